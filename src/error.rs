@@ -1,0 +1,94 @@
+//! The one error type of the library: what was wrong, both values, where, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that can go wrong in the library. Bad input never panics; it arrives here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two shapes that had to agree did not.
+    #[error("{operation}: expected {expected}, found {found}")]
+    Shape {
+        /// The operation that refused, e.g. `conv2d`.
+        operation: &'static str,
+        /// What it needed, shapes included.
+        expected: String,
+        /// What it was given.
+        found: String,
+    },
+
+    /// An argument outside of what the operation can take.
+    #[error("{operation}: {problem}")]
+    Argument {
+        /// The operation or option that refused.
+        operation: &'static str,
+        /// The value, the range it should lie in, and the remedy.
+        problem: String,
+    },
+
+    /// A number that is not finite, caught where it arose.
+    #[error("{place}: {problem}")]
+    NotFinite {
+        /// Layer, step or file in which it arose.
+        place: String,
+        /// What was found and what usually helps.
+        problem: String,
+    },
+
+    /// The operating system refused a file operation.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file concerned.
+        path: PathBuf,
+        /// The verb, e.g. `read`.
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+
+    /// A file whose content is not what its kind requires.
+    #[error("{}: {problem}", path.display())]
+    Format {
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
+
+    /// Something that was looked for is not there.
+    #[error("{0}")]
+    NotFound(String),
+
+    /// An instruction set this processor or this build cannot run.
+    #[error("{0}")]
+    Isa(String),
+}
+
+/// `Result` with the library's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A disagreement of shapes in `operation`.
+    pub fn shape(
+        operation: &'static str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Shape { operation, expected: expected.into(), found: found.into() }
+    }
+
+    /// An unusable argument of `operation`.
+    pub fn argument(operation: &'static str, problem: impl Into<String>) -> Self {
+        Self::Argument { operation, problem: problem.into() }
+    }
+
+    /// A failed file operation; `action` is a verb that follows "cannot".
+    pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_owned(), action, source }
+    }
+
+    /// Unusable content of a file.
+    pub fn format(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Self::Format { path: path.as_ref().to_owned(), problem: problem.into() }
+    }
+}

@@ -1,0 +1,9 @@
+//! Trains convolutional and spiking networks, puts them through sleep-inspired defences, and attacks them honestly.
+
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+pub mod data;
+mod error;
+
+pub use error::{Error, Result};
