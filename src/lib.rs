@@ -5,5 +5,7 @@
 
 pub mod data;
 mod error;
+#[allow(unsafe_code)]
+pub mod simd;
 
 pub use error::{Error, Result};
