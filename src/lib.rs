@@ -5,7 +5,9 @@
 
 pub mod data;
 mod error;
+pub mod kernels;
 #[allow(unsafe_code)]
 pub mod simd;
+pub mod tensor;
 
 pub use error::{Error, Result};

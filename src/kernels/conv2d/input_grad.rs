@@ -1,0 +1,226 @@
+//! Gradient of a convolution to its input, visiting valid taps only.
+//!
+//! A pixel of the input receives from the outputs `(y - ky, x - kx)` that exist. Written as a full correlation over a
+//! zero-padded gradient, most of the work at LeNet's sizes is on zeros (2.25x for 12x12 from 8x8). Here a row of
+//! accumulators, one for each kernel column, slides along an input row: at each output column all of its taps are
+//! valid, the leftmost accumulator is complete and leaves, and a zero enters on the right.
+//!
+//! A stride of s splits the input into s x s *phases*, the pixels of equal remainder; each is a stride-1 problem with
+//! the taps of that remainder.
+
+use super::Geometry;
+use crate::simd::{Isa, Lanes, Simd, dispatch};
+
+/// Kernel columns that slide together.
+const COLUMNS: usize = 5;
+
+/// Kernel taps of remainder `phase`, of `kernel` taps at this `stride`.
+fn phase_taps(kernel: usize, stride: usize, phase: usize) -> usize {
+    kernel.saturating_sub(phase).div_ceil(stride)
+}
+
+/// Calls `f(phase y, phase x, first tap column, tap columns)` for every chunk of kernel columns of every phase.
+#[inline(always)]
+fn for_each_chunk(g: &Geometry, mut f: impl FnMut(usize, usize, usize, usize)) {
+    for phase_y in 0..g.stride[0] {
+        for phase_x in 0..g.stride[1] {
+            let taps = phase_taps(g.kernel[1], g.stride[1], phase_x);
+            for first in (0..taps).step_by(COLUMNS) {
+                f(phase_y, phase_x, first, COLUMNS.min(taps - first));
+            }
+        }
+    }
+}
+
+/// Reorders weights `[out][in][ky][kx]` for the sliding accumulators:
+/// `[group][phase and chunk][in][ky of the phase][out][kx of the chunk]`.
+pub fn pack_input_grad(g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
+    packed.clear();
+    let [kernel_y, kernel_x] = g.kernel;
+    for weight in weight.chunks(g.out_channels() * g.fan_in()) {
+        for_each_chunk(g, |phase_y, phase_x, first, columns| {
+            for input in 0..g.in_channels() {
+                for ky in (phase_y..kernel_y).step_by(g.stride[0]) {
+                    for output in 0..g.out_channels() {
+                        let row = (output * g.in_channels() + input) * kernel_y + ky;
+                        let at = row * kernel_x + phase_x + first * g.stride[1];
+                        packed.extend((0..columns).map(|i| weight[at + i * g.stride[1]]));
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Lanes of scratch memory that [`input_grad`] needs.
+pub fn input_grad_scratch(g: &Geometry) -> usize {
+    g.output.features()
+}
+
+/// Gradient of one block. `grad` has `g.output`, `out` has `g.input` (border included) and is overwritten; `packed`
+/// comes from [`pack_input_grad`].
+pub fn input_grad(
+    isa: Isa,
+    g: &Geometry,
+    grad: &[Lanes],
+    packed: &[f32],
+    out: &mut [Lanes],
+    scratch: &mut [Lanes],
+) {
+    dispatch!(isa, s => body(s, g, grad, packed, out, scratch));
+}
+
+#[inline(always)]
+fn body<S: Simd>(
+    s: S,
+    g: &Geometry,
+    grad: &[Lanes],
+    packed: &[f32],
+    out: &mut [Lanes],
+    scratch: &mut [Lanes],
+) {
+    out.fill(Lanes::ZERO);
+    // Channels innermost: the inner loop runs over output channels, and a channel's stride of 4096 bytes (8x8 pixels)
+    // would make them fight for one set of the L1 cache.
+    let pixels = g.output.pixels();
+    for (channel, plane) in grad.chunks(pixels).enumerate() {
+        for (pixel, value) in plane.iter().enumerate() {
+            s.store(s.load(value), &mut scratch[pixel * g.output.channels + channel]);
+        }
+    }
+    let mut rest = packed;
+    let group_inputs = g.in_channels() * g.input.pixels();
+    for (group, out) in out.chunks_mut(group_inputs).enumerate() {
+        let channels = group * g.out_channels();
+        for_each_chunk(
+            g,
+            #[inline(always)]
+            |phase_y, phase_x, first, columns| {
+                let rows = phase_taps(g.kernel[0], g.stride[0], phase_y);
+                let size = g.in_channels() * rows * g.out_channels() * columns;
+                let (weight, after) = rest.split_at(size);
+                rest = after;
+                let chunk = Chunk { phase: [phase_y, phase_x], first, rows, channels };
+                match columns {
+                    1 => chunk.slide_channels::<S, 1>(s, g, scratch, weight, out),
+                    2 => chunk.slide_channels::<S, 2>(s, g, scratch, weight, out),
+                    3 => chunk.slide_channels::<S, 3>(s, g, scratch, weight, out),
+                    4 => chunk.slide_channels::<S, 4>(s, g, scratch, weight, out),
+                    _ => chunk.slide_channels::<S, COLUMNS>(s, g, scratch, weight, out),
+                }
+            },
+        );
+    }
+}
+
+/// Up to five kernel columns of one phase.
+#[derive(Clone, Copy)]
+struct Chunk {
+    phase: [usize; 2],
+    /// First kernel column, counted among those of the phase.
+    first: usize,
+    /// Kernel rows of the phase.
+    rows: usize,
+    /// First output channel of the group.
+    channels: usize,
+}
+
+impl Chunk {
+    #[inline(always)]
+    fn slide_channels<S: Simd, const K: usize>(
+        self,
+        s: S,
+        g: &Geometry,
+        grad: &[Lanes],
+        weight: &[f32],
+        out: &mut [Lanes],
+    ) {
+        let weight = weight.as_chunks::<K>().0;
+        let weights = self.rows * g.out_channels();
+        let pixels = g.input.pixels();
+        // Few kernel columns leave registers for several input channels.
+        let together = (S::ACCUMULATORS / K).min(4);
+        let mut input = 0;
+        if together >= 4 {
+            while input + 4 <= g.in_channels() {
+                let weight = std::array::from_fn(
+                    #[inline(always)]
+                    |i| &weight[(input + i) * weights..][..weights],
+                );
+                self.slide::<S, K, 4>(s, g, grad, weight, &mut out[input * pixels..]);
+                input += 4;
+            }
+        }
+        if together >= 2 {
+            while input + 2 <= g.in_channels() {
+                let weight = std::array::from_fn(
+                    #[inline(always)]
+                    |i| &weight[(input + i) * weights..][..weights],
+                );
+                self.slide::<S, K, 2>(s, g, grad, weight, &mut out[input * pixels..]);
+                input += 2;
+            }
+        }
+        while input < g.in_channels() {
+            let weight = [&weight[input * weights..][..weights]];
+            self.slide::<S, K, 1>(s, g, grad, weight, &mut out[input * pixels..]);
+            input += 1;
+        }
+    }
+
+    /// Adds what `I` input channels receive through these columns. `weight[i]` is `[ky][out channel][kx]`.
+    #[inline(always)]
+    fn slide<S: Simd, const K: usize, const I: usize>(
+        self,
+        s: S,
+        g: &Geometry,
+        grad: &[Lanes],
+        weight: [&[[f32; K]]; I],
+        out: &mut [Lanes],
+    ) {
+        let (height, width) = (g.output.height, g.output.width);
+        let (channels, group) = (g.output.channels, g.out_channels());
+        let mut row = 0_usize; // counted among the rows of the phase
+        for y in (self.phase[0]..g.input.height).step_by(g.stride[0]) {
+            let taps = (row + 1).saturating_sub(height)..self.rows.min(row + 1);
+            let mut sums = [[s.zero(); K]; I];
+            let mut target = y * g.input.width + self.phase[1] + self.first * g.stride[1];
+            for x in 0..width {
+                for ky in taps.clone() {
+                    let at = ((row - ky) * width + x) * channels + self.channels;
+                    let grad = &grad[at..][..group];
+                    let weight: [&[[f32; K]]; I] = std::array::from_fn(
+                        #[inline(always)]
+                        |i| &weight[i][ky * group..][..group],
+                    );
+                    for channel in 0..group {
+                        let value = s.load(&grad[channel]);
+                        for i in 0..I {
+                            for k in 0..K {
+                                let w = s.splat(weight[i][channel][k]);
+                                sums[i][k] = s.mul_add(value, w, sums[i][k]);
+                            }
+                        }
+                    }
+                }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let out = &mut out[i * g.input.pixels() + target];
+                    s.store(s.add(s.load(out), sums[0]), out);
+                    for k in 1..K {
+                        sums[k - 1] = sums[k]; // a plain loop: `rotate_left` would move them to memory
+                    }
+                    sums[K - 1] = s.zero();
+                }
+                target += g.stride[1];
+            }
+            for k in 0..K - 1 {
+                for (i, sums) in sums.iter().enumerate() {
+                    let out = &mut out[i * g.input.pixels() + target];
+                    s.store(s.add(s.load(out), sums[k]), out);
+                }
+                target += g.stride[1];
+            }
+            row += 1;
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Two-dimensional convolution by implicit im2col: the matrix that im2col would write out is only a way of indexing.
+//!
+//! The kernels convolve without borders ("valid"); padding is a copy beforehand ([`super::pad`]). A linear layer is the
+//! convolution whose kernel covers its whole input (`1 x F` on an input of 1 x 1 x F).
+//!
+//! Every number a kernel sums is summed in one order, the same for all instruction sets and tile sizes:
+//! forward over (input channel, ky, kx); input gradient over (ky, output channel), kernel columns in chunks of 5;
+//! weight gradient per lane over (block, y, x), then the lanes by the fixed tree.
+
+mod forward;
+mod input_grad;
+mod materialised;
+mod weight_grad;
+
+pub use forward::{forward, forward_bias_relu_pool, pack_forward, pool_scratch};
+pub use input_grad::{input_grad, input_grad_scratch, pack_input_grad};
+pub use materialised::Materialised;
+pub use weight_grad::{weight_grad, weight_grad_scratch};
+
+use crate::tensor::Shape;
+use crate::{Error, Result};
+
+/// What a convolution may choose besides its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2dOptions {
+    /// Step between neighbouring outputs, [y, x].
+    pub stride: [usize; 2],
+    /// Zeros added on either side, [y, x].
+    pub padding: [usize; 2],
+    /// Groups of channels that do not see one another: input and output channels are cut into as many parts.
+    pub groups: usize,
+}
+
+impl Default for Conv2dOptions {
+    /// Stride 1, no padding, one group.
+    fn default() -> Self {
+        Self { stride: [1, 1], padding: [0, 0], groups: 1 }
+    }
+}
+
+/// The sizes of a convolution, checked once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// The input *with* its zero border.
+    pub input: Shape,
+    /// The output.
+    pub output: Shape,
+    /// Kernel size, [y, x].
+    pub kernel: [usize; 2],
+    /// Step between neighbouring outputs, [y, x].
+    pub stride: [usize; 2],
+    /// The zero border, [y, x].
+    pub padding: [usize; 2],
+    /// Groups of channels.
+    pub groups: usize,
+}
+
+impl Geometry {
+    /// The sizes for an `input` (without border) and weights `[out channels, in channels / groups, ky, kx]`.
+    ///
+    /// # Errors
+    /// If the sizes do not fit together.
+    pub fn new(input: Shape, weight: [usize; 4], options: Conv2dOptions) -> Result<Self> {
+        let [out_channels, in_channels, kernel_y, kernel_x] = weight;
+        let Conv2dOptions { stride, padding, groups } = options;
+        let fail = |expected: String| {
+            let found = format!("input {input}, weight {weight:?}, {options:?}");
+            Err(Error::shape("conv2d", expected, found))
+        };
+        if weight.contains(&0) || stride.contains(&0) || groups == 0 || input.features() == 0 {
+            return fail("sizes, strides and groups of at least 1".into());
+        }
+        if input.channels != in_channels * groups || out_channels % groups != 0 {
+            return fail(format!(
+                "weight [out, {}/{groups}, ky, kx] with out a multiple of the groups",
+                input.channels
+            ));
+        }
+        let padded =
+            Shape::new(input.channels, input.height + 2 * padding[0], input.width + 2 * padding[1]);
+        if padded.height < kernel_y || padded.width < kernel_x {
+            return fail(format!("an input with border of at least {kernel_y}x{kernel_x}"));
+        }
+        let output = Shape::new(
+            out_channels,
+            (padded.height - kernel_y) / stride[0] + 1,
+            (padded.width - kernel_x) / stride[1] + 1,
+        );
+        Ok(Self { input: padded, output, kernel: [kernel_y, kernel_x], stride, padding, groups })
+    }
+
+    /// A linear layer from `features` to `outputs`, as a convolution.
+    pub fn linear(features: usize, outputs: usize) -> Self {
+        Self {
+            input: Shape::new(1, 1, features),
+            output: Shape::flat(outputs),
+            kernel: [1, features],
+            stride: [1, 1],
+            padding: [0, 0],
+            groups: 1,
+        }
+    }
+
+    /// Input channels that an output channel sees.
+    pub fn in_channels(&self) -> usize {
+        self.input.channels / self.groups
+    }
+
+    /// Output channels of a group.
+    pub fn out_channels(&self) -> usize {
+        self.output.channels / self.groups
+    }
+
+    /// Weights of one output channel.
+    pub fn fan_in(&self) -> usize {
+        self.in_channels() * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Numbers in the weights.
+    pub fn weights(&self) -> usize {
+        self.output.channels * self.fan_in()
+    }
+
+    /// Floating-point operations of a forward pass of one sample (a multiply-add is two).
+    pub fn flops(&self) -> usize {
+        2 * self.output.features() * self.fan_in()
+    }
+
+    /// The input without its border.
+    pub fn unpadded(&self) -> Shape {
+        Shape::new(
+            self.input.channels,
+            self.input.height - 2 * self.padding[0],
+            self.input.width - 2 * self.padding[1],
+        )
+    }
+
+    /// Whether there is a border to add and to take away.
+    pub fn is_padded(&self) -> bool {
+        self.padding != [0, 0]
+    }
+}
