@@ -101,10 +101,9 @@ impl Dataset {
         let dir = dir.as_ref();
         let find = |part| {
             find_file(dir, split, part).ok_or_else(|| {
+                let (dir, name) = (dir.display(), file_name(split, part));
                 Error::NotFound(format!(
-                    "{}: no file {} or {0}.gz of the {split} images; `deepsleep-cli data fetch mnist` gets them",
-                    dir.display(),
-                    file_name(split, part)
+                    "{dir}: no file {name} or {name}.gz; `deepsleep-cli data fetch` gets the data sets it knows"
                 ))
             })
         };
@@ -269,5 +268,16 @@ mod tests {
         assert!(make(0, &[], [usize::MAX, 2, 2], 10).contains("hold nothing"));
         assert!(make(4, &[0], [1, 2, 2], 0).contains("1 to 256"));
         assert!(make(4, &[0], [1, 2, 2], 257).contains("257 classes"));
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let problem = Dataset::load(folder.path(), Split::Test).unwrap_err().to_string();
+        let expected = format!(
+            "{}: no file t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz;",
+            folder.path().display()
+        );
+        assert!(problem.starts_with(&expected), "{problem}");
     }
 }

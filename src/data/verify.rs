@@ -54,7 +54,7 @@ pub(crate) fn check_file(dir: &Path, file: &SourceFile) -> FileCheck {
     let path = find_file(dir, file.split, file.part);
     let outcome = match &path {
         None => Err(Error::NotFound("no such file, with or without .gz".to_owned())),
-        Some(path) => check_content(path, file),
+        Some(path) => MaybeGz::open(path).and_then(|content| check_content(content, path, file)),
     };
     let (found, problem) = match outcome {
         Ok(found) if found == file.sha256 => (Some(found), None),
@@ -70,15 +70,18 @@ pub(crate) fn check_file(dir: &Path, file: &SourceFile) -> FileCheck {
     }
 }
 
-/// SHA-256 of the uncompressed content of `path`, which may not be longer than `file` says: a few kilobytes of gzip
-/// can unpack to gigabytes.
-pub(crate) fn check_content(path: &Path, file: &SourceFile) -> Result<String> {
-    let mut reader = MaybeGz::open(path)?;
+/// SHA-256 of `content`, which comes from `path` and may not be longer than `file` says: a few kilobytes of gzip can
+/// unpack to gigabytes.
+pub(crate) fn check_content(
+    mut content: MaybeGz<impl Read>,
+    path: &Path,
+    file: &SourceFile,
+) -> Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     let mut total = 0;
     loop {
-        match reader.read(&mut buffer) {
+        match content.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => {
                 total += count as u64;
