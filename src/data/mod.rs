@@ -1,1 +1,53 @@
-//! Datasets: where they are, how they are read, how they are fetched.
+//! Data sets: where they are, how they are read, checked and fetched.
+//!
+//! The flow, each step usable by itself:
+//!
+//! 1. [`locate`] finds the folder of a data set known by its [`DatasetName`]: what the user named, `DEEPSLEEP_DATA`,
+//!    `./data`, the cache folder, the system's (see [`SearchPath`]).
+//! 2. [`Dataset::load`] reads one [`Split`] of that folder: IDX files ([`IdxArray`]), gzipped or not, checked for
+//!    consistency, kept as bytes.
+//! 3. [`Dataset::images_f32`] hands out pixels as numbers from 0 to 1.
+//!
+//! Where the files are missing, [`fetch`](fn@fetch) downloads them from a [`Source`] into [`cache_dir`];
+//! [`verify`](fn@verify) compares what is there with the published hashes.
+//!
+//! ```
+//! use deepsleep::data::{Dataset, DatasetName, IdxArray, Split, locate};
+//!
+//! # fn main() -> deepsleep::Result<()> {
+//! // The bundled files; `None` searches the usual places for them.
+//! let folder = locate(DatasetName::Mnist, None)?;
+//! let test = Dataset::load(folder, Split::Test)?.slice(0, 16)?;
+//! assert_eq!(test.shape(), [1, 28, 28]);
+//! assert_eq!(test.label(0), 7);
+//! let pixels = test.images_f32(0..4); // ndarray, 4 x 1 x 28 x 28, 0.0 to 1.0
+//! assert_eq!(pixels.dim(), (4, 1, 28, 28));
+//!
+//! // Images of one's own, in the same format.
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let folder = folder.path();
+//! IdxArray::new(vec![2, 3, 3], vec![128; 18])?.save(folder.join("t10k-images-idx3-ubyte.gz"))?;
+//! IdxArray::new(vec![2], vec![0, 1])?.save(folder.join("t10k-labels-idx1-ubyte"))?;
+//! assert_eq!(Dataset::load(folder, Split::Test)?.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod atomic;
+mod dataset;
+mod download;
+mod fetch;
+mod files;
+mod gz;
+mod idx;
+mod locate;
+mod source;
+mod verify;
+
+pub use dataset::Dataset;
+pub use fetch::{FetchProgress, fetch};
+pub use files::{Part, Split, find_file};
+pub use idx::IdxArray;
+pub use locate::{DATA_VARIABLE, SearchPath, cache_dir, locate};
+pub use source::{DatasetName, Source, SourceFile};
+pub use verify::{FileCheck, verify, verify_source};

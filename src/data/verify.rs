@@ -1,0 +1,139 @@
+//! Checks files against the hashes of what they must contain.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::files::find_file;
+use super::gz::{MaybeGz, read_error};
+use super::source::{DatasetName, Source, SourceFile};
+use crate::{Error, Result};
+
+/// What the check of one file found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileCheck {
+    /// The file, or where it should have been.
+    pub path: PathBuf,
+    /// SHA-256 that the uncompressed content must have, in hexadecimal.
+    pub expected: String,
+    /// SHA-256 that it has; `None` if there is no file or it could not be read, see `problem`.
+    pub found: Option<String>,
+    /// Whether the file is the right one.
+    pub ok: bool,
+    /// What is wrong, in words; `None` if nothing is.
+    pub problem: Option<String>,
+}
+
+/// Checks the files of a known data set in folder `dir`: the ones [`Dataset::load`](super::Dataset::load) would read,
+/// gzipped or not.
+///
+/// Missing, damaged and wrong files are findings, not errors.
+///
+/// # Errors
+/// [`Error::NotFound`] if `dir` is no folder.
+pub fn verify(dir: impl AsRef<Path>, name: DatasetName) -> Result<Vec<FileCheck>> {
+    verify_source(dir, &Source::of(name))
+}
+
+/// Like [`verify`], for any files.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_source(dir: impl AsRef<Path>, source: &Source) -> Result<Vec<FileCheck>> {
+    let dir = dir.as_ref();
+    if !dir.is_dir() {
+        return Err(Error::NotFound(format!("{}: no such folder", dir.display())));
+    }
+    Ok(source.files.iter().map(|file| check_file(dir, file)).collect())
+}
+
+/// Checks one file of `dir`.
+pub(crate) fn check_file(dir: &Path, file: &SourceFile) -> FileCheck {
+    let path = find_file(dir, file.split, file.part);
+    let outcome = match &path {
+        None => Err(Error::NotFound("no such file, with or without .gz".to_owned())),
+        Some(path) => MaybeGz::open(path).and_then(|content| check_content(content, path, file)),
+    };
+    let (found, problem) = match outcome {
+        Ok(found) if found == file.sha256 => (Some(found), None),
+        Ok(found) => (Some(found), Some("the content is not the published one".to_owned())),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    FileCheck {
+        path: path.unwrap_or_else(|| dir.join(format!("{}.gz", file.name()))),
+        expected: file.sha256.clone(),
+        found,
+        ok: problem.is_none(),
+        problem,
+    }
+}
+
+/// SHA-256 of `content`, which comes from `path` and may not be longer than `file` says: a few kilobytes of gzip can
+/// unpack to gigabytes.
+pub(crate) fn check_content(
+    mut content: MaybeGz<impl Read>,
+    path: &Path,
+    file: &SourceFile,
+) -> Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut total = 0;
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                total += count as u64;
+                if total > file.bytes {
+                    let problem = format!("expected {} bytes uncompressed, found more", file.bytes);
+                    return Err(Error::format(path, problem));
+                }
+                hash.update(&buffer[..count]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(read_error(path, error)),
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{IdxArray, Part, Split};
+
+    #[test]
+    fn right_wrong_long_damaged_and_missing_files_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t10k-labels-idx1-ubyte.gz");
+        let array = IdxArray::new(vec![3], vec![1, 2, 3]).unwrap();
+        array.save(&path).unwrap();
+        let mut file = SourceFile {
+            split: Split::Test,
+            part: Part::Labels,
+            bytes: 11,
+            // printf '\0\0\x08\x01\0\0\0\x03\1\2\3' | sha256sum
+            sha256: "398a8a7fbd9531f1d9aa2ae368533e137cb53c202c3665f25affcf1ca88844ab".to_owned(),
+        };
+        let check = |file: &SourceFile| {
+            let source = Source { files: vec![file.clone()], mirrors: vec![] };
+            verify_source(folder.path(), &source).unwrap().remove(0)
+        };
+        assert!(check(&file).ok, "{:?}", check(&file));
+
+        file.bytes = 10;
+        assert!(check(&file).problem.unwrap().contains("expected 10 bytes"));
+        file.bytes = 11;
+        file.sha256.replace_range(..1, "x");
+        let wrong = check(&file);
+        assert!(!wrong.ok && wrong.found.is_some() && wrong.path == path);
+
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+        assert!(check(&file).problem.unwrap().contains("truncated"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(check(&file).problem.unwrap().contains("no such file"));
+        assert!(verify(folder.path().join("nowhere"), DatasetName::Mnist).is_err());
+    }
+}

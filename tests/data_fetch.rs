@@ -1,0 +1,333 @@
+//! Fetching from a small HTTP server on this machine that misbehaves on demand.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use deepsleep::Error;
+use deepsleep::data::{FetchProgress, IdxArray, Part, Source, SourceFile, Split, fetch};
+use sha2::{Digest, Sha256};
+
+/// What the server answers to one request.
+#[derive(Clone)]
+struct Reply {
+    status: u16,
+    headers: String,
+    body: Vec<u8>,
+    /// Bytes of the body that are sent before the connection breaks.
+    sent: usize,
+}
+
+impl Reply {
+    fn new(status: u16, body: &[u8]) -> Self {
+        Self { status, headers: String::new(), body: body.to_vec(), sent: body.len() }
+    }
+
+    /// Honours a range as a good server does.
+    fn ranged(request: &Request, body: &[u8]) -> Self {
+        let Some(from) = request.range_start else { return Self::new(200, body) };
+        if from >= body.len() {
+            let headers = format!("Content-Range: bytes */{}\r\n", body.len());
+            return Self { headers, ..Self::new(416, b"") };
+        }
+        let headers = format!("Content-Range: bytes {from}-{}/{}\r\n", body.len() - 1, body.len());
+        Self { headers, ..Self::new(206, &body[from..]) }
+    }
+
+    fn cut(self, sent: usize) -> Self {
+        Self { sent, ..self }
+    }
+}
+
+/// One request as the server saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Request {
+    path: String,
+    range_start: Option<usize>,
+}
+
+/// A server whose `answer` decides everything; it lives as long as the test process.
+struct Server {
+    base: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    /// `answer` gets the request and how many came before it.
+    fn start(answer: impl Fn(&Request, usize) -> Reply + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}/files/", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Some(request) = read_request(&stream) else { continue };
+                let before = {
+                    let mut log = log.lock().unwrap();
+                    log.push(request.clone());
+                    log.len() - 1
+                };
+                let reply = answer(&request, before);
+                // The client may hang up early; that is its right.
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n{}\r\n",
+                    reply.status,
+                    reply.body.len(),
+                    reply.headers
+                )
+                .and_then(|()| stream.write_all(&reply.body[..reply.sent]));
+            }
+        });
+        Self { base, requests }
+    }
+
+    /// The start of the range of every request so far.
+    fn ranges(&self) -> Vec<Option<usize>> {
+        self.requests.lock().unwrap().iter().map(|request| request.range_start).collect()
+    }
+}
+
+fn read_request(stream: &TcpStream) -> Option<Request> {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    let range_start = lines.take_while(|line| !line.is_empty()).find_map(|line| {
+        let line = line.to_ascii_lowercase();
+        line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok()
+    });
+    Some(Request { path, range_start })
+}
+
+/// A labels file of 50,000 bytes that gzip cannot shrink much: its `.gz` content and what it must contain.
+fn labels() -> (Vec<u8>, SourceFile) {
+    let mut state = 1u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let array = IdxArray::new(vec![50_000], noise.take(50_000).collect()).unwrap();
+    let mut plain = Vec::new();
+    array.write(&mut plain).unwrap();
+    let sha256 = Sha256::digest(&plain).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = plain.len() as u64;
+    (gzip(&plain, 9), SourceFile { split: Split::Test, part: Part::Labels, bytes, sha256 })
+}
+
+fn gzip(plain: &[u8], level: u32) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn source(file: &SourceFile, servers: &[&Server]) -> Source {
+    let mirrors = servers.iter().map(|server| server.base.clone()).collect();
+    Source { files: vec![file.clone()], mirrors }
+}
+
+/// Fetches; the folder's file names afterwards, sorted, come along.
+fn fetched(source: &Source, dir: &Path) -> (Result<Vec<u8>, Error>, Vec<String>) {
+    let result = fetch(source, dir, &mut |_| {});
+    let result = result.map(|paths| fs::read(&paths[0]).unwrap());
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    (result, names)
+}
+
+const NAME: &str = "t10k-labels-idx1-ubyte.gz";
+const PART: &str = "t10k-labels-idx1-ubyte.gz.part";
+
+#[test]
+fn a_whole_download_arrives_once() {
+    let (body, file) = labels();
+    let content = body.clone();
+    let server = Server::start(move |request, _| Reply::ranged(request, &content));
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("made/on/the/way");
+    let source = source(&file, &[]).with_base(&server.base);
+
+    let mut events = Vec::new();
+    let paths = fetch(&source, &dir, &mut |event| events.push(format!("{event:?}"))).unwrap();
+    assert_eq!(paths, [dir.join(NAME)]);
+    assert_eq!(fs::read(&paths[0]).unwrap(), body);
+    assert!(events[0].starts_with("Started"), "{events:?}");
+    let whole = format!("bytes: {0}, total: Some({0})", body.len());
+    assert!(events[events.len() - 2].contains(&whole), "{events:?}");
+    assert!(events[events.len() - 1].starts_with("Done"), "{events:?}");
+
+    let mut again = Vec::new();
+    fetch(&source, &dir, &mut |event| {
+        again.push(matches!(event, FetchProgress::AlreadyThere { .. }))
+    })
+    .unwrap();
+    assert_eq!(again, [true]);
+    let requests = server.requests.lock().unwrap();
+    assert_eq!(*requests, [Request { path: format!("/files/{NAME}"), range_start: None }]);
+}
+
+#[test]
+fn a_broken_connection_is_continued_where_it_broke() {
+    let (body, file) = labels();
+    let content = body.clone();
+    let server = Server::start(move |request, before| {
+        let reply = Reply::ranged(request, &content);
+        if before == 0 { reply.cut(20_000) } else { reply }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (result, names) = fetched(&source(&file, &[&server]), folder.path());
+    assert_eq!(result.unwrap(), body);
+    assert_eq!(names, [NAME]);
+    assert_eq!(server.ranges(), [None, Some(20_000)]);
+}
+
+#[test]
+fn what_an_earlier_call_left_is_continued_by_the_next() {
+    let (body, file) = labels();
+    let content = body.clone();
+    // Sends something, then nothing any more, then behaves.
+    let server = Server::start(move |request, before| match before {
+        0 => Reply::new(200, &content).cut(10_000),
+        1 => Reply::new(503, b"busy"),
+        _ => Reply::ranged(request, &content),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(&file, &[&server]);
+    let (result, names) = fetched(&source, folder.path());
+    let problem = result.unwrap_err().to_string();
+    assert!(problem.contains(NAME) && problem.contains("503"), "{problem}");
+    assert_eq!(names, [PART]);
+    let (result, names) = fetched(&source, folder.path());
+    assert_eq!(result.unwrap(), body);
+    assert_eq!(names, [NAME]);
+    assert_eq!(server.ranges(), [None, Some(10_000), Some(10_000)]);
+}
+
+#[test]
+fn a_complete_part_needs_no_more_bytes() {
+    let (body, file) = labels();
+    let content = body.clone();
+    let server = Server::start(move |request, _| Reply::ranged(request, &content));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(PART), &body).unwrap();
+    let (result, names) = fetched(&source(&file, &[&server]), folder.path());
+    assert_eq!(result.unwrap(), body);
+    assert_eq!(names, [NAME]);
+    assert_eq!(server.ranges(), [Some(body.len())]);
+}
+
+#[test]
+fn servers_without_ranges_and_parts_of_other_files_start_over() {
+    let (body, file) = labels();
+    let folder = tempfile::tempdir().unwrap();
+    let part = folder.path().join(PART);
+    let content = body.clone();
+    let ignorant = Server::start(move |_, _| Reply::new(200, &content));
+    let content = body.clone();
+    let able = Server::start(move |request, _| Reply::ranged(request, &content));
+    // The server's whole answer, a part another mirror compressed, a part longer than the file.
+    let cases = [
+        (&ignorant, body[..9].to_vec(), vec![Some(9)]),
+        (&able, gzip(b"something else", 1), vec![Some(34), None]),
+        (&able, vec![0; body.len() + 5], vec![Some(34), None, Some(body.len() + 5), None]),
+    ];
+    for (server, left, ranges) in cases {
+        fs::write(&part, &left).unwrap();
+        let (result, names) = fetched(&source(&file, &[server]), folder.path());
+        assert_eq!(result.unwrap(), body);
+        assert_eq!(names, [NAME]);
+        assert_eq!(server.ranges(), ranges);
+        fs::remove_file(folder.path().join(NAME)).unwrap();
+    }
+}
+
+#[test]
+fn wrong_content_is_removed_and_both_hashes_are_named() {
+    let (_, file) = labels();
+    let plain = b"not the labels";
+    let wrong = gzip(plain, 6);
+    let server = Server::start(move |_, _| Reply::new(200, &wrong));
+    let folder = tempfile::tempdir().unwrap();
+    let (result, names) = fetched(&source(&file, &[&server]), folder.path());
+    let problem = result.unwrap_err().to_string();
+    let found: String = Sha256::digest(plain).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(problem.contains(&file.sha256) && problem.contains(&found), "{problem}");
+    assert!(names.is_empty(), "{names:?}");
+    assert_eq!(server.ranges().len(), 1);
+}
+
+#[test]
+fn after_failures_the_next_mirror_is_asked() {
+    let (body, file) = labels();
+    let missing = Server::start(|_, _| Reply::new(404, b"no such file"));
+    let bomb = Server::start(|_, _| Reply::new(200, &gzip(&vec![0; 1 << 20], 9)));
+    let flood = Server::start(|_, _| Reply::new(200, &vec![0; 1 << 20]));
+    let damaged = {
+        let content = body[..30_000].to_vec();
+        Server::start(move |_, _| Reply::new(200, &content))
+    };
+    let content = body.clone();
+    let good = Server::start(move |request, _| Reply::ranged(request, &content));
+    let folder = tempfile::tempdir().unwrap();
+    let all = [&missing, &bomb, &flood, &damaged, &good];
+
+    let (result, names) = fetched(&source(&file, &all[..4]), folder.path());
+    let problem = result.unwrap_err().to_string();
+    for expected in ["404", "expected 50008 bytes", "more than the 115544 bytes", "truncated"] {
+        assert!(problem.contains(expected), "{problem:?} lacks {expected:?}");
+    }
+    assert!(names.is_empty(), "{names:?}");
+    let (result, names) = fetched(&source(&file, &all), folder.path());
+    assert_eq!(result.unwrap(), body);
+    assert_eq!(names, [NAME]);
+    assert_eq!(good.ranges(), [None]);
+}
+
+#[test]
+fn a_server_that_unpacked_the_file_serves_as_well() {
+    let (body, file) = labels();
+    // Declared as a mere transfer coding, so the client hands out the plain bytes.
+    let server = Server::start(move |_, _| Reply {
+        headers: "Content-Encoding: gzip\r\n".to_owned(),
+        ..Reply::new(200, &body)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let paths = fetch(&source(&file, &[&server]), folder.path(), &mut |_| {}).unwrap();
+    assert_eq!(IdxArray::open(&paths[0]).unwrap().dims(), [50_000]);
+}
+
+#[test]
+fn wrong_files_in_place_are_replaced_or_reported() {
+    let (body, file) = labels();
+    let content = body.clone();
+    let server = Server::start(move |request, _| Reply::ranged(request, &content));
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(&file, &[&server]);
+    fs::write(folder.path().join(NAME), "damaged in the cache").unwrap();
+    assert_eq!(fetched(&source, folder.path()).0.unwrap(), body);
+
+    // An uncompressed file would be read first and may be someone's own.
+    let plain = folder.path().join("t10k-labels-idx1-ubyte");
+    fs::write(&plain, "mine").unwrap();
+    let problem = fetched(&source, folder.path()).0.unwrap_err().to_string();
+    assert!(problem.contains("move it away"), "{problem}");
+    assert_eq!(fs::read(&plain).unwrap(), b"mine");
+}
+
+#[test]
+fn one_folder_is_fetched_into_by_one_process_at_a_time() {
+    let (_, file) = labels();
+    let server = Server::start(|_, _| Reply::new(404, b""));
+    let folder = tempfile::tempdir().unwrap();
+    let other = fs::File::create(folder.path().join(PART)).unwrap();
+    other.lock().unwrap();
+    let problem = fetched(&source(&file, &[&server]), folder.path()).0.unwrap_err().to_string();
+    assert!(problem.contains("another process is fetching it"), "{problem}");
+    assert!(server.ranges().is_empty());
+    let nowhere = Source { files: vec![file], mirrors: vec![] };
+    assert!(matches!(fetched(&nowhere, folder.path()).0, Err(Error::Argument { .. })));
+}
