@@ -38,6 +38,7 @@ mod isa;
 pub mod math;
 mod peak;
 mod portable;
+pub mod random;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
