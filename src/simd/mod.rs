@@ -35,13 +35,17 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod isa;
+pub mod math;
+mod peak;
 mod portable;
+pub mod random;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
 pub use isa::{Isa, dispatch};
+pub use peak::fma_peak_gflops;
 pub use portable::Portable;
 
 /// Samples in a vector, on every instruction set.
@@ -81,6 +85,7 @@ impl LanesU32 {
 ///
 /// Comparisons with NaN are false; [`min`](Self::min) and [`max`](Self::max) return their second operand if either is
 /// NaN or both are zeros, on every instruction set.
+#[allow(clippy::wrong_self_convention)] // `self` is the token, also where bits become a number
 pub trait Simd: Copy + Send + Sync + 'static {
     /// The name that `DEEPSLEEP_ISA` uses.
     const NAME: &'static str;
