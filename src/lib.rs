@@ -3,9 +3,13 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod autodiff;
+pub mod checkpoint;
 pub mod data;
 mod error;
+mod files;
 pub mod kernels;
+pub mod nn;
 #[allow(unsafe_code)]
 pub mod simd;
 pub mod tensor;

@@ -10,8 +10,8 @@ use std::path::Path;
 use byteorder::{BigEndian, ReadBytesExt, WriteBytesExt};
 use flate2::{Compression, GzBuilder};
 
-use super::atomic::write_atomically;
 use super::gz::{MaybeGz, read_error};
+use crate::files::write_atomically;
 use crate::{Error, Result};
 
 /// Element type "unsigned byte", the only one that image data sets use.

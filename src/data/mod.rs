@@ -33,7 +33,7 @@
 //! # }
 //! ```
 
-mod atomic;
+mod batch;
 mod dataset;
 mod download;
 mod fetch;

@@ -4,5 +4,7 @@
 
 pub mod batch_norm;
 pub mod conv2d;
+pub mod cross_entropy;
+pub mod elementwise;
 pub mod pad;
 pub mod pool;

@@ -155,8 +155,9 @@ pub(super) fn window_winners<S: Simd>(s: S, [a, b, c, d]: [S::F32; 4], open: S::
     ]
 }
 
-/// Gradient of a recorded 2 x 2 maximum to its input: `grad` and `winners` have `pooled`, `out` twice its sides.
-pub fn unpool_winners(
+/// Gradient of a recorded 2 x 2 maximum to its input. `grad` and `winners` have `pooled`; `out` has twice its sides and
+/// is laid out `[y][x][channel]`, as the input gradient of the convolution before it wants.
+pub fn unpool_by_pixel(
     isa: Isa,
     pooled: Shape,
     grad: &[Lanes],
@@ -174,22 +175,25 @@ fn unpool_body<S: Simd>(
     winners: &[Winners],
     out: &mut [Lanes],
 ) {
-    let width = pooled.width;
-    // A pooled row becomes two rows of twice its width, whichever channel it is in.
-    let rows = grad.chunks(width).zip(winners.chunks(width)).zip(out.chunks_mut(4 * width));
-    for ((grad, winners), pair) in rows {
-        let (top, bottom) = pair.split_at_mut(2 * width);
-        let (top, bottom) = (top.as_chunks_mut::<2>().0, bottom.as_chunks_mut::<2>().0);
-        for (((grad, won), top), bottom) in grad.iter().zip(winners).zip(top).zip(bottom) {
-            let grad = s.load(grad);
-            let share = won.map(
-                #[inline(always)]
-                |bits| s.select(s.mask_from_bits(bits), grad, s.zero()),
-            );
-            s.store(share[0], &mut top[0]);
-            s.store(share[1], &mut top[1]);
-            s.store(share[2], &mut bottom[0]);
-            s.store(share[3], &mut bottom[1]);
+    let Shape { channels, width, .. } = pooled;
+    let rows = out.chunks_mut(4 * width * channels);
+    for (y, pair) in rows.enumerate() {
+        let (top, bottom) = pair.split_at_mut(2 * width * channels);
+        for x in 0..width {
+            let top = &mut top[2 * x * channels..][..2 * channels];
+            let bottom = &mut bottom[2 * x * channels..][..2 * channels];
+            for channel in 0..channels {
+                let at = channel * pooled.pixels() + y * width + x;
+                let (grad, won) = (s.load(&grad[at]), winners[at]);
+                let share = won.map(
+                    #[inline(always)]
+                    |bits| s.select(s.mask_from_bits(bits), grad, s.zero()),
+                );
+                s.store(share[0], &mut top[channel]);
+                s.store(share[1], &mut top[channels + channel]);
+                s.store(share[2], &mut bottom[channel]);
+                s.store(share[3], &mut bottom[channels + channel]);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::simd::{Isa, Lanes};
 use crate::{Error, Result};
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An instruction set, a number of threads, and a scratch buffer for each of them.
 ///
@@ -99,16 +99,83 @@ impl Context {
         }
     }
 
+    /// Calls `f(index, chunk of a, chunk of b, chunk of c)` for every triple of chunks, in parallel.
+    pub(crate) fn chunks3<A: Send, B: Send, C: Send>(
+        &self,
+        (a, size_a): (&mut [A], usize),
+        (b, size_b): (&mut [B], usize),
+        (c, size_c): (&mut [C], usize),
+        f: impl Fn(usize, &mut [A], &mut [B], &mut [C]) + Sync + Send,
+    ) {
+        match &self.pool {
+            Some(pool) if pool.current_num_threads() > 1 => pool.install(|| {
+                let pairs = a.par_chunks_mut(size_a).zip(b.par_chunks_mut(size_b));
+                let triples = pairs.zip(c.par_chunks_mut(size_c));
+                triples.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
+            }),
+            _ => {
+                let pairs = a.chunks_mut(size_a).zip(b.chunks_mut(size_b));
+                let triples = pairs.zip(c.chunks_mut(size_c));
+                triples.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
+            }
+        }
+    }
+
+    /// Something for each thread to work with, made from a serial context.
+    pub fn workers<T: Send>(&self, make: impl Fn(Self) -> T) -> Workers<'_, T> {
+        let states = (0..self.threads()).map(|_| Mutex::new(make(Self::serial(self.isa))));
+        Workers { context: self, states: states.collect() }
+    }
+
+    /// The number of the calling thread among those of this context.
+    fn thread(&self) -> usize {
+        rayon::current_thread_index().unwrap_or(0) % self.scratch.len()
+    }
+
     /// Lends the calling thread `length` lanes of scratch memory with unspecified content.
     pub(crate) fn with_scratch<R>(&self, length: usize, f: impl FnOnce(&mut [Lanes]) -> R) -> R {
-        let thread = rayon::current_thread_index().unwrap_or(0) % self.scratch.len();
-        // A poisoned lock only says that some kernel panicked; scratch memory has no state to be harmed.
-        let mut buffer = self.scratch[thread].lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut buffer = lock(&self.scratch[self.thread()]);
         if buffer.len() < length {
             buffer.resize(length, Lanes::ZERO);
         }
         f(&mut buffer[..length])
     }
+}
+
+/// A state for each thread: workers that go from pixels to pixels without meeting one another.
+pub struct Workers<'a, T> {
+    context: &'a Context,
+    states: Vec<Mutex<T>>,
+}
+
+impl<T: Send> Workers<'_, T> {
+    /// Calls `f(state of the thread, index, chunk)` for every `chunk` of `size` elements, in parallel.
+    ///
+    /// # Errors
+    /// The error of the first chunk (by index) that failed; the others are still worked on.
+    pub fn chunks<A: Send>(
+        &self,
+        a: &mut [A],
+        size: usize,
+        f: impl Fn(&mut T, usize, &mut [A]) -> Result<()> + Sync + Send,
+    ) -> Result<()> {
+        let failure: Mutex<Option<(usize, Error)>> = Mutex::new(None);
+        self.context.chunks(a, size, |i, a| {
+            if let Err(error) = f(&mut lock(&self.states[self.context.thread()]), i, a) {
+                let mut first = lock(&failure);
+                if first.as_ref().is_none_or(|(index, _)| i < *index) {
+                    *first = Some((i, error));
+                }
+            }
+        });
+        let first = lock(&failure).take();
+        first.map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+/// A poisoned lock only says that some thread panicked; what these locks guard is overwritten before it is read.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn scratch(threads: usize) -> Arc<[Mutex<Vec<Lanes>>]> {

@@ -13,7 +13,7 @@ mod context;
 mod shape;
 
 pub use buffers::Buffers;
-pub use context::Context;
+pub use context::{Context, Workers};
 pub use shape::Shape;
 
 use crate::simd::{LANES, Lanes, LanesU32};
@@ -157,10 +157,14 @@ pub(crate) fn live_lanes(samples: usize, block: usize) -> usize {
 ///
 /// # Errors
 /// If a label is not below `classes`.
-pub fn label_lanes(labels: &[usize], classes: usize, into: &mut Vec<LanesU32>) -> Result<()> {
+pub fn label_lanes(
+    labels: impl ExactSizeIterator<Item = usize>,
+    classes: usize,
+    into: &mut Vec<LanesU32>,
+) -> Result<()> {
     into.clear();
     into.resize(blocks_of(labels.len()), LanesU32::ZERO);
-    for (n, &label) in labels.iter().enumerate() {
+    for (n, label) in labels.enumerate() {
         if label >= classes {
             return Err(Error::argument(
                 "labels",

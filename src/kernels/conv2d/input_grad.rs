@@ -67,27 +67,30 @@ pub fn input_grad(
     out: &mut [Lanes],
     scratch: &mut [Lanes],
 ) {
-    dispatch!(isa, s => body(s, g, grad, packed, out, scratch));
+    for (channel, plane) in grad.chunks(g.output.pixels()).enumerate() {
+        let by_pixel = scratch[channel..].iter_mut().step_by(g.output.channels);
+        for (value, to) in plane.iter().zip(by_pixel) {
+            *to = *value;
+        }
+    }
+    input_grad_by_pixel(isa, g, scratch, packed, out);
 }
 
-#[inline(always)]
-fn body<S: Simd>(
-    s: S,
+/// [`input_grad`] of a gradient laid out `[y][x][channel]`. The inner loop runs over output channels; with planes of
+/// 8x8 pixels, 4096 bytes, all channels of a pixel would fight for one set of the L1 cache.
+pub fn input_grad_by_pixel(
+    isa: Isa,
     g: &Geometry,
     grad: &[Lanes],
     packed: &[f32],
     out: &mut [Lanes],
-    scratch: &mut [Lanes],
 ) {
+    dispatch!(isa, s => body(s, g, grad, packed, out));
+}
+
+#[inline(always)]
+fn body<S: Simd>(s: S, g: &Geometry, grad: &[Lanes], packed: &[f32], out: &mut [Lanes]) {
     out.fill(Lanes::ZERO);
-    // Channels innermost: the inner loop runs over output channels, and a channel's stride of 4096 bytes (8x8 pixels)
-    // would make them fight for one set of the L1 cache.
-    let pixels = g.output.pixels();
-    for (channel, plane) in grad.chunks(pixels).enumerate() {
-        for (pixel, value) in plane.iter().enumerate() {
-            s.store(s.load(value), &mut scratch[pixel * g.output.channels + channel]);
-        }
-    }
     let mut rest = packed;
     let group_inputs = g.in_channels() * g.input.pixels();
     for (group, out) in out.chunks_mut(group_inputs).enumerate() {
@@ -102,11 +105,11 @@ fn body<S: Simd>(
                 rest = after;
                 let chunk = Chunk { phase: [phase_y, phase_x], first, rows, channels };
                 match columns {
-                    1 => chunk.slide_channels::<S, 1>(s, g, scratch, weight, out),
-                    2 => chunk.slide_channels::<S, 2>(s, g, scratch, weight, out),
-                    3 => chunk.slide_channels::<S, 3>(s, g, scratch, weight, out),
-                    4 => chunk.slide_channels::<S, 4>(s, g, scratch, weight, out),
-                    _ => chunk.slide_channels::<S, COLUMNS>(s, g, scratch, weight, out),
+                    1 => chunk.slide_channels::<S, 1>(s, g, grad, weight, out),
+                    2 => chunk.slide_channels::<S, 2>(s, g, grad, weight, out),
+                    3 => chunk.slide_channels::<S, 3>(s, g, grad, weight, out),
+                    4 => chunk.slide_channels::<S, 4>(s, g, grad, weight, out),
+                    _ => chunk.slide_channels::<S, COLUMNS>(s, g, grad, weight, out),
                 }
             },
         );

@@ -13,7 +13,7 @@ mod materialised;
 mod weight_grad;
 
 pub use forward::{forward, forward_bias_relu_pool, pack_forward, pool_scratch};
-pub use input_grad::{input_grad, input_grad_scratch, pack_input_grad};
+pub use input_grad::{input_grad, input_grad_by_pixel, input_grad_scratch, pack_input_grad};
 pub use materialised::Materialised;
 pub use weight_grad::{weight_grad, weight_grad_scratch};
 

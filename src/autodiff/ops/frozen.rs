@@ -1,0 +1,190 @@
+//! Convolutions of a frozen model, as attacks and evaluations run them: batch normalisation folded in, weights packed
+//! once, convolution + bias + rectifier + pooling in one pass, gradients to the input only.
+
+use super::norm_relu_pool::halved;
+use crate::Result;
+use crate::autodiff::{Backward, Operation, Tape, Var};
+use crate::kernels::conv2d::{self as kernel, Geometry};
+use crate::kernels::elementwise;
+use crate::kernels::pool::{self, Winners};
+use crate::{Error, tensor::Shape};
+use std::sync::Arc;
+
+/// A convolution (or linear layer) whose weights do not change any more.
+#[derive(Clone, Debug)]
+pub struct FrozenConv {
+    geometry: Geometry,
+    packed: Vec<f32>,
+    packed_grad: Vec<f32>,
+    /// One number an output channel.
+    bias: Vec<f32>,
+}
+
+impl FrozenConv {
+    /// Packs weights `[out][in / groups][ky][kx]` (`[out][features]` for [`Geometry::linear`]) and a bias.
+    ///
+    /// # Errors
+    /// If the numbers of weights or biases are not the geometry's, or it has a border (not offered: nothing needs it).
+    pub fn new(geometry: Geometry, weight: &[f32], bias: Vec<f32>) -> Result<Self> {
+        let g = &geometry;
+        if weight.len() != g.weights() || bias.len() != g.output.channels || g.is_padded() {
+            return Err(Error::shape(
+                "frozen convolution",
+                format!("{} weights, {} biases, no border", g.weights(), g.output.channels),
+                format!("{}, {}, border {:?}", weight.len(), bias.len(), g.padding),
+            ));
+        }
+        let (mut packed, mut packed_grad) = (Vec::new(), Vec::new());
+        kernel::pack_forward(g, weight, &mut packed);
+        kernel::pack_input_grad(g, weight, &mut packed_grad);
+        Ok(Self { geometry, packed, packed_grad, bias })
+    }
+
+    /// As a convolution with batch normalisation `scale x + shift` per output channel folded in.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn folded(
+        geometry: Geometry,
+        weight: &[f32],
+        scale: &[f32],
+        shift: &[f32],
+    ) -> Result<Self> {
+        let taps = geometry.fan_in();
+        let rows = weight.chunks(taps).zip(scale);
+        let folded: Vec<f32> = rows.flat_map(|(row, s)| row.iter().map(move |w| w * s)).collect();
+        Self::new(geometry, &folded, shift.to_vec())
+    }
+
+    fn check(&self, operation: &'static str, shape: Shape) -> Result<()> {
+        let g = &self.geometry;
+        if shape.features() != g.input.features() {
+            return Err(Error::shape(
+                operation,
+                format!("an input of {}", g.input),
+                format!("{shape}"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct FrozenLinear {
+    layer: Option<Arc<FrozenConv>>,
+}
+
+#[derive(Default)]
+struct FrozenReluPool {
+    layer: Option<Arc<FrozenConv>>,
+    winners: Vec<Winners>,
+}
+
+impl Tape {
+    /// Frozen convolution or linear layer with its bias.
+    ///
+    /// # Errors
+    /// If the input has not the layer's shape.
+    pub fn frozen(&mut self, x: Var, layer: &Arc<FrozenConv>) -> Result<Var> {
+        layer.check("frozen", self.value(x).shape())?;
+        let mut operation: Box<FrozenLinear> = self.reuse();
+        let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
+        let g = layer.geometry;
+        let mut out = self.tensor(g.output, samples, steps);
+        let (context, value) = (self.context(), self.value(x));
+        let isa = context.isa();
+        context.chunks(out.lanes_mut(), g.output.features(), |block, out| {
+            context.with_scratch(g.output.features(), |sums| {
+                kernel::forward(isa, &g, value.block(block), &layer.packed, sums);
+                let live = value.live(block);
+                elementwise::add_bias(isa, g.output.pixels(), live, sums, &layer.bias, out);
+            });
+        });
+        operation.layer = Some(Arc::clone(layer));
+        Ok(self.record(operation, &[x], &[], out))
+    }
+
+    /// Frozen convolution with bias, rectifier and 2 x 2 maximum, in one pass.
+    ///
+    /// # Errors
+    /// If the input has not the layer's shape, or the convolution's output an odd side.
+    pub fn frozen_relu_pool(&mut self, x: Var, layer: &Arc<FrozenConv>) -> Result<Var> {
+        layer.check("frozen_relu_pool", self.value(x).shape())?;
+        let g = layer.geometry;
+        let pooled = halved("frozen_relu_pool", g.output)?;
+        let mut operation: Box<FrozenReluPool> = self.reuse();
+        let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
+        let wants_grad = self.wants_gradient(x);
+        let mut out = self.tensor(pooled, samples, steps);
+        let (context, value) = (self.context(), self.value(x));
+        let (isa, features) = (context.isa(), pooled.features());
+        let scratch = kernel::pool_scratch(&g);
+        let convolve = |block, out: &mut [_], winners: Option<&mut [Winners]>| {
+            context.with_scratch(scratch, |rows| {
+                let (x, packed, bias) = (value.block(block), &layer.packed, &layer.bias);
+                kernel::forward_bias_relu_pool(isa, &g, x, packed, bias, out, winners, rows);
+                if value.live(block) < crate::simd::LANES {
+                    // Biases have filled the dead lanes.
+                    for lanes in out {
+                        lanes.0[value.live(block)..].fill(0.0);
+                    }
+                }
+            });
+        };
+        if wants_grad {
+            operation.winners.resize(out.lanes().len(), [0; 4]);
+            let outs = (out.lanes_mut(), features);
+            context.chunks2(outs, (&mut operation.winners, features), |block, out, winners| {
+                convolve(block, out, Some(winners));
+            });
+        } else {
+            context.chunks(out.lanes_mut(), features, |block, out| convolve(block, out, None));
+        }
+        operation.layer = Some(Arc::clone(layer));
+        Ok(self.record(operation, &[x], &[], out))
+    }
+}
+
+impl Operation for FrozenLinear {
+    fn name(&self) -> &'static str {
+        "frozen"
+    }
+
+    fn backward(&mut self, pass: &mut Backward<'_>) {
+        let Some(layer) = &self.layer else { return };
+        let g = layer.geometry;
+        let mut out = pass.like_input(0);
+        let (context, grad) = (pass.context(), pass.grad());
+        let isa = context.isa();
+        context.chunks(out.lanes_mut(), g.input.features(), |block, out| {
+            context.with_scratch(kernel::input_grad_scratch(&g), |scratch| {
+                let packed = &layer.packed_grad;
+                kernel::input_grad(isa, &g, grad.block(block), packed, out, scratch);
+            });
+        });
+        pass.give_input(0, out);
+    }
+}
+
+impl Operation for FrozenReluPool {
+    fn name(&self) -> &'static str {
+        "frozen_relu_pool"
+    }
+
+    fn backward(&mut self, pass: &mut Backward<'_>) {
+        let Some(layer) = &self.layer else { return };
+        let g = layer.geometry;
+        let mut out = pass.like_input(0);
+        let (context, grad) = (pass.context(), pass.grad());
+        let (isa, pooled) = (context.isa(), grad.shape());
+        let features = pooled.features();
+        context.chunks(out.lanes_mut(), g.input.features(), |block, out| {
+            context.with_scratch(g.output.features(), |by_pixel| {
+                let winners = &self.winners[block * features..][..features];
+                pool::unpool_by_pixel(isa, pooled, grad.block(block), winners, by_pixel);
+                kernel::input_grad_by_pixel(isa, &g, by_pixel, &layer.packed_grad, out);
+            });
+        });
+        pass.give_input(0, out);
+    }
+}

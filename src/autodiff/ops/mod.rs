@@ -1,0 +1,10 @@
+//! One file an operation: its method on the tape, what it keeps, its backward.
+
+pub(super) mod activation;
+pub(super) mod arithmetic;
+pub(super) mod batch_norm;
+pub(super) mod conv2d;
+pub(super) mod cross_entropy;
+pub(super) mod frozen;
+pub(super) mod norm_relu_pool;
+pub(super) mod pool;

@@ -1,0 +1,93 @@
+//! Max and average pooling.
+
+use crate::Result;
+use crate::autodiff::{Backward, Operation, Tape, Var};
+use crate::kernels::pool::{self as kernel, PoolGeometry};
+use crate::simd::LanesU32;
+
+#[derive(Default)]
+struct MaxPool {
+    geometry: Option<PoolGeometry>,
+    /// Position of the maximum in its window, for every output.
+    winner: Vec<LanesU32>,
+}
+
+#[derive(Default)]
+struct AvgPool {
+    geometry: Option<PoolGeometry>,
+}
+
+impl Tape {
+    /// Maximum of every `window` ([y, x]), one every `stride`; the gradient goes to the first of equals.
+    ///
+    /// # Errors
+    /// If the window does not fit the input.
+    pub fn max_pool(&mut self, x: Var, window: [usize; 2], stride: [usize; 2]) -> Result<Var> {
+        let g = PoolGeometry::new(self.value(x).shape(), window, stride)?;
+        let mut operation: Box<MaxPool> = self.reuse();
+        let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
+        let mut out = self.tensor(g.output, samples, steps);
+        operation.winner.resize(out.lanes().len(), LanesU32::ZERO);
+        let (context, value, features) = (self.context(), self.value(x), g.output.features());
+        let isa = context.isa();
+        let outs = (out.lanes_mut(), features);
+        context.chunks2(outs, (&mut operation.winner, features), |block, out, winner| {
+            kernel::max_pool(isa, &g, value.block(block), out, winner);
+        });
+        operation.geometry = Some(g);
+        Ok(self.record(operation, &[x], &[], out))
+    }
+
+    /// Mean of every `window` ([y, x]), one every `stride`.
+    ///
+    /// # Errors
+    /// If the window does not fit the input.
+    pub fn avg_pool(&mut self, x: Var, window: [usize; 2], stride: [usize; 2]) -> Result<Var> {
+        let g = PoolGeometry::new(self.value(x).shape(), window, stride)?;
+        let mut operation: Box<AvgPool> = self.reuse();
+        let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
+        let mut out = self.tensor(g.output, samples, steps);
+        let (context, value) = (self.context(), self.value(x));
+        let isa = context.isa();
+        context.chunks(out.lanes_mut(), g.output.features(), |block, out| {
+            kernel::avg_pool(isa, &g, value.block(block), out);
+        });
+        operation.geometry = Some(g);
+        Ok(self.record(operation, &[x], &[], out))
+    }
+}
+
+impl Operation for MaxPool {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn backward(&mut self, pass: &mut Backward<'_>) {
+        let Some(g) = self.geometry else { return };
+        let mut out = pass.like_input(0);
+        let (context, grad, features) = (pass.context(), pass.grad(), g.output.features());
+        let isa = context.isa();
+        context.chunks(out.lanes_mut(), g.input.features(), |block, out| {
+            let winner = &self.winner[block * features..][..features];
+            kernel::max_pool_grad(isa, &g, grad.block(block), winner, out);
+        });
+        pass.give_input(0, out);
+    }
+}
+
+impl Operation for AvgPool {
+    fn name(&self) -> &'static str {
+        "avg_pool"
+    }
+
+    fn backward(&mut self, pass: &mut Backward<'_>) {
+        let Some(g) = self.geometry else { return };
+        let mut out = pass.like_input(0);
+        let (context, grad) = (pass.context(), pass.grad());
+        let isa = context.isa();
+        context.chunks(out.lanes_mut(), g.input.features(), |block, out| {
+            kernel::avg_pool_grad(isa, &g, grad.block(block), out);
+        });
+        pass.give_input(0, out);
+    }
+}

@@ -1,0 +1,340 @@
+//! The tape: an arena of nodes, and the reverse sweep over it.
+
+use super::operation::{Backward, Operation};
+use crate::simd::Lanes;
+use crate::tensor::{Buffers, Context, Shape, Tensor};
+use crate::{Error, Result};
+use std::any::{Any, TypeId};
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+
+/// A tensor of per-sample features on a [`Tape`]; valid until the tape's next reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Var {
+    index: u32,
+    epoch: u32,
+}
+
+/// A parameter on a [`Tape`], shared by all samples; valid until the tape's next reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    index: u32,
+    epoch: u32,
+}
+
+/// What the backward sweep starts from, for every number of the variable it starts at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seed {
+    /// 1: the gradient of the sum over samples. Attacks want this: no sample's gradient depends on how many there are.
+    Sum,
+    /// 1 / samples: the gradient of the mean over samples, as in training.
+    Mean,
+}
+
+pub(super) struct Node {
+    pub(super) value: Tensor,
+    pub(super) grad: Option<Tensor>,
+    pub(super) wants_grad: bool,
+    /// None for an input.
+    operation: Option<Box<dyn Operation>>,
+    inputs: Range<usize>,
+    weights: Range<usize>,
+}
+
+pub(super) struct WeightNode {
+    pub(super) value: Vec<f32>,
+    pub(super) shape: [usize; 4],
+    pub(super) grad: Option<Vec<f32>>,
+    pub(super) wants_grad: bool,
+}
+
+/// A caller-owned arena of recorded operations.
+pub struct Tape {
+    context: Context,
+    nodes: Vec<Node>,
+    weights: Vec<WeightNode>,
+    /// The inputs of all nodes, one after the other.
+    edges: Vec<u32>,
+    /// The weights of all nodes, one after the other.
+    weight_edges: Vec<u32>,
+    pub(super) buffers: Buffers,
+    /// Operations of earlier recordings, by type, in the order in which they were recorded: in a loop each finds its
+    /// own old buffers again.
+    spare: HashMap<TypeId, VecDeque<Box<dyn Operation>>>,
+    epoch: u32,
+}
+
+impl Tape {
+    /// An empty tape on this context.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            nodes: Vec::new(),
+            weights: Vec::new(),
+            edges: Vec::new(),
+            weight_edges: Vec::new(),
+            buffers: Buffers::default(),
+            spare: HashMap::new(),
+            epoch: 0,
+        }
+    }
+
+    /// Instruction set and threads.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Forgets everything recorded and keeps the memory. All [`Var`]s and [`Weight`]s lose their validity.
+    pub fn reset(&mut self) {
+        for node in self.nodes.drain(..) {
+            self.buffers.give_lanes(node.value.into_lanes());
+            if let Some(grad) = node.grad {
+                self.buffers.give_lanes(grad.into_lanes());
+            }
+            if let Some(operation) = node.operation {
+                let any: &dyn Any = operation.as_ref();
+                self.spare.entry(any.type_id()).or_default().push_back(operation);
+            }
+        }
+        for weight in self.weights.drain(..) {
+            self.buffers.give_floats(weight.value);
+            if let Some(grad) = weight.grad {
+                self.buffers.give_floats(grad);
+            }
+        }
+        self.edges.clear();
+        self.weight_edges.clear();
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// An input whose gradient is wanted.
+    pub fn input(&mut self, value: Tensor) -> Var {
+        self.push(value, true, None, &[], &[])
+    }
+
+    /// An input whose gradient nobody wants, such as training images.
+    pub fn constant(&mut self, value: Tensor) -> Var {
+        self.push(value, false, None, &[], &[])
+    }
+
+    /// A parameter whose gradient is wanted; the values are copied. Shapes have one to four dimensions.
+    ///
+    /// # Errors
+    /// If shape and values disagree.
+    pub fn weight(&mut self, shape: &[usize], values: &[f32]) -> Result<Weight> {
+        self.push_weight(shape, values, true)
+    }
+
+    /// A parameter that is held fixed.
+    ///
+    /// # Errors
+    /// If shape and values disagree.
+    pub fn fixed_weight(&mut self, shape: &[usize], values: &[f32]) -> Result<Weight> {
+        self.push_weight(shape, values, false)
+    }
+
+    fn push_weight(&mut self, shape: &[usize], values: &[f32], wants: bool) -> Result<Weight> {
+        let fits =
+            (1..=4).contains(&shape.len()) && shape.iter().product::<usize>() == values.len();
+        if !fits {
+            return Err(Error::shape(
+                "weight",
+                format!("1 to 4 dimensions with {} numbers", values.len()),
+                format!("{shape:?}"),
+            ));
+        }
+        let mut dimensions = [1; 4];
+        dimensions[..shape.len()].copy_from_slice(shape);
+        let mut value = self.buffers.floats(values.len());
+        value.copy_from_slice(values);
+        let index = self.weights.len() as u32;
+        self.weights.push(WeightNode { value, shape: dimensions, grad: None, wants_grad: wants });
+        Ok(Weight { index, epoch: self.epoch })
+    }
+
+    /// The value of a variable.
+    ///
+    /// # Panics
+    /// If the variable is not of this tape's current recording.
+    pub fn value(&self, var: Var) -> &Tensor {
+        &self.nodes[self.index(var)].value
+    }
+
+    /// The value of a parameter.
+    ///
+    /// # Panics
+    /// If the parameter is not of this tape's current recording.
+    pub fn weight_value(&self, weight: Weight) -> &[f32] {
+        &self.weights[self.weight_index(weight)].value
+    }
+
+    /// A parameter's shape, filled up with ones to four dimensions.
+    ///
+    /// # Panics
+    /// If the parameter is not of this tape's current recording.
+    pub fn weight_shape(&self, weight: Weight) -> [usize; 4] {
+        self.weights[self.weight_index(weight)].shape
+    }
+
+    /// The gradient of an [`input`](Self::input) after [`backward`](Self::backward); `None` if nothing reached it.
+    pub fn gradient(&self, var: Var) -> Option<&Tensor> {
+        self.nodes[self.index(var)].grad.as_ref()
+    }
+
+    /// The gradient of a [`weight`](Self::weight) after [`backward`](Self::backward); `None` if nothing reached it.
+    pub fn weight_gradient(&self, weight: Weight) -> Option<&[f32]> {
+        self.weights[self.weight_index(weight)].grad.as_deref()
+    }
+
+    /// Whether the gradient of this variable is wanted by anything before it.
+    pub fn wants_gradient(&self, var: Var) -> bool {
+        self.nodes[self.index(var)].wants_grad
+    }
+
+    /// Mean over the samples (and time steps) of a variable of one feature, such as a loss. Summed in order, in f64.
+    pub fn mean(&self, var: Var) -> f32 {
+        let tensor = self.value(var);
+        let lanes = (0..tensor.blocks()).flat_map(|b| tensor.block(b).iter().map(move |v| (b, v)));
+        let sum: f64 = lanes
+            .map(|(b, v)| v.0[..tensor.live(b)].iter().map(|&x| f64::from(x)).sum::<f64>())
+            .sum();
+        (sum / (tensor.samples() * tensor.steps()) as f64) as f32
+    }
+
+    /// An operation of an earlier recording, its buffers with it, or a new one.
+    pub fn reuse<O: Operation + Default>(&mut self) -> Box<O> {
+        let spare = self.spare.get_mut(&TypeId::of::<O>()).and_then(VecDeque::pop_front);
+        let any: Option<Box<dyn Any>> = spare.map(|operation| operation as Box<dyn Any>);
+        any.and_then(|any| any.downcast().ok()).unwrap_or_default()
+    }
+
+    /// A tensor with unspecified content from recycled memory, for the output of an operation or the next input.
+    pub fn tensor(&mut self, shape: Shape, samples: usize, steps: usize) -> Tensor {
+        let length = crate::tensor::blocks_of(samples) * steps * shape.features();
+        Tensor::with_steps(shape, samples, steps, self.buffers.lanes(length))
+    }
+
+    /// Appends an operation that computed `value` from `inputs` and `weights`.
+    ///
+    /// # Panics
+    /// If an input is not of this tape's current recording.
+    pub fn record(
+        &mut self,
+        operation: Box<dyn Operation>,
+        inputs: &[Var],
+        weights: &[Weight],
+        value: Tensor,
+    ) -> Var {
+        let wants = inputs.iter().any(|&i| self.nodes[self.index(i)].wants_grad)
+            || weights.iter().any(|&w| self.weights[self.weight_index(w)].wants_grad);
+        self.push(value, wants, Some(operation), inputs, weights)
+    }
+
+    fn push(
+        &mut self,
+        value: Tensor,
+        wants_grad: bool,
+        operation: Option<Box<dyn Operation>>,
+        inputs: &[Var],
+        weights: &[Weight],
+    ) -> Var {
+        let (edge, weight_edge) = (self.edges.len(), self.weight_edges.len());
+        self.edges.extend(inputs.iter().map(|var| var.index));
+        self.weight_edges.extend(weights.iter().map(|weight| weight.index));
+        let index = self.nodes.len() as u32;
+        self.nodes.push(Node {
+            value,
+            grad: None,
+            wants_grad,
+            operation,
+            inputs: edge..self.edges.len(),
+            weights: weight_edge..self.weight_edges.len(),
+        });
+        Var { index, epoch: self.epoch }
+    }
+
+    /// Sweeps backward from `from`; every wanted gradient of inputs and weights is there afterwards. Gradients of a
+    /// second sweep add to those of the first.
+    ///
+    /// # Errors
+    /// If `from` depends on nothing whose gradient is wanted.
+    pub fn backward(&mut self, from: Var, seed: Seed) -> Result<()> {
+        let index = self.index(from);
+        let value = &self.nodes[index].value;
+        let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
+        let start = match seed {
+            Seed::Sum => 1.0,
+            Seed::Mean => 1.0 / samples as f32,
+        };
+        let mut grad = self.tensor(shape, samples, steps);
+        let features = shape.features();
+        for (block, lanes) in grad.lanes_mut().chunks_mut(features).enumerate() {
+            let live = crate::tensor::live_lanes(samples, block);
+            let mut one = Lanes::ZERO;
+            one.0[..live].fill(start);
+            lanes.fill(one);
+        }
+        self.backward_from(from, grad)
+    }
+
+    /// Sweeps backward from `from` with a gradient of the caller's.
+    ///
+    /// # Errors
+    /// If the gradient has another shape than `from`, or `from` depends on nothing whose gradient is wanted.
+    pub fn backward_from(&mut self, from: Var, grad: Tensor) -> Result<()> {
+        let index = self.index(from);
+        let value = &self.nodes[index].value;
+        if (grad.shape(), grad.samples(), grad.steps())
+            != (value.shape(), value.samples(), value.steps())
+        {
+            return Err(Error::shape(
+                "backward",
+                format!("a gradient of {} samples x {}", value.samples(), value.shape()),
+                format!("{} samples x {}", grad.samples(), grad.shape()),
+            ));
+        }
+        if !self.nodes[index].wants_grad {
+            return Err(Error::argument(
+                "backward",
+                "nothing before this variable wants a gradient; make its source with `input` or `weight`",
+            ));
+        }
+        self.nodes[index].grad = Some(grad);
+        for id in (0..=index).rev() {
+            let (before, rest) = self.nodes.split_at_mut(id);
+            let node = &mut rest[0];
+            let Some(operation) = node.operation.as_mut().filter(|_| node.wants_grad) else {
+                continue;
+            };
+            let Some(grad) = node.grad.take() else { continue };
+            operation.backward(&mut Backward {
+                context: &self.context,
+                buffers: &mut self.buffers,
+                nodes: before,
+                weights: &mut self.weights,
+                inputs: &self.edges[node.inputs.clone()],
+                weight_ids: &self.weight_edges[node.weights.clone()],
+                value: &node.value,
+                grad: &grad,
+            });
+            self.buffers.give_lanes(grad.into_lanes());
+        }
+        Ok(())
+    }
+
+    /// The operation that made a variable, if it is an `O`.
+    pub(super) fn operation<O: Operation>(&self, var: Var) -> Option<&O> {
+        let operation: &dyn Any = self.nodes[self.index(var)].operation.as_deref()?;
+        operation.downcast_ref()
+    }
+
+    fn index(&self, var: Var) -> usize {
+        assert_eq!(var.epoch, self.epoch, "a Var outlived its tape's reset");
+        var.index as usize
+    }
+
+    fn weight_index(&self, weight: Weight) -> usize {
+        assert_eq!(weight.epoch, self.epoch, "a Weight outlived its tape's reset");
+        weight.index as usize
+    }
+}

@@ -1,0 +1,119 @@
+//! Functions of one feature at a time, and sums of blocks. Dead lanes stay zero (the sigmoid, which is not zero at
+//! zero, masks them).
+
+use crate::simd::{Isa, Lanes, Simd, dispatch, math};
+
+/// A function of one number, with its derivative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(0, x); the derivative at 0 is 0. NaN stays NaN.
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// 1 / (1 + exp(-x))
+    Sigmoid,
+}
+
+/// `out = f(x)`, a block with `live` samples.
+pub fn activate(isa: Isa, activation: Activation, live: usize, x: &[Lanes], out: &mut [Lanes]) {
+    dispatch!(isa, s => match activation {
+        Activation::Relu => map(s, x, out, #[inline(always)] |x| s.max(s.zero(), x)),
+        Activation::Tanh => map(s, x, out, #[inline(always)] |x| math::tanh(s, x)),
+        Activation::Sigmoid => {
+            map(s, x, out, #[inline(always)] |x| s.keep_first(math::sigmoid(s, x), live));
+        }
+    });
+}
+
+/// `out = grad f'(x)`, from the *output* `y = f(x)`, which determines the derivative of all three.
+pub fn activation_grad(
+    isa: Isa,
+    activation: Activation,
+    y: &[Lanes],
+    grad: &[Lanes],
+    out: &mut [Lanes],
+) {
+    dispatch!(isa, s => match activation {
+        Activation::Relu => zip(s, y, grad, out, #[inline(always)] |y, grad| {
+            s.select(s.gt(y, s.zero()), grad, s.zero())
+        }),
+        Activation::Tanh => zip(s, y, grad, out, #[inline(always)] |y, grad| {
+            s.mul(grad, s.neg_mul_add(y, y, s.splat(1.0)))
+        }),
+        Activation::Sigmoid => zip(s, y, grad, out, #[inline(always)] |y, grad| {
+            s.mul(grad, s.mul(y, s.sub(s.splat(1.0), y)))
+        }),
+    });
+}
+
+/// `out = a + b`
+pub fn add(isa: Isa, a: &[Lanes], b: &[Lanes], out: &mut [Lanes]) {
+    dispatch!(isa, s => zip(s, a, b, out, #[inline(always)] |a, b| s.add(a, b)));
+}
+
+/// `out += x`
+pub fn add_assign(isa: Isa, x: &[Lanes], out: &mut [Lanes]) {
+    dispatch!(isa, s => {
+        for (x, out) in x.iter().zip(out) {
+            s.store(s.add(s.load(out), s.load(x)), out);
+        }
+    });
+}
+
+/// `out = factor x`
+pub fn scale(isa: Isa, factor: f32, x: &[Lanes], out: &mut [Lanes]) {
+    dispatch!(isa, s => {
+        let factor = s.splat(factor);
+        map(s, x, out, #[inline(always)] |x| s.mul(x, factor));
+    });
+}
+
+/// Adds a number per channel to a block; dead lanes stay zero.
+pub fn add_bias(
+    isa: Isa,
+    pixels: usize,
+    live: usize,
+    x: &[Lanes],
+    bias: &[f32],
+    out: &mut [Lanes],
+) {
+    dispatch!(isa, s => {
+        for ((x, out), &bias) in x.chunks(pixels).zip(out.chunks_mut(pixels)).zip(bias) {
+            let bias = s.keep_first(s.splat(bias), live);
+            map(s, x, out, #[inline(always)] |x| s.add(x, bias));
+        }
+    });
+}
+
+/// Per channel of a block, the sum over lanes and pixels: the gradient of [`add_bias`] to its numbers.
+pub fn channel_sums(isa: Isa, pixels: usize, x: &[Lanes], out: &mut [f32]) {
+    dispatch!(isa, s => {
+        for (x, out) in x.chunks(pixels).zip(out) {
+            let mut sum = s.zero();
+            for x in x {
+                sum = s.add(sum, s.load(x));
+            }
+            *out = s.reduce_add(sum);
+        }
+    });
+}
+
+#[inline(always)]
+fn map<S: Simd>(s: S, x: &[Lanes], out: &mut [Lanes], f: impl Fn(S::F32) -> S::F32) {
+    for (x, out) in x.iter().zip(out) {
+        s.store(f(s.load(x)), out);
+    }
+}
+
+#[inline(always)]
+fn zip<S: Simd>(
+    s: S,
+    a: &[Lanes],
+    b: &[Lanes],
+    out: &mut [Lanes],
+    f: impl Fn(S::F32, S::F32) -> S::F32,
+) {
+    for ((a, b), out) in a.iter().zip(b).zip(out) {
+        s.store(f(s.load(a), s.load(b)), out);
+    }
+}

@@ -1,0 +1,185 @@
+//! The paper's network (METHOD section 1; the paper calls it LeNet-5): conv 5x5 1->10, batch normalisation, ReLU,
+//! max-pool 2, conv 5x5 10->20, batch normalisation, ReLU, max-pool 2, linear 320->10. No biases; 8,510 parameters.
+
+use super::network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
+use super::{Parameters, uniform_fan_in};
+use crate::autodiff::{FrozenConv, Tape, Var, Weight};
+use crate::checkpoint::StateDict;
+use crate::kernels::conv2d::{Conv2dOptions, Geometry};
+use crate::tensor::Shape;
+use crate::{Error, Result};
+use std::sync::Arc;
+
+const INPUT: Shape = Shape::new(1, 28, 28);
+const HIDDEN: Shape = Shape::new(10, 12, 12);
+const CLASSES: usize = 10;
+const CONV1: [usize; 4] = [10, 1, 5, 5];
+const CONV2: [usize; 4] = [20, 10, 5, 5];
+const FEATURES: usize = 320;
+
+/// The trainable network.
+#[derive(Clone, Debug)]
+pub struct LeNet {
+    /// In the order conv1, bn1 weight and bias, conv2, bn2 weight and bias, fc.
+    parameters: Parameters,
+    statistics: [RunningStatistics; 2],
+    /// The normalisations of the last forward pass in training mode.
+    normalised: Option<[Var; 2]>,
+}
+
+impl LeNet {
+    /// With random weights of this seed.
+    pub fn new(seed: u64) -> Self {
+        let mut parameters = Parameters::default();
+        let mut add = |name: &str, shape: &[usize]| {
+            let (count, fan_in) = (shape.iter().product(), shape[1..].iter().product());
+            parameters.push(name, shape, uniform_fan_in(seed, name, count, fan_in));
+            if let Some(layer) = name.strip_prefix("conv") {
+                let bias = layer.replace("weight", "bias");
+                parameters.push(&format!("bn{layer}"), &shape[..1], vec![1.0; shape[0]]);
+                parameters.push(&format!("bn{bias}"), &shape[..1], vec![0.0; shape[0]]);
+            }
+        };
+        add("conv1.weight", &CONV1);
+        add("conv2.weight", &CONV2);
+        add("fc.weight", &[CLASSES, FEATURES]);
+        let statistics = [CONV1, CONV2].map(|shape| RunningStatistics::new(shape[0]));
+        Self { parameters, statistics, normalised: None }
+    }
+
+    /// Loads a model of this architecture, ours or PyTorch's.
+    ///
+    /// # Errors
+    /// If something is missing, of another shape, or not finite.
+    pub fn from_state(state: &StateDict) -> Result<Self> {
+        let mut lenet = Self::new(0);
+        lenet.load_state(state)?;
+        Ok(lenet)
+    }
+
+    /// Running statistics of the two batch normalisations.
+    pub fn statistics(&self) -> &[RunningStatistics; 2] {
+        &self.statistics
+    }
+
+    /// Running statistics of the two batch normalisations, to change.
+    pub fn statistics_mut(&mut self) -> &mut [RunningStatistics; 2] {
+        &mut self.statistics
+    }
+}
+
+impl Network for LeNet {
+    fn input_shape(&self) -> Shape {
+        INPUT
+    }
+
+    fn classes(&self) -> usize {
+        CLASSES
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    fn forward(&mut self, tape: &mut Tape, x: Var, weights: &[Weight], mode: Mode) -> Result<Var> {
+        let &[conv1, bn1, bias1, conv2, bn2, bias2, fc] = weights else {
+            let found = format!("{}", weights.len());
+            return Err(Error::shape("LeNet", "its 7 parameters on the tape", found));
+        };
+        let [norm1, norm2] = [0, 1].map(|i| self.statistics[i].normalisation(mode));
+        let maps = tape.conv2d(x, conv1, Conv2dOptions::default())?;
+        let hidden = tape.norm_relu_pool(maps, bn1, bias1, norm1, BATCH_NORM_EPS)?;
+        let maps = tape.conv2d(hidden, conv2, Conv2dOptions::default())?;
+        let features = tape.norm_relu_pool(maps, bn2, bias2, norm2, BATCH_NORM_EPS)?;
+        self.normalised = (mode == Mode::Train).then_some([hidden, features]);
+        tape.linear(features, fc)
+    }
+
+    fn update_statistics(&mut self, tape: &Tape) {
+        let Some(normalised) = self.normalised.take() else { return };
+        for (statistics, var) in self.statistics.iter_mut().zip(normalised) {
+            if let Some(moments) = tape.batch_moments(var) {
+                statistics.update(moments);
+            }
+        }
+    }
+
+    fn state(&self) -> StateDict {
+        let mut state = StateDict::default();
+        let mut add = |name: &str, shape: &[usize], values: &[f32]| {
+            // The shapes are the arrays' own: insert cannot refuse.
+            let _ = state.insert(name, shape.to_vec(), values.to_vec());
+        };
+        for parameter in &self.parameters {
+            add(&parameter.name, &parameter.shape, &parameter.values);
+        }
+        for (i, RunningStatistics { mean, variance }) in self.statistics.iter().enumerate() {
+            add(&format!("bn{}.running_mean", i + 1), &[mean.len()], mean);
+            add(&format!("bn{}.running_var", i + 1), &[variance.len()], variance);
+        }
+        state
+    }
+
+    fn load_state(&mut self, state: &StateDict) -> Result<()> {
+        // All of it is looked at before any of it is taken.
+        let mut new = self.clone();
+        for parameter in new.parameters.iter_mut() {
+            let values = state.expect(&parameter.name, &parameter.shape)?;
+            parameter.values.copy_from_slice(values);
+        }
+        for (i, RunningStatistics { mean, variance }) in new.statistics.iter_mut().enumerate() {
+            let shape = [mean.len()];
+            mean.copy_from_slice(state.expect(&format!("bn{}.running_mean", i + 1), &shape)?);
+            variance.copy_from_slice(state.expect(&format!("bn{}.running_var", i + 1), &shape)?);
+        }
+        *self = new;
+        Ok(())
+    }
+}
+
+/// The network in evaluation mode, batch normalisation folded into the convolutions.
+#[derive(Clone, Debug)]
+pub struct FrozenLeNet {
+    conv1: Arc<FrozenConv>,
+    conv2: Arc<FrozenConv>,
+    fc: Arc<FrozenConv>,
+}
+
+impl Freeze for LeNet {
+    type Frozen = FrozenLeNet;
+
+    fn freeze(&self) -> Result<FrozenLeNet> {
+        let values = |i: usize| self.parameters[i].values.as_slice();
+        let fold = |i: usize, input: Shape, shape: [usize; 4]| {
+            let (scale, shift) = self.statistics[i].fold(values(3 * i + 1), values(3 * i + 2));
+            let geometry = Geometry::new(input, shape, Conv2dOptions::default())?;
+            FrozenConv::folded(geometry, values(3 * i), &scale, &shift).map(Arc::new)
+        };
+        let linear = Geometry::linear(FEATURES, CLASSES);
+        Ok(FrozenLeNet {
+            conv1: fold(0, INPUT, CONV1)?,
+            conv2: fold(1, HIDDEN, CONV2)?,
+            fc: Arc::new(FrozenConv::new(linear, values(6), vec![0.0; CLASSES])?),
+        })
+    }
+}
+
+impl FrozenNetwork for FrozenLeNet {
+    fn input_shape(&self) -> Shape {
+        INPUT
+    }
+
+    fn classes(&self) -> usize {
+        CLASSES
+    }
+
+    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
+        let hidden = tape.frozen_relu_pool(x, &self.conv1)?;
+        let features = tape.frozen_relu_pool(hidden, &self.conv2)?;
+        tape.frozen(features, &self.fc)
+    }
+}

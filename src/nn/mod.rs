@@ -1,0 +1,41 @@
+//! Networks, and how they are trained.
+//!
+//! A [`Network`] names its [`Parameters`] and records its forward pass on a tape; [`Trainer`] runs it over a data set.
+//! [`LeNet`] is the paper's network; a [`FrozenNetwork`] is what evaluation and attacks see of a trained one.
+//!
+//! ```
+//! use deepsleep::data::{Dataset, DatasetName, Split, locate};
+//! use deepsleep::nn::{Freeze, LeNet, Network, Trainer, TrainingOptions, accuracy};
+//! use deepsleep::tensor::Context;
+//!
+//! let folder = locate(DatasetName::Mnist, None)?;
+//! let train = Dataset::load(&folder, Split::Train)?.slice(0, 2048)?;
+//! let test = Dataset::load(&folder, Split::Test)?.slice(0, 500)?;
+//!
+//! let context = Context::new(0)?;
+//! let mut lenet = LeNet::new(7);
+//! let mut trainer = Trainer::new(&lenet, TrainingOptions { epochs: 1, ..Default::default() })?;
+//! let report = trainer.epoch(&context, &mut lenet, &train, &mut |_| {})?;
+//! assert!(report.loss < 2.3);
+//! assert!(accuracy(&context, &lenet.freeze()?, &test)? > 0.5);
+//! lenet.state().save(tempfile::NamedTempFile::new().unwrap().path())?;
+//! # Ok::<(), deepsleep::Error>(())
+//! ```
+
+mod evaluate;
+mod initialisation;
+mod lenet;
+mod network;
+mod optimiser;
+mod parameters;
+mod schedule;
+mod train;
+
+pub use evaluate::{accuracy, input_gradients, predictions};
+pub use initialisation::uniform_fan_in;
+pub use lenet::{FrozenLeNet, LeNet};
+pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
+pub use optimiser::{Optimiser, Rule};
+pub use parameters::{Parameter, Parameters};
+pub use schedule::Schedule;
+pub use train::{EpochReport, Progress, Trainer, TrainingOptions};

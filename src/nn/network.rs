@@ -1,0 +1,132 @@
+//! What training needs of a network, and what evaluation and attacks need of a trained one.
+
+use super::Parameters;
+use crate::Result;
+use crate::autodiff::{BatchMoments, Normalisation, Tape, Var, Weight};
+use crate::checkpoint::StateDict;
+use crate::tensor::Shape;
+
+/// Added to the variance in every batch normalisation (METHOD section 1).
+pub const BATCH_NORM_EPS: f32 = 1e-5;
+
+/// Whether batch normalisation uses the batch's statistics or the running ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The batch's.
+    Train,
+    /// The running ones.
+    Evaluate,
+}
+
+/// A network that can be trained.
+pub trait Network: Send {
+    /// The shape of one image.
+    fn input_shape(&self) -> Shape;
+
+    /// The number of classes.
+    fn classes(&self) -> usize;
+
+    /// What training changes.
+    fn parameters(&self) -> &Parameters;
+
+    /// What training changes, to change it.
+    fn parameters_mut(&mut self) -> &mut Parameters;
+
+    /// Records the forward pass and returns the logits; `weights` are [`parameters`](Self::parameters) on the tape, in
+    /// order.
+    ///
+    /// # Errors
+    /// If `x` has not the input's shape.
+    fn forward(&mut self, tape: &mut Tape, x: Var, weights: &[Weight], mode: Mode) -> Result<Var>;
+
+    /// Moves running statistics towards those of the last forward pass in training mode.
+    fn update_statistics(&mut self, tape: &Tape);
+
+    /// Parameters and statistics, by name.
+    fn state(&self) -> StateDict;
+
+    /// Takes parameters and statistics back.
+    ///
+    /// # Errors
+    /// If something is missing, of another shape, or not finite.
+    fn load_state(&mut self, state: &StateDict) -> Result<()>;
+}
+
+/// A network whose parameters do not change any more: what evaluation and attacks run.
+pub trait FrozenNetwork: Sync {
+    /// The shape of one image.
+    fn input_shape(&self) -> Shape;
+
+    /// The number of classes.
+    fn classes(&self) -> usize;
+
+    /// Records the forward pass and returns the logits.
+    ///
+    /// # Errors
+    /// If `x` has not the input's shape.
+    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var>;
+}
+
+/// A network that can be frozen.
+pub trait Freeze {
+    /// Its frozen form.
+    type Frozen: FrozenNetwork;
+
+    /// The frozen form, in evaluation mode.
+    ///
+    /// # Errors
+    /// None for a well-formed network.
+    fn freeze(&self) -> Result<Self::Frozen>;
+}
+
+/// Running mean and variance of a batch normalisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunningStatistics {
+    /// One number a channel.
+    pub mean: Vec<f32>,
+    /// One number a channel, unbiased.
+    pub variance: Vec<f32>,
+}
+
+impl RunningStatistics {
+    /// Share of the newest batch (METHOD section 1).
+    const MOMENTUM: f32 = 0.1;
+
+    /// Mean 0, variance 1.
+    pub fn new(channels: usize) -> Self {
+        Self { mean: vec![0.0; channels], variance: vec![1.0; channels] }
+    }
+
+    /// As the argument of [`Tape::batch_norm`].
+    pub fn normalisation(&self, mode: Mode) -> Normalisation<'_> {
+        match mode {
+            Mode::Train => Normalisation::Batch,
+            Mode::Evaluate => Normalisation::Given { mean: &self.mean, variance: &self.variance },
+        }
+    }
+
+    /// Moves towards the moments of a batch, once for each of its time steps.
+    pub fn update(&mut self, moments: BatchMoments<'_>) {
+        let count = moments.count as f32;
+        let unbiased = count / (count - 1.0).max(1.0);
+        let channels = self.mean.len();
+        let steps = moments.mean.chunks(channels).zip(moments.variance.chunks(channels));
+        for (mean, variance) in steps {
+            for (running, new) in self.mean.iter_mut().zip(mean) {
+                *running = (1.0 - Self::MOMENTUM) * *running + Self::MOMENTUM * new;
+            }
+            for (running, new) in self.variance.iter_mut().zip(variance) {
+                *running = (1.0 - Self::MOMENTUM) * *running + Self::MOMENTUM * (new * unbiased);
+            }
+        }
+    }
+
+    /// The affine map `scale x + shift` that the normalisation is in evaluation mode.
+    pub fn fold(&self, weight: &[f32], bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let deviation = |v: f32| (f64::from(v) + f64::from(BATCH_NORM_EPS)).sqrt();
+        let scale = weight.iter().zip(&self.variance);
+        let scale: Vec<f32> = scale.map(|(&w, &v)| (f64::from(w) / deviation(v)) as f32).collect();
+        let shift = bias.iter().zip(&self.mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
+        (scale, shift)
+    }
+}

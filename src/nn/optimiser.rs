@@ -1,0 +1,140 @@
+//! Gradient descent and Adam, as PyTorch defines them. Plain multiplications and additions in a fixed order: a few
+//! thousand numbers a step need no vectors, and every machine rounds them alike.
+
+use super::Parameters;
+use crate::checkpoint::StateDict;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How a gradient becomes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// `v = momentum v + g; p -= rate v`, with `weight_decay p` added to g.
+    Sgd {
+        /// Share of the last velocity that is kept.
+        momentum: f32,
+        /// L2 penalty.
+        weight_decay: f32,
+    },
+    /// Kingma and Ba (2015), with `weight_decay p` added to g.
+    Adam {
+        /// Decay of the mean of gradients.
+        beta1: f32,
+        /// Decay of the mean of squared gradients.
+        beta2: f32,
+        /// Added to the root of the latter.
+        eps: f32,
+        /// L2 penalty.
+        weight_decay: f32,
+    },
+}
+
+impl Rule {
+    /// Plain gradient descent: no momentum, no decay.
+    pub const SGD: Self = Self::Sgd { momentum: 0.0, weight_decay: 0.0 };
+    /// Adam with its authors' settings.
+    pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
+
+    /// Arrays of memory for each parameter.
+    fn memories(self) -> usize {
+        match self {
+            Self::Sgd { momentum: 0.0, .. } => 0,
+            Self::Sgd { .. } => 1,
+            Self::Adam { .. } => 2,
+        }
+    }
+}
+
+/// A rule and what it remembers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimiser {
+    rule: Rule,
+    steps: u64,
+    /// `[memory][parameter]`
+    memory: Vec<Vec<Vec<f32>>>,
+}
+
+impl Optimiser {
+    /// For these parameters, remembering nothing yet.
+    pub fn new(rule: Rule, parameters: &Parameters) -> Self {
+        let zeros = || parameters.iter().map(|p| vec![0.0; p.values.len()]).collect();
+        Self { rule, steps: 0, memory: (0..rule.memories()).map(|_| zeros()).collect() }
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Starts a step: parameters follow one by one with [`update`](Self::update).
+    pub fn begin_step(&mut self) {
+        self.steps += 1;
+    }
+
+    /// Moves parameter `index` along its gradient.
+    pub fn update(&mut self, index: usize, rate: f32, values: &mut [f32], grad: &[f32]) {
+        match self.rule {
+            Rule::Sgd { momentum, weight_decay } => match self.memory.first_mut() {
+                None => {
+                    for (value, grad) in values.iter_mut().zip(grad) {
+                        *value -= rate * (grad + weight_decay * *value);
+                    }
+                }
+                Some(velocity) => {
+                    let values = values.iter_mut().zip(grad).zip(&mut velocity[index]);
+                    for ((value, grad), v) in values {
+                        *v = momentum * *v + (grad + weight_decay * *value);
+                        *value -= rate * *v;
+                    }
+                }
+            },
+            Rule::Adam { beta1, beta2, eps, weight_decay } => {
+                // 1 - beta^steps in f64; past 2^20 steps it is 1 to the last bit.
+                let steps = self.steps.min(1 << 20) as i32;
+                let correction = |beta: f32| (1.0 - f64::from(beta).powi(steps)) as f32;
+                let (correct1, correct2) = (correction(beta1), correction(beta2).sqrt());
+                let [first, second] = self.memory.as_mut_slice() else { return };
+                let memories = first[index].iter_mut().zip(&mut second[index]);
+                for ((value, grad), (m, v)) in values.iter_mut().zip(grad).zip(memories) {
+                    let grad = grad + weight_decay * *value;
+                    *m = beta1 * *m + (1.0 - beta1) * grad;
+                    *v = beta2 * *v + (1.0 - beta2) * grad * grad;
+                    *value -= rate / correct1 * *m / (v.sqrt() / correct2 + eps);
+                }
+            }
+        }
+    }
+
+    /// Adds what is remembered to a state dict, for a resumed training.
+    ///
+    /// # Errors
+    /// None in practice: the shapes are the parameters' own.
+    pub fn save_into(&self, parameters: &Parameters, state: &mut StateDict) -> Result<()> {
+        state.note("optimiser.steps", self.steps);
+        for (i, memory) in self.memory.iter().enumerate() {
+            for (parameter, values) in parameters.iter().zip(memory) {
+                let name = format!("optimiser.{i}.{}", parameter.name);
+                state.insert(&name, parameter.shape.clone(), values.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`save_into`](Self::save_into) added.
+    ///
+    /// # Errors
+    /// If something is missing or of another shape.
+    pub fn load_from(&mut self, parameters: &Parameters, state: &StateDict) -> Result<()> {
+        self.steps = state.noted("optimiser.steps").ok_or_else(|| {
+            Error::argument("resume", "the checkpoint has no count of optimiser steps")
+        })?;
+        for (i, memory) in self.memory.iter_mut().enumerate() {
+            for (parameter, values) in parameters.iter().zip(memory) {
+                let name = format!("optimiser.{i}.{}", parameter.name);
+                values.copy_from_slice(state.expect(&name, &parameter.shape)?);
+            }
+        }
+        Ok(())
+    }
+}

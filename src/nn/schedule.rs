@@ -1,0 +1,47 @@
+//! How the learning rate changes over the training.
+
+use serde::{Deserialize, Serialize};
+
+/// A factor on the learning rate, as a function of the share of the training that is done. All of them need only
+/// arithmetic that is the same on every machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Always 1.
+    #[default]
+    Constant,
+    /// `factor` to the number of times that `epochs` have passed.
+    Step {
+        /// Epochs between two changes.
+        epochs: usize,
+        /// What each change multiplies by.
+        factor: f32,
+    },
+    /// Falls in a straight line from 1 to 0 at the end.
+    Linear,
+    /// Rises in a straight line from 0 to 1 at `peak` (a share of the training), then falls to 0 at the end: the
+    /// cyclic rate of fast adversarial training (Wong, Rice and Kolter 2020).
+    Triangle {
+        /// Where the peak is, between 0 and 1.
+        peak: f32,
+    },
+}
+
+impl Schedule {
+    /// The factor at `step` of `steps_per_epoch * epochs` steps.
+    pub fn factor(self, step: u64, steps_per_epoch: u64, epochs: usize) -> f32 {
+        let total = (steps_per_epoch * epochs as u64).max(1);
+        let done = (step as f32 / total as f32).min(1.0);
+        match self {
+            Self::Constant => 1.0,
+            Self::Step { epochs, factor } => {
+                let passed = step / (steps_per_epoch * epochs as u64).max(1);
+                (0..passed).fold(1.0, |product, _| product * factor)
+            }
+            Self::Linear => 1.0 - done,
+            Self::Triangle { peak } if done < peak => done / peak,
+            Self::Triangle { peak } if peak < 1.0 => (1.0 - done) / (1.0 - peak),
+            Self::Triangle { .. } => 1.0,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The training loop: deterministic given a seed, whatever the threads.
+
+use super::{Mode, Network, Optimiser, Rule, Schedule};
+use crate::autodiff::{Labels, Seed, Tape, Weight};
+use crate::checkpoint::StateDict;
+use crate::data::Dataset;
+use crate::simd::random::Key;
+use crate::tensor::Context;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How to train. The default is the paper's control (METHOD section 1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingOptions {
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Images a step; a last, smaller batch is dropped.
+    pub batch_size: usize,
+    /// Learning rate, before the schedule.
+    pub learning_rate: f32,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// How a gradient becomes a step.
+    pub rule: Rule,
+    /// Temperature of the soft-max in the loss.
+    pub temperature: f32,
+    /// Of the order of images.
+    pub seed: u64,
+}
+
+impl Default for TrainingOptions {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 0.1,
+            schedule: Schedule::Constant,
+            rule: Rule::SGD,
+            temperature: 1.0,
+            seed: 0,
+        }
+    }
+}
+
+impl TrainingOptions {
+    fn check(&self) -> Result<()> {
+        let fail = |problem: String| Err(Error::argument("training", problem));
+        if self.batch_size < 2 {
+            let size = self.batch_size;
+            return fail(format!("batch size {size}: batch statistics need at least 2 images"));
+        }
+        for (name, value) in
+            [("learning rate", self.learning_rate), ("temperature", self.temperature)]
+        {
+            if !(value > 0.0 && value.is_finite()) {
+                return fail(format!("{name} {value} is not a positive number"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A step that was just made.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// From 0.
+    pub epoch: usize,
+    /// Steps of this epoch that are done.
+    pub step: usize,
+    /// Steps of this epoch in all.
+    pub steps: usize,
+    /// Images of this step.
+    pub images: usize,
+    /// Mean loss of this step.
+    pub loss: f32,
+}
+
+/// An epoch that was just made.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// From 0.
+    pub epoch: usize,
+    /// Mean loss over the steps.
+    pub loss: f32,
+    /// Steps made.
+    pub steps: usize,
+}
+
+/// Trains a network epoch by epoch; holds the tape, the optimiser and how far it got.
+pub struct Trainer {
+    options: TrainingOptions,
+    optimiser: Optimiser,
+    epoch: usize,
+    tape: Option<Tape>,
+    labels: Labels,
+    weights: Vec<Weight>,
+}
+
+impl Trainer {
+    /// For this network, from its first epoch.
+    ///
+    /// # Errors
+    /// If an option makes no sense.
+    pub fn new(network: &dyn Network, options: TrainingOptions) -> Result<Self> {
+        options.check()?;
+        let optimiser = Optimiser::new(options.rule, network.parameters());
+        let labels = Labels::default();
+        Ok(Self { options, optimiser, epoch: 0, tape: None, labels, weights: Vec::new() })
+    }
+
+    /// Epochs done.
+    pub fn epochs_done(&self) -> usize {
+        self.epoch
+    }
+
+    /// The options.
+    pub fn options(&self) -> &TrainingOptions {
+        &self.options
+    }
+
+    /// One pass over the data, in an order of its own; `progress` is called after every step.
+    ///
+    /// # Errors
+    /// If the images have not the network's shape, there are fewer than a batch, or the loss stops being finite (the
+    /// network then holds what led there; load its last checkpoint).
+    pub fn epoch(
+        &mut self,
+        context: &Context,
+        network: &mut dyn Network,
+        data: &Dataset,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<EpochReport> {
+        let size = self.options.batch_size;
+        let (epoch, steps) = (self.epoch, data.len() / size);
+        if steps == 0 {
+            let problem = format!("{} images do not fill one batch of {size}", data.len());
+            return Err(Error::argument("training", problem + "; use a smaller batch"));
+        }
+        // One entry into the thread pool for the whole epoch.
+        let loss = context.install(|| {
+            let order = order(self.options.seed, epoch, data.len());
+            let mut total = 0.0_f64;
+            for (step, indices) in order.chunks_exact(size).enumerate() {
+                let loss = self.step(context, network, data, indices)?;
+                if !loss.is_finite() {
+                    return Err(Error::NotFinite {
+                        place: format!("training, epoch {}, step {}", epoch + 1, step + 1),
+                        problem: format!(
+                            "the loss is {loss}; a smaller learning rate usually helps"
+                        ),
+                    });
+                }
+                total += f64::from(loss);
+                progress(Progress { epoch, step: step + 1, steps, images: size, loss });
+            }
+            Ok((total / steps as f64) as f32)
+        })?;
+        self.epoch += 1;
+        Ok(EpochReport { epoch, loss, steps })
+    }
+
+    /// One step on these images of the data set; returns their mean loss.
+    ///
+    /// # Errors
+    /// If an index or a shape does not fit.
+    pub fn step(
+        &mut self,
+        context: &Context,
+        network: &mut dyn Network,
+        data: &Dataset,
+        indices: &[usize],
+    ) -> Result<f32> {
+        let mut tape = self.tape.take().unwrap_or_else(|| Tape::new(context.clone()));
+        let result = self.step_on(&mut tape, network, data, indices);
+        tape.reset();
+        self.tape = Some(tape);
+        result
+    }
+
+    fn step_on(
+        &mut self,
+        tape: &mut Tape,
+        network: &mut dyn Network,
+        data: &Dataset,
+        indices: &[usize],
+    ) -> Result<f32> {
+        let mut images = tape.tensor(network.input_shape(), indices.len(), 1);
+        data.gather(tape.context(), indices, &mut images)?;
+        self.labels.set(indices.iter().map(|&i| data.label(i)), network.classes())?;
+        let x = tape.constant(images);
+        network.parameters().record(tape, &mut self.weights)?;
+        let logits = network.forward(tape, x, &self.weights, Mode::Train)?;
+        let loss = tape.cross_entropy(logits, &self.labels, self.options.temperature)?;
+        let mean = tape.mean(loss);
+        tape.backward(loss, Seed::Mean)?;
+        network.update_statistics(tape);
+
+        let steps = (data.len() / self.options.batch_size) as u64;
+        let (schedule, done) = (self.options.schedule, self.optimiser.steps());
+        let rate = self.options.learning_rate * schedule.factor(done, steps, self.options.epochs);
+        self.optimiser.begin_step();
+        let parameters = network.parameters_mut().iter_mut().zip(&self.weights).enumerate();
+        for (i, (parameter, &weight)) in parameters {
+            if let Some(grad) = tape.weight_gradient(weight) {
+                self.optimiser.update(i, rate, &mut parameter.values, grad);
+            }
+        }
+        Ok(mean)
+    }
+
+    /// Everything that a resumed training needs: the network's state, the optimiser's, the epoch, the options.
+    ///
+    /// # Errors
+    /// None in practice: the shapes are the network's own.
+    pub fn checkpoint(&self, network: &dyn Network) -> Result<StateDict> {
+        let mut state = network.state();
+        self.optimiser.save_into(network.parameters(), &mut state)?;
+        state.note("training.epochs_done", self.epoch);
+        state.note("training.options", &self.options);
+        Ok(state)
+    }
+
+    /// Continues from a [`checkpoint`](Self::checkpoint): network and trainer are as they were then. With a constant
+    /// learning rate the number of epochs may be another one than then.
+    ///
+    /// # Errors
+    /// If the checkpoint is of other options or of another network.
+    pub fn resume(&mut self, network: &mut dyn Network, state: &StateDict) -> Result<()> {
+        let missing =
+            || Error::argument("resume", "this file is a model, not a training checkpoint");
+        let mut options: TrainingOptions = state.noted("training.options").ok_or_else(missing)?;
+        if options.schedule == Schedule::Constant {
+            options.epochs = self.options.epochs;
+        }
+        if options != self.options {
+            let problem =
+                format!("the checkpoint was made with {options:?}, not {:?}", self.options);
+            return Err(Error::argument("resume", problem));
+        }
+        let epoch = state.noted("training.epochs_done").ok_or_else(missing)?;
+        self.optimiser.load_from(network.parameters(), state)?;
+        network.load_state(state)?;
+        self.epoch = epoch;
+        Ok(())
+    }
+}
+
+/// The order of the images in an epoch: sorted by a hash of (seed, epoch, image).
+fn order(seed: u64, epoch: usize, images: usize) -> Vec<usize> {
+    let key = Key::new(seed).named("order").with(epoch as u64);
+    let mut order: Vec<usize> = (0..images).collect();
+    order.sort_by_cached_key(|&i| key.with(i as u64).to_u64());
+    order
+}
