@@ -12,6 +12,8 @@ pub mod kernels;
 pub mod nn;
 #[allow(unsafe_code)]
 pub mod simd;
+pub mod sleep;
+pub mod snn;
 pub mod tensor;
 
 pub use error::{Error, Result};

@@ -269,7 +269,7 @@ impl Tape {
         let mut grad = self.tensor(shape, samples, steps);
         let features = shape.features();
         for (block, lanes) in grad.lanes_mut().chunks_mut(features).enumerate() {
-            let live = crate::tensor::live_lanes(samples, block);
+            let live = crate::tensor::live_lanes(samples, steps, block);
             let mut one = Lanes::ZERO;
             one.0[..live].fill(start);
             lanes.fill(one);

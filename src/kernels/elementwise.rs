@@ -68,6 +68,16 @@ pub fn scale(isa: Isa, factor: f32, x: &[Lanes], out: &mut [Lanes]) {
     });
 }
 
+/// `x *= factor`
+pub fn scale_in_place(isa: Isa, factor: f32, x: &mut [Lanes]) {
+    dispatch!(isa, s => {
+        let factor = s.splat(factor);
+        for x in x {
+            s.store(s.mul(s.load(x), factor), x);
+        }
+    });
+}
+
 /// Adds a number per channel to a block; dead lanes stay zero.
 pub fn add_bias(
     isa: Isa,

@@ -149,6 +149,13 @@ pub struct FrozenLeNet {
     fc: Arc<FrozenConv>,
 }
 
+impl FrozenLeNet {
+    /// The two convolutions and the linear layer.
+    pub(crate) fn layers(self) -> [Arc<FrozenConv>; 3] {
+        [self.conv1, self.conv2, self.fc]
+    }
+}
+
 impl Freeze for LeNet {
     type Frozen = FrozenLeNet;
 

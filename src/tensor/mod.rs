@@ -5,8 +5,9 @@
 //! (1, 10, 20, 10) fill no vector register, its samples do, and nothing between two samples has an edge case.
 //! `ndarray` is the language of the border ([`Tensor::from_array`], [`Tensor::to_array`]).
 //!
-//! A tensor of a spiking network also has a number of time *steps*: all blocks of step 0, then all of step 1, and so
-//! on. The layers between spiking ones see nothing but more blocks.
+//! A tensor of a spiking network also has a number of time *steps*: sixteen samples' features at step 0, at step 1, and
+//! so on, then the next sixteen samples. The layers between spiking ones see nothing but more blocks; a spiking layer
+//! finds the whole history of sixteen samples in one piece.
 
 mod buffers;
 mod context;
@@ -71,7 +72,7 @@ impl Tensor {
         let mut array = Array4::zeros((self.steps * self.samples, channels, height, width));
         for (row, mut sample) in array.outer_iter_mut().enumerate() {
             let (step, n) = (row / self.samples, row % self.samples);
-            let block = self.block(step * blocks_of(self.samples) + n / LANES);
+            let block = self.block(n / LANES * self.steps + step);
             for (value, lanes) in sample.iter_mut().zip(block) {
                 *value = lanes.0[n % LANES];
             }
@@ -101,7 +102,7 @@ impl Tensor {
 
     /// How many lanes of `block` carry a sample.
     pub fn live(&self, block: usize) -> usize {
-        live_lanes(self.samples, block)
+        live_lanes(self.samples, self.steps, block)
     }
 
     /// One block's features, `[channel][y][x]`.
@@ -138,7 +139,7 @@ impl Tensor {
 
     /// One sample's features at one time step, in channel, y, x order.
     pub fn sample(&self, step: usize, n: usize) -> impl Iterator<Item = f32> + '_ {
-        let block = self.block(step * blocks_of(self.samples) + n / LANES);
+        let block = self.block(n / LANES * self.steps + step);
         block.iter().map(move |lanes| lanes.0[n % LANES])
     }
 
@@ -147,10 +148,10 @@ impl Tensor {
     }
 }
 
-/// How many lanes of `block` carry one of `samples` samples; blocks past the first time step start over.
-pub(crate) fn live_lanes(samples: usize, block: usize) -> usize {
-    let block = block % blocks_of(samples).max(1);
-    (samples - block * LANES).min(LANES)
+/// How many lanes of `block` carry one of `samples` samples.
+pub(crate) const fn live_lanes(samples: usize, steps: usize, block: usize) -> usize {
+    let first = block / steps * LANES;
+    if samples - first < LANES { samples - first } else { LANES }
 }
 
 /// Class labels as lane blocks; dead lanes hold 0 and are masked where they are used.

@@ -2,7 +2,7 @@
 
 use crate::autodiff::{Backward, Operation, Tape, Var, Weight};
 use crate::kernels::batch_norm::{self as kernel, InputGrad};
-use crate::tensor::{Shape, Tensor, blocks_of};
+use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
 /// Whose mean and variance a batch normalisation takes out.
@@ -74,10 +74,10 @@ impl Statistics {
                 tape.context().chunks(&mut self.sums, channels, |block, out| {
                     kernel::moments(isa, pixels, x.live(block), x.block(block), out);
                 });
-                let blocks = blocks_of(x.samples());
                 for step in 0..x.steps() {
                     for channel in 0..channels {
-                        let of_blocks = (step * blocks..(step + 1) * blocks)
+                        let of_blocks = (step..x.blocks())
+                            .step_by(x.steps())
                             .map(|block| (x.live(block), self.sums[block * channels + channel]));
                         let (mean, variance) = kernel::combine(pixels, of_blocks);
                         self.mean.push(mean);
@@ -99,14 +99,9 @@ impl Statistics {
     }
 
     /// The channels of the step that a block belongs to.
-    pub(super) fn of_block(
-        &self,
-        block: usize,
-        samples: usize,
-        channels: usize,
-    ) -> std::ops::Range<usize> {
-        let first = block / blocks_of(samples) * channels;
-        first..first + channels
+    pub(super) fn of_block(&self, block: usize, channels: usize) -> std::ops::Range<usize> {
+        let step = block % (self.mean.len() / channels);
+        step * channels..(step + 1) * channels
     }
 
     /// From `self.sums` (each block's sums of gradient and of gradient x deviation): the gradients of weight and bias,
@@ -118,14 +113,14 @@ impl Statistics {
         bias_grad: &mut [f32],
     ) {
         let channels = weight_grad.len();
-        let blocks = self.sums.len() / channels / steps;
+        let blocks = self.sums.len() / channels;
         weight_grad.fill(0.0);
         bias_grad.fill(0.0);
         self.input_grad.clear();
         for step in 0..steps {
             for channel in 0..channels {
                 let (mut grads, mut products) = (0.0_f64, 0.0_f64);
-                for block in step * blocks..(step + 1) * blocks {
+                for block in (step..blocks).step_by(steps) {
                     let [grad, product] = self.sums[block * channels + channel];
                     grads += f64::from(grad);
                     products += f64::from(product);
@@ -174,7 +169,7 @@ impl Tape {
         let (context, value, statistics) = (self.context(), self.value(x), &operation.statistics);
         let isa = context.isa();
         context.chunks(out.lanes_mut(), shape.features(), |block, out| {
-            let step = statistics.of_block(block, samples, shape.channels);
+            let step = statistics.of_block(block, shape.channels);
             let affine = (&statistics.scale[step.clone()], &statistics.shift[step]);
             kernel::affine(isa, shape.pixels(), value.live(block), value.block(block), affine, out);
         });
@@ -238,12 +233,12 @@ impl Operation for BatchNorm {
     fn backward(&mut self, pass: &mut Backward<'_>) {
         let (mut weight_grad, mut bias_grad) = (pass.like_weight(0), pass.like_weight(1));
         let (context, x, grad) = (pass.context(), pass.input(0), pass.grad());
-        let (isa, shape, samples) = (context.isa(), x.shape(), x.samples());
+        let (isa, shape) = (context.isa(), x.shape());
         let statistics = &mut self.statistics;
         let mut sums = std::mem::take(&mut statistics.sums);
         sums.resize(x.blocks() * shape.channels, [0.0; 2]);
         context.chunks(&mut sums, shape.channels, |block, out| {
-            let mean = &statistics.mean[statistics.of_block(block, samples, shape.channels)];
+            let mean = &statistics.mean[statistics.of_block(block, shape.channels)];
             kernel::grad_sums(isa, shape.pixels(), x.block(block), grad.block(block), mean, out);
         });
         statistics.sums = sums;
@@ -252,7 +247,7 @@ impl Operation for BatchNorm {
             let mut out = pass.like_input(0);
             let (context, x, grad) = (pass.context(), pass.input(0), pass.grad());
             context.chunks(out.lanes_mut(), shape.features(), |block, out| {
-                let step = statistics.of_block(block, samples, shape.channels);
+                let step = statistics.of_block(block, shape.channels);
                 let channels = &statistics.input_grad[step];
                 let (live, x) = (x.live(block), x.block(block));
                 kernel::input_grad(isa, shape.pixels(), live, x, grad.block(block), channels, out);

@@ -6,5 +6,8 @@ pub(super) mod batch_norm;
 pub(super) mod conv2d;
 pub(super) mod cross_entropy;
 pub(super) mod frozen;
+pub(super) mod lif;
+pub(super) mod mean_steps;
 pub(super) mod norm_relu_pool;
+pub(super) mod poisson;
 pub(super) mod pool;

@@ -47,7 +47,7 @@ impl Tape {
         let features = pooled.features();
         let outs = ((out.lanes_mut(), features), (winner_x.as_mut_slice(), features));
         context.chunks3(outs.0, outs.1, (winners, features), |block, out, winner_x, winners| {
-            let step = statistics.of_block(block, samples, shape.channels);
+            let step = statistics.of_block(block, shape.channels);
             let affine = (&statistics.scale[step.clone()], &statistics.shift[step]);
             let (live, x) = (value.live(block), value.block(block));
             kernel::affine_relu_pool(isa, shape, live, x, affine, out, winner_x, winners);
@@ -77,12 +77,12 @@ impl Operation for NormReluPool {
         let (mut weight_grad, mut bias_grad) = (pass.like_weight(0), pass.like_weight(1));
         let Self { statistics, winners, winner_x } = self;
         let (context, x, grad, value) = (pass.context(), pass.input(0), pass.grad(), pass.value());
-        let (isa, shape, samples) = (context.isa(), x.shape(), x.samples());
+        let (isa, shape) = (context.isa(), x.shape());
         let (pooled, features) = (value.shape().pixels(), value.shape().features());
         let mut sums = std::mem::take(&mut statistics.sums);
         sums.resize(x.blocks() * shape.channels, [0.0; 2]);
         context.chunks(&mut sums, shape.channels, |block, out| {
-            let mean = &statistics.mean[statistics.of_block(block, samples, shape.channels)];
+            let mean = &statistics.mean[statistics.of_block(block, shape.channels)];
             let won = &winner_x[block * features..][..features];
             let (value, grad) = (value.block(block), grad.block(block));
             kernel::relu_pool_grad_sums(isa, pooled, won, value, grad, mean, out);
@@ -93,7 +93,7 @@ impl Operation for NormReluPool {
             let mut out = pass.like_input(0);
             let (context, x, grad) = (pass.context(), pass.input(0), pass.grad());
             context.chunks(out.lanes_mut(), shape.features(), |block, out| {
-                let step = statistics.of_block(block, samples, shape.channels);
+                let step = statistics.of_block(block, shape.channels);
                 let channels = &statistics.input_grad[step];
                 let (live, x, grad) = (x.live(block), x.block(block), grad.block(block));
                 let won = &winners[block * features..][..features];

@@ -1,0 +1,110 @@
+//! A layer of spiking neurons over all its time steps, as one node.
+
+use super::norm_relu_pool::halved;
+use crate::autodiff::{Backward, Operation, Tape, Var};
+use crate::kernels::lif::{self as kernel, Dynamics, Layer};
+use crate::kernels::surrogate::Surrogate;
+use crate::{Error, Result};
+
+#[derive(Default)]
+struct Lif {
+    layer: Option<Layer>,
+    surrogate: Surrogate,
+    pooled: bool,
+}
+
+impl Tape {
+    /// Spikes of integrate-and-fire neurons driven by `x` for `steps` time steps. An `x` of one time step is a
+    /// constant current. State starts afresh.
+    ///
+    /// # Errors
+    /// If `x` has another number of steps than 1 or `steps`, or `steps` is 0.
+    pub fn lif(
+        &mut self,
+        x: Var,
+        dynamics: Dynamics,
+        surrogate: Surrogate,
+        steps: usize,
+    ) -> Result<Var> {
+        self.spike(x, dynamics, surrogate, steps, false)
+    }
+
+    /// [`lif`](Self::lif) followed by the maximum of 2 x 2 windows, without writing the unpooled spikes out.
+    ///
+    /// # Errors
+    /// As for [`lif`](Self::lif), or if a side of the input is odd.
+    pub fn lif_pool(
+        &mut self,
+        x: Var,
+        dynamics: Dynamics,
+        surrogate: Surrogate,
+        steps: usize,
+    ) -> Result<Var> {
+        self.spike(x, dynamics, surrogate, steps, true)
+    }
+
+    fn spike(
+        &mut self,
+        x: Var,
+        dynamics: Dynamics,
+        surrogate: Surrogate,
+        steps: usize,
+        pooled: bool,
+    ) -> Result<Var> {
+        let value = self.value(x);
+        let (shape, samples, input_steps) = (value.shape(), value.samples(), value.steps());
+        if steps == 0 || (input_steps != 1 && input_steps != steps) {
+            return Err(Error::shape(
+                "lif",
+                format!("a current of 1 or {} time steps, at least one step", steps.max(1)),
+                format!("a current of {input_steps}, {steps} steps"),
+            ));
+        }
+        let out_shape = if pooled { halved("lif_pool", shape)? } else { shape };
+        let constant = input_steps == 1;
+        let layer = Layer { shape, steps, constant, dynamics };
+        let mut operation: Box<Lif> = self.reuse();
+        *operation = Lif { layer: Some(layer), surrogate, pooled };
+        let mut out = self.tensor(out_shape, samples, steps);
+        let (context, value) = (self.context(), self.value(x));
+        let isa = context.isa();
+        let size = input_steps * shape.features();
+        context.chunks(out.lanes_mut(), steps * out_shape.features(), |i, out| {
+            let live = value.live(i * input_steps);
+            let x = &value.lanes()[i * size..][..size];
+            if pooled {
+                kernel::lif_pool(isa, &layer, live, x, out);
+            } else {
+                kernel::lif(isa, &layer, live, x, out);
+            }
+        });
+        Ok(self.record(operation, &[x], &[], out))
+    }
+}
+
+impl Operation for Lif {
+    fn name(&self) -> &'static str {
+        "lif"
+    }
+
+    fn backward(&mut self, pass: &mut Backward<'_>) {
+        let Some(layer) = self.layer else { return };
+        let mut out = pass.like_input(0);
+        let (context, x, grad) = (pass.context(), pass.input(0), pass.grad());
+        let (isa, surrogate) = (context.isa(), self.surrogate);
+        let size = x.steps() * layer.shape.features();
+        let grad_size = layer.steps * grad.shape().features();
+        context.chunks(out.lanes_mut(), size, |i, out| {
+            context.with_scratch(kernel::grad_scratch(&layer), |scratch| {
+                let x = &x.lanes()[i * size..][..size];
+                let grad = &grad.lanes()[i * grad_size..][..grad_size];
+                if self.pooled {
+                    kernel::lif_pool_grad(isa, &layer, surrogate, x, grad, out, scratch);
+                } else {
+                    kernel::lif_grad(isa, &layer, surrogate, x, grad, out, scratch);
+                }
+            });
+        });
+        pass.give_input(0, out);
+    }
+}

@@ -1,0 +1,64 @@
+//! Bernoulli spikes with probability proportional to intensity (a Poisson train in discrete time).
+
+use crate::autodiff::{Backward, Operation, Tape, Var};
+use crate::kernels::{elementwise, encode};
+use crate::simd::random::Key;
+use crate::{Error, Result};
+
+#[derive(Default)]
+struct Poisson {
+    rate: f32,
+}
+
+impl Tape {
+    /// At each of `steps` time steps, 1 with probability `rate * x`, else 0. The gradient goes straight through, as if
+    /// the output were its expectation `rate * x`.
+    ///
+    /// A sample's draws depend on `noise` and on the sample's own pixels, so neither on its place in the batch nor on
+    /// the other samples.
+    ///
+    /// # Errors
+    /// If the rate is not in 0..=1, there are no steps, or `x` has time steps already.
+    pub fn poisson(&mut self, x: Var, rate: f32, steps: usize, noise: Key) -> Result<Var> {
+        let value = self.value(x);
+        let (shape, samples) = (value.shape(), value.samples());
+        if !(0.0..=1.0).contains(&rate) || steps == 0 || value.steps() != 1 {
+            return Err(Error::argument(
+                "poisson",
+                format!(
+                    "rate {rate} (0 to 1), {steps} steps (at least 1), input of {} steps (1)",
+                    value.steps()
+                ),
+            ));
+        }
+        let mut operation: Box<Poisson> = self.reuse();
+        operation.rate = rate;
+        let mut out = self.tensor(shape, samples, steps);
+        let (context, value) = (self.context(), self.value(x));
+        let isa = context.isa();
+        context.chunks(out.lanes_mut(), steps * shape.features(), |block, out| {
+            encode::poisson(isa, rate, noise, value.block(block), out);
+        });
+        Ok(self.record(operation, &[x], &[], out))
+    }
+}
+
+impl Operation for Poisson {
+    fn name(&self) -> &'static str {
+        "poisson"
+    }
+
+    fn backward(&mut self, pass: &mut Backward<'_>) {
+        let mut out = pass.like_input(0);
+        let (context, grad) = (pass.context(), pass.grad());
+        let (isa, steps) = (context.isa(), grad.steps());
+        context.chunks(out.lanes_mut(), grad.shape().features(), |i, out| {
+            out.copy_from_slice(grad.block(i * steps));
+            for step in 1..steps {
+                elementwise::add_assign(isa, grad.block(i * steps + step), out);
+            }
+            elementwise::scale_in_place(isa, self.rate, out);
+        });
+        pass.give_input(0, out);
+    }
+}

@@ -1,0 +1,225 @@
+//! The published slow-wave convolution layer (METHOD section 3; golden: tests/golden/stdp_conv.safetensors).
+
+use super::{TieBreak, check_weight};
+use crate::Result;
+use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
+use crate::kernels::stdp::{self, Competition};
+use crate::simd::{LANES, Lanes};
+use crate::tensor::{Context, Shape, Tensor};
+
+/// Share of the membrane that is left a step later: exp(-1/100), as in the published code.
+const DECAY: f32 = 0.990_049_8;
+/// What a winner lowers the others' membranes by, in units of the threshold.
+const INHIBITION: f32 = 1.625;
+/// Added to the largest current to make the threshold.
+const MARGIN: f32 = 1e-4;
+
+/// Weights and state of the layer.
+#[derive(Clone, Debug)]
+pub struct StdpConv {
+    geometry: Geometry,
+    weight: Vec<f32>,
+    packed: Vec<f32>,
+    /// `conv(x, weight)` of the last batch.
+    u: Tensor,
+    /// Squashed current, in units of the threshold.
+    current: Tensor,
+    counts: Tensor,
+    /// Membranes after the last batch, in their own unit.
+    membrane: Option<Tensor>,
+    threshold: Vec<f32>,
+}
+
+impl StdpConv {
+    /// A layer of `channels` square kernels on inputs of this shape, with weights `[out][in][y][x]`.
+    ///
+    /// # Errors
+    /// If the sizes do not fit together, or more channels than [`stdp::MAX_CHANNELS`] would compete.
+    pub fn new(input: Shape, channels: usize, kernel: usize, weight: &[f32]) -> Result<Self> {
+        let sizes = [channels, input.channels, kernel, kernel];
+        let geometry = Geometry::new(input, sizes, Conv2dOptions::default())?;
+        check_weight("slow-wave convolution", geometry.weights(), channels, weight)?;
+        let empty = Tensor::zeros(geometry.output, 0);
+        Ok(Self {
+            geometry,
+            weight: weight.to_vec(),
+            packed: Vec::new(),
+            u: empty.clone(),
+            current: empty.clone(),
+            counts: empty,
+            membrane: None,
+            threshold: vec![0.0; channels],
+        })
+    }
+
+    /// Weights `[out][in][y][x]`.
+    pub fn weight(&self) -> &[f32] {
+        &self.weight
+    }
+
+    /// Wins of every neuron in the last batch.
+    pub fn counts(&self) -> &Tensor {
+        &self.counts
+    }
+
+    /// The last batch's threshold, one number a channel.
+    pub fn threshold(&self) -> &[f32] {
+        &self.threshold
+    }
+
+    /// Forgets the membranes, as after every batch of a convolution's own pass.
+    pub fn reset(&mut self) {
+        self.membrane = None;
+    }
+
+    /// Runs the layer on a batch for `steps` time steps, from the membranes that the last batch left.
+    ///
+    /// # Errors
+    /// If the batch has another shape than the layer's input.
+    pub fn simulate(
+        &mut self,
+        context: &Context,
+        x: &Tensor,
+        steps: usize,
+        tie: &TieBreak<'_>,
+    ) -> Result<()> {
+        super::check_input("slow-wave convolution", self.geometry.input, x)?;
+        let (g, isa, samples) = (self.geometry, context.isa(), x.samples());
+        let (features, pixels, channels) =
+            (g.output.features(), g.output.pixels(), g.output.channels);
+        for tensor in [&mut self.u, &mut self.current, &mut self.counts] {
+            super::resize(tensor, samples);
+        }
+        conv2d::pack_forward(&g, &self.weight, &mut self.packed);
+        let packed = &self.packed;
+        let mut largest = vec![0.0; x.blocks() * channels];
+        let u = (self.u.lanes_mut(), features);
+        context.chunks2(u, (&mut largest, channels), |block, u, largest| {
+            conv2d::forward(isa, &g, x.block(block), packed, u);
+            stdp::channel_max(isa, pixels, x.live(block), u, largest);
+        });
+        for (channel, threshold) in self.threshold.iter_mut().enumerate() {
+            let of_blocks = largest.iter().skip(channel).step_by(channels);
+            *threshold = of_blocks.fold(f32::NEG_INFINITY, |a, &b| a.max(b)) + MARGIN;
+        }
+
+        // In units of the threshold. A channel that is negative everywhere has a negative threshold, and its membrane
+        // is above it at every step; one of threshold zero never gets there.
+        let threshold = &self.threshold;
+        let limit: Vec<f32> = threshold
+            .iter()
+            .map(|&th| {
+                if th > 0.0 {
+                    1.0
+                } else if th < 0.0 {
+                    f32::NEG_INFINITY
+                } else {
+                    f32::INFINITY
+                }
+            })
+            .collect();
+        let competition = Competition { shape: g.output, steps, decay: DECAY, threshold: &limit };
+        let mut membrane = self.membrane.take().unwrap_or_else(|| Tensor::zeros(g.output, samples));
+        super::resize(&mut membrane, samples);
+        let rescale = |planes: &mut [Lanes], factor: &dyn Fn(f32) -> f32| {
+            for (plane, &th) in planes.chunks_mut(pixels).zip(threshold) {
+                let factor = factor(th);
+                plane.iter_mut().for_each(|m| m.0.iter_mut().for_each(|m| *m *= factor));
+            }
+        };
+        let u = &self.u;
+        let inhibition = Lanes::splat(INHIBITION);
+        let current = (self.current.lanes_mut(), features);
+        let membranes = (membrane.lanes_mut(), features);
+        let counts = (self.counts.lanes_mut(), features);
+        context.chunks3(current, membranes, counts, |block, current, membrane, count| {
+            let live = u.live(block);
+            stdp::squash(isa, pixels, live, u.block(block), threshold, current);
+            rescale(membrane, &|th| if th == 0.0 { 0.0 } else { 1.0 / th });
+            let tie =
+                |pixel, lane, step, candidates| tie(block * LANES + lane, pixel, step, candidates);
+            stdp::compete(isa, &competition, live, current, &inhibition, membrane, count, tie);
+            rescale(membrane, &|th| th);
+        });
+        self.membrane = Some(membrane);
+        Ok(())
+    }
+
+    /// What the next layer gets: each sample's counts over its largest, then the maximum of 2 x 2 windows.
+    pub fn next_input(&self, context: &Context) -> Tensor {
+        let Shape { channels, height, width } = self.geometry.output;
+        let pooled = Shape::new(channels, height / 2, width / 2);
+        let mut out = Tensor::zeros(pooled, self.counts.samples());
+        let isa = context.isa();
+        context.chunks(out.lanes_mut(), pooled.features(), |block, out| {
+            stdp::normalise_pool(isa, self.geometry.output, self.counts.block(block), out);
+        });
+        out
+    }
+
+    /// The derivative of the mean of current x count to the weights, through the threshold as well: METHOD's G, one
+    /// weight-gradient pass over the batch `x` that was just simulated.
+    pub fn gradient(&self, context: &Context, x: &Tensor) -> Vec<f32> {
+        let (g, isa) = (self.geometry, context.isa());
+        let (features, pixels, channels) =
+            (g.output.features(), g.output.pixels(), g.output.channels);
+        let scale = 1.0 / (self.u.samples() * pixels) as f32;
+        let mut delta = Tensor::zeros(g.output, self.u.samples());
+        let mut partial = vec![0.0; delta.blocks() * channels];
+        let deltas = (delta.lanes_mut(), features);
+        context.chunks2(deltas, (&mut partial, channels), |block, delta, partial| {
+            let (u, count) = (self.u.block(block), self.counts.block(block));
+            stdp::squash_grad(isa, pixels, scale, u, &self.threshold, count, delta, partial);
+        });
+        for channel in 0..channels {
+            let total: f32 = partial.iter().skip(channel).step_by(channels).sum();
+            if let Some((place, lane)) = self.arg_max(channel) {
+                delta.lanes_mut()[place].0[lane] += total;
+            }
+        }
+        let mut grad = vec![0.0; g.weights()];
+        context.chunks(&mut grad, 2 * g.fan_in(), |i, out| {
+            let count = out.len() / g.fan_in();
+            context.with_scratch(conv2d::weight_grad_scratch(&g, count), |scratch| {
+                conv2d::weight_grad(isa, &g, x.lanes(), delta.lanes(), 2 * i, out, scratch);
+            });
+        });
+        grad
+    }
+
+    /// The first place (sample, then pixel) that holds a channel's largest current: (index of lanes, lane).
+    fn arg_max(&self, channel: usize) -> Option<(usize, usize)> {
+        let (pixels, features) = (self.geometry.output.pixels(), self.geometry.output.features());
+        let mut best: Option<(f32, usize, usize)> = None;
+        for block in 0..self.u.blocks() {
+            let first = block * features + channel * pixels;
+            for lane in 0..self.u.live(block) {
+                for place in first..first + pixels {
+                    let value = self.u.lanes()[place].0[lane];
+                    if best.is_none_or(|(largest, ..)| value > largest) {
+                        best = Some((value, place, lane));
+                    }
+                }
+            }
+        }
+        best.map(|(_, place, lane)| (place, lane))
+    }
+
+    /// The published update: `weight <- zscore(weight + rate * gradient)`.
+    pub fn update(&mut self, gradient: &[f32], rate: f32) {
+        self.weight.iter_mut().zip(gradient).for_each(|(w, g)| *w += rate * g);
+        self.standardise();
+    }
+
+    /// Mean 0 and population standard deviation 1 in every output channel (one without spread becomes zeros).
+    pub fn standardise(&mut self) {
+        for kernel in self.weight.chunks_mut(self.geometry.fan_in()) {
+            let count = kernel.len() as f64;
+            let mean = kernel.iter().map(|&w| f64::from(w)).sum::<f64>() / count;
+            let squares = kernel.iter().map(|&w| (f64::from(w) - mean).powi(2)).sum::<f64>();
+            let deviation = (squares / count).sqrt();
+            let scale = if deviation > 0.0 { 1.0 / deviation } else { 0.0 };
+            kernel.iter_mut().for_each(|w| *w = ((f64::from(*w) - mean) * scale) as f32);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! How an image becomes input over time.
+
+use crate::Result;
+use crate::autodiff::{Tape, Var};
+use crate::simd::random::Key;
+use serde::{Deserialize, Serialize};
+
+/// How an image becomes input over time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoder {
+    /// The pixels themselves, as a current that is the same at every step.
+    #[default]
+    Direct,
+    /// Spikes: at every step each pixel is 1 with probability `rate * pixel`, else 0.
+    Poisson {
+        /// Probability of a spike at a pixel of 1.
+        rate: f32,
+    },
+}
+
+impl Encoder {
+    /// Encodes `x` (one time step) for `steps` steps; `noise` is the key of the random draws.
+    ///
+    /// # Errors
+    /// If the rate is not in 0..=1, or `x` has time steps already.
+    pub fn encode(self, tape: &mut Tape, x: Var, steps: usize, noise: Key) -> Result<Var> {
+        match self {
+            Self::Direct => Ok(x),
+            Self::Poisson { rate } => tape.poisson(x, rate, steps, noise),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Spiking networks: neurons, encoders, and the spiking LeNet.
+//!
+//! A spiking network runs for T time steps. Its layers between neurons are the ordinary ones, on tensors that have a
+//! time axis; a layer of neurons over all its steps is one node of the tape ([`Tape::lif`](crate::autodiff::Tape::lif)),
+//! whose backward is backpropagation through time with a [`Surrogate`] for the derivative of a spike.
+//!
+//! ```
+//! use deepsleep::nn::LeNet;
+//! use deepsleep::snn::{Neuron, SpikingLeNet, SpikingOptions, Statistics};
+//!
+//! let lenet = LeNet::new(0); // or a trained one
+//! let spiking = SpikingLeNet::from_lenet(&lenet, SpikingOptions { steps: 4, ..Default::default() }, Statistics::Carry)?;
+//! let back = spiking.to_lenet(Statistics::Carry);
+//!
+//! // The published neuron, one step at a time: u <- u + (I - u) / 2, a spike above 0.5.
+//! let dynamics = Neuron::default().dynamics()?;
+//! assert_eq!((dynamics.decay, dynamics.gain, dynamics.threshold), (0.5, 0.5, 0.5));
+//! # let _ = back;
+//! # Ok::<(), deepsleep::Error>(())
+//! ```
+
+mod encoder;
+mod lenet;
+mod neuron;
+
+pub use crate::kernels::surrogate::Surrogate;
+pub use encoder::Encoder;
+pub use lenet::{FrozenSpikingLeNet, SpikingLeNet, SpikingOptions, Statistics};
+pub use neuron::{Neuron, Reset};
