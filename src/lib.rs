@@ -6,6 +6,7 @@
 pub mod autodiff;
 pub mod checkpoint;
 pub mod data;
+pub mod defense;
 mod error;
 mod files;
 pub mod kernels;

@@ -57,7 +57,7 @@ fn the_convolution_layer() {
         assert!(distance(layer.threshold(), values("threshold")) < 1e-6);
         assert_eq!(flat(layer.counts()), values("counts"), "{}", isa.name());
         let next = layer.next_input(&context);
-        assert!(distance(&flat(&next), values("next_input")) < 1e-6);
+        assert!(distance(&flat(next), values("next_input")) < 1e-6);
         let grad = layer.gradient(&context, &x);
         assert!(distance(&grad, values("grad")) < 1e-4, "{}", distance(&grad, values("grad")));
         layer.update(&grad, 1e-3);

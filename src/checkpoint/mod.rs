@@ -108,6 +108,26 @@ impl StateDict {
         &self.notes
     }
 
+    /// Takes over all arrays and notes of another state dict, their names behind `prefix.`.
+    pub fn absorb(&mut self, prefix: &str, other: Self) {
+        let entries = other.entries.into_iter();
+        self.entries.extend(entries.map(|(name, entry)| (format!("{prefix}.{name}"), entry)));
+        let notes = other.notes.into_iter();
+        self.notes.extend(notes.map(|(name, note)| (format!("{prefix}.{name}"), note)));
+    }
+
+    /// What was absorbed behind `prefix.`.
+    pub fn extract(&self, prefix: &str) -> Self {
+        let inner = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned());
+        let entries = self.entries.iter();
+        let notes = self.notes.iter();
+        Self {
+            entries: entries.filter_map(|(n, entry)| Some((inner(n)?, entry.clone()))).collect(),
+            notes: notes.filter_map(|(n, note)| Some((inner(n)?, note.clone()))).collect(),
+            path: self.path.clone(),
+        }
+    }
+
     /// The file as bytes. Equal state dicts give equal bytes.
     ///
     /// # Errors

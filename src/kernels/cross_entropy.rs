@@ -94,6 +94,42 @@ fn target_of<S: Simd>(s: S, target: Target<'_>, class: usize) -> S::F32 {
     }
 }
 
+/// `softmax(x / temperature)` of a block with `live` samples; dead lanes get zeros.
+pub fn softmax(isa: Isa, live: usize, x: &[Lanes], temperature: f32, out: &mut [Lanes]) {
+    dispatch!(isa, s => {
+        let cold = s.splat(1.0 / temperature);
+        let mut largest = s.splat(f32::NEG_INFINITY);
+        for x in x {
+            largest = s.max(s.mul(s.load(x), cold), largest);
+        }
+        let mut sum = s.zero();
+        for (x, out) in x.iter().zip(out.iter_mut()) {
+            let e = math::exp(s, s.sub(s.mul(s.load(x), cold), largest));
+            sum = s.add(sum, e);
+            s.store(e, out);
+        }
+        let scale = s.keep_first(s.div(s.splat(1.0), sum), live);
+        for out in out {
+            s.store(s.mul(s.load(out), scale), out);
+        }
+    });
+}
+
+/// Gradient of [`softmax`] from its output: `p (grad - sum(grad p)) / temperature`.
+pub fn softmax_grad(isa: Isa, p: &[Lanes], grad: &[Lanes], temperature: f32, out: &mut [Lanes]) {
+    dispatch!(isa, s => {
+        let mut mean = s.zero();
+        for (p, grad) in p.iter().zip(grad) {
+            mean = s.mul_add(s.load(p), s.load(grad), mean);
+        }
+        let cold = s.splat(1.0 / temperature);
+        for ((p, grad), out) in p.iter().zip(grad).zip(out) {
+            let off = s.sub(s.load(grad), mean);
+            s.store(s.mul(s.mul(s.load(p), off), cold), out);
+        }
+    });
+}
+
 /// The largest logit's class, the first of equals, of every sample of a block.
 pub fn arg_max(isa: Isa, logits: &[Lanes], out: &mut LanesU32) {
     dispatch!(isa, s => {

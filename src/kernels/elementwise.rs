@@ -78,6 +78,29 @@ pub fn scale_in_place(isa: Isa, factor: f32, x: &mut [Lanes]) {
     });
 }
 
+/// A step of an L-infinity attack: `x + length sign(grad)`, back into the ball of `eps` around `clean` and into 0..=1.
+/// The sign of 0 is 0. Dead lanes stay zero, as their gradient is.
+pub fn sign_step(
+    isa: Isa,
+    length: f32,
+    eps: f32,
+    clean: &[Lanes],
+    grad: &[Lanes],
+    x: &mut [Lanes],
+) {
+    dispatch!(isa, s => {
+        let (length, eps, one) = (s.splat(length), s.splat(eps), s.splat(1.0));
+        for ((clean, grad), x) in clean.iter().zip(grad).zip(x) {
+            let (clean, grad) = (s.load(clean), s.load(grad));
+            let still = s.eq(grad, s.zero());
+            let step = s.select(still, s.zero(), s.copy_sign(length, grad));
+            let moved = s.add(s.load(x), step);
+            let moved = s.min(s.max(moved, s.sub(clean, eps)), s.add(clean, eps));
+            s.store(s.min(s.max(moved, s.zero()), one), x);
+        }
+    });
+}
+
 /// Adds a number per channel to a block; dead lanes stay zero.
 pub fn add_bias(
     isa: Isa,

@@ -5,7 +5,7 @@ use crate::autodiff::{Labels, Seed, Tape};
 use crate::data::Dataset;
 use crate::kernels::cross_entropy::arg_max;
 use crate::simd::{LANES, LanesU32};
-use crate::tensor::{Context, Tensor};
+use crate::tensor::{Context, Tensor, Workers};
 use crate::{Error, Result};
 
 /// Samples that a worker takes from pixels to logits at a time: two blocks, whose feature maps stay in L2.
@@ -81,42 +81,55 @@ pub fn accuracy(context: &Context, network: &dyn FrozenNetwork, data: &Dataset) 
     Ok(right as f64 / data.len() as f64)
 }
 
-/// The gradient of every image's own cross-entropy loss with respect to its pixels: the step that gradient attacks take.
-///
-/// # Errors
-/// If images or labels do not fit the network or one another.
-pub fn input_gradients(
-    context: &Context,
-    network: &dyn FrozenNetwork,
-    images: &Tensor,
-    labels: &[usize],
-) -> Result<Tensor> {
-    if labels.len() != images.samples() || images.steps() != 1 {
-        return Err(Error::shape(
-            "input_gradients",
-            format!("{} labels and one time step", images.samples()),
-            format!("{} labels, {} steps", labels.len(), images.steps()),
-        ));
+/// Gradients of every image's own cross-entropy loss with respect to its pixels: the step that gradient attacks take.
+/// Holds a tape for each thread, so that a loop of such steps allocates nothing.
+pub struct InputGradients {
+    workers: Workers<(Tape, Labels)>,
+}
+
+impl InputGradients {
+    /// On the threads of this context.
+    pub fn new(context: &Context) -> Self {
+        Self { workers: context.workers(|context| (Tape::new(context), Labels::default())) }
     }
-    let shape = images.shape();
-    let mut out = Tensor::zeros(shape, images.samples());
-    let workers = context.workers(|context| (Tape::new(context), Labels::default()));
-    workers.chunks(out.lanes_mut(), shape.features(), |(tape, targets), block, out| {
-        let live = images.live(block);
-        let labels = &labels[block * LANES..][..live];
-        targets.set(labels.iter().copied(), network.classes())?;
-        let mut x = tape.tensor(shape, live, 1);
-        x.lanes_mut().copy_from_slice(images.block(block));
-        let x = tape.input(x);
-        let result = network.logits(tape, x).and_then(|logits| {
-            let loss = tape.cross_entropy(logits, targets, 1.0)?;
-            tape.backward(loss, Seed::Sum)
-        });
-        if let Some(grad) = tape.gradient(x) {
-            out.copy_from_slice(grad.lanes());
+
+    /// Writes the gradients into `out`, which has the shape of `images`.
+    ///
+    /// # Errors
+    /// If images, labels or `out` do not fit the network or one another.
+    pub fn compute<N: FrozenNetwork + ?Sized>(
+        &self,
+        network: &N,
+        images: &Tensor,
+        labels: &[usize],
+        out: &mut Tensor,
+    ) -> Result<()> {
+        let (shape, samples) = (images.shape(), images.samples());
+        if (labels.len(), out.samples(), images.steps(), out.steps()) != (samples, samples, 1, 1)
+            || out.shape() != shape
+        {
+            return Err(Error::shape(
+                "input gradients",
+                format!("{samples} labels and gradients of {shape}, one time step"),
+                format!("{} labels, {} gradients of {}", labels.len(), out.samples(), out.shape()),
+            ));
         }
-        tape.reset();
-        result
-    })?;
-    Ok(out)
+        self.workers.chunks(out.lanes_mut(), shape.features(), |(tape, targets), block, out| {
+            let live = images.live(block);
+            let labels = &labels[block * LANES..][..live];
+            targets.set(labels.iter().copied(), network.classes())?;
+            let mut x = tape.tensor(shape, live, 1);
+            x.lanes_mut().copy_from_slice(images.block(block));
+            let x = tape.input(x);
+            let result = network.logits(tape, x).and_then(|logits| {
+                let loss = tape.cross_entropy(logits, targets, 1.0)?;
+                tape.backward(loss, Seed::Sum)
+            });
+            if let Some(grad) = tape.gradient(x) {
+                out.copy_from_slice(grad.lanes());
+            }
+            tape.reset();
+            result
+        })
+    }
 }

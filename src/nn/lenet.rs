@@ -99,11 +99,11 @@ impl Network for LeNet {
         tape.linear(features, fc)
     }
 
-    fn update_statistics(&mut self, tape: &Tape) {
+    fn move_statistics(&mut self, tape: &Tape, momentum: f32) {
         let Some(normalised) = self.normalised.take() else { return };
         for (statistics, var) in self.statistics.iter_mut().zip(normalised) {
             if let Some(moments) = tape.batch_moments(var) {
-                statistics.update(moments);
+                statistics.update(moments, momentum);
             }
         }
     }

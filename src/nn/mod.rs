@@ -28,14 +28,16 @@ mod lenet;
 mod network;
 mod optimiser;
 mod parameters;
+mod recalibrate;
 mod schedule;
 mod train;
 
-pub use evaluate::{accuracy, input_gradients, predictions};
+pub use evaluate::{InputGradients, accuracy, predictions};
 pub use initialisation::uniform_fan_in;
 pub use lenet::{FrozenLeNet, LeNet};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
 pub use optimiser::{Optimiser, Rule};
 pub use parameters::{Parameter, Parameters};
+pub use recalibrate::recalibrate;
 pub use schedule::Schedule;
-pub use train::{EpochReport, Progress, Trainer, TrainingOptions};
+pub use train::{Batch, EpochReport, Plain, Progress, Regime, Trainer, TrainingOptions};

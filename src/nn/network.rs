@@ -39,8 +39,14 @@ pub trait Network: Send {
     /// If `x` has not the input's shape.
     fn forward(&mut self, tape: &mut Tape, x: Var, weights: &[Weight], mode: Mode) -> Result<Var>;
 
-    /// Moves running statistics towards those of the last forward pass in training mode.
-    fn update_statistics(&mut self, tape: &Tape);
+    /// Moves running statistics towards those of the last forward pass in training mode; `momentum` is the new ones'
+    /// share.
+    fn move_statistics(&mut self, tape: &Tape, momentum: f32);
+
+    /// [`move_statistics`](Self::move_statistics) with the usual share of a tenth (METHOD section 1).
+    fn update_statistics(&mut self, tape: &Tape) {
+        self.move_statistics(tape, 0.1);
+    }
 
     /// Parameters and statistics, by name.
     fn state(&self) -> StateDict;
@@ -89,9 +95,6 @@ pub struct RunningStatistics {
 }
 
 impl RunningStatistics {
-    /// Share of the newest batch (METHOD section 1).
-    const MOMENTUM: f32 = 0.1;
-
     /// Mean 0, variance 1.
     pub fn new(channels: usize) -> Self {
         Self { mean: vec![0.0; channels], variance: vec![1.0; channels] }
@@ -106,17 +109,17 @@ impl RunningStatistics {
     }
 
     /// Moves towards the moments of a batch, once for each of its time steps.
-    pub fn update(&mut self, moments: BatchMoments<'_>) {
+    pub fn update(&mut self, moments: BatchMoments<'_>, momentum: f32) {
         let count = moments.count as f32;
         let unbiased = count / (count - 1.0).max(1.0);
         let channels = self.mean.len();
         let steps = moments.mean.chunks(channels).zip(moments.variance.chunks(channels));
         for (mean, variance) in steps {
             for (running, new) in self.mean.iter_mut().zip(mean) {
-                *running = (1.0 - Self::MOMENTUM) * *running + Self::MOMENTUM * new;
+                *running = (1.0 - momentum) * *running + momentum * new;
             }
             for (running, new) in self.variance.iter_mut().zip(variance) {
-                *running = (1.0 - Self::MOMENTUM) * *running + Self::MOMENTUM * (new * unbiased);
+                *running = (1.0 - momentum) * *running + momentum * (new * unbiased);
             }
         }
     }

@@ -1,11 +1,11 @@
 //! The training loop: deterministic given a seed, whatever the threads.
 
 use super::{Mode, Network, Optimiser, Rule, Schedule};
-use crate::autodiff::{Labels, Seed, Tape, Weight};
+use crate::autodiff::{Labels, Seed, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::simd::random::Key;
-use crate::tensor::Context;
+use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,45 @@ impl TrainingOptions {
     }
 }
 
+/// The images of a step, before they go through the network.
+pub struct Batch<'a> {
+    /// Their places in the data set.
+    pub indices: &'a [usize],
+    /// Their labels.
+    pub labels: &'a [usize],
+    /// Their pixels; a [`Regime`] may change them.
+    pub images: Tensor,
+    /// The key of everything random in this step.
+    pub key: Key,
+}
+
+/// What a training does besides the plain loss on the images as they are: adversarial examples, dreams, soft labels.
+pub trait Regime<N: Network + ?Sized>: Send {
+    /// Changes the batch, or the network's own settings, before the forward pass.
+    ///
+    /// # Errors
+    /// Whatever keeps it from doing so.
+    fn prepare(&mut self, network: &mut N, batch: &mut Batch<'_>) -> Result<()> {
+        let _ = (network, batch);
+        Ok(())
+    }
+
+    /// Records the loss, one number a sample, if it is not the cross-entropy with the labels.
+    ///
+    /// # Errors
+    /// Whatever keeps it from doing so.
+    fn loss(&mut self, tape: &mut Tape, logits: Var, batch: &[usize]) -> Result<Option<Var>> {
+        let _ = (tape, logits, batch);
+        Ok(None)
+    }
+}
+
+/// The images as they are, the plain loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl<N: Network + ?Sized> Regime<N> for Plain {}
+
 /// A step that was just made.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -93,6 +132,7 @@ pub struct Trainer {
     epoch: usize,
     tape: Option<Tape>,
     labels: Labels,
+    batch_labels: Vec<usize>,
     weights: Vec<Weight>,
 }
 
@@ -101,11 +141,18 @@ impl Trainer {
     ///
     /// # Errors
     /// If an option makes no sense.
-    pub fn new(network: &dyn Network, options: TrainingOptions) -> Result<Self> {
+    pub fn new<N: Network + ?Sized>(network: &N, options: TrainingOptions) -> Result<Self> {
         options.check()?;
         let optimiser = Optimiser::new(options.rule, network.parameters());
-        let labels = Labels::default();
-        Ok(Self { options, optimiser, epoch: 0, tape: None, labels, weights: Vec::new() })
+        Ok(Self {
+            options,
+            optimiser,
+            epoch: 0,
+            tape: None,
+            labels: Labels::default(),
+            batch_labels: Vec::new(),
+            weights: Vec::new(),
+        })
     }
 
     /// Epochs done.
@@ -123,11 +170,26 @@ impl Trainer {
     /// # Errors
     /// If the images have not the network's shape, there are fewer than a batch, or the loss stops being finite (the
     /// network then holds what led there; load its last checkpoint).
-    pub fn epoch(
+    pub fn epoch<N: Network + ?Sized>(
         &mut self,
         context: &Context,
-        network: &mut dyn Network,
+        network: &mut N,
         data: &Dataset,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<EpochReport> {
+        self.epoch_with(context, network, data, &mut Plain, progress)
+    }
+
+    /// [`epoch`](Self::epoch) under a regime.
+    ///
+    /// # Errors
+    /// As for [`epoch`](Self::epoch), and those of the regime.
+    pub fn epoch_with<N: Network + ?Sized>(
+        &mut self,
+        context: &Context,
+        network: &mut N,
+        data: &Dataset,
+        regime: &mut dyn Regime<N>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<EpochReport> {
         let size = self.options.batch_size;
@@ -141,7 +203,7 @@ impl Trainer {
             let order = order(self.options.seed, epoch, data.len());
             let mut total = 0.0_f64;
             for (step, indices) in order.chunks_exact(size).enumerate() {
-                let loss = self.step(context, network, data, indices)?;
+                let loss = self.step_with(context, network, data, regime, indices)?;
                 if !loss.is_finite() {
                     return Err(Error::NotFinite {
                         place: format!("training, epoch {}, step {}", epoch + 1, step + 1),
@@ -163,34 +225,59 @@ impl Trainer {
     ///
     /// # Errors
     /// If an index or a shape does not fit.
-    pub fn step(
+    pub fn step<N: Network + ?Sized>(
         &mut self,
         context: &Context,
-        network: &mut dyn Network,
+        network: &mut N,
         data: &Dataset,
         indices: &[usize],
     ) -> Result<f32> {
+        self.step_with(context, network, data, &mut Plain, indices)
+    }
+
+    /// [`step`](Self::step) under a regime.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step), and those of the regime.
+    pub fn step_with<N: Network + ?Sized>(
+        &mut self,
+        context: &Context,
+        network: &mut N,
+        data: &Dataset,
+        regime: &mut dyn Regime<N>,
+        indices: &[usize],
+    ) -> Result<f32> {
         let mut tape = self.tape.take().unwrap_or_else(|| Tape::new(context.clone()));
-        let result = self.step_on(&mut tape, network, data, indices);
+        let result = self.step_on(&mut tape, network, data, regime, indices);
         tape.reset();
         self.tape = Some(tape);
         result
     }
 
-    fn step_on(
+    fn step_on<N: Network + ?Sized>(
         &mut self,
         tape: &mut Tape,
-        network: &mut dyn Network,
+        network: &mut N,
         data: &Dataset,
+        regime: &mut dyn Regime<N>,
         indices: &[usize],
     ) -> Result<f32> {
         let mut images = tape.tensor(network.input_shape(), indices.len(), 1);
         data.gather(tape.context(), indices, &mut images)?;
-        self.labels.set(indices.iter().map(|&i| data.label(i)), network.classes())?;
-        let x = tape.constant(images);
+        self.batch_labels.clear();
+        self.batch_labels.extend(indices.iter().map(|&i| data.label(i)));
+        let labels = &self.batch_labels;
+        self.labels.set(labels.iter().copied(), network.classes())?;
+        let key = Key::new(self.options.seed).named("step").with(self.optimiser.steps());
+        let mut batch = Batch { indices, labels, images, key };
+        regime.prepare(network, &mut batch)?;
+        let x = tape.constant(batch.images);
         network.parameters().record(tape, &mut self.weights)?;
         let logits = network.forward(tape, x, &self.weights, Mode::Train)?;
-        let loss = tape.cross_entropy(logits, &self.labels, self.options.temperature)?;
+        let loss = match regime.loss(tape, logits, indices)? {
+            Some(loss) => loss,
+            None => tape.cross_entropy(logits, &self.labels, self.options.temperature)?,
+        };
         let mean = tape.mean(loss);
         tape.backward(loss, Seed::Mean)?;
         network.update_statistics(tape);
@@ -212,7 +299,7 @@ impl Trainer {
     ///
     /// # Errors
     /// None in practice: the shapes are the network's own.
-    pub fn checkpoint(&self, network: &dyn Network) -> Result<StateDict> {
+    pub fn checkpoint<N: Network + ?Sized>(&self, network: &N) -> Result<StateDict> {
         let mut state = network.state();
         self.optimiser.save_into(network.parameters(), &mut state)?;
         state.note("training.epochs_done", self.epoch);
@@ -225,7 +312,11 @@ impl Trainer {
     ///
     /// # Errors
     /// If the checkpoint is of other options or of another network.
-    pub fn resume(&mut self, network: &mut dyn Network, state: &StateDict) -> Result<()> {
+    pub fn resume<N: Network + ?Sized>(
+        &mut self,
+        network: &mut N,
+        state: &StateDict,
+    ) -> Result<()> {
         let missing =
             || Error::argument("resume", "this file is a model, not a training checkpoint");
         let mut options: TrainingOptions = state.noted("training.options").ok_or_else(missing)?;

@@ -1,12 +1,24 @@
 //! Sleep: slow-wave (spike-timing-dependent plasticity), fast-wave (backpropagation through time, with dreams), and the
 //! cycles of both.
 
+mod dream;
+mod fast_wave;
+mod settings;
+mod slow_wave;
 mod stdp_conv;
 mod stdp_linear;
 
+pub use dream::{DreamAttack, Dreamer};
+pub use fast_wave::{DreamOptions, DreamSource, FastWave, FastWaveOptions};
+pub use settings::{
+    AdversarialTrainingOptions, Distillation, DistillationOptions, Profile, Settings, SleepDefense,
+    SleepDefenseOptions,
+};
+pub use slow_wave::{Layers, Pass, SleepProgress, SlowWave, SlowWaveOptions, Stage, passes_of};
 pub use stdp_conv::StdpConv;
 pub use stdp_linear::StdpLinear;
 
+use crate::checkpoint::StateDict;
 use crate::kernels::stdp::MAX_CHANNELS;
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
@@ -41,6 +53,26 @@ fn check_input(layer: &'static str, expected: Shape, x: &Tensor) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Saves membranes as an array `[sample][feature]`, if there are any.
+fn save_membrane(name: &str, membrane: Option<&Tensor>, state: &mut StateDict) -> Result<()> {
+    let Some(membrane) = membrane else { return Ok(()) };
+    let values = membrane.to_array().into_iter().collect();
+    let shape = vec![membrane.samples(), membrane.shape().features()];
+    state.insert(&format!("{name}.membrane"), shape, values)
+}
+
+fn load_membrane(name: &str, shape: Shape, state: &StateDict) -> Result<Option<Tensor>> {
+    let name = format!("{name}.membrane");
+    let Some(samples) = state.get(&name).and_then(|entry| entry.shape.first().copied()) else {
+        return Ok(None);
+    };
+    let values = state.expect(&name, &[samples, shape.features()])?;
+    let dim = (samples, shape.channels, shape.height, shape.width);
+    let array = ndarray::ArrayView4::from_shape(dim, values)
+        .map_err(|e| Error::shape("resume", format!("{name} of {dim:?}"), e.to_string()))?;
+    Ok(Some(Tensor::from_array(array)))
 }
 
 /// Makes room for `samples` samples; state of another number of samples is forgotten.

@@ -1,11 +1,12 @@
 //! The published slow-wave convolution layer (METHOD section 3; golden: tests/golden/stdp_conv.safetensors).
 
-use super::{TieBreak, check_weight};
-use crate::Result;
+use super::{TieBreak, check_weight, load_membrane, save_membrane};
+use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
 use crate::kernels::stdp::{self, Competition};
 use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Shape, Tensor};
+use crate::{Error, Result};
 
 /// Share of the membrane that is left a step later: exp(-1/100), as in the published code.
 const DECAY: f32 = 0.990_049_8;
@@ -25,6 +26,9 @@ pub struct StdpConv {
     /// Squashed current, in units of the threshold.
     current: Tensor,
     counts: Tensor,
+    /// The gradient of the currents, and what the next layer gets: kept for their memory.
+    delta: Tensor,
+    pooled: Tensor,
     /// Membranes after the last batch, in their own unit.
     membrane: Option<Tensor>,
     threshold: Vec<f32>,
@@ -40,13 +44,21 @@ impl StdpConv {
         let geometry = Geometry::new(input, sizes, Conv2dOptions::default())?;
         check_weight("slow-wave convolution", geometry.weights(), channels, weight)?;
         let empty = Tensor::zeros(geometry.output, 0);
+        let Shape { height, width, .. } = geometry.output;
+        if height % 2 != 0 || width % 2 != 0 {
+            let found = format!("{}", geometry.output);
+            return Err(Error::shape("slow-wave convolution", "an output of even sides", found));
+        }
+        let pooled = Shape::new(channels, height / 2, width / 2);
         Ok(Self {
             geometry,
             weight: weight.to_vec(),
             packed: Vec::new(),
             u: empty.clone(),
             current: empty.clone(),
-            counts: empty,
+            counts: empty.clone(),
+            delta: empty,
+            pooled: Tensor::zeros(pooled, 0),
             membrane: None,
             threshold: vec![0.0; channels],
         })
@@ -145,26 +157,39 @@ impl StdpConv {
         Ok(())
     }
 
+    /// Adds weights and membranes to a state dict, for a resumed sleep.
+    pub(super) fn save_into(&self, name: &str, state: &mut StateDict) -> Result<()> {
+        state.insert(&format!("{name}.weight"), vec![self.weight.len()], self.weight.clone())?;
+        save_membrane(name, self.membrane.as_ref(), state)
+    }
+
+    /// Takes back what [`save_into`](Self::save_into) added.
+    pub(super) fn load_from(&mut self, name: &str, state: &StateDict) -> Result<()> {
+        let weight = state.expect(&format!("{name}.weight"), &[self.weight.len()])?;
+        self.weight.copy_from_slice(weight);
+        self.membrane = load_membrane(name, self.geometry.output, state)?;
+        Ok(())
+    }
+
     /// What the next layer gets: each sample's counts over its largest, then the maximum of 2 x 2 windows.
-    pub fn next_input(&self, context: &Context) -> Tensor {
-        let Shape { channels, height, width } = self.geometry.output;
-        let pooled = Shape::new(channels, height / 2, width / 2);
-        let mut out = Tensor::zeros(pooled, self.counts.samples());
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), pooled.features(), |block, out| {
-            stdp::normalise_pool(isa, self.geometry.output, self.counts.block(block), out);
+    pub fn next_input(&mut self, context: &Context) -> &Tensor {
+        super::resize(&mut self.pooled, self.counts.samples());
+        let (isa, counts, shape) = (context.isa(), &self.counts, self.geometry.output);
+        context.chunks(self.pooled.lanes_mut(), shape.features() / 4, |block, out| {
+            stdp::normalise_pool(isa, shape, counts.block(block), out);
         });
-        out
+        &self.pooled
     }
 
     /// The derivative of the mean of current x count to the weights, through the threshold as well: METHOD's G, one
     /// weight-gradient pass over the batch `x` that was just simulated.
-    pub fn gradient(&self, context: &Context, x: &Tensor) -> Vec<f32> {
+    pub fn gradient(&mut self, context: &Context, x: &Tensor) -> Vec<f32> {
         let (g, isa) = (self.geometry, context.isa());
         let (features, pixels, channels) =
             (g.output.features(), g.output.pixels(), g.output.channels);
         let scale = 1.0 / (self.u.samples() * pixels) as f32;
-        let mut delta = Tensor::zeros(g.output, self.u.samples());
+        super::resize(&mut self.delta, self.u.samples());
+        let mut delta = std::mem::replace(&mut self.delta, Tensor::zeros(g.output, 0));
         let mut partial = vec![0.0; delta.blocks() * channels];
         let deltas = (delta.lanes_mut(), features);
         context.chunks2(deltas, (&mut partial, channels), |block, delta, partial| {
@@ -184,6 +209,7 @@ impl StdpConv {
                 conv2d::weight_grad(isa, &g, x.lanes(), delta.lanes(), 2 * i, out, scratch);
             });
         });
+        self.delta = delta;
         grad
     }
 

@@ -1,7 +1,8 @@
 //! The published slow-wave linear layer (METHOD section 3; golden: tests/golden/stdp_linear.safetensors).
 
-use super::{TieBreak, check_weight};
+use super::{TieBreak, check_weight, load_membrane, save_membrane};
 use crate::Result;
+use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::stdp::{self, Competition};
 use crate::simd::{LANES, Lanes};
@@ -72,6 +73,33 @@ impl StdpLinear {
     /// Membranes after the last batch (zeros before the first).
     pub fn membrane(&self) -> &Tensor {
         self.membrane.as_ref().unwrap_or(&self.current)
+    }
+
+    /// Forgets the membranes, as after every batch of a convolution's pass; thresholds stay.
+    pub fn reset(&mut self) {
+        self.membrane = None;
+    }
+
+    /// Adds weights, thresholds and membranes to a state dict, for a resumed sleep.
+    pub(super) fn save_into(&self, name: &str, state: &mut StateDict) -> Result<()> {
+        state.insert(&format!("{name}.weight"), vec![self.weight.len()], self.weight.clone())?;
+        if let Some(threshold) = &self.threshold {
+            state.insert(&format!("{name}.threshold"), vec![threshold.len()], threshold.clone())?;
+        }
+        save_membrane(name, self.membrane.as_ref(), state)
+    }
+
+    /// Takes back what [`save_into`](Self::save_into) added.
+    pub(super) fn load_from(&mut self, name: &str, state: &StateDict) -> Result<()> {
+        let weight = state.expect(&format!("{name}.weight"), &[self.weight.len()])?;
+        self.weight.copy_from_slice(weight);
+        let threshold = format!("{name}.threshold");
+        self.threshold = match state.get(&threshold) {
+            Some(_) => Some(state.expect(&threshold, &[self.geometry.output.channels])?.to_vec()),
+            None => None,
+        };
+        self.membrane = load_membrane(name, self.geometry.output, state)?;
+        Ok(())
     }
 
     /// Runs the layer on a batch for `steps` time steps. Membranes and thresholds go on from the last batch.

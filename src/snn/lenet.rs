@@ -167,14 +167,14 @@ impl Network for SpikingLeNet {
         tape.mean_steps(logits)
     }
 
-    fn update_statistics(&mut self, tape: &Tape) {
+    fn move_statistics(&mut self, tape: &Tape, momentum: f32) {
         let Some(normalised) = self.normalised.take() else { return };
         for (statistics, var) in self.lenet.statistics_mut().iter_mut().zip(normalised) {
             let Some(moments) = tape.batch_moments(var) else { continue };
             // Every step updates once; a layer that was computed once for all steps did so with equal statistics.
             let recorded = moments.mean.len() / statistics.mean.len();
             for _ in 0..self.options.steps / recorded {
-                statistics.update(moments);
+                statistics.update(moments, momentum);
             }
         }
     }

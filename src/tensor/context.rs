@@ -122,9 +122,9 @@ impl Context {
     }
 
     /// Something for each thread to work with, made from a serial context.
-    pub fn workers<T: Send>(&self, make: impl Fn(Self) -> T) -> Workers<'_, T> {
+    pub fn workers<T: Send>(&self, make: impl Fn(Self) -> T) -> Workers<T> {
         let states = (0..self.threads()).map(|_| Mutex::new(make(Self::serial(self.isa))));
-        Workers { context: self, states: states.collect() }
+        Workers { context: self.clone(), states: states.collect() }
     }
 
     /// The number of the calling thread among those of this context.
@@ -143,12 +143,12 @@ impl Context {
 }
 
 /// A state for each thread: workers that go from pixels to pixels without meeting one another.
-pub struct Workers<'a, T> {
-    context: &'a Context,
+pub struct Workers<T> {
+    context: Context,
     states: Vec<Mutex<T>>,
 }
 
-impl<T: Send> Workers<'_, T> {
+impl<T: Send> Workers<T> {
     /// Calls `f(state of the thread, index, chunk)` for every `chunk` of `size` elements, in parallel.
     ///
     /// # Errors

@@ -11,3 +11,4 @@ pub(super) mod mean_steps;
 pub(super) mod norm_relu_pool;
 pub(super) mod poisson;
 pub(super) mod pool;
+pub(super) mod softmax;

@@ -1,0 +1,382 @@
+//! Works through a defense, one pass or epoch at a time.
+
+use super::Defense;
+use super::adversarial_training::OnAdversarial;
+use super::distillation::FromTeacher;
+use crate::checkpoint::StateDict;
+use crate::data::Dataset;
+use crate::nn::{
+    LeNet, Network, Plain, Regime, RunningStatistics, Trainer, TrainingOptions, recalibrate,
+};
+use crate::simd::random::Key;
+use crate::sleep::{Distillation, FastWave, Settings, SleepDefense, SlowWave, passes_of};
+use crate::snn::Statistics;
+use crate::tensor::Context;
+use crate::{Error, Result};
+
+/// A part of a defense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Adversarial,
+    Teacher,
+    Student,
+    SleepAsRun,
+    SlowWave,
+    FastWave,
+    Convert,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Adversarial => "adversarial training",
+            Self::Teacher => "teacher",
+            Self::Student => "student",
+            Self::SleepAsRun => "sleep defense",
+            Self::SlowWave => "slow-wave sleep",
+            Self::FastWave => "fast-wave sleep",
+            Self::Convert => "conversion",
+        }
+    }
+}
+
+/// The stage at work.
+enum Work {
+    Training(Box<Trainer>, Box<dyn Regime<LeNet>>),
+    Slow(Box<SlowWave>),
+    Fast(Box<FastWave>),
+}
+
+/// A pass or an epoch that was just made.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What it was part of.
+    pub stage: &'static str,
+    /// Passes or epochs of this stage that are done.
+    pub done: usize,
+    /// Passes or epochs of this stage in all.
+    pub of: usize,
+    /// Mean loss, where there is one.
+    pub loss: Option<f32>,
+}
+
+/// A batch that was just made.
+#[derive(Clone, Copy, Debug)]
+pub struct DefenseProgress {
+    /// What it is part of.
+    pub stage: &'static str,
+    /// Batches of this pass or epoch that are done.
+    pub batch: usize,
+    /// Batches of this pass or epoch in all.
+    pub batches: usize,
+    /// Images of this batch.
+    pub images: usize,
+}
+
+/// A control on its way to a defended model.
+pub struct Defender {
+    defense: Defense,
+    settings: Settings,
+    control: LeNet,
+    stages: Vec<Stage>,
+    /// The stage at work.
+    at: usize,
+    /// The model as it is now; during a stage, as the last pass or epoch left it.
+    model: LeNet,
+    teacher: Option<LeNet>,
+    first_linear: Option<Vec<f32>>,
+    work: Option<Work>,
+}
+
+impl Defender {
+    /// Before the first stage.
+    ///
+    /// # Errors
+    /// If the settings name something that this defense cannot do.
+    pub fn new(defense: Defense, control: LeNet, settings: Settings) -> Result<Self> {
+        let mut stages = match defense {
+            Defense::AdversarialTraining => vec![Stage::Adversarial],
+            Defense::Distillation => match settings.distillation.method {
+                Distillation::Papernot => vec![Stage::Teacher, Stage::Student],
+                Distillation::Published => vec![Stage::Student],
+            },
+            Defense::Sleep => match settings.sleep.method {
+                SleepDefense::AsRun => vec![Stage::SleepAsRun],
+                SleepDefense::Tadros => {
+                    return Err(Error::argument("sleep", "method tadros is not offered here"));
+                }
+            },
+            Defense::SlowWave => vec![Stage::SlowWave],
+            Defense::FastWave => vec![Stage::FastWave],
+            Defense::DeepSleep => {
+                (0..settings.cycles).flat_map(|_| [Stage::SlowWave, Stage::FastWave]).collect()
+            }
+        };
+        if matches!(
+            defense,
+            Defense::Sleep | Defense::SlowWave | Defense::FastWave | Defense::DeepSleep
+        ) {
+            stages.push(Stage::Convert);
+        }
+        let model = control.clone();
+        Ok(Self {
+            defense,
+            settings,
+            control,
+            stages,
+            at: 0,
+            model,
+            teacher: None,
+            first_linear: None,
+            work: None,
+        })
+    }
+
+    /// The model as it is now, seen as a network of rectifiers with the running statistics that it has.
+    pub fn model(&self) -> &LeNet {
+        &self.model
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The finished model with notes of what it is: defense, profile, every setting.
+    pub fn state(&self) -> StateDict {
+        let mut state = self.model.state();
+        state.note("defense", self.defense.name());
+        state.note("settings", &self.settings);
+        state
+    }
+
+    /// Makes the next pass or epoch; `None` when the defense is complete. `progress` is called after every batch.
+    ///
+    /// # Errors
+    /// Those of the stage: images of another shape, too few of them, numbers that stop being finite.
+    pub fn advance(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        progress: &mut (dyn FnMut(DefenseProgress) + Send),
+    ) -> Result<Option<Step>> {
+        let Some(&stage) = self.stages.get(self.at) else { return Ok(None) };
+        let name = stage.name();
+        if stage == Stage::Convert {
+            self.convert(context, data)?;
+            self.at += 1;
+            return Ok(Some(Step { stage: name, done: 1, of: 1, loss: None }));
+        }
+        if self.work.is_none() {
+            self.work = Some(self.begin(context, stage)?);
+        }
+        let Some(work) = &mut self.work else { return Ok(None) };
+        let mut loss = None;
+        let (done, of) = match work {
+            Work::Training(trainer, regime) => {
+                let report = trainer.epoch_with(
+                    context,
+                    &mut self.model,
+                    data,
+                    regime.as_mut(),
+                    &mut |p| {
+                        progress(DefenseProgress {
+                            stage: name,
+                            batch: p.step,
+                            batches: p.steps,
+                            images: p.images,
+                        })
+                    },
+                )?;
+                loss = Some(report.loss);
+                (trainer.epochs_done(), trainer.options().epochs)
+            }
+            Work::Slow(sleep) => {
+                sleep.pass(context, data, &mut |p| {
+                    progress(DefenseProgress {
+                        stage: name,
+                        batch: p.batch,
+                        batches: p.batches,
+                        images: p.images,
+                    });
+                })?;
+                sleep.wake(&mut self.model);
+                self.first_linear = sleep.first_linear().map(<[f32]>::to_vec);
+                (sleep.passes_done(), sleep.passes().len())
+            }
+            Work::Fast(sleep) => {
+                let report = sleep.epoch(context, data, &mut |p| {
+                    progress(DefenseProgress {
+                        stage: name,
+                        batch: p.step,
+                        batches: p.steps,
+                        images: p.images,
+                    });
+                })?;
+                loss = Some(report.loss);
+                self.model = sleep.network().to_lenet(Statistics::Carry);
+                (sleep.epochs_done(), self.settings.fast_wave.epochs)
+            }
+        };
+        if done >= of {
+            self.finish(stage);
+        }
+        Ok(Some(Step { stage: name, done, of, loss }))
+    }
+
+    /// Prepares a stage: its first weights, its seed.
+    fn begin(&mut self, context: &Context, stage: Stage) -> Result<Work> {
+        let key = Key::new(self.settings.seed).named(stage.name()).with(self.at as u64);
+        let seed = key.to_u64();
+        let settings = &self.settings;
+        let training = |epochs, batch_size, learning_rate, temperature| TrainingOptions {
+            epochs,
+            batch_size,
+            learning_rate,
+            temperature,
+            seed,
+            ..TrainingOptions::default()
+        };
+        Ok(match stage {
+            Stage::Adversarial => {
+                let o = &settings.adversarial_training;
+                if o.from_scratch {
+                    self.model = LeNet::new(seed);
+                }
+                let options = training(o.epochs, o.batch_size, o.learning_rate, 1.0);
+                let regime = OnAdversarial::new(context, o.clone());
+                Work::Training(Box::new(Trainer::new(&self.model, options)?), Box::new(regime))
+            }
+            Stage::Teacher => {
+                let o = &settings.distillation;
+                self.model = LeNet::new(seed);
+                let options =
+                    training(o.teacher_epochs, o.batch_size, o.learning_rate, o.temperature);
+                Work::Training(Box::new(Trainer::new(&self.model, options)?), Box::new(Plain))
+            }
+            Stage::Student => {
+                let o = &settings.distillation;
+                // Without a teacher stage before, the teacher is as the published code leaves it: untrained.
+                let teacher =
+                    self.teacher.get_or_insert_with(|| LeNet::new(key.named("teacher").to_u64()));
+                self.model = LeNet::new(seed);
+                let options = training(o.student_epochs, o.batch_size, o.learning_rate, 1.0);
+                let regime = FromTeacher::new(context, teacher, o.method, o.temperature)?;
+                Work::Training(Box::new(Trainer::new(&self.model, options)?), Box::new(regime))
+            }
+            Stage::SleepAsRun => {
+                let passes =
+                    passes_of(std::iter::repeat_n(settings.sleep.steps, settings.sleep.passes));
+                let options = settings.slow_wave.clone();
+                Work::Slow(Box::new(SlowWave::with_passes(&self.model, options, passes, seed)?))
+            }
+            Stage::SlowWave => {
+                Work::Slow(Box::new(SlowWave::new(&self.model, settings.slow_wave.clone(), seed)?))
+            }
+            Stage::FastWave => {
+                let first = self.first_linear.as_deref();
+                let (model, control, options) = (&self.model, &self.control, &settings.fast_wave);
+                Work::Fast(Box::new(FastWave::new(context, model, control, first, options, seed)?))
+            }
+            Stage::Convert => {
+                return Err(Error::argument("defense", "a conversion is no training"));
+            }
+        })
+    }
+
+    fn finish(&mut self, stage: Stage) {
+        if stage == Stage::Teacher {
+            self.teacher = Some(self.model.clone());
+        }
+        self.work = None;
+        self.at += 1;
+    }
+
+    /// The network rebuilt at the end: its running statistics as the settings say.
+    fn convert(&mut self, context: &Context, data: &Dataset) -> Result<()> {
+        match self.settings.conversion {
+            Statistics::Carry => Ok(()),
+            Statistics::Reset => {
+                for statistics in self.model.statistics_mut() {
+                    *statistics = RunningStatistics::new(statistics.mean.len());
+                }
+                Ok(())
+            }
+            Statistics::Recalibrate => {
+                recalibrate(context, &mut self.model, data, self.settings.fast_wave.batch_size)
+            }
+        }
+    }
+
+    /// Everything that a resumed defense needs.
+    ///
+    /// # Errors
+    /// None in practice: the shapes are the networks' own.
+    pub fn checkpoint(&self) -> Result<StateDict> {
+        let mut state = StateDict::default();
+        state.note("defense", self.defense.name());
+        state.note("settings", &self.settings);
+        state.note("defense.stage", self.at);
+        state.note("defense.at_work", self.work.is_some());
+        state.absorb("model", self.model.state());
+        state.absorb("control", self.control.state());
+        if let Some(teacher) = &self.teacher {
+            state.absorb("teacher", teacher.state());
+        }
+        if let Some(first) = &self.first_linear {
+            state.insert("first_linear", vec![first.len()], first.clone())?;
+        }
+        match &self.work {
+            None => {}
+            Some(Work::Training(trainer, _)) => {
+                state.absorb("work", trainer.checkpoint(&self.model)?)
+            }
+            Some(Work::Slow(sleep)) => state.absorb("work", sleep.checkpoint()?),
+            Some(Work::Fast(sleep)) => state.absorb("work", sleep.checkpoint()?),
+        }
+        Ok(state)
+    }
+
+    /// Continues from a [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Errors
+    /// If the checkpoint is of another defense, other settings or another control, or not one of a defense.
+    pub fn resume(&mut self, context: &Context, state: &StateDict) -> Result<()> {
+        let missing = || Error::argument("resume", "this file is no checkpoint of a defense");
+        let defense: String = state.noted("defense").ok_or_else(missing)?;
+        let settings: Settings = state.noted("settings").ok_or_else(missing)?;
+        let control = state.extract("control");
+        let same_control = self
+            .control
+            .state()
+            .names()
+            .all(|name| control.get(name) == self.control.state().get(name));
+        if defense != self.defense.name() || settings != self.settings || !same_control {
+            return Err(Error::argument(
+                "resume",
+                format!("the checkpoint is of {defense} with other settings or another control"),
+            ));
+        }
+        self.at = state.noted("defense.stage").ok_or_else(missing)?;
+        if let Some(first) = state.get("first_linear") {
+            self.first_linear = Some(first.values.clone());
+        }
+        let teacher = state.extract("teacher");
+        if teacher.names().next().is_some() {
+            self.teacher = Some(LeNet::from_state(&teacher)?);
+        }
+        self.model.load_state(&state.extract("model"))?;
+        let at_work: bool = state.noted("defense.at_work").ok_or_else(missing)?;
+        let Some(&stage) = self.stages.get(self.at).filter(|_| at_work) else { return Ok(()) };
+        let mut work = self.begin(context, stage)?;
+        let of_work = state.extract("work");
+        match &mut work {
+            Work::Training(trainer, _) => trainer.resume(&mut self.model, &of_work)?,
+            Work::Slow(sleep) => sleep.resume(&of_work)?,
+            Work::Fast(sleep) => sleep.resume(&of_work)?,
+        }
+        self.model.load_state(&state.extract("model"))?;
+        self.work = Some(work);
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! Running statistics measured anew.
+
+use super::{Mode, Network};
+use crate::autodiff::Tape;
+use crate::data::Dataset;
+use crate::tensor::Context;
+use crate::{Error, Result};
+
+/// Replaces a network's running statistics by the mean of the statistics of all batches: one pass over the data in
+/// order, a last and smaller batch left out.
+///
+/// # Errors
+/// If the images have not the network's shape, or do not fill one batch.
+pub fn recalibrate<N: Network + ?Sized>(
+    context: &Context,
+    network: &mut N,
+    data: &Dataset,
+    batch_size: usize,
+) -> Result<()> {
+    if batch_size < 2 || data.len() < batch_size {
+        let problem =
+            format!("{} images do not fill one batch of {batch_size} (at least 2)", data.len());
+        return Err(Error::argument("recalibrate", problem));
+    }
+    let mut tape = Tape::new(context.clone());
+    let mut weights = Vec::new();
+    let indices: Vec<usize> = (0..data.len()).collect();
+    for (batch, indices) in indices.chunks_exact(batch_size).enumerate() {
+        let mut images = tape.tensor(network.input_shape(), indices.len(), 1);
+        data.gather(context, indices, &mut images)?;
+        let x = tape.constant(images);
+        network.parameters().record(&mut tape, &mut weights)?;
+        network.forward(&mut tape, x, &weights, Mode::Train)?;
+        // A momentum of 1 / batches so far makes the running statistics their plain mean.
+        network.move_statistics(&tape, 1.0 / (batch + 1) as f32);
+        tape.reset();
+    }
+    Ok(())
+}

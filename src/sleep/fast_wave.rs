@@ -1,0 +1,220 @@
+//! Fast-wave (REM) sleep: backpropagation through time on the spiking network, on images and dreams (METHOD section 5).
+
+use super::{DreamAttack, Dreamer};
+use crate::checkpoint::StateDict;
+use crate::data::Dataset;
+use crate::nn::{
+    Batch, EpochReport, Freeze, LeNet, Network, Progress, Regime, Trainer, TrainingOptions,
+};
+use crate::simd::random::{Key, uniform_from_bits};
+use crate::snn::{SpikingLeNet, SpikingOptions, Statistics};
+use crate::tensor::Context;
+use crate::{Error, Result};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Whose gradients make the dreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DreamSource {
+    /// The undefended control: the paper's picture.
+    Control,
+    /// The published code: live convolutions and normalisation weights, the control's running statistics, and the
+    /// linear weights as they were after the first slow-wave linear step (the live ones if there was none).
+    Hybrid,
+    /// The rectifier view of the sleeping network as it is now.
+    Live,
+    /// The spiking network itself, by backpropagation through time.
+    LiveSnn,
+}
+
+/// Dreams: how adversarial examples get into the sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DreamOptions {
+    /// Whose gradients make them.
+    pub source: DreamSource,
+    /// How they are made.
+    pub attack: DreamAttack,
+    /// Their strength, of a pixel range of 1.
+    pub eps: f32,
+    /// Probability that a batch is a dream.
+    pub ratio: f32,
+}
+
+/// The numbers of fast-wave sleep. The default is the published one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FastWaveOptions {
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch_size: usize,
+    /// Learning rate of plain SGD.
+    pub learning_rate: f32,
+    /// Whether there are dreams at all.
+    pub noise: bool,
+    /// The dreams.
+    pub dream: DreamOptions,
+    /// The spiking network.
+    pub spiking: SpikingOptions,
+    /// The running statistics it starts from.
+    pub statistics: Statistics,
+}
+
+impl Default for FastWaveOptions {
+    fn default() -> Self {
+        Self {
+            epochs: 5,
+            batch_size: 128,
+            learning_rate: 0.1,
+            noise: true,
+            dream: DreamOptions {
+                source: DreamSource::Hybrid,
+                attack: DreamAttack::Fgsm,
+                eps: 128.0 / 255.0,
+                ratio: 0.5,
+            },
+            spiking: SpikingOptions::default(),
+            statistics: Statistics::Reset,
+        }
+    }
+}
+
+/// A LeNet in fast-wave sleep.
+pub struct FastWave {
+    trainer: Trainer,
+    network: SpikingLeNet,
+    rem: Rem,
+}
+
+impl FastWave {
+    /// Starts to dream. `control` is the undefended network; `first_linear` what
+    /// [`SlowWave::first_linear`](super::SlowWave::first_linear) kept, for the hybrid's dreams.
+    ///
+    /// # Errors
+    /// If the options make no sense.
+    pub fn new(
+        context: &Context,
+        lenet: &LeNet,
+        control: &LeNet,
+        first_linear: Option<&[f32]>,
+        options: &FastWaveOptions,
+        seed: u64,
+    ) -> Result<Self> {
+        let DreamOptions { eps, ratio, .. } = options.dream;
+        if !(0.0..=1.0).contains(&ratio) || !(0.0..=1.0).contains(&eps) {
+            return Err(Error::argument(
+                "fast-wave sleep",
+                format!("dream eps {eps} and ratio {ratio} must be between 0 and 1"),
+            ));
+        }
+        let network = SpikingLeNet::from_lenet(lenet, options.spiking, options.statistics)?;
+        let training = TrainingOptions {
+            epochs: options.epochs,
+            batch_size: options.batch_size,
+            learning_rate: options.learning_rate,
+            seed: Key::new(seed).named("fast-wave").to_u64(),
+            ..TrainingOptions::default()
+        };
+        let rem = Rem {
+            dreamer: Dreamer::new(context),
+            options: options.noise.then_some(options.dream),
+            control: control.clone(),
+            first_linear: first_linear.map(<[f32]>::to_vec),
+        };
+        Ok(Self { trainer: Trainer::new(&network, training)?, network, rem })
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> &SpikingLeNet {
+        &self.network
+    }
+
+    /// Epochs done.
+    pub fn epochs_done(&self) -> usize {
+        self.trainer.epochs_done()
+    }
+
+    /// Sleeps one epoch.
+    ///
+    /// # Errors
+    /// As for [`Trainer::epoch_with`].
+    pub fn epoch(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<EpochReport> {
+        let Self { trainer, network, rem } = self;
+        trainer.epoch_with(context, network, data, rem, progress)
+    }
+
+    /// Everything that a resumed sleep needs.
+    ///
+    /// # Errors
+    /// None in practice: the shapes are the network's own.
+    pub fn checkpoint(&self) -> Result<StateDict> {
+        self.trainer.checkpoint(&self.network)
+    }
+
+    /// Continues from a [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Errors
+    /// If the checkpoint is of other options or of another network.
+    pub fn resume(&mut self, state: &StateDict) -> Result<()> {
+        self.trainer.resume(&mut self.network, state)
+    }
+}
+
+/// The regime: a coin a batch decides whether it is dreamt.
+struct Rem {
+    dreamer: Dreamer,
+    /// None: no dreams.
+    options: Option<DreamOptions>,
+    control: LeNet,
+    first_linear: Option<Vec<f32>>,
+}
+
+impl Rem {
+    /// The published mixture of the sleeping network and the control.
+    fn hybrid(&self, network: &SpikingLeNet) -> LeNet {
+        let mut hybrid = network.to_lenet(Statistics::Carry);
+        *hybrid.statistics_mut() = self.control.statistics().clone();
+        if let (Some(first), Some(fc)) =
+            (&self.first_linear, hybrid.parameters_mut().get_mut("fc.weight"))
+        {
+            fc.values.copy_from_slice(first);
+        }
+        hybrid
+    }
+}
+
+impl Regime<SpikingLeNet> for Rem {
+    fn prepare(&mut self, network: &mut SpikingLeNet, batch: &mut Batch<'_>) -> Result<()> {
+        network.set_noise(batch.key.named("encoder"));
+        let Some(DreamOptions { source, attack, eps, ratio }) = self.options else { return Ok(()) };
+        let coin = uniform_from_bits(batch.key.named("coin").generator().next_u32());
+        if coin >= ratio {
+            return Ok(());
+        }
+        let key = batch.key.named("dream");
+        let (images, labels) = (&mut batch.images, batch.labels);
+        match source {
+            DreamSource::Control => {
+                self.dreamer.dream(&self.control.freeze()?, attack, eps, images, labels, key)
+            }
+            DreamSource::Hybrid => {
+                let hybrid = self.hybrid(network).freeze()?;
+                self.dreamer.dream(&hybrid, attack, eps, images, labels, key)
+            }
+            DreamSource::Live => {
+                let live = network.to_lenet(Statistics::Carry).freeze()?;
+                self.dreamer.dream(&live, attack, eps, images, labels, key)
+            }
+            DreamSource::LiveSnn => {
+                self.dreamer.dream(&network.freeze()?, attack, eps, images, labels, key)
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Every choice of the method as a named setting; a profile is nothing but a set of values for them (METHOD section 9).
+
+use super::{DreamAttack, DreamSource, FastWaveOptions, Layers, SlowWaveOptions};
+use crate::nn::TrainingOptions;
+use crate::snn::{Encoder, Statistics};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::str::FromStr;
+
+/// A named set of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// What the published code computes, quirks included.
+    Published,
+    /// What the paper's text says.
+    Paper,
+    /// The same pipeline with the defects mended.
+    Standard,
+}
+
+impl FromStr for Profile {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "published" => Ok(Self::Published),
+            "paper" => Ok(Self::Paper),
+            "standard" => Ok(Self::Standard),
+            _ => Err(Error::argument(
+                "profile",
+                format!("unknown profile `{name}`; there are published, paper and standard"),
+            )),
+        }
+    }
+}
+
+/// Adversarial training (METHOD section 7). The default is the published one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdversarialTrainingOptions {
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch_size: usize,
+    /// Learning rate of plain SGD.
+    pub learning_rate: f32,
+    /// How the examples are made, on the current model.
+    pub attack: DreamAttack,
+    /// Their strength, of a pixel range of 1.
+    pub eps: f32,
+    /// Probability that a batch is adversarial.
+    pub ratio: f32,
+    /// Whether to start from random weights instead of the control's.
+    pub from_scratch: bool,
+}
+
+/// Whose distillation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distillation {
+    /// Papernot et al. (2016): a trained teacher, softened labels, deployed at temperature 1.
+    Papernot,
+    /// The published code: the teacher stays as initialised, and the student's loss takes a soft-max of a soft-max.
+    Published,
+}
+
+/// Defensive distillation (METHOD section 7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DistillationOptions {
+    /// Whose.
+    pub method: Distillation,
+    /// Temperature of teacher and student.
+    pub temperature: f32,
+    /// Passes of the teacher over the data.
+    pub teacher_epochs: usize,
+    /// Passes of the student over the data.
+    pub student_epochs: usize,
+    /// Images a step.
+    pub batch_size: usize,
+    /// Learning rate of plain SGD.
+    pub learning_rate: f32,
+}
+
+/// Whose Sleep Defense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SleepDefense {
+    /// As the paper ran it: the slow-wave network at a fixed number of time steps.
+    AsRun,
+    /// Sleep replay of Tadros et al.
+    Tadros,
+}
+
+/// Sleep Defense (METHOD section 7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SleepDefenseOptions {
+    /// Whose.
+    pub method: SleepDefense,
+    /// Time steps, as run.
+    pub steps: usize,
+    /// Passes, as run.
+    pub passes: usize,
+}
+
+/// Every choice of the method.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The profile that the values come from.
+    pub profile: Profile,
+    /// Training of the undefended control.
+    pub control: TrainingOptions,
+    /// Slow-wave sleep.
+    pub slow_wave: SlowWaveOptions,
+    /// Fast-wave sleep.
+    pub fast_wave: FastWaveOptions,
+    /// Sleep cycles: slow-wave, then fast-wave.
+    pub cycles: usize,
+    /// Running statistics of the network rebuilt at the end.
+    pub conversion: Statistics,
+    /// Adversarial training.
+    pub adversarial_training: AdversarialTrainingOptions,
+    /// Defensive distillation.
+    pub distillation: DistillationOptions,
+    /// Sleep Defense.
+    pub sleep: SleepDefenseOptions,
+    /// Of everything random.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// The values of a profile.
+    pub fn new(profile: Profile) -> Self {
+        let mut settings = Self {
+            profile,
+            control: TrainingOptions::default(),
+            slow_wave: SlowWaveOptions::default(),
+            fast_wave: FastWaveOptions::default(),
+            cycles: 1,
+            conversion: Statistics::Reset,
+            adversarial_training: AdversarialTrainingOptions {
+                epochs: 24,
+                batch_size: 128,
+                learning_rate: 0.1,
+                attack: DreamAttack::Fgsm,
+                eps: 8.0 / 255.0,
+                ratio: 0.5,
+                from_scratch: false,
+            },
+            distillation: DistillationOptions {
+                method: Distillation::Published,
+                temperature: 10.0,
+                teacher_epochs: 10,
+                student_epochs: 24,
+                batch_size: 128,
+                learning_rate: 0.1,
+            },
+            sleep: SleepDefenseOptions { method: SleepDefense::AsRun, steps: 100, passes: 3 },
+            seed: 0,
+        };
+        if profile != Profile::Published {
+            settings.conversion = Statistics::Carry;
+            settings.fast_wave.statistics = Statistics::Carry;
+            settings.slow_wave.layers = Layers::All;
+            settings.distillation.method = Distillation::Papernot;
+        }
+        match profile {
+            Profile::Published => {}
+            Profile::Paper => {
+                settings.fast_wave.dream.source = DreamSource::Control;
+                settings.fast_wave.spiking.encoder = Encoder::Poisson { rate: 1.0 };
+                settings.sleep.method = SleepDefense::Tadros;
+            }
+            Profile::Standard => {
+                settings.fast_wave.dream.source = DreamSource::Live;
+                settings.sleep.method = SleepDefense::Tadros;
+                // Full-strength baseline: Madry et al. (2018), every batch, 40 steps of 0.01, eps 0.3.
+                let training = &mut settings.adversarial_training;
+                training.attack = DreamAttack::Pgd { steps: 40, step: 0.01 };
+                training.eps = 0.3;
+                training.ratio = 1.0;
+            }
+        }
+        settings
+    }
+
+    /// Sets one value by its dotted name, e.g. `fast_wave.dream.eps` to `64/255`. Values are numbers, fractions of
+    /// numbers, `true` or `false`, names, or JSON.
+    ///
+    /// # Errors
+    /// If there is no such setting (the nearest name is suggested), or it does not take such a value.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let fail = |problem: String| Error::argument("setting", problem);
+        let mut all = serde_json::to_value(&*self).map_err(|e| fail(e.to_string()))?;
+        let mut place = Some(&mut all);
+        for part in name.split('.') {
+            place = place.and_then(|place| place.as_object_mut()?.get_mut(part));
+        }
+        let Some(place) = place else {
+            let names = self.names();
+            let nearest = names.iter().min_by_key(|other| edits(name, other));
+            let nearest = nearest.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            return Err(fail(format!("there is no `{name}`{nearest}")));
+        };
+        *place = parse(value);
+        *self = serde_json::from_value(all)
+            .map_err(|e| fail(format!("`{name}` does not take `{value}`: {e}")))?;
+        Ok(())
+    }
+
+    /// The dotted names of all settings with their values.
+    pub fn list(&self) -> Vec<(String, Value)> {
+        let mut out = Vec::new();
+        if let Ok(all) = serde_json::to_value(self) {
+            flatten("", &all, &mut out);
+        }
+        out
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.list().into_iter().map(|(name, _)| name).collect()
+    }
+}
+
+fn flatten(name: &str, value: &Value, out: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (field, value) in fields {
+                let dot = if name.is_empty() { "" } else { "." };
+                flatten(&format!("{name}{dot}{field}"), value, out);
+            }
+        }
+        _ => out.push((name.to_owned(), value.clone())),
+    }
+}
+
+/// A fraction, else JSON, else a name.
+fn parse(text: &str) -> Value {
+    if let Some((above, below)) = text.split_once('/') {
+        if let (Ok(above), Ok(below)) = (above.trim().parse::<f64>(), below.trim().parse::<f64>()) {
+            if below != 0.0 {
+                return Value::from(above / below);
+            }
+        }
+    }
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+/// Levenshtein distance.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
