@@ -8,6 +8,7 @@ mod resume;
 mod train;
 
 use assert_cmd::Command;
+use deepsleep::data::{Dataset, IdxArray, Split};
 use std::path::{Path, PathBuf};
 
 /// The binary in the repository, where `./data` has MNIST; no variable of ours set but `DEEPSLEEP_ISA`, with which the
@@ -66,6 +67,22 @@ impl Folder {
 
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// A data set of few images, for tests in which only the training counts; what `--data-dir` names.
+    fn small_data(&self, train: usize, test: usize) -> String {
+        let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist");
+        for (split, name, count) in [(Split::Train, "train", train), (Split::Test, "t10k", test)] {
+            let images = Dataset::load(&bundled, split).unwrap().slice(0, count).unwrap();
+            let pixels = (0..count).flat_map(|i| images.image(i).to_vec()).collect();
+            let save = |kind: &str, dims: Vec<usize>, bytes: Vec<u8>| {
+                let file = self.path(&format!("{name}-{kind}-ubyte"));
+                IdxArray::new(dims, bytes).unwrap().save(file).unwrap();
+            };
+            save("images-idx3", vec![count, 28, 28], pixels);
+            save("labels-idx1", vec![count], images.labels().to_vec());
+        }
+        self.argument("")
     }
 
     fn argument(&self, name: &str) -> String {
