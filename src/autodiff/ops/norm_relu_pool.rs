@@ -62,7 +62,7 @@ impl Tape {
 
 /// The shape after a 2 x 2 maximum.
 pub(super) fn halved(operation: &'static str, shape: Shape) -> Result<Shape> {
-    if shape.height % 2 != 0 || shape.width % 2 != 0 {
+    if !shape.height.is_multiple_of(2) || !shape.width.is_multiple_of(2) {
         return Err(Error::shape(operation, "even height and width", format!("{shape}")));
     }
     Ok(Shape::new(shape.channels, shape.height / 2, shape.width / 2))

@@ -1,1 +1,64 @@
-fn main() {}
+//! The command line: arguments in, files and results out. No numerics here.
+//!
+//! One file a subcommand. What they share: `common` (options that every one has), `dataset` (which images), `console`
+//! (what is printed where), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments).
+
+#![forbid(unsafe_code)]
+
+mod common;
+mod console;
+mod data;
+mod dataset;
+mod evaluate;
+mod failure;
+mod info;
+mod numbers;
+mod progress;
+mod train;
+
+use clap::{Parser, Subcommand};
+use common::Common;
+use std::process::ExitCode;
+
+/// Trains convolutional networks on plain CPUs and says how good they are.
+///
+/// Results go to stdout, progress to stderr. Exit code 0: done; 1: it failed; 2: wrong use.
+#[derive(Debug, Parser)]
+#[command(name = "deepsleep-cli", version, arg_required_else_help = true, after_help = ENVIRONMENT)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const ENVIRONMENT: &str = "Environment:
+  DEEPSLEEP_ISA   instruction set: portable, avx2 or avx512 (results are the same)
+  DEEPSLEEP_DATA  folder of data sets, looked at before ./data";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network and save it as safetensors.
+    Train(train::Train),
+    /// Say how many images a saved network classifies rightly.
+    Evaluate(evaluate::Evaluate),
+    /// List, verify or download data sets.
+    Data(data::Data),
+    /// Show what this machine offers: instruction sets, threads, measured peak.
+    Info,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::of_arguments(&error),
+    };
+    let Cli { common, command } = cli;
+    let done = match command {
+        Command::Train(train) => train.run(&common),
+        Command::Evaluate(evaluate) => evaluate.run(&common),
+        Command::Data(data) => data.run(&common),
+        Command::Info => info::run(&common),
+    };
+    done.map_or_else(|error| failure::of_command(&error), |()| ExitCode::SUCCESS)
+}

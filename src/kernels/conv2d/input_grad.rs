@@ -183,8 +183,8 @@ impl Chunk {
     ) {
         let (height, width) = (g.output.height, g.output.width);
         let (channels, group) = (g.output.channels, g.out_channels());
-        let mut row = 0_usize; // counted among the rows of the phase
-        for y in (self.phase[0]..g.input.height).step_by(g.stride[0]) {
+        // `row` counts the rows of the phase.
+        for (row, y) in (self.phase[0]..g.input.height).step_by(g.stride[0]).enumerate() {
             let taps = (row + 1).saturating_sub(height)..self.rows.min(row + 1);
             let mut sums = [[s.zero(); K]; I];
             let mut target = y * g.input.width + self.phase[1] + self.first * g.stride[1];
@@ -223,7 +223,6 @@ impl Chunk {
                 }
                 target += g.stride[1];
             }
-            row += 1;
         }
     }
 }

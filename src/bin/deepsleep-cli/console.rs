@@ -1,0 +1,49 @@
+//! What is printed, and where: the result on stdout, everything else on stderr.
+
+use crate::progress::Progress;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// Where a subcommand prints.
+#[derive(Clone, Copy, Debug)]
+pub struct Console {
+    json: bool,
+    quiet: bool,
+}
+
+impl Console {
+    /// With `json`, results are JSON; with `quiet`, stderr stays empty but for an error.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Prints the result: as JSON if the user wants that, else as text.
+    pub fn result(self, value: &impl Serialize, text: impl Display) -> Result<()> {
+        let text = if self.json { serde_json::to_string_pretty(value)? } else { text.to_string() };
+        let mut out = io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            // Whoever read the output has seen enough (`| head`).
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("cannot write to stdout"),
+        }
+    }
+
+    /// Says something by the way.
+    pub fn say(self, line: impl Display) {
+        if !self.quiet {
+            to_stderr(line);
+        }
+    }
+
+    /// A display of work on `total` images.
+    pub fn progress(self, total: usize) -> Progress {
+        Progress::new(total, self.quiet)
+    }
+}
+
+/// One line on stderr. If nobody reads it any more, there is nobody to tell.
+pub fn to_stderr(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,0 +1,69 @@
+//! `data fetch`: from the public mirrors into the cache.
+
+use crate::common::Common;
+use crate::console::Console;
+use crate::dataset::names;
+use anyhow::Result;
+use clap::Args;
+use deepsleep::data::{DatasetName, FetchProgress, Source, cache_dir, fetch};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Time between two lines about one file.
+const EVERY: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub struct Fetch {
+    /// Data set to download
+    #[arg(value_parser = names())]
+    name: DatasetName,
+    /// Fetch FILE.gz from URL/FILE.gz instead of from the public mirrors
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Folder of data sets; the files go into its subfolder of the data set's name [default: the user's cache]
+    // Straight into DIR, a second data set would replace the first, as the files' names are alike.
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Fetched {
+    name: &'static str,
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+}
+
+impl Fetch {
+    pub fn run(&self, common: &Common) -> Result<()> {
+        let root = self.into.clone().map_or_else(cache_dir, Ok)?;
+        let folder = root.join(self.name.as_str());
+        let source = Source::of(self.name);
+        let source = match &self.base_url {
+            Some(base) => source.with_base(base),
+            None => source,
+        };
+        let console = common.console();
+        let mut last = Instant::now();
+        let files = fetch(&source, &folder, &mut |event| report(console, &mut last, event))?;
+        let text = format!("{} is in {}", self.name, folder.display());
+        common.console().result(&Fetched { name: self.name.as_str(), folder, files }, text)
+    }
+}
+
+/// A line for each file, and one every two seconds while it comes.
+fn report(console: Console, last: &mut Instant, event: FetchProgress<'_>) {
+    match event {
+        FetchProgress::AlreadyThere { name } => console.say(format_args!("{name}: already there")),
+        FetchProgress::Started { name, url } => console.say(format_args!("{name}: from {url}")),
+        FetchProgress::Received { name, bytes, total } if last.elapsed() >= EVERY => {
+            *last = Instant::now();
+            let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+            let of = total.map_or_else(String::new, |total| format!(" of {}", megabytes(total)));
+            console.say(format_args!("{name}: {}{of}", megabytes(bytes)));
+        }
+        FetchProgress::Failed { url, reason } => console.say(format_args!("{url}: {reason}")),
+        FetchProgress::Done { name } => console.say(format_args!("{name}: done")),
+        _ => {}
+    }
+}

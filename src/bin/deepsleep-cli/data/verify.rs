@@ -1,0 +1,48 @@
+//! `data verify`: are these the published files?
+
+use crate::common::Common;
+use crate::dataset::names;
+use anyhow::{Result, bail};
+use clap::Args;
+use deepsleep::data::{DatasetName, FileCheck, locate, verify};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Data set to check [default: every one that is found]
+    #[arg(value_parser = names())]
+    name: Option<DatasetName>,
+    /// Folder of the data set, or of data sets [default: DEEPSLEEP_DATA, ./data, the cache, the system's]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Verify {
+    pub fn run(&self, common: &Common) -> Result<()> {
+        let mut checks: Vec<FileCheck> = Vec::new();
+        let mut missing = Vec::new();
+        let names = self.name.map_or_else(|| DatasetName::ALL.to_vec(), |name| vec![name]);
+        for name in names {
+            match locate(name, self.data_dir.as_deref()) {
+                Ok(folder) => checks.extend(verify(folder, name)?),
+                Err(error) => missing.push(error),
+            }
+        }
+        if checks.is_empty()
+            && let Some(error) = missing.into_iter().next()
+        {
+            return Err(error.into());
+        }
+        let line = |check: &FileCheck| match &check.problem {
+            None => format!("ok    {}", check.path.display()),
+            Some(problem) => format!("WRONG {}: {problem}", check.path.display()),
+        };
+        let text = checks.iter().map(line).collect::<Vec<_>>().join("\n");
+        common.console().result(&checks, text)?;
+        let wrong = checks.iter().filter(|check| !check.ok).count();
+        if wrong > 0 {
+            bail!("{wrong} of {} files are not the published ones", checks.len());
+        }
+        Ok(())
+    }
+}

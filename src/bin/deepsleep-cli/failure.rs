@@ -1,0 +1,92 @@
+//! One line on stderr, and an exit code: 2 for wrong use, 1 for what went wrong in spite of right use.
+
+use crate::console::to_stderr;
+use clap::error::ErrorKind;
+use std::process::ExitCode;
+
+const FAILED: u8 = 1;
+const WRONG_USE: u8 = 2;
+
+/// Arguments that are each right but cannot be followed, e.g. together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUse(pub String);
+
+/// What clap has to say: help, version, or what is wrong with the arguments.
+pub fn of_arguments(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Whoever asked for help and does not read it gets none.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(WRONG_USE)
+        }
+        _ => {
+            to_stderr(one_line(&error.to_string()));
+            ExitCode::from(WRONG_USE)
+        }
+    }
+}
+
+/// Clap's paragraphs without the usage, in one line.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let wanted = lines.filter(|line| !line.is_empty() && !line.starts_with("Usage:"));
+    let wanted = wanted.filter(|line| !line.starts_with("For more information"));
+    let tip = |line: &str| match line.strip_prefix("tip: ") {
+        Some(tip) => format!("({tip})"),
+        None => line.to_owned(),
+    };
+    wanted.map(tip).collect::<Vec<_>>().join(" ")
+}
+
+/// A subcommand's error.
+pub fn of_command(error: &anyhow::Error) -> ExitCode {
+    to_stderr(format_args!("error: {}", chain(error)));
+    ExitCode::from(if is_wrong_use(error) { WRONG_USE } else { FAILED })
+}
+
+fn is_wrong_use(error: &anyhow::Error) -> bool {
+    use deepsleep::Error::{Argument, Isa};
+    error.chain().any(|cause| {
+        cause.is::<WrongUse>() || matches!(cause.downcast_ref(), Some(Argument { .. } | Isa(_)))
+    })
+}
+
+/// The error and its causes in one line; a cause that the text before already ends with is not said again.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = text + ": " + &cause;
+        }
+    }
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn causes_are_said_once() {
+        let io = || std::io::Error::other("disk on fire");
+        let error = anyhow::Error::from(deepsleep::Error::io("a", "read", io()));
+        assert_eq!(chain(&error), "a: cannot read: disk on fire");
+        assert_eq!(chain(&error.context("training")), "training: a: cannot read: disk on fire");
+        let error = Err::<(), _>(io()).context("first\n  second").unwrap_err();
+        assert_eq!(chain(&error), "first second: disk on fire");
+    }
+
+    #[test]
+    fn paragraphs_become_a_line() {
+        let text = "error: bad 'x'\n  [possible values: y]\n\n  tip: 'y'\n\nUsage: z\n\nFor more information, try '--help'.\n";
+        assert_eq!(one_line(text), "error: bad 'x' [possible values: y] ('y')");
+    }
+}

@@ -1,0 +1,28 @@
+//! Numbers on the command line, refused outside of their range before any work begins.
+
+/// A whole number of at least `MIN`.
+pub fn at_least<const MIN: usize>(text: &str) -> Result<usize, String> {
+    let number: usize = whole(text)?;
+    if number < MIN { Err(format!("it must be at least {MIN}")) } else { Ok(number) }
+}
+
+/// A whole number of at most `MAX`.
+pub fn at_most<const MAX: usize>(text: &str) -> Result<usize, String> {
+    let number: usize = whole(text)?;
+    if number > MAX { Err(format!("it must be at most {MAX}")) } else { Ok(number) }
+}
+
+/// A finite number above zero.
+pub fn positive(text: &str) -> Result<f32, String> {
+    let number: f32 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    // Too small a number becomes 0, too large a one infinite.
+    if number > 0.0 && number.is_finite() {
+        Ok(number)
+    } else {
+        Err("it must be above 0 and finite".to_owned())
+    }
+}
+
+fn whole(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "it is not a whole number from 0 on".to_owned())
+}

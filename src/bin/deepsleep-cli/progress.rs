@@ -1,0 +1,93 @@
+//! How far long work is: a bar on a terminal, a line every ten seconds elsewhere.
+
+use crate::console::to_stderr;
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::{Display, Write};
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+/// Time between two plain lines.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// A display of work that is counted in images.
+pub struct Progress {
+    total: usize,
+    done: usize,
+    start: Instant,
+    shown: Shown,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines { last: Instant },
+    Nothing,
+}
+
+impl Progress {
+    /// For work on `total` images.
+    pub fn new(total: usize, quiet: bool) -> Self {
+        let start = Instant::now();
+        let shown = if quiet {
+            Shown::Nothing
+        } else if io::stderr().is_terminal() {
+            Shown::Bar(bar(total))
+        } else {
+            Shown::Lines { last: start }
+        };
+        Self { total, done: 0, start, shown }
+    }
+
+    /// `images` more are done; `state` says what is going on, e.g. the epoch and its loss.
+    pub fn advance(&mut self, images: usize, state: impl Display) {
+        self.done += images;
+        match &mut self.shown {
+            Shown::Bar(bar) => {
+                bar.inc(images as u64);
+                bar.set_message(state.to_string());
+            }
+            Shown::Lines { last } => {
+                if last.elapsed() >= EVERY {
+                    *last = Instant::now();
+                    let rate = self.done as f64 / self.start.elapsed().as_secs_f64();
+                    let left = self.total.saturating_sub(self.done) as f64 / rate;
+                    let left = HumanDuration(Duration::from_secs_f64(left));
+                    let (done, total) = (self.done, self.total);
+                    to_stderr(format_args!(
+                        "{state}: {done} of {total} images, {rate:.0} images/s, {left} left"
+                    ));
+                }
+            }
+            Shown::Nothing => {}
+        }
+    }
+
+    /// A line that stays, above the bar if there is one.
+    pub fn say(&self, line: impl Display) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.suspend(|| to_stderr(line)),
+            Shown::Lines { .. } => to_stderr(line),
+            Shown::Nothing => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // An error's line must not land behind half a bar.
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(total: usize) -> ProgressBar {
+    let rate = |state: &ProgressState, to: &mut dyn Write| {
+        // A display that cannot be written to is no reason to stop.
+        let _ = write!(to, "{:.0} images/s", state.per_sec());
+    };
+    let template = "{msg} [{bar:30}] {pos}/{len} {rate}, {eta} left";
+    // The template is ours and right; should it not be, a plain bar does too.
+    let style = ProgressStyle::with_template(template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total as u64).with_style(style.progress_chars("=> ").with_key("rate", rate))
+}

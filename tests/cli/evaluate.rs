@@ -1,0 +1,82 @@
+//! `evaluate`.
+
+use crate::{Folder, read, run};
+use deepsleep::checkpoint::StateDict;
+use deepsleep::nn::{LeNet, Network};
+
+/// Trained by PyTorch.
+const PYTORCH: &str = "tests/golden/lenet_weights.safetensors";
+
+#[test]
+fn a_network_from_pytorch_scores_what_it_scores_there() {
+    let all = run(&["evaluate", "--model", PYTORCH, "--json"]).json();
+    let correct = all["correct"].as_u64().unwrap();
+    assert!((9896..=9898).contains(&correct), "{correct} instead of 9897 of 10000");
+    assert_eq!(all["images"], 10_000);
+    assert_eq!(all["clean_accuracy"].as_f64(), Some(correct as f64 / 10_000.0));
+    assert!(all["images_per_second"].as_f64().unwrap() > 0.0);
+
+    // Parts of it add up, whatever their size.
+    let part = |first: &str, images: &[&str]| {
+        let part = [&["evaluate", "--json", "--model", PYTORCH, "--first", first][..], images];
+        run(&part.concat()).json()["correct"].as_u64().unwrap()
+    };
+    let parts = part("0", &["--images", "2049"]) + part("2049", &["--images", "7950"]);
+    assert_eq!(parts + part("9999", &[]), correct);
+    let text = run(&["evaluate", "--model", PYTORCH, "--images", "100"]).stdout;
+    assert!(text.starts_with("clean accuracy ") && text.contains("of 100 images"), "{text}");
+}
+
+#[test]
+fn images_that_are_not_there_are_refused() {
+    for (first, images, words) in [
+        ("10000", "1", &["--first 10000", "10000 test images"][..]),
+        ("18446744073709551615", "1", &["--first", "10000 test images"]),
+        ("9999", "2", &["--images 2", "1 test images"]),
+        ("0", "10001", &["--images 10001", "10000 test images"]),
+    ] {
+        run(&["evaluate", "--model", PYTORCH, "--first", first, "--images", images])
+            .assert_fails(2, words);
+    }
+}
+
+#[test]
+fn what_is_no_network_fails_in_a_line_that_names_it() {
+    let folder = Folder::new();
+    let whole = read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PYTORCH));
+    let other = |change: &dyn Fn(&mut StateDict)| {
+        let mut state = LeNet::new(0).state();
+        change(&mut state);
+        state.to_bytes().unwrap()
+    };
+    let nan = other(&|state| {
+        let mut values = vec![0.5; 3200];
+        values[7] = f32::NAN;
+        state.insert("fc.weight", vec![10, 320], values).unwrap();
+    });
+    let huge = other(&|state| {
+        state.insert("fc.weight", vec![10, 320], vec![1e38; 3200]).unwrap();
+    });
+    let shape = other(&|state| state.insert("fc.weight", vec![2, 3], vec![0.0; 6]).unwrap());
+    let mut lacking = StateDict::default();
+    lacking.insert("weight", vec![1], vec![0.0]).unwrap();
+    for (name, content, words) in [
+        ("truncated", &whole[..whole.len() - 1], &["not a readable safetensors file"][..]),
+        ("header-only", &whole[..100], &["not a readable safetensors file"]),
+        ("empty", &[][..], &["not a readable safetensors file"]),
+        ("noise", &[0xff; 1000][..], &["not a readable safetensors file"]),
+        ("nan", &nan, &["fc.weight", "NaN at position 7"]),
+        ("huge", &huge, &["a logit is not finite"]),
+        ("shape", &shape, &["fc.weight", "[2, 3]", "[10, 320]"]),
+        ("lacking", &lacking.to_bytes().unwrap(), &["has no `conv1.weight`"]),
+    ] {
+        std::fs::write(folder.path(name), content).unwrap();
+        let named = if name == "huge" { "test images" } else { name };
+        let run = run(&["evaluate", "--model", &folder.argument(name)]);
+        run.assert_fails(1, &[words, &[named]].concat());
+    }
+    let run = run(&["evaluate", "--model", &folder.argument("missing")]);
+    run.assert_fails(1, &["missing: cannot read: No such file"]);
+    let once = run.stderr.matches("No such file").count();
+    assert_eq!(once, 1, "said twice: {}", run.stderr);
+}

@@ -1,0 +1,96 @@
+//! The binary as a user meets it: arguments in, exit code, stdout, stderr and files out.
+
+mod arguments;
+mod data;
+mod evaluate;
+mod info;
+mod resume;
+mod train;
+
+use assert_cmd::Command;
+use deepsleep::data::{Dataset, IdxArray, Split};
+use std::path::{Path, PathBuf};
+
+/// The binary in the repository, where `./data` has MNIST; no variable of ours set but `DEEPSLEEP_ISA`, with which the
+/// tests may have been started.
+fn cli(arguments: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo_bin!("deepsleep-cli"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("DEEPSLEEP_DATA");
+    command
+}
+
+/// A run that ended.
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("the binary starts");
+        let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        Self { code: output.status.code(), stdout, stderr }
+    }
+
+    /// What `--json` printed, of a run that ended well.
+    fn json(&self) -> serde_json::Value {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        serde_json::from_str(&self.stdout).expect("stdout is JSON")
+    }
+
+    /// Ended with this code, nothing on stdout and one line of error on stderr that says all of `words`.
+    fn assert_fails(&self, code: i32, words: &[&str]) {
+        let errors: Vec<&str> =
+            self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{}", self.stderr);
+        assert_eq!(self.stderr.lines().last(), errors.last().copied(), "the error comes last");
+        for word in words {
+            assert!(errors[0].contains(word), "{word:?} is not in {:?}", errors[0]);
+        }
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
+    }
+}
+
+fn run(arguments: &[&str]) -> Run {
+    Run::of(&mut cli(arguments))
+}
+
+/// A folder that goes away, and paths in it as arguments.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A data set of few images, for tests in which only the training counts; what `--data-dir` names.
+    fn small_data(&self, train: usize, test: usize) -> String {
+        let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist");
+        for (split, name, count) in [(Split::Train, "train", train), (Split::Test, "t10k", test)] {
+            let images = Dataset::load(&bundled, split).unwrap().slice(0, count).unwrap();
+            let pixels = (0..count).flat_map(|i| images.image(i).to_vec()).collect();
+            let save = |kind: &str, dims: Vec<usize>, bytes: Vec<u8>| {
+                let file = self.path(&format!("{name}-{kind}-ubyte"));
+                IdxArray::new(dims, bytes).unwrap().save(file).unwrap();
+            };
+            save("images-idx3", vec![count, 28, 28], pixels);
+            save("labels-idx1", vec![count], images.labels().to_vec());
+        }
+        self.argument("")
+    }
+
+    fn argument(&self, name: &str) -> String {
+        self.path(name).to_str().expect("a temporary path is UTF-8").to_owned()
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> Vec<u8> {
+    let path = path.as_ref();
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

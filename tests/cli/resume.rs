@@ -1,0 +1,99 @@
+//! `train --resume`: an interrupted training ends in the same bits as an uninterrupted one.
+
+use crate::{Folder, Run, cli, read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Long enough to be hit in the middle.
+const TRAINING: [&str; 6] = ["train", "--quiet", "--seed", "3", "--epochs", "12"];
+
+fn train([data, out]: [&str; 2], more: &[&str]) -> Run {
+    Run::of(cli(&TRAINING).args(["--data-dir", data, "--out", out]).args(more))
+}
+
+fn start([data, out]: [&str; 2], more: &[&str]) -> Child {
+    Command::new(assert_cmd::cargo_bin!("deepsleep-cli"))
+        .args(TRAINING)
+        .args(["--data-dir", data, "--out", out])
+        .args(more)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("DEEPSLEEP_DATA")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn killed_and_resumed_is_uninterrupted_to_the_last_bit() {
+    let folder = Folder::new();
+    let data = folder.small_data(1024, 200);
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.argument(name));
+    let done = train([&data, &whole], &["--threads", "1"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+
+    // Killed twice, at whatever moment, once a checkpoint is there; the second time when that has changed.
+    let checkpoint = folder.path("killed.checkpoint");
+    for more in [&[][..], &["--resume"]] {
+        let before = std::fs::read(&checkpoint).ok();
+        let mut child = start([&data, &killed], more);
+        let give_up = Instant::now() + Duration::from_secs(60);
+        while std::fs::read(&checkpoint).ok() == before {
+            assert!(Instant::now() < give_up, "no checkpoint came");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap(); // SIGKILL: nothing can be tidied up
+        child.wait().unwrap();
+        assert!(checkpoint.exists() && !folder.path("killed").exists(), "killed too late");
+    }
+
+    let resumed = train([&data, &killed], &["--resume", "--json"]).json();
+    assert_eq!(resumed["history"].as_array().unwrap().len(), 12, "the killed runs' epochs count");
+    assert_eq!(read(&killed), read(&whole));
+    assert!(!checkpoint.exists());
+
+    // Resuming what is finished finds it finished, and touches nothing.
+    let again = train([&data, &killed], &["--resume", "--json"]).json();
+    assert_eq!(again["clean_accuracy"], resumed["clean_accuracy"]);
+    assert_eq!(read(&killed), read(&whole));
+    train([&data, &killed], &["--resume", "--batch-size", "64"])
+        .assert_fails(2, &["cannot resume", "killed", "--batch-size 128, not 64"]);
+    train([&data, &killed], &["--resume", "--lr", "0.25"])
+        .assert_fails(2, &["cannot resume", "--lr 0.1, not 0.25"]);
+}
+
+#[test]
+fn only_a_checkpoint_of_the_same_settings_is_resumed() {
+    let folder = Folder::new();
+    let data = folder.small_data(1024, 200);
+    let out = folder.argument("model");
+    train([&data, &out], &["--resume"]).assert_fails(1, &["nothing to resume", "model.checkpoint"]);
+
+    let mut child = start([&data, &out], &[]);
+    let checkpoint = folder.path("model.checkpoint");
+    let give_up = Instant::now() + Duration::from_secs(60);
+    while !checkpoint.exists() && Instant::now() < give_up {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let content = read(&checkpoint);
+    for (more, words) in [
+        (["--lr", "0.2"], "--lr 0.1, not 0.2"),
+        (["--batch-size", "64"], "--batch-size 128, not 64"),
+    ] {
+        let run = train([&data, &out], &[&["--resume"][..], &more].concat());
+        run.assert_fails(2, &["cannot resume", "model.checkpoint", words]);
+    }
+    assert_eq!(read(&checkpoint), content, "a refused one stays");
+
+    std::fs::write(&checkpoint, &content[..content.len() / 2]).unwrap();
+    train([&data, &out], &["--resume"]).assert_fails(1, &["model.checkpoint", "safetensors"]);
+
+    // Without --resume it begins anew, and says what becomes of the old one.
+    let anew = ["train", "--data-dir", &data, "--epochs", "1", "--out", &out];
+    let run = Run::of(&mut cli(&anew));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("model.checkpoint") && run.stderr.contains("--resume"));
+    assert!(!checkpoint.exists());
+}

@@ -1,0 +1,101 @@
+//! `train`, and that what it saves is worth something.
+
+use crate::{Folder, Run, cli, read, run};
+use deepsleep::checkpoint::StateDict;
+use deepsleep::simd::Isa;
+
+#[test]
+fn a_short_training_is_worth_something() {
+    let folder = Folder::new();
+    let model = folder.argument("model.safetensors");
+    let train = ["train", "--limit-train", "1024", "--batch-size", "32", "--epochs", "2"];
+    let trained = Run::of(cli(&train).args(["--out", &model, "--json"]));
+    let outcome = trained.json();
+    assert_eq!(outcome["model"], model.as_str());
+    assert_eq!((&outcome["defense"], &outcome["dataset"]), (&"none".into(), &"mnist".into()));
+    assert_eq!(outcome["train_images"], 1024);
+    assert_eq!(outcome["options"]["seed"], 0);
+    let history = outcome["history"].as_array().unwrap();
+    assert_eq!(history.len(), 2);
+    for (i, epoch) in history.iter().enumerate() {
+        assert_eq!(epoch["epoch"], i + 1);
+        for key in ["loss", "test_accuracy", "seconds", "images_per_second"] {
+            assert!(epoch[key].as_f64().unwrap() > 0.0, "{key}");
+        }
+    }
+    assert_eq!(outcome["clean_accuracy"], history[1]["test_accuracy"]);
+    // Progress, not being on a terminal, came in lines.
+    for words in ["training LeNet on 1024 images of mnist", "epoch 1/2: loss", "epoch 2/2: loss"] {
+        assert!(trained.stderr.contains(words), "{words:?} is not in {}", trained.stderr);
+    }
+    assert!(!folder.path("model.safetensors.checkpoint").exists());
+
+    let all = run(&["evaluate", "--model", &model, "--json"]).json();
+    assert_eq!(all["clean_accuracy"], outcome["clean_accuracy"]);
+    let some = run(&["evaluate", "--model", &model, "--images", "1000", "--json"]).json();
+    assert!(some["clean_accuracy"].as_f64().unwrap() > 0.8, "{some}");
+}
+
+#[test]
+fn the_file_says_how_it_was_made_and_not_where() {
+    let folder = Folder::new();
+    let data = folder.small_data(272, 100);
+    let train = ["train", "--data-dir", &data, "--limit-train", "256", "--epochs", "1"];
+    let mut models = Vec::new();
+    for isa in Isa::available() {
+        for threads in ["1", "3"] {
+            let model = folder.argument(&format!("{}-{threads}", isa.name()));
+            let mut command = cli(&train);
+            command.args([
+                "--batch-size",
+                "64",
+                "--lr",
+                "0.05",
+                "--seed",
+                "7",
+                "--out",
+                &model,
+                "--threads",
+                threads,
+            ]);
+            let run = Run::of(command.arg("--quiet").env("DEEPSLEEP_ISA", isa.name()));
+            assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+            assert!(run.stdout.contains("test accuracy"), "{}", run.stdout);
+            models.push(model);
+        }
+    }
+    for model in &models {
+        assert_eq!(read(model), read(&models[0]), "{model}: other bits");
+    }
+
+    let state = StateDict::load(&models[0]).unwrap();
+    let names: Vec<_> = state.notes().keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "clean_accuracy",
+            "dataset",
+            "defense",
+            "history",
+            "train_images",
+            "training.options",
+            "version"
+        ]
+    );
+    let options: deepsleep::nn::TrainingOptions = state.noted("training.options").unwrap();
+    assert_eq!((options.learning_rate, options.seed, options.batch_size), (0.05, 7, 64));
+    assert_eq!(state.noted::<usize>("train_images"), Some(256));
+}
+
+#[test]
+fn what_cannot_be_trained_on_fails_in_a_line() {
+    let folder = Folder::new();
+    let [out, nowhere] = ["model", "nowhere"].map(|name| folder.argument(name));
+    let train = |more: &[&str]| Run::of(cli(&["train", "--out", &out]).args(more));
+    train(&["--limit-train", "100"]).assert_fails(2, &["--batch-size 128", "only 100"]);
+    train(&["--data-dir", &nowhere]).assert_fails(1, &["no mnist data set", "no such folder"]);
+    train(&["--data-dir", "data/mnist", "--dataset", "fashion-mnist"])
+        .assert_fails(1, &["fashion-mnist was looked for", "files of mnist"]);
+    train(&["--limit-train", "512", "--lr", "1e30"]).assert_fails(1, &["epoch 1", "learning rate"]);
+    assert!(!folder.path("model").exists());
+}
