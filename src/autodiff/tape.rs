@@ -1,25 +1,32 @@
 //! The tape: an arena of nodes, and the reverse sweep over it.
 
-use super::operation::{Backward, Operation};
+use super::operation::{Backward, Operation, give};
 use crate::simd::Lanes;
 use crate::tensor::{Buffers, Context, Shape, Tensor};
 use crate::{Error, Result};
 use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A tensor of per-sample features on a [`Tape`]; valid until the tape's next reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var {
     index: u32,
-    epoch: u32,
+    recording: u64,
 }
 
 /// A parameter on a [`Tape`], shared by all samples; valid until the tape's next reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weight {
     index: u32,
-    epoch: u32,
+    recording: u64,
+}
+
+/// A number for a recording that no other recording of any tape has, so that a variable of another one is noticed.
+fn new_recording() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What the backward sweep starts from, for every number of the variable it starts at.
@@ -61,7 +68,7 @@ pub struct Tape {
     /// Operations of earlier recordings, by type, in the order in which they were recorded: in a loop each finds its
     /// own old buffers again.
     spare: HashMap<TypeId, VecDeque<Box<dyn Operation>>>,
-    epoch: u32,
+    recording: u64,
 }
 
 impl Tape {
@@ -75,7 +82,7 @@ impl Tape {
             weight_edges: Vec::new(),
             buffers: Buffers::default(),
             spare: HashMap::new(),
-            epoch: 0,
+            recording: new_recording(),
         }
     }
 
@@ -104,7 +111,7 @@ impl Tape {
         }
         self.edges.clear();
         self.weight_edges.clear();
-        self.epoch = self.epoch.wrapping_add(1);
+        self.recording = new_recording();
     }
 
     /// An input whose gradient is wanted.
@@ -149,7 +156,7 @@ impl Tape {
         value.copy_from_slice(values);
         let index = self.weights.len() as u32;
         self.weights.push(WeightNode { value, shape: dimensions, grad: None, wants_grad: wants });
-        Ok(Weight { index, epoch: self.epoch })
+        Ok(Weight { index, recording: self.recording })
     }
 
     /// The value of a variable.
@@ -217,7 +224,7 @@ impl Tape {
     /// Appends an operation that computed `value` from `inputs` and `weights`.
     ///
     /// # Panics
-    /// If an input is not of this tape's current recording.
+    /// If an input or a weight is not of this tape's current recording.
     pub fn record(
         &mut self,
         operation: Box<dyn Operation>,
@@ -225,8 +232,11 @@ impl Tape {
         weights: &[Weight],
         value: Tensor,
     ) -> Var {
-        let wants = inputs.iter().any(|&i| self.nodes[self.index(i)].wants_grad)
-            || weights.iter().any(|&w| self.weights[self.weight_index(w)].wants_grad);
+        // Folds that look at all of them: a stale one may come after one that wants a gradient.
+        let wants = inputs.iter().fold(false, |wants, &i| wants | self.wants_gradient(i));
+        let wants = weights
+            .iter()
+            .fold(wants, |wants, &w| wants | self.weights[self.weight_index(w)].wants_grad);
         self.push(value, wants, Some(operation), inputs, weights)
     }
 
@@ -250,7 +260,7 @@ impl Tape {
             inputs: edge..self.edges.len(),
             weights: weight_edge..self.weight_edges.len(),
         });
-        Var { index, epoch: self.epoch }
+        Var { index, recording: self.recording }
     }
 
     /// Sweeps backward from `from`; every wanted gradient of inputs and weights is there afterwards. Gradients of a
@@ -268,7 +278,7 @@ impl Tape {
         };
         let mut grad = self.tensor(shape, samples, steps);
         let features = shape.features();
-        for (block, lanes) in grad.lanes_mut().chunks_mut(features).enumerate() {
+        for (block, lanes) in grad.lanes_mut().chunks_mut(features.max(1)).enumerate() {
             let live = crate::tensor::live_lanes(samples, block);
             let mut one = Lanes::ZERO;
             one.0[..live].fill(start);
@@ -299,7 +309,7 @@ impl Tape {
                 "nothing before this variable wants a gradient; make its source with `input` or `weight`",
             ));
         }
-        self.nodes[index].grad = Some(grad);
+        give(&self.context, &mut self.buffers, &mut self.nodes[index].grad, grad);
         for id in (0..=index).rev() {
             let (before, rest) = self.nodes.split_at_mut(id);
             let node = &mut rest[0];
@@ -329,12 +339,18 @@ impl Tape {
     }
 
     fn index(&self, var: Var) -> usize {
-        assert_eq!(var.epoch, self.epoch, "a Var outlived its tape's reset");
+        assert!(
+            var.recording == self.recording,
+            "a Var outlived its tape's reset, or is another tape's"
+        );
         var.index as usize
     }
 
     fn weight_index(&self, weight: Weight) -> usize {
-        assert_eq!(weight.epoch, self.epoch, "a Weight outlived its tape's reset");
+        assert!(
+            weight.recording == self.recording,
+            "a Weight outlived its tape's reset, or is another tape's"
+        );
         weight.index as usize
     }
 }

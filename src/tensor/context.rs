@@ -65,7 +65,8 @@ impl Context {
         }
     }
 
-    /// Calls `f(index, chunk)` for every `chunk` of `size` elements, in parallel.
+    /// Calls `f(index, chunk)` for every `chunk` of `size` elements, in parallel. (Of size 0 there are no chunks: such
+    /// a tensor is empty.)
     pub(crate) fn chunks<A: Send>(
         &self,
         a: &mut [A],
@@ -74,9 +75,11 @@ impl Context {
     ) {
         match &self.pool {
             Some(pool) if pool.current_num_threads() > 1 => {
-                pool.install(|| a.par_chunks_mut(size).enumerate().for_each(|(i, a)| f(i, a)));
+                pool.install(|| {
+                    a.par_chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a))
+                });
             }
-            _ => a.chunks_mut(size).enumerate().for_each(|(i, a)| f(i, a)),
+            _ => a.chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a)),
         }
     }
 
@@ -89,11 +92,11 @@ impl Context {
     ) {
         match &self.pool {
             Some(pool) if pool.current_num_threads() > 1 => pool.install(|| {
-                let pairs = a.par_chunks_mut(size_a).zip(b.par_chunks_mut(size_b));
+                let pairs = a.par_chunks_mut(size_a.max(1)).zip(b.par_chunks_mut(size_b.max(1)));
                 pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
             }),
             _ => {
-                let pairs = a.chunks_mut(size_a).zip(b.chunks_mut(size_b));
+                let pairs = a.chunks_mut(size_a.max(1)).zip(b.chunks_mut(size_b.max(1)));
                 pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
             }
         }
@@ -109,13 +112,13 @@ impl Context {
     ) {
         match &self.pool {
             Some(pool) if pool.current_num_threads() > 1 => pool.install(|| {
-                let pairs = a.par_chunks_mut(size_a).zip(b.par_chunks_mut(size_b));
-                let triples = pairs.zip(c.par_chunks_mut(size_c));
+                let pairs = a.par_chunks_mut(size_a.max(1)).zip(b.par_chunks_mut(size_b.max(1)));
+                let triples = pairs.zip(c.par_chunks_mut(size_c.max(1)));
                 triples.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
             }),
             _ => {
-                let pairs = a.chunks_mut(size_a).zip(b.chunks_mut(size_b));
-                let triples = pairs.zip(c.chunks_mut(size_c));
+                let pairs = a.chunks_mut(size_a.max(1)).zip(b.chunks_mut(size_b.max(1)));
+                let triples = pairs.zip(c.chunks_mut(size_c.max(1)));
                 triples.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
             }
         }
