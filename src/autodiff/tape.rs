@@ -55,6 +55,14 @@ pub(super) struct WeightNode {
     pub(super) wants_grad: bool,
 }
 
+/// Operations of one type from earlier recordings.
+#[derive(Default)]
+struct Spare {
+    operations: VecDeque<Box<dyn Operation>>,
+    /// Operations that were handed out. Only as many are kept: those that a caller makes anew each time would pile up.
+    lent: usize,
+}
+
 /// A caller-owned arena of recorded operations.
 pub struct Tape {
     context: Context,
@@ -67,7 +75,7 @@ pub struct Tape {
     pub(super) buffers: Buffers,
     /// Operations of earlier recordings, by type, in the order in which they were recorded: in a loop each finds its
     /// own old buffers again.
-    spare: HashMap<TypeId, VecDeque<Box<dyn Operation>>>,
+    spare: HashMap<TypeId, Spare>,
     recording: u64,
 }
 
@@ -100,7 +108,11 @@ impl Tape {
             }
             if let Some(operation) = node.operation {
                 let any: &dyn Any = operation.as_ref();
-                self.spare.entry(any.type_id()).or_default().push_back(operation);
+                let spare = self.spare.entry(any.type_id()).or_default();
+                if spare.lent > 0 {
+                    spare.lent -= 1;
+                    spare.operations.push_back(operation);
+                }
             }
         }
         for weight in self.weights.drain(..) {
@@ -141,12 +153,11 @@ impl Tape {
     }
 
     fn push_weight(&mut self, shape: &[usize], values: &[f32], wants: bool) -> Result<Weight> {
-        let fits =
-            (1..=4).contains(&shape.len()) && shape.iter().product::<usize>() == values.len();
-        if !fits {
+        let count = shape.iter().try_fold(1_usize, |count, &n| count.checked_mul(n));
+        if !(1..=4).contains(&shape.len()) || count != Some(values.len()) || values.is_empty() {
             return Err(Error::shape(
                 "weight",
-                format!("1 to 4 dimensions with {} numbers", values.len()),
+                format!("1 to 4 dimensions of at least 1 for {} numbers", values.len()),
                 format!("{shape:?}"),
             ));
         }
@@ -210,8 +221,10 @@ impl Tape {
 
     /// An operation of an earlier recording, its buffers with it, or a new one.
     pub fn reuse<O: Operation + Default>(&mut self) -> Box<O> {
-        let spare = self.spare.get_mut(&TypeId::of::<O>()).and_then(VecDeque::pop_front);
-        let any: Option<Box<dyn Any>> = spare.map(|operation| operation as Box<dyn Any>);
+        let spare = self.spare.entry(TypeId::of::<O>()).or_default();
+        spare.lent += 1;
+        let operation = spare.operations.pop_front();
+        let any: Option<Box<dyn Any>> = operation.map(|operation| operation as Box<dyn Any>);
         any.and_then(|any| any.downcast().ok()).unwrap_or_default()
     }
 

@@ -140,6 +140,13 @@ impl Context {
         let mut buffer = lock(&self.scratch[self.thread()]);
         if buffer.len() < length {
             buffer.resize(length, Lanes::ZERO);
+            // Also for the threads that are yet to get a share of this work: which iteration of a loop first gives
+            // them one is chance, and it should not allocate.
+            for mut idle in self.scratch.iter().filter_map(|other| other.try_lock().ok()) {
+                if idle.len() < length {
+                    idle.resize(length, Lanes::ZERO);
+                }
+            }
         }
         f(&mut buffer[..length])
     }
