@@ -51,6 +51,11 @@ impl Context {
         self.isa
     }
 
+    /// Whether this is a clone of `other`, or the other way round.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.scratch, &other.scratch)
+    }
+
     /// The number of threads.
     pub fn threads(&self) -> usize {
         self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
