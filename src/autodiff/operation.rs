@@ -76,31 +76,68 @@ impl Backward<'_> {
         self.buffers.floats(self.weight(i).len())
     }
 
-    /// Gives input `i` its share of gradient: moved in if it is the first, added after.
+    /// Gives input `i` its share of gradient: moved in if it is the first, added after, dropped if nobody wants it.
+    ///
+    /// # Panics
+    /// If it has not the input's shape: a mistake in the operation.
     pub fn give_input(&mut self, i: usize, grad: Tensor) {
         let node = &mut self.nodes[self.inputs[i] as usize];
-        match &mut node.grad {
-            None => node.grad = Some(grad),
-            Some(sum) => {
-                let features = grad.shape().features();
-                let isa = self.context.isa();
-                self.context.chunks(sum.lanes_mut(), features, |block, sum| {
-                    elementwise::add_assign(isa, grad.block(block), sum);
-                });
-                self.buffers.give_lanes(grad.into_lanes());
-            }
+        let size = |t: &Tensor| (t.shape(), t.samples(), t.steps());
+        assert!(
+            size(&grad) == size(&node.value),
+            "a gradient of {} samples x {}, {} steps, for an input of {} samples x {}, {} steps",
+            grad.samples(),
+            grad.shape(),
+            grad.steps(),
+            node.value.samples(),
+            node.value.shape(),
+            node.value.steps()
+        );
+        if node.wants_grad {
+            give(self.context, self.buffers, &mut node.grad, grad);
+        } else {
+            self.buffers.give_lanes(grad.into_lanes());
         }
     }
 
-    /// Gives weight `i` its share of gradient: moved in if it is the first, added after.
+    /// Gives weight `i` its share of gradient: moved in if it is the first, added after, dropped if nobody wants it.
+    ///
+    /// # Panics
+    /// If it has not as many numbers as the weight: a mistake in the operation.
     pub fn give_weight(&mut self, i: usize, grad: Vec<f32>) {
         let weight = &mut self.weights[self.weight_ids[i] as usize];
+        assert!(
+            grad.len() == weight.value.len(),
+            "a gradient of {} numbers for a weight of {}",
+            grad.len(),
+            weight.value.len()
+        );
         match &mut weight.grad {
-            None => weight.grad = Some(grad),
+            None if weight.wants_grad => weight.grad = Some(grad),
+            None => self.buffers.give_floats(grad),
             Some(sum) => {
                 sum.iter_mut().zip(&grad).for_each(|(sum, grad)| *sum += grad);
                 self.buffers.give_floats(grad);
             }
+        }
+    }
+}
+
+/// Moves a gradient in if it is the first, adds it after.
+pub(super) fn give(
+    context: &Context,
+    buffers: &mut Buffers,
+    to: &mut Option<Tensor>,
+    grad: Tensor,
+) {
+    match to {
+        None => *to = Some(grad),
+        Some(sum) => {
+            let isa = context.isa();
+            context.chunks(sum.lanes_mut(), grad.shape().features(), |block, sum| {
+                elementwise::add_assign(isa, grad.block(block), sum);
+            });
+            buffers.give_lanes(grad.into_lanes());
         }
     }
 }

@@ -1,25 +1,32 @@
 //! The tape: an arena of nodes, and the reverse sweep over it.
 
-use super::operation::{Backward, Operation};
+use super::operation::{Backward, Operation, give};
 use crate::simd::Lanes;
 use crate::tensor::{Buffers, Context, Shape, Tensor};
 use crate::{Error, Result};
 use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A tensor of per-sample features on a [`Tape`]; valid until the tape's next reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var {
     index: u32,
-    epoch: u32,
+    recording: u64,
 }
 
 /// A parameter on a [`Tape`], shared by all samples; valid until the tape's next reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weight {
     index: u32,
-    epoch: u32,
+    recording: u64,
+}
+
+/// A number for a recording that no other recording of any tape has, so that a variable of another one is noticed.
+fn new_recording() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What the backward sweep starts from, for every number of the variable it starts at.
@@ -48,6 +55,14 @@ pub(super) struct WeightNode {
     pub(super) wants_grad: bool,
 }
 
+/// Operations of one type from earlier recordings.
+#[derive(Default)]
+struct Spare {
+    operations: VecDeque<Box<dyn Operation>>,
+    /// Operations that were handed out. Only as many are kept: those that a caller makes anew each time would pile up.
+    lent: usize,
+}
+
 /// A caller-owned arena of recorded operations.
 pub struct Tape {
     context: Context,
@@ -60,8 +75,8 @@ pub struct Tape {
     pub(super) buffers: Buffers,
     /// Operations of earlier recordings, by type, in the order in which they were recorded: in a loop each finds its
     /// own old buffers again.
-    spare: HashMap<TypeId, VecDeque<Box<dyn Operation>>>,
-    epoch: u32,
+    spare: HashMap<TypeId, Spare>,
+    recording: u64,
 }
 
 impl Tape {
@@ -75,7 +90,7 @@ impl Tape {
             weight_edges: Vec::new(),
             buffers: Buffers::default(),
             spare: HashMap::new(),
-            epoch: 0,
+            recording: new_recording(),
         }
     }
 
@@ -93,7 +108,11 @@ impl Tape {
             }
             if let Some(operation) = node.operation {
                 let any: &dyn Any = operation.as_ref();
-                self.spare.entry(any.type_id()).or_default().push_back(operation);
+                let spare = self.spare.entry(any.type_id()).or_default();
+                if spare.lent > 0 {
+                    spare.lent -= 1;
+                    spare.operations.push_back(operation);
+                }
             }
         }
         for weight in self.weights.drain(..) {
@@ -104,7 +123,7 @@ impl Tape {
         }
         self.edges.clear();
         self.weight_edges.clear();
-        self.epoch = self.epoch.wrapping_add(1);
+        self.recording = new_recording();
     }
 
     /// An input whose gradient is wanted.
@@ -134,12 +153,11 @@ impl Tape {
     }
 
     fn push_weight(&mut self, shape: &[usize], values: &[f32], wants: bool) -> Result<Weight> {
-        let fits =
-            (1..=4).contains(&shape.len()) && shape.iter().product::<usize>() == values.len();
-        if !fits {
+        let count = shape.iter().try_fold(1_usize, |count, &n| count.checked_mul(n));
+        if !(1..=4).contains(&shape.len()) || count != Some(values.len()) || values.is_empty() {
             return Err(Error::shape(
                 "weight",
-                format!("1 to 4 dimensions with {} numbers", values.len()),
+                format!("1 to 4 dimensions of at least 1 for {} numbers", values.len()),
                 format!("{shape:?}"),
             ));
         }
@@ -149,7 +167,7 @@ impl Tape {
         value.copy_from_slice(values);
         let index = self.weights.len() as u32;
         self.weights.push(WeightNode { value, shape: dimensions, grad: None, wants_grad: wants });
-        Ok(Weight { index, epoch: self.epoch })
+        Ok(Weight { index, recording: self.recording })
     }
 
     /// The value of a variable.
@@ -203,8 +221,10 @@ impl Tape {
 
     /// An operation of an earlier recording, its buffers with it, or a new one.
     pub fn reuse<O: Operation + Default>(&mut self) -> Box<O> {
-        let spare = self.spare.get_mut(&TypeId::of::<O>()).and_then(VecDeque::pop_front);
-        let any: Option<Box<dyn Any>> = spare.map(|operation| operation as Box<dyn Any>);
+        let spare = self.spare.entry(TypeId::of::<O>()).or_default();
+        spare.lent += 1;
+        let operation = spare.operations.pop_front();
+        let any: Option<Box<dyn Any>> = operation.map(|operation| operation as Box<dyn Any>);
         any.and_then(|any| any.downcast().ok()).unwrap_or_default()
     }
 
@@ -217,7 +237,7 @@ impl Tape {
     /// Appends an operation that computed `value` from `inputs` and `weights`.
     ///
     /// # Panics
-    /// If an input is not of this tape's current recording.
+    /// If an input or a weight is not of this tape's current recording.
     pub fn record(
         &mut self,
         operation: Box<dyn Operation>,
@@ -225,8 +245,11 @@ impl Tape {
         weights: &[Weight],
         value: Tensor,
     ) -> Var {
-        let wants = inputs.iter().any(|&i| self.nodes[self.index(i)].wants_grad)
-            || weights.iter().any(|&w| self.weights[self.weight_index(w)].wants_grad);
+        // Folds that look at all of them: a stale one may come after one that wants a gradient.
+        let wants = inputs.iter().fold(false, |wants, &i| wants | self.wants_gradient(i));
+        let wants = weights
+            .iter()
+            .fold(wants, |wants, &w| wants | self.weights[self.weight_index(w)].wants_grad);
         self.push(value, wants, Some(operation), inputs, weights)
     }
 
@@ -250,7 +273,7 @@ impl Tape {
             inputs: edge..self.edges.len(),
             weights: weight_edge..self.weight_edges.len(),
         });
-        Var { index, epoch: self.epoch }
+        Var { index, recording: self.recording }
     }
 
     /// Sweeps backward from `from`; every wanted gradient of inputs and weights is there afterwards. Gradients of a
@@ -268,7 +291,7 @@ impl Tape {
         };
         let mut grad = self.tensor(shape, samples, steps);
         let features = shape.features();
-        for (block, lanes) in grad.lanes_mut().chunks_mut(features).enumerate() {
+        for (block, lanes) in grad.lanes_mut().chunks_mut(features.max(1)).enumerate() {
             let live = crate::tensor::live_lanes(samples, steps, block);
             let mut one = Lanes::ZERO;
             one.0[..live].fill(start);
@@ -299,7 +322,7 @@ impl Tape {
                 "nothing before this variable wants a gradient; make its source with `input` or `weight`",
             ));
         }
-        self.nodes[index].grad = Some(grad);
+        give(&self.context, &mut self.buffers, &mut self.nodes[index].grad, grad);
         for id in (0..=index).rev() {
             let (before, rest) = self.nodes.split_at_mut(id);
             let node = &mut rest[0];
@@ -329,12 +352,18 @@ impl Tape {
     }
 
     fn index(&self, var: Var) -> usize {
-        assert_eq!(var.epoch, self.epoch, "a Var outlived its tape's reset");
+        assert!(
+            var.recording == self.recording,
+            "a Var outlived its tape's reset, or is another tape's"
+        );
         var.index as usize
     }
 
     fn weight_index(&self, weight: Weight) -> usize {
-        assert_eq!(weight.epoch, self.epoch, "a Weight outlived its tape's reset");
+        assert!(
+            weight.recording == self.recording,
+            "a Weight outlived its tape's reset, or is another tape's"
+        );
         weight.index as usize
     }
 }

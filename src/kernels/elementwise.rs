@@ -121,7 +121,7 @@ pub fn add_bias(
 /// Per channel of a block, the sum over lanes and pixels: the gradient of [`add_bias`] to its numbers.
 pub fn channel_sums(isa: Isa, pixels: usize, x: &[Lanes], out: &mut [f32]) {
     dispatch!(isa, s => {
-        for (x, out) in x.chunks(pixels).zip(out) {
+        for (x, out) in x.chunks(pixels.max(1)).zip(out) {
             let mut sum = s.zero();
             for x in x {
                 sum = s.add(sum, s.load(x));

@@ -133,3 +133,18 @@ impl InputGradients {
         })
     }
 }
+
+/// [`InputGradients::compute`] once.
+///
+/// # Errors
+/// As for [`InputGradients::compute`].
+pub fn input_gradients(
+    context: &Context,
+    network: &dyn FrozenNetwork,
+    images: &Tensor,
+    labels: &[usize],
+) -> Result<Tensor> {
+    let mut out = Tensor::zeros(images.shape(), images.samples());
+    InputGradients::new(context).compute(network, images, labels, &mut out)?;
+    Ok(out)
+}

@@ -32,7 +32,7 @@ mod recalibrate;
 mod schedule;
 mod train;
 
-pub use evaluate::{InputGradients, accuracy, predictions};
+pub use evaluate::{InputGradients, accuracy, input_gradients, predictions};
 pub use initialisation::uniform_fan_in;
 pub use lenet::{FrozenLeNet, LeNet};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};

@@ -247,7 +247,8 @@ impl Trainer {
         regime: &mut dyn Regime<N>,
         indices: &[usize],
     ) -> Result<f32> {
-        let mut tape = self.tape.take().unwrap_or_else(|| Tape::new(context.clone()));
+        let tape = self.tape.take().filter(|tape| tape.context().is(context));
+        let mut tape = tape.unwrap_or_else(|| Tape::new(context.clone()));
         let result = self.step_on(&mut tape, network, data, regime, indices);
         tape.reset();
         self.tape = Some(tape);
@@ -329,9 +330,11 @@ impl Trainer {
             return Err(Error::argument("resume", problem));
         }
         let epoch = state.noted("training.epochs_done").ok_or_else(missing)?;
-        self.optimiser.load_from(network.parameters(), state)?;
+        // All of it is looked at before any of it is taken.
+        let mut optimiser = self.optimiser.clone();
+        optimiser.load_from(network.parameters(), state)?;
         network.load_state(state)?;
-        self.epoch = epoch;
+        (self.optimiser, self.epoch) = (optimiser, epoch);
         Ok(())
     }
 }

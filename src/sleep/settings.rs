@@ -240,12 +240,12 @@ fn flatten(name: &str, value: &Value, out: &mut Vec<(String, Value)>) {
 
 /// A fraction, else JSON, else a name.
 fn parse(text: &str) -> Value {
-    if let Some((above, below)) = text.split_once('/') {
-        if let (Ok(above), Ok(below)) = (above.trim().parse::<f64>(), below.trim().parse::<f64>()) {
-            if below != 0.0 {
-                return Value::from(above / below);
-            }
-        }
+    let fraction = text.split_once('/').and_then(|(above, below)| {
+        let (above, below): (f64, f64) = (above.trim().parse().ok()?, below.trim().parse().ok()?);
+        (below != 0.0).then_some(above / below)
+    });
+    if let Some(fraction) = fraction {
+        return Value::from(fraction);
     }
     serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }

@@ -5,39 +5,58 @@ use crate::simd::Lanes;
 /// A stock of buffers that were used before.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    lanes: Vec<Vec<Lanes>>,
-    floats: Vec<Vec<f32>>,
+    lanes: Stock<Lanes>,
+    floats: Stock<f32>,
 }
 
-/// The stocked buffer that fits `length` most tightly, else the largest one, else a new one.
-fn take<T>(stock: &mut Vec<Vec<T>>, length: usize) -> Vec<T> {
-    let fits = |capacity: usize| if capacity >= length { capacity } else { usize::MAX - capacity };
-    let best = (0..stock.len()).min_by_key(|&i| fits(stock[i].capacity()));
-    best.map_or_else(Vec::new, |i| stock.swap_remove(i))
+#[derive(Debug, Default)]
+struct Stock<T> {
+    buffers: Vec<Vec<T>>,
+    /// Buffers that were taken and not given back. No more are accepted: what came from elsewhere, such as the input
+    /// that a caller made anew for each iteration, would pile up.
+    lent: usize,
+}
+
+impl<T> Stock<T> {
+    /// The stocked buffer that fits `length` most tightly, else the largest one, else a new one.
+    fn take(&mut self, length: usize) -> Vec<T> {
+        self.lent += 1;
+        let fits =
+            |capacity: usize| if capacity >= length { capacity } else { usize::MAX - capacity };
+        let best = (0..self.buffers.len()).min_by_key(|&i| fits(self.buffers[i].capacity()));
+        best.map_or_else(Vec::new, |i| self.buffers.swap_remove(i))
+    }
+
+    fn give(&mut self, buffer: Vec<T>) {
+        if self.lent > 0 {
+            self.lent -= 1;
+            self.buffers.push(buffer);
+        }
+    }
 }
 
 impl Buffers {
     /// `length` lanes with unspecified (old) content.
     pub fn lanes(&mut self, length: usize) -> Vec<Lanes> {
-        let mut buffer = take(&mut self.lanes, length);
+        let mut buffer = self.lanes.take(length);
         buffer.resize(length, Lanes::ZERO);
         buffer
     }
 
     /// `length` numbers with unspecified (old) content.
     pub fn floats(&mut self, length: usize) -> Vec<f32> {
-        let mut buffer = take(&mut self.floats, length);
+        let mut buffer = self.floats.take(length);
         buffer.resize(length, 0.0);
         buffer
     }
 
-    /// Takes a buffer back.
+    /// Takes a buffer back, if one is still out.
     pub fn give_lanes(&mut self, buffer: Vec<Lanes>) {
-        self.lanes.push(buffer);
+        self.lanes.give(buffer);
     }
 
-    /// Takes a buffer back.
+    /// Takes a buffer back, if one is still out.
     pub fn give_floats(&mut self, buffer: Vec<f32>) {
-        self.floats.push(buffer);
+        self.floats.give(buffer);
     }
 }

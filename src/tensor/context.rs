@@ -51,6 +51,11 @@ impl Context {
         self.isa
     }
 
+    /// Whether this is a clone of `other`, or the other way round.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.scratch, &other.scratch)
+    }
+
     /// The number of threads.
     pub fn threads(&self) -> usize {
         self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
@@ -65,7 +70,8 @@ impl Context {
         }
     }
 
-    /// Calls `f(index, chunk)` for every `chunk` of `size` elements, in parallel.
+    /// Calls `f(index, chunk)` for every `chunk` of `size` elements, in parallel. (Of size 0 there are no chunks: such
+    /// a tensor is empty.)
     pub(crate) fn chunks<A: Send>(
         &self,
         a: &mut [A],
@@ -74,9 +80,11 @@ impl Context {
     ) {
         match &self.pool {
             Some(pool) if pool.current_num_threads() > 1 => {
-                pool.install(|| a.par_chunks_mut(size).enumerate().for_each(|(i, a)| f(i, a)));
+                pool.install(|| {
+                    a.par_chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a))
+                });
             }
-            _ => a.chunks_mut(size).enumerate().for_each(|(i, a)| f(i, a)),
+            _ => a.chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a)),
         }
     }
 
@@ -89,11 +97,11 @@ impl Context {
     ) {
         match &self.pool {
             Some(pool) if pool.current_num_threads() > 1 => pool.install(|| {
-                let pairs = a.par_chunks_mut(size_a).zip(b.par_chunks_mut(size_b));
+                let pairs = a.par_chunks_mut(size_a.max(1)).zip(b.par_chunks_mut(size_b.max(1)));
                 pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
             }),
             _ => {
-                let pairs = a.chunks_mut(size_a).zip(b.chunks_mut(size_b));
+                let pairs = a.chunks_mut(size_a.max(1)).zip(b.chunks_mut(size_b.max(1)));
                 pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
             }
         }
@@ -109,13 +117,13 @@ impl Context {
     ) {
         match &self.pool {
             Some(pool) if pool.current_num_threads() > 1 => pool.install(|| {
-                let pairs = a.par_chunks_mut(size_a).zip(b.par_chunks_mut(size_b));
-                let triples = pairs.zip(c.par_chunks_mut(size_c));
+                let pairs = a.par_chunks_mut(size_a.max(1)).zip(b.par_chunks_mut(size_b.max(1)));
+                let triples = pairs.zip(c.par_chunks_mut(size_c.max(1)));
                 triples.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
             }),
             _ => {
-                let pairs = a.chunks_mut(size_a).zip(b.chunks_mut(size_b));
-                let triples = pairs.zip(c.chunks_mut(size_c));
+                let pairs = a.chunks_mut(size_a.max(1)).zip(b.chunks_mut(size_b.max(1)));
+                let triples = pairs.zip(c.chunks_mut(size_c.max(1)));
                 triples.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
             }
         }
@@ -137,6 +145,13 @@ impl Context {
         let mut buffer = lock(&self.scratch[self.thread()]);
         if buffer.len() < length {
             buffer.resize(length, Lanes::ZERO);
+            // Also for the threads that are yet to get a share of this work: which iteration of a loop first gives
+            // them one is chance, and it should not allocate.
+            for mut idle in self.scratch.iter().filter_map(|other| other.try_lock().ok()) {
+                if idle.len() < length {
+                    idle.resize(length, Lanes::ZERO);
+                }
+            }
         }
         f(&mut buffer[..length])
     }

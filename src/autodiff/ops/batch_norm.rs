@@ -218,8 +218,9 @@ impl Tape {
                 format!("eps {eps} is not a positive number"),
             ));
         }
-        if value.samples() == 0 {
-            return Err(Error::argument("batch_norm", "a batch of no samples has no statistics"));
+        if value.lanes().is_empty() {
+            let found = format!("{} samples x {}", value.samples(), value.shape());
+            return Err(Error::shape("batch_norm", "at least one number a channel", found));
         }
         Ok(())
     }

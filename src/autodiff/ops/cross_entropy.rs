@@ -138,7 +138,7 @@ impl Tape {
         let mut probability = std::mem::take(&mut operation.probability);
         // A few hundred exponentials: not worth waking other threads.
         for (block, (loss, probability)) in
-            out.lanes_mut().iter_mut().zip(probability.chunks_mut(classes)).enumerate()
+            out.lanes_mut().iter_mut().zip(probability.chunks_mut(classes.max(1))).enumerate()
         {
             let (live, logits) = (value.live(block), value.block(block));
             let target = operation.target(block, classes);
@@ -159,7 +159,7 @@ impl Operation for CrossEntropy {
         let isa = pass.context().isa();
         let classes = out.shape().features();
         let grads = pass.grad().lanes();
-        for (block, out) in out.lanes_mut().chunks_mut(classes).enumerate() {
+        for (block, out) in out.lanes_mut().chunks_mut(classes.max(1)).enumerate() {
             let probability = &self.probability[block * classes..][..classes];
             let target = self.target(block, classes);
             let grad = &grads[block];

@@ -142,10 +142,16 @@ fn for_each_tile(g: &Geometry, packed: &[f32], mut f: impl FnMut(usize, usize, u
 /// What makes [`pixels`]' unchecked reads sound: a geometry whose output windows lie inside its input, and a block of it.
 #[inline(always)]
 fn check(g: &Geometry, x: &[Lanes], rows: usize) {
-    let last = |i: usize, outputs: usize| (outputs - 1) * g.stride[i] + g.kernel[i];
-    assert!(last(0, g.output.height) <= g.input.height && rows <= g.output.height);
-    assert!(last(1, g.output.width) <= g.input.width);
-    assert!(x.len() >= g.in_channels() * g.input.pixels());
+    // A geometry's fields are public: sums and products that wrap around must not pass.
+    let fits = |i: usize, outputs: usize, inputs: usize| {
+        let first = outputs.checked_sub(1)?.checked_mul(g.stride[i])?;
+        (first.checked_add(g.kernel[i])? <= inputs).then_some(())
+    };
+    assert!(fits(0, g.output.height, g.input.height).is_some() && rows <= g.output.height);
+    assert!(fits(1, g.output.width, g.input.width).is_some());
+    let pixels = g.input.height.checked_mul(g.input.width);
+    let needed = pixels.and_then(|pixels| pixels.checked_mul(g.in_channels()));
+    assert!(needed.is_some_and(|needed| x.len() >= needed));
 }
 
 /// Output rows `first_row..first_row + count` of a tile, into `out[channel][row][x]`.

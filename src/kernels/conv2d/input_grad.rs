@@ -22,8 +22,9 @@ fn phase_taps(kernel: usize, stride: usize, phase: usize) -> usize {
 /// Calls `f(phase y, phase x, first tap column, tap columns)` for every chunk of kernel columns of every phase.
 #[inline(always)]
 fn for_each_chunk(g: &Geometry, mut f: impl FnMut(usize, usize, usize, usize)) {
-    for phase_y in 0..g.stride[0] {
-        for phase_x in 0..g.stride[1] {
+    // Phases past the kernel's end have no taps.
+    for phase_y in 0..g.stride[0].min(g.kernel[0]) {
+        for phase_x in 0..g.stride[1].min(g.kernel[1]) {
             let taps = phase_taps(g.kernel[1], g.stride[1], phase_x);
             for first in (0..taps).step_by(COLUMNS) {
                 f(phase_y, phase_x, first, COLUMNS.min(taps - first));

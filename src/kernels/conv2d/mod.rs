@@ -17,6 +17,7 @@ pub use input_grad::{input_grad, input_grad_by_pixel, input_grad_scratch, pack_i
 pub use materialised::Materialised;
 pub use weight_grad::{weight_grad, weight_grad_scratch};
 
+use crate::simd::Lanes;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -47,7 +48,7 @@ pub struct Geometry {
     pub output: Shape,
     /// Kernel size, [y, x].
     pub kernel: [usize; 2],
-    /// Step between neighbouring outputs, [y, x].
+    /// Step between neighbouring outputs, [y, x]; at most one past the last window.
     pub stride: [usize; 2],
     /// The zero border, [y, x].
     pub padding: [usize; 2],
@@ -70,17 +71,31 @@ impl Geometry {
         if weight.contains(&0) || stride.contains(&0) || groups == 0 || input.features() == 0 {
             return fail("sizes, strides and groups of at least 1".into());
         }
-        if input.channels != in_channels * groups || out_channels % groups != 0 {
+        if in_channels.checked_mul(groups) != Some(input.channels) || out_channels % groups != 0 {
             return fail(format!(
                 "weight [out, {}/{groups}, ky, kx] with out a multiple of the groups",
                 input.channels
             ));
         }
-        let padded =
-            Shape::new(input.channels, input.height + 2 * padding[0], input.width + 2 * padding[1]);
+        let side = |size: usize, border: usize| border.checked_mul(2)?.checked_add(size);
+        // Also for the output: no channel of it has more pixels than the input with its border.
+        let addressable = |&(height, width): &(usize, usize)| {
+            let lanes = height.checked_mul(width)?.checked_mul(input.channels.max(out_channels))?;
+            lanes.checked_mul(size_of::<Lanes>()).filter(|&bytes| isize::try_from(bytes).is_ok())
+        };
+        let sides = side(input.height, padding[0]).zip(side(input.width, padding[1]));
+        let Some((height, width)) = sides.filter(|sides| addressable(sides).is_some()) else {
+            return fail("an input with border that memory can hold".into());
+        };
+        let padded = Shape::new(input.channels, height, width);
         if padded.height < kernel_y || padded.width < kernel_x {
             return fail(format!("an input with border of at least {kernel_y}x{kernel_x}"));
         }
+        // Past the last window is past it by however much: one step more is as good as any, and no index overflows.
+        let stride = [
+            stride[0].min(padded.height - kernel_y + 1),
+            stride[1].min(padded.width - kernel_x + 1),
+        ];
         let output = Shape::new(
             out_channels,
             (padded.height - kernel_y) / stride[0] + 1,
