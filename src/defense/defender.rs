@@ -10,7 +10,7 @@ use crate::nn::{
 };
 use crate::simd::random::Key;
 use crate::sleep::{Distillation, FastWave, Settings, SleepDefense, SlowWave, passes_of};
-use crate::snn::Statistics;
+use crate::snn::{SpikingLeNet, Statistics};
 use crate::tensor::Context;
 use crate::{Error, Result};
 
@@ -86,6 +86,7 @@ pub struct Defender {
     teacher: Option<LeNet>,
     first_linear: Option<Vec<f32>>,
     work: Option<Work>,
+    spiking: Option<SpikingLeNet>,
 }
 
 impl Defender {
@@ -129,12 +130,18 @@ impl Defender {
             teacher: None,
             first_linear: None,
             work: None,
+            spiking: None,
         })
     }
 
     /// The model as it is now, seen as a network of rectifiers with the running statistics that it has.
     pub fn model(&self) -> &LeNet {
         &self.model
+    }
+
+    /// The spiking network as the last step left it, if that was fast-wave sleep.
+    pub fn spiking(&self) -> Option<&SpikingLeNet> {
+        self.spiking.as_ref()
     }
 
     /// The settings.
@@ -162,6 +169,7 @@ impl Defender {
     ) -> Result<Option<Step>> {
         let Some(&stage) = self.stages.get(self.at) else { return Ok(None) };
         let name = stage.name();
+        self.spiking = None;
         if stage == Stage::Convert {
             self.convert(context, data)?;
             self.at += 1;
@@ -215,6 +223,7 @@ impl Defender {
                 })?;
                 loss = Some(report.loss);
                 self.model = sleep.network().to_lenet(Statistics::Carry);
+                self.spiking = Some(sleep.network().clone());
                 (sleep.epochs_done(), self.settings.fast_wave.epochs)
             }
         };

@@ -60,6 +60,11 @@ impl Files {
         Ok(Some(state))
     }
 
+    /// The checkpoint, if there is one, whatever it is of.
+    pub fn any_checkpoint(&self) -> Result<Option<StateDict>> {
+        Ok(self.has_checkpoint().then(|| StateDict::load(&self.checkpoint)).transpose()?)
+    }
+
     /// The finished network of these settings, where there is no checkpoint.
     pub fn finished(&self, settings: &Settings) -> Result<StateDict> {
         if !self.model.exists() {

@@ -1,5 +1,6 @@
 //! `train`: from a data set to a network on disk, an epoch at a time.
 
+mod defend;
 mod files;
 mod record;
 
@@ -9,7 +10,7 @@ use crate::failure::WrongUse;
 use crate::numbers::{at_least, positive};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use deepsleep::data::Split;
+use deepsleep::data::{Dataset, Split};
 use deepsleep::nn::{Freeze, LeNet, Network, Trainer, TrainingOptions, accuracy};
 use files::Files;
 use record::{Epoch, Outcome, Settings, TimedEpoch};
@@ -22,15 +23,27 @@ pub struct Train {
     /// Defence to train with
     #[arg(long, value_enum, default_value_t = Defense::None)]
     defense: Defense,
-    /// Passes over the training images
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least::<1>)]
-    epochs: usize,
-    /// Images a step; a last, smaller batch is dropped
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least::<2>)]
-    batch_size: usize,
-    /// Learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 0.1, value_parser = positive)]
-    lr: f32,
+    /// Passes of the control over the training images [default: 10]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    epochs: Option<usize>,
+    /// Images of the control's steps; a last, smaller batch is dropped [default: 128]
+    #[arg(long, value_name = "N", value_parser = at_least::<2>)]
+    batch_size: Option<usize>,
+    /// Learning rate of the control [default: 0.1]
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    lr: Option<f32>,
+    /// Control that a defence starts from
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Values that a defence's settings start from: published, paper or standard
+    #[arg(long, value_name = "NAME", default_value = "published")]
+    profile: String,
+    /// One setting of a defence, e.g. fast_wave.dream.eps=64/255; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Print every setting of the defences with its value, and do nothing else
+    #[arg(long)]
+    print_config: bool,
     /// Seed of the weights and of the order of images
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -53,23 +66,73 @@ pub struct Train {
 pub enum Defense {
     /// Nothing: the control
     None,
+    /// Training on adversarial examples
+    AdversarialTraining,
+    /// Defensive distillation
+    Distillation,
+    /// Sleep Defense
+    Sleep,
+    /// Slow-wave sleep alone
+    SlowWave,
+    /// Fast-wave sleep alone
+    FastWave,
+    /// Cycles of slow-wave and fast-wave sleep
+    #[value(name = "deepsleep")]
+    #[serde(rename = "deepsleep")]
+    DeepSleep,
+}
+
+impl Defense {
+    /// The library's name for it; none for the control.
+    fn of_library(self) -> Option<deepsleep::defense::Defense> {
+        use deepsleep::defense::Defense as Library;
+        Some(match self {
+            Self::None => return None,
+            Self::AdversarialTraining => Library::AdversarialTraining,
+            Self::Distillation => Library::Distillation,
+            Self::Sleep => Library::Sleep,
+            Self::SlowWave => Library::SlowWave,
+            Self::FastWave => Library::FastWave,
+            Self::DeepSleep => Library::DeepSleep,
+        })
+    }
 }
 
 impl Train {
     pub fn run(&self, common: &Common) -> Result<()> {
+        if self.print_config {
+            return defend::print_config(&defend::settings(self)?, common);
+        }
+        match self.defense.of_library() {
+            Some(defense) => defend::run(self, defense, common),
+            None if self.from.is_some() || !self.set.is_empty() => {
+                let problem = "--from and --set are for defences; --defense names one";
+                Err(WrongUse(problem.into()).into())
+            }
+            None => self.control(common),
+        }
+    }
+
+    /// The training images that `--limit-train` leaves.
+    fn images(&self) -> Result<Dataset> {
+        let images = self.data.load(Split::Train)?;
+        Ok(match self.limit_train {
+            Some(limit) if limit < images.len() => images.slice(0, limit)?,
+            _ => images,
+        })
+    }
+
+    fn control(&self, common: &Common) -> Result<()> {
         let start = Instant::now();
         let console = common.console();
         let files = Files::new(&self.out)?;
         let context = common.context()?;
         let mut network = LeNet::new(self.seed);
         let mut trainer = Trainer::new(&network, self.options())?;
-        let (images, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
-        let images = match self.limit_train {
-            Some(limit) if limit < images.len() => images.slice(0, limit)?,
-            _ => images,
-        };
-        if images.len() < self.batch_size {
-            let (images, size) = (images.len(), self.batch_size);
+        let (images, test) = (self.images()?, self.data.load(Split::Test)?);
+        let TrainingOptions { epochs, batch_size, .. } = self.options();
+        if images.len() < batch_size {
+            let (images, size) = (images.len(), batch_size);
             let problem = format!("--batch-size {size}: there are only {images} training images");
             return Err(WrongUse(problem).into());
         }
@@ -104,8 +167,7 @@ impl Train {
             context.isa().name()
         ));
 
-        let epochs = self.epochs;
-        let per_epoch = images.len() / self.batch_size * self.batch_size;
+        let per_epoch = images.len() / batch_size * batch_size;
         let mut progress = console.progress((epochs - trainer.epochs_done()) * per_epoch);
         for epoch in trainer.epochs_done() + 1..=epochs {
             let epoch_start = Instant::now();
@@ -139,12 +201,13 @@ impl Train {
     }
 
     fn options(&self) -> TrainingOptions {
+        let default = TrainingOptions::default();
         TrainingOptions {
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            learning_rate: self.lr,
+            epochs: self.epochs.unwrap_or(default.epochs),
+            batch_size: self.batch_size.unwrap_or(default.batch_size),
+            learning_rate: self.lr.unwrap_or(default.learning_rate),
             seed: self.seed,
-            ..TrainingOptions::default()
+            ..default
         }
     }
 }

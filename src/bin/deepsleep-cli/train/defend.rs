@@ -1,0 +1,178 @@
+//! `train --defense ...`: from a control to a defended network, a pass or an epoch at a time.
+
+use super::Train;
+use super::files::Files;
+use crate::common::Common;
+use crate::failure::WrongUse;
+use anyhow::Result;
+use deepsleep::checkpoint::StateDict;
+use deepsleep::data::Split;
+use deepsleep::defense::{Defender, Defense};
+use deepsleep::nn::{Freeze, LeNet, accuracy};
+use deepsleep::sleep::{Profile, Settings};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// What came of a pass or an epoch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stage {
+    stage: String,
+    done: usize,
+    of: usize,
+    loss: Option<f32>,
+    /// Of the network seen with rectifiers, on the whole test set.
+    test_accuracy: f64,
+    /// Of the spiking network itself, while it is one.
+    spiking_accuracy: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    model: &'a std::path::Path,
+    clean_accuracy: f64,
+    version: &'static str,
+    defense: &'static str,
+    dataset: &'static str,
+    train_images: usize,
+    settings: &'a Settings,
+    history: &'a [Stage],
+    seconds: f64,
+    threads: usize,
+    isa: &'static str,
+}
+
+/// The settings of `--profile`, `--set` and `--seed`.
+pub fn settings(train: &Train) -> Result<Settings> {
+    let wrong = |error: deepsleep::Error| WrongUse(error.to_string());
+    let profile: Profile = train.profile.parse().map_err(wrong)?;
+    let mut settings = Settings::new(profile);
+    settings.seed = train.seed;
+    for assignment in &train.set {
+        let Some((name, value)) = assignment.split_once('=') else {
+            let problem = format!("--set {assignment}: expected NAME=VALUE");
+            return Err(WrongUse(problem).into());
+        };
+        settings.set(name.trim(), value.trim()).map_err(wrong)?;
+    }
+    Ok(settings)
+}
+
+/// Prints every setting with its value.
+pub fn print_config(settings: &Settings, common: &Common) -> Result<()> {
+    let lines = settings.list().into_iter().map(|(name, value)| format!("{name} = {value}"));
+    common.console().result(settings, lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Defends a control.
+pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
+    let start = Instant::now();
+    let console = common.console();
+    for (option, given) in [
+        ("--epochs", train.epochs.is_some()),
+        ("--batch-size", train.batch_size.is_some()),
+        ("--lr", train.lr.is_some()),
+    ] {
+        if given {
+            let problem = format!(
+                "{option} is for the control; a defence's numbers are settings: --set NAME=VALUE, \
+                 listed by --print-config"
+            );
+            return Err(WrongUse(problem).into());
+        }
+    }
+    let Some(from) = &train.from else {
+        let problem =
+            "a defence starts from a trained control: --from FILE (made by `train --defense none`)";
+        return Err(WrongUse(problem.into()).into());
+    };
+    let settings = settings(train)?;
+    let files = Files::new(&train.out)?;
+    let context = common.context()?;
+    let control = LeNet::from_state(&StateDict::load(from)?)?;
+    let mut defender = Defender::new(defense, control, settings.clone())
+        .map_err(|error| WrongUse(error.to_string()))?;
+    let (images, test) = (train.images()?, train.data.load(Split::Test)?);
+
+    let mut history: Vec<Stage> = Vec::new();
+    if train.resume {
+        let Some(state) = files.any_checkpoint()? else {
+            let at = files.checkpoint_path().display().to_string();
+            return Err(WrongUse(format!("nothing to resume: there is no {at}")).into());
+        };
+        let theirs: Option<usize> = state.noted("train_images");
+        if theirs != Some(images.len()) {
+            let problem = format!("cannot resume: the checkpoint was made with {theirs:?} images");
+            return Err(WrongUse(problem).into());
+        }
+        defender.resume(&context, &state).map_err(|error| WrongUse(error.to_string()))?;
+        history = state.noted("history").unwrap_or_default();
+        console.say(format_args!("continuing after {} passes and epochs", history.len()));
+    }
+    console.say(format_args!(
+        "{} on {} images of {}, profile {:?}, {} threads, {}",
+        defense.name(),
+        images.len(),
+        train.data.dataset,
+        settings.profile,
+        context.threads(),
+        context.isa().name()
+    ));
+
+    loop {
+        let unit = Instant::now();
+        let mut progress = console.progress(images.len());
+        let step = defender.advance(&context, &images, &mut |p| {
+            let state = format_args!("{}, batch {}/{}", p.stage, p.batch, p.batches);
+            progress.advance(p.images, state);
+        })?;
+        let Some(step) = step else { break };
+        let seconds = unit.elapsed().as_secs_f64();
+        let test_accuracy = accuracy(&context, &defender.model().freeze()?, &test)?;
+        let spiking_accuracy = match defender.spiking() {
+            Some(spiking) => Some(accuracy(&context, &spiking.freeze()?, &test)?),
+            None => None,
+        };
+        let loss = step.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+        let spiking =
+            spiking_accuracy.map_or(String::new(), |a| format!(" ({:.2} % spiking)", 100.0 * a));
+        progress.say(format_args!(
+            "{} {}/{}{loss}, test accuracy {:.2} %{spiking}, {seconds:.1} s",
+            step.stage,
+            step.done,
+            step.of,
+            100.0 * test_accuracy
+        ));
+        let stage = step.stage.to_owned();
+        let (done, of, loss) = (step.done, step.of, step.loss);
+        history.push(Stage { stage, done, of, loss, test_accuracy, spiking_accuracy });
+        let mut checkpoint = defender.checkpoint()?;
+        checkpoint.note("train_images", images.len());
+        checkpoint.note("history", &history);
+        files.save_checkpoint(&checkpoint)?;
+    }
+
+    let clean_accuracy = history.last().map_or(0.0, |last| last.test_accuracy);
+    let version = env!("CARGO_PKG_VERSION");
+    let mut model = defender.state();
+    model.note("version", version);
+    model.note("dataset", train.data.dataset.to_string());
+    model.note("train_images", images.len());
+    model.note("history", &history);
+    model.note("clean_accuracy", clean_accuracy);
+    files.save_model(&model)?;
+    let outcome = Outcome {
+        model: &train.out,
+        clean_accuracy,
+        version,
+        defense: defense.name(),
+        dataset: train.data.dataset.as_str(),
+        train_images: images.len(),
+        settings: &settings,
+        history: &history,
+        seconds: start.elapsed().as_secs_f64(),
+        threads: context.threads(),
+        isa: context.isa().name(),
+    };
+    let percent = 100.0 * clean_accuracy;
+    console.result(&outcome, format_args!("{}: test accuracy {percent:.2} %", train.out.display()))
+}
