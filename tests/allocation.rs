@@ -54,7 +54,7 @@ fn allocations(f: impl FnOnce()) -> usize {
 /// none may.
 fn steady(what: &str, isa: Isa, threads: usize, mut step: impl FnMut()) {
     // Where it is not the only one, the portable instruction set is slow.
-    let turns = if isa.name() == "portable" && isas().len() > 1 { 6 } else { 40 };
+    let turns = if isa.name() == "portable" && isas().len() > 1 { 4 } else { 40 };
     let mut quiet = 0;
     for _ in 0..200 {
         quiet = if allocations(&mut step) == 0 { quiet + 1 } else { 0 };
@@ -116,6 +116,7 @@ fn frozen(isa: Isa, threads: usize, samples: usize, data: &Dataset) {
 }
 
 /// An operation that is made anew each time, as a careless user does.
+#[allow(dead_code)] // nobody reads what it holds
 struct Heavy(Vec<f32>);
 
 impl Operation for Heavy {
@@ -147,7 +148,6 @@ fn memory_is_bounded(isa: Isa) {
     run(&mut tape, 100);
     let growth = BYTES.load(SeqCst) - before;
     assert!(growth.abs() < 500_000, "100 recordings left {growth} bytes behind");
-    let _ = Heavy(Vec::new()).0;
 }
 
 #[test]
@@ -157,10 +157,10 @@ fn the_steady_state_allocates_nothing() {
     let momentum = Rule::Sgd { momentum: 0.9, weight_decay: 1e-4 };
     // Small batches, as the portable instruction set is slow where it is not the only one.
     for isa in isas() {
-        let small = isa.name() == "portable";
+        let small = isa.name() == "portable" && isas().len() > 1;
         for threads in [1, 2] {
-            training(isa, threads, if small { 20 } else { 128 }, Rule::SGD, &data);
-            frozen(isa, threads, if small { 19 } else { 130 }, &data);
+            training(isa, threads, if small { 17 } else { 128 }, Rule::SGD, &data);
+            frozen(isa, threads, if small { 17 } else { 130 }, &data);
             if !small {
                 training(isa, threads, 50, Rule::ADAM, &data);
                 training(isa, threads, 64, momentum, &data);

@@ -269,11 +269,11 @@ proptest! {
         x.lanes_mut().iter_mut().for_each(|lanes| lanes.0 = lanes.0.map(|x| x * size));
         let labels: Vec<usize> = (0..samples).map(|n| (n * 7 + seed as usize % 5) % classes).collect();
         let mut target = Tensor::zeros(shape, samples);
-        for n in 0..samples {
+        for (n, &label) in labels.iter().enumerate() {
             let row = numbers(seed ^ n as u64, classes);
             let sum: f32 = row.iter().map(|t| t.abs()).sum();
-            for c in 0..classes {
-                let t = if soft { row[c].abs() / sum } else { f32::from(u8::from(labels[n] == c)) };
+            for (c, &share) in row.iter().enumerate() {
+                let t = if soft { share.abs() / sum } else { f32::from(u8::from(label == c)) };
                 target.lanes_mut()[n / 16 * classes + c].0[n % 16] = t;
             }
         }

@@ -35,8 +35,8 @@ pub struct Entry {
     pub values: Vec<f32>,
 }
 
-/// Named arrays and notes about how they came to be.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Named arrays and notes about how they came to be. Equal ones hold the same, wherever they were read from.
+#[derive(Clone, Debug, Default)]
 pub struct StateDict {
     entries: BTreeMap<String, Entry>,
     notes: BTreeMap<String, serde_json::Value>,
@@ -44,17 +44,30 @@ pub struct StateDict {
     path: PathBuf,
 }
 
+impl PartialEq for StateDict {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries && self.notes == other.notes
+    }
+}
+
 impl StateDict {
     /// Adds an array, or replaces the one of that name.
     ///
     /// # Errors
-    /// If the shape's product is not the number of values.
+    /// If the shape's product is not the number of values, or the name is the format's own `__metadata__`.
     pub fn insert(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
-        if shape.iter().product::<usize>() != values.len() {
+        let count = shape.iter().try_fold(1_usize, |count, &n| count.checked_mul(n));
+        if count != Some(values.len()) {
             return Err(Error::shape(
                 "state dict",
                 format!("{name}: a shape of {} numbers", values.len()),
                 format!("{shape:?}"),
+            ));
+        }
+        if name == "__metadata__" {
+            return Err(Error::argument(
+                "state dict",
+                format!("{name} is a name that the format keeps"),
             ));
         }
         self.entries.insert(name.to_owned(), Entry { shape, values });
@@ -84,6 +97,21 @@ impl StateDict {
             return Err(Error::format(&self.path, problem));
         }
         Ok(&entry.values)
+    }
+
+    /// As [`expect`](Self::expect), of numbers that must not be negative, such as variances.
+    ///
+    /// # Errors
+    /// As for [`expect`](Self::expect), or if there is a negative number.
+    pub fn expect_non_negative(&self, name: &str, shape: &[usize]) -> Result<&[f32]> {
+        let values = self.expect(name, shape)?;
+        match values.iter().position(|&v| v < 0.0) {
+            None => Ok(values),
+            Some(i) => {
+                let problem = format!("`{name}` holds {} at position {i}, below 0", values[i]);
+                Err(Error::format(&self.path, problem))
+            }
+        }
     }
 
     /// The names of all arrays, sorted.

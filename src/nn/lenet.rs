@@ -134,7 +134,8 @@ impl Network for LeNet {
         for (i, RunningStatistics { mean, variance }) in new.statistics.iter_mut().enumerate() {
             let shape = [mean.len()];
             mean.copy_from_slice(state.expect(&format!("bn{}.running_mean", i + 1), &shape)?);
-            variance.copy_from_slice(state.expect(&format!("bn{}.running_var", i + 1), &shape)?);
+            let name = format!("bn{}.running_var", i + 1);
+            variance.copy_from_slice(state.expect_non_negative(&name, &shape)?);
         }
         *self = new;
         Ok(())
