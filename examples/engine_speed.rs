@@ -68,6 +68,7 @@ fn main() -> Result<()> {
         "isa": context.isa().name(),
         "threads": context.threads(),
         "fma_peak_gflops": rounded(fma_peak_gflops(context.isa(), context.threads()), 1),
+        "fma_peak_gflops_one_thread": rounded(fma_peak_gflops(context.isa(), 1), 1),
         "epoch_seconds": rounded(step * steps_per_epoch as f64, 3),
         "epoch_seconds_run": rounded(epoch_run, 3),
         "step_ms_median": rounded(1e3 * step, 3),

@@ -28,7 +28,11 @@ KEYS = (
 
 def main():
     options = parse_options()
-    say = lambda line: print(line, file=sys.stderr if options.json else sys.stdout, flush=True)
+    report = sys.stderr if options.json else sys.stdout
+
+    def say(line):
+        print(line, file=report, flush=True)
+
     common = ["--threads", str(options.threads), "--steps", str(options.steps), "--seconds", str(options.seconds)]
     mnist = Path(options.mnist).resolve()
     ours = [*build(), *common, "--data-dir", str(mnist)]
@@ -36,7 +40,7 @@ def main():
     if options.compile:
         theirs.append("--compile")
 
-    say(f"{options.threads} threads, {options.rounds} rounds of ours, then PyTorch's")
+    say(f"{options.threads} thread(s), {options.rounds} round(s) of ours, then PyTorch's")
     measured = {"deepsleep": [], "pytorch": []}
     for number in range(1, options.rounds + 1):
         for name, command in (("deepsleep", ours), ("pytorch", theirs)):
@@ -60,10 +64,19 @@ def main():
         for side, results in sides.items():
             other = [result[key] for result in results]
             ratio = statistics.median(other) / statistics.median(own)
-            ratios[side][key] = round(ratio if less_is_better else 1 / ratio, 2)
-            line += f" | {side} {spread(other)}: {ratios[side][key]:.2f}x"
+            best = min if less_is_better else max
+            of_best = best(other) / best(own)
+            if not less_is_better:
+                ratio, of_best = 1 / ratio, 1 / of_best
+            ratios[side][key] = {"medians": round(ratio, 2), "best_rounds": round(of_best, 2)}
+            line += f" | {side} {spread(other)}: {ratio:.2f}x, best rounds {of_best:.2f}x"
         say(f"{line} (aim: {aim}x eager)")
     say(f"load average at the end {os.getloadavg()[0]:.2f}")
+    alone = max(result["fma_peak_gflops_one_thread"] for result in measured["deepsleep"])
+    if min(peaks) < 0.8 * first["threads"] * alone:
+        say(f"Do not quote these ratios: {first['threads']} threads together fell to {min(peaks):.1f} GFLOP/s where one "
+            f"alone reached {alone:.1f}. Either others used these cores, and PyTorch, which waits for all its threads "
+            "after every operation, suffers most from that; or two threads share a core, and --threads should be halved.")
     if options.json:
         print(json.dumps({"measured": measured, "ratios": ratios}))
 
