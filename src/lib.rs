@@ -11,6 +11,7 @@ mod error;
 mod files;
 pub mod kernels;
 pub mod nn;
+pub mod report;
 #[allow(unsafe_code)]
 pub mod simd;
 pub mod sleep;

@@ -215,6 +215,26 @@ impl FrozenSpikingLeNet {
         Ok((tape.mean_steps(logits)?, [spikes1, spikes2]))
     }
 
+    /// Records the forward pass up to the second layer's spikes; returns both layers' spikes *before* pooling, as firing
+    /// rates and rasters want them.
+    ///
+    /// # Errors
+    /// If `x` has not the input's shape.
+    pub fn spikes(&self, tape: &mut Tape, x: Var) -> Result<[Var; 2]> {
+        let SpikingOptions { steps, surrogate, encoder, .. } = self.options;
+        let x = encoder.encode(tape, x, steps, self.noise)?;
+        let current1 = tape.frozen(x, &self.layers[0])?;
+        let spikes1 = tape.lif(current1, self.dynamics, surrogate, steps)?;
+        let pooled = tape.max_pool(spikes1, [2, 2], [2, 2])?;
+        let current2 = tape.frozen(pooled, &self.layers[1])?;
+        Ok([spikes1, tape.lif(current2, self.dynamics, surrogate, steps)?])
+    }
+
+    /// Time steps.
+    pub fn steps(&self) -> usize {
+        self.options.steps
+    }
+
     /// The same network with another surrogate: attacks try several.
     pub fn with_surrogate(mut self, surrogate: Surrogate) -> Self {
         self.options.surrogate = surrogate;

@@ -3,12 +3,12 @@
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
+use crate::model::ModelKind;
 use crate::numbers::at_least;
 use anyhow::{Context as _, Result};
 use clap::Args;
-use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, Split};
-use deepsleep::nn::{Freeze, LeNet, predictions};
+use deepsleep::nn::predictions;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -27,6 +27,9 @@ pub struct Evaluate {
     /// First test image, counted from 0
     #[arg(long, value_name = "I", default_value_t = 0)]
     first: usize,
+    /// Run it as the network of rectifiers that it is saved as, or as its spiking network
+    #[arg(long, value_enum, default_value_t = ModelKind::Cnn)]
+    model_kind: ModelKind,
     #[command(flatten)]
     data: DatasetOptions,
 }
@@ -34,6 +37,7 @@ pub struct Evaluate {
 #[derive(Serialize)]
 struct Evaluation<'a> {
     model: &'a std::path::Path,
+    model_kind: ModelKind,
     dataset: &'static str,
     first: usize,
     images: usize,
@@ -46,7 +50,7 @@ struct Evaluation<'a> {
 impl Evaluate {
     pub fn run(&self, common: &Common) -> Result<()> {
         let context = common.context()?;
-        let network = LeNet::from_state(&StateDict::load(&self.model)?)?.freeze()?;
+        let network = self.model_kind.load(&self.model)?;
         let test = self.data.load(Split::Test)?;
         let images = self.chosen(&test)?;
 
@@ -56,7 +60,7 @@ impl Evaluate {
         for done in (0..images).step_by(PORTION) {
             let first = self.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
-            let classes = predictions(&context, &network, &portion)
+            let classes = predictions(&context, network.as_ref(), &portion)
                 .with_context(|| format!("test images from number {first} on"))?;
             correct +=
                 classes.iter().enumerate().filter(|&(i, &class)| class == portion.label(i)).count();
@@ -67,6 +71,7 @@ impl Evaluate {
 
         let evaluation = Evaluation {
             model: &self.model,
+            model_kind: self.model_kind,
             dataset: self.data.dataset.as_str(),
             first: self.first,
             images,

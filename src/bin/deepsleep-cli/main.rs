@@ -12,6 +12,8 @@ mod dataset;
 mod evaluate;
 mod failure;
 mod info;
+mod inspect;
+mod model;
 mod numbers;
 mod progress;
 mod train;
@@ -42,6 +44,8 @@ enum Command {
     Train(train::Train),
     /// Say how many images a saved network classifies rightly.
     Evaluate(evaluate::Evaluate),
+    /// Describe a saved network: layers, norms, firing rates; draw its filters and a spike raster.
+    Inspect(inspect::Inspect),
     /// List, verify or download data sets.
     Data(data::Data),
     /// Show what this machine offers: instruction sets, threads, measured peak.
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Train(train) => train.run(&common),
         Command::Evaluate(evaluate) => evaluate.run(&common),
+        Command::Inspect(inspect) => inspect.run(&common),
         Command::Data(data) => data.run(&common),
         Command::Info => info::run(&common),
     };

@@ -251,7 +251,7 @@ fn pixels<S: Simd, const C: usize, const P: usize>(
 ) -> [[S::F32; C]; P] {
     let mut sums = [[s.zero(); C]; P];
     let at = y * g.stride[0] * g.input.width + column * g.stride[1];
-    let mut weight_rows = weight.chunks_exact(kernel_x);
+    let mut tap = 0;
     for channel in 0..g.in_channels() {
         for ky in 0..g.kernel[0] {
             let row = at + channel * g.input.pixels() + ky * g.input.width;
@@ -265,7 +265,9 @@ fn pixels<S: Simd, const C: usize, const P: usize>(
                     unsafe { x.get_unchecked(first..first + kernel_x) }
                 },
             );
-            let Some(weight) = weight_rows.next() else { return sums };
+            // A row of the weights; stepping through `chunks_exact` would cost a division a pixel.
+            let weight = &weight[tap..tap + kernel_x];
+            tap += kernel_x;
             for kx in 0..kernel_x {
                 let w = weight[kx];
                 for p in 0..P {
