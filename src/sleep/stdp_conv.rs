@@ -151,7 +151,7 @@ impl StdpConv {
         let pooled = Shape::new(channels, height / 2, width / 2);
         let mut out = Tensor::zeros(pooled, self.counts.samples());
         let isa = context.isa();
-        context.chunks(out.lanes_mut(), pooled.features(), |block, out| {
+        context.chunks(out.lanes_mut(), pooled.features().max(1), |block, out| {
             stdp::normalise_pool(isa, self.geometry.output, self.counts.block(block), out);
         });
         out
