@@ -1,9 +1,11 @@
 //! Sleep: slow-wave (spike-timing-dependent plasticity), fast-wave (backpropagation through time, with dreams), and the
 //! cycles of both.
 
+mod pair_stdp;
 mod stdp_conv;
 mod stdp_linear;
 
+pub use pair_stdp::{PairLayer, PairOptions, poisson_trains};
 pub use stdp_conv::StdpConv;
 pub use stdp_linear::StdpLinear;
 
