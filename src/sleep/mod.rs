@@ -2,10 +2,12 @@
 //! cycles of both.
 
 mod pair_stdp;
+mod replay;
 mod stdp_conv;
 mod stdp_linear;
 
 pub use pair_stdp::{PairLayer, PairOptions, poisson_trains};
+pub use replay::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
 pub use stdp_conv::StdpConv;
 pub use stdp_linear::StdpLinear;
 
