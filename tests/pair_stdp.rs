@@ -298,6 +298,13 @@ fn state_is_forgotten_on_demand() {
     layer.reset();
     layer.simulate(&context, &x).unwrap();
     assert_eq!(layer.spikes(), &first);
+
+    // The same spikes without plasticity, and nothing learnt.
+    let mut layer = PairLayer::linear(20, 4, &weights(80), options).unwrap();
+    layer.propagate(&context, &x).unwrap();
+    assert_eq!(layer.spikes(), &first);
+    layer.update();
+    assert_eq!(layer.weight(), weights(80));
 }
 
 #[test]

@@ -27,7 +27,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The numbers of a sleep replay. Defaults are those that the authors found for class-incremental MNIST with three
-/// layers of weights (their network was 784-1200-1200-10, so expect to tune them).
+/// layers of weights, 784-1200-1200-10. They are not LeNet's: under them one forgets most of what it knows within a few
+/// hundred steps (a hundredth of both rates of change left 94 of 96 % after 2,000). Tune them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct ReplayOptions {

@@ -16,95 +16,17 @@
 //! Weights stand still while time runs: the sums over time are two weight gradients, of the spikes of one end by the
 //! traces of the other, a few steps at a time while both are in cache.
 
+mod options;
+
+pub use options::PairOptions;
+
 use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
 use crate::kernels::lif::Dynamics;
 use crate::kernels::{encode, stdp, trace};
 use crate::simd::random::Key;
 use crate::simd::{Isa, Lanes};
-use crate::snn::Neuron;
 use crate::tensor::{Context, Shape, Tensor};
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
-
-/// Numbers of the plasticity and of the neurons.
-///
-/// Defaults: amplitudes and time constants of Song, Miller and Abbott (2000), at one millisecond a step: `a+` = 0.005,
-/// `a-` = 1.05 `a+`, both constants 20; multiplicative bounds at -1 and 1, as a CNN's weights have both signs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-pub struct PairOptions {
-    /// The layer's neurons.
-    pub neuron: Neuron,
-    /// `a+`, the amplitude of potentiation.
-    pub potentiation: f32,
-    /// `a-`, the amplitude of depression.
-    pub depression: f32,
-    /// Time constant of the trace of incoming spikes, in steps.
-    pub tau_pre: f32,
-    /// Time constant of the trace of the layer's own spikes, in steps.
-    pub tau_post: f32,
-    /// The lower bound of weights.
-    pub minimum: f32,
-    /// The upper bound of weights.
-    pub maximum: f32,
-    /// The exponent mu of the bounds: 0 hard, 1 soft.
-    pub exponent: f32,
-}
-
-impl Default for PairOptions {
-    fn default() -> Self {
-        Self {
-            neuron: Neuron::default(),
-            potentiation: 0.005,
-            depression: 0.005 * 1.05,
-            tau_pre: 20.0,
-            tau_post: 20.0,
-            minimum: -1.0,
-            maximum: 1.0,
-            exponent: 1.0,
-        }
-    }
-}
-
-impl PairOptions {
-    /// Refuses numbers that make no sense.
-    ///
-    /// # Errors
-    /// If a trace is shorter than a step, a bound, an amplitude or the exponent is not finite, the exponent is negative
-    /// or the bounds are not in order.
-    pub fn check(&self) -> Result<()> {
-        let Self {
-            potentiation, depression, tau_pre, tau_post, minimum, maximum, exponent, ..
-        } = *self;
-        let finite = [potentiation, depression, tau_pre, tau_post, minimum, maximum, exponent];
-        if finite.iter().any(|x| !x.is_finite())
-            || tau_pre < 1.0
-            || tau_post < 1.0
-            || minimum >= maximum
-            || exponent < 0.0
-        {
-            let problem = format!(
-                "{self:?}: all must be finite, tau-pre and tau-post at least 1 step, minimum below maximum, exponent not negative"
-            );
-            return Err(Error::argument("pair-based plasticity", problem));
-        }
-        self.neuron.dynamics().map(|_| ())
-    }
-
-    /// What a weight changes by, from its sums over time of trace by spike.
-    fn change(&self, weight: f32, potentiation: f32, depression: f32) -> f32 {
-        let bound = |room: f32| match self.exponent {
-            0.0 => 1.0,
-            1.0 => room.max(0.0),
-            mu => room.max(0.0).powf(mu),
-        };
-        let up = self.potentiation * bound(self.maximum - weight) * potentiation;
-        let down = self.depression * bound(weight - self.minimum) * depression;
-        let new = weight + (up - down);
-        // No change carries a weight across a bound; one that was outside to begin with may stay there.
-        new.clamp(self.minimum.min(weight), self.maximum.max(weight)) - weight
-    }
-}
 
 /// Lanes of spikes and traces that a block goes through before their products are summed up: 1 MiB.
 const GROUP_LANES: usize = 16 * 1024;
@@ -215,6 +137,19 @@ impl PairLayer {
     /// # Errors
     /// If the samples have not the shape of the layer's input, or there are none.
     pub fn simulate(&mut self, context: &Context, x: &Tensor) -> Result<()> {
+        self.advance(context, x, true)
+    }
+
+    /// [`simulate`](Self::simulate) without plasticity, for a layer before the one that learns: a third of the work.
+    /// Traces stand still.
+    ///
+    /// # Errors
+    /// As for [`simulate`](Self::simulate).
+    pub fn propagate(&mut self, context: &Context, x: &Tensor) -> Result<()> {
+        self.advance(context, x, false)
+    }
+
+    fn advance(&mut self, context: &Context, x: &Tensor, learn: bool) -> Result<()> {
         let g = self.geometry;
         let (inputs, outputs) = (g.input.features(), g.output.features());
         let (samples, steps) = (x.samples(), x.steps());
@@ -249,7 +184,7 @@ impl PairLayer {
             let live = x.live(block * steps);
             let x = &x.lanes()[block * steps * inputs..][..steps * inputs];
             context.with_scratch(scratch, |scratch| {
-                this.run(isa, live, group, x, spikes, state, sums, scratch);
+                this.run(isa, live, group, learn, x, spikes, state, sums, scratch);
             });
         });
         (self.state, self.spikes) = (state, spikes);
@@ -269,6 +204,7 @@ impl PairLayer {
         isa: Isa,
         live: usize,
         group: usize,
+        learn: bool,
         x: &[Lanes],
         spikes: &mut [Lanes],
         state: &mut [Lanes],
@@ -277,6 +213,7 @@ impl PairLayer {
     ) {
         let (g, d) = (&self.geometry, &self.dynamics);
         let (inputs, outputs) = (g.input.features(), g.output.features());
+        let pixels = g.output.pixels();
         let [keep_pre, keep_post] =
             [self.options.tau_pre, self.options.tau_post].map(|tau| 1.0 - 1.0 / tau);
         let (membrane, state) = state.split_at_mut(outputs);
@@ -289,6 +226,12 @@ impl PairLayer {
         let mut rows = vec![0.0; 2 * g.fan_in()];
         let mut add = |x: &[Lanes], grad: &[Lanes], sums: &mut [f32]| {
             for (i, sums) in sums.chunks_mut(2 * g.fan_in()).enumerate() {
+                // Spikes are rare: often these channels are silent.
+                let (first, count) = (2 * i * pixels, sums.len() / g.fan_in() * pixels);
+                let mut steps = grad.chunks(outputs).map(|grad| &grad[first..first + count]);
+                if steps.all(|grad| grad.iter().all(|lanes| *lanes == Lanes::ZERO)) {
+                    continue;
+                }
                 let (rows, scratch) = (&mut rows[..sums.len()], &mut scratch[..sums.len()]);
                 conv2d::weight_grad(isa, g, x, grad, 2 * i, rows, scratch);
                 sums.iter_mut().zip(rows).for_each(|(sum, &mut row)| *sum += row);
@@ -298,10 +241,15 @@ impl PairLayer {
             let ins = x.chunks(inputs).zip(traces_pre.chunks_mut(inputs));
             let outs = spikes.chunks_mut(outputs).zip(traces_post.chunks_mut(outputs));
             for ((x, trace_pre), (spikes, trace_post)) in ins.zip(outs) {
-                trace::follow(isa, keep_pre, x, pre, trace_pre);
                 conv2d::forward(isa, g, x, &self.packed, u);
                 trace::spike(isa, d, live, u, membrane, current, spikes);
-                trace::follow(isa, keep_post, spikes, post, trace_post);
+                if learn {
+                    trace::follow(isa, keep_pre, x, pre, trace_pre);
+                    trace::follow(isa, keep_post, spikes, post, trace_post);
+                }
+            }
+            if !learn {
+                continue;
             }
             add(&traces_pre[..x.len()], spikes, up);
             add(x, &traces_post[..spikes.len()], down);
