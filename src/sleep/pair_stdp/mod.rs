@@ -10,7 +10,7 @@
 //! ```
 //!
 //! (the order is SpikingJelly's: traces first, so that spikes of the same step count in both terms). The bounds are
-//! those of Gütig et al. (2003, J. Neurosci. 23, Eq. 3): `A+(w) = a+ (w_max - w)^mu`, `A-(w) = a- (w - w_min)^mu`; the
+//! those of Gütig et al. (2003, J. Neurosci. 23:3697): `A+(w) = a+ (w_max - w)^mu`, `A-(w) = a- (w - w_min)^mu`; the
 //! exponent mu is 0 for additive plasticity with hard bounds (Song et al. 2000), 1 for multiplicative, soft ones.
 //!
 //! Weights stand still while time runs: the sums over time are two weight gradients, of the spikes of one end by the
