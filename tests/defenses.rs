@@ -29,6 +29,7 @@ fn tiny(profile: Profile) -> Settings {
         ("distillation.student_epochs", "2"),
         ("sleep.steps", "10"),
         ("sleep.passes", "1"),
+        ("sleep.replay.steps", "40"),
     ] {
         settings.set(name, value).unwrap_or_else(|e| panic!("{name}: {e}"));
     }

@@ -9,7 +9,9 @@ use crate::nn::{
     LeNet, Network, Plain, Regime, RunningStatistics, Trainer, TrainingOptions, recalibrate,
 };
 use crate::simd::random::Key;
-use crate::sleep::{Distillation, FastWave, Settings, SleepDefense, SlowWave, passes_of};
+use crate::sleep::{
+    Distillation, FastWave, ReplayOptions, Settings, SleepDefense, SlowWave, passes_of, replay,
+};
 use crate::snn::{SpikingLeNet, Statistics};
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -21,6 +23,7 @@ enum Stage {
     Teacher,
     Student,
     SleepAsRun,
+    Replay,
     SlowWave,
     FastWave,
     Convert,
@@ -33,6 +36,7 @@ impl Stage {
             Self::Teacher => "teacher",
             Self::Student => "student",
             Self::SleepAsRun => "sleep defense",
+            Self::Replay => "sleep replay",
             Self::SlowWave => "slow-wave sleep",
             Self::FastWave => "fast-wave sleep",
             Self::Convert => "conversion",
@@ -103,9 +107,7 @@ impl Defender {
             },
             Defense::Sleep => match settings.sleep.method {
                 SleepDefense::AsRun => vec![Stage::SleepAsRun],
-                SleepDefense::Tadros => {
-                    return Err(Error::argument("sleep", "method tadros is not offered here"));
-                }
+                SleepDefense::Tadros => vec![Stage::Replay],
             },
             Defense::SlowWave => vec![Stage::SlowWave],
             Defense::FastWave => vec![Stage::FastWave],
@@ -175,6 +177,20 @@ impl Defender {
             self.at += 1;
             return Ok(Some(Step { stage: name, done: 1, of: 1, loss: None }));
         }
+        if stage == Stage::Replay {
+            let seed = self.key(stage).to_u64();
+            let options = ReplayOptions { seed, ..self.settings.sleep.replay };
+            self.model = replay(context, &self.model, data, &options, &mut |p| {
+                progress(DefenseProgress {
+                    stage: name,
+                    batch: p.step,
+                    batches: p.steps,
+                    images: 0,
+                });
+            })?;
+            self.at += 1;
+            return Ok(Some(Step { stage: name, done: 1, of: 1, loss: None }));
+        }
         if self.work.is_none() {
             self.work = Some(self.begin(context, stage)?);
         }
@@ -233,9 +249,14 @@ impl Defender {
         Ok(Some(Step { stage: name, done, of, loss }))
     }
 
+    /// The key of everything random in the stage at work.
+    fn key(&self, stage: Stage) -> Key {
+        Key::new(self.settings.seed).named(stage.name()).with(self.at as u64)
+    }
+
     /// Prepares a stage: its first weights, its seed.
     fn begin(&mut self, context: &Context, stage: Stage) -> Result<Work> {
-        let key = Key::new(self.settings.seed).named(stage.name()).with(self.at as u64);
+        let key = self.key(stage);
         let seed = key.to_u64();
         let settings = &self.settings;
         let training = |epochs, batch_size, learning_rate, temperature| TrainingOptions {
@@ -287,8 +308,9 @@ impl Defender {
                 let (model, control, options) = (&self.model, &self.control, &settings.fast_wave);
                 Work::Fast(Box::new(FastWave::new(context, model, control, first, options, seed)?))
             }
-            Stage::Convert => {
-                return Err(Error::argument("defense", "a conversion is no training"));
+            Stage::Replay | Stage::Convert => {
+                let problem = format!("{} has no passes of its own", stage.name());
+                return Err(Error::argument("defense", problem));
             }
         })
     }

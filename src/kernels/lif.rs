@@ -44,6 +44,34 @@ pub struct Dynamics {
     pub reset_grad: bool,
 }
 
+/// A single neuron between two steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cell {
+    /// The membrane, after the reset.
+    pub membrane: f32,
+    /// The synaptic current.
+    pub current: f32,
+}
+
+impl Dynamics {
+    /// A neuron before its first step.
+    pub fn start(&self) -> Cell {
+        Cell { membrane: self.initial, current: 0.0 }
+    }
+
+    /// Advances one neuron by a step with input `x`; returns its membrane before the reset, and whether it spiked.
+    ///
+    /// The bits are those of the vector loops, which never write membranes out: this is for looking at them, as a trace
+    /// of one neuron or an oracle of a test.
+    pub fn step(&self, cell: &mut Cell, x: f32) -> (f32, bool) {
+        cell.current = self.synapse.mul_add(cell.current, x);
+        let u = self.decay.mul_add(cell.membrane, self.gain.mul_add(cell.current, self.offset));
+        let spike = if self.inclusive { u >= self.threshold } else { u > self.threshold };
+        cell.membrane = if spike { u.mul_add(self.keep, self.reset) } else { u };
+        (u, spike)
+    }
+}
+
 /// The neurons of a layer: sizes and dynamics.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {

@@ -12,3 +12,4 @@ pub mod pad;
 pub mod pool;
 pub mod stdp;
 pub mod surrogate;
+pub mod trace;

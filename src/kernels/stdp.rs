@@ -230,8 +230,13 @@ pub fn squash_grad(
 }
 
 /// Between layers: every sample's counts over its largest (a sample without spikes stays zero), then the maximum of
-/// every 2 x 2 window. `count` has `shape`, `out` halved sides.
+/// every 2 x 2 window. `count` has `shape`, `out` halved sides; a last row or column without a partner is left out.
 pub fn normalise_pool(isa: Isa, shape: Shape, count: &[Lanes], out: &mut [Lanes]) {
+    let (width, half) = (shape.width, shape.width / 2);
+    let cells = shape.height / 2 * half;
+    if cells == 0 {
+        return;
+    }
     dispatch!(isa, s => {
         let mut largest = s.zero();
         for x in count {
@@ -239,13 +244,14 @@ pub fn normalise_pool(isa: Isa, shape: Shape, count: &[Lanes], out: &mut [Lanes]
         }
         let silent = s.le(largest, s.zero());
         let divisor = s.select(silent, s.splat(1.0), largest);
-        let half = shape.width / 2;
-        for (row, out) in count.chunks(2 * shape.width).zip(out.chunks_mut(half)) {
-            let (top, bottom) = row.split_at(shape.width);
-            for (x, out) in out.iter_mut().enumerate() {
-                let top = s.max(s.load(&top[2 * x]), s.load(&top[2 * x + 1]));
-                let bottom = s.max(s.load(&bottom[2 * x]), s.load(&bottom[2 * x + 1]));
-                s.store(s.div(s.max(top, bottom), divisor), out);
+        for (plane, out) in count.chunks(shape.pixels()).zip(out.chunks_mut(cells)) {
+            for (rows, out) in plane.chunks_exact(2 * width).zip(out.chunks_mut(half)) {
+                let (top, bottom) = rows.split_at(width);
+                for (x, out) in out.iter_mut().enumerate() {
+                    let top = s.max(s.load(&top[2 * x]), s.load(&top[2 * x + 1]));
+                    let bottom = s.max(s.load(&bottom[2 * x]), s.load(&bottom[2 * x + 1]));
+                    s.store(s.div(s.max(top, bottom), divisor), out);
+                }
             }
         }
     });

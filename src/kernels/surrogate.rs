@@ -1,9 +1,11 @@
 //! Surrogate gradients: what stands for the derivative of a spike, a step function of `x = membrane - threshold`.
 //!
-//! Each is the derivative of a smooth step ([`Surrogate::step`], of height 1 but for [`FastSigmoid`], whose step is
-//! twice as high in the limit divided by its slope); tests hold gradients of whole networks to that step.
+//! Each is the derivative of a smooth step, [`Surrogate::step`], which rises from 0 to 1. The exception is
+//! [`FastSigmoid`], which its authors left unnormalised: its step x / (1 + a |x|) rises from -1/a to 1/a. Tests hold
+//! gradients of neurons over time to these steps.
 
 use crate::simd::{Simd, math};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The derivative of a smooth step, on sixteen lanes.
@@ -121,6 +123,19 @@ impl Surrogate {
             | Self::Rectangle(a)
             | Self::FastSigmoid(a) => a,
         }
+    }
+
+    /// Refuses a parameter that gives no slope.
+    ///
+    /// # Errors
+    /// If it is not a positive, finite number.
+    pub fn check(self) -> Result<()> {
+        let parameter = self.parameter();
+        if parameter > 0.0 && parameter.is_finite() {
+            return Ok(());
+        }
+        let problem = format!("{self:?}: the parameter must be positive and finite");
+        Err(Error::argument("surrogate", problem))
     }
 
     /// The derivative at `x`, in f64.

@@ -3,6 +3,8 @@
 
 mod dream;
 mod fast_wave;
+mod pair_stdp;
+mod replay;
 mod settings;
 mod slow_wave;
 mod stdp_conv;
@@ -10,6 +12,8 @@ mod stdp_linear;
 
 pub use dream::{DreamAttack, Dreamer};
 pub use fast_wave::{DreamOptions, DreamSource, FastWave, FastWaveOptions};
+pub use pair_stdp::{PairLayer, PairOptions, poisson_trains};
+pub use replay::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
 pub use settings::{
     AdversarialTrainingOptions, Distillation, DistillationOptions, Profile, Settings, SleepDefense,
     SleepDefenseOptions,

@@ -1,12 +1,12 @@
 //! The published slow-wave convolution layer (METHOD section 3; golden: tests/golden/stdp_conv.safetensors).
 
 use super::{TieBreak, check_weight, load_membrane, save_membrane};
+use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
 use crate::kernels::stdp::{self, Competition};
 use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Shape, Tensor};
-use crate::{Error, Result};
 
 /// Share of the membrane that is left a step later: exp(-1/100), as in the published code.
 const DECAY: f32 = 0.990_049_8;
@@ -45,10 +45,6 @@ impl StdpConv {
         check_weight("slow-wave convolution", geometry.weights(), channels, weight)?;
         let empty = Tensor::zeros(geometry.output, 0);
         let Shape { height, width, .. } = geometry.output;
-        if height % 2 != 0 || width % 2 != 0 {
-            let found = format!("{}", geometry.output);
-            return Err(Error::shape("slow-wave convolution", "an output of even sides", found));
-        }
         let pooled = Shape::new(channels, height / 2, width / 2);
         Ok(Self {
             geometry,
@@ -175,7 +171,8 @@ impl StdpConv {
     pub fn next_input(&mut self, context: &Context) -> &Tensor {
         super::resize(&mut self.pooled, self.counts.samples());
         let (isa, counts, shape) = (context.isa(), &self.counts, self.geometry.output);
-        context.chunks(self.pooled.lanes_mut(), shape.features() / 4, |block, out| {
+        let features = self.pooled.shape().features();
+        context.chunks(self.pooled.lanes_mut(), features.max(1), |block, out| {
             stdp::normalise_pool(isa, shape, counts.block(block), out);
         });
         &self.pooled

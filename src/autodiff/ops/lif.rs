@@ -18,7 +18,7 @@ impl Tape {
     /// constant current. State starts afresh.
     ///
     /// # Errors
-    /// If `x` has another number of steps than 1 or `steps`, or `steps` is 0.
+    /// If `x` has another number of steps than 1 or `steps`, `steps` is 0, or the surrogate has no slope.
     pub fn lif(
         &mut self,
         x: Var,
@@ -51,6 +51,7 @@ impl Tape {
         steps: usize,
         pooled: bool,
     ) -> Result<Var> {
+        surrogate.check()?;
         let value = self.value(x);
         let (shape, samples, input_steps) = (value.shape(), value.samples(), value.steps());
         if steps == 0 || (input_steps != 1 && input_steps != steps) {

@@ -1,0 +1,173 @@
+//! One layer of a sleep replay: neurons and the rule of their weights, worked on spike by spike.
+
+use super::ReplayOptions;
+use crate::kernels::conv2d::Geometry;
+use crate::simd::{Isa, LANES, Lanes, Simd, dispatch, math};
+use crate::tensor::Shape;
+use crate::{Error, Result};
+
+/// Neurons `v <- decay v + alpha W s`, a spike and a reset to 0 where `v >= threshold`, and then, in the same step, for
+/// every neuron that spiked:
+///
+/// ```text
+/// w <- w + increase phi(w)   where the input spiked       phi(w) = 2 (1 - sigmoid(w / softness))
+/// w <- w - decrease phi(w)   where it did not
+/// ```
+///
+/// A convolution's weight is many synapses, one at every place; it gets the mean of their changes.
+#[derive(Clone, Debug)]
+pub struct ReplayLayer {
+    geometry: Geometry,
+    weight: Vec<f32>,
+    alpha: f32,
+    threshold: f32,
+    decay: f32,
+    increase: f32,
+    decrease: f32,
+    softness: f32,
+    membrane: Vec<f32>,
+    spikes: Vec<bool>,
+    /// `W s` of this step.
+    impulse: Vec<f32>,
+    /// For one output channel, how often each weight's two ends spiked in this step.
+    together: Vec<u32>,
+}
+
+impl ReplayLayer {
+    /// A layer of these sizes with weights `[out][in][y][x]`, factor `alpha` on its currents and this threshold; the
+    /// options give the rest.
+    ///
+    /// # Errors
+    /// If the number of weights is another, the geometry has a border, groups or strides (not offered: LeNet has none),
+    /// or the options make no sense.
+    pub fn new(
+        geometry: Geometry,
+        weight: &[f32],
+        alpha: f32,
+        threshold: f32,
+        options: &ReplayOptions,
+    ) -> Result<Self> {
+        options.check()?;
+        let plain = !geometry.is_padded() && geometry.groups == 1 && geometry.stride == [1, 1];
+        if weight.len() != geometry.weights() || weight.is_empty() || !plain {
+            return Err(Error::shape(
+                "sleep replay",
+                format!("{} weights, stride 1, no border, one group", geometry.weights()),
+                format!("{} weights, {geometry:?}", weight.len()),
+            ));
+        }
+        let features = geometry.output.features();
+        Ok(Self {
+            geometry,
+            weight: weight.to_vec(),
+            alpha,
+            threshold,
+            decay: options.decay,
+            increase: options.increase,
+            decrease: options.decrease,
+            softness: options.softness,
+            membrane: vec![0.0; features],
+            spikes: vec![false; features],
+            impulse: vec![0.0; features],
+            together: vec![0; geometry.fan_in()],
+        })
+    }
+
+    /// Weights `[out][in][y][x]`.
+    pub fn weight(&self) -> &[f32] {
+        &self.weight
+    }
+
+    /// Membranes, after the reset.
+    pub fn membrane(&self) -> &[f32] {
+        &self.membrane
+    }
+
+    /// The shape of its spikes.
+    pub fn output(&self) -> Shape {
+        self.geometry.output
+    }
+
+    /// One step of neurons and weights; returns who spiked. `input` holds one truth value a feature of the geometry's
+    /// input; missing ones are silent.
+    pub fn step(&mut self, isa: Isa, input: &[bool]) -> &[bool] {
+        let input = &input[..input.len().min(self.geometry.input.features())];
+        self.integrate(input);
+        for channel in 0..self.geometry.output.channels {
+            self.learn(isa, input, channel);
+        }
+        &self.spikes
+    }
+
+    fn integrate(&mut self, input: &[bool]) {
+        let g = &self.geometry;
+        let [kernel_y, kernel_x] = g.kernel;
+        let Shape { height, width, .. } = g.output;
+        self.impulse.fill(0.0);
+        for at in (0..input.len()).filter(|&at| input[at]) {
+            let (channel, pixel) = (at / g.input.pixels(), at % g.input.pixels());
+            let (y, x) = (pixel / g.input.width, pixel % g.input.width);
+            for out in 0..g.output.channels {
+                // The outputs (oy, ox) that see this input, by the tap (y - oy, x - ox).
+                for oy in (y + 1).saturating_sub(kernel_y)..height.min(y + 1) {
+                    let row = ((out * g.input.channels + channel) * kernel_y + (y - oy)) * kernel_x;
+                    let (first, last) = ((x + 1).saturating_sub(kernel_x), width.min(x + 1));
+                    let impulse = &mut self.impulse[(out * height + oy) * width..][first..last];
+                    let taps = &self.weight[row + x + 1 - last..=row + x - first];
+                    impulse.iter_mut().zip(taps.iter().rev()).for_each(|(sum, w)| *sum += w);
+                }
+            }
+        }
+        let neurons = self.membrane.iter_mut().zip(&mut self.spikes).zip(&self.impulse);
+        for ((v, spike), impulse) in neurons {
+            *v = self.alpha.mul_add(*impulse, self.decay * *v);
+            *spike = *v >= self.threshold;
+            if *spike {
+                *v = 0.0;
+            }
+        }
+    }
+
+    /// The rule, for the weights of one output channel.
+    fn learn(&mut self, isa: Isa, input: &[bool], channel: usize) {
+        let g = &self.geometry;
+        let [kernel_y, kernel_x] = g.kernel;
+        let (pixels, width) = (g.output.pixels(), g.output.width);
+        let spikes = &self.spikes[channel * pixels..][..pixels];
+        let spiked = spikes.iter().filter(|&&s| s).count();
+        if spiked == 0 {
+            return;
+        }
+        self.together.fill(0);
+        for pixel in (0..pixels).filter(|&pixel| spikes[pixel]) {
+            let (y, x) = (pixel / width, pixel % width);
+            for (row, together) in self.together.chunks_mut(kernel_x).enumerate() {
+                let (c, ky) = (row / kernel_y, row % kernel_y);
+                let first = (c * g.input.height + y + ky) * g.input.width + x;
+                let seen = input.iter().skip(first).take(kernel_x);
+                together.iter_mut().zip(seen).for_each(|(n, &s)| *n += u32::from(s));
+            }
+        }
+        let (increase, decrease) = (self.increase / pixels as f32, self.decrease / pixels as f32);
+        let weights = &mut self.weight[channel * g.fan_in()..][..g.fan_in()];
+        for (weights, together) in weights.chunks_mut(LANES).zip(self.together.chunks(LANES)) {
+            let phi = bound(isa, weights, self.softness);
+            for ((w, &together), phi) in weights.iter_mut().zip(together).zip(phi.0) {
+                let alone = spiked as u32 - together;
+                *w += (increase * together as f32 - decrease * alone as f32) * phi;
+            }
+        }
+    }
+}
+
+/// `2 (1 - sigmoid(w / softness))` of up to sixteen weights.
+fn bound(isa: Isa, weights: &[f32], softness: f32) -> Lanes {
+    let mut lanes = Lanes::ZERO;
+    lanes.0.iter_mut().zip(weights).for_each(|(lane, w)| *lane = -w / softness);
+    dispatch!(isa, s => {
+        // 1 - sigmoid(x) = sigmoid(-x), without the cancellation.
+        let phi = s.mul(s.splat(2.0), math::sigmoid(s, s.load(&lanes)));
+        s.store(phi, &mut lanes);
+    });
+    lanes
+}
