@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // every test binary uses its own part of it
 
+pub mod models;
+
 use deepsleep::simd::{Isa, LANES, Lanes};
 
 /// The instruction set that `DEEPSLEEP_ISA` asks for, if it does.

@@ -1,0 +1,43 @@
+//! Adversarial attacks, white-box and score-based, with results that can be relied upon.
+//!
+//! [`attack`] runs one [`Attack`] on some [`Samples`] against a [`Classifier`] and returns a [`Report`]: what became of
+//! every sample, the image that proves it, who found it and what it cost. What counts as success is what a fresh
+//! forward pass says about the returned image, together with checks of box and norm.
+//!
+//! A sample's result depends on the model, the image, the budget and the seed, and on nothing else: not on the batch,
+//! its order, its lane, the threads or the instruction set.
+
+mod ascent;
+mod bim;
+mod classifier;
+mod driver;
+mod eot_pgd;
+mod fgsm;
+mod harness;
+mod hyperplane;
+mod loss;
+mod margin;
+mod method;
+mod norm;
+mod outcome;
+mod pgd;
+mod projection;
+mod random;
+mod samples;
+mod transpose;
+
+pub use bim::bim;
+pub use classifier::{Classifier, Session};
+pub use driver::{Cost, Hit, Job, Trial};
+pub use eot_pgd::eot_pgd;
+pub use fgsm::Fgsm;
+pub use harness::{Attack, Search, attack};
+pub use hyperplane::{Order, onto_hyperplane};
+pub use loss::Loss;
+pub use margin::{margin, predict};
+pub use method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
+pub use norm::Norm;
+pub use outcome::{Outcome, Report, Status, Winner};
+pub use pgd::{Pgd, StepSize};
+pub use projection::{Breakpoints, into_ball};
+pub use samples::Samples;
