@@ -78,6 +78,13 @@ pub struct Trial {
     pub cost: Cost,
 }
 
+impl Trial {
+    /// Nothing done yet.
+    pub fn new(sample: usize) -> Self {
+        Self { sample, hit: None, invalid: false, cost: Cost::default() }
+    }
+}
+
 /// The key of one sample's random numbers in one run of an attack.
 fn key(budget: &Budget, name: &str, restart: usize, rank: usize, id: u64) -> Key {
     Key::new(budget.seed).named(name).with(restart as u64).with(rank as u64).with(id)
@@ -179,7 +186,7 @@ impl<'a, M: Method> Worker<'a, M> {
             iteration: 0,
             last: false,
             nearest: f32::INFINITY,
-            trial: Trial { sample: 0, hit: None, invalid: false, cost: Cost::default() },
+            trial: Trial::new(0),
         };
         let mut runs = method.runs(classes);
         // There are no more wrong classes than that.
@@ -235,9 +242,7 @@ impl<'a, M: Method> Worker<'a, M> {
                 {
                     let seat = &mut self.seats[lane];
                     seat.place = None;
-                    let empty =
-                        Trial { sample: 0, hit: None, invalid: false, cost: Cost::default() };
-                    done(place, std::mem::replace(&mut seat.trial, empty));
+                    done(place, std::mem::replace(&mut seat.trial, Trial::new(0)));
                     let features = self.block.len();
                     self.images[lane * features..][..features].fill(0.0);
                 }

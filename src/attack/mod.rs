@@ -7,11 +7,16 @@
 //! A sample's result depends on the model, the image, the budget and the seed, and on nothing else: not on the batch,
 //! its order, its lane, the threads or the instruction set.
 
+mod apgd;
 mod ascent;
+mod autoattack;
 mod bim;
+mod bump;
+mod checks;
 mod classifier;
 mod driver;
 mod eot_pgd;
+mod fab;
 mod fgsm;
 mod harness;
 mod hyperplane;
@@ -24,12 +29,17 @@ mod pgd;
 mod projection;
 mod random;
 mod samples;
+mod sparse;
+mod square;
 mod transpose;
 
+pub use apgd::Apgd;
+pub use autoattack::{AutoAttack, Version};
 pub use bim::bim;
 pub use classifier::{Classifier, Session};
 pub use driver::{Cost, Hit, Job, Trial};
 pub use eot_pgd::eot_pgd;
+pub use fab::Fab;
 pub use fgsm::Fgsm;
 pub use harness::{Attack, Search, attack};
 pub use hyperplane::{Order, onto_hyperplane};
@@ -41,3 +51,4 @@ pub use outcome::{Outcome, Report, Status, Winner};
 pub use pgd::{Pgd, StepSize};
 pub use projection::{Breakpoints, into_ball};
 pub use samples::Samples;
+pub use square::Square;
