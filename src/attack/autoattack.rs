@@ -96,14 +96,10 @@ impl AutoAttack {
 
     /// How many of the samples that Square fooled no attack after it can fool, so that an order in which Square is
     /// not the last does not hide that it was the only one.
-    fn square_alone(
-        job: &Job<'_>,
-        trials: &[Trial],
-        later: &[Box<dyn Attack>],
-    ) -> Result<usize> {
-        let by_square = trials.iter().filter(|trial| {
-            trial.hit.as_ref().is_some_and(|hit| hit.attack == "square")
-        });
+    fn square_alone(job: &Job<'_>, trials: &[Trial], later: &[Box<dyn Attack>]) -> Result<usize> {
+        let by_square = trials
+            .iter()
+            .filter(|trial| trial.hit.as_ref().is_some_and(|hit| hit.attack == "square"));
         let mut left: Vec<usize> = by_square.map(|trial| trial.sample).collect();
         for attack in later {
             let search = attack.search(job, &left)?;

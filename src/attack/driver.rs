@@ -360,7 +360,14 @@ impl<'a, M: Method> Worker<'a, M> {
             let inside = goal == Goal::NearestAnywhere || sample.budget.admits(distance);
             if inside && distance < seat.nearest {
                 seat.nearest = distance;
-                note(&mut seat.trial.hit, x, self.method.name(), &sample, self.runs, seat.iteration);
+                note(
+                    &mut seat.trial.hit,
+                    x,
+                    self.method.name(),
+                    &sample,
+                    self.runs,
+                    seat.iteration,
+                );
             }
             if inside && goal == Goal::First {
                 return true;

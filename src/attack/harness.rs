@@ -89,7 +89,8 @@ pub fn attack(
     if !(0.0..=1.0).contains(&budget.eps) && budget.norm == Norm::Linf
         || !(budget.eps >= 0.0 && budget.eps.is_finite())
     {
-        let problem = format!("eps {} is no radius in {}; pixels are 0..=1", budget.eps, budget.norm);
+        let problem =
+            format!("eps {} is no radius in {}; pixels are 0..=1", budget.eps, budget.norm);
         return Err(Error::argument("attack", problem));
     }
     let mut job = Job { context, classifier, samples, budget, clean_logits: &[] };

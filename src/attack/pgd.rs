@@ -105,7 +105,8 @@ impl Method for Pgd {
         }
         if self.steps == 0 || self.restarts == 0 {
             let (steps, restarts) = (self.steps, self.restarts);
-            let problem = format!("steps {steps}, restarts {restarts}: at least 1 of each is needed");
+            let problem =
+                format!("steps {steps}, restarts {restarts}: at least 1 of each is needed");
             return Err(Error::argument(self.name, problem));
         }
         let step = self.step.value(1.0, 1);

@@ -67,7 +67,8 @@ impl Session for AffineSession<'_> {
             self.model.weight.chunks(images.len()).zip(&self.model.bias).zip(out)
         {
             for lane in 0..LANES {
-                let terms = row.iter().zip(images).map(|(w, x)| f64::from(*w) * f64::from(x.0[lane]));
+                let terms =
+                    row.iter().zip(images).map(|(w, x)| f64::from(*w) * f64::from(x.0[lane]));
                 out.0[lane] = (f64::from(*bias) + terms.sum::<f64>()) as f32;
             }
         }
