@@ -280,3 +280,60 @@ impl Method for Apgd {
         if last { Step::Last } else { Step::Ask }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Isa;
+    use crate::simd::random::Key;
+
+    /// A bumpy loss of one's own distance from the clean image, with its gradient.
+    fn answer_about(x: &[f32], gradient: &mut [f32]) -> f32 {
+        let mut loss = 0.0;
+        for (i, (x, g)) in x.iter().zip(gradient).enumerate() {
+            let phase = 25.0 * x + i as f32;
+            loss += phase.sin() + x;
+            *g = 25.0 * phase.cos() + 1.0;
+        }
+        loss
+    }
+
+    #[test]
+    fn the_best_loss_never_falls_and_the_looks_come_when_they_should() {
+        let (shape, clean) = (Shape::new(1, 5, 5), [0.4; 25]);
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            let apgd = Apgd { large_radii: false, ..Apgd::default() };
+            let budget = Budget { norm, eps: 0.3, seed: 0 };
+            let sample = Sample {
+                clean: &clean,
+                shape,
+                label: 0,
+                target: 0,
+                restart: 0,
+                budget,
+                key: Key::new(1),
+                isa: Isa::available()[0],
+            };
+            let mut state = apgd.state(shape, 2);
+            let (mut x, mut gradient) = (clean, [0.0; 25]);
+            apgd.start(&mut state, &sample, &mut x);
+            let (mut best, mut looks) = (f32::NEG_INFINITY, Vec::new());
+            for query in 0..100 {
+                let loss = answer_about(&x, &mut gradient);
+                let answer = Answer { logits: &[1.0, 0.0], margin: 1.0, loss, gradient: &gradient };
+                let since = state.since;
+                let step = apgd.step(&mut state, &sample, &answer, &mut x);
+                if query > 0 && since + 1 > state.since {
+                    looks.push(query);
+                }
+                assert!(state.best_loss >= best && state.best_loss >= loss);
+                best = state.best_loss;
+                assert!(budget.admits(norm.distance(&x, &clean)));
+                assert_eq!(step, if query == 99 { Step::Last } else { Step::Ask });
+            }
+            if norm != Norm::L1 {
+                assert_eq!(looks, [22, 41, 57, 70, 80, 87, 93, 99]);
+            }
+        }
+    }
+}

@@ -134,12 +134,12 @@ pub fn attack(
     let search = attack.search(&job, &which)?;
     report.warnings.extend(search.warnings);
     settle(&job, attack, search.trials, &mut report)?;
+    let starts = report.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
     if let Some(share) = report.zero_gradient_share().filter(|&share| share > 0.0) {
         report.warnings.push(format!(
-            "{:.2} % of the gradients were exactly zero ({} samples start with one): the result of gradient attacks \
+            "{:.2} % of the gradients were exactly zero ({starts} samples start with one): the result of gradient attacks \
              may be unreliable; try losses that do not saturate (dlr), rescaled logits, and square",
-            100.0 * share,
-            report.cost().zero_starts
+            100.0 * share
         ));
     }
     let invalid = report.count(Status::Invalid);

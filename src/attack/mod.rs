@@ -6,6 +6,33 @@
 //!
 //! A sample's result depends on the model, the image, the budget and the seed, and on nothing else: not on the batch,
 //! its order, its lane, the threads or the instruction set.
+//!
+//! ```
+//! use deepsleep::attack::{Budget, Norm, Samples, Status, attack, parse_attack};
+//! use deepsleep::data::{Dataset, DatasetName, Split, locate};
+//! use deepsleep::nn::{Freeze, LeNet};
+//! use deepsleep::tensor::Context;
+//!
+//! let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
+//! let samples = Samples::from_dataset(&test, 0..16)?;
+//! let model = LeNet::new(7).freeze()?; // untrained; any `FrozenNetwork` or other `Classifier`
+//! let budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
+//! let pgd = parse_attack("pgd:steps=5")?;
+//! let report = attack(&Context::new(0)?, &model, &samples, pgd.as_ref(), budget)?;
+//! for outcome in report.outcomes.iter().filter(|outcome| outcome.status == Status::Fooled) {
+//!     assert!(outcome.linf <= 0.1001 && outcome.prediction != outcome.label);
+//! }
+//! assert!(report.robust_accuracy() <= report.clean_accuracy());
+//! # Ok::<(), deepsleep::Error>(())
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | list attacks, or get one by name | [`ATTACKS`], [`parse_attack`] |
+//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`AutoAttack`] |
+//! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
+//! | craft images to show to other models | [`Goal::Last`] (`return=last`); [`Outcome::image`] |
+//! | write an attack | [`Method`]: a state machine of one sample |
 
 mod apgd;
 mod ascent;
