@@ -18,21 +18,22 @@ impl Bump {
             self.side = side;
             self.values.clear();
             let upper = side / 2;
-            for y in 0..side {
-                for x in 0..side {
-                    let value = if y < upper {
-                        height(upper, side, y, x, norm)
-                    } else {
-                        -height(side - upper, side, y - upper, x, norm)
-                    };
-                    self.values.push(value);
-                }
+            for (rows, sign) in [(upper, 1.0), (side - upper, -1.0)] {
+                let first = self.values.len();
+                let places = (0..rows).flat_map(|y| (0..side).map(move |x| (y, x)));
+                self.values.extend(places.map(|(y, x)| sign * height(rows, side, y, x, norm)));
+                // Both halves weigh the same, also where one has a row more.
+                scale_to_one(norm, &mut self.values[first..]);
             }
-            let size = norm.of(&self.values).max(f32::MIN_POSITIVE);
-            self.values.iter_mut().for_each(|value| *value /= size);
+            scale_to_one(norm, &mut self.values);
         }
         &self.values
     }
+}
+
+fn scale_to_one(norm: Norm, values: &mut [f32]) {
+    let size = norm.of(values).max(f32::MIN_POSITIVE);
+    values.iter_mut().for_each(|value| *value /= size);
 }
 
 /// A pyramid of nested rectangles over `rows` x `columns`: the sum of (k + 1)^-2 (L1: ^-4) over those around (y, x).
