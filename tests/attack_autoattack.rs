@@ -84,3 +84,22 @@ fn linf_on_the_robust_lenet_with_a_large_radius() {
 fn l2_on_the_robust_lenet() {
     compare(3);
 }
+
+/// At eps 0.5 every image can become uniform grey, and grey has one class: who survives has that one.
+#[test]
+fn at_half_the_range_at_most_one_class_survives() {
+    let (context, network) = (Context::new(2).unwrap(), lenet("lenet_robust.safetensors"));
+    let samples = test_images(100..164);
+    for eps in [0.5, 1.0] {
+        let budget = Budget { norm: Norm::Linf, eps, seed: 0 };
+        let a = AutoAttack::default();
+        let report = attack(&context, &network, &samples, &a, budget).unwrap();
+        let labels: HashSet<usize> = report
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.status == Status::Survived)
+            .map(|outcome| outcome.label)
+            .collect();
+        assert!(labels.len() <= 1, "{labels:?} survive eps {eps}");
+    }
+}

@@ -3,13 +3,14 @@
 
 use super::apgd::Apgd;
 use super::checks;
-use super::driver::{Job, Trial};
+use super::driver::Job;
 use super::fab::Fab;
 use super::harness::{Attack, Search, confirm};
 use super::loss::Loss;
 use super::method::{Budget, Goal};
 use super::norm::Norm;
 use super::square::Square;
+use super::trial::Trial;
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;

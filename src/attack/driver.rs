@@ -3,9 +3,11 @@
 
 use super::classifier::{Classifier, Session};
 use super::margin::{margin, rivals};
-use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
+use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Step};
 use super::samples::Samples;
+use super::seat::{Seat, note, sample_of};
 use super::transpose::{from_lanes, to_lanes};
+use super::trial::Trial;
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes, LanesU32};
 use crate::tensor::Context;
@@ -26,68 +28,6 @@ pub struct Job<'a> {
     pub budget: Budget,
     /// Logits of the clean images, `[sample][class]`, all finite for the samples under attack.
     pub clean_logits: &'a [f32],
-}
-
-/// What it cost to attack a sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Cost {
-    /// Forward passes.
-    pub forward_passes: u64,
-    /// Backward passes.
-    pub backward_passes: u64,
-    /// Backward passes whose gradient was exactly zero at every pixel.
-    pub zero_gradients: u64,
-    /// Of these, such at the first point of the first run.
-    pub zero_starts: u64,
-}
-
-impl std::ops::AddAssign for Cost {
-    fn add_assign(&mut self, other: Self) {
-        self.forward_passes += other.forward_passes;
-        self.backward_passes += other.backward_passes;
-        self.zero_gradients += other.zero_gradients;
-        self.zero_starts += other.zero_starts;
-    }
-}
-
-/// A point that an attack returns.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
-    /// The image, `[channel][y][x]`.
-    pub image: Vec<f32>,
-    /// The attack that found it.
-    pub attack: &'static str,
-    /// The restart in which.
-    pub restart: usize,
-    /// The class it steered to, if it had a target.
-    pub target: Option<usize>,
-    /// How many images of that run had been evaluated before this one.
-    pub iteration: usize,
-}
-
-/// What an attack did with one sample.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trial {
-    /// The sample's place among the samples.
-    pub sample: usize,
-    /// What it found.
-    pub hit: Option<Hit>,
-    /// Whether a logit was not finite.
-    pub invalid: bool,
-    /// What that took.
-    pub cost: Cost,
-}
-
-impl Trial {
-    /// Nothing done yet.
-    pub fn new(sample: usize) -> Self {
-        Self { sample, hit: None, invalid: false, cost: Cost::default() }
-    }
-}
-
-/// The key of one sample's random numbers in one run of an attack.
-fn key(budget: &Budget, name: &str, restart: usize, rank: usize, id: u64) -> Key {
-    Key::new(budget.seed).named(name).with(restart as u64).with(rank as u64).with(id)
 }
 
 /// Attacks the samples `which` with one method; the results are in the order of `which`.
@@ -130,21 +70,6 @@ pub(super) fn check(job: &Job<'_>) -> Result<()> {
         return Err(Error::argument("attack", format!("a model of {classes} classes; 2 or more")));
     }
     Ok(())
-}
-
-/// A sample in flight.
-struct Seat<State> {
-    /// The sample's place in the list of those under attack; None: the lane is free.
-    place: Option<usize>,
-    state: State,
-    /// Wrong classes, the likeliest first.
-    rivals: Vec<usize>,
-    run: usize,
-    iteration: usize,
-    /// The image is the run's last: its logits are wanted, nothing else.
-    last: bool,
-    nearest: f32,
-    trial: Trial,
 }
 
 struct Worker<'a, M: Method> {
@@ -398,47 +323,6 @@ impl<'a, M: Method> Worker<'a, M> {
         }
         false
     }
-}
-
-/// The sample of a seat, in its run: targets one after the other, all restarts of each.
-fn sample_of<'a, M: Method>(
-    job: &Job<'a>,
-    method: &M,
-    runs: Runs,
-    isa: Isa,
-    seat: &Seat<M::State>,
-) -> Sample<'a> {
-    let index = seat.trial.sample;
-    let (label, id) = (job.samples.labels()[index], job.samples.ids()[index]);
-    let restarts = runs.restarts.max(1);
-    let (restart, rank) = (seat.run % restarts, seat.run / restarts);
-    let target = if runs.targets > 0 { seat.rivals[rank] } else { label };
-    Sample {
-        clean: job.samples.image(index),
-        shape: job.samples.shape(),
-        label,
-        target,
-        restart,
-        budget: job.budget,
-        key: key(&job.budget, method.name(), restart, rank, id),
-        isa,
-    }
-}
-
-/// Keeps a copy of `x`, in the memory of an earlier one if there is one.
-fn note(
-    hit: &mut Option<Hit>,
-    x: &[f32],
-    attack: &'static str,
-    sample: &Sample<'_>,
-    runs: Runs,
-    iteration: usize,
-) {
-    let mut image = hit.take().map_or_else(Vec::new, |old| old.image);
-    image.clear();
-    image.extend_from_slice(x);
-    let target = (runs.targets > 0).then_some(sample.target);
-    *hit = Some(Hit { image, attack, restart: sample.restart, target, iteration });
 }
 
 /// `mean = scale x`, or `mean += scale x`.

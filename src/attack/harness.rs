@@ -1,13 +1,14 @@
 //! From an attack's findings to results that can be relied upon: the clean pass before, the verification after.
 
 use super::classifier::Classifier;
-use super::driver::{Cost, Hit, Job, Trial, check, drive};
+use super::driver::{Job, check, drive};
 use super::margin::{margin, predict};
 use super::method::{Budget, Goal, Method};
 use super::norm::Norm;
 use super::outcome::{Outcome, Report, Status, Winner};
 use super::samples::Samples;
 use super::transpose::to_lanes;
+use super::trial::{Cost, Hit, Trial};
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
 use crate::tensor::Context;

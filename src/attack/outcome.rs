@@ -1,7 +1,7 @@
 //! What an attack did to every sample, and what follows from it.
 
-use super::driver::Cost;
 use super::method::Budget;
+use super::trial::Cost;
 use serde::{Deserialize, Serialize};
 
 /// What became of a sample.
