@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod attack;
 pub mod autodiff;
 pub mod checkpoint;
 pub mod data;

@@ -199,6 +199,18 @@ impl Tape {
         self.nodes[self.index(var)].grad.as_ref()
     }
 
+    /// Takes the gradient of an [`input`](Self::input) away, so that the next sweep over the same recording starts
+    /// from nothing; [`recycle`](Self::recycle) takes its memory back.
+    pub fn take_gradient(&mut self, var: Var) -> Option<Tensor> {
+        let index = self.index(var);
+        self.nodes[index].grad.take()
+    }
+
+    /// Takes the memory of a tensor that nobody needs any more.
+    pub fn recycle(&mut self, tensor: Tensor) {
+        self.buffers.give_lanes(tensor.into_lanes());
+    }
+
     /// The gradient of a [`weight`](Self::weight) after [`backward`](Self::backward); `None` if nothing reached it.
     pub fn weight_gradient(&self, weight: Weight) -> Option<&[f32]> {
         self.weights[self.weight_index(weight)].grad.as_deref()

@@ -73,6 +73,20 @@ pub trait FrozenNetwork: Sync {
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var>;
 }
 
+impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
+    fn input_shape(&self) -> Shape {
+        (**self).input_shape()
+    }
+
+    fn classes(&self) -> usize {
+        (**self).classes()
+    }
+
+    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
+        (**self).logits(tape, x)
+    }
+}
+
 /// A network that can be frozen.
 pub trait Freeze {
     /// Its frozen form.

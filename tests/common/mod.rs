@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // every test binary uses its own part of it
 
+pub mod models;
+
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::tensor::{Shape, Tensor};
 use ndarray::ArrayView4;

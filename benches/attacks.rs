@@ -1,0 +1,53 @@
+//! Attacks on the robust LeNet of tests/golden, in samples a second, on all threads: what the peers in benches/peers
+//! are asked to do, with the same images and radius.
+//!
+//! Every attack gets images that survive it, so each runs to its end: that is the cost that matters.
+//! `cargo bench --bench attacks`
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use deepsleep::attack::{Budget, Norm, Samples, attack, parse_attack};
+use deepsleep::checkpoint::StateDict;
+use deepsleep::data::{Dataset, DatasetName, Split, locate};
+use deepsleep::nn::{Freeze, LeNet};
+use deepsleep::tensor::Context;
+use std::path::Path;
+use std::time::Duration;
+
+/// Eight blocks: enough that no thread waits for the last one for long.
+const SAMPLES: usize = 128;
+
+const BUDGET: Budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
+
+fn attacks(c: &mut Criterion) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let state = StateDict::load(golden.join("lenet_robust.safetensors")).expect("weights");
+    let model = LeNet::from_state(&state).and_then(|lenet| lenet.freeze()).expect("a LeNet");
+    let folder = locate(DatasetName::Mnist, None).expect("MNIST");
+    let test = Dataset::load(folder, Split::Test).expect("MNIST");
+    let context = Context::new(0).expect("threads");
+    let run = |name: &str, samples: &Samples| {
+        let a = parse_attack(name).expect("an attack");
+        attack(&context, &model, samples, a.as_ref(), BUDGET).expect("a result")
+    };
+    let all = Samples::from_dataset(&test, 0..2 * SAMPLES).expect("images");
+    let robust = run("apgd-t:steps=30", &all).robust_indices();
+    let chosen: Vec<usize> = robust.iter().take(SAMPLES).map(|&id| id as usize).collect();
+    let samples = all.select(&chosen).expect("images");
+
+    let mut group = c.benchmark_group("attacks");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1));
+    group.throughput(Throughput::Elements(samples.len() as u64));
+    for (label, name) in [
+        ("PGD-10", "pgd:steps=10"),
+        ("CW-100", "cw:form=published"),
+        ("APGD-CE", "apgd-ce"),
+        ("FAB-T, one target", "fab-t:targets=1"),
+        ("Square-1000", "square:queries=1000"),
+    ] {
+        group.bench_function(label, |b| b.iter(|| run(name, &samples)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, attacks);
+criterion_main!(benches);

@@ -1,0 +1,170 @@
+//! AutoAttack: an ensemble of which every attack gets what the ones before it could not fool (Croce & Hein 2020,
+//! "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks").
+
+use super::apgd::Apgd;
+use super::checks;
+use super::driver::Job;
+use super::fab::Fab;
+use super::harness::{Attack, Search, confirm};
+use super::loss::Loss;
+use super::method::{Budget, Goal};
+use super::norm::Norm;
+use super::square::Square;
+use super::trial::Trial;
+use crate::{Error, Result};
+use std::fmt;
+use std::str::FromStr;
+
+/// Which attacks the ensemble consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Version {
+    /// APGD-CE, APGD-T, FAB-T, Square.
+    #[default]
+    Standard,
+    /// APGD-CE and APGD-DLR with 5 restarts each, FAB with 5, Square, APGD-T, FAB-T.
+    Plus,
+    /// APGD-CE and APGD-DLR with 20 draws a step, for models that draw random numbers.
+    Rand,
+    /// As standard with 10 steps in the place of 100 and Square's windows rescaled: what the sleep papers ran.
+    Published,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "standard",
+            Self::Plus => "plus",
+            Self::Rand => "rand",
+            Self::Published => "published",
+        })
+    }
+}
+
+impl FromStr for Version {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::Standard, Self::Plus, Self::Rand, Self::Published]
+            .into_iter()
+            .find(|version| version.to_string() == name)
+            .ok_or_else(|| {
+                let problem = format!("`{name}` is none of standard, plus, rand, published");
+                Error::argument("autoattack version", problem)
+            })
+    }
+}
+
+/// The ensemble. What a sample's image was found by is noted in its [`Winner`](super::Winner).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AutoAttack {
+    /// Which attacks.
+    pub version: Version,
+}
+
+impl AutoAttack {
+    /// The attacks in their order, for this norm.
+    pub fn attacks(&self, norm: Norm) -> Vec<Box<dyn Attack>> {
+        let steps = if self.version == Version::Published { 10 } else { 100 };
+        let draws = if self.version == Version::Rand { 20 } else { 1 };
+        let l1 = norm == Norm::L1;
+        let apgd = |loss, restarts| Apgd { loss, restarts, steps, draws, ..Apgd::default() };
+        let targets = if l1 { 5 } else { 9 };
+        let apgd_t = Apgd { targets, ..apgd(Loss::TargetedDlr, 1) };
+        let fab_t = Fab { steps, goal: Goal::First, ..Fab::default() };
+        match self.version {
+            Version::Standard | Version::Published => vec![
+                Box::new(apgd(Loss::CrossEntropy, if l1 { 5 } else { 1 })),
+                Box::new(apgd_t),
+                Box::new(fab_t),
+                Box::new(Square {
+                    rescale: self.version == Version::Published,
+                    ..Square::default()
+                }),
+            ],
+            Version::Plus => vec![
+                Box::new(apgd(Loss::CrossEntropy, 5)),
+                Box::new(apgd(Loss::Dlr, 5)),
+                Box::new(Fab { targets: 0, restarts: 5, ..fab_t.clone() }),
+                Box::new(Square::default()),
+                Box::new(apgd_t),
+                Box::new(fab_t),
+            ],
+            Version::Rand => {
+                vec![Box::new(apgd(Loss::CrossEntropy, 1)), Box::new(apgd(Loss::Dlr, 1))]
+            }
+        }
+    }
+
+    /// How many of the samples that Square fooled no attack after it can fool, so that an order in which Square is
+    /// not the last does not hide that it was the only one.
+    fn square_alone(job: &Job<'_>, trials: &[Trial], later: &[Box<dyn Attack>]) -> Result<usize> {
+        let by_square = trials
+            .iter()
+            .filter(|trial| trial.hit.as_ref().is_some_and(|hit| hit.attack == "square"));
+        let mut left: Vec<usize> = by_square.map(|trial| trial.sample).collect();
+        for attack in later {
+            let search = attack.search(job, &left)?;
+            let fooled = confirm(job, attack.as_ref(), &search.trials)?.0;
+            let mut fooled = fooled.into_iter();
+            left.retain(|_| !fooled.next().unwrap_or(false));
+        }
+        Ok(left.len())
+    }
+}
+
+impl Attack for AutoAttack {
+    fn name(&self) -> &str {
+        "autoattack"
+    }
+
+    fn draws(&self) -> usize {
+        if self.version == Version::Rand { 20 } else { 1 }
+    }
+
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
+    fn returns_all(&self) -> bool {
+        false
+    }
+
+    fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search> {
+        let attacks = self.attacks(job.budget.norm);
+        let mut warnings: Vec<String> = checks::range(job, which).into_iter().collect();
+        warnings.extend(checks::classes(job.classifier.classes(), 9));
+        if self.version != Version::Rand {
+            warnings.extend(checks::randomised(job, which)?);
+        }
+        let mut trials: Vec<Trial> = which.iter().map(|&sample| Trial::new(sample)).collect();
+        // Places in `trials` of what is still robust.
+        let mut left: Vec<usize> = (0..which.len()).collect();
+        for attack in &attacks {
+            let samples: Vec<usize> = left.iter().map(|&place| which[place]).collect();
+            let search = attack.search(job, &samples)?;
+            let (fooled, _) = confirm(job, attack.as_ref(), &search.trials)?;
+            let mut still = Vec::with_capacity(left.len());
+            for ((&place, new), fooled) in left.iter().zip(search.trials).zip(fooled) {
+                let trial = &mut trials[place];
+                trial.cost += new.cost;
+                trial.cost.forward_passes += u64::from(new.hit.is_some()) * attack.draws() as u64;
+                trial.invalid |= new.invalid;
+                if fooled {
+                    trial.hit = new.hit;
+                } else if !trial.invalid {
+                    still.push(place);
+                }
+            }
+            left = still;
+        }
+        let last = attacks.iter().position(|attack| attack.name() == "square");
+        let later = last.map_or(&[][..], |at| &attacks[at + 1..]);
+        let alone = Self::square_alone(job, &trials, later)?;
+        warnings.extend(checks::square_better(alone, job.samples.len()));
+        Ok(Search { trials, warnings })
+    }
+
+    fn doubts(&self, _budget: &Budget) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,76 @@
+//! The automatic checks of AutoAttack (its `checks.py` and flags_doc.md): what gives reason to doubt a robust accuracy.
+//! The check for gradients that are exactly zero is made for every attack (see [`attack`](super::attack)).
+
+use super::driver::Job;
+use super::harness::verify;
+use crate::Result;
+
+/// Samples that the check for randomness looks at.
+const LOOKED_AT: usize = 250;
+
+/// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
+pub fn randomised(job: &Job<'_>, which: &[usize]) -> Result<Option<String>> {
+    let which = &which[..which.len().min(LOOKED_AT)];
+    let images: Vec<&[f32]> = which.iter().map(|&i| job.samples.image(i)).collect();
+    let ids: Vec<u64> = which.iter().map(|&i| job.samples.ids()[i]).collect();
+    let classes = job.classifier.classes();
+    let mut passes = Vec::new();
+    for pass in 0..5 {
+        passes.push(verify(job, &images, &ids, 1, &format!("randomness {pass}"))?);
+    }
+    let differs = passes[1..].iter().any(|pass| {
+        let mut rows = passes[0].chunks(classes).zip(pass.chunks(classes));
+        rows.any(|(a, b)| direction_distance(a, b) > 1e-4)
+    });
+    Ok(differs.then(|| {
+        "the model's answers to the same images differ: it seems to be randomised; use version=rand".into()
+    }))
+}
+
+/// Distance of two rows of logits, each divided by its length.
+fn direction_distance(a: &[f32], b: &[f32]) -> f64 {
+    let length = |x: &[f32]| x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    let (p, q) = (length(a).max(1e-12), length(b).max(1e-12));
+    let square = |(&a, &b): (&f32, &f32)| (f64::from(a) / p - f64::from(b) / q).powi(2);
+    a.iter().zip(b).map(square).sum::<f64>().sqrt()
+}
+
+/// Whether the outputs look like probabilities.
+pub fn range(job: &Job<'_>, which: &[usize]) -> Option<String> {
+    let classes = job.classifier.classes();
+    let rows = || which.iter().map(|&i| &job.clean_logits[i * classes..][..classes]);
+    let probabilities = rows().all(|row| {
+        let within = row.iter().all(|&p| (-1e-5..1.0 + 1e-5).contains(&p));
+        within && (row.iter().sum::<f32>() - 1.0).abs() < 1e-5
+    });
+    (probabilities && !which.is_empty()).then(|| {
+        "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of \
+         probabilities vanish"
+            .into()
+    })
+}
+
+/// Whether the losses and targets asked for exist with so few classes.
+pub fn classes(classes: usize, targets: usize) -> Option<String> {
+    if classes < 4 {
+        let losses = if classes < 3 { "DLR and targeted DLR" } else { "targeted DLR" };
+        return Some(format!(
+            "{classes} classes are too few for {losses}; margins of logits are used in their place"
+        ));
+    }
+    (targets + 1 > classes).then(|| {
+        format!("{targets} targets asked for, {} wrong classes exist: those are used", classes - 1)
+    })
+}
+
+/// Whether Square, which sees no gradient, fooled `alone` samples that no attack with a gradient could.
+pub fn square_better(alone: usize, samples: usize) -> Option<String> {
+    let share = alone as f64 / samples.max(1) as f64;
+    (share > 0.002).then(|| {
+        format!(
+            "Square lowered the accuracy by {:.2} % beyond all attacks that use gradients: the gradients may be masked \
+             and the evaluation unreliable; try more queries, restarts, or an attack made for this model",
+            100.0 * share
+        )
+    })
+}

@@ -1,0 +1,119 @@
+//! What an attack sees of a model: logits, and gradients of functions of the logits with respect to the pixels.
+
+use crate::autodiff::{Tape, Var};
+use crate::nn::FrozenNetwork;
+use crate::simd::random::Key;
+use crate::simd::{LANES, Lanes};
+use crate::tensor::{Context, Shape};
+use crate::{Error, Result};
+
+/// A model that can be attacked. Every [`FrozenNetwork`] is one; somebody else's model implements this directly.
+///
+/// The model is in evaluation mode and does not change: nothing here can reach its parameters.
+pub trait Classifier: Sync {
+    /// The shape of one image, pixels in 0..=1.
+    fn input_shape(&self) -> Shape;
+
+    /// The number of classes, at least two.
+    fn classes(&self) -> usize;
+
+    /// What one worker evaluates with; `context` is serial and the worker's own.
+    fn session(&self, context: Context) -> Box<dyn Session + '_>;
+}
+
+/// One worker's evaluations: sixteen images at a time, each in a lane of its own. What one lane gets must not depend
+/// on the others. Lanes in which there is no sample hold zeros; their results are not looked at.
+pub trait Session: Send {
+    /// The logits `[class]` of sixteen images `[channel][y][x]`. With `differentiable`, [`gradient`](Self::gradient)
+    /// may be asked for afterwards, any number of times; without, only the forward path has to be computed.
+    ///
+    /// A randomised model draws the noise of lane i from `noise[i]` and nothing else; equal keys give equal logits.
+    ///
+    /// # Errors
+    /// If the model cannot be evaluated. Logits that are not finite are no error: those samples end as invalid.
+    fn logits(
+        &mut self,
+        images: &[Lanes],
+        noise: &[Key; LANES],
+        differentiable: bool,
+        out: &mut [Lanes],
+    ) -> Result<()>;
+
+    /// For the images of the last call of [`logits`](Self::logits), the gradient `[channel][y][x]` of
+    /// `sum_i weight_i logit_i` with respect to the pixels, weights `[class]` per lane: by the chain rule, of any
+    /// function of the logits.
+    ///
+    /// # Errors
+    /// If the last evaluation was not `differentiable`.
+    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()>;
+}
+
+impl<N: FrozenNetwork> Classifier for N {
+    fn input_shape(&self) -> Shape {
+        FrozenNetwork::input_shape(self)
+    }
+
+    fn classes(&self) -> usize {
+        FrozenNetwork::classes(self)
+    }
+
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        Box::new(OnTape { network: self, tape: Tape::new(context), recorded: None })
+    }
+}
+
+/// A network recorded on the worker's tape.
+struct OnTape<'a, N> {
+    network: &'a N,
+    tape: Tape,
+    /// Images and logits of the last differentiable evaluation.
+    recorded: Option<(Var, Var)>,
+}
+
+impl<N: FrozenNetwork> Session for OnTape<'_, N> {
+    fn logits(
+        &mut self,
+        images: &[Lanes],
+        _noise: &[Key; LANES],
+        differentiable: bool,
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        let tape = &mut self.tape;
+        tape.reset();
+        self.recorded = None;
+        let mut x = tape.tensor(FrozenNetwork::input_shape(self.network), LANES, 1);
+        x.lanes_mut().copy_from_slice(images);
+        let x = if differentiable { tape.input(x) } else { tape.constant(x) };
+        let logits = self.network.logits(tape, x)?;
+        let value = tape.value(logits).lanes();
+        if value.len() != out.len() {
+            return Err(Error::shape(
+                "classifier",
+                format!("{} logits a sample, as the network declares", out.len()),
+                format!("{}", value.len()),
+            ));
+        }
+        out.copy_from_slice(value);
+        self.recorded = differentiable.then_some((x, logits));
+        Ok(())
+    }
+
+    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
+        let (x, logits) = self.recorded.ok_or_else(|| {
+            Error::argument("classifier", "gradient asked for after a forward pass without one")
+        })?;
+        let shape = self.tape.value(logits).shape();
+        let mut seed = self.tape.tensor(shape, LANES, 1);
+        seed.lanes_mut().copy_from_slice(weight);
+        self.tape.backward_from(logits, seed)?;
+        match self.tape.take_gradient(x) {
+            Some(grad) => {
+                out.copy_from_slice(grad.lanes());
+                self.tape.recycle(grad);
+            }
+            // The logits do not depend on the pixels.
+            None => out.fill(Lanes::ZERO),
+        }
+        Ok(())
+    }
+}

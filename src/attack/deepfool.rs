@@ -1,0 +1,120 @@
+//! DeepFool: to the nearest of the linearised boundaries, again and again (Moosavi-Dezfooli et al. 2016, "DeepFool: a
+//! simple and accurate method to fool deep neural networks").
+
+use super::ascent::sign;
+use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
+use super::norm::Norm;
+use super::projection::into_box;
+use crate::tensor::Shape;
+use crate::{Error, Result};
+
+/// DeepFool in L2 and Linf, over all wrong classes. No radius bounds it unless asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeepFool {
+    /// Steps at most.
+    pub steps: usize,
+    /// The sum of all steps is stretched by this share, to end beyond the boundary.
+    pub overshoot: f32,
+    /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
+    pub goal: Goal,
+}
+
+impl Default for DeepFool {
+    fn default() -> Self {
+        Self { steps: 50, overshoot: 0.02, goal: Goal::NearestAnywhere }
+    }
+}
+
+/// The sum of the steps so far.
+pub struct State {
+    taken: usize,
+    sum: Vec<f32>,
+}
+
+impl Method for DeepFool {
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        "deepfool"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Jacobian
+    }
+
+    fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    fn runs(&self, _classes: usize) -> Runs {
+        Runs { restarts: 1, targets: 0 }
+    }
+
+    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
+        if budget.norm == Norm::L1 {
+            return Err(Error::argument("deepfool", "exists in linf and l2; use fab in l1"));
+        }
+        if self.steps == 0 || !(self.overshoot >= 0.0 && self.overshoot.is_finite()) {
+            let (steps, overshoot) = (self.steps, self.overshoot);
+            let problem =
+                format!("steps {steps}, overshoot {overshoot}: at least 1 and 0 are needed");
+            return Err(Error::argument("deepfool", problem));
+        }
+        Ok(())
+    }
+
+    fn state(&self, shape: Shape, _classes: usize) -> State {
+        State { taken: 0, sum: vec![0.0; shape.features()] }
+    }
+
+    fn start(&self, state: &mut State, _sample: &Sample<'_>, _x: &mut [f32]) {
+        state.taken = 0;
+        state.sum.fill(0.0);
+    }
+
+    fn step(
+        &self,
+        state: &mut State,
+        sample: &Sample<'_>,
+        answer: &Answer<'_>,
+        x: &mut [f32],
+    ) -> Step {
+        if answer.margin < 0.0 {
+            return Step::End;
+        }
+        let (norm, features) = (sample.budget.norm, state.sum.len());
+        let row = |class: usize| &answer.gradient[class * features..][..features];
+        let own = row(sample.label);
+        let difference = |class: usize| (answer.logits[class] - answer.logits[sample.label]).abs();
+        let length = |class: usize| match norm {
+            Norm::L2 => Norm::L2.distance(row(class), own),
+            _ => Norm::L1.distance(row(class), own),
+        };
+        let mut nearest = (f32::INFINITY, None);
+        for class in (0..answer.logits.len()).filter(|&class| class != sample.label) {
+            let distance = difference(class) / (length(class) + 1e-12);
+            if distance < nearest.0 {
+                nearest = (distance, Some(class));
+            }
+        }
+        let Some(class) = nearest.1 else { return Step::End };
+        let length = length(class);
+        if length == 0.0 {
+            return Step::End; // no boundary anywhere
+        }
+        // On the boundary itself a step of nothing would follow.
+        let distance = nearest.0.max(1e-6);
+        for ((sum, a), b) in state.sum.iter_mut().zip(row(class)).zip(own) {
+            *sum += match norm {
+                Norm::L2 => distance * (a - b) / length,
+                _ => distance * sign(a - b),
+            };
+        }
+        for ((x, sum), c) in x.iter_mut().zip(&state.sum).zip(sample.clean) {
+            *x = c + (1.0 + self.overshoot) * sum;
+        }
+        into_box(x);
+        state.taken += 1;
+        if state.taken < self.steps { Step::Ask } else { Step::Last }
+    }
+}

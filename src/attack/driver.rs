@@ -1,0 +1,335 @@
+//! Keeps sixteen samples a worker in flight: evaluates them together, lets each take its step, and hands the lane of a
+//! finished one to the next that waits.
+
+use super::classifier::{Classifier, Session};
+use super::margin::{margin, rivals};
+use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Step};
+use super::samples::Samples;
+use super::seat::{Seat, note, sample_of};
+use super::transpose::{from_lanes, to_lanes};
+use super::trial::Trial;
+use crate::simd::random::Key;
+use crate::simd::{Isa, LANES, Lanes, LanesU32};
+use crate::tensor::Context;
+use crate::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What an attack works on.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Instruction set and threads.
+    pub context: &'a Context,
+    /// The model.
+    pub classifier: &'a dyn Classifier,
+    /// The images.
+    pub samples: &'a Samples,
+    /// Norm, radius, seed.
+    pub budget: Budget,
+    /// Logits of the clean images, `[sample][class]`, all finite for the samples under attack.
+    pub clean_logits: &'a [f32],
+}
+
+/// Attacks the samples `which` with one method; the results are in the order of `which`.
+///
+/// # Errors
+/// If the model cannot be evaluated or does not fit the images.
+pub fn drive<M: Method>(job: &Job<'_>, method: &M, which: &[usize]) -> Result<Vec<Trial>> {
+    check(job)?;
+    let next = AtomicUsize::new(0);
+    let trials: Mutex<Vec<Option<Trial>>> = Mutex::new(vec![None; which.len()]);
+    let done = |place: usize, trial: Trial| {
+        trials.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(trial);
+    };
+    let mut seats = vec![(); job.context.threads().min(which.len().div_ceil(LANES))];
+    let workers = job.context.workers(|context| context);
+    workers.chunks(&mut seats, 1, |context, _, _| {
+        let result = Worker::new(job, method, context).run(&next, which, &done);
+        if result.is_err() {
+            next.store(which.len(), Ordering::Relaxed);
+        }
+        result
+    })?;
+    let trials = trials.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(trials.into_iter().flatten().collect())
+}
+
+/// Whether the model takes these images.
+pub(super) fn check(job: &Job<'_>) -> Result<()> {
+    let (model, images) = (job.classifier.input_shape(), job.samples.shape());
+    if model != images {
+        let (expected, found) = (format!("images of {model}"), format!("{images}"));
+        return Err(Error::shape("attack", expected, found));
+    }
+    let classes = job.classifier.classes();
+    if let Some(label) = job.samples.labels().iter().find(|&&label| label >= classes) {
+        let problem = format!("label {label} is not below the model's {classes} classes");
+        return Err(Error::argument("attack", problem));
+    }
+    if classes < 2 {
+        return Err(Error::argument("attack", format!("a model of {classes} classes; 2 or more")));
+    }
+    Ok(())
+}
+
+struct Worker<'a, M: Method> {
+    job: &'a Job<'a>,
+    method: &'a M,
+    session: Box<dyn Session + 'a>,
+    isa: Isa,
+    runs: Runs,
+    loss_classes: usize,
+    seats: Vec<Seat<M::State>>,
+    /// The images to evaluate, one after the other and in lanes.
+    images: Vec<f32>,
+    block: Vec<Lanes>,
+    /// Gradients, in lanes and one after the other.
+    block_grad: Vec<Lanes>,
+    gradients: Vec<f32>,
+    logits: Vec<Lanes>,
+    logits_grad: Vec<Lanes>,
+    /// Means over the draws.
+    mean_logits: Vec<Lanes>,
+    mean_loss: Lanes,
+    row: Vec<f32>,
+}
+
+impl<'a, M: Method> Worker<'a, M> {
+    fn new(job: &'a Job<'a>, method: &'a M, context: &Context) -> Self {
+        let (shape, classes) = (job.samples.shape(), job.classifier.classes());
+        let features = shape.features();
+        let (gradients, grads) = match method.needs() {
+            Needs::Logits(_) => (0, 0),
+            Needs::Gradient(_) => (features, 1),
+            Needs::Jacobian => (features, classes),
+        };
+        let seat = |_| Seat {
+            place: None,
+            state: method.state(shape, classes),
+            rivals: Vec::with_capacity(classes),
+            run: 0,
+            iteration: 0,
+            last: false,
+            nearest: f32::INFINITY,
+            trial: Trial::new(0),
+        };
+        let mut runs = method.runs(classes);
+        // There are no more wrong classes than that.
+        runs.targets = runs.targets.min(classes - 1);
+        Self {
+            job,
+            method,
+            session: job.classifier.session(context.clone()),
+            isa: context.isa(),
+            runs,
+            loss_classes: classes,
+            seats: (0..LANES).map(seat).collect(),
+            images: vec![0.0; LANES * features],
+            block: vec![Lanes::ZERO; features],
+            block_grad: vec![Lanes::ZERO; gradients],
+            gradients: vec![0.0; LANES * features * grads],
+            logits: vec![Lanes::ZERO; classes],
+            logits_grad: vec![Lanes::ZERO; classes],
+            mean_logits: vec![Lanes::ZERO; classes],
+            mean_loss: Lanes::ZERO,
+            row: vec![0.0; classes],
+        }
+    }
+
+    fn run(
+        mut self,
+        next: &AtomicUsize,
+        which: &[usize],
+        done: &dyn Fn(usize, Trial),
+    ) -> Result<()> {
+        loop {
+            let mut busy = false;
+            for lane in 0..LANES {
+                if self.seats[lane].place.is_none() {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    match which.get(place) {
+                        Some(&sample) => self.seat(lane, place, sample),
+                        None => {
+                            next.store(which.len(), Ordering::Relaxed); // no overflow, ever
+                            continue;
+                        }
+                    }
+                }
+                busy = true;
+            }
+            if !busy {
+                return Ok(());
+            }
+            self.evaluate()?;
+            for lane in 0..LANES {
+                if let Some(place) = self.seats[lane].place
+                    && self.advance(lane)
+                {
+                    let seat = &mut self.seats[lane];
+                    seat.place = None;
+                    done(place, std::mem::replace(&mut seat.trial, Trial::new(0)));
+                    let features = self.block.len();
+                    self.images[lane * features..][..features].fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// Gives a lane to a sample.
+    fn seat(&mut self, lane: usize, place: usize, sample: usize) {
+        let (job, seat) = (self.job, &mut self.seats[lane]);
+        let logits = &job.clean_logits[sample * self.loss_classes..][..self.loss_classes];
+        rivals(logits, job.samples.labels()[sample], &mut seat.rivals);
+        (seat.place, seat.run, seat.nearest) = (Some(place), 0, f32::INFINITY);
+        seat.trial.sample = sample;
+        self.start(lane);
+    }
+
+    /// Starts the lane's next run.
+    fn start(&mut self, lane: usize) {
+        let features = self.block.len();
+        let seat = &mut self.seats[lane];
+        (seat.iteration, seat.last) = (0, false);
+        let sample = sample_of(self.job, self.method, self.runs, self.isa, seat);
+        let x = &mut self.images[lane * features..][..features];
+        x.copy_from_slice(sample.clean);
+        self.method.start(&mut seat.state, &sample, x);
+    }
+
+    /// Asks the model about all lanes.
+    fn evaluate(&mut self) -> Result<()> {
+        to_lanes(&self.images, &mut self.block);
+        let draws = self.method.draws().max(1);
+        let scale = 1.0 / draws as f32;
+        let (mut labels, mut targets) = (LanesU32::ZERO, LanesU32::ZERO);
+        let mut keys = [Key::new(0); LANES];
+        for (lane, seat) in self.seats.iter().enumerate().filter(|(_, seat)| seat.place.is_some()) {
+            let sample = sample_of(self.job, self.method, self.runs, self.isa, seat);
+            labels.0[lane] = sample.label as u32;
+            targets.0[lane] = sample.target as u32;
+            keys[lane] = sample.key.named("noise").with(seat.iteration as u64);
+        }
+        let wanted = self.seats.iter().any(|seat| seat.place.is_some() && !seat.last);
+        let needs = self.method.needs();
+        let differentiable = wanted && !matches!(needs, Needs::Logits(_));
+        let features = self.block.len();
+        for draw in 0..draws {
+            let noise = keys.map(|key| key.with(draw as u64));
+            self.session.logits(&self.block, &noise, differentiable, &mut self.logits)?;
+            let mut loss = Lanes::ZERO;
+            match needs {
+                Needs::Logits(kind) | Needs::Gradient(kind) => {
+                    let (z, grad) = (&self.logits, &mut self.logits_grad);
+                    kind.evaluate(self.isa, z, &labels, &targets, &mut loss, grad);
+                    if differentiable {
+                        self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
+                        let rows = &mut self.gradients;
+                        from_lanes(&self.block_grad, scale, draw > 0, features, rows);
+                    }
+                }
+                Needs::Jacobian if differentiable => {
+                    let stride = features * self.logits.len();
+                    for class in 0..self.logits.len() {
+                        self.logits_grad.fill(Lanes::ZERO);
+                        self.logits_grad[class] = Lanes::splat(1.0);
+                        self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
+                        let rows = &mut self.gradients[class * features..];
+                        from_lanes(&self.block_grad, scale, draw > 0, stride, rows);
+                    }
+                }
+                Needs::Jacobian => {}
+            }
+            accumulate(&mut self.mean_logits, &self.logits, scale, draw > 0);
+            accumulate(
+                std::slice::from_mut(&mut self.mean_loss),
+                std::slice::from_ref(&loss),
+                scale,
+                draw > 0,
+            );
+        }
+        Ok(())
+    }
+
+    /// Lets one lane take its step; true if its sample is finished.
+    fn advance(&mut self, lane: usize) -> bool {
+        let features = self.block.len();
+        let seat = &mut self.seats[lane];
+        let sample = sample_of(self.job, self.method, self.runs, self.isa, seat);
+        let x = &mut self.images[lane * features..][..features];
+        let draws = self.method.draws().max(1) as u64;
+        let cost = &mut seat.trial.cost;
+        cost.forward_passes += draws;
+        for (to, z) in self.row.iter_mut().zip(&self.mean_logits) {
+            *to = z.0[lane];
+        }
+        if self.row.iter().any(|z| !z.is_finite()) {
+            seat.trial.invalid = true;
+            seat.trial.hit = None;
+            return true;
+        }
+        let width = self.gradients.len() / LANES;
+        let gradient = &self.gradients[lane * width..][..width];
+        if !seat.last && width > 0 {
+            cost.backward_passes += draws * (width / features) as u64;
+            if gradient.iter().all(|&g| g == 0.0) {
+                cost.zero_gradients += draws * (width / features) as u64;
+                cost.zero_starts += u64::from(seat.run == 0 && seat.iteration == 0);
+            }
+        }
+        let margin = margin(&self.row, sample.label);
+        let goal = self.method.goal();
+        // -0.0 and 0.0 are ties, and a tie is no success.
+        let fooled = margin < -self.method.confidence();
+        if fooled && goal != Goal::Last {
+            let distance = sample.budget.norm.distance(x, sample.clean);
+            let inside = goal == Goal::NearestAnywhere || sample.budget.admits(distance);
+            if inside && distance < seat.nearest {
+                seat.nearest = distance;
+                note(
+                    &mut seat.trial.hit,
+                    x,
+                    self.method.name(),
+                    &sample,
+                    self.runs,
+                    seat.iteration,
+                );
+            }
+            if inside && goal == Goal::First {
+                return true;
+            }
+        }
+        let loss = self.mean_loss.0[lane];
+        let answer = Answer { logits: &self.row, margin, loss, gradient };
+        let step = if seat.last {
+            Step::End
+        } else {
+            self.method.step(&mut seat.state, &sample, &answer, x)
+        };
+        match step {
+            Step::Ask => seat.iteration += 1,
+            Step::Last => (seat.iteration, seat.last) = (seat.iteration + 1, true),
+            Step::End => {
+                if goal == Goal::Last {
+                    let name = self.method.name();
+                    note(&mut seat.trial.hit, x, name, &sample, self.runs, seat.iteration);
+                }
+                seat.run += 1;
+                let all = self.runs.restarts.max(1) * self.runs.targets.max(1);
+                if seat.run >= all || (goal == Goal::Last && fooled) {
+                    return true;
+                }
+                self.start(lane);
+            }
+        }
+        false
+    }
+}
+
+/// `mean = scale x`, or `mean += scale x`.
+fn accumulate(mean: &mut [Lanes], x: &[Lanes], scale: f32, add: bool) {
+    for (mean, x) in mean.iter_mut().zip(x) {
+        for (mean, x) in mean.0.iter_mut().zip(&x.0) {
+            *mean = if add { *mean + x * scale } else { x * scale };
+        }
+    }
+}

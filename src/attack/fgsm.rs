@@ -1,0 +1,57 @@
+//! FGSM: one step of the whole radius (Goodfellow et al. 2015, "Explaining and harnessing adversarial examples").
+
+use super::ascent::ascend;
+use super::loss::Loss;
+use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
+use super::projection::into_box;
+use crate::Result;
+use crate::tensor::Shape;
+
+/// `box(x + eps sign(gradient of the loss))`; in L2 and L1 the gradient over its norm in the sign's place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fgsm {
+    /// What is maximised; published: cross-entropy.
+    pub loss: Loss,
+    /// Which point is returned.
+    pub goal: Goal,
+}
+
+impl Default for Fgsm {
+    fn default() -> Self {
+        Self { loss: Loss::CrossEntropy, goal: Goal::First }
+    }
+}
+
+impl Method for Fgsm {
+    type State = ();
+
+    fn name(&self) -> &'static str {
+        "fgsm"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Gradient(self.loss)
+    }
+
+    fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    fn runs(&self, _classes: usize) -> Runs {
+        Runs { restarts: 1, targets: usize::from(self.loss.is_targeted()) }
+    }
+
+    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
+        Ok(())
+    }
+
+    fn state(&self, _shape: Shape, _classes: usize) {}
+
+    fn start(&self, (): &mut (), _sample: &Sample<'_>, _x: &mut [f32]) {}
+
+    fn step(&self, (): &mut (), sample: &Sample<'_>, answer: &Answer<'_>, x: &mut [f32]) -> Step {
+        ascend(sample.budget.norm, sample.budget.eps, 1e-10, answer.gradient, x);
+        into_box(x);
+        Step::Last
+    }
+}

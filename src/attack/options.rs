@@ -1,0 +1,94 @@
+//! Options of an attack as text, `key=value`, and the numbers in them.
+
+use super::loss::Loss;
+use super::method::Goal;
+use super::pgd::StepSize;
+use crate::{Error, Result};
+use std::str::FromStr;
+
+/// The options that were given, for an attack to look up.
+pub struct Options<'a> {
+    /// The attack's name, for errors.
+    pub attack: &'static str,
+    /// Keys and values.
+    pub given: Vec<(&'a str, &'a str)>,
+}
+
+impl Options<'_> {
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.given.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
+    }
+
+    pub fn refuse(&self, key: &str, expected: &str) -> Error {
+        let value = self.text(key).unwrap_or_default();
+        Error::argument(
+            "attack option",
+            format!("{}: {key}={value}: expected {expected}", self.attack),
+        )
+    }
+
+    pub fn value<T: FromStr>(&self, key: &str, default: T) -> Result<T> {
+        let Some(text) = self.text(key) else { return Ok(default) };
+        text.parse().map_err(|_| {
+            self.refuse(key, "a number or word of the kind that `attack --list` shows")
+        })
+    }
+
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        match self.text(key).as_deref() {
+            None => Ok(default),
+            Some("yes" | "true") => Ok(true),
+            Some("no" | "false") => Ok(false),
+            Some(_) => Err(self.refuse(key, "yes or no")),
+        }
+    }
+
+    pub fn goal(&self) -> Result<Goal> {
+        match self.text("return").as_deref() {
+            None | Some("first") => Ok(Goal::First),
+            Some("last") => Ok(Goal::Last),
+            Some(_) => Err(self.refuse("return", "first or last")),
+        }
+    }
+
+    pub fn bounded(&self) -> Result<Goal> {
+        let bounded = self.flag("bounded", false)?;
+        Ok(if bounded { Goal::Nearest } else { Goal::NearestAnywhere })
+    }
+
+    pub fn loss(&self, default: Loss) -> Result<Loss> {
+        Ok(match self.text("loss").as_deref() {
+            None => default,
+            Some("ce") => Loss::CrossEntropy,
+            Some("dlr") => Loss::Dlr,
+            Some("margin") => Loss::Margin,
+            Some("targeted-ce") => Loss::TargetedCrossEntropy,
+            Some("targeted-dlr") => Loss::TargetedDlr,
+            Some("difference") => Loss::Difference,
+            Some(_) => {
+                return Err(self.refuse("loss", "one of the losses that `attack --list` shows"));
+            }
+        })
+    }
+
+    pub fn step(&self, default: StepSize) -> Result<StepSize> {
+        let Some(text) = self.text("step") else { return Ok(default) };
+        let (number, of_eps) = match text.strip_suffix("eps") {
+            Some(number) => (number, true),
+            None => (text.as_str(), false),
+        };
+        let step = number_or_fraction(number.trim())
+            .filter(|step| *step > 0.0)
+            .ok_or_else(|| self.refuse("step", "a positive number like 2/255, or 0.2eps"))?;
+        Ok(if of_eps { StepSize::OfEps(step) } else { StepSize::Absolute(step) })
+    }
+}
+
+/// `0.3` or `64/255`.
+pub fn number_or_fraction(text: &str) -> Option<f32> {
+    let value: f64 = match text.split_once('/') {
+        Some((a, b)) => a.trim().parse::<f64>().ok()? / b.trim().parse::<f64>().ok()?,
+        None => text.parse().ok()?,
+    };
+    value.is_finite().then_some(value as f32)
+}

@@ -1,0 +1,115 @@
+//! What an attack did to every sample, and what follows from it.
+
+use super::method::Budget;
+use super::trial::Cost;
+use serde::{Deserialize, Serialize};
+
+/// What became of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Misclassified without any attack.
+    CleanWrong,
+    /// A fresh forward pass misclassifies the returned image, which lies in the box and, if the attack is bounded, in
+    /// the ball.
+    Fooled,
+    /// No such image was found.
+    Survived,
+    /// A logit was not finite: that proves nothing.
+    Invalid,
+}
+
+/// Which part of which attack found an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Winner {
+    /// The attack.
+    pub attack: String,
+    /// The restart, from 0.
+    pub restart: usize,
+    /// The class it steered to, if it had a target.
+    pub target: Option<usize>,
+    /// How many images of that run had been evaluated before.
+    pub iteration: usize,
+}
+
+/// One sample's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The sample's identity.
+    pub id: u64,
+    /// Its true class.
+    pub label: usize,
+    /// What became of it.
+    pub status: Status,
+    /// The returned image `[channel][y][x]`; the clean one, to the bit, unless the sample was fooled (or the attack
+    /// was asked to return its last points).
+    pub image: Vec<f32>,
+    /// The class of the returned image, by a fresh forward pass.
+    pub prediction: usize,
+    /// `z_y - max_{i != y} z_i` of the returned image.
+    pub margin: f32,
+    /// Largest change of a pixel.
+    pub linf: f32,
+    /// Root of the sum of squared changes.
+    pub l2: f32,
+    /// Sum of absolute changes.
+    pub l1: f32,
+    /// Who found the image.
+    pub winner: Option<Winner>,
+    /// What the attack cost, the clean pass and the verification included.
+    pub cost: Cost,
+}
+
+/// The results of one attack on some samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The attack with its options.
+    pub attack: String,
+    /// Norm, radius, seed.
+    pub budget: Budget,
+    /// One a sample, in the samples' order.
+    pub outcomes: Vec<Outcome>,
+    /// What gives reason to doubt the result.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    /// How many samples ended so.
+    pub fn count(&self, status: Status) -> usize {
+        self.outcomes.iter().filter(|outcome| outcome.status == status).count()
+    }
+
+    fn share(&self, count: usize) -> f64 {
+        count as f64 / self.outcomes.len().max(1) as f64
+    }
+
+    /// The share of samples that are classified correctly without an attack.
+    pub fn clean_accuracy(&self) -> f64 {
+        self.share(self.count(Status::Survived) + self.count(Status::Fooled))
+    }
+
+    /// The share of samples that are classified correctly, clean and attacked. Invalid samples are not among them.
+    pub fn robust_accuracy(&self) -> f64 {
+        self.share(self.count(Status::Survived))
+    }
+
+    /// The identities of the samples that survived.
+    pub fn robust_indices(&self) -> Vec<u64> {
+        let survived = self.outcomes.iter().filter(|outcome| outcome.status == Status::Survived);
+        survived.map(|outcome| outcome.id).collect()
+    }
+
+    /// The cost of all samples.
+    pub fn cost(&self) -> Cost {
+        let mut sum = Cost::default();
+        self.outcomes.iter().for_each(|outcome| sum += outcome.cost);
+        sum
+    }
+
+    /// The share of backward passes whose gradient was exactly zero everywhere: a model that hides its gradient looks
+    /// robust to attacks that need one. None if there were no backward passes.
+    pub fn zero_gradient_share(&self) -> Option<f64> {
+        let cost = self.cost();
+        (cost.backward_passes > 0).then(|| cost.zero_gradients as f64 / cost.backward_passes as f64)
+    }
+}

@@ -1,0 +1,169 @@
+//! PGD: steps along the gradient, each followed by a projection, from random points of the ball (Madry et al. 2018,
+//! "Towards deep learning models resistant to adversarial attacks"). BIM and EOT-PGD are settings of it.
+
+use super::ascent::ascend;
+use super::loss::Loss;
+use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
+use super::norm::Norm;
+use super::projection::{Breakpoints, into_ball};
+use super::random::{normals, symmetric};
+use crate::tensor::Shape;
+use crate::{Error, Result};
+
+/// Projected gradient ascent, Linf or L2.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pgd {
+    /// `pgd`, or the name of the attack that these settings make.
+    pub name: &'static str,
+    /// What is maximised.
+    pub loss: Loss,
+    /// Steps of a run.
+    pub steps: usize,
+    /// How far a step goes.
+    pub step: StepSize,
+    /// Whether a run starts from a random point of the ball (Linf: uniform; L2: uniform in volume) or from the image.
+    pub random_start: bool,
+    /// Independent runs.
+    pub restarts: usize,
+    /// Gradients averaged for one step (expectation over transformation, Athalye et al. 2018): for random models.
+    pub draws: usize,
+    /// Which point is returned.
+    pub goal: Goal,
+}
+
+/// How far a step goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepSize {
+    /// In pixels, or in units of L2.
+    Absolute(f32),
+    /// In multiples of the radius.
+    OfEps(f32),
+    /// So far that all steps together go this multiple of the radius.
+    Reach(f32),
+}
+
+impl StepSize {
+    fn value(self, eps: f32, steps: usize) -> f32 {
+        match self {
+            Self::Absolute(step) => step,
+            Self::OfEps(factor) => factor * eps,
+            Self::Reach(factor) => factor * eps / steps.max(1) as f32,
+        }
+    }
+}
+
+impl Default for Pgd {
+    /// 40 steps that together go 2.5 radii, once, from a random point.
+    fn default() -> Self {
+        Self {
+            name: "pgd",
+            loss: Loss::CrossEntropy,
+            steps: 40,
+            step: StepSize::Reach(2.5),
+            random_start: true,
+            restarts: 1,
+            draws: 1,
+            goal: Goal::First,
+        }
+    }
+}
+
+/// Steps left, and memory.
+pub struct State {
+    taken: usize,
+    noise: Vec<f32>,
+    scratch: Breakpoints,
+}
+
+impl Method for Pgd {
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Gradient(self.loss)
+    }
+
+    fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    fn runs(&self, _classes: usize) -> Runs {
+        Runs { restarts: self.restarts, targets: usize::from(self.loss.is_targeted()) }
+    }
+
+    fn draws(&self) -> usize {
+        self.draws
+    }
+
+    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
+        if budget.norm == Norm::L1 {
+            let problem = "its step makes no sense in l1; use apgd, fab or square there";
+            return Err(Error::argument(self.name, problem));
+        }
+        if self.steps == 0 || self.restarts == 0 {
+            let (steps, restarts) = (self.steps, self.restarts);
+            let problem =
+                format!("steps {steps}, restarts {restarts}: at least 1 of each is needed");
+            return Err(Error::argument(self.name, problem));
+        }
+        let step = self.step.value(1.0, 1);
+        if !(step > 0.0 && step.is_finite()) {
+            return Err(Error::argument(self.name, format!("step {step} is not positive")));
+        }
+        Ok(())
+    }
+
+    fn doubts(&self, budget: &Budget) -> Vec<String> {
+        let step = self.step.value(budget.eps, self.steps);
+        let reach = step * self.steps as f32;
+        // A random start may lie at the far side of the ball.
+        let needed = if self.random_start { 2.0 * budget.eps } else { budget.eps };
+        if reach >= needed * (1.0 - 1e-5) {
+            return Vec::new();
+        }
+        vec![format!(
+            "{}: {} steps of {step:.5} reach {reach:.5}, {needed:.5} is needed to cross the ball of eps {:.5}: a \
+             larger eps will not make this attack stronger; take more or larger steps",
+            self.name, self.steps, budget.eps
+        )]
+    }
+
+    fn state(&self, shape: Shape, _classes: usize) -> State {
+        State { taken: 0, noise: vec![0.0; shape.features() + 2], scratch: Breakpoints::default() }
+    }
+
+    fn start(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
+        state.taken = 0;
+        if !self.random_start {
+            return;
+        }
+        let (eps, random) = (sample.budget.eps, &mut sample.key.generator());
+        match sample.budget.norm {
+            Norm::Linf => x.iter_mut().for_each(|x| *x += eps * symmetric(random)),
+            // A point uniform in the ball of d dimensions is one uniform on the sphere of d + 2, cut to d coordinates.
+            _ => {
+                normals(sample.isa, random, &mut state.noise);
+                let factor = eps / (Norm::L2.of(&state.noise) + 1e-12);
+                x.iter_mut().zip(&state.noise).for_each(|(x, noise)| *x += factor * noise);
+            }
+        }
+        into_ball(sample.budget.norm, eps, sample.clean, x, &mut state.scratch);
+    }
+
+    fn step(
+        &self,
+        state: &mut State,
+        sample: &Sample<'_>,
+        answer: &Answer<'_>,
+        x: &mut [f32],
+    ) -> Step {
+        let Budget { norm, eps, .. } = sample.budget;
+        ascend(norm, self.step.value(eps, self.steps), 1e-10, answer.gradient, x);
+        into_ball(norm, eps, sample.clean, x, &mut state.scratch);
+        state.taken += 1;
+        if state.taken < self.steps { Step::Ask } else { Step::Last }
+    }
+}

@@ -1,0 +1,78 @@
+//! Back into the ball around the clean image and the box of images, 0 to 1 a pixel.
+
+use super::norm::{Norm, sum_of};
+
+/// Memory of [`into_ball`], kept between calls.
+#[derive(Clone, Debug, Default)]
+pub struct Breakpoints(Vec<(f32, f32)>);
+
+/// Moves `x` into the `norm` ball of radius `eps` around `clean` and into the box `[0, 1]`.
+///
+/// For Linf and L1 this is the nearest point of the intersection (in L2). For L2 it is the ball first and the box
+/// after, which is feasible for both: `clean` lies in the box, so clamping shortens every coordinate of the difference.
+pub fn into_ball(norm: Norm, eps: f32, clean: &[f32], x: &mut [f32], scratch: &mut Breakpoints) {
+    match norm {
+        Norm::Linf => {
+            for (x, &c) in x.iter_mut().zip(clean) {
+                *x = x.max(c - eps).min(c + eps).clamp(0.0, 1.0);
+            }
+        }
+        Norm::L2 => {
+            let length = Norm::L2.distance(x, clean);
+            if length > eps {
+                let factor = eps / (length + 1e-12);
+                x.iter_mut().zip(clean).for_each(|(x, &c)| *x = c + (*x - c) * factor);
+            }
+            into_box(x);
+        }
+        Norm::L1 => into_l1(eps, clean, x, scratch),
+    }
+}
+
+/// Clamps every pixel to 0..=1.
+pub fn into_box(x: &mut [f32]) {
+    x.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
+}
+
+/// The nearest point of the L1 ball and the box together (Croce & Hein 2021, "Mind the box", section 3).
+///
+/// With room `M = 1 - c` upward and `c` downward, every change becomes `max(min(M, |d| - lambda), 0)`; the smallest
+/// lambda for which these sum to `eps` at most lies between two of the values at which a term starts or stops to
+/// depend on it.
+fn into_l1(eps: f32, clean: &[f32], x: &mut [f32], scratch: &mut Breakpoints) {
+    let room = |x: f32, c: f32| if x > c { 1.0 - c } else { c };
+    let inside = sum_of(x, clean, |x, c| (x - c).abs().min(room(x, c)));
+    let mut lambda = 0.0;
+    if inside > eps {
+        // (lambda, change of the number of terms that shrink as lambda grows)
+        let breakpoints = &mut scratch.0;
+        breakpoints.clear();
+        let mut shrinking = 0.0f64;
+        for (&x, &c) in x.iter().zip(clean) {
+            let (length, room) = ((x - c).abs(), room(x, c));
+            if length > 0.0 && room > 0.0 {
+                if length > room {
+                    breakpoints.push((length - room, 1.0));
+                } else {
+                    shrinking += 1.0;
+                }
+                breakpoints.push((length, -1.0));
+            }
+        }
+        breakpoints.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let (mut sum, mut at) = (f64::from(inside), 0.0f64);
+        for &(next, change) in breakpoints.iter() {
+            let after = sum - shrinking * (f64::from(next) - at);
+            if after <= f64::from(eps) {
+                break;
+            }
+            (sum, at) = (after, f64::from(next));
+            shrinking += f64::from(change);
+        }
+        lambda = (at + (sum - f64::from(eps)) / shrinking.max(1.0)) as f32;
+    }
+    for (x, &c) in x.iter_mut().zip(clean) {
+        let length = ((*x - c).abs() - lambda).min(room(*x, c)).max(0.0);
+        *x = if *x > c { (c + length).min(1.0) } else { (c - length).max(0.0) };
+    }
+}
