@@ -1,4 +1,48 @@
-//! Trains convolutional and spiking networks, puts them through sleep-inspired defences, and attacks them honestly.
+//! Trains convolutional and spiking networks, puts them through sleep-inspired defences, and attacks them honestly: on
+//! plain CPUs, sixteen samples a vector, and with the same bits on every machine.
+//!
+//! ```
+//! use deepsleep::attack::{Budget, Norm, Samples, attack, parse_attack};
+//! use deepsleep::data::{Dataset, DatasetName, Split, locate};
+//! use deepsleep::nn::{Freeze, LeNet, Trainer, TrainingOptions, accuracy};
+//! use deepsleep::tensor::Context;
+//!
+//! let folder = locate(DatasetName::Mnist, None)?;
+//! let train = Dataset::load(&folder, Split::Train)?.slice(0, 4096)?; // a little of it, for the example
+//! let test = Dataset::load(&folder, Split::Test)?.slice(0, 64)?;
+//!
+//! let context = Context::new(0)?; // all threads, the best instruction set
+//! let mut lenet = LeNet::new(0);
+//! let mut trainer = Trainer::new(&lenet, TrainingOptions::default())?;
+//! trainer.epoch(&context, &mut lenet, &train, &mut |_| {})?;
+//!
+//! let model = lenet.freeze()?;
+//! println!("clean {:.3}", accuracy(&context, &model, &test)?);
+//! let pgd = parse_attack("pgd:steps=10")?;
+//! let budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
+//! let report = attack(&context, &model, &Samples::from_dataset(&test, 0..64)?, pgd.as_ref(), budget)?;
+//! println!("robust {:.3}", report.robust_accuracy());
+//! # Ok::<(), deepsleep::Error>(())
+//! ```
+//!
+//! # The modules
+//!
+//! Each stands on those above it only.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`simd`] | sixteen lanes on every instruction set, elementary functions, random streams |
+//! | [`tensor`] | lane-blocked tensors, borders to `ndarray`, threads and instruction set as an argument |
+//! | [`kernels`] | the loops: convolution, normalisation, pooling, spiking neurons, plasticity |
+//! | [`autodiff`] | the tape |
+//! | [`checkpoint`] | safetensors in and out |
+//! | [`data`] | MNIST and its like |
+//! | [`nn`] | networks, optimisers, the training loop |
+//! | [`snn`] | spiking neurons, encoders, the spiking LeNet |
+//! | [`sleep`] | slow-wave and fast-wave sleep, and the settings of the whole method |
+//! | [`defense`] | from a control to a defended model |
+//! | [`attack`] | attacks, and ensembles of them |
+//! | [`report`] | pictures |
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]

@@ -122,7 +122,7 @@ impl StateDict {
     /// Notes a setting or a result beside the arrays.
     pub fn note(&mut self, name: &str, value: impl Serialize) {
         // Only maps with keys that are no strings fail to become JSON; nobody notes such.
-        let value = serde_json::to_value(value).unwrap_or(serde_json::Value::Null);
+        let value = to_json(&value).unwrap_or(serde_json::Value::Null);
         self.notes.insert(name.to_owned(), value);
     }
 
@@ -245,4 +245,10 @@ impl StateDict {
         }
         Ok(state)
     }
+}
+
+/// A value as JSON by way of text: an f32 stays the shortest number that names it (0.1), where a direct conversion would
+/// widen it first (0.10000000149011612).
+pub(crate) fn to_json(value: &impl Serialize) -> serde_json::Result<serde_json::Value> {
+    serde_json::from_str(&serde_json::to_string(value)?)
 }

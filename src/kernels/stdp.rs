@@ -172,6 +172,11 @@ pub fn channel_max(isa: Isa, pixels: usize, live: usize, x: &[Lanes], out: &mut 
     });
 }
 
+/// The slope of the squashing; a threshold of zero, which nothing reaches, has none.
+fn steepness(threshold: f32) -> f32 {
+    if threshold == 0.0 { 0.0 } else { STEEPNESS / threshold }
+}
+
 /// Squashed currents in units of the threshold: `sigmoid(8 max(u, 0) / threshold - 3.2)`, a block. Dead lanes get zero.
 pub fn squash(
     isa: Isa,
@@ -183,7 +188,7 @@ pub fn squash(
 ) {
     dispatch!(isa, s => {
         for ((u, out), &threshold) in u.chunks(pixels).zip(out.chunks_mut(pixels)).zip(threshold) {
-            let slope = s.splat(STEEPNESS / threshold);
+            let slope = s.splat(steepness(threshold));
             for (u, out) in u.iter().zip(out) {
                 let r8 = s.mul(s.max(s.load(u), s.zero()), slope);
                 let current = math::sigmoid(s, s.add(r8, s.splat(SHIFT)));
@@ -211,7 +216,7 @@ pub fn squash_grad(
         let planes = u.chunks(pixels).zip(count.chunks(pixels)).zip(out.chunks_mut(pixels));
         let channels = threshold.iter().zip(threshold_grad);
         for (((u, count), out), (&threshold, threshold_grad)) in planes.zip(channels) {
-            let slope = s.splat(STEEPNESS / threshold);
+            let slope = s.splat(steepness(threshold));
             let scale = s.splat(scale);
             let mut total = s.zero();
             for ((u, count), out) in u.iter().zip(count).zip(out) {

@@ -1,6 +1,7 @@
 //! Every choice of the method as a named setting; a profile is nothing but a set of values for them (METHOD section 9).
 
 use super::{DreamAttack, DreamSource, FastWaveOptions, Layers, ReplayOptions, SlowWaveOptions};
+use crate::checkpoint::to_json;
 use crate::nn::TrainingOptions;
 use crate::snn::{Encoder, Statistics};
 use crate::{Error, Result};
@@ -214,7 +215,7 @@ impl Settings {
     /// If there is no such setting (the nearest name is suggested), or it does not take such a value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let fail = |problem: String| Error::argument("setting", problem);
-        let mut all = serde_json::to_value(&*self).map_err(|e| fail(e.to_string()))?;
+        let mut all = to_json(self).map_err(|e| fail(e.to_string()))?;
         let mut place = Some(&mut all);
         for part in name.split('.') {
             place = place.and_then(|place| place.as_object_mut()?.get_mut(part));
@@ -234,7 +235,7 @@ impl Settings {
     /// The dotted names of all settings with their values.
     pub fn list(&self) -> Vec<(String, Value)> {
         let mut out = Vec::new();
-        if let Ok(all) = serde_json::to_value(self) {
+        if let Ok(all) = to_json(self) {
             flatten("", &all, &mut out);
         }
         out

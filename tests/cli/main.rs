@@ -2,6 +2,7 @@
 
 mod arguments;
 mod data;
+mod defend;
 mod evaluate;
 mod info;
 mod resume;
