@@ -5,9 +5,7 @@ use super::adversarial_training::OnAdversarial;
 use super::distillation::FromTeacher;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::nn::{
-    LeNet, Network, Plain, Regime, RunningStatistics, Trainer, TrainingOptions, recalibrate,
-};
+use crate::nn::{LeNet, Network, Plain, Regime, Trainer, TrainingOptions, recalibrate};
 use crate::simd::random::Key;
 use crate::sleep::{
     Distillation, FastWave, ReplayOptions, Settings, SleepDefense, SlowWave, passes_of, replay,
@@ -325,18 +323,12 @@ impl Defender {
 
     /// The network rebuilt at the end: its running statistics as the settings say.
     fn convert(&mut self, context: &Context, data: &Dataset) -> Result<()> {
-        match self.settings.conversion {
-            Statistics::Carry => Ok(()),
-            Statistics::Reset => {
-                for statistics in self.model.statistics_mut() {
-                    *statistics = RunningStatistics::new(statistics.mean.len());
-                }
-                Ok(())
-            }
-            Statistics::Recalibrate => {
-                recalibrate(context, &mut self.model, data, self.settings.fast_wave.batch_size)
-            }
+        let conversion = self.settings.conversion;
+        conversion.apply(self.model.statistics_mut());
+        if conversion == Statistics::Recalibrate {
+            recalibrate(context, &mut self.model, data, self.settings.fast_wave.batch_size)?;
         }
+        Ok(())
     }
 
     /// Everything that a resumed defense needs.

@@ -40,4 +40,5 @@ pub use optimiser::{Optimiser, Rule};
 pub use parameters::{Parameter, Parameters};
 pub use recalibrate::recalibrate;
 pub use schedule::Schedule;
+pub(crate) use train::order;
 pub use train::{Batch, EpochReport, Plain, Progress, Regime, Trainer, TrainingOptions};

@@ -222,7 +222,7 @@ impl Settings {
         }
         let Some(place) = place else {
             let names = self.names();
-            let nearest = names.iter().min_by_key(|other| edits(name, other));
+            let nearest = names.iter().min_by_key(|other| strsim::levenshtein(name, other));
             let nearest = nearest.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             return Err(fail(format!("there is no `{name}`{nearest}")));
         };
@@ -268,20 +268,4 @@ fn parse(text: &str) -> Value {
         return Value::from(fraction);
     }
     serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
-}
-
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

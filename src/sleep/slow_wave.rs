@@ -4,7 +4,7 @@ use super::{StdpConv, StdpLinear};
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::kernels::stdp::choose;
-use crate::nn::{LeNet, Network};
+use crate::nn::{LeNet, Network, order};
 use crate::simd::random::Key;
 use crate::tensor::{Context, Shape, Tensor};
 use crate::{Error, Result};
@@ -249,8 +249,7 @@ impl SlowWave {
             return Err(Error::argument("slow-wave sleep", problem));
         }
         let key = Key::new(self.seed).named("slow-wave").with(self.done as u64);
-        let mut order: Vec<usize> = (0..data.len()).collect();
-        order.sort_by_cached_key(|&i| key.named("order").with(i as u64).to_u64());
+        let order = order(key.named("order"), data.len());
         let [channels, height, width] = data.shape();
         let mut images = Tensor::zeros(Shape::new(channels, height, width), size);
         for (batch, indices) in order.chunks_exact(size).take(batches).enumerate() {

@@ -2,6 +2,7 @@
 
 use super::{TieBreak, check_weight, load_membrane, save_membrane};
 use crate::Result;
+use crate::autodiff::weight_gradient;
 use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
 use crate::kernels::stdp::{self, Competition};
@@ -200,12 +201,7 @@ impl StdpConv {
             }
         }
         let mut grad = vec![0.0; g.weights()];
-        context.chunks(&mut grad, 2 * g.fan_in(), |i, out| {
-            let count = out.len() / g.fan_in();
-            context.with_scratch(conv2d::weight_grad_scratch(&g, count), |scratch| {
-                conv2d::weight_grad(isa, &g, x.lanes(), delta.lanes(), 2 * i, out, scratch);
-            });
-        });
+        weight_gradient(context, &g, x.lanes(), delta.lanes(), &mut grad);
         self.delta = delta;
         grad
     }

@@ -2,6 +2,7 @@
 
 use super::{TieBreak, check_weight, load_membrane, save_membrane};
 use crate::Result;
+use crate::autodiff::weight_gradient;
 use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::stdp::{self, Competition};
@@ -155,15 +156,9 @@ impl StdpLinear {
     /// The published update from the batch `x` that was just simulated: Hebbian growth, growing thresholds, then
     /// weights clamped to 0..=1 and every row scaled to a maximum of 0.1 (a row of zeros stays).
     pub fn update(&mut self, context: &Context, x: &Tensor) {
-        let (g, isa) = (self.geometry, context.isa());
+        let g = self.geometry;
         let mut growth = vec![0.0; g.weights()];
-        context.chunks(&mut growth, 2 * g.fan_in(), |i, out| {
-            let rows = out.len() / g.fan_in();
-            context.with_scratch(conv2d::weight_grad_scratch(&g, rows), |scratch| {
-                let counts = self.counts.lanes();
-                conv2d::weight_grad(isa, &g, x.lanes(), counts, 2 * i, out, scratch);
-            });
-        });
+        weight_gradient(context, &g, x.lanes(), self.counts.lanes(), &mut growth);
         if let Some(threshold) = &mut self.threshold {
             for (output, threshold) in threshold.iter_mut().enumerate() {
                 let mut sum = 0.0_f32;

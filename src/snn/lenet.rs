@@ -52,7 +52,8 @@ pub enum Statistics {
 }
 
 impl Statistics {
-    fn apply(self, statistics: &mut [RunningStatistics; 2]) {
+    /// Forgets running statistics, unless they are carried.
+    pub(crate) fn apply(self, statistics: &mut [RunningStatistics; 2]) {
         if self != Self::Carry {
             for statistics in statistics {
                 *statistics = RunningStatistics::new(statistics.mean.len());

@@ -4,6 +4,7 @@ use crate::autodiff::{Backward, Operation, Tape, Var, Weight};
 use crate::kernels::conv2d::{self as kernel, Conv2dOptions, Geometry};
 use crate::kernels::pad;
 use crate::simd::Lanes;
+use crate::tensor::Context;
 use crate::{Error, Result};
 
 #[derive(Default)]
@@ -77,7 +78,8 @@ impl Operation for Conv2d {
         let Some(g) = self.geometry else { return };
         if pass.wants_weight(0) {
             let mut grad = pass.like_weight(0);
-            self.weight_grad(&g, pass, &mut grad);
+            let x = if g.is_padded() { &self.padded } else { pass.input(0).lanes() };
+            weight_gradient(pass.context(), &g, x, pass.grad().lanes(), &mut grad);
             pass.give_weight(0, grad);
         }
         if pass.wants_input(0) {
@@ -103,22 +105,24 @@ impl Operation for Conv2d {
     }
 }
 
-impl Conv2d {
-    /// In parallel over pairs of output channels, each over all blocks in order: no partial sums to reduce.
-    fn weight_grad(&self, g: &Geometry, pass: &Backward<'_>, out: &mut [f32]) {
-        let context = pass.context();
-        let isa = context.isa();
-        let x = if g.is_padded() { &self.padded } else { pass.input(0).lanes() };
-        let grad = pass.grad().lanes();
-        let pair = 2 * g.fan_in();
-        for (group, out) in out.chunks_mut(g.out_channels() * g.fan_in()).enumerate() {
-            context.chunks(out, pair, |i, out| {
-                let first = group * g.out_channels() + 2 * i;
-                let channels = out.len() / g.fan_in();
-                context.with_scratch(kernel::weight_grad_scratch(g, channels), |scratch| {
-                    kernel::weight_grad(isa, g, x, grad, first, out, scratch);
-                });
+/// Gradient to the weights `[out][in / groups][ky][kx]` from all blocks of input (border included) and gradient: in
+/// parallel over pairs of output channels, each over all blocks in order, so there are no partial sums to reduce.
+pub(crate) fn weight_gradient(
+    context: &Context,
+    g: &Geometry,
+    x: &[Lanes],
+    grad: &[Lanes],
+    out: &mut [f32],
+) {
+    let isa = context.isa();
+    let pair = 2 * g.fan_in();
+    for (group, out) in out.chunks_mut(g.out_channels() * g.fan_in()).enumerate() {
+        context.chunks(out, pair, |i, out| {
+            let first = group * g.out_channels() + 2 * i;
+            let channels = out.len() / g.fan_in();
+            context.with_scratch(kernel::weight_grad_scratch(g, channels), |scratch| {
+                kernel::weight_grad(isa, g, x, grad, first, out, scratch);
             });
-        }
+        });
     }
 }

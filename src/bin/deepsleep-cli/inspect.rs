@@ -10,7 +10,7 @@ use clap::Args;
 use deepsleep::autodiff::Tape;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Split;
-use deepsleep::nn::{Freeze, LeNet};
+use deepsleep::nn::{Freeze, LeNet, Network};
 use deepsleep::report::{filters_svg, raster_svg};
 use deepsleep::tensor::{Shape, Tensor};
 use serde::Serialize;
@@ -100,7 +100,7 @@ impl Inspect {
         let layers: Vec<Layer> = state.names().filter_map(|name| layer(name, &state)).collect();
         let description = Description {
             model: &self.model,
-            parameters: lenet_parameters(&lenet),
+            parameters: lenet.parameters().count(),
             firing_rates: totals,
             time_steps: network.steps(),
             images,
@@ -109,11 +109,6 @@ impl Inspect {
         };
         common.console().result(&description, text(&description))
     }
-}
-
-fn lenet_parameters(lenet: &LeNet) -> usize {
-    use deepsleep::nn::Network;
-    lenet.parameters().count()
 }
 
 fn network_spikes(
