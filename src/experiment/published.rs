@@ -1,0 +1,116 @@
+//! The numbers that the paper printed (`experiments/published.toml`), with the labels as printed and what really stood
+//! behind them.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+const FILE: &str = include_str!("../../experiments/published.toml");
+
+/// A column of Tables 1 to 3.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// As printed.
+    pub label: String,
+    /// Ours: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`, by what really ran.
+    pub key: String,
+    /// What really ran, in words; nothing for clean samples.
+    #[serde(default)]
+    pub ran: String,
+    /// What really ran, as [`parse_attack`](crate::attack::parse_attack) reads it; empty for clean samples.
+    #[serde(default)]
+    pub attack: String,
+}
+
+/// A row of a table: six accuracies of one method at one noise scale, in the order of the columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The noise scale, e.g. `64/255`.
+    pub scale: String,
+    /// The method, as printed.
+    pub method: String,
+    /// Accuracies in 0..=1.
+    pub values: Vec<f64>,
+}
+
+/// Table 1, 2 or 3.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Its number.
+    pub number: usize,
+    /// As printed.
+    pub caption: String,
+    /// Its rows, as printed.
+    pub rows: Vec<Row>,
+}
+
+/// A curve of Figure 3, read off the figure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Curve {
+    /// `a` or `b`.
+    pub panel: String,
+    /// The column whose attack it shows, as printed.
+    pub column: String,
+    /// The method, as printed.
+    pub method: String,
+    /// Noise scales.
+    pub scales: Vec<String>,
+    /// Accuracies in 0..=1, within 0.01.
+    pub values: Vec<f64>,
+}
+
+/// Everything that the paper printed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The columns of all three tables.
+    #[serde(rename = "column")]
+    pub columns: Vec<Column>,
+    /// Tables 1, 2, 3.
+    #[serde(rename = "table")]
+    pub tables: Vec<Table>,
+    /// Figure 3, but for what is Table 3.
+    #[serde(rename = "curve")]
+    pub curves: Vec<Curve>,
+}
+
+impl Published {
+    /// Reads the numbers that come with the library.
+    ///
+    /// # Errors
+    /// If the file was edited into something else.
+    pub fn load() -> Result<Self> {
+        toml::from_str(FILE).map_err(|e| Error::format("experiments/published.toml", e.to_string()))
+    }
+
+    /// The column with this key.
+    pub fn column(&self, key: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.key == key)
+    }
+
+    /// What the paper printed for a table, a method, a scale and a column's key.
+    pub fn value(&self, table: usize, method: &str, scale: &str, key: &str) -> Option<f64> {
+        let at = self.columns.iter().position(|column| column.key == key)?;
+        let table = self.tables.iter().find(|t| t.number == table)?;
+        let row = table.rows.iter().find(|row| row.method == method && row.scale == scale)?;
+        row.values.get(at).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Published;
+
+    #[test]
+    fn all_204_cells_are_there() {
+        let published = Published::load().expect("the file is ours");
+        let cells = published.tables.iter().flat_map(|t| &t.rows).map(|row| row.values.len());
+        assert_eq!(cells.sum::<usize>(), 204);
+        assert_eq!(published.value(2, "Fast-wave only", "128/255", "autoattack"), Some(0.0098));
+        // The column printed as PGD is FGSM.
+        assert_eq!(published.value(3, "DeepSleep", "255/255", "fgsm"), Some(0.1099));
+    }
+}

@@ -1,0 +1,231 @@
+//! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
+//! machine and instruction set are in [`Run`], a file of its own.
+
+use crate::files::write_atomically;
+use crate::sleep::Settings;
+use crate::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// Who makes the adversarial images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThreatModel {
+    /// Crafted once on the undefended control, shown to every model: what the paper measured.
+    Transfer,
+    /// Crafted on the model itself: what the paper never measured.
+    WhiteBox,
+}
+
+/// A point in the training of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// What it was part of, e.g. `slow-wave sleep`.
+    pub stage: String,
+    /// Passes or epochs of this stage that were done.
+    pub done: usize,
+    /// Passes or epochs of this stage in all.
+    pub of: usize,
+    /// Mean loss, where there is one.
+    pub loss: Option<f32>,
+    /// On the test images, of the network seen with rectifiers.
+    pub test_accuracy: f64,
+    /// On the test images, of the spiking network, while it is one.
+    pub spiking_accuracy: Option<f64>,
+}
+
+/// A trained model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The method as the paper's tables print it, e.g. `DeepSleep (depth=3)`.
+    pub method: String,
+    /// Ours, e.g. `deepsleep-depth-3`.
+    pub id: String,
+    /// The defense, e.g. `deepsleep`; `none` for the control.
+    pub defense: String,
+    /// Seed.
+    pub seed: u64,
+    /// The settings that differ from the experiment's, with their values.
+    pub overrides: Vec<(String, String)>,
+    /// Accuracy on the experiment's clean test images.
+    pub clean_accuracy: f64,
+    /// How it got there.
+    pub history: Vec<Point>,
+    /// The file (safetensors), relative to the results folder.
+    pub file: String,
+}
+
+/// Adversarial images that were crafted once, to be shown to many.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CraftedSet {
+    /// The column's key: `pgd`, `fgsm`, `bim`, `cw`, `autoattack`.
+    pub column: String,
+    /// The noise scale, e.g. `64/255`.
+    pub scale: String,
+    /// The seed of the control that it was crafted on.
+    pub seed: u64,
+    /// Images.
+    pub images: usize,
+    /// The file (safetensors: `images` N x C x H x W, `labels`), relative to the results folder.
+    pub file: String,
+}
+
+/// One accuracy: a model under an attack. A cell of a table, or a point of a figure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// [`Model::method`].
+    pub method: String,
+    /// [`Model::id`].
+    pub model: String,
+    /// Seed.
+    pub seed: u64,
+    /// The noise scale, e.g. `64/255`.
+    pub scale: String,
+    /// The column's key, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`.
+    pub column: String,
+    /// The attack with its options, as [`parse_attack`](crate::attack::parse_attack) reads it; empty for clean images.
+    pub attack: String,
+    /// Who crafted the images.
+    pub threat_model: ThreatModel,
+    /// Test images, from the first on.
+    pub images: usize,
+    /// The share of them classified rightly, attacked.
+    pub accuracy: f64,
+    /// What gives reason to doubt the number (the attack's automatic checks).
+    pub warnings: Vec<String>,
+    /// The share of backward passes whose gradient was exactly zero; none without backward passes.
+    pub zero_gradient_share: Option<f64>,
+}
+
+/// Everything that an experiment found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Version of the engine.
+    pub version: String,
+    /// Version of its numerics: changes when bits change.
+    pub numerics: u32,
+    /// Shortened (`--quick`): its numbers show that everything works, and nothing about the method.
+    pub quick: bool,
+    /// The settings in force, but for each model's overrides.
+    pub settings: Settings,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// Tables that were asked for.
+    pub tables: Vec<usize>,
+    /// Whether Figure 3 was.
+    pub figures: Vec<usize>,
+    /// Test images under transfer attacks.
+    pub images: usize,
+    /// Test images under white-box attacks.
+    pub white_box_images: usize,
+    /// Training images.
+    pub train_images: usize,
+    /// The models.
+    pub models: Vec<Model>,
+    /// The crafted sets.
+    pub crafted: Vec<CraftedSet>,
+    /// The accuracies, each once, even where several tables show it.
+    pub cells: Vec<Cell>,
+}
+
+/// A job that was run, or found in the store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRun {
+    /// What it did, e.g. `train deepsleep, seed 0`.
+    pub name: String,
+    /// `train`, `craft`, `transfer`, `white-box`.
+    pub kind: String,
+    /// Wall seconds when it was computed.
+    pub seconds: f64,
+    /// Whether this run found it in the store.
+    pub reused: bool,
+}
+
+/// How an experiment was run: whatever may differ between two runs with the same results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Instruction set.
+    pub isa: String,
+    /// Threads.
+    pub threads: usize,
+    /// The processor, as the system names it.
+    pub processor: String,
+    /// When it ended, seconds since 1970.
+    pub finished: u64,
+    /// Wall seconds of this run.
+    pub seconds: f64,
+    /// Largest resident memory of this run in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+    /// The jobs, in the order of the graph.
+    pub jobs: Vec<JobRun>,
+}
+
+impl Results {
+    /// Name of the file in a results folder.
+    pub const FILE: &'static str = "results.json";
+
+    /// Reads a results folder.
+    ///
+    /// # Errors
+    /// If there is no such file in it, or it is not one of ours.
+    pub fn load(folder: &Path) -> Result<Self> {
+        load(&folder.join(Self::FILE))
+    }
+
+    /// Writes it into a results folder, whole or not at all.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        save(self, &folder.join(Self::FILE))
+    }
+
+    /// The cells of one method, scale, column and threat model: one a seed.
+    pub fn cells_of<'a>(
+        &'a self,
+        method: &'a str,
+        scale: &'a str,
+        column: &'a str,
+        threat_model: ThreatModel,
+    ) -> impl Iterator<Item = &'a Cell> {
+        self.cells.iter().filter(move |cell| {
+            (cell.method.as_str(), cell.scale.as_str(), cell.column.as_str(), cell.threat_model)
+                == (method, scale, column, threat_model)
+        })
+    }
+}
+
+impl Run {
+    /// Name of the file in a results folder.
+    pub const FILE: &'static str = "run.json";
+
+    /// Reads a results folder.
+    ///
+    /// # Errors
+    /// If there is no such file in it, or it is not one of ours.
+    pub fn load(folder: &Path) -> Result<Self> {
+        load(&folder.join(Self::FILE))
+    }
+
+    /// Writes it into a results folder, whole or not at all.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        save(self, &folder.join(Self::FILE))
+    }
+}
+
+fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+    serde_json::from_str(&text).map_err(|e| Error::format(path, e.to_string()))
+}
+
+fn save<T: Serialize>(value: &T, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::argument("results", e.to_string()))?;
+    write_atomically(path, |file| writeln!(file, "{text}"))
+}
