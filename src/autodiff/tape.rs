@@ -303,12 +303,12 @@ impl Tape {
         };
         let mut grad = self.tensor(shape, samples, steps);
         let features = shape.features();
-        for (block, lanes) in grad.lanes_mut().chunks_mut(features.max(1)).enumerate() {
+        self.context.chunks(grad.lanes_mut(), features.max(1), |block, lanes| {
             let live = crate::tensor::live_lanes(samples, steps, block);
             let mut one = Lanes::ZERO;
             one.0[..live].fill(start);
             lanes.fill(one);
-        }
+        });
         self.backward_from(from, grad)
     }
 
