@@ -61,7 +61,7 @@ fn defend(
 
 #[test]
 fn every_defence_is_the_same_interrupted_and_on_any_threads() {
-    for profile in [Profile::Published, Profile::Standard] {
+    for profile in [Profile::Published, Profile::Paper, Profile::Standard] {
         for defense in Defense::ALL {
             let settings = tiny(profile);
             let (whole, steps) = defend(defense, &settings, 2, false);

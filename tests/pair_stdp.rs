@@ -332,3 +332,29 @@ fn options_travel_as_text_and_are_checked() {
         assert!(poisson_trains(&context, &image, rate, steps, Key::new(0)).is_err());
     }
 }
+
+/// Under the mean input for a long time, without spikes, the most strongly driven neuron settles where it was told to.
+#[test]
+fn balanced_resistance_drives_the_strongest_neuron_to_the_given_number_of_thresholds() {
+    for neuron in [
+        Neuron { tau: Some(10.0), threshold: 0.7, rest: -0.2, ..Neuron::default() },
+        Neuron { tau: Some(10.0), decay_input: false, synapse_tau: Some(4.0), ..Neuron::default() },
+    ] {
+        for (drive, spikes) in [(0.98, false), (1.05, true)] {
+            let context = Context::serial(portable());
+            let shape = Shape::new(2, 6, 6);
+            let options = PairOptions { neuron, ..PairOptions::default() };
+            let mut layer = PairLayer::conv(shape, 3, 3, &weights(54), options).unwrap();
+            let mut draw = draw(Key::new(8));
+            let mean = Array4::from_shape_fn((5, 2, 6, 6), |_| draw());
+            let mean = Tensor::from_array(mean.view());
+            layer.balance(&context, &mean, drive).unwrap();
+            let mut spiked = false;
+            for _ in 0..200 {
+                layer.propagate(&context, &mean).unwrap();
+                spiked |= layer.spikes().lanes().iter().any(|lanes| lanes.0.contains(&1.0));
+            }
+            assert_eq!(spiked, spikes, "{neuron:?} at {drive} thresholds");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::data::Dataset;
 use crate::nn::{LeNet, Network, Plain, Regime, Trainer, TrainingOptions, recalibrate};
 use crate::simd::random::Key;
 use crate::sleep::{
-    Distillation, FastWave, ReplayOptions, Settings, SleepDefense, SlowWave, passes_of, replay,
+    Distillation, FastWave, ReplayOptions, Settings, SleepDefense, SlowWave, replay,
 };
 use crate::snn::{SpikingLeNet, Statistics};
 use crate::tensor::Context;
@@ -293,9 +293,9 @@ impl Defender {
                 Work::Training(Box::new(Trainer::new(&self.model, options)?), Box::new(regime))
             }
             Stage::SleepAsRun => {
-                let passes =
-                    passes_of(std::iter::repeat_n(settings.sleep.steps, settings.sleep.passes));
                 let options = settings.slow_wave.clone();
+                let sleep = &settings.sleep;
+                let passes = options.passes_of(std::iter::repeat_n(sleep.steps, sleep.passes));
                 Work::Slow(Box::new(SlowWave::with_passes(&self.model, options, passes, seed)?))
             }
             Stage::SlowWave => {

@@ -4,7 +4,8 @@ use super::{DreamAttack, Dreamer};
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::{
-    Batch, EpochReport, Freeze, LeNet, Network, Progress, Regime, Trainer, TrainingOptions,
+    Batch, EpochReport, Freeze, LeNet, Network, Progress, Regime, Schedule, Trainer,
+    TrainingOptions,
 };
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::snn::{SpikingLeNet, SpikingOptions, Statistics};
@@ -50,8 +51,10 @@ pub struct FastWaveOptions {
     pub epochs: usize,
     /// Images a step.
     pub batch_size: usize,
-    /// Learning rate of plain SGD.
+    /// Learning rate of plain SGD, before the schedule.
     pub learning_rate: f32,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
     /// Whether there are dreams at all.
     pub noise: bool,
     /// The dreams.
@@ -68,6 +71,7 @@ impl Default for FastWaveOptions {
             epochs: 5,
             batch_size: 128,
             learning_rate: 0.1,
+            schedule: Schedule::Constant,
             noise: true,
             dream: DreamOptions {
                 source: DreamSource::Hybrid,
@@ -114,6 +118,7 @@ impl FastWave {
             epochs: options.epochs,
             batch_size: options.batch_size,
             learning_rate: options.learning_rate,
+            schedule: options.schedule,
             seed: Key::new(seed).named("fast-wave").to_u64(),
             ..TrainingOptions::default()
         };

@@ -18,7 +18,7 @@ pub use settings::{
     AdversarialTrainingOptions, Distillation, DistillationOptions, Profile, Settings, SleepDefense,
     SleepDefenseOptions,
 };
-pub use slow_wave::{Layers, Pass, SleepProgress, SlowWave, SlowWaveOptions, Stage, passes_of};
+pub use slow_wave::{Layers, Pass, Plasticity, SleepProgress, SlowWave, SlowWaveOptions, Stage};
 pub use stdp_conv::StdpConv;
 pub use stdp_linear::StdpLinear;
 

@@ -1,6 +1,8 @@
 //! Every choice of the method as a named setting; a profile is nothing but a set of values for them (METHOD section 9).
 
-use super::{DreamAttack, DreamSource, FastWaveOptions, Layers, ReplayOptions, SlowWaveOptions};
+use super::{
+    DreamAttack, DreamSource, FastWaveOptions, Layers, Plasticity, ReplayOptions, SlowWaveOptions,
+};
 use crate::checkpoint::to_json;
 use crate::nn::TrainingOptions;
 use crate::snn::{Encoder, Statistics};
@@ -191,6 +193,7 @@ impl Settings {
         match profile {
             Profile::Published => {}
             Profile::Paper => {
+                settings.slow_wave.plasticity = Plasticity::Pair;
                 settings.fast_wave.dream.source = DreamSource::Control;
                 settings.fast_wave.spiking.encoder = Encoder::Poisson { rate: 1.0 };
                 settings.sleep.method = SleepDefense::Tadros;

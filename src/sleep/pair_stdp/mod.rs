@@ -20,6 +20,7 @@ mod options;
 
 pub use options::PairOptions;
 
+use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
 use crate::kernels::lif::Dynamics;
 use crate::kernels::{encode, stdp, trace};
@@ -124,6 +125,55 @@ impl PairLayer {
             stdp::normalise_pool(isa, self.geometry.output, self.spikes.block(block), out);
         });
         out
+    }
+
+    /// Sets the neurons' resistance so that, under the mean input `mean` (one step), the membrane of the most strongly
+    /// driven neuron settles at `drive` thresholds; without a leak, such that it gets there in the trace's time
+    /// constant. Where nothing is driven, nothing changes.
+    ///
+    /// # Errors
+    /// If the samples have not the shape of the layer's input.
+    pub fn balance(&mut self, context: &Context, mean: &Tensor, drive: f32) -> Result<()> {
+        let g = self.geometry;
+        if mean.shape().features() != g.input.features() || mean.steps() != 1 {
+            return Err(Error::shape(
+                "balance",
+                format!("samples of {}, one time step", g.input),
+                format!("samples of {}, {} steps", mean.shape(), mean.steps()),
+            ));
+        }
+        conv2d::pack_forward(&g, &self.weight, &mut self.packed);
+        let mut current = Tensor::zeros(g.output, mean.samples());
+        let (isa, packed) = (context.isa(), &self.packed);
+        context.chunks(current.lanes_mut(), g.output.features(), |block, out| {
+            conv2d::forward(isa, &g, mean.block(block), packed, out);
+        });
+        // Dead lanes hold zeros.
+        let largest = current.lanes().iter().flat_map(|lanes| lanes.0).fold(0.0, f32::max);
+        let d = &mut self.dynamics;
+        let sum = if d.decay < 1.0 { 1.0 / (1.0 - d.decay) } else { self.options.tau_post };
+        let synapse = 1.0 / (1.0 - d.synapse);
+        let settles = largest * synapse * sum;
+        if settles > 0.0 {
+            d.gain = drive * (d.threshold - d.initial) / settles;
+        }
+        Ok(())
+    }
+
+    /// Saves weights and resistance under `name`.
+    pub(super) fn save_into(&self, name: &str, state: &mut StateDict) -> Result<()> {
+        let weights = self.weight.len();
+        state.insert(&format!("{name}.weight"), vec![weights], self.weight.clone())?;
+        state.insert(&format!("{name}.gain"), vec![1], vec![self.dynamics.gain])
+    }
+
+    /// Takes over what [`save_into`](Self::save_into) saved.
+    pub(super) fn load_from(&mut self, name: &str, state: &StateDict) -> Result<()> {
+        let weights = self.weight.len();
+        self.weight.copy_from_slice(state.expect(&format!("{name}.weight"), &[weights])?);
+        self.dynamics.gain = state.expect(&format!("{name}.gain"), &[1])?[0];
+        self.reset();
+        Ok(())
     }
 
     /// Forgets membranes and traces (not the changes that have gathered), as before a new batch of images.

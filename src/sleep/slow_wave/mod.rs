@@ -1,0 +1,227 @@
+//! Slow-wave sleep: the U of sub-sleeps, each a number of passes of spike-timing-dependent plasticity (METHOD section 4).
+//!
+//! Here is what all plasticity has in common: passes, batches, checkpoints. The rules are in `published` and `pair`.
+
+mod options;
+mod pair;
+mod published;
+
+pub use options::{Layers, Pass, Plasticity, SlowWaveOptions, Stage};
+
+use crate::checkpoint::StateDict;
+use crate::data::Dataset;
+use crate::nn::{LeNet, Network, order};
+use crate::simd::random::Key;
+use crate::tensor::{Context, Shape, Tensor};
+use crate::{Error, Result};
+
+/// The plastic layers, by the names of their parameters.
+const LAYERS: [&str; 3] = ["conv1", "conv2", "fc"];
+
+/// The weights of one of [`LAYERS`].
+fn weight<'a>(lenet: &'a LeNet, layer: &str) -> Result<&'a [f32]> {
+    let name = format!("{layer}.weight");
+    let parameter = lenet.parameters().get(&name);
+    parameter.map(|p| p.values.as_slice()).ok_or(Error::NotFound(name))
+}
+
+/// A batch that was just simulated.
+#[derive(Clone, Copy, Debug)]
+pub struct SleepProgress {
+    /// The pass, from 0.
+    pub pass: usize,
+    /// Passes in all.
+    pub passes: usize,
+    /// Batches of this pass that are done.
+    pub batch: usize,
+    /// Batches of this pass in all.
+    pub batches: usize,
+    /// Images of this batch.
+    pub images: usize,
+}
+
+/// The layers of a sleeping LeNet and the rule by which they change.
+trait Sleeper: Send {
+    /// One batch: simulates the layers of this pass, and lets those learn whose turn it is. `indices` say which images
+    /// these are, `key` is the pass's.
+    fn learn(
+        &mut self,
+        context: &Context,
+        images: &Tensor,
+        indices: &[usize],
+        pass: Pass,
+        key: Key,
+    ) -> Result<()>;
+
+    /// Whether there is nothing to simulate in this pass; what there is left to do is done.
+    fn skips(&mut self, _pass: Pass) -> bool {
+        false
+    }
+
+    /// The weights of conv1, conv2 and fc.
+    fn weights(&self) -> [&[f32]; 3];
+
+    /// The linear weights after their very first step, if the rule has such a thing and there was one.
+    fn first_linear(&self) -> Option<&[f32]> {
+        None
+    }
+
+    fn save(&self, state: &mut StateDict) -> Result<()>;
+
+    fn load(&mut self, state: &StateDict) -> Result<()>;
+}
+
+/// A LeNet in slow-wave sleep.
+pub struct SlowWave {
+    options: SlowWaveOptions,
+    passes: Vec<Pass>,
+    done: usize,
+    seed: u64,
+    sleeper: Box<dyn Sleeper>,
+}
+
+impl SlowWave {
+    /// Falls asleep: takes a network's weights. Batch normalisation is no part of this sleep.
+    ///
+    /// # Errors
+    /// If the options make no sense.
+    pub fn new(lenet: &LeNet, options: SlowWaveOptions, seed: u64) -> Result<Self> {
+        let passes = options.passes();
+        Self::with_passes(lenet, options, passes, seed)
+    }
+
+    /// Like [`new`](Self::new), with passes of the caller's instead of the U.
+    ///
+    /// # Errors
+    /// If the options make no sense.
+    pub fn with_passes(
+        lenet: &LeNet,
+        options: SlowWaveOptions,
+        passes: Vec<Pass>,
+        seed: u64,
+    ) -> Result<Self> {
+        options.check()?;
+        let sleeper: Box<dyn Sleeper> = match options.plasticity {
+            Plasticity::Published => Box::new(published::Sleep::new(lenet, &options)?),
+            Plasticity::Pair => Box::new(pair::Sleep::new(lenet, &options)?),
+        };
+        Ok(Self { options, passes, done: 0, seed, sleeper })
+    }
+
+    /// Passes in all.
+    pub fn passes(&self) -> &[Pass] {
+        &self.passes
+    }
+
+    /// Passes done.
+    pub fn passes_done(&self) -> usize {
+        self.done
+    }
+
+    /// The linear weights after their very first step, once there was one.
+    pub fn first_linear(&self) -> Option<&[f32]> {
+        self.sleeper.first_linear()
+    }
+
+    /// Puts the weights as they are now into a network; everything else of it stays.
+    pub fn wake(&self, lenet: &mut LeNet) {
+        for (layer, weight) in LAYERS.into_iter().zip(self.sleeper.weights()) {
+            let name = format!("{layer}.weight");
+            if let Some(parameter) = lenet.parameters_mut().get_mut(&name) {
+                parameter.values.copy_from_slice(weight);
+            }
+        }
+    }
+
+    /// Sleeps one pass; nothing if all are done. `progress` is called after every batch.
+    ///
+    /// # Errors
+    /// If the images have not the network's shape or do not fill a batch, or a weight stops being finite.
+    pub fn pass(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        progress: &mut (dyn FnMut(SleepProgress) + Send),
+    ) -> Result<()> {
+        let Some(&pass) = self.passes.get(self.done) else { return Ok(()) };
+        if !self.sleeper.skips(pass) {
+            context.install(|| self.learn(context, data, pass, progress))?;
+        }
+        self.check_finite()?;
+        self.done += 1;
+        Ok(())
+    }
+
+    fn learn(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        pass: Pass,
+        progress: &mut (dyn FnMut(SleepProgress) + Send),
+    ) -> Result<()> {
+        let size = self.options.batch_size;
+        let whole = data.len() / size;
+        let batches =
+            if self.options.batches > 0 { whole.min(self.options.batches) } else { whole };
+        if batches == 0 {
+            let problem = format!("{} images do not fill one batch of {size}", data.len());
+            return Err(Error::argument("slow-wave sleep", problem));
+        }
+        let key = Key::new(self.seed).named("slow-wave").with(self.done as u64);
+        let order = order(key.named("order"), data.len());
+        let [channels, height, width] = data.shape();
+        let mut images = Tensor::zeros(Shape::new(channels, height, width), size);
+        for (batch, indices) in order.chunks_exact(size).take(batches).enumerate() {
+            data.gather(context, indices, &mut images)?;
+            self.sleeper.learn(context, &images, indices, pass, key)?;
+            let (pass, passes) = (self.done, self.passes.len());
+            progress(SleepProgress { pass, passes, batch: batch + 1, batches, images: size });
+        }
+        Ok(())
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        for (layer, weight) in LAYERS.into_iter().zip(self.sleeper.weights()) {
+            if let Some(w) = weight.iter().find(|w| !w.is_finite()) {
+                return Err(Error::NotFinite {
+                    place: format!("slow-wave sleep, pass {}, layer {layer}", self.done + 1),
+                    problem: format!("a weight became {w}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that a resumed sleep needs.
+    ///
+    /// # Errors
+    /// None in practice: the shapes are the layers' own.
+    pub fn checkpoint(&self) -> Result<StateDict> {
+        let mut state = StateDict::default();
+        self.sleeper.save(&mut state)?;
+        state.note("sleep.passes_done", self.done);
+        state.note("sleep.options", &self.options);
+        state.note("sleep.seed", self.seed);
+        Ok(state)
+    }
+
+    /// Continues from a [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Errors
+    /// If the checkpoint is of other options, or not one of a sleep.
+    pub fn resume(&mut self, state: &StateDict) -> Result<()> {
+        let missing =
+            || Error::argument("resume", "this file is no checkpoint of a slow-wave sleep");
+        let options: SlowWaveOptions = state.noted("sleep.options").ok_or_else(missing)?;
+        let seed: u64 = state.noted("sleep.seed").ok_or_else(missing)?;
+        if (&options, seed) != (&self.options, self.seed) {
+            return Err(Error::argument(
+                "resume",
+                format!("the checkpoint was made with {options:?}, seed {seed}"),
+            ));
+        }
+        self.sleeper.load(state)?;
+        self.done = state.noted("sleep.passes_done").ok_or_else(missing)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! What slow-wave sleep can be told.
+
+use crate::sleep::PairOptions;
+use crate::snn::Neuron;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Which layers slow-wave sleep changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layers {
+    /// The first convolution and the linear layer; the second convolution is only standardised (the published code
+    /// hands its optimiser the wrong tensor).
+    Published,
+    /// All three.
+    All,
+}
+
+/// The rule by which synapses change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plasticity {
+    /// The published code: constant currents, competition, Hebbian potentiation and renormalisation, one layer at a
+    /// time.
+    Published,
+    /// The paper's text: Poisson trains, LIF neurons (Eq. 8), pair-based plasticity with traces and soft bounds (Eq. 9),
+    /// all layers at once.
+    Pair,
+}
+
+/// The numbers of slow-wave sleep. The default is the published one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlowWaveOptions {
+    /// Depth of the U: 1 is a single sub-sleep, 2 goes down and up again.
+    pub depth: usize,
+    /// Spiking rate before the first halving; a sub-sleep at depth d simulates `ratio 2^d / initial_rate` steps.
+    pub initial_rate: f64,
+    /// What the published code calls the decrease ratio: it divides the rate once, at all depths.
+    pub ratio: f64,
+    /// Passes of each sub-sleep.
+    pub length: usize,
+    /// Images that are simulated together and share a threshold; a last, smaller batch is dropped.
+    pub batch_size: usize,
+    /// Learning rate of the convolutions.
+    pub learning_rate: f32,
+    /// Which layers change.
+    pub layers: Layers,
+    /// The rule by which they change.
+    pub plasticity: Plasticity,
+    /// Pair-based plasticity: neurons and synapses.
+    pub pair: PairOptions,
+    /// Pair-based plasticity: the resistance of each layer is such that, at the start of the sleep, the membrane of its
+    /// most strongly driven neuron settles at this many thresholds. The paper gives no resistance.
+    pub drive: f32,
+    /// Batches of each layer's pass; 0 is the whole data set. To try things out.
+    pub batches: usize,
+}
+
+impl Default for SlowWaveOptions {
+    fn default() -> Self {
+        Self {
+            depth: 2,
+            initial_rate: 0.01,
+            ratio: 2.0,
+            length: 1,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            layers: Layers::Published,
+            plasticity: Plasticity::Published,
+            pair: PairOptions {
+                neuron: Neuron { tau: Some(20.0), threshold: 1.0, ..Neuron::default() },
+                ..PairOptions::default()
+            },
+            drive: 1.5,
+            batches: 0,
+        }
+    }
+}
+
+/// A layer's turn in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The first convolution.
+    Conv1,
+    /// The second convolution.
+    Conv2,
+    /// The linear layer.
+    Linear,
+    /// All layers at once (pair-based plasticity).
+    All,
+}
+
+/// One layer's pass over the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pass {
+    /// Time steps simulated.
+    pub steps: usize,
+    /// The layer that learns.
+    pub stage: Stage,
+}
+
+impl SlowWaveOptions {
+    /// Time steps of each sub-sleep, down and up the U.
+    pub fn sub_sleeps(&self) -> Vec<usize> {
+        let down = 0..self.depth;
+        let up = (0..self.depth.saturating_sub(1)).rev();
+        let steps = |depth: usize| self.ratio * (1u64 << depth.min(32)) as f64 / self.initial_rate;
+        down.chain(up).map(|depth| steps(depth) as usize).collect()
+    }
+
+    /// All layers' passes in order.
+    pub fn passes(&self) -> Vec<Pass> {
+        self.passes_of(self.sub_sleeps().into_iter().flat_map(|steps| vec![steps; self.length]))
+    }
+
+    /// The layers' passes for each number of steps.
+    pub fn passes_of(&self, steps: impl Iterator<Item = usize>) -> Vec<Pass> {
+        let stages: &[Stage] = match self.plasticity {
+            Plasticity::Published => &[Stage::Conv1, Stage::Conv2, Stage::Linear],
+            Plasticity::Pair => &[Stage::All],
+        };
+        steps.flat_map(|steps| stages.iter().map(move |&stage| Pass { steps, stage })).collect()
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let rate = self.ratio > 0.0 && self.initial_rate > 0.0 && self.initial_rate <= 1.0;
+        self.pair.check()?;
+        if !(self.drive > 0.0 && self.drive.is_finite()) {
+            let problem = format!("drive {} is not above 0", self.drive);
+            return Err(Error::argument("slow-wave sleep", problem));
+        }
+        if !rate || !(1..=8).contains(&self.depth) || self.batch_size == 0 {
+            return Err(Error::argument(
+                "slow-wave sleep",
+                format!(
+                    "depth {} (1 to 8), initial rate {} (above 0, at most 1), ratio {} (above 0), batch size {}",
+                    self.depth, self.initial_rate, self.ratio, self.batch_size
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
