@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let jobs: Vec<Job> = serde_json::from_str(&arguments.next().ok_or("JOBS missing")?)?;
 
     let context = Context::new(threads)?;
-    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lenet_robust.safetensors");
+    let weights =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lenet_robust.safetensors");
     let model = LeNet::from_state(&StateDict::load(weights)?)?.freeze()?;
     let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
 

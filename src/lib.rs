@@ -42,6 +42,7 @@
 //! | [`sleep`] | slow-wave and fast-wave sleep, and the settings of the whole method |
 //! | [`defense`] | from a control to a defended model |
 //! | [`attack`] | attacks, and ensembles of them |
+//! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
 //! | [`report`] | pictures |
 
@@ -54,6 +55,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod defense;
 mod error;
+pub mod evaluation;
 pub mod experiment;
 mod files;
 pub mod kernels;

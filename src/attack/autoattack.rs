@@ -5,6 +5,7 @@ use super::apgd::Apgd;
 use super::checks;
 use super::driver::Job;
 use super::fab::Fab;
+use super::findings::Findings;
 use super::harness::{Attack, Search, confirm};
 use super::loss::Loss;
 use super::method::{Budget, Goal};
@@ -131,11 +132,12 @@ impl Attack for AutoAttack {
 
     fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search> {
         let attacks = self.attacks(job.budget.norm);
-        let mut warnings: Vec<String> = checks::range(job, which).into_iter().collect();
-        warnings.extend(checks::classes(job.classifier.classes(), 9));
-        if self.version != Version::Rand {
-            warnings.extend(checks::randomised(job, which)?);
-        }
+        let mut findings = Findings {
+            doubts: checks::classes(job.classifier.classes(), 9).into_iter().collect(),
+            probabilities: checks::range(job, which),
+            randomised: self.version != Version::Rand && checks::randomised(job, which)?,
+            ..Findings::default()
+        };
         let mut trials: Vec<Trial> = which.iter().map(|&sample| Trial::new(sample)).collect();
         // Places in `trials` of what is still robust.
         let mut left: Vec<usize> = (0..which.len()).collect();
@@ -159,9 +161,8 @@ impl Attack for AutoAttack {
         }
         let last = attacks.iter().position(|attack| attack.name() == "square");
         let later = last.map_or(&[][..], |at| &attacks[at + 1..]);
-        let alone = Self::square_alone(job, &trials, later)?;
-        warnings.extend(checks::square_better(alone, job.samples.len()));
-        Ok(Search { trials, warnings })
+        findings.square_alone = Self::square_alone(job, &trials, later)?;
+        Ok(Search { trials, findings })
     }
 
     fn doubts(&self, _budget: &Budget) -> Vec<String> {

@@ -5,12 +5,9 @@ use super::driver::Job;
 use super::harness::verify;
 use crate::Result;
 
-/// Samples that the check for randomness looks at.
-const LOOKED_AT: usize = 250;
-
 /// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
-pub fn randomised(job: &Job<'_>, which: &[usize]) -> Result<Option<String>> {
-    let which = &which[..which.len().min(LOOKED_AT)];
+/// (Of all samples, not of some of the first batch: parts of an evaluation must not differ from the whole.)
+pub fn randomised(job: &Job<'_>, which: &[usize]) -> Result<bool> {
     let images: Vec<&[f32]> = which.iter().map(|&i| job.samples.image(i)).collect();
     let ids: Vec<u64> = which.iter().map(|&i| job.samples.ids()[i]).collect();
     let classes = job.classifier.classes();
@@ -18,13 +15,16 @@ pub fn randomised(job: &Job<'_>, which: &[usize]) -> Result<Option<String>> {
     for pass in 0..5 {
         passes.push(verify(job, &images, &ids, 1, &format!("randomness {pass}"))?);
     }
-    let differs = passes[1..].iter().any(|pass| {
+    Ok(passes[1..].iter().any(|pass| {
         let mut rows = passes[0].chunks(classes).zip(pass.chunks(classes));
         rows.any(|(a, b)| direction_distance(a, b) > 1e-4)
-    });
-    Ok(differs.then(|| {
-        "the model's answers to the same images differ: it seems to be randomised; use version=rand".into()
     }))
+}
+
+/// What a randomised model means for the result.
+pub fn randomness() -> String {
+    "the model's answers to the same images differ: it seems to be randomised; use version=rand"
+        .into()
 }
 
 /// Distance of two rows of logits, each divided by its length.
@@ -35,19 +35,22 @@ fn direction_distance(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(square).sum::<f64>().sqrt()
 }
 
-/// Whether the outputs look like probabilities.
-pub fn range(job: &Job<'_>, which: &[usize]) -> Option<String> {
+/// Whether the outputs look like probabilities; None if there is nothing to look at.
+pub fn range(job: &Job<'_>, which: &[usize]) -> Option<bool> {
     let classes = job.classifier.classes();
-    let rows = || which.iter().map(|&i| &job.clean_logits[i * classes..][..classes]);
-    let probabilities = rows().all(|row| {
+    let mut rows = which.iter().map(|&i| &job.clean_logits[i * classes..][..classes]);
+    let probabilities = |row: &[f32]| {
         let within = row.iter().all(|&p| (-1e-5..1.0 + 1e-5).contains(&p));
         within && (row.iter().sum::<f32>() - 1.0).abs() < 1e-5
-    });
-    (probabilities && !which.is_empty()).then(|| {
-        "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of \
-         probabilities vanish"
-            .into()
-    })
+    };
+    (!which.is_empty()).then(|| rows.all(probabilities))
+}
+
+/// What outputs that are probabilities mean for the result.
+pub fn probabilities() -> String {
+    "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of \
+     probabilities vanish"
+        .into()
 }
 
 /// Whether the losses and targets asked for exist with so few classes.

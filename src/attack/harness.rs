@@ -2,6 +2,7 @@
 
 use super::classifier::Classifier;
 use super::driver::{Job, check, drive};
+use super::findings::Findings;
 use super::margin::{margin, predict};
 use super::method::{Budget, Goal, Method};
 use super::norm::Norm;
@@ -20,7 +21,7 @@ pub struct Search {
     /// One a sample under attack, in the order asked for.
     pub trials: Vec<Trial>,
     /// What gives reason to doubt the result.
-    pub warnings: Vec<String>,
+    pub findings: Findings,
 }
 
 /// An attack with its options: every [`Method`] is one, and an ensemble of attacks is one.
@@ -67,7 +68,7 @@ impl<M: Method> Attack for M {
 
     fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search> {
         self.validate(&job.budget, job.samples.shape())?;
-        Ok(Search { trials: drive(job, self, which)?, warnings: Vec::new() })
+        Ok(Search { trials: drive(job, self, which)?, findings: Findings::default() })
     }
 
     fn doubts(&self, budget: &Budget) -> Vec<String> {
@@ -102,9 +103,14 @@ pub fn attack(
     let classes = classifier.classes();
     let logits = |i: usize| &clean[i * classes..][..classes];
 
-    let mut report =
-        Report { attack: attack.name().into(), budget, outcomes: Vec::new(), warnings: Vec::new() };
-    report.warnings = attack.doubts(&budget);
+    let findings = Findings { doubts: attack.doubts(&budget), ..Findings::default() };
+    let mut report = Report {
+        attack: attack.name().into(),
+        budget,
+        outcomes: Vec::new(),
+        findings,
+        warnings: Vec::new(),
+    };
     let mut which = Vec::new();
     for (i, &image) in images.iter().enumerate() {
         let (label, z) = (samples.labels()[i], logits(i));
@@ -133,21 +139,9 @@ pub fn attack(
         });
     }
     let search = attack.search(&job, &which)?;
-    report.warnings.extend(search.warnings);
+    report.findings.merge(&search.findings);
     settle(&job, attack, search.trials, &mut report)?;
-    let starts = report.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
-    if let Some(share) = report.zero_gradient_share().filter(|&share| share > 0.0) {
-        report.warnings.push(format!(
-            "{:.2} % of the gradients were exactly zero ({starts} samples start with one): the result of gradient attacks \
-             may be unreliable; try losses that do not saturate (dlr), rescaled logits, and square",
-            100.0 * share
-        ));
-    }
-    let invalid = report.count(Status::Invalid);
-    if invalid > 0 {
-        let problem = "the model returned logits that are not finite; they count neither as robust nor as fooled";
-        report.warnings.push(format!("{invalid} samples are invalid: {problem}"));
-    }
+    report.warnings = report.findings.warnings_of(&report.outcomes);
     Ok(report)
 }
 
@@ -188,12 +182,7 @@ fn settle(
         outcome.image = image;
         outcome.winner = Some(Winner { attack: attack.into(), restart, target, iteration });
     }
-    if refuted > 0 {
-        report.warnings.push(format!(
-            "{refuted} images that seemed to fool the model did not when shown again: its answers vary; count on \
-             them no more than on chance, and average over draws (version rand, eot)"
-        ));
-    }
+    report.findings.refuted += refuted;
     Ok(())
 }
 

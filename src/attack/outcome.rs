@@ -1,5 +1,6 @@
 //! What an attack did to every sample, and what follows from it.
 
+use super::findings::Findings;
 use super::method::Budget;
 use super::trial::Cost;
 use serde::{Deserialize, Serialize};
@@ -69,11 +70,29 @@ pub struct Report {
     pub budget: Budget,
     /// One a sample, in the samples' order.
     pub outcomes: Vec<Outcome>,
-    /// What gives reason to doubt the result.
+    /// What was noticed by the way.
+    pub findings: Findings,
+    /// What gives reason to doubt the result: the findings in words.
     pub warnings: Vec<String>,
 }
 
 impl Report {
+    /// Puts the reports of parts of the samples together, in their order: the result is the one that all samples would
+    /// have had in one run. None if there are none, or they are of different attacks or budgets.
+    pub fn merge(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut parts = parts.into_iter();
+        let mut all = parts.next()?;
+        for part in parts {
+            if (&part.attack, part.budget) != (&all.attack, all.budget) {
+                return None;
+            }
+            all.outcomes.extend(part.outcomes);
+            all.findings.merge(&part.findings);
+        }
+        all.warnings = all.findings.warnings_of(&all.outcomes);
+        Some(all)
+    }
+
     /// How many samples ended so.
     pub fn count(&self, status: Status) -> usize {
         self.outcomes.iter().filter(|outcome| outcome.status == status).count()

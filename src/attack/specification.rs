@@ -266,21 +266,20 @@ pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     let entry = ATTACKS.iter().find(|entry| entry.name == name.trim()).ok_or_else(|| {
         let names: Vec<&str> = ATTACKS.iter().map(|entry| entry.name).collect();
-        Error::argument("attack", format!("`{name}` is unknown; there are {}", names.join(", ")))
+        let (meant, names) = (meant(name.trim(), &names), names.join(", "));
+        Error::argument("attack", format!("`{name}` is unknown{meant}; there are {names}"))
     })?;
     let mut given: Vec<(&str, &str)> = Vec::new();
     for part in rest.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let known = || {
-            let keys: Vec<&str> = entry.options.iter().map(|(key, _, _)| *key).collect();
-            keys.join(", ")
-        };
+        let known = || entry.options.iter().map(|(key, _, _)| *key).collect::<Vec<&str>>();
         let problem = |what: String| Error::argument("attack option", format!("{name}: {what}"));
         let (key, value) = part
             .split_once('=')
             .map(|(key, value)| (key.trim(), value.trim()))
             .ok_or_else(|| problem(format!("`{part}` is not of the form key=value")))?;
         if !entry.options.iter().any(|(option, _, _)| *option == key) {
-            return Err(problem(format!("no option `{key}`; there are {}", known())));
+            let (meant, keys) = (meant(key, &known()), known().join(", "));
+            return Err(problem(format!("no option `{key}`{meant}; there are {keys}")));
         }
         if given.iter().any(|(other, _)| *other == key) {
             return Err(problem(format!("`{key}` is given twice")));
@@ -288,6 +287,17 @@ pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
         given.push((key, value));
     }
     (entry.build)(&mut Options { attack: entry.name, given })
+}
+
+/// `, did you mean ...?`, if one of the names is near enough.
+fn meant(name: &str, names: &[&str]) -> String {
+    let name = name.to_ascii_lowercase();
+    let scored = names.iter().map(|known| (strsim::jaro_winkler(&name, known), known));
+    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    match best {
+        Some((score, known)) if score > 0.75 => format!(", did you mean `{known}`?"),
+        _ => String::new(),
+    }
 }
 
 /// Radii such as `64/255,0.3`, in pixels of 0..=1: more than 0, and for linf at most 1 (for l2 and l1 at most the

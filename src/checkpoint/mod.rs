@@ -1,4 +1,5 @@
 //! Models on disk: safetensors, under the names that a PyTorch user would have (`conv1.weight`, `bn1.running_mean`).
+//! Images and results by the sample: [`Npz`], numpy's format.
 //!
 //! ```
 //! use deepsleep::checkpoint::StateDict;
@@ -13,6 +14,10 @@
 //! assert_eq!(loaded.noted("seed"), Some(7));
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
+
+mod npz;
+
+pub use npz::{Column, Npz};
 
 use crate::files::write_atomically;
 use crate::{Error, Result};

@@ -1,6 +1,7 @@
 //! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
 //! machine and instruction set are in [`Run`], a file of its own.
 
+pub use crate::evaluation::ThreatModel;
 use crate::files::write_atomically;
 use crate::sleep::Settings;
 use crate::{Error, Result};
@@ -9,16 +10,6 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-
-/// Who makes the adversarial images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ThreatModel {
-    /// Crafted once on the undefended control, shown to every model: what the paper measured.
-    Transfer,
-    /// Crafted on the model itself: what the paper never measured.
-    WhiteBox,
-}
 
 /// A point in the training of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

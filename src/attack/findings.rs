@@ -1,0 +1,83 @@
+//! What an attack noticed by the way, in a form that parts of an evaluation can be put together from: the warnings of
+//! all parts together are those of one run on all samples.
+
+use super::checks;
+use super::outcome::{Outcome, Status};
+use super::trial::Cost;
+use serde::{Deserialize, Serialize};
+
+/// What gives reason to doubt a result, as counts and flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// Of options and budget: the same for every part.
+    pub doubts: Vec<String>,
+    /// Whether the outputs look like probabilities; None: not looked at.
+    pub probabilities: Option<bool>,
+    /// Whether the same images got different answers.
+    pub randomised: bool,
+    /// Samples that Square fooled and no attack with a gradient could.
+    pub square_alone: usize,
+    /// Images that seemed to fool the model and did not when shown again.
+    pub refuted: usize,
+}
+
+impl Findings {
+    /// Takes over those of another part of the same evaluation.
+    pub fn merge(&mut self, other: &Self) {
+        let new = other.doubts.iter().filter(|doubt| !self.doubts.contains(doubt));
+        let new: Vec<String> = new.cloned().collect();
+        self.doubts.extend(new);
+        self.probabilities = match (self.probabilities, other.probabilities) {
+            (Some(a), Some(b)) => Some(a && b),
+            (a, b) => a.or(b),
+        };
+        self.randomised |= other.randomised;
+        self.square_alone += other.square_alone;
+        self.refuted += other.refuted;
+    }
+
+    /// In words, for all samples of the evaluation: how many they are, how many of them invalid, and what they cost.
+    pub fn warnings(
+        &self,
+        samples: usize,
+        invalid: usize,
+        cost: &Cost,
+        starts: usize,
+    ) -> Vec<String> {
+        let mut all = self.doubts.clone();
+        all.extend((self.probabilities == Some(true)).then(checks::probabilities));
+        all.extend(self.randomised.then(checks::randomness));
+        all.extend(checks::square_better(self.square_alone, samples));
+        if self.refuted > 0 {
+            all.push(format!(
+                "{} images that seemed to fool the model did not when shown again: its answers vary; count on them no \
+                 more than on chance, and average over draws (version rand, eot)",
+                self.refuted
+            ));
+        }
+        if cost.zero_gradients > 0 {
+            let share = cost.zero_gradients as f64 / cost.backward_passes.max(1) as f64;
+            all.push(format!(
+                "{:.2} % of the gradients were exactly zero ({starts} samples start with one): the result of gradient \
+                 attacks may be unreliable; try losses that do not saturate (dlr), rescaled logits, and square",
+                100.0 * share
+            ));
+        }
+        if invalid > 0 {
+            let problem = "the model returned logits that are not finite; they count neither as robust nor as fooled";
+            all.push(format!("{invalid} samples are invalid: {problem}"));
+        }
+        all
+    }
+
+    /// [`warnings`](Self::warnings) for these outcomes.
+    pub fn warnings_of(&self, outcomes: &[Outcome]) -> Vec<String> {
+        let (mut cost, mut starts, mut invalid) = (Cost::default(), 0, 0);
+        for outcome in outcomes {
+            cost += outcome.cost;
+            starts += usize::from(outcome.cost.zero_starts > 0);
+            invalid += usize::from(outcome.status == Status::Invalid);
+        }
+        self.warnings(outcomes.len(), invalid, &cost, starts)
+    }
+}

@@ -1,0 +1,214 @@
+//! Results: one attack at one radius, and what survives all attacks.
+
+use crate::attack::{Budget, Cost, Findings, Norm, Outcome, Status, Winner};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the attacker knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThreatModel {
+    /// Everything: the images are crafted on the model itself.
+    WhiteBox,
+    /// Another model, on which the images are crafted.
+    Transfer,
+}
+
+/// A sample's outcome without its image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The sample's identity.
+    pub id: u64,
+    /// Its true class.
+    pub label: usize,
+    /// What became of it.
+    pub status: Status,
+    /// The class of the returned image.
+    pub prediction: usize,
+    /// Its margin; None if it is not finite.
+    pub margin: Option<f32>,
+    /// Largest change of a pixel.
+    pub linf: f32,
+    /// Root of the sum of squared changes.
+    pub l2: f32,
+    /// Sum of absolute changes.
+    pub l1: f32,
+    /// Who found the image.
+    pub winner: Option<Winner>,
+    /// What the attack cost.
+    pub cost: Cost,
+}
+
+impl Record {
+    /// Of an outcome.
+    pub fn of(o: &Outcome) -> Self {
+        Self {
+            id: o.id,
+            label: o.label,
+            status: o.status,
+            prediction: o.prediction,
+            margin: o.margin.is_finite().then_some(o.margin),
+            linf: o.linf,
+            l2: o.l2,
+            l1: o.l1,
+            winner: o.winner.clone(),
+            cost: o.cost,
+        }
+    }
+
+    /// Whether it was fooled by an image inside the ball.
+    fn fooled_within(&self, budget: &Budget) -> bool {
+        let distance = match budget.norm {
+            Norm::Linf => self.linf,
+            Norm::L2 => self.l2,
+            Norm::L1 => self.l1,
+        };
+        self.status == Status::Fooled && budget.admits(distance)
+    }
+}
+
+/// One attack at one radius.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The attack with its options.
+    pub attack: String,
+    /// The norm.
+    pub norm: Norm,
+    /// The radius.
+    pub eps: f32,
+    /// The seed of all random numbers.
+    pub seed: u64,
+    /// What the attacker knows.
+    pub threat_model: ThreatModel,
+    /// The share of samples classified rightly, clean and attacked.
+    pub robust_accuracy: f64,
+    /// The identities of those.
+    pub robust_indices: Vec<u64>,
+    /// How many samples were invalid.
+    pub invalid: usize,
+    /// Of all samples.
+    pub forward_passes: u64,
+    /// Of all samples.
+    pub backward_passes: u64,
+    /// The share of backward passes whose gradient was exactly zero; None if there were none.
+    pub zero_gradient_share: Option<f64>,
+    /// The time that it took, all sittings together.
+    pub seconds: f64,
+    /// What gives reason to doubt the result.
+    pub warnings: Vec<String>,
+    /// One a sample; not in the JSON of a result.
+    #[serde(skip)]
+    pub records: Vec<Record>,
+}
+
+impl Cell {
+    pub(super) fn new(
+        attack: String,
+        threat_model: ThreatModel,
+        Budget { norm, eps, seed }: Budget,
+        (records, findings, seconds): (Vec<Record>, &Findings, f64),
+    ) -> Self {
+        let (mut cost, mut starts) = (Cost::default(), 0);
+        for record in &records {
+            cost += record.cost;
+            starts += usize::from(record.cost.zero_starts > 0);
+        }
+        let robust = records.iter().filter(|record| record.status == Status::Survived);
+        let robust_indices: Vec<u64> = robust.map(|record| record.id).collect();
+        let invalid = records.iter().filter(|record| record.status == Status::Invalid).count();
+        let backward = cost.backward_passes;
+        Self {
+            attack,
+            norm,
+            eps,
+            seed,
+            threat_model,
+            robust_accuracy: robust_indices.len() as f64 / records.len().max(1) as f64,
+            robust_indices,
+            invalid,
+            forward_passes: cost.forward_passes,
+            backward_passes: backward,
+            zero_gradient_share: (backward > 0)
+                .then(|| cost.zero_gradients as f64 / backward as f64),
+            seconds,
+            warnings: findings.warnings(records.len(), invalid, &cost, starts),
+            records,
+        }
+    }
+
+    /// Notes in the warnings how many of an unbounded attack's images lie within the radius.
+    pub(super) fn note_unbounded(&mut self) {
+        let budget = Budget { norm: self.norm, eps: self.eps, seed: self.seed };
+        let fooled = self.records.iter().filter(|record| record.status == Status::Fooled).count();
+        let within = self.records.iter().filter(|record| record.fooled_within(&budget)).count();
+        self.warnings.push(format!(
+            "{}: eps does not bound it (bounded=yes would): {within} of the {fooled} images that fool lie within eps \
+             {}, and only those count in the worst case",
+            self.attack, self.eps
+        ));
+    }
+}
+
+/// What survives all attacks at one radius.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorstCase {
+    /// The norm.
+    pub norm: Norm,
+    /// The radius.
+    pub eps: f32,
+    /// The share of samples that are classified rightly whatever the attack.
+    pub robust_accuracy: f64,
+    /// The identities of those.
+    pub robust_indices: Vec<u64>,
+    /// The attack with the lowest robust accuracy, the first of several.
+    pub strongest: String,
+    /// For every attack, how many samples only it fooled.
+    pub fooled_only_by: BTreeMap<String, usize>,
+}
+
+/// The worst case of every radius, sample by sample: never better than the strongest attack, and often worse.
+pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
+    let mut all: Vec<WorstCase> = Vec::new();
+    for cell in cells {
+        if all.iter().any(|worst| (worst.norm, worst.eps) == (cell.norm, cell.eps)) {
+            continue;
+        }
+        let here: Vec<&Cell> =
+            cells.iter().filter(|other| (other.norm, other.eps) == (cell.norm, cell.eps)).collect();
+        let budget = Budget { norm: cell.norm, eps: cell.eps, seed: cell.seed };
+        let mut robust_indices = Vec::new();
+        let names = here.iter().map(|cell| (cell.attack.clone(), 0));
+        let mut fooled_only_by: BTreeMap<String, usize> = names.collect();
+        let mut robust_to = vec![0usize; here.len()];
+        for (i, record) in cell.records.iter().enumerate() {
+            // What any attack found invalid is not known to be robust.
+            let lost = |other: &&Cell| {
+                let record = &other.records[i];
+                let proof = record.fooled_within(&budget);
+                proof || matches!(record.status, Status::CleanWrong | Status::Invalid)
+            };
+            let losers: Vec<bool> = here.iter().map(lost).collect();
+            robust_to.iter_mut().zip(&losers).for_each(|(n, lost)| *n += usize::from(!lost));
+            match losers.iter().filter(|&&lost| lost).count() {
+                0 => robust_indices.push(record.id),
+                1 if record.status != Status::CleanWrong => {
+                    let by = losers.iter().position(|&lost| lost).map(|by| &here[by].attack);
+                    if let Some(count) = by.and_then(|by| fooled_only_by.get_mut(by)) {
+                        *count += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let strongest = (0..here.len()).min_by_key(|&i| robust_to[i]);
+        all.push(WorstCase {
+            norm: cell.norm,
+            eps: cell.eps,
+            robust_accuracy: robust_indices.len() as f64 / cell.records.len().max(1) as f64,
+            robust_indices,
+            strongest: strongest.map_or(String::new(), |i| here[i].attack.clone()),
+            fooled_only_by,
+        });
+    }
+    all
+}

@@ -1,0 +1,191 @@
+//! Transfer: images crafted on one model and shown to others.
+
+use crate::Result;
+use crate::attack::{
+    ATTACKS, Attack, Budget, Classifier, Cost, Findings, Hit, Job, Outcome, Report, Samples,
+    Search, Trial, Winner, attack,
+};
+use crate::tensor::Context;
+
+/// What an attack made of some samples, to be shown to other models.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crafted {
+    pub(super) samples: Samples,
+    /// The images, each with who made it and what that took.
+    pub(super) images: Vec<Image>,
+    pub(super) attack: String,
+    pub(super) budget: Budget,
+    pub(super) bounded: bool,
+    pub(super) findings: Findings,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Image {
+    pub pixels: Vec<f32>,
+    pub winner: Option<Winner>,
+    pub cost: Cost,
+}
+
+impl Crafted {
+    /// Attacks `source`. What is shown to others is what the attack returned: with a goal that ends at the first
+    /// success, clean images where there was none; see [`transfer_form`].
+    ///
+    /// # Errors
+    /// Those of [`attack`].
+    pub fn craft(
+        context: &Context,
+        source: &dyn Classifier,
+        samples: &Samples,
+        method: &dyn Attack,
+        budget: Budget,
+    ) -> Result<Self> {
+        let report = attack(context, source, samples, method, budget)?;
+        Ok(Self::of(samples, &report, method.is_bounded()))
+    }
+
+    /// The images of a report on these samples, by an attack that the ball bounds or not.
+    pub fn of(samples: &Samples, report: &Report, bounded: bool) -> Self {
+        let image = |outcome: &Outcome| Image {
+            pixels: outcome.image.clone(),
+            winner: outcome.winner.clone(),
+            cost: outcome.cost,
+        };
+        Self {
+            samples: samples.clone(),
+            images: report.outcomes.iter().map(image).collect(),
+            attack: report.attack.clone(),
+            budget: report.budget,
+            bounded,
+            findings: report.findings.clone(),
+        }
+    }
+
+    /// What `target` makes of the images: of every sample that it classifies rightly, whether the image crafted from it
+    /// fools it. The costs are those of crafting and showing together.
+    ///
+    /// # Errors
+    /// If the images do not fit the model, or it cannot be evaluated.
+    pub fn show(&self, context: &Context, target: &dyn Classifier) -> Result<Report> {
+        let mut report = attack(context, target, &self.samples, &Shown(self), self.budget)?;
+        for (outcome, image) in report.outcomes.iter_mut().zip(&self.images) {
+            outcome.cost += image.cost;
+        }
+        report.warnings = report.findings.warnings_of(&report.outcomes);
+        Ok(report)
+    }
+
+    /// The clean images.
+    pub fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    /// The crafted image of sample `i`, `[channel][y][x]`.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn image(&self, i: usize) -> &[f32] {
+        &self.images[i].pixels
+    }
+
+    /// The attack's name.
+    pub fn attack(&self) -> &str {
+        &self.attack
+    }
+
+    /// Norm, radius, seed.
+    pub fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    /// Whether the radius bounded the attack.
+    pub fn is_bounded(&self) -> bool {
+        self.bounded
+    }
+}
+
+/// The attack that returns what was crafted before.
+struct Shown<'a>(&'a Crafted);
+
+impl Attack for Shown<'_> {
+    fn name(&self) -> &str {
+        &self.0.attack
+    }
+
+    fn draws(&self) -> usize {
+        1
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.0.bounded
+    }
+
+    fn returns_all(&self) -> bool {
+        true
+    }
+
+    fn search(&self, _job: &Job<'_>, which: &[usize]) -> Result<Search> {
+        let trial = |&sample: &usize| {
+            let image = &self.0.images[sample];
+            let winner = image.winner.as_ref();
+            let known = |winner: &Winner| ATTACKS.iter().find(|e| e.name == winner.attack);
+            let hit = Hit {
+                image: image.pixels.clone(),
+                attack: winner.and_then(known).map_or("crafted", |entry| entry.name),
+                restart: winner.map_or(0, |winner| winner.restart),
+                target: winner.and_then(|winner| winner.target),
+                iteration: winner.map_or(0, |winner| winner.iteration),
+            };
+            Trial { hit: Some(hit), ..Trial::new(sample) }
+        };
+        let trials = which.iter().map(trial).collect();
+        Ok(Search { trials, findings: self.0.findings.clone() })
+    }
+
+    fn doubts(&self, _budget: &Budget) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The attack as it is run for transfer: one that could stop at its first success, which is on the boundary of the
+/// source and rarely across that of another model, takes all its steps (`return=last`) unless the text says otherwise.
+///
+/// ```
+/// use deepsleep::evaluation::transfer_form;
+/// assert_eq!(transfer_form("pgd:steps=10"), "pgd:steps=10,return=last");
+/// assert_eq!(transfer_form("fgsm"), "fgsm:return=last");
+/// assert_eq!(transfer_form("bim:return=first"), "bim:return=first");
+/// assert_eq!(transfer_form("autoattack"), "autoattack");
+/// ```
+pub fn transfer_form(text: &str) -> String {
+    let (name, options) = text.split_once(':').unwrap_or((text, ""));
+    let entry = ATTACKS.iter().find(|entry| entry.name == name.trim());
+    let can =
+        entry.is_some_and(|entry| entry.options.iter().any(|o| (o.0, o.1) == ("return", "first")));
+    let told =
+        options.split(',').any(|o| o.split('=').next().is_some_and(|k| k.trim() == "return"));
+    match (can && !told, options.trim().is_empty()) {
+        (false, _) => text.to_owned(),
+        (true, true) => format!("{}:return=last", name.trim()),
+        (true, false) => format!("{text},return=last"),
+    }
+}
+
+/// Every source's images shown to every target: `[source][target]`. A model that is among both is attacked white-box on
+/// the diagonal.
+///
+/// # Errors
+/// Those of [`Crafted::craft`] and [`Crafted::show`].
+pub fn transfer_matrix(
+    context: &Context,
+    sources: &[&dyn Classifier],
+    targets: &[&dyn Classifier],
+    samples: &Samples,
+    method: &dyn Attack,
+    budget: Budget,
+) -> Result<Vec<Vec<Report>>> {
+    let row = |source: &&dyn Classifier| {
+        let crafted = Crafted::craft(context, *source, samples, method, budget)?;
+        targets.iter().map(|target| crafted.show(context, *target)).collect()
+    };
+    sources.iter().map(row).collect()
+}

@@ -1,0 +1,118 @@
+//! What of an evaluation is done, in a file that grows by a line a part: whatever moment the process is killed at, all
+//! whole lines count.
+
+use super::plan::Part;
+use crate::attack::Samples;
+use crate::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The file, open for the next part.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+/// Everything that the bits of the result depend on, in words.
+type Settings = BTreeMap<String, String>;
+
+impl Journal {
+    /// Starts a new file, in the place of an old one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn begin(path: &Path, settings: &Settings) -> Result<Self> {
+        let file = File::create(path).map_err(|e| Error::io(path, "write", e))?;
+        let mut journal = Self { path: path.to_owned(), file };
+        journal.line(settings)?;
+        Ok(journal)
+    }
+
+    /// Opens a file to go on with it, and returns the parts that it holds. Half a line at its end, written by a process
+    /// that was killed, is cut off. None if there is no whole line.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no journal, or is of other settings; the error says which.
+    pub fn resume(path: &Path, settings: &Settings) -> Result<Option<(Self, Vec<Part>)>> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let fail = |line: usize, e: serde_json::Error| {
+            Error::format(path, format!("line {line} is not what an evaluation writes: {e}"))
+        };
+        let mut lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let Some(first) = lines.next() else { return Ok(None) };
+        let theirs: Settings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
+        refuse_others(path, &theirs, settings)?;
+        let parts = lines
+            .enumerate()
+            .map(|(i, line)| serde_json::from_slice(line).map_err(|e| fail(i + 2, e)));
+        let parts = parts.collect::<Result<Vec<Part>>>()?;
+        let error = |e| Error::io(path, "write", e);
+        let file = OpenOptions::new().append(true).open(path).map_err(error)?;
+        file.set_len(whole as u64).map_err(error)?;
+        Ok(Some((Self { path: path.to_owned(), file }, parts)))
+    }
+
+    /// Adds a part; when this returns, it is on the disk.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn add(&mut self, part: &Part) -> Result<()> {
+        self.line(part)
+    }
+
+    fn line(&mut self, value: &impl serde::Serialize) -> Result<()> {
+        let error = |e| Error::io(&self.path, "write", e);
+        let mut line = serde_json::to_vec(value).map_err(|e| error(e.into()))?;
+        line.push(b'\n');
+        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(error)
+    }
+}
+
+/// Refuses to go on where the settings of a file are not ours.
+fn refuse_others(path: &Path, theirs: &Settings, ours: &Settings) -> Result<()> {
+    let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    let value = |of: &Settings, key: &str| of.get(key).map_or("nothing", String::as_str).to_owned();
+    let differences: Vec<String> = keys
+        .into_iter()
+        .filter(|key| theirs.get(*key) != ours.get(*key))
+        .map(|key| format!("{key} {}, not {}", value(theirs, key), value(ours, key)))
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} was made with {}; give the same options, or begin without --resume",
+        path.display(),
+        differences.join("; ")
+    );
+    Err(Error::argument("cannot resume", problem))
+}
+
+/// A short hash of what the samples are: pixels, labels, identities.
+pub fn fingerprint(samples: &Samples) -> String {
+    let mut hash = Sha256::new();
+    for i in 0..samples.len() {
+        hash.update(samples.ids()[i].to_le_bytes());
+        hash.update((samples.labels()[i] as u64).to_le_bytes());
+        hash.update(bytemuck::cast_slice::<f32, u8>(samples.image(i)));
+    }
+    short(&hash.finalize())
+}
+
+/// A short hash of a file's bytes.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn fingerprint_of_file(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    Ok(short(&Sha256::digest(bytes)))
+}
+
+fn short(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,45 @@
+//! How robust a model is, and against whom: many attacks and radii, white-box or by images crafted on another model, in
+//! portions that can be interrupted.
+//!
+//! ```
+//! use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
+//! use deepsleep::data::{Dataset, DatasetName, Split, locate};
+//! use deepsleep::evaluation::{Crafted, Models, Plan, evaluate, transfer_form, worst_cases};
+//! use deepsleep::nn::{Freeze, LeNet};
+//! use deepsleep::tensor::Context;
+//!
+//! let context = Context::new(0)?;
+//! let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
+//! let samples = Samples::from_dataset(&test, 0..32)?;
+//! let (target, source) = (LeNet::new(1).freeze()?, LeNet::new(2).freeze()?); // untrained
+//!
+//! // White-box: every attack at every radius, and what survives all of them.
+//! let attacks = ["fgsm".to_owned(), "pgd:steps=5".to_owned()];
+//! let plan = Plan { attacks: attacks.to_vec(), radii: vec![0.1, 0.2], ..Plan::default() };
+//! let models = Models { target: &target, source: None };
+//! let cells = evaluate(&context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
+//! assert_eq!(cells.len(), 4);
+//! assert_eq!(worst_cases(&cells).len(), 2);
+//!
+//! // Transfer: crafted once, shown to any number of models, kept for others.
+//! let pgd = parse_attack(&transfer_form("pgd:steps=5"))?;
+//! let budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
+//! let crafted = Crafted::craft(&context, &source, &samples, pgd.as_ref(), budget)?;
+//! println!("transfer: {:.3}", crafted.show(&context, &target)?.robust_accuracy());
+//! let file = tempfile::NamedTempFile::new().unwrap();
+//! crafted.to_npz(&serde_json::json!({}))?.save(file.path())?;
+//! assert_eq!(Crafted::load(file.path())?.samples(), crafted.samples());
+//! # Ok::<(), deepsleep::Error>(())
+//! ```
+
+mod archive;
+mod cell;
+mod crafted;
+mod journal;
+mod plan;
+
+pub use archive::archive;
+pub use cell::{Cell, Record, ThreatModel, WorstCase, worst_cases};
+pub use crafted::{Crafted, transfer_form, transfer_matrix};
+pub use journal::{Journal, fingerprint, fingerprint_of_file};
+pub use plan::{Models, Part, Plan, evaluate};

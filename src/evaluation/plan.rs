@@ -1,0 +1,187 @@
+//! An evaluation in portions: every attack at every radius on a few samples after the other, so that it can stop
+//! anywhere and go on to the same bits.
+
+use super::cell::{Cell, Record, ThreatModel};
+use super::crafted::{Crafted, transfer_form};
+use crate::attack::{
+    Attack, Budget, Classifier, Findings, Norm, Report, Samples, attack, parse_attack,
+};
+use crate::tensor::Context;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// What is to be evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Attacks, as [`parse_attack`] reads them.
+    pub attacks: Vec<String>,
+    /// How perturbations are measured.
+    pub norm: Norm,
+    /// The radii.
+    pub radii: Vec<f32>,
+    /// The seed of all random numbers.
+    pub seed: u64,
+    /// Samples attacked together. Nothing but `seconds` depends on it.
+    pub portion: usize,
+}
+
+impl Default for Plan {
+    /// Nothing yet, in Linf, 256 samples at a time.
+    fn default() -> Self {
+        Self { attacks: Vec::new(), norm: Norm::Linf, radii: Vec::new(), seed: 0, portion: 256 }
+    }
+}
+
+/// Who is attacked, and on what.
+#[derive(Clone, Copy)]
+pub struct Models<'a> {
+    /// The model whose robustness is in question.
+    pub target: &'a dyn Classifier,
+    /// The model that images are crafted on, if it is another.
+    pub source: Option<&'a dyn Classifier>,
+}
+
+/// One attack at one radius on one portion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The attack's place in the plan.
+    pub attack: usize,
+    /// The radius' place in the plan.
+    pub radius: usize,
+    /// The portion, counted from 0.
+    pub portion: usize,
+    /// One a sample.
+    pub records: Vec<Record>,
+    /// What was noticed by the way.
+    pub findings: Findings,
+    /// The time that it took.
+    pub seconds: f64,
+}
+
+impl Plan {
+    /// How many parts there are for so many samples.
+    pub fn parts(&self, samples: usize) -> usize {
+        self.attacks.len() * self.radii.len() * samples.div_ceil(self.portion.max(1))
+    }
+
+    /// The attacks, as they are run against this threat.
+    fn parsed(&self, threat: ThreatModel) -> Result<Vec<(String, Box<dyn Attack>)>> {
+        let parse = |text: &String| {
+            let text = match threat {
+                ThreatModel::WhiteBox => text.clone(),
+                ThreatModel::Transfer => transfer_form(text),
+            };
+            let attack = parse_attack(&text)?;
+            Ok((text, attack))
+        };
+        self.attacks.iter().map(parse).collect()
+    }
+
+    /// Refuses what is no attack or no radius, before any work is done.
+    ///
+    /// # Errors
+    /// If an attack cannot be read or does not exist in the norm, there is none, or one is there twice.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |problem: String| Err(Error::argument("evaluation", problem));
+        if self.attacks.is_empty() || self.radii.is_empty() || self.portion == 0 {
+            return refuse(
+                "at least one attack, one radius and one sample a portion are needed".into(),
+            );
+        }
+        for (i, attack) in self.attacks.iter().enumerate() {
+            parse_attack(attack)?;
+            if self.attacks[..i].contains(attack) {
+                return refuse(format!("{attack} is given twice"));
+            }
+        }
+        for (i, eps) in self.radii.iter().enumerate() {
+            if self.radii[..i].contains(eps) {
+                return refuse(format!("eps {eps} is given twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs what of the plan is not among the parts `done`, and tells `save` every new part as soon as it is there. The
+/// cells come in the plan's order, all radii of one attack after the other.
+///
+/// # Errors
+/// Those of [`Plan::validate`], of the attacks, and of `save`; or if a part is not of this plan and these samples.
+pub fn evaluate(
+    context: &Context,
+    models: Models<'_>,
+    samples: &Samples,
+    plan: &Plan,
+    done: Vec<Part>,
+    save: &mut dyn FnMut(&Part) -> Result<()>,
+) -> Result<Vec<Cell>> {
+    plan.validate()?;
+    let threat =
+        if models.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox };
+    let attacks = plan.parsed(threat)?;
+    let portions: Vec<Vec<usize>> = {
+        let all: Vec<usize> = (0..samples.len()).collect();
+        all.chunks(plan.portion).map(<[usize]>::to_vec).collect()
+    };
+    let mut done: Vec<Option<Part>> = done.into_iter().map(Some).collect();
+    let mut cells = Vec::new();
+    for (a, (text, method)) in attacks.iter().enumerate() {
+        for (r, &eps) in plan.radii.iter().enumerate() {
+            let budget = Budget { norm: plan.norm, eps, seed: plan.seed };
+            let (mut records, mut findings, mut seconds) = (Vec::new(), Findings::default(), 0.0);
+            for (p, portion) in portions.iter().enumerate() {
+                let place = done.iter_mut().find(|part| {
+                    part.as_ref().is_some_and(|d| (d.attack, d.radius, d.portion) == (a, r, p))
+                });
+                let part = if let Some(part) = place.and_then(Option::take) {
+                    let ids = part.records.iter().map(|record| record.id);
+                    if !ids.eq(portion.iter().map(|&i| samples.ids()[i])) {
+                        let problem = "a part that was done before is of other samples";
+                        return Err(Error::argument("evaluation", problem));
+                    }
+                    part
+                } else {
+                    let start = Instant::now();
+                    let some = samples.select(portion)?;
+                    let report = run(context, models, &some, method.as_ref(), budget)?;
+                    let part = Part {
+                        attack: a,
+                        radius: r,
+                        portion: p,
+                        records: report.outcomes.iter().map(Record::of).collect(),
+                        findings: report.findings,
+                        seconds: start.elapsed().as_secs_f64(),
+                    };
+                    save(&part)?;
+                    part
+                };
+                records.extend(part.records);
+                findings.merge(&part.findings);
+                seconds += part.seconds;
+            }
+            let mut cell = Cell::new(text.clone(), threat, budget, (records, &findings, seconds));
+            if !method.is_bounded() {
+                cell.note_unbounded();
+            }
+            cells.push(cell);
+        }
+    }
+    Ok(cells)
+}
+
+fn run(
+    context: &Context,
+    models: Models<'_>,
+    samples: &Samples,
+    method: &dyn Attack,
+    budget: Budget,
+) -> Result<Report> {
+    match models.source {
+        None => attack(context, models.target, samples, method, budget),
+        Some(source) => {
+            Crafted::craft(context, source, samples, method, budget)?.show(context, models.target)
+        }
+    }
+}
