@@ -199,6 +199,7 @@ impl Settings {
                 settings.sleep.method = SleepDefense::Tadros;
             }
             Profile::Standard => {
+                settings.slow_wave.rescale = true;
                 settings.fast_wave.dream.source = DreamSource::Live;
                 settings.sleep.method = SleepDefense::Tadros;
                 // Full-strength baseline: Madry et al. (2018), every batch, 40 steps of 0.01, eps 0.3.

@@ -27,6 +27,11 @@ impl Common {
         Ok(Context::new(self.threads)?)
     }
 
+    /// Whether neither progress nor notes are wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Where to print.
     pub fn console(&self) -> Console {
         Console::new(self.json, self.quiet)

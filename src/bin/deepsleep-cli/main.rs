@@ -13,9 +13,11 @@ mod evaluate;
 mod failure;
 mod info;
 mod inspect;
+mod merge;
 mod model;
 mod numbers;
 mod progress;
+mod reproduce;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +48,10 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Describe a saved network: layers, norms, firing rates; draw its filters and a spike raster.
     Inspect(inspect::Inspect),
+    /// Reproduce the paper's tables and figures.
+    Reproduce(reproduce::Reproduce),
+    /// Join what shards of a reproduction have computed.
+    Merge(merge::Merge),
     /// List, verify or download data sets.
     Data(data::Data),
     /// Show what this machine offers: instruction sets, threads, measured peak.
@@ -62,6 +68,8 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&common),
         Command::Evaluate(evaluate) => evaluate.run(&common),
         Command::Inspect(inspect) => inspect.run(&common),
+        Command::Reproduce(reproduce) => reproduce.run(&common),
+        Command::Merge(merge) => merge.run(&common),
         Command::Data(data) => data.run(&common),
         Command::Info => info::run(&common),
     };

@@ -18,6 +18,10 @@ use crate::{Error, Result};
 /// The plastic layers, by the names of their parameters.
 const LAYERS: [&str; 3] = ["conv1", "conv2", "fc"];
 
+fn norm(weights: &[f32]) -> f32 {
+    weights.iter().fold(0.0f32, |sum, w| w.mul_add(*w, sum)).sqrt()
+}
+
 /// The weights of one of [`LAYERS`].
 fn weight<'a>(lenet: &'a LeNet, layer: &str) -> Result<&'a [f32]> {
     let name = format!("{layer}.weight");
@@ -125,10 +129,19 @@ impl SlowWave {
 
     /// Puts the weights as they are now into a network; everything else of it stays.
     pub fn wake(&self, lenet: &mut LeNet) {
+        let rescale = self.options.rescale;
         for (layer, weight) in LAYERS.into_iter().zip(self.sleeper.weights()) {
             let name = format!("{layer}.weight");
-            if let Some(parameter) = lenet.parameters_mut().get_mut(&name) {
-                parameter.values.copy_from_slice(weight);
+            let Some(parameter) = lenet.parameters_mut().get_mut(&name) else { continue };
+            let channel = parameter.values.len() / parameter.shape[0].max(1);
+            let channels =
+                parameter.values.chunks_mut(channel.max(1)).zip(weight.chunks(channel.max(1)));
+            for (old, new) in channels {
+                let factor = match norm(old) / norm(new) {
+                    factor if rescale && layer != "fc" && factor.is_finite() => factor,
+                    _ => 1.0,
+                };
+                old.iter_mut().zip(new).for_each(|(old, new)| *old = factor * new);
             }
         }
     }

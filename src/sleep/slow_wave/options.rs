@@ -53,6 +53,9 @@ pub struct SlowWaveOptions {
     /// Pair-based plasticity: the resistance of each layer is such that, at the start of the sleep, the membrane of its
     /// most strongly driven neuron settles at this many thresholds. The paper gives no resistance.
     pub drive: f32,
+    /// Whether a convolution's channels wake with the norms they fell asleep with. Standardised weights are ten times as
+    /// large, and before a normalisation layer that makes every later learning rate a hundredth of itself.
+    pub rescale: bool,
     /// Batches of each layer's pass; 0 is the whole data set. To try things out.
     pub batches: usize,
 }
@@ -73,6 +76,7 @@ impl Default for SlowWaveOptions {
                 ..PairOptions::default()
             },
             drive: 1.5,
+            rescale: false,
             batches: 0,
         }
     }

@@ -1,0 +1,249 @@
+//! `reproduce`: the paper's tables and figures, as a graph of jobs whose results are kept.
+
+mod display;
+mod plan;
+mod summary;
+
+use crate::common::Common;
+use crate::dataset::DatasetOptions;
+use crate::failure::WrongUse;
+use crate::numbers::at_least;
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use deepsleep::data::Split;
+use deepsleep::evaluation::ThreatModel;
+use deepsleep::experiment::{
+    Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, collect, job_runs, run,
+};
+use deepsleep::sleep::{Profile, Settings};
+use display::Display;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+#[derive(Debug, Args)]
+pub struct Reproduce {
+    /// A small run of the same jobs: 1,000 test images, shortened training; its numbers mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Tables, e.g. 1,2 [default: all, unless --figure is given]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    table: Vec<usize>,
+    /// Figures, e.g. 3 [default: all, unless --table is given]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    figure: Vec<usize>,
+    /// Whose method: published, paper or standard
+    #[arg(long, value_name = "NAME", default_value = "published")]
+    profile: String,
+    /// Change a setting of all models; `train --print-config` lists them
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Number of seeds: 0, 1, ...
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<1>)]
+    seeds: usize,
+    /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
+    threat_model: Vec<Threat>,
+    /// Test images under transfer attacks [default: 10000; quick: 1000]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    images: Option<usize>,
+    /// Test images under white-box attacks [default: 1000; quick: fewer]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    white_box_images: Option<usize>,
+    /// Results folder; what is in it already is not computed again
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    /// Jobs side by side, sharing the threads; results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<1>)]
+    jobs: usize,
+    /// Only say what there is to do, and how long it may take
+    #[arg(long)]
+    dry_run: bool,
+    /// A share of the models, e.g. 2/4: for several machines, on one folder or each on its own
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+    #[command(flatten)]
+    data: DatasetOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Threat {
+    Transfer,
+    WhiteBox,
+}
+
+impl Reproduce {
+    pub fn run(&self, common: &Common) -> Result<()> {
+        let question = self.question()?;
+        let graph = Graph::new(&question).map_err(wrong_use)?;
+        let shard = self.shard()?;
+        let console = common.console();
+        if self.dry_run {
+            return plan::show(&graph, &self.out, console);
+        }
+        let (train, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
+        for (option, images) in
+            [("--images", question.images), ("--white-box-images", question.white_box_images)]
+        {
+            if images > test.len() {
+                let problem = format!("{option} {images}: there are {} test images", test.len());
+                return Err(WrongUse(problem).into());
+            }
+        }
+        let context = common.context()?;
+        let options =
+            RunOptions { threads: context.threads(), isa: context.isa(), jobs: self.jobs, shard };
+        let store = Store::open(&self.out)?;
+        let _lock = lock(&self.out, shard)?;
+        let start = Instant::now();
+        if self.quick {
+            console.say("QUICK run: shortened training, few images; its numbers mean nothing");
+        }
+        let display = Display::new(&graph, &store, common);
+        let fates = run(&graph, &store, (&train, &test), options, &|event| display.on(&event))?;
+        display.finish();
+
+        let results = collect(&graph, &question, &fates)?;
+        let facts = Run {
+            isa: context.isa().name().into(),
+            threads: context.threads(),
+            processor: processor(),
+            finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            seconds: start.elapsed().as_secs_f64(),
+            peak_memory: peak_memory(),
+            jobs: job_runs(&graph, &fates),
+        };
+        let missing = fates.iter().filter(|fate| !matches!(fate, Fate::Done(..))).count();
+        if let (Some((i, n)), true) = (shard, missing > 0) {
+            console.say(format_args!(
+                "shard {i} of {n} is done; `merge` joins what the shards have in folders of their own"
+            ));
+            let failed = fates.iter().any(|fate| matches!(fate, Fate::Failed));
+            return if failed { bail!("some jobs failed") } else { Ok(()) };
+        }
+        finish(&results, &facts, &self.out, common)?;
+        if missing > 0 {
+            bail!(
+                "{missing} of {} jobs have no result; the same command tries them again",
+                fates.len()
+            );
+        }
+        Ok(())
+    }
+
+    /// The results folder.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// What is asked for.
+    fn question(&self) -> Result<Question> {
+        let profile: Profile = self.profile.parse().map_err(wrong_use)?;
+        let mut settings = Settings::new(profile);
+        let (mut train_images, mut images, mut white_box_images) = (0, 10_000, 1000);
+        if self.quick {
+            let quick = Quick::load()?;
+            quick.shorten(&mut settings)?;
+            (train_images, images, white_box_images) =
+                (quick.train_images, quick.images, quick.white_box_images);
+        }
+        for assignment in &self.set {
+            let Some((name, value)) = assignment.split_once('=') else {
+                return Err(WrongUse(format!("--set {assignment}: expected NAME=VALUE")).into());
+            };
+            settings.set(name.trim(), value.trim()).map_err(wrong_use)?;
+        }
+        let everything = self.table.is_empty() && self.figure.is_empty();
+        let mut threat_models: Vec<ThreatModel> = Vec::new();
+        for threat in &self.threat_model {
+            let threat = match threat {
+                Threat::Transfer => ThreatModel::Transfer,
+                Threat::WhiteBox => ThreatModel::WhiteBox,
+            };
+            if !threat_models.contains(&threat) {
+                threat_models.push(threat);
+            }
+        }
+        Ok(Question {
+            tables: if everything { vec![1, 2, 3] } else { self.table.clone() },
+            figures: if everything { vec![3] } else { self.figure.clone() },
+            settings,
+            seeds: (0..self.seeds as u64).collect(),
+            threat_models,
+            images: self.images.unwrap_or(images),
+            white_box_images: self.white_box_images.unwrap_or(white_box_images),
+            train_images,
+            quick: self.quick,
+        })
+    }
+
+    fn shard(&self) -> Result<Option<(usize, usize)>> {
+        let Some(text) = &self.shard else { return Ok(None) };
+        let parts =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((i, n)) if 1 <= i && i <= n => Ok(Some((i, n))),
+            _ => {
+                let problem = format!("--shard {text}: expected I/N with 1 <= I <= N, e.g. 2/4");
+                Err(WrongUse(problem).into())
+            }
+        }
+    }
+}
+
+/// Writes the results, and says what they are.
+fn finish(results: &Results, facts: &Run, out: &Path, common: &Common) -> Result<()> {
+    results.save(out)?;
+    facts.save(out)?;
+    let text = summary::of(results)?;
+    let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
+    let text =
+        format!("{text}\n{} ({minutes:.1} minutes of jobs)", out.join(Results::FILE).display());
+    common.console().result(results, text)
+}
+
+/// One process on a results folder; shards of it side by side, each once.
+pub fn lock(out: &Path, shard: Option<(usize, usize)>) -> Result<File> {
+    let name = shard.map_or("lock".to_owned(), |(i, n)| format!("shard-{i}-of-{n}.lock"));
+    let path = out.join(name);
+    let mut options = fs::OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = file.map_err(|e| deepsleep::Error::io(&path, "create", e))?;
+    match file.try_lock() {
+        Ok(()) => {
+            let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+            written.map_err(|e| deepsleep::Error::io(&path, "write", e))?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            bail!(
+                "{}: another process (pid {}) works on this folder; wait for it, or name another with --out",
+                out.display(),
+                pid.trim()
+            )
+        }
+        Err(TryLockError::Error(e)) => Err(deepsleep::Error::io(&path, "lock", e).into()),
+    }
+}
+
+fn wrong_use(error: deepsleep::Error) -> anyhow::Error {
+    WrongUse(error.to_string()).into()
+}
+
+/// The processor's name, where the system tells.
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, name)| name.trim().into())
+}
+
+/// Largest resident memory of this process, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(1024 * kibibytes)
+}

@@ -1,0 +1,45 @@
+//! The table at the end: ours beside what was printed.
+
+use anyhow::Result;
+use deepsleep::evaluation::ThreatModel;
+use deepsleep::experiment::{Published, Results};
+
+/// Tables of the transfer columns, ours and the printed numbers.
+pub fn of(results: &Results) -> Result<String> {
+    let published = Published::load()?;
+    let mut text = String::new();
+    if results.quick {
+        text += "QUICK run: shortened training, few images. These numbers mean nothing.\n";
+    }
+    let (mut near, mut cells) = (0, 0);
+    for table in published.tables.iter().filter(|t| results.tables.contains(&t.number)) {
+        text += &format!("\nTable {} (ours, then as printed in brackets)\n", table.number);
+        text += &format!("{:<9}{:<27}", "noise", "method");
+        for column in &published.columns {
+            text += &format!("{:>15}", column.label);
+        }
+        for row in &table.rows {
+            text += &format!("\n{:<9}{:<27}", row.scale, row.method);
+            for (column, &printed) in published.columns.iter().zip(&row.values) {
+                let ours: Vec<f64> = results
+                    .cells_of(&row.method, &row.scale, &column.key, ThreatModel::Transfer)
+                    .map(|cell| cell.accuracy)
+                    .collect();
+                if ours.is_empty() {
+                    text += &format!("{:>15}", format!("- ({printed:.3})"));
+                    continue;
+                }
+                let mean = ours.iter().sum::<f64>() / ours.len() as f64;
+                cells += 1;
+                near += usize::from((mean - printed).abs() <= 0.03);
+                text += &format!("{:>15}", format!("{mean:.3} ({printed:.3})"));
+            }
+        }
+        text += "\n";
+    }
+    if cells > 0 {
+        text +=
+            &format!("\n{near} of {cells} cells lie within 0.03 of the printed ones (transfer)\n");
+    }
+    Ok(text)
+}

@@ -1,0 +1,118 @@
+//! Tables and figures as configuration (`experiments/*.toml`): which methods, noise scales and columns.
+
+use crate::sleep::Settings;
+use crate::{Error, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A model's recipe.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// As the paper prints it, e.g. `DeepSleep (depth=3)`.
+    pub label: String,
+    /// Ours, for files: `deepsleep-depth-3`.
+    pub id: String,
+    /// A [`Defense`](crate::defense::Defense) by name, or `none` for the control.
+    pub defense: String,
+    /// Settings in which it differs, by name.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+}
+
+/// A table or a figure.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sheet {
+    /// The number of the table, if it is one.
+    #[serde(default)]
+    pub table: Option<usize>,
+    /// The number of the figure, if it is one.
+    #[serde(default)]
+    pub figure: Option<usize>,
+    /// Noise scales such as `64/255`.
+    pub scales: Vec<String>,
+    /// Columns by their keys in the published numbers.
+    pub columns: Vec<String>,
+    /// Rows.
+    #[serde(rename = "method")]
+    pub methods: Vec<Method>,
+}
+
+impl Sheet {
+    /// A table of the paper.
+    ///
+    /// # Errors
+    /// If there is no table of this number.
+    pub fn of_table(number: usize) -> Result<Self> {
+        match number {
+            1 => parse(include_str!("../../experiments/table1.toml"), "experiments/table1.toml"),
+            2 => parse(include_str!("../../experiments/table2.toml"), "experiments/table2.toml"),
+            3 => parse(include_str!("../../experiments/table3.toml"), "experiments/table3.toml"),
+            _ => {
+                let problem = format!("there is no table {number}; there are 1, 2 and 3");
+                Err(Error::argument("experiment", problem))
+            }
+        }
+    }
+
+    /// A figure of the paper.
+    ///
+    /// # Errors
+    /// If there is no figure of this number to compute.
+    pub fn of_figure(number: usize) -> Result<Self> {
+        match number {
+            3 => parse(include_str!("../../experiments/figure3.toml"), "experiments/figure3.toml"),
+            _ => {
+                let problem = format!("figure {number} shows no numbers; figure 3 does");
+                Err(Error::argument("experiment", problem))
+            }
+        }
+    }
+}
+
+/// The shortened run.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quick {
+    /// Training images.
+    pub train_images: usize,
+    /// Test images under transfer attacks.
+    pub images: usize,
+    /// Test images under white-box attacks.
+    pub white_box_images: usize,
+    /// Settings in which it differs from the profile.
+    pub set: BTreeMap<String, String>,
+}
+
+impl Quick {
+    /// `experiments/quick.toml`.
+    ///
+    /// # Errors
+    /// If the file was edited into something else.
+    pub fn load() -> Result<Self> {
+        parse(include_str!("../../experiments/quick.toml"), "experiments/quick.toml")
+    }
+
+    /// Shortens the settings.
+    ///
+    /// # Errors
+    /// If a setting is unknown.
+    pub fn shorten(&self, settings: &mut Settings) -> Result<()> {
+        set_all(settings, &self.set)
+    }
+}
+
+/// Sets many settings by name.
+pub(super) fn set_all(settings: &mut Settings, values: &BTreeMap<String, String>) -> Result<()> {
+    values.iter().try_for_each(|(name, value)| settings.set(name, value))
+}
+
+/// Reads TOML; `path` is for the error.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(
+    text: &str,
+    path: impl AsRef<Path>,
+) -> Result<T> {
+    toml::from_str(text).map_err(|e| Error::format(path, e.to_string().replace('\n', " ")))
+}

@@ -1,0 +1,258 @@
+//! Does one job: trains, crafts, shows, attacks.
+
+use super::graph::Job;
+use super::results::Point;
+use super::store::{Entry, Store};
+use super::work::Work;
+use crate::attack::{Budget, Norm, Samples, attack, parse_attack};
+use crate::autodiff::Tape;
+use crate::checkpoint::{StateDict, to_json};
+use crate::data::Dataset;
+use crate::defense::{Defender, Defense};
+use crate::evaluation::Crafted;
+use crate::nn::{Freeze, FrozenNetwork, LeNet, Network, Trainer, TrainingOptions, accuracy};
+use crate::simd::LANES;
+use crate::sleep::Settings;
+use crate::tensor::{Context, Tensor};
+use crate::{Error, Result};
+use ndarray::{Array4, ArrayView4, Axis};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Images from pixels to classes at a time.
+const CHUNK: usize = 32 * LANES;
+
+/// What a training found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Trained {
+    pub history: Vec<Point>,
+}
+
+/// What an evaluation found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Evaluated {
+    pub images: usize,
+    pub accuracy: f64,
+    pub warnings: Vec<String>,
+    pub zero_gradient_share: Option<f64>,
+}
+
+/// What jobs work with.
+pub(super) struct Lab<'a> {
+    pub context: &'a Context,
+    pub store: &'a Store,
+    pub train: &'a Dataset,
+    pub test: &'a Dataset,
+}
+
+impl Lab<'_> {
+    /// Does a job: its value, and the name of the file that it made. `say` hears of every pass and epoch.
+    pub fn perform(
+        &self,
+        job: &Job,
+        inputs: &[&Entry],
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(Value, Option<String>)> {
+        match &job.work {
+            Work::Train { defense, settings, images } => {
+                let images = if *images == 0 { self.train.len() } else { *images };
+                let train = self.train.slice(0, images.min(self.train.len()))?;
+                let (model, history) = match defense {
+                    None => self.control(&job.key, settings, &train, say)?,
+                    Some(defense) => {
+                        let control = self.model(inputs[0])?;
+                        self.defended(&job.key, *defense, control, settings, &train, say)?
+                    }
+                };
+                let file = format!("{}.safetensors", job.key);
+                model.save(self.store.path(&file))?;
+                let _ = std::fs::remove_file(self.checkpoint_path(&job.key));
+                Ok((value(&Trained { history })?, Some(file)))
+            }
+            Work::Craft { attack: text, eps, seed, images } => {
+                let source = self.model(inputs[0])?.freeze()?;
+                let samples = Samples::from_dataset(self.test, images.clone())?;
+                let budget = Budget { norm: Norm::Linf, eps: *eps, seed: *seed };
+                let method = parse_attack(text)?;
+                let crafted =
+                    Crafted::craft(self.context, &source, &samples, method.as_ref(), budget)?;
+                let file = format!("{}.npz", job.key);
+                let about = serde_json::json!({ "attack": text });
+                crafted.to_npz(&about)?.save(self.store.path(&file))?;
+                Ok((serde_json::json!({ "images": images.len() }), Some(file)))
+            }
+            Work::Show { images } => {
+                let model = self.model(inputs[0])?.freeze()?;
+                let (mut right, mut count) = (0, 0);
+                if inputs.len() == 1 {
+                    let clean = Samples::from_dataset(self.test, 0..*images)?;
+                    count = clean.len();
+                    right = self.right(&model, clean.to_array().view(), clean.labels())?;
+                }
+                for set in &inputs[1..] {
+                    let crafted = Crafted::load(self.store.path(file_of(set)?))?;
+                    let samples = crafted.samples();
+                    let mut shown: Array4<f32> = samples.to_array();
+                    for (i, mut image) in shown.outer_iter_mut().enumerate() {
+                        image.iter_mut().zip(crafted.image(i)).for_each(|(to, &from)| *to = from);
+                    }
+                    count += samples.len();
+                    right += self.right(&model, shown.view(), samples.labels())?;
+                }
+                let evaluated = Evaluated {
+                    images: count,
+                    accuracy: right as f64 / count.max(1) as f64,
+                    warnings: Vec::new(),
+                    zero_gradient_share: None,
+                };
+                Ok((value(&evaluated)?, None))
+            }
+            Work::Attack { attack: text, eps, seed, images } => {
+                let model = self.model(inputs[0])?.freeze()?;
+                let samples = Samples::from_dataset(self.test, 0..*images)?;
+                let budget = Budget { norm: Norm::Linf, eps: *eps, seed: *seed };
+                let method = parse_attack(text)?;
+                let report = attack(self.context, &model, &samples, method.as_ref(), budget)?;
+                let evaluated = Evaluated {
+                    images: samples.len(),
+                    accuracy: report.robust_accuracy(),
+                    zero_gradient_share: report.zero_gradient_share(),
+                    warnings: report.warnings,
+                };
+                Ok((value(&evaluated)?, None))
+            }
+        }
+    }
+
+    fn model(&self, entry: &Entry) -> Result<LeNet> {
+        LeNet::from_state(&StateDict::load(self.store.path(file_of(entry)?))?)
+    }
+
+    fn checkpoint_path(&self, key: &str) -> std::path::PathBuf {
+        self.store.path(&format!("{key}.checkpoint"))
+    }
+
+    /// The checkpoint of an interrupted training, if there is one that can be read: else the training starts over.
+    fn checkpoint(&self, key: &str) -> Option<StateDict> {
+        let path = self.checkpoint_path(key);
+        if path.exists() { StateDict::load(path).ok() } else { None }
+    }
+
+    fn save_checkpoint(&self, key: &str, mut state: StateDict, history: &[Point]) -> Result<()> {
+        state.note("history", history);
+        state.save(self.checkpoint_path(key))
+    }
+
+    fn control(
+        &self,
+        key: &str,
+        settings: &Settings,
+        train: &Dataset,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(StateDict, Vec<Point>)> {
+        let options = TrainingOptions { seed: settings.seed, ..settings.control.clone() };
+        let of = options.epochs;
+        let mut network = LeNet::new(settings.seed);
+        let mut trainer = Trainer::new(&network, options)?;
+        let mut history: Vec<Point> = Vec::new();
+        if let Some(state) = self.checkpoint(key)
+            && trainer.resume(&mut network, &state).is_ok()
+        {
+            history = state.noted("history").unwrap_or_default();
+        }
+        while trainer.epochs_done() < of {
+            let report = trainer.epoch(self.context, &mut network, train, &mut |_| {})?;
+            let point = Point {
+                stage: "training".into(),
+                done: trainer.epochs_done(),
+                of,
+                loss: Some(report.loss),
+                test_accuracy: accuracy(self.context, &network.freeze()?, self.test)?,
+                spiking_accuracy: None,
+            };
+            say(&line(&point));
+            history.push(point);
+            self.save_checkpoint(key, trainer.checkpoint(&network)?, &history)?;
+        }
+        Ok((network.state(), history))
+    }
+
+    fn defended(
+        &self,
+        key: &str,
+        defense: Defense,
+        control: LeNet,
+        settings: &Settings,
+        train: &Dataset,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(StateDict, Vec<Point>)> {
+        let mut defender = Defender::new(defense, control, settings.clone())?;
+        let mut history: Vec<Point> = Vec::new();
+        if let Some(state) = self.checkpoint(key)
+            && defender.resume(self.context, &state).is_ok()
+        {
+            history = state.noted("history").unwrap_or_default();
+        }
+        while let Some(step) = defender.advance(self.context, train, &mut |_| {})? {
+            let spiking = match defender.spiking() {
+                Some(network) => Some(accuracy(self.context, &network.freeze()?, self.test)?),
+                None => None,
+            };
+            let point = Point {
+                stage: step.stage.into(),
+                done: step.done,
+                of: step.of,
+                loss: step.loss,
+                test_accuracy: accuracy(self.context, &defender.model().freeze()?, self.test)?,
+                spiking_accuracy: spiking,
+            };
+            say(&line(&point));
+            history.push(point);
+            self.save_checkpoint(key, defender.checkpoint()?, &history)?;
+        }
+        Ok((defender.state(), history))
+    }
+
+    /// How many images a model classifies rightly.
+    fn right(
+        &self,
+        model: &dyn FrozenNetwork,
+        images: ArrayView4<'_, f32>,
+        labels: &[usize],
+    ) -> Result<usize> {
+        let mut tape = Tape::new(self.context.clone());
+        let mut right = 0;
+        for (images, labels) in images.axis_chunks_iter(Axis(0), CHUNK).zip(labels.chunks(CHUNK)) {
+            let x = tape.constant(Tensor::from_array(images));
+            let logits = model.logits(&mut tape, x)?;
+            let logits = tape.value(logits).to_array();
+            for (logits, &label) in logits.outer_iter().zip(labels) {
+                let logits: Vec<f32> = logits.iter().copied().collect();
+                if logits.iter().any(|z| !z.is_finite()) {
+                    return Err(Error::NotFinite {
+                        place: "evaluation".into(),
+                        problem: "a logit is not finite: the weights are damaged or too large"
+                            .into(),
+                    });
+                }
+                right += usize::from(crate::attack::predict(&logits, label) == label);
+            }
+            tape.reset();
+        }
+        Ok(right)
+    }
+}
+
+fn file_of(entry: &Entry) -> Result<&str> {
+    let missing = || Error::NotFound(format!("the result of `{}` has no file", entry.name));
+    entry.file.as_deref().ok_or_else(missing)
+}
+
+fn value(of: &impl Serialize) -> Result<Value> {
+    to_json(of).map_err(|e| Error::argument("experiment", e.to_string()))
+}
+
+fn line(point: &Point) -> String {
+    let Point { stage, done, of, test_accuracy, .. } = point;
+    format!("{stage} {done}/{of}, test accuracy {:.2} %", 100.0 * test_accuracy)
+}

@@ -1,0 +1,211 @@
+//! Runs a graph: what is in the store is not run again; independent jobs go side by side.
+
+use super::graph::{Graph, Job};
+use super::perform::Lab;
+use super::store::{Entry, Found, Store};
+use crate::Result;
+use crate::data::Dataset;
+use crate::simd::Isa;
+use crate::tensor::Context;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time between two looks at the store for what another process is working on.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A stored result cannot be used, and is computed again; why.
+    Damaged(&'a Job, &'a str),
+    /// A job was found in the store.
+    Reused(&'a Job, &'a Entry),
+    /// A job was begun.
+    Started(&'a Job),
+    /// A job made a pass or an epoch.
+    Step(&'a Job, &'a str),
+    /// A job is done.
+    Finished(&'a Job, &'a Entry),
+    /// A job failed; those that need its result are not run.
+    Failed(&'a Job, &'a crate::Error),
+}
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOptions {
+    /// Threads of all jobs together.
+    pub threads: usize,
+    /// The instruction set.
+    pub isa: Isa,
+    /// Jobs side by side; they share the threads.
+    pub jobs: usize,
+    /// A share of the models, `(i, n)`: the i-th of n, from 1, with all that they need. All of them if None.
+    pub shard: Option<(usize, usize)>,
+}
+
+/// What became of a job.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// It is not of this shard.
+    NotOurs,
+    /// There is a result; whether it was found in the store.
+    Done(Box<Entry>, bool),
+    /// It failed, or one that it needs did.
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+enum Status {
+    Waiting,
+    Running,
+    Over(Fate),
+}
+
+/// Runs a graph, and returns what became of its jobs.
+///
+/// # Errors
+/// If the threads cannot be had. A job that fails is in the result.
+pub fn run(
+    graph: &Graph,
+    store: &Store,
+    (train, test): (&Dataset, &Dataset),
+    options: RunOptions,
+    tell: &(dyn Fn(Event<'_>) + Sync),
+) -> Result<Vec<Fate>> {
+    let ours = of_shard(graph, options.shard);
+    let begin = |&ours: &bool| if ours { Status::Waiting } else { Status::Over(Fate::NotOurs) };
+    let board = Board {
+        graph,
+        store,
+        tell,
+        statuses: Mutex::new(ours.iter().map(begin).collect()),
+        changed: Condvar::new(),
+    };
+    let jobs = options.jobs.max(1);
+    let contexts: Vec<Context> = (0..jobs)
+        .map(|_| Context::with_isa(options.isa, (options.threads / jobs).max(1)))
+        .collect::<Result<_>>()?;
+    std::thread::scope(|scope| {
+        for context in &contexts {
+            let board = &board;
+            scope.spawn(move || board.work(&Lab { context, store, train, test }));
+        }
+    });
+    let statuses = board.statuses.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let fate = |status| match status {
+        Status::Over(fate) => fate,
+        Status::Waiting | Status::Running => Fate::Failed,
+    };
+    Ok(statuses.into_iter().map(fate).collect())
+}
+
+/// Which jobs a shard needs: the cells of its models, and all that they need.
+fn of_shard(graph: &Graph, shard: Option<(usize, usize)>) -> Vec<bool> {
+    let Some((i, n)) = shard else { return vec![true; graph.jobs.len()] };
+    let mut ours = vec![false; graph.jobs.len()];
+    for cell in graph.cells.iter().filter(|cell| cell.model % n.max(1) + 1 == i) {
+        ours[cell.job] = true;
+    }
+    for job in (0..ours.len()).rev().filter(|_| true) {
+        if ours[job] {
+            graph.jobs[job].inputs.iter().for_each(|&input| ours[input] = true);
+        }
+    }
+    ours
+}
+
+struct Board<'a> {
+    graph: &'a Graph,
+    store: &'a Store,
+    tell: &'a (dyn Fn(Event<'_>) + Sync),
+    statuses: Mutex<Vec<Status>>,
+    changed: Condvar,
+}
+
+impl Board<'_> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Status>> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes jobs until there are none left.
+    fn work(&self, lab: &Lab<'_>) {
+        // Jobs that another process was seen to work on.
+        let mut elsewhere: Vec<usize> = Vec::new();
+        loop {
+            let mut statuses = self.lock();
+            let ready = |job: &usize| self.is_ready(&statuses, *job);
+            let all: Vec<usize> = (0..statuses.len()).filter(ready).collect();
+            let Some(&job) = all.iter().find(|job| !elsewhere.contains(job)) else {
+                if statuses.iter().all(|status| matches!(status, Status::Over(_))) {
+                    return;
+                }
+                elsewhere.clear();
+                let _ = self.changed.wait_timeout(statuses, PATIENCE);
+                continue;
+            };
+            statuses[job] = Status::Running;
+            drop(statuses);
+            let status = match self.attempt(lab, job) {
+                None => {
+                    elsewhere.push(job);
+                    Status::Waiting
+                }
+                Some(fate) => Status::Over(fate),
+            };
+            self.lock()[job] = status;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Whether a job waits for nothing but somebody to do it.
+    fn is_ready(&self, statuses: &[Status], job: usize) -> bool {
+        let over = |&input: &usize| matches!(statuses[input], Status::Over(_));
+        matches!(statuses[job], Status::Waiting) && self.graph.jobs[job].inputs.iter().all(over)
+    }
+
+    /// Does a job, or finds its result; None if another process is doing it.
+    fn attempt(&self, lab: &Lab<'_>, index: usize) -> Option<Fate> {
+        let job = &self.graph.jobs[index];
+        let inputs: Option<Vec<Entry>> = {
+            let statuses = self.lock();
+            let entry = |&input: &usize| match &statuses[input] {
+                Status::Over(Fate::Done(entry, _)) => Some((**entry).clone()),
+                _ => None,
+            };
+            job.inputs.iter().map(entry).collect()
+        };
+        let Some(inputs) = inputs else { return Some(Fate::Failed) };
+        match self.do_or_find(lab, job, &inputs.iter().collect::<Vec<_>>()) {
+            Ok(fate) => fate,
+            Err(error) => {
+                (self.tell)(Event::Failed(job, &error));
+                Some(Fate::Failed)
+            }
+        }
+    }
+
+    fn do_or_find(&self, lab: &Lab<'_>, job: &Job, inputs: &[&Entry]) -> Result<Option<Fate>> {
+        if let Found::Entry(entry) = self.store.find(&job.key) {
+            (self.tell)(Event::Reused(job, &entry));
+            return Ok(Some(Fate::Done(entry, true)));
+        }
+        let Some(_claim) = self.store.claim(&job.key)? else { return Ok(None) };
+        // It may have been finished between the look and the claim.
+        match self.store.find(&job.key) {
+            Found::Entry(entry) => {
+                (self.tell)(Event::Reused(job, &entry));
+                return Ok(Some(Fate::Done(entry, true)));
+            }
+            Found::Damaged(what) => (self.tell)(Event::Damaged(job, &what)),
+            Found::Nothing => {}
+        }
+        (self.tell)(Event::Started(job));
+        let start = Instant::now();
+        let say = &mut |text: &str| (self.tell)(Event::Step(job, text));
+        let (value, file) = lab.perform(job, inputs, say)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let entry = self.store.keep(&job.key, &job.name, seconds, value, file)?;
+        (self.tell)(Event::Finished(job, &entry));
+        Ok(Some(Fate::Done(Box::new(entry), false)))
+    }
+}
