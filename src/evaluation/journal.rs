@@ -18,7 +18,7 @@ pub struct Journal {
 }
 
 /// Everything that the bits of the result depend on, in words.
-type Settings = BTreeMap<String, String>;
+pub type Settings = BTreeMap<String, String>;
 
 impl Journal {
     /// Starts a new file, in the place of an old one.
@@ -46,7 +46,7 @@ impl Journal {
         let mut lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let Some(first) = lines.next() else { return Ok(None) };
         let theirs: Settings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
-        refuse_others(path, &theirs, settings)?;
+        same_settings(path, &theirs, settings)?;
         let parts = lines
             .enumerate()
             .map(|(i, line)| serde_json::from_slice(line).map_err(|e| fail(i + 2, e)));
@@ -74,7 +74,10 @@ impl Journal {
 }
 
 /// Refuses to go on where the settings of a file are not ours.
-fn refuse_others(path: &Path, theirs: &Settings, ours: &Settings) -> Result<()> {
+///
+/// # Errors
+/// If they differ; in which is said.
+pub fn same_settings(path: &Path, theirs: &Settings, ours: &Settings) -> Result<()> {
     let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
     let value = |of: &Settings, key: &str| of.get(key).map_or("nothing", String::as_str).to_owned();
     let differences: Vec<String> = keys
