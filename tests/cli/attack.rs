@@ -75,9 +75,9 @@ fn wrong_attacks_are_refused_with_what_there_is() {
         ),
         (&["--attack", "zzz", "--eps", "0.1"], 2, &["`zzz` is unknown; there are fgsm"]),
         (
-            &["--attack", "pgd:stesp=3", "--eps", "0.1"],
+            &["--attack", "pgd:restrats=3", "--eps", "0.1"],
             2,
-            &["`stesp`, did you mean `steps`", "restarts"],
+            &["`restrats`, did you mean `restarts`", "steps"],
         ),
         (&["--attack", "pgd:steps=x", "--eps", "0.1"], 2, &["steps=x"]),
         (&["--attack", "pgd", "--eps", "0"], 2, &["(0, 1]"]),
