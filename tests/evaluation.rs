@@ -122,7 +122,7 @@ fn what_is_crafted_on_a_model_is_shown_to_others() {
             if matches!(shown.status, Status::Fooled | Status::Survived) {
                 assert_eq!(shown.image, own.image, "the very image is shown");
             }
-            assert!(shown.cost.forward_passes >= own.cost.forward_passes + 1);
+            assert!(shown.cost.forward_passes > own.cost.forward_passes);
         }
     }
     let (white, transfer) = (all[1][1].robust_accuracy(), all[0][1].robust_accuracy());

@@ -3,6 +3,7 @@
 
 use super::plan::Part;
 use crate::attack::Samples;
+use crate::files::write_atomically;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -63,6 +64,15 @@ impl Journal {
     /// If it cannot be written.
     pub fn add(&mut self, part: &Part) -> Result<()> {
         self.line(part)
+    }
+
+    /// Writes the result of what the journal at `path` was for, whole or not at all, and removes the journal.
+    ///
+    /// # Errors
+    /// If the one cannot be written or the other not removed.
+    pub fn finish(path: &Path, result: &Path, content: &[u8]) -> Result<()> {
+        write_atomically(result, |file| file.write_all(content))?;
+        std::fs::remove_file(path).map_err(|e| Error::io(path, "remove", e))
     }
 
     fn line(&mut self, value: &impl serde::Serialize) -> Result<()> {

@@ -78,17 +78,9 @@ impl Files {
 
     /// Saves the result, after which the checkpoint has served.
     pub fn save(&self, evaluation: &Evaluation) -> Result<()> {
-        let out = self.out.display();
         let mut text = serde_json::to_string_pretty(evaluation)?;
         text.push('\n');
-        let folder = self.out.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
-        let mut file = file.with_context(|| format!("{out}: cannot write"))?;
-        std::io::Write::write_all(&mut file, text.as_bytes())
-            .with_context(|| format!("{out}: cannot write"))?;
-        file.persist(&self.out).with_context(|| format!("{out}: cannot write"))?;
-        std::fs::remove_file(&self.checkpoint)
-            .with_context(|| format!("cannot remove {}", self.checkpoint.display()))
+        Ok(Journal::finish(&self.checkpoint, &self.out, text.as_bytes())?)
     }
 
     /// The file to note parts in, and those that it holds.
