@@ -5,6 +5,7 @@
 mod common;
 
 use common::{isas, tensor};
+use deepsleep::attack::{Budget, Norm, Samples, attack, parse_attack};
 use deepsleep::autodiff::{Backward, Labels, Operation, Seed, Tape};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, FrozenNetwork, LeNet, Rule, Trainer, TrainingOptions};
@@ -150,6 +151,33 @@ fn memory_is_bounded(isa: Isa) {
     assert!(growth.abs() < 500_000, "100 recordings left {growth} bytes behind");
 }
 
+/// A run of many steps allocates what a run of few does: all of it is set up before the first.
+fn attacks(isa: Isa, data: &Dataset) {
+    let (context, network) = (Context::serial(isa), LeNet::new(1).freeze().unwrap());
+    let samples = Samples::from_dataset(data, 0..24).unwrap();
+    // So small a radius that few are fooled, and those at once.
+    for (norm, eps) in [(Norm::Linf, 1e-5), (Norm::L2, 1e-4)] {
+        for (attack_name, option) in [
+            ("pgd:return=last,", "steps"),
+            ("apgd-ce:", "steps"),
+            ("apgd-t:targets=2,", "steps"),
+            ("fab-t:targets=2,return=first,", "steps"),
+            ("square:", "queries"),
+            ("cw:search=1,bounded=yes,", "steps"),
+        ] {
+            let count = |steps: usize| {
+                let a = parse_attack(&format!("{attack_name}{option}={steps}")).unwrap();
+                let budget = Budget { norm, eps, seed: 0 };
+                let run = || attack(&context, &network, &samples, a.as_ref(), budget).unwrap();
+                (0..3).map(|_| allocations(|| drop(run()))).min().unwrap()
+            };
+            let (few, many) = (count(12), count(60));
+            let isa = isa.name();
+            assert_eq!(few, many, "{attack_name}{norm} on {isa}: allocations of 12 and 60 steps");
+        }
+    }
+}
+
 #[test]
 fn the_steady_state_allocates_nothing() {
     let folder = locate(DatasetName::Mnist, None).unwrap();
@@ -167,5 +195,8 @@ fn the_steady_state_allocates_nothing() {
             }
         }
         memory_is_bounded(isa);
+        if isa.name() != "portable" || isas().len() == 1 {
+            attacks(isa, &data);
+        }
     }
 }

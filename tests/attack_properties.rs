@@ -2,12 +2,14 @@
 
 mod common;
 
-use common::models::{lenet, test_images};
+use common::models::{golden, lenet, test_images};
 use deepsleep::attack::{
     Attack, Budget, Classifier, Norm, Report, Samples, Status, attack, margin, parse_attack,
 };
+use deepsleep::nn::{Freeze, LeNet, Network};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{Isa, LANES, Lanes};
+use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
 use deepsleep::tensor::{Context, blocks_of};
 use proptest::prelude::*;
 use std::collections::HashSet;
@@ -197,6 +199,34 @@ fn a_step_that_cannot_cross_the_ball_is_doubted() {
     };
     let apart = Norm::Linf.distance(&images(0.3), &images(20.0 / 255.0));
     assert!(apart < 1e-6, "{apart}");
+}
+
+/// P8: what an attack sees of a model it cannot change, neither weights nor running statistics.
+#[test]
+fn the_model_stays_as_it_is() {
+    let lenet = LeNet::from_state(&golden("lenet_robust.safetensors")).unwrap();
+    let spiking =
+        SpikingLeNet::from_lenet(&lenet, SpikingOptions::default(), Statistics::Carry).unwrap();
+    let (cnn, snn) = (lenet.freeze().unwrap(), spiking.freeze().unwrap());
+    type Attacks<'a> = &'a [(&'a str, &'a [Norm])];
+    let few: Attacks<'_> = &[("pgd:steps=2", &[Norm::Linf]), ("square:queries=9", &[Norm::L2])];
+    let models: [(&dyn Classifier, Attacks<'_>); 2] = [(&cnn, &ATTACKS), (&snn, few)];
+    let (before, context) = (lenet.state().to_bytes().unwrap(), Context::new(2).unwrap());
+    let samples = samples().select(&[0, 1, 13, 15]).unwrap();
+    let fgsm = parse_attack("fgsm").unwrap();
+    for (model, attacks) in models {
+        let run = |a: &dyn Attack, norm| {
+            let budget = Budget { norm, eps: eps(norm), seed: 1 };
+            attack(&context, model, &samples, a, budget).unwrap()
+        };
+        // The same questions have the same answers afterwards, gradients included.
+        let first = run(fgsm.as_ref(), Norm::Linf);
+        for (text, norms) in attacks {
+            run(parse_attack(text).unwrap().as_ref(), norms[0]);
+            assert_eq!(run(fgsm.as_ref(), Norm::Linf), first, "after {text}");
+        }
+    }
+    assert_eq!(lenet.state().to_bytes().unwrap(), before);
 }
 
 proptest! {

@@ -154,7 +154,8 @@ pub const ATTACKS: &[Entry] = &[
             (
                 "form",
                 "canonical",
-                "canonical: search over c; published: c=1, 100 steps, black and white pixels fixed",
+                "canonical: search over c; published: c=1, 100 steps, black and white pixels fixed, every image stops by itself \
+                 when its cost has risen (the original stops the whole batch when its sum has)",
             ),
             ("steps", "1000", "steps for one c"),
             ("search", "9", "values of c"),
@@ -292,10 +293,11 @@ pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
 /// `, did you mean ...?`, if one of the names is near enough.
 fn meant(name: &str, names: &[&str]) -> String {
     let name = name.to_ascii_lowercase();
-    let scored = names.iter().map(|known| (strsim::jaro_winkler(&name, known), known));
+    let scored =
+        names.iter().map(|known| (strsim::normalized_damerau_levenshtein(&name, known), known));
     let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b));
     match best {
-        Some((score, known)) if score > 0.75 => format!(", did you mean `{known}`?"),
+        Some((score, known)) if score > 0.5 => format!(", did you mean `{known}`?"),
         _ => String::new(),
     }
 }

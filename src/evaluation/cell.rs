@@ -1,6 +1,6 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
-use crate::attack::{Budget, Cost, Findings, Norm, Outcome, Status, Winner};
+use crate::attack::{Budget, Cost, Findings, Norm, Outcome, Report, Status, Winner};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -102,6 +102,23 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Of a whole report. `bounded`: whether the radius bounded the attack.
+    pub fn of_report(
+        attack: String,
+        threat_model: ThreatModel,
+        report: &Report,
+        bounded: bool,
+        seconds: f64,
+    ) -> Self {
+        let records = report.outcomes.iter().map(Record::of).collect();
+        let mut cell =
+            Self::new(attack, threat_model, report.budget, (records, &report.findings, seconds));
+        if !bounded {
+            cell.note_unbounded();
+        }
+        cell
+    }
+
     pub(super) fn new(
         attack: String,
         threat_model: ThreatModel,
@@ -142,9 +159,8 @@ impl Cell {
         let fooled = self.records.iter().filter(|record| record.status == Status::Fooled).count();
         let within = self.records.iter().filter(|record| record.fooled_within(&budget)).count();
         self.warnings.push(format!(
-            "{}: eps does not bound it (bounded=yes would): {within} of the {fooled} images that fool lie within eps \
-             {}, and only those count in the worst case",
-            self.attack, self.eps
+            "eps does not bound this attack (bounded=yes would): {within} of the {fooled} images that fool lie within \
+             eps, and only those count in the worst case"
         ));
     }
 }

@@ -3,6 +3,7 @@
 
 use super::plan::Part;
 use crate::attack::Samples;
+use crate::files::write_atomically;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ pub struct Journal {
 }
 
 /// Everything that the bits of the result depend on, in words.
-type Settings = BTreeMap<String, String>;
+pub type Settings = BTreeMap<String, String>;
 
 impl Journal {
     /// Starts a new file, in the place of an old one.
@@ -46,7 +47,7 @@ impl Journal {
         let mut lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let Some(first) = lines.next() else { return Ok(None) };
         let theirs: Settings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
-        refuse_others(path, &theirs, settings)?;
+        same_settings(path, &theirs, settings)?;
         let parts = lines
             .enumerate()
             .map(|(i, line)| serde_json::from_slice(line).map_err(|e| fail(i + 2, e)));
@@ -65,6 +66,15 @@ impl Journal {
         self.line(part)
     }
 
+    /// Writes the result of what the journal at `path` was for, whole or not at all, and removes the journal.
+    ///
+    /// # Errors
+    /// If the one cannot be written or the other not removed.
+    pub fn finish(path: &Path, result: &Path, content: &[u8]) -> Result<()> {
+        write_atomically(result, |file| file.write_all(content))?;
+        std::fs::remove_file(path).map_err(|e| Error::io(path, "remove", e))
+    }
+
     fn line(&mut self, value: &impl serde::Serialize) -> Result<()> {
         let error = |e| Error::io(&self.path, "write", e);
         let mut line = serde_json::to_vec(value).map_err(|e| error(e.into()))?;
@@ -74,7 +84,10 @@ impl Journal {
 }
 
 /// Refuses to go on where the settings of a file are not ours.
-fn refuse_others(path: &Path, theirs: &Settings, ours: &Settings) -> Result<()> {
+///
+/// # Errors
+/// If they differ; in which is said.
+pub fn same_settings(path: &Path, theirs: &Settings, ours: &Settings) -> Result<()> {
     let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
     let value = |of: &Settings, key: &str| of.get(key).map_or("nothing", String::as_str).to_owned();
     let differences: Vec<String> = keys

@@ -41,5 +41,5 @@ mod plan;
 pub use archive::archive;
 pub use cell::{Cell, Record, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, transfer_form, transfer_matrix};
-pub use journal::{Journal, fingerprint, fingerprint_of_file};
+pub use journal::{Journal, Settings, fingerprint, fingerprint_of_file, same_settings};
 pub use plan::{Models, Part, Plan, evaluate};

@@ -1,9 +1,11 @@
-//! Pictures of networks, as SVG.
+//! Pictures of networks and of attacks, as SVG (and PNG).
 
 mod filters;
+mod grid;
 mod raster;
 
 pub use filters::filters_svg;
+pub use grid::{GridImage, grid_png, grid_svg};
 pub use raster::raster_svg;
 
 use crate::Error;

@@ -10,6 +10,7 @@ fn help_and_version_are_results() {
         &["help", "train"],
         &["train", "--help"],
         &["evaluate", "-h"],
+        &["attack", "--help"],
         &["data", "--help"],
         &["data", "fetch", "--help"],
         &["info", "--help"],

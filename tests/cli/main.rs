@@ -1,11 +1,13 @@
 //! The binary as a user meets it: arguments in, exit code, stdout, stderr and files out.
 
 mod arguments;
+mod attack;
 mod data;
 mod defend;
 mod evaluate;
 mod info;
 mod resume;
+mod robustness;
 mod train;
 
 use assert_cmd::Command;

@@ -1,5 +1,7 @@
-//! Which images: the options `--dataset` and `--data-dir`.
+//! Which images: the options `--dataset` and `--data-dir`, and `--first` and `--images` of the test images.
 
+use crate::failure::WrongUse;
+use crate::numbers::at_least;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -22,6 +24,37 @@ impl DatasetOptions {
     pub fn load(&self, split: Split) -> Result<Dataset> {
         let folder = locate(self.dataset, self.data_dir.as_deref())?;
         Ok(Dataset::load(folder, split)?)
+    }
+}
+
+/// Which test images.
+#[derive(Debug, Args)]
+pub struct TestImages {
+    /// Number of test images [default: all from --first on]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    images: Option<usize>,
+    /// First test image, counted from 0
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    pub first: usize,
+    #[command(flatten)]
+    pub data: DatasetOptions,
+}
+
+impl TestImages {
+    /// The test set, and how many images `--first` and `--images` ask for; there are that many.
+    pub fn load(&self) -> Result<(Dataset, usize)> {
+        let test = self.data.load(Split::Test)?;
+        let (first, all) = (self.first, test.len());
+        let wrong = |problem: String| Err(WrongUse(problem).into());
+        match (all.saturating_sub(first), self.images) {
+            (0, _) => {
+                wrong(format!("--first {first}: there are {all} test images, numbered from 0"))
+            }
+            (left, Some(images)) if images > left => wrong(format!(
+                "--images {images}: there are {left} test images from --first {first} on"
+            )),
+            (left, images) => Ok((test, images.unwrap_or(left))),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The command line: arguments in, files and results out. No numerics here.
 //!
 //! One file a subcommand. What they share: `common` (options that every one has), `dataset` (which images), `console`
-//! (what is printed where), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments).
+//! (what is printed where), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
+//! `threat` (which attacks, against whom), `output` (files written).
 
 #![forbid(unsafe_code)]
 
+mod attack;
 mod common;
 mod console;
 mod data;
@@ -16,15 +18,17 @@ mod inspect;
 mod merge;
 mod model;
 mod numbers;
+mod output;
 mod progress;
 mod reproduce;
+mod threat;
 mod train;
 
 use clap::{Parser, Subcommand};
 use common::Common;
 use std::process::ExitCode;
 
-/// Trains convolutional networks on plain CPUs and says how good they are.
+/// Trains networks on plain CPUs, attacks them, and says how good they are.
 ///
 /// Results go to stdout, progress to stderr. Exit code 0: done; 1: it failed; 2: wrong use.
 #[derive(Debug, Parser)]
@@ -44,7 +48,9 @@ const ENVIRONMENT: &str = "Environment:
 enum Command {
     /// Train a network and save it as safetensors.
     Train(train::Train),
-    /// Say how many images a saved network classifies rightly.
+    /// Attack a saved network; keep the images, or a picture of them.
+    Attack(attack::AttackCommand),
+    /// Say how many images a saved network classifies rightly, also under attack.
     Evaluate(evaluate::Evaluate),
     /// Describe a saved network: layers, norms, firing rates; draw its filters and a spike raster.
     Inspect(inspect::Inspect),
@@ -66,6 +72,7 @@ fn main() -> ExitCode {
     let Cli { common, command } = cli;
     let done = match command {
         Command::Train(train) => train.run(&common),
+        Command::Attack(attack) => attack.run(&common),
         Command::Evaluate(evaluate) => evaluate.run(&common),
         Command::Inspect(inspect) => inspect.run(&common),
         Command::Reproduce(reproduce) => reproduce.run(&common),

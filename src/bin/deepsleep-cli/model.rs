@@ -6,11 +6,11 @@ use deepsleep::checkpoint::StateDict;
 use deepsleep::nn::{Freeze, FrozenNetwork, LeNet};
 use deepsleep::sleep::Settings;
 use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// What a saved network is run as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
     /// A network of rectifiers

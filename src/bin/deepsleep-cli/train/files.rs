@@ -1,7 +1,7 @@
 //! Where a training saves: the network at the end, a checkpoint after every epoch, each whole or not at all.
 
 use super::record::Settings;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::nn::TrainingOptions;
 use std::ffi::OsString;
@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::WrongUse;
+use crate::output::writable;
 
 /// `FILE` and `FILE.checkpoint`.
 pub struct Files {
@@ -20,17 +21,7 @@ pub struct Files {
 impl Files {
     /// Refuses a place that cannot be written to now, not after an hour of training.
     pub fn new(out: &Path) -> Result<Self> {
-        if out.is_dir() || out.file_name().is_none() {
-            let problem = format!("--out {}: this is a folder; name a file in it", out.display());
-            return Err(WrongUse(problem).into());
-        }
-        let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            bail!("--out {}: there is no folder {}", out.display(), folder.display());
-        }
-        tempfile::tempfile_in(folder)
-            .with_context(|| format!("--out {}: cannot write there", out.display()))?;
+        writable("--out", out)?;
         let mut checkpoint = OsString::from(out);
         checkpoint.push(".checkpoint");
         Ok(Self { model: out.to_owned(), checkpoint: checkpoint.into() })

@@ -1,0 +1,256 @@
+//! `attack`: one attack on some images, and what became of each.
+
+mod list;
+mod picture;
+
+use crate::common::Common;
+use crate::dataset::TestImages;
+use crate::failure::WrongUse;
+use crate::model::ModelKind;
+use crate::output::writable;
+use crate::threat::Threat;
+use anyhow::{Context as _, Result, anyhow};
+use clap::Args;
+use deepsleep::attack::{
+    Attack, Budget, Classifier, Report, Samples, Status, attack, parse_attack, parse_eps,
+};
+use deepsleep::evaluation::{Crafted, ThreatModel, archive, transfer_form};
+use deepsleep::nn::FrozenNetwork;
+use deepsleep::tensor::Context;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Images between two updates of the progress display.
+const PORTION: usize = 256;
+
+#[derive(Debug, Args)]
+pub struct AttackCommand {
+    /// List the attacks and their options
+    #[arg(long)]
+    list: bool,
+    /// Network to attack: safetensors, ours or PyTorch's with the same names
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    model: Option<PathBuf>,
+    /// Attack, e.g. pgd or pgd:steps=100,restarts=5
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]", required_unless_present = "list")]
+    attack: Option<String>,
+    /// Radius, pixels in 0..=1: 64/255 or 0.25
+    #[arg(long, value_name = "RADIUS", required_unless_present = "list")]
+    eps: Option<String>,
+    /// Run it as the network of rectifiers that it is saved as, or as its spiking network
+    #[arg(long, value_enum, default_value_t = ModelKind::Cnn)]
+    model_kind: ModelKind,
+    #[command(flatten)]
+    threat: Threat,
+    /// Save images, labels, adversarial images and every image's result, for numpy and for `evaluate --crafted`
+    #[arg(long, value_name = "FILE.npz")]
+    save: Option<PathBuf>,
+    /// Draw clean and adversarial images and their differences
+    #[arg(long, value_name = "FILE.png|FILE.svg")]
+    grid: Option<PathBuf>,
+    #[command(flatten)]
+    images: TestImages,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    model: &'a Path,
+    model_kind: ModelKind,
+    source: Option<&'a Path>,
+    dataset: &'static str,
+    first: usize,
+    images: usize,
+    attack: &'a str,
+    #[serde(flatten)]
+    budget: Of,
+    threat_model: ThreatModel,
+    clean_accuracy: f64,
+    robust_accuracy: f64,
+    clean_wrong: usize,
+    fooled: usize,
+    survived: usize,
+    invalid: usize,
+    /// Images found by each part of an ensemble.
+    winners: BTreeMap<String, usize>,
+    /// Of the images that fool.
+    mean_linf: Option<f64>,
+    mean_l2: Option<f64>,
+    mean_l1: Option<f64>,
+    forward_passes: u64,
+    backward_passes: u64,
+    zero_gradient_share: Option<f64>,
+    seconds: f64,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Of {
+    norm: deepsleep::attack::Norm,
+    eps: f32,
+    seed: u64,
+}
+
+/// What a saved file says about itself, besides the attack.
+#[derive(Serialize)]
+struct About<'a> {
+    version: &'static str,
+    dataset: &'static str,
+    first: usize,
+    model: &'a Path,
+    model_kind: ModelKind,
+    source: Option<&'a Path>,
+    threat_model: ThreatModel,
+}
+
+impl AttackCommand {
+    pub fn run(&self, common: &Common) -> Result<()> {
+        if self.list {
+            return list::run(common);
+        }
+        let missing = || anyhow!(WrongUse("--model, --attack and --eps are needed".into()));
+        let model = self.model.as_deref().ok_or_else(missing)?;
+        let text = self.attack.as_deref().ok_or_else(missing)?;
+        let text = match self.threat.model() {
+            ThreatModel::WhiteBox => text.to_owned(),
+            ThreatModel::Transfer => transfer_form(text),
+        };
+        let method = parse_attack(&text)?;
+        for (option, path) in [("--save", &self.save), ("--grid", &self.grid)] {
+            path.as_deref().map_or(Ok(()), |path| writable(option, path))?;
+        }
+        let draw = self.grid.as_deref().map(picture::format).transpose()?;
+        let context = common.context()?;
+        let network = self.model_kind.load(model)?;
+        let norm = self.threat.norm;
+        let features = network.input_shape().features();
+        let eps = match *parse_eps(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
+            [eps] => eps,
+            _ => {
+                let problem = "--eps: one radius at a time; `evaluate --attack` takes several";
+                return Err(WrongUse(problem.into()).into());
+            }
+        };
+        let source = self.threat.load_source()?;
+        let (test, images) = self.images.load()?;
+        let first = self.images.first;
+        let samples = Samples::from_dataset(&test, first..first + images)?;
+
+        let start = Instant::now();
+        let budget = Budget { norm, eps, seed: self.threat.seed };
+        let models = (network.as_ref(), source.as_deref());
+        let report = self.report(common, &context, models, &samples, (method.as_ref(), budget))?;
+        let seconds = start.elapsed().as_secs_f64();
+
+        let (dataset, model_kind) = (self.images.data.dataset.as_str(), self.model_kind);
+        let (source, threat_model) = (self.threat.source.as_deref(), self.threat.model());
+        if let Some(path) = &self.save {
+            let version = env!("CARGO_PKG_VERSION");
+            let about = About { version, dataset, first, model, model_kind, source, threat_model };
+            archive(&samples, &report, method.is_bounded(), &about)?.save(path)?;
+        }
+        if let (Some(path), Some(draw)) = (&self.grid, draw) {
+            let bytes = picture::draw(draw, &samples, &report)?;
+            std::fs::write(path, bytes)
+                .with_context(|| format!("{}: cannot write", path.display()))?;
+        }
+
+        let fooled: Vec<_> =
+            report.outcomes.iter().filter(|o| o.status == Status::Fooled).collect();
+        let mean = |get: fn(&deepsleep::attack::Outcome) -> f32| {
+            let sum: f64 = fooled.iter().map(|outcome| f64::from(get(outcome))).sum();
+            (!fooled.is_empty()).then(|| sum / fooled.len() as f64)
+        };
+        let mut winners = BTreeMap::new();
+        for winner in fooled.iter().filter_map(|outcome| outcome.winner.as_ref()) {
+            *winners.entry(winner.attack.clone()).or_default() += 1;
+        }
+        let cost = report.cost();
+        let outcome = Outcome {
+            model,
+            model_kind,
+            source,
+            dataset,
+            first,
+            images,
+            attack: &text,
+            budget: Of { norm, eps, seed: budget.seed },
+            threat_model,
+            clean_accuracy: report.clean_accuracy(),
+            robust_accuracy: report.robust_accuracy(),
+            clean_wrong: report.count(Status::CleanWrong),
+            fooled: fooled.len(),
+            survived: report.count(Status::Survived),
+            invalid: report.count(Status::Invalid),
+            winners,
+            mean_linf: mean(|outcome| outcome.linf),
+            mean_l2: mean(|outcome| outcome.l2),
+            mean_l1: mean(|outcome| outcome.l1),
+            forward_passes: cost.forward_passes,
+            backward_passes: cost.backward_passes,
+            zero_gradient_share: report.zero_gradient_share(),
+            seconds,
+            warnings: &report.warnings,
+        };
+        common.console().result(&outcome, outcome.text())
+    }
+
+    fn report(
+        &self,
+        common: &Common,
+        context: &Context,
+        (network, source): (&dyn FrozenNetwork, Option<&dyn FrozenNetwork>),
+        samples: &Samples,
+        (method, budget): (&dyn Attack, Budget),
+    ) -> Result<Report> {
+        let mut progress = common.console().progress(samples.len());
+        let all: Vec<usize> = (0..samples.len()).collect();
+        let target: &dyn Classifier = &network;
+        let portion = |portion: &[usize]| -> Result<Report> {
+            let some = samples.select(portion)?;
+            let report = match &source {
+                None => attack(context, target, &some, method, budget)?,
+                Some(source) => {
+                    Crafted::craft(context, source, &some, method, budget)?.show(context, target)?
+                }
+            };
+            progress.advance(portion.len(), method.name());
+            Ok(report)
+        };
+        let parts = all.chunks(PORTION).map(portion).collect::<Result<Vec<Report>>>()?;
+        Report::merge(parts).ok_or_else(|| anyhow!("there are no images"))
+    }
+}
+
+impl Outcome<'_> {
+    fn text(&self) -> String {
+        let Of { norm, eps, .. } = self.budget;
+        let mut lines = vec![format!(
+            "{} ({norm}, eps {eps:.4}) on {} images: robust accuracy {:.2} %, clean {:.2} % ({:.1} s)",
+            self.attack,
+            self.images,
+            100.0 * self.robust_accuracy,
+            100.0 * self.clean_accuracy,
+            self.seconds
+        )];
+        lines.push(format!(
+            "{} fooled, {} survived, {} misclassified without an attack, {} invalid",
+            self.fooled, self.survived, self.clean_wrong, self.invalid
+        ));
+        if let (Some(linf), Some(l2), Some(l1)) = (self.mean_linf, self.mean_l2, self.mean_l1) {
+            lines.push(format!(
+                "images that fool, on average: linf {linf:.4}, l2 {l2:.4}, l1 {l1:.3}"
+            ));
+        }
+        let zeros = self.zero_gradient_share.map_or("no gradients".to_owned(), |share| {
+            format!("{:.2} % of the gradients exactly zero", 100.0 * share)
+        });
+        lines.push(format!(
+            "{} forward and {} backward passes, {zeros}",
+            self.forward_passes, self.backward_passes
+        ));
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
+        lines.join("\n")
+    }
+}

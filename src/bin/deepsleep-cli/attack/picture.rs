@@ -1,0 +1,50 @@
+//! `attack --grid`: which images are drawn, and as what.
+
+use crate::failure::WrongUse;
+use anyhow::Result;
+use deepsleep::attack::{Outcome, Report, Samples, Status};
+use deepsleep::report::{GridImage, grid_png, grid_svg};
+use std::path::Path;
+
+/// Images that a grid has room for.
+const ROOM: usize = 20;
+
+/// What a picture is saved as.
+#[derive(Clone, Copy)]
+pub enum Format {
+    Png,
+    Svg,
+}
+
+/// The format that a file's name asks for.
+pub fn format(path: &Path) -> Result<Format> {
+    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    match extension.as_deref() {
+        Some("png") => Ok(Format::Png),
+        Some("svg") => Ok(Format::Svg),
+        _ => {
+            let problem = format!("--grid {}: the name must end in .png or .svg", path.display());
+            Err(WrongUse(problem).into())
+        }
+    }
+}
+
+/// The first images that fool; if there are none, the first of all.
+pub fn draw(format: Format, samples: &Samples, report: &Report) -> Result<Vec<u8>> {
+    let all = || report.outcomes.iter().enumerate();
+    let mut chosen: Vec<(usize, &Outcome)> =
+        all().filter(|(_, outcome)| outcome.status == Status::Fooled).take(ROOM).collect();
+    if chosen.is_empty() {
+        chosen = all().take(ROOM).collect();
+    }
+    let images = chosen.iter().map(|&(i, outcome)| GridImage {
+        clean: samples.image(i),
+        adversarial: &outcome.image,
+        caption: format!("{} > {}", outcome.label, outcome.prediction),
+    });
+    let images: Vec<GridImage<'_>> = images.collect();
+    Ok(match format {
+        Format::Png => grid_png(samples.shape(), &images)?,
+        Format::Svg => grid_svg(samples.shape(), &images)?.into_bytes(),
+    })
+}

@@ -1,0 +1,180 @@
+//! The part of an evaluation that takes long: attacks, a portion of the images at a time, saved after each.
+
+use super::{Evaluate, Evaluation};
+use crate::common::Common;
+use crate::model::ModelKind;
+use crate::output::writable;
+use anyhow::{Context as _, Result, anyhow};
+use deepsleep::attack::{Classifier, Report, Samples};
+use deepsleep::evaluation::{
+    Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, WorstCase, evaluate,
+    fingerprint, fingerprint_of_file, same_settings, worst_cases,
+};
+use deepsleep::nn::FrozenNetwork;
+use deepsleep::tensor::Context;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What attacks did.
+#[derive(Serialize, Deserialize)]
+pub struct Robustness {
+    /// What the result depends on.
+    pub settings: Settings,
+    /// All radii of one attack after the other.
+    pub results: Vec<Cell>,
+    /// Over all attacks, for every radius.
+    pub worst_case: Vec<WorstCase>,
+}
+
+impl Robustness {
+    fn new(settings: Settings, results: Vec<Cell>) -> Self {
+        let worst_case = worst_cases(&results);
+        Self { settings, results, worst_case }
+    }
+
+    /// Of images crafted before.
+    pub fn of_crafted(crafted: &Crafted, report: &Report, seconds: f64) -> Self {
+        let (attack, threat) = (crafted.attack().to_owned(), ThreatModel::Transfer);
+        let cell = Cell::of_report(attack, threat, report, crafted.is_bounded(), seconds);
+        let samples = fingerprint(crafted.samples());
+        Self::new(Settings::from([("images".to_owned(), samples)]), vec![cell])
+    }
+}
+
+/// `FILE.json` and `FILE.json.checkpoint`.
+pub struct Files {
+    pub out: PathBuf,
+    checkpoint: PathBuf,
+}
+
+impl Files {
+    /// Refuses a place that cannot be written to now, not after an hour of attacks.
+    pub fn new(out: &Path) -> Result<Self> {
+        writable("--out", out)?;
+        let mut checkpoint = OsString::from(out);
+        checkpoint.push(".checkpoint");
+        Ok(Self { out: out.to_owned(), checkpoint: checkpoint.into() })
+    }
+
+    /// The finished result of these settings, where there is no checkpoint.
+    pub fn finished(&self, settings: &Settings) -> Result<Option<Evaluation>> {
+        if self.checkpoint.exists() {
+            return Ok(None);
+        }
+        let (out, checkpoint) = (self.out.display(), self.checkpoint.display());
+        if !self.out.exists() {
+            return Err(anyhow!(
+                "nothing to resume: there is no {checkpoint}; evaluate without --resume to begin"
+            ));
+        }
+        let text = std::fs::read(&self.out).with_context(|| format!("{out}: cannot read"))?;
+        let problem = || format!("{out}: this is not the result of an evaluation under attack");
+        let evaluation: Evaluation = serde_json::from_slice(&text).with_context(problem)?;
+        let robustness = evaluation.robustness.as_ref().with_context(problem)?;
+        same_settings(&self.out, &robustness.settings, settings)?;
+        Ok(Some(evaluation))
+    }
+
+    /// Saves the result, after which the checkpoint has served.
+    pub fn save(&self, evaluation: &Evaluation) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(evaluation)?;
+        text.push('\n');
+        Ok(Journal::finish(&self.checkpoint, &self.out, text.as_bytes())?)
+    }
+
+    /// The file to note parts in, and those that it holds.
+    fn journal(
+        &self,
+        common: &Common,
+        settings: &Settings,
+        resume: bool,
+    ) -> Result<(Journal, Vec<Part>)> {
+        let (path, console) = (&self.checkpoint, common.console());
+        if resume && let Some(found) = Journal::resume(path, settings)? {
+            return Ok(found);
+        }
+        if !resume && path.exists() {
+            console.say(format_args!(
+                "note: {} of an interrupted evaluation will be replaced; --resume would continue it",
+                path.display()
+            ));
+        }
+        Ok((Journal::begin(path, settings)?, Vec::new()))
+    }
+}
+
+impl Evaluate {
+    /// Everything that the bits of the result depend on.
+    pub fn settings(&self, plan: &Plan, samples: &Samples) -> Result<Settings> {
+        let radii: Vec<String> = plan.radii.iter().map(f32::to_string).collect();
+        let kind = |kind: ModelKind| match kind {
+            ModelKind::Cnn => "cnn",
+            ModelKind::Snn => "snn",
+        };
+        let mut all = vec![
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("--model", fingerprint_of_file(&self.model)?),
+            ("--model-kind", kind(self.model_kind).to_owned()),
+            ("images", fingerprint(samples)),
+            ("--attack", plan.attacks.join(" ")),
+            ("--norm", plan.norm.to_string()),
+            ("--eps", radii.join(",")),
+            ("--seed", plan.seed.to_string()),
+            ("--portion", plan.portion.to_string()),
+        ];
+        if let Some(source) = &self.threat.source {
+            all.push(("--source", fingerprint_of_file(source)?));
+            all.push(("--source-kind", kind(self.threat.source_kind).to_owned()));
+        }
+        Ok(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+}
+
+/// What is to be done.
+pub struct Work<'a> {
+    pub plan: &'a Plan,
+    pub samples: &'a Samples,
+    pub settings: Settings,
+    /// The network in question, and the one that images are crafted on.
+    pub models: (&'a dyn FrozenNetwork, Option<&'a dyn FrozenNetwork>),
+}
+
+impl Work<'_> {
+    pub fn run(
+        self,
+        common: &Common,
+        context: &Context,
+        files: Option<&Files>,
+        resume: bool,
+    ) -> Result<Robustness> {
+        let Self { plan, samples, settings, models } = self;
+        let (mut journal, done) = match files {
+            None => (None, Vec::new()),
+            Some(files) => {
+                let (journal, done) = files.journal(common, &settings, resume)?;
+                (Some(journal), done)
+            }
+        };
+        let console = common.console();
+        if resume {
+            let parts = plan.parts(samples.len());
+            console.say(format_args!("continuing after {} of {parts} portions", done.len()));
+        }
+        let cells = plan.attacks.len() * plan.radii.len();
+        let finished: usize = done.iter().map(|part| part.records.len()).sum();
+        let mut progress = console.progress((cells * samples.len()).saturating_sub(finished));
+        let source = models.1.as_ref().map(|source| source as &dyn Classifier);
+        let models = Models { target: &models.0, source };
+        let results = evaluate(context, models, samples, plan, done, &mut |part| {
+            if let Some(journal) = &mut journal {
+                journal.add(part)?;
+            }
+            let (attack, eps) = (&plan.attacks[part.attack], plan.radii[part.radius]);
+            progress.advance(part.records.len(), format_args!("{attack}, eps {eps:.4}"));
+            Ok(())
+        })?;
+        drop(progress);
+        Ok(Robustness::new(settings, results))
+    }
+}

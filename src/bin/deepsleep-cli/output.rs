@@ -1,0 +1,22 @@
+//! Files that a subcommand writes.
+
+use crate::failure::WrongUse;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+/// Refuses a place that cannot be written to now, not after an hour of work; `option` is what named it.
+pub fn writable(option: &str, path: &Path) -> Result<()> {
+    let name = path.display();
+    if path.is_dir() || path.file_name().is_none() {
+        let problem = format!("{option} {name}: this is a folder; name a file in it");
+        return Err(WrongUse(problem).into());
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        bail!("{option} {name}: there is no folder {}", folder.display());
+    }
+    tempfile::tempfile_in(folder)
+        .with_context(|| format!("{option} {name}: cannot write there"))?;
+    Ok(())
+}
