@@ -331,6 +331,40 @@ impl Defender {
         Ok(())
     }
 
+    /// Right after a slow-wave sleep that came first: the model, and what dreams need of the sleep. Every defense that
+    /// begins with the same sleep of the same control may [`start_after`](Self::start_after) it.
+    ///
+    /// # Errors
+    /// None in practice: the shapes are the network's own.
+    pub fn first_sleep(&self) -> Result<Option<StateDict>> {
+        let just_slept = self.stages.first() == Some(&Stage::SlowWave) && self.at == 1;
+        if !just_slept || self.work.is_some() {
+            return Ok(None);
+        }
+        let mut state = StateDict::default();
+        state.absorb("model", self.model.state());
+        if let Some(first) = &self.first_linear {
+            state.insert("first_linear", vec![first.len()], first.clone())?;
+        }
+        Ok(Some(state))
+    }
+
+    /// Takes over the [`first_sleep`](Self::first_sleep) of another defender with the same control, seed and settings
+    /// of slow-wave sleep, instead of sleeping again.
+    ///
+    /// # Errors
+    /// If this defense does not begin with slow-wave sleep, or has begun already, or the state is not one of a sleep.
+    pub fn start_after(&mut self, sleep: &StateDict) -> Result<()> {
+        if self.stages.first() != Some(&Stage::SlowWave) || self.at != 0 || self.work.is_some() {
+            let problem = format!("{} is not about to fall asleep", self.defense.name());
+            return Err(Error::argument("start after", problem));
+        }
+        self.model.load_state(&sleep.extract("model"))?;
+        self.first_linear = sleep.get("first_linear").map(|entry| entry.values.clone());
+        self.at = 1;
+        Ok(())
+    }
+
     /// Everything that a resumed defense needs.
     ///
     /// # Errors

@@ -1,13 +1,12 @@
 //! From finished jobs to results.
 
 use super::graph::{Graph, Question};
-use super::perform::{Evaluated, Trained};
+use super::perform::{Evaluated, Trained, read};
 use super::results::{Cell, CraftedSet, JobRun, Model, Results};
 use super::run::Fate;
 use super::store::{Entry, Store};
 use super::work::NUMERICS;
-use crate::{Error, Result};
-use serde::de::DeserializeOwned;
+use crate::Result;
 
 /// The results, as far as there are any: cells and models without a result are left out.
 ///
@@ -98,11 +97,4 @@ pub fn job_runs(graph: &Graph, fates: &[Fate]) -> Vec<JobRun> {
 
 fn file(entry: &Entry) -> String {
     entry.file.as_ref().map_or(String::new(), |file| format!("{}/{file}", Store::FOLDER))
-}
-
-fn read<T: DeserializeOwned>(entry: &Entry) -> Result<T> {
-    serde_json::from_value(entry.value.clone()).map_err(|e| {
-        let problem = format!("the stored result of `{}` is not of its kind: {e}", entry.name);
-        Error::argument("experiment", problem)
-    })
 }

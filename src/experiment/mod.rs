@@ -13,6 +13,7 @@ mod published;
 mod results;
 mod run;
 mod store;
+mod sweep;
 mod work;
 
 pub use collect::{collect, job_runs};
@@ -22,4 +23,5 @@ pub use published::{Column, Curve, Published, Row, Table};
 pub use results::{Cell, CraftedSet, JobRun, Model, Point, Results, Run, ThreatModel};
 pub use run::{Event, Fate, RunOptions, run};
 pub use store::{Claim, Entry, Found, Store};
+pub use sweep::{Answer, Axis, Distance, Sweep};
 pub use work::{NUMERICS, Work};

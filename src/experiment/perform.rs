@@ -2,13 +2,13 @@
 
 use super::graph::Job;
 use super::results::Point;
-use super::store::{Entry, Store};
+use super::store::{Entry, Found, Store};
 use super::work::Work;
 use crate::attack::{Budget, Norm, Samples, attack, parse_attack};
 use crate::autodiff::Tape;
 use crate::checkpoint::{StateDict, to_json};
 use crate::data::Dataset;
-use crate::defense::{Defender, Defense};
+use crate::defense::Defender;
 use crate::evaluation::Crafted;
 use crate::nn::{Freeze, FrozenNetwork, LeNet, Network, Trainer, TrainingOptions, accuracy};
 use crate::simd::LANES;
@@ -16,8 +16,10 @@ use crate::sleep::Settings;
 use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 use ndarray::{Array4, ArrayView4, Axis};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::time::Instant;
 
 /// Images from pixels to classes at a time.
 const CHUNK: usize = 32 * LANES;
@@ -61,7 +63,12 @@ impl Lab<'_> {
                     None => self.control(&job.key, settings, &train, say)?,
                     Some(defense) => {
                         let control = self.model(inputs[0])?;
-                        self.defended(&job.key, *defense, control, settings, &train, say)?
+                        let mut defender = Defender::new(*defense, control, *settings.clone())?;
+                        // The control's file is named by its key.
+                        let sleep = job.work.sleep_key(file_of(inputs[0])?);
+                        let history =
+                            self.defend(&job.key, sleep.as_deref(), &mut defender, &train, say)?;
+                        (defender.state(), history)
                     }
                 };
                 let file = format!("{}.safetensors", job.key);
@@ -177,22 +184,28 @@ impl Lab<'_> {
         Ok((network.state(), history))
     }
 
-    fn defended(
+    /// Defends, from where an earlier attempt was interrupted, or after a sleep that another defense began with too.
+    fn defend(
         &self,
         key: &str,
-        defense: Defense,
-        control: LeNet,
-        settings: &Settings,
+        sleep: Option<&str>,
+        defender: &mut Defender,
         train: &Dataset,
         say: &mut dyn FnMut(&str),
-    ) -> Result<(StateDict, Vec<Point>)> {
-        let mut defender = Defender::new(defense, control, settings.clone())?;
+    ) -> Result<Vec<Point>> {
         let mut history: Vec<Point> = Vec::new();
         if let Some(state) = self.checkpoint(key)
             && defender.resume(self.context, &state).is_ok()
         {
             history = state.noted("history").unwrap_or_default();
+        } else if let Some(sleep) = sleep
+            && let Found::Entry(entry) = self.store.find(sleep)
+        {
+            defender.start_after(&StateDict::load(self.store.path(file_of(&entry)?))?)?;
+            history = read::<Trained>(&entry)?.history;
+            say("slow-wave sleep taken from the store");
         }
+        let start = Instant::now();
         while let Some(step) = defender.advance(self.context, train, &mut |_| {})? {
             let spiking = match defender.spiking() {
                 Some(network) => Some(accuracy(self.context, &network.freeze()?, self.test)?),
@@ -209,8 +222,15 @@ impl Lab<'_> {
             say(&line(&point));
             history.push(point);
             self.save_checkpoint(key, defender.checkpoint()?, &history)?;
+            if let (Some(sleep), Some(state)) = (sleep, defender.first_sleep()?) {
+                let file = format!("{sleep}.safetensors");
+                state.save(self.store.path(&file))?;
+                let (seconds, slept) =
+                    (start.elapsed().as_secs_f64(), Trained { history: history.clone() });
+                self.store.keep(sleep, "slow-wave sleep", seconds, value(&slept)?, Some(file))?;
+            }
         }
-        Ok((defender.state(), history))
+        Ok(history)
     }
 
     /// How many images a model classifies rightly.
@@ -250,6 +270,14 @@ fn file_of(entry: &Entry) -> Result<&str> {
 
 fn value(of: &impl Serialize) -> Result<Value> {
     to_json(of).map_err(|e| Error::argument("experiment", e.to_string()))
+}
+
+/// A stored value as what it is.
+pub(super) fn read<T: DeserializeOwned>(entry: &Entry) -> Result<T> {
+    serde_json::from_value(entry.value.clone()).map_err(|e| {
+        let problem = format!("the stored result of `{}` is not of its kind: {e}", entry.name);
+        Error::argument("experiment", problem)
+    })
 }
 
 fn line(point: &Point) -> String {

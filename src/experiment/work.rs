@@ -86,6 +86,17 @@ impl Work {
         hash(&all)
     }
 
+    /// The key of the slow-wave sleep that a training begins with, if it does: trainings that share it sleep once.
+    pub(super) fn sleep_key(&self, control: &str) -> Option<String> {
+        let Self::Train { defense, settings, images } = self else { return None };
+        matches!(defense, Some(Defense::SlowWave | Defense::DeepSleep)).then(|| {
+            hash(&json!({
+                "numerics": NUMERICS, "kind": "sleep", "slow_wave": settings.slow_wave, "seed": settings.seed,
+                "images": images, "control": control,
+            }))
+        })
+    }
+
     /// Seconds it might take on two cores at 3 GHz: for plans and the time left, until there are measurements.
     pub fn estimate(&self) -> f64 {
         match self {

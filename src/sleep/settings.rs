@@ -199,8 +199,12 @@ impl Settings {
                 settings.sleep.method = SleepDefense::Tadros;
             }
             Profile::Standard => {
+                // Seed 0: 89.2 % clean with dreams of 128/255 (at 127.5/255 every image can be grey) and carried
+                // statistics, 97.7 % so.
                 settings.slow_wave.rescale = true;
                 settings.fast_wave.dream.source = DreamSource::Live;
+                settings.fast_wave.dream.eps = 32.0 / 255.0;
+                settings.conversion = Statistics::Recalibrate;
                 settings.sleep.method = SleepDefense::Tadros;
                 // Full-strength baseline: Madry et al. (2018), every batch, 40 steps of 0.01, eps 0.3.
                 let training = &mut settings.adversarial_training;

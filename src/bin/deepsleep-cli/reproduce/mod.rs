@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use deepsleep::data::Split;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, collect, job_runs, run,
+    Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect, job_runs, run,
 };
 use deepsleep::sleep::{Profile, Settings};
 use display::Display;
@@ -63,6 +63,9 @@ pub struct Reproduce {
     /// A share of the models, e.g. 2/4: for several machines, on one folder or each on its own
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
+    /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model"])]
+    sweep: Option<PathBuf>,
     #[command(flatten)]
     data: DatasetOptions,
 }
@@ -75,8 +78,13 @@ enum Threat {
 
 impl Reproduce {
     pub fn run(&self, common: &Common) -> Result<()> {
-        let question = self.question()?;
-        let graph = Graph::new(&question).map_err(wrong_use)?;
+        let mut question = self.question()?;
+        let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
+        let graph = match &sweep {
+            Some(sweep) => sweep.graph(&mut question),
+            None => Graph::new(&question),
+        };
+        let graph = graph.map_err(wrong_use)?;
         let shard = self.shard()?;
         let console = common.console();
         if self.dry_run {
@@ -122,7 +130,10 @@ impl Reproduce {
             let failed = fates.iter().any(|fate| matches!(fate, Fate::Failed));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
         }
-        finish(&results, &facts, &self.out, common)?;
+        match sweep {
+            Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, &self.out, common)?,
+            None => finish(&results, &facts, &self.out, common)?,
+        }
         if missing > 0 {
             bail!(
                 "{missing} of {} jobs have no result; the same command tries them again",

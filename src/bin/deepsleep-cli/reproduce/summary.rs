@@ -1,8 +1,10 @@
 //! The table at the end: ours beside what was printed.
 
-use anyhow::Result;
+use crate::common::Common;
+use anyhow::{Context as _, Result};
 use deepsleep::evaluation::ThreatModel;
-use deepsleep::experiment::{Published, Results};
+use deepsleep::experiment::{Answer, Published, Results};
+use std::path::Path;
 
 /// Tables of the transfer columns, ours and the printed numbers.
 pub fn of(results: &Results) -> Result<String> {
@@ -42,4 +44,24 @@ pub fn of(results: &Results) -> Result<String> {
             &format!("\n{near} of {cells} cells lie within 0.03 of the printed ones (transfer)\n");
     }
     Ok(text)
+}
+
+/// Writes `sweep.json`, and prints the nearest variants of every printed row.
+pub fn save_sweep(answers: &[Answer], out: &Path, common: &Common) -> Result<()> {
+    let path = out.join("sweep.json");
+    let json = serde_json::to_string_pretty(answers)?;
+    std::fs::write(&path, json + "\n")
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let mut text = String::new();
+    for answer in answers {
+        let Answer { table, scale, method, .. } = answer;
+        text +=
+            &format!("\n{method} at {scale} (table {table}), mean distance over the columns:\n");
+        for variant in answer.variants.iter().take(5) {
+            text +=
+                &format!("  {:.4}  {}, seed {}\n", variant.distance, variant.variant, variant.seed);
+        }
+    }
+    text += &format!("\n{}", path.display());
+    common.console().result(&answers, text)
 }

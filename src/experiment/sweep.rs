@@ -1,0 +1,206 @@
+//! A sweep over settings that paper and code leave open: which comes nearest to each printed row?
+
+use super::config::{Method, Sheet, parse};
+use super::graph::{Graph, Question};
+use super::published::Published;
+use super::results::Results;
+use crate::Result;
+use crate::evaluation::ThreatModel;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A setting and the values to try.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Axis {
+    /// The setting's name.
+    pub setting: String,
+    /// Its values.
+    pub values: Vec<String>,
+}
+
+/// What to try (`experiments/nearest.toml`).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Every combination, or every value by itself.
+    pub all: bool,
+    /// Noise scales such as `64/255`.
+    pub scales: Vec<String>,
+    /// Columns by their keys in the published numbers.
+    pub columns: Vec<String>,
+    /// Seeds: 0, 1, ...
+    pub seeds: usize,
+    /// Printed methods.
+    #[serde(rename = "method")]
+    pub methods: Vec<Method>,
+    /// The settings to change.
+    #[serde(rename = "axis")]
+    pub axes: Vec<Axis>,
+}
+
+/// How far a variant is from a printed row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Distance {
+    /// The variant: the method's name and what was changed.
+    pub variant: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Mean absolute difference over the columns.
+    pub distance: f64,
+    /// The accuracies, in the order of the sweep's columns.
+    pub values: Vec<f64>,
+}
+
+/// A printed row and all variants, the nearest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// The table; where several print the row, the first.
+    pub table: usize,
+    /// The noise scale.
+    pub scale: String,
+    /// The method, as printed.
+    pub method: String,
+    /// The printed accuracies, in the order of the sweep's columns.
+    pub printed: Vec<f64>,
+    /// All variants.
+    pub variants: Vec<Distance>,
+}
+
+impl Sweep {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no sweep.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| crate::Error::io(path, "read", e))?;
+        parse(&text, path)
+    }
+
+    /// The question's seeds and threat model, and the graph of all variants.
+    ///
+    /// # Errors
+    /// If a setting, a column or a scale is unknown.
+    pub fn graph(&self, question: &mut Question) -> Result<Graph> {
+        question.seeds = (0..self.seeds.max(1) as u64).collect();
+        question.threat_models = vec![ThreatModel::Transfer];
+        (question.tables, question.figures) = (Vec::new(), Vec::new());
+        let mut methods = Vec::new();
+        for method in &self.methods {
+            methods.extend(self.variants(method, question)?);
+        }
+        let (scales, columns) = (self.scales.clone(), self.columns.clone());
+        let sheet = Sheet { table: None, figure: None, scales, columns, methods };
+        Graph::of_sheets(&[sheet], question)
+    }
+
+    /// The method as it is, and with every change that makes a difference to it.
+    fn variants(&self, method: &Method, question: &Question) -> Result<Vec<Method>> {
+        let mut variants = vec![method.clone()];
+        for axis in &self.axes {
+            let bases = if self.all { variants.clone() } else { vec![method.clone()] };
+            for value in &axis.values {
+                for base in &bases {
+                    let mut settings = question.settings.clone();
+                    super::config::set_all(&mut settings, &base.set)?;
+                    let before = settings.clone();
+                    settings.set(&axis.setting, value)?;
+                    let mut variant = base.clone();
+                    variant.id = format!("{} {}={value}", base.id, axis.setting);
+                    variant.set.insert(axis.setting.clone(), value.clone());
+                    if settings != before && changes(&variant, &axis.setting) {
+                        variants.push(variant);
+                    }
+                }
+            }
+        }
+        Ok(variants)
+    }
+
+    /// For every printed row of the methods, how far the variants are from it.
+    ///
+    /// # Errors
+    /// If the published numbers cannot be read.
+    pub fn answers(&self, results: &Results) -> Result<Vec<Answer>> {
+        let published = Published::load()?;
+        let mut answers: Vec<Answer> = Vec::new();
+        for table in &published.tables {
+            for row in &table.rows {
+                let wanted = self.scales.contains(&row.scale)
+                    && self.methods.iter().any(|method| method.label == row.method);
+                let known =
+                    answers.iter().any(|a| (&a.scale, &a.method) == (&row.scale, &row.method));
+                if !wanted || known {
+                    continue;
+                }
+                let value = |column: &String| {
+                    published.value(table.number, &row.method, &row.scale, column)
+                };
+                let printed: Vec<f64> = self.columns.iter().filter_map(value).collect();
+                let mut variants = Vec::new();
+                for model in results.models.iter().filter(|model| model.method == row.method) {
+                    let cell = |column: &String| {
+                        let cells = results.cells.iter();
+                        let mut of_model =
+                            cells.filter(|c| (&c.model, c.seed) == (&model.id, model.seed));
+                        of_model
+                            .find(|c| (&c.scale, &c.column) == (&row.scale, column))
+                            .map(|c| c.accuracy)
+                    };
+                    let values: Vec<f64> = self.columns.iter().filter_map(cell).collect();
+                    if values.len() == printed.len() && !values.is_empty() {
+                        let pairs = values.iter().zip(&printed);
+                        let sum: f64 = pairs.map(|(a, b)| (a - b).abs()).sum();
+                        let distance = sum / values.len() as f64;
+                        let (variant, seed) = (model.id.clone(), model.seed);
+                        variants.push(Distance { variant, seed, distance, values });
+                    }
+                }
+                variants.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+                let (scale, method) = (row.scale.clone(), row.method.clone());
+                answers.push(Answer { table: table.number, scale, method, printed, variants });
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// Whether a setting has a part in a method: dreams have none in slow-wave sleep.
+fn changes(method: &Method, setting: &str) -> bool {
+    match method.defense.as_str() {
+        "slow-wave" => !setting.starts_with("fast_wave."),
+        "fast-wave" => !setting.starts_with("slow_wave."),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sleep::{Profile, Settings};
+
+    #[test]
+    fn every_change_that_matters_is_tried_once() {
+        let sweep: Sweep = parse(include_str!("../../experiments/nearest.toml"), "nearest.toml")
+            .expect("our own file");
+        let mut question = Question {
+            tables: vec![1],
+            figures: vec![3],
+            settings: Settings::new(Profile::Published),
+            seeds: vec![0],
+            threat_models: Vec::new(),
+            images: 100,
+            white_box_images: 1,
+            train_images: 0,
+            quick: false,
+        };
+        let graph = sweep.graph(&mut question).expect("known settings");
+        let count = |label: &str| {
+            graph.models.iter().filter(|m| m.method.label == label && m.seed == 0).count()
+        };
+        // As published, and: two sources, an eps, two statistics; all layers, a short sleep.
+        assert_eq!(count("Fast-wave only"), 1 + 2 + 1 + 2);
+        assert_eq!(count("Slow-wave only"), 1 + 2 + 1 + 1);
+        assert_eq!(count("DeepSleep"), 1 + 2 + 1 + 2 + 1 + 1);
+    }
+}
