@@ -5,6 +5,7 @@ mod data;
 mod defend;
 mod evaluate;
 mod info;
+mod report;
 mod resume;
 mod train;
 

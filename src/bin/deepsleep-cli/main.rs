@@ -16,6 +16,7 @@ mod inspect;
 mod model;
 mod numbers;
 mod progress;
+mod report;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +47,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Describe a saved network: layers, norms, firing rates; draw its filters and a spike raster.
     Inspect(inspect::Inspect),
+    /// Write what came out of an experiment as a page, Markdown and CSV, beside the paper's numbers.
+    Report(report::Report),
     /// List, verify or download data sets.
     Data(data::Data),
     /// Show what this machine offers: instruction sets, threads, measured peak.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&common),
         Command::Evaluate(evaluate) => evaluate.run(&common),
         Command::Inspect(inspect) => inspect.run(&common),
+        Command::Report(report) => report.run(&common),
         Command::Data(data) => data.run(&common),
         Command::Info => info::run(&common),
     };
