@@ -60,7 +60,7 @@ pub struct CraftedSet {
     pub seed: u64,
     /// Images.
     pub images: usize,
-    /// The file (safetensors: `images` N x C x H x W, `labels`), relative to the results folder.
+    /// The file of the first portion ([`Crafted`](crate::evaluation::Crafted)), relative to the results folder.
     pub file: String,
 }
 

@@ -19,11 +19,13 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod activity;
 mod encoder;
 mod lenet;
 mod neuron;
 
 pub use crate::kernels::surrogate::Surrogate;
+pub use activity::{firing_rates, spike_trains};
 pub use encoder::Encoder;
 pub use lenet::{FrozenSpikingLeNet, SpikingLeNet, SpikingOptions, Statistics};
 pub use neuron::{Neuron, Reset};

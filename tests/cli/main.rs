@@ -6,6 +6,7 @@ mod data;
 mod defend;
 mod evaluate;
 mod info;
+mod report;
 mod reproduce;
 mod resume;
 mod robustness;

@@ -7,12 +7,11 @@ use crate::model::spiking;
 use crate::numbers::at_least;
 use anyhow::{Context as _, Result};
 use clap::Args;
-use deepsleep::autodiff::Tape;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Split;
 use deepsleep::nn::{Freeze, LeNet, Network};
 use deepsleep::report::{filters_svg, raster_svg};
-use deepsleep::tensor::{Shape, Tensor};
+use deepsleep::snn::{firing_rates, spike_trains};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -72,25 +71,9 @@ impl Inspect {
             return Err(WrongUse(problem).into());
         }
 
-        let mut tape = Tape::new(context);
-        let mut totals = [0.0_f64; 2];
-        // A few blocks at a time: all steps of all spikes are held at once.
-        const PORTION: usize = 64;
-        let indices: Vec<usize> = (0..images).collect();
-        for portion in indices.chunks(PORTION) {
-            let spikes = network_spikes(&mut tape, &network, &test, portion)?;
-            for (total, spikes) in totals.iter_mut().zip(&spikes) {
-                let sum: f64 = spikes.lanes().iter().flat_map(|l| l.0).map(f64::from).sum();
-                let count = portion.len() * spikes.steps() * spikes.shape().features();
-                *total += sum / count as f64 * portion.len() as f64 / images as f64;
-            }
-        }
+        let firing_rates = firing_rates(&context, &network, &test.slice(0, images)?)?;
         if let Some(path) = &self.raster {
-            let spikes = network_spikes(&mut tape, &network, &test, &[self.image])?;
-            let trains = spikes.map(|layer| {
-                let step = |t| layer.sample(t, 0).map(|s| s > 0.5).collect();
-                (0..layer.steps()).map(step).collect::<Vec<Vec<bool>>>()
-            });
+            let trains = spike_trains(&context, &network, &test, self.image)?;
             write(path, &raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?)?;
         }
         if let (Some(path), Some(conv1)) = (&self.filters, state.get("conv1.weight")) {
@@ -101,7 +84,7 @@ impl Inspect {
         let description = Description {
             model: &self.model,
             parameters: lenet.parameters().count(),
-            firing_rates: totals,
+            firing_rates,
             time_steps: network.steps(),
             images,
             notes: serde_json::to_value(state.notes())?,
@@ -109,21 +92,6 @@ impl Inspect {
         };
         common.console().result(&description, text(&description))
     }
-}
-
-fn network_spikes(
-    tape: &mut Tape,
-    network: &deepsleep::snn::FrozenSpikingLeNet,
-    test: &deepsleep::data::Dataset,
-    indices: &[usize],
-) -> Result<[Tensor; 2]> {
-    let [channels, height, width] = test.shape();
-    let mut images = tape.tensor(Shape::new(channels, height, width), indices.len(), 1);
-    test.gather(&tape.context().clone(), indices, &mut images)?;
-    let x = tape.constant(images);
-    let spikes = network.spikes(tape, x)?.map(|var| tape.value(var).clone());
-    tape.reset();
-    Ok(spikes)
 }
 
 fn layer(name: &str, state: &StateDict) -> Option<Layer> {

@@ -20,6 +20,7 @@ mod model;
 mod numbers;
 mod output;
 mod progress;
+mod report;
 mod reproduce;
 mod threat;
 mod train;
@@ -58,6 +59,8 @@ enum Command {
     Reproduce(reproduce::Reproduce),
     /// Join what shards of a reproduction have computed.
     Merge(merge::Merge),
+    /// Write what came out of an experiment as a page, Markdown and CSV, beside the paper's numbers.
+    Report(report::Report),
     /// List, verify or download data sets.
     Data(data::Data),
     /// Show what this machine offers: instruction sets, threads, measured peak.
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Inspect(inspect) => inspect.run(&common),
         Command::Reproduce(reproduce) => reproduce.run(&common),
         Command::Merge(merge) => merge.run(&common),
+        Command::Report(report) => report.run(&common),
         Command::Data(data) => data.run(&common),
         Command::Info => info::run(&common),
     };

@@ -132,7 +132,14 @@ impl Reproduce {
         }
         match sweep {
             Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, &self.out, common)?,
-            None => finish(&results, &facts, &self.out, common)?,
+            None => {
+                finish(&results, &facts, &self.out, common)?;
+                let written = deepsleep::report::build(&context, &self.out, Some(&test))?;
+                for line in &written.skipped {
+                    console.say(format_args!("left out of the report: {line}"));
+                }
+                console.say(written.html.display());
+            }
         }
         if missing > 0 {
             bail!(

@@ -1,0 +1,42 @@
+//! `report`: from a results folder to something to read.
+
+use crate::common::Common;
+use crate::dataset::DatasetOptions;
+use anyhow::Result;
+use clap::Args;
+use deepsleep::data::Split;
+use deepsleep::report;
+use serde::Serialize;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Folder with results.json, and the models and images that it names
+    folder: PathBuf,
+    #[command(flatten)]
+    data: DatasetOptions,
+}
+
+#[derive(Serialize)]
+struct Written {
+    html: PathBuf,
+    markdown: PathBuf,
+    csv: PathBuf,
+    left_out: Vec<String>,
+}
+
+impl Report {
+    pub fn run(&self, common: &Common) -> Result<()> {
+        let context = common.context()?;
+        // Without the test images there is a report all the same.
+        let test = self.data.load(Split::Test).ok();
+        let report::Built { html, markdown, csv, skipped } =
+            report::build(&context, &self.folder, test.as_ref())?;
+        for line in &skipped {
+            common.console().say(format_args!("left out: {line}"));
+        }
+        let text = [&html, &markdown, &csv].map(|path| path.display().to_string()).join("\n");
+        let written = Written { html, markdown, csv, left_out: skipped };
+        common.console().result(&written, text)
+    }
+}

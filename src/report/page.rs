@@ -1,0 +1,166 @@
+//! What the templates are filled with.
+
+use super::bound::{above, bound};
+use super::compare::comparisons;
+use super::differences::{Difference, differences};
+use super::failed;
+use super::figures::{Figure, figure_3, other_defenses, training, white_box};
+use super::headline::Headline;
+use super::machine::{Checked, Jobs, checks, facts, jobs};
+use super::order::orders;
+use super::pictures::Pictures;
+use super::protocol::protocol;
+use super::rows::csv;
+use super::tables::{Shown, tables};
+use crate::Result;
+use crate::data::Dataset;
+use crate::experiment::{Published, Results, Run};
+use crate::tensor::Context;
+use askama::Template;
+use std::path::Path;
+
+/// A model in the list of models.
+pub struct ListedModel {
+    method: String,
+    id: String,
+    seed: u64,
+    clean: String,
+    overrides: String,
+}
+
+/// The page, and its shorter version in Markdown.
+pub struct Report {
+    quick: bool,
+    headline: Headline,
+    tables: Vec<Shown>,
+    differences: Vec<Difference>,
+    figure_3: Vec<Figure>,
+    others: Vec<Figure>,
+    white_box: Vec<Figure>,
+    bound: f64,
+    above: Vec<String>,
+    training: Vec<Figure>,
+    pictures: Pictures,
+    facts: Vec<(String, String)>,
+    models: Vec<ListedModel>,
+    settings: Vec<(String, String)>,
+    jobs: Vec<Jobs>,
+    checks: Vec<Checked>,
+    skipped: Vec<String>,
+    csv: String,
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Html<'a> {
+    r: &'a Report,
+}
+
+#[derive(Template)]
+#[template(path = "report.md")]
+struct Markdown<'a> {
+    r: &'a Report,
+}
+
+impl Report {
+    /// Puts everything together.
+    ///
+    /// # Errors
+    /// If a drawing fails, or a model's override is none of the settings.
+    pub fn new(
+        context: &Context,
+        folder: &Path,
+        results: &Results,
+        run: Result<Run>,
+        test: Option<&Dataset>,
+    ) -> Result<Self> {
+        let published = Published::load()?;
+        let comparisons = comparisons(results, &published);
+        let pictures = Pictures::draw(context, folder, results, &published, test);
+        let bound = bound(results, test);
+        let mut skipped = pictures.skipped.clone();
+        let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
+        // Reports of equal folders are equal, wherever the folders are.
+        let place = folder.join("").display().to_string();
+        let skipped = skipped.into_iter().map(|line| line.replace(&place, "")).collect();
+        let mut all_differences = protocol(results, &published);
+        all_differences.extend(differences(results)?);
+        Ok(Self {
+            quick: results.quick,
+            headline: Headline::new(&comparisons, &orders(&comparisons)),
+            tables: tables(results, &published, &comparisons),
+            differences: all_differences,
+            figure_3: figure_3(results, &published)?,
+            others: other_defenses(results, &published)?,
+            white_box: white_box(results, &published, bound)?,
+            bound,
+            above: above(results, bound),
+            training: training(results)?,
+            pictures,
+            facts: facts(results, run.as_ref()),
+            models: listed_models(results),
+            settings: results
+                .settings
+                .list()
+                .into_iter()
+                .map(|(name, value)| (name, value.to_string()))
+                .collect(),
+            jobs: run.as_ref().map_or(Vec::new(), jobs),
+            checks: checks(results),
+            skipped,
+            csv: csv(results, &comparisons)?,
+        })
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// None in practice: it is written into memory.
+    pub fn html(&self) -> Result<String> {
+        Html { r: self }.render().map_err(failed)
+    }
+
+    /// In Markdown, without pictures.
+    ///
+    /// # Errors
+    /// None in practice: it is written into memory.
+    pub fn markdown(&self) -> Result<String> {
+        Markdown { r: self }.render().map_err(failed)
+    }
+
+    /// The printed cells and ours.
+    pub fn csv(&self) -> &str {
+        &self.csv
+    }
+
+    /// What is missing in it, and why.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// Behind headings and captions.
+    fn tag(&self) -> &'static str {
+        if self.quick { " (quick run)" } else { "" }
+    }
+}
+
+fn listed_models(results: &Results) -> Vec<ListedModel> {
+    let listed = |model: &crate::experiment::Model| ListedModel {
+        method: model.method.clone(),
+        id: model.id.clone(),
+        seed: model.seed,
+        clean: format!("{:.4}", model.clean_accuracy),
+        overrides: model
+            .overrides
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    results.models.iter().map(listed).collect()
+}
+
+/// Text in a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}

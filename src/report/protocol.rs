@@ -1,0 +1,178 @@
+//! How the numbers were measured, in sentences: threat model, attacks, images, seeds.
+
+use super::compare::distinct_attacks;
+use super::differences::Difference;
+use super::wording::{grouped, listed, times};
+use crate::experiment::{Cell, Column, Published, Results, ThreatModel};
+use crate::sleep::Settings;
+
+/// The paper measured on all test images of MNIST, and trained on all training images.
+const TEST_IMAGES: usize = 10_000;
+const TRAIN_IMAGES: usize = 60_000;
+
+/// The differences that lie in the protocol.
+pub fn protocol(results: &Results, published: &Published) -> Vec<Difference> {
+    let one = |name: &str, sentence: String| Difference {
+        name: name.to_owned(),
+        sentences: vec![sentence],
+    };
+    let mut all = vec![one("Threat model", threat_model(results))];
+    if let Some(sentence) = exchanged(published) {
+        all.push(one("Exchanged columns", sentence));
+    }
+    for column in published.columns.iter().filter(|column| !column.attack.is_empty()) {
+        let sentences = attacks(results, column);
+        if !sentences.is_empty() {
+            all.push(Difference { name: format!("The column {}", column.label), sentences });
+        }
+    }
+    all.push(one("One model or one a noise scale", scales(results)));
+    all.push(one("Seeds", seeds(results)));
+    all.push(one("Images", images(results)));
+    all.push(one("Profile", profile(&results.settings)));
+    all
+}
+
+fn has(results: &Results, threat_model: ThreatModel) -> bool {
+    results.cells.iter().any(|cell| cell.threat_model == threat_model && cell.column != "clean")
+}
+
+fn threat_model(results: &Results) -> String {
+    let paper = "every adversarial set of the paper was crafted once, on the undefended control, and shown to all models (transfer); the paper does not say so, and never attacked a defended model itself.";
+    let here = match (has(results, ThreatModel::Transfer), has(results, ThreatModel::WhiteBox)) {
+        (true, true) => {
+            "Both were run here: transfer to compare with print, white-box to learn what the defenses withstand."
+        }
+        (true, false) => {
+            "Only transfer was run here; it says nothing about an attacker who knows the model."
+        }
+        (false, true) => {
+            "Only white-box attacks were run here; they cannot be compared with print."
+        }
+        (false, false) => "No attack was run here.",
+    };
+    format!("{paper} {here}")
+}
+
+fn exchanged(published: &Published) -> Option<String> {
+    let wrong =
+        |column: &&Column| !column.attack.is_empty() && column.label.to_lowercase() != column.key;
+    let wrong: Vec<String> = published
+        .columns
+        .iter()
+        .filter(wrong)
+        .map(|column| {
+            format!("the column printed as {} holds {}", column.label, column.key.to_uppercase())
+        })
+        .collect();
+    let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
+    (!wrong.is_empty()).then(|| {
+        format!(
+            "{}; this report keeps the printed labels and names the attack that ran under each.",
+            listed(&wrong)
+        )
+    })
+}
+
+fn attacks(results: &Results, column: &Column) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let attacks_of = |threat_model| {
+        let of = |cell: &&Cell| cell.column == column.key && cell.threat_model == threat_model;
+        distinct_attacks(results.cells.iter().filter(of))
+    };
+    let quoted = |attacks: &[&str]| {
+        let quoted: Vec<String> = attacks.iter().map(|attack| format!("`{attack}`")).collect();
+        listed(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let transfer = attacks_of(ThreatModel::Transfer);
+    if transfer == [column.attack.as_str()] {
+        sentences
+            .push(format!("transfer ran what the paper ran, `{}`: {}.", column.attack, column.ran));
+    } else if !transfer.is_empty() {
+        sentences.push(format!(
+            "transfer ran {} where the paper ran `{}` ({}).",
+            quoted(&transfer),
+            column.attack,
+            column.ran
+        ));
+    }
+    let white_box = attacks_of(ThreatModel::WhiteBox);
+    if !white_box.is_empty() {
+        sentences.push(format!("white-box ran {}.", quoted(&white_box)));
+    }
+    sentences
+}
+
+fn scales(results: &Results) -> String {
+    let ids = |method: &str| {
+        let mut ids: Vec<&str> = Vec::new();
+        for model in results.models.iter().filter(|model| model.method == method) {
+            if !ids.contains(&model.id.as_str()) {
+                ids.push(&model.id);
+            }
+        }
+        ids
+    };
+    let mut several: Vec<&str> = Vec::new();
+    for model in &results.models {
+        if ids(&model.method).len() > 1 && !several.contains(&model.method.as_str()) {
+            several.push(&model.method);
+        }
+    }
+    let paper = "each noise scale of the paper has a defended model of its own, trained anew without a seed: its clean accuracies differ by a point or two between scales.";
+    let here = if several.is_empty() {
+        "Here one model a method and seed is shown the images of all scales.".to_owned()
+    } else {
+        format!(
+            "Here {} have several models each; the others one a seed for all scales.",
+            listed(&several)
+        )
+    };
+    format!("{paper} {here}")
+}
+
+fn seeds(results: &Results) -> String {
+    let numbers: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    format!(
+        "the paper's numbers come from one run each. Here {} ({}); a number is their mean, smallest and largest beside it.",
+        times(results.seeds.len(), "seed", "seeds"),
+        listed(&numbers)
+    )
+}
+
+fn images(results: &Results) -> String {
+    let of = |count: usize, all: usize| {
+        if count == all {
+            format!("all {}", grouped(all))
+        } else {
+            format!("{} of {}", grouped(count), grouped(all))
+        }
+    };
+    format!(
+        "{} test images under transfer, {} under white-box attacks, {} training images; the paper used all of them.",
+        of(results.images, TEST_IMAGES),
+        of(results.white_box_images, TEST_IMAGES),
+        of(results.train_images, TRAIN_IMAGES)
+    )
+}
+
+/// Which profile, and what was changed in it.
+fn profile(settings: &Settings) -> String {
+    let name = serde_json::to_value(settings.profile).ok();
+    let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or("unknown").to_owned();
+    let own = Settings::new(settings.profile).list();
+    let changed: Vec<String> = settings
+        .list()
+        .into_iter()
+        .filter(|setting| setting.0 != "seed" && !own.contains(setting))
+        .map(|(name, value)| format!("`{name}` = {value}"))
+        .collect();
+    let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
+    let what = if changed.is_empty() {
+        "with none of its values changed".to_owned()
+    } else {
+        format!("but for {}", listed(&changed))
+    };
+    format!("the settings are those of `{name}`, {what}.")
+}

@@ -1,0 +1,48 @@
+//! `report`.
+
+use crate::{Folder, read, run};
+use deepsleep::experiment::Results;
+use deepsleep::sleep::{Profile, Settings};
+
+fn nothing_measured() -> Results {
+    Results {
+        version: "synthetic".into(),
+        numerics: 1,
+        quick: true,
+        settings: Settings::new(Profile::Published),
+        seeds: vec![0],
+        tables: vec![],
+        figures: vec![],
+        images: 100,
+        white_box_images: 0,
+        train_images: 1000,
+        models: vec![],
+        crafted: vec![],
+        cells: vec![],
+    }
+}
+
+#[test]
+fn it_names_what_it_wrote_and_what_it_left_out() {
+    let folder = Folder::new();
+    nothing_measured().save(&folder.path("")).unwrap();
+    let done = run(&["report", &folder.argument("")]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let names: Vec<_> = done.stdout.lines().map(std::path::PathBuf::from).collect();
+    let expected = ["index.html", "report.md", "results.csv"].map(|name| folder.path(name));
+    assert_eq!(names, expected);
+    assert!(done.stderr.contains("left out: Times and machine: run.json"), "{}", done.stderr);
+    let page = String::from_utf8(read(folder.path("index.html"))).unwrap();
+    assert!(page.contains("0 cells of the 0 measured") && page.contains("204 not measured"));
+
+    let json = run(&["report", &folder.argument(""), "--json", "--quiet"]).json();
+    assert_eq!(json["html"].as_str(), folder.path("index.html").to_str());
+    assert!(json["left_out"].as_array().unwrap().len() >= 2);
+}
+
+#[test]
+fn a_folder_without_results_is_a_failure_in_one_line() {
+    let folder = Folder::new();
+    run(&["report", &folder.argument("")]).assert_fails(1, &["no results.json in it"]);
+    run(&["report"]).assert_fails(2, &["FOLDER"]);
+}
