@@ -7,8 +7,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 /// Drawn at twice the size it is shown in, as plotters rounds to whole pixels.
-const SIZE: (u32, u32) = (760, 520);
-const TEXT: i32 = 24;
+const SIZE: (u32, u32) = (720, 500);
+const TEXT: i32 = 28;
 
 /// What runs to the right.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,8 +100,8 @@ impl Chart {
         let mut chart = ChartBuilder::on(root)
             .margin(10)
             .margin_right(16)
-            .x_label_area_size(68)
-            .y_label_area_size(64)
+            .x_label_area_size(80)
+            .y_label_area_size(68)
             .build_cartesian_2d(across.range(), -0.02..1.02)
             .map_err(failed)?;
         chart

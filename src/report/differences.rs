@@ -4,7 +4,10 @@ use super::models::settings_of;
 use super::wording::{dreams, fraction, listed, times};
 use crate::Result;
 use crate::experiment::Results;
-use crate::sleep::{Distillation, DreamAttack, Layers, Plasticity, Settings, SleepDefense};
+use crate::sleep::{
+    AdversarialTrainingOptions, Distillation, DreamAttack, Layers, Plasticity, Profile, Settings,
+    SleepDefense, SleepDefenseOptions,
+};
 use crate::snn::{Encoder, Statistics};
 
 /// A difference and what ran.
@@ -185,33 +188,52 @@ fn distillation(settings: &Settings) -> String {
 }
 
 fn adversarial(settings: &Settings) -> String {
-    let o = &settings.adversarial_training;
-    let start = if o.from_scratch { "from random weights" } else { "from the control" };
-    let (attack, madry) = match o.attack {
-        DreamAttack::Fgsm => ("FGSM".to_owned(), false),
-        DreamAttack::Pgd { steps, .. } => (format!("{steps}-step PGD"), o.ratio >= 1.0),
+    let training = |o: &AdversarialTrainingOptions| {
+        let start = if o.from_scratch { "from random weights" } else { "from the control" };
+        let attack = match o.attack {
+            DreamAttack::Fgsm => "FGSM".to_owned(),
+            DreamAttack::Pgd { steps, .. } => format!("{steps}-step PGD"),
+        };
+        format!(
+            "{} {start}, with probability {} a batch is replaced by {attack} examples of eps {}",
+            times(o.epochs, "epoch", "epochs"),
+            o.ratio,
+            fraction(o.eps)
+        )
     };
-    let strength = if madry {
-        "That is the training of Madry et al.; the published code is far weaker: half the batches, FGSM of 8/255."
+    let here = &settings.adversarial_training;
+    let published = Settings::new(Profile::Published).adversarial_training;
+    let as_published = if *here == published {
+        ", as in the published code".to_owned()
     } else {
-        "It is weaker than the training of Madry et al., where every batch is attacked by PGD at the strength that is tested."
+        format!("; the published code: {}", training(&published))
     };
-    format!(
-        "{} {start}; with probability {} a batch is replaced by {attack} examples of eps {} crafted on the model itself. {strength}",
-        times(o.epochs, "epoch", "epochs"),
-        o.ratio,
-        fraction(o.eps)
-    )
+    let strength = match here.attack {
+        DreamAttack::Pgd { .. } if here.ratio >= 1.0 => {
+            "Every batch under PGD is the training of Madry et al."
+        }
+        _ => {
+            "That is weaker than the training of Madry et al., where every batch is attacked by PGD."
+        }
+    };
+    format!("{}{as_published}. {strength}", training(here))
 }
 
 fn sleep_defense(settings: &Settings) -> String {
     let o = &settings.sleep;
+    let length = |o: &SleepDefenseOptions| {
+        format!("{} of {} time steps", times(o.passes, "pass", "passes"), o.steps)
+    };
+    let published = Settings::new(Profile::Published).sleep;
     match o.method {
-        SleepDefense::AsRun => format!(
-            "the slow-wave network alone for {} of {} time steps, as the paper ran it: it is not the sleep replay of Tadros et al., which the paper cites.",
-            times(o.passes, "pass", "passes"),
-            o.steps
-        ),
+        SleepDefense::AsRun => {
+            let here = length(o);
+            let paper = length(&published);
+            let paper = if here == paper { String::new() } else { format!(" ({paper} there)") };
+            format!(
+                "the slow-wave network alone for {here}, which is what the paper ran{paper}; it is not the sleep replay of Tadros et al., which the paper cites."
+            )
+        }
         SleepDefense::Tadros => format!(
             "the sleep replay of Tadros et al. for {} time steps, with rates of change {} and {}; the paper ran the slow-wave network at a fixed number of time steps instead.",
             o.replay.steps, o.replay.increase, o.replay.decrease

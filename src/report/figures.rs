@@ -2,6 +2,7 @@
 
 use super::chart::{Across, Chart, Series};
 use super::compare::measured;
+use super::headline::labelled;
 use super::noise;
 use crate::Result;
 use crate::experiment::{Model, Published, Results, ThreatModel};
@@ -115,8 +116,7 @@ pub fn figure_3(results: &Results, published: &Published) -> Result<Vec<Figure>>
             series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
             series.extend(printed(published, method, key, color));
         }
-        let title =
-            format!("Figure 3 ({panel}): the column printed as {} ({key}), transfer", column.label);
+        let title = format!("Figure 3 ({panel}): {}, transfer", labelled(&column.label, key));
         let chart = Chart { title, across: Across::Noise, series, limit: None, marks: Vec::new() };
         figure(&chart).map(Some)
     };
@@ -136,12 +136,11 @@ pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Fi
         let mut series = Vec::new();
         for (color, (_, key)) in PANELS.iter().enumerate() {
             let label = published.column(key).map_or(*key, |column| column.label.as_str());
-            let name = format!("{label} column, ours");
+            let label = labelled(label, key);
+            let name = format!("{label}, ours");
             series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
             let printed = printed(published, method, key, color);
-            series.extend(
-                printed.map(|s| Series { name: format!("{label} column, published"), ..s }),
-            );
+            series.extend(printed.map(|s| Series { name: format!("{label}, published"), ..s }));
         }
         let (across, title) = (Across::Noise, format!("{method}, transfer"));
         figure(&Chart { title, across, series, limit: None, marks: Vec::new() })

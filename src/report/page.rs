@@ -164,3 +164,24 @@ fn listed_models(results: &Results) -> Vec<ListedModel> {
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
+
+/// Text as HTML; what stands between backticks is code.
+fn code(text: &str) -> String {
+    let mut html = String::new();
+    for (i, part) in text.split('`').enumerate() {
+        let part = part.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        html += &if i % 2 == 1 { format!("<code>{part}</code>") } else { part };
+    }
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cell, code};
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(code("a `b<c` & d"), "a <code>b&lt;c</code> &amp; d");
+        assert_eq!(cell("a|b\nc"), "a\\|b c");
+    }
+}

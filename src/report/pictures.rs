@@ -129,6 +129,12 @@ impl Pictures {
         Ok(())
     }
 
+    /// The largest of all rates; bars are drawn relative to it.
+    pub fn largest_rate(&self) -> f64 {
+        let all = self.rates.iter().flat_map(|model| model.rates);
+        all.fold(f64::MIN_POSITIVE, f64::max)
+    }
+
     fn skip(&mut self, what: &str, error: &Error) {
         self.skipped.push(format!("{what}: {error}."));
     }
