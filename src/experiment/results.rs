@@ -210,12 +210,12 @@ impl Run {
     }
 }
 
-fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub(super) fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
     serde_json::from_str(&text).map_err(|e| Error::format(path, e.to_string()))
 }
 
-fn save<T: Serialize>(value: &T, path: &Path) -> Result<()> {
+pub(super) fn save<T: Serialize>(value: &T, path: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::argument("results", e.to_string()))?;
     write_atomically(path, |file| writeln!(file, "{text}"))

@@ -40,7 +40,7 @@ pub struct Sweep {
 }
 
 /// How far a variant is from a printed row.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distance {
     /// The variant: the method's name and what was changed.
     pub variant: String,
@@ -53,7 +53,7 @@ pub struct Distance {
 }
 
 /// A printed row and all variants, the nearest first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The table; where several print the row, the first.
     pub table: usize,
@@ -65,6 +65,28 @@ pub struct Answer {
     pub printed: Vec<f64>,
     /// All variants.
     pub variants: Vec<Distance>,
+}
+
+impl Answer {
+    /// Name of the answers' file in a results folder.
+    pub const FILE: &'static str = "sweep.json";
+
+    /// The answers in a results folder; none if there was no sweep in it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no sweep's.
+    pub fn load(folder: &Path) -> Result<Vec<Self>> {
+        let path = folder.join(Self::FILE);
+        if path.exists() { super::results::load(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Writes the answers into a results folder, whole or not at all.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save(answers: &[Self], folder: &Path) -> Result<()> {
+        super::results::save(&answers, &folder.join(Self::FILE))
+    }
 }
 
 impl Sweep {

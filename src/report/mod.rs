@@ -7,7 +7,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | `compare`, `order`, `bound` | printed numbers beside ours, the order of the methods, what no attack may exceed |
-//! | `headline`, `differences`, `protocol` | sentences, all of them from results and settings |
+//! | `headline`, `differences`, `protocol`, `nearest` | sentences, all of them from results and settings |
 //! | `chart`, `figures`, `theme` | curves in the page's colours |
 //! | `models`, `digits`, `images`, `pictures` | what is drawn from the files beside the results |
 //! | `tables`, `machine`, `page`, `rows` | what the templates and the CSV file are filled with |
@@ -24,6 +24,7 @@ mod headline;
 mod images;
 mod machine;
 mod models;
+mod nearest;
 mod order;
 mod page;
 mod pictures;

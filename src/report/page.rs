@@ -7,6 +7,7 @@ use super::failed;
 use super::figures::{Figure, figure_3, other_defenses, training, white_box};
 use super::headline::Headline;
 use super::machine::{Checked, Jobs, checks, facts, jobs};
+use super::nearest::{Nearest, nearest};
 use super::order::orders;
 use super::pictures::Pictures;
 use super::protocol::protocol;
@@ -34,6 +35,7 @@ pub struct Report {
     headline: Headline,
     tables: Vec<Shown>,
     differences: Vec<Difference>,
+    nearest: Vec<Nearest>,
     figure_3: Vec<Figure>,
     others: Vec<Figure>,
     white_box: Vec<Figure>,
@@ -90,6 +92,7 @@ impl Report {
             headline: Headline::new(&comparisons, &orders(&comparisons)),
             tables: tables(results, &published, &comparisons),
             differences: all_differences,
+            nearest: nearest(folder)?,
             figure_3: figure_3(results, &published)?,
             others: other_defenses(results, &published)?,
             white_box: white_box(results, &published, bound)?,

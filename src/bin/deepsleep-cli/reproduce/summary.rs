@@ -1,7 +1,7 @@
 //! The table at the end: ours beside what was printed.
 
 use crate::common::Common;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{Answer, Published, Results};
 use std::path::Path;
@@ -48,10 +48,7 @@ pub fn of(results: &Results) -> Result<String> {
 
 /// Writes `sweep.json`, and prints the nearest variants of every printed row.
 pub fn save_sweep(answers: &[Answer], out: &Path, common: &Common) -> Result<()> {
-    let path = out.join("sweep.json");
-    let json = serde_json::to_string_pretty(answers)?;
-    std::fs::write(&path, json + "\n")
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    Answer::save(answers, out)?;
     let mut text = String::new();
     for answer in answers {
         let Answer { table, scale, method, .. } = answer;
@@ -62,6 +59,6 @@ pub fn save_sweep(answers: &[Answer], out: &Path, common: &Common) -> Result<()>
                 &format!("  {:.4}  {}, seed {}\n", variant.distance, variant.variant, variant.seed);
         }
     }
-    text += &format!("\n{}", path.display());
+    text += &format!("\n{}", out.join(Answer::FILE).display());
     common.console().result(&answers, text)
 }

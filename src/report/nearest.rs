@@ -1,0 +1,39 @@
+//! What the sweep over open settings found, if there was one.
+
+use crate::Result;
+use crate::experiment::{Answer, Distance};
+use std::path::Path;
+
+/// Variants that are shown for a row.
+const SHOWN: usize = 3;
+
+/// A printed row, and what comes nearest to it.
+pub struct Nearest {
+    /// The row: method and noise scale.
+    pub row: String,
+    /// The distance with the profile's settings, if they were tried.
+    pub profile: String,
+    /// The nearest variants with their distances.
+    pub variants: Vec<(String, String)>,
+}
+
+/// The answers of a results folder; none if there was no sweep in it.
+///
+/// # Errors
+/// If the file is not one of a sweep.
+pub fn nearest(folder: &Path) -> Result<Vec<Nearest>> {
+    let shown = |answer: Answer| {
+        let name = |v: &Distance| match v.variant.split_once(' ') {
+            Some((_, change)) => format!("{change}, seed {}", v.seed),
+            None => format!("the profile's settings, seed {}", v.seed),
+        };
+        let distance = |v: &Distance| format!("{:.3}", v.distance);
+        let unchanged = answer.variants.iter().find(|v| !v.variant.contains(' '));
+        Nearest {
+            row: format!("{} at {}", answer.method, answer.scale),
+            profile: unchanged.map_or("not tried".into(), distance),
+            variants: answer.variants.iter().take(SHOWN).map(|v| (name(v), distance(v))).collect(),
+        }
+    };
+    Ok(Answer::load(folder)?.into_iter().map(shown).collect())
+}
