@@ -13,7 +13,7 @@ pub enum Isa {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// AVX-512 F and DQ. Opt-in until a run of the tests on such a processor is recorded (see [`Isa::detect`]).
+    /// AVX-512 F and DQ.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
@@ -22,18 +22,15 @@ pub enum Isa {
 pub const VARIABLE: &str = "DEEPSLEEP_ISA";
 
 impl Isa {
-    /// The one to use: what `DEEPSLEEP_ISA` (`portable`, `avx2` or `avx512`) asks for, else the best one that has been
-    /// tested on real hardware.
-    ///
-    /// AVX-512 is not chosen by itself: no machine at hand could run its tests so far. Ask for it with
-    /// `DEEPSLEEP_ISA=avx512`; its results are held to the same bits as the others'.
+    /// The one to use: what `DEEPSLEEP_ISA` (`portable`, `avx2` or `avx512`) asks for, else the widest that the
+    /// processor has. Results are the same bits with all of them.
     ///
     /// # Errors
     /// If the variable names something unknown, or an instruction set that this processor lacks.
     pub fn detect() -> Result<Self> {
         match std::env::var(VARIABLE) {
             Ok(name) if !name.is_empty() => Self::by_name(&name),
-            Ok(_) | Err(std::env::VarError::NotPresent) => Ok(Self::best_tested()),
+            Ok(_) | Err(std::env::VarError::NotPresent) => Ok(Self::widest()),
             Err(std::env::VarError::NotUnicode(name)) => Err(unknown(&name.to_string_lossy())),
         }
     }
@@ -61,7 +58,7 @@ impl Isa {
         }
     }
 
-    /// Every instruction set that this processor has, the portable one first.
+    /// Every instruction set that this processor has, from the portable one to the widest.
     pub fn available() -> Vec<Self> {
         #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
         let mut all = vec![Self::Portable(Portable)];
@@ -84,12 +81,9 @@ impl Isa {
         }
     }
 
-    fn best_tested() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = Avx2::new() {
-            return Self::Avx2(avx2);
-        }
-        Self::Portable(Portable)
+    fn widest() -> Self {
+        // `available` goes from the narrowest to the widest, and is never empty.
+        Self::available().pop().unwrap_or(Self::Portable(Portable))
     }
 
     fn names() -> String {
