@@ -98,7 +98,7 @@ fn warnings(kind: Kind) -> String {
 #[test]
 fn a_random_model_is_noticed() {
     assert!(warnings(Kind::Random).contains("version=rand"));
-    let rand = AutoAttack { version: Version::Rand };
+    let rand = AutoAttack { version: Version::Rand, ..AutoAttack::default() };
     let context = Context::new(1).unwrap();
     let report = attack(&context, &Odd(Kind::Random), &two_pixels(), &rand, linf(0.6)).unwrap();
     assert_eq!(report.count(Status::Fooled), 2);

@@ -60,6 +60,8 @@ impl FromStr for Version {
 pub struct AutoAttack {
     /// Which attacks.
     pub version: Version,
+    /// Which misclassified point APGD returns: the first, or for transfer the latest ([`Goal::Latest`]).
+    pub latest: bool,
 }
 
 impl AutoAttack {
@@ -68,10 +70,12 @@ impl AutoAttack {
         let steps = if self.version == Version::Published { 10 } else { 100 };
         let draws = if self.version == Version::Rand { 20 } else { 1 };
         let l1 = norm == Norm::L1;
-        let apgd = |loss, restarts| Apgd { loss, restarts, steps, draws, ..Apgd::default() };
+        let (goal, fab_goal) =
+            if self.latest { (Goal::Latest, Goal::Nearest) } else { (Goal::First, Goal::First) };
+        let apgd = |loss, restarts| Apgd { loss, restarts, steps, draws, goal, ..Apgd::default() };
         let targets = if l1 { 5 } else { 9 };
         let apgd_t = Apgd { targets, ..apgd(Loss::TargetedDlr, 1) };
-        let fab_t = Fab { steps, goal: Goal::First, ..Fab::default() };
+        let fab_t = Fab { steps, goal: fab_goal, ..Fab::default() };
         match self.version {
             Version::Standard | Version::Published => vec![
                 Box::new(apgd(Loss::CrossEntropy, if l1 { 5 } else { 1 })),

@@ -283,7 +283,7 @@ impl<'a, M: Method> Worker<'a, M> {
         if fooled && goal != Goal::Last {
             let distance = sample.budget.norm.distance(x, sample.clean);
             let inside = goal == Goal::NearestAnywhere || sample.budget.admits(distance);
-            if inside && distance < seat.nearest {
+            if inside && (distance < seat.nearest || goal == Goal::Latest) {
                 seat.nearest = distance;
                 note(
                     &mut seat.trial.hit,
@@ -315,7 +315,12 @@ impl<'a, M: Method> Worker<'a, M> {
                 }
                 seat.run += 1;
                 let all = self.runs.restarts.max(1) * self.runs.targets.max(1);
-                if seat.run >= all || (goal == Goal::Last && fooled) {
+                let done = match goal {
+                    Goal::Last => fooled,
+                    Goal::Latest => seat.trial.hit.is_some(),
+                    Goal::First | Goal::Nearest | Goal::NearestAnywhere => false,
+                };
+                if done || seat.run >= all {
                     return true;
                 }
                 self.start(lane);

@@ -44,6 +44,9 @@ pub enum Needs {
 pub enum Goal {
     /// The first misclassified point inside the ball.
     First,
+    /// The last misclassified point inside the ball of the first run that met one: as the authors' APGD returns it. The
+    /// same samples are fooled as with [`First`](Self::First), by images farther beyond the boundary, for transfer.
+    Latest,
     /// The misclassified point nearest to the clean image, of all runs.
     Nearest,
     /// As [`Nearest`](Self::Nearest), wherever it lies: the ball does not bound the attack.

@@ -43,11 +43,13 @@ impl Options<'_> {
         }
     }
 
-    pub fn goal(&self) -> Result<Goal> {
+    /// The first success, unless the goal that suits transfer is asked for.
+    pub fn goal(&self, transfer: Goal) -> Result<Goal> {
+        let word = if transfer == Goal::Latest { "latest" } else { "last" };
         match self.text("return").as_deref() {
             None | Some("first") => Ok(Goal::First),
-            Some("last") => Ok(Goal::Last),
-            Some(_) => Err(self.refuse("return", "first or last")),
+            Some(given) if given == word => Ok(transfer),
+            Some(_) => Err(self.refuse("return", &format!("first or {word}"))),
         }
     }
 

@@ -26,6 +26,9 @@ pub struct Entry {
     pub summary: &'static str,
     /// Its options: key, default, meaning.
     pub options: &'static [(&'static str, &'static str, &'static str)],
+    /// The option that makes it fit to craft images for other models, where there is one: an image on the very boundary
+    /// of one network seldom fools another.
+    pub transfer: Option<&'static str>,
     build: fn(&mut Options<'_>) -> Result<Box<dyn Attack>>,
 }
 
@@ -37,6 +40,11 @@ const RETURN: Described = (
     "return",
     "first",
     "first: stop at the first success; last: the last point of all samples, to show to other models",
+);
+const LATEST: Described = (
+    "return",
+    "first",
+    "first: stop at the first success; latest: the last success of a run, to show to other models",
 );
 const STEPS: Described = ("steps", "40", "steps of a run");
 const STEP: Described = (
@@ -56,39 +64,45 @@ pub const ATTACKS: &[Entry] = &[
         name: "fgsm",
         summary: "one step of eps along the sign of the gradient",
         options: &[LOSS, RETURN],
+        transfer: Some("return=last"),
         build: |o| {
             let loss = o.loss(Loss::CrossEntropy)?;
-            Ok(Box::new(Fgsm { loss, goal: o.goal()? }))
+            Ok(Box::new(Fgsm { loss, goal: o.goal(Goal::Last)? }))
         },
     },
     Entry {
         name: "bim",
         summary: "iterated FGSM from the image itself",
         options: &[LOSS, ("steps", "10", STEPS.2), ("step", "0.2eps", STEP.2), RETURN],
+        transfer: Some("return=last"),
         build: |o| pgd(o, bim()),
     },
     Entry {
         name: "pgd",
         summary: "projected gradient ascent from random points, linf or l2",
         options: &[LOSS, STEPS, STEP, RESTARTS, START, DRAWS, RETURN],
+        transfer: Some("return=last"),
         build: |o| pgd(o, Pgd::default()),
     },
     Entry {
         name: "eot-pgd",
         summary: "PGD on the expected loss of a model that draws random numbers",
         options: &[LOSS, STEPS, STEP, RESTARTS, START, ("draws", "2", DRAWS.2), RETURN],
+        transfer: Some("return=last"),
         build: |o| pgd(o, eot_pgd()),
     },
     Entry {
         name: "apgd-ce",
         summary: "auto-PGD on the cross-entropy",
-        options: &[("steps", "100", STEPS.2), RESTARTS, DRAWS],
+        options: &[("steps", "100", STEPS.2), RESTARTS, DRAWS, LATEST],
+        transfer: Some("return=latest"),
         build: |o| apgd(o, Loss::CrossEntropy),
     },
     Entry {
         name: "apgd-dlr",
         summary: "auto-PGD on the difference of logits ratio",
-        options: &[("steps", "100", STEPS.2), RESTARTS, DRAWS],
+        options: &[("steps", "100", STEPS.2), RESTARTS, DRAWS, LATEST],
+        transfer: Some("return=latest"),
         build: |o| apgd(o, Loss::Dlr),
     },
     Entry {
@@ -100,7 +114,9 @@ pub const ATTACKS: &[Entry] = &[
             RESTARTS,
             ("targets", "9", "wrong classes"),
             DRAWS,
+            LATEST,
         ],
+        transfer: Some("return=latest"),
         build: |o| {
             let loss = o.loss(Loss::TargetedDlr)?;
             if !loss.is_targeted() {
@@ -113,6 +129,7 @@ pub const ATTACKS: &[Entry] = &[
         name: "fab",
         summary: "minimal perturbation along the boundary, all classes at once",
         options: &[("steps", "100", STEPS.2), RESTARTS, ("return", "nearest", "nearest or first")],
+        transfer: None,
         build: |o| fab(o, Fab { targets: 0, ..Fab::default() }),
     },
     Entry {
@@ -124,6 +141,7 @@ pub const ATTACKS: &[Entry] = &[
             ("targets", "9", "wrong classes"),
             ("return", "nearest", "nearest or first"),
         ],
+        transfer: None,
         build: |o| fab(o, Fab::default()),
     },
     Entry {
@@ -136,6 +154,7 @@ pub const ATTACKS: &[Entry] = &[
             ("rescale", "no", "yes: windows shrink as over 10,000 queries"),
             ("refill", "no", "yes: l2 uses up what the box cuts off (stronger than the original)"),
         ],
+        transfer: None,
         build: |o| {
             let default = Square::default();
             Ok(Box::new(Square {
@@ -164,6 +183,7 @@ pub const ATTACKS: &[Entry] = &[
             ("rate", "0.01", "Adam's learning rate"),
             BOUNDED,
         ],
+        transfer: None,
         build: |o| {
             let default = match o.text("form").as_deref() {
                 None | Some("canonical") => CarliniWagner::default(),
@@ -189,6 +209,7 @@ pub const ATTACKS: &[Entry] = &[
             ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
             BOUNDED,
         ],
+        transfer: None,
         build: |o| {
             let default = DeepFool::default();
             Ok(Box::new(DeepFool {
@@ -201,10 +222,14 @@ pub const ATTACKS: &[Entry] = &[
     Entry {
         name: "autoattack",
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",
-        options: &[("version", "standard", "standard, plus, rand, or published (10 steps)")],
+        options: &[
+            ("version", "standard", "standard, plus, rand, or published (10 steps)"),
+            LATEST,
+        ],
+        transfer: Some("return=latest"),
         build: |o| {
             let version = o.value("version", AutoAttack::default().version)?;
-            Ok(Box::new(AutoAttack { version }))
+            Ok(Box::new(AutoAttack { version, latest: o.goal(Goal::Latest)? == Goal::Latest }))
         },
     },
 ];
@@ -223,7 +248,7 @@ fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
         random_start,
         restarts: o.value("restarts", default.restarts)?,
         draws: o.value("draws", default.draws)?,
-        goal: o.goal()?,
+        goal: o.goal(Goal::Last)?,
         ..default
     }))
 }
@@ -235,6 +260,7 @@ fn apgd(o: &mut Options<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
         steps: o.value("steps", default.steps)?,
         restarts: o.value("restarts", default.restarts)?,
         targets: o.value("targets", default.targets)?,
+        goal: o.goal(Goal::Latest)?,
         draws: o.value("draws", default.draws)?,
         ..default
     }))

@@ -147,26 +147,27 @@ impl Attack for Shown<'_> {
 }
 
 /// The attack as it is run for transfer: one that could stop at its first success, which is on the boundary of the
-/// source and rarely across that of another model, takes all its steps (`return=last`) unless the text says otherwise.
+/// source and rarely across that of another model, takes all its steps unless the text says otherwise. PGD and its kin
+/// return their last point (`return=last`), APGD and AutoAttack the last success of a run (`return=latest`): what the
+/// libraries return that the papers crafted their sets with.
 ///
 /// ```
 /// use deepsleep::evaluation::transfer_form;
 /// assert_eq!(transfer_form("pgd:steps=10"), "pgd:steps=10,return=last");
 /// assert_eq!(transfer_form("fgsm"), "fgsm:return=last");
 /// assert_eq!(transfer_form("bim:return=first"), "bim:return=first");
-/// assert_eq!(transfer_form("autoattack"), "autoattack");
+/// assert_eq!(transfer_form("autoattack"), "autoattack:return=latest");
+/// assert_eq!(transfer_form("square"), "square");
 /// ```
 pub fn transfer_form(text: &str) -> String {
     let (name, options) = text.split_once(':').unwrap_or((text, ""));
     let entry = ATTACKS.iter().find(|entry| entry.name == name.trim());
-    let can =
-        entry.is_some_and(|entry| entry.options.iter().any(|o| (o.0, o.1) == ("return", "first")));
     let told =
         options.split(',').any(|o| o.split('=').next().is_some_and(|k| k.trim() == "return"));
-    match (can && !told, options.trim().is_empty()) {
-        (false, _) => text.to_owned(),
-        (true, true) => format!("{}:return=last", name.trim()),
-        (true, false) => format!("{text},return=last"),
+    match (entry.and_then(|entry| entry.transfer), options.trim().is_empty()) {
+        (Some(option), true) if !told => format!("{}:{option}", name.trim()),
+        (Some(option), false) if !told => format!("{text},{option}"),
+        _ => text.to_owned(),
     }
 }
 
