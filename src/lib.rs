@@ -44,7 +44,7 @@
 //! | [`attack`] | attacks, and ensembles of them |
 //! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
-//! | [`report`] | pictures |
+//! | [`report`] | an experiment's results as a page to read |
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]

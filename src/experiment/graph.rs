@@ -7,7 +7,7 @@ use super::work::Work;
 use crate::attack::{Norm, parse_eps};
 use crate::defense::Defense;
 use crate::evaluation::{ThreatModel, transfer_form};
-use crate::sleep::Settings;
+use crate::sleep::{Profile, Settings};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -142,6 +142,14 @@ impl Graph {
         Ok(graph)
     }
 
+    /// The attack behind a column. What the paper calls AutoAttack took a tenth of its steps; white-box, and under the
+    /// profile whose baselines have their full strength, it gets all of them.
+    fn attack(column: &Column, threat_model: ThreatModel, question: &Question) -> String {
+        let full = threat_model == ThreatModel::WhiteBox
+            || question.settings.profile == Profile::Standard;
+        if full && column.key == "autoattack" { "autoattack".into() } else { column.attack.clone() }
+    }
+
     /// Adds a job, unless it is there.
     fn job(&mut self, name: String, work: Work, inputs: Vec<usize>) -> usize {
         let keys: Vec<&str> = inputs.iter().map(|&input| self.jobs[input].key.as_str()).collect();
@@ -206,16 +214,15 @@ impl Graph {
                     (String::new(), self.job(name, Work::Show { images }, vec![trained]))
                 }
                 ThreatModel::Transfer => {
-                    let sets = self.set(scale, eps, column, seed, question);
+                    let attack = transfer_form(&Self::attack(column, threat_model, question));
+                    let sets = self.set(scale, eps, (column, &attack), seed, question);
                     let name = format!("show {key} {scale} to {id}, seed {seed}");
                     let inputs = [vec![trained], sets].concat();
                     let work = Work::Show { images: question.images };
-                    (transfer_form(&column.attack), self.job(name, work, inputs))
+                    (attack, self.job(name, work, inputs))
                 }
                 ThreatModel::WhiteBox => {
-                    // What the paper calls AutoAttack took a tenth of its steps; white-box it gets all of them.
-                    let ensemble = column.key == "autoattack";
-                    let attack = if ensemble { "autoattack" } else { &column.attack }.to_owned();
+                    let attack = Self::attack(column, threat_model, question);
                     let eps = effective(&attack, eps);
                     let images = question.white_box_images;
                     let work = Work::Attack { attack: attack.clone(), eps, seed, images };
@@ -240,7 +247,7 @@ impl Graph {
         &mut self,
         scale: &str,
         eps: f32,
-        column: &Column,
+        (column, attack): (&Column, &str),
         seed: u64,
         question: &Question,
     ) -> Vec<usize> {
@@ -250,8 +257,7 @@ impl Graph {
             return set.jobs.clone();
         }
         let control = self.control(seed, question);
-        let attack = transfer_form(&column.attack);
-        let eps = effective(&attack, eps);
+        let eps = effective(attack, eps);
         let starts = (0..question.images).step_by(PORTION);
         let jobs: Vec<usize> = starts
             .map(|start| {
@@ -262,7 +268,7 @@ impl Graph {
                     images.start,
                     images.end - 1
                 );
-                let work = Work::Craft { attack: attack.clone(), eps, seed, images };
+                let work = Work::Craft { attack: attack.to_owned(), eps, seed, images };
                 self.job(name, work, vec![control])
             })
             .collect();
@@ -293,7 +299,6 @@ fn effective(attack: &str, eps: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sleep::Profile;
 
     fn question(tables: &[usize], figures: &[usize]) -> Question {
         Question {

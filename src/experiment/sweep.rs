@@ -1,9 +1,10 @@
 //! A sweep over settings that paper and code leave open: which comes nearest to each printed row?
 
-use super::config::{Method, Sheet, parse};
+use super::config::{Method, Sheet, parse, set_all};
 use super::graph::{Graph, Question};
 use super::published::Published;
 use super::results::Results;
+use super::work::Work;
 use crate::Result;
 use crate::evaluation::ThreatModel;
 use serde::{Deserialize, Serialize};
@@ -123,14 +124,10 @@ impl Sweep {
             let bases = if self.all { variants.clone() } else { vec![method.clone()] };
             for value in &axis.values {
                 for base in &bases {
-                    let mut settings = question.settings.clone();
-                    super::config::set_all(&mut settings, &base.set)?;
-                    let before = settings.clone();
-                    settings.set(&axis.setting, value)?;
                     let mut variant = base.clone();
                     variant.id = format!("{} {}={value}", base.id, axis.setting);
                     variant.set.insert(axis.setting.clone(), value.clone());
-                    if settings != before && changes(&variant, &axis.setting) {
+                    if training(&variant, question)? != training(base, question)? {
                         variants.push(variant);
                     }
                 }
@@ -187,13 +184,13 @@ impl Sweep {
     }
 }
 
-/// Whether a setting has a part in a method: dreams have none in slow-wave sleep.
-fn changes(method: &Method, setting: &str) -> bool {
-    match method.defense.as_str() {
-        "slow-wave" => !setting.starts_with("fast_wave."),
-        "fast-wave" => !setting.starts_with("slow_wave."),
-        _ => true,
-    }
+/// What tells one training of a method from another: a setting that has no part in a method does not change it, as
+/// dreams do not change slow-wave sleep.
+fn training(method: &Method, question: &Question) -> Result<String> {
+    let defense = if method.defense == "none" { None } else { Some(method.defense.parse()?) };
+    let mut settings = Box::new(question.settings.clone());
+    set_all(&mut settings, &method.set)?;
+    Ok(Work::Train { defense, settings, images: question.train_images }.key(&[]))
 }
 
 #[cfg(test)]
@@ -224,5 +221,9 @@ mod tests {
         assert_eq!(count("Fast-wave only"), 1 + 2 + 1 + 2);
         assert_eq!(count("Slow-wave only"), 1 + 2 + 1 + 1);
         assert_eq!(count("DeepSleep"), 1 + 2 + 1 + 2 + 1 + 1);
+        // The teacher's training; two strengths; the replay, two statistics, all layers, a short sleep.
+        assert_eq!(count("Defense Distillation"), 1 + 1);
+        assert_eq!(count("Adversarial Train"), 1 + 2);
+        assert_eq!(count("Sleep Defense"), 1 + 1 + 2 + 1 + 1);
     }
 }
