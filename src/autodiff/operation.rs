@@ -1,6 +1,6 @@
 //! What an operation is, and what its backward may see and give.
 
-use super::tape::{Node, WeightNode};
+use super::node::{Node, WeightNode};
 use crate::kernels::elementwise;
 use crate::tensor::{Buffers, Context, Tensor};
 use std::any::Any;

@@ -1,5 +1,6 @@
 //! The tape: an arena of nodes, and the reverse sweep over it.
 
+use super::node::{Node, WeightNode};
 use super::operation::{Backward, Operation, give};
 use crate::simd::Lanes;
 use crate::tensor::{Buffers, Context, Shape, Tensor};
@@ -38,21 +39,12 @@ pub enum Seed {
     Mean,
 }
 
-pub(super) struct Node {
-    pub(super) value: Tensor,
-    pub(super) grad: Option<Tensor>,
-    pub(super) wants_grad: bool,
+/// Where a node comes from.
+struct Origin {
     /// None for an input.
     operation: Option<Box<dyn Operation>>,
     inputs: Range<usize>,
     weights: Range<usize>,
-}
-
-pub(super) struct WeightNode {
-    pub(super) value: Vec<f32>,
-    pub(super) shape: [usize; 4],
-    pub(super) grad: Option<Vec<f32>>,
-    pub(super) wants_grad: bool,
 }
 
 /// Operations of one type from earlier recordings.
@@ -67,6 +59,8 @@ struct Spare {
 pub struct Tape {
     context: Context,
     nodes: Vec<Node>,
+    /// One a node.
+    origins: Vec<Origin>,
     weights: Vec<WeightNode>,
     /// The inputs of all nodes, one after the other.
     edges: Vec<u32>,
@@ -85,6 +79,7 @@ impl Tape {
         Self {
             context,
             nodes: Vec::new(),
+            origins: Vec::new(),
             weights: Vec::new(),
             edges: Vec::new(),
             weight_edges: Vec::new(),
@@ -106,13 +101,13 @@ impl Tape {
             if let Some(grad) = node.grad {
                 self.buffers.give_lanes(grad.into_lanes());
             }
-            if let Some(operation) = node.operation {
-                let any: &dyn Any = operation.as_ref();
-                let spare = self.spare.entry(any.type_id()).or_default();
-                if spare.lent > 0 {
-                    spare.lent -= 1;
-                    spare.operations.push_back(operation);
-                }
+        }
+        for operation in self.origins.drain(..).filter_map(|origin| origin.operation) {
+            let any: &dyn Any = operation.as_ref();
+            let spare = self.spare.entry(any.type_id()).or_default();
+            if spare.lent > 0 {
+                spare.lent -= 1;
+                spare.operations.push_back(operation);
             }
         }
         for weight in self.weights.drain(..) {
@@ -277,10 +272,8 @@ impl Tape {
         self.edges.extend(inputs.iter().map(|var| var.index));
         self.weight_edges.extend(weights.iter().map(|weight| weight.index));
         let index = self.nodes.len() as u32;
-        self.nodes.push(Node {
-            value,
-            grad: None,
-            wants_grad,
+        self.nodes.push(Node { value, grad: None, wants_grad });
+        self.origins.push(Origin {
             operation,
             inputs: edge..self.edges.len(),
             weights: weight_edge..self.weight_edges.len(),
@@ -337,8 +330,8 @@ impl Tape {
         give(&self.context, &mut self.buffers, &mut self.nodes[index].grad, grad);
         for id in (0..=index).rev() {
             let (before, rest) = self.nodes.split_at_mut(id);
-            let node = &mut rest[0];
-            let Some(operation) = node.operation.as_mut().filter(|_| node.wants_grad) else {
+            let (node, origin) = (&mut rest[0], &mut self.origins[id]);
+            let Some(operation) = origin.operation.as_mut().filter(|_| node.wants_grad) else {
                 continue;
             };
             let Some(grad) = node.grad.take() else { continue };
@@ -347,8 +340,8 @@ impl Tape {
                 buffers: &mut self.buffers,
                 nodes: before,
                 weights: &mut self.weights,
-                inputs: &self.edges[node.inputs.clone()],
-                weight_ids: &self.weight_edges[node.weights.clone()],
+                inputs: &self.edges[origin.inputs.clone()],
+                weight_ids: &self.weight_edges[origin.weights.clone()],
                 value: &node.value,
                 grad: &grad,
             });
@@ -359,7 +352,7 @@ impl Tape {
 
     /// The operation that made a variable, if it is an `O`.
     pub(super) fn operation<O: Operation>(&self, var: Var) -> Option<&O> {
-        let operation: &dyn Any = self.nodes[self.index(var)].operation.as_deref()?;
+        let operation: &dyn Any = self.origins[self.index(var)].operation.as_deref()?;
         operation.downcast_ref()
     }
 

@@ -145,8 +145,8 @@ impl Graph {
     /// The attack behind a column. What the paper calls AutoAttack took a tenth of its steps; white-box, and under the
     /// profile whose baselines have their full strength, it gets all of them.
     fn attack(column: &Column, threat_model: ThreatModel, question: &Question) -> String {
-        let full = threat_model == ThreatModel::WhiteBox
-            || question.settings.profile == Profile::Standard;
+        let full =
+            threat_model == ThreatModel::WhiteBox || question.settings.profile == Profile::Standard;
         if full && column.key == "autoattack" { "autoattack".into() } else { column.attack.clone() }
     }
 

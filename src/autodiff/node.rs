@@ -1,0 +1,18 @@
+//! What the tape keeps of every variable and parameter.
+
+use crate::tensor::Tensor;
+
+/// A variable: its value, and the gradient that has reached it so far.
+pub(super) struct Node {
+    pub value: Tensor,
+    pub grad: Option<Tensor>,
+    pub wants_grad: bool,
+}
+
+/// A parameter, its shape filled up with ones.
+pub(super) struct WeightNode {
+    pub value: Vec<f32>,
+    pub shape: [usize; 4],
+    pub grad: Option<Vec<f32>>,
+    pub wants_grad: bool,
+}
