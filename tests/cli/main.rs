@@ -3,13 +3,21 @@
 mod arguments;
 mod attack;
 mod data;
+mod datasets;
 mod defend;
 mod evaluate;
+mod extremes;
+mod full;
 mod info;
+mod models;
+mod names;
+mod non_finite;
+mod outputs;
 mod report;
 mod reproduce;
 mod resume;
 mod robustness;
+mod signals;
 mod train;
 
 use assert_cmd::Command;
@@ -47,6 +55,9 @@ impl Run {
 
     /// Ended with this code, nothing on stdout and one line of error on stderr that says all of `words`.
     fn assert_fails(&self, code: i32, words: &[&str]) {
+        for trace in ["panicked", "backtrace", "memory allocation"] {
+            assert!(!self.stderr.contains(trace), "{}", self.stderr);
+        }
         let errors: Vec<&str> =
             self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
         assert_eq!(errors.len(), 1, "{}", self.stderr);
@@ -88,6 +99,17 @@ impl Folder {
             save("labels-idx1", vec![count], images.labels().to_vec());
         }
         self.argument("")
+    }
+
+    /// The names of all that is in it, sorted.
+    fn names(&self, inner: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(inner)).expect("a folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")
+        };
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort();
+        names
     }
 
     fn argument(&self, name: &str) -> String {

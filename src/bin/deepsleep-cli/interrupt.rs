@@ -36,7 +36,9 @@ impl Leftover {
                 let path = path.display();
                 format!("{path} holds what is done; the same command goes on from there")
             }
-            Self::Nothing | Self::Checkpoint(_) | Self::Finished(_) => "nothing was saved".into(),
+            Self::Nothing | Self::Checkpoint(_) | Self::Finished(_) => {
+                "there is nothing to go on from".into()
+            }
         }
     }
 }

@@ -92,6 +92,7 @@ impl Evaluate {
             return self.crafted(common, &context, network.as_ref(), &Crafted::load(path)?);
         }
         let plan = self.plan(network.as_ref())?;
+        let source = self.threat.load_source()?;
         let files = match (&self.attacks.out, &plan) {
             (Some(out), Some(_)) => Some(Files::new(out)?),
             _ => None,
@@ -109,7 +110,6 @@ impl Evaluate {
                 common.console().say(format_args!("{} is finished already", files.out.display()));
                 return finished.print(common);
             }
-            let source = self.threat.load_source()?;
             let models = (network.as_ref(), source.as_deref());
             let work = robustness::Work { plan, samples: &samples, settings, models };
             evaluation.robustness =
