@@ -16,7 +16,7 @@ fn defend(data: &str, out: &str, defense: &str, settings: &[&str], more: &[&str]
         "fast_wave.spiking.steps=2",
         "adversarial_training.batch_size=16",
     ];
-    let settings = short.iter().chain(settings).flat_map(|setting| ["--set", setting]);
+    let settings = short.iter().chain(settings).flat_map(|setting| ["--set", *setting]);
     let base = ["train", "--quiet", "--data-dir", data, "--out", out, "--from", MODEL];
     let arguments = base.into_iter().chain(["--defense", defense]).chain(settings);
     let arguments: Vec<&str> = arguments.chain(more.iter().copied()).collect();
@@ -89,7 +89,7 @@ fn one_image_and_seventeen_on_one_thread_and_sixty_four() {
     let folder = Folder::new();
     let data = folder.small_data(17, 17);
     for images in ["1", "17"] {
-        let [mut results, mut sets] = [Vec::new(), Vec::new()];
+        let (mut results, mut sets) = (Vec::new(), Vec::new());
         for threads in ["1", "64"] {
             let set = folder.argument(&format!("{images}-{threads}.npz"));
             let base =

@@ -154,7 +154,8 @@ fn a_full_disk_leaves_what_was_there() {
     let _ = std::fs::remove_file(folder.path("result.json.checkpoint"));
     assert!(contents(&folder.path("")) == finished, "{:?}", folder.names(""));
     for arguments in &all {
-        assert_eq!(run(arguments).code, Some(0));
+        let done = run(arguments);
+        assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.stderr);
     }
 }
 

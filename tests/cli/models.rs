@@ -122,7 +122,7 @@ fn flipped_bits_are_an_error_or_another_model() {
     let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
     let model = folder.argument("flipped");
     let mut refused = 0;
-    let mut random = crate::signals::points(24);
+    let mut random = crate::points(24);
     for i in 0..24 {
         // Three of four in the header, where the damage is the more varied.
         let range = if i % 4 == 3 { header..whole.len() } else { 0..header };

@@ -43,7 +43,7 @@ fn defenses_that_diverge_say_where() {
     state.save(&flat).unwrap();
     let short =
         ["slow_wave.initial_rate=0.5", "fast_wave.spiking.steps=2", "fast_wave.noise=false"];
-    let short: Vec<&str> = short.iter().flat_map(|setting| ["--set", setting]).collect();
+    let short: Vec<&str> = short.iter().flat_map(|setting| ["--set", *setting]).collect();
     for (defense, from, setting, words) in [
         (
             "adversarial-training",

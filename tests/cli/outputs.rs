@@ -73,10 +73,8 @@ fn a_checkpoint_that_is_a_folder_is_refused_before_any_work() {
 fn one_process_at_a_time_works_on_results() {
     let folder = Folder::new();
     let data = folder.small_data(40, 8);
-    let mut all = writers(&data, "unused");
-    let (mut reproduce, _) = all.pop().unwrap();
     let out = folder.argument("results");
-    *reproduce.last_mut().unwrap() = &out;
+    let (reproduce, _) = writers(&data, &out).pop().unwrap();
     std::fs::create_dir_all(folder.path("results/store")).unwrap();
     std::fs::write(folder.path("results/lock"), "4711").unwrap();
     let lock = File::open(folder.path("results/lock")).unwrap();

@@ -3,22 +3,12 @@
 #![cfg(unix)]
 
 use crate::robustness::timeless;
-use crate::{Folder, Run, cli, read, run};
+use crate::{Folder, Run, cli, points, read, run};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 const ROBUST: &str = "tests/golden/lenet_robust.safetensors";
-
-/// Numbers in 0..1, the same in every run (a multiplicative generator; the first ones differ by `seed`).
-pub fn points(seed: u64) -> impl Iterator<Item = f64> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    std::iter::repeat_with(move || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1_u64 << 53) as f64
-    })
-}
 
 /// Starts the binary, sends it a signal after that time, and says how it ended.
 fn interrupted(arguments: &[&str], signal: &str, after: Duration) -> (ExitStatus, String) {
@@ -179,7 +169,7 @@ fn a_reproduction_ends_in_the_same_answers() {
     let sweep = folder.argument("sweep.toml");
     std::fs::write(&sweep, SWEEP).unwrap();
     let settings = ["control.epochs=3", "fast_wave.epochs=2", "fast_wave.spiking.steps=2"];
-    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
     let base = ["reproduce", "--quick", "--images", "32", "--data-dir", &data, "--sweep", &sweep];
     let base = [&base[..], &settings].concat();
     let [whole, parts] = ["whole", "parts"].map(|name| folder.argument(name));
