@@ -111,7 +111,7 @@ impl Mounted {
     fn new() -> Option<Self> {
         let folder = Folder::new();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path(""));
+        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder.path(""));
         match mount.output() {
             Ok(output) if output.status.success() => Some(Self(folder)),
             _ => None,
@@ -144,7 +144,7 @@ fn a_full_disk_leaves_what_was_there() {
     // What is left of the room goes into one more file.
     let filler = folder.path("filler");
     assert!(
-        std::fs::write(&filler, vec![1; 1 << 21]).is_err(),
+        std::fs::write(&filler, vec![1; 1 << 23]).is_err(),
         "the disk has more room than it should"
     );
     for arguments in &all {
