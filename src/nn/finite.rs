@@ -11,7 +11,7 @@ pub(crate) fn check_finite<'a>(
     arrays: impl IntoIterator<Item = (&'a str, &'a [f32])>,
     place: impl FnOnce() -> String,
 ) -> Result<()> {
-    // Without a branch a number, so that it costs nothing beside a training step.
+    // Without a branch a number: it runs after every training step.
     let finite = |values: &[f32]| values.iter().fold(true, |all, v| all & v.is_finite());
     let Some((name, values)) = arrays.into_iter().find(|(_, values)| !finite(values)) else {
         return Ok(());
