@@ -37,6 +37,7 @@
 //! | [`autodiff`] | the tape |
 //! | [`checkpoint`] | safetensors in and out |
 //! | [`data`] | MNIST and its like |
+//! | [`files`] | files written whole or not at all |
 //! | [`nn`] | networks, optimisers, the training loop |
 //! | [`snn`] | spiking neurons, encoders, the spiking LeNet |
 //! | [`sleep`] | slow-wave and fast-wave sleep, and the settings of the whole method |
@@ -57,8 +58,9 @@ pub mod defense;
 mod error;
 pub mod evaluation;
 pub mod experiment;
-mod files;
+pub mod files;
 pub mod kernels;
+mod names;
 pub mod nn;
 pub mod report;
 #[allow(unsafe_code)]

@@ -211,7 +211,10 @@ impl Method for CarliniWagner {
             }
         }
         if !(self.kappa >= 0.0 && self.kappa.is_finite()) {
-            return Err(Error::argument("cw", format!("kappa {} is negative", self.kappa)));
+            return Err(Error::argument(
+                "cw",
+                format!("kappa {} is not a number from 0 on", self.kappa),
+            ));
         }
         Ok(())
     }

@@ -34,6 +34,13 @@ impl Options<'_> {
         })
     }
 
+    pub fn draws(&self, default: usize) -> Result<usize> {
+        match self.value("draws", default)? {
+            0 => Err(self.refuse("draws", "1 or more")),
+            draws => Ok(draws),
+        }
+    }
+
     pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
         match self.text(key).as_deref() {
             None => Ok(default),

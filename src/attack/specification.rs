@@ -15,6 +15,7 @@ use super::norm::Norm;
 use super::options::{Options, number_or_fraction};
 use super::pgd::Pgd;
 use super::square::Square;
+use crate::names::meant;
 use crate::{Error, Result};
 
 /// An attack that can be asked for by name.
@@ -247,7 +248,7 @@ fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
         step: o.step(default.step)?,
         random_start,
         restarts: o.value("restarts", default.restarts)?,
-        draws: o.value("draws", default.draws)?,
+        draws: o.draws(default.draws)?,
         goal: o.goal(Goal::Last)?,
         ..default
     }))
@@ -261,7 +262,7 @@ fn apgd(o: &mut Options<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
         restarts: o.value("restarts", default.restarts)?,
         targets: o.value("targets", default.targets)?,
         goal: o.goal(Goal::Latest)?,
-        draws: o.value("draws", default.draws)?,
+        draws: o.draws(default.draws)?,
         ..default
     }))
 }
@@ -314,18 +315,6 @@ pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
         given.push((key, value));
     }
     (entry.build)(&mut Options { attack: entry.name, given })
-}
-
-/// `, did you mean ...?`, if one of the names is near enough.
-fn meant(name: &str, names: &[&str]) -> String {
-    let name = name.to_ascii_lowercase();
-    let scored =
-        names.iter().map(|known| (strsim::normalized_damerau_levenshtein(&name, known), known));
-    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    match best {
-        Some((score, known)) if score > 0.5 => format!(", did you mean `{known}`?"),
-        _ => String::new(),
-    }
 }
 
 /// Radii such as `64/255,0.3`, in pixels of 0..=1: more than 0, and for linf at most 1 (for l2 and l1 at most the

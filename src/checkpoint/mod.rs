@@ -119,6 +119,11 @@ impl StateDict {
         }
     }
 
+    /// Where it was read from; empty if it was not.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The names of all arrays, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)

@@ -5,7 +5,9 @@ use super::adversarial_training::OnAdversarial;
 use super::distillation::FromTeacher;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::nn::{LeNet, Network, Plain, Regime, Trainer, TrainingOptions, recalibrate};
+use crate::nn::{
+    LeNet, Network, Plain, Regime, Trainer, TrainingOptions, check_finite_state, recalibrate,
+};
 use crate::simd::random::Key;
 use crate::sleep::{
     Distillation, FastWave, ReplayOptions, Settings, SleepDefense, SlowWave, replay,
@@ -47,6 +49,17 @@ enum Work {
     Training(Box<Trainer>, Box<dyn Regime<LeNet>>),
     Slow(Box<SlowWave>),
     Fast(Box<FastWave>),
+}
+
+impl Work {
+    /// Passes or epochs in all.
+    fn units(&self) -> usize {
+        match self {
+            Self::Training(trainer, _) => trainer.options().epochs,
+            Self::Slow(sleep) => sleep.passes().len(),
+            Self::Fast(sleep) => sleep.epochs(),
+        }
+    }
 }
 
 /// A pass or an epoch that was just made.
@@ -95,8 +108,9 @@ impl Defender {
     /// Before the first stage.
     ///
     /// # Errors
-    /// If the settings name something that this defense cannot do.
+    /// If a setting makes no sense, be it of another defense.
     pub fn new(defense: Defense, control: LeNet, settings: Settings) -> Result<Self> {
+        settings.check()?;
         let mut stages = match defense {
             Defense::AdversarialTraining => vec![Stage::Adversarial],
             Defense::Distillation => match settings.distillation.method {
@@ -173,7 +187,7 @@ impl Defender {
         if stage == Stage::Convert {
             self.convert(context, data)?;
             self.at += 1;
-            return Ok(Some(Step { stage: name, done: 1, of: 1, loss: None }));
+            return self.checked(Step { stage: name, done: 1, of: 1, loss: None });
         }
         if stage == Stage::Replay {
             let seed = self.key(stage).to_u64();
@@ -187,12 +201,17 @@ impl Defender {
                 });
             })?;
             self.at += 1;
-            return Ok(Some(Step { stage: name, done: 1, of: 1, loss: None }));
+            return self.checked(Step { stage: name, done: 1, of: 1, loss: None });
         }
         if self.work.is_none() {
             self.work = Some(self.begin(context, stage)?);
         }
         let Some(work) = &mut self.work else { return Ok(None) };
+        if work.units() == 0 {
+            // Asked for no pass or epoch, a stage leaves everything as it is.
+            self.finish(stage);
+            return self.checked(Step { stage: name, done: 0, of: 0, loss: None });
+        }
         let mut loss = None;
         let (done, of) = match work {
             Work::Training(trainer, regime) => {
@@ -238,13 +257,20 @@ impl Defender {
                 loss = Some(report.loss);
                 self.model = sleep.network().to_lenet(Statistics::Carry);
                 self.spiking = Some(sleep.network().clone());
-                (sleep.epochs_done(), self.settings.fast_wave.epochs)
+                (sleep.epochs_done(), sleep.epochs())
             }
         };
         if done >= of {
             self.finish(stage);
         }
-        Ok(Some(Step { stage: name, done, of, loss }))
+        self.checked(Step { stage: name, done, of, loss })
+    }
+
+    /// A step that was just made, unless it left the model with a number that is not finite.
+    fn checked(&self, step: Step) -> Result<Option<Step>> {
+        let Step { stage, done, of, .. } = step;
+        check_finite_state(&self.model.state(), || format!("{stage}, {done} of {of}"))?;
+        Ok(Some(step))
     }
 
     /// The key of everything random in the stage at work.

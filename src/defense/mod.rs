@@ -32,6 +32,7 @@ mod distillation;
 pub use defender::{Defender, DefenseProgress, Step};
 
 use crate::Error;
+use crate::names::meant;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -82,8 +83,12 @@ impl FromStr for Defense {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|defense| defense.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            Error::argument("defense", format!("unknown defense `{name}`; there are {names}"))
+            let names = Self::ALL.map(Self::name);
+            let (meant, names) = (meant(name, &names), names.join(", "));
+            Error::argument(
+                "defense",
+                format!("unknown defense `{name}`{meant}; there are {names}"),
+            )
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Transfer: images crafted on one model and shown to others.
 
-use crate::Result;
 use crate::attack::{
     ATTACKS, Attack, Budget, Classifier, Cost, Findings, Hit, Job, Outcome, Report, Samples,
-    Search, Trial, Winner, attack,
+    Search, Status, Trial, Winner, attack,
 };
 use crate::tensor::Context;
+use crate::{Error, Result};
 
 /// What an attack made of some samples, to be shown to other models.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,8 @@ impl Crafted {
     /// success, clean images where there was none; see [`transfer_form`].
     ///
     /// # Errors
-    /// Those of [`attack`].
+    /// Those of [`attack`], and if the source's logits for an image are not finite: what comes of that would be a clean
+    /// image, and every model robust.
     pub fn craft(
         context: &Context,
         source: &dyn Classifier,
@@ -40,6 +41,17 @@ impl Crafted {
         budget: Budget,
     ) -> Result<Self> {
         let report = attack(context, source, samples, method, budget)?;
+        let invalid = report.count(Status::Invalid);
+        if invalid > 0 {
+            return Err(Error::NotFinite {
+                place: format!("crafting by {}", method.name()),
+                problem: format!(
+                    "the source returned logits that are not finite for {invalid} of {} samples: its weights, or \
+                     numbers among the attack's options, are damaged or far too large",
+                    samples.len()
+                ),
+            });
+        }
         Ok(Self::of(samples, &report, method.is_bounded()))
     }
 

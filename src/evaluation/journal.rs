@@ -3,12 +3,12 @@
 
 use super::plan::Part;
 use crate::attack::Samples;
-use crate::files::write_atomically;
+use crate::files::{write_atomically, writing};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The file, open for the next part.
@@ -22,23 +22,25 @@ pub struct Journal {
 pub type Settings = BTreeMap<String, String>;
 
 impl Journal {
-    /// Starts a new file, in the place of an old one.
+    /// Starts a new file, in the place of an old one, which stays where the new one cannot be written.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written, or another process is at work on the old one.
     pub fn begin(path: &Path, settings: &Settings) -> Result<Self> {
-        let file = File::create(path).map_err(|e| Error::io(path, "write", e))?;
-        let mut journal = Self { path: path.to_owned(), file };
-        journal.line(settings)?;
-        Ok(journal)
+        let _old = if path.exists() { Some(open(path)?) } else { None };
+        let line = line(path, settings)?;
+        write_atomically(path, |file| file.write_all(&line))?;
+        Ok(Self { path: path.to_owned(), file: open(path)? })
     }
 
     /// Opens a file to go on with it, and returns the parts that it holds. Half a line at its end, written by a process
     /// that was killed, is cut off. None if there is no whole line.
     ///
     /// # Errors
-    /// If it cannot be read, is no journal, or is of other settings; the error says which.
+    /// If it cannot be read, is no journal, is of other settings, or another process is at work on it; the error says
+    /// which.
     pub fn resume(path: &Path, settings: &Settings) -> Result<Option<(Self, Vec<Part>)>> {
+        let journal = open(path)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let fail = |line: usize, e: serde_json::Error| {
@@ -52,10 +54,8 @@ impl Journal {
             .enumerate()
             .map(|(i, line)| serde_json::from_slice(line).map_err(|e| fail(i + 2, e)));
         let parts = parts.collect::<Result<Vec<Part>>>()?;
-        let error = |e| Error::io(path, "write", e);
-        let file = OpenOptions::new().append(true).open(path).map_err(error)?;
-        file.set_len(whole as u64).map_err(error)?;
-        Ok(Some((Self { path: path.to_owned(), file }, parts)))
+        journal.set_len(whole as u64).map_err(|e| Error::io(path, "write", e))?;
+        Ok(Some((Self { path: path.to_owned(), file: journal }, parts)))
     }
 
     /// Adds a part; when this returns, it is on the disk.
@@ -63,7 +63,10 @@ impl Journal {
     /// # Errors
     /// If it cannot be written.
     pub fn add(&mut self, part: &Part) -> Result<()> {
-        self.line(part)
+        let line = line(&self.path, part)?;
+        let _writing = writing();
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        written.map_err(|e| Error::io(&self.path, "write", e))
     }
 
     /// Writes the result of what the journal at `path` was for, whole or not at all, and removes the journal.
@@ -74,13 +77,26 @@ impl Journal {
         write_atomically(result, |file| file.write_all(content))?;
         std::fs::remove_file(path).map_err(|e| Error::io(path, "remove", e))
     }
+}
 
-    fn line(&mut self, value: &impl serde::Serialize) -> Result<()> {
-        let error = |e| Error::io(&self.path, "write", e);
-        let mut line = serde_json::to_vec(value).map_err(|e| error(e.into()))?;
-        line.push(b'\n');
-        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(error)
+/// Opens a journal to append to it, for this process alone: the system lets go of it however the process ends.
+fn open(path: &Path) -> Result<File> {
+    let error = |e| Error::io(path, "write", e);
+    let file = OpenOptions::new().append(true).open(path).map_err(error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let problem = "another process is at work on it; wait for it, or name another file";
+            Err(error(io::Error::new(io::ErrorKind::ResourceBusy, problem)))
+        }
+        Err(TryLockError::Error(e)) => Err(error(e)),
     }
+}
+
+fn line(path: &Path, value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value).map_err(|e| Error::io(path, "write", e.into()))?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Refuses to go on where the settings of a file are not ours.

@@ -7,6 +7,7 @@ use super::work::Work;
 use crate::attack::{Norm, parse_eps};
 use crate::defense::Defense;
 use crate::evaluation::{ThreatModel, transfer_form};
+use crate::names::meant;
 use crate::sleep::{Profile, Settings};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -109,7 +110,7 @@ impl Graph {
     /// The graph of a question.
     ///
     /// # Errors
-    /// If a table, a figure, a column, a scale or a setting is unknown.
+    /// If a table, a figure, a column, a scale or a setting is unknown, or a setting makes no sense.
     pub fn new(question: &Question) -> Result<Self> {
         let tables = question.tables.iter().map(|&number| Sheet::of_table(number));
         let figures = question.figures.iter().map(|&number| Sheet::of_figure(number));
@@ -122,6 +123,7 @@ impl Graph {
     /// If a column, a scale or a setting is unknown.
     pub fn of_sheets(sheets: &[Sheet], question: &Question) -> Result<Self> {
         let published = Published::load()?;
+        question.settings.check()?;
         let mut graph = Self::default();
         for &seed in &question.seeds {
             for sheet in sheets {
@@ -130,7 +132,11 @@ impl Graph {
                     for scale in &sheet.scales {
                         for key in &sheet.columns {
                             let column = published.column(key).ok_or_else(|| {
-                                let problem = format!("there is no column `{key}`");
+                                let keys = published.columns.iter().map(|c| c.key.as_str());
+                                let keys: Vec<&str> = keys.collect();
+                                let (meant, keys) = (meant(key, &keys), keys.join(", "));
+                                let problem =
+                                    format!("there is no column `{key}`{meant}; there are {keys}");
                                 Error::argument("experiment", problem)
                             })?;
                             graph.cell(model, scale, column, question)?;
@@ -180,6 +186,7 @@ impl Graph {
             let defense: Defense = method.defense.parse()?;
             let mut settings = Settings { seed, ..question.settings.clone() };
             set_all(&mut settings, &method.set)?;
+            settings.check()?;
             let settings = Box::new(settings);
             let images = question.train_images;
             let work = Work::Train { defense: Some(defense), settings, images };

@@ -10,7 +10,6 @@ use crate::tensor::Shape;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-const INPUT: Shape = Shape::new(1, 28, 28);
 const HIDDEN: Shape = Shape::new(10, 12, 12);
 const CLASSES: usize = 10;
 const CONV1: [usize; 4] = [10, 1, 5, 5];
@@ -28,6 +27,9 @@ pub struct LeNet {
 }
 
 impl LeNet {
+    /// The shape of one image.
+    pub const INPUT: Shape = Shape::new(1, 28, 28);
+
     /// With random weights of this seed.
     pub fn new(seed: u64) -> Self {
         let mut parameters = Parameters::default();
@@ -70,7 +72,7 @@ impl LeNet {
 
 impl Network for LeNet {
     fn input_shape(&self) -> Shape {
-        INPUT
+        LeNet::INPUT
     }
 
     fn classes(&self) -> usize {
@@ -169,7 +171,7 @@ impl Freeze for LeNet {
         };
         let linear = Geometry::linear(FEATURES, CLASSES);
         Ok(FrozenLeNet {
-            conv1: fold(0, INPUT, CONV1)?,
+            conv1: fold(0, Self::INPUT, CONV1)?,
             conv2: fold(1, HIDDEN, CONV2)?,
             fc: Arc::new(FrozenConv::new(linear, values(6), vec![0.0; CLASSES])?),
         })
@@ -178,7 +180,7 @@ impl Freeze for LeNet {
 
 impl FrozenNetwork for FrozenLeNet {
     fn input_shape(&self) -> Shape {
-        INPUT
+        LeNet::INPUT
     }
 
     fn classes(&self) -> usize {

@@ -23,6 +23,7 @@
 //! ```
 
 mod evaluate;
+mod finite;
 mod initialisation;
 mod lenet;
 mod network;
@@ -33,6 +34,7 @@ mod schedule;
 mod train;
 
 pub use evaluate::{InputGradients, accuracy, input_gradients, predictions};
+pub(crate) use finite::{check_finite, check_finite_state};
 pub use initialisation::uniform_fan_in;
 pub use lenet::{FrozenLeNet, LeNet};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};

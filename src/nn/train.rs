@@ -1,6 +1,6 @@
 //! The training loop: deterministic given a seed, whatever the threads.
 
-use super::{Mode, Network, Optimiser, Rule, Schedule};
+use super::{Mode, Network, Optimiser, Rule, Schedule, check_finite, check_finite_state};
 use crate::autodiff::{Labels, Seed, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
@@ -43,7 +43,11 @@ impl Default for TrainingOptions {
 }
 
 impl TrainingOptions {
-    fn check(&self) -> Result<()> {
+    /// Refuses numbers that make no sense.
+    ///
+    /// # Errors
+    /// If a batch is too small for statistics, or the learning rate or the temperature is not a positive number.
+    pub fn check(&self) -> Result<()> {
         let fail = |problem: String| Err(Error::argument("training", problem));
         if self.batch_size < 2 {
             let size = self.batch_size;
@@ -168,8 +172,8 @@ impl Trainer {
     /// One pass over the data, in an order of its own; `progress` is called after every step.
     ///
     /// # Errors
-    /// If the images have not the network's shape, there are fewer than a batch, or the loss stops being finite (the
-    /// network then holds what led there; load its last checkpoint).
+    /// If the images have not the network's shape, there are fewer than a batch, or the loss or a parameter stops
+    /// being finite (the network then holds what led there; load its last checkpoint).
     pub fn epoch<N: Network + ?Sized>(
         &mut self,
         context: &Context,
@@ -205,19 +209,21 @@ impl Trainer {
             let mut total = 0.0_f64;
             for (step, indices) in order.chunks_exact(size).enumerate() {
                 let loss = self.step_with(context, network, data, regime, indices)?;
+                let place = || format!("training, epoch {}, step {}", epoch + 1, step + 1);
                 if !loss.is_finite() {
-                    return Err(Error::NotFinite {
-                        place: format!("training, epoch {}, step {}", epoch + 1, step + 1),
-                        problem: format!(
-                            "the loss is {loss}; a smaller learning rate usually helps"
-                        ),
-                    });
+                    let problem =
+                        format!("the loss is {loss}; a smaller learning rate usually helps");
+                    return Err(Error::NotFinite { place: place(), problem });
                 }
+                let parameters = network.parameters().iter();
+                check_finite(parameters.map(|p| (p.name.as_str(), p.values.as_slice())), place)?;
                 total += f64::from(loss);
                 progress(Progress { epoch, step: step + 1, steps, images: size, loss });
             }
             Ok((total / steps as f64) as f32)
         })?;
+        // With the running statistics, in which a single batch leaves no more than a trace.
+        check_finite_state(&network.state(), || format!("training, epoch {}", epoch + 1))?;
         self.epoch += 1;
         Ok(EpochReport { epoch, loss, steps })
     }

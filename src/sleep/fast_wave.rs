@@ -85,6 +85,35 @@ impl Default for FastWaveOptions {
     }
 }
 
+impl FastWaveOptions {
+    /// Refuses numbers that make no sense.
+    ///
+    /// # Errors
+    /// If a dream's strength or probability is not in 0..=1, or training or the spiking network refuses its share.
+    pub fn check(&self) -> Result<()> {
+        let DreamOptions { eps, ratio, .. } = self.dream;
+        if !(0.0..=1.0).contains(&ratio) || !(0.0..=1.0).contains(&eps) {
+            return Err(Error::argument(
+                "fast-wave sleep",
+                format!("dream eps {eps} and ratio {ratio} must be between 0 and 1"),
+            ));
+        }
+        self.spiking.check()?;
+        self.training().check()
+    }
+
+    /// What of them is training's, with a seed to be set.
+    fn training(&self) -> TrainingOptions {
+        TrainingOptions {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            schedule: self.schedule,
+            ..TrainingOptions::default()
+        }
+    }
+}
+
 /// A LeNet in fast-wave sleep.
 pub struct FastWave {
     trainer: Trainer,
@@ -106,21 +135,11 @@ impl FastWave {
         options: &FastWaveOptions,
         seed: u64,
     ) -> Result<Self> {
-        let DreamOptions { eps, ratio, .. } = options.dream;
-        if !(0.0..=1.0).contains(&ratio) || !(0.0..=1.0).contains(&eps) {
-            return Err(Error::argument(
-                "fast-wave sleep",
-                format!("dream eps {eps} and ratio {ratio} must be between 0 and 1"),
-            ));
-        }
+        options.check()?;
         let network = SpikingLeNet::from_lenet(lenet, options.spiking, options.statistics)?;
         let training = TrainingOptions {
-            epochs: options.epochs,
-            batch_size: options.batch_size,
-            learning_rate: options.learning_rate,
-            schedule: options.schedule,
             seed: Key::new(seed).named("fast-wave").to_u64(),
-            ..TrainingOptions::default()
+            ..options.training()
         };
         let rem = Rem {
             dreamer: Dreamer::new(context),
@@ -134,6 +153,11 @@ impl FastWave {
     /// The network as it is now.
     pub fn network(&self) -> &SpikingLeNet {
         &self.network
+    }
+
+    /// Epochs in all.
+    pub fn epochs(&self) -> usize {
+        self.trainer.options().epochs
     }
 
     /// Epochs done.

@@ -1,6 +1,7 @@
 //! Sleep: slow-wave (spike-timing-dependent plasticity), fast-wave (backpropagation through time, with dreams), and the
 //! cycles of both.
 
+mod check;
 mod dream;
 mod fast_wave;
 mod pair_stdp;

@@ -4,6 +4,7 @@ use super::{
     DreamAttack, DreamSource, FastWaveOptions, Layers, Plasticity, ReplayOptions, SlowWaveOptions,
 };
 use crate::checkpoint::to_json;
+use crate::names::meant;
 use crate::nn::TrainingOptions;
 use crate::snn::{Encoder, Statistics};
 use crate::{Error, Result};
@@ -33,7 +34,10 @@ impl FromStr for Profile {
             "standard" => Ok(Self::Standard),
             _ => Err(Error::argument(
                 "profile",
-                format!("unknown profile `{name}`; there are published, paper and standard"),
+                format!(
+                    "unknown profile `{name}`{}; there are published, paper and standard",
+                    meant(name, &["published", "paper", "standard"])
+                ),
             )),
         }
     }

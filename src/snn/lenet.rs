@@ -38,6 +38,25 @@ impl Default for SpikingOptions {
     }
 }
 
+impl SpikingOptions {
+    /// Time steps at most: at this many, sixteen images take gigabytes.
+    pub const MOST_STEPS: usize = 10_000;
+
+    /// Refuses numbers that make no sense.
+    ///
+    /// # Errors
+    /// If there are no time steps or more than [`MOST_STEPS`](Self::MOST_STEPS), or a neuron cannot be (see
+    /// [`Neuron::dynamics`]).
+    pub fn check(&self) -> Result<()> {
+        let (steps, most) = (self.steps, Self::MOST_STEPS);
+        if !(1..=most).contains(&steps) {
+            let problem = format!("{steps} time steps; 1 to {most} are possible");
+            return Err(Error::argument("spiking network", problem));
+        }
+        self.neuron.dynamics().map(|_| ())
+    }
+}
+
 /// What a conversion does with the running statistics of batch normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -84,9 +103,7 @@ impl SpikingLeNet {
         options: SpikingOptions,
         statistics: Statistics,
     ) -> Result<Self> {
-        if options.steps == 0 {
-            return Err(Error::argument("spiking network", "0 time steps; at least 1 is needed"));
-        }
+        options.check()?;
         let dynamics = options.neuron.dynamics()?;
         let mut lenet = lenet.clone();
         statistics.apply(lenet.statistics_mut());

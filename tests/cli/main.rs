@@ -3,13 +3,21 @@
 mod arguments;
 mod attack;
 mod data;
+mod datasets;
 mod defend;
 mod evaluate;
+mod extremes;
+mod full;
 mod info;
+mod models;
+mod names;
+mod non_finite;
+mod outputs;
 mod report;
 mod reproduce;
 mod resume;
 mod robustness;
+mod signals;
 mod train;
 
 use assert_cmd::Command;
@@ -47,6 +55,9 @@ impl Run {
 
     /// Ended with this code, nothing on stdout and one line of error on stderr that says all of `words`.
     fn assert_fails(&self, code: i32, words: &[&str]) {
+        for trace in ["panicked", "backtrace", "memory allocation"] {
+            assert!(!self.stderr.contains(trace), "{}", self.stderr);
+        }
         let errors: Vec<&str> =
             self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
         assert_eq!(errors.len(), 1, "{}", self.stderr);
@@ -90,6 +101,17 @@ impl Folder {
         self.argument("")
     }
 
+    /// The names of all that is in it, sorted.
+    fn names(&self, inner: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(inner)).expect("a folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")
+        };
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort();
+        names
+    }
+
     fn argument(&self, name: &str) -> String {
         self.path(name).to_str().expect("a temporary path is UTF-8").to_owned()
     }
@@ -98,4 +120,14 @@ impl Folder {
 fn read(path: impl AsRef<Path>) -> Vec<u8> {
     let path = path.as_ref();
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Numbers in 0..1, the same in every run (a multiplicative generator; the first ones differ by `seed`).
+fn points(seed: u64) -> impl Iterator<Item = f64> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    std::iter::repeat_with(move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    })
 }

@@ -14,7 +14,7 @@ fn train([data, out]: [&str; 2], more: &[&str]) -> Run {
     Run::of(cli(&TRAINING).args(["--epochs", EPOCHS, "--data-dir", data, "--out", out]).args(more))
 }
 
-fn start([data, out]: [&str; 2], epochs: &str, more: &[&str]) -> Child {
+pub fn start([data, out]: [&str; 2], epochs: &str, more: &[&str]) -> Child {
     Command::new(assert_cmd::cargo_bin!("deepsleep-cli"))
         .args(TRAINING)
         .args(["--epochs", epochs, "--data-dir", data, "--out", out])
@@ -27,7 +27,7 @@ fn start([data, out]: [&str; 2], epochs: &str, more: &[&str]) -> Child {
 }
 
 /// Sends SIGKILL, so that nothing can be tidied up, when the checkpoint is another than `before` or the child has ended.
-fn kill_at_checkpoint(mut child: Child, checkpoint: &Path, before: Option<&[u8]>) {
+pub fn kill_at_checkpoint(mut child: Child, checkpoint: &Path, before: Option<&[u8]>) {
     while std::fs::read(checkpoint).ok().as_deref() == before {
         if child.try_wait().unwrap().is_some() {
             break;

@@ -102,7 +102,7 @@ fn start(out: &str, more: &[&str]) -> Child {
 }
 
 /// A result without its times.
-fn timeless(mut result: Value) -> Value {
+pub fn timeless(mut result: Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(map) => {

@@ -2,10 +2,11 @@
 
 use crate::failure::WrongUse;
 use crate::numbers::at_least;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
+use deepsleep::nn::LeNet;
 use std::path::PathBuf;
 
 /// Which images.
@@ -23,7 +24,16 @@ impl DatasetOptions {
     /// Reads one half of it.
     pub fn load(&self, split: Split) -> Result<Dataset> {
         let folder = locate(self.dataset, self.data_dir.as_deref())?;
-        Ok(Dataset::load(folder, split)?)
+        let images = Dataset::load(&folder, split)?;
+        let wanted = LeNet::INPUT;
+        if images.shape() != [wanted.channels, wanted.height, wanted.width] {
+            let [channels, height, width] = images.shape();
+            bail!(
+                "{}: images of {channels}x{height}x{width} pixels; the network takes {wanted}",
+                folder.display()
+            );
+        }
+        Ok(images)
     }
 }
 

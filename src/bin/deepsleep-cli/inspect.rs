@@ -5,7 +5,8 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::model::spiking;
 use crate::numbers::at_least;
-use anyhow::{Context as _, Result};
+use crate::output::{writable, write};
+use anyhow::Result;
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Split;
@@ -59,6 +60,9 @@ struct Description<'a> {
 
 impl Inspect {
     pub fn run(&self, common: &Common) -> Result<()> {
+        for (option, path) in [("--filters", &self.filters), ("--raster", &self.raster)] {
+            path.as_deref().map_or(Ok(()), |path| writable(option, path))?;
+        }
         let context = common.context()?;
         let state = StateDict::load(&self.model)?;
         let lenet = LeNet::from_state(&state)?;
@@ -74,10 +78,12 @@ impl Inspect {
         let firing_rates = firing_rates(&context, &network, &test.slice(0, images)?)?;
         if let Some(path) = &self.raster {
             let trains = spike_trains(&context, &network, &test, self.image)?;
-            write(path, &raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?)?;
+            let svg = raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?;
+            write(path, svg.as_bytes())?;
         }
         if let (Some(path), Some(conv1)) = (&self.filters, state.get("conv1.weight")) {
-            write(path, &filters_svg(&conv1.values, [conv1.shape[2], conv1.shape[3]])?)?;
+            let svg = filters_svg(&conv1.values, [conv1.shape[2], conv1.shape[3]])?;
+            write(path, svg.as_bytes())?;
         }
 
         let layers: Vec<Layer> = state.names().filter_map(|name| layer(name, &state)).collect();
@@ -128,8 +134,4 @@ fn text(description: &Description<'_>) -> String {
         description.time_steps, description.images
     ));
     lines.join("\n")
-}
-
-fn write(path: &Path, content: &str) -> Result<()> {
-    std::fs::write(path, content).with_context(|| format!("{}: cannot write", path.display()))
 }

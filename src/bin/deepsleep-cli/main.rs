@@ -2,7 +2,7 @@
 //!
 //! One file a subcommand. What they share: `common` (options that every one has), `dataset` (which images), `console`
 //! (what is printed where), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
-//! `threat` (which attacks, against whom), `output` (files written).
+//! `threat` (which attacks, against whom), `output` (files written), `interrupt` (Ctrl-C).
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod evaluate;
 mod failure;
 mod info;
 mod inspect;
+mod interrupt;
 mod merge;
 mod model;
 mod numbers;
@@ -27,6 +28,7 @@ mod train;
 
 use clap::{Parser, Subcommand};
 use common::Common;
+use interrupt::Leftover;
 use std::process::ExitCode;
 
 /// Trains networks on plain CPUs, attacks them, and says how good they are.
@@ -67,12 +69,27 @@ enum Command {
     Info,
 }
 
+impl Command {
+    /// What is left of its work when it is interrupted.
+    fn leftover(&self) -> Leftover {
+        match self {
+            Self::Train(train) => train.leftover(),
+            Self::Evaluate(evaluate) => evaluate.leftover(),
+            Self::Reproduce(reproduce) => reproduce.leftover(),
+            Self::Merge(merge) => merge.leftover(),
+            Self::Data(data) => data.leftover(),
+            Self::Attack(_) | Self::Inspect(_) | Self::Report(_) | Self::Info => Leftover::Nothing,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return failure::of_arguments(&error),
     };
     let Cli { common, command } = cli;
+    interrupt::watch(command.leftover());
     let done = match command {
         Command::Train(train) => train.run(&common),
         Command::Attack(attack) => attack.run(&common),

@@ -1,6 +1,7 @@
 //! `merge`: joins what shards have computed in folders of their own.
 
 use crate::common::Common;
+use crate::interrupt::Leftover;
 use crate::reproduce::{Reproduce, lock};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -17,19 +18,23 @@ pub struct Merge {
 }
 
 impl Merge {
+    /// What is left of it when it is interrupted.
+    pub fn leftover(&self) -> Leftover {
+        self.reproduce.leftover()
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
+        for folder in &self.folders {
+            if !folder.join(Store::FOLDER).is_dir() {
+                let (folder, store) = (folder.display(), Store::FOLDER);
+                bail!("{folder}: no results folder: there is no {store} in it");
+            }
+        }
         let out = self.reproduce.out();
         let store = Store::open(out)?;
         {
             let _lock = lock(out, None)?;
             for folder in &self.folders {
-                if !folder.join(Store::FOLDER).is_dir() {
-                    bail!(
-                        "{}: no results folder: there is no {} in it",
-                        folder.display(),
-                        Store::FOLDER
-                    );
-                }
                 let (taken, damaged) = store.take_from(&Store::open(folder)?)?;
                 for what in damaged {
                     common.console().say(format_args!("damaged, left out: {what}"));

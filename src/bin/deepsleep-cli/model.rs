@@ -1,6 +1,6 @@
 //! A saved network, and what it is run as.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::nn::{Freeze, FrozenNetwork, LeNet};
@@ -33,7 +33,16 @@ impl ModelKind {
 
 /// The spiking network of a file, with the settings that it was made with, or the published ones.
 pub fn spiking(state: &StateDict, lenet: &LeNet) -> Result<SpikingLeNet> {
-    let settings: Option<Settings> = state.noted("settings");
-    let options = settings.map_or_else(SpikingOptions::default, |s| s.fast_wave.spiking);
+    let options = match (
+        state.notes().contains_key("settings"),
+        state.noted::<Settings>("settings"),
+    ) {
+        (false, _) => SpikingOptions::default(),
+        (true, Some(settings)) => settings.fast_wave.spiking,
+        (true, None) => bail!(
+            "{}: its note `settings` is not of the kind that this version writes; run it as cnn, or train it again",
+            state.path().display()
+        ),
+    };
     Ok(SpikingLeNet::from_lenet(lenet, options, Statistics::Carry)?)
 }

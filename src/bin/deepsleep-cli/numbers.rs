@@ -6,6 +6,11 @@ pub fn at_least<const MIN: usize>(text: &str) -> Result<usize, String> {
     if number < MIN { Err(format!("it must be at least {MIN}")) } else { Ok(number) }
 }
 
+/// A whole number from `MIN` to `MAX`.
+pub fn between<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+    at_least::<MIN>(text).and_then(|_| at_most::<MAX>(text))
+}
+
 /// A whole number of at most `MAX`.
 pub fn at_most<const MAX: usize>(text: &str) -> Result<usize, String> {
     let number: usize = whole(text)?;

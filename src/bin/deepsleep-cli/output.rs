@@ -2,6 +2,8 @@
 
 use crate::failure::WrongUse;
 use anyhow::{Context, Result, bail};
+use deepsleep::files::write_atomically;
+use std::io::Write;
 use std::path::Path;
 
 /// Refuses a place that cannot be written to now, not after an hour of work; `option` is what named it.
@@ -19,4 +21,9 @@ pub fn writable(option: &str, path: &Path) -> Result<()> {
     tempfile::tempfile_in(folder)
         .with_context(|| format!("{option} {name}: cannot write there"))?;
     Ok(())
+}
+
+/// Writes a file, whole or not at all.
+pub fn write(path: &Path, content: &[u8]) -> Result<()> {
+    Ok(write_atomically(path, |file| file.write_all(content))?)
 }

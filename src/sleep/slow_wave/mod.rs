@@ -10,10 +10,11 @@ pub use options::{Layers, Pass, Plasticity, SlowWaveOptions, Stage};
 
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::nn::{LeNet, Network, order};
+use crate::nn::{LeNet, Network, check_finite, order};
 use crate::simd::random::Key;
 use crate::tensor::{Context, Shape, Tensor};
 use crate::{Error, Result};
+use std::fmt::Display;
 
 /// The plastic layers, by the names of their parameters.
 const LAYERS: [&str; 3] = ["conv1", "conv2", "fc"];
@@ -160,7 +161,7 @@ impl SlowWave {
         if !self.sleeper.skips(pass) {
             context.install(|| self.learn(context, data, pass, progress))?;
         }
-        self.check_finite()?;
+        self.check_finite("last")?;
         self.done += 1;
         Ok(())
     }
@@ -187,22 +188,16 @@ impl SlowWave {
         for (batch, indices) in order.chunks_exact(size).take(batches).enumerate() {
             data.gather(context, indices, &mut images)?;
             self.sleeper.learn(context, &images, indices, pass, key)?;
+            self.check_finite(batch + 1)?;
             let (pass, passes) = (self.done, self.passes.len());
             progress(SleepProgress { pass, passes, batch: batch + 1, batches, images: size });
         }
         Ok(())
     }
 
-    fn check_finite(&self) -> Result<()> {
-        for (layer, weight) in LAYERS.into_iter().zip(self.sleeper.weights()) {
-            if let Some(w) = weight.iter().find(|w| !w.is_finite()) {
-                return Err(Error::NotFinite {
-                    place: format!("slow-wave sleep, pass {}, layer {layer}", self.done + 1),
-                    problem: format!("a weight became {w}"),
-                });
-            }
-        }
-        Ok(())
+    fn check_finite(&self, batch: impl Display) -> Result<()> {
+        let weights = LAYERS.into_iter().zip(self.sleeper.weights());
+        check_finite(weights, || format!("slow-wave sleep, pass {}, batch {batch}", self.done + 1))
     }
 
     /// Everything that a resumed sleep needs.

@@ -128,7 +128,14 @@ impl SlowWaveOptions {
         steps.flat_map(|steps| stages.iter().map(move |&stage| Pass { steps, stage })).collect()
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Passes of a sub-sleep, at most.
+    pub const MOST_PASSES: usize = 10_000;
+
+    /// Refuses numbers that make no sense.
+    ///
+    /// # Errors
+    /// If a number is out of its range, which is said, or the pair rule refuses its share.
+    pub fn check(&self) -> Result<()> {
         let rate = self.ratio > 0.0 && self.initial_rate > 0.0 && self.initial_rate <= 1.0;
         self.pair.check()?;
         if !(self.drive > 0.0 && self.drive.is_finite()) {
@@ -143,6 +150,21 @@ impl SlowWaveOptions {
                     self.depth, self.initial_rate, self.ratio, self.batch_size
                 ),
             ));
+        }
+        let (length, most) = (self.length, Self::MOST_PASSES);
+        if length > most {
+            let problem = format!("length {length}: at most {most} passes");
+            return Err(Error::argument("slow-wave sleep", problem));
+        }
+        // Ties are drawn by the number of the step, which has 32 bits.
+        if let Some(steps) = self.sub_sleeps().into_iter().find(|&n| u32::try_from(n).is_err()) {
+            let problem = format!(
+                "initial rate {:e} and ratio {:e} make {steps} time steps; at most {} are possible",
+                self.initial_rate,
+                self.ratio,
+                u32::MAX
+            );
+            return Err(Error::argument("slow-wave sleep", problem));
         }
         Ok(())
     }

@@ -7,9 +7,9 @@ use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::WrongUse;
 use crate::model::ModelKind;
-use crate::output::writable;
+use crate::output::{writable, write};
 use crate::threat::Threat;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use deepsleep::attack::{
     Attack, Budget, Classifier, Report, Samples, Status, attack, parse_attack, parse_eps,
@@ -151,9 +151,7 @@ impl AttackCommand {
             archive(&samples, &report, method.is_bounded(), &about)?.save(path)?;
         }
         if let (Some(path), Some(draw)) = (&self.grid, draw) {
-            let bytes = picture::draw(draw, &samples, &report)?;
-            std::fs::write(path, bytes)
-                .with_context(|| format!("{}: cannot write", path.display()))?;
+            write(path, &picture::draw(draw, &samples, &report)?)?;
         }
 
         let fooled: Vec<_> =

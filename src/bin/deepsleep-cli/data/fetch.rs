@@ -3,6 +3,7 @@
 use crate::common::Common;
 use crate::console::Console;
 use crate::dataset::names;
+use crate::interrupt::Leftover;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::data::{DatasetName, FetchProgress, Source, cache_dir, fetch};
@@ -35,9 +36,18 @@ struct Fetched {
 }
 
 impl Fetch {
-    pub fn run(&self, common: &Common) -> Result<()> {
+    fn folder(&self) -> deepsleep::Result<PathBuf> {
         let root = self.into.clone().map_or_else(cache_dir, Ok)?;
-        let folder = root.join(self.name.as_str());
+        Ok(root.join(self.name.as_str()))
+    }
+
+    /// What is left of it when it is interrupted.
+    pub fn leftover(&self) -> Leftover {
+        self.folder().map_or(Leftover::Nothing, Leftover::Finished)
+    }
+
+    pub fn run(&self, common: &Common) -> Result<()> {
+        let folder = self.folder()?;
         let source = Source::of(self.name);
         let source = match &self.base_url {
             Some(base) => source.with_base(base),

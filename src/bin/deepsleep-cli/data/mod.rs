@@ -5,6 +5,7 @@ mod list;
 mod verify;
 
 use crate::common::Common;
+use crate::interrupt::Leftover;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,14 @@ enum Command {
 }
 
 impl Data {
+    /// What is left of it when it is interrupted.
+    pub fn leftover(&self) -> Leftover {
+        match &self.command {
+            Command::Fetch(fetch) => fetch.leftover(),
+            Command::List(_) | Command::Verify(_) => Leftover::Nothing,
+        }
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         match &self.command {
             Command::List(list) => list.run(common),

@@ -6,6 +6,7 @@ mod table;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::WrongUse;
+use crate::interrupt::Leftover;
 use crate::model::ModelKind;
 use crate::numbers::at_least;
 use crate::threat::Threat;
@@ -79,6 +80,11 @@ struct Evaluation {
 }
 
 impl Evaluate {
+    /// What is left of it when it is interrupted.
+    pub fn leftover(&self) -> Leftover {
+        self.attacks.out.as_deref().map_or(Leftover::Nothing, Leftover::beside)
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         let context = common.context()?;
         let network = self.model_kind.load(&self.model)?;
@@ -86,6 +92,7 @@ impl Evaluate {
             return self.crafted(common, &context, network.as_ref(), &Crafted::load(path)?);
         }
         let plan = self.plan(network.as_ref())?;
+        let source = self.threat.load_source()?;
         let files = match (&self.attacks.out, &plan) {
             (Some(out), Some(_)) => Some(Files::new(out)?),
             _ => None,
@@ -103,7 +110,6 @@ impl Evaluate {
                 common.console().say(format_args!("{} is finished already", files.out.display()));
                 return finished.print(common);
             }
-            let source = self.threat.load_source()?;
             let models = (network.as_ref(), source.as_deref());
             let work = robustness::Work { plan, samples: &samples, settings, models };
             evaluation.robustness =
@@ -150,8 +156,10 @@ impl Evaluate {
         for done in (0..images).step_by(PORTION) {
             let first = self.images.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
-            let classes = predictions(context, network, &portion)
-                .with_context(|| format!("test images from number {first} on"))?;
+            let classes = predictions(context, network, &portion).with_context(|| {
+                let model = self.model.display();
+                format!("{model}: test images from number {first} on")
+            })?;
             correct +=
                 classes.iter().enumerate().filter(|&(i, &class)| class == portion.label(i)).count();
             progress.advance(portion.len(), "evaluating");

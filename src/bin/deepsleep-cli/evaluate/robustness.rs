@@ -54,7 +54,9 @@ impl Files {
         writable("--out", out)?;
         let mut checkpoint = OsString::from(out);
         checkpoint.push(".checkpoint");
-        Ok(Self { out: out.to_owned(), checkpoint: checkpoint.into() })
+        let checkpoint = PathBuf::from(checkpoint);
+        writable("--out", &checkpoint)?;
+        Ok(Self { out: out.to_owned(), checkpoint })
     }
 
     /// The finished result of these settings, where there is no checkpoint.

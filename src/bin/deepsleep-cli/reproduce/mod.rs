@@ -7,7 +7,8 @@ mod summary;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::numbers::at_least;
+use crate::interrupt::Leftover;
+use crate::numbers::between;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use deepsleep::data::Split;
@@ -21,6 +22,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Test images, at most, before it is known how many there are: the graph of jobs is made first.
+const MOST_IMAGES: usize = 10_000_000;
 
 #[derive(Debug, Args)]
 pub struct Reproduce {
@@ -40,22 +44,22 @@ pub struct Reproduce {
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Number of seeds: 0, 1, ...
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1000>)]
     seeds: usize,
     /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
     threat_model: Vec<Threat>,
     /// Test images under transfer attacks [default: 10000; quick: 1000]
-    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
     images: Option<usize>,
     /// Test images under white-box attacks [default: 1000; quick: fewer]
-    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
     white_box_images: Option<usize>,
     /// Results folder; what is in it already is not computed again
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
     /// Jobs side by side, sharing the threads; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1024>)]
     jobs: usize,
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
@@ -77,6 +81,11 @@ enum Threat {
 }
 
 impl Reproduce {
+    /// What is left of it when it is interrupted.
+    pub fn leftover(&self) -> Leftover {
+        Leftover::Finished(self.out.join(Store::FOLDER))
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         let mut question = self.question()?;
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
@@ -123,12 +132,20 @@ impl Reproduce {
             jobs: job_runs(&graph, &fates),
         };
         let missing = fates.iter().filter(|fate| !matches!(fate, Fate::Done(..))).count();
+        let again = format!(
+            "{missing} of {} jobs have no result; the same command tries them again",
+            fates.len()
+        );
         if let (Some((i, n)), true) = (shard, missing > 0) {
             console.say(format_args!(
                 "shard {i} of {n} is done; `merge` joins what the shards have in folders of their own"
             ));
             let failed = fates.iter().any(|fate| matches!(fate, Fate::Failed));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
+        }
+        if results.cells.is_empty() && missing > 0 {
+            // What an earlier run has written is worth more than a page without a number.
+            bail!("{again}");
         }
         match sweep {
             Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, &self.out, common)?,
@@ -142,10 +159,7 @@ impl Reproduce {
             }
         }
         if missing > 0 {
-            bail!(
-                "{missing} of {} jobs have no result; the same command tries them again",
-                fates.len()
-            );
+            bail!("{again}");
         }
         Ok(())
     }

@@ -54,6 +54,7 @@ pub fn settings(train: &Train) -> Result<Settings> {
         };
         settings.set(name.trim(), value.trim()).map_err(wrong)?;
     }
+    settings.check().map_err(wrong)?;
     Ok(settings)
 }
 

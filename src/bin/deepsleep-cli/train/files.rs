@@ -24,7 +24,9 @@ impl Files {
         writable("--out", out)?;
         let mut checkpoint = OsString::from(out);
         checkpoint.push(".checkpoint");
-        Ok(Self { model: out.to_owned(), checkpoint: checkpoint.into() })
+        let checkpoint = PathBuf::from(checkpoint);
+        writable("--out", &checkpoint)?;
+        Ok(Self { model: out.to_owned(), checkpoint })
     }
 
     pub fn checkpoint_path(&self) -> &Path {

@@ -7,6 +7,7 @@ mod record;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
+use crate::interrupt::Leftover;
 use crate::numbers::{at_least, positive};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -99,6 +100,11 @@ impl Defense {
 }
 
 impl Train {
+    /// What is left of it when it is interrupted.
+    pub fn leftover(&self) -> Leftover {
+        Leftover::beside(&self.out)
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         if self.print_config {
             return defend::print_config(&defend::settings(self)?, common);
@@ -168,7 +174,8 @@ impl Train {
         ));
 
         let per_epoch = images.len() / batch_size * batch_size;
-        let mut progress = console.progress((epochs - trainer.epochs_done()) * per_epoch);
+        let mut progress =
+            console.progress((epochs - trainer.epochs_done()).saturating_mul(per_epoch));
         for epoch in trainer.epochs_done() + 1..=epochs {
             let epoch_start = Instant::now();
             let report = trainer.epoch(&context, &mut network, &images, &mut |step| {
