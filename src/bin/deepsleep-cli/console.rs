@@ -1,6 +1,7 @@
 //! What is printed, and where: the result on stdout, everything else on stderr.
 
 use crate::progress::Progress;
+use crate::stderr::to_stderr;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fmt::Display;
@@ -41,9 +42,4 @@ impl Console {
     pub fn progress(self, total: usize) -> Progress {
         Progress::new(total, self.quiet)
     }
-}
-
-/// One line on stderr. If nobody reads it any more, there is nobody to tell.
-pub fn to_stderr(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
 }

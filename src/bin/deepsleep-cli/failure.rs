@@ -1,6 +1,6 @@
 //! One line on stderr, and an exit code: 2 for wrong use, 1 for what went wrong in spite of right use.
 
-use crate::console::to_stderr;
+use crate::stderr::to_stderr;
 use clap::error::ErrorKind;
 use std::process::ExitCode;
 

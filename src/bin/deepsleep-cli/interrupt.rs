@@ -63,7 +63,7 @@ pub fn watch(leftover: Leftover) {
         if let Some(signal) = signals.forever().next() {
             let _settled = deepsleep::files::settle();
             let advice = leftover.advice();
-            crate::console::to_stderr(format_args!("interrupted: {advice}"));
+            crate::stderr::to_stderr(format_args!("interrupted: {advice}"));
             low_level::exit(128 + signal);
         }
     });

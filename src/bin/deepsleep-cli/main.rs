@@ -1,7 +1,7 @@
 //! The command line: arguments in, files and results out. No numerics here.
 //!
 //! One file a subcommand. What they share: `common` (options that every one has), `dataset` (which images), `console`
-//! (what is printed where), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
+//! (what is printed where, through `stderr`), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
 //! `threat` (which attacks, against whom), `output` (files written), `interrupt` (Ctrl-C).
 
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ mod output;
 mod progress;
 mod report;
 mod reproduce;
+mod stderr;
 mod threat;
 mod train;
 

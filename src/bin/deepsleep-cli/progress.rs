@@ -1,6 +1,6 @@
 //! How far long work is: a bar on a terminal, a line every ten seconds elsewhere.
 
-use crate::console::to_stderr;
+use crate::stderr::to_stderr;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::{Display, Write};
 use std::io::{self, IsTerminal};

@@ -1,7 +1,8 @@
 //! How far a reproduction is: an overall bar and a line for each running job on a terminal, plain lines elsewhere.
 
 use crate::common::Common;
-use crate::console::{Console, to_stderr};
+use crate::console::Console;
+use crate::stderr::to_stderr;
 use deepsleep::experiment::{Event, Found, Graph, Job, Store};
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
