@@ -7,7 +7,7 @@ mod summary;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::numbers::at_least;
+use crate::numbers::{at_least, at_most};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use deepsleep::data::Split;
@@ -54,8 +54,8 @@ pub struct Reproduce {
     /// Results folder; what is in it already is not computed again
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Jobs side by side, sharing the threads; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<1>)]
+    /// Jobs side by side, sharing the threads; 0 is one a thread, but four at most. Results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = at_most::<64>)]
     jobs: usize,
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
