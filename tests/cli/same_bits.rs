@@ -97,7 +97,7 @@ fn a_reproduction_is_the_same_on_every_instruction_set_and_number_of_threads() {
 
         let found = outcome(Path::new(&out));
         let ending = |end: &str| found.keys().filter(|name| name.ends_with(end)).count();
-        assert!(ending(".safetensors") >= 5 && ending(".npz") >= 9, "{:?}", found.keys());
+        assert!(ending(".safetensors") >= 5 && ending(".npz") >= 8, "{:?}", found.keys());
         let expected = first.get_or_insert_with(|| found.clone());
         let names = expected.keys().chain(found.keys());
         let other: Vec<&String> = names.filter(|&n| found.get(n) != expected.get(n)).collect();
