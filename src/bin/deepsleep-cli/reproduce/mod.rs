@@ -55,7 +55,7 @@ pub struct Reproduce {
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
     /// Jobs side by side, sharing the threads; 0 is one a thread, but four at most. Results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = at_most::<64>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>)]
     jobs: usize,
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
