@@ -168,6 +168,11 @@ impl Graph {
         self.jobs.len() - 1
     }
 
+    /// The key of the slow-wave sleep with which a job begins, if it does.
+    pub(super) fn sleep(&self, job: &Job) -> Option<String> {
+        job.work.sleep_key(&model_file(&self.jobs[*job.inputs.first()?].key))
+    }
+
     fn control(&mut self, seed: u64, question: &Question) -> usize {
         let settings = Box::new(Settings { seed, ..question.settings.clone() });
         let work = Work::Train { defense: None, settings, images: question.train_images };
@@ -283,6 +288,11 @@ impl Graph {
         self.sets.push(SetPlan { column, scale, seed, jobs: jobs.clone() });
         jobs
     }
+}
+
+/// The file in the store that holds the model which the job of this key trained.
+pub(super) fn model_file(key: &str) -> String {
+    format!("{key}.safetensors")
 }
 
 /// The radius that makes a difference to an attack: iterated FGSM gets no further than the sum of its steps, and Carlini

@@ -1,6 +1,6 @@
 //! Does one job: trains, crafts, shows, attacks.
 
-use super::graph::Job;
+use super::graph::{Job, model_file};
 use super::results::Point;
 use super::store::{Entry, Found, Store};
 use super::work::Work;
@@ -71,7 +71,7 @@ impl Lab<'_> {
                         (defender.state(), history)
                     }
                 };
-                let file = format!("{}.safetensors", job.key);
+                let file = model_file(&job.key);
                 model.save(self.store.path(&file))?;
                 let _ = std::fs::remove_file(self.checkpoint_path(&job.key));
                 Ok((value(&Trained { history })?, Some(file)))

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::simd::Isa;
 use crate::tensor::Context;
+use std::cmp::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,10 +38,16 @@ pub struct RunOptions {
     pub threads: usize,
     /// The instruction set.
     pub isa: Isa,
-    /// Jobs side by side; they share the threads.
+    /// Jobs side by side, which share the threads; a job with nothing beside it has all of them. 0: as many as there
+    /// are threads, but four at most, as each needs its memory.
     pub jobs: usize,
     /// A share of the models, `(i, n)`: the i-th of n, from 1, with all that they need. All of them if None.
     pub shard: Option<(usize, usize)>,
+}
+
+impl RunOptions {
+    /// Jobs side by side if no number is asked for: each adds tens of megabytes.
+    const MOST_JOBS: usize = 4;
 }
 
 /// What became of a job.
@@ -73,22 +80,32 @@ pub fn run(
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<Vec<Fate>> {
     let ours = of_shard(graph, options.shard);
+    let whole = Context::with_isa(options.isa, options.threads)?;
+    let jobs = match options.jobs {
+        0 => whole.threads().min(RunOptions::MOST_JOBS),
+        jobs => jobs,
+    };
+    // A share of the threads for each.
+    let shares: Vec<Context> = match jobs {
+        1 => vec![whole.clone()],
+        _ => (0..jobs)
+            .map(|_| Context::with_isa(options.isa, (whole.threads() / jobs).max(1)))
+            .collect::<Result<_>>()?,
+    };
     let begin = |&ours: &bool| if ours { Status::Waiting } else { Status::Over(Fate::NotOurs) };
     let board = Board {
         graph,
         store,
+        data: (train, test),
+        whole,
         tell,
+        sleeps: graph.jobs.iter().map(|job| graph.sleep(job)).collect(),
         statuses: Mutex::new(ours.iter().map(begin).collect()),
         changed: Condvar::new(),
     };
-    let jobs = options.jobs.max(1);
-    let contexts: Vec<Context> = (0..jobs)
-        .map(|_| Context::with_isa(options.isa, (options.threads / jobs).max(1)))
-        .collect::<Result<_>>()?;
     std::thread::scope(|scope| {
-        for context in &contexts {
-            let board = &board;
-            scope.spawn(move || board.work(&Lab { context, store, train, test }));
+        for share in &shares {
+            scope.spawn(|| board.work(share));
         }
     });
     let statuses = board.statuses.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +123,7 @@ fn of_shard(graph: &Graph, shard: Option<(usize, usize)>) -> Vec<bool> {
     for cell in graph.cells.iter().filter(|cell| cell.model % n.max(1) + 1 == i) {
         ours[cell.job] = true;
     }
-    for job in (0..ours.len()).rev().filter(|_| true) {
+    for job in (0..ours.len()).rev() {
         if ours[job] {
             graph.jobs[job].inputs.iter().for_each(|&input| ours[input] = true);
         }
@@ -117,7 +134,12 @@ fn of_shard(graph: &Graph, shard: Option<(usize, usize)>) -> Vec<bool> {
 struct Board<'a> {
     graph: &'a Graph,
     store: &'a Store,
+    data: (&'a Dataset, &'a Dataset),
+    /// All threads, for a job that has nothing beside it.
+    whole: Context,
     tell: &'a (dyn Fn(Event<'_>) + Sync),
+    /// The slow-wave sleep with which a job begins, if it does: several may begin with the same.
+    sleeps: Vec<Option<String>>,
     statuses: Mutex<Vec<Status>>,
     changed: Condvar,
 }
@@ -127,15 +149,17 @@ impl Board<'_> {
         self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes jobs until there are none left.
-    fn work(&self, lab: &Lab<'_>) {
+    /// Takes jobs until there are none left, and does them with this share of the threads.
+    fn work(&self, share: &Context) {
+        let (train, test) = self.data;
         // Jobs that another process was seen to work on.
         let mut elsewhere: Vec<usize> = Vec::new();
         loop {
             let mut statuses = self.lock();
             let ready = |job: &usize| self.is_ready(&statuses, *job);
             let all: Vec<usize> = (0..statuses.len()).filter(ready).collect();
-            let Some(&job) = all.iter().find(|job| !elsewhere.contains(job)) else {
+            let free = all.iter().copied().filter(|job| !elsewhere.contains(job));
+            let Some(job) = free.min_by(|&a, &b| self.order(&statuses, a, b)) else {
                 if statuses.iter().all(|status| matches!(status, Status::Over(_))) {
                     return;
                 }
@@ -143,9 +167,13 @@ impl Board<'_> {
                 let _ = self.changed.wait_timeout(statuses, PATIENCE);
                 continue;
             };
+            // What could be done besides is ready now: nothing gets ready before a job is over.
+            let running = statuses.iter().any(|status| matches!(status, Status::Running));
+            let context = if running || all.len() > 1 { share } else { &self.whole };
             statuses[job] = Status::Running;
             drop(statuses);
-            let status = match self.attempt(lab, job) {
+            let lab = Lab { context, store: self.store, train, test };
+            let status = match self.attempt(&lab, job) {
                 None => {
                     elsewhere.push(job);
                     Status::Waiting
@@ -155,6 +183,18 @@ impl Board<'_> {
             self.lock()[job] = status;
             self.changed.notify_all();
         }
+    }
+
+    /// Which of two jobs comes first. Long ones: what is left at the end should be short, so that no thread waits
+    /// long for the last. But what sleeps as a running job does had better wait for that sleep than repeat it.
+    fn order(&self, statuses: &[Status], a: usize, b: usize) -> Ordering {
+        let asleep = |job: usize| {
+            let running = |other: &usize| matches!(statuses[*other], Status::Running);
+            let same = |other: usize| self.sleeps[job] == self.sleeps[other];
+            self.sleeps[job].is_some() && (0..statuses.len()).filter(running).any(same)
+        };
+        let estimate = |job: usize| self.graph.jobs[job].work.estimate();
+        asleep(a).cmp(&asleep(b)).then(estimate(b).total_cmp(&estimate(a)))
     }
 
     /// Whether a job waits for nothing but somebody to do it.

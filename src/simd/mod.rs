@@ -34,6 +34,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod exact;
 mod isa;
 pub mod math;
 mod peak;

@@ -1,7 +1,6 @@
-//! Sixteen lanes as an array: runs everywhere, and plain enough to be vectorised by the compiler where the target's
-//! baseline has fused multiply-add (aarch64). On x86-64, whose baseline has none, `mul_add` calls the C library:
-//! exact, and slow.
+//! Sixteen lanes as an array: runs everywhere, and plain enough to be vectorised by the compiler.
 
+use super::exact::{fused_multiply_add, round_ties_even};
 use super::{LANES, Lanes, LanesU32, Simd};
 
 /// The token of the portable instruction set; every processor has it.
@@ -64,11 +63,11 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
-        std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+        std::array::from_fn(|i| fused_multiply_add(a[i], b[i], c[i]))
     }
     #[inline(always)]
     fn neg_mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
-        std::array::from_fn(|i| (-a[i]).mul_add(b[i], c[i]))
+        std::array::from_fn(|i| fused_multiply_add(-a[i], b[i], c[i]))
     }
     #[inline(always)]
     fn sqrt(self, x: Self::F32) -> Self::F32 {
@@ -76,7 +75,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn round(self, x: Self::F32) -> Self::F32 {
-        map(x, f32::round_ties_even)
+        map(x, round_ties_even)
     }
     #[inline(always)]
     fn min(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -186,7 +185,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn f32_to_i32(self, x: Self::F32) -> Self::U32 {
-        map(x, |x| x.round_ties_even() as i32 as u32)
+        map(x, |x| round_ties_even(x) as i32 as u32)
     }
 
     #[inline(always)]

@@ -17,8 +17,12 @@ mod report;
 mod reproduce;
 mod resume;
 mod robustness;
+mod same_bits;
 mod signals;
 mod train;
+
+#[path = "../common/mod.rs"]
+mod common;
 
 use assert_cmd::Command;
 use deepsleep::data::{Dataset, IdxArray, Split};
@@ -30,6 +34,11 @@ fn cli(arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo_bin!("deepsleep-cli"));
     command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("DEEPSLEEP_DATA");
     command
+}
+
+/// Whether the true quick reproduction is to be run instead of a tiny one, for hours: `DEEPSLEEP_TEST_FULL=1`.
+fn full() -> bool {
+    std::env::var_os("DEEPSLEEP_TEST_FULL").is_some_and(|value| value == "1")
 }
 
 /// A run that ended.

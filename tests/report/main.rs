@@ -220,7 +220,7 @@ fn there_is_no_report_without_results() {
 
 /// Writes a report to look at: `DEEPSLEEP_REPORT=DIR cargo test --test report -- --ignored`.
 #[test]
-#[ignore = "for looking at; see tests/report_browser.sh"]
+#[ignore = "writes a report for people to look at, where DEEPSLEEP_REPORT says"]
 fn a_report_to_look_at() {
     let folder = std::env::var_os("DEEPSLEEP_REPORT").expect("DEEPSLEEP_REPORT names a folder");
     std::fs::create_dir_all(&folder).unwrap();

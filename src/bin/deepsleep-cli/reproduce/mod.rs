@@ -8,7 +8,7 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::numbers::between;
+use crate::numbers::{at_most, between};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use deepsleep::data::Split;
@@ -58,8 +58,8 @@ pub struct Reproduce {
     /// Results folder; what is in it already is not computed again
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Jobs side by side, sharing the threads; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1024>)]
+    /// Jobs side by side, sharing the threads; 0 is one a thread, but four at most. Results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>)]
     jobs: usize,
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
