@@ -23,6 +23,7 @@
 //! ```
 
 mod evaluate;
+mod incremental;
 mod initialisation;
 mod lenet;
 mod network;
@@ -33,6 +34,7 @@ mod schedule;
 mod train;
 
 pub use evaluate::{InputGradients, accuracy, input_gradients, predictions};
+pub use incremental::{Chain, Incremental};
 pub use initialisation::uniform_fan_in;
 pub use lenet::{FrozenLeNet, LeNet};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
