@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Eight blocks: enough that no thread waits for the last one for long.
 const SAMPLES: usize = 128;
 
+/// AutoAttack takes as long as all the others together.
+const FEW: usize = 32;
+
 const BUDGET: Budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
 
 fn attacks(c: &mut Criterion) {
@@ -43,9 +46,13 @@ fn attacks(c: &mut Criterion) {
         ("APGD-CE", "apgd-ce"),
         ("FAB-T, one target", "fab-t:targets=1"),
         ("Square-1000", "square:queries=1000"),
+        ("Square-5000", "square"),
     ] {
         group.bench_function(label, |b| b.iter(|| run(name, &samples)));
     }
+    let few = samples.select(&(0..FEW).collect::<Vec<_>>()).expect("images");
+    group.throughput(Throughput::Elements(FEW as u64));
+    group.bench_function("AutoAttack, standard", |b| b.iter(|| run("autoattack", &few)));
     group.finish();
 }
 

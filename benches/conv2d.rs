@@ -23,7 +23,7 @@ use deepsleep::kernels::conv2d::{
     weight_grad, weight_grad_scratch,
 };
 use deepsleep::simd::{Isa, LANES, Lanes, fma_peak_gflops};
-use deepsleep::tensor::Shape;
+use deepsleep::tensor::{Region, Shape};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -73,13 +73,14 @@ fn forwards(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry) {
     let mut out = lanes(g.output.features(), 0);
     let mut pooled = lanes(g.output.features() / 4, 0);
     let mut scratch = lanes(pool_scratch(g), 0);
+    let all = Region { y: 0..g.output.height / 2, x: 0..g.output.width / 2 };
     group.bench_function("forward", |b| {
         b.iter(|| forward(isa, g, black_box(&x), black_box(&packed), black_box(&mut out)));
     });
     group.bench_function("forward+bias+relu+pool", |b| {
         b.iter(|| {
             let (x, pooled) = (black_box(&x), black_box(&mut pooled));
-            forward_bias_relu_pool(isa, g, x, &packed, &bias, pooled, None, &mut scratch);
+            forward_bias_relu_pool(isa, g, x, &packed, &bias, &all, pooled, None, &mut scratch);
         });
     });
 

@@ -1,6 +1,7 @@
 //! Ball and box, hyperplane and box: feasible, and no feasible point nearer.
 
 use deepsleep::attack::{Breakpoints, Norm, Order, into_ball, onto_hyperplane};
+use deepsleep::simd::Isa;
 use proptest::prelude::*;
 
 const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
@@ -13,6 +14,10 @@ fn pixels(count: usize) -> impl Strategy<Value = Vec<f32>> {
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+fn isa() -> Isa {
+    Isa::detect().unwrap()
 }
 
 proptest! {
@@ -66,7 +71,7 @@ proptest! {
         norm in prop::sample::select(&NORMS[..]),
     ) {
         let mut step = vec![0.0; 30];
-        onto_hyperplane(norm, &point, &normal, gap, &mut step, &mut Order::default());
+        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut Order::default());
         for (t, d) in point.iter().zip(&step) {
             prop_assert!((-1e-6..=1.0 + 1e-6).contains(&(t + d)));
         }
@@ -92,7 +97,7 @@ proptest! {
         norm in prop::sample::select(&NORMS[..]),
     ) {
         let mut step = vec![0.0; 10];
-        onto_hyperplane(norm, &point, &normal, gap, &mut step, &mut Order::default());
+        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut Order::default());
         prop_assume!((f64::from(gap) + dot(&normal, &step)).abs() < 1e-5);
         let size = norm.of(&step);
         for direction in &directions {

@@ -6,12 +6,14 @@ use common::models::{golden, lenet, test_images};
 use deepsleep::attack::{
     Attack, Budget, Classifier, Norm, Report, Samples, Status, attack, margin, parse_attack,
 };
-use deepsleep::nn::{Freeze, LeNet, Network};
+use deepsleep::autodiff::{Tape, Var};
+use deepsleep::nn::{Freeze, FrozenLeNet, FrozenNetwork, LeNet, Network};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
-use deepsleep::tensor::{Context, blocks_of};
+use deepsleep::tensor::{Context, Region, Shape, blocks_of};
 use proptest::prelude::*;
+use rand::Rng;
 use std::collections::HashSet;
 
 /// Short runs of every attack, and the norms it exists in.
@@ -153,6 +155,45 @@ fn a_sample_depends_on_nobody_else() {
     }
 }
 
+/// A network that does not tell its layers, so that all of it is evaluated at every query.
+struct Whole(FrozenLeNet);
+
+impl FrozenNetwork for Whole {
+    fn input_shape(&self) -> Shape {
+        FrozenNetwork::input_shape(&self.0)
+    }
+
+    fn classes(&self) -> usize {
+        FrozenNetwork::classes(&self.0)
+    }
+
+    fn logits(&self, tape: &mut Tape, x: Var) -> deepsleep::Result<Var> {
+        self.0.logits(tape, x)
+    }
+}
+
+#[test]
+fn square_finds_the_same_where_only_what_changes_is_evaluated() {
+    // More samples than lanes; of the larger radius' most are fooled early, so that lanes get out of step.
+    let samples = test_images(0..60);
+    let network = lenet("lenet_robust.safetensors");
+    assert!(network.chain().is_some());
+    let whole = Whole(network.clone());
+    let context = Context::new(2).unwrap();
+    for (text, eps) in [
+        ("square:queries=600", 0.1),
+        ("square:queries=150,restarts=2", 0.3),
+        ("square:queries=400,rescale=yes", 0.2),
+    ] {
+        let a = parse_attack(text).unwrap();
+        let budget = Budget { norm: Norm::Linf, eps, seed: 3 };
+        let run = |model: &dyn Classifier| attack(&context, model, &samples, a.as_ref(), budget);
+        let (changes, all) = (run(&network).unwrap(), run(&whole).unwrap());
+        assert_eq!(changes, all, "{text}");
+        assert!(all.count(Status::Fooled) > 0 && all.count(Status::Survived) > 0, "{text}");
+    }
+}
+
 #[test]
 fn more_runs_never_save_a_sample() {
     let samples = samples();
@@ -231,6 +272,45 @@ fn the_model_stays_as_it_is() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn what_changed_is_all_that_has_to_be_evaluated(
+        changes in prop::collection::vec(
+            (0usize..28, 0usize..28, 1usize..29, 1usize..29, any::<u16>(), any::<u64>()),
+            1..8,
+        ),
+    ) {
+        let network = lenet("lenet_robust.safetensors");
+        for isa in Isa::available() {
+            let mut session = Classifier::session(&network, Context::serial(isa));
+            let (mut base, mut images) = (vec![Lanes::ZERO; 784], vec![Lanes::splat(0.5); 784]);
+            let mut region = Region { y: 0..28, x: 0..28 };
+            let mut kept = 0;
+            for &(y, x, height, width, keep, seed) in &changes {
+                let mut z = [vec![Lanes::ZERO; 10], vec![Lanes::ZERO; 10]];
+                let incremental = session.changes().expect("a chain of convolutions");
+                incremental.logits(&images, &region, kept, &mut z[0]).unwrap();
+                session.logits(&images, &[Key::new(0); LANES], false, &mut z[1]).unwrap();
+                prop_assert_eq!(&z[0], &z[1]);
+                // Some lanes keep the image, the others go back; then another rectangle changes. All keep the first.
+                kept = if kept == 0 { u16::MAX } else { keep };
+                region = Region { y: y..(y + height).min(28), x: x..(x + width).min(28) };
+                let mut noise = Key::new(seed).generator();
+                for (i, (image, base)) in images.iter_mut().zip(&mut base).enumerate() {
+                    for lane in 0..LANES {
+                        if kept >> lane & 1 == 1 {
+                            base.0[lane] = image.0[lane];
+                        } else {
+                            image.0[lane] = base.0[lane];
+                        }
+                        if region.y.contains(&(i / 28)) && region.x.contains(&(i % 28)) {
+                            image.0[lane] = noise.next_u32() as f32 / u32::MAX as f32;
+                        }
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn any_images_and_radius_end_within_ball_and_box(

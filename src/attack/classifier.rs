@@ -1,10 +1,10 @@
 //! What an attack sees of a model: logits, and gradients of functions of the logits with respect to the pixels.
 
 use crate::autodiff::{Tape, Var};
-use crate::nn::FrozenNetwork;
+use crate::nn::{FrozenNetwork, Incremental};
 use crate::simd::random::Key;
-use crate::simd::{LANES, Lanes};
-use crate::tensor::{Context, Shape};
+use crate::simd::{Isa, LANES, Lanes};
+use crate::tensor::{Context, Region, Shape};
 use crate::{Error, Result};
 
 /// A model that can be attacked. Every [`FrozenNetwork`] is one; somebody else's model implements this directly.
@@ -46,6 +46,28 @@ pub trait Session: Send {
     /// # Errors
     /// If the last evaluation was not `differentiable`.
     fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()>;
+
+    /// How it evaluates images again of which little has changed, if that costs it less than all of an evaluation.
+    fn changes(&mut self) -> Option<&mut dyn Changes> {
+        None
+    }
+}
+
+/// Images that change bit by bit: an attack by trial and error, whose trials differ in a few pixels from what it keeps.
+pub trait Changes {
+    /// The logits of sixteen images, bit for bit those of [`Session::logits`]. Outside of `changed` an image is what it
+    /// was: for the lanes of `kept`, at the call before this one; for the others, at the last call whose image was kept.
+    /// An image that is new changes everywhere, as all do at the first call.
+    ///
+    /// # Errors
+    /// If the model cannot be evaluated.
+    fn logits(
+        &mut self,
+        images: &[Lanes],
+        changed: &Region,
+        kept: u16,
+        out: &mut [Lanes],
+    ) -> Result<()>;
 }
 
 impl<N: FrozenNetwork> Classifier for N {
@@ -58,7 +80,9 @@ impl<N: FrozenNetwork> Classifier for N {
     }
 
     fn session(&self, context: Context) -> Box<dyn Session + '_> {
-        Box::new(OnTape { network: self, tape: Tape::new(context), recorded: None })
+        let incremental =
+            self.chain().map(|chain| OnChain(Incremental::new(&chain), context.isa()));
+        Box::new(OnTape { network: self, tape: Tape::new(context), recorded: None, incremental })
     }
 }
 
@@ -68,6 +92,23 @@ struct OnTape<'a, N> {
     tape: Tape,
     /// Images and logits of the last differentiable evaluation.
     recorded: Option<(Var, Var)>,
+    incremental: Option<OnChain<'a>>,
+}
+
+/// A network of which only what has changed is computed.
+struct OnChain<'a>(Incremental<'a>, Isa);
+
+impl Changes for OnChain<'_> {
+    fn logits(
+        &mut self,
+        images: &[Lanes],
+        changed: &Region,
+        kept: u16,
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        self.0.logits(self.1, images, changed, kept, out);
+        Ok(())
+    }
 }
 
 impl<N: FrozenNetwork> Session for OnTape<'_, N> {
@@ -115,5 +156,9 @@ impl<N: FrozenNetwork> Session for OnTape<'_, N> {
             None => out.fill(Lanes::ZERO),
         }
         Ok(())
+    }
+
+    fn changes(&mut self) -> Option<&mut dyn Changes> {
+        self.incremental.as_mut().map(|incremental| incremental as &mut dyn Changes)
     }
 }

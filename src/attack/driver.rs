@@ -6,11 +6,11 @@ use super::margin::{margin, rivals};
 use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Step};
 use super::samples::Samples;
 use super::seat::{Seat, note, sample_of};
-use super::transpose::{from_lanes, to_lanes};
+use super::transpose::{from_lanes, region_to_lanes, to_lanes};
 use super::trial::Trial;
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes, LanesU32};
-use crate::tensor::Context;
+use crate::tensor::{Context, Region};
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -92,6 +92,9 @@ struct Worker<'a, M: Method> {
     mean_logits: Vec<Lanes>,
     mean_loss: Lanes,
     row: Vec<f32>,
+    /// Whether only what changes between two evaluations is computed, and where the last one changed.
+    incremental: bool,
+    changed: Region,
 }
 
 impl<'a, M: Method> Worker<'a, M> {
@@ -116,10 +119,13 @@ impl<'a, M: Method> Worker<'a, M> {
         let mut runs = method.runs(classes);
         // There are no more wrong classes than that.
         runs.targets = runs.targets.min(classes - 1);
+        let mut session = job.classifier.session(context.clone());
         Self {
             job,
             method,
-            session: job.classifier.session(context.clone()),
+            incremental: method.is_local(&job.budget) && session.changes().is_some(),
+            changed: Region::default(),
+            session,
             isa: context.isa(),
             runs,
             loss_classes: classes,
@@ -143,9 +149,13 @@ impl<'a, M: Method> Worker<'a, M> {
         done: &dyn Fn(usize, Trial),
     ) -> Result<()> {
         loop {
+            let refill = !self.in_step();
             let mut busy = false;
             for lane in 0..LANES {
                 if self.seats[lane].place.is_none() {
+                    if !refill {
+                        continue;
+                    }
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     match which.get(place) {
                         Some(&sample) => self.seat(lane, place, sample),
@@ -175,6 +185,16 @@ impl<'a, M: Method> Worker<'a, M> {
         }
     }
 
+    /// Whether free lanes had better wait: samples that are at the same iteration change the same pixels, which pays
+    /// unless most lanes are free. Where they are not in step any more, nothing is lost by refilling.
+    fn in_step(&self) -> bool {
+        let mut busy = self.seats.iter().filter(|seat| seat.place.is_some());
+        let count = busy.clone().count();
+        let at = |seat: &Seat<M::State>| (seat.run, seat.iteration);
+        let first = busy.next().map(at);
+        self.incremental && 2 * count >= LANES && busy.all(|seat| Some(at(seat)) == first)
+    }
+
     /// Gives a lane to a sample.
     fn seat(&mut self, lane: usize, place: usize, sample: usize) {
         let (job, seat) = (self.job, &mut self.seats[lane]);
@@ -198,7 +218,6 @@ impl<'a, M: Method> Worker<'a, M> {
 
     /// Asks the model about all lanes.
     fn evaluate(&mut self) -> Result<()> {
-        to_lanes(&self.images, &mut self.block);
         let draws = self.method.draws().max(1);
         let scale = 1.0 / draws as f32;
         let (mut labels, mut targets) = (LanesU32::ZERO, LanesU32::ZERO);
@@ -215,7 +234,7 @@ impl<'a, M: Method> Worker<'a, M> {
         let features = self.block.len();
         for draw in 0..draws {
             let noise = keys.map(|key| key.with(draw as u64));
-            self.session.logits(&self.block, &noise, differentiable, &mut self.logits)?;
+            self.ask(&noise, differentiable)?;
             let mut loss = Lanes::ZERO;
             match needs {
                 Needs::Logits(kind) | Needs::Gradient(kind) => {
@@ -247,6 +266,28 @@ impl<'a, M: Method> Worker<'a, M> {
                 draw > 0,
             );
         }
+        Ok(())
+    }
+
+    /// The logits of all lanes, of all pixels or of those that have changed.
+    fn ask(&mut self, noise: &[Key; LANES], differentiable: bool) -> Result<()> {
+        let Some(session) = self.incremental.then(|| self.session.changes()).flatten() else {
+            to_lanes(&self.images, &mut self.block);
+            return self.session.logits(&self.block, noise, differentiable, &mut self.logits);
+        };
+        let shape = self.job.samples.shape();
+        let (mut region, mut kept) = (Region::default(), 0);
+        for (lane, seat) in self.seats.iter().enumerate().filter(|(_, seat)| seat.place.is_some()) {
+            let change = self.method.change(&seat.state);
+            kept |= u16::from(change.as_ref().is_some_and(|change| change.kept)) << lane;
+            region = region.hull(&change.map_or(Region::all(shape), |change| change.region));
+        }
+        // What was tried last time has been taken back in the lanes that did not keep it.
+        for region in [&self.changed, &region] {
+            region_to_lanes(&self.images, shape, region, &mut self.block);
+        }
+        session.logits(&self.block, &region, kept, &mut self.logits)?;
+        self.changed = region;
         Ok(())
     }
 

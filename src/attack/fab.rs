@@ -165,8 +165,8 @@ impl Method for Fab {
         let between = clean.iter().zip(x.iter()).zip(normal);
         let back: f64 = between.map(|((c, x), w)| f64::from(c - x) * f64::from(*w)).sum();
         let clean_gap = (f64::from(gap) + back) as f32;
-        onto_hyperplane(norm, x, normal, gap, &mut state.from_point, order);
-        onto_hyperplane(norm, clean, normal, clean_gap, &mut state.from_clean, order);
+        onto_hyperplane(sample.isa, norm, x, normal, gap, &mut state.from_point, order);
+        onto_hyperplane(sample.isa, norm, clean, normal, clean_gap, &mut state.from_clean, order);
         let [a, b] = [&state.from_point, &state.from_clean].map(|d| norm.of(d).max(1e-8));
         let alpha = (a / (a + b)).min(self.alpha_max);
         let steps = state.from_point.iter().zip(&state.from_clean);

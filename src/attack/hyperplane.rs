@@ -2,6 +2,7 @@
 //! adversarial examples with a fast adaptive boundary attack", appendix A).
 
 use super::norm::{Norm, sum_of};
+use crate::simd::{Isa, dispatch};
 
 /// Memory of [`onto_hyperplane`], kept between calls.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,7 @@ pub struct Order(Vec<u32>);
 /// Where the box is too small for that, every pixel goes as far as it can: the nearest corner. Pixels whose normal is
 /// zero (1e-8 at most for L2 and L1, as in the original) stay.
 pub fn onto_hyperplane(
+    isa: Isa,
     norm: Norm,
     point: &[f32],
     normal: &[f32],
@@ -22,62 +24,111 @@ pub fn onto_hyperplane(
 ) {
     // Towards the plane: against the normal where the point lies above, along it where below.
     let towards = if gap < 0.0 { 1.0 } else { -1.0 };
-    let gap = gap.abs();
     let least = if norm == Norm::Linf { 0.0 } else { 1e-8 };
-    let weight = |w: f32| if w.abs() > least { w.abs() } else { 0.0 };
-    let room = |t: f32, w: f32| if towards * w > 0.0 { 1.0 - t } else { t };
-    let reach = sum_of(point, normal, |t, w| weight(w) * room(t, w));
-    let signed = |w: f32, length: f32| (towards * w).signum() * length;
-    let mut each = |length: &dyn Fn(f32, f32) -> f32| {
-        for ((step, &t), &w) in step.iter_mut().zip(point).zip(normal) {
-            *step = if weight(w) > 0.0 { signed(w, length(t, w)) } else { 0.0 };
-        }
-    };
-    if reach <= gap {
-        each(&room);
-        return;
+    let plane = Plane { point, normal, towards, least };
+    // No arithmetic of the token's, but loops that a compiler can make vectors of.
+    dispatch!(isa, _s => plane.reach(norm, gap.abs(), step, &mut order.0));
+}
+
+/// A hyperplane seen from a point.
+#[derive(Clone, Copy)]
+struct Plane<'a> {
+    point: &'a [f32],
+    normal: &'a [f32],
+    towards: f32,
+    /// What a pixel's normal must exceed for the pixel to move.
+    least: f32,
+}
+
+impl Plane<'_> {
+    /// What a unit of a pixel's step does, 0 for those that stay.
+    #[inline(always)]
+    fn weight(self, normal: f32) -> f32 {
+        if normal.abs() > self.least { normal.abs() } else { 0.0 }
     }
-    match norm {
-        Norm::Linf => {
-            let lambda = solve(
-                gap,
-                |l| sum_of(point, normal, |t, w| weight(w) * room(t, w).min(l)),
-                |l| sum_of(point, normal, |t, w| if room(t, w) > l { weight(w) } else { 0.0 }),
-            );
-            each(&|t, w| room(t, w).min(lambda));
+
+    /// How far a pixel can go.
+    #[inline(always)]
+    fn room(self, point: f32, normal: f32) -> f32 {
+        if self.towards * normal > 0.0 { 1.0 - point } else { point }
+    }
+
+    #[inline(always)]
+    fn signed(self, normal: f32, length: f32) -> f32 {
+        (self.towards * normal).signum() * length
+    }
+
+    /// The sum of `f(room, weight)` over the pixels.
+    #[inline(always)]
+    fn sum(self, f: impl Fn(f32, f32) -> f32) -> f32 {
+        sum_of(
+            self.point,
+            self.normal,
+            #[inline(always)]
+            |t, w| f(self.room(t, w), self.weight(w)),
+        )
+    }
+
+    /// Every pixel goes `length(room, weight)`.
+    #[inline(always)]
+    fn go(self, step: &mut [f32], length: impl Fn(f32, f32) -> f32) {
+        for ((step, &t), &w) in step.iter_mut().zip(self.point).zip(self.normal) {
+            let (room, weight) = (self.room(t, w), self.weight(w));
+            *step = if weight > 0.0 { self.signed(w, length(room, weight)) } else { 0.0 };
         }
-        Norm::L2 => {
-            let lambda = solve(
-                gap,
-                |l| sum_of(point, normal, |t, w| weight(w) * room(t, w).min(l * weight(w))),
-                |l| {
-                    sum_of(point, normal, |t, w| {
-                        if room(t, w) > l * weight(w) { weight(w) * weight(w) } else { 0.0 }
-                    })
-                },
-            );
-            each(&|t, w| room(t, w).min(lambda * weight(w)));
+    }
+
+    #[inline(always)]
+    fn reach(self, norm: Norm, gap: f32, step: &mut [f32], order: &mut Vec<u32>) {
+        if self.sum(|room, weight| weight * room) <= gap {
+            self.go(step, |room, _| room);
+            return;
         }
-        Norm::L1 => {
-            // The pixels that do most for their length first; the last one goes part of its way.
-            let order = &mut order.0;
-            order.clear();
-            order.extend(0..point.len() as u32);
-            let by_weight = |&a: &u32, &b: &u32| {
-                normal[b as usize].abs().total_cmp(&normal[a as usize].abs()).then(a.cmp(&b))
-            };
-            order.sort_unstable_by(by_weight);
-            step.fill(0.0);
-            let mut left = f64::from(gap);
-            for &i in order.iter() {
-                let (t, w) = (point[i as usize], normal[i as usize]);
-                if left <= 0.0 || weight(w) == 0.0 {
-                    break;
-                }
-                let length = f64::from(room(t, w)).min(left / f64::from(weight(w)));
-                left -= length * f64::from(weight(w));
-                step[i as usize] = signed(w, length as f32);
+        match norm {
+            Norm::Linf => {
+                let lambda = solve(
+                    gap,
+                    |l| self.sum(|room, weight| weight * room.min(l)),
+                    |l| self.sum(|room, weight| if room > l { weight } else { 0.0 }),
+                );
+                self.go(step, |room, _| room.min(lambda));
             }
+            Norm::L2 => {
+                let lambda = solve(
+                    gap,
+                    |l| self.sum(|room, weight| weight * room.min(l * weight)),
+                    |l| {
+                        self.sum(
+                            |room, weight| if room > l * weight { weight * weight } else { 0.0 },
+                        )
+                    },
+                );
+                self.go(step, |room, weight| room.min(lambda * weight));
+            }
+            Norm::L1 => self.greedily(gap, step, order),
+        }
+    }
+
+    /// The pixels that do most for their length first; the last one goes part of its way.
+    fn greedily(self, gap: f32, step: &mut [f32], order: &mut Vec<u32>) {
+        let Self { point, normal, .. } = self;
+        order.clear();
+        order.extend(0..point.len() as u32);
+        let by_weight = |&a: &u32, &b: &u32| {
+            normal[b as usize].abs().total_cmp(&normal[a as usize].abs()).then(a.cmp(&b))
+        };
+        order.sort_unstable_by(by_weight);
+        step.fill(0.0);
+        let mut left = f64::from(gap);
+        for &i in order.iter() {
+            let (t, w) = (point[i as usize], normal[i as usize]);
+            let weight = f64::from(self.weight(w));
+            if left <= 0.0 || weight == 0.0 {
+                break;
+            }
+            let length = f64::from(self.room(t, w)).min(left / weight);
+            left -= length * weight;
+            step[i as usize] = self.signed(w, length as f32);
         }
     }
 }

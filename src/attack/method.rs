@@ -8,7 +8,7 @@ use super::norm::Norm;
 use crate::Result;
 use crate::simd::Isa;
 use crate::simd::random::Key;
-use crate::tensor::Shape;
+use crate::tensor::{Region, Shape};
 
 /// The ball in which an attack may move, and the seed of its random numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,6 +98,15 @@ pub struct Answer<'a> {
     pub gradient: &'a [f32],
 }
 
+/// What a method by trial and error says about its next image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whether the image that was just answered about is kept: what follows is compared with it.
+    pub kept: bool,
+    /// Where the next image may differ from the one that was kept last.
+    pub region: Region,
+}
+
 /// Whether a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -149,6 +158,18 @@ pub trait Method: Send + Sync {
 
     /// Memory for one sample.
     fn state(&self, shape: Shape, classes: usize) -> Self::State;
+
+    /// Whether [`change`](Self::change) has something to say: the next image of a sample differs from an earlier one in
+    /// a few pixels, the same for all samples of a restart and iteration. Only for methods that need logits alone, of
+    /// one draw.
+    fn is_local(&self, _budget: &Budget) -> bool {
+        false
+    }
+
+    /// What changes with the next image; None: all of it.
+    fn change(&self, _state: &Self::State) -> Option<Change> {
+        None
+    }
 
     /// Writes the first image of a run to `x`, which holds the clean one.
     fn start(&self, state: &mut Self::State, sample: &Sample<'_>, x: &mut [f32]);

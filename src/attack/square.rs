@@ -6,12 +6,12 @@
 
 use super::bump::Bump;
 use super::loss::Loss;
-use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
+use super::method::{Answer, Budget, Change, Goal, Method, Needs, Runs, Sample, Step};
 use super::norm::{Norm, sum_of};
 use super::projection::{Breakpoints, into_ball, into_box};
 use super::random::{below, sign};
 use crate::simd::random::Key;
-use crate::tensor::Shape;
+use crate::tensor::{Region, Shape};
 use crate::{Error, Result};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
@@ -53,6 +53,10 @@ impl Window {
         Self { y, x: below(random, shape.width - side + 1), side }
     }
 
+    fn region(self) -> Region {
+        Region { y: self.y..self.y + self.side, x: self.x..self.x + self.side }
+    }
+
     /// The rows of the window in one channel, as ranges of features.
     fn rows(self, shape: Shape, channel: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
         let first = (channel * shape.height + self.y) * shape.width + self.x;
@@ -69,8 +73,9 @@ pub struct State {
     best_margin: f32,
     best: Vec<f32>,
     random: Xoshiro128PlusPlus,
-    /// The last proposal's window, Linf.
+    /// The last proposal's window, Linf, and whether the image before it was kept.
     window: Window,
+    change: Option<Change>,
     /// L2, L1: the perturbation that becomes the next proposal.
     delta: Vec<f32>,
     /// L2, L1: one channel's new window.
@@ -273,6 +278,7 @@ impl Method for Square {
             best: vec![0.0; shape.features()],
             random: Key::new(0).generator(),
             window: Window::default(),
+            change: None,
             delta: vec![0.0; shape.features()],
             patch: Vec::with_capacity(shape.pixels()),
             bump: Bump::default(),
@@ -280,8 +286,17 @@ impl Method for Square {
         }
     }
 
+    fn is_local(&self, budget: &Budget) -> bool {
+        budget.norm == Norm::Linf
+    }
+
+    fn change(&self, state: &State) -> Option<Change> {
+        state.change.clone()
+    }
+
     fn start(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
         (state.query, state.best_margin) = (0, f32::INFINITY);
+        state.change = None;
         state.random = sample.key.generator();
         if sample.budget.norm == Norm::Linf {
             Self::stripes(state, sample, x);
@@ -325,6 +340,8 @@ impl Method for Square {
         }
         if sample.budget.norm == Norm::Linf {
             self.propose_linf(state, sample, x);
+            let region = state.window.region();
+            state.change = Some(Change { kept: better || state.query == 1, region });
         } else {
             self.propose_lp(state, sample, x);
         }

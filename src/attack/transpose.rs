@@ -1,6 +1,7 @@
 //! Between images one after the other, as the attacks see them, and lane blocks, as the model does.
 
 use crate::simd::{LANES, Lanes};
+use crate::tensor::{Region, Shape};
 
 /// Sixteen rows of `block.len()` numbers into lanes.
 pub fn to_lanes(rows: &[f32], block: &mut [Lanes]) {
@@ -10,6 +11,16 @@ pub fn to_lanes(rows: &[f32], block: &mut [Lanes]) {
         for lane in 0..LANES {
             let row = &rows[lane * length + tile * LANES..][..block.len()];
             block.iter_mut().zip(row).for_each(|(lanes, &value)| lanes.0[lane] = value);
+        }
+    }
+}
+
+/// [`to_lanes`] of a region of the pixels.
+pub fn region_to_lanes(rows: &[f32], shape: Shape, region: &Region, block: &mut [Lanes]) {
+    for range in region.rows(shape) {
+        for (lane, row) in rows.chunks_exact(block.len()).enumerate() {
+            let pixels = block[range.clone()].iter_mut().zip(&row[range.clone()]);
+            pixels.for_each(|(lanes, &value)| lanes.0[lane] = value);
         }
     }
 }

@@ -56,4 +56,5 @@ pub use ops::batch_norm::{BatchMoments, Normalisation};
 pub(crate) use ops::conv2d::weight_gradient;
 pub use ops::cross_entropy::Labels;
 pub use ops::frozen::FrozenConv;
+pub(crate) use ops::norm_relu_pool::halved;
 pub use tape::{Seed, Tape, Var, Weight};

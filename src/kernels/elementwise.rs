@@ -2,6 +2,7 @@
 //! zero, masks them).
 
 use crate::simd::{Isa, Lanes, Simd, dispatch, math};
+use crate::tensor::{Region, Shape};
 
 /// A function of one number, with its derivative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,27 @@ pub fn sign_step(
             let moved = s.add(s.load(x), step);
             let moved = s.min(s.max(moved, s.sub(clean, eps)), s.add(clean, eps));
             s.store(s.min(s.max(moved, s.zero()), one), x);
+        }
+    });
+}
+
+/// In a region of two blocks: the lanes of `kept` take what is `new`, the others what is `old`, in both.
+pub fn agree(
+    isa: Isa,
+    shape: Shape,
+    region: &Region,
+    kept: u16,
+    new: &mut [Lanes],
+    old: &mut [Lanes],
+) {
+    dispatch!(isa, s => {
+        let kept = s.mask_from_bits(kept);
+        for row in region.rows(shape) {
+            for (new, old) in new[row.clone()].iter_mut().zip(&mut old[row]) {
+                let value = s.select(kept, s.load(new), s.load(old));
+                s.store(value, new);
+                s.store(value, old);
+            }
         }
     });
 }

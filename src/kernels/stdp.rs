@@ -8,7 +8,7 @@
 //! The convolution layer runs in units of its threshold: there its dynamics do not depend on the scale of the weights,
 //! and the threshold is 1 for all channels.
 
-use crate::simd::{Isa, LANES, Lanes, Simd, dispatch, first_lanes, math};
+use crate::simd::{Isa, LANES, Lanes, LanesU32, Simd, dispatch, first_lanes, math};
 use crate::tensor::Shape;
 
 /// Channels that can compete: candidates for a tie are kept in the bits of a `u32`.
@@ -75,7 +75,7 @@ fn body<S: Simd, const C: usize>(
     let pixels = competition.shape.pixels();
     let (decay, inhibition) = (s.splat(competition.decay), s.load(inhibition));
     let one = s.splat(1.0);
-    let nobody = s.mask_from_bits(0);
+    let nobody = s.splat_u32(0);
     let alive = s.mask_from_bits(first_lanes(live));
     let mut threshold = [s.zero(); C];
     for (to, &value) in threshold.iter_mut().zip(competition.threshold) {
@@ -92,56 +92,40 @@ fn body<S: Simd, const C: usize>(
             m[c] = s.load(&membrane[c * pixels + pixel]);
         }
         for step in 0..competition.steps {
-            let mut spike = [nobody; C];
-            let (mut any, mut several) = (nobody, nobody);
+            // The channels that spike, one bit each.
+            let mut spikes = nobody;
             for c in 0..channels {
                 let u = s.mul_add(m[c], decay, i[c]);
-                spike[c] = s.gt(u, threshold[c]);
-                m[c] = s.select(spike[c], s.zero(), u);
-                several = s.mask_or(several, s.mask_and(any, spike[c]));
-                any = s.mask_or(any, spike[c]);
+                let spike = s.gt(u, threshold[c]);
+                m[c] = s.select(spike, s.zero(), u);
+                let with = s.or_u32(spikes, s.splat_u32(1 << c));
+                spikes = s.select_u32(spike, with, spikes);
             }
+            let any = s.mask_not(s.eq_u32(spikes, nobody));
             if s.mask_bits(any) == 0 {
                 continue;
             }
-            let several = s.mask_bits(several);
+            let without_lowest = s.and_u32(spikes, s.sub_u32(spikes, s.splat_u32(1)));
+            let several = s.mask_bits(s.mask_not(s.eq_u32(without_lowest, nobody)));
             if several != 0 {
-                let mut bits = [0_u16; C];
-                for c in 0..channels {
-                    bits[c] = s.mask_bits(spike[c]);
+                let mut candidates = LanesU32::ZERO;
+                s.store_u32(spikes, &mut candidates);
+                for lane in (0..LANES).filter(|lane| several >> lane & 1 == 1) {
+                    let winner = tie(pixel, lane, step, candidates.0[lane]);
+                    candidates.0[lane] = 1 << winner;
                 }
-                settle(&mut bits[..channels], several, |lane, candidates| {
-                    tie(pixel, lane, step, candidates)
-                });
-                for c in 0..channels {
-                    spike[c] = s.mask_from_bits(bits[c]);
-                }
+                spikes = s.load_u32(&candidates);
             }
             for c in 0..channels {
-                let lost = s.mask_and(any, s.mask_not(spike[c]));
-                m[c] = s.sub(m[c], s.select(lost, inhibition, s.zero()));
-                n[c] = s.add(n[c], s.select(spike[c], one, s.zero()));
+                let silent = s.eq_u32(s.and_u32(spikes, s.splat_u32(1 << c)), nobody);
+                let lost = s.mask_and(any, silent);
+                m[c] = s.select(lost, s.sub(m[c], inhibition), m[c]);
+                n[c] = s.select(silent, n[c], s.add(n[c], one));
             }
         }
         for c in 0..channels {
             s.store(s.keep_first(m[c], live), &mut membrane[c * pixels + pixel]);
             s.store(s.keep_first(n[c], live), &mut count[c * pixels + pixel]);
-        }
-    }
-}
-
-/// Leaves one spike in each of the lanes `several`.
-fn settle(bits: &mut [u16], several: u16, mut tie: impl FnMut(usize, u32) -> u32) {
-    for lane in (0..LANES).filter(|lane| several >> lane & 1 == 1) {
-        let candidates = bits
-            .iter()
-            .enumerate()
-            .fold(0_u32, |set, (channel, bits)| set | (u32::from(bits >> lane & 1) << channel));
-        let winner = tie(lane, candidates) as usize;
-        for (channel, bits) in bits.iter_mut().enumerate() {
-            if channel != winner {
-                *bits &= !(1 << lane);
-            }
         }
     }
 }

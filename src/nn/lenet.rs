@@ -2,7 +2,7 @@
 //! max-pool 2, conv 5x5 10->20, batch normalisation, ReLU, max-pool 2, linear 320->10. No biases; 8,510 parameters.
 
 use super::network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
-use super::{Parameters, uniform_fan_in};
+use super::{Chain, Parameters, uniform_fan_in};
 use crate::autodiff::{FrozenConv, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::{Conv2dOptions, Geometry};
@@ -191,5 +191,9 @@ impl FrozenNetwork for FrozenLeNet {
         let hidden = tape.frozen_relu_pool(x, &self.conv1)?;
         let features = tape.frozen_relu_pool(hidden, &self.conv2)?;
         tape.frozen(features, &self.fc)
+    }
+
+    fn chain(&self) -> Option<Chain<'_>> {
+        Chain::new(vec![&self.conv1, &self.conv2], &self.fc).ok()
     }
 }

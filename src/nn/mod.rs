@@ -24,6 +24,7 @@
 
 mod evaluate;
 mod finite;
+mod incremental;
 mod initialisation;
 mod lenet;
 mod network;
@@ -35,6 +36,7 @@ mod train;
 
 pub use evaluate::{InputGradients, accuracy, input_gradients, predictions};
 pub(crate) use finite::{check_finite, check_finite_state};
+pub use incremental::{Chain, Incremental};
 pub use initialisation::uniform_fan_in;
 pub use lenet::{FrozenLeNet, LeNet};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};

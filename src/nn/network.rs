@@ -1,6 +1,6 @@
 //! What training needs of a network, and what evaluation and attacks need of a trained one.
 
-use super::Parameters;
+use super::{Chain, Parameters};
 use crate::Result;
 use crate::autodiff::{BatchMoments, Normalisation, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
@@ -71,6 +71,12 @@ pub trait FrozenNetwork: Sync {
     /// # Errors
     /// If `x` has not the input's shape.
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var>;
+
+    /// Its layers, if they are a mere chain of convolutions: attacks that change a few pixels at a time then evaluate
+    /// only what these reach ([`Incremental`](super::Incremental)). The bits are the same without.
+    fn chain(&self) -> Option<Chain<'_>> {
+        None
+    }
 }
 
 impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
@@ -84,6 +90,10 @@ impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
 
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         (**self).logits(tape, x)
+    }
+
+    fn chain(&self) -> Option<Chain<'_>> {
+        (**self).chain()
     }
 }
 

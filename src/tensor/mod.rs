@@ -11,10 +11,12 @@
 
 mod buffers;
 mod context;
+mod region;
 mod shape;
 
 pub use buffers::Buffers;
 pub use context::{Context, Workers};
+pub use region::Region;
 pub use shape::Shape;
 
 use crate::simd::{LANES, Lanes, LanesU32};

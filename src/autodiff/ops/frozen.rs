@@ -2,12 +2,14 @@
 //! once, convolution + bias + rectifier + pooling in one pass, gradients to the input only.
 
 use super::norm_relu_pool::halved;
+use crate::Error;
 use crate::Result;
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::conv2d::{self as kernel, Geometry};
 use crate::kernels::elementwise;
 use crate::kernels::pool::{self, Winners};
-use crate::{Error, tensor::Shape};
+use crate::simd::{Isa, LANES, Lanes};
+use crate::tensor::{Region, Shape};
 use std::sync::Arc;
 
 /// A convolution (or linear layer) whose weights do not change any more.
@@ -56,7 +58,47 @@ impl FrozenConv {
         Self::new(geometry, &folded, shift.to_vec())
     }
 
-    fn check(&self, operation: &'static str, shape: Shape) -> Result<()> {
+    /// Its sizes.
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Lanes of scratch memory that [`affine`](Self::affine) and [`relu_pool`](Self::relu_pool) need.
+    pub(crate) fn scratch(&self) -> usize {
+        self.geometry.output.features().max(kernel::pool_scratch(&self.geometry))
+    }
+
+    /// Convolution and bias of a block with `live` samples.
+    pub(crate) fn affine(
+        &self,
+        isa: Isa,
+        live: usize,
+        x: &[Lanes],
+        out: &mut [Lanes],
+        scratch: &mut [Lanes],
+    ) {
+        let g = &self.geometry;
+        let sums = &mut scratch[..g.output.features()];
+        kernel::forward(isa, g, x, &self.packed, sums);
+        elementwise::add_bias(isa, g.output.pixels(), live, sums, &self.bias, out);
+    }
+
+    /// Convolution, bias, rectifier and 2 x 2 maximum of a block, in a region of the result.
+    pub(crate) fn relu_pool(
+        &self,
+        isa: Isa,
+        x: &[Lanes],
+        region: &Region,
+        out: &mut [Lanes],
+        winners: Option<&mut [Winners]>,
+        scratch: &mut [Lanes],
+    ) {
+        let (g, packed, bias) = (&self.geometry, &self.packed, &self.bias);
+        kernel::forward_bias_relu_pool(isa, g, x, packed, bias, region, out, winners, scratch);
+    }
+
+    /// Whether it takes an input of this shape.
+    pub(crate) fn check(&self, operation: &'static str, shape: Shape) -> Result<()> {
         let g = &self.geometry;
         // What Geometry::linear makes takes its features in any shape.
         let linear = g.input == Shape::new(1, 1, g.kernel[1]);
@@ -96,10 +138,8 @@ impl Tape {
         let (context, value) = (self.context(), self.value(x));
         let isa = context.isa();
         context.chunks(out.lanes_mut(), g.output.features(), |block, out| {
-            context.with_scratch(g.output.features(), |sums| {
-                kernel::forward(isa, &g, value.block(block), &layer.packed, sums);
-                let live = value.live(block);
-                elementwise::add_bias(isa, g.output.pixels(), live, sums, &layer.bias, out);
+            context.with_scratch(layer.scratch(), |scratch| {
+                layer.affine(isa, value.live(block), value.block(block), out, scratch);
             });
         });
         operation.layer = Some(Arc::clone(layer));
@@ -120,12 +160,11 @@ impl Tape {
         let mut out = self.tensor(pooled, samples, steps);
         let (context, value) = (self.context(), self.value(x));
         let (isa, features) = (context.isa(), pooled.features());
-        let scratch = kernel::pool_scratch(&g);
+        let all = Region::all(pooled);
         let convolve = |block, out: &mut [_], winners: Option<&mut [Winners]>| {
-            context.with_scratch(scratch, |rows| {
-                let (x, packed, bias) = (value.block(block), &layer.packed, &layer.bias);
-                kernel::forward_bias_relu_pool(isa, &g, x, packed, bias, out, winners, rows);
-                if value.live(block) < crate::simd::LANES {
+            context.with_scratch(layer.scratch(), |scratch| {
+                layer.relu_pool(isa, value.block(block), &all, out, winners, scratch);
+                if value.live(block) < LANES {
                     // Biases have filled the dead lanes.
                     for lanes in out {
                         lanes.0[value.live(block)..].fill(0.0);

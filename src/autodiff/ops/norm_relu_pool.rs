@@ -61,7 +61,7 @@ impl Tape {
 }
 
 /// The shape after a 2 x 2 maximum.
-pub(super) fn halved(operation: &'static str, shape: Shape) -> Result<Shape> {
+pub(crate) fn halved(operation: &'static str, shape: Shape) -> Result<Shape> {
     if !shape.height.is_multiple_of(2) || !shape.width.is_multiple_of(2) {
         return Err(Error::shape(operation, "even height and width", format!("{shape}")));
     }

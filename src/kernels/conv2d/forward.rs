@@ -3,6 +3,8 @@
 use super::Geometry;
 use crate::kernels::pool::{Winners, window_max, window_winners};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::tensor::Region;
+use std::ops::Range;
 
 /// Output channels whose sums are in registers together: with sixteen lanes that is ten AVX2 registers, enough to hide
 /// the latency of a multiply-add (two ports, five cycles), with six left for inputs and weights.
@@ -46,13 +48,13 @@ fn forward_body<S: Simd>(s: S, g: &Geometry, x: &[Lanes], packed: &[f32], out: &
         |group, first, channels, weight| {
             let x = &x[group * g.in_channels() * g.input.pixels()..];
             let out = &mut out[first * pixels..][..channels * pixels];
-            rows(s, g, x, weight, channels, 0, g.output.height, out);
+            rows(s, g, x, weight, channels, 0..g.output.height, 0..g.output.width, out);
         },
     );
 }
 
 /// Convolves one block of a frozen network, adds the folded bias, rectifies and takes the maximum of every 2 x 2
-/// window, in one pass. The output's sides are even; `out` has halved sides.
+/// window, in one pass. The output's sides are even; `out` has halved sides, and of it only `region` is written.
 ///
 /// `winners`, wanted if a backward is to follow, gets one [`Winners`] a window, the rectifier's closed lanes left out.
 /// `scratch` holds two rows of a tile: [`pool_scratch`] lanes.
@@ -63,13 +65,17 @@ pub fn forward_bias_relu_pool(
     x: &[Lanes],
     packed: &[f32],
     bias: &[f32],
+    region: &Region,
     out: &mut [Lanes],
     winners: Option<&mut [Winners]>,
     scratch: &mut [Lanes],
 ) {
+    if region.x.is_empty() {
+        return;
+    }
     dispatch!(isa, s => match winners {
-        Some(winners) => pool_body::<_, true>(s, g, x, packed, bias, out, winners, scratch),
-        None => pool_body::<_, false>(s, g, x, packed, bias, out, &mut [], scratch),
+        Some(winners) => pool_body::<_, true>(s, g, x, packed, bias, region, out, winners, scratch),
+        None => pool_body::<_, false>(s, g, x, packed, bias, region, out, &mut [], scratch),
     });
 }
 
@@ -86,12 +92,14 @@ fn pool_body<S: Simd, const RECORD: bool>(
     x: &[Lanes],
     packed: &[f32],
     bias: &[f32],
+    region: &Region,
     out: &mut [Lanes],
     winners: &mut [Winners],
     scratch: &mut [Lanes],
 ) {
-    let width = g.output.width;
-    let (pooled_height, pooled_width) = (g.output.height / 2, width / 2);
+    let (pooled_height, pooled_width) = (g.output.height / 2, g.output.width / 2);
+    let columns = 2 * region.x.start..2 * region.x.end;
+    let width = columns.len();
     for_each_tile(
         g,
         packed,
@@ -99,14 +107,16 @@ fn pool_body<S: Simd, const RECORD: bool>(
         |group, first, channels, weight| {
             let x = &x[group * g.in_channels() * g.input.pixels()..];
             let scratch = &mut scratch[..channels * 2 * width];
-            for pooled_y in 0..pooled_height {
-                rows(s, g, x, weight, channels, 2 * pooled_y, 2, scratch);
+            for pooled_y in region.y.clone() {
+                let pair = 2 * pooled_y..2 * pooled_y + 2;
+                rows(s, g, x, weight, channels, pair, columns.clone(), scratch);
                 for (channel, pair) in scratch.chunks(2 * width).enumerate() {
                     let bias = s.splat(bias[first + channel]);
-                    let at = ((first + channel) * pooled_height + pooled_y) * pooled_width;
+                    let row = ((first + channel) * pooled_height + pooled_y) * pooled_width;
+                    let at = row + region.x.start;
                     let (top, bottom) = pair.split_at(width);
                     let (top, bottom) = (top.as_chunks::<2>().0, bottom.as_chunks::<2>().0);
-                    for column in 0..pooled_width {
+                    for column in 0..width / 2 {
                         let (t, b) = (&top[column], &bottom[column]);
                         let window = [&t[0], &t[1], &b[0], &b[1]].map(
                             #[inline(always)]
@@ -141,20 +151,20 @@ fn for_each_tile(g: &Geometry, packed: &[f32], mut f: impl FnMut(usize, usize, u
 
 /// What makes [`pixels`]' unchecked reads sound: a geometry whose output windows lie inside its input, and a block of it.
 #[inline(always)]
-fn check(g: &Geometry, x: &[Lanes], rows: usize) {
+fn check(g: &Geometry, x: &[Lanes], rows: usize, columns: usize) {
     // A geometry's fields are public: sums and products that wrap around must not pass.
     let fits = |i: usize, outputs: usize, inputs: usize| {
         let first = outputs.checked_sub(1)?.checked_mul(g.stride[i])?;
         (first.checked_add(g.kernel[i])? <= inputs).then_some(())
     };
     assert!(fits(0, g.output.height, g.input.height).is_some() && rows <= g.output.height);
-    assert!(fits(1, g.output.width, g.input.width).is_some());
+    assert!(fits(1, g.output.width, g.input.width).is_some() && columns <= g.output.width);
     let pixels = g.input.height.checked_mul(g.input.width);
     let needed = pixels.and_then(|pixels| pixels.checked_mul(g.in_channels()));
     assert!(needed.is_some_and(|needed| x.len() >= needed));
 }
 
-/// Output rows `first_row..first_row + count` of a tile, into `out[channel][row][x]`.
+/// These output rows and columns of a tile, into `out[channel][row][column]`.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 fn rows<S: Simd>(
@@ -163,19 +173,19 @@ fn rows<S: Simd>(
     x: &[Lanes],
     weight: &[f32],
     channels: usize,
-    first_row: usize,
-    count: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
     out: &mut [Lanes],
 ) {
-    check(g, x, first_row + count);
+    check(g, x, rows.end, columns.end);
     // LeNet's case by name, its kernel rows unrolled: 75 -> 84 GFLOP/s for conv 1->10 on a Zen 2 core (peak 108).
     match (channels, g.kernel[1]) {
-        (TILE, 5) => rows_of::<S, TILE>(s, g, 5, x, weight, first_row, count, out),
-        (1, kernel_x) => rows_of::<S, 1>(s, g, kernel_x, x, weight, first_row, count, out),
-        (2, kernel_x) => rows_of::<S, 2>(s, g, kernel_x, x, weight, first_row, count, out),
-        (3, kernel_x) => rows_of::<S, 3>(s, g, kernel_x, x, weight, first_row, count, out),
-        (4, kernel_x) => rows_of::<S, 4>(s, g, kernel_x, x, weight, first_row, count, out),
-        (_, kernel_x) => rows_of::<S, TILE>(s, g, kernel_x, x, weight, first_row, count, out),
+        (TILE, 5) => rows_of::<S, TILE>(s, g, 5, x, weight, rows, columns, out),
+        (1, kernel_x) => rows_of::<S, 1>(s, g, kernel_x, x, weight, rows, columns, out),
+        (2, kernel_x) => rows_of::<S, 2>(s, g, kernel_x, x, weight, rows, columns, out),
+        (3, kernel_x) => rows_of::<S, 3>(s, g, kernel_x, x, weight, rows, columns, out),
+        (4, kernel_x) => rows_of::<S, 4>(s, g, kernel_x, x, weight, rows, columns, out),
+        (_, kernel_x) => rows_of::<S, TILE>(s, g, kernel_x, x, weight, rows, columns, out),
     }
 }
 
@@ -187,33 +197,34 @@ fn rows_of<S: Simd, const C: usize>(
     kernel_x: usize,
     x: &[Lanes],
     weight: &[f32],
-    first_row: usize,
-    count: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
     out: &mut [Lanes],
 ) {
     let weight = weight.as_chunks::<C>().0;
-    let width = g.output.width;
-    for row in 0..count {
+    let (width, plane) = (columns.len(), rows.len() * columns.len());
+    for (row, y) in rows.enumerate() {
+        let out = &mut out[row * width..];
         let mut column = 0;
         // As many neighbouring pixels at a time as the registers hold: one for five channels with AVX2.
         let together = (S::ACCUMULATORS / C).min(4);
         if together >= 4 {
             while column + 4 <= width {
-                let sums = pixels::<S, C, 4>(s, g, kernel_x, x, weight, first_row + row, column);
-                store(s, &sums, &mut out[row * width + column..], count * width);
+                let sums = pixels::<S, C, 4>(s, g, kernel_x, x, weight, y, columns.start + column);
+                store(s, &sums, &mut out[column..], plane);
                 column += 4;
             }
         }
         if together >= 2 {
             while column + 2 <= width {
-                let sums = pixels::<S, C, 2>(s, g, kernel_x, x, weight, first_row + row, column);
-                store(s, &sums, &mut out[row * width + column..], count * width);
+                let sums = pixels::<S, C, 2>(s, g, kernel_x, x, weight, y, columns.start + column);
+                store(s, &sums, &mut out[column..], plane);
                 column += 2;
             }
         }
         while column < width {
-            let sums = pixels::<S, C, 1>(s, g, kernel_x, x, weight, first_row + row, column);
-            store(s, &sums, &mut out[row * width + column..], count * width);
+            let sums = pixels::<S, C, 1>(s, g, kernel_x, x, weight, y, columns.start + column);
+            store(s, &sums, &mut out[column..], plane);
             column += 1;
         }
     }

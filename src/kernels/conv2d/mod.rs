@@ -18,8 +18,9 @@ pub use materialised::Materialised;
 pub use weight_grad::{weight_grad, weight_grad_scratch};
 
 use crate::simd::Lanes;
-use crate::tensor::Shape;
+use crate::tensor::{Region, Shape};
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// What a convolution may choose besides its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +149,19 @@ impl Geometry {
             self.input.height - 2 * self.padding[0],
             self.input.width - 2 * self.padding[1],
         )
+    }
+
+    /// The output pixels that see any of these pixels of the input.
+    pub fn reach(&self, changed: &Region) -> Region {
+        let reach = |i: usize, range: &Range<usize>, outputs: usize| {
+            let first = (range.start + 1).saturating_sub(self.kernel[i]).div_ceil(self.stride[i]);
+            let last = range.end.div_ceil(self.stride[i]).min(outputs);
+            first.min(last)..last
+        };
+        Region {
+            y: reach(0, &changed.y, self.output.height),
+            x: reach(1, &changed.x, self.output.width),
+        }
     }
 
     /// Whether there is a border to add and to take away.
