@@ -123,6 +123,10 @@ impl Graph {
     pub fn of_sheets(sheets: &[Sheet], question: &Question) -> Result<Self> {
         let published = Published::load()?;
         let mut graph = Self::default();
+        for sheet in sheets {
+            refuse_twice("noise scale", &sheet.scales)?;
+            refuse_twice("column", &sheet.columns)?;
+        }
         for &seed in &question.seeds {
             for sheet in sheets {
                 for method in &sheet.methods {
@@ -270,6 +274,14 @@ impl Graph {
         self.sets.push(SetPlan { column, scale, seed, jobs: jobs.clone() });
         jobs
     }
+}
+
+/// Refuses a list that has something twice: what that would mean is not clear.
+fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
+    let twice = list.iter().enumerate().find(|(i, name)| list[..*i].contains(name));
+    twice.map_or(Ok(()), |(_, name)| {
+        Err(Error::argument("experiment", format!("the {what} `{name}` is there twice")))
+    })
 }
 
 /// The radius that makes a difference to an attack: iterated FGSM gets no further than the sum of its steps, and Carlini

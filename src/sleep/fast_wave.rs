@@ -113,6 +113,11 @@ impl FastWave {
                 format!("dream eps {eps} and ratio {ratio} must be between 0 and 1"),
             ));
         }
+        let weights = lenet.parameters().get("fc.weight").map_or(0, |fc| fc.values.len());
+        if let Some(first) = first_linear.filter(|first| first.len() != weights) {
+            let (expected, found) = (format!("{weights} linear weights"), first.len().to_string());
+            return Err(Error::shape("fast-wave sleep", expected, found));
+        }
         let network = SpikingLeNet::from_lenet(lenet, options.spiking, options.statistics)?;
         let training = TrainingOptions {
             epochs: options.epochs,

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// Time steps of which all spikes are kept, half a megabyte each for sixteen images.
+const MOST_STEPS: usize = 10_000;
+
 /// How a spiking LeNet spikes. The default is the published network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpikingOptions {
@@ -84,8 +87,9 @@ impl SpikingLeNet {
         options: SpikingOptions,
         statistics: Statistics,
     ) -> Result<Self> {
-        if options.steps == 0 {
-            return Err(Error::argument("spiking network", "0 time steps; at least 1 is needed"));
+        if !(1..=MOST_STEPS).contains(&options.steps) {
+            let problem = format!("{} time steps; there can be 1 to {MOST_STEPS}", options.steps);
+            return Err(Error::argument("spiking network", problem));
         }
         let dynamics = options.neuron.dynamics()?;
         let mut lenet = lenet.clone();

@@ -12,6 +12,11 @@ pub fn at_most<const MAX: usize>(text: &str) -> Result<usize, String> {
     if number > MAX { Err(format!("it must be at most {MAX}")) } else { Ok(number) }
 }
 
+/// A whole number from `MIN` to `MAX`.
+pub fn between<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+    at_least::<MIN>(text).and_then(|_| at_most::<MAX>(text))
+}
+
 /// A finite number above zero.
 pub fn positive(text: &str) -> Result<f32, String> {
     let number: f32 = text.parse().map_err(|_| "it is not a number".to_owned())?;

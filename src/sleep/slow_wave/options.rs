@@ -5,6 +5,12 @@ use crate::snn::Neuron;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// Time steps of a sub-sleep: years, far beyond any use.
+const MOST_STEPS: usize = 1_000_000;
+
+/// Passes of a sub-sleep, all of which are listed beforehand.
+const MOST_PASSES: usize = 10_000;
+
 /// Which layers slow-wave sleep changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -141,6 +147,16 @@ impl SlowWaveOptions {
                 format!(
                     "depth {} (1 to 8), initial rate {} (above 0, at most 1), ratio {} (above 0), batch size {}",
                     self.depth, self.initial_rate, self.ratio, self.batch_size
+                ),
+            ));
+        }
+        let most = self.sub_sleeps().into_iter().max().unwrap_or(0);
+        if most > MOST_STEPS || self.length > MOST_PASSES {
+            return Err(Error::argument(
+                "slow-wave sleep",
+                format!(
+                    "{most} time steps (at most {MOST_STEPS}), length {} (at most {MOST_PASSES})",
+                    self.length
                 ),
             ));
         }

@@ -7,7 +7,7 @@ mod summary;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::numbers::at_least;
+use crate::numbers::between;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use deepsleep::data::Split;
@@ -40,22 +40,22 @@ pub struct Reproduce {
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Number of seeds: 0, 1, ...
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1000>)]
     seeds: usize,
     /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
     threat_model: Vec<Threat>,
     /// Test images under transfer attacks [default: 10000; quick: 1000]
-    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", value_parser = between::<1, 1_000_000>)]
     images: Option<usize>,
     /// Test images under white-box attacks [default: 1000; quick: fewer]
-    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", value_parser = between::<1, 1_000_000>)]
     white_box_images: Option<usize>,
     /// Results folder; what is in it already is not computed again
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
     /// Jobs side by side, sharing the threads; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1024>)]
     jobs: usize,
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
