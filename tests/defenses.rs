@@ -128,7 +128,7 @@ fn a_damaged_checkpoint_is_refused_when_it_is_read() {
         let mut state = good.clone();
         state.insert(name, vec![2], vec![0.5; 2]).unwrap();
         refused(&state, "first_linear");
-        assert!(new().start_after(&state).is_err());
+        assert_eq!(new().start_after(&state).is_err(), name == "first_linear");
     }
     new().resume(&context, &good).unwrap();
 }

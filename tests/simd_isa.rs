@@ -43,7 +43,8 @@ fn the_variable_chooses() {
 #[test]
 fn without_the_variable_the_widest_is_chosen() {
     let has = |name: &&str| Isa::by_name(name).is_ok();
-    let best = ["avx512", "avx2", "portable"].into_iter().find(has).expect("portable is everywhere");
+    let best =
+        ["avx512", "avx2", "portable"].into_iter().find(has).expect("portable is everywhere");
     assert_eq!(detect_under(None), best);
     assert_eq!(detect_under(Some("")), best);
 }
