@@ -50,23 +50,38 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+#[forbid(unsafe_code)]
 pub mod attack;
+#[forbid(unsafe_code)]
 pub mod autodiff;
+#[forbid(unsafe_code)]
 pub mod checkpoint;
+#[forbid(unsafe_code)]
 pub mod data;
+#[forbid(unsafe_code)]
 pub mod defense;
+#[forbid(unsafe_code)]
 mod error;
+#[forbid(unsafe_code)]
 pub mod evaluation;
+#[forbid(unsafe_code)]
 pub mod experiment;
+#[forbid(unsafe_code)]
 pub mod files;
 pub mod kernels;
+#[forbid(unsafe_code)]
 mod names;
+#[forbid(unsafe_code)]
 pub mod nn;
+#[forbid(unsafe_code)]
 pub mod report;
 #[allow(unsafe_code)]
 pub mod simd;
+#[forbid(unsafe_code)]
 pub mod sleep;
+#[forbid(unsafe_code)]
 pub mod snn;
+#[forbid(unsafe_code)]
 pub mod tensor;
 
 pub use error::{Error, Result};

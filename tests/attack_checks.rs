@@ -158,6 +158,8 @@ fn names_options_and_radii_are_checked() {
     assert!(message(parse_attack("pgd:steps")).contains("key=value"));
     assert!(message(parse_attack("pgd:steps=4,steps=5")).contains("twice"));
     assert!(message(parse_attack("pgd:steps=many")).contains("steps=many"));
+    // Finite in 64 bits, not in 32.
+    assert!(message(parse_attack("pgd:step=1e300")).contains("step=1e300"));
     assert!(message(parse_attack("pgd:step=-1")).contains("positive"));
     assert!(message(parse_attack("autoattack:version=best")).contains("version=best"));
     assert!(message(parse_attack("apgd-t:loss=ce")).contains("targeted"));

@@ -4,7 +4,7 @@ mod common;
 
 use common::numbers;
 use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::{LeNet, Network};
+use deepsleep::nn::{LeNet, Network, Trainer, TrainingOptions};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -153,6 +153,21 @@ fn what_a_network_cannot_take_is_named_and_changes_nothing() {
     empty.insert("conv1.weight", vec![10, 1, 5, 5], vec![0.0; 250]).unwrap();
     let message = LeNet::from_state(&empty).unwrap_err().to_string();
     assert!(message.contains("bn1.weight") && message.contains("conv1.weight"), "{message}");
+}
+
+#[test]
+fn a_training_goes_on_from_counts_that_can_be() {
+    let (mut lenet, options) = (LeNet::new(0), TrainingOptions::default());
+    let mut trainer = Trainer::new(&lenet, options).unwrap();
+    let good = trainer.checkpoint(&lenet).unwrap();
+    trainer.resume(&mut lenet, &good).unwrap();
+    for (epochs, refused) in [(10_u64, false), (11, true), (u64::MAX, true)] {
+        let mut state = good.clone();
+        state.note("training.epochs_done", epochs);
+        state.note("optimiser.steps", u64::MAX);
+        let resumed = trainer.resume(&mut lenet, &state);
+        assert_eq!(resumed.is_err(), refused, "{epochs}");
+    }
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 mod common;
 
+use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::defense::{Defender, Defense};
 use deepsleep::nn::{LeNet, Network};
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::sleep::{Profile, Settings, SlowWave};
+use deepsleep::snn::{SpikingLeNet, Statistics};
 use deepsleep::tensor::Context;
 
 fn images() -> Dataset {
@@ -51,7 +53,7 @@ fn defend(
         steps += 1;
         if interrupt {
             let saved = defender.checkpoint().unwrap().to_bytes().unwrap();
-            let state = deepsleep::checkpoint::StateDict::from_bytes(&saved, "checkpoint").unwrap();
+            let state = StateDict::from_bytes(&saved, "checkpoint").unwrap();
             defender = new();
             defender.resume(&context, &state).unwrap();
         }
@@ -102,6 +104,72 @@ fn a_checkpoint_of_something_else_is_refused() {
     let mut other = settings.clone();
     other.set("fast_wave.dream.eps", "64/255").unwrap();
     assert!(refused(Defense::FastWave, LeNet::new(3), &other).contains("settings"));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_when_it_is_read() {
+    let (context, data) = (Context::new(1).unwrap(), images());
+    let new =
+        || Defender::new(Defense::DeepSleep, LeNet::new(3), tiny(Profile::Published)).unwrap();
+    let mut defender = new();
+    defender.advance(&context, &data, &mut |_| {}).unwrap();
+    let good = defender.checkpoint().unwrap();
+    let refused = |state: &StateDict, part: &str| {
+        let error = new().resume(&context, state).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    for (note, part) in [("defense.stage", "stage 99"), ("work.sleep.passes_done", "99 passes")] {
+        let mut state = good.clone();
+        state.note(note, 99);
+        refused(&state, part);
+    }
+    // Dreams would copy them where there is no room for them, hours later.
+    for name in ["first_linear", "work.sleep.first_linear"] {
+        let mut state = good.clone();
+        state.insert(name, vec![2], vec![0.5; 2]).unwrap();
+        refused(&state, "first_linear");
+        assert_eq!(new().start_after(&state).is_err(), name == "first_linear");
+    }
+    new().resume(&context, &good).unwrap();
+}
+
+#[test]
+fn counts_and_numbers_beyond_any_use_are_refused_and_change_nothing() {
+    let mut settings = Settings::new(Profile::Published);
+    let before = settings.clone();
+    for (name, value, part) in [
+        ("cycles", "99999999999999", "at most"),
+        ("slow_wave.length", "18446744073709551615", "at most"),
+        ("fast_wave.dream.attack", r#"{"pgd": {"steps": 10000000, "step": 0.1}}"#, "at most"),
+        ("control.learning_rate", "1e300", "too large"),
+        ("fast_wave.spiking.neuron.tau", "inf/2", "does not take"),
+        ("fast_wave.spiking.neuron.tau", "nan/2", "does not take"),
+    ] {
+        let error = settings.set(name, value).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(part), "{error}");
+        assert_eq!(settings, before);
+    }
+    settings.set("seed", "18446744073709551615").unwrap();
+}
+
+#[test]
+fn sleeps_that_would_fill_the_memory_are_refused() {
+    let refused = |change: fn(&mut Settings)| {
+        let mut settings = Settings::new(Profile::Published);
+        change(&mut settings);
+        let lenet = LeNet::new(0);
+        let options = settings.slow_wave.clone();
+        let spiking = settings.fast_wave.spiking;
+        SlowWave::new(&lenet, options, 0).is_err()
+            || SpikingLeNet::from_lenet(&lenet, spiking, Statistics::Carry).is_err()
+            || Defender::new(Defense::DeepSleep, lenet, settings).is_err()
+    };
+    assert!(!refused(|_| {}));
+    assert!(refused(|s| s.slow_wave.depth = usize::MAX));
+    assert!(refused(|s| s.slow_wave.length = usize::MAX));
+    assert!(refused(|s| s.slow_wave.ratio = 1e300));
+    assert!(refused(|s| s.fast_wave.spiking.steps = usize::MAX));
+    assert!(refused(|s| s.cycles = usize::MAX));
 }
 
 #[test]

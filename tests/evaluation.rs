@@ -189,6 +189,12 @@ fn what_is_no_set_is_refused_by_name() {
         }),
         ("N x C x H x W", &|npz| npz.floats("images", &[784], vec![0.5; 784]).unwrap()),
         ("notes", &|npz| npz.text("notes", "{}")),
+        ("eps of -1", &|npz| {
+            let notes = npz.expect_text("notes").unwrap();
+            let (before, after) = notes.split_once("\"eps\":").unwrap();
+            let (_, after) = after.split_once(',').unwrap();
+            npz.text("notes", &format!("{before}\"eps\":-1,{after}"));
+        }),
     ] {
         let mut npz = crafted.to_npz(&()).unwrap();
         change(&mut npz);

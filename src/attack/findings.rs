@@ -32,8 +32,8 @@ impl Findings {
             (a, b) => a.or(b),
         };
         self.randomised |= other.randomised;
-        self.square_alone += other.square_alone;
-        self.refuted += other.refuted;
+        self.square_alone = self.square_alone.saturating_add(other.square_alone);
+        self.refuted = self.refuted.saturating_add(other.refuted);
     }
 
     /// In words, for all samples of the evaluation: how many they are, how many of them invalid, and what they cost.

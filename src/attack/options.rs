@@ -95,9 +95,10 @@ impl Options<'_> {
 
 /// `0.3` or `64/255`.
 pub fn number_or_fraction(text: &str) -> Option<f32> {
-    let value: f64 = match text.split_once('/') {
+    let value = match text.split_once('/') {
         Some((a, b)) => a.trim().parse::<f64>().ok()? / b.trim().parse::<f64>().ok()?,
         None => text.parse().ok()?,
     };
-    value.is_finite().then_some(value as f32)
+    // As 32 bits: 1e300 is no step either.
+    Some(value as f32).filter(|value| value.is_finite())
 }

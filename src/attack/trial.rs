@@ -17,10 +17,12 @@ pub struct Cost {
 
 impl std::ops::AddAssign for Cost {
     fn add_assign(&mut self, other: Self) {
-        self.forward_passes += other.forward_passes;
-        self.backward_passes += other.backward_passes;
-        self.zero_gradients += other.zero_gradients;
-        self.zero_starts += other.zero_starts;
+        // What a file says may be anything.
+        let add = |to: &mut u64, more: u64| *to = to.saturating_add(more);
+        add(&mut self.forward_passes, other.forward_passes);
+        add(&mut self.backward_passes, other.backward_passes);
+        add(&mut self.zero_gradients, other.zero_gradients);
+        add(&mut self.zero_starts, other.zero_starts);
     }
 }
 

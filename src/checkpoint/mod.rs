@@ -104,6 +104,14 @@ impl StateDict {
         Ok(&entry.values)
     }
 
+    /// As [`expect`](Self::expect), of an array that may be missing.
+    ///
+    /// # Errors
+    /// If it is there with another shape, or holds a number that is not finite; the file is named.
+    pub fn expect_if_there(&self, name: &str, shape: &[usize]) -> Result<Option<&[f32]>> {
+        self.get(name).map(|_| self.expect(name, shape)).transpose()
+    }
+
     /// As [`expect`](Self::expect), of numbers that must not be negative, such as variances.
     ///
     /// # Errors

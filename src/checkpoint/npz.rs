@@ -21,13 +21,19 @@ use ndarray::{Array1, ArrayD, ArrayViewD, IxDyn};
 use ndarray_npy::{NpzWriter, ViewNpyExt, WritableElement, WriteDataError};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
 /// Letters that a word of a file has room for.
 const LETTERS: usize = 24;
+
+/// Bytes of an array's header.
+const MOST_HEADER: usize = 10_000;
+
+/// Brackets in brackets of an array's header.
+const MOST_BRACKETS: usize = 4;
 
 /// One array.
 #[derive(Clone, Debug, PartialEq)]
@@ -212,20 +218,60 @@ impl Npz {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
+        Self::read(file, path)
+    }
+
+    /// Reads the content of a file; `path` is what errors name.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn read(content: impl Read + Seek, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
         let fail = |e: String| Error::format(path, format!("not a readable npz file: {e}"));
-        let mut zip = zip::ZipArchive::new(file).map_err(|e| fail(e.to_string()))?;
+        let mut zip = zip::ZipArchive::new(content).map_err(|e| fail(e.to_string()))?;
         let mut columns = BTreeMap::new();
         for i in 0..zip.len() {
             let mut entry = zip.by_index(i).map_err(|e| fail(e.to_string()))?;
             let name = entry.name().strip_suffix(".npy").unwrap_or(entry.name()).to_owned();
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(|e| fail(format!("`{name}`: {e}")))?;
+            check_header(&bytes).map_err(|e| fail(format!("`{name}`: {e}")))?;
             if let Some(column) = column(&bytes).map_err(|e| fail(format!("`{name}`: {e}")))? {
                 columns.insert(name, column);
             }
         }
         Ok(Self { columns, path: path.to_owned() })
     }
+}
+
+/// Refuses headers that the parser behind [`column`] is no match for: it reserves whatever length they claim, recurses
+/// with every bracket, and takes several attempts at each, which take several at those inside. numpy has the same limit
+/// of length; brackets in brackets are 2 for numbers, 4 for records.
+fn check_header(bytes: &[u8]) -> Result<(), String> {
+    let (start, length) = match *bytes {
+        [_, _, _, _, _, _, 1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([a, b]))),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d]) as usize),
+        _ => return Err("shorter than any header".into()),
+    };
+    if length > MOST_HEADER {
+        return Err(format!("a header of {length} bytes; at most {MOST_HEADER} are read"));
+    }
+    let (mut depth, mut quote) = (0_usize, None);
+    for &byte in bytes.iter().skip(start).take(length) {
+        match (byte, quote) {
+            // It might hide the end of a string; numpy writes it for names of records at most.
+            (b'\\', _) => return Err("a backslash in its header".into()),
+            (b'\'' | b'"', None) => quote = Some(byte),
+            (_, Some(open)) => quote = Some(open).filter(|&open| open != byte),
+            (b'(' | b'[' | b'{', None) => depth += 1,
+            (b')' | b']' | b'}', None) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MOST_BRACKETS {
+            return Err(format!("more than {MOST_BRACKETS} brackets in brackets in its header"));
+        }
+    }
+    Ok(())
 }
 
 /// The array in these bytes, if it is of a kind that we read. Looked at where it lies: a header that promises more than
@@ -247,4 +293,47 @@ fn column(bytes: &[u8]) -> Result<Option<Column>, ndarray_npy::ViewNpyError> {
     attempt!(f64, |a: ArrayViewD<'_, f64>| Column::Floats(a.mapv(|v| v as f32)));
     attempt!(i32, |a: ArrayViewD<'_, i32>| Column::Integers(a.mapv(i64::from)));
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An npz file of one array with this header.
+    fn with_header(version: u8, length: u32, header: &str) -> Vec<u8> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("images.npy", SimpleFileOptions::default()).expect("memory");
+        let width = if version == 1 { 2 } else { 4 };
+        zip.write_all(&[0x93, b'N', b'U', b'M', b'P', b'Y', version, 0]).expect("memory");
+        zip.write_all(&length.to_le_bytes()[..width]).expect("memory");
+        zip.write_all(header.as_bytes()).expect("memory");
+        zip.finish().expect("memory").into_inner()
+    }
+
+    #[test]
+    fn headers_that_would_take_all_memory_stack_or_time_are_refused() {
+        let nested = |open: &str, times: usize| format!("{}\n", open.repeat(times));
+        // In strings brackets do not count, and do not end what was opened outside of them.
+        let hidden = nested("{')))'", 1000);
+        for (version, header, part) in [
+            (2, "{}\n".to_owned(), "4294967295 bytes"),
+            (1, nested("(", 9000), "brackets"),
+            (1, nested("[", 100), "brackets"),
+            (2, nested("{", 100), "brackets"),
+            (1, hidden, "brackets"),
+            (1, nested("'\\'", 1), "backslash"),
+        ] {
+            let length = if part.contains("bytes") { u32::MAX } else { header.len() as u32 };
+            let bytes = with_header(version, length, &header);
+            let error = Npz::read(Cursor::new(bytes), "set.npz").expect_err("damage").to_string();
+            assert!(error.contains("set.npz") && error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn records_are_left_out() {
+        let header = "{'descr': [('a)', '<f4', (2, 3)), ('b', '<i8')], 'fortran_order': False, 'shape': (0,)}\n";
+        let npz = Npz::read(Cursor::new(with_header(1, header.len() as u32, header)), "set.npz");
+        assert_eq!(npz.expect("an npz file").names().count(), 0);
+    }
 }

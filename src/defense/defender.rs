@@ -385,10 +385,17 @@ impl Defender {
             let problem = format!("{} is not about to fall asleep", self.defense.name());
             return Err(Error::argument("start after", problem));
         }
+        let first_linear = self.first_linear_of(sleep)?;
         self.model.load_state(&sleep.extract("model"))?;
-        self.first_linear = sleep.get("first_linear").map(|entry| entry.values.clone());
+        self.first_linear = first_linear;
         self.at = 1;
         Ok(())
+    }
+
+    /// The linear weights that a sleep or a checkpoint keeps for dreams.
+    fn first_linear_of(&self, state: &StateDict) -> Result<Option<Vec<f32>>> {
+        let weights = self.control.parameters().get("fc.weight").map_or(0, |fc| fc.values.len());
+        Ok(state.expect_if_there("first_linear", &[weights])?.map(<[f32]>::to_vec))
     }
 
     /// Everything that a resumed defense needs.
@@ -441,9 +448,12 @@ impl Defender {
             ));
         }
         self.at = state.noted("defense.stage").ok_or_else(missing)?;
-        if let Some(first) = state.get("first_linear") {
-            self.first_linear = Some(first.values.clone());
+        if self.at > self.stages.len() {
+            let (at, stages) = (self.at, self.stages.len());
+            let problem = format!("the checkpoint is of stage {at}; {defense} has {stages}");
+            return Err(Error::argument("resume", problem));
         }
+        self.first_linear = self.first_linear_of(state)?;
         let teacher = state.extract("teacher");
         if teacher.names().next().is_some() {
             self.teacher = Some(LeNet::from_state(&teacher)?);

@@ -105,7 +105,14 @@ impl Crafted {
     /// # Errors
     /// If the file cannot be read, lacks an array, or its arrays do not belong together.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let npz = Npz::load(path)?;
+        Self::from_npz(&Npz::load(path)?)
+    }
+
+    /// The set that [`to_npz`](Self::to_npz) made these arrays of.
+    ///
+    /// # Errors
+    /// If an array is missing, or they do not belong together.
+    pub fn from_npz(npz: &Npz) -> Result<Self> {
         let fail = |problem: String| Error::format(npz.path(), problem);
         let images = |name: &str| {
             let array = npz.expect_floats(name)?.view().into_dimensionality::<Ix4>();
@@ -130,6 +137,9 @@ impl Crafted {
         }
         let notes: Notes<serde_json::Value> = serde_json::from_str(&npz.expect_text(NOTES)?)
             .map_err(|e| fail(format!("`{NOTES}` is not what an attack writes: {e}")))?;
+        if !(notes.eps >= 0.0 && notes.eps.is_finite()) {
+            return Err(fail(format!("`{NOTES}` has an eps of {}", notes.eps)));
+        }
 
         let place = |name: &str| npz.expect_integers(name, count);
         let (restart, target, iteration) =

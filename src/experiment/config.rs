@@ -109,10 +109,10 @@ pub(super) fn set_all(settings: &mut Settings, values: &BTreeMap<String, String>
     values.iter().try_for_each(|(name, value)| settings.set(name, value))
 }
 
-/// Reads TOML; `path` is for the error.
-pub(super) fn parse<T: serde::de::DeserializeOwned>(
-    text: &str,
-    path: impl AsRef<Path>,
-) -> Result<T> {
+/// Reads a configuration, such as a [`Sheet`], from TOML; `path` is what errors name.
+///
+/// # Errors
+/// If the text is no TOML, or says something else.
+pub fn parse<T: serde::de::DeserializeOwned>(text: &str, path: impl AsRef<Path>) -> Result<T> {
     toml::from_str(text).map_err(|e| Error::format(path, e.to_string().replace('\n', " ")))
 }

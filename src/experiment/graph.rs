@@ -125,6 +125,10 @@ impl Graph {
         let published = Published::load()?;
         question.settings.check()?;
         let mut graph = Self::default();
+        for sheet in sheets {
+            refuse_twice("noise scale", &sheet.scales)?;
+            refuse_twice("column", &sheet.columns)?;
+        }
         for &seed in &question.seeds {
             for sheet in sheets {
                 for method in &sheet.methods {
@@ -293,6 +297,14 @@ impl Graph {
 /// The file in the store that holds the model which the job of this key trained.
 pub(super) fn model_file(key: &str) -> String {
     format!("{key}.safetensors")
+}
+
+/// Refuses a list that has something twice: what that would mean is not clear.
+fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
+    let twice = list.iter().enumerate().find(|(i, name)| list[..*i].contains(name));
+    twice.map_or(Ok(()), |(_, name)| {
+        Err(Error::argument("experiment", format!("the {what} `{name}` is there twice")))
+    })
 }
 
 /// The radius that makes a difference to an attack: iterated FGSM gets no further than the sum of its steps, and Carlini

@@ -17,7 +17,7 @@ mod sweep;
 mod work;
 
 pub use collect::{collect, job_runs};
-pub use config::{Method, Quick, Sheet};
+pub use config::{Method, Quick, Sheet, parse};
 pub use graph::{CellPlan, Graph, Job, ModelPlan, Question, SetPlan};
 pub use published::{Column, Curve, Published, Row, Table};
 pub use results::{Cell, CraftedSet, JobRun, Model, Point, Results, Run, ThreatModel};

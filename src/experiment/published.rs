@@ -1,7 +1,8 @@
 //! The numbers that the paper printed (`experiments/published.toml`), with the labels as printed and what really stood
 //! behind them.
 
-use crate::{Error, Result};
+use super::config::parse;
+use crate::Result;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = include_str!("../../experiments/published.toml");
@@ -83,7 +84,7 @@ impl Published {
     /// # Errors
     /// If the file was edited into something else.
     pub fn load() -> Result<Self> {
-        toml::from_str(FILE).map_err(|e| Error::format("experiments/published.toml", e.to_string()))
+        parse(FILE, "experiments/published.toml")
     }
 
     /// The column with this key.

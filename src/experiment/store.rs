@@ -100,7 +100,14 @@ impl Store {
         if seal(&entry).as_deref() != Ok(sha256.as_str()) {
             return damaged("its content does not match its checksum".into());
         }
-        if let (Some(file), Some(expected)) = (&entry.file, &entry.file_sha256) {
+        if let Some(file) = &entry.file {
+            // Whoever made the entry must not make us read, or write when stores are joined, elsewhere.
+            if Path::new(file).file_name() != Some(file.as_ref()) {
+                return damaged(format!("`{file}` is no name of a file in the store"));
+            }
+            let Some(expected) = &entry.file_sha256 else {
+                return damaged(format!("{file} has no checksum"));
+            };
             match fs::read(self.path(file)) {
                 Ok(bytes) if hex(&Sha256::digest(&bytes)) == *expected => {}
                 Ok(_) => return damaged(format!("{file} does not match its checksum")),
@@ -167,7 +174,7 @@ impl Store {
             .collect();
         names.sort();
         for name in names {
-            let key = name.trim_end_matches(".json");
+            let Some(key) = name.strip_suffix(".json") else { continue };
             if matches!(self.find(key), Found::Entry(_)) {
                 continue;
             }
@@ -221,6 +228,23 @@ mod tests {
         assert!(matches!(store.find("k"), Found::Damaged(what) if what.contains("checksum")));
         fs::write(store.path("k.json"), &text[..text.len() / 2]).expect("the entry");
         assert!(matches!(store.find("k"), Found::Damaged(_)));
+    }
+
+    #[test]
+    fn an_entry_names_files_of_the_store_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        fs::write(folder.path().join("outside"), b"weights").expect("a file");
+        let outside = folder.path().join("outside").display().to_string();
+        for file in ["../outside", outside.as_str(), "..", "", "./k.json"] {
+            let file_sha256 = Some(hex(&Sha256::digest(b"weights")));
+            let (name, file) = ("train".to_owned(), Some(file.to_owned()));
+            let entry = Entry { name, seconds: 1.0, value: json!(1), file, file_sha256 };
+            let sealed = Sealed { sha256: seal(&entry).expect("JSON"), entry };
+            let text = serde_json::to_string(&sealed).expect("JSON");
+            fs::write(store.path("k.json"), text).expect("the entry");
+            assert!(matches!(store.find("k"), Found::Damaged(what) if what.contains("no name")));
+        }
     }
 
     #[test]

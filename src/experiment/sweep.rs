@@ -5,10 +5,16 @@ use super::graph::{Graph, Question};
 use super::published::Published;
 use super::results::Results;
 use super::work::Work;
-use crate::Result;
 use crate::evaluation::ThreatModel;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+
+/// Every seed is a training of every variant.
+const MOST_SEEDS: usize = 1000;
+
+/// Combinations grow with every axis; this many trainings nobody waits for.
+const MOST_VARIANTS: usize = 1000;
 
 /// A setting and the values to try.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -96,7 +102,7 @@ impl Sweep {
     /// # Errors
     /// If it cannot be read, or is no sweep.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| crate::Error::io(path, "read", e))?;
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
         parse(&text, path)
     }
 
@@ -105,12 +111,18 @@ impl Sweep {
     /// # Errors
     /// If a setting, a column or a scale is unknown.
     pub fn graph(&self, question: &mut Question) -> Result<Graph> {
+        if self.seeds > MOST_SEEDS {
+            return Err(too_many(format!("{} seeds; there can be {MOST_SEEDS}", self.seeds)));
+        }
         question.seeds = (0..self.seeds.max(1) as u64).collect();
         question.threat_models = vec![ThreatModel::Transfer];
         (question.tables, question.figures) = (Vec::new(), Vec::new());
         let mut methods = Vec::new();
         for method in &self.methods {
             methods.extend(self.variants(method, question)?);
+            if methods.len() > MOST_VARIANTS {
+                return Err(too_many(format!("more than {MOST_VARIANTS} variants")));
+            }
         }
         let (scales, columns) = (self.scales.clone(), self.columns.clone());
         let sheet = Sheet { table: None, figure: None, scales, columns, methods };
@@ -129,6 +141,9 @@ impl Sweep {
                     variant.set.insert(axis.setting.clone(), value.clone());
                     if training(&variant, question)? != training(base, question)? {
                         variants.push(variant);
+                    }
+                    if variants.len() > MOST_VARIANTS {
+                        return Err(too_many(format!("more than {MOST_VARIANTS} variants")));
                     }
                 }
             }
@@ -193,16 +208,18 @@ fn training(method: &Method, question: &Question) -> Result<String> {
     Ok(Work::Train { defense, settings, images: question.train_images }.key(&[]))
 }
 
+fn too_many(problem: String) -> Error {
+    Error::argument("sweep", problem)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sleep::{Profile, Settings};
 
-    #[test]
-    fn every_change_that_matters_is_tried_once() {
-        let sweep: Sweep = parse(include_str!("../../experiments/nearest.toml"), "nearest.toml")
-            .expect("our own file");
-        let mut question = Question {
+    fn nearest() -> (Sweep, Question) {
+        let sweep = parse(include_str!("../../experiments/nearest.toml"), "nearest.toml");
+        let question = Question {
             tables: vec![1],
             figures: vec![3],
             settings: Settings::new(Profile::Published),
@@ -213,6 +230,33 @@ mod tests {
             train_images: 0,
             quick: false,
         };
+        (sweep.expect("our own file"), question)
+    }
+
+    #[test]
+    fn more_than_anybody_waits_for_is_refused() {
+        let refused = |change: fn(&mut Sweep), part: &str| {
+            let (mut sweep, mut question) = nearest();
+            change(&mut sweep);
+            let error = sweep.graph(&mut question).expect_err("too much").to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        refused(|sweep| sweep.seeds = usize::MAX, "seeds");
+        refused(|sweep| sweep.scales.push(sweep.scales[0].clone()), "twice");
+        let many = |sweep: &mut Sweep| {
+            sweep.all = true;
+            let axis = |name: &str| Axis {
+                setting: name.into(),
+                values: (30..60).map(|n: usize| n.to_string()).collect(),
+            };
+            sweep.axes = vec![axis("cycles"), axis("seed"), axis("control.epochs")];
+        };
+        refused(many, "variants");
+    }
+
+    #[test]
+    fn every_change_that_matters_is_tried_once() {
+        let (sweep, mut question) = nearest();
         let graph = sweep.graph(&mut question).expect("known settings");
         let count = |label: &str| {
             graph.models.iter().filter(|m| m.method.label == label && m.seed == 0).count()

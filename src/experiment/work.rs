@@ -118,8 +118,9 @@ impl Work {
 fn training_seconds(defense: Option<Defense>, s: &Settings) -> f64 {
     let per_step = if s.slow_wave.layers == crate::sleep::Layers::All { 0.25 } else { 0.13 };
     let share = if s.slow_wave.batches == 0 { 1.0 } else { s.slow_wave.batches as f64 / 468.0 };
-    let slow = |steps: usize| per_step * steps as f64 * share;
-    let u = s.slow_wave.sub_sleeps().into_iter().sum::<usize>() * s.slow_wave.length;
+    let slow = |steps: f64| per_step * steps * share;
+    let u = s.slow_wave.sub_sleeps().into_iter().map(|steps| steps as f64).sum::<f64>()
+        * s.slow_wave.length as f64;
     let fast = 13.0 * s.fast_wave.epochs as f64;
     match defense {
         None => 1.5 * s.control.epochs as f64,
@@ -128,7 +129,7 @@ fn training_seconds(defense: Option<Defense>, s: &Settings) -> f64 {
             let d = &s.distillation;
             1.6 * (d.student_epochs + d.teacher_epochs) as f64
         }
-        Some(Defense::Sleep) => slow(s.sleep.steps * s.sleep.passes),
+        Some(Defense::Sleep) => slow((s.sleep.steps * s.sleep.passes) as f64),
         Some(Defense::SlowWave) => slow(u),
         Some(Defense::FastWave) => fast,
         Some(Defense::DeepSleep) => (slow(u) + fast) * s.cycles as f64,

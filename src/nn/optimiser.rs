@@ -69,7 +69,7 @@ impl Optimiser {
 
     /// Starts a step: parameters follow one by one with [`update`](Self::update).
     pub fn begin_step(&mut self) {
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
     }
 
     /// Moves parameter `index` along its gradient.

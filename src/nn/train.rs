@@ -336,7 +336,11 @@ impl Trainer {
                 format!("the checkpoint was made with {options:?}, not {:?}", self.options);
             return Err(Error::argument("resume", problem));
         }
-        let epoch = state.noted("training.epochs_done").ok_or_else(missing)?;
+        let epoch: usize = state.noted("training.epochs_done").ok_or_else(missing)?;
+        if epoch > self.options.epochs {
+            let problem = format!("the checkpoint is of {epoch} epochs, not {}", options.epochs);
+            return Err(Error::argument("resume", problem));
+        }
         // All of it is looked at before any of it is taken.
         let mut optimiser = self.optimiser.clone();
         optimiser.load_from(network.parameters(), state)?;

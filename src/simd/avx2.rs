@@ -23,12 +23,15 @@ const HALF: usize = LANES / 2;
 /// SAFETY of every use below: the token's existence proves the instructions, and none of these touches memory.
 macro_rules! both {
     ($f:ident, $a:expr) => {
+        // SAFETY: as said above.
         unsafe { [$f($a[0]), $f($a[1])] }
     };
     ($f:ident, $a:expr, $b:expr) => {
+        // SAFETY: as said above.
         unsafe { [$f($a[0], $b[0]), $f($a[1], $b[1])] }
     };
     ($f:ident, $a:expr, $b:expr, $c:expr) => {
+        // SAFETY: as said above.
         unsafe { [$f($a[0], $b[0], $c[0]), $f($a[1], $b[1], $c[1])] }
     };
 }

@@ -23,6 +23,7 @@ impl Avx512 {
 /// SAFETY of every use below: the token's existence proves the instruction.
 macro_rules! call {
     ($($f:tt)*) => {
+        // SAFETY: as said above.
         unsafe { $($f)* }
     };
 }

@@ -34,10 +34,13 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[forbid(unsafe_code)]
 mod exact;
+#[forbid(unsafe_code)]
 mod isa;
 pub mod math;
 mod peak;
+#[forbid(unsafe_code)]
 mod portable;
 pub mod random;
 

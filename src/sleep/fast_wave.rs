@@ -136,6 +136,11 @@ impl FastWave {
         seed: u64,
     ) -> Result<Self> {
         options.check()?;
+        let weights = lenet.parameters().get("fc.weight").map_or(0, |fc| fc.values.len());
+        if let Some(first) = first_linear.filter(|first| first.len() != weights) {
+            let (expected, found) = (format!("{weights} linear weights"), first.len().to_string());
+            return Err(Error::shape("fast-wave sleep", expected, found));
+        }
         let network = SpikingLeNet::from_lenet(lenet, options.spiking, options.statistics)?;
         let training = TrainingOptions {
             seed: Key::new(seed).named("fast-wave").to_u64(),

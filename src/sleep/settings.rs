@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::str::FromStr;
 
+/// What a count can be at most.
+const MOST: u64 = 1_000_000;
+
 /// A named set of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -239,9 +242,33 @@ impl Settings {
             return Err(fail(format!("there is no `{name}`{nearest}")));
         };
         *place = parse(value);
-        *self = serde_json::from_value(all)
-            .map_err(|e| fail(format!("`{name}` does not take `{value}`: {e}")))?;
+        let refuse = |why: String| fail(format!("`{name}` does not take `{value}`: {why}"));
+        let new: Self = serde_json::from_value(all).map_err(|e| refuse(e.to_string()))?;
+        // JSON knows no infinity, and a number can be too large for 32 bits.
+        let written = to_json(&new).and_then(serde_json::from_value::<Self>);
+        if written.ok().as_ref() != Some(&new) {
+            return Err(refuse("it is too large".into()));
+        }
+        new.check_counts()?;
+        *self = new;
         Ok(())
+    }
+
+    /// Refuses counts beyond any use, which would ask for more memory or time than there is.
+    ///
+    /// # Errors
+    /// If one, other than the seed, is more than a million; it is named.
+    pub(crate) fn check_counts(&self) -> Result<()> {
+        let large = |(name, value): &(String, Value)| {
+            name != "seed" && value.as_u64().is_some_and(|count| count > MOST)
+        };
+        match self.list().into_iter().find(large) {
+            None => Ok(()),
+            Some((name, value)) => {
+                let problem = format!("`{name}` is {value}; it can be {MOST} at most");
+                Err(Error::argument("setting", problem))
+            }
+        }
     }
 
     /// The dotted names of all settings with their values.
@@ -274,7 +301,7 @@ fn flatten(name: &str, value: &Value, out: &mut Vec<(String, Value)>) {
 fn parse(text: &str) -> Value {
     let fraction = text.split_once('/').and_then(|(above, below)| {
         let (above, below): (f64, f64) = (above.trim().parse().ok()?, below.trim().parse().ok()?);
-        (below != 0.0).then_some(above / below)
+        Some(above / below).filter(|fraction| fraction.is_finite())
     });
     if let Some(fraction) = fraction {
         return Value::from(fraction);

@@ -94,11 +94,9 @@ impl StdpLinear {
     pub(super) fn load_from(&mut self, name: &str, state: &StateDict) -> Result<()> {
         let weight = state.expect(&format!("{name}.weight"), &[self.weight.len()])?;
         self.weight.copy_from_slice(weight);
-        let threshold = format!("{name}.threshold");
-        self.threshold = match state.get(&threshold) {
-            Some(_) => Some(state.expect(&threshold, &[self.geometry.output.channels])?.to_vec()),
-            None => None,
-        };
+        let outputs = [self.geometry.output.channels];
+        let threshold = state.expect_if_there(&format!("{name}.threshold"), &outputs)?;
+        self.threshold = threshold.map(<[f32]>::to_vec);
         self.membrane = load_membrane(name, self.geometry.output, state)?;
         Ok(())
     }

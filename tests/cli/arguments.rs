@@ -52,6 +52,11 @@ fn wrong_use_is_code_2_and_says_what_would_be_right() {
         (&["evaluate"], &["--model <FILE>"]),
         (&["evaluate", "--model", "x", "--images", "0"], &["--images", "at least 1"]),
         (&["info", "--threads", "100000"], &["--threads", "at most 1024"]),
+        // Beyond what any memory holds.
+        (&["reproduce", "--seeds", "18446744073709551615"], &["--seeds", "at most 1000"]),
+        (&["reproduce", "--images", "18446744073709551615"], &["--images", "at most 1000000"]),
+        (&["reproduce", "--dry-run", "--set", "cycles=99999999"], &["cycles", "at most"]),
+        (&["train", "--epochs", "18446744073709551615"], &["--epochs", "at most 1000000"]),
         (&["data"], &[]),
         (&["data", "verify", "cifar"], &["cifar", "mnist, fashion-mnist"]),
         (&["data", "fetch"], &["<NAME>"]),

@@ -8,8 +8,10 @@
 //! weight gradient per lane over (block, y, x), then the lanes by the fixed tree.
 
 mod forward;
+#[forbid(unsafe_code)]
 mod input_grad;
 mod materialised;
+#[forbid(unsafe_code)]
 mod weight_grad;
 
 pub use forward::{forward, forward_bias_relu_pool, pack_forward, pool_scratch};

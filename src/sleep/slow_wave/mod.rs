@@ -91,6 +91,7 @@ impl SlowWave {
     /// # Errors
     /// If the options make no sense.
     pub fn new(lenet: &LeNet, options: SlowWaveOptions, seed: u64) -> Result<Self> {
+        options.check()?;
         let passes = options.passes();
         Self::with_passes(lenet, options, passes, seed)
     }
@@ -228,8 +229,14 @@ impl SlowWave {
                 format!("the checkpoint was made with {options:?}, seed {seed}"),
             ));
         }
+        let (done, passes): (usize, usize) =
+            (state.noted("sleep.passes_done").ok_or_else(missing)?, self.passes.len());
+        if done > passes {
+            let problem = format!("the checkpoint is of {done} passes; there are {passes}");
+            return Err(Error::argument("resume", problem));
+        }
         self.sleeper.load(state)?;
-        self.done = state.noted("sleep.passes_done").ok_or_else(missing)?;
+        self.done = done;
         Ok(())
     }
 }

@@ -113,7 +113,9 @@ impl Sleeper for Sleep {
         self.conv1.load_from("sleep.conv1", state)?;
         self.conv2.load_from("sleep.conv2", state)?;
         self.linear.load_from("sleep.fc", state)?;
-        self.first_linear = state.get("sleep.first_linear").map(|entry| entry.values.clone());
+        let shape = [self.linear.weight().len()];
+        let first = state.expect_if_there("sleep.first_linear", &shape)?;
+        self.first_linear = first.map(<[f32]>::to_vec);
         Ok(())
     }
 }

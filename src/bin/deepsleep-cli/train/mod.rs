@@ -8,7 +8,7 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::numbers::{at_least, positive};
+use crate::numbers::{at_least, between, positive};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use deepsleep::data::{Dataset, Split};
@@ -25,7 +25,7 @@ pub struct Train {
     #[arg(long, value_enum, default_value_t = Defense::None)]
     defense: Defense,
     /// Passes of the control over the training images [default: 10]
-    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    #[arg(long, value_name = "N", value_parser = between::<1, 1_000_000>)]
     epochs: Option<usize>,
     /// Images of the control's steps; a last, smaller batch is dropped [default: 128]
     #[arg(long, value_name = "N", value_parser = at_least::<2>)]

@@ -1,0 +1,16 @@
+//! `--attack NAME[:KEY=VALUE,...]`: any text is an attack or an error, as itself and as it is run for transfer.
+
+use deepsleep::attack::{Budget, Norm, parse_attack};
+use deepsleep::evaluation::transfer_form;
+
+pub fn run(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let parsed = parse_attack(text);
+    assert_eq!(parse_attack(&transfer_form(text)).is_ok(), parsed.is_ok());
+    if let Ok(attack) = parsed {
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            let _ = attack.doubts(&Budget { norm, eps: 0.3, seed: 0 });
+        }
+        let _ = (attack.name(), attack.draws(), attack.is_bounded(), attack.returns_all());
+    }
+}

@@ -1,0 +1,32 @@
+//! Checkpoints: whatever a file says of a training, a sleep or a defence, it is continued or refused.
+
+use super::CONTEXT;
+use deepsleep::checkpoint::StateDict;
+use deepsleep::defense::{Defender, Defense};
+use deepsleep::nn::{LeNet, Trainer, TrainingOptions};
+use deepsleep::sleep::{Settings, SlowWave, SlowWaveOptions};
+
+pub fn run(bytes: &[u8]) {
+    let Ok(state) = StateDict::from_bytes(bytes, "fuzz") else { return };
+    if let Some(options) = state.noted::<TrainingOptions>("training.options") {
+        let mut lenet = LeNet::new(0);
+        if let Ok(mut trainer) = Trainer::new(&lenet, options) {
+            let _ = trainer.resume(&mut lenet, &state);
+        }
+    }
+    if let Some(options) = state.noted::<SlowWaveOptions>("sleep.options")
+        && let Ok(mut sleep) = SlowWave::new(&LeNet::new(0), options, 0)
+    {
+        let _ = sleep.resume(&state);
+    }
+    let settings: Option<Settings> = state.noted("settings");
+    let defense = state.noted::<String>("defense").and_then(|name| name.parse::<Defense>().ok());
+    if let (Some(settings), Some(defense)) = (settings, defense) {
+        let control = LeNet::from_state(&state.extract("control")).unwrap_or(LeNet::new(0));
+        if let Ok(mut defender) = Defender::new(defense, control, settings) {
+            let _ = defender.resume(&CONTEXT, &state);
+            let _ = defender.start_after(&state);
+            assert!(defender.checkpoint().is_ok());
+        }
+    }
+}

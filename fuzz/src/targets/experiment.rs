@@ -1,0 +1,32 @@
+//! Experiments as TOML: any text is a table, a sweep, published numbers, a shortened run, or an error; and what there is
+//! to do for it is a graph or an error.
+
+use deepsleep::experiment::{Graph, Published, Question, Quick, Sheet, Sweep, ThreatModel, parse};
+use deepsleep::sleep::{Profile, Settings};
+
+pub fn run(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let mut question = Question {
+        tables: Vec::new(),
+        figures: Vec::new(),
+        settings: Settings::new(Profile::Published),
+        seeds: vec![0],
+        threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
+        images: 100,
+        white_box_images: 10,
+        train_images: 0,
+        quick: false,
+    };
+    if let Ok(sheet) = parse::<Sheet>(text, "fuzz") {
+        let _ = Graph::of_sheets(&[sheet], &question);
+    }
+    if let Ok(quick) = parse::<Quick>(text, "fuzz") {
+        let _ = quick.shorten(&mut question.settings);
+    }
+    if let Ok(sweep) = parse::<Sweep>(text, "fuzz") {
+        let _ = sweep.graph(&mut question);
+    }
+    if let Ok(published) = parse::<Published>(text, "fuzz") {
+        let _ = published.value(1, "DeepSleep", "64/255", "fgsm");
+    }
+}

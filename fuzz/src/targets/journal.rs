@@ -1,0 +1,23 @@
+//! Journals of evaluations: any bytes are parts of one or an error, and the evaluation goes on with them or refuses them.
+
+use super::{CONTEXT, LENET, two_samples};
+use deepsleep::evaluation::{Journal, Models, Plan, Settings, evaluate, worst_cases};
+
+pub fn run(bytes: &[u8]) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), bytes).expect("written");
+    let first = bytes.split(|&byte| byte == b'\n').find(|line| !line.is_empty());
+    let settings: Settings =
+        first.and_then(|line| serde_json::from_slice(line).ok()).unwrap_or_default();
+    let Ok(Some((mut journal, parts))) = Journal::resume(file.path(), &settings) else { return };
+    if let Some(part) = parts.first() {
+        journal.add(part).expect("written");
+    }
+    let samples = two_samples();
+    let attacks = vec!["fgsm".to_owned(), "deepfool:steps=1".to_owned()];
+    let plan = Plan { attacks, radii: vec![0.25], portion: 1, ..Plan::default() };
+    let models = Models { target: &*LENET, source: None };
+    if let Ok(cells) = evaluate(&CONTEXT, models, &samples, &plan, parts, &mut |_| Ok(())) {
+        let _ = worst_cases(&cells);
+    }
+}

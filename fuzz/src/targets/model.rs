@@ -1,0 +1,20 @@
+//! Model files: any bytes are a state dict or an error, a state dict a network or an error, of rectifiers or spiking with
+//! the settings in the file.
+
+use deepsleep::checkpoint::StateDict;
+use deepsleep::nn::{Freeze, LeNet};
+use deepsleep::sleep::Settings;
+use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
+
+pub fn run(bytes: &[u8]) {
+    let Ok(state) = StateDict::from_bytes(bytes, "fuzz") else { return };
+    let again = state.to_bytes().expect("what was read can be written");
+    assert!(StateDict::from_bytes(&again, "again").is_ok());
+    let Ok(lenet) = LeNet::from_state(&state) else { return };
+    let _ = lenet.freeze();
+    let settings: Option<Settings> = state.noted("settings");
+    let options = settings.map_or_else(SpikingOptions::default, |s| s.fast_wave.spiking);
+    if let Ok(spiking) = SpikingLeNet::from_lenet(&lenet, options, Statistics::Carry) {
+        let _ = spiking.freeze();
+    }
+}

@@ -1,0 +1,24 @@
+//! A store with an entry of any bytes: it is found, or damaged, never anything else; and what is kept is found again.
+
+use deepsleep::experiment::{Found, Store};
+
+pub fn run(bytes: &[u8]) {
+    let (here, there) = (tempfile::tempdir().expect("a"), tempfile::tempdir().expect("b"));
+    let (here, there) =
+        (Store::open(here.path()).expect("a"), Store::open(there.path()).expect("b"));
+    std::fs::write(there.path("k.model"), b"weights").expect("written");
+    std::fs::write(there.path("k.json"), bytes).expect("written");
+    let found = matches!(there.find("k"), Found::Entry(_));
+    let (taken, damaged) = here.take_from(&there).expect("folders");
+    assert_eq!((taken, damaged.len()), (usize::from(found), usize::from(!found)));
+    assert_eq!(matches!(here.find("k"), Found::Entry(_)), found);
+
+    // JSON may nest as deep as its reader goes, and one deeper inside of an entry.
+    let nested = bytes.iter().filter(|byte| b"[{".contains(byte)).count();
+    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes)
+        && nested < 100
+    {
+        here.keep("v", "fuzz", 1.5, value.clone(), None).expect("kept");
+        assert!(matches!(here.find("v"), Found::Entry(entry) if entry.value == value));
+    }
+}
