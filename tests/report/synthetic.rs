@@ -2,7 +2,7 @@
 
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::evaluation::Crafted;
+use deepsleep::evaluation::{Crafted, transfer_form};
 use deepsleep::experiment::{
     Cell, CraftedSet, JobRun, Model, Point, Published, Results, Run, ThreatModel,
 };
@@ -130,7 +130,7 @@ fn cells(
             seed,
             scale: scale.into(),
             column: column.key.clone(),
-            attack: column.attack.clone(),
+            attack: transfer_form(&column.attack),
             threat_model: ThreatModel::Transfer,
             images: 2000,
             accuracy: (printed + shift + 0.01 * seed as f64).clamp(0.0, 1.0),
