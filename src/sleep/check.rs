@@ -15,6 +15,7 @@ impl Settings {
     /// If there is one; which, and what would be possible.
     pub fn check(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::argument("setting", problem));
+        self.check_counts()?;
         self.control.check()?;
         if self.control.epochs == 0 {
             return refuse("`control.epochs` is 0; a control needs at least 1".into());
@@ -24,7 +25,6 @@ impl Settings {
         for (name, value, most) in [
             ("cycles", self.cycles, MOST_CYCLES),
             ("sleep.passes", self.sleep.passes, SlowWaveOptions::MOST_PASSES),
-            ("sleep.steps", self.sleep.steps, u32::MAX as usize),
         ] {
             if value > most {
                 return refuse(format!("`{name}` is {value}; at most {most} are possible"));

@@ -258,7 +258,7 @@ impl Settings {
     ///
     /// # Errors
     /// If one, other than the seed, is more than a million; it is named.
-    pub(crate) fn check_counts(&self) -> Result<()> {
+    pub(super) fn check_counts(&self) -> Result<()> {
         let large = |(name, value): &(String, Value)| {
             name != "seed" && value.as_u64().is_some_and(|count| count > MOST)
         };
