@@ -2,7 +2,8 @@
 //!
 //! A second signal ends the process at once: the file may be on a disk that does not answer.
 
-use std::path::PathBuf;
+use crate::output::checkpoint_of;
+use std::path::{Path, PathBuf};
 
 /// What an interrupted command leaves behind.
 #[derive(Clone, Debug)]
@@ -17,10 +18,8 @@ pub enum Leftover {
 
 impl Leftover {
     /// Of a command that writes `out` at its end, and `out.checkpoint` on the way.
-    pub fn beside(out: &std::path::Path) -> Self {
-        let mut checkpoint = out.as_os_str().to_owned();
-        checkpoint.push(".checkpoint");
-        Self::Checkpoint(checkpoint.into())
+    pub fn beside(out: &Path) -> Self {
+        Self::Checkpoint(checkpoint_of(out))
     }
 
     #[cfg(unix)]

@@ -4,7 +4,7 @@ use crate::failure::WrongUse;
 use anyhow::{Context, Result, bail};
 use deepsleep::files::write_atomically;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Refuses a place that cannot be written to now, not after an hour of work; `option` is what named it.
 pub fn writable(option: &str, path: &Path) -> Result<()> {
@@ -21,6 +21,13 @@ pub fn writable(option: &str, path: &Path) -> Result<()> {
     tempfile::tempfile_in(folder)
         .with_context(|| format!("{option} {name}: cannot write there"))?;
     Ok(())
+}
+
+/// Where a command that writes `out` at its end keeps what it has done so far.
+pub fn checkpoint_of(out: &Path) -> PathBuf {
+    let mut checkpoint = out.as_os_str().to_owned();
+    checkpoint.push(".checkpoint");
+    checkpoint.into()
 }
 
 /// Writes a file, whole or not at all.

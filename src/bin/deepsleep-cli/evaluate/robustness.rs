@@ -3,7 +3,7 @@
 use super::{Evaluate, Evaluation};
 use crate::common::Common;
 use crate::model::ModelKind;
-use crate::output::writable;
+use crate::output::{checkpoint_of, writable};
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::attack::{Classifier, Report, Samples};
 use deepsleep::evaluation::{
@@ -13,7 +13,6 @@ use deepsleep::evaluation::{
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::{Deserialize, Serialize};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What attacks did.
@@ -52,9 +51,7 @@ impl Files {
     /// Refuses a place that cannot be written to now, not after an hour of attacks.
     pub fn new(out: &Path) -> Result<Self> {
         writable("--out", out)?;
-        let mut checkpoint = OsString::from(out);
-        checkpoint.push(".checkpoint");
-        let checkpoint = PathBuf::from(checkpoint);
+        let checkpoint = checkpoint_of(out);
         writable("--out", &checkpoint)?;
         Ok(Self { out: out.to_owned(), checkpoint })
     }

@@ -4,13 +4,12 @@ use super::record::Settings;
 use anyhow::{Context, Result, anyhow};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::nn::TrainingOptions;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::WrongUse;
-use crate::output::writable;
+use crate::output::{checkpoint_of, writable};
 
 /// `FILE` and `FILE.checkpoint`.
 pub struct Files {
@@ -22,9 +21,7 @@ impl Files {
     /// Refuses a place that cannot be written to now, not after an hour of training.
     pub fn new(out: &Path) -> Result<Self> {
         writable("--out", out)?;
-        let mut checkpoint = OsString::from(out);
-        checkpoint.push(".checkpoint");
-        let checkpoint = PathBuf::from(checkpoint);
+        let checkpoint = checkpoint_of(out);
         writable("--out", &checkpoint)?;
         Ok(Self { model: out.to_owned(), checkpoint })
     }
