@@ -3,7 +3,7 @@
 use crate::autodiff::{Tape, Var};
 use crate::nn::{FrozenNetwork, Incremental};
 use crate::simd::random::Key;
-use crate::simd::{Isa, LANES, Lanes};
+use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Region, Shape};
 use crate::{Error, Result};
 
@@ -80,9 +80,8 @@ impl<N: FrozenNetwork> Classifier for N {
     }
 
     fn session(&self, context: Context) -> Box<dyn Session + '_> {
-        let incremental =
-            self.chain().map(|chain| OnChain(Incremental::new(&chain), context.isa()));
-        Box::new(OnTape { network: self, tape: Tape::new(context), recorded: None, incremental })
+        let tape = Tape::new(context);
+        Box::new(OnTape { network: self, tape, recorded: None, incremental: None })
     }
 }
 
@@ -92,13 +91,11 @@ struct OnTape<'a, N> {
     tape: Tape,
     /// Images and logits of the last differentiable evaluation.
     recorded: Option<(Var, Var)>,
-    incremental: Option<OnChain<'a>>,
+    /// Made when it is first asked for: most attacks change everything at once.
+    incremental: Option<Incremental<'a>>,
 }
 
-/// A network of which only what has changed is computed.
-struct OnChain<'a>(Incremental<'a>, Isa);
-
-impl Changes for OnChain<'_> {
+impl Changes for Incremental<'_> {
     fn logits(
         &mut self,
         images: &[Lanes],
@@ -106,7 +103,7 @@ impl Changes for OnChain<'_> {
         kept: u16,
         out: &mut [Lanes],
     ) -> Result<()> {
-        self.0.logits(self.1, images, changed, kept, out);
+        self.evaluate(images, changed, kept, out);
         Ok(())
     }
 }
@@ -159,6 +156,10 @@ impl<N: FrozenNetwork> Session for OnTape<'_, N> {
     }
 
     fn changes(&mut self) -> Option<&mut dyn Changes> {
+        if self.incremental.is_none() {
+            let isa = self.tape.context().isa();
+            self.incremental = self.network.chain().map(|chain| Incremental::new(&chain, isa));
+        }
         self.incremental.as_mut().map(|incremental| incremental as &mut dyn Changes)
     }
 }

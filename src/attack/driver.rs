@@ -188,11 +188,14 @@ impl<'a, M: Method> Worker<'a, M> {
     /// Whether free lanes had better wait: samples that are at the same iteration change the same pixels, which pays
     /// unless most lanes are free. Where they are not in step any more, nothing is lost by refilling.
     fn in_step(&self) -> bool {
+        if !self.incremental {
+            return false;
+        }
         let mut busy = self.seats.iter().filter(|seat| seat.place.is_some());
         let count = busy.clone().count();
         let at = |seat: &Seat<M::State>| (seat.run, seat.iteration);
         let first = busy.next().map(at);
-        self.incremental && 2 * count >= LANES && busy.all(|seat| Some(at(seat)) == first)
+        2 * count >= LANES && busy.all(|seat| Some(at(seat)) == first)
     }
 
     /// Gives a lane to a sample.

@@ -42,6 +42,7 @@ struct Stage<'a> {
 
 /// Sixteen images, each in a lane of its own, that change bit by bit.
 pub struct Incremental<'a> {
+    isa: Isa,
     stages: Vec<Stage<'a>>,
     last: &'a FrozenConv,
     scratch: Vec<Lanes>,
@@ -50,8 +51,8 @@ pub struct Incremental<'a> {
 }
 
 impl<'a> Incremental<'a> {
-    /// Of this chain.
-    pub fn new(chain: &Chain<'a>) -> Self {
+    /// Of this chain, on this instruction set.
+    pub fn new(chain: &Chain<'a>, isa: Isa) -> Self {
         let stages = chain.convolutions.iter().map(|&layer| {
             let Shape { channels, height, width } = layer.geometry().output;
             let shape = Shape::new(channels, height / 2, width / 2);
@@ -61,6 +62,7 @@ impl<'a> Incremental<'a> {
         let layers = chain.convolutions.iter().chain([&chain.last]);
         let scratch = layers.map(|layer| layer.scratch()).max().unwrap_or(0);
         Self {
+            isa,
             stages: stages.collect(),
             last: chain.last,
             scratch: vec![Lanes::ZERO; scratch],
@@ -70,14 +72,8 @@ impl<'a> Incremental<'a> {
 
     /// The logits of sixteen images `[channel][y][x]`, which outside of `changed` are what they were: for the lanes of
     /// `kept`, in the evaluation before this one; for the others, in the last evaluation that was kept.
-    pub fn logits(
-        &mut self,
-        isa: Isa,
-        images: &[Lanes],
-        changed: &Region,
-        kept: u16,
-        out: &mut [Lanes],
-    ) {
+    pub fn evaluate(&mut self, images: &[Lanes], changed: &Region, kept: u16, out: &mut [Lanes]) {
+        let isa = self.isa;
         let mut changed = changed.clone();
         if !std::mem::replace(&mut self.begun, true) {
             changed =
