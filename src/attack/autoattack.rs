@@ -3,15 +3,16 @@
 
 use super::apgd::Apgd;
 use super::checks;
-use super::driver::Job;
 use super::fab::Fab;
 use super::findings::Findings;
-use super::harness::{Attack, Search, confirm};
+use super::job::Job;
 use super::loss::Loss;
 use super::method::{Budget, Goal};
 use super::norm::Norm;
+use super::search::{Attack, Search};
 use super::square::Square;
 use super::trial::Trial;
+use super::verification::confirm;
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;

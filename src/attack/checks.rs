@@ -1,8 +1,8 @@
 //! The automatic checks of AutoAttack (its `checks.py` and flags_doc.md): what gives reason to doubt a robust accuracy.
 //! The check for gradients that are exactly zero is made for every attack (see [`attack`](super::attack)).
 
-use super::driver::Job;
-use super::harness::verify;
+use super::job::Job;
+use super::verification::verify;
 use crate::Result;
 
 /// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
@@ -19,12 +19,6 @@ pub fn randomised(job: &Job<'_>, which: &[usize]) -> Result<bool> {
         let mut rows = passes[0].chunks(classes).zip(pass.chunks(classes));
         rows.any(|(a, b)| direction_distance(a, b) > 1e-4)
     }))
-}
-
-/// What a randomised model means for the result.
-pub fn randomness() -> String {
-    "the model's answers to the same images differ: it seems to be randomised; use version=rand"
-        .into()
 }
 
 /// Distance of two rows of logits, each divided by its length.
@@ -46,13 +40,6 @@ pub fn range(job: &Job<'_>, which: &[usize]) -> Option<bool> {
     (!which.is_empty()).then(|| rows.all(probabilities))
 }
 
-/// What outputs that are probabilities mean for the result.
-pub fn probabilities() -> String {
-    "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of \
-     probabilities vanish"
-        .into()
-}
-
 /// Whether the losses and targets asked for exist with so few classes.
 pub fn classes(classes: usize, targets: usize) -> Option<String> {
     if classes < 4 {
@@ -63,17 +50,5 @@ pub fn classes(classes: usize, targets: usize) -> Option<String> {
     }
     (targets + 1 > classes).then(|| {
         format!("{targets} targets asked for, {} wrong classes exist: those are used", classes - 1)
-    })
-}
-
-/// Whether Square, which sees no gradient, fooled `alone` samples that no attack with a gradient could.
-pub fn square_better(alone: usize, samples: usize) -> Option<String> {
-    let share = alone as f64 / samples.max(1) as f64;
-    (share > 0.002).then(|| {
-        format!(
-            "Square lowered the accuracy by {:.2} % beyond all attacks that use gradients: the gradients may be masked \
-             and the evaluation unreliable; try more queries, restarts, or an attack made for this model",
-            100.0 * share
-        )
     })
 }

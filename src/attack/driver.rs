@@ -1,41 +1,26 @@
 //! Keeps sixteen samples a worker in flight: evaluates them together, lets each take its step, and hands the lane of a
 //! finished one to the next that waits.
 
-use super::classifier::{Classifier, Session};
+use super::classifier::Session;
+use super::job::Job;
 use super::margin::{margin, rivals};
-use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Step};
-use super::samples::Samples;
+use super::method::{Answer, Goal, Method, Needs, Runs, Step};
 use super::seat::{Seat, note, sample_of};
 use super::transpose::{from_lanes, region_to_lanes, to_lanes};
 use super::trial::Trial;
+use crate::Result;
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes, LanesU32};
 use crate::tensor::{Context, Region};
-use crate::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-/// What an attack works on.
-#[derive(Clone, Copy)]
-pub struct Job<'a> {
-    /// Instruction set and threads.
-    pub context: &'a Context,
-    /// The model.
-    pub classifier: &'a dyn Classifier,
-    /// The images.
-    pub samples: &'a Samples,
-    /// Norm, radius, seed.
-    pub budget: Budget,
-    /// Logits of the clean images, `[sample][class]`, all finite for the samples under attack.
-    pub clean_logits: &'a [f32],
-}
 
 /// Attacks the samples `which` with one method; the results are in the order of `which`.
 ///
 /// # Errors
 /// If the model cannot be evaluated or does not fit the images.
 pub fn drive<M: Method>(job: &Job<'_>, method: &M, which: &[usize]) -> Result<Vec<Trial>> {
-    check(job)?;
+    job.check()?;
     let next = AtomicUsize::new(0);
     let trials: Mutex<Vec<Option<Trial>>> = Mutex::new(vec![None; which.len()]);
     let done = |place: usize, trial: Trial| {
@@ -52,24 +37,6 @@ pub fn drive<M: Method>(job: &Job<'_>, method: &M, which: &[usize]) -> Result<Ve
     })?;
     let trials = trials.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(trials.into_iter().flatten().collect())
-}
-
-/// Whether the model takes these images.
-pub(super) fn check(job: &Job<'_>) -> Result<()> {
-    let (model, images) = (job.classifier.input_shape(), job.samples.shape());
-    if model != images {
-        let (expected, found) = (format!("images of {model}"), format!("{images}"));
-        return Err(Error::shape("attack", expected, found));
-    }
-    let classes = job.classifier.classes();
-    if let Some(label) = job.samples.labels().iter().find(|&&label| label >= classes) {
-        let problem = format!("label {label} is not below the model's {classes} classes");
-        return Err(Error::argument("attack", problem));
-    }
-    if classes < 2 {
-        return Err(Error::argument("attack", format!("a model of {classes} classes; 2 or more")));
-    }
-    Ok(())
 }
 
 struct Worker<'a, M: Method> {

@@ -1,8 +1,6 @@
 //! What an attack noticed by the way, in a form that parts of an evaluation can be put together from: the warnings of
 //! all parts together are those of one run on all samples.
 
-use super::checks;
-use super::outcome::{Outcome, Status};
 use super::trial::Cost;
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +43,9 @@ impl Findings {
         starts: usize,
     ) -> Vec<String> {
         let mut all = self.doubts.clone();
-        all.extend((self.probabilities == Some(true)).then(checks::probabilities));
-        all.extend(self.randomised.then(checks::randomness));
-        all.extend(checks::square_better(self.square_alone, samples));
+        all.extend((self.probabilities == Some(true)).then(probabilities));
+        all.extend(self.randomised.then(randomness));
+        all.extend(square_better(self.square_alone, samples));
         if self.refuted > 0 {
             all.push(format!(
                 "{} images that seemed to fool the model did not when shown again: its answers vary; count on them no \
@@ -69,15 +67,29 @@ impl Findings {
         }
         all
     }
+}
 
-    /// [`warnings`](Self::warnings) for these outcomes.
-    pub fn warnings_of(&self, outcomes: &[Outcome]) -> Vec<String> {
-        let (mut cost, mut starts, mut invalid) = (Cost::default(), 0, 0);
-        for outcome in outcomes {
-            cost += outcome.cost;
-            starts += usize::from(outcome.cost.zero_starts > 0);
-            invalid += usize::from(outcome.status == Status::Invalid);
-        }
-        self.warnings(outcomes.len(), invalid, &cost, starts)
-    }
+/// What a randomised model means for the result.
+fn randomness() -> String {
+    "the model's answers to the same images differ: it seems to be randomised; use version=rand"
+        .into()
+}
+
+/// What outputs that are probabilities mean for the result.
+fn probabilities() -> String {
+    "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of \
+     probabilities vanish"
+        .into()
+}
+
+/// Whether Square, which sees no gradient, fooled `alone` samples that no attack with a gradient could.
+fn square_better(alone: usize, samples: usize) -> Option<String> {
+    let share = alone as f64 / samples.max(1) as f64;
+    (share > 0.002).then(|| {
+        format!(
+            "Square lowered the accuracy by {:.2} % beyond all attacks that use gradients: the gradients may be masked \
+             and the evaluation unreliable; try more queries, restarts, or an attack made for this model",
+            100.0 * share
+        )
+    })
 }

@@ -89,8 +89,15 @@ impl Report {
             all.outcomes.extend(part.outcomes);
             all.findings.merge(&part.findings);
         }
-        all.warnings = all.findings.warnings_of(&all.outcomes);
+        all.renew_warnings();
         Some(all)
+    }
+
+    /// Puts the findings into words, after outcomes or findings have changed.
+    pub(crate) fn renew_warnings(&mut self) {
+        let (cost, invalid) = (self.cost(), self.count(Status::Invalid));
+        let starts = self.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
+        self.warnings = self.findings.warnings(self.outcomes.len(), invalid, &cost, starts);
     }
 
     /// How many samples ended so.

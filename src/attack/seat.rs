@@ -1,6 +1,6 @@
 //! A sample in flight: its lane, its run, and what it has found so far.
 
-use super::driver::Job;
+use super::job::Job;
 use super::method::{Budget, Method, Runs, Sample};
 use super::trial::{Hit, Trial};
 use crate::simd::Isa;

@@ -82,7 +82,7 @@ impl Crafted {
         for (outcome, image) in report.outcomes.iter_mut().zip(&self.images) {
             outcome.cost += image.cost;
         }
-        report.warnings = report.findings.warnings_of(&report.outcomes);
+        report.renew_warnings();
         Ok(report)
     }
 

@@ -1,0 +1,45 @@
+//! What an attack works on.
+
+use super::classifier::Classifier;
+use super::method::Budget;
+use super::samples::Samples;
+use crate::tensor::Context;
+use crate::{Error, Result};
+
+/// What an attack works on.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Instruction set and threads.
+    pub context: &'a Context,
+    /// The model.
+    pub classifier: &'a dyn Classifier,
+    /// The images.
+    pub samples: &'a Samples,
+    /// Norm, radius, seed.
+    pub budget: Budget,
+    /// Logits of the clean images, `[sample][class]`, all finite for the samples under attack.
+    pub clean_logits: &'a [f32],
+}
+
+impl Job<'_> {
+    /// Whether the model takes these images.
+    pub(super) fn check(&self) -> Result<()> {
+        let (model, images) = (self.classifier.input_shape(), self.samples.shape());
+        if model != images {
+            let (expected, found) = (format!("images of {model}"), format!("{images}"));
+            return Err(Error::shape("attack", expected, found));
+        }
+        let classes = self.classifier.classes();
+        if let Some(label) = self.samples.labels().iter().find(|&&label| label >= classes) {
+            let problem = format!("label {label} is not below the model's {classes} classes");
+            return Err(Error::argument("attack", problem));
+        }
+        if classes < 2 {
+            return Err(Error::argument(
+                "attack",
+                format!("a model of {classes} classes; 2 or more"),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! What can be run on samples: one method, or an ensemble of them.
+
+use super::driver::drive;
+use super::findings::Findings;
+use super::job::Job;
+use super::method::{Budget, Goal, Method};
+use super::trial::Trial;
+use crate::Result;
+
+/// What an attack found, not yet verified.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// One a sample under attack, in the order asked for.
+    pub trials: Vec<Trial>,
+    /// What gives reason to doubt the result.
+    pub findings: Findings,
+}
+
+/// An attack with its options: every [`Method`] is one, and an ensemble of attacks is one.
+pub trait Attack: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// Evaluations that are averaged to decide about an image.
+    fn draws(&self) -> usize;
+
+    /// Whether what it finds has to lie in the ball.
+    fn is_bounded(&self) -> bool;
+
+    /// Whether it returns its last points also where they fool nobody, and attacks what is misclassified already: to
+    /// be shown to other models.
+    fn returns_all(&self) -> bool;
+
+    /// Attacks these of the samples, whose clean logits are finite.
+    ///
+    /// # Errors
+    /// If the model cannot be evaluated, or an option does not fit the model, the images or the norm.
+    fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search>;
+
+    /// What is wrong with the options for this budget, though they can be run.
+    fn doubts(&self, budget: &Budget) -> Vec<String>;
+}
+
+impl<M: Method> Attack for M {
+    fn name(&self) -> &str {
+        Method::name(self)
+    }
+
+    fn draws(&self) -> usize {
+        Method::draws(self)
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.goal() != Goal::NearestAnywhere
+    }
+
+    fn returns_all(&self) -> bool {
+        self.goal() == Goal::Last
+    }
+
+    fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search> {
+        self.validate(&job.budget, job.samples.shape())?;
+        Ok(Search { trials: drive(job, self, which)?, findings: Findings::default() })
+    }
+
+    fn doubts(&self, budget: &Budget) -> Vec<String> {
+        Method::doubts(self, budget)
+    }
+}
