@@ -143,13 +143,11 @@ fn weight_grads(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry
 
     let x = lanes(BLOCKS * g.input.features(), 1);
     let grad = lanes(BLOCKS * g.output.features(), 2);
-    let mut scratch = lanes(weight_grad_scratch(g, 2), 0);
+    let mut scratch = lanes(weight_grad_scratch(isa, g, g.output.channels), 0);
     group.bench_function("gradient to weights", |b| {
         b.iter(|| {
             let (x, grad) = (black_box(&x), black_box(&grad));
-            for (pair, out) in black_box(&mut out).chunks_mut(2 * g.fan_in()).enumerate() {
-                weight_grad(isa, g, x, grad, 2 * pair, out, &mut scratch);
-            }
+            weight_grad(isa, g, x, grad, 0, black_box(&mut out), &mut scratch);
         });
     });
 

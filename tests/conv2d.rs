@@ -204,9 +204,19 @@ fn through_kernels(isa: Isa, g: &Geometry, x: &Tensor, grad: &Tensor, w: &[f32])
         kernel::input_grad(isa, g, grad.block(block), &packed_grad, to, &mut scratch);
     }
     let mut w_grad = vec![f32::NAN; g.weights()];
-    for (first, to) in w_grad.chunks_mut(g.fan_in()).enumerate() {
-        let mut scratch = vec![Lanes::splat(f32::NAN); kernel::weight_grad_scratch(g, 1)];
+    // Shares of all sizes: a number does not depend on who else is in its tile.
+    let mut first = 0;
+    for share in (1..).map(|share| share % 7 + 1) {
+        let in_group = g.out_channels() - first % g.out_channels();
+        let share = share.min(in_group);
+        let to = &mut w_grad[first * g.fan_in()..][..share * g.fan_in()];
+        let needed = kernel::weight_grad_scratch(isa, g, share);
+        let mut scratch = vec![Lanes::splat(f32::NAN); needed];
         kernel::weight_grad(isa, g, x.lanes(), grad.lanes(), first, to, &mut scratch);
+        first += share;
+        if first == g.output.channels {
+            break;
+        }
     }
     let values = |tensor: &Tensor| tensor.to_array().iter().copied().collect();
     [values(&out), values(&x_grad), w_grad]

@@ -296,7 +296,8 @@ impl Tape {
         };
         let mut grad = self.tensor(shape, samples, steps);
         let features = shape.features();
-        self.context.chunks(grad.lanes_mut(), features.max(1), |block, lanes| {
+        let work = grad.lanes().len();
+        self.context.chunks_of_work(work, grad.lanes_mut(), features.max(1), |block, lanes| {
             let live = crate::tensor::live_lanes(samples, steps, block);
             let mut one = Lanes::ZERO;
             one.0[..live].fill(start);

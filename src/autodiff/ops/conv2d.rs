@@ -4,7 +4,7 @@ use crate::autodiff::{Backward, Operation, Tape, Var, Weight};
 use crate::kernels::conv2d::{self as kernel, Conv2dOptions, Geometry};
 use crate::kernels::pad;
 use crate::simd::Lanes;
-use crate::tensor::Context;
+use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 
 #[derive(Default)]
@@ -60,7 +60,8 @@ impl Tape {
         }
         let input = if g.is_padded() { &operation.padded } else { x_value.lanes() };
         let features = g.input.features();
-        context.chunks(out.lanes_mut(), g.output.features(), |block, out| {
+        let work = g.flops() / 2 * x_value.blocks();
+        context.chunks_of_work(work, out.lanes_mut(), g.output.features(), |block, out| {
             let x = &input[block * features..][..features];
             kernel::forward(isa, &g, x, &operation.packed, out);
         });
@@ -76,37 +77,62 @@ impl Operation for Conv2d {
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
         let Some(g) = self.geometry else { return };
-        if pass.wants_weight(0) {
-            let mut grad = pass.like_weight(0);
-            let x = if g.is_padded() { &self.padded } else { pass.input(0).lanes() };
-            weight_gradient(pass.context(), &g, x, pass.grad().lanes(), &mut grad);
+        let mut weight_grad = pass.wants_weight(0).then(|| pass.like_weight(0));
+        let mut x_grad = pass.wants_input(0).then(|| pass.like_input(0));
+        if x_grad.is_some() {
+            kernel::pack_input_grad(&g, pass.weight(0), &mut self.packed_grad);
+        }
+        let (context, grad) = (pass.context(), pass.grad());
+        let x = if g.is_padded() { &self.padded } else { pass.input(0).lanes() };
+        let packed = &self.packed_grad;
+        context.join(
+            || {
+                if let Some(out) = &mut weight_grad {
+                    weight_gradient(context, &g, x, grad.lanes(), out);
+                }
+            },
+            || {
+                if let Some(out) = &mut x_grad {
+                    input_gradient(context, &g, grad, packed, out);
+                }
+            },
+        );
+        if let Some(grad) = weight_grad {
             pass.give_weight(0, grad);
         }
-        if pass.wants_input(0) {
-            kernel::pack_input_grad(&g, pass.weight(0), &mut self.packed_grad);
-            let mut out = pass.like_input(0);
-            let (context, grad) = (pass.context(), pass.grad());
-            let isa = context.isa();
-            let (scratch, border) = (kernel::input_grad_scratch(&g), g.input.features());
-            context.chunks(out.lanes_mut(), g.unpadded().features(), |block, out| {
-                context.with_scratch(scratch + border, |memory| {
-                    let (memory, padded) = memory.split_at_mut(scratch);
-                    let grad = grad.block(block);
-                    if g.is_padded() {
-                        kernel::input_grad(isa, &g, grad, &self.packed_grad, padded, memory);
-                        pad::crop(g.unpadded(), g.padding, padded, out);
-                    } else {
-                        kernel::input_grad(isa, &g, grad, &self.packed_grad, out, memory);
-                    }
-                });
-            });
-            pass.give_input(0, out);
+        if let Some(grad) = x_grad {
+            pass.give_input(0, grad);
         }
     }
 }
 
+/// Gradient to the input, without its border.
+fn input_gradient(
+    context: &Context,
+    g: &Geometry,
+    grad: &Tensor,
+    packed: &[f32],
+    out: &mut Tensor,
+) {
+    let isa = context.isa();
+    let (scratch, border) = (kernel::input_grad_scratch(g), g.input.features());
+    let work = g.flops() / 2 * grad.blocks();
+    context.chunks_of_work(work, out.lanes_mut(), g.unpadded().features(), |block, out| {
+        context.with_scratch(scratch + border, |memory| {
+            let (memory, padded) = memory.split_at_mut(scratch);
+            let grad = grad.block(block);
+            if g.is_padded() {
+                kernel::input_grad(isa, g, grad, packed, padded, memory);
+                pad::crop(g.unpadded(), g.padding, padded, out);
+            } else {
+                kernel::input_grad(isa, g, grad, packed, out, memory);
+            }
+        });
+    });
+}
+
 /// Gradient to the weights `[out][in / groups][ky][kx]` from all blocks of input (border included) and gradient: in
-/// parallel over pairs of output channels, each over all blocks in order, so there are no partial sums to reduce.
+/// parallel over shares of the output channels, each over all blocks in order, so there are no partial sums to reduce.
 pub(crate) fn weight_gradient(
     context: &Context,
     g: &Geometry,
@@ -114,13 +140,13 @@ pub(crate) fn weight_gradient(
     grad: &[Lanes],
     out: &mut [f32],
 ) {
-    let isa = context.isa();
-    let pair = 2 * g.fan_in();
-    for (group, out) in out.chunks_mut(g.out_channels() * g.fan_in()).enumerate() {
-        context.chunks(out, pair, |i, out| {
-            let first = group * g.out_channels() + 2 * i;
-            let channels = out.len() / g.fan_in();
-            context.with_scratch(kernel::weight_grad_scratch(g, channels), |scratch| {
+    let (isa, taps) = (context.isa(), g.fan_in());
+    let share = g.out_channels().div_ceil(context.threads());
+    let work = g.flops() / 2 * grad.len() / g.output.features();
+    for (group, out) in out.chunks_mut(g.out_channels() * taps).enumerate() {
+        context.chunks_of_work(work, out, share * taps, |i, out| {
+            let first = group * g.out_channels() + share * i;
+            context.with_scratch(kernel::weight_grad_scratch(isa, g, share), |scratch| {
                 kernel::weight_grad(isa, g, x, grad, first, out, scratch);
             });
         });

@@ -1,6 +1,6 @@
 //! Forward convolution: for each output pixel, a tile of up to five output channels in registers.
 
-use super::Geometry;
+use super::{Geometry, tiles};
 use crate::kernels::pool::{Winners, window_max, window_winners};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
 use crate::tensor::Region;
@@ -10,21 +10,12 @@ use std::ops::Range;
 /// the latency of a multiply-add (two ports, five cycles), with six left for inputs and weights.
 const TILE: usize = 5;
 
-/// Cuts `channels` into tiles of at most [`TILE`], as equal as possible: (first channel, channels).
-fn tiles(channels: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = channels.div_ceil(TILE);
-    (0..count).map(move |i| {
-        let first = i * channels / count;
-        (first, (i + 1) * channels / count - first)
-    })
-}
-
 /// Reorders weights `[out][in][ky][kx]` so that those of a tile's channels lie together: `[tile][in][ky][kx][channel]`.
 pub fn pack_forward(g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
     packed.clear();
     let taps = g.fan_in();
     for group in weight.chunks(g.out_channels() * taps) {
-        for (first, channels) in tiles(g.out_channels()) {
+        for (first, channels) in tiles(g.out_channels(), TILE) {
             let tile = &group[first * taps..][..channels * taps];
             for tap in 0..taps {
                 packed.extend((0..channels).map(|channel| tile[channel * taps + tap]));
@@ -141,7 +132,7 @@ fn for_each_tile(g: &Geometry, packed: &[f32], mut f: impl FnMut(usize, usize, u
     let taps = g.fan_in();
     let mut rest = packed;
     for group in 0..g.groups {
-        for (first, channels) in tiles(g.out_channels()) {
+        for (first, channels) in tiles(g.out_channels(), TILE) {
             let (weight, after) = rest.split_at(channels * taps);
             rest = after;
             f(group, group * g.out_channels() + first, channels, weight);

@@ -142,39 +142,35 @@ impl Chunk {
         let weight = weight.as_chunks::<K>().0;
         let weights = self.rows * g.out_channels();
         let pixels = g.input.pixels();
-        // Few kernel columns leave registers for several input channels.
-        let together = (S::ACCUMULATORS / K).min(4);
+        // As much at a time as the registers hold: two rows share their weights, two input channels their gradients.
+        let together = S::ACCUMULATORS / K;
         let mut input = 0;
         if together >= 4 {
-            while input + 4 <= g.in_channels() {
-                let weight = std::array::from_fn(
-                    #[inline(always)]
-                    |i| &weight[(input + i) * weights..][..weights],
-                );
-                self.slide::<S, K, 4>(s, g, grad, weight, &mut out[input * pixels..]);
-                input += 4;
-            }
-        }
-        if together >= 2 {
             while input + 2 <= g.in_channels() {
                 let weight = std::array::from_fn(
                     #[inline(always)]
                     |i| &weight[(input + i) * weights..][..weights],
                 );
-                self.slide::<S, K, 2>(s, g, grad, weight, &mut out[input * pixels..]);
+                self.slide::<S, K, 2, 2>(s, g, grad, weight, &mut out[input * pixels..]);
                 input += 2;
             }
         }
         while input < g.in_channels() {
             let weight = [&weight[input * weights..][..weights]];
-            self.slide::<S, K, 1>(s, g, grad, weight, &mut out[input * pixels..]);
+            let out = &mut out[input * pixels..];
+            if together >= 2 {
+                self.slide::<S, K, 1, 2>(s, g, grad, weight, out);
+            } else {
+                self.slide::<S, K, 1, 1>(s, g, grad, weight, out);
+            }
             input += 1;
         }
     }
 
-    /// Adds what `I` input channels receive through these columns. `weight[i]` is `[ky][out channel][kx]`.
+    /// Adds what `I` input channels receive through these columns, `R` rows at a time. `weight[i]` is
+    /// `[ky][out channel][kx]`.
     #[inline(always)]
-    fn slide<S: Simd, const K: usize, const I: usize>(
+    fn slide<S: Simd, const K: usize, const I: usize, const R: usize>(
         self,
         s: S,
         g: &Geometry,
@@ -182,47 +178,120 @@ impl Chunk {
         weight: [&[[f32; K]]; I],
         out: &mut [Lanes],
     ) {
-        let (height, width) = (g.output.height, g.output.width);
-        let (channels, group) = (g.output.channels, g.out_channels());
-        // `row` counts the rows of the phase.
-        for (row, y) in (self.phase[0]..g.input.height).step_by(g.stride[0]).enumerate() {
-            let taps = (row + 1).saturating_sub(height)..self.rows.min(row + 1);
-            let mut sums = [[s.zero(); K]; I];
-            let mut target = y * g.input.width + self.phase[1] + self.first * g.stride[1];
-            for x in 0..width {
-                for ky in taps.clone() {
-                    let at = ((row - ky) * width + x) * channels + self.channels;
-                    let grad = &grad[at..][..group];
-                    let weight: [&[[f32; K]]; I] = std::array::from_fn(
-                        #[inline(always)]
-                        |i| &weight[i][ky * group..][..group],
-                    );
-                    for channel in 0..group {
-                        let value = s.load(&grad[channel]);
-                        for i in 0..I {
-                            for k in 0..K {
-                                let w = s.splat(weight[i][channel][k]);
-                                sums[i][k] = s.mul_add(value, w, sums[i][k]);
-                            }
-                        }
-                    }
+        let rows = (g.input.height - self.phase[0]).div_ceil(g.stride[0]);
+        let whole = rows / R * R;
+        for first in (0..whole).step_by(R) {
+            self.slide_rows::<S, K, I, R>(s, g, grad, weight, first, out);
+        }
+        for first in whole..rows {
+            self.slide_rows::<S, K, I, 1>(s, g, grad, weight, first, out);
+        }
+    }
+
+    /// [`slide`](Self::slide) along `R` (1 or 2) rows of the phase, from its row `first` on.
+    #[inline(always)]
+    fn slide_rows<S: Simd, const K: usize, const I: usize, const R: usize>(
+        self,
+        s: S,
+        g: &Geometry,
+        grad: &[Lanes],
+        weight: [&[[f32; K]]; I],
+        first: usize,
+        out: &mut [Lanes],
+    ) {
+        const { assert!(R == 1 || R == 2) };
+        let height = g.output.height;
+        let taps = |row: usize| (row + 1).saturating_sub(height)..self.rows.min(row + 1);
+        // Kernel rows that reach the first row alone come before those that reach all, those of the last row after.
+        let (top, bottom) = (taps(first), taps(first + R - 1));
+        let before = top.start..bottom.start.min(top.end);
+        let common = bottom.start..top.end;
+        let after = top.end.max(bottom.start)..bottom.end;
+        let mut sums = [[[s.zero(); K]; I]; R];
+        let target = |row: usize| {
+            let y = self.phase[0] + (first + row) * g.stride[0];
+            y * g.input.width + self.phase[1] + self.first * g.stride[1]
+        };
+        let mut targets: [usize; R] = std::array::from_fn(target);
+        for x in 0..g.output.width {
+            let at = (first, x);
+            if R > 1 {
+                for ky in before.clone() {
+                    self.tap::<S, K, I, R, 1, 0>(s, g, grad, weight, at, ky, &mut sums);
                 }
+            }
+            for ky in common.clone() {
+                self.tap::<S, K, I, R, R, 0>(s, g, grad, weight, at, ky, &mut sums);
+            }
+            if R > 1 {
+                for ky in after.clone() {
+                    self.tap::<S, K, I, R, 1, 1>(s, g, grad, weight, at, ky, &mut sums);
+                }
+            }
+            for (sums, target) in sums.iter_mut().zip(&mut targets) {
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    let out = &mut out[i * g.input.pixels() + target];
+                    let out = &mut out[i * g.input.pixels() + *target];
                     s.store(s.add(s.load(out), sums[0]), out);
                     for k in 1..K {
                         sums[k - 1] = sums[k]; // a plain loop: `rotate_left` would move them to memory
                     }
                     sums[K - 1] = s.zero();
                 }
-                target += g.stride[1];
+                *target += g.stride[1];
             }
-            for k in 0..K - 1 {
-                for (i, sums) in sums.iter().enumerate() {
-                    let out = &mut out[i * g.input.pixels() + target];
-                    s.store(s.add(s.load(out), sums[k]), out);
+        }
+        for (sums, target) in sums.iter().zip(&targets) {
+            for (i, sums) in sums.iter().enumerate() {
+                for (k, &sum) in sums[..K - 1].iter().enumerate() {
+                    let out = &mut out[i * g.input.pixels() + target + k * g.stride[1]];
+                    s.store(s.add(s.load(out), sum), out);
                 }
-                target += g.stride[1];
+            }
+        }
+    }
+
+    /// Adds one kernel row's share, all output channels of it, to `N` of the rows from `FIRST` on. `at` are the phase's
+    /// row of the first of all `R`, and the output column.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn tap<
+        S: Simd,
+        const K: usize,
+        const I: usize,
+        const R: usize,
+        const N: usize,
+        const FIRST: usize,
+    >(
+        self,
+        s: S,
+        g: &Geometry,
+        grad: &[Lanes],
+        weight: [&[[f32; K]]; I],
+        (first, x): (usize, usize),
+        ky: usize,
+        sums: &mut [[[S::F32; K]; I]; R],
+    ) {
+        let group = g.out_channels();
+        let grad: [&[Lanes]; N] = std::array::from_fn(
+            #[inline(always)]
+            |row| {
+                let pixel = (first + FIRST + row - ky) * g.output.width + x;
+                &grad[pixel * g.output.channels + self.channels..][..group]
+            },
+        );
+        let weight: [&[[f32; K]]; I] = std::array::from_fn(
+            #[inline(always)]
+            |i| &weight[i][ky * group..][..group],
+        );
+        for channel in 0..group {
+            for row in 0..N {
+                let value = s.load(&grad[row][channel]);
+                for i in 0..I {
+                    for k in 0..K {
+                        let sum = &mut sums[FIRST + row][i][k];
+                        *sum = s.mul_add(value, s.splat(weight[i][channel][k]), *sum);
+                    }
+                }
             }
         }
     }

@@ -42,6 +42,15 @@ impl Default for Conv2dOptions {
     }
 }
 
+/// Cuts `channels` into tiles of at most `most`, as equal as possible: (first channel, channels).
+fn tiles(channels: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = channels.div_ceil(most);
+    (0..count).map(move |i| {
+        let first = i * channels / count;
+        (first, (i + 1) * channels / count - first)
+    })
+}
+
 /// The sizes of a convolution, checked once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {

@@ -1,11 +1,12 @@
 //! Gradient of a convolution to its weights: per lane over all blocks and pixels, the lanes folded once at the end.
 //!
-//! The accumulators are five kernel columns x two output channels of *one register* each. With AVX2 that is half of
-//! the sixteen lanes; five inputs and two gradients then serve ten multiply-adds, where whole vectors would need
-//! twelve loads for ten. A few output rows at a time, so that the gradient rows stay in L1 while all kernel rows and
+//! The accumulators are five kernel columns x a tile of output channels, of *one register* each. With AVX2 the tile is
+//! two channels and the register half of the sixteen lanes; five inputs and two gradients then serve ten multiply-adds,
+//! where whole vectors would need twelve loads for ten. With AVX-512 it is four channels, which halves how often the
+//! inputs come from L2. A few output rows at a time, so that the gradient rows stay in L1 while all kernel rows and
 //! input channels pass over them.
 
-use super::Geometry;
+use super::{Geometry, tiles};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
 
 /// Kernel columns accumulated together.
@@ -14,12 +15,20 @@ const COLUMNS: usize = 5;
 /// Lanes of gradient and input that may pass through L1 (32 KiB, a third left for accumulators) in one chunk of rows.
 const CHUNK_LANES: usize = 320;
 
-/// Lanes of scratch memory that [`weight_grad`] needs for `channels` (1 or 2) output channels.
-pub fn weight_grad_scratch(g: &Geometry, channels: usize) -> usize {
-    channels * g.fan_in()
+/// Output channels whose sums are in registers together, at most.
+fn tile<S: Simd>() -> usize {
+    (S::PARTS * S::ACCUMULATORS / COLUMNS).clamp(2, 4)
 }
 
-/// Gradient to the weights of one or two neighbouring output channels (of one group), summed over all blocks.
+/// Lanes of scratch memory that [`weight_grad`] needs for `channels` output channels.
+pub fn weight_grad_scratch(isa: Isa, g: &Geometry, channels: usize) -> usize {
+    fn most<S: Simd>(_: S) -> usize {
+        tile::<S>()
+    }
+    dispatch!(isa, s => most(s)).min(channels) * g.fan_in()
+}
+
+/// Gradient to the weights of neighbouring output channels (of one group), summed over all blocks.
 ///
 /// `x` and `grad` hold all blocks, of `g.input` (border included) and `g.output`; `first` is the first output channel;
 /// `out` has `fan_in` numbers for each of the channels, in the order `[in][ky][kx]`.
@@ -32,10 +41,30 @@ pub fn weight_grad(
     out: &mut [f32],
     scratch: &mut [Lanes],
 ) {
-    dispatch!(isa, s => match out.len() / g.fan_in() {
-        2 => body::<_, 2>(s, g, x, grad, first, out, scratch),
-        _ => body::<_, 1>(s, g, x, grad, first, out, scratch),
-    });
+    dispatch!(isa, s => all_tiles(s, g, x, grad, first, out, scratch));
+}
+
+#[inline(always)]
+fn all_tiles<S: Simd>(
+    s: S,
+    g: &Geometry,
+    x: &[Lanes],
+    grad: &[Lanes],
+    first: usize,
+    out: &mut [f32],
+    scratch: &mut [Lanes],
+) {
+    let taps = g.fan_in();
+    for (start, channels) in tiles(out.len() / taps, tile::<S>()) {
+        let (first, out) = (first + start, &mut out[start * taps..][..channels * taps]);
+        let scratch = &mut scratch[..channels * taps];
+        match channels {
+            4 => body::<S, 4>(s, g, x, grad, first, out, scratch),
+            3 => body::<S, 3>(s, g, x, grad, first, out, scratch),
+            2 => body::<S, 2>(s, g, x, grad, first, out, scratch),
+            _ => body::<S, 1>(s, g, x, grad, first, out, scratch),
+        }
+    }
 }
 
 #[inline(always)]
