@@ -60,3 +60,23 @@ impl Trial {
         Self { sample, hit: None, invalid: false, cost: Cost::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cost;
+
+    #[test]
+    fn costs_that_a_file_makes_up_stop_at_the_end() {
+        let end = u64::MAX;
+        let most = Cost {
+            forward_passes: end,
+            backward_passes: end,
+            zero_gradients: end - 1,
+            zero_starts: 1,
+        };
+        let mut sum = most;
+        sum += most;
+        let expected = Cost { zero_gradients: end, zero_starts: 2, ..most };
+        assert_eq!(sum, expected);
+    }
+}

@@ -236,7 +236,7 @@ mod tests {
         let store = Store::open(folder.path()).expect("a store");
         fs::write(folder.path().join("outside"), b"weights").expect("a file");
         let outside = folder.path().join("outside").display().to_string();
-        for file in ["../outside", outside.as_str(), "..", "", "./k.json"] {
+        for file in ["../outside", outside.as_str(), "/dev/zero", "..", "", "./k.json"] {
             let file_sha256 = Some(hex(&Sha256::digest(b"weights")));
             let (name, file) = ("train".to_owned(), Some(file.to_owned()));
             let entry = Entry { name, seconds: 1.0, value: json!(1), file, file_sha256 };

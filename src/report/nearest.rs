@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::experiment::{Answer, Distance};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Variants that are shown for a row.
@@ -15,6 +16,10 @@ pub struct Nearest {
     pub profile: String,
     /// The nearest variants with their distances.
     pub variants: Vec<(String, String)>,
+    /// How many variants were tried, each with every seed.
+    pub tried: usize,
+    /// With how many seeds.
+    pub seeds: usize,
 }
 
 /// The answers of a results folder; none if there was no sweep in it.
@@ -28,11 +33,15 @@ pub fn nearest(folder: &Path) -> Result<Vec<Nearest>> {
             None => format!("the profile's settings, seed {}", v.seed),
         };
         let distance = |v: &Distance| format!("{:.3}", v.distance);
+        let seeds: BTreeSet<u64> = answer.variants.iter().map(|v| v.seed).collect();
+        let tried: BTreeSet<&str> = answer.variants.iter().map(|v| v.variant.as_str()).collect();
         let unchanged = answer.variants.iter().find(|v| !v.variant.contains(' '));
         Nearest {
             row: format!("{} at {}", answer.method, answer.scale),
             profile: unchanged.map_or("not tried".into(), distance),
             variants: answer.variants.iter().take(SHOWN).map(|v| (name(v), distance(v))).collect(),
+            tried: tried.len(),
+            seeds: seeds.len(),
         }
     };
     Ok(Answer::load(folder)?.into_iter().map(shown).collect())

@@ -237,9 +237,9 @@ impl Settings {
         }
         let Some(place) = place else {
             let names = self.names();
-            let nearest = names.iter().min_by_key(|other| strsim::levenshtein(name, other));
-            let nearest = nearest.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            return Err(fail(format!("there is no `{name}`{nearest}")));
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let meant = meant(name, &names);
+            return Err(fail(format!("there is no `{name}`{meant}")));
         };
         *place = parse(value);
         let refuse = |why: String| fail(format!("`{name}` does not take `{value}`: {why}"));
