@@ -5,11 +5,15 @@
 //! `cargo bench --bench attacks`
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use deepsleep::attack::{Budget, Norm, Samples, attack, parse_attack};
+use deepsleep::attack::{Budget, Norm, Order, Samples, attack, onto_hyperplane, parse_attack};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, LeNet};
+use deepsleep::simd::Isa;
+use deepsleep::simd::random::Key;
 use deepsleep::tensor::Context;
+use rand::RngExt;
+use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
@@ -50,11 +54,43 @@ fn attacks(c: &mut Criterion) {
     ] {
         group.bench_function(label, |b| b.iter(|| run(name, &samples)));
     }
+    // As images come: at this radius most fall, many of them at once, and free lanes wait for the others of their block.
+    let wide = Budget { eps: 0.2, ..BUDGET };
+    let square = parse_attack("square").expect("an attack");
+    group.throughput(Throughput::Elements(all.len() as u64));
+    group.bench_function("Square-5000, all images, eps 0.2", |b| {
+        b.iter(|| attack(&context, &model, &all, square.as_ref(), wide).expect("a result"));
+    });
     let few = samples.select(&(0..FEW).collect::<Vec<_>>()).expect("images");
     group.throughput(Throughput::Elements(FEW as u64));
     group.bench_function("AutoAttack, standard", |b| b.iter(|| run("autoattack", &few)));
     group.finish();
 }
 
-criterion_group!(benches, attacks);
+/// FAB's inner loop on one thread: two of these a step. Throughput counts pixels.
+fn hyperplane(c: &mut Criterion) {
+    const PIXELS: usize = 784;
+    let isa = Isa::detect().expect("an instruction set");
+    let mut random = Key::new(0).generator();
+    let mut numbers = |low: f32, high: f32| -> Vec<f32> {
+        (0..PIXELS).map(|_| random.random_range(low..high)).collect()
+    };
+    // A third of MNIST's pixels is not black.
+    let point: Vec<f32> = numbers(-2.0, 1.0).into_iter().map(|x| x.max(0.0)).collect();
+    let normal = numbers(-1.0, 1.0);
+    let (mut step, mut order) = (vec![0.0; PIXELS], Order::default());
+    let mut group = c.benchmark_group("onto a hyperplane");
+    group.throughput(Throughput::Elements(PIXELS as u64));
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+        group.bench_function(norm.to_string(), |b| {
+            b.iter(|| {
+                let (point, normal) = (black_box(&point), black_box(&normal));
+                onto_hyperplane(isa, norm, point, normal, 3.0, &mut step, &mut order);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, attacks, hyperplane);
 criterion_main!(benches);
