@@ -5,7 +5,8 @@
 //!
 //! In L2 Square fools a dozen of the images that gradients do not, by luck: the official attack with seeds 1 to 4 leaves
 //! 0.685, 0.690, 0.680 and 0.690 of them robust, and agrees with its own verdicts of seed 0 (0.690) on 97.5, 96.0, 95.0 and
-//! 98.0 %. Ours with seeds 0 to 19: 0.693 in the mean, from 0.670 to 0.710.
+//! 98.0 %. Ours with seeds 0 to 19: 0.693 in the mean, from 0.670 to 0.710. With seed 0 it is 0.700: on all images this one
+//! test fails its limit of 0.007, by one image.
 
 mod common;
 
@@ -15,17 +16,7 @@ use deepsleep::tensor::Context;
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// How far from the official attack we may be on all images: shares of robust accuracy, of samples judged alike.
-struct Limits {
-    robust_accuracy: f64,
-    agreement: f64,
-}
-
-const LINF: Limits = Limits { robust_accuracy: 0.007, agreement: 0.985 };
-/// As far as the official attack is from itself with another seed.
-const L2: Limits = Limits { robust_accuracy: 0.0101, agreement: 0.95 };
-
-fn compare(case: usize, limits: &Limits) {
+fn compare(case: usize) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let text = std::fs::read_to_string(folder.join("autoattack.json")).unwrap();
     let golden: Value = serde_json::from_str(&text).unwrap();
@@ -74,30 +65,29 @@ fn compare(case: usize, limits: &Limits) {
     assert!(weaker.len() <= 2, "weaker than the official one on {weaker:?}");
     if full {
         let apart = (stronger.len() + weaker.len()) as f64;
-        assert!(1.0 - apart / count >= limits.agreement, "agreement {:.4}", 1.0 - apart / count);
-        let apart = (report.robust_accuracy() - robust as f64 / count).abs();
-        assert!(apart <= limits.robust_accuracy, "robust accuracies {apart:.4} apart");
+        assert!(1.0 - apart / count >= 0.985, "agreement {:.4}", 1.0 - apart / count);
+        assert!((report.robust_accuracy() - robust as f64 / count).abs() <= 0.007);
     }
 }
 
 #[test]
 fn linf_on_the_plain_lenet() {
-    compare(0, &LINF);
+    compare(0);
 }
 
 #[test]
 fn linf_on_the_robust_lenet() {
-    compare(1, &LINF);
+    compare(1);
 }
 
 #[test]
 fn linf_on_the_robust_lenet_with_a_large_radius() {
-    compare(2, &LINF);
+    compare(2);
 }
 
 #[test]
 fn l2_on_the_robust_lenet() {
-    compare(3, &L2);
+    compare(3);
 }
 
 /// At eps 0.5 every image can become uniform grey, and grey has one class: who survives has that one.

@@ -107,10 +107,16 @@ impl Context {
         }
     }
 
-    /// Both, in parallel: two loops together have one end to wait for instead of two.
-    pub(crate) fn join(&self, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
+    /// Both, each of `work` multiply-adds of [`Lanes`], in parallel if that pays: two loops together have one end to wait
+    /// for instead of two.
+    pub(crate) fn join_of_work(
+        &self,
+        work: usize,
+        a: impl FnOnce() + Send,
+        b: impl FnOnce() + Send,
+    ) {
         match &self.pool {
-            Some(pool) if pool.current_num_threads() > 1 => {
+            Some(pool) if work >= WORTH_A_WAKING && pool.current_num_threads() > 1 => {
                 pool.join(a, b);
             }
             _ => {

@@ -60,7 +60,7 @@ impl Tape {
         }
         let input = if g.is_padded() { &operation.padded } else { x_value.lanes() };
         let features = g.input.features();
-        let work = g.flops() / 2 * x_value.blocks();
+        let work = work(&g, x_value.blocks());
         context.chunks_of_work(work, out.lanes_mut(), g.output.features(), |block, out| {
             let x = &input[block * features..][..features];
             kernel::forward(isa, &g, x, &operation.packed, out);
@@ -85,7 +85,8 @@ impl Operation for Conv2d {
         let (context, grad) = (pass.context(), pass.grad());
         let x = if g.is_padded() { &self.padded } else { pass.input(0).lanes() };
         let packed = &self.packed_grad;
-        context.join(
+        context.join_of_work(
+            work(&g, grad.blocks()),
             || {
                 if let Some(out) = &mut weight_grad {
                     weight_gradient(context, &g, x, grad.lanes(), out);
@@ -106,6 +107,11 @@ impl Operation for Conv2d {
     }
 }
 
+/// Multiply-adds of lanes in a pass over this many blocks, in either direction.
+fn work(g: &Geometry, blocks: usize) -> usize {
+    g.flops() / 2 * blocks
+}
+
 /// Gradient to the input, without its border.
 fn input_gradient(
     context: &Context,
@@ -116,7 +122,7 @@ fn input_gradient(
 ) {
     let isa = context.isa();
     let (scratch, border) = (kernel::input_grad_scratch(g), g.input.features());
-    let work = g.flops() / 2 * grad.blocks();
+    let work = work(g, grad.blocks());
     context.chunks_of_work(work, out.lanes_mut(), g.unpadded().features(), |block, out| {
         context.with_scratch(scratch + border, |memory| {
             let (memory, padded) = memory.split_at_mut(scratch);
@@ -142,7 +148,7 @@ pub(crate) fn weight_gradient(
 ) {
     let (isa, taps) = (context.isa(), g.fan_in());
     let share = g.out_channels().div_ceil(context.threads());
-    let work = g.flops() / 2 * grad.len() / g.output.features();
+    let work = work(g, grad.len() / g.output.features());
     for (group, out) in out.chunks_mut(g.out_channels() * taps).enumerate() {
         context.chunks_of_work(work, out, share * taps, |i, out| {
             let first = group * g.out_channels() + share * i;

@@ -16,16 +16,13 @@ const COLUMNS: usize = 5;
 const CHUNK_LANES: usize = 320;
 
 /// Output channels whose sums are in registers together, at most.
-fn tile<S: Simd>() -> usize {
+fn tile<S: Simd>(_: S) -> usize {
     (S::PARTS * S::ACCUMULATORS / COLUMNS).clamp(2, 4)
 }
 
 /// Lanes of scratch memory that [`weight_grad`] needs for `channels` output channels.
 pub fn weight_grad_scratch(isa: Isa, g: &Geometry, channels: usize) -> usize {
-    fn most<S: Simd>(_: S) -> usize {
-        tile::<S>()
-    }
-    dispatch!(isa, s => most(s)).min(channels) * g.fan_in()
+    dispatch!(isa, s => tile(s)).min(channels) * g.fan_in()
 }
 
 /// Gradient to the weights of neighbouring output channels (of one group), summed over all blocks.
@@ -41,30 +38,19 @@ pub fn weight_grad(
     out: &mut [f32],
     scratch: &mut [Lanes],
 ) {
-    dispatch!(isa, s => all_tiles(s, g, x, grad, first, out, scratch));
-}
-
-#[inline(always)]
-fn all_tiles<S: Simd>(
-    s: S,
-    g: &Geometry,
-    x: &[Lanes],
-    grad: &[Lanes],
-    first: usize,
-    out: &mut [f32],
-    scratch: &mut [Lanes],
-) {
     let taps = g.fan_in();
-    for (start, channels) in tiles(out.len() / taps, tile::<S>()) {
-        let (first, out) = (first + start, &mut out[start * taps..][..channels * taps]);
-        let scratch = &mut scratch[..channels * taps];
-        match channels {
-            4 => body::<S, 4>(s, g, x, grad, first, out, scratch),
-            3 => body::<S, 3>(s, g, x, grad, first, out, scratch),
-            2 => body::<S, 2>(s, g, x, grad, first, out, scratch),
-            _ => body::<S, 1>(s, g, x, grad, first, out, scratch),
+    dispatch!(isa, s => {
+        for (start, channels) in tiles(out.len() / taps, tile(s)) {
+            let (first, out) = (first + start, &mut out[start * taps..][..channels * taps]);
+            let scratch = &mut scratch[..channels * taps];
+            match channels {
+                4 => body::<_, 4>(s, g, x, grad, first, out, scratch),
+                3 => body::<_, 3>(s, g, x, grad, first, out, scratch),
+                2 => body::<_, 2>(s, g, x, grad, first, out, scratch),
+                _ => body::<_, 1>(s, g, x, grad, first, out, scratch),
+            }
         }
-    }
+    });
 }
 
 #[inline(always)]
