@@ -16,6 +16,9 @@ const PIXELS: [f32; 256] = {
     pixels
 };
 
+/// Pixels whose lanes stay in the first-level cache while all sixteen are filled.
+const TILE: usize = 64;
+
 impl Dataset {
     /// Puts these images, pixels in 0..=1, into a tensor of as many samples.
     ///
@@ -40,14 +43,17 @@ impl Dataset {
         context.chunks(out.lanes_mut(), features, |block, lanes| {
             let indices = &indices[block * LANES..];
             let indices = &indices[..indices.len().min(LANES)];
-            for lane in 0..LANES {
-                match indices.get(lane) {
-                    Some(&index) => {
-                        for (to, &byte) in lanes.iter_mut().zip(self.image(index)) {
-                            to.0[lane] = PIXELS[byte as usize];
+            for (tile, lanes) in lanes.chunks_mut(TILE).enumerate() {
+                for lane in 0..LANES {
+                    match indices.get(lane) {
+                        Some(&index) => {
+                            let pixels = &self.image(index)[tile * TILE..];
+                            for (to, &byte) in lanes.iter_mut().zip(pixels) {
+                                to.0[lane] = PIXELS[byte as usize];
+                            }
                         }
+                        None => lanes.iter_mut().for_each(|to| to.0[lane] = 0.0),
                     }
-                    None => lanes.iter_mut().for_each(|to| to.0[lane] = 0.0),
                 }
             }
         });

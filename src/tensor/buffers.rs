@@ -36,10 +36,13 @@ impl<T> Stock<T> {
 }
 
 impl Buffers {
-    /// `length` lanes with unspecified (old) content.
+    /// At least `length` lanes with unspecified (old) content. (Not shortened: the next who needs all of them would have
+    /// to clear the rest first.)
     pub fn lanes(&mut self, length: usize) -> Vec<Lanes> {
         let mut buffer = self.lanes.take(length);
-        buffer.resize(length, Lanes::ZERO);
+        if buffer.len() < length {
+            buffer.resize(length, Lanes::ZERO);
+        }
         buffer
     }
 

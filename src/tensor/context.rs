@@ -1,5 +1,6 @@
 //! What a computation runs on: an instruction set and some threads, handed on as an argument, never ambient.
 
+use super::pool::Pool;
 use crate::simd::{Isa, Lanes};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -16,7 +17,7 @@ const WORTH_A_WAKING: usize = 60_000;
 pub struct Context {
     isa: Isa,
     /// None: everything on the calling thread.
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pool: Option<Arc<Pool>>,
     /// One a thread, kept between calls so that kernels find their scratch memory already there.
     scratch: Arc<[Mutex<Vec<Lanes>>]>,
 }
@@ -35,12 +36,9 @@ impl Context {
     /// # Errors
     /// If the threads cannot be started.
     pub fn with_isa(isa: Isa, threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("deepsleep-{i}"))
-            .build()
+        let pool = Pool::new(threads)
             .map_err(|e| Error::argument("threads", format!("cannot start {threads}: {e}")))?;
-        let scratch = scratch(pool.current_num_threads());
+        let scratch = scratch(pool.threads());
         Ok(Self { isa, pool: Some(Arc::new(pool)), scratch })
     }
 
@@ -61,14 +59,14 @@ impl Context {
 
     /// The number of threads.
     pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
+        self.pool.as_ref().map_or(1, |pool| pool.threads())
     }
 
-    /// Runs `f` on the threads of this context. A loop of many steps runs inside one call, so that a step does not
-    /// have to enter the pool anew.
+    /// Runs `f` on the threads of this context, which stay awake until it returns. A loop of many steps runs inside one
+    /// call: entering and waking anew for each would take longer than what a step does in parallel at a time.
     pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
-            Some(pool) => pool.install(f),
+            Some(pool) => pool.stay_awake(f),
             None => f(),
         }
     }
@@ -82,10 +80,8 @@ impl Context {
         f: impl Fn(usize, &mut [A]) + Sync + Send,
     ) {
         match &self.pool {
-            Some(pool) if pool.current_num_threads() > 1 => {
-                pool.install(|| {
-                    a.par_chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a))
-                });
+            Some(pool) if pool.threads() > 1 => {
+                pool.run(|| a.par_chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a)));
             }
             _ => a.chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a)),
         }
@@ -116,8 +112,8 @@ impl Context {
         b: impl FnOnce() + Send,
     ) {
         match &self.pool {
-            Some(pool) if work >= WORTH_A_WAKING && pool.current_num_threads() > 1 => {
-                pool.join(a, b);
+            Some(pool) if work >= WORTH_A_WAKING && pool.threads() > 1 => {
+                pool.run(|| rayon::join(a, b));
             }
             _ => {
                 a();
@@ -134,7 +130,7 @@ impl Context {
         f: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
     ) {
         match &self.pool {
-            Some(pool) if pool.current_num_threads() > 1 => pool.install(|| {
+            Some(pool) if pool.threads() > 1 => pool.run(|| {
                 let pairs = a.par_chunks_mut(size_a.max(1)).zip(b.par_chunks_mut(size_b.max(1)));
                 pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
             }),
@@ -154,7 +150,7 @@ impl Context {
         f: impl Fn(usize, &mut [A], &mut [B], &mut [C]) + Sync + Send,
     ) {
         match &self.pool {
-            Some(pool) if pool.current_num_threads() > 1 => pool.install(|| {
+            Some(pool) if pool.threads() > 1 => pool.run(|| {
                 let pairs = a.par_chunks_mut(size_a.max(1)).zip(b.par_chunks_mut(size_b.max(1)));
                 let triples = pairs.zip(c.par_chunks_mut(size_c.max(1)));
                 triples.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));

@@ -11,6 +11,7 @@
 
 mod buffers;
 mod context;
+mod pool;
 mod region;
 mod shape;
 
@@ -24,12 +25,21 @@ use crate::{Error, Result};
 use ndarray::{Array4, ArrayView4};
 
 /// Feature maps of some samples, in lane blocks. Dead lanes (the tail block's, past the last sample) hold zeros.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Tensor {
     shape: Shape,
     samples: usize,
     steps: usize,
+    /// At least what the sizes say. A recycled buffer may be longer: shortened, it would have to be cleared when it
+    /// grows again.
     data: Vec<Lanes>,
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        let sizes = |tensor: &Self| (tensor.shape, tensor.samples, tensor.steps);
+        sizes(self) == sizes(other) && self.lanes() == other.lanes()
+    }
 }
 
 /// Lane blocks that `samples` samples fill.
@@ -43,14 +53,18 @@ impl Tensor {
         Self::with_steps(shape, samples, 1, Vec::new())
     }
 
-    /// Zeros for `samples` samples of `shape` at each of `steps` time steps, in a recycled buffer.
+    /// `samples` samples of `shape` at each of `steps` time steps, in a recycled buffer: what is in it stays, what it
+    /// lacks is zero.
     pub(crate) fn with_steps(
         shape: Shape,
         samples: usize,
         steps: usize,
         mut data: Vec<Lanes>,
     ) -> Self {
-        data.resize(blocks_of(samples) * steps * shape.features(), Lanes::ZERO);
+        let length = blocks_of(samples) * steps * shape.features();
+        if data.len() < length {
+            data.resize(length, Lanes::ZERO);
+        }
         Self { shape, samples, steps, data }
     }
 
@@ -115,12 +129,13 @@ impl Tensor {
 
     /// All blocks, one after the other.
     pub fn lanes(&self) -> &[Lanes] {
-        &self.data
+        &self.data[..self.blocks() * self.shape.features()]
     }
 
     /// All blocks, one after the other, to write. Dead lanes are to be left at zero.
     pub fn lanes_mut(&mut self) -> &mut [Lanes] {
-        &mut self.data
+        let length = self.blocks() * self.shape.features();
+        &mut self.data[..length]
     }
 
     /// The same numbers seen with another feature shape of equal size, e.g. flattened.

@@ -2,8 +2,8 @@
 //!
 //! The accumulators are five kernel columns x a tile of output channels, of *one register* each. With AVX2 the tile is
 //! two channels and the register half of the sixteen lanes; five inputs and two gradients then serve ten multiply-adds,
-//! where whole vectors would need twelve loads for ten. With AVX-512 it is four channels, which halves how often the
-//! inputs come from L2. A few output rows at a time, so that the gradient rows stay in L1 while all kernel rows and
+//! where whole vectors would need twelve loads for ten. With AVX-512 it is five channels, and the
+//! inputs come less often from L2. A few output rows at a time, so that the gradient rows stay in L1 while all kernel rows and
 //! input channels pass over them.
 
 use super::{Geometry, tiles};
@@ -12,12 +12,15 @@ use crate::simd::{Isa, Lanes, Simd, dispatch};
 /// Kernel columns accumulated together.
 const COLUMNS: usize = 5;
 
-/// Lanes of gradient and input that may pass through L1 (32 KiB, a third left for accumulators) in one chunk of rows.
-const CHUNK_LANES: usize = 320;
+/// Lanes of gradient and input in one chunk of rows, for each channel of the tile. Two channels' pass through L1 (32 KiB,
+/// a third left for accumulators). What five read from L2 is hidden behind their 25 multiply-adds a pixel: larger chunks
+/// were faster.
+const CHUNK_LANES: usize = 160;
 
-/// Output channels whose sums are in registers together, at most.
+/// Output channels whose sums are in registers together, at most: AVX-512 has 32 of them, for 25 sums, five gradients, one
+/// input.
 fn tile<S: Simd>(_: S) -> usize {
-    (S::PARTS * S::ACCUMULATORS / COLUMNS).clamp(2, 4)
+    if S::ACCUMULATORS >= 20 { 5 } else { 2 }
 }
 
 /// Lanes of scratch memory that [`weight_grad`] needs for `channels` output channels.
@@ -44,6 +47,7 @@ pub fn weight_grad(
             let (first, out) = (first + start, &mut out[start * taps..][..channels * taps]);
             let scratch = &mut scratch[..channels * taps];
             match channels {
+                5 => body::<_, 5>(s, g, x, grad, first, out, scratch),
                 4 => body::<_, 4>(s, g, x, grad, first, out, scratch),
                 3 => body::<_, 3>(s, g, x, grad, first, out, scratch),
                 2 => body::<_, 2>(s, g, x, grad, first, out, scratch),
@@ -66,7 +70,8 @@ fn body<S: Simd, const C: usize>(
     let taps = g.fan_in();
     scratch.fill(Lanes::ZERO);
     let inputs = first / g.out_channels() * g.in_channels() * g.input.pixels();
-    let chunk_rows = (CHUNK_LANES / (C * g.output.width + g.input.width)).max(1);
+    let most_rows = (C * CHUNK_LANES / (C * g.output.width + g.input.width)).max(1);
+    let chunk_rows = g.output.height.div_ceil(g.output.height.div_ceil(most_rows));
     for (x, grad) in x.chunks(g.input.features()).zip(grad.chunks(g.output.features())) {
         let x = &x[inputs..];
         let grad = &grad[first * g.output.pixels()..];
