@@ -1,5 +1,10 @@
 //! Works through a defense, one pass or epoch at a time.
 
+mod checkpoint;
+mod stage;
+
+use stage::Stage;
+
 use super::Defense;
 use super::adversarial_training::OnAdversarial;
 use super::distillation::FromTeacher;
@@ -9,40 +14,10 @@ use crate::nn::{
     LeNet, Network, Plain, Regime, Trainer, TrainingOptions, check_finite_state, recalibrate,
 };
 use crate::simd::random::Key;
-use crate::sleep::{
-    Distillation, FastWave, ReplayOptions, Settings, SleepDefense, SlowWave, replay,
-};
+use crate::sleep::{FastWave, ReplayOptions, Settings, SlowWave, replay};
 use crate::snn::{SpikingLeNet, Statistics};
 use crate::tensor::Context;
 use crate::{Error, Result};
-
-/// A part of a defense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Adversarial,
-    Teacher,
-    Student,
-    SleepAsRun,
-    Replay,
-    SlowWave,
-    FastWave,
-    Convert,
-}
-
-impl Stage {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Adversarial => "adversarial training",
-            Self::Teacher => "teacher",
-            Self::Student => "student",
-            Self::SleepAsRun => "sleep defense",
-            Self::Replay => "sleep replay",
-            Self::SlowWave => "slow-wave sleep",
-            Self::FastWave => "fast-wave sleep",
-            Self::Convert => "conversion",
-        }
-    }
-}
 
 /// The stage at work.
 enum Work {
@@ -111,34 +86,12 @@ impl Defender {
     /// If a setting makes no sense, be it of another defense.
     pub fn new(defense: Defense, control: LeNet, settings: Settings) -> Result<Self> {
         settings.check()?;
-        let mut stages = match defense {
-            Defense::AdversarialTraining => vec![Stage::Adversarial],
-            Defense::Distillation => match settings.distillation.method {
-                Distillation::Papernot => vec![Stage::Teacher, Stage::Student],
-                Distillation::Published => vec![Stage::Student],
-            },
-            Defense::Sleep => match settings.sleep.method {
-                SleepDefense::AsRun => vec![Stage::SleepAsRun],
-                SleepDefense::Tadros => vec![Stage::Replay],
-            },
-            Defense::SlowWave => vec![Stage::SlowWave],
-            Defense::FastWave => vec![Stage::FastWave],
-            Defense::DeepSleep => {
-                (0..settings.cycles).flat_map(|_| [Stage::SlowWave, Stage::FastWave]).collect()
-            }
-        };
-        if matches!(
-            defense,
-            Defense::Sleep | Defense::SlowWave | Defense::FastWave | Defense::DeepSleep
-        ) {
-            stages.push(Stage::Convert);
-        }
         let model = control.clone();
         Ok(Self {
+            stages: Stage::all(defense, &settings),
             defense,
             settings,
             control,
-            stages,
             at: 0,
             model,
             teacher: None,
@@ -354,122 +307,6 @@ impl Defender {
         if conversion == Statistics::Recalibrate {
             recalibrate(context, &mut self.model, data, self.settings.fast_wave.batch_size)?;
         }
-        Ok(())
-    }
-
-    /// Right after a slow-wave sleep that came first: the model, and what dreams need of the sleep. Every defense that
-    /// begins with the same sleep of the same control may [`start_after`](Self::start_after) it.
-    ///
-    /// # Errors
-    /// None in practice: the shapes are the network's own.
-    pub fn first_sleep(&self) -> Result<Option<StateDict>> {
-        let just_slept = self.stages.first() == Some(&Stage::SlowWave) && self.at == 1;
-        if !just_slept || self.work.is_some() {
-            return Ok(None);
-        }
-        let mut state = StateDict::default();
-        state.absorb("model", self.model.state());
-        if let Some(first) = &self.first_linear {
-            state.insert("first_linear", vec![first.len()], first.clone())?;
-        }
-        Ok(Some(state))
-    }
-
-    /// Takes over the [`first_sleep`](Self::first_sleep) of another defender with the same control, seed and settings
-    /// of slow-wave sleep, instead of sleeping again.
-    ///
-    /// # Errors
-    /// If this defense does not begin with slow-wave sleep, or has begun already, or the state is not one of a sleep.
-    pub fn start_after(&mut self, sleep: &StateDict) -> Result<()> {
-        if self.stages.first() != Some(&Stage::SlowWave) || self.at != 0 || self.work.is_some() {
-            let problem = format!("{} is not about to fall asleep", self.defense.name());
-            return Err(Error::argument("start after", problem));
-        }
-        let first_linear = self.first_linear_of(sleep)?;
-        self.model.load_state(&sleep.extract("model"))?;
-        self.first_linear = first_linear;
-        self.at = 1;
-        Ok(())
-    }
-
-    /// The linear weights that a sleep or a checkpoint keeps for dreams.
-    fn first_linear_of(&self, state: &StateDict) -> Result<Option<Vec<f32>>> {
-        let weights = self.control.parameters().get("fc.weight").map_or(0, |fc| fc.values.len());
-        Ok(state.expect_if_there("first_linear", &[weights])?.map(<[f32]>::to_vec))
-    }
-
-    /// Everything that a resumed defense needs.
-    ///
-    /// # Errors
-    /// None in practice: the shapes are the networks' own.
-    pub fn checkpoint(&self) -> Result<StateDict> {
-        let mut state = StateDict::default();
-        state.note("defense", self.defense.name());
-        state.note("settings", &self.settings);
-        state.note("defense.stage", self.at);
-        state.note("defense.at_work", self.work.is_some());
-        state.absorb("model", self.model.state());
-        state.absorb("control", self.control.state());
-        if let Some(teacher) = &self.teacher {
-            state.absorb("teacher", teacher.state());
-        }
-        if let Some(first) = &self.first_linear {
-            state.insert("first_linear", vec![first.len()], first.clone())?;
-        }
-        match &self.work {
-            None => {}
-            Some(Work::Training(trainer, _)) => {
-                state.absorb("work", trainer.checkpoint(&self.model)?)
-            }
-            Some(Work::Slow(sleep)) => state.absorb("work", sleep.checkpoint()?),
-            Some(Work::Fast(sleep)) => state.absorb("work", sleep.checkpoint()?),
-        }
-        Ok(state)
-    }
-
-    /// Continues from a [`checkpoint`](Self::checkpoint).
-    ///
-    /// # Errors
-    /// If the checkpoint is of another defense, other settings or another control, or not one of a defense.
-    pub fn resume(&mut self, context: &Context, state: &StateDict) -> Result<()> {
-        let missing = || Error::argument("resume", "this file is no checkpoint of a defense");
-        let defense: String = state.noted("defense").ok_or_else(missing)?;
-        let settings: Settings = state.noted("settings").ok_or_else(missing)?;
-        let control = state.extract("control");
-        let same_control = self
-            .control
-            .state()
-            .names()
-            .all(|name| control.get(name) == self.control.state().get(name));
-        if defense != self.defense.name() || settings != self.settings || !same_control {
-            return Err(Error::argument(
-                "resume",
-                format!("the checkpoint is of {defense} with other settings or another control"),
-            ));
-        }
-        self.at = state.noted("defense.stage").ok_or_else(missing)?;
-        if self.at > self.stages.len() {
-            let (at, stages) = (self.at, self.stages.len());
-            let problem = format!("the checkpoint is of stage {at}; {defense} has {stages}");
-            return Err(Error::argument("resume", problem));
-        }
-        self.first_linear = self.first_linear_of(state)?;
-        let teacher = state.extract("teacher");
-        if teacher.names().next().is_some() {
-            self.teacher = Some(LeNet::from_state(&teacher)?);
-        }
-        self.model.load_state(&state.extract("model"))?;
-        let at_work: bool = state.noted("defense.at_work").ok_or_else(missing)?;
-        let Some(&stage) = self.stages.get(self.at).filter(|_| at_work) else { return Ok(()) };
-        let mut work = self.begin(context, stage)?;
-        let of_work = state.extract("work");
-        match &mut work {
-            Work::Training(trainer, _) => trainer.resume(&mut self.model, &of_work)?,
-            Work::Slow(sleep) => sleep.resume(&of_work)?,
-            Work::Fast(sleep) => sleep.resume(&of_work)?,
-        }
-        self.model.load_state(&state.extract("model"))?;
-        self.work = Some(work);
         Ok(())
     }
 }
