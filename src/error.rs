@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong in the library. Bad input never panics; it arrives here.
+/// Everything that can go wrong in the library: what users and files bring arrives here, it never panics. (An index past
+/// the end, or slices of other lengths than a kernel's, are mistakes in a program and panic as a slice does.)
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

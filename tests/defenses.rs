@@ -200,3 +200,63 @@ fn the_u_of_sub_sleeps() {
     settings.set("slow_wave.length", "2").unwrap();
     assert_eq!(settings.slow_wave.passes().len(), 5 * 2 * 3);
 }
+
+/// A checkpoint that turns out to be damaged late changes nothing: the defender starts over as if there were none.
+#[test]
+fn a_refused_checkpoint_leaves_the_defender_as_it_was() {
+    let (context, data) = (Context::new(1).unwrap(), images());
+    let settings = tiny(Profile::Published);
+    let new = || Defender::new(Defense::DeepSleep, LeNet::new(3), settings.clone()).unwrap();
+    let bytes = |defender: &Defender| defender.checkpoint().unwrap().to_bytes().unwrap();
+    let mut begun = new();
+    // Into fast-wave sleep, which keeps the most.
+    while begun.advance(&context, &data, &mut |_| {}).unwrap().unwrap().stage != "fast-wave sleep" {
+    }
+    let good = begun.checkpoint().unwrap();
+
+    let mut beyond = good.clone();
+    beyond.note("defense.stage", 99);
+    let mut other_work = good.clone();
+    other_work.note("defense.stage", 0);
+    let without = |part: &str| {
+        let mut state = StateDict::default();
+        for prefix in ["model", "control", "work"].into_iter().filter(|p| *p != part) {
+            state.absorb(prefix, good.extract(prefix));
+        }
+        good.notes().iter().filter(|(name, _)| !name.starts_with(part)).for_each(
+            |(name, value)| {
+                state.note(name, value);
+            },
+        );
+        state
+    };
+    for (what, damaged) in [
+        ("a stage that is none", beyond),
+        ("another stage", other_work),
+        ("no model", without("model")),
+        ("no work", without("work")),
+    ] {
+        let mut defender = new();
+        let before = bytes(&defender);
+        assert!(defender.resume(&context, &damaged).is_err(), "{what}");
+        assert!(bytes(&defender) == before, "{what}");
+    }
+    let mut defender = new();
+    defender.resume(&context, &good).unwrap();
+    assert!(bytes(&defender) == good.to_bytes().unwrap());
+}
+
+/// What would fail hours later is refused at once.
+#[test]
+fn settings_of_later_stages_are_checked_before_the_first() {
+    for (name, value) in [
+        ("fast_wave.spiking.surrogate", r#"{"quadratic-gate":0}"#),
+        ("fast_wave.spiking.encoder", r#"{"poisson":{"rate":1.5}}"#),
+        ("control.rule", r#"{"adam":{"beta1":1,"beta2":0.9,"eps":1e-8,"weight_decay":0}}"#),
+        ("control.schedule", r#"{"step":{"epochs":0,"factor":0.5}}"#),
+    ] {
+        let mut settings = tiny(Profile::Published);
+        let refused = settings.set(name, value).is_err() || settings.check().is_err();
+        assert!(refused, "{name}={value}");
+    }
+}

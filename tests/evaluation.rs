@@ -248,3 +248,23 @@ fn samples_are_told_apart() {
     assert_ne!(some(&[0, 1]), some(&[1, 0]));
     assert_ne!(some(&[0, 1]), some(&[0, 2]));
 }
+
+#[test]
+fn a_plan_with_an_impossible_radius_is_refused_before_any_work() {
+    let plan = |norm, eps| Plan {
+        attacks: vec!["fgsm".into()],
+        norm,
+        radii: vec![0.1, eps],
+        ..Plan::default()
+    };
+    for (norm, eps) in [
+        (Norm::Linf, -0.1),
+        (Norm::Linf, 1.5),
+        (Norm::Linf, f32::NAN),
+        (Norm::L2, -1.0),
+        (Norm::L2, f32::INFINITY),
+    ] {
+        assert!(plan(norm, eps).validate().is_err(), "{eps} in {norm}");
+    }
+    assert!(plan(Norm::L2, 1.5).validate().is_ok());
+}

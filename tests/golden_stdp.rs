@@ -83,7 +83,7 @@ fn the_linear_layer_keeps_its_state() {
                 })
                 .unwrap();
             assert_eq!(flat(layer.counts()), values(&name("counts")), "{}", isa.name());
-            assert!(distance(&flat(layer.membrane()), values(&name("membrane"))) < 1e-5);
+            assert!(distance(&flat(layer.membrane().unwrap()), values(&name("membrane"))) < 1e-5);
             layer.update(&context, &x);
             assert!(distance(layer.threshold(), values(&name("threshold"))) < 1e-5);
             assert!(distance(layer.weight(), values(&name("new_weight"))) < 1e-5);

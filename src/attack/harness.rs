@@ -11,8 +11,8 @@ use super::samples::Samples;
 use super::search::Attack;
 use super::trial::{Cost, Hit, Trial};
 use super::verification::{confirm, verify};
+use crate::Result;
 use crate::tensor::Context;
-use crate::{Error, Result};
 
 /// Attacks samples: clean pass, search on those classified correctly, verification of every returned image by a fresh
 /// forward pass and independent checks of box and norm.
@@ -26,13 +26,7 @@ pub fn attack(
     attack: &dyn Attack,
     budget: Budget,
 ) -> Result<Report> {
-    if !(0.0..=1.0).contains(&budget.eps) && budget.norm == Norm::Linf
-        || !(budget.eps >= 0.0 && budget.eps.is_finite())
-    {
-        let problem =
-            format!("eps {} is no radius in {}; pixels are 0..=1", budget.eps, budget.norm);
-        return Err(Error::argument("attack", problem));
-    }
+    budget.check()?;
     let mut job = Job { context, classifier, samples, budget, clean_logits: &[] };
     job.check()?;
     let images: Vec<&[f32]> = (0..samples.len()).map(|i| samples.image(i)).collect();

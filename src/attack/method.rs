@@ -5,10 +5,10 @@
 
 use super::loss::Loss;
 use super::norm::Norm;
-use crate::Result;
 use crate::simd::Isa;
 use crate::simd::random::Key;
 use crate::tensor::{Region, Shape};
+use crate::{Error, Result};
 
 /// The ball in which an attack may move, and the seed of its random numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +22,20 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Whether there is such a ball.
+    ///
+    /// # Errors
+    /// If the radius is negative or infinite, or in L-infinity above 1.
+    pub fn check(&self) -> Result<()> {
+        let Self { norm, eps, .. } = *self;
+        let most = if norm == Norm::Linf { 1.0 } else { f32::MAX };
+        if (0.0..=most).contains(&eps) {
+            return Ok(());
+        }
+        let problem = format!("eps {eps} is no radius in {norm}; pixels are 0..=1");
+        Err(Error::argument("attack", problem))
+    }
+
     /// Whether a perturbation of this size is inside, up to rounding: a strict limit would lose real successes.
     pub fn admits(&self, distance: f32) -> bool {
         distance <= self.eps * (1.0 + 1e-5) + 1e-6

@@ -64,7 +64,7 @@ pub struct Outcome {
 /// The results of one attack on some samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// The attack with its options.
+    /// The attack's name, without its options.
     pub attack: String,
     /// Norm, radius, seed.
     pub budget: Budget,
@@ -78,7 +78,8 @@ pub struct Report {
 
 impl Report {
     /// Puts the reports of parts of the samples together, in their order: the result is the one that all samples would
-    /// have had in one run. None if there are none, or they are of different attacks or budgets.
+    /// have had in one run. None if there are none, or they are of different attacks (by name: that their
+    /// options were the same is for the caller to know) or budgets.
     pub fn merge(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut parts = parts.into_iter();
         let mut all = parts.next()?;

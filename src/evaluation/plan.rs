@@ -81,7 +81,8 @@ impl Plan {
     /// Refuses what is no attack or no radius, before any work is done.
     ///
     /// # Errors
-    /// If an attack cannot be read or does not exist in the norm, there is none, or one is there twice.
+    /// If an attack cannot be read, a radius is none in the norm, there is none of either, or one is there twice. (An attack
+    /// that does not exist in the norm is refused when its turn comes.)
     pub fn validate(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::argument("evaluation", problem));
         if self.attacks.is_empty() || self.radii.is_empty() || self.portion == 0 {
@@ -96,6 +97,7 @@ impl Plan {
             }
         }
         for (i, eps) in self.radii.iter().enumerate() {
+            Budget { norm: self.norm, eps: *eps, seed: self.seed }.check()?;
             if self.radii[..i].contains(eps) {
                 return refuse(format!("eps {eps} is given twice"));
             }

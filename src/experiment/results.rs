@@ -106,7 +106,7 @@ pub struct Results {
     pub seeds: Vec<u64>,
     /// Tables that were asked for.
     pub tables: Vec<usize>,
-    /// Whether Figure 3 was.
+    /// Figures that were asked for.
     pub figures: Vec<usize>,
     /// Test images under transfer attacks.
     pub images: usize,

@@ -36,6 +36,32 @@ impl Rule {
     /// Adam with its authors' settings.
     pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
 
+    /// Whether its numbers make sense.
+    ///
+    /// # Errors
+    /// If a decay (or the momentum) is not in 0..1, Adam's `eps` is not positive, or the weight decay is negative.
+    pub fn check(self) -> Result<()> {
+        let fail = |name: &str, value: f32, range: &str| {
+            Err(Error::argument("optimiser", format!("{name} {value} is not {range}")))
+        };
+        let (shares, weight_decay) = match self {
+            Self::Sgd { momentum, weight_decay } => ([("momentum", momentum); 2], weight_decay),
+            Self::Adam { beta1, beta2, eps, weight_decay } => {
+                if !(eps > 0.0 && eps.is_finite()) {
+                    return fail("eps", eps, "a positive number");
+                }
+                ([("beta1", beta1), ("beta2", beta2)], weight_decay)
+            }
+        };
+        if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
+            return fail(name, value, "in 0..1");
+        }
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            return fail("weight decay", weight_decay, "zero or a positive number");
+        }
+        Ok(())
+    }
+
     /// Arrays of memory for each parameter.
     fn memories(self) -> usize {
         match self {

@@ -1,5 +1,6 @@
 //! How the learning rate changes over the training.
 
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// A factor on the learning rate, as a function of the share of the training that is done. All of them need only
@@ -28,20 +29,57 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// Whether its numbers make sense.
+    ///
+    /// # Errors
+    /// If steps are no epochs apart or their factor is negative or infinite, or the peak is not in 0..=1.
+    pub fn check(self) -> Result<()> {
+        let fail = |problem: String| Err(Error::argument("schedule", problem));
+        match self {
+            Self::Step { epochs: 0, .. } => fail("0 epochs between two changes".into()),
+            Self::Step { factor, .. } if !(factor >= 0.0 && factor.is_finite()) => {
+                fail(format!("factor {factor} is not zero or a positive number"))
+            }
+            Self::Triangle { peak } if !(0.0..=1.0).contains(&peak) => {
+                fail(format!("peak {peak} is not in 0..=1"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The factor at `step` of `steps_per_epoch * epochs` steps.
     pub fn factor(self, step: u64, steps_per_epoch: u64, epochs: usize) -> f32 {
-        let total = (steps_per_epoch * epochs as u64).max(1);
+        // A training without an end may have as many epochs as there are numbers.
+        let total = steps_per_epoch.saturating_mul(epochs as u64).max(1);
         let done = (step as f32 / total as f32).min(1.0);
         match self {
             Self::Constant => 1.0,
             Self::Step { epochs, factor } => {
-                let passed = step / (steps_per_epoch * epochs as u64).max(1);
+                let passed = step / steps_per_epoch.saturating_mul(epochs as u64).max(1);
                 (0..passed).fold(1.0, |product, _| product * factor)
             }
             Self::Linear => 1.0 - done,
             Self::Triangle { peak } if done < peak => done / peak,
             Self::Triangle { peak } if peak < 1.0 => (1.0 - done) / (1.0 - peak),
             Self::Triangle { .. } => 1.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_without_an_end_has_a_rate() {
+        for schedule in [
+            Schedule::Constant,
+            Schedule::Linear,
+            Schedule::Step { epochs: usize::MAX, factor: 0.1 },
+            Schedule::Triangle { peak: 0.5 },
+        ] {
+            let factor = schedule.factor(10, 468, usize::MAX);
+            assert!((0.0..=1.0).contains(&factor), "{schedule:?}: {factor}");
         }
     }
 }

@@ -60,7 +60,8 @@ impl TrainingOptions {
                 return fail(format!("{name} {value} is not a positive number"));
             }
         }
-        Ok(())
+        self.rule.check()?;
+        self.schedule.check()
     }
 }
 

@@ -95,10 +95,15 @@ impl Comparison<'_> {
         self.transfer.map(|spread| (spread.mean - self.published).abs())
     }
 
-    /// Whether the two agree within [`NEAR`]; a printed number has four digits, so a difference of just that counts.
+    /// Whether the two agree within [`NEAR`].
     pub fn is_near(&self) -> bool {
-        self.distance().is_some_and(|distance| distance <= NEAR + 1e-9)
+        self.distance().is_some_and(is_near)
     }
+}
+
+/// Whether a number this far from the printed one counts as near: at most [`NEAR`], with room for the last digit of print.
+pub fn is_near(distance: f64) -> bool {
+    distance <= NEAR + 1e-9
 }
 
 /// All printed cells in the order of print.

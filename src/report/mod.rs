@@ -35,6 +35,7 @@ mod tables;
 mod theme;
 mod wording;
 
+pub use compare::{NEAR, is_near};
 pub use filters::filters_svg;
 pub use grid::{GridImage, grid_png, grid_svg};
 pub use raster::raster_svg;

@@ -1,6 +1,6 @@
 //! Tables 1 to 3 as they are shown: printed and ours in one cell.
 
-use super::compare::{Comparison, NEAR, Spread};
+use super::compare::{Comparison, Spread, is_near};
 use super::headline::labelled;
 use crate::experiment::{Published, Results};
 
@@ -70,8 +70,8 @@ impl Side {
             return Self { mean: "missing".into(), difference, spread: seeds, class: "missing" };
         };
         let difference = spread.mean - published;
-        let class = match difference.abs() - 1e-9 {
-            d if d <= NEAR => "near",
+        let class = match difference.abs() {
+            d if is_near(d) => "near",
             d if d <= 0.1 => "close",
             d if d <= 0.25 => "off",
             _ => "far",

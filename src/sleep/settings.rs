@@ -46,7 +46,7 @@ impl FromStr for Profile {
     }
 }
 
-/// Adversarial training (METHOD section 7). The default is the published one.
+/// Adversarial training (METHOD section 7).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversarialTrainingOptions {

@@ -71,9 +71,9 @@ impl StdpLinear {
         self.threshold.as_deref().unwrap_or_default()
     }
 
-    /// Membranes after the last batch (zeros before the first).
-    pub fn membrane(&self) -> &Tensor {
-        self.membrane.as_ref().unwrap_or(&self.current)
+    /// Membranes after the last batch; none before the first, and after a [`reset`](Self::reset).
+    pub fn membrane(&self) -> Option<&Tensor> {
+        self.membrane.as_ref()
     }
 
     /// Forgets the membranes, as after every batch of a convolution's pass; thresholds stay.

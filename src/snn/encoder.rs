@@ -1,8 +1,8 @@
 //! How an image becomes input over time.
 
-use crate::Result;
 use crate::autodiff::{Tape, Var};
 use crate::simd::random::Key;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// How an image becomes input over time.
@@ -20,6 +20,19 @@ pub enum Encoder {
 }
 
 impl Encoder {
+    /// Whether it can be.
+    ///
+    /// # Errors
+    /// If the rate is not in 0..=1.
+    pub fn check(self) -> Result<()> {
+        match self {
+            Self::Poisson { rate } if !(0.0..=1.0).contains(&rate) => {
+                Err(Error::argument("encoder", format!("rate {rate} is not in 0..=1")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Encodes `x` (one time step) for `steps` steps; `noise` is the key of the random draws.
     ///
     /// # Errors

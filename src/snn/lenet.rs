@@ -45,14 +45,16 @@ impl SpikingOptions {
     /// Refuses numbers that make no sense.
     ///
     /// # Errors
-    /// If there are no time steps or more than [`MOST_STEPS`](Self::MOST_STEPS), or a neuron cannot be (see
-    /// [`Neuron::dynamics`]).
+    /// If there are no time steps or more than [`MOST_STEPS`](Self::MOST_STEPS), or the encoder, the
+    /// surrogate or the neuron cannot be (see [`Neuron::dynamics`]).
     pub fn check(&self) -> Result<()> {
         let (steps, most) = (self.steps, Self::MOST_STEPS);
         if !(1..=most).contains(&steps) {
             let problem = format!("{steps} time steps; 1 to {most} are possible");
             return Err(Error::argument("spiking network", problem));
         }
+        self.encoder.check()?;
+        self.surrogate.check()?;
         self.neuron.dynamics().map(|_| ())
     }
 }
@@ -207,6 +209,11 @@ impl Network for SpikingLeNet {
 }
 
 /// The spiking network in evaluation mode, batch normalisation folded into the convolutions.
+///
+/// With [`Encoder::Poisson`] its spikes are drawn from one key: equal images give equal logits, whoever asks. An attack
+/// so sees the very draws that it is judged by (it is the stronger for it), and averaging over draws (`eot-pgd`,
+/// AutoAttack's `rand`) averages equal numbers. For fresh draws at every query, implement
+/// [`Classifier`](crate::attack::Classifier) for a type of your own.
 #[derive(Clone, Debug)]
 pub struct FrozenSpikingLeNet {
     layers: [Arc<FrozenConv>; 3],

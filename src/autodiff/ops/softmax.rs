@@ -25,7 +25,7 @@ impl Tape {
         let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
         let mut out = self.tensor(shape, samples, steps);
         let (isa, value) = (self.context().isa(), self.value(x));
-        for (block, out) in out.lanes_mut().chunks_mut(shape.features()).enumerate() {
+        for (block, out) in out.lanes_mut().chunks_mut(shape.features().max(1)).enumerate() {
             kernel::softmax(isa, value.live(block), value.block(block), temperature, out);
         }
         Ok(self.record(operation, &[x], &[], out))

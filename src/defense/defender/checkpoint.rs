@@ -81,7 +81,8 @@ impl Defender {
     /// Continues from a [`checkpoint`](Self::checkpoint).
     ///
     /// # Errors
-    /// If the checkpoint is of another defense, other settings or another control, or not one of a defense.
+    /// If the checkpoint is of another defense, other settings or another control, or not one of a defense; the defender
+    /// is then as it was before.
     pub fn resume(&mut self, context: &Context, state: &StateDict) -> Result<()> {
         let missing = || Error::argument("resume", "this file is no checkpoint of a defense");
         let defense: String = state.noted("defense").ok_or_else(missing)?;
@@ -98,9 +99,20 @@ impl Defender {
                 format!("the checkpoint is of {defense} with other settings or another control"),
             ));
         }
+        // What may still turn out to be damaged is restored beside this defender, which stays as it is until all of it is
+        // there: whoever is refused can go on, or start over, with it.
+        let mut restored = Self::new(self.defense, self.control.clone(), self.settings.clone())?;
+        restored.restore(context, state)?;
+        *self = restored;
+        Ok(())
+    }
+
+    /// All but what the checkpoint says of its origin; afterwards, if it fails, this defender is half of either.
+    fn restore(&mut self, context: &Context, state: &StateDict) -> Result<()> {
+        let missing = || Error::argument("resume", "this file is no checkpoint of a defense");
         self.at = state.noted("defense.stage").ok_or_else(missing)?;
         if self.at > self.stages.len() {
-            let (at, stages) = (self.at, self.stages.len());
+            let (at, stages, defense) = (self.at, self.stages.len(), self.defense.name());
             let problem = format!("the checkpoint is of stage {at}; {defense} has {stages}");
             return Err(Error::argument("resume", problem));
         }

@@ -217,7 +217,8 @@ impl SlowWave {
     /// Continues from a [`checkpoint`](Self::checkpoint).
     ///
     /// # Errors
-    /// If the checkpoint is of other options, or not one of a sleep.
+    /// If the checkpoint is of other options, or not one of a sleep; some layers may then have taken their weights from
+    /// it, so begin with a new one.
     pub fn resume(&mut self, state: &StateDict) -> Result<()> {
         let missing =
             || Error::argument("resume", "this file is no checkpoint of a slow-wave sleep");

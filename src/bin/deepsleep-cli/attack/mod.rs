@@ -92,10 +92,12 @@ struct Of {
     seed: u64,
 }
 
-/// What a saved file says about itself, besides the attack.
+/// What a saved file says about itself, besides the attack's name and budget.
 #[derive(Serialize)]
 struct About<'a> {
     version: &'static str,
+    /// The attack with its options, as for `--attack`.
+    specification: &'a str,
     dataset: &'static str,
     first: usize,
     model: &'a Path,
@@ -147,7 +149,16 @@ impl AttackCommand {
         let (source, threat_model) = (self.threat.source.as_deref(), self.threat.model());
         if let Some(path) = &self.save {
             let version = env!("CARGO_PKG_VERSION");
-            let about = About { version, dataset, first, model, model_kind, source, threat_model };
+            let about = About {
+                version,
+                specification: &text,
+                dataset,
+                first,
+                model,
+                model_kind,
+                source,
+                threat_model,
+            };
             archive(&samples, &report, method.is_bounded(), &about)?.save(path)?;
         }
         if let (Some(path), Some(draw)) = (&self.grid, draw) {

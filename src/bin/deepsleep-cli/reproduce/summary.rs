@@ -4,6 +4,7 @@ use crate::common::Common;
 use anyhow::Result;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{Answer, Published, Results};
+use deepsleep::report::{NEAR, is_near};
 use std::path::Path;
 
 /// Tables of the transfer columns, ours and the printed numbers.
@@ -33,15 +34,16 @@ pub fn of(results: &Results) -> Result<String> {
                 }
                 let mean = ours.iter().sum::<f64>() / ours.len() as f64;
                 cells += 1;
-                near += usize::from((mean - printed).abs() <= 0.03);
+                near += usize::from(is_near((mean - printed).abs()));
                 text += &format!("{:>15}", format!("{mean:.3} ({printed:.3})"));
             }
         }
         text += "\n";
     }
     if cells > 0 {
-        text +=
-            &format!("\n{near} of {cells} cells lie within 0.03 of the printed ones (transfer)\n");
+        text += &format!(
+            "\n{near} of {cells} cells lie within {NEAR} of the printed ones (transfer)\n"
+        );
     }
     Ok(text)
 }
