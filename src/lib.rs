@@ -35,9 +35,9 @@
 //! | [`tensor`] | lane-blocked tensors, borders to `ndarray`, threads and instruction set as an argument |
 //! | [`kernels`] | the loops: convolution, normalisation, pooling, spiking neurons, plasticity |
 //! | [`autodiff`] | the tape |
+//! | [`files`] | files written whole or not at all |
 //! | [`checkpoint`] | safetensors in and out |
 //! | [`data`] | MNIST and its like |
-//! | [`files`] | files written whole or not at all |
 //! | [`nn`] | networks, optimisers, the training loop |
 //! | [`snn`] | spiking neurons, encoders, the spiking LeNet |
 //! | [`sleep`] | slow-wave and fast-wave sleep, and the settings of the whole method |

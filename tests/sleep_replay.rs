@@ -17,7 +17,7 @@ fn draw(key: Key) -> impl FnMut() -> f32 {
     move || uniform_from_bits(generator.next_u32())
 }
 
-/// The rule as SPIKING.md section 2 states it, in f64, synapse by synapse.
+/// The rule as its authors state it, in f64, synapse by synapse.
 struct Naive {
     weight: Vec<f64>,
     membrane: Vec<f64>,
@@ -116,7 +116,7 @@ fn the_rule_is_the_naive_one() {
     }
 }
 
-/// SPIKING.md: phi is about 2 below zero, 1 at zero, and next to nothing from 0.005 on.
+/// phi is about 2 below zero, 1 at zero, and next to nothing from 0.005 on.
 #[test]
 fn positive_weights_are_practically_frozen() {
     let options = ReplayOptions::default();

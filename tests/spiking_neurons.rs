@@ -160,7 +160,7 @@ fn periods(isa: Isa, dynamics: Dynamics, current: f32, steps: usize) -> Vec<usiz
     (0..steps).filter(|&t| value.sample(t, 0).next() == Some(1.0)).map(|t| t + 1).collect()
 }
 
-/// SPIKING.md section 1.6: the published neuron has period n iff 0.5 / (1 - 2^-n) < I <= 0.5 / (1 - 2^-(n-1)).
+/// The published neuron has period n iff 0.5 / (1 - 2^-n) < I <= 0.5 / (1 - 2^-(n-1)).
 #[test]
 fn a_constant_current_gives_the_known_periods() {
     let dynamics = Neuron::default().dynamics().unwrap();
@@ -196,7 +196,7 @@ fn assert_close(found: impl IntoIterator<Item = f32>, expected: &[f32], off: f32
     }
 }
 
-/// Norse's own golden voltages (SPIKING.md section 3): dt = 1 ms, 1/tau_mem = 100, 1/tau_syn = 200, threshold 1.
+/// Norse's own golden voltages: dt = 1 ms, 1/tau_mem = 100, 1/tau_syn = 200, threshold 1.
 #[test]
 fn norses_voltages() {
     let neuron = Neuron {

@@ -96,7 +96,7 @@ pub struct Cell {
     pub seconds: f64,
     /// What gives reason to doubt the result.
     pub warnings: Vec<String>,
-    /// One a sample; not in the JSON of a result.
+    /// One a sample; not in the JSON of a result, so empty in a cell that was read from one.
     #[serde(skip)]
     pub records: Vec<Record>,
 }
@@ -182,7 +182,8 @@ pub struct WorstCase {
     pub fooled_only_by: BTreeMap<String, usize>,
 }
 
-/// The worst case of every radius, sample by sample: never better than the strongest attack, and often worse.
+/// The worst case of every radius, sample by sample: never better than the strongest attack, and often worse. The cells
+/// are of the same samples, in the same order, and have their records: a result on disk has its worst cases beside it.
 pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
     let mut all: Vec<WorstCase> = Vec::new();
     for cell in cells {
@@ -199,7 +200,10 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
         for (i, record) in cell.records.iter().enumerate() {
             // What any attack found invalid is not known to be robust.
             let lost = |other: &&Cell| {
-                let record = &other.records[i];
+                // Of another sample it says nothing.
+                let Some(record) = other.records.get(i).filter(|r| r.id == record.id) else {
+                    return false;
+                };
                 let proof = record.fooled_within(&budget);
                 proof || matches!(record.status, Status::CleanWrong | Status::Invalid)
             };

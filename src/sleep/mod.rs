@@ -1,5 +1,31 @@
 //! Sleep: slow-wave (spike-timing-dependent plasticity), fast-wave (backpropagation through time, with dreams), and the
-//! cycles of both.
+//! settings of the whole method.
+//!
+//! For a defended model begin with [`Defender`](crate::defense::Defender), which works through cycles of both sleeps and the
+//! conversion back. What it is made of is here: [`Settings`] (by [`Profile`], each with a name for `--set`), [`SlowWave`],
+//! [`FastWave`] with its [`Dreamer`], and [`replay`], the earlier sleep that the paper compares with. [`StdpConv`],
+//! [`StdpLinear`], [`PairLayer`] and [`ReplayLayer`] are the layers that sleep, one batch at a time.
+//!
+//! ```
+//! use deepsleep::data::{Dataset, DatasetName, Split, locate};
+//! use deepsleep::nn::LeNet;
+//! use deepsleep::sleep::{Profile, Settings, SlowWave};
+//! use deepsleep::tensor::Context;
+//!
+//! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 32)?;
+//! let context = Context::new(0)?;
+//! let mut network = LeNet::new(0); // a trained one, in earnest
+//!
+//! let mut settings = Settings::new(Profile::Published);
+//! settings.set("slow_wave.batches", "1")?; // a batch a pass
+//! settings.set("slow_wave.batch_size", "32")?;
+//! let mut sleep = SlowWave::new(&network, settings.slow_wave, settings.seed)?;
+//! while sleep.passes_done() < sleep.passes().len() {
+//!     sleep.pass(&context, &train, &mut |_| {})?;
+//! }
+//! sleep.wake(&mut network); // its weights, in a network of rectifiers
+//! # Ok::<(), deepsleep::Error>(())
+//! ```
 
 mod check;
 mod dream;
