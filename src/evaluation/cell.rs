@@ -200,9 +200,9 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
         for (i, record) in cell.records.iter().enumerate() {
             // What any attack found invalid is not known to be robust.
             let lost = |other: &&Cell| {
-                // Of another sample it says nothing.
+                // Nor is what it was not shown.
                 let Some(record) = other.records.get(i).filter(|r| r.id == record.id) else {
-                    return false;
+                    return true;
                 };
                 let proof = record.fooled_within(&budget);
                 proof || matches!(record.status, Status::CleanWrong | Status::Invalid)

@@ -35,14 +35,19 @@ impl<T> Stock<T> {
     }
 }
 
+/// Makes a buffer at least this long, with zeros at its end; never shorter.
+pub(super) fn grow(buffer: &mut Vec<Lanes>, length: usize) {
+    if buffer.len() < length {
+        buffer.resize(length, Lanes::ZERO);
+    }
+}
+
 impl Buffers {
     /// At least `length` lanes with unspecified (old) content. (Not shortened: the next who needs all of them would have
     /// to clear the rest first.)
     pub fn lanes(&mut self, length: usize) -> Vec<Lanes> {
         let mut buffer = self.lanes.take(length);
-        if buffer.len() < length {
-            buffer.resize(length, Lanes::ZERO);
-        }
+        grow(&mut buffer, length);
         buffer
     }
 

@@ -1,5 +1,6 @@
 //! What a computation runs on: an instruction set and some threads, handed on as an argument, never ambient.
 
+use super::buffers::grow;
 use super::pool::Pool;
 use crate::simd::{Isa, Lanes};
 use crate::{Error, Result};
@@ -178,13 +179,11 @@ impl Context {
     pub(crate) fn with_scratch<R>(&self, length: usize, f: impl FnOnce(&mut [Lanes]) -> R) -> R {
         let mut buffer = lock(&self.scratch[self.thread()]);
         if buffer.len() < length {
-            buffer.resize(length, Lanes::ZERO);
+            grow(&mut buffer, length);
             // Also for the threads that are yet to get a share of this work: which iteration of a loop first gives
             // them one is chance, and it should not allocate.
             for mut idle in self.scratch.iter().filter_map(|other| other.try_lock().ok()) {
-                if idle.len() < length {
-                    idle.resize(length, Lanes::ZERO);
-                }
+                grow(&mut idle, length);
             }
         }
         f(&mut buffer[..length])

@@ -61,10 +61,7 @@ impl Tensor {
         steps: usize,
         mut data: Vec<Lanes>,
     ) -> Self {
-        let length = blocks_of(samples) * steps * shape.features();
-        if data.len() < length {
-            data.resize(length, Lanes::ZERO);
-        }
+        buffers::grow(&mut data, blocks_of(samples) * steps * shape.features());
         Self { shape, samples, steps, data }
     }
 
@@ -124,7 +121,7 @@ impl Tensor {
     /// One block's features, `[channel][y][x]`.
     pub fn block(&self, block: usize) -> &[Lanes] {
         let features = self.shape.features();
-        &self.data[block * features..][..features]
+        &self.lanes()[block * features..][..features]
     }
 
     /// All blocks, one after the other.
@@ -192,4 +189,21 @@ pub fn label_lanes(
         into[n / LANES].0[n % LANES] = label as u32;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a recycled buffer has beyond the tensor is not part of it.
+    #[test]
+    fn a_longer_buffer_does_not_show() {
+        let shape = Shape::new(1, 1, 2);
+        let old = Tensor::with_steps(shape, 3, 1, vec![Lanes::splat(1.0); 9]);
+        let new = Tensor::with_steps(shape, 3, 1, vec![Lanes::splat(1.0); 2]);
+        assert_eq!((old.lanes().len(), old.clone().lanes_mut().len()), (2, 2));
+        assert_eq!(old, new);
+        let beyond = std::panic::catch_unwind(|| old.block(1).len());
+        assert!(beyond.is_err(), "there is one block");
+    }
 }

@@ -2,9 +2,9 @@
 //!
 //! The accumulators are five kernel columns x a tile of output channels, of *one register* each. With AVX2 the tile is
 //! two channels and the register half of the sixteen lanes; five inputs and two gradients then serve ten multiply-adds,
-//! where whole vectors would need twelve loads for ten. With AVX-512 it is five channels, and the
-//! inputs come less often from L2. A few output rows at a time, so that the gradient rows stay in L1 while all kernel rows and
-//! input channels pass over them.
+//! where whole vectors would need twelve loads for ten. With AVX-512 it is five channels, and the inputs come less often
+//! from L2. A few output rows at a time, so that the gradient rows stay in L1 while all kernel rows and input channels
+//! pass over them.
 
 use super::{Geometry, tiles};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
