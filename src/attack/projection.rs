@@ -6,7 +6,24 @@ use super::norm::{Norm, sum_of};
 #[derive(Clone, Debug, Default)]
 pub struct Breakpoints(Vec<(f32, f32)>);
 
-/// Moves `x` into the `norm` ball of radius `eps` around `clean` and into the box `[0, 1]`.
+/// The share of the radius that is given up in L2 and L1, where the length of a difference depends on the order in
+/// which its pixels are added: whoever adds them, the sum does not exceed the radius.
+const ROUNDING: f32 = 1e-6;
+
+/// The largest step from `clean` to both sides that keeps a pixel in ball and box: no difference, evaluated in f32,
+/// exceeds `eps`. (The nearest float to `clean + eps` may lie a bit beyond; the one before it does not.)
+#[inline(always)]
+pub fn edges(clean: f32, eps: f32) -> (f32, f32) {
+    let (low, high) = ((clean - eps).max(0.0), (clean + eps).min(1.0));
+    let inward = |edge: f32, beyond: bool, by: u32| {
+        f32::from_bits(edge.to_bits().wrapping_add(if beyond { by } else { 0 }))
+    };
+    // Neither is negative, so the next float is the next number of its bits.
+    (inward(low, clean - low > eps, 1), inward(high, high - clean > eps, u32::MAX))
+}
+
+/// Moves `x` into the `norm` ball of radius `eps` around `clean` and into the box `[0, 1]`. The ball is closed in f32:
+/// no difference that is evaluated in f32 exceeds `eps`.
 ///
 /// For Linf and L1 this is the nearest point of the intersection (in L2). For L2 it is the ball first and the box
 /// after, which is feasible for both: `clean` lies in the box, so clamping shortens every coordinate of the difference.
@@ -14,18 +31,20 @@ pub fn into_ball(norm: Norm, eps: f32, clean: &[f32], x: &mut [f32], scratch: &m
     match norm {
         Norm::Linf => {
             for (x, &c) in x.iter_mut().zip(clean) {
-                *x = x.max(c - eps).min(c + eps).clamp(0.0, 1.0);
+                let (low, high) = edges(c, eps);
+                *x = x.max(low).min(high);
             }
         }
         Norm::L2 => {
+            let eps = eps * (1.0 - ROUNDING);
             let length = Norm::L2.distance(x, clean);
             if length > eps {
-                let factor = eps / (length + 1e-12);
+                let factor = eps / length;
                 x.iter_mut().zip(clean).for_each(|(x, &c)| *x = c + (*x - c) * factor);
             }
             into_box(x);
         }
-        Norm::L1 => into_l1(eps, clean, x, scratch),
+        Norm::L1 => into_l1(eps * (1.0 - ROUNDING), clean, x, scratch),
     }
 }
 

@@ -8,7 +8,7 @@ use super::bump::Bump;
 use super::loss::Loss;
 use super::method::{Answer, Budget, Change, Goal, Method, Needs, Runs, Sample, Step};
 use super::norm::{Norm, sum_of};
-use super::projection::{Breakpoints, into_ball, into_box};
+use super::projection::{Breakpoints, edges, into_ball, into_box};
 use super::random::{below, sign};
 use crate::simd::random::Key;
 use crate::tensor::{Region, Shape};
@@ -104,13 +104,14 @@ impl Square {
         let (eps, shape) = (sample.budget.eps, sample.shape);
         for channel in x.chunks_mut(shape.pixels()) {
             for column in 0..shape.width {
-                let step = eps * sign(&mut state.random);
+                let upward = sign(&mut state.random) > 0.0;
                 for y in 0..shape.height {
-                    channel[y * shape.width + column] += step;
+                    let pixel = &mut channel[y * shape.width + column];
+                    let (low, high) = edges(*pixel, eps);
+                    *pixel = if upward { high } else { low };
                 }
             }
         }
-        into_box(x);
     }
 
     /// A window of plus or minus eps per channel.
@@ -122,10 +123,11 @@ impl Square {
         state.window = Window::anywhere(&mut random, side, shape);
         let mut changed = false;
         for channel in 0..shape.channels {
-            let step = eps * sign(&mut state.random);
+            let upward = sign(&mut state.random) > 0.0;
             for row in state.window.rows(shape, channel) {
                 for i in row {
-                    let new = (sample.clean[i] + step).clamp(0.0, 1.0);
+                    let (low, high) = edges(sample.clean[i], eps);
+                    let new = if upward { high } else { low };
                     changed |= new != x[i];
                     x[i] = new;
                 }
@@ -136,8 +138,8 @@ impl Square {
             for channel in 0..shape.channels {
                 for row in state.window.rows(shape, channel) {
                     for i in row {
-                        let step = if x[i] >= sample.clean[i] { -eps } else { eps };
-                        x[i] = (sample.clean[i] + step).clamp(0.0, 1.0);
+                        let (low, high) = edges(sample.clean[i], eps);
+                        x[i] = if x[i] >= sample.clean[i] { low } else { high };
                     }
                 }
             }
@@ -235,7 +237,6 @@ impl Square {
             let factor = eps / (norm.distance(x, sample.clean) + 1e-12);
             x.iter_mut().zip(sample.clean).for_each(|(x, c)| *x = c + (*x - c) * factor);
         }
-        let eps = if norm == Norm::L1 { eps * (1.0 - 1e-6) } else { eps };
         into_ball(norm, eps, sample.clean, x, &mut state.scratch);
     }
 }
