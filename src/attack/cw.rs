@@ -167,10 +167,11 @@ impl CarliniWagner {
             state.lower = state.lower.max(state.c);
         }
         state.search += 1;
-        state.c = if state.upper.is_finite() {
-            0.5 * (state.lower + state.upper)
-        } else {
-            10.0 * state.c
+        // By factors of ten to either side until it is enclosed.
+        state.c = match (state.lower > 0.0, state.upper.is_finite()) {
+            (true, true) => 0.5 * (state.lower + state.upper),
+            (false, _) => 0.1 * state.c,
+            (true, false) => 10.0 * state.c,
         };
         // The last of many goes for success.
         if self.search_steps >= 10 && state.search == self.search_steps - 1 {

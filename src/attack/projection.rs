@@ -10,16 +10,15 @@ pub struct Breakpoints(Vec<(f32, f32)>);
 /// which its pixels are added: whoever adds them, the sum does not exceed the radius.
 const ROUNDING: f32 = 1e-6;
 
-/// The largest step from `clean` to both sides that keeps a pixel in ball and box: no difference, evaluated in f32,
-/// exceeds `eps`. (The nearest float to `clean + eps` may lie a bit beyond; the one before it does not.)
+/// `clean + step`, in the box, and no farther than `step`: the difference to `clean`, evaluated in f32, does not exceed
+/// it. (The nearest float may lie a bit beyond; the one before it does not.)
 #[inline(always)]
-pub fn edges(clean: f32, eps: f32) -> (f32, f32) {
-    let (low, high) = ((clean - eps).max(0.0), (clean + eps).min(1.0));
-    let inward = |edge: f32, beyond: bool, by: u32| {
-        f32::from_bits(edge.to_bits().wrapping_add(if beyond { by } else { 0 }))
-    };
-    // Neither is negative, so the next float is the next number of its bits.
-    (inward(low, clean - low > eps, 1), inward(high, high - clean > eps, u32::MAX))
+pub fn moved(clean: f32, step: f32) -> f32 {
+    let x = (clean + step).clamp(0.0, 1.0);
+    let beyond = (x - clean).abs() > step.abs();
+    // Pixels are not negative, so the next float is the next number of its bits.
+    let inward = if step > 0.0 { u32::MAX } else { 1 };
+    f32::from_bits(x.to_bits().wrapping_add(if beyond { inward } else { 0 }))
 }
 
 /// Moves `x` into the `norm` ball of radius `eps` around `clean` and into the box `[0, 1]`. The ball is closed in f32:
@@ -31,8 +30,7 @@ pub fn into_ball(norm: Norm, eps: f32, clean: &[f32], x: &mut [f32], scratch: &m
     match norm {
         Norm::Linf => {
             for (x, &c) in x.iter_mut().zip(clean) {
-                let (low, high) = edges(c, eps);
-                *x = x.max(low).min(high);
+                *x = x.max(moved(c, -eps)).min(moved(c, eps));
             }
         }
         Norm::L2 => {
@@ -40,7 +38,7 @@ pub fn into_ball(norm: Norm, eps: f32, clean: &[f32], x: &mut [f32], scratch: &m
             let length = Norm::L2.distance(x, clean);
             if length > eps {
                 let factor = eps / length;
-                x.iter_mut().zip(clean).for_each(|(x, &c)| *x = c + (*x - c) * factor);
+                x.iter_mut().zip(clean).for_each(|(x, &c)| *x = moved(c, (*x - c) * factor));
             }
             into_box(x);
         }
@@ -92,6 +90,6 @@ fn into_l1(eps: f32, clean: &[f32], x: &mut [f32], scratch: &mut Breakpoints) {
     }
     for (x, &c) in x.iter_mut().zip(clean) {
         let length = ((*x - c).abs() - lambda).min(room(*x, c)).max(0.0);
-        *x = if *x > c { (c + length).min(1.0) } else { (c - length).max(0.0) };
+        *x = moved(c, if *x > c { length } else { -length });
     }
 }

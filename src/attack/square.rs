@@ -8,7 +8,7 @@ use super::bump::Bump;
 use super::loss::Loss;
 use super::method::{Answer, Budget, Change, Goal, Method, Needs, Runs, Sample, Step};
 use super::norm::{Norm, sum_of};
-use super::projection::{Breakpoints, edges, into_ball, into_box};
+use super::projection::{Breakpoints, into_ball, into_box, moved};
 use super::random::{below, sign};
 use crate::simd::random::Key;
 use crate::tensor::{Region, Shape};
@@ -104,11 +104,10 @@ impl Square {
         let (eps, shape) = (sample.budget.eps, sample.shape);
         for channel in x.chunks_mut(shape.pixels()) {
             for column in 0..shape.width {
-                let upward = sign(&mut state.random) > 0.0;
+                let step = eps * sign(&mut state.random);
                 for y in 0..shape.height {
                     let pixel = &mut channel[y * shape.width + column];
-                    let (low, high) = edges(*pixel, eps);
-                    *pixel = if upward { high } else { low };
+                    *pixel = moved(*pixel, step);
                 }
             }
         }
@@ -123,11 +122,10 @@ impl Square {
         state.window = Window::anywhere(&mut random, side, shape);
         let mut changed = false;
         for channel in 0..shape.channels {
-            let upward = sign(&mut state.random) > 0.0;
+            let step = eps * sign(&mut state.random);
             for row in state.window.rows(shape, channel) {
                 for i in row {
-                    let (low, high) = edges(sample.clean[i], eps);
-                    let new = if upward { high } else { low };
+                    let new = moved(sample.clean[i], step);
                     changed |= new != x[i];
                     x[i] = new;
                 }
@@ -138,8 +136,8 @@ impl Square {
             for channel in 0..shape.channels {
                 for row in state.window.rows(shape, channel) {
                     for i in row {
-                        let (low, high) = edges(sample.clean[i], eps);
-                        x[i] = if x[i] >= sample.clean[i] { low } else { high };
+                        let step = if x[i] >= sample.clean[i] { -eps } else { eps };
+                        x[i] = moved(sample.clean[i], step);
                     }
                 }
             }
