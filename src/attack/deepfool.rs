@@ -15,13 +15,15 @@ pub struct DeepFool {
     pub steps: usize,
     /// The sum of all steps is stretched by this share, to end beyond the boundary.
     pub overshoot: f32,
+    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    pub draws: usize,
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,
 }
 
 impl Default for DeepFool {
     fn default() -> Self {
-        Self { steps: 50, overshoot: 0.02, goal: Goal::NearestAnywhere }
+        Self { steps: 50, overshoot: 0.02, draws: 1, goal: Goal::NearestAnywhere }
     }
 }
 
@@ -48,6 +50,10 @@ impl Method for DeepFool {
 
     fn runs(&self, _classes: usize) -> Runs {
         Runs { restarts: 1, targets: 0 }
+    }
+
+    fn draws(&self) -> usize {
+        self.draws
     }
 
     fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {

@@ -27,6 +27,8 @@ pub struct Fab {
     pub eta: f32,
     /// How much of the way from the clean image is kept after a success.
     pub beta: f32,
+    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    pub draws: usize,
     /// [`Goal::Nearest`] to go on after a success, for the smallest perturbation; [`Goal::First`] to stop.
     pub goal: Goal,
 }
@@ -41,6 +43,7 @@ impl Default for Fab {
             alpha_max: 0.1,
             eta: 1.05,
             beta: 0.9,
+            draws: 1,
             goal: Goal::Nearest,
         }
     }
@@ -107,6 +110,10 @@ impl Method for Fab {
 
     fn runs(&self, _classes: usize) -> Runs {
         Runs { restarts: self.restarts, targets: self.targets }
+    }
+
+    fn draws(&self) -> usize {
+        self.draws
     }
 
     fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {

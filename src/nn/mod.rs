@@ -22,6 +22,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod draws;
 mod evaluate;
 mod finite;
 mod incremental;
@@ -34,7 +35,8 @@ mod recalibrate;
 mod schedule;
 mod train;
 
-pub use evaluate::{InputGradients, accuracy, input_gradients, predictions};
+pub use draws::{DRAWS, verdict_noise};
+pub use evaluate::{InputGradients, Verdict, accuracy, input_gradients, predictions, verdicts};
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use incremental::{Chain, Incremental};
 pub use initialisation::uniform_fan_in;
