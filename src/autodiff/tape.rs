@@ -137,7 +137,8 @@ impl Tape {
         self.noise.extend(keys);
     }
 
-    /// The keys of the next random operation, block by block: each operation of a recording draws streams of its own.
+    /// Writes the keys of the next random operation, block by block: each operation of a recording draws streams of its
+    /// own.
     ///
     /// # Errors
     /// If the keys given are not one for each of `samples`.
@@ -145,7 +146,8 @@ impl Tape {
         &mut self,
         operation: &'static str,
         samples: usize,
-    ) -> Result<Vec<[Key; LANES]>> {
+        out: &mut Vec<[Key; LANES]>,
+    ) -> Result<()> {
         if self.noise.len() != samples {
             return Err(Error::shape(
                 operation,
@@ -159,7 +161,9 @@ impl Tape {
             // Where there is no sample there are no pixels, and no spikes.
             std::array::from_fn(|i| keys.get(i).map_or(Key::new(0), |key| key.with(drawn)))
         };
-        Ok(self.noise.chunks(LANES).map(block).collect())
+        out.clear();
+        out.extend(self.noise.chunks(LANES).map(block));
+        Ok(())
     }
 
     /// An input whose gradient is wanted.

@@ -2,11 +2,15 @@
 
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::{elementwise, encode};
+use crate::simd::LANES;
+use crate::simd::random::Key;
 use crate::{Error, Result};
 
 #[derive(Default)]
 struct Poisson {
     rate: f32,
+    /// Of every block of samples.
+    noise: Vec<[Key; LANES]>,
 }
 
 impl Tape {
@@ -31,12 +35,12 @@ impl Tape {
                 ),
             ));
         }
-        let noise = self.draw("poisson", samples)?;
         let mut operation: Box<Poisson> = self.reuse();
         operation.rate = rate;
+        self.draw("poisson", samples, &mut operation.noise)?;
         let mut out = self.tensor(shape, samples, steps);
         let (context, value) = (self.context(), self.value(x));
-        let isa = context.isa();
+        let (isa, noise) = (context.isa(), &operation.noise);
         context.chunks(out.lanes_mut(), steps * shape.features(), |block, out| {
             encode::poisson(isa, rate, &noise[block], value.block(block), out);
         });
