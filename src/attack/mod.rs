@@ -85,7 +85,7 @@ pub use job::Job;
 pub use loss::Loss;
 pub use method::{Answer, Budget, Change, Goal, Method, Needs, Runs, Sample, Step};
 pub use norm::Norm;
-pub use outcome::{Outcome, Report, Status, Winner};
+pub use outcome::{Expected, Outcome, Report, Status, Winner};
 pub use pgd::{Pgd, StepSize};
 pub use projection::{Breakpoints, into_ball};
 pub use samples::Samples;

@@ -33,6 +33,15 @@ pub struct Winner {
     pub iteration: usize,
 }
 
+/// How often a random model is right about a sample: shares of the draws that decide about it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// About the clean image.
+    pub clean: f64,
+    /// About the returned image; if the sample survived, about the clean one or what the attack found, whichever is less.
+    pub attacked: f64,
+}
+
 /// One sample's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -57,6 +66,8 @@ pub struct Outcome {
     pub l1: f32,
     /// Who found the image.
     pub winner: Option<Winner>,
+    /// How often the model is right; None of a model that is not random.
+    pub expected: Option<Expected>,
     /// What the attack cost, the clean pass and the verification included.
     pub cost: Cost,
 }
@@ -118,6 +129,24 @@ impl Report {
     /// The share of samples that are classified correctly, clean and attacked. Invalid samples are not among them.
     pub fn robust_accuracy(&self) -> f64 {
         self.share(self.count(Status::Survived))
+    }
+
+    /// The accuracy on clean images that one draw of a random model has on average: the mean of
+    /// [`Expected::clean`] over all samples. None of a model that is not random.
+    pub fn expected_clean_accuracy(&self) -> Option<f64> {
+        self.mean_expected(|expected| expected.clean)
+    }
+
+    /// The same under attack: the mean of [`Expected::attacked`]. Samples that are misclassified without an attack count as
+    /// often as they are right, invalid ones never.
+    pub fn expected_accuracy(&self) -> Option<f64> {
+        self.mean_expected(|expected| expected.attacked)
+    }
+
+    fn mean_expected(&self, of: impl Fn(&Expected) -> f64) -> Option<f64> {
+        let sum: f64 = self.outcomes.iter().filter_map(|o| o.expected.as_ref()).map(of).sum();
+        let random = self.outcomes.iter().any(|outcome| outcome.expected.is_some());
+        random.then(|| sum / self.outcomes.len() as f64)
     }
 
     /// The identities of the samples that survived.

@@ -1,6 +1,6 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
-use crate::attack::{Budget, Cost, Findings, Norm, Outcome, Report, Status, Winner};
+use crate::attack::{Budget, Cost, Expected, Findings, Norm, Outcome, Report, Status, Winner};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,9 @@ pub struct Record {
     pub l1: f32,
     /// Who found the image.
     pub winner: Option<Winner>,
+    /// How often a random model is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
     /// What the attack cost.
     pub cost: Cost,
 }
@@ -52,6 +55,7 @@ impl Record {
             l2: o.l2,
             l1: o.l1,
             winner: o.winner.clone(),
+            expected: o.expected,
             cost: o.cost,
         }
     }
@@ -82,6 +86,10 @@ pub struct Cell {
     pub threat_model: ThreatModel,
     /// The share of samples classified rightly, clean and attacked.
     pub robust_accuracy: f64,
+    /// Of a random model, the accuracy under attack that one draw has on average
+    /// ([`Report::expected_accuracy`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_accuracy: Option<f64>,
     /// The identities of those.
     pub robust_indices: Vec<u64>,
     /// How many samples were invalid.
@@ -134,6 +142,10 @@ impl Cell {
         let robust_indices: Vec<u64> = robust.map(|record| record.id).collect();
         let invalid = records.iter().filter(|record| record.status == Status::Invalid).count();
         let backward = cost.backward_passes;
+        let expected: Vec<f64> =
+            records.iter().filter_map(|record| Some(record.expected?.attacked)).collect();
+        let expected_accuracy =
+            (!expected.is_empty()).then(|| expected.iter().sum::<f64>() / records.len() as f64);
         Self {
             attack,
             norm,
@@ -141,6 +153,7 @@ impl Cell {
             seed,
             threat_model,
             robust_accuracy: robust_indices.len() as f64 / records.len().max(1) as f64,
+            expected_accuracy,
             robust_indices,
             invalid,
             forward_passes: cost.forward_passes,

@@ -86,6 +86,12 @@ impl Crafted {
         Ok(report)
     }
 
+    /// The same images, to be shown with the random numbers of another seed: to a random model other draws.
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.budget.seed = seed;
+        self
+    }
+
     /// The clean images.
     pub fn samples(&self) -> &Samples {
         &self.samples

@@ -280,6 +280,8 @@ impl Trainer {
         let key = Key::new(self.options.seed).named("step").with(self.optimiser.steps());
         let mut batch = Batch { indices, labels, images, key };
         regime.prepare(network, &mut batch)?;
+        let noise = batch.key.named("noise");
+        tape.set_noise(indices.iter().map(|&i| noise.with(i as u64)));
         let x = tape.constant(batch.images);
         network.parameters().record(tape, &mut self.weights)?;
         let logits = network.forward(tape, x, &self.weights, Mode::Train)?;

@@ -13,6 +13,7 @@ mod models;
 mod names;
 mod non_finite;
 mod outputs;
+mod random;
 mod report;
 mod reproduce;
 mod resume;

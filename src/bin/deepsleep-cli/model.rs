@@ -20,13 +20,19 @@ pub enum ModelKind {
 }
 
 impl ModelKind {
-    /// Loads a file as this kind.
-    pub fn load(self, path: &Path) -> Result<Box<dyn FrozenNetwork>> {
+    /// Loads a file as this kind, to be judged by so many draws if it is random (None: the usual number).
+    pub fn load(self, path: &Path, draws: Option<usize>) -> Result<Box<dyn FrozenNetwork>> {
         let state = StateDict::load(path)?;
         let lenet = LeNet::from_state(&state)?;
         Ok(match self {
             Self::Cnn => Box::new(lenet.freeze()?),
-            Self::Snn => Box::new(spiking(&state, &lenet)?.freeze()?),
+            Self::Snn => {
+                let network = spiking(&state, &lenet)?.freeze()?;
+                Box::new(match draws {
+                    Some(draws) => network.with_draws(draws),
+                    None => network,
+                })
+            }
         })
     }
 }

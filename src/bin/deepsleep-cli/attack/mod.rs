@@ -68,6 +68,13 @@ struct Outcome<'a> {
     threat_model: ThreatModel,
     clean_accuracy: f64,
     robust_accuracy: f64,
+    /// Of a random network, what one draw has on average.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_clean_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draws: Option<usize>,
     clean_wrong: usize,
     fooled: usize,
     survived: usize,
@@ -124,7 +131,7 @@ impl AttackCommand {
         }
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
         let context = common.context()?;
-        let network = self.model_kind.load(model)?;
+        let network = self.model_kind.load(model, self.threat.draws)?;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
         let eps = match *parse_eps(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
@@ -135,6 +142,8 @@ impl AttackCommand {
             }
         };
         let source = self.threat.load_source()?;
+        self.threat
+            .check_draws([Some(network.as_ref()), source.as_deref()].into_iter().flatten())?;
         let (test, images) = self.images.load()?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
@@ -188,6 +197,9 @@ impl AttackCommand {
             threat_model,
             clean_accuracy: report.clean_accuracy(),
             robust_accuracy: report.robust_accuracy(),
+            expected_clean_accuracy: report.expected_clean_accuracy(),
+            expected_accuracy: report.expected_accuracy(),
+            draws: network.is_random().then(|| network.draws()),
             clean_wrong: report.count(Status::CleanWrong),
             fooled: fooled.len(),
             survived: report.count(Status::Survived),
@@ -247,6 +259,16 @@ impl Outcome<'_> {
             "{} fooled, {} survived, {} misclassified without an attack, {} invalid",
             self.fooled, self.survived, self.clean_wrong, self.invalid
         ));
+        if let (Some(clean), Some(robust), Some(draws)) =
+            (self.expected_clean_accuracy, self.expected_accuracy, self.draws)
+        {
+            lines.push(format!(
+                "a random network, judged by {draws} draws an image: one draw is right in {:.2} % of the cases under \
+                 attack, {:.2} % clean",
+                100.0 * robust,
+                100.0 * clean
+            ));
+        }
         if let (Some(linf), Some(l2), Some(l1)) = (self.mean_linf, self.mean_l2, self.mean_l1) {
             lines.push(format!(
                 "images that fool, on average: linf {linf:.4}, l2 {l2:.4}, l1 {l1:.3}"

@@ -15,7 +15,7 @@ use clap::Args;
 use deepsleep::attack::Samples;
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Crafted, Plan};
-use deepsleep::nn::{FrozenNetwork, predictions};
+use deepsleep::nn::{FrozenNetwork, verdicts};
 use deepsleep::tensor::Context;
 use robustness::{Files, Robustness};
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,11 @@ struct Evaluation {
     images: usize,
     correct: usize,
     clean_accuracy: f64,
+    /// Of a random network: draws that decide about an image, and the accuracy that one draw has on average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    draws: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected_clean_accuracy: Option<f64>,
     seconds: f64,
     images_per_second: f64,
     #[serde(flatten)]
@@ -87,12 +92,21 @@ impl Evaluate {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let context = common.context()?;
-        let network = self.model_kind.load(&self.model)?;
+        let network = self.model_kind.load(&self.model, self.threat.draws)?;
         if let Some(path) = &self.attacks.crafted {
-            return self.crafted(common, &context, network.as_ref(), &Crafted::load(path)?);
+            self.threat.check_draws([network.as_ref()])?;
+            return {
+                let mut crafted = Crafted::load(path)?;
+                if network.is_random() {
+                    crafted = crafted.with_seed(self.threat.seed);
+                }
+                self.crafted(common, &context, network.as_ref(), &crafted)
+            };
         }
         let plan = self.plan(network.as_ref())?;
         let source = self.threat.load_source()?;
+        self.threat
+            .check_draws([Some(network.as_ref()), source.as_deref()].into_iter().flatten())?;
         let files = match (&self.attacks.out, &plan) {
             (Some(out), Some(_)) => Some(Files::new(out)?),
             _ => None,
@@ -152,20 +166,29 @@ impl Evaluate {
     ) -> Result<Evaluation> {
         let start = Instant::now();
         let mut progress = common.console().progress(images);
-        let mut correct = 0;
+        let (mut correct, mut right) = (0, 0);
         for done in (0..images).step_by(PORTION) {
             let first = self.images.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
-            let classes = predictions(context, network, &portion).with_context(|| {
+            let (id, seed) = (first as u64, self.threat.seed);
+            let verdicts = verdicts(context, network, &portion, id, seed).with_context(|| {
                 let model = self.model.display();
                 format!("{model}: test images from number {first} on")
             })?;
-            correct +=
-                classes.iter().enumerate().filter(|&(i, &class)| class == portion.label(i)).count();
+            for (i, verdict) in verdicts.iter().enumerate() {
+                correct += usize::from(verdict.class == portion.label(i));
+                right += verdict.right;
+            }
             progress.advance(portion.len(), "evaluating");
         }
         drop(progress);
-        Ok(self.evaluation(images, correct, start))
+        let expected = right as f64 / (images * network.draws()) as f64;
+        let mut evaluation = self.evaluation(images, correct, start);
+        if network.is_random() {
+            (evaluation.draws, evaluation.expected_clean_accuracy) =
+                (Some(network.draws()), Some(expected));
+        }
+        Ok(evaluation)
     }
 
     fn evaluation(&self, images: usize, correct: usize, start: Instant) -> Evaluation {
@@ -178,6 +201,8 @@ impl Evaluate {
             images,
             correct,
             clean_accuracy: correct as f64 / images as f64,
+            draws: None,
+            expected_clean_accuracy: None,
             seconds,
             images_per_second: images as f64 / seconds,
             robustness: None,
@@ -198,6 +223,8 @@ impl Evaluate {
         let correct = (report.clean_accuracy() * images as f64).round() as usize;
         let mut evaluation = self.evaluation(images, correct, start);
         evaluation.first = crafted.samples().ids().first().map_or(0, |&id| id as usize);
+        evaluation.draws = network.is_random().then(|| network.draws());
+        evaluation.expected_clean_accuracy = report.expected_clean_accuracy();
         evaluation.robustness =
             Some(Robustness::of_crafted(crafted, &report, start.elapsed().as_secs_f64()));
         evaluation.print(common)
@@ -214,6 +241,12 @@ impl Evaluation {
             self.seconds,
             self.images_per_second,
         );
+        if let (Some(draws), Some(expected)) = (self.draws, self.expected_clean_accuracy) {
+            text.push_str(&format!(
+                "\na random network, judged by {draws} draws an image: one draw is right in {:.2} % of the cases",
+                100.0 * expected
+            ));
+        }
         if let Some(robustness) = &self.robustness {
             text.push('\n');
             text.push_str(&table::table(&robustness.results, &robustness.worst_case));

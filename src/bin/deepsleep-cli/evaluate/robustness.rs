@@ -122,6 +122,9 @@ impl Evaluate {
             ("--seed", plan.seed.to_string()),
             ("--portion", plan.portion.to_string()),
         ];
+        if let Some(draws) = self.threat.draws {
+            all.push(("--draws", draws.to_string()));
+        }
         if let Some(source) = &self.threat.source {
             all.push(("--source", fingerprint_of_file(source)?));
             all.push(("--source-kind", kind(self.threat.source_kind).to_owned()));

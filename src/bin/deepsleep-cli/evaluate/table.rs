@@ -27,6 +27,18 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
             cell.seconds,
         ));
     }
+    for cell in cells {
+        if let Some(expected) = cell.expected_accuracy {
+            lines.push(format!(
+                "{:<width$}  {:<4} {:>7.4}  {:<9} {:>8}   expected of one draw",
+                cell.attack,
+                cell.norm.to_string(),
+                cell.eps,
+                "",
+                percent(expected)
+            ));
+        }
+    }
     for worst in worst {
         lines.push(format!(
             "{:<width$}  {:<4} {:>7.4}  {:<9} {:>8}   strongest: {}",
