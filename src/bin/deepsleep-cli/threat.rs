@@ -1,10 +1,11 @@
 //! Who attacks, how, and how far: options that `attack` and `evaluate` share.
 
+use crate::failure::WrongUse;
 use crate::model::ModelKind;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use deepsleep::attack::Norm;
+use deepsleep::attack::{Norm, parse_eps};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::nn::FrozenNetwork;
 use std::path::PathBuf;
@@ -13,16 +14,16 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct Threat {
     /// How a perturbation is measured
-    #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms())]
+    #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true, requires = "attack")]
     pub norm: Norm,
     /// Network that the images are crafted on, to be shown to --model (transfer) [default: --model itself]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "attack")]
     pub source: Option<PathBuf>,
     /// What the source is run as
-    #[arg(long, value_enum, default_value_t = ModelKind::Cnn)]
+    #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true, requires = "source")]
     pub source_kind: ModelKind,
     /// Seed of all random numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "attack")]
     pub seed: u64,
 }
 
@@ -36,6 +37,23 @@ impl Threat {
     pub fn load_source(&self) -> Result<Option<Box<dyn FrozenNetwork>>> {
         self.source.as_deref().map(|path| self.source_kind.load(path)).transpose()
     }
+}
+
+/// The radii of `--eps`; whoever writes 8 for 8/255 is asked.
+pub fn radii(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
+    let of_bytes = |part: &str| part.trim().parse::<u32>().is_ok_and(|n| (2..=255).contains(&n));
+    parse_eps(text, norm, features).map_err(|error| match text.split(',').find(|p| of_bytes(p)) {
+        Some(part) if norm == Norm::Linf => {
+            let part = part.trim();
+            WrongUse(format!("{error}; pixels go from 0 to 1: is {part}/255 meant?")).into()
+        }
+        _ => error.into(),
+    })
+}
+
+/// An attack as it was typed, in the spelling of its name: `PGD` is pgd.
+pub fn specification(text: &str) -> String {
+    text.trim().to_ascii_lowercase()
 }
 
 fn norms() -> impl TypedValueParser<Value = Norm> {

@@ -1,7 +1,6 @@
 //! `train --defense ...`: from a control to a defended network, a pass or an epoch at a time.
 
 use super::Train;
-use super::files::Files;
 use crate::common::Common;
 use crate::failure::WrongUse;
 use anyhow::Result;
@@ -44,7 +43,8 @@ struct Outcome<'a> {
 /// The settings of `--profile`, `--set` and `--seed`.
 pub fn settings(train: &Train) -> Result<Settings> {
     let wrong = |error: deepsleep::Error| WrongUse(error.to_string());
-    let profile: Profile = train.profile.parse().map_err(wrong)?;
+    let profile = train.profile.as_deref().unwrap_or("published").to_ascii_lowercase();
+    let profile: Profile = profile.parse().map_err(wrong)?;
     let mut settings = Settings::new(profile);
     settings.seed = train.seed;
     for assignment in &train.set {
@@ -87,7 +87,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         return Err(WrongUse(problem.into()).into());
     };
     let settings = settings(train)?;
-    let files = Files::new(&train.out)?;
+    let files = train.files(common)?;
     let context = common.context()?;
     let control = LeNet::from_state(&StateDict::load(from)?)?;
     let mut defender = Defender::new(defense, control, settings.clone())
