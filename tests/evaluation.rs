@@ -6,11 +6,11 @@ use common::models::{lenet, test_images};
 use deepsleep::Error;
 use deepsleep::attack::{Budget, Classifier, Norm, Report, Samples, Status, attack, parse_attack};
 use deepsleep::checkpoint::Npz;
-use deepsleep::files::Output;
 use deepsleep::evaluation::{
     Cell, Crafted, Journal, Models, Part, Plan, Settings, archive, evaluate, fingerprint,
     transfer_matrix, worst_cases,
 };
+use deepsleep::files::Output;
 use deepsleep::nn::FrozenLeNet;
 use deepsleep::tensor::Context;
 

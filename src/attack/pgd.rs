@@ -100,7 +100,8 @@ impl Method for Pgd {
 
     fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
         if budget.norm == Norm::L1 {
-            let problem = "its step makes no sense in l1; use apgd-ce, apgd-dlr, fab or square there";
+            let problem =
+                "its step makes no sense in l1; use apgd-ce, apgd-dlr, fab or square there";
             return Err(Error::argument(self.name, problem));
         }
         if self.steps == 0 || self.restarts == 0 {

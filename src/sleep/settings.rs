@@ -247,7 +247,9 @@ impl Settings {
         let new: Self = serde_json::from_value(all).map_err(|e| {
             let names = e.to_string();
             // The names of an enumeration; all else that serde says is about Rust's types.
-            let names = names.split_once("unknown variant").and_then(|(_, rest)| rest.split_once("expected "));
+            let names = names
+                .split_once("unknown variant")
+                .and_then(|(_, rest)| rest.split_once("expected "));
             refuse(names.map_or(takes, |(_, names)| format!("it takes {names}")))
         })?;
         // JSON knows no infinity, and a number can be too large for 32 bits.
@@ -295,7 +297,9 @@ impl Settings {
 fn kind(value: &Value) -> String {
     match value {
         Value::Bool(_) => "it takes true or false".into(),
-        Value::Number(number) if number.is_f64() => "it takes a number such as 0.5 or 64/255".into(),
+        Value::Number(number) if number.is_f64() => {
+            "it takes a number such as 0.5 or 64/255".into()
+        }
         Value::Number(_) => "it takes a whole number from 0 on".into(),
         Value::Object(fields) => {
             let names: Vec<&str> = fields.keys().map(String::as_str).collect();

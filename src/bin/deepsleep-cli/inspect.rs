@@ -122,7 +122,8 @@ fn is_svg(option: &str, path: &Path) -> Result<()> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
         return Ok(());
     }
-    let problem = format!("{option} {}: it is drawn as SVG; the name must end in .svg", path.display());
+    let problem =
+        format!("{option} {}: it is drawn as SVG; the name must end in .svg", path.display());
     Err(WrongUse(problem).into())
 }
 

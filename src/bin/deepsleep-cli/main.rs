@@ -108,9 +108,15 @@ fn arguments() -> Vec<OsString> {
     };
     let mut all: Vec<OsString> = Vec::new();
     for argument in std::env::args_os() {
-        match (all.last_mut().and_then(|last| Some((last.to_str()?.to_owned(), last))), argument.to_str()) {
+        match (
+            all.last_mut().and_then(|last| Some((last.to_str()?.to_owned(), last))),
+            argument.to_str(),
+        ) {
             (Some((option, last)), Some(number))
-                if option.starts_with("--") && option.len() > 2 && !option.contains('=') && negative(number) =>
+                if option.starts_with("--")
+                    && option.len() > 2
+                    && !option.contains('=')
+                    && negative(number) =>
             {
                 *last = format!("{option}={number}").into();
             }

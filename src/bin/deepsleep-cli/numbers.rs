@@ -39,7 +39,11 @@ pub fn radius(eps: f32) -> String {
 
 /// A number with four digits that say something.
 pub fn significant(number: f64) -> String {
-    if number == 0.0 || number.abs() >= 0.01 { format!("{number:.4}") } else { format!("{number:.3e}") }
+    if number == 0.0 || number.abs() >= 0.01 {
+        format!("{number:.4}")
+    } else {
+        format!("{number:.3e}")
+    }
 }
 
 /// A share as a percentage; of nothing there is none.

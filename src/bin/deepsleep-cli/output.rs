@@ -48,18 +48,18 @@ impl Outputs {
         option: &'static str,
         path: &Path,
     ) -> Result<(Output, Output)> {
-        let checkpoint = checkpoint_of(path);
-        let both = (self.once(option, path)?, self.once(option, &checkpoint)?);
-        for output in [&both.0, &both.1] {
+        let mut file = |path: &Path| -> Result<Output> {
+            let output = self.once(option, path)?;
             if output.is_stream() {
-                let path = output.path().display();
+                let path = path.display();
                 let problem = format!(
-                    "{option} {path}: this is a device or a pipe, which a checkpoint cannot lie beside; name a file"
+                    "{option} {path}: this is a device or a pipe, and a checkpoint has to lie beside it; name a file"
                 );
                 return Err(WrongUse(problem).into());
             }
-        }
-        Ok(both)
+            Ok(output)
+        };
+        Ok((file(path)?, file(&checkpoint_of(path))?))
     }
 
     /// A file that somebody else will write, and lock if that matters.

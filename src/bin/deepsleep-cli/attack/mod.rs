@@ -5,9 +5,9 @@ mod picture;
 
 use crate::common::Common;
 use crate::dataset::TestImages;
+use crate::evaluate::Maker;
 use crate::failure::WrongUse;
 use crate::model::ModelKind;
-use crate::evaluate::Maker;
 use crate::numbers::{percent, radius, significant};
 use crate::output::Outputs;
 use crate::threat::{Threat, radii, specification};

@@ -1,16 +1,16 @@
 //! The part of an evaluation that takes long: attacks, a portion of the images at a time, saved after each.
 
 use super::{Evaluate, Evaluation};
+use crate::checkpoint::Kind;
 use crate::common::Common;
 use crate::model::ModelKind;
-use crate::checkpoint::Kind;
 use crate::numbers::radius;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, Models, Part, Plan, Settings, WorstCase, evaluate,
-    fingerprint, fingerprint_of_file, same_settings, worst_cases,
+    Cell, Crafted, Journal, Models, Part, Plan, Settings, WorstCase, evaluate, fingerprint,
+    fingerprint_of_file, same_settings, worst_cases,
 };
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenNetwork;
@@ -93,8 +93,7 @@ impl Files {
         settings: &Settings,
         resume: bool,
     ) -> Result<(Journal, Vec<Part>)> {
-        let (place, path, console) =
-            (&self.checkpoint, self.checkpoint.path(), common.console());
+        let (place, path, console) = (&self.checkpoint, self.checkpoint.path(), common.console());
         if resume && let Some(found) = Journal::resume(place, settings)? {
             return Ok(found);
         }

@@ -15,11 +15,12 @@ use clap::{Args, ValueEnum};
 use deepsleep::data::Split;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Answer, Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect, job_runs, run,
+    Answer, Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect,
+    job_runs, run,
 };
+use deepsleep::files::Lock;
 use deepsleep::sleep::{Profile, Settings};
 use display::Display;
-use deepsleep::files::Lock;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -66,10 +67,10 @@ pub struct Reproduce {
     #[arg(long)]
     dry_run: bool,
     /// A share of the models, e.g. 2/4: for several machines, on one folder or each on its own
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", conflicts_with = "dry_run")]
     shard: Option<String>,
     /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images"])]
     sweep: Option<PathBuf>,
     #[command(flatten)]
     data: DatasetOptions,
@@ -101,9 +102,6 @@ impl Reproduce {
         let graph = graph.map_err(wrong_use)?;
         let shard = self.shard()?;
         let console = common.console();
-        if self.dry_run {
-            return plan::show(&graph, &self.out, console);
-        }
         let (train, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
         for (option, images) in
             [("--images", question.images), ("--white-box-images", question.white_box_images)]
@@ -112,6 +110,9 @@ impl Reproduce {
                 let problem = format!("{option} {images}: there are {} test images", test.len());
                 return Err(WrongUse(problem).into());
             }
+        }
+        if self.dry_run {
+            return plan::show(&graph, &self.out, console);
         }
         let context = common.context()?;
         let options =
@@ -214,6 +215,10 @@ impl Reproduce {
             if !threat_models.contains(&threat) {
                 threat_models.push(threat);
             }
+        }
+        if self.white_box_images.is_some() && !threat_models.contains(&ThreatModel::WhiteBox) {
+            let problem = "--white-box-images is for --threat-model white-box, which is not among those asked for";
+            return Err(WrongUse(problem.into()).into());
         }
         Ok(Question {
             tables: if everything { vec![1, 2, 3] } else { self.table.clone() },

@@ -114,7 +114,7 @@ impl Train {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         if self.print_config {
-            return defend::print_config(&defend::settings(self)?, common);
+            return defend::print_config(&defend::settings(self, None)?, common);
         }
         match self.defense.of_library() {
             Some(defense) => defend::run(self, defense, common),
