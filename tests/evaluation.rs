@@ -10,6 +10,7 @@ use deepsleep::evaluation::{
     Cell, Crafted, Journal, Models, Part, Plan, Settings, archive, evaluate, fingerprint,
     transfer_matrix, worst_cases,
 };
+use deepsleep::files::Output;
 use deepsleep::nn::FrozenLeNet;
 use deepsleep::tensor::Context;
 
@@ -218,13 +219,14 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let settings = Settings::from([("--eps".to_owned(), "0.1".to_owned())]);
-    let mut journal = Journal::begin(&path, &settings).unwrap();
+    let place = Output::open(&path).unwrap();
+    let mut journal = Journal::begin(&place, &settings).unwrap();
     parts.iter().for_each(|part| journal.add(part).unwrap());
     drop(journal);
     let whole = std::fs::read(&path).unwrap();
     for cut in (0..=whole.len()).step_by(97).chain([whole.len() - 1, whole.len()]) {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let Some((mut journal, found)) = Journal::resume(&path, &settings).unwrap() else {
+        let Some((mut journal, found)) = Journal::resume(&place, &settings).unwrap() else {
             assert!(!whole[..cut].contains(&b'\n'));
             continue;
         };
@@ -233,10 +235,10 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
         assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
     }
     let other = Settings::from([("--eps".to_owned(), "0.2".to_owned())]);
-    let error = Journal::resume(&path, &other).unwrap_err().to_string();
+    let error = Journal::resume(&place, &other).unwrap_err().to_string();
     assert!(error.contains("--eps 0.1, not 0.2"), "{error}");
     std::fs::write(&path, "{}\nnonsense\n").unwrap();
-    let error = Journal::resume(&path, &Settings::new()).unwrap_err().to_string();
+    let error = Journal::resume(&place, &Settings::new()).unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
 }
 

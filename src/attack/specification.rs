@@ -260,6 +260,9 @@ pub const ATTACKS: &[Entry] = &[
     },
 ];
 
+/// Bytes of the longest description: several times what all options of an attack take.
+const LONGEST: usize = 1000;
+
 fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
     let random_start = match o.text("start").as_deref() {
         None => default.random_start,
@@ -317,6 +320,11 @@ fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
 /// # Errors
 /// If the name or an option is unknown, or a value is not of its kind; the message lists what there is.
 pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
+    if text.len() > LONGEST {
+        let (length, start) = (text.len(), text.chars().take(40).collect::<String>());
+        let problem = format!("`{start}...` has {length} bytes; an attack has {LONGEST} at most");
+        return Err(Error::argument("attack", problem));
+    }
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     let entry = ATTACKS.iter().find(|entry| entry.name == name.trim()).ok_or_else(|| {
         let names: Vec<&str> = ATTACKS.iter().map(|entry| entry.name).collect();

@@ -117,9 +117,15 @@ fn look_in(
         looked.push(format!("{} ({reason})", dir.display()));
         false
     };
-    let own = root.join(name.as_str());
-    if look_at(&own) {
-        return Ok(Some(own));
+    // Torchvision downloads into a folder of its own name, `MNIST/raw`.
+    let torchvision = match name {
+        DatasetName::Mnist => "MNIST/raw",
+        DatasetName::FashionMnist => "FashionMNIST/raw",
+    };
+    for own in [name.as_str(), torchvision].map(|folder| root.join(folder)) {
+        if look_at(&own) {
+            return Ok(Some(own));
+        }
     }
     if named && look_at(root) {
         refuse_other(root, name)?;

@@ -47,6 +47,13 @@ pub fn archive(
     Ok(npz)
 }
 
+/// What the caller of [`archive`] noted about a set; none in a file of another origin.
+pub fn about(npz: &Npz) -> Option<serde_json::Value> {
+    let notes: Notes<serde_json::Value> =
+        serde_json::from_str(&npz.expect_text(NOTES).ok()?).ok()?;
+    Some(notes.about)
+}
+
 fn word(status: Status) -> &'static str {
     match status {
         Status::CleanWrong => "clean-wrong",

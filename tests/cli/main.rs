@@ -12,6 +12,7 @@ mod info;
 mod models;
 mod names;
 mod non_finite;
+mod options;
 mod outputs;
 mod random;
 mod report;

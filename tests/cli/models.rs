@@ -92,7 +92,7 @@ fn damaged_and_foreign_models_are_refused_by_every_subcommand() {
         if let Some(content) = content {
             std::fs::write(folder.path(name), content).unwrap();
         }
-        let (model, out) = (folder.argument(name), folder.argument("outputs/out"));
+        let (model, out) = (folder.argument(name), folder.argument("outputs/out.svg"));
         for arguments in readers(&model, &out) {
             run(&arguments).assert_fails(1, &[&model, words]);
         }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Where a subcommand prints.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +39,18 @@ impl Console {
         }
     }
 
+    /// Says that a file was written.
+    pub fn wrote(self, path: &Path) {
+        self.say(format_args!("wrote {}", path.display()));
+    }
+
     /// A display of work on `total` images.
     pub fn progress(self, total: usize) -> Progress {
-        Progress::new(total, self.quiet)
+        self.progress_of("images", total)
+    }
+
+    /// A display of work on `total` of something.
+    pub fn progress_of(self, unit: &'static str, total: usize) -> Progress {
+        Progress::new(unit, total, self.quiet)
     }
 }

@@ -5,7 +5,7 @@ use crate::numbers::at_least;
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use deepsleep::data::{Dataset, DatasetName, Split, locate};
+use deepsleep::data::{Dataset, DatasetName, Part, Split, find_file, locate};
 use deepsleep::nn::LeNet;
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct DatasetOptions {
     /// Data set to use
-    #[arg(long, value_name = "NAME", default_value_t = DatasetName::Mnist, value_parser = names())]
+    #[arg(long, value_name = "NAME", default_value_t = DatasetName::Mnist, value_parser = names(), ignore_case = true)]
     pub dataset: DatasetName,
     /// Folder of the data set, or of data sets [default: DEEPSLEEP_DATA, ./data, the cache, the system's]
     #[arg(long, value_name = "DIR")]
@@ -21,6 +21,15 @@ pub struct DatasetOptions {
 }
 
 impl DatasetOptions {
+    /// The files that it is read from, where they are found, with the option that names them.
+    pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        let Ok(folder) = locate(self.dataset, self.data_dir.as_deref()) else { return Vec::new() };
+        let halves = [Split::Train, Split::Test].into_iter();
+        let parts = halves.flat_map(|split| [Part::Images, Part::Labels].map(|part| (split, part)));
+        let found = parts.filter_map(|(split, part)| find_file(&folder, split, part));
+        found.map(|path| ("--data-dir", path)).collect()
+    }
+
     /// Reads one half of it.
     pub fn load(&self, split: Split) -> Result<Dataset> {
         let folder = locate(self.dataset, self.data_dir.as_deref())?;
@@ -71,5 +80,5 @@ impl TestImages {
 /// The known names; clap then lists them, and finds the one that was meant.
 pub fn names() -> impl TypedValueParser<Value = DatasetName> {
     PossibleValuesParser::new(DatasetName::ALL.map(DatasetName::as_str))
-        .try_map(|name| name.parse::<DatasetName>())
+        .try_map(|name| name.to_ascii_lowercase().parse::<DatasetName>())
 }

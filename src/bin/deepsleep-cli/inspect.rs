@@ -5,7 +5,7 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::model::spiking;
 use crate::numbers::at_least;
-use crate::output::{writable, write};
+use crate::output::Outputs;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 pub struct Inspect {
     /// Network to describe: safetensors, ours or PyTorch's with the same names
     model: PathBuf,
-    /// Test images that the firing rates are measured on
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least::<1>)]
-    images: usize,
+    /// Test images that the firing rates are measured on [default: 256, or all if there are fewer]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    images: Option<usize>,
     /// Draw the first layer's filters
     #[arg(long, value_name = "FILE.svg")]
     filters: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct Inspect {
     #[arg(long, value_name = "FILE.svg")]
     raster: Option<PathBuf>,
     /// Test image of the raster, counted from 0
-    #[arg(long, value_name = "I", default_value_t = 0)]
+    #[arg(long, value_name = "I", default_value_t = 0, requires = "raster")]
     image: usize,
     #[command(flatten)]
     data: DatasetOptions,
@@ -58,17 +58,32 @@ struct Description<'a> {
     notes: serde_json::Value,
 }
 
+/// Images that firing rates are measured on.
+const USUAL: usize = 256;
+
 impl Inspect {
     pub fn run(&self, common: &Common) -> Result<()> {
-        for (option, path) in [("--filters", &self.filters), ("--raster", &self.raster)] {
-            path.as_deref().map_or(Ok(()), |path| writable(option, path))?;
-        }
+        let mut read = vec![("MODEL", self.model.clone())];
+        read.extend(self.data.files());
+        let mut outputs = Outputs::new(common.console(), read);
+        let mut drawing = |option, path: Option<&Path>| {
+            path.map_or(Ok(()), |path| is_svg(option, path))?;
+            outputs.optional(option, path)
+        };
+        let filters = drawing("--filters", self.filters.as_deref())?;
+        let raster = drawing("--raster", self.raster.as_deref())?;
         let context = common.context()?;
         let state = StateDict::load(&self.model)?;
         let lenet = LeNet::from_state(&state)?;
         let network = spiking(&state, &lenet)?.freeze()?;
         let test = self.data.load(Split::Test)?;
-        let images = self.images.min(test.len());
+        let images = match self.images {
+            Some(images) if images > test.len() => {
+                let problem = format!("--images {images}: there are {} test images", test.len());
+                return Err(WrongUse(problem).into());
+            }
+            images => images.unwrap_or(USUAL.min(test.len())),
+        };
         if self.image >= test.len() {
             let (image, all) = (self.image, test.len());
             let problem = format!("--image {image}: there are {all} test images, numbered from 0");
@@ -76,14 +91,16 @@ impl Inspect {
         }
 
         let firing_rates = firing_rates(&context, &network, &test.slice(0, images)?)?;
-        if let Some(path) = &self.raster {
+        if let Some(raster) = &raster {
             let trains = spike_trains(&context, &network, &test, self.image)?;
             let svg = raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?;
-            write(path, svg.as_bytes())?;
+            raster.write_all(svg.as_bytes())?;
+            common.console().wrote(raster.path());
         }
-        if let (Some(path), Some(conv1)) = (&self.filters, state.get("conv1.weight")) {
+        if let (Some(filters), Some(conv1)) = (&filters, state.get("conv1.weight")) {
             let svg = filters_svg(&conv1.values, [conv1.shape[2], conv1.shape[3]])?;
-            write(path, svg.as_bytes())?;
+            filters.write_all(svg.as_bytes())?;
+            common.console().wrote(filters.path());
         }
 
         let layers: Vec<Layer> = state.names().filter_map(|name| layer(name, &state)).collect();
@@ -98,6 +115,16 @@ impl Inspect {
         };
         common.console().result(&description, text(&description))
     }
+}
+
+/// Refuses the name of another kind of picture than is drawn.
+fn is_svg(option: &str, path: &Path) -> Result<()> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
+        return Ok(());
+    }
+    let problem =
+        format!("{option} {}: it is drawn as SVG; the name must end in .svg", path.display());
+    Err(WrongUse(problem).into())
 }
 
 fn layer(name: &str, state: &StateDict) -> Option<Layer> {

@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub struct Fetch {
     /// Data set to download
-    #[arg(value_parser = names())]
+    #[arg(value_parser = names(), ignore_case = true)]
     name: DatasetName,
     /// Fetch FILE.gz from URL/FILE.gz instead of from the public mirrors
     #[arg(long, value_name = "URL")]

@@ -1,13 +1,13 @@
 //! `train --defense ...`: from a control to a defended network, a pass or an epoch at a time.
 
 use super::Train;
-use super::files::Files;
 use crate::common::Common;
 use crate::failure::WrongUse;
 use anyhow::Result;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Split;
 use deepsleep::defense::{Defender, Defense};
+use deepsleep::experiment::same_training;
 use deepsleep::nn::{Freeze, LeNet, accuracy};
 use deepsleep::sleep::{Profile, Settings};
 use serde::{Deserialize, Serialize};
@@ -41,20 +41,36 @@ struct Outcome<'a> {
     isa: &'static str,
 }
 
-/// The settings of `--profile`, `--set` and `--seed`.
-pub fn settings(train: &Train) -> Result<Settings> {
+/// The settings of `--profile`, `--set` and `--seed`. Where it is for a defense, what that does not read is refused.
+pub fn settings(train: &Train, defense: Option<Defense>) -> Result<Settings> {
     let wrong = |error: deepsleep::Error| WrongUse(error.to_string());
-    let profile: Profile = train.profile.parse().map_err(wrong)?;
+    let profile = train.profile.as_deref().unwrap_or("published").to_ascii_lowercase();
+    let profile: Profile = profile.parse().map_err(wrong)?;
     let mut settings = Settings::new(profile);
     settings.seed = train.seed;
+    let mut unread = None;
     for assignment in &train.set {
         let Some((name, value)) = assignment.split_once('=') else {
             let problem = format!("--set {assignment}: expected NAME=VALUE");
             return Err(WrongUse(problem).into());
         };
+        let before = settings.clone();
         settings.set(name.trim(), value.trim()).map_err(wrong)?;
+        // A spiking network is made of any file, with the file's settings.
+        let as_file = before.fast_wave.spiking != settings.fast_wave.spiking;
+        if let Some(defense) = defense
+            && before != settings
+            && !as_file
+            && same_training(Some(defense), &before, &settings)
+        {
+            let name = defense.name();
+            unread = Some(format!("--set {assignment}: {name} does not read this setting"));
+        }
     }
     settings.check().map_err(wrong)?;
+    if let Some(problem) = unread {
+        return Err(WrongUse(problem).into());
+    }
     Ok(settings)
 }
 
@@ -86,8 +102,8 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
             "a defence starts from a trained control: --from FILE (made by `train --defense none`)";
         return Err(WrongUse(problem.into()).into());
     };
-    let settings = settings(train)?;
-    let files = Files::new(&train.out)?;
+    let settings = settings(train, Some(defense))?;
+    let files = train.files(common)?;
     let context = common.context()?;
     let control = LeNet::from_state(&StateDict::load(from)?)?;
     let mut defender = Defender::new(defense, control, settings.clone())
