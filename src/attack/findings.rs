@@ -69,6 +69,16 @@ impl Findings {
     }
 }
 
+/// What images outside of the ball mean for the result, if there are any.
+pub(crate) fn outside(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} of the images lie outside of 0..=1, or farther than eps from the clean ones: they count neither as \
+             robust nor as fooled"
+        )
+    })
+}
+
 /// What a randomised model means for the result.
 fn randomness() -> String {
     "the model's answers to the same images differ: it seems to be randomised; use version=rand"

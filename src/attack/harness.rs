@@ -100,6 +100,11 @@ fn settle(
         if confirmed && outcome.status == Status::Survived {
             outcome.status = Status::Fooled;
         }
+        // What is shown whatever comes of it may be what the model has no answer to.
+        let answered = row.iter().all(|z| z.is_finite());
+        if !answered && attack.returns_all() && outcome.status == Status::Survived {
+            outcome.status = Status::Invalid;
+        }
         if !confirmed && !attack.returns_all() {
             refuted += 1;
             continue;

@@ -38,7 +38,7 @@ impl Context {
     /// If the threads cannot be started.
     pub fn with_isa(isa: Isa, threads: usize) -> Result<Self> {
         let pool = Pool::new(threads)
-            .map_err(|e| Error::argument("threads", format!("cannot start {threads}: {e}")))?;
+            .map_err(|e| Error::failed("threads", format!("cannot start {threads}: {e}")))?;
         let scratch = scratch(pool.threads());
         Ok(Self { isa, pool: Some(Arc::new(pool)), scratch })
     }

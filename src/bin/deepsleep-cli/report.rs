@@ -28,8 +28,15 @@ struct Written {
 impl Report {
     pub fn run(&self, common: &Common) -> Result<()> {
         let context = common.context()?;
-        // Without the test images there is a report all the same.
-        let test = self.data.load(Split::Test).ok();
+        // Without the test images there is a report all the same, unless the user said where they are.
+        let test = match self.data.load(Split::Test) {
+            Err(error) if self.data.is_named() => return Err(error),
+            Err(error) => {
+                common.console().say(format_args!("left out: pictures of test images: {error:#}"));
+                None
+            }
+            Ok(test) => Some(test),
+        };
         let report::Built { html, markdown, csv, skipped } =
             report::build(&context, &self.folder, test.as_ref())?;
         for line in &skipped {

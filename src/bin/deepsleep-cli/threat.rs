@@ -1,5 +1,6 @@
 //! Who attacks, how, and how far: options that `attack` and `evaluate` share.
 
+use crate::console::Console;
 use crate::model::ModelKind;
 use anyhow::Result;
 use clap::Args;
@@ -33,8 +34,8 @@ impl Threat {
     }
 
     /// The network of `--source`, if it was given.
-    pub fn load_source(&self) -> Result<Option<Box<dyn FrozenNetwork>>> {
-        self.source.as_deref().map(|path| self.source_kind.load(path)).transpose()
+    pub fn load_source(&self, console: Console) -> Result<Option<Box<dyn FrozenNetwork>>> {
+        self.source.as_deref().map(|path| self.source_kind.load(path, console)).transpose()
     }
 }
 

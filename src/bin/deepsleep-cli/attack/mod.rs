@@ -124,7 +124,7 @@ impl AttackCommand {
         }
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
         let context = common.context()?;
-        let network = self.model_kind.load(model)?;
+        let network = self.model_kind.load(model, common.console())?;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
         let eps = match *parse_eps(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
@@ -134,7 +134,7 @@ impl AttackCommand {
                 return Err(WrongUse(problem.into()).into());
             }
         };
-        let source = self.threat.load_source()?;
+        let source = self.threat.load_source(common.console())?;
         let (test, images) = self.images.load()?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;

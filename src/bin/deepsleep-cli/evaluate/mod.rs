@@ -10,16 +10,16 @@ use crate::interrupt::Leftover;
 use crate::model::ModelKind;
 use crate::numbers::at_least;
 use crate::threat::Threat;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use deepsleep::attack::Samples;
+use deepsleep::attack::{Budget, Samples, Status};
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Crafted, Plan};
 use deepsleep::nn::{FrozenNetwork, predictions};
 use deepsleep::tensor::Context;
 use robustness::{Files, Robustness};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Images between two updates of the progress display.
@@ -53,6 +53,9 @@ struct Attacks {
     /// Images crafted before (`attack --save`), to be shown to this network
     #[arg(long, value_name = "FILE.npz", conflicts_with_all = ["attack", "eps", "source", "images", "first"])]
     crafted: Option<PathBuf>,
+    /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
+    #[arg(long, requires = "crafted")]
+    allow_outside: bool,
     /// Images attacked between two saves; results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least::<1>)]
     portion: usize,
@@ -87,12 +90,12 @@ impl Evaluate {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let context = common.context()?;
-        let network = self.model_kind.load(&self.model)?;
+        let network = self.model_kind.load(&self.model, common.console())?;
         if let Some(path) = &self.attacks.crafted {
-            return self.crafted(common, &context, network.as_ref(), &Crafted::load(path)?);
+            return self.crafted(common, &context, network.as_ref(), path);
         }
         let plan = self.plan(network.as_ref())?;
-        let source = self.threat.load_source()?;
+        let source = self.threat.load_source(common.console())?;
         let files = match (&self.attacks.out, &plan) {
             (Some(out), Some(_)) => Some(Files::new(out)?),
             _ => None,
@@ -190,17 +193,33 @@ impl Evaluate {
         common: &Common,
         context: &Context,
         network: &dyn FrozenNetwork,
-        crafted: &Crafted,
+        path: &Path,
     ) -> Result<()> {
         let start = Instant::now();
-        let report = crafted.show(context, &network)?;
+        let crafted = Crafted::load(path)?;
+        let report = match self.attacks.allow_outside {
+            true => crafted.show_wherever(context, &network),
+            false => crafted.show(context, &network),
+        };
+        // What does not fit the network came out of the file.
+        let report = report.map_err(|error| error.in_file(path))?;
         let images = report.outcomes.len();
         let correct = (report.clean_accuracy() * images as f64).round() as usize;
         let mut evaluation = self.evaluation(images, correct, start);
         evaluation.first = crafted.samples().ids().first().map_or(0, |&id| id as usize);
         evaluation.robustness =
-            Some(Robustness::of_crafted(crafted, &report, start.elapsed().as_secs_f64()));
-        evaluation.print(common)
+            Some(Robustness::of_crafted(&crafted, &report, start.elapsed().as_secs_f64()));
+        evaluation.print(common)?;
+        let outside = report.count(Status::Outside);
+        if outside > 0 {
+            let Budget { norm, eps, .. } = crafted.budget();
+            bail!(
+                "{}: {outside} of {images} images lie outside of 0..=1 or of the ball ({norm}, eps {eps}), so that the \
+                 result is incomplete; --allow-outside counts them by the network's answer alone",
+                path.display()
+            );
+        }
+        Ok(())
     }
 }
 

@@ -99,7 +99,7 @@ impl Reproduce {
         if self.dry_run {
             return plan::show(&graph, &self.out, console);
         }
-        let (train, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
+        let (train, test) = self.data.load_both()?;
         for (option, images) in
             [("--images", question.images), ("--white-box-images", question.white_box_images)]
         {

@@ -119,12 +119,12 @@ impl Train {
         }
     }
 
-    /// The training images that `--limit-train` leaves.
-    fn images(&self) -> Result<Dataset> {
-        let images = self.data.load(Split::Train)?;
+    /// The training images that `--limit-train` leaves, and the test images.
+    fn images(&self) -> Result<(Dataset, Dataset)> {
+        let (images, test) = self.data.load_both()?;
         Ok(match self.limit_train {
-            Some(limit) if limit < images.len() => images.slice(0, limit)?,
-            _ => images,
+            Some(limit) if limit < images.len() => (images.slice(0, limit)?, test),
+            _ => (images, test),
         })
     }
 
@@ -135,7 +135,7 @@ impl Train {
         let context = common.context()?;
         let mut network = LeNet::new(self.seed);
         let mut trainer = Trainer::new(&network, self.options())?;
-        let (images, test) = (self.images()?, self.data.load(Split::Test)?);
+        let (images, test) = self.images()?;
         let TrainingOptions { epochs, batch_size, .. } = self.options();
         if images.len() < batch_size {
             let (images, size) = (images.len(), batch_size);
