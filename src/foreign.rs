@@ -207,6 +207,7 @@ impl Kind {
             Self::Onnx | Self::TensorFlow | Self::Hdf5 | Self::Gguf => {
                 "save its arrays as safetensors, under PyTorch's names (docs/formats.md has the lines)"
             }
+            Self::Npy => "it holds one array; a network has several, as safetensors (docs/formats.md)",
             Self::Idx => "it belongs into the folder of --data-dir",
             _ => "expected a network as safetensors (docs/formats.md)",
         })

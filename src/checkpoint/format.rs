@@ -4,6 +4,7 @@ use super::StateDict;
 use crate::foreign;
 use crate::names::shown;
 use crate::{Error, Result};
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::path::Path;
@@ -32,7 +33,7 @@ impl StateDict {
             .map(|(name, shape, bytes)| {
                 Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?))
             })
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .collect::<Result<Vec<_>, SafeTensorError>>()
             .map_err(|e| fail(e.to_string()))?;
         let notes = serde_json::to_string(&self.notes).map_err(|e| fail(e.to_string()))?;
         let metadata =
@@ -52,7 +53,13 @@ impl StateDict {
         {
             return Err(fail(format!("it is {}; {}", kind.name(), kind.remedy_for_network())));
         }
-        let library = |e: safetensors::SafeTensorError| fail(shown_long(&e.to_string()));
+        let library = |e: SafeTensorError| match e {
+            // Which array it names is chance where two begin at the same place.
+            SafeTensorError::InvalidOffset(_) => {
+                fail("its arrays overlap, leave gaps, or reach beyond the end".into())
+            }
+            other => fail(shown_words(&other.to_string())),
+        };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(library)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(library)?;
         let mut state = Self { path: path.to_owned(), ..Self::default() };
@@ -102,7 +109,7 @@ pub(super) fn half(bits: u16) -> f32 {
 }
 
 /// What a library says, which may repeat a name out of the file.
-fn shown_long(text: &str) -> String {
+fn shown_words(text: &str) -> String {
     text.split(' ').map(shown).collect::<Vec<_>>().join(" ")
 }
 

@@ -3,7 +3,7 @@
 use super::MOST_BYTES;
 use super::npy::Header;
 use crate::files::open_regular;
-use crate::foreign;
+use crate::foreign::{self, Kind};
 use crate::names::{list, shown};
 use crate::{Error, Result};
 use ndarray::ArrayD;
@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 /// An npz file that is open: any that numpy writes, of floats, whole numbers and text.
 ///
@@ -47,11 +48,20 @@ impl<R: Read + Seek> NpzReader<R> {
         looked.map_err(|error| Error::io(path, "read", error))?;
         let zip = ZipArchive::new(content).map_err(|error| {
             let problem = match foreign::kind(&head) {
-                Some(foreign::Kind::Npz | foreign::Kind::Zip) | None => error.to_string(),
+                Some(Kind::Npz | Kind::Zip) | None => match error {
+                    ZipError::Io(error) => format!("truncated or damaged ({error})"),
+                    other => other.to_string(),
+                },
                 Some(kind) => format!("it is {}; {}", kind.name(), kind.remedy_for_set()),
             };
             Error::format(path, format!("not a readable npz file: {problem}"))
         })?;
+        // PyTorch's files are zip archives too.
+        if foreign::kind(&head) == Some(Kind::PyTorch) {
+            let (what, remedy) = (Kind::PyTorch.name(), Kind::PyTorch.remedy_for_set());
+            let problem = format!("not a readable npz file: it is {what}; {remedy}");
+            return Err(Error::format(path, problem));
+        }
         Ok(Self { zip, path: path.to_owned() })
     }
 

@@ -157,6 +157,12 @@ impl Crafted {
         let [forward, backward] =
             [columns.natural("forward_passes")?, columns.natural("backward_passes")?];
         let [zeros, starts] = [columns.natural("zero_gradients")?, columns.natural("zero_starts")?];
+        let none = vec![0; count];
+        let few = zeros.as_ref().unwrap_or(&none).iter().zip(backward.as_ref().unwrap_or(&none));
+        if let Some(i) = { few }.position(|(zeros, all)| zeros > all) {
+            let problem = "than `backward_passes`, of which they are some";
+            return Err(fail(format!("`zero_gradients` holds more at position {i} {problem}")));
+        }
 
         let (channels, height, width) = shape;
         let images = |array: ArrayD<f32>| {
@@ -195,7 +201,8 @@ impl Crafted {
         let images: Vec<Image> = images.collect();
         let (budget, bounded, findings) = match notes {
             Some(Notes { norm, eps, seed, bounded, findings, .. }) => {
-                (Budget { norm, eps, seed }, bounded, findings)
+                // Minus zero is no other radius.
+                (Budget { norm, eps: eps + 0.0, seed }, bounded, findings)
             }
             None => (largest_change(&samples, &images), true, unsaid()),
         };

@@ -103,6 +103,9 @@ pub struct Cell {
     pub seconds: f64,
     /// What gives reason to doubt the result.
     pub warnings: Vec<String>,
+    /// Whether an image counts wherever it lies (see [`Crafted::show_wherever`](super::Crafted::show_wherever)).
+    #[serde(skip)]
+    anywhere: bool,
     /// One a sample; not in the JSON of a result, so empty in a cell that was read from one.
     #[serde(skip)]
     pub records: Vec<Record>,
@@ -161,8 +164,15 @@ impl Cell {
                 .then(|| cost.zero_gradients as f64 / backward as f64),
             seconds,
             warnings,
+            anywhere: false,
             records,
         }
+    }
+
+    /// The same of images that count wherever they lie, in the worst case too.
+    #[must_use]
+    pub fn anywhere(self) -> Self {
+        Self { anywhere: true, ..self }
     }
 
     /// Notes in the warnings how many of an unbounded attack's images lie within the radius.
@@ -216,7 +226,8 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
                 let Some(record) = other.records.get(i).filter(|r| r.id == record.id) else {
                     return true;
                 };
-                let proof = record.fooled_within(&budget);
+                let fooled = record.status == Status::Fooled;
+                let proof = (fooled && other.anywhere) || record.fooled_within(&budget);
                 let unknown = [Status::CleanWrong, Status::Invalid, Status::Outside];
                 proof || unknown.contains(&record.status)
             };

@@ -27,9 +27,13 @@ pub(super) fn near_box(pixel: f32) -> bool {
     (-ROUNDING..=1.0 + ROUNDING).contains(&f64::from(pixel))
 }
 
-/// How far beyond a radius an image may lie: sums of hundreds of rounded pixels are off by a share of themselves.
-fn slack(eps: f32) -> f64 {
-    ROUNDING * f64::from(eps).max(1.0)
+/// How far beyond a radius an image may lie. Sums over hundreds of rounded pixels are off by a share of themselves; the
+/// largest change of one pixel is not.
+fn slack(norm: Norm, eps: f32) -> f64 {
+    match norm {
+        Norm::Linf => ROUNDING,
+        Norm::L2 | Norm::L1 => ROUNDING + 1e-5 * f64::from(eps),
+    }
 }
 
 /// How far two images are apart, to the last digits of single precision.
@@ -98,8 +102,8 @@ impl Crafted {
     /// What `target` makes of the images: of every sample that it classifies rightly, whether the image crafted from it
     /// fools it. The costs are those of crafting and showing together.
     ///
-    /// An image that lies outside of the box, or of the ball if that bounded the attack, by more than 1e-6 (a millionth of
-    /// a radius above 1) is [`Status::Outside`]: it says nothing about robustness within.
+    /// An image that lies outside of the box, or of the ball if that bounded the attack, by more than rounding (1e-6; in
+    /// L1 and L2 also a hundred-thousandth of the radius) is [`Status::Outside`]: it says nothing about robustness within.
     ///
     /// # Errors
     /// If the images do not fit the model, or it cannot be evaluated.
@@ -107,19 +111,31 @@ impl Crafted {
         self.shown(context, target, &|_| Status::Outside)
     }
 
-    /// As [`show`](Self::show), but what lies outside counts by the model's answer alone.
+    /// As [`show`](Self::show), but what lies outside counts by the model's answer alone; a warning says how many those
+    /// are.
     ///
     /// # Errors
     /// Those of [`show`](Self::show).
     pub fn show_wherever(&self, context: &Context, target: &dyn Classifier) -> Result<Report> {
-        self.shown(context, target, &|outcome| {
+        let outside = std::cell::Cell::new(0_usize);
+        let mut report = self.shown(context, target, &|outcome| {
+            outside.set(outside.get() + 1);
             let finite = outcome.image.iter().all(|pixel| pixel.is_finite());
             match () {
                 () if outcome.status == Status::Invalid || !finite => Status::Invalid,
                 () if outcome.prediction == outcome.label => Status::Survived,
                 () => Status::Fooled,
             }
-        })
+        })?;
+        if outside.get() > 0 {
+            report.findings.doubts.push(format!(
+                "{} of the images lie outside of 0..=1, or farther than eps from the clean ones; they were counted by \
+                 the model's answer alone",
+                outside.get()
+            ));
+            report.renew_warnings();
+        }
+        Ok(report)
     }
 
     fn shown(
@@ -153,7 +169,8 @@ impl Crafted {
         let (image, clean) = (self.image(i), self.samples.image(i));
         let boxed = image.iter().all(|&pixel| near_box(pixel));
         let Budget { norm, eps, .. } = self.budget;
-        boxed && (!self.bounded || distance(norm, image, clean) <= f64::from(eps) + slack(eps))
+        boxed
+            && (!self.bounded || distance(norm, image, clean) <= f64::from(eps) + slack(norm, eps))
     }
 
     /// The clean images.

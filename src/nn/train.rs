@@ -326,7 +326,7 @@ impl Trainer {
         network: &mut N,
         state: &StateDict,
     ) -> Result<()> {
-        let missing = || Error::format(state.path(), "this is not the checkpoint of a training");
+        let missing = || Error::format(state.path(), "this is a model, not a training checkpoint");
         let mut options: TrainingOptions = state.noted("training.options").ok_or_else(missing)?;
         if options.schedule == Schedule::Constant {
             options.epochs = self.options.epochs;

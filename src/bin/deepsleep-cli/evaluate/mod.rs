@@ -196,8 +196,9 @@ impl Evaluate {
         path: &Path,
     ) -> Result<()> {
         let start = Instant::now();
+        let anywhere = self.attacks.allow_outside;
         let crafted = Crafted::load(path)?;
-        let report = match self.attacks.allow_outside {
+        let report = match anywhere {
             true => crafted.show_wherever(context, &network),
             false => crafted.show(context, &network),
         };
@@ -207,8 +208,8 @@ impl Evaluate {
         let correct = (report.clean_accuracy() * images as f64).round() as usize;
         let mut evaluation = self.evaluation(images, correct, start);
         evaluation.first = crafted.samples().ids().first().map_or(0, |&id| id as usize);
-        evaluation.robustness =
-            Some(Robustness::of_crafted(&crafted, &report, start.elapsed().as_secs_f64()));
+        let seconds = start.elapsed().as_secs_f64();
+        evaluation.robustness = Some(Robustness::of_crafted(&crafted, &report, seconds, anywhere));
         evaluation.print(common)?;
         let outside = report.count(Status::Outside);
         if outside > 0 {

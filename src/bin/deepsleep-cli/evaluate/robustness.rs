@@ -32,10 +32,11 @@ impl Robustness {
         Self { settings, results, worst_case }
     }
 
-    /// Of images crafted before.
-    pub fn of_crafted(crafted: &Crafted, report: &Report, seconds: f64) -> Self {
+    /// Of images crafted before, which count `anywhere` or in the ball alone.
+    pub fn of_crafted(crafted: &Crafted, report: &Report, seconds: f64, anywhere: bool) -> Self {
         let (attack, threat) = (crafted.attack().to_owned(), ThreatModel::Transfer);
         let cell = Cell::of_report(attack, threat, report, crafted.is_bounded(), seconds);
+        let cell = if anywhere { cell.anywhere() } else { cell };
         let samples = fingerprint(crafted.samples());
         Self::new(Settings::from([("images".to_owned(), samples)]), vec![cell])
     }

@@ -11,7 +11,6 @@ use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use deepsleep::data::Split;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
     Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect, job_runs, run,

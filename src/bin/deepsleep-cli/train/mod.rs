@@ -11,7 +11,7 @@ use crate::interrupt::Leftover;
 use crate::numbers::{at_least, between, positive};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use deepsleep::data::{Dataset, Split};
+use deepsleep::data::Dataset;
 use deepsleep::nn::{Freeze, LeNet, Network, Trainer, TrainingOptions, accuracy};
 use files::Files;
 use record::{Epoch, Outcome, Settings, TimedEpoch};
