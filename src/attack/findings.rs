@@ -93,6 +93,16 @@ fn flat_beyond() -> &'static str {
      points that are misclassified already; compare with apgd-ce or apgd-t"
 }
 
+/// What images outside of the ball mean for the result, if there are any.
+pub(crate) fn outside(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} of the images lie outside of 0..=1, or farther than eps from the clean ones: they count neither as \
+             robust nor as fooled"
+        )
+    })
+}
+
 /// What a randomised model means for the result.
 fn randomness() -> String {
     "the model's answers to the same images differ: it seems to be randomised; use autoattack:version=rand"

@@ -119,6 +119,11 @@ fn settle(
         if fools && outcome.status == Status::Survived {
             outcome.status = Status::Fooled;
         }
+        // What is shown whatever comes of it may be what the model has no answer to.
+        let answered = verdict.logits.iter().all(|z| z.is_finite());
+        if !answered && attack.returns_all() && outcome.status == Status::Survived {
+            outcome.status = Status::Invalid;
+        }
         if !returned {
             refuted += 1;
             continue;

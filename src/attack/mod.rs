@@ -79,6 +79,7 @@ pub use eot_pgd::eot_pgd;
 pub use fab::Fab;
 pub use fgsm::Fgsm;
 pub use findings::Findings;
+pub(crate) use findings::outside;
 pub use harness::attack;
 pub use hyperplane::{Order, onto_hyperplane};
 pub use job::Job;

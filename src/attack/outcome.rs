@@ -1,6 +1,6 @@
 //! What an attack did to every sample, and what follows from it.
 
-use super::findings::Findings;
+use super::findings::{Findings, outside};
 use super::method::Budget;
 use super::trial::Cost;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub enum Status {
     Survived,
     /// A logit was not finite: that proves nothing.
     Invalid,
+    /// The image that was shown, crafted elsewhere, lies outside of the box or of the ball that it is said to lie in: it
+    /// is no answer to the question how robust the model is within.
+    Outside,
 }
 
 /// Which part of which attack found an image.
@@ -110,6 +113,7 @@ impl Report {
         let (cost, invalid) = (self.cost(), self.count(Status::Invalid));
         let starts = self.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
         self.warnings = self.findings.warnings(self.outcomes.len(), invalid, &cost, starts);
+        self.warnings.extend(outside(self.count(Status::Outside)));
     }
 
     /// How many samples ended so.
@@ -123,10 +127,12 @@ impl Report {
 
     /// The share of samples that are classified correctly without an attack.
     pub fn clean_accuracy(&self) -> f64 {
-        self.share(self.count(Status::Survived) + self.count(Status::Fooled))
+        let right = [Status::Survived, Status::Fooled, Status::Outside];
+        self.share(right.into_iter().map(|status| self.count(status)).sum())
     }
 
-    /// The share of samples that are classified correctly, clean and attacked. Invalid samples are not among them.
+    /// The share of samples that are classified correctly, clean and attacked. Invalid samples are not among them, nor
+    /// are those whose image lies outside of the ball.
     pub fn robust_accuracy(&self) -> f64 {
         self.share(self.count(Status::Survived))
     }

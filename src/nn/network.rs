@@ -51,10 +51,11 @@ pub trait Network: Send {
     /// Parameters and statistics, by name.
     fn state(&self) -> StateDict;
 
-    /// Takes parameters and statistics back.
+    /// Takes parameters and statistics back: all that the state holds (see [`StateDict::expect_only`]).
     ///
     /// # Errors
-    /// If something is missing, of another shape, or not finite.
+    /// If something is missing, of another shape, or not finite, or the state holds an array that the network would not
+    /// use. The network is then as it was before.
     fn load_state(&mut self, state: &StateDict) -> Result<()>;
 }
 

@@ -99,5 +99,5 @@ fn noise(scale: &str) -> Option<f64> {
 
 /// What a library says when it fails to draw or write, as an error of ours.
 fn failed(error: impl std::fmt::Display) -> Error {
-    Error::io("the picture", "draw it", std::io::Error::other(error.to_string()))
+    Error::failed("drawing", error)
 }

@@ -39,9 +39,9 @@ impl Context {
     pub fn with_isa(isa: Isa, threads: usize) -> Result<Self> {
         let pool = Pool::new(threads).map_err(|e| {
             let problem = format!(
-                "{e}; the system allows no more (see `ulimit -u`), or has no memory for them"
+                "cannot start {threads}: {e}; the system allows no more (see `ulimit -u`), or has no memory for them"
             );
-            Error::io("threads", "start them", std::io::Error::other(problem))
+            Error::failed("threads", problem)
         })?;
         let scratch = scratch(pool.threads());
         Ok(Self { isa, pool: Some(Arc::new(pool)), scratch })

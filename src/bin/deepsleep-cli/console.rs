@@ -1,7 +1,7 @@
 //! What is printed, and where: the result on stdout, everything else on stderr.
 
 use crate::progress::Progress;
-use crate::stderr::to_stderr;
+use crate::stderr::{printable, to_stderr};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fmt::Display;
@@ -24,6 +24,7 @@ impl Console {
     /// Prints the result: as JSON if the user wants that, else as text.
     pub fn result(self, value: &impl Serialize, text: impl Display) -> Result<()> {
         let text = if self.json { serde_json::to_string_pretty(value)? } else { text.to_string() };
+        let text = printable(&text, |c| matches!(c, '\n' | '\t'));
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             // Whoever read the output has seen enough (`| head`).

@@ -3,24 +3,27 @@
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::model::spiking;
+use crate::model::{read, spiking};
 use crate::numbers::at_least;
 use crate::output::Outputs;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
-use deepsleep::data::Split;
+use deepsleep::data::{Dataset, Split};
 use deepsleep::nn::{Freeze, LeNet, Network};
 use deepsleep::report::{filters_svg, raster_svg};
 use deepsleep::snn::{firing_rates, spike_trains};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+/// Test images that firing rates are measured on, unless the user says how many.
+const IMAGES: usize = 256;
+
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// Network to describe: safetensors, ours or PyTorch's with the same names
     model: PathBuf,
-    /// Test images that the firing rates are measured on [default: 256, or all if there are fewer]
+    /// Test images that the firing rates are measured on [default: 256, if the data set is found]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
     /// Draw the first layer's filters
@@ -29,9 +32,9 @@ pub struct Inspect {
     /// Draw the spikes of both layers for one test image
     #[arg(long, value_name = "FILE.svg")]
     raster: Option<PathBuf>,
-    /// Test image of the raster, counted from 0
-    #[arg(long, value_name = "I", default_value_t = 0, requires = "raster")]
-    image: usize,
+    /// Test image of the raster, counted from 0 [default: 0]
+    #[arg(long, value_name = "I", requires = "raster")]
+    image: Option<usize>,
     #[command(flatten)]
     data: DatasetOptions,
 }
@@ -51,21 +54,19 @@ struct Description<'a> {
     model: &'a Path,
     parameters: usize,
     layers: Vec<Layer>,
-    /// Spikes a neuron and time step, of each spiking layer before pooling.
-    firing_rates: [f64; 2],
+    /// Spikes a neuron and time step, of each spiking layer before pooling; none without test images.
+    firing_rates: Option<[f64; 2]>,
     time_steps: usize,
+    /// That the firing rates were measured on.
     images: usize,
     notes: serde_json::Value,
 }
 
-/// Images that firing rates are measured on.
-const USUAL: usize = 256;
-
 impl Inspect {
     pub fn run(&self, common: &Common) -> Result<()> {
-        let mut read = vec![("MODEL", self.model.clone())];
-        read.extend(self.data.files());
-        let mut outputs = Outputs::new(common.console(), read);
+        let mut inputs = vec![("MODEL", self.model.clone())];
+        inputs.extend(self.data.files());
+        let mut outputs = Outputs::new(common.console(), inputs);
         let mut drawing = |option, path: Option<&Path>| {
             path.map_or(Ok(()), |path| is_svg(option, path))?;
             outputs.optional(option, path)
@@ -73,29 +74,33 @@ impl Inspect {
         let filters = drawing("--filters", self.filters.as_deref())?;
         let raster = drawing("--raster", self.raster.as_deref())?;
         let context = common.context()?;
-        let state = StateDict::load(&self.model)?;
+        let state = read(&self.model, common.console())?;
         let lenet = LeNet::from_state(&state)?;
         let network = spiking(&state, &lenet)?.freeze()?;
-        let test = self.data.load(Split::Test)?;
-        let images = match self.images {
-            Some(images) if images > test.len() => {
-                let problem = format!("--images {images}: there are {} test images", test.len());
+        let (mut rates, mut images) = (None, 0);
+        if let Some(test) = self.test_images(common)? {
+            images = match self.images {
+                Some(images) if images > test.len() => {
+                    let all = test.len();
+                    let problem = format!("--images {images}: there are {all} test images");
+                    return Err(WrongUse(problem).into());
+                }
+                images => images.unwrap_or(IMAGES.min(test.len())),
+            };
+            let image = self.image.unwrap_or(0);
+            if image >= test.len() {
+                let all = test.len();
+                let problem =
+                    format!("--image {image}: there are {all} test images, numbered from 0");
                 return Err(WrongUse(problem).into());
             }
-            images => images.unwrap_or(USUAL.min(test.len())),
-        };
-        if self.image >= test.len() {
-            let (image, all) = (self.image, test.len());
-            let problem = format!("--image {image}: there are {all} test images, numbered from 0");
-            return Err(WrongUse(problem).into());
-        }
-
-        let firing_rates = firing_rates(&context, &network, &test.slice(0, images)?)?;
-        if let Some(raster) = &raster {
-            let trains = spike_trains(&context, &network, &test, self.image)?;
-            let svg = raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?;
-            raster.write_all(svg.as_bytes())?;
-            common.console().wrote(raster.path());
+            rates = Some(firing_rates(&context, &network, &test.slice(0, images)?)?);
+            if let Some(raster) = &raster {
+                let trains = spike_trains(&context, &network, &test, image)?;
+                let svg = raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?;
+                raster.write_all(svg.as_bytes())?;
+                common.console().wrote(raster.path());
+            }
         }
         if let (Some(filters), Some(conv1)) = (&filters, state.get("conv1.weight")) {
             let svg = filters_svg(&conv1.values, [conv1.shape[2], conv1.shape[3]])?;
@@ -107,7 +112,7 @@ impl Inspect {
         let description = Description {
             model: &self.model,
             parameters: lenet.parameters().count(),
-            firing_rates,
+            firing_rates: rates,
             time_steps: network.steps(),
             images,
             notes: serde_json::to_value(state.notes())?,
@@ -125,6 +130,21 @@ fn is_svg(option: &str, path: &Path) -> Result<()> {
     let problem =
         format!("{option} {}: it is drawn as SVG; the name must end in .svg", path.display());
     Err(WrongUse(problem).into())
+}
+
+impl Inspect {
+    /// The test images; none where they are not found and nobody asked for them.
+    fn test_images(&self, common: &Common) -> Result<Option<Dataset>> {
+        let asked = self.raster.is_some() || self.images.is_some() || self.image.is_some();
+        match self.data.load(Split::Test) {
+            Err(error) if asked || self.data.is_named() => Err(error),
+            Err(error) => {
+                common.console().say(format_args!("left out: firing rates: {error:#}"));
+                Ok(None)
+            }
+            Ok(test) => Ok(Some(test)),
+        }
+    }
 }
 
 fn layer(name: &str, state: &StateDict) -> Option<Layer> {
@@ -155,10 +175,11 @@ fn text(description: &Description<'_>) -> String {
             layer.name, layer.l2_norm, layer.mean, layer.smallest, layer.largest
         ));
     }
-    let [first, second] = description.firing_rates;
-    lines.push(format!(
-        "firing rates as a spiking network ({} steps, {} images): {first:.4} and {second:.4} spikes a neuron and step",
-        description.time_steps, description.images
-    ));
+    if let Some([first, second]) = description.firing_rates {
+        lines.push(format!(
+            "firing rates as a spiking network ({} steps, {} images): {first:.4} and {second:.4} spikes a neuron and step",
+            description.time_steps, description.images
+        ));
+    }
     lines.join("\n")
 }

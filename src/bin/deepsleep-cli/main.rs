@@ -49,7 +49,7 @@ struct Cli {
 
 const ENVIRONMENT: &str = "Environment:
   DEEPSLEEP_ISA   instruction set: portable, avx2 or avx512 (results are the same)
-  DEEPSLEEP_DATA  folder of data sets, looked at before ./data";
+  DEEPSLEEP_DATA  folder of data sets, looked at instead of ./data and the other usual places";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -37,12 +37,14 @@ impl Report {
             Vec::new()
         };
         let context = common.context()?;
+        // Without the test images there is a report all the same, unless the user said where they are.
         let test = match self.data.load(Split::Test) {
+            Err(error) if self.data.is_named() => return Err(error),
+            Err(error) => {
+                common.console().say(format_args!("left out: pictures of test images: {error:#}"));
+                None
+            }
             Ok(test) => Some(test),
-            // Whoever names a folder wants that one.
-            Err(error) if self.data.data_dir.is_some() => return Err(error),
-            // Without the test images there is a report all the same.
-            Err(_) => None,
         };
         let report::Built { html, markdown, csv, skipped } =
             report::build(&context, &self.folder, test.as_ref())?;

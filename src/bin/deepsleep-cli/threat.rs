@@ -1,5 +1,6 @@
 //! Who attacks, how, and how far: options that `attack` and `evaluate` share.
 
+use crate::console::Console;
 use crate::failure::WrongUse;
 use crate::model::ModelKind;
 use crate::numbers::between;
@@ -38,8 +39,8 @@ impl Threat {
     }
 
     /// The network of `--source`, if it was given.
-    pub fn load_source(&self) -> Result<Option<Box<dyn FrozenNetwork>>> {
-        let load = |path| self.source_kind.load(path, self.draws);
+    pub fn load_source(&self, console: Console) -> Result<Option<Box<dyn FrozenNetwork>>> {
+        let load = |path| self.source_kind.load(path, self.draws, console);
         self.source.as_deref().map(load).transpose()
     }
 

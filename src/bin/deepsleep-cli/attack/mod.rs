@@ -148,7 +148,7 @@ impl AttackCommand {
         let save = outputs.optional("--save", self.save.as_deref())?;
         let grid = outputs.optional("--grid", self.grid.as_deref())?;
         let context = common.context()?;
-        let network = self.model_kind.load(model, self.threat.draws)?;
+        let network = self.model_kind.load(model, self.threat.draws, common.console())?;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
         let eps = match *radii(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
@@ -158,7 +158,7 @@ impl AttackCommand {
                 return Err(WrongUse(problem.into()).into());
             }
         };
-        let source = self.threat.load_source()?;
+        let source = self.threat.load_source(common.console())?;
         self.threat
             .check_draws([Some(network.as_ref()), source.as_deref()].into_iter().flatten())?;
         let (test, images) = self.images.load()?;

@@ -11,10 +11,10 @@ use crate::model::ModelKind;
 use crate::numbers::{at_least, percent};
 use crate::output::Outputs;
 use crate::threat::{Threat, radii, specification};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use deepsleep::attack::Samples;
-use deepsleep::checkpoint::Npz;
+use deepsleep::attack::{Budget, Samples, Status};
+use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel};
 use deepsleep::files::Output;
@@ -62,6 +62,9 @@ struct Attacks {
         "data_dir",
     ])]
     crafted: Option<PathBuf>,
+    /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
+    #[arg(long, requires = "crafted")]
+    allow_outside: bool,
     /// Images attacked between two saves to --out; results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least::<1>, requires_all = ["attack", "out"])]
     portion: usize,
@@ -124,10 +127,14 @@ impl Evaluate {
         read
     }
 
+    fn load(&self, common: &Common) -> Result<Box<dyn FrozenNetwork>> {
+        self.model_kind.load(&self.model, self.threat.draws, common.console())
+    }
+
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref())?;
-        let network = self.model_kind.load(&self.model, self.threat.draws)?;
+        let network = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load()?;
         let evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
@@ -144,9 +151,9 @@ impl Evaluate {
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
         let files = out.map(|out| Files::new(outputs, out)).transpose()?;
-        let network = self.model_kind.load(&self.model, self.threat.draws)?;
+        let network = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
-        let source = self.threat.load_source()?;
+        let source = self.threat.load_source(common.console())?;
         let networks = [Some(network.as_ref()), source.as_deref()];
         self.threat.check_draws(networks.into_iter().flatten())?;
         let (test, images) = self.images.load()?;
@@ -248,20 +255,26 @@ impl Evaluate {
         path: &Path,
     ) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref())?;
-        let network = self.model_kind.load(&self.model, self.threat.draws)?;
-        let npz = Npz::load(path)?;
-        let mut crafted = Crafted::from_npz(&npz)?;
+        let network = self.load(common)?;
+        let mut file = NpzReader::open(path)?;
+        let mut crafted = Crafted::read(&mut file)?;
         self.threat.check_random([network.as_ref()])?;
         if network.is_random() {
             crafted = crafted.with_seed(self.threat.seed());
         }
-        let origin = Origin::of(&npz);
+        let origin = Origin::of(&mut file);
         let threat = origin.threat(&self.model, self.model_kind)?;
         if threat == ThreatModel::WhiteBox {
             common.console().say("note: these images are shown to the model that made them");
         }
         let start = Instant::now();
-        let report = crafted.show(context, &network.as_ref())?;
+        let anywhere = self.attacks.allow_outside;
+        let report = match anywhere {
+            true => crafted.show_wherever(context, &network.as_ref()),
+            false => crafted.show(context, &network.as_ref()),
+        };
+        // What does not fit the network came out of the file.
+        let report = report.map_err(|error| error.in_file(path))?;
         let images = report.outcomes.len();
         let correct = (report.clean_accuracy() * images as f64).round() as usize;
         let mut evaluation = self.evaluation(images, correct, start);
@@ -277,8 +290,19 @@ impl Evaluate {
             crafted.is_bounded(),
             start.elapsed().as_secs_f64(),
         );
+        let cell = if anywhere { cell.anywhere() } else { cell };
         evaluation.robustness = Some(Robustness::of_crafted(&crafted, cell));
-        evaluation.finish(common, out.as_ref())
+        evaluation.finish(common, out.as_ref())?;
+        let outside = report.count(Status::Outside);
+        if outside > 0 {
+            let Budget { norm, eps, .. } = crafted.budget();
+            bail!(
+                "{}: {outside} of {images} images lie outside of 0..=1 or of the ball ({norm}, eps {eps}), so that the \
+                 result is incomplete; --allow-outside counts them by the network's answer alone",
+                path.display()
+            );
+        }
+        Ok(())
     }
 }
 

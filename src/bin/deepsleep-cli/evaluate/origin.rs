@@ -2,9 +2,10 @@
 
 use crate::model::ModelKind;
 use anyhow::Result;
-use deepsleep::checkpoint::Npz;
+use deepsleep::checkpoint::NpzReader;
 use deepsleep::evaluation::{ThreatModel, about, fingerprint_of_file};
 use serde::Deserialize;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// What `attack --save` notes about a set; a file of somebody else may say nothing.
@@ -32,8 +33,8 @@ impl Maker {
 }
 
 impl Origin {
-    pub fn of(npz: &Npz) -> Self {
-        about(npz).and_then(|about| serde_json::from_value(about).ok()).unwrap_or_default()
+    pub fn of<R: Read + Seek>(file: &mut NpzReader<R>) -> Self {
+        about(file).and_then(|about| serde_json::from_value(about).ok()).unwrap_or_default()
     }
 
     /// What the images' maker knew of this network: everything, if it is the one that they were made on.

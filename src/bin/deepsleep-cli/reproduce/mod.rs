@@ -12,7 +12,6 @@ use crate::numbers::{at_most, between};
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use deepsleep::data::Split;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
     Answer, Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect,
@@ -102,7 +101,7 @@ impl Reproduce {
         let graph = graph.map_err(wrong_use)?;
         let shard = self.shard()?;
         let console = common.console();
-        let (train, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
+        let (train, test) = self.data.load_both()?;
         for (option, images) in
             [("--images", question.images), ("--white-box-images", question.white_box_images)]
         {

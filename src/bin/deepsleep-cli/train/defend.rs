@@ -3,9 +3,8 @@
 use super::Train;
 use crate::common::Common;
 use crate::failure::WrongUse;
+use crate::model;
 use anyhow::Result;
-use deepsleep::checkpoint::StateDict;
-use deepsleep::data::Split;
 use deepsleep::defense::{Defender, Defense};
 use deepsleep::experiment::same_training;
 use deepsleep::nn::{Freeze, LeNet, accuracy};
@@ -105,10 +104,10 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     let settings = settings(train, Some(defense))?;
     let files = train.files(common)?;
     let context = common.context()?;
-    let control = LeNet::from_state(&StateDict::load(from)?)?;
+    let control = LeNet::from_state(&model::read(from, console)?)?;
     let mut defender = Defender::new(defense, control, settings.clone())
         .map_err(|error| WrongUse(error.to_string()))?;
-    let (images, test) = (train.images()?, train.data.load(Split::Test)?);
+    let (images, test) = train.images()?;
 
     let mut history: Vec<Stage> = Vec::new();
     if train.resume {
@@ -121,7 +120,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
             let problem = format!("cannot resume: the checkpoint was made with {theirs:?} images");
             return Err(WrongUse(problem).into());
         }
-        defender.resume(&context, &state).map_err(|error| WrongUse(error.to_string()))?;
+        defender.resume(&context, &state)?;
         history = state.noted("history").unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
     }

@@ -12,7 +12,7 @@ use crate::numbers::{at_least, between, positive};
 use crate::output::Outputs;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use deepsleep::data::{Dataset, Split};
+use deepsleep::data::Dataset;
 use deepsleep::nn::{Freeze, LeNet, Network, Trainer, TrainingOptions, accuracy};
 use files::Files;
 use record::{Epoch, Outcome, Settings, TimedEpoch};
@@ -132,17 +132,17 @@ impl Train {
         Files::new(Outputs::new(common.console(), read), &self.out)
     }
 
-    /// The training images that `--limit-train` leaves.
-    fn images(&self) -> Result<Dataset> {
-        let images = self.data.load(Split::Train)?;
+    /// The training images that `--limit-train` leaves, and the test images.
+    fn images(&self) -> Result<(Dataset, Dataset)> {
+        let (images, test) = self.data.load_both()?;
         match self.limit_train {
             Some(limit) if limit > images.len() => {
                 let all = images.len();
                 let problem = format!("--limit-train {limit}: there are {all} training images");
                 Err(WrongUse(problem).into())
             }
-            Some(limit) => Ok(images.slice(0, limit)?),
-            None => Ok(images),
+            Some(limit) => Ok((images.slice(0, limit)?, test)),
+            None => Ok((images, test)),
         }
     }
 
@@ -167,7 +167,7 @@ impl Train {
         let context = common.context()?;
         let mut network = LeNet::new(self.seed);
         let mut trainer = Trainer::new(&network, self.options())?;
-        let (images, test) = (self.images()?, self.data.load(Split::Test)?);
+        let (images, test) = self.images()?;
         let TrainingOptions { epochs, batch_size, .. } = self.options();
         if images.len() < batch_size {
             let (images, size) = (images.len(), batch_size);
