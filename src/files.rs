@@ -1,7 +1,7 @@
-//! Writes a file whole or not at all.
+//! Writes a file whole or not at all; opens what somebody else may have put in a file's place.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -56,4 +56,91 @@ pub fn write_atomically(
     file.as_file().sync_all().map_err(error)?;
     file.persist(path).map_err(|failed| error(failed.error))?;
     Ok(())
+}
+
+/// Opens a file that somebody else may have put there, to read it: a regular one, or a link to one, of at most `most`
+/// bytes. A pipe would wait for its writer, and a device may never end.
+///
+/// # Errors
+/// [`Error::Io`] if there is no such file, it is a folder, or it cannot be opened; [`Error::Format`] if it is a pipe or
+/// a device, or larger than `most`.
+pub fn open_regular(path: impl AsRef<Path>, most: u64) -> Result<File> {
+    let path = path.as_ref();
+    let fail = |error| Error::io(path, "read", error);
+    // Before it is opened, for that alone may wait; and after, for it may have been exchanged in between.
+    check_regular(path, &std::fs::metadata(path).map_err(fail)?, most)?;
+    let file = File::open(path).map_err(fail)?;
+    check_regular(path, &file.metadata().map_err(fail)?, most)?;
+    Ok(file)
+}
+
+/// The content of a file that somebody else may have put there; see [`open_regular`].
+///
+/// # Errors
+/// Those of [`open_regular`], and if the file cannot be read or does not fit into memory.
+pub fn read_regular(path: impl AsRef<Path>, most: u64) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    let fail = |error| Error::io(path, "read", error);
+    let file = open_regular(path, most)?;
+    let length = file.metadata().map_err(fail)?.len();
+    let mut content = Vec::new();
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| content.try_reserve_exact(length).ok())
+        .ok_or_else(|| Error::format(path, format!("{length} bytes do not fit into memory")))?;
+    // It may grow while it is read; what was promised is read, and no more.
+    file.take(length).read_to_end(&mut content).map_err(fail)?;
+    Ok(content)
+}
+
+/// Refuses what is no regular file, or too large.
+fn check_regular(path: &Path, found: &Metadata, most: u64) -> Result<()> {
+    if found.is_dir() {
+        return Err(Error::io(path, "read", io::ErrorKind::IsADirectory.into()));
+    }
+    if !found.is_file() {
+        let problem = "a pipe, socket, or device, not a file; save its content as a file first";
+        return Err(Error::format(path, problem));
+    }
+    if found.len() > most {
+        let problem = format!("{} bytes are too many; at most {most} are read", found.len());
+        return Err(Error::format(path, problem));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_bearable_size_are_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "1234").expect("a file");
+        assert_eq!(read_regular(&path, 4).expect("four bytes"), b"1234");
+        let problem = |path: &Path, most| open_regular(path, most).expect_err("no").to_string();
+        assert!(problem(&path, 3).contains("4 bytes are too many; at most 3"));
+        assert!(problem(folder.path(), 9).contains("cannot read: is a directory"));
+        assert!(problem(&folder.path().join("none"), 9).contains("No such file"));
+        #[cfg(unix)]
+        {
+            assert!(
+                problem(Path::new("/dev/zero"), 9).contains("/dev/zero: a pipe, socket, or device")
+            );
+            // A link to a file is one; a link to a device is none.
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&path, &link).expect("a link");
+            assert_eq!(read_regular(&link, 4).expect("four bytes"), b"1234");
+            let link = folder.path().join("device");
+            std::os::unix::fs::symlink("/dev/zero", &link).expect("a link");
+            assert!(problem(&link, 9).contains("device, not a file"));
+            // Nobody writes to this one: opening it would wait for ever.
+            let pipe = folder.path().join("pipe");
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+            if made.is_ok_and(|status| status.success()) {
+                assert!(problem(&pipe, 9).contains("a pipe"));
+            }
+        }
+    }
 }
