@@ -1,5 +1,9 @@
 //! Writes a file whole or not at all; opens what somebody else may have put in a file's place.
 
+mod folder;
+
+pub use folder::{MOST, inside};
+
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;

@@ -68,6 +68,8 @@ pub mod evaluation;
 pub mod experiment;
 #[forbid(unsafe_code)]
 pub mod files;
+#[forbid(unsafe_code)]
+mod fingerprint;
 pub mod kernels;
 #[forbid(unsafe_code)]
 mod names;

@@ -130,6 +130,12 @@ impl Dataset {
         &self.images[i * size..][..size]
     }
 
+    /// The pixels of the images of `range`, one after the other.
+    pub(super) fn pixels(&self, range: Range<usize>) -> &[u8] {
+        let size = self.image_size();
+        &self.images[range.start * size..range.end * size]
+    }
+
     /// The class of image `i`.
     ///
     /// # Panics
@@ -180,8 +186,7 @@ impl Dataset {
     /// a user through [`slice`](Self::slice), which reports them.
     pub fn images_f32(&self, range: Range<usize>) -> Array4<f32> {
         let count = self.labels[range.clone()].len();
-        let size = self.image_size();
-        let pixels = &self.images[range.start * size..range.end * size];
+        let pixels = self.pixels(range);
         // A division a pixel would be the slowest part of the loop; there are only 256 quotients.
         let quotients: [f32; 256] = std::array::from_fn(|pixel| pixel as f32 / 255.0);
         let mut pixels = pixels.iter();

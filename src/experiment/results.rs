@@ -1,13 +1,13 @@
 //! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
 //! machine and instruction set are in [`Run`], a file of its own.
 
+use crate::data::DataIdentity;
 pub use crate::evaluation::ThreatModel;
-use crate::files::write_atomically;
+use crate::files::{MOST, read_regular, write_atomically};
 use crate::sleep::Settings;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -98,6 +98,12 @@ pub struct Results {
     pub version: String,
     /// Version of its numerics: changes when bits change.
     pub numerics: u32,
+    /// The layers of the network and their shapes; empty in results of an engine that did not note them.
+    #[serde(default)]
+    pub network: String,
+    /// The data set, whole; none in results of an engine that did not note it.
+    #[serde(default)]
+    pub data: Option<DataIdentity>,
     /// Shortened (`--quick`): its numbers show that everything works, and nothing about the method.
     pub quick: bool,
     /// The settings in force, but for each model's overrides.
@@ -112,7 +118,8 @@ pub struct Results {
     pub images: usize,
     /// Test images under white-box attacks.
     pub white_box_images: usize,
-    /// Training images.
+    /// Training images that were used, the first ones of the data set. (0 meant all of them to an engine that did not
+    /// note the data set.)
     pub train_images: usize,
     /// The models.
     pub models: Vec<Model>,
@@ -211,8 +218,8 @@ impl Run {
 }
 
 pub(super) fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
-    serde_json::from_str(&text).map_err(|e| Error::format(path, e.to_string()))
+    let bytes = read_regular(path, MOST)?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::format(path, e.to_string()))
 }
 
 pub(super) fn save<T: Serialize>(value: &T, path: &Path) -> Result<()> {

@@ -8,6 +8,8 @@ fn nothing_measured() -> Results {
     Results {
         version: "synthetic".into(),
         numerics: 1,
+        network: String::new(),
+        data: None,
         quick: true,
         settings: Settings::new(Profile::Published),
         seeds: vec![0],

@@ -46,6 +46,8 @@ pub fn results(profile: Profile, quick: bool) -> Results {
     let mut results = Results {
         version: "synthetic".into(),
         numerics: 1,
+        network: String::new(),
+        data: None,
         quick,
         settings: Settings::new(profile),
         seeds: seeds.clone(),

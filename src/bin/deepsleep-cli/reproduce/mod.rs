@@ -3,6 +3,10 @@
 mod display;
 mod plan;
 mod summary;
+mod work;
+
+pub use plan::counted;
+pub use work::Work;
 
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
@@ -11,17 +15,13 @@ use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use deepsleep::data::Split;
+use deepsleep::data::{DataIdentity, Dataset, ImageSet, Split};
 use deepsleep::evaluation::ThreatModel;
-use deepsleep::experiment::{
-    Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect, job_runs, run,
-};
+use deepsleep::experiment::{Graph, Question, Quick, Request, Store, Sweep};
 use deepsleep::sleep::{Profile, Settings};
-use display::Display;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
 const MOST_IMAGES: usize = 10_000_000;
@@ -64,6 +64,9 @@ pub struct Reproduce {
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: list every job
+    #[arg(long, requires = "dry_run")]
+    verbose: bool,
     /// A share of the models, e.g. 2/4: for several machines, on one folder or each on its own
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
@@ -87,104 +90,66 @@ impl Reproduce {
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
-        let mut question = self.question()?;
+        let settings = self.settings()?;
+        let shard = self.shard()?;
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
+        let (train, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
+        let mut question = self.question(settings, &train, &test)?;
         let graph = match &sweep {
             Some(sweep) => sweep.graph(&mut question),
             None => Graph::new(&question),
         };
         let graph = graph.map_err(wrong_use)?;
-        let shard = self.shard()?;
-        let console = common.console();
+        self.refuse_without_effect(&question, &graph)?;
+        let request = Request::new(question, sweep);
+        request.check(&self.out)?;
         if self.dry_run {
-            return plan::show(&graph, &self.out, console);
+            return plan::show(
+                &graph,
+                &Store::at(&self.out),
+                shard,
+                self.verbose,
+                common.console(),
+            );
         }
-        let (train, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
-        for (option, images) in
-            [("--images", question.images), ("--white-box-images", question.white_box_images)]
-        {
-            if images > test.len() {
-                let problem = format!("{option} {images}: there are {} test images", test.len());
-                return Err(WrongUse(problem).into());
-            }
-        }
-        let context = common.context()?;
-        let options =
-            RunOptions { threads: context.threads(), isa: context.isa(), jobs: self.jobs, shard };
         let store = Store::open(&self.out)?;
         let _lock = lock(&self.out, shard)?;
-        let start = Instant::now();
-        if self.quick {
-            console.say("QUICK run: shortened training, few images; its numbers mean nothing");
-        }
-        let display = Display::new(&graph, &store, common);
-        let fates = run(&graph, &store, (&train, &test), options, &|event| display.on(&event))?;
-        display.finish();
-
-        let results = collect(&graph, &question, &fates)?;
-        let facts = Run {
-            isa: context.isa().name().into(),
-            threads: context.threads(),
-            processor: processor(),
-            finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-            seconds: start.elapsed().as_secs_f64(),
-            peak_memory: peak_memory(),
-            jobs: job_runs(&graph, &fates),
-        };
-        let missing = fates.iter().filter(|fate| !matches!(fate, Fate::Done(..))).count();
-        let again = format!(
-            "{missing} of {} jobs have no result; the same command tries them again",
-            fates.len()
-        );
-        if let (Some((i, n)), true) = (shard, missing > 0) {
-            console.say(format_args!(
-                "shard {i} of {n} is done; `merge` joins what the shards have in folders of their own"
-            ));
-            let failed = fates.iter().any(|fate| matches!(fate, Fate::Failed));
-            return if failed { bail!("some jobs failed") } else { Ok(()) };
-        }
-        if results.cells.is_empty() && missing > 0 {
-            // What an earlier run has written is worth more than a page without a number.
-            bail!("{again}");
-        }
-        match sweep {
-            Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, &self.out, common)?,
-            None => {
-                finish(&results, &facts, &self.out, common)?;
-                let written = deepsleep::report::build(&context, &self.out, Some(&test))?;
-                for line in &written.skipped {
-                    console.say(format_args!("left out of the report: {line}"));
-                }
-                console.say(written.html.display());
-            }
-        }
-        if missing > 0 {
-            bail!("{again}");
-        }
-        Ok(())
+        request.claim(&self.out)?;
+        let work = Work { request: &request, graph: &graph, store: &store, out: &self.out };
+        work.run((&train, &test), (self.jobs, shard), common)
     }
 
-    /// The results folder.
-    pub fn out(&self) -> &Path {
-        &self.out
-    }
-
-    /// What is asked for.
-    fn question(&self) -> Result<Question> {
+    /// The settings of all models: the profile's, shortened if it is a quick run, and changed.
+    fn settings(&self) -> Result<Settings> {
         let profile: Profile = self.profile.parse().map_err(wrong_use)?;
         let mut settings = Settings::new(profile);
-        let (mut train_images, mut images, mut white_box_images) = (0, 10_000, 1000);
         if self.quick {
-            let quick = Quick::load()?;
-            quick.shorten(&mut settings)?;
-            (train_images, images, white_box_images) =
-                (quick.train_images, quick.images, quick.white_box_images);
+            Quick::load()?.shorten(&mut settings)?;
         }
         for assignment in &self.set {
             let Some((name, value)) = assignment.split_once('=') else {
                 return Err(WrongUse(format!("--set {assignment}: expected NAME=VALUE")).into());
             };
             settings.set(name.trim(), value.trim()).map_err(wrong_use)?;
+        }
+        Ok(settings)
+    }
+
+    /// What is asked for, of these images.
+    fn question(&self, settings: Settings, train: &Dataset, test: &Dataset) -> Result<Question> {
+        let (mut train_images, mut images, mut white_box_images) = (train.len(), 10_000, 1000);
+        if self.quick {
+            let quick = Quick::load()?;
+            (train_images, images, white_box_images) =
+                (quick.train_images, quick.images, quick.white_box_images);
+        }
+        for (option, images) in
+            [("--images", self.images), ("--white-box-images", self.white_box_images)]
+        {
+            if let Some(images) = images.filter(|&images| images > test.len()) {
+                let problem = format!("{option} {images}: there are {} test images", test.len());
+                return Err(WrongUse(problem).into());
+            }
         }
         let everything = self.table.is_empty() && self.figure.is_empty();
         let mut threat_models: Vec<ThreatModel> = Vec::new();
@@ -203,11 +168,39 @@ impl Reproduce {
             settings,
             seeds: (0..self.seeds as u64).collect(),
             threat_models,
-            images: self.images.unwrap_or(images),
-            white_box_images: self.white_box_images.unwrap_or(white_box_images),
-            train_images,
+            images: self.images.unwrap_or(images.min(test.len())),
+            white_box_images: self.white_box_images.unwrap_or(white_box_images.min(test.len())),
+            data: DataIdentity::of(self.data.dataset.as_str(), train, test),
+            trained_on: ImageSet::of_first(train, train_images),
             quick: self.quick,
         })
+    }
+
+    /// Refuses options that would change nothing.
+    fn refuse_without_effect(&self, question: &Question, graph: &Graph) -> Result<()> {
+        let refuse = |problem: String| Err(WrongUse(problem).into());
+        for assignment in &self.set {
+            let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
+            if name == "seed" {
+                return refuse(format!(
+                    "--set {assignment}: seeds are 0 and on; --seeds says how many"
+                ));
+            }
+            if !graph.reads(name) {
+                return refuse(format!(
+                    "--set {assignment} changes nothing: no model that was asked for reads it"
+                ));
+            }
+        }
+        for (option, given, threat) in [
+            ("--images", self.images.is_some(), ThreatModel::Transfer),
+            ("--white-box-images", self.white_box_images.is_some(), ThreatModel::WhiteBox),
+        ] {
+            if given && !question.threat_models.contains(&threat) {
+                return refuse(format!("{option} changes nothing: no such attack was asked for"));
+            }
+        }
+        Ok(())
     }
 
     fn shard(&self) -> Result<Option<(usize, usize)>> {
@@ -222,17 +215,6 @@ impl Reproduce {
             }
         }
     }
-}
-
-/// Writes the results, and says what they are.
-fn finish(results: &Results, facts: &Run, out: &Path, common: &Common) -> Result<()> {
-    results.save(out)?;
-    facts.save(out)?;
-    let text = summary::of(results)?;
-    let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
-    let text =
-        format!("{text}\n{} ({minutes:.1} minutes of jobs)", out.join(Results::FILE).display());
-    common.console().result(results, text)
 }
 
 /// One process on a results folder; shards of it side by side, each once.
@@ -263,19 +245,4 @@ pub fn lock(out: &Path, shard: Option<(usize, usize)>) -> Result<File> {
 
 fn wrong_use(error: deepsleep::Error) -> anyhow::Error {
     WrongUse(error.to_string()).into()
-}
-
-/// The processor's name, where the system tells.
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("model name"));
-    line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, name)| name.trim().into())
-}
-
-/// Largest resident memory of this process, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(1024 * kibibytes)
 }

@@ -2,12 +2,13 @@
 
 use super::Train;
 use super::files::Files;
+use super::record::Source;
 use crate::common::Common;
 use crate::failure::WrongUse;
 use anyhow::Result;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Split;
-use deepsleep::defense::{Defender, Defense};
+use deepsleep::defense::{Defender, Defense, reads};
 use deepsleep::nn::{Freeze, LeNet, accuracy};
 use deepsleep::sleep::{Profile, Settings};
 use serde::{Deserialize, Serialize};
@@ -32,8 +33,8 @@ struct Outcome<'a> {
     clean_accuracy: f64,
     version: &'static str,
     defense: &'static str,
-    dataset: &'static str,
-    train_images: usize,
+    #[serde(flatten)]
+    source: &'a Source,
     settings: &'a Settings,
     history: &'a [Stage],
     seconds: f64,
@@ -64,6 +65,19 @@ pub fn print_config(settings: &Settings, common: &Common) -> Result<()> {
     common.console().result(settings, lines.collect::<Vec<_>>().join("\n"))
 }
 
+/// Refuses settings that the defense does not read: they would change nothing.
+fn refuse_without_effect(train: &Train, defense: Defense, settings: &Settings) -> Result<()> {
+    for assignment in &train.set {
+        let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
+        if !reads(Some(defense), settings, name) {
+            let defense = defense.name();
+            let problem = format!("--set {assignment} changes nothing: {defense} does not read it");
+            return Err(WrongUse(problem).into());
+        }
+    }
+    Ok(())
+}
+
 /// Defends a control.
 pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     let start = Instant::now();
@@ -87,12 +101,14 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         return Err(WrongUse(problem.into()).into());
     };
     let settings = settings(train)?;
+    refuse_without_effect(train, defense, &settings)?;
     let files = Files::new(&train.out)?;
     let context = common.context()?;
     let control = LeNet::from_state(&StateDict::load(from)?)?;
     let mut defender = Defender::new(defense, control, settings.clone())
         .map_err(|error| WrongUse(error.to_string()))?;
     let (images, test) = (train.images()?, train.data.load(Split::Test)?);
+    let source = Source::new(train.data.dataset.as_str(), &images, &test);
 
     let mut history: Vec<Stage> = Vec::new();
     if train.resume {
@@ -100,9 +116,13 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
             let at = files.checkpoint_path().display().to_string();
             return Err(WrongUse(format!("nothing to resume: there is no {at}")).into());
         };
-        let theirs: Option<usize> = state.noted("train_images");
-        if theirs != Some(images.len()) {
-            let problem = format!("cannot resume: the checkpoint was made with {theirs:?} images");
+        let differences = source.differences(&state);
+        if !differences.is_empty() {
+            let problem = format!(
+                "cannot resume: {} was made with {}; give the same options, or train without --resume",
+                files.checkpoint_path().display(),
+                differences.join("; ")
+            );
             return Err(WrongUse(problem).into());
         }
         defender.resume(&context, &state).map_err(|error| WrongUse(error.to_string()))?;
@@ -147,7 +167,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         let (done, of, loss) = (step.done, step.of, step.loss);
         history.push(Stage { stage, done, of, loss, test_accuracy, spiking_accuracy });
         let mut checkpoint = defender.checkpoint()?;
-        checkpoint.note("train_images", images.len());
+        source.note_in(&mut checkpoint);
         checkpoint.note("history", &history);
         files.save_checkpoint(&checkpoint)?;
     }
@@ -155,9 +175,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     let clean_accuracy = history.last().map_or(0.0, |last| last.test_accuracy);
     let version = env!("CARGO_PKG_VERSION");
     let mut model = defender.state();
-    model.note("version", version);
-    model.note("dataset", train.data.dataset.to_string());
-    model.note("train_images", images.len());
+    source.note_in(&mut model);
     model.note("history", &history);
     model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
@@ -166,8 +184,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         clean_accuracy,
         version,
         defense: defense.name(),
-        dataset: train.data.dataset.as_str(),
-        train_images: images.len(),
+        source: &source,
         settings: &settings,
         history: &history,
         seconds: start.elapsed().as_secs_f64(),
