@@ -149,6 +149,14 @@ impl Dataset {
         &self.labels
     }
 
+    /// The share of the largest class among the first images; none if there are not that many, or none at all.
+    pub fn largest_class(&self, images: usize) -> Option<f64> {
+        let labels = self.labels.get(..images).filter(|labels| !labels.is_empty())?;
+        let mut counts = vec![0_usize; self.classes];
+        labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        counts.into_iter().max().map(|most| most as f64 / images as f64)
+    }
+
     /// `[C, H, W]` of every image.
     pub fn shape(&self) -> [usize; 3] {
         [self.channels, self.height, self.width]
@@ -243,6 +251,7 @@ mod tests {
         assert_eq!((set.label(1), set.labels()), (9, &[3, 9][..]));
         let images = set.images_f32(0..2);
         assert_eq!(images.shape(), [2, 2, 2, 3]);
+        assert_eq!([0, 1, 2, 3].map(|n| set.largest_class(n)), [None, Some(1.0), Some(0.5), None]);
         for ((n, c, y, x), &value) in images.indexed_iter() {
             let pixel = set.image(n)[(c * 2 + y) * 3 + x];
             assert_eq!(value.to_bits(), (pixel as f32 / 255.0).to_bits());

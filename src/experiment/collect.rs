@@ -75,6 +75,7 @@ pub fn collect(graph: &Graph, question: &Question, fates: &[Fate]) -> Result<Res
         figures: question.figures.clone(),
         images: question.images,
         white_box_images: question.white_box_images,
+        largest_class: question.largest_class,
         train_images: question.trained_on.images,
         models,
         crafted,

@@ -38,6 +38,8 @@ pub struct Question {
     pub images: usize,
     /// Test images under white-box attacks, the first ones.
     pub white_box_images: usize,
+    /// The share of the largest class among these, for the record: no result depends on it.
+    pub largest_class: Option<f64>,
     /// The data set, whole.
     pub data: DataIdentity,
     /// Training images that are used: the first ones of the data set.
@@ -434,6 +436,7 @@ mod tests {
             threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
             images: 10_000,
             white_box_images: 1000,
+            largest_class: None,
             data: DataIdentity::default(),
             trained_on: ImageSet::default(),
             quick: false,

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is asked of a results folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,8 +30,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// Name of the file in a results folder.
-    pub const FILE: &'static str = "request.json";
+    /// The file in a results folder: in the store, whose results it is about.
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(Store::FOLDER).join(Store::REQUEST)
+    }
 
     /// To be asked of this engine.
     pub fn new(question: Question, sweep: Option<Sweep>) -> Self {
@@ -43,16 +45,15 @@ impl Request {
     /// # Errors
     /// If nothing says so, or the engine was another one: this one cannot use its results.
     pub fn load(folder: &Path) -> Result<Self> {
-        match of_this_engine(&folder.join(Self::FILE))? {
+        match of_this_engine(&Self::file(folder))? {
             Noted::Here(request) => Ok(*request),
             Noted::OfNumerics(theirs) => {
                 Err(Error::format(folder, format!("it holds {}", other_engine(theirs))))
             }
             Noted::Nothing => {
-                let file = Self::FILE;
-                let problem = format!(
-                    "there is no {file} in it, which says what was asked: an older engine made it"
-                );
+                let (store, file) = (Store::FOLDER, Store::REQUEST);
+                let problem =
+                    format!("no {store}/{file} says what was asked of it: an older engine made it");
                 Err(Error::format(folder, problem))
             }
         }
@@ -96,13 +97,12 @@ impl Request {
     /// # Errors
     /// As for [`check`](Self::check), and if it cannot be written.
     pub fn claim(&self, folder: &Path) -> Result<()> {
-        fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", e))?;
         // Of two processes that begin at once with other images, the second has to see the first one's request.
-        let path = folder.join("request.lock");
+        let path = Store::open(folder)?.path("request.lock");
         let lock = fs::File::create(&path).map_err(|e| Error::io(&path, "create", e))?;
         lock.lock().map_err(|e| Error::io(&path, "lock", e))?;
         self.check(folder)?;
-        save(self, &folder.join(Self::FILE))
+        save(self, &Self::file(folder))
     }
 
     /// One request for what two folders were asked: the tables, figures, seeds and threat models of both.
@@ -193,7 +193,7 @@ impl Common {
 
 /// What the results in a folder have in common; in words, if another engine made them. None if there are none.
 fn of_folder(folder: &Path) -> Result<Option<Result<Common, String>>> {
-    match of_this_engine::<Request>(&folder.join(Request::FILE))? {
+    match of_this_engine::<Request>(&Request::file(folder))? {
         Noted::Here(request) => return Ok(Some(Ok(Common::of(&request)))),
         Noted::OfNumerics(theirs) => return Ok(Some(Err(other_engine(theirs)))),
         Noted::Nothing => {}
@@ -256,6 +256,7 @@ mod tests {
             threat_models: vec![ThreatModel::Transfer],
             images: 10,
             white_box_images: 5,
+            largest_class: Some(0.2),
             trained_on: data.train.clone(),
             data,
             quick: true,
@@ -296,11 +297,10 @@ mod tests {
 
         // Another engine's, however it writes its requests.
         let old = json!({ "numerics": 1, "question": 7 }).to_string();
-        fs::write(folder.join(Request::FILE), old).expect("written");
+        fs::write(Request::file(folder), old).expect("written");
         refused(&ours, folder, &["numerics 1", "this one has 2"]);
         assert!(Request::load(folder).expect_err("old").to_string().contains("numerics 1"));
-        fs::remove_file(folder.join(Request::FILE)).expect("there");
-        Store::open(folder).expect("a store");
+        fs::remove_file(Request::file(folder)).expect("there");
         ours.check(folder).expect("an empty store");
         fs::write(folder.join("store/k.json"), "{}").expect("written");
         refused(&ours, folder, &["an older engine"]);

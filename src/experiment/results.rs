@@ -49,6 +49,13 @@ pub struct Model {
     pub file: String,
 }
 
+impl Model {
+    /// Whether it is the experiment's control, on which all transfer sets are crafted: shown to it, they are its own.
+    pub fn is_source(&self) -> bool {
+        self.defense == "none" && self.overrides.is_empty()
+    }
+}
+
 /// Adversarial images that were crafted once, to be shown to many.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CraftedSet {
@@ -118,6 +125,9 @@ pub struct Results {
     pub images: usize,
     /// Test images under white-box attacks.
     pub white_box_images: usize,
+    /// The share of the largest class among these.
+    #[serde(default)]
+    pub largest_class: Option<f64>,
     /// Training images that were used, the first ones of the data set. (0 meant all of them to an engine that did not
     /// note the data set.)
     pub train_images: usize,
@@ -179,6 +189,12 @@ impl Results {
     /// Those of the file system.
     pub fn save(&self, folder: &Path) -> Result<()> {
         save(self, &folder.join(Self::FILE))
+    }
+
+    /// Whether what stands under transfer for a method was crafted on its very models.
+    pub fn is_source(&self, method: &str) -> bool {
+        let mut models = self.models.iter().filter(|model| model.method == method).peekable();
+        models.peek().is_some() && models.all(Model::is_source)
     }
 
     /// The cells of one method, scale, column and threat model: one a seed.

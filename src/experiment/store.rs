@@ -10,7 +10,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// A finished job's result.
@@ -76,6 +76,9 @@ impl Drop for Claim {
 impl Store {
     /// Name of the folder in a results folder.
     pub const FOLDER: &'static str = "store";
+
+    /// Name of the file in the store that says what it is for; no entry.
+    pub(super) const REQUEST: &'static str = "request.json";
 
     /// The store of a results folder, which is made if it is not there.
     ///
@@ -189,13 +192,16 @@ impl Store {
     pub fn keys(&self) -> Result<Vec<String>> {
         let error = |e| Error::io(&self.folder, "read", e);
         let entries = match fs::read_dir(&self.folder) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             entries => entries.map_err(error)?,
         };
         let mut keys = Vec::new();
         for entry in entries {
             let name = entry.map_err(error)?.file_name().into_string();
-            keys.extend(name.ok().and_then(|name| Some(name.strip_suffix(".json")?.to_owned())));
+            let name = name.ok().filter(|name| name != Self::REQUEST);
+            keys.extend(name.and_then(|name| Some(name.strip_suffix(".json")?.to_owned())));
         }
         keys.sort();
         Ok(keys)

@@ -270,6 +270,7 @@ mod tests {
             threat_models: Vec::new(),
             images: 100,
             white_box_images: 1,
+            largest_class: None,
             data: DataIdentity::default(),
             trained_on: ImageSet::default(),
             quick: false,

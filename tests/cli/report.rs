@@ -17,6 +17,7 @@ fn nothing_measured() -> Results {
         figures: vec![],
         images: 100,
         white_box_images: 0,
+        largest_class: None,
         train_images: 1000,
         models: vec![],
         crafted: vec![],

@@ -15,6 +15,7 @@ pub fn run(bytes: &[u8]) {
         threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
         images: 100,
         white_box_images: 10,
+        largest_class: None,
         data: DataIdentity::default(),
         trained_on: ImageSet { images: 100, fingerprint: String::new() },
         quick: false,

@@ -59,6 +59,9 @@ impl Merge {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let (start, console) = (Instant::now(), common.console());
+        // Whoever is at work on the folder may be about to say what it is for.
+        let there = !self.dry_run && self.out.join(Store::FOLDER).is_dir();
+        let held = there.then(|| lock(&self.out, None)).transpose()?;
         let request = self.request()?;
         request.check(&self.out)?;
         let graph = request.graph()?;
@@ -69,11 +72,11 @@ impl Merge {
             return self.show(&graph, &here, &plan, common);
         }
         let store = Store::open(&self.out)?;
-        let _lock = lock(&self.out, None)?;
+        let _held = held.map_or_else(|| lock(&self.out, None), Ok)?;
         request.claim(&self.out)?;
         let plan = plan_merge(&store, &others)?;
         merge(&store, &others, &plan)?;
-        self.lines(&graph, &plan).iter().for_each(|line| console.say(line));
+        self.lines(&graph, &plan, "taken").iter().for_each(|line| console.say(line));
 
         let fates = found(&graph, &store);
         let work = Work { request: &request, graph: &graph, store: &store, out: &self.out };
@@ -122,8 +125,8 @@ impl Merge {
         Ok(DatasetOptions { dataset, data_dir: self.data_dir.clone() })
     }
 
-    /// What was taken from where, a line a folder, and what was damaged.
-    fn lines(&self, graph: &Graph, plan: &[Taken]) -> Vec<String> {
+    /// What is taken from where, a line a folder, and what is damaged.
+    fn lines(&self, graph: &Graph, plan: &[Taken], verb: &str) -> Vec<String> {
         let kinds = graph.jobs.iter().map(|job| (job.key.as_str(), job.work.kind()));
         let kinds: HashMap<&str, &str> = kinds.collect();
         let mut lines = Vec::new();
@@ -132,7 +135,7 @@ impl Merge {
             let kind = |key: &String| kinds.get(key.as_str()).copied().unwrap_or("other");
             let (count, kinds) = counted(keys.iter().map(kind));
             let kinds = if count == 0 { String::new() } else { format!(" ({kinds})") };
-            lines.push(format!("{}: {count} results taken{kinds}", folder.display()));
+            lines.push(format!("{}: {count} results {verb}{kinds}", folder.display()));
             lines.extend(damaged.iter().map(|what| format!("damaged, left out: {what}")));
         }
         lines
@@ -144,7 +147,7 @@ impl Merge {
         let there = |key: &String| taken.contains(key) || matches!(here.find(key), Found::Entry(_));
         let missing: Vec<_> = graph.jobs.iter().filter(|job| !there(&job.key)).collect();
         let (count, kinds) = counted(missing.iter().map(|job| job.work.kind()));
-        let mut lines = self.lines(graph, plan);
+        let mut lines = self.lines(graph, plan, "to take");
         lines.push(match count {
             0 => format!("nothing of {} jobs is missing", graph.jobs.len()),
             _ => format!("{count} of {} jobs would have no result ({kinds})", graph.jobs.len()),

@@ -9,6 +9,7 @@ pub use plan::counted;
 pub use work::Work;
 
 use crate::common::Common;
+use crate::console::Console;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
@@ -100,7 +101,7 @@ impl Reproduce {
             None => Graph::new(&question),
         };
         let graph = graph.map_err(wrong_use)?;
-        self.refuse_without_effect(&question, &graph)?;
+        self.look_at_options(&question, &graph, common.console())?;
         let request = Request::new(question, sweep);
         request.check(&self.out)?;
         if self.dry_run {
@@ -151,6 +152,11 @@ impl Reproduce {
                 return Err(WrongUse(problem).into());
             }
         }
+        for (images, what) in [(test.len(), "test"), (train.len(), "training")] {
+            if images == 0 {
+                return Err(WrongUse(format!("there are 0 {what} images")).into());
+            }
+        }
         let everything = self.table.is_empty() && self.figure.is_empty();
         let mut threat_models: Vec<ThreatModel> = Vec::new();
         for threat in &self.threat_model {
@@ -162,6 +168,7 @@ impl Reproduce {
                 threat_models.push(threat);
             }
         }
+        let white_box_images = self.white_box_images.unwrap_or(white_box_images.min(test.len()));
         Ok(Question {
             tables: if everything { vec![1, 2, 3] } else { self.table.clone() },
             figures: if everything { vec![3] } else { self.figure.clone() },
@@ -169,26 +176,27 @@ impl Reproduce {
             seeds: (0..self.seeds as u64).collect(),
             threat_models,
             images: self.images.unwrap_or(images.min(test.len())),
-            white_box_images: self.white_box_images.unwrap_or(white_box_images.min(test.len())),
+            white_box_images,
+            largest_class: test.largest_class(white_box_images),
             data: DataIdentity::of(self.data.dataset.as_str(), train, test),
             trained_on: ImageSet::of_first(train, train_images),
             quick: self.quick,
         })
     }
 
-    /// Refuses options that would change nothing.
-    fn refuse_without_effect(&self, question: &Question, graph: &Graph) -> Result<()> {
-        let refuse = |problem: String| Err(WrongUse(problem).into());
+    /// Refuses options that would change nothing. A list of settings may be for other tables too: of what no model reads
+    /// there is a note.
+    fn look_at_options(&self, question: &Question, graph: &Graph, console: Console) -> Result<()> {
         for assignment in &self.set {
             let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
             if name == "seed" {
-                return refuse(format!(
-                    "--set {assignment}: seeds are 0 and on; --seeds says how many"
-                ));
+                let problem =
+                    format!("--set {assignment}: seeds are 0 and on; --seeds says how many");
+                return Err(WrongUse(problem).into());
             }
             if !graph.reads(name) {
-                return refuse(format!(
-                    "--set {assignment} changes nothing: no model that was asked for reads it"
+                console.say(format_args!(
+                    "note: --set {assignment} changes nothing: no model that was asked for reads it"
                 ));
             }
         }
@@ -196,9 +204,14 @@ impl Reproduce {
             ("--images", self.images.is_some(), ThreatModel::Transfer),
             ("--white-box-images", self.white_box_images.is_some(), ThreatModel::WhiteBox),
         ] {
-            if given && !question.threat_models.contains(&threat) {
-                return refuse(format!("{option} changes nothing: no such attack was asked for"));
+            if !given || question.threat_models.contains(&threat) {
+                continue;
             }
+            if self.sweep.is_none() {
+                let problem = format!("{option} changes nothing: no such attack was asked for");
+                return Err(WrongUse(problem).into());
+            }
+            console.say(format_args!("note: {option} changes nothing: a sweep is of transfer"));
         }
         Ok(())
     }

@@ -65,17 +65,17 @@ pub fn print_config(settings: &Settings, common: &Common) -> Result<()> {
     common.console().result(settings, lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// Refuses settings that the defense does not read: they would change nothing.
-fn refuse_without_effect(train: &Train, defense: Defense, settings: &Settings) -> Result<()> {
+/// A note of every setting that the defense does not read: a list may be for several of them.
+fn note_without_effect(train: &Train, defense: Defense, settings: &Settings, common: &Common) {
     for assignment in &train.set {
         let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
         if !reads(Some(defense), settings, name) {
-            let defense = defense.name();
-            let problem = format!("--set {assignment} changes nothing: {defense} does not read it");
-            return Err(WrongUse(problem).into());
+            common.console().say(format_args!(
+                "note: --set {assignment} changes nothing: {} does not read it",
+                defense.name()
+            ));
         }
     }
-    Ok(())
 }
 
 /// Defends a control.
@@ -101,7 +101,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         return Err(WrongUse(problem.into()).into());
     };
     let settings = settings(train)?;
-    refuse_without_effect(train, defense, &settings)?;
+    note_without_effect(train, defense, &settings, common);
     let files = Files::new(&train.out)?;
     let context = common.context()?;
     let control = LeNet::from_state(&StateDict::load(from)?)?;
