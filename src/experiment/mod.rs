@@ -29,4 +29,4 @@ pub use results::{Cell, CraftedSet, JobRun, Model, Point, Results, Run, ThreatMo
 pub use run::{Event, Fate, RunOptions, found, run};
 pub use store::{Claim, Entry, Found, Store};
 pub use sweep::{Answer, Axis, Distance, Sweep};
-pub use work::{NUMERICS, Sources, Work};
+pub use work::{NUMERICS, Sources, Work, same_training};

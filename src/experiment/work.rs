@@ -164,6 +164,11 @@ fn attack_seconds(attack: &str, eps: f32, images: usize, steps: f64) -> f64 {
     each * images as f64 + 0.05
 }
 
+/// Whether a training (of a control, if there is no defense) comes out the same with either settings.
+pub fn same_training(defense: Option<Defense>, a: &Settings, b: &Settings) -> bool {
+    settings_read(defense, a) == settings_read(defense, b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +198,19 @@ mod tests {
             assert_ne!(train(deep, &[]), train(deep, &[change]), "{change:?}");
         }
         assert_eq!(train(None, &[]), train(None, &[("fast_wave.epochs", "4")]));
+    }
+
+    #[test]
+    fn trainings_are_the_same_if_they_read_the_same() {
+        let settings = Settings::new(Profile::Published);
+        let with = |name| {
+            let mut settings = settings.clone();
+            settings.set(name, "3").expect("a setting");
+            settings
+        };
+        let same = |name| same_training(Some(Defense::FastWave), &settings, &with(name));
+        assert!(same("cycles") && same("control.epochs"));
+        assert!(!same("fast_wave.epochs") && !same("seed"));
     }
 
     #[test]

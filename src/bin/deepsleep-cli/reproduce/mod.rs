@@ -9,7 +9,6 @@ pub use plan::counted;
 pub use work::Work;
 
 use crate::common::Common;
-use crate::console::Console;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
@@ -18,7 +17,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet, Split};
 use deepsleep::evaluation::ThreatModel;
-use deepsleep::experiment::{Graph, Question, Quick, Request, Store, Sweep};
+use deepsleep::experiment::{Graph, Question, Quick, Request, Sheet, Store, Sweep};
 use deepsleep::sleep::{Profile, Settings};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
@@ -72,7 +71,7 @@ pub struct Reproduce {
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
     /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images"])]
     sweep: Option<PathBuf>,
     #[command(flatten)]
     data: DatasetOptions,
@@ -91,27 +90,21 @@ impl Reproduce {
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
-        let settings = self.settings()?;
-        let shard = self.shard()?;
+        let (mut question, shard) = (self.question()?, self.shard()?);
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
         let (train, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
-        let mut question = self.question(settings, &train, &test)?;
+        self.of_images(&mut question, &train, &test)?;
         let graph = match &sweep {
             Some(sweep) => sweep.graph(&mut question),
             None => Graph::new(&question),
         };
         let graph = graph.map_err(wrong_use)?;
-        self.look_at_options(&question, &graph, common.console())?;
+        self.refuse_without_effect(&graph)?;
         let request = Request::new(question, sweep);
         request.check(&self.out)?;
         if self.dry_run {
-            return plan::show(
-                &graph,
-                &Store::at(&self.out),
-                shard,
-                self.verbose,
-                common.console(),
-            );
+            let plan = plan::Plan { question: &request.question, graph: &graph, shard };
+            return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
         let store = Store::open(&self.out)?;
         let _lock = lock(&self.out, shard)?;
@@ -136,27 +129,8 @@ impl Reproduce {
         Ok(settings)
     }
 
-    /// What is asked for, of these images.
-    fn question(&self, settings: Settings, train: &Dataset, test: &Dataset) -> Result<Question> {
-        let (mut train_images, mut images, mut white_box_images) = (train.len(), 10_000, 1000);
-        if self.quick {
-            let quick = Quick::load()?;
-            (train_images, images, white_box_images) =
-                (quick.train_images, quick.images, quick.white_box_images);
-        }
-        for (option, images) in
-            [("--images", self.images), ("--white-box-images", self.white_box_images)]
-        {
-            if let Some(images) = images.filter(|&images| images > test.len()) {
-                let problem = format!("{option} {images}: there are {} test images", test.len());
-                return Err(WrongUse(problem).into());
-            }
-        }
-        for (images, what) in [(test.len(), "test"), (train.len(), "training")] {
-            if images == 0 {
-                return Err(WrongUse(format!("there are 0 {what} images")).into());
-            }
-        }
+    /// What is asked for, but for the images.
+    fn question(&self) -> Result<Question> {
         let everything = self.table.is_empty() && self.figure.is_empty();
         let mut threat_models: Vec<ThreatModel> = Vec::new();
         for threat in &self.threat_model {
@@ -168,50 +142,79 @@ impl Reproduce {
                 threat_models.push(threat);
             }
         }
-        let white_box_images = self.white_box_images.unwrap_or(white_box_images.min(test.len()));
-        Ok(Question {
-            tables: if everything { vec![1, 2, 3] } else { self.table.clone() },
-            figures: if everything { vec![3] } else { self.figure.clone() },
-            settings,
-            seeds: (0..self.seeds as u64).collect(),
-            threat_models,
-            images: self.images.unwrap_or(images.min(test.len())),
-            white_box_images,
-            largest_class: test.largest_class(white_box_images),
-            data: DataIdentity::of(self.data.dataset.as_str(), train, test),
-            trained_on: ImageSet::of_first(train, train_images),
-            quick: self.quick,
-        })
-    }
-
-    /// Refuses options that would change nothing. A list of settings may be for other tables too: of what no model reads
-    /// there is a note.
-    fn look_at_options(&self, question: &Question, graph: &Graph, console: Console) -> Result<()> {
-        for assignment in &self.set {
-            let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
-            if name == "seed" {
-                let problem =
-                    format!("--set {assignment}: seeds are 0 and on; --seeds says how many");
-                return Err(WrongUse(problem).into());
-            }
-            if !graph.reads(name) {
-                console.say(format_args!(
-                    "note: --set {assignment} changes nothing: no model that was asked for reads it"
-                ));
-            }
-        }
         for (option, given, threat) in [
             ("--images", self.images.is_some(), ThreatModel::Transfer),
             ("--white-box-images", self.white_box_images.is_some(), ThreatModel::WhiteBox),
         ] {
-            if !given || question.threat_models.contains(&threat) {
-                continue;
-            }
-            if self.sweep.is_none() {
+            if given && !threat_models.contains(&threat) {
                 let problem = format!("{option} changes nothing: no such attack was asked for");
                 return Err(WrongUse(problem).into());
             }
-            console.say(format_args!("note: {option} changes nothing: a sweep is of transfer"));
+        }
+        let question = Question {
+            tables: if everything { vec![1, 2, 3] } else { self.table.clone() },
+            figures: if everything { vec![3] } else { self.figure.clone() },
+            settings: self.settings()?,
+            seeds: (0..self.seeds as u64).collect(),
+            threat_models,
+            images: 0,
+            white_box_images: 0,
+            largest_class: None,
+            data: DataIdentity::default(),
+            trained_on: ImageSet::default(),
+            quick: self.quick,
+        };
+        for &table in &question.tables {
+            Sheet::of_table(table).map_err(wrong_use)?;
+        }
+        for &figure in &question.figures {
+            Sheet::of_figure(figure).map_err(wrong_use)?;
+        }
+        Ok(question)
+    }
+
+    /// Asks it of these images.
+    fn of_images(&self, question: &mut Question, train: &Dataset, test: &Dataset) -> Result<()> {
+        let (mut train_images, mut images, mut white_box_images) = (train.len(), 10_000, 1000);
+        if self.quick {
+            let quick = Quick::load()?;
+            (train_images, images, white_box_images) =
+                (quick.train_images, quick.images, quick.white_box_images);
+        }
+        for (images, what) in [(test.len(), "test"), (train.len(), "training")] {
+            if images == 0 {
+                return Err(WrongUse(format!("there are 0 {what} images")).into());
+            }
+        }
+        let of_test = |option: &str, given: Option<usize>, usual: usize| match given {
+            Some(images) if images > test.len() => {
+                let problem = format!("{option} {images}: there are {} test images", test.len());
+                Err(WrongUse(problem))
+            }
+            Some(images) => Ok(images),
+            None => Ok(usual.min(test.len())),
+        };
+        question.images = of_test("--images", self.images, images)?;
+        question.white_box_images =
+            of_test("--white-box-images", self.white_box_images, white_box_images)?;
+        question.largest_class = test.largest_class(question.white_box_images);
+        question.data = DataIdentity::of(self.data.dataset.as_str(), train, test);
+        question.trained_on = ImageSet::of_first(train, train_images);
+        Ok(())
+    }
+
+    /// Refuses settings that would change nothing.
+    fn refuse_without_effect(&self, graph: &Graph) -> Result<()> {
+        for assignment in &self.set {
+            let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
+            let problem = if name == "seed" {
+                "seeds are 0 and on; --seeds says how many"
+            } else if !graph.reads(name) {
+                "this changes nothing: no model that was asked for reads it"
+            } else {
+                continue;
+            };
+            return Err(WrongUse(format!("--set {assignment}: {problem}")).into());
         }
         Ok(())
     }

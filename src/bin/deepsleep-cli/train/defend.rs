@@ -8,7 +8,7 @@ use crate::failure::WrongUse;
 use anyhow::Result;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Split;
-use deepsleep::defense::{Defender, Defense, reads};
+use deepsleep::defense::{Defender, Defense};
 use deepsleep::nn::{Freeze, LeNet, accuracy};
 use deepsleep::sleep::{Profile, Settings};
 use serde::{Deserialize, Serialize};
@@ -65,19 +65,6 @@ pub fn print_config(settings: &Settings, common: &Common) -> Result<()> {
     common.console().result(settings, lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// A note of every setting that the defense does not read: a list may be for several of them.
-fn note_without_effect(train: &Train, defense: Defense, settings: &Settings, common: &Common) {
-    for assignment in &train.set {
-        let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
-        if !reads(Some(defense), settings, name) {
-            common.console().say(format_args!(
-                "note: --set {assignment} changes nothing: {} does not read it",
-                defense.name()
-            ));
-        }
-    }
-}
-
 /// Defends a control.
 pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     let start = Instant::now();
@@ -101,7 +88,6 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         return Err(WrongUse(problem.into()).into());
     };
     let settings = settings(train)?;
-    note_without_effect(train, defense, &settings, common);
     let files = Files::new(&train.out)?;
     let context = common.context()?;
     let control = LeNet::from_state(&StateDict::load(from)?)?;
