@@ -2,7 +2,7 @@
 
 mod folder;
 
-pub use folder::{MOST, inside};
+pub use folder::{MOST, inside, lock_file};
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read, Write};

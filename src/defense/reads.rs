@@ -21,7 +21,7 @@ pub fn reads(defense: Option<Defense>, settings: &Settings, name: &str) -> bool 
     let under = |part: &&str| {
         name.strip_prefix(*part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    let any = |parts: &[&str]| parts.iter().any(|part| under(&part));
+    let any = |parts: &[&str]| parts.iter().any(under);
     // Recalibration goes over the images in batches of the fast-wave sleep's size.
     let recalibrates = s.conversion == Statistics::Recalibrate && any(&["fast_wave.batch_size"]);
     let converts = any(&["conversion"]) || recalibrates;

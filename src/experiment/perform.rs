@@ -76,7 +76,7 @@ impl Lab<'_> {
                 };
                 let file = model_file(&job.key);
                 self.origin.note_in(&mut model);
-                model.save(self.store.path(&file))?;
+                model.save(self.store.place(&file)?)?;
                 let _ = std::fs::remove_file(self.checkpoint_path(&job.key));
                 Ok((value(&Trained { history })?, Some(file)))
             }
@@ -89,7 +89,7 @@ impl Lab<'_> {
                     Crafted::craft(self.context, &source, &samples, method.as_ref(), budget)?;
                 let file = format!("{}.npz", job.key);
                 let about = serde_json::json!({ "attack": text });
-                crafted.to_npz(&about)?.save(self.store.path(&file))?;
+                crafted.to_npz(&about)?.save(self.store.place(&file)?)?;
                 Ok((serde_json::json!({ "images": images.len() }), Some(file)))
             }
             Work::Show { images } => {
@@ -160,7 +160,7 @@ impl Lab<'_> {
         self.origin.note_in(&mut state);
         state.note(JOB, key);
         state.note("history", history);
-        state.save(self.checkpoint_path(key))
+        state.save(self.store.place(&checkpoint_file(key))?)
     }
 
     fn control(
@@ -236,7 +236,7 @@ impl Lab<'_> {
             self.save_checkpoint(key, defender.checkpoint()?, &history)?;
             if let (Some(sleep), Some(state)) = (self.sleep, defender.first_sleep()?) {
                 let file = format!("{sleep}.safetensors");
-                state.save(self.store.path(&file))?;
+                state.save(self.store.place(&file)?)?;
                 let (seconds, slept) =
                     (start.elapsed().as_secs_f64(), Trained { history: history.clone() });
                 self.store.keep(sleep, "slow-wave sleep", seconds, value(&slept)?, Some(file))?;

@@ -7,6 +7,7 @@ use super::store::Store;
 use super::sweep::Sweep;
 use super::work::NUMERICS;
 use crate::data::DataIdentity;
+use crate::files::lock_file;
 use crate::nn::LeNet;
 use crate::sleep::Profile;
 use crate::{Error, Result};
@@ -99,7 +100,7 @@ impl Request {
     pub fn claim(&self, folder: &Path) -> Result<()> {
         // Of two processes that begin at once with other images, the second has to see the first one's request.
         let path = Store::open(folder)?.path("request.lock");
-        let lock = fs::File::create(&path).map_err(|e| Error::io(&path, "create", e))?;
+        let lock = lock_file(&path)?;
         lock.lock().map_err(|e| Error::io(&path, "lock", e))?;
         self.check(folder)?;
         save(self, &Self::file(folder))

@@ -4,7 +4,7 @@
 //! does not match its checksum is damaged: it is named, and computed again. Processes that share the folder claim a
 //! job by a lock on `KEY.lock`, which the system releases however they end.
 
-use crate::files::{MOST, inside, read_regular, write_atomically};
+use crate::files::{MOST, inside, lock_file, read_regular, write_atomically};
 use crate::fingerprint::sha256;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,19 @@ impl Store {
         self.folder.join(file)
     }
 
+    /// Where to write a file in it: what is there and no regular file, such as a link that somebody else made, is
+    /// removed, so that nothing is written outside.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn place(&self, file: &str) -> Result<PathBuf> {
+        let path = self.path(file);
+        if fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
+            fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+        }
+        Ok(path)
+    }
+
     /// Looks up a key, and checks what is there.
     pub fn find(&self, key: &str) -> Found {
         let name = format!("{key}.json");
@@ -167,7 +180,7 @@ impl Store {
         let sealed = Sealed { entry, sha256 };
         let text = serde_json::to_string_pretty(&sealed)
             .map_err(|e| Error::argument("store", e.to_string()))?;
-        write_atomically(&self.path(&format!("{key}.json")), |to| writeln!(to, "{text}"))?;
+        write_atomically(&self.place(&format!("{key}.json"))?, |to| writeln!(to, "{text}"))?;
         Ok(sealed.entry)
     }
 
@@ -177,7 +190,7 @@ impl Store {
     /// Those of the file system.
     pub fn claim(&self, key: &str) -> Result<Option<Claim>> {
         let path = self.path(&format!("{key}.lock"));
-        let file = File::create(&path).map_err(|e| Error::io(&path, "create", e))?;
+        let file = lock_file(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Claim { path, _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -216,7 +229,7 @@ impl Store {
         let entry = other.look(&name)?;
         for file in entry.file.iter().chain([&name]) {
             let bytes = other.read(file)?;
-            write_atomically(&self.path(file), |to| to.write_all(&bytes))?;
+            write_atomically(&self.place(file)?, |to| to.write_all(&bytes))?;
         }
         Ok(())
     }
@@ -310,5 +323,17 @@ mod tests {
         fs::write(folder.path().join("outside"), b"weights").expect("a file");
         symlink(folder.path().join("outside"), store.path("k.model")).expect("a link");
         found("leads out");
+
+        // What is computed again takes its place, and nothing is written outside.
+        let outside = folder.path().join("outside");
+        fs::remove_file(store.path("k.json")).expect("there");
+        symlink(&outside, store.path("k.json")).expect("a link");
+        fs::write(store.place("k.model").expect("removed"), b"weighty").expect("a file");
+        store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
+        assert!(matches!(store.find("k"), Found::Entry(_)));
+        assert_eq!(fs::read(&outside).expect("there"), b"weights");
+        symlink(&outside, store.path("k.lock")).expect("a link");
+        assert!(store.claim("k").is_err());
+        assert_eq!(fs::read(&outside).expect("there"), b"weights");
     }
 }

@@ -1,7 +1,7 @@
 //! Folders that somebody else may have made, such as results that were sent: the names in them lead to files in them.
 
 use crate::{Error, Result};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 
 /// The most that is read of a file in a folder of results: the largest ones, of a thousand seeds, have some hundred
@@ -24,6 +24,20 @@ pub fn inside(folder: &Path, name: &str) -> Result<PathBuf> {
         return refuse(format!("{name:?} is a link that leads out of this folder"));
     }
     Ok(path)
+}
+
+/// Opens a file in a folder of somebody else to lock it, and makes it if it is not there. What is in it stays.
+///
+/// # Errors
+/// If it cannot be opened, or what is there is no regular file: a link would lead to another file, a FIFO would let us wait.
+pub fn lock_file(path: &Path) -> Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        let problem = "this is no regular file, and nothing to lock; delete it";
+        return Err(Error::format(path, problem));
+    }
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).open(path);
+    file.map_err(|e| Error::io(path, "create", e))
 }
 
 #[cfg(test)]
@@ -52,5 +66,23 @@ mod tests {
             let error = inside(&folder, "out").expect_err("outside").to_string();
             assert!(error.contains("leads out"), "{error}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_is_a_file_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [lock, other] = ["lock", "other"].map(|name| folder.path().join(name));
+        fs::write(&other, b"mine").expect("written");
+        lock_file(&lock).expect("made");
+        lock_file(&lock).expect("there");
+        fs::remove_file(&lock).expect("there");
+        std::os::unix::fs::symlink(&other, &lock).expect("a link");
+        let error = lock_file(&lock).expect_err("a link").to_string();
+        assert!(error.contains("no regular file"), "{error}");
+        assert_eq!(fs::read(&other).expect("there"), b"mine");
+        fs::remove_file(&lock).expect("there");
+        let made = std::process::Command::new("mkfifo").arg(&lock).status().expect("mkfifo");
+        assert!(made.success() && lock_file(&lock).is_err());
     }
 }
