@@ -69,6 +69,8 @@ pub mod experiment;
 #[forbid(unsafe_code)]
 pub mod files;
 #[forbid(unsafe_code)]
+mod fingerprint;
+#[forbid(unsafe_code)]
 mod foreign;
 pub mod kernels;
 #[forbid(unsafe_code)]

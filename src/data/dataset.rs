@@ -132,6 +132,12 @@ impl Dataset {
         &self.images[i * size..][..size]
     }
 
+    /// The pixels of the images of `range`, one after the other.
+    pub(super) fn pixels(&self, range: Range<usize>) -> &[u8] {
+        let size = self.image_size();
+        &self.images[range.start * size..range.end * size]
+    }
+
     /// The class of image `i`.
     ///
     /// # Panics
@@ -143,6 +149,14 @@ impl Dataset {
     /// The classes of all images.
     pub fn labels(&self) -> &[u8] {
         &self.labels
+    }
+
+    /// The share of the largest class among the first images; none if there are not that many, or none at all.
+    pub fn largest_class(&self, images: usize) -> Option<f64> {
+        let labels = self.labels.get(..images).filter(|labels| !labels.is_empty())?;
+        let mut counts = vec![0_usize; self.classes];
+        labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        counts.into_iter().max().map(|most| most as f64 / images as f64)
     }
 
     /// `[C, H, W]` of every image.
@@ -182,8 +196,7 @@ impl Dataset {
     /// a user through [`slice`](Self::slice), which reports them.
     pub fn images_f32(&self, range: Range<usize>) -> Array4<f32> {
         let count = self.labels[range.clone()].len();
-        let size = self.image_size();
-        let pixels = &self.images[range.start * size..range.end * size];
+        let pixels = self.pixels(range);
         // A division a pixel would be the slowest part of the loop; there are only 256 quotients.
         let quotients: [f32; 256] = std::array::from_fn(|pixel| pixel as f32 / 255.0);
         let mut pixels = pixels.iter();
@@ -248,6 +261,7 @@ mod tests {
         assert_eq!((set.label(1), set.labels()), (9, &[3, 9][..]));
         let images = set.images_f32(0..2);
         assert_eq!(images.shape(), [2, 2, 2, 3]);
+        assert_eq!([0, 1, 2, 3].map(|n| set.largest_class(n)), [None, Some(1.0), Some(0.5), None]);
         for ((n, c, y, x), &value) in images.indexed_iter() {
             let pixel = set.image(n)[(c * 2 + y) * 3 + x];
             assert_eq!(value.to_bits(), (pixel as f32 / 255.0).to_bits());

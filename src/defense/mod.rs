@@ -28,8 +28,10 @@
 mod adversarial_training;
 mod defender;
 mod distillation;
+mod reads;
 
 pub use defender::{Defender, DefenseProgress, Step};
+pub use reads::{reads, settings_read};
 
 use crate::Error;
 use crate::names::meant;

@@ -4,8 +4,8 @@
 use super::plan::Part;
 use crate::attack::Samples;
 use crate::files::{Output, writing};
+use crate::fingerprint::Fingerprint;
 use crate::{Error, Result};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -104,26 +104,20 @@ pub fn same_settings(path: &Path, theirs: &Settings, ours: &Settings) -> Result<
     Err(Error::argument("cannot resume", problem))
 }
 
-/// A short hash of what the samples are: pixels, labels, identities.
+/// The fingerprint of samples: pixels, labels, identities.
 pub fn fingerprint(samples: &Samples) -> String {
-    let mut hash = Sha256::new();
+    let mut all = Fingerprint::of("samples");
     for i in 0..samples.len() {
-        hash.update(samples.ids()[i].to_le_bytes());
-        hash.update((samples.labels()[i] as u64).to_le_bytes());
-        hash.update(bytemuck::cast_slice::<f32, u8>(samples.image(i)));
+        let (id, label) = (samples.ids()[i], samples.labels()[i] as u64);
+        all = all.number(id).number(label).bytes(bytemuck::cast_slice(samples.image(i)));
     }
-    short(&hash.finalize())
+    all.finish()
 }
 
-/// A short hash of a file's bytes.
+/// The fingerprint of a file's bytes.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn fingerprint_of_file(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-    Ok(short(&Sha256::digest(bytes)))
-}
-
-fn short(digest: &[u8]) -> String {
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    crate::fingerprint::of_file(path)
 }

@@ -66,6 +66,8 @@ pub fn collect(graph: &Graph, question: &Question, fates: &[Fate]) -> Result<Res
     Ok(Results {
         version: env!("CARGO_PKG_VERSION").into(),
         numerics: NUMERICS,
+        network: graph.sources.network.clone(),
+        data: Some(question.data.clone()),
         quick: question.quick,
         settings: question.settings.clone(),
         seeds: question.seeds.clone(),
@@ -73,7 +75,8 @@ pub fn collect(graph: &Graph, question: &Question, fates: &[Fate]) -> Result<Res
         figures: question.figures.clone(),
         images: question.images,
         white_box_images: question.white_box_images,
-        train_images: question.train_images,
+        largest_class: question.largest_class,
+        train_images: question.trained_on.images,
         models,
         crafted,
         cells,

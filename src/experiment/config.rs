@@ -1,13 +1,14 @@
 //! Tables and figures as configuration (`experiments/*.toml`): which methods, noise scales and columns.
 
+use crate::defense::{Defense, reads};
 use crate::sleep::Settings;
 use crate::{Error, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A model's recipe.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
     /// As the paper prints it, e.g. `DeepSleep (depth=3)`.
@@ -19,6 +20,59 @@ pub struct Method {
     /// Settings in which it differs, by name.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
+}
+
+impl Method {
+    /// The defense; none for the control.
+    ///
+    /// # Errors
+    /// If there is no defense of this name.
+    pub fn defense(&self) -> Result<Option<Defense>> {
+        if self.defense == "none" { Ok(None) } else { self.defense.parse().map(Some) }
+    }
+
+    /// The experiment's settings with the method's own.
+    ///
+    /// # Errors
+    /// If a setting is unknown, or does not take its value.
+    pub fn settings(&self, of_experiment: &Settings) -> Result<Settings> {
+        let mut settings = of_experiment.clone();
+        set_all(&mut settings, &self.set)?;
+        Ok(settings)
+    }
+
+    /// Whether a setting makes a difference to the model: its training, or that of the control which it starts from,
+    /// reads it.
+    ///
+    /// # Errors
+    /// As for [`defense`](Self::defense) and [`settings`](Self::settings).
+    pub fn reads(&self, of_experiment: &Settings, name: &str) -> Result<bool> {
+        let (defense, settings) = (self.defense()?, self.settings(of_experiment)?);
+        Ok(reads(defense, &settings, name) || reads(None, &settings, name))
+    }
+
+    /// Refuses settings that would not be applied.
+    ///
+    /// # Errors
+    /// If there is one, and those of [`reads`](Self::reads).
+    pub fn check(&self, of_experiment: &Settings) -> Result<()> {
+        for name in self.set.keys() {
+            let (id, defense) = (&self.id, &self.defense);
+            let problem = if name == "seed" {
+                format!(
+                    "`{id}` sets `seed`: a model has the seeds of the experiment (`--seeds`, or `seeds` of a sweep)"
+                )
+            } else if !self.reads(of_experiment, name)? {
+                format!(
+                    "`{id}` sets `{name}`, which changes nothing: `{defense}` reads no such setting here"
+                )
+            } else {
+                continue;
+            };
+            return Err(Error::argument("experiment", problem));
+        }
+        Ok(())
+    }
 }
 
 /// A table or a figure.

@@ -1,22 +1,28 @@
 //! From tables to jobs: train the control, craft on it, train each defence, evaluate each cell. A job is in the graph
 //! once, however many tables need it.
 
-use super::config::{Method, Sheet, set_all};
+use super::config::{Method, Sheet};
 use super::published::{Column, Published};
-use super::work::Work;
+use super::work::{Sources, Work};
 use crate::attack::{Norm, parse_eps};
-use crate::defense::Defense;
+use crate::data::{DataIdentity, ImageSet};
+use crate::defense::reads;
 use crate::evaluation::{ThreatModel, transfer_form};
 use crate::names::meant;
+use crate::nn::LeNet;
 use crate::sleep::{Profile, Settings};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 
 /// Images that are crafted together: what is lost at most when a craft is interrupted.
 const PORTION: usize = 2000;
 
+/// Models in a graph, at most: nobody waits for so many trainings, and a graph of many more would fill the memory.
+const MOST_MODELS: usize = 20_000;
+
 /// What an experiment is asked to find out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// Tables of the paper.
     pub tables: Vec<usize>,
@@ -32,10 +38,30 @@ pub struct Question {
     pub images: usize,
     /// Test images under white-box attacks, the first ones.
     pub white_box_images: usize,
-    /// Training images, the first ones; 0 is all.
-    pub train_images: usize,
+    /// The share of the largest class among these, for the record: no result depends on it.
+    pub largest_class: Option<f64>,
+    /// The data set, whole.
+    pub data: DataIdentity,
+    /// Training images that are used: the first ones of the data set.
+    pub trained_on: ImageSet,
     /// Whether it is a shortened run, to be labelled so.
     pub quick: bool,
+}
+
+impl Question {
+    /// The images that are read: the training images that are used, and all test images.
+    pub fn images_read(&self) -> DataIdentity {
+        DataIdentity { train: self.trained_on.clone(), ..self.data.clone() }
+    }
+
+    /// What jobs read beside the results of others.
+    pub fn sources(&self) -> Sources {
+        Sources {
+            train: self.trained_on.fingerprint.clone(),
+            test: self.data.test.fingerprint.clone(),
+            network: LeNet::architecture(),
+        }
+    }
 }
 
 /// A job: work on the results of other jobs.
@@ -103,7 +129,24 @@ pub struct Graph {
     pub sets: Vec<SetPlan>,
     /// The cells.
     pub cells: Vec<CellPlan>,
+    /// What the jobs read beside the results of others.
+    pub sources: Sources,
+    /// The images that they read.
+    pub images: DataIdentity,
     by_key: HashMap<String, usize>,
+    index: Index,
+}
+
+/// Where things are in the graph, so that none is looked for among all of them.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    /// The experiment's own control of each seed.
+    controls: HashMap<u64, usize>,
+    models: HashMap<(Method, u64), usize>,
+    /// By scale, column and seed.
+    sets: HashMap<(String, String, u64), usize>,
+    /// By model, scale, column and threat model.
+    cells: HashSet<(usize, String, String, ThreatModel)>,
 }
 
 impl Graph {
@@ -124,10 +167,20 @@ impl Graph {
     pub fn of_sheets(sheets: &[Sheet], question: &Question) -> Result<Self> {
         let published = Published::load()?;
         question.settings.check()?;
-        let mut graph = Self::default();
+        let (sources, images) = (question.sources(), question.images_read());
+        let mut graph = Self { sources, images, ..Self::default() };
         for sheet in sheets {
             refuse_twice("noise scale", &sheet.scales)?;
             refuse_twice("column", &sheet.columns)?;
+            sheet.methods.iter().try_for_each(|method| method.check(&question.settings))?;
+        }
+        let methods: usize = sheets.iter().map(|sheet| sheet.methods.len()).sum();
+        let (seeds, models) = (question.seeds.len(), methods.saturating_mul(question.seeds.len()));
+        if models > MOST_MODELS {
+            let problem = format!(
+                "{methods} methods with {seeds} seeds are {models} models; there can be {MOST_MODELS}"
+            );
+            return Err(Error::argument("experiment", problem));
         }
         for &seed in &question.seeds {
             for sheet in sheets {
@@ -163,7 +216,7 @@ impl Graph {
     /// Adds a job, unless it is there.
     fn job(&mut self, name: String, work: Work, inputs: Vec<usize>) -> usize {
         let keys: Vec<&str> = inputs.iter().map(|&input| self.jobs[input].key.as_str()).collect();
-        let key = work.key(&keys);
+        let key = work.key(&self.sources, &keys);
         if let Some(&job) = self.by_key.get(&key) {
             return job;
         }
@@ -174,33 +227,79 @@ impl Graph {
 
     /// The key of the slow-wave sleep with which a job begins, if it does.
     pub(super) fn sleep(&self, job: &Job) -> Option<String> {
-        job.work.sleep_key(&model_file(&self.jobs[*job.inputs.first()?].key))
+        let control = model_file(&self.jobs[*job.inputs.first()?].key);
+        job.work.sleep_key(&self.sources, &control)
     }
 
+    /// Whether a model of this graph reads the setting of this name.
+    pub fn reads(&self, name: &str) -> bool {
+        self.jobs.iter().any(|job| match &job.work {
+            Work::Train { defense, settings, .. } => reads(*defense, settings, name),
+            _ => false,
+        })
+    }
+
+    /// Which jobs a shard needs, `(i, n)` for the i-th of n from 1: the cells of its models, and all that they need.
+    pub fn of_shard(&self, shard: Option<(usize, usize)>) -> Vec<bool> {
+        let Some((i, n)) = shard else { return vec![true; self.jobs.len()] };
+        let mut ours = vec![false; self.jobs.len()];
+        for cell in self.cells.iter().filter(|cell| cell.model % n.max(1) + 1 == i) {
+            ours[cell.job] = true;
+        }
+        for job in (0..ours.len()).rev() {
+            if ours[job] {
+                self.jobs[job].inputs.iter().for_each(|&input| ours[input] = true);
+            }
+        }
+        ours
+    }
+
+    /// The control of the experiment: what transfer attacks are crafted on, and what methods start from that do not
+    /// change its settings.
     fn control(&mut self, seed: u64, question: &Question) -> usize {
-        let settings = Box::new(Settings { seed, ..question.settings.clone() });
-        let work = Work::Train { defense: None, settings, images: question.train_images };
-        self.job(format!("train control, seed {seed}"), work, Vec::new())
+        if let Some(&control) = self.index.controls.get(&seed) {
+            return control;
+        }
+        let settings = Settings { seed, ..question.settings.clone() };
+        let control = self.train(format!("train control, seed {seed}"), None, settings, question);
+        self.index.controls.insert(seed, control);
+        control
+    }
+
+    /// A training, on a control or of one.
+    fn train(
+        &mut self,
+        name: String,
+        defended: Option<(crate::defense::Defense, usize)>,
+        settings: Settings,
+        question: &Question,
+    ) -> usize {
+        let (settings, images) = (Box::new(settings), question.trained_on.images);
+        let work = Work::Train { defense: defended.map(|(defense, _)| defense), settings, images };
+        self.job(name, work, defended.map(|(_, control)| control).into_iter().collect())
     }
 
     fn model(&mut self, method: &Method, seed: u64, question: &Question) -> Result<usize> {
-        let same = |model: &ModelPlan| (&model.method, model.seed) == (method, seed);
-        if let Some(model) = self.models.iter().position(same) {
+        let place = (method.clone(), seed);
+        if let Some(&model) = self.index.models.get(&place) {
             return Ok(model);
         }
-        let control = self.control(seed, question);
-        let job = if method.defense == "none" {
-            control
+        let settings = Settings { seed, ..method.settings(&question.settings)? };
+        settings.check()?;
+        let control = if settings.control == question.settings.control {
+            self.control(seed, question)
         } else {
-            let defense: Defense = method.defense.parse()?;
-            let mut settings = Settings { seed, ..question.settings.clone() };
-            set_all(&mut settings, &method.set)?;
-            settings.check()?;
-            let settings = Box::new(settings);
-            let images = question.train_images;
-            let work = Work::Train { defense: Some(defense), settings, images };
-            self.job(format!("train {}, seed {seed}", method.id), work, vec![control])
+            let name = format!("train control of {}, seed {seed}", method.id);
+            self.train(name, None, settings.clone(), question)
         };
+        let job = match method.defense()? {
+            None => control,
+            Some(defense) => {
+                let name = format!("train {}, seed {seed}", method.id);
+                self.train(name, Some((defense, control)), settings, question)
+            }
+        };
+        self.index.models.insert(place, self.models.len());
         self.models.push(ModelPlan { method: method.clone(), seed, job });
         Ok(self.models.len() - 1)
     }
@@ -212,14 +311,19 @@ impl Graph {
         column: &Column,
         question: &Question,
     ) -> Result<()> {
-        let ModelPlan { method, seed, job: trained } = self.models[model].clone();
+        let ModelPlan { method, seed, job: trained } = &self.models[model];
+        let (id, seed, trained) = (method.id.clone(), *seed, *trained);
         let eps = parse_eps(scale, Norm::Linf, 0)?;
         let &[eps] = eps.as_slice() else {
             let problem = format!("`{scale}` is not one noise scale");
             return Err(Error::argument("experiment", problem));
         };
         for &threat_model in &question.threat_models {
-            let (id, key) = (&method.id, &column.key);
+            let key = &column.key;
+            let place = (model, scale.to_owned(), key.clone(), threat_model);
+            if !self.index.cells.insert(place) {
+                continue;
+            }
             let (attack, job) = match threat_model {
                 _ if column.attack.is_empty() => {
                     let images = match threat_model {
@@ -246,14 +350,8 @@ impl Graph {
                     (attack, self.job(name, work, vec![trained]))
                 }
             };
-            let same = |cell: &CellPlan| {
-                (cell.model, &*cell.scale, &cell.column, cell.threat_model)
-                    == (model, scale, key, threat_model)
-            };
-            if !self.cells.iter().any(same) {
-                let (scale, column) = (scale.to_owned(), key.clone());
-                self.cells.push(CellPlan { model, scale, column, attack, threat_model, job });
-            }
+            let (scale, column) = (scale.to_owned(), key.clone());
+            self.cells.push(CellPlan { model, scale, column, attack, threat_model, job });
         }
         Ok(())
     }
@@ -267,10 +365,9 @@ impl Graph {
         seed: u64,
         question: &Question,
     ) -> Vec<usize> {
-        let same =
-            |set: &SetPlan| (&*set.scale, &set.column, set.seed) == (scale, &column.key, seed);
-        if let Some(set) = self.sets.iter().find(|set| same(set)) {
-            return set.jobs.clone();
+        let place = (scale.to_owned(), column.key.clone(), seed);
+        if let Some(&set) = self.index.sets.get(&place) {
+            return self.sets[set].jobs.clone();
         }
         let control = self.control(seed, question);
         let eps = effective(attack, eps);
@@ -288,6 +385,7 @@ impl Graph {
                 self.job(name, work, vec![control])
             })
             .collect();
+        self.index.sets.insert(place, self.sets.len());
         let (column, scale) = (column.key.clone(), scale.to_owned());
         self.sets.push(SetPlan { column, scale, seed, jobs: jobs.clone() });
         jobs
@@ -338,9 +436,66 @@ mod tests {
             threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
             images: 10_000,
             white_box_images: 1000,
-            train_images: 0,
+            largest_class: None,
+            data: DataIdentity::default(),
+            trained_on: ImageSet::default(),
             quick: false,
         }
+    }
+
+    fn method(defense: &str, set: &[(&str, &str)]) -> Method {
+        let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let (label, id, defense) = ("Some".into(), "some".into(), defense.to_owned());
+        Method { label, id, defense, set: set.collect() }
+    }
+
+    fn graph_of(methods: Vec<Method>) -> Result<Graph> {
+        let (scales, columns) = (vec!["64/255".into()], vec!["fgsm".into()]);
+        let sheet = Sheet { table: None, figure: None, scales, columns, methods };
+        Graph::of_sheets(&[sheet], &question(&[], &[]))
+    }
+
+    fn trainings(graph: &Graph) -> Vec<&str> {
+        let trainings = graph.jobs.iter().filter(|job| job.work.kind() == "train");
+        trainings.map(|job| job.name.as_str()).collect()
+    }
+
+    #[test]
+    fn settings_of_the_control_are_applied_to_whatever_starts_from_it() {
+        let set = [("control.epochs", "1")];
+        let graph = graph_of(vec![method("none", &set)]).expect("a control of its own");
+        // Images are crafted on the experiment's control, as for all others.
+        assert_eq!(trainings(&graph), ["train control of some, seed 0", "train control, seed 0"]);
+        let graph = graph_of(vec![method("slow-wave", &set)]).expect("on a control of its own");
+        let names =
+            ["train control of some, seed 0", "train some, seed 0", "train control, seed 0"];
+        assert_eq!(trainings(&graph), names);
+        assert_eq!(graph.jobs[1].inputs, [0]);
+    }
+
+    #[test]
+    fn settings_that_nothing_reads_are_refused() {
+        for (defense, name, words) in [
+            ("none", "fast_wave.epochs", "`none` reads no"),
+            ("fast-wave", "slow_wave.depth", "`fast-wave` reads no"),
+            ("deepsleep", "seed", "seeds of the experiment"),
+            ("deepsleep", "profile", "--profile"),
+            ("none", "control.seed", "follows from `seed`"),
+            ("sleep", "sleep.replay.seed", "follows from `seed`"),
+            ("distillation", "distillation.teacher_epochs", "reads no"),
+        ] {
+            let value = if name == "profile" { "paper" } else { "1" };
+            let error = graph_of(vec![method(defense, &[(name, value)])]).expect_err("no effect");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_graph_of_too_many_models_is_refused() {
+        let mut question = question(&[1], &[]);
+        question.seeds = (0..MOST_MODELS as u64).collect();
+        let error = Graph::new(&question).expect_err("too many").to_string();
+        assert!(error.contains("there can be 20000"), "{error}");
     }
 
     #[test]

@@ -10,7 +10,10 @@ use crate::checkpoint::{StateDict, to_json};
 use crate::data::Dataset;
 use crate::defense::Defender;
 use crate::evaluation::Crafted;
-use crate::nn::{Freeze, FrozenNetwork, LeNet, Network, Trainer, TrainingOptions, accuracy};
+use crate::files::{MOST, read_regular};
+use crate::nn::{
+    Freeze, FrozenNetwork, LeNet, Network, Origin, Trainer, TrainingOptions, accuracy,
+};
 use crate::simd::LANES;
 use crate::sleep::Settings;
 use crate::tensor::{Context, Tensor};
@@ -45,6 +48,10 @@ pub(super) struct Lab<'a> {
     pub store: &'a Store,
     pub train: &'a Dataset,
     pub test: &'a Dataset,
+    /// Of every model.
+    pub origin: &'a Origin,
+    /// The key of the slow-wave sleep that the job begins with, if it does.
+    pub sleep: Option<&'a str>,
 }
 
 impl Lab<'_> {
@@ -57,22 +64,19 @@ impl Lab<'_> {
     ) -> Result<(Value, Option<String>)> {
         match &job.work {
             Work::Train { defense, settings, images } => {
-                let images = if *images == 0 { self.train.len() } else { *images };
-                let train = self.train.slice(0, images.min(self.train.len()))?;
-                let (model, history) = match defense {
+                let train = self.train.slice(0, *images)?;
+                let (mut model, history) = match defense {
                     None => self.control(&job.key, settings, &train, say)?,
                     Some(defense) => {
                         let control = self.model(inputs[0])?;
                         let mut defender = Defender::new(*defense, control, *settings.clone())?;
-                        // The control's file is named by its key.
-                        let sleep = job.work.sleep_key(file_of(inputs[0])?);
-                        let history =
-                            self.defend(&job.key, sleep.as_deref(), &mut defender, &train, say)?;
+                        let history = self.defend(&job.key, &mut defender, &train, say)?;
                         (defender.state(), history)
                     }
                 };
                 let file = model_file(&job.key);
-                model.save(self.store.path(&file))?;
+                self.origin.note_in(&mut model);
+                model.save(self.store.place(&file)?)?;
                 let _ = std::fs::remove_file(self.checkpoint_path(&job.key));
                 Ok((value(&Trained { history })?, Some(file)))
             }
@@ -85,7 +89,7 @@ impl Lab<'_> {
                     Crafted::craft(self.context, &source, &samples, method.as_ref(), budget)?;
                 let file = format!("{}.npz", job.key);
                 let about = serde_json::json!({ "attack": text });
-                crafted.to_npz(&about)?.save(self.store.path(&file))?;
+                crafted.to_npz(&about)?.save(self.store.place(&file)?)?;
                 Ok((serde_json::json!({ "images": images.len() }), Some(file)))
             }
             Work::Show { images } => {
@@ -132,22 +136,31 @@ impl Lab<'_> {
     }
 
     fn model(&self, entry: &Entry) -> Result<LeNet> {
-        LeNet::from_state(&StateDict::load(self.store.path(file_of(entry)?))?)
+        LeNet::from_state(&self.state(file_of(entry)?)?)
+    }
+
+    /// Reads a file of the store, which may be somebody else's.
+    fn state(&self, file: &str) -> Result<StateDict> {
+        let path = self.store.path(file);
+        StateDict::from_bytes(&read_regular(&path, MOST)?, path)
     }
 
     fn checkpoint_path(&self, key: &str) -> std::path::PathBuf {
-        self.store.path(&format!("{key}.checkpoint"))
+        self.store.path(&checkpoint_file(key))
     }
 
-    /// The checkpoint of an interrupted training, if there is one that can be read: else the training starts over.
+    /// The checkpoint of this job, if there is one that can be read and is of this job: else the training starts over.
     fn checkpoint(&self, key: &str) -> Option<StateDict> {
-        let path = self.checkpoint_path(key);
-        if path.exists() { StateDict::load(path).ok() } else { None }
+        let state = self.state(&checkpoint_file(key)).ok()?;
+        let same = self.origin.differences(&state).is_empty();
+        (same && state.noted::<String>(JOB).as_deref() == Some(key)).then_some(state)
     }
 
     fn save_checkpoint(&self, key: &str, mut state: StateDict, history: &[Point]) -> Result<()> {
+        self.origin.note_in(&mut state);
+        state.note(JOB, key);
         state.note("history", history);
-        state.save(self.checkpoint_path(key))
+        state.save(self.store.place(&checkpoint_file(key))?)
     }
 
     fn control(
@@ -188,7 +201,6 @@ impl Lab<'_> {
     fn defend(
         &self,
         key: &str,
-        sleep: Option<&str>,
         defender: &mut Defender,
         train: &Dataset,
         say: &mut dyn FnMut(&str),
@@ -198,10 +210,10 @@ impl Lab<'_> {
             && defender.resume(self.context, &state).is_ok()
         {
             history = state.noted("history").unwrap_or_default();
-        } else if let Some(sleep) = sleep
+        } else if let Some(sleep) = self.sleep
             && let Found::Entry(entry) = self.store.find(sleep)
         {
-            defender.start_after(&StateDict::load(self.store.path(file_of(&entry)?))?)?;
+            defender.start_after(&self.state(file_of(&entry)?)?)?;
             history = read::<Trained>(&entry)?.history;
             say("slow-wave sleep taken from the store");
         }
@@ -222,9 +234,9 @@ impl Lab<'_> {
             say(&line(&point));
             history.push(point);
             self.save_checkpoint(key, defender.checkpoint()?, &history)?;
-            if let (Some(sleep), Some(state)) = (sleep, defender.first_sleep()?) {
+            if let (Some(sleep), Some(state)) = (self.sleep, defender.first_sleep()?) {
                 let file = format!("{sleep}.safetensors");
-                state.save(self.store.path(&file))?;
+                state.save(self.store.place(&file)?)?;
                 let (seconds, slept) =
                     (start.elapsed().as_secs_f64(), Trained { history: history.clone() });
                 self.store.keep(sleep, "slow-wave sleep", seconds, value(&slept)?, Some(file))?;
@@ -261,6 +273,13 @@ impl Lab<'_> {
         }
         Ok(right)
     }
+}
+
+/// The note of a checkpoint that names its job.
+const JOB: &str = "job";
+
+fn checkpoint_file(key: &str) -> String {
+    format!("{key}.checkpoint")
 }
 
 fn file_of(entry: &Entry) -> Result<&str> {

@@ -1,13 +1,13 @@
 //! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
 //! machine and instruction set are in [`Run`], a file of its own.
 
+use crate::data::DataIdentity;
 pub use crate::evaluation::ThreatModel;
-use crate::files::write_atomically;
+use crate::files::{MOST, read_regular, write_atomically};
 use crate::sleep::Settings;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -47,6 +47,13 @@ pub struct Model {
     pub history: Vec<Point>,
     /// The file (safetensors), relative to the results folder.
     pub file: String,
+}
+
+impl Model {
+    /// Whether it is the experiment's control, on which all transfer sets are crafted: shown to it, they are its own.
+    pub fn is_source(&self) -> bool {
+        self.defense == "none" && self.overrides.is_empty()
+    }
 }
 
 /// Adversarial images that were crafted once, to be shown to many.
@@ -98,6 +105,12 @@ pub struct Results {
     pub version: String,
     /// Version of its numerics: changes when bits change.
     pub numerics: u32,
+    /// The layers of the network and their shapes; empty in results of an engine that did not note them.
+    #[serde(default)]
+    pub network: String,
+    /// The data set, whole; none in results of an engine that did not note it.
+    #[serde(default)]
+    pub data: Option<DataIdentity>,
     /// Shortened (`--quick`): its numbers show that everything works, and nothing about the method.
     pub quick: bool,
     /// The settings in force, but for each model's overrides.
@@ -112,7 +125,11 @@ pub struct Results {
     pub images: usize,
     /// Test images under white-box attacks.
     pub white_box_images: usize,
-    /// Training images.
+    /// The share of the largest class among these.
+    #[serde(default)]
+    pub largest_class: Option<f64>,
+    /// Training images that were used, the first ones of the data set. (0 meant all of them to an engine that did not
+    /// note the data set.)
     pub train_images: usize,
     /// The models.
     pub models: Vec<Model>,
@@ -174,6 +191,12 @@ impl Results {
         save(self, &folder.join(Self::FILE))
     }
 
+    /// Whether what stands under transfer for a method was crafted on its very models.
+    pub fn is_source(&self, method: &str) -> bool {
+        let mut models = self.models.iter().filter(|model| model.method == method).peekable();
+        models.peek().is_some() && models.all(Model::is_source)
+    }
+
     /// The cells of one method, scale, column and threat model: one a seed.
     pub fn cells_of<'a>(
         &'a self,
@@ -211,8 +234,8 @@ impl Run {
 }
 
 pub(super) fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
-    serde_json::from_str(&text).map_err(|e| Error::format(path, e.to_string()))
+    let bytes = read_regular(path, MOST)?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::format(path, e.to_string()))
 }
 
 pub(super) fn save<T: Serialize>(value: &T, path: &Path) -> Result<()> {

@@ -5,6 +5,7 @@ use super::perform::Lab;
 use super::store::{Entry, Found, Store};
 use crate::Result;
 use crate::data::Dataset;
+use crate::nn::Origin;
 use crate::simd::Isa;
 use crate::tensor::Context;
 use std::cmp::Ordering;
@@ -68,7 +69,16 @@ enum Status {
     Over(Fate),
 }
 
-/// Runs a graph, and returns what became of its jobs.
+/// What is in the store already, as what became of the jobs.
+pub fn found(graph: &Graph, store: &Store) -> Vec<Fate> {
+    let fate = |job: &Job| match store.find(&job.key) {
+        Found::Entry(entry) => Fate::Done(entry, true),
+        Found::Nothing | Found::Damaged(_) => Fate::Failed,
+    };
+    graph.jobs.iter().map(fate).collect()
+}
+
+/// Runs a graph, and returns what became of its jobs. The images are those of the graph's question.
 ///
 /// # Errors
 /// If the threads cannot be had. A job that fails is in the result.
@@ -79,7 +89,7 @@ pub fn run(
     options: RunOptions,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<Vec<Fate>> {
-    let ours = of_shard(graph, options.shard);
+    let ours = graph.of_shard(options.shard);
     let whole = Context::with_isa(options.isa, options.threads)?;
     let jobs = match options.jobs {
         0 => whole.threads().min(RunOptions::MOST_JOBS),
@@ -92,11 +102,13 @@ pub fn run(
             .map(|_| Context::with_isa(options.isa, (whole.threads() / jobs).max(1)))
             .collect::<Result<_>>()?,
     };
+    let origin = Origin::of_lenet(graph.images.clone());
     let begin = |&ours: &bool| if ours { Status::Waiting } else { Status::Over(Fate::NotOurs) };
     let board = Board {
         graph,
         store,
         data: (train, test),
+        origin: &origin,
         whole,
         tell,
         sleeps: graph.jobs.iter().map(|job| graph.sleep(job)).collect(),
@@ -119,25 +131,11 @@ pub fn run(
     Ok(statuses.into_iter().map(fate).collect())
 }
 
-/// Which jobs a shard needs: the cells of its models, and all that they need.
-fn of_shard(graph: &Graph, shard: Option<(usize, usize)>) -> Vec<bool> {
-    let Some((i, n)) = shard else { return vec![true; graph.jobs.len()] };
-    let mut ours = vec![false; graph.jobs.len()];
-    for cell in graph.cells.iter().filter(|cell| cell.model % n.max(1) + 1 == i) {
-        ours[cell.job] = true;
-    }
-    for job in (0..ours.len()).rev() {
-        if ours[job] {
-            graph.jobs[job].inputs.iter().for_each(|&input| ours[input] = true);
-        }
-    }
-    ours
-}
-
 struct Board<'a> {
     graph: &'a Graph,
     store: &'a Store,
     data: (&'a Dataset, &'a Dataset),
+    origin: &'a Origin,
     /// All threads, for a job that has nothing beside it.
     whole: Context,
     tell: &'a (dyn Fn(Event<'_>) + Sync),
@@ -175,7 +173,8 @@ impl Board<'_> {
             let context = if running || all.len() > 1 { share } else { &self.whole };
             statuses[job] = Status::Running;
             drop(statuses);
-            let lab = Lab { context, store: self.store, train, test };
+            let sleep = self.sleeps[job].as_deref();
+            let lab = Lab { context, store: self.store, train, test, origin: self.origin, sleep };
             let status = match self.attempt(&lab, job) {
                 None => {
                     elsewhere.push(job);

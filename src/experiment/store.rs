@@ -4,13 +4,13 @@
 //! does not match its checksum is damaged: it is named, and computed again. Processes that share the folder claim a
 //! job by a lock on `KEY.lock`, which the system releases however they end.
 
-use crate::files::write_atomically;
+use crate::files::{MOST, inside, lock_file, read_regular, write_atomically};
+use crate::fingerprint::sha256;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// A finished job's result.
@@ -26,6 +26,14 @@ pub struct Entry {
     pub file: Option<String>,
     /// The file's SHA-256.
     file_sha256: Option<String>,
+}
+
+impl Entry {
+    /// Whether another run came to the same result; how long it took does not count.
+    pub fn same_result(&self, other: &Self) -> bool {
+        let result = |e: &Self| (e.value.clone(), e.file.clone(), e.file_sha256.clone());
+        result(self) == result(other)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,14 +77,22 @@ impl Store {
     /// Name of the folder in a results folder.
     pub const FOLDER: &'static str = "store";
 
+    /// Name of the file in the store that says what it is for; no entry.
+    pub(super) const REQUEST: &'static str = "request.json";
+
     /// The store of a results folder, which is made if it is not there.
     ///
     /// # Errors
     /// If it cannot be made.
     pub fn open(results: &Path) -> Result<Self> {
-        let folder = results.join(Self::FOLDER);
-        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create", e))?;
-        Ok(Self { folder })
+        let store = Self::at(results);
+        fs::create_dir_all(&store.folder).map_err(|e| Error::io(&store.folder, "create", e))?;
+        Ok(store)
+    }
+
+    /// The store of a results folder, whether it is there or not: what is not there holds nothing.
+    pub fn at(results: &Path) -> Self {
+        Self { folder: results.join(Self::FOLDER) }
     }
 
     /// The path of a file in it.
@@ -84,37 +100,59 @@ impl Store {
         self.folder.join(file)
     }
 
+    /// Where to write a file in it: what is there and no regular file, such as a link that somebody else made, is
+    /// removed, so that nothing is written outside.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn place(&self, file: &str) -> Result<PathBuf> {
+        let path = self.path(file);
+        if fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
+            fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+        }
+        Ok(path)
+    }
+
     /// Looks up a key, and checks what is there.
     pub fn find(&self, key: &str) -> Found {
-        let path = self.path(&format!("{key}.json"));
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Found::Nothing,
-            Err(e) => return Found::Damaged(format!("{} cannot be read: {e}", path.display())),
-        };
-        let damaged = |what: String| Found::Damaged(format!("{}: {what}", path.display()));
-        let Sealed { entry, sha256 } = match serde_json::from_str(&text) {
-            Ok(sealed) => sealed,
-            Err(e) => return damaged(e.to_string()),
-        };
-        if seal(&entry).as_deref() != Ok(sha256.as_str()) {
-            return damaged("its content does not match its checksum".into());
+        let name = format!("{key}.json");
+        // A link to nowhere is there, and cannot be read.
+        if fs::symlink_metadata(self.path(&name)).is_err() {
+            return Found::Nothing;
+        }
+        match self.look(&name) {
+            Ok(entry) => Found::Entry(Box::new(entry)),
+            Err(error) => Found::Damaged(error.to_string()),
+        }
+    }
+
+    /// The entry in a file of this name; whoever made it must not make us read, or write when stores are joined,
+    /// elsewhere.
+    fn look(&self, name: &str) -> Result<Entry> {
+        let path = self.path(name);
+        let damaged = |what: String| Error::format(&path, what);
+        let text = self.read(name)?;
+        let Sealed { entry, sha256: seal_of } =
+            serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+        if seal(&entry).as_deref() != Ok(seal_of.as_str()) {
+            return Err(damaged("its content does not match its checksum".into()));
         }
         if let Some(file) = &entry.file {
-            // Whoever made the entry must not make us read, or write when stores are joined, elsewhere.
             if Path::new(file).file_name() != Some(file.as_ref()) {
-                return damaged(format!("`{file}` is no name of a file in the store"));
+                return Err(damaged(format!("`{file}` is no name of a file in the store")));
             }
             let Some(expected) = &entry.file_sha256 else {
-                return damaged(format!("{file} has no checksum"));
+                return Err(damaged(format!("{file} has no checksum")));
             };
-            match fs::read(self.path(file)) {
-                Ok(bytes) if hex(&Sha256::digest(&bytes)) == *expected => {}
-                Ok(_) => return damaged(format!("{file} does not match its checksum")),
-                Err(e) => return damaged(format!("{file} cannot be read: {e}")),
+            if sha256(&self.read(file)?) != *expected {
+                return Err(damaged(format!("{file} does not match its checksum")));
             }
         }
-        Found::Entry(Box::new(entry))
+        Ok(entry)
+    }
+
+    fn read(&self, file: &str) -> Result<Vec<u8>> {
+        read_regular(&inside(&self.folder, file)?, MOST)
     }
 
     /// Keeps a result. `file` is the name of the file that the job has written into the folder, if it made one.
@@ -133,7 +171,7 @@ impl Store {
             Some(file) => {
                 let path = self.path(file);
                 let bytes = fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
-                Some(hex(&Sha256::digest(&bytes)))
+                Some(sha256(&bytes))
             }
             None => None,
         };
@@ -141,7 +179,7 @@ impl Store {
         let sha256 = seal(&entry).map_err(|e| Error::failed("store", e))?;
         let sealed = Sealed { entry, sha256 };
         let text = serde_json::to_string_pretty(&sealed).map_err(|e| Error::failed("store", e))?;
-        write_atomically(&self.path(&format!("{key}.json")), |to| writeln!(to, "{text}"))?;
+        write_atomically(&self.place(&format!("{key}.json"))?, |to| writeln!(to, "{text}"))?;
         Ok(sealed.entry)
     }
 
@@ -151,7 +189,7 @@ impl Store {
     /// Those of the file system.
     pub fn claim(&self, key: &str) -> Result<Option<Claim>> {
         let path = self.path(&format!("{key}.lock"));
-        let file = File::create(&path).map_err(|e| Error::io(&path, "create", e))?;
+        let file = lock_file(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Claim { path, _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -159,48 +197,46 @@ impl Store {
         }
     }
 
-    /// Copies what another store has and this one lacks; returns how many entries, and what was damaged there.
+    /// The keys of everything in it, damaged or not, sorted; none if it is not there.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn take_from(&self, other: &Self) -> Result<(usize, Vec<String>)> {
-        let (mut taken, mut damaged) = (0, Vec::new());
-        let entries =
-            fs::read_dir(&other.folder).map_err(|e| Error::io(&other.folder, "read", e))?;
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name.ends_with(".json"))
-            .collect();
-        names.sort();
-        for name in names {
-            let Some(key) = name.strip_suffix(".json") else { continue };
-            if matches!(self.find(key), Found::Entry(_)) {
-                continue;
+    pub fn keys(&self) -> Result<Vec<String>> {
+        let error = |e| Error::io(&self.folder, "read", e);
+        let entries = match fs::read_dir(&self.folder) {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
             }
-            match other.find(key) {
-                Found::Entry(entry) => {
-                    for file in entry.file.iter().chain([&name]) {
-                        let from = other.path(file);
-                        let bytes = fs::read(&from).map_err(|e| Error::io(&from, "read", e))?;
-                        write_atomically(&self.path(file), |to| to.write_all(&bytes))?;
-                    }
-                    taken += 1;
-                }
-                Found::Damaged(what) => damaged.push(what),
-                Found::Nothing => {}
-            }
+            entries => entries.map_err(error)?,
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(error)?.file_name().into_string();
+            let name = name.ok().filter(|name| name != Self::REQUEST);
+            keys.extend(name.and_then(|name| Some(name.strip_suffix(".json")?.to_owned())));
         }
-        Ok((taken, damaged))
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// Copies an entry of another store, with its file.
+    ///
+    /// # Errors
+    /// Those of the file system, and if there is no usable entry.
+    pub fn take(&self, key: &str, other: &Self) -> Result<()> {
+        let name = format!("{key}.json");
+        let entry = other.look(&name)?;
+        for file in entry.file.iter().chain([&name]) {
+            let bytes = other.read(file)?;
+            write_atomically(&self.place(file)?, |to| to.write_all(&bytes))?;
+        }
+        Ok(())
     }
 }
 
 fn seal(entry: &Entry) -> std::result::Result<String, String> {
     let text = serde_json::to_vec(entry).map_err(|e| e.to_string())?;
-    Ok(hex(&Sha256::digest(text)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(sha256(&text))
 }
 
 #[cfg(test)]
@@ -236,7 +272,7 @@ mod tests {
         fs::write(folder.path().join("outside"), b"weights").expect("a file");
         let outside = folder.path().join("outside").display().to_string();
         for file in ["../outside", outside.as_str(), "/dev/zero", "..", "", "./k.json"] {
-            let file_sha256 = Some(hex(&Sha256::digest(b"weights")));
+            let file_sha256 = Some(sha256(b"weights"));
             let (name, file) = ("train".to_owned(), Some(file.to_owned()));
             let entry = Entry { name, seconds: 1.0, value: json!(1), file, file_sha256 };
             let sealed = Sealed { sha256: seal(&entry).expect("JSON"), entry };
@@ -256,17 +292,47 @@ mod tests {
         assert!(store.claim("k").expect("no failure").is_some());
     }
 
+    #[cfg(unix)]
     #[test]
-    fn stores_are_joined() {
-        let (a, b) = (tempfile::tempdir().expect("a"), tempfile::tempdir().expect("b"));
-        let (a, b) = (Store::open(a.path()).expect("a"), Store::open(b.path()).expect("b"));
-        fs::write(b.path("x.npz"), b"images").expect("a file");
-        b.keep("x", "craft", 1.0, json!(1), Some("x.npz".into())).expect("kept");
-        b.keep("y", "show", 1.0, json!(2), None).expect("kept");
-        fs::write(b.path("z.json"), b"{").expect("a file");
-        let (taken, damaged) = a.take_from(&b).expect("joined");
-        assert_eq!((taken, damaged.len()), (2, 1));
-        assert!(matches!(a.find("x"), Found::Entry(_)) && matches!(a.find("y"), Found::Entry(_)));
-        assert_eq!(a.take_from(&b).expect("joined").0, 0);
+    fn what_is_no_regular_file_of_the_store_is_damaged() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let found = |word: &str| {
+            let Found::Damaged(what) = store.find("k") else { panic!("not damaged") };
+            assert!(what.contains(word) && what.contains("k."), "{what}");
+        };
+        let fifo = |name: &str| {
+            let made = std::process::Command::new("mkfifo").arg(store.path(name)).status();
+            assert!(made.expect("mkfifo").success());
+        };
+        fifo("k.json");
+        found("a FIFO");
+        fs::remove_file(store.path("k.json")).expect("there");
+        symlink("/dev/zero", store.path("k.json")).expect("a link");
+        found("leads out");
+        fs::remove_file(store.path("k.json")).expect("there");
+
+        fs::write(store.path("k.model"), b"weights").expect("a file");
+        store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
+        fs::remove_file(store.path("k.model")).expect("there");
+        fifo("k.model");
+        found("a FIFO");
+        fs::remove_file(store.path("k.model")).expect("there");
+        fs::write(folder.path().join("outside"), b"weights").expect("a file");
+        symlink(folder.path().join("outside"), store.path("k.model")).expect("a link");
+        found("leads out");
+
+        // What is computed again takes its place, and nothing is written outside.
+        let outside = folder.path().join("outside");
+        fs::remove_file(store.path("k.json")).expect("there");
+        symlink(&outside, store.path("k.json")).expect("a link");
+        fs::write(store.place("k.model").expect("removed"), b"weighty").expect("a file");
+        store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
+        assert!(matches!(store.find("k"), Found::Entry(_)));
+        assert_eq!(fs::read(&outside).expect("there"), b"weights");
+        symlink(&outside, store.path("k.lock")).expect("a link");
+        assert!(store.claim("k").is_err());
+        assert_eq!(fs::read(&outside).expect("there"), b"weights");
     }
 }

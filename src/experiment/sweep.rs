@@ -1,6 +1,6 @@
 //! A sweep over settings that paper and code leave open: which comes nearest to each printed row?
 
-use super::config::{Method, Sheet, parse, set_all};
+use super::config::{Method, Sheet, parse};
 use super::graph::{Graph, Question};
 use super::published::Published;
 use super::results::Results;
@@ -8,6 +8,7 @@ use super::work::Work;
 use crate::evaluation::ThreatModel;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Every seed is a training of every variant.
@@ -16,8 +17,11 @@ const MOST_SEEDS: usize = 1000;
 /// Combinations grow with every axis; this many trainings nobody waits for.
 const MOST_VARIANTS: usize = 1000;
 
+/// Combinations that are looked at, to find those that make a difference: some seconds' worth.
+const MOST_TRIED: usize = 10_000;
+
 /// A setting and the values to try.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Axis {
     /// The setting's name.
@@ -27,7 +31,7 @@ pub struct Axis {
 }
 
 /// What to try (`experiments/nearest.toml`).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
     /// Every combination, or every value by itself.
@@ -109,19 +113,37 @@ impl Sweep {
     /// The question's seeds and threat model, and the graph of all variants.
     ///
     /// # Errors
-    /// If a setting, a column or a scale is unknown.
+    /// If a setting, a column or a scale is unknown, an axis makes no difference to any method, or there is more to try
+    /// than anybody waits for.
     pub fn graph(&self, question: &mut Question) -> Result<Graph> {
         if self.seeds > MOST_SEEDS {
-            return Err(too_many(format!("{} seeds; there can be {MOST_SEEDS}", self.seeds)));
+            return Err(refuse(format!("{} seeds; there can be {MOST_SEEDS}", self.seeds)));
+        }
+        if self.axes.iter().any(|axis| axis.setting == "seed") {
+            let problem =
+                "an axis over `seed`: `seeds = N` tries every variant with the seeds 0 to N - 1";
+            return Err(refuse(problem.into()));
         }
         question.seeds = (0..self.seeds.max(1) as u64).collect();
         question.threat_models = vec![ThreatModel::Transfer];
         (question.tables, question.figures) = (Vec::new(), Vec::new());
-        let mut methods = Vec::new();
+        let (mut methods, mut tried) = (Vec::new(), 0);
         for method in &self.methods {
-            methods.extend(self.variants(method, question)?);
+            methods.extend(self.variants(method, question, &mut tried)?);
             if methods.len() > MOST_VARIANTS {
-                return Err(too_many(format!("more than {MOST_VARIANTS} variants")));
+                return Err(refuse(format!("more than {MOST_VARIANTS} variants")));
+            }
+        }
+        for Axis { setting, .. } in &self.axes {
+            let mut read = false;
+            for method in &methods {
+                read |= method.reads(&question.settings, setting)?;
+            }
+            if !read {
+                let problem = format!(
+                    "an axis over `{setting}`, which no method here reads: its values would change nothing"
+                );
+                return Err(refuse(problem));
             }
         }
         let (scales, columns) = (self.scales.clone(), self.columns.clone());
@@ -130,20 +152,33 @@ impl Sweep {
     }
 
     /// The method as it is, and with every change that makes a difference to it.
-    fn variants(&self, method: &Method, question: &Question) -> Result<Vec<Method>> {
+    fn variants(
+        &self,
+        method: &Method,
+        question: &Question,
+        tried: &mut usize,
+    ) -> Result<Vec<Method>> {
         let mut variants = vec![method.clone()];
+        let mut trainings = HashSet::from([training(method, question)?]);
         for axis in &self.axes {
             let bases = if self.all { variants.clone() } else { vec![method.clone()] };
             for value in &axis.values {
                 for base in &bases {
+                    *tried += 1;
+                    if *tried > MOST_TRIED {
+                        let problem = format!(
+                            "more than {MOST_TRIED} combinations to try; give fewer axes or values"
+                        );
+                        return Err(refuse(problem));
+                    }
                     let mut variant = base.clone();
                     variant.id = format!("{} {}={value}", base.id, axis.setting);
                     variant.set.insert(axis.setting.clone(), value.clone());
-                    if training(&variant, question)? != training(base, question)? {
+                    if trainings.insert(training(&variant, question)?) {
                         variants.push(variant);
                     }
                     if variants.len() > MOST_VARIANTS {
-                        return Err(too_many(format!("more than {MOST_VARIANTS} variants")));
+                        return Err(refuse(format!("more than {MOST_VARIANTS} variants")));
                     }
                 }
             }
@@ -199,22 +234,30 @@ impl Sweep {
     }
 }
 
-/// What tells one training of a method from another: a setting that has no part in a method does not change it, as
-/// dreams do not change slow-wave sleep.
+/// What tells one training of a method from another, its control's included: a setting that has no part in either does
+/// not change it, as dreams do not change slow-wave sleep.
 fn training(method: &Method, question: &Question) -> Result<String> {
-    let defense = if method.defense == "none" { None } else { Some(method.defense.parse()?) };
-    let mut settings = Box::new(question.settings.clone());
-    set_all(&mut settings, &method.set)?;
-    Ok(Work::Train { defense, settings, images: question.train_images }.key(&[]))
+    let (settings, images) =
+        (Box::new(method.settings(&question.settings)?), question.trained_on.images);
+    let sources = question.sources();
+    let key = |defense, inputs: &[&str]| {
+        Work::Train { defense, settings: settings.clone(), images }.key(&sources, inputs)
+    };
+    let control = key(None, &[]);
+    Ok(match method.defense()? {
+        None => control,
+        defense => key(defense, &[&control]),
+    })
 }
 
-fn too_many(problem: String) -> Error {
+fn refuse(problem: String) -> Error {
     Error::argument("sweep", problem)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{DataIdentity, ImageSet};
     use crate::sleep::{Profile, Settings};
 
     fn nearest() -> (Sweep, Question) {
@@ -227,7 +270,9 @@ mod tests {
             threat_models: Vec::new(),
             images: 100,
             white_box_images: 1,
-            train_images: 0,
+            largest_class: None,
+            data: DataIdentity::default(),
+            trained_on: ImageSet::default(),
             quick: false,
         };
         (sweep.expect("our own file"), question)
@@ -249,9 +294,69 @@ mod tests {
                 setting: name.into(),
                 values: (30..60).map(|n: usize| n.to_string()).collect(),
             };
-            sweep.axes = vec![axis("cycles"), axis("seed"), axis("control.epochs")];
+            sweep.axes = vec![axis("cycles"), axis("slow_wave.depth"), axis("control.epochs")];
         };
         refused(many, "variants");
+        // Values that change nothing are looked at all the same.
+        let unread = |sweep: &mut Sweep| {
+            let values = (1..10).map(|n: usize| n.to_string()).collect();
+            sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }; 300];
+        };
+        refused(unread, "more than 10000 combinations");
+    }
+
+    /// A sweep of one method over one setting.
+    fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, Question)> {
+        let (mut sweep, mut question) = nearest();
+        let (label, id, defense) = ("Some".into(), "some".into(), defense.to_owned());
+        sweep.methods = vec![Method { label, id, defense, set: Default::default() }];
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        sweep.axes = vec![Axis { setting: setting.into(), values }];
+        Ok((sweep.graph(&mut question)?, question))
+    }
+
+    #[test]
+    fn every_value_of_an_axis_is_trained_with() {
+        let epochs = |graph: &Graph, job: usize| match &graph.jobs[job].work {
+            Work::Train { settings, .. } => settings.control.epochs,
+            _ => 0,
+        };
+        for defense in ["none", "fast-wave", "distillation"] {
+            let (graph, _) = over(defense, "control.epochs", &["1", "2", "10"]).expect("two more");
+            let jobs: HashSet<usize> = graph.models.iter().map(|model| model.job).collect();
+            assert_eq!((graph.models.len(), jobs.len()), (3, 3), "{defense}");
+            for (model, asked) in graph.models.iter().zip([10, 1, 2]) {
+                let input = graph.jobs[model.job].inputs.first();
+                let control = input.copied().unwrap_or(model.job);
+                assert_eq!(epochs(&graph, control), asked, "{defense}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_axis_without_effect_is_refused() {
+        for (defense, setting, words) in [
+            ("none", "fast_wave.epochs", "which no method here reads"),
+            ("fast-wave", "cycles", "which no method here reads"),
+            ("deepsleep", "seed", "`seeds = N`"),
+            ("none", "seed", "`seeds = N`"),
+            ("none", "control.seed", "follows from `seed`"),
+            ("deepsleep", "profile", "--profile"),
+        ] {
+            let value = if setting == "profile" { "paper" } else { "2" };
+            let error = over(defense, setting, &[value]).expect_err("no effect").to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        // With what another axis sets, it is read.
+        let (mut sweep, mut question) = nearest();
+        sweep.all = true;
+        let axis = |setting: &str, values: &[&str]| {
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            Axis { setting: setting.into(), values }
+        };
+        let teacher = axis("distillation.teacher_epochs", &["3"]);
+        sweep.axes = vec![axis("distillation.method", &["papernot"]), teacher];
+        sweep.graph(&mut question).expect("a teacher that is trained");
     }
 
     #[test]

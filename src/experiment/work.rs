@@ -1,17 +1,26 @@
 //! What a job does, and the key under which its result is kept: a hash of all that the result depends on.
 
 use crate::attack::Norm;
-use crate::defense::Defense;
+use crate::defense::{Defense, settings_read};
 use crate::evaluation::ThreatModel;
-use crate::sleep::{Distillation, Settings, SleepDefense};
-use crate::snn::Statistics;
-use serde::Serialize;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use crate::fingerprint::of_json;
+use crate::sleep::Settings;
+use serde_json::json;
 use std::ops::Range;
 
 /// Counts the changes of the engine that change results: stored ones of another number are not used.
-pub const NUMERICS: u32 = 1;
+pub const NUMERICS: u32 = 2;
+
+/// What jobs read beside the results of others, by fingerprint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The training images that are used, with their labels.
+    pub train: String,
+    /// All test images, with their labels.
+    pub test: String,
+    /// The layers of the network and their shapes.
+    pub network: String,
+}
 
 /// What a job does.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +31,7 @@ pub enum Work {
         defense: Option<Defense>,
         /// Everything about it, the seed too.
         settings: Box<Settings>,
-        /// Training images, the first ones; 0 is all.
+        /// Training images, the first ones.
         images: usize,
     },
     /// Crafts adversarial images on a model.
@@ -66,34 +75,40 @@ impl Work {
     }
 
     /// The key of its result. `inputs` are the keys of the jobs whose results it uses, in order.
-    pub fn key(&self, inputs: &[&str]) -> String {
+    ///
+    /// A training reads the test images too: its history holds the accuracy on them.
+    pub fn key(&self, sources: &Sources, inputs: &[&str]) -> String {
+        let Sources { train, test, network } = sources;
         let what = match self {
-            Self::Train { defense, settings, images } => {
-                json!({ "settings": relevant(*defense, settings), "images": images })
+            Self::Train { defense, settings, .. } => {
+                json!({ "defense": defense, "settings": settings_read(*defense, settings),
+                        "train": train, "test": test })
             }
             Self::Craft { attack, eps, seed, images } => {
-                json!({ "attack": attack, "norm": Norm::Linf, "eps": eps, "seed": seed,
+                json!({ "attack": attack, "norm": Norm::Linf, "eps": eps, "seed": seed, "test": test,
                         "first": images.start, "end": images.end })
             }
-            Self::Show { images } => json!({ "images": images }),
+            Self::Show { images } => json!({ "images": images, "test": test }),
             Self::Attack { attack, eps, seed, images } => {
-                json!({ "attack": attack, "norm": Norm::Linf, "eps": eps, "seed": seed, "images": images,
-                        "threat_model": ThreatModel::WhiteBox })
+                json!({ "attack": attack, "norm": Norm::Linf, "eps": eps, "seed": seed, "test": test,
+                        "images": images, "threat_model": ThreatModel::WhiteBox })
             }
         };
-        let all =
-            json!({ "numerics": NUMERICS, "kind": self.kind(), "what": what, "inputs": inputs });
-        hash(&all)
+        let all = json!({ "numerics": NUMERICS, "kind": self.kind(), "network": network, "what": what,
+                          "inputs": inputs });
+        of_json("job", &all)
     }
 
     /// The key of the slow-wave sleep that a training begins with, if it does: trainings that share it sleep once.
-    pub(super) fn sleep_key(&self, control: &str) -> Option<String> {
-        let Self::Train { defense, settings, images } = self else { return None };
+    pub(super) fn sleep_key(&self, sources: &Sources, control: &str) -> Option<String> {
+        let Self::Train { defense, settings, .. } = self else { return None };
+        let Sources { train, test, network } = sources;
         matches!(defense, Some(Defense::SlowWave | Defense::DeepSleep)).then(|| {
-            hash(&json!({
-                "numerics": NUMERICS, "kind": "sleep", "slow_wave": settings.slow_wave, "seed": settings.seed,
-                "images": images, "control": control,
-            }))
+            let all = json!({
+                "numerics": NUMERICS, "slow_wave": settings.slow_wave, "seed": settings.seed,
+                "train": train, "test": test, "network": network, "control": control,
+            });
+            of_json("sleep", &all)
         })
     }
 
@@ -101,7 +116,7 @@ impl Work {
     pub fn estimate(&self) -> f64 {
         match self {
             Self::Train { defense, settings, images } => {
-                let share = if *images == 0 { 1.0 } else { *images as f64 / 60_000.0 };
+                let share = *images as f64 / 60_000.0;
                 share * training_seconds(*defense, settings) + 0.2
             }
             Self::Show { .. } => 0.2,
@@ -151,46 +166,7 @@ fn attack_seconds(attack: &str, eps: f32, images: usize, steps: f64) -> f64 {
 
 /// Whether a training (of a control, if there is no defense) comes out the same with either settings.
 pub fn same_training(defense: Option<Defense>, a: &Settings, b: &Settings) -> bool {
-    a.seed == b.seed && relevant(defense, a) == relevant(defense, b)
-}
-
-/// The settings that a training depends on: others may change without its being done again.
-fn relevant(defense: Option<Defense>, s: &Settings) -> Value {
-    let slow = || json!({ "slow_wave": s.slow_wave });
-    let fast = || json!({ "fast_wave": s.fast_wave });
-    // Recalibration goes over the images in batches of the fast-wave sleep's size.
-    let batch = (s.conversion == Statistics::Recalibrate).then_some(s.fast_wave.batch_size);
-    let convert = || json!({ "conversion": s.conversion, "batch": batch });
-    let parts = match defense {
-        None => vec![json!(s.control)],
-        Some(Defense::AdversarialTraining) => vec![json!(s.adversarial_training)],
-        Some(Defense::Distillation) => {
-            // The published teacher is never trained.
-            let mut d = s.distillation.clone();
-            if d.method == Distillation::Published {
-                d.teacher_epochs = 0;
-            }
-            vec![json!(d)]
-        }
-        Some(Defense::Sleep) => match s.sleep.method {
-            SleepDefense::AsRun => {
-                let run = json!({ "steps": s.sleep.steps, "passes": s.sleep.passes });
-                vec![run, slow(), convert()]
-            }
-            SleepDefense::Tadros => vec![json!(s.sleep.replay), convert()],
-        },
-        Some(Defense::SlowWave) => vec![slow(), convert()],
-        Some(Defense::FastWave) => vec![fast(), convert()],
-        Some(Defense::DeepSleep) => vec![json!(s.cycles), slow(), fast(), convert()],
-    };
-    json!({ "defense": defense, "seed": s.seed, "parts": parts })
-}
-
-/// The first half of the SHA-256 of a value's JSON, whose keys are in order.
-fn hash(value: &impl Serialize) -> String {
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    let digest = Sha256::digest(text);
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    settings_read(defense, a) == settings_read(defense, b)
 }
 
 #[cfg(test)]
@@ -198,10 +174,16 @@ mod tests {
     use super::*;
     use crate::sleep::Profile;
 
+    fn sources() -> Sources {
+        let [train, test, network] = ["train", "test", "network"].map(String::from);
+        Sources { train, test, network }
+    }
+
     fn train(defense: Option<Defense>, change: &[(&str, &str)]) -> String {
         let mut settings = Settings::new(Profile::Published);
         change.iter().for_each(|(name, value)| settings.set(name, value).expect("a setting"));
-        Work::Train { defense, settings: Box::new(settings), images: 0 }.key(&["control"])
+        let work = Work::Train { defense, settings: Box::new(settings), images: 100 };
+        work.key(&sources(), &["control"])
     }
 
     #[test]
@@ -219,9 +201,42 @@ mod tests {
     }
 
     #[test]
+    fn trainings_are_the_same_if_they_read_the_same() {
+        let settings = Settings::new(Profile::Published);
+        let with = |name| {
+            let mut settings = settings.clone();
+            settings.set(name, "3").expect("a setting");
+            settings
+        };
+        let same = |name| same_training(Some(Defense::FastWave), &settings, &with(name));
+        assert!(same("cycles") && same("control.epochs"));
+        assert!(!same("fast_wave.epochs") && !same("seed"));
+    }
+
+    #[test]
     fn inputs_enter_a_key() {
+        let key = |images, inputs: &[&str]| Work::Show { images }.key(&sources(), inputs);
+        assert_ne!(key(10, &["a", "b"]), key(10, &["b", "a"]));
+        assert_ne!(key(10, &["a"]), key(11, &["a"]));
+    }
+
+    #[test]
+    fn a_key_depends_on_what_its_job_reads() {
+        let settings = Box::new(Settings::new(Profile::Published));
+        let attack = || "fgsm".to_owned();
+        let train = Work::Train { defense: None, settings, images: 100 };
+        let craft = Work::Craft { attack: attack(), eps: 0.1, seed: 0, images: 0..10 };
         let show = Work::Show { images: 10 };
-        assert_ne!(show.key(&["a", "b"]), show.key(&["b", "a"]));
-        assert_ne!(show.key(&["a"]), Work::Show { images: 11 }.key(&["a"]));
+        let white_box = Work::Attack { attack: attack(), eps: 0.1, seed: 0, images: 10 };
+        for work in [&train, &craft, &show, &white_box] {
+            let changed = |change: fn(&mut Sources)| {
+                let mut other = sources();
+                change(&mut other);
+                work.key(&other, &["a"]) != work.key(&sources(), &["a"])
+            };
+            // The others read training images by way of their models.
+            assert_eq!(changed(|s| s.train.push('x')), work.kind() == "train");
+            assert!(changed(|s| s.test.push('x')) && changed(|s| s.network.push('x')));
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Lock {
         let error = |action| move |source| Error::io(path, action, source);
         let mut asked = 0;
         loop {
-            let mut file = open(path).map_err(error("create"))?;
+            let mut file = lock_file(path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
@@ -89,7 +89,20 @@ fn busy(place: &Path, holder: &str) -> Error {
     Error::io(place, "write", io::Error::new(io::ErrorKind::ResourceBusy, problem))
 }
 
-/// Opens or makes the file; never one that a link leads to, nor a device or pipe.
+/// Opens a file to lock it, and makes it if it is not there; what is in it stays. In a folder of somebody else, a link may
+/// lead to another file and a pipe may let us wait.
+///
+/// # Errors
+/// If it cannot be opened, or what is there is no regular file.
+pub fn lock_file(path: &Path) -> Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        let problem = "this is no regular file, and nothing to lock; delete it";
+        return Err(Error::format(path, problem));
+    }
+    open(path).map_err(|e| Error::io(path, "create", e))
+}
+
+/// Never a file that a link leads to, nor a device or pipe, though one may have come there since it was looked at.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -171,5 +184,23 @@ mod tests {
         std::os::unix::fs::symlink(&mine, &link).unwrap();
         assert!(Lock::take(&link, Path::new("place")).is_err());
         assert_eq!(fs::read(&mine).unwrap(), b"mine");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_is_a_file_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [lock, other] = ["lock", "other"].map(|name| folder.path().join(name));
+        fs::write(&other, b"mine").expect("written");
+        lock_file(&lock).expect("made");
+        lock_file(&lock).expect("there");
+        fs::remove_file(&lock).expect("there");
+        std::os::unix::fs::symlink(&other, &lock).expect("a link");
+        let error = lock_file(&lock).expect_err("a link").to_string();
+        assert!(error.contains("no regular file"), "{error}");
+        assert_eq!(fs::read(&other).expect("there"), b"mine");
+        fs::remove_file(&lock).expect("there");
+        let made = std::process::Command::new("mkfifo").arg(&lock).status().expect("mkfifo");
+        assert!(made.success() && lock_file(&lock).is_err());
     }
 }

@@ -59,6 +59,31 @@ impl LeNet {
         Ok(lenet)
     }
 
+    /// The layers and their shapes, in a line. It is the same for as long as the network is: results of networks with
+    /// other lines do not belong together.
+    pub fn architecture() -> String {
+        let conv = |name: &str, [out, of, height, width]: [usize; 4]| {
+            let Conv2dOptions { stride, padding, groups } = Conv2dOptions::default();
+            format!(
+                "{name} {of}>{out} {height}x{width} stride {stride:?} padding {padding:?} groups {groups} without bias"
+            )
+        };
+        let norm = |name: &str, [channels, ..]: [usize; 4]| {
+            format!("{name} batch-norm {channels} eps {BATCH_NORM_EPS:e}")
+        };
+        let layers = [
+            format!("input {}", Self::INPUT),
+            conv("conv1", CONV1),
+            norm("bn1", CONV1),
+            "relu, max-pool 2x2".to_owned(),
+            conv("conv2", CONV2),
+            norm("bn2", CONV2),
+            "relu, max-pool 2x2".to_owned(),
+            format!("fc {FEATURES}>{CLASSES} without bias"),
+        ];
+        layers.join("; ")
+    }
+
     /// Running statistics of the two batch normalisations.
     pub fn statistics(&self) -> &[RunningStatistics; 2] {
         &self.statistics

@@ -8,13 +8,11 @@ use crate::experiment::{Results, ThreatModel};
 /// The share of the largest class among MNIST's test images.
 const OF_MNIST: f64 = 0.1135;
 
-/// The share of the largest class among the images of the white-box attacks.
+/// The share of the largest class among the images of the white-box attacks, as the results have it, or these images.
+/// Where neither is known it is taken to be MNIST's, as in all results that do not say of which images they are.
 pub fn bound(results: &Results, test: Option<&Dataset>) -> f64 {
-    let images = results.white_box_images;
-    let Some(labels) = test.and_then(|test| test.labels().get(..images)) else { return OF_MNIST };
-    let count = |class: u8| labels.iter().filter(|&&label| label == class).count();
-    let most = (0..=9).map(count).max().unwrap_or(0);
-    if images == 0 { OF_MNIST } else { most as f64 / images as f64 }
+    let of_images = || test?.largest_class(results.white_box_images);
+    results.largest_class.or_else(of_images).unwrap_or(OF_MNIST)
 }
 
 /// The white-box accuracies above the bound where it holds. Attacks without a noise scale are none of its business.

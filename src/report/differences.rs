@@ -1,7 +1,8 @@
 //! A sentence for each difference between what the paper says and what was run, from the settings in force.
 
 use super::models::settings_of;
-use super::wording::{dreams, fraction, listed, times};
+use super::protocol::train_images;
+use super::wording::{dreams, fraction, grouped, listed, times};
 use crate::Result;
 use crate::experiment::Results;
 use crate::sleep::{
@@ -23,7 +24,8 @@ pub struct Difference {
 struct Choice {
     name: &'static str,
     defenses: &'static [&'static str],
-    say: fn(&Settings) -> String,
+    /// From the settings, and the number of training images.
+    say: fn(&Settings, usize) -> String,
 }
 
 const CHOICES: &[Choice] = &[
@@ -73,7 +75,7 @@ pub fn differences(results: &Results) -> Result<Vec<Difference>> {
             if !choice.defenses.contains(&model.defense.as_str()) {
                 continue;
             }
-            let sentence = (choice.say)(&settings_of(results, model)?);
+            let sentence = (choice.say)(&settings_of(results, model)?, train_images(results));
             let at = said.iter().position(|(other, _)| *other == sentence);
             let at = at.unwrap_or_else(|| {
                 said.push((sentence, Vec::new()));
@@ -95,7 +97,7 @@ pub fn differences(results: &Results) -> Result<Vec<Difference>> {
     Ok(differences)
 }
 
-fn conversion(settings: &Settings) -> String {
+fn conversion(settings: &Settings, _: usize) -> String {
     match settings.conversion {
         Statistics::Reset => {
             "the network that is tested has running statistics of mean 0 and variance 1: the conversion from the spiking network forgets them, as in the published code. The paper does not say so; logits grow by one or two orders of magnitude, which starves gradient attacks."
@@ -110,7 +112,7 @@ fn conversion(settings: &Settings) -> String {
     .to_owned()
 }
 
-fn statistics(settings: &Settings) -> String {
+fn statistics(settings: &Settings, _: usize) -> String {
     match settings.fast_wave.statistics {
         Statistics::Reset => "fast-wave sleep starts from running statistics of mean 0 and variance 1, as in the published code; the paper does not say so.",
         Statistics::Carry => "fast-wave sleep starts from the running statistics of the network before it; the published code resets them.",
@@ -119,7 +121,7 @@ fn statistics(settings: &Settings) -> String {
     .to_owned()
 }
 
-fn plasticity(settings: &Settings) -> String {
+fn plasticity(settings: &Settings, _: usize) -> String {
     match settings.slow_wave.plasticity {
         Plasticity::Published => {
             "synapses change by the published code's rule: constant currents, competition, Hebbian potentiation and renormalisation, one layer at a time. The pair-based plasticity, Poisson trains and neurons of the paper's Equations 8 and 9 are not in it."
@@ -131,7 +133,7 @@ fn plasticity(settings: &Settings) -> String {
     .to_owned()
 }
 
-fn layers(settings: &Settings) -> String {
+fn layers(settings: &Settings, _: usize) -> String {
     match (settings.slow_wave.plasticity, settings.slow_wave.layers) {
         (Plasticity::Pair, _) => "all three layers learn, at once; in the published code the second convolution never does.",
         (_, Layers::Published) => "it is never trained: the published code hands its optimiser the wrong tensor, so its weights are only standardised. The paper says that all layers learn.",
@@ -140,14 +142,18 @@ fn layers(settings: &Settings) -> String {
     .to_owned()
 }
 
-fn length(settings: &Settings) -> String {
+fn length(settings: &Settings, train_images: usize) -> String {
     let o = &settings.slow_wave;
     let steps: Vec<String> = o.sub_sleeps().iter().map(usize::to_string).collect();
-    let images = match o.batches {
-        0 => "over all training images".to_owned(),
-        batches => format!(
-            "over {batches} batches of {} only, not over all training images as published",
-            o.batch_size
+    // A last, smaller batch is dropped.
+    let images = match o.batches.saturating_mul(o.batch_size) {
+        0 => format!("over the {} training images of this run", grouped(train_images)),
+        some if some / o.batch_size >= train_images / o.batch_size => {
+            format!("over the {} training images of this run", grouped(train_images))
+        }
+        _ => format!(
+            "over {} batches of {} only, not over all training images as published",
+            o.batches, o.batch_size
         ),
     };
     format!(
@@ -158,13 +164,14 @@ fn length(settings: &Settings) -> String {
     )
 }
 
-fn cycles(settings: &Settings) -> String {
+fn cycles(settings: &Settings, _: usize) -> String {
     let epochs = times(settings.fast_wave.epochs, "epoch", "epochs");
     let cycles = times(settings.cycles, "cycle", "cycles");
-    format!("{cycles} of slow-wave sleep and {epochs} of fast-wave sleep.")
+    let each = if settings.cycles == 1 { "" } else { " each" };
+    format!("{cycles} of slow-wave sleep and {epochs} of fast-wave sleep{each}.")
 }
 
-fn dreaming(settings: &Settings) -> String {
+fn dreaming(settings: &Settings, _: usize) -> String {
     if settings.fast_wave.noise {
         dreams(&settings.fast_wave.dream)
     } else {
@@ -172,14 +179,14 @@ fn dreaming(settings: &Settings) -> String {
     }
 }
 
-fn encoding(settings: &Settings) -> String {
+fn encoding(settings: &Settings, _: usize) -> String {
     match settings.fast_wave.spiking.encoder {
         Encoder::Direct => "images enter the spiking network as constant currents, as in the published code; the paper's text has Poisson spike trains.".to_owned(),
         Encoder::Poisson { rate } => format!("images enter the spiking network as Poisson spike trains (rate {rate}), as in the paper's text; the published code uses constant currents."),
     }
 }
 
-fn distillation(settings: &Settings) -> String {
+fn distillation(settings: &Settings, _: usize) -> String {
     let o = &settings.distillation;
     match o.method {
         Distillation::Published => "the teacher stays as it was initialised and the student's loss takes a soft-max twice, as in the published code: it is not the distillation of Papernot et al., which the paper cites.".to_owned(),
@@ -187,7 +194,7 @@ fn distillation(settings: &Settings) -> String {
     }
 }
 
-fn adversarial(settings: &Settings) -> String {
+fn adversarial(settings: &Settings, _: usize) -> String {
     let training = |o: &AdversarialTrainingOptions| {
         let start = if o.from_scratch { "from random weights" } else { "from the control" };
         let attack = match o.attack {
@@ -219,7 +226,7 @@ fn adversarial(settings: &Settings) -> String {
     format!("{}{as_published}. {strength}", training(here))
 }
 
-fn sleep_defense(settings: &Settings) -> String {
+fn sleep_defense(settings: &Settings, _: usize) -> String {
     let o = &settings.sleep;
     let length = |o: &SleepDefenseOptions| {
         format!("{} of {} time steps", times(o.passes, "pass", "passes"), o.steps)

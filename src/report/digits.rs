@@ -6,6 +6,7 @@ use crate::autodiff::Tape;
 use crate::data::Dataset;
 use crate::evaluation::Crafted;
 use crate::experiment::{CraftedSet, Published, Results};
+use crate::files::{MOST, inside, open_regular};
 use crate::nn::{Freeze, FrozenNetwork, LeNet, predict};
 use crate::report::noise;
 use crate::tensor::{Context, Tensor};
@@ -115,7 +116,8 @@ impl Digit {
 
 /// The first image of each class.
 fn choose(folder: &Path, set: &CraftedSet, test: &Dataset) -> Result<Vec<Digit>> {
-    let path = folder.join(&set.file);
+    let path = inside(folder, &set.file)?;
+    open_regular(&path, MOST)?;
     let crafted = Crafted::load(&path)?;
     let samples = crafted.samples();
     let same = |i: usize| {

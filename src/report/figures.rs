@@ -142,7 +142,8 @@ pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Fi
             let printed = printed(published, method, key, color);
             series.extend(printed.map(|s| Series { name: format!("{label}, published"), ..s }));
         }
-        let (across, title) = (Across::Noise, format!("{method}, transfer"));
+        let own = if results.is_source(method) { "images of its own" } else { "transfer" };
+        let (across, title) = (Across::Noise, format!("{method}, {own}"));
         figure(&Chart { title, across, series, limit: None, marks: Vec::new() })
     };
     methods.into_iter().map(chart).collect()

@@ -1,5 +1,6 @@
 //! What was run: settings, times, what the attacks' own checks said.
 
+use super::protocol::{has, train_images};
 use super::wording::{bytes, date, duration};
 use crate::experiment::{Cell, Results, Run, ThreatModel};
 
@@ -50,10 +51,23 @@ pub fn facts(results: &Results, run: Option<&Run>) -> Vec<(String, String)> {
         ("Tables asked for", or_none(tables)),
         ("Figures asked for", or_none(figures)),
         ("Seeds", or_none(seeds)),
-        ("Training images", results.train_images.to_string()),
-        ("Test images, transfer", results.images.to_string()),
-        ("Test images, white-box", results.white_box_images.to_string()),
     ];
+    match &results.data {
+        Some(data) => facts.extend([
+            ("Data set", data.name.clone()),
+            ("Training set", data.train.to_string()),
+            ("Test set", data.test.to_string()),
+        ]),
+        None => facts.push(("Data set", "not noted".into())),
+    }
+    facts.push(("Training images used", train_images(results).to_string()));
+    for (name, threat_model, images) in [
+        ("Test images, transfer", ThreatModel::Transfer, results.images),
+        ("Test images, white-box", ThreatModel::WhiteBox, results.white_box_images),
+    ] {
+        let attacked = has(results, threat_model);
+        facts.push((name, if attacked { images.to_string() } else { "none".into() }));
+    }
     if let Some(run) = run {
         facts.extend([
             ("Instruction set", run.isa.clone()),

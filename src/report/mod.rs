@@ -7,6 +7,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | `compare`, `order`, `bound` | printed numbers beside ours, the order of the methods, what no attack may exceed |
+//! | `escape` | text of others as text of the page, never as markup |
 //! | `headline`, `differences`, `protocol`, `nearest` | sentences, all of them from results and settings |
 //! | `chart`, `figures`, `theme` | curves in the page's colours |
 //! | `models`, `digits`, `images`, `pictures` | what is drawn from the files beside the results |
@@ -17,6 +18,7 @@ mod chart;
 mod compare;
 mod differences;
 mod digits;
+mod escape;
 mod figures;
 mod filters;
 mod grid;
@@ -41,11 +43,15 @@ pub use grid::{GridImage, grid_png, grid_svg};
 pub use raster::raster_svg;
 
 use crate::attack::{Norm, parse_eps};
-use crate::data::Dataset;
+use crate::checkpoint::to_json;
+use crate::data::{Dataset, ImageSet};
 use crate::experiment::{Results, Run};
 use crate::files::write_atomically;
 use crate::tensor::Context;
 use crate::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -77,8 +83,16 @@ pub fn build(context: &Context, folder: &Path, test: Option<&Dataset>) -> Result
             format!("{folder}: no {file} in it; name the folder that an experiment wrote");
         return Err(Error::NotFound(problem));
     }
-    let results = Results::load(folder)?;
-    let report = page::Report::new(context, folder, &results, Run::load(folder), test)?;
+    let results = Results::load(folder).and_then(printable)?;
+    let run = Run::load(folder).and_then(printable);
+    let theirs = results.data.as_ref().map(|data| &data.test);
+    let same = |test: &&Dataset| theirs.is_none_or(|theirs| *theirs == ImageSet::of(test));
+    let found = match (test, test.filter(same)) {
+        (Some(_), None) => Found::Others,
+        (_, None) => Found::Nothing,
+        (_, Some(test)) => Found::TheirTest(test),
+    };
+    let report = page::Report::new(context, folder, &results, run, found)?;
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         write_atomically(&path, |file| file.write_all(text.as_bytes())).map(|()| path)
@@ -89,6 +103,38 @@ pub fn build(context: &Context, folder: &Path, test: Option<&Dataset>) -> Result
         html: write("index.html", &report.html()?)?,
         skipped: report.skipped().to_vec(),
     })
+}
+
+/// The test images that were found.
+#[derive(Clone, Copy, Debug)]
+enum Found<'a> {
+    Nothing,
+    /// Of another data set than the results: they say nothing about it.
+    Others,
+    /// Those of the results, as far as these say which.
+    TheirTest(&'a Dataset),
+}
+
+impl<'a> Found<'a> {
+    fn test(self) -> Option<&'a Dataset> {
+        if let Self::TheirTest(test) = self { Some(test) } else { None }
+    }
+}
+
+/// The same without control characters in any of its texts: whoever sent it must not write to our terminal.
+fn printable<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
+    fn clean(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = escape::printable(text),
+            Value::Array(all) => all.iter_mut().for_each(clean),
+            Value::Object(all) => all.values_mut().for_each(clean),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let fail = |e: serde_json::Error| Error::format(Results::FILE, e.to_string());
+    let mut json = to_json(&value).map_err(fail)?;
+    clean(&mut json);
+    serde_json::from_value(json).map_err(fail)
 }
 
 /// A noise scale such as `64/255` as a number.

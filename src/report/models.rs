@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::experiment::{Model, Results};
+use crate::files::{MOST, inside, read_regular};
 use crate::nn::LeNet;
 use crate::sleep::Settings;
 use std::path::Path;
@@ -32,9 +33,10 @@ pub fn first_of_each_method(results: &Results) -> Vec<&Model> {
 /// Reads a model's file.
 ///
 /// # Errors
-/// If it is missing, or no LeNet.
+/// If it is missing, not a regular file of the folder, or no LeNet.
 pub fn load<'a>(folder: &Path, model: &'a Model) -> Result<Loaded<'a>> {
-    let state = StateDict::load(folder.join(&model.file))?;
+    let path = inside(folder, &model.file)?;
+    let state = StateDict::from_bytes(&read_regular(&path, MOST)?, path)?;
     Ok(Loaded { model, lenet: LeNet::from_state(&state)? })
 }
 

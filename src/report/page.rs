@@ -3,7 +3,7 @@
 use super::bound::{above, bound};
 use super::compare::comparisons;
 use super::differences::{Difference, differences};
-use super::failed;
+use super::escape::{html_prose, markdown, markdown_prose, printable};
 use super::figures::{Figure, figure_3, other_defenses, training, white_box};
 use super::headline::Headline;
 use super::machine::{Checked, Jobs, checks, facts, jobs};
@@ -13,8 +13,8 @@ use super::pictures::Pictures;
 use super::protocol::protocol;
 use super::rows::csv;
 use super::tables::{Shown, tables};
+use super::{Found, failed};
 use crate::Result;
-use crate::data::Dataset;
 use crate::experiment::{Published, Results, Run};
 use crate::tensor::Context;
 use askama::Template;
@@ -74,17 +74,18 @@ impl Report {
         folder: &Path,
         results: &Results,
         run: Result<Run>,
-        test: Option<&Dataset>,
+        found: Found<'_>,
     ) -> Result<Self> {
         let published = Published::load()?;
         let comparisons = comparisons(results, &published);
-        let pictures = Pictures::draw(context, folder, results, &published, test);
-        let bound = bound(results, test);
+        let pictures = Pictures::draw(context, folder, results, &published, found);
+        let bound = bound(results, found.test());
         let mut skipped = pictures.skipped.clone();
         let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
         // Reports of equal folders are equal, wherever the folders are.
         let place = folder.join("").display().to_string();
-        let skipped = skipped.into_iter().map(|line| line.replace(&place, "")).collect();
+        let line = |line: String| printable(&line.replace(&place, ""));
+        let skipped = skipped.into_iter().map(line).collect();
         let mut all_differences = protocol(results, &published);
         all_differences.extend(differences(results)?);
         Ok(Self {
@@ -163,28 +164,40 @@ fn listed_models(results: &Results) -> Vec<ListedModel> {
     results.models.iter().map(listed).collect()
 }
 
-/// Text in a cell of a Markdown table.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
-}
-
-/// Text as HTML; what stands between backticks is code.
-fn code(text: &str) -> String {
-    let mut html = String::new();
-    for (i, part) in text.split('`').enumerate() {
-        let part = part.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        html += &if i % 2 == 1 { format!("<code>{part}</code>") } else { part };
-    }
-    html
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{cell, code};
-
+    /// Whatever text the templates show is escaped: HTML by askama, but for what is marked as safe; Markdown by hand.
     #[test]
-    fn text_is_escaped() {
-        assert_eq!(code("a `b<c` & d"), "a <code>b&lt;c</code> &amp; d");
-        assert_eq!(cell("a|b\nc"), "a\\|b c");
+    fn every_text_of_the_templates_is_escaped() {
+        let numbers = [
+            "table.number",
+            "number",
+            "near",
+            "measured",
+            "cells",
+            "column.concordant",
+            "count",
+            "column.measured",
+            "verdict.pairs",
+            "row.tried",
+            "row.seeds",
+            "r.above.len()",
+            "kind.count",
+            "kind.reused",
+            "check.warned",
+            "check.cells",
+            "r.tag()",
+        ];
+        let shown = |template: &'static str| {
+            template.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()))
+        };
+        for value in shown(include_str!("../../templates/report.md")) {
+            let escaped = value.starts_with("self::markdown") || value.contains("|format(");
+            assert!(escaped || numbers.contains(&value), "{value}");
+        }
+        for value in shown(include_str!("../../templates/report.html")) {
+            let ours = value.starts_with("self::html_prose(") || value.ends_with(".svg|safe");
+            assert!(ours || !value.contains("safe"), "{value}");
+        }
     }
 }

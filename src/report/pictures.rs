@@ -3,7 +3,7 @@
 use super::digits::{Digits, digits, shown};
 use super::models::{ASLEEP, Loaded, first_of_each_method, load, settings_of};
 use super::theme::{described, themed};
-use super::{filters_svg, raster_svg};
+use super::{Found, filters_svg, raster_svg};
 use crate::data::Dataset;
 use crate::experiment::{Published, Results};
 use crate::nn::{Freeze, Network};
@@ -59,7 +59,7 @@ impl Pictures {
         folder: &Path,
         results: &Results,
         published: &Published,
-        test: Option<&Dataset>,
+        found: Found<'_>,
     ) -> Self {
         let mut pictures = Self::default();
         let mut models = Vec::new();
@@ -78,10 +78,13 @@ impl Pictures {
                 Err(error) => pictures.skip(&format!("Filters of {}", loaded.model.method), &error),
             }
         }
-        let Some(test) = test else {
-            let line =
-                "Adversarial examples, rasters and firing rates: the test images were not found.";
-            pictures.skipped.push(line.to_owned());
+        let Found::TheirTest(test) = found else {
+            let why = match found {
+                Found::Others => "the test images that were found are not those of the results",
+                _ => "the test images were not found",
+            };
+            let line = format!("Adversarial examples, rasters and firing rates: {why}.");
+            pictures.skipped.push(line);
             return pictures;
         };
         pictures.rated = RATED.min(test.len());

@@ -2,14 +2,16 @@
 
 use super::compare::distinct_attacks;
 use super::differences::Difference;
-use super::wording::{grouped, listed, times};
+use super::wording::{grouped, listed};
 use crate::evaluation::transfer_form;
 use crate::experiment::{Cell, Column, Published, Results, ThreatModel};
 use crate::sleep::Settings;
 
-/// The paper measured on all test images of MNIST, and trained on all training images.
+/// MNIST: the paper measured on all of its test images, and trained on all of its training images.
 const TEST_IMAGES: usize = 10_000;
 const TRAIN_IMAGES: usize = 60_000;
+const TEST_FINGERPRINT: &str = "f0b45b3456b13167c01f265a44ba1f94";
+const TRAIN_FINGERPRINT: &str = "360f8d9f1c4cbab7b6244ca935988b54";
 
 /// The differences that lie in the protocol.
 pub fn protocol(results: &Results, published: &Published) -> Vec<Difference> {
@@ -29,12 +31,14 @@ pub fn protocol(results: &Results, published: &Published) -> Vec<Difference> {
     }
     all.push(one("One model or one a noise scale", scales(results)));
     all.push(one("Seeds", seeds(results)));
+    all.extend(data(results).map(|sentence| one("Data set", sentence)));
     all.push(one("Images", images(results)));
     all.push(one("Profile", profile(&results.settings)));
     all
 }
 
-fn has(results: &Results, threat_model: ThreatModel) -> bool {
+/// Whether there are attacks of this threat model among the results.
+pub fn has(results: &Results, threat_model: ThreatModel) -> bool {
     results.cells.iter().any(|cell| cell.threat_model == threat_model && cell.column != "clean")
 }
 
@@ -52,7 +56,26 @@ fn threat_model(results: &Results) -> String {
         }
         (false, false) => "No attack was run here.",
     };
-    format!("{paper} {here}")
+    let sources: Vec<&str> = sources(results);
+    let own = match (sources.is_empty(), has(results, ThreatModel::Transfer)) {
+        (false, true) => format!(
+            " The images were crafted on {} itself: what stands under transfer for it is no transfer, but a white-box attack in the form in which images are handed on.",
+            listed(&sources)
+        ),
+        _ => String::new(),
+    };
+    format!("{paper} {here}{own}")
+}
+
+/// The methods whose models the transfer sets were crafted on.
+fn sources(results: &Results) -> Vec<&str> {
+    let mut methods: Vec<&str> = Vec::new();
+    for model in &results.models {
+        if results.is_source(&model.method) && !methods.contains(&model.method.as_str()) {
+            methods.push(&model.method);
+        }
+    }
+    methods
 }
 
 fn exchanged(published: &Published) -> Option<String> {
@@ -135,14 +158,44 @@ fn scales(results: &Results) -> String {
 fn seeds(results: &Results) -> String {
     let numbers: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
     let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
-    format!(
-        "the paper's numbers come from one run each. Here {} ({}); a number is their mean, smallest and largest beside it.",
-        times(results.seeds.len(), "seed", "seeds"),
-        listed(&numbers)
-    )
+    let paper = "the paper's numbers come from one run each.";
+    match numbers[..] {
+        [] => format!("{paper} Here nothing says with which seeds."),
+        [seed] => format!("{paper} So do these, with seed {seed}."),
+        _ => format!(
+            "{paper} Here {} seeds ({}); a number is their mean, smallest and largest beside it.",
+            numbers.len(),
+            listed(&numbers)
+        ),
+    }
+}
+
+/// That the images are not the paper's, if they are not.
+fn data(results: &Results) -> Option<String> {
+    let data = results.data.as_ref()?;
+    let [train, test] = [&data.train, &data.test].map(|set| set.fingerprint.as_str());
+    (train != TRAIN_FINGERPRINT || test != TEST_FINGERPRINT).then(|| {
+        format!(
+            "the paper's numbers are of MNIST. These are of other images, a set named {}: they cannot be compared with print.",
+            data.name
+        )
+    })
+}
+
+/// Training images that were used. To an engine that did not note the data set, which was then MNIST or passed for it, 0
+/// meant all of them.
+pub fn train_images(results: &Results) -> usize {
+    match (results.train_images, &results.data) {
+        (0, None) => TRAIN_IMAGES,
+        (used, _) => used,
+    }
 }
 
 fn images(results: &Results) -> String {
+    let (train, test) = match &results.data {
+        Some(data) => (data.train.images, data.test.images),
+        None => (TRAIN_IMAGES, TEST_IMAGES),
+    };
     let of = |count: usize, all: usize| {
         if count == all {
             format!("all {}", grouped(all))
@@ -150,11 +203,21 @@ fn images(results: &Results) -> String {
             format!("{} of {}", grouped(count), grouped(all))
         }
     };
+    let mut used = Vec::new();
+    for (words, threat_model, count) in [
+        ("test images under transfer", ThreatModel::Transfer, results.images),
+        ("test images under white-box attacks", ThreatModel::WhiteBox, results.white_box_images),
+    ] {
+        if has(results, threat_model) {
+            used.push(format!("{} {words}", of(count, test)));
+        }
+    }
+    used.push(format!("{} training images", of(train_images(results), train)));
+    let used: Vec<&str> = used.iter().map(String::as_str).collect();
+    let (test, train) = (grouped(TEST_IMAGES), grouped(TRAIN_IMAGES));
     format!(
-        "{} test images under transfer, {} under white-box attacks, {} training images; the paper used all of them.",
-        of(results.images, TEST_IMAGES),
-        of(results.white_box_images, TEST_IMAGES),
-        of(results.train_images, TRAIN_IMAGES)
+        "{}; the paper used all {test} test and {train} training images of MNIST.",
+        used.join(", ")
     )
 }
 

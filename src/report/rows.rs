@@ -4,7 +4,7 @@ use super::compare::{Comparison, Spread, distinct_attacks};
 use crate::experiment::{Results, ThreatModel};
 use crate::{Error, Result};
 
-const HEAD: [&str; 19] = [
+const HEAD: [&str; 20] = [
     "table",
     "scale",
     "method",
@@ -17,6 +17,7 @@ const HEAD: [&str; 19] = [
     "transfer_max",
     "transfer_seeds",
     "transfer_images",
+    "transfer_is_own",
     "white_box_attack",
     "white_box_mean",
     "white_box_min",
@@ -57,6 +58,9 @@ pub fn csv(results: &Results, comparisons: &[Comparison<'_>]) -> Result<String> 
             format!("{:.4}", cell.published),
         ];
         record.extend(ours(cell.transfer, ThreatModel::Transfer));
+        record.push(
+            cell.transfer.map_or(String::new(), |_| results.is_source(cell.method).to_string()),
+        );
         record.extend(ours(cell.white_box, ThreatModel::WhiteBox));
         record.push(results.quick.to_string());
         writer.write_record(&record).map_err(|e| fail(e.to_string()))?;

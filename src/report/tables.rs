@@ -46,6 +46,8 @@ pub struct ShownCell {
     pub published: String,
     /// Ours under transfer.
     pub transfer: Side,
+    /// Whether that is on images which were crafted on this very model.
+    pub own: bool,
     /// Ours, white-box.
     pub white_box: Side,
 }
@@ -109,6 +111,7 @@ pub fn tables(
             let cells = of_row.map(|c| ShownCell {
                 published: format!("{:.4}", c.published),
                 transfer: Side::new(c.transfer, c.published),
+                own: results.is_source(c.method),
                 white_box: Side::new(c.white_box, c.published),
             });
             let row_cells = (row.method.clone(), cells.collect());

@@ -27,6 +27,17 @@ pub enum Profile {
     Standard,
 }
 
+impl Profile {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Paper => "paper",
+            Self::Standard => "standard",
+        }
+    }
+}
+
 impl FromStr for Profile {
     type Err = Error;
 
@@ -227,9 +238,20 @@ impl Settings {
     /// numbers, `true` or `false`, names, or JSON.
     ///
     /// # Errors
-    /// If there is no such setting (the nearest name is suggested), or it does not take such a value.
+    /// If there is no such setting (the nearest name is suggested), it does not take such a value, or nothing would read
+    /// it: the profile is where all values come from, and the seeds of parts follow from `seed`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let fail = |problem: String| Error::argument("setting", problem);
+        match name {
+            "profile" => {
+                let problem = "`profile` names where all values come from: choose it by itself (--profile), then change some";
+                return Err(fail(problem.into()));
+            }
+            "control.seed" | "sleep.replay.seed" => {
+                return Err(fail(format!("`{name}` follows from `seed`; set that")));
+            }
+            _ => {}
+        }
         let mut all = to_json(self).map_err(|e| fail(e.to_string()))?;
         let mut place = Some(&mut all);
         for part in name.split('.') {

@@ -8,6 +8,8 @@ fn nothing_measured() -> Results {
     Results {
         version: "synthetic".into(),
         numerics: 1,
+        network: String::new(),
+        data: None,
         quick: true,
         settings: Settings::new(Profile::Published),
         seeds: vec![0],
@@ -15,6 +17,7 @@ fn nothing_measured() -> Results {
         figures: vec![],
         images: 100,
         white_box_images: 0,
+        largest_class: None,
         train_images: 1000,
         models: vec![],
         crafted: vec![],

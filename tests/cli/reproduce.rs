@@ -38,6 +38,23 @@ fn reproduce(data: &str, out: &str, more: &[&str]) -> Run {
     Run::of(cli(&["reproduce", "--data-dir", data, "--out", out]).args(TINY).args(more))
 }
 
+fn reproduce_plainly(data: &str, out: &str, more: &[&str]) -> Run {
+    Run::of(cli(&["reproduce", "--quick", "--data-dir", data, "--out", out]).args(more))
+}
+
+/// Controls alone, of one to three epochs: seconds.
+const CONTROLS: &str = "all = false\nscales = ['64/255']\ncolumns = ['clean']\nseeds = 1\n\
+    [[method]]\nlabel = 'Control'\nid = 'control'\ndefense = 'none'\n\
+    [[axis]]\nsetting = 'control.epochs'\nvalues = ['1', '2']\n";
+
+/// A sweep over the epochs of the control.
+fn sweep(folder: &Folder, data: &str, out: &str, more: &[&str]) -> Run {
+    let file = folder.argument("sweep.toml");
+    fs::write(&file, CONTROLS).unwrap();
+    let arguments = ["--sweep", &file, "--images", "32", "--set", "control.epochs=3"];
+    reproduce_plainly(data, out, &[&arguments[..], more].concat())
+}
+
 fn results(folder: &Path) -> Vec<u8> {
     read(folder.join("results.json"))
 }
@@ -146,7 +163,7 @@ fn side_by_side_damaged_and_shared_out_it_ends_in_the_same_results() {
         assert!(!Path::new(shard).join("results.json").exists());
     }
     let arguments = ["merge", &shards[0], &shards[1], "--data-dir", &data, "--out", &merged];
-    let run = Run::of(cli(&arguments).args(TINY));
+    let run = Run::of(cli(&arguments).arg("--quiet"));
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(results(&folder.path("merged")) == expected);
     let facts: serde_json::Value =
@@ -182,6 +199,18 @@ fn what_cannot_be_asked_for_is_refused_before_any_work() {
         let fixed = ["reproduce", "--data-dir", &data, "--out", &out];
         crate::run(&[&fixed[..], arguments].concat()).assert_fails(2, words);
     }
+    for (arguments, words) in [
+        (&["--set", "seed=1"][..], &["--seeds"][..]),
+        (&["--set", "profile=paper"], &["--profile"]),
+        (&["--set", "control.seed=1"], &["`seed`"]),
+        (&["--threat-model", "transfer", "--white-box-images", "4"], &["changes nothing"]),
+        (&["--threat-model", "white-box", "--images", "4"], &["changes nothing"]),
+        (&["--table", "2", "--set", "sleep.steps=1"], &["changes nothing: no model"]),
+        (&["--verbose"], &["--dry-run"]),
+    ] {
+        let fixed = ["reproduce", "--quick", "--data-dir", &data, "--out", &out];
+        crate::run(&[&fixed[..], arguments].concat()).assert_fails(2, words);
+    }
     let sweep = ["reproduce", "--data-dir", &data, "--out", &out, "--sweep", "nowhere.toml"];
     crate::run(&sweep).assert_fails(1, &["nowhere.toml"]);
 }
@@ -194,5 +223,152 @@ fn a_dry_run_says_what_there_is_to_do_and_does_nothing() {
     let jobs = plan.as_array().unwrap();
     assert_eq!(jobs.iter().filter(|job| job["kind"] == "train").count(), 11);
     assert!(jobs.iter().all(|job| job["in_store"] == false));
+
+    let lines = |more: &[&str]| {
+        let run = crate::run(&[&["reproduce", "--dry-run", "--out", &out][..], more].concat());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let short = lines(&[]);
+    assert!(short.len() <= 10, "{short:?}");
+    assert!(short[0].starts_with("profile published") && short[1].starts_with("mnist: 60000"));
+    let trainings =
+        |lines: &[String]| lines.iter().find(|line| line.starts_with("train ")).cloned();
+    assert!(trainings(&short).unwrap().contains(" 11 of 11 "), "{short:?}");
+    let all = format!("{0} of {0} jobs to do, about", jobs.len());
+    assert!(short.last().unwrap().starts_with(&all), "{short:?}");
+    assert_eq!(lines(&["--verbose"]).len(), jobs.len() + short.len());
+    // A shard has its own share to do.
+    let shard = lines(&["--shard", "1/11"]);
+    assert!(trainings(&shard).unwrap().contains(" 1 of 1 "), "{shard:?}");
     assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn planning_takes_a_time_that_grows_with_the_seeds_alone() {
+    let folder = Folder::new();
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
+    let time = |seeds: &str| {
+        let start = Instant::now();
+        let run = reproduce_plainly(&data, &out, &["--dry-run", "--seeds", seeds]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        start.elapsed()
+    };
+    // Twenty times as many: four hundred times as long, if every cell was looked for among all others.
+    let (few, many) = (time("20"), time("400"));
+    assert!(many < few.mul_f64(60.0), "{few:?} for 20, {many:?} for 400");
+}
+
+#[test]
+fn a_sweep_over_the_control_trains_as_many_as_it_has_values() {
+    let folder = Folder::new();
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
+    let plan = sweep(&folder, &data, &out, &["--dry-run", "--json"]).json();
+    let trained = plan.as_array().unwrap().iter().filter(|job| job["kind"] == "train");
+    assert_eq!(trained.count(), 3, "{plan}");
+    let answers = sweep(&folder, &data, &out, &["--json", "--quiet"]).json();
+    let variants = answers[0]["variants"].as_array().unwrap();
+    let of = |id: &str| variants.iter().find(|variant| variant["variant"] == id).unwrap();
+    for id in ["control", "control control.epochs=1", "control control.epochs=2"] {
+        assert!(of(id)["values"][0].is_number(), "{variants:?}");
+    }
+}
+
+#[test]
+fn a_folder_of_other_images_profile_or_engine_is_refused() {
+    let folder = Folder::new();
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
+    let done = sweep(&folder, &data, &out, &["--quiet"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let answers = read(folder.path("out/sweep.json"));
+    let before = folder.names("out/store");
+    // In the place of the same files: the name of the set, the number of images and all options are the same.
+    let other = folder.with_other_labels();
+    for more in [&[][..], &["--dry-run"], &["--table", "1"]] {
+        let run = match more {
+            ["--table", ..] => reproduce_plainly(&other, &out, more),
+            more => sweep(&folder, &other, &out, more),
+        };
+        let words = ["other training images", "other test images", "--out", "delete"];
+        run.assert_fails(2, &words);
+    }
+    folder.small_data(384, 40);
+    sweep(&folder, &data, &out, &["--profile", "paper"])
+        .assert_fails(2, &["profile published, not paper", "--out"]);
+
+    // Another engine's, and one that did not say of which images its results are.
+    let request = folder.path("out/store/request.json");
+    let text = String::from_utf8(read(&request)).unwrap();
+    fs::write(&request, text.replace("\"numerics\": 2", "\"numerics\": 1")).unwrap();
+    sweep(&folder, &data, &out, &[]).assert_fails(2, &["numerics 1", "--out"]);
+    crate::run(&["merge", &out, "--out", &folder.argument("m")]).assert_fails(1, &["numerics 1"]);
+    fs::remove_file(&request).unwrap();
+    sweep(&folder, &data, &out, &[]).assert_fails(2, &["older engine", "--out"]);
+    crate::run(&["merge", &out, "--out", &folder.argument("m")])
+        .assert_fails(1, &["an older engine made it"]);
+    assert!(!folder.path("m").exists());
+    fs::write(&request, text).unwrap();
+    assert_eq!((folder.names("out/store"), read(folder.path("out/sweep.json"))), (before, answers));
+}
+
+#[test]
+fn merge_joins_what_it_finds_and_computes_only_if_told() {
+    let folder = Folder::new();
+    let data = folder.small_data(384, 40);
+    let [whole, first, second, merged] =
+        ["whole", "first", "second", "merged"].map(|name| folder.argument(name));
+    for (out, shard) in [(&whole, None), (&first, Some("1/2")), (&second, Some("2/2"))] {
+        let shard = shard.map_or(vec![], |shard| vec!["--shard", shard]);
+        let run = sweep(&folder, &data, out, &[&["--quiet"][..], &shard].concat());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+    }
+    let expected = read(folder.path("whole/sweep.json"));
+    let merge = |more: &[&str]| crate::run(&[&["merge", "--out", &merged][..], more].concat());
+
+    let dry = merge(&[&first, &second, "--dry-run"]);
+    assert_eq!(dry.code, Some(0), "{}", dry.stderr);
+    assert!(dry.stdout.contains("nothing of 6 jobs is missing"), "{}", dry.stdout);
+    let plan = merge(&[&first, "--dry-run", "--json"]).json();
+    assert_eq!(
+        (&plan["taken"][0]["results"], plan["missing"].as_array().unwrap().len()),
+        (&4.into(), 2)
+    );
+    assert!(!folder.path("merged").exists());
+
+    // Without any of the shards' options; what is missing is said, not computed.
+    let run = merge(&[&first]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("first: 4 results taken"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("2 of 6 jobs have no result (1 train, 1 transfer)"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("--compute"), "{}", run.stderr);
+    merge(&[&first, "--jobs", "2"]).assert_fails(2, &["--compute"]);
+    let run = merge(&[&first, &second]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("second: 2 results taken"), "{}", run.stderr);
+    assert!(read(folder.path("merged/sweep.json")) == expected);
+
+    // What is missing, of the images that the folders were made of.
+    fs::remove_dir_all(&merged).unwrap();
+    let relabelled = Folder::new();
+    relabelled.small_data(384, 40);
+    let other = relabelled.with_other_labels();
+    let run = merge(&[&first, "--compute", "--data-dir", &other]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("other training images"), "{}", run.stderr);
+    let run = merge(&[&first, "--compute", "--data-dir", &data, "--quiet"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(read(folder.path("merged/sweep.json")) == expected);
+
+    // Folders of other images do not belong together.
+    let foreign = folder.argument("foreign");
+    let run = sweep(&folder, &other, &foreign, &["--quiet", "--shard", "2/2"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let names = [first.as_str(), &foreign, "other training images"];
+    crate::run(&["merge", &first, &foreign, "--out", &folder.argument("m")])
+        .assert_fails(2, &names);
+    assert!(!folder.path("m").exists());
 }

@@ -75,6 +75,12 @@ fn killed_and_resumed_is_uninterrupted_to_the_last_bit() {
     let again = train([&data, &killed], &["--resume", "--json"]).json();
     assert_eq!(again["clean_accuracy"], resumed["clean_accuracy"]);
     assert_eq!(read(&killed), read(&whole));
+    let other = folder.with_other_labels();
+    train([&other, &killed], &["--resume"]).assert_fails(
+        2,
+        &["cannot resume", "killed", "other training images", "other test images"],
+    );
+    folder.small_data(1024, 200);
     train([&data, &killed], &["--resume", "--batch-size", "64"])
         .assert_fails(2, &["cannot resume", "killed", "--batch-size 128, not 64"]);
     train([&data, &killed], &["--resume", "--lr", "0.25"])
@@ -100,6 +106,12 @@ fn only_a_checkpoint_of_the_same_settings_is_resumed() {
         let run = train([&data, &out], &[&["--resume"][..], &more].concat());
         run.assert_fails(2, &["cannot resume", "model.checkpoint", words]);
     }
+    // The same options, and other files in the place of the images: with other labels it is another training.
+    let relabelled = Folder::new();
+    relabelled.small_data(1024, 200);
+    let other = relabelled.with_other_labels();
+    let words = ["cannot resume", "model.checkpoint", "other training images", "fingerprint"];
+    train([&other, &out], &["--resume"]).assert_fails(2, &words);
     assert_eq!(read(&checkpoint), content, "a refused one stays");
 
     std::fs::write(&checkpoint, &content[..content.len() / 2]).unwrap();
@@ -111,4 +123,30 @@ fn only_a_checkpoint_of_the_same_settings_is_resumed() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stderr.contains("model.checkpoint") && run.stderr.contains("--resume"));
     assert!(!checkpoint.exists());
+}
+
+#[test]
+fn a_defense_does_not_go_on_with_other_images() {
+    let folder = Folder::new();
+    let data = folder.small_data(256, 40);
+    let (out, checkpoint) = (folder.argument("defended"), folder.path("defended.checkpoint"));
+    let arguments = |data: &str| {
+        let model = "tests/golden/lenet_weights.safetensors";
+        let defense = ["--defense", "adversarial-training", "--from", model, "--out", &out];
+        let epochs = ["--set", "adversarial_training.epochs=100000", "--data-dir", data];
+        let all = [&["train", "--quiet"], &defense[..], &epochs].concat();
+        all.into_iter().map(String::from).collect::<Vec<_>>()
+    };
+    let child = Command::new(assert_cmd::cargo_bin!("deepsleep-cli"))
+        .args(arguments(&data))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    kill_at_checkpoint(child, &checkpoint, None);
+    let content = read(&checkpoint);
+    let other = folder.with_other_labels();
+    let run = Run::of(cli(&[]).args(arguments(&other)).arg("--resume"));
+    run.assert_fails(2, &["cannot resume", "defended.checkpoint", "other training images"]);
+    assert_eq!(read(&checkpoint), content);
 }

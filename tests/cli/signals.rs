@@ -172,18 +172,7 @@ fn a_reproduction_ends_in_the_same_answers() {
     std::fs::write(&sweep, SWEEP).unwrap();
     let settings = ["control.epochs=3", "fast_wave.epochs=2", "fast_wave.spiking.steps=2"];
     let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
-    let base = [
-        "reproduce",
-        "--quick",
-        "--images",
-        "32",
-        "--white-box-images",
-        "4",
-        "--data-dir",
-        &data,
-        "--sweep",
-        &sweep,
-    ];
+    let base = ["reproduce", "--quick", "--images", "32", "--data-dir", &data, "--sweep", &sweep];
     let base = [&base[..], &settings].concat();
     let [whole, parts] = ["whole", "parts"].map(|name| folder.argument(name));
     let start = Instant::now();

@@ -74,9 +74,12 @@ fn the_file_says_how_it_was_made_and_not_where() {
         names,
         [
             "clean_accuracy",
+            "data",
             "dataset",
             "defense",
             "history",
+            "network",
+            "numerics",
             "train_images",
             "training.options",
             "version"
@@ -85,6 +88,8 @@ fn the_file_says_how_it_was_made_and_not_where() {
     let options: deepsleep::nn::TrainingOptions = state.noted("training.options").unwrap();
     assert_eq!((options.learning_rate, options.seed, options.batch_size), (0.05, 7, 64));
     assert_eq!(state.noted::<usize>("train_images"), Some(256));
+    let data: deepsleep::data::DataIdentity = state.noted("data").unwrap();
+    assert_eq!((data.train.images, data.train.fingerprint.len()), (256, 32));
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 mod synthetic;
 
-use deepsleep::data::Dataset;
-use deepsleep::experiment::{Published, Results, Run};
+use deepsleep::data::{DataIdentity, Dataset, DatasetName, Split, locate};
+use deepsleep::experiment::{Published, Results, Run, ThreatModel};
 use deepsleep::report::{Built, build};
 use deepsleep::sleep::Profile;
 use deepsleep::tensor::Context;
 use roxmltree::{Document, Node, ParsingOptions};
 use std::path::Path;
-use synthetic::{MISSING, results, test_images, write};
+use synthetic::{METHODS, MISSING, results, test_images, write};
 
 fn written(folder: &Path, results: &Results, test: Option<&Dataset>) -> Built {
     write(folder, results);
@@ -216,6 +216,173 @@ fn there_is_no_report_without_results() {
     std::fs::write(folder.path().join(Results::FILE), "{}").unwrap();
     let error = build(&Context::new(1).unwrap(), folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("results.json: missing field"), "{error}");
+}
+
+#[test]
+fn counts_and_sentences_are_of_this_run() {
+    let built = |change: &dyn Fn(&mut Results)| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut results = results(Profile::Published, false);
+        change(&mut results);
+        let built = written(folder.path(), &results, None);
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        (read(built.markdown), read(built.html))
+    };
+    let says = |change: &dyn Fn(&mut Results), words: &[&str]| {
+        let (markdown, html) = built(change);
+        for word in words {
+            assert!(markdown.contains(word), "{word:?} is not in\n{markdown}");
+            assert!(html.contains(word), "{word:?} is not in the page");
+        }
+        markdown
+    };
+    // To an engine that did not note the images, 0 meant all.
+    let all = says(&|r| r.train_images = 0, &["all 60,000 training images"]);
+    assert!(all.contains("| Training images used | 60000 |"), "{all}");
+    says(&|r| r.train_images = 6000, &["6,000 of 60,000 training images"]);
+    says(&|r| r.train_images = 6000, &["over the 6,000 training images of this run"]);
+    let few = |r: &mut Results| {
+        (r.train_images, r.settings.slow_wave.batches) = (60_000, 10);
+    };
+    says(&few, &["over 10 batches of 128 only, not over all training images"]);
+    let enough = |r: &mut Results| {
+        (r.train_images, r.settings.slow_wave.batches) = (1280, 10);
+    };
+    says(&enough, &["over the 1,280 training images of this run"]);
+    // What was not attacked has no images.
+    let transfer = |r: &mut Results| r.cells.retain(|c| c.threat_model == ThreatModel::Transfer);
+    let only = says(&transfer, &["Only transfer was run here", "there were none"]);
+    assert!(!only.contains("white-box attacks, all 60,000"), "{only}");
+    assert!(only.contains("| Test images, white-box | none |"), "{only}");
+    // A single seed is no spread.
+    let one = |r: &mut Results| {
+        r.seeds = vec![3];
+        r.models.retain(|model| model.seed == 0);
+    };
+    let one = says(&one, &["So do these, with seed 3."]);
+    assert!(!one.contains("smallest and largest beside it"), "{one}");
+    says(&|_| {}, &["Here 2 seeds (0 and 1); a number is their mean"]);
+    // Cycles have a sleep of each kind each.
+    says(&|_| {}, &["2 cycles of slow-wave sleep and 5 epochs of fast-wave sleep each."]);
+    // What was crafted on a model is no transfer to it.
+    let own = says(&|_| {}, &["The images were crafted on Control itself"]);
+    let row = own.lines().find(|line| line.starts_with("| 64/255 | Control |")).unwrap();
+    assert!(row.contains("; O ") && !row.contains("; T "), "{row}");
+    let row = own.lines().find(|line| line.starts_with("| 64/255 | DeepSleep |")).unwrap();
+    assert!(row.contains("; T ") && !row.contains("; O "), "{row}");
+    // The bound is that of the images that were attacked.
+    says(&|r| r.largest_class = Some(0.25), &["no accuracy above 0.2500"]);
+}
+
+#[test]
+fn images_are_those_of_the_results_or_left_out() {
+    let folder = locate(DatasetName::Mnist, None).unwrap();
+    let [train, test] = [Split::Train, Split::Test].map(|s| Dataset::load(&folder, s).unwrap());
+    let report = |data: DataIdentity| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut results = results(Profile::Published, false);
+        results.data = Some(data);
+        let built = written(folder.path(), &results, Some(&test));
+        (std::fs::read_to_string(built.markdown).unwrap(), built.skipped)
+    };
+    let mnist = DataIdentity::of("mnist", &train, &test);
+    let (markdown, skipped) = report(mnist.clone());
+    assert_eq!(skipped, Vec::<String>::new());
+    assert!(!markdown.contains("cannot be compared with print"), "it is MNIST");
+    assert!(markdown.contains("| Data set | mnist |"), "{markdown}");
+    // Of the same name, number and size.
+    let labels = test.labels().iter().map(|label| (label + 1) % 10).collect();
+    let pixels = (0..test.len()).flat_map(|i| test.image(i).to_vec()).collect();
+    let other = Dataset::new(pixels, labels, [1, 28, 28], 10).unwrap();
+    let (markdown, skipped) = report(DataIdentity::of("mnist", &train, &other));
+    assert!(
+        skipped.iter().any(|line| line.contains("are not those of the results")),
+        "{skipped:?}"
+    );
+    assert!(markdown.contains("These are of other images, a set named mnist"), "{markdown}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_somebody_else_leads_nowhere_and_becomes_no_markup() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("results");
+    std::fs::create_dir(&folder).unwrap();
+    let mut results = results(Profile::Published, false);
+    write(&folder, &results);
+    let secret = outer.path().join("secret.safetensors");
+    std::fs::copy(folder.join(&results.models[0].file), &secret).unwrap();
+    std::os::unix::fs::symlink(&secret, folder.join("link")).unwrap();
+    let fifo = std::process::Command::new("mkfifo").arg(folder.join("fifo")).status();
+    assert!(fifo.unwrap().success());
+
+    let absolute = secret.to_str().unwrap();
+    let names =
+        [absolute, "../secret.safetensors", "link", "fifo", "/dev/zero", "models", "\u{1b}[31m"];
+    let evil = "<script>alert(1)</script>\"'> | a `b` [x](javascript:alert(3))\n\n# h1\u{1b}[31m";
+    for model in &mut results.models {
+        let at = METHODS.iter().position(|method| method.0 == model.method).unwrap();
+        model.file = names[at % names.len()].to_owned();
+        model.id += evil;
+    }
+    results.models[1].method += evil;
+    for cell in &mut results.cells {
+        cell.warnings.push(evil.to_owned());
+        cell.attack += evil;
+    }
+    for (at, set) in results.crafted.iter_mut().enumerate() {
+        set.file = names[at % names.len()].to_owned();
+        set.column += evil;
+    }
+    results.version += evil;
+    results.save(&folder).unwrap();
+    let mut run = synthetic::run();
+    (run.processor, run.isa) = (evil.to_owned(), evil.to_owned());
+    run.jobs.iter_mut().for_each(|job| (job.name, job.kind) = (evil.to_owned(), evil.to_owned()));
+    run.save(&folder).unwrap();
+
+    let built = build(&Context::new(1).unwrap(), &folder, Some(&test_images())).unwrap();
+    for words in
+        ["is not the name of a file in this folder", "is a link that leads out", "fifo: a pipe"]
+    {
+        assert!(
+            built.skipped.iter().any(|line| line.contains(words)),
+            "{words}: {:#?}",
+            built.skipped
+        );
+    }
+    // One picture of no model was drawn: no name leads to a model of the folder.
+    assert_eq!(
+        built.skipped.iter().filter(|line| line.starts_with("Pictures of")).count(),
+        METHODS.len()
+    );
+    let [html, markdown, csv] = [&built.html, &built.markdown, &built.csv]
+        .map(|path| std::fs::read_to_string(path).unwrap());
+    let page = parse(&html);
+    assert!(page.descendants().all(|node| !node.has_tag_name("script")));
+    for text in [&html, &markdown, &csv, &built.skipped.join("\n")] {
+        assert!(!text.contains('\u{1b}'), "a raw escape sequence");
+    }
+    for (line, what) in markdown.lines().flat_map(|line| {
+        [("<script", "markup"), ("[x](", "a link"), ("| a `b`", "a cell")].map(|what| (line, what))
+    }) {
+        let mut rest = line;
+        while let Some(at) = rest.find(what.0) {
+            let code = line[..line.len() - rest.len() + at].matches('`').count() % 2 == 1;
+            assert!(rest[..at].ends_with('\\') || code, "{}: {line}", what.1);
+            rest = &rest[at + 1..];
+        }
+        assert!(!line.starts_with("# h1"), "{line}");
+    }
+    // Every row of a table has as many cells as its head.
+    let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+    let rows: Vec<&str> = markdown.lines().collect();
+    let heads = rows.iter().enumerate().filter(|(_, line)| line.starts_with("|---"));
+    for (at, _) in heads {
+        for row in rows[at + 1..].iter().take_while(|row| row.starts_with('|')) {
+            assert!(bars(row) <= bars(rows[at]), "{row}");
+        }
+    }
 }
 
 /// Writes a report to look at: `DEEPSLEEP_REPORT=DIR cargo test --test report -- --ignored`.

@@ -12,9 +12,10 @@ use deepsleep::tensor::Context;
 use std::path::Path;
 
 /// Method as printed, ours, defense, settings of its own.
-type Method = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+pub type Method =
+    (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const METHODS: &[Method] = &[
+pub const METHODS: &[Method] = &[
     ("Control", "control", "none", &[]),
     ("Adversarial Train", "adversarial-training", "adversarial-training", &[]),
     ("Defense Distillation", "distillation", "distillation", &[]),
@@ -46,6 +47,8 @@ pub fn results(profile: Profile, quick: bool) -> Results {
     let mut results = Results {
         version: "synthetic".into(),
         numerics: 1,
+        network: String::new(),
+        data: None,
         quick,
         settings: Settings::new(profile),
         seeds: seeds.clone(),
@@ -53,6 +56,7 @@ pub fn results(profile: Profile, quick: bool) -> Results {
         figures: vec![3],
         images: 2000,
         white_box_images: 500,
+        largest_class: None,
         train_images: 60_000,
         models: Vec::new(),
         crafted: Vec::new(),

@@ -1,6 +1,7 @@
 //! Experiments as TOML: any text is a table, a sweep, published numbers, a shortened run, or an error; and what there is
 //! to do for it is a graph or an error.
 
+use deepsleep::data::{DataIdentity, ImageSet};
 use deepsleep::experiment::{Graph, Published, Question, Quick, Sheet, Sweep, ThreatModel, parse};
 use deepsleep::sleep::{Profile, Settings};
 
@@ -14,7 +15,9 @@ pub fn run(bytes: &[u8]) {
         threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
         images: 100,
         white_box_images: 10,
-        train_images: 0,
+        largest_class: None,
+        data: DataIdentity::default(),
+        trained_on: ImageSet { images: 100, fingerprint: String::new() },
         quick: false,
     };
     if let Ok(sheet) = parse::<Sheet>(text, "fuzz") {

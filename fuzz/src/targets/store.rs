@@ -1,6 +1,6 @@
 //! A store with an entry of any bytes: it is found, or damaged, never anything else; and what is kept is found again.
 
-use deepsleep::experiment::{Found, Store};
+use deepsleep::experiment::{Found, Store, merge, plan_merge};
 
 pub fn run(bytes: &[u8]) {
     let (here, there) = (tempfile::tempdir().expect("a"), tempfile::tempdir().expect("b"));
@@ -9,8 +9,11 @@ pub fn run(bytes: &[u8]) {
     std::fs::write(there.path("k.model"), b"weights").expect("written");
     std::fs::write(there.path("k.json"), bytes).expect("written");
     let found = matches!(there.find("k"), Found::Entry(_));
-    let (taken, damaged) = here.take_from(&there).expect("folders");
-    assert_eq!((taken, damaged.len()), (usize::from(found), usize::from(!found)));
+    let others = [there];
+    let plan = plan_merge(&here, &others).expect("folders");
+    let (taken, damaged) = (plan[0].keys.len(), plan[0].damaged.len());
+    assert_eq!((taken, damaged), (usize::from(found), usize::from(!found)));
+    merge(&here, &others, &plan).expect("copied");
     assert_eq!(matches!(here.find("k"), Found::Entry(_)), found);
 
     // JSON may nest as deep as its reader goes, and one deeper inside of an entry.

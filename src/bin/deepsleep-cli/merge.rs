@@ -1,52 +1,170 @@
-//! `merge`: joins what shards have computed in folders of their own.
+//! `merge`: joins what shards have computed in folders of their own. What was asked for, the folders know.
 
 use crate::common::Common;
+use crate::dataset::DatasetOptions;
+use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::reproduce::{Reproduce, lock};
-use anyhow::{Result, bail};
+use crate::numbers::at_most;
+use crate::reproduce::{Work, counted, lock};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use deepsleep::experiment::Store;
-use std::path::PathBuf;
+use deepsleep::data::{DataIdentity, Split};
+use deepsleep::experiment::{Found, Graph, Request, Store, Taken, found, merge, plan_merge};
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 #[derive(Debug, Args)]
 pub struct Merge {
-    /// Results folders of the shards
+    /// Results folders of the shards: they say of which images, settings, tables and seeds they are
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
-    #[command(flatten)]
-    reproduce: Reproduce,
+    /// Results folder to join them in
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    /// Compute what none of the folders has
+    #[arg(long)]
+    compute: bool,
+    /// Only say what would be taken from where, and what would be missing
+    #[arg(long, conflicts_with_all = ["compute", "data_dir"])]
+    dry_run: bool,
+    /// Jobs side by side, as in `reproduce`
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>, requires = "compute")]
+    jobs: usize,
+    /// Folder of the data set that the results are of [default: DEEPSLEEP_DATA, ./data, the cache, the system's]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// What is taken from a folder.
+#[derive(Serialize)]
+struct Share<'a> {
+    folder: &'a Path,
+    results: usize,
+    damaged: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Plan<'a> {
+    taken: Vec<Share<'a>>,
+    missing: Vec<&'a str>,
 }
 
 impl Merge {
     /// What is left of it when it is interrupted.
     pub fn leftover(&self) -> Leftover {
-        self.reproduce.leftover()
+        Leftover::Finished(self.out.join(Store::FOLDER))
     }
 
     pub fn computes_nothing(&self) -> bool {
-        self.reproduce.computes_nothing()
+        !self.compute
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
+        let (start, console) = (Instant::now(), common.console());
+        // Whoever is at work on the folder may be about to say what it is for.
+        let there = !self.dry_run && self.out.join(Store::FOLDER).is_dir();
+        let held = there.then(|| lock(&self.out, None)).transpose()?;
+        let request = self.request()?;
+        request.check(&self.out)?;
+        let graph = request.graph()?;
+        let others: Vec<Store> = self.folders.iter().map(|folder| Store::at(folder)).collect();
+        if self.dry_run {
+            let here = Store::at(&self.out);
+            let plan = plan_merge(&here, &others)?;
+            return self.show(&graph, &here, &plan, common);
+        }
+        let store = Store::open(&self.out)?;
+        let _held = held.map_or_else(|| lock(&self.out, None), Ok)?;
+        request.claim(&self.out)?;
+        let plan = plan_merge(&store, &others)?;
+        merge(&store, &others, &plan)?;
+        self.lines(&graph, &plan, "taken").iter().for_each(|line| console.say(line));
+
+        let fates = found(&graph, &store);
+        let work = Work { request: &request, graph: &graph, store: &store, out: &self.out };
+        if self.compute {
+            let data = self.data(&request)?;
+            let (train, test) = (data.load(Split::Train)?, data.load(Split::Test)?);
+            let theirs = &request.question.data;
+            let other = theirs.differences(&DataIdentity::of(&*theirs.name, &train, &test));
+            if !other.is_empty() {
+                let problem = format!(
+                    "the folders hold results of {}; --data-dir names the images",
+                    other.join("; ")
+                );
+                return Err(WrongUse(problem).into());
+            }
+            return work.run((&train, &test), (self.jobs, None), common);
+        }
+        // For the report's pictures alone, which can do without. Whoever names a folder wants that one.
+        let test = match self.data(&request).and_then(|data| data.load(Split::Test)) {
+            Err(error) if self.data_dir.is_some() => return Err(error),
+            test => test.ok(),
+        };
+        let again = "`merge --compute` computes them, or join more folders";
+        work.finish(&fates, test.as_ref(), start, again, common)
+    }
+
+    /// What all folders together were asked.
+    fn request(&self) -> Result<Request> {
+        let mut joined: Option<Request> = None;
         for folder in &self.folders {
             if !folder.join(Store::FOLDER).is_dir() {
                 let (folder, store) = (folder.display(), Store::FOLDER);
                 bail!("{folder}: no results folder: there is no {store} in it");
             }
+            let theirs = Request::load(folder)?;
+            joined = Some(match joined {
+                None => theirs,
+                Some(ours) => ours.joined(&theirs, [&self.folders[0], folder])?,
+            });
         }
-        let out = self.reproduce.out();
-        let store = Store::open(out)?;
-        {
-            let _lock = lock(out, None)?;
-            for folder in &self.folders {
-                let (taken, damaged) = store.take_from(&Store::open(folder)?)?;
-                for what in damaged {
-                    common.console().say(format_args!("damaged, left out: {what}"));
-                }
-                common.console().say(format_args!("{}: {taken} results taken", folder.display()));
-            }
+        joined.context("no folders")
+    }
+
+    fn data(&self, request: &Request) -> Result<DatasetOptions> {
+        let dataset = request.question.data.name.parse()?;
+        Ok(DatasetOptions { dataset, data_dir: self.data_dir.clone() })
+    }
+
+    /// What is taken from where, a line a folder, and what is damaged.
+    fn lines(&self, graph: &Graph, plan: &[Taken], verb: &str) -> Vec<String> {
+        let kinds = graph.jobs.iter().map(|job| (job.key.as_str(), job.work.kind()));
+        let kinds: HashMap<&str, &str> = kinds.collect();
+        let mut lines = Vec::new();
+        for (folder, Taken { keys, damaged }) in self.folders.iter().zip(plan) {
+            // A sleep that several trainings share is no job of its own.
+            let kind = |key: &String| kinds.get(key.as_str()).copied().unwrap_or("other");
+            let (count, kinds) = counted(keys.iter().map(kind));
+            let kinds = if count == 0 { String::new() } else { format!(" ({kinds})") };
+            lines.push(format!("{}: {count} results {verb}{kinds}", folder.display()));
+            lines.extend(damaged.iter().map(|what| format!("damaged, left out: {what}")));
         }
-        // What is complete is found in the store; what is not is computed.
-        self.reproduce.run(common)
+        lines
+    }
+
+    /// What would be taken, and what would be missing.
+    fn show(&self, graph: &Graph, here: &Store, plan: &[Taken], common: &Common) -> Result<()> {
+        let taken: HashSet<&String> = plan.iter().flat_map(|taken| &taken.keys).collect();
+        let there = |key: &String| taken.contains(key) || matches!(here.find(key), Found::Entry(_));
+        let missing: Vec<_> = graph.jobs.iter().filter(|job| !there(&job.key)).collect();
+        let (count, kinds) = counted(missing.iter().map(|job| job.work.kind()));
+        let mut lines = self.lines(graph, plan, "to take");
+        lines.push(match count {
+            0 => format!("nothing of {} jobs is missing", graph.jobs.len()),
+            _ => format!("{count} of {} jobs would have no result ({kinds})", graph.jobs.len()),
+        });
+        let taken = self.folders.iter().zip(plan).map(|(folder, taken)| Share {
+            folder,
+            results: taken.keys.len(),
+            damaged: &taken.damaged,
+        });
+        let plan = Plan {
+            taken: taken.collect(),
+            missing: missing.iter().map(|job| job.name.as_str()).collect(),
+        };
+        common.console().result(&plan, lines.join("\n"))
     }
 }

@@ -12,6 +12,7 @@ use deepsleep::evaluation::{
     Cell, Crafted, Journal, Models, Part, Plan, Settings, WorstCase, evaluate, fingerprint,
     fingerprint_of_file, same_settings, worst_cases,
 };
+use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
@@ -124,6 +125,7 @@ impl Evaluate {
         };
         let mut all = vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("numerics", NUMERICS.to_string()),
             ("--model", fingerprint_of_file(&self.model)?),
             ("--model-kind", kind(self.model_kind).to_owned()),
             ("images", fingerprint(samples)),

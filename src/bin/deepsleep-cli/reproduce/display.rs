@@ -32,10 +32,16 @@ pub struct Display {
 }
 
 impl Display {
-    pub fn new(graph: &Graph, store: &Store, common: &Common) -> Self {
-        let total = graph.jobs.len();
-        let missing =
-            graph.jobs.iter().filter(|job| matches!(store.find(&job.key), Found::Nothing));
+    pub fn new(
+        graph: &Graph,
+        store: &Store,
+        shard: Option<(usize, usize)>,
+        common: &Common,
+    ) -> Self {
+        let ours = graph.of_shard(shard);
+        let total = ours.iter().filter(|ours| **ours).count();
+        let ours = graph.jobs.iter().zip(&ours).filter(|(_, ours)| **ours).map(|(job, _)| job);
+        let missing = ours.filter(|job| matches!(store.find(&job.key), Found::Nothing));
         let left = missing.map(|job| job.work.estimate()).sum();
         let bars = (!common.is_quiet() && io::stderr().is_terminal()).then(|| {
             let all = MultiProgress::new();

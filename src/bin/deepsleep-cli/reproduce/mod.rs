@@ -3,6 +3,10 @@
 mod display;
 mod plan;
 mod summary;
+mod work;
+
+pub use plan::counted;
+pub use work::Work;
 
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
@@ -10,19 +14,16 @@ use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
 use crate::output::Outputs;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Answer, Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect,
-    job_runs, run,
+    Answer, Graph, Question, Quick, Request, Results, Run, Sheet, Store, Sweep,
 };
 use deepsleep::files::Lock;
 use deepsleep::sleep::{Profile, Settings};
-use display::Display;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
 const MOST_IMAGES: usize = 10_000_000;
@@ -65,8 +66,11 @@ pub struct Reproduce {
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: list every job
+    #[arg(long, requires = "dry_run")]
+    verbose: bool,
     /// A share of the models, e.g. 2/4: for several machines, on one folder or each on its own
-    #[arg(long, value_name = "I/N", conflicts_with = "dry_run")]
+    #[arg(long, value_name = "I/N")]
     shard: Option<String>,
     /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
     #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images"])]
@@ -92,82 +96,28 @@ impl Reproduce {
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
-        let mut question = self.question()?;
+        let (mut question, shard) = (self.question()?, self.shard()?);
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
+        let (train, test) = self.data.load_both()?;
+        self.of_images(&mut question, &train, &test)?;
         let graph = match &sweep {
             Some(sweep) => sweep.graph(&mut question),
             None => Graph::new(&question),
         };
         let graph = graph.map_err(wrong_use)?;
-        let shard = self.shard()?;
-        let console = common.console();
-        let (train, test) = self.data.load_both()?;
-        for (option, images) in
-            [("--images", question.images), ("--white-box-images", question.white_box_images)]
-        {
-            if images > test.len() {
-                let problem = format!("{option} {images}: there are {} test images", test.len());
-                return Err(WrongUse(problem).into());
-            }
-        }
+        self.refuse_without_effect(&graph)?;
+        let request = Request::new(question, sweep);
+        request.check(&self.out)?;
         if self.dry_run {
-            return plan::show(&graph, &self.out, console);
+            let plan = plan::Plan { question: &request.question, graph: &graph, shard };
+            return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
-        let context = common.context()?;
-        let options =
-            RunOptions { threads: context.threads(), isa: context.isa(), jobs: self.jobs, shard };
         let store = Store::open(&self.out)?;
         let _lock = lock(&self.out, shard)?;
+        request.claim(&self.out)?;
         self.look_at_outputs(common)?;
-        let start = Instant::now();
-        if self.quick {
-            console.say("QUICK run: shortened training, few images; its numbers mean nothing");
-        }
-        let display = Display::new(&graph, &store, common);
-        let fates = run(&graph, &store, (&train, &test), options, &|event| display.on(&event))?;
-        display.finish();
-
-        let results = collect(&graph, &question, &fates)?;
-        let facts = Run {
-            isa: context.isa().name().into(),
-            threads: context.threads(),
-            processor: processor(),
-            finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-            seconds: start.elapsed().as_secs_f64(),
-            peak_memory: peak_memory(),
-            jobs: job_runs(&graph, &fates),
-        };
-        let missing = fates.iter().filter(|fate| !matches!(fate, Fate::Done(..))).count();
-        let again = format!(
-            "{missing} of {} jobs have no result; the same command tries them again",
-            fates.len()
-        );
-        if let (Some((i, n)), true) = (shard, missing > 0) {
-            console.say(format_args!(
-                "shard {i} of {n} is done; `merge` joins what the shards have in folders of their own"
-            ));
-            let failed = fates.iter().any(|fate| matches!(fate, Fate::Failed));
-            return if failed { bail!("some jobs failed") } else { Ok(()) };
-        }
-        if results.cells.is_empty() && missing > 0 {
-            // What an earlier run has written is worth more than a page without a number.
-            bail!("{again}");
-        }
-        match sweep {
-            Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, &self.out, common)?,
-            None => {
-                finish(&results, &facts, &self.out, common)?;
-                let written = deepsleep::report::build(&context, &self.out, Some(&test))?;
-                for line in &written.skipped {
-                    console.say(format_args!("left out of the report: {line}"));
-                }
-                console.say(written.html.display());
-            }
-        }
-        if missing > 0 {
-            bail!("{again}");
-        }
-        Ok(())
+        let work = Work { request: &request, graph: &graph, store: &store, out: &self.out };
+        work.run((&train, &test), (self.jobs, shard), common)
     }
 
     /// Refuses places that cannot be written to at the end, before any work.
@@ -182,21 +132,12 @@ impl Reproduce {
         names.iter().try_for_each(|name| outputs.look("--out", &self.out.join(name)).map(drop))
     }
 
-    /// The results folder.
-    pub fn out(&self) -> &Path {
-        &self.out
-    }
-
-    /// What is asked for.
-    fn question(&self) -> Result<Question> {
+    /// The settings of all models: the profile's, shortened if it is a quick run, and changed.
+    fn settings(&self) -> Result<Settings> {
         let profile: Profile = self.profile.to_ascii_lowercase().parse().map_err(wrong_use)?;
         let mut settings = Settings::new(profile);
-        let (mut train_images, mut images, mut white_box_images) = (0, 10_000, 1000);
         if self.quick {
-            let quick = Quick::load()?;
-            quick.shorten(&mut settings)?;
-            (train_images, images, white_box_images) =
-                (quick.train_images, quick.images, quick.white_box_images);
+            Quick::load()?.shorten(&mut settings)?;
         }
         for assignment in &self.set {
             let Some((name, value)) = assignment.split_once('=') else {
@@ -204,6 +145,11 @@ impl Reproduce {
             };
             settings.set(name.trim(), value.trim()).map_err(wrong_use)?;
         }
+        Ok(settings)
+    }
+
+    /// What is asked for, but for the images.
+    fn question(&self) -> Result<Question> {
         let everything = self.table.is_empty() && self.figure.is_empty();
         let mut threat_models: Vec<ThreatModel> = Vec::new();
         for threat in &self.threat_model {
@@ -215,21 +161,81 @@ impl Reproduce {
                 threat_models.push(threat);
             }
         }
-        if self.white_box_images.is_some() && !threat_models.contains(&ThreatModel::WhiteBox) {
-            let problem = "--white-box-images is for --threat-model white-box, which is not among those asked for";
-            return Err(WrongUse(problem.into()).into());
+        for (option, given, threat) in [
+            ("--images", self.images.is_some(), ThreatModel::Transfer),
+            ("--white-box-images", self.white_box_images.is_some(), ThreatModel::WhiteBox),
+        ] {
+            if given && !threat_models.contains(&threat) {
+                let problem = format!("{option} changes nothing: no such attack was asked for");
+                return Err(WrongUse(problem).into());
+            }
         }
-        Ok(Question {
+        let question = Question {
             tables: if everything { vec![1, 2, 3] } else { self.table.clone() },
             figures: if everything { vec![3] } else { self.figure.clone() },
-            settings,
+            settings: self.settings()?,
             seeds: (0..self.seeds as u64).collect(),
             threat_models,
-            images: self.images.unwrap_or(images),
-            white_box_images: self.white_box_images.unwrap_or(white_box_images),
-            train_images,
+            images: 0,
+            white_box_images: 0,
+            largest_class: None,
+            data: DataIdentity::default(),
+            trained_on: ImageSet::default(),
             quick: self.quick,
-        })
+        };
+        for &table in &question.tables {
+            Sheet::of_table(table).map_err(wrong_use)?;
+        }
+        for &figure in &question.figures {
+            Sheet::of_figure(figure).map_err(wrong_use)?;
+        }
+        Ok(question)
+    }
+
+    /// Asks it of these images.
+    fn of_images(&self, question: &mut Question, train: &Dataset, test: &Dataset) -> Result<()> {
+        let (mut train_images, mut images, mut white_box_images) = (train.len(), 10_000, 1000);
+        if self.quick {
+            let quick = Quick::load()?;
+            (train_images, images, white_box_images) =
+                (quick.train_images, quick.images, quick.white_box_images);
+        }
+        for (images, what) in [(test.len(), "test"), (train.len(), "training")] {
+            if images == 0 {
+                return Err(WrongUse(format!("there are 0 {what} images")).into());
+            }
+        }
+        let of_test = |option: &str, given: Option<usize>, usual: usize| match given {
+            Some(images) if images > test.len() => {
+                let problem = format!("{option} {images}: there are {} test images", test.len());
+                Err(WrongUse(problem))
+            }
+            Some(images) => Ok(images),
+            None => Ok(usual.min(test.len())),
+        };
+        question.images = of_test("--images", self.images, images)?;
+        question.white_box_images =
+            of_test("--white-box-images", self.white_box_images, white_box_images)?;
+        question.largest_class = test.largest_class(question.white_box_images);
+        question.data = DataIdentity::of(self.data.dataset.as_str(), train, test);
+        question.trained_on = ImageSet::of_first(train, train_images);
+        Ok(())
+    }
+
+    /// Refuses settings that would change nothing.
+    fn refuse_without_effect(&self, graph: &Graph) -> Result<()> {
+        for assignment in &self.set {
+            let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
+            let problem = if name == "seed" {
+                "seeds are 0 and on; --seeds says how many"
+            } else if !graph.reads(name) {
+                "this changes nothing: no model that was asked for reads it"
+            } else {
+                continue;
+            };
+            return Err(WrongUse(format!("--set {assignment}: {problem}")).into());
+        }
+        Ok(())
     }
 
     fn shard(&self) -> Result<Option<(usize, usize)>> {
@@ -246,17 +252,6 @@ impl Reproduce {
     }
 }
 
-/// Writes the results, and says what they are.
-fn finish(results: &Results, facts: &Run, out: &Path, common: &Common) -> Result<()> {
-    results.save(out)?;
-    facts.save(out)?;
-    let text = summary::of(results)?;
-    let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
-    let text =
-        format!("{text}\n{} ({minutes:.1} minutes of jobs)", out.join(Results::FILE).display());
-    common.console().result(results, text)
-}
-
 /// One process on a results folder; shards of it side by side, each once.
 pub fn lock(out: &Path, shard: Option<(usize, usize)>) -> Result<Lock> {
     let name = shard.map_or("lock".to_owned(), |(i, n)| format!("shard-{i}-of-{n}.lock"));
@@ -265,19 +260,4 @@ pub fn lock(out: &Path, shard: Option<(usize, usize)>) -> Result<Lock> {
 
 fn wrong_use(error: deepsleep::Error) -> anyhow::Error {
     WrongUse(error.to_string()).into()
-}
-
-/// The processor's name, where the system tells.
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("model name"));
-    line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, name)| name.trim().into())
-}
-
-/// Largest resident memory of this process, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(1024 * kibibytes)
 }

@@ -40,6 +40,14 @@ pub fn of(results: &Results) -> Result<String> {
         }
         text += "\n";
     }
+    let mut sources: Vec<&str> = Vec::new();
+    for model in results.models.iter().filter(|model| results.is_source(&model.method)) {
+        if !sources.contains(&model.method.as_str()) {
+            sources.push(&model.method);
+            text +=
+                &format!("\n{}: images crafted on itself, which is no transfer\n", model.method);
+        }
+    }
     if cells > 0 {
         text += &format!(
             "\n{near} of {cells} cells lie within {NEAR} of the printed ones (transfer)\n"

@@ -1,6 +1,7 @@
 //! `train --defense ...`: from a control to a defended network, a pass or an epoch at a time.
 
 use super::Train;
+use super::record::Source;
 use crate::common::Common;
 use crate::failure::WrongUse;
 use crate::model;
@@ -31,8 +32,8 @@ struct Outcome<'a> {
     clean_accuracy: f64,
     version: &'static str,
     defense: &'static str,
-    dataset: &'static str,
-    train_images: usize,
+    #[serde(flatten)]
+    source: &'a Source,
     settings: &'a Settings,
     history: &'a [Stage],
     seconds: f64,
@@ -108,6 +109,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     let mut defender = Defender::new(defense, control, settings.clone())
         .map_err(|error| WrongUse(error.to_string()))?;
     let (images, test) = train.images()?;
+    let source = Source::new(train.data.dataset.as_str(), &images, &test);
 
     let mut history: Vec<Stage> = Vec::new();
     if train.resume {
@@ -115,9 +117,13 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
             let at = files.checkpoint_path().display().to_string();
             return Err(WrongUse(format!("nothing to resume: there is no {at}")).into());
         };
-        let theirs: Option<usize> = state.noted("train_images");
-        if theirs != Some(images.len()) {
-            let problem = format!("cannot resume: the checkpoint was made with {theirs:?} images");
+        let differences = source.differences(&state);
+        if !differences.is_empty() {
+            let problem = format!(
+                "cannot resume: {} was made with {}; give the same options, or train without --resume",
+                files.checkpoint_path().display(),
+                differences.join("; ")
+            );
             return Err(WrongUse(problem).into());
         }
         defender.resume(&context, &state)?;
@@ -162,7 +168,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         let (done, of, loss) = (step.done, step.of, step.loss);
         history.push(Stage { stage, done, of, loss, test_accuracy, spiking_accuracy });
         let mut checkpoint = defender.checkpoint()?;
-        checkpoint.note("train_images", images.len());
+        source.note_in(&mut checkpoint);
         checkpoint.note("history", &history);
         files.save_checkpoint(&checkpoint)?;
     }
@@ -170,9 +176,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     let clean_accuracy = history.last().map_or(0.0, |last| last.test_accuracy);
     let version = env!("CARGO_PKG_VERSION");
     let mut model = defender.state();
-    model.note("version", version);
-    model.note("dataset", train.data.dataset.to_string());
-    model.note("train_images", images.len());
+    source.note_in(&mut model);
     model.note("history", &history);
     model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
@@ -181,8 +185,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         clean_accuracy,
         version,
         defense: defense.name(),
-        dataset: train.data.dataset.as_str(),
-        train_images: images.len(),
+        source: &source,
         settings: &settings,
         history: &history,
         seconds: start.elapsed().as_secs_f64(),

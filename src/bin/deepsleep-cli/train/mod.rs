@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use deepsleep::data::Dataset;
 use deepsleep::nn::{Freeze, LeNet, Network, Trainer, TrainingOptions, accuracy};
 use files::Files;
-use record::{Epoch, Outcome, Settings, TimedEpoch};
+use record::{Epoch, Outcome, Settings, Source, TimedEpoch};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -176,8 +176,7 @@ impl Train {
         }
         let settings = Settings {
             defense: self.defense,
-            dataset: self.data.dataset.to_string(),
-            train_images: images.len(),
+            source: Source::new(self.data.dataset.as_str(), &images, &test),
             options: self.options(),
         };
 
@@ -199,8 +198,8 @@ impl Train {
         }
         console.say(format_args!(
             "training LeNet on {} images of {}, {} threads, {}",
-            settings.train_images,
-            settings.dataset,
+            settings.source.train_images,
+            settings.source.dataset,
             context.threads(),
             context.isa().name()
         ));

@@ -5,7 +5,9 @@ use crate::console::Console;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::TrainingOptions;
+use deepsleep::data::{DataIdentity, Dataset, ImageSet};
+use deepsleep::experiment::NUMERICS;
+use deepsleep::nn::{Origin, TrainingOptions};
 use deepsleep::tensor::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,44 +16,86 @@ use std::time::Duration;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// On which images a network is trained, and by which engine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    pub dataset: String,
+    pub train_images: usize,
+    pub numerics: u32,
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+impl Source {
+    /// Of the training images that are used, and all test images.
+    pub fn new(dataset: &str, train: &Dataset, test: &Dataset) -> Self {
+        let (train, test) = (ImageSet::of(train), ImageSet::of(test));
+        Self {
+            dataset: dataset.to_owned(),
+            train_images: train.images,
+            numerics: NUMERICS,
+            origin: Origin::of_lenet(DataIdentity { name: dataset.to_owned(), train, test }),
+        }
+    }
+
+    /// Writes it beside the arrays.
+    pub fn note_in(&self, state: &mut StateDict) {
+        state.note("version", VERSION);
+        state.note("numerics", self.numerics);
+        state.note("dataset", &self.dataset);
+        state.note("train_images", self.train_images);
+        self.origin.note_in(state);
+    }
+
+    /// How that of a file differs, in words; empty if it does not.
+    pub fn differences(&self, state: &StateDict) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut compare = |what: &str, theirs: Option<String>, ours: String| {
+            all.extend(difference(what, theirs, ours));
+        };
+        compare("version", noted(state, "version"), VERSION.to_owned());
+        let number = |name: &str| noted::<u64>(state, name).map(|number| number.to_string());
+        compare("numerics", number("numerics"), self.numerics.to_string());
+        compare("--dataset", noted(state, "dataset"), self.dataset.clone());
+        compare("--limit-train", number("train_images"), self.train_images.to_string());
+        if all.is_empty() {
+            // The name and the number are the same: what is left are other files of that name.
+            all.extend(self.origin.differences(state));
+        }
+        all
+    }
+}
+
 /// Everything that the bits of the result depend on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
     pub defense: Defense,
-    pub dataset: String,
-    pub train_images: usize,
+    #[serde(flatten)]
+    pub source: Source,
     pub options: TrainingOptions,
 }
 
 impl Settings {
     /// Writes them beside the arrays.
     pub fn note_in(&self, state: &mut StateDict) {
-        state.note("version", VERSION);
+        self.source.note_in(state);
         state.note("defense", self.defense);
-        state.note("dataset", &self.dataset);
-        state.note("train_images", self.train_images);
         state.note("training.options", &self.options);
     }
 
     /// How the settings of a file differ from these, in words; empty if they do not. The number of epochs is not
     /// looked at: a training may be continued for longer.
     pub fn differences(&self, state: &StateDict) -> Vec<String> {
-        let mut all = Vec::new();
+        let mut all = self.source.differences(state);
         let name = |defense: Defense| {
             defense.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
         };
         let theirs = state.noted::<TrainingOptions>("training.options");
         let theirs = |get: fn(&TrainingOptions) -> String| theirs.as_ref().map(get);
-        let mut compare = |option: &str, theirs: Option<String>, ours: String| match theirs {
-            Some(theirs) if theirs == ours => {}
-            Some(theirs) => all.push(format!("{option} {theirs}, not {ours}")),
-            None => all.push(format!("no note of its {option}, not {ours}")),
+        let mut compare = |option: &str, theirs: Option<String>, ours: String| {
+            all.extend(difference(option, theirs, ours));
         };
-        compare("version", noted(state, "version"), VERSION.to_owned());
         compare("--defense", state.noted("defense").map(name), name(self.defense));
-        compare("--dataset", noted(state, "dataset"), self.dataset.clone());
-        let images = state.noted::<usize>("train_images").map(|images| images.to_string());
-        compare("--limit-train", images, self.train_images.to_string());
         let get = |o: &TrainingOptions| o.batch_size.to_string();
         compare("--batch-size", theirs(get), get(&self.options));
         let get = |o: &TrainingOptions| o.learning_rate.to_string();
@@ -59,6 +103,15 @@ impl Settings {
         let get = |o: &TrainingOptions| o.seed.to_string();
         compare("--seed", theirs(get), get(&self.options));
         all
+    }
+}
+
+/// How a value that a file notes differs from ours.
+fn difference(option: &str, theirs: Option<String>, ours: String) -> Option<String> {
+    match theirs {
+        Some(theirs) if theirs == ours => None,
+        Some(theirs) => Some(format!("{option} {theirs}, not {ours}")),
+        None => Some(format!("no note of its {option}, not {ours}")),
     }
 }
 

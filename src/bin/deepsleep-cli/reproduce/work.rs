@@ -1,0 +1,130 @@
+//! Does what is asked of a results folder, and writes what came out.
+
+use super::display::Display;
+use super::plan::counted;
+use super::summary;
+use crate::common::Common;
+use anyhow::{Result, bail};
+use deepsleep::data::Dataset;
+use deepsleep::experiment::{
+    Fate, Graph, Request, Results, Run, RunOptions, Store, collect, job_runs, run,
+};
+use std::fs;
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A request with its graph, and the folder for its results.
+pub struct Work<'a> {
+    pub request: &'a Request,
+    pub graph: &'a Graph,
+    pub store: &'a Store,
+    pub out: &'a Path,
+}
+
+impl Work<'_> {
+    /// Computes what is not in the store, then writes the results.
+    pub fn run(
+        &self,
+        (train, test): (&Dataset, &Dataset),
+        (jobs, shard): (usize, Option<(usize, usize)>),
+        common: &Common,
+    ) -> Result<()> {
+        let (context, console) = (common.context()?, common.console());
+        let options = RunOptions { threads: context.threads(), isa: context.isa(), jobs, shard };
+        let start = Instant::now();
+        if self.request.question.quick {
+            console.say("QUICK run: shortened training, few images; its numbers mean nothing");
+        }
+        let display = Display::new(self.graph, self.store, shard, common);
+        let tell = |event: deepsleep::experiment::Event<'_>| display.on(&event);
+        let fates = run(self.graph, self.store, (train, test), options, &tell)?;
+        display.finish();
+        let missing = fates.iter().any(|fate| !matches!(fate, Fate::Done(..)));
+        if let (Some((i, n)), true) = (shard, missing) {
+            console.say(format_args!(
+                "shard {i} of {n} is done; `merge` joins what the shards have in folders of their own"
+            ));
+            let failed = fates.iter().any(|fate| matches!(fate, Fate::Failed));
+            return if failed { bail!("some jobs failed") } else { Ok(()) };
+        }
+        self.finish(&fates, Some(test), start, "the same command tries them again", common)
+    }
+
+    /// Writes the results as far as there are any, and their report. If some are missing that is an error, which says
+    /// which, and what to do: `again`.
+    pub fn finish(
+        &self,
+        fates: &[Fate],
+        test: Option<&Dataset>,
+        start: Instant,
+        again: &str,
+        common: &Common,
+    ) -> Result<()> {
+        let results = collect(self.graph, &self.request.question, fates)?;
+        let missing = self.graph.jobs.iter().zip(fates);
+        let missing = missing.filter(|(_, fate)| !matches!(fate, Fate::Done(..)));
+        let (count, kinds) = counted(missing.map(|(job, _)| job.work.kind()));
+        let incomplete =
+            || bail!("{count} of {} jobs have no result ({kinds}); {again}", fates.len());
+        if results.cells.is_empty() && count > 0 {
+            // What an earlier run has written is worth more than a page without a number.
+            return incomplete();
+        }
+        match &self.request.sweep {
+            Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, self.out, common)?,
+            None => self.report(&results, fates, test, start, common)?,
+        }
+        if count > 0 { incomplete() } else { Ok(()) }
+    }
+
+    /// Writes the results and their report, and says what they are.
+    fn report(
+        &self,
+        results: &Results,
+        fates: &[Fate],
+        test: Option<&Dataset>,
+        start: Instant,
+        common: &Common,
+    ) -> Result<()> {
+        let (context, console) = (common.context()?, common.console());
+        let facts = Run {
+            isa: context.isa().name().into(),
+            threads: context.threads(),
+            processor: processor(),
+            finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            seconds: start.elapsed().as_secs_f64(),
+            peak_memory: peak_memory(),
+            jobs: job_runs(self.graph, fates),
+        };
+        results.save(self.out)?;
+        facts.save(self.out)?;
+        let text = summary::of(results)?;
+        let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
+        let file = self.out.join(Results::FILE);
+        console.result(
+            results,
+            format!("{text}\n{} ({minutes:.1} minutes of jobs)", file.display()),
+        )?;
+        let written = deepsleep::report::build(&context, self.out, test)?;
+        for line in &written.skipped {
+            console.say(format_args!("left out of the report: {line}"));
+        }
+        console.say(written.html.display());
+        Ok(())
+    }
+}
+
+/// The processor's name, where the system tells.
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, name)| name.trim().into())
+}
+
+/// Largest resident memory of this process, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(1024 * kibibytes)
+}

@@ -1,0 +1,335 @@
+//! What is asked of a results folder, as a file in it. A folder holds results of one data set, network, profile and engine;
+//! all others are refused, in a line that says what differs.
+
+use super::graph::{Graph, Question};
+use super::results::{Results, load, save};
+use super::store::Store;
+use super::sweep::Sweep;
+use super::work::NUMERICS;
+use crate::data::DataIdentity;
+use crate::files::lock_file;
+use crate::nn::LeNet;
+use crate::sleep::Profile;
+use crate::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What is asked of a results folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`NUMERICS`] of the engine.
+    pub numerics: u32,
+    /// The layers of the network and their shapes.
+    pub network: String,
+    /// The question.
+    pub question: Question,
+    /// The sweep, if it is one.
+    pub sweep: Option<Sweep>,
+}
+
+impl Request {
+    /// The file in a results folder: in the store, whose results it is about.
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(Store::FOLDER).join(Store::REQUEST)
+    }
+
+    /// To be asked of this engine.
+    pub fn new(question: Question, sweep: Option<Sweep>) -> Self {
+        Self { numerics: NUMERICS, network: LeNet::architecture(), question, sweep }
+    }
+
+    /// What a folder was asked last.
+    ///
+    /// # Errors
+    /// If nothing says so, or the engine was another one: this one cannot use its results.
+    pub fn load(folder: &Path) -> Result<Self> {
+        match of_this_engine(&Self::file(folder))? {
+            Noted::Here(request) => Ok(*request),
+            Noted::OfNumerics(theirs) => {
+                Err(Error::format(folder, format!("it holds {}", other_engine(theirs))))
+            }
+            Noted::Nothing => {
+                let (store, file) = (Store::FOLDER, Store::REQUEST);
+                let problem =
+                    format!("no {store}/{file} says what was asked of it: an older engine made it");
+                Err(Error::format(folder, problem))
+            }
+        }
+    }
+
+    /// The graph of all that is asked.
+    ///
+    /// # Errors
+    /// Those of [`Graph::new`] and [`Sweep::graph`].
+    pub fn graph(&self) -> Result<Graph> {
+        match &self.sweep {
+            Some(sweep) => sweep.graph(&mut self.question.clone()),
+            None => Graph::new(&self.question),
+        }
+    }
+
+    /// Refuses a folder whose results are of other images, another network, profile or engine. A folder without results
+    /// is anybody's.
+    ///
+    /// # Errors
+    /// If they are: in what they differ, and what to do.
+    pub fn check(&self, folder: &Path) -> Result<()> {
+        let differences = match of_folder(folder)? {
+            None => return Ok(()),
+            Some(Ok(common)) => common.differences(&Common::of(self)),
+            Some(Err(engine)) => vec![engine],
+        };
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let problem = format!(
+            "{} holds {}; name another folder with --out, or delete this one",
+            folder.display(),
+            differences.join("; ")
+        );
+        Err(Error::argument("results folder", problem))
+    }
+
+    /// Makes a folder the place of this request, if [`check`](Self::check) does not refuse it.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check), and if it cannot be written.
+    pub fn claim(&self, folder: &Path) -> Result<()> {
+        // Of two processes that begin at once with other images, the second has to see the first one's request.
+        let path = Store::open(folder)?.path("request.lock");
+        let lock = lock_file(&path)?;
+        lock.lock().map_err(|e| Error::io(&path, "lock", e))?;
+        self.check(folder)?;
+        save(self, &Self::file(folder))
+    }
+
+    /// One request for what two folders were asked: the tables, figures, seeds and threat models of both.
+    ///
+    /// # Errors
+    /// If they differ in anything else; both folders are named.
+    pub fn joined(&self, other: &Self, [ours, theirs]: [&Path; 2]) -> Result<Self> {
+        let (a, b) = (&self.question, &other.question);
+        let mut differences = Common::of(other).differences(&Common::of(self));
+        let settings = a.settings.list().into_iter().zip(b.settings.list());
+        let other_value = settings.filter(|(a, b)| a != b && a.0 != "profile");
+        differences.extend(other_value.map(|((name, a), (_, b))| format!("`{name}` {b}, not {a}")));
+        for (what, a, b) in [
+            ("training images", a.trained_on.images, b.trained_on.images),
+            ("images under transfer", a.images, b.images),
+            ("images under white-box attacks", a.white_box_images, b.white_box_images),
+        ] {
+            if a != b {
+                differences.push(format!("{b} {what}, not {a}"));
+            }
+        }
+        if a.quick != b.quick {
+            differences.push(if b.quick { "a quick run" } else { "a full run" }.to_owned());
+        }
+        if self.sweep != other.sweep {
+            differences.push("another sweep".to_owned());
+        }
+        if !differences.is_empty() {
+            let problem = format!(
+                "{} holds {}; it does not belong together with {}",
+                theirs.display(),
+                differences.join("; "),
+                ours.display()
+            );
+            return Err(Error::argument("merge", problem));
+        }
+        let mut question = a.clone();
+        question.tables = both(&a.tables, &b.tables);
+        question.figures = both(&a.figures, &b.figures);
+        question.seeds = both(&a.seeds, &b.seeds);
+        question.seeds.sort_unstable();
+        for &threat_model in &b.threat_models {
+            if !question.threat_models.contains(&threat_model) {
+                question.threat_models.push(threat_model);
+            }
+        }
+        Ok(Self { question, ..self.clone() })
+    }
+}
+
+fn both<T: Copy + PartialEq + Ord>(a: &[T], b: &[T]) -> Vec<T> {
+    let mut all = [a, b].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// What all results of a folder have in common.
+struct Common {
+    network: String,
+    profile: Profile,
+    data: DataIdentity,
+}
+
+impl Common {
+    fn of(request: &Request) -> Self {
+        let Question { settings, data, .. } = &request.question;
+        let (network, data) = (request.network.clone(), data.clone());
+        Self { network, profile: settings.profile, data }
+    }
+
+    /// How results of this differ from `ours`, in words.
+    fn differences(&self, ours: &Self) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.profile != ours.profile {
+            let (theirs, ours) = (self.profile.name(), ours.profile.name());
+            all.push(format!("results of profile {theirs}, not {ours}"));
+        }
+        if self.network != ours.network {
+            let (theirs, ours) = (&self.network, &ours.network);
+            all.push(format!("results of the network `{theirs}`, not `{ours}`"));
+        }
+        let images = self.data.differences(&ours.data);
+        all.extend(images.into_iter().map(|what| format!("results of {what}")));
+        all
+    }
+}
+
+/// What the results in a folder have in common; in words, if another engine made them. None if there are none.
+fn of_folder(folder: &Path) -> Result<Option<Result<Common, String>>> {
+    match of_this_engine::<Request>(&Request::file(folder))? {
+        Noted::Here(request) => return Ok(Some(Ok(Common::of(&request)))),
+        Noted::OfNumerics(theirs) => return Ok(Some(Err(other_engine(theirs)))),
+        Noted::Nothing => {}
+    }
+    let unknown = || "results of an older engine, which did not say of which images".to_owned();
+    Ok(match of_this_engine::<Results>(&folder.join(Results::FILE))? {
+        Noted::Here(results) => {
+            let Results { network, data, settings, .. } = *results;
+            let of = |data| Common { network, profile: settings.profile, data };
+            Some(data.map(of).ok_or_else(unknown))
+        }
+        Noted::OfNumerics(theirs) => Some(Err(other_engine(theirs))),
+        Noted::Nothing if Store::at(folder).keys()?.is_empty() => None,
+        Noted::Nothing => Some(Err(unknown())),
+    })
+}
+
+fn other_engine(numerics: u64) -> String {
+    format!("results of an engine with numerics {numerics}; this one has {NUMERICS}")
+}
+
+/// A file in which an engine noted its numerics.
+enum Noted<T> {
+    Nothing,
+    /// The file of an engine with these numerics, whatever else may be in it.
+    OfNumerics(u64),
+    Here(Box<T>),
+}
+
+fn of_this_engine<T: DeserializeOwned>(path: &Path) -> Result<Noted<T>> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(Noted::Nothing);
+    }
+    let value: Value = load(path)?;
+    match value.get("numerics").and_then(Value::as_u64) {
+        Some(numerics) if numerics != u64::from(NUMERICS) => Ok(Noted::OfNumerics(numerics)),
+        _ => {
+            let wrong = |e: serde_json::Error| Error::format(path, e.to_string());
+            Ok(Noted::Here(Box::new(serde_json::from_value(value).map_err(wrong)?)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageSet;
+    use crate::evaluation::ThreatModel;
+    use crate::sleep::Settings;
+    use serde_json::json;
+
+    fn request() -> Request {
+        let set = |start: &str| ImageSet { images: 10, fingerprint: start.repeat(8) };
+        let data = DataIdentity { name: "digits".into(), train: set("abcd"), test: set("1234") };
+        let question = Question {
+            tables: vec![1],
+            figures: vec![],
+            settings: Settings::new(Profile::Published),
+            seeds: vec![0],
+            threat_models: vec![ThreatModel::Transfer],
+            images: 10,
+            white_box_images: 5,
+            largest_class: Some(0.2),
+            trained_on: data.train.clone(),
+            data,
+            quick: true,
+        };
+        Request::new(question, None)
+    }
+
+    fn refused(ours: &Request, folder: &Path, words: &[&str]) {
+        let error = ours.check(folder).expect_err("refused").to_string();
+        for word in words.iter().chain(&["--out", "delete"]) {
+            assert!(error.contains(word), "{word} is not in {error}");
+        }
+        let claimed = ours.claim(folder).expect_err("refused").to_string();
+        assert_eq!(error, claimed);
+    }
+
+    #[test]
+    fn a_folder_belongs_to_one_set_network_profile_and_engine() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let ours = request();
+        ours.claim(folder).expect("nobody's");
+        ours.claim(folder).expect("ours");
+        assert_eq!(Request::load(folder).expect("noted"), ours);
+
+        let mut other = ours.clone();
+        other.question.data.test.fingerprint = "5678".repeat(8);
+        refused(&other, folder, &["other test images (digits 10 images", "12341234", "56785678"]);
+        let mut other = ours.clone();
+        other.question.settings = Settings::new(Profile::Paper);
+        refused(&other, folder, &["profile published, not paper"]);
+        let other = Request { network: "another".into(), ..ours.clone() };
+        refused(&other, folder, &["the network `input 1x28x28", "`another`"]);
+        // Other tables of the same are welcome.
+        let mut other = ours.clone();
+        other.question.tables = vec![2];
+        other.claim(folder).expect("of the same images");
+
+        // Another engine's, however it writes its requests.
+        let old = json!({ "numerics": 1, "question": 7 }).to_string();
+        fs::write(Request::file(folder), old).expect("written");
+        refused(&ours, folder, &["numerics 1", "this one has 2"]);
+        assert!(Request::load(folder).expect_err("old").to_string().contains("numerics 1"));
+        fs::remove_file(Request::file(folder)).expect("there");
+        ours.check(folder).expect("an empty store");
+        fs::write(folder.join("store/k.json"), "{}").expect("written");
+        refused(&ours, folder, &["an older engine"]);
+        fs::write(folder.join(Results::FILE), r#"{ "numerics": 1 }"#).expect("written");
+        refused(&ours, folder, &["numerics 1"]);
+    }
+
+    #[test]
+    fn requests_are_joined_if_they_belong_together() {
+        let join = |change: fn(&mut Request)| {
+            let mut other = request();
+            change(&mut other);
+            request().joined(&other, [Path::new("a"), Path::new("b")])
+        };
+        let both = join(|r| (r.question.tables, r.question.seeds) = (vec![3], vec![1]));
+        let both = both.expect("of the same images").question;
+        assert_eq!((both.tables, both.seeds), (vec![1, 3], vec![0, 1]));
+        for (change, words) in [
+            (
+                (|r| r.question.data.train.images = 9) as fn(&mut Request),
+                "other training images (digits 9 images",
+            ),
+            (|r| r.question.settings.cycles = 2, "`cycles` 2, not 1"),
+            (|r| r.question.images = 9, "9 images under transfer, not 10"),
+            (|r| r.question.quick = false, "a full run"),
+        ] {
+            let error = join(change).expect_err("apart").to_string();
+            assert!(error.contains(words) && error.contains("b holds"), "{error}");
+        }
+    }
+}

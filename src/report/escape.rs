@@ -1,0 +1,97 @@
+//! Text that others may have written, such as names and warnings in results that were sent, as text of a page: it never
+//! becomes markup.
+
+/// Letters that mean something in Markdown wherever they stand.
+const MARKUP: &str = r"\`*[]<>|~$@#";
+
+/// Text in Markdown, in one line.
+pub fn markdown(text: impl AsRef<str>) -> String {
+    let letters: Vec<char> = printable(text.as_ref()).chars().collect();
+    let word = |at: Option<&char>| at.is_some_and(|letter| letter.is_alphanumeric());
+    let digits = letters.iter().take_while(|letter| letter.is_ascii_digit()).count();
+    let mut escaped = String::new();
+    for (i, &letter) in letters.iter().enumerate() {
+        let (before, after) = (&letters[..i], letters.get(i + 1));
+        let marks = match letter {
+            // Within a word it is a letter like any other.
+            '_' => !(word(before.last()) && word(after)),
+            // It may begin an entity.
+            '&' => word(after) || after == Some(&'#'),
+            // What is taken for an address is made a link.
+            ':' => after == Some(&'/'),
+            '.' if before.ends_with(&['w', 'w', 'w']) => true,
+            // A list or a heading, at the beginning.
+            '-' | '+' | '=' => i == 0,
+            '.' | ')' => i == digits && digits > 0 && after.is_none_or(|letter| *letter == ' '),
+            _ => MARKUP.contains(letter),
+        };
+        escaped.extend(marks.then_some('\\'));
+        escaped.push(letter);
+    }
+    escaped
+}
+
+/// A sentence in Markdown; what stands between backticks is code.
+pub fn markdown_prose(text: impl AsRef<str>) -> String {
+    let part = |(i, part): (usize, &str)| {
+        // Within code nothing is markup, but a cell of a table ends at any bar.
+        if i % 2 == 1 {
+            format!("`{}`", printable(part).replace('|', "\\|"))
+        } else {
+            markdown(part)
+        }
+    };
+    text.as_ref().split('`').enumerate().map(part).collect()
+}
+
+/// A sentence in HTML; what stands between backticks is code.
+pub fn html_prose(text: impl AsRef<str>) -> String {
+    let mut html = String::new();
+    for (i, part) in text.as_ref().split('`').enumerate() {
+        let part = printable(part).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        html += &if i % 2 == 1 { format!("<code>{part}</code>") } else { part };
+    }
+    html
+}
+
+/// Text without control characters, in one line: a terminal, a page and a table show it as what it is.
+pub fn printable(text: &str) -> String {
+    let shown = |letter: char| match letter {
+        '\n' | '\r' | '\t' => ' ',
+        // The pictures of the first 32 control characters.
+        letter if (letter as u32) < 32 => char::from_u32(0x2400 + letter as u32).unwrap_or(' '),
+        letter if letter.is_control() => '\u{fffd}',
+        // What reverses the direction of writing can make text read as another.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => '\u{fffd}',
+        letter => letter,
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_becomes_text() {
+        assert_eq!(html_prose("a `b<c` & d\u{1b}"), "a <code>b&lt;c</code> &amp; d\u{241b}");
+        assert_eq!(markdown("a|b\nc"), "a\\|b c");
+        assert_eq!(markdown("<script>alert(1)</script>"), "\\<script\\>alert(1)\\</script\\>");
+        assert_eq!(markdown("[x](javascript:alert(3))"), "\\[x\\](javascript:alert(3))");
+        assert_eq!(markdown("\n\n# h1\u{1b}[31m"), "  \\# h1\u{241b}\\[31m");
+        assert_eq!(markdown("http://a www.b &lt; *c*"), "http\\://a www\\.b \\&lt; \\*c\\*");
+        assert_eq!(markdown("1. a"), "1\\. a");
+        assert_eq!(markdown("- a"), "\\- a");
+        assert_eq!(markdown_prose("a `b|c` *d*"), "a `b\\|c` \\*d\\*");
+        assert_eq!(markdown_prose("a `b"), "a `b`");
+    }
+
+    #[test]
+    fn ordinary_text_stays_as_it_is() {
+        for text in ["DeepSleep (depth=3)", "5 & 6: 0.5, 1 - 2", "fast_wave.eps = 64/255", "2.5 s"]
+        {
+            assert_eq!(markdown(text), text);
+            assert_eq!(markdown_prose(text), text);
+        }
+    }
+}
