@@ -10,7 +10,7 @@
 //! with the majority of the five on 95.0 to 100 %.
 //!
 //! Without the variable all images that the official attack fools are attacked (they cost little: whoever is fooled is
-//! done), and every tenth of the others. Where an attack is too weak this is seen with as many images as in full.
+//! done), and every fifth of the others. Where an attack is too weak this is seen with as many images as in full.
 
 mod common;
 
@@ -21,7 +21,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 
 /// Of the images that the official attack leaves, those that are attacked here when not all are.
-const EVERY: usize = 10;
+const EVERY: usize = 5;
 
 fn golden(name: &str) -> Value {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -127,15 +127,16 @@ fn linf(case: usize) {
     let ours = case.survivors(&chosen);
     let apart = Apart::new(&ours, &theirs, &chosen);
     let count = theirs.len() as f64;
-    // 0.7 points of all images: nobody is fooled by the official attack alone who was not asked about.
+    // 0.7 points of all images: whoever the official attack fools was asked about, in full or not.
     let most = (0.007 * count).floor() as usize;
     assert!(apart.weaker.len() <= most, "weaker on {:?}", apart.weaker);
-    assert!(apart.stronger.len() <= most, "stronger on {:?}", apart.stronger);
     if full() {
         let alike = apart.alike(theirs.len());
         assert!(alike >= 0.985, "{alike:.4} of the verdicts are alike");
         let difference = (ours.len() as f64 - robust.len() as f64).abs() / count;
         assert!(difference <= 0.007, "robust accuracies are {difference:.4} apart");
+    } else {
+        assert!(apart.stronger.len() <= most, "stronger on {:?}", apart.stronger);
     }
 }
 

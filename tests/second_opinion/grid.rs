@@ -12,7 +12,7 @@ const NETS: u64 = 200;
 const SAMPLES: usize = 6;
 
 /// By how much the grid has to fool a sample, in parts of the largest margin of the box, for it to count.
-const MARGIN: f64 = 0.02;
+const MARGIN: f64 = 0.005;
 
 /// The logits at every point of a grid over the box.
 struct Grid {

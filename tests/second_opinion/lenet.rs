@@ -30,26 +30,26 @@ impl Convolution {
         }
     }
 
-    /// The maps of `side - 4`, normalised, of maps of `side`.
+    /// The maps of `side - 4`, normalised, of maps of `side`: every input adds to the outputs that see it, black pixels
+    /// and silent neurons add nothing.
     fn forward(&self, x: &[f64], side: usize) -> Vec<f64> {
         let out = side - 4;
         let mut y = vec![0.0; self.outputs * out * out];
-        for o in 0..self.outputs {
-            let scale = self.gain[o] / (self.variance[o] + NORM_EPS).sqrt();
-            for row in 0..out {
-                for column in 0..out {
-                    let mut sum = 0.0;
-                    for i in 0..self.inputs {
-                        for ky in 0..5 {
-                            for kx in 0..5 {
-                                sum += self.weight[((o * self.inputs + i) * 5 + ky) * 5 + kx]
-                                    * x[(i * side + row + ky) * side + column + kx];
-                            }
-                        }
+        for (place, &value) in x.iter().enumerate().filter(|(_, value)| **value != 0.0) {
+            let (i, row, column) = (place / (side * side), place / side % side, place % side);
+            for ky in (0..5).filter(|&ky| ky <= row && row - ky < out) {
+                for kx in (0..5).filter(|&kx| kx <= column && column - kx < out) {
+                    for o in 0..self.outputs {
+                        y[(o * out + row - ky) * out + column - kx] +=
+                            self.weight[((o * self.inputs + i) * 5 + ky) * 5 + kx] * value;
                     }
-                    y[(o * out + row) * out + column] = (sum - self.mean[o]) * scale + self.bias[o];
                 }
             }
+        }
+        for (place, y) in y.iter_mut().enumerate() {
+            let o = place / (out * out);
+            let scale = self.gain[o] / (self.variance[o] + NORM_EPS).sqrt();
+            *y = (*y - self.mean[o]) * scale + self.bias[o];
         }
         y
     }

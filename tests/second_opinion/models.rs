@@ -22,6 +22,8 @@ pub struct Model {
     pub samples: Samples,
     /// In Linf, L2, L1.
     pub eps: [f32; 3],
+    /// By how much AutoAttack's radii are larger: whoever survives costs it five thousand queries.
+    pub wider: f32,
     /// How many of all verdicts may be within rounding.
     pub unsure: f64,
 }
@@ -46,6 +48,7 @@ pub fn plain() -> Model {
         // The last one is misclassified.
         samples: images((0..19).chain([290])),
         eps: [0.1, 1.5, 10.0],
+        wider: 1.2,
         unsure: 0.01,
     }
 }
@@ -60,6 +63,7 @@ pub fn robust() -> Model {
         // The last four are misclassified.
         samples: images((0..14).chain([149, 241, 247, 250, 259])),
         eps: [0.25, 2.0, 15.0],
+        wider: 1.2,
         unsure: 0.01,
     }
 }
@@ -76,6 +80,7 @@ pub fn spiking(name: &'static str, steps: usize) -> Model {
         second: Box::new(SpikingLeNet::golden(file, steps)),
         samples: images(0..24),
         eps: [0.1, 1.5, 10.0],
+        wider: 3.0,
         unsure: 0.05,
     }
 }
@@ -93,6 +98,7 @@ pub fn affine() -> Model {
         samples: points(&net, 5, 20),
         second: Box::new(net),
         eps: [0.08, 0.3, 1.0],
+        wider: 1.0,
         unsure: 0.01,
     }
 }
@@ -106,6 +112,7 @@ pub fn custom() -> Model {
         second: Box::new(net.clone()),
         engine: Box::new(net),
         eps: [0.08, 0.3, 1.0],
+        wider: 1.0,
         unsure: 0.01,
     }
 }

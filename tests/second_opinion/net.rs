@@ -126,12 +126,15 @@ impl Classifier for Net {
     }
 
     fn session(&self, _context: Context) -> Box<dyn Session + '_> {
-        Box::new(NetSession { net: self, images: None })
+        let black = self.logits(&vec![0.0; self.shape.features()]);
+        Box::new(NetSession { net: self, black, images: None })
     }
 }
 
 struct NetSession<'a> {
     net: &'a Net,
+    /// The logits of the black image, which is in every lane without a sample.
+    black: Vec<f64>,
     /// Those of the last differentiable evaluation.
     images: Option<Vec<Lanes>>,
 }
@@ -153,7 +156,12 @@ impl Session for NetSession<'_> {
         out: &mut [Lanes],
     ) -> Result<()> {
         for i in 0..LANES {
-            set_lane(out, i, &self.net.logits(&lane(images, i)));
+            let image = lane(images, i);
+            if image.iter().all(|&x| x == 0.0) {
+                set_lane(out, i, &self.black);
+            } else {
+                set_lane(out, i, &self.net.logits(&image));
+            }
         }
         self.images = differentiable.then(|| images.to_vec());
         Ok(())
@@ -164,8 +172,12 @@ impl Session for NetSession<'_> {
             .images
             .as_ref()
             .ok_or_else(|| Error::argument("net", "the last evaluation was not differentiable"))?;
+        out.fill(Lanes::ZERO);
         for i in 0..LANES {
-            set_lane(out, i, &self.net.gradient(&lane(images, i), &lane(weight, i)));
+            let weight = lane(weight, i);
+            if weight.iter().any(|&w| w != 0.0) {
+                set_lane(out, i, &self.net.gradient(&lane(images, i), &weight));
+            }
         }
         Ok(())
     }
