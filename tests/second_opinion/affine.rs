@@ -1,6 +1,7 @@
 //! Affine models whose box does not matter: the distance to the boundary is known in every norm.
 
 use super::cases::NORMS;
+use super::models::points;
 use super::net::{Net, Numbers};
 use deepsleep::attack::{Budget, Norm, Samples, Status, attack, parse_attack};
 use deepsleep::tensor::{Context, Shape};
@@ -141,4 +142,65 @@ fn minimal_attacks_find_the_nearest_boundary() {
             }
         }
     }
+}
+
+/// Two classes, images anywhere in the box: what one step can gain in ball and box together is a sum that can be written
+/// down. (In L2 the step is cut off by the box, and another one may gain more.)
+#[test]
+fn a_single_step_gains_all_there_is() {
+    for norm in [Norm::Linf, Norm::L1] {
+        let (mut fooled, mut survived) = (0, 0);
+        for seed in 0..30 {
+            let net = Net::random(300 + seed, Shape::new(1, 3, 4), &[2]);
+            let samples = points(&net, 400 + seed, SAMPLES);
+            let eps = if norm == Norm::Linf { 0.1 } else { 1.3 };
+            let budget = Budget { norm, eps, seed };
+            let a = parse_attack("fgsm").unwrap();
+            let context = Context::new(1).unwrap();
+            let report = attack(&context, &net, &samples, a.as_ref(), budget).unwrap();
+            for (i, outcome) in report.outcomes.iter().enumerate() {
+                if outcome.status == Status::CleanWrong {
+                    continue;
+                }
+                let (margin, gain) = (margin(&net, samples.image(i), outcome.label), {
+                    gain(&net, samples.image(i), outcome.label, norm, f64::from(eps))
+                });
+                let place = format!("{norm}, net {seed}, sample {i}: margin {margin}, gain {gain}");
+                if (margin - gain).abs() > 1e-5 {
+                    let expected = if gain > margin { Status::Fooled } else { Status::Survived };
+                    assert_eq!(outcome.status, expected, "{place}");
+                }
+                fooled += usize::from(outcome.status == Status::Fooled);
+                survived += usize::from(outcome.status == Status::Survived);
+            }
+        }
+        assert!(fooled > 50 && survived > 50, "{norm}: {fooled} fooled, {survived} survived");
+    }
+}
+
+/// Of two classes: the label's logit less the other.
+fn margin(net: &Net, image: &[f32], label: usize) -> f64 {
+    let logits = net.logits(&widen(image));
+    logits[label] - logits[1 - label]
+}
+
+/// The most by which a point of ball and box lowers the margin.
+fn gain(net: &Net, image: &[f32], label: usize, norm: Norm, eps: f64) -> f64 {
+    let row = |class: usize| &net.layers[0].weight[class * image.len()..][..image.len()];
+    let slopes = row(1 - label).iter().zip(row(label)).map(|(a, b)| a - b);
+    let mut moves: Vec<(f64, f64)> = slopes
+        .zip(widen(image))
+        .map(|(slope, x)| (slope.abs(), if slope > 0.0 { 1.0 - x } else { x }))
+        .collect();
+    if norm == Norm::Linf {
+        return moves.iter().map(|(slope, room)| slope * room.min(eps)).sum();
+    }
+    moves.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut left, mut sum) = (eps, 0.0);
+    for (slope, room) in moves {
+        let step = f64::min(left, room);
+        sum += slope * step;
+        left -= step;
+    }
+    sum
 }

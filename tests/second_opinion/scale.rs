@@ -156,6 +156,21 @@ fn cross_entropy_over_the_spread_holds_at_any_scale() {
     holds(&texts, &NORMS, &[1e-6, 1e-4, 1e-2, 1e2, 1e4, 1e6]);
 }
 
+/// Below 1 the cross-entropy itself flattens: whoever uses it is told what to use.
+#[test]
+fn a_flat_cross_entropy_is_doubted() {
+    let samples = test_images(0..16);
+    let model = Scaled { model: lenet(FILE), factor: 1e-4 };
+    for text in ["fgsm", "pgd:steps=3", "apgd-ce:steps=5"] {
+        let warned = |model: &dyn Classifier| {
+            let warnings = run(model, &samples, text, Norm::Linf).warnings;
+            warnings.iter().any(|warning| warning.contains("ce-scaled"))
+        };
+        assert!(warned(&model), "{text}: no word of logits that spread by a thousandth");
+        assert!(!warned(&lenet(FILE)), "{text}: a doubt where there is no reason");
+    }
+}
+
 /// A power of two changes no digit of a logit, so none of a ratio of logits, so none of the images.
 #[test]
 fn the_ratio_losses_do_not_notice_a_power_of_two() {
