@@ -180,7 +180,7 @@ fn what_does_not_fit_is_refused() {
         let a = parse_attack(text).unwrap();
         message(attack(&context, &network, &test_images(0..1), a.as_ref(), budget))
     };
-    assert!(run("pgd", Budget { norm: Norm::L1, eps: 1.0, seed: 0 }).contains("l1"));
+    assert!(run("deepfool", Budget { norm: Norm::L1, eps: 1.0, seed: 0 }).contains("l1"));
     assert!(run("pgd:steps=0", linf(0.1)).contains("at least 1"));
     assert!(run("pgd", linf(f32::NAN)).contains("NaN"));
     assert!(run("pgd", linf(2.0)).contains("eps 2"));

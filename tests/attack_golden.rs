@@ -66,7 +66,7 @@ fn crafted(attack_: &dyn Attack) -> Vec<f32> {
 #[test]
 fn fgsm_is_pytorchs_but_where_the_gradient_vanishes() {
     let file = golden("attacks.safetensors");
-    let ours = crafted(&Fgsm { goal: Goal::Last, ..Fgsm::default() });
+    let ours = crafted(&Fgsm { loss: Loss::CrossEntropyF32, goal: Goal::Last });
     let samples = test_images(0..SAMPLES);
     let gradient = input_gradients(
         &Context::new(1).unwrap(),
@@ -88,7 +88,12 @@ fn fgsm_is_pytorchs_but_where_the_gradient_vanishes() {
 #[test]
 fn bim_is_pytorchs_on_almost_every_pixel() {
     let file = golden("attacks.safetensors");
-    let ours = crafted(&Pgd { step: StepSize::Absolute(2.0 / 255.0), goal: Goal::Last, ..bim() });
+    let ours = crafted(&Pgd {
+        loss: Loss::CrossEntropyF32,
+        step: StepSize::Absolute(2.0 / 255.0),
+        goal: Goal::Last,
+        ..bim()
+    });
     let theirs = values(&file, "bim_64");
     let equal = ours.iter().zip(theirs).filter(|(a, b)| (*a - *b).abs() < 1e-6).count();
     let share = equal as f64 / theirs.len() as f64;

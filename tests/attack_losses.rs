@@ -6,8 +6,10 @@ use deepsleep::attack::Loss;
 use deepsleep::simd::{Lanes, LanesU32};
 use proptest::prelude::*;
 
-const LOSSES: [Loss; 6] = [
+const LOSSES: [Loss; 8] = [
     Loss::CrossEntropy,
+    Loss::ScaledCrossEntropy,
+    Loss::CrossEntropyF32,
     Loss::TargetedCrossEntropy,
     Loss::Dlr,
     Loss::TargetedDlr,
@@ -81,7 +83,7 @@ proptest! {
         let other: Vec<f32> = z.iter().map(|z| scale * z + shift).collect();
         let moved = evaluate(Loss::Dlr, &other, label, 0).0;
         prop_assert!((value - moved).abs() <= 1e-3 * value.abs().max(1.0), "{value} {moved}");
-        let correct = deepsleep::attack::margin(&z, label) > 0.0;
+        let correct = deepsleep::nn::margin(&z, label) > 0.0;
         if correct {
             prop_assert!((-1.0..=0.0).contains(&value));
         } else {
@@ -100,9 +102,46 @@ fn with_few_classes_the_ratios_become_margins() {
 #[test]
 fn a_certain_answer_still_has_a_gradient() {
     // softmax(z)[0] is 1 to the last bit.
-    let (value, grad) = evaluate(Loss::CrossEntropy, &[40.0, 0.0, 1.0, 2.0], 0, 0);
-    assert!(value >= 0.0);
-    assert!(grad[0] < 0.0 && grad[3] > grad[2] && grad[2] > grad[1] && grad[1] > 0.0, "{grad:?}");
+    for lead in [40.0, 1e3, 1e6] {
+        let (value, grad) = evaluate(Loss::CrossEntropy, &[lead, 0.0, 1.0, 2.0], 0, 0);
+        assert!((value - (2.407_606 - lead)).abs() <= 1e-6 * lead, "{value}");
+        let expected = [-1.0, 0.090_031, 0.244_728, 0.665_241];
+        assert!(grad.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{grad:?}");
+    }
+    // As PyTorch has it, the label's part is gone.
+    let (value, grad) = evaluate(Loss::CrossEntropyF32, &[40.0, 0.0, 1.0, 2.0], 0, 0);
+    assert_eq!((value, grad[0]), (0.0, 0.0));
+    assert!(grad[3] > grad[2] && grad[2] > grad[1] && grad[1] > 0.0, "{grad:?}");
+}
+
+#[test]
+fn the_scaled_loss_sees_no_scale() {
+    let z = [3.0, -1.0, 2.5, 0.25, 1.0];
+    let (value, grad) = evaluate(Loss::ScaledCrossEntropy, &z, 0, 0);
+    for exponent in [-60, -20, -1, 1, 20, 60] {
+        let scale = 2.0f32.powi(exponent);
+        let (v, g) = evaluate(Loss::ScaledCrossEntropy, &z.map(|z| z * scale), 0, 0);
+        assert_eq!(v, value);
+        assert_eq!(g, grad.iter().map(|g| g / scale).collect::<Vec<f32>>());
+    }
+    let (value, grad) = evaluate(Loss::ScaledCrossEntropy, &[0.0; 5], 0, 0);
+    assert!((value - 4.0f32.ln()).abs() < 1e-6 && grad[0] == -16.0, "{value} {grad:?}");
+}
+
+#[test]
+fn ratios_see_no_scale_however_small() {
+    let z = [3.0, -1.0, 2.5, 0.25, 1.0];
+    for loss in [Loss::Dlr, Loss::TargetedDlr] {
+        let (value, grad) = evaluate(loss, &z, 0, 4);
+        for exponent in [-80, -30, 30, 80] {
+            let scale = 2.0f32.powi(exponent);
+            let (v, g) = evaluate(loss, &z.map(|z| z * scale), 0, 4);
+            assert_eq!(v, value, "{loss:?}");
+            assert_eq!(g, grad.iter().map(|g| g / scale).collect::<Vec<f32>>(), "{loss:?}");
+        }
+        // No spread, no ratio: the difference itself.
+        assert_eq!(evaluate(loss, &[0.0; 5], 0, 4).0, 0.0);
+    }
 }
 
 #[test]

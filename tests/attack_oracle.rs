@@ -56,8 +56,8 @@ fn run(model: &Affine, samples: &Samples, a: &dyn Attack, norm: Norm, eps: f32) 
     attack(&Context::new(1).unwrap(), model, samples, a, Budget { norm, eps, seed: 3 }).unwrap()
 }
 
-/// Every found distance is at least the true one, and at most `slack` times it.
-fn nearest(a: &dyn Attack, norm: Norm, slack: f32, problems: &[(usize, u64)]) {
+/// Every found distance is at least the true one, and at most `slack` times what is `beyond` it.
+fn nearest(a: &dyn Attack, norm: Norm, (slack, beyond): (f32, f32), problems: &[(usize, u64)]) {
     for &(classes, seed) in problems {
         let (model, samples) = problem(classes, seed);
         let report = run(&model, &samples, a, norm, 1.0);
@@ -71,7 +71,7 @@ fn nearest(a: &dyn Attack, norm: Norm, slack: f32, problems: &[(usize, u64)]) {
                 "{name} {norm}, {classes} classes, {i}: {found} beats {truth}"
             );
             assert!(
-                found <= truth * slack + 1e-5,
+                found <= (truth + beyond) * slack + 1e-5,
                 "{name} {norm}, {classes} classes, {i}: {found}, possible {truth}"
             );
         }
@@ -81,15 +81,16 @@ fn nearest(a: &dyn Attack, norm: Norm, slack: f32, problems: &[(usize, u64)]) {
 #[test]
 fn deepfool_finds_the_nearest_boundary() {
     for norm in [Norm::Linf, Norm::L2] {
-        nearest(&DeepFool::default(), norm, 1.021, &PROBLEMS);
+        // Its steps are longer by 1e-4, and their sum by 2 %.
+        nearest(&DeepFool::default(), norm, (1.02, 1e-4), &PROBLEMS);
     }
 }
 
 #[test]
 fn fab_finds_the_nearest_boundary() {
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-        nearest(&Fab { targets: 0, ..Fab::default() }, norm, 1.01, &PROBLEMS);
-        nearest(&Fab::default(), norm, 1.01, &PROBLEMS);
+        nearest(&Fab { targets: 0, ..Fab::default() }, norm, (1.01, 0.0), &PROBLEMS);
+        nearest(&Fab::default(), norm, (1.01, 0.0), &PROBLEMS);
     }
 }
 
@@ -98,7 +99,7 @@ fn carlini_wagner_comes_near_it() {
     // With more than two classes it follows the likeliest wrong one, whose boundary need not be the nearest.
     // These distances are a few hundredths: Adam's usual step of 0.01 would leap over them.
     let a = CarliniWagner { learning_rate: 1e-3, ..CarliniWagner::default() };
-    nearest(&a, Norm::L2, 1.05, &[(2, 1), (2, 2), (2, 3)]);
+    nearest(&a, Norm::L2, (1.05, 0.0), &[(2, 1), (2, 2), (2, 3)]);
 }
 
 #[test]

@@ -35,7 +35,23 @@ proptest! {
         into_ball(norm, eps, &clean, &mut x, &mut scratch);
         prop_assert!(x.iter().all(|v| (0.0..=1.0).contains(v)));
         let size = norm.distance(&x, &clean);
-        prop_assert!(size <= eps * (1.0 + 1e-5) + 1e-6, "{size} > {eps}");
+        prop_assert!(size <= eps, "{size} > {eps}");
+        if norm == Norm::Linf {
+            prop_assert!(x.iter().zip(&clean).all(|(x, c)| (x - c).abs() <= eps));
+            // And no more of it is given up than rounding asks for.
+            let outside = |(v, c): (&f32, &f32)| (v - c).abs() > eps;
+            let edge = |(v, c): (&f32, &f32)| {
+                *v == 0.0 || *v == 1.0 || (v - c).abs() >= eps - f32::EPSILON
+            };
+            let pixels = || clean.iter().zip(&steps).map(|(c, s)| c + s).zip(&x).zip(&clean);
+            prop_assert!(pixels().all(|((far, x), c)| !outside((&far, c)) || edge((x, c))));
+        } else {
+            let exact: f64 = match norm {
+                Norm::L2 => x.iter().zip(&clean).map(|(x, c)| (f64::from(*x) - f64::from(*c)).powi(2)).sum::<f64>().sqrt(),
+                _ => x.iter().zip(&clean).map(|(x, c)| (f64::from(*x) - f64::from(*c)).abs()).sum(),
+            };
+            prop_assert!(exact <= f64::from(eps), "{exact} > {eps}");
+        }
         let once = x.clone();
         into_ball(norm, eps, &clean, &mut x, &mut scratch);
         let moved = Norm::Linf.distance(&x, &once);
@@ -85,6 +101,22 @@ proptest! {
             // As near as the box lets it come.
             prop_assert!((left.abs() - f64::from(gap.abs() - room)).abs() <= 1e-4);
         }
+    }
+
+    #[test]
+    fn the_step_onto_a_hyperplane_does_not_see_the_size_of_its_normal(
+        point in pixels(30),
+        normal in prop::collection::vec(prop_oneof![Just(0.0f32), -1.0f32..1.0], 30),
+        gap in -3.0f32..3.0,
+        exponent in -90i32..90,
+        norm in prop::sample::select(&NORMS[..]),
+    ) {
+        let scale = 2.0f32.powi(exponent);
+        let (mut step, mut other) = (vec![0.0; 30], vec![0.0; 30]);
+        let scaled: Vec<f32> = normal.iter().map(|w| w * scale).collect();
+        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut Order::default());
+        onto_hyperplane(isa(), norm, &point, &scaled, gap * scale, &mut other, &mut Order::default());
+        prop_assert_eq!(step, other);
     }
 
     /// A feasible point: the step, changed by a random direction along the plane, back in the box by scaling.

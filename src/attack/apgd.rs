@@ -2,7 +2,7 @@
 //! of adversarial robustness with an ensemble of diverse parameter-free attacks", section 3; in L1: Croce & Hein 2021,
 //! "Mind the box", section 4).
 
-use super::ascent::ascend;
+use super::ascent::{Ranking, ascend};
 use super::loss::Loss;
 use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
 use super::norm::Norm;
@@ -72,6 +72,7 @@ pub struct State {
     gradient: Vec<f32>,
     ahead: Vec<f32>,
     sparse: Sparse,
+    ranking: Ranking,
     scratch: Breakpoints,
 }
 
@@ -125,7 +126,8 @@ impl Apgd {
             return;
         }
         state.ahead.copy_from_slice(x);
-        ascend(norm, state.eta, 1e-12, &state.gradient, &mut state.ahead);
+        let State { ahead, gradient, .. } = state;
+        ascend(norm, state.eta, gradient, ahead, &mut state.ranking);
         into_ball(norm, state.eps, clean, &mut state.ahead, &mut state.scratch);
         let share = if state.step == 0 { 1.0 } else { 0.75 };
         let points = x.iter_mut().zip(&state.ahead).zip(&mut state.previous);
@@ -143,7 +145,7 @@ impl Method for Apgd {
 
     fn name(&self) -> &'static str {
         match self.loss {
-            Loss::CrossEntropy => "apgd-ce",
+            Loss::CrossEntropy | Loss::ScaledCrossEntropy | Loss::CrossEntropyF32 => "apgd-ce",
             Loss::Dlr => "apgd-dlr",
             Loss::TargetedDlr => "apgd-t",
             Loss::TargetedCrossEntropy => "apgd-t-ce",
@@ -205,6 +207,7 @@ impl Method for Apgd {
             gradient: zeros(),
             ahead: zeros(),
             sparse: Sparse::new(shape.features()),
+            ranking: Ranking::default(),
             scratch: Breakpoints::default(),
         }
     }
@@ -320,7 +323,13 @@ mod tests {
             let (mut best, mut looks) = (f32::NEG_INFINITY, Vec::new());
             for query in 0..100 {
                 let loss = answer_about(&x, &mut gradient);
-                let answer = Answer { logits: &[1.0, 0.0], margin: 1.0, loss, gradient: &gradient };
+                let answer = Answer {
+                    logits: &[1.0, 0.0],
+                    margin: 1.0,
+                    fooled: false,
+                    loss,
+                    gradient: &gradient,
+                };
                 let since = state.since;
                 let step = apgd.step(&mut state, &sample, &answer, &mut x);
                 if query > 0 && since + 1 > state.since {

@@ -57,12 +57,20 @@ impl FromStr for Version {
 }
 
 /// The ensemble. What a sample's image was found by is noted in its [`Winner`](super::Winner).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AutoAttack {
     /// Which attacks.
     pub version: Version,
+    /// What APGD-CE maximises: [`Loss::CrossEntropy`] in one of its forms.
+    pub loss: Loss,
     /// Which misclassified point APGD returns: the first, or for transfer the latest ([`Goal::Latest`]).
     pub latest: bool,
+}
+
+impl Default for AutoAttack {
+    fn default() -> Self {
+        Self { version: Version::Standard, loss: Loss::CrossEntropy, latest: false }
+    }
 }
 
 impl AutoAttack {
@@ -79,7 +87,7 @@ impl AutoAttack {
         let fab_t = Fab { steps, goal: fab_goal, ..Fab::default() };
         match self.version {
             Version::Standard | Version::Published => vec![
-                Box::new(apgd(Loss::CrossEntropy, if l1 { 5 } else { 1 })),
+                Box::new(apgd(self.loss, if l1 { 5 } else { 1 })),
                 Box::new(apgd_t),
                 Box::new(fab_t),
                 Box::new(Square {
@@ -88,7 +96,7 @@ impl AutoAttack {
                 }),
             ],
             Version::Plus => vec![
-                Box::new(apgd(Loss::CrossEntropy, 5)),
+                Box::new(apgd(self.loss, 5)),
                 Box::new(apgd(Loss::Dlr, 5)),
                 Box::new(Fab { targets: 0, restarts: 5, ..fab_t.clone() }),
                 Box::new(Square::default()),
@@ -96,7 +104,7 @@ impl AutoAttack {
                 Box::new(fab_t),
             ],
             Version::Rand => {
-                vec![Box::new(apgd(Loss::CrossEntropy, 1)), Box::new(apgd(Loss::Dlr, 1))]
+                vec![Box::new(apgd(self.loss, 1)), Box::new(apgd(Loss::Dlr, 1))]
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::loss::Loss;
 use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
+use crate::nn::{rounding, spread};
 use crate::simd::{LANES, Lanes, Simd, dispatch, math};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -15,7 +16,8 @@ pub struct CarliniWagner {
     pub steps: usize,
     /// Values of c that are tried; 1: only `c`.
     pub search_steps: usize,
-    /// The (first) weight of the misclassification.
+    /// The weight of the misclassification; in a search the first one, for logits that spread by 5 to 50 (larger ones get
+    /// tenths of it, smaller ones tens).
     pub c: f32,
     /// How far below zero the margin is to be.
     pub kappa: f32,
@@ -165,16 +167,30 @@ impl CarliniWagner {
             state.lower = state.lower.max(state.c);
         }
         state.search += 1;
-        state.c = if state.upper.is_finite() {
-            0.5 * (state.lower + state.upper)
-        } else {
-            10.0 * state.c
+        // By factors of ten to either side until it is enclosed.
+        state.c = match (state.lower > 0.0, state.upper.is_finite()) {
+            (true, true) => 0.5 * (state.lower + state.upper),
+            (false, _) => 0.1 * state.c,
+            (true, false) => 10.0 * state.c,
         };
         // The last of many goes for success.
         if self.search_steps >= 10 && state.search == self.search_steps - 1 {
             state.c = state.upper.min(1e10);
         }
     }
+}
+
+/// The power of ten by which logits are larger than those of an ordinary network, which spread by 5 to 50: the search for
+/// c, which weighs them against pixels, starts that much lower.
+fn decades(logits: &[f32]) -> f32 {
+    let (mut spread, mut power) = (spread(logits), 1.0f32);
+    while spread > 50.0 && power < 1e30 {
+        (spread, power) = (0.1 * spread, 10.0 * power);
+    }
+    while spread > 0.0 && spread < 5.0 && power > 1e-30 {
+        (spread, power) = (10.0 * spread, 0.1 * power);
+    }
+    power
 }
 
 impl Method for CarliniWagner {
@@ -196,8 +212,8 @@ impl Method for CarliniWagner {
         Runs { restarts: 1, targets: 0 }
     }
 
-    fn confidence(&self) -> f32 {
-        self.kappa
+    fn confidence(&self, logits: &[f32]) -> Option<f32> {
+        Some(self.kappa.max(rounding(logits)))
     }
 
     fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
@@ -265,8 +281,11 @@ impl Method for CarliniWagner {
         answer: &Answer<'_>,
         x: &mut [f32],
     ) -> Step {
-        state.found |= answer.margin < -self.kappa;
-        let hinge = answer.margin + self.kappa;
+        if (state.search, state.step) == (0, 0) && self.search_steps > 1 {
+            state.c /= decades(answer.logits);
+        }
+        state.found |= answer.fooled;
+        let hinge = answer.margin + self.kappa.max(rounding(answer.logits));
         let mut over = state.step + 1 >= self.steps;
         if let Some(fall) = self.least_fall
             && state.step.is_multiple_of(self.steps.div_ceil(10))

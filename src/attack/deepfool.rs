@@ -5,6 +5,7 @@ use super::ascent::sign;
 use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
 use super::norm::Norm;
 use super::projection::into_box;
+use crate::nn::rounding;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -18,6 +19,9 @@ pub struct DeepFool {
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,
 }
+
+/// Added to the length of every step, as by the attack's authors: the boundary itself fools nobody.
+const BEYOND: f32 = 1e-4;
 
 impl Default for DeepFool {
     fn default() -> Self {
@@ -50,6 +54,10 @@ impl Method for DeepFool {
         Runs { restarts: 1, targets: 0 }
     }
 
+    fn confidence(&self, logits: &[f32]) -> Option<f32> {
+        Some(rounding(logits))
+    }
+
     fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
         if budget.norm == Norm::L1 {
             return Err(Error::argument("deepfool", "exists in linf and l2; use fab in l1"));
@@ -79,7 +87,7 @@ impl Method for DeepFool {
         answer: &Answer<'_>,
         x: &mut [f32],
     ) -> Step {
-        if answer.margin < 0.0 {
+        if answer.fooled {
             return Step::End;
         }
         let (norm, features) = (sample.budget.norm, state.sum.len());
@@ -92,18 +100,15 @@ impl Method for DeepFool {
         };
         let mut nearest = (f32::INFINITY, None);
         for class in (0..answer.logits.len()).filter(|&class| class != sample.label) {
-            let distance = difference(class) / (length(class) + 1e-12);
-            if distance < nearest.0 {
-                nearest = (distance, Some(class));
+            let (difference, length) = (difference(class), length(class));
+            let distance = difference / length;
+            // No step leads to a boundary that the gradient does not see.
+            if length > 0.0 && distance < nearest.0 {
+                nearest = (distance, Some((class, length)));
             }
         }
-        let Some(class) = nearest.1 else { return Step::End };
-        let length = length(class);
-        if length == 0.0 {
-            return Step::End; // no boundary anywhere
-        }
-        // On the boundary itself a step of nothing would follow.
-        let distance = nearest.0.max(1e-6);
+        let (distance, Some((class, length))) = nearest else { return Step::End };
+        let distance = distance + BEYOND;
         for ((sum, a), b) in state.sum.iter_mut().zip(row(class)).zip(own) {
             *sum += match norm {
                 Norm::L2 => distance * (a - b) / length,

@@ -3,12 +3,12 @@
 
 use super::classifier::Session;
 use super::job::Job;
-use super::margin::{margin, rivals};
 use super::method::{Answer, Goal, Method, Needs, Runs, Step};
 use super::seat::{Seat, note, sample_of};
 use super::transpose::{from_lanes, region_to_lanes, to_lanes};
 use super::trial::Trial;
 use crate::Result;
+use crate::nn::{margin, predict, rivals};
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes, LanesU32};
 use crate::tensor::{Context, Region};
@@ -289,11 +289,13 @@ impl<'a, M: Method> Worker<'a, M> {
         }
         let margin = margin(&self.row, sample.label);
         let goal = self.method.goal();
-        // -0.0 and 0.0 are ties, and a tie is no success.
-        let fooled = margin < -self.method.confidence();
+        let fooled = match self.method.confidence(&self.row) {
+            Some(confidence) => margin < -confidence,
+            None => predict(&self.row) != sample.label,
+        };
         if fooled && goal != Goal::Last {
             let distance = sample.budget.norm.distance(x, sample.clean);
-            let inside = goal == Goal::NearestAnywhere || sample.budget.admits(distance);
+            let inside = goal == Goal::NearestAnywhere || distance <= sample.budget.eps;
             if inside && (distance < seat.nearest || goal == Goal::Latest) {
                 seat.nearest = distance;
                 note(
@@ -310,7 +312,7 @@ impl<'a, M: Method> Worker<'a, M> {
             }
         }
         let loss = self.mean_loss.0[lane];
-        let answer = Answer { logits: &self.row, margin, loss, gradient };
+        let answer = Answer { logits: &self.row, margin, fooled, loss, gradient };
         let step = if seat.last {
             Step::End
         } else {

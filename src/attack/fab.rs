@@ -7,6 +7,7 @@ use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
 use super::norm::Norm;
 use super::projection::into_box;
 use super::random::add_to_sphere;
+use crate::nn::rounding;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -79,7 +80,8 @@ impl Fab {
                 Norm::L2 => Norm::L2.distance(row, own),
                 Norm::L1 => Norm::Linf.distance(row, own),
             };
-            let distance = difference(i).abs() / (length + 1e-12);
+            // A boundary that the gradient does not see is infinitely far away.
+            let distance = if length > 0.0 { difference(i).abs() / length } else { f32::INFINITY };
             if distance < nearest || class == sample.label {
                 (nearest, class) = (distance, i);
             }
@@ -107,6 +109,10 @@ impl Method for Fab {
 
     fn runs(&self, _classes: usize) -> Runs {
         Runs { restarts: self.restarts, targets: self.targets }
+    }
+
+    fn confidence(&self, logits: &[f32]) -> Option<f32> {
+        Some(rounding(logits))
     }
 
     fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
@@ -154,7 +160,7 @@ impl Method for Fab {
         x: &mut [f32],
     ) -> Step {
         let (norm, clean) = (sample.budget.norm, sample.clean);
-        if answer.margin < 0.0 && !state.settled {
+        if answer.fooled && !state.settled {
             x.iter_mut().zip(clean).for_each(|(x, &c)| *x = c + self.beta * (*x - c));
             state.settled = true;
             return Step::Ask;

@@ -1,13 +1,13 @@
 //! FGSM: one step of the whole radius (Goodfellow et al. 2015, "Explaining and harnessing adversarial examples").
 
-use super::ascent::ascend;
+use super::ascent::{Ranking, ascend};
 use super::loss::Loss;
 use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
-use super::projection::into_box;
+use super::projection::{Breakpoints, into_ball};
 use crate::Result;
 use crate::tensor::Shape;
 
-/// `box(x + eps sign(gradient of the loss))`; in L2 and L1 the gradient over its norm in the sign's place.
+/// `box(x + eps sign(gradient of the loss))`; in L2 and L1 the steepest step of length `eps` inside the box.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fgsm {
     /// What is maximised; published: cross-entropy.
@@ -23,7 +23,7 @@ impl Default for Fgsm {
 }
 
 impl Method for Fgsm {
-    type State = ();
+    type State = (Ranking, Breakpoints);
 
     fn name(&self) -> &'static str {
         "fgsm"
@@ -45,13 +45,22 @@ impl Method for Fgsm {
         Ok(())
     }
 
-    fn state(&self, _shape: Shape, _classes: usize) {}
+    fn state(&self, _shape: Shape, _classes: usize) -> Self::State {
+        Self::State::default()
+    }
 
-    fn start(&self, (): &mut (), _sample: &Sample<'_>, _x: &mut [f32]) {}
+    fn start(&self, _state: &mut Self::State, _sample: &Sample<'_>, _x: &mut [f32]) {}
 
-    fn step(&self, (): &mut (), sample: &Sample<'_>, answer: &Answer<'_>, x: &mut [f32]) -> Step {
-        ascend(sample.budget.norm, sample.budget.eps, 1e-10, answer.gradient, x);
-        into_box(x);
+    fn step(
+        &self,
+        (ranking, breakpoints): &mut Self::State,
+        sample: &Sample<'_>,
+        answer: &Answer<'_>,
+        x: &mut [f32],
+    ) -> Step {
+        let Budget { norm, eps, .. } = sample.budget;
+        ascend(norm, eps, answer.gradient, x, ranking);
+        into_ball(norm, eps, sample.clean, x, breakpoints);
         Step::Last
     }
 }

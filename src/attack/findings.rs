@@ -13,6 +13,9 @@ pub struct Findings {
     pub probabilities: Option<bool>,
     /// Whether the same images got different answers.
     pub randomised: bool,
+    /// Samples whose clean logits lie so close together that the attack's loss flattens.
+    #[serde(default)]
+    pub flat: usize,
     /// Samples that Square fooled and no attack with a gradient could.
     pub square_alone: usize,
     /// Images that seemed to fool the model and did not when shown again.
@@ -30,6 +33,7 @@ impl Findings {
             (a, b) => a.or(b),
         };
         self.randomised |= other.randomised;
+        self.flat = self.flat.saturating_add(other.flat);
         self.square_alone = self.square_alone.saturating_add(other.square_alone);
         self.refuted = self.refuted.saturating_add(other.refuted);
     }
@@ -46,6 +50,13 @@ impl Findings {
         all.extend((self.probabilities == Some(true)).then(probabilities));
         all.extend(self.randomised.then(randomness));
         all.extend(square_better(self.square_alone, samples));
+        if self.flat > 0 {
+            all.push(format!(
+                "the logits of {} samples spread by less than 0.01: cross-entropy is nearly linear there and leads \
+                 elsewhere than it would at another scale; use loss=ce-scaled or dlr, which do not see the scale",
+                self.flat
+            ));
+        }
         if self.refuted > 0 {
             all.push(format!(
                 "{} images that seemed to fool the model did not when shown again: its answers vary; count on them no \

@@ -3,7 +3,6 @@
 use super::classifier::Classifier;
 use super::findings::Findings;
 use super::job::Job;
-use super::margin::{margin, predict};
 use super::method::Budget;
 use super::norm::Norm;
 use super::outcome::{Outcome, Report, Status, Winner};
@@ -12,6 +11,7 @@ use super::search::Attack;
 use super::trial::{Cost, Hit, Trial};
 use super::verification::{confirm, verify};
 use crate::Result;
+use crate::nn::{margin, predict, spread};
 use crate::tensor::Context;
 
 /// Attacks samples: clean pass, search on those classified correctly, verification of every returned image by a fresh
@@ -49,7 +49,7 @@ pub fn attack(
         let finite = z.iter().all(|z| z.is_finite());
         let status = match finite {
             false => Status::Invalid,
-            true if margin(z, label) < 0.0 => Status::CleanWrong,
+            true if predict(z) != label => Status::CleanWrong,
             true => Status::Survived,
         };
         if status == Status::Survived || (finite && attack.returns_all()) {
@@ -61,7 +61,7 @@ pub fn attack(
             label,
             status,
             image: image.to_vec(),
-            prediction: if finite { predict(z, label) } else { label },
+            prediction: if finite { predict(z) } else { label },
             margin: margin(z, label),
             linf: 0.0,
             l2: 0.0,
@@ -70,12 +70,18 @@ pub fn attack(
             cost,
         });
     }
+    if attack.flattens() {
+        report.findings.flat = which.iter().filter(|&&i| spread(logits(i)) < FLAT).count();
+    }
     let search = attack.search(&job, &which)?;
     report.findings.merge(&search.findings);
     settle(&job, attack, search.trials, &mut report)?;
     report.renew_warnings();
     Ok(report)
 }
+
+/// Logits that spread by less than this make a cross-entropy nearly linear in them.
+const FLAT: f32 = 0.01;
 
 /// Verifies what was found, and enters it into the outcomes.
 fn settle(
@@ -105,7 +111,7 @@ fn settle(
             continue;
         }
         let clean = job.samples.image(trial.sample);
-        outcome.prediction = predict(row, outcome.label);
+        outcome.prediction = predict(row);
         outcome.margin = margin(row, outcome.label);
         outcome.linf = Norm::Linf.distance(&hit.image, clean);
         outcome.l2 = Norm::L2.distance(&hit.image, clean);

@@ -1,7 +1,7 @@
 //! The smallest step inside the box that reaches a hyperplane, in three norms (Croce & Hein 2020, "Minimally distorted
 //! adversarial examples with a fast adaptive boundary attack", appendix A).
 
-use super::norm::{Norm, sum_of};
+use super::norm::{Norm, sum_of, unit_of};
 use crate::simd::{Isa, dispatch};
 
 /// Memory of [`onto_hyperplane`], kept between calls.
@@ -12,7 +12,8 @@ pub struct Order(Vec<u32>);
 /// `gap + <normal, step> = 0`, where `gap = <normal, point> - b`.
 ///
 /// Where the box is too small for that, every pixel goes as far as it can: the nearest corner. Pixels whose normal is
-/// zero (1e-8 at most for L2 and L1, as in the original) stay.
+/// zero stay; in L2 and L1 also those whose normal is at most 1e-8 of the largest one (1e-8 in the original). The step
+/// does not depend on the size of the normal.
 pub fn onto_hyperplane(
     isa: Isa,
     norm: Norm,
@@ -24,10 +25,12 @@ pub fn onto_hyperplane(
 ) {
     // Towards the plane: against the normal where the point lies above, along it where below.
     let towards = if gap < 0.0 { 1.0 } else { -1.0 };
-    let least = if norm == Norm::Linf { 0.0 } else { 1e-8 };
-    let plane = Plane { point, normal, towards, least };
+    let largest = Norm::Linf.of(normal);
+    let unit = unit_of(largest);
+    let least = if norm == Norm::Linf { 0.0 } else { 1e-8 * (largest * unit) };
+    let plane = Plane { point, normal, towards, unit, least };
     // No arithmetic of the token's, but loops that a compiler can make vectors of.
-    dispatch!(isa, _s => plane.reach(norm, gap.abs(), step, &mut order.0));
+    dispatch!(isa, _s => plane.reach(norm, gap.abs() * unit, step, &mut order.0));
 }
 
 /// A hyperplane seen from a point.
@@ -36,7 +39,9 @@ struct Plane<'a> {
     point: &'a [f32],
     normal: &'a [f32],
     towards: f32,
-    /// What a pixel's normal must exceed for the pixel to move.
+    /// What the normal is multiplied by, so that nothing overflows or vanishes.
+    unit: f32,
+    /// What a pixel's normal in these units must exceed for the pixel to move.
     least: f32,
 }
 
@@ -44,7 +49,8 @@ impl Plane<'_> {
     /// What a unit of a pixel's step does, 0 for those that stay.
     #[inline(always)]
     fn weight(self, normal: f32) -> f32 {
-        if normal.abs() > self.least { normal.abs() } else { 0.0 }
+        let weight = normal.abs() * self.unit;
+        if weight > self.least { weight } else { 0.0 }
     }
 
     /// How far a pixel can go.

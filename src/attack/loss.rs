@@ -9,14 +9,24 @@ use crate::simd::{Isa, Lanes, LanesU32, Simd, dispatch, math};
 /// A function of the logits to be maximised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
-    /// `-ln softmax(z)[y]`, by log-sum-exp.
+    /// The cross-entropy `-ln softmax(z)[y]`, as its log-odds `ln(sum_{i != y} exp(z_i)) - z_y`.
+    ///
+    /// The cross-entropy is `ln(1 + exp(.))` of these, so both rise together and their gradients have one direction;
+    /// the factor between the gradients is `1 - p_y`. In f32 that factor, and with it the direction, vanishes where a
+    /// network is certain; the log-odds vanish nowhere.
     CrossEntropy,
-    /// `ln softmax(z)[t]`
+    /// [`CrossEntropy`](Self::CrossEntropy) of `16 z / (max z - min z)`: the same for all networks whose logits differ
+    /// by a factor. Cross-entropy itself becomes another loss where logits lie close together.
+    ScaledCrossEntropy,
+    /// `-ln softmax(z)[y]` with the gradient `softmax(z) - onehot(y)` as PyTorch computes it in f32: what published
+    /// attacks ran. It loses the label's part where `p_y` rounds to 1.
+    CrossEntropyF32,
+    /// `ln softmax(z)[t]`, as its log-odds `z_t - ln(sum_{i != t} exp(z_i))`.
     TargetedCrossEntropy,
-    /// Difference of logits ratio, `-(z_y - max_{i != y} z_i) / (z(1) - z(3) + 1e-12)` (Croce & Hein 2020, "Reliable
-    /// evaluation", eq. 6): unchanged by `z -> a z + b`. Needs three classes; with two it is [`Loss::Margin`].
+    /// Difference of logits ratio, `-(z_y - max_{i != y} z_i) / (z(1) - z(3))` (Croce & Hein 2020, "Reliable evaluation",
+    /// eq. 6): unchanged by `z -> a z + b`. Needs three classes; with two it is [`Loss::Margin`].
     Dlr,
-    /// `-(z_y - z_t) / (z(1) - (z(3) + z(4)) / 2 + 1e-12)` (eq. 7). Needs four classes; with fewer it is
+    /// `-(z_y - z_t) / (z(1) - (z(3) + z(4)) / 2)` (eq. 7). Needs four classes; with fewer it is
     /// [`Loss::Difference`].
     TargetedDlr,
     /// `-(z_y - max_{i != y} z_i)`: positive where the sample is misclassified. Carlini & Wagner's f6 turned round;
@@ -41,6 +51,11 @@ impl Loss {
         matches!(self, Self::TargetedCrossEntropy | Self::TargetedDlr | Self::Difference)
     }
 
+    /// Whether it flattens, and becomes another loss, where all logits lie close together.
+    pub fn flattens(self) -> bool {
+        matches!(self, Self::CrossEntropy | Self::CrossEntropyF32 | Self::TargetedCrossEntropy)
+    }
+
     /// The loss of sixteen samples and its gradient to their logits, `[class]` of at least two classes. Where logits
     /// are not finite, nor are loss and gradient.
     pub fn evaluate(
@@ -54,27 +69,107 @@ impl Loss {
     ) {
         match self.for_classes(logits.len()) {
             Self::CrossEntropy => {
-                dispatch!(isa, s => cross_entropy(s, logits, label, 1.0, value, grad));
+                grad.copy_from_slice(logits);
+                dispatch!(isa, s => log_odds(s, s.load_u32(label), grad, value));
+            }
+            Self::ScaledCrossEntropy => {
+                dispatch!(isa, s => scaled_log_odds(s, logits, label, value, grad));
             }
             Self::TargetedCrossEntropy => {
-                dispatch!(isa, s => cross_entropy(s, logits, target, -1.0, value, grad));
+                grad.copy_from_slice(logits);
+                dispatch!(isa, s => {
+                    log_odds(s, s.load_u32(target), grad, value);
+                    for lanes in grad.iter_mut().chain([value]) {
+                        s.store(s.neg(s.load(lanes)), lanes);
+                    }
+                });
+            }
+            Self::CrossEntropyF32 => {
+                dispatch!(isa, s => cross_entropy_f32(s, logits, label, value, grad));
             }
             other => dispatch!(isa, s => ratio(s, other, logits, label, target, value, grad)),
         }
     }
 }
 
-/// `sign` times the cross-entropy with `class`.
+/// The log-odds against `class`, and in the place of the logits their gradient: the soft-max over the other classes,
+/// and -1.
 #[inline(always)]
-fn cross_entropy<S: Simd>(
+fn log_odds<S: Simd>(s: S, class: S::U32, logits: &mut [Lanes], value: &mut Lanes) {
+    let is_own = |i: usize| s.eq_u32(class, s.splat_u32(i as u32));
+    let (mut own, mut largest) = (s.zero(), s.splat(f32::NEG_INFINITY));
+    for (i, z) in logits.iter().enumerate() {
+        let z = s.load(z);
+        own = s.select(is_own(i), z, own);
+        largest = s.select(is_own(i), largest, s.max(z, largest));
+    }
+    let mut sum = s.zero();
+    for (i, z) in logits.iter_mut().enumerate() {
+        let e = math::exp(s, s.sub(s.load(z), largest));
+        let e = s.select(is_own(i), s.zero(), e);
+        sum = s.add(sum, e);
+        s.store(e, z);
+    }
+    s.store(s.sub(s.add(largest, math::ln(s, sum)), own), value);
+    for (i, e) in logits.iter_mut().enumerate() {
+        let share = s.div(s.load(e), sum);
+        s.store(s.select(is_own(i), s.splat(-1.0), share), e);
+    }
+}
+
+/// What the spread of the logits is scaled to: about that of a trained LeNet.
+const SPREAD: f32 = 16.0;
+
+/// [`log_odds`] of `SPREAD z / (max z - min z)`, whose gradient has a part by way of the spread.
+#[inline(always)]
+fn scaled_log_odds<S: Simd>(
     s: S,
     logits: &[Lanes],
-    class: &LanesU32,
-    sign: f32,
+    label: &LanesU32,
     value: &mut Lanes,
     grad: &mut [Lanes],
 ) {
-    let (class, sign) = (s.load_u32(class), s.splat(sign));
+    let first = (s.load(&logits[0]), s.splat_u32(0));
+    let (mut high, mut low) = (first, first);
+    for (i, z) in logits.iter().enumerate().skip(1) {
+        let (z, i) = (s.load(z), s.splat_u32(i as u32));
+        let (above, below) = (s.gt(z, high.0), s.lt(z, low.0));
+        high = (s.select(above, z, high.0), s.select_u32(above, i, high.1));
+        low = (s.select(below, z, low.0), s.select_u32(below, i, low.1));
+    }
+    let scale = s.div(s.splat(SPREAD), or_one(s, s.sub(high.0, low.0)));
+    let scaled = |z: &Lanes| s.mul(s.sub(s.load(z), high.0), scale);
+    for (z, out) in logits.iter().zip(grad.iter_mut()) {
+        s.store(scaled(z), out);
+    }
+    log_odds(s, s.load_u32(label), grad, value);
+    let mut along = s.zero();
+    for (z, grad) in logits.iter().zip(grad.iter()) {
+        along = s.mul_add(s.load(grad), scaled(z), along);
+    }
+    let by_spread = s.div(along, s.splat(SPREAD));
+    for (i, grad) in grad.iter_mut().enumerate() {
+        let end = s.sub(one_hot(s, high.1, i), one_hot(s, low.1, i));
+        s.store(s.mul(s.neg_mul_add(by_spread, end, s.load(grad)), scale), grad);
+    }
+}
+
+/// A spread to divide by: 1 where all logits are equal.
+#[inline(always)]
+fn or_one<S: Simd>(s: S, spread: S::F32) -> S::F32 {
+    s.select(s.gt(spread, s.zero()), spread, s.splat(1.0))
+}
+
+/// The cross-entropy in PyTorch's arithmetic.
+#[inline(always)]
+fn cross_entropy_f32<S: Simd>(
+    s: S,
+    logits: &[Lanes],
+    label: &LanesU32,
+    value: &mut Lanes,
+    grad: &mut [Lanes],
+) {
+    let label = s.load_u32(label);
     let mut largest = s.splat(f32::NEG_INFINITY);
     for z in logits {
         largest = s.max(s.load(z), largest);
@@ -92,28 +187,16 @@ fn cross_entropy<S: Simd>(
         }
     }
     let log_sum = math::ln(s, sums[0]);
-    let (mut own, mut others) = (s.zero(), s.zero());
+    let mut own = s.zero();
     for (i, (z, grad)) in logits.iter().zip(grad.iter_mut()).enumerate() {
         let log_p = s.sub(s.sub(s.load(z), largest), log_sum);
-        let p = math::exp(s, log_p);
-        let is_own = s.eq_u32(class, s.splat_u32(i as u32));
+        let is_own = s.eq_u32(label, s.splat_u32(i as u32));
         own = s.select(is_own, log_p, own);
-        others = s.add(others, s.select(is_own, s.zero(), p));
-        s.store(p, grad);
+        let p = math::exp(s, log_p);
+        s.store(s.select(is_own, s.sub(p, s.splat(1.0)), p), grad);
     }
-    s.store(s.neg(s.mul(own, sign)), value);
-    for (i, grad) in grad.iter_mut().enumerate() {
-        let is_own = s.eq_u32(class, s.splat_u32(i as u32));
-        let p = s.load(grad);
-        // p - 1 is zero where the others' sum is less than half an ulp of 1: then that sum.
-        let lost = s.lt(others, s.splat(NEARLY_CERTAIN));
-        let own = s.select(lost, s.neg(others), s.sub(p, s.splat(1.0)));
-        s.store(s.mul(s.select(is_own, own, p), sign), grad);
-    }
+    s.store(s.neg(own), value);
 }
-
-/// Below this sum of the other classes' probabilities, `p - 1` has lost more than a tenth of its value to rounding.
-const NEARLY_CERTAIN: f32 = 6e-7;
 
 /// The losses that are a difference of logits, over a spread of logits for the ratios.
 #[inline(always)]
@@ -158,10 +241,10 @@ fn ratio<S: Simd>(
     };
     let excess = s.sub(rival.0, own);
     let spread = match loss {
-        Loss::Dlr => s.add(s.sub(top[0].0, top[2].0), s.splat(1e-12)),
+        Loss::Dlr => or_one(s, s.sub(top[0].0, top[2].0)),
         Loss::TargetedDlr => {
             let low = s.mul(s.add(top[2].0, top[3].0), s.splat(0.5));
-            s.add(s.sub(top[0].0, low), s.splat(1e-12))
+            or_one(s, s.sub(top[0].0, low))
         }
         _ => one,
     };

@@ -103,8 +103,11 @@ pub struct Sample<'a> {
 pub struct Answer<'a> {
     /// The logits, all finite.
     pub logits: &'a [f32],
-    /// `z_y - max_{i != y} z_i`: negative where the sample is misclassified.
+    /// `z_y - max_{i != y} z_i`: negative where another class wins.
     pub margin: f32,
+    /// Whether the image counts as misclassified: by the largest logit, or by the method's
+    /// [`confidence`](Method::confidence).
+    pub fooled: bool,
     /// The loss, for [`Needs::Logits`] and [`Needs::Gradient`].
     pub loss: f32,
     /// Its gradient `[channel][y][x]`, for [`Needs::Gradient`]; gradients `[class][channel][y][x]` of the logits, for
@@ -154,9 +157,11 @@ pub trait Method: Send + Sync {
         1
     }
 
-    /// How far below zero the margin must lie for a point to count as found (Carlini & Wagner's confidence).
-    fn confidence(&self) -> f32 {
-        0.0
+    /// How far below zero the margin must lie for a point with these logits to count as found (Carlini & Wagner's
+    /// confidence). None: any point that is misclassified counts. An attack that looks for the smallest perturbation
+    /// ends on the boundary, and asks for more than rounding ([`rounding`](crate::nn::rounding)).
+    fn confidence(&self, _logits: &[f32]) -> Option<f32> {
+        None
     }
 
     /// Whether options, norm and shape of the images go together.

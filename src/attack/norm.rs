@@ -18,21 +18,33 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// The norm of `x`.
+    /// The norm of `x`, at any scale: it is 0 only if all of `x` is, and infinite only if it is too large for f32.
     pub fn of(self, x: &[f32]) -> f32 {
-        match self {
-            Self::Linf => x.iter().fold(0.0, |m, v| m.max(v.abs())),
-            Self::L2 => sum_of(x, x, |v, _| v * v).sqrt(),
-            Self::L1 => sum_of(x, x, |v, _| v.abs()),
-        }
+        self.over(x, x, |v, _| v)
     }
 
-    /// The norm of `a - b`, which are of equal length.
+    /// The norm of `a - b`, which are of equal length, at any scale.
     pub fn distance(self, a: &[f32], b: &[f32]) -> f32 {
+        self.over(a, b, |a, b| a - b)
+    }
+
+    /// The norm of `f(a, b)`.
+    #[inline(always)]
+    fn over(self, a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+        let largest = || a.iter().zip(b).fold(0.0f32, |m, (&a, &b)| m.max(f(a, b).abs()));
         match self {
-            Self::Linf => a.iter().zip(b).fold(0.0, |m, (a, b)| m.max((a - b).abs())),
-            Self::L2 => sum_of(a, b, |a, b| (a - b) * (a - b)).sqrt(),
-            Self::L1 => sum_of(a, b, |a, b| (a - b).abs()),
+            Self::Linf => largest(),
+            Self::L1 => sum_of(a, b, |a, b| f(a, b).abs()),
+            Self::L2 => {
+                let square = |v: f32| v * v;
+                let sum = sum_of(a, b, |a, b| square(f(a, b)));
+                if SQUARES.contains(&sum) {
+                    return sum.sqrt();
+                }
+                // Squares have overflowed, or are too small to be told apart.
+                let unit = unit_of(largest());
+                sum_of(a, b, |a, b| square(f(a, b) * unit)).sqrt() / unit
+            }
         }
     }
 
@@ -67,6 +79,17 @@ impl FromStr for Norm {
             _ => Err(Error::argument("norm", format!("`{name}` is none of linf, l2, l1"))),
         }
     }
+}
+
+/// Sums of squares in which every square that counts has all of its digits.
+const SQUARES: std::ops::Range<f32> = 1e-28..1e36;
+
+/// The power of two that brings `largest` near 1, so that nothing else of a vector overflows and nothing that counts
+/// vanishes: to multiply by it is exact.
+pub(super) fn unit_of(largest: f32) -> f32 {
+    // The exponent's bits, -126 to 126 whatever `largest` is, turned round.
+    let exponent = (largest.to_bits() >> 23).clamp(1, 253);
+    f32::from_bits((254 - exponent) << 23)
 }
 
 /// The sum of `f(a, b)` over two slices of equal length: sixteen partial sums, then those in order, so that the bits

@@ -69,6 +69,8 @@ impl Options<'_> {
         Ok(match self.text("loss").as_deref() {
             None => default,
             Some("ce") => Loss::CrossEntropy,
+            Some("ce-scaled") => Loss::ScaledCrossEntropy,
+            Some("ce-f32") => Loss::CrossEntropyF32,
             Some("dlr") => Loss::Dlr,
             Some("margin") => Loss::Margin,
             Some("targeted-ce") => Loss::TargetedCrossEntropy,
@@ -78,6 +80,16 @@ impl Options<'_> {
                 return Err(self.refuse("loss", "one of the losses that `attack --list` shows"));
             }
         })
+    }
+
+    /// The cross-entropy, in one of its forms.
+    pub fn cross_entropy(&self) -> Result<Loss> {
+        match self.loss(Loss::CrossEntropy)? {
+            loss @ (Loss::CrossEntropy | Loss::ScaledCrossEntropy | Loss::CrossEntropyF32) => {
+                Ok(loss)
+            }
+            _ => Err(self.refuse("loss", "ce, ce-scaled or ce-f32")),
+        }
     }
 
     pub fn step(&self, default: StepSize) -> Result<StepSize> {

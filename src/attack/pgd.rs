@@ -1,16 +1,16 @@
 //! PGD: steps along the gradient, each followed by a projection, from random points of the ball (Madry et al. 2018,
 //! "Towards deep learning models resistant to adversarial attacks"). BIM and EOT-PGD are settings of it.
 
-use super::ascent::ascend;
+use super::ascent::{Ranking, ascend};
 use super::loss::Loss;
 use super::method::{Answer, Budget, Goal, Method, Needs, Runs, Sample, Step};
 use super::norm::Norm;
 use super::projection::{Breakpoints, into_ball};
-use super::random::{normals, symmetric};
+use super::random::{normals, sign as random_sign, symmetric};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
-/// Projected gradient ascent, Linf or L2.
+/// Projected gradient ascent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pgd {
     /// `pgd`, or the name of the attack that these settings make.
@@ -21,7 +21,7 @@ pub struct Pgd {
     pub steps: usize,
     /// How far a step goes.
     pub step: StepSize,
-    /// Whether a run starts from a random point of the ball (Linf: uniform; L2: uniform in volume) or from the image.
+    /// Whether a run starts from a random point of the ball, uniform in volume, or from the image.
     pub random_start: bool,
     /// Independent runs.
     pub restarts: usize,
@@ -34,7 +34,7 @@ pub struct Pgd {
 /// How far a step goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StepSize {
-    /// In pixels, or in units of L2.
+    /// In units of the norm.
     Absolute(f32),
     /// In multiples of the radius.
     OfEps(f32),
@@ -72,6 +72,7 @@ impl Default for Pgd {
 pub struct State {
     taken: usize,
     noise: Vec<f32>,
+    ranking: Ranking,
     scratch: Breakpoints,
 }
 
@@ -98,11 +99,7 @@ impl Method for Pgd {
         self.draws
     }
 
-    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
-        if budget.norm == Norm::L1 {
-            let problem = "its step makes no sense in l1; use apgd, fab or square there";
-            return Err(Error::argument(self.name, problem));
-        }
+    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
         if self.steps == 0 || self.restarts == 0 {
             let (steps, restarts) = (self.steps, self.restarts);
             let problem =
@@ -132,7 +129,12 @@ impl Method for Pgd {
     }
 
     fn state(&self, shape: Shape, _classes: usize) -> State {
-        State { taken: 0, noise: vec![0.0; shape.features() + 2], scratch: Breakpoints::default() }
+        State {
+            taken: 0,
+            noise: vec![0.0; 2 * (shape.features() + 1)],
+            ranking: Ranking::default(),
+            scratch: Breakpoints::default(),
+        }
     }
 
     fn start(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
@@ -144,10 +146,21 @@ impl Method for Pgd {
         match sample.budget.norm {
             Norm::Linf => x.iter_mut().for_each(|x| *x += eps * symmetric(random)),
             // A point uniform in the ball of d dimensions is one uniform on the sphere of d + 2, cut to d coordinates.
-            _ => {
+            Norm::L2 => {
+                let noise = &mut state.noise[..x.len() + 2];
+                normals(sample.isa, random, noise);
+                let factor = eps / Norm::L2.of(noise);
+                x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
+            }
+            // d + 1 numbers of the exponential distribution, divided by their sum, are uniform in the simplex; without
+            // the last one and with random signs, in the ball. Half the square of two normal numbers is such a number.
+            Norm::L1 => {
                 normals(sample.isa, random, &mut state.noise);
-                let factor = eps / (Norm::L2.of(&state.noise) + 1e-12);
-                x.iter_mut().zip(&state.noise).for_each(|(x, noise)| *x += factor * noise);
+                let factor = eps / state.noise.iter().map(|noise| noise * noise).sum::<f32>();
+                for (x, noise) in x.iter_mut().zip(state.noise.chunks(2)) {
+                    *x +=
+                        random_sign(random) * factor * (noise[0] * noise[0] + noise[1] * noise[1]);
+                }
             }
         }
         into_ball(sample.budget.norm, eps, sample.clean, x, &mut state.scratch);
@@ -161,7 +174,7 @@ impl Method for Pgd {
         x: &mut [f32],
     ) -> Step {
         let Budget { norm, eps, .. } = sample.budget;
-        ascend(norm, self.step.value(eps, self.steps), 1e-10, answer.gradient, x);
+        ascend(norm, self.step.value(eps, self.steps), answer.gradient, x, &mut state.ranking);
         into_ball(norm, eps, sample.clean, x, &mut state.scratch);
         state.taken += 1;
         if state.taken < self.steps { Step::Ask } else { Step::Last }

@@ -6,7 +6,23 @@ use super::norm::{Norm, sum_of};
 #[derive(Clone, Debug, Default)]
 pub struct Breakpoints(Vec<(f32, f32)>);
 
-/// Moves `x` into the `norm` ball of radius `eps` around `clean` and into the box `[0, 1]`.
+/// The share of the radius that is given up in L2 and L1, where the length of a difference depends on the order in
+/// which its pixels are added: whoever adds them, the sum does not exceed the radius.
+const ROUNDING: f32 = 1e-6;
+
+/// `clean + step`, in the box, and no farther than `step`: the difference to `clean`, evaluated in f32, does not exceed
+/// it. (The nearest float may lie a bit beyond; the one before it does not.)
+#[inline(always)]
+pub fn moved(clean: f32, step: f32) -> f32 {
+    let x = (clean + step).clamp(0.0, 1.0);
+    let beyond = (x - clean).abs() > step.abs();
+    // Pixels are not negative, so the next float is the next number of its bits.
+    let inward = if step > 0.0 { u32::MAX } else { 1 };
+    f32::from_bits(x.to_bits().wrapping_add(if beyond { inward } else { 0 }))
+}
+
+/// Moves `x` into the `norm` ball of radius `eps` around `clean` and into the box `[0, 1]`. The ball is closed in f32:
+/// no difference that is evaluated in f32 exceeds `eps`.
 ///
 /// For Linf and L1 this is the nearest point of the intersection (in L2). For L2 it is the ball first and the box
 /// after, which is feasible for both: `clean` lies in the box, so clamping shortens every coordinate of the difference.
@@ -14,18 +30,19 @@ pub fn into_ball(norm: Norm, eps: f32, clean: &[f32], x: &mut [f32], scratch: &m
     match norm {
         Norm::Linf => {
             for (x, &c) in x.iter_mut().zip(clean) {
-                *x = x.max(c - eps).min(c + eps).clamp(0.0, 1.0);
+                *x = x.max(moved(c, -eps)).min(moved(c, eps));
             }
         }
         Norm::L2 => {
+            let eps = eps * (1.0 - ROUNDING);
             let length = Norm::L2.distance(x, clean);
             if length > eps {
-                let factor = eps / (length + 1e-12);
-                x.iter_mut().zip(clean).for_each(|(x, &c)| *x = c + (*x - c) * factor);
+                let factor = eps / length;
+                x.iter_mut().zip(clean).for_each(|(x, &c)| *x = moved(c, (*x - c) * factor));
             }
             into_box(x);
         }
-        Norm::L1 => into_l1(eps, clean, x, scratch),
+        Norm::L1 => into_l1(eps * (1.0 - ROUNDING), clean, x, scratch),
     }
 }
 
@@ -73,6 +90,6 @@ fn into_l1(eps: f32, clean: &[f32], x: &mut [f32], scratch: &mut Breakpoints) {
     }
     for (x, &c) in x.iter_mut().zip(clean) {
         let length = ((*x - c).abs() - lambda).min(room(*x, c)).max(0.0);
-        *x = if *x > c { (c + length).min(1.0) } else { (c - length).max(0.0) };
+        *x = moved(c, if *x > c { length } else { -length });
     }
 }

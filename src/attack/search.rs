@@ -3,7 +3,7 @@
 use super::driver::drive;
 use super::findings::Findings;
 use super::job::Job;
-use super::method::{Budget, Goal, Method};
+use super::method::{Budget, Goal, Method, Needs};
 use super::trial::Trial;
 use crate::Result;
 
@@ -31,6 +31,11 @@ pub trait Attack: Send + Sync {
     /// be shown to other models.
     fn returns_all(&self) -> bool;
 
+    /// Whether what it maximises becomes another loss where logits lie close together.
+    fn flattens(&self) -> bool {
+        false
+    }
+
     /// Attacks these of the samples, whose clean logits are finite.
     ///
     /// # Errors
@@ -56,6 +61,10 @@ impl<M: Method> Attack for M {
 
     fn returns_all(&self) -> bool {
         self.goal() == Goal::Last
+    }
+
+    fn flattens(&self) -> bool {
+        matches!(self.needs(), Needs::Gradient(loss) if loss.flattens())
     }
 
     fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search> {

@@ -35,8 +35,16 @@ pub struct Entry {
 
 type Described = (&'static str, &'static str, &'static str);
 
-const LOSS: Described =
-    ("loss", "ce", "what is maximised: ce, dlr, margin, targeted-ce, targeted-dlr, difference");
+const LOSS: Described = (
+    "loss",
+    "ce",
+    "what is maximised: ce, ce-scaled, ce-f32, dlr, margin, targeted-ce, targeted-dlr, difference",
+);
+const CROSS_ENTROPY: Described = (
+    "loss",
+    "ce",
+    "ce; ce-scaled: of logits divided by their spread; ce-f32: as PyTorch computes it, which published sets were made by",
+);
 const RETURN: Described = (
     "return",
     "first",
@@ -80,7 +88,7 @@ pub const ATTACKS: &[Entry] = &[
     },
     Entry {
         name: "pgd",
-        summary: "projected gradient ascent from random points, linf or l2",
+        summary: "projected gradient ascent from random points",
         options: &[LOSS, STEPS, STEP, RESTARTS, START, DRAWS, RETURN],
         transfer: Some("return=last"),
         build: |o| pgd(o, Pgd::default()),
@@ -95,9 +103,12 @@ pub const ATTACKS: &[Entry] = &[
     Entry {
         name: "apgd-ce",
         summary: "auto-PGD on the cross-entropy",
-        options: &[("steps", "100", STEPS.2), RESTARTS, DRAWS, LATEST],
+        options: &[CROSS_ENTROPY, ("steps", "100", STEPS.2), RESTARTS, DRAWS, LATEST],
         transfer: Some("return=latest"),
-        build: |o| apgd(o, Loss::CrossEntropy),
+        build: |o| {
+            let loss = o.cross_entropy()?;
+            apgd(o, loss)
+        },
     },
     Entry {
         name: "apgd-dlr",
@@ -225,12 +236,14 @@ pub const ATTACKS: &[Entry] = &[
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",
         options: &[
             ("version", "standard", "standard, plus, rand, or published (10 steps)"),
+            ("loss", "ce", "of APGD-CE: ce, ce-scaled or ce-f32"),
             LATEST,
         ],
         transfer: Some("return=latest"),
         build: |o| {
             let version = o.value("version", AutoAttack::default().version)?;
-            Ok(Box::new(AutoAttack { version, latest: o.goal(Goal::Latest)? == Goal::Latest }))
+            let (loss, goal) = (o.cross_entropy()?, o.goal(Goal::Latest)?);
+            Ok(Box::new(AutoAttack { version, loss, latest: goal == Goal::Latest }))
         },
     },
 ];

@@ -8,7 +8,7 @@ use super::bump::Bump;
 use super::loss::Loss;
 use super::method::{Answer, Budget, Change, Goal, Method, Needs, Runs, Sample, Step};
 use super::norm::{Norm, sum_of};
-use super::projection::{Breakpoints, into_ball, into_box};
+use super::projection::{Breakpoints, into_ball, into_box, moved};
 use super::random::{below, sign};
 use crate::simd::random::Key;
 use crate::tensor::{Region, Shape};
@@ -106,11 +106,11 @@ impl Square {
             for column in 0..shape.width {
                 let step = eps * sign(&mut state.random);
                 for y in 0..shape.height {
-                    channel[y * shape.width + column] += step;
+                    let pixel = &mut channel[y * shape.width + column];
+                    *pixel = moved(*pixel, step);
                 }
             }
         }
-        into_box(x);
     }
 
     /// A window of plus or minus eps per channel.
@@ -125,7 +125,7 @@ impl Square {
             let step = eps * sign(&mut state.random);
             for row in state.window.rows(shape, channel) {
                 for i in row {
-                    let new = (sample.clean[i] + step).clamp(0.0, 1.0);
+                    let new = moved(sample.clean[i], step);
                     changed |= new != x[i];
                     x[i] = new;
                 }
@@ -137,7 +137,7 @@ impl Square {
                 for row in state.window.rows(shape, channel) {
                     for i in row {
                         let step = if x[i] >= sample.clean[i] { -eps } else { eps };
-                        x[i] = (sample.clean[i] + step).clamp(0.0, 1.0);
+                        x[i] = moved(sample.clean[i], step);
                     }
                 }
             }
@@ -235,7 +235,6 @@ impl Square {
             let factor = eps / (norm.distance(x, sample.clean) + 1e-12);
             x.iter_mut().zip(sample.clean).for_each(|(x, c)| *x = c + (*x - c) * factor);
         }
-        let eps = if norm == Norm::L1 { eps * (1.0 - 1e-6) } else { eps };
         into_ball(norm, eps, sample.clean, x, &mut state.scratch);
     }
 }

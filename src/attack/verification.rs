@@ -1,11 +1,11 @@
 //! Fresh forward passes: what a model says about images, whoever found them.
 
 use super::job::Job;
-use super::margin::margin;
 use super::search::Attack;
 use super::transpose::to_lanes;
 use super::trial::Trial;
 use crate::Result;
+use crate::nn::predict;
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
 
@@ -30,7 +30,7 @@ pub(super) fn confirm(
         boxed
             && (!attack.is_bounded() || job.budget.admits(distance))
             && row.iter().all(|z| z.is_finite())
-            && margin(row, job.samples.labels()[trial.sample]) < 0.0
+            && predict(row) != job.samples.labels()[trial.sample]
     });
     let confirmed = confirmed.collect();
     Ok((confirmed, logits))

@@ -152,12 +152,12 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The attack behind a column. What the paper calls AutoAttack took a tenth of its steps; white-box, and under the
-    /// profile whose baselines have their full strength, it gets all of them.
+    /// The attack behind a column: what the paper ran; white-box, and under the profile whose baselines have their full
+    /// strength, without what weakened it.
     fn attack(column: &Column, threat_model: ThreatModel, question: &Question) -> String {
         let full =
             threat_model == ThreatModel::WhiteBox || question.settings.profile == Profile::Standard;
-        if full && column.key == "autoattack" { "autoattack".into() } else { column.attack.clone() }
+        column.full.clone().filter(|_| full).unwrap_or_else(|| column.attack.clone())
     }
 
     /// Adds a job, unless it is there.

@@ -255,7 +255,7 @@ impl Lab<'_> {
                             .into(),
                     });
                 }
-                right += usize::from(crate::attack::predict(&logits, label) == label);
+                right += usize::from(crate::nn::predict(&logits) == label);
             }
             tape.reset();
         }

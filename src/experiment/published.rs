@@ -21,6 +21,9 @@ pub struct Column {
     /// What really ran, as [`parse_attack`](crate::attack::parse_attack) reads it; empty for clean samples.
     #[serde(default)]
     pub attack: String,
+    /// The same attack at its full strength, where that is another one.
+    #[serde(default)]
+    pub full: Option<String>,
 }
 
 /// A row of a table: six accuracies of one method at one noise scale, in the order of the columns.

@@ -22,6 +22,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod decision;
 mod evaluate;
 mod finite;
 mod incremental;
@@ -34,6 +35,8 @@ mod recalibrate;
 mod schedule;
 mod train;
 
+pub use decision::{margin, predict, rounding};
+pub(crate) use decision::{rivals, spread};
 pub use evaluate::{InputGradients, accuracy, input_gradients, predictions};
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use incremental::{Chain, Incremental};

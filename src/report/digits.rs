@@ -6,7 +6,7 @@ use crate::autodiff::Tape;
 use crate::data::Dataset;
 use crate::evaluation::Crafted;
 use crate::experiment::{CraftedSet, Published, Results};
-use crate::nn::{Freeze, FrozenNetwork, LeNet};
+use crate::nn::{Freeze, FrozenNetwork, LeNet, predict};
 use crate::report::noise;
 use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
@@ -152,9 +152,5 @@ fn classes(
     let x = tape.constant(Tensor::from_array(images));
     let logits = lenet.freeze()?.logits(&mut tape, x)?;
     let logits = tape.value(logits);
-    let largest = |n: usize| {
-        let all = logits.sample(0, n).enumerate();
-        all.fold((0, f32::NEG_INFINITY), |best, (i, z)| if z > best.1 { (i, z) } else { best }).0
-    };
-    Ok((0..shape[0]).map(largest).collect())
+    Ok((0..shape[0]).map(|n| predict(&logits.sample(0, n).collect::<Vec<f32>>())).collect())
 }

@@ -112,6 +112,7 @@ mod tests {
     #[test]
     fn ties_in_print_do_not_count_and_reversals_are_named() {
         let column = Column {
+            full: None,
             label: "PGD".into(),
             key: "fgsm".into(),
             ran: String::new(),

@@ -143,7 +143,7 @@ fn sentences_follow_the_settings() {
     for words in [
         "crafted once, on the undefended control",
         "the column printed as FGSM holds PGD and the column printed as PGD holds FGSM",
-        "`autoattack:version=published,return=latest`: AutoAttack with 10 iterations",
+        "`autoattack:version=published,loss=ce-f32,return=latest`: AutoAttack with 10 iterations",
         "forgets them, as in the published code",
         "DeepSleep (depth=3): sub-sleeps of 200, 400, 800, 400, 200 time steps, 1 pass each",
         "DeepSleep (length=2): sub-sleeps of 200, 400, 200 time steps, 2 passes each",
