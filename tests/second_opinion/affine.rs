@@ -88,8 +88,11 @@ fn a_single_step_decides_between_two_classes() {
 #[test]
 fn ascent_decides_between_two_classes() {
     for norm in NORMS {
-        for text in ["bim", "apgd-ce", "apgd-dlr", "apgd-t"] {
-            decides(text, norm, &[2], 0.01);
+        decides("bim", norm, &[2], 0.01);
+        // In L1 its authors' rule keeps to the few pixels that have moved, of which one would be best here.
+        let slack = if norm == Norm::L1 { 0.25 } else { 0.01 };
+        for text in ["apgd-ce", "apgd-dlr", "apgd-t"] {
+            decides(text, norm, &[2], slack);
         }
         // From a random start, in L2, steps that are projected only turn towards the pole.
         for text in ["pgd", "eot-pgd:steps=20"] {
@@ -153,7 +156,7 @@ fn a_single_step_gains_all_there_is() {
         for seed in 0..30 {
             let net = Net::random(300 + seed, Shape::new(1, 3, 4), &[2]);
             let samples = points(&net, 400 + seed, SAMPLES);
-            let eps = if norm == Norm::Linf { 0.1 } else { 1.3 };
+            let eps = if norm == Norm::Linf { 0.1 } else { 0.4 };
             let budget = Budget { norm, eps, seed };
             let a = parse_attack("fgsm").unwrap();
             let context = Context::new(1).unwrap();
