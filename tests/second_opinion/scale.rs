@@ -1,0 +1,194 @@
+//! Logits times a number: the decision is the same, so is the robustness.
+
+use super::cases::NORMS;
+use crate::common::models::{golden, lenet, test_images};
+use deepsleep::Result;
+use deepsleep::attack::{Budget, Classifier, Norm, Report, Samples, Session, attack, parse_attack};
+use deepsleep::nn::{Freeze, FrozenLeNet, LeNet, Network};
+use deepsleep::simd::random::Key;
+use deepsleep::simd::{LANES, Lanes};
+use deepsleep::tensor::{Context, Shape};
+
+/// Somebody's model with its logits multiplied.
+struct Scaled {
+    model: FrozenLeNet,
+    factor: f32,
+}
+
+struct ScaledSession<'a> {
+    session: Box<dyn Session + 'a>,
+    factor: f32,
+}
+
+fn times(lanes: &mut [Lanes], factor: f32) {
+    lanes.iter_mut().for_each(|lanes| lanes.0.iter_mut().for_each(|x| *x *= factor));
+}
+
+impl Classifier for Scaled {
+    fn input_shape(&self) -> Shape {
+        Classifier::input_shape(&self.model)
+    }
+
+    fn classes(&self) -> usize {
+        Classifier::classes(&self.model)
+    }
+
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        Box::new(ScaledSession { session: self.model.session(context), factor: self.factor })
+    }
+}
+
+impl Session for ScaledSession<'_> {
+    fn logits(
+        &mut self,
+        images: &[Lanes],
+        noise: &[Key; LANES],
+        differentiable: bool,
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        self.session.logits(images, noise, differentiable, out)?;
+        times(out, self.factor);
+        Ok(())
+    }
+
+    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
+        self.session.gradient(weight, out)?;
+        times(out, self.factor);
+        Ok(())
+    }
+}
+
+const FILE: &str = "lenet_robust.safetensors";
+
+/// The network with the numbers of its last layer multiplied.
+fn heavier(factor: f32) -> FrozenLeNet {
+    let mut network = LeNet::from_state(&golden(FILE)).unwrap();
+    let parameters = network.parameters_mut().iter_mut();
+    let last = parameters.filter(|parameter| parameter.name == "fc.weight");
+    last.for_each(|parameter| parameter.values.iter_mut().for_each(|w| *w *= factor));
+    network.freeze().unwrap()
+}
+
+fn eps(norm: Norm) -> f32 {
+    match norm {
+        Norm::Linf => 0.25,
+        Norm::L2 => 2.0,
+        Norm::L1 => 15.0,
+    }
+}
+
+fn run(model: &dyn Classifier, samples: &Samples, text: &str, norm: Norm) -> Report {
+    let budget = Budget { norm, eps: eps(norm), seed: 4 };
+    let a = parse_attack(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let report = attack(&Context::new(1).unwrap(), model, samples, a.as_ref(), budget);
+    report.unwrap_or_else(|error| panic!("{text} {norm}: {error}"))
+}
+
+/// In percentage points: with fifty images, one of them.
+const RISE: f64 = 0.02 + 1e-9;
+
+/// Robust accuracy at these factors may lie at most [`RISE`] above that of the network as it is.
+fn holds(texts: &[&str], norms: &[Norm], factors: &[f32]) {
+    let samples = test_images(0..50);
+    let mut complaints = Vec::new();
+    for text in texts {
+        for &norm in norms {
+            let plain = run(&lenet(FILE), &samples, text, norm);
+            let mut line = format!("{text} {norm}: {:.2} as it is", plain.robust_accuracy());
+            for (i, &factor) in factors.iter().enumerate() {
+                // By turns somebody's wrapper and the engine's own network.
+                let report = if i % 2 == 0 {
+                    let model = Scaled { model: lenet(FILE), factor };
+                    run(&model, &samples, text, norm)
+                } else {
+                    run(&heavier(factor), &samples, text, norm)
+                };
+                line += &format!(", {:.2} times {factor:e}", report.robust_accuracy());
+                if report.robust_accuracy() > plain.robust_accuracy() + RISE {
+                    complaints.push(format!(
+                        "{text} {norm}: {:.2} robust as it is, {:.2} with logits times {factor:e}",
+                        plain.robust_accuracy(),
+                        report.robust_accuracy()
+                    ));
+                }
+                if report.clean_accuracy() != plain.clean_accuracy() {
+                    complaints.push(format!("{text} {norm}: another clean accuracy at {factor:e}"));
+                }
+                // The ratio's gradient is exactly zero where the label has the third largest logit.
+                let [before, zeros] = [&plain, &report].map(|report| report.cost().zero_gradients);
+                if zeros > before {
+                    let of = format!("{zeros} zero gradients at {factor:e}, {before} as it is");
+                    complaints.push(format!("{text} {norm}: {of}"));
+                }
+            }
+            println!("{line}");
+        }
+    }
+    assert!(complaints.is_empty(), "{} complaints\n{}", complaints.len(), complaints.join("\n"));
+}
+
+const LARGE: [f32; 6] = [3.0, 10.0, 1e2, 1e3, 1e4, 1e6];
+
+#[test]
+fn cross_entropy_does_not_fade_with_large_logits() {
+    holds(&["fgsm", "bim:steps=7", "pgd:steps=8", "eot-pgd:steps=8"], &NORMS, &LARGE);
+}
+
+#[test]
+fn auto_pgd_does_not_fade_with_large_logits() {
+    let texts = ["apgd-ce:steps=12", "apgd-dlr:steps=12", "apgd-t:steps=8,targets=2"];
+    holds(&texts, &NORMS, &LARGE);
+    holds(&["apgd-t:steps=8,targets=2,loss=targeted-ce"], &NORMS, &[10.0, 1e3, 1e6]);
+}
+
+#[test]
+fn margins_and_boundaries_do_not_fade_at_any_scale() {
+    let factors = [1e-6, 1e-3, 1e3, 1e6];
+    holds(&["pgd:steps=8,loss=margin", "fgsm:loss=margin"], &NORMS, &factors);
+    holds(&["fab:steps=4", "fab-t:steps=6,targets=3"], &NORMS, &factors);
+    holds(&["deepfool:steps=8,bounded=yes"], &NORMS[..2], &factors);
+    holds(&["cw:steps=60,search=9,rate=0.05"], &NORMS[1..2], &factors);
+}
+
+#[test]
+fn cross_entropy_over_the_spread_holds_at_any_scale() {
+    let texts = ["fgsm:loss=ce-scaled", "pgd:steps=8,loss=ce-scaled"];
+    holds(&texts, &NORMS, &[1e-6, 1e-4, 1e-2, 1e2, 1e4, 1e6]);
+}
+
+/// Below 1 the cross-entropy itself flattens: whoever uses it is told what to use.
+#[test]
+fn a_flat_cross_entropy_is_doubted() {
+    let samples = test_images(0..16);
+    let model = Scaled { model: lenet(FILE), factor: 1e-4 };
+    for text in ["fgsm", "pgd:steps=3", "apgd-ce:steps=5"] {
+        let warned = |model: &dyn Classifier| {
+            let warnings = run(model, &samples, text, Norm::Linf).warnings;
+            warnings.iter().any(|warning| warning.contains("ce-scaled"))
+        };
+        assert!(warned(&model), "{text}: no word of logits that spread by a thousandth");
+        assert!(!warned(&lenet(FILE)), "{text}: a doubt where there is no reason");
+    }
+}
+
+/// A power of two changes no digit of a logit, so none of a ratio of logits, so none of the images.
+#[test]
+fn the_ratio_losses_do_not_notice_a_power_of_two() {
+    let samples = test_images(0..32);
+    for norm in NORMS {
+        for text in ["apgd-dlr:steps=10", "apgd-t:steps=6,targets=2", "fgsm:loss=dlr"] {
+            let plain = run(&lenet(FILE), &samples, text, norm);
+            for power in [1, 5, 20] {
+                let factor = f32::powi(2.0, power);
+                let report = run(&heavier(factor), &samples, text, norm);
+                for (a, b) in plain.outcomes.iter().zip(&report.outcomes) {
+                    let place = format!("{text} {norm}, times 2^{power}, image {}", a.id);
+                    assert_eq!(a.status, b.status, "{place}");
+                    assert!(a.image == b.image, "{place}: another image");
+                    assert_eq!(a.margin * factor, b.margin, "{place}");
+                    assert_eq!(a.cost, b.cost, "{place}");
+                }
+            }
+        }
+    }
+}
