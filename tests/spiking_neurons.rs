@@ -167,11 +167,10 @@ proptest! {
                 for n in 0..samples {
                     let alone: Vec<Vec<(f32, bool)>> = (0..features).map(|f| of(n, f)).collect();
                     for t in 0..steps {
-                        for cell in 0..pooled_features {
+                        for (cell, &grad) in of_pooled[t][n].iter().enumerate() {
                             let (row, column) = (cell / width, cell % width);
                             let at = 2 * (row * 2 * width + column);
                             let window = [at, at + 1, at + 2 * width, at + 2 * width + 1];
-                            let grad = of_pooled[t][n][cell];
                             for f in receivers(silent, window.map(|f| alone[f][t])) {
                                 routed[t][n][window[f]] = grad;
                             }
