@@ -10,7 +10,7 @@ use deepsleep::autodiff::{Tape, Var};
 use deepsleep::nn::{Freeze, FrozenLeNet, FrozenNetwork, LeNet, Network, margin};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{Isa, LANES, Lanes};
-use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::snn::{FrozenSpikingLeNet, SilentWindow, SpikingLeNet, SpikingOptions, Statistics};
 use deepsleep::tensor::{Context, Region, Shape, blocks_of};
 use proptest::prelude::*;
 use rand::Rng;
@@ -121,6 +121,29 @@ fn every_result_is_what_it_says() {
         }
     }
     assert!(fooled > 30, "only {fooled}: nothing was tested");
+}
+
+#[test]
+fn gradients_reach_the_neurons_nearest_to_a_spike() {
+    let state = golden("lenet_weights.safetensors");
+    let lenet = LeNet::from_state(&state).unwrap();
+    let options = SpikingOptions::default();
+    let network = SpikingLeNet::from_lenet(&lenet, options, Statistics::Carry).unwrap();
+    let (samples, context) = (test_images(0..100), Context::new(2).unwrap());
+    let budget = Budget { norm: Norm::Linf, eps: 16.0 / 255.0, seed: 0 };
+    let robust = |network: &FrozenSpikingLeNet| {
+        let a = parse_attack("pgd:steps=20").unwrap();
+        attack(&context, network, &samples, a.as_ref(), budget).unwrap().robust_accuracy()
+    };
+    let network = network.freeze().unwrap();
+    let first = robust(&network.clone().with_silent_windows(SilentWindow::First));
+    let all = robust(&network.clone().with_silent_windows(SilentWindow::All));
+    let ours = robust(&network);
+    // Of the first 200 images with 40 steps, three seeds: .38, .28 and .24.
+    assert!(
+        all < first && ours < first - 0.08,
+        "{ours}, {all} with all four, {first} with the first"
+    );
 }
 
 #[test]

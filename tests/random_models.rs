@@ -124,11 +124,11 @@ fn largest(z: &[f32]) -> usize {
 
 #[test]
 fn a_sample_under_attack_depends_on_nobody_else() {
-    let (model, samples) = (poisson(3), test_images(0..40));
-    for text in ["pgd:steps=4,draws=2", "square:queries=20,draws=2", "apgd-ce:steps=5,restarts=2"] {
+    let (model, samples) = (poisson(2), test_images(0..24));
+    for text in ["pgd:steps=4,draws=2", "square:queries=20,draws=2", "apgd-ce:steps=3,restarts=2"] {
         let all = run(&model, &samples, text, linf(0.1));
         assert!(all.count(Status::Fooled) > 0, "{text}");
-        let order = [39, 3, 17, 0, 25];
+        let order = [23, 3, 17, 0, 9];
         let some = samples.select(&order).unwrap();
         let context = Context::with_isa(common::isas()[0], 1).unwrap();
         let a = parse_attack(text).unwrap();

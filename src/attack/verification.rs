@@ -95,9 +95,10 @@ pub(super) fn evaluate(
                 means.for_each(|(mean, z)| *mean += z / draws as f32);
                 let label = job.samples.labels()[sample];
                 let right = row.iter().all(|z| z.is_finite()) && predict(&row) == label;
-                verdict.right += f64::from(u8::from(right)) / draws as f64;
+                verdict.right += f64::from(u8::from(right));
             }
         }
+        verdicts.iter_mut().for_each(|verdict| verdict.right /= draws as f64);
         Ok(())
     })?;
     Ok(verdicts)

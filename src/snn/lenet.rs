@@ -213,6 +213,9 @@ impl Network for SpikingLeNet {
 ///
 /// With [`Encoder::Poisson`] it is random: it draws from the keys of the tape that it is recorded on, and the mean logits
 /// of several draws decide about an image (see [`FrozenNetwork::draws`]).
+///
+/// Its gradients are for attacks: where nobody spikes in a pooling window they go to the neuron that is nearest to a
+/// spike ([`SilentWindow::Largest`]), while training's go to the first.
 #[derive(Clone, Debug)]
 pub struct FrozenSpikingLeNet {
     layers: [Arc<FrozenConv>; 3],
@@ -289,7 +292,7 @@ impl Freeze for SpikingLeNet {
             options: self.options,
             dynamics: self.dynamics,
             draws: DRAWS,
-            silent: SilentWindow::default(),
+            silent: SilentWindow::Largest,
             shape: self.lenet.input_shape(),
             classes: self.lenet.classes(),
         })

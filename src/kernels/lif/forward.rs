@@ -49,7 +49,7 @@ fn lif_pool_body<S: Simd, const SYNAPSE: bool>(
     let one = s.keep_first(s.splat(1.0), live);
     let pooled = layer.shape.features() / 4;
     for cell in 0..pooled {
-        let window = Window::new(layer.shape, cell, SilentWindow::default());
+        let window = Window::new(layer.shape, cell, SilentWindow::First);
         run::<_, _, SYNAPSE, TOGETHER>(s, c, layer, one, pooled, x, out, window);
     }
 }

@@ -203,7 +203,7 @@ impl Evaluate {
     ) -> Result<Evaluation> {
         let start = Instant::now();
         let mut progress = common.console().progress(images);
-        let (mut correct, mut right) = (0, 0);
+        let (mut correct, mut right) = (0, 0.0);
         for done in (0..images).step_by(PORTION) {
             let first = self.images.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
@@ -214,16 +214,15 @@ impl Evaluate {
             })?;
             for (i, verdict) in verdicts.iter().enumerate() {
                 correct += usize::from(verdict.class == portion.label(i));
-                right += verdict.right;
+                right += verdict.right as f64 / network.draws() as f64;
             }
             progress.advance(portion.len(), "evaluating");
         }
         drop(progress);
-        let expected = right as f64 / (images * network.draws()) as f64;
         let mut evaluation = self.evaluation(images, correct, start);
         if network.is_random() {
             (evaluation.draws, evaluation.expected_clean_accuracy) =
-                (Some(network.draws()), Some(expected));
+                (Some(network.draws()), Some(right / images as f64));
         }
         Ok(evaluation)
     }
