@@ -95,7 +95,7 @@ fn damaged_and_foreign_models_are_refused_by_every_subcommand() {
                     .iter()
                     .copied()
                     .chain([0; 22])
-                    .chain(*b"\x0e\0\0\0net/data.pkl..")
+                    .chain(*b"\x0c\0\0\0net/data.pkl")
                     .collect(),
             ),
             "it is a PyTorch file (torch.save); convert it in Python: safetensors",
