@@ -139,9 +139,9 @@ impl Header {
 
     /// The whole numbers that follow, of whatever width and sign; None if they are none.
     pub fn integers(&self, file: &mut (impl Read + ?Sized)) -> Result<Option<ArrayD<i64>>, String> {
-        let unused = 64 - 8 * self.width as u32;
         match self.element {
             Some(Element::Signed) => {
+                let unused = 64 - 8 * self.width as u32;
                 self.array(file, |bits| (bits << unused) as i64 >> unused).map(Some)
             }
             Some(Element::Unsigned) => {
@@ -345,6 +345,7 @@ mod tests {
             integers("<u8", &[255; 32]).expect_err("too large").contains("18446744073709551615")
         );
         assert_eq!(integers("<f4", &[0; 16]), Ok(None));
+        assert_eq!(integers("<U24", &[0; 16]), Ok(None));
         assert!(integers("|i1", &[1, 2, 3]).expect_err("short").contains("truncated"));
         assert!(integers("|i1", &[1, 2, 3, 4, 5]).expect_err("long").contains("left over"));
 

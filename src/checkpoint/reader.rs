@@ -155,3 +155,42 @@ impl<R: Read + Seek> NpzReader<R> {
 fn other(header: &Header, expected: &str) -> String {
     format!("it is of type {}; expected {expected}", header.kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Npz, npy};
+    use std::io::{Cursor, Write};
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    #[test]
+    fn what_nobody_asks_for_is_not_read() {
+        let mut npz = Npz::default();
+        npz.floats("images", &[2], vec![0.25, 0.5]).expect("two numbers");
+        let bytes = npz.to_bytes().expect("memory");
+        let mut zip = ZipWriter::new_append(Cursor::new(bytes)).expect("a zip archive");
+        let mut add = |name: &str, content: &[u8]| {
+            zip.start_file(name, SimpleFileOptions::default()).expect("memory");
+            zip.write_all(content).expect("memory");
+        };
+        add("huge.npy", &npy::header("<f4", &[1_000_000_000]));
+        add("broken.npy", b"not an array");
+        add("README.txt", b"made by hand");
+        let bytes = zip.finish().expect("memory").into_inner();
+        let mut file = NpzReader::new(Cursor::new(bytes), "set.npz").expect("an npz file");
+        assert_eq!(file.names(), ["broken", "huge", "images"]);
+        assert_eq!(file.floats("images").expect("floats").as_slice(), Some(&[0.25, 0.5][..]));
+        assert_eq!(file.shape("huge").expect("a header"), [1_000_000_000]);
+        for (name, words) in [
+            ("huge", "`huge`: truncated: its shape [1000000000]"),
+            ("broken", "`broken`: not an npy array"),
+            ("none", "has no array `none`; it has broken, huge, images"),
+        ] {
+            let error = file.floats(name).expect_err("no floats").to_string();
+            assert!(error.starts_with("set.npz: ") && error.contains(words), "{error}");
+        }
+        let error = file.integers("images").expect_err("floats").to_string();
+        assert!(error.contains("`images`: it is of type <f4; expected whole numbers"), "{error}");
+    }
+}

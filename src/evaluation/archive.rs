@@ -139,15 +139,15 @@ impl Crafted {
         // Before anything large is read.
         let shapes = [file.shape("images")?, file.shape("adversarial")?, file.shape("labels")?];
         let [clean, crafted, labels] = &shapes;
-        if clean != crafted {
-            let problem = format!("`images` has shape {clean:?} and `adversarial` {crafted:?}");
-            return Err(fail(problem));
-        }
         let (count, shape) = match *clean.as_slice() {
             [count, height, width] => (count, (1, height, width)),
             [count, channels, height, width] => (count, (channels, height, width)),
             _ => return Err(fail(format!("`images` has shape {clean:?}, not N x C x H x W"))),
         };
+        if clean != crafted {
+            let problem = format!("`images` has shape {clean:?} and `adversarial` {crafted:?}");
+            return Err(fail(problem));
+        }
         if labels != &[count] {
             return Err(fail(format!("`labels` has shape {labels:?}, expected [{count}]")));
         }

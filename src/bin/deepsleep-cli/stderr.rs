@@ -11,7 +11,8 @@ pub fn to_stderr(line: impl Display) {
 }
 
 /// A text without what a terminal would take for a command: files and paths of others may hold anything. Control
-/// characters but those that are `welcome`, and marks that turn the direction of what follows, are escaped.
+/// characters but those that are `welcome`, and marks that turn the direction of what follows, are escaped as in JSON, so
+/// that JSON stays JSON.
 pub fn printable(text: &str, welcome: fn(char) -> bool) -> Cow<'_, str> {
     let is_turn = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let hostile = |c: char| (c.is_control() && !welcome(c)) || is_turn(c);
@@ -20,9 +21,12 @@ pub fn printable(text: &str, welcome: fn(char) -> bool) -> Cow<'_, str> {
     }
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
-        match hostile(c) {
-            true => clean.extend(c.escape_default()),
-            false => clean.push(c),
+        match c {
+            '\n' if hostile(c) => clean.push_str("\\n"),
+            '\r' if hostile(c) => clean.push_str("\\r"),
+            '\t' if hostile(c) => clean.push_str("\\t"),
+            c if hostile(c) => clean.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => clean.push(c),
         }
     }
     Cow::Owned(clean)
@@ -34,8 +38,12 @@ mod tests {
 
     #[test]
     fn commands_to_terminals_are_escaped() {
-        assert_eq!(printable("10 µs\n", |c| c == '\n'), "10 µs\n");
-        assert_eq!(printable("a\u{1b}[2J\u{9b}b\r\n", |c| c == '\n'), "a\\u{1b}[2J\\u{9b}b\\r\n");
-        assert_eq!(printable("a\nb\u{202e}", |_| false), "a\\nb\\u{202e}");
+        let lines = |c| c == '\n';
+        assert_eq!(printable("10 µs\n", lines), "10 µs\n");
+        assert_eq!(printable("a\u{1b}[2J\u{9b}b\r\n", lines), "a\\u001b[2J\\u009bb\\r\n");
+        assert_eq!(printable("a\nb\u{202e}", |_| false), "a\\nb\\u202e");
+        let json = serde_json::to_string("\u{1b}\u{7f}\u{9b}\u{202e}").expect("JSON");
+        let read: String = serde_json::from_str(&printable(&json, lines)).expect("still JSON");
+        assert_eq!(read, "\u{1b}\u{7f}\u{9b}\u{202e}");
     }
 }
