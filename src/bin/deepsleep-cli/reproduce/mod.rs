@@ -106,7 +106,10 @@ impl Reproduce {
         for (option, images) in
             [("--images", question.images), ("--white-box-images", question.white_box_images)]
         {
-            if images > test.len() {
+            // White-box attacks may not be asked for; then this is the default for nothing.
+            let unused = option == "--white-box-images"
+                && !question.threat_models.contains(&ThreatModel::WhiteBox);
+            if images > test.len() && !unused {
                 let problem = format!("{option} {images}: there are {} test images", test.len());
                 return Err(WrongUse(problem).into());
             }
