@@ -60,7 +60,8 @@ impl Output {
             return refuse("it leads to the open file of a process; name the file itself");
         };
         let folder = folder_of(&target);
-        let (Ok(folder), Some(name)) = (folder.canonicalize(), target.file_name()) else {
+        let whole = folder.canonicalize().ok().filter(|folder| folder.is_dir());
+        let (Some(folder), Some(name)) = (whole, target.file_name()) else {
             let problem = format!("{}: there is no folder {}", path.display(), folder.display());
             return Err(Error::NotFound(problem));
         };

@@ -100,7 +100,7 @@ fn what_is_no_data_set_is_refused_by_every_subcommand() {
                 .for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
         }
         let before = folder.names("");
-        let [out, results] = ["out", "results"].map(|name| folder.argument(name));
+        let [out, results] = ["out.svg", "results"].map(|name| folder.argument(name));
         let attack = ["--attack", "fgsm", "--eps", "0.1"];
         for arguments in [
             vec!["train", "--batch-size", "8", "--out", &out],

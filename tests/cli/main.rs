@@ -22,6 +22,7 @@ mod robustness;
 mod same_bits;
 mod signals;
 mod train;
+mod words;
 
 #[path = "../common/mod.rs"]
 mod common;

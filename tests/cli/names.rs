@@ -23,7 +23,7 @@ fn what_is_no_radius_is_refused() {
 fn what_is_no_attack_is_refused_with_the_nearest_name() {
     for (attack, words) in [
         ("", &["`` is unknown; there are fgsm"][..]),
-        ("PGD", &["did you mean `pgd`"]),
+        ("PGDD", &["did you mean `pgd`"]),
         ("autoattck", &["did you mean `autoattack`"]),
         ("pgd;steps=3", &["there are fgsm"]),
         ("fgsm:steps=3", &["no option `steps`; there are loss, return"]),

@@ -58,7 +58,7 @@ fn wrong_evaluations_are_refused() {
         (&["--attack", "fgsm", "--attack", "fgsm", "--eps", "0.1"], &["twice"]),
         (&["--attack", "fgsm"], &["--eps"]),
         (&["--eps", "0.1"], &["--attack"]),
-        (&["--source", PLAIN], &["--source", "--attack"]),
+        (&["--source", PLAIN], &["--eps", "--attack"]),
         (&["--attack", "fgsm", "--eps", "0.1", "--resume"], &["--out"]),
         (&["--crafted", "x.npz"], &["--crafted", "--images"]),
     ] {
