@@ -112,6 +112,10 @@ fn origins<S: Simd>(s: S, x: &[Lanes], w: &mut [Lanes]) {
     }
 }
 
+/// The square of a derivative beyond this is infinite, and a pixel then no number. Adam's step hardly knows the size of
+/// what it follows.
+const MOST: f32 = 1e18;
+
 impl CarliniWagner {
     /// Adam's step on the gradient of the objective to `w`. `pull` is c while the margin counts, else 0.
     #[inline(always)]
@@ -127,6 +131,7 @@ impl CarliniWagner {
             let (now, from) = (s.load(&state.now[i]), s.load(&state.at_origin[i]));
             // The loss is the negative margin, to be raised.
             let of_margin = s.mul(pull, s.load(&state.gradient[i]));
+            let of_margin = s.max(s.min(of_margin, s.splat(MOST)), s.splat(-MOST));
             let outer = s.sub(s.mul(two, s.sub(now, from)), of_margin);
             // dx'/dw = (1 - tanh^2) / 2 = 2 x' (1 - x')
             let slope = s.mul(two, s.mul(now, s.sub(one, now)));

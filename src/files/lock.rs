@@ -20,7 +20,7 @@ const PATIENCE: usize = 100;
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -53,10 +53,13 @@ impl Lock {
             if !is_at(&file, path) {
                 continue;
             }
+            // From here on the file goes away with the lock, also where there is no room for a number in it.
+            held().push(path.to_owned());
+            let lock = Self { path: path.to_owned(), file };
+            let mut file = &lock.file;
             let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
             written.map_err(error("write"))?;
-            held().push(path.to_owned());
-            return Ok(Self { path: path.to_owned(), _file: file });
+            return Ok(lock);
         }
     }
 }

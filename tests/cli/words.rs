@@ -1,6 +1,7 @@
 //! What is said: numbers as people write them, advice that helps, names in any spelling, doubts in every command.
 
 use crate::{Folder, Run, cli, run};
+use deepsleep::checkpoint::StateDict;
 
 const ROBUST: &str = "tests/golden/lenet_robust.safetensors";
 const PLAIN: &str = "tests/golden/lenet_weights.safetensors";
@@ -87,6 +88,22 @@ fn images_shown_to_their_maker_are_white_box_and_say_their_attack() {
         );
         assert_eq!(shown["dataset"], "mnist");
     }
+}
+
+/// Logits of 1e37 are numbers, and so are the steps that Carlini and Wagner's attack takes from them.
+#[test]
+fn large_logits_are_no_overflow_of_the_model() {
+    let folder = Folder::new();
+    let mut state = StateDict::load(PLAIN).unwrap();
+    let fc = state.get("fc.weight").unwrap().clone();
+    let values = fc.values.iter().map(|v| v * 1e36).collect();
+    state.insert("fc.weight", fc.shape, values).unwrap();
+    let model = folder.argument("model");
+    state.save(&model).unwrap();
+    let attack = ["attack", "--model", &model, "--images", "8", "--eps", "0.5", "--json"];
+    let done = run(&[&attack[..], &["--attack", "cw:steps=300,search=1"]].concat()).json();
+    assert_eq!((&done["invalid"], &done["clean_wrong"]), (&0.into(), &0.into()), "{done}");
+    assert!(done["fooled"].as_u64().unwrap() > 0, "{done}");
 }
 
 #[test]
