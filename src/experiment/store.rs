@@ -307,7 +307,7 @@ mod tests {
             assert!(made.expect("mkfifo").success());
         };
         fifo("k.json");
-        found("a FIFO");
+        found("a pipe");
         fs::remove_file(store.path("k.json")).expect("there");
         symlink("/dev/zero", store.path("k.json")).expect("a link");
         found("leads out");
@@ -317,7 +317,7 @@ mod tests {
         store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
         fs::remove_file(store.path("k.model")).expect("there");
         fifo("k.model");
-        found("a FIFO");
+        found("a pipe");
         fs::remove_file(store.path("k.model")).expect("there");
         fs::write(folder.path().join("outside"), b"weights").expect("a file");
         symlink(folder.path().join("outside"), store.path("k.model")).expect("a link");

@@ -2,7 +2,7 @@
 //! becomes markup.
 
 /// Letters that mean something in Markdown wherever they stand.
-const MARKUP: &str = r"\`*[]<>|~$@#";
+const MARKUP: &str = r"\`*[]|~$@#";
 
 /// Text in Markdown, in one line.
 pub fn markdown(text: impl AsRef<str>) -> String {
@@ -26,20 +26,22 @@ pub fn markdown(text: impl AsRef<str>) -> String {
             _ => MARKUP.contains(letter),
         };
         escaped.extend(marks.then_some('\\'));
-        escaped.push(letter);
+        match letter {
+            // As in HTML: not every reader of Markdown knows that it can be escaped otherwise.
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            _ => escaped.push(letter),
+        }
     }
     escaped
 }
 
 /// A sentence in Markdown; what stands between backticks is code.
 pub fn markdown_prose(text: impl AsRef<str>) -> String {
-    let part = |(i, part): (usize, &str)| {
+    let part = |(i, part): (usize, &str)| match i % 2 {
         // Within code nothing is markup, but a cell of a table ends at any bar.
-        if i % 2 == 1 {
-            format!("`{}`", printable(part).replace('|', "\\|"))
-        } else {
-            markdown(part)
-        }
+        1 if !part.contains(['<', '>']) => format!("`{}`", printable(part).replace('|', "\\|")),
+        _ => markdown(part),
     };
     text.as_ref().split('`').enumerate().map(part).collect()
 }
@@ -76,7 +78,7 @@ mod tests {
     fn markup_becomes_text() {
         assert_eq!(html_prose("a `b<c` & d\u{1b}"), "a <code>b&lt;c</code> &amp; d\u{241b}");
         assert_eq!(markdown("a|b\nc"), "a\\|b c");
-        assert_eq!(markdown("<script>alert(1)</script>"), "\\<script\\>alert(1)\\</script\\>");
+        assert_eq!(markdown("<b>a(1)</b>"), "&lt;b&gt;a(1)&lt;/b&gt;");
         assert_eq!(markdown("[x](javascript:alert(3))"), "\\[x\\](javascript:alert(3))");
         assert_eq!(markdown("\n\n# h1\u{1b}[31m"), "  \\# h1\u{241b}\\[31m");
         assert_eq!(markdown("http://a www.b &lt; *c*"), "http\\://a www\\.b \\&lt; \\*c\\*");
@@ -84,6 +86,7 @@ mod tests {
         assert_eq!(markdown("- a"), "\\- a");
         assert_eq!(markdown_prose("a `b|c` *d*"), "a `b\\|c` \\*d\\*");
         assert_eq!(markdown_prose("a `b"), "a `b`");
+        assert_eq!(markdown_prose("a `<b>`"), "a &lt;b&gt;");
     }
 
     #[test]

@@ -59,11 +59,14 @@ fn results(folder: &Path) -> Vec<u8> {
     read(folder.join("results.json"))
 }
 
-/// Some file of the store.
-fn stored(folder: &Path, ending: &str) -> PathBuf {
+/// Some file of the store, of a job of this name.
+fn stored(folder: &Path, job: &str, ending: &str) -> PathBuf {
     let entries = fs::read_dir(folder.join("store")).unwrap().map(|entry| entry.unwrap().path());
-    let mut fitting: Vec<PathBuf> =
-        entries.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
+    let of_job = |path: &PathBuf| {
+        let text = fs::read_to_string(path.with_extension("json")).unwrap_or_default();
+        text.contains(&format!("\"name\": \"{job}")) && path.to_str().unwrap().ends_with(ending)
+    };
+    let mut fitting: Vec<PathBuf> = entries.filter(of_job).collect();
     fitting.sort();
     fitting.swap_remove(0)
 }
@@ -142,8 +145,8 @@ fn side_by_side_damaged_and_shared_out_it_ends_in_the_same_results() {
     assert!(results(&folder.path("beside")) == expected);
 
     // A damaged model and a damaged entry are computed again.
-    for ending in [".safetensors", ".json"] {
-        let path = stored(&folder.path("beside"), ending);
+    for (job, ending) in [("train deepsleep", ".safetensors"), ("show", ".json")] {
+        let path = stored(&folder.path("beside"), job, ending);
         let mut bytes = read(&path);
         let middle = bytes.len() / 2;
         bytes[middle] ^= 4;

@@ -351,10 +351,10 @@ fn a_folder_of_somebody_else_leads_nowhere_and_becomes_no_markup() {
             built.skipped
         );
     }
-    // One picture of no model was drawn: no name leads to a model of the folder.
+    // No name leads to a model of the folder. (One model is of a method of another name.)
     assert_eq!(
         built.skipped.iter().filter(|line| line.starts_with("Pictures of")).count(),
-        METHODS.len()
+        METHODS.len() + 1
     );
     let [html, markdown, csv] = [&built.html, &built.markdown, &built.csv]
         .map(|path| std::fs::read_to_string(path).unwrap());
