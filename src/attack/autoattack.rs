@@ -153,7 +153,9 @@ impl Attack for AutoAttack {
         let mut trials: Vec<Trial> = which.iter().map(|&sample| Trial::new(sample)).collect();
         // Places in `trials` of what is still robust.
         let mut left: Vec<usize> = (0..which.len()).collect();
-        let (random, mut least) = (job.classifier.is_random(), vec![1.0; which.len()]);
+        // What fooled a random model in most of the draws and not in their mean, and in how few the model was right: what
+        // the expected accuracy of a survivor is.
+        let mut refuted = vec![(1.0, None); which.len()];
         for attack in &attacks {
             let samples: Vec<usize> = left.iter().map(|&place| which[place]).collect();
             let search = attack.search(job, &samples)?;
@@ -166,11 +168,11 @@ impl Attack for AutoAttack {
                 trial.cost.forward_passes += u64::from(found.is_some()) * draws;
                 trial.invalid |= new.invalid;
                 let fooled = found.as_ref().is_some_and(|found| found.fools);
-                // Of what does not fool a random model in the mean, that which fools the most draws is kept, for the
-                // expected accuracy.
                 let right = found.map_or(1.0, |found| found.verdict.right);
-                if fooled || (random && right < least[place]) {
-                    (trial.hit, least[place]) = (new.hit, right);
+                if fooled {
+                    trial.hit = new.hit;
+                } else if right < refuted[place].0 {
+                    refuted[place] = (right, new.hit);
                 }
                 if !fooled && !trial.invalid {
                     still.push(place);
@@ -181,6 +183,11 @@ impl Attack for AutoAttack {
         let last = attacks.iter().position(|attack| attack.name() == "square");
         let later = last.map_or(&[][..], |at| &attacks[at + 1..]);
         findings.square_alone = Self::square_alone(job, &trials, later)?;
+        if job.classifier.is_random() {
+            for place in left {
+                trials[place].hit = refuted[place].1.take();
+            }
+        }
         Ok(Search { trials, findings })
     }
 

@@ -31,6 +31,7 @@
 //! | list attacks, or get one by name | [`ATTACKS`], [`parse_attack`] |
 //! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`AutoAttack`] |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
+//! | attack a model that draws random numbers | [`Classifier::is_random`]; `draws=` of every attack; [`Report::expected_accuracy`] |
 //! | craft images to show to other models | [`Goal::Last`] (`return=last`); [`Outcome::image`] |
 //! | write an attack | [`Method`]: a state machine of one sample |
 
