@@ -248,24 +248,39 @@ fn images_outside_of_box_or_ball_count_apart() {
         images[40 * 784 + 400] = f32::INFINITY; // misclassified already
     });
     let model = robust();
-    for (notes, boxed_only) in [
-        (r#"{"attack": "theirs", "norm": "linf", "eps": 0.25}"#, false),
-        (r#"{"attack": "theirs", "norm": "linf", "eps": 0.25, "bounded": false}"#, true),
-        (r#"{"attack": "theirs", "norm": "l2", "eps": 0.25}"#, false),
-        (r#"{"attack": "theirs", "norm": "linf", "eps": 0.2}"#, false),
-    ] {
+    let most = [Some((Norm::Linf, 0.25)), None, Some((Norm::L2, 0.25)), Some((Norm::Linf, 0.2))];
+    for (notes, most) in [
+        r#"{"attack": "theirs", "norm": "linf", "eps": 0.25}"#,
+        r#"{"attack": "theirs", "norm": "linf", "eps": 0.25, "bounded": false}"#,
+        r#"{"attack": "theirs", "norm": "l2", "eps": 0.25}"#,
+        r#"{"attack": "theirs", "norm": "linf", "eps": 0.2}"#,
+    ]
+    .into_iter()
+    .zip(most)
+    {
+        let boxed_only = most.is_none();
         npz.text("notes", notes);
         let crafted = read(&npz).unwrap();
         let shown = crafted.show(&context(), &model).unwrap();
         let anywhere = crafted.show_wherever(&context(), &model).unwrap();
-        let expected = |i: usize| match (notes.contains("0.25}") && !notes.contains("l2"), i) {
-            (_, 40) => false,
-            (_, 3 | 4) => true,
-            _ if boxed_only => false,
-            (true, _) => matches!(i, 1 | 2),
-            // In a smaller ball, or in one of another norm, nothing lies that differs at all.
-            (false, _) => true,
+        let expected = |i: usize| {
+            let changes = crafted.image(i).iter().zip(clean.image(i));
+            let changes = changes.map(|(&a, &b)| f64::from(a) - f64::from(b));
+            let beyond = most.is_some_and(|(norm, eps)| match norm {
+                Norm::Linf => changes.fold(0.0, |most, change| change.abs().max(most)) > eps + 1e-6,
+                _ => changes.map(|change| change * change).sum::<f64>().sqrt() > eps + 4e-6,
+            });
+            i != 40 && (matches!(i, 3 | 4) || beyond)
         };
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5, 40].map(expected),
+            match most {
+                Some((Norm::Linf, 0.25)) => [false, true, true, true, true, false, false],
+                None => [false, false, false, true, true, false, false],
+                _ => [0, 1, 2, 3, 4, 5, 40].map(expected),
+            }
+        );
+        assert!(!(6..40).any(expected) || (notes.contains("l2") || notes.contains("0.2}")));
         for (i, (shown, anywhere)) in shown.outcomes.iter().zip(&anywhere.outcomes).enumerate() {
             assert_eq!(shown.status == Status::Outside, expected(i), "{notes} {i}");
             assert_ne!(anywhere.status, Status::Outside);
