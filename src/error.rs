@@ -18,7 +18,7 @@ pub enum Error {
         found: String,
     },
 
-    /// An argument outside of what the operation can take.
+    /// An argument outside of what the operation can take: whoever called it can do better.
     #[error("{operation}: {problem}")]
     Argument {
         /// The operation or option that refused.
@@ -48,11 +48,21 @@ pub enum Error {
     },
 
     /// A file whose content is not what its kind requires.
-    #[error("{}: {problem}", path.display())]
+    #[error("{}{problem}", place(path))]
     Format {
-        /// The file concerned.
+        /// The file concerned; empty for content that never was in one.
         path: PathBuf,
         /// What is wrong with it, and what was expected.
+        problem: String,
+    },
+
+    /// What failed although everything that it was given was right: a thread that the system does not start, a drawing
+    /// that its library refuses.
+    #[error("{operation}: {problem}")]
+    Failed {
+        /// The operation.
+        operation: &'static str,
+        /// The reason that was given.
         problem: String,
     },
 
@@ -83,6 +93,21 @@ impl Error {
         Self::Argument { operation, problem: problem.into() }
     }
 
+    /// A failure of `operation` that no argument is to blame for.
+    pub fn failed(operation: &'static str, problem: impl std::fmt::Display) -> Self {
+        Self::Failed { operation, problem: problem.to_string() }
+    }
+
+    /// The same error as the fault of a file: what does not fit came out of that file, and from nobody's argument.
+    /// Errors that name a file already, or are not about what fits, stay as they are.
+    #[must_use]
+    pub fn in_file(self, path: impl AsRef<Path>) -> Self {
+        match self {
+            Self::Shape { .. } | Self::Argument { .. } => Self::format(path, self.to_string()),
+            other => other,
+        }
+    }
+
     /// A failed file operation; `action` is a verb that follows "cannot".
     pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), action, source }
@@ -91,5 +116,13 @@ impl Error {
     /// Unusable content of a file.
     pub fn format(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
         Self::Format { path: path.as_ref().to_owned(), problem: problem.into() }
+    }
+}
+
+/// What stands before a file's problem.
+fn place(path: &Path) -> String {
+    match path.as_os_str().is_empty() {
+        true => String::new(),
+        false => format!("{}: ", path.display()),
     }
 }

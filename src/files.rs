@@ -1,11 +1,20 @@
-//! Writes a file whole or not at all.
+//! Writes a file whole or not at all, and to where its name leads; opens what somebody else may have put in a file's
+//! place.
+//!
+//! An [`Output`] is a place to write to, looked at before the work begins: links are followed, devices and pipes are
+//! written to and never replaced, a file keeps its mode and owner. A [`Lock`] keeps a second process away from it.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+mod lock;
+mod output;
+
+pub use lock::Lock;
+pub use output::{Output, same_file};
 
 use crate::{Error, Result};
+use std::fs::{File, Metadata};
+use std::io::{self, BufWriter, Read};
+use std::path::Path;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Held by whoever is writing; all of it by whoever wants nobody to be.
 static WRITING: RwLock<()> = RwLock::new(());
@@ -14,11 +23,13 @@ static WRITING: RwLock<()> = RwLock::new(());
 #[derive(Debug)]
 pub struct Settled(#[allow(dead_code)] RwLockWriteGuard<'static, ()>);
 
-/// Waits until nobody in this process is in the middle of writing a file: the moment for a program to end at a signal,
-/// without a temporary file left behind or half a line in a journal.
+/// Waits until nobody in this process is in the middle of writing a file, and removes the files of its locks: the moment
+/// for a program to end at a signal, without a temporary file left behind or half a line in a journal.
 #[must_use]
 pub fn settle() -> Settled {
-    Settled(WRITING.write().unwrap_or_else(PoisonError::into_inner))
+    let settled = Settled(WRITING.write().unwrap_or_else(PoisonError::into_inner));
+    lock::remove_all();
+    settled
 }
 
 /// To be held while a file is being written.
@@ -26,34 +37,100 @@ pub(crate) fn writing() -> RwLockReadGuard<'static, ()> {
     WRITING.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lets `fill` write a temporary file beside `path`, then renames it into place.
-///
-/// Readers see the old file or the new one, never a half; a failure leaves the old one and no litter. A process that is
-/// killed in the middle leaves the old one, and the temporary file under a hidden name, `.deepsleep-` and six letters.
+/// Lets `fill` write to `path` as [`Output::write`] does: an ordinary file appears whole or not at all.
 ///
 /// # Errors
-/// Those of the file system; `path` is named.
+/// Those of [`Output::open`] and of the file system; `path` is named.
 pub fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<()> {
-    let error = |source| Error::io(path, "write", source);
-    let _writing = writing();
-    // A bare file name has the empty path as its parent.
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".deepsleep-");
-    #[cfg(unix)]
-    {
-        // Temporary files are private by default; this one becomes an ordinary file (the umask still applies).
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    Output::open(path)?.write(fill)
+}
+
+/// Opens a file that somebody else may have put there, to read it: a regular one, or a link to one, of at most `most`
+/// bytes. A pipe would wait for its writer, and a device may never end.
+///
+/// # Errors
+/// [`Error::Io`] if there is no such file, it is a folder, or it cannot be opened; [`Error::Format`] if it is a pipe or
+/// a device, or larger than `most`.
+pub fn open_regular(path: impl AsRef<Path>, most: u64) -> Result<File> {
+    let path = path.as_ref();
+    let fail = |error| Error::io(path, "read", error);
+    // Before it is opened, for that alone may wait; and after, for it may have been exchanged in between.
+    check_regular(path, &std::fs::metadata(path).map_err(fail)?, most)?;
+    let file = File::open(path).map_err(fail)?;
+    check_regular(path, &file.metadata().map_err(fail)?, most)?;
+    Ok(file)
+}
+
+/// The content of a file that somebody else may have put there; see [`open_regular`].
+///
+/// # Errors
+/// Those of [`open_regular`], and if the file cannot be read or does not fit into memory.
+pub fn read_regular(path: impl AsRef<Path>, most: u64) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    let fail = |error| Error::io(path, "read", error);
+    let file = open_regular(path, most)?;
+    let length = file.metadata().map_err(fail)?.len();
+    let mut content = Vec::new();
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| content.try_reserve_exact(length).ok())
+        .ok_or_else(|| Error::format(path, format!("{length} bytes do not fit into memory")))?;
+    // It may grow while it is read; what was promised is read, and no more.
+    file.take(length).read_to_end(&mut content).map_err(fail)?;
+    Ok(content)
+}
+
+/// Refuses what is no regular file, or too large.
+fn check_regular(path: &Path, found: &Metadata, most: u64) -> Result<()> {
+    if found.is_dir() {
+        return Err(Error::io(path, "read", io::ErrorKind::IsADirectory.into()));
     }
-    let file = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(error)?;
-    let mut writer = BufWriter::with_capacity(1 << 16, file.as_file());
-    fill(&mut writer).and_then(|()| writer.flush()).map_err(error)?;
-    drop(writer);
-    file.as_file().sync_all().map_err(error)?;
-    file.persist(path).map_err(|failed| error(failed.error))?;
+    if !found.is_file() {
+        let problem = "a pipe, socket, or device, not a file; save its content as a file first";
+        return Err(Error::format(path, problem));
+    }
+    if found.len() > most {
+        let problem = format!("{} bytes are too many; at most {most} are read", found.len());
+        return Err(Error::format(path, problem));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_bearable_size_are_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "1234").expect("a file");
+        assert_eq!(read_regular(&path, 4).expect("four bytes"), b"1234");
+        let problem = |path: &Path, most| open_regular(path, most).expect_err("no").to_string();
+        assert!(problem(&path, 3).contains("4 bytes are too many; at most 3"));
+        assert!(problem(folder.path(), 9).contains("cannot read: is a directory"));
+        assert!(problem(&folder.path().join("none"), 9).contains("No such file"));
+        #[cfg(unix)]
+        {
+            assert!(
+                problem(Path::new("/dev/zero"), 9).contains("/dev/zero: a pipe, socket, or device")
+            );
+            // A link to a file is one; a link to a device is none.
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&path, &link).expect("a link");
+            assert_eq!(read_regular(&link, 4).expect("four bytes"), b"1234");
+            let link = folder.path().join("device");
+            std::os::unix::fs::symlink("/dev/zero", &link).expect("a link");
+            assert!(problem(&link, 9).contains("device, not a file"));
+            // Nobody writes to this one: opening it would wait for ever.
+            let pipe = folder.path().join("pipe");
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+            if made.is_ok_and(|status| status.success()) {
+                assert!(problem(&pipe, 9).contains("a pipe"));
+            }
+        }
+    }
 }

@@ -35,7 +35,7 @@
 //! | [`tensor`] | lane-blocked tensors, borders to `ndarray`, threads and instruction set as an argument |
 //! | [`kernels`] | the loops: convolution, normalisation, pooling, spiking neurons, plasticity |
 //! | [`autodiff`] | the tape |
-//! | [`files`] | files written whole or not at all |
+//! | [`files`] | files written whole or not at all; files of others opened with care |
 //! | [`checkpoint`] | safetensors in and out |
 //! | [`data`] | MNIST and its like |
 //! | [`nn`] | networks, optimisers, the training loop |
@@ -68,6 +68,8 @@ pub mod evaluation;
 pub mod experiment;
 #[forbid(unsafe_code)]
 pub mod files;
+#[forbid(unsafe_code)]
+mod foreign;
 pub mod kernels;
 #[forbid(unsafe_code)]
 mod names;

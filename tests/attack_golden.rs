@@ -66,7 +66,7 @@ fn crafted(attack_: &dyn Attack) -> Vec<f32> {
 #[test]
 fn fgsm_is_pytorchs_but_where_the_gradient_vanishes() {
     let file = golden("attacks.safetensors");
-    let ours = crafted(&Fgsm { loss: Loss::CrossEntropyF32, goal: Goal::Last });
+    let ours = crafted(&Fgsm { loss: Loss::CrossEntropyF32, goal: Goal::Last, ..Fgsm::default() });
     let samples = test_images(0..SAMPLES);
     let gradient = input_gradients(
         &Context::new(1).unwrap(),

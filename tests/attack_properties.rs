@@ -111,7 +111,7 @@ fn every_result_is_what_it_says() {
                         assert!(outcome.margin >= 0.0 && outcome.prediction == outcome.label);
                         assert!(outcome.winner.is_none());
                     }
-                    Status::Invalid => panic!("{place}: invalid"),
+                    Status::Invalid | Status::Outside => panic!("{place}: {:?}", outcome.status),
                 }
                 let cost = outcome.cost;
                 assert!(cost.forward_passes >= 1 && cost.zero_gradients <= cost.backward_passes);

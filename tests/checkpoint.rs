@@ -4,7 +4,7 @@ mod common;
 
 use common::numbers;
 use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::{LeNet, Network, Trainer, TrainingOptions};
+use deepsleep::nn::{LeNet, Network, Rule, Trainer, TrainingOptions};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -111,24 +111,119 @@ fn equal_states_give_equal_bytes_whatever_the_order_of_insertion() {
 }
 
 #[test]
-fn doubles_are_rounded_integers_left_out_and_halves_refused() {
+fn floats_of_every_width_are_read_and_integers_are_known_to_be_there() {
     let doubles: Vec<u8> = [0.1_f64, -2.0, 1e-60].iter().flat_map(|v| v.to_le_bytes()).collect();
+    // What PyTorch makes of 0.1, -2, 6e-8 and 65504 in 16 bits.
+    let halves: Vec<u8> = [0x2e66_u16, 0xc000, 1, 0x7bff].map(u16::to_le_bytes).concat();
+    let brains: Vec<u8> = [0x3dcd_u16, 0xc000, 0x3381, 0x4780].map(u16::to_le_bytes).concat();
     let count = 7_i64.to_le_bytes();
-    let file = |half: Option<&'static str>| {
-        let mut views = vec![
-            ("weight", TensorView::new(Dtype::F64, vec![3, 1], &doubles).unwrap()),
-            ("num_batches_tracked", TensorView::new(Dtype::I64, vec![], &count).unwrap()),
-        ];
-        views.extend(
-            half.map(|name| (name, TensorView::new(Dtype::F16, vec![2], &[0_u8; 4]).unwrap())),
-        );
-        safetensors::serialize(views, None).unwrap()
-    };
-    let state = StateDict::from_bytes(&file(None), "model").unwrap();
-    assert_eq!(state.names().collect::<Vec<_>>(), ["weight"]);
+    let views = [
+        ("weight", TensorView::new(Dtype::F64, vec![3, 1], &doubles).unwrap()),
+        ("half", TensorView::new(Dtype::F16, vec![4], &halves).unwrap()),
+        ("brain", TensorView::new(Dtype::BF16, vec![2, 2], &brains).unwrap()),
+        ("bn1.num_batches_tracked", TensorView::new(Dtype::I64, vec![], &count).unwrap()),
+        ("classes", TensorView::new(Dtype::I64, vec![1], &count).unwrap()),
+    ];
+    let file = safetensors::serialize(views, None).unwrap();
+    let state = StateDict::from_bytes(&file, "model").unwrap();
+    assert_eq!(state.names().collect::<Vec<_>>(), ["brain", "half", "weight"]);
     assert_eq!(state.get("weight").unwrap().values, [0.1_f32, -2.0, 0.0]);
-    let message = StateDict::from_bytes(&file(Some("small")), "model").unwrap_err().to_string();
-    assert!(message.contains("`small`") && message.contains("F16"), "{message}");
+    let half = [0.099_975_586, -2.0, 5.960_464_5e-8, 65504.0];
+    assert_eq!(state.get("half").unwrap().values, half);
+    let brain = [0.100_097_656, -2.0, 6.007_030_6e-8, 65536.0];
+    assert_eq!(state.get("brain").unwrap().values, brain);
+    let message = state.expect("classes", &[1]).unwrap_err().to_string();
+    assert!(message.contains("`classes` is of type I64, expected floats"), "{message}");
+    // Of what is left over, PyTorch's count alone is nobody's business.
+    let message = state.expect_only("this", ["brain", "half", "weight"]).unwrap_err().to_string();
+    assert!(
+        message.contains("model: `classes` is not part of this, which takes brain, half, weight")
+    );
+    state.expect_only("this", ["brain", "half", "weight", "classes"]).unwrap();
+}
+
+#[test]
+fn arrays_that_nothing_uses_are_refused_by_whoever_loads() {
+    let extra = |state: &StateDict, name: &str| {
+        let mut state = state.clone();
+        state.insert(name, vec![10], vec![0.0; 10]).unwrap();
+        state
+    };
+    let good = StateDict::from_bytes(&golden(), "golden").unwrap();
+    for name in ["fc.bias", "conv1.bias", "fc2.weight", "optimiser.0.fc.weight", "ema.fc.weight"] {
+        let message = LeNet::from_state(&extra(&good, name)).unwrap_err().to_string();
+        let expected = format!("golden: `{name}` is not part of lenet, which takes bn1.bias, ");
+        assert!(message.starts_with(&expected), "{message}");
+    }
+    LeNet::from_state(&extra(&good, "bn1.num_batches_tracked")).unwrap();
+
+    let options = TrainingOptions { rule: Rule::ADAM, ..TrainingOptions::default() };
+    let mut lenet = LeNet::new(0);
+    let mut trainer = Trainer::new(&lenet, options).unwrap();
+    let checkpoint = trainer.checkpoint(&lenet).unwrap();
+    trainer.resume(&mut lenet, &checkpoint).unwrap();
+    for name in ["fc.bias", "optimiser.2.fc.weight", "optimiser.0.fc.bias"] {
+        let message = trainer.resume(&mut lenet, &extra(&checkpoint, name)).unwrap_err();
+        let name = name.trim_start_matches("optimiser.");
+        assert!(message.to_string().contains(&format!("`{name}` is not part of")), "{message}");
+    }
+}
+
+#[test]
+fn what_pytorch_wraps_is_unwrapped() {
+    let good = StateDict::from_bytes(&golden(), "golden").unwrap();
+    for prefix in ["module.", "_orig_mod.", "module._orig_mod.", "module.module."] {
+        let mut wrapped = StateDict::default();
+        wrapped.absorb(prefix.trim_end_matches('.'), good.clone());
+        let (state, removed) = wrapped.unwrapped();
+        assert_eq!((removed.as_str(), LeNet::from_state(&state).is_ok()), (prefix, true));
+    }
+    // Not where an array stands beside.
+    let mut half = StateDict::default();
+    half.absorb("module", good.clone());
+    half.insert("ema", vec![1], vec![0.0]).unwrap();
+    assert_eq!(half.unwrapped().1, "");
+    assert_eq!(StateDict::default().unwrapped().1, "");
+}
+
+#[test]
+fn long_lists_and_hostile_names_stay_in_one_short_line() {
+    let mut state = StateDict::default();
+    for i in 0..3000 {
+        state.insert(&format!("layer{i}.weight"), vec![1], vec![0.0]).unwrap();
+    }
+    state.insert("\u{1b}[2J\nerror: all is well", vec![1], vec![0.0]).unwrap();
+    let bytes = state.to_bytes().unwrap();
+    let message = || {
+        let state = StateDict::from_bytes(&bytes, "resnet").unwrap();
+        LeNet::from_state(&state).unwrap_err().to_string()
+    };
+    let first = message();
+    assert!(first.len() < 400 && first.ends_with(" more"), "{first}");
+    assert!(first.contains(r"it has \u{1b}[2J\nerror: all is well, layer0.weight"), "{first}");
+    assert!((0..5).all(|_| message() == first));
+}
+
+#[test]
+fn files_of_other_kinds_are_named_with_the_way_to_convert_them() {
+    for (content, words) in [
+        (&b""[..], "it is empty"),
+        (
+            b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
+            "PyTorch file (torch.save); convert it in Python",
+        ),
+        (b"\x08\x08\x12\x07pytorch", "an ONNX network; save its arrays"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"<!doctype html><title>404", "a web page (HTML)"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\x1f\x8b\x08\0", "packed by gzip; unpack it first"),
+        (b"\0\0\x08\x03\0\0\x27\x10", "an IDX file"),
+        (b"{\"conv1.weight\": [[1.5]]}", "it is JSON"),
+    ] {
+        let message = StateDict::from_bytes(content, "net").unwrap_err().to_string();
+        assert!(message.starts_with("net: not a readable safetensors file: it is "), "{message}");
+        assert!(message.contains(words) && message.len() < 300, "{message}");
+    }
 }
 
 #[test]

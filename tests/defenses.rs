@@ -230,7 +230,17 @@ fn a_refused_checkpoint_leaves_the_defender_as_it_was() {
         );
         state
     };
+    let with = |name: &str| {
+        let mut state = good.clone();
+        state.insert(name, vec![10], vec![0.0; 10]).unwrap();
+        state
+    };
     for (what, damaged) in [
+        ("an array of a model that nothing uses", with("model.fc.bias")),
+        ("an array of a work that nothing uses", with("work.fc.bias")),
+        ("an array of an optimiser that nothing uses", with("work.optimiser.7.fc.weight")),
+        ("an array of nobody", with("other.fc.weight")),
+        ("an array of a control that nothing uses", with("control.fc.bias")),
         ("a stage that is none", beyond),
         ("another stage", other_work),
         ("no model", without("model")),

@@ -5,11 +5,12 @@ mod common;
 use common::models::{lenet, test_images};
 use deepsleep::Error;
 use deepsleep::attack::{Budget, Classifier, Norm, Report, Samples, Status, attack, parse_attack};
-use deepsleep::checkpoint::Npz;
+use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, Models, Part, Plan, Settings, archive, evaluate, fingerprint,
-    transfer_matrix, worst_cases,
+    Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, archive, evaluate,
+    fingerprint, transfer_matrix, worst_cases,
 };
+use deepsleep::files::Output;
 use deepsleep::nn::FrozenLeNet;
 use deepsleep::tensor::Context;
 
@@ -174,23 +175,22 @@ fn what_is_no_set_is_refused_by_name() {
     let bytes = whole.to_bytes().unwrap();
     fails(&[], "not a readable npz file");
     fails(&bytes[..bytes.len() / 2], "not a readable npz file");
-    fails(&Npz::default().to_bytes().unwrap(), "has no floats `images`");
+    fails(&Npz::default().to_bytes().unwrap(), "has no array `images`");
     for (name, change) in [
         ("labels", (&|npz: &mut Npz| npz.integers("labels", vec![1, 2])) as &dyn Fn(&mut Npz)),
         ("below 0", &|npz| npz.integers("labels", vec![-1; 41])),
         ("outside of 0..=1", &|npz| {
-            npz.floats("adversarial", &[41, 1, 28, 28], vec![1.5; 41 * 784]).unwrap();
-        }),
-        ("outside of 0..=1", &|npz| {
             npz.floats("images", &[41, 1, 28, 28], vec![f32::NAN; 41 * 784]).unwrap();
         }),
-        ("(40, 1, 28, 28)", &|npz| {
+        ("[40, 1, 28, 28]", &|npz| {
             npz.floats("adversarial", &[40, 1, 28, 28], vec![0.5; 40 * 784]).unwrap();
         }),
         ("N x C x H x W", &|npz| npz.floats("images", &[784], vec![0.5; 784]).unwrap()),
         ("notes", &|npz| npz.text("notes", "{}")),
-        ("eps of -1", &|npz| {
-            let notes = npz.expect_text("notes").unwrap();
+        ("eps -1 is no radius", &|npz| {
+            let bytes = npz.to_bytes().unwrap();
+            let mut file = NpzReader::new(std::io::Cursor::new(bytes), "").unwrap();
+            let notes = file.text("notes").unwrap();
             let (before, after) = notes.split_once("\"eps\":").unwrap();
             let (_, after) = after.split_once(',').unwrap();
             npz.text("notes", &format!("{before}\"eps\":-1,{after}"));
@@ -209,6 +209,137 @@ fn what_is_no_set_is_refused_by_name() {
     }
 }
 
+/// A set of others: three arrays, of which the crafted one is changed.
+fn set_of_others(change: &dyn Fn(&mut [f32])) -> (Samples, Npz) {
+    let (samples, _, crafted) = crafted(0);
+    let mut npz = Npz::default();
+    let clean = (0..samples.len()).flat_map(|i| samples.image(i)).copied().collect();
+    let mut adversarial: Vec<f32> =
+        (0..samples.len()).flat_map(|i| crafted.image(i)).copied().collect();
+    change(&mut adversarial);
+    npz.floats("images", &[41, 1, 28, 28], clean).unwrap();
+    npz.floats("adversarial", &[41, 1, 28, 28], adversarial).unwrap();
+    npz.integers("labels", samples.labels().iter().map(|&label| label as i64).collect());
+    (samples, npz)
+}
+
+fn read(npz: &Npz) -> Result<Crafted, Error> {
+    let bytes = npz.to_bytes().unwrap();
+    Crafted::read(&mut NpzReader::new(std::io::Cursor::new(bytes), "set.npz")?)
+}
+
+#[test]
+fn images_outside_of_box_or_ball_count_apart() {
+    let (clean, _) = set_of_others(&|_| {});
+    let pixel = |i: usize| i * 784 + 400;
+    let (_, mut npz) = set_of_others(&|images| {
+        // What the ball admits by rounding, and what it does not; what the box admits, and what it does not.
+        images[pixel(0)] = clean.image(0)[400] + 0.25 + 9e-7;
+        images[pixel(1)] = clean.image(1)[400] + 0.25 + 2e-6;
+        images[pixel(2)] = clean.image(2)[400] - 0.25 - 2e-6;
+        images[pixel(3)] = f32::NAN;
+        images[pixel(4)] = 1.0 + 1e-4;
+        images[pixel(5)] = -5e-7;
+        images[40 * 784 + 400] = f32::INFINITY; // misclassified already
+    });
+    let model = robust();
+    for (notes, boxed_only) in [
+        (r#"{"attack": "theirs", "norm": "linf", "eps": 0.25}"#, false),
+        (r#"{"attack": "theirs", "norm": "linf", "eps": 0.25, "bounded": false}"#, true),
+        (r#"{"attack": "theirs", "norm": "l2", "eps": 0.25}"#, false),
+        (r#"{"attack": "theirs", "norm": "linf", "eps": 0.2}"#, false),
+    ] {
+        npz.text("notes", notes);
+        let crafted = read(&npz).unwrap();
+        let shown = crafted.show(&context(), &model).unwrap();
+        let anywhere = crafted.show_wherever(&context(), &model).unwrap();
+        let expected = |i: usize| match (notes.contains("0.25}") && !notes.contains("l2"), i) {
+            (_, 40) => false,
+            (_, 3 | 4) => true,
+            _ if boxed_only => false,
+            (true, _) => matches!(i, 1 | 2),
+            // In a smaller ball, or in one of another norm, nothing lies that differs at all.
+            (false, _) => true,
+        };
+        for (i, (shown, anywhere)) in shown.outcomes.iter().zip(&anywhere.outcomes).enumerate() {
+            assert_eq!(shown.status == Status::Outside, expected(i), "{notes} {i}");
+            assert_ne!(anywhere.status, Status::Outside);
+            let by_answer = match anywhere.prediction == anywhere.label {
+                true => Status::Survived,
+                false => Status::Fooled,
+            };
+            match i {
+                3 => {
+                    assert_eq!(anywhere.status, Status::Invalid, "what is no number proves nothing")
+                }
+                40 => assert_eq!(anywhere.status, Status::CleanWrong),
+                _ => assert_eq!(anywhere.status, by_answer),
+            }
+            if shown.status != Status::Outside {
+                assert_eq!(shown.status, anywhere.status);
+            }
+        }
+        assert_eq!(shown.clean_accuracy(), 40.0 / 41.0);
+        let outside = shown.count(Status::Outside);
+        let (in_ball, all) = (shown.count(Status::Fooled), anywhere.count(Status::Fooled));
+        assert!(shown.robust_accuracy() <= anywhere.robust_accuracy() && in_ball <= all);
+        assert!(shown.warnings.iter().any(|w| w.contains(&format!("{outside} of the images lie"))));
+        assert!(anywhere.warnings.iter().any(|w| w.contains("by the model's answer alone")));
+
+        let cell = |report: &Report| {
+            Cell::of_report("theirs".into(), ThreatModel::Transfer, report, !boxed_only, 0.0)
+        };
+        let (apart, counted) = (cell(&shown), cell(&anywhere).anywhere());
+        assert_eq!((apart.outside, apart.outside_indices.len()), (outside, outside));
+        let worst = &worst_cases(std::slice::from_ref(&apart))[0];
+        assert!(worst.robust_accuracy <= apart.robust_accuracy + 1e-12 || boxed_only);
+        assert!(apart.outside_indices.iter().all(|id| !worst.robust_indices.contains(id)));
+        assert!(worst.fooled_only_by["theirs"] <= in_ball);
+        let worst = &worst_cases(std::slice::from_ref(&counted))[0];
+        assert_eq!(worst.robust_accuracy, counted.robust_accuracy);
+    }
+}
+
+#[test]
+fn plain_sets_of_others_are_read() {
+    let (samples, mut npz) = set_of_others(&|_| {});
+    let crafted = read(&npz).unwrap();
+    assert_eq!((crafted.attack(), crafted.is_bounded()), ("crafted", true));
+    assert_eq!(crafted.samples().ids(), (0..41).collect::<Vec<u64>>());
+    let Budget { norm, eps, .. } = crafted.budget();
+    assert_eq!(norm, Norm::Linf);
+    assert!((eps - 0.25).abs() < 1e-6, "{eps}");
+    let shown = crafted.show(&context(), &robust()).unwrap();
+    assert_eq!(shown.count(Status::Outside), 0);
+    assert!(
+        shown.warnings[0].contains("does not say which attack made it"),
+        "{:?}",
+        shown.warnings
+    );
+    let (_, _, known) = self::crafted(0);
+    let known = known.show(&context(), &robust()).unwrap();
+    assert_eq!(shown.robust_accuracy(), known.robust_accuracy());
+
+    // Without the channel it is the same; labels may be of any width, but are never negative.
+    let flat = |name: &str| {
+        let images = (0..41).flat_map(|i| match name {
+            "images" => samples.image(i).to_vec(),
+            _ => crafted.image(i).to_vec(),
+        });
+        images.collect::<Vec<f32>>()
+    };
+    for name in ["images", "adversarial"] {
+        npz.floats(name, &[41, 28, 28], flat(name)).unwrap();
+    }
+    assert_eq!(read(&npz).unwrap(), crafted);
+    npz.integers("labels", vec![-3; 41]);
+    let message = read(&npz).unwrap_err().to_string();
+    assert_eq!(message, "set.npz: `labels` holds -3 at position 0, below 0");
+    npz.floats("labels", &[41], vec![1.0; 41]).unwrap();
+    let message = read(&npz).unwrap_err().to_string();
+    assert!(message.contains("`labels`: it is of type <f4; expected whole numbers"), "{message}");
+}
+
 #[test]
 fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
     let plan =
@@ -218,13 +349,14 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let settings = Settings::from([("--eps".to_owned(), "0.1".to_owned())]);
-    let mut journal = Journal::begin(&path, &settings).unwrap();
+    let place = Output::open(&path).unwrap();
+    let mut journal = Journal::begin(&place, &settings).unwrap();
     parts.iter().for_each(|part| journal.add(part).unwrap());
     drop(journal);
     let whole = std::fs::read(&path).unwrap();
     for cut in (0..=whole.len()).step_by(97).chain([whole.len() - 1, whole.len()]) {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let Some((mut journal, found)) = Journal::resume(&path, &settings).unwrap() else {
+        let Some((mut journal, found)) = Journal::resume(&place, &settings).unwrap() else {
             assert!(!whole[..cut].contains(&b'\n'));
             continue;
         };
@@ -233,10 +365,10 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
         assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
     }
     let other = Settings::from([("--eps".to_owned(), "0.2".to_owned())]);
-    let error = Journal::resume(&path, &other).unwrap_err().to_string();
+    let error = Journal::resume(&place, &other).unwrap_err().to_string();
     assert!(error.contains("--eps 0.1, not 0.2"), "{error}");
     std::fs::write(&path, "{}\nnonsense\n").unwrap();
-    let error = Journal::resume(&path, &Settings::new()).unwrap_err().to_string();
+    let error = Journal::resume(&place, &Settings::new()).unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
 }
 

@@ -49,6 +49,7 @@ fn logits(context: &Context, options: SpikingOptions, data: &Dataset, indices: &
     let mut tape = Tape::new(context.clone());
     let mut images = tape.tensor(network.input_shape(), indices.len(), 1);
     data.gather(context, indices, &mut images).unwrap();
+    tape.set_noise(indices.iter().map(|&i| Key::new(i as u64)));
     let x = tape.constant(images);
     let logits = network.logits(&mut tape, x).unwrap();
     tape.value(logits).clone()

@@ -16,10 +16,23 @@ fn images(samples: usize) -> Array4<f32> {
     })
 }
 
+/// Image i draws from `key.with(i)`.
 fn encode(context: &Context, images: &Array4<f32>, rate: f32, steps: usize, key: Key) -> Tensor {
+    let keys: Vec<Key> = (0..images.len_of(ndarray::Axis(0))).map(|i| key.with(i as u64)).collect();
+    encode_with(context, images, rate, steps, &keys)
+}
+
+fn encode_with(
+    context: &Context,
+    images: &Array4<f32>,
+    rate: f32,
+    steps: usize,
+    keys: &[Key],
+) -> Tensor {
     let mut tape = Tape::new(context.clone());
+    tape.set_noise(keys.iter().copied());
     let x = tape.constant(Tensor::from_array(images.view()));
-    let spikes = tape.poisson(x, rate, steps, key).unwrap();
+    let spikes = tape.poisson(x, rate, steps).unwrap();
     tape.value(spikes).clone()
 }
 
@@ -74,12 +87,32 @@ fn a_sample_has_the_same_spikes_wherever_it_is() {
             assert!(alone.sample(t, 0).eq(all.sample(t, n)), "image {n}");
         }
     }
-    // Another key, other draws; two images, unrelated ones.
+    // Another key, other draws; images that hardly differ, the same ones; two samples, unrelated ones.
     assert_ne!(encode(&portable, &images, 0.9, 6, key.with(1)), all);
     let grey = Array4::from_shape_fn((2, 1, 30, 30), |(n, ..)| 0.5 + n as f32 * 1e-7);
-    let spikes = encode(&portable, &grey, 1.0, 1, key);
-    let same = spikes.sample(0, 0).zip(spikes.sample(0, 1)).filter(|(a, b)| a == b).count();
-    assert!((370..530).contains(&same), "{same} of 900 pixels agree");
+    let agree = |spikes: &Tensor| {
+        spikes.sample(0, 0).zip(spikes.sample(0, 1)).filter(|(a, b)| a == b).count()
+    };
+    let common = encode_with(&portable, &grey, 1.0, 1, &[key, key]);
+    assert!(agree(&common) >= 899, "{} of 900 pixels agree", agree(&common));
+    let apart = agree(&encode(&portable, &grey, 1.0, 1, key));
+    assert!((370..530).contains(&apart), "{apart} of 900 pixels agree");
+}
+
+#[test]
+fn every_random_operation_draws_for_itself_and_none_without_keys() {
+    let grey = Array4::from_elem((3, 1, 30, 30), 0.5);
+    let mut tape = Tape::new(Context::new(1).unwrap());
+    let x = tape.constant(Tensor::from_array(grey.view()));
+    let message = tape.poisson(x, 1.0, 1).unwrap_err().to_string();
+    assert!(message.contains("3 samples") && message.contains("set_noise"), "{message}");
+    tape.set_noise((0..3).map(Key::new));
+    let [a, b] = [(); 2].map(|()| tape.poisson(x, 1.0, 1).unwrap());
+    assert_ne!(tape.value(a), tape.value(b));
+    // A reset forgets the keys: nobody draws again what was drawn.
+    tape.reset();
+    let x = tape.constant(Tensor::from_array(grey.view()));
+    assert!(tape.poisson(x, 1.0, 1).is_err());
 }
 
 #[test]
@@ -87,7 +120,8 @@ fn the_gradient_goes_straight_through() {
     let images = images(19);
     let mut tape = Tape::new(Context::new(1).unwrap());
     let x = tape.input(Tensor::from_array(images.view()));
-    let spikes = tape.poisson(x, 0.25, 4, Key::new(0)).unwrap();
+    tape.set_noise((0..19).map(Key::new));
+    let spikes = tape.poisson(x, 0.25, 4).unwrap();
     let mut upstream = tape.tensor(Shape::new(1, 3, 4), 19, 4);
     upstream.lanes_mut().fill(Lanes::ZERO);
     for block in 0..8 {
@@ -110,7 +144,8 @@ fn the_mean_over_steps_and_its_gradient() {
     for isa in isas() {
         let mut tape = Tape::new(Context::with_isa(isa, 2).unwrap());
         let x = tape.input(Tensor::from_array(images.view()));
-        let spikes = tape.poisson(x, 1.0, 5, Key::new(3)).unwrap();
+        tape.set_noise((0..21).map(Key::new));
+        let spikes = tape.poisson(x, 1.0, 5).unwrap();
         let mean = tape.mean_steps(spikes).unwrap();
         let (spikes, value) = (tape.value(spikes).clone(), tape.value(mean).clone());
         assert_eq!((value.steps(), value.samples()), (1, 21));
@@ -133,9 +168,10 @@ fn the_mean_over_steps_and_its_gradient() {
 fn rates_beyond_probabilities_are_refused() {
     let mut tape = Tape::new(Context::new(1).unwrap());
     let x = tape.input(Tensor::from_array(images(2).view()));
+    tape.set_noise([Key::new(0), Key::new(1)]);
     for (rate, steps) in [(-0.1, 3), (1.1, 3), (f32::NAN, 3), (0.5, 0)] {
-        assert!(tape.poisson(x, rate, steps, Key::new(0)).is_err());
+        assert!(tape.poisson(x, rate, steps).is_err());
     }
-    let spikes = tape.poisson(x, 0.5, 2, Key::new(0)).unwrap();
-    assert!(tape.poisson(spikes, 0.5, 2, Key::new(0)).is_err());
+    let spikes = tape.poisson(x, 0.5, 2).unwrap();
+    assert!(tape.poisson(spikes, 0.5, 2).is_err());
 }

@@ -7,7 +7,7 @@ use deepsleep::autodiff::{Seed, Tape};
 use deepsleep::kernels::lif::Dynamics;
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{Isa, Lanes};
-use deepsleep::snn::{Neuron, Reset, Surrogate};
+use deepsleep::snn::{Neuron, Reset, SilentWindow, Surrogate};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use proptest::prelude::*;
 use rand_xoshiro::rand_core::Rng;
@@ -46,6 +46,21 @@ fn naive(d: &Dynamics, currents: impl Iterator<Item = f32>) -> Vec<(f32, bool)> 
         (u, spike)
     };
     currents.map(step).collect()
+}
+
+/// Which of a window's four neurons, of these membranes and spikes, get its gradient.
+fn receivers(silent: SilentWindow, window: [(f32, bool); 4]) -> Vec<usize> {
+    if let Some(first) = window.iter().position(|(_, spike)| *spike) {
+        return vec![first];
+    }
+    match silent {
+        SilentWindow::First => vec![0],
+        SilentWindow::Largest => {
+            let top = window.iter().map(|(u, _)| *u).fold(f32::NEG_INFINITY, f32::max);
+            vec![window.iter().position(|(u, _)| *u == top).unwrap()]
+        }
+        SilentWindow::All => vec![0, 1, 2, 3],
+    }
 }
 
 fn neurons() -> impl Strategy<Value = Neuron> {
@@ -103,7 +118,7 @@ proptest! {
             let x = with_steps(&mut tape, shape, samples, &current);
             let x = tape.input(x);
             let spikes = tape.lif(x, d, Surrogate::default(), steps).unwrap();
-            let pooled = tape.lif_pool(x, d, Surrogate::default(), steps).unwrap();
+            let pooled = tape.lif_pool(x, d, Surrogate::default(), steps, SilentWindow::First).unwrap();
             let (value, value_pooled) = (tape.value(spikes), tape.value(pooled));
             for n in 0..samples {
                 let alone: Vec<Vec<(f32, bool)>> = (0..features).map(|f| of(n, f)).collect();
@@ -134,7 +149,7 @@ proptest! {
             // The pooled layer's gradient is that of the unpooled one followed by an ordinary pooling.
             let x = with_steps(&mut tape, shape, samples, &current);
             let x = tape.input(x);
-            let pooled = tape.lif_pool(x, d, Surrogate::Arctan(2.0), steps).unwrap();
+            let pooled = tape.lif_pool(x, d, Surrogate::Arctan(2.0), steps, SilentWindow::First).unwrap();
             tape.backward(pooled, Seed::Sum).unwrap();
             of_isa.push(tape.gradient(x).unwrap().clone());
             tape.reset();
@@ -144,6 +159,42 @@ proptest! {
             let pooled = tape.max_pool(spikes, [2, 2], [2, 2]).unwrap();
             tape.backward(pooled, Seed::Sum).unwrap();
             prop_assert_eq!(tape.gradient(again).unwrap(), &of_isa[1]);
+            // With other rules, that of the unpooled one whose windows were routed by hand.
+            let pooled_features = features / 4;
+            let of_pooled = random(key.with(2), steps, samples, pooled_features);
+            for silent in [SilentWindow::First, SilentWindow::Largest, SilentWindow::All] {
+                let mut routed = vec![vec![vec![0.0; features]; samples]; steps];
+                for n in 0..samples {
+                    let alone: Vec<Vec<(f32, bool)>> = (0..features).map(|f| of(n, f)).collect();
+                    for t in 0..steps {
+                        for cell in 0..pooled_features {
+                            let (row, column) = (cell / width, cell % width);
+                            let at = 2 * (row * 2 * width + column);
+                            let window = [at, at + 1, at + 2 * width, at + 2 * width + 1];
+                            let grad = of_pooled[t][n][cell];
+                            for f in receivers(silent, window.map(|f| alone[f][t])) {
+                                routed[t][n][window[f]] = grad;
+                            }
+                        }
+                    }
+                }
+                tape.reset();
+                let x = with_steps(&mut tape, shape, samples, &current);
+                let x = tape.input(x);
+                let pooled = tape.lif_pool(x, d, Surrogate::Arctan(2.0), steps, silent).unwrap();
+                let pooled_shape = Shape::new(channels, height, width);
+                let upstream = with_steps(&mut tape, pooled_shape, samples, &of_pooled);
+                tape.backward_from(pooled, upstream).unwrap();
+                let found = tape.gradient(x).unwrap().clone();
+                tape.reset();
+                let x = with_steps(&mut tape, shape, samples, &current);
+                let x = tape.input(x);
+                let spikes = tape.lif(x, d, Surrogate::Arctan(2.0), steps).unwrap();
+                let upstream = with_steps(&mut tape, shape, samples, &routed);
+                tape.backward_from(spikes, upstream).unwrap();
+                prop_assert_eq!(tape.gradient(x).unwrap(), &found, "{:?}", silent);
+                of_isa.push(found);
+            }
             gradients.push(of_isa);
         }
         prop_assert!(gradients.windows(2).all(|pair| pair[0] == pair[1]));
@@ -270,7 +321,7 @@ fn what_makes_no_sense_is_refused() {
     for steps in [0, 2, 4] {
         assert!(tape.lif(x, dynamics, Surrogate::default(), steps).is_err());
     }
-    assert!(tape.lif_pool(x, dynamics, Surrogate::default(), 3).is_err()); // odd sides
+    assert!(tape.lif_pool(x, dynamics, Surrogate::default(), 3, SilentWindow::First).is_err()); // odd sides
     for surrogate in [Surrogate::Triangle(0.0), Surrogate::Arctan(f32::NAN)] {
         assert!(tape.lif(x, dynamics, surrogate, 3).is_err());
     }

@@ -118,9 +118,8 @@ impl AutoAttack {
         let mut left: Vec<usize> = by_square.map(|trial| trial.sample).collect();
         for attack in later {
             let search = attack.search(job, &left)?;
-            let fooled = confirm(job, attack.as_ref(), &search.trials)?.0;
-            let mut fooled = fooled.into_iter();
-            left.retain(|_| !fooled.next().unwrap_or(false));
+            let mut found = confirm(job, attack.as_ref(), &search.trials)?.into_iter();
+            left.retain(|_| !found.next().flatten().is_some_and(|found| found.fools));
         }
         Ok(left.len())
     }
@@ -154,19 +153,26 @@ impl Attack for AutoAttack {
         let mut trials: Vec<Trial> = which.iter().map(|&sample| Trial::new(sample)).collect();
         // Places in `trials` of what is still robust.
         let mut left: Vec<usize> = (0..which.len()).collect();
+        let (random, mut least) = (job.classifier.is_random(), vec![1.0; which.len()]);
         for attack in &attacks {
             let samples: Vec<usize> = left.iter().map(|&place| which[place]).collect();
             let search = attack.search(job, &samples)?;
-            let (fooled, _) = confirm(job, attack.as_ref(), &search.trials)?;
+            let confirmations = confirm(job, attack.as_ref(), &search.trials)?;
             let mut still = Vec::with_capacity(left.len());
-            for ((&place, new), fooled) in left.iter().zip(search.trials).zip(fooled) {
+            let draws = job.draws(attack.as_ref()) as u64;
+            for ((&place, new), found) in left.iter().zip(search.trials).zip(confirmations) {
                 let trial = &mut trials[place];
                 trial.cost += new.cost;
-                trial.cost.forward_passes += u64::from(new.hit.is_some()) * attack.draws() as u64;
+                trial.cost.forward_passes += u64::from(found.is_some()) * draws;
                 trial.invalid |= new.invalid;
-                if fooled {
-                    trial.hit = new.hit;
-                } else if !trial.invalid {
+                let fooled = found.as_ref().is_some_and(|found| found.fools);
+                // Of what does not fool a random model in the mean, that which fools the most draws is kept, for the
+                // expected accuracy.
+                let right = found.map_or(1.0, |found| found.verdict.right);
+                if fooled || (random && right < least[place]) {
+                    (trial.hit, least[place]) = (new.hit, right);
+                }
+                if !fooled && !trial.invalid {
                     still.push(place);
                 }
             }

@@ -2,22 +2,22 @@
 //! The check for gradients that are exactly zero is made for every attack (see [`attack`](super::attack)).
 
 use super::job::Job;
-use super::verification::verify;
+use super::verification::evaluate;
 use crate::Result;
+use crate::simd::random::Key;
 
 /// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
 /// (Of all samples, not of some of the first batch: parts of an evaluation must not differ from the whole.)
 pub fn randomised(job: &Job<'_>, which: &[usize]) -> Result<bool> {
     let images: Vec<&[f32]> = which.iter().map(|&i| job.samples.image(i)).collect();
-    let ids: Vec<u64> = which.iter().map(|&i| job.samples.ids()[i]).collect();
-    let classes = job.classifier.classes();
     let mut passes = Vec::new();
     for pass in 0..5 {
-        passes.push(verify(job, &images, &ids, 1, &format!("randomness {pass}"))?);
+        let root = Key::new(job.budget.seed).named("randomness").with(pass);
+        passes.push(evaluate(job, &images, which, 1, &|id, draw| root.with(id).with(draw as u64))?);
     }
     Ok(passes[1..].iter().any(|pass| {
-        let mut rows = passes[0].chunks(classes).zip(pass.chunks(classes));
-        rows.any(|(a, b)| direction_distance(a, b) > 1e-4)
+        let mut rows = passes[0].iter().zip(pass);
+        rows.any(|(a, b)| direction_distance(&a.logits, &b.logits) > 1e-4)
     }))
 }
 

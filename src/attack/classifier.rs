@@ -1,7 +1,7 @@
 //! What an attack sees of a model: logits, and gradients of functions of the logits with respect to the pixels.
 
 use crate::autodiff::{Tape, Var};
-use crate::nn::{FrozenNetwork, Incremental};
+use crate::nn::{DRAWS, FrozenNetwork, Incremental};
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Region, Shape};
@@ -16,6 +16,18 @@ pub trait Classifier: Sync {
 
     /// The number of classes, at least two.
     fn classes(&self) -> usize;
+
+    /// Whether its logits depend on random draws.
+    fn is_random(&self) -> bool {
+        false
+    }
+
+    /// Evaluations whose mean logits decide about an image: 1 unless it is random, else [`DRAWS`]. An attack on a random
+    /// model goes on after an image that seems to fool it, and returns the one whose margin was the lowest; these
+    /// draws, which it never saw, then decide.
+    fn draws(&self) -> usize {
+        if self.is_random() { DRAWS } else { 1 }
+    }
 
     /// What one worker evaluates with; `context` is serial and the worker's own.
     fn session(&self, context: Context) -> Box<dyn Session + '_>;
@@ -47,7 +59,8 @@ pub trait Session: Send {
     /// If the last evaluation was not `differentiable`.
     fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()>;
 
-    /// How it evaluates images again of which little has changed, if that costs it less than all of an evaluation.
+    /// How it evaluates images again of which little has changed, if that costs it less than all of an evaluation. Not
+    /// asked of a random model.
     fn changes(&mut self) -> Option<&mut dyn Changes> {
         None
     }
@@ -77,6 +90,14 @@ impl<N: FrozenNetwork> Classifier for N {
 
     fn classes(&self) -> usize {
         FrozenNetwork::classes(self)
+    }
+
+    fn is_random(&self) -> bool {
+        FrozenNetwork::is_random(self)
+    }
+
+    fn draws(&self) -> usize {
+        FrozenNetwork::draws(self)
     }
 
     fn session(&self, context: Context) -> Box<dyn Session + '_> {
@@ -112,12 +133,13 @@ impl<N: FrozenNetwork> Session for OnTape<'_, N> {
     fn logits(
         &mut self,
         images: &[Lanes],
-        _noise: &[Key; LANES],
+        noise: &[Key; LANES],
         differentiable: bool,
         out: &mut [Lanes],
     ) -> Result<()> {
         let tape = &mut self.tape;
         tape.reset();
+        tape.set_noise(noise.iter().copied());
         self.recorded = None;
         let mut x = tape.tensor(FrozenNetwork::input_shape(self.network), LANES, 1);
         x.lanes_mut().copy_from_slice(images);

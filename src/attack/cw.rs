@@ -28,6 +28,8 @@ pub struct CarliniWagner {
     pub freeze_extremes: bool,
     /// Stop a c when, over a tenth of the steps, the objective has not fallen by this share.
     pub least_fall: Option<f32>,
+    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    pub draws: usize,
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,
 }
@@ -43,6 +45,7 @@ impl Default for CarliniWagner {
             learning_rate: 0.01,
             freeze_extremes: false,
             least_fall: Some(1e-4),
+            draws: 1,
             goal: Goal::NearestAnywhere,
         }
     }
@@ -214,6 +217,10 @@ impl Method for CarliniWagner {
 
     fn confidence(&self, logits: &[f32]) -> Option<f32> {
         Some(self.kappa.max(rounding(logits)))
+    }
+
+    fn draws(&self) -> usize {
+        self.draws
     }
 
     fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {

@@ -16,6 +16,8 @@ pub struct DeepFool {
     pub steps: usize,
     /// The sum of all steps is stretched by this share, to end beyond the boundary.
     pub overshoot: f32,
+    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    pub draws: usize,
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,
 }
@@ -25,7 +27,7 @@ const BEYOND: f32 = 1e-4;
 
 impl Default for DeepFool {
     fn default() -> Self {
-        Self { steps: 50, overshoot: 0.02, goal: Goal::NearestAnywhere }
+        Self { steps: 50, overshoot: 0.02, draws: 1, goal: Goal::NearestAnywhere }
     }
 }
 
@@ -56,6 +58,10 @@ impl Method for DeepFool {
 
     fn confidence(&self, logits: &[f32]) -> Option<f32> {
         Some(rounding(logits))
+    }
+
+    fn draws(&self) -> usize {
+        self.draws
     }
 
     fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {

@@ -28,6 +28,8 @@ pub struct Fab {
     pub eta: f32,
     /// How much of the way from the clean image is kept after a success.
     pub beta: f32,
+    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    pub draws: usize,
     /// [`Goal::Nearest`] to go on after a success, for the smallest perturbation; [`Goal::First`] to stop.
     pub goal: Goal,
 }
@@ -42,6 +44,7 @@ impl Default for Fab {
             alpha_max: 0.1,
             eta: 1.05,
             beta: 0.9,
+            draws: 1,
             goal: Goal::Nearest,
         }
     }
@@ -113,6 +116,10 @@ impl Method for Fab {
 
     fn confidence(&self, logits: &[f32]) -> Option<f32> {
         Some(rounding(logits))
+    }
+
+    fn draws(&self) -> usize {
+        self.draws
     }
 
     fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {

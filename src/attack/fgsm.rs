@@ -12,13 +12,15 @@ use crate::tensor::Shape;
 pub struct Fgsm {
     /// What is maximised; published: cross-entropy.
     pub loss: Loss,
+    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    pub draws: usize,
     /// Which point is returned.
     pub goal: Goal,
 }
 
 impl Default for Fgsm {
     fn default() -> Self {
-        Self { loss: Loss::CrossEntropy, goal: Goal::First }
+        Self { loss: Loss::CrossEntropy, draws: 1, goal: Goal::First }
     }
 }
 
@@ -31,6 +33,10 @@ impl Method for Fgsm {
 
     fn needs(&self) -> Needs {
         Needs::Gradient(self.loss)
+    }
+
+    fn draws(&self) -> usize {
+        self.draws
     }
 
     fn goal(&self) -> Goal {

@@ -60,16 +60,16 @@ impl Findings {
         if self.refuted > 0 {
             all.push(format!(
                 "{} images that seemed to fool the model did not when shown again: its answers vary; count on them no \
-                 more than on chance, and average over draws (version rand, eot)",
+                 more than on chance, and average over draws (autoattack:version=rand, eot-pgd)",
                 self.refuted
             ));
         }
         if cost.zero_gradients > 0 {
             let share = cost.zero_gradients as f64 / cost.backward_passes.max(1) as f64;
             all.push(format!(
-                "{:.2} % of the gradients were exactly zero ({starts} samples start with one): the result of gradient \
-                 attacks may be unreliable; try losses that do not saturate (dlr), rescaled logits, and square",
-                100.0 * share
+                "{:.2} % of the gradients were exactly zero ({starts} samples start with one): {}",
+                100.0 * share,
+                if starts > 0 { vanishing() } else { flat_beyond() }
             ));
         }
         if invalid > 0 {
@@ -80,9 +80,32 @@ impl Findings {
     }
 }
 
+/// What gradients of zero at the images themselves mean for the result.
+fn vanishing() -> &'static str {
+    "the result of gradient attacks may be unreliable; compare with other losses (apgd-ce, apgd-dlr, apgd-t) and with \
+     square, which needs no gradient"
+}
+
+/// What gradients of zero mean that are met on the way alone. DLR is 1 wherever two classes are ahead of the label's:
+/// numerator and denominator are then one difference. APGD in l1, which starts outside of the ball, gets there often.
+fn flat_beyond() -> &'static str {
+    "no image has one, so they arose on the way; the dlr loss is flat where two classes are ahead of the right one, at \
+     points that are misclassified already; compare with apgd-ce or apgd-t"
+}
+
+/// What images outside of the ball mean for the result, if there are any.
+pub(crate) fn outside(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} of the images lie outside of 0..=1, or farther than eps from the clean ones: they count neither as \
+             robust nor as fooled"
+        )
+    })
+}
+
 /// What a randomised model means for the result.
 fn randomness() -> String {
-    "the model's answers to the same images differ: it seems to be randomised; use version=rand"
+    "the model's answers to the same images differ: it seems to be randomised; use autoattack:version=rand"
         .into()
 }
 

@@ -5,11 +5,11 @@ use super::findings::Findings;
 use super::job::Job;
 use super::method::Budget;
 use super::norm::Norm;
-use super::outcome::{Outcome, Report, Status, Winner};
+use super::outcome::{Expected, Outcome, Report, Status, Winner};
 use super::samples::Samples;
 use super::search::Attack;
 use super::trial::{Cost, Hit, Trial};
-use super::verification::{confirm, verify};
+use super::verification::{Confirmation, confirm, judge};
 use crate::Result;
 use crate::nn::{margin, predict, spread};
 use crate::tensor::Context;
@@ -30,10 +30,10 @@ pub fn attack(
     let mut job = Job { context, classifier, samples, budget, clean_logits: &[] };
     job.check()?;
     let images: Vec<&[f32]> = (0..samples.len()).map(|i| samples.image(i)).collect();
-    let clean = verify(&job, &images, samples.ids(), attack.draws(), "clean")?;
+    let all: Vec<usize> = (0..samples.len()).collect();
+    let verdicts = judge(&job, attack, &images, &all)?;
+    let clean: Vec<f32> = verdicts.iter().flat_map(|verdict| verdict.logits.clone()).collect();
     job.clean_logits = &clean;
-    let classes = classifier.classes();
-    let logits = |i: usize| &clean[i * classes..][..classes];
 
     let findings = Findings { doubts: attack.doubts(&budget), ..Findings::default() };
     let mut report = Report {
@@ -45,7 +45,7 @@ pub fn attack(
     };
     let mut which = Vec::new();
     for (i, &image) in images.iter().enumerate() {
-        let (label, z) = (samples.labels()[i], logits(i));
+        let (label, z) = (samples.labels()[i], verdicts[i].logits.as_slice());
         let finite = z.iter().all(|z| z.is_finite());
         let status = match finite {
             false => Status::Invalid,
@@ -55,7 +55,9 @@ pub fn attack(
         if status == Status::Survived || (finite && attack.returns_all()) {
             which.push(i);
         }
-        let cost = Cost { forward_passes: attack.draws() as u64, ..Cost::default() };
+        let cost = Cost { forward_passes: job.draws(attack) as u64, ..Cost::default() };
+        let right = if finite { verdicts[i].right } else { 0.0 };
+        let expected = classifier.is_random().then_some(Expected { clean: right, attacked: right });
         report.outcomes.push(Outcome {
             id: samples.ids()[i],
             label,
@@ -67,11 +69,13 @@ pub fn attack(
             l2: 0.0,
             l1: 0.0,
             winner: None,
+            expected,
             cost,
         });
     }
     if attack.flattens() {
-        report.findings.flat = which.iter().filter(|&&i| spread(logits(i)) < FLAT).count();
+        report.findings.flat =
+            which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
     }
     let search = attack.search(&job, &which)?;
     report.findings.merge(&search.findings);
@@ -90,29 +94,43 @@ fn settle(
     trials: Vec<Trial>,
     report: &mut Report,
 ) -> Result<()> {
-    let (confirmed, logits) = confirm(job, attack, &trials)?;
-    let classes = job.classifier.classes();
+    let confirmations = confirm(job, attack, &trials)?;
     let mut refuted = 0;
-    let mut rows = logits.chunks(classes);
-    for (trial, confirmed) in trials.into_iter().zip(confirmed) {
+    for (trial, confirmation) in trials.into_iter().zip(confirmations) {
         let outcome = &mut report.outcomes[trial.sample];
         outcome.cost += trial.cost;
         if trial.invalid && outcome.status == Status::Survived {
             outcome.status = Status::Invalid;
         }
-        let Some(hit) = trial.hit else { continue };
-        outcome.cost.forward_passes += attack.draws() as u64;
-        let Some(row) = rows.next() else { continue };
-        if confirmed && outcome.status == Status::Survived {
+        if trial.invalid
+            && let Some(expected) = &mut outcome.expected
+        {
+            expected.attacked = 0.0;
+        }
+        let (Some(hit), Some(Confirmation { fools, verdict })) = (trial.hit, confirmation) else {
+            continue;
+        };
+        outcome.cost.forward_passes += job.draws(attack) as u64;
+        let returned = fools || attack.returns_all();
+        if let Some(expected) = &mut outcome.expected {
+            let least = expected.attacked.min(verdict.right);
+            expected.attacked = if returned { verdict.right } else { least };
+        }
+        if fools && outcome.status == Status::Survived {
             outcome.status = Status::Fooled;
         }
-        if !confirmed && !attack.returns_all() {
+        // What is shown whatever comes of it may be what the model has no answer to.
+        let answered = verdict.logits.iter().all(|z| z.is_finite());
+        if !answered && attack.returns_all() && outcome.status == Status::Survived {
+            outcome.status = Status::Invalid;
+        }
+        if !returned {
             refuted += 1;
             continue;
         }
         let clean = job.samples.image(trial.sample);
-        outcome.prediction = predict(row);
-        outcome.margin = margin(row, outcome.label);
+        outcome.prediction = predict(&verdict.logits);
+        outcome.margin = margin(&verdict.logits, outcome.label);
         outcome.linf = Norm::Linf.distance(&hit.image, clean);
         outcome.l2 = Norm::L2.distance(&hit.image, clean);
         outcome.l1 = Norm::L1.distance(&hit.image, clean);

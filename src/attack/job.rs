@@ -3,6 +3,7 @@
 use super::classifier::Classifier;
 use super::method::Budget;
 use super::samples::Samples;
+use super::search::Attack;
 use crate::tensor::Context;
 use crate::{Error, Result};
 
@@ -22,6 +23,12 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Evaluations whose mean logits decide about an image of this attack.
+    pub(super) fn draws(&self, attack: &dyn Attack) -> usize {
+        let model = self.classifier;
+        if model.is_random() { model.draws().max(1) } else { attack.draws().max(1) }
+    }
+
     /// Whether the model takes these images.
     pub(super) fn check(&self) -> Result<()> {
         let (model, images) = (self.classifier.input_shape(), self.samples.shape());

@@ -56,7 +56,8 @@ pub enum Needs {
 /// When an attack is done with a sample, and which point it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// The first misclassified point inside the ball.
+    /// The first misclassified point inside the ball. Of a random model, whose answer may be luck, the one with the
+    /// lowest margin of all runs.
     First,
     /// The last misclassified point inside the ball of the first run that met one: as the authors' APGD returns it. The
     /// same samples are fooled as with [`First`](Self::First), by images farther beyond the boundary, for transfer.
@@ -152,7 +153,8 @@ pub trait Method: Send + Sync {
     /// How often it starts over, for a model of so many classes.
     fn runs(&self, classes: usize) -> Runs;
 
-    /// Evaluations that are averaged to answer one question, for models that draw random numbers.
+    /// Evaluations that are averaged to answer one question, for models that draw random numbers: expectation over
+    /// transformation (Athalye et al. 2018). The draws of a run are the same at every image.
     fn draws(&self) -> usize {
         1
     }

@@ -1,6 +1,6 @@
 //! What an attack did to every sample, and what follows from it.
 
-use super::findings::Findings;
+use super::findings::{Findings, outside};
 use super::method::Budget;
 use super::trial::Cost;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub enum Status {
     Survived,
     /// A logit was not finite: that proves nothing.
     Invalid,
+    /// The image that was shown, crafted elsewhere, lies outside of the box or of the ball that it is said to lie in: it
+    /// is no answer to the question how robust the model is within.
+    Outside,
 }
 
 /// Which part of which attack found an image.
@@ -31,6 +34,15 @@ pub struct Winner {
     pub target: Option<usize>,
     /// How many images of that run had been evaluated before.
     pub iteration: usize,
+}
+
+/// How often a random model is right about a sample: shares of the draws that decide about it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// About the clean image.
+    pub clean: f64,
+    /// About the returned image; if the sample survived, about the clean one or what the attack found, whichever is less.
+    pub attacked: f64,
 }
 
 /// One sample's result.
@@ -57,6 +69,8 @@ pub struct Outcome {
     pub l1: f32,
     /// Who found the image.
     pub winner: Option<Winner>,
+    /// How often the model is right; None of a model that is not random.
+    pub expected: Option<Expected>,
     /// What the attack cost, the clean pass and the verification included.
     pub cost: Cost,
 }
@@ -99,6 +113,7 @@ impl Report {
         let (cost, invalid) = (self.cost(), self.count(Status::Invalid));
         let starts = self.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
         self.warnings = self.findings.warnings(self.outcomes.len(), invalid, &cost, starts);
+        self.warnings.extend(outside(self.count(Status::Outside)));
     }
 
     /// How many samples ended so.
@@ -112,12 +127,32 @@ impl Report {
 
     /// The share of samples that are classified correctly without an attack.
     pub fn clean_accuracy(&self) -> f64 {
-        self.share(self.count(Status::Survived) + self.count(Status::Fooled))
+        let right = [Status::Survived, Status::Fooled, Status::Outside];
+        self.share(right.into_iter().map(|status| self.count(status)).sum())
     }
 
-    /// The share of samples that are classified correctly, clean and attacked. Invalid samples are not among them.
+    /// The share of samples that are classified correctly, clean and attacked. Invalid samples are not among them, nor
+    /// are those whose image lies outside of the ball.
     pub fn robust_accuracy(&self) -> f64 {
         self.share(self.count(Status::Survived))
+    }
+
+    /// The accuracy on clean images that one draw of a random model has on average: the mean of
+    /// [`Expected::clean`] over all samples. None of a model that is not random.
+    pub fn expected_clean_accuracy(&self) -> Option<f64> {
+        self.mean_expected(|expected| expected.clean)
+    }
+
+    /// The same under attack: the mean of [`Expected::attacked`]. Samples that are misclassified without an attack count as
+    /// often as they are right, invalid ones never.
+    pub fn expected_accuracy(&self) -> Option<f64> {
+        self.mean_expected(|expected| expected.attacked)
+    }
+
+    fn mean_expected(&self, of: impl Fn(&Expected) -> f64) -> Option<f64> {
+        let sum: f64 = self.outcomes.iter().filter_map(|o| o.expected.as_ref()).map(of).sum();
+        let random = self.outcomes.iter().any(|outcome| outcome.expected.is_some());
+        random.then(|| sum / self.outcomes.len() as f64)
     }
 
     /// The identities of the samples that survived.

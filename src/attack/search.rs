@@ -21,7 +21,8 @@ pub trait Attack: Send + Sync {
     /// Its name.
     fn name(&self) -> &str;
 
-    /// Evaluations that are averaged to decide about an image.
+    /// Evaluations that are averaged to answer one question. (What the attack returns is judged by the draws that a random
+    /// model wants, and by as many as these where a model does not say that it is random.)
     fn draws(&self) -> usize;
 
     /// Whether what it finds has to lie in the ball.

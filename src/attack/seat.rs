@@ -17,7 +17,8 @@ pub struct Seat<State> {
     pub iteration: usize,
     /// The image is the run's last: its logits are wanted, nothing else.
     pub last: bool,
-    pub nearest: f32,
+    /// The distance of the nearest point found, or the margin of the deepest one: the smaller the better.
+    pub best: f32,
     pub trial: Trial,
 }
 

@@ -72,17 +72,17 @@ pub const ATTACKS: &[Entry] = &[
     Entry {
         name: "fgsm",
         summary: "one step of eps along the sign of the gradient",
-        options: &[LOSS, RETURN],
+        options: &[LOSS, DRAWS, RETURN],
         transfer: Some("return=last"),
         build: |o| {
             let loss = o.loss(Loss::CrossEntropy)?;
-            Ok(Box::new(Fgsm { loss, goal: o.goal(Goal::Last)? }))
+            Ok(Box::new(Fgsm { loss, draws: o.draws(1)?, goal: o.goal(Goal::Last)? }))
         },
     },
     Entry {
         name: "bim",
         summary: "iterated FGSM from the image itself",
-        options: &[LOSS, ("steps", "10", STEPS.2), ("step", "0.2eps", STEP.2), RETURN],
+        options: &[LOSS, ("steps", "10", STEPS.2), ("step", "0.2eps", STEP.2), DRAWS, RETURN],
         transfer: Some("return=last"),
         build: |o| pgd(o, bim()),
     },
@@ -140,7 +140,12 @@ pub const ATTACKS: &[Entry] = &[
     Entry {
         name: "fab",
         summary: "minimal perturbation along the boundary, all classes at once",
-        options: &[("steps", "100", STEPS.2), RESTARTS, ("return", "nearest", "nearest or first")],
+        options: &[
+            ("steps", "100", STEPS.2),
+            RESTARTS,
+            DRAWS,
+            ("return", "nearest", "nearest or first"),
+        ],
         transfer: None,
         build: |o| fab(o, Fab { targets: 0, ..Fab::default() }),
     },
@@ -151,6 +156,7 @@ pub const ATTACKS: &[Entry] = &[
             ("steps", "100", STEPS.2),
             RESTARTS,
             ("targets", "9", "wrong classes"),
+            DRAWS,
             ("return", "nearest", "nearest or first"),
         ],
         transfer: None,
@@ -165,6 +171,7 @@ pub const ATTACKS: &[Entry] = &[
             ("p", "0.8", "share of pixels in the first windows"),
             ("rescale", "no", "yes: windows shrink as over 10,000 queries"),
             ("refill", "no", "yes: l2 uses up what the box cuts off (stronger than the original)"),
+            DRAWS,
         ],
         transfer: None,
         build: |o| {
@@ -175,6 +182,7 @@ pub const ATTACKS: &[Entry] = &[
                 p: o.value("p", default.p)?,
                 rescale: o.flag("rescale", default.rescale)?,
                 refill: o.flag("refill", default.refill)?,
+                draws: o.draws(default.draws)?,
             }))
         },
     },
@@ -193,6 +201,7 @@ pub const ATTACKS: &[Entry] = &[
             ("c", "0.001", "the first c"),
             ("kappa", "0", "by how much the margin is to be missed"),
             ("rate", "0.01", "Adam's learning rate"),
+            DRAWS,
             BOUNDED,
         ],
         transfer: None,
@@ -208,6 +217,7 @@ pub const ATTACKS: &[Entry] = &[
                 c: o.value("c", default.c)?,
                 kappa: o.value("kappa", default.kappa)?,
                 learning_rate: o.value("rate", default.learning_rate)?,
+                draws: o.draws(default.draws)?,
                 goal: o.bounded()?,
                 ..default
             }))
@@ -219,6 +229,7 @@ pub const ATTACKS: &[Entry] = &[
         options: &[
             ("steps", "50", STEPS.2),
             ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
+            DRAWS,
             BOUNDED,
         ],
         transfer: None,
@@ -227,6 +238,7 @@ pub const ATTACKS: &[Entry] = &[
             Ok(Box::new(DeepFool {
                 steps: o.value("steps", default.steps)?,
                 overshoot: o.value("overshoot", default.overshoot)?,
+                draws: o.draws(default.draws)?,
                 goal: o.bounded()?,
             }))
         },
@@ -247,6 +259,9 @@ pub const ATTACKS: &[Entry] = &[
         },
     },
 ];
+
+/// Bytes of the longest description: several times what all options of an attack take.
+const LONGEST: usize = 1000;
 
 fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
     let random_start = match o.text("start").as_deref() {
@@ -294,6 +309,7 @@ fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
         steps: o.value("steps", default.steps)?,
         restarts: o.value("restarts", default.restarts)?,
         targets,
+        draws: o.draws(default.draws)?,
         goal,
         ..default
     }))
@@ -304,6 +320,11 @@ fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
 /// # Errors
 /// If the name or an option is unknown, or a value is not of its kind; the message lists what there is.
 pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
+    if text.len() > LONGEST {
+        let (length, start) = (text.len(), text.chars().take(40).collect::<String>());
+        let problem = format!("`{start}...` has {length} bytes; an attack has {LONGEST} at most");
+        return Err(Error::argument("attack", problem));
+    }
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     let entry = ATTACKS.iter().find(|entry| entry.name == name.trim()).ok_or_else(|| {
         let names: Vec<&str> = ATTACKS.iter().map(|entry| entry.name).collect();

@@ -29,12 +29,14 @@ pub struct Square {
     /// L2 only: use up the radius that the box has cut off. Not in the original, and far stronger on images whose
     /// pixels lie at the ends of the box, where half of every step is lost; AutoAttack runs without it.
     pub refill: bool,
+    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    pub draws: usize,
 }
 
 impl Default for Square {
     /// As AutoAttack runs it.
     fn default() -> Self {
-        Self { queries: 5000, restarts: 1, p: 0.8, rescale: false, refill: false }
+        Self { queries: 5000, restarts: 1, p: 0.8, rescale: false, refill: false, draws: 1 }
     }
 }
 
@@ -258,6 +260,10 @@ impl Method for Square {
         Runs { restarts: self.restarts, targets: 0 }
     }
 
+    fn draws(&self) -> usize {
+        self.draws
+    }
+
     fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
         if self.queries == 0 || self.restarts == 0 {
             let (queries, restarts) = (self.queries, self.restarts);
@@ -286,7 +292,7 @@ impl Method for Square {
     }
 
     fn is_local(&self, budget: &Budget) -> bool {
-        budget.norm == Norm::Linf
+        budget.norm == Norm::Linf && self.draws <= 1
     }
 
     fn change(&self, state: &State) -> Option<Change> {

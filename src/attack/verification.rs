@@ -5,72 +5,100 @@ use super::search::Attack;
 use super::transpose::to_lanes;
 use super::trial::Trial;
 use crate::Result;
-use crate::nn::predict;
+use crate::nn::{predict, verdict_noise};
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
 
-/// For every trial, whether a fresh forward pass misclassifies its image, which must lie in box and ball; and the
-/// logits of all images found, one after the other.
+/// What the model says about an image.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdict {
+    /// The mean logits over the draws.
+    pub logits: Vec<f32>,
+    /// The share of the draws that by themselves give the label.
+    pub right: f64,
+}
+
+/// What a fresh look at an image that an attack found says.
+pub(super) struct Confirmation {
+    /// Whether it lies in box and ball and is misclassified.
+    pub fools: bool,
+    pub verdict: Verdict,
+}
+
+/// A fresh look at the image of every trial that has one.
 pub(super) fn confirm(
     job: &Job<'_>,
     attack: &dyn Attack,
     trials: &[Trial],
-) -> Result<(Vec<bool>, Vec<f32>)> {
+) -> Result<Vec<Option<Confirmation>>> {
     let found = || trials.iter().filter_map(|trial| Some((trial, trial.hit.as_ref()?)));
     let images: Vec<&[f32]> = found().map(|(_, hit)| hit.image.as_slice()).collect();
-    let ids: Vec<u64> = found().map(|(trial, _)| job.samples.ids()[trial.sample]).collect();
-    let logits = verify(job, &images, &ids, attack.draws(), "verification")?;
-    let mut rows = logits.chunks(job.classifier.classes());
+    let which: Vec<usize> = found().map(|(trial, _)| trial.sample).collect();
+    let mut verdicts = judge(job, attack, &images, &which)?.into_iter();
     let confirmed = trials.iter().map(|trial| {
-        let Some((hit, row)) = trial.hit.as_ref().and_then(|hit| Some((hit, rows.next()?))) else {
-            return false;
-        };
+        let (hit, verdict) = (trial.hit.as_ref()?, verdicts.next()?);
         let distance = job.budget.norm.distance(&hit.image, job.samples.image(trial.sample));
         let boxed = hit.image.iter().all(|pixel| (0.0..=1.0).contains(pixel));
-        boxed
+        let fools = boxed
             && (!attack.is_bounded() || job.budget.admits(distance))
-            && row.iter().all(|z| z.is_finite())
-            && predict(row) != job.samples.labels()[trial.sample]
+            && verdict.logits.iter().all(|z| z.is_finite())
+            && predict(&verdict.logits) != job.samples.labels()[trial.sample];
+        Some(Confirmation { fools, verdict })
     });
-    let confirmed = confirmed.collect();
-    Ok((confirmed, logits))
+    Ok(confirmed.collect())
 }
 
-/// The mean logits of `draws` forward passes of each image, `[image][class]`, with noise of this `purpose`.
-pub(super) fn verify(
+/// The verdicts on images of the samples `which`, clean or found by this attack. Of a random model the draws are the
+/// same for both, so that they differ by the image, and such as no attack has seen.
+pub(super) fn judge(
+    job: &Job<'_>,
+    attack: &dyn Attack,
+    images: &[&[f32]],
+    which: &[usize],
+) -> Result<Vec<Verdict>> {
+    let seed = job.budget.seed;
+    evaluate(job, images, which, job.draws(attack), &|id, draw| verdict_noise(seed, id, draw))
+}
+
+/// The mean over `draws` forward passes of each image, with the noise of (identity, draw).
+pub(super) fn evaluate(
     job: &Job<'_>,
     images: &[&[f32]],
-    ids: &[u64],
+    which: &[usize],
     draws: usize,
-    purpose: &str,
-) -> Result<Vec<f32>> {
+    noise: &(dyn Fn(u64, usize) -> Key + Sync),
+) -> Result<Vec<Verdict>> {
     let (classes, features) = (job.classifier.classes(), job.samples.shape().features());
-    let root = Key::new(job.budget.seed).named(purpose);
-    let draws = draws.max(1);
-    let mut logits = vec![0.0; images.len() * classes];
+    let mut verdicts = vec![Verdict::default(); images.len()];
     let workers = job.context.workers(|context| {
         let session = job.classifier.session(context);
         (session, vec![0.0; LANES * features], vec![Lanes::ZERO; features])
     });
-    workers.chunks(&mut logits, LANES * classes, |(session, rows, block), i, out| {
-        let count = out.len() / classes;
+    workers.chunks(&mut verdicts, LANES, |(session, rows, block), i, verdicts| {
+        let (images, which) = (&images[i * LANES..], &which[i * LANES..]);
         rows.fill(0.0);
-        for (row, image) in rows.chunks_mut(features).zip(&images[i * LANES..][..count]) {
+        for ((row, image), verdict) in rows.chunks_mut(features).zip(images).zip(&mut *verdicts) {
             row.copy_from_slice(image);
+            verdict.logits.resize(classes, 0.0);
         }
         to_lanes(rows, block);
-        let mut z = vec![Lanes::ZERO; classes];
+        let (mut z, mut row) = (vec![Lanes::ZERO; classes], vec![0.0; classes]);
         for draw in 0..draws {
             let key = |lane: usize| {
-                let id = ids.get(i * LANES + lane).copied().unwrap_or(0);
-                root.with(id).with(draw as u64)
+                let id = which.get(lane).map_or(0, |&sample| job.samples.ids()[sample]);
+                noise(id, draw)
             };
             session.logits(block, &std::array::from_fn(key), false, &mut z)?;
-            for (lane, row) in out.chunks_mut(classes).enumerate() {
-                row.iter_mut().zip(&z).for_each(|(to, z)| *to += z.0[lane] / draws as f32);
+            for (lane, (verdict, &sample)) in verdicts.iter_mut().zip(which).enumerate() {
+                row.iter_mut().zip(&z).for_each(|(to, z)| *to = z.0[lane]);
+                let means = verdict.logits.iter_mut().zip(&row);
+                means.for_each(|(mean, z)| *mean += z / draws as f32);
+                let label = job.samples.labels()[sample];
+                let right = row.iter().all(|z| z.is_finite()) && predict(&row) == label;
+                verdict.right += f64::from(u8::from(right)) / draws as f64;
             }
         }
         Ok(())
     })?;
-    Ok(logits)
+    Ok(verdicts)
 }

@@ -2,7 +2,8 @@
 
 use super::node::{Node, WeightNode};
 use super::operation::{Backward, Operation, give};
-use crate::simd::Lanes;
+use crate::simd::random::Key;
+use crate::simd::{LANES, Lanes};
 use crate::tensor::{Buffers, Context, Shape, Tensor};
 use crate::{Error, Result};
 use std::any::{Any, TypeId};
@@ -70,6 +71,10 @@ pub struct Tape {
     /// Operations of earlier recordings, by type, in the order in which they were recorded: in a loop each finds its
     /// own old buffers again.
     spare: HashMap<TypeId, Spare>,
+    /// One key a sample, for this recording.
+    noise: Vec<Key>,
+    /// Operations of this recording that have drawn from them.
+    drawn: u64,
     recording: u64,
 }
 
@@ -85,6 +90,8 @@ impl Tape {
             weight_edges: Vec::new(),
             buffers: Buffers::default(),
             spare: HashMap::new(),
+            noise: Vec::new(),
+            drawn: 0,
             recording: new_recording(),
         }
     }
@@ -118,7 +125,45 @@ impl Tape {
         }
         self.edges.clear();
         self.weight_edges.clear();
+        self.noise.clear();
+        self.drawn = 0;
         self.recording = new_recording();
+    }
+
+    /// Where the random operations of this recording draw from: sample i from the stream of the i-th key, whatever its
+    /// pixels, its place and its lane mates. To be said anew after every reset.
+    pub fn set_noise(&mut self, keys: impl IntoIterator<Item = Key>) {
+        self.noise.clear();
+        self.noise.extend(keys);
+    }
+
+    /// Writes the keys of the next random operation, block by block: each operation of a recording draws streams of its
+    /// own.
+    ///
+    /// # Errors
+    /// If the keys given are not one for each of `samples`.
+    pub(super) fn draw(
+        &mut self,
+        operation: &'static str,
+        samples: usize,
+        out: &mut Vec<[Key; LANES]>,
+    ) -> Result<()> {
+        if self.noise.len() != samples {
+            return Err(Error::shape(
+                operation,
+                format!("keys for {samples} samples, given with `Tape::set_noise` before"),
+                format!("{} keys", self.noise.len()),
+            ));
+        }
+        let drawn = self.drawn;
+        self.drawn += 1;
+        let block = |keys: &[Key]| {
+            // Where there is no sample there are no pixels, and no spikes.
+            std::array::from_fn(|i| keys.get(i).map_or(Key::new(0), |key| key.with(drawn)))
+        };
+        out.clear();
+        out.extend(self.noise.chunks(LANES).map(block));
+        Ok(())
     }
 
     /// An input whose gradient is wanted.

@@ -15,21 +15,30 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod format;
+mod npy;
 mod npz;
+mod reader;
 
 pub use npz::{Column, Npz};
+pub use reader::NpzReader;
 
-use crate::files::write_atomically;
+use crate::files::{read_regular, write_atomically};
+use crate::names::{list, shown};
 use crate::{Error, Result};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The one key of a file's metadata that is ours; its value is JSON with sorted keys. (The format's own map has no
-/// order, so more than one key would make equal models differ in their bytes.)
-const METADATA: &str = "deepsleep";
+/// Bytes of a file that is read.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// What PyTorch's wrappers put before the names of a network's arrays: `DataParallel` and `torch.compile`.
+const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+
+/// The end of the name of PyTorch's count of batches, which nothing but a training in PyTorch uses.
+const BATCHES_TRACKED: &str = "num_batches_tracked";
 
 /// An array with its shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +54,8 @@ pub struct Entry {
 pub struct StateDict {
     entries: BTreeMap<String, Entry>,
     notes: BTreeMap<String, serde_json::Value>,
+    /// Arrays of a file that are no numbers of ours, with their types.
+    unread: BTreeMap<String, String>,
     /// Where it was read from, for errors.
     path: PathBuf,
 }
@@ -90,8 +101,13 @@ impl StateDict {
     /// If it is missing, has another shape, or holds a number that is not finite; the file is named.
     pub fn expect(&self, name: &str, shape: &[usize]) -> Result<&[f32]> {
         let entry = self.get(name).ok_or_else(|| {
-            let names: Vec<&str> = self.names().collect();
-            Error::format(&self.path, format!("has no `{name}`; it has {}", names.join(", ")))
+            let problem = match self.unread.get(name) {
+                Some(kind) => {
+                    format!("`{name}` is of type {kind}, expected floats; convert it to F32")
+                }
+                None => format!("has no `{name}`; it has {}", list(self.names())),
+            };
+            Error::format(&self.path, problem)
         })?;
         if entry.shape != shape {
             let problem = format!("`{name}` has shape {:?}, expected {shape:?}", entry.shape);
@@ -125,6 +141,52 @@ impl StateDict {
                 Err(Error::format(&self.path, problem))
             }
         }
+    }
+
+    /// Refuses arrays of other names than these, which are all that `owner` takes: a network that drops an array of its
+    /// file in silence is another network. PyTorch's `num_batches_tracked` alone may be there besides.
+    ///
+    /// # Errors
+    /// If there are others; the file and they are named, with what was expected.
+    pub fn expect_only<'a>(
+        &self,
+        owner: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        let known: BTreeSet<&str> = names.into_iter().collect();
+        let there = self.names().chain(self.unread.keys().map(String::as_str));
+        let mut unused: Vec<&str> = there
+            .filter(|name| !known.contains(name) && !name.ends_with(BATCHES_TRACKED))
+            .collect();
+        if unused.is_empty() {
+            return Ok(());
+        }
+        unused.sort_unstable();
+        let (verb, unused) = (if unused.len() == 1 { "is" } else { "are" }, quoted(&unused));
+        let known = list(known);
+        let problem =
+            format!("{unused} {verb} not part of {owner}, which takes {known}, and nothing else");
+        Err(Error::format(&self.path, problem))
+    }
+
+    /// The same arrays without the names of the wrappers that PyTorch puts around a network, and these names: `module.`
+    /// (`DataParallel`) and `_orig_mod.` (`torch.compile`), where they stand before the names of all arrays.
+    #[must_use]
+    pub fn unwrapped(mut self) -> (Self, String) {
+        let mut removed = String::new();
+        let wraps_all = |state: &Self, prefix: &&str| {
+            let mut names = state.entries.keys().chain(state.unread.keys()).peekable();
+            names.peek().is_some() && names.all(|name| name.starts_with(*prefix))
+        };
+        while let Some(prefix) = WRAPPERS.into_iter().find(|prefix| wraps_all(&self, prefix)) {
+            removed.push_str(prefix);
+            let entries = std::mem::take(&mut self.entries).into_iter();
+            self.entries =
+                entries.map(|(name, of)| (name[prefix.len()..].to_owned(), of)).collect();
+            let unread = std::mem::take(&mut self.unread).into_iter();
+            self.unread = unread.map(|(name, of)| (name[prefix.len()..].to_owned(), of)).collect();
+        }
+        (self, removed)
     }
 
     /// Where it was read from; empty if it was not.
@@ -165,40 +227,26 @@ impl StateDict {
     /// What was absorbed behind `prefix.`.
     pub fn extract(&self, prefix: &str) -> Self {
         let inner = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned());
-        let entries = self.entries.iter();
+        let (entries, unread) = (self.entries.iter(), self.unread.iter());
         let notes = self.notes.iter();
         Self {
             entries: entries.filter_map(|(n, entry)| Some((inner(n)?, entry.clone()))).collect(),
             notes: notes.filter_map(|(n, note)| Some((inner(n)?, note.clone()))).collect(),
+            unread: unread.filter_map(|(n, kind)| Some((inner(n)?, kind.clone()))).collect(),
             path: self.path.clone(),
         }
     }
 
-    /// The file as bytes. Equal state dicts give equal bytes.
-    ///
-    /// # Errors
-    /// If the format refuses (it does not for arrays that [`insert`](Self::insert) took).
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let fail = |e: String| Error::format(&self.path, format!("cannot be written: {e}"));
-        let bytes: Vec<(&str, &[usize], Vec<u8>)> = self
-            .entries
-            .iter()
-            .map(|(name, entry)| {
-                let bytes = entry.values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                (name.as_str(), entry.shape.as_slice(), bytes)
-            })
-            .collect();
-        let views = bytes
-            .iter()
-            .map(|(name, shape, bytes)| {
-                Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?))
-            })
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(|e| fail(e.to_string()))?;
-        let notes = serde_json::to_string(&self.notes).map_err(|e| fail(e.to_string()))?;
-        let metadata =
-            (!self.notes.is_empty()).then(|| HashMap::from([(METADATA.to_owned(), notes)]));
-        safetensors::serialize(views, metadata).map_err(|e| fail(e.to_string()))
+    /// All arrays and notes but those behind `prefix.`.
+    #[must_use]
+    pub fn without(&self, prefix: &str) -> Self {
+        let outer =
+            |name: &str| !name.strip_prefix(prefix).is_some_and(|inner| inner.starts_with('.'));
+        let mut other = self.clone();
+        other.entries.retain(|name, _| outer(name));
+        other.notes.retain(|name, _| outer(name));
+        other.unread.retain(|name, _| outer(name));
+        other
     }
 
     /// Writes a safetensors file, whole or not at all.
@@ -210,59 +258,21 @@ impl StateDict {
         write_atomically(path.as_ref(), |file| file.write_all(&bytes))
     }
 
-    /// Reads a safetensors file. Arrays of f64 are rounded to f32; arrays of integers (PyTorch's
-    /// `num_batches_tracked`) are left out.
+    /// Reads a safetensors file of at most a gigabyte. Floats of 16 bits are widened, those of 64 rounded; arrays of
+    /// integers (PyTorch's `num_batches_tracked`) are not read, but known to be there.
     ///
     /// # Errors
     /// If the file cannot be read or is not what the format requires.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-        Self::from_bytes(&bytes, path)
+        Self::from_bytes(&read_regular(path, MOST_BYTES)?, path)
     }
+}
 
-    /// Reads the content of a safetensors file; `path` is what errors name.
-    ///
-    /// # Errors
-    /// If the content is not what the format requires.
-    pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let fail = |e: String| Error::format(path, format!("not a readable safetensors file: {e}"));
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| fail(e.to_string()))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|e| fail(e.to_string()))?;
-        let mut state = Self { path: path.to_owned(), ..Self::default() };
-        for (name, view) in tensors.iter() {
-            let data = view.data();
-            let values: Vec<f32> = match view.dtype() {
-                Dtype::F32 => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-                Dtype::F64 => {
-                    data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()
-                }
-                Dtype::BOOL
-                | Dtype::U8
-                | Dtype::I8
-                | Dtype::I16
-                | Dtype::U16
-                | Dtype::I32
-                | Dtype::U32
-                | Dtype::I64
-                | Dtype::U64 => continue,
-                other => {
-                    return Err(Error::format(
-                        path,
-                        format!("`{name}` is of type {other:?}; convert it to F32"),
-                    ));
-                }
-            };
-            state.insert(name, view.shape().to_vec(), values)?;
-        }
-        let notes = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
-        if let Some(notes) = notes {
-            state.notes = serde_json::from_str(notes)
-                .map_err(|e| Error::format(path, format!("its notes are no JSON object: {e}")))?;
-        }
-        Ok(state)
-    }
+/// Names with quotes around each, as [`list`] shows them.
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{}`", shown(name))).collect();
+    list(names.iter().map(String::as_str))
 }
 
 /// A value as JSON by way of text: an f32 stays the shortest number that names it (0.1), where a direct conversion would

@@ -65,7 +65,7 @@ impl Dataset {
         // The small file first: its faults show at once.
         let labels = IdxArray::open(labels_path)?;
         let &[label_count] = labels.dims() else {
-            let problem = format!("labels need 1 dimension, found {:?}", labels.dims());
+            let problem = format!("labels need 1 dimension, found {}", shown(labels.dims()));
             return Err(Error::format(labels_path, problem));
         };
         check_labels(labels.data(), CLASSES)
@@ -76,7 +76,8 @@ impl Dataset {
             [count, channels, height, width] => (count, [channels, height, width]),
             ref dims => {
                 let problem = format!(
-                    "images need 3 dimensions (count, height, width) or 4 (count, channels, height, width), found {dims:?}"
+                    "images need 3 dimensions (count, height, width) or 4 (count, channels, height, width), found {}",
+                    shown(dims)
                 );
                 return Err(Error::format(images_path, problem));
             }
@@ -90,6 +91,7 @@ impl Dataset {
         }
         image_size(shape).map_err(|problem| Error::format(images_path, problem))?;
         Self::new(images.into_data(), labels.into_data(), shape, CLASSES)
+            .map_err(|error| error.in_file(images_path))
     }
 
     /// Reads one half of the data set in folder `dir`, under any of the usual file names (see
@@ -194,6 +196,14 @@ impl Dataset {
     /// Bytes of one image.
     fn image_size(&self) -> usize {
         self.channels * self.height * self.width
+    }
+}
+
+/// Dimensions for an error; a file may have 255.
+fn shown(dims: &[usize]) -> String {
+    match dims.len() {
+        0..=8 => format!("{dims:?}"),
+        count => format!("{count}"),
     }
 }
 

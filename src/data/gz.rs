@@ -1,10 +1,10 @@
 //! Reads a file's content whether it is gzipped or not.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::{Error, Result};
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// A reader with the two bytes that were taken from it to recognise gzip put back in front.
-type Rewound<R> = io::Chain<io::Take<Cursor<[u8; 2]>>, R>;
+type Rewound<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
 /// The content of `R`, decompressed if its first bytes say that it is gzip.
 ///
@@ -21,8 +21,67 @@ type Rewound<R> = io::Chain<io::Take<Cursor<[u8; 2]>>, R>;
 pub(crate) enum MaybeGz<R: Read> {
     /// Handed through as it is.
     Plain(Rewound<R>),
-    /// Decompressed on the fly, all members of the stream; boxed because the decoder's state is large.
-    Gzip(Box<MultiGzDecoder<Rewound<R>>>),
+    /// Decompressed on the fly; boxed because the decoder's state is large.
+    Gzip(Box<Members<BufReader<Rewound<R>>>>),
+}
+
+/// All members of a gzip file, one after the other. Zeros behind the last one are padding, as tapes and some servers
+/// leave it; anything else there is junk.
+#[derive(Debug)]
+pub(crate) struct Members<R> {
+    /// None at the end of the file.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Members<R> {
+    fn new(reader: R) -> Self {
+        Self { member: Some(GzDecoder::new(reader)) }
+    }
+
+    /// Behind a member: begins the next one, if there is one.
+    fn next_member(&mut self) -> io::Result<()> {
+        let Some(member) = self.member.take() else { return Ok(()) };
+        let mut reader = member.into_inner();
+        let mut padding = 0_u64;
+        loop {
+            let next = match reader.fill_buf() {
+                Ok(next) => next,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if next.is_empty() {
+                return Ok(());
+            }
+            if padding == 0 && next[0] == GZIP_MAGIC[0] {
+                self.member = Some(GzDecoder::new(reader));
+                return Ok(());
+            }
+            if let Some(at) = next.iter().position(|&byte| byte != 0) {
+                let junk: Vec<String> =
+                    next[at..].iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+                let problem = format!(
+                    "junk after the end of the gzip data: bytes {} where only zeros or more gzip data may follow",
+                    junk.join(" ")
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+            }
+            let zeros = next.len();
+            padding += zeros as u64;
+            reader.consume(zeros);
+        }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            match member.read(buffer)? {
+                0 if !buffer.is_empty() => self.next_member()?,
+                count => return Ok(count),
+            }
+        }
+        Ok(0)
+    }
 }
 
 impl<R: Read> MaybeGz<R> {
@@ -38,9 +97,9 @@ impl<R: Read> MaybeGz<R> {
                 Err(error) => return Err(error),
             }
         }
-        let rewound = Cursor::new(head).take(filled as u64).chain(reader);
+        let rewound = Cursor::new(head[..filled].to_vec()).chain(reader);
         Ok(if filled == 2 && head == GZIP_MAGIC {
-            Self::Gzip(Box::new(MultiGzDecoder::new(rewound)))
+            Self::Gzip(Box::new(Members::new(BufReader::with_capacity(1 << 16, rewound))))
         } else {
             Self::Plain(rewound)
         })
@@ -76,7 +135,9 @@ pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
             Error::format(path, "truncated: the data end in the middle; obtain the file again")
         }
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            Error::format(path, format!("damaged gzip data ({source}); obtain the file again"))
+            let what =
+                if source.to_string().starts_with("junk") { "" } else { "damaged gzip data: " };
+            Error::format(path, format!("{what}{source}; obtain the file again"))
         }
         _ => Error::io(path, "read", source),
     }
@@ -110,5 +171,16 @@ mod tests {
         }
         assert_eq!(content(&joined).unwrap(), b"one two");
         assert!(content(&joined[..joined.len() - 1]).is_err());
+
+        // What follows is padding, or junk.
+        for zeros in [1, 512, 200_000] {
+            let padded = [&joined[..], &vec![0; zeros]].concat();
+            assert_eq!(content(&padded).unwrap(), b"one two");
+            let problem = content(&[&padded[..], b"x"].concat()).unwrap_err().to_string();
+            assert!(problem.contains("junk after the end of the gzip data: bytes 78"), "{problem}");
+        }
+        let problem = content(&[&joined[..], b"garbage"].concat()).unwrap_err();
+        assert_eq!(problem.kind(), io::ErrorKind::InvalidData);
+        assert!(problem.to_string().contains("bytes 67 61 72 62 where only zeros"), "{problem}");
     }
 }

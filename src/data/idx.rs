@@ -12,6 +12,7 @@ use flate2::{Compression, GzBuilder};
 
 use super::gz::{MaybeGz, read_error};
 use crate::files::write_atomically;
+use crate::foreign;
 use crate::{Error, Result};
 
 /// Element type "unsigned byte", the only one that image data sets use.
@@ -167,14 +168,29 @@ fn read_header(reader: &mut impl Read, path: &Path) -> Result<Vec<usize>> {
         io::ErrorKind::UnexpectedEof => Error::format(path, "truncated within the IDX header"),
         _ => read_error(path, error),
     };
-    let mut magic = [0; 4];
-    reader.read_exact(&mut magic).map_err(header_error)?;
-    let [zero, zero_too, kind, dimensions] = magic;
+    let mut magic = Vec::new();
+    reader.take(4).read_to_end(&mut magic).map_err(header_error)?;
+    let foreign = |magic: &[u8], reader: &mut dyn Read| {
+        let mut head = magic.to_vec();
+        // What cannot be read does not help to recognize it.
+        let _ = reader.take(foreign::HEAD as u64).read_to_end(&mut head);
+        let kind = foreign::kind(&head)?;
+        let problem = format!("not an IDX file: it is {}; {}", kind.name(), kind.remedy_for_data());
+        Some(Error::format(path, problem))
+    };
+    let &[zero, zero_too, kind, dimensions] = magic.as_slice() else {
+        let truncated = Error::format(path, "truncated within the IDX header");
+        // Zeros may be the beginning of anything, also of IDX.
+        let known = !magic.starts_with(&[0]) && !magic.is_empty();
+        return Err(known.then(|| foreign(&magic, reader)).flatten().unwrap_or(truncated));
+    };
     if (zero, zero_too) != (0, 0) || !matches!(kind, 0x08 | 0x09 | 0x0b..=0x0e) {
-        let problem = format!(
-            "not an IDX file: it starts with bytes {zero:02x} {zero_too:02x} {kind:02x} {dimensions:02x}, expected 00 00 08 NN"
-        );
-        return Err(Error::format(path, problem));
+        return Err(foreign(&magic, reader).unwrap_or_else(|| {
+            let problem = format!(
+                "not an IDX file: it starts with bytes {zero:02x} {zero_too:02x} {kind:02x} {dimensions:02x}, expected 00 00 08 NN"
+            );
+            Error::format(path, problem)
+        }));
     }
     if kind != UNSIGNED_BYTE {
         let problem = format!(
@@ -248,11 +264,17 @@ mod tests {
 
     #[test]
     fn each_kind_of_damage_is_named_with_the_file() {
-        let cases: [(&[u8], &str); 9] = [
+        let cases: [(&[u8], &str); 12] = [
             (b"", "some.idx: truncated within the IDX header"),
             (b"\0\0\x08", "truncated within the IDX header"),
             (b"\0\0\x08\x01\0\0", "truncated within the IDX header"),
-            (b"PNG!....", "not an IDX file: it starts with bytes 50 4e 47 21"),
+            (b"\xf0NG!....", "not an IDX file: it starts with bytes f0 4e 47 21"),
+            (b"<html><head>404", "not an IDX file: it is a web page (HTML); the address"),
+            (
+                b"\x28\xb5\x2f\xfd....",
+                "not an IDX file: it is compressed or packed by zstd; unpack",
+            ),
+            (b"\x89PNG\r\n\x1a\n", "not an IDX file: it is a PNG picture; expected IDX"),
             (b"\0\0\x0a\x01\0\0\0\x01x", "not an IDX file"),
             (b"\0\0\x0d\x01\0\0\0\0", "32-bit floats (type 0d)"),
             (b"\0\0\x08\x01\0\0\0\x03ab", "dimensions [3] need 3 bytes, but only 2 are there"),

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::files::{FILES, Part, Split, missing_files};
+use super::files::{Part, Split, missing_files};
 use super::source::{DatasetName, Source};
 use super::verify::check_file;
 use crate::{Error, Result};
@@ -14,17 +14,22 @@ pub const DATA_VARIABLE: &str = "DEEPSLEEP_DATA";
 /// Debian's folder of data sets; package `dataset-fashion-mnist` installs `/usr/share/datasets/fashion-mnist`.
 const SYSTEM_FOLDER: &str = "/usr/share/datasets";
 
+/// Where the data bundled with the sources are, as long as these stay where this was built from.
+const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+
 /// The places where data sets are looked for, first to last.
 ///
-/// In each of them the data set's own subfolder (`mnist`, `fashion-mnist`) is looked at; in the first two, which a user
-/// named, also the folder itself.
+/// In each of them the data set's own subfolder (`mnist`, `fashion-mnist`) is looked at; in one that a user named, also
+/// torchvision's (`MNIST/raw`, `FashionMNIST/raw`) and the folder itself. Who names a folder wants that one: if it lacks a
+/// file, nothing else is looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchPath {
-    /// What `--data-dir` says. If given, nothing else is looked at: who names a folder wants that one.
+    /// What `--data-dir` says.
     pub data_dir: Option<PathBuf>,
-    /// What `DEEPSLEEP_DATA` says; it must exist, but may lack a data set.
+    /// What `DEEPSLEEP_DATA` says; `--data-dir` goes before it.
     pub variable: Option<PathBuf>,
-    /// `./data`, the user's cache folder and the system's folder of data sets.
+    /// `./data`, the user's cache folder, the system's folder of data sets, and the folder beside the sources that this
+    /// was built from.
     pub standard: Vec<PathBuf>,
 }
 
@@ -34,7 +39,7 @@ impl SearchPath {
         let variable = env::var_os(DATA_VARIABLE).filter(|value| !value.is_empty());
         let mut standard = vec![PathBuf::from("data")];
         standard.extend(cache_dir().ok()); // without a home there is no cache to look into
-        standard.push(PathBuf::from(SYSTEM_FOLDER));
+        standard.extend([SYSTEM_FOLDER, BUNDLED].map(PathBuf::from));
         Self {
             data_dir: data_dir.map(Path::to_owned),
             variable: variable.map(PathBuf::from),
@@ -45,39 +50,43 @@ impl SearchPath {
     /// The first folder that holds all four files of data set `name`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is none; it lists where was looked and how to get the files. Also if the folder
-    /// of `DEEPSLEEP_DATA` does not exist, or if a folder that the user named holds another known data set's files
-    /// (their names are the same).
+    /// [`Error::NotFound`] if there is none, or a folder that the user named lacks one of them; it lists where was looked
+    /// and how to get the files. Also if a folder that the user named holds another known data set's files (their names
+    /// are the same).
     pub fn locate(&self, name: DatasetName) -> Result<PathBuf> {
+        self.locate_splits(name, &[Split::Train, Split::Test])
+    }
+
+    /// The first folder that holds these halves of data set `name`, whether or not it has the others.
+    ///
+    /// # Errors
+    /// As [`locate`](Self::locate).
+    pub fn locate_splits(&self, name: DatasetName, splits: &[Split]) -> Result<PathBuf> {
         let mut looked = Vec::new();
-        if let Some(root) = &self.data_dir {
-            if let Some(found) = look_in(root, name, true, &mut looked)? {
-                return Ok(found);
-            }
-            return Err(not_found(name, &looked));
-        }
-        if let Some(root) = &self.variable {
-            if !root.is_dir() {
-                let problem = format!(
-                    "{DATA_VARIABLE} is set to {}, which is no folder; correct or unset it",
-                    root.display()
-                );
-                return Err(Error::NotFound(problem));
-            }
-            if let Some(found) = look_in(root, name, true, &mut looked)? {
-                return Ok(found);
-            }
+        let named = match (&self.data_dir, &self.variable) {
+            (Some(root), _) => Some((root, String::new())),
+            (None, Some(root)) => Some((root, format!(" in the folder of {DATA_VARIABLE}"))),
+            (None, None) => None,
+        };
+        if let Some((root, of)) = named {
+            let found = look_in(root, (name, splits), true, &mut looked)?;
+            return found.ok_or_else(|| not_found(name, &of, &looked));
         }
         for root in &self.standard {
-            if let Some(found) = look_in(root, name, false, &mut looked)? {
+            if let Some(found) = look_in(root, (name, splits), false, &mut looked)? {
                 return Ok(found);
             }
         }
-        Err(not_found(name, &looked))
+        Err(not_found(name, "", &looked))
+    }
+
+    /// Whether the user named a folder.
+    pub fn is_named(&self) -> bool {
+        self.data_dir.is_some() || self.variable.is_some()
     }
 }
 
-/// Finds the folder of data set `name` on this process's [`SearchPath`]; `data_dir` is what `--data-dir` says.
+/// Finds the folder of all of data set `name` on this process's [`SearchPath`]; `data_dir` is what `--data-dir` says.
 ///
 /// # Errors
 /// As [`SearchPath::locate`].
@@ -99,19 +108,24 @@ pub fn cache_dir() -> Result<PathBuf> {
         })
 }
 
-/// Looks at the data set's subfolder of `root`, then, if a user named `root`, at `root` itself; notes what was missing.
+/// Looks at the data set's subfolder of `root`, and, if a user named `root`, at torchvision's and at `root` itself; notes
+/// what was missing.
 fn look_in(
     root: &Path,
-    name: DatasetName,
+    (name, splits): (DatasetName, &[Split]),
     named: bool,
     looked: &mut Vec<String>,
 ) -> Result<Option<PathBuf>> {
+    if !root.is_dir() {
+        looked.push(format!("{} (no such folder)", root.display()));
+        return Ok(None);
+    }
     let mut look_at = |dir: &Path| {
-        let missing = missing_files(dir);
+        let missing = missing_files(dir, splits);
         let reason = match missing.len() {
             0 => return true,
             _ if !dir.is_dir() => "no such folder".to_owned(),
-            all if all == FILES.len() => "none of the files".to_owned(),
+            all if all == 2 * splits.len() => "none of the files".to_owned(),
             _ => format!("lacks {}", missing.join(", ")),
         };
         looked.push(format!("{} ({reason})", dir.display()));
@@ -121,21 +135,30 @@ fn look_in(
     if look_at(&own) {
         return Ok(Some(own));
     }
-    if named && look_at(root) {
-        refuse_other(root, name)?;
+    if !named {
+        return Ok(None);
+    }
+    let torchvision = root.join(name.torchvision()).join("raw");
+    if torchvision.is_dir() && look_at(&torchvision) {
+        return Ok(Some(torchvision));
+    }
+    if look_at(root) {
+        refuse_other(root, name, splits)?;
         return Ok(Some(root.to_owned()));
     }
     Ok(None)
 }
 
-/// Refuses a folder whose test labels are another known data set's.
+/// Refuses a folder whose labels are another known data set's.
 ///
 /// The file names are alike, so `--data-dir data/mnist --dataset fashion-mnist` would otherwise use the wrong images
 /// silently. Unknown content passes: it may be someone's own data.
-fn refuse_other(dir: &Path, name: DatasetName) -> Result<()> {
+fn refuse_other(dir: &Path, name: DatasetName, splits: &[Split]) -> Result<()> {
     let is = |other: DatasetName| {
         let files = Source::of(other).files;
-        let labels = files.iter().find(|f| (f.split, f.part) == (Split::Test, Part::Labels));
+        // The test labels are the shorter ones.
+        let split = if splits.contains(&Split::Test) { Split::Test } else { Split::Train };
+        let labels = files.iter().find(|f| (f.split, f.part) == (split, Part::Labels));
         labels.is_some_and(|labels| check_file(dir, labels).ok)
     };
     match DatasetName::ALL.into_iter().find(|&other| other != name && is(other)) {
@@ -147,10 +170,11 @@ fn refuse_other(dir: &Path, name: DatasetName) -> Result<()> {
     }
 }
 
-/// Says where was looked and what to do.
-fn not_found(name: DatasetName, looked: &[String]) -> Error {
+/// Says where was looked (`of`: in whose folder) and what to do.
+fn not_found(name: DatasetName, of: &str, looked: &[String]) -> Error {
     Error::NotFound(format!(
-        "no {name} data set; looked in {}; get it with `deepsleep-cli data fetch {name}`, or name its folder with --data-dir",
+        "no {name} data set{of}; looked in {}; get it with `deepsleep-cli data fetch {name}`, or name its folder with \
+         --data-dir or {DATA_VARIABLE}",
         looked.join(", ")
     ))
 }
@@ -158,7 +182,7 @@ fn not_found(name: DatasetName, looked: &[String]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::files::file_name;
+    use crate::data::files::{FILES, file_name};
     use std::fs;
 
     fn fill(dir: &Path) -> PathBuf {
@@ -175,16 +199,11 @@ mod tests {
         let root = |name: &str| folder.path().join(name);
         let mut path = SearchPath {
             data_dir: None,
-            variable: Some(root("variable")),
+            variable: None,
             standard: vec![root("data"), root("cache")],
         };
-        fs::create_dir(root("variable")).unwrap();
-        let expected = [
-            fill(&root("cache").join("fashion-mnist")),
-            fill(&root("data").join("fashion-mnist")),
-            fill(&root("variable")),
-            fill(&root("variable").join("fashion-mnist")),
-        ];
+        let expected =
+            [fill(&root("cache").join("fashion-mnist")), fill(&root("data").join("fashion-mnist"))];
         // From the most to the least preferred, removing each after it was found.
         for dir in expected.iter().rev() {
             assert_eq!(&path.locate(DatasetName::FashionMnist).unwrap(), dir);
@@ -194,8 +213,33 @@ mod tests {
         assert!(problem.contains("lacks train-labels-idx1-ubyte"), "{problem}");
         assert!(problem.contains("data fetch fashion-mnist"), "{problem}");
 
+        // In a folder that somebody named: as it is called here, as torchvision calls it, or the folder itself.
+        path.variable = Some(root("variable"));
+        let expected = [
+            fill(&root("variable")),
+            fill(&root("variable").join("FashionMNIST/raw")),
+            fill(&root("variable").join("fashion-mnist")),
+        ];
+        for dir in expected.iter().rev() {
+            assert_eq!(&path.locate(DatasetName::FashionMnist).unwrap(), dir);
+            fs::remove_file(dir.join("train-labels-idx1-ubyte")).unwrap();
+        }
         path.data_dir = Some(fill(&root("mine")));
         assert_eq!(path.locate(DatasetName::FashionMnist).unwrap(), root("mine"));
+    }
+
+    #[test]
+    fn only_the_files_that_are_read_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = fill(folder.path());
+        fs::remove_file(dir.join("train-labels-idx1-ubyte")).unwrap();
+        let path = SearchPath { data_dir: Some(dir.clone()), ..SearchPath::default() };
+        let find = |splits: &[Split]| path.locate_splits(DatasetName::Mnist, splits);
+        assert_eq!(find(&[Split::Test]).unwrap(), dir);
+        for splits in [&[Split::Train][..], &[Split::Train, Split::Test]] {
+            let problem = find(splits).unwrap_err().to_string();
+            assert!(problem.contains("lacks train-labels-idx1-ubyte)"), "{problem}");
+        }
     }
 
     #[test]
@@ -212,7 +256,13 @@ mod tests {
         assert!(problem.contains("typo") && problem.contains("no such folder"), "{problem}");
         path.variable = path.data_dir.take();
         let problem = path.locate(DatasetName::Mnist).unwrap_err().to_string();
-        assert!(problem.contains("DEEPSLEEP_DATA is set to"), "{problem}");
+        assert!(problem.contains("in the folder of DEEPSLEEP_DATA"), "{problem}");
+        assert!(problem.contains("typo (no such folder)"), "{problem}");
+        // Half of the files there do not let the search go on either.
+        fs::create_dir(folder.path().join("typo")).unwrap();
+        fs::write(folder.path().join("typo/t10k-images-idx3-ubyte"), "x").unwrap();
+        let problem = path.locate(DatasetName::Mnist).unwrap_err().to_string();
+        assert!(problem.contains("typo (lacks train-images-idx3-ubyte, train-labels"), "{problem}");
         path.variable = None;
         assert_eq!(path.locate(DatasetName::Mnist).unwrap(), good.join("mnist"));
     }

@@ -2,8 +2,8 @@
 //!
 //! The flow, each step usable by itself:
 //!
-//! 1. [`locate`] finds the folder of a data set known by its [`DatasetName`]: what the user named, `DEEPSLEEP_DATA`,
-//!    `./data`, the cache folder, the system's (see [`SearchPath`]).
+//! 1. [`locate`] finds the folder of a data set known by its [`DatasetName`]: what the user named, or `./data`, the cache
+//!    folder, the system's, the one beside the sources (see [`SearchPath`]).
 //! 2. [`Dataset::load`] reads one [`Split`] of that folder: IDX files ([`IdxArray`]), gzipped or not, checked for
 //!    consistency, kept as bytes.
 //! 3. [`Dataset::images_f32`] hands out pixels as numbers from 0 to 1.

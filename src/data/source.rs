@@ -26,6 +26,14 @@ impl DatasetName {
             Self::FashionMnist => "fashion-mnist",
         }
     }
+
+    /// The name of the folder in which torchvision keeps it.
+    pub(super) fn torchvision(self) -> &'static str {
+        match self {
+            Self::Mnist => "MNIST",
+            Self::FashionMnist => "FashionMNIST",
+        }
+    }
 }
 
 impl fmt::Display for DatasetName {

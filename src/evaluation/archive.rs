@@ -1,26 +1,39 @@
 //! Crafted images on disk, in numpy's format.
 
-use super::crafted::{Crafted, Image};
-use crate::attack::{Budget, Cost, Findings, Outcome, Report, Samples, Status, Winner};
-use crate::checkpoint::Npz;
+use super::crafted::{Crafted, Image, distance, near_box};
+use crate::attack::{Budget, Cost, Findings, Norm, Outcome, Report, Samples, Status, Winner};
+use crate::checkpoint::{Npz, NpzReader};
+use crate::names::shown;
 use crate::{Error, Result};
-use ndarray::Ix4;
+use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// The array of the set's own settings, as JSON.
 const NOTES: &str = "notes";
 
+/// Bytes of the notes that are read; an attack writes a few hundred.
+const MOST_NOTES: usize = 20_000;
+
 #[derive(Serialize, Deserialize)]
 struct Notes<T> {
     attack: String,
-    norm: crate::attack::Norm,
+    norm: Norm,
     eps: f32,
+    #[serde(default)]
     seed: u64,
+    #[serde(default = "yes")]
     bounded: bool,
+    #[serde(default)]
     findings: Findings,
     /// The caller's.
+    #[serde(default)]
     about: T,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Everything about an attack on some samples: images, labels, adversarial images, and a column for each part of an
@@ -47,12 +60,18 @@ pub fn archive(
     Ok(npz)
 }
 
+/// What the caller of [`archive`] noted about a set; none in a file of another origin.
+pub fn about<R: Read + Seek>(file: &mut NpzReader<R>) -> Option<serde_json::Value> {
+    Some(notes(file).ok()??.about)
+}
+
 fn word(status: Status) -> &'static str {
     match status {
         Status::CleanWrong => "clean-wrong",
         Status::Fooled => "fooled",
         Status::Survived => "survived",
         Status::Invalid => "invalid",
+        Status::Outside => "outside",
     }
 }
 
@@ -95,80 +114,168 @@ impl Crafted {
         let (attack, findings) = (self.attack.clone(), self.findings.clone());
         let notes = Notes { attack, norm, eps, seed, bounded: self.bounded, findings, about };
         let notes = serde_json::to_string(&notes)
-            .map_err(|e| Error::argument("npz", format!("the notes are no JSON: {e}")))?;
+            .map_err(|e| Error::failed("npz", format!("the notes are no JSON: {e}")))?;
         npz.text(NOTES, &notes);
         Ok(npz)
     }
 
-    /// Reads a set that was saved before.
+    /// Reads a set that was saved before, here or elsewhere: `images`, `adversarial` (N x C x H x W, or N x H x W, pixels
+    /// in 0..=1) and `labels`. What else [`to_npz`](Self::to_npz) writes may be missing: then the images are numbered from
+    /// 0, crafting them cost nothing that is known, and without `notes` the radius is the largest change of a pixel.
     ///
     /// # Errors
-    /// If the file cannot be read, lacks an array, or its arrays do not belong together.
+    /// If the file cannot be read, lacks one of the three, or its arrays do not belong together.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_npz(&Npz::load(path)?)
+        Self::read(&mut NpzReader::open(path)?)
     }
 
-    /// The set that [`to_npz`](Self::to_npz) made these arrays of.
+    /// As [`load`](Self::load), of a file that is open. Arrays of other names are not read.
     ///
     /// # Errors
-    /// If an array is missing, or they do not belong together.
-    pub fn from_npz(npz: &Npz) -> Result<Self> {
-        let fail = |problem: String| Error::format(npz.path(), problem);
-        let images = |name: &str| {
-            let array = npz.expect_floats(name)?.view().into_dimensionality::<Ix4>();
-            array.map_err(|e| fail(format!("`{name}` is not N x C x H x W: {e}")))
-        };
-        let (clean, crafted) = (images("images")?, images("adversarial")?);
-        if clean.dim() != crafted.dim() {
-            let (a, b) = (clean.dim(), crafted.dim());
-            return Err(fail(format!("`images` has shape {a:?} and `adversarial` {b:?}")));
+    /// As [`load`](Self::load).
+    pub fn read<R: Read + Seek>(file: &mut NpzReader<R>) -> Result<Self> {
+        let path = file.path().to_owned();
+        let fail = |problem: String| Error::format(&path, problem);
+        // Before anything large is read.
+        let shapes = [file.shape("images")?, file.shape("adversarial")?, file.shape("labels")?];
+        let [clean, crafted, labels] = &shapes;
+        if clean != crafted {
+            let problem = format!("`images` has shape {clean:?} and `adversarial` {crafted:?}");
+            return Err(fail(problem));
         }
-        let count = clean.dim().0;
-        let natural = |name: &str| -> Result<Vec<u64>> {
-            let whole =
-                |v| u64::try_from(v).map_err(|_| fail(format!("`{name}` holds {v}, below 0")));
-            npz.expect_integers(name, count)?.into_iter().map(whole).collect()
+        let (count, shape) = match *clean.as_slice() {
+            [count, height, width] => (count, (1, height, width)),
+            [count, channels, height, width] => (count, (channels, height, width)),
+            _ => return Err(fail(format!("`images` has shape {clean:?}, not N x C x H x W"))),
         };
-        let labels = natural("labels")?.into_iter().map(|label| label as usize).collect();
-        let samples = Samples::new(clean, labels, natural("id")?)
-            .map_err(|e| fail(format!("`images`: {e}")))?;
-        if let Some(pixel) = crafted.iter().find(|pixel| !(0.0..=1.0).contains(*pixel)) {
-            return Err(fail(format!("`adversarial` has a pixel of {pixel}, outside of 0..=1")));
+        if labels != &[count] {
+            return Err(fail(format!("`labels` has shape {labels:?}, expected [{count}]")));
         }
-        let notes: Notes<serde_json::Value> = serde_json::from_str(&npz.expect_text(NOTES)?)
-            .map_err(|e| fail(format!("`{NOTES}` is not what an attack writes: {e}")))?;
-        if !(notes.eps >= 0.0 && notes.eps.is_finite()) {
-            return Err(fail(format!("`{NOTES}` has an eps of {}", notes.eps)));
+        let notes = notes(file)?;
+
+        let mut columns = Columns { file: &mut *file, count };
+        let labels = columns.natural("labels")?.unwrap_or_default();
+        let labels = labels.into_iter().map(|label| label as usize).collect();
+        let ids = columns.natural("id")?.unwrap_or_else(|| (0..count as u64).collect());
+        let restart = columns.integers("restart")?;
+        let (target, iteration) = (columns.integers("target")?, columns.integers("iteration")?);
+        let [forward, backward] =
+            [columns.natural("forward_passes")?, columns.natural("backward_passes")?];
+        let [zeros, starts] = [columns.natural("zero_gradients")?, columns.natural("zero_starts")?];
+        let none = vec![0; count];
+        let few = zeros.as_ref().unwrap_or(&none).iter().zip(backward.as_ref().unwrap_or(&none));
+        if let Some(i) = { few }.position(|(zeros, all)| zeros > all) {
+            let problem = "than `backward_passes`, of which they are some";
+            return Err(fail(format!("`zero_gradients` holds more at position {i} {problem}")));
         }
 
-        let place = |name: &str| npz.expect_integers(name, count);
-        let (restart, target, iteration) =
-            (place("restart")?, place("target")?, place("iteration")?);
-        let (forward, backward) = (natural("forward_passes")?, natural("backward_passes")?);
-        let (zeros, starts) = (natural("zero_gradients")?, natural("zero_starts")?);
+        let (channels, height, width) = shape;
+        let images = |array: ArrayD<f32>| {
+            let shape = (count, channels, height, width);
+            array.into_shape_with_order(shape).map_err(|e| fail(format!("`images`: {e}")))
+        };
+        let clean = images(file.floats("images")?)?;
+        let samples =
+            Samples::new(clean.view(), labels, ids).map_err(|e| fail(format!("`images`: {e}")))?;
+        drop(clean);
+        let mut crafted = images(file.floats("adversarial")?)?;
+        // As of clean images, what rounding has put outside of the box is put back.
+        crafted.iter_mut().filter(|pixel| near_box(**pixel)).for_each(|p| *p = p.clamp(0.0, 1.0));
+
+        let place = |column: &Option<Vec<i64>>, i: usize| {
+            column.as_ref().and_then(|column| usize::try_from(column[i]).ok())
+        };
+        let cost = |column: &Option<Vec<u64>>, i: usize| column.as_ref().map_or(0, |c| c[i]);
+        let attack = shown(notes.as_ref().map_or(UNKNOWN, |notes| &notes.attack));
         let images = crafted.outer_iter().enumerate().map(|(i, pixels)| Image {
             pixels: pixels.iter().copied().collect(),
-            winner: usize::try_from(restart[i]).ok().map(|restart| Winner {
+            winner: place(&restart, i).map(|restart| Winner {
                 // Part of an ensemble or not: which one is in the file, for people.
-                attack: notes.attack.clone(),
+                attack: attack.clone(),
                 restart,
-                target: usize::try_from(target[i]).ok(),
-                iteration: usize::try_from(iteration[i]).unwrap_or(0),
+                target: place(&target, i),
+                iteration: place(&iteration, i).unwrap_or(0),
             }),
             cost: Cost {
-                forward_passes: forward[i],
-                backward_passes: backward[i],
-                zero_gradients: zeros[i],
-                zero_starts: starts[i],
+                forward_passes: cost(&forward, i),
+                backward_passes: cost(&backward, i),
+                zero_gradients: cost(&zeros, i),
+                zero_starts: cost(&starts, i),
             },
         });
-        Ok(Self {
-            images: images.collect(),
-            samples,
-            attack: notes.attack,
-            budget: Budget { norm: notes.norm, eps: notes.eps, seed: notes.seed },
-            bounded: notes.bounded,
-            findings: notes.findings,
-        })
+        let images: Vec<Image> = images.collect();
+        let (budget, bounded, findings) = match notes {
+            Some(Notes { norm, eps, seed, bounded, findings, .. }) => {
+                // Minus zero is no other radius.
+                (Budget { norm, eps: eps + 0.0, seed }, bounded, findings)
+            }
+            None => (largest_change(&samples, &images), true, unsaid()),
+        };
+        budget.check().map_err(|e| fail(format!("`{NOTES}`: {e}")))?;
+        Ok(Self { samples, images, attack, budget, bounded, findings })
+    }
+}
+
+/// The name of an attack that nobody has named.
+const UNKNOWN: &str = "crafted";
+
+/// What a set says about itself; None if it says nothing.
+fn notes<R: Read + Seek>(file: &mut NpzReader<R>) -> Result<Option<Notes<serde_json::Value>>> {
+    if !file.has(NOTES) {
+        return Ok(None);
+    }
+    let text = file.text(NOTES)?;
+    let fail = |problem: String| Err(Error::format(file.path(), problem));
+    if text.len() > MOST_NOTES {
+        return fail(format!("`{NOTES}` has {} bytes; at most {MOST_NOTES} are read", text.len()));
+    }
+    serde_json::from_str(&text).map(Some).or_else(|e| {
+        fail(format!("`{NOTES}` is not what an attack writes: {e}; a set without it is read too"))
+    })
+}
+
+/// The radius of a set that does not say any: the largest change of a pixel that stays in the box.
+fn largest_change(samples: &Samples, images: &[Image]) -> Budget {
+    let boxed = images
+        .iter()
+        .enumerate()
+        .filter(|(_, image)| image.pixels.iter().all(|&pixel| near_box(pixel)));
+    let changes = boxed.map(|(i, image)| distance(Norm::Linf, &image.pixels, samples.image(i)));
+    Budget { norm: Norm::Linf, eps: changes.fold(0.0, f64::max) as f32, seed: 0 }
+}
+
+/// What gives reason to doubt the result of a set without notes.
+fn unsaid() -> Findings {
+    let doubt = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel";
+    Findings { doubts: vec![doubt.into()], ..Findings::default() }
+}
+
+/// Numbers by the sample, which a set may have or not.
+struct Columns<'a, R> {
+    file: &'a mut NpzReader<R>,
+    count: usize,
+}
+
+impl<R: Read + Seek> Columns<'_, R> {
+    fn integers(&mut self, name: &str) -> Result<Option<Vec<i64>>> {
+        if !self.file.has(name) {
+            return Ok(None);
+        }
+        let (shape, count) = (self.file.shape(name)?, self.count);
+        if shape != [count] {
+            let problem = format!("`{name}` has shape {shape:?}, expected [{count}]");
+            return Err(Error::format(self.file.path(), problem));
+        }
+        Ok(Some(self.file.integers(name)?.into_iter().collect()))
+    }
+
+    /// Numbers that are not negative.
+    fn natural(&mut self, name: &str) -> Result<Option<Vec<u64>>> {
+        let Some(values) = self.integers(name)? else { return Ok(None) };
+        if let Some(i) = values.iter().position(|&value| value < 0) {
+            let problem = format!("`{name}` holds {} at position {i}, below 0", values[i]);
+            return Err(Error::format(self.file.path(), problem));
+        }
+        Ok(Some(values.into_iter().map(i64::unsigned_abs).collect()))
     }
 }

@@ -1,6 +1,8 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
-use crate::attack::{Budget, Cost, Findings, Norm, Outcome, Report, Status, Winner};
+use crate::attack::{
+    Budget, Cost, Expected, Findings, Norm, Outcome, Report, Status, Winner, outside,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,6 +37,9 @@ pub struct Record {
     pub l1: f32,
     /// Who found the image.
     pub winner: Option<Winner>,
+    /// How often a random model is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
     /// What the attack cost.
     pub cost: Cost,
 }
@@ -52,6 +57,7 @@ impl Record {
             l2: o.l2,
             l1: o.l1,
             winner: o.winner.clone(),
+            expected: o.expected,
             cost: o.cost,
         }
     }
@@ -82,10 +88,21 @@ pub struct Cell {
     pub threat_model: ThreatModel,
     /// The share of samples classified rightly, clean and attacked.
     pub robust_accuracy: f64,
+    /// Of a random model, the accuracy under attack that one draw has on average
+    /// ([`Report::expected_accuracy`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_accuracy: Option<f64>,
     /// The identities of those.
     pub robust_indices: Vec<u64>,
     /// How many samples were invalid.
     pub invalid: usize,
+    /// How many samples, right when clean, were shown an image that lies outside of the box or the ball: they count
+    /// neither as robust nor as fooled. Only images that were crafted elsewhere may.
+    #[serde(default)]
+    pub outside: usize,
+    /// The identities of those.
+    #[serde(default)]
+    pub outside_indices: Vec<u64>,
     /// Of all samples.
     pub forward_passes: u64,
     /// Of all samples.
@@ -96,6 +113,9 @@ pub struct Cell {
     pub seconds: f64,
     /// What gives reason to doubt the result.
     pub warnings: Vec<String>,
+    /// Whether an image counts wherever it lies (see [`Crafted::show_wherever`](super::Crafted::show_wherever)).
+    #[serde(skip)]
+    anywhere: bool,
     /// One a sample; not in the JSON of a result, so empty in a cell that was read from one.
     #[serde(skip)]
     pub records: Vec<Record>,
@@ -130,10 +150,17 @@ impl Cell {
             cost += record.cost;
             starts += usize::from(record.cost.zero_starts > 0);
         }
-        let robust = records.iter().filter(|record| record.status == Status::Survived);
-        let robust_indices: Vec<u64> = robust.map(|record| record.id).collect();
-        let invalid = records.iter().filter(|record| record.status == Status::Invalid).count();
+        let of = |status| records.iter().filter(move |record| record.status == status);
+        let ids = |status| of(status).map(|record| record.id).collect::<Vec<u64>>();
+        let (robust_indices, outside_indices) = (ids(Status::Survived), ids(Status::Outside));
+        let invalid = of(Status::Invalid).count();
+        let mut warnings = findings.warnings(records.len(), invalid, &cost, starts);
+        warnings.extend(outside(outside_indices.len()));
         let backward = cost.backward_passes;
+        let expected: Vec<f64> =
+            records.iter().filter_map(|record| Some(record.expected?.attacked)).collect();
+        let expected_accuracy =
+            (!expected.is_empty()).then(|| expected.iter().sum::<f64>() / records.len() as f64);
         Self {
             attack,
             norm,
@@ -141,16 +168,26 @@ impl Cell {
             seed,
             threat_model,
             robust_accuracy: robust_indices.len() as f64 / records.len().max(1) as f64,
+            expected_accuracy,
             robust_indices,
             invalid,
+            outside: outside_indices.len(),
+            outside_indices,
             forward_passes: cost.forward_passes,
             backward_passes: backward,
             zero_gradient_share: (backward > 0)
                 .then(|| cost.zero_gradients as f64 / backward as f64),
             seconds,
-            warnings: findings.warnings(records.len(), invalid, &cost, starts),
+            warnings,
+            anywhere: false,
             records,
         }
+    }
+
+    /// The same of images that count wherever they lie, in the worst case too.
+    #[must_use]
+    pub fn anywhere(self) -> Self {
+        Self { anywhere: true, ..self }
     }
 
     /// Notes in the warnings how many of an unbounded attack's images lie within the radius.
@@ -198,21 +235,29 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
         let mut fooled_only_by: BTreeMap<String, usize> = names.collect();
         let mut robust_to = vec![0usize; here.len()];
         for (i, record) in cell.records.iter().enumerate() {
-            // What any attack found invalid is not known to be robust.
+            // What any attack found invalid, or was not shown within the ball, is not known to be robust.
             let lost = |other: &&Cell| {
                 // Nor is what it was not shown.
                 let Some(record) = other.records.get(i).filter(|r| r.id == record.id) else {
                     return true;
                 };
-                let proof = record.fooled_within(&budget);
-                proof || matches!(record.status, Status::CleanWrong | Status::Invalid)
+                let fooled = record.status == Status::Fooled;
+                let proof = (fooled && other.anywhere) || record.fooled_within(&budget);
+                let unknown = [Status::CleanWrong, Status::Invalid, Status::Outside];
+                proof || unknown.contains(&record.status)
             };
             let losers: Vec<bool> = here.iter().map(lost).collect();
             robust_to.iter_mut().zip(&losers).for_each(|(n, lost)| *n += usize::from(!lost));
             match losers.iter().filter(|&&lost| lost).count() {
                 0 => robust_indices.push(record.id),
-                1 if record.status != Status::CleanWrong => {
-                    let by = losers.iter().position(|&lost| lost).map(|by| &here[by].attack);
+                1 => {
+                    let by = losers.iter().position(|&lost| lost).map(|by| here[by]);
+                    let fooled = |cell: &&Cell| {
+                        cell.records
+                            .get(i)
+                            .is_some_and(|r| r.id == record.id && r.status == Status::Fooled)
+                    };
+                    let by = by.filter(fooled).map(|cell| &cell.attack);
                     if let Some(count) = by.and_then(|by| fooled_only_by.get_mut(by)) {
                         *count += 1;
                     }

@@ -1,7 +1,7 @@
 //! Transfer: images crafted on one model and shown to others.
 
 use crate::attack::{
-    ATTACKS, Attack, Budget, Classifier, Cost, Findings, Hit, Job, Outcome, Report, Samples,
+    ATTACKS, Attack, Budget, Classifier, Cost, Findings, Hit, Job, Norm, Outcome, Report, Samples,
     Search, Status, Trial, Winner, attack,
 };
 use crate::tensor::Context;
@@ -17,6 +17,33 @@ pub struct Crafted {
     pub(super) budget: Budget,
     pub(super) bounded: bool,
     pub(super) findings: Findings,
+}
+
+/// How far outside of box or ball rounding may put a pixel or an image.
+const ROUNDING: f64 = 1e-6;
+
+/// Whether a pixel is a number in 0..=1, up to rounding.
+pub(super) fn near_box(pixel: f32) -> bool {
+    (-ROUNDING..=1.0 + ROUNDING).contains(&f64::from(pixel))
+}
+
+/// How far beyond a radius an image may lie. Sums over hundreds of rounded pixels are off by a share of themselves; the
+/// largest change of one pixel is not.
+fn slack(norm: Norm, eps: f32) -> f64 {
+    match norm {
+        Norm::Linf => ROUNDING,
+        Norm::L2 | Norm::L1 => ROUNDING + 1e-5 * f64::from(eps),
+    }
+}
+
+/// How far two images are apart, to the last digits of single precision.
+pub(super) fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
+    let changes = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs());
+    match norm {
+        Norm::Linf => changes.fold(0.0, f64::max),
+        Norm::L2 => changes.map(|change| change * change).sum::<f64>().sqrt(),
+        Norm::L1 => changes.sum(),
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,15 +102,81 @@ impl Crafted {
     /// What `target` makes of the images: of every sample that it classifies rightly, whether the image crafted from it
     /// fools it. The costs are those of crafting and showing together.
     ///
+    /// An image that lies outside of the box, or of the ball if that bounded the attack, by more than rounding (1e-6; in
+    /// L1 and L2 also a hundred-thousandth of the radius) is [`Status::Outside`]: it says nothing about robustness within.
+    ///
     /// # Errors
     /// If the images do not fit the model, or it cannot be evaluated.
     pub fn show(&self, context: &Context, target: &dyn Classifier) -> Result<Report> {
+        self.shown(context, target, &|_| Status::Outside)
+    }
+
+    /// As [`show`](Self::show), but what lies outside counts by the model's answer alone; a warning says how many those
+    /// are.
+    ///
+    /// # Errors
+    /// Those of [`show`](Self::show).
+    pub fn show_wherever(&self, context: &Context, target: &dyn Classifier) -> Result<Report> {
+        let outside = std::cell::Cell::new(0_usize);
+        let mut report = self.shown(context, target, &|outcome| {
+            outside.set(outside.get() + 1);
+            let finite = outcome.image.iter().all(|pixel| pixel.is_finite());
+            match () {
+                () if outcome.status == Status::Invalid || !finite => Status::Invalid,
+                () if outcome.prediction == outcome.label => Status::Survived,
+                () => Status::Fooled,
+            }
+        })?;
+        if outside.get() > 0 {
+            report.findings.doubts.push(format!(
+                "{} of the images lie outside of 0..=1, or farther than eps from the clean ones; they were counted by \
+                 the model's answer alone",
+                outside.get()
+            ));
+            report.renew_warnings();
+        }
+        Ok(report)
+    }
+
+    fn shown(
+        &self,
+        context: &Context,
+        target: &dyn Classifier,
+        outside: &dyn Fn(&Outcome) -> Status,
+    ) -> Result<Report> {
         let mut report = attack(context, target, &self.samples, &Shown(self), self.budget)?;
-        for (outcome, image) in report.outcomes.iter_mut().zip(&self.images) {
+        for (i, (outcome, image)) in report.outcomes.iter_mut().zip(&self.images).enumerate() {
             outcome.cost += image.cost;
+            // Whatever was shown has a finder; a sample whose clean image got no answer was not shown.
+            let asked = match outcome.status {
+                Status::Survived | Status::Fooled => true,
+                Status::Invalid => outcome.winner.is_some(),
+                Status::CleanWrong | Status::Outside => false,
+            };
+            if asked && !self.is_inside(i) {
+                outcome.status = outside(outcome);
+            }
         }
         report.renew_warnings();
         Ok(report)
+    }
+
+    /// The same images, to be shown with the random numbers of another seed: to a random model other draws.
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.budget.seed = seed;
+        self
+    }
+
+    /// Whether image `i` lies in the box and, if the ball bounded the attack, in the ball.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn is_inside(&self, i: usize) -> bool {
+        let (image, clean) = (self.image(i), self.samples.image(i));
+        let boxed = image.iter().all(|&pixel| near_box(pixel));
+        let Budget { norm, eps, .. } = self.budget;
+        boxed
+            && (!self.bounded || distance(norm, image, clean) <= f64::from(eps) + slack(norm, eps))
     }
 
     /// The clean images.

@@ -3,12 +3,12 @@
 
 use super::plan::Part;
 use crate::attack::Samples;
-use crate::files::{write_atomically, writing};
+use crate::files::{Output, writing};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The file, open for the next part.
@@ -22,14 +22,14 @@ pub struct Journal {
 pub type Settings = BTreeMap<String, String>;
 
 impl Journal {
-    /// Starts a new file, in the place of an old one, which stays where the new one cannot be written.
+    /// Starts a new file, in the place of an old one, which stays where the new one cannot be written. Two processes must
+    /// not have one journal: the place should be [locked](Output::locked) until it is done.
     ///
     /// # Errors
-    /// If it cannot be written, or another process is at work on the old one.
-    pub fn begin(path: &Path, settings: &Settings) -> Result<Self> {
-        let _old = if path.exists() { Some(open(path)?) } else { None };
-        let line = line(path, settings)?;
-        write_atomically(path, |file| file.write_all(&line))?;
+    /// If it cannot be written.
+    pub fn begin(place: &Output, settings: &Settings) -> Result<Self> {
+        let path = place.path();
+        place.write_all(&line(path, settings)?)?;
         Ok(Self { path: path.to_owned(), file: open(path)? })
     }
 
@@ -37,9 +37,9 @@ impl Journal {
     /// that was killed, is cut off. None if there is no whole line.
     ///
     /// # Errors
-    /// If it cannot be read, is no journal, is of other settings, or another process is at work on it; the error says
-    /// which.
-    pub fn resume(path: &Path, settings: &Settings) -> Result<Option<(Self, Vec<Part>)>> {
+    /// If it cannot be read, is no journal, or is of other settings; the error says which.
+    pub fn resume(place: &Output, settings: &Settings) -> Result<Option<(Self, Vec<Part>)>> {
+        let path = place.path();
         let journal = open(path)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
@@ -68,29 +68,11 @@ impl Journal {
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
         written.map_err(|e| Error::io(&self.path, "write", e))
     }
-
-    /// Writes the result of what the journal at `path` was for, whole or not at all, and removes the journal.
-    ///
-    /// # Errors
-    /// If the one cannot be written or the other not removed.
-    pub fn finish(path: &Path, result: &Path, content: &[u8]) -> Result<()> {
-        write_atomically(result, |file| file.write_all(content))?;
-        std::fs::remove_file(path).map_err(|e| Error::io(path, "remove", e))
-    }
 }
 
-/// Opens a journal to append to it, for this process alone: the system lets go of it however the process ends.
+/// Opens a journal to append to it.
 fn open(path: &Path) -> Result<File> {
-    let error = |e| Error::io(path, "write", e);
-    let file = OpenOptions::new().append(true).open(path).map_err(error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let problem = "another process is at work on it; wait for it, or name another file";
-            Err(error(io::Error::new(io::ErrorKind::ResourceBusy, problem)))
-        }
-        Err(TryLockError::Error(e)) => Err(error(e)),
-    }
+    OpenOptions::new().append(true).open(path).map_err(|e| Error::io(path, "write", e))
 }
 
 fn line(path: &Path, value: &impl serde::Serialize) -> Result<Vec<u8>> {

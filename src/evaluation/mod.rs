@@ -38,7 +38,7 @@ mod crafted;
 mod journal;
 mod plan;
 
-pub use archive::archive;
+pub use archive::{about, archive};
 pub use cell::{Cell, Record, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, transfer_form, transfer_matrix};
 pub use journal::{Journal, Settings, fingerprint, fingerprint_of_file, same_settings};

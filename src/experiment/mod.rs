@@ -24,4 +24,4 @@ pub use results::{Cell, CraftedSet, JobRun, Model, Point, Results, Run, ThreatMo
 pub use run::{Event, Fate, RunOptions, run};
 pub use store::{Claim, Entry, Found, Store};
 pub use sweep::{Answer, Axis, Distance, Sweep};
-pub use work::{NUMERICS, Work};
+pub use work::{NUMERICS, Work, same_training};

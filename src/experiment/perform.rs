@@ -269,14 +269,14 @@ fn file_of(entry: &Entry) -> Result<&str> {
 }
 
 fn value(of: &impl Serialize) -> Result<Value> {
-    to_json(of).map_err(|e| Error::argument("experiment", e.to_string()))
+    to_json(of).map_err(|e| Error::failed("experiment", e))
 }
 
 /// A stored value as what it is.
 pub(super) fn read<T: DeserializeOwned>(entry: &Entry) -> Result<T> {
     serde_json::from_value(entry.value.clone()).map_err(|e| {
         let problem = format!("the stored result of `{}` is not of its kind: {e}", entry.name);
-        Error::argument("experiment", problem)
+        Error::failed("experiment", problem)
     })
 }
 

@@ -216,7 +216,6 @@ pub(super) fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
 }
 
 pub(super) fn save<T: Serialize>(value: &T, path: &Path) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Error::argument("results", e.to_string()))?;
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::failed("results", e))?;
     write_atomically(path, |file| writeln!(file, "{text}"))
 }

@@ -104,9 +104,12 @@ pub fn run(
         changed: Condvar::new(),
     };
     std::thread::scope(|scope| {
-        for share in &shares {
-            scope.spawn(|| board.work(share));
+        let Some((own, others)) = shares.split_first() else { return };
+        for share in others {
+            // A thread that cannot be had is one job less at a time.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, || board.work(share));
         }
+        board.work(own);
     });
     let statuses = board.statuses.into_inner().unwrap_or_else(PoisonError::into_inner);
     let fate = |status| match status {

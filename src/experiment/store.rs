@@ -138,10 +138,9 @@ impl Store {
             None => None,
         };
         let entry = Entry { name: name.to_owned(), seconds, value, file, file_sha256 };
-        let sha256 = seal(&entry).map_err(|e| Error::argument("store", e))?;
+        let sha256 = seal(&entry).map_err(|e| Error::failed("store", e))?;
         let sealed = Sealed { entry, sha256 };
-        let text = serde_json::to_string_pretty(&sealed)
-            .map_err(|e| Error::argument("store", e.to_string()))?;
+        let text = serde_json::to_string_pretty(&sealed).map_err(|e| Error::failed("store", e))?;
         write_atomically(&self.path(&format!("{key}.json")), |to| writeln!(to, "{text}"))?;
         Ok(sealed.entry)
     }

@@ -149,6 +149,11 @@ fn attack_seconds(attack: &str, eps: f32, images: usize, steps: f64) -> f64 {
     each * images as f64 + 0.05
 }
 
+/// Whether a training (of a control, if there is no defense) comes out the same with either settings.
+pub fn same_training(defense: Option<Defense>, a: &Settings, b: &Settings) -> bool {
+    a.seed == b.seed && relevant(defense, a) == relevant(defense, b)
+}
+
 /// The settings that a training depends on: others may change without its being done again.
 fn relevant(defense: Option<Defense>, s: &Settings) -> Value {
     let slow = || json!({ "slow_wave": s.slow_wave });

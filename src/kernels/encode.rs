@@ -3,16 +3,10 @@
 use crate::simd::random::{Key, RandomLanes};
 use crate::simd::{Isa, LANES, Lanes, Simd, dispatch};
 
-/// 1 with probability `rate * x`, else 0, anew for every step of `out` (`[step][feature]`). Each lane draws the stream
-/// of `noise` and the lane's own bits.
-pub fn poisson(isa: Isa, rate: f32, noise: Key, x: &[Lanes], out: &mut [Lanes]) {
-    let mut keys = [noise; LANES];
-    for lanes in x {
-        for (key, value) in keys.iter_mut().zip(&lanes.0) {
-            *key = key.with(u64::from(value.to_bits()));
-        }
-    }
-    let generators = RandomLanes::new(&keys);
+/// 1 with probability `rate * x`, else 0, anew for every step of `out` (`[step][feature]`). Lane i draws the stream of
+/// `noise[i]` and nothing else: images that hardly differ get the same draws, and nearly the same spikes.
+pub fn poisson(isa: Isa, rate: f32, noise: &[Key; LANES], x: &[Lanes], out: &mut [Lanes]) {
+    let generators = RandomLanes::new(noise);
     dispatch!(isa, s => {
         let mut random = generators.load(s);
         let rate = s.splat(rate);

@@ -1,17 +1,28 @@
 //! Predictions, accuracy and input gradients of a frozen network, each worker on a tape of its own.
 
-use super::FrozenNetwork;
+use super::{FrozenNetwork, verdict_noise};
 use crate::autodiff::{Labels, Seed, Tape};
 use crate::data::Dataset;
 use crate::kernels::cross_entropy::arg_max;
-use crate::simd::{LANES, LanesU32};
+use crate::simd::random::Key;
+use crate::simd::{LANES, Lanes, LanesU32};
 use crate::tensor::{Context, Tensor, Workers};
 use crate::{Error, Result};
 
 /// Samples that a worker takes from pixels to logits at a time: two blocks, whose feature maps stay in L2.
 const CHUNK: usize = 2 * LANES;
 
-/// The predicted class of every image: the largest logit's, the first of equals.
+/// What a network makes of one image, by all draws that decide about it ([`FrozenNetwork::draws`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The predicted class: of the mean logits the largest one's, the first of equals.
+    pub class: usize,
+    /// In how many of the draws the label was predicted.
+    pub right: usize,
+}
+
+/// The predicted class of every image: the largest logit's, the first of equals. A random network is judged by the draws
+/// of seed 0; [`verdicts`] knows others.
 ///
 /// # Errors
 /// If the images have not the network's shape, or a logit is not finite.
@@ -20,6 +31,23 @@ pub fn predictions(
     network: &dyn FrozenNetwork,
     data: &Dataset,
 ) -> Result<Vec<usize>> {
+    let all = verdicts(context, network, data, 0, 0)?;
+    Ok(all.into_iter().map(|verdict| verdict.class).collect())
+}
+
+/// What a network makes of every image. Of a random network the draws are those of `seed` and of each image's identity,
+/// which is `first` plus its place in `data`: parts of a set get the verdicts of the whole, and attacks on the same
+/// samples and seed start from the same ones.
+///
+/// # Errors
+/// As for [`predictions`].
+pub fn verdicts(
+    context: &Context,
+    network: &dyn FrozenNetwork,
+    data: &Dataset,
+    first: u64,
+    seed: u64,
+) -> Result<Vec<Verdict>> {
     if data.classes() > network.classes() {
         let (found, at_most) = (data.classes(), network.classes());
         return Err(Error::shape(
@@ -28,44 +56,84 @@ pub fn predictions(
             found.to_string(),
         ));
     }
-    let mut classes = vec![0; data.len()];
-    let workers = context.workers(|context| (Tape::new(context), Vec::with_capacity(CHUNK)));
-    workers.chunks(&mut classes, CHUNK, |(tape, indices), i, classes| {
-        indices.clear();
-        indices.extend(i * CHUNK..i * CHUNK + classes.len());
-        let result = predict(tape, network, data, indices, classes);
-        tape.reset();
+    let mut verdicts = vec![Verdict::default(); data.len()];
+    let workers = context.workers(|context| Judge {
+        tape: Tape::new(context),
+        indices: Vec::with_capacity(CHUNK),
+        mean: Vec::new(),
+    });
+    workers.chunks(&mut verdicts, CHUNK, |judge, i, verdicts| {
+        judge.indices.clear();
+        judge.indices.extend(i * CHUNK..i * CHUNK + verdicts.len());
+        let noise = |index: usize, draw| verdict_noise(seed, first + index as u64, draw);
+        let result = judge.verdicts(network, data, &noise, verdicts);
+        judge.tape.reset();
         result
     })?;
-    Ok(classes)
+    Ok(verdicts)
 }
 
-fn predict(
-    tape: &mut Tape,
-    network: &dyn FrozenNetwork,
-    data: &Dataset,
-    indices: &[usize],
-    classes: &mut [usize],
-) -> Result<()> {
-    let mut images = tape.tensor(network.input_shape(), indices.len(), 1);
-    data.gather(tape.context(), indices, &mut images)?;
-    let x = tape.constant(images);
-    let logits = network.logits(tape, x)?;
-    let isa = tape.context().isa();
-    let mut best = LanesU32::ZERO;
-    for (block, classes) in classes.chunks_mut(LANES).enumerate() {
-        let logits = tape.value(logits).block(block);
-        if logits.iter().any(|lanes| lanes.0.iter().any(|z| !z.is_finite())) {
-            let first = indices[block * LANES];
-            return Err(Error::NotFinite {
-                place: format!("evaluation, images {first} to {}", first + classes.len() - 1),
-                problem: "a logit is not finite: the weights are damaged or far too large".into(),
-            });
+/// What one worker judges with.
+struct Judge {
+    tape: Tape,
+    indices: Vec<usize>,
+    /// Logits `[block][class]`, over the draws.
+    mean: Vec<Lanes>,
+}
+
+impl Judge {
+    fn verdicts(
+        &mut self,
+        network: &dyn FrozenNetwork,
+        data: &Dataset,
+        noise: &dyn Fn(usize, usize) -> Key,
+        verdicts: &mut [Verdict],
+    ) -> Result<()> {
+        let Self { tape, indices, mean } = self;
+        let isa = tape.context().isa();
+        let (draws, classes) = (network.draws().max(1), network.classes());
+        mean.clear();
+        mean.resize(indices.len().div_ceil(LANES) * classes, Lanes::ZERO);
+        let mut best = LanesU32::ZERO;
+        for draw in 0..draws {
+            tape.reset();
+            let mut images = tape.tensor(network.input_shape(), indices.len(), 1);
+            data.gather(tape.context(), indices, &mut images)?;
+            let x = tape.constant(images);
+            tape.set_noise(indices.iter().map(|&index| noise(index, draw)));
+            let logits = network.logits(tape, x)?;
+            for (block, verdicts) in verdicts.chunks_mut(LANES).enumerate() {
+                let logits = tape.value(logits).block(block);
+                let first = indices[block * LANES];
+                if logits.iter().any(|lanes| lanes.0.iter().any(|z| !z.is_finite())) {
+                    return Err(Error::NotFinite {
+                        place: format!(
+                            "evaluation, images {first} to {}",
+                            first + verdicts.len() - 1
+                        ),
+                        problem: "a logit is not finite: the weights are damaged or far too large"
+                            .into(),
+                    });
+                }
+                arg_max(isa, logits, &mut best);
+                for (i, (verdict, &best)) in verdicts.iter_mut().zip(&best.0).enumerate() {
+                    verdict.class = best as usize;
+                    verdict.right += usize::from(verdict.class == data.label(first + i));
+                }
+                for (mean, z) in mean[block * classes..].iter_mut().zip(logits) {
+                    mean.0.iter_mut().zip(&z.0).for_each(|(mean, z)| *mean += z / draws as f32);
+                }
+            }
         }
-        arg_max(isa, logits, &mut best);
-        classes.iter_mut().zip(&best.0).for_each(|(class, &best)| *class = best as usize);
+        if draws > 1 {
+            for (mean, verdicts) in mean.chunks(classes).zip(verdicts.chunks_mut(LANES)) {
+                arg_max(isa, mean, &mut best);
+                let classes = verdicts.iter_mut().zip(&best.0);
+                classes.for_each(|(verdict, &best)| verdict.class = best as usize);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The share of images whose predicted class is their label.
@@ -93,7 +161,8 @@ impl InputGradients {
         Self { workers: context.workers(|context| (Tape::new(context), Labels::default())) }
     }
 
-    /// Writes the gradients into `out`, which has the shape of `images`.
+    /// Writes the gradients into `out`, which has the shape of `images`. Of a random network, sample i draws from
+    /// `noise.with(i)`: loops that step along the gradient hold the draws fixed by giving the same key.
     ///
     /// # Errors
     /// If images, labels or `out` do not fit the network or one another.
@@ -102,6 +171,7 @@ impl InputGradients {
         network: &N,
         images: &Tensor,
         labels: &[usize],
+        noise: Key,
         out: &mut Tensor,
     ) -> Result<()> {
         let (shape, samples) = (images.shape(), images.samples());
@@ -121,6 +191,7 @@ impl InputGradients {
             let mut x = tape.tensor(shape, live, 1);
             x.lanes_mut().copy_from_slice(images.block(block));
             let x = tape.input(x);
+            tape.set_noise((0..live).map(|i| noise.with((block * LANES + i) as u64)));
             let result = network.logits(tape, x).and_then(|logits| {
                 let loss = tape.cross_entropy(logits, targets, 1.0)?;
                 tape.backward(loss, Seed::Sum)
@@ -134,7 +205,7 @@ impl InputGradients {
     }
 }
 
-/// [`InputGradients::compute`] once.
+/// [`InputGradients::compute`] once; a random network draws from the key of seed 0.
 ///
 /// # Errors
 /// As for [`InputGradients::compute`].
@@ -145,6 +216,6 @@ pub fn input_gradients(
     labels: &[usize],
 ) -> Result<Tensor> {
     let mut out = Tensor::zeros(images.shape(), images.samples());
-    InputGradients::new(context).compute(network, images, labels, &mut out)?;
+    InputGradients::new(context).compute(network, images, labels, Key::new(0), &mut out)?;
     Ok(out)
 }

@@ -52,7 +52,7 @@ impl LeNet {
     /// Loads a model of this architecture, ours or PyTorch's.
     ///
     /// # Errors
-    /// If something is missing, of another shape, or not finite.
+    /// If something is missing, of another shape, or not finite, or there is an array that this network has not.
     pub fn from_state(state: &StateDict) -> Result<Self> {
         let mut lenet = Self::new(0);
         lenet.load_state(state)?;
@@ -139,6 +139,8 @@ impl Network for LeNet {
             let name = format!("bn{}.running_var", i + 1);
             variance.copy_from_slice(state.expect_non_negative(&name, &shape)?);
         }
+        // All of it is taken, or it is another network.
+        state.expect_only("lenet", self.state().names())?;
         *self = new;
         Ok(())
     }

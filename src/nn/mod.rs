@@ -23,6 +23,7 @@
 //! ```
 
 mod decision;
+mod draws;
 mod evaluate;
 mod finite;
 mod incremental;
@@ -37,7 +38,8 @@ mod train;
 
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
-pub use evaluate::{InputGradients, accuracy, input_gradients, predictions};
+pub use draws::{DRAWS, verdict_noise};
+pub use evaluate::{InputGradients, Verdict, accuracy, input_gradients, predictions, verdicts};
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use incremental::{Chain, Incremental};
 pub use initialisation::uniform_fan_in;

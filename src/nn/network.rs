@@ -1,6 +1,6 @@
 //! What training needs of a network, and what evaluation and attacks need of a trained one.
 
-use super::{Chain, Parameters};
+use super::{Chain, DRAWS, Parameters};
 use crate::Result;
 use crate::autodiff::{BatchMoments, Normalisation, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
@@ -51,10 +51,11 @@ pub trait Network: Send {
     /// Parameters and statistics, by name.
     fn state(&self) -> StateDict;
 
-    /// Takes parameters and statistics back.
+    /// Takes parameters and statistics back: all that the state holds (see [`StateDict::expect_only`]).
     ///
     /// # Errors
-    /// If something is missing, of another shape, or not finite.
+    /// If something is missing, of another shape, or not finite, or the state holds an array that the network would not
+    /// use. The network is then as it was before.
     fn load_state(&mut self, state: &StateDict) -> Result<()>;
 }
 
@@ -66,11 +67,22 @@ pub trait FrozenNetwork: Sync {
     /// The number of classes.
     fn classes(&self) -> usize;
 
-    /// Records the forward pass and returns the logits.
+    /// Records the forward pass and returns the logits. A random network draws from the tape's keys
+    /// ([`Tape::set_noise`]), and from nothing else.
     ///
     /// # Errors
     /// If `x` has not the input's shape.
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var>;
+
+    /// Whether its logits depend on random draws.
+    fn is_random(&self) -> bool {
+        false
+    }
+
+    /// Evaluations whose mean logits decide about an image: 1 unless it is random, else [`DRAWS`].
+    fn draws(&self) -> usize {
+        if self.is_random() { DRAWS } else { 1 }
+    }
 
     /// Its layers, if they are a mere chain of convolutions: attacks that change a few pixels at a time then evaluate
     /// only what these reach ([`Incremental`](super::Incremental)). The bits are the same without.
@@ -90,6 +102,14 @@ impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
 
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         (**self).logits(tape, x)
+    }
+
+    fn is_random(&self) -> bool {
+        (**self).is_random()
+    }
+
+    fn draws(&self) -> usize {
+        (**self).draws()
     }
 
     fn chain(&self) -> Option<Chain<'_>> {

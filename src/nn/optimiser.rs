@@ -1,7 +1,7 @@
 //! Gradient descent and Adam, as PyTorch defines them. Plain multiplications and additions in a fixed order: a few
 //! thousand numbers a step need no vectors, and every machine rounds them alike.
 
-use super::Parameters;
+use super::{Parameter, Parameters};
 use crate::checkpoint::StateDict;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,9 @@ pub struct Optimiser {
 }
 
 impl Optimiser {
+    /// What stands, with a dot, before the names of its arrays in a state dict.
+    pub(super) const PREFIX: &str = "optimiser";
+
     /// For these parameters, remembering nothing yet.
     pub fn new(rule: Rule, parameters: &Parameters) -> Self {
         let zeros = || parameters.iter().map(|p| vec![0.0; p.values.len()]).collect();
@@ -140,7 +143,7 @@ impl Optimiser {
         state.note("optimiser.steps", self.steps);
         for (i, memory) in self.memory.iter().enumerate() {
             for (parameter, values) in parameters.iter().zip(memory) {
-                let name = format!("optimiser.{i}.{}", parameter.name);
+                let name = name_of(i, parameter);
                 state.insert(&name, parameter.shape.clone(), values.clone())?;
             }
         }
@@ -150,17 +153,26 @@ impl Optimiser {
     /// Takes back what [`save_into`](Self::save_into) added.
     ///
     /// # Errors
-    /// If something is missing or of another shape.
+    /// If something is missing or of another shape, or there is more than this optimiser remembers.
     pub fn load_from(&mut self, parameters: &Parameters, state: &StateDict) -> Result<()> {
         self.steps = state.noted("optimiser.steps").ok_or_else(|| {
-            Error::argument("resume", "the checkpoint has no count of optimiser steps")
+            Error::format(state.path(), "the checkpoint has no count of optimiser steps")
         })?;
+        let mut known = Vec::new();
         for (i, memory) in self.memory.iter_mut().enumerate() {
             for (parameter, values) in parameters.iter().zip(memory) {
-                let name = format!("optimiser.{i}.{}", parameter.name);
+                let name = name_of(i, parameter);
                 values.copy_from_slice(state.expect(&name, &parameter.shape)?);
+                known.push(name);
             }
         }
-        Ok(())
+        let known =
+            known.iter().filter_map(|name| name.strip_prefix(Self::PREFIX)?.strip_prefix('.'));
+        state.extract(Self::PREFIX).expect_only("the optimiser", known)
     }
+}
+
+/// The array of memory `i` for a parameter, in a state dict.
+fn name_of(i: usize, parameter: &Parameter) -> String {
+    format!("{}.{i}.{}", Optimiser::PREFIX, parameter.name)
 }

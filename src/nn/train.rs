@@ -280,6 +280,8 @@ impl Trainer {
         let key = Key::new(self.options.seed).named("step").with(self.optimiser.steps());
         let mut batch = Batch { indices, labels, images, key };
         regime.prepare(network, &mut batch)?;
+        let noise = batch.key.named("noise");
+        tape.set_noise(indices.iter().map(|&i| noise.with(i as u64)));
         let x = tape.constant(batch.images);
         network.parameters().record(tape, &mut self.weights)?;
         let logits = network.forward(tape, x, &self.weights, Mode::Train)?;
@@ -326,8 +328,7 @@ impl Trainer {
         network: &mut N,
         state: &StateDict,
     ) -> Result<()> {
-        let missing =
-            || Error::argument("resume", "this file is a model, not a training checkpoint");
+        let missing = || Error::format(state.path(), "this is a model, not a training checkpoint");
         let mut options: TrainingOptions = state.noted("training.options").ok_or_else(missing)?;
         if options.schedule == Schedule::Constant {
             options.epochs = self.options.epochs;
@@ -340,12 +341,12 @@ impl Trainer {
         let epoch: usize = state.noted("training.epochs_done").ok_or_else(missing)?;
         if epoch > self.options.epochs {
             let problem = format!("the checkpoint is of {epoch} epochs, not {}", options.epochs);
-            return Err(Error::argument("resume", problem));
+            return Err(Error::format(state.path(), problem));
         }
         // All of it is looked at before any of it is taken.
         let mut optimiser = self.optimiser.clone();
         optimiser.load_from(network.parameters(), state)?;
-        network.load_state(state)?;
+        network.load_state(&state.without(Optimiser::PREFIX))?;
         (self.optimiser, self.epoch) = (optimiser, epoch);
         Ok(())
     }

@@ -62,6 +62,9 @@ pub struct Built {
     pub skipped: Vec<String>,
 }
 
+/// The names of the files that [`build`] writes.
+pub const FILES: [&str; 3] = ["index.html", "report.md", "results.csv"];
+
 /// Writes the report of a results folder into that folder. The test images are for pictures of digits and spikes, which
 /// are left out without them.
 ///
@@ -96,5 +99,5 @@ fn noise(scale: &str) -> Option<f64> {
 
 /// What a library says when it fails to draw or write, as an error of ours.
 fn failed(error: impl std::fmt::Display) -> Error {
-    Error::argument("drawing", error.to_string())
+    Error::failed("drawing", error)
 }

@@ -31,7 +31,7 @@ const HEAD: [&str; 19] = [
 /// # Errors
 /// None in practice: it is written into memory.
 pub fn csv(results: &Results, comparisons: &[Comparison<'_>]) -> Result<String> {
-    let fail = |e: String| Error::argument("results.csv", e);
+    let fail = |e: String| Error::failed("results.csv", e);
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(HEAD).map_err(|e| fail(e.to_string()))?;
     for cell in comparisons {

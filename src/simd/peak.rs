@@ -4,7 +4,7 @@
 
 use super::{Isa, LANES, Lanes, Simd, dispatch};
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Repetitions of [`SPAN`] each; the best one counts, since other work on the machine can only slow one down.
@@ -20,15 +20,18 @@ const STEPS: u32 = 10_000;
 /// of a multiply-add, for about 60 milliseconds. On a machine that is busy elsewhere the number is lower than its peak.
 pub fn fma_peak_gflops(isa: Isa, threads: usize) -> f64 {
     let threads = threads.max(1);
-    let start = Barrier::new(threads);
+    // Of all threads that there are, which is known when they are.
+    let start: OnceLock<Barrier> = OnceLock::new();
     let one_thread = || {
         std::array::from_fn::<f64, REPETITIONS, _>(|_| {
-            start.wait();
+            start.wait().wait();
             dispatch!(isa, s => flops_per_second(s))
         })
     };
     let rates: Vec<[f64; REPETITIONS]> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(one_thread)).collect();
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, one_thread).ok();
+        let others: Vec<_> = (1..threads).map_while(spawn).collect();
+        start.get_or_init(|| Barrier::new(others.len() + 1));
         let own = one_thread();
         let rates = others.into_iter().map(|t| t.join().expect("the measuring loop cannot panic"));
         rates.chain([own]).collect()

@@ -40,7 +40,8 @@ impl Dreamer {
         Self { context: context.clone(), gradients, grad: None, clean: None }
     }
 
-    /// Replaces images by adversarial ones of strength `eps` against `source`.
+    /// Replaces images by adversarial ones of strength `eps` against `source`. Random starts, and the draws of a random
+    /// source, are those of `key`.
     ///
     /// # Errors
     /// If images and labels do not fit the network, or `eps` is not in 0..=1.
@@ -68,8 +69,10 @@ impl Dreamer {
             }
         };
         let isa = self.context.isa();
+        // The same draws at every step: what a step gains is the image's, not luck's.
+        let noise = key.named("noise");
         for _ in 0..steps {
-            self.gradients.compute(source, images, labels, &mut grad)?;
+            self.gradients.compute(source, images, labels, noise, &mut grad)?;
             let features = images.shape().features();
             self.context.chunks(images.lanes_mut(), features, |block, x| {
                 let (clean, grad) = (clean.block(block), grad.block(block));

@@ -226,7 +226,6 @@ impl Rem {
 
 impl Regime<SpikingLeNet> for Rem {
     fn prepare(&mut self, network: &mut SpikingLeNet, batch: &mut Batch<'_>) -> Result<()> {
-        network.set_noise(batch.key.named("encoder"));
         let Some(DreamOptions { source, attack, eps, ratio }) = self.options else { return Ok(()) };
         let coin = uniform_from_bits(batch.key.named("coin").generator().next_u32());
         if coin >= ratio {

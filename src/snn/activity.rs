@@ -4,6 +4,7 @@ use super::FrozenSpikingLeNet;
 use crate::Result;
 use crate::autodiff::Tape;
 use crate::data::Dataset;
+use crate::nn::verdict_noise;
 use crate::tensor::{Context, Shape, Tensor};
 
 /// A few blocks at a time: all steps of all spikes are held at once.
@@ -59,6 +60,8 @@ fn spikes(
     let [channels, height, width] = images.shape();
     let mut batch = tape.tensor(Shape::new(channels, height, width), indices.len(), 1);
     images.gather(&tape.context().clone(), indices, &mut batch)?;
+    // The first of the draws that decide about the image.
+    tape.set_noise(indices.iter().map(|&i| verdict_noise(0, i as u64, 0)));
     let x = tape.constant(batch);
     let spikes = network.spikes(tape, x)?.map(|var| tape.value(var).clone());
     tape.reset();

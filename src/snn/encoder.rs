@@ -1,7 +1,6 @@
 //! How an image becomes input over time.
 
 use crate::autodiff::{Tape, Var};
-use crate::simd::random::Key;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -33,14 +32,20 @@ impl Encoder {
         }
     }
 
-    /// Encodes `x` (one time step) for `steps` steps; `noise` is the key of the random draws.
+    /// Whether it draws random numbers.
+    pub fn is_random(self) -> bool {
+        matches!(self, Self::Poisson { .. })
+    }
+
+    /// Encodes `x` (one time step) for `steps` steps. Random draws are those of the tape's keys
+    /// ([`Tape::set_noise`]).
     ///
     /// # Errors
-    /// If the rate is not in 0..=1, or `x` has time steps already.
-    pub fn encode(self, tape: &mut Tape, x: Var, steps: usize, noise: Key) -> Result<Var> {
+    /// If the rate is not in 0..=1, `x` has time steps already, or keys are needed and missing.
+    pub fn encode(self, tape: &mut Tape, x: Var, steps: usize) -> Result<Var> {
         match self {
             Self::Direct => Ok(x),
-            Self::Poisson { rate } => tape.poisson(x, rate, steps, noise),
+            Self::Poisson { rate } => tape.poisson(x, rate, steps),
         }
     }
 }

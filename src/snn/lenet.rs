@@ -4,11 +4,11 @@ use super::{Encoder, Neuron, Surrogate};
 use crate::autodiff::{FrozenConv, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::Conv2dOptions;
-use crate::kernels::lif::Dynamics;
+use crate::kernels::lif::{Dynamics, SilentWindow};
 use crate::nn::{
-    BATCH_NORM_EPS, Freeze, FrozenNetwork, LeNet, Mode, Network, Parameters, RunningStatistics,
+    BATCH_NORM_EPS, DRAWS, Freeze, FrozenNetwork, LeNet, Mode, Network, Parameters,
+    RunningStatistics,
 };
-use crate::simd::random::Key;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ pub struct SpikingLeNet {
     lenet: LeNet,
     options: SpikingOptions,
     dynamics: Dynamics,
-    noise: Key,
+    silent: SilentWindow,
     /// The normalisations of the last forward pass in training mode.
     normalised: Option<[Var; 2]>,
 }
@@ -109,7 +109,7 @@ impl SpikingLeNet {
         let dynamics = options.neuron.dynamics()?;
         let mut lenet = lenet.clone();
         statistics.apply(lenet.statistics_mut());
-        Ok(Self { lenet, options, dynamics, noise: Key::new(0), normalised: None })
+        Ok(Self { lenet, options, dynamics, silent: SilentWindow::First, normalised: None })
     }
 
     /// As a LeNet with rectifiers.
@@ -129,16 +129,17 @@ impl SpikingLeNet {
         &self.options
     }
 
-    /// The key of the next forward passes' random draws (of a Poisson encoder).
-    pub fn set_noise(&mut self, noise: Key) {
-        self.noise = noise;
+    /// The same network, trained with another gradient of pooling windows in which nobody spikes.
+    pub fn with_silent_windows(mut self, silent: SilentWindow) -> Self {
+        self.silent = silent;
+        self
     }
 
     /// Records the forward pass up to the linear layer's output at every step: logits `[step]`, and the two layers of
-    /// (pooled) spikes.
+    /// (pooled) spikes. A Poisson encoder draws from the tape's keys.
     ///
     /// # Errors
-    /// If `x` has not the input's shape.
+    /// If `x` has not the input's shape, or a Poisson encoder finds no keys on the tape.
     pub fn forward_steps(
         &mut self,
         tape: &mut Tape,
@@ -153,13 +154,13 @@ impl SpikingLeNet {
         let SpikingOptions { steps, surrogate, encoder, .. } = self.options;
         let [norm1, norm2] = [0, 1].map(|i| self.lenet.statistics()[i].normalisation(mode));
         // With a direct encoding all of this is the same at every step, and computed once.
-        let x = encoder.encode(tape, x, steps, self.noise)?;
+        let x = encoder.encode(tape, x, steps)?;
         let maps = tape.conv2d(x, conv1, Conv2dOptions::default())?;
         let current1 = tape.batch_norm(maps, bn1, bias1, norm1, BATCH_NORM_EPS)?;
-        let spikes1 = tape.lif_pool(current1, self.dynamics, surrogate, steps)?;
+        let spikes1 = tape.lif_pool(current1, self.dynamics, surrogate, steps, self.silent)?;
         let maps = tape.conv2d(spikes1, conv2, Conv2dOptions::default())?;
         let current2 = tape.batch_norm(maps, bn2, bias2, norm2, BATCH_NORM_EPS)?;
-        let spikes2 = tape.lif_pool(current2, self.dynamics, surrogate, steps)?;
+        let spikes2 = tape.lif_pool(current2, self.dynamics, surrogate, steps, self.silent)?;
         self.normalised = (mode == Mode::Train).then_some([current1, current2]);
         Ok((tape.linear(spikes2, fc)?, [spikes1, spikes2]))
     }
@@ -210,16 +211,15 @@ impl Network for SpikingLeNet {
 
 /// The spiking network in evaluation mode, batch normalisation folded into the convolutions.
 ///
-/// With [`Encoder::Poisson`] its spikes are drawn from one key: equal images give equal logits, whoever asks. An attack
-/// so sees the very draws that it is judged by (it is the stronger for it), and averaging over draws (`eot-pgd`,
-/// AutoAttack's `rand`) averages equal numbers. For fresh draws at every query, implement
-/// [`Classifier`](crate::attack::Classifier) for a type of your own.
+/// With [`Encoder::Poisson`] it is random: it draws from the keys of the tape that it is recorded on, and the mean logits
+/// of several draws decide about an image (see [`FrozenNetwork::draws`]).
 #[derive(Clone, Debug)]
 pub struct FrozenSpikingLeNet {
     layers: [Arc<FrozenConv>; 3],
     options: SpikingOptions,
     dynamics: Dynamics,
-    noise: Key,
+    draws: usize,
+    silent: SilentWindow,
     shape: Shape,
     classes: usize,
 }
@@ -231,11 +231,11 @@ impl FrozenSpikingLeNet {
     /// If `x` has not the input's shape.
     pub fn record(&self, tape: &mut Tape, x: Var) -> Result<(Var, [Var; 2])> {
         let SpikingOptions { steps, surrogate, encoder, .. } = self.options;
-        let x = encoder.encode(tape, x, steps, self.noise)?;
+        let x = encoder.encode(tape, x, steps)?;
         let current1 = tape.frozen(x, &self.layers[0])?;
-        let spikes1 = tape.lif_pool(current1, self.dynamics, surrogate, steps)?;
+        let spikes1 = tape.lif_pool(current1, self.dynamics, surrogate, steps, self.silent)?;
         let current2 = tape.frozen(spikes1, &self.layers[1])?;
-        let spikes2 = tape.lif_pool(current2, self.dynamics, surrogate, steps)?;
+        let spikes2 = tape.lif_pool(current2, self.dynamics, surrogate, steps, self.silent)?;
         let logits = tape.frozen(spikes2, &self.layers[2])?;
         Ok((tape.mean_steps(logits)?, [spikes1, spikes2]))
     }
@@ -247,7 +247,7 @@ impl FrozenSpikingLeNet {
     /// If `x` has not the input's shape.
     pub fn spikes(&self, tape: &mut Tape, x: Var) -> Result<[Var; 2]> {
         let SpikingOptions { steps, surrogate, encoder, .. } = self.options;
-        let x = encoder.encode(tape, x, steps, self.noise)?;
+        let x = encoder.encode(tape, x, steps)?;
         let current1 = tape.frozen(x, &self.layers[0])?;
         let spikes1 = tape.lif(current1, self.dynamics, surrogate, steps)?;
         let pooled = tape.max_pool(spikes1, [2, 2], [2, 2])?;
@@ -266,9 +266,16 @@ impl FrozenSpikingLeNet {
         self
     }
 
-    /// The same network with other random draws (of a Poisson encoder).
-    pub fn with_noise(mut self, noise: Key) -> Self {
-        self.noise = noise;
+    /// The same network with another gradient of pooling windows in which nobody spikes.
+    pub fn with_silent_windows(mut self, silent: SilentWindow) -> Self {
+        self.silent = silent;
+        self
+    }
+
+    /// The same network, judged by so many random draws an image (at least 1). Without a Poisson encoder nothing is
+    /// drawn, and one evaluation is all there is.
+    pub fn with_draws(mut self, draws: usize) -> Self {
+        self.draws = draws.max(1);
         self
     }
 }
@@ -281,7 +288,8 @@ impl Freeze for SpikingLeNet {
             layers: self.lenet.freeze()?.layers(),
             options: self.options,
             dynamics: self.dynamics,
-            noise: self.noise,
+            draws: DRAWS,
+            silent: SilentWindow::default(),
             shape: self.lenet.input_shape(),
             classes: self.lenet.classes(),
         })
@@ -299,5 +307,13 @@ impl FrozenNetwork for FrozenSpikingLeNet {
 
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         Ok(self.record(tape, x)?.0)
+    }
+
+    fn is_random(&self) -> bool {
+        self.options.encoder.is_random()
+    }
+
+    fn draws(&self) -> usize {
+        if self.is_random() { self.draws } else { 1 }
     }
 }

@@ -24,6 +24,7 @@ mod encoder;
 mod lenet;
 mod neuron;
 
+pub use crate::kernels::lif::SilentWindow;
 pub use crate::kernels::surrogate::Surrogate;
 pub use activity::{firing_rates, spike_trains};
 pub use encoder::Encoder;

@@ -19,6 +19,8 @@ const LOOKS: usize = 200;
 #[derive(Debug)]
 pub(super) struct Pool {
     threads: ThreadPool,
+    /// Of the machine.
+    cores: usize,
     /// Locked also while one of them waits for the vigil to begin.
     callers: Mutex<usize>,
 }
@@ -26,9 +28,12 @@ pub(super) struct Pool {
 impl Pool {
     /// `threads` threads, 0 for as many as the machine has.
     pub(super) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        // Asked for 0, rayon would take what a variable says, be it thousands.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if threads == 0 { cores } else { threads };
         let builder = ThreadPoolBuilder::new().num_threads(threads);
         let threads = builder.thread_name(|i| format!("deepsleep-{i}")).build()?;
-        Ok(Self { threads, callers: Mutex::new(0) })
+        Ok(Self { threads, cores, callers: Mutex::new(0) })
     }
 
     /// The number of threads.
@@ -46,9 +51,10 @@ impl Pool {
     }
 
     /// [`run`](Self::run), and no thread sleeps until `f` has returned. (But if somebody else is using the threads when
-    /// it begins.)
+    /// it begins. Nor where threads outnumber the cores: those that wait would take the cores of those that work.)
     pub(super) fn stay_awake<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        if self.threads() == 1 || self.threads.current_thread_index().is_some() {
+        let alone = self.threads() == 1;
+        if alone || self.threads() > self.cores || self.threads.current_thread_index().is_some() {
             return self.run(f);
         }
         let vigil = Ending(Arc::default());
@@ -136,6 +142,20 @@ mod tests {
             .sum()
     }
 
+    /// A pool whose threads keep vigils, however few cores there are.
+    fn awake(threads: usize) -> Pool {
+        Pool { cores: threads, ..Pool::new(threads).unwrap() }
+    }
+
+    #[test]
+    fn as_many_threads_as_cores_whatever_a_variable_says() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(Pool::new(0).unwrap().threads(), cores);
+        // More than that do not stay awake; they work all the same.
+        let pool = Pool::new(4 * cores).unwrap();
+        assert_eq!(pool.stay_awake(|| sections(9)), expected(9));
+    }
+
     fn expected(n: usize) -> usize {
         n * n.saturating_sub(1) / 2 * 2016
     }
@@ -143,7 +163,7 @@ mod tests {
     #[test]
     fn loops_that_stay_awake_follow_one_another() {
         for threads in [1, 2, 3, 7] {
-            let pool = Pool::new(threads).unwrap();
+            let pool = awake(threads);
             for n in 0..40 {
                 assert_eq!(pool.stay_awake(|| sections(n)), expected(n));
                 assert_eq!(pool.run(|| pool.stay_awake(|| sections(n))), expected(n));
@@ -156,7 +176,7 @@ mod tests {
     #[test]
     fn callers_share_the_threads() {
         for threads in [2, 3] {
-            let (pool, start) = (Pool::new(threads).unwrap(), Barrier::new(4));
+            let (pool, start) = (awake(threads), Barrier::new(4));
             std::thread::scope(|scope| {
                 for caller in 0..4 {
                     let (pool, start) = (&pool, &start);
@@ -180,7 +200,7 @@ mod tests {
     /// A caller that has to wait for another one, whose work runs on the same threads.
     #[test]
     fn one_caller_waits_for_another() {
-        let pool = Pool::new(2).unwrap();
+        let pool = awake(2);
         let met = Barrier::new(2);
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -191,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_vigil() {
-        let pool = Pool::new(2).unwrap();
+        let pool = awake(2);
         for _ in 0..3 {
             let panic = || pool.stay_awake(|| panic!("on purpose"));
             assert!(catch_unwind(AssertUnwindSafe(panic)).is_err());

@@ -82,3 +82,56 @@ fn what_cannot_be_had_fails_in_a_line() {
     let listed = run(&["data", "list", "--data-dir", &empty]);
     assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), 2));
 }
+
+/// A command asks for the files that it reads, and for no others.
+#[test]
+fn half_a_data_set_is_enough_for_who_reads_half() {
+    const MODEL: &str = "tests/golden/lenet_weights.safetensors";
+    let folder = Folder::new();
+    let data = folder.small_data(4, 20);
+    for part in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
+        fs::remove_file(folder.path(part)).unwrap();
+    }
+    let out = folder.argument("out");
+    let attack = ["--attack", "fgsm", "--eps", "0.1"];
+    for arguments in [
+        vec!["evaluate", "--model", MODEL],
+        [&["attack", "--model", MODEL][..], &attack].concat(),
+        vec!["inspect", MODEL],
+    ] {
+        let named = run(&[&arguments[..], &["--data-dir", &data]].concat());
+        assert_eq!(named.code, Some(0), "{arguments:?}: {}", named.stderr);
+        let by_variable = Run::of(cli(&arguments).env("DEEPSLEEP_DATA", &data));
+        assert_eq!(by_variable.code, Some(0), "{arguments:?}: {}", by_variable.stderr);
+    }
+    // Nothing else is taken instead of what a user named.
+    let words = ["no mnist data set", "lacks train-images-idx3-ubyte, train-labels-idx1-ubyte"];
+    run(&["train", "--out", &out, "--data-dir", &data]).assert_fails(1, &words);
+    Run::of(cli(&["train", "--out", &out]).env("DEEPSLEEP_DATA", &data))
+        .assert_fails(1, &[&words[..], &["in the folder of DEEPSLEEP_DATA"]].concat());
+    let typo = folder.argument("typo");
+    for arguments in [vec!["report", "docs/results"], vec!["inspect", MODEL]] {
+        run(&[&arguments[..], &["--data-dir", &typo]].concat())
+            .assert_fails(1, &["typo (no such folder)", "DEEPSLEEP_DATA"]);
+    }
+}
+
+/// Where it was built, the data beside the sources are found from everywhere.
+#[test]
+fn bundled_data_are_found_from_elsewhere() {
+    let folder = Folder::new();
+    let model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lenet_weights.safetensors");
+    let model = model.to_str().unwrap();
+    let elsewhere = |arguments: &[&str]| {
+        Run::of(cli(arguments).current_dir(folder.path("")).env("HOME", folder.path("")))
+    };
+    let evaluated = elsewhere(&["evaluate", "--model", model, "--images", "10"]);
+    assert_eq!(evaluated.code, Some(0), "{}", evaluated.stderr);
+    // Nothing is said of what nobody asked for.
+    let away = elsewhere(&["inspect", model, "--dataset", "fashion-mnist"]);
+    if away.stderr.contains("no fashion-mnist data set") {
+        assert!(away.code == Some(0) && away.stderr.starts_with("left out: firing rates"));
+        assert!(!away.stdout.contains("firing rates") && away.stdout.contains("8510 parameters"));
+    }
+}

@@ -25,7 +25,7 @@ type Change = fn(images: Vec<u8>, labels: Vec<u8>) -> [Vec<u8>; 2];
 
 #[test]
 fn what_is_no_data_set_is_refused_by_every_subcommand() {
-    let cases: [(&str, Change, &[&str]); 12] = [
+    let cases: [(&str, Change, &[&str]); 13] = [
         (
             "exchanged",
             |images, labels| [labels, images],
@@ -76,7 +76,16 @@ fn what_is_no_data_set_is_refused_by_every_subcommand() {
             |images, labels| [[&[0, 0, 13], &images[3..]].concat(), labels],
             &["images-idx3-ubyte"],
         ),
-        ("text", |_, labels| [b"<html>404</html>".to_vec(), labels], &["images-idx3-ubyte"]),
+        (
+            "text",
+            |_, labels| [b"<html>404</html>".to_vec(), labels],
+            &["images-idx3-ubyte", "it is a web page (HTML)"],
+        ),
+        (
+            "junk",
+            |images, labels| [[&gzipped(&images)[..], b"junk"].concat(), labels],
+            &["images-idx3-ubyte: junk after the end of the gzip data: bytes 6a 75 6e 6b"],
+        ),
     ];
     for (name, change, words) in cases {
         let folder = Folder::new();

@@ -79,5 +79,6 @@ fn inspect_draws_filters_and_spikes() {
     let drawing = |path: &str| String::from_utf8(read(path)).unwrap();
     assert_eq!(drawing(&filters).matches("<rect").count(), 1 + 10 * 25);
     assert!(drawing(&raster).contains("<circle"));
-    run(&["inspect", PYTORCH, "--image", "10000"]).assert_fails(2, &["--image 10000", "10000"]);
+    run(&["inspect", PYTORCH, "--image", "10000", "--raster", &raster])
+        .assert_fails(2, &["--image 10000", "10000"]);
 }

@@ -80,3 +80,49 @@ fn what_is_no_network_fails_in_a_line_that_names_it() {
     let once = run.stderr.matches("No such file").count();
     assert_eq!(once, 1, "said twice: {}", run.stderr);
 }
+
+/// Images beyond the radius that a set notes count apart; the command says so, and fails unless told how to count them.
+#[test]
+fn crafted_images_outside_of_the_ball_are_no_robustness() {
+    use deepsleep::checkpoint::{Column, Npz};
+    let folder = Folder::new();
+    let (set, rounded) = (folder.argument("set.npz"), folder.argument("rounded.npz"));
+    let craft = ["--attack", "pgd:return=last", "--eps", "0.1", "--images", "20", "--save", &set];
+    assert_eq!(run(&[&["attack", "--model", PYTORCH][..], &craft].concat()).code, Some(0));
+    let show = |set: &str, more: &[&str]| {
+        run(&[&["evaluate", "--model", PYTORCH, "--crafted", set, "--json"][..], more].concat())
+    };
+    let before = show(&set, &[]).json();
+    assert_eq!(before["results"][0]["outside"], 0);
+    let robust = before["results"][0]["robust_accuracy"].as_f64().unwrap();
+    assert!(robust < 0.8, "{robust}");
+
+    // A trip through 8 bits moves most pixels beyond 0.1, by up to half a step.
+    let mut npz = Npz::load(&set).unwrap();
+    let Some(Column::Floats(images)) = npz.get("adversarial") else { panic!("no images") };
+    let values: Vec<f32> = images.iter().map(|v| (v * 255.0).round_ties_even() / 255.0).collect();
+    npz.floats("adversarial", &[20, 1, 28, 28], values).unwrap();
+    npz.save(&rounded).unwrap();
+    let apart = show(&rounded, &[]);
+    assert_eq!(apart.code, Some(1));
+    assert!(apart.stderr.contains("20 of 20 images lie outside"), "{}", apart.stderr);
+    assert!(apart.stderr.contains("--allow-outside"), "{}", apart.stderr);
+    let result: serde_json::Value = serde_json::from_str(&apart.stdout).unwrap();
+    let cell = &result["results"][0];
+    assert_eq!((&cell["outside"], &cell["robust_accuracy"]), (&20.into(), &0.0.into()));
+    assert_eq!(cell["outside_indices"].as_array().unwrap().len(), 20);
+    assert_eq!(result["clean_accuracy"], before["clean_accuracy"]);
+    let text = run(&["evaluate", "--model", PYTORCH, "--crafted", &rounded]).stdout;
+    assert!(text.contains("20 of the images lie outside"), "{text}");
+
+    let counted = show(&rounded, &["--allow-outside"]).json();
+    assert_eq!(counted["results"][0]["robust_accuracy"], robust);
+    assert_eq!(counted["worst_case"][0]["robust_accuracy"], robust);
+    assert!(counted["results"][0]["warnings"].to_string().contains("answer alone"));
+    run(&["evaluate", "--model", PYTORCH, "--allow-outside"]).assert_fails(2, &["--crafted"]);
+
+    // What does not fit the network is the file's fault.
+    npz.integers("labels", vec![10; 20]);
+    npz.save(&rounded).unwrap();
+    show(&rounded, &[]).assert_fails(1, &[&rounded, "label 10 is not below"]);
+}

@@ -8,14 +8,14 @@ const MODEL: &str = "tests/golden/lenet_weights.safetensors";
 
 /// Trains a defense with settings that keep it short, and these.
 fn defend(data: &str, out: &str, defense: &str, settings: &[&str], more: &[&str]) -> StateDict {
-    let short = [
-        "slow_wave.initial_rate=0.5",
-        "slow_wave.batch_size=16",
-        "fast_wave.batch_size=16",
-        "fast_wave.epochs=1",
-        "fast_wave.spiking.steps=2",
-        "adversarial_training.batch_size=16",
-    ];
+    let slow = ["slow_wave.initial_rate=0.5", "slow_wave.batch_size=16"];
+    let fast = ["fast_wave.batch_size=16", "fast_wave.epochs=1", "fast_wave.spiking.steps=2"];
+    let short = match defense {
+        "slow-wave" | "sleep" => slow.to_vec(),
+        "fast-wave" => fast.to_vec(),
+        "deepsleep" => [&slow[..], &fast].concat(),
+        _ => vec!["adversarial_training.batch_size=16"],
+    };
     let settings = short.iter().chain(settings).flat_map(|setting| ["--set", *setting]);
     let base = ["train", "--quiet", "--data-dir", data, "--out", out, "--from", MODEL];
     let arguments = base.into_iter().chain(["--defense", defense]).chain(settings);

@@ -54,6 +54,13 @@ fn lacking(name: &str) -> Vec<u8> {
     state.to_bytes().unwrap()
 }
 
+/// A network with an array more.
+fn besides(name: &str) -> Vec<u8> {
+    let mut state = LeNet::new(0).state();
+    state.insert(name, vec![10], vec![100.0; 10]).unwrap();
+    state.to_bytes().unwrap()
+}
+
 #[test]
 fn damaged_and_foreign_models_are_refused_by_every_subcommand() {
     let folder = Folder::new();
@@ -76,15 +83,29 @@ fn damaged_and_foreign_models_are_refused_by_every_subcommand() {
         ("features", Some(f32s("fc.weight", &[11, 320], 0.1)), "[11, 320], expected [10, 320]"),
         ("lacking", Some(lacking("bn2.weight")), "has no `bn2.weight`; it has bn1.bias"),
         (
-            "half",
-            Some(with("fc.weight", &[10, 320], Dtype::F16, &[0; 6400])),
-            "type F16; convert it to F32",
+            "integers",
+            Some(with("fc.weight", &[10, 320], Dtype::I16, &[0; 6400])),
+            "type I16, expected floats",
         ),
+        ("bias", Some(besides("fc.bias")), "`fc.bias` is not part of lenet, which takes bn1.bias,"),
+        (
+            "torch",
+            Some(
+                b"PK\x03\x04"
+                    .iter()
+                    .copied()
+                    .chain([0; 22])
+                    .chain(*b"\x0e\0\0\0net/data.pkl..")
+                    .collect(),
+            ),
+            "it is a PyTorch file (torch.save); convert it in Python: safetensors",
+        ),
+        ("page", Some(b"<html>404</html>".to_vec()), "it is a web page (HTML)"),
         ("nan", Some(f32s("conv2.weight", &[20, 10, 5, 5], f32::NAN)), "`conv2.weight` holds NaN"),
         ("infinite", Some(f32s("bn1.bias", &[10], f32::INFINITY)), "`bn1.bias` holds inf"),
         ("variance", Some(f32s("bn1.running_var", &[10], -1.0)), "`bn1.running_var` holds -1"),
         ("too-large-for-f32", Some(f64s(1e300)), "`fc.weight` holds inf"),
-        ("folder", None, "Is a directory"),
+        ("folder", None, "is a directory"),
     ];
     std::fs::create_dir(folder.path("folder")).unwrap();
     std::fs::create_dir(folder.path("outputs")).unwrap();
@@ -92,7 +113,7 @@ fn damaged_and_foreign_models_are_refused_by_every_subcommand() {
         if let Some(content) = content {
             std::fs::write(folder.path(name), content).unwrap();
         }
-        let (model, out) = (folder.argument(name), folder.argument("outputs/out"));
+        let (model, out) = (folder.argument(name), folder.argument("outputs/out.svg"));
         for arguments in readers(&model, &out) {
             run(&arguments).assert_fails(1, &[&model, words]);
         }
@@ -111,6 +132,49 @@ fn double_precision_is_read() {
     std::fs::write(&model, f32s("bn1.bias", &[10], 0.25)).unwrap();
     let single = run(&["evaluate", "--model", &model, "--data-dir", &data, "--json"]).json();
     assert_eq!(double["correct"], single["correct"]);
+}
+
+#[test]
+fn half_precision_and_wrapped_names_are_read() {
+    let folder = Folder::new();
+    let data = folder.small_data(2, 20);
+    let model = folder.argument("model");
+    let evaluate = || run(&["evaluate", "--model", &model, "--data-dir", &data, "--json"]);
+    std::fs::write(&model, f32s("bn1.bias", &[10], 0.25)).unwrap();
+    let single = evaluate();
+    std::fs::write(&model, with("bn1.bias", &[10], Dtype::F16, &[0, 0x34].repeat(10))).unwrap();
+    assert_eq!(evaluate().json()["correct"], single.json()["correct"]);
+    std::fs::write(&model, with("bn1.bias", &[10], Dtype::BF16, &[0x80, 0x3e].repeat(10))).unwrap();
+    assert_eq!(evaluate().json()["correct"], single.json()["correct"]);
+
+    std::fs::write(&model, f32s("bn1.bias", &[10], 0.25)).unwrap();
+    let mut wrapped = StateDict::default();
+    wrapped.absorb("module", StateDict::load(&model).unwrap());
+    wrapped.save(&model).unwrap();
+    let wrapped = evaluate();
+    assert_eq!(wrapped.json()["correct"], single.json()["correct"]);
+    assert!(wrapped.stderr.contains("begin with `module.`"), "{}", wrapped.stderr);
+}
+
+/// Names out of files are printed as text, not as commands to the terminal, and never in lines without end.
+#[test]
+fn hostile_names_reach_nobody() {
+    let folder = Folder::new();
+    let mut state = StateDict::default();
+    for i in 0..3000 {
+        state.insert(&format!("z{i}"), vec![1], vec![0.0]).unwrap();
+    }
+    state.insert("a\nerror: fine", vec![1], vec![0.0]).unwrap();
+    state.insert("\u{1b}[31mred", vec![1], vec![0.0]).unwrap();
+    let model = folder.argument("mo\u{1b}[2Jdel");
+    state.save(folder.path("mo\u{1b}[2Jdel")).unwrap();
+    let run = run(&["evaluate", "--model", &model]);
+    run.assert_fails(1, &["mo\\u{1b}[2Jdel", "\\u{1b}[31mred, a\\nerror: fine, z0, z1", " more"]);
+    assert!(!run.stderr.contains('\u{1b}') && run.stderr.len() < 600, "{}", run.stderr);
+    let long = "a".repeat(70_000);
+    let run = crate::run(&["evaluate", "--model", &model, "--model-kind", &long]);
+    run.assert_fails(2, &["more letters"]);
+    assert!(run.stderr.len() < 1000, "{}", run.stderr.len());
 }
 
 /// A flipped bit is an error, or another model (the format has no checksum), but never a crash.

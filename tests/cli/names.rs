@@ -177,7 +177,9 @@ fn numbers_of_images_and_of_work_are_refused_beyond_what_there_is() {
     for (option, value, words) in
         [("--images", "0", "at least 1"), ("--image", "40", "--image 40: there are 40 test images")]
     {
-        run(&["inspect", MODEL, "--data-dir", &data, option, value]).assert_fails(2, &[words]);
+        let raster = folder.argument("raster.svg");
+        let base = ["inspect", MODEL, "--data-dir", &data, "--raster", &raster];
+        run(&[&base[..], &[option, value]].concat()).assert_fails(2, &[words]);
     }
     for (option, value, words) in [
         ("--batch-size", largest, "only 40 training images"),

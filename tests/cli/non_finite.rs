@@ -41,9 +41,11 @@ fn defenses_that_diverge_say_where() {
     let mut state = LeNet::new(0).state();
     state.insert("conv1.weight", vec![10, 1, 5, 5], [3e38, -3e38].repeat(125)).unwrap();
     state.save(&huge).unwrap();
-    let short =
-        ["slow_wave.initial_rate=0.5", "fast_wave.spiking.steps=2", "fast_wave.noise=false"];
-    let short: Vec<&str> = short.iter().flat_map(|setting| ["--set", *setting]).collect();
+    let short = |defense| match defense {
+        "slow-wave" => &["--set", "slow_wave.initial_rate=0.5"][..],
+        "fast-wave" => &["--set", "fast_wave.spiking.steps=2", "--set", "fast_wave.noise=false"],
+        _ => &[],
+    };
     for (defense, from, setting, words) in [
         (
             "adversarial-training",
@@ -62,7 +64,7 @@ fn defenses_that_diverge_say_where() {
     ] {
         let base = ["train", "--data-dir", &data, "--out", &out, "--quiet", "--from", from];
         let more = ["--defense", defense, "--set", setting];
-        run(&[&base[..], &more, &short].concat()).assert_fails(1, &[words]);
+        run(&[&base[..], &more, short(defense)].concat()).assert_fails(1, &[words]);
         assert!(
             !folder.path("model").exists() && !folder.path("model.checkpoint").exists(),
             "{defense}"

@@ -1,7 +1,11 @@
-//! Places that cannot be written to, and a second process on the same results.
+//! Places that cannot be written to, or that hold what must not be lost, and a second process on the same results.
+#![cfg(unix)]
 
 use crate::{Folder, run};
+use deepsleep::checkpoint::StateDict;
+use deepsleep::files::Output;
 use std::fs::File;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 
 const MODEL: &str = "tests/golden/lenet_weights.safetensors";
 
@@ -24,6 +28,11 @@ fn writers<'a>(data: &'a str, out: &'a str) -> Vec<(Vec<&'a str>, &'a str)> {
         ([&arguments[..], &["--data-dir", data, option, out]].concat(), option)
     };
     writers.into_iter().map(whole).collect()
+}
+
+/// Whether a checkpoint lies beside the output while the command works.
+fn has_checkpoint(arguments: &[&str], option: &str) -> bool {
+    option == "--out" && arguments[0] != "reproduce"
 }
 
 #[test]
@@ -79,21 +88,210 @@ fn one_process_at_a_time_works_on_results() {
     std::fs::write(folder.path("results/lock"), "4711").unwrap();
     let lock = File::open(folder.path("results/lock")).unwrap();
     lock.lock().unwrap();
-    run(&reproduce).assert_fails(1, &["another process (pid 4711) works on this folder", "--out"]);
+    run(&reproduce).assert_fails(1, &["another process (pid 4711) is at work on it", "--out"]);
     let merge = ["merge", &out, "--out", &out];
     run(&merge).assert_fails(1, &["another process (pid 4711)"]);
     drop(lock);
 
-    let journal = folder.argument("result.json.checkpoint");
-    let file = File::create(&journal).unwrap();
-    file.lock().unwrap();
-    let result = folder.argument("result.json");
-    let attack = ["--model", MODEL, "--attack", "fgsm", "--eps", "0.1", "--data-dir", &data];
-    for more in [&[][..], &["--resume"]] {
-        let run = run(&[&["evaluate", "--out", &result], &attack[..], more].concat());
-        run.assert_fails(1, &[&journal, "another process is at work on it"]);
+    // Every file that any command writes, by its name, through a link, and as the checkpoint of another.
+    let pid = format!("another process (pid {})", std::process::id());
+    symlink(folder.path("x.svg"), folder.path("link.svg")).unwrap();
+    for (place, held) in [
+        ("x.svg", "x.svg"),
+        ("link.svg", "x.svg"),
+        ("x.svg", "link.svg"),
+        ("y.svg", "y.svg.checkpoint"),
+    ] {
+        let held = Output::open(&folder.path(held)).unwrap().locked().unwrap();
+        for (arguments, option) in writers(&data, &folder.argument(place)) {
+            let checkpoint = has_checkpoint(&arguments, option);
+            if arguments[0] != "reproduce" && (place != "y.svg" || checkpoint) {
+                run(&arguments).assert_fails(1, &[&pid, option, place]);
+            }
+        }
+        drop(held);
     }
-    drop(file);
+    // One that was killed blocks nobody, and nothing is left behind.
+    std::fs::create_dir(folder.path("killed")).unwrap();
+    let result = folder.argument("killed/result.json");
+    let held = Output::open(&folder.path("killed/result.json")).unwrap().locked().unwrap();
+    let name = folder.names("killed").pop().unwrap();
+    drop(held);
+    std::fs::write(folder.path("killed").join(name), "4711").unwrap();
+    let attack = ["--model", MODEL, "--attack", "fgsm", "--eps", "0.1", "--data-dir", &data];
     assert_eq!(run(&[&["evaluate", "--out", &result], &attack[..]].concat()).code, Some(0));
-    assert!(folder.path("result.json").exists() && !folder.path("result.json.checkpoint").exists());
+    assert_eq!(folder.names("killed"), ["result.json"]);
+}
+
+#[test]
+fn two_that_begin_at_once_are_one_that_goes_on() {
+    let folder = Folder::new();
+    let result = folder.argument("result.json");
+    let evaluate = ["evaluate", "--quiet", "--out", &result, "--model", MODEL, "--images", "64"];
+    let attack = ["--attack", "pgd:steps=200", "--eps", "0.1", "--threads", "1", "--portion", "8"];
+    let start = || {
+        std::process::Command::new(assert_cmd::cargo_bin!("deepsleep-cli"))
+            .args([&evaluate[..], &attack].concat())
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_remove("DEEPSLEEP_DATA")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let both = [start(), start()];
+    let pids = both.each_ref().map(std::process::Child::id);
+    let ends = both.map(|child| child.wait_with_output().unwrap());
+    let codes = ends.each_ref().map(|end| end.status.code());
+    let winner = codes.iter().position(|code| *code == Some(0)).unwrap();
+    assert_eq!(codes[1 - winner], Some(1), "one of them, not both");
+    let refused = String::from_utf8_lossy(&ends[1 - winner].stderr).into_owned();
+    assert!(refused.contains(&format!("another process (pid {})", pids[winner])), "{refused}");
+    assert_eq!(folder.names(""), ["result.json"]);
+}
+
+#[test]
+fn an_output_is_no_input_and_no_other_output() {
+    let folder = Folder::new();
+    let data = folder.small_data(40, 8);
+    let model = folder.argument("model.svg");
+    std::fs::copy(MODEL, &model).unwrap();
+    std::fs::hard_link(&model, folder.path("hard.svg")).unwrap();
+    symlink("model.svg", folder.path("soft.svg")).unwrap();
+    std::fs::create_dir(folder.path("sub")).unwrap();
+    let before = folder.names("");
+    for place in ["model.svg", "hard.svg", "soft.svg", "sub/../model.svg"] {
+        let place = folder.argument(place);
+        for (mut arguments, option) in writers(&data, &place) {
+            let Some(at) = arguments.iter().position(|argument| *argument == MODEL) else {
+                continue;
+            };
+            arguments[at] = &model;
+            // A picture in PNG or SVG, as its name says: what is in it is not looked at.
+            run(&arguments).assert_fails(2, &[option, &place, "this is the file that"]);
+        }
+    }
+    // The checkpoint of an output; the images of a data set; two outputs.
+    std::fs::copy(MODEL, folder.path("net.checkpoint")).unwrap();
+    let (net, checkpoint) = (folder.argument("net"), folder.argument("net.checkpoint"));
+    let attack = ["--attack", "fgsm", "--eps", "0.1", "--data-dir", &data];
+    let evaluate = ["evaluate", "--model", &checkpoint, "--out", &net];
+    run(&[&evaluate[..], &attack].concat()).assert_fails(2, &["net.checkpoint", "--model"]);
+    let images = folder.argument("t10k-images-idx3-ubyte");
+    let evaluate = ["evaluate", "--model", MODEL, "--data-dir", &data, "--out", &images];
+    run(&evaluate).assert_fails(2, &["--out", "--data-dir", "t10k-images"]);
+    let both = folder.argument("both.png");
+    let save = ["attack", "--model", MODEL, "--save", &both, "--grid", &both];
+    run(&[&save[..], &attack].concat()).assert_fails(2, &["--grid", "--save", "both.png"]);
+    let mut after = folder.names("");
+    after.retain(|name| name != "net.checkpoint");
+    assert_eq!(after, before, "nothing was written");
+    assert!(crate::read(&model) == crate::read(MODEL));
+}
+
+#[test]
+fn a_checkpoint_of_another_kind_stays() {
+    let folder = Folder::new();
+    let data = folder.small_data(40, 8);
+    let mut training = StateDict::load(MODEL).unwrap();
+    training.note("training.epochs_done", 3);
+    let training = training.to_bytes().unwrap();
+    let (journal, others) = (&b"{\"--eps\":\"0.1\"}\n"[..], &b"my own notes"[..]);
+    let out = folder.argument("out");
+    for (content, train, evaluate) in [
+        (&training[..], None, Some("a training's")),
+        (journal, Some("an evaluation's"), None),
+        (others, Some("not a training's"), Some("not an evaluation's")),
+    ] {
+        for (arguments, option) in writers(&data, &out) {
+            let words = if arguments[0] == "train" { train } else { evaluate };
+            let Some(words) = words.filter(|_| has_checkpoint(&arguments, option)) else {
+                continue;
+            };
+            std::fs::write(folder.path("out.checkpoint"), content).unwrap();
+            for more in [&[][..], &["--resume"]] {
+                let run = run(&[&arguments[..], more].concat());
+                run.assert_fails(2, &["out.checkpoint", words, "--out"]);
+                assert_eq!(crate::read(folder.path("out.checkpoint")), content);
+            }
+        }
+    }
+    // One's own is replaced, and said to be.
+    std::fs::write(folder.path("out.checkpoint"), journal).unwrap();
+    let (arguments, _) = writers(&data, &out).swap_remove(2);
+    let run = run(&arguments);
+    assert!(run.code == Some(0) && run.stderr.contains("will be replaced"), "{}", run.stderr);
+}
+
+#[test]
+fn devices_pipes_links_and_modes_are_kept() {
+    let folder = Folder::new();
+    let data = folder.small_data(40, 8);
+    let attack = ["--model", MODEL, "--attack", "fgsm", "--eps", "0.1", "--data-dir", &data];
+    let save =
+        |name: &str| run(&[&["attack", "--save", &folder.argument(name)], &attack[..]].concat());
+    let kind = |name: &str| std::fs::symlink_metadata(folder.path(name)).unwrap();
+    // A link to a device is one: the true /dev/null is only written to, as everybody does.
+    symlink("/dev/null", folder.path("null")).unwrap();
+    let null = std::fs::metadata("/dev/null").unwrap().ino();
+    assert_eq!(save("null").code, Some(0));
+    assert!(kind("null").is_symlink());
+    for (arguments, option) in writers(&data, &folder.argument("null")) {
+        if has_checkpoint(&arguments, option) {
+            run(&arguments).assert_fails(2, &["--out", "null", "a device or a pipe"]);
+        }
+    }
+    let after = std::fs::metadata("/dev/null").unwrap();
+    assert!(after.file_type().is_char_device() && after.ino() == null);
+
+    // A pipe that nobody reads is refused at once; one that somebody reads gets all of it.
+    let made = std::process::Command::new("mkfifo").arg(folder.path("fifo")).status();
+    assert!(made.unwrap().success());
+    save("fifo").assert_fails(1, &["--save", "fifo", "nobody reads"]);
+    let fifo = folder.path("fifo");
+    let reader = std::thread::spawn(move || std::fs::read(fifo).unwrap());
+    let written = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        save("fifo").code == Some(0)
+    });
+    assert!(written && kind("fifo").file_type().is_fifo());
+    let through = reader.join().unwrap();
+    assert_eq!(save("plain.npz").code, Some(0));
+    assert!(crate::read(folder.path("plain.npz")) == through);
+
+    // Links lead to what is written, be it there or not; the mode stays; other names keep what they had.
+    symlink("target.npz", folder.path("link.npz")).unwrap();
+    symlink("nowhere/target.npz", folder.path("astray.npz")).unwrap();
+    symlink("round.npz", folder.path("round.npz")).unwrap();
+    assert_eq!(save("link.npz").code, Some(0));
+    assert!(kind("link.npz").is_symlink() && kind("target.npz").is_file());
+    save("astray.npz").assert_fails(1, &["there is no folder", "nowhere"]);
+    save("round.npz").assert_fails(1, &["round.npz"]);
+    std::fs::write(folder.path("private.npz"), "").unwrap();
+    std::fs::set_permissions(folder.path("private.npz"), PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(save("private.npz").code, Some(0));
+    assert_eq!(kind("private.npz").mode() & 0o7777, 0o600);
+    std::fs::write(folder.path("one.npz"), "old").unwrap();
+    std::fs::hard_link(folder.path("one.npz"), folder.path("two.npz")).unwrap();
+    let linked = save("one.npz");
+    assert!(linked.code == Some(0) && linked.stderr.contains("hard links"), "{}", linked.stderr);
+    assert_eq!(crate::read(folder.path("two.npz")), b"old");
+}
+
+#[test]
+fn a_name_that_is_too_long_is_refused_before_any_work() {
+    let folder = Folder::new();
+    let data = folder.small_data(40, 8);
+    // The second one leaves no room for `.checkpoint`.
+    for letters in [300, 245] {
+        let name = "n".repeat(letters) + ".svg";
+        for (arguments, option) in writers(&data, &folder.argument(&name)) {
+            if letters == 300 || has_checkpoint(&arguments, option) {
+                let run = run(&arguments);
+                run.assert_fails(1, &["name too long"]);
+                assert!(!run.stderr.contains("accuracy"), "worked first: {}", run.stderr);
+            }
+        }
+    }
+    assert!(folder.names("").iter().all(|name| name.ends_with("ubyte")));
 }

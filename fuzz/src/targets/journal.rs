@@ -2,6 +2,7 @@
 
 use super::{CONTEXT, LENET, two_samples};
 use deepsleep::evaluation::{Journal, Models, Plan, Settings, evaluate, worst_cases};
+use deepsleep::files::Output;
 
 pub fn run(bytes: &[u8]) {
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -9,7 +10,8 @@ pub fn run(bytes: &[u8]) {
     let first = bytes.split(|&byte| byte == b'\n').find(|line| !line.is_empty());
     let settings: Settings =
         first.and_then(|line| serde_json::from_slice(line).ok()).unwrap_or_default();
-    let Ok(Some((mut journal, parts))) = Journal::resume(file.path(), &settings) else { return };
+    let place = Output::open(file.path()).expect("a place to write to");
+    let Ok(Some((mut journal, parts))) = Journal::resume(&place, &settings) else { return };
     if let Some(part) = parts.first() {
         journal.add(part).expect("written");
     }

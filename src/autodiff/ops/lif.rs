@@ -2,7 +2,7 @@
 
 use super::norm_relu_pool::halved;
 use crate::autodiff::{Backward, Operation, Tape, Var};
-use crate::kernels::lif::{self as kernel, Dynamics, Layer};
+use crate::kernels::lif::{self as kernel, Dynamics, Layer, SilentWindow};
 use crate::kernels::surrogate::Surrogate;
 use crate::{Error, Result};
 
@@ -10,7 +10,8 @@ use crate::{Error, Result};
 struct Lif {
     layer: Option<Layer>,
     surrogate: Surrogate,
-    pooled: bool,
+    /// Whether windows of 2 x 2 are pooled, and where the gradient of a silent one goes.
+    pooled: Option<SilentWindow>,
 }
 
 impl Tape {
@@ -26,10 +27,11 @@ impl Tape {
         surrogate: Surrogate,
         steps: usize,
     ) -> Result<Var> {
-        self.spike(x, dynamics, surrogate, steps, false)
+        self.spike(x, dynamics, surrogate, steps, None)
     }
 
-    /// [`lif`](Self::lif) followed by the maximum of 2 x 2 windows, without writing the unpooled spikes out.
+    /// [`lif`](Self::lif) followed by the maximum of 2 x 2 windows, without writing the unpooled spikes out. The
+    /// gradient of windows without a spike goes where `silent` says.
     ///
     /// # Errors
     /// As for [`lif`](Self::lif), or if a side of the input is odd.
@@ -39,8 +41,9 @@ impl Tape {
         dynamics: Dynamics,
         surrogate: Surrogate,
         steps: usize,
+        silent: SilentWindow,
     ) -> Result<Var> {
-        self.spike(x, dynamics, surrogate, steps, true)
+        self.spike(x, dynamics, surrogate, steps, Some(silent))
     }
 
     fn spike(
@@ -49,7 +52,7 @@ impl Tape {
         dynamics: Dynamics,
         surrogate: Surrogate,
         steps: usize,
-        pooled: bool,
+        pooled: Option<SilentWindow>,
     ) -> Result<Var> {
         surrogate.check()?;
         let value = self.value(x);
@@ -61,7 +64,7 @@ impl Tape {
                 format!("a current of {input_steps}, {steps} steps"),
             ));
         }
-        let out_shape = if pooled { halved("lif_pool", shape)? } else { shape };
+        let out_shape = if pooled.is_some() { halved("lif_pool", shape)? } else { shape };
         let constant = input_steps == 1;
         let layer = Layer { shape, steps, constant, dynamics };
         let mut operation: Box<Lif> = self.reuse();
@@ -73,7 +76,7 @@ impl Tape {
         context.chunks(out.lanes_mut(), steps * out_shape.features(), |i, out| {
             let live = value.live(i * input_steps);
             let x = &value.lanes()[i * size..][..size];
-            if pooled {
+            if pooled.is_some() {
                 kernel::lif_pool(isa, &layer, live, x, out);
             } else {
                 kernel::lif(isa, &layer, live, x, out);
@@ -99,10 +102,11 @@ impl Operation for Lif {
             context.with_scratch(kernel::grad_scratch(&layer), |scratch| {
                 let x = &x.lanes()[i * size..][..size];
                 let grad = &grad.lanes()[i * grad_size..][..grad_size];
-                if self.pooled {
-                    kernel::lif_pool_grad(isa, &layer, surrogate, x, grad, out, scratch);
-                } else {
-                    kernel::lif_grad(isa, &layer, surrogate, x, grad, out, scratch);
+                match self.pooled {
+                    Some(silent) => {
+                        kernel::lif_pool_grad(isa, &layer, surrogate, silent, x, grad, out, scratch)
+                    }
+                    None => kernel::lif_grad(isa, &layer, surrogate, x, grad, out, scratch),
                 }
             });
         });

@@ -2,24 +2,28 @@
 
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::{elementwise, encode};
+use crate::simd::LANES;
 use crate::simd::random::Key;
 use crate::{Error, Result};
 
 #[derive(Default)]
 struct Poisson {
     rate: f32,
+    /// Of every block of samples.
+    noise: Vec<[Key; LANES]>,
 }
 
 impl Tape {
     /// At each of `steps` time steps, 1 with probability `rate * x`, else 0. The gradient goes straight through, as if
     /// the output were its expectation `rate * x`.
     ///
-    /// A sample's draws depend on `noise` and on the sample's own pixels, so neither on its place in the batch nor on
-    /// the other samples.
+    /// A sample's draws are those of its key ([`set_noise`](Self::set_noise)), and depend on nothing else: not on its
+    /// pixels, its place in the batch, or the other samples.
     ///
     /// # Errors
-    /// If the rate is not in 0..=1, there are no steps, or `x` has time steps already.
-    pub fn poisson(&mut self, x: Var, rate: f32, steps: usize, noise: Key) -> Result<Var> {
+    /// If the rate is not in 0..=1, there are no steps, `x` has time steps already, or the tape has no key for each
+    /// sample.
+    pub fn poisson(&mut self, x: Var, rate: f32, steps: usize) -> Result<Var> {
         let value = self.value(x);
         let (shape, samples) = (value.shape(), value.samples());
         if !(0.0..=1.0).contains(&rate) || steps == 0 || value.steps() != 1 {
@@ -33,11 +37,12 @@ impl Tape {
         }
         let mut operation: Box<Poisson> = self.reuse();
         operation.rate = rate;
+        self.draw("poisson", samples, &mut operation.noise)?;
         let mut out = self.tensor(shape, samples, steps);
         let (context, value) = (self.context(), self.value(x));
-        let isa = context.isa();
+        let (isa, noise) = (context.isa(), &operation.noise);
         context.chunks(out.lanes_mut(), steps * shape.features(), |block, out| {
-            encode::poisson(isa, rate, noise, value.block(block), out);
+            encode::poisson(isa, rate, &noise[block], value.block(block), out);
         });
         Ok(self.record(operation, &[x], &[], out))
     }

@@ -1,11 +1,12 @@
 //! What is printed, and where: the result on stdout, everything else on stderr.
 
 use crate::progress::Progress;
-use crate::stderr::to_stderr;
+use crate::stderr::{printable, to_stderr};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Where a subcommand prints.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,7 @@ impl Console {
     /// Prints the result: as JSON if the user wants that, else as text.
     pub fn result(self, value: &impl Serialize, text: impl Display) -> Result<()> {
         let text = if self.json { serde_json::to_string_pretty(value)? } else { text.to_string() };
+        let text = printable(&text, |c| matches!(c, '\n' | '\t'));
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             // Whoever read the output has seen enough (`| head`).
@@ -38,8 +40,18 @@ impl Console {
         }
     }
 
+    /// Says that a file was written.
+    pub fn wrote(self, path: &Path) {
+        self.say(format_args!("wrote {}", path.display()));
+    }
+
     /// A display of work on `total` images.
     pub fn progress(self, total: usize) -> Progress {
-        Progress::new(total, self.quiet)
+        self.progress_of("images", total)
+    }
+
+    /// A display of work on `total` of something.
+    pub fn progress_of(self, unit: &'static str, total: usize) -> Progress {
+        Progress::new(unit, total, self.quiet)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::stderr::to_stderr;
 use clap::error::ErrorKind;
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 const FAILED: u8 = 1;
@@ -25,7 +26,7 @@ pub fn of_arguments(error: &clap::Error) -> ExitCode {
             ExitCode::from(WRONG_USE)
         }
         _ => {
-            to_stderr(one_line(&error.to_string()));
+            to_stderr(shortened(&one_line(&error.to_string())));
             ExitCode::from(WRONG_USE)
         }
     }
@@ -45,7 +46,7 @@ fn one_line(text: &str) -> String {
 
 /// A subcommand's error.
 pub fn of_command(error: &anyhow::Error) -> ExitCode {
-    to_stderr(format_args!("error: {}", chain(error)));
+    to_stderr(format_args!("error: {}", shortened(&chain(error))));
     ExitCode::from(if is_wrong_use(error) { WRONG_USE } else { FAILED })
 }
 
@@ -69,6 +70,22 @@ fn chain(error: &anyhow::Error) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
+/// Letters of an error at its beginning, and at its end, that are said in any case.
+const BEGINNING: usize = 500;
+const END: usize = 250;
+
+/// An error of readable length: the beginning says what and where, the end what to do.
+fn shortened(text: &str) -> Cow<'_, str> {
+    let letters = text.chars().count();
+    if letters <= BEGINNING + END + 50 {
+        return text.into();
+    }
+    let beginning: String = text.chars().take(BEGINNING).collect();
+    let end: String = text.chars().skip(letters - END).collect();
+    let more = letters - BEGINNING - END;
+    format!("{beginning} ... ({more} more letters) ... {end}").into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +99,25 @@ mod tests {
         assert_eq!(chain(&error.context("training")), "training: a: cannot read: disk on fire");
         let error = Err::<(), _>(io()).context("first\n  second").unwrap_err();
         assert_eq!(chain(&error), "first second: disk on fire");
+    }
+
+    #[test]
+    fn long_errors_keep_their_beginning_and_their_end() {
+        assert_eq!(shortened("short"), "short");
+        let long = format!("beginning {} end", "ä".repeat(70_000));
+        let short = shortened(&long);
+        assert!(short.starts_with("beginning") && short.ends_with("ä end"), "{short}");
+        assert!(short.contains("... (69264 more letters) ..."), "{short}");
+        assert!(short.chars().count() < 800);
+    }
+
+    #[test]
+    fn only_wrong_arguments_are_wrong_use() {
+        let code = |error: deepsleep::Error| is_wrong_use(&error.into());
+        assert!(code(deepsleep::Error::argument("eps", "is none")));
+        assert!(!code(deepsleep::Error::argument("samples", "a pixel of 7").in_file("set.npz")));
+        assert!(!code(deepsleep::Error::failed("drawing", "no")));
+        assert!(!code(deepsleep::Error::format("a", "b")));
     }
 
     #[test]

@@ -3,35 +3,38 @@
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::model::spiking;
+use crate::model::{read, spiking};
 use crate::numbers::at_least;
-use crate::output::{writable, write};
+use crate::output::Outputs;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
-use deepsleep::data::Split;
+use deepsleep::data::{Dataset, Split};
 use deepsleep::nn::{Freeze, LeNet, Network};
 use deepsleep::report::{filters_svg, raster_svg};
 use deepsleep::snn::{firing_rates, spike_trains};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+/// Test images that firing rates are measured on, unless the user says how many.
+const IMAGES: usize = 256;
+
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// Network to describe: safetensors, ours or PyTorch's with the same names
     model: PathBuf,
-    /// Test images that the firing rates are measured on
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least::<1>)]
-    images: usize,
+    /// Test images that the firing rates are measured on [default: 256, if the data set is found]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    images: Option<usize>,
     /// Draw the first layer's filters
     #[arg(long, value_name = "FILE.svg")]
     filters: Option<PathBuf>,
     /// Draw the spikes of both layers for one test image
     #[arg(long, value_name = "FILE.svg")]
     raster: Option<PathBuf>,
-    /// Test image of the raster, counted from 0
-    #[arg(long, value_name = "I", default_value_t = 0)]
-    image: usize,
+    /// Test image of the raster, counted from 0 [default: 0]
+    #[arg(long, value_name = "I", requires = "raster")]
+    image: Option<usize>,
     #[command(flatten)]
     data: DatasetOptions,
 }
@@ -51,52 +54,96 @@ struct Description<'a> {
     model: &'a Path,
     parameters: usize,
     layers: Vec<Layer>,
-    /// Spikes a neuron and time step, of each spiking layer before pooling.
-    firing_rates: [f64; 2],
+    /// Spikes a neuron and time step, of each spiking layer before pooling; none without test images.
+    firing_rates: Option<[f64; 2]>,
     time_steps: usize,
+    /// That the firing rates were measured on.
     images: usize,
     notes: serde_json::Value,
 }
 
 impl Inspect {
     pub fn run(&self, common: &Common) -> Result<()> {
-        for (option, path) in [("--filters", &self.filters), ("--raster", &self.raster)] {
-            path.as_deref().map_or(Ok(()), |path| writable(option, path))?;
-        }
+        let mut inputs = vec![("MODEL", self.model.clone())];
+        inputs.extend(self.data.files());
+        let mut outputs = Outputs::new(common.console(), inputs);
+        let mut drawing = |option, path: Option<&Path>| {
+            path.map_or(Ok(()), |path| is_svg(option, path))?;
+            outputs.optional(option, path)
+        };
+        let filters = drawing("--filters", self.filters.as_deref())?;
+        let raster = drawing("--raster", self.raster.as_deref())?;
         let context = common.context()?;
-        let state = StateDict::load(&self.model)?;
+        let state = read(&self.model, common.console())?;
         let lenet = LeNet::from_state(&state)?;
         let network = spiking(&state, &lenet)?.freeze()?;
-        let test = self.data.load(Split::Test)?;
-        let images = self.images.min(test.len());
-        if self.image >= test.len() {
-            let (image, all) = (self.image, test.len());
-            let problem = format!("--image {image}: there are {all} test images, numbered from 0");
-            return Err(WrongUse(problem).into());
+        let (mut rates, mut images) = (None, 0);
+        if let Some(test) = self.test_images(common)? {
+            images = match self.images {
+                Some(images) if images > test.len() => {
+                    let all = test.len();
+                    let problem = format!("--images {images}: there are {all} test images");
+                    return Err(WrongUse(problem).into());
+                }
+                images => images.unwrap_or(IMAGES.min(test.len())),
+            };
+            let image = self.image.unwrap_or(0);
+            if image >= test.len() {
+                let all = test.len();
+                let problem =
+                    format!("--image {image}: there are {all} test images, numbered from 0");
+                return Err(WrongUse(problem).into());
+            }
+            rates = Some(firing_rates(&context, &network, &test.slice(0, images)?)?);
+            if let Some(raster) = &raster {
+                let trains = spike_trains(&context, &network, &test, image)?;
+                let svg = raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?;
+                raster.write_all(svg.as_bytes())?;
+                common.console().wrote(raster.path());
+            }
         }
-
-        let firing_rates = firing_rates(&context, &network, &test.slice(0, images)?)?;
-        if let Some(path) = &self.raster {
-            let trains = spike_trains(&context, &network, &test, self.image)?;
-            let svg = raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?;
-            write(path, svg.as_bytes())?;
-        }
-        if let (Some(path), Some(conv1)) = (&self.filters, state.get("conv1.weight")) {
+        if let (Some(filters), Some(conv1)) = (&filters, state.get("conv1.weight")) {
             let svg = filters_svg(&conv1.values, [conv1.shape[2], conv1.shape[3]])?;
-            write(path, svg.as_bytes())?;
+            filters.write_all(svg.as_bytes())?;
+            common.console().wrote(filters.path());
         }
 
         let layers: Vec<Layer> = state.names().filter_map(|name| layer(name, &state)).collect();
         let description = Description {
             model: &self.model,
             parameters: lenet.parameters().count(),
-            firing_rates,
+            firing_rates: rates,
             time_steps: network.steps(),
             images,
             notes: serde_json::to_value(state.notes())?,
             layers,
         };
         common.console().result(&description, text(&description))
+    }
+}
+
+/// Refuses the name of another kind of picture than is drawn.
+fn is_svg(option: &str, path: &Path) -> Result<()> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
+        return Ok(());
+    }
+    let problem =
+        format!("{option} {}: it is drawn as SVG; the name must end in .svg", path.display());
+    Err(WrongUse(problem).into())
+}
+
+impl Inspect {
+    /// The test images; none where they are not found and nobody asked for them.
+    fn test_images(&self, common: &Common) -> Result<Option<Dataset>> {
+        let asked = self.raster.is_some() || self.images.is_some() || self.image.is_some();
+        match self.data.load(Split::Test) {
+            Err(error) if asked || self.data.is_named() => Err(error),
+            Err(error) => {
+                common.console().say(format_args!("left out: firing rates: {error:#}"));
+                Ok(None)
+            }
+            Ok(test) => Ok(Some(test)),
+        }
     }
 }
 
@@ -128,10 +175,11 @@ fn text(description: &Description<'_>) -> String {
             layer.name, layer.l2_norm, layer.mean, layer.smallest, layer.largest
         ));
     }
-    let [first, second] = description.firing_rates;
-    lines.push(format!(
-        "firing rates as a spiking network ({} steps, {} images): {first:.4} and {second:.4} spikes a neuron and step",
-        description.time_steps, description.images
-    ));
+    if let Some([first, second]) = description.firing_rates {
+        lines.push(format!(
+            "firing rates as a spiking network ({} steps, {} images): {first:.4} and {second:.4} spikes a neuron and step",
+            description.time_steps, description.images
+        ));
+    }
     lines.join("\n")
 }

@@ -58,7 +58,8 @@ pub fn watch(leftover: Leftover) {
         let _ = flag::register(signal, again.clone());
     }
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
-    std::thread::spawn(move || {
+    // Where no thread can be had, signals end the process as they always did: that is no reason not to work.
+    let _ = std::thread::Builder::new().spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let _settled = deepsleep::files::settle();
             let advice = leftover.advice();

@@ -2,11 +2,12 @@
 //!
 //! One file a subcommand. What they share: `common` (options that every one has), `dataset` (which images), `console`
 //! (what is printed where, through `stderr`), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
-//! `threat` (which attacks, against whom), `output` (files written), `interrupt` (Ctrl-C).
+//! `threat` (which attacks, against whom), `output` (files written), `checkpoint` (whose one is), `interrupt` (Ctrl-C).
 
 #![forbid(unsafe_code)]
 
 mod attack;
+mod checkpoint;
 mod common;
 mod console;
 mod data;
@@ -30,11 +31,13 @@ mod train;
 use clap::{Parser, Subcommand};
 use common::Common;
 use interrupt::Leftover;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Trains networks on plain CPUs, attacks them, and says how good they are.
 ///
-/// Results go to stdout, progress to stderr. Exit code 0: done; 1: it failed; 2: wrong use.
+/// Results go to stdout, progress to stderr. Exit code 0: done; 1: it failed; 2: wrong use;
+/// 130 or 143: interrupted by Ctrl-C or a request to end, with a line that says how to go on.
 #[derive(Debug, Parser)]
 #[command(name = "deepsleep-cli", version, arg_required_else_help = true, after_help = ENVIRONMENT)]
 struct Cli {
@@ -46,7 +49,7 @@ struct Cli {
 
 const ENVIRONMENT: &str = "Environment:
   DEEPSLEEP_ISA   instruction set: portable, avx2 or avx512 (results are the same)
-  DEEPSLEEP_DATA  folder of data sets, looked at before ./data";
+  DEEPSLEEP_DATA  folder of data sets, looked at instead of ./data and the other usual places";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -71,6 +74,18 @@ enum Command {
 }
 
 impl Command {
+    /// What is asked for, if it is nothing to compute.
+    fn computes_nothing(&self) -> Option<&'static str> {
+        match self {
+            Self::Train(train) => train.computes_nothing().then_some("--print-config"),
+            Self::Attack(attack) => attack.computes_nothing().then_some("--list"),
+            Self::Reproduce(reproduce) => reproduce.computes_nothing().then_some("--dry-run"),
+            Self::Merge(merge) => merge.computes_nothing().then_some("--dry-run"),
+            Self::Data(_) => Some("data"),
+            Self::Evaluate(_) | Self::Inspect(_) | Self::Report(_) | Self::Info => None,
+        }
+    }
+
     /// What is left of its work when it is interrupted.
     fn leftover(&self) -> Leftover {
         match self {
@@ -84,12 +99,44 @@ impl Command {
     }
 }
 
+/// Arguments in which a negative number belongs to the option before it: clap takes `--eps -1/255` for an option `-1`, and
+/// its complaint names neither eps nor the range.
+fn arguments() -> Vec<OsString> {
+    let negative = |text: &str| {
+        let number = text.strip_prefix('-').and_then(|rest| rest.chars().next());
+        number.is_some_and(|first| first.is_ascii_digit() || first == '.')
+    };
+    let mut all: Vec<OsString> = Vec::new();
+    for argument in std::env::args_os() {
+        match (
+            all.last_mut().and_then(|last| Some((last.to_str()?.to_owned(), last))),
+            argument.to_str(),
+        ) {
+            (Some((option, last)), Some(number))
+                if option.starts_with("--")
+                    && option.len() > 2
+                    && !option.contains('=')
+                    && negative(number) =>
+            {
+                *last = format!("{option}={number}").into();
+            }
+            _ => all.push(argument),
+        }
+    }
+    all
+}
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
         Err(error) => return failure::of_arguments(&error),
     };
     let Cli { common, command } = cli;
+    if let Some(idle) = command.computes_nothing()
+        && let Err(error) = common.without_threads(idle)
+    {
+        return failure::of_command(&error);
+    }
     interrupt::watch(command.leftover());
     let done = match command {
         Command::Train(train) => train.run(&common),

@@ -23,6 +23,10 @@ impl Merge {
         self.reproduce.leftover()
     }
 
+    pub fn computes_nothing(&self) -> bool {
+        self.reproduce.computes_nothing()
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         for folder in &self.folders {
             if !folder.join(Store::FOLDER).is_dir() {

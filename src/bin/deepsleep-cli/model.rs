@@ -1,5 +1,6 @@
 //! A saved network, and what it is run as.
 
+use crate::console::Console;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
@@ -20,15 +21,39 @@ pub enum ModelKind {
 }
 
 impl ModelKind {
-    /// Loads a file as this kind.
-    pub fn load(self, path: &Path) -> Result<Box<dyn FrozenNetwork>> {
-        let state = StateDict::load(path)?;
+    /// Loads a file as this kind, to be judged by so many draws if it is random (None: the usual number).
+    pub fn load(
+        self,
+        path: &Path,
+        draws: Option<usize>,
+        console: Console,
+    ) -> Result<Box<dyn FrozenNetwork>> {
+        let state = read(path, console)?;
         let lenet = LeNet::from_state(&state)?;
         Ok(match self {
             Self::Cnn => Box::new(lenet.freeze()?),
-            Self::Snn => Box::new(spiking(&state, &lenet)?.freeze()?),
+            Self::Snn => {
+                let network = spiking(&state, &lenet)?.freeze()?;
+                Box::new(match draws {
+                    Some(draws) => network.with_draws(draws),
+                    None => network,
+                })
+            }
         })
     }
+}
+
+/// Reads a file that may be PyTorch's, whose wrappers' names are taken off, and says so.
+pub fn read(path: &Path, console: Console) -> Result<StateDict> {
+    let (state, removed) = StateDict::load(path)?.unwrapped();
+    if !removed.is_empty() {
+        console.say(format_args!(
+            "note: {}: the names of its arrays begin with `{removed}`, which PyTorch's wrappers put there; they are \
+             taken without",
+            path.display()
+        ));
+    }
+    Ok(state)
 }
 
 /// The spiking network of a file, with the settings that it was made with, or the published ones.

@@ -1,26 +1,82 @@
-//! Files that a subcommand writes.
+//! Files that a command writes: all of them are looked at together, before any work.
 
+use crate::console::Console;
 use crate::failure::WrongUse;
-use anyhow::{Context, Result, bail};
-use deepsleep::files::write_atomically;
-use std::io::Write;
+use anyhow::{Context, Result};
+use deepsleep::files::{Output, same_file};
 use std::path::{Path, PathBuf};
 
-/// Refuses a place that cannot be written to now, not after an hour of work; `option` is what named it.
-pub fn writable(option: &str, path: &Path) -> Result<()> {
-    let name = path.display();
-    if path.is_dir() || path.file_name().is_none() {
-        let problem = format!("{option} {name}: this is a folder; name a file in it");
-        return Err(WrongUse(problem).into());
+/// What a command reads and writes. A file that it writes must be none of the others.
+pub struct Outputs {
+    console: Console,
+    /// With the option that names each.
+    read: Vec<(&'static str, PathBuf)>,
+    written: Vec<(&'static str, PathBuf)>,
+}
+
+impl Outputs {
+    /// Of a command that reads these files.
+    pub fn new(console: Console, read: Vec<(&'static str, PathBuf)>) -> Self {
+        Self { console, read, written: Vec::new() }
     }
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        bail!("{option} {name}: there is no folder {}", folder.display());
+
+    /// A file, device or pipe that is written once. From now on no other process may write to the file.
+    pub fn once(&mut self, option: &'static str, path: &Path) -> Result<Output> {
+        let output = self.look(option, path)?.locked().context(option)?;
+        match output.other_names() {
+            0 => {}
+            others => self.console.say(format_args!(
+                "note: {} has other names (hard links: {others}), which keep what it holds now",
+                path.display()
+            )),
+        }
+        Ok(output)
     }
-    tempfile::tempfile_in(folder)
-        .with_context(|| format!("{option} {name}: cannot write there"))?;
-    Ok(())
+
+    /// [`once`](Self::once), where the option was given.
+    pub fn optional(
+        &mut self,
+        option: &'static str,
+        path: Option<&Path>,
+    ) -> Result<Option<Output>> {
+        path.map(|path| self.once(option, path)).transpose()
+    }
+
+    /// A file that is written, and beside it the checkpoint that goes before it: no device, no pipe.
+    pub fn with_checkpoint(
+        &mut self,
+        option: &'static str,
+        path: &Path,
+    ) -> Result<(Output, Output)> {
+        let mut file = |path: &Path| -> Result<Output> {
+            let output = self.once(option, path)?;
+            if output.is_stream() {
+                let path = path.display();
+                let problem = format!(
+                    "{option} {path}: this is a device or a pipe, and a checkpoint has to lie beside it; name a file"
+                );
+                return Err(WrongUse(problem).into());
+            }
+            Ok(output)
+        };
+        Ok((file(path)?, file(&checkpoint_of(path))?))
+    }
+
+    /// A file that somebody else will write, and lock if that matters.
+    pub fn look(&mut self, option: &'static str, path: &Path) -> Result<Output> {
+        let output = Output::open(path).context(option)?;
+        for (what, others) in [("read", &self.read), ("written", &self.written)] {
+            if let Some((other, its)) = others.iter().find(|(_, its)| same_file(path, its)) {
+                let (path, its) = (path.display(), its.display());
+                let problem = format!(
+                    "{option} {path}: this is the file that {other} {its} names, to be {what}; name another"
+                );
+                return Err(WrongUse(problem).into());
+            }
+        }
+        self.written.push((option, path.to_owned()));
+        Ok(output)
+    }
 }
 
 /// Where a command that writes `out` at its end keeps what it has done so far.
@@ -28,9 +84,4 @@ pub fn checkpoint_of(out: &Path) -> PathBuf {
     let mut checkpoint = out.as_os_str().to_owned();
     checkpoint.push(".checkpoint");
     checkpoint.into()
-}
-
-/// Writes a file, whole or not at all.
-pub fn write(path: &Path, content: &[u8]) -> Result<()> {
-    Ok(write_atomically(path, |file| file.write_all(content))?)
 }

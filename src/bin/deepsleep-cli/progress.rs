@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 /// Time between two plain lines.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// A display of work that is counted in images.
+/// A display of work that is counted.
 pub struct Progress {
+    /// What is counted, e.g. images.
+    unit: &'static str,
     total: usize,
     done: usize,
     start: Instant,
@@ -24,25 +26,25 @@ enum Shown {
 }
 
 impl Progress {
-    /// For work on `total` images.
-    pub fn new(total: usize, quiet: bool) -> Self {
+    /// For work on `total` of these.
+    pub fn new(unit: &'static str, total: usize, quiet: bool) -> Self {
         let start = Instant::now();
         let shown = if quiet {
             Shown::Nothing
         } else if io::stderr().is_terminal() {
-            Shown::Bar(bar(total))
+            Shown::Bar(bar(unit, total))
         } else {
             Shown::Lines { last: start }
         };
-        Self { total, done: 0, start, shown }
+        Self { unit, total, done: 0, start, shown }
     }
 
-    /// `images` more are done; `state` says what is going on, e.g. the epoch and its loss.
-    pub fn advance(&mut self, images: usize, state: impl Display) {
-        self.done += images;
+    /// So many more are done; `state` says what is going on, e.g. the epoch and its loss.
+    pub fn advance(&mut self, more: usize, state: impl Display) {
+        self.done += more;
         match &mut self.shown {
             Shown::Bar(bar) => {
-                bar.inc(images as u64);
+                bar.inc(more as u64);
                 bar.set_message(state.to_string());
             }
             Shown::Lines { last } => {
@@ -50,10 +52,12 @@ impl Progress {
                     *last = Instant::now();
                     let rate = self.done as f64 / self.start.elapsed().as_secs_f64();
                     let left = self.total.saturating_sub(self.done) as f64 / rate;
-                    let left = HumanDuration(Duration::from_secs_f64(left));
+                    // Nothing may be done yet: then nobody knows.
+                    let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
+                    let (left, unit) = (HumanDuration(left), self.unit);
                     let (done, total) = (self.done, self.total);
                     to_stderr(format_args!(
-                        "{state}: {done} of {total} images, {rate:.0} images/s, {left} left"
+                        "{state}: {done} of {total} {unit}, {rate:.0} {unit}/s, {left} left"
                     ));
                 }
             }
@@ -80,10 +84,10 @@ impl Drop for Progress {
     }
 }
 
-fn bar(total: usize) -> ProgressBar {
-    let rate = |state: &ProgressState, to: &mut dyn Write| {
+fn bar(unit: &'static str, total: usize) -> ProgressBar {
+    let rate = move |state: &ProgressState, to: &mut dyn Write| {
         // A display that cannot be written to is no reason to stop.
-        let _ = write!(to, "{:.0} images/s", state.per_sec());
+        let _ = write!(to, "{:.0} {unit}/s", state.per_sec());
     };
     let template = "{msg} [{bar:30}] {pos}/{len} {rate}, {eta} left";
     // The template is ours and right; should it not be, a plain bar does too.

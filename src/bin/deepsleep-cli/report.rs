@@ -2,6 +2,7 @@
 
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
+use crate::output::Outputs;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::data::Split;
@@ -27,9 +28,24 @@ struct Written {
 
 impl Report {
     pub fn run(&self, common: &Common) -> Result<()> {
+        let mut outputs = Outputs::new(common.console(), self.data.files());
+        // Held until the end: no other process writes them meanwhile.
+        let _places = if self.folder.is_dir() {
+            let place = |name: &&str| outputs.once("FOLDER", &self.folder.join(name));
+            report::FILES.iter().map(place).collect::<Result<Vec<_>>>()?
+        } else {
+            Vec::new()
+        };
         let context = common.context()?;
-        // Without the test images there is a report all the same.
-        let test = self.data.load(Split::Test).ok();
+        // Without the test images there is a report all the same, unless the user said where they are.
+        let test = match self.data.load(Split::Test) {
+            Err(error) if self.data.is_named() => return Err(error),
+            Err(error) => {
+                common.console().say(format_args!("left out: pictures of test images: {error:#}"));
+                None
+            }
+            Ok(test) => Some(test),
+        };
         let report::Built { html, markdown, csv, skipped } =
             report::build(&context, &self.folder, test.as_ref())?;
         for line in &skipped {

@@ -1,10 +1,13 @@
 //! Who attacks, how, and how far: options that `attack` and `evaluate` share.
 
+use crate::console::Console;
+use crate::failure::WrongUse;
 use crate::model::ModelKind;
+use crate::numbers::between;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use deepsleep::attack::Norm;
+use deepsleep::attack::{Norm, parse_eps};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::nn::FrozenNetwork;
 use std::path::PathBuf;
@@ -13,17 +16,20 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct Threat {
     /// How a perturbation is measured
-    #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms())]
+    #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true, requires = "attack")]
     pub norm: Norm,
     /// Network that the images are crafted on, to be shown to --model (transfer) [default: --model itself]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "attack")]
     pub source: Option<PathBuf>,
     /// What the source is run as
-    #[arg(long, value_enum, default_value_t = ModelKind::Cnn)]
+    #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true, requires = "source")]
     pub source_kind: ModelKind,
-    /// Seed of all random numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// Seed of all random numbers, those of a network with Poisson spikes included [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Random draws that decide about an image together, for a network with Poisson spikes [default: 20]
+    #[arg(long, value_name = "N", value_parser = between::<1, 100_000>)]
+    pub draws: Option<usize>,
 }
 
 impl Threat {
@@ -33,9 +39,59 @@ impl Threat {
     }
 
     /// The network of `--source`, if it was given.
-    pub fn load_source(&self) -> Result<Option<Box<dyn FrozenNetwork>>> {
-        self.source.as_deref().map(|path| self.source_kind.load(path)).transpose()
+    pub fn load_source(&self, console: Console) -> Result<Option<Box<dyn FrozenNetwork>>> {
+        let load = |path| self.source_kind.load(path, self.draws, console);
+        self.source.as_deref().map(load).transpose()
     }
+
+    /// The seed of all random numbers.
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or_default()
+    }
+
+    /// Where nothing is attacked: refuses `--seed` and `--draws` where none of these networks draws anything.
+    pub fn check_random<'a>(
+        &self,
+        networks: impl IntoIterator<Item = &'a dyn FrozenNetwork> + Clone,
+    ) -> Result<()> {
+        self.check_draws(networks.clone())?;
+        if self.seed.is_none() || networks.into_iter().any(|network| network.is_random()) {
+            return Ok(());
+        }
+        let problem = "--seed is for attacks and for networks that draw random numbers: this one, shown images, gives \
+                       the same answer whatever the seed";
+        Err(WrongUse(problem.into()).into())
+    }
+
+    /// Refuses `--draws` where none of these networks draws anything.
+    pub fn check_draws<'a>(
+        &self,
+        networks: impl IntoIterator<Item = &'a dyn FrozenNetwork>,
+    ) -> Result<()> {
+        if self.draws.is_none() || networks.into_iter().any(|network| network.is_random()) {
+            return Ok(());
+        }
+        let problem = "--draws is for networks that draw random numbers (spiking ones with Poisson spikes): this one \
+                       gives the same answer every time";
+        Err(WrongUse(problem.into()).into())
+    }
+}
+
+/// The radii of `--eps`; whoever writes 8 for 8/255 is asked.
+pub fn radii(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
+    let of_bytes = |part: &str| part.trim().parse::<u32>().is_ok_and(|n| (2..=255).contains(&n));
+    parse_eps(text, norm, features).map_err(|error| match text.split(',').find(|p| of_bytes(p)) {
+        Some(part) if norm == Norm::Linf => {
+            let part = part.trim();
+            WrongUse(format!("{error}; pixels go from 0 to 1: is {part}/255 meant?")).into()
+        }
+        _ => error.into(),
+    })
+}
+
+/// An attack as it was typed, in the spelling of its name: `PGD` is pgd.
+pub fn specification(text: &str) -> String {
+    text.trim().to_ascii_lowercase()
 }
 
 fn norms() -> impl TypedValueParser<Value = Norm> {

@@ -7,6 +7,9 @@ use crate::sleep::Settings;
 use crate::tensor::Context;
 use crate::{Error, Result};
 
+/// The linear weights right after the first slow-wave sleep.
+const FIRST_LINEAR: &str = "first_linear";
+
 impl Defender {
     /// Right after a slow-wave sleep that came first: the model, and what dreams need of the sleep. Every defense that
     /// begins with the same sleep of the same control may [`start_after`](Self::start_after) it.
@@ -21,7 +24,7 @@ impl Defender {
         let mut state = StateDict::default();
         state.absorb("model", self.model.state());
         if let Some(first) = &self.first_linear {
-            state.insert("first_linear", vec![first.len()], first.clone())?;
+            state.insert(FIRST_LINEAR, vec![first.len()], first.clone())?;
         }
         Ok(Some(state))
     }
@@ -37,6 +40,8 @@ impl Defender {
             return Err(Error::argument("start after", problem));
         }
         let first_linear = self.first_linear_of(sleep)?;
+        let of_model = sleep.names().filter(|name| name.starts_with("model."));
+        sleep.expect_only("a first sleep", of_model.chain([FIRST_LINEAR]))?;
         self.model.load_state(&sleep.extract("model"))?;
         self.first_linear = first_linear;
         self.at = 1;
@@ -46,7 +51,7 @@ impl Defender {
     /// The linear weights that a sleep or a checkpoint keeps for dreams.
     fn first_linear_of(&self, state: &StateDict) -> Result<Option<Vec<f32>>> {
         let weights = self.control.parameters().get("fc.weight").map_or(0, |fc| fc.values.len());
-        Ok(state.expect_if_there("first_linear", &[weights])?.map(<[f32]>::to_vec))
+        Ok(state.expect_if_there(FIRST_LINEAR, &[weights])?.map(<[f32]>::to_vec))
     }
 
     /// Everything that a resumed defense needs.
@@ -65,7 +70,7 @@ impl Defender {
             state.absorb("teacher", teacher.state());
         }
         if let Some(first) = &self.first_linear {
-            state.insert("first_linear", vec![first.len()], first.clone())?;
+            state.insert(FIRST_LINEAR, vec![first.len()], first.clone())?;
         }
         match &self.work {
             None => {}
@@ -84,7 +89,7 @@ impl Defender {
     /// If the checkpoint is of another defense, other settings or another control, or not one of a defense; the defender
     /// is then as it was before.
     pub fn resume(&mut self, context: &Context, state: &StateDict) -> Result<()> {
-        let missing = || Error::argument("resume", "this file is no checkpoint of a defense");
+        let missing = || Error::format(state.path(), "this is not the checkpoint of a defense");
         let defense: String = state.noted("defense").ok_or_else(missing)?;
         let settings: Settings = state.noted("settings").ok_or_else(missing)?;
         let control = state.extract("control");
@@ -103,18 +108,20 @@ impl Defender {
         // there: whoever is refused can go on, or start over, with it.
         let mut restored = Self::new(self.defense, self.control.clone(), self.settings.clone())?;
         restored.restore(context, state)?;
+        // What was taken is what it would save.
+        state.expect_only("this defense's checkpoint", restored.checkpoint()?.names())?;
         *self = restored;
         Ok(())
     }
 
     /// All but what the checkpoint says of its origin; afterwards, if it fails, this defender is half of either.
     fn restore(&mut self, context: &Context, state: &StateDict) -> Result<()> {
-        let missing = || Error::argument("resume", "this file is no checkpoint of a defense");
+        let missing = || Error::format(state.path(), "this is not the checkpoint of a defense");
         self.at = state.noted("defense.stage").ok_or_else(missing)?;
         if self.at > self.stages.len() {
             let (at, stages, defense) = (self.at, self.stages.len(), self.defense.name());
             let problem = format!("the checkpoint is of stage {at}; {defense} has {stages}");
-            return Err(Error::argument("resume", problem));
+            return Err(Error::format(state.path(), problem));
         }
         self.first_linear = self.first_linear_of(state)?;
         let teacher = state.extract("teacher");

@@ -1,7 +1,7 @@
 //! Backpropagation through time.
 
-use super::Layer;
 use super::group::{Coefficients, Group, Neighbours, TOGETHER, Window, for_neighbours, load};
+use super::{Layer, SilentWindow};
 use crate::kernels::surrogate::{Slope, Surrogate, with_slope};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
 
@@ -45,29 +45,33 @@ fn lif_grad_body<S: Simd, F: Slope, const SYNAPSE: bool>(
     );
 }
 
-/// Gradient of [`lif_pool`](super::lif_pool) to its input: to the first that spiked in each window, or to the first of
-/// all where none did.
+/// Gradient of [`lif_pool`](super::lif_pool) to its input: to the first that spiked in each window; where none did, as
+/// `silent` says.
+#[allow(clippy::too_many_arguments)]
 pub fn lif_pool_grad(
     isa: Isa,
     layer: &Layer,
     surrogate: Surrogate,
+    silent: SilentWindow,
     x: &[Lanes],
     grad: &[Lanes],
     out: &mut [Lanes],
     scratch: &mut [Lanes],
 ) {
     with_slope!(surrogate, slope => dispatch!(isa, s => if layer.dynamics.synapse == 0.0 {
-        lif_pool_grad_body::<_, _, false>(s, layer, slope, x, grad, out, scratch);
+        lif_pool_grad_body::<_, _, false>(s, layer, slope, silent, x, grad, out, scratch);
     } else {
-        lif_pool_grad_body::<_, _, true>(s, layer, slope, x, grad, out, scratch);
+        lif_pool_grad_body::<_, _, true>(s, layer, slope, silent, x, grad, out, scratch);
     }));
 }
 
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn lif_pool_grad_body<S: Simd, F: Slope, const SYNAPSE: bool>(
     s: S,
     layer: &Layer,
     slope: F,
+    silent: SilentWindow,
     x: &[Lanes],
     grad: &[Lanes],
     out: &mut [Lanes],
@@ -76,7 +80,7 @@ fn lif_pool_grad_body<S: Simd, F: Slope, const SYNAPSE: bool>(
     let c = &Coefficients::new(s, &layer.dynamics);
     let pooled = layer.shape.features() / 4;
     for cell in 0..pooled {
-        let window = Window::new(layer.shape, cell);
+        let window = Window::new(layer.shape, cell, silent);
         run::<_, _, _, SYNAPSE, TOGETHER>(
             s, c, layer, slope, pooled, x, grad, out, scratch, window,
         );

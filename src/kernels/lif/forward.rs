@@ -1,7 +1,7 @@
 //! Spikes of a layer.
 
-use super::Layer;
 use super::group::{Coefficients, Group, Neighbours, TOGETHER, Window, for_neighbours, load};
+use super::{Layer, SilentWindow};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
 
 /// Spikes (1 or 0) of sixteen samples: `x` is `[step or 1][feature]`, `out` is `[step][feature]`; `live` samples.
@@ -49,7 +49,7 @@ fn lif_pool_body<S: Simd, const SYNAPSE: bool>(
     let one = s.keep_first(s.splat(1.0), live);
     let pooled = layer.shape.features() / 4;
     for cell in 0..pooled {
-        let window = Window::new(layer.shape, cell);
+        let window = Window::new(layer.shape, cell, SilentWindow::default());
         run::<_, _, SYNAPSE, TOGETHER>(s, c, layer, one, pooled, x, out, window);
     }
 }

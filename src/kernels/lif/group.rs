@@ -1,6 +1,6 @@
 //! A few neurons advanced together, and where in a block they and their spikes are.
 
-use super::Dynamics;
+use super::{Dynamics, SilentWindow};
 use crate::simd::{Lanes, Simd};
 use crate::tensor::Shape;
 
@@ -118,17 +118,18 @@ impl<const N: usize> Group<N> for Neighbours {
 pub(super) struct Window {
     cell: usize,
     corners: [usize; TOGETHER],
+    silent: SilentWindow,
 }
 
 impl Window {
     /// The window of a pooled cell of a layer with this shape.
     #[inline(always)]
-    pub fn new(shape: Shape, cell: usize) -> Self {
+    pub fn new(shape: Shape, cell: usize, silent: SilentWindow) -> Self {
         let half = shape.width / 2;
         // Rows of all channels follow one another, and a channel has an even number of them.
         let first = cell / half * 2 * shape.width + cell % half * 2;
         let corners = [first, first + 1, first + shape.width, first + shape.width + 1];
-        Self { cell, corners }
+        Self { cell, corners, silent }
     }
 }
 
@@ -144,8 +145,7 @@ impl Group<TOGETHER> for Window {
         s.store(s.select(any, one, s.zero()), &mut out[self.cell]);
     }
 
-    /// To the first that spiked, or to the first of all where none did (all are equal then, and the surrogate is not
-    /// zero there).
+    /// To the first that spiked; where none did, as [`SilentWindow`] says.
     #[inline(always)]
     fn read<S: Simd>(
         self,
@@ -154,18 +154,29 @@ impl Group<TOGETHER> for Window {
         saved: &[Lanes],
         grad: &[Lanes],
     ) -> [S::F32; TOGETHER] {
+        let u = load(s, saved, std::array::from_fn::<_, TOGETHER, _>(|k| k));
         let mut rest = s.load(&grad[self.cell]);
         let mut grads = [s.zero(); TOGETHER];
-        for k in 1..TOGETHER {
-            // Did k spike, and nobody before it?
-            let mut first = s.gt(s.load(&saved[k]), limit);
-            for earlier in &saved[..k] {
-                first = s.mask_and(first, s.mask_not(s.gt(s.load(earlier), limit)));
-            }
-            grads[k] = s.select(first, rest, s.zero());
-            rest = s.select(first, s.zero(), rest);
+        let mut any = s.mask_from_bits(0);
+        for k in 0..TOGETHER {
+            let spiked = s.gt(u[k], limit);
+            grads[k] = s.select(spiked, rest, s.zero());
+            rest = s.select(spiked, s.zero(), rest);
+            any = s.mask_or(any, spiked);
         }
-        grads[0] = rest;
+        // What is left of the gradient is that of silent windows.
+        match self.silent {
+            SilentWindow::First => grads[0] = s.select(any, grads[0], rest),
+            SilentWindow::Largest => {
+                let top = s.max(s.max(u[0], u[1]), s.max(u[2], u[3]));
+                for k in 0..TOGETHER {
+                    let smaller = s.mask_or(any, s.gt(top, u[k]));
+                    grads[k] = s.select(smaller, grads[k], rest);
+                    rest = s.select(smaller, rest, s.zero());
+                }
+            }
+            SilentWindow::All => grads = grads.map(|grad| s.select(any, grad, rest)),
+        }
         grads
     }
 }

@@ -49,6 +49,21 @@ pub struct Dynamics {
     pub reset_grad: bool,
 }
 
+/// To whom the gradient of a pooling window goes in which nobody spiked. The maximum of four zeros has no gradient of
+/// its own: each of the four would make it 1 by a spike. (Where somebody did spike, the gradient goes to the first of
+/// those.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SilentWindow {
+    /// To the first neuron, at the window's top left, as a maximum of spikes that is differentiated by itself gives it
+    /// to the first of equals.
+    #[default]
+    First,
+    /// To the neuron with the largest membrane before the reset, the first of equals: the nearest to a spike.
+    Largest,
+    /// To all four, to each the whole of it.
+    All,
+}
+
 /// A single neuron between two steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cell {

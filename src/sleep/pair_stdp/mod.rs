@@ -25,7 +25,7 @@ use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
 use crate::kernels::lif::Dynamics;
 use crate::kernels::{encode, stdp, trace};
 use crate::simd::random::Key;
-use crate::simd::{Isa, Lanes};
+use crate::simd::{Isa, LANES, Lanes};
 use crate::tensor::{Context, Shape, Tensor};
 use crate::{Error, Result};
 
@@ -318,7 +318,7 @@ impl PairLayer {
 }
 
 /// Poisson trains of images: at each of `steps` time steps, 1 with probability `rate * pixel`, else 0. A sample's draws
-/// depend on `noise` and on its own pixels; for time in pieces, every piece needs a key of its own.
+/// depend on `noise` and on its place among the images; for time in pieces, every piece needs a key of its own.
 ///
 /// # Errors
 /// If the rate is not in 0..=1, there are no steps, or the images have time steps already.
@@ -340,7 +340,8 @@ pub fn poisson_trains(
     let mut out = Tensor::with_steps(images.shape(), images.samples(), steps, Vec::new());
     let isa = context.isa();
     context.chunks(out.lanes_mut(), steps * features, |block, out| {
-        encode::poisson(isa, rate, noise, images.block(block), out);
+        let keys = std::array::from_fn(|lane| noise.with((block * LANES + lane) as u64));
+        encode::poisson(isa, rate, &keys, images.block(block), out);
     });
     Ok(out)
 }

@@ -221,7 +221,7 @@ impl SlowWave {
     /// it, so begin with a new one.
     pub fn resume(&mut self, state: &StateDict) -> Result<()> {
         let missing =
-            || Error::argument("resume", "this file is no checkpoint of a slow-wave sleep");
+            || Error::format(state.path(), "this is not the checkpoint of a slow-wave sleep");
         let options: SlowWaveOptions = state.noted("sleep.options").ok_or_else(missing)?;
         let seed: u64 = state.noted("sleep.seed").ok_or_else(missing)?;
         if (&options, seed) != (&self.options, self.seed) {
@@ -234,9 +234,11 @@ impl SlowWave {
             (state.noted("sleep.passes_done").ok_or_else(missing)?, self.passes.len());
         if done > passes {
             let problem = format!("the checkpoint is of {done} passes; there are {passes}");
-            return Err(Error::argument("resume", problem));
+            return Err(Error::format(state.path(), problem));
         }
         self.sleeper.load(state)?;
+        // What was taken is what it would save.
+        state.expect_only("this sleep", self.checkpoint()?.names())?;
         self.done = done;
         Ok(())
     }

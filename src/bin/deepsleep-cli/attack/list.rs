@@ -1,8 +1,9 @@
 //! `attack --list`: what there is.
 
 use crate::common::Common;
+use crate::threat::specification;
 use anyhow::Result;
-use deepsleep::attack::ATTACKS;
+use deepsleep::attack::{ATTACKS, parse_attack};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -19,9 +20,19 @@ struct ListedOption {
     meaning: &'static str,
 }
 
-pub fn run(common: &Common) -> Result<()> {
+/// All attacks, or the one of this name (its options are not looked at).
+pub fn run(common: &Common, only: Option<&str>) -> Result<()> {
+    let only = only.map(specification);
+    let only = only.as_deref().map(|text| text.split(':').next().unwrap_or(text));
+    if let Some(name) = only
+        && !ATTACKS.iter().any(|entry| entry.name == name)
+    {
+        // An unknown name is refused in the same words as where an attack is run.
+        parse_attack(name)?;
+    }
     let option = |&(key, default, meaning): &_| ListedOption { key, default, meaning };
-    let list = ATTACKS.iter().map(|entry| Listed {
+    let wanted = ATTACKS.iter().filter(|entry| only.is_none_or(|name| entry.name == name));
+    let list = wanted.map(|entry| Listed {
         name: entry.name,
         summary: entry.summary,
         options: entry.options.iter().map(option).collect(),

@@ -5,16 +5,18 @@ mod picture;
 
 use crate::common::Common;
 use crate::dataset::TestImages;
+use crate::evaluate::Maker;
 use crate::failure::WrongUse;
 use crate::model::ModelKind;
-use crate::output::{writable, write};
-use crate::threat::Threat;
+use crate::numbers::{percent, radius, significant};
+use crate::output::Outputs;
+use crate::threat::{Threat, radii, specification};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use deepsleep::attack::{
-    Attack, Budget, Classifier, Report, Samples, Status, attack, parse_attack, parse_eps,
+    Attack, Budget, Classifier, Report, Samples, Status, attack, parse_attack,
 };
-use deepsleep::evaluation::{Crafted, ThreatModel, archive, transfer_form};
+use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, transfer_form, worst_cases};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::Serialize;
@@ -27,8 +29,11 @@ const PORTION: usize = 256;
 
 #[derive(Debug, Args)]
 pub struct AttackCommand {
-    /// List the attacks and their options
-    #[arg(long)]
+    /// List the attacks and their options, or those of --attack
+    #[arg(long, conflicts_with_all = [
+        "model", "eps", "model_kind", "norm", "source", "source_kind", "seed", "save", "grid", "images", "first", "dataset",
+        "data_dir",
+    ])]
     list: bool,
     /// Network to attack: safetensors, ours or PyTorch's with the same names
     #[arg(long, value_name = "FILE", required_unless_present = "list")]
@@ -40,7 +45,7 @@ pub struct AttackCommand {
     #[arg(long, value_name = "RADIUS", required_unless_present = "list")]
     eps: Option<String>,
     /// Run it as the network of rectifiers that it is saved as, or as its spiking network
-    #[arg(long, value_enum, default_value_t = ModelKind::Cnn)]
+    #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
     #[command(flatten)]
     threat: Threat,
@@ -68,6 +73,15 @@ struct Outcome<'a> {
     threat_model: ThreatModel,
     clean_accuracy: f64,
     robust_accuracy: f64,
+    /// Of a random network, what one draw has on average.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_clean_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draws: Option<usize>,
+    /// The same, if only what lies within eps counts as fooled: another number where eps does not bound the attack.
+    robust_accuracy_within_eps: Option<f64>,
     clean_wrong: usize,
     fooled: usize,
     survived: usize,
@@ -83,6 +97,7 @@ struct Outcome<'a> {
     zero_gradient_share: Option<f64>,
     seconds: f64,
     warnings: &'a [String],
+    bounded: bool,
 }
 
 #[derive(Serialize)]
@@ -104,50 +119,65 @@ struct About<'a> {
     model_kind: ModelKind,
     source: Option<&'a Path>,
     threat_model: ThreatModel,
+    /// The network that the images were made on.
+    maker: Maker,
 }
 
 impl AttackCommand {
+    pub fn computes_nothing(&self) -> bool {
+        self.list
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         if self.list {
-            return list::run(common);
+            return list::run(common, self.attack.as_deref());
         }
         let missing = || anyhow!(WrongUse("--model, --attack and --eps are needed".into()));
         let model = self.model.as_deref().ok_or_else(missing)?;
         let text = self.attack.as_deref().ok_or_else(missing)?;
         let text = match self.threat.model() {
-            ThreatModel::WhiteBox => text.to_owned(),
-            ThreatModel::Transfer => transfer_form(text),
+            ThreatModel::WhiteBox => specification(text),
+            ThreatModel::Transfer => transfer_form(&specification(text)),
         };
         let method = parse_attack(&text)?;
-        for (option, path) in [("--save", &self.save), ("--grid", &self.grid)] {
-            path.as_deref().map_or(Ok(()), |path| writable(option, path))?;
-        }
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
+        let mut read = vec![("--model", model.to_owned())];
+        read.extend(self.threat.source.clone().map(|path| ("--source", path)));
+        read.extend(self.images.data.files());
+        let mut outputs = Outputs::new(common.console(), read);
+        let save = outputs.optional("--save", self.save.as_deref())?;
+        let grid = outputs.optional("--grid", self.grid.as_deref())?;
         let context = common.context()?;
-        let network = self.model_kind.load(model)?;
+        let network = self.model_kind.load(model, self.threat.draws, common.console())?;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
-        let eps = match *parse_eps(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
+        let eps = match *radii(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
             [eps] => eps,
             _ => {
                 let problem = "--eps: one radius at a time; `evaluate --attack` takes several";
                 return Err(WrongUse(problem.into()).into());
             }
         };
-        let source = self.threat.load_source()?;
+        let source = self.threat.load_source(common.console())?;
+        self.threat
+            .check_draws([Some(network.as_ref()), source.as_deref()].into_iter().flatten())?;
         let (test, images) = self.images.load()?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
 
         let start = Instant::now();
-        let budget = Budget { norm, eps, seed: self.threat.seed };
+        let budget = Budget { norm, eps, seed: self.threat.seed() };
         let models = (network.as_ref(), source.as_deref());
         let report = self.report(common, &context, models, &samples, (method.as_ref(), budget))?;
         let seconds = start.elapsed().as_secs_f64();
 
         let (dataset, model_kind) = (self.images.data.dataset.as_str(), self.model_kind);
         let (source, threat_model) = (self.threat.source.as_deref(), self.threat.model());
-        if let Some(path) = &self.save {
+        if let Some(save) = &save {
+            let (maker, its_kind) = match source {
+                Some(source) => (source, self.threat.source_kind),
+                None => (model, model_kind),
+            };
             let version = env!("CARGO_PKG_VERSION");
             let about = About {
                 version,
@@ -158,12 +188,20 @@ impl AttackCommand {
                 model_kind,
                 source,
                 threat_model,
+                maker: Maker::of(maker, its_kind)?,
             };
-            archive(&samples, &report, method.is_bounded(), &about)?.save(path)?;
+            let npz = archive(&samples, &report, method.is_bounded(), &about)?;
+            save.write_all(&npz.to_bytes()?)?;
+            common.console().wrote(save.path());
         }
-        if let (Some(path), Some(draw)) = (&self.grid, draw) {
-            write(path, &picture::draw(draw, &samples, &report)?)?;
+        if let (Some(grid), Some(draw)) = (&grid, draw) {
+            grid.write_all(&picture::draw(draw, &samples, &report)?)?;
+            common.console().wrote(grid.path());
         }
+        // With all the doubts that an evaluation has.
+        let bounded = method.is_bounded();
+        let cell = Cell::of_report(text.clone(), threat_model, &report, bounded, seconds);
+        let within = worst_cases(std::slice::from_ref(&cell));
 
         let fooled: Vec<_> =
             report.outcomes.iter().filter(|o| o.status == Status::Fooled).collect();
@@ -188,6 +226,10 @@ impl AttackCommand {
             threat_model,
             clean_accuracy: report.clean_accuracy(),
             robust_accuracy: report.robust_accuracy(),
+            expected_clean_accuracy: report.expected_clean_accuracy(),
+            expected_accuracy: report.expected_accuracy(),
+            draws: network.is_random().then(|| network.draws()),
+            robust_accuracy_within_eps: within.first().map(|worst| worst.robust_accuracy),
             clean_wrong: report.count(Status::CleanWrong),
             fooled: fooled.len(),
             survived: report.count(Status::Survived),
@@ -200,7 +242,8 @@ impl AttackCommand {
             backward_passes: cost.backward_passes,
             zero_gradient_share: report.zero_gradient_share(),
             seconds,
-            warnings: &report.warnings,
+            warnings: &cell.warnings,
+            bounded,
         };
         common.console().result(&outcome, outcome.text())
     }
@@ -236,20 +279,38 @@ impl Outcome<'_> {
     fn text(&self) -> String {
         let Of { norm, eps, .. } = self.budget;
         let mut lines = vec![format!(
-            "{} ({norm}, eps {eps:.4}) on {} images: robust accuracy {:.2} %, clean {:.2} % ({:.1} s)",
+            "{} ({norm}, eps {}) on {} images: robust accuracy {}, clean {} ({:.1} s)",
             self.attack,
+            radius(eps),
             self.images,
-            100.0 * self.robust_accuracy,
-            100.0 * self.clean_accuracy,
+            percent(self.robust_accuracy, 1.0),
+            percent(self.clean_accuracy, 1.0),
             self.seconds
         )];
+        if let (false, Some(within)) = (self.bounded, self.robust_accuracy_within_eps) {
+            let (within, eps) = (percent(within, 1.0), radius(eps));
+            lines.push(format!("against images within eps {eps} alone: robust accuracy {within}"));
+        }
         lines.push(format!(
             "{} fooled, {} survived, {} misclassified without an attack, {} invalid",
             self.fooled, self.survived, self.clean_wrong, self.invalid
         ));
+        if let (Some(clean), Some(robust), Some(draws)) =
+            (self.expected_clean_accuracy, self.expected_accuracy, self.draws)
+        {
+            lines.push(format!(
+                "a random network, judged by {draws} draws an image: one draw is right in {:.2} % of the cases under \
+                 attack, {:.2} % clean",
+                100.0 * robust,
+                100.0 * clean
+            ));
+        }
         if let (Some(linf), Some(l2), Some(l1)) = (self.mean_linf, self.mean_l2, self.mean_l1) {
             lines.push(format!(
-                "images that fool, on average: linf {linf:.4}, l2 {l2:.4}, l1 {l1:.3}"
+                "images that fool, on average: linf {}, l2 {}, l1 {}",
+                significant(linf),
+                significant(l2),
+                significant(l1)
             ));
         }
         let zeros = self.zero_gradient_share.map_or("no gradients".to_owned(), |share| {

@@ -6,7 +6,7 @@ use crate::dataset::names;
 use crate::interrupt::Leftover;
 use anyhow::Result;
 use clap::Args;
-use deepsleep::data::{DatasetName, FetchProgress, Source, cache_dir, fetch};
+use deepsleep::data::{DatasetName, FetchProgress, SearchPath, Source, cache_dir, fetch};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ const EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub struct Fetch {
     /// Data set to download
-    #[arg(value_parser = names())]
+    #[arg(value_parser = names(), ignore_case = true)]
     name: DatasetName,
     /// Fetch FILE.gz from URL/FILE.gz instead of from the public mirrors
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Folder of data sets; the files go into its subfolder of the data set's name [default: the user's cache]
+    /// Folder of data sets; the files go into its subfolder of the data set's name [default: DEEPSLEEP_DATA, or the user's cache]
     // Straight into DIR, a second data set would replace the first, as the files' names are alike.
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
@@ -37,7 +37,9 @@ struct Fetched {
 
 impl Fetch {
     fn folder(&self) -> deepsleep::Result<PathBuf> {
-        let root = self.into.clone().map_or_else(cache_dir, Ok)?;
+        // Where DEEPSLEEP_DATA names a folder, data are looked for nowhere else.
+        let named = self.into.clone().or_else(|| SearchPath::from_env(None).variable);
+        let root = named.map_or_else(cache_dir, Ok)?;
         Ok(root.join(self.name.as_str()))
     }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct List {
-    /// Folder to look in [default: DEEPSLEEP_DATA, ./data, the cache, the system's]
+    /// Folder to look in [default: DEEPSLEEP_DATA, or ./data, the cache, the system's, the sources']
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }

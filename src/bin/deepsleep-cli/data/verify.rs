@@ -10,9 +10,9 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Data set to check [default: every one that is found]
-    #[arg(value_parser = names())]
+    #[arg(value_parser = names(), ignore_case = true)]
     name: Option<DatasetName>,
-    /// Folder of the data set, or of data sets [default: DEEPSLEEP_DATA, ./data, the cache, the system's]
+    /// Folder of the data set, or of data sets [default: DEEPSLEEP_DATA, or ./data, the cache, the system's, the sources']
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }

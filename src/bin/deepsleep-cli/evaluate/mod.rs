@@ -1,25 +1,30 @@
 //! `evaluate`: how many test images a saved network classifies rightly, clean and under attack.
 
+mod origin;
 mod robustness;
 mod table;
 
 use crate::common::Common;
 use crate::dataset::TestImages;
-use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::model::ModelKind;
-use crate::numbers::at_least;
-use crate::threat::Threat;
-use anyhow::{Context as _, Result};
+use crate::numbers::{at_least, percent};
+use crate::output::Outputs;
+use crate::threat::{Threat, radii, specification};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use deepsleep::attack::Samples;
+use deepsleep::attack::{Budget, Samples, Status};
+use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
-use deepsleep::evaluation::{Crafted, Plan};
-use deepsleep::nn::{FrozenNetwork, predictions};
+use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel};
+use deepsleep::files::Output;
+use deepsleep::nn::{FrozenNetwork, verdicts};
 use deepsleep::tensor::Context;
+pub use origin::Maker;
+use origin::Origin;
 use robustness::{Files, Robustness};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Images between two updates of the progress display.
@@ -31,7 +36,7 @@ pub struct Evaluate {
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Run it as the network of rectifiers that it is saved as, or as its spiking network
-    #[arg(long, value_enum, default_value_t = ModelKind::Cnn)]
+    #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
     #[command(flatten)]
     images: TestImages,
@@ -51,16 +56,23 @@ struct Attacks {
     #[arg(long, value_name = "RADIUS,...", requires = "attack")]
     eps: Option<String>,
     /// Images crafted before (`attack --save`), to be shown to this network
-    #[arg(long, value_name = "FILE.npz", conflicts_with_all = ["attack", "eps", "source", "images", "first"])]
+    // They bring their own clean images, attack, norm and radius.
+    #[arg(long, value_name = "FILE.npz", conflicts_with_all = [
+        "attack", "eps", "norm", "source", "source_kind", "portion", "resume", "images", "first", "dataset",
+        "data_dir",
+    ])]
     crafted: Option<PathBuf>,
-    /// Images attacked between two saves; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least::<1>)]
+    /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
+    #[arg(long, requires = "crafted")]
+    allow_outside: bool,
+    /// Images attacked between two saves to --out; results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least::<1>, requires_all = ["attack", "out"])]
     portion: usize,
-    /// Save the result as JSON; while it is not finished, FILE.checkpoint holds what is done
-    #[arg(long, value_name = "FILE.json", requires = "attack")]
+    /// Save the result as JSON; while attacks are not finished, FILE.checkpoint holds what is done
+    #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
     /// Go on where an interrupted evaluation with the same options and --out was stopped
-    #[arg(long, requires = "out")]
+    #[arg(long, requires_all = ["attack", "out"])]
     resume: bool,
 }
 
@@ -68,11 +80,17 @@ struct Attacks {
 struct Evaluation {
     model: PathBuf,
     model_kind: ModelKind,
-    dataset: String,
+    /// None of images crafted before, whose file does not have to say it.
+    dataset: Option<String>,
     first: usize,
     images: usize,
     correct: usize,
     clean_accuracy: f64,
+    /// Of a random network: draws that decide about an image, and the accuracy that one draw has on average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    draws: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected_clean_accuracy: Option<f64>,
     seconds: f64,
     images_per_second: f64,
     #[serde(flatten)]
@@ -82,64 +100,97 @@ struct Evaluation {
 impl Evaluate {
     /// What is left of it when it is interrupted.
     pub fn leftover(&self) -> Leftover {
-        self.attacks.out.as_deref().map_or(Leftover::Nothing, Leftover::beside)
+        match &self.attacks.out {
+            Some(out) if self.attacks.eps.is_some() => Leftover::beside(out),
+            _ => Leftover::Nothing,
+        }
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let context = common.context()?;
-        let network = self.model_kind.load(&self.model)?;
-        if let Some(path) = &self.attacks.crafted {
-            return self.crafted(common, &context, network.as_ref(), &Crafted::load(path)?);
+        let outputs = Outputs::new(common.console(), self.read());
+        match (&self.attacks.crafted, &self.attacks.eps) {
+            (Some(crafted), _) => self.crafted(common, &context, outputs, crafted),
+            (None, Some(eps)) => self.attacked(common, &context, outputs, eps),
+            (None, None) => self.unattacked(common, &context, outputs),
         }
-        let plan = self.plan(network.as_ref())?;
-        let source = self.threat.load_source()?;
-        let files = match (&self.attacks.out, &plan) {
-            (Some(out), Some(_)) => Some(Files::new(out)?),
-            _ => None,
-        };
+    }
+
+    /// The files that are read, with the options that name them.
+    fn read(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut read = vec![("--model", self.model.clone())];
+        read.extend(self.threat.source.clone().map(|path| ("--source", path)));
+        match &self.attacks.crafted {
+            Some(path) => read.push(("--crafted", path.clone())),
+            None => read.extend(self.images.data.files()),
+        }
+        read
+    }
+
+    fn load(&self, common: &Common) -> Result<Box<dyn FrozenNetwork>> {
+        self.model_kind.load(&self.model, self.threat.draws, common.console())
+    }
+
+    /// Clean images.
+    fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
+        let out = outputs.optional("--out", self.attacks.out.as_deref())?;
+        let network = self.load(common)?;
+        self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load()?;
-        let mut evaluation = self.clean(common, &context, network.as_ref(), &test, images)?;
-        if let Some(plan) = &plan {
-            let first = self.images.first;
-            let samples = Samples::from_dataset(&test, first..first + images)?;
-            let settings = self.settings(plan, &samples)?;
-            if let Some(files) = &files
-                && self.attacks.resume
-                && let Some(finished) = files.finished(&settings)?
-            {
-                common.console().say(format_args!("{} is finished already", files.out.display()));
-                return finished.print(common);
-            }
-            let models = (network.as_ref(), source.as_deref());
-            let work = robustness::Work { plan, samples: &samples, settings, models };
-            evaluation.robustness =
-                Some(work.run(common, &context, files.as_ref(), self.attacks.resume)?);
-            if let Some(files) = &files {
-                files.save(&evaluation)?;
-            }
+        let evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
+        evaluation.finish(common, out.as_ref())
+    }
+
+    /// Images under attack, with a checkpoint.
+    fn attacked(
+        &self,
+        common: &Common,
+        context: &Context,
+        outputs: Outputs,
+        eps: &str,
+    ) -> Result<()> {
+        let out = self.attacks.out.as_deref();
+        let files = out.map(|out| Files::new(outputs, out)).transpose()?;
+        let network = self.load(common)?;
+        let plan = self.plan(network.as_ref(), eps)?;
+        let source = self.threat.load_source(common.console())?;
+        let networks = [Some(network.as_ref()), source.as_deref()];
+        self.threat.check_draws(networks.into_iter().flatten())?;
+        let (test, images) = self.images.load()?;
+        let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
+        let first = self.images.first;
+        let samples = Samples::from_dataset(&test, first..first + images)?;
+        let settings = self.settings(&plan, &samples)?;
+        if let Some(files) = &files
+            && self.attacks.resume
+            && let Some(finished) = files.finished(&settings)?
+        {
+            common.console().say(format_args!("{} is finished already", files.path().display()));
+            return finished.print(common);
+        }
+        let models = (network.as_ref(), source.as_deref());
+        let work = robustness::Work { plan: &plan, samples: &samples, settings, models };
+        evaluation.robustness =
+            Some(work.run(common, context, files.as_ref(), self.attacks.resume)?);
+        if let Some(files) = &files {
+            files.save(&evaluation)?;
+            common.console().wrote(files.path());
         }
         evaluation.print(common)
     }
 
-    /// What is to be attacked how; None: nothing.
-    fn plan(&self, network: &dyn FrozenNetwork) -> Result<Option<Plan>> {
-        let Some(eps) = &self.attacks.eps else {
-            if self.threat.source.is_some() {
-                let problem = "--source is for attacks; --attack names one";
-                return Err(WrongUse(problem.into()).into());
-            }
-            return Ok(None);
-        };
+    /// What is to be attacked how.
+    fn plan(&self, network: &dyn FrozenNetwork, eps: &str) -> Result<Plan> {
         let norm = self.threat.norm;
         let plan = Plan {
-            attacks: self.attacks.attack.clone(),
+            attacks: self.attacks.attack.iter().map(|text| specification(text)).collect(),
             norm,
-            radii: deepsleep::attack::parse_eps(eps, norm, network.input_shape().features())?,
-            seed: self.threat.seed,
+            radii: radii(eps, norm, network.input_shape().features())?,
+            seed: self.threat.seed(),
             portion: self.attacks.portion,
         };
         plan.validate()?;
-        Ok(Some(plan))
+        Ok(plan)
     }
 
     fn clean(
@@ -152,20 +203,29 @@ impl Evaluate {
     ) -> Result<Evaluation> {
         let start = Instant::now();
         let mut progress = common.console().progress(images);
-        let mut correct = 0;
+        let (mut correct, mut right) = (0, 0);
         for done in (0..images).step_by(PORTION) {
             let first = self.images.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
-            let classes = predictions(context, network, &portion).with_context(|| {
+            let (id, seed) = (first as u64, self.threat.seed());
+            let verdicts = verdicts(context, network, &portion, id, seed).with_context(|| {
                 let model = self.model.display();
                 format!("{model}: test images from number {first} on")
             })?;
-            correct +=
-                classes.iter().enumerate().filter(|&(i, &class)| class == portion.label(i)).count();
+            for (i, verdict) in verdicts.iter().enumerate() {
+                correct += usize::from(verdict.class == portion.label(i));
+                right += verdict.right;
+            }
             progress.advance(portion.len(), "evaluating");
         }
         drop(progress);
-        Ok(self.evaluation(images, correct, start))
+        let expected = right as f64 / (images * network.draws()) as f64;
+        let mut evaluation = self.evaluation(images, correct, start);
+        if network.is_random() {
+            (evaluation.draws, evaluation.expected_clean_accuracy) =
+                (Some(network.draws()), Some(expected));
+        }
+        Ok(evaluation)
     }
 
     fn evaluation(&self, images: usize, correct: usize, start: Instant) -> Evaluation {
@@ -173,13 +233,15 @@ impl Evaluate {
         Evaluation {
             model: self.model.clone(),
             model_kind: self.model_kind,
-            dataset: self.images.data.dataset.as_str().to_owned(),
+            dataset: Some(self.images.data.dataset.as_str().to_owned()),
             first: self.images.first,
             images,
             correct,
-            clean_accuracy: correct as f64 / images as f64,
+            clean_accuracy: correct as f64 / images.max(1) as f64,
+            draws: None,
+            expected_clean_accuracy: None,
             seconds,
-            images_per_second: images as f64 / seconds,
+            images_per_second: images as f64 / seconds.max(f64::MIN_POSITIVE),
             robustness: None,
         }
     }
@@ -189,31 +251,86 @@ impl Evaluate {
         &self,
         common: &Common,
         context: &Context,
-        network: &dyn FrozenNetwork,
-        crafted: &Crafted,
+        mut outputs: Outputs,
+        path: &Path,
     ) -> Result<()> {
+        let out = outputs.optional("--out", self.attacks.out.as_deref())?;
+        let network = self.load(common)?;
+        let mut file = NpzReader::open(path)?;
+        let mut crafted = Crafted::read(&mut file)?;
+        self.threat.check_random([network.as_ref()])?;
+        if network.is_random() {
+            crafted = crafted.with_seed(self.threat.seed());
+        }
+        let origin = Origin::of(&mut file);
+        let threat = origin.threat(&self.model, self.model_kind)?;
+        if threat == ThreatModel::WhiteBox {
+            common.console().say("note: these images are shown to the model that made them");
+        }
         let start = Instant::now();
-        let report = crafted.show(context, &network)?;
+        let anywhere = self.attacks.allow_outside;
+        let report = match anywhere {
+            true => crafted.show_wherever(context, &network.as_ref()),
+            false => crafted.show(context, &network.as_ref()),
+        };
+        // What does not fit the network came out of the file.
+        let report = report.map_err(|error| error.in_file(path))?;
         let images = report.outcomes.len();
         let correct = (report.clean_accuracy() * images as f64).round() as usize;
         let mut evaluation = self.evaluation(images, correct, start);
+        evaluation.dataset = origin.dataset;
         evaluation.first = crafted.samples().ids().first().map_or(0, |&id| id as usize);
-        evaluation.robustness =
-            Some(Robustness::of_crafted(crafted, &report, start.elapsed().as_secs_f64()));
-        evaluation.print(common)
+        evaluation.draws = network.is_random().then(|| network.draws());
+        evaluation.expected_clean_accuracy = report.expected_clean_accuracy();
+        let attack = origin.specification.unwrap_or_else(|| crafted.attack().to_owned());
+        let cell = Cell::of_report(
+            attack,
+            threat,
+            &report,
+            crafted.is_bounded(),
+            start.elapsed().as_secs_f64(),
+        );
+        let cell = if anywhere { cell.anywhere() } else { cell };
+        evaluation.robustness = Some(Robustness::of_crafted(&crafted, cell));
+        evaluation.finish(common, out.as_ref())?;
+        let outside = report.count(Status::Outside);
+        if outside > 0 {
+            let Budget { norm, eps, .. } = crafted.budget();
+            bail!(
+                "{}: {outside} of {images} images lie outside of 0..=1 or of the ball ({norm}, eps {eps}), so that the \
+                 result is incomplete; --allow-outside counts them by the network's answer alone",
+                path.display()
+            );
+        }
+        Ok(())
     }
 }
 
 impl Evaluation {
+    /// Saves it where that was asked for, and prints it.
+    fn finish(&self, common: &Common, out: Option<&Output>) -> Result<()> {
+        if let Some(out) = out {
+            robustness::save(out, self)?;
+            common.console().wrote(out.path());
+        }
+        self.print(common)
+    }
+
     fn print(&self, common: &Common) -> Result<()> {
         let mut text = format!(
-            "clean accuracy {:.2} %: {} of {} images ({:.2} s, {:.0} images/s)",
-            100.0 * self.clean_accuracy,
+            "clean accuracy {}: {} of {} images ({:.2} s, {:.0} images/s)",
+            percent(self.correct as f64, self.images as f64),
             self.correct,
             self.images,
             self.seconds,
             self.images_per_second,
         );
+        if let (Some(draws), Some(expected)) = (self.draws, self.expected_clean_accuracy) {
+            text.push_str(&format!(
+                "\na random network, judged by {draws} draws an image: one draw is right in {:.2} % of the cases",
+                100.0 * expected
+            ));
+        }
         if let Some(robustness) = &self.robustness {
             text.push('\n');
             text.push_str(&table::table(&robustness.results, &robustness.worst_case));

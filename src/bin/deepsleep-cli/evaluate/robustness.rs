@@ -1,19 +1,22 @@
 //! The part of an evaluation that takes long: attacks, a portion of the images at a time, saved after each.
 
 use super::{Evaluate, Evaluation};
+use crate::checkpoint::Kind;
 use crate::common::Common;
 use crate::model::ModelKind;
-use crate::output::{checkpoint_of, writable};
+use crate::numbers::radius;
+use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
-use deepsleep::attack::{Classifier, Report, Samples};
+use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, WorstCase, evaluate,
-    fingerprint, fingerprint_of_file, same_settings, worst_cases,
+    Cell, Crafted, Journal, Models, Part, Plan, Settings, WorstCase, evaluate, fingerprint,
+    fingerprint_of_file, same_settings, worst_cases,
 };
+use deepsleep::files::Output;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What attacks did.
 #[derive(Serialize, Deserialize)]
@@ -33,9 +36,7 @@ impl Robustness {
     }
 
     /// Of images crafted before.
-    pub fn of_crafted(crafted: &Crafted, report: &Report, seconds: f64) -> Self {
-        let (attack, threat) = (crafted.attack().to_owned(), ThreatModel::Transfer);
-        let cell = Cell::of_report(attack, threat, report, crafted.is_bounded(), seconds);
+    pub fn of_crafted(crafted: &Crafted, cell: Cell) -> Self {
         let samples = fingerprint(crafted.samples());
         Self::new(Settings::from([("images".to_owned(), samples)]), vec![cell])
     }
@@ -43,43 +44,46 @@ impl Robustness {
 
 /// `FILE.json` and `FILE.json.checkpoint`.
 pub struct Files {
-    pub out: PathBuf,
-    checkpoint: PathBuf,
+    out: Output,
+    checkpoint: Output,
 }
 
 impl Files {
-    /// Refuses a place that cannot be written to now, not after an hour of attacks.
-    pub fn new(out: &Path) -> Result<Self> {
-        writable("--out", out)?;
-        let checkpoint = checkpoint_of(out);
-        writable("--out", &checkpoint)?;
-        Ok(Self { out: out.to_owned(), checkpoint })
+    /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
+    pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
+        let (out, checkpoint) = outputs.with_checkpoint("--out", out)?;
+        Kind::Evaluation.expect(&checkpoint)?;
+        Ok(Self { out, checkpoint })
+    }
+
+    /// Where the result goes.
+    pub fn path(&self) -> &Path {
+        self.out.path()
     }
 
     /// The finished result of these settings, where there is no checkpoint.
     pub fn finished(&self, settings: &Settings) -> Result<Option<Evaluation>> {
-        if self.checkpoint.exists() {
+        if self.checkpoint.path().exists() {
             return Ok(None);
         }
-        let (out, checkpoint) = (self.out.display(), self.checkpoint.display());
-        if !self.out.exists() {
+        let (out, checkpoint) = (self.out.path().display(), self.checkpoint.path().display());
+        if !self.out.path().exists() {
             return Err(anyhow!(
                 "nothing to resume: there is no {checkpoint}; evaluate without --resume to begin"
             ));
         }
-        let text = std::fs::read(&self.out).with_context(|| format!("{out}: cannot read"))?;
+        let text = std::fs::read(self.out.path()).with_context(|| format!("{out}: cannot read"))?;
         let problem = || format!("{out}: this is not the result of an evaluation under attack");
         let evaluation: Evaluation = serde_json::from_slice(&text).with_context(problem)?;
         let robustness = evaluation.robustness.as_ref().with_context(problem)?;
-        same_settings(&self.out, &robustness.settings, settings)?;
+        same_settings(self.out.path(), &robustness.settings, settings)?;
         Ok(Some(evaluation))
     }
 
     /// Saves the result, after which the checkpoint has served.
     pub fn save(&self, evaluation: &Evaluation) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(evaluation)?;
-        text.push('\n');
-        Ok(Journal::finish(&self.checkpoint, &self.out, text.as_bytes())?)
+        save(&self.out, evaluation)?;
+        Ok(self.checkpoint.remove()?)
     }
 
     /// The file to note parts in, and those that it holds.
@@ -89,8 +93,8 @@ impl Files {
         settings: &Settings,
         resume: bool,
     ) -> Result<(Journal, Vec<Part>)> {
-        let (path, console) = (&self.checkpoint, common.console());
-        if resume && let Some(found) = Journal::resume(path, settings)? {
+        let (place, path, console) = (&self.checkpoint, self.checkpoint.path(), common.console());
+        if resume && let Some(found) = Journal::resume(place, settings)? {
             return Ok(found);
         }
         if !resume && path.exists() {
@@ -99,8 +103,15 @@ impl Files {
                 path.display()
             ));
         }
-        Ok((Journal::begin(path, settings)?, Vec::new()))
+        Ok((Journal::begin(place, settings)?, Vec::new()))
     }
+}
+
+/// Writes a result as JSON.
+pub fn save(out: &Output, evaluation: &Evaluation) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(evaluation)?;
+    text.push('\n');
+    Ok(out.write_all(text.as_bytes())?)
 }
 
 impl Evaluate {
@@ -122,6 +133,9 @@ impl Evaluate {
             ("--seed", plan.seed.to_string()),
             ("--portion", plan.portion.to_string()),
         ];
+        if let Some(draws) = self.threat.draws {
+            all.push(("--draws", draws.to_string()));
+        }
         if let Some(source) = &self.threat.source {
             all.push(("--source", fingerprint_of_file(source)?));
             all.push(("--source-kind", kind(self.threat.source_kind).to_owned()));
@@ -162,7 +176,8 @@ impl Work<'_> {
         }
         let cells = plan.attacks.len() * plan.radii.len();
         let finished: usize = done.iter().map(|part| part.records.len()).sum();
-        let mut progress = console.progress((cells * samples.len()).saturating_sub(finished));
+        let attacks = (cells * samples.len()).saturating_sub(finished);
+        let mut progress = console.progress_of("attacks", attacks);
         let source = models.1.as_ref().map(|source| source as &dyn Classifier);
         let models = Models { target: &models.0, source };
         let results = evaluate(context, models, samples, plan, done, &mut |part| {
@@ -170,7 +185,7 @@ impl Work<'_> {
                 journal.add(part)?;
             }
             let (attack, eps) = (&plan.attacks[part.attack], plan.radii[part.radius]);
-            progress.advance(part.records.len(), format_args!("{attack}, eps {eps:.4}"));
+            progress.advance(part.records.len(), format_args!("{attack}, eps {}", radius(eps)));
             Ok(())
         })?;
         drop(progress);

@@ -1,12 +1,18 @@
 //! Results of attacks for people.
 
+use crate::numbers::{percent, radius};
 use deepsleep::evaluation::{Cell, ThreatModel, WorstCase};
 
+/// Characters of the widest first column: an attack's options may be long, and a file's name for its attack endless.
+const WIDEST: usize = 80;
+
 pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
-    let names = cells.iter().map(|cell| cell.attack.len());
+    let names = cells.iter().map(|cell| short(&cell.attack).chars().count());
     let width = names.max().unwrap_or(0).max("worst case".len());
+    let radii = cells.iter().map(|cell| radius(cell.eps).len());
+    let eps = radii.max().unwrap_or(0).max(7);
     let mut lines = vec![format!(
-        "{:<width$}  {:<4} {:>7}  {:<9} {:>8} {:>12} {:>12} {:>9} {:>8}",
+        "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8} {:>12} {:>12} {:>9} {:>8}",
         "attack", "norm", "eps", "threat", "robust", "forward", "backward", "zero grad", "seconds"
     )];
     for cell in cells {
@@ -17,35 +23,52 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         let zero =
             cell.zero_gradient_share.map_or("-".to_owned(), |z| format!("{:.2} %", 100.0 * z));
         lines.push(format!(
-            "{:<width$}  {:<4} {:>7.4}  {threat:<9} {:>8} {:>12} {:>12} {zero:>9} {:>8.1}",
-            cell.attack,
+            "{:<width$}  {:<4} {:>eps$}  {threat:<9} {:>8} {:>12} {:>12} {zero:>9} {:>8.1}",
+            short(&cell.attack),
             cell.norm.to_string(),
-            cell.eps,
-            percent(cell.robust_accuracy),
+            radius(cell.eps),
+            percent(cell.robust_accuracy, 1.0),
             cell.forward_passes,
             cell.backward_passes,
             cell.seconds,
         ));
     }
+    for cell in cells {
+        if let Some(expected) = cell.expected_accuracy {
+            lines.push(format!(
+                "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8}   expected of one draw",
+                short(&cell.attack),
+                cell.norm.to_string(),
+                radius(cell.eps),
+                "",
+                percent(expected, 1.0)
+            ));
+        }
+    }
     for worst in worst {
         lines.push(format!(
-            "{:<width$}  {:<4} {:>7.4}  {:<9} {:>8}   strongest: {}",
+            "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8}   strongest: {}",
             "worst case",
             worst.norm.to_string(),
-            worst.eps,
+            radius(worst.eps),
             "",
-            percent(worst.robust_accuracy),
-            worst.strongest
+            percent(worst.robust_accuracy, 1.0),
+            short(&worst.strongest)
         ));
     }
     for cell in cells {
-        let (attack, eps) = (&cell.attack, cell.eps);
+        let (attack, eps) = (short(&cell.attack), radius(cell.eps));
         let warnings = cell.warnings.iter();
-        lines.extend(warnings.map(|w| format!("warning: {attack}, eps {eps:.4}: {w}")));
+        lines.extend(warnings.map(|w| format!("warning: {attack}, eps {eps}: {w}")));
     }
     lines.join("\n")
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
+/// An attack's name as a table has room for it.
+fn short(name: &str) -> String {
+    let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    if name.chars().count() <= WIDEST {
+        return name;
+    }
+    name.chars().take(WIDEST - 3).chain("...".chars()).collect()
 }

@@ -9,17 +9,18 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
-use anyhow::{Result, bail};
+use crate::output::Outputs;
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use deepsleep::data::Split;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect, job_runs, run,
+    Answer, Fate, Graph, Question, Quick, Results, Run, RunOptions, Store, Sweep, collect,
+    job_runs, run,
 };
+use deepsleep::files::Lock;
 use deepsleep::sleep::{Profile, Settings};
 use display::Display;
-use std::fs::{self, File, TryLockError};
-use std::io::{Read, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -47,7 +48,7 @@ pub struct Reproduce {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1000>)]
     seeds: usize,
     /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
-    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
+    #[arg(long, value_enum, ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
     threat_model: Vec<Threat>,
     /// Test images under transfer attacks [default: 10000; quick: 1000]
     #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
@@ -59,16 +60,16 @@ pub struct Reproduce {
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
     /// Jobs side by side, sharing the threads; 0 is one a thread, but four at most. Results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>, conflicts_with = "dry_run")]
     jobs: usize,
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
     dry_run: bool,
     /// A share of the models, e.g. 2/4: for several machines, on one folder or each on its own
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", conflicts_with = "dry_run")]
     shard: Option<String>,
     /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images"])]
     sweep: Option<PathBuf>,
     #[command(flatten)]
     data: DatasetOptions,
@@ -86,6 +87,10 @@ impl Reproduce {
         Leftover::Finished(self.out.join(Store::FOLDER))
     }
 
+    pub fn computes_nothing(&self) -> bool {
+        self.dry_run
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         let mut question = self.question()?;
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
@@ -96,10 +101,7 @@ impl Reproduce {
         let graph = graph.map_err(wrong_use)?;
         let shard = self.shard()?;
         let console = common.console();
-        if self.dry_run {
-            return plan::show(&graph, &self.out, console);
-        }
-        let (train, test) = (self.data.load(Split::Train)?, self.data.load(Split::Test)?);
+        let (train, test) = self.data.load_both()?;
         for (option, images) in
             [("--images", question.images), ("--white-box-images", question.white_box_images)]
         {
@@ -108,11 +110,15 @@ impl Reproduce {
                 return Err(WrongUse(problem).into());
             }
         }
+        if self.dry_run {
+            return plan::show(&graph, &self.out, console);
+        }
         let context = common.context()?;
         let options =
             RunOptions { threads: context.threads(), isa: context.isa(), jobs: self.jobs, shard };
         let store = Store::open(&self.out)?;
         let _lock = lock(&self.out, shard)?;
+        self.look_at_outputs(common)?;
         let start = Instant::now();
         if self.quick {
             console.say("QUICK run: shortened training, few images; its numbers mean nothing");
@@ -164,6 +170,18 @@ impl Reproduce {
         Ok(())
     }
 
+    /// Refuses places that cannot be written to at the end, before any work.
+    fn look_at_outputs(&self, common: &Common) -> Result<()> {
+        let mut read = self.data.files();
+        read.extend(self.sweep.clone().map(|path| ("--sweep", path)));
+        let mut outputs = Outputs::new(common.console(), read);
+        let names: &[&str] = match self.sweep {
+            Some(_) => &[Answer::FILE],
+            None => &[&[Results::FILE, Run::FILE], &deepsleep::report::FILES[..]].concat(),
+        };
+        names.iter().try_for_each(|name| outputs.look("--out", &self.out.join(name)).map(drop))
+    }
+
     /// The results folder.
     pub fn out(&self) -> &Path {
         &self.out
@@ -171,7 +189,7 @@ impl Reproduce {
 
     /// What is asked for.
     fn question(&self) -> Result<Question> {
-        let profile: Profile = self.profile.parse().map_err(wrong_use)?;
+        let profile: Profile = self.profile.to_ascii_lowercase().parse().map_err(wrong_use)?;
         let mut settings = Settings::new(profile);
         let (mut train_images, mut images, mut white_box_images) = (0, 10_000, 1000);
         if self.quick {
@@ -196,6 +214,10 @@ impl Reproduce {
             if !threat_models.contains(&threat) {
                 threat_models.push(threat);
             }
+        }
+        if self.white_box_images.is_some() && !threat_models.contains(&ThreatModel::WhiteBox) {
+            let problem = "--white-box-images is for --threat-model white-box, which is not among those asked for";
+            return Err(WrongUse(problem.into()).into());
         }
         Ok(Question {
             tables: if everything { vec![1, 2, 3] } else { self.table.clone() },
@@ -236,29 +258,9 @@ fn finish(results: &Results, facts: &Run, out: &Path, common: &Common) -> Result
 }
 
 /// One process on a results folder; shards of it side by side, each once.
-pub fn lock(out: &Path, shard: Option<(usize, usize)>) -> Result<File> {
+pub fn lock(out: &Path, shard: Option<(usize, usize)>) -> Result<Lock> {
     let name = shard.map_or("lock".to_owned(), |(i, n)| format!("shard-{i}-of-{n}.lock"));
-    let path = out.join(name);
-    let mut options = fs::OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = file.map_err(|e| deepsleep::Error::io(&path, "create", e))?;
-    match file.try_lock() {
-        Ok(()) => {
-            let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-            written.map_err(|e| deepsleep::Error::io(&path, "write", e))?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            bail!(
-                "{}: another process (pid {}) works on this folder; wait for it, or name another with --out",
-                out.display(),
-                pid.trim()
-            )
-        }
-        Err(TryLockError::Error(e)) => Err(deepsleep::Error::io(&path, "lock", e).into()),
-    }
+    Lock::take(&out.join(name), out).context("--out")
 }
 
 fn wrong_use(error: deepsleep::Error) -> anyhow::Error {

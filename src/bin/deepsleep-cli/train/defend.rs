@@ -1,13 +1,12 @@
 //! `train --defense ...`: from a control to a defended network, a pass or an epoch at a time.
 
 use super::Train;
-use super::files::Files;
 use crate::common::Common;
 use crate::failure::WrongUse;
+use crate::model;
 use anyhow::Result;
-use deepsleep::checkpoint::StateDict;
-use deepsleep::data::Split;
 use deepsleep::defense::{Defender, Defense};
+use deepsleep::experiment::same_training;
 use deepsleep::nn::{Freeze, LeNet, accuracy};
 use deepsleep::sleep::{Profile, Settings};
 use serde::{Deserialize, Serialize};
@@ -41,20 +40,36 @@ struct Outcome<'a> {
     isa: &'static str,
 }
 
-/// The settings of `--profile`, `--set` and `--seed`.
-pub fn settings(train: &Train) -> Result<Settings> {
+/// The settings of `--profile`, `--set` and `--seed`. Where it is for a defense, what that does not read is refused.
+pub fn settings(train: &Train, defense: Option<Defense>) -> Result<Settings> {
     let wrong = |error: deepsleep::Error| WrongUse(error.to_string());
-    let profile: Profile = train.profile.parse().map_err(wrong)?;
+    let profile = train.profile.as_deref().unwrap_or("published").to_ascii_lowercase();
+    let profile: Profile = profile.parse().map_err(wrong)?;
     let mut settings = Settings::new(profile);
     settings.seed = train.seed;
+    let mut unread = None;
     for assignment in &train.set {
         let Some((name, value)) = assignment.split_once('=') else {
             let problem = format!("--set {assignment}: expected NAME=VALUE");
             return Err(WrongUse(problem).into());
         };
+        let before = settings.clone();
         settings.set(name.trim(), value.trim()).map_err(wrong)?;
+        // A spiking network is made of any file, with the file's settings.
+        let as_file = before.fast_wave.spiking != settings.fast_wave.spiking;
+        if let Some(defense) = defense
+            && before != settings
+            && !as_file
+            && same_training(Some(defense), &before, &settings)
+        {
+            let name = defense.name();
+            unread = Some(format!("--set {assignment}: {name} does not read this setting"));
+        }
     }
     settings.check().map_err(wrong)?;
+    if let Some(problem) = unread {
+        return Err(WrongUse(problem).into());
+    }
     Ok(settings)
 }
 
@@ -86,13 +101,13 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
             "a defence starts from a trained control: --from FILE (made by `train --defense none`)";
         return Err(WrongUse(problem.into()).into());
     };
-    let settings = settings(train)?;
-    let files = Files::new(&train.out)?;
+    let settings = settings(train, Some(defense))?;
+    let files = train.files(common)?;
     let context = common.context()?;
-    let control = LeNet::from_state(&StateDict::load(from)?)?;
+    let control = LeNet::from_state(&model::read(from, console)?)?;
     let mut defender = Defender::new(defense, control, settings.clone())
         .map_err(|error| WrongUse(error.to_string()))?;
-    let (images, test) = (train.images()?, train.data.load(Split::Test)?);
+    let (images, test) = train.images()?;
 
     let mut history: Vec<Stage> = Vec::new();
     if train.resume {
@@ -105,7 +120,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
             let problem = format!("cannot resume: the checkpoint was made with {theirs:?} images");
             return Err(WrongUse(problem).into());
         }
-        defender.resume(&context, &state).map_err(|error| WrongUse(error.to_string()))?;
+        defender.resume(&context, &state)?;
         history = state.noted("history").unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
     }

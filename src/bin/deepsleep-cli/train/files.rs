@@ -1,37 +1,35 @@
 //! Where a training saves: the network at the end, a checkpoint after every epoch, each whole or not at all.
 
 use super::record::Settings;
-use anyhow::{Context, Result, anyhow};
-use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::TrainingOptions;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-
+use crate::checkpoint::Kind;
 use crate::failure::WrongUse;
-use crate::output::{checkpoint_of, writable};
+use crate::output::Outputs;
+use anyhow::{Result, anyhow};
+use deepsleep::checkpoint::StateDict;
+use deepsleep::files::Output;
+use deepsleep::nn::TrainingOptions;
+use std::path::Path;
 
 /// `FILE` and `FILE.checkpoint`.
 pub struct Files {
-    model: PathBuf,
-    checkpoint: PathBuf,
+    model: Output,
+    checkpoint: Output,
 }
 
 impl Files {
-    /// Refuses a place that cannot be written to now, not after an hour of training.
-    pub fn new(out: &Path) -> Result<Self> {
-        writable("--out", out)?;
-        let checkpoint = checkpoint_of(out);
-        writable("--out", &checkpoint)?;
-        Ok(Self { model: out.to_owned(), checkpoint })
+    /// Refuses a place that cannot be written to now, not after an hour of training, and one that holds another's work.
+    pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
+        let (model, checkpoint) = outputs.with_checkpoint("--out", out)?;
+        Kind::Training.expect(&checkpoint)?;
+        Ok(Self { model, checkpoint })
     }
 
     pub fn checkpoint_path(&self) -> &Path {
-        &self.checkpoint
+        self.checkpoint.path()
     }
 
     pub fn has_checkpoint(&self) -> bool {
-        self.checkpoint.exists()
+        self.checkpoint_path().exists()
     }
 
     /// The checkpoint of an interrupted training with these settings, if there is a checkpoint.
@@ -39,31 +37,31 @@ impl Files {
         if !self.has_checkpoint() {
             return Ok(None);
         }
-        let state = StateDict::load(&self.checkpoint)?;
-        self.refuse_other(&self.checkpoint, settings.differences(&state))?;
+        let state = StateDict::load(self.checkpoint_path())?;
+        self.refuse_other(self.checkpoint_path(), settings.differences(&state))?;
         let (done, epochs) =
             (state.noted::<usize>("training.epochs_done"), settings.options.epochs);
         if let Some(done) = done.filter(|&done| done > epochs) {
             let problem = format!("it is of {done} epochs already, not {epochs}");
-            self.refuse_other(&self.checkpoint, vec![problem])?;
+            self.refuse_other(self.checkpoint_path(), vec![problem])?;
         }
         Ok(Some(state))
     }
 
     /// The checkpoint, if there is one, whatever it is of.
     pub fn any_checkpoint(&self) -> Result<Option<StateDict>> {
-        Ok(self.has_checkpoint().then(|| StateDict::load(&self.checkpoint)).transpose()?)
+        Ok(self.has_checkpoint().then(|| StateDict::load(self.checkpoint_path())).transpose()?)
     }
 
     /// The finished network of these settings, where there is no checkpoint.
     pub fn finished(&self, settings: &Settings) -> Result<StateDict> {
-        if !self.model.exists() {
+        if !self.model.path().exists() {
             return Err(anyhow!(
                 "nothing to resume: there is no {}; train without --resume to begin",
-                self.checkpoint.display()
+                self.checkpoint_path().display()
             ));
         }
-        let state = StateDict::load(&self.model)?;
+        let state = StateDict::load(self.model.path())?;
         let mut differences = settings.differences(&state);
         let epochs = settings.options.epochs;
         match state.noted::<TrainingOptions>("training.options") {
@@ -72,7 +70,7 @@ impl Files {
             }
             _ => {}
         }
-        self.refuse_other(&self.model, differences)?;
+        self.refuse_other(self.model.path(), differences)?;
         Ok(state)
     }
 
@@ -89,17 +87,12 @@ impl Files {
     }
 
     pub fn save_checkpoint(&self, state: &StateDict) -> Result<()> {
-        Ok(state.save(&self.checkpoint)?)
+        Ok(self.checkpoint.write_all(&state.to_bytes()?)?)
     }
 
     /// Saves the network, after which the checkpoint has served.
     pub fn save_model(&self, state: &StateDict) -> Result<()> {
-        state.save(&self.model)?;
-        match fs::remove_file(&self.checkpoint) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", self.checkpoint.display()))
-            }
-            _ => Ok(()),
-        }
+        self.model.write_all(&state.to_bytes()?)?;
+        Ok(self.checkpoint.remove()?)
     }
 }

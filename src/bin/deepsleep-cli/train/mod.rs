@@ -9,9 +9,10 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::{at_least, between, positive};
+use crate::output::Outputs;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use deepsleep::data::{Dataset, Split};
+use deepsleep::data::Dataset;
 use deepsleep::nn::{Freeze, LeNet, Network, Trainer, TrainingOptions, accuracy};
 use files::Files;
 use record::{Epoch, Outcome, Settings, TimedEpoch};
@@ -22,7 +23,7 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 pub struct Train {
     /// Defence to train with
-    #[arg(long, value_enum, default_value_t = Defense::None)]
+    #[arg(long, value_enum, default_value_t = Defense::None, ignore_case = true)]
     defense: Defense,
     /// Passes of the control over the training images [default: 10]
     #[arg(long, value_name = "N", value_parser = between::<1, 1_000_000>)]
@@ -36,14 +37,16 @@ pub struct Train {
     /// Control that a defence starts from
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Values that a defence's settings start from: published, paper or standard
-    #[arg(long, value_name = "NAME", default_value = "published")]
-    profile: String,
+    /// Values that a defence's settings start from: published, paper or standard [default: published]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// One setting of a defence, e.g. fast_wave.dream.eps=64/255; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Print every setting of the defences with its value, and do nothing else
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = [
+        "defense", "epochs", "batch_size", "lr", "from", "limit_train", "dataset", "data_dir", "out", "resume",
+    ])]
     print_config: bool,
     /// Seed of the weights and of the order of images
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -105,37 +108,66 @@ impl Train {
         Leftover::beside(&self.out)
     }
 
+    pub fn computes_nothing(&self) -> bool {
+        self.print_config
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         if self.print_config {
-            return defend::print_config(&defend::settings(self)?, common);
+            return defend::print_config(&defend::settings(self, None)?, common);
         }
         match self.defense.of_library() {
             Some(defense) => defend::run(self, defense, common),
-            None if self.from.is_some() || !self.set.is_empty() => {
-                let problem = "--from and --set are for defences; --defense names one";
-                Err(WrongUse(problem.into()).into())
+            None => {
+                self.refuse_options_of_defenses()?;
+                self.control(common)
             }
-            None => self.control(common),
         }
     }
 
-    /// The training images that `--limit-train` leaves.
-    fn images(&self) -> Result<Dataset> {
-        let images = self.data.load(Split::Train)?;
-        Ok(match self.limit_train {
-            Some(limit) if limit < images.len() => images.slice(0, limit)?,
-            _ => images,
-        })
+    /// What is written, beside what is read.
+    fn files(&self, common: &Common) -> Result<Files> {
+        let mut read = self.data.files();
+        read.extend(self.from.clone().map(|path| ("--from", path)));
+        Files::new(Outputs::new(common.console(), read), &self.out)
+    }
+
+    /// The training images that `--limit-train` leaves, and the test images.
+    fn images(&self) -> Result<(Dataset, Dataset)> {
+        let (images, test) = self.data.load_both()?;
+        match self.limit_train {
+            Some(limit) if limit > images.len() => {
+                let all = images.len();
+                let problem = format!("--limit-train {limit}: there are {all} training images");
+                Err(WrongUse(problem).into())
+            }
+            Some(limit) => Ok((images.slice(0, limit)?, test)),
+            None => Ok((images, test)),
+        }
+    }
+
+    fn refuse_options_of_defenses(&self) -> Result<()> {
+        for (option, given) in [
+            ("--from", self.from.is_some()),
+            ("--set", !self.set.is_empty()),
+            ("--profile", self.profile.is_some()),
+        ] {
+            if given {
+                let problem = format!("{option} is for defences; --defense names one");
+                return Err(WrongUse(problem).into());
+            }
+        }
+        Ok(())
     }
 
     fn control(&self, common: &Common) -> Result<()> {
         let start = Instant::now();
         let console = common.console();
-        let files = Files::new(&self.out)?;
+        let files = self.files(common)?;
         let context = common.context()?;
         let mut network = LeNet::new(self.seed);
         let mut trainer = Trainer::new(&network, self.options())?;
-        let (images, test) = (self.images()?, self.data.load(Split::Test)?);
+        let (images, test) = self.images()?;
         let TrainingOptions { epochs, batch_size, .. } = self.options();
         if images.len() < batch_size {
             let (images, size) = (images.len(), batch_size);

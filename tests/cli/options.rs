@@ -1,0 +1,710 @@
+//! No option is taken and does nothing: every option of every subcommand in every mode either changes what can be
+//! observed (exit code, what is printed, files) or is refused as wrong use. The options are those that `--help` shows: a
+//! new one without a row fails here.
+
+use crate::robustness::timeless;
+use crate::{Folder, Run, cli};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What comes of an option.
+enum Want {
+    /// Something else can be observed than without it.
+    Effect(&'static str),
+    /// Exit code 2, and a line with these words.
+    Refused(&'static str, &'static str),
+    /// It is for speed or silence: taken, and the result is the same.
+    Same(&'static str),
+}
+
+use Want::{Effect, Refused, Same};
+
+/// Part of the table: a way to use a subcommand. `$` stands for the folder of inputs.
+struct Mode {
+    command: &'static str,
+    /// Besides the command; an option of a row replaces its own here.
+    base: &'static str,
+    rows: &'static [Want],
+}
+
+const CLEAN: &str = "--model $/robust --images 8 --data-dir $";
+const UNDER_ATTACK: &str =
+    "--model $/robust --images 8 --data-dir $ --attack square:queries=20 --eps 0.2 --out out.json";
+const PLAIN_DATA: &str = "--data-dir $/other";
+
+const MODES: &[Mode] = &[
+    Mode {
+        command: "train",
+        base: "--epochs 1 --batch-size 16 --data-dir $",
+        rows: &[
+            Effect("--epochs 2"),
+            Effect("--batch-size 8"),
+            Effect("--lr 0.01"),
+            Effect("--seed 1"),
+            Effect("--limit-train 24"),
+            Effect("--dataset fashion-mnist"),
+            Effect(PLAIN_DATA),
+            Effect("--out elsewhere"),
+            Effect("--resume"),
+            Effect("--json"),
+            Effect("--quiet"),
+            Same("--threads 1"),
+            Refused("--defense fast-wave", "--epochs"),
+            Refused("--from $/plain", "--from"),
+            Refused("--profile paper", "--profile"),
+            Refused("--set cycles=2", "--set"),
+            Refused("--print-config", "--print-config"),
+        ],
+    },
+    Mode {
+        command: "train",
+        base: "--defense fast-wave --from $/plain --set fast_wave.epochs=1 --set fast_wave.batch_size=16 \
+               --set fast_wave.spiking.steps=2 --data-dir $",
+        rows: &[
+            Effect("--defense adversarial-training"),
+            Effect("--from $/robust"),
+            Effect("--profile standard"),
+            Effect("--set conversion=carry"),
+            Effect("--seed 1"),
+            Effect("--limit-train 24"),
+            Effect("--dataset fashion-mnist"),
+            Effect(PLAIN_DATA),
+            Effect("--out elsewhere"),
+            Effect("--resume"),
+            Effect("--json"),
+            Effect("--quiet"),
+            Same("--threads 1"),
+            Refused("--epochs 1", "--epochs"),
+            Refused("--batch-size 16", "--batch-size"),
+            Refused("--lr 0.1", "--lr"),
+            Refused("--print-config", "--print-config"),
+        ],
+    },
+    Mode {
+        command: "train",
+        base: "--print-config",
+        rows: &[
+            Effect("--profile paper"),
+            Effect("--set cycles=2"),
+            Effect("--seed 1"),
+            Effect("--json"),
+            Effect("--print-config"),
+            Same("--quiet"),
+            Refused("--defense sleep", "--defense"),
+            Refused("--epochs 2", "--epochs"),
+            Refused("--batch-size 8", "--batch-size"),
+            Refused("--lr 0.01", "--lr"),
+            Refused("--from $/plain", "--from"),
+            Refused("--limit-train 24", "--limit-train"),
+            Refused("--dataset mnist", "--dataset"),
+            Refused("--data-dir $", "--data-dir"),
+            Refused("--out out", "--out"),
+            Refused("--resume", "--resume"),
+            Refused("--threads 1", "--threads"),
+        ],
+    },
+    Mode {
+        command: "evaluate",
+        base: CLEAN,
+        rows: &[
+            Effect("--model $/plain"),
+            Effect("--model-kind snn"),
+            Effect("--images 7"),
+            Effect("--first 1"),
+            Effect("--dataset fashion-mnist"),
+            Effect(PLAIN_DATA),
+            Effect("--out out.json"),
+            Effect("--json"),
+            Same("--quiet"),
+            Same("--threads 1"),
+            Refused("--attack fgsm", "--eps"),
+            Refused("--eps 0.1", "--attack"),
+            Refused("--crafted $/set.npz", "--crafted"),
+            Refused("--portion 4", "--portion"),
+            Refused("--resume", "--attack"),
+            Refused("--norm l2", "--attack"),
+            Refused("--source $/plain", "--attack"),
+            Refused("--source-kind snn", "--source"),
+            Refused("--seed 1", "--seed"),
+        ],
+    },
+    Mode {
+        command: "evaluate",
+        base: UNDER_ATTACK,
+        rows: &[
+            Effect("--model $/plain"),
+            Effect("--model-kind snn"),
+            Effect("--images 7"),
+            Effect("--first 1"),
+            Effect("--dataset fashion-mnist"),
+            Effect(PLAIN_DATA),
+            Effect("--attack fgsm"),
+            Effect("--eps 0.3"),
+            Effect("--portion 4"),
+            Effect("--out elsewhere.json"),
+            Effect("--resume"),
+            Effect("--norm l2"),
+            Effect("--source $/plain"),
+            Effect("--seed 1"),
+            Effect("--json"),
+            Effect("--quiet"),
+            Same("--threads 1"),
+            Refused("--crafted $/set.npz", "--crafted"),
+            Refused("--source-kind snn", "--source"),
+        ],
+    },
+    Mode {
+        command: "evaluate",
+        base: "--model $/robust --source $/plain --images 8 --data-dir $ --attack square:queries=20 --eps 0.2",
+        rows: &[
+            Effect("--model $/plain"),
+            Effect("--model-kind snn"),
+            Effect("--images 7"),
+            Effect("--first 1"),
+            Effect("--dataset fashion-mnist"),
+            Effect(PLAIN_DATA),
+            Effect("--attack fgsm"),
+            Effect("--eps 0.3"),
+            Effect("--out out.json"),
+            Effect("--norm l2"),
+            Effect("--source $/robust"),
+            Effect("--source-kind snn"),
+            Effect("--seed 1"),
+            Effect("--json"),
+            Same("--quiet"),
+            Same("--threads 1"),
+            Refused("--crafted $/set.npz", "--crafted"),
+            Refused("--portion 4", "--out"),
+            Refused("--resume", "--out"),
+        ],
+    },
+    Mode {
+        command: "evaluate",
+        base: "--model $/robust --crafted $/set.npz",
+        rows: &[
+            Effect("--model $/plain"),
+            Effect("--model-kind snn"),
+            Effect("--crafted $/set2.npz"),
+            Effect("--out out.json"),
+            Effect("--json"),
+            Same("--quiet"),
+            Same("--threads 1"),
+            Refused("--images 7", "--images"),
+            Refused("--first 1", "--first"),
+            Refused("--dataset mnist", "--dataset"),
+            Refused("--data-dir $", "--data-dir"),
+            Refused("--attack fgsm", "--attack"),
+            Refused("--eps 0.3", "--eps"),
+            Refused("--portion 4", "--portion"),
+            Refused("--resume", "--resume"),
+            Refused("--norm l2", "--norm"),
+            Refused("--source $/plain", "--source"),
+            Refused("--source-kind snn", "--source-kind"),
+            Refused("--seed 1", "--seed"),
+        ],
+    },
+    Mode {
+        command: "attack",
+        base: "--model $/robust --images 8 --data-dir $ --attack square:queries=20 --eps 0.2 --save out.npz",
+        rows: &[
+            Effect("--model $/plain"),
+            Effect("--model-kind snn"),
+            Effect("--images 7"),
+            Effect("--first 1"),
+            Effect("--dataset fashion-mnist"),
+            Effect(PLAIN_DATA),
+            Effect("--attack fgsm"),
+            Effect("--eps 0.3"),
+            Effect("--norm l2"),
+            Effect("--source $/plain"),
+            Effect("--seed 1"),
+            Effect("--save elsewhere.npz"),
+            Effect("--grid grid.png"),
+            Effect("--json"),
+            Effect("--quiet"),
+            Same("--threads 1"),
+            Refused("--source-kind snn", "--source"),
+            Refused("--list", "--list"),
+        ],
+    },
+    Mode {
+        command: "attack",
+        base: "--model $/robust --source $/plain --images 8 --data-dir $ --attack square:queries=20 --eps 0.2",
+        rows: &[
+            Effect("--model $/plain"),
+            Effect("--model-kind snn"),
+            Effect("--images 7"),
+            Effect("--first 1"),
+            Effect("--dataset fashion-mnist"),
+            Effect(PLAIN_DATA),
+            Effect("--attack fgsm"),
+            Effect("--eps 0.3"),
+            Effect("--norm l2"),
+            Effect("--source $/robust"),
+            Effect("--source-kind snn"),
+            Effect("--seed 1"),
+            Effect("--save out.npz"),
+            Effect("--grid grid.svg"),
+            Effect("--json"),
+            Same("--quiet"),
+            Same("--threads 1"),
+            Refused("--list", "--list"),
+        ],
+    },
+    Mode {
+        command: "attack",
+        base: "--list",
+        rows: &[
+            Effect("--list"),
+            Effect("--attack fgsm"),
+            Effect("--json"),
+            Same("--quiet"),
+            Refused("--model $/plain", "--model"),
+            Refused("--model-kind snn", "--model-kind"),
+            Refused("--images 7", "--images"),
+            Refused("--first 1", "--first"),
+            Refused("--dataset mnist", "--dataset"),
+            Refused("--data-dir $", "--data-dir"),
+            Refused("--eps 0.3", "--eps"),
+            Refused("--norm l2", "--norm"),
+            Refused("--source $/plain", "--source"),
+            Refused("--source-kind snn", "--source-kind"),
+            Refused("--seed 1", "--seed"),
+            Refused("--save out.npz", "--save"),
+            Refused("--grid grid.png", "--grid"),
+            Refused("--threads 1", "--threads"),
+        ],
+    },
+    Mode {
+        command: "inspect",
+        base: "$/robust --images 8 --data-dir $",
+        rows: &[
+            Effect("--images 7"),
+            Effect("--filters filters.svg"),
+            Effect("--raster raster.svg"),
+            Effect("--dataset fashion-mnist --data-dir $/named"),
+            Effect(PLAIN_DATA),
+            Effect("--json"),
+            Same("--quiet"),
+            Same("--threads 1"),
+            Refused("--image 1", "--raster"),
+        ],
+    },
+    Mode {
+        command: "inspect",
+        base: "$/robust --images 8 --data-dir $ --raster raster.svg",
+        rows: &[
+            Effect("--image 1"),
+            Effect("--images 7"),
+            Effect("--filters filters.svg"),
+            Effect("--raster elsewhere.svg"),
+            Effect("--dataset fashion-mnist --data-dir $/named"),
+            Effect(PLAIN_DATA),
+            Effect("--json"),
+            Effect("--quiet"),
+            Same("--threads 1"),
+        ],
+    },
+    Mode {
+        command: "report",
+        base: "$/empty --data-dir $",
+        rows: &[
+            Effect("--data-dir $/nowhere"),
+            Effect("--dataset fashion-mnist --data-dir $/nowhere"),
+            Same("--json"),
+            Same("--quiet"),
+            Same("--threads 1"),
+        ],
+    },
+    Mode {
+        command: "reproduce",
+        base: "--dry-run --quick --table 1 --images 8 --white-box-images 2 --data-dir $",
+        rows: &[
+            Effect("--dry-run"),
+            Effect("--quick"),
+            Effect("--table 2"),
+            Effect("--figure 3"),
+            Effect("--profile paper"),
+            Effect("--set cycles=2"),
+            Effect("--seeds 2"),
+            Effect("--threat-model white-box"),
+            Effect("--images 7"),
+            Effect("--white-box-images 1"),
+            Effect("--out $/full"),
+            Effect("--dataset fashion-mnist --data-dir $/named"),
+            Effect("--data-dir $/nowhere"),
+            Effect("--json"),
+            Same("--quiet"),
+            Refused("--jobs 2", "--jobs"),
+            Refused("--shard 1/2", "--shard"),
+            Refused("--sweep $/sweep.toml", "--sweep"),
+            Refused("--threads 1", "--threads"),
+        ],
+    },
+    Mode {
+        command: "reproduce",
+        base: "--dry-run --quick --images 8 --data-dir $ --sweep $/sweep.toml",
+        rows: &[
+            Effect("--dry-run"),
+            Effect("--quick"),
+            Effect("--profile paper"),
+            Effect("--set slow_wave.length=2"),
+            Effect("--images 7"),
+            Effect("--out $/full"),
+            Effect("--sweep $/sweep2.toml"),
+            Effect("--dataset fashion-mnist --data-dir $/named"),
+            Effect("--data-dir $/nowhere"),
+            Effect("--json"),
+            Same("--quiet"),
+            Refused("--table 1", "--table"),
+            Refused("--figure 3", "--figure"),
+            Refused("--seeds 2", "--seeds"),
+            Refused("--threat-model white-box", "--threat-model"),
+            Refused("--white-box-images 1", "--white-box-images"),
+            Refused("--jobs 2", "--jobs"),
+            Refused("--shard 1/2", "--shard"),
+            Refused("--threads 1", "--threads"),
+        ],
+    },
+    // A run would take too long. Its questions are those of the dry run; here each option is seen to be read at all.
+    Mode {
+        command: "reproduce",
+        base: "--quick --table 1 --images 8 --white-box-images 2 --data-dir $/nowhere --out $/full",
+        rows: &[
+            Effect("--dry-run --data-dir $"),
+            Same("--quick"),
+            Effect("--table 9"),
+            Effect("--figure 9"),
+            Effect("--profile paperr"),
+            Effect("--set cycle=2"),
+            Effect("--threat-model transfer"),
+            Effect("--images 9999999 --data-dir $"),
+            Effect("--white-box-images 9999999 --data-dir $"),
+            Effect("--dataset fashion-mnist"),
+            Effect("--data-dir $/nowhere2"),
+            Effect("--seeds 0"),
+            Effect("--shard 3/2"),
+            Effect("--jobs 65"),
+            Effect("--sweep $/nowhere"),
+            Effect("--out $/robust/x --data-dir $"),
+            Same("--threads 1"),
+            Same("--json"),
+            Same("--quiet"),
+        ],
+    },
+    Mode {
+        command: "merge",
+        base: "$/nowhere --quick --out merged",
+        rows: &[
+            Effect("--table x"),
+            Effect("--figure x"),
+            Effect("--seeds 0"),
+            Effect("--threat-model x"),
+            Effect("--images 0"),
+            Effect("--white-box-images 0"),
+            Effect("--jobs 65"),
+            Effect("--dataset x"),
+            Same("--quick"),
+            Same("--out merged2"),
+            Same("--profile paper"),
+            Same("--set cycles=2"),
+            Same("--dry-run"),
+            Same("--shard 1/2"),
+            Same("--sweep $/sweep.toml"),
+            Same("--data-dir $"),
+            Same("--threads 1"),
+            Same("--json"),
+            Same("--quiet"),
+        ],
+    },
+    Mode {
+        command: "data list",
+        base: "",
+        rows: &[
+            Effect("--data-dir $/named"),
+            Effect("--json"),
+            Same("--quiet"),
+            Refused("--threads 1", "--threads"),
+        ],
+    },
+    Mode {
+        command: "data verify",
+        base: "--data-dir $/real",
+        rows: &[
+            Effect(PLAIN_DATA),
+            Effect("--json"),
+            Same("--quiet"),
+            Refused("--threads 1", "--threads"),
+        ],
+    },
+    Mode {
+        command: "data fetch",
+        base: "mnist --base-url http://127.0.0.1:1 --into fetched",
+        rows: &[
+            Effect("--base-url http://127.0.0.1:2"),
+            Effect("--into elsewhere"),
+            // There is no result to print.
+            Same("--json"),
+            Effect("--quiet"),
+            Refused("--threads 1", "--threads"),
+        ],
+    },
+    Mode {
+        command: "info",
+        base: "",
+        rows: &[Effect("--threads 3"), Effect("--json"), Same("--quiet")],
+    },
+];
+
+impl Want {
+    /// The option and its value, and more options that go with it.
+    fn text(&self) -> &'static str {
+        match self {
+            Effect(text) | Same(text) | Refused(text, _) => text,
+        }
+    }
+
+    fn option(&self) -> &'static str {
+        self.text().split(' ').next().unwrap()
+    }
+}
+
+/// The options that `--help` shows.
+fn options(command: &str) -> BTreeSet<String> {
+    let help = Run::of(cli(&command.split(' ').collect::<Vec<_>>()).arg("--help"));
+    assert_eq!(help.code, Some(0), "{}", help.stderr);
+    let name = |line: &str| {
+        let start = line.find("--").filter(|_| line.trim_start().starts_with('-'))?;
+        let name = |c: char| c == '-' || c.is_ascii_alphanumeric();
+        Some(line[start..].chars().take_while(|&c| name(c)).collect::<String>())
+    };
+    let all = help.stdout.lines().filter_map(name);
+    all.filter(|option| option != "--help" && option != "--version").collect()
+}
+
+/// What can be observed of a run.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+/// Runs in a folder of its own, where relative outputs go.
+fn observe(inputs: &Path, command: &str, arguments: &[String]) -> Seen {
+    let here = tempfile::tempdir().unwrap();
+    let mut process = cli(&command.split(' ').collect::<Vec<_>>());
+    let run = Run::of(process.args(arguments).current_dir(here.path()).env("HOME", here.path()));
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(here.path()).unwrap() {
+        let entry = entry.unwrap();
+        let content = std::fs::read(entry.path()).unwrap_or_default();
+        let content = match serde_json::from_slice(&content) {
+            Ok(json) => timeless(json).to_string().into_bytes(),
+            Err(_) => content,
+        };
+        files.insert(entry.file_name().into_string().unwrap(), content);
+    }
+    let plain = |text: &str| untimed(&text.replace(inputs.to_str().unwrap(), "$"));
+    Seen { code: run.code, stdout: plain(&run.stdout), stderr: plain(&run.stderr), files }
+}
+
+/// A text without what is measured: numbers with a unit of time or speed, and the last column of a table.
+fn untimed(text: &str) -> String {
+    if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
+        let mut json = timeless(json);
+        if let Some(map) = json.as_object_mut() {
+            // Threads are for speed, but in `info`, which is about them.
+            if map.contains_key("settings") {
+                map.remove("threads");
+            }
+            map.remove("fma_peak_gflops");
+        }
+        return json.to_string();
+    }
+    let measured = |word: &str| {
+        let word = word.trim_start_matches('(');
+        word.parse::<f64>().is_ok() && word.contains('.')
+    };
+    let line = |line: &str| {
+        let line = line
+            .split_once(" threads,")
+            .map_or(line, |(before, _)| before.trim_end_matches(char::is_numeric));
+        let line = line.split_once(" (0.").map_or(line, |(before, _)| before);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let timed = ["images/s", "GFLOP/s,"].iter().any(|unit| line.contains(unit));
+        let cut = if timed || words.last().is_some_and(|word| measured(word)) {
+            words.iter().take_while(|word| !measured(word)).copied().collect()
+        } else {
+            words
+        };
+        cut.join(" ")
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The base with what a row says in place of the base's own.
+fn with(base: &str, row: &str, inputs: &str) -> Vec<String> {
+    let tokens = |text: &str| {
+        let mut all: Vec<Vec<String>> = Vec::new();
+        for word in text.split_whitespace() {
+            let word = word.replace('$', inputs);
+            match all.last_mut().filter(|last| !word.starts_with("--") && last[0].starts_with("--"))
+            {
+                Some(last) if last.len() == 1 => last.push(word),
+                _ => all.push(vec![word]),
+            }
+        }
+        all
+    };
+    let row = tokens(row);
+    let replaced = |own: &Vec<String>| own[0] != "--set" && row.iter().any(|new| new[0] == own[0]);
+    let kept = tokens(base).into_iter().filter(|own| !replaced(own));
+    kept.chain(row.clone()).flatten().collect()
+}
+
+/// Two small data sets, models, crafted images, a folder of results.
+fn inputs(folder: &Folder) {
+    let root = folder.path("");
+    folder.small_data(32, 16);
+    for (name, from) in [("plain", "lenet_weights"), ("robust", "lenet_robust")] {
+        std::fs::copy(format!("tests/golden/{from}.safetensors"), root.join(name)).unwrap();
+    }
+    let other = Folder::new();
+    other.small_data(16, 12);
+    let four = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"];
+    for (from, to) in [(&other, "other"), (folder, "named/mnist")] {
+        std::fs::create_dir_all(root.join(to)).unwrap();
+        for name in four {
+            let name = format!("{name}-ubyte");
+            std::fs::copy(from.path(&name), root.join(to).join(name)).unwrap();
+        }
+    }
+    std::os::unix::fs::symlink(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist"),
+        root.join("real"),
+    )
+    .unwrap();
+    for name in ["empty", "full/store"] {
+        std::fs::create_dir_all(root.join(name)).unwrap();
+    }
+    let data = folder.argument("");
+    for (set, seed) in [("set.npz", "0"), ("set2.npz", "1")] {
+        let (model, set) = (folder.argument("plain"), folder.argument(set));
+        let attack = ["--attack", "square:queries=20", "--eps", "0.2", "--images", "8"];
+        let more = ["--model", &model, "--data-dir", &data, "--save", &set, "--seed", seed];
+        assert_eq!(crate::run(&[&["attack"], &attack[..], &more].concat()).code, Some(0));
+    }
+    for (name, axis) in [("sweep.toml", "2"), ("sweep2.toml", "3")] {
+        let text = format!(
+            "all = false\nscales = ['64/255']\ncolumns = ['fgsm']\nseeds = 1\n\
+             [[axis]]\nsetting = 'slow_wave.length'\nvalues = ['{axis}']\n\
+             [[method]]\nlabel = 'Slow-wave only'\nid = 'slow-wave'\ndefense = 'slow-wave'\n"
+        );
+        std::fs::write(root.join(name), text).unwrap();
+    }
+}
+
+fn check(command: &str) {
+    let folder = Folder::new();
+    inputs(&folder);
+    let (root, text) = (folder.path(""), folder.argument(""));
+    let text = text.trim_end_matches('/');
+    let mut wrong = Vec::new();
+    let modes = MODES.iter().filter(|mode| mode.command.split(' ').next() == Some(command));
+    for (number, mode) in modes.enumerate() {
+        let place = format!("{} {}", mode.command, mode.base);
+        let rows: BTreeSet<String> = mode.rows.iter().map(|row| row.option().to_owned()).collect();
+        let all = options(mode.command);
+        for option in all.difference(&rows) {
+            let own = mode.base.split(' ').any(|word| word == option) && number > 0;
+            if !own {
+                wrong.push(format!("{place}: no row for {option}"));
+            }
+        }
+        for option in rows.difference(&all) {
+            wrong.push(format!("{place}: there is no {option}"));
+        }
+        let before = observe(&root, mode.command, &with(mode.base, "", text));
+        for row in mode.rows {
+            let arguments = match row {
+                // Of a flag that is in the base, the effect is seen without it.
+                Effect(flag) if mode.base.split(' ').any(|word| word == *flag) => {
+                    let base = mode.base.replacen(flag, "", 1);
+                    if base.trim().is_empty() {
+                        continue;
+                    }
+                    with(&base, "", text)
+                }
+                _ => with(mode.base, row.text(), text),
+            };
+            let after = observe(&root, mode.command, &arguments);
+            let fits = match row {
+                Effect(_) => after != before,
+                Same(_) => {
+                    let quiet = row.option() == "--quiet";
+                    after.code == before.code
+                        && (after.stdout == before.stdout || row.option() == "--json")
+                        && after.files == before.files
+                        && (!quiet || before.code != Some(0) || after.stderr.is_empty())
+                }
+                Refused(_, words) => {
+                    after.code == Some(2) && after.stderr.contains(words) && after.files.is_empty()
+                }
+            };
+            if !fits {
+                wrong.push(format!(
+                    "{place}: {}\n   before {before:?}\n   after {after:?}",
+                    row.text()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn of_train() {
+    check("train");
+}
+
+#[test]
+fn of_evaluate() {
+    check("evaluate");
+}
+
+#[test]
+fn of_attack() {
+    check("attack");
+}
+
+#[test]
+fn of_inspect_and_report() {
+    check("inspect");
+    check("report");
+}
+
+#[test]
+fn of_reproduce_and_merge() {
+    check("reproduce");
+    check("merge");
+}
+
+#[test]
+fn of_data_and_info() {
+    check("data");
+    check("info");
+}
+
+/// A command that is not in the table would not be looked at.
+#[test]
+fn every_command_is_in_the_table() {
+    let help = crate::run(&["--help"]).stdout;
+    let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    for line in commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let command = line.split_whitespace().next().unwrap();
+        let known = MODES.iter().any(|mode| mode.command.split(' ').next() == Some(command));
+        assert!(known || command == "help", "{command}");
+    }
+}
