@@ -416,7 +416,7 @@ const MODES: &[Mode] = &[
             Same("--out merged2"),
             Same("--json"),
             Same("--quiet"),
-            Refused("--threads 1", "--threads"),
+            Same("--threads 1"),
         ],
     },
     Mode {

@@ -80,7 +80,7 @@ impl Command {
             Self::Train(train) => train.computes_nothing().then_some("--print-config"),
             Self::Attack(attack) => attack.computes_nothing().then_some("--list"),
             Self::Reproduce(reproduce) => reproduce.computes_nothing().then_some("--dry-run"),
-            Self::Merge(merge) => merge.computes_nothing().then_some("merge without --compute"),
+            Self::Merge(merge) => merge.computes_nothing().then_some("--dry-run"),
             Self::Data(_) => Some("data"),
             Self::Evaluate(_) | Self::Inspect(_) | Self::Report(_) | Self::Info => None,
         }

@@ -5,7 +5,7 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::at_most;
-use crate::reproduce::{Work, counted, lock};
+use crate::reproduce::{Work, counted, lock, look_at_outputs};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use deepsleep::data::{DataIdentity, Split};
@@ -58,7 +58,7 @@ impl Merge {
     }
 
     pub fn computes_nothing(&self) -> bool {
-        !self.compute
+        self.dry_run
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
@@ -78,6 +78,8 @@ impl Merge {
         let store = Store::open(&self.out)?;
         let _held = held.map_or_else(|| lock(&self.out, None), Ok)?;
         request.claim(&self.out)?;
+        let read = self.data(&request).map_or_else(|_| Vec::new(), |data| data.files());
+        look_at_outputs(&self.out, &request, read, common)?;
         let plan = plan_merge(&store, &others)?;
         merge(&store, &others, &plan)?;
         self.lines(&graph, &plan, "taken").iter().for_each(|line| console.say(line));

@@ -115,21 +115,11 @@ impl Reproduce {
         let store = Store::open(&self.out)?;
         let _lock = lock(&self.out, shard)?;
         request.claim(&self.out)?;
-        self.look_at_outputs(common)?;
-        let work = Work { request: &request, graph: &graph, store: &store, out: &self.out };
-        work.run((&train, &test), (self.jobs, shard), common)
-    }
-
-    /// Refuses places that cannot be written to at the end, before any work.
-    fn look_at_outputs(&self, common: &Common) -> Result<()> {
         let mut read = self.data.files();
         read.extend(self.sweep.clone().map(|path| ("--sweep", path)));
-        let mut outputs = Outputs::new(common.console(), read);
-        let names: &[&str] = match self.sweep {
-            Some(_) => &[Answer::FILE],
-            None => &[&[Results::FILE, Run::FILE], &deepsleep::report::FILES[..]].concat(),
-        };
-        names.iter().try_for_each(|name| outputs.look("--out", &self.out.join(name)).map(drop))
+        look_at_outputs(&self.out, &request, read, common)?;
+        let work = Work { request: &request, graph: &graph, store: &store, out: &self.out };
+        work.run((&train, &test), (self.jobs, shard), common)
     }
 
     /// The settings of all models: the profile's, shortened if it is a quick run, and changed.
@@ -250,6 +240,22 @@ impl Reproduce {
             }
         }
     }
+}
+
+/// Refuses places in a results folder that cannot be written to at the end, before any work; `read` are the files that
+/// are read, with the options that name them.
+pub fn look_at_outputs(
+    out: &Path,
+    request: &Request,
+    read: Vec<(&'static str, PathBuf)>,
+    common: &Common,
+) -> Result<()> {
+    let mut outputs = Outputs::new(common.console(), read);
+    let names: &[&str] = match request.sweep {
+        Some(_) => &[Answer::FILE],
+        None => &[&[Results::FILE, Run::FILE], &deepsleep::report::FILES[..]].concat(),
+    };
+    names.iter().try_for_each(|name| outputs.look("--out", &out.join(name)).map(drop))
 }
 
 /// One process on a results folder; shards of it side by side, each once.
