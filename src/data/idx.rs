@@ -326,6 +326,6 @@ mod tests {
         }
         assert_eq!(std::fs::read(folder.path().join("packed.gz")).unwrap()[..2], [0x1f, 0x8b]);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
-        assert!(matches!(array.save(folder.path().join("no/such")), Err(Error::Io { .. })));
+        assert!(matches!(array.save(folder.path().join("no/such")), Err(Error::NotFound(_))));
     }
 }
