@@ -57,7 +57,6 @@ pub fn into_box(x: &mut [f32]) {
 /// lambda for which these sum to `eps` at most lies between two of the values at which a term starts or stops to
 /// depend on it.
 fn into_l1(eps: f32, clean: &[f32], x: &mut [f32], scratch: &mut Breakpoints) {
-    let room = |x: f32, c: f32| if x > c { 1.0 - c } else { c };
     let inside = sum_of(x, clean, |x, c| (x - c).abs().min(room(x, c)));
     let mut lambda = 0.0;
     if inside > eps {
@@ -87,9 +86,28 @@ fn into_l1(eps: f32, clean: &[f32], x: &mut [f32], scratch: &mut Breakpoints) {
             shrinking += f64::from(change);
         }
         lambda = (at + (sum - f64::from(eps)) / shrinking.max(1.0)) as f32;
+        // Every number so far was rounded. What is too much goes from one pixel at least; once or twice is enough.
+        loop {
+            let length = |(&x, &c): (&f32, &f32)| f64::from((shrunk(x, c, lambda) - c).abs());
+            let beyond = x.iter().zip(clean).map(length).sum::<f64>() - f64::from(eps);
+            if beyond <= 0.0 {
+                break;
+            }
+            lambda = lambda.next_up().max(lambda + beyond as f32);
+        }
     }
-    for (x, &c) in x.iter_mut().zip(clean) {
-        let length = ((*x - c).abs() - lambda).min(room(*x, c)).max(0.0);
-        *x = moved(c, if *x > c { length } else { -length });
-    }
+    x.iter_mut().zip(clean).for_each(|(x, &c)| *x = shrunk(*x, c, lambda));
+}
+
+/// How far a pixel can go from `c` in the direction of `x`.
+#[inline(always)]
+fn room(x: f32, c: f32) -> f32 {
+    if x > c { 1.0 - c } else { c }
+}
+
+/// `x`, nearer to `c` by `lambda` and inside the box.
+#[inline(always)]
+fn shrunk(x: f32, c: f32, lambda: f32) -> f32 {
+    let length = ((x - c).abs() - lambda).min(room(x, c)).max(0.0);
+    moved(c, if x > c { length } else { -length })
 }

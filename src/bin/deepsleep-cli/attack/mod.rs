@@ -31,7 +31,7 @@ const PORTION: usize = 256;
 pub struct AttackCommand {
     /// List the attacks and their options, or those of --attack
     #[arg(long, conflicts_with_all = [
-        "model", "eps", "model_kind", "norm", "source", "source_kind", "seed", "save", "grid", "images", "first", "dataset",
+        "model", "eps", "model_kind", "norm", "source", "source_kind", "seed", "draws", "save", "grid", "images", "first", "dataset",
         "data_dir",
     ])]
     list: bool,

@@ -6,6 +6,7 @@ mod table;
 
 use crate::common::Common;
 use crate::dataset::TestImages;
+use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::model::ModelKind;
 use crate::numbers::{at_least, percent};
@@ -63,7 +64,7 @@ struct Attacks {
     ])]
     crafted: Option<PathBuf>,
     /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
-    #[arg(long, requires = "crafted")]
+    #[arg(long)]
     allow_outside: bool,
     /// Images attacked between two saves to --out; results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least::<1>, requires_all = ["attack", "out"])]
@@ -107,6 +108,12 @@ impl Evaluate {
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
+        // By hand: clap forgives a missing option that could not be given beside the others.
+        if self.attacks.allow_outside && self.attacks.crafted.is_none() {
+            let problem =
+                "--allow-outside is for images that were crafted before: --crafted names them";
+            return Err(WrongUse(problem.into()).into());
+        }
         let context = common.context()?;
         let outputs = Outputs::new(common.console(), self.read());
         match (&self.attacks.crafted, &self.attacks.eps) {

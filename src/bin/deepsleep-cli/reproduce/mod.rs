@@ -66,8 +66,8 @@ pub struct Reproduce {
     /// Only say what there is to do, and how long it may take
     #[arg(long)]
     dry_run: bool,
-    /// With --dry-run: list every job
-    #[arg(long, requires = "dry_run")]
+    /// With --dry-run: list every job, as --json does
+    #[arg(long, requires = "dry_run", conflicts_with = "json")]
     verbose: bool,
     /// A share of the models, e.g. 2/4: for several machines, on one folder or each on its own
     #[arg(long, value_name = "I/N")]
