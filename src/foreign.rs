@@ -198,7 +198,7 @@ impl Kind {
         self.remedy().unwrap_or(match self {
             Self::PyTorch | Self::Pickle => {
                 "convert it in Python: safetensors.torch.save_file(torch.load(\"FILE\", weights_only=True), \
-                 \"FILE.safetensors\") (docs/formats.md)"
+                 \"FILE.safetensors\"), of TorchScript torch.jit.load(\"FILE\").state_dict() (docs/formats.md)"
             }
             Self::Npz => {
                 "convert it in Python: safetensors.numpy.save_file(dict(numpy.load(\"FILE\")), \

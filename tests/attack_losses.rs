@@ -102,11 +102,19 @@ fn with_few_classes_the_ratios_become_margins() {
 #[test]
 fn a_certain_answer_still_has_a_gradient() {
     // softmax(z)[0] is 1 to the last bit.
-    for lead in [40.0, 1e3, 1e6] {
-        let (value, grad) = evaluate(Loss::CrossEntropy, &[lead, 0.0, 1.0, 2.0], 0, 0);
-        assert!((value - (2.407_606 - lead)).abs() <= 1e-6 * lead, "{value}");
-        let expected = [-1.0, 0.090_031, 0.244_728, 0.665_241];
-        assert!(grad.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{grad:?}");
+    let (value, grad) = evaluate(Loss::CrossEntropy, &[32.0, 0.0, 1.0, 2.0], 0, 0);
+    assert!((value - (2.407_606 - 32.0)).abs() <= 1e-5, "{value}");
+    let expected = [-1.0, 0.090_031, 0.244_728, 0.665_241];
+    assert!(grad.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{grad:?}");
+    // Larger logits make the same loss.
+    let z = [30.0, 0.0, 12.0, 15.0];
+    let double = evaluate(Loss::CrossEntropy, &z.map(|z| 2.0 * z), 0, 0);
+    for exponent in [2, 10, 20, 60] {
+        let scale = 2.0f32.powi(exponent);
+        let (value, grad) = evaluate(Loss::CrossEntropy, &z.map(|z| scale * z), 0, 0);
+        assert_eq!(value, double.0);
+        assert_eq!(grad, double.1.iter().map(|g| g * 2.0 / scale).collect::<Vec<f32>>());
+        assert!(grad[3] > grad[2] && grad[2] > 0.0 && grad[0] < 0.0, "{grad:?}");
     }
     // As PyTorch has it, the label's part is gone.
     let (value, grad) = evaluate(Loss::CrossEntropyF32, &[40.0, 0.0, 1.0, 2.0], 0, 0);

@@ -161,7 +161,7 @@ impl Attack for AutoAttack {
             let search = attack.search(job, &samples)?;
             let confirmations = confirm(job, attack.as_ref(), &search.trials)?;
             let mut still = Vec::with_capacity(left.len());
-            let draws = job.draws(attack.as_ref()) as u64;
+            let draws = job.draws(attack.draws()) as u64;
             for ((&place, new), found) in left.iter().zip(search.trials).zip(confirmations) {
                 let trial = &mut trials[place];
                 trial.cost += new.cost;

@@ -297,7 +297,8 @@ impl Method for CarliniWagner {
             state.c /= decades(answer.logits);
         }
         state.found |= answer.fooled;
-        let hinge = answer.margin + self.kappa.max(rounding(answer.logits));
+        // The pull ends where the margin is missed by more than what counts, not on its very edge.
+        let hinge = answer.margin + self.kappa.max(2.0 * rounding(answer.logits));
         let mut over = state.step + 1 >= self.steps;
         if let Some(fall) = self.least_fall
             && state.step.is_multiple_of(self.steps.div_ceil(10))

@@ -99,7 +99,10 @@ impl Method for DeepFool {
         let (norm, features) = (sample.budget.norm, state.sum.len());
         let row = |class: usize| &answer.gradient[class * features..][..features];
         let own = row(sample.label);
-        let difference = |class: usize| (answer.logits[class] - answer.logits[sample.label]).abs();
+        // To where the rival leads by twice of what counts.
+        let beyond = 2.0 * rounding(answer.logits);
+        let difference =
+            |class: usize| (answer.logits[class] - answer.logits[sample.label] - beyond).abs();
         let length = |class: usize| match norm {
             Norm::L2 => Norm::L2.distance(row(class), own),
             _ => Norm::L1.distance(row(class), own),

@@ -172,7 +172,10 @@ impl Method for Fab {
             state.settled = true;
             return Step::Ask;
         }
-        let gap = self.nearest_boundary(&mut state.normal, sample, answer);
+        // The plane on which the rival leads by twice of what counts: a walk along the boundary itself would end on either
+        // side of it, by rounding.
+        let beyond = 2.0 * rounding(answer.logits);
+        let gap = self.nearest_boundary(&mut state.normal, sample, answer) - beyond;
         // The same plane, seen from the clean image.
         let (normal, order) = (&state.normal, &mut state.order);
         let between = clean.iter().zip(x.iter()).zip(normal);

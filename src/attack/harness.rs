@@ -55,7 +55,7 @@ pub fn attack(
         if status == Status::Survived || (finite && attack.returns_all()) {
             which.push(i);
         }
-        let cost = Cost { forward_passes: job.draws(attack) as u64, ..Cost::default() };
+        let cost = Cost { forward_passes: job.draws(attack.draws()) as u64, ..Cost::default() };
         let right = if finite { verdicts[i].right } else { 0.0 };
         let expected = classifier.is_random().then_some(Expected { clean: right, attacked: right });
         report.outcomes.push(Outcome {
@@ -110,11 +110,10 @@ fn settle(
         let (Some(hit), Some(Confirmation { fools, verdict })) = (trial.hit, confirmation) else {
             continue;
         };
-        outcome.cost.forward_passes += job.draws(attack) as u64;
+        outcome.cost.forward_passes += job.draws(attack.draws()) as u64;
         let returned = fools || attack.returns_all();
-        if let Some(expected) = &mut outcome.expected {
-            let least = expected.attacked.min(verdict.right);
-            expected.attacked = if returned { verdict.right } else { least };
+        if returned && let Some(expected) = &mut outcome.expected {
+            expected.attacked = verdict.right;
         }
         if fools && outcome.status == Status::Survived {
             outcome.status = Status::Fooled;

@@ -3,7 +3,6 @@
 use super::classifier::Classifier;
 use super::method::Budget;
 use super::samples::Samples;
-use super::search::Attack;
 use crate::tensor::Context;
 use crate::{Error, Result};
 
@@ -23,10 +22,10 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Evaluations whose mean logits decide about an image of this attack.
-    pub(super) fn draws(&self, attack: &dyn Attack) -> usize {
+    /// Evaluations whose mean logits decide about an image: the model's number if it is random, else the attack's.
+    pub(super) fn draws(&self, of_attack: usize) -> usize {
         let model = self.classifier;
-        if model.is_random() { model.draws().max(1) } else { attack.draws().max(1) }
+        if model.is_random() { model.draws().max(1) } else { of_attack.max(1) }
     }
 
     /// Whether the model takes these images.

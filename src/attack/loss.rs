@@ -13,7 +13,8 @@ pub enum Loss {
     ///
     /// The cross-entropy is `ln(1 + exp(.))` of these, so both rise together and their gradients have one direction;
     /// the factor between the gradients is `1 - p_y`. In f32 that factor, and with it the direction, vanishes where a
-    /// network is certain; the log-odds vanish nowhere.
+    /// network is certain; the log-odds vanish nowhere. Logits that spread by more than 32 are scaled down to that first:
+    /// beyond it the soft-max over the other classes knows but one of them, and what is left is [`Margin`](Self::Margin).
     CrossEntropy,
     /// [`CrossEntropy`](Self::CrossEntropy) of `16 z / (max z - min z)`: the same for all networks whose logits differ
     /// by a factor. Cross-entropy itself becomes another loss where logits lie close together.
@@ -68,17 +69,18 @@ impl Loss {
         grad: &mut [Lanes],
     ) {
         match self.for_classes(logits.len()) {
-            Self::CrossEntropy => {
-                grad.copy_from_slice(logits);
-                dispatch!(isa, s => log_odds(s, s.load_u32(label), grad, value));
-            }
-            Self::ScaledCrossEntropy => {
-                dispatch!(isa, s => scaled_log_odds(s, logits, label, value, grad));
-            }
+            Self::CrossEntropy => dispatch!(isa, s => {
+                let scale = Scale::AtMost(WIDEST);
+                scaled_log_odds(s, scale, logits, s.load_u32(label), value, grad);
+            }),
+            Self::ScaledCrossEntropy => dispatch!(isa, s => {
+                let scale = Scale::To(SPREAD);
+                scaled_log_odds(s, scale, logits, s.load_u32(label), value, grad);
+            }),
             Self::TargetedCrossEntropy => {
-                grad.copy_from_slice(logits);
                 dispatch!(isa, s => {
-                    log_odds(s, s.load_u32(target), grad, value);
+                    let scale = Scale::AtMost(WIDEST);
+                    scaled_log_odds(s, scale, logits, s.load_u32(target), value, grad);
                     for lanes in grad.iter_mut().chain([value]) {
                         s.store(s.neg(s.load(lanes)), lanes);
                     }
@@ -117,15 +119,28 @@ fn log_odds<S: Simd>(s: S, class: S::U32, logits: &mut [Lanes], value: &mut Lane
     }
 }
 
-/// What the spread of the logits is scaled to: about that of a trained LeNet.
+/// How far logits spread after [`Loss::ScaledCrossEntropy`] has scaled them: about as far as a trained LeNet's.
 const SPREAD: f32 = 16.0;
 
-/// [`log_odds`] of `SPREAD z / (max z - min z)`, whose gradient has a part by way of the spread.
+/// How far they may spread before [`Loss::CrossEntropy`] scales them down.
+const WIDEST: f32 = 32.0;
+
+/// What logits are multiplied by before their log-odds are taken.
+#[derive(Clone, Copy)]
+enum Scale {
+    /// To a spread of this.
+    To(f32),
+    /// To a spread of this at most.
+    AtMost(f32),
+}
+
+/// [`log_odds`] against `class` of scaled logits, whose gradient has a part by way of their spread.
 #[inline(always)]
 fn scaled_log_odds<S: Simd>(
     s: S,
+    scale: Scale,
     logits: &[Lanes],
-    label: &LanesU32,
+    class: S::U32,
     value: &mut Lanes,
     grad: &mut [Lanes],
 ) {
@@ -137,20 +152,27 @@ fn scaled_log_odds<S: Simd>(
         high = (s.select(above, z, high.0), s.select_u32(above, i, high.1));
         low = (s.select(below, z, low.0), s.select_u32(below, i, low.1));
     }
-    let scale = s.div(s.splat(SPREAD), or_one(s, s.sub(high.0, low.0)));
-    let scaled = |z: &Lanes| s.mul(s.sub(s.load(z), high.0), scale);
+    let spread = or_one(s, s.sub(high.0, low.0));
+    let (Scale::To(to) | Scale::AtMost(to)) = scale;
+    let least = match scale {
+        Scale::To(_) => s.zero(),
+        Scale::AtMost(most) => s.splat(most),
+    };
+    let scales = s.gt(spread, least);
+    let factor = s.select(scales, s.div(s.splat(to), spread), s.splat(1.0));
+    let scaled = |z: &Lanes| s.mul(s.sub(s.load(z), high.0), factor);
     for (z, out) in logits.iter().zip(grad.iter_mut()) {
         s.store(scaled(z), out);
     }
-    log_odds(s, s.load_u32(label), grad, value);
+    log_odds(s, class, grad, value);
     let mut along = s.zero();
     for (z, grad) in logits.iter().zip(grad.iter()) {
         along = s.mul_add(s.load(grad), scaled(z), along);
     }
-    let by_spread = s.div(along, s.splat(SPREAD));
+    let by_spread = s.select(scales, s.div(along, s.splat(to)), s.zero());
     for (i, grad) in grad.iter_mut().enumerate() {
         let end = s.sub(one_hot(s, high.1, i), one_hot(s, low.1, i));
-        s.store(s.mul(s.neg_mul_add(by_spread, end, s.load(grad)), scale), grad);
+        s.store(s.mul(s.neg_mul_add(by_spread, end, s.load(grad)), factor), grad);
     }
 }
 

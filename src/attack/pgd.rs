@@ -106,6 +106,13 @@ impl Method for Pgd {
                 format!("steps {steps}, restarts {restarts}: at least 1 of each is needed");
             return Err(Error::argument(self.name, problem));
         }
+        if self.restarts > 1 && !self.random_start && self.draws == 1 {
+            let problem = format!(
+                "{} restarts from the image itself take the same steps: give start=random, or 1",
+                self.restarts
+            );
+            return Err(Error::argument(self.name, problem));
+        }
         let step = self.step.value(1.0, 1);
         if !(step > 0.0 && step.is_finite()) {
             return Err(Error::argument(self.name, format!("step {step} is not positive")));

@@ -57,7 +57,9 @@ pub(super) fn judge(
     which: &[usize],
 ) -> Result<Vec<Verdict>> {
     let seed = job.budget.seed;
-    evaluate(job, images, which, job.draws(attack), &|id, draw| verdict_noise(seed, id, draw))
+    evaluate(job, images, which, job.draws(attack.draws()), &|id, draw| {
+        verdict_noise(seed, id, draw)
+    })
 }
 
 /// The mean over `draws` forward passes of each image, with the noise of (identity, draw).

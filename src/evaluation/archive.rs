@@ -148,6 +148,9 @@ impl Crafted {
             let problem = format!("`images` has shape {clean:?} and `adversarial` {crafted:?}");
             return Err(fail(problem));
         }
+        if count == 0 {
+            return Err(fail("there are 0 images in it, of which nothing can be said".into()));
+        }
         if labels != &[count] {
             return Err(fail(format!("`labels` has shape {labels:?}, expected [{count}]")));
         }

@@ -172,6 +172,15 @@ pub struct Run {
 }
 
 impl Results {
+    /// Training images that were used. To an engine that did not note the data set, which was then MNIST or passed for it,
+    /// 0 meant all of them.
+    pub fn images_trained_on(&self) -> usize {
+        match (self.train_images, &self.data) {
+            (0, None) => 60_000,
+            (used, _) => used,
+        }
+    }
+
     /// Name of the file in a results folder.
     pub const FILE: &'static str = "results.json";
 

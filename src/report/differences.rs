@@ -1,7 +1,6 @@
 //! A sentence for each difference between what the paper says and what was run, from the settings in force.
 
 use super::models::settings_of;
-use super::protocol::train_images;
 use super::wording::{dreams, fraction, grouped, listed, times};
 use crate::Result;
 use crate::experiment::Results;
@@ -75,7 +74,7 @@ pub fn differences(results: &Results) -> Result<Vec<Difference>> {
             if !choice.defenses.contains(&model.defense.as_str()) {
                 continue;
             }
-            let sentence = (choice.say)(&settings_of(results, model)?, train_images(results));
+            let sentence = (choice.say)(&settings_of(results, model)?, results.images_trained_on());
             let at = said.iter().position(|(other, _)| *other == sentence);
             let at = at.unwrap_or_else(|| {
                 said.push((sentence, Vec::new()));

@@ -1,6 +1,6 @@
 //! What was run: settings, times, what the attacks' own checks said.
 
-use super::protocol::{has, train_images};
+use super::protocol::has;
 use super::wording::{bytes, date, duration};
 use crate::experiment::{Cell, Results, Run, ThreatModel};
 
@@ -60,7 +60,7 @@ pub fn facts(results: &Results, run: Option<&Run>) -> Vec<(String, String)> {
         ]),
         None => facts.push(("Data set", "not noted".into())),
     }
-    facts.push(("Training images used", train_images(results).to_string()));
+    facts.push(("Training images used", results.images_trained_on().to_string()));
     for (name, threat_model, images) in [
         ("Test images, transfer", ThreatModel::Transfer, results.images),
         ("Test images, white-box", ThreatModel::WhiteBox, results.white_box_images),

@@ -182,15 +182,6 @@ fn data(results: &Results) -> Option<String> {
     })
 }
 
-/// Training images that were used. To an engine that did not note the data set, which was then MNIST or passed for it, 0
-/// meant all of them.
-pub fn train_images(results: &Results) -> usize {
-    match (results.train_images, &results.data) {
-        (0, None) => TRAIN_IMAGES,
-        (used, _) => used,
-    }
-}
-
 fn images(results: &Results) -> String {
     let (train, test) = match &results.data {
         Some(data) => (data.train.images, data.test.images),
@@ -212,7 +203,7 @@ fn images(results: &Results) -> String {
             used.push(format!("{} {words}", of(count, test)));
         }
     }
-    used.push(format!("{} training images", of(train_images(results), train)));
+    used.push(format!("{} training images", of(results.images_trained_on(), train)));
     let used: Vec<&str> = used.iter().map(String::as_str).collect();
     let (test, train) = (grouped(TEST_IMAGES), grouped(TRAIN_IMAGES));
     format!(

@@ -33,6 +33,16 @@ impl Outputs {
         Ok(output)
     }
 
+    /// A file of a results folder, which may be somebody else's: a link there would lead anywhere.
+    pub fn in_folder(&mut self, option: &'static str, path: &Path) -> Result<Output> {
+        if std::fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
+            let problem =
+                "this is a link, and results are written in their folder alone; delete it";
+            return Err(anyhow::anyhow!("{}: {problem}", path.display()));
+        }
+        self.look(option, path)
+    }
+
     /// [`once`](Self::once), where the option was given.
     pub fn optional(
         &mut self,

@@ -31,7 +31,8 @@ impl Report {
         let mut outputs = Outputs::new(common.console(), self.data.files());
         // Held until the end: no other process writes them meanwhile.
         let _places = if self.folder.is_dir() {
-            let place = |name: &&str| outputs.once("FOLDER", &self.folder.join(name));
+            let place =
+                |name: &&str| Ok(outputs.in_folder("FOLDER", &self.folder.join(name))?.locked()?);
             report::FILES.iter().map(place).collect::<Result<Vec<_>>>()?
         } else {
             Vec::new()

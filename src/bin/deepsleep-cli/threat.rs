@@ -1,6 +1,7 @@
 //! Who attacks, how, and how far: options that `attack` and `evaluate` share.
 
 use crate::console::Console;
+use crate::evaluate::Maker;
 use crate::failure::WrongUse;
 use crate::model::ModelKind;
 use crate::numbers::between;
@@ -10,7 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use deepsleep::attack::{Norm, parse_eps};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::nn::FrozenNetwork;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who attacks, how, and how far.
 #[derive(Debug, Args)]
@@ -42,6 +43,16 @@ impl Threat {
     pub fn load_source(&self, console: Console) -> Result<Option<Box<dyn FrozenNetwork>>> {
         let load = |path| self.source_kind.load(path, self.draws, console);
         self.source.as_deref().map(load).transpose()
+    }
+
+    /// Says so if `--source` is the network itself, by the content of its file: then nothing is transferred.
+    pub fn note_own(&self, model: &Path, kind: ModelKind, console: Console) -> Result<bool> {
+        let Some(source) = &self.source else { return Ok(false) };
+        let own = Maker::of(source, self.source_kind)? == Maker::of(model, kind)?;
+        if own {
+            console.say("note: --source is the network itself, so its images are shown to the model that made them");
+        }
+        Ok(own)
     }
 
     /// The seed of all random numbers.

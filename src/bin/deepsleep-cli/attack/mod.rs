@@ -172,7 +172,9 @@ impl AttackCommand {
         let seconds = start.elapsed().as_secs_f64();
 
         let (dataset, model_kind) = (self.images.data.dataset.as_str(), self.model_kind);
-        let (source, threat_model) = (self.threat.source.as_deref(), self.threat.model());
+        let own = self.threat.note_own(model, model_kind, common.console())?;
+        let threat_model = if own { ThreatModel::WhiteBox } else { self.threat.model() };
+        let source = self.threat.source.as_deref();
         if let Some(save) = &save {
             let (maker, its_kind) = match source {
                 Some(source) => (source, self.threat.source_kind),

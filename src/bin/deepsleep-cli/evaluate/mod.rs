@@ -161,6 +161,7 @@ impl Evaluate {
         let network = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(common.console())?;
+        self.threat.note_own(&self.model, self.model_kind, common.console())?;
         let networks = [Some(network.as_ref()), source.as_deref()];
         self.threat.check_draws(networks.into_iter().flatten())?;
         let (test, images) = self.images.load()?;
@@ -296,7 +297,16 @@ impl Evaluate {
             crafted.is_bounded(),
             start.elapsed().as_secs_f64(),
         );
-        let cell = if anywhere { cell.anywhere() } else { cell };
+        let mut cell = if anywhere { cell.anywhere() } else { cell };
+        if anywhere {
+            // They are counted, and still said to lie where they lie.
+            let shown = report.outcomes.iter().enumerate();
+            let outside = shown
+                .filter(|(i, o)| o.status != Status::CleanWrong && !crafted.is_inside(*i))
+                .map(|(_, outcome)| outcome.id);
+            cell.outside_indices = outside.collect();
+            cell.outside = cell.outside_indices.len();
+        }
         evaluation.robustness = Some(Robustness::of_crafted(&crafted, cell));
         evaluation.finish(common, out.as_ref())?;
         let outside = report.count(Status::Outside);

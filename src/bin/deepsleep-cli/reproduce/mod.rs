@@ -255,7 +255,7 @@ pub fn look_at_outputs(
         Some(_) => &[Answer::FILE],
         None => &[&[Results::FILE, Run::FILE], &deepsleep::report::FILES[..]].concat(),
     };
-    names.iter().try_for_each(|name| outputs.look("--out", &out.join(name)).map(drop))
+    names.iter().try_for_each(|name| outputs.in_folder("--out", &out.join(name)).map(drop))
 }
 
 /// One process on a results folder; shards of it side by side, each once.
