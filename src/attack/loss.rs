@@ -130,11 +130,12 @@ const WIDEST: f32 = 32.0;
 enum Scale {
     /// To a spread of this.
     To(f32),
-    /// To a spread of this at most.
+    /// To a spread of this at most. The gradient takes the factor for a constant: by way of the spread it would lead to
+    /// where all logits shrink.
     AtMost(f32),
 }
 
-/// [`log_odds`] against `class` of scaled logits, whose gradient has a part by way of their spread.
+/// [`log_odds`] against `class` of scaled logits.
 #[inline(always)]
 fn scaled_log_odds<S: Simd>(
     s: S,
@@ -154,22 +155,24 @@ fn scaled_log_odds<S: Simd>(
     }
     let spread = or_one(s, s.sub(high.0, low.0));
     let (Scale::To(to) | Scale::AtMost(to)) = scale;
-    let least = match scale {
-        Scale::To(_) => s.zero(),
-        Scale::AtMost(most) => s.splat(most),
+    let factor = s.div(s.splat(to), spread);
+    let factor = match scale {
+        Scale::To(_) => factor,
+        Scale::AtMost(_) => s.min(factor, s.splat(1.0)),
     };
-    let scales = s.gt(spread, least);
-    let factor = s.select(scales, s.div(s.splat(to), spread), s.splat(1.0));
     let scaled = |z: &Lanes| s.mul(s.sub(s.load(z), high.0), factor);
     for (z, out) in logits.iter().zip(grad.iter_mut()) {
         s.store(scaled(z), out);
     }
     log_odds(s, class, grad, value);
+    if let Scale::AtMost(_) = scale {
+        return;
+    }
     let mut along = s.zero();
     for (z, grad) in logits.iter().zip(grad.iter()) {
         along = s.mul_add(s.load(grad), scaled(z), along);
     }
-    let by_spread = s.select(scales, s.div(along, s.splat(to)), s.zero());
+    let by_spread = s.div(along, s.splat(to));
     for (i, grad) in grad.iter_mut().enumerate() {
         let end = s.sub(one_hot(s, high.1, i), one_hot(s, low.1, i));
         s.store(s.mul(s.neg_mul_add(by_spread, end, s.load(grad)), factor), grad);
