@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::files::find_file;
 use super::gz::{MaybeGz, read_error};
 use super::source::{DatasetName, Source, SourceFile};
+use crate::fingerprint::hex;
 use crate::{Error, Result};
 
 /// What the check of one file found.
@@ -95,7 +96,7 @@ pub(crate) fn check_content(
             Err(error) => return Err(read_error(path, error)),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }
 
 #[cfg(test)]
