@@ -45,6 +45,7 @@
 //! | [`attack`] | attacks, and ensembles of them |
 //! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
+//! | [`draw`] | curves, filters, spike rasters and grids of images |
 //! | [`report`] | an experiment's results as a page to read |
 
 #![deny(missing_docs)]
@@ -60,6 +61,7 @@ pub mod checkpoint;
 pub mod data;
 #[forbid(unsafe_code)]
 pub mod defense;
+pub mod draw;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]

@@ -3,7 +3,7 @@
 use crate::failure::WrongUse;
 use anyhow::Result;
 use deepsleep::attack::{AttackReport, Outcome, Samples, Status};
-use deepsleep::report::{GridImage, grid_png, grid_svg};
+use deepsleep::draw::{GridImage, grid_png, grid_svg};
 use std::path::Path;
 
 /// Images that a grid has room for.

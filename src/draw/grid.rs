@@ -1,6 +1,6 @@
 //! Adversarial images beside what they were made of.
 
-use super::failed;
+use crate::draw::failed;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use font8x8::UnicodeFonts;

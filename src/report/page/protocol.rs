@@ -1,10 +1,10 @@
 //! How the numbers were measured, in sentences: threat model, attacks, images, seeds.
 
-use super::compare::distinct_attacks;
-use super::differences::Difference;
-use super::wording::{grouped, listed};
 use crate::evaluation::transfer_form;
 use crate::experiment::{Cell, Column, Published, Results, ThreatModel};
+use crate::report::compare::differences::Difference;
+use crate::report::compare::distinct_attacks;
+use crate::report::page::format::{grouped, listed};
 use crate::sleep::Settings;
 
 /// MNIST: the paper measured on all of its test images, and trained on all of its training images.

@@ -1,21 +1,31 @@
 //! What the templates are filled with.
 
-use super::bound::{above, bound};
-use super::compare::comparisons;
-use super::differences::{Difference, differences};
-use super::escape::{html_prose, markdown, markdown_prose, printable};
-use super::figures::{Figure, figure_3, other_defenses, training, white_box};
-use super::headline::Headline;
-use super::machine::{Checked, Jobs, checks, facts, jobs};
-use super::nearest::{Nearest, nearest};
-use super::order::orders;
-use super::pictures::Pictures;
-use super::protocol::protocol;
-use super::rows::csv;
-use super::tables::{Shown, tables};
-use super::{Found, failed};
+pub mod csv;
+pub mod escape;
+pub mod figures;
+pub mod format;
+pub mod protocol;
+pub mod run_info;
+pub mod summary;
+pub mod tables;
+
 use crate::Result;
+use crate::draw::failed;
 use crate::experiment::{Published, Results, Run};
+use crate::report::Found;
+use crate::report::compare::comparisons;
+use crate::report::compare::differences::{Difference, differences};
+use crate::report::compare::limits::{above, bound};
+use crate::report::compare::ranking::orders;
+use crate::report::compare::sweep::{Nearest, nearest};
+use crate::report::page::csv::csv;
+use crate::report::page::escape::{html_prose, markdown, markdown_prose, printable};
+use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
+use crate::report::page::protocol::protocol;
+use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs};
+use crate::report::page::summary::Summary;
+use crate::report::page::tables::{Shown, tables};
+use crate::report::pictures::Pictures;
 use crate::tensor::Context;
 use askama::Template;
 use std::path::Path;
@@ -30,9 +40,9 @@ pub struct ListedModel {
 }
 
 /// The page, and its shorter version in Markdown.
-pub struct Report {
+pub struct Page {
     quick: bool,
-    headline: Headline,
+    summary: Summary,
     tables: Vec<Shown>,
     differences: Vec<Difference>,
     nearest: Vec<Nearest>,
@@ -55,16 +65,16 @@ pub struct Report {
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Html<'a> {
-    r: &'a Report,
+    r: &'a Page,
 }
 
 #[derive(Template)]
 #[template(path = "report.md")]
 struct Markdown<'a> {
-    r: &'a Report,
+    r: &'a Page,
 }
 
-impl Report {
+impl Page {
     /// Puts everything together.
     ///
     /// # Errors
@@ -90,7 +100,7 @@ impl Report {
         all_differences.extend(differences(results)?);
         Ok(Self {
             quick: results.quick,
-            headline: Headline::new(&comparisons, &orders(&comparisons)),
+            summary: Summary::new(&comparisons, &orders(&comparisons)),
             tables: tables(results, &published, &comparisons),
             differences: all_differences,
             nearest: nearest(folder)?,
@@ -191,11 +201,11 @@ mod tests {
         let shown = |template: &'static str| {
             template.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()))
         };
-        for value in shown(include_str!("../../templates/report.md")) {
+        for value in shown(include_str!("../../../templates/report.md")) {
             let escaped = value.starts_with("self::markdown") || value.contains("|format(");
             assert!(escaped || numbers.contains(&value), "{value}");
         }
-        for value in shown(include_str!("../../templates/report.html")) {
+        for value in shown(include_str!("../../../templates/report.html")) {
             let ours = value.starts_with("self::html_prose(") || value.ends_with(".svg|safe");
             assert!(ours || !value.contains("safe"), "{value}");
         }

@@ -1,7 +1,7 @@
 //! `results.csv`: a row a printed cell.
 
-use super::compare::{Comparison, Spread, distinct_attacks};
 use crate::experiment::{Results, ThreatModel};
+use crate::report::compare::{Comparison, Spread, distinct_attacks};
 use crate::{Error, Result};
 
 const HEAD: [&str; 20] = [

@@ -1,6 +1,6 @@
 //! Convolution kernels as grey squares.
 
-use super::failed;
+use crate::draw::failed;
 use crate::{Error, Result};
 use plotters::prelude::*;
 

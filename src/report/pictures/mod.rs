@@ -1,12 +1,17 @@
 //! Everything that is drawn from the files beside the results. What cannot be drawn is left out, with the reason.
 
-use super::digits::{Digits, digits, shown};
-use super::models::{ASLEEP, Loaded, first_of_each_method, load, settings_of};
-use super::theme::{described, themed};
-use super::{Found, filters_svg, raster_svg};
+pub mod digits;
+mod images;
+pub mod models;
+
 use crate::data::Dataset;
+use crate::draw::theme::{described, themed};
+use crate::draw::{filters_svg, raster_svg};
 use crate::experiment::{Published, Results};
 use crate::nn::{Freeze, Network};
+use crate::report::Found;
+use crate::report::pictures::digits::{Digits, digits, shown};
+use crate::report::pictures::models::{ASLEEP, Loaded, first_of_each_method, load, settings_of};
 use crate::snn::{FrozenSpikingLeNet, SpikingLeNet, Statistics, firing_rates, spike_trains};
 use crate::tensor::Context;
 use crate::{Error, Result};

@@ -1,12 +1,12 @@
 //! What came out, in a few sentences.
 
-use super::compare::{Comparison, NEAR};
-use super::order::Order;
-use super::wording::times;
+use crate::report::compare::ranking::Ranking;
+use crate::report::compare::{Comparison, NEAR};
+use crate::report::page::format::times;
 
-/// The headline.
+/// The summary.
 #[derive(Clone, Debug)]
-pub struct Headline {
+pub struct Summary {
     /// Printed cells.
     pub cells: usize,
     /// Those that were measured here under transfer.
@@ -49,9 +49,9 @@ pub struct Verdict {
     pub class: &'static str,
 }
 
-impl Headline {
+impl Summary {
     /// Counts.
-    pub fn new(comparisons: &[Comparison<'_>], orders: &[Order]) -> Self {
+    pub fn new(comparisons: &[Comparison<'_>], orders: &[Ranking]) -> Self {
         let of = |table: Option<usize>| {
             let cells = comparisons.iter().filter(|c| table.is_none_or(|table| c.table == table));
             let measured = cells.clone().filter(|c| c.transfer.is_some());
@@ -64,7 +64,7 @@ impl Headline {
             let (cells, measured, near) = of(Some(number));
             (number, cells, measured, near)
         });
-        let place = |order: &Order| format!("Table {}, {}", order.table, order.scale);
+        let place = |order: &Ranking| format!("Table {}, {}", order.table, order.scale);
         let mut places: Vec<String> = orders.iter().map(place).collect();
         places.dedup();
         // Orders go place by place.
@@ -146,10 +146,10 @@ pub fn labelled(label: &str, key: &str) -> String {
     }
 }
 
-fn sentences(order: &Order) -> Vec<String> {
+fn sentences(order: &Ranking) -> Vec<String> {
     let place =
         format!("Table {}, {}, {}", order.table, order.scale, labelled(&order.label, &order.key));
-    let sentence = |d: &super::order::Disagreement| {
+    let sentence = |d: &crate::report::compare::ranking::Disagreement| {
         format!(
             "{place}: {} is printed above {} ({:.4} against {:.4}); ours are {:.4} and {:.4}.",
             d.above, d.below, d.published[0], d.published[1], d.ours[0], d.ours[1]

@@ -1,8 +1,8 @@
 //! What was run: settings, times, what the attacks' own checks said.
 
-use super::protocol::has;
-use super::wording::{bytes, date, duration};
 use crate::experiment::{Cell, Results, Run, ThreatModel};
+use crate::report::page::format::{bytes, date, duration};
+use crate::report::page::protocol::has;
 
 /// A kind of job, summed up.
 #[derive(Clone, Debug)]

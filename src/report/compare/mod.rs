@@ -1,5 +1,10 @@
 //! The printed numbers beside ours.
 
+pub mod differences;
+pub mod limits;
+pub mod ranking;
+pub mod sweep;
+
 use crate::experiment::{Cell, Column, Published, Results, ThreatModel};
 
 /// A printed number and ours agree within this.

@@ -1,9 +1,9 @@
 //! What no deterministic classifier can withstand: at eps of a half and above every image can be made uniform grey, so
 //! that one class is all it can get right. A larger white-box number is an attack that failed.
 
-use super::noise;
 use crate::data::Dataset;
 use crate::experiment::{Results, ThreatModel};
+use crate::report::noise;
 
 /// The share of the largest class among MNIST's test images.
 const OF_MNIST: f64 = 0.1135;

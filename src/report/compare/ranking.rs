@@ -1,6 +1,6 @@
 //! Whether the methods come in the same order in print and here, column by column.
 
-use super::compare::Comparison;
+use crate::report::compare::Comparison;
 
 /// Printed numbers that differ by no more than this say nothing about order: a defended model was trained anew for each
 /// noise scale without a seed.
@@ -21,7 +21,7 @@ pub struct Disagreement {
 
 /// A column of a table at one noise scale.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Order {
+pub struct Ranking {
     /// The table's number.
     pub table: usize,
     /// Noise scale.
@@ -38,7 +38,7 @@ pub struct Order {
     pub disagreements: Vec<Disagreement>,
 }
 
-impl Order {
+impl Ranking {
     /// Measured pairs in the printed order.
     pub fn concordant(&self) -> usize {
         self.measured - self.disagreements.len()
@@ -56,8 +56,8 @@ impl Order {
 }
 
 /// The order in every column that has more than one method.
-pub fn orders(comparisons: &[Comparison<'_>]) -> Vec<Order> {
-    let mut orders: Vec<Order> = Vec::new();
+pub fn orders(comparisons: &[Comparison<'_>]) -> Vec<Ranking> {
+    let mut orders: Vec<Ranking> = Vec::new();
     for (i, first) in comparisons.iter().enumerate() {
         let place = |c: &Comparison<'_>| (c.table, c.scale.to_owned(), c.column.key.clone());
         let later = comparisons[i + 1..].iter().filter(|second| place(second) == place(first));
@@ -67,7 +67,7 @@ pub fn orders(comparisons: &[Comparison<'_>]) -> Vec<Order> {
                     == (first.table, first.scale, first.column.key.as_str())
             });
             let at = at.unwrap_or_else(|| {
-                orders.push(Order {
+                orders.push(Ranking {
                     table: first.table,
                     scale: first.scale.to_owned(),
                     label: first.column.label.clone(),
@@ -84,7 +84,7 @@ pub fn orders(comparisons: &[Comparison<'_>]) -> Vec<Order> {
     orders
 }
 
-fn compare(order: &mut Order, first: &Comparison<'_>, second: &Comparison<'_>) {
+fn compare(order: &mut Ranking, first: &Comparison<'_>, second: &Comparison<'_>) {
     if (first.published - second.published).abs() <= TIE + 1e-9 {
         return;
     }

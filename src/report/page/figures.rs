@@ -1,11 +1,11 @@
 //! The figures that are curves: Figure 3, the same for the other defences, white-box accuracy, training.
 
-use super::chart::{Across, Chart, Series};
-use super::compare::measured;
-use super::headline::labelled;
-use super::noise;
 use crate::Result;
+use crate::draw::chart::{Across, Chart, Series};
 use crate::experiment::{Model, Published, Results, ThreatModel};
+use crate::report::compare::measured;
+use crate::report::noise;
+use crate::report::page::summary::labelled;
 
 /// A drawing with what is to be said about it.
 #[derive(Clone, Debug)]
@@ -15,12 +15,12 @@ pub struct Figure {
     /// The drawing, SVG.
     pub svg: String,
     /// What the curves are.
-    pub legend: Vec<Key>,
+    pub legend: Vec<Legend>,
 }
 
 /// A line of a legend.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct Legend {
     /// What it is.
     pub name: String,
     /// The number of its colour.
@@ -36,7 +36,7 @@ fn figure(chart: &Chart) -> Result<Figure> {
         Across::Noise => format!("{}/255", (x * 255.0).round()),
         Across::Passes(_) => x.to_string(),
     };
-    let key = |series: &Series| Key {
+    let key = |series: &Series| Legend {
         name: series.name.clone(),
         color: series.color,
         published: series.published,
@@ -60,7 +60,7 @@ fn ours(
     name: String,
     color: usize,
 ) -> Option<Series> {
-    let mut found: Vec<(f64, super::compare::Spread)> = Vec::new();
+    let mut found: Vec<(f64, crate::report::compare::Spread)> = Vec::new();
     for cell in results.cells.iter().filter(|c| c.method == method && c.column == column) {
         let Some(x) = noise(&cell.scale) else { continue };
         if found.iter().all(|(other, _)| *other != x) {

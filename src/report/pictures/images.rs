@@ -1,7 +1,7 @@
 //! Digits as small PNG files inside the page.
 
-use super::failed;
 use crate::Result;
+use crate::draw::failed;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 

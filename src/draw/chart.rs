@@ -1,8 +1,8 @@
 //! Curves in one frame.
 
-use super::failed;
-use super::theme::{GRID, LIMIT, series, themed};
 use crate::Result;
+use crate::draw::failed;
+use crate::draw::theme::{GRID, LIMIT, series, themed};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 

@@ -1,9 +1,9 @@
 //! A sentence for each difference between what the paper says and what was run, from the settings in force.
 
-use super::models::settings_of;
-use super::wording::{dreams, fraction, grouped, listed, times};
 use crate::Result;
 use crate::experiment::Results;
+use crate::report::page::format::{dreams, fraction, grouped, listed, times};
+use crate::report::pictures::models::settings_of;
 use crate::sleep::{
     AdversarialTrainingOptions, Distillation, DreamAttack, Layers, Plasticity, Profile, Settings,
     SleepDefense, SleepDefenseOptions,

@@ -1,6 +1,6 @@
 //! Who spiked when.
 
-use super::failed;
+use crate::draw::failed;
 use crate::{Error, Result};
 use plotters::prelude::*;
 

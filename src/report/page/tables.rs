@@ -1,8 +1,8 @@
 //! Tables 1 to 3 as they are shown: printed and ours in one cell.
 
-use super::compare::{Comparison, Spread, is_near};
-use super::headline::labelled;
 use crate::experiment::{Published, Results};
+use crate::report::compare::{Comparison, Spread, is_near};
+use crate::report::page::summary::labelled;
 
 /// A table.
 #[derive(Clone, Debug)]

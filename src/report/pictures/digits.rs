@@ -1,7 +1,5 @@
 //! A few digits under each attack: clean, adversarial, the difference, and what models take them for.
 
-use super::images::{difference, grey};
-use super::models::Loaded;
 use crate::autodiff::Tape;
 use crate::data::Dataset;
 use crate::evaluation::Crafted;
@@ -9,6 +7,8 @@ use crate::experiment::{CraftedSet, Published, Results};
 use crate::files::{MOST, inside, open_regular};
 use crate::nn::{Freeze, FrozenNetwork, LeNet, predict};
 use crate::report::noise;
+use crate::report::pictures::images::{difference, grey};
+use crate::report::pictures::models::Loaded;
 use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 use ndarray::ArrayView4;
