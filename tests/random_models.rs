@@ -323,7 +323,7 @@ fn a_model_without_noise_says_nothing_of_expectations() {
     let json = |report: &AttackReport| {
         let name = "fgsm".to_owned();
         let cell = Cell::of_report(name, ThreatModel::WhiteBox, report, true, 0.0);
-        let records = serde_json::to_string(&cell.records).unwrap();
+        let records = serde_json::to_string(&cell.outcomes).unwrap();
         serde_json::to_string(&cell).unwrap() + &records
     };
     assert!(!json(&report).contains("expected"));

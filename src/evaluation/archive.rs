@@ -103,7 +103,7 @@ impl Crafted {
         npz.integers("target", winner(|w| w.target.map_or(NONE, |target| target as i64)));
         npz.integers("iteration", winner(|w| w.iteration as i64));
         let names =
-            |image: &Image| image.winner.as_ref().map_or(String::new(), |w| w.attack.clone());
+            |image: &Image| image.winner.as_ref().map_or(String::new(), |w| w.attack.to_string());
         npz.words("winner", self.images.iter().map(names));
         let cost =
             |get: fn(&Cost) -> u64| self.images.iter().map(|i| get(&i.cost) as i64).collect();
@@ -196,7 +196,7 @@ impl Crafted {
             pixels: pixels.iter().copied().collect(),
             winner: place(&restart, i).map(|restart| Winner {
                 // Part of an ensemble or not: which one is in the file, for people.
-                attack: attack.clone(),
+                attack: attack.clone().into(),
                 restart,
                 target: place(&target, i),
                 iteration: place(&iteration, i).unwrap_or(0),

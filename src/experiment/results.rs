@@ -1,8 +1,12 @@
 //! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
 //! machine and instruction set are in [`Run`], a file of its own.
 
+use super::execute::read;
+use super::store::{Found, Store};
+use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
 pub use crate::evaluation::ThreatModel;
+use crate::evaluation::{Cell as EvaluatedCell, Evidence};
 use crate::files::{MOST, read_regular, write_atomically};
 use crate::sleep::Settings;
 use crate::{Error, Result};
@@ -73,13 +77,20 @@ pub struct CraftedSet {
 
 /// One accuracy: a model under an attack. A cell of a table, or a point of a figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cell {
+pub struct TableCell {
     /// [`Model::method`].
     pub method: String,
     /// [`Model::id`].
     pub model: String,
     /// Seed.
     pub seed: u64,
+    /// How perturbations are measured.
+    #[serde(default = "linf")]
+    pub norm: Norm,
+    /// The radius that the attack ran at: less than the noise scale for an attack that does not reach so far, 0 for clean
+    /// images.
+    #[serde(default)]
+    pub eps: f32,
     /// The noise scale, e.g. `64/255`.
     pub scale: String,
     /// The column's key, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`.
@@ -96,6 +107,42 @@ pub struct Cell {
     pub warnings: Vec<String>,
     /// The share of backward passes whose gradient was exactly zero; none without backward passes.
     pub zero_gradient_share: Option<f64>,
+    /// The file with the outcome of every image ([`evidence`](Self::evidence)), relative to the results folder; empty in
+    /// results of an engine that did not keep it.
+    #[serde(default)]
+    pub evidence: String,
+}
+
+impl TableCell {
+    /// Whether it is of clean images.
+    pub fn is_clean(&self) -> bool {
+        self.attack.is_empty()
+    }
+
+    /// The attack; None for clean images, and if this engine does not know it.
+    pub fn spec(&self) -> Option<AttackSpec> {
+        self.attack.parse().ok()
+    }
+
+    /// What became of every image, read from the results folder.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged, or not of a cell.
+    pub fn evidence(&self, folder: &Path) -> Result<EvaluatedCell> {
+        let key = self.evidence.strip_prefix(Store::FOLDER).and_then(|name| name.strip_prefix('/'));
+        let key = key.and_then(|name| name.strip_suffix(".json"));
+        let key = key.filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+        let missing = || Error::NotFound(format!("no evidence for `{}`", self.column));
+        match Store::at(folder).find(key.ok_or_else(missing)?) {
+            Found::Entry(entry) => read::<Evidence>(&entry)?.cell(self.images),
+            Found::NotFound => Err(missing()),
+            Found::Damaged(what) => Err(Error::format(folder, what)),
+        }
+    }
+}
+
+fn linf() -> Norm {
+    Norm::Linf
 }
 
 /// Everything that an experiment found out.
@@ -136,7 +183,7 @@ pub struct Results {
     /// The crafted sets.
     pub crafted: Vec<CraftedSet>,
     /// The accuracies, each once, even where several tables show it.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<TableCell>,
 }
 
 /// A job that was run, or found in the store.
@@ -213,7 +260,7 @@ impl Results {
         scale: &'a str,
         column: &'a str,
         threat_model: ThreatModel,
-    ) -> impl Iterator<Item = &'a Cell> {
+    ) -> impl Iterator<Item = &'a TableCell> {
         self.cells.iter().filter(move |cell| {
             (cell.method.as_str(), cell.scale.as_str(), cell.column.as_str(), cell.threat_model)
                 == (method, scale, column, threat_model)

@@ -1,6 +1,6 @@
 //! What a job does, and the key under which its result is kept: a hash of all that the result depends on.
 
-use crate::attack::Norm;
+use crate::attack::{AttackSpec, Norm};
 use crate::defense::{Defense, settings_read};
 use crate::evaluation::ThreatModel;
 use crate::fingerprint::of_json;
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::ops::Range;
 
 /// Counts the changes of the engine that change results: stored ones of another number are not used.
-pub const NUMERICS: u32 = 2;
+pub const NUMERICS: u32 = 3;
 
 /// What jobs read beside the results of others, by fingerprint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,24 +37,29 @@ pub enum Work {
     /// Crafts adversarial images on a model.
     Craft {
         /// The attack with its options.
-        attack: String,
-        /// The radius (L-infinity).
+        attack: AttackSpec,
+        /// How perturbations are measured.
+        norm: Norm,
+        /// The radius.
         eps: f32,
         /// Of its random numbers.
         seed: u64,
         /// Test images.
         images: Range<usize>,
     },
-    /// Shows crafted images (or, without any, clean ones) to a model.
+    /// Shows clean images to a model; or crafted ones, if the job has its answers to the clean ones and the sets among its
+    /// inputs.
     Show {
-        /// Test images, for clean ones.
+        /// Test images, the first ones.
         images: usize,
     },
     /// Attacks a model itself.
     Attack {
         /// The attack with its options.
-        attack: String,
-        /// The radius (L-infinity).
+        attack: AttackSpec,
+        /// How perturbations are measured.
+        norm: Norm,
+        /// The radius.
         eps: f32,
         /// Of its random numbers.
         seed: u64,
@@ -84,13 +89,13 @@ impl Work {
                 json!({ "defense": defense, "settings": settings_read(*defense, settings),
                         "train": train, "test": test })
             }
-            Self::Craft { attack, eps, seed, images } => {
-                json!({ "attack": attack, "norm": Norm::Linf, "eps": eps, "seed": seed, "test": test,
+            Self::Craft { attack, norm, eps, seed, images } => {
+                json!({ "attack": attack, "norm": norm, "eps": eps, "seed": seed, "test": test,
                         "first": images.start, "end": images.end })
             }
             Self::Show { images } => json!({ "images": images, "test": test }),
-            Self::Attack { attack, eps, seed, images } => {
-                json!({ "attack": attack, "norm": Norm::Linf, "eps": eps, "seed": seed, "test": test,
+            Self::Attack { attack, norm, eps, seed, images } => {
+                json!({ "attack": attack, "norm": norm, "eps": eps, "seed": seed, "test": test,
                         "images": images, "threat_model": ThreatModel::WhiteBox })
             }
         };
@@ -152,11 +157,11 @@ fn training_seconds(defense: Option<Defense>, s: &Settings) -> f64 {
 }
 
 /// Few samples survive AutoAttack from an eps of 0.2 on.
-fn attack_seconds(attack: &str, eps: f32, images: usize, steps: f64) -> f64 {
-    let each = if attack.starts_with("autoattack") {
+fn attack_seconds(attack: &AttackSpec, eps: f32, images: usize, steps: f64) -> f64 {
+    let each = if attack.is_ensemble() {
         let surviving = (1.0 - 5.0 * f64::from(eps)).max(0.05);
         surviving * (0.028 + steps * 0.000_4)
-    } else if attack.starts_with("cw") {
+    } else if attack.is_minimal_norm().unwrap_or_default() {
         0.003
     } else {
         0.000_3
@@ -223,11 +228,12 @@ mod tests {
     #[test]
     fn a_key_depends_on_what_its_job_reads() {
         let settings = Box::new(Settings::new(Profile::Published));
-        let attack = || "fgsm".to_owned();
+        let attack = || "fgsm".parse::<AttackSpec>().expect("an attack");
+        let norm = Norm::Linf;
         let train = Work::Train { defense: None, settings, images: 100 };
-        let craft = Work::Craft { attack: attack(), eps: 0.1, seed: 0, images: 0..10 };
+        let craft = Work::Craft { attack: attack(), norm, eps: 0.1, seed: 0, images: 0..10 };
         let show = Work::Show { images: 10 };
-        let white_box = Work::Attack { attack: attack(), eps: 0.1, seed: 0, images: 10 };
+        let white_box = Work::Attack { attack: attack(), norm, eps: 0.1, seed: 0, images: 10 };
         for work in [&train, &craft, &show, &white_box] {
             let changed = |change: fn(&mut Sources)| {
                 let mut other = sources();

@@ -8,7 +8,7 @@ use crate::numbers::between;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use deepsleep::attack::{Norm, parse_eps};
+use deepsleep::attack::{AttackSpec, Norm, parse_eps};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::nn::FrozenNetwork;
 use std::path::{Path, PathBuf};
@@ -101,8 +101,8 @@ pub fn radii(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
 }
 
 /// An attack as it was typed, in the spelling of its name: `PGD` is pgd.
-pub fn specification(text: &str) -> String {
-    text.trim().to_ascii_lowercase()
+pub fn attack_spec(text: &str) -> deepsleep::Result<AttackSpec> {
+    text.trim().to_ascii_lowercase().parse()
 }
 
 fn norms() -> impl TypedValueParser<Value = Norm> {

@@ -19,11 +19,12 @@ pub fn bound(results: &Results, test: Option<&Dataset>) -> f64 {
 pub fn above(results: &Results, bound: f64) -> Vec<String> {
     let white_box = results.cells.iter().filter(|cell| {
         cell.threat_model == ThreatModel::WhiteBox
-            && !["clean", "cw"].contains(&cell.column.as_str())
+            && !cell.is_clean()
+            && !cell.spec().is_some_and(|attack| attack.is_minimal_norm().unwrap_or_default())
             && noise(&cell.scale).is_some_and(|eps| eps >= 0.5)
             && cell.accuracy > bound + 1e-9
     });
-    let sentence = |cell: &crate::experiment::Cell| {
+    let sentence = |cell: &crate::experiment::TableCell| {
         format!(
             "{}, seed {}, {}, `{}`: {:.4} is above {bound:.4}; this attack failed to find what exists.",
             cell.method, cell.seed, cell.scale, cell.attack, cell.accuracy

@@ -10,13 +10,11 @@ use crate::failure::WrongUse;
 use crate::model::ModelKind;
 use crate::numbers::{percent, radius, significant};
 use crate::output::Outputs;
-use crate::threat::{Threat, radii, specification};
+use crate::threat::{Threat, attack_spec, radii};
 use anyhow::{Result, anyhow};
 use clap::Args;
-use deepsleep::attack::{
-    Attack, AttackReport, Budget, Classifier, Samples, Status, parse_attack, run_attack,
-};
-use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, transfer_form, worst_cases};
+use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples, Status, run_attack};
+use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, worst_cases};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::Serialize;
@@ -60,7 +58,7 @@ pub struct AttackCommand {
 }
 
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct Printed<'a> {
     model: &'a Path,
     model_kind: ModelKind,
     source: Option<&'a Path>,
@@ -87,7 +85,7 @@ struct Outcome<'a> {
     survived: usize,
     invalid: usize,
     /// Images found by each part of an ensemble.
-    winners: BTreeMap<String, usize>,
+    winners: BTreeMap<std::borrow::Cow<'static, str>, usize>,
     /// Of the images that fool.
     mean_linf: Option<f64>,
     mean_l2: Option<f64>,
@@ -135,11 +133,12 @@ impl AttackCommand {
         let missing = || anyhow!(WrongUse("--model, --attack and --eps are needed".into()));
         let model = self.model.as_deref().ok_or_else(missing)?;
         let text = self.attack.as_deref().ok_or_else(missing)?;
-        let text = match self.threat.model() {
-            ThreatModel::WhiteBox => specification(text),
-            ThreatModel::Transfer => transfer_form(&specification(text)),
+        let spec = match self.threat.model() {
+            ThreatModel::WhiteBox => attack_spec(text)?,
+            ThreatModel::Transfer => attack_spec(text)?.transfer_form(),
         };
-        let method = parse_attack(&text)?;
+        let method = spec.build()?;
+        let text = spec.to_string();
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
         let mut read = vec![("--model", model.to_owned())];
         read.extend(self.threat.source.clone().map(|path| ("--source", path)));
@@ -200,7 +199,7 @@ impl AttackCommand {
             grid.write_all(&picture::draw(draw, &samples, &report)?)?;
             common.console().wrote(grid.path());
         }
-        // With all the option_warnings that an evaluation has.
+        // With all the warnings that an evaluation has.
         let bounded = method.is_bounded();
         let cell = Cell::of_report(text.clone(), threat_model, &report, bounded, seconds);
         let within = worst_cases(std::slice::from_ref(&cell));
@@ -216,7 +215,7 @@ impl AttackCommand {
             *winners.entry(winner.attack.clone()).or_default() += 1;
         }
         let cost = report.cost();
-        let outcome = Outcome {
+        let printed = Printed {
             model,
             model_kind,
             source,
@@ -247,7 +246,7 @@ impl AttackCommand {
             warnings: &cell.warnings,
             bounded,
         };
-        common.console().result(&outcome, outcome.text())
+        common.console().result(&printed, printed.text())
     }
 
     fn report(
@@ -277,7 +276,7 @@ impl AttackCommand {
     }
 }
 
-impl Outcome<'_> {
+impl Printed<'_> {
     fn text(&self) -> String {
         let Of { norm, eps, .. } = self.budget;
         let mut lines = vec![format!(

@@ -11,7 +11,7 @@ use crate::interrupt::Leftover;
 use crate::model::ModelKind;
 use crate::numbers::{at_least, percent};
 use crate::output::Outputs;
-use crate::threat::{Threat, radii, specification};
+use crate::threat::{Threat, attack_spec, radii};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use deepsleep::attack::{Budget, Samples, Status};
@@ -23,7 +23,7 @@ use deepsleep::nn::{FrozenNetwork, verdicts};
 use deepsleep::tensor::Context;
 pub use origin::Maker;
 use origin::Origin;
-use robustness::{Files, Robustness};
+use robustness::{ResultFiles, Robustness};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -157,7 +157,7 @@ impl Evaluate {
         eps: &str,
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
-        let files = out.map(|out| Files::new(outputs, out)).transpose()?;
+        let files = out.map(|out| ResultFiles::new(outputs, out)).transpose()?;
         let network = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(common.console())?;
@@ -177,9 +177,10 @@ impl Evaluate {
             return finished.print(common);
         }
         let models = (network.as_ref(), source.as_deref());
-        let work = robustness::Work { plan: &plan, samples: &samples, settings, models };
+        let task =
+            robustness::AttackedEvaluation { plan: &plan, samples: &samples, settings, models };
         evaluation.robustness =
-            Some(work.run(common, context, files.as_ref(), self.attacks.resume)?);
+            Some(task.run(common, context, files.as_ref(), self.attacks.resume)?);
         if let Some(files) = &files {
             files.save(&evaluation)?;
             common.console().wrote(files.path());
@@ -190,8 +191,10 @@ impl Evaluate {
     /// What is to be attacked how.
     fn plan(&self, network: &dyn FrozenNetwork, eps: &str) -> Result<Plan> {
         let norm = self.threat.norm;
+        let attacks = self.attacks.attack.iter().map(|text| attack_spec(text));
+        let attacks = attacks.collect::<deepsleep::Result<_>>()?;
         let plan = Plan {
-            attacks: self.attacks.attack.iter().map(|text| specification(text)).collect(),
+            attacks,
             norm,
             radii: radii(eps, norm, network.input_shape().features())?,
             seed: self.threat.seed(),

@@ -1,45 +1,28 @@
-//! Does one job: trains, crafts, shows, attacks.
+//! Does one job. Trainings are here; what measures a model is in `measure`.
 
 use super::graph::{Job, model_file};
 use super::results::Point;
 use super::store::{Entry, Found, Store};
 use super::work::Work;
-use crate::attack::{Budget, Norm, Samples, parse_attack, run_attack};
-use crate::autodiff::Tape;
+use crate::attack::Budget;
 use crate::checkpoint::{StateDict, to_json};
 use crate::data::Dataset;
 use crate::defense::Defender;
-use crate::evaluation::Crafted;
+use crate::evaluation::Evidence;
 use crate::files::{MOST, read_regular};
-use crate::nn::{
-    Freeze, FrozenNetwork, LeNet, Network, Origin, Trainer, TrainingOptions, accuracy,
-};
-use crate::simd::LANES;
+use crate::nn::{Freeze, LeNet, Network, Origin, Trainer, TrainingOptions, accuracy};
 use crate::sleep::Settings;
-use crate::tensor::{Context, Tensor};
+use crate::tensor::Context;
 use crate::{Error, Result};
-use ndarray::{Array4, ArrayView4, Axis};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Instant;
 
-/// Images from pixels to classes at a time.
-const CHUNK: usize = 32 * LANES;
-
 /// What a training found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trained {
     pub history: Vec<Point>,
-}
-
-/// What an evaluation found out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Evaluated {
-    pub images: usize,
-    pub accuracy: f64,
-    pub warnings: Vec<String>,
-    pub zero_gradient_share: Option<f64>,
 }
 
 /// What jobs work with.
@@ -55,22 +38,22 @@ pub(super) struct Lab<'a> {
 }
 
 impl Lab<'_> {
-    /// Does a job: its value, and the name of the file that it made. `say` hears of every pass and epoch.
-    pub fn perform(
+    /// Does a job: its value, and the name of the file that it made. `on_step` hears of every pass and epoch.
+    pub fn execute(
         &self,
         job: &Job,
         inputs: &[&Entry],
-        say: &mut dyn FnMut(&str),
+        on_step: &mut dyn FnMut(&str),
     ) -> Result<(Value, Option<String>)> {
         match &job.work {
             Work::Train { defense, settings, images } => {
                 let train = self.train.slice(0, *images)?;
                 let (mut model, history) = match defense {
-                    None => self.control(&job.key, settings, &train, say)?,
+                    None => self.control(&job.key, settings, &train, on_step)?,
                     Some(defense) => {
                         let control = self.model(inputs[0])?;
                         let mut defender = Defender::new(*defense, control, *settings.clone())?;
-                        let history = self.defend(&job.key, &mut defender, &train, say)?;
+                        let history = self.defend(&job.key, &mut defender, &train, on_step)?;
                         (defender.state(), history)
                     }
                 };
@@ -80,62 +63,27 @@ impl Lab<'_> {
                 let _ = std::fs::remove_file(self.checkpoint_path(&job.key));
                 Ok((value(&Trained { history })?, Some(file)))
             }
-            Work::Craft { attack: text, eps, seed, images } => {
-                let source = self.model(inputs[0])?.freeze()?;
-                let samples = Samples::from_dataset(self.test, images.clone())?;
-                let budget = Budget { norm: Norm::Linf, eps: *eps, seed: *seed };
-                let method = parse_attack(text)?;
-                let crafted =
-                    Crafted::craft(self.context, &source, &samples, method.as_ref(), budget)?;
-                let file = format!("{}.npz", job.key);
-                let about = serde_json::json!({ "attack": text });
-                crafted.to_npz(&about)?.save(self.store.place(&file)?)?;
-                Ok((serde_json::json!({ "images": images.len() }), Some(file)))
+            Work::Craft { attack, norm, eps, seed, images } => {
+                let budget = Budget { norm: *norm, eps: *eps, seed: *seed };
+                self.craft(&job.key, inputs, attack, budget, images.clone())
             }
             Work::Show { images } => {
-                let model = self.model(inputs[0])?.freeze()?;
-                let (mut right, mut count) = (0, 0);
-                if inputs.len() == 1 {
-                    let clean = Samples::from_dataset(self.test, 0..*images)?;
-                    count = clean.len();
-                    right = self.right(&model, clean.to_array().view(), clean.labels())?;
-                }
-                for set in &inputs[1..] {
-                    let crafted = Crafted::load(self.store.path(file_of(set)?))?;
-                    let samples = crafted.samples();
-                    let mut shown: Array4<f32> = samples.to_array();
-                    for (i, mut image) in shown.outer_iter_mut().enumerate() {
-                        image.iter_mut().zip(crafted.image(i)).for_each(|(to, &from)| *to = from);
-                    }
-                    count += samples.len();
-                    right += self.right(&model, shown.view(), samples.labels())?;
-                }
-                let evaluated = Evaluated {
-                    images: count,
-                    accuracy: right as f64 / count.max(1) as f64,
-                    warnings: Vec::new(),
-                    zero_gradient_share: None,
+                let cell = match inputs {
+                    [model] => self.clean(model, *images)?,
+                    [model, clean, sets @ ..] => self.show(model, clean, sets)?,
+                    [] => return Err(Error::failed("experiment", "no model to show images to")),
                 };
-                Ok((value(&evaluated)?, None))
+                Ok((value(&Evidence::of(&cell))?, None))
             }
-            Work::Attack { attack: text, eps, seed, images } => {
-                let model = self.model(inputs[0])?.freeze()?;
-                let samples = Samples::from_dataset(self.test, 0..*images)?;
-                let budget = Budget { norm: Norm::Linf, eps: *eps, seed: *seed };
-                let method = parse_attack(text)?;
-                let report = run_attack(self.context, &model, &samples, method.as_ref(), budget)?;
-                let evaluated = Evaluated {
-                    images: samples.len(),
-                    accuracy: report.robust_accuracy(),
-                    zero_gradient_share: report.zero_gradient_share(),
-                    warnings: report.warnings,
-                };
-                Ok((value(&evaluated)?, None))
+            Work::Attack { attack, norm, eps, seed, images } => {
+                let budget = Budget { norm: *norm, eps: *eps, seed: *seed };
+                let cell = self.attack(inputs[0], attack, budget, *images)?;
+                Ok((value(&Evidence::of(&cell))?, None))
             }
         }
     }
 
-    fn model(&self, entry: &Entry) -> Result<LeNet> {
+    pub(super) fn model(&self, entry: &Entry) -> Result<LeNet> {
         LeNet::from_state(&self.state(file_of(entry)?)?)
     }
 
@@ -168,7 +116,7 @@ impl Lab<'_> {
         key: &str,
         settings: &Settings,
         train: &Dataset,
-        say: &mut dyn FnMut(&str),
+        on_step: &mut dyn FnMut(&str),
     ) -> Result<(StateDict, Vec<Point>)> {
         let options = TrainingOptions { seed: settings.seed, ..settings.control.clone() };
         let of = options.epochs;
@@ -190,7 +138,7 @@ impl Lab<'_> {
                 test_accuracy: accuracy(self.context, &network.freeze()?, self.test)?,
                 spiking_accuracy: None,
             };
-            say(&line(&point));
+            on_step(&line(&point));
             history.push(point);
             self.save_checkpoint(key, trainer.checkpoint(&network)?, &history)?;
         }
@@ -203,7 +151,7 @@ impl Lab<'_> {
         key: &str,
         defender: &mut Defender,
         train: &Dataset,
-        say: &mut dyn FnMut(&str),
+        on_step: &mut dyn FnMut(&str),
     ) -> Result<Vec<Point>> {
         let mut history: Vec<Point> = Vec::new();
         if let Some(state) = self.checkpoint(key)
@@ -215,7 +163,7 @@ impl Lab<'_> {
         {
             defender.start_after(&self.state(file_of(&entry)?)?)?;
             history = read::<Trained>(&entry)?.history;
-            say("slow-wave sleep taken from the store");
+            on_step("slow-wave sleep taken from the store");
         }
         let start = Instant::now();
         while let Some(step) = defender.advance(self.context, train, &mut |_| {})? {
@@ -234,7 +182,7 @@ impl Lab<'_> {
                 test_accuracy: accuracy(self.context, &defender.model().freeze()?, self.test)?,
                 spiking_accuracy: spiking,
             };
-            say(&line(&point));
+            on_step(&line(&point));
             history.push(point);
             self.save_checkpoint(key, defender.checkpoint()?, &history)?;
             if let (Some(sleep), Some(state)) = (self.sleep, defender.first_sleep()?) {
@@ -247,35 +195,6 @@ impl Lab<'_> {
         }
         Ok(history)
     }
-
-    /// How many images a model classifies rightly.
-    fn right(
-        &self,
-        model: &dyn FrozenNetwork,
-        images: ArrayView4<'_, f32>,
-        labels: &[usize],
-    ) -> Result<usize> {
-        let mut tape = Tape::new(self.context.clone());
-        let mut right = 0;
-        for (images, labels) in images.axis_chunks_iter(Axis(0), CHUNK).zip(labels.chunks(CHUNK)) {
-            let x = tape.constant(Tensor::from_array(images));
-            let logits = model.logits(&mut tape, x)?;
-            let logits = tape.value(logits).to_array();
-            for (logits, &label) in logits.outer_iter().zip(labels) {
-                let logits: Vec<f32> = logits.iter().copied().collect();
-                if logits.iter().any(|z| !z.is_finite()) {
-                    return Err(Error::NotFinite {
-                        place: "evaluation".into(),
-                        problem: "a logit is not finite: the weights are damaged or too large"
-                            .into(),
-                    });
-                }
-                right += usize::from(crate::nn::predict(&logits) == label);
-            }
-            tape.reset();
-        }
-        Ok(right)
-    }
 }
 
 /// The note of a checkpoint that names its job.
@@ -285,12 +204,12 @@ fn checkpoint_file(key: &str) -> String {
     format!("{key}.checkpoint")
 }
 
-fn file_of(entry: &Entry) -> Result<&str> {
+pub(super) fn file_of(entry: &Entry) -> Result<&str> {
     let missing = || Error::NotFound(format!("the result of `{}` has no file", entry.name));
     entry.file.as_deref().ok_or_else(missing)
 }
 
-fn value(of: &impl Serialize) -> Result<Value> {
+pub(super) fn value(of: &impl Serialize) -> Result<Value> {
     to_json(of).map_err(|e| Error::failed("experiment", e))
 }
 

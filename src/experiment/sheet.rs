@@ -1,5 +1,6 @@
 //! Tables and figures as configuration (`experiments/*.toml`): which methods, noise scales and columns.
 
+use crate::attack::Norm;
 use crate::defense::{Defense, reads};
 use crate::sleep::Settings;
 use crate::{Error, Result};
@@ -10,7 +11,7 @@ use std::path::Path;
 /// A model's recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Method {
+pub struct RowSpec {
     /// As the paper prints it, e.g. `DeepSleep (depth=3)`.
     pub label: String,
     /// Ours, for files: `deepsleep-depth-3`.
@@ -22,7 +23,7 @@ pub struct Method {
     pub set: BTreeMap<String, String>,
 }
 
-impl Method {
+impl RowSpec {
     /// The defense; none for the control.
     ///
     /// # Errors
@@ -75,6 +76,10 @@ impl Method {
     }
 }
 
+fn linf() -> Norm {
+    Norm::Linf
+}
+
 /// A table or a figure.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,13 +90,16 @@ pub struct Sheet {
     /// The number of the figure, if it is one.
     #[serde(default)]
     pub figure: Option<usize>,
+    /// How perturbations are measured; Linf if the sheet does not say.
+    #[serde(default = "linf")]
+    pub norm: Norm,
     /// Noise scales such as `64/255`.
     pub scales: Vec<String>,
     /// Columns by their keys in the published numbers.
     pub columns: Vec<String>,
     /// Rows.
     #[serde(rename = "method")]
-    pub methods: Vec<Method>,
+    pub methods: Vec<RowSpec>,
 }
 
 impl Sheet {
