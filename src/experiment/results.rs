@@ -228,6 +228,18 @@ impl Results {
         }
     }
 
+    /// The settings of a model: the experiment's with its overrides.
+    ///
+    /// # Errors
+    /// If an override is none of the settings.
+    pub fn settings_of(&self, model: &Model) -> Result<Settings> {
+        let mut settings = self.settings.clone();
+        for (name, value) in &model.overrides {
+            settings.set(name, value)?;
+        }
+        Ok(settings)
+    }
+
     /// Name of the file in a results folder.
     pub const FILE: &'static str = "results.json";
 

@@ -3,7 +3,6 @@
 use crate::Result;
 use crate::experiment::Results;
 use crate::report::page::format::{dreams, fraction, grouped, listed, times};
-use crate::report::pictures::models::settings_of;
 use crate::sleep::{
     AdversarialTrainingOptions, Distillation, DreamAttack, Layers, Plasticity, Profile, Settings,
     SleepDefense, SleepDefenseOptions,
@@ -74,7 +73,7 @@ pub fn differences(results: &Results) -> Result<Vec<Difference>> {
             if !choice.defenses.contains(&model.defense.as_str()) {
                 continue;
             }
-            let sentence = (choice.say)(&settings_of(results, model)?, results.images_trained_on());
+            let sentence = (choice.say)(&results.settings_of(model)?, results.images_trained_on());
             let at = said.iter().position(|(other, _)| *other == sentence);
             let at = at.unwrap_or_else(|| {
                 said.push((sentence, Vec::new()));

@@ -1,18 +1,16 @@
 //! What no deterministic classifier can withstand: at eps of a half and above every image can be made uniform grey, so
 //! that one class is all it can get right. A larger white-box number is an attack that failed.
 
-use crate::data::Dataset;
 use crate::experiment::{Results, ThreatModel};
 use crate::report::noise;
 
 /// The share of the largest class among MNIST's test images.
 const OF_MNIST: f64 = 0.1135;
 
-/// The share of the largest class among the images of the white-box attacks, as the results have it, or these images.
+/// The share of the largest class among the images of the white-box attacks, as the results have it, or as it was observed.
 /// Where neither is known it is taken to be MNIST's, as in all results that do not say of which images they are.
-pub fn bound(results: &Results, test: Option<&Dataset>) -> f64 {
-    let of_images = || test?.largest_class(results.white_box_images);
-    results.largest_class.or_else(of_images).unwrap_or(OF_MNIST)
+pub fn bound(results: &Results, observed: Option<f64>) -> f64 {
+    results.largest_class.or(observed).unwrap_or(OF_MNIST)
 }
 
 /// The white-box accuracies above the bound where it holds. Attacks without a noise scale are none of its business.

@@ -19,7 +19,7 @@ use clap::{Args, ValueEnum};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Answer, ExperimentSpec, Graph, Quick, Request, Results, Run, Sheet, Store, Sweep,
+    Answer, ExperimentSpec, Graph, Observations, Quick, Request, Results, Run, Sheet, Store, Sweep,
 };
 use deepsleep::files::Lock;
 use deepsleep::sleep::{Profile, Settings};
@@ -253,7 +253,8 @@ pub fn look_at_outputs(
     let mut outputs = Outputs::new(common.console(), read);
     let names: &[&str] = match request.sweep {
         Some(_) => &[Answer::FILE],
-        None => &[&[Results::FILE, Run::FILE], &deepsleep::report::FILES[..]].concat(),
+        None => &[&[Results::FILE, Run::FILE, Observations::FILE], &deepsleep::report::FILES[..]]
+            .concat(),
     };
     names.iter().try_for_each(|name| outputs.in_folder("--out", &out.join(name)).map(drop))
 }

@@ -7,7 +7,8 @@ use crate::common::Common;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Graph, JobOutcome, Request, Results, Run, RunOptions, Store, assemble_results, job_runs, run,
+    Graph, JobOutcome, Observations, Request, Results, Run, RunOptions, Store, assemble_results,
+    job_runs, run,
 };
 use std::fs;
 use std::path::Path;
@@ -105,7 +106,8 @@ impl Reproduction<'_> {
             results,
             format!("{text}\n{} ({minutes:.1} minutes of jobs)", file.display()),
         )?;
-        let written = deepsleep::report::build(&context, self.out, test)?;
+        Observations::of(&context, self.out, results, test).save(self.out)?;
+        let written = deepsleep::report::build(self.out)?;
         for line in &written.skipped {
             console.say(format_args!("left out of the report: {line}"));
         }
