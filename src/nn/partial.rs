@@ -10,12 +10,12 @@ use crate::tensor::{Region, Shape};
 /// A frozen network that is nothing but convolutions, each with rectifier and 2 x 2 maximum, and a last layer with
 /// neither.
 #[derive(Clone, Debug)]
-pub struct Chain<'a> {
+pub struct ConvChain<'a> {
     convolutions: Vec<&'a FrozenConv>,
     last: &'a FrozenConv,
 }
 
-impl<'a> Chain<'a> {
+impl<'a> ConvChain<'a> {
     /// Of convolutions, each taking what the one before it gives, and what makes logits of it.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ struct Stage<'a> {
 }
 
 /// Sixteen images, each in a lane of its own, that change bit by bit.
-pub struct Incremental<'a> {
+pub struct PartialForward<'a> {
     isa: Isa,
     stages: Vec<Stage<'a>>,
     last: &'a FrozenConv,
@@ -50,9 +50,9 @@ pub struct Incremental<'a> {
     begun: bool,
 }
 
-impl<'a> Incremental<'a> {
+impl<'a> PartialForward<'a> {
     /// Of this chain, on this instruction set.
-    pub fn new(chain: &Chain<'a>, isa: Isa) -> Self {
+    pub fn new(chain: &ConvChain<'a>, isa: Isa) -> Self {
         let stages = chain.convolutions.iter().map(|&layer| {
             let Shape { channels, height, width } = layer.geometry().output;
             let shape = Shape::new(channels, height / 2, width / 2);
@@ -70,8 +70,8 @@ impl<'a> Incremental<'a> {
         }
     }
 
-    /// The logits of sixteen images `[channel][y][x]`, which outside of `changed` are what they were: for the lanes of
-    /// `kept`, in the evaluation before this one; for the others, in the last evaluation that was kept.
+    /// The logits of sixteen images `[channel][y][x]`. Lanes in `kept` are compared with the previous evaluation (it was
+    /// accepted), the others with the last accepted one; pixels outside `changed` must equal that reference.
     pub fn evaluate(&mut self, images: &[Lanes], changed: &Region, kept: u16, out: &mut [Lanes]) {
         let isa = self.isa;
         let mut changed = changed.clone();
@@ -81,7 +81,7 @@ impl<'a> Incremental<'a> {
         }
         let mut x = images;
         for stage in &mut self.stages {
-            elementwise::agree(
+            elementwise::commit_or_roll_back(
                 isa,
                 stage.shape,
                 &stage.changed,
