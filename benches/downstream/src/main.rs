@@ -1,7 +1,7 @@
 //! How fast the engine trains and attacks in the build that this was compiled in: one job a line, with the least CPU
 //! milliseconds of its repetitions on one thread. `benches/downstream/run` compares builds.
 
-use deepsleep::attack::{Budget, Norm, Samples, attack, parse_attack};
+use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, LeNet, Trainer, TrainingOptions};
 use deepsleep::tensor::Context;
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let budget = Budget { norm: Norm::Linf, eps: 0.05, seed: 0 };
         let mut failure = None;
         report(name, repetitions, || {
-            failure = attack(&context, &model, &samples, method.as_ref(), budget).err();
+            failure = run_attack(&context, &model, &samples, method.as_ref(), budget).err();
         });
         failure.map_or(Ok(()), Err)?;
     }
