@@ -10,6 +10,7 @@
 pub fn from_fn<T: Copy, const N: usize>(mut f: impl FnMut(usize) -> T) -> [T; N] {
     const { assert!(N > 0) };
     let mut array = [f(0); N];
+    #[allow(clippy::needless_range_loop)] // no iterator stands between the loop and the closure
     for i in 1..N {
         array[i] = f(i);
     }
