@@ -32,6 +32,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+#[cfg(feature = "npz")]
 mod archive;
 mod cell;
 mod crafted;
@@ -39,6 +40,7 @@ mod evidence;
 mod journal;
 mod plan;
 
+#[cfg(feature = "npz")]
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, classify, transfer_matrix};
