@@ -16,10 +16,13 @@
 //! ```
 
 mod format;
+mod made_with;
 mod npy;
 mod npz;
 mod reader;
 
+pub use made_with::MadeWith;
+pub(crate) use made_with::flatten;
 pub use npz::{Column, Npz};
 pub use reader::NpzReader;
 

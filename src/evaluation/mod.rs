@@ -37,9 +37,11 @@ mod cell;
 mod crafted;
 mod journal;
 mod plan;
+pub mod session;
 
 pub use archive::{about, archive};
 pub use cell::{Cell, Record, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, transfer_form, transfer_matrix};
 pub use journal::{Journal, Settings, fingerprint, fingerprint_of_file, same_settings};
 pub use plan::{Models, Part, Plan, evaluate};
+pub use session::{HISTORY, HistoryPoint, Observer};
