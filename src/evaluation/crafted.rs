@@ -58,7 +58,7 @@ impl Crafted {
     /// success, clean images where there was none; see [`transfer_form`].
     ///
     /// # Errors
-    /// Those of [`attack`], and if the source's logits for an image are not finite: what comes of that would be a clean
+    /// Those of [`run_attack`], and if the source's logits for an image are not finite: what comes of that would be a clean
     /// image, and every model robust.
     pub fn craft(
         context: &Context,

@@ -56,7 +56,7 @@ impl FromStr for Version {
     }
 }
 
-/// The ensemble. What a sample's image was found by is noted in its [`Winner`](super::Winner).
+/// The ensemble. What a sample's image was found by is noted in its [`Winner`](crate::attack::Winner).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AutoAttack {
     /// Which attacks.
