@@ -5,8 +5,7 @@ mod common;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::method::{
-    AdversarialTraining, DEFENSES, DeepSleep, Defender, Defense, Distillation, FastWave, Profile,
-    Settings, SleepDefense, SlowWave,
+    DEFENSES, DeepSleep, Defender, Defense, FastWave, Profile, Settings, SlowWave,
 };
 use deepsleep::nn::{LeNet, Network};
 use deepsleep::snn::{SpikingLeNet, Statistics};
