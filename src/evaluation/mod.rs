@@ -38,6 +38,7 @@ mod cell;
 mod crafted;
 mod journal;
 mod plan;
+pub mod session;
 
 #[cfg(feature = "npz")]
 pub use archive::{about, archive};
@@ -45,3 +46,4 @@ pub use cell::{Cell, Record, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, transfer_form, transfer_matrix};
 pub use journal::{Journal, Settings, fingerprint, fingerprint_of_file, same_settings};
 pub use plan::{Models, Part, Plan, evaluate};
+pub use session::{HISTORY, HistoryPoint, Observer};

@@ -25,7 +25,7 @@ pub fn collect(graph: &Graph, question: &Question, fates: &[Fate]) -> Result<Res
         models.push(Model {
             method: plan.method.label.clone(),
             id: plan.method.id.clone(),
-            defense: plan.method.defense.clone(),
+            defense: plan.method.training,
             seed: plan.seed,
             overrides: overrides.collect(),
             clean_accuracy: history.last().map_or(0.0, |point| point.test_accuracy),

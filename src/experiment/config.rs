@@ -1,9 +1,8 @@
 //! Tables and figures as configuration (`experiments/*.toml`): which methods, noise scales and columns.
 
-use crate::defense::{Defense, reads};
-use crate::sleep::Settings;
+use crate::method::{Settings, Training, current_name};
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -15,22 +14,15 @@ pub struct Method {
     pub label: String,
     /// Ours, for files: `deepsleep-depth-3`.
     pub id: String,
-    /// A [`Defense`](crate::defense::Defense) by name, or `none` for the control.
-    pub defense: String,
+    /// A defense, or `none` for the control.
+    #[serde(rename = "defense")]
+    pub training: Training,
     /// Settings in which it differs, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_current_names")]
     pub set: BTreeMap<String, String>,
 }
 
 impl Method {
-    /// The defense; none for the control.
-    ///
-    /// # Errors
-    /// If there is no defense of this name.
-    pub fn defense(&self) -> Result<Option<Defense>> {
-        if self.defense == "none" { Ok(None) } else { self.defense.parse().map(Some) }
-    }
-
     /// The experiment's settings with the method's own.
     ///
     /// # Errors
@@ -45,19 +37,19 @@ impl Method {
     /// reads it.
     ///
     /// # Errors
-    /// As for [`defense`](Self::defense) and [`settings`](Self::settings).
+    /// As for [`settings`](Self::settings).
     pub fn reads(&self, of_experiment: &Settings, name: &str) -> Result<bool> {
-        let (defense, settings) = (self.defense()?, self.settings(of_experiment)?);
-        Ok(reads(defense, &settings, name) || reads(None, &settings, name))
+        let settings = self.settings(of_experiment)?;
+        Ok([self.training, Training::Control].iter().any(|t| t.reads(&settings, name)))
     }
 
-    /// Refuses settings that would not be applied.
+    /// Rejects settings that would not be applied.
     ///
     /// # Errors
     /// If there is one, and those of [`reads`](Self::reads).
-    pub fn check(&self, of_experiment: &Settings) -> Result<()> {
+    pub fn validate(&self, of_experiment: &Settings) -> Result<()> {
         for name in self.set.keys() {
-            let (id, defense) = (&self.id, &self.defense);
+            let (id, defense) = (&self.id, self.training);
             let problem = if name == "seed" {
                 format!(
                     "`{id}` sets `seed`: a model has the seeds of the experiment (`--seeds`, or `seeds` of a sweep)"
@@ -73,6 +65,14 @@ impl Method {
         }
         Ok(())
     }
+}
+
+/// Settings by name, those of older sheets by the names of today.
+fn by_current_names<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let set = BTreeMap::<String, String>::deserialize(deserializer)?;
+    Ok(set.into_iter().map(|(name, value)| (current_name(&name).into_owned(), value)).collect())
 }
 
 /// A table or a figure.

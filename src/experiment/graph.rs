@@ -6,11 +6,10 @@ use super::published::{Column, Published};
 use super::work::{Sources, Work};
 use crate::attack::{Norm, parse_eps};
 use crate::data::{DataIdentity, ImageSet};
-use crate::defense::reads;
 use crate::evaluation::{ThreatModel, transfer_form};
+use crate::method::{Defense, Profile, Settings, Training};
 use crate::names::meant;
 use crate::nn::LeNet;
-use crate::sleep::{Profile, Settings};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -166,13 +165,13 @@ impl Graph {
     /// If a column, a scale or a setting is unknown.
     pub fn of_sheets(sheets: &[Sheet], question: &Question) -> Result<Self> {
         let published = Published::load()?;
-        question.settings.check()?;
+        question.settings.validate()?;
         let (sources, images) = (question.sources(), question.images_read());
         let mut graph = Self { sources, images, ..Self::default() };
         for sheet in sheets {
             refuse_twice("noise scale", &sheet.scales)?;
             refuse_twice("column", &sheet.columns)?;
-            sheet.methods.iter().try_for_each(|method| method.check(&question.settings))?;
+            sheet.methods.iter().try_for_each(|method| method.validate(&question.settings))?;
         }
         let methods: usize = sheets.iter().map(|sheet| sheet.methods.len()).sum();
         let (seeds, models) = (question.seeds.len(), methods.saturating_mul(question.seeds.len()));
@@ -234,7 +233,7 @@ impl Graph {
     /// Whether a model of this graph reads the setting of this name.
     pub fn reads(&self, name: &str) -> bool {
         self.jobs.iter().any(|job| match &job.work {
-            Work::Train { defense, settings, .. } => reads(*defense, settings, name),
+            Work::Train { training, settings, .. } => training.reads(settings, name),
             _ => false,
         })
     }
@@ -270,12 +269,14 @@ impl Graph {
     fn train(
         &mut self,
         name: String,
-        defended: Option<(crate::defense::Defense, usize)>,
+        defended: Option<(&'static dyn Defense, usize)>,
         settings: Settings,
         question: &Question,
     ) -> usize {
         let (settings, images) = (Box::new(settings), question.trained_on.images);
-        let work = Work::Train { defense: defended.map(|(defense, _)| defense), settings, images };
+        let training =
+            defended.map_or(Training::Control, |(defense, _)| Training::Defense(defense));
+        let work = Work::Train { training, settings, images };
         self.job(name, work, defended.map(|(_, control)| control).into_iter().collect())
     }
 
@@ -285,14 +286,14 @@ impl Graph {
             return Ok(model);
         }
         let settings = Settings { seed, ..method.settings(&question.settings)? };
-        settings.check()?;
+        settings.validate()?;
         let control = if settings.control == question.settings.control {
             self.control(seed, question)
         } else {
             let name = format!("train control of {}, seed {seed}", method.id);
             self.train(name, None, settings.clone(), question)
         };
-        let job = match method.defense()? {
+        let job = match method.training.defense() {
             None => control,
             Some(defense) => {
                 let name = format!("train {}, seed {seed}", method.id);
@@ -445,8 +446,8 @@ mod tests {
 
     fn method(defense: &str, set: &[(&str, &str)]) -> Method {
         let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let (label, id, defense) = ("Some".into(), "some".into(), defense.to_owned());
-        Method { label, id, defense, set: set.collect() }
+        let (label, id) = ("Some".into(), "some".into());
+        Method { label, id, training: defense.parse().expect("a defense"), set: set.collect() }
     }
 
     fn graph_of(methods: Vec<Method>) -> Result<Graph> {

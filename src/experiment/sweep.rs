@@ -6,6 +6,7 @@ use super::published::Published;
 use super::results::Results;
 use super::work::Work;
 use crate::evaluation::ThreatModel;
+use crate::method::Training;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -240,12 +241,12 @@ fn training(method: &Method, question: &Question) -> Result<String> {
     let (settings, images) =
         (Box::new(method.settings(&question.settings)?), question.trained_on.images);
     let sources = question.sources();
-    let key = |defense, inputs: &[&str]| {
-        Work::Train { defense, settings: settings.clone(), images }.key(&sources, inputs)
+    let key = |training, inputs: &[&str]| {
+        Work::Train { training, settings: settings.clone(), images }.key(&sources, inputs)
     };
-    let control = key(None, &[]);
-    Ok(match method.defense()? {
-        None => control,
+    let control = key(Training::Control, &[]);
+    Ok(match method.training {
+        Training::Control => control,
         defense => key(defense, &[&control]),
     })
 }
@@ -258,7 +259,7 @@ fn refuse(problem: String) -> Error {
 mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
-    use crate::sleep::{Profile, Settings};
+    use crate::method::{Profile, Settings};
 
     fn nearest() -> (Sweep, Question) {
         let sweep = parse(include_str!("../../experiments/nearest.toml"), "nearest.toml");
@@ -308,8 +309,9 @@ mod tests {
     /// A sweep of one method over one setting.
     fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, Question)> {
         let (mut sweep, mut question) = nearest();
-        let (label, id, defense) = ("Some".into(), "some".into(), defense.to_owned());
-        sweep.methods = vec![Method { label, id, defense, set: Default::default() }];
+        let (label, id) = ("Some".into(), "some".into());
+        let training = defense.parse().expect("a defense");
+        sweep.methods = vec![Method { label, id, training, set: Default::default() }];
         let values = values.iter().map(|value| (*value).to_owned()).collect();
         sweep.axes = vec![Axis { setting: setting.into(), values }];
         Ok((sweep.graph(&mut question)?, question))

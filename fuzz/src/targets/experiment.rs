@@ -3,7 +3,7 @@
 
 use deepsleep::data::{DataIdentity, ImageSet};
 use deepsleep::experiment::{Graph, Published, Question, Quick, Sheet, Sweep, ThreatModel, parse};
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::method::{Profile, Settings};
 
 pub fn run(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };

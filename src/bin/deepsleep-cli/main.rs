@@ -137,6 +137,9 @@ fn main() -> ExitCode {
     {
         return failure::of_command(&error);
     }
+    if !common.quiet {
+        stderr::show_notes();
+    }
     interrupt::watch(command.leftover());
     let done = match command {
         Command::Train(train) => train.run(&common),

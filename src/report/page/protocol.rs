@@ -2,10 +2,10 @@
 
 use crate::evaluation::transfer_form;
 use crate::experiment::{Cell, Column, Published, Results, ThreatModel};
+use crate::method::Settings;
 use crate::report::compare::differences::Difference;
 use crate::report::compare::distinct_attacks;
 use crate::report::page::format::{grouped, listed};
-use crate::sleep::Settings;
 
 /// MNIST: the paper measured on all of its test images, and trained on all of its training images.
 const TEST_IMAGES: usize = 10_000;

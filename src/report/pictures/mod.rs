@@ -8,10 +8,11 @@ use crate::data::Dataset;
 use crate::draw::theme::{described, themed};
 use crate::draw::{filters_svg, raster_svg};
 use crate::experiment::{Published, Results};
+use crate::method::Training;
 use crate::nn::{Freeze, Network};
 use crate::report::Found;
 use crate::report::pictures::digits::{Digits, digits, shown};
-use crate::report::pictures::models::{ASLEEP, Loaded, first_of_each_method, load, settings_of};
+use crate::report::pictures::models::{Loaded, first_of_each_method, load, settings_of};
 use crate::snn::{FrozenSpikingLeNet, SpikingLeNet, Statistics, firing_rates, spike_trains};
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -74,9 +75,8 @@ impl Pictures {
                 Err(error) => pictures.skip(&format!("Pictures of {}", model.method), &error),
             }
         }
-        let asleep = |l: &&Loaded<'_>| {
-            l.model.defense == "none" || ASLEEP.contains(&l.model.defense.as_str())
-        };
+        let asleep =
+            |l: &&Loaded<'_>| l.model.defense.defense().is_none_or(|defense| defense.sleeps());
         for loaded in models.iter().filter(asleep) {
             match filters(loaded) {
                 Ok(drawing) => pictures.filters.push(drawing),
@@ -93,7 +93,7 @@ impl Pictures {
             return pictures;
         };
         pictures.rated = RATED.min(test.len());
-        let mut drawn: Vec<&str> = Vec::new();
+        let mut drawn: Vec<Training> = Vec::new();
         for loaded in models.iter().filter(asleep) {
             let method = &loaded.model.method;
             if let Err(error) = pictures.spikes(context, results, loaded, test, &mut drawn) {
@@ -121,10 +121,10 @@ impl Pictures {
         results: &Results,
         loaded: &Loaded<'a>,
         test: &Dataset,
-        drawn: &mut Vec<&'a str>,
+        drawn: &mut Vec<Training>,
     ) -> Result<()> {
         let network = spiking(results, loaded)?;
-        let (method, defense) = (&loaded.model.method, loaded.model.defense.as_str());
+        let (method, defense) = (&loaded.model.method, loaded.model.defense);
         let rates = firing_rates(context, &network, &test.slice(0, self.rated)?)?;
         self.rates.push(Rates { method: method.clone(), steps: network.steps(), rates });
         if !drawn.contains(&defense) {

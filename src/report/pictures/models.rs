@@ -4,8 +4,8 @@ use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::experiment::{Model, Results};
 use crate::files::{MOST, inside, read_regular};
+use crate::method::Settings;
 use crate::nn::LeNet;
-use crate::sleep::Settings;
 use std::path::Path;
 
 /// A model with its network.
@@ -15,9 +15,6 @@ pub struct Loaded<'a> {
     /// The network.
     pub lenet: LeNet,
 }
-
-/// Defenses that put a network to sleep.
-pub const ASLEEP: [&str; 4] = ["sleep", "slow-wave", "fast-wave", "deepsleep"];
 
 /// The first model of each method, in the order of the results.
 pub fn first_of_each_method(results: &Results) -> Vec<&Model> {

@@ -22,7 +22,7 @@ use deepsleep::experiment::{
     Answer, Graph, Question, Quick, Request, Results, Run, Sheet, Store, Sweep,
 };
 use deepsleep::files::Lock;
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::method::{Profile, Settings};
 use std::path::{Path, PathBuf};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.

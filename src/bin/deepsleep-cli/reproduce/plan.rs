@@ -3,7 +3,7 @@
 use crate::console::Console;
 use anyhow::Result;
 use deepsleep::experiment::{Found, Graph, Question, Store};
-use deepsleep::sleep::Settings;
+use deepsleep::method::Settings;
 use indicatif::HumanDuration;
 use serde::Serialize;
 use std::time::Duration;
