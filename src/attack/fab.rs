@@ -118,6 +118,10 @@ impl Method for Fab {
         Some(rounding(logits))
     }
 
+    fn is_random(&self) -> bool {
+        self.restarts > 1
+    }
+
     fn draws(&self) -> usize {
         self.draws
     }

@@ -35,7 +35,11 @@ pub fn attack(
     let clean: Vec<f32> = verdicts.iter().flat_map(|verdict| verdict.logits.clone()).collect();
     job.clean_logits = &clean;
 
-    let findings = Findings { doubts: attack.doubts(&budget), ..Findings::default() };
+    let findings = Findings {
+        doubts: attack.doubts(&budget),
+        losses: attack.losses().into_iter().map(|loss| loss.name().to_owned()).collect(),
+        ..Findings::default()
+    };
     let mut report = Report {
         attack: attack.name().into(),
         budget,

@@ -3,6 +3,7 @@
 use super::driver::drive;
 use super::findings::Findings;
 use super::job::Job;
+use super::loss::Loss;
 use super::method::{Budget, Goal, Method, Needs};
 use super::trial::Trial;
 use crate::Result;
@@ -37,6 +38,16 @@ pub trait Attack: Send + Sync {
         false
     }
 
+    /// The losses that it takes gradients of.
+    fn losses(&self) -> Vec<Loss> {
+        Vec::new()
+    }
+
+    /// Whether it draws random numbers itself. Else the seed makes no difference to it, unless the model draws some.
+    fn is_random(&self) -> bool {
+        true
+    }
+
     /// Attacks these of the samples, whose clean logits are finite.
     ///
     /// # Errors
@@ -66,6 +77,17 @@ impl<M: Method> Attack for M {
 
     fn flattens(&self) -> bool {
         matches!(self.needs(), Needs::Gradient(loss) if loss.flattens())
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        match self.needs() {
+            Needs::Gradient(loss) => vec![loss],
+            Needs::Logits(_) | Needs::Jacobian => Vec::new(),
+        }
+    }
+
+    fn is_random(&self) -> bool {
+        Method::is_random(self)
     }
 
     fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search> {

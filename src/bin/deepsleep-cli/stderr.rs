@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// One line on stderr. If nobody reads it any more, there is nobody to tell.
 pub fn to_stderr(line: impl Display) {
@@ -30,6 +31,11 @@ pub fn printable(text: &str, welcome: fn(char) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(clean)
+}
+
+/// A path, fit to stand in a line.
+pub fn shown(path: &Path) -> String {
+    printable(&path.display().to_string(), |_| false).into_owned()
 }
 
 #[cfg(test)]

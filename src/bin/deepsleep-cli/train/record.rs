@@ -2,6 +2,7 @@
 
 use super::Defense;
 use crate::console::Console;
+use crate::stderr::shown;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
@@ -198,7 +199,7 @@ impl<'a> Outcome<'a> {
     }
 
     pub fn print(&self, console: Console) -> Result<()> {
-        let (model, percent) = (self.model.display(), 100.0 * self.clean_accuracy);
+        let (model, percent) = (shown(self.model), 100.0 * self.clean_accuracy);
         console.result(self, format_args!("{model}: test accuracy {percent:.2} %"))
     }
 }
