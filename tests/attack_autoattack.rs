@@ -15,7 +15,7 @@
 mod common;
 
 use common::models::{lenet, test_images};
-use deepsleep::attack::{AutoAttack, Budget, Norm, Status, attack};
+use deepsleep::attack::{AutoAttack, Budget, Norm, Status, run_attack};
 use deepsleep::tensor::Context;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -59,7 +59,8 @@ impl Case {
         let (context, network) = (Context::new(2).unwrap(), lenet(&self.weights));
         let budget = Budget { norm: self.norm, eps: self.eps, seed: 0 };
         let start = std::time::Instant::now();
-        let report = attack(&context, &network, &samples, &AutoAttack::default(), budget).unwrap();
+        let report =
+            run_attack(&context, &network, &samples, &AutoAttack::default(), budget).unwrap();
         let seconds = start.elapsed().as_secs_f64();
         let mut winners = BTreeMap::<&str, usize>::new();
         for winner in report.outcomes.iter().filter_map(|outcome| outcome.winner.as_ref()) {
@@ -197,7 +198,7 @@ fn at_half_the_range_at_most_one_class_survives() {
     for eps in [0.5, 1.0] {
         let budget = Budget { norm: Norm::Linf, eps, seed: 0 };
         let a = AutoAttack::default();
-        let report = attack(&context, &network, &samples, &a, budget).unwrap();
+        let report = run_attack(&context, &network, &samples, &a, budget).unwrap();
         let labels: HashSet<usize> = report
             .outcomes
             .iter()

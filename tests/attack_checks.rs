@@ -4,8 +4,8 @@ mod common;
 
 use common::models::{lenet, test_images};
 use deepsleep::attack::{
-    AutoAttack, Budget, Classifier, Fgsm, Norm, Samples, Session, Status, Version, attack,
-    parse_attack, parse_eps,
+    AutoAttack, Budget, Classifier, Fgsm, Norm, Samples, Session, Status, Version, parse_attack,
+    parse_eps, run_attack,
 };
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{LANES, Lanes};
@@ -91,7 +91,7 @@ fn linf(eps: f32) -> Budget {
 fn warnings(kind: Kind) -> String {
     let context = Context::new(1).unwrap();
     let report =
-        attack(&context, &Odd(kind), &two_pixels(), &AutoAttack::default(), linf(0.1)).unwrap();
+        run_attack(&context, &Odd(kind), &two_pixels(), &AutoAttack::default(), linf(0.1)).unwrap();
     report.warnings.join("\n")
 }
 
@@ -100,7 +100,7 @@ fn a_random_model_is_noticed() {
     assert!(warnings(Kind::Random).contains("version=rand"));
     let rand = AutoAttack { version: Version::Rand, ..AutoAttack::default() };
     let context = Context::new(1).unwrap();
-    let report = attack(&context, &Odd(Kind::Random), &two_pixels(), &rand, linf(0.6)).unwrap();
+    let report = run_attack(&context, &Odd(Kind::Random), &two_pixels(), &rand, linf(0.6)).unwrap();
     assert_eq!(report.count(Status::Fooled), 2);
     assert!(!report.warnings.iter().any(|warning| warning.contains("version=rand")));
 }
@@ -114,7 +114,8 @@ fn probabilities_are_noticed() {
 fn a_missing_gradient_is_noticed_and_square_does_without() {
     let context = Context::new(1).unwrap();
     let a = AutoAttack::default();
-    let report = attack(&context, &Odd(Kind::NoGradient), &two_pixels(), &a, linf(0.45)).unwrap();
+    let report =
+        run_attack(&context, &Odd(Kind::NoGradient), &two_pixels(), &a, linf(0.45)).unwrap();
     let text = report.warnings.join("\n");
     assert!(text.contains("exactly zero (2 samples start with one)"), "{text}");
     assert_eq!(report.zero_gradient_share(), Some(1.0));
@@ -125,7 +126,7 @@ fn a_missing_gradient_is_noticed_and_square_does_without() {
 fn what_is_not_finite_is_no_success() {
     let context = Context::new(1).unwrap();
     let report =
-        attack(&context, &Odd(Kind::NotFinite), &two_pixels(), &Fgsm::default(), linf(0.2))
+        run_attack(&context, &Odd(Kind::NotFinite), &two_pixels(), &Fgsm::default(), linf(0.2))
             .unwrap();
     assert_eq!((report.count(Status::Invalid), report.count(Status::Fooled)), (2, 0));
     assert_eq!(report.robust_accuracy(), 0.0);
@@ -139,7 +140,7 @@ fn what_is_not_finite_is_no_success() {
 fn fgsm_costs_one_backward_pass() {
     let (context, network) = (Context::new(1).unwrap(), lenet("lenet_robust.safetensors"));
     let report =
-        attack(&context, &network, &test_images(0..3), &Fgsm::default(), linf(0.1)).unwrap();
+        run_attack(&context, &network, &test_images(0..3), &Fgsm::default(), linf(0.1)).unwrap();
     // The clean pass, the gradient's, and the one that shows the result; a verification where there is something.
     for outcome in &report.outcomes {
         let fooled = u64::from(outcome.status == Status::Fooled);
@@ -178,13 +179,13 @@ fn what_does_not_fit_is_refused() {
     let (context, network) = (Context::new(1).unwrap(), lenet("lenet_robust.safetensors"));
     let run = |text: &str, budget| {
         let a = parse_attack(text).unwrap();
-        message(attack(&context, &network, &test_images(0..1), a.as_ref(), budget))
+        message(run_attack(&context, &network, &test_images(0..1), a.as_ref(), budget))
     };
     assert!(run("deepfool", Budget { norm: Norm::L1, eps: 1.0, seed: 0 }).contains("l1"));
     assert!(run("pgd:steps=0", linf(0.1)).contains("at least 1"));
     assert!(run("pgd", linf(f32::NAN)).contains("NaN"));
     assert!(run("pgd", linf(2.0)).contains("eps 2"));
-    let wrong = attack(&context, &network, &two_pixels(), &Fgsm::default(), linf(0.1));
+    let wrong = run_attack(&context, &network, &two_pixels(), &Fgsm::default(), linf(0.1));
     assert!(message(wrong).contains("1x28x28"));
     let high = Array4::from_elem((1, 1, 1, 2), 1.5);
     assert!(message(Samples::new(high.view(), vec![0], vec![0])).contains("1.5"));

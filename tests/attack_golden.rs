@@ -3,7 +3,9 @@
 mod common;
 
 use common::models::{golden, lenet, test_images};
-use deepsleep::attack::{Attack, Budget, Fab, Fgsm, Goal, Loss, Norm, Pgd, StepSize, attack, bim};
+use deepsleep::attack::{
+    Attack, Budget, Fab, Fgsm, Goal, Loss, Norm, Pgd, StepSize, bim, run_attack,
+};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::nn::input_gradients;
 use deepsleep::simd::{LANES, Lanes, LanesU32};
@@ -59,7 +61,7 @@ fn losses_and_their_gradients_are_pytorchs() {
 fn crafted(attack_: &dyn Attack) -> Vec<f32> {
     let (context, network) = (Context::new(2).unwrap(), lenet("lenet_weights.safetensors"));
     let budget = Budget { norm: Norm::Linf, eps: EPS, seed: 0 };
-    let report = attack(&context, &network, &test_images(0..SAMPLES), attack_, budget).unwrap();
+    let report = run_attack(&context, &network, &test_images(0..SAMPLES), attack_, budget).unwrap();
     report.outcomes.into_iter().flat_map(|outcome| outcome.image).collect()
 }
 
@@ -91,7 +93,7 @@ fn fab_keeps_what_it_finds_at_the_boundary() {
     let (context, network) = (Context::new(2).unwrap(), lenet("lenet_weights.safetensors"));
     let budget = Budget { norm: Norm::L1, eps: 10.0, seed: 0 };
     let fab = Fab { targets: 0, steps: 20, ..Fab::default() };
-    let report = attack(&context, &network, &test_images(200..250), &fab, budget).unwrap();
+    let report = run_attack(&context, &network, &test_images(200..250), &fab, budget).unwrap();
     // 0.12 also when any misclassified point counted, of which some were right in double precision.
     assert!(report.robust_accuracy() <= 0.12, "{}", report.robust_accuracy());
 }

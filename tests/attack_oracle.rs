@@ -4,8 +4,8 @@ mod common;
 
 use common::models::Affine;
 use deepsleep::attack::{
-    Attack, Budget, CarliniWagner, DeepFool, Fab, Goal, Loss, Norm, Pgd, Report, Samples, Status,
-    StepSize, attack,
+    Attack, AttackReport, Budget, CarliniWagner, DeepFool, Fab, Goal, Loss, Norm, Pgd, Samples,
+    Status, StepSize, run_attack,
 };
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::tensor::{Context, Shape};
@@ -52,8 +52,8 @@ fn distance(model: &Affine, x: &[f32], label: usize, norm: Norm) -> f32 {
     distances.fold(f32::INFINITY, f32::min)
 }
 
-fn run(model: &Affine, samples: &Samples, a: &dyn Attack, norm: Norm, eps: f32) -> Report {
-    attack(&Context::new(1).unwrap(), model, samples, a, Budget { norm, eps, seed: 3 }).unwrap()
+fn run(model: &Affine, samples: &Samples, a: &dyn Attack, norm: Norm, eps: f32) -> AttackReport {
+    run_attack(&Context::new(1).unwrap(), model, samples, a, Budget { norm, eps, seed: 3 }).unwrap()
 }
 
 /// Every found distance is at least the true one, and at most `slack` times what is `beyond` it.

@@ -1,6 +1,6 @@
 //! Ball and box, hyperplane and box: feasible, and no feasible point nearer.
 
-use deepsleep::attack::{Breakpoints, Norm, Order, into_ball, onto_hyperplane};
+use deepsleep::attack::{Breakpoints, Norm, SortBuffer, into_ball, onto_hyperplane};
 use deepsleep::simd::Isa;
 use proptest::prelude::*;
 
@@ -87,7 +87,7 @@ proptest! {
         norm in prop::sample::select(&NORMS[..]),
     ) {
         let mut step = vec![0.0; 30];
-        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut Order::default());
+        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut SortBuffer::default());
         for (t, d) in point.iter().zip(&step) {
             prop_assert!((-1e-6..=1.0 + 1e-6).contains(&(t + d)));
         }
@@ -114,8 +114,8 @@ proptest! {
         let scale = 2.0f32.powi(exponent);
         let (mut step, mut other) = (vec![0.0; 30], vec![0.0; 30]);
         let scaled: Vec<f32> = normal.iter().map(|w| w * scale).collect();
-        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut Order::default());
-        onto_hyperplane(isa(), norm, &point, &scaled, gap * scale, &mut other, &mut Order::default());
+        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut SortBuffer::default());
+        onto_hyperplane(isa(), norm, &point, &scaled, gap * scale, &mut other, &mut SortBuffer::default());
         prop_assert_eq!(step, other);
     }
 
@@ -129,7 +129,7 @@ proptest! {
         norm in prop::sample::select(&NORMS[..]),
     ) {
         let mut step = vec![0.0; 10];
-        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut Order::default());
+        onto_hyperplane(isa(), norm, &point, &normal, gap, &mut step, &mut SortBuffer::default());
         prop_assume!((f64::from(gap) + dot(&normal, &step)).abs() < 1e-5);
         let size = norm.of(&step);
         for direction in &directions {

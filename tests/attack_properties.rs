@@ -4,7 +4,7 @@ mod common;
 
 use common::models::{golden, lenet, test_images};
 use deepsleep::attack::{
-    Attack, Budget, Classifier, Norm, Report, Samples, Status, attack, parse_attack,
+    Attack, AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
 };
 use deepsleep::autodiff::{Tape, Var};
 use deepsleep::nn::{Freeze, FrozenLeNet, FrozenNetwork, LeNet, Network, margin};
@@ -53,12 +53,18 @@ fn samples() -> Samples {
     samples.select(&[&clean[..], &[247, 259, 290, 149, 241]].concat()).unwrap()
 }
 
-fn run_on(context: &Context, samples: &Samples, a: &dyn Attack, norm: Norm, eps: f32) -> Report {
+fn run_on(
+    context: &Context,
+    samples: &Samples,
+    a: &dyn Attack,
+    norm: Norm,
+    eps: f32,
+) -> AttackReport {
     let network = lenet("lenet_robust.safetensors");
-    attack(context, &network, samples, a, Budget { norm, eps, seed: 5 }).unwrap()
+    run_attack(context, &network, samples, a, Budget { norm, eps, seed: 5 }).unwrap()
 }
 
-fn run(samples: &Samples, a: &dyn Attack, norm: Norm, eps: f32) -> Report {
+fn run(samples: &Samples, a: &dyn Attack, norm: Norm, eps: f32) -> AttackReport {
     run_on(&Context::new(2).unwrap(), samples, a, norm, eps)
 }
 
@@ -133,7 +139,7 @@ fn gradients_reach_the_neurons_nearest_to_a_spike() {
     let budget = Budget { norm: Norm::Linf, eps: 16.0 / 255.0, seed: 0 };
     let robust = |network: &FrozenSpikingLeNet| {
         let a = parse_attack("pgd:steps=20").unwrap();
-        attack(&context, network, &samples, a.as_ref(), budget).unwrap().robust_accuracy()
+        run_attack(&context, network, &samples, a.as_ref(), budget).unwrap().robust_accuracy()
     };
     let network = network.freeze().unwrap();
     let first = robust(&network.clone().with_silent_windows(SilentWindow::First));
@@ -211,7 +217,8 @@ fn square_finds_the_same_where_only_what_changes_is_evaluated() {
     ] {
         let a = parse_attack(text).unwrap();
         let budget = Budget { norm: Norm::Linf, eps, seed: 3 };
-        let run = |model: &dyn Classifier| attack(&context, model, &samples, a.as_ref(), budget);
+        let run =
+            |model: &dyn Classifier| run_attack(&context, model, &samples, a.as_ref(), budget);
         let (changes, all) = (run(&network).unwrap(), run(&whole).unwrap());
         assert_eq!(changes, all, "{text}");
         assert!(all.count(Status::Fooled) > 0 && all.count(Status::Survived) > 0, "{text}");
@@ -282,7 +289,7 @@ fn the_model_stays_as_it_is() {
     for (model, attacks) in models {
         let run = |a: &dyn Attack, norm| {
             let budget = Budget { norm, eps: eps(norm), seed: 1 };
-            attack(&context, model, &samples, a, budget).unwrap()
+            run_attack(&context, model, &samples, a, budget).unwrap()
         };
         // The same questions have the same answers afterwards, gradients included.
         let first = run(fgsm.as_ref(), Norm::Linf);
@@ -352,7 +359,7 @@ proptest! {
         let budget = Budget { norm, eps: radius, seed };
         let (context, network) = (Context::new(1).unwrap(), lenet("lenet_robust.safetensors"));
         let a = parse_attack(text).unwrap();
-        let report = attack(&context, &network, &samples, a.as_ref(), budget).unwrap();
+        let report = run_attack(&context, &network, &samples, a.as_ref(), budget).unwrap();
         let outcome = &report.outcomes[0];
         prop_assert!(outcome.image.iter().all(|v| (0.0..=1.0).contains(v)));
         let size = norm.distance(&outcome.image, samples.image(0));

@@ -3,7 +3,7 @@
 mod common;
 
 use common::models::{Affine, test_images};
-use deepsleep::attack::{ATTACKS, Budget, Norm, Samples, Status, attack, parse_attack};
+use deepsleep::attack::{ATTACKS, Budget, Norm, Samples, Status, parse_attack, run_attack};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, LeNet, Network, accuracy};
@@ -49,7 +49,7 @@ fn a_dead_network_has_the_accuracy_of_class_0_everywhere() {
         for norm in NORMS {
             let budget = Budget { norm, eps: 0.3, seed: 0 };
             // Not every attack exists in every norm.
-            let Ok(report) = attack(&context, &network, &samples, a.as_ref(), budget) else {
+            let Ok(report) = run_attack(&context, &network, &samples, a.as_ref(), budget) else {
                 continue;
             };
             assert_eq!(report.clean_accuracy(), expected, "{} {norm}", entry.name);
@@ -75,7 +75,8 @@ fn a_tie_is_lost_by_the_later_class() {
     let samples = Samples::new(images.view(), vec![0, 1], vec![0, 1]).unwrap();
     let a = parse_attack("fgsm").unwrap();
     let budget = Budget { norm: Norm::Linf, eps: 0.0, seed: 0 };
-    let report = attack(&Context::new(1).unwrap(), &model, &samples, a.as_ref(), budget).unwrap();
+    let report =
+        run_attack(&Context::new(1).unwrap(), &model, &samples, a.as_ref(), budget).unwrap();
     let found: Vec<_> =
         report.outcomes.iter().map(|o| (o.status, o.prediction, o.margin)).collect();
     assert_eq!(found, [(Status::Survived, 0, 0.0), (Status::CleanWrong, 0, 0.0)]);
@@ -93,7 +94,7 @@ fn a_tie_that_the_label_loses_is_a_success() {
         let a = parse_attack(text).unwrap();
         let budget = Budget { norm: Norm::Linf, eps: 0.25, seed: 0 };
         let report =
-            attack(&Context::new(1).unwrap(), &model, &samples, a.as_ref(), budget).unwrap();
+            run_attack(&Context::new(1).unwrap(), &model, &samples, a.as_ref(), budget).unwrap();
         let outcome = &report.outcomes[0];
         assert_eq!(
             (outcome.status, outcome.prediction, outcome.margin),

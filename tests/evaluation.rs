@@ -4,7 +4,9 @@ mod common;
 
 use common::models::{lenet, test_images};
 use deepsleep::Error;
-use deepsleep::attack::{Budget, Classifier, Norm, Report, Samples, Status, attack, parse_attack};
+use deepsleep::attack::{
+    AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
+};
 use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
     Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, archive, evaluate,
@@ -72,7 +74,7 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
     for (cell, eps) in whole[..2].iter().zip([0.2, 0.25]) {
         let a = parse_attack(&plan.attacks[0]).unwrap();
         let report =
-            attack(&context(), &network, &samples, a.as_ref(), Budget { eps, ..LINF }).unwrap();
+            run_attack(&context(), &network, &samples, a.as_ref(), Budget { eps, ..LINF }).unwrap();
         assert_eq!(cell.robust_accuracy, report.robust_accuracy());
         assert_eq!(cell.robust_indices, report.robust_indices());
         assert_eq!(cell.warnings, report.warnings);
@@ -116,7 +118,7 @@ fn what_is_crafted_on_a_model_is_shown_to_others() {
     let pgd = parse_attack("pgd:steps=10,return=last").unwrap();
     let all = transfer_matrix(&context(), &models, &models, &samples, pgd.as_ref(), LINF).unwrap();
     for (i, row) in all.iter().enumerate() {
-        let own = attack(&context(), models[i], &samples, pgd.as_ref(), LINF).unwrap();
+        let own = run_attack(&context(), models[i], &samples, pgd.as_ref(), LINF).unwrap();
         assert_eq!(row[i].robust_indices(), own.robust_indices(), "the diagonal is white-box");
         let other = &row[1 - i];
         for (shown, own) in other.outcomes.iter().zip(&own.outcomes) {
@@ -130,10 +132,10 @@ fn what_is_crafted_on_a_model_is_shown_to_others() {
     assert!(white < 0.8 && transfer > 0.8, "{white} {transfer}");
 }
 
-fn crafted(seed: u64) -> (Samples, Report, Crafted) {
+fn crafted(seed: u64) -> (Samples, AttackReport, Crafted) {
     let (samples, a) = (samples(), parse_attack("pgd:steps=5").unwrap());
     let budget = Budget { seed, ..LINF };
-    let report = attack(&context(), &robust(), &samples, a.as_ref(), budget).unwrap();
+    let report = run_attack(&context(), &robust(), &samples, a.as_ref(), budget).unwrap();
     let crafted = Crafted::of(&samples, &report, true);
     (samples, report, crafted)
 }
@@ -306,7 +308,7 @@ fn images_outside_of_box_or_ball_count_apart() {
         assert!(shown.warnings.iter().any(|w| w.contains(&format!("{outside} of the images lie"))));
         assert!(anywhere.warnings.iter().any(|w| w.contains("by the model's answer alone")));
 
-        let cell = |report: &Report| {
+        let cell = |report: &AttackReport| {
             Cell::of_report("theirs".into(), ThreatModel::Transfer, report, !boxed_only, 0.0)
         };
         let (apart, counted) = (cell(&shown), cell(&anywhere).anywhere());

@@ -4,7 +4,8 @@ mod common;
 
 use common::models::{golden, lenet, test_images};
 use deepsleep::attack::{
-    Budget, Classifier, Fgsm, Norm, Report, Samples, Session, Square, Status, attack, parse_attack,
+    AttackReport, Budget, Classifier, Fgsm, Norm, Samples, Session, Square, Status, parse_attack,
+    run_attack,
 };
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel};
@@ -29,9 +30,9 @@ fn linf(eps: f32) -> Budget {
     Budget { norm: Norm::Linf, eps, seed: 0 }
 }
 
-fn run(model: &dyn Classifier, samples: &Samples, text: &str, budget: Budget) -> Report {
+fn run(model: &dyn Classifier, samples: &Samples, text: &str, budget: Budget) -> AttackReport {
     let a = parse_attack(text).unwrap();
-    attack(&Context::new(2).unwrap(), model, samples, a.as_ref(), budget).unwrap()
+    run_attack(&Context::new(2).unwrap(), model, samples, a.as_ref(), budget).unwrap()
 }
 
 /// The logits of sixteen images, lane by lane.
@@ -134,7 +135,7 @@ fn a_sample_under_attack_depends_on_nobody_else() {
         let isa = if text.starts_with("pgd") { common::portable() } else { Isa::detect().unwrap() };
         let context = Context::with_isa(isa, 1).unwrap();
         let a = parse_attack(text).unwrap();
-        let report = attack(&context, &model, &some, a.as_ref(), linf(0.1)).unwrap();
+        let report = run_attack(&context, &model, &some, a.as_ref(), linf(0.1)).unwrap();
         for (outcome, i) in report.outcomes.iter().zip(order) {
             assert_eq!(outcome, &all.outcomes[i], "{text}");
         }
@@ -164,7 +165,7 @@ fn more_draws_are_another_and_a_stronger_attack() {
         let separator = if name.contains(':') { ',' } else { ':' };
         let with =
             |draws| run(&fixed, &some, &format!("{name}{separator}draws={draws}"), linf(0.1));
-        let statuses = |report: Report| -> Vec<Status> {
+        let statuses = |report: AttackReport| -> Vec<Status> {
             report.outcomes.iter().map(|outcome| outcome.status).collect()
         };
         // A power of two, so that means round nothing.
@@ -196,7 +197,7 @@ fn autoattack_sees_that_the_model_is_random() {
     assert!(text.contains("version=rand"), "{text}");
     // Nobody can do anything to a coin: what Square seemed to find is no finding.
     let coin = run(&Coin { right: 0.7, draws: 100 }, &two_pixels(20), "autoattack", linf(0.01));
-    assert_eq!((coin.robust_accuracy(), coin.findings.square_alone), (1.0, 0));
+    assert_eq!((coin.robust_accuracy(), coin.diagnostics.square_alone), (1.0, 0));
     let rand = run(&model, &samples, "autoattack:version=rand", linf(0.01));
     assert!(!rand.warnings.join("\n").contains("version=rand"), "{:?}", rand.warnings);
 }
@@ -283,7 +284,7 @@ fn a_coin_has_the_accuracy_of_its_coin() {
     }
     // A single draw decides nothing: though every image seems to fool the model now and then, what seems to is refuted.
     let report = run(&Coin { right: 0.7, draws: 400 }, &samples, "square:queries=5", linf(0.3));
-    let seemed = report.findings.refuted as f64 / 200.0;
+    let seemed = report.diagnostics.refuted as f64 / 200.0;
     assert!((0.15..0.45).contains(&seemed), "{seemed} seemed to fool it");
 }
 
@@ -299,7 +300,7 @@ fn every_draw_is_counted() {
         assert!([base, base + 30].contains(&outcome.cost.forward_passes), "{:?}", outcome.cost);
         refuted += usize::from(outcome.cost.forward_passes > base);
     }
-    assert_eq!(refuted, report.findings.refuted + report.count(Status::Fooled));
+    assert_eq!(refuted, report.diagnostics.refuted + report.count(Status::Fooled));
     assert!(refuted > 0);
     let shown = Crafted::craft(
         &Context::new(1).unwrap(),
@@ -319,7 +320,7 @@ fn a_model_without_noise_says_nothing_of_expectations() {
     let report = run(&model, &samples, "fgsm", linf(0.1));
     assert_eq!((report.expected_accuracy(), report.expected_clean_accuracy()), (None, None));
     assert!(!FrozenNetwork::is_random(&model) && FrozenNetwork::draws(&model) == 1);
-    let json = |report: &Report| {
+    let json = |report: &AttackReport| {
         let name = "fgsm".to_owned();
         let cell = Cell::of_report(name, ThreatModel::WhiteBox, report, true, 0.0);
         let records = serde_json::to_string(&cell.records).unwrap();
@@ -333,7 +334,7 @@ fn a_model_without_noise_says_nothing_of_expectations() {
     let square = Square { queries: 40, ..Square::default() };
     let averaged = Square { draws: 2, ..square.clone() };
     let [a, b] = [square, averaged].map(|square| {
-        attack(&Context::new(1).unwrap(), &model, &samples, &square, linf(0.2)).unwrap()
+        run_attack(&Context::new(1).unwrap(), &model, &samples, &square, linf(0.2)).unwrap()
     });
     for (a, b) in a.outcomes.iter().zip(&b.outcomes) {
         assert_eq!((a.status, &a.image, a.margin), (b.status, &b.image, b.margin));
