@@ -35,8 +35,11 @@ pub fn run_attack(
     let clean: Vec<f32> = verdicts.iter().flat_map(|verdict| verdict.logits.clone()).collect();
     job.clean_logits = &clean;
 
-    let diagnostics =
-        Diagnostics { option_warnings: attack.option_warnings(&budget), ..Diagnostics::default() };
+    let diagnostics = Diagnostics {
+        option_warnings: attack.option_warnings(&budget),
+        losses: attack.losses().into_iter().map(|loss| loss.name().to_owned()).collect(),
+        ..Diagnostics::default()
+    };
     let mut report = AttackReport {
         attack: attack.name().into(),
         budget,

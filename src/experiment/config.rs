@@ -168,5 +168,83 @@ pub(super) fn set_all(settings: &mut Settings, values: &BTreeMap<String, String>
 /// # Errors
 /// If the text is no TOML, or says something else.
 pub fn parse<T: serde::de::DeserializeOwned>(text: &str, path: impl AsRef<Path>) -> Result<T> {
-    toml::from_str(text).map_err(|e| Error::format(path, e.to_string().replace('\n', " ")))
+    toml::from_str(text).map_err(|e: toml::de::Error| {
+        let line =
+            e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let at = line.map_or(String::new(), |line| format!("line {line}: "));
+        Error::format(path, format!("{at}{}", in_words(e.message())))
+    })
+}
+
+/// What serde says of a value, in the words of who writes the file.
+fn in_words(message: &str) -> String {
+    let message = message.replace('\n', " ");
+    if let Some(name) = message.strip_prefix("missing field ") {
+        return format!("{name} is missing");
+    }
+    if let Some((name, known)) =
+        message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let known = known.strip_prefix("one of ").unwrap_or(known);
+        return format!("there is no {name} here; there are {known}");
+    }
+    let wrong = ["invalid type: ", "invalid value: "];
+    let parts = wrong.iter().find_map(|kind| message.strip_prefix(kind)?.split_once(", expected "));
+    let Some((found, expected)) = parts else { return message };
+    let found = match found.split_once(' ') {
+        Some(("string" | "integer" | "boolean" | "float", value)) => match value {
+            "point" => found,
+            value => value.trim_start_matches("point "),
+        },
+        _ if found == "map" => "a table",
+        _ if found == "sequence" => "a list",
+        _ => found,
+    };
+    let accepted = match expected {
+        "a boolean" => "true or false",
+        "a string" => "a text in quotes, such as '64/255'",
+        "a sequence" => "a list in brackets",
+        "a map" => "a table of names and values",
+        "usize" | "u64" => "a whole number from 0 on",
+        other if other.starts_with("struct ") => "a table of names and values",
+        other => other,
+    };
+    format!("{found} does not fit here; expected {accepted}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sweep;
+    use super::*;
+
+    #[test]
+    fn a_file_that_does_not_fit_is_told_in_its_own_words() {
+        let whole = "all = false\nscales = ['64/255']\ncolumns = ['fgsm']\nseeds = 1\nmethod = []\naxis = []\n";
+        parse::<Sweep>(whole, "s.toml").expect("a sweep");
+        for (from, to, words) in [
+            ("all = false\n", "", "`all` is missing"),
+            (
+                "all = false",
+                "all = 'yes'",
+                "line 1: \"yes\" does not fit here; expected true or false",
+            ),
+            (
+                "seeds = 1",
+                "seeds = -1",
+                "line 4: `-1` does not fit here; expected a whole number from 0 on",
+            ),
+            ("seeds = 1", "seeds = 'x'", "expected a whole number from 0 on"),
+            ("['64/255']", "[1]", "line 2: `1` does not fit here; expected a text in quotes"),
+            ("['fgsm']", "'fgsm'", "expected a list in brackets"),
+            ("seeds", "seedz", "there is no `seedz` here; there are `all`, `scales`"),
+            ("all = false", "all = = false", "line 1: "),
+        ] {
+            let text = whole.replace(from, to);
+            let error = parse::<Sweep>(&text, "s.toml").expect_err("wrong").to_string();
+            assert!(error.starts_with("s.toml: ") && error.contains(words), "{error}");
+            for jargon in ["invalid type", "usize", "struct", "field", "boolean"] {
+                assert!(!error.contains(jargon), "{error}");
+            }
+        }
+    }
 }

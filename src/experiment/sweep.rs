@@ -125,6 +125,15 @@ impl Sweep {
                 "an axis over `seed`: `seeds = N` tries every variant with the seeds 0 to N - 1";
             return Err(refuse(problem.into()));
         }
+        // Before anything is tried: there are no more axes than settings.
+        let mut names = HashSet::new();
+        if let Some(axis) = self.axes.iter().find(|axis| !names.insert(&axis.setting)) {
+            let problem = format!(
+                "two axes over `{}`: the later would replace what the first one sets; list all values in one",
+                axis.setting
+            );
+            return Err(refuse(problem));
+        }
         question.seeds = (0..self.seeds.max(1) as u64).collect();
         question.threat_models = vec![ThreatModel::Transfer];
         (question.tables, question.figures) = (Vec::new(), Vec::new());
@@ -301,9 +310,11 @@ mod tests {
         // Values that change nothing are looked at all the same.
         let unread = |sweep: &mut Sweep| {
             let values = (1..10).map(|n: usize| n.to_string()).collect();
-            sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }; 300];
+            sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }];
         };
-        refused(unread, "more than 10000 combinations");
+        refused(unread, "which no method here reads");
+        let twice = |sweep: &mut Sweep| sweep.axes = vec![sweep.axes[0].clone(); 400];
+        refused(twice, "two axes over `");
     }
 
     /// A sweep of one method over one setting.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Mutex;
 
 /// One line on stderr. If nobody reads it any more, there is nobody to tell.
@@ -61,6 +62,11 @@ pub fn printable(text: &str, welcome: fn(char) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(clean)
+}
+
+/// A path, fit to stand in a line.
+pub fn shown(path: &Path) -> String {
+    printable(&path.display().to_string(), |_| false).into_owned()
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ mod picture;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::evaluate::Maker;
-use crate::failure::WrongUse;
+use crate::failure::{WrongUse, answered};
 use crate::model::ModelKind;
 use crate::numbers::{percent, radius, significant};
 use crate::output::Outputs;
-use crate::threat::{Threat, radii, specification};
+use crate::threat::{Threat, one_radius, specification};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use deepsleep::attack::{
@@ -151,16 +151,13 @@ impl AttackCommand {
         let network = self.model_kind.load(model, self.threat.draws, common.console())?;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
-        let eps = match *radii(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
-            [eps] => eps,
-            _ => {
-                let problem = "--eps: one radius at a time; `evaluate --attack` takes several";
-                return Err(WrongUse(problem.into()).into());
-            }
-        };
+        let eps = one_radius(self.eps.as_deref().ok_or_else(missing)?, norm, features)?;
         let source = self.threat.load_source(common.console())?;
-        self.threat
-            .check_draws([Some(network.as_ref()), source.as_deref()].into_iter().flatten())?;
+        let networks = || [Some(network.as_ref()), source.as_deref()].into_iter().flatten();
+        self.threat.check_draws(networks())?;
+        let attacked = source.as_deref().unwrap_or(network.as_ref());
+        let attacks = [text.clone()];
+        self.threat.check_attacks(&attacks, attacked, networks(), common.console())?;
         let (test, images) = self.images.load()?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
@@ -247,7 +244,8 @@ impl AttackCommand {
             warnings: &cell.warnings,
             bounded,
         };
-        common.console().result(&outcome, outcome.text())
+        common.console().result(&outcome, outcome.text())?;
+        answered(model, outcome.invalid, images)
     }
 
     fn report(

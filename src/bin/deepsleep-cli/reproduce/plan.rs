@@ -84,8 +84,9 @@ impl Plan<'_> {
         let profile = settings.profile.name();
         let Question { images, white_box_images, .. } = self.question;
         format!(
-            "profile {profile}{but}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
+            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
             changed.join(", "),
+            if self.question.quick { " (--quick shortens it on purpose)" } else { "" },
             data.name,
             trained_on.images,
             data.train,

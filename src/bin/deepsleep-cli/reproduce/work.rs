@@ -4,6 +4,7 @@ use super::display::Display;
 use super::plan::counted;
 use super::summary;
 use crate::common::Common;
+use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
@@ -101,10 +102,8 @@ impl Work<'_> {
         let text = summary::of(results)?;
         let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
         let file = self.out.join(Results::FILE);
-        console.result(
-            results,
-            format!("{text}\n{} ({minutes:.1} minutes of jobs)", file.display()),
-        )?;
+        console
+            .result(results, format!("{text}\n{} ({minutes:.1} minutes of jobs)", shown(&file)))?;
         let written = deepsleep::report::build(&context, self.out, test)?;
         for line in &written.skipped {
             console.say(format_args!("left out of the report: {line}"));

@@ -6,6 +6,8 @@ use super::watch::{TimedPoint, Watch};
 use crate::common::Common;
 use crate::failure::WrongUse;
 use crate::model;
+use crate::settings::assignments;
+use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::checkpoint::MadeWith;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
@@ -39,13 +41,9 @@ pub fn settings(train: &Train, defense: Option<&'static dyn Defense>) -> Result<
     let mut settings = Settings::new(profile);
     settings.seed = train.seed;
     let mut unread = None;
-    for assignment in &train.set {
-        let Some((name, value)) = assignment.split_once('=') else {
-            let problem = format!("--set {assignment}: expected NAME=VALUE");
-            return Err(WrongUse(problem).into());
-        };
+    for (name, value) in assignments(&train.set)? {
         let before = settings.clone();
-        settings.set(name.trim(), value.trim()).map_err(wrong)?;
+        settings.set(name, value).map_err(wrong)?;
         // A spiking network is made of any file, with the file's settings.
         let as_file = before.fast_wave.spiking != settings.fast_wave.spiking;
         if let Some(defense) = defense
@@ -53,8 +51,8 @@ pub fn settings(train: &Train, defense: Option<&'static dyn Defense>) -> Result<
             && !as_file
             && reads(defense, &before) == reads(defense, &settings)
         {
-            let name = defense.name();
-            unread = Some(format!("--set {assignment}: {name} does not read this setting"));
+            let reader = defense.name();
+            unread = Some(format!("--set {name}={value}: {reader} does not read this setting"));
         }
     }
     settings.validate().map_err(wrong)?;
@@ -153,5 +151,5 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         isa: context.isa().name(),
     };
     let percent = 100.0 * clean_accuracy;
-    console.result(&outcome, format_args!("{}: test accuracy {percent:.2} %", train.out.display()))
+    console.result(&outcome, format_args!("{}: test accuracy {percent:.2} %", shown(&train.out)))
 }

@@ -2,6 +2,7 @@
 
 use super::watch::TimedPoint;
 use crate::console::Console;
+use crate::stderr::shown;
 use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
@@ -152,7 +153,7 @@ impl<'a> Outcome<'a> {
     }
 
     pub fn print(&self, console: Console) -> Result<()> {
-        let (model, percent) = (self.model.display(), 100.0 * self.clean_accuracy);
+        let (model, percent) = (shown(self.model), 100.0 * self.clean_accuracy);
         console.result(self, format_args!("{model}: test accuracy {percent:.2} %"))
     }
 }
