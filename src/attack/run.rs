@@ -99,12 +99,16 @@ pub(crate) fn run_classified(
 fn begin(task: &AttackTask<'_>, attack: &dyn Attack) -> Result<AttackReport> {
     task.budget.check()?;
     task.check()?;
-    let option_warnings = attack.option_warnings(&task.budget);
+    let diagnostics = Diagnostics {
+        option_warnings: attack.option_warnings(&task.budget),
+        losses: attack.losses().into_iter().map(|loss| loss.name().to_owned()).collect(),
+        ..Diagnostics::default()
+    };
     Ok(AttackReport {
         attack: attack.name().into(),
         budget: task.budget,
         outcomes: Vec::new(),
-        diagnostics: Diagnostics { option_warnings, ..Diagnostics::default() },
+        diagnostics,
         warnings: Vec::new(),
     })
 }

@@ -1,6 +1,6 @@
 //! Crafted images on disk, in numpy's format.
 
-use super::crafted::{Crafted, Image, distance, near_box};
+use super::crafted::{Crafted, Image, UNSAID, distance, near_box};
 use crate::attack::{
     AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Samples, Status, Winner,
 };
@@ -123,7 +123,8 @@ impl Crafted {
 
     /// Reads a set that was saved before, here or elsewhere: `images`, `adversarial` (N x C x H x W, or N x H x W, pixels
     /// in 0..=1) and `labels`. What else [`to_npz`](Self::to_npz) writes may be missing: then the images are numbered from
-    /// 0, crafting them cost nothing that is known, and without `notes` the radius is the largest change of a pixel.
+    /// 0, crafting them cost nothing that is known, and without `notes` the radius is the largest change of a pixel,
+    /// until [`within`](Self::within) states one.
     ///
     /// # Errors
     /// If the file cannot be read, lacks one of the three, or its arrays do not belong together.
@@ -251,8 +252,7 @@ fn largest_change(samples: &Samples, images: &[Image]) -> Budget {
 
 /// What gives reason to doubt the result of a set without notes.
 fn unsaid() -> Diagnostics {
-    let doubt = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel";
-    Diagnostics { option_warnings: vec![doubt.into()], ..Diagnostics::default() }
+    Diagnostics { option_warnings: vec![UNSAID.into()], ..Diagnostics::default() }
 }
 
 /// Numbers by the sample, which a set may have or not.

@@ -19,6 +19,10 @@ pub struct Crafted {
     pub(super) diagnostics: Diagnostics,
 }
 
+/// The doubt about a set that does not say its radius.
+pub(super) const UNSAID: &str = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel (--eps \
+     states another)";
+
 /// How far outside of box or ball rounding may put a pixel or an image.
 const ROUNDING: f64 = 1e-6;
 
@@ -194,6 +198,29 @@ impl Crafted {
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.budget.seed = seed;
         self
+    }
+
+    /// The same images, held to a radius that the caller states, whatever the set says or leaves out: what lies farther
+    /// away is [`Status::Outside`], also if no radius bounded the attack.
+    pub fn within(mut self, norm: Norm, eps: f32) -> Self {
+        (self.budget.norm, self.budget.eps, self.bounded) = (norm, eps, true);
+        self.diagnostics.option_warnings.retain(|doubt| doubt != UNSAID);
+        self
+    }
+
+    /// Whether somebody said which radius that is; else it is the largest change that was measured.
+    pub fn is_stated(&self) -> bool {
+        !self.diagnostics.option_warnings.iter().any(|doubt| doubt == UNSAID)
+    }
+
+    /// How far image `i` lies from the clean one in the norm, and its farthest pixel from 0..=1.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn reach(&self, i: usize) -> (f64, f64) {
+        let (image, clean) = (self.image(i), self.samples.image(i));
+        let overshoot = |&pixel: &f32| f64::from(pixel - pixel.clamp(0.0, 1.0)).abs();
+        (distance(self.budget.norm, image, clean), image.iter().map(overshoot).fold(0.0, f64::max))
     }
 
     /// Whether image `i` lies in the box and, if the ball bounded the attack, in the ball.

@@ -39,6 +39,7 @@ mod crafted;
 mod evidence;
 mod journal;
 mod plan;
+pub mod session;
 
 #[cfg(feature = "npz")]
 pub use archive::{about, archive};
@@ -47,3 +48,4 @@ pub use crafted::{Crafted, classify, transfer_matrix};
 pub use evidence::Evidence;
 pub use journal::{Journal, Settings, fingerprint, fingerprint_of_file, same_settings};
 pub use plan::{Models, Part, Plan, evaluate};
+pub use session::{HISTORY, HistoryPoint, Observer};

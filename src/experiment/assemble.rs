@@ -32,7 +32,7 @@ pub fn assemble_results(
         models.push(Model {
             method: plan.row.label.clone(),
             id: plan.row.id.clone(),
-            defense: plan.row.defense.clone(),
+            defense: plan.row.training,
             seed: plan.seed,
             overrides: overrides.collect(),
             clean_accuracy: history.last().map_or(0.0, |point| point.test_accuracy),

@@ -8,9 +8,9 @@ use super::spec::ExperimentSpec;
 use super::work::Work;
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
+use crate::method::{Defense, Profile, Settings, Training};
 use crate::names::meant;
 use crate::nn::{LeNet, Network};
-use crate::sleep::{Profile, Settings};
 use crate::{Error, Result};
 
 /// Images that are crafted together: what is lost at most when a craft is interrupted.
@@ -36,13 +36,13 @@ impl Graph {
     /// If a column, a scale or a setting is unknown.
     pub fn of_sheets(sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
         let published = Published::load()?;
-        spec.settings.check()?;
+        spec.settings.validate()?;
         let (sources, images) = (spec.sources(), spec.images_read());
         let mut graph = Self { sources, images, ..Self::default() };
         for sheet in sheets {
             refuse_twice("noise scale", &sheet.scales)?;
             refuse_twice("column", &sheet.columns)?;
-            sheet.methods.iter().try_for_each(|method| method.check(&spec.settings))?;
+            sheet.methods.iter().try_for_each(|method| method.validate(&spec.settings))?;
         }
         let methods: usize = sheets.iter().map(|sheet| sheet.methods.len()).sum();
         let (seeds, models) = (spec.seeds.len(), methods.saturating_mul(spec.seeds.len()));
@@ -115,12 +115,14 @@ impl Graph {
     fn train(
         &mut self,
         name: String,
-        defended: Option<(crate::defense::Defense, usize)>,
+        defended: Option<(&'static dyn Defense, usize)>,
         settings: Settings,
         spec: &ExperimentSpec,
     ) -> usize {
         let (settings, images) = (Box::new(settings), spec.trained_on.images);
-        let work = Work::Train { defense: defended.map(|(defense, _)| defense), settings, images };
+        let training =
+            defended.map_or(Training::Control, |(defense, _)| Training::Defense(defense));
+        let work = Work::Train { training, settings, images };
         self.job(name, work, defended.map(|(_, control)| control).into_iter().collect())
     }
 
@@ -130,14 +132,14 @@ impl Graph {
             return Ok(model);
         }
         let settings = Settings { seed, ..method.settings(&spec.settings)? };
-        settings.check()?;
+        settings.validate()?;
         let control = if settings.control == spec.settings.control {
             self.control(seed, spec)
         } else {
             let name = format!("train control of {}, seed {seed}", method.id);
             self.train(name, None, settings.clone(), spec)
         };
-        let job = match method.defense()? {
+        let job = match method.training.defense() {
             None => control,
             Some(defense) => {
                 let name = format!("train {}, seed {seed}", method.id);
@@ -285,8 +287,8 @@ mod tests {
 
     fn method(defense: &str, set: &[(&str, &str)]) -> RowSpec {
         let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let (label, id, defense) = ("Some".into(), "some".into(), defense.to_owned());
-        RowSpec { label, id, defense, set: set.collect() }
+        let (label, id) = ("Some".into(), "some".into());
+        RowSpec { label, id, training: defense.parse().expect("a defense"), set: set.collect() }
     }
 
     fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {

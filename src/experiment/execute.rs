@@ -1,17 +1,15 @@
 //! Does one job. Trainings are here; what measures a model is in `measure`.
 
 use super::graph::{Job, model_file};
-use super::results::Point;
 use super::store::{Entry, Found, Store};
 use super::work::Work;
 use crate::attack::Budget;
 use crate::checkpoint::{StateDict, to_json};
 use crate::data::Dataset;
-use crate::defense::Defender;
-use crate::evaluation::Evidence;
+use crate::evaluation::{Evidence, HISTORY, HistoryPoint, Observer, session};
 use crate::files::{MOST, read_regular};
-use crate::nn::{Freeze, LeNet, Network, Origin, Trainer, TrainingOptions, accuracy};
-use crate::sleep::Settings;
+use crate::method::{ControlTraining, Defender, InTraining, Settings, Training};
+use crate::nn::{LeNet, Network, Origin};
 use crate::tensor::Context;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -22,8 +20,11 @@ use std::time::Instant;
 /// What a training found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trained {
-    pub history: Vec<Point>,
+    pub history: Vec<HistoryPoint>,
 }
+
+/// Hears of every pass and epoch.
+pub(super) type StepObserver<'a> = dyn FnMut(&str) + Send + 'a;
 
 /// What jobs work with.
 pub(super) struct Lab<'a> {
@@ -43,14 +44,14 @@ impl Lab<'_> {
         &self,
         job: &Job,
         inputs: &[&Entry],
-        on_step: &mut dyn FnMut(&str),
+        on_step: &mut StepObserver<'_>,
     ) -> Result<(Value, Option<String>)> {
         match &job.work {
-            Work::Train { defense, settings, images } => {
+            Work::Train { training, settings, images } => {
                 let train = self.train.slice(0, *images)?;
-                let (mut model, history) = match defense {
-                    None => self.control(&job.key, settings, &train, on_step)?,
-                    Some(defense) => {
+                let (mut model, history) = match training {
+                    Training::Control => self.control(&job.key, settings, &train, on_step)?,
+                    Training::Defense(defense) => {
                         let control = self.model(inputs[0])?;
                         let mut defender = Defender::new(*defense, control, *settings.clone())?;
                         let history = self.defend(&job.key, &mut defender, &train, on_step)?;
@@ -104,45 +105,24 @@ impl Lab<'_> {
         (same && state.noted::<String>(JOB).as_deref() == Some(key)).then_some(state)
     }
 
-    fn save_checkpoint(&self, key: &str, mut state: StateDict, history: &[Point]) -> Result<()> {
-        self.origin.note_in(&mut state);
-        state.note(JOB, key);
-        state.note("history", history);
-        state.save(self.store.place(&checkpoint_file(key))?)
-    }
-
+    /// Trains a control, from where an earlier attempt was interrupted.
     fn control(
         &self,
         key: &str,
         settings: &Settings,
         train: &Dataset,
-        on_step: &mut dyn FnMut(&str),
-    ) -> Result<(StateDict, Vec<Point>)> {
-        let options = TrainingOptions { seed: settings.seed, ..settings.control.clone() };
-        let of = options.epochs;
-        let mut network = LeNet::new(settings.seed);
-        let mut trainer = Trainer::new(&network, options)?;
-        let mut history: Vec<Point> = Vec::new();
+        on_step: &mut StepObserver<'_>,
+    ) -> Result<(StateDict, Vec<HistoryPoint>)> {
+        let options = &settings.control;
+        let mut control = ControlTraining::with_settings(options, settings.seed)?;
+        let mut history = Vec::new();
         if let Some(state) = self.checkpoint(key)
-            && trainer.resume(&mut network, &state).is_ok()
+            && control.resume(&state).is_ok()
         {
-            history = state.noted("history").unwrap_or_default();
+            history = state.noted(HISTORY).unwrap_or_default();
         }
-        while trainer.epochs_done() < of {
-            let report = trainer.epoch(self.context, &mut network, train, &mut |_| {})?;
-            let point = Point {
-                stage: "training".into(),
-                done: trainer.epochs_done(),
-                of,
-                loss: Some(report.loss),
-                test_accuracy: accuracy(self.context, &network.freeze()?, self.test)?,
-                spiking_accuracy: None,
-            };
-            on_step(&line(&point));
-            history.push(point);
-            self.save_checkpoint(key, trainer.checkpoint(&network)?, &history)?;
-        }
-        Ok((network.state(), history))
+        self.session(key, &mut control, train, &mut history, on_step)?;
+        Ok((control.model().state(), history))
     }
 
     /// Defends, from where an earlier attempt was interrupted, or after a sleep that another defense began with too.
@@ -151,13 +131,13 @@ impl Lab<'_> {
         key: &str,
         defender: &mut Defender,
         train: &Dataset,
-        on_step: &mut dyn FnMut(&str),
-    ) -> Result<Vec<Point>> {
-        let mut history: Vec<Point> = Vec::new();
+        on_step: &mut StepObserver<'_>,
+    ) -> Result<Vec<HistoryPoint>> {
+        let mut history = Vec::new();
         if let Some(state) = self.checkpoint(key)
             && defender.resume(self.context, &state).is_ok()
         {
-            history = state.noted("history").unwrap_or_default();
+            history = state.noted(HISTORY).unwrap_or_default();
         } else if let Some(sleep) = self.sleep
             && let Found::Entry(entry) = self.store.find(sleep)
         {
@@ -165,35 +145,50 @@ impl Lab<'_> {
             history = read::<Trained>(&entry)?.history;
             on_step("slow-wave sleep taken from the store");
         }
-        let start = Instant::now();
-        while let Some(step) = defender.advance(self.context, train, &mut |_| {})? {
-            let spiking = match defender.spiking() {
-                // A single draw, if it draws at all: many images average well enough.
-                Some(network) => {
-                    Some(accuracy(self.context, &network.freeze()?.with_draws(1), self.test)?)
-                }
-                None => None,
-            };
-            let point = Point {
-                stage: step.stage.into(),
-                done: step.done,
-                of: step.of,
-                loss: step.loss,
-                test_accuracy: accuracy(self.context, &defender.model().freeze()?, self.test)?,
-                spiking_accuracy: spiking,
-            };
-            on_step(&line(&point));
-            history.push(point);
-            self.save_checkpoint(key, defender.checkpoint()?, &history)?;
-            if let (Some(sleep), Some(state)) = (self.sleep, defender.first_sleep()?) {
-                let file = format!("{sleep}.safetensors");
-                state.save(self.store.place(&file)?)?;
-                let (seconds, slept) =
-                    (start.elapsed().as_secs_f64(), Trained { history: history.clone() });
-                self.store.keep(sleep, "slow-wave sleep", seconds, value(&slept)?, Some(file))?;
-            }
-        }
+        self.session(key, defender, train, &mut history, on_step)?;
         Ok(history)
+    }
+
+    fn session(
+        &self,
+        key: &str,
+        model: &mut dyn InTraining,
+        train: &Dataset,
+        history: &mut Vec<HistoryPoint>,
+        on_step: &mut StepObserver<'_>,
+    ) -> Result<()> {
+        let mut observer = Keeper { lab: self, key, start: Instant::now(), on_step };
+        session::train(self.context, model, [train, self.test], history, &mut observer)
+    }
+}
+
+/// Keeps what a training leaves: its checkpoint, and a first sleep for others.
+struct Keeper<'a> {
+    lab: &'a Lab<'a>,
+    key: &'a str,
+    start: Instant,
+    on_step: &'a mut StepObserver<'a>,
+}
+
+impl Observer for Keeper<'_> {
+    fn on_pass(
+        &mut self,
+        model: &dyn InTraining,
+        history: &[HistoryPoint],
+        mut checkpoint: StateDict,
+    ) -> Result<()> {
+        let Lab { store, origin, sleep, .. } = *self.lab;
+        history.iter().last().into_iter().for_each(|point| (self.on_step)(&line(point)));
+        origin.note_in(&mut checkpoint);
+        checkpoint.note(JOB, self.key);
+        checkpoint.save(store.place(&checkpoint_file(self.key))?)?;
+        let (Some(sleep), Some(state)) = (sleep, model.first_sleep()?) else { return Ok(()) };
+        let file = format!("{sleep}.safetensors");
+        state.save(store.place(&file)?)?;
+        let seconds = self.start.elapsed().as_secs_f64();
+        let slept = Trained { history: history.to_vec() };
+        store.keep(sleep, "slow-wave sleep", seconds, value(&slept)?, Some(file))?;
+        Ok(())
     }
 }
 
@@ -221,7 +216,7 @@ pub(super) fn read<T: DeserializeOwned>(entry: &Entry) -> Result<T> {
     })
 }
 
-fn line(point: &Point) -> String {
-    let Point { stage, done, of, test_accuracy, .. } = point;
+fn line(point: &HistoryPoint) -> String {
+    let HistoryPoint { stage, done, of, test_accuracy, .. } = point;
     format!("{stage} {done}/{of}, test accuracy {:.2} %", 100.0 * test_accuracy)
 }

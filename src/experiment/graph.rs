@@ -4,7 +4,6 @@ use super::sheet::RowSpec;
 use super::work::{Sources, Work};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
-use crate::defense::reads;
 use crate::evaluation::ThreatModel;
 use std::collections::{HashMap, HashSet};
 
@@ -107,7 +106,7 @@ impl Graph {
     /// Whether a model of this graph reads the setting of this name.
     pub fn reads(&self, name: &str) -> bool {
         self.jobs.iter().any(|job| match &job.work {
-            Work::Train { defense, settings, .. } => reads(*defense, settings, name),
+            Work::Train { training, settings, .. } => training.reads(settings, name),
             _ => false,
         })
     }

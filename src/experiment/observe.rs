@@ -7,6 +7,7 @@ use crate::checkpoint::StateDict;
 use crate::data::{Dataset, ImageSet};
 use crate::evaluation::{Crafted, classify};
 use crate::files::{MOST, inside, open_regular, read_regular};
+use crate::method::Training;
 use crate::nn::{Freeze, LeNet, Network};
 use crate::snn::{FrozenSpikingLeNet, SpikingLeNet, Statistics, firing_rates, spike_trains};
 use crate::tensor::Context;
@@ -20,9 +21,6 @@ const RATED: usize = 256;
 
 /// Digits of a crafted set that are kept.
 const SHOWN: usize = 10;
-
-/// Defenses that put a network to sleep.
-const ASLEEP: [&str; 4] = ["sleep", "slow-wave", "fast-wave", "deepsleep"];
 
 /// The filters of a model's first layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,7 +132,7 @@ impl Observations {
             }
         }
         let asleep = |(model, _): &&(&Model, LeNet)| {
-            model.defense == "none" || ASLEEP.contains(&model.defense.as_str())
+            model.defense.defense().is_none_or(|defense| defense.sleeps())
         };
         for (model, lenet) in models.iter().filter(asleep) {
             match filters(model, lenet) {
@@ -149,11 +147,11 @@ impl Observations {
             Ok(test) => {
                 seen.largest_class = test.largest_class(results.white_box_images);
                 seen.rated = RATED.min(test.len());
-                let mut drawn: Vec<&str> = Vec::new();
+                let mut drawn: Vec<Training> = Vec::new();
                 for (model, lenet) in models.iter().filter(asleep) {
-                    let first = !drawn.contains(&model.defense.as_str());
+                    let first = !drawn.contains(&model.defense);
                     match seen.spike(context, results, (model, lenet), test, first) {
-                        Ok(()) => drawn.push(&model.defense),
+                        Ok(()) => drawn.push(model.defense),
                         Err(error) => seen.skip(&format!("Spikes of {}", model.method), &error),
                     }
                 }

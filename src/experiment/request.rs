@@ -9,8 +9,8 @@ use super::sweep::Sweep;
 use super::work::NUMERICS;
 use crate::data::DataIdentity;
 use crate::files::lock_file;
+use crate::method::Profile;
 use crate::nn::LeNet;
-use crate::sleep::Profile;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use crate::data::ImageSet;
     use crate::evaluation::ThreatModel;
-    use crate::sleep::Settings;
+    use crate::method::Settings;
     use serde_json::json;
 
     fn request() -> Request {

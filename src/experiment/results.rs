@@ -5,32 +5,16 @@ use super::execute::read;
 use super::store::{Found, Store};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
+use crate::evaluation::HistoryPoint;
 pub use crate::evaluation::ThreatModel;
 use crate::evaluation::{Cell as EvaluatedCell, Evidence};
 use crate::files::{MOST, read_regular, write_atomically};
-use crate::sleep::Settings;
+use crate::method::{Settings, Training};
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
-
-/// A point in the training of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Point {
-    /// What it was part of, e.g. `slow-wave sleep`.
-    pub stage: String,
-    /// Passes or epochs of this stage that were done.
-    pub done: usize,
-    /// Passes or epochs of this stage in all.
-    pub of: usize,
-    /// Mean loss, where there is one.
-    pub loss: Option<f32>,
-    /// On the test images, of the network seen with rectifiers.
-    pub test_accuracy: f64,
-    /// On the test images, of the spiking network, while it is one.
-    pub spiking_accuracy: Option<f64>,
-}
 
 /// A trained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +24,7 @@ pub struct Model {
     /// Ours, e.g. `deepsleep-depth-3`.
     pub id: String,
     /// The defense, e.g. `deepsleep`; `none` for the control.
-    pub defense: String,
+    pub defense: Training,
     /// Seed.
     pub seed: u64,
     /// The settings that differ from the experiment's, with their values.
@@ -48,7 +32,7 @@ pub struct Model {
     /// Accuracy on the experiment's clean test images.
     pub clean_accuracy: f64,
     /// How it got there.
-    pub history: Vec<Point>,
+    pub history: Vec<HistoryPoint>,
     /// The file (safetensors), relative to the results folder.
     pub file: String,
 }
@@ -56,7 +40,7 @@ pub struct Model {
 impl Model {
     /// Whether it is the experiment's control, on which all transfer sets are crafted: shown to it, they are its own.
     pub fn is_source(&self) -> bool {
-        self.defense == "none" && self.overrides.is_empty()
+        self.defense == Training::Control && self.overrides.is_empty()
     }
 }
 

@@ -3,8 +3,8 @@
 use super::work::Sources;
 use crate::data::{DataIdentity, ImageSet};
 use crate::evaluation::ThreatModel;
+use crate::method::Settings;
 use crate::nn::LeNet;
-use crate::sleep::Settings;
 use serde::{Deserialize, Serialize};
 
 /// What an experiment is asked to find out.

@@ -8,6 +8,7 @@ use super::spec::ExperimentSpec;
 use super::work::Work;
 use crate::attack::Norm;
 use crate::evaluation::ThreatModel;
+use crate::method::Training;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -126,6 +127,15 @@ impl Sweep {
                 "an axis over `seed`: `seeds = N` tries every variant with the seeds 0 to N - 1";
             return Err(refuse(problem.into()));
         }
+        // Before anything is tried: there are no more axes than settings.
+        let mut names = HashSet::new();
+        if let Some(axis) = self.axes.iter().find(|axis| !names.insert(&axis.setting)) {
+            let problem = format!(
+                "two axes over `{}`: the later would replace what the first one sets; list all values in one",
+                axis.setting
+            );
+            return Err(refuse(problem));
+        }
         spec.seeds = (0..self.seeds.max(1) as u64).collect();
         spec.threat_models = vec![ThreatModel::Transfer];
         (spec.tables, spec.figures) = (Vec::new(), Vec::new());
@@ -241,12 +251,12 @@ impl Sweep {
 fn training(method: &RowSpec, spec: &ExperimentSpec) -> Result<String> {
     let (settings, images) = (Box::new(method.settings(&spec.settings)?), spec.trained_on.images);
     let sources = spec.sources();
-    let key = |defense, inputs: &[&str]| {
-        Work::Train { defense, settings: settings.clone(), images }.key(&sources, inputs)
+    let key = |training, inputs: &[&str]| {
+        Work::Train { training, settings: settings.clone(), images }.key(&sources, inputs)
     };
-    let control = key(None, &[]);
-    Ok(match method.defense()? {
-        None => control,
+    let control = key(Training::Control, &[]);
+    Ok(match method.training {
+        Training::Control => control,
         defense => key(defense, &[&control]),
     })
 }
@@ -259,7 +269,7 @@ fn refuse(problem: String) -> Error {
 mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
-    use crate::sleep::{Profile, Settings};
+    use crate::method::{Profile, Settings};
 
     fn nearest() -> (Sweep, ExperimentSpec) {
         let sweep = parse(include_str!("../../experiments/nearest.toml"), "nearest.toml");
@@ -301,16 +311,19 @@ mod tests {
         // Values that change nothing are looked at all the same.
         let unread = |sweep: &mut Sweep| {
             let values = (1..10).map(|n: usize| n.to_string()).collect();
-            sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }; 300];
+            sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }];
         };
-        refused(unread, "more than 10000 combinations");
+        refused(unread, "which no method here reads");
+        let twice = |sweep: &mut Sweep| sweep.axes = vec![sweep.axes[0].clone(); 400];
+        refused(twice, "two axes over `");
     }
 
     /// A sweep of one method over one setting.
     fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, ExperimentSpec)> {
         let (mut sweep, mut spec) = nearest();
-        let (label, id, defense) = ("Some".into(), "some".into(), defense.to_owned());
-        sweep.methods = vec![RowSpec { label, id, defense, set: Default::default() }];
+        let (label, id) = ("Some".into(), "some".into());
+        let training = defense.parse().expect("a defense");
+        sweep.methods = vec![RowSpec { label, id, training, set: Default::default() }];
         let values = values.iter().map(|value| (*value).to_owned()).collect();
         sweep.axes = vec![Axis { setting: setting.into(), values }];
         Ok((sweep.graph(&mut spec)?, spec))

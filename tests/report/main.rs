@@ -4,8 +4,8 @@ mod synthetic;
 
 use deepsleep::data::{DataIdentity, Dataset, DatasetName, Split, locate};
 use deepsleep::experiment::{Observations, Published, Results, Run, ThreatModel};
+use deepsleep::method::Profile;
 use deepsleep::report::{Built, build};
-use deepsleep::sleep::Profile;
 use deepsleep::tensor::Context;
 use roxmltree::{Document, Node, ParsingOptions};
 use std::path::Path;

@@ -2,13 +2,12 @@
 
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::evaluation::Crafted;
+use deepsleep::evaluation::{Crafted, HistoryPoint};
 use deepsleep::experiment::{
-    CraftedSet, JobRun, Model, Point, PrintedColumn, Published, Results, Run, TableCell,
-    ThreatModel,
+    CraftedSet, JobRun, Model, PrintedColumn, Published, Results, Run, TableCell, ThreatModel,
 };
+use deepsleep::method::{Profile, Settings};
 use deepsleep::nn::{Freeze, LeNet, Network};
-use deepsleep::sleep::{Profile, Settings};
 use deepsleep::tensor::Context;
 use std::path::Path;
 
@@ -69,7 +68,7 @@ pub fn results(profile: Profile, quick: bool) -> Results {
             results.models.push(Model {
                 method: (*method).to_owned(),
                 id: (*id).to_owned(),
-                defense: (*defense).to_owned(),
+                defense: defense.parse().unwrap(),
                 seed,
                 overrides: overrides.collect(),
                 clean_accuracy: 0.9,
@@ -95,8 +94,8 @@ pub fn results(profile: Profile, quick: bool) -> Results {
     results
 }
 
-fn history(number: usize, seed: u64) -> Vec<Point> {
-    let point = |stage: &str, done, of, accuracy: f64, spiking| Point {
+fn history(number: usize, seed: u64) -> Vec<HistoryPoint> {
+    let point = |stage: &str, done, of, accuracy: f64, spiking| HistoryPoint {
         stage: stage.into(),
         done,
         of,

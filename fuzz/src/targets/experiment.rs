@@ -2,8 +2,8 @@
 //! to do for it is a graph or an error.
 
 use deepsleep::data::{DataIdentity, ImageSet};
-use deepsleep::experiment::{Graph, Published, ExperimentSpec, Quick, Sheet, Sweep, ThreatModel, parse};
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::experiment::{ExperimentSpec, Graph, Published, Quick, Sheet, Sweep, ThreatModel, parse};
+use deepsleep::method::{Profile, Settings};
 
 pub fn run(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };

@@ -146,6 +146,10 @@ impl Attack for AutoAttack {
         false
     }
 
+    fn losses(&self) -> Vec<Loss> {
+        self.attacks(Norm::Linf).iter().flat_map(|attack| attack.losses()).collect()
+    }
+
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         let attacks = self.attacks(job.budget.norm);
         let mut diagnostics = Diagnostics {

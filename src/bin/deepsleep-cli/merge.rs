@@ -6,6 +6,7 @@ use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::at_most;
 use crate::reproduce::{Reproduction, counted, lock, look_at_outputs};
+use crate::stderr::shown;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use deepsleep::data::{DataIdentity, Split};
@@ -141,7 +142,7 @@ impl Merge {
             let kind = |key: &String| kinds.get(key.as_str()).copied().unwrap_or("other");
             let (count, kinds) = counted(keys.iter().map(kind));
             let kinds = if count == 0 { String::new() } else { format!(" ({kinds})") };
-            lines.push(format!("{}: {count} results {verb}{kinds}", folder.display()));
+            lines.push(format!("{}: {count} results {verb}{kinds}", shown(folder)));
             lines.extend(damaged.iter().map(|what| format!("damaged, left out: {what}")));
         }
         lines

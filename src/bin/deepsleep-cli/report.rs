@@ -2,6 +2,7 @@
 
 use crate::common::Common;
 use crate::output::Outputs;
+use crate::stderr::shown;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::report;
@@ -37,7 +38,7 @@ impl Report {
         for line in &skipped {
             common.console().say(format_args!("left out: {line}"));
         }
-        let text = [&html, &markdown, &csv].map(|path| path.display().to_string()).join("\n");
+        let text = [&html, &markdown, &csv].map(|path| shown(path)).join("\n");
         let written = Written { html, markdown, csv, left_out: skipped };
         common.console().result(&written, text)
     }

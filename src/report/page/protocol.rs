@@ -1,10 +1,10 @@
 //! How the numbers were measured, in sentences: threat model, attacks, images, seeds.
 
 use crate::experiment::{PrintedColumn, Published, Results, TableCell, ThreatModel};
+use crate::method::Settings;
 use crate::report::compare::differences::Difference;
 use crate::report::compare::distinct_attacks;
 use crate::report::page::format::{grouped, listed};
-use crate::sleep::Settings;
 
 /// MNIST: the paper measured on all of its test images, and trained on all of its training images.
 const TEST_IMAGES: usize = 10_000;

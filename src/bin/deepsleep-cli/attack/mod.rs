@@ -6,11 +6,11 @@ mod picture;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::evaluate::Maker;
-use crate::failure::WrongUse;
+use crate::failure::{WrongUse, answered};
 use crate::model::ModelKind;
 use crate::numbers::{percent, radius, significant};
 use crate::output::Outputs;
-use crate::threat::{Threat, attack_spec, radii};
+use crate::threat::{Threat, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples, Status, run_attack};
@@ -150,16 +150,13 @@ impl AttackCommand {
         let network = self.model_kind.load(model, self.threat.draws, common.console())?;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
-        let eps = match *radii(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
-            [eps] => eps,
-            _ => {
-                let problem = "--eps: one radius at a time; `evaluate --attack` takes several";
-                return Err(WrongUse(problem.into()).into());
-            }
-        };
+        let eps = one_radius(self.eps.as_deref().ok_or_else(missing)?, norm, features)?;
         let source = self.threat.load_source(common.console())?;
-        self.threat
-            .check_draws([Some(network.as_ref()), source.as_deref()].into_iter().flatten())?;
+        let networks = || [Some(network.as_ref()), source.as_deref()].into_iter().flatten();
+        self.threat.check_draws(networks())?;
+        let attacked = source.as_deref().unwrap_or(network.as_ref());
+        let attacks = std::slice::from_ref(&spec);
+        self.threat.check_attacks(attacks, attacked, networks(), common.console())?;
         let (test, images) = self.images.load()?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
@@ -246,7 +243,8 @@ impl AttackCommand {
             warnings: &cell.warnings,
             bounded,
         };
-        common.console().result(&printed, printed.text())
+        common.console().result(&printed, printed.text())?;
+        answered(model, printed.invalid, images)
     }
 
     fn report(

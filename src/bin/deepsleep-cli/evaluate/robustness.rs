@@ -9,8 +9,8 @@ use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, Models, Part, Plan, Settings, WorstCase, evaluate, fingerprint,
-    fingerprint_of_file, same_settings, worst_cases,
+    Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, WorstCase, evaluate,
+    fingerprint, fingerprint_of_file, same_settings, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Output;
@@ -34,6 +34,11 @@ impl Robustness {
     fn new(settings: Settings, results: Vec<Cell>) -> Self {
         let worst_case = worst_cases(&results);
         Self { settings, results, worst_case }
+    }
+
+    /// Says that the images were crafted on the network itself, which was given as its own source.
+    pub fn is_white_box(&mut self) {
+        self.results.iter_mut().for_each(|cell| cell.threat_model = ThreatModel::WhiteBox);
     }
 
     /// Of images crafted before.

@@ -14,6 +14,7 @@ use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
 use crate::output::Outputs;
+use crate::settings::assignments;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
@@ -22,7 +23,7 @@ use deepsleep::experiment::{
     Answer, ExperimentSpec, Graph, Observations, Quick, Request, Results, Run, Sheet, Store, Sweep,
 };
 use deepsleep::files::Lock;
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::method::{Profile, Settings};
 use std::path::{Path, PathBuf};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
@@ -129,11 +130,8 @@ impl Reproduce {
         if self.quick {
             Quick::load()?.shorten(&mut settings)?;
         }
-        for assignment in &self.set {
-            let Some((name, value)) = assignment.split_once('=') else {
-                return Err(WrongUse(format!("--set {assignment}: expected NAME=VALUE")).into());
-            };
-            settings.set(name.trim(), value.trim()).map_err(wrong_use)?;
+        for (name, value) in assignments(&self.set)? {
+            settings.set(name, value).map_err(wrong_use)?;
         }
         Ok(settings)
     }
@@ -214,8 +212,7 @@ impl Reproduce {
 
     /// Refuses settings that would change nothing.
     fn refuse_without_effect(&self, graph: &Graph) -> Result<()> {
-        for assignment in &self.set {
-            let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
+        for (name, value) in assignments(&self.set)? {
             let problem = if name == "seed" {
                 "seeds are 0 and on; --seeds says how many"
             } else if !graph.reads(name) {
@@ -223,7 +220,7 @@ impl Reproduce {
             } else {
                 continue;
             };
-            return Err(WrongUse(format!("--set {assignment}: {problem}")).into());
+            return Err(WrongUse(format!("--set {name}={value}: {problem}")).into());
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::console::Console;
 use anyhow::Result;
 use deepsleep::experiment::{ExperimentSpec, Found, Graph, Store};
-use deepsleep::sleep::Settings;
+use deepsleep::method::Settings;
 use indicatif::HumanDuration;
 use serde::Serialize;
 use std::time::Duration;
@@ -84,8 +84,9 @@ impl Plan<'_> {
         let profile = settings.profile.name();
         let ExperimentSpec { images, white_box_images, .. } = self.spec;
         format!(
-            "profile {profile}{but}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
+            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
             changed.join(", "),
+            if self.spec.quick { " (--quick shortens it on purpose)" } else { "" },
             data.name,
             trained_on.images,
             data.train,

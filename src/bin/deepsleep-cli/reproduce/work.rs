@@ -4,6 +4,7 @@ use super::display::Display;
 use super::plan::counted;
 use super::summary;
 use crate::common::Common;
+use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
@@ -102,10 +103,8 @@ impl Reproduction<'_> {
         let text = summary::of(results)?;
         let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
         let file = self.out.join(Results::FILE);
-        console.result(
-            results,
-            format!("{text}\n{} ({minutes:.1} minutes of jobs)", file.display()),
-        )?;
+        console
+            .result(results, format!("{text}\n{} ({minutes:.1} minutes of jobs)", shown(&file)))?;
         Observations::of(&context, self.out, results, test).save(self.out)?;
         let written = deepsleep::report::build(self.out)?;
         for line in &written.skipped {
