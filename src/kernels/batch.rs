@@ -5,7 +5,7 @@
 
 use super::conv2d::{self, Geometry, WideWeightGrad};
 use super::pad;
-use crate::simd::Lanes;
+use crate::simd::{LANES, Lanes};
 use crate::tensor::Context;
 
 /// Multiply-adds of lanes in a pass over this many blocks, in either direction.
@@ -75,7 +75,7 @@ pub fn weight_gradient(
             wide.run(isa, x, transposed, i * share, sums);
         });
         let sums = &*sums;
-        let share = g.output.channels.div_ceil(context.threads()).max(1);
+        let share = g.output.channels.div_ceil(context.threads()).next_multiple_of(LANES);
         context.chunks_of_work(work, out, share * g.fan_in(), |i, out| {
             wide.weights(sums, i * share, out);
         });

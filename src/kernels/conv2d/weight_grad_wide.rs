@@ -19,6 +19,9 @@ const INPUTS: usize = 6;
 /// Pixels of a band: its transposed gradient (4 KiB a pixel) stays in the second-level cache.
 const BAND_PIXELS: usize = 32;
 
+/// Fewer weights an output channel than this do not pay for transposing the gradient.
+const FEWEST_WEIGHTS: usize = 64;
+
 /// The sizes of one group, a linear layer seen as a 1 x 1 kernel on as many channels as it has features.
 #[derive(Clone, Copy, Debug)]
 pub struct WideWeightGrad {
@@ -34,7 +37,8 @@ pub struct WideWeightGrad {
 }
 
 impl WideWeightGrad {
-    /// For layers whose output channels fill at least two thirds of their vectors; the others' lanes are samples.
+    /// For layers whose output channels fill at least two thirds of their vectors, with enough weights a channel to pay
+    /// for the transposing; decided by the sizes alone. In the others, lanes are samples.
     pub fn new(g: &Geometry) -> Option<Self> {
         let outputs = g.out_channels();
         let input = g.unpadded();
@@ -56,7 +60,8 @@ impl WideWeightGrad {
             true => Self { inputs: g.fan_in(), input: [1, 1], kernel: [1, 1], ..this },
             false => this,
         };
-        (3 * outputs >= 2 * LANES * outputs.div_ceil(LANES)).then_some(this)
+        let filled = 3 * outputs >= 2 * LANES * outputs.div_ceil(LANES);
+        (filled && g.fan_in() >= FEWEST_WEIGHTS).then_some(this)
     }
 
     fn vectors(&self) -> usize {
@@ -250,14 +255,21 @@ impl WideWeightGrad {
 
     /// The sums of the output channels `first..` as weights `[out][in][ky][kx]`, as many as `out` has room for.
     pub fn weights(&self, sums: &[Lanes], first: usize, out: &mut [f32]) {
-        let size = self.sums_of_input();
-        for (row, out) in out.chunks_mut(self.inputs * self.taps()).enumerate() {
+        let (size, taps) = (self.sums_of_input(), self.inputs * self.taps());
+        let rows = out.len() / taps;
+        let mut row = 0;
+        while row < rows {
             let (group, channel) = ((first + row) / self.outputs, (first + row) % self.outputs);
+            let (vector, lane) = (channel / LANES, channel % LANES);
+            // Channels of one vector together: a row at a time would fetch every vector sixteen times.
+            let count = (LANES - lane).min(self.outputs - channel).min(rows - row);
             let sums = &sums[group * self.inputs * size..][..self.inputs * size];
-            let sums = sums.chunks_exact(self.vectors());
-            for (sums, out) in sums.zip(out) {
-                *out = sums[channel / LANES].0[channel % LANES];
+            for (tap, sums) in sums.chunks_exact(self.vectors()).enumerate() {
+                for (i, &value) in sums[vector].0[lane..lane + count].iter().enumerate() {
+                    out[(row + i) * taps + tap] = value;
+                }
             }
+            row += count;
         }
     }
 }
