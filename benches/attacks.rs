@@ -5,7 +5,9 @@
 //! `cargo bench --bench attacks`
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use deepsleep::attack::{Budget, Norm, Order, Samples, attack, onto_hyperplane, parse_attack};
+use deepsleep::attack::{
+    Budget, Norm, Samples, SortBuffer, onto_hyperplane, parse_attack, run_attack,
+};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, LeNet};
@@ -34,7 +36,7 @@ fn attacks(c: &mut Criterion) {
     let context = Context::new(0).expect("threads");
     let run = |name: &str, samples: &Samples| {
         let a = parse_attack(name).expect("an attack");
-        attack(&context, &model, samples, a.as_ref(), BUDGET).expect("a result")
+        run_attack(&context, &model, samples, a.as_ref(), BUDGET).expect("a result")
     };
     let all = Samples::from_dataset(&test, 0..2 * SAMPLES).expect("images");
     let robust = run("apgd-t:steps=30", &all).robust_indices();
@@ -59,7 +61,7 @@ fn attacks(c: &mut Criterion) {
     let square = parse_attack("square").expect("an attack");
     group.throughput(Throughput::Elements(all.len() as u64));
     group.bench_function("Square-5000, all images, eps 0.2", |b| {
-        b.iter(|| attack(&context, &model, &all, square.as_ref(), wide).expect("a result"));
+        b.iter(|| run_attack(&context, &model, &all, square.as_ref(), wide).expect("a result"));
     });
     let few = samples.select(&(0..FEW).collect::<Vec<_>>()).expect("images");
     group.throughput(Throughput::Elements(FEW as u64));
@@ -78,7 +80,7 @@ fn hyperplane(c: &mut Criterion) {
     // A third of MNIST's pixels is not black.
     let point: Vec<f32> = numbers(-2.0, 1.0).into_iter().map(|x| x.max(0.0)).collect();
     let normal = numbers(-1.0, 1.0);
-    let (mut step, mut order) = (vec![0.0; PIXELS], Order::default());
+    let (mut step, mut order) = (vec![0.0; PIXELS], SortBuffer::default());
     let mut group = c.benchmark_group("onto a hyperplane");
     group.throughput(Throughput::Elements(PIXELS as u64));
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example attack_own_network`
 
-use deepsleep::attack::{Budget, Norm, Samples, Status, attack, parse_attack};
+use deepsleep::attack::{Budget, Norm, Samples, Status, parse_attack, run_attack};
 use deepsleep::autodiff::{Labels, Seed, Tape, Var};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{FrozenNetwork, accuracy};
@@ -71,7 +71,7 @@ fn main() -> deepsleep::Result<()> {
     let samples = Samples::from_dataset(&test, 0..64)?;
     let budget = Budget { norm: Norm::Linf, eps: 0.05, seed: 0 };
     for name in ["fgsm", "pgd:steps=20", "square:queries=500", "apgd-t"] {
-        let report = attack(&context, &model, &samples, parse_attack(name)?.as_ref(), budget)?;
+        let report = run_attack(&context, &model, &samples, parse_attack(name)?.as_ref(), budget)?;
         println!(
             "{name:20} robust accuracy {:.3}, {} of {} fooled, {} forward and {} backward passes",
             report.robust_accuracy(),

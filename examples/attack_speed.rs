@@ -3,7 +3,7 @@
 //! `cargo run --release --example attack_speed -- THREADS JOBS`, where JOBS is a JSON list of
 //! `{"name": ..., "attack": "pgd:steps=10", "images": 256}`.
 
-use deepsleep::attack::{Budget, Norm, Samples, attack, parse_attack};
+use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, LeNet};
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let chosen = parse_attack(&job.attack)?;
         let budget = Budget { norm: Norm::Linf, eps: job.eps, seed: 0 };
         let start = Instant::now();
-        let report = attack(&context, &model, &samples, chosen.as_ref(), budget)?;
+        let report = run_attack(&context, &model, &samples, chosen.as_ref(), budget)?;
         let seconds = start.elapsed().as_secs_f64();
         timed.insert(job.name, Timed { seconds, robust_accuracy: report.robust_accuracy() });
     }

@@ -2,7 +2,7 @@
 //! plain CPUs, sixteen samples a vector, and with the same bits on every machine.
 //!
 //! ```
-//! use deepsleep::attack::{Budget, Norm, Samples, attack, parse_attack};
+//! use deepsleep::attack::{Budget, Norm, Samples, run_attack, parse_attack};
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
 //! use deepsleep::nn::{Freeze, LeNet, Trainer, TrainingOptions, accuracy};
 //! use deepsleep::tensor::Context;
@@ -20,7 +20,7 @@
 //! println!("clean {:.3}", accuracy(&context, &model, &test)?);
 //! let pgd = parse_attack("pgd:steps=10")?;
 //! let budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
-//! let report = attack(&context, &model, &Samples::from_dataset(&test, 0..64)?, pgd.as_ref(), budget)?;
+//! let report = run_attack(&context, &model, &Samples::from_dataset(&test, 0..64)?, pgd.as_ref(), budget)?;
 //! println!("robust {:.3}", report.robust_accuracy());
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
@@ -45,6 +45,7 @@
 //! | [`attack`] | attacks, and ensembles of them |
 //! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
+//! | [`draw`] | curves, filters, spike rasters and grids of images |
 //! | [`report`] | an experiment's results as a page to read |
 
 #![deny(missing_docs)]
@@ -60,10 +61,13 @@ pub mod checkpoint;
 pub mod data;
 #[forbid(unsafe_code)]
 pub mod defense;
+#[cfg(feature = "draw")]
+pub mod draw;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
 pub mod evaluation;
+#[cfg(feature = "experiment")]
 #[forbid(unsafe_code)]
 pub mod experiment;
 #[forbid(unsafe_code)]
@@ -77,6 +81,7 @@ pub mod kernels;
 mod names;
 #[forbid(unsafe_code)]
 pub mod nn;
+#[cfg(feature = "report")]
 #[forbid(unsafe_code)]
 pub mod report;
 #[allow(unsafe_code)]

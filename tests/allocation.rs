@@ -5,7 +5,7 @@
 mod common;
 
 use common::{isas, tensor};
-use deepsleep::attack::{Budget, Norm, Samples, attack, parse_attack};
+use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::autodiff::{Backward, Labels, Operation, Seed, Tape};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, FrozenNetwork, LeNet, Rule, Trainer, TrainingOptions};
@@ -168,7 +168,7 @@ fn attacks(isa: Isa, data: &Dataset) {
             let count = |steps: usize| {
                 let a = parse_attack(&format!("{attack_name}{option}={steps}")).unwrap();
                 let budget = Budget { norm, eps, seed: 0 };
-                let run = || attack(&context, &network, &samples, a.as_ref(), budget).unwrap();
+                let run = || run_attack(&context, &network, &samples, a.as_ref(), budget).unwrap();
                 (0..3).map(|_| allocations(|| drop(run()))).min().unwrap()
             };
             let (few, many) = (count(12), count(60));

@@ -1,6 +1,6 @@
 //! Adversarial attacks, white-box and score-based, with results that can be relied upon.
 //!
-//! [`attack`] runs one [`Attack`] on some [`Samples`] against a [`Classifier`] and returns a [`Report`]: what became of
+//! [`run_attack`] runs one [`Attack`] on some [`Samples`] against a [`Classifier`] and returns a [`AttackReport`]: what became of
 //! every sample, the image that proves it, who found it and what it cost. What counts as success is what a fresh
 //! forward pass says about the returned image, together with checks of box and norm.
 //!
@@ -8,7 +8,7 @@
 //! its order, its lane, the threads or the instruction set.
 //!
 //! ```
-//! use deepsleep::attack::{Budget, Norm, Samples, Status, attack, parse_attack};
+//! use deepsleep::attack::{Budget, Norm, Samples, Status, run_attack, parse_attack};
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
 //! use deepsleep::nn::{Freeze, LeNet};
 //! use deepsleep::tensor::Context;
@@ -18,7 +18,7 @@
 //! let model = LeNet::new(7).freeze()?; // untrained; any `FrozenNetwork` or other `Classifier`
 //! let budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
 //! let pgd = parse_attack("pgd:steps=5")?;
-//! let report = attack(&Context::new(0)?, &model, &samples, pgd.as_ref(), budget)?;
+//! let report = run_attack(&Context::new(0)?, &model, &samples, pgd.as_ref(), budget)?;
 //! for outcome in report.outcomes.iter().filter(|outcome| outcome.status == Status::Fooled) {
 //!     assert!(outcome.linf <= 0.1001 && outcome.prediction != outcome.label);
 //! }
@@ -31,67 +31,49 @@
 //! | list attacks, or get one by name | [`ATTACKS`], [`parse_attack`] |
 //! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`AutoAttack`] |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
-//! | attack a model that draws random numbers | [`Classifier::is_random`]; `draws=` of every attack; [`Report::expected_accuracy`] |
+//! | attack a model that draws random numbers | [`Classifier::is_random`]; `draws=` of every attack; [`AttackReport::expected_accuracy`] |
 //! | craft images to show to other models | [`Goal::Last`] (`return=last`); [`Outcome::image`] |
-//! | write an attack | [`Method`]: a state machine of one sample |
+//! | write an attack | [`Stepper`]: a state machine of one sample |
 
-mod apgd;
-mod ascent;
-mod autoattack;
-mod bim;
-mod bump;
-mod checks;
+mod candidate;
+mod catalog;
 mod classifier;
-mod cw;
-mod deepfool;
-mod driver;
-mod eot_pgd;
-mod fab;
-mod fgsm;
-mod findings;
-mod harness;
-mod hyperplane;
-mod job;
+mod diagnostics;
+mod engine;
+mod ensemble;
+mod geometry;
 mod loss;
-mod method;
-mod norm;
-mod options;
+mod methods;
 mod outcome;
-mod pgd;
-mod projection;
-mod random;
+mod run;
 mod samples;
 mod search;
-mod seat;
-mod sparse;
-mod specification;
-mod square;
-mod transpose;
-mod trial;
+mod stepper;
+mod task;
 mod verification;
 
-pub use apgd::Apgd;
-pub use autoattack::{AutoAttack, Version};
-pub use bim::bim;
+pub use candidate::{Candidate, Cost, Hit};
+pub use catalog::{ATTACKS, CatalogEntry, parse_attack, parse_eps};
 pub use classifier::{Changes, Classifier, Session};
-pub use cw::CarliniWagner;
-pub use deepfool::DeepFool;
-pub use eot_pgd::eot_pgd;
-pub use fab::Fab;
-pub use fgsm::Fgsm;
-pub use findings::Findings;
-pub(crate) use findings::outside;
-pub use harness::attack;
-pub use hyperplane::{Order, onto_hyperplane};
-pub use job::Job;
+pub use diagnostics::Diagnostics;
+pub(crate) use diagnostics::outside;
+pub use ensemble::autoattack::{AutoAttack, Version};
+pub use geometry::norm::Norm;
+pub use geometry::projection::{Breakpoints, into_ball};
 pub use loss::Loss;
-pub use method::{Answer, Budget, Change, Goal, Method, Needs, Runs, Sample, Step};
-pub use norm::Norm;
-pub use outcome::{Expected, Outcome, Report, Status, Winner};
-pub use pgd::{Pgd, StepSize};
-pub use projection::{Breakpoints, into_ball};
+pub use methods::apgd::Apgd;
+pub use methods::bim::bim;
+pub use methods::carlini_wagner::CarliniWagner;
+pub use methods::deepfool::DeepFool;
+pub use methods::eot_pgd::eot_pgd;
+pub use methods::fab::Fab;
+pub use methods::fab::hyperplane::{SortBuffer, onto_hyperplane};
+pub use methods::fgsm::Fgsm;
+pub use methods::pgd::{Pgd, StepSize};
+pub use methods::square::Square;
+pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
+pub use run::run_attack;
 pub use samples::Samples;
 pub use search::{Attack, Search};
-pub use specification::{ATTACKS, Entry, parse_attack, parse_eps};
-pub use square::Square;
-pub use trial::{Cost, Hit, Trial};
+pub use stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+pub use task::AttackTask;

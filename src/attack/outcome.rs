@@ -1,8 +1,8 @@
 //! What an attack did to every sample, and what follows from it.
 
-use super::findings::{Findings, outside};
-use super::method::Budget;
-use super::trial::Cost;
+use crate::attack::candidate::Cost;
+use crate::attack::diagnostics::{Diagnostics, outside};
+use crate::attack::stepper::Budget;
 use serde::{Deserialize, Serialize};
 
 /// What became of a sample.
@@ -77,20 +77,20 @@ pub struct Outcome {
 
 /// The results of one attack on some samples.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct AttackReport {
     /// The attack's name, without its options.
     pub attack: String,
     /// Norm, radius, seed.
     pub budget: Budget,
     /// One a sample, in the samples' order.
     pub outcomes: Vec<Outcome>,
-    /// What was noticed by the way.
-    pub findings: Findings,
-    /// What gives reason to doubt the result: the findings in words.
+    /// Diagnostics of the attack.
+    pub diagnostics: Diagnostics,
+    /// What gives reason to doubt the result: the diagnostics in words.
     pub warnings: Vec<String>,
 }
 
-impl Report {
+impl AttackReport {
     /// Puts the reports of parts of the samples together, in their order: the result is the one that all samples would
     /// have had in one run. None if there are none, or they are of different attacks (by name: that their
     /// options were the same is for the caller to know) or budgets.
@@ -102,17 +102,17 @@ impl Report {
                 return None;
             }
             all.outcomes.extend(part.outcomes);
-            all.findings.merge(&part.findings);
+            all.diagnostics.merge(&part.diagnostics);
         }
         all.renew_warnings();
         Some(all)
     }
 
-    /// Puts the findings into words, after outcomes or findings have changed.
+    /// Puts the diagnostics into words, after outcomes or diagnostics have changed.
     pub(crate) fn renew_warnings(&mut self) {
         let (cost, invalid) = (self.cost(), self.count(Status::Invalid));
         let starts = self.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
-        self.warnings = self.findings.warnings(self.outcomes.len(), invalid, &cost, starts);
+        self.warnings = self.diagnostics.warnings(self.outcomes.len(), invalid, &cost, starts);
         self.warnings.extend(outside(self.count(Status::Outside)));
     }
 

@@ -1,22 +1,22 @@
 //! What can be run on samples: one method, or an ensemble of them.
 
-use super::driver::drive;
-use super::findings::Findings;
-use super::job::Job;
-use super::method::{Budget, Goal, Method, Needs};
-use super::trial::Trial;
 use crate::Result;
+use crate::attack::candidate::Candidate;
+use crate::attack::diagnostics::Diagnostics;
+use crate::attack::engine::drive;
+use crate::attack::stepper::{Budget, Goal, Needs, Stepper};
+use crate::attack::task::AttackTask;
 
 /// What an attack found, not yet verified.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
     /// One a sample under attack, in the order asked for.
-    pub trials: Vec<Trial>,
+    pub candidates: Vec<Candidate>,
     /// What gives reason to doubt the result.
-    pub findings: Findings,
+    pub diagnostics: Diagnostics,
 }
 
-/// An attack with its options: every [`Method`] is one, and an ensemble of attacks is one.
+/// An attack with its options: every [`Stepper`] is one, and an ensemble of attacks is one.
 pub trait Attack: Send + Sync {
     /// Its name.
     fn name(&self) -> &str;
@@ -41,19 +41,19 @@ pub trait Attack: Send + Sync {
     ///
     /// # Errors
     /// If the model cannot be evaluated, or an option does not fit the model, the images or the norm.
-    fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search>;
+    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search>;
 
     /// What is wrong with the options for this budget, though they can be run.
-    fn doubts(&self, budget: &Budget) -> Vec<String>;
+    fn option_warnings(&self, budget: &Budget) -> Vec<String>;
 }
 
-impl<M: Method> Attack for M {
+impl<M: Stepper> Attack for M {
     fn name(&self) -> &str {
-        Method::name(self)
+        Stepper::name(self)
     }
 
     fn draws(&self) -> usize {
-        Method::draws(self)
+        Stepper::draws(self)
     }
 
     fn is_bounded(&self) -> bool {
@@ -68,12 +68,12 @@ impl<M: Method> Attack for M {
         matches!(self.needs(), Needs::Gradient(loss) if loss.flattens())
     }
 
-    fn search(&self, job: &Job<'_>, which: &[usize]) -> Result<Search> {
+    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         self.validate(&job.budget, job.samples.shape())?;
-        Ok(Search { trials: drive(job, self, which)?, findings: Findings::default() })
+        Ok(Search { candidates: drive(job, self, which)?, diagnostics: Diagnostics::default() })
     }
 
-    fn doubts(&self, budget: &Budget) -> Vec<String> {
-        Method::doubts(self, budget)
+    fn option_warnings(&self, budget: &Budget) -> Vec<String> {
+        Stepper::option_warnings(self, budget)
     }
 }

@@ -1,10 +1,10 @@
 //! Fresh forward passes: what a model says about images, whoever found them.
 
-use super::job::Job;
-use super::search::Attack;
-use super::transpose::to_lanes;
-use super::trial::Trial;
 use crate::Result;
+use crate::attack::candidate::Candidate;
+use crate::attack::engine::transpose::to_lanes;
+use crate::attack::search::Attack;
+use crate::attack::task::AttackTask;
 use crate::nn::{predict, verdict_noise};
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
@@ -25,24 +25,25 @@ pub(super) struct Confirmation {
     pub verdict: Verdict,
 }
 
-/// A fresh look at the image of every trial that has one.
+/// A fresh look at the image of every candidate that has one.
 pub(super) fn confirm(
-    job: &Job<'_>,
+    job: &AttackTask<'_>,
     attack: &dyn Attack,
-    trials: &[Trial],
+    candidates: &[Candidate],
 ) -> Result<Vec<Option<Confirmation>>> {
-    let found = || trials.iter().filter_map(|trial| Some((trial, trial.hit.as_ref()?)));
+    let found =
+        || candidates.iter().filter_map(|candidate| Some((candidate, candidate.hit.as_ref()?)));
     let images: Vec<&[f32]> = found().map(|(_, hit)| hit.image.as_slice()).collect();
-    let which: Vec<usize> = found().map(|(trial, _)| trial.sample).collect();
+    let which: Vec<usize> = found().map(|(candidate, _)| candidate.sample).collect();
     let mut verdicts = judge(job, attack, &images, &which)?.into_iter();
-    let confirmed = trials.iter().map(|trial| {
-        let (hit, verdict) = (trial.hit.as_ref()?, verdicts.next()?);
-        let distance = job.budget.norm.distance(&hit.image, job.samples.image(trial.sample));
+    let confirmed = candidates.iter().map(|candidate| {
+        let (hit, verdict) = (candidate.hit.as_ref()?, verdicts.next()?);
+        let distance = job.budget.norm.distance(&hit.image, job.samples.image(candidate.sample));
         let boxed = hit.image.iter().all(|pixel| (0.0..=1.0).contains(pixel));
         let fools = boxed
             && (!attack.is_bounded() || job.budget.admits(distance))
             && verdict.logits.iter().all(|z| z.is_finite())
-            && predict(&verdict.logits) != job.samples.labels()[trial.sample];
+            && predict(&verdict.logits) != job.samples.labels()[candidate.sample];
         Some(Confirmation { fools, verdict })
     });
     Ok(confirmed.collect())
@@ -51,7 +52,7 @@ pub(super) fn confirm(
 /// The verdicts on images of the samples `which`, clean or found by this attack. Of a random model the draws are the
 /// same for both, so that they differ by the image, and such as no attack has seen.
 pub(super) fn judge(
-    job: &Job<'_>,
+    job: &AttackTask<'_>,
     attack: &dyn Attack,
     images: &[&[f32]],
     which: &[usize],
@@ -64,7 +65,7 @@ pub(super) fn judge(
 
 /// The mean over `draws` forward passes of each image, with the noise of (identity, draw).
 pub(super) fn evaluate(
-    job: &Job<'_>,
+    job: &AttackTask<'_>,
     images: &[&[f32]],
     which: &[usize],
     draws: usize,

@@ -1,7 +1,9 @@
 //! Crafted images on disk, in numpy's format.
 
 use super::crafted::{Crafted, Image, distance, near_box};
-use crate::attack::{Budget, Cost, Findings, Norm, Outcome, Report, Samples, Status, Winner};
+use crate::attack::{
+    AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Samples, Status, Winner,
+};
 use crate::checkpoint::{Npz, NpzReader};
 use crate::names::shown;
 use crate::{Error, Result};
@@ -26,7 +28,7 @@ struct Notes<T> {
     #[serde(default = "yes")]
     bounded: bool,
     #[serde(default)]
-    findings: Findings,
+    diagnostics: Diagnostics,
     /// The caller's.
     #[serde(default)]
     about: T,
@@ -43,7 +45,7 @@ fn yes() -> bool {
 /// If the report is not of these samples.
 pub fn archive(
     samples: &Samples,
-    report: &Report,
+    report: &AttackReport,
     bounded: bool,
     about: &impl Serialize,
 ) -> Result<Npz> {
@@ -111,8 +113,8 @@ impl Crafted {
         npz.integers("zero_starts", cost(|c| c.zero_starts));
 
         let Budget { norm, eps, seed } = self.budget;
-        let (attack, findings) = (self.attack.clone(), self.findings.clone());
-        let notes = Notes { attack, norm, eps, seed, bounded: self.bounded, findings, about };
+        let (attack, diagnostics) = (self.attack.clone(), self.diagnostics.clone());
+        let notes = Notes { attack, norm, eps, seed, bounded: self.bounded, diagnostics, about };
         let notes = serde_json::to_string(&notes)
             .map_err(|e| Error::failed("npz", format!("the notes are no JSON: {e}")))?;
         npz.text(NOTES, &notes);
@@ -207,15 +209,15 @@ impl Crafted {
             },
         });
         let images: Vec<Image> = images.collect();
-        let (budget, bounded, findings) = match notes {
-            Some(Notes { norm, eps, seed, bounded, findings, .. }) => {
+        let (budget, bounded, diagnostics) = match notes {
+            Some(Notes { norm, eps, seed, bounded, diagnostics, .. }) => {
                 // Minus zero is no other radius.
-                (Budget { norm, eps: eps + 0.0, seed }, bounded, findings)
+                (Budget { norm, eps: eps + 0.0, seed }, bounded, diagnostics)
             }
             None => (largest_change(&samples, &images), true, unsaid()),
         };
         budget.check().map_err(|e| fail(format!("`{NOTES}`: {e}")))?;
-        Ok(Self { samples, images, attack, budget, bounded, findings })
+        Ok(Self { samples, images, attack, budget, bounded, diagnostics })
     }
 }
 
@@ -248,9 +250,9 @@ fn largest_change(samples: &Samples, images: &[Image]) -> Budget {
 }
 
 /// What gives reason to doubt the result of a set without notes.
-fn unsaid() -> Findings {
+fn unsaid() -> Diagnostics {
     let doubt = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel";
-    Findings { doubts: vec![doubt.into()], ..Findings::default() }
+    Diagnostics { option_warnings: vec![doubt.into()], ..Diagnostics::default() }
 }
 
 /// Numbers by the sample, which a set may have or not.

@@ -1,7 +1,7 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
 use crate::attack::{
-    Budget, Cost, Expected, Findings, Norm, Outcome, Report, Status, Winner, outside,
+    AttackReport, Budget, Cost, Diagnostics, Expected, Norm, Outcome, Status, Winner, outside,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ pub struct Cell {
     /// The share of samples classified rightly, clean and attacked.
     pub robust_accuracy: f64,
     /// Of a random model, the accuracy under attack that one draw has on average
-    /// ([`Report::expected_accuracy`]).
+    /// ([`AttackReport::expected_accuracy`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_accuracy: Option<f64>,
     /// The identities of those.
@@ -126,13 +126,13 @@ impl Cell {
     pub fn of_report(
         attack: String,
         threat_model: ThreatModel,
-        report: &Report,
+        report: &AttackReport,
         bounded: bool,
         seconds: f64,
     ) -> Self {
         let records = report.outcomes.iter().map(Record::of).collect();
         let mut cell =
-            Self::new(attack, threat_model, report.budget, (records, &report.findings, seconds));
+            Self::new(attack, threat_model, report.budget, (records, &report.diagnostics, seconds));
         if !bounded {
             cell.note_unbounded();
         }
@@ -143,7 +143,7 @@ impl Cell {
         attack: String,
         threat_model: ThreatModel,
         Budget { norm, eps, seed }: Budget,
-        (records, findings, seconds): (Vec<Record>, &Findings, f64),
+        (records, diagnostics, seconds): (Vec<Record>, &Diagnostics, f64),
     ) -> Self {
         let (mut cost, mut starts) = (Cost::default(), 0);
         for record in &records {
@@ -154,7 +154,7 @@ impl Cell {
         let ids = |status| of(status).map(|record| record.id).collect::<Vec<u64>>();
         let (robust_indices, outside_indices) = (ids(Status::Survived), ids(Status::Outside));
         let invalid = of(Status::Invalid).count();
-        let mut warnings = findings.warnings(records.len(), invalid, &cost, starts);
+        let mut warnings = diagnostics.warnings(records.len(), invalid, &cost, starts);
         warnings.extend(outside(outside_indices.len()));
         let backward = cost.backward_passes;
         let expected: Vec<f64> =

@@ -1,8 +1,8 @@
 //! Transfer: images crafted on one model and shown to others.
 
 use crate::attack::{
-    ATTACKS, Attack, Budget, Classifier, Cost, Findings, Hit, Job, Norm, Outcome, Report, Samples,
-    Search, Status, Trial, Winner, attack,
+    ATTACKS, Attack, AttackReport, AttackTask, Budget, Candidate, Classifier, Cost, Diagnostics,
+    Hit, Norm, Outcome, Samples, Search, Status, Winner, run_attack,
 };
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -16,7 +16,7 @@ pub struct Crafted {
     pub(super) attack: String,
     pub(super) budget: Budget,
     pub(super) bounded: bool,
-    pub(super) findings: Findings,
+    pub(super) diagnostics: Diagnostics,
 }
 
 /// How far outside of box or ball rounding may put a pixel or an image.
@@ -58,7 +58,7 @@ impl Crafted {
     /// success, clean images where there was none; see [`transfer_form`].
     ///
     /// # Errors
-    /// Those of [`attack`], and if the source's logits for an image are not finite: what comes of that would be a clean
+    /// Those of [`run_attack`], and if the source's logits for an image are not finite: what comes of that would be a clean
     /// image, and every model robust.
     pub fn craft(
         context: &Context,
@@ -67,7 +67,7 @@ impl Crafted {
         method: &dyn Attack,
         budget: Budget,
     ) -> Result<Self> {
-        let report = attack(context, source, samples, method, budget)?;
+        let report = run_attack(context, source, samples, method, budget)?;
         let invalid = report.count(Status::Invalid);
         if invalid > 0 {
             return Err(Error::NotFinite {
@@ -83,7 +83,7 @@ impl Crafted {
     }
 
     /// The images of a report on these samples, by an attack that the ball bounds or not.
-    pub fn of(samples: &Samples, report: &Report, bounded: bool) -> Self {
+    pub fn of(samples: &Samples, report: &AttackReport, bounded: bool) -> Self {
         let image = |outcome: &Outcome| Image {
             pixels: outcome.image.clone(),
             winner: outcome.winner.clone(),
@@ -95,7 +95,7 @@ impl Crafted {
             attack: report.attack.clone(),
             budget: report.budget,
             bounded,
-            findings: report.findings.clone(),
+            diagnostics: report.diagnostics.clone(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Crafted {
     ///
     /// # Errors
     /// If the images do not fit the model, or it cannot be evaluated.
-    pub fn show(&self, context: &Context, target: &dyn Classifier) -> Result<Report> {
+    pub fn show(&self, context: &Context, target: &dyn Classifier) -> Result<AttackReport> {
         self.shown(context, target, &|_| Status::Outside)
     }
 
@@ -116,7 +116,11 @@ impl Crafted {
     ///
     /// # Errors
     /// Those of [`show`](Self::show).
-    pub fn show_wherever(&self, context: &Context, target: &dyn Classifier) -> Result<Report> {
+    pub fn show_wherever(
+        &self,
+        context: &Context,
+        target: &dyn Classifier,
+    ) -> Result<AttackReport> {
         let outside = std::cell::Cell::new(0_usize);
         let mut report = self.shown(context, target, &|outcome| {
             outside.set(outside.get() + 1);
@@ -128,7 +132,7 @@ impl Crafted {
             }
         })?;
         if outside.get() > 0 {
-            report.findings.doubts.push(format!(
+            report.diagnostics.option_warnings.push(format!(
                 "{} of the images lie outside of 0..=1, or farther than eps from the clean ones; they were counted by \
                  the model's answer alone",
                 outside.get()
@@ -143,8 +147,8 @@ impl Crafted {
         context: &Context,
         target: &dyn Classifier,
         outside: &dyn Fn(&Outcome) -> Status,
-    ) -> Result<Report> {
-        let mut report = attack(context, target, &self.samples, &Shown(self), self.budget)?;
+    ) -> Result<AttackReport> {
+        let mut report = run_attack(context, target, &self.samples, &Shown(self), self.budget)?;
         for (i, (outcome, image)) in report.outcomes.iter_mut().zip(&self.images).enumerate() {
             outcome.cost += image.cost;
             // Whatever was shown has a finder; a sample whose clean image got no answer was not shown.
@@ -228,8 +232,8 @@ impl Attack for Shown<'_> {
         true
     }
 
-    fn search(&self, _job: &Job<'_>, which: &[usize]) -> Result<Search> {
-        let trial = |&sample: &usize| {
+    fn search(&self, _job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        let candidate = |&sample: &usize| {
             let image = &self.0.images[sample];
             let winner = image.winner.as_ref();
             let known = |winner: &Winner| ATTACKS.iter().find(|e| e.name == winner.attack);
@@ -240,13 +244,13 @@ impl Attack for Shown<'_> {
                 target: winner.and_then(|winner| winner.target),
                 iteration: winner.map_or(0, |winner| winner.iteration),
             };
-            Trial { hit: Some(hit), ..Trial::new(sample) }
+            Candidate { hit: Some(hit), ..Candidate::new(sample) }
         };
-        let trials = which.iter().map(trial).collect();
-        Ok(Search { trials, findings: self.0.findings.clone() })
+        let candidates = which.iter().map(candidate).collect();
+        Ok(Search { candidates, diagnostics: self.0.diagnostics.clone() })
     }
 
-    fn doubts(&self, _budget: &Budget) -> Vec<String> {
+    fn option_warnings(&self, _budget: &Budget) -> Vec<String> {
         Vec::new()
     }
 }
@@ -288,7 +292,7 @@ pub fn transfer_matrix(
     samples: &Samples,
     method: &dyn Attack,
     budget: Budget,
-) -> Result<Vec<Vec<Report>>> {
+) -> Result<Vec<Vec<AttackReport>>> {
     let row = |source: &&dyn Classifier| {
         let crafted = Crafted::craft(context, *source, samples, method, budget)?;
         targets.iter().map(|target| crafted.show(context, *target)).collect()

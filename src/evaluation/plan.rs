@@ -4,7 +4,7 @@
 use super::cell::{Cell, Record, ThreatModel};
 use super::crafted::{Crafted, transfer_form};
 use crate::attack::{
-    Attack, Budget, Classifier, Findings, Norm, Report, Samples, attack, parse_attack,
+    Attack, AttackReport, Budget, Classifier, Diagnostics, Norm, Samples, parse_attack, run_attack,
 };
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -54,7 +54,7 @@ pub struct Part {
     /// One a sample.
     pub records: Vec<Record>,
     /// What was noticed by the way.
-    pub findings: Findings,
+    pub diagnostics: Diagnostics,
     /// The time that it took.
     pub seconds: f64,
 }
@@ -132,7 +132,8 @@ pub fn evaluate(
     for (a, (text, method)) in attacks.iter().enumerate() {
         for (r, &eps) in plan.radii.iter().enumerate() {
             let budget = Budget { norm: plan.norm, eps, seed: plan.seed };
-            let (mut records, mut findings, mut seconds) = (Vec::new(), Findings::default(), 0.0);
+            let (mut records, mut diagnostics, mut seconds) =
+                (Vec::new(), Diagnostics::default(), 0.0);
             for (p, portion) in portions.iter().enumerate() {
                 let place = done.iter_mut().find(|part| {
                     part.as_ref().is_some_and(|d| (d.attack, d.radius, d.portion) == (a, r, p))
@@ -153,17 +154,18 @@ pub fn evaluate(
                         radius: r,
                         portion: p,
                         records: report.outcomes.iter().map(Record::of).collect(),
-                        findings: report.findings,
+                        diagnostics: report.diagnostics,
                         seconds: start.elapsed().as_secs_f64(),
                     };
                     save(&part)?;
                     part
                 };
                 records.extend(part.records);
-                findings.merge(&part.findings);
+                diagnostics.merge(&part.diagnostics);
                 seconds += part.seconds;
             }
-            let mut cell = Cell::new(text.clone(), threat, budget, (records, &findings, seconds));
+            let mut cell =
+                Cell::new(text.clone(), threat, budget, (records, &diagnostics, seconds));
             if !method.is_bounded() {
                 cell.note_unbounded();
             }
@@ -179,9 +181,9 @@ fn run(
     samples: &Samples,
     method: &dyn Attack,
     budget: Budget,
-) -> Result<Report> {
+) -> Result<AttackReport> {
     match models.source {
-        None => attack(context, models.target, samples, method, budget),
+        None => run_attack(context, models.target, samples, method, budget),
         Some(source) => {
             Crafted::craft(context, source, samples, method, budget)?.show(context, models.target)
         }

@@ -4,7 +4,7 @@ use super::graph::{Job, model_file};
 use super::results::Point;
 use super::store::{Entry, Found, Store};
 use super::work::Work;
-use crate::attack::{Budget, Norm, Samples, attack, parse_attack};
+use crate::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use crate::autodiff::Tape;
 use crate::checkpoint::{StateDict, to_json};
 use crate::data::Dataset;
@@ -123,7 +123,7 @@ impl Lab<'_> {
                 let samples = Samples::from_dataset(self.test, 0..*images)?;
                 let budget = Budget { norm: Norm::Linf, eps: *eps, seed: *seed };
                 let method = parse_attack(text)?;
-                let report = attack(self.context, &model, &samples, method.as_ref(), budget)?;
+                let report = run_attack(self.context, &model, &samples, method.as_ref(), budget)?;
                 let evaluated = Evaluated {
                     images: samples.len(),
                     accuracy: report.robust_accuracy(),

@@ -1,46 +1,19 @@
 //! From the results of an experiment to something to read: tables as printed beside ours, what differs, curves, pictures.
 //!
 //! [`build`] writes `index.html` (one file, no network), `report.md` and `results.csv` into a results folder. The same
-//! folder (and the same test images) gives the same bytes. [`filters_svg`], [`raster_svg`], [`grid_png`] and
-//! [`grid_svg`] draw networks and attacked images for anyone.
+//! folder (and the same test images) gives the same bytes.
 //!
-//! | part | what it is |
+//! | folder | what it is |
 //! |---|---|
-//! | `compare`, `order`, `bound` | printed numbers beside ours, the order of the methods, what no attack may exceed |
-//! | `escape` | text of others as text of the page, never as markup |
-//! | `headline`, `differences`, `protocol`, `nearest` | sentences, all of them from results and settings |
-//! | `chart`, `figures`, `theme` | curves in the page's colours |
-//! | `models`, `digits`, `images`, `pictures` | what is drawn from the files beside the results |
-//! | `tables`, `machine`, `page`, `rows` | what the templates and the CSV file are filled with |
+//! | `compare` | printed numbers beside ours: distances, the ranking of the methods, limits, the sweep, what differs |
+//! | `page` | what the templates and the CSV file are filled with: sentences, tables, figures |
+//! | `pictures` | what is drawn from the files beside the results |
 
-mod bound;
-mod chart;
 mod compare;
-mod differences;
-mod digits;
-mod escape;
-mod figures;
-mod filters;
-mod grid;
-mod headline;
-mod images;
-mod machine;
-mod models;
-mod nearest;
-mod order;
 mod page;
 mod pictures;
-mod protocol;
-mod raster;
-mod rows;
-mod tables;
-mod theme;
-mod wording;
 
 pub use compare::{NEAR, is_near};
-pub use filters::filters_svg;
-pub use grid::{GridImage, grid_png, grid_svg};
-pub use raster::raster_svg;
 
 use crate::attack::{Norm, parse_eps};
 use crate::checkpoint::to_json;
@@ -92,7 +65,7 @@ pub fn build(context: &Context, folder: &Path, test: Option<&Dataset>) -> Result
         (_, None) => Found::Nothing,
         (_, Some(test)) => Found::TheirTest(test),
     };
-    let report = page::Report::new(context, folder, &results, run, found)?;
+    let report = page::Page::new(context, folder, &results, run, found)?;
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         write_atomically(&path, |file| file.write_all(text.as_bytes())).map(|()| path)
@@ -125,7 +98,7 @@ impl<'a> Found<'a> {
 fn printable<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
     fn clean(value: &mut Value) {
         match value {
-            Value::String(text) => *text = escape::printable(text),
+            Value::String(text) => *text = page::escape::printable(text),
             Value::Array(all) => all.iter_mut().for_each(clean),
             Value::Object(all) => all.values_mut().for_each(clean),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -141,9 +114,4 @@ fn printable<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
 fn noise(scale: &str) -> Option<f64> {
     let scales = parse_eps(scale, Norm::Linf, 1).ok()?;
     scales.first().map(|eps| f64::from(*eps))
-}
-
-/// What a library says when it fails to draw or write, as an error of ours.
-fn failed(error: impl std::fmt::Display) -> Error {
-    Error::failed("drawing", error)
 }

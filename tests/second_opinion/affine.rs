@@ -3,7 +3,7 @@
 use super::cases::NORMS;
 use super::models::points;
 use super::net::{Net, Numbers};
-use deepsleep::attack::{Budget, Norm, Samples, Status, attack, parse_attack};
+use deepsleep::attack::{Budget, Norm, Samples, Status, parse_attack, run_attack};
 use deepsleep::tensor::{Context, Shape};
 use ndarray::Array4;
 
@@ -60,7 +60,7 @@ fn decides(text: &str, norm: Norm, classes: &[usize], slack: f64) {
         assert!(eps < 0.45, "the box matters");
         let budget = Budget { norm, eps, seed: 2 };
         let a = parse_attack(text).unwrap();
-        let report = attack(&Context::new(1).unwrap(), &net, &samples, a.as_ref(), budget);
+        let report = run_attack(&Context::new(1).unwrap(), &net, &samples, a.as_ref(), budget);
         let report = report.unwrap_or_else(|error| panic!("{text} {norm}: {error}"));
         for (outcome, distance) in report.outcomes.iter().zip(distances) {
             let ratio = distance / f64::from(eps);
@@ -127,7 +127,7 @@ fn minimal_attacks_find_the_nearest_boundary() {
                 let a = parse_attack(text).unwrap();
                 let budget = Budget { norm, eps: 0.9, seed: 2 };
                 let context = Context::new(1).unwrap();
-                let report = attack(&context, &net, &samples, a.as_ref(), budget).unwrap();
+                let report = run_attack(&context, &net, &samples, a.as_ref(), budget).unwrap();
                 for (i, outcome) in report.outcomes.iter().enumerate() {
                     let truth = distance(&net, samples.image(i), outcome.label, norm);
                     let found = match norm {
@@ -160,7 +160,7 @@ fn a_single_step_gains_all_there_is() {
             let budget = Budget { norm, eps, seed };
             let a = parse_attack("fgsm").unwrap();
             let context = Context::new(1).unwrap();
-            let report = attack(&context, &net, &samples, a.as_ref(), budget).unwrap();
+            let report = run_attack(&context, &net, &samples, a.as_ref(), budget).unwrap();
             for (i, outcome) in report.outcomes.iter().enumerate() {
                 if outcome.status == Status::CleanWrong {
                     continue;

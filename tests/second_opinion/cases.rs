@@ -2,7 +2,7 @@
 
 use super::claims::{Rules, Tally, check};
 use super::models::{self, Model};
-use deepsleep::attack::{ATTACKS, Budget, Norm, attack, parse_attack};
+use deepsleep::attack::{ATTACKS, Budget, Norm, parse_attack, run_attack};
 use deepsleep::tensor::Context;
 
 pub const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
@@ -50,7 +50,13 @@ fn all_attacks(model: &Model) {
                 let place = format!("{}, {text}, {norm}", model.name);
                 let wider = if entry.name == "autoattack" { model.wider } else { 1.0 };
                 let budget = Budget { norm, eps: wider * model.eps(norm), seed: 1 };
-                match attack(&context, model.engine.as_ref(), &model.samples, a.as_ref(), budget) {
+                match run_attack(
+                    &context,
+                    model.engine.as_ref(),
+                    &model.samples,
+                    a.as_ref(),
+                    budget,
+                ) {
                     Ok(report) => {
                         let rules = Rules::of(a.as_ref());
                         let second = model.second.as_ref();

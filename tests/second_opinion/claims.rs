@@ -1,7 +1,7 @@
 //! Every claim of a report, checked: what it says about an image is what the second opinion sees there.
 
 use super::evaluators::{Evaluator, ROUNDING, Verdict, judge};
-use deepsleep::attack::{ATTACKS, Attack, Norm, Outcome, Report, Samples, Status};
+use deepsleep::attack::{ATTACKS, Attack, AttackReport, Norm, Outcome, Samples, Status};
 use std::collections::BTreeMap;
 
 /// How an attack is to be judged.
@@ -106,7 +106,7 @@ pub fn outside(norm: Norm, eps: f32, image: &[f32], clean: &[f32]) -> Option<Str
 
 /// Checks all of a report.
 pub fn check(
-    report: &Report,
+    report: &AttackReport,
     samples: &Samples,
     network: &dyn Evaluator,
     rules: Rules,

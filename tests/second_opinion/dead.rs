@@ -3,7 +3,7 @@
 use super::cases::{NORMS, short};
 use super::net::Net;
 use crate::common::models::{golden, test_images};
-use deepsleep::attack::{ATTACKS, Budget, Classifier, Samples, Status, attack, parse_attack};
+use deepsleep::attack::{ATTACKS, Budget, Classifier, Samples, Status, parse_attack, run_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, LeNet, Network, predictions};
 use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
@@ -23,7 +23,9 @@ fn answers_with_the_first_class(what: &str, model: &dyn Classifier, samples: &Sa
             let text = short(entry.name)[0];
             let a = parse_attack(text).unwrap();
             let budget = Budget { norm, eps: 0.3, seed: 0 };
-            let Ok(report) = attack(&context, model, samples, a.as_ref(), budget) else { continue };
+            let Ok(report) = run_attack(&context, model, samples, a.as_ref(), budget) else {
+                continue;
+            };
             runs += 1;
             let place = format!("{what}, {text}, {norm}");
             assert_eq!(report.clean_accuracy(), expected, "{place}: clean");
@@ -102,7 +104,7 @@ fn of_two_equal_classes_the_first_is_the_answer() {
                 let a = parse_attack(text).unwrap();
                 let budget = Budget { norm, eps: 0.2, seed: 0 };
                 let context = Context::new(1).unwrap();
-                let Ok(report) = attack(&context, &net, &samples, a.as_ref(), budget) else {
+                let Ok(report) = run_attack(&context, &net, &samples, a.as_ref(), budget) else {
                     continue;
                 };
                 for outcome in &report.outcomes {

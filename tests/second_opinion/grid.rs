@@ -5,7 +5,7 @@ use super::cases::{NORMS, short};
 use super::claims::{Rules, Tally, check};
 use super::models::points;
 use super::net::{Net, Numbers};
-use deepsleep::attack::{ATTACKS, Budget, Norm, Samples, Status, attack, parse_attack};
+use deepsleep::attack::{ATTACKS, Budget, Norm, Samples, Status, parse_attack, run_attack};
 use deepsleep::tensor::{Context, Shape};
 
 const NETS: u64 = 200;
@@ -125,7 +125,7 @@ fn autoattack(norm: Norm) {
         let eps = radius(norm, seed);
         let a = parse_attack("autoattack").unwrap();
         let budget = Budget { norm, eps, seed };
-        let report = attack(&context, &net, &samples, a.as_ref(), budget).unwrap();
+        let report = run_attack(&context, &net, &samples, a.as_ref(), budget).unwrap();
         let place = format!("net {seed}");
         tally.add(check(&report, &samples, &net, Rules::of(a.as_ref()), &what));
         for (i, outcome) in report.outcomes.iter().enumerate() {
@@ -186,7 +186,7 @@ fn single_attacks_find_nothing_that_is_not_there() {
             let norm = NORMS[(seed as usize + entry.name.len()) % 3];
             let budget = Budget { norm, eps: radius(norm, seed), seed };
             // Not every attack exists in every norm.
-            let Ok(report) = attack(&context, &net, &samples, a.as_ref(), budget) else {
+            let Ok(report) = run_attack(&context, &net, &samples, a.as_ref(), budget) else {
                 continue;
             };
             let place = format!("{text}, {norm}");

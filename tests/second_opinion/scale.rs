@@ -3,7 +3,9 @@
 use super::cases::NORMS;
 use crate::common::models::{golden, lenet, test_images};
 use deepsleep::Result;
-use deepsleep::attack::{Budget, Classifier, Norm, Report, Samples, Session, attack, parse_attack};
+use deepsleep::attack::{
+    AttackReport, Budget, Classifier, Norm, Samples, Session, parse_attack, run_attack,
+};
 use deepsleep::nn::{Freeze, FrozenLeNet, LeNet, Network};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{LANES, Lanes};
@@ -77,10 +79,10 @@ fn eps(norm: Norm) -> f32 {
     }
 }
 
-fn run(model: &dyn Classifier, samples: &Samples, text: &str, norm: Norm) -> Report {
+fn run(model: &dyn Classifier, samples: &Samples, text: &str, norm: Norm) -> AttackReport {
     let budget = Budget { norm, eps: eps(norm), seed: 4 };
     let a = parse_attack(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    let report = attack(&Context::new(1).unwrap(), model, samples, a.as_ref(), budget);
+    let report = run_attack(&Context::new(1).unwrap(), model, samples, a.as_ref(), budget);
     report.unwrap_or_else(|error| panic!("{text} {norm}: {error}"))
 }
 

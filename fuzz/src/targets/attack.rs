@@ -9,7 +9,7 @@ pub fn run(bytes: &[u8]) {
     assert_eq!(parse_attack(&transfer_form(text)).is_ok(), parsed.is_ok());
     if let Ok(attack) = parsed {
         for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-            let _ = attack.doubts(&Budget { norm, eps: 0.3, seed: 0 });
+            let _ = attack.option_warnings(&Budget { norm, eps: 0.3, seed: 0 });
         }
         let _ = (attack.name(), attack.draws(), attack.is_bounded(), attack.returns_all());
     }

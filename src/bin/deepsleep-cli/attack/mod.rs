@@ -14,7 +14,7 @@ use crate::threat::{Threat, radii, specification};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use deepsleep::attack::{
-    Attack, Budget, Classifier, Report, Samples, Status, attack, parse_attack,
+    Attack, AttackReport, Budget, Classifier, Samples, Status, parse_attack, run_attack,
 };
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, transfer_form, worst_cases};
 use deepsleep::nn::FrozenNetwork;
@@ -200,7 +200,7 @@ impl AttackCommand {
             grid.write_all(&picture::draw(draw, &samples, &report)?)?;
             common.console().wrote(grid.path());
         }
-        // With all the doubts that an evaluation has.
+        // With all the option_warnings that an evaluation has.
         let bounded = method.is_bounded();
         let cell = Cell::of_report(text.clone(), threat_model, &report, bounded, seconds);
         let within = worst_cases(std::slice::from_ref(&cell));
@@ -257,14 +257,14 @@ impl AttackCommand {
         (network, source): (&dyn FrozenNetwork, Option<&dyn FrozenNetwork>),
         samples: &Samples,
         (method, budget): (&dyn Attack, Budget),
-    ) -> Result<Report> {
+    ) -> Result<AttackReport> {
         let mut progress = common.console().progress(samples.len());
         let all: Vec<usize> = (0..samples.len()).collect();
         let target: &dyn Classifier = &network;
-        let portion = |portion: &[usize]| -> Result<Report> {
+        let portion = |portion: &[usize]| -> Result<AttackReport> {
             let some = samples.select(portion)?;
             let report = match &source {
-                None => attack(context, target, &some, method, budget)?,
+                None => run_attack(context, target, &some, method, budget)?,
                 Some(source) => {
                     Crafted::craft(context, source, &some, method, budget)?.show(context, target)?
                 }
@@ -272,8 +272,8 @@ impl AttackCommand {
             progress.advance(portion.len(), method.name());
             Ok(report)
         };
-        let parts = all.chunks(PORTION).map(portion).collect::<Result<Vec<Report>>>()?;
-        Report::merge(parts).ok_or_else(|| anyhow!("there are no images"))
+        let parts = all.chunks(PORTION).map(portion).collect::<Result<Vec<AttackReport>>>()?;
+        AttackReport::merge(parts).ok_or_else(|| anyhow!("there are no images"))
     }
 }
 

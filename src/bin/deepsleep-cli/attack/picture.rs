@@ -2,8 +2,8 @@
 
 use crate::failure::WrongUse;
 use anyhow::Result;
-use deepsleep::attack::{Outcome, Report, Samples, Status};
-use deepsleep::report::{GridImage, grid_png, grid_svg};
+use deepsleep::attack::{AttackReport, Outcome, Samples, Status};
+use deepsleep::draw::{GridImage, grid_png, grid_svg};
 use std::path::Path;
 
 /// Images that a grid has room for.
@@ -30,7 +30,7 @@ pub fn format(path: &Path) -> Result<Format> {
 }
 
 /// The first images that fool; if there are none, the first of all.
-pub fn draw(format: Format, samples: &Samples, report: &Report) -> Result<Vec<u8>> {
+pub fn draw(format: Format, samples: &Samples, report: &AttackReport) -> Result<Vec<u8>> {
     let all = || report.outcomes.iter().enumerate();
     let mut chosen: Vec<(usize, &Outcome)> =
         all().filter(|(_, outcome)| outcome.status == Status::Fooled).take(ROOM).collect();

@@ -1,0 +1,375 @@
+//! Attacks by name, with options: `pgd:steps=40,restarts=5`.
+
+mod options;
+
+use crate::attack::catalog::options::{Options, number_or_fraction};
+use crate::attack::ensemble::autoattack::AutoAttack;
+use crate::attack::geometry::norm::Norm;
+use crate::attack::loss::Loss;
+use crate::attack::methods::apgd::Apgd;
+use crate::attack::methods::bim::bim;
+use crate::attack::methods::carlini_wagner::CarliniWagner;
+use crate::attack::methods::deepfool::DeepFool;
+use crate::attack::methods::eot_pgd::eot_pgd;
+use crate::attack::methods::fab::Fab;
+use crate::attack::methods::fgsm::Fgsm;
+use crate::attack::methods::pgd::Pgd;
+use crate::attack::methods::square::Square;
+use crate::attack::search::Attack;
+use crate::attack::stepper::Goal;
+use crate::names::meant;
+use crate::{Error, Result};
+
+/// An attack that can be asked for by name.
+#[derive(Clone, Copy, Debug)]
+pub struct CatalogEntry {
+    /// The name.
+    pub name: &'static str,
+    /// What it is.
+    pub summary: &'static str,
+    /// Its options: key, default, meaning.
+    pub options: &'static [(&'static str, &'static str, &'static str)],
+    /// The option that makes it fit to craft images for other models, where there is one: an image on the very boundary
+    /// of one network seldom fools another.
+    pub transfer: Option<&'static str>,
+    build: fn(&mut Options<'_>) -> Result<Box<dyn Attack>>,
+}
+
+type Described = (&'static str, &'static str, &'static str);
+
+const LOSS: Described = (
+    "loss",
+    "ce",
+    "what is maximised: ce, ce-scaled, ce-f32, dlr, margin, targeted-ce, targeted-dlr, difference",
+);
+const CROSS_ENTROPY: Described = (
+    "loss",
+    "ce",
+    "ce; ce-scaled: of logits divided by their spread; ce-f32: as PyTorch computes it, which published sets were made by",
+);
+const RETURN: Described = (
+    "return",
+    "first",
+    "first: stop at the first success; last: the last point of all samples, to show to other models",
+);
+const LATEST: Described = (
+    "return",
+    "first",
+    "first: stop at the first success; latest: the last success of a run, to show to other models",
+);
+const STEPS: Described = ("steps", "40", "steps of a run");
+const STEP: Described = (
+    "step",
+    "2.5 eps / steps",
+    "size of a step, e.g. 2/255, or with a trailing `eps` in radii: 0.2eps",
+);
+const RESTARTS: Described = ("restarts", "1", "independent runs");
+const START: Described = ("start", "random", "random: a point of the ball; clean: the image");
+const DRAWS: Described =
+    ("draws", "1", "evaluations averaged for a step, for models that draw random numbers");
+const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");
+
+/// All attacks, with their options.
+pub const ATTACKS: &[CatalogEntry] = &[
+    CatalogEntry {
+        name: "fgsm",
+        summary: "one step of eps along the sign of the gradient",
+        options: &[LOSS, DRAWS, RETURN],
+        transfer: Some("return=last"),
+        build: |o| {
+            let loss = o.loss(Loss::CrossEntropy)?;
+            Ok(Box::new(Fgsm { loss, draws: o.draws(1)?, goal: o.goal(Goal::Last)? }))
+        },
+    },
+    CatalogEntry {
+        name: "bim",
+        summary: "iterated FGSM from the image itself",
+        options: &[LOSS, ("steps", "10", STEPS.2), ("step", "0.2eps", STEP.2), DRAWS, RETURN],
+        transfer: Some("return=last"),
+        build: |o| pgd(o, bim()),
+    },
+    CatalogEntry {
+        name: "pgd",
+        summary: "projected gradient ascent from random points",
+        options: &[LOSS, STEPS, STEP, RESTARTS, START, DRAWS, RETURN],
+        transfer: Some("return=last"),
+        build: |o| pgd(o, Pgd::default()),
+    },
+    CatalogEntry {
+        name: "eot-pgd",
+        summary: "PGD on the expected loss of a model that draws random numbers",
+        options: &[LOSS, STEPS, STEP, RESTARTS, START, ("draws", "2", DRAWS.2), RETURN],
+        transfer: Some("return=last"),
+        build: |o| pgd(o, eot_pgd()),
+    },
+    CatalogEntry {
+        name: "apgd-ce",
+        summary: "auto-PGD on the cross-entropy",
+        options: &[CROSS_ENTROPY, ("steps", "100", STEPS.2), RESTARTS, DRAWS, LATEST],
+        transfer: Some("return=latest"),
+        build: |o| {
+            let loss = o.cross_entropy()?;
+            apgd(o, loss)
+        },
+    },
+    CatalogEntry {
+        name: "apgd-dlr",
+        summary: "auto-PGD on the difference of logits ratio",
+        options: &[("steps", "100", STEPS.2), RESTARTS, DRAWS, LATEST],
+        transfer: Some("return=latest"),
+        build: |o| apgd(o, Loss::Dlr),
+    },
+    CatalogEntry {
+        name: "apgd-t",
+        summary: "auto-PGD on a targeted loss, the likeliest wrong classes one after the other",
+        options: &[
+            ("loss", "targeted-dlr", "targeted-dlr, targeted-ce or difference"),
+            ("steps", "100", STEPS.2),
+            RESTARTS,
+            ("targets", "9", "wrong classes"),
+            DRAWS,
+            LATEST,
+        ],
+        transfer: Some("return=latest"),
+        build: |o| {
+            let loss = o.loss(Loss::TargetedDlr)?;
+            if !loss.is_targeted() {
+                return Err(o.refuse("loss", "targeted-dlr, targeted-ce or difference"));
+            }
+            apgd(o, loss)
+        },
+    },
+    CatalogEntry {
+        name: "fab",
+        summary: "minimal perturbation along the boundary, all classes at once",
+        options: &[
+            ("steps", "100", STEPS.2),
+            RESTARTS,
+            DRAWS,
+            ("return", "nearest", "nearest or first"),
+        ],
+        transfer: None,
+        build: |o| fab(o, Fab { targets: 0, ..Fab::default() }),
+    },
+    CatalogEntry {
+        name: "fab-t",
+        summary: "minimal perturbation along the boundary, one wrong class a run",
+        options: &[
+            ("steps", "100", STEPS.2),
+            RESTARTS,
+            ("targets", "9", "wrong classes"),
+            DRAWS,
+            ("return", "nearest", "nearest or first"),
+        ],
+        transfer: None,
+        build: |o| fab(o, Fab::default()),
+    },
+    CatalogEntry {
+        name: "square",
+        summary: "random search from scores alone",
+        options: &[
+            ("queries", "5000", "images evaluated in a run"),
+            RESTARTS,
+            ("p", "0.8", "share of pixels in the first windows"),
+            ("rescale", "no", "yes: windows shrink as over 10,000 queries"),
+            ("refill", "no", "yes: l2 uses up what the box cuts off (stronger than the original)"),
+            DRAWS,
+        ],
+        transfer: None,
+        build: |o| {
+            let default = Square::default();
+            Ok(Box::new(Square {
+                queries: o.value("queries", default.queries)?,
+                restarts: o.value("restarts", default.restarts)?,
+                p: o.value("p", default.p)?,
+                rescale: o.flag("rescale", default.rescale)?,
+                refill: o.flag("refill", default.refill)?,
+                draws: o.draws(default.draws)?,
+            }))
+        },
+    },
+    CatalogEntry {
+        name: "cw",
+        summary: "Carlini & Wagner's minimal perturbation in l2",
+        options: &[
+            (
+                "form",
+                "canonical",
+                "canonical: search over c; published: c=1, 100 steps, black and white pixels fixed, every image stops by itself \
+                 when its cost has risen (the original stops the whole batch when its sum has)",
+            ),
+            ("steps", "1000", "steps for one c"),
+            ("search", "9", "values of c"),
+            ("c", "0.001", "the first c"),
+            ("kappa", "0", "by how much the margin is to be missed"),
+            ("rate", "0.01", "Adam's learning rate"),
+            DRAWS,
+            BOUNDED,
+        ],
+        transfer: None,
+        build: |o| {
+            let default = match o.text("form").as_deref() {
+                None | Some("canonical") => CarliniWagner::default(),
+                Some("published") => CarliniWagner::published(),
+                Some(_) => return Err(o.refuse("form", "canonical or published")),
+            };
+            Ok(Box::new(CarliniWagner {
+                steps: o.value("steps", default.steps)?,
+                search_steps: o.value("search", default.search_steps)?,
+                c: o.value("c", default.c)?,
+                kappa: o.value("kappa", default.kappa)?,
+                learning_rate: o.value("rate", default.learning_rate)?,
+                draws: o.draws(default.draws)?,
+                goal: o.bounded()?,
+                ..default
+            }))
+        },
+    },
+    CatalogEntry {
+        name: "deepfool",
+        summary: "to the nearest linearised boundary, again and again, linf or l2",
+        options: &[
+            ("steps", "50", STEPS.2),
+            ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
+            DRAWS,
+            BOUNDED,
+        ],
+        transfer: None,
+        build: |o| {
+            let default = DeepFool::default();
+            Ok(Box::new(DeepFool {
+                steps: o.value("steps", default.steps)?,
+                overshoot: o.value("overshoot", default.overshoot)?,
+                draws: o.draws(default.draws)?,
+                goal: o.bounded()?,
+            }))
+        },
+    },
+    CatalogEntry {
+        name: "autoattack",
+        summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",
+        options: &[
+            ("version", "standard", "standard, plus, rand, or published (10 steps)"),
+            ("loss", "ce", "of APGD-CE: ce, ce-scaled or ce-f32"),
+            LATEST,
+        ],
+        transfer: Some("return=latest"),
+        build: |o| {
+            let version = o.value("version", AutoAttack::default().version)?;
+            let (loss, goal) = (o.cross_entropy()?, o.goal(Goal::Latest)?);
+            Ok(Box::new(AutoAttack { version, loss, latest: goal == Goal::Latest }))
+        },
+    },
+];
+
+/// Bytes of the longest description: several times what all options of an attack take.
+const LONGEST: usize = 1000;
+
+fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
+    let random_start = match o.text("start").as_deref() {
+        None => default.random_start,
+        Some("random") => true,
+        Some("clean") => false,
+        Some(_) => return Err(o.refuse("start", "random or clean")),
+    };
+    Ok(Box::new(Pgd {
+        loss: o.loss(default.loss)?,
+        steps: o.value("steps", default.steps)?,
+        step: o.step(default.step)?,
+        random_start,
+        restarts: o.value("restarts", default.restarts)?,
+        draws: o.draws(default.draws)?,
+        goal: o.goal(Goal::Last)?,
+        ..default
+    }))
+}
+
+fn apgd(o: &mut Options<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
+    let default = Apgd::default();
+    Ok(Box::new(Apgd {
+        loss,
+        steps: o.value("steps", default.steps)?,
+        restarts: o.value("restarts", default.restarts)?,
+        targets: o.value("targets", default.targets)?,
+        goal: o.goal(Goal::Latest)?,
+        draws: o.draws(default.draws)?,
+        ..default
+    }))
+}
+
+fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
+    let goal = match o.text("return").as_deref() {
+        None | Some("nearest") => Goal::Nearest,
+        Some("first") => Goal::First,
+        Some(_) => return Err(o.refuse("return", "nearest or first")),
+    };
+    let targets = if default.targets == 0 { 0 } else { o.value("targets", default.targets)? };
+    if default.targets > 0 && targets == 0 {
+        return Err(o.refuse("targets", "1 or more; for no target use fab"));
+    }
+    Ok(Box::new(Fab {
+        steps: o.value("steps", default.steps)?,
+        restarts: o.value("restarts", default.restarts)?,
+        targets,
+        draws: o.draws(default.draws)?,
+        goal,
+        ..default
+    }))
+}
+
+/// The attack of `NAME[:key=value,...]`, as in `pgd:steps=40,restarts=5`.
+///
+/// # Errors
+/// If the name or an option is unknown, or a value is not of its kind; the message lists what there is.
+pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
+    if text.len() > LONGEST {
+        let (length, start) = (text.len(), text.chars().take(40).collect::<String>());
+        let problem = format!("`{start}...` has {length} bytes; an attack has {LONGEST} at most");
+        return Err(Error::argument("attack", problem));
+    }
+    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+    let entry = ATTACKS.iter().find(|entry| entry.name == name.trim()).ok_or_else(|| {
+        let names: Vec<&str> = ATTACKS.iter().map(|entry| entry.name).collect();
+        let (meant, names) = (meant(name.trim(), &names), names.join(", "));
+        Error::argument("attack", format!("`{name}` is unknown{meant}; there are {names}"))
+    })?;
+    let mut given: Vec<(&str, &str)> = Vec::new();
+    for part in rest.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let known = || entry.options.iter().map(|(key, _, _)| *key).collect::<Vec<&str>>();
+        let problem = |what: String| Error::argument("attack option", format!("{name}: {what}"));
+        let (key, value) = part
+            .split_once('=')
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .ok_or_else(|| problem(format!("`{part}` is not of the form key=value")))?;
+        if !entry.options.iter().any(|(option, _, _)| *option == key) {
+            let (meant, keys) = (meant(key, &known()), known().join(", "));
+            return Err(problem(format!("no option `{key}`{meant}; there are {keys}")));
+        }
+        if given.iter().any(|(other, _)| *other == key) {
+            return Err(problem(format!("`{key}` is given twice")));
+        }
+        given.push((key, value));
+    }
+    (entry.build)(&mut Options { attack: entry.name, given })
+}
+
+/// Radii such as `64/255,0.3`, in pixels of 0..=1: more than 0, and for linf at most 1 (for l2 and l1 at most the
+/// longest way there is between two images of so many `features`).
+///
+/// # Errors
+/// If a radius cannot be read or lies outside.
+pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
+    let most = match norm {
+        Norm::Linf => 1.0,
+        Norm::L2 => (features as f32).sqrt(),
+        Norm::L1 => features as f32,
+    };
+    let radius = |text: &str| {
+        number_or_fraction(text.trim()).filter(|eps| *eps > 0.0 && *eps <= most).ok_or_else(|| {
+            let problem =
+                format!("`{}` is no radius in (0, {most}] such as 64/255 or 0.3", text.trim());
+            Error::argument("eps", problem)
+        })
+    };
+    text.split(',').map(radius).collect()
+}

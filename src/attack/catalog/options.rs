@@ -1,0 +1,116 @@
+//! Options of an attack as text, `key=value`, and the numbers in them.
+
+use crate::attack::loss::Loss;
+use crate::attack::methods::pgd::StepSize;
+use crate::attack::stepper::Goal;
+use crate::{Error, Result};
+use std::str::FromStr;
+
+/// The options that were given, for an attack to look up.
+pub struct Options<'a> {
+    /// The attack's name, for errors.
+    pub attack: &'static str,
+    /// Keys and values.
+    pub given: Vec<(&'a str, &'a str)>,
+}
+
+impl Options<'_> {
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.given.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
+    }
+
+    pub fn refuse(&self, key: &str, expected: &str) -> Error {
+        let value = self.text(key).unwrap_or_default();
+        Error::argument(
+            "attack option",
+            format!("{}: {key}={value}: expected {expected}", self.attack),
+        )
+    }
+
+    pub fn value<T: FromStr>(&self, key: &str, default: T) -> Result<T> {
+        let Some(text) = self.text(key) else { return Ok(default) };
+        text.parse().map_err(|_| {
+            self.refuse(key, "a number or word of the kind that `attack --list` shows")
+        })
+    }
+
+    pub fn draws(&self, default: usize) -> Result<usize> {
+        match self.value("draws", default)? {
+            0 => Err(self.refuse("draws", "1 or more")),
+            draws => Ok(draws),
+        }
+    }
+
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        match self.text(key).as_deref() {
+            None => Ok(default),
+            Some("yes" | "true") => Ok(true),
+            Some("no" | "false") => Ok(false),
+            Some(_) => Err(self.refuse(key, "yes or no")),
+        }
+    }
+
+    /// The first success, unless the goal that suits transfer is asked for.
+    pub fn goal(&self, transfer: Goal) -> Result<Goal> {
+        let word = if transfer == Goal::Latest { "latest" } else { "last" };
+        match self.text("return").as_deref() {
+            None | Some("first") => Ok(Goal::First),
+            Some(given) if given == word => Ok(transfer),
+            Some(_) => Err(self.refuse("return", &format!("first or {word}"))),
+        }
+    }
+
+    pub fn bounded(&self) -> Result<Goal> {
+        let bounded = self.flag("bounded", false)?;
+        Ok(if bounded { Goal::Nearest } else { Goal::NearestAnywhere })
+    }
+
+    pub fn loss(&self, default: Loss) -> Result<Loss> {
+        Ok(match self.text("loss").as_deref() {
+            None => default,
+            Some("ce") => Loss::CrossEntropy,
+            Some("ce-scaled") => Loss::ScaledCrossEntropy,
+            Some("ce-f32") => Loss::CrossEntropyF32,
+            Some("dlr") => Loss::Dlr,
+            Some("margin") => Loss::Margin,
+            Some("targeted-ce") => Loss::TargetedCrossEntropy,
+            Some("targeted-dlr") => Loss::TargetedDlr,
+            Some("difference") => Loss::Difference,
+            Some(_) => {
+                return Err(self.refuse("loss", "one of the losses that `attack --list` shows"));
+            }
+        })
+    }
+
+    /// The cross-entropy, in one of its forms.
+    pub fn cross_entropy(&self) -> Result<Loss> {
+        match self.loss(Loss::CrossEntropy)? {
+            loss @ (Loss::CrossEntropy | Loss::ScaledCrossEntropy | Loss::CrossEntropyF32) => {
+                Ok(loss)
+            }
+            _ => Err(self.refuse("loss", "ce, ce-scaled or ce-f32")),
+        }
+    }
+
+    pub fn step(&self, default: StepSize) -> Result<StepSize> {
+        let Some(text) = self.text("step") else { return Ok(default) };
+        let (number, of_eps) = match text.strip_suffix("eps") {
+            Some(number) => (number, true),
+            None => (text.as_str(), false),
+        };
+        let step = number_or_fraction(number.trim())
+            .filter(|step| *step > 0.0)
+            .ok_or_else(|| self.refuse("step", "a positive number like 2/255, or 0.2eps"))?;
+        Ok(if of_eps { StepSize::OfEps(step) } else { StepSize::Absolute(step) })
+    }
+}
+
+/// `0.3` or `64/255`.
+pub fn number_or_fraction(text: &str) -> Option<f32> {
+    let value = match text.split_once('/') {
+        Some((a, b)) => a.trim().parse::<f64>().ok()? / b.trim().parse::<f64>().ok()?,
+        None => text.parse().ok()?,
+    };
+    // As 32 bits: 1e300 is no step either.
+    Some(value as f32).filter(|value| value.is_finite())
+}

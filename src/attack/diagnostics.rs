@@ -1,0 +1,130 @@
+//! Diagnostics collected during an attack, as counts and flags, so that partial evaluations can be merged: the warnings
+//! of the merged parts are those of one run on all samples.
+
+use crate::attack::candidate::Cost;
+use serde::{Deserialize, Serialize};
+
+/// What gives reason to doubt a result, as counts and flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostics {
+    /// Of options and budget: the same for every part.
+    pub option_warnings: Vec<String>,
+    /// Whether the outputs look like probabilities; None: not looked at.
+    pub probabilities: Option<bool>,
+    /// Whether the same images got different answers.
+    pub randomised: bool,
+    /// Samples whose clean logits lie so close together that the attack's loss flattens.
+    #[serde(default)]
+    pub flat: usize,
+    /// Samples that Square fooled and no attack with a gradient could.
+    pub square_alone: usize,
+    /// Images that seemed to fool the model and did not when shown again.
+    pub refuted: usize,
+}
+
+impl Diagnostics {
+    /// Takes over those of another part of the same evaluation.
+    pub fn merge(&mut self, other: &Self) {
+        let new =
+            other.option_warnings.iter().filter(|doubt| !self.option_warnings.contains(doubt));
+        let new: Vec<String> = new.cloned().collect();
+        self.option_warnings.extend(new);
+        self.probabilities = match (self.probabilities, other.probabilities) {
+            (Some(a), Some(b)) => Some(a && b),
+            (a, b) => a.or(b),
+        };
+        self.randomised |= other.randomised;
+        self.flat = self.flat.saturating_add(other.flat);
+        self.square_alone = self.square_alone.saturating_add(other.square_alone);
+        self.refuted = self.refuted.saturating_add(other.refuted);
+    }
+
+    /// In words, for all samples of the evaluation: how many they are, how many of them invalid, and what they cost.
+    pub fn warnings(
+        &self,
+        samples: usize,
+        invalid: usize,
+        cost: &Cost,
+        starts: usize,
+    ) -> Vec<String> {
+        let mut all = self.option_warnings.clone();
+        all.extend((self.probabilities == Some(true)).then(probabilities));
+        all.extend(self.randomised.then(randomness));
+        all.extend(square_better(self.square_alone, samples));
+        if self.flat > 0 {
+            all.push(format!(
+                "the logits of {} samples spread by less than 0.01: cross-entropy is nearly linear there and leads \
+                 elsewhere than it would at another scale; use loss=ce-scaled or dlr, which do not see the scale",
+                self.flat
+            ));
+        }
+        if self.refuted > 0 {
+            all.push(format!(
+                "{} images that seemed to fool the model did not when shown again: its answers vary; count on them no \
+                 more than on chance, and average over draws (autoattack:version=rand, eot-pgd)",
+                self.refuted
+            ));
+        }
+        if cost.zero_gradients > 0 {
+            let share = cost.zero_gradients as f64 / cost.backward_passes.max(1) as f64;
+            all.push(format!(
+                "{:.2} % of the gradients were exactly zero ({starts} samples start with one): {}",
+                100.0 * share,
+                if starts > 0 { vanishing() } else { flat_beyond() }
+            ));
+        }
+        if invalid > 0 {
+            let problem = "the model returned logits that are not finite; they count neither as robust nor as fooled";
+            all.push(format!("{invalid} samples are invalid: {problem}"));
+        }
+        all
+    }
+}
+
+/// What gradients of zero at the images themselves mean for the result.
+fn vanishing() -> &'static str {
+    "the result of gradient attacks may be unreliable; compare with other losses (apgd-ce, apgd-dlr, apgd-t) and with \
+     square, which needs no gradient"
+}
+
+/// What gradients of zero mean that are met on the way alone. DLR is 1 wherever two classes are ahead of the label's:
+/// numerator and denominator are then one difference. APGD in l1, which starts outside of the ball, gets there often.
+fn flat_beyond() -> &'static str {
+    "no image has one, so they arose on the way; the dlr loss is flat where two classes are ahead of the right one, at \
+     points that are misclassified already; compare with apgd-ce or apgd-t"
+}
+
+/// What images outside of the ball mean for the result, if there are any.
+pub(crate) fn outside(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} of the images lie outside of 0..=1, or farther than eps from the clean ones: they count neither as \
+             robust nor as fooled"
+        )
+    })
+}
+
+/// What a randomised model means for the result.
+fn randomness() -> String {
+    "the model's answers to the same images differ: it seems to be randomised; use autoattack:version=rand"
+        .into()
+}
+
+/// What outputs that are probabilities mean for the result.
+fn probabilities() -> String {
+    "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of \
+     probabilities vanish"
+        .into()
+}
+
+/// Whether Square, which sees no gradient, fooled `alone` samples that no attack with a gradient could.
+fn square_better(alone: usize, samples: usize) -> Option<String> {
+    let share = alone as f64 / samples.max(1) as f64;
+    (share > 0.002).then(|| {
+        format!(
+            "Square lowered the accuracy by {:.2} % beyond all attacks that use gradients: the gradients may be masked \
+             and the evaluation unreliable; try more queries, restarts, or an attack made for this model",
+            100.0 * share
+        )
+    })
+}

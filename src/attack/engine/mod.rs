@@ -1,0 +1,383 @@
+//! Keeps sixteen samples a worker in flight: evaluates them together, lets each take its step, and hands the lane of a
+//! finished one to the next that waits.
+
+mod lane;
+pub(super) mod transpose;
+
+use crate::Result;
+use crate::attack::candidate::Candidate;
+use crate::attack::classifier::Session;
+use crate::attack::engine::lane::{LaneState, current_sample, record_hit};
+use crate::attack::engine::transpose::{from_lanes, region_to_lanes, to_lanes};
+use crate::attack::stepper::{Feedback, Goal, Needs, Runs, Step, Stepper};
+use crate::attack::task::AttackTask;
+use crate::nn::{margin, predict, rivals};
+use crate::simd::random::Key;
+use crate::simd::{Isa, LANES, Lanes, LanesU32};
+use crate::tensor::{Context, Region};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Attacks the samples `which` with one method; the results are in the order of `which`.
+///
+/// # Errors
+/// If the model cannot be evaluated or does not fit the images.
+pub fn drive<M: Stepper>(
+    job: &AttackTask<'_>,
+    method: &M,
+    which: &[usize],
+) -> Result<Vec<Candidate>> {
+    job.check()?;
+    let next = AtomicUsize::new(0);
+    let candidates: Mutex<Vec<Option<Candidate>>> = Mutex::new(vec![None; which.len()]);
+    let done = |index: usize, candidate: Candidate| {
+        candidates.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(candidate);
+    };
+    let mut lanes = vec![(); job.context.threads().min(which.len().div_ceil(LANES))];
+    let workers = job.context.workers(|context| context);
+    workers.chunks(&mut lanes, 1, |context, _, _| {
+        let result = Worker::new(job, method, context).run(&next, which, &done);
+        if result.is_err() {
+            next.store(which.len(), Ordering::Relaxed);
+        }
+        result
+    })?;
+    let candidates = candidates.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(candidates.into_iter().flatten().collect())
+}
+
+struct Worker<'a, M: Stepper> {
+    job: &'a AttackTask<'a>,
+    method: &'a M,
+    session: Box<dyn Session + 'a>,
+    isa: Isa,
+    runs: Runs,
+    loss_classes: usize,
+    lanes: Vec<LaneState<M::State>>,
+    /// The images to evaluate, one after the other and in lanes.
+    images: Vec<f32>,
+    block: Vec<Lanes>,
+    /// Gradients, in lanes and one after the other.
+    block_grad: Vec<Lanes>,
+    gradients: Vec<f32>,
+    logits: Vec<Lanes>,
+    logits_grad: Vec<Lanes>,
+    /// Means over the draws.
+    mean_logits: Vec<Lanes>,
+    mean_loss: Lanes,
+    row: Vec<f32>,
+    /// Whether only what changes between two evaluations is computed, and where the last one changed.
+    incremental: bool,
+    /// Whether one answer of the model decides nothing.
+    random: bool,
+    changed: Region,
+}
+
+impl<'a, M: Stepper> Worker<'a, M> {
+    fn new(job: &'a AttackTask<'a>, method: &'a M, context: &Context) -> Self {
+        let (shape, classes) = (job.samples.shape(), job.classifier.classes());
+        let features = shape.features();
+        let (gradients, grads) = match method.needs() {
+            Needs::Logits(_) => (0, 0),
+            Needs::Gradient(_) => (features, 1),
+            Needs::Jacobian => (features, classes),
+        };
+        let lane_state = |_| LaneState {
+            index: None,
+            state: method.state(shape, classes),
+            rivals: Vec::with_capacity(classes),
+            run: 0,
+            iteration: 0,
+            last: false,
+            best: f32::INFINITY,
+            candidate: Candidate::new(0),
+        };
+        let mut runs = method.runs(classes);
+        // There are no more wrong classes than that.
+        runs.targets = runs.targets.min(classes - 1);
+        let random = job.classifier.is_random();
+        let mut session = job.classifier.session(context.clone());
+        Self {
+            job,
+            method,
+            incremental: !random && method.is_local(&job.budget) && session.changes().is_some(),
+            random,
+            changed: Region::default(),
+            session,
+            isa: context.isa(),
+            runs,
+            loss_classes: classes,
+            lanes: (0..LANES).map(lane_state).collect(),
+            images: vec![0.0; LANES * features],
+            block: vec![Lanes::ZERO; features],
+            block_grad: vec![Lanes::ZERO; gradients],
+            gradients: vec![0.0; LANES * features * grads],
+            logits: vec![Lanes::ZERO; classes],
+            logits_grad: vec![Lanes::ZERO; classes],
+            mean_logits: vec![Lanes::ZERO; classes],
+            mean_loss: Lanes::ZERO,
+            row: vec![0.0; classes],
+        }
+    }
+
+    fn run(
+        mut self,
+        next: &AtomicUsize,
+        which: &[usize],
+        done: &dyn Fn(usize, Candidate),
+    ) -> Result<()> {
+        loop {
+            let refill = !self.in_step();
+            let mut busy = false;
+            for lane in 0..LANES {
+                if self.lanes[lane].index.is_none() {
+                    if !refill {
+                        continue;
+                    }
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    match which.get(index) {
+                        Some(&sample) => self.occupy(lane, index, sample),
+                        None => {
+                            next.store(which.len(), Ordering::Relaxed); // no overflow, ever
+                            continue;
+                        }
+                    }
+                }
+                busy = true;
+            }
+            if !busy {
+                return Ok(());
+            }
+            self.evaluate()?;
+            for lane in 0..LANES {
+                if let Some(index) = self.lanes[lane].index
+                    && self.advance(lane)
+                {
+                    let lane_state = &mut self.lanes[lane];
+                    lane_state.index = None;
+                    done(index, std::mem::replace(&mut lane_state.candidate, Candidate::new(0)));
+                    let features = self.block.len();
+                    self.images[lane * features..][..features].fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// Whether free lanes had better wait: samples that are at the same iteration change the same pixels, which pays
+    /// unless most lanes are free. Where they are not in step any more, nothing is lost by refilling.
+    fn in_step(&self) -> bool {
+        if !self.incremental {
+            return false;
+        }
+        let mut busy = self.lanes.iter().filter(|lane_state| lane_state.index.is_some());
+        let count = busy.clone().count();
+        let at = |lane_state: &LaneState<M::State>| (lane_state.run, lane_state.iteration);
+        let first = busy.next().map(at);
+        2 * count >= LANES && busy.all(|lane_state| Some(at(lane_state)) == first)
+    }
+
+    /// Gives a lane to a sample.
+    fn occupy(&mut self, lane: usize, index: usize, sample: usize) {
+        let (job, lane_state) = (self.job, &mut self.lanes[lane]);
+        let logits = &job.clean_logits[sample * self.loss_classes..][..self.loss_classes];
+        rivals(logits, job.samples.labels()[sample], &mut lane_state.rivals);
+        (lane_state.index, lane_state.run, lane_state.best) = (Some(index), 0, f32::INFINITY);
+        lane_state.candidate.sample = sample;
+        self.start(lane);
+    }
+
+    /// Starts the lane's next run.
+    fn start(&mut self, lane: usize) {
+        let features = self.block.len();
+        let lane_state = &mut self.lanes[lane];
+        (lane_state.iteration, lane_state.last) = (0, false);
+        let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
+        let x = &mut self.images[lane * features..][..features];
+        x.copy_from_slice(sample.clean);
+        self.method.start(&mut lane_state.state, &sample, x);
+    }
+
+    /// Asks the model about all lanes.
+    fn evaluate(&mut self) -> Result<()> {
+        let draws = self.method.draws().max(1);
+        let scale = 1.0 / draws as f32;
+        let (mut labels, mut targets) = (LanesU32::ZERO, LanesU32::ZERO);
+        let mut keys = [Key::new(0); LANES];
+        for (lane, lane_state) in
+            self.lanes.iter().enumerate().filter(|(_, lane_state)| lane_state.index.is_some())
+        {
+            let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
+            labels.0[lane] = sample.label as u32;
+            targets.0[lane] = sample.target as u32;
+            // The same draws at every image of a run: their losses differ by the image, not by luck.
+            keys[lane] = sample.key.named("noise");
+        }
+        let wanted =
+            self.lanes.iter().any(|lane_state| lane_state.index.is_some() && !lane_state.last);
+        let needs = self.method.needs();
+        let differentiable = wanted && !matches!(needs, Needs::Logits(_));
+        let features = self.block.len();
+        for draw in 0..draws {
+            let noise = keys.map(|key| key.with(draw as u64));
+            self.ask(&noise, differentiable)?;
+            let mut loss = Lanes::ZERO;
+            match needs {
+                Needs::Logits(kind) | Needs::Gradient(kind) => {
+                    let (z, grad) = (&self.logits, &mut self.logits_grad);
+                    kind.evaluate(self.isa, z, &labels, &targets, &mut loss, grad);
+                    if differentiable {
+                        self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
+                        let rows = &mut self.gradients;
+                        from_lanes(&self.block_grad, scale, draw > 0, features, rows);
+                    }
+                }
+                Needs::Jacobian if differentiable => {
+                    let stride = features * self.logits.len();
+                    for class in 0..self.logits.len() {
+                        self.logits_grad.fill(Lanes::ZERO);
+                        self.logits_grad[class] = Lanes::splat(1.0);
+                        self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
+                        let rows = &mut self.gradients[class * features..];
+                        from_lanes(&self.block_grad, scale, draw > 0, stride, rows);
+                    }
+                }
+                Needs::Jacobian => {}
+            }
+            accumulate(&mut self.mean_logits, &self.logits, scale, draw > 0);
+            accumulate(
+                std::slice::from_mut(&mut self.mean_loss),
+                std::slice::from_ref(&loss),
+                scale,
+                draw > 0,
+            );
+        }
+        Ok(())
+    }
+
+    /// The logits of all lanes, of all pixels or of those that have changed.
+    fn ask(&mut self, noise: &[Key; LANES], differentiable: bool) -> Result<()> {
+        let Some(session) = self.incremental.then(|| self.session.changes()).flatten() else {
+            to_lanes(&self.images, &mut self.block);
+            return self.session.logits(&self.block, noise, differentiable, &mut self.logits);
+        };
+        let shape = self.job.samples.shape();
+        let (mut region, mut kept) = (Region::default(), 0);
+        for (lane, lane_state) in
+            self.lanes.iter().enumerate().filter(|(_, lane_state)| lane_state.index.is_some())
+        {
+            let change = self.method.change(&lane_state.state);
+            kept |= u16::from(change.as_ref().is_some_and(|change| change.kept)) << lane;
+            region = region.hull(&change.map_or(Region::all(shape), |change| change.region));
+        }
+        // What was tried last time has been taken back in the lanes that did not keep it.
+        for region in [&self.changed, &region] {
+            region_to_lanes(&self.images, shape, region, &mut self.block);
+        }
+        session.logits(&self.block, &region, kept, &mut self.logits)?;
+        self.changed = region;
+        Ok(())
+    }
+
+    /// Lets one lane take its step; true if its sample is finished.
+    fn advance(&mut self, lane: usize) -> bool {
+        let features = self.block.len();
+        let lane_state = &mut self.lanes[lane];
+        let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
+        let x = &mut self.images[lane * features..][..features];
+        let draws = self.method.draws().max(1) as u64;
+        let cost = &mut lane_state.candidate.cost;
+        cost.forward_passes += draws;
+        for (to, z) in self.row.iter_mut().zip(&self.mean_logits) {
+            *to = z.0[lane];
+        }
+        if self.row.iter().any(|z| !z.is_finite()) {
+            lane_state.candidate.invalid = true;
+            lane_state.candidate.hit = None;
+            return true;
+        }
+        let width = self.gradients.len() / LANES;
+        let gradient = &self.gradients[lane * width..][..width];
+        if !lane_state.last && width > 0 {
+            cost.backward_passes += draws * (width / features) as u64;
+            if gradient.iter().all(|&g| g == 0.0) {
+                cost.zero_gradients += draws * (width / features) as u64;
+                cost.zero_starts += u64::from(lane_state.run == 0 && lane_state.iteration == 0);
+            }
+        }
+        let margin = margin(&self.row, sample.label);
+        let goal = self.method.goal();
+        let fooled = match self.method.confidence(&self.row) {
+            Some(confidence) => margin < -confidence,
+            None => predict(&self.row) != sample.label,
+        };
+        if fooled && goal != Goal::Last {
+            let distance = sample.budget.norm.distance(x, sample.clean);
+            let inside = goal == Goal::NearestAnywhere || distance <= sample.budget.eps;
+            // The first success against a few draws may be luck: a random model is attacked to the end, and what fools
+            // them by most is what has a chance with others.
+            let deepest = self.random && goal == Goal::First;
+            let score = if deepest { margin } else { distance };
+            if inside && (score < lane_state.best || goal == Goal::Latest) {
+                lane_state.best = score;
+                record_hit(
+                    &mut lane_state.candidate.hit,
+                    x,
+                    self.method.name(),
+                    &sample,
+                    self.runs,
+                    lane_state.iteration,
+                );
+            }
+            if inside && goal == Goal::First && !deepest {
+                return true;
+            }
+        }
+        let loss = self.mean_loss.0[lane];
+        let answer = Feedback { logits: &self.row, margin, fooled, loss, gradient };
+        let step = if lane_state.last {
+            Step::End
+        } else {
+            self.method.step(&mut lane_state.state, &sample, &answer, x)
+        };
+        match step {
+            Step::Ask => lane_state.iteration += 1,
+            Step::Last => {
+                (lane_state.iteration, lane_state.last) = (lane_state.iteration + 1, true)
+            }
+            Step::End => {
+                if goal == Goal::Last {
+                    let name = self.method.name();
+                    record_hit(
+                        &mut lane_state.candidate.hit,
+                        x,
+                        name,
+                        &sample,
+                        self.runs,
+                        lane_state.iteration,
+                    );
+                }
+                lane_state.run += 1;
+                let all = self.runs.restarts.max(1) * self.runs.targets.max(1);
+                let done = match goal {
+                    Goal::Last => fooled,
+                    Goal::Latest => lane_state.candidate.hit.is_some(),
+                    Goal::First | Goal::Nearest | Goal::NearestAnywhere => false,
+                };
+                if done || lane_state.run >= all {
+                    return true;
+                }
+                self.start(lane);
+            }
+        }
+        false
+    }
+}
+
+/// `mean = scale x`, or `mean += scale x`.
+fn accumulate(mean: &mut [Lanes], x: &[Lanes], scale: f32, add: bool) {
+    for (mean, x) in mean.iter_mut().zip(x) {
+        for (mean, x) in mean.0.iter_mut().zip(&x.0) {
+            *mean = if add { *mean + x * scale } else { x * scale };
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The automatic checks of AutoAttack (its `checks.py` and flags_doc.md): what gives reason to doubt a robust accuracy.
+//! The check for gradients that are exactly zero is made for every attack (see [`attack`](super::attack)).
+
+use crate::Result;
+use crate::attack::task::AttackTask;
+use crate::attack::verification::evaluate;
+use crate::simd::random::Key;
+
+/// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
+/// (Of all samples, not of some of the first batch: parts of an evaluation must not differ from the whole.)
+pub fn randomised(job: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
+    let images: Vec<&[f32]> = which.iter().map(|&i| job.samples.image(i)).collect();
+    let mut passes = Vec::new();
+    for pass in 0..5 {
+        let root = Key::new(job.budget.seed).named("randomness").with(pass);
+        passes.push(evaluate(job, &images, which, 1, &|id, draw| root.with(id).with(draw as u64))?);
+    }
+    Ok(passes[1..].iter().any(|pass| {
+        let mut rows = passes[0].iter().zip(pass);
+        rows.any(|(a, b)| direction_distance(&a.logits, &b.logits) > 1e-4)
+    }))
+}
+
+/// Distance of two rows of logits, each divided by its length.
+fn direction_distance(a: &[f32], b: &[f32]) -> f64 {
+    let length = |x: &[f32]| x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    let (p, q) = (length(a).max(1e-12), length(b).max(1e-12));
+    let square = |(&a, &b): (&f32, &f32)| (f64::from(a) / p - f64::from(b) / q).powi(2);
+    a.iter().zip(b).map(square).sum::<f64>().sqrt()
+}
+
+/// Whether the outputs look like probabilities; None if there is nothing to look at.
+pub fn range(job: &AttackTask<'_>, which: &[usize]) -> Option<bool> {
+    let classes = job.classifier.classes();
+    let mut rows = which.iter().map(|&i| &job.clean_logits[i * classes..][..classes]);
+    let probabilities = |row: &[f32]| {
+        let within = row.iter().all(|&p| (-1e-5..1.0 + 1e-5).contains(&p));
+        within && (row.iter().sum::<f32>() - 1.0).abs() < 1e-5
+    };
+    (!which.is_empty()).then(|| rows.all(probabilities))
+}
+
+/// Whether the losses and targets asked for exist with so few classes.
+pub fn classes(classes: usize, targets: usize) -> Option<String> {
+    if classes < 4 {
+        let losses = if classes < 3 { "DLR and targeted DLR" } else { "targeted DLR" };
+        return Some(format!(
+            "{classes} classes are too few for {losses}; margins of logits are used in their place"
+        ));
+    }
+    (targets + 1 > classes).then(|| {
+        format!("{targets} targets asked for, {} wrong classes exist: those are used", classes - 1)
+    })
+}

@@ -1,0 +1,4 @@
+//! Several attacks as one: who survives the first meets the next.
+
+pub mod autoattack;
+mod checks;

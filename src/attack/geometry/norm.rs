@@ -1,0 +1,111 @@
+//! How far apart two images are.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// The norm in which a perturbation is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Norm {
+    /// The largest change of a pixel.
+    Linf,
+    /// The root of the sum of squared changes.
+    L2,
+    /// The sum of absolute changes.
+    L1,
+}
+
+impl Norm {
+    /// The norm of `x`, at any scale: it is 0 only if all of `x` is, and infinite only if it is too large for f32.
+    pub fn of(self, x: &[f32]) -> f32 {
+        self.over(x, x, |v, _| v)
+    }
+
+    /// The norm of `a - b`, which are of equal length, at any scale.
+    pub fn distance(self, a: &[f32], b: &[f32]) -> f32 {
+        self.over(a, b, |a, b| a - b)
+    }
+
+    /// The norm of `f(a, b)`.
+    #[inline(always)]
+    fn over(self, a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+        let largest = || a.iter().zip(b).fold(0.0f32, |m, (&a, &b)| m.max(f(a, b).abs()));
+        match self {
+            Self::Linf => largest(),
+            Self::L1 => sum_of(a, b, |a, b| f(a, b).abs()),
+            Self::L2 => {
+                let square = |v: f32| v * v;
+                let sum = sum_of(a, b, |a, b| square(f(a, b)));
+                if SQUARES.contains(&sum) {
+                    return sum.sqrt();
+                }
+                // Squares have overflowed, or are too small to be told apart.
+                let unit = unit_of(largest());
+                sum_of(a, b, |a, b| square(f(a, b) * unit)).sqrt() / unit
+            }
+        }
+    }
+
+    /// The norm that bounds `<x, y>` together with this one, of `x`.
+    pub fn dual_of(self, x: &[f32]) -> f32 {
+        match self {
+            Self::Linf => Self::L1.of(x),
+            Self::L2 => Self::L2.of(x),
+            Self::L1 => Self::Linf.of(x),
+        }
+    }
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Linf => "linf",
+            Self::L2 => "l2",
+            Self::L1 => "l1",
+        })
+    }
+}
+
+impl FromStr for Norm {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "linf" => Ok(Self::Linf),
+            "l2" => Ok(Self::L2),
+            "l1" => Ok(Self::L1),
+            _ => Err(Error::argument("norm", format!("`{name}` is none of linf, l2, l1"))),
+        }
+    }
+}
+
+/// Sums of squares in which every square that counts has all of its digits.
+const SQUARES: std::ops::Range<f32> = 1e-28..1e36;
+
+/// The power of two that brings `largest` near 1, so that nothing else of a vector overflows and nothing that counts
+/// vanishes: to multiply by it is exact.
+pub(in crate::attack) fn unit_of(largest: f32) -> f32 {
+    // The exponent's bits, -126 to 126 whatever `largest` is, turned round.
+    let exponent = (largest.to_bits() >> 23).clamp(1, 253);
+    f32::from_bits((254 - exponent) << 23)
+}
+
+/// The sum of `f(a, b)` over two slices of equal length: sixteen partial sums, then those in order, so that the bits
+/// are the same on every machine and a compiler may still use vectors.
+#[inline(always)]
+pub(in crate::attack) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let (a, a_rest) = a.as_chunks::<16>();
+    let (b, b_rest) = b.as_chunks::<16>();
+    let mut sums = [0.0f32; 16];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += f(*a, *b);
+        }
+    }
+    for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
+        *sum += f(*a, *b);
+    }
+    sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() as f32
+}

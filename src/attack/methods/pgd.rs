@@ -1,0 +1,189 @@
+//! PGD: steps along the gradient, each followed by a projection, from random points of the ball (Madry et al. 2018,
+//! "Towards deep learning models resistant to adversarial attacks"). BIM and EOT-PGD are settings of it.
+
+use crate::attack::geometry::ascent::{Ranking, ascend};
+use crate::attack::geometry::norm::Norm;
+use crate::attack::geometry::projection::{Breakpoints, into_ball};
+use crate::attack::geometry::random::{normals, sign as random_sign, symmetric};
+use crate::attack::loss::Loss;
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::tensor::Shape;
+use crate::{Error, Result};
+
+/// Projected gradient ascent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pgd {
+    /// `pgd`, or the name of the attack that these settings make.
+    pub name: &'static str,
+    /// What is maximised.
+    pub loss: Loss,
+    /// Steps of a run.
+    pub steps: usize,
+    /// How far a step goes.
+    pub step: StepSize,
+    /// Whether a run starts from a random point of the ball, uniform in volume, or from the image.
+    pub random_start: bool,
+    /// Independent runs.
+    pub restarts: usize,
+    /// Gradients averaged for one step (expectation over transformation, Athalye et al. 2018): for random models.
+    pub draws: usize,
+    /// Which point is returned.
+    pub goal: Goal,
+}
+
+/// How far a step goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepSize {
+    /// In units of the norm.
+    Absolute(f32),
+    /// In multiples of the radius.
+    OfEps(f32),
+    /// So far that all steps together go this multiple of the radius.
+    Reach(f32),
+}
+
+impl StepSize {
+    fn value(self, eps: f32, steps: usize) -> f32 {
+        match self {
+            Self::Absolute(step) => step,
+            Self::OfEps(factor) => factor * eps,
+            Self::Reach(factor) => factor * eps / steps.max(1) as f32,
+        }
+    }
+}
+
+impl Default for Pgd {
+    /// 40 steps that together go 2.5 radii, once, from a random point.
+    fn default() -> Self {
+        Self {
+            name: "pgd",
+            loss: Loss::CrossEntropy,
+            steps: 40,
+            step: StepSize::Reach(2.5),
+            random_start: true,
+            restarts: 1,
+            draws: 1,
+            goal: Goal::First,
+        }
+    }
+}
+
+/// Steps left, and memory.
+pub struct State {
+    taken: usize,
+    noise: Vec<f32>,
+    ranking: Ranking,
+    scratch: Breakpoints,
+}
+
+impl Stepper for Pgd {
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Gradient(self.loss)
+    }
+
+    fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    fn runs(&self, _classes: usize) -> Runs {
+        Runs { restarts: self.restarts, targets: usize::from(self.loss.is_targeted()) }
+    }
+
+    fn draws(&self) -> usize {
+        self.draws
+    }
+
+    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
+        if self.steps == 0 || self.restarts == 0 {
+            let (steps, restarts) = (self.steps, self.restarts);
+            let problem =
+                format!("steps {steps}, restarts {restarts}: at least 1 of each is needed");
+            return Err(Error::argument(self.name, problem));
+        }
+        if self.restarts > 1 && !self.random_start && self.draws == 1 {
+            let problem = format!(
+                "{} restarts from the image itself take the same steps: give start=random, or 1",
+                self.restarts
+            );
+            return Err(Error::argument(self.name, problem));
+        }
+        let step = self.step.value(1.0, 1);
+        if !(step > 0.0 && step.is_finite()) {
+            return Err(Error::argument(self.name, format!("step {step} is not positive")));
+        }
+        Ok(())
+    }
+
+    fn option_warnings(&self, budget: &Budget) -> Vec<String> {
+        let step = self.step.value(budget.eps, self.steps);
+        let reach = step * self.steps as f32;
+        // A random start may lie at the far side of the ball.
+        let needed = if self.random_start { 2.0 * budget.eps } else { budget.eps };
+        if reach >= needed * (1.0 - 1e-5) {
+            return Vec::new();
+        }
+        vec![format!(
+            "{}: {} steps of {step:.5} reach {reach:.5}, {needed:.5} is needed to cross the ball of eps {:.5}: a \
+             larger eps will not make this attack stronger; take more or larger steps",
+            self.name, self.steps, budget.eps
+        )]
+    }
+
+    fn state(&self, shape: Shape, _classes: usize) -> State {
+        State {
+            taken: 0,
+            noise: vec![0.0; 2 * (shape.features() + 1)],
+            ranking: Ranking::default(),
+            scratch: Breakpoints::default(),
+        }
+    }
+
+    fn start(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
+        state.taken = 0;
+        if !self.random_start {
+            return;
+        }
+        let (eps, random) = (sample.budget.eps, &mut sample.key.generator());
+        match sample.budget.norm {
+            Norm::Linf => x.iter_mut().for_each(|x| *x += eps * symmetric(random)),
+            // A point uniform in the ball of d dimensions is one uniform on the sphere of d + 2, cut to d coordinates.
+            Norm::L2 => {
+                let noise = &mut state.noise[..x.len() + 2];
+                normals(sample.isa, random, noise);
+                let factor = eps / Norm::L2.of(noise);
+                x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
+            }
+            // d + 1 numbers of the exponential distribution, divided by their sum, are uniform in the simplex; without
+            // the last one and with random signs, in the ball. Half the square of two normal numbers is such a number.
+            Norm::L1 => {
+                normals(sample.isa, random, &mut state.noise);
+                let factor = eps / state.noise.iter().map(|noise| noise * noise).sum::<f32>();
+                for (x, noise) in x.iter_mut().zip(state.noise.chunks(2)) {
+                    *x +=
+                        random_sign(random) * factor * (noise[0] * noise[0] + noise[1] * noise[1]);
+                }
+            }
+        }
+        into_ball(sample.budget.norm, eps, sample.clean, x, &mut state.scratch);
+    }
+
+    fn step(
+        &self,
+        state: &mut State,
+        sample: &Sample<'_>,
+        answer: &Feedback<'_>,
+        x: &mut [f32],
+    ) -> Step {
+        let Budget { norm, eps, .. } = sample.budget;
+        ascend(norm, self.step.value(eps, self.steps), answer.gradient, x, &mut state.ranking);
+        into_ball(norm, eps, sample.clean, x, &mut state.scratch);
+        state.taken += 1;
+        if state.taken < self.steps { Step::Ask } else { Step::Last }
+    }
+}

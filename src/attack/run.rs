@@ -1,0 +1,144 @@
+//! From an attack's diagnostics to results that can be relied upon: the clean pass before, the verification after.
+
+use crate::Result;
+use crate::attack::candidate::{Candidate, Cost, Hit};
+use crate::attack::classifier::Classifier;
+use crate::attack::diagnostics::Diagnostics;
+use crate::attack::geometry::norm::Norm;
+use crate::attack::outcome::{AttackReport, Expected, Outcome, Status, Winner};
+use crate::attack::samples::Samples;
+use crate::attack::search::Attack;
+use crate::attack::stepper::Budget;
+use crate::attack::task::AttackTask;
+use crate::attack::verification::{Confirmation, confirm, judge};
+use crate::nn::{margin, predict, spread};
+use crate::tensor::Context;
+
+/// Attacks samples: clean pass, search on those classified correctly, verification of every returned image by a fresh
+/// forward pass and independent checks of box and norm.
+///
+/// # Errors
+/// If model, images and budget do not fit one another, or the model cannot be evaluated.
+pub fn run_attack(
+    context: &Context,
+    classifier: &dyn Classifier,
+    samples: &Samples,
+    attack: &dyn Attack,
+    budget: Budget,
+) -> Result<AttackReport> {
+    budget.check()?;
+    let mut job = AttackTask { context, classifier, samples, budget, clean_logits: &[] };
+    job.check()?;
+    let images: Vec<&[f32]> = (0..samples.len()).map(|i| samples.image(i)).collect();
+    let all: Vec<usize> = (0..samples.len()).collect();
+    let verdicts = judge(&job, attack, &images, &all)?;
+    let clean: Vec<f32> = verdicts.iter().flat_map(|verdict| verdict.logits.clone()).collect();
+    job.clean_logits = &clean;
+
+    let diagnostics =
+        Diagnostics { option_warnings: attack.option_warnings(&budget), ..Diagnostics::default() };
+    let mut report = AttackReport {
+        attack: attack.name().into(),
+        budget,
+        outcomes: Vec::new(),
+        diagnostics,
+        warnings: Vec::new(),
+    };
+    let mut which = Vec::new();
+    for (i, &image) in images.iter().enumerate() {
+        let (label, z) = (samples.labels()[i], verdicts[i].logits.as_slice());
+        let finite = z.iter().all(|z| z.is_finite());
+        let status = match finite {
+            false => Status::Invalid,
+            true if predict(z) != label => Status::CleanWrong,
+            true => Status::Survived,
+        };
+        if status == Status::Survived || (finite && attack.returns_all()) {
+            which.push(i);
+        }
+        let cost = Cost { forward_passes: job.draws(attack.draws()) as u64, ..Cost::default() };
+        let right = if finite { verdicts[i].right } else { 0.0 };
+        let expected = classifier.is_random().then_some(Expected { clean: right, attacked: right });
+        report.outcomes.push(Outcome {
+            id: samples.ids()[i],
+            label,
+            status,
+            image: image.to_vec(),
+            prediction: if finite { predict(z) } else { label },
+            margin: margin(z, label),
+            linf: 0.0,
+            l2: 0.0,
+            l1: 0.0,
+            winner: None,
+            expected,
+            cost,
+        });
+    }
+    if attack.flattens() {
+        report.diagnostics.flat =
+            which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
+    }
+    let search = attack.search(&job, &which)?;
+    report.diagnostics.merge(&search.diagnostics);
+    settle(&job, attack, search.candidates, &mut report)?;
+    report.renew_warnings();
+    Ok(report)
+}
+
+/// Logits that spread by less than this make a cross-entropy nearly linear in them.
+const FLAT: f32 = 0.01;
+
+/// Verifies what was found, and enters it into the outcomes.
+fn settle(
+    job: &AttackTask<'_>,
+    attack: &dyn Attack,
+    candidates: Vec<Candidate>,
+    report: &mut AttackReport,
+) -> Result<()> {
+    let confirmations = confirm(job, attack, &candidates)?;
+    let mut refuted = 0;
+    for (candidate, confirmation) in candidates.into_iter().zip(confirmations) {
+        let outcome = &mut report.outcomes[candidate.sample];
+        outcome.cost += candidate.cost;
+        if candidate.invalid && outcome.status == Status::Survived {
+            outcome.status = Status::Invalid;
+        }
+        if candidate.invalid
+            && let Some(expected) = &mut outcome.expected
+        {
+            expected.attacked = 0.0;
+        }
+        let (Some(hit), Some(Confirmation { fools, verdict })) = (candidate.hit, confirmation)
+        else {
+            continue;
+        };
+        outcome.cost.forward_passes += job.draws(attack.draws()) as u64;
+        let returned = fools || attack.returns_all();
+        if returned && let Some(expected) = &mut outcome.expected {
+            expected.attacked = verdict.right;
+        }
+        if fools && outcome.status == Status::Survived {
+            outcome.status = Status::Fooled;
+        }
+        // What is shown whatever comes of it may be what the model has no answer to.
+        let answered = verdict.logits.iter().all(|z| z.is_finite());
+        if !answered && attack.returns_all() && outcome.status == Status::Survived {
+            outcome.status = Status::Invalid;
+        }
+        if !returned {
+            refuted += 1;
+            continue;
+        }
+        let clean = job.samples.image(candidate.sample);
+        outcome.prediction = predict(&verdict.logits);
+        outcome.margin = margin(&verdict.logits, outcome.label);
+        outcome.linf = Norm::Linf.distance(&hit.image, clean);
+        outcome.l2 = Norm::L2.distance(&hit.image, clean);
+        outcome.l1 = Norm::L1.distance(&hit.image, clean);
+        let Hit { image, attack, restart, target, iteration } = hit;
+        outcome.image = image;
+        outcome.winner = Some(Winner { attack: attack.into(), restart, target, iteration });
+    }
+    report.diagnostics.refuted += refuted;
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! What an attack works on.
+
+use crate::attack::classifier::Classifier;
+use crate::attack::samples::Samples;
+use crate::attack::stepper::Budget;
+use crate::tensor::Context;
+use crate::{Error, Result};
+
+/// What an attack works on.
+#[derive(Clone, Copy)]
+pub struct AttackTask<'a> {
+    /// Instruction set and threads.
+    pub context: &'a Context,
+    /// The model.
+    pub classifier: &'a dyn Classifier,
+    /// The images.
+    pub samples: &'a Samples,
+    /// Norm, radius, seed.
+    pub budget: Budget,
+    /// Logits of the clean images, `[sample][class]`, all finite for the samples under attack.
+    pub clean_logits: &'a [f32],
+}
+
+impl AttackTask<'_> {
+    /// Evaluations whose mean logits decide about an image: the model's number if it is random, else the attack's.
+    pub(super) fn draws(&self, of_attack: usize) -> usize {
+        let model = self.classifier;
+        if model.is_random() { model.draws().max(1) } else { of_attack.max(1) }
+    }
+
+    /// Whether the model takes these images.
+    pub(super) fn check(&self) -> Result<()> {
+        let (model, images) = (self.classifier.input_shape(), self.samples.shape());
+        if model != images {
+            let (expected, found) = (format!("images of {model}"), format!("{images}"));
+            return Err(Error::shape("attack", expected, found));
+        }
+        let classes = self.classifier.classes();
+        if let Some(label) = self.samples.labels().iter().find(|&&label| label >= classes) {
+            let problem = format!("label {label} is not below the model's {classes} classes");
+            return Err(Error::argument("attack", problem));
+        }
+        if classes < 2 {
+            return Err(Error::argument(
+                "attack",
+                format!("a model of {classes} classes; 2 or more"),
+            ));
+        }
+        Ok(())
+    }
+}

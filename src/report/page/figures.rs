@@ -1,0 +1,218 @@
+//! The figures that are curves: Figure 3, the same for the other defences, white-box accuracy, training.
+
+use crate::Result;
+use crate::draw::chart::{Across, Chart, Series};
+use crate::experiment::{Model, Published, Results, ThreatModel};
+use crate::report::compare::measured;
+use crate::report::noise;
+use crate::report::page::summary::labelled;
+
+/// A drawing with what is to be said about it.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// What it shows.
+    pub title: String,
+    /// The drawing, SVG.
+    pub svg: String,
+    /// What the curves are.
+    pub legend: Vec<Legend>,
+}
+
+/// A line of a legend.
+#[derive(Clone, Debug)]
+pub struct Legend {
+    /// What it is.
+    pub name: String,
+    /// The number of its colour.
+    pub color: usize,
+    /// Dashed, with open points.
+    pub published: bool,
+    /// Its points in words, for whoever wants numbers.
+    pub numbers: String,
+}
+
+fn figure(chart: &Chart) -> Result<Figure> {
+    let at = |x: f64| match chart.across {
+        Across::Noise => format!("{}/255", (x * 255.0).round()),
+        Across::Passes(_) => x.to_string(),
+    };
+    let key = |series: &Series| Legend {
+        name: series.name.clone(),
+        color: series.color,
+        published: series.published,
+        numbers: series
+            .points
+            .iter()
+            .map(|&(x, y)| format!("{}: {y:.3}", at(x)))
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let legend = chart.series.iter().map(key).collect();
+    Ok(Figure { title: chart.title.clone(), svg: chart.svg()?, legend })
+}
+
+/// What we measured of a method against noise scale; none if that is nothing.
+fn ours(
+    results: &Results,
+    method: &str,
+    column: &str,
+    threat_model: ThreatModel,
+    name: String,
+    color: usize,
+) -> Option<Series> {
+    let mut found: Vec<(f64, crate::report::compare::Spread)> = Vec::new();
+    for cell in results.cells.iter().filter(|c| c.method == method && c.column == column) {
+        let Some(x) = noise(&cell.scale) else { continue };
+        if found.iter().all(|(other, _)| *other != x) {
+            let spread = measured(results, method, &cell.scale, column, threat_model);
+            found.extend(spread.map(|spread| (x, spread)));
+        }
+    }
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    (!found.is_empty()).then(|| Series {
+        name,
+        color,
+        published: false,
+        points: found.iter().map(|(x, spread)| (*x, spread.mean)).collect(),
+        spreads: found.iter().map(|(_, spread)| (spread.smallest, spread.largest)).collect(),
+    })
+}
+
+/// What is printed of a method against noise scale: in the tables, or else read off the figure.
+fn printed(published: &Published, method: &str, key: &str, color: usize) -> Option<Series> {
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    let at = published.columns.iter().position(|column| column.key == key)?;
+    let label = &published.columns[at].label;
+    let curve = published.curves.iter().find(|c| c.method == method && c.column == *label);
+    if let Some(curve) = curve {
+        let all = curve.scales.iter().zip(&curve.values);
+        points.extend(all.filter_map(|(scale, value)| Some((noise(scale)?, *value))));
+    } else {
+        for row in published.tables.iter().flat_map(|t| &t.rows).filter(|r| r.method == method) {
+            let (Some(x), Some(&y)) = (noise(&row.scale), row.values.get(at)) else { continue };
+            if points.iter().all(|(other, _)| *other != x) {
+                points.push((x, y));
+            }
+        }
+    }
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let name = format!("{method}, published");
+    let spreads = Vec::new();
+    (!points.is_empty()).then_some(Series { name, color, published: true, points, spreads })
+}
+
+/// The two columns of Figure 3, and what their panels are called.
+const PANELS: [(&str, &str); 2] = [("a", "fgsm"), ("b", "autoattack")];
+/// The two methods of Figure 3, as printed.
+pub const IN_FIGURE_3: [&str; 2] = ["DeepSleep", "Adversarial Train"];
+
+/// Figure 3: both panels, ours and published.
+pub fn figure_3(results: &Results, published: &Published) -> Result<Vec<Figure>> {
+    let panel = |(panel, key): (&str, &str)| {
+        let Some(column) = published.column(key) else { return Ok(None) };
+        let mut series = Vec::new();
+        for (color, method) in IN_FIGURE_3.iter().enumerate() {
+            let name = format!("{method}, ours");
+            series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
+            series.extend(printed(published, method, key, color));
+        }
+        let title = format!("Figure 3 ({panel}): {}, transfer", labelled(&column.label, key));
+        let chart = Chart { title, across: Across::Noise, series, limit: None, marks: Vec::new() };
+        figure(&chart).map(Some)
+    };
+    PANELS.into_iter().filter_map(|p| panel(p).transpose()).collect()
+}
+
+/// Figure 3's columns for every other method, ours and published.
+pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Figure>> {
+    let printed_methods = published.tables.iter().flat_map(|t| &t.rows).map(|r| r.method.as_str());
+    let mut methods: Vec<&str> = Vec::new();
+    for method in printed_methods.chain(results.cells.iter().map(|cell| cell.method.as_str())) {
+        if !IN_FIGURE_3.contains(&method) && !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    let chart = |method: &str| {
+        let mut series = Vec::new();
+        for (color, (_, key)) in PANELS.iter().enumerate() {
+            let label = published.column(key).map_or(*key, |column| column.label.as_str());
+            let label = labelled(label, key);
+            let name = format!("{label}, ours");
+            series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
+            let printed = printed(published, method, key, color);
+            series.extend(printed.map(|s| Series { name: format!("{label}, published"), ..s }));
+        }
+        let own = if results.is_source(method) { "images of its own" } else { "transfer" };
+        let (across, title) = (Across::Noise, format!("{method}, {own}"));
+        figure(&Chart { title, across, series, limit: None, marks: Vec::new() })
+    };
+    methods.into_iter().map(chart).collect()
+}
+
+/// Accuracy against noise scale when each model is attacked itself; `limit` is the share of the largest class.
+pub fn white_box(results: &Results, published: &Published, limit: f64) -> Result<Vec<Figure>> {
+    let mut methods: Vec<&str> = Vec::new();
+    for cell in results.cells.iter().filter(|c| c.threat_model == ThreatModel::WhiteBox) {
+        if cell.column != "clean" && !methods.contains(&cell.method.as_str()) {
+            methods.push(&cell.method);
+        }
+    }
+    let chart = |method: &str| {
+        let columns = published.columns.iter().filter(|column| column.key != "clean");
+        let curves = columns.enumerate().filter_map(|(color, column)| {
+            let name = column.key.clone();
+            ours(results, method, &column.key, ThreatModel::WhiteBox, name, color)
+        });
+        let series = curves.collect();
+        let (across, title) = (Across::Noise, format!("{method}, white-box"));
+        figure(&Chart { title, across, series, limit: Some((0.5, limit)), marks: Vec::new() })
+    };
+    methods.into_iter().map(chart).collect()
+}
+
+/// How each method's models came to be.
+pub fn training(results: &Results) -> Result<Vec<Figure>> {
+    let mut methods: Vec<&str> = Vec::new();
+    for model in results.models.iter().filter(|model| !model.history.is_empty()) {
+        if !methods.contains(&model.method.as_str()) {
+            methods.push(&model.method);
+        }
+    }
+    methods.into_iter().map(|method| figure(&training_of(results, method))).collect()
+}
+
+fn training_of(results: &Results, method: &str) -> Chart {
+    let models: Vec<&Model> =
+        results.models.iter().filter(|m| m.method == method && !m.history.is_empty()).collect();
+    let several_ids = models.iter().any(|model| model.id != models[0].id);
+    let mut series = Vec::new();
+    for (color, model) in models.iter().enumerate() {
+        let id = if several_ids { format!("{}, ", model.id) } else { String::new() };
+        let curve = |name: &str, published, points: Vec<(f64, f64)>| Series {
+            name: format!("{id}seed {}{name}", model.seed),
+            color,
+            published,
+            points,
+            spreads: Vec::new(),
+        };
+        let all = || model.history.iter().enumerate().map(|(i, point)| (i as f64 + 1.0, point));
+        series.push(curve("", false, all().map(|(x, p)| (x, p.test_accuracy)).collect()));
+        let spiking: Vec<_> = all().filter_map(|(x, p)| Some((x, p.spiking_accuracy?))).collect();
+        if !spiking.is_empty() {
+            series.push(curve(", spiking network", true, spiking));
+        }
+    }
+    let history = models.iter().map(|model| &model.history).max_by_key(|history| history.len());
+    let history = history.map_or(&[][..], Vec::as_slice);
+    let begins = history.windows(2).enumerate().filter(|(_, w)| w[0].stage != w[1].stage);
+    let marks = begins.map(|(i, _)| i as f64 + 1.5).collect();
+    let mut stages: Vec<&str> = history.iter().map(|point| point.stage.as_str()).collect();
+    stages.dedup();
+    Chart {
+        title: format!("{method}: {}", stages.join(", then ")),
+        across: Across::Passes(history.len()),
+        series,
+        limit: None,
+        marks,
+    }
+}

@@ -1,0 +1,213 @@
+//! What the templates are filled with.
+
+pub mod csv;
+pub mod escape;
+pub mod figures;
+pub mod format;
+pub mod protocol;
+pub mod run_info;
+pub mod summary;
+pub mod tables;
+
+use crate::Result;
+use crate::draw::failed;
+use crate::experiment::{Published, Results, Run};
+use crate::report::Found;
+use crate::report::compare::comparisons;
+use crate::report::compare::differences::{Difference, differences};
+use crate::report::compare::limits::{above, bound};
+use crate::report::compare::ranking::orders;
+use crate::report::compare::sweep::{Nearest, nearest};
+use crate::report::page::csv::csv;
+use crate::report::page::escape::{html_prose, markdown, markdown_prose, printable};
+use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
+use crate::report::page::protocol::protocol;
+use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs};
+use crate::report::page::summary::Summary;
+use crate::report::page::tables::{Shown, tables};
+use crate::report::pictures::Pictures;
+use crate::tensor::Context;
+use askama::Template;
+use std::path::Path;
+
+/// A model in the list of models.
+pub struct ListedModel {
+    method: String,
+    id: String,
+    seed: u64,
+    clean: String,
+    overrides: String,
+}
+
+/// The page, and its shorter version in Markdown.
+pub struct Page {
+    quick: bool,
+    summary: Summary,
+    tables: Vec<Shown>,
+    differences: Vec<Difference>,
+    nearest: Vec<Nearest>,
+    figure_3: Vec<Figure>,
+    others: Vec<Figure>,
+    white_box: Vec<Figure>,
+    bound: f64,
+    above: Vec<String>,
+    training: Vec<Figure>,
+    pictures: Pictures,
+    facts: Vec<(String, String)>,
+    models: Vec<ListedModel>,
+    settings: Vec<(String, String)>,
+    jobs: Vec<Jobs>,
+    checks: Vec<Checked>,
+    skipped: Vec<String>,
+    csv: String,
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Html<'a> {
+    r: &'a Page,
+}
+
+#[derive(Template)]
+#[template(path = "report.md")]
+struct Markdown<'a> {
+    r: &'a Page,
+}
+
+impl Page {
+    /// Puts everything together.
+    ///
+    /// # Errors
+    /// If a drawing fails, or a model's override is none of the settings.
+    pub fn new(
+        context: &Context,
+        folder: &Path,
+        results: &Results,
+        run: Result<Run>,
+        found: Found<'_>,
+    ) -> Result<Self> {
+        let published = Published::load()?;
+        let comparisons = comparisons(results, &published);
+        let pictures = Pictures::draw(context, folder, results, &published, found);
+        let bound = bound(results, found.test());
+        let mut skipped = pictures.skipped.clone();
+        let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
+        // Reports of equal folders are equal, wherever the folders are.
+        let place = folder.join("").display().to_string();
+        let line = |line: String| printable(&line.replace(&place, ""));
+        let skipped = skipped.into_iter().map(line).collect();
+        let mut all_differences = protocol(results, &published);
+        all_differences.extend(differences(results)?);
+        Ok(Self {
+            quick: results.quick,
+            summary: Summary::new(&comparisons, &orders(&comparisons)),
+            tables: tables(results, &published, &comparisons),
+            differences: all_differences,
+            nearest: nearest(folder)?,
+            figure_3: figure_3(results, &published)?,
+            others: other_defenses(results, &published)?,
+            white_box: white_box(results, &published, bound)?,
+            bound,
+            above: above(results, bound),
+            training: training(results)?,
+            pictures,
+            facts: facts(results, run.as_ref()),
+            models: listed_models(results),
+            settings: results
+                .settings
+                .list()
+                .into_iter()
+                .map(|(name, value)| (name, value.to_string()))
+                .collect(),
+            jobs: run.as_ref().map_or(Vec::new(), jobs),
+            checks: checks(results),
+            skipped,
+            csv: csv(results, &comparisons)?,
+        })
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// None in practice: it is written into memory.
+    pub fn html(&self) -> Result<String> {
+        Html { r: self }.render().map_err(failed)
+    }
+
+    /// In Markdown, without pictures.
+    ///
+    /// # Errors
+    /// None in practice: it is written into memory.
+    pub fn markdown(&self) -> Result<String> {
+        Markdown { r: self }.render().map_err(failed)
+    }
+
+    /// The printed cells and ours.
+    pub fn csv(&self) -> &str {
+        &self.csv
+    }
+
+    /// What is missing in it, and why.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// Behind headings and captions.
+    fn tag(&self) -> &'static str {
+        if self.quick { " (quick run)" } else { "" }
+    }
+}
+
+fn listed_models(results: &Results) -> Vec<ListedModel> {
+    let listed = |model: &crate::experiment::Model| ListedModel {
+        method: model.method.clone(),
+        id: model.id.clone(),
+        seed: model.seed,
+        clean: format!("{:.4}", model.clean_accuracy),
+        overrides: model
+            .overrides
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    results.models.iter().map(listed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    /// Whatever text the templates show is escaped: HTML by askama, but for what is marked as safe; Markdown by hand.
+    #[test]
+    fn every_text_of_the_templates_is_escaped() {
+        let numbers = [
+            "table.number",
+            "number",
+            "near",
+            "measured",
+            "cells",
+            "column.concordant",
+            "count",
+            "column.measured",
+            "verdict.pairs",
+            "row.tried",
+            "row.seeds",
+            "r.above.len()",
+            "kind.count",
+            "kind.reused",
+            "check.warned",
+            "check.cells",
+            "r.tag()",
+        ];
+        let shown = |template: &'static str| {
+            template.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()))
+        };
+        for value in shown(include_str!("../../../templates/report.md")) {
+            let escaped = value.starts_with("self::markdown") || value.contains("|format(");
+            assert!(escaped || numbers.contains(&value), "{value}");
+        }
+        for value in shown(include_str!("../../../templates/report.html")) {
+            let ours = value.starts_with("self::html_prose(") || value.ends_with(".svg|safe");
+            assert!(ours || !value.contains("safe"), "{value}");
+        }
+    }
+}

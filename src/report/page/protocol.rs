@@ -1,0 +1,233 @@
+//! How the numbers were measured, in sentences: threat model, attacks, images, seeds.
+
+use crate::evaluation::transfer_form;
+use crate::experiment::{Cell, Column, Published, Results, ThreatModel};
+use crate::report::compare::differences::Difference;
+use crate::report::compare::distinct_attacks;
+use crate::report::page::format::{grouped, listed};
+use crate::sleep::Settings;
+
+/// MNIST: the paper measured on all of its test images, and trained on all of its training images.
+const TEST_IMAGES: usize = 10_000;
+const TRAIN_IMAGES: usize = 60_000;
+const TEST_FINGERPRINT: &str = "f0b45b3456b13167c01f265a44ba1f94";
+const TRAIN_FINGERPRINT: &str = "360f8d9f1c4cbab7b6244ca935988b54";
+
+/// The differences that lie in the protocol.
+pub fn protocol(results: &Results, published: &Published) -> Vec<Difference> {
+    let one = |name: &str, sentence: String| Difference {
+        name: name.to_owned(),
+        sentences: vec![sentence],
+    };
+    let mut all = vec![one("Threat model", threat_model(results))];
+    if let Some(sentence) = exchanged(published) {
+        all.push(one("Exchanged columns", sentence));
+    }
+    for column in published.columns.iter().filter(|column| !column.attack.is_empty()) {
+        let sentences = attacks(results, column);
+        if !sentences.is_empty() {
+            all.push(Difference { name: format!("The column {}", column.label), sentences });
+        }
+    }
+    all.push(one("One model or one a noise scale", scales(results)));
+    all.push(one("Seeds", seeds(results)));
+    all.extend(data(results).map(|sentence| one("Data set", sentence)));
+    all.push(one("Images", images(results)));
+    all.push(one("Profile", profile(&results.settings)));
+    all
+}
+
+/// Whether there are attacks of this threat model among the results.
+pub fn has(results: &Results, threat_model: ThreatModel) -> bool {
+    results.cells.iter().any(|cell| cell.threat_model == threat_model && cell.column != "clean")
+}
+
+fn threat_model(results: &Results) -> String {
+    let paper = "every adversarial set of the paper was crafted once, on the undefended control, and shown to all models (transfer); the paper does not say so, and never attacked a defended model itself.";
+    let here = match (has(results, ThreatModel::Transfer), has(results, ThreatModel::WhiteBox)) {
+        (true, true) => {
+            "Both were run here: transfer to compare with print, white-box to learn what the defenses withstand."
+        }
+        (true, false) => {
+            "Only transfer was run here; it says nothing about an attacker who knows the model."
+        }
+        (false, true) => {
+            "Only white-box attacks were run here; they cannot be compared with print."
+        }
+        (false, false) => "No attack was run here.",
+    };
+    let sources: Vec<&str> = sources(results);
+    let own = match (sources.is_empty(), has(results, ThreatModel::Transfer)) {
+        (false, true) => format!(
+            " The images were crafted on {} itself: what stands under transfer for it is no transfer, but a white-box attack in the form in which images are handed on.",
+            listed(&sources)
+        ),
+        _ => String::new(),
+    };
+    format!("{paper} {here}{own}")
+}
+
+/// The methods whose models the transfer sets were crafted on.
+fn sources(results: &Results) -> Vec<&str> {
+    let mut methods: Vec<&str> = Vec::new();
+    for model in &results.models {
+        if results.is_source(&model.method) && !methods.contains(&model.method.as_str()) {
+            methods.push(&model.method);
+        }
+    }
+    methods
+}
+
+fn exchanged(published: &Published) -> Option<String> {
+    let wrong =
+        |column: &&Column| !column.attack.is_empty() && column.label.to_lowercase() != column.key;
+    let wrong: Vec<String> = published
+        .columns
+        .iter()
+        .filter(wrong)
+        .map(|column| {
+            format!("the column printed as {} holds {}", column.label, column.key.to_uppercase())
+        })
+        .collect();
+    let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
+    (!wrong.is_empty()).then(|| {
+        format!(
+            "{}; this report keeps the printed labels and names the attack that ran under each.",
+            listed(&wrong)
+        )
+    })
+}
+
+fn attacks(results: &Results, column: &Column) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let attacks_of = |threat_model| {
+        let of = |cell: &&Cell| cell.column == column.key && cell.threat_model == threat_model;
+        distinct_attacks(results.cells.iter().filter(of))
+    };
+    let quoted = |attacks: &[&str]| {
+        let quoted: Vec<String> = attacks.iter().map(|attack| format!("`{attack}`")).collect();
+        listed(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let transfer = attacks_of(ThreatModel::Transfer);
+    // The published code crafts its sets with libraries whose attacks take all their steps.
+    let print = transfer_form(&column.attack);
+    if transfer == [print.as_str()] {
+        sentences.push(format!("transfer ran what the paper ran, `{print}`: {}.", column.ran));
+    } else if !transfer.is_empty() {
+        sentences.push(format!(
+            "transfer ran {} where the paper ran `{print}` ({}).",
+            quoted(&transfer),
+            column.ran
+        ));
+    }
+    let white_box = attacks_of(ThreatModel::WhiteBox);
+    if !white_box.is_empty() {
+        sentences.push(format!("white-box ran {}.", quoted(&white_box)));
+    }
+    sentences
+}
+
+fn scales(results: &Results) -> String {
+    let ids = |method: &str| {
+        let mut ids: Vec<&str> = Vec::new();
+        for model in results.models.iter().filter(|model| model.method == method) {
+            if !ids.contains(&model.id.as_str()) {
+                ids.push(&model.id);
+            }
+        }
+        ids
+    };
+    let mut several: Vec<&str> = Vec::new();
+    for model in &results.models {
+        if ids(&model.method).len() > 1 && !several.contains(&model.method.as_str()) {
+            several.push(&model.method);
+        }
+    }
+    let paper = "each noise scale of the paper has a defended model of its own, trained anew without a seed: its clean accuracies differ by a point or two between scales.";
+    let here = if several.is_empty() {
+        "Here one model a method and seed is shown the images of all scales.".to_owned()
+    } else {
+        format!(
+            "Here {} have several models each; the others one a seed for all scales.",
+            listed(&several)
+        )
+    };
+    format!("{paper} {here}")
+}
+
+fn seeds(results: &Results) -> String {
+    let numbers: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    let paper = "the paper's numbers come from one run each.";
+    match numbers[..] {
+        [] => format!("{paper} Here nothing says with which seeds."),
+        [seed] => format!("{paper} So do these, with seed {seed}."),
+        _ => format!(
+            "{paper} Here {} seeds ({}); a number is their mean, smallest and largest beside it.",
+            numbers.len(),
+            listed(&numbers)
+        ),
+    }
+}
+
+/// That the images are not the paper's, if they are not.
+fn data(results: &Results) -> Option<String> {
+    let data = results.data.as_ref()?;
+    let [train, test] = [&data.train, &data.test].map(|set| set.fingerprint.as_str());
+    (train != TRAIN_FINGERPRINT || test != TEST_FINGERPRINT).then(|| {
+        format!(
+            "the paper's numbers are of MNIST. These are of other images, a set named {}: they cannot be compared with print.",
+            data.name
+        )
+    })
+}
+
+fn images(results: &Results) -> String {
+    let (train, test) = match &results.data {
+        Some(data) => (data.train.images, data.test.images),
+        None => (TRAIN_IMAGES, TEST_IMAGES),
+    };
+    let of = |count: usize, all: usize| {
+        if count == all {
+            format!("all {}", grouped(all))
+        } else {
+            format!("{} of {}", grouped(count), grouped(all))
+        }
+    };
+    let mut used = Vec::new();
+    for (words, threat_model, count) in [
+        ("test images under transfer", ThreatModel::Transfer, results.images),
+        ("test images under white-box attacks", ThreatModel::WhiteBox, results.white_box_images),
+    ] {
+        if has(results, threat_model) {
+            used.push(format!("{} {words}", of(count, test)));
+        }
+    }
+    used.push(format!("{} training images", of(results.images_trained_on(), train)));
+    let used: Vec<&str> = used.iter().map(String::as_str).collect();
+    let (test, train) = (grouped(TEST_IMAGES), grouped(TRAIN_IMAGES));
+    format!(
+        "{}; the paper used all {test} test and {train} training images of MNIST.",
+        used.join(", ")
+    )
+}
+
+/// Which profile, and what was changed in it.
+fn profile(settings: &Settings) -> String {
+    let name = serde_json::to_value(settings.profile).ok();
+    let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or("unknown").to_owned();
+    let own = Settings::new(settings.profile).list();
+    let changed: Vec<String> = settings
+        .list()
+        .into_iter()
+        .filter(|setting| setting.0 != "seed" && !own.contains(setting))
+        .map(|(name, value)| format!("`{name}` = {value}"))
+        .collect();
+    let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
+    let what = if changed.is_empty() {
+        "with none of its values changed".to_owned()
+    } else {
+        format!("but for {}", listed(&changed))
+    };
+    format!("the settings are those of `{name}`, {what}.")
+}

@@ -1,0 +1,159 @@
+//! What came out, in a few sentences.
+
+use crate::report::compare::ranking::Ranking;
+use crate::report::compare::{Comparison, NEAR};
+use crate::report::page::format::times;
+
+/// The summary.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Printed cells.
+    pub cells: usize,
+    /// Those that were measured here under transfer.
+    pub measured: usize,
+    /// Those of them within [`NEAR`].
+    pub near: usize,
+    /// The same, table by table.
+    pub tables: Vec<(usize, usize, usize, usize)>,
+    /// A line a column, with its verdict at each table and noise scale.
+    pub columns: Vec<ColumnOrder>,
+    /// The heads of those verdicts.
+    pub places: Vec<String>,
+    /// A sentence a pair that comes in the other order.
+    pub disagreements: Vec<String>,
+}
+
+/// The order of methods in a column.
+#[derive(Clone, Debug)]
+pub struct ColumnOrder {
+    /// The column as printed, and what ran.
+    pub label: String,
+    /// Pairs in the printed order, of pairs measured, over all places.
+    pub concordant: usize,
+    /// Pairs measured.
+    pub measured: usize,
+    /// Pairs that print sets apart.
+    pub pairs: usize,
+    /// The verdict at each place.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// The order of methods in a column of a table at one noise scale.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Words.
+    pub words: &'static str,
+    /// Pairs in the printed order, of pairs measured.
+    pub pairs: String,
+    /// The class in the page's style.
+    pub class: &'static str,
+}
+
+impl Summary {
+    /// Counts.
+    pub fn new(comparisons: &[Comparison<'_>], orders: &[Ranking]) -> Self {
+        let of = |table: Option<usize>| {
+            let cells = comparisons.iter().filter(|c| table.is_none_or(|table| c.table == table));
+            let measured = cells.clone().filter(|c| c.transfer.is_some());
+            (cells.count(), measured.clone().count(), measured.filter(|c| c.is_near()).count())
+        };
+        let mut numbers: Vec<usize> = comparisons.iter().map(|c| c.table).collect();
+        numbers.dedup();
+        let (cells, measured, near) = of(None);
+        let tables = numbers.into_iter().map(|number| {
+            let (cells, measured, near) = of(Some(number));
+            (number, cells, measured, near)
+        });
+        let place = |order: &Ranking| format!("Table {}, {}", order.table, order.scale);
+        let mut places: Vec<String> = orders.iter().map(place).collect();
+        places.dedup();
+        // Orders go place by place.
+        let mut seen = Vec::new();
+        places.retain(|place| {
+            let new = !seen.contains(place);
+            seen.push(place.clone());
+            new
+        });
+        let mut columns: Vec<ColumnOrder> = Vec::new();
+        let mut keys: Vec<&str> = Vec::new();
+        for order in orders {
+            let at = keys.iter().position(|key| *key == order.key).unwrap_or_else(|| {
+                keys.push(&order.key);
+                columns.push(ColumnOrder {
+                    label: labelled(&order.label, &order.key),
+                    concordant: 0,
+                    measured: 0,
+                    pairs: 0,
+                    verdicts: Vec::new(),
+                });
+                columns.len() - 1
+            });
+            let column = &mut columns[at];
+            column.concordant += order.concordant();
+            column.measured += order.measured;
+            column.pairs += order.pairs;
+            column.verdicts.push(Verdict {
+                words: order.verdict(),
+                pairs: format!("{}/{}", order.concordant(), order.measured),
+                class: match (order.measured, order.disagreements.len()) {
+                    (0, _) => "missing",
+                    (_, 0) => "near",
+                    _ => "far",
+                },
+            });
+        }
+        Self {
+            cells,
+            measured,
+            near,
+            tables: tables.collect(),
+            columns,
+            places,
+            disagreements: orders.iter().flat_map(sentences).collect(),
+        }
+    }
+
+    /// The first sentence.
+    pub fn near_sentence(&self) -> String {
+        format!(
+            "{} of the {} measured lie within {NEAR} of print under transfer ({} printed, {} not measured).",
+            times(self.near, "cell", "cells"),
+            self.measured,
+            self.cells,
+            self.cells - self.measured
+        )
+    }
+
+    /// The second sentence.
+    pub fn order_sentence(&self) -> String {
+        let pairs: usize = self.columns.iter().map(|column| column.measured).sum();
+        let concordant: usize = self.columns.iter().map(|column| column.concordant).sum();
+        let verdicts = || self.columns.iter().flat_map(|column| &column.verdicts);
+        let agree = verdicts().filter(|verdict| verdict.class == "near").count();
+        let measured = verdicts().filter(|verdict| verdict.class != "missing").count();
+        format!(
+            "The order of the methods agrees in {agree} of {measured} measured columns; {concordant} of {pairs} pairs that differ by more than 0.02 in print are in the same order here."
+        )
+    }
+}
+
+/// The label as printed, with the attack that ran where that is another.
+pub fn labelled(label: &str, key: &str) -> String {
+    match key {
+        "clean" => label.to_owned(),
+        _ if label.to_lowercase() == key => label.to_owned(),
+        _ => format!("{label} (ran: {})", key.to_uppercase()),
+    }
+}
+
+fn sentences(order: &Ranking) -> Vec<String> {
+    let place =
+        format!("Table {}, {}, {}", order.table, order.scale, labelled(&order.label, &order.key));
+    let sentence = |d: &crate::report::compare::ranking::Disagreement| {
+        format!(
+            "{place}: {} is printed above {} ({:.4} against {:.4}); ours are {:.4} and {:.4}.",
+            d.above, d.below, d.published[0], d.published[1], d.ours[0], d.ours[1]
+        )
+    };
+    order.disagreements.iter().map(sentence).collect()
+}
