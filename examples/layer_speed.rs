@@ -1,7 +1,7 @@
 //! Speed of single layers: forward, and both gradients together, one JSON line a layer.
 //!
-//! `cargo run --release --example layer_speed -- --threads 2 64,64,32,3,1 linear,3136,1024`; `benches/peers/layers.py`
-//! runs it in turn with PyTorch.
+//! `cargo run --release --example layer_speed -- --threads 2 64,64,32,3,1 linear,3136,1024`; PyTorch's side of
+//! the same layers is `benches/peers/layers.py`.
 
 use clap::Parser;
 use deepsleep::autodiff::{Tape, Var};
@@ -70,12 +70,7 @@ fn parse(name: &str) -> Result<Layer> {
             Ok(Layer::Conv {
                 input: Shape::new(input, side, side),
                 weight: [out, input / groups, kernel, kernel],
-                options: Conv2dOptions {
-                    stride: [stride; 2],
-                    padding: [padding; 2],
-                    groups,
-                    ..Conv2dOptions::default()
-                },
+                options: Conv2dOptions { stride: [stride; 2], padding: [padding; 2], groups },
             })
         }
         _ => Err(wrong()),

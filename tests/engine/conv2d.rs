@@ -249,8 +249,7 @@ fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
     for (seed, (samples, [channels, height, width], weight, stride, padding, groups)) in
         (0..).zip(sizes)
     {
-        let options =
-            Conv2dOptions { stride: [stride; 2], padding, groups, ..Conv2dOptions::default() };
+        let options = Conv2dOptions { stride: [stride; 2], padding, groups };
         let input = Shape::new(channels, height, width);
         let case = Case { samples, input, weight, options };
         let g = Geometry::new(input, weight, options).unwrap();
