@@ -244,11 +244,11 @@ impl WideWeightGrad {
                 }
             }
         }
-        for i in 0..I {
+        for (i, total) in total.iter().enumerate() {
             let at = (i * self.taps() + tap.at[0] * self.kernel[1] + tap.at[1]) * self.vectors();
             let to = &mut sums[at + strip.first + vector..][..V];
             for v in 0..V {
-                s.store(s.add(s.load(&to[v]), total[i][v]), &mut to[v]);
+                s.store(s.add(s.load(&to[v]), total[v]), &mut to[v]);
             }
         }
     }
