@@ -1,7 +1,7 @@
 //! Reads npz files: an array is read when it is asked for, and not before.
 
-use super::MOST_BYTES;
 use super::npy::Header;
+use super::{Column, MOST_BYTES};
 use crate::files::open_regular;
 use crate::foreign::{self, Kind};
 use crate::names::{list, shown};
@@ -113,6 +113,20 @@ impl<R: Read + Seek> NpzReader<R> {
     pub fn integers(&mut self, name: &str) -> Result<ArrayD<i64>> {
         self.with(name, |header, file| {
             header.integers(file)?.ok_or_else(|| other(header, "whole numbers (astype(\"int64\"))"))
+        })
+    }
+
+    /// The bytes or floats of this name, whichever they are.
+    ///
+    /// # Errors
+    /// If they are of another type, or damaged; the file is named.
+    pub fn bytes_or_floats(&mut self, name: &str) -> Result<Column> {
+        self.with(name, |header, file| {
+            if let Some(bytes) = header.bytes(file)? {
+                return Ok(Column::Bytes(bytes));
+            }
+            let floats = header.floats(file)?.map(Column::Floats);
+            floats.ok_or_else(|| other(header, "bytes (astype(\"uint8\")) or floats from 0 to 1"))
         })
     }
 

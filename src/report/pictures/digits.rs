@@ -7,7 +7,7 @@ use crate::experiment::{CraftedSet, Published, Results};
 use crate::files::{MOST, inside, open_regular};
 use crate::nn::{Freeze, FrozenNetwork, LeNet, predict};
 use crate::report::noise;
-use crate::report::pictures::images::{difference, grey};
+use crate::report::pictures::images::{difference, picture};
 use crate::report::pictures::models::Loaded;
 use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
@@ -65,26 +65,26 @@ pub fn digits(
     test: &Dataset,
 ) -> Result<Digits> {
     let chosen = choose(folder, set, test)?;
-    let [channels, height, width] = test.shape();
+    let size = test.shape();
     let row = |what: &str, uris: Result<Vec<String>>| {
         let pictures = uris?.into_iter().zip(&chosen);
-        let picture = |(uri, digit): (String, &Digit)| Picture {
+        let described = |(uri, digit): (String, &Digit)| Picture {
             uri,
             description: format!("{what} image of a {}", digit.label),
         };
-        Ok((what.to_owned(), pictures.map(picture).collect()))
+        Ok((what.to_owned(), pictures.map(described).collect()))
     };
     let most = chosen.iter().map(Digit::distance).fold(1.0 / 255.0, f32::max);
     let rows = vec![
-        row("clean", chosen.iter().map(|d| grey(&d.clean, width)).collect())?,
-        row("adversarial", chosen.iter().map(|d| grey(&d.crafted, width)).collect())?,
+        row("clean", chosen.iter().map(|d| picture(&d.clean, size)).collect())?,
+        row("adversarial", chosen.iter().map(|d| picture(&d.crafted, size)).collect())?,
         row(
             "difference",
-            chosen.iter().map(|d| difference(&d.clean, &d.crafted, width, most)).collect(),
+            chosen.iter().map(|d| difference(&d.clean, &d.crafted, size, most)).collect(),
         )?,
     ];
     let flat: Vec<f32> = chosen.iter().flat_map(|digit| digit.crafted.iter().copied()).collect();
-    let shape = [chosen.len(), channels, height, width];
+    let shape = [chosen.len(), size.channels, size.height, size.width];
     let answer = |model: &Loaded<'_>| {
         let classes = classes(context, &model.lenet, &flat, shape)?;
         let answers = classes.iter().zip(&chosen).map(|(&class, d)| (class, class == d.label));
@@ -124,9 +124,7 @@ fn choose(folder: &Path, set: &CraftedSet, test: &Dataset) -> Result<Vec<Digit>>
         let id = samples.ids()[i] as usize;
         id < test.len() && samples.labels()[i] == test.label(id)
     };
-    if samples.shape().features() != test.shape().iter().product::<usize>()
-        || !(0..samples.len()).all(same)
-    {
+    if samples.shape() != test.shape() || !(0..samples.len()).all(same) {
         let problem = "its images are not of the test images found here".to_owned();
         return Err(Error::format(&path, problem));
     }

@@ -59,7 +59,7 @@ struct Attacks {
     /// Images crafted before (`attack --save`), to be shown to this network
     // They bring their own clean images, attack, norm and radius.
     #[arg(long, value_name = "FILE.npz", conflicts_with_all = [
-        "attack", "eps", "norm", "source", "source_kind", "portion", "resume", "images", "first", "dataset",
+        "attack", "eps", "norm", "source", "source_kind", "portion", "resume", "images", "first", "data", "dataset",
         "data_dir",
     ])]
     crafted: Option<PathBuf>,
@@ -240,7 +240,7 @@ impl Evaluate {
         Evaluation {
             model: self.model.clone(),
             model_kind: self.model_kind,
-            dataset: Some(self.images.data.dataset.as_str().to_owned()),
+            dataset: Some(self.images.data.name()),
             first: self.images.first,
             images,
             correct,

@@ -207,7 +207,7 @@ impl Reproduce {
         question.white_box_images =
             of_test("--white-box-images", self.white_box_images, white_box_images)?;
         question.largest_class = test.largest_class(question.white_box_images);
-        question.data = DataIdentity::of(self.data.dataset.as_str(), train, test);
+        question.data = DataIdentity::of(self.data.name(), train, test);
         question.trained_on = ImageSet::of_first(train, train_images);
         Ok(())
     }

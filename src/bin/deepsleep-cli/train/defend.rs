@@ -109,7 +109,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     let mut defender = Defender::new(defense, control, settings.clone())
         .map_err(|error| WrongUse(error.to_string()))?;
     let (images, test) = train.images()?;
-    let source = Source::new(train.data.dataset.as_str(), &images, &test);
+    let source = Source::new(&train.data.name(), &images, &test);
 
     let mut history: Vec<Stage> = Vec::new();
     if train.resume {
@@ -134,7 +134,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         "{} on {} images of {}, profile {:?}, {} threads, {}",
         defense.name(),
         images.len(),
-        train.data.dataset,
+        train.data.name(),
         settings.profile,
         context.threads(),
         context.isa().name()

@@ -45,7 +45,7 @@ pub struct Train {
     set: Vec<String>,
     /// Print every setting of the defences with its value, and do nothing else
     #[arg(long, conflicts_with_all = [
-        "defense", "epochs", "batch_size", "lr", "from", "limit_train", "dataset", "data_dir", "out", "resume",
+        "defense", "epochs", "batch_size", "lr", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
     ])]
     print_config: bool,
     /// Seed of the weights and of the order of images
@@ -176,7 +176,7 @@ impl Train {
         }
         let settings = Settings {
             defense: self.defense,
-            source: Source::new(self.data.dataset.as_str(), &images, &test),
+            source: Source::new(&self.data.name(), &images, &test),
             options: self.options(),
         };
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use byteorder::{BigEndian, ReadBytesExt, WriteBytesExt};
 use flate2::{Compression, GzBuilder};
 
-use super::gz::{MaybeGz, read_error};
+use crate::data::gz::{MaybeGz, read_error};
 use crate::files::write_atomically;
 use crate::foreign;
 use crate::{Error, Result};

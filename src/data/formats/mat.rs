@@ -1,0 +1,127 @@
+//! SVHN's cropped digits: MATLAB files of version 5 with arrays `X` (32 x 32 x 3 x N bytes) and `y` (N labels, 10 for 0).
+//! Of MATLAB's format only what these files need is read: numeric arrays, little-endian, compressed or not.
+
+use super::{MOST_PIXELS, all_there, missing};
+use crate::data::Dataset;
+use crate::data::files::Split;
+use crate::files::read_regular;
+use crate::tensor::Shape;
+use crate::{Error, Result};
+use flate2::read::ZlibDecoder;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+const MOST: u64 = 1 << 30;
+
+/// Types of elements.
+const COMPRESSED: u32 = 15;
+const MATRIX: u32 = 14;
+
+pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Vec<String>> {
+    all_there(place, &[&format!("{split}_32x32.mat")])
+}
+
+pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
+    let paths = files(place, split).map_err(|names| missing(place, &names))?;
+    let content = read_regular(&paths[0], MOST)?;
+    dataset(&content).map_err(|problem| Error::format(&paths[0], problem))
+}
+
+fn dataset(content: &[u8]) -> Result<Dataset, String> {
+    let (mut images, mut labels) = (None, None);
+    if content.get(124..128) != Some(&[0, 1, b'I', b'M']) {
+        return Err("not a MATLAB file of version 5, little-endian".into());
+    }
+    let mut rest = &content[128..];
+    while !rest.is_empty() {
+        let (kind, data, after) = element(rest)?;
+        rest = after;
+        let mut unpacked = Vec::new();
+        let matrix = match kind {
+            COMPRESSED => {
+                let most = MOST_PIXELS as u64 + 1024;
+                let read = ZlibDecoder::new(data).take(most).read_to_end(&mut unpacked);
+                read.map_err(|error| format!("damaged: {error}"))?;
+                match element(&unpacked)? {
+                    (MATRIX, matrix, _) => matrix,
+                    _ => continue,
+                }
+            }
+            MATRIX => data,
+            _ => continue,
+        };
+        match array(matrix)? {
+            (b"X", dims, 2, bytes) => images = Some((dims, bytes.to_vec())),
+            (b"y", _, kind, bytes) => labels = Some(numbers(kind, bytes)?),
+            _ => {}
+        }
+    }
+    let (Some((dims, pixels)), Some(labels)) = (images, labels) else {
+        return Err("it lacks `X` of bytes or `y` of labels".into());
+    };
+    let &[height, width, channels, count] = &dims[..] else {
+        return Err(format!("`X` of {dims:?}; expected height x width x channels x images"));
+    };
+    let shape = Shape::new(channels, height, width);
+    let size = channels.checked_mul(height).and_then(|all| all.checked_mul(width));
+    let whole = size.filter(|&s| s > 0).and_then(|size| size.checked_mul(count));
+    if whole != Some(pixels.len()) || count != labels.len() {
+        let (bytes, labels) = (pixels.len(), labels.len());
+        return Err(format!("`X` of {dims:?} in {bytes} bytes, and {labels} labels"));
+    }
+    // MATLAB's first axis is the fastest: columns of an image lie in a row.
+    let mut images = Vec::with_capacity(pixels.len());
+    for map in pixels.chunks_exact(height * width) {
+        images.extend((0..height).flat_map(|y| (0..width).map(move |x| map[x * height + y])));
+    }
+    Dataset::new(images, labels, shape, 10).map_err(|error| error.to_string())
+}
+
+/// Type and data of an element, and what follows it.
+fn element(bytes: &[u8]) -> Result<(u32, &[u8], &[u8]), String> {
+    let short = || "truncated".to_owned();
+    let word = |at: usize| {
+        let word = bytes.get(at..at + 4).and_then(|word| word.first_chunk());
+        word.copied().map(u32::from_le_bytes).ok_or_else(short)
+    };
+    let first = word(0)?;
+    // A small element keeps its length in the upper half, and its data in the second word.
+    if first >> 16 != 0 {
+        let data = bytes.get(4..4 + (first >> 16) as usize).filter(|data| data.len() <= 4);
+        return Ok((first & 0xffff, data.ok_or_else(short)?, bytes.get(8..).ok_or_else(short)?));
+    }
+    let length = word(4)? as usize;
+    let data = bytes.get(8..8 + length).ok_or_else(short)?;
+    // Elements begin at multiples of 8, but for compressed ones.
+    let padded = if first == COMPRESSED { length } else { length.next_multiple_of(8) };
+    Ok((first, data, bytes.get(8 + padded..).unwrap_or_default()))
+}
+
+/// A named numeric array: name, dimensions, type of its numbers, their bytes.
+type Array<'a> = (&'a [u8], Vec<usize>, u32, &'a [u8]);
+
+fn array(matrix: &[u8]) -> Result<Array<'_>, String> {
+    let (_, _flags, rest) = element(matrix)?;
+    let (_, dims, rest) = element(rest)?;
+    let (_, name, rest) = element(rest)?;
+    let (kind, data, _) = element(rest)?;
+    let dims = dims.as_chunks().0.iter().map(|&side| u32::from_le_bytes(side) as usize).collect();
+    Ok((name, dims, kind, data))
+}
+
+/// Labels of 1 to 10, where 10 is the digit 0.
+fn numbers(kind: u32, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let values: Vec<f64> = match kind {
+        1 | 2 => bytes.iter().map(|&byte| f64::from(byte)).collect(),
+        4 => bytes.as_chunks().0.iter().map(|&v| f64::from(u16::from_le_bytes(v))).collect(),
+        5 => bytes.as_chunks().0.iter().map(|&v| f64::from(i32::from_le_bytes(v))).collect(),
+        9 => bytes.as_chunks().0.iter().map(|&v| f64::from_le_bytes(v)).collect(),
+        _ => return Err(format!("`y` is of MATLAB's type {kind}, which is not read")),
+    };
+    let class = |(i, &value): (usize, &f64)| {
+        let class = (0..=10).find(|&class| f64::from(class) == value);
+        let class = class.ok_or_else(|| format!("label number {i} is {value}, not 1 to 10"))?;
+        Ok(class % 10)
+    };
+    values.iter().enumerate().map(class).collect()
+}
