@@ -26,7 +26,7 @@ impl Verify {
     pub fn run(&self, common: &Common) -> Result<()> {
         let mut checks: Vec<FileCheck> = Vec::new();
         let mut missing = Vec::new();
-        let names = self.name.map_or_else(|| fetched(), |name| vec![name]);
+        let names = self.name.map_or_else(fetched, |name| vec![name]);
         for name in names {
             match locate(name, self.data_dir.as_deref()) {
                 Ok(folder) => checks.extend(verify(folder, name)?),
