@@ -82,7 +82,8 @@ impl DataSource {
         let whole = [Split::Train, Split::Test];
         let near = |format: &&Format| whole.iter().any(|&s| format.files(place, s).is_ok());
         let missing = |format: &Format| -> Vec<String> {
-            splits.iter().filter_map(|&s| format.files(place, s).err()).flatten().collect()
+            let missing = splits.iter().filter_map(|&s| format.files(place, s).err());
+            missing.flat_map(|missing| missing.names).collect()
         };
         if let Some(format) = Format::ALL.iter().find(near) {
             return format!("{format}, but it lacks {}", missing(format).join(", "));
@@ -91,7 +92,7 @@ impl DataSource {
             format.files(place, splits.first().copied().unwrap_or(Split::Test)).err()
         });
         let names: Vec<String> =
-            first.into_iter().flatten().filter_map(|n| n.into_iter().next()).collect();
+            first.into_iter().flatten().filter_map(|m| m.names.into_iter().next()).collect();
         format!(
             "no file {}; `deepsleep-cli data fetch` gets the data sets it knows",
             names.join(" or ")

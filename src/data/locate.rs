@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::files::{Part, Split, find_file};
-use super::formats::Format;
+use super::files::{Part, Split};
+use super::formats::{Format, Missing};
 use super::source::{DatasetName, Source};
 use super::verify::check_file;
 use crate::{Error, Result};
@@ -122,10 +122,16 @@ fn look_in(
         return Ok(None);
     }
     let mut look_at = |dir: &Path| {
-        let halves = splits.iter().map(|&split| name.format().files(dir, split));
-        let halves: Vec<_> = halves.collect();
-        let any = splits.iter().any(|&split| any_file(name, dir, split));
-        let missing: Vec<String> = halves.into_iter().filter_map(Result::err).flatten().collect();
+        let (mut missing, mut any) = (Vec::new(), false);
+        for &split in splits {
+            match name.format().files(dir, split) {
+                Ok(_) => any = true,
+                Err(Missing { names, partly }) => {
+                    any |= partly;
+                    missing.extend(names);
+                }
+            }
+        }
         let reason = match missing.len() {
             0 => return true,
             _ if !dir.is_dir() => "no such folder".to_owned(),
@@ -151,17 +157,6 @@ fn look_in(
         return Ok(Some(root.to_owned()));
     }
     Ok(None)
-}
-
-/// Whether a folder has any file of one half of a data set.
-fn any_file(name: DatasetName, dir: &Path, split: Split) -> bool {
-    match name.format().files(dir, split) {
-        Ok(_) => true,
-        Err(_) if name.format() == Format::Idx => {
-            [Part::Images, Part::Labels].iter().any(|&part| find_file(dir, split, part).is_some())
-        }
-        Err(missing) => missing.len() > 1 && missing.len() < 5,
-    }
 }
 
 /// Refuses a folder whose labels are another known data set's.

@@ -1,6 +1,6 @@
 //! CIFAR's binary version: records of one or two labels and 3 x 32 x 32 bytes, red before green before blue.
 
-use super::{Format, all_there, missing};
+use super::{Format, Missing, all_there, missing};
 use crate::data::Dataset;
 use crate::data::files::Split;
 use crate::files::read_regular;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const IMAGE: usize = 3 * 32 * 32;
 
 /// The largest file: CIFAR-100's have 154 MB.
-const MOST: u64 = 1 << 30;
+const MOST: u64 = 1 << 28;
 
 const BATCHES: [&str; 5] = [
     "data_batch_1.bin",
@@ -21,11 +21,7 @@ const BATCHES: [&str; 5] = [
     "data_batch_5.bin",
 ];
 
-pub(super) fn files(
-    format: Format,
-    place: &Path,
-    split: Split,
-) -> Result<Vec<PathBuf>, Vec<String>> {
+pub(super) fn files(format: Format, place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
     all_there(
         place,
         match (format, split) {
@@ -41,7 +37,7 @@ pub(super) fn read(format: Format, place: &Path, split: Split) -> Result<Dataset
     // CIFAR-100 has a coarse label before the fine one.
     let (before, classes) = if format == Format::Cifar100 { (2, 100) } else { (1, 10) };
     let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for path in files(format, place, split).map_err(|names| missing(place, &names))? {
+    for path in files(format, place, split).map_err(|m| missing(place, &m))? {
         records(&path, before, classes, &mut images, &mut labels)?;
     }
     Dataset::new(images, labels, [3, 32, 32], classes).map_err(|error| error.in_file(place))

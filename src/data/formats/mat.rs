@@ -1,7 +1,7 @@
 //! SVHN's cropped digits: MATLAB files of version 5 with arrays `X` (32 x 32 x 3 x N bytes) and `y` (N labels, 10 for 0).
 //! Of MATLAB's format only what these files need is read: numeric arrays, little-endian, compressed or not.
 
-use super::{MOST_PIXELS, all_there, missing};
+use super::{MOST_UNPACKED, Missing, all_there, missing};
 use crate::data::Dataset;
 use crate::data::files::Split;
 use crate::files::read_regular;
@@ -17,12 +17,12 @@ const MOST: u64 = 1 << 30;
 const COMPRESSED: u32 = 15;
 const MATRIX: u32 = 14;
 
-pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Vec<String>> {
+pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
     all_there(place, &[&format!("{split}_32x32.mat")])
 }
 
 pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
-    let paths = files(place, split).map_err(|names| missing(place, &names))?;
+    let paths = files(place, split).map_err(|m| missing(place, &m))?;
     let content = read_regular(&paths[0], MOST)?;
     dataset(&content).map_err(|problem| Error::format(&paths[0], problem))
 }
@@ -32,16 +32,18 @@ fn dataset(content: &[u8]) -> Result<Dataset, String> {
     if content.get(124..128) != Some(&[0, 1, b'I', b'M']) {
         return Err("not a MATLAB file of version 5, little-endian".into());
     }
-    let mut rest = &content[128..];
-    while !rest.is_empty() {
+    let (mut rest, mut left) = (&content[128..], MOST_UNPACKED);
+    while !rest.is_empty() && (images.is_none() || labels.is_none()) {
         let (kind, data, after) = element(rest)?;
         rest = after;
         let mut unpacked = Vec::new();
         let matrix = match kind {
             COMPRESSED => {
-                let most = MOST_PIXELS as u64 + 1024;
-                let read = ZlibDecoder::new(data).take(most).read_to_end(&mut unpacked);
+                let read = ZlibDecoder::new(data).take(left + 1).read_to_end(&mut unpacked);
                 read.map_err(|error| format!("damaged: {error}"))?;
+                left = left.checked_sub(unpacked.len() as u64).ok_or_else(|| {
+                    format!("its arrays unpack to more than {MOST_UNPACKED} bytes")
+                })?;
                 match element(&unpacked)? {
                     (MATRIX, matrix, _) => matrix,
                     _ => continue,
@@ -91,10 +93,10 @@ fn element(bytes: &[u8]) -> Result<(u32, &[u8], &[u8]), String> {
         return Ok((first & 0xffff, data.ok_or_else(short)?, bytes.get(8..).ok_or_else(short)?));
     }
     let length = word(4)? as usize;
-    let data = bytes.get(8..8 + length).ok_or_else(short)?;
+    let (data, after) = bytes[8..].split_at_checked(length).ok_or_else(short)?;
     // Elements begin at multiples of 8, but for compressed ones.
-    let padded = if first == COMPRESSED { length } else { length.next_multiple_of(8) };
-    Ok((first, data, bytes.get(8 + padded..).unwrap_or_default()))
+    let padding = if first == COMPRESSED { 0 } else { length.wrapping_neg() % 8 };
+    Ok((first, data, after.get(padding..).unwrap_or_default()))
 }
 
 /// A named numeric array: name, dimensions, type of its numbers, their bytes.

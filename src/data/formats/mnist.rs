@@ -1,24 +1,16 @@
 //! MNIST's four IDX files in a folder.
 
 use super::idx::IdxArray;
-use super::missing;
+use super::{Missing, missing, sorted_out};
 use crate::data::Dataset;
 use crate::data::files::{Part, Split, file_name, find_file};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Vec<String>> {
-    let found = [Part::Images, Part::Labels].map(|part| (find_file(place, split, part), part));
-    let missing: Vec<String> = found
-        .iter()
-        .filter(|(path, _)| path.is_none())
-        .map(|&(_, part)| file_name(split, part).to_owned())
-        .collect();
-    if missing.is_empty() {
-        Ok(found.into_iter().filter_map(|(path, _)| path).collect())
-    } else {
-        Err(missing)
-    }
+pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
+    let parts = [Part::Images, Part::Labels];
+    let found = parts.into_iter().map(|part| find_file(place, split, part));
+    sorted_out(&parts.map(|part| file_name(split, part)), found)
 }
 
 pub(super) fn classes(place: &Path) -> Result<usize> {
@@ -33,7 +25,7 @@ pub(super) fn classes(place: &Path) -> Result<usize> {
 }
 
 pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset> {
-    match &files(place, split).map_err(|names| missing(place, &names))?[..] {
+    match &files(place, split).map_err(|m| missing(place, &m))?[..] {
         [images, labels] => Dataset::from_idx_of(images, labels, classes),
         _ => Err(Error::NotFound(format!("{}: no images and labels", place.display()))),
     }

@@ -16,6 +16,18 @@ use std::path::{Path, PathBuf};
 /// The most pixels of one half of a data set: six times CIFAR's.
 const MOST_PIXELS: usize = 1 << 30;
 
+/// The most bytes that the files or arrays of one half may unpack to: a few kilobytes can hold gigabytes of zeros.
+const MOST_UNPACKED: u64 = 1 << 30;
+
+/// Files of one half of a data set that are not there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// Their usual names.
+    pub names: Vec<String>,
+    /// Whether other files of the half are there.
+    pub partly: bool,
+}
+
 /// How a data set's files are made and named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -41,8 +53,8 @@ impl Format {
     /// The files or folders that hold one half of a data set at `place`.
     ///
     /// # Errors
-    /// The names of those that are missing.
-    pub(super) fn files(self, place: &Path, split: Split) -> Result<Vec<PathBuf>, Vec<String>> {
+    /// Those that are missing.
+    pub(super) fn files(self, place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
         match self {
             Self::Idx => mnist::files(place, split),
             Self::Cifar10 | Self::Cifar100 => cifar::files(self, place, split),
@@ -88,25 +100,35 @@ impl fmt::Display for Format {
     }
 }
 
-/// The files of these names in `place`, or the names of those that are missing.
-fn all_there(place: &Path, names: &[&str]) -> Result<Vec<PathBuf>, Vec<String>> {
-    let missing: Vec<String> = names
-        .iter()
-        .filter(|name| !place.join(name).is_file())
-        .map(|&name| name.to_owned())
-        .collect();
-    if missing.is_empty() {
-        Ok(names.iter().map(|name| place.join(name)).collect())
-    } else {
-        Err(missing)
+/// The files of these names in `place`, or those that are missing.
+fn all_there(place: &Path, names: &[&str]) -> Result<Vec<PathBuf>, Missing> {
+    let found = names.iter().map(|name| Some(place.join(name)).filter(|path| path.is_file()));
+    sorted_out(names, found)
+}
+
+/// The files, in the order of their usual names, if all of them were found, else those that were not.
+fn sorted_out(
+    names: &[&str],
+    found: impl Iterator<Item = Option<PathBuf>>,
+) -> Result<Vec<PathBuf>, Missing> {
+    let (mut files, mut missing) = (Vec::new(), Vec::new());
+    for (name, path) in names.iter().zip(found) {
+        match path {
+            Some(path) => files.push(path),
+            None => missing.push((*name).to_owned()),
+        }
+    }
+    match missing.is_empty() {
+        true => Ok(files),
+        false => Err(Missing { names: missing, partly: !files.is_empty() }),
     }
 }
 
 /// A missing file, as an error; callers have looked before.
-fn missing(place: &Path, names: &[String]) -> crate::Error {
+fn missing(place: &Path, missing: &Missing) -> crate::Error {
     crate::Error::NotFound(format!(
         "{}: no file {}; `deepsleep-cli data fetch` gets the data sets it knows",
         place.display(),
-        names.join(", ")
+        missing.names.join(", ")
     ))
 }

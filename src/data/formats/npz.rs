@@ -1,30 +1,50 @@
 //! numpy's arrays: `images` and `labels` of one half, or `train_images`, `train_labels`, `test_images` and `test_labels`
 //! of both.
 
-use super::{MOST_PIXELS, missing};
+use super::{MOST_PIXELS, Missing, missing};
 use crate::checkpoint::{Column, NpzReader};
 use crate::data::Dataset;
 use crate::data::files::Split;
+use crate::files::open_regular;
+use crate::foreign::{self, Kind};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 type Reader = NpzReader<BufReader<File>>;
 
-pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Vec<String>> {
+pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
     if place.is_file() {
         return Ok(vec![place.to_owned()]);
     }
     super::all_there(place, &[&format!("{split}.npz")])
 }
 
+/// Opens a file of arrays, or says what else it is.
+fn open(path: &Path) -> Result<Reader> {
+    let mut head = Vec::new();
+    let file = open_regular(path, u64::MAX)?;
+    let read = file.take(foreign::HEAD as u64).read_to_end(&mut head);
+    read.map_err(|error| Error::io(path, "read", error))?;
+    match foreign::kind(&head) {
+        None | Some(Kind::Npz | Kind::Zip) => NpzReader::open(path),
+        Some(kind) => {
+            let problem = format!(
+                "no npz file: it is {}; a data set is one npz file of `images` and `labels`, or a folder (docs/formats.md)",
+                kind.name()
+            );
+            Err(Error::format(path, problem))
+        }
+    }
+}
+
 pub(super) fn classes(place: &Path) -> Result<usize> {
     let mut most = 0;
     for split in [Split::Train, Split::Test] {
         let Ok(files) = files(place, split) else { continue };
-        let mut file = NpzReader::open(&files[0])?;
+        let mut file = open(&files[0])?;
         let prefix = format!("{split}_");
         for prefix in ["", &prefix] {
             if file.has(&format!("{prefix}labels")) {
@@ -37,8 +57,8 @@ pub(super) fn classes(place: &Path) -> Result<usize> {
 }
 
 pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset> {
-    let files = files(place, split).map_err(|names| missing(place, &names))?;
-    let mut file = NpzReader::open(&files[0])?;
+    let files = files(place, split).map_err(|m| missing(place, &m))?;
+    let mut file = open(&files[0])?;
     let prefix = format!("{split}_");
     let own = file.has(&format!("{prefix}images"));
     if !own && place.is_file() && split == Split::Train && file.has("images") {

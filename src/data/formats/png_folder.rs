@@ -1,7 +1,7 @@
 //! One PNG file an image, one folder a class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are numbered in
 //! the order of their names' bytes, as torchvision's `ImageFolder` does.
 
-use super::{MOST_PIXELS, missing};
+use super::{MOST_PIXELS, Missing, missing};
 use crate::data::Dataset;
 use crate::data::files::Split;
 use crate::files::open_regular;
@@ -19,9 +19,12 @@ const MOST: u64 = 1 << 26;
 /// Classes that labels have room for.
 const MOST_CLASSES: usize = 256;
 
-pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Vec<String>> {
+pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
     let folder = place.join(split.to_string());
-    if folder.is_dir() { Ok(vec![folder]) } else { Err(vec![format!("{split}/CLASS/*.png")]) }
+    if folder.is_dir() {
+        return Ok(vec![folder]);
+    }
+    Err(Missing { names: vec![format!("{split}/CLASS/*.png")], partly: false })
 }
 
 /// The names of what `keep` keeps in a folder, sorted; hidden ones are left out.
@@ -58,7 +61,7 @@ pub(super) fn class_names(place: &Path) -> Result<Vec<OsString>> {
 }
 
 pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
-    let folders = files(place, split).map_err(|names| missing(place, &names))?;
+    let folders = files(place, split).map_err(|m| missing(place, &m))?;
     let classes = class_names(place)?;
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     let mut first: Option<(Shape, PathBuf)> = None;

@@ -51,7 +51,7 @@ pub struct Reproduce {
     /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
     #[arg(long, value_enum, ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
     threat_model: Vec<Threat>,
-    /// Test images under transfer attacks [default: 10000; quick: 1000]
+    /// Test images under transfer attacks [default: all; quick: 1000]
     #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
     images: Option<usize>,
     /// Test images under white-box attacks [default: 1000; quick: fewer]
@@ -184,7 +184,7 @@ impl Reproduce {
 
     /// Asks it of these images.
     fn of_images(&self, question: &mut Question, train: &Dataset, test: &Dataset) -> Result<()> {
-        let (mut train_images, mut images, mut white_box_images) = (train.len(), 10_000, 1000);
+        let (mut train_images, mut images, mut white_box_images) = (train.len(), test.len(), 1000);
         if self.quick {
             let quick = Quick::load()?;
             (train_images, images, white_box_images) =

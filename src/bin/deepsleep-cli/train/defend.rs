@@ -88,6 +88,8 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         ("--epochs", train.epochs.is_some()),
         ("--batch-size", train.batch_size.is_some()),
         ("--lr", train.lr.is_some()),
+        ("--augment-shift", train.augment_shift.is_some()),
+        ("--augment-flip", train.augment_flip),
     ] {
         if given {
             let problem = format!(
