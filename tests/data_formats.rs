@@ -3,6 +3,7 @@
 use deepsleep::checkpoint::Npz;
 use deepsleep::data::{DataSource, Dataset, DatasetName, Format, SearchPath, Split};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 fn problem(place: &Path, split: Split) -> String {
@@ -161,5 +162,63 @@ fn svhn_is_read_column_by_column() {
     for cut in [0, 100, 127, 129, 150, 200, file.len() - 9] {
         fs::write(&path, &file[..cut]).unwrap();
         assert!(problem(root.path(), Split::Test).contains("test_32x32.mat: "));
+    }
+}
+
+/// An npz file of arrays that are only announced: type, shape, and no elements.
+fn announced(path: &Path, arrays: &[(&str, &str, &str)]) {
+    let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, kind, shape) in arrays {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        zip.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"\x93NUMPY\x01\0").unwrap();
+        zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+        zip.write_all(header.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[test]
+fn huge_claims_are_refused_before_memory_is_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("huge.npz");
+    for (images, labels, words) in [
+        (("<f4", "(2, 99999, 99999)"), ("|u1", "(2,)"), "`labels`: truncated"),
+        (("<f4", "(1, 1, 1)"), ("|u1", "(200000000,)"), "more than 1073741824 bytes"),
+        (
+            ("<f4", "(0, 99999999, 99999999)"),
+            ("|u1", "(0,)"),
+            "1 x 99999999 x 99999999 pixels are too large",
+        ),
+        (("<f4", "(0, 20000, 20000)"), ("|u1", "(0,)"), "1 x 20000 x 20000 pixels are too large"),
+        (("|u1", "(18446744073709551615, 2)"), ("|u1", "(0,)"), "has more than"),
+        (("|b1", "(0, 2, 2)"), ("|u1", "(0,)"), "`images`: it is of type |b1; expected bytes"),
+        (("|u1", "(0, 2, 2)"), ("<f4", "(0,)"), "`labels`: it is of type <f4; expected whole"),
+    ] {
+        announced(&path, &[("images", images.0, images.1), ("labels", labels.0, labels.1)]);
+        let found = problem(&path, Split::Test);
+        assert!(found.contains("huge.npz: ") && found.contains(words), "{images:?}: {found}");
+    }
+    let bomb = root.path().join("bombs/test/a/bomb.png");
+    fs::create_dir_all(bomb.parent().unwrap()).unwrap();
+    let encoder = png::Encoder::new(fs::File::create(&bomb).unwrap(), 60_000, 60_000);
+    encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, b"nothing").unwrap();
+    let found = problem(&root.path().join("bombs"), Split::Test);
+    assert!(found.contains("bomb.png: an image of 60000x60000 pixels is too large"), "{found}");
+}
+
+#[test]
+fn a_file_that_is_no_npz_file_is_called_what_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("mine");
+    for (content, words) in [
+        (&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], "it is a PNG picture; a data set is one npz file"),
+        (b"", "it is empty; a data set is one npz file"),
+        (b"PK\x03\x04 and no more", "not a readable npz file"),
+        (b"\x01\x02\x03\x04", "not a readable npz file"),
+    ] {
+        fs::write(&path, content).unwrap();
+        let found = problem(&path, Split::Test);
+        assert!(found.contains("mine: ") && found.contains(words), "{found}");
     }
 }

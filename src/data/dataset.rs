@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// Classes of MNIST and of everything made in its likeness.
 const CLASSES: usize = 10;
 
+/// The most pixels of an image.
+const MOST_PIXELS: usize = 1 << 28;
+
 /// The quotient `v / 255` of every byte.
 pub(super) const QUOTIENTS: [f32; 256] = {
     let mut quotients = [0.0; 256];
@@ -306,14 +309,16 @@ fn shown(dims: &[usize]) -> String {
     }
 }
 
-/// Bytes of an image of `shape`, or what is wrong with it.
+/// Pixels of an image of `shape`, or what is wrong with it: even of no images at all, a shape may ask for memory.
 fn image_size(shape: Shape) -> Result<usize, String> {
     let Shape { channels, height, width } = shape;
-    channels
-        .checked_mul(height)
-        .and_then(|size| size.checked_mul(width))
-        .filter(|&size| size > 0)
-        .ok_or_else(|| format!("images of {channels} x {height} x {width} pixels hold nothing"))
+    let size = channels.checked_mul(height).and_then(|size| size.checked_mul(width));
+    let images = format!("images of {channels} x {height} x {width} pixels");
+    match size {
+        Some(0) => Err(format!("{images} hold nothing")),
+        Some(size) if size <= MOST_PIXELS => Ok(size),
+        _ => Err(format!("{images} are too large; the largest have {MOST_PIXELS}")),
+    }
 }
 
 /// Names the first label that is no class.
@@ -376,7 +381,8 @@ mod tests {
         assert!(make(7, &[0, 1], [1, 2, 2], 10).contains("2 labels need"));
         assert!(make(8, &[0, 12], [1, 2, 2], 10).contains("label number 1 is 12"));
         assert!(make(0, &[0], [1, 0, 2], 10).contains("hold nothing"));
-        assert!(make(0, &[], [usize::MAX, 2, 2], 10).contains("hold nothing"));
+        assert!(make(0, &[], [usize::MAX, 2, 2], 10).contains("are too large"));
+        assert!(make(0, &[], [1, 1 << 15, 1 << 15], 10).contains("the largest have 268435456"));
         assert!(make(4, &[0], [1, 2, 2], 0).contains("1 to 256"));
         assert!(make(4, &[0], [1, 2, 2], 257).contains("257 classes"));
     }

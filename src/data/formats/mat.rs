@@ -24,15 +24,16 @@ pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing>
 pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
     let paths = files(place, split).map_err(|m| missing(place, &m))?;
     let content = read_regular(&paths[0], MOST)?;
-    dataset(&content).map_err(|problem| Error::format(&paths[0], problem))
+    dataset(&content, MOST_UNPACKED).map_err(|problem| Error::format(&paths[0], problem))
 }
 
-fn dataset(content: &[u8]) -> Result<Dataset, String> {
+/// The data set in a file whose compressed arrays may unpack to `most` bytes.
+fn dataset(content: &[u8], most: u64) -> Result<Dataset, String> {
     let (mut images, mut labels) = (None, None);
     if content.get(124..128) != Some(&[0, 1, b'I', b'M']) {
         return Err("not a MATLAB file of version 5, little-endian".into());
     }
-    let (mut rest, mut left) = (&content[128..], MOST_UNPACKED);
+    let (mut rest, mut left) = (&content[128..], most);
     while !rest.is_empty() && (images.is_none() || labels.is_none()) {
         let (kind, data, after) = element(rest)?;
         rest = after;
@@ -41,9 +42,9 @@ fn dataset(content: &[u8]) -> Result<Dataset, String> {
             COMPRESSED => {
                 let read = ZlibDecoder::new(data).take(left + 1).read_to_end(&mut unpacked);
                 read.map_err(|error| format!("damaged: {error}"))?;
-                left = left.checked_sub(unpacked.len() as u64).ok_or_else(|| {
-                    format!("its arrays unpack to more than {MOST_UNPACKED} bytes")
-                })?;
+                left = left
+                    .checked_sub(unpacked.len() as u64)
+                    .ok_or_else(|| format!("its arrays unpack to more than {most} bytes"))?;
                 match element(&unpacked)? {
                     (MATRIX, matrix, _) => matrix,
                     _ => continue,
@@ -126,4 +127,47 @@ fn numbers(kind: u32, bytes: &[u8]) -> Result<Vec<u8>, String> {
         Ok(class % 10)
     };
     values.iter().enumerate().map(class).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+    use std::io::Write;
+
+    /// An element as a file holds it, filled to a multiple of 8.
+    fn bytes_of(kind: u32, data: &[u8]) -> Vec<u8> {
+        let mut bytes = [kind.to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes
+    }
+
+    fn compressed(name: &[u8], dims: &[u32], data: &[u8]) -> Vec<u8> {
+        let dims: Vec<u8> = dims.iter().flat_map(|side| side.to_le_bytes()).collect();
+        let parts =
+            [bytes_of(6, &[0; 8]), bytes_of(5, &dims), bytes_of(1, name), bytes_of(2, data)];
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&bytes_of(MATRIX, &parts.concat())).expect("memory");
+        let packed = encoder.finish().expect("memory");
+        let mut bytes = [COMPRESSED.to_le_bytes(), (packed.len() as u32).to_le_bytes()].concat();
+        bytes.extend(packed);
+        bytes
+    }
+
+    #[test]
+    fn compressed_arrays_are_read_up_to_a_limit_in_all() {
+        let mut file = vec![b' '; 124];
+        file.extend([0, 1, b'I', b'M']);
+        file.extend(compressed(b"other", &[1, 5000], &[0; 5000]));
+        file.extend(compressed(b"X", &[1, 2, 1, 2], &[1, 2, 3, 4]));
+        file.extend(compressed(b"y", &[2, 1], &[10, 1]));
+        let set = dataset(&file, 6000).expect("two images");
+        assert_eq!((set.labels(), set.image(1)[1]), (&[0, 1][..], 4.0 / 255.0));
+        for most in [100, 5000, 5200] {
+            let problem = dataset(&file, most).expect_err("a bomb");
+            assert_eq!(problem, format!("its arrays unpack to more than {most} bytes"));
+        }
+    }
 }
