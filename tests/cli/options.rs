@@ -341,6 +341,7 @@ const MODES: &[Mode] = &[
         rows: &[
             Effect("--data-dir $/nowhere"),
             Effect("--dataset fashion-mnist --data-dir $/nowhere"),
+            Effect("--data fashion-mnist --data-dir $/nowhere"),
             Same("--json"),
             Same("--quiet"),
             Same("--threads 1"),
@@ -363,6 +364,7 @@ const MODES: &[Mode] = &[
             // What is in the store is not done again; in this one there is nothing.
             Same("--out $/full"),
             Effect("--dataset fashion-mnist --data-dir $/nowhere"),
+            Effect("--data fashion-mnist --data-dir $/nowhere"),
             Effect("--data-dir $/nowhere"),
             Effect("--json"),
             Same("--quiet"),
@@ -385,6 +387,7 @@ const MODES: &[Mode] = &[
             Same("--out $/full"),
             Effect("--sweep $/sweep2.toml"),
             Effect("--dataset fashion-mnist --data-dir $/nowhere"),
+            Effect("--data fashion-mnist --data-dir $/nowhere"),
             Effect("--data-dir $/nowhere"),
             Effect("--json"),
             Same("--quiet"),
@@ -414,6 +417,7 @@ const MODES: &[Mode] = &[
             Effect("--images 9999999 --data-dir $"),
             Effect("--white-box-images 9999999 --data-dir $"),
             Effect("--dataset fashion-mnist"),
+            Effect("--data fashion-mnist"),
             Effect("--data-dir $/nowhere2"),
             Effect("--seeds 0"),
             Effect("--shard 3/2"),
