@@ -1,5 +1,6 @@
 //! What an attack did with one sample, before anybody has verified it.
 
+use crate::attack::outcome::Winner;
 use serde::{Deserialize, Serialize};
 
 /// What it cost to attack a sample.
@@ -11,7 +12,7 @@ pub struct Cost {
     pub backward_passes: u64,
     /// Backward passes whose gradient was exactly zero at every pixel.
     pub zero_gradients: u64,
-    /// Of these, such at the first point of the first run.
+    /// Of these, the ones at the first point of the first run.
     pub zero_starts: u64,
 }
 
@@ -31,14 +32,8 @@ impl std::ops::AddAssign for Cost {
 pub struct Hit {
     /// The image, `[channel][y][x]`.
     pub image: Vec<f32>,
-    /// The attack that found it.
-    pub attack: &'static str,
-    /// The restart in which.
-    pub restart: usize,
-    /// The class it steered to, if it had a target.
-    pub target: Option<usize>,
-    /// How many images of that run had been evaluated before this one.
-    pub iteration: usize,
+    /// Who found it.
+    pub winner: Winner,
 }
 
 /// What an attack did with one sample.

@@ -37,7 +37,9 @@
 mod batch;
 mod data_source;
 mod dataset;
+#[cfg(feature = "fetch")]
 mod download;
+#[cfg(feature = "fetch")]
 mod fetch;
 mod files;
 mod formats;
@@ -49,6 +51,7 @@ mod verify;
 
 pub use data_source::DataSource;
 pub use dataset::Dataset;
+#[cfg(feature = "fetch")]
 pub use fetch::{FetchProgress, fetch};
 pub use files::{Part, Split, find_file};
 pub use formats::Format;

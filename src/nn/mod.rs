@@ -22,35 +22,37 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod adversarial_batch;
 mod augmentation;
 mod decision;
 mod draws;
 mod evaluate;
 mod finite;
-mod incremental;
 mod initialisation;
 mod lenet;
 mod network;
 mod optimiser;
 mod origin;
 mod parameters;
+mod partial;
 mod recalibrate;
 mod schedule;
 mod train;
 
+pub use adversarial_batch::{BatchAttack, GradientAttack};
 pub use augmentation::Augmentation;
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, verdict_noise};
 pub use evaluate::{InputGradients, Verdict, accuracy, input_gradients, predictions, verdicts};
 pub(crate) use finite::{check_finite, check_finite_state};
-pub use incremental::{Chain, Incremental};
 pub use initialisation::uniform_fan_in;
 pub use lenet::{FrozenLeNet, LeNet};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
 pub use optimiser::{Optimiser, Rule};
 pub use origin::Origin;
 pub use parameters::{Parameter, Parameters};
+pub use partial::{ConvChain, PartialForward};
 pub use recalibrate::recalibrate;
 pub use schedule::Schedule;
 pub(crate) use train::order;

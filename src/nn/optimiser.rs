@@ -40,7 +40,7 @@ impl Rule {
     ///
     /// # Errors
     /// If a decay (or the momentum) is not in 0..1, Adam's `eps` is not positive, or the weight decay is negative.
-    pub fn check(self) -> Result<()> {
+    pub fn validate(self) -> Result<()> {
         let fail = |name: &str, value: f32, range: &str| {
             Err(Error::argument("optimiser", format!("{name} {value} is not {range}")))
         };
@@ -138,7 +138,7 @@ impl Optimiser {
     /// Adds what is remembered to a state dict, for a resumed training.
     ///
     /// # Errors
-    /// None in practice: the shapes are the parameters' own.
+    /// Never: the shapes are the parameters's own.
     pub fn save_into(&self, parameters: &Parameters, state: &mut StateDict) -> Result<()> {
         state.note("optimiser.steps", self.steps);
         for (i, memory) in self.memory.iter().enumerate() {

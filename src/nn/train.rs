@@ -4,7 +4,7 @@ use super::{
     Augmentation, Mode, Network, Optimiser, Rule, Schedule, check_finite, check_finite_state,
 };
 use crate::autodiff::{Labels, Seed, Tape, Var, Weight};
-use crate::checkpoint::StateDict;
+use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
 use crate::simd::random::Key;
 use crate::tensor::{Context, Tensor};
@@ -49,11 +49,11 @@ impl Default for TrainingOptions {
 }
 
 impl TrainingOptions {
-    /// Refuses numbers that make no sense.
+    /// Rejects values that make no sense.
     ///
     /// # Errors
     /// If a batch is too small for statistics, or the learning rate or the temperature is not a positive number.
-    pub fn check(&self) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         let fail = |problem: String| Err(Error::argument("training", problem));
         if self.batch_size < 2 {
             let size = self.batch_size;
@@ -66,8 +66,8 @@ impl TrainingOptions {
                 return fail(format!("{name} {value} is not a positive number"));
             }
         }
-        self.rule.check()?;
-        self.schedule.check()
+        self.rule.validate()?;
+        self.schedule.validate()
     }
 }
 
@@ -153,7 +153,7 @@ impl Trainer {
     /// # Errors
     /// If an option makes no sense, or images of the network's size cannot be shifted so far.
     pub fn new<N: Network + ?Sized>(network: &N, options: TrainingOptions) -> Result<Self> {
-        options.check()?;
+        options.validate()?;
         options.augmentation.check(network.input_shape())?;
         let optimiser = Optimiser::new(options.rule, network.parameters());
         Ok(Self {
@@ -180,7 +180,7 @@ impl Trainer {
     /// One pass over the data, in an order of its own; `progress` is called after every step.
     ///
     /// # Errors
-    /// If the images have not the network's shape, there are fewer than a batch, or the loss or a parameter stops
+    /// If the images do not have the network's shape, there are fewer than a batch, or the loss or a parameter stops
     /// being finite (the network then holds what led there; load its last checkpoint).
     pub fn epoch<N: Network + ?Sized>(
         &mut self,
@@ -319,7 +319,7 @@ impl Trainer {
     /// Everything that a resumed training needs: the network's state, the optimiser's, the epoch, the options.
     ///
     /// # Errors
-    /// None in practice: the shapes are the network's own.
+    /// Never: the shapes are the network's own.
     pub fn checkpoint<N: Network + ?Sized>(&self, network: &N) -> Result<StateDict> {
         let mut state = network.state();
         self.optimiser.save_into(network.parameters(), &mut state)?;
@@ -343,11 +343,9 @@ impl Trainer {
         if options.schedule == Schedule::Constant {
             options.epochs = self.options.epochs;
         }
-        if options != self.options {
-            let problem =
-                format!("the checkpoint was made with {options:?}, not {:?}", self.options);
-            return Err(Error::argument("resume", problem));
-        }
+        let made_with = |options| MadeWith::default().and_all("", options);
+        let differences = made_with(&options).differences(&made_with(&self.options));
+        MadeWith::refuse(state.path(), &differences)?;
         let epoch: usize = state.noted("training.epochs_done").ok_or_else(missing)?;
         if epoch > self.options.epochs {
             let problem = format!("the checkpoint is of {epoch} epochs, not {}", options.epochs);
