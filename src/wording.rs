@@ -1,6 +1,7 @@
 //! Numbers and lists as words.
 
 /// `a`, `a and b`, `a, b and c`.
+#[cfg(feature = "report")]
 pub fn listed(items: &[&str]) -> String {
     match items {
         [] => String::new(),

@@ -17,18 +17,13 @@
 
 mod format;
 mod made_with;
-#[cfg(feature = "npz")]
 mod npy;
-#[cfg(feature = "npz")]
 mod npz;
-#[cfg(feature = "npz")]
 mod reader;
 
 pub use made_with::MadeWith;
 pub(crate) use made_with::flatten;
-#[cfg(feature = "npz")]
 pub use npz::{Column, Npz};
-#[cfg(feature = "npz")]
 pub use reader::NpzReader;
 
 use crate::files::{read_regular, write_atomically};

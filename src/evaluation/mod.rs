@@ -32,7 +32,6 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
-#[cfg(feature = "npz")]
 mod archive;
 mod cell;
 mod crafted;
@@ -41,7 +40,6 @@ mod journal;
 mod plan;
 pub mod session;
 
-#[cfg(feature = "npz")]
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, classify, transfer_matrix};

@@ -60,6 +60,7 @@ pub fn name(name: &str) -> Cow<'_, str> {
 }
 
 /// The name of a setting in keys of the store, which older versions understand: what they have computed is still found.
+#[cfg(feature = "experiment")]
 pub fn key_name(name: String) -> String {
     let renamed = RENAMED.iter().find(|(group, _, new)| {
         name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.')) == Some(new)

@@ -45,6 +45,7 @@ pub use defenses::{
     DistillationMethod, DistillationOptions, FastWave, FastWaveStage, SleepDefense,
     SleepDefenseMethod, SleepDefenseOptions, SlowWave, SlowWaveStage,
 };
+#[cfg(feature = "experiment")]
 pub(crate) use former::{key_name, name as current_name};
 pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;

@@ -429,6 +429,7 @@ const MODES: &[Mode] = &[
         rows: &[
             Effect("--jobs 2"),
             Effect("--data-dir $ --dry-run"),
+            Effect("--data $ --dry-run"),
             Refused("--compute --dry-run", "--dry-run"),
             Same("--compute"),
             Same("--dry-run"),

@@ -6,6 +6,7 @@ mod conv2d;
 mod determinism;
 mod golden_lenet;
 mod layers;
+mod network_operations;
 mod optimisers;
 
 #[path = "../common/mod.rs"]

@@ -1,9 +1,7 @@
 //! The operations that networks of all kinds need: against central differences and references of a few lines, with equal
 //! bits on every instruction set, dead lanes zero.
 
-mod common;
-
-use common::{bits, dead_lanes_are_zero, isas, numbers};
+use crate::common::{bits, dead_lanes_are_zero, isas, numbers};
 use deepsleep::Result;
 use deepsleep::autodiff::{FrozenConv, Seed, Tape, Var, check_gradients};
 use deepsleep::kernels::activation::Activation;
