@@ -110,7 +110,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type Part: Copy;
 
     /// Calls `f` compiled for this instruction set. What `f` calls must be `#[inline(always)]` to profit,
-    /// closures included, and arrays are filled by [`array`], not by the standard library.
+    /// closures included, and arrays are filled by [`mod@array`], not by the standard library.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
     /// All lanes `x`.
