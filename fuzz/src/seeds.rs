@@ -3,10 +3,10 @@
 use crate::targets::{CONTEXT, LENET, two_samples};
 use deepsleep::attack::{Budget, Norm, parse_attack};
 use deepsleep::checkpoint::StateDict;
+use deepsleep::evaluation::Crafted;
 use deepsleep::method::{
     AdversarialTraining, DeepSleep, Defender, Defense, Distillation, Profile, Settings,
 };
-use deepsleep::evaluation::Crafted;
 use deepsleep::nn::{LeNet, Network, Rule, Trainer, TrainingOptions};
 use deepsleep::sleep::{SlowWave, SlowWaveOptions};
 use std::path::Path;
@@ -37,7 +37,7 @@ fn models() -> Vec<StateDict> {
     let mut small = StateDict::default();
     small.insert("fc.weight", vec![2, 3], vec![0.5; 6]).expect("six");
     small.note("seed", 7);
-    let defender = Defender::new(Defense::DeepSleep, LeNet::new(0), Settings::new(Profile::Paper));
+    let defender = Defender::new(&DeepSleep, LeNet::new(0), Settings::new(Profile::Paper));
     vec![StateDict::default(), small, LeNet::new(0).state(), defender.expect("ours").state()]
 }
 

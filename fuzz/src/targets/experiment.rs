@@ -2,7 +2,9 @@
 //! to do for it is a graph or an error.
 
 use deepsleep::data::{DataIdentity, ImageSet};
-use deepsleep::experiment::{ExperimentSpec, Graph, Published, Quick, Sheet, Sweep, ThreatModel, parse};
+use deepsleep::experiment::{
+    ExperimentSpec, Graph, Published, Quick, Sheet, Sweep, ThreatModel, parse,
+};
 use deepsleep::method::{Profile, Settings};
 
 pub fn run(bytes: &[u8]) {

@@ -2,8 +2,8 @@
 //! the settings in the file.
 
 use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::{Freeze, LeNet};
 use deepsleep::method::Settings;
+use deepsleep::nn::{Freeze, LeNet};
 use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
 
 pub fn run(bytes: &[u8]) {
