@@ -1,6 +1,7 @@
 //! Functions of one feature at a time, each with its derivative. Dead lanes stay zero: functions that are not zero at
 //! zero are masked.
 
+use super::elementwise::{map, zip};
 use crate::simd::{Isa, Lanes, Simd, dispatch, math};
 
 /// A function of one number, with its derivative. NaN stays NaN.
@@ -176,24 +177,4 @@ fn tanh_share<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
     let half = s.splat(0.5);
     let derivative = s.mul(s.mul(s.neg_mul_add(t, t, s.splat(1.0)), slope), half);
     (s.mul_add(t, half, half), derivative)
-}
-
-#[inline(always)]
-fn map<S: Simd>(s: S, x: &[Lanes], out: &mut [Lanes], f: impl Fn(S::F32) -> S::F32) {
-    for (x, out) in x.iter().zip(out) {
-        s.store(f(s.load(x)), out);
-    }
-}
-
-#[inline(always)]
-fn zip<S: Simd>(
-    s: S,
-    a: &[Lanes],
-    b: &[Lanes],
-    out: &mut [Lanes],
-    f: impl Fn(S::F32, S::F32) -> S::F32,
-) {
-    for ((a, b), out) in a.iter().zip(b).zip(out) {
-        s.store(f(s.load(a), s.load(b)), out);
-    }
 }

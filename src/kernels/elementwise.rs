@@ -109,15 +109,17 @@ pub fn channel_sums(isa: Isa, pixels: usize, x: &[Lanes], out: &mut [f32]) {
     });
 }
 
+/// `f` of every vector.
 #[inline(always)]
-fn map<S: Simd>(s: S, x: &[Lanes], out: &mut [Lanes], f: impl Fn(S::F32) -> S::F32) {
+pub(super) fn map<S: Simd>(s: S, x: &[Lanes], out: &mut [Lanes], f: impl Fn(S::F32) -> S::F32) {
     for (x, out) in x.iter().zip(out) {
         s.store(f(s.load(x)), out);
     }
 }
 
+/// `f` of every pair of vectors.
 #[inline(always)]
-fn zip<S: Simd>(
+pub(super) fn zip<S: Simd>(
     s: S,
     a: &[Lanes],
     b: &[Lanes],

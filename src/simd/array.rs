@@ -3,7 +3,7 @@
 //! `std::array::from_fn` and `[T; N]::map` do the same, but they hand the closure through functions that are inlined only
 //! if the compiler likes to. Where it does not, the closure is compiled without the kernel's instruction set, and every
 //! vector operation in it becomes a function call: with many codegen units and no link-time optimization, kernels were
-//! 3 to 4 times slower. These two are loops.
+//! slower (docs/performance.md has measurements). These two are loops.
 
 /// `[f(0), f(1), ...]`
 #[inline(always)]
