@@ -5,7 +5,7 @@
 //! bias, rectifier and pooling are not counted, so the fused forward does a little more than its number says.
 //!
 //! The machine's peak: cores x GHz x 2 FMA ports x lanes (8 of AVX2, 16 of AVX-512) x 2 FLOP; here one core, e.g.
-//! 1 x 3.3 GHz x 2 x 8 x 2 = 105.6 GFLOP/s for Zen 2. Clocks change with load and neighbours, so do not divide by that
+//! 1 x 3.3 GHz x 2 x 8 x 2 = 105.6 GFLOP/s for Zen 2. Clocks change with load and neighbors, so do not divide by that
 //! formula: each group's `peak` is what independent multiply-adds in registers reach in the same run, the best of three
 //! spans of 20 ms a sample. Divide the middle numbers of two lines of one group; on a machine that is not idle, run
 //! again and take the median of the ratios.
@@ -18,7 +18,7 @@
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use deepsleep::kernels::conv2d::{
-    Conv2dOptions, Geometry, Materialised, forward, forward_bias_relu_pool, input_grad,
+    Conv2dOptions, Geometry, Materialized, forward, forward_bias_relu_pool, input_grad,
     input_grad_by_pixel, input_grad_scratch, pack_forward, pack_input_grad, pool_scratch,
     weight_grad, weight_grad_scratch,
 };
@@ -87,11 +87,11 @@ fn forwards(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry) {
     let x = numbers(LANES * g.input.features(), 3);
     let mut out = numbers(LANES * g.output.features(), 0);
     let mut pooled = numbers(out.len() / 4, 0);
-    let mut materialised = Materialised::new(*g);
+    let mut materialized = Materialized::new(*g);
     group.bench_function("forward, im2col + sgemm", |b| {
         b.iter(|| {
             for (x, out) in samples(&x, &mut out, g.input, g.output) {
-                materialised.forward(black_box(x), black_box(&weight), black_box(out));
+                materialized.forward(black_box(x), black_box(&weight), black_box(out));
             }
         });
     });
@@ -99,7 +99,7 @@ fn forwards(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry) {
         b.iter(|| {
             let pooled = black_box(&mut pooled).chunks_mut(g.output.features() / 4);
             for ((x, out), pooled) in samples(&x, &mut out, g.input, g.output).zip(pooled) {
-                materialised.forward(black_box(x), black_box(&weight), out);
+                materialized.forward(black_box(x), black_box(&weight), out);
                 bias_relu_pool(g.output, out, &bias, pooled);
             }
         });
@@ -127,11 +127,11 @@ fn input_grads(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry)
 
     let grad = numbers(LANES * g.output.features(), 2);
     let mut out = numbers(LANES * g.input.features(), 0);
-    let mut materialised = Materialised::new(*g);
+    let mut materialized = Materialized::new(*g);
     group.bench_function("gradient to input, sgemm + col2im", |b| {
         b.iter(|| {
             for (grad, out) in samples(&grad, &mut out, g.output, g.input) {
-                materialised.input_grad(black_box(grad), black_box(&weight), black_box(out));
+                materialized.input_grad(black_box(grad), black_box(&weight), black_box(out));
             }
         });
     });
@@ -153,7 +153,7 @@ fn weight_grads(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry
 
     let x = numbers(BLOCKS * LANES * g.input.features(), 1);
     let grad = numbers(BLOCKS * LANES * g.output.features(), 2);
-    let mut materialised = Materialised::new(*g);
+    let mut materialized = Materialized::new(*g);
     group.bench_function("gradient to weights, im2col + sgemm", |b| {
         b.iter(|| {
             let (x, grad) = (black_box(&x), black_box(&grad));
@@ -161,7 +161,7 @@ fn weight_grads(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry
             out.fill(0.0);
             let grads = grad.chunks(g.output.features());
             for (x, grad) in x.chunks(g.input.features()).zip(grads) {
-                materialised.add_weight_grad(x, grad, out);
+                materialized.add_weight_grad(x, grad, out);
             }
         });
     });

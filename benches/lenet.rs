@@ -8,7 +8,7 @@
 //! first, and the images a second that would keep the multiply-adds of LeNet's convolutions and linear layer at that
 //! peak: 934,400 FLOP forward (288,000 + 640,000 + 6,400), as many again for a gradient to the pixels. A training step
 //! is forward, gradient to all weights and gradient to the inputs of all layers but the first. What an image takes
-//! beyond that (pixels from bytes, normalisation, rectifier, pooling, loss, update) counts as loss against the peak.
+//! beyond that (pixels from bytes, normalization, rectifier, pooling, loss, update) counts as loss against the peak.
 //!
 //! `benches/peers/compare.py` runs the same three jobs in turn with PyTorch.
 

@@ -1,4 +1,4 @@
-//! Trains convolutional and spiking networks, puts them through sleep-inspired defences, and attacks them honestly: on
+//! Trains convolutional and spiking networks, puts them through sleep-inspired defenses, and attacks them honestly: on
 //! plain CPUs, sixteen samples a vector, and with the same bits on every machine.
 //!
 //! ```
@@ -33,12 +33,12 @@
 //! |---|---|
 //! | [`simd`] | sixteen lanes on every instruction set, elementary functions, random streams |
 //! | [`tensor`] | lane-blocked tensors, borders to `ndarray`, threads and instruction set as an argument |
-//! | [`kernels`] | the loops: convolution, normalisation, pooling, spiking neurons, plasticity |
+//! | [`kernels`] | the loops: convolution, normalization, pooling, spiking neurons, plasticity |
 //! | [`autodiff`] | the tape |
 //! | [`files`] | files written whole or not at all; files of others opened with care |
 //! | [`checkpoint`] | safetensors in and out |
 //! | [`data`] | MNIST and its like |
-//! | [`nn`] | networks, optimisers, the training loop |
+//! | [`nn`] | networks, optimizers, the training loop |
 //! | [`snn`] | spiking neurons, encoders, the spiking LeNet |
 //! | [`sleep`] | the algorithms: slow-wave sleep, fast-wave sleep, sleep replay |
 //! | [`method`] | settings, profiles and defenses: from a control to a defended model |

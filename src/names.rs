@@ -1,4 +1,4 @@
-//! Names that people misspelt, and names that others chose.
+//! Names that people misspelled, and names that others chose.
 
 /// `, did you mean ...?`, if one of the names is near enough.
 pub(crate) fn meant(name: &str, names: &[&str]) -> String {

@@ -125,7 +125,7 @@ def measure_compiled(images, labels, options, say):
         return None
 
     def prepare(model):
-        torch.compiler.reset()  # each shape gets its own specialised graph, none the fallback for too many of them
+        torch.compiler.reset()  # each shape gets its own specialized graph, none the fallback for too many of them
         return torch.compile(model, dynamic=False)
 
     try:
@@ -138,13 +138,13 @@ def measure_compiled(images, labels, options, say):
 def time_training(prepare, images, labels, steps):
     """Quartiles of the seconds of a training step: gathering the batch, forward, backward and update."""
     model = LeNet().train()
-    optimiser = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     model = prepare(model)
     times = []
     while len(times) < WARM_UP + steps:
         for batch in batches(len(images))[: WARM_UP + steps - len(times)]:
             start = time.perf_counter()
-            train_step(model, optimiser, images[batch], labels[batch])
+            train_step(model, optimizer, images[batch], labels[batch])
             times.append(time.perf_counter() - start)
     return statistics.quantiles(times[WARM_UP:], n=4)
 

@@ -36,12 +36,12 @@ class LeNet(nn.Module):
         return self.fc(hidden.flatten(start_dim=1))
 
 
-def train_step(model, optimiser, images, labels):
+def train_step(model, optimizer, images, labels):
     """One step of cross-entropy descent; returns the loss."""
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     loss = nn.functional.cross_entropy(model(images), labels)
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     return loss.detach()
 
 

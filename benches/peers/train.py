@@ -34,12 +34,12 @@ def main():
     torch.manual_seed(options.seed)
     images, labels = read_mnist(options.mnist, "train")
     model = LeNet()
-    optimiser = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     for epoch in range(1, options.epochs + 1):
         model.train()
         start, total, order = time.perf_counter(), 0.0, batches(len(images))
         for batch in order:
-            total += train_step(model, optimiser, images[batch], labels[batch])
+            total += train_step(model, optimizer, images[batch], labels[batch])
         seconds = time.perf_counter() - start
         print(f"epoch {epoch}: {seconds:.2f} s, mean loss {total / len(order):.4f}, {score(model, *test)}", flush=True)
     save_file({name: value.contiguous() for name, value in state(model).items()}, options.out)

@@ -39,7 +39,7 @@ pub trait Session: Send {
     /// The logits `[class]` of sixteen images `[channel][y][x]`. With `differentiable`, [`gradient`](Self::gradient)
     /// may be asked for afterwards, any number of times; without, only the forward path has to be computed.
     ///
-    /// A randomised model draws the noise of lane i from `noise[i]` and nothing else; equal keys give equal logits.
+    /// A randomized model draws the noise of lane i from `noise[i]` and nothing else; equal keys give equal logits.
     ///
     /// # Errors
     /// If the model cannot be evaluated. Logits that are not finite are no error: those samples end as invalid.

@@ -17,7 +17,7 @@ pub struct Diagnostics {
     /// Whether the outputs look like probabilities; None: not looked at.
     pub probabilities: Option<bool>,
     /// Whether the same images got different answers.
-    pub randomised: bool,
+    pub randomized: bool,
     /// Samples whose clean logits lie so close together that the attack's loss flattens.
     #[serde(default)]
     pub flat: usize,
@@ -39,7 +39,7 @@ impl Diagnostics {
             (Some(a), Some(b)) => Some(a && b),
             (a, b) => a.or(b),
         };
-        self.randomised |= other.randomised;
+        self.randomized |= other.randomized;
         self.flat = self.flat.saturating_add(other.flat);
         self.square_alone = self.square_alone.saturating_add(other.square_alone);
         self.refuted = self.refuted.saturating_add(other.refuted);
@@ -55,7 +55,7 @@ impl Diagnostics {
     ) -> Vec<String> {
         let mut all = self.option_warnings.clone();
         all.extend((self.probabilities == Some(true)).then(probabilities));
-        all.extend(self.randomised.then(randomness));
+        all.extend(self.randomized.then(randomness));
         all.extend(square_better(self.square_alone, samples));
         if self.flat > 0 {
             all.push(format!(
@@ -119,9 +119,9 @@ pub(crate) fn outside(count: usize) -> Option<String> {
     })
 }
 
-/// What a randomised model means for the result.
+/// What a randomized model means for the result.
 fn randomness() -> String {
-    "the model's answers to the same images differ: it seems to be randomised; use autoattack:version=rand"
+    "the model's answers to the same images differ: it seems to be randomized; use autoattack:version=rand"
         .into()
 }
 

@@ -1,4 +1,4 @@
-//! What attacks maximise: functions of the logits, with their gradients, sixteen samples at a time.
+//! What attacks maximize: functions of the logits, with their gradients, sixteen samples at a time.
 //!
 //! Every loss is one sample's own, never a mean over a batch, so a sample's gradient does not know how many others
 //! there are. z are the logits, y the label, t a target class, z(1) >= z(2) >= ... the sorted logits; of equal logits
@@ -6,7 +6,7 @@
 
 use crate::simd::{Isa, Lanes, LanesU32, Simd, dispatch, math};
 
-/// A function of the logits to be maximised.
+/// A function of the logits to be maximized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// The cross-entropy `-ln softmax(z)[y]`, as its log-odds `ln(sum_{i != y} exp(z_i)) - z_y`.

@@ -21,7 +21,7 @@ impl Samples {
     ///
     /// # Errors
     /// If the numbers of images, labels and identities differ, or a pixel lies outside (by more than 1e-6, which is
-    /// clamped: normalisation belongs into the model).
+    /// clamped: normalization belongs into the model).
     pub fn new(images: ArrayView4<'_, f32>, labels: Vec<usize>, ids: Vec<u64>) -> Result<Self> {
         let (count, channels, height, width) = images.dim();
         if (labels.len(), ids.len()) != (count, count) {
@@ -38,8 +38,8 @@ impl Samples {
                 return Err(Error::argument(
                     "samples",
                     format!(
-                        "image {image} has a pixel of {pixel}, outside of 0..=1; give unnormalised images and let the \
-                         model normalise them"
+                        "image {image} has a pixel of {pixel}, outside of 0..=1; give unnormalized images and let the \
+                         model normalize them"
                     ),
                 ));
             }

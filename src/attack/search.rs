@@ -33,7 +33,7 @@ pub trait Attack: Send + Sync {
     /// be shown to other models.
     fn returns_all(&self) -> bool;
 
-    /// Whether what it maximises becomes another loss where logits lie close together.
+    /// Whether what it maximizes becomes another loss where logits lie close together.
     fn flattens(&self) -> bool {
         false
     }

@@ -52,7 +52,7 @@ mod tape;
 
 pub use check::{GradientReport, check_gradients};
 pub use operation::{Backward, Operation};
-pub use ops::batch_norm::{BatchMoments, Normalisation};
+pub use ops::batch_norm::{BatchMoments, Normalization};
 pub use ops::cross_entropy::Labels;
 pub use ops::frozen::FrozenConv;
 pub(crate) use ops::norm_relu_pool::halved;

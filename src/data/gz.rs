@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// First two bytes of every gzip stream.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// A reader with the two bytes that were taken from it to recognise gzip put back in front.
+/// A reader with the two bytes that were taken from it to recognize gzip put back in front.
 type Rewound<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
 /// The content of `R`, decompressed if its first bytes say that it is gzip.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_recognised_and_its_members_are_joined() {
+    fn gzip_is_recognized_and_its_members_are_joined() {
         let mut joined = Vec::new();
         for part in [&b"one "[..], b"two"] {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());

@@ -24,7 +24,7 @@ pub enum Across {
 pub struct Series {
     /// What it is, for the legend.
     pub name: String,
-    /// The number of its colour.
+    /// The number of its color.
     pub color: usize,
     /// As printed: dashed, its points open.
     pub published: bool,
@@ -81,7 +81,7 @@ impl Across {
 }
 
 impl Chart {
-    /// As SVG in the colours of the page.
+    /// As SVG in the colors of the page.
     ///
     /// # Errors
     /// If the drawing library fails.

@@ -1,4 +1,4 @@
-//! Convolution kernels as grey squares.
+//! Convolution kernels as gray squares.
 
 use crate::draw::failed;
 use crate::{Error, Result};
@@ -40,11 +40,11 @@ pub fn filters_svg(weights: &[f32], [height, width]: [usize; 2]) -> Result<Strin
             let left = GAP + (k % COLUMNS) as i32 * step_x;
             let top = GAP + (k / COLUMNS) as i32 * step_y;
             for (i, weight) in kernel.iter().enumerate() {
-                let grey = (255.0 * (weight - smallest) / range) as u8;
+                let gray = (255.0 * (weight - smallest) / range) as u8;
                 let x = left + (i % width) as i32 * SIDE;
                 let y = top + (i / width) as i32 * SIDE;
                 let square = [(x, y), (x + SIDE, y + SIDE)];
-                let color = RGBColor(grey, grey, grey);
+                let color = RGBColor(gray, gray, gray);
                 root.draw(&Rectangle::new(square, color.filled())).map_err(failed)?;
             }
         }

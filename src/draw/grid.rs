@@ -82,7 +82,7 @@ impl Canvas for Bitmap {
 }
 
 /// Clean images, adversarial ones and their differences below one another, as SVG. Differences are red where a pixel
-/// became lighter and blue where it became darker; the strongest colour is the largest change of all.
+/// became lighter and blue where it became darker; the strongest color is the largest change of all.
 ///
 /// # Errors
 /// If there are no images, or one is not of this shape.
@@ -168,7 +168,7 @@ fn draw(
     Ok(())
 }
 
-/// One image; neighbours of one colour in a row become one rectangle.
+/// One image; neighbors of one color in a row become one rectangle.
 fn picture(
     canvas: &mut impl Canvas,
     [left, top]: [i32; 2],
@@ -188,7 +188,7 @@ fn picture(
     Ok(())
 }
 
-/// A pixel's colour: of three channels, or grey of the mean of however many.
+/// A pixel's color: of three channels, or gray of the mean of however many.
 fn shade(shape: Shape, image: &[f32], pixel: usize) -> [u8; 3] {
     let channel = |c: usize| (255.0 * image[c * shape.pixels() + pixel]).round() as u8;
     if shape.channels == 3 {

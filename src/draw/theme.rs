@@ -1,8 +1,8 @@
-//! Drawings that follow the page: colours become the page's own, which know light and dark.
+//! Drawings that follow the page: colors become the page's own, which know light and dark.
 
 use plotters::style::RGBColor;
 
-/// Colours of series, by number; `--series-0` and on in the page's style.
+/// Colors of series, by number; `--series-0` and on in the page's style.
 pub const SERIES: usize = 6;
 
 /// Stands for `--series-N` until the drawing is themed.

@@ -30,7 +30,7 @@ pub struct ExperimentSpec {
     pub data: DataIdentity,
     /// Training images that are used: the first ones of the data set.
     pub trained_on: ImageSet,
-    /// Whether it is a shortened run, to be labelled so.
+    /// Whether it is a shortened run, to be labeled so.
     pub quick: bool,
 }
 

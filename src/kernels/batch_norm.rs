@@ -1,4 +1,4 @@
-//! Batch normalisation: moments over all samples and pixels of a channel, the affine map that they define, and its
+//! Batch normalization: moments over all samples and pixels of a channel, the affine map that they define, and its
 //! gradient; and the same fused with the rectifier and the 2 x 2 maximum that follow it in LeNet.
 //!
 //! Moments are taken per block and channel (two passes over a plane that is in cache), then combined over the blocks,
@@ -118,8 +118,8 @@ pub fn grad_sums(
     });
 }
 
-/// The gradient of a normalised channel to its input is `scale (grad - centre - (x - mean) slope)`: with batch
-/// statistics, which depend on the input, `centre` and `slope` take out what would move their mean and variance; with
+/// The gradient of a normalized channel to its input is `scale (grad - center - (x - mean) slope)`: with batch
+/// statistics, which depend on the input, `center` and `slope` take out what would move their mean and variance; with
 /// fixed statistics both are zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InputGrad {
@@ -128,7 +128,7 @@ pub struct InputGrad {
     /// Mean of the channel.
     pub mean: f32,
     /// Mean of the gradient.
-    pub centre: f32,
+    pub center: f32,
     /// Mean of gradient x deviation, over the variance.
     pub slope: f32,
 }
@@ -157,7 +157,7 @@ pub fn input_grad(
 struct Coefficients<S: Simd> {
     scale: S::F32,
     mean: S::F32,
-    centre: S::F32,
+    center: S::F32,
     slope: S::F32,
 }
 
@@ -167,14 +167,14 @@ impl<S: Simd> Coefficients<S> {
         Self {
             scale: s.keep_first(s.splat(channel.scale), live),
             mean: s.splat(channel.mean),
-            centre: s.splat(channel.centre),
+            center: s.splat(channel.center),
             slope: s.splat(channel.slope),
         }
     }
 
     #[inline(always)]
     fn apply(&self, s: S, x: S::F32, grad: S::F32) -> S::F32 {
-        let inner = s.neg_mul_add(s.sub(x, self.mean), self.slope, s.sub(grad, self.centre));
+        let inner = s.neg_mul_add(s.sub(x, self.mean), self.slope, s.sub(grad, self.center));
         s.mul(self.scale, inner)
     }
 }
@@ -256,7 +256,7 @@ pub fn relu_pool_grad_sums(
     });
 }
 
-/// [`input_grad`] for [`affine_relu_pool`]: un-pools and normalises in one pass. `x` and `out` have `shape`.
+/// [`input_grad`] for [`affine_relu_pool`]: un-pools and normalizes in one pass. `x` and `out` have `shape`.
 #[allow(clippy::too_many_arguments)]
 pub fn relu_pool_input_grad(
     isa: Isa,

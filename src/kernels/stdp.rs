@@ -220,7 +220,7 @@ pub fn squash_grad(
 
 /// Between layers: every sample's counts over its largest (a sample without spikes stays zero), then the maximum of
 /// every 2 x 2 window. `count` has `shape`, `out` halved sides; a last row or column without a partner is left out.
-pub fn normalise_pool(isa: Isa, shape: Shape, count: &[Lanes], out: &mut [Lanes]) {
+pub fn normalize_pool(isa: Isa, shape: Shape, count: &[Lanes], out: &mut [Lanes]) {
     let (width, half) = (shape.width, shape.width / 2);
     let cells = shape.height / 2 * half;
     if cells == 0 {

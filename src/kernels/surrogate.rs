@@ -1,7 +1,7 @@
 //! Surrogate gradients: what stands for the derivative of a spike, a step function of `x = membrane - threshold`.
 //!
 //! Each is the derivative of a smooth step, [`Surrogate::step`], which rises from 0 to 1. The exception is
-//! [`FastSigmoid`], which its authors left unnormalised: its step x / (1 + a |x|) rises from -1/a to 1/a. Tests hold
+//! [`FastSigmoid`], which its authors left unnormalized: its step x / (1 + a |x|) rises from -1/a to 1/a. Tests hold
 //! gradients of neurons over time to these steps.
 
 use crate::simd::{Simd, math};

@@ -85,7 +85,7 @@ impl Settings {
                 settings.fast_wave.spiking.encoder = Encoder::Poisson { rate: 1.0 };
             }
             Profile::Standard => {
-                // Seed 0: 89.2 % clean with dreams of 128/255 (at 127.5/255 every image can be grey) and carried
+                // Seed 0: 89.2 % clean with dreams of 128/255 (at 127.5/255 every image can be gray) and carried
                 // statistics, 97.7 % so.
                 settings.slow_wave.rescale = true;
                 settings.fast_wave.dream.source = DreamSource::Live;

@@ -77,8 +77,8 @@ fn plasticity(options: &SlowWaveOptions) -> String {
 fn layers(options: &SlowWaveOptions) -> String {
     match (options.plasticity, options.layers) {
         (Plasticity::Pair, _) => "all three layers learn, at once; in the published code the second convolution never does.",
-        (_, Layers::Published) => "it is never trained: the published code hands its optimiser the wrong tensor, so its weights are only standardised. The paper says that all layers learn.",
-        (_, Layers::All) => "it learns like the others; in the published code it never does, as its optimiser is handed the wrong tensor.",
+        (_, Layers::Published) => "it is never trained: the published code hands its optimizer the wrong tensor, so its weights are only standardized. The paper says that all layers learn.",
+        (_, Layers::All) => "it learns like the others; in the published code it never does, as its optimizer is handed the wrong tensor.",
     }
     .to_owned()
 }

@@ -1,5 +1,5 @@
-//! The paper's network (METHOD section 1; the paper calls it LeNet-5): conv 5x5 1->10, batch normalisation, ReLU,
-//! max-pool 2, conv 5x5 10->20, batch normalisation, ReLU, max-pool 2, linear 320->10. No biases; 8,510 parameters.
+//! The paper's network (METHOD section 1; the paper calls it LeNet-5): conv 5x5 1->10, batch normalization, ReLU,
+//! max-pool 2, conv 5x5 10->20, batch normalization, ReLU, max-pool 2, linear 320->10. No biases; 8,510 parameters.
 
 use super::network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
 use super::{ConvChain, Parameters, uniform_fan_in};
@@ -21,8 +21,8 @@ pub struct LeNet {
     /// In the order conv1, bn1 weight and bias, conv2, bn2 weight and bias, fc.
     parameters: Parameters,
     statistics: [RunningStatistics; 2],
-    /// The normalisations of the last forward pass in training mode.
-    normalised: Option<[Var; 2]>,
+    /// The normalizations of the last forward pass in training mode.
+    normalized: Option<[Var; 2]>,
 }
 
 impl LeNet {
@@ -48,7 +48,7 @@ impl LeNet {
         add("conv2.weight", &CONV2);
         add("fc.weight", &[LeNet::CLASSES, FEATURES]);
         let statistics = [CONV1, CONV2].map(|shape| RunningStatistics::new(shape[0]));
-        Self { parameters, statistics, normalised: None }
+        Self { parameters, statistics, normalized: None }
     }
 
     /// Loads a model of this architecture, ours or PyTorch's.
@@ -86,7 +86,7 @@ impl LeNet {
         layers.join("; ")
     }
 
-    /// Running statistics of the two batch normalisations.
+    /// Running statistics of the two batch normalizations.
     pub fn statistics(&self) -> &[RunningStatistics; 2] {
         &self.statistics
     }
@@ -119,18 +119,18 @@ impl Network for LeNet {
             let found = format!("{}", weights.len());
             return Err(Error::shape("LeNet", "its 7 parameters on the tape", found));
         };
-        let [norm1, norm2] = [0, 1].map(|i| self.statistics[i].normalisation(mode));
+        let [norm1, norm2] = [0, 1].map(|i| self.statistics[i].normalization(mode));
         let maps = tape.conv2d(x, conv1, Conv2dOptions::default())?;
         let hidden = tape.norm_relu_pool(maps, bn1, bias1, norm1, BATCH_NORM_EPS)?;
         let maps = tape.conv2d(hidden, conv2, Conv2dOptions::default())?;
         let features = tape.norm_relu_pool(maps, bn2, bias2, norm2, BATCH_NORM_EPS)?;
-        self.normalised = (mode == Mode::Train).then_some([hidden, features]);
+        self.normalized = (mode == Mode::Train).then_some([hidden, features]);
         tape.linear(features, fc)
     }
 
     fn move_statistics(&mut self, tape: &Tape, momentum: f32) {
-        let Some(normalised) = self.normalised.take() else { return };
-        for (statistics, var) in self.statistics.iter_mut().zip(normalised) {
+        let Some(normalized) = self.normalized.take() else { return };
+        for (statistics, var) in self.statistics.iter_mut().zip(normalized) {
             if let Some(moments) = tape.batch_moments(var) {
                 statistics.update(moments, momentum);
             }
@@ -173,7 +173,7 @@ impl Network for LeNet {
     }
 }
 
-/// The network in evaluation mode, batch normalisation folded into the convolutions.
+/// The network in evaluation mode, batch normalization folded into the convolutions.
 #[derive(Clone, Debug)]
 pub struct FrozenLeNet {
     conv1: Arc<FrozenConv>,

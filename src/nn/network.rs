@@ -2,14 +2,14 @@
 
 use super::{ConvChain, DRAWS, Parameters};
 use crate::Result;
-use crate::autodiff::{BatchMoments, Normalisation, Tape, Var, Weight};
+use crate::autodiff::{BatchMoments, Normalization, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::tensor::Shape;
 
-/// Added to the variance in every batch normalisation (METHOD section 1).
+/// Added to the variance in every batch normalization (METHOD section 1).
 pub const BATCH_NORM_EPS: f32 = 1e-5;
 
-/// Whether batch normalisation uses the batch's statistics or the running ones.
+/// Whether batch normalization uses the batch's statistics or the running ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The batch's.
@@ -39,7 +39,7 @@ pub trait Network: Send {
     /// If `x` does not have the input's shape.
     fn forward(&mut self, tape: &mut Tape, x: Var, weights: &[Weight], mode: Mode) -> Result<Var>;
 
-    /// Moves running statistics towards those of the last forward pass in training mode; `momentum` is the new ones'
+    /// Moves running statistics toward those of the last forward pass in training mode; `momentum` is the new ones'
     /// share.
     fn move_statistics(&mut self, tape: &Tape, momentum: f32);
 
@@ -129,7 +129,7 @@ pub trait Freeze {
     fn freeze(&self) -> Result<Self::Frozen>;
 }
 
-/// Running mean and variance of a batch normalisation.
+/// Running mean and variance of a batch normalization.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunningStatistics {
     /// One number a channel.
@@ -145,14 +145,14 @@ impl RunningStatistics {
     }
 
     /// As the argument of [`Tape::batch_norm`].
-    pub fn normalisation(&self, mode: Mode) -> Normalisation<'_> {
+    pub fn normalization(&self, mode: Mode) -> Normalization<'_> {
         match mode {
-            Mode::Train => Normalisation::Batch,
-            Mode::Evaluate => Normalisation::Given { mean: &self.mean, variance: &self.variance },
+            Mode::Train => Normalization::Batch,
+            Mode::Evaluate => Normalization::Given { mean: &self.mean, variance: &self.variance },
         }
     }
 
-    /// Moves towards the moments of a batch, once for each of its time steps.
+    /// Moves toward the moments of a batch, once for each of its time steps.
     pub fn update(&mut self, moments: BatchMoments<'_>, momentum: f32) {
         let count = moments.count as f32;
         let unbiased = count / (count - 1.0).max(1.0);
@@ -168,7 +168,7 @@ impl RunningStatistics {
         }
     }
 
-    /// The affine map `scale x + shift` that the normalisation is in evaluation mode.
+    /// The affine map `scale x + shift` that the normalization is in evaluation mode.
     pub fn fold(&self, weight: &[f32], bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let deviation = |v: f32| (f64::from(v) + f64::from(BATCH_NORM_EPS)).sqrt();
         let scale = weight.iter().zip(&self.variance);

@@ -1,7 +1,7 @@
 //! The training loop: deterministic given a seed, whatever the threads.
 
 use super::{
-    Augmentation, Mode, Network, Optimiser, Rule, Schedule, check_finite, check_finite_state,
+    Augmentation, Mode, Network, Optimizer, Rule, Schedule, check_finite, check_finite_state,
 };
 use crate::autodiff::{Labels, Seed, Tape, Var, Weight};
 use crate::checkpoint::{MadeWith, StateDict};
@@ -136,10 +136,10 @@ pub struct EpochReport {
     pub steps: usize,
 }
 
-/// Trains a network epoch by epoch; holds the tape, the optimiser and how far it got.
+/// Trains a network epoch by epoch; holds the tape, the optimizer and how far it got.
 pub struct Trainer {
     options: TrainingOptions,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     epoch: usize,
     tape: Option<Tape>,
     labels: Labels,
@@ -155,10 +155,10 @@ impl Trainer {
     pub fn new<N: Network + ?Sized>(network: &N, options: TrainingOptions) -> Result<Self> {
         options.validate()?;
         options.augmentation.check(network.input_shape())?;
-        let optimiser = Optimiser::new(options.rule, network.parameters());
+        let optimizer = Optimizer::new(options.rule, network.parameters());
         Ok(Self {
             options,
-            optimiser,
+            optimizer,
             epoch: 0,
             tape: None,
             labels: Labels::default(),
@@ -287,7 +287,7 @@ impl Trainer {
         self.batch_labels.extend(indices.iter().map(|&i| data.label(i)));
         let labels = &self.batch_labels;
         self.labels.set(labels.iter().copied(), network.classes())?;
-        let key = seed.named("step").with(self.optimiser.steps());
+        let key = seed.named("step").with(self.optimizer.steps());
         let mut batch = Batch { indices, labels, images, key };
         regime.prepare(network, &mut batch)?;
         let noise = batch.key.named("noise");
@@ -304,25 +304,25 @@ impl Trainer {
         network.update_statistics(tape);
 
         let steps = (data.len() / self.options.batch_size) as u64;
-        let (schedule, done) = (self.options.schedule, self.optimiser.steps());
+        let (schedule, done) = (self.options.schedule, self.optimizer.steps());
         let rate = self.options.learning_rate * schedule.factor(done, steps, self.options.epochs);
-        self.optimiser.begin_step();
+        self.optimizer.begin_step();
         let parameters = network.parameters_mut().iter_mut().zip(&self.weights).enumerate();
         for (i, (parameter, &weight)) in parameters {
             if let Some(grad) = tape.weight_gradient(weight) {
-                self.optimiser.update(i, rate, &mut parameter.values, grad);
+                self.optimizer.update(i, rate, &mut parameter.values, grad);
             }
         }
         Ok(mean)
     }
 
-    /// Everything that a resumed training needs: the network's state, the optimiser's, the epoch, the options.
+    /// Everything that a resumed training needs: the network's state, the optimizer's, the epoch, the options.
     ///
     /// # Errors
     /// Never: the shapes are the network's own.
     pub fn checkpoint<N: Network + ?Sized>(&self, network: &N) -> Result<StateDict> {
         let mut state = network.state();
-        self.optimiser.save_into(network.parameters(), &mut state)?;
+        self.optimizer.save_into(network.parameters(), &mut state)?;
         state.note("training.epochs_done", self.epoch);
         state.note("training.options", &self.options);
         Ok(state)
@@ -352,10 +352,10 @@ impl Trainer {
             return Err(Error::format(state.path(), problem));
         }
         // All of it is looked at before any of it is taken.
-        let mut optimiser = self.optimiser.clone();
-        optimiser.load_from(network.parameters(), state)?;
-        network.load_state(&state.without(Optimiser::PREFIX))?;
-        (self.optimiser, self.epoch) = (optimiser, epoch);
+        let mut optimizer = self.optimizer.clone();
+        optimizer.load_from(network.parameters(), state)?;
+        network.load_state(&state.without(Optimizer::PREFIX))?;
+        (self.optimizer, self.epoch) = (optimizer, epoch);
         Ok(())
     }
 }

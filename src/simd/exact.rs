@@ -1,5 +1,5 @@
 //! The two operations that x86-64's baseline lacks, in arithmetic that it has: exact, without branches, so that the
-//! compiler vectorises them at opt-level 3: sixteen multiply-adds take 17 ns, sixteen calls of the C library 37 ns.
+//! compiler vectorizes them at opt-level 3: sixteen multiply-adds take 17 ns, sixteen calls of the C library 37 ns.
 //! At opt-level 2 (the tests) it does not, and there is no difference.
 
 /// Whether the target has SSE2, but not both FMA and SSE4.1: elsewhere the standard library's are instructions.
@@ -64,7 +64,7 @@ mod tests {
         found != (f64::from(a) * f64::from(b) + f64::from(c)) as f32
     }
 
-    /// Zero, the smallest, the ends of the subnormal and normal numbers, one and its neighbours, halves of its last
+    /// Zero, the smallest, the ends of the subnormal and normal numbers, one and its neighbors, halves of its last
     /// place, infinity, NaN.
     const HARD: [u32; 16] = [
         0,

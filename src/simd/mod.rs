@@ -187,11 +187,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn or_u32(self, a: Self::U32, b: Self::U32) -> Self::U32;
     /// Bitwise exclusive or.
     fn xor_u32(self, a: Self::U32, b: Self::U32) -> Self::U32;
-    /// Towards the high bits, zeros in.
+    /// Toward the high bits, zeros in.
     fn shift_left<const N: u32>(self, x: Self::U32) -> Self::U32;
-    /// Towards the low bits, zeros in.
+    /// Toward the low bits, zeros in.
     fn shift_right<const N: u32>(self, x: Self::U32) -> Self::U32;
-    /// Towards the high bits, those that leave come back below.
+    /// Toward the high bits, those that leave come back below.
     #[inline(always)]
     fn rotate_left<const N: u32, const REST: u32>(self, x: Self::U32) -> Self::U32 {
         const { assert!(N + REST == 32) };

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub enum DreamSource {
     /// The undefended control: the paper's picture.
     Control,
-    /// The published code: live convolutions and normalisation weights, the control's running statistics, and the
+    /// The published code: live convolutions and normalization weights, the control's running statistics, and the
     /// linear weights as they were after the first slow-wave linear step (the live ones if there was none).
     Hybrid,
     /// The rectifier view of the sleeping network as it is now.

@@ -174,7 +174,7 @@ impl StdpConv {
         let (isa, counts, shape) = (context.isa(), &self.counts, self.geometry.output);
         let features = self.pooled.shape().features();
         context.chunks(self.pooled.lanes_mut(), features.max(1), |block, out| {
-            stdp::normalise_pool(isa, shape, counts.block(block), out);
+            stdp::normalize_pool(isa, shape, counts.block(block), out);
         });
         &self.pooled
     }
@@ -228,11 +228,11 @@ impl StdpConv {
     /// The published update: `weight <- zscore(weight + rate * gradient)`.
     pub fn update(&mut self, gradient: &[f32], rate: f32) {
         self.weight.iter_mut().zip(gradient).for_each(|(w, g)| *w += rate * g);
-        self.standardise();
+        self.standardize();
     }
 
     /// Mean 0 and population standard deviation 1 in every output channel (one without spread becomes zeros).
-    pub fn standardise(&mut self) {
+    pub fn standardize(&mut self) {
         for kernel in self.weight.chunks_mut(self.geometry.fan_in()) {
             let count = kernel.len() as f64;
             let mean = kernel.iter().map(|&w| f64::from(w)).sum::<f64>() / count;

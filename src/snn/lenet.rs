@@ -59,7 +59,7 @@ impl SpikingOptions {
     }
 }
 
-/// What a conversion does with the running statistics of batch normalisation.
+/// What a conversion does with the running statistics of batch normalization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistics {
@@ -91,8 +91,8 @@ pub struct SpikingLeNet {
     options: SpikingOptions,
     dynamics: Dynamics,
     silent: SilentWindow,
-    /// The normalisations of the last forward pass in training mode.
-    normalised: Option<[Var; 2]>,
+    /// The normalizations of the last forward pass in training mode.
+    normalized: Option<[Var; 2]>,
 }
 
 impl SpikingLeNet {
@@ -109,7 +109,7 @@ impl SpikingLeNet {
         let dynamics = options.neuron.dynamics()?;
         let mut lenet = lenet.clone();
         statistics.apply(lenet.statistics_mut());
-        Ok(Self { lenet, options, dynamics, silent: SilentWindow::First, normalised: None })
+        Ok(Self { lenet, options, dynamics, silent: SilentWindow::First, normalized: None })
     }
 
     /// As a LeNet with rectifiers.
@@ -152,7 +152,7 @@ impl SpikingLeNet {
             return Err(Error::shape("spiking LeNet", "its 7 parameters on the tape", found));
         };
         let SpikingOptions { steps, surrogate, encoder, .. } = self.options;
-        let [norm1, norm2] = [0, 1].map(|i| self.lenet.statistics()[i].normalisation(mode));
+        let [norm1, norm2] = [0, 1].map(|i| self.lenet.statistics()[i].normalization(mode));
         // With a direct encoding all of this is the same at every step, and computed once.
         let x = encoder.encode(tape, x, steps)?;
         let maps = tape.conv2d(x, conv1, Conv2dOptions::default())?;
@@ -161,7 +161,7 @@ impl SpikingLeNet {
         let maps = tape.conv2d(spikes1, conv2, Conv2dOptions::default())?;
         let current2 = tape.batch_norm(maps, bn2, bias2, norm2, BATCH_NORM_EPS)?;
         let spikes2 = tape.lif_pool(current2, self.dynamics, surrogate, steps, self.silent)?;
-        self.normalised = (mode == Mode::Train).then_some([current1, current2]);
+        self.normalized = (mode == Mode::Train).then_some([current1, current2]);
         Ok((tape.linear(spikes2, fc)?, [spikes1, spikes2]))
     }
 }
@@ -189,8 +189,8 @@ impl Network for SpikingLeNet {
     }
 
     fn move_statistics(&mut self, tape: &Tape, momentum: f32) {
-        let Some(normalised) = self.normalised.take() else { return };
-        for (statistics, var) in self.lenet.statistics_mut().iter_mut().zip(normalised) {
+        let Some(normalized) = self.normalized.take() else { return };
+        for (statistics, var) in self.lenet.statistics_mut().iter_mut().zip(normalized) {
             let Some(moments) = tape.batch_moments(var) else { continue };
             // Every step updates once; a layer that was computed once for all steps did so with equal statistics.
             let recorded = moments.mean.len() / statistics.mean.len();
@@ -209,7 +209,7 @@ impl Network for SpikingLeNet {
     }
 }
 
-/// The spiking network in evaluation mode, batch normalisation folded into the convolutions.
+/// The spiking network in evaluation mode, batch normalization folded into the convolutions.
 ///
 /// With [`Encoder::Poisson`] it is random: it draws from the keys of the tape that it is recorded on, and the mean logits
 /// of several draws decide about an image (see [`FrozenNetwork::draws`]).

@@ -188,7 +188,7 @@ fn l2_on_the_robust_lenet() {
     }
 }
 
-/// At eps 0.5 every image can become uniform grey, and grey has one class: who survives has that one.
+/// At eps 0.5 every image can become uniform gray, and gray has one class: who survives has that one.
 #[test]
 fn at_half_the_range_at_most_one_class_survives() {
     let (context, network) = (Context::new(2).unwrap(), lenet("lenet_robust.safetensors"));

@@ -37,7 +37,7 @@ fn losses_and_their_gradients_are_pytorchs() {
                 target.0[lane] = (labels[n] as u32 + 1) % 10;
                 let (mut v, mut g) = (Lanes::ZERO, [Lanes::ZERO; 10]);
                 loss.evaluate(isa, &z, &label, &target, &mut v, &mut g);
-                // PyTorch's margin is to be minimised, and clamped at 0.
+                // PyTorch's margin is to be minimized, and clamped at 0.
                 let margin = loss == Loss::Margin;
                 let ours = if margin { (-v.0[lane]).max(0.0) } else { v.0[lane] };
                 assert!((ours - value[n]).abs() <= 1e-5 * value[n].abs().max(1.0), "{name} {n}");

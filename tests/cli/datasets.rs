@@ -60,7 +60,7 @@ fn what_is_no_data_set_is_refused_by_every_subcommand() {
             &["images of 1x27x28 pixels", "1x28x28"],
         ),
         (
-            "colours",
+            "colors",
             |_, labels| [idx(&[40, 3, 28, 28], &[1; 40 * 3 * 784]), labels],
             &["images of 3x28x28 pixels"],
         ),

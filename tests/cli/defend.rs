@@ -5,7 +5,7 @@ use crate::{Folder, read, run};
 /// Trained by PyTorch.
 const PYTORCH: &str = "tests/golden/lenet_weights.safetensors";
 
-/// Settings so small that a defence takes a second, on 256 images.
+/// Settings so small that a defense takes a second, on 256 images.
 const TINY: [&str; 8] = [
     "--limit-train",
     "256",

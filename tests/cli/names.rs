@@ -86,7 +86,7 @@ fn settings_that_make_no_sense_are_refused_before_any_work() {
         ("sleep.replay.window=0", &["window: 0"]),
         ("control.epochs=0", &["`control.epochs` is 0"]),
     ] {
-        // Also those of another defence's stages: it would meet them after hours, in a reproduction of all.
+        // Also those of another defense's stages: it would meet them after hours, in a reproduction of all.
         for arguments in [
             &["train", "--defense", "deepsleep", "--from", MODEL][..],
             &["reproduce", "--table", "1"],
@@ -99,7 +99,7 @@ fn settings_that_make_no_sense_are_refused_before_any_work() {
 }
 
 #[test]
-fn misspelt_names_find_the_one_that_was_meant() {
+fn misspelled_names_find_the_one_that_was_meant() {
     let folder = Folder::new();
     let sweep = folder.argument("sweep.toml");
     let base = ["--model", MODEL];
@@ -107,7 +107,7 @@ fn misspelt_names_find_the_one_that_was_meant() {
         (vec!["train", "--profile", "publishd", "--print-config"], &["`published`"][..]),
         (vec!["reproduce", "--profile", "standrad"], &["did you mean `standard`"]),
         (vec!["train", "--defense", "slow-wav"], &["'slow-wave'"]),
-        (vec!["train", "--defence", "sleep"], &["'--defense'"]),
+        (vec!["train", "--defense", "sleep"], &["'--defense'"]),
         (vec!["train", "--dataset", "fashion-mnits"], &["'fashion-mnist'"]),
         (vec!["reproduce", "--threat-model", "transfr"], &["'transfer'"]),
         (vec!["data", "verfy"], &["'verify'"]),

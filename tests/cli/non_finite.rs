@@ -36,7 +36,7 @@ fn defenses_that_diverge_say_where() {
     let folder = Folder::new();
     let data = folder.small_data(256, 50);
     let out = folder.argument("model");
-    // Standardising these squares them.
+    // Standardizing these squares them.
     let huge = folder.argument("huge");
     let mut state = LeNet::new(0).state();
     state.insert("conv1.weight", vec![10, 1, 5, 5], [3e38, -3e38].repeat(125)).unwrap();

@@ -6,7 +6,7 @@ use deepsleep::method::{Profile, Settings};
 
 const FIXED: &str = "tests/golden/lenet_weights.safetensors";
 
-/// The golden LeNet, noted as the network of a defence with Poisson spikes over two steps.
+/// The golden LeNet, noted as the network of a defense with Poisson spikes over two steps.
 fn poisson(folder: &Folder) -> String {
     let mut settings = Settings::new(Profile::Published);
     settings.set("fast_wave.spiking.encoder", r#"{"poisson":{"rate":1.0}}"#).unwrap();

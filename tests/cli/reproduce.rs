@@ -356,9 +356,9 @@ fn merge_joins_what_it_finds_and_computes_only_if_told() {
 
     // What is missing, of the images that the folders were made of.
     fs::remove_dir_all(&merged).unwrap();
-    let relabelled = Folder::new();
-    relabelled.small_data(384, 40);
-    let other = relabelled.with_other_labels();
+    let relabeled = Folder::new();
+    relabeled.small_data(384, 40);
+    let other = relabeled.with_other_labels();
     let run = merge(&[&first, "--compute", "--data-dir", &other]);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(run.stderr.contains("other training images"), "{}", run.stderr);

@@ -107,9 +107,9 @@ fn only_a_checkpoint_of_the_same_settings_is_resumed() {
         run.assert_fails(2, &["cannot resume", "model.checkpoint", words]);
     }
     // The same options, and other files in the place of the images: with other labels it is another training.
-    let relabelled = Folder::new();
-    relabelled.small_data(1024, 200);
-    let other = relabelled.with_other_labels();
+    let relabeled = Folder::new();
+    relabeled.small_data(1024, 200);
+    let other = relabeled.with_other_labels();
     let words = ["cannot resume", "model.checkpoint", "other training images", "fingerprint"];
     train([&other, &out], &["--resume"]).assert_fails(2, &words);
     assert_eq!(read(&checkpoint), content, "a refused one stays");

@@ -1,4 +1,4 @@
-//! A reproduction, with all its defences and attacks, on every instruction set with any number of threads: the same
+//! A reproduction, with all its defenses and attacks, on every instruction set with any number of threads: the same
 //! results, models and crafted images, byte for byte. So are an evaluation under attack and what `attack` saves, of the
 //! spiking network too. (What a single training step, gradient or lane does: tests/determinism.rs, spiking_bits.rs.)
 

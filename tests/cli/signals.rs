@@ -159,7 +159,7 @@ fn crafted_images_are_there_whole_or_not_at_all() {
     assert!(read(&set) == read(&whole));
 }
 
-/// A control, a defence and two variants of it, one column: seconds.
+/// A control, a defense and two variants of it, one column: seconds.
 const SWEEP: &str = "all = false\nscales = ['64/255']\ncolumns = ['clean', 'fgsm']\nseeds = 1\n\
     [[method]]\nlabel = 'Fast-wave only'\nid = 'fast-wave'\ndefense = 'fast-wave'\n\
     [[axis]]\nsetting = 'conversion'\nvalues = ['carry']\n";

@@ -25,7 +25,7 @@ impl Reply {
         Self { status, headers: String::new(), body: body.to_vec(), sent: body.len() }
     }
 
-    /// Honours a range as a good server does.
+    /// Honors a range as a good server does.
     fn ranged(request: &Request, body: &[u8]) -> Self {
         let Some(from) = request.range_start else { return Self::new(200, body) };
         if from >= body.len() {

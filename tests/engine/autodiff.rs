@@ -237,7 +237,7 @@ fn nothing_to_differentiate_is_an_error_and_constants_get_no_gradient() {
     assert!(error.to_string().contains("`input` or `weight`"), "{error}");
 
     let trained = tape.weight(&[3], &[1.0, 2.0, 3.0]).unwrap();
-    let statistics = deepsleep::autodiff::Normalisation::Batch;
+    let statistics = deepsleep::autodiff::Normalization::Batch;
     let y = tape.batch_norm(y, fixed, trained, statistics, 1e-5).unwrap();
     let w = tape.weight(&[1], &[2.0]).unwrap();
     let z = square(&mut tape, y, w, 2.0).unwrap();
@@ -265,7 +265,7 @@ fn batches_and_images_of_nothing_do_not_panic() {
         tape.backward(y, Seed::Sum).unwrap();
         assert_eq!(tape.gradient(x).unwrap().samples(), samples);
         assert!(
-            tape.batch_norm(y, ones, ones, deepsleep::autodiff::Normalisation::Batch, 1e-5)
+            tape.batch_norm(y, ones, ones, deepsleep::autodiff::Normalization::Batch, 1e-5)
                 .is_err()
         );
         for y in [

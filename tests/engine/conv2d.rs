@@ -1,10 +1,10 @@
-//! Convolution in all three directions against a naive f64 reference and the materialised im2col.
+//! Convolution in all three directions against a naive f64 reference and the materialized im2col.
 
 use crate::common::{
     best, bits, dead_lanes_are_zero, isas, numbers, relative, tensor, wide, widen,
 };
 use deepsleep::autodiff::Tape;
-use deepsleep::kernels::conv2d::{self as kernel, Conv2dOptions, Geometry, Materialised};
+use deepsleep::kernels::conv2d::{self as kernel, Conv2dOptions, Geometry, Materialized};
 use deepsleep::simd::{Isa, Lanes};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use proptest::prelude::*;
@@ -127,14 +127,14 @@ proptest! {
         }
     }
 
-    /// The materialised way shares nothing with the kernels but the geometry; both take the input with its border.
+    /// The materialized way shares nothing with the kernels but the geometry; both take the input with its border.
     #[test]
-    fn the_kernels_agree_with_materialised_im2col(case in cases(), seed: u64) {
+    fn the_kernels_agree_with_materialized_im2col(case in cases(), seed: u64) {
         let g = Geometry::new(case.input, case.weight, case.options).unwrap();
         let x = tensor(seed, case.samples, g.input);
         let grad = tensor(seed ^ 1, case.samples, g.output);
         let w = numbers(seed ^ 2, g.weights());
-        let mut dense = Materialised::new(g);
+        let mut dense = Materialized::new(g);
         let mut expected = [Vec::new(), Vec::new(), vec![0.0; g.weights()]];
         let mut one = [vec![0.0; g.output.features()], vec![0.0; g.input.features()]];
         for n in 0..case.samples {

@@ -18,7 +18,7 @@ fn mnist(split: Split) -> Dataset {
     Dataset::load(locate(DatasetName::Mnist, None).unwrap(), split).unwrap()
 }
 
-/// Everything that one epoch leaves behind, as bytes: weights, running statistics, optimiser, and the mean loss.
+/// Everything that one epoch leaves behind, as bytes: weights, running statistics, optimizer, and the mean loss.
 fn epoch(
     isa: Isa,
     threads: usize,

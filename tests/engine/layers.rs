@@ -3,7 +3,7 @@
 
 use crate::common::{best, bits, dead_lanes_are_zero, isas, numbers, relative, wide, widen};
 use deepsleep::Result;
-use deepsleep::autodiff::{Labels, Normalisation, Tape, Var, Weight};
+use deepsleep::autodiff::{Labels, Normalization, Tape, Var, Weight};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -67,8 +67,8 @@ fn shapes() -> impl Strategy<Value = (usize, usize, Shape)> {
     (samples, 1_usize..4, shape)
 }
 
-/// Batch normalisation of one step and channel in f64: values, input gradient, gradients of weight and bias.
-fn normalise(
+/// Batch normalization of one step and channel in f64: values, input gradient, gradients of weight and bias.
+fn normalize(
     x: &[f64],
     grad: &[f64],
     w: f64,
@@ -105,7 +105,7 @@ proptest! {
         let (w, b) = (numbers(seed ^ 1, c), numbers(seed ^ 2, c));
         let (mean, eps) = (numbers(seed ^ 3, c), 1e-2);
         let variance: Vec<f32> = numbers(seed ^ 4, c).iter().map(|v| v + 1.1).collect();
-        let how = if of_batch { Normalisation::Batch } else { Normalisation::Given { mean: &mean, variance: &variance } };
+        let how = if of_batch { Normalization::Batch } else { Normalization::Given { mean: &mean, variance: &variance } };
         let ((y, dx, dw), grad) = run(&x, &[&w, &b], seed ^ 5, |tape, x, p| {
             let y = tape.batch_norm(x, p[0], p[1], how, eps)?;
             assert_eq!(tape.batch_moments(y).is_some(), of_batch);
@@ -121,7 +121,7 @@ proptest! {
             let pick = |values: &[f64]| at.iter().map(|&i| values[i]).collect::<Vec<f64>>();
             let given = (!of_batch).then(|| (f64::from(mean[channel]), f64::from(variance[channel])));
             let (w, b) = (f64::from(w[channel]), f64::from(b[channel]));
-            let (y, dx, dw, db) = normalise(&pick(&xs), &pick(&grads), w, b, given, f64::from(eps));
+            let (y, dx, dw, db) = normalize(&pick(&xs), &pick(&grads), w, b, given, f64::from(eps));
             for (i, &at) in at.iter().enumerate() {
                 (expected[0][at], expected[1][at]) = (y[i], dx[i]);
             }
@@ -150,7 +150,7 @@ proptest! {
         }
         let (w, b) = (numbers(seed ^ 1, shape.channels), numbers(seed ^ 2, shape.channels));
         let (mean, variance) = (numbers(seed ^ 3, shape.channels), vec![0.5; shape.channels]);
-        let how = if of_batch { Normalisation::Batch } else { Normalisation::Given { mean: &mean, variance: &variance } };
+        let how = if of_batch { Normalization::Batch } else { Normalization::Given { mean: &mean, variance: &variance } };
         let moments = RefCell::new(Vec::new());
         let note = |tape: &Tape, y| moments.borrow_mut().push(tape.batch_moments(y).map(|m| (m.mean.to_vec(), m.variance.to_vec(), m.count)));
         let (fused, _) = run(&x, &[&w, &b], seed ^ 5, |tape, x, p| {
@@ -318,11 +318,11 @@ fn layers_refuse_what_does_not_fit_and_name_it() {
     both(tape.add(x, z), &["2 steps", "1 steps"]);
     both(tape.bias(x, three), &["bias", "2x5x6", "3"]);
     both(tape.scale(x, f32::NAN), &["scale", "NaN"]);
-    both(tape.batch_norm(x, two, three, Normalisation::Batch, 1e-5), &["2x5x6", "bias 3"]);
-    let given = Normalisation::Given { mean: &[0.0], variance: &[1.0; 2] };
+    both(tape.batch_norm(x, two, three, Normalization::Batch, 1e-5), &["2x5x6", "bias 3"]);
+    let given = Normalization::Given { mean: &[0.0], variance: &[1.0; 2] };
     both(tape.batch_norm(x, two, two, given, 1e-5), &["2x5x6", "mean 1"]);
-    both(tape.batch_norm(x, two, two, Normalisation::Batch, 0.0), &["eps 0"]);
-    both(tape.norm_relu_pool(x, two, two, Normalisation::Batch, 1e-5), &["even", "2x5x6"]);
+    both(tape.batch_norm(x, two, two, Normalization::Batch, 0.0), &["eps 0"]);
+    both(tape.norm_relu_pool(x, two, two, Normalization::Batch, 1e-5), &["even", "2x5x6"]);
     both(tape.max_pool(x, [6, 2], [1, 1]), &["5x6", "[6, 2]"]);
     both(tape.avg_pool(x, [2, 2], [0, 1]), &["[0, 1]"]);
     both(tape.cross_entropy(z, &labels, 1.0), &["3 samples in 60 classes", "2 labels in 60"]);

@@ -7,7 +7,7 @@ mod determinism;
 mod golden_lenet;
 mod layers;
 mod network_operations;
-mod optimisers;
+mod optimizers;
 
 #[path = "../common/mod.rs"]
 mod common;

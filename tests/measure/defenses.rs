@@ -1,4 +1,4 @@
-//! Every defence on a few images: it runs, it can be interrupted anywhere, and threads change nothing.
+//! Every defense on a few images: it runs, it can be interrupted anywhere, and threads change nothing.
 
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
@@ -14,7 +14,7 @@ fn images() -> Dataset {
     Dataset::load(folder, Split::Train).unwrap().slice(0, 96).unwrap()
 }
 
-/// Settings so small that a defence takes a second.
+/// Settings so small that a defense takes a second.
 fn tiny(profile: Profile) -> Settings {
     let mut settings = Settings::new(profile);
     for (name, value) in [
@@ -61,7 +61,7 @@ fn defend(
 }
 
 #[test]
-fn every_defence_is_the_same_interrupted_and_on_any_threads() {
+fn every_defense_is_the_same_interrupted_and_on_any_threads() {
     for profile in [Profile::Published, Profile::Paper, Profile::Standard] {
         for &defense in DEFENSES {
             let settings = tiny(profile);
@@ -76,7 +76,7 @@ fn every_defence_is_the_same_interrupted_and_on_any_threads() {
 }
 
 #[test]
-fn a_defence_changes_the_model_and_not_the_control() {
+fn a_defense_changes_the_model_and_not_the_control() {
     let control = LeNet::new(3);
     for &defense in DEFENSES {
         let context = Context::new(1).unwrap();
@@ -244,7 +244,7 @@ fn a_refused_checkpoint_leaves_the_defender_as_it_was() {
     for (what, damaged) in [
         ("an array of a model that nothing uses", with("model.fc.bias")),
         ("an array of a work that nothing uses", with("work.fc.bias")),
-        ("an array of an optimiser that nothing uses", with("work.optimiser.7.fc.weight")),
+        ("an array of an optimizer that nothing uses", with("work.optimiser.7.fc.weight")),
         ("an array of nobody", with("other.fc.weight")),
         ("an array of a control that nothing uses", with("control.fc.bias")),
         ("a stage that is none", beyond),

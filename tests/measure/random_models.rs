@@ -109,7 +109,7 @@ fn an_accuracy_is_of_the_mean_logits_over_the_draws() {
         verdicts(&context, &fixed, &test, 7, 8).unwrap(),
         verdicts(&context, &fixed, &test, 0, 0).unwrap()
     );
-    // An attack's clean pass is the same judgement.
+    // An attack's clean pass is the same judgment.
     let report = run(&model, &samples, "fgsm", Budget { seed: 3, ..linf(0.01) });
     let right = all.iter().enumerate().filter(|&(i, v)| v.class == Some(test.label(i))).count();
     assert_eq!(report.clean_accuracy(), right as f64 / 70.0);
@@ -141,7 +141,7 @@ fn a_sample_under_attack_depends_on_nobody_else() {
         for (outcome, i) in report.outcomes.iter().zip(order) {
             assert_eq!(outcome, &all.outcomes[i], "{text}");
         }
-        // Another seed is another attack and another judgement.
+        // Another seed is another attack and another judgment.
         assert_ne!(
             run(&model, &samples, text, Budget { seed: 1, ..linf(0.1) }).outcomes,
             all.outcomes

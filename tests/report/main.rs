@@ -157,7 +157,7 @@ fn sentences_follow_the_settings() {
         "the published code's hybrid",
         "examples of eps 128/255",
         "the teacher stays as it was initialized",
-        "it is never trained: the published code hands its optimiser the wrong tensor",
+        "it is never trained: the published code hands its optimizer the wrong tensor",
         "those of `published`, with none of its values changed",
     ] {
         assert!(published.contains(words), "{words:?} is not in\n{published}");

@@ -94,7 +94,7 @@ fn ascent_decides_between_two_classes() {
         for text in ["apgd-ce", "apgd-dlr", "apgd-t"] {
             decides(text, norm, &[2], slack);
         }
-        // From a random start, in L2, steps that are projected only turn towards the pole.
+        // From a random start, in L2, steps that are projected only turn toward the pole.
         for text in ["pgd", "eot-pgd:steps=20"] {
             decides(text, norm, &[2], 0.06);
         }

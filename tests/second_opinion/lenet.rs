@@ -5,7 +5,7 @@ use super::weights::Weights;
 /// PyTorch's default.
 const NORM_EPS: f64 = 1e-5;
 
-/// A convolution of 5 x 5 without border or bias, and the batch normalisation behind it with its running statistics.
+/// A convolution of 5 x 5 without border or bias, and the batch normalization behind it with its running statistics.
 pub struct Convolution {
     inputs: usize,
     outputs: usize,
@@ -30,7 +30,7 @@ impl Convolution {
         }
     }
 
-    /// The maps of `side - 4`, normalised, of maps of `side`: every input adds to the outputs that see it, black pixels
+    /// The maps of `side - 4`, normalized, of maps of `side`: every input adds to the outputs that see it, black pixels
     /// and silent neurons add nothing.
     fn forward(&self, x: &[f64], side: usize) -> Vec<f64> {
         let out = side - 4;

@@ -103,7 +103,7 @@ pub fn affine() -> Model {
     }
 }
 
-/// Two hidden layers and pixels in colour, evaluated by code that is not the engine's.
+/// Two hidden layers and pixels in color, evaluated by code that is not the engine's.
 pub fn custom() -> Model {
     let net = Net::random(12, Shape::new(3, 3, 2), &[16, 12, 5]);
     Model {

@@ -297,7 +297,7 @@ fn state_is_forgotten_on_demand() {
     layer.simulate(&context, &x).unwrap();
     assert_eq!(layer.spikes(), &first);
 
-    // The same spikes without plasticity, and nothing learnt.
+    // The same spikes without plasticity, and nothing learned.
     let mut layer = PairLayer::linear(20, 4, &weights(80), options).unwrap();
     layer.propagate(&context, &x).unwrap();
     assert_eq!(layer.spikes(), &first);

@@ -88,21 +88,21 @@ fn a_sample_has_the_same_spikes_wherever_it_is() {
     }
     // Another key, other draws; images that hardly differ, the same ones; two samples, unrelated ones.
     assert_ne!(encode(&portable, &images, 0.9, 6, key.with(1)), all);
-    let grey = Array4::from_shape_fn((2, 1, 30, 30), |(n, ..)| 0.5 + n as f32 * 1e-7);
+    let gray = Array4::from_shape_fn((2, 1, 30, 30), |(n, ..)| 0.5 + n as f32 * 1e-7);
     let agree = |spikes: &Tensor| {
         spikes.sample(0, 0).zip(spikes.sample(0, 1)).filter(|(a, b)| a == b).count()
     };
-    let common = encode_with(&portable, &grey, 1.0, 1, &[key, key]);
+    let common = encode_with(&portable, &gray, 1.0, 1, &[key, key]);
     assert!(agree(&common) >= 899, "{} of 900 pixels agree", agree(&common));
-    let apart = agree(&encode(&portable, &grey, 1.0, 1, key));
+    let apart = agree(&encode(&portable, &gray, 1.0, 1, key));
     assert!((370..530).contains(&apart), "{apart} of 900 pixels agree");
 }
 
 #[test]
 fn every_random_operation_draws_for_itself_and_none_without_keys() {
-    let grey = Array4::from_elem((3, 1, 30, 30), 0.5);
+    let gray = Array4::from_elem((3, 1, 30, 30), 0.5);
     let mut tape = Tape::new(Context::new(1).unwrap());
-    let x = tape.constant(Tensor::from_array(grey.view()));
+    let x = tape.constant(Tensor::from_array(gray.view()));
     let message = tape.poisson(x, 1.0, 1).unwrap_err().to_string();
     assert!(message.contains("3 samples") && message.contains("set_noise"), "{message}");
     tape.set_noise((0..3).map(Key::new));
@@ -110,7 +110,7 @@ fn every_random_operation_draws_for_itself_and_none_without_keys() {
     assert_ne!(tape.value(a), tape.value(b));
     // A reset forgets the keys: nobody draws again what was drawn.
     tape.reset();
-    let x = tape.constant(Tensor::from_array(grey.view()));
+    let x = tape.constant(Tensor::from_array(gray.view()));
     assert!(tape.poisson(x, 1.0, 1).is_err());
 }
 

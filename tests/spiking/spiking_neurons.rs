@@ -291,7 +291,7 @@ fn spikingjellys_neurons() {
     let plain = Neuron { decay_input: false, ..node };
     let found = voltages(&plain, &[0.5, 0.75, 0.25, 0.5]);
     assert_close(found.iter().map(|&(u, _)| u), &[0.5, 1.0, 0.25, 0.625], 0.0);
-    // Leak and reset towards a potential other than zero: v + (x - (v - rest)) / 2.
+    // Leak and reset toward a potential other than zero: v + (x - (v - rest)) / 2.
     let rest = Neuron { rest: 0.25, ..node };
     let found = voltages(&rest, &[0.5, 1.0, 2.0, 0.0]);
     assert_close(found.iter().map(|&(u, _)| u), &[0.5, 0.875, 1.5625, 0.25], 0.0);

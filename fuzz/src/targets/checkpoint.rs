@@ -1,4 +1,4 @@
-//! Checkpoints: whatever a file says of a training, a sleep or a defence, it is continued or refused.
+//! Checkpoints: whatever a file says of a training, a sleep or a defense, it is continued or refused.
 
 use super::CONTEXT;
 use deepsleep::checkpoint::StateDict;

@@ -41,7 +41,7 @@ pub(crate) static CONTEXT: LazyLock<Context> =
 pub(crate) static LENET: LazyLock<FrozenLeNet> =
     LazyLock::new(|| LeNet::new(0).freeze().expect("finite"));
 
-/// Two grey images for it.
+/// Two gray images for it.
 pub(crate) fn two_samples() -> Samples {
     let images = Dataset::new(vec![127; 2 * 784], vec![0, 1], [1, 28, 28], 10).expect("two");
     Samples::from_dataset(&images, 0..2).expect("two")

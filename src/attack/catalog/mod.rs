@@ -43,7 +43,7 @@ type Described = (&'static str, &'static str, &'static str);
 const LOSS: Described = (
     "loss",
     "ce",
-    "what is maximised: ce, ce-scaled, ce-f32, dlr, margin, targeted-ce, targeted-dlr, difference",
+    "what is maximized: ce, ce-scaled, ce-f32, dlr, margin, targeted-ce, targeted-dlr, difference",
 );
 const CROSS_ENTROPY: Described = (
     "loss",
@@ -230,7 +230,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
     },
     CatalogEntry {
         name: "deepfool",
-        summary: "to the nearest linearised boundary, again and again, linf or l2",
+        summary: "to the nearest linearized boundary, again and again, linf or l2",
         options: &[
             ("steps", "50", STEPS.2),
             ("overshoot", "0.02", "by how much the sum of the steps is stretched"),

@@ -61,7 +61,7 @@ impl FromStr for Version {
 pub struct AutoAttack {
     /// Which attacks.
     pub version: Version,
-    /// What APGD-CE maximises: [`Loss::CrossEntropy`] in one of its forms.
+    /// What APGD-CE maximizes: [`Loss::CrossEntropy`] in one of its forms.
     pub loss: Loss,
     /// Which misclassified point APGD returns: the first, or for transfer the latest ([`Goal::Latest`]).
     pub latest: bool,
@@ -155,7 +155,7 @@ impl Attack for AutoAttack {
         let mut diagnostics = Diagnostics {
             option_warnings: checks::classes(job.classifier.classes(), 9).into_iter().collect(),
             probabilities: checks::range(job, which),
-            randomised: self.version != Version::Rand && checks::randomised(job, which)?,
+            randomized: self.version != Version::Rand && checks::randomized(job, which)?,
             ..Diagnostics::default()
         };
         let mut candidates: Vec<Candidate> =

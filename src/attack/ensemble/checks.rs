@@ -8,7 +8,7 @@ use crate::simd::random::Key;
 
 /// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
 /// (Of all samples, not of some of the first batch: parts of an evaluation must not differ from the whole.)
-pub fn randomised(job: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
+pub fn randomized(job: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
     let images: Vec<&[f32]> = which.iter().map(|&i| job.samples.image(i)).collect();
     let mut passes = Vec::new();
     for pass in 0..5 {

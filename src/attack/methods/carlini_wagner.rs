@@ -1,4 +1,4 @@
-//! Carlini & Wagner's L2 attack (2017, "Towards evaluating the robustness of neural networks", sections V and VI), in
+//! Carlini & Wagner's L2 attack (2017, "Toward evaluating the robustness of neural networks", sections V and VI), in
 //! its canonical form with a binary search over c, and with one fixed c as the sleep papers ran it.
 
 use crate::attack::loss::Loss;
@@ -8,7 +8,7 @@ use crate::simd::{LANES, Lanes, Simd, dispatch, math};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
-/// Minimises `|x' - x|^2 + c max(0, margin + kappa)` over `w`, where `x' = (tanh(w) + 1) / 2` is in the box whatever w
+/// Minimizes `|x' - x|^2 + c max(0, margin + kappa)` over `w`, where `x' = (tanh(w) + 1) / 2` is in the box whatever w
 /// is. Looks for the nearest misclassified point; no radius bounds it unless asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CarliniWagner {
@@ -66,7 +66,7 @@ impl CarliniWagner {
     }
 }
 
-/// Where the optimisation stands. Vectors are lanes of consecutive pixels, for the elementary functions.
+/// Where the optimization stands. Vectors are lanes of consecutive pixels, for the elementary functions.
 pub struct State {
     step: usize,
     search: usize,

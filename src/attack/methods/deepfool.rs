@@ -1,4 +1,4 @@
-//! DeepFool: to the nearest of the linearised boundaries, again and again (Moosavi-Dezfooli et al. 2016, "DeepFool: a
+//! DeepFool: to the nearest of the linearized boundaries, again and again (Moosavi-Dezfooli et al. 2016, "DeepFool: a
 //! simple and accurate method to fool deep neural networks").
 
 use crate::attack::geometry::ascent::sign;

@@ -10,7 +10,7 @@ use crate::tensor::Shape;
 /// `box(x + eps sign(gradient of the loss))`; in L2 and L1 the steepest step of length `eps` inside the box.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fgsm {
-    /// What is maximised; published: cross-entropy.
+    /// What is maximized; published: cross-entropy.
     pub loss: Loss,
     /// Evaluations averaged to answer one question, for models that draw random numbers.
     pub draws: usize,

@@ -1,5 +1,5 @@
 //! PGD: steps along the gradient, each followed by a projection, from random points of the ball (Madry et al. 2018,
-//! "Towards deep learning models resistant to adversarial attacks"). BIM and EOT-PGD are settings of it.
+//! "Toward deep learning models resistant to adversarial attacks"). BIM and EOT-PGD are settings of it.
 
 use crate::attack::geometry::ascent::{Ranking, ascend};
 use crate::attack::geometry::norm::Norm;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub struct Pgd {
     /// `pgd`, or the name of the attack that these settings make.
     pub name: &'static str,
-    /// What is maximised.
+    /// What is maximized.
     pub loss: Loss,
     /// Steps of a run.
     pub steps: usize,

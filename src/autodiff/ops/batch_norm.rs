@@ -1,13 +1,13 @@
-//! Batch normalisation, in training (statistics of the batch) and in evaluation (given statistics).
+//! Batch normalization, in training (statistics of the batch) and in evaluation (given statistics).
 
 use crate::autodiff::{Backward, Operation, Tape, Var, Weight};
 use crate::kernels::batch_norm::{self as kernel, InputGrad};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
-/// Whose mean and variance a batch normalisation takes out.
+/// Whose mean and variance a batch normalization takes out.
 #[derive(Clone, Copy, Debug)]
-pub enum Normalisation<'a> {
+pub enum Normalization<'a> {
     /// The batch's own, over samples and pixels; at every time step that step's.
     Batch,
     /// Given ones, such as running statistics: a fixed affine map.
@@ -19,7 +19,7 @@ pub enum Normalisation<'a> {
     },
 }
 
-/// Mean and variance that a [`Normalisation::Batch`] found, `[step][channel]`.
+/// Mean and variance that a [`Normalization::Batch`] found, `[step][channel]`.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchMoments<'a> {
     /// Mean.
@@ -30,7 +30,7 @@ pub struct BatchMoments<'a> {
     pub count: usize,
 }
 
-/// What both forms of batch normalisation keep: per step and channel, statistics and the affine map they make.
+/// What both forms of batch normalization keep: per step and channel, statistics and the affine map they make.
 #[derive(Default)]
 pub(super) struct Statistics {
     pub(super) of_batch: bool,
@@ -52,23 +52,23 @@ impl Statistics {
         tape: &Tape,
         x: &Tensor,
         (weight, bias): (&[f32], &[f32]),
-        normalisation: Normalisation<'_>,
+        normalization: Normalization<'_>,
         eps: f32,
     ) {
         let Shape { channels, .. } = x.shape();
         let pixels = x.shape().pixels();
         self.count = x.samples() * pixels;
-        self.of_batch = matches!(normalisation, Normalisation::Batch);
+        self.of_batch = matches!(normalization, Normalization::Batch);
         self.mean.clear();
         self.variance.clear();
-        match normalisation {
-            Normalisation::Given { mean, variance } => {
+        match normalization {
+            Normalization::Given { mean, variance } => {
                 for _ in 0..x.steps() {
                     self.mean.extend_from_slice(mean);
                     self.variance.extend_from_slice(variance);
                 }
             }
-            Normalisation::Batch => {
+            Normalization::Batch => {
                 self.sums.resize(x.blocks() * channels, [0.0; 2]);
                 let isa = tape.context().isa();
                 tape.context().chunks(&mut self.sums, channels, |block, out| {
@@ -133,7 +133,7 @@ impl Statistics {
                 self.input_grad.push(InputGrad {
                     scale: self.scale[at],
                     mean: self.mean[at],
-                    centre: (grads * share) as f32,
+                    center: (grads * share) as f32,
                     slope: (products * inverse * inverse * share) as f32,
                 });
             }
@@ -156,15 +156,15 @@ impl Tape {
         x: Var,
         weight: Weight,
         bias: Weight,
-        normalisation: Normalisation<'_>,
+        normalization: Normalization<'_>,
         eps: f32,
     ) -> Result<Var> {
-        self.check_batch_norm(x, weight, bias, normalisation, eps)?;
+        self.check_batch_norm(x, weight, bias, normalization, eps)?;
         let mut operation: Box<BatchNorm> = self.reuse();
         let value = self.value(x);
         let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
         let affine = (self.weight_value(weight), self.weight_value(bias));
-        operation.statistics.take(self, value, affine, normalisation, eps);
+        operation.statistics.take(self, value, affine, normalization, eps);
         let mut out = self.tensor(shape, samples, steps);
         let (context, value, statistics) = (self.context(), self.value(x), &operation.statistics);
         let isa = context.isa();
@@ -176,7 +176,7 @@ impl Tape {
         Ok(self.record(operation, &[x], &[weight, bias], out))
     }
 
-    /// The moments that a batch normalisation with [`Normalisation::Batch`] found; `None` for any other variable.
+    /// The moments that a batch normalization with [`Normalization::Batch`] found; `None` for any other variable.
     pub fn batch_moments(&self, var: Var) -> Option<BatchMoments<'_>> {
         let plain = self.operation::<BatchNorm>(var).map(|operation| &operation.statistics);
         let statistics = plain.or_else(|| self.fused_statistics(var))?;
@@ -192,14 +192,14 @@ impl Tape {
         x: Var,
         weight: Weight,
         bias: Weight,
-        normalisation: Normalisation<'_>,
+        normalization: Normalization<'_>,
         eps: f32,
     ) -> Result<()> {
         let value = self.value(x);
         let channels = value.shape().channels;
-        let given = match normalisation {
-            Normalisation::Batch => [channels; 2],
-            Normalisation::Given { mean, variance } => [mean.len(), variance.len()],
+        let given = match normalization {
+            Normalization::Batch => [channels; 2],
+            Normalization::Given { mean, variance } => [mean.len(), variance.len()],
         };
         let [weights, biases] = [weight, bias].map(|w| self.weight_value(w).len());
         if [weights, biases, given[0], given[1]] != [channels; 4] {

@@ -1,4 +1,4 @@
-//! Convolutions of a frozen model, as attacks and evaluations run them: batch normalisation folded in, weights packed
+//! Convolutions of a frozen model, as attacks and evaluations run them: batch normalization folded in, weights packed
 //! once, convolution + bias + rectifier + pooling in one pass, gradients to the input only.
 
 use super::norm_relu_pool::halved;
@@ -42,7 +42,7 @@ impl FrozenConv {
         Ok(Self { geometry, packed, packed_grad, bias })
     }
 
-    /// As a convolution with batch normalisation `scale x + shift` per output channel folded in.
+    /// As a convolution with batch normalization `scale x + shift` per output channel folded in.
     ///
     /// # Errors
     /// As for [`new`](Self::new).

@@ -1,8 +1,8 @@
-//! Batch normalisation, rectifier and 2 x 2 maximum as one node: the same numbers as the three, in a third of the
-//! memory traffic (the normalised map is never written out, its gradient is made from the pooled one).
+//! Batch normalization, rectifier and 2 x 2 maximum as one node: the same numbers as the three, in a third of the
+//! memory traffic (the normalized map is never written out, its gradient is made from the pooled one).
 
 use super::batch_norm::Statistics;
-use crate::autodiff::{Backward, Normalisation, Operation, Tape, Var, Weight};
+use crate::autodiff::{Backward, Normalization, Operation, Tape, Var, Weight};
 use crate::kernels::batch_norm as kernel;
 use crate::kernels::pool::Winners;
 use crate::simd::Lanes;
@@ -27,17 +27,17 @@ impl Tape {
         x: Var,
         weight: Weight,
         bias: Weight,
-        normalisation: Normalisation<'_>,
+        normalization: Normalization<'_>,
         eps: f32,
     ) -> Result<Var> {
-        self.check_batch_norm(x, weight, bias, normalisation, eps)?;
+        self.check_batch_norm(x, weight, bias, normalization, eps)?;
         let value = self.value(x);
         let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
         let pooled = halved("norm_relu_pool", shape)?;
         let mut operation: Box<NormReluPool> = self.reuse();
         let value = self.value(x);
         let affine = (self.weight_value(weight), self.weight_value(bias));
-        operation.statistics.take(self, value, affine, normalisation, eps);
+        operation.statistics.take(self, value, affine, normalization, eps);
         let mut out = self.tensor(pooled, samples, steps);
         operation.winners.resize(out.lanes().len(), [0; 4]);
         operation.winner_x.resize(out.lanes().len(), Lanes::ZERO);

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_no_file_of_its_length_could_honour_is_refused_before_reading() {
+    fn a_header_no_file_of_its_length_could_honor_is_refused_before_reading() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("huge");
         std::fs::write(&path, b"\0\0\x08\x01\xff\xff\xff\xffab").unwrap();

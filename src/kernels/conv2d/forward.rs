@@ -198,7 +198,7 @@ fn rows_of<S: Simd, const C: usize>(
     for (row, y) in rows.enumerate() {
         let out = &mut out[row * width..];
         let mut column = 0;
-        // As many neighbouring pixels at a time as the registers hold: one for five channels with AVX2.
+        // As many neighboring pixels at a time as the registers hold: one for five channels with AVX2.
         let together = (S::ACCUMULATORS / C).min(4);
         if together >= 4 {
             while column + 4 <= width {
@@ -237,7 +237,7 @@ fn store<S: Simd, const C: usize, const P: usize>(
     }
 }
 
-/// The sums of `C` channels at `P` neighbouring pixels.
+/// The sums of `C` channels at `P` neighboring pixels.
 ///
 /// The one place outside of `simd` with unchecked indexing: the two checks a kernel row cost 10 % of the convolution
 /// (conv 10->20 on a Zen 2 core: 94 GFLOP/s with them, 104 without, peak 108).

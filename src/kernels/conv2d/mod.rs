@@ -15,7 +15,7 @@
 mod forward;
 #[forbid(unsafe_code)]
 mod input_grad;
-mod materialised;
+mod materialized;
 #[forbid(unsafe_code)]
 mod pass;
 #[forbid(unsafe_code)]
@@ -27,7 +27,7 @@ mod winograd;
 
 pub use forward::{forward, forward_bias_relu_pool, pack_forward, pool_scratch};
 pub use input_grad::{input_grad, input_grad_by_pixel, input_grad_scratch, pack_input_grad};
-pub use materialised::Materialised;
+pub use materialized::Materialized;
 pub use pass::{
     convolve, convolve_scratch, input_gradient, input_gradient_scratch, pack_convolve,
     pack_input_gradient,
@@ -43,7 +43,7 @@ use std::ops::Range;
 /// What a convolution may choose besides its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2dOptions {
-    /// Step between neighbouring outputs, [y, x].
+    /// Step between neighboring outputs, [y, x].
     pub stride: [usize; 2],
     /// Zeros added on either side, [y, x].
     pub padding: [usize; 2],
@@ -76,7 +76,7 @@ pub struct Geometry {
     pub output: Shape,
     /// Kernel size, [y, x].
     pub kernel: [usize; 2],
-    /// Step between neighbouring outputs, [y, x]; at most one past the last window.
+    /// Step between neighboring outputs, [y, x]; at most one past the last window.
     pub stride: [usize; 2],
     /// The zero border, [y, x].
     pub padding: [usize; 2],

@@ -28,7 +28,7 @@ pub fn weight_grad_scratch(isa: Isa, g: &Geometry, channels: usize) -> usize {
     dispatch!(isa, s => tile(s)).min(channels) * g.fan_in()
 }
 
-/// Gradient to the weights of neighbouring output channels (of one group), summed over all blocks.
+/// Gradient to the weights of neighboring output channels (of one group), summed over all blocks.
 ///
 /// `x` and `grad` hold all blocks, of `g.input` (border included) and `g.output`; `first` is the first output channel;
 /// `out` has `fan_in` numbers for each of the channels, in the order `[in][ky][kx]`.

@@ -2,7 +2,7 @@
 //!
 //! A 4 x 4 window of the input and the kernel are transformed by additions, multiplied element by element and summed
 //! over input channels, and the sums transformed back (Lavin and Gray, 2015). With sixteen samples in a vector the
-//! transforms are additions of neighbouring pixels, without a shuffle, and the sums are sixteen matrix products.
+//! transforms are additions of neighboring pixels, without a shuffle, and the sums are sixteen matrix products.
 //!
 //! The order of all sums is fixed, so the bits are the same everywhere, but they are not those of the direct kernel. The
 //! error against f64 is below 2e-6 of the largest output on numbers of either sign (`tests/engine/conv2d.rs`).

@@ -1,6 +1,6 @@
 //! Backpropagation through time.
 
-use super::group::{Coefficients, Group, Neighbours, TOGETHER, Window, for_neighbours, load};
+use super::group::{Coefficients, Group, Neighbors, TOGETHER, Window, for_neighbors, load};
 use super::{Layer, SilentWindow};
 use crate::kernels::surrogate::{Slope, Surrogate, with_slope};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
@@ -39,7 +39,7 @@ fn lif_grad_body<S: Simd, F: Slope, const SYNAPSE: bool>(
 ) {
     let c = &Coefficients::new(s, &layer.dynamics);
     let features = layer.shape.features();
-    for_neighbours!(
+    for_neighbors!(
         features,
         run::<_, _, _, SYNAPSE>(s, c, layer, slope, features, x, grad, out, scratch)
     );

@@ -1,6 +1,6 @@
 //! Spikes of a layer.
 
-use super::group::{Coefficients, Group, Neighbours, TOGETHER, Window, for_neighbours, load};
+use super::group::{Coefficients, Group, Neighbors, TOGETHER, Window, for_neighbors, load};
 use super::{Layer, SilentWindow};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
 
@@ -24,7 +24,7 @@ fn lif_body<S: Simd, const SYNAPSE: bool>(
     let c = &Coefficients::new(s, &layer.dynamics);
     let one = s.keep_first(s.splat(1.0), live);
     let features = layer.shape.features();
-    for_neighbours!(features, run::<_, _, SYNAPSE>(s, c, layer, one, features, x, out));
+    for_neighbors!(features, run::<_, _, SYNAPSE>(s, c, layer, one, features, x, out));
 }
 
 /// [`lif`] followed by the maximum of every 2 x 2 window, which for spikes is "any of the four". The sides of

@@ -90,11 +90,11 @@ pub(super) trait Group<const N: usize>: Copy {
 
 /// Neurons that follow one another, each with a spike of its own.
 #[derive(Clone, Copy)]
-pub(super) struct Neighbours {
+pub(super) struct Neighbors {
     pub first: usize,
 }
 
-impl<const N: usize> Group<N> for Neighbours {
+impl<const N: usize> Group<N> for Neighbors {
     #[inline(always)]
     fn at(self) -> [usize; N] {
         array::from_fn(
@@ -206,15 +206,15 @@ pub(super) fn load<S: Simd, const N: usize>(s: S, x: &[Lanes], at: [usize; N]) -
 }
 
 /// Calls `$run` with the groups of a layer without pooling: fours, then what is left one by one.
-macro_rules! for_neighbours {
+macro_rules! for_neighbors {
     ($features:expr, $run:ident::<$($generic:tt),*>($($argument:expr),*)) => {
         let whole = $features / TOGETHER * TOGETHER;
         for first in (0..whole).step_by(TOGETHER) {
-            $run::<$($generic,)* TOGETHER>($($argument,)* Neighbours { first });
+            $run::<$($generic,)* TOGETHER>($($argument,)* Neighbors { first });
         }
         for first in whole..$features {
-            $run::<$($generic,)* 1>($($argument,)* Neighbours { first });
+            $run::<$($generic,)* 1>($($argument,)* Neighbors { first });
         }
     };
 }
-pub(super) use for_neighbours;
+pub(super) use for_neighbors;

@@ -1,4 +1,4 @@
-//! What no deterministic classifier can withstand: at eps of a half and above every image can be made uniform grey, so
+//! What no deterministic classifier can withstand: at eps of a half and above every image can be made uniform gray, so
 //! that one class is all it can get right. A larger white-box number is an attack that failed.
 
 use crate::experiment::{Results, ThreatModel};

@@ -1,4 +1,4 @@
-//! The figures that are curves: Figure 3, the same for the other defences, white-box accuracy, training.
+//! The figures that are curves: Figure 3, the same for the other defenses, white-box accuracy, training.
 
 use crate::Result;
 use crate::draw::chart::{Across, Chart, Series};
@@ -22,7 +22,7 @@ pub struct Figure {
 pub struct Legend {
     /// What it is.
     pub name: String,
-    /// The number of its colour.
+    /// The number of its color.
     pub color: usize,
     /// Dashed, with open points.
     pub published: bool,

@@ -24,7 +24,7 @@ pub struct Head {
     /// As printed.
     pub label: String,
     /// The attack that really ran, where it is another.
-    pub labelled: String,
+    pub labeled: String,
     /// What ran, in words.
     pub ran: String,
 }
@@ -98,7 +98,7 @@ pub fn tables(
 ) -> Vec<Shown> {
     let head = |column: &crate::experiment::PrintedColumn| Head {
         label: column.label.clone(),
-        labelled: column.label_with_attack(),
+        labeled: column.label_with_attack(),
         ran: column.ran.clone(),
     };
     let shown = |table: &crate::experiment::Table| {

@@ -61,7 +61,7 @@ pub fn digits(set: &DigitSet, published: &Published) -> Result<Digits> {
     let answers = set.answers.iter().map(answer).collect();
     let label = published.column(column).map_or(column.as_str(), |c| c.label.as_str());
     let title =
-        format!("{column} at {scale}, printed as {label} (difference: full colour at {most:.2})");
+        format!("{column} at {scale}, printed as {label} (difference: full color at {most:.2})");
     Ok(Digits { title, rows, answers })
 }
 

@@ -9,11 +9,11 @@
 //! | [`sigmoid`] | 1.480 |
 //! | [`atan`] | 1.382 |
 //!
-//! An ulp is the distance of neighbouring `f32` at the exact result, never less than the spacing of the denormal
+//! An ulp is the distance of neighboring `f32` at the exact result, never less than the spacing of the denormal
 //! numbers. The errors were measured on every one of the 2^32 arguments, against the `f64` functions of the standard
 //! library (`DEEPSLEEP_ISA=avx2 DEEPSLEEP_ULP_STRIDE=1 cargo test --test simd ulp`, three minutes).
 //!
-//! **The coefficients** are ours. Each polynomial minimises the largest *relative* error of its function over the
+//! **The coefficients** are ours. Each polynomial minimizes the largest *relative* error of its function over the
 //! reduced interval (least squares on 400 Chebyshev nodes, reweighted by the error until it is level: Lawson's method;
 //! targets from 60-digit arithmetic). They were rounded to `f32` one after the other, lowest first, and those that
 //! remained fitted anew to what the rounding left. Each file says what error the rounded polynomial has.

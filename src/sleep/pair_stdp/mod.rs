@@ -122,8 +122,8 @@ impl PairLayer {
         let mut out = Tensor::with_steps(pooled, samples, steps, Vec::new());
         let isa = context.isa();
         context.chunks(out.lanes_mut(), pooled.features().max(1), |block, out| {
-            // Where the largest number is 1, normalising changes nothing.
-            stdp::normalise_pool(isa, self.geometry.output, self.spikes.block(block), out);
+            // Where the largest number is 1, normalizing changes nothing.
+            stdp::normalize_pool(isa, self.geometry.output, self.spikes.block(block), out);
         });
         out
     }

@@ -4,7 +4,7 @@
 //! noise from the mean training image, seen through a small window, drives it; and whenever a neuron spikes, its
 //! weights from inputs that spiked too rise, the others fall (METHOD section 7). The published
 //! algorithm knows fully connected layers. Here, convolutions learn patch by patch, the changes averaged over all places, and batch
-//! normalisation is folded into the weights that sleep; its shift drives no neuron (the authors' layers have no bias).
+//! normalization is folded into the weights that sleep; its shift drives no neuron (the authors' layers have no bias).
 //!
 //! There is one dream, not a batch: sixteen lanes would have nothing to do. What counts is that spikes are rare, so work
 //! is done spike by spike.
@@ -154,7 +154,7 @@ pub fn replay(
         let values = &mut lenet.parameters_mut().get_mut(NAMES[i]).ok_or_else(missing)?.values;
         let moved = layer.weight().iter().zip(before).map(|(new, old)| new - old);
         for (j, (value, change)) in values.iter_mut().zip(moved).enumerate() {
-            // A channel that normalisation switches off has no weights to speak of.
+            // A channel that normalization switches off has no weights to speak of.
             let scale = scales[i][j / fan_in];
             *value += if scale == 0.0 { 0.0 } else { change / scale };
         }
@@ -168,7 +168,7 @@ fn missing() -> Error {
     Error::argument("sleep replay", "LeNet lacks a layer")
 }
 
-/// The factor of batch normalisation on every output channel of the three layers.
+/// The factor of batch normalization on every output channel of the three layers.
 fn fold(lenet: &LeNet) -> [Vec<f32>; 3] {
     let parameters = lenet.parameters();
     let of = |i: usize| {

@@ -86,7 +86,7 @@ pub struct SlowWave {
 }
 
 impl SlowWave {
-    /// Falls asleep: takes a network's weights. Batch normalisation is no part of this sleep.
+    /// Falls asleep: takes a network's weights. Batch normalization is no part of this sleep.
     ///
     /// # Errors
     /// If the options make no sense.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layers {
-    /// The first convolution and the linear layer; the second convolution is only standardised (the published code
-    /// hands its optimiser the wrong tensor).
+    /// The first convolution and the linear layer; the second convolution is only standardized (the published code
+    /// hands its optimizer the wrong tensor).
     Published,
     /// All three.
     All,
@@ -20,7 +20,7 @@ pub enum Layers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Plasticity {
-    /// The published code: constant currents, competition, Hebbian potentiation and renormalisation, one layer at a
+    /// The published code: constant currents, competition, Hebbian potentiation and renormalization, one layer at a
     /// time.
     Published,
     /// The paper's text: Poisson trains, LIF neurons (Eq. 8), pair-based plasticity with traces and soft bounds (Eq. 9),
@@ -53,8 +53,8 @@ pub struct SlowWaveOptions {
     /// Pair-based plasticity: the resistance of each layer is such that, at the start of the sleep, the membrane of its
     /// most strongly driven neuron settles at this many thresholds. The paper gives no resistance.
     pub drive: f32,
-    /// Whether a convolution's channels wake with the norms they fell asleep with. Standardised weights are ten times as
-    /// large, and before a normalisation layer that makes every later learning rate a hundredth of itself.
+    /// Whether a convolution's channels wake with the norms they fell asleep with. Standardized weights are ten times as
+    /// large, and before a normalization layer that makes every later learning rate a hundredth of itself.
     pub rescale: bool,
     /// Batches of each layer's pass; 0 is the whole data set. To try things out.
     pub batches: usize,

@@ -85,8 +85,8 @@ impl PlasticityRule for Sleep {
     fn is_noop(&mut self, pass: Pass) -> bool {
         let noop = pass.turn == Turn::Layer(1) && self.layers == Layers::Published;
         if noop {
-            // What is left of that pass: its weights are standardised, and never moved.
-            self.conv2.standardise();
+            // What is left of that pass: its weights are standardized, and never moved.
+            self.conv2.standardize();
         }
         noop
     }

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// Auto-PGD in Linf, L2 and L1, with any loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Apgd {
-    /// What is maximised. A targeted loss is run on every one of the `targets`.
+    /// What is maximized. A targeted loss is run on every one of the `targets`.
     pub loss: Loss,
     /// Steps of a run.
     pub steps: usize,

@@ -23,12 +23,12 @@ pub fn onto_hyperplane(
     step: &mut [f32],
     order: &mut SortBuffer,
 ) {
-    // Towards the plane: against the normal where the point lies above, along it where below.
-    let towards = if gap < 0.0 { 1.0 } else { -1.0 };
+    // Toward the plane: against the normal where the point lies above, along it where below.
+    let toward = if gap < 0.0 { 1.0 } else { -1.0 };
     let largest = Norm::Linf.of(normal);
     let unit = unit_of(largest);
     let least = if norm == Norm::Linf { 0.0 } else { 1e-8 * (largest * unit) };
-    let plane = Plane { point, normal, towards, unit, least };
+    let plane = Plane { point, normal, toward, unit, least };
     // No arithmetic of the token's, but loops that a compiler can make vectors of.
     dispatch!(isa, _s => plane.reach(norm, gap.abs() * unit, step, &mut order.0));
 }
@@ -38,7 +38,7 @@ pub fn onto_hyperplane(
 struct Plane<'a> {
     point: &'a [f32],
     normal: &'a [f32],
-    towards: f32,
+    toward: f32,
     /// What the normal is multiplied by, so that nothing overflows or vanishes.
     unit: f32,
     /// What a pixel's normal in these units must exceed for the pixel to move.
@@ -56,12 +56,12 @@ impl Plane<'_> {
     /// How far a pixel can go.
     #[inline(always)]
     fn room(self, point: f32, normal: f32) -> f32 {
-        if self.towards * normal > 0.0 { 1.0 - point } else { point }
+        if self.toward * normal > 0.0 { 1.0 - point } else { point }
     }
 
     #[inline(always)]
     fn signed(self, normal: f32, length: f32) -> f32 {
-        (self.towards * normal).signum() * length
+        (self.toward * normal).signum() * length
     }
 
     /// The sum of `f(room, weight)` over the pixels.

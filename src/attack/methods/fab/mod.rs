@@ -1,4 +1,4 @@
-//! FAB: walks along the decision boundary towards the clean image (Croce & Hein 2020, "Minimally distorted adversarial
+//! FAB: walks along the decision boundary toward the clean image (Croce & Hein 2020, "Minimally distorted adversarial
 //! examples with a fast adaptive boundary attack"). FAB-T looks at one wrong class a run.
 
 pub mod hyperplane;
@@ -64,7 +64,7 @@ pub struct State {
 }
 
 impl Fab {
-    /// Writes the normal of the nearest linearised boundary; returns the difference of logits there.
+    /// Writes the normal of the nearest linearized boundary; returns the difference of logits there.
     fn nearest_boundary(
         &self,
         normal: &mut [f32],

@@ -17,7 +17,7 @@ use crate::tensor::{Region, Shape};
 use crate::{Error, Result};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
-/// The Square attack in Linf, L2 and L1. It minimises the margin and never asks for a gradient.
+/// The Square attack in Linf, L2 and L1. It minimizes the margin and never asks for a gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Square {
     /// Images evaluated in a run, the first included.

@@ -3,15 +3,15 @@
 
 use super::Geometry;
 
-/// A convolution by materialised im2col and `matrixmultiply::sgemm`.
+/// A convolution by materialized im2col and `matrixmultiply::sgemm`.
 #[derive(Clone, Debug)]
-pub struct Materialised {
+pub struct Materialized {
     geometry: Geometry,
     /// One row a tap `[in][ky][kx]`, one column an output pixel; one group.
     columns: Vec<f32>,
 }
 
-impl Materialised {
+impl Materialized {
     /// Room for one sample of this geometry.
     pub fn new(geometry: Geometry) -> Self {
         let columns = vec![0.0; geometry.fan_in() * geometry.output.pixels()];

@@ -1,4 +1,4 @@
-//! Optimisers and schedules against hand-written f64 rules, and trainings that stop and go on.
+//! Optimizers and schedules against hand-written f64 rules, and trainings that stop and go on.
 
 use crate::common::{best, numbers, relative};
 use deepsleep::Result;
@@ -6,7 +6,7 @@ use deepsleep::autodiff::{Tape, Var, Weight};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    LeNet, Mode, Network, Optimiser, Parameters, Rule, Schedule, Trainer, TrainingOptions,
+    LeNet, Mode, Network, Optimizer, Parameters, Rule, Schedule, Trainer, TrainingOptions,
 };
 use deepsleep::tensor::{Context, Shape};
 
@@ -52,7 +52,7 @@ fn every_rule_takes_the_steps_of_its_f64_reference() {
         let mut parameters = Parameters::default();
         parameters.push("a", &[4, 3], numbers(1, 12));
         parameters.push("b", &[5], numbers(2, 5));
-        let mut optimiser = Optimiser::new(rule, &parameters);
+        let mut optimizer = Optimizer::new(rule, &parameters);
         // Gradients of very different sizes, zeros among them.
         let size = |i: usize| [1.0, 1e-4, 30.0, 0.0][i % 4];
         let grads = |seed: u64, count: usize| -> Vec<Vec<f32>> {
@@ -63,9 +63,9 @@ fn every_rule_takes_the_steps_of_its_f64_reference() {
         let mut expected: Vec<Vec<f64>> =
             parameters.iter().map(|p| p.values.iter().map(|&v| f64::from(v)).collect()).collect();
         for (one, other) in all[0].iter().zip(&all[1]) {
-            optimiser.begin_step();
+            optimizer.begin_step();
             for (i, p) in parameters.iter_mut().enumerate() {
-                optimiser.update(i, 0.01, &mut p.values, [one, other][i]);
+                optimizer.update(i, 0.01, &mut p.values, [one, other][i]);
             }
         }
         for (i, expected) in expected.iter_mut().enumerate() {
@@ -73,7 +73,7 @@ fn every_rule_takes_the_steps_of_its_f64_reference() {
             let error = relative(parameters[i].values.iter().copied(), expected.iter().copied());
             assert!(error < 2e-6, "{rule:?}: {error:e}");
         }
-        assert_eq!(optimiser.steps(), 25);
+        assert_eq!(optimizer.steps(), 25);
     }
 }
 
@@ -179,7 +179,7 @@ fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothin
     let mut fresh = Trainer::new(&target, base).unwrap();
     let message = fresh.resume(&mut target, &lenet.state()).unwrap_err().to_string();
     assert!(message.contains("not a training checkpoint"), "{message}");
-    // A damaged one: the network's part is bad, the optimiser's good. Neither is taken.
+    // A damaged one: the network's part is bad, the optimizer's good. Neither is taken.
     let before = fresh.checkpoint(&target).unwrap().to_bytes().unwrap();
     let mut damaged = state.clone();
     damaged.insert("fc.weight", vec![10, 320], vec![f32::NAN; 3200]).unwrap();

@@ -42,7 +42,7 @@ impl Rule {
     /// If a decay (or the momentum) is not in 0..1, Adam's `eps` is not positive, or the weight decay is negative.
     pub fn validate(self) -> Result<()> {
         let fail = |name: &str, value: f32, range: &str| {
-            Err(Error::argument("optimiser", format!("{name} {value} is not {range}")))
+            Err(Error::argument("optimizer", format!("{name} {value} is not {range}")))
         };
         let (shares, weight_decay) = match self {
             Self::Sgd { momentum, weight_decay } => ([("momentum", momentum); 2], weight_decay),
@@ -74,15 +74,15 @@ impl Rule {
 
 /// A rule and what it remembers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Optimiser {
+pub struct Optimizer {
     rule: Rule,
     steps: u64,
     /// `[memory][parameter]`
     memory: Vec<Vec<Vec<f32>>>,
 }
 
-impl Optimiser {
-    /// What stands, with a dot, before the names of its arrays in a state dict.
+impl Optimizer {
+    /// What stands, with a dot, before the names of its arrays in a state dict: spelled as in the checkpoints that exist.
     pub(super) const PREFIX: &str = "optimiser";
 
     /// For these parameters, remembering nothing yet.
@@ -153,10 +153,10 @@ impl Optimiser {
     /// Takes back what [`save_into`](Self::save_into) added.
     ///
     /// # Errors
-    /// If something is missing or of another shape, or there is more than this optimiser remembers.
+    /// If something is missing or of another shape, or there is more than this optimizer remembers.
     pub fn load_from(&mut self, parameters: &Parameters, state: &StateDict) -> Result<()> {
         self.steps = state.noted("optimiser.steps").ok_or_else(|| {
-            Error::format(state.path(), "the checkpoint has no count of optimiser steps")
+            Error::format(state.path(), "the checkpoint has no count of optimizer steps")
         })?;
         let mut known = Vec::new();
         for (i, memory) in self.memory.iter_mut().enumerate() {
@@ -168,11 +168,11 @@ impl Optimiser {
         }
         let known =
             known.iter().filter_map(|name| name.strip_prefix(Self::PREFIX)?.strip_prefix('.'));
-        state.extract(Self::PREFIX).expect_only("the optimiser", known)
+        state.extract(Self::PREFIX).expect_only("the optimizer", known)
     }
 }
 
 /// The array of memory `i` for a parameter, in a state dict.
 fn name_of(i: usize, parameter: &Parameter) -> String {
-    format!("{}.{i}.{}", Optimiser::PREFIX, parameter.name)
+    format!("{}.{i}.{}", Optimizer::PREFIX, parameter.name)
 }
