@@ -22,6 +22,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+pub mod architecture;
 mod decision;
 mod draws;
 mod evaluate;
