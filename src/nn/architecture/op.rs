@@ -332,12 +332,12 @@ impl Op {
                     return fail("needs finite means and positive deviations".into());
                 }
             }
-            Self::BatchNorm { eps, momentum } => {
-                if !(*eps > 0.0 && eps.is_finite() && (0.0..=1.0).contains(momentum)) {
-                    return fail(format!(
-                        "has eps {eps} (must be positive) and momentum {momentum} (must be in 0..=1)"
-                    ));
-                }
+            Self::BatchNorm { eps, momentum }
+                if !(*eps > 0.0 && eps.is_finite() && (0.0..=1.0).contains(momentum)) =>
+            {
+                return fail(format!(
+                    "has eps {eps} (must be positive) and momentum {momentum} (must be in 0..=1)"
+                ));
             }
             Self::LeakyRelu { slope: number }
             | Self::Elu { alpha: number }
@@ -346,7 +346,7 @@ impl Op {
             {
                 return fail(format!("has the number {number}, which is not finite"));
             }
-            Self::Clamp { low, high } if !(low <= high) => {
+            Self::Clamp { low, high } if low.is_nan() || high.is_nan() || low > high => {
                 return fail(format!("has low {low} above high {high}"));
             }
             Self::Flatten {} => return Ok(Shape::flat(input.features())),
