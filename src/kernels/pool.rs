@@ -63,7 +63,10 @@ impl PoolGeometry {
         let PoolOptions { stride, padding, .. } = options;
         let half = (0..2).all(|i| padding[i] <= window[i] / 2);
         let sides = [input.height, input.width];
-        let fits = half && (0..2).all(|i| window[i] <= sides[i].saturating_add(2 * padding[i]));
+        let fits = half
+            && (0..2).all(|i| {
+                sides[i].checked_add(2 * padding[i]).is_some_and(|side| window[i] <= side)
+            });
         if window.contains(&0) || stride.contains(&0) || input.features() == 0 || !fits {
             return Err(Error::shape(
                 "pool",
