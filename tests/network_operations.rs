@@ -233,7 +233,7 @@ fn frozen_convolutions_with_borders_are_the_trained_ones() {
             tape.bias(maps, b)
         };
         assert_eq!(run(&x, |tape, x| tape.frozen(x, &frozen)), run(&x, trained));
-        if g.output.height % 2 == 0 && g.output.width % 2 == 0 {
+        if g.output.height.is_multiple_of(2) && g.output.width.is_multiple_of(2) {
             let (y, grad) = run(&x, |tape, x| tape.frozen_relu_pool(x, &frozen));
             let (expected, expected_grad) = run(&x, |tape, x| {
                 let maps = trained(tape, x)?;
