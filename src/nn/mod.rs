@@ -23,6 +23,7 @@
 //! ```
 
 mod adversarial_batch;
+pub mod architecture;
 mod augmentation;
 mod decision;
 mod draws;
