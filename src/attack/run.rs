@@ -27,7 +27,14 @@ pub fn run_attack(
     budget: Budget,
 ) -> Result<AttackReport> {
     budget.check()?;
-    let mut job = AttackTask { context, classifier, samples, budget, clean_logits: &[] };
+    let mut job = AttackTask {
+        context,
+        classifier,
+        samples,
+        budget,
+        target: attack.target(),
+        clean_logits: &[],
+    };
     job.check()?;
     let images: Vec<&[f32]> = (0..samples.len()).map(|i| samples.image(i)).collect();
     let all: Vec<usize> = (0..samples.len()).collect();
@@ -54,7 +61,12 @@ pub fn run_attack(
             true => Status::Survived,
         };
         if status == Status::Survived || (finite && attack.returns_all()) {
-            which.push(i);
+            // What is of the target class already cannot be steered there.
+            if attack.target() == Some(label) {
+                report.diagnostics.of_target += 1;
+            } else {
+                which.push(i);
+            }
         }
         let cost = Cost { forward_passes: job.draws(attack.draws()) as u64, ..Cost::default() };
         let right = if finite { verdicts[i].right } else { 0.0 };
