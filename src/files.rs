@@ -10,6 +10,7 @@ mod output;
 
 pub use folder::{MOST, inside};
 pub use lock::Lock;
+#[cfg(feature = "experiment")]
 pub(crate) use lock::lock_file;
 pub use output::{Output, same_file};
 

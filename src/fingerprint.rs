@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::files::read_regular;
+#[cfg(feature = "experiment")]
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -40,6 +41,7 @@ impl Fingerprint {
     }
 }
 
+#[cfg(feature = "experiment")]
 /// The fingerprint of a value by its JSON, whose keys are in order.
 pub(crate) fn of_json(kind: &str, value: &impl Serialize) -> String {
     Fingerprint::of(kind).bytes(&serde_json::to_vec(value).unwrap_or_default()).finish()

@@ -213,6 +213,7 @@ impl Kind {
         })
     }
 
+    #[cfg(feature = "npz")]
     /// What to do where a set of crafted images was expected.
     pub(crate) fn remedy_for_set(self) -> &'static str {
         self.remedy().unwrap_or(match self {

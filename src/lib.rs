@@ -61,11 +61,13 @@ pub mod checkpoint;
 pub mod data;
 #[forbid(unsafe_code)]
 pub mod defense;
+#[cfg(feature = "draw")]
 pub mod draw;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
 pub mod evaluation;
+#[cfg(feature = "experiment")]
 #[forbid(unsafe_code)]
 pub mod experiment;
 #[forbid(unsafe_code)]
@@ -79,6 +81,7 @@ pub mod kernels;
 mod names;
 #[forbid(unsafe_code)]
 pub mod nn;
+#[cfg(feature = "report")]
 #[forbid(unsafe_code)]
 pub mod report;
 #[allow(unsafe_code)]

@@ -1,7 +1,7 @@
 //! What an attack sees of a model: logits, and gradients of functions of the logits with respect to the pixels.
 
 use crate::autodiff::{Tape, Var};
-use crate::nn::{DRAWS, FrozenNetwork, Incremental};
+use crate::nn::{DRAWS, FrozenNetwork, PartialForward};
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Region, Shape};
@@ -66,7 +66,7 @@ pub trait Session: Send {
     }
 }
 
-/// Images that change bit by bit: an attack by trial and error, whose trials differ in a few pixels from what it keeps.
+/// PartialForward evaluation for attacks such as Square, which perturb a small window of the last accepted image.
 pub trait Changes {
     /// The logits of sixteen images, bit for bit those of [`Session::logits`]. Outside of `changed` an image is what it
     /// was: for the lanes of `kept`, at the call before this one; for the others, at the last call whose image was kept.
@@ -113,10 +113,10 @@ struct OnTape<'a, N> {
     /// Images and logits of the last differentiable evaluation.
     recorded: Option<(Var, Var)>,
     /// Made when it is first asked for: most attacks change everything at once.
-    incremental: Option<Incremental<'a>>,
+    incremental: Option<PartialForward<'a>>,
 }
 
-impl Changes for Incremental<'_> {
+impl Changes for PartialForward<'_> {
     fn logits(
         &mut self,
         images: &[Lanes],
@@ -180,7 +180,7 @@ impl<N: FrozenNetwork> Session for OnTape<'_, N> {
     fn changes(&mut self) -> Option<&mut dyn Changes> {
         if self.incremental.is_none() {
             let isa = self.tape.context().isa();
-            self.incremental = self.network.chain().map(|chain| Incremental::new(&chain, isa));
+            self.incremental = self.network.chain().map(|chain| PartialForward::new(&chain, isa));
         }
         self.incremental.as_mut().map(|incremental| incremental as &mut dyn Changes)
     }

@@ -1,5 +1,5 @@
-//! What an attack noticed by the way, in a form that parts of an evaluation can be put together from: the warnings of
-//! all parts together are those of one run on all samples.
+//! Diagnostics collected during an attack, as counts and flags, so that partial evaluations can be merged: the warnings
+//! of the merged parts are those of one run on all samples.
 
 use crate::attack::candidate::Cost;
 use serde::{Deserialize, Serialize};

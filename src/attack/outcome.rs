@@ -84,7 +84,7 @@ pub struct AttackReport {
     pub budget: Budget,
     /// One a sample, in the samples' order.
     pub outcomes: Vec<Outcome>,
-    /// What was noticed by the way.
+    /// Diagnostics of the attack.
     pub diagnostics: Diagnostics,
     /// What gives reason to doubt the result: the diagnostics in words.
     pub warnings: Vec<String>,

@@ -59,14 +59,14 @@ pub enum Goal {
     /// The first misclassified point inside the ball. Of a random model, whose answer may be luck, the one with the
     /// lowest margin of all runs.
     First,
-    /// The last misclassified point inside the ball of the first run that met one: as the authors' APGD returns it. The
-    /// same samples are fooled as with [`First`](Self::First), by images farther beyond the boundary, for transfer.
+    /// The last adversarial point of the first successful run, as the reference APGD returns it. It fools the same
+    /// samples as [`First`](Self::First), but lies deeper past the boundary and transfers better.
     Latest,
     /// The misclassified point nearest to the clean image, of all runs.
     Nearest,
     /// As [`Nearest`](Self::Nearest), wherever it lies: the ball does not bound the attack.
     NearestAnywhere,
-    /// The last point, misclassified or not: how many libraries craft their sets, for transfer.
+    /// The last point, adversarial or not, as many libraries craft their sets for transfer.
     Last,
 }
 
@@ -160,7 +160,7 @@ pub trait Stepper: Send + Sync {
     /// When it is done.
     fn goal(&self) -> Goal;
 
-    /// How often it starts over, for a model of so many classes.
+    /// How often it starts over, for a model with `classes` classes.
     fn runs(&self, classes: usize) -> Runs;
 
     /// Evaluations that are averaged to answer one question, for models that draw random numbers: expectation over
@@ -197,7 +197,7 @@ pub trait Stepper: Send + Sync {
         false
     }
 
-    /// What changes with the next image; None: all of it.
+    /// Where the next image differs; `None`: everywhere.
     fn change(&self, _state: &Self::State) -> Option<Change> {
         None
     }

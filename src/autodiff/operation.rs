@@ -79,7 +79,7 @@ impl Backward<'_> {
     /// Gives input `i` its share of gradient: moved in if it is the first, added after, dropped if nobody wants it.
     ///
     /// # Panics
-    /// If it has not the input's shape: a mistake in the operation.
+    /// If it does not have the input's shape: a mistake in the operation.
     pub fn give_input(&mut self, i: usize, grad: Tensor) {
         let node = &mut self.nodes[self.inputs[i] as usize];
         let size = |t: &Tensor| (t.shape(), t.samples(), t.steps());
@@ -103,7 +103,7 @@ impl Backward<'_> {
     /// Gives weight `i` its share of gradient: moved in if it is the first, added after, dropped if nobody wants it.
     ///
     /// # Panics
-    /// If it has not as many numbers as the weight: a mistake in the operation.
+    /// If its length differs from the weight's: a mistake in the operation.
     pub fn give_weight(&mut self, i: usize, grad: Vec<f32>) {
         let weight = &mut self.weights[self.weight_ids[i] as usize];
         assert!(

@@ -16,11 +16,16 @@
 //! ```
 
 mod format;
+#[cfg(feature = "npz")]
 mod npy;
+#[cfg(feature = "npz")]
 mod npz;
+#[cfg(feature = "npz")]
 mod reader;
 
+#[cfg(feature = "npz")]
 pub use npz::{Column, Npz};
+#[cfg(feature = "npz")]
 pub use reader::NpzReader;
 
 use crate::files::{read_regular, write_atomically};

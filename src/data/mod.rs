@@ -35,7 +35,9 @@
 
 mod batch;
 mod dataset;
+#[cfg(feature = "fetch")]
 mod download;
+#[cfg(feature = "fetch")]
 mod fetch;
 mod files;
 mod gz;
@@ -46,6 +48,7 @@ mod source;
 mod verify;
 
 pub use dataset::Dataset;
+#[cfg(feature = "fetch")]
 pub use fetch::{FetchProgress, fetch};
 pub use files::{Part, Split, find_file};
 pub use identity::{DataIdentity, ImageSet};

@@ -15,7 +15,7 @@ const TEXT: i32 = 28;
 pub enum Across {
     /// Noise scales from 2 to 255 of 255, each mark twice the one before.
     Noise,
-    /// Passes and epochs, so many.
+    /// How many passes or epochs.
     Passes(usize),
 }
 

@@ -1,9 +1,12 @@
 //! Drawings: curves, filters, spike rasters and grids of images, as SVG or PNG.
 
+#[cfg(feature = "report")]
 pub(crate) mod chart;
 mod filters;
 mod grid;
 mod raster;
+#[cfg_attr(not(feature = "report"), allow(dead_code))]
+// the colors of charts, which only reports draw
 pub(crate) mod theme;
 
 pub use filters::filters_svg;

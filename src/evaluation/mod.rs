@@ -32,12 +32,14 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+#[cfg(feature = "npz")]
 mod archive;
 mod cell;
 mod crafted;
 mod journal;
 mod plan;
 
+#[cfg(feature = "npz")]
 pub use archive::{about, archive};
 pub use cell::{Cell, Record, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, transfer_form, transfer_matrix};

@@ -102,8 +102,8 @@ pub fn sign_step(
     });
 }
 
-/// In a region of two blocks: the lanes of `kept` take what is `new`, the others what is `old`, in both.
-pub fn agree(
+/// Commits a region of two blocks for the lanes in `kept` (new -> old) and rolls it back for the others (old -> new).
+pub fn commit_or_roll_back(
     isa: Isa,
     shape: Shape,
     region: &Region,

@@ -1,6 +1,6 @@
 //! Max and average pooling, general windows and the fused 2 x 2 one.
 
-use crate::simd::{Isa, Lanes, LanesU32, Simd, dispatch};
+use crate::simd::{Isa, Lanes, LanesU32, Simd, array, dispatch};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -185,7 +185,8 @@ fn unpool_body<S: Simd>(
             for channel in 0..channels {
                 let at = channel * pooled.pixels() + y * width + x;
                 let (grad, won) = (s.load(&grad[at]), winners[at]);
-                let share = won.map(
+                let share = array::map(
+                    won,
                     #[inline(always)]
                     |bits| s.select(s.mask_from_bits(bits), grad, s.zero()),
                 );

@@ -1,7 +1,7 @@
 //! Spiking neurons and traces of spikes, one time step at a time: plasticity by spike timing looks at every step.
 
 use super::lif::Dynamics;
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// One step of a block's neurons (see [`super::lif`] for the update): `x` is their input; `membrane` and `current` (the
 /// synaptic one) are the state before and after; `spikes` gets 1 or 0, in dead lanes 0.
@@ -17,8 +17,9 @@ pub fn spike(
     let d = dynamics;
     let limit = if d.inclusive { d.threshold.next_down() } else { d.threshold };
     dispatch!(isa, s => {
+        let constants = [d.synapse, d.decay, d.gain, d.offset, limit, d.keep, d.reset];
         let [synapse, decay, gain, offset, limit, keep, reset] =
-            [d.synapse, d.decay, d.gain, d.offset, limit, d.keep, d.reset].map(|x| s.splat(x));
+            array::map(constants, #[inline(always)] |x| s.splat(x));
         let one = s.keep_first(s.splat(1.0), live);
         let state = membrane.iter_mut().zip(current);
         for ((x, spikes), (v, i)) in x.iter().zip(spikes).zip(state) {

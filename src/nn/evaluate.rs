@@ -25,7 +25,7 @@ pub struct Verdict {
 /// of seed 0; [`verdicts`] knows others.
 ///
 /// # Errors
-/// If the images have not the network's shape, or a logit is not finite.
+/// If the images do not have the network's shape, or a logit is not finite.
 pub fn predictions(
     context: &Context,
     network: &dyn FrozenNetwork,

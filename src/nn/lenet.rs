@@ -2,7 +2,7 @@
 //! max-pool 2, conv 5x5 10->20, batch normalisation, ReLU, max-pool 2, linear 320->10. No biases; 8,510 parameters.
 
 use super::network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
-use super::{Chain, Parameters, uniform_fan_in};
+use super::{ConvChain, Parameters, uniform_fan_in};
 use crate::autodiff::{FrozenConv, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::{Conv2dOptions, Geometry};
@@ -52,7 +52,7 @@ impl LeNet {
     /// Loads a model of this architecture, ours or PyTorch's.
     ///
     /// # Errors
-    /// If something is missing, of another shape, or not finite, or there is an array that this network has not.
+    /// If something is missing, of another shape, or not finite, or there is an array that this network does not have.
     pub fn from_state(state: &StateDict) -> Result<Self> {
         let mut lenet = Self::new(0);
         lenet.load_state(state)?;
@@ -89,7 +89,7 @@ impl LeNet {
         &self.statistics
     }
 
-    /// Running statistics of the two batch normalisations, to change.
+    /// Mutable access to them.
     pub fn statistics_mut(&mut self) -> &mut [RunningStatistics; 2] {
         &mut self.statistics
     }
@@ -220,7 +220,7 @@ impl FrozenNetwork for FrozenLeNet {
         tape.frozen(features, &self.fc)
     }
 
-    fn chain(&self) -> Option<Chain<'_>> {
-        Chain::new(vec![&self.conv1, &self.conv2], &self.fc).ok()
+    fn chain(&self) -> Option<ConvChain<'_>> {
+        ConvChain::new(vec![&self.conv1, &self.conv2], &self.fc).ok()
     }
 }

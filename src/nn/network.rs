@@ -1,6 +1,6 @@
 //! What training needs of a network, and what evaluation and attacks need of a trained one.
 
-use super::{Chain, DRAWS, Parameters};
+use super::{ConvChain, DRAWS, Parameters};
 use crate::Result;
 use crate::autodiff::{BatchMoments, Normalisation, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
@@ -26,17 +26,17 @@ pub trait Network: Send {
     /// The number of classes.
     fn classes(&self) -> usize;
 
-    /// What training changes.
+    /// The trainable parameters.
     fn parameters(&self) -> &Parameters;
 
-    /// What training changes, to change it.
+    /// Mutable access to the trainable parameters.
     fn parameters_mut(&mut self) -> &mut Parameters;
 
     /// Records the forward pass and returns the logits; `weights` are [`parameters`](Self::parameters) on the tape, in
     /// order.
     ///
     /// # Errors
-    /// If `x` has not the input's shape.
+    /// If `x` does not have the input's shape.
     fn forward(&mut self, tape: &mut Tape, x: Var, weights: &[Weight], mode: Mode) -> Result<Var>;
 
     /// Moves running statistics towards those of the last forward pass in training mode; `momentum` is the new ones'
@@ -71,7 +71,7 @@ pub trait FrozenNetwork: Sync {
     /// ([`Tape::set_noise`]), and from nothing else.
     ///
     /// # Errors
-    /// If `x` has not the input's shape.
+    /// If `x` does not have the input's shape.
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var>;
 
     /// Whether its logits depend on random draws.
@@ -85,8 +85,8 @@ pub trait FrozenNetwork: Sync {
     }
 
     /// Its layers, if they are a mere chain of convolutions: attacks that change a few pixels at a time then evaluate
-    /// only what these reach ([`Incremental`](super::Incremental)). The bits are the same without.
-    fn chain(&self) -> Option<Chain<'_>> {
+    /// only what these reach ([`PartialForward`](super::PartialForward)). The bits are the same without.
+    fn chain(&self) -> Option<ConvChain<'_>> {
         None
     }
 }
@@ -112,7 +112,7 @@ impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
         (**self).draws()
     }
 
-    fn chain(&self) -> Option<Chain<'_>> {
+    fn chain(&self) -> Option<ConvChain<'_>> {
         (**self).chain()
     }
 }

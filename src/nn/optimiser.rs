@@ -138,7 +138,7 @@ impl Optimiser {
     /// Adds what is remembered to a state dict, for a resumed training.
     ///
     /// # Errors
-    /// None in practice: the shapes are the parameters' own.
+    /// Never: the shapes are the parameters's own.
     pub fn save_into(&self, parameters: &Parameters, state: &mut StateDict) -> Result<()> {
         state.note("optimiser.steps", self.steps);
         for (i, memory) in self.memory.iter().enumerate() {

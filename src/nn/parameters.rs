@@ -34,7 +34,7 @@ impl Parameters {
         self.0.iter()
     }
 
-    /// All, in order, to change.
+    /// Mutable access to all of them, in order.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Parameter> {
         self.0.iter_mut()
     }
@@ -44,7 +44,7 @@ impl Parameters {
         self.0.iter().find(|parameter| parameter.name == name)
     }
 
-    /// The one of this name, to change.
+    /// Mutable access to the parameter of this name.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Parameter> {
         self.0.iter_mut().find(|parameter| parameter.name == name)
     }

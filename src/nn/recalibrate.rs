@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// order, a last and smaller batch left out. (A random network draws from the key of seed 0 and of each image.)
 ///
 /// # Errors
-/// If the images have not the network's shape, or do not fill one batch.
+/// If the images do not have the network's shape, or do not fill one batch.
 pub fn recalibrate<N: Network + ?Sized>(
     context: &Context,
     network: &mut N,

@@ -173,7 +173,7 @@ impl Trainer {
     /// One pass over the data, in an order of its own; `progress` is called after every step.
     ///
     /// # Errors
-    /// If the images have not the network's shape, there are fewer than a batch, or the loss or a parameter stops
+    /// If the images do not have the network's shape, there are fewer than a batch, or the loss or a parameter stops
     /// being finite (the network then holds what led there; load its last checkpoint).
     pub fn epoch<N: Network + ?Sized>(
         &mut self,
@@ -309,7 +309,7 @@ impl Trainer {
     /// Everything that a resumed training needs: the network's state, the optimiser's, the epoch, the options.
     ///
     /// # Errors
-    /// None in practice: the shapes are the network's own.
+    /// Never: the shapes are the network's own.
     pub fn checkpoint<N: Network + ?Sized>(&self, network: &N) -> Result<StateDict> {
         let mut state = network.state();
         self.optimiser.save_into(network.parameters(), &mut state)?;

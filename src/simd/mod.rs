@@ -30,6 +30,8 @@
 //! an array in the portable one), every multiply-add is fused, and a fold over the lanes is one fixed tree
 //! ([`Simd::reduce_add`]). So what is computed does not depend on where.
 
+#[forbid(unsafe_code)]
+pub mod array;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -107,7 +109,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// One register's share of sixteen `f32`.
     type Part: Copy;
 
-    /// Calls `f` compiled for this instruction set. What `f` calls must be `#[inline(always)]` to profit.
+    /// Calls `f` compiled for this instruction set. What `f` calls must be `#[inline(always)]` to profit,
+    /// closures included, and arrays are filled by [`array`], not by the standard library.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
     /// All lanes `x`.

@@ -52,7 +52,7 @@ fn measure<S: Simd, const ACCUMULATORS: usize>(s: S) -> f64 {
     // them, so it has to do the work. The sums tend to 2: no overflow, no denormal numbers.
     let factor = s.load(black_box(&Lanes::splat(0.5)));
     let summand = s.load(black_box(&Lanes::splat(1.0)));
-    let mut sums: [S::F32; ACCUMULATORS] = std::array::from_fn(|_| s.load(black_box(&Lanes::ZERO)));
+    let mut sums: [S::F32; ACCUMULATORS] = [s.load(black_box(&Lanes::ZERO)); ACCUMULATORS];
     let start = Instant::now();
     let mut rounds = 0u64;
     let seconds = loop {

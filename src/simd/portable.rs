@@ -1,20 +1,30 @@
 //! Sixteen lanes as an array: runs everywhere, and plain enough to be vectorised by the compiler.
 
 use super::exact::{fused_multiply_add, round_ties_even};
-use super::{LANES, Lanes, LanesU32, Simd};
+use super::{LANES, Lanes, LanesU32, Simd, array};
 
 /// The token of the portable instruction set; every processor has it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Portable;
 
 #[inline(always)]
-fn map<A: Copy, R>(a: [A; LANES], f: impl Fn(A) -> R) -> [R; LANES] {
-    std::array::from_fn(|i| f(a[i]))
+fn map<A: Copy, R: Copy>(a: [A; LANES], f: impl Fn(A) -> R) -> [R; LANES] {
+    array::from_fn(
+        #[inline(always)]
+        |i| f(a[i]),
+    )
 }
 
 #[inline(always)]
-fn zip<A: Copy, B: Copy, R>(a: [A; LANES], b: [B; LANES], f: impl Fn(A, B) -> R) -> [R; LANES] {
-    std::array::from_fn(|i| f(a[i], b[i]))
+fn zip<A: Copy, B: Copy, R: Copy>(
+    a: [A; LANES],
+    b: [B; LANES],
+    f: impl Fn(A, B) -> R,
+) -> [R; LANES] {
+    array::from_fn(
+        #[inline(always)]
+        |i| f(a[i], b[i]),
+    )
 }
 
 impl Simd for Portable {
@@ -63,11 +73,17 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
-        std::array::from_fn(|i| fused_multiply_add(a[i], b[i], c[i]))
+        array::from_fn(
+            #[inline(always)]
+            |i| fused_multiply_add(a[i], b[i], c[i]),
+        )
     }
     #[inline(always)]
     fn neg_mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
-        std::array::from_fn(|i| fused_multiply_add(-a[i], b[i], c[i]))
+        array::from_fn(
+            #[inline(always)]
+            |i| fused_multiply_add(-a[i], b[i], c[i]),
+        )
     }
     #[inline(always)]
     fn sqrt(self, x: Self::F32) -> Self::F32 {
@@ -104,7 +120,10 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn select_u32(self, mask: Self::Mask, a: Self::U32, b: Self::U32) -> Self::U32 {
-        std::array::from_fn(|i| (a[i] & mask[i]) | (b[i] & !mask[i]))
+        array::from_fn(
+            #[inline(always)]
+            |i| (a[i] & mask[i]) | (b[i] & !mask[i]),
+        )
     }
     #[inline(always)]
     fn mask_and(self, a: Self::Mask, b: Self::Mask) -> Self::Mask {
@@ -124,7 +143,10 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn mask_from_bits(self, bits: u16) -> Self::Mask {
-        std::array::from_fn(|i| 0u32.wrapping_sub(u32::from(bits >> i) & 1))
+        array::from_fn(
+            #[inline(always)]
+            |i| 0u32.wrapping_sub(u32::from(bits >> i) & 1),
+        )
     }
 
     #[inline(always)]

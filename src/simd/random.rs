@@ -27,7 +27,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{LANES, LanesU32, Simd};
+use super::{LANES, LanesU32, Simd, array};
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rand_xoshiro::{SplitMix64, Xoshiro128PlusPlus};
 
@@ -118,7 +118,12 @@ impl RandomLanes {
     /// The generators in registers, to draw from.
     #[inline(always)]
     pub fn load<S: Simd>(&self, s: S) -> Random<S> {
-        Random { state: [0, 1, 2, 3].map(|i| s.load_u32(&self.state[i])) }
+        Random {
+            state: array::from_fn(
+                #[inline(always)]
+                |i| s.load_u32(&self.state[i]),
+            ),
+        }
     }
 }
 
@@ -155,8 +160,8 @@ impl<S: Simd> Random<S> {
     /// Puts the generators back to rest.
     #[inline(always)]
     pub fn store(self, s: S, to: &mut RandomLanes) {
-        for (state, to) in self.state.into_iter().zip(&mut to.state) {
-            s.store_u32(state, to);
+        for i in 0..self.state.len() {
+            s.store_u32(self.state[i], &mut to.state[i]);
         }
     }
 }

@@ -13,7 +13,7 @@ const PORTION: usize = 64;
 /// Spikes a neuron and time step of each spiking layer (before pooling), over all images.
 ///
 /// # Errors
-/// If the images have not the network's shape.
+/// If the images do not have the network's shape.
 pub fn firing_rates(
     context: &Context,
     network: &FrozenSpikingLeNet,
@@ -36,7 +36,7 @@ pub fn firing_rates(
 /// Both spiking layers' spikes (before pooling) for one image: `[step][neuron]`.
 ///
 /// # Errors
-/// If the image has not the network's shape, or there is no such image.
+/// If the image does not have the network's shape, or there is no such image.
 pub fn spike_trains(
     context: &Context,
     network: &FrozenSpikingLeNet,

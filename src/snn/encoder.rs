@@ -19,7 +19,7 @@ pub enum Encoder {
 }
 
 impl Encoder {
-    /// Whether it can be.
+    /// Checks that the rate is a probability.
     ///
     /// # Errors
     /// If the rate is not in 0..=1.

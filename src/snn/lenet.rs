@@ -139,7 +139,7 @@ impl SpikingLeNet {
     /// (pooled) spikes. A Poisson encoder draws from the tape's keys.
     ///
     /// # Errors
-    /// If `x` has not the input's shape, or a Poisson encoder finds no keys on the tape.
+    /// If `x` does not have the input's shape, or a Poisson encoder finds no keys on the tape.
     pub fn forward_steps(
         &mut self,
         tape: &mut Tape,
@@ -231,7 +231,7 @@ impl FrozenSpikingLeNet {
     /// Records the forward pass; returns logits and the two layers of (pooled) spikes.
     ///
     /// # Errors
-    /// If `x` has not the input's shape.
+    /// If `x` does not have the input's shape.
     pub fn record(&self, tape: &mut Tape, x: Var) -> Result<(Var, [Var; 2])> {
         let SpikingOptions { steps, surrogate, encoder, .. } = self.options;
         let x = encoder.encode(tape, x, steps)?;
@@ -247,7 +247,7 @@ impl FrozenSpikingLeNet {
     /// rates and rasters want them.
     ///
     /// # Errors
-    /// If `x` has not the input's shape.
+    /// If `x` does not have the input's shape.
     pub fn spikes(&self, tape: &mut Tape, x: Var) -> Result<[Var; 2]> {
         let SpikingOptions { steps, surrogate, encoder, .. } = self.options;
         let x = encoder.encode(tape, x, steps)?;
@@ -275,7 +275,7 @@ impl FrozenSpikingLeNet {
         self
     }
 
-    /// The same network, judged by so many random draws an image (at least 1). Without a Poisson encoder nothing is
+    /// The same network, judged by `draws` random draws per image (at least 1). Without a Poisson encoder nothing is
     /// drawn, and one evaluation is all there is.
     pub fn with_draws(mut self, draws: usize) -> Self {
         self.draws = draws.max(1);

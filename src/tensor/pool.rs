@@ -2,10 +2,10 @@
 //!
 //! A rayon thread that finds nothing to do for a few microseconds goes to sleep, and waking it takes tens of them: longer
 //! than most sections of a training step (on two cores, 0.35 of 2.24 ms a step). [`Pool::stay_awake`] gives every thread a
-//! vigil to keep meanwhile: it looks for work until the loop is over.
+//! loop to spin in meanwhile: it looks for work until the loop is over.
 //!
-//! What a thread does *inside* its vigil is all the work there is; a thread that began its vigil inside of other work
-//! would not finish that before the loop is over, and if the loop waits for it, never. So a vigil begins only while the
+//! What a thread does while it spins is all the work there is; a thread that began to spin inside of other work
+//! would not finish that before the loop is over, and if the loop waits for it, never. So spinning begins only while the
 //! pool has no work: one call at a time asks for it, before its own work, and waits until all threads keep it.
 
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Fruitless looks for work (a few dozen nanoseconds each) before a thread lets others of the machine have its core.
-const LOOKS: usize = 200;
+const SPINS: usize = 200;
 
 /// Some threads, and how many callers use them.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Pool {
     threads: ThreadPool,
     /// Of the machine.
     cores: usize,
-    /// Locked also while one of them waits for the vigil to begin.
+    /// Locked also while one of them waits for the others to spin.
     callers: Mutex<usize>,
 }
 
@@ -50,19 +50,20 @@ impl Pool {
         self.threads.install(f)
     }
 
-    /// [`run`](Self::run), and no thread sleeps until `f` has returned. (But if somebody else is using the threads when
-    /// it begins. Nor where threads outnumber the cores: those that wait would take the cores of those that work.)
+    /// Like [`run`](Self::run), but workers keep spinning until `f` returns. Falls back to `run` if another caller
+    /// already uses the pool, or if there are more threads than cores: spinning threads would then take the cores of
+    /// working ones.
     pub(super) fn stay_awake<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         let alone = self.threads() == 1;
         if alone || self.threads() > self.cores || self.threads.current_thread_index().is_some() {
             return self.run(f);
         }
-        let vigil = Ending(Arc::default());
+        let awake = KeepAwake(Arc::default());
         let callers = self.callers();
         if *callers == 0 {
-            let kept = Arc::clone(&vigil.0);
+            let kept = Arc::clone(&awake.0);
             self.threads.spawn_broadcast(move |_| kept.keep());
-            while vigil.0.keepers.load(Ordering::Acquire) < self.threads() {
+            while awake.0.spinners.load(Ordering::Acquire) < self.threads() {
                 std::thread::yield_now();
             }
         }
@@ -93,18 +94,18 @@ impl Drop for Caller<'_> {
 }
 
 #[derive(Default)]
-struct Vigil {
-    keepers: AtomicUsize,
+struct Awake {
+    spinners: AtomicUsize,
     over: AtomicBool,
 }
 
-impl Vigil {
+impl Awake {
     fn keep(&self) {
-        self.keepers.fetch_add(1, Ordering::AcqRel);
+        self.spinners.fetch_add(1, Ordering::AcqRel);
         let mut fruitless = 0;
         while !self.over.load(Ordering::Acquire) {
             fruitless = if rayon::yield_now() == Some(Yield::Executed) { 0 } else { fruitless + 1 };
-            if fruitless < LOOKS {
+            if fruitless < SPINS {
                 std::hint::spin_loop();
             } else {
                 std::thread::yield_now();
@@ -113,10 +114,10 @@ impl Vigil {
     }
 }
 
-/// Ends the vigil, also when `f` panics.
-struct Ending(Arc<Vigil>);
+/// Lets the threads sleep again, also when `f` panics.
+struct KeepAwake(Arc<Awake>);
 
-impl Drop for Ending {
+impl Drop for KeepAwake {
     fn drop(&mut self) {
         self.0.over.store(true, Ordering::Release);
     }
@@ -142,7 +143,7 @@ mod tests {
             .sum()
     }
 
-    /// A pool whose threads keep vigils, however few cores there are.
+    /// A pool whose threads spin, however few cores there are.
     fn awake(threads: usize) -> Pool {
         Pool { cores: threads, ..Pool::new(threads).unwrap() }
     }
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_the_vigil() {
+    fn a_panic_lets_the_threads_sleep() {
         let pool = awake(2);
         for _ in 0..3 {
             let panic = || pool.stay_awake(|| panic!("on purpose"));

@@ -16,7 +16,7 @@ impl Tape {
     /// max(x, 0)
     ///
     /// # Errors
-    /// None at present; the signature is that of all operations.
+    /// Never; every operation returns a `Result`.
     pub fn relu(&mut self, x: Var) -> Result<Var> {
         self.activate(x, Activation::Relu)
     }
@@ -24,7 +24,7 @@ impl Tape {
     /// Hyperbolic tangent.
     ///
     /// # Errors
-    /// None at present; the signature is that of all operations.
+    /// Never; every operation returns a `Result`.
     pub fn tanh(&mut self, x: Var) -> Result<Var> {
         self.activate(x, Activation::Tanh)
     }
@@ -32,7 +32,7 @@ impl Tape {
     /// 1 / (1 + exp(-x))
     ///
     /// # Errors
-    /// None at present; the signature is that of all operations.
+    /// Never; every operation returns a `Result`.
     pub fn sigmoid(&mut self, x: Var) -> Result<Var> {
         self.activate(x, Activation::Sigmoid)
     }

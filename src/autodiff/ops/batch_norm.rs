@@ -150,7 +150,7 @@ impl Tape {
     /// `weight (x - mean) / sqrt(variance + eps) + bias` per channel.
     ///
     /// # Errors
-    /// If a channel has not exactly one number of each, or `eps` is not positive.
+    /// If a channel does not have exactly one number of each, or `eps` is not positive.
     pub fn batch_norm(
         &mut self,
         x: Var,

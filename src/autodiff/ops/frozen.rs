@@ -128,7 +128,7 @@ impl Tape {
     /// Frozen convolution or linear layer with its bias.
     ///
     /// # Errors
-    /// If the input has not the layer's shape.
+    /// If the input does not have the layer's shape.
     pub fn frozen(&mut self, x: Var, layer: &Arc<FrozenConv>) -> Result<Var> {
         layer.check("frozen", self.value(x).shape())?;
         let mut operation: Box<FrozenLinear> = self.reuse();
@@ -149,7 +149,7 @@ impl Tape {
     /// Frozen convolution with bias, rectifier and 2 x 2 maximum, in one pass.
     ///
     /// # Errors
-    /// If the input has not the layer's shape, or the convolution's output an odd side.
+    /// If the input does not have the layer's shape, or the convolution's output an odd side.
     pub fn frozen_relu_pool(&mut self, x: Var, layer: &Arc<FrozenConv>) -> Result<Var> {
         layer.check("frozen_relu_pool", self.value(x).shape())?;
         let g = layer.geometry;

@@ -11,7 +11,7 @@ impl Tape {
     /// Mean over the time steps of `x`; one step remains.
     ///
     /// # Errors
-    /// None at present; the signature is that of all operations.
+    /// Never; every operation returns a `Result`.
     pub fn mean_steps(&mut self, x: Var) -> Result<Var> {
         let operation: Box<MeanSteps> = self.reuse();
         let value = self.value(x);

@@ -2,7 +2,7 @@
 
 use super::{Geometry, tiles};
 use crate::kernels::pool::{Winners, window_max, window_winners};
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 use crate::tensor::Region;
 use std::ops::Range;
 
@@ -109,7 +109,8 @@ fn pool_body<S: Simd, const RECORD: bool>(
                     let (top, bottom) = (top.as_chunks::<2>().0, bottom.as_chunks::<2>().0);
                     for column in 0..width / 2 {
                         let (t, b) = (&top[column], &bottom[column]);
-                        let window = [&t[0], &t[1], &b[0], &b[1]].map(
+                        let window = array::map(
+                            [&t[0], &t[1], &b[0], &b[1]],
                             #[inline(always)]
                             |v| s.load(v),
                         );
@@ -257,7 +258,7 @@ fn pixels<S: Simd, const C: usize, const P: usize>(
     for channel in 0..g.in_channels() {
         for ky in 0..g.kernel[0] {
             let row = at + channel * g.input.pixels() + ky * g.input.width;
-            let x: [&[Lanes]; P] = std::array::from_fn(
+            let x: [&[Lanes]; P] = array::from_fn(
                 #[inline(always)]
                 |p| {
                     let first = row + p * g.stride[1];

@@ -9,7 +9,7 @@
 //! the taps of that remainder.
 
 use super::Geometry;
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// Kernel columns that slide together.
 const COLUMNS: usize = 5;
@@ -147,7 +147,7 @@ impl Chunk {
         let mut input = 0;
         if together >= 4 {
             while input + 2 <= g.in_channels() {
-                let weight = std::array::from_fn(
+                let weight = array::from_fn(
                     #[inline(always)]
                     |i| &weight[(input + i) * weights..][..weights],
                 );
@@ -212,7 +212,7 @@ impl Chunk {
             let y = self.phase[0] + (first + row) * g.stride[0];
             y * g.input.width + self.phase[1] + self.first * g.stride[1]
         };
-        let mut targets: [usize; R] = std::array::from_fn(target);
+        let mut targets: [usize; R] = array::from_fn(target);
         for x in 0..g.output.width {
             let at = (first, x);
             if R > 1 {
@@ -272,14 +272,14 @@ impl Chunk {
         sums: &mut [[[S::F32; K]; I]; R],
     ) {
         let group = g.out_channels();
-        let grad: [&[Lanes]; N] = std::array::from_fn(
+        let grad: [&[Lanes]; N] = array::from_fn(
             #[inline(always)]
             |row| {
                 let pixel = (first + FIRST + row - ky) * g.output.width + x;
                 &grad[pixel * g.output.channels + self.channels..][..group]
             },
         );
-        let weight: [&[[f32; K]]; I] = std::array::from_fn(
+        let weight: [&[[f32; K]]; I] = array::from_fn(
             #[inline(always)]
             |i| &weight[i][ky * group..][..group],
         );

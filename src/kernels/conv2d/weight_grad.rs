@@ -7,7 +7,7 @@
 //! pass over them.
 
 use super::{Geometry, tiles};
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// Kernel columns accumulated together.
 const COLUMNS: usize = 5;
@@ -139,28 +139,29 @@ impl Place {
     ) {
         let taps = g.fan_in();
         let (width, stride) = (g.output.width, g.stride[1]);
-        let mut total: [[S::Part; K]; C] = std::array::from_fn(
+        let mut total: [[S::Part; K]; C] = array::from_fn(
             #[inline(always)]
             |c| {
-                std::array::from_fn(
+                array::from_fn(
                     #[inline(always)]
                     |k| s.load_part(&sums[c * taps + self.tap + k], PART),
                 )
             },
         );
         for y in self.rows.0..self.rows.1 {
-            let grad: [&[Lanes]; C] = std::array::from_fn(
+            let grad: [&[Lanes]; C] = array::from_fn(
                 #[inline(always)]
                 |c| &grad[c * g.output.pixels() + y * width..][..width],
             );
             let row = &x[(y * g.stride[0] + self.ky) * g.input.width + self.column..];
             if stride == 1 {
-                let x: [&[Lanes]; K] = std::array::from_fn(
+                let x: [&[Lanes]; K] = array::from_fn(
                     #[inline(always)]
                     |k| &row[k..][..width],
                 );
                 for i in 0..width {
-                    let grad = grad.map(
+                    let grad = array::map(
+                        grad,
                         #[inline(always)]
                         |grad| s.load_part(&grad[i], PART),
                     );
@@ -173,7 +174,8 @@ impl Place {
                 }
             } else {
                 for i in 0..width {
-                    let grad = grad.map(
+                    let grad = array::map(
+                        grad,
                         #[inline(always)]
                         |grad| s.load_part(&grad[i], PART),
                     );

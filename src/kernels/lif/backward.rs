@@ -106,7 +106,9 @@ fn run<S: Simd, F: Slope, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     for (t, saved) in scratch.chunks_exact_mut(TOGETHER).enumerate() {
         let x = load(s, &x[layer.input_at(t)..], group.at());
         let (u, _) = c.advance::<SYNAPSE, N>(s, x, &mut state);
-        u.into_iter().zip(saved).for_each(|(u, saved)| s.store(u, saved));
+        for k in 0..N {
+            s.store(u[k], &mut saved[k]);
+        }
     }
     let mut reverse = Reverse::<S, N>::new(s);
     for (t, saved) in scratch.chunks_exact(TOGETHER).enumerate().rev() {
@@ -124,7 +126,9 @@ fn run<S: Simd, F: Slope, G: Group<N>, const SYNAPSE: bool, const N: usize>(
 
 #[inline(always)]
 fn store<S: Simd, const N: usize>(s: S, values: [S::F32; N], out: &mut [Lanes], at: [usize; N]) {
-    values.into_iter().zip(at).for_each(|(value, at)| s.store(value, &mut out[at]));
+    for k in 0..N {
+        s.store(values[k], &mut out[at[k]]);
+    }
 }
 
 /// Backpropagation through time of `N` neurons.

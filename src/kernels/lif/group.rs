@@ -1,7 +1,7 @@
 //! A few neurons advanced together, and where in a block they and their spikes are.
 
 use super::{Dynamics, SilentWindow};
-use crate::simd::{Lanes, Simd};
+use crate::simd::{Lanes, Simd, array};
 use crate::tensor::Shape;
 
 /// Neurons advanced together: four chains of dependent multiply-adds, and the four pixels of a pooling window.
@@ -97,13 +97,17 @@ pub(super) struct Neighbours {
 impl<const N: usize> Group<N> for Neighbours {
     #[inline(always)]
     fn at(self) -> [usize; N] {
-        std::array::from_fn(|k| self.first + k)
+        array::from_fn(
+            #[inline(always)]
+            |k| self.first + k,
+        )
     }
 
     #[inline(always)]
     fn write<S: Simd>(self, s: S, one: S::F32, spikes: [S::Mask; N], out: &mut [Lanes]) {
-        for (spike, out) in spikes.into_iter().zip(&mut out[self.first..][..N]) {
-            s.store(s.select(spike, one, s.zero()), out);
+        let out = &mut out[self.first..][..N];
+        for k in 0..N {
+            s.store(s.select(spikes[k], one, s.zero()), &mut out[k]);
         }
     }
 
@@ -154,7 +158,14 @@ impl Group<TOGETHER> for Window {
         saved: &[Lanes],
         grad: &[Lanes],
     ) -> [S::F32; TOGETHER] {
-        let u = load(s, saved, std::array::from_fn::<_, TOGETHER, _>(|k| k));
+        let u = load(
+            s,
+            saved,
+            array::from_fn::<_, TOGETHER>(
+                #[inline(always)]
+                |k| k,
+            ),
+        );
         let mut rest = s.load(&grad[self.cell]);
         let mut grads = [s.zero(); TOGETHER];
         let mut any = s.mask_from_bits(0);
@@ -175,7 +186,11 @@ impl Group<TOGETHER> for Window {
                     rest = s.select(smaller, rest, s.zero());
                 }
             }
-            SilentWindow::All => grads = grads.map(|grad| s.select(any, grad, rest)),
+            SilentWindow::All => {
+                for grad in &mut grads {
+                    *grad = s.select(any, *grad, rest);
+                }
+            }
         }
         grads
     }
@@ -184,8 +199,8 @@ impl Group<TOGETHER> for Window {
 #[inline(always)]
 pub(super) fn load<S: Simd, const N: usize>(s: S, x: &[Lanes], at: [usize; N]) -> [S::F32; N] {
     let mut values = [s.zero(); N];
-    for (value, at) in values.iter_mut().zip(at) {
-        *value = s.load(&x[at]);
+    for k in 0..N {
+        values[k] = s.load(&x[at[k]]);
     }
     values
 }

@@ -11,7 +11,7 @@
 //!
 //! An ulp is the distance of neighbouring `f32` at the exact result, never less than the spacing of the denormal
 //! numbers. The errors were measured on every one of the 2^32 arguments, against the `f64` functions of the standard
-//! library (`DEEPSLEEP_ISA=avx2 DEEPSLEEP_ULP_STRIDE=1 cargo test --test simd_math ulp`, three minutes).
+//! library (`DEEPSLEEP_ISA=avx2 DEEPSLEEP_ULP_STRIDE=1 cargo test --test simd ulp`, three minutes).
 //!
 //! **The coefficients** are ours. Each polynomial minimises the largest *relative* error of its function over the
 //! reduced interval (least squares on 400 Chebyshev nodes, reweighted by the error until it is level: Lawson's method;

@@ -1,0 +1,13 @@
+//! Attacks against oracles, golden vectors and properties.
+
+mod attack_autoattack;
+mod attack_checks;
+mod attack_golden;
+mod attack_losses;
+mod attack_oracle;
+mod attack_projections;
+mod attack_properties;
+mod attack_ties;
+
+#[path = "../common/mod.rs"]
+mod common;

@@ -1,0 +1,6 @@
+//! Data sets: reading, fetching, the bundled one.
+
+mod data_bundled;
+#[cfg(feature = "fetch")]
+mod data_fetch;
+mod data_idx;

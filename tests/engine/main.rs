@@ -1,0 +1,12 @@
+//! Kernels, tape, networks and optimizers.
+
+mod autodiff;
+mod checkpoint;
+mod conv2d;
+mod determinism;
+mod golden_lenet;
+mod layers;
+mod optimisers;
+
+#[path = "../common/mod.rs"]
+mod common;

@@ -1,0 +1,8 @@
+//! Defenses, and evaluations of what they defend.
+
+mod defenses;
+mod evaluation;
+mod random_models;
+
+#[path = "../common/mod.rs"]
+mod common;
