@@ -1,8 +1,6 @@
 //! Attacks on models that hide their gradients, attacks made for transfer, and targets of the user's.
 
-mod common;
-
-use common::models::{lenet, test_images};
+use crate::common::models::{lenet, test_images};
 use deepsleep::Result;
 use deepsleep::attack::{
     AttackReport, Budget, Classifier, Norm, Samples, Session, Status, parse_attack, run_attack,
