@@ -40,8 +40,8 @@
 //! | [`data`] | MNIST and its like |
 //! | [`nn`] | networks, optimisers, the training loop |
 //! | [`snn`] | spiking neurons, encoders, the spiking LeNet |
-//! | [`sleep`] | slow-wave and fast-wave sleep, and the settings of the whole method |
-//! | [`defense`] | from a control to a defended model |
+//! | [`sleep`] | the algorithms: slow-wave sleep, fast-wave sleep, sleep replay |
+//! | [`method`] | settings, profiles and defenses: from a control to a defended model |
 //! | [`attack`] | attacks, and ensembles of them |
 //! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
@@ -60,7 +60,6 @@ pub mod checkpoint;
 #[forbid(unsafe_code)]
 pub mod data;
 #[forbid(unsafe_code)]
-pub mod defense;
 #[cfg(feature = "draw")]
 pub mod draw;
 #[forbid(unsafe_code)]
@@ -78,6 +77,8 @@ mod fingerprint;
 mod foreign;
 pub mod kernels;
 #[forbid(unsafe_code)]
+pub mod method;
+#[forbid(unsafe_code)]
 mod names;
 #[forbid(unsafe_code)]
 pub mod nn;
@@ -92,5 +93,7 @@ pub mod sleep;
 pub mod snn;
 #[forbid(unsafe_code)]
 pub mod tensor;
+#[forbid(unsafe_code)]
+mod wording;
 
 pub use error::{Error, Result};

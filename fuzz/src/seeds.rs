@@ -3,10 +3,12 @@
 use crate::targets::{CONTEXT, LENET, two_samples};
 use deepsleep::attack::{Budget, Norm, parse_attack};
 use deepsleep::checkpoint::StateDict;
-use deepsleep::defense::{Defender, Defense};
+use deepsleep::method::{
+    AdversarialTraining, DeepSleep, Defender, Defense, Distillation, Profile, Settings,
+};
 use deepsleep::evaluation::Crafted;
 use deepsleep::nn::{LeNet, Network, Rule, Trainer, TrainingOptions};
-use deepsleep::sleep::{Profile, Settings, SlowWave, SlowWaveOptions};
+use deepsleep::sleep::{SlowWave, SlowWaveOptions};
 use std::path::Path;
 
 /// The seeds of a target.
@@ -47,7 +49,7 @@ fn checkpoints() -> Vec<StateDict> {
         Trainer::new(&lenet, options).and_then(|trainer| trainer.checkpoint(&lenet))
     });
     let sleep = SlowWave::new(&lenet, SlowWaveOptions::default(), 0).and_then(|s| s.checkpoint());
-    let defenses = [Defense::DeepSleep, Defense::Distillation, Defense::AdversarialTraining];
+    let defenses: [&'static dyn Defense; 3] = [&DeepSleep, &Distillation, &AdversarialTraining];
     let defenses = defenses.map(|defense| {
         let settings = Settings::new(Profile::Published);
         Defender::new(defense, LeNet::new(0), settings).and_then(|d| d.checkpoint())

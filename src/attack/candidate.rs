@@ -1,5 +1,6 @@
 //! What an attack did with one sample, before anybody has verified it.
 
+use crate::attack::outcome::Winner;
 use serde::{Deserialize, Serialize};
 
 /// What it cost to attack a sample.
@@ -31,14 +32,8 @@ impl std::ops::AddAssign for Cost {
 pub struct Hit {
     /// The image, `[channel][y][x]`.
     pub image: Vec<f32>,
-    /// The attack that found it.
-    pub attack: &'static str,
-    /// The restart in which.
-    pub restart: usize,
-    /// The class it steered to, if it had a target.
-    pub target: Option<usize>,
-    /// How many images of that run had been evaluated before this one.
-    pub iteration: usize,
+    /// Who found it.
+    pub winner: Winner,
 }
 
 /// What an attack did with one sample.

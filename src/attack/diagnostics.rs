@@ -2,13 +2,18 @@
 //! of the merged parts are those of one run on all samples.
 
 use crate::attack::candidate::Cost;
+use crate::attack::loss::Loss;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What gives reason to doubt a result, as counts and flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostics {
     /// Of options and budget: the same for every part.
     pub option_warnings: Vec<String>,
+    /// The names of the losses that gradients were taken of.
+    #[serde(default)]
+    pub losses: BTreeSet<String>,
     /// Whether the outputs look like probabilities; None: not looked at.
     pub probabilities: Option<bool>,
     /// Whether the same images got different answers.
@@ -32,6 +37,7 @@ impl Diagnostics {
             other.option_warnings.iter().filter(|doubt| !self.option_warnings.contains(doubt));
         let new: Vec<String> = new.cloned().collect();
         self.option_warnings.extend(new);
+        self.losses.extend(other.losses.iter().cloned());
         self.probabilities = match (self.probabilities, other.probabilities) {
             (Some(a), Some(b)) => Some(a && b),
             (a, b) => a.or(b),
@@ -80,7 +86,7 @@ impl Diagnostics {
             all.push(format!(
                 "{:.2} % of the gradients were exactly zero ({starts} samples start with one): {}",
                 100.0 * share,
-                if starts > 0 { vanishing() } else { flat_beyond() }
+                self.of_flat_losses(starts > 0)
             ));
         }
         if invalid > 0 {
@@ -89,19 +95,28 @@ impl Diagnostics {
         }
         all
     }
-}
 
-/// What gradients of zero at the images themselves mean for the result.
-fn vanishing() -> &'static str {
-    "the result of gradient attacks may be unreliable; compare with other losses (apgd-ce, apgd-dlr, apgd-t) and with \
-     square, which needs no gradient"
-}
-
-/// What gradients of zero mean that are met on the way alone. DLR is 1 wherever two classes are ahead of the label's:
-/// numerator and denominator are then one difference. APGD in l1, which starts outside of the ball, gets there often.
-fn flat_beyond() -> &'static str {
-    "no image has one, so they arose on the way; the dlr loss is flat where two classes are ahead of the right one, at \
-     points that are misclassified already; compare with apgd-ce or apgd-t"
+    /// What gradients of zero mean for the result, and what helps: at the images themselves, or on the way alone.
+    fn of_flat_losses(&self, at_images: bool) -> &'static str {
+        let takes = |name| self.losses.contains(name);
+        if takes(Loss::CrossEntropyF32.name()) {
+            return "ce-f32 loses its gradient to rounding where the network is certain, and what remains robust may be \
+                    so for that alone; loss=ce keeps its direction there";
+        }
+        // DLR is 1 wherever two classes are ahead of the label's: numerator and denominator are then one difference.
+        // APGD in l1, which starts outside of the ball, gets there often.
+        if !at_images && takes(Loss::Dlr.name()) {
+            return "no image has one, so they arose on the way; the dlr loss is flat where two classes are ahead of the \
+                    right one, at points that are misclassified already; compare with apgd-ce or apgd-t";
+        }
+        if at_images {
+            "the result of gradient attacks may be unreliable; compare with other losses (apgd-ce, apgd-dlr, apgd-t) and \
+             with square, which needs no gradient"
+        } else {
+            "no image has one, so they arose on the way, where the network is flat; compare with square, which needs no \
+             gradient"
+        }
+    }
 }
 
 /// What images outside of the ball mean for the result, if there are any.

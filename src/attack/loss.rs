@@ -38,6 +38,32 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::CrossEntropy,
+        Self::ScaledCrossEntropy,
+        Self::CrossEntropyF32,
+        Self::Dlr,
+        Self::Margin,
+        Self::TargetedCrossEntropy,
+        Self::TargetedDlr,
+        Self::Difference,
+    ];
+
+    /// Its name, as an attack's option.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "ce",
+            Self::ScaledCrossEntropy => "ce-scaled",
+            Self::CrossEntropyF32 => "ce-f32",
+            Self::Dlr => "dlr",
+            Self::Margin => "margin",
+            Self::TargetedCrossEntropy => "targeted-ce",
+            Self::TargetedDlr => "targeted-dlr",
+            Self::Difference => "difference",
+        }
+    }
+
     /// The loss that takes this one's place where there are too few classes for it.
     pub fn for_classes(self, classes: usize) -> Self {
         match self {

@@ -28,7 +28,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | list attacks, or get one by name | [`ATTACKS`], [`parse_attack`] |
+//! | list attacks, or get one by name | [`ATTACKS`], [`AttackSpec`], [`parse_attack`] |
 //! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Momentum`], [`Ddn`], [`Fmn`], [`AutoAttack`] |
 //! | steer any of them at one class | [`Targeted`]; `target=CLASS` |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
@@ -54,7 +54,7 @@ mod task;
 mod verification;
 
 pub use candidate::{Candidate, Cost, Hit};
-pub use catalog::{ATTACKS, CatalogEntry, parse_attack, parse_eps};
+pub use catalog::{ATTACKS, AttackSpec, CatalogEntry, parse_attack, parse_eps};
 pub use classifier::{Changes, Classifier, Session};
 pub use diagnostics::Diagnostics;
 pub(crate) use diagnostics::outside;
@@ -83,6 +83,7 @@ pub use methods::sa_pgd::SaPgd;
 pub use methods::square::Square;
 pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
 pub use run::run_attack;
+pub(crate) use run::run_classified;
 pub use samples::Samples;
 pub use search::{Attack, Search};
 pub use stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};

@@ -2,8 +2,10 @@
 
 use crate::attack::candidate::Cost;
 use crate::attack::diagnostics::{Diagnostics, outside};
+use crate::attack::geometry::norm::Norm;
 use crate::attack::stepper::Budget;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 
 /// What became of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,7 +29,7 @@ pub enum Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Winner {
     /// The attack.
-    pub attack: String,
+    pub attack: Cow<'static, str>,
     /// The restart, from 0.
     pub restart: usize,
     /// The class it steered to, if it had a target.
@@ -45,7 +47,8 @@ pub struct Expected {
     pub attacked: f64,
 }
 
-/// One sample's result.
+/// One sample's result: what the attack, the journal of an evaluation, the store of an experiment and the report know of
+/// it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The sample's identity.
@@ -55,11 +58,13 @@ pub struct Outcome {
     /// What became of it.
     pub status: Status,
     /// The returned image `[channel][y][x]`; the clean one, to the bit, unless the sample was fooled (or the attack
-    /// was asked to return its last points).
+    /// was asked to return its last points). Not in files of results, so empty in an outcome that was read from one.
+    #[serde(skip)]
     pub image: Vec<f32>,
     /// The class of the returned image, by a fresh forward pass.
     pub prediction: usize,
-    /// `z_y - max_{i != y} z_i` of the returned image.
+    /// `z_y - max_{i != y} z_i` of the returned image. In a file, a margin that is not finite is null.
+    #[serde(serialize_with = "finite_or_null", deserialize_with = "null_is_not_a_number")]
     pub margin: f32,
     /// Largest change of a pixel.
     pub linf: f32,
@@ -70,9 +75,37 @@ pub struct Outcome {
     /// Who found the image.
     pub winner: Option<Winner>,
     /// How often the model is right; None of a model that is not random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Expected>,
     /// What the attack cost, the clean pass and the verification included.
     pub cost: Cost,
+}
+
+impl Outcome {
+    /// The same without the image, which would fill the memory where thousands of results are kept.
+    #[must_use]
+    pub fn without_image(mut self) -> Self {
+        self.image = Vec::new();
+        self
+    }
+
+    /// Whether it was fooled by an image inside the ball.
+    pub fn fooled_within(&self, budget: &Budget) -> bool {
+        let distance = match budget.norm {
+            Norm::Linf => self.linf,
+            Norm::L2 => self.l2,
+            Norm::L1 => self.l1,
+        };
+        self.status == Status::Fooled && budget.admits(distance)
+    }
+}
+
+fn finite_or_null<S: Serializer>(margin: &f32, to: S) -> Result<S::Ok, S::Error> {
+    margin.is_finite().then_some(*margin).serialize(to)
+}
+
+fn null_is_not_a_number<'a, D: Deserializer<'a>>(from: D) -> Result<f32, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f32::NAN))
 }
 
 /// The results of one attack on some samples.

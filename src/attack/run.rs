@@ -5,7 +5,7 @@ use crate::attack::candidate::{Candidate, Cost, Hit};
 use crate::attack::classifier::Classifier;
 use crate::attack::diagnostics::Diagnostics;
 use crate::attack::geometry::norm::Norm;
-use crate::attack::outcome::{AttackReport, Expected, Outcome, Status, Winner};
+use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
 use crate::attack::samples::Samples;
 use crate::attack::search::Attack;
 use crate::attack::stepper::Budget;
@@ -26,8 +26,7 @@ pub fn run_attack(
     attack: &dyn Attack,
     budget: Budget,
 ) -> Result<AttackReport> {
-    budget.check()?;
-    let mut job = AttackTask {
+    let mut task = AttackTask {
         context,
         classifier,
         samples,
@@ -35,22 +34,13 @@ pub fn run_attack(
         target: attack.target(),
         clean_logits: &[],
     };
-    job.check()?;
+    let mut report = begin(&task, attack)?;
     let images: Vec<&[f32]> = (0..samples.len()).map(|i| samples.image(i)).collect();
     let all: Vec<usize> = (0..samples.len()).collect();
-    let verdicts = judge(&job, attack, &images, &all)?;
+    let verdicts = judge(&task, attack, &images, &all)?;
     let clean: Vec<f32> = verdicts.iter().flat_map(|verdict| verdict.logits.clone()).collect();
-    job.clean_logits = &clean;
+    task.clean_logits = &clean;
 
-    let diagnostics =
-        Diagnostics { option_warnings: attack.option_warnings(&budget), ..Diagnostics::default() };
-    let mut report = AttackReport {
-        attack: attack.name().into(),
-        budget,
-        outcomes: Vec::new(),
-        diagnostics,
-        warnings: Vec::new(),
-    };
     let mut which = Vec::new();
     for (i, &image) in images.iter().enumerate() {
         let (label, z) = (samples.labels()[i], verdicts[i].logits.as_slice());
@@ -68,7 +58,7 @@ pub fn run_attack(
                 which.push(i);
             }
         }
-        let cost = Cost { forward_passes: job.draws(attack.draws()) as u64, ..Cost::default() };
+        let cost = Cost { forward_passes: task.draws(attack.draws()) as u64, ..Cost::default() };
         let right = if finite { verdicts[i].right } else { 0.0 };
         let expected = classifier.is_random().then_some(Expected { clean: right, attacked: right });
         report.outcomes.push(Outcome {
@@ -90,9 +80,68 @@ pub fn run_attack(
         report.diagnostics.flat =
             which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
     }
-    let search = attack.search(&job, &which)?;
+    finish(&task, attack, &which, report)
+}
+
+/// As [`run_attack`], on samples whose clean outcomes are known, for an attack that does not look at the clean logits.
+pub(crate) fn run_classified(
+    context: &Context,
+    classifier: &dyn Classifier,
+    samples: &Samples,
+    attack: &dyn Attack,
+    budget: Budget,
+    clean: &[Outcome],
+) -> Result<AttackReport> {
+    let task = AttackTask {
+        context,
+        classifier,
+        samples,
+        budget,
+        target: attack.target(),
+        clean_logits: &[],
+    };
+    let mut report = begin(&task, attack)?;
+    let mut which = Vec::new();
+    for (i, outcome) in clean.iter().enumerate() {
+        if outcome.status == Status::Survived
+            || (outcome.status != Status::Invalid && attack.returns_all())
+        {
+            which.push(i);
+        }
+        let (image, cost) = (samples.image(i).to_vec(), Cost::default());
+        report.outcomes.push(Outcome { image, cost, ..outcome.clone() });
+    }
+    finish(&task, attack, &which, report)
+}
+
+/// The report before anything was done, if the task can be.
+fn begin(task: &AttackTask<'_>, attack: &dyn Attack) -> Result<AttackReport> {
+    task.budget.check()?;
+    task.check()?;
+    let diagnostics = Diagnostics {
+        option_warnings: attack.option_warnings(&task.budget),
+        losses: attack.losses().into_iter().map(|loss| loss.name().to_owned()).collect(),
+        ..Diagnostics::default()
+    };
+    Ok(AttackReport {
+        attack: attack.name().into(),
+        budget: task.budget,
+        outcomes: Vec::new(),
+        diagnostics,
+        warnings: Vec::new(),
+    })
+}
+
+/// Searches, and verifies what was found.
+fn finish(
+    task: &AttackTask<'_>,
+    attack: &dyn Attack,
+    which: &[usize],
+    mut report: AttackReport,
+) -> Result<AttackReport> {
+    let search = attack.search(task, which)?;
     report.diagnostics.merge(&search.diagnostics);
-    settle(&job, attack, search.candidates, &mut report)?;
+    settle(task, attack, search.candidates, &mut report)?;
     report.renew_warnings();
     Ok(report)
 }
@@ -147,9 +196,9 @@ fn settle(
         outcome.linf = Norm::Linf.distance(&hit.image, clean);
         outcome.l2 = Norm::L2.distance(&hit.image, clean);
         outcome.l1 = Norm::L1.distance(&hit.image, clean);
-        let Hit { image, attack, restart, target, iteration } = hit;
+        let Hit { image, winner } = hit;
         outcome.image = image;
-        outcome.winner = Some(Winner { attack: attack.into(), restart, target, iteration });
+        outcome.winner = Some(winner);
     }
     report.diagnostics.refuted += refuted;
     Ok(())

@@ -4,6 +4,7 @@ use crate::Result;
 use crate::attack::candidate::Candidate;
 use crate::attack::diagnostics::Diagnostics;
 use crate::attack::engine::drive;
+use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Goal, Needs, Stepper};
 use crate::attack::task::AttackTask;
 
@@ -42,6 +43,16 @@ pub trait Attack: Send + Sync {
         false
     }
 
+    /// The losses that it takes gradients of.
+    fn losses(&self) -> Vec<Loss> {
+        Vec::new()
+    }
+
+    /// Whether it draws random numbers itself. Else the seed makes no difference to it, unless the model draws some.
+    fn is_random(&self) -> bool {
+        true
+    }
+
     /// Attacks these of the samples, whose clean logits are finite.
     ///
     /// # Errors
@@ -71,6 +82,17 @@ impl<M: Stepper> Attack for M {
 
     fn flattens(&self) -> bool {
         matches!(self.needs(), Needs::Gradient(loss) if loss.flattens())
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        match self.needs() {
+            Needs::Gradient(loss) => vec![loss],
+            Needs::Logits(_) | Needs::Jacobian => Vec::new(),
+        }
+    }
+
+    fn is_random(&self) -> bool {
+        Stepper::is_random(self)
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

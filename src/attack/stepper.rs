@@ -169,6 +169,11 @@ pub trait Stepper: Send + Sync {
         1
     }
 
+    /// Whether it draws random numbers itself.
+    fn is_random(&self) -> bool {
+        true
+    }
+
     /// How far below zero the margin must lie for a point with these logits to count as found (Carlini & Wagner's
     /// confidence). None: any point that is misclassified counts. An attack that looks for the smallest perturbation
     /// ends on the boundary, and asks for more than rounding ([`rounding`](crate::nn::rounding)).

@@ -16,6 +16,7 @@
 //! ```
 
 mod format;
+mod made_with;
 #[cfg(feature = "npz")]
 mod npy;
 #[cfg(feature = "npz")]
@@ -23,6 +24,8 @@ mod npz;
 #[cfg(feature = "npz")]
 mod reader;
 
+pub use made_with::MadeWith;
+pub(crate) use made_with::flatten;
 #[cfg(feature = "npz")]
 pub use npz::{Column, Npz};
 #[cfg(feature = "npz")]

@@ -1,6 +1,6 @@
 //! Crafted images on disk, in numpy's format.
 
-use super::crafted::{Crafted, Image, distance, near_box};
+use super::crafted::{Crafted, Image, UNSAID, distance, near_box};
 use crate::attack::{
     AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Samples, Status, Winner,
 };
@@ -103,7 +103,7 @@ impl Crafted {
         npz.integers("target", winner(|w| w.target.map_or(NONE, |target| target as i64)));
         npz.integers("iteration", winner(|w| w.iteration as i64));
         let names =
-            |image: &Image| image.winner.as_ref().map_or(String::new(), |w| w.attack.clone());
+            |image: &Image| image.winner.as_ref().map_or(String::new(), |w| w.attack.to_string());
         npz.words("winner", self.images.iter().map(names));
         let cost =
             |get: fn(&Cost) -> u64| self.images.iter().map(|i| get(&i.cost) as i64).collect();
@@ -123,7 +123,8 @@ impl Crafted {
 
     /// Reads a set that was saved before, here or elsewhere: `images`, `adversarial` (N x C x H x W, or N x H x W, pixels
     /// in 0..=1) and `labels`. What else [`to_npz`](Self::to_npz) writes may be missing: then the images are numbered from
-    /// 0, crafting them cost nothing that is known, and without `notes` the radius is the largest change of a pixel.
+    /// 0, crafting them cost nothing that is known, and without `notes` the radius is the largest change of a pixel,
+    /// until [`within`](Self::within) states one.
     ///
     /// # Errors
     /// If the file cannot be read, lacks one of the three, or its arrays do not belong together.
@@ -196,7 +197,7 @@ impl Crafted {
             pixels: pixels.iter().copied().collect(),
             winner: place(&restart, i).map(|restart| Winner {
                 // Part of an ensemble or not: which one is in the file, for people.
-                attack: attack.clone(),
+                attack: attack.clone().into(),
                 restart,
                 target: place(&target, i),
                 iteration: place(&iteration, i).unwrap_or(0),
@@ -251,8 +252,7 @@ fn largest_change(samples: &Samples, images: &[Image]) -> Budget {
 
 /// What gives reason to doubt the result of a set without notes.
 fn unsaid() -> Diagnostics {
-    let doubt = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel";
-    Diagnostics { option_warnings: vec![doubt.into()], ..Diagnostics::default() }
+    Diagnostics { option_warnings: vec![UNSAID.into()], ..Diagnostics::default() }
 }
 
 /// Numbers by the sample, which a set may have or not.

@@ -1,8 +1,6 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
-use crate::attack::{
-    AttackReport, Budget, Cost, Diagnostics, Expected, Norm, Outcome, Status, Winner, outside,
-};
+use crate::attack::{AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Status, outside};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -14,63 +12,6 @@ pub enum ThreatModel {
     WhiteBox,
     /// Another model, on which the images are crafted.
     Transfer,
-}
-
-/// A sample's outcome without its image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// The sample's identity.
-    pub id: u64,
-    /// Its true class.
-    pub label: usize,
-    /// What became of it.
-    pub status: Status,
-    /// The class of the returned image.
-    pub prediction: usize,
-    /// Its margin; None if it is not finite.
-    pub margin: Option<f32>,
-    /// Largest change of a pixel.
-    pub linf: f32,
-    /// Root of the sum of squared changes.
-    pub l2: f32,
-    /// Sum of absolute changes.
-    pub l1: f32,
-    /// Who found the image.
-    pub winner: Option<Winner>,
-    /// How often a random model is right.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected: Option<Expected>,
-    /// What the attack cost.
-    pub cost: Cost,
-}
-
-impl Record {
-    /// Of an outcome.
-    pub fn of(o: &Outcome) -> Self {
-        Self {
-            id: o.id,
-            label: o.label,
-            status: o.status,
-            prediction: o.prediction,
-            margin: o.margin.is_finite().then_some(o.margin),
-            linf: o.linf,
-            l2: o.l2,
-            l1: o.l1,
-            winner: o.winner.clone(),
-            expected: o.expected,
-            cost: o.cost,
-        }
-    }
-
-    /// Whether it was fooled by an image inside the ball.
-    fn fooled_within(&self, budget: &Budget) -> bool {
-        let distance = match budget.norm {
-            Norm::Linf => self.linf,
-            Norm::L2 => self.l2,
-            Norm::L1 => self.l1,
-        };
-        self.status == Status::Fooled && budget.admits(distance)
-    }
 }
 
 /// One attack at one radius.
@@ -116,9 +57,9 @@ pub struct Cell {
     /// Whether an image counts wherever it lies (see [`Crafted::show_wherever`](super::Crafted::show_wherever)).
     #[serde(skip)]
     anywhere: bool,
-    /// One a sample; not in the JSON of a result, so empty in a cell that was read from one.
+    /// One a sample, without its image; not in the JSON of a result, so empty in a cell that was read from one.
     #[serde(skip)]
-    pub records: Vec<Record>,
+    pub outcomes: Vec<Outcome>,
 }
 
 impl Cell {
@@ -130,9 +71,13 @@ impl Cell {
         bounded: bool,
         seconds: f64,
     ) -> Self {
-        let records = report.outcomes.iter().map(Record::of).collect();
-        let mut cell =
-            Self::new(attack, threat_model, report.budget, (records, &report.diagnostics, seconds));
+        let outcomes = report.outcomes.iter().cloned().map(Outcome::without_image).collect();
+        let mut cell = Self::new(
+            attack,
+            threat_model,
+            report.budget,
+            (outcomes, &report.diagnostics, seconds),
+        );
         if !bounded {
             cell.note_unbounded();
         }
@@ -142,32 +87,42 @@ impl Cell {
     pub(super) fn new(
         attack: String,
         threat_model: ThreatModel,
-        Budget { norm, eps, seed }: Budget,
-        (records, diagnostics, seconds): (Vec<Record>, &Diagnostics, f64),
+        budget: Budget,
+        (outcomes, diagnostics, seconds): (Vec<Outcome>, &Diagnostics, f64),
     ) -> Self {
-        let (mut cost, mut starts) = (Cost::default(), 0);
-        for record in &records {
-            cost += record.cost;
-            starts += usize::from(record.cost.zero_starts > 0);
-        }
-        let of = |status| records.iter().filter(move |record| record.status == status);
-        let ids = |status| of(status).map(|record| record.id).collect::<Vec<u64>>();
+        let count = |status| outcomes.iter().filter(|o| o.status == status).count();
+        let starts = outcomes.iter().filter(|o| o.cost.zero_starts > 0).count();
+        let (invalid, cost) = (count(Status::Invalid), total_cost(&outcomes));
+        let mut warnings = diagnostics.warnings(outcomes.len(), invalid, &cost, starts);
+        warnings.extend(outside(count(Status::Outside)));
+        Self { seconds, ..Self::of_outcomes(attack, threat_model, budget, outcomes, warnings) }
+    }
+
+    /// What follows from outcomes. The time that they took is not known here: 0 seconds.
+    pub(super) fn of_outcomes(
+        attack: String,
+        threat_model: ThreatModel,
+        Budget { norm, eps, seed }: Budget,
+        outcomes: Vec<Outcome>,
+        warnings: Vec<String>,
+    ) -> Self {
+        let cost = total_cost(&outcomes);
+        let of = |status| outcomes.iter().filter(move |outcome| outcome.status == status);
+        let ids = |status| of(status).map(|outcome| outcome.id).collect::<Vec<u64>>();
         let (robust_indices, outside_indices) = (ids(Status::Survived), ids(Status::Outside));
         let invalid = of(Status::Invalid).count();
-        let mut warnings = diagnostics.warnings(records.len(), invalid, &cost, starts);
-        warnings.extend(outside(outside_indices.len()));
         let backward = cost.backward_passes;
         let expected: Vec<f64> =
-            records.iter().filter_map(|record| Some(record.expected?.attacked)).collect();
+            outcomes.iter().filter_map(|outcome| Some(outcome.expected?.attacked)).collect();
         let expected_accuracy =
-            (!expected.is_empty()).then(|| expected.iter().sum::<f64>() / records.len() as f64);
+            (!expected.is_empty()).then(|| expected.iter().sum::<f64>() / outcomes.len() as f64);
         Self {
             attack,
             norm,
             eps,
             seed,
             threat_model,
-            robust_accuracy: robust_indices.len() as f64 / records.len().max(1) as f64,
+            robust_accuracy: robust_indices.len() as f64 / outcomes.len().max(1) as f64,
             expected_accuracy,
             robust_indices,
             invalid,
@@ -177,11 +132,19 @@ impl Cell {
             backward_passes: backward,
             zero_gradient_share: (backward > 0)
                 .then(|| cost.zero_gradients as f64 / backward as f64),
-            seconds,
+            seconds: 0.0,
             warnings,
             anywhere: false,
-            records,
+            outcomes,
         }
+    }
+
+    /// The share of images, as they were shown, that the model classifies rightly: also those that it misclassifies
+    /// without an attack and an attack happens to put right. Papers report this for sets that were crafted elsewhere; for
+    /// an attack on the model itself, [`robust_accuracy`](Self::robust_accuracy) is the number.
+    pub fn accuracy_as_shown(&self) -> f64 {
+        let right = self.outcomes.iter().filter(|outcome| outcome.prediction == outcome.label);
+        right.count() as f64 / self.outcomes.len().max(1) as f64
     }
 
     /// The same of images that count wherever they lie, in the worst case too.
@@ -192,14 +155,25 @@ impl Cell {
 
     /// Notes in the warnings how many of an unbounded attack's images lie within the radius.
     pub(super) fn note_unbounded(&mut self) {
+        if self.norm == Norm::Linf && self.eps >= 1.0 {
+            // All images of the box lie within.
+            return;
+        }
         let budget = Budget { norm: self.norm, eps: self.eps, seed: self.seed };
-        let fooled = self.records.iter().filter(|record| record.status == Status::Fooled).count();
-        let within = self.records.iter().filter(|record| record.fooled_within(&budget)).count();
+        let fooled =
+            self.outcomes.iter().filter(|outcome| outcome.status == Status::Fooled).count();
+        let within = self.outcomes.iter().filter(|outcome| outcome.fooled_within(&budget)).count();
         self.warnings.push(format!(
             "eps does not bound this attack (bounded=yes would): {within} of the {fooled} images that fool lie within \
              eps, and only those count in the worst case"
         ));
     }
+}
+
+fn total_cost(outcomes: &[Outcome]) -> Cost {
+    let mut cost = Cost::default();
+    outcomes.iter().for_each(|outcome| cost += outcome.cost);
+    cost
 }
 
 /// What survives all attacks at one radius.
@@ -220,7 +194,7 @@ pub struct WorstCase {
 }
 
 /// The worst case of every radius, sample by sample: never better than the strongest attack, and often worse. The cells
-/// are of the same samples, in the same order, and have their records: a result on disk has its worst cases beside it.
+/// are of the same samples, in the same order, and have their outcomes: a result on disk has its worst cases beside it.
 pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
     let mut all: Vec<WorstCase> = Vec::new();
     for cell in cells {
@@ -234,28 +208,28 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
         let names = here.iter().map(|cell| (cell.attack.clone(), 0));
         let mut fooled_only_by: BTreeMap<String, usize> = names.collect();
         let mut robust_to = vec![0usize; here.len()];
-        for (i, record) in cell.records.iter().enumerate() {
+        for (i, outcome) in cell.outcomes.iter().enumerate() {
             // What any attack found invalid, or was not shown within the ball, is not known to be robust.
             let lost = |other: &&Cell| {
                 // Nor is what it was not shown.
-                let Some(record) = other.records.get(i).filter(|r| r.id == record.id) else {
+                let Some(outcome) = other.outcomes.get(i).filter(|r| r.id == outcome.id) else {
                     return true;
                 };
-                let fooled = record.status == Status::Fooled;
-                let proof = (fooled && other.anywhere) || record.fooled_within(&budget);
+                let fooled = outcome.status == Status::Fooled;
+                let proof = (fooled && other.anywhere) || outcome.fooled_within(&budget);
                 let unknown = [Status::CleanWrong, Status::Invalid, Status::Outside];
-                proof || unknown.contains(&record.status)
+                proof || unknown.contains(&outcome.status)
             };
             let losers: Vec<bool> = here.iter().map(lost).collect();
             robust_to.iter_mut().zip(&losers).for_each(|(n, lost)| *n += usize::from(!lost));
             match losers.iter().filter(|&&lost| lost).count() {
-                0 => robust_indices.push(record.id),
+                0 => robust_indices.push(outcome.id),
                 1 => {
                     let by = losers.iter().position(|&lost| lost).map(|by| here[by]);
                     let fooled = |cell: &&Cell| {
-                        cell.records
+                        cell.outcomes
                             .get(i)
-                            .is_some_and(|r| r.id == record.id && r.status == Status::Fooled)
+                            .is_some_and(|r| r.id == outcome.id && r.status == Status::Fooled)
                     };
                     let by = by.filter(fooled).map(|cell| &cell.attack);
                     if let Some(count) = by.and_then(|by| fooled_only_by.get_mut(by)) {
@@ -269,7 +243,7 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
         all.push(WorstCase {
             norm: cell.norm,
             eps: cell.eps,
-            robust_accuracy: robust_indices.len() as f64 / cell.records.len().max(1) as f64,
+            robust_accuracy: robust_indices.len() as f64 / cell.outcomes.len().max(1) as f64,
             robust_indices,
             strongest: strongest.map_or(String::new(), |i| here[i].attack.clone()),
             fooled_only_by,

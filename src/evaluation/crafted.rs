@@ -2,7 +2,7 @@
 
 use crate::attack::{
     ATTACKS, Attack, AttackReport, AttackTask, Budget, Candidate, Classifier, Cost, Diagnostics,
-    Hit, Norm, Outcome, Samples, Search, Status, Winner, run_attack,
+    Hit, Norm, Outcome, Samples, Search, Status, Winner, run_attack, run_classified,
 };
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -18,6 +18,10 @@ pub struct Crafted {
     pub(super) bounded: bool,
     pub(super) diagnostics: Diagnostics,
 }
+
+/// The doubt about a set that does not say its radius.
+pub(super) const UNSAID: &str = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel (--eps \
+     states another)";
 
 /// How far outside of box or ball rounding may put a pixel or an image.
 const ROUNDING: f64 = 1e-6;
@@ -55,7 +59,7 @@ pub(super) struct Image {
 
 impl Crafted {
     /// Attacks `source`. What is shown to others is what the attack returned: with a goal that ends at the first
-    /// success, clean images where there was none; see [`transfer_form`].
+    /// success, clean images where there was none; see [`AttackSpec::transfer_form`](crate::attack::AttackSpec::transfer_form).
     ///
     /// # Errors
     /// Those of [`run_attack`], and if the source's logits for an image are not finite: what comes of that would be a clean
@@ -108,7 +112,27 @@ impl Crafted {
     /// # Errors
     /// If the images do not fit the model, or it cannot be evaluated.
     pub fn show(&self, context: &Context, target: &dyn Classifier) -> Result<AttackReport> {
-        self.shown(context, target, &|_| Status::Outside)
+        self.shown(context, target, None, &|_| Status::Outside)
+    }
+
+    /// As [`show`](Self::show), to a model whose answers to the clean images are known: `clean` are the outcomes of
+    /// [`classify`] on the same samples, so that these are not shown again. The costs are without them. For a model that
+    /// draws random numbers, whose answers depend on the seed, use [`show`](Self::show).
+    ///
+    /// # Errors
+    /// Those of [`show`](Self::show), and if the outcomes are of other samples.
+    pub fn show_classified(
+        &self,
+        context: &Context,
+        target: &dyn Classifier,
+        clean: &[Outcome],
+    ) -> Result<AttackReport> {
+        let known = clean.iter().map(|outcome| outcome.id);
+        if !known.eq(self.samples.ids().iter().copied()) {
+            let problem = "the clean outcomes are of other samples than the crafted images";
+            return Err(Error::argument("evaluation", problem));
+        }
+        self.shown(context, target, Some(clean), &|_| Status::Outside)
     }
 
     /// As [`show`](Self::show), but what lies outside counts by the model's answer alone; a warning says how many those
@@ -122,7 +146,7 @@ impl Crafted {
         target: &dyn Classifier,
     ) -> Result<AttackReport> {
         let outside = std::cell::Cell::new(0_usize);
-        let mut report = self.shown(context, target, &|outcome| {
+        let mut report = self.shown(context, target, None, &|outcome| {
             outside.set(outside.get() + 1);
             let finite = outcome.image.iter().all(|pixel| pixel.is_finite());
             match () {
@@ -146,9 +170,14 @@ impl Crafted {
         &self,
         context: &Context,
         target: &dyn Classifier,
+        clean: Option<&[Outcome]>,
         outside: &dyn Fn(&Outcome) -> Status,
     ) -> Result<AttackReport> {
-        let mut report = run_attack(context, target, &self.samples, &Shown(self), self.budget)?;
+        let (samples, shown) = (&self.samples, Shown(self));
+        let mut report = match clean {
+            None => run_attack(context, target, samples, &shown, self.budget)?,
+            Some(clean) => run_classified(context, target, samples, &shown, self.budget, clean)?,
+        };
         for (i, (outcome, image)) in report.outcomes.iter_mut().zip(&self.images).enumerate() {
             outcome.cost += image.cost;
             // Whatever was shown has a finder; a sample whose clean image got no answer was not shown.
@@ -169,6 +198,29 @@ impl Crafted {
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.budget.seed = seed;
         self
+    }
+
+    /// The same images, held to a radius that the caller states, whatever the set says or leaves out: what lies farther
+    /// away is [`Status::Outside`], also if no radius bounded the attack.
+    pub fn within(mut self, norm: Norm, eps: f32) -> Self {
+        (self.budget.norm, self.budget.eps, self.bounded) = (norm, eps, true);
+        self.diagnostics.option_warnings.retain(|doubt| doubt != UNSAID);
+        self
+    }
+
+    /// Whether somebody said which radius that is; else it is the largest change that was measured.
+    pub fn is_stated(&self) -> bool {
+        !self.diagnostics.option_warnings.iter().any(|doubt| doubt == UNSAID)
+    }
+
+    /// How far image `i` lies from the clean one in the norm, and its farthest pixel from 0..=1.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn reach(&self, i: usize) -> (f64, f64) {
+        let (image, clean) = (self.image(i), self.samples.image(i));
+        let overshoot = |&pixel: &f32| f64::from(pixel - pixel.clamp(0.0, 1.0)).abs();
+        (distance(self.budget.norm, image, clean), image.iter().map(overshoot).fold(0.0, f64::max))
     }
 
     /// Whether image `i` lies in the box and, if the ball bounded the attack, in the ball.
@@ -235,15 +287,18 @@ impl Attack for Shown<'_> {
     fn search(&self, _job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         let candidate = |&sample: &usize| {
             let image = &self.0.images[sample];
-            let winner = image.winner.as_ref();
-            let known = |winner: &Winner| ATTACKS.iter().find(|e| e.name == winner.attack);
-            let hit = Hit {
-                image: image.pixels.clone(),
-                attack: winner.and_then(known).map_or("crafted", |entry| entry.name),
-                restart: winner.map_or(0, |winner| winner.restart),
-                target: winner.and_then(|winner| winner.target),
-                iteration: winner.map_or(0, |winner| winner.iteration),
-            };
+            let found = image.winner.clone();
+            let mut winner = found.unwrap_or(Winner {
+                attack: "crafted".into(),
+                restart: 0,
+                target: None,
+                iteration: 0,
+            });
+            // A file may name anybody.
+            if !ATTACKS.iter().any(|entry| entry.name == winner.attack) {
+                winner.attack = "crafted".into();
+            }
+            let hit = Hit { image: image.pixels.clone(), winner };
             Candidate { hit: Some(hit), ..Candidate::new(sample) }
         };
         let candidates = which.iter().map(candidate).collect();
@@ -255,28 +310,46 @@ impl Attack for Shown<'_> {
     }
 }
 
-/// The attack as it is run for transfer: one that could stop at its first success, which is on the boundary of the
-/// source and rarely across that of another model, takes all its steps unless the text says otherwise. PGD and its kin
-/// return their last point (`return=last`), APGD and AutoAttack the last success of a run (`return=latest`): what the
-/// libraries return that the papers crafted their sets with.
+/// What a model makes of clean images: an attack that does nothing.
 ///
-/// ```
-/// use deepsleep::evaluation::transfer_form;
-/// assert_eq!(transfer_form("pgd:steps=10"), "pgd:steps=10,return=last");
-/// assert_eq!(transfer_form("fgsm"), "fgsm:return=last");
-/// assert_eq!(transfer_form("bim:return=first"), "bim:return=first");
-/// assert_eq!(transfer_form("autoattack"), "autoattack:return=latest");
-/// assert_eq!(transfer_form("square"), "square");
-/// ```
-pub fn transfer_form(text: &str) -> String {
-    let (name, options) = text.split_once(':').unwrap_or((text, ""));
-    let entry = ATTACKS.iter().find(|entry| entry.name == name.trim());
-    let told =
-        options.split(',').any(|o| o.split('=').next().is_some_and(|k| k.trim() == "return"));
-    match (entry.and_then(|entry| entry.transfer), options.trim().is_empty()) {
-        (Some(option), true) if !told => format!("{}:{option}", name.trim()),
-        (Some(option), false) if !told => format!("{text},{option}"),
-        _ => text.to_owned(),
+/// # Errors
+/// If the images do not fit the model, or it cannot be evaluated.
+pub fn classify(
+    context: &Context,
+    model: &dyn Classifier,
+    samples: &Samples,
+    seed: u64,
+) -> Result<AttackReport> {
+    let budget = Budget { norm: Norm::Linf, eps: 0.0, seed };
+    run_attack(context, model, samples, &Untouched, budget)
+}
+
+/// The attack that does nothing.
+struct Untouched;
+
+impl Attack for Untouched {
+    fn name(&self) -> &str {
+        "clean"
+    }
+
+    fn draws(&self) -> usize {
+        1
+    }
+
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
+    fn returns_all(&self) -> bool {
+        false
+    }
+
+    fn search(&self, _task: &AttackTask<'_>, _which: &[usize]) -> Result<Search> {
+        Ok(Search::default())
+    }
+
+    fn option_warnings(&self, _budget: &Budget) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -2,9 +2,9 @@
 //! portions that can be interrupted.
 //!
 //! ```
-//! use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
+//! use deepsleep::attack::{AttackSpec, Budget, Norm, Samples};
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::evaluation::{Crafted, Models, Plan, evaluate, transfer_form, worst_cases};
+//! use deepsleep::evaluation::{Crafted, Models, Plan, evaluate, worst_cases};
 //! use deepsleep::nn::{Freeze, LeNet};
 //! use deepsleep::tensor::Context;
 //!
@@ -14,15 +14,15 @@
 //! let (target, source) = (LeNet::new(1).freeze()?, LeNet::new(2).freeze()?); // untrained
 //!
 //! // White-box: every attack at every radius, and what survives all of them.
-//! let attacks = ["fgsm".to_owned(), "pgd:steps=5".to_owned()];
-//! let plan = Plan { attacks: attacks.to_vec(), radii: vec![0.1, 0.2], ..Plan::default() };
+//! let pgd: AttackSpec = "pgd:steps=5".parse()?;
+//! let plan = Plan { attacks: vec!["fgsm".parse()?, pgd.clone()], radii: vec![0.1, 0.2], ..Plan::default() };
 //! let models = Models { target: &target, source: None };
 //! let cells = evaluate(&context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
 //! assert_eq!(cells.len(), 4);
 //! assert_eq!(worst_cases(&cells).len(), 2);
 //!
 //! // Transfer: crafted once, shown to any number of models, kept for others.
-//! let pgd = parse_attack(&transfer_form("pgd:steps=5"))?;
+//! let pgd = pgd.transfer_form().build()?;
 //! let budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
 //! let crafted = Crafted::craft(&context, &source, &samples, pgd.as_ref(), budget)?;
 //! println!("transfer: {:.3}", crafted.show(&context, &target)?.robust_accuracy());
@@ -36,12 +36,16 @@
 mod archive;
 mod cell;
 mod crafted;
+mod evidence;
 mod journal;
 mod plan;
+pub mod session;
 
 #[cfg(feature = "npz")]
 pub use archive::{about, archive};
-pub use cell::{Cell, Record, ThreatModel, WorstCase, worst_cases};
-pub use crafted::{Crafted, transfer_form, transfer_matrix};
+pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
+pub use crafted::{Crafted, classify, transfer_matrix};
+pub use evidence::Evidence;
 pub use journal::{Journal, Settings, fingerprint, fingerprint_of_file, same_settings};
 pub use plan::{Models, Part, Plan, evaluate};
+pub use session::{HISTORY, HistoryPoint, Observer};

@@ -1,10 +1,11 @@
 //! An evaluation in portions: every attack at every radius on a few samples after the other, so that it can stop
 //! anywhere and go on to the same bits.
 
-use super::cell::{Cell, Record, ThreatModel};
-use super::crafted::{Crafted, transfer_form};
+use super::cell::{Cell, ThreatModel};
+use super::crafted::Crafted;
 use crate::attack::{
-    Attack, AttackReport, Budget, Classifier, Diagnostics, Norm, Samples, parse_attack, run_attack,
+    Attack, AttackReport, AttackSpec, Budget, Classifier, Diagnostics, Norm, Outcome, Samples,
+    run_attack,
 };
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -14,8 +15,8 @@ use std::time::Instant;
 /// What is to be evaluated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Attacks, as [`parse_attack`] reads them.
-    pub attacks: Vec<String>,
+    /// Attacks.
+    pub attacks: Vec<AttackSpec>,
     /// How perturbations are measured.
     pub norm: Norm,
     /// The radii.
@@ -52,7 +53,7 @@ pub struct Part {
     /// The portion, counted from 0.
     pub portion: usize,
     /// One a sample.
-    pub records: Vec<Record>,
+    pub outcomes: Vec<Outcome>,
     /// What was noticed by the way.
     pub diagnostics: Diagnostics,
     /// The time that it took.
@@ -66,22 +67,22 @@ impl Plan {
     }
 
     /// The attacks, as they are run against this threat.
-    fn parsed(&self, threat: ThreatModel) -> Result<Vec<(String, Box<dyn Attack>)>> {
-        let parse = |text: &String| {
-            let text = match threat {
-                ThreatModel::WhiteBox => text.clone(),
-                ThreatModel::Transfer => transfer_form(text),
+    fn built(&self, threat: ThreatModel) -> Result<Vec<(AttackSpec, Box<dyn Attack>)>> {
+        let build = |spec: &AttackSpec| {
+            let spec = match threat {
+                ThreatModel::WhiteBox => spec.clone(),
+                ThreatModel::Transfer => spec.transfer_form(),
             };
-            let attack = parse_attack(&text)?;
-            Ok((text, attack))
+            let attack = spec.build()?;
+            Ok((spec, attack))
         };
-        self.attacks.iter().map(parse).collect()
+        self.attacks.iter().map(build).collect()
     }
 
-    /// Refuses what is no attack or no radius, before any work is done.
+    /// Refuses what cannot be run, before any work is done.
     ///
     /// # Errors
-    /// If an attack cannot be read, a radius is none in the norm, there is none of either, or one is there twice. (An attack
+    /// If a radius is none in the norm, there is no attack or no radius, or one of them is there twice. (An attack
     /// that does not exist in the norm is refused when its turn comes.)
     pub fn validate(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::argument("evaluation", problem));
@@ -91,7 +92,6 @@ impl Plan {
             );
         }
         for (i, attack) in self.attacks.iter().enumerate() {
-            parse_attack(attack)?;
             if self.attacks[..i].contains(attack) {
                 return refuse(format!("{attack} is given twice"));
             }
@@ -122,24 +122,24 @@ pub fn evaluate(
     plan.validate()?;
     let threat =
         if models.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox };
-    let attacks = plan.parsed(threat)?;
+    let attacks = plan.built(threat)?;
     let portions: Vec<Vec<usize>> = {
         let all: Vec<usize> = (0..samples.len()).collect();
         all.chunks(plan.portion).map(<[usize]>::to_vec).collect()
     };
     let mut done: Vec<Option<Part>> = done.into_iter().map(Some).collect();
     let mut cells = Vec::new();
-    for (a, (text, method)) in attacks.iter().enumerate() {
+    for (a, (spec, method)) in attacks.iter().enumerate() {
         for (r, &eps) in plan.radii.iter().enumerate() {
             let budget = Budget { norm: plan.norm, eps, seed: plan.seed };
-            let (mut records, mut diagnostics, mut seconds) =
+            let (mut outcomes, mut diagnostics, mut seconds) =
                 (Vec::new(), Diagnostics::default(), 0.0);
             for (p, portion) in portions.iter().enumerate() {
                 let place = done.iter_mut().find(|part| {
                     part.as_ref().is_some_and(|d| (d.attack, d.radius, d.portion) == (a, r, p))
                 });
                 let part = if let Some(part) = place.and_then(Option::take) {
-                    let ids = part.records.iter().map(|record| record.id);
+                    let ids = part.outcomes.iter().map(|outcome| outcome.id);
                     if !ids.eq(portion.iter().map(|&i| samples.ids()[i])) {
                         let problem = "a part that was done before is of other samples";
                         return Err(Error::argument("evaluation", problem));
@@ -153,19 +153,19 @@ pub fn evaluate(
                         attack: a,
                         radius: r,
                         portion: p,
-                        records: report.outcomes.iter().map(Record::of).collect(),
+                        outcomes: report.outcomes.into_iter().map(Outcome::without_image).collect(),
                         diagnostics: report.diagnostics,
                         seconds: start.elapsed().as_secs_f64(),
                     };
                     save(&part)?;
                     part
                 };
-                records.extend(part.records);
+                outcomes.extend(part.outcomes);
                 diagnostics.merge(&part.diagnostics);
                 seconds += part.seconds;
             }
             let mut cell =
-                Cell::new(text.clone(), threat, budget, (records, &diagnostics, seconds));
+                Cell::new(spec.to_string(), threat, budget, (outcomes, &diagnostics, seconds));
             if !method.is_bounded() {
                 cell.note_unbounded();
             }

@@ -24,7 +24,7 @@ pub fn plan_merge(store: &Store, others: &[Store]) -> Result<Vec<Taken>> {
         let mut taken = Taken::default();
         for key in Store::keys(at)? {
             match at.find(&key) {
-                Found::Nothing => {}
+                Found::NotFound => {}
                 Found::Damaged(what) => taken.damaged.push(what),
                 Found::Entry(entry) => match known.get(&key) {
                     None => {
@@ -101,6 +101,6 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let nowhere = Store::at(&folder.path().join("nowhere"));
         assert!(nowhere.keys().expect("nothing").is_empty());
-        assert!(matches!(nowhere.find("k"), Found::Nothing));
+        assert!(matches!(nowhere.find("k"), Found::NotFound));
     }
 }

@@ -1,32 +1,38 @@
 //! Experiments: the paper's tables as a graph of jobs, a store of finished ones, and what came out beside what was
 //! printed.
 //!
-//! [`Sheet`]s (`experiments/*.toml`) say which methods, noise scales and columns a table has; a [`Question`] says which
+//! [`Sheet`]s (`experiments/*.toml`) say which methods, noise scales and columns a table has; a [`ExperimentSpec`] says which
 //! tables, settings, seeds and images; [`Graph`] is what there is to do; [`run`] does it, taking from the [`Store`] what
-//! was done before; [`collect`] makes [`Results`] of it. A [`Request`] is what a results folder is for: results of other
+//! was done before; [`assemble_results`] makes [`Results`] of it. A [`Request`] is what a results folder is for: results of other
 //! images, of another network, profile or engine do not get into it.
 
-mod collect;
-mod config;
+mod assemble;
+mod build;
+mod execute;
 mod graph;
+mod measure;
 mod merge;
-mod perform;
+mod observe;
 mod published;
 mod request;
 mod results;
 mod run;
+mod sheet;
+mod spec;
 mod store;
 mod sweep;
 mod work;
 
-pub use collect::{collect, job_runs};
-pub use config::{Method, Quick, Sheet, parse};
-pub use graph::{CellPlan, Graph, Job, ModelPlan, Question, SetPlan};
+pub use assemble::{assemble_results, job_runs};
+pub use graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
 pub use merge::{Taken, merge, plan_merge};
-pub use published::{Column, Curve, Published, Row, Table};
+pub use observe::{Digit, DigitSet, Filters, FiringRates, Observations, Spikes};
+pub use published::{Curve, PrintedColumn, Published, Row, Table};
 pub use request::Request;
-pub use results::{Cell, CraftedSet, JobRun, Model, Point, Results, Run, ThreatModel};
-pub use run::{Event, Fate, RunOptions, found, run};
+pub use results::{CraftedSet, JobRun, Model, Results, Run, TableCell, ThreatModel};
+pub use run::{Event, JobOutcome, RunOptions, found, run};
+pub use sheet::{Quick, RowSpec, Sheet, parse};
+pub use spec::ExperimentSpec;
 pub use store::{Claim, Entry, Found, Store};
 pub use sweep::{Answer, Axis, Distance, Sweep};
-pub use work::{NUMERICS, Sources, Work, same_training};
+pub use work::{NUMERICS, Sources, Work};

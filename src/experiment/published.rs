@@ -1,8 +1,9 @@
 //! The numbers that the paper printed (`experiments/published.toml`), with the labels as printed and what really stood
 //! behind them.
 
-use super::config::parse;
+use super::sheet::parse;
 use crate::Result;
+use crate::attack::AttackSpec;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = include_str!("../../experiments/published.toml");
@@ -10,7 +11,7 @@ const FILE: &str = include_str!("../../experiments/published.toml");
 /// A column of Tables 1 to 3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Column {
+pub struct PrintedColumn {
     /// As printed.
     pub label: String,
     /// Ours: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`, by what really ran.
@@ -18,12 +19,12 @@ pub struct Column {
     /// What really ran, in words; nothing for clean samples.
     #[serde(default)]
     pub ran: String,
-    /// What really ran, as [`parse_attack`](crate::attack::parse_attack) reads it; empty for clean samples.
+    /// What really ran; None for clean samples.
     #[serde(default)]
-    pub attack: String,
+    pub attack: Option<AttackSpec>,
     /// The same attack at its full strength, where that is another one.
     #[serde(default)]
-    pub full: Option<String>,
+    pub full: Option<AttackSpec>,
 }
 
 /// A row of a table: six accuracies of one method at one noise scale, in the order of the columns.
@@ -72,13 +73,25 @@ pub struct Curve {
 pub struct Published {
     /// The columns of all three tables.
     #[serde(rename = "column")]
-    pub columns: Vec<Column>,
+    pub columns: Vec<PrintedColumn>,
     /// Tables 1, 2, 3.
     #[serde(rename = "table")]
     pub tables: Vec<Table>,
     /// Figure 3, but for what is Table 3.
     #[serde(rename = "curve")]
     pub curves: Vec<Curve>,
+}
+
+impl PrintedColumn {
+    /// The label as printed, with the attack that ran where that is another.
+    pub fn label_with_attack(&self) -> String {
+        match self.attack {
+            Some(_) if self.label.to_lowercase() != self.key => {
+                format!("{} (ran: {})", self.label, self.key.to_uppercase())
+            }
+            _ => self.label.clone(),
+        }
+    }
 }
 
 impl Published {
@@ -91,7 +104,7 @@ impl Published {
     }
 
     /// The column with this key.
-    pub fn column(&self, key: &str) -> Option<&Column> {
+    pub fn column(&self, key: &str) -> Option<&PrintedColumn> {
         self.columns.iter().find(|column| column.key == key)
     }
 

@@ -1,15 +1,16 @@
 //! What is asked of a results folder, as a file in it. A folder holds results of one data set, network, profile and engine;
 //! all others are refused, in a line that says what differs.
 
-use super::graph::{Graph, Question};
+use super::graph::Graph;
 use super::results::{Results, load, save};
+use super::spec::ExperimentSpec;
 use super::store::Store;
 use super::sweep::Sweep;
 use super::work::NUMERICS;
 use crate::data::DataIdentity;
 use crate::files::lock_file;
+use crate::method::Profile;
 use crate::nn::LeNet;
-use crate::sleep::Profile;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,9 @@ pub struct Request {
     pub numerics: u32,
     /// The layers of the network and their shapes.
     pub network: String,
-    /// The question.
-    pub question: Question,
+    /// What is asked.
+    #[serde(rename = "question")]
+    pub spec: ExperimentSpec,
     /// The sweep, if it is one.
     pub sweep: Option<Sweep>,
 }
@@ -37,8 +39,8 @@ impl Request {
     }
 
     /// To be asked of this engine.
-    pub fn new(question: Question, sweep: Option<Sweep>) -> Self {
-        Self { numerics: NUMERICS, network: LeNet::architecture(), question, sweep }
+    pub fn new(spec: ExperimentSpec, sweep: Option<Sweep>) -> Self {
+        Self { numerics: NUMERICS, network: LeNet::architecture(), spec, sweep }
     }
 
     /// What a folder was asked last.
@@ -66,8 +68,8 @@ impl Request {
     /// Those of [`Graph::new`] and [`Sweep::graph`].
     pub fn graph(&self) -> Result<Graph> {
         match &self.sweep {
-            Some(sweep) => sweep.graph(&mut self.question.clone()),
-            None => Graph::new(&self.question),
+            Some(sweep) => sweep.graph(&mut self.spec.clone()),
+            None => Graph::new(&self.spec),
         }
     }
 
@@ -111,7 +113,7 @@ impl Request {
     /// # Errors
     /// If they differ in anything else; both folders are named.
     pub fn joined(&self, other: &Self, [ours, theirs]: [&Path; 2]) -> Result<Self> {
-        let (a, b) = (&self.question, &other.question);
+        let (a, b) = (&self.spec, &other.spec);
         let mut differences = Common::of(other).differences(&Common::of(self));
         let settings = a.settings.list().into_iter().zip(b.settings.list());
         let other_value = settings.filter(|(a, b)| a != b && a.0 != "profile");
@@ -140,17 +142,17 @@ impl Request {
             );
             return Err(Error::argument("merge", problem));
         }
-        let mut question = a.clone();
-        question.tables = both(&a.tables, &b.tables);
-        question.figures = both(&a.figures, &b.figures);
-        question.seeds = both(&a.seeds, &b.seeds);
-        question.seeds.sort_unstable();
+        let mut spec = a.clone();
+        spec.tables = both(&a.tables, &b.tables);
+        spec.figures = both(&a.figures, &b.figures);
+        spec.seeds = both(&a.seeds, &b.seeds);
+        spec.seeds.sort_unstable();
         for &threat_model in &b.threat_models {
-            if !question.threat_models.contains(&threat_model) {
-                question.threat_models.push(threat_model);
+            if !spec.threat_models.contains(&threat_model) {
+                spec.threat_models.push(threat_model);
             }
         }
-        Ok(Self { question, ..self.clone() })
+        Ok(Self { spec, ..self.clone() })
     }
 }
 
@@ -170,7 +172,7 @@ struct Common {
 
 impl Common {
     fn of(request: &Request) -> Self {
-        let Question { settings, data, .. } = &request.question;
+        let ExperimentSpec { settings, data, .. } = &request.spec;
         let (network, data) = (request.network.clone(), data.clone());
         Self { network, profile: settings.profile, data }
     }
@@ -243,13 +245,13 @@ mod tests {
     use super::*;
     use crate::data::ImageSet;
     use crate::evaluation::ThreatModel;
-    use crate::sleep::Settings;
+    use crate::method::Settings;
     use serde_json::json;
 
     fn request() -> Request {
         let set = |start: &str| ImageSet { images: 10, fingerprint: start.repeat(8) };
         let data = DataIdentity { name: "digits".into(), train: set("abcd"), test: set("1234") };
-        let question = Question {
+        let spec = ExperimentSpec {
             tables: vec![1],
             figures: vec![],
             settings: Settings::new(Profile::Published),
@@ -262,7 +264,7 @@ mod tests {
             data,
             quick: true,
         };
-        Request::new(question, None)
+        Request::new(spec, None)
     }
 
     fn refused(ours: &Request, folder: &Path, words: &[&str]) {
@@ -284,22 +286,22 @@ mod tests {
         assert_eq!(Request::load(folder).expect("noted"), ours);
 
         let mut other = ours.clone();
-        other.question.data.test.fingerprint = "5678".repeat(8);
+        other.spec.data.test.fingerprint = "5678".repeat(8);
         refused(&other, folder, &["other test images (digits 10 images", "12341234", "56785678"]);
         let mut other = ours.clone();
-        other.question.settings = Settings::new(Profile::Paper);
+        other.spec.settings = Settings::new(Profile::Paper);
         refused(&other, folder, &["profile published, not paper"]);
         let other = Request { network: "another".into(), ..ours.clone() };
         refused(&other, folder, &["the network `input 1x28x28", "`another`"]);
         // Other tables of the same are welcome.
         let mut other = ours.clone();
-        other.question.tables = vec![2];
+        other.spec.tables = vec![2];
         other.claim(folder).expect("of the same images");
 
         // Another engine's, however it writes its requests.
         let old = json!({ "numerics": 1, "question": 7 }).to_string();
         fs::write(Request::file(folder), old).expect("written");
-        refused(&ours, folder, &["numerics 1", "this one has 2"]);
+        refused(&ours, folder, &["numerics 1", "this one has 3"]);
         assert!(Request::load(folder).expect_err("old").to_string().contains("numerics 1"));
         fs::remove_file(Request::file(folder)).expect("there");
         ours.check(folder).expect("an empty store");
@@ -316,17 +318,17 @@ mod tests {
             change(&mut other);
             request().joined(&other, [Path::new("a"), Path::new("b")])
         };
-        let both = join(|r| (r.question.tables, r.question.seeds) = (vec![3], vec![1]));
-        let both = both.expect("of the same images").question;
+        let both = join(|r| (r.spec.tables, r.spec.seeds) = (vec![3], vec![1]));
+        let both = both.expect("of the same images").spec;
         assert_eq!((both.tables, both.seeds), (vec![1, 3], vec![0, 1]));
         for (change, words) in [
             (
-                (|r| r.question.data.train.images = 9) as fn(&mut Request),
+                (|r| r.spec.data.train.images = 9) as fn(&mut Request),
                 "other training images (digits 9 images",
             ),
-            (|r| r.question.settings.cycles = 2, "`cycles` 2, not 1"),
-            (|r| r.question.images = 9, "9 images under transfer, not 10"),
-            (|r| r.question.quick = false, "a full run"),
+            (|r| r.spec.settings.cycles = 2, "`cycles` 2, not 1"),
+            (|r| r.spec.images = 9, "9 images under transfer, not 10"),
+            (|r| r.spec.quick = false, "a full run"),
         ] {
             let error = join(change).expect_err("apart").to_string();
             assert!(error.contains(words) && error.contains("b holds"), "{error}");

@@ -1,32 +1,20 @@
 //! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
 //! machine and instruction set are in [`Run`], a file of its own.
 
+use super::execute::read;
+use super::store::{Found, Store};
+use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
+use crate::evaluation::HistoryPoint;
 pub use crate::evaluation::ThreatModel;
+use crate::evaluation::{Cell as EvaluatedCell, Evidence};
 use crate::files::{MOST, read_regular, write_atomically};
-use crate::sleep::Settings;
+use crate::method::{Settings, Training};
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
-
-/// A point in the training of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Point {
-    /// What it was part of, e.g. `slow-wave sleep`.
-    pub stage: String,
-    /// Passes or epochs of this stage that were done.
-    pub done: usize,
-    /// Passes or epochs of this stage in all.
-    pub of: usize,
-    /// Mean loss, where there is one.
-    pub loss: Option<f32>,
-    /// On the test images, of the network seen with rectifiers.
-    pub test_accuracy: f64,
-    /// On the test images, of the spiking network, while it is one.
-    pub spiking_accuracy: Option<f64>,
-}
 
 /// A trained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +24,7 @@ pub struct Model {
     /// Ours, e.g. `deepsleep-depth-3`.
     pub id: String,
     /// The defense, e.g. `deepsleep`; `none` for the control.
-    pub defense: String,
+    pub defense: Training,
     /// Seed.
     pub seed: u64,
     /// The settings that differ from the experiment's, with their values.
@@ -44,7 +32,7 @@ pub struct Model {
     /// Accuracy on the experiment's clean test images.
     pub clean_accuracy: f64,
     /// How it got there.
-    pub history: Vec<Point>,
+    pub history: Vec<HistoryPoint>,
     /// The file (safetensors), relative to the results folder.
     pub file: String,
 }
@@ -52,7 +40,7 @@ pub struct Model {
 impl Model {
     /// Whether it is the experiment's control, on which all transfer sets are crafted: shown to it, they are its own.
     pub fn is_source(&self) -> bool {
-        self.defense == "none" && self.overrides.is_empty()
+        self.defense == Training::Control && self.overrides.is_empty()
     }
 }
 
@@ -73,13 +61,20 @@ pub struct CraftedSet {
 
 /// One accuracy: a model under an attack. A cell of a table, or a point of a figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cell {
+pub struct TableCell {
     /// [`Model::method`].
     pub method: String,
     /// [`Model::id`].
     pub model: String,
     /// Seed.
     pub seed: u64,
+    /// How perturbations are measured.
+    #[serde(default = "linf")]
+    pub norm: Norm,
+    /// The radius that the attack ran at: less than the noise scale for an attack that does not reach so far, 0 for clean
+    /// images.
+    #[serde(default)]
+    pub eps: f32,
     /// The noise scale, e.g. `64/255`.
     pub scale: String,
     /// The column's key, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`.
@@ -96,6 +91,42 @@ pub struct Cell {
     pub warnings: Vec<String>,
     /// The share of backward passes whose gradient was exactly zero; none without backward passes.
     pub zero_gradient_share: Option<f64>,
+    /// The file with the outcome of every image ([`evidence`](Self::evidence)), relative to the results folder; empty in
+    /// results of an engine that did not keep it.
+    #[serde(default)]
+    pub evidence: String,
+}
+
+impl TableCell {
+    /// Whether it is of clean images.
+    pub fn is_clean(&self) -> bool {
+        self.attack.is_empty()
+    }
+
+    /// The attack; None for clean images, and if this engine does not know it.
+    pub fn spec(&self) -> Option<AttackSpec> {
+        self.attack.parse().ok()
+    }
+
+    /// What became of every image, read from the results folder.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged, or not of a cell.
+    pub fn evidence(&self, folder: &Path) -> Result<EvaluatedCell> {
+        let key = self.evidence.strip_prefix(Store::FOLDER).and_then(|name| name.strip_prefix('/'));
+        let key = key.and_then(|name| name.strip_suffix(".json"));
+        let key = key.filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+        let missing = || Error::NotFound(format!("no evidence for `{}`", self.column));
+        match Store::at(folder).find(key.ok_or_else(missing)?) {
+            Found::Entry(entry) => read::<Evidence>(&entry)?.cell(self.images),
+            Found::NotFound => Err(missing()),
+            Found::Damaged(what) => Err(Error::format(folder, what)),
+        }
+    }
+}
+
+fn linf() -> Norm {
+    Norm::Linf
 }
 
 /// Everything that an experiment found out.
@@ -136,7 +167,7 @@ pub struct Results {
     /// The crafted sets.
     pub crafted: Vec<CraftedSet>,
     /// The accuracies, each once, even where several tables show it.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<TableCell>,
 }
 
 /// A job that was run, or found in the store.
@@ -181,6 +212,18 @@ impl Results {
         }
     }
 
+    /// The settings of a model: the experiment's with its overrides.
+    ///
+    /// # Errors
+    /// If an override is none of the settings.
+    pub fn settings_of(&self, model: &Model) -> Result<Settings> {
+        let mut settings = self.settings.clone();
+        for (name, value) in &model.overrides {
+            settings.set(name, value)?;
+        }
+        Ok(settings)
+    }
+
     /// Name of the file in a results folder.
     pub const FILE: &'static str = "results.json";
 
@@ -213,7 +256,7 @@ impl Results {
         scale: &'a str,
         column: &'a str,
         threat_model: ThreatModel,
-    ) -> impl Iterator<Item = &'a Cell> {
+    ) -> impl Iterator<Item = &'a TableCell> {
         self.cells.iter().filter(move |cell| {
             (cell.method.as_str(), cell.scale.as_str(), cell.column.as_str(), cell.threat_model)
                 == (method, scale, column, threat_model)

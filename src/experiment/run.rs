@@ -1,7 +1,7 @@
 //! Runs a graph: what is in the store is not run again; independent jobs go side by side.
 
+use super::execute::Lab;
 use super::graph::{Graph, Job};
-use super::perform::Lab;
 use super::store::{Entry, Found, Store};
 use crate::Result;
 use crate::data::Dataset;
@@ -53,7 +53,7 @@ impl RunOptions {
 
 /// What became of a job.
 #[derive(Clone, Debug)]
-pub enum Fate {
+pub enum JobOutcome {
     /// It is not of this shard.
     NotOurs,
     /// There is a result; whether it was found in the store.
@@ -66,19 +66,19 @@ pub enum Fate {
 enum Status {
     Waiting,
     Running,
-    Over(Fate),
+    Over(JobOutcome),
 }
 
 /// What is in the store already, as what became of the jobs.
-pub fn found(graph: &Graph, store: &Store) -> Vec<Fate> {
-    let fate = |job: &Job| match store.find(&job.key) {
-        Found::Entry(entry) => Fate::Done(entry, true),
-        Found::Nothing | Found::Damaged(_) => Fate::Failed,
+pub fn found(graph: &Graph, store: &Store) -> Vec<JobOutcome> {
+    let outcome = |job: &Job| match store.find(&job.key) {
+        Found::Entry(entry) => JobOutcome::Done(entry, true),
+        Found::NotFound | Found::Damaged(_) => JobOutcome::Failed,
     };
-    graph.jobs.iter().map(fate).collect()
+    graph.jobs.iter().map(outcome).collect()
 }
 
-/// Runs a graph, and returns what became of its jobs. The images are those of the graph's question.
+/// Runs a graph, and returns what became of its jobs. The images are those of the graph's spec.
 ///
 /// # Errors
 /// If the threads cannot be had. A job that fails is in the result.
@@ -88,7 +88,7 @@ pub fn run(
     (train, test): (&Dataset, &Dataset),
     options: RunOptions,
     tell: &(dyn Fn(Event<'_>) + Sync),
-) -> Result<Vec<Fate>> {
+) -> Result<Vec<JobOutcome>> {
     let ours = graph.of_shard(options.shard);
     let whole = Context::with_isa(options.isa, options.threads)?;
     let jobs = match options.jobs {
@@ -103,7 +103,8 @@ pub fn run(
             .collect::<Result<_>>()?,
     };
     let origin = Origin::of_lenet(graph.images.clone());
-    let begin = |&ours: &bool| if ours { Status::Waiting } else { Status::Over(Fate::NotOurs) };
+    let begin =
+        |&ours: &bool| if ours { Status::Waiting } else { Status::Over(JobOutcome::NotOurs) };
     let board = Board {
         graph,
         store,
@@ -124,11 +125,11 @@ pub fn run(
         board.work(own);
     });
     let statuses = board.statuses.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let fate = |status| match status {
-        Status::Over(fate) => fate,
-        Status::Waiting | Status::Running => Fate::Failed,
+    let outcome = |status| match status {
+        Status::Over(outcome) => outcome,
+        Status::Waiting | Status::Running => JobOutcome::Failed,
     };
-    Ok(statuses.into_iter().map(fate).collect())
+    Ok(statuses.into_iter().map(outcome).collect())
 }
 
 struct Board<'a> {
@@ -180,7 +181,7 @@ impl Board<'_> {
                     elsewhere.push(job);
                     Status::Waiting
                 }
-                Some(fate) => Status::Over(fate),
+                Some(outcome) => Status::Over(outcome),
             };
             self.lock()[job] = status;
             self.changed.notify_all();
@@ -206,48 +207,53 @@ impl Board<'_> {
     }
 
     /// Does a job, or finds its result; None if another process is doing it.
-    fn attempt(&self, lab: &Lab<'_>, index: usize) -> Option<Fate> {
+    fn attempt(&self, lab: &Lab<'_>, index: usize) -> Option<JobOutcome> {
         let job = &self.graph.jobs[index];
         let inputs: Option<Vec<Entry>> = {
             let statuses = self.lock();
             let entry = |&input: &usize| match &statuses[input] {
-                Status::Over(Fate::Done(entry, _)) => Some((**entry).clone()),
+                Status::Over(JobOutcome::Done(entry, _)) => Some((**entry).clone()),
                 _ => None,
             };
             job.inputs.iter().map(entry).collect()
         };
-        let Some(inputs) = inputs else { return Some(Fate::Failed) };
+        let Some(inputs) = inputs else { return Some(JobOutcome::Failed) };
         match self.do_or_find(lab, job, &inputs.iter().collect::<Vec<_>>()) {
-            Ok(fate) => fate,
+            Ok(outcome) => outcome,
             Err(error) => {
                 (self.tell)(Event::Failed(job, &error));
-                Some(Fate::Failed)
+                Some(JobOutcome::Failed)
             }
         }
     }
 
-    fn do_or_find(&self, lab: &Lab<'_>, job: &Job, inputs: &[&Entry]) -> Result<Option<Fate>> {
+    fn do_or_find(
+        &self,
+        lab: &Lab<'_>,
+        job: &Job,
+        inputs: &[&Entry],
+    ) -> Result<Option<JobOutcome>> {
         if let Found::Entry(entry) = self.store.find(&job.key) {
             (self.tell)(Event::Reused(job, &entry));
-            return Ok(Some(Fate::Done(entry, true)));
+            return Ok(Some(JobOutcome::Done(entry, true)));
         }
         let Some(_claim) = self.store.claim(&job.key)? else { return Ok(None) };
         // It may have been finished between the look and the claim.
         match self.store.find(&job.key) {
             Found::Entry(entry) => {
                 (self.tell)(Event::Reused(job, &entry));
-                return Ok(Some(Fate::Done(entry, true)));
+                return Ok(Some(JobOutcome::Done(entry, true)));
             }
             Found::Damaged(what) => (self.tell)(Event::Damaged(job, &what)),
-            Found::Nothing => {}
+            Found::NotFound => {}
         }
         (self.tell)(Event::Started(job));
         let start = Instant::now();
-        let say = &mut |text: &str| (self.tell)(Event::Step(job, text));
-        let (value, file) = lab.perform(job, inputs, say)?;
+        let on_step = &mut |text: &str| (self.tell)(Event::Step(job, text));
+        let (value, file) = lab.execute(job, inputs, on_step)?;
         let seconds = start.elapsed().as_secs_f64();
         let entry = self.store.keep(&job.key, &job.name, seconds, value, file)?;
         (self.tell)(Event::Finished(job, &entry));
-        Ok(Some(Fate::Done(Box::new(entry), false)))
+        Ok(Some(JobOutcome::Done(Box::new(entry), false)))
     }
 }

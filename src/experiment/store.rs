@@ -46,7 +46,7 @@ struct Sealed {
 #[derive(Debug)]
 pub enum Found {
     /// Nothing.
-    Nothing,
+    NotFound,
     /// The result.
     Entry(Box<Entry>),
     /// Something that cannot be used; why.
@@ -118,7 +118,7 @@ impl Store {
         let name = format!("{key}.json");
         // A link to nowhere is there, and cannot be read.
         if fs::symlink_metadata(self.path(&name)).is_err() {
-            return Found::Nothing;
+            return Found::NotFound;
         }
         match self.look(&name) {
             Ok(entry) => Found::Entry(Box::new(entry)),
@@ -248,7 +248,7 @@ mod tests {
     fn what_was_kept_is_found_and_damage_is_noticed() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
-        assert!(matches!(store.find("k"), Found::Nothing));
+        assert!(matches!(store.find("k"), Found::NotFound));
         fs::write(store.path("k.model"), b"weights").expect("a file");
         let value = json!({ "accuracy": 0.1 });
         store.keep("k", "train", 1.5, value.clone(), Some("k.model".into())).expect("kept");

@@ -1,11 +1,14 @@
 //! A sweep over settings that paper and code leave open: which comes nearest to each printed row?
 
-use super::config::{Method, Sheet, parse};
-use super::graph::{Graph, Question};
+use super::graph::Graph;
 use super::published::Published;
 use super::results::Results;
+use super::sheet::{RowSpec, Sheet, parse};
+use super::spec::ExperimentSpec;
 use super::work::Work;
+use crate::attack::Norm;
 use crate::evaluation::ThreatModel;
+use crate::method::Training;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -44,7 +47,7 @@ pub struct Sweep {
     pub seeds: usize,
     /// Printed methods.
     #[serde(rename = "method")]
-    pub methods: Vec<Method>,
+    pub methods: Vec<RowSpec>,
     /// The settings to change.
     #[serde(rename = "axis")]
     pub axes: Vec<Axis>,
@@ -110,12 +113,12 @@ impl Sweep {
         parse(&text, path)
     }
 
-    /// The question's seeds and threat model, and the graph of all variants.
+    /// The spec's seeds and threat model, and the graph of all variants.
     ///
     /// # Errors
     /// If a setting, a column or a scale is unknown, an axis makes no difference to any method, or there is more to try
     /// than anybody waits for.
-    pub fn graph(&self, question: &mut Question) -> Result<Graph> {
+    pub fn graph(&self, spec: &mut ExperimentSpec) -> Result<Graph> {
         if self.seeds > MOST_SEEDS {
             return Err(refuse(format!("{} seeds; there can be {MOST_SEEDS}", self.seeds)));
         }
@@ -124,12 +127,21 @@ impl Sweep {
                 "an axis over `seed`: `seeds = N` tries every variant with the seeds 0 to N - 1";
             return Err(refuse(problem.into()));
         }
-        question.seeds = (0..self.seeds.max(1) as u64).collect();
-        question.threat_models = vec![ThreatModel::Transfer];
-        (question.tables, question.figures) = (Vec::new(), Vec::new());
+        // Before anything is tried: there are no more axes than settings.
+        let mut names = HashSet::new();
+        if let Some(axis) = self.axes.iter().find(|axis| !names.insert(&axis.setting)) {
+            let problem = format!(
+                "two axes over `{}`: the later would replace what the first one sets; list all values in one",
+                axis.setting
+            );
+            return Err(refuse(problem));
+        }
+        spec.seeds = (0..self.seeds.max(1) as u64).collect();
+        spec.threat_models = vec![ThreatModel::Transfer];
+        (spec.tables, spec.figures) = (Vec::new(), Vec::new());
         let (mut methods, mut tried) = (Vec::new(), 0);
         for method in &self.methods {
-            methods.extend(self.variants(method, question, &mut tried)?);
+            methods.extend(self.variants(method, spec, &mut tried)?);
             if methods.len() > MOST_VARIANTS {
                 return Err(refuse(format!("more than {MOST_VARIANTS} variants")));
             }
@@ -137,7 +149,7 @@ impl Sweep {
         for Axis { setting, .. } in &self.axes {
             let mut read = false;
             for method in &methods {
-                read |= method.reads(&question.settings, setting)?;
+                read |= method.reads(&spec.settings, setting)?;
             }
             if !read {
                 let problem = format!(
@@ -147,19 +159,19 @@ impl Sweep {
             }
         }
         let (scales, columns) = (self.scales.clone(), self.columns.clone());
-        let sheet = Sheet { table: None, figure: None, scales, columns, methods };
-        Graph::of_sheets(&[sheet], question)
+        let sheet = Sheet { table: None, figure: None, norm: Norm::Linf, scales, columns, methods };
+        Graph::of_sheets(&[sheet], spec)
     }
 
     /// The method as it is, and with every change that makes a difference to it.
     fn variants(
         &self,
-        method: &Method,
-        question: &Question,
+        method: &RowSpec,
+        spec: &ExperimentSpec,
         tried: &mut usize,
-    ) -> Result<Vec<Method>> {
+    ) -> Result<Vec<RowSpec>> {
         let mut variants = vec![method.clone()];
-        let mut trainings = HashSet::from([training(method, question)?]);
+        let mut trainings = HashSet::from([training(method, spec)?]);
         for axis in &self.axes {
             let bases = if self.all { variants.clone() } else { vec![method.clone()] };
             for value in &axis.values {
@@ -174,7 +186,7 @@ impl Sweep {
                     let mut variant = base.clone();
                     variant.id = format!("{} {}={value}", base.id, axis.setting);
                     variant.set.insert(axis.setting.clone(), value.clone());
-                    if trainings.insert(training(&variant, question)?) {
+                    if trainings.insert(training(&variant, spec)?) {
                         variants.push(variant);
                     }
                     if variants.len() > MOST_VARIANTS {
@@ -236,16 +248,15 @@ impl Sweep {
 
 /// What tells one training of a method from another, its control's included: a setting that has no part in either does
 /// not change it, as dreams do not change slow-wave sleep.
-fn training(method: &Method, question: &Question) -> Result<String> {
-    let (settings, images) =
-        (Box::new(method.settings(&question.settings)?), question.trained_on.images);
-    let sources = question.sources();
-    let key = |defense, inputs: &[&str]| {
-        Work::Train { defense, settings: settings.clone(), images }.key(&sources, inputs)
+fn training(method: &RowSpec, spec: &ExperimentSpec) -> Result<String> {
+    let (settings, images) = (Box::new(method.settings(&spec.settings)?), spec.trained_on.images);
+    let sources = spec.sources();
+    let key = |training, inputs: &[&str]| {
+        Work::Train { training, settings: settings.clone(), images }.key(&sources, inputs)
     };
-    let control = key(None, &[]);
-    Ok(match method.defense()? {
-        None => control,
+    let control = key(Training::Control, &[]);
+    Ok(match method.training {
+        Training::Control => control,
         defense => key(defense, &[&control]),
     })
 }
@@ -258,11 +269,11 @@ fn refuse(problem: String) -> Error {
 mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
-    use crate::sleep::{Profile, Settings};
+    use crate::method::{Profile, Settings};
 
-    fn nearest() -> (Sweep, Question) {
+    fn nearest() -> (Sweep, ExperimentSpec) {
         let sweep = parse(include_str!("../../experiments/nearest.toml"), "nearest.toml");
-        let question = Question {
+        let spec = ExperimentSpec {
             tables: vec![1],
             figures: vec![3],
             settings: Settings::new(Profile::Published),
@@ -275,15 +286,15 @@ mod tests {
             trained_on: ImageSet::default(),
             quick: false,
         };
-        (sweep.expect("our own file"), question)
+        (sweep.expect("our own file"), spec)
     }
 
     #[test]
     fn more_than_anybody_waits_for_is_refused() {
         let refused = |change: fn(&mut Sweep), part: &str| {
-            let (mut sweep, mut question) = nearest();
+            let (mut sweep, mut spec) = nearest();
             change(&mut sweep);
-            let error = sweep.graph(&mut question).expect_err("too much").to_string();
+            let error = sweep.graph(&mut spec).expect_err("too much").to_string();
             assert!(error.contains(part), "{error}");
         };
         refused(|sweep| sweep.seeds = usize::MAX, "seeds");
@@ -300,19 +311,22 @@ mod tests {
         // Values that change nothing are looked at all the same.
         let unread = |sweep: &mut Sweep| {
             let values = (1..10).map(|n: usize| n.to_string()).collect();
-            sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }; 300];
+            sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }];
         };
-        refused(unread, "more than 10000 combinations");
+        refused(unread, "which no method here reads");
+        let twice = |sweep: &mut Sweep| sweep.axes = vec![sweep.axes[0].clone(); 400];
+        refused(twice, "two axes over `");
     }
 
     /// A sweep of one method over one setting.
-    fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, Question)> {
-        let (mut sweep, mut question) = nearest();
-        let (label, id, defense) = ("Some".into(), "some".into(), defense.to_owned());
-        sweep.methods = vec![Method { label, id, defense, set: Default::default() }];
+    fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, ExperimentSpec)> {
+        let (mut sweep, mut spec) = nearest();
+        let (label, id) = ("Some".into(), "some".into());
+        let training = defense.parse().expect("a defense");
+        sweep.methods = vec![RowSpec { label, id, training, set: Default::default() }];
         let values = values.iter().map(|value| (*value).to_owned()).collect();
         sweep.axes = vec![Axis { setting: setting.into(), values }];
-        Ok((sweep.graph(&mut question)?, question))
+        Ok((sweep.graph(&mut spec)?, spec))
     }
 
     #[test]
@@ -348,7 +362,7 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         // With what another axis sets, it is read.
-        let (mut sweep, mut question) = nearest();
+        let (mut sweep, mut spec) = nearest();
         sweep.all = true;
         let axis = |setting: &str, values: &[&str]| {
             let values = values.iter().map(|value| (*value).to_owned()).collect();
@@ -356,15 +370,15 @@ mod tests {
         };
         let teacher = axis("distillation.teacher_epochs", &["3"]);
         sweep.axes = vec![axis("distillation.method", &["papernot"]), teacher];
-        sweep.graph(&mut question).expect("a teacher that is trained");
+        sweep.graph(&mut spec).expect("a teacher that is trained");
     }
 
     #[test]
     fn every_change_that_matters_is_tried_once() {
-        let (sweep, mut question) = nearest();
-        let graph = sweep.graph(&mut question).expect("known settings");
+        let (sweep, mut spec) = nearest();
+        let graph = sweep.graph(&mut spec).expect("known settings");
         let count = |label: &str| {
-            graph.models.iter().filter(|m| m.method.label == label && m.seed == 0).count()
+            graph.models.iter().filter(|m| m.row.label == label && m.seed == 0).count()
         };
         // As published, and: two sources, an eps, two statistics; all layers, a short sleep.
         assert_eq!(count("Fast-wave only"), 1 + 2 + 1 + 2);

@@ -1,15 +1,15 @@
 //! What a job does, and the key under which its result is kept: a hash of all that the result depends on.
 
-use crate::attack::Norm;
-use crate::defense::{Defense, settings_read};
+use crate::attack::{AttackSpec, Norm};
 use crate::evaluation::ThreatModel;
 use crate::fingerprint::of_json;
-use crate::sleep::Settings;
+use crate::method::{Settings, Training, key_name};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Counts the changes of the engine that change results: stored ones of another number are not used.
-pub const NUMERICS: u32 = 2;
+pub const NUMERICS: u32 = 3;
 
 /// What jobs read beside the results of others, by fingerprint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct Sources {
 pub enum Work {
     /// Trains the control, or defends it.
     Train {
-        /// None: the control.
-        defense: Option<Defense>,
+        /// How.
+        training: Training,
         /// Everything about it, the seed too.
         settings: Box<Settings>,
         /// Training images, the first ones.
@@ -37,24 +37,29 @@ pub enum Work {
     /// Crafts adversarial images on a model.
     Craft {
         /// The attack with its options.
-        attack: String,
-        /// The radius (L-infinity).
+        attack: AttackSpec,
+        /// How perturbations are measured.
+        norm: Norm,
+        /// The radius.
         eps: f32,
         /// Of its random numbers.
         seed: u64,
         /// Test images.
         images: Range<usize>,
     },
-    /// Shows crafted images (or, without any, clean ones) to a model.
+    /// Shows clean images to a model; or crafted ones, if the job has its answers to the clean ones and the sets among its
+    /// inputs.
     Show {
-        /// Test images, for clean ones.
+        /// Test images, the first ones.
         images: usize,
     },
     /// Attacks a model itself.
     Attack {
         /// The attack with its options.
-        attack: String,
-        /// The radius (L-infinity).
+        attack: AttackSpec,
+        /// How perturbations are measured.
+        norm: Norm,
+        /// The radius.
         eps: f32,
         /// Of its random numbers.
         seed: u64,
@@ -80,17 +85,19 @@ impl Work {
     pub fn key(&self, sources: &Sources, inputs: &[&str]) -> String {
         let Sources { train, test, network } = sources;
         let what = match self {
-            Self::Train { defense, settings, .. } => {
-                json!({ "defense": defense, "settings": settings_read(*defense, settings),
+            Self::Train { training, settings, .. } => {
+                let read = training.settings_read(settings).into_iter();
+                let read: BTreeMap<_, _> = read.map(|(name, v)| (key_name(name), v)).collect();
+                json!({ "defense": name_in_keys(*training), "settings": read,
                         "train": train, "test": test })
             }
-            Self::Craft { attack, eps, seed, images } => {
-                json!({ "attack": attack, "norm": Norm::Linf, "eps": eps, "seed": seed, "test": test,
+            Self::Craft { attack, norm, eps, seed, images } => {
+                json!({ "attack": attack, "norm": norm, "eps": eps, "seed": seed, "test": test,
                         "first": images.start, "end": images.end })
             }
             Self::Show { images } => json!({ "images": images, "test": test }),
-            Self::Attack { attack, eps, seed, images } => {
-                json!({ "attack": attack, "norm": Norm::Linf, "eps": eps, "seed": seed, "test": test,
+            Self::Attack { attack, norm, eps, seed, images } => {
+                json!({ "attack": attack, "norm": norm, "eps": eps, "seed": seed, "test": test,
                         "images": images, "threat_model": ThreatModel::WhiteBox })
             }
         };
@@ -101,11 +108,19 @@ impl Work {
 
     /// The key of the slow-wave sleep that a training begins with, if it does: trainings that share it sleep once.
     pub(super) fn sleep_key(&self, sources: &Sources, control: &str) -> Option<String> {
-        let Self::Train { defense, settings, .. } = self else { return None };
+        let Self::Train { training, settings, .. } = self else { return None };
         let Sources { train, test, network } = sources;
-        matches!(defense, Some(Defense::SlowWave | Defense::DeepSleep)).then(|| {
+        let stages = training.defense()?.stages(settings);
+        stages.first()?.is_shared().then(|| {
+            let mut slow_wave = json!(settings.slow_wave);
+            if let Some(pair) = slow_wave["pair"].as_object_mut() {
+                let name = |name| {
+                    key_name(format!("slow_wave.pair.{name}")).split_off("slow_wave.pair.".len())
+                };
+                *pair = std::mem::take(pair).into_iter().map(|(n, v)| (name(n), v)).collect();
+            }
             let all = json!({
-                "numerics": NUMERICS, "slow_wave": settings.slow_wave, "seed": settings.seed,
+                "numerics": NUMERICS, "slow_wave": slow_wave, "seed": settings.seed,
                 "train": train, "test": test, "network": network, "control": control,
             });
             of_json("sleep", &all)
@@ -115,9 +130,9 @@ impl Work {
     /// Seconds it might take on two cores at 3 GHz: for plans and the time left, until there are measurements.
     pub fn estimate(&self) -> f64 {
         match self {
-            Self::Train { defense, settings, images } => {
+            Self::Train { training, settings, images } => {
                 let share = *images as f64 / 60_000.0;
-                share * training_seconds(*defense, settings) + 0.2
+                share * training.seconds(settings) + 0.2
             }
             Self::Show { .. } => 0.2,
             Self::Craft { attack, eps, images, .. } => {
@@ -130,33 +145,20 @@ impl Work {
     }
 }
 
-fn training_seconds(defense: Option<Defense>, s: &Settings) -> f64 {
-    let per_step = if s.slow_wave.layers == crate::sleep::Layers::All { 0.25 } else { 0.13 };
-    let share = if s.slow_wave.batches == 0 { 1.0 } else { s.slow_wave.batches as f64 / 468.0 };
-    let slow = |steps: f64| per_step * steps * share;
-    let u = s.slow_wave.sub_sleeps().into_iter().map(|steps| steps as f64).sum::<f64>()
-        * s.slow_wave.length as f64;
-    let fast = 13.0 * s.fast_wave.epochs as f64;
-    match defense {
-        None => 1.5 * s.control.epochs as f64,
-        Some(Defense::AdversarialTraining) => 2.0 * s.adversarial_training.epochs as f64,
-        Some(Defense::Distillation) => {
-            let d = &s.distillation;
-            1.6 * (d.student_epochs + d.teacher_epochs) as f64
-        }
-        Some(Defense::Sleep) => slow((s.sleep.steps * s.sleep.passes) as f64),
-        Some(Defense::SlowWave) => slow(u),
-        Some(Defense::FastWave) => fast,
-        Some(Defense::DeepSleep) => (slow(u) + fast) * s.cycles as f64,
-    }
+/// The name of a training in keys, as older versions wrote it: what they have computed is still found.
+fn name_in_keys(training: Training) -> Option<&'static str> {
+    training.defense().map(|defense| match defense.name() {
+        "deepsleep" => "deep-sleep",
+        name => name,
+    })
 }
 
 /// Few samples survive AutoAttack from an eps of 0.2 on.
-fn attack_seconds(attack: &str, eps: f32, images: usize, steps: f64) -> f64 {
-    let each = if attack.starts_with("autoattack") {
+fn attack_seconds(attack: &AttackSpec, eps: f32, images: usize, steps: f64) -> f64 {
+    let each = if attack.is_ensemble() {
         let surviving = (1.0 - 5.0 * f64::from(eps)).max(0.05);
         surviving * (0.028 + steps * 0.000_4)
-    } else if attack.starts_with("cw") {
+    } else if attack.is_minimal_norm().unwrap_or_default() {
         0.003
     } else {
         0.000_3
@@ -164,40 +166,38 @@ fn attack_seconds(attack: &str, eps: f32, images: usize, steps: f64) -> f64 {
     each * images as f64 + 0.05
 }
 
-/// Whether a training (of a control, if there is no defense) comes out the same with either settings.
-pub fn same_training(defense: Option<Defense>, a: &Settings, b: &Settings) -> bool {
-    settings_read(defense, a) == settings_read(defense, b)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sleep::Profile;
+    use crate::method::{DeepSleep, FastWave, Profile};
 
     fn sources() -> Sources {
         let [train, test, network] = ["train", "test", "network"].map(String::from);
         Sources { train, test, network }
     }
 
-    fn train(defense: Option<Defense>, change: &[(&str, &str)]) -> String {
+    fn train(training: Training, change: &[(&str, &str)]) -> String {
         let mut settings = Settings::new(Profile::Published);
         change.iter().for_each(|(name, value)| settings.set(name, value).expect("a setting"));
-        let work = Work::Train { defense, settings: Box::new(settings), images: 100 };
+        let work = Work::Train { training, settings: Box::new(settings), images: 100 };
         work.key(&sources(), &["control"])
     }
 
     #[test]
     fn only_what_matters_enters_a_key() {
-        let fast = Some(Defense::FastWave);
+        let fast = Training::Defense(&FastWave);
         assert_eq!(train(fast, &[]), train(fast, &[("slow_wave.depth", "3"), ("cycles", "2")]));
         assert_ne!(train(fast, &[]), train(fast, &[("fast_wave.epochs", "4")]));
         assert_ne!(train(fast, &[]), train(fast, &[("seed", "1")]));
-        assert_ne!(train(fast, &[]), train(Some(Defense::DeepSleep), &[]));
-        let deep = Some(Defense::DeepSleep);
+        assert_ne!(train(fast, &[]), train(Training::Defense(&DeepSleep), &[]));
+        let deep = Training::Defense(&DeepSleep);
         for change in [("slow_wave.depth", "3"), ("cycles", "2"), ("conversion", "carry")] {
             assert_ne!(train(deep, &[]), train(deep, &[change]), "{change:?}");
         }
-        assert_eq!(train(None, &[]), train(None, &[("fast_wave.epochs", "4")]));
+        assert_eq!(
+            train(Training::Control, &[]),
+            train(Training::Control, &[("fast_wave.epochs", "4")])
+        );
     }
 
     #[test]
@@ -208,7 +208,8 @@ mod tests {
             settings.set(name, "3").expect("a setting");
             settings
         };
-        let same = |name| same_training(Some(Defense::FastWave), &settings, &with(name));
+        let read = |settings: &Settings| Training::Defense(&FastWave).settings_read(settings);
+        let same = |name| read(&settings) == read(&with(name));
         assert!(same("cycles") && same("control.epochs"));
         assert!(!same("fast_wave.epochs") && !same("seed"));
     }
@@ -223,11 +224,12 @@ mod tests {
     #[test]
     fn a_key_depends_on_what_its_job_reads() {
         let settings = Box::new(Settings::new(Profile::Published));
-        let attack = || "fgsm".to_owned();
-        let train = Work::Train { defense: None, settings, images: 100 };
-        let craft = Work::Craft { attack: attack(), eps: 0.1, seed: 0, images: 0..10 };
+        let attack = || "fgsm".parse::<AttackSpec>().expect("an attack");
+        let norm = Norm::Linf;
+        let train = Work::Train { training: Training::Control, settings, images: 100 };
+        let craft = Work::Craft { attack: attack(), norm, eps: 0.1, seed: 0, images: 0..10 };
         let show = Work::Show { images: 10 };
-        let white_box = Work::Attack { attack: attack(), eps: 0.1, seed: 0, images: 10 };
+        let white_box = Work::Attack { attack: attack(), norm, eps: 0.1, seed: 0, images: 10 };
         for work in [&train, &craft, &show, &white_box] {
             let changed = |change: fn(&mut Sources)| {
                 let mut other = sources();

@@ -87,7 +87,7 @@ fn held() -> MutexGuard<'static, Vec<PathBuf>> {
 
 fn busy(place: &Path, holder: &str) -> Error {
     let problem = format!(
-        "another process (pid {holder}) is at work on it; wait for it, or name another place with this option"
+        "another process (pid {holder}) is at work on it; wait for it, or name another place"
     );
     Error::io(place, "write", io::Error::new(io::ErrorKind::ResourceBusy, problem))
 }

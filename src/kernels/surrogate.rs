@@ -129,7 +129,7 @@ impl Surrogate {
     ///
     /// # Errors
     /// If it is not a positive, finite number.
-    pub fn check(self) -> Result<()> {
+    pub fn validate(self) -> Result<()> {
         let parameter = self.parameter();
         if parameter > 0.0 && parameter.is_finite() {
             return Ok(());

@@ -15,8 +15,9 @@ const CHUNK: usize = 2 * LANES;
 /// What a network makes of one image, by all draws that decide about it ([`FrozenNetwork::draws`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// The predicted class: of the mean logits the largest one's, the first of equals.
-    pub class: usize,
+    /// The predicted class: of the mean logits the largest one's, the first of equals. None if a logit of a draw is not
+    /// finite: that is no answer.
+    pub class: Option<usize>,
     /// In how many of the draws the label was predicted.
     pub right: usize,
 }
@@ -32,7 +33,13 @@ pub fn predictions(
     data: &Dataset,
 ) -> Result<Vec<usize>> {
     let all = verdicts(context, network, data, 0, 0)?;
-    Ok(all.into_iter().map(|verdict| verdict.class).collect())
+    let class = |(i, verdict): (usize, Verdict)| {
+        verdict.class.ok_or_else(|| Error::NotFinite {
+            place: format!("evaluation, image {i}"),
+            problem: "a logit is not finite: the weights are damaged or far too large".into(),
+        })
+    };
+    all.into_iter().enumerate().map(class).collect()
 }
 
 /// What a network makes of every image. Of a random network the draws are those of `seed` and of each image's identity,
@@ -40,7 +47,7 @@ pub fn predictions(
 /// samples and seed start from the same ones.
 ///
 /// # Errors
-/// As for [`predictions`].
+/// If the images have not the network's shape.
 pub fn verdicts(
     context: &Context,
     network: &dyn FrozenNetwork,
@@ -105,20 +112,13 @@ impl Judge {
             for (block, verdicts) in verdicts.chunks_mut(LANES).enumerate() {
                 let logits = tape.value(logits).block(block);
                 let first = indices[block * LANES];
-                if logits.iter().any(|lanes| lanes.0.iter().any(|z| !z.is_finite())) {
-                    return Err(Error::NotFinite {
-                        place: format!(
-                            "evaluation, images {first} to {}",
-                            first + verdicts.len() - 1
-                        ),
-                        problem: "a logit is not finite: the weights are damaged or far too large"
-                            .into(),
-                    });
-                }
                 arg_max(isa, logits, &mut best);
                 for (i, (verdict, &best)) in verdicts.iter_mut().zip(&best.0).enumerate() {
-                    verdict.class = best as usize;
-                    verdict.right += usize::from(verdict.class == data.label(first + i));
+                    let answers = logits.iter().all(|lanes| lanes.0[i].is_finite());
+                    let class = answers.then_some(best as usize);
+                    verdict.right += usize::from(class == Some(data.label(first + i)));
+                    // What is no answer once is none.
+                    verdict.class = if draw == 0 { class } else { verdict.class.and(class) };
                 }
                 for (mean, z) in mean[block * classes..].iter_mut().zip(logits) {
                     mean.0.iter_mut().zip(&z.0).for_each(|(mean, z)| *mean += z / draws as f32);
@@ -129,7 +129,9 @@ impl Judge {
             for (mean, verdicts) in mean.chunks(classes).zip(verdicts.chunks_mut(LANES)) {
                 arg_max(isa, mean, &mut best);
                 let classes = verdicts.iter_mut().zip(&best.0);
-                classes.for_each(|(verdict, &best)| verdict.class = best as usize);
+                classes.for_each(|(verdict, &best)| {
+                    verdict.class = verdict.class.and(Some(best as usize));
+                });
             }
         }
         Ok(())

@@ -22,6 +22,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod adversarial_batch;
 mod decision;
 mod draws;
 mod evaluate;
@@ -37,6 +38,7 @@ mod recalibrate;
 mod schedule;
 mod train;
 
+pub use adversarial_batch::{BatchAttack, GradientAttack};
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, verdict_noise};

@@ -40,7 +40,7 @@ impl Rule {
     ///
     /// # Errors
     /// If a decay (or the momentum) is not in 0..1, Adam's `eps` is not positive, or the weight decay is negative.
-    pub fn check(self) -> Result<()> {
+    pub fn validate(self) -> Result<()> {
         let fail = |name: &str, value: f32, range: &str| {
             Err(Error::argument("optimiser", format!("{name} {value} is not {range}")))
         };

@@ -33,7 +33,7 @@ impl Schedule {
     ///
     /// # Errors
     /// If steps are no epochs apart or their factor is negative or infinite, or the peak is not in 0..=1.
-    pub fn check(self) -> Result<()> {
+    pub fn validate(self) -> Result<()> {
         let fail = |problem: String| Err(Error::argument("schedule", problem));
         match self {
             Self::Step { epochs: 0, .. } => fail("0 epochs between two changes".into()),

@@ -2,7 +2,7 @@
 
 use super::{Mode, Network, Optimiser, Rule, Schedule, check_finite, check_finite_state};
 use crate::autodiff::{Labels, Seed, Tape, Var, Weight};
-use crate::checkpoint::StateDict;
+use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
 use crate::simd::random::Key;
 use crate::tensor::{Context, Tensor};
@@ -43,11 +43,11 @@ impl Default for TrainingOptions {
 }
 
 impl TrainingOptions {
-    /// Refuses numbers that make no sense.
+    /// Rejects values that make no sense.
     ///
     /// # Errors
     /// If a batch is too small for statistics, or the learning rate or the temperature is not a positive number.
-    pub fn check(&self) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         let fail = |problem: String| Err(Error::argument("training", problem));
         if self.batch_size < 2 {
             let size = self.batch_size;
@@ -60,8 +60,8 @@ impl TrainingOptions {
                 return fail(format!("{name} {value} is not a positive number"));
             }
         }
-        self.rule.check()?;
-        self.schedule.check()
+        self.rule.validate()?;
+        self.schedule.validate()
     }
 }
 
@@ -147,7 +147,7 @@ impl Trainer {
     /// # Errors
     /// If an option makes no sense.
     pub fn new<N: Network + ?Sized>(network: &N, options: TrainingOptions) -> Result<Self> {
-        options.check()?;
+        options.validate()?;
         let optimiser = Optimiser::new(options.rule, network.parameters());
         Ok(Self {
             options,
@@ -333,11 +333,9 @@ impl Trainer {
         if options.schedule == Schedule::Constant {
             options.epochs = self.options.epochs;
         }
-        if options != self.options {
-            let problem =
-                format!("the checkpoint was made with {options:?}, not {:?}", self.options);
-            return Err(Error::argument("resume", problem));
-        }
+        let made_with = |options| MadeWith::default().and_all("", options);
+        let differences = made_with(&options).differences(&made_with(&self.options));
+        MadeWith::refuse(state.path(), &differences)?;
         let epoch: usize = state.noted("training.epochs_done").ok_or_else(missing)?;
         if epoch > self.options.epochs {
             let problem = format!("the checkpoint is of {epoch} epochs, not {}", options.epochs);

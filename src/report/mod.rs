@@ -1,13 +1,13 @@
 //! From the results of an experiment to something to read: tables as printed beside ours, what differs, curves, pictures.
 //!
-//! [`build`] writes `index.html` (one file, no network), `report.md` and `results.csv` into a results folder. The same
-//! folder (and the same test images) gives the same bytes.
+//! [`build`] writes `index.html` (one file, no network), `report.md` and `results.csv` into a results folder. It runs no
+//! network and reads no images: the same folder gives the same bytes.
 //!
 //! | folder | what it is |
 //! |---|---|
 //! | `compare` | printed numbers beside ours: distances, the ranking of the methods, limits, the sweep, what differs |
 //! | `page` | what the templates and the CSV file are filled with: sentences, tables, figures |
-//! | `pictures` | what is drawn from the files beside the results |
+//! | `pictures` | what is drawn from `observations.json` |
 
 mod compare;
 mod page;
@@ -17,10 +17,8 @@ pub use compare::{NEAR, is_near};
 
 use crate::attack::{Norm, parse_eps};
 use crate::checkpoint::to_json;
-use crate::data::{Dataset, ImageSet};
-use crate::experiment::{Results, Run};
+use crate::experiment::{Observations, Results, Run};
 use crate::files::write_atomically;
-use crate::tensor::Context;
 use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,12 +42,13 @@ pub struct Built {
 /// The names of the files that [`build`] writes.
 pub const FILES: [&str; 3] = ["index.html", "report.md", "results.csv"];
 
-/// Writes the report of a results folder into that folder. The test images are for pictures of digits and spikes, which
-/// are left out without them.
+/// Writes the report of a results folder into that folder, from nothing but the folder: the results, how they were run
+/// ([`Run`]), what was observed beside them ([`Observations`]), and the answers of a sweep. All but the results may be
+/// missing.
 ///
 /// # Errors
 /// If there are no readable results in the folder, or the files cannot be written.
-pub fn build(context: &Context, folder: &Path, test: Option<&Dataset>) -> Result<Built> {
+pub fn build(folder: &Path) -> Result<Built> {
     if !folder.join(Results::FILE).is_file() {
         let (folder, file) = (folder.display(), Results::FILE);
         let problem =
@@ -58,14 +57,8 @@ pub fn build(context: &Context, folder: &Path, test: Option<&Dataset>) -> Result
     }
     let results = Results::load(folder).and_then(printable)?;
     let run = Run::load(folder).and_then(printable);
-    let theirs = results.data.as_ref().map(|data| &data.test);
-    let same = |test: &&Dataset| theirs.is_none_or(|theirs| *theirs == ImageSet::of(test));
-    let found = match (test, test.filter(same)) {
-        (Some(_), None) => Found::Others,
-        (_, None) => Found::Nothing,
-        (_, Some(test)) => Found::TheirTest(test),
-    };
-    let report = page::Page::new(context, folder, &results, run, found)?;
+    let seen = Observations::load(folder).and_then(printable);
+    let report = page::Page::new(folder, &results, run, seen)?;
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         write_atomically(&path, |file| file.write_all(text.as_bytes())).map(|()| path)
@@ -76,22 +69,6 @@ pub fn build(context: &Context, folder: &Path, test: Option<&Dataset>) -> Result
         html: write("index.html", &report.html()?)?,
         skipped: report.skipped().to_vec(),
     })
-}
-
-/// The test images that were found.
-#[derive(Clone, Copy, Debug)]
-enum Found<'a> {
-    Nothing,
-    /// Of another data set than the results: they say nothing about it.
-    Others,
-    /// Those of the results, as far as these say which.
-    TheirTest(&'a Dataset),
-}
-
-impl<'a> Found<'a> {
-    fn test(self) -> Option<&'a Dataset> {
-        if let Self::TheirTest(test) = self { Some(test) } else { None }
-    }
 }
 
 /// The same without control characters in any of its texts: whoever sent it must not write to our terminal.

@@ -1,11 +1,10 @@
 //! Fast-wave (REM) sleep: backpropagation through time on the spiking network, on images and dreams (METHOD section 5).
 
-use super::{DreamAttack, Dreamer};
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::{
-    Batch, EpochReport, Freeze, LeNet, Network, Progress, Regime, Schedule, Trainer,
-    TrainingOptions,
+    Batch, BatchAttack, EpochReport, Freeze, GradientAttack, LeNet, Network, Progress, Regime,
+    Schedule, Trainer, TrainingOptions,
 };
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::snn::{SpikingLeNet, SpikingOptions, Statistics};
@@ -36,20 +35,20 @@ pub struct DreamOptions {
     /// Whose gradients make them.
     pub source: DreamSource,
     /// How they are made.
-    pub attack: DreamAttack,
-    /// Their strength, of a pixel range of 1.
+    pub attack: GradientAttack,
+    /// Their L-infinity radius; pixels are in 0..=1.
     pub eps: f32,
     /// Probability that a batch is a dream.
     pub ratio: f32,
 }
 
-/// The numbers of fast-wave sleep. The default is the published one.
+/// The options of fast-wave sleep. The default is the published code's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FastWaveOptions {
     /// Passes over the data.
     pub epochs: usize,
-    /// Images a step.
+    /// Images per step.
     pub batch_size: usize,
     /// Learning rate of plain SGD, before the schedule.
     pub learning_rate: f32,
@@ -75,7 +74,7 @@ impl Default for FastWaveOptions {
             noise: true,
             dream: DreamOptions {
                 source: DreamSource::Hybrid,
-                attack: DreamAttack::Fgsm,
+                attack: GradientAttack::Fgsm,
                 eps: 128.0 / 255.0,
                 ratio: 0.5,
             },
@@ -86,11 +85,11 @@ impl Default for FastWaveOptions {
 }
 
 impl FastWaveOptions {
-    /// Refuses numbers that make no sense.
+    /// Rejects values that make no sense.
     ///
     /// # Errors
     /// If a dream's strength or probability is not in 0..=1, or training or the spiking network refuses its share.
-    pub fn check(&self) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         let DreamOptions { eps, ratio, .. } = self.dream;
         if !(0.0..=1.0).contains(&ratio) || !(0.0..=1.0).contains(&eps) {
             return Err(Error::argument(
@@ -98,8 +97,8 @@ impl FastWaveOptions {
                 format!("dream eps {eps} and ratio {ratio} must be between 0 and 1"),
             ));
         }
-        self.spiking.check()?;
-        self.training().check()
+        self.spiking.validate()?;
+        self.training().validate()
     }
 
     /// What of them is training's, with a seed to be set.
@@ -135,7 +134,7 @@ impl FastWave {
         options: &FastWaveOptions,
         seed: u64,
     ) -> Result<Self> {
-        options.check()?;
+        options.validate()?;
         let weights = lenet.parameters().get("fc.weight").map_or(0, |fc| fc.values.len());
         if let Some(first) = first_linear.filter(|first| first.len() != weights) {
             let (expected, found) = (format!("{weights} linear weights"), first.len().to_string());
@@ -147,7 +146,7 @@ impl FastWave {
             ..options.training()
         };
         let rem = Rem {
-            dreamer: Dreamer::new(context),
+            attack: BatchAttack::new(context),
             options: options.noise.then_some(options.dream),
             control: control.clone(),
             first_linear: first_linear.map(<[f32]>::to_vec),
@@ -203,7 +202,7 @@ impl FastWave {
 
 /// The regime: a coin a batch decides whether it is dreamt.
 struct Rem {
-    dreamer: Dreamer,
+    attack: BatchAttack,
     /// None: no dreams.
     options: Option<DreamOptions>,
     control: LeNet,
@@ -235,18 +234,18 @@ impl Regime<SpikingLeNet> for Rem {
         let (images, labels) = (&mut batch.images, batch.labels);
         match source {
             DreamSource::Control => {
-                self.dreamer.dream(&self.control.freeze()?, attack, eps, images, labels, key)
+                self.attack.perturb(&self.control.freeze()?, attack, eps, images, labels, key)
             }
             DreamSource::Hybrid => {
                 let hybrid = self.hybrid(network).freeze()?;
-                self.dreamer.dream(&hybrid, attack, eps, images, labels, key)
+                self.attack.perturb(&hybrid, attack, eps, images, labels, key)
             }
             DreamSource::Live => {
                 let live = network.to_lenet(Statistics::Carry).freeze()?;
-                self.dreamer.dream(&live, attack, eps, images, labels, key)
+                self.attack.perturb(&live, attack, eps, images, labels, key)
             }
             DreamSource::LiveSnn => {
-                self.dreamer.dream(&network.freeze()?, attack, eps, images, labels, key)
+                self.attack.perturb(&network.freeze()?, attack, eps, images, labels, key)
             }
         }
     }

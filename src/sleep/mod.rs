@@ -1,25 +1,23 @@
-//! Sleep: slow-wave (spike-timing-dependent plasticity), fast-wave (backpropagation through time, with dreams), and the
-//! settings of the whole method.
+//! Sleep: slow-wave (spike-timing-dependent plasticity) and fast-wave (backpropagation through time, with dreams).
 //!
-//! For a defended model begin with [`Defender`](crate::defense::Defender), which works through cycles of both sleeps and the
-//! conversion back. What it is made of is here: [`Settings`] (by [`Profile`], each with a name for `--set`), [`SlowWave`],
-//! [`FastWave`] with its [`Dreamer`], and [`replay`], the earlier sleep that the paper compares with. [`StdpConv`],
-//! [`StdpLinear`], [`PairLayer`] and [`ReplayLayer`] are the layers that sleep, one batch at a time.
+//! To defend a model, start with the module that builds on this one, `method`: its `Defender` runs cycles of both sleeps
+//! and the conversion back. The algorithms are here: [`SlowWave`], [`FastWave`], and [`replay`], the earlier sleep that the
+//! paper compares with. [`StdpConv`], [`StdpLinear`], [`PairLayer`] and [`ReplayLayer`] are the layers that sleep, one batch
+//! at a time.
 //!
 //! ```
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
 //! use deepsleep::nn::LeNet;
-//! use deepsleep::sleep::{Profile, Settings, SlowWave};
+//! use deepsleep::sleep::{SlowWave, SlowWaveOptions};
 //! use deepsleep::tensor::Context;
 //!
 //! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 32)?;
 //! let context = Context::new(0)?;
-//! let mut network = LeNet::new(0); // a trained one, in earnest
+//! let mut network = LeNet::new(0); // in practice, a trained one
 //!
-//! let mut settings = Settings::new(Profile::Published);
-//! settings.set("slow_wave.batches", "1")?; // a batch a pass
-//! settings.set("slow_wave.batch_size", "32")?;
-//! let mut sleep = SlowWave::new(&network, settings.slow_wave, settings.seed)?;
+//! // One batch per pass, to try it out.
+//! let options = SlowWaveOptions { batches: 1, batch_size: 32, ..SlowWaveOptions::default() };
+//! let mut sleep = SlowWave::new(&network, options, 0)?;
 //! while sleep.passes_done() < sleep.passes().len() {
 //!     sleep.pass(&context, &train, &mut |_| {})?;
 //! }
@@ -27,25 +25,17 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
-mod check;
-mod dream;
 mod fast_wave;
 mod pair_stdp;
 mod replay;
-mod settings;
 mod slow_wave;
 mod stdp_conv;
 mod stdp_linear;
 
-pub use dream::{DreamAttack, Dreamer};
 pub use fast_wave::{DreamOptions, DreamSource, FastWave, FastWaveOptions};
 pub use pair_stdp::{PairLayer, PairOptions, poisson_trains};
 pub use replay::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
-pub use settings::{
-    AdversarialTrainingOptions, Distillation, DistillationOptions, Profile, Settings, SleepDefense,
-    SleepDefenseOptions,
-};
-pub use slow_wave::{Layers, Pass, Plasticity, SleepProgress, SlowWave, SlowWaveOptions, Stage};
+pub use slow_wave::{Layers, Pass, Plasticity, SleepProgress, SlowWave, SlowWaveOptions, Turn};
 pub use stdp_conv::StdpConv;
 pub use stdp_linear::StdpLinear;
 

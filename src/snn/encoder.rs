@@ -23,7 +23,7 @@ impl Encoder {
     ///
     /// # Errors
     /// If the rate is not in 0..=1.
-    pub fn check(self) -> Result<()> {
+    pub fn validate(self) -> Result<()> {
         match self {
             Self::Poisson { rate } if !(0.0..=1.0).contains(&rate) => {
                 Err(Error::argument("encoder", format!("rate {rate} is not in 0..=1")))

@@ -42,19 +42,19 @@ impl SpikingOptions {
     /// Time steps at most: at this many, sixteen images take gigabytes.
     pub const MOST_STEPS: usize = 10_000;
 
-    /// Refuses numbers that make no sense.
+    /// Rejects values that make no sense.
     ///
     /// # Errors
     /// If there are no time steps or more than [`MOST_STEPS`](Self::MOST_STEPS), or the encoder, the
     /// surrogate or the neuron cannot be (see [`Neuron::dynamics`]).
-    pub fn check(&self) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         let (steps, most) = (self.steps, Self::MOST_STEPS);
         if !(1..=most).contains(&steps) {
             let problem = format!("{steps} time steps; 1 to {most} are possible");
             return Err(Error::argument("spiking network", problem));
         }
-        self.encoder.check()?;
-        self.surrogate.check()?;
+        self.encoder.validate()?;
+        self.surrogate.validate()?;
         self.neuron.dynamics().map(|_| ())
     }
 }
@@ -105,7 +105,7 @@ impl SpikingLeNet {
         options: SpikingOptions,
         statistics: Statistics,
     ) -> Result<Self> {
-        options.check()?;
+        options.validate()?;
         let dynamics = options.neuron.dynamics()?;
         let mut lenet = lenet.clone();
         statistics.apply(lenet.statistics_mut());

@@ -37,12 +37,7 @@ impl Context {
     /// # Errors
     /// If the threads cannot be started.
     pub fn with_isa(isa: Isa, threads: usize) -> Result<Self> {
-        let pool = Pool::new(threads).map_err(|e| {
-            let problem = format!(
-                "cannot start {threads}: {e}; the system allows no more (see `ulimit -u`), or has no memory for them"
-            );
-            Error::failed("threads", problem)
-        })?;
+        let pool = Pool::new(threads)?;
         let scratch = scratch(pool.threads());
         Ok(Self { isa, pool: Some(Arc::new(pool)), scratch })
     }

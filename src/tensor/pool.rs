@@ -8,6 +8,7 @@
 //! would not finish that before the loop is over, and if the loop waits for it, never. So spinning begins only while the
 //! pool has no work: one call at a time asks for it, before its own work, and waits until all threads keep it.
 
+use crate::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,12 +28,20 @@ pub(super) struct Pool {
 
 impl Pool {
     /// `threads` threads, 0 for as many as the machine has.
-    pub(super) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    ///
+    /// # Errors
+    /// If the system does not start so many.
+    pub(super) fn new(threads: usize) -> Result<Self> {
         // Asked for 0, rayon would take what a variable says, be it thousands.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { cores } else { threads };
-        let builder = ThreadPoolBuilder::new().num_threads(threads);
-        let threads = builder.thread_name(|i| format!("deepsleep-{i}")).build()?;
+        let count = if threads == 0 { cores } else { threads };
+        let builder = ThreadPoolBuilder::new().num_threads(count);
+        let threads = builder.thread_name(|i| format!("deepsleep-{i}")).build().map_err(|e| {
+            let problem = format!(
+                "cannot start {count}: {e}; the system allows no more (see `ulimit -u`), or has no memory for them"
+            );
+            Error::failed("threads", problem)
+        })?;
         Ok(Self { threads, cores, callers: Mutex::new(0) })
     }
 

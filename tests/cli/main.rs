@@ -65,6 +65,16 @@ impl Run {
         serde_json::from_str(&self.stdout).expect("stdout is JSON")
     }
 
+    /// Printed a result, which is returned, and ended with exit code 1 and a line that says why it is not whole.
+    fn assert_incomplete(&self, words: &[&str]) -> String {
+        let last = self.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("error: ") && self.code == Some(1), "{}", self.stderr);
+        let words = words.iter().chain(&["the result is incomplete"]);
+        words.for_each(|word| assert!(last.contains(word), "{word:?} is not in {last:?}"));
+        assert!(!self.stdout.is_empty());
+        self.stdout.clone()
+    }
+
     /// Ended with this code, nothing on stdout and one line of error on stderr that says all of `words`.
     fn assert_fails(&self, code: i32, words: &[&str]) {
         for trace in ["panicked", "backtrace", "memory allocation"] {

@@ -201,7 +201,7 @@ const MODES: &[Mode] = &[
             Refused("--dataset mnist", "--dataset"),
             Refused("--data-dir $", "--data-dir"),
             Refused("--attack fgsm", "--attack"),
-            Refused("--eps 0.3", "--eps"),
+            Effect("--eps 0.01"),
             Refused("--portion 4", "--portion"),
             Refused("--resume", "--resume"),
             Refused("--norm l2", "--norm"),

@@ -71,7 +71,14 @@ fn a_checkpoint_that_is_a_folder_is_refused_before_any_work() {
     std::fs::create_dir(folder.path("out.checkpoint")).unwrap();
     for (arguments, option) in writers(&data, &folder.argument("out")) {
         if option == "--out" && arguments[0] != "reproduce" {
-            run(&arguments).assert_fails(2, &["out.checkpoint", "this is a folder"]);
+            run(&arguments).assert_fails(2, &["out.checkpoint", "is a folder", "move that"]);
+        }
+    }
+    let made = std::process::Command::new("mkfifo").arg(folder.path("pipe.checkpoint")).status();
+    assert!(made.unwrap().success());
+    for (arguments, option) in writers(&data, &folder.argument("pipe")) {
+        if has_checkpoint(&arguments, option) {
+            run(&arguments).assert_fails(2, &["pipe.checkpoint", "a pipe", "move that", "--out"]);
         }
     }
     assert!(!folder.path("out").exists());

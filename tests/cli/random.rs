@@ -2,7 +2,7 @@
 
 use crate::{Folder, run};
 use deepsleep::checkpoint::StateDict;
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::method::{Profile, Settings};
 
 const FIXED: &str = "tests/golden/lenet_weights.safetensors";
 

@@ -2,7 +2,7 @@
 
 use crate::{Folder, read, run};
 use deepsleep::experiment::Results;
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::method::{Profile, Settings};
 
 fn nothing_measured() -> Results {
     Results {

@@ -302,7 +302,7 @@ fn a_folder_of_other_images_profile_or_engine_is_refused() {
     // Another engine's, and one that did not say of which images its results are.
     let request = folder.path("out/store/request.json");
     let text = String::from_utf8(read(&request)).unwrap();
-    fs::write(&request, text.replace("\"numerics\": 2", "\"numerics\": 1")).unwrap();
+    fs::write(&request, text.replace("\"numerics\": 3", "\"numerics\": 1")).unwrap();
     sweep(&folder, &data, &out, &[]).assert_fails(2, &["numerics 1", "--out"]);
     crate::run(&["merge", &out, "--out", &folder.argument("m")]).assert_fails(1, &["numerics 1"]);
     fs::remove_file(&request).unwrap();

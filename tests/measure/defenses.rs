@@ -2,9 +2,10 @@
 
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::defense::{Defender, Defense};
+use deepsleep::method::{
+    DEFENSES, DeepSleep, Defender, Defense, FastWave, Profile, Settings, SlowWave,
+};
 use deepsleep::nn::{LeNet, Network};
-use deepsleep::sleep::{Profile, Settings, SlowWave};
 use deepsleep::snn::{SpikingLeNet, Statistics};
 use deepsleep::tensor::Context;
 
@@ -39,7 +40,7 @@ fn tiny(profile: Profile) -> Settings {
 /// The bytes of the defended model, and the number of steps. With `interrupt`, every step is made by a new defender
 /// that resumes from the last one's checkpoint.
 fn defend(
-    defense: Defense,
+    defense: &'static dyn Defense,
     settings: &Settings,
     threads: usize,
     interrupt: bool,
@@ -62,7 +63,7 @@ fn defend(
 #[test]
 fn every_defence_is_the_same_interrupted_and_on_any_threads() {
     for profile in [Profile::Published, Profile::Paper, Profile::Standard] {
-        for defense in Defense::ALL {
+        for &defense in DEFENSES {
             let settings = tiny(profile);
             let (whole, steps) = defend(defense, &settings, 2, false);
             assert!(steps > 0);
@@ -77,7 +78,7 @@ fn every_defence_is_the_same_interrupted_and_on_any_threads() {
 #[test]
 fn a_defence_changes_the_model_and_not_the_control() {
     let control = LeNet::new(3);
-    for defense in Defense::ALL {
+    for &defense in DEFENSES {
         let context = Context::new(1).unwrap();
         let settings = tiny(Profile::Published);
         let mut defender = Defender::new(defense, control.clone(), settings).unwrap();
@@ -90,25 +91,24 @@ fn a_defence_changes_the_model_and_not_the_control() {
 fn a_checkpoint_of_something_else_is_refused() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
-    let mut defender = Defender::new(Defense::FastWave, LeNet::new(3), settings.clone()).unwrap();
+    let mut defender = Defender::new(&FastWave, LeNet::new(3), settings.clone()).unwrap();
     defender.advance(&context, &data, &mut |_| {}).unwrap();
     let state = defender.checkpoint().unwrap();
-    let refused = |defense, control, settings: &Settings| {
+    let refused = |defense: &'static dyn Defense, control, settings: &Settings| {
         let mut other = Defender::new(defense, control, settings.clone()).unwrap();
         other.resume(&context, &state).unwrap_err().to_string()
     };
-    assert!(refused(Defense::SlowWave, LeNet::new(3), &settings).contains("fast-wave"));
-    assert!(refused(Defense::FastWave, LeNet::new(4), &settings).contains("control"));
+    assert!(refused(&SlowWave, LeNet::new(3), &settings).contains("fast-wave"));
+    assert!(refused(&FastWave, LeNet::new(4), &settings).contains("control"));
     let mut other = settings.clone();
     other.set("fast_wave.dream.eps", "64/255").unwrap();
-    assert!(refused(Defense::FastWave, LeNet::new(3), &other).contains("settings"));
+    assert!(refused(&FastWave, LeNet::new(3), &other).contains("settings"));
 }
 
 #[test]
 fn a_damaged_checkpoint_is_refused_when_it_is_read() {
     let (context, data) = (Context::new(1).unwrap(), images());
-    let new =
-        || Defender::new(Defense::DeepSleep, LeNet::new(3), tiny(Profile::Published)).unwrap();
+    let new = || Defender::new(&DeepSleep, LeNet::new(3), tiny(Profile::Published)).unwrap();
     let mut defender = new();
     defender.advance(&context, &data, &mut |_| {}).unwrap();
     let good = defender.checkpoint().unwrap();
@@ -166,9 +166,9 @@ fn sleeps_that_would_fill_the_memory_are_refused() {
         let lenet = LeNet::new(0);
         let options = settings.slow_wave.clone();
         let spiking = settings.fast_wave.spiking;
-        SlowWave::new(&lenet, options, 0).is_err()
+        deepsleep::sleep::SlowWave::new(&lenet, options, 0).is_err()
             || SpikingLeNet::from_lenet(&lenet, spiking, Statistics::Carry).is_err()
-            || Defender::new(Defense::DeepSleep, lenet, settings).is_err()
+            || Defender::new(&DeepSleep, lenet, settings).is_err()
     };
     assert!(!refused(|_| {}));
     assert!(refused(|s| s.slow_wave.depth = usize::MAX));
@@ -212,7 +212,7 @@ fn the_u_of_sub_sleeps() {
 fn a_refused_checkpoint_leaves_the_defender_as_it_was() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
-    let new = || Defender::new(Defense::DeepSleep, LeNet::new(3), settings.clone()).unwrap();
+    let new = || Defender::new(&DeepSleep, LeNet::new(3), settings.clone()).unwrap();
     let bytes = |defender: &Defender| defender.checkpoint().unwrap().to_bytes().unwrap();
     let mut begun = new();
     // Into fast-wave sleep, which keeps the most.
@@ -272,7 +272,7 @@ fn settings_of_later_stages_are_checked_before_the_first() {
         ("control.schedule", r#"{"step":{"epochs":0,"factor":0.5}}"#),
     ] {
         let mut settings = tiny(Profile::Published);
-        let refused = settings.set(name, value).is_err() || settings.check().is_err();
+        let refused = settings.set(name, value).is_err() || settings.validate().is_err();
         assert!(refused, "{name}={value}");
     }
 }

@@ -49,7 +49,7 @@ fn timeless(mut cells: Vec<Cell>) -> Vec<Cell> {
 #[test]
 fn portions_add_up_to_the_whole_and_warn_as_it_does() {
     let attacks = ["autoattack:version=published", "bim:step=1/255", "cw:steps=30,search=1"];
-    let attacks: Vec<String> = attacks.map(str::to_owned).to_vec();
+    let attacks = attacks.map(|text| text.parse().unwrap()).to_vec();
     let plan = Plan { attacks, radii: vec![0.2, 0.25], seed: 3, portion: 100, ..Plan::default() };
     let whole = timeless(run(&plan, Vec::new(), &mut |_| {}));
     let mut parts = Vec::new();
@@ -70,7 +70,7 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
     // And it is what the attack itself reports.
     let (network, samples) = (robust(), samples());
     for (cell, eps) in whole[..2].iter().zip([0.2, 0.25]) {
-        let a = parse_attack(&plan.attacks[0]).unwrap();
+        let a = plan.attacks[0].build().unwrap();
         let report =
             run_attack(&context(), &network, &samples, a.as_ref(), Budget { eps, ..LINF }).unwrap();
         assert_eq!(cell.robust_accuracy, report.robust_accuracy());
@@ -84,7 +84,8 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
 
 #[test]
 fn the_worst_case_is_by_the_sample() {
-    let attacks = ["fgsm", "pgd:steps=3", "square:queries=30"].map(str::to_owned).to_vec();
+    let attacks =
+        ["fgsm", "pgd:steps=3", "square:queries=30"].map(|text| text.parse().unwrap()).to_vec();
     let plan = Plan { attacks, radii: vec![0.25], seed: 3, ..Plan::default() };
     let cells = run(&plan, Vec::new(), &mut |_| {});
     let worst = &worst_cases(&cells)[0];
@@ -99,7 +100,7 @@ fn the_worst_case_is_by_the_sample() {
     for cell in &cells {
         let lost = |id: &&u64| !cell.robust_indices.contains(id);
         let others = cells.iter().filter(|other| other.attack != cell.attack);
-        let mut alone: Vec<&u64> = cells[0].records.iter().map(|record| &record.id).collect();
+        let mut alone: Vec<&u64> = cells[0].outcomes.iter().map(|outcome| &outcome.id).collect();
         others.for_each(|other| alone.retain(|id| other.robust_indices.contains(id)));
         assert_eq!(worst.fooled_only_by[&cell.attack], alone.iter().filter(|id| lost(id)).count());
     }
@@ -362,8 +363,12 @@ fn plain_sets_of_others_are_read() {
 
 #[test]
 fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
-    let plan =
-        Plan { attacks: vec!["fgsm".into()], radii: vec![0.1], portion: 20, ..Plan::default() };
+    let plan = Plan {
+        attacks: vec!["fgsm".parse().unwrap()],
+        radii: vec![0.1],
+        portion: 20,
+        ..Plan::default()
+    };
     let mut parts = Vec::new();
     run(&plan, Vec::new(), &mut |part| parts.push(part.clone()));
     let folder = tempfile::tempdir().unwrap();
@@ -404,7 +409,7 @@ fn samples_are_told_apart() {
 #[test]
 fn a_plan_with_an_impossible_radius_is_refused_before_any_work() {
     let plan = |norm, eps| Plan {
-        attacks: vec!["fgsm".into()],
+        attacks: vec!["fgsm".parse().unwrap()],
         norm,
         radii: vec![0.1, eps],
         ..Plan::default()

@@ -3,9 +3,9 @@
 mod synthetic;
 
 use deepsleep::data::{DataIdentity, Dataset, DatasetName, Split, locate};
-use deepsleep::experiment::{Published, Results, Run, ThreatModel};
+use deepsleep::experiment::{Observations, Published, Results, Run, ThreatModel};
+use deepsleep::method::Profile;
 use deepsleep::report::{Built, build};
-use deepsleep::sleep::Profile;
 use deepsleep::tensor::Context;
 use roxmltree::{Document, Node, ParsingOptions};
 use std::path::Path;
@@ -13,7 +13,13 @@ use synthetic::{METHODS, MISSING, results, test_images, write};
 
 fn written(folder: &Path, results: &Results, test: Option<&Dataset>) -> Built {
     write(folder, results);
-    build(&Context::new(1).unwrap(), folder, test).unwrap()
+    observed(folder, results, test, 1)
+}
+
+fn observed(folder: &Path, results: &Results, test: Option<&Dataset>, threads: usize) -> Built {
+    let context = Context::new(threads).unwrap();
+    Observations::of(&context, folder, results, test).save(folder).unwrap();
+    build(folder).unwrap()
 }
 
 /// A report of the published profile, and its files.
@@ -133,7 +139,7 @@ fn the_same_folder_gives_the_same_bytes_wherever_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let built = written(folder.path(), &results(Profile::Published, false), Some(&test_images()));
     let before = std::fs::read(&built.html).unwrap();
-    build(&Context::new(3).unwrap(), folder.path(), Some(&test_images())).unwrap();
+    observed(folder.path(), &results(Profile::Published, false), Some(&test_images()), 3);
     assert_eq!(before, std::fs::read(&built.html).unwrap());
 }
 
@@ -181,7 +187,7 @@ fn what_cannot_be_drawn_is_left_out_and_said() {
     std::fs::remove_file(folder.path().join(Run::FILE)).unwrap();
     std::fs::remove_file(folder.path().join("models/deepsleep-0.safetensors")).unwrap();
     std::fs::write(folder.path().join("crafted/pgd-64-255-0.safetensors"), "no").unwrap();
-    let build = |test| build(&Context::new(1).unwrap(), folder.path(), test).unwrap();
+    let build = |test| observed(folder.path(), &results, test, 1);
     let test = test_images();
     let built = build(Some(&test));
     let [model, crafted, run] = &built.skipped[..] else { panic!("{:?}", built.skipped) };
@@ -211,10 +217,10 @@ fn an_accuracy_that_cannot_be_is_called_a_failed_attack() {
 #[test]
 fn there_is_no_report_without_results() {
     let folder = tempfile::tempdir().unwrap();
-    let error = build(&Context::new(1).unwrap(), folder.path(), None).unwrap_err().to_string();
+    let error = build(folder.path()).unwrap_err().to_string();
     assert!(error.contains("no results.json in it") && error.lines().count() == 1, "{error}");
     std::fs::write(folder.path().join(Results::FILE), "{}").unwrap();
-    let error = build(&Context::new(1).unwrap(), folder.path(), None).unwrap_err().to_string();
+    let error = build(folder.path()).unwrap_err().to_string();
     assert!(error.contains("results.json: missing field"), "{error}");
 }
 
@@ -341,7 +347,7 @@ fn a_folder_of_somebody_else_leads_nowhere_and_becomes_no_markup() {
     run.jobs.iter_mut().for_each(|job| (job.name, job.kind) = (evil.to_owned(), evil.to_owned()));
     run.save(&folder).unwrap();
 
-    let built = build(&Context::new(1).unwrap(), &folder, Some(&test_images())).unwrap();
+    let built = observed(&folder, &results, Some(&test_images()), 1);
     for words in
         ["is not the name of a file in this folder", "is a link that leads out", "fifo: a pipe"]
     {

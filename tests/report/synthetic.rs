@@ -2,12 +2,12 @@
 
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::evaluation::{Crafted, transfer_form};
+use deepsleep::evaluation::{Crafted, HistoryPoint};
 use deepsleep::experiment::{
-    Cell, CraftedSet, JobRun, Model, Point, Published, Results, Run, ThreatModel,
+    CraftedSet, JobRun, Model, PrintedColumn, Published, Results, Run, TableCell, ThreatModel,
 };
+use deepsleep::method::{Profile, Settings};
 use deepsleep::nn::{Freeze, LeNet, Network};
-use deepsleep::sleep::{Profile, Settings};
 use deepsleep::tensor::Context;
 use std::path::Path;
 
@@ -68,7 +68,7 @@ pub fn results(profile: Profile, quick: bool) -> Results {
             results.models.push(Model {
                 method: (*method).to_owned(),
                 id: (*id).to_owned(),
-                defense: (*defense).to_owned(),
+                defense: defense.parse().unwrap(),
                 seed,
                 overrides: overrides.collect(),
                 clean_accuracy: 0.9,
@@ -94,8 +94,8 @@ pub fn results(profile: Profile, quick: bool) -> Results {
     results
 }
 
-fn history(number: usize, seed: u64) -> Vec<Point> {
-    let point = |stage: &str, done, of, accuracy: f64, spiking| Point {
+fn history(number: usize, seed: u64) -> Vec<HistoryPoint> {
+    let point = |stage: &str, done, of, accuracy: f64, spiking| HistoryPoint {
         stage: stage.into(),
         done,
         of,
@@ -111,13 +111,7 @@ fn history(number: usize, seed: u64) -> Vec<Point> {
     slow.chain(fast).chain([point("conversion", 1, 1, 0.83, None)]).collect()
 }
 
-fn cells(
-    results: &mut Results,
-    method: &str,
-    scale: &str,
-    column: &deepsleep::experiment::Column,
-    printed: f64,
-) {
+fn cells(results: &mut Results, method: &str, scale: &str, column: &PrintedColumn, printed: f64) {
     if (method, scale, column.key.as_str()) == MISSING {
         return;
     }
@@ -128,21 +122,24 @@ fn cells(
     let model = METHODS.iter().find(|m| m.0 == method).unwrap().1;
     for seed in results.seeds.clone() {
         let shift = ((method.len() * 7 + column.key.len() * 5) % 11) as f64 / 40.0 - 0.1;
-        let cell = Cell {
+        let cell = TableCell {
             method: method.into(),
             model: model.into(),
             seed,
+            norm: Norm::Linf,
+            eps: 0.25,
             scale: scale.into(),
             column: column.key.clone(),
-            attack: transfer_form(&column.attack),
+            attack: column.attack.as_ref().map_or(String::new(), |a| a.transfer_form().to_string()),
             threat_model: ThreatModel::Transfer,
             images: 2000,
             accuracy: (printed + shift + 0.01 * seed as f64).clamp(0.0, 1.0),
             warnings: Vec::new(),
             zero_gradient_share: None,
+            evidence: String::new(),
         };
         if ["DeepSleep", "Adversarial Train"].contains(&method) && column.key != "clean" {
-            results.cells.push(Cell {
+            results.cells.push(TableCell {
                 threat_model: ThreatModel::WhiteBox,
                 images: 500,
                 accuracy: (printed * 0.5).min(0.5),

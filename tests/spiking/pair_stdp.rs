@@ -308,7 +308,7 @@ fn state_is_forgotten_on_demand() {
 #[test]
 fn options_travel_as_text_and_are_checked() {
     let text = serde_json::to_string(&PairOptions::default()).unwrap();
-    assert!(text.contains("\"tau-pre\":20.0"), "{text}");
+    assert!(text.contains("\"tau_pre\":20.0"), "{text}");
     let some: PairOptions = serde_json::from_str("{\"exponent\": 0.0}").unwrap();
     assert_eq!(some, PairOptions { exponent: 0.0, ..PairOptions::default() });
     for options in [

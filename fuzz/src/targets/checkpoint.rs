@@ -2,9 +2,9 @@
 
 use super::CONTEXT;
 use deepsleep::checkpoint::StateDict;
-use deepsleep::defense::{Defender, Defense};
+use deepsleep::method::{Defender, Settings, Training};
 use deepsleep::nn::{LeNet, Trainer, TrainingOptions};
-use deepsleep::sleep::{Settings, SlowWave, SlowWaveOptions};
+use deepsleep::sleep::{SlowWave, SlowWaveOptions};
 
 pub fn run(bytes: &[u8]) {
     let Ok(state) = StateDict::from_bytes(bytes, "fuzz") else { return };
@@ -20,7 +20,7 @@ pub fn run(bytes: &[u8]) {
         let _ = sleep.resume(&state);
     }
     let settings: Option<Settings> = state.noted("settings");
-    let defense = state.noted::<String>("defense").and_then(|name| name.parse::<Defense>().ok());
+    let defense = state.noted::<Training>("defense").and_then(Training::defense);
     if let (Some(settings), Some(defense)) = (settings, defense) {
         let control = LeNet::from_state(&state.extract("control")).unwrap_or(LeNet::new(0));
         if let Ok(mut defender) = Defender::new(defense, control, settings) {

@@ -2,12 +2,12 @@
 //! to do for it is a graph or an error.
 
 use deepsleep::data::{DataIdentity, ImageSet};
-use deepsleep::experiment::{Graph, Published, Question, Quick, Sheet, Sweep, ThreatModel, parse};
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::experiment::{ExperimentSpec, Graph, Published, Quick, Sheet, Sweep, ThreatModel, parse};
+use deepsleep::method::{Profile, Settings};
 
 pub fn run(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    let mut question = Question {
+    let mut spec = ExperimentSpec {
         tables: Vec::new(),
         figures: Vec::new(),
         settings: Settings::new(Profile::Published),
@@ -21,13 +21,13 @@ pub fn run(bytes: &[u8]) {
         quick: false,
     };
     if let Ok(sheet) = parse::<Sheet>(text, "fuzz") {
-        let _ = Graph::of_sheets(&[sheet], &question);
+        let _ = Graph::of_sheets(&[sheet], &spec);
     }
     if let Ok(quick) = parse::<Quick>(text, "fuzz") {
-        let _ = quick.shorten(&mut question.settings);
+        let _ = quick.shorten(&mut spec.settings);
     }
     if let Ok(sweep) = parse::<Sweep>(text, "fuzz") {
-        let _ = sweep.graph(&mut question);
+        let _ = sweep.graph(&mut spec);
     }
     if let Ok(published) = parse::<Published>(text, "fuzz") {
         let _ = published.value(1, "DeepSleep", "64/255", "fgsm");

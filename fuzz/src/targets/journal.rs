@@ -16,7 +16,7 @@ pub fn run(bytes: &[u8]) {
         journal.add(part).expect("written");
     }
     let samples = two_samples();
-    let attacks = vec!["fgsm".to_owned(), "deepfool:steps=1".to_owned()];
+    let attacks = ["fgsm", "deepfool:steps=1"].map(|text| text.parse().expect("an attack")).to_vec();
     let plan = Plan { attacks, radii: vec![0.25], portion: 1, ..Plan::default() };
     let models = Models { target: &*LENET, source: None };
     if let Ok(cells) = evaluate(&CONTEXT, models, &samples, &plan, parts, &mut |_| Ok(())) {

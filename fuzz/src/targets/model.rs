@@ -3,7 +3,7 @@
 
 use deepsleep::checkpoint::StateDict;
 use deepsleep::nn::{Freeze, LeNet};
-use deepsleep::sleep::Settings;
+use deepsleep::method::Settings;
 use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
 
 pub fn run(bytes: &[u8]) {

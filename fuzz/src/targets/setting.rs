@@ -1,6 +1,6 @@
 //! `--set NAME=VALUE`, a line each: any text is a setting or an error, and settings stay what JSON can hold.
 
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::method::{Profile, Settings};
 
 pub fn run(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };

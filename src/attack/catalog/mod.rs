@@ -2,6 +2,9 @@
 
 mod more;
 mod options;
+mod spec;
+
+pub use spec::AttackSpec;
 
 use crate::attack::catalog::options::{Options, number_or_fraction};
 use crate::attack::ensemble::autoattack::AutoAttack;
@@ -391,6 +394,27 @@ fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
 /// # Errors
 /// If the name or an option is unknown, or a value is not of its kind; the message lists what there is.
 pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
+    let (entry, given) = entry_and_options(text)?;
+    entry.with_options(given)
+}
+
+impl CatalogEntry {
+    /// The attack with these options, steered at the class that `target` names, if it does.
+    fn with_options(&self, given: Given<'_>) -> Result<Box<dyn Attack>> {
+        let mut options = Options { attack: self.name, given };
+        let attack = (self.build)(&mut options)?;
+        Ok(match options.target()? {
+            Some(class) => Box::new(Targeted { attack, class }),
+            None => attack,
+        })
+    }
+}
+
+/// Keys and values of options.
+type Given<'a> = Vec<(&'a str, &'a str)>;
+
+/// The catalog's entry and the options that a text names; their values are not looked at.
+fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Given<'_>)> {
     if text.len() > LONGEST {
         let (length, start) = (text.len(), text.chars().take(40).collect::<String>());
         let problem = format!("`{start}...` has {length} bytes; an attack has {LONGEST} at most");
@@ -402,7 +426,7 @@ pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
         let (meant, names) = (meant(name.trim(), &names), names.join(", "));
         Error::argument("attack", format!("`{name}` is unknown{meant}; there are {names}"))
     })?;
-    let mut given: Vec<(&str, &str)> = Vec::new();
+    let mut given: Given<'_> = Vec::new();
     for part in rest.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let known = || entry.options.iter().map(|(key, _, _)| *key).collect::<Vec<&str>>();
         let problem = |what: String| Error::argument("attack option", format!("{name}: {what}"));
@@ -419,12 +443,7 @@ pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
         }
         given.push((key, value));
     }
-    let mut options = Options { attack: entry.name, given };
-    let attack = (entry.build)(&mut options)?;
-    Ok(match options.target()? {
-        Some(class) => Box::new(Targeted { attack, class }),
-        None => attack,
-    })
+    Ok((entry, given))
 }
 
 /// Radii such as `64/255,0.3`, in pixels of 0..=1: more than 0, and for linf at most 1 (for l2 and l1 at most the

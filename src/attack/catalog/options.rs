@@ -66,20 +66,9 @@ impl Options<'_> {
     }
 
     pub fn loss(&self, default: Loss) -> Result<Loss> {
-        Ok(match self.text("loss").as_deref() {
-            None => default,
-            Some("ce") => Loss::CrossEntropy,
-            Some("ce-scaled") => Loss::ScaledCrossEntropy,
-            Some("ce-f32") => Loss::CrossEntropyF32,
-            Some("dlr") => Loss::Dlr,
-            Some("margin") => Loss::Margin,
-            Some("targeted-ce") => Loss::TargetedCrossEntropy,
-            Some("targeted-dlr") => Loss::TargetedDlr,
-            Some("difference") => Loss::Difference,
-            Some(_) => {
-                return Err(self.refuse("loss", "one of the losses that `attack --list` shows"));
-            }
-        })
+        let Some(name) = self.text("loss") else { return Ok(default) };
+        let known = Loss::ALL.into_iter().find(|loss| loss.name() == name);
+        known.ok_or_else(|| self.refuse("loss", "one of the losses that `attack --list` shows"))
     }
 
     /// The cross-entropy, in one of its forms.

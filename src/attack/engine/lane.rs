@@ -1,6 +1,7 @@
 //! A sample in flight: its lane, its run, and what it has found so far.
 
 use crate::attack::candidate::{Candidate, Hit};
+use crate::attack::outcome::Winner;
 use crate::attack::stepper::{Budget, Runs, Sample, Stepper};
 use crate::attack::task::AttackTask;
 use crate::simd::Isa;
@@ -67,5 +68,6 @@ pub fn record_hit(
     image.clear();
     image.extend_from_slice(x);
     let target = (runs.targets > 0 || sample.targeted).then_some(sample.target);
-    *hit = Some(Hit { image, attack, restart: sample.restart, target, iteration });
+    let winner = Winner { attack: attack.into(), restart: sample.restart, target, iteration };
+    *hit = Some(Hit { image, winner });
 }

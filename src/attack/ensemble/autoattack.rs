@@ -116,9 +116,9 @@ impl AutoAttack {
         candidates: &[Candidate],
         later: &[Box<dyn Attack>],
     ) -> Result<usize> {
-        let by_square = candidates
-            .iter()
-            .filter(|candidate| candidate.hit.as_ref().is_some_and(|hit| hit.attack == "square"));
+        let by_square = candidates.iter().filter(|candidate| {
+            candidate.hit.as_ref().is_some_and(|hit| hit.winner.attack == "square")
+        });
         let mut left: Vec<usize> = by_square.map(|candidate| candidate.sample).collect();
         for attack in later {
             let search = attack.search(job, &left)?;
@@ -144,6 +144,10 @@ impl Attack for AutoAttack {
 
     fn returns_all(&self) -> bool {
         false
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        self.attacks(Norm::Linf).iter().flat_map(|attack| attack.losses()).collect()
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

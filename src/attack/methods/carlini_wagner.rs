@@ -224,6 +224,10 @@ impl Stepper for CarliniWagner {
         Some(self.kappa.max(rounding(logits)))
     }
 
+    fn is_random(&self) -> bool {
+        false
+    }
+
     fn draws(&self) -> usize {
         self.draws
     }

@@ -60,6 +60,10 @@ impl Stepper for DeepFool {
         Some(rounding(logits))
     }
 
+    fn is_random(&self) -> bool {
+        false
+    }
+
     fn draws(&self) -> usize {
         self.draws
     }

@@ -35,6 +35,10 @@ impl Stepper for Fgsm {
         Needs::Gradient(self.loss)
     }
 
+    fn is_random(&self) -> bool {
+        false
+    }
+
     fn draws(&self) -> usize {
         self.draws
     }

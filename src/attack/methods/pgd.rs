@@ -110,6 +110,10 @@ impl Stepper for Pgd {
         Runs { restarts: self.restarts, targets: usize::from(self.loss.is_targeted()) }
     }
 
+    fn is_random(&self) -> bool {
+        self.random_start
+    }
+
     fn draws(&self) -> usize {
         self.draws
     }

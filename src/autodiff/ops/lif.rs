@@ -54,7 +54,7 @@ impl Tape {
         steps: usize,
         pooled: Option<SilentWindow>,
     ) -> Result<Var> {
-        surrogate.check()?;
+        surrogate.validate()?;
         let value = self.value(x);
         let (shape, samples, input_steps) = (value.shape(), value.samples(), value.steps());
         if steps == 0 || (input_steps != 1 && input_steps != steps) {

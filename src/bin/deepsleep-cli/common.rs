@@ -22,7 +22,7 @@ pub struct Common {
     json: bool,
     /// Print neither progress nor notes
     #[arg(long, short, global = true)]
-    quiet: bool,
+    pub quiet: bool,
 }
 
 impl Common {

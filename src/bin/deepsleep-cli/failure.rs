@@ -3,6 +3,8 @@
 use crate::stderr::to_stderr;
 use clap::error::ErrorKind;
 use std::borrow::Cow;
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 const FAILED: u8 = 1;
@@ -13,13 +15,31 @@ const WRONG_USE: u8 = 2;
 #[error("{0}")]
 pub struct WrongUse(pub String);
 
+/// Refuses to call a result whole, printed and saved though it is, where the network's logits are not finite for `invalid`
+/// of the images.
+pub fn answered(model: &Path, invalid: usize, images: usize) -> anyhow::Result<()> {
+    if invalid == 0 {
+        return Ok(());
+    }
+    let model = model.display();
+    anyhow::bail!(
+        "{model}: its logits are not finite for {invalid} of {images} images, so that the result is incomplete: the \
+         weights are damaged or far too large"
+    )
+}
+
 /// What clap has to say: help, version, or what is wrong with the arguments.
 pub fn of_arguments(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Whoever asked for help and does not read it gets none.
-            let _ = error.print();
-            ExitCode::SUCCESS
+            match error.print().and_then(|()| std::io::stdout().flush()) {
+                // Whoever asked for help and has read enough of it (`| head`) gets no more.
+                Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => {
+                    to_stderr(format_args!("error: cannot write to stdout: {problem}"));
+                    ExitCode::from(FAILED)
+                }
+                _ => ExitCode::SUCCESS,
+            }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
@@ -57,7 +77,7 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
     })
 }
 
-/// The error and its causes in one line; a cause that the text before already ends with is not said again.
+/// The error and its causes; a cause that the text before already ends with is not said again.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -67,7 +87,7 @@ fn chain(error: &anyhow::Error) -> String {
             text = text + ": " + &cause;
         }
     }
-    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    text
 }
 
 /// Letters of an error at its beginning, and at its end, that are said in any case.
@@ -97,8 +117,9 @@ mod tests {
         let error = anyhow::Error::from(deepsleep::Error::io("a", "read", io()));
         assert_eq!(chain(&error), "a: cannot read: disk on fire");
         assert_eq!(chain(&error.context("training")), "training: a: cannot read: disk on fire");
-        let error = Err::<(), _>(io()).context("first\n  second").unwrap_err();
-        assert_eq!(chain(&error), "first second: disk on fire");
+        // A line feed is part of a name: it is escaped where it is printed.
+        let error = Err::<(), _>(io()).context("first\nsecond").unwrap_err();
+        assert_eq!(chain(&error), "first\nsecond: disk on fire");
     }
 
     #[test]

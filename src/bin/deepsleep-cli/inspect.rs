@@ -6,6 +6,7 @@ use crate::failure::WrongUse;
 use crate::model::{read, spiking};
 use crate::numbers::at_least;
 use crate::output::Outputs;
+use crate::stderr::shown;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
@@ -163,7 +164,7 @@ fn layer(name: &str, state: &StateDict) -> Option<Layer> {
 
 fn text(description: &Description<'_>) -> String {
     let mut lines =
-        vec![format!("{}: {} parameters", description.model.display(), description.parameters)];
+        vec![format!("{}: {} parameters", shown(description.model), description.parameters)];
     lines.push(format!(
         "{:<18} {:<14} {:>10} {:>10} {:>10} {:>10}",
         "array", "shape", "L2 norm", "mean", "smallest", "largest"

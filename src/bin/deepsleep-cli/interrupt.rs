@@ -1,4 +1,4 @@
-//! Ctrl-C, and a request to end: one line that says what is left and how to go on, after whatever file is being written.
+//! Ctrl-C, a request to end, a terminal that is closed: one line that says what is left and how to go on, after whatever file is being written.
 //!
 //! A second signal ends the process at once: the file may be on a disk that does not answer.
 
@@ -45,7 +45,7 @@ impl Leftover {
 /// From now on signals are answered. A system that refuses leaves them as they were: they end the process.
 #[cfg(unix)]
 pub fn watch(leftover: Leftover) {
-    use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::{flag, iterator::Signals, low_level};
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
@@ -53,11 +53,13 @@ pub fn watch(leftover: Leftover) {
     // A file that outgrows its limit is a failed write, not the end.
     let _ = flag::register(SIGXFSZ, Arc::default());
     let again = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    let watched = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
+    let watched: Vec<i32> = watched.collect();
+    for &signal in &watched {
         let _ = flag::register_conditional_shutdown(signal, 128 + signal, again.clone());
         let _ = flag::register(signal, again.clone());
     }
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+    let Ok(mut signals) = Signals::new(&watched) else { return };
     // Where no thread can be had, signals end the process as they always did: that is no reason not to work.
     let _ = std::thread::Builder::new().spawn(move || {
         if let Some(signal) = signals.forever().next() {
@@ -67,6 +69,18 @@ pub fn watch(leftover: Leftover) {
             low_level::exit(128 + signal);
         }
     });
+}
+
+/// Whether whoever started this process wants it to go on at a signal: `nohup` and SIGHUP, a shell's background job and
+/// SIGINT. Where that cannot be found out (in /proc), only SIGHUP may be such a one.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    match mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()) {
+        Some(mask) => mask >> (signal - 1) & 1 == 1,
+        None => signal == signal_hook::consts::SIGHUP,
+    }
 }
 
 /// Where there are no such signals, nothing is watched.

@@ -2,7 +2,7 @@
 //!
 //! One file a subcommand. What they share: `common` (options that every one has), `dataset` (which images), `console`
 //! (what is printed where, through `stderr`), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
-//! `threat` (which attacks, against whom), `output` (files written), `checkpoint` (whose one is), `interrupt` (Ctrl-C).
+//! `settings` (`--set`), `threat` (which attacks, against whom), `output` (files written), `checkpoint` (whose one is), `interrupt` (Ctrl-C).
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ mod output;
 mod progress;
 mod report;
 mod reproduce;
+mod settings;
 mod stderr;
 mod threat;
 mod train;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 /// Trains networks on plain CPUs, attacks them, and says how good they are.
 ///
 /// Results go to stdout, progress to stderr. Exit code 0: done; 1: it failed; 2: wrong use;
-/// 130 or 143: interrupted by Ctrl-C or a request to end, with a line that says how to go on.
+/// 130, 143 or 129: interrupted by Ctrl-C, a request to end or a closed terminal, with a line that says how to go on.
 #[derive(Debug, Parser)]
 #[command(name = "deepsleep-cli", version, arg_required_else_help = true, after_help = ENVIRONMENT)]
 struct Cli {
@@ -136,6 +137,9 @@ fn main() -> ExitCode {
         && let Err(error) = common.without_threads(idle)
     {
         return failure::of_command(&error);
+    }
+    if !common.quiet {
+        stderr::show_notes();
     }
     interrupt::watch(command.leftover());
     let done = match command {

@@ -5,7 +5,8 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::at_most;
-use crate::reproduce::{Work, counted, lock, look_at_outputs};
+use crate::reproduce::{Reproduction, counted, lock, look_at_outputs};
+use crate::stderr::shown;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use deepsleep::data::{DataIdentity, Split};
@@ -84,12 +85,12 @@ impl Merge {
         merge(&store, &others, &plan)?;
         self.lines(&graph, &plan, "taken").iter().for_each(|line| console.say(line));
 
-        let fates = found(&graph, &store);
-        let work = Work { request: &request, graph: &graph, store: &store, out: &self.out };
+        let outcomes = found(&graph, &store);
+        let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         if self.compute {
             let data = self.data(&request)?;
             let (train, test) = (data.load(Split::Train)?, data.load(Split::Test)?);
-            let theirs = &request.question.data;
+            let theirs = &request.spec.data;
             let other = theirs.differences(&DataIdentity::of(&*theirs.name, &train, &test));
             if !other.is_empty() {
                 let problem = format!(
@@ -106,7 +107,7 @@ impl Merge {
             test => test.ok(),
         };
         let again = "`merge --compute` computes them, or join more folders";
-        work.finish(&fates, test.as_ref(), start, again, common)
+        work.finish(&outcomes, test.as_ref(), start, again, common)
     }
 
     /// What all folders together were asked.
@@ -127,7 +128,7 @@ impl Merge {
     }
 
     fn data(&self, request: &Request) -> Result<DatasetOptions> {
-        let dataset = request.question.data.name.parse()?;
+        let dataset = request.spec.data.name.parse()?;
         Ok(DatasetOptions { dataset, data_dir: self.data_dir.clone() })
     }
 
@@ -141,7 +142,7 @@ impl Merge {
             let kind = |key: &String| kinds.get(key.as_str()).copied().unwrap_or("other");
             let (count, kinds) = counted(keys.iter().map(kind));
             let kinds = if count == 0 { String::new() } else { format!(" ({kinds})") };
-            lines.push(format!("{}: {count} results {verb}{kinds}", folder.display()));
+            lines.push(format!("{}: {count} results {verb}{kinds}", shown(folder)));
             lines.extend(damaged.iter().map(|what| format!("damaged, left out: {what}")));
         }
         lines

@@ -69,7 +69,9 @@ impl Outputs {
             }
             Ok(output)
         };
-        Ok((file(path)?, file(&checkpoint_of(path))?))
+        let (output, checkpoint) = (file(path)?, checkpoint_of(path));
+        refuse_as_checkpoint(option, path, &checkpoint)?;
+        Ok((output, file(&checkpoint)?))
     }
 
     /// A file that somebody else will write, and lock if that matters.
@@ -87,6 +89,20 @@ impl Outputs {
         self.written.push((option, path.to_owned()));
         Ok(output)
     }
+}
+
+/// Refuses what lies in a checkpoint's place and is no file. The user named the output, and did not look there.
+fn refuse_as_checkpoint(option: &str, path: &Path, checkpoint: &Path) -> Result<()> {
+    let what = match std::fs::metadata(checkpoint) {
+        Ok(there) if there.is_dir() => "a folder",
+        Ok(there) if !there.is_file() => "a pipe, a socket or a device",
+        _ => return Ok(()),
+    };
+    let (path, checkpoint) = (path.display(), checkpoint.display());
+    let problem = format!(
+        "{option} {path}: its checkpoint would be {checkpoint}, which is {what}; move that away, or name another {option}"
+    );
+    Err(WrongUse(problem).into())
 }
 
 /// Where a command that writes `out` at its end keeps what it has done so far.

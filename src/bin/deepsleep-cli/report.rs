@@ -1,21 +1,18 @@
 //! `report`: from a results folder to something to read.
 
 use crate::common::Common;
-use crate::dataset::DatasetOptions;
 use crate::output::Outputs;
+use crate::stderr::shown;
 use anyhow::Result;
 use clap::Args;
-use deepsleep::data::Split;
 use deepsleep::report;
 use serde::Serialize;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Folder with results.json, and the models and images that it names
+    /// Folder with results.json, as `reproduce` wrote it
     folder: PathBuf,
-    #[command(flatten)]
-    data: DatasetOptions,
 }
 
 #[derive(Serialize)]
@@ -28,7 +25,7 @@ struct Written {
 
 impl Report {
     pub fn run(&self, common: &Common) -> Result<()> {
-        let mut outputs = Outputs::new(common.console(), self.data.files());
+        let mut outputs = Outputs::new(common.console(), Vec::new());
         // Held until the end: no other process writes them meanwhile.
         let _places = if self.folder.is_dir() {
             let place =
@@ -37,22 +34,11 @@ impl Report {
         } else {
             Vec::new()
         };
-        let context = common.context()?;
-        // Without the test images there is a report all the same, unless the user said where they are.
-        let test = match self.data.load(Split::Test) {
-            Err(error) if self.data.is_named() => return Err(error),
-            Err(error) => {
-                common.console().say(format_args!("left out: pictures of test images: {error:#}"));
-                None
-            }
-            Ok(test) => Some(test),
-        };
-        let report::Built { html, markdown, csv, skipped } =
-            report::build(&context, &self.folder, test.as_ref())?;
+        let report::Built { html, markdown, csv, skipped } = report::build(&self.folder)?;
         for line in &skipped {
             common.console().say(format_args!("left out: {line}"));
         }
-        let text = [&html, &markdown, &csv].map(|path| path.display().to_string()).join("\n");
+        let text = [&html, &markdown, &csv].map(|path| shown(path)).join("\n");
         let written = Written { html, markdown, csv, left_out: skipped };
         common.console().result(&written, text)
     }

@@ -1,13 +1,45 @@
 //! The one way to stderr, and what may be printed at all.
 
+use log::{LevelFilter, Log, Metadata, Record};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Mutex;
 
 /// One line on stderr. If nobody reads it any more, there is nobody to tell.
 pub fn to_stderr(line: impl Display) {
     let line = line.to_string();
     let _ = writeln!(io::stderr(), "{}", printable(&line, |_| false));
+}
+
+/// Notes of the library, each once.
+struct Notes(Mutex<HashSet<String>>);
+
+impl Log for Notes {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "note"
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let note = record.args().to_string();
+        if self.enabled(record.metadata())
+            && self.0.lock().is_ok_and(|mut said| said.insert(note.clone()))
+        {
+            to_stderr(format_args!("note: {note}"));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Shows the notes of the library.
+pub fn show_notes() {
+    // Called once, so that there is no other logger.
+    if log::set_boxed_logger(Box::new(Notes(Mutex::default()))).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
 }
 
 /// A text without what a terminal would take for a command: files and paths of others may hold anything. Control
@@ -30,6 +62,11 @@ pub fn printable(text: &str, welcome: fn(char) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(clean)
+}
+
+/// A path, fit to stand in a line.
+pub fn shown(path: &Path) -> String {
+    printable(&path.display().to_string(), |_| false).into_owned()
 }
 
 #[cfg(test)]

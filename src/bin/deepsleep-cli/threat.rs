@@ -8,7 +8,7 @@ use crate::numbers::between;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use deepsleep::attack::{Norm, parse_eps};
+use deepsleep::attack::{AttackSpec, Norm, parse_eps};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::nn::FrozenNetwork;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub struct Threat {
     /// How a perturbation is measured
-    #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true, requires = "attack")]
+    #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true, requires = "eps")]
     pub norm: Norm,
     /// Network that the images are crafted on, to be shown to --model (transfer) [default: --model itself]
     #[arg(long, value_name = "FILE", requires = "attack")]
@@ -74,6 +74,40 @@ impl Threat {
         Err(WrongUse(problem.into()).into())
     }
 
+    /// Refuses draws that an attack is told to average of a network that draws nothing, and says where they are the
+    /// attack's default, or where `--seed` makes no difference. `attacked` is what the attack asks; `networks` are all.
+    pub fn check_attacks<'a>(
+        &self,
+        attacks: &[AttackSpec],
+        attacked: &dyn FrozenNetwork,
+        networks: impl IntoIterator<Item = &'a dyn FrozenNetwork>,
+        console: Console,
+    ) -> Result<()> {
+        let mut random = networks.into_iter().any(|network| network.is_random());
+        for spec in attacks {
+            let (attack, text) = (spec.build()?, spec.to_string());
+            random |= attack.is_random();
+            let draws = attack.draws();
+            if draws == 1 || attacked.is_random() {
+                continue;
+            }
+            let told = spec.option("draws").is_some();
+            let alike = format!(
+                "its {draws} draws would all be alike: the network that it attacks draws no random numbers"
+            );
+            if told {
+                return Err(WrongUse(format!("{text}: {alike}; leave draws out")).into());
+            }
+            console.say(format_args!("note: {text}: {alike}, and the draws only cost"));
+        }
+        if let (Some(seed), false) = (self.seed, random) {
+            console.say(format_args!(
+                "note: --seed {seed} makes no difference: neither the attack nor the network draws random numbers"
+            ));
+        }
+        Ok(())
+    }
+
     /// Refuses `--draws` where none of these networks draws anything.
     pub fn check_draws<'a>(
         &self,
@@ -100,9 +134,20 @@ pub fn radii(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
     })
 }
 
+/// The radius of an `--eps` that takes one.
+pub fn one_radius(text: &str, norm: Norm, features: usize) -> Result<f32> {
+    match *radii(text, norm, features)? {
+        [eps] => Ok(eps),
+        _ => {
+            let problem = "--eps: one radius at a time; `evaluate --attack` takes several";
+            Err(WrongUse(problem.into()).into())
+        }
+    }
+}
+
 /// An attack as it was typed, in the spelling of its name: `PGD` is pgd.
-pub fn specification(text: &str) -> String {
-    text.trim().to_ascii_lowercase()
+pub fn attack_spec(text: &str) -> deepsleep::Result<AttackSpec> {
+    text.trim().to_ascii_lowercase().parse()
 }
 
 fn norms() -> impl TypedValueParser<Value = Norm> {

@@ -5,7 +5,7 @@ pub mod limits;
 pub mod ranking;
 pub mod sweep;
 
-use crate::experiment::{Cell, Column, Published, Results, ThreatModel};
+use crate::experiment::{PrintedColumn, Published, Results, TableCell, ThreatModel};
 
 /// A printed number and ours agree within this.
 pub const NEAR: f64 = 0.03;
@@ -40,6 +40,9 @@ impl Spread {
     }
 }
 
+/// The column of clean images in the printed tables.
+const CLEAN: &str = "clean";
+
 /// What we measured for a method, a scale and a column.
 pub fn measured(
     results: &Results,
@@ -50,12 +53,12 @@ pub fn measured(
 ) -> Option<Spread> {
     let cells = results.cells_of(method, scale, column, threat_model);
     let spread = Spread::of(cells.map(|cell| (cell.accuracy, cell.images)));
-    if spread.is_some() || column != "clean" {
+    if spread.is_some() || column != CLEAN {
         return spread;
     }
     // Clean images are nobody's attack: whoever crafted the others, the number is the same.
-    let here = |cell: &&Cell| cell.method == method && cell.scale == scale;
-    let clean = results.cells.iter().filter(here).filter(|cell| cell.column == "clean");
+    let here = |cell: &&TableCell| cell.method == method && cell.scale == scale;
+    let clean = results.cells.iter().filter(here).filter(|cell| cell.column == CLEAN);
     let clean = Spread::of(clean.map(|cell| (cell.accuracy, cell.images)));
     clean.or_else(|| {
         let at_work = |id: &str| results.cells.iter().filter(here).any(|cell| cell.model == id);
@@ -65,7 +68,7 @@ pub fn measured(
 }
 
 /// The attacks of these cells, as [`parse_attack`](crate::attack::parse_attack) reads them, each once.
-pub fn distinct_attacks<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<&'a str> {
+pub fn distinct_attacks<'a>(cells: impl Iterator<Item = &'a TableCell>) -> Vec<&'a str> {
     let mut attacks: Vec<&str> = Vec::new();
     for cell in cells {
         if !cell.attack.is_empty() && !attacks.contains(&cell.attack.as_str()) {
@@ -85,7 +88,7 @@ pub struct Comparison<'a> {
     /// Method, as printed.
     pub method: &'a str,
     /// The column.
-    pub column: &'a Column,
+    pub column: &'a PrintedColumn,
     /// As printed.
     pub published: f64,
     /// Ours on the images that were crafted on the control.

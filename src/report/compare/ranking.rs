@@ -26,7 +26,7 @@ pub struct Ranking {
     pub table: usize,
     /// Noise scale.
     pub scale: String,
-    /// The column as printed.
+    /// The column as printed, and what ran.
     pub label: String,
     /// The column's key.
     pub key: String,
@@ -70,7 +70,7 @@ pub fn orders(comparisons: &[Comparison<'_>]) -> Vec<Ranking> {
                 orders.push(Ranking {
                     table: first.table,
                     scale: first.scale.to_owned(),
-                    label: first.column.label.clone(),
+                    label: first.column.label_with_attack(),
                     key: first.column.key.clone(),
                     pairs: 0,
                     measured: 0,
@@ -106,17 +106,17 @@ fn compare(order: &mut Ranking, first: &Comparison<'_>, second: &Comparison<'_>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::Column;
+    use crate::experiment::PrintedColumn;
     use crate::report::compare::Spread;
 
     #[test]
     fn ties_in_print_do_not_count_and_reversals_are_named() {
-        let column = Column {
+        let column = PrintedColumn {
             full: None,
             label: "PGD".into(),
             key: "fgsm".into(),
             ran: String::new(),
-            attack: String::new(),
+            attack: None,
         };
         let row = |method, published, ours: Option<f64>| Comparison {
             table: 1,

@@ -2,10 +2,9 @@
 
 use crate::Result;
 use crate::draw::chart::{Across, Chart, Series};
-use crate::experiment::{Model, Published, Results, ThreatModel};
+use crate::experiment::{Model, PrintedColumn, Published, Results, ThreatModel};
 use crate::report::compare::measured;
 use crate::report::noise;
-use crate::report::page::summary::labelled;
 
 /// A drawing with what is to be said about it.
 #[derive(Clone, Debug)]
@@ -116,7 +115,7 @@ pub fn figure_3(results: &Results, published: &Published) -> Result<Vec<Figure>>
             series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
             series.extend(printed(published, method, key, color));
         }
-        let title = format!("Figure 3 ({panel}): {}, transfer", labelled(&column.label, key));
+        let title = format!("Figure 3 ({panel}): {}, transfer", column.label_with_attack());
         let chart = Chart { title, across: Across::Noise, series, limit: None, marks: Vec::new() };
         figure(&chart).map(Some)
     };
@@ -135,8 +134,8 @@ pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Fi
     let chart = |method: &str| {
         let mut series = Vec::new();
         for (color, (_, key)) in PANELS.iter().enumerate() {
-            let label = published.column(key).map_or(*key, |column| column.label.as_str());
-            let label = labelled(label, key);
+            let column = published.column(key);
+            let label = column.map_or((*key).to_owned(), PrintedColumn::label_with_attack);
             let name = format!("{label}, ours");
             series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
             let printed = printed(published, method, key, color);
@@ -153,12 +152,12 @@ pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Fi
 pub fn white_box(results: &Results, published: &Published, limit: f64) -> Result<Vec<Figure>> {
     let mut methods: Vec<&str> = Vec::new();
     for cell in results.cells.iter().filter(|c| c.threat_model == ThreatModel::WhiteBox) {
-        if cell.column != "clean" && !methods.contains(&cell.method.as_str()) {
+        if !cell.is_clean() && !methods.contains(&cell.method.as_str()) {
             methods.push(&cell.method);
         }
     }
     let chart = |method: &str| {
-        let columns = published.columns.iter().filter(|column| column.key != "clean");
+        let columns = published.columns.iter().filter(|column| column.attack.is_some());
         let curves = columns.enumerate().filter_map(|(color, column)| {
             let name = column.key.clone();
             ours(results, method, &column.key, ThreatModel::WhiteBox, name, color)

@@ -11,8 +11,7 @@ pub mod tables;
 
 use crate::Result;
 use crate::draw::failed;
-use crate::experiment::{Published, Results, Run};
-use crate::report::Found;
+use crate::experiment::{Observations, Published, Results, Run};
 use crate::report::compare::comparisons;
 use crate::report::compare::differences::{Difference, differences};
 use crate::report::compare::limits::{above, bound};
@@ -26,7 +25,6 @@ use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs};
 use crate::report::page::summary::Summary;
 use crate::report::page::tables::{Shown, tables};
 use crate::report::pictures::Pictures;
-use crate::tensor::Context;
 use askama::Template;
 use std::path::Path;
 
@@ -80,16 +78,19 @@ impl Page {
     /// # Errors
     /// If a drawing fails, or a model's override is none of the settings.
     pub fn new(
-        context: &Context,
         folder: &Path,
         results: &Results,
         run: Result<Run>,
-        found: Found<'_>,
+        seen: Result<Observations>,
     ) -> Result<Self> {
         let published = Published::load()?;
         let comparisons = comparisons(results, &published);
-        let pictures = Pictures::draw(context, folder, results, &published, found);
-        let bound = bound(results, found.test());
+        let seen = seen.unwrap_or_else(|error| Observations {
+            skipped: vec![format!("Pictures: {error}.")],
+            ..Observations::default()
+        });
+        let bound = bound(results, seen.largest_class);
+        let pictures = Pictures::draw(seen, &published);
         let mut skipped = pictures.skipped.clone();
         let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
         // Reports of equal folders are equal, wherever the folders are.

@@ -1,11 +1,10 @@
 //! How the numbers were measured, in sentences: threat model, attacks, images, seeds.
 
-use crate::evaluation::transfer_form;
-use crate::experiment::{Cell, Column, Published, Results, ThreatModel};
+use crate::experiment::{PrintedColumn, Published, Results, TableCell, ThreatModel};
+use crate::method::Settings;
 use crate::report::compare::differences::Difference;
 use crate::report::compare::distinct_attacks;
 use crate::report::page::format::{grouped, listed};
-use crate::sleep::Settings;
 
 /// MNIST: the paper measured on all of its test images, and trained on all of its training images.
 const TEST_IMAGES: usize = 10_000;
@@ -23,7 +22,7 @@ pub fn protocol(results: &Results, published: &Published) -> Vec<Difference> {
     if let Some(sentence) = exchanged(published) {
         all.push(one("Exchanged columns", sentence));
     }
-    for column in published.columns.iter().filter(|column| !column.attack.is_empty()) {
+    for column in published.columns.iter().filter(|column| column.attack.is_some()) {
         let sentences = attacks(results, column);
         if !sentences.is_empty() {
             all.push(Difference { name: format!("The column {}", column.label), sentences });
@@ -39,7 +38,7 @@ pub fn protocol(results: &Results, published: &Published) -> Vec<Difference> {
 
 /// Whether there are attacks of this threat model among the results.
 pub fn has(results: &Results, threat_model: ThreatModel) -> bool {
-    results.cells.iter().any(|cell| cell.threat_model == threat_model && cell.column != "clean")
+    results.cells.iter().any(|cell| cell.threat_model == threat_model && !cell.is_clean())
 }
 
 fn threat_model(results: &Results) -> String {
@@ -79,8 +78,9 @@ fn sources(results: &Results) -> Vec<&str> {
 }
 
 fn exchanged(published: &Published) -> Option<String> {
-    let wrong =
-        |column: &&Column| !column.attack.is_empty() && column.label.to_lowercase() != column.key;
+    let wrong = |column: &&PrintedColumn| {
+        column.attack.is_some() && column.label.to_lowercase() != column.key
+    };
     let wrong: Vec<String> = published
         .columns
         .iter()
@@ -98,10 +98,10 @@ fn exchanged(published: &Published) -> Option<String> {
     })
 }
 
-fn attacks(results: &Results, column: &Column) -> Vec<String> {
+fn attacks(results: &Results, column: &PrintedColumn) -> Vec<String> {
     let mut sentences = Vec::new();
     let attacks_of = |threat_model| {
-        let of = |cell: &&Cell| cell.column == column.key && cell.threat_model == threat_model;
+        let of = |cell: &&TableCell| cell.column == column.key && cell.threat_model == threat_model;
         distinct_attacks(results.cells.iter().filter(of))
     };
     let quoted = |attacks: &[&str]| {
@@ -110,7 +110,7 @@ fn attacks(results: &Results, column: &Column) -> Vec<String> {
     };
     let transfer = attacks_of(ThreatModel::Transfer);
     // The published code crafts its sets with libraries whose attacks take all their steps.
-    let print = transfer_form(&column.attack);
+    let print = column.attack.as_ref().map_or(String::new(), |a| a.transfer_form().to_string());
     if transfer == [print.as_str()] {
         sentences.push(format!("transfer ran what the paper ran, `{print}`: {}.", column.ran));
     } else if !transfer.is_empty() {

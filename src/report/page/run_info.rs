@@ -1,6 +1,6 @@
 //! What was run: settings, times, what the attacks' own checks said.
 
-use crate::experiment::{Cell, Results, Run, ThreatModel};
+use crate::experiment::{Results, Run, TableCell, ThreatModel};
 use crate::report::page::format::{bytes, date, duration};
 use crate::report::page::protocol::has;
 
@@ -106,17 +106,18 @@ pub fn jobs(run: &Run) -> Vec<Jobs> {
 
 /// What the attacks' own checks said: methods and attacks with a warning or a gradient that was exactly zero.
 pub fn checks(results: &Results) -> Vec<Checked> {
-    let same = |a: &Cell, b: &Cell| {
+    let same = |a: &TableCell, b: &TableCell| {
         (&a.method, &a.column, a.threat_model) == (&b.method, &b.column, b.threat_model)
     };
-    let mut firsts: Vec<&Cell> = Vec::new();
+    let mut firsts: Vec<&TableCell> = Vec::new();
     for cell in &results.cells {
         if firsts.iter().all(|first| !same(first, cell)) {
             firsts.push(cell);
         }
     }
-    let check = |first: &&Cell| {
-        let cells: Vec<&Cell> = results.cells.iter().filter(|cell| same(first, cell)).collect();
+    let check = |first: &&TableCell| {
+        let cells: Vec<&TableCell> =
+            results.cells.iter().filter(|cell| same(first, cell)).collect();
         let mut warnings: Vec<(String, usize)> = Vec::new();
         for warning in cells.iter().flat_map(|cell| &cell.warnings) {
             match warnings.iter_mut().find(|(other, _)| other == warning) {

@@ -80,7 +80,7 @@ impl Summary {
             let at = keys.iter().position(|key| *key == order.key).unwrap_or_else(|| {
                 keys.push(&order.key);
                 columns.push(ColumnOrder {
-                    label: labelled(&order.label, &order.key),
+                    label: order.label.clone(),
                     concordant: 0,
                     measured: 0,
                     pairs: 0,
@@ -137,18 +137,8 @@ impl Summary {
     }
 }
 
-/// The label as printed, with the attack that ran where that is another.
-pub fn labelled(label: &str, key: &str) -> String {
-    match key {
-        "clean" => label.to_owned(),
-        _ if label.to_lowercase() == key => label.to_owned(),
-        _ => format!("{label} (ran: {})", key.to_uppercase()),
-    }
-}
-
 fn sentences(order: &Ranking) -> Vec<String> {
-    let place =
-        format!("Table {}, {}, {}", order.table, order.scale, labelled(&order.label, &order.key));
+    let place = format!("Table {}, {}, {}", order.table, order.scale, order.label);
     let sentence = |d: &crate::report::compare::ranking::Disagreement| {
         format!(
             "{place}: {} is printed above {} ({:.4} against {:.4}); ours are {:.4} and {:.4}.",

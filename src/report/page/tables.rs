@@ -2,7 +2,6 @@
 
 use crate::experiment::{Published, Results};
 use crate::report::compare::{Comparison, Spread, is_near};
-use crate::report::page::summary::labelled;
 
 /// A table.
 #[derive(Clone, Debug)]
@@ -97,9 +96,9 @@ pub fn tables(
     published: &Published,
     comparisons: &[Comparison<'_>],
 ) -> Vec<Shown> {
-    let head = |column: &crate::experiment::Column| Head {
+    let head = |column: &crate::experiment::PrintedColumn| Head {
         label: column.label.clone(),
-        labelled: labelled(&column.label, &column.key),
+        labelled: column.label_with_attack(),
         ran: column.ran.clone(),
     };
     let shown = |table: &crate::experiment::Table| {

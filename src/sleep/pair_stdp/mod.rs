@@ -82,7 +82,7 @@ impl PairLayer {
     }
 
     fn new(geometry: Geometry, weight: &[f32], options: PairOptions) -> Result<Self> {
-        options.check()?;
+        options.validate()?;
         if weight.len() != geometry.weights() || weight.is_empty() {
             return Err(Error::shape(
                 "pair-based plasticity",

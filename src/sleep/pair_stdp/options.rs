@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Defaults: amplitudes and time constants of Song, Miller and Abbott (2000), at one millisecond a step: `a+` = 0.005,
 /// `a-` = 1.05 `a+`, both constants 20; multiplicative bounds at -1 and 1, as a CNN's weights have both signs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
+#[serde(default)]
 pub struct PairOptions {
     /// The layer's neurons.
     pub neuron: Neuron,
@@ -19,8 +19,10 @@ pub struct PairOptions {
     /// `a-`, the amplitude of depression.
     pub depression: f32,
     /// Time constant of the trace of incoming spikes, in steps.
+    #[serde(alias = "tau-pre")]
     pub tau_pre: f32,
     /// Time constant of the trace of the layer's own spikes, in steps.
+    #[serde(alias = "tau-post")]
     pub tau_post: f32,
     /// The lower bound of weights.
     pub minimum: f32,
@@ -46,12 +48,12 @@ impl Default for PairOptions {
 }
 
 impl PairOptions {
-    /// Refuses numbers that make no sense.
+    /// Rejects values that make no sense.
     ///
     /// # Errors
     /// If a trace is shorter than a step, a bound, an amplitude or the exponent is not finite, the exponent is negative
     /// or the bounds are not in order.
-    pub fn check(&self) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         let Self {
             potentiation, depression, tau_pre, tau_post, minimum, maximum, exponent, ..
         } = *self;
@@ -63,7 +65,7 @@ impl PairOptions {
             || exponent < 0.0
         {
             let problem = format!(
-                "{self:?}: all must be finite, tau-pre and tau-post at least 1 step, minimum below maximum, exponent not negative"
+                "{self:?}: all must be finite, tau_pre and tau_post at least 1 step, minimum below maximum, exponent not negative"
             );
             return Err(Error::argument("pair-based plasticity", problem));
         }

@@ -47,7 +47,7 @@ impl ReplayLayer {
         threshold: f32,
         options: &ReplayOptions,
     ) -> Result<Self> {
-        options.check()?;
+        options.validate()?;
         let plain = !geometry.is_padded() && geometry.groups == 1 && geometry.stride == [1, 1];
         if weight.len() != geometry.weights() || weight.is_empty() || !plain {
             return Err(Error::shape(

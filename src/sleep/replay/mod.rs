@@ -26,15 +26,16 @@ use rand_xoshiro::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The numbers of a sleep replay. Defaults are those that the authors found for class-incremental MNIST with three
+/// The options of a sleep replay. The defaults are those that the authors found for class-incremental MNIST with three
 /// layers of weights, 784-1200-1200-10. They are not LeNet's: under them one forgets most of what it knows within a few
 /// hundred steps (a hundredth of both rates of change left 94 of 96 % after 2,000). Tune them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
+#[serde(default)]
 pub struct ReplayOptions {
     /// Time steps.
     pub steps: usize,
     /// Length of a step, in seconds.
+    #[serde(alias = "time-step")]
     pub time_step: f32,
     /// Spikes a second at a pixel of 1/2: a pixel x spikes with probability `2 time_step rate x` a step.
     pub rate: f32,
@@ -45,6 +46,7 @@ pub struct ReplayOptions {
     /// What a membrane must reach to spike, in each layer.
     pub thresholds: [f32; 3],
     /// Factor on all currents, over the layer's own scale.
+    #[serde(alias = "alpha-scale")]
     pub alpha_scale: f32,
     /// Growth of a weight whose two ends spike.
     pub increase: f32,
@@ -52,8 +54,6 @@ pub struct ReplayOptions {
     pub decrease: f32,
     /// The width of weights' bound `2 (1 - sigmoid(w / softness))`, which halts weights above a few times itself.
     pub softness: f32,
-    /// Of the dreams.
-    pub seed: u64,
 }
 
 impl Default for ReplayOptions {
@@ -69,18 +69,17 @@ impl Default for ReplayOptions {
             increase: 0.032_064,
             decrease: 0.003_344,
             softness: 1e-3,
-            seed: 0,
         }
     }
 }
 
 impl ReplayOptions {
-    /// Refuses numbers that make no sense.
+    /// Rejects values that make no sense.
     ///
     /// # Errors
     /// If a number is negative or not finite, the decay is above 1, a threshold or the softness is 0, or the window is
     /// empty.
-    pub fn check(&self) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         let [first, second, third] = self.thresholds;
         let positive = [first, second, third, self.softness];
         let others = [self.time_step, self.rate, self.alpha_scale, self.increase, self.decrease];
@@ -109,7 +108,7 @@ pub struct ReplayProgress {
     pub spikes: [u64; 3],
 }
 
-/// Puts a LeNet to sleep; `data` is what it was trained on, whose mean image it dreams of. `progress` is called after
+/// Puts a LeNet to sleep; `data` is what it was trained on, whose mean image it dreams of; the dreams follow from `seed`. `progress` is called after
 /// every step.
 ///
 /// # Errors
@@ -120,9 +119,10 @@ pub fn replay(
     lenet: &LeNet,
     data: &Dataset,
     options: &ReplayOptions,
+    seed: u64,
     progress: &mut (dyn FnMut(ReplayProgress) + Send),
 ) -> Result<LeNet> {
-    options.check()?;
+    options.validate()?;
     let input = lenet.input_shape();
     let fits = data.shape() == [input.channels, input.height, input.width];
     if data.is_empty() || !fits || options.window > input.height.min(input.width) {
@@ -136,7 +136,7 @@ pub fn replay(
     let mut lenet = lenet.clone();
     let mut layers = layers(context, &lenet, data, options)?;
     let before = layers.each_ref().map(|layer| layer.weight().to_vec());
-    let mut dream = Dream::new(data, input, options);
+    let mut dream = Dream::new(data, input, options, seed);
     let mut spikes = [0; 3];
     for step in 0..options.steps {
         let mut seen = dream.next();
@@ -262,7 +262,7 @@ struct Dream {
 }
 
 impl Dream {
-    fn new(data: &Dataset, input: Shape, options: &ReplayOptions) -> Self {
+    fn new(data: &Dataset, input: Shape, options: &ReplayOptions, seed: u64) -> Self {
         let mut sums = vec![0_u64; input.features()];
         for i in 0..data.len() {
             sums.iter_mut().zip(data.image(i)).for_each(|(sum, &v)| *sum += u64::from(v));
@@ -273,7 +273,7 @@ impl Dream {
             probability: sums.into_iter().map(|sum| (factor * mean(sum)) as f32).collect(),
             input,
             window: options.window,
-            generator: Key::new(options.seed).named("replay").generator(),
+            generator: Key::new(seed).named("replay").generator(),
         }
     }
 

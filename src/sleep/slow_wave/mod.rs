@@ -6,9 +6,9 @@ mod options;
 mod pair;
 mod published;
 
-pub use options::{Layers, Pass, Plasticity, SlowWaveOptions, Stage};
+pub use options::{Layers, Pass, Plasticity, SlowWaveOptions, Turn};
 
-use crate::checkpoint::StateDict;
+use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
 use crate::nn::{LeNet, Network, check_finite, order};
 use crate::simd::random::Key;
@@ -46,7 +46,7 @@ pub struct SleepProgress {
 }
 
 /// The layers of a sleeping LeNet and the rule by which they change.
-trait Sleeper: Send {
+trait PlasticityRule: Send {
     /// One batch: simulates the layers of this pass, and lets those learn whose turn it is. `indices` say which images
     /// these are, `key` is the pass's.
     fn learn(
@@ -59,7 +59,7 @@ trait Sleeper: Send {
     ) -> Result<()>;
 
     /// Whether there is nothing to simulate in this pass; what there is left to do is done.
-    fn skips(&mut self, _pass: Pass) -> bool {
+    fn is_noop(&mut self, _pass: Pass) -> bool {
         false
     }
 
@@ -82,7 +82,7 @@ pub struct SlowWave {
     passes: Vec<Pass>,
     done: usize,
     seed: u64,
-    sleeper: Box<dyn Sleeper>,
+    rule: Box<dyn PlasticityRule>,
 }
 
 impl SlowWave {
@@ -91,7 +91,7 @@ impl SlowWave {
     /// # Errors
     /// If the options make no sense.
     pub fn new(lenet: &LeNet, options: SlowWaveOptions, seed: u64) -> Result<Self> {
-        options.check()?;
+        options.validate()?;
         let passes = options.passes();
         Self::with_passes(lenet, options, passes, seed)
     }
@@ -106,12 +106,12 @@ impl SlowWave {
         passes: Vec<Pass>,
         seed: u64,
     ) -> Result<Self> {
-        options.check()?;
-        let sleeper: Box<dyn Sleeper> = match options.plasticity {
+        options.validate()?;
+        let rule: Box<dyn PlasticityRule> = match options.plasticity {
             Plasticity::Published => Box::new(published::Sleep::new(lenet, &options)?),
             Plasticity::Pair => Box::new(pair::Sleep::new(lenet, &options)?),
         };
-        Ok(Self { options, passes, done: 0, seed, sleeper })
+        Ok(Self { options, passes, done: 0, seed, rule })
     }
 
     /// Passes in all.
@@ -126,13 +126,13 @@ impl SlowWave {
 
     /// The linear weights after their very first step, once there was one.
     pub fn first_linear(&self) -> Option<&[f32]> {
-        self.sleeper.first_linear()
+        self.rule.first_linear()
     }
 
     /// Puts the weights as they are now into a network; everything else of it stays.
     pub fn wake(&self, lenet: &mut LeNet) {
         let rescale = self.options.rescale;
-        for (layer, weight) in LAYERS.into_iter().zip(self.sleeper.weights()) {
+        for (layer, weight) in LAYERS.into_iter().zip(self.rule.weights()) {
             let name = format!("{layer}.weight");
             let Some(parameter) = lenet.parameters_mut().get_mut(&name) else { continue };
             let channel = parameter.values.len() / parameter.shape[0].max(1);
@@ -159,7 +159,7 @@ impl SlowWave {
         progress: &mut (dyn FnMut(SleepProgress) + Send),
     ) -> Result<()> {
         let Some(&pass) = self.passes.get(self.done) else { return Ok(()) };
-        if !self.sleeper.skips(pass) {
+        if !self.rule.is_noop(pass) {
             context.install(|| self.learn(context, data, pass, progress))?;
         }
         self.check_finite("last")?;
@@ -188,7 +188,7 @@ impl SlowWave {
         let mut images = Tensor::zeros(Shape::new(channels, height, width), size);
         for (batch, indices) in order.chunks_exact(size).take(batches).enumerate() {
             data.gather(context, indices, &mut images)?;
-            self.sleeper.learn(context, &images, indices, pass, key)?;
+            self.rule.learn(context, &images, indices, pass, key)?;
             self.check_finite(batch + 1)?;
             let (pass, passes) = (self.done, self.passes.len());
             progress(SleepProgress { pass, passes, batch: batch + 1, batches, images: size });
@@ -197,7 +197,7 @@ impl SlowWave {
     }
 
     fn check_finite(&self, batch: impl Display) -> Result<()> {
-        let weights = LAYERS.into_iter().zip(self.sleeper.weights());
+        let weights = LAYERS.into_iter().zip(self.rule.weights());
         check_finite(weights, || format!("slow-wave sleep, pass {}, batch {batch}", self.done + 1))
     }
 
@@ -207,7 +207,7 @@ impl SlowWave {
     /// None in practice: the shapes are the layers' own.
     pub fn checkpoint(&self) -> Result<StateDict> {
         let mut state = StateDict::default();
-        self.sleeper.save(&mut state)?;
+        self.rule.save(&mut state)?;
         state.note("sleep.passes_done", self.done);
         state.note("sleep.options", &self.options);
         state.note("sleep.seed", self.seed);
@@ -224,19 +224,16 @@ impl SlowWave {
             || Error::format(state.path(), "this is not the checkpoint of a slow-wave sleep");
         let options: SlowWaveOptions = state.noted("sleep.options").ok_or_else(missing)?;
         let seed: u64 = state.noted("sleep.seed").ok_or_else(missing)?;
-        if (&options, seed) != (&self.options, self.seed) {
-            return Err(Error::argument(
-                "resume",
-                format!("the checkpoint was made with {options:?}, seed {seed}"),
-            ));
-        }
+        let made_with = |options, seed| MadeWith::default().and_all("", options).and("seed", seed);
+        let ours = made_with(&self.options, self.seed);
+        MadeWith::refuse(state.path(), &made_with(&options, seed).differences(&ours))?;
         let (done, passes): (usize, usize) =
             (state.noted("sleep.passes_done").ok_or_else(missing)?, self.passes.len());
         if done > passes {
             let problem = format!("the checkpoint is of {done} passes; there are {passes}");
             return Err(Error::format(state.path(), problem));
         }
-        self.sleeper.load(state)?;
+        self.rule.load(state)?;
         // What was taken is what it would save.
         state.expect_only("this sleep", self.checkpoint()?.names())?;
         self.done = done;

@@ -28,7 +28,7 @@ pub enum Plasticity {
     Pair,
 }
 
-/// The numbers of slow-wave sleep. The default is the published one.
+/// The options of slow-wave sleep. The default is the published code's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlowWaveOptions {
@@ -82,27 +82,22 @@ impl Default for SlowWaveOptions {
     }
 }
 
-/// A layer's turn in a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// The first convolution.
-    Conv1,
-    /// The second convolution.
-    Conv2,
-    /// The linear layer.
-    Linear,
+/// Whose turn it is in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The plastic layer of this number, from 0: LeNet's are two convolutions and a linear layer.
+    Layer(usize),
     /// All layers at once (pair-based plasticity).
     All,
 }
 
 /// One layer's pass over the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pass {
     /// Time steps simulated.
     pub steps: usize,
     /// The layer that learns.
-    pub stage: Stage,
+    pub turn: Turn,
 }
 
 impl SlowWaveOptions {
@@ -121,23 +116,23 @@ impl SlowWaveOptions {
 
     /// The layers' passes for each number of steps.
     pub fn passes_of(&self, steps: impl Iterator<Item = usize>) -> Vec<Pass> {
-        let stages: &[Stage] = match self.plasticity {
-            Plasticity::Published => &[Stage::Conv1, Stage::Conv2, Stage::Linear],
-            Plasticity::Pair => &[Stage::All],
+        let turns: &[Turn] = match self.plasticity {
+            Plasticity::Published => &[Turn::Layer(0), Turn::Layer(1), Turn::Layer(2)],
+            Plasticity::Pair => &[Turn::All],
         };
-        steps.flat_map(|steps| stages.iter().map(move |&stage| Pass { steps, stage })).collect()
+        steps.flat_map(|steps| turns.iter().map(move |&turn| Pass { steps, turn })).collect()
     }
 
     /// Passes of a sub-sleep, at most.
     pub const MOST_PASSES: usize = 10_000;
 
-    /// Refuses numbers that make no sense.
+    /// Rejects values that make no sense.
     ///
     /// # Errors
     /// If a number is out of its range, which is said, or the pair rule refuses its share.
-    pub fn check(&self) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         let rate = self.ratio > 0.0 && self.initial_rate > 0.0 && self.initial_rate <= 1.0;
-        self.pair.check()?;
+        self.pair.validate()?;
         if !(self.drive > 0.0 && self.drive.is_finite()) {
             let problem = format!("drive {} is not above 0", self.drive);
             return Err(Error::argument("slow-wave sleep", problem));

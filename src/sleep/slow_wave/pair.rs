@@ -3,7 +3,7 @@
 //! All layers learn in the same simulation, as the rule is local. Membranes and traces start afresh with every batch
 //! of images; time comes in pieces, as the spikes of hundreds of steps would fill gigabytes.
 
-use super::{LAYERS, Layers, Pass, Sleeper, SlowWaveOptions, weight};
+use super::{LAYERS, Layers, Pass, PlasticityRule, SlowWaveOptions, weight};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::nn::{LeNet, Network};
@@ -98,7 +98,7 @@ fn add_steps(x: &Tensor, weight: f32, sum: &mut Tensor) {
     }
 }
 
-impl Sleeper for Sleep {
+impl PlasticityRule for Sleep {
     fn learn(
         &mut self,
         context: &Context,

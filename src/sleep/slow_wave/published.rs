@@ -1,6 +1,6 @@
 //! The published plasticity, one layer a pass (METHOD section 3).
 
-use super::{LAYERS, Layers, Pass, Sleeper, SlowWaveOptions, Stage, weight};
+use super::{LAYERS, Layers, Pass, PlasticityRule, SlowWaveOptions, Turn, weight};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::kernels::stdp::choose;
@@ -40,7 +40,7 @@ impl Sleep {
     }
 }
 
-impl Sleeper for Sleep {
+impl PlasticityRule for Sleep {
     /// Simulates the layers up to the one that learns, and lets it.
     fn learn(
         &mut self,
@@ -50,7 +50,7 @@ impl Sleeper for Sleep {
         pass: Pass,
         key: Key,
     ) -> Result<()> {
-        let Pass { steps, stage } = pass;
+        let Pass { steps, turn } = pass;
         let key = key.named("tie");
         let tie = |layer: u64| {
             move |sample: usize, pixel: usize, step: usize, candidates: u32| {
@@ -59,7 +59,7 @@ impl Sleeper for Sleep {
             }
         };
         self.conv1.simulate(context, images, steps, &tie(1))?;
-        if stage == Stage::Conv1 {
+        if turn == Turn::Layer(0) {
             let gradient = self.conv1.gradient(context, images);
             self.conv1.update(&gradient, self.learning_rate);
             self.reset();
@@ -67,7 +67,7 @@ impl Sleeper for Sleep {
         }
         let hidden = self.conv1.next_input(context);
         self.conv2.simulate(context, hidden, steps, &tie(2))?;
-        if stage == Stage::Conv2 {
+        if turn == Turn::Layer(1) {
             let gradient = self.conv2.gradient(context, hidden);
             self.conv2.update(&gradient, self.learning_rate);
             self.reset();
@@ -82,13 +82,13 @@ impl Sleeper for Sleep {
         Ok(())
     }
 
-    fn skips(&mut self, pass: Pass) -> bool {
-        let skips = pass.stage == Stage::Conv2 && self.layers == Layers::Published;
-        if skips {
+    fn is_noop(&mut self, pass: Pass) -> bool {
+        let noop = pass.turn == Turn::Layer(1) && self.layers == Layers::Published;
+        if noop {
             // What is left of that pass: its weights are standardised, and never moved.
             self.conv2.standardise();
         }
-        skips
+        noop
     }
 
     fn weights(&self) -> [&[f32]; 3] {

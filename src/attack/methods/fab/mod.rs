@@ -120,6 +120,10 @@ impl Stepper for Fab {
         Some(rounding(logits))
     }
 
+    fn is_random(&self) -> bool {
+        self.restarts > 1
+    }
+
     fn draws(&self) -> usize {
         self.draws
     }

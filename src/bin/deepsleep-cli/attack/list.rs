@@ -1,7 +1,6 @@
 //! `attack --list`: what there is.
 
 use crate::common::Common;
-use crate::threat::specification;
 use anyhow::Result;
 use deepsleep::attack::{ATTACKS, parse_attack};
 use serde::Serialize;
@@ -22,7 +21,7 @@ struct ListedOption {
 
 /// All attacks, or the one of this name (its options are not looked at).
 pub fn run(common: &Common, only: Option<&str>) -> Result<()> {
-    let only = only.map(specification);
+    let only = only.map(|text| text.trim().to_ascii_lowercase());
     let only = only.as_deref().map(|text| text.split(':').next().unwrap_or(text));
     if let Some(name) = only
         && !ATTACKS.iter().any(|entry| entry.name == name)

@@ -6,17 +6,15 @@ mod picture;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::evaluate::Maker;
-use crate::failure::WrongUse;
+use crate::failure::{WrongUse, answered};
 use crate::model::ModelKind;
 use crate::numbers::{percent, radius, significant};
 use crate::output::Outputs;
-use crate::threat::{Threat, radii, specification};
+use crate::threat::{Threat, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
 use clap::Args;
-use deepsleep::attack::{
-    Attack, AttackReport, Budget, Classifier, Samples, Status, parse_attack, run_attack,
-};
-use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, transfer_form, worst_cases};
+use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples, Status, run_attack};
+use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, worst_cases};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::Serialize;
@@ -60,7 +58,7 @@ pub struct AttackCommand {
 }
 
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct Printed<'a> {
     model: &'a Path,
     model_kind: ModelKind,
     source: Option<&'a Path>,
@@ -87,7 +85,7 @@ struct Outcome<'a> {
     survived: usize,
     invalid: usize,
     /// Images found by each part of an ensemble.
-    winners: BTreeMap<String, usize>,
+    winners: BTreeMap<std::borrow::Cow<'static, str>, usize>,
     /// Of the images that fool.
     mean_linf: Option<f64>,
     mean_l2: Option<f64>,
@@ -135,11 +133,12 @@ impl AttackCommand {
         let missing = || anyhow!(WrongUse("--model, --attack and --eps are needed".into()));
         let model = self.model.as_deref().ok_or_else(missing)?;
         let text = self.attack.as_deref().ok_or_else(missing)?;
-        let text = match self.threat.model() {
-            ThreatModel::WhiteBox => specification(text),
-            ThreatModel::Transfer => transfer_form(&specification(text)),
+        let spec = match self.threat.model() {
+            ThreatModel::WhiteBox => attack_spec(text)?,
+            ThreatModel::Transfer => attack_spec(text)?.transfer_form(),
         };
-        let method = parse_attack(&text)?;
+        let method = spec.build()?;
+        let text = spec.to_string();
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
         let mut read = vec![("--model", model.to_owned())];
         read.extend(self.threat.source.clone().map(|path| ("--source", path)));
@@ -151,16 +150,13 @@ impl AttackCommand {
         let network = self.model_kind.load(model, self.threat.draws, common.console())?;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
-        let eps = match *radii(self.eps.as_deref().ok_or_else(missing)?, norm, features)? {
-            [eps] => eps,
-            _ => {
-                let problem = "--eps: one radius at a time; `evaluate --attack` takes several";
-                return Err(WrongUse(problem.into()).into());
-            }
-        };
+        let eps = one_radius(self.eps.as_deref().ok_or_else(missing)?, norm, features)?;
         let source = self.threat.load_source(common.console())?;
-        self.threat
-            .check_draws([Some(network.as_ref()), source.as_deref()].into_iter().flatten())?;
+        let networks = || [Some(network.as_ref()), source.as_deref()].into_iter().flatten();
+        self.threat.check_draws(networks())?;
+        let attacked = source.as_deref().unwrap_or(network.as_ref());
+        let attacks = std::slice::from_ref(&spec);
+        self.threat.check_attacks(attacks, attacked, networks(), common.console())?;
         let (test, images) = self.images.load()?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
@@ -200,7 +196,7 @@ impl AttackCommand {
             grid.write_all(&picture::draw(draw, &samples, &report)?)?;
             common.console().wrote(grid.path());
         }
-        // With all the option_warnings that an evaluation has.
+        // With all the warnings that an evaluation has.
         let bounded = method.is_bounded();
         let cell = Cell::of_report(text.clone(), threat_model, &report, bounded, seconds);
         let within = worst_cases(std::slice::from_ref(&cell));
@@ -216,7 +212,7 @@ impl AttackCommand {
             *winners.entry(winner.attack.clone()).or_default() += 1;
         }
         let cost = report.cost();
-        let outcome = Outcome {
+        let printed = Printed {
             model,
             model_kind,
             source,
@@ -247,7 +243,8 @@ impl AttackCommand {
             warnings: &cell.warnings,
             bounded,
         };
-        common.console().result(&outcome, outcome.text())
+        common.console().result(&printed, printed.text())?;
+        answered(model, printed.invalid, images)
     }
 
     fn report(
@@ -277,7 +274,7 @@ impl AttackCommand {
     }
 }
 
-impl Outcome<'_> {
+impl Printed<'_> {
     fn text(&self) -> String {
         let Of { norm, eps, .. } = self.budget;
         let mut lines = vec![format!(

@@ -4,6 +4,7 @@ use crate::common::Common;
 use crate::console::Console;
 use crate::dataset::names;
 use crate::interrupt::Leftover;
+use crate::stderr::shown;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::data::{DatasetName, FetchProgress, SearchPath, Source, cache_dir, fetch};
@@ -58,7 +59,7 @@ impl Fetch {
         let console = common.console();
         let mut last = Instant::now();
         let files = fetch(&source, &folder, &mut |event| report(console, &mut last, event))?;
-        let text = format!("{} is in {}", self.name, folder.display());
+        let text = format!("{} is in {}", self.name, shown(&folder));
         common.console().result(&Fetched { name: self.name.as_str(), folder, files }, text)
     }
 }

@@ -1,6 +1,7 @@
 //! `data list`: where each data set is found.
 
 use crate::common::Common;
+use crate::stderr::shown;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::data::{DatasetName, locate};
@@ -31,7 +32,7 @@ impl List {
         };
         let all = DatasetName::ALL.map(find);
         let line = |found: &Found| match (&found.folder, &found.problem) {
-            (Some(folder), _) => format!("{:13} {}", found.name, folder.display()),
+            (Some(folder), _) => format!("{:13} {}", found.name, shown(folder)),
             (None, Some(problem)) => format!("{:13} - ({problem})", found.name),
             (None, None) => found.name.to_owned(),
         };

@@ -2,6 +2,7 @@
 
 use crate::common::Common;
 use crate::dataset::names;
+use crate::stderr::shown;
 use anyhow::{Result, bail};
 use clap::Args;
 use deepsleep::data::{DatasetName, FileCheck, locate, verify};
@@ -34,8 +35,8 @@ impl Verify {
             return Err(error.into());
         }
         let line = |check: &FileCheck| match &check.problem {
-            None => format!("ok    {}", check.path.display()),
-            Some(problem) => format!("WRONG {}: {problem}", check.path.display()),
+            None => format!("ok    {}", shown(&check.path)),
+            Some(problem) => format!("WRONG {}: {problem}", shown(&check.path)),
         };
         let text = checks.iter().map(line).collect::<Vec<_>>().join("\n");
         common.console().result(&checks, text)?;

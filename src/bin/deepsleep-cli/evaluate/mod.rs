@@ -6,15 +6,15 @@ mod table;
 
 use crate::common::Common;
 use crate::dataset::TestImages;
-use crate::failure::WrongUse;
+use crate::failure::{WrongUse, answered};
 use crate::interrupt::Leftover;
 use crate::model::ModelKind;
-use crate::numbers::{at_least, percent};
+use crate::numbers::{at_least, percent, radius};
 use crate::output::Outputs;
-use crate::threat::{Threat, radii, specification};
+use crate::threat::{Threat, attack_spec, one_radius, radii};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use deepsleep::attack::{Budget, Samples, Status};
+use deepsleep::attack::{Outcome, Samples, Status};
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel};
@@ -23,7 +23,7 @@ use deepsleep::nn::{FrozenNetwork, verdicts};
 use deepsleep::tensor::Context;
 pub use origin::Maker;
 use origin::Origin;
-use robustness::{Files, Robustness};
+use robustness::{ResultFiles, Robustness};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -51,16 +51,15 @@ pub struct Evaluate {
 #[command(next_help_heading = "Under attack")]
 struct Attacks {
     /// Attack, e.g. pgd or pgd:steps=100,restarts=5; may be given several times (`attack --list` shows all)
-    #[arg(long, value_name = "NAME[:KEY=VALUE,...]", requires = "eps")]
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]", requires = "eps", group = "images_of")]
     attack: Vec<String>,
-    /// Radii, pixels in 0..=1, e.g. 16/255,64/255,0.3
-    #[arg(long, value_name = "RADIUS,...", requires = "attack")]
+    /// Radii, pixels in 0..=1, e.g. 16/255,64/255,0.3; of --crafted the one that its images are held to
+    #[arg(long, value_name = "RADIUS,...", requires = "images_of")]
     eps: Option<String>,
     /// Images crafted before (`attack --save`), to be shown to this network
-    // They bring their own clean images, attack, norm and radius.
-    #[arg(long, value_name = "FILE.npz", conflicts_with_all = [
-        "attack", "eps", "norm", "source", "source_kind", "portion", "resume", "images", "first", "dataset",
-        "data_dir",
+    // They bring their own clean images and attack, and usually norm and radius.
+    #[arg(long, value_name = "FILE.npz", group = "images_of", conflicts_with_all = [
+        "attack", "source", "source_kind", "portion", "resume", "images", "first", "dataset", "data_dir",
     ])]
     crafted: Option<PathBuf>,
     /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
@@ -86,6 +85,9 @@ struct Evaluation {
     first: usize,
     images: usize,
     correct: usize,
+    /// Clean images for which the network has no finite logits; they count as not correct.
+    #[serde(default)]
+    invalid: usize,
     clean_accuracy: f64,
     /// Of a random network: draws that decide about an image, and the accuracy that one draw has on average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,7 +104,7 @@ impl Evaluate {
     /// What is left of it when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         match &self.attacks.out {
-            Some(out) if self.attacks.eps.is_some() => Leftover::beside(out),
+            Some(out) if !self.attacks.attack.is_empty() => Leftover::beside(out),
             _ => Leftover::Nothing,
         }
     }
@@ -157,13 +159,16 @@ impl Evaluate {
         eps: &str,
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
-        let files = out.map(|out| Files::new(outputs, out)).transpose()?;
+        let files = out.map(|out| ResultFiles::new(outputs, out)).transpose()?;
         let network = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(common.console())?;
-        self.threat.note_own(&self.model, self.model_kind, common.console())?;
+        let own = self.threat.note_own(&self.model, self.model_kind, common.console())?;
         let networks = [Some(network.as_ref()), source.as_deref()];
         self.threat.check_draws(networks.into_iter().flatten())?;
+        let attacked = source.as_deref().unwrap_or(network.as_ref());
+        let all = networks.into_iter().flatten();
+        self.threat.check_attacks(&plan.attacks, attacked, all, common.console())?;
         let (test, images) = self.images.load()?;
         let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
         let first = self.images.first;
@@ -174,24 +179,32 @@ impl Evaluate {
             && let Some(finished) = files.finished(&settings)?
         {
             common.console().say(format_args!("{} is finished already", files.path().display()));
-            return finished.print(common);
+            finished.print(common)?;
+            return finished.check();
         }
         let models = (network.as_ref(), source.as_deref());
-        let work = robustness::Work { plan: &plan, samples: &samples, settings, models };
-        evaluation.robustness =
-            Some(work.run(common, context, files.as_ref(), self.attacks.resume)?);
+        let task =
+            robustness::AttackedEvaluation { plan: &plan, samples: &samples, settings, models };
+        let mut robustness = task.run(common, context, files.as_ref(), self.attacks.resume)?;
+        if own {
+            robustness.is_white_box();
+        }
+        evaluation.robustness = Some(robustness);
         if let Some(files) = &files {
             files.save(&evaluation)?;
             common.console().wrote(files.path());
         }
-        evaluation.print(common)
+        evaluation.print(common)?;
+        evaluation.check()
     }
 
     /// What is to be attacked how.
     fn plan(&self, network: &dyn FrozenNetwork, eps: &str) -> Result<Plan> {
         let norm = self.threat.norm;
+        let attacks = self.attacks.attack.iter().map(|text| attack_spec(text));
+        let attacks = attacks.collect::<deepsleep::Result<_>>()?;
         let plan = Plan {
-            attacks: self.attacks.attack.iter().map(|text| specification(text)).collect(),
+            attacks,
             norm,
             radii: radii(eps, norm, network.input_shape().features())?,
             seed: self.threat.seed(),
@@ -211,7 +224,7 @@ impl Evaluate {
     ) -> Result<Evaluation> {
         let start = Instant::now();
         let mut progress = common.console().progress(images);
-        let (mut correct, mut right) = (0, 0.0);
+        let (mut correct, mut invalid, mut right) = (0, 0, 0.0);
         for done in (0..images).step_by(PORTION) {
             let first = self.images.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
@@ -221,13 +234,15 @@ impl Evaluate {
                 format!("{model}: test images from number {first} on")
             })?;
             for (i, verdict) in verdicts.iter().enumerate() {
-                correct += usize::from(verdict.class == portion.label(i));
+                correct += usize::from(verdict.class == Some(portion.label(i)));
+                invalid += usize::from(verdict.class.is_none());
                 right += verdict.right as f64 / network.draws() as f64;
             }
             progress.advance(portion.len(), "evaluating");
         }
         drop(progress);
         let mut evaluation = self.evaluation(images, correct, start);
+        evaluation.invalid = invalid;
         if network.is_random() {
             (evaluation.draws, evaluation.expected_clean_accuracy) =
                 (Some(network.draws()), Some(right / images as f64));
@@ -244,6 +259,7 @@ impl Evaluate {
             first: self.images.first,
             images,
             correct,
+            invalid: 0,
             clean_accuracy: correct as f64 / images.max(1) as f64,
             draws: None,
             expected_clean_accuracy: None,
@@ -269,6 +285,20 @@ impl Evaluate {
         if network.is_random() {
             crafted = crafted.with_seed(self.threat.seed());
         }
+        if let Some(eps) = &self.attacks.eps {
+            let norm = self.threat.norm;
+            let eps = one_radius(eps, norm, network.input_shape().features())?;
+            let its = crafted.budget();
+            if crafted.is_stated() && (its.norm, its.eps) != (norm, eps) {
+                common.console().say(format_args!(
+                    "note: the set says {}, eps {}; its images are held to {norm}, eps {}",
+                    its.norm,
+                    radius(its.eps),
+                    radius(eps)
+                ));
+            }
+            crafted = crafted.within(norm, eps);
+        }
         let origin = Origin::of(&mut file);
         let threat = origin.threat(&self.model, self.model_kind)?;
         if threat == ThreatModel::WhiteBox {
@@ -289,6 +319,9 @@ impl Evaluate {
         evaluation.first = crafted.samples().ids().first().map_or(0, |&id| id as usize);
         evaluation.draws = network.is_random().then(|| network.draws());
         evaluation.expected_clean_accuracy = report.expected_clean_accuracy();
+        // Whatever was shown has a finder: of the others it is the clean image that got no answer.
+        let unanswered = |o: &&Outcome| o.status == Status::Invalid && o.winner.is_none();
+        evaluation.invalid = report.outcomes.iter().filter(unanswered).count();
         let attack = origin.specification.unwrap_or_else(|| crafted.attack().to_owned());
         let cell = Cell::of_report(
             attack,
@@ -311,11 +344,11 @@ impl Evaluate {
         evaluation.finish(common, out.as_ref())?;
         let outside = report.count(Status::Outside);
         if outside > 0 {
-            let Budget { norm, eps, .. } = crafted.budget();
             bail!(
-                "{}: {outside} of {images} images lie outside of 0..=1 or of the ball ({norm}, eps {eps}), so that the \
-                 result is incomplete; --allow-outside counts them by the network's answer alone",
-                path.display()
+                "{}: {outside} of {images} images lie outside of {}, so that the result is incomplete; --allow-outside \
+                 counts them by the network's answer alone",
+                path.display(),
+                origin::beyond(&crafted)
             );
         }
         Ok(())
@@ -329,15 +362,28 @@ impl Evaluation {
             robustness::save(out, self)?;
             common.console().wrote(out.path());
         }
-        self.print(common)
+        self.print(common)?;
+        self.check()
+    }
+
+    /// A result that was saved and printed is incomplete where the network had no answer.
+    fn check(&self) -> Result<()> {
+        let cells = self.robustness.iter().flat_map(|robustness| &robustness.results);
+        let invalid = cells.map(|cell| cell.invalid).fold(self.invalid, usize::max);
+        answered(&self.model, invalid, self.images)
     }
 
     fn print(&self, common: &Common) -> Result<()> {
         let mut text = format!(
-            "clean accuracy {}: {} of {} images ({:.2} s, {:.0} images/s)",
+            "clean accuracy {}: {} of {} images{} ({:.2} s, {:.0} images/s)",
             percent(self.correct as f64, self.images as f64),
             self.correct,
             self.images,
+            if self.invalid > 0 {
+                format!(", {} without an answer", self.invalid)
+            } else {
+                String::new()
+            },
             self.seconds,
             self.images_per_second,
         );

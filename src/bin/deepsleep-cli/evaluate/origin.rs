@@ -1,9 +1,10 @@
 //! Where crafted images come from, as far as their file says.
 
 use crate::model::ModelKind;
+use crate::numbers::{radius, significant};
 use anyhow::Result;
 use deepsleep::checkpoint::NpzReader;
-use deepsleep::evaluation::{ThreatModel, about, fingerprint_of_file};
+use deepsleep::evaluation::{Crafted, ThreatModel, about, fingerprint_of_file};
 use serde::Deserialize;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -43,4 +44,27 @@ impl Origin {
         let same = *maker == Maker::of(model, kind)?;
         Ok(if same { ThreatModel::WhiteBox } else { ThreatModel::Transfer })
     }
+}
+
+/// What images of a set lie outside of, and by how much at most.
+pub fn beyond(crafted: &Crafted) -> String {
+    let budget = crafted.budget();
+    let (mut of_ball, mut of_box) = (0.0, 0.0);
+    for i in (0..crafted.samples().len()).filter(|&i| !crafted.is_inside(i)) {
+        let (distance, overshoot) = crafted.reach(i);
+        of_ball = f64::max(of_ball, distance - f64::from(budget.eps));
+        of_box = f64::max(of_box, overshoot);
+    }
+    let mut text = "0..=1".to_owned();
+    if of_box > 0.0 {
+        text += &format!(" (by up to {})", significant(of_box));
+    }
+    if crafted.is_bounded() {
+        text += &format!(" or of the ball ({}, eps {}", budget.norm, radius(budget.eps));
+        if of_ball > 0.0 {
+            text += &format!("; by up to {}", significant(of_ball));
+        }
+        text += ")";
+    }
+    text
 }

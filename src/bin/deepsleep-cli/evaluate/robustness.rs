@@ -9,8 +9,8 @@ use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, Models, Part, Plan, Settings, WorstCase, evaluate, fingerprint,
-    fingerprint_of_file, same_settings, worst_cases,
+    Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, WorstCase, evaluate,
+    fingerprint, fingerprint_of_file, same_settings, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Output;
@@ -36,6 +36,11 @@ impl Robustness {
         Self { settings, results, worst_case }
     }
 
+    /// Says that the images were crafted on the network itself, which was given as its own source.
+    pub fn is_white_box(&mut self) {
+        self.results.iter_mut().for_each(|cell| cell.threat_model = ThreatModel::WhiteBox);
+    }
+
     /// Of images crafted before.
     pub fn of_crafted(crafted: &Crafted, cell: Cell) -> Self {
         let samples = fingerprint(crafted.samples());
@@ -44,12 +49,12 @@ impl Robustness {
 }
 
 /// `FILE.json` and `FILE.json.checkpoint`.
-pub struct Files {
+pub struct ResultFiles {
     out: Output,
     checkpoint: Output,
 }
 
-impl Files {
+impl ResultFiles {
     /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
     pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
         let (out, checkpoint) = outputs.with_checkpoint("--out", out)?;
@@ -119,6 +124,7 @@ impl Evaluate {
     /// Everything that the bits of the result depend on.
     pub fn settings(&self, plan: &Plan, samples: &Samples) -> Result<Settings> {
         let radii: Vec<String> = plan.radii.iter().map(f32::to_string).collect();
+        let attacks: Vec<String> = plan.attacks.iter().map(ToString::to_string).collect();
         let kind = |kind: ModelKind| match kind {
             ModelKind::Cnn => "cnn",
             ModelKind::Snn => "snn",
@@ -129,7 +135,7 @@ impl Evaluate {
             ("--model", fingerprint_of_file(&self.model)?),
             ("--model-kind", kind(self.model_kind).to_owned()),
             ("images", fingerprint(samples)),
-            ("--attack", plan.attacks.join(" ")),
+            ("--attack", attacks.join(" ")),
             ("--norm", plan.norm.to_string()),
             ("--eps", radii.join(",")),
             ("--seed", plan.seed.to_string()),
@@ -147,20 +153,20 @@ impl Evaluate {
 }
 
 /// What is to be done.
-pub struct Work<'a> {
+pub struct AttackedEvaluation<'a> {
     pub plan: &'a Plan,
     pub samples: &'a Samples,
     pub settings: Settings,
-    /// The network in question, and the one that images are crafted on.
+    /// The network in spec, and the one that images are crafted on.
     pub models: (&'a dyn FrozenNetwork, Option<&'a dyn FrozenNetwork>),
 }
 
-impl Work<'_> {
+impl AttackedEvaluation<'_> {
     pub fn run(
         self,
         common: &Common,
         context: &Context,
-        files: Option<&Files>,
+        files: Option<&ResultFiles>,
         resume: bool,
     ) -> Result<Robustness> {
         let Self { plan, samples, settings, models } = self;
@@ -177,7 +183,7 @@ impl Work<'_> {
             console.say(format_args!("continuing after {} of {parts} portions", done.len()));
         }
         let cells = plan.attacks.len() * plan.radii.len();
-        let finished: usize = done.iter().map(|part| part.records.len()).sum();
+        let finished: usize = done.iter().map(|part| part.outcomes.len()).sum();
         let attacks = (cells * samples.len()).saturating_sub(finished);
         let mut progress = console.progress_of("attacks", attacks);
         let source = models.1.as_ref().map(|source| source as &dyn Classifier);
@@ -187,7 +193,7 @@ impl Work<'_> {
                 journal.add(part)?;
             }
             let (attack, eps) = (&plan.attacks[part.attack], plan.radii[part.radius]);
-            progress.advance(part.records.len(), format_args!("{attack}, eps {}", radius(eps)));
+            progress.advance(part.outcomes.len(), format_args!("{attack}, eps {}", radius(eps)));
             Ok(())
         })?;
         drop(progress);

@@ -41,7 +41,7 @@ impl Display {
         let ours = graph.of_shard(shard);
         let total = ours.iter().filter(|ours| **ours).count();
         let ours = graph.jobs.iter().zip(&ours).filter(|(_, ours)| **ours).map(|(job, _)| job);
-        let missing = ours.filter(|job| matches!(store.find(&job.key), Found::Nothing));
+        let missing = ours.filter(|job| matches!(store.find(&job.key), Found::NotFound));
         let left = missing.map(|job| job.work.estimate()).sum();
         let bars = (!common.is_quiet() && io::stderr().is_terminal()).then(|| {
             let all = MultiProgress::new();

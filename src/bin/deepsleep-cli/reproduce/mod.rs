@@ -6,7 +6,7 @@ mod summary;
 mod work;
 
 pub use plan::counted;
-pub use work::Work;
+pub use work::Reproduction;
 
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
@@ -14,15 +14,16 @@ use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
 use crate::output::Outputs;
+use crate::settings::assignments;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Answer, Graph, Question, Quick, Request, Results, Run, Sheet, Store, Sweep,
+    Answer, ExperimentSpec, Graph, Observations, Quick, Request, Results, Run, Sheet, Store, Sweep,
 };
 use deepsleep::files::Lock;
-use deepsleep::sleep::{Profile, Settings};
+use deepsleep::method::{Profile, Settings};
 use std::path::{Path, PathBuf};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
@@ -96,20 +97,20 @@ impl Reproduce {
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
-        let (mut question, shard) = (self.question()?, self.shard()?);
+        let (mut spec, shard) = (self.spec()?, self.shard()?);
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
         let (train, test) = self.data.load_both()?;
-        self.of_images(&mut question, &train, &test)?;
+        self.of_images(&mut spec, &train, &test)?;
         let graph = match &sweep {
-            Some(sweep) => sweep.graph(&mut question),
-            None => Graph::new(&question),
+            Some(sweep) => sweep.graph(&mut spec),
+            None => Graph::new(&spec),
         };
         let graph = graph.map_err(wrong_use)?;
         self.refuse_without_effect(&graph)?;
-        let request = Request::new(question, sweep);
+        let request = Request::new(spec, sweep);
         request.check(&self.out)?;
         if self.dry_run {
-            let plan = plan::Plan { question: &request.question, graph: &graph, shard };
+            let plan = plan::Plan { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
         let store = Store::open(&self.out)?;
@@ -118,7 +119,7 @@ impl Reproduce {
         let mut read = self.data.files();
         read.extend(self.sweep.clone().map(|path| ("--sweep", path)));
         look_at_outputs(&self.out, &request, read, common)?;
-        let work = Work { request: &request, graph: &graph, store: &store, out: &self.out };
+        let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         work.run((&train, &test), (self.jobs, shard), common)
     }
 
@@ -129,17 +130,14 @@ impl Reproduce {
         if self.quick {
             Quick::load()?.shorten(&mut settings)?;
         }
-        for assignment in &self.set {
-            let Some((name, value)) = assignment.split_once('=') else {
-                return Err(WrongUse(format!("--set {assignment}: expected NAME=VALUE")).into());
-            };
-            settings.set(name.trim(), value.trim()).map_err(wrong_use)?;
+        for (name, value) in assignments(&self.set)? {
+            settings.set(name, value).map_err(wrong_use)?;
         }
         Ok(settings)
     }
 
     /// What is asked for, but for the images.
-    fn question(&self) -> Result<Question> {
+    fn spec(&self) -> Result<ExperimentSpec> {
         let everything = self.table.is_empty() && self.figure.is_empty();
         let mut threat_models: Vec<ThreatModel> = Vec::new();
         for threat in &self.threat_model {
@@ -160,7 +158,7 @@ impl Reproduce {
                 return Err(WrongUse(problem).into());
             }
         }
-        let question = Question {
+        let spec = ExperimentSpec {
             tables: if everything { vec![1, 2, 3] } else { self.table.clone() },
             figures: if everything { vec![3] } else { self.figure.clone() },
             settings: self.settings()?,
@@ -173,17 +171,17 @@ impl Reproduce {
             trained_on: ImageSet::default(),
             quick: self.quick,
         };
-        for &table in &question.tables {
+        for &table in &spec.tables {
             Sheet::of_table(table).map_err(wrong_use)?;
         }
-        for &figure in &question.figures {
+        for &figure in &spec.figures {
             Sheet::of_figure(figure).map_err(wrong_use)?;
         }
-        Ok(question)
+        Ok(spec)
     }
 
     /// Asks it of these images.
-    fn of_images(&self, question: &mut Question, train: &Dataset, test: &Dataset) -> Result<()> {
+    fn of_images(&self, spec: &mut ExperimentSpec, train: &Dataset, test: &Dataset) -> Result<()> {
         let (mut train_images, mut images, mut white_box_images) = (train.len(), 10_000, 1000);
         if self.quick {
             let quick = Quick::load()?;
@@ -203,19 +201,18 @@ impl Reproduce {
             Some(images) => Ok(images),
             None => Ok(usual.min(test.len())),
         };
-        question.images = of_test("--images", self.images, images)?;
-        question.white_box_images =
+        spec.images = of_test("--images", self.images, images)?;
+        spec.white_box_images =
             of_test("--white-box-images", self.white_box_images, white_box_images)?;
-        question.largest_class = test.largest_class(question.white_box_images);
-        question.data = DataIdentity::of(self.data.dataset.as_str(), train, test);
-        question.trained_on = ImageSet::of_first(train, train_images);
+        spec.largest_class = test.largest_class(spec.white_box_images);
+        spec.data = DataIdentity::of(self.data.dataset.as_str(), train, test);
+        spec.trained_on = ImageSet::of_first(train, train_images);
         Ok(())
     }
 
     /// Refuses settings that would change nothing.
     fn refuse_without_effect(&self, graph: &Graph) -> Result<()> {
-        for assignment in &self.set {
-            let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
+        for (name, value) in assignments(&self.set)? {
             let problem = if name == "seed" {
                 "seeds are 0 and on; --seeds says how many"
             } else if !graph.reads(name) {
@@ -223,7 +220,7 @@ impl Reproduce {
             } else {
                 continue;
             };
-            return Err(WrongUse(format!("--set {assignment}: {problem}")).into());
+            return Err(WrongUse(format!("--set {name}={value}: {problem}")).into());
         }
         Ok(())
     }
@@ -253,7 +250,8 @@ pub fn look_at_outputs(
     let mut outputs = Outputs::new(common.console(), read);
     let names: &[&str] = match request.sweep {
         Some(_) => &[Answer::FILE],
-        None => &[&[Results::FILE, Run::FILE], &deepsleep::report::FILES[..]].concat(),
+        None => &[&[Results::FILE, Run::FILE, Observations::FILE], &deepsleep::report::FILES[..]]
+            .concat(),
     };
     names.iter().try_for_each(|name| outputs.in_folder("--out", &out.join(name)).map(drop))
 }

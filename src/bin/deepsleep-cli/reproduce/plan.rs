@@ -2,8 +2,8 @@
 
 use crate::console::Console;
 use anyhow::Result;
-use deepsleep::experiment::{Found, Graph, Question, Store};
-use deepsleep::sleep::Settings;
+use deepsleep::experiment::{ExperimentSpec, Found, Graph, Store};
+use deepsleep::method::Settings;
 use indicatif::HumanDuration;
 use serde::Serialize;
 use std::time::Duration;
@@ -20,7 +20,7 @@ struct Planned<'a> {
 
 /// What there is to do.
 pub struct Plan<'a> {
-    pub question: &'a Question,
+    pub spec: &'a ExperimentSpec,
     pub graph: &'a Graph,
     pub shard: Option<(usize, usize)>,
 }
@@ -75,17 +75,18 @@ impl Plan<'_> {
 
     /// What is asked, in two lines.
     fn asked(&self) -> String {
-        let Question { settings, data, trained_on, .. } = self.question;
+        let ExperimentSpec { settings, data, trained_on, .. } = self.spec;
         let own = Settings::new(settings.profile).list();
         let changed = settings.list().into_iter().filter(|setting| !own.contains(setting));
         let changed: Vec<String> =
             changed.map(|(name, value)| format!("{name} = {value}")).collect();
         let but = if changed.is_empty() { "" } else { ", but for " };
         let profile = settings.profile.name();
-        let Question { images, white_box_images, .. } = self.question;
+        let ExperimentSpec { images, white_box_images, .. } = self.spec;
         format!(
-            "profile {profile}{but}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
+            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
             changed.join(", "),
+            if self.spec.quick { " (--quick shortens it on purpose)" } else { "" },
             data.name,
             trained_on.images,
             data.train,

@@ -1,6 +1,7 @@
 //! The table at the end: ours beside what was printed.
 
 use crate::common::Common;
+use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{Answer, Published, Results};
@@ -69,6 +70,6 @@ pub fn save_sweep(answers: &[Answer], out: &Path, common: &Common) -> Result<()>
                 &format!("  {:.4}  {}, seed {}\n", variant.distance, variant.variant, variant.seed);
         }
     }
-    text += &format!("\n{}", out.join(Answer::FILE).display());
+    text += &format!("\n{}", shown(&out.join(Answer::FILE)));
     common.console().result(&answers, text)
 }

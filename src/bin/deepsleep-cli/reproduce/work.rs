@@ -4,24 +4,26 @@ use super::display::Display;
 use super::plan::counted;
 use super::summary;
 use crate::common::Common;
+use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Fate, Graph, Request, Results, Run, RunOptions, Store, collect, job_runs, run,
+    Graph, JobOutcome, Observations, Request, Results, Run, RunOptions, Store, assemble_results,
+    job_runs, run,
 };
 use std::fs;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A request with its graph, and the folder for its results.
-pub struct Work<'a> {
+pub struct Reproduction<'a> {
     pub request: &'a Request,
     pub graph: &'a Graph,
     pub store: &'a Store,
     pub out: &'a Path,
 }
 
-impl Work<'_> {
+impl Reproduction<'_> {
     /// Computes what is not in the store, then writes the results.
     pub fn run(
         &self,
@@ -32,47 +34,47 @@ impl Work<'_> {
         let (context, console) = (common.context()?, common.console());
         let options = RunOptions { threads: context.threads(), isa: context.isa(), jobs, shard };
         let start = Instant::now();
-        if self.request.question.quick {
+        if self.request.spec.quick {
             console.say("QUICK run: shortened training, few images; its numbers mean nothing");
         }
         let display = Display::new(self.graph, self.store, shard, common);
         let tell = |event: deepsleep::experiment::Event<'_>| display.on(&event);
-        let fates = run(self.graph, self.store, (train, test), options, &tell)?;
+        let outcomes = run(self.graph, self.store, (train, test), options, &tell)?;
         display.finish();
-        let missing = fates.iter().any(|fate| !matches!(fate, Fate::Done(..)));
+        let missing = outcomes.iter().any(|outcome| !matches!(outcome, JobOutcome::Done(..)));
         if let (Some((i, n)), true) = (shard, missing) {
             console.say(format_args!(
                 "shard {i} of {n} is done; `merge` joins what the shards have in folders of their own"
             ));
-            let failed = fates.iter().any(|fate| matches!(fate, Fate::Failed));
+            let failed = outcomes.iter().any(|outcome| matches!(outcome, JobOutcome::Failed));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
         }
-        self.finish(&fates, Some(test), start, "the same command tries them again", common)
+        self.finish(&outcomes, Some(test), start, "the same command tries them again", common)
     }
 
     /// Writes the results as far as there are any, and their report. If some are missing that is an error, which says
     /// which, and what to do: `again`.
     pub fn finish(
         &self,
-        fates: &[Fate],
+        outcomes: &[JobOutcome],
         test: Option<&Dataset>,
         start: Instant,
         again: &str,
         common: &Common,
     ) -> Result<()> {
-        let results = collect(self.graph, &self.request.question, fates)?;
-        let missing = self.graph.jobs.iter().zip(fates);
-        let missing = missing.filter(|(_, fate)| !matches!(fate, Fate::Done(..)));
+        let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
+        let missing = self.graph.jobs.iter().zip(outcomes);
+        let missing = missing.filter(|(_, outcome)| !matches!(outcome, JobOutcome::Done(..)));
         let (count, kinds) = counted(missing.map(|(job, _)| job.work.kind()));
         let incomplete =
-            || bail!("{count} of {} jobs have no result ({kinds}); {again}", fates.len());
+            || bail!("{count} of {} jobs have no result ({kinds}); {again}", outcomes.len());
         if results.cells.is_empty() && count > 0 {
             // What an earlier run has written is worth more than a page without a number.
             return incomplete();
         }
         match &self.request.sweep {
             Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, self.out, common)?,
-            None => self.report(&results, fates, test, start, common)?,
+            None => self.report(&results, outcomes, test, start, common)?,
         }
         if count > 0 { incomplete() } else { Ok(()) }
     }
@@ -81,7 +83,7 @@ impl Work<'_> {
     fn report(
         &self,
         results: &Results,
-        fates: &[Fate],
+        outcomes: &[JobOutcome],
         test: Option<&Dataset>,
         start: Instant,
         common: &Common,
@@ -94,18 +96,17 @@ impl Work<'_> {
             finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             seconds: start.elapsed().as_secs_f64(),
             peak_memory: peak_memory(),
-            jobs: job_runs(self.graph, fates),
+            jobs: job_runs(self.graph, outcomes),
         };
         results.save(self.out)?;
         facts.save(self.out)?;
         let text = summary::of(results)?;
         let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
         let file = self.out.join(Results::FILE);
-        console.result(
-            results,
-            format!("{text}\n{} ({minutes:.1} minutes of jobs)", file.display()),
-        )?;
-        let written = deepsleep::report::build(&context, self.out, test)?;
+        console
+            .result(results, format!("{text}\n{} ({minutes:.1} minutes of jobs)", shown(&file)))?;
+        Observations::of(&context, self.out, results, test).save(self.out)?;
+        let written = deepsleep::report::build(self.out)?;
         for line in &written.skipped {
             console.say(format_args!("left out of the report: {line}"));
         }

@@ -1,30 +1,22 @@
-//! `train --defense ...`: from a control to a defended network, a pass or an epoch at a time.
+//! `train --defense ...`: from a control to a defended network.
 
 use super::Train;
 use super::record::Source;
+use super::watch::{TimedPoint, Watch};
 use crate::common::Common;
 use crate::failure::WrongUse;
 use crate::model;
+use crate::settings::assignments;
+use crate::stderr::shown;
 use anyhow::Result;
-use deepsleep::defense::{Defender, Defense};
-use deepsleep::experiment::same_training;
-use deepsleep::nn::{Freeze, LeNet, accuracy};
-use deepsleep::sleep::{Profile, Settings};
-use serde::{Deserialize, Serialize};
+use deepsleep::checkpoint::MadeWith;
+use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
+use deepsleep::method::{Defender, Defense, Profile, Settings, Training};
+use deepsleep::nn::LeNet;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Instant;
-
-/// What came of a pass or an epoch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Stage {
-    stage: String,
-    done: usize,
-    of: usize,
-    loss: Option<f32>,
-    /// Of the network seen with rectifiers, on the whole test set.
-    test_accuracy: f64,
-    /// Of the spiking network itself, while it is one.
-    spiking_accuracy: Option<f64>,
-}
 
 #[derive(Serialize)]
 struct Outcome<'a> {
@@ -35,43 +27,44 @@ struct Outcome<'a> {
     #[serde(flatten)]
     source: &'a Source,
     settings: &'a Settings,
-    history: &'a [Stage],
+    history: Vec<TimedPoint<'a>>,
     seconds: f64,
     threads: usize,
     isa: &'static str,
 }
 
 /// The settings of `--profile`, `--set` and `--seed`. Where it is for a defense, what that does not read is refused.
-pub fn settings(train: &Train, defense: Option<Defense>) -> Result<Settings> {
+pub fn settings(train: &Train, defense: Option<&'static dyn Defense>) -> Result<Settings> {
     let wrong = |error: deepsleep::Error| WrongUse(error.to_string());
     let profile = train.profile.as_deref().unwrap_or("published").to_ascii_lowercase();
     let profile: Profile = profile.parse().map_err(wrong)?;
     let mut settings = Settings::new(profile);
     settings.seed = train.seed;
     let mut unread = None;
-    for assignment in &train.set {
-        let Some((name, value)) = assignment.split_once('=') else {
-            let problem = format!("--set {assignment}: expected NAME=VALUE");
-            return Err(WrongUse(problem).into());
-        };
+    for (name, value) in assignments(&train.set)? {
         let before = settings.clone();
-        settings.set(name.trim(), value.trim()).map_err(wrong)?;
+        settings.set(name, value).map_err(wrong)?;
         // A spiking network is made of any file, with the file's settings.
         let as_file = before.fast_wave.spiking != settings.fast_wave.spiking;
         if let Some(defense) = defense
             && before != settings
             && !as_file
-            && same_training(Some(defense), &before, &settings)
+            && reads(defense, &before) == reads(defense, &settings)
         {
-            let name = defense.name();
-            unread = Some(format!("--set {assignment}: {name} does not read this setting"));
+            let reader = defense.name();
+            unread = Some(format!("--set {name}={value}: {reader} does not read this setting"));
         }
     }
-    settings.check().map_err(wrong)?;
+    settings.validate().map_err(wrong)?;
     if let Some(problem) = unread {
         return Err(WrongUse(problem).into());
     }
     Ok(settings)
+}
+
+/// What a defense reads of the settings.
+fn reads(defense: &'static dyn Defense, settings: &Settings) -> BTreeMap<String, Value> {
+    Training::Defense(defense).settings_read(settings)
 }
 
 /// Prints every setting with its value.
@@ -81,7 +74,7 @@ pub fn print_config(settings: &Settings, common: &Common) -> Result<()> {
 }
 
 /// Defends a control.
-pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
+pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
     let start = Instant::now();
     let console = common.console();
     for (option, given) in [
@@ -91,7 +84,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     ] {
         if given {
             let problem = format!(
-                "{option} is for the control; a defence's numbers are settings: --set NAME=VALUE, \
+                "{option} is for the control; a defense's values are settings: --set NAME=VALUE, \
                  listed by --print-config"
             );
             return Err(WrongUse(problem).into());
@@ -99,7 +92,7 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     }
     let Some(from) = &train.from else {
         let problem =
-            "a defence starts from a trained control: --from FILE (made by `train --defense none`)";
+            "a defense starts from a trained control: --from FILE (made by `train --defense none`)";
         return Err(WrongUse(problem.into()).into());
     };
     let settings = settings(train, Some(defense))?;
@@ -111,23 +104,15 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
     let (images, test) = train.images()?;
     let source = Source::new(train.data.dataset.as_str(), &images, &test);
 
-    let mut history: Vec<Stage> = Vec::new();
+    let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {
         let Some(state) = files.any_checkpoint()? else {
             let at = files.checkpoint_path().display().to_string();
             return Err(WrongUse(format!("nothing to resume: there is no {at}")).into());
         };
-        let differences = source.differences(&state);
-        if !differences.is_empty() {
-            let problem = format!(
-                "cannot resume: {} was made with {}; give the same options, or train without --resume",
-                files.checkpoint_path().display(),
-                differences.join("; ")
-            );
-            return Err(WrongUse(problem).into());
-        }
+        MadeWith::refuse(files.checkpoint_path(), &source.differences(&state))?;
         defender.resume(&context, &state)?;
-        history = state.noted("history").unwrap_or_default();
+        history = state.noted(HISTORY).unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
     }
     console.say(format_args!(
@@ -140,45 +125,17 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         context.isa().name()
     ));
 
-    loop {
-        let unit = Instant::now();
-        let mut progress = console.progress(images.len());
-        let step = defender.advance(&context, &images, &mut |p| {
-            let state = format_args!("{}, batch {}/{}", p.stage, p.batch, p.batches);
-            progress.advance(p.images, state);
-        })?;
-        let Some(step) = step else { break };
-        let seconds = unit.elapsed().as_secs_f64();
-        let test_accuracy = accuracy(&context, &defender.model().freeze()?, &test)?;
-        let spiking_accuracy = match defender.spiking() {
-            // A single draw, if it draws at all: 10,000 images average well enough for a look at the way.
-            Some(spiking) => Some(accuracy(&context, &spiking.freeze()?.with_draws(1), &test)?),
-            None => None,
-        };
-        let loss = step.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
-        let spiking =
-            spiking_accuracy.map_or(String::new(), |a| format!(" ({:.2} % spiking)", 100.0 * a));
-        progress.say(format_args!(
-            "{} {}/{}{loss}, test accuracy {:.2} %{spiking}, {seconds:.1} s",
-            step.stage,
-            step.done,
-            step.of,
-            100.0 * test_accuracy
-        ));
-        let stage = step.stage.to_owned();
-        let (done, of, loss) = (step.done, step.of, step.loss);
-        history.push(Stage { stage, done, of, loss, test_accuracy, spiking_accuracy });
-        let mut checkpoint = defender.checkpoint()?;
-        source.note_in(&mut checkpoint);
-        checkpoint.note("history", &history);
-        files.save_checkpoint(&checkpoint)?;
-    }
+    let progress = console.progress(images.len());
+    let mut watch =
+        Watch::new(progress, &files, |state| source.note_in(state)).per_pass(console, images.len());
+    session::train(&context, &mut defender, [&images, &test], &mut history, &mut watch)?;
+    let times = watch.finish();
 
     let clean_accuracy = history.last().map_or(0.0, |last| last.test_accuracy);
     let version = env!("CARGO_PKG_VERSION");
     let mut model = defender.state();
     source.note_in(&mut model);
-    model.note("history", &history);
+    model.note(HISTORY, &history);
     model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
     let outcome = Outcome {
@@ -188,11 +145,11 @@ pub fn run(train: &Train, defense: Defense, common: &Common) -> Result<()> {
         defense: defense.name(),
         source: &source,
         settings: &settings,
-        history: &history,
+        history: times.of(&history),
         seconds: start.elapsed().as_secs_f64(),
         threads: context.threads(),
         isa: context.isa().name(),
     };
     let percent = 100.0 * clean_accuracy;
-    console.result(&outcome, format_args!("{}: test accuracy {percent:.2} %", train.out.display()))
+    console.result(&outcome, format_args!("{}: test accuracy {percent:.2} %", shown(&train.out)))
 }

@@ -2,10 +2,9 @@
 
 use super::record::Settings;
 use crate::checkpoint::Kind;
-use crate::failure::WrongUse;
 use crate::output::Outputs;
 use anyhow::{Result, anyhow};
-use deepsleep::checkpoint::StateDict;
+use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::files::Output;
 use deepsleep::nn::TrainingOptions;
 use std::path::Path;
@@ -38,12 +37,12 @@ impl Files {
             return Ok(None);
         }
         let state = StateDict::load(self.checkpoint_path())?;
-        self.refuse_other(self.checkpoint_path(), settings.differences(&state))?;
+        MadeWith::refuse(self.checkpoint_path(), &settings.differences(&state))?;
         let (done, epochs) =
             (state.noted::<usize>("training.epochs_done"), settings.options.epochs);
         if let Some(done) = done.filter(|&done| done > epochs) {
-            let problem = format!("it is of {done} epochs already, not {epochs}");
-            self.refuse_other(self.checkpoint_path(), vec![problem])?;
+            let problem = format!("--epochs {done}, all of them done, not {epochs}");
+            MadeWith::refuse(self.checkpoint_path(), &[problem])?;
         }
         Ok(Some(state))
     }
@@ -70,24 +69,12 @@ impl Files {
             }
             _ => {}
         }
-        self.refuse_other(self.model.path(), differences)?;
+        MadeWith::refuse(self.model.path(), &differences)?;
         Ok(state)
     }
 
-    fn refuse_other(&self, found: &Path, differences: Vec<String>) -> Result<()> {
-        if differences.is_empty() {
-            return Ok(());
-        }
-        Err(WrongUse(format!(
-            "cannot resume: {} was made with {}; give the same options, or train without --resume",
-            found.display(),
-            differences.join("; ")
-        ))
-        .into())
-    }
-
-    pub fn save_checkpoint(&self, state: &StateDict) -> Result<()> {
-        Ok(self.checkpoint.write_all(&state.to_bytes()?)?)
+    pub fn save_checkpoint(&self, state: &StateDict) -> deepsleep::Result<()> {
+        self.checkpoint.write_all(&state.to_bytes()?)
     }
 
     /// Saves the network, after which the checkpoint has served.

@@ -1,16 +1,16 @@
 //! What a training was told and what came of it: as notes in its files, and as the result that is printed.
 
-use super::Defense;
+use super::watch::TimedPoint;
 use crate::console::Console;
+use crate::stderr::shown;
 use anyhow::{Result, anyhow};
-use clap::ValueEnum;
-use deepsleep::checkpoint::StateDict;
+use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::experiment::NUMERICS;
+use deepsleep::method::Training;
 use deepsleep::nn::{Origin, TrainingOptions};
 use deepsleep::tensor::Context;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,15 +49,18 @@ impl Source {
 
     /// How that of a file differs, in words; empty if it does not.
     pub fn differences(&self, state: &StateDict) -> Vec<String> {
-        let mut all = Vec::new();
-        let mut compare = |what: &str, theirs: Option<String>, ours: String| {
-            all.extend(difference(what, theirs, ours));
-        };
-        compare("version", noted(state, "version"), VERSION.to_owned());
-        let number = |name: &str| noted::<u64>(state, name).map(|number| number.to_string());
-        compare("numerics", number("numerics"), self.numerics.to_string());
-        compare("--dataset", noted(state, "dataset"), self.dataset.clone());
-        compare("--limit-train", number("train_images"), self.train_images.to_string());
+        let number = |name: &str| state.noted::<u64>(name);
+        let theirs = MadeWith::default()
+            .and_if("version", state.noted::<String>("version"))
+            .and_if("numerics", number("numerics"))
+            .and_if("--dataset", state.noted::<String>("dataset"))
+            .and_if("--limit-train", number("train_images"));
+        let ours = MadeWith::default()
+            .and("version", VERSION)
+            .and("numerics", self.numerics)
+            .and("--dataset", &self.dataset)
+            .and("--limit-train", self.train_images);
+        let mut all = theirs.differences(&ours);
         if all.is_empty() {
             // The name and the number are the same: what is left are other files of that name.
             all.extend(self.origin.differences(state));
@@ -69,7 +72,7 @@ impl Source {
 /// Everything that the bits of the result depend on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    pub defense: Defense,
+    pub defense: Training,
     #[serde(flatten)]
     pub source: Source,
     pub options: TrainingOptions,
@@ -87,67 +90,19 @@ impl Settings {
     /// looked at: a training may be continued for longer.
     pub fn differences(&self, state: &StateDict) -> Vec<String> {
         let mut all = self.source.differences(state);
-        let name = |defense: Defense| {
-            defense.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
-        };
         let theirs = state.noted::<TrainingOptions>("training.options");
-        let theirs = |get: fn(&TrainingOptions) -> String| theirs.as_ref().map(get);
-        let mut compare = |option: &str, theirs: Option<String>, ours: String| {
-            all.extend(difference(option, theirs, ours));
-        };
-        compare("--defense", state.noted("defense").map(name), name(self.defense));
-        let get = |o: &TrainingOptions| o.batch_size.to_string();
-        compare("--batch-size", theirs(get), get(&self.options));
-        let get = |o: &TrainingOptions| o.learning_rate.to_string();
-        compare("--lr", theirs(get), get(&self.options));
-        let get = |o: &TrainingOptions| o.seed.to_string();
-        compare("--seed", theirs(get), get(&self.options));
+        let theirs = Self::made_with(state.noted("defense"), theirs.as_ref());
+        let ours = Self::made_with(Some(self.defense), Some(&self.options));
+        all.extend(theirs.differences(&ours));
         all
     }
-}
 
-/// How a value that a file notes differs from ours.
-fn difference(option: &str, theirs: Option<String>, ours: String) -> Option<String> {
-    match theirs {
-        Some(theirs) if theirs == ours => None,
-        Some(theirs) => Some(format!("{option} {theirs}, not {ours}")),
-        None => Some(format!("no note of its {option}, not {ours}")),
-    }
-}
-
-fn noted<T: DeserializeOwned>(state: &StateDict, name: &str) -> Option<T> {
-    state.noted(name)
-}
-
-/// What came of an epoch: the same on every machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Epoch {
-    /// From 1.
-    pub epoch: usize,
-    /// Mean over the training batches.
-    pub loss: f32,
-    /// On the whole test set, afterwards.
-    pub test_accuracy: f64,
-}
-
-/// The same, with what this machine needed for it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TimedEpoch {
-    #[serde(flatten)]
-    pub result: Epoch,
-    pub seconds: f64,
-    pub images_per_second: f64,
-}
-
-impl TimedEpoch {
-    pub fn line(&self, epochs: usize) -> String {
-        let Epoch { epoch, loss, test_accuracy } = self.result;
-        format!(
-            "epoch {epoch}/{epochs}: loss {loss:.4}, test accuracy {:.2} %, {:.1} s, {:.0} images/s",
-            100.0 * test_accuracy,
-            self.seconds,
-            self.images_per_second
-        )
+    fn made_with(defense: Option<Training>, options: Option<&TrainingOptions>) -> MadeWith {
+        MadeWith::default()
+            .and_if("--defense", defense)
+            .and_if("--batch-size", options.map(|o| o.batch_size))
+            .and_if("--lr", options.map(|o| o.learning_rate))
+            .and_if("--seed", options.map(|o| o.seed))
     }
 }
 
@@ -178,11 +133,11 @@ impl<'a> Outcome<'a> {
     pub fn of_run(
         settings: &'a Settings,
         model: &'a Path,
-        history: &[TimedEpoch],
+        history: Vec<TimedPoint<'_>>,
         context: &Context,
         time: Duration,
     ) -> Result<Self> {
-        let clean_accuracy = history.last().map_or(0.0, |last| last.result.test_accuracy);
+        let clean_accuracy = history.last().map_or(0.0, TimedPoint::test_accuracy);
         let (threads, isa) = (context.threads(), context.isa().name());
         let run = Some(Run { seconds: time.as_secs_f64(), threads, isa });
         let history = serde_json::to_value(history)?;
@@ -198,7 +153,7 @@ impl<'a> Outcome<'a> {
     }
 
     pub fn print(&self, console: Console) -> Result<()> {
-        let (model, percent) = (self.model.display(), 100.0 * self.clean_accuracy);
+        let (model, percent) = (shown(self.model), 100.0 * self.clean_accuracy);
         console.result(self, format_args!("{model}: test accuracy {percent:.2} %"))
     }
 }

@@ -1,9 +1,9 @@
 //! A defense on disk: to go on after an interruption, or after the sleep that another defense has had.
 
-use super::{Defender, Stage, Work};
-use crate::checkpoint::StateDict;
+use super::Defender;
+use crate::checkpoint::{MadeWith, StateDict};
+use crate::method::Settings;
 use crate::nn::{LeNet, Network};
-use crate::sleep::Settings;
 use crate::tensor::Context;
 use crate::{Error, Result};
 
@@ -12,20 +12,17 @@ const FIRST_LINEAR: &str = "first_linear";
 
 impl Defender {
     /// Right after a slow-wave sleep that came first: the model, and what dreams need of the sleep. Every defense that
-    /// begins with the same sleep of the same control may [`start_after`](Self::start_after) it.
+    /// begins with the same sleep of the same control may [`start_after`](Self::start_after) it. None at any other time.
     ///
     /// # Errors
-    /// None in practice: the shapes are the network's own.
+    /// If an array of it does not have the shape that it says.
     pub fn first_sleep(&self) -> Result<Option<StateDict>> {
-        let just_slept = self.stages.first() == Some(&Stage::SlowWave) && self.at == 1;
-        if !just_slept || self.work.is_some() {
+        if !self.begins_shared() || self.at != 1 || self.run.is_some() {
             return Ok(None);
         }
         let mut state = StateDict::default();
-        state.absorb("model", self.model.state());
-        if let Some(first) = &self.first_linear {
-            state.insert(FIRST_LINEAR, vec![first.len()], first.clone())?;
-        }
+        state.absorb("model", self.model().state());
+        self.save_first_linear(&mut state)?;
         Ok(Some(state))
     }
 
@@ -35,50 +32,55 @@ impl Defender {
     /// # Errors
     /// If this defense does not begin with slow-wave sleep, or has begun already, or the state is not one of a sleep.
     pub fn start_after(&mut self, sleep: &StateDict) -> Result<()> {
-        if self.stages.first() != Some(&Stage::SlowWave) || self.at != 0 || self.work.is_some() {
+        if !self.begins_shared() || self.at != 0 || self.run.is_some() {
             let problem = format!("{} is not about to fall asleep", self.defense.name());
             return Err(Error::argument("start after", problem));
         }
         let first_linear = self.first_linear_of(sleep)?;
         let of_model = sleep.names().filter(|name| name.starts_with("model."));
         sleep.expect_only("a first sleep", of_model.chain([FIRST_LINEAR]))?;
-        self.model.load_state(&sleep.extract("model"))?;
-        self.first_linear = first_linear;
+        self.networks.model.load_state(&sleep.extract("model"))?;
+        self.networks.first_linear = first_linear;
         self.at = 1;
         Ok(())
     }
 
+    fn begins_shared(&self) -> bool {
+        self.stages.first().is_some_and(|stage| stage.is_shared())
+    }
+
     /// The linear weights that a sleep or a checkpoint keeps for dreams.
     fn first_linear_of(&self, state: &StateDict) -> Result<Option<Vec<f32>>> {
-        let weights = self.control.parameters().get("fc.weight").map_or(0, |fc| fc.values.len());
+        let fc = self.networks.control.parameters().get("fc.weight");
+        let weights = fc.map_or(0, |fc| fc.values.len());
         Ok(state.expect_if_there(FIRST_LINEAR, &[weights])?.map(<[f32]>::to_vec))
+    }
+
+    fn save_first_linear(&self, state: &mut StateDict) -> Result<()> {
+        match &self.networks.first_linear {
+            None => Ok(()),
+            Some(first) => state.insert(FIRST_LINEAR, vec![first.len()], first.clone()),
+        }
     }
 
     /// Everything that a resumed defense needs.
     ///
     /// # Errors
-    /// None in practice: the shapes are the networks' own.
+    /// If an array of it does not have the shape that it says.
     pub fn checkpoint(&self) -> Result<StateDict> {
         let mut state = StateDict::default();
         state.note("defense", self.defense.name());
         state.note("settings", &self.settings);
         state.note("defense.stage", self.at);
-        state.note("defense.at_work", self.work.is_some());
-        state.absorb("model", self.model.state());
-        state.absorb("control", self.control.state());
-        if let Some(teacher) = &self.teacher {
+        state.note("defense.at_work", self.run.is_some());
+        state.absorb("model", self.model().state());
+        state.absorb("control", self.networks.control.state());
+        if let Some(teacher) = &self.networks.teacher {
             state.absorb("teacher", teacher.state());
         }
-        if let Some(first) = &self.first_linear {
-            state.insert(FIRST_LINEAR, vec![first.len()], first.clone())?;
-        }
-        match &self.work {
-            None => {}
-            Some(Work::Training(trainer, _)) => {
-                state.absorb("work", trainer.checkpoint(&self.model)?)
-            }
-            Some(Work::Slow(sleep)) => state.absorb("work", sleep.checkpoint()?),
-            Some(Work::Fast(sleep)) => state.absorb("work", sleep.checkpoint()?),
+        self.save_first_linear(&mut state)?;
+        if let Some(run) = &self.run {
+            state.absorb("work", run.checkpoint(&self.networks)?);
         }
         Ok(state)
     }
@@ -92,21 +94,21 @@ impl Defender {
         let missing = || Error::format(state.path(), "this is not the checkpoint of a defense");
         let defense: String = state.noted("defense").ok_or_else(missing)?;
         let settings: Settings = state.noted("settings").ok_or_else(missing)?;
-        let control = state.extract("control");
-        let same_control = self
-            .control
-            .state()
-            .names()
-            .all(|name| control.get(name) == self.control.state().get(name));
-        if defense != self.defense.name() || settings != self.settings || !same_control {
-            return Err(Error::argument(
-                "resume",
-                format!("the checkpoint is of {defense} with other settings or another control"),
-            ));
+        let made_with = |defense: &str, settings| {
+            MadeWith::default().and("defense", defense).and_all("setting ", settings)
+        };
+        let theirs = made_with(&defense, &settings);
+        let ours = made_with(self.defense.name(), &self.settings);
+        let mut differences = theirs.differences(&ours);
+        let (control, own) = (state.extract("control"), self.networks.control.state());
+        if own.names().any(|name| control.get(name) != own.get(name)) {
+            differences.push("another control".to_owned());
         }
+        MadeWith::refuse(state.path(), &differences)?;
         // What may still turn out to be damaged is restored beside this defender, which stays as it is until all of it is
         // there: whoever is refused can go on, or start over, with it.
-        let mut restored = Self::new(self.defense, self.control.clone(), self.settings.clone())?;
+        let mut restored =
+            Self::new(self.defense, self.networks.control.clone(), self.settings.clone())?;
         restored.restore(context, state)?;
         // What was taken is what it would save.
         state.expect_only("this defense's checkpoint", restored.checkpoint()?.names())?;
@@ -114,7 +116,8 @@ impl Defender {
         Ok(())
     }
 
-    /// All but what the checkpoint says of its origin; afterwards, if it fails, this defender is half of either.
+    /// Restores everything except the origin, which was compared already. On error the defender is left inconsistent and
+    /// must be discarded.
     fn restore(&mut self, context: &Context, state: &StateDict) -> Result<()> {
         let missing = || Error::format(state.path(), "this is not the checkpoint of a defense");
         self.at = state.noted("defense.stage").ok_or_else(missing)?;
@@ -123,23 +126,20 @@ impl Defender {
             let problem = format!("the checkpoint is of stage {at}; {defense} has {stages}");
             return Err(Error::format(state.path(), problem));
         }
-        self.first_linear = self.first_linear_of(state)?;
+        self.networks.first_linear = self.first_linear_of(state)?;
         let teacher = state.extract("teacher");
         if teacher.names().next().is_some() {
-            self.teacher = Some(LeNet::from_state(&teacher)?);
+            self.networks.teacher = Some(LeNet::from_state(&teacher)?);
         }
-        self.model.load_state(&state.extract("model"))?;
+        self.networks.model.load_state(&state.extract("model"))?;
         let at_work: bool = state.noted("defense.at_work").ok_or_else(missing)?;
-        let Some(&stage) = self.stages.get(self.at).filter(|_| at_work) else { return Ok(()) };
-        let mut work = self.begin(context, stage)?;
-        let of_work = state.extract("work");
-        match &mut work {
-            Work::Training(trainer, _) => trainer.resume(&mut self.model, &of_work)?,
-            Work::Slow(sleep) => sleep.resume(&of_work)?,
-            Work::Fast(sleep) => sleep.resume(&of_work)?,
+        if !at_work || self.at == self.stages.len() {
+            return Ok(());
         }
-        self.model.load_state(&state.extract("model"))?;
-        self.work = Some(work);
+        let mut run = self.begin(context)?;
+        run.resume(&mut self.networks, &state.extract("work"))?;
+        self.networks.model.load_state(&state.extract("model"))?;
+        self.run = Some(run);
         Ok(())
     }
 }

@@ -1,36 +1,29 @@
 //! Tables and figures as configuration (`experiments/*.toml`): which methods, noise scales and columns.
 
-use crate::defense::{Defense, reads};
-use crate::sleep::Settings;
+use crate::attack::Norm;
+use crate::method::{Settings, Training, current_name};
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A model's recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Method {
+pub struct RowSpec {
     /// As the paper prints it, e.g. `DeepSleep (depth=3)`.
     pub label: String,
     /// Ours, for files: `deepsleep-depth-3`.
     pub id: String,
-    /// A [`Defense`](crate::defense::Defense) by name, or `none` for the control.
-    pub defense: String,
+    /// A defense, or `none` for the control.
+    #[serde(rename = "defense")]
+    pub training: Training,
     /// Settings in which it differs, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_current_names")]
     pub set: BTreeMap<String, String>,
 }
 
-impl Method {
-    /// The defense; none for the control.
-    ///
-    /// # Errors
-    /// If there is no defense of this name.
-    pub fn defense(&self) -> Result<Option<Defense>> {
-        if self.defense == "none" { Ok(None) } else { self.defense.parse().map(Some) }
-    }
-
+impl RowSpec {
     /// The experiment's settings with the method's own.
     ///
     /// # Errors
@@ -45,19 +38,19 @@ impl Method {
     /// reads it.
     ///
     /// # Errors
-    /// As for [`defense`](Self::defense) and [`settings`](Self::settings).
+    /// As for [`settings`](Self::settings).
     pub fn reads(&self, of_experiment: &Settings, name: &str) -> Result<bool> {
-        let (defense, settings) = (self.defense()?, self.settings(of_experiment)?);
-        Ok(reads(defense, &settings, name) || reads(None, &settings, name))
+        let settings = self.settings(of_experiment)?;
+        Ok([self.training, Training::Control].iter().any(|t| t.reads(&settings, name)))
     }
 
-    /// Refuses settings that would not be applied.
+    /// Rejects settings that would not be applied.
     ///
     /// # Errors
     /// If there is one, and those of [`reads`](Self::reads).
-    pub fn check(&self, of_experiment: &Settings) -> Result<()> {
+    pub fn validate(&self, of_experiment: &Settings) -> Result<()> {
         for name in self.set.keys() {
-            let (id, defense) = (&self.id, &self.defense);
+            let (id, defense) = (&self.id, self.training);
             let problem = if name == "seed" {
                 format!(
                     "`{id}` sets `seed`: a model has the seeds of the experiment (`--seeds`, or `seeds` of a sweep)"
@@ -75,6 +68,18 @@ impl Method {
     }
 }
 
+/// Settings by name, those of older sheets by the names of today.
+fn by_current_names<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let set = BTreeMap::<String, String>::deserialize(deserializer)?;
+    Ok(set.into_iter().map(|(name, value)| (current_name(&name).into_owned(), value)).collect())
+}
+
+fn linf() -> Norm {
+    Norm::Linf
+}
+
 /// A table or a figure.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,13 +90,16 @@ pub struct Sheet {
     /// The number of the figure, if it is one.
     #[serde(default)]
     pub figure: Option<usize>,
+    /// How perturbations are measured; Linf if the sheet does not say.
+    #[serde(default = "linf")]
+    pub norm: Norm,
     /// Noise scales such as `64/255`.
     pub scales: Vec<String>,
     /// Columns by their keys in the published numbers.
     pub columns: Vec<String>,
     /// Rows.
     #[serde(rename = "method")]
-    pub methods: Vec<Method>,
+    pub methods: Vec<RowSpec>,
 }
 
 impl Sheet {
@@ -168,5 +176,83 @@ pub(super) fn set_all(settings: &mut Settings, values: &BTreeMap<String, String>
 /// # Errors
 /// If the text is no TOML, or says something else.
 pub fn parse<T: serde::de::DeserializeOwned>(text: &str, path: impl AsRef<Path>) -> Result<T> {
-    toml::from_str(text).map_err(|e| Error::format(path, e.to_string().replace('\n', " ")))
+    toml::from_str(text).map_err(|e: toml::de::Error| {
+        let line =
+            e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let at = line.map_or(String::new(), |line| format!("line {line}: "));
+        Error::format(path, format!("{at}{}", in_words(e.message())))
+    })
+}
+
+/// What serde says of a value, in the words of who writes the file.
+fn in_words(message: &str) -> String {
+    let message = message.replace('\n', " ");
+    if let Some(name) = message.strip_prefix("missing field ") {
+        return format!("{name} is missing");
+    }
+    if let Some((name, known)) =
+        message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let known = known.strip_prefix("one of ").unwrap_or(known);
+        return format!("there is no {name} here; there are {known}");
+    }
+    let wrong = ["invalid type: ", "invalid value: "];
+    let parts = wrong.iter().find_map(|kind| message.strip_prefix(kind)?.split_once(", expected "));
+    let Some((found, expected)) = parts else { return message };
+    let found = match found.split_once(' ') {
+        Some(("string" | "integer" | "boolean" | "float", value)) => match value {
+            "point" => found,
+            value => value.trim_start_matches("point "),
+        },
+        _ if found == "map" => "a table",
+        _ if found == "sequence" => "a list",
+        _ => found,
+    };
+    let accepted = match expected {
+        "a boolean" => "true or false",
+        "a string" => "a text in quotes, such as '64/255'",
+        "a sequence" => "a list in brackets",
+        "a map" => "a table of names and values",
+        "usize" | "u64" => "a whole number from 0 on",
+        other if other.starts_with("struct ") => "a table of names and values",
+        other => other,
+    };
+    format!("{found} does not fit here; expected {accepted}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sweep;
+    use super::*;
+
+    #[test]
+    fn a_file_that_does_not_fit_is_told_in_its_own_words() {
+        let whole = "all = false\nscales = ['64/255']\ncolumns = ['fgsm']\nseeds = 1\nmethod = []\naxis = []\n";
+        parse::<Sweep>(whole, "s.toml").expect("a sweep");
+        for (from, to, words) in [
+            ("all = false\n", "", "`all` is missing"),
+            (
+                "all = false",
+                "all = 'yes'",
+                "line 1: \"yes\" does not fit here; expected true or false",
+            ),
+            (
+                "seeds = 1",
+                "seeds = -1",
+                "line 4: `-1` does not fit here; expected a whole number from 0 on",
+            ),
+            ("seeds = 1", "seeds = 'x'", "expected a whole number from 0 on"),
+            ("['64/255']", "[1]", "line 2: `1` does not fit here; expected a text in quotes"),
+            ("['fgsm']", "'fgsm'", "expected a list in brackets"),
+            ("seeds", "seedz", "there is no `seedz` here; there are `all`, `scales`"),
+            ("all = false", "all = = false", "line 1: "),
+        ] {
+            let text = whole.replace(from, to);
+            let error = parse::<Sweep>(&text, "s.toml").expect_err("wrong").to_string();
+            assert!(error.starts_with("s.toml: ") && error.contains(words), "{error}");
+            for jargon in ["invalid type", "usize", "struct", "field", "boolean"] {
+                assert!(!error.contains(jargon), "{error}");
+            }
+        }
+    }
 }

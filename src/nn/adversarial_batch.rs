@@ -1,19 +1,17 @@
-//! Adversarial examples for training: dreams, and the batches of adversarial training.
-//!
-//! Whole batches at a fixed strength, as training wants them: no early stop, no record of who was fooled.
+//! Adversarial examples for training: whole batches at a fixed radius, without early stops or a record of who was fooled.
 
+use super::{FrozenNetwork, InputGradients};
 use crate::kernels::elementwise;
-use crate::nn::{FrozenNetwork, InputGradients};
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// How training makes its adversarial examples (L-infinity, pixels in 0..=1).
+/// How adversarial examples are made for training (L-infinity, pixels in 0..=1).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum DreamAttack {
+pub enum GradientAttack {
     /// One step of full length along the sign of the gradient.
     Fgsm,
     /// Several steps, projected onto the ball, from a uniform random start.
@@ -25,30 +23,30 @@ pub enum DreamAttack {
     },
 }
 
-/// Makes adversarial examples; keeps its memory between batches.
-pub struct Dreamer {
+/// Makes adversarial examples batch by batch; reuses its memory.
+pub struct BatchAttack {
     context: Context,
     gradients: InputGradients,
     grad: Option<Tensor>,
     clean: Option<Tensor>,
 }
 
-impl Dreamer {
+impl BatchAttack {
     /// On the threads of this context.
     pub fn new(context: &Context) -> Self {
         let gradients = InputGradients::new(context);
         Self { context: context.clone(), gradients, grad: None, clean: None }
     }
 
-    /// Replaces images by adversarial ones of strength `eps` against `source`. Random starts, and the draws of a random
-    /// source, are those of `key`.
+    /// Replaces images by adversarial ones of radius `eps` against `source`. Random starts, and the draws of a random
+    /// source, follow from `key`.
     ///
     /// # Errors
     /// If images and labels do not fit the network, or `eps` is not in 0..=1.
-    pub fn dream<N: FrozenNetwork + ?Sized>(
+    pub fn perturb<N: FrozenNetwork + ?Sized>(
         &mut self,
         source: &N,
-        attack: DreamAttack,
+        attack: GradientAttack,
         eps: f32,
         images: &mut Tensor,
         labels: &[usize],
@@ -56,14 +54,14 @@ impl Dreamer {
     ) -> Result<()> {
         if !(0.0..=1.0).contains(&eps) {
             let problem = format!("eps {eps} is not between 0 and 1 (of the pixel range)");
-            return Err(Error::argument("dream", problem));
+            return Err(Error::argument("adversarial batch", problem));
         }
         let mut grad = matching(self.grad.take(), images);
         let mut clean = matching(self.clean.take(), images);
         clean.lanes_mut().copy_from_slice(images.lanes());
         let (steps, length) = match attack {
-            DreamAttack::Fgsm => (1, eps),
-            DreamAttack::Pgd { steps, step } => {
+            GradientAttack::Fgsm => (1, eps),
+            GradientAttack::Pgd { steps, step } => {
                 start(images, eps, key);
                 (steps, step)
             }

@@ -1,0 +1,72 @@
+//! `train --defense none`: the undefended control.
+
+use super::Train;
+use super::record::{Outcome, Settings, Source};
+use super::watch::Watch;
+use crate::common::Common;
+use crate::failure::WrongUse;
+use anyhow::Result;
+use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
+use deepsleep::method::{ControlTraining, InTraining, Training};
+use deepsleep::nn::{Network, TrainingOptions};
+use std::time::Instant;
+
+/// Trains a control.
+pub fn run(train: &Train, common: &Common) -> Result<()> {
+    let start = Instant::now();
+    let console = common.console();
+    let files = train.files(common)?;
+    let context = common.context()?;
+    let mut control = ControlTraining::new(train.options())?;
+    let (images, test) = train.images()?;
+    let TrainingOptions { epochs, batch_size, .. } = train.options();
+    if images.len() < batch_size {
+        let (images, size) = (images.len(), batch_size);
+        let problem = format!("--batch-size {size}: there are only {images} training images");
+        return Err(WrongUse(problem).into());
+    }
+    let settings = Settings {
+        defense: Training::Control,
+        source: Source::new(train.data.dataset.as_str(), &images, &test),
+        options: train.options(),
+    };
+
+    let mut history: Vec<HistoryPoint> = Vec::new();
+    if train.resume {
+        let Some(checkpoint) = files.checkpoint(&settings)? else {
+            let model = files.finished(&settings)?;
+            console.say(format_args!("{} is finished already", train.out.display()));
+            return Outcome::of_finished(&settings, &train.out, &model)?.print(console);
+        };
+        control.resume(&checkpoint)?;
+        history = checkpoint.noted(HISTORY).unwrap_or_default();
+        console.say(format_args!("continuing after epoch {}", control.epochs_done()));
+    } else if files.has_checkpoint() {
+        console.say(format_args!(
+            "note: {} of an interrupted training will be replaced; --resume would continue it",
+            files.checkpoint_path().display()
+        ));
+    }
+    console.say(format_args!(
+        "training LeNet on {} images of {}, {} threads, {}",
+        settings.source.train_images,
+        settings.source.dataset,
+        context.threads(),
+        context.isa().name()
+    ));
+
+    let per_epoch = images.len() / batch_size * batch_size;
+    let all = (epochs - control.epochs_done()).saturating_mul(per_epoch);
+    let mut watch = Watch::new(console.progress(all), &files, |state| settings.note_in(state));
+    session::train(&context, &mut control, [&images, &test], &mut history, &mut watch)?;
+    let times = watch.finish();
+
+    let mut model = control.model().state();
+    settings.note_in(&mut model);
+    // Without times, threads and instruction set: equal trainings give equal bytes on every machine.
+    model.note(HISTORY, &history);
+    model.note("clean_accuracy", history.last().map(|point| point.test_accuracy));
+    files.save_model(&model)?;
+    Outcome::of_run(&settings, &train.out, times.of(&history), &context, start.elapsed())?
+        .print(console)
+}

@@ -1,0 +1,134 @@
+//! What a training shows and saves while it runs.
+
+use super::files::Files;
+use crate::console::Console;
+use crate::progress::Progress;
+use deepsleep::checkpoint::StateDict;
+use deepsleep::evaluation::{HistoryPoint, Observer};
+use deepsleep::method::{BatchProgress, ControlTraining, InTraining};
+use serde::Serialize;
+use std::time::Instant;
+
+/// Shows progress, and saves a checkpoint after every pass.
+pub struct Watch<'a, N> {
+    progress: Progress,
+    /// Where each pass has a display of its own: the console, and its images.
+    renew: Option<(Console, usize)>,
+    files: &'a Files,
+    /// Notes of the origin, for checkpoints.
+    note_in: N,
+    times: Times,
+    start: Instant,
+    /// Images of this pass.
+    images: usize,
+    done: usize,
+}
+
+impl<'a, N: Fn(&mut StateDict) + Send> Watch<'a, N> {
+    pub fn new(progress: Progress, files: &'a Files, note_in: N) -> Self {
+        let (times, start) = (Times::default(), Instant::now());
+        Self { progress, renew: None, files, note_in, times, start, images: 0, done: 0 }
+    }
+
+    /// With a new display for every pass, over so many images.
+    pub fn per_pass(self, console: Console, images: usize) -> Self {
+        Self { renew: Some((console, images)), ..self }
+    }
+
+    /// The times of the passes of this run.
+    pub fn finish(self) -> Times {
+        self.times
+    }
+}
+
+impl<N: Fn(&mut StateDict) + Send> Observer for Watch<'_, N> {
+    fn on_batch(&mut self, p: BatchProgress) {
+        self.images += p.images;
+        let (stage, batch, batches) = (p.stage, p.batch, p.batches);
+        match p.loss {
+            Some(loss) => {
+                let epoch = self.done + 1;
+                self.progress.advance(p.images, format_args!("epoch {epoch}, loss {loss:.4}"));
+            }
+            None => {
+                self.progress.advance(p.images, format_args!("{stage}, batch {batch}/{batches}"));
+            }
+        }
+    }
+
+    fn on_pass(
+        &mut self,
+        _: &dyn InTraining,
+        history: &[HistoryPoint],
+        mut checkpoint: StateDict,
+    ) -> deepsleep::Result<()> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let images_per_second = self.images as f64 / seconds;
+        let time = Time { seconds, images_per_second };
+        if let Some(point) = history.last() {
+            self.progress.say(line(point, time));
+            self.done = point.done;
+        }
+        self.times.0.push(time);
+        (self.note_in)(&mut checkpoint);
+        self.files.save_checkpoint(&checkpoint)?;
+        if let Some((console, images)) = self.renew {
+            self.progress = console.progress(images);
+        }
+        (self.start, self.images) = (Instant::now(), 0);
+        Ok(())
+    }
+}
+
+/// A pass in a line.
+fn line(point: &HistoryPoint, time: Time) -> String {
+    let HistoryPoint { stage, done, of, .. } = point;
+    let pass = match stage == ControlTraining::STAGE {
+        true => format!("epoch {done}/{of}: "),
+        false => format!("{stage} {done}/{of}, "),
+    };
+    let loss = point.loss.map_or(String::new(), |loss| format!("loss {loss:.4}, "));
+    let accuracy = 100.0 * point.test_accuracy;
+    let spiking = point.spiking_accuracy;
+    let spiking = spiking.map_or(String::new(), |a| format!(" ({:.2} % spiking)", 100.0 * a));
+    let rate = match time.images_per_second {
+        0.0 => String::new(),
+        rate => format!(", {rate:.0} images/s"),
+    };
+    format!("{pass}{loss}test accuracy {accuracy:.2} %{spiking}, {:.1} s{rate}", time.seconds)
+}
+
+/// What a pass took on this machine.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Time {
+    seconds: f64,
+    images_per_second: f64,
+}
+
+/// The times of the passes of a run.
+#[derive(Default)]
+pub struct Times(Vec<Time>);
+
+impl Times {
+    /// The history with these times; passes of earlier runs come first, without.
+    pub fn of<'a>(&self, history: &'a [HistoryPoint]) -> Vec<TimedPoint<'a>> {
+        let earlier = history.len().saturating_sub(self.0.len());
+        let times = std::iter::repeat_n(None, earlier).chain(self.0.iter().copied().map(Some));
+        history.iter().zip(times).map(|(point, time)| TimedPoint { point, time }).collect()
+    }
+}
+
+/// A point of the history, for the printed result.
+#[derive(Debug, Serialize)]
+pub struct TimedPoint<'a> {
+    #[serde(flatten)]
+    point: &'a HistoryPoint,
+    #[serde(flatten)]
+    time: Option<Time>,
+}
+
+impl TimedPoint<'_> {
+    pub fn test_accuracy(&self) -> f64 {
+        self.point.test_accuracy
+    }
+}

@@ -1,0 +1,115 @@
+//! From finished jobs to results.
+
+use super::execute::{Trained, read};
+use super::graph::Graph;
+use super::results::{CraftedSet, JobRun, Model, Results, TableCell};
+use super::run::JobOutcome;
+use super::spec::ExperimentSpec;
+use super::store::{Entry, Store};
+use super::work::NUMERICS;
+use crate::Result;
+use crate::attack::AttackSpec;
+use crate::evaluation::{Evidence, ThreatModel};
+
+/// The results, as far as there are any: cells and models without a result are left out.
+///
+/// # Errors
+/// If a stored value is not of its kind.
+pub fn assemble_results(
+    graph: &Graph,
+    spec: &ExperimentSpec,
+    outcomes: &[JobOutcome],
+) -> Result<Results> {
+    let entry = |job: usize| match &outcomes[job] {
+        JobOutcome::Done(entry, _) => Some(&**entry),
+        JobOutcome::NotOurs | JobOutcome::Failed => None,
+    };
+    let mut models = Vec::new();
+    for plan in &graph.models {
+        let Some(entry) = entry(plan.job) else { continue };
+        let history = read::<Trained>(entry)?.history;
+        let overrides = plan.row.set.iter().map(|(k, v)| (k.clone(), v.clone()));
+        models.push(Model {
+            method: plan.row.label.clone(),
+            id: plan.row.id.clone(),
+            defense: plan.row.training,
+            seed: plan.seed,
+            overrides: overrides.collect(),
+            clean_accuracy: history.last().map_or(0.0, |point| point.test_accuracy),
+            history,
+            file: file(entry),
+        });
+    }
+    let mut crafted = Vec::new();
+    for plan in &graph.sets {
+        let Some(first) = plan.jobs.first().and_then(|&job| entry(job)) else { continue };
+        crafted.push(CraftedSet {
+            column: plan.column.clone(),
+            scale: plan.scale.clone(),
+            seed: plan.seed,
+            images: spec.images,
+            file: file(first),
+        });
+    }
+    let mut cells = Vec::new();
+    for plan in &graph.cells {
+        let Some(entry) = entry(plan.job) else { continue };
+        let measured = read::<Evidence>(entry)?.cell(plan.images)?;
+        let model = &graph.models[plan.model];
+        // What the checks of an attack say concerns the model that it searched on.
+        let own = plan.threat_model == ThreatModel::WhiteBox && plan.attack.is_some();
+        cells.push(TableCell {
+            method: model.row.label.clone(),
+            model: model.row.id.clone(),
+            seed: model.seed,
+            norm: plan.ball.0,
+            eps: plan.ball.1,
+            scale: plan.scale.clone(),
+            column: plan.column.clone(),
+            attack: plan.attack.as_ref().map_or(String::new(), AttackSpec::to_string),
+            threat_model: plan.threat_model,
+            images: measured.outcomes.len(),
+            accuracy: if own { measured.robust_accuracy } else { measured.accuracy_as_shown() },
+            warnings: if own { measured.warnings } else { Vec::new() },
+            zero_gradient_share: measured.zero_gradient_share.filter(|_| own),
+            evidence: format!("{}/{}.json", Store::FOLDER, graph.jobs[plan.job].key),
+        });
+    }
+    Ok(Results {
+        version: env!("CARGO_PKG_VERSION").into(),
+        numerics: NUMERICS,
+        network: graph.sources.network.clone(),
+        data: Some(spec.data.clone()),
+        quick: spec.quick,
+        settings: spec.settings.clone(),
+        seeds: spec.seeds.clone(),
+        tables: spec.tables.clone(),
+        figures: spec.figures.clone(),
+        images: spec.images,
+        white_box_images: spec.white_box_images,
+        largest_class: spec.largest_class,
+        train_images: spec.trained_on.images,
+        models,
+        crafted,
+        cells,
+    })
+}
+
+/// How the jobs went, in the graph's order.
+pub fn job_runs(graph: &Graph, outcomes: &[JobOutcome]) -> Vec<JobRun> {
+    let jobs = graph.jobs.iter().zip(outcomes);
+    jobs.filter_map(|(job, outcome)| match outcome {
+        JobOutcome::Done(entry, reused) => Some(JobRun {
+            name: job.name.clone(),
+            kind: job.work.kind().into(),
+            seconds: entry.seconds,
+            reused: *reused,
+        }),
+        JobOutcome::NotOurs | JobOutcome::Failed => None,
+    })
+    .collect()
+}
+
+fn file(entry: &Entry) -> String {
+    entry.file.as_ref().map_or(String::new(), |file| format!("{}/{file}", Store::FOLDER))
+}

@@ -1,0 +1,366 @@
+//! From tables to jobs: train the control, craft on it, train each defense, measure each cell. A job is in the graph
+//! once, however many tables need it.
+
+use super::graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
+use super::published::{PrintedColumn, Published};
+use super::sheet::{RowSpec, Sheet};
+use super::spec::ExperimentSpec;
+use super::work::Work;
+use crate::attack::{AttackSpec, Norm, parse_eps};
+use crate::evaluation::ThreatModel;
+use crate::method::{Defense, Profile, Settings, Training};
+use crate::names::meant;
+use crate::nn::{LeNet, Network};
+use crate::{Error, Result};
+
+/// Images that are crafted together: what is lost at most when a craft is interrupted.
+const PORTION: usize = 2000;
+
+/// Models in a graph, at most: nobody waits for so many trainings, and a graph of many more would fill the memory.
+const MOST_MODELS: usize = 20_000;
+
+impl Graph {
+    /// The graph of a spec.
+    ///
+    /// # Errors
+    /// If a table, a figure, a column, a scale or a setting is unknown, or a setting makes no sense.
+    pub fn new(spec: &ExperimentSpec) -> Result<Self> {
+        let tables = spec.tables.iter().map(|&number| Sheet::of_table(number));
+        let figures = spec.figures.iter().map(|&number| Sheet::of_figure(number));
+        Self::of_sheets(&tables.chain(figures).collect::<Result<Vec<_>>>()?, spec)
+    }
+
+    /// The graph of tables of the caller's.
+    ///
+    /// # Errors
+    /// If a column, a scale or a setting is unknown.
+    pub fn of_sheets(sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
+        let published = Published::load()?;
+        spec.settings.validate()?;
+        let (sources, images) = (spec.sources(), spec.images_read());
+        let mut graph = Self { sources, images, ..Self::default() };
+        for sheet in sheets {
+            refuse_twice("noise scale", &sheet.scales)?;
+            refuse_twice("column", &sheet.columns)?;
+            sheet.methods.iter().try_for_each(|method| method.validate(&spec.settings))?;
+        }
+        let methods: usize = sheets.iter().map(|sheet| sheet.methods.len()).sum();
+        let (seeds, models) = (spec.seeds.len(), methods.saturating_mul(spec.seeds.len()));
+        if models > MOST_MODELS {
+            let problem = format!(
+                "{methods} methods with {seeds} seeds are {models} models; there can be {MOST_MODELS}"
+            );
+            return Err(Error::argument("experiment", problem));
+        }
+        for &seed in &spec.seeds {
+            for sheet in sheets {
+                for method in &sheet.methods {
+                    let model = graph.model(method, seed, spec)?;
+                    for scale in &sheet.scales {
+                        for key in &sheet.columns {
+                            let column = published.column(key).ok_or_else(|| {
+                                let keys = published.columns.iter().map(|c| c.key.as_str());
+                                let keys: Vec<&str> = keys.collect();
+                                let (meant, keys) = (meant(key, &keys), keys.join(", "));
+                                let problem =
+                                    format!("there is no column `{key}`{meant}; there are {keys}");
+                                Error::argument("experiment", problem)
+                            })?;
+                            graph.cell(model, (sheet.norm, scale), column, spec)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(graph)
+    }
+
+    /// The attack behind a column: what the paper ran; white-box, and under the profile whose baselines have their full
+    /// strength, without what weakened it. None for clean images.
+    fn attack(
+        column: &PrintedColumn,
+        threat_model: ThreatModel,
+        spec: &ExperimentSpec,
+    ) -> Option<AttackSpec> {
+        let full =
+            threat_model == ThreatModel::WhiteBox || spec.settings.profile == Profile::Standard;
+        column.full.as_ref().filter(|_| full).or(column.attack.as_ref()).cloned()
+    }
+
+    /// Adds a job, unless it is there.
+    fn job(&mut self, name: String, work: Work, inputs: Vec<usize>) -> usize {
+        let keys: Vec<&str> = inputs.iter().map(|&input| self.jobs[input].key.as_str()).collect();
+        let key = work.key(&self.sources, &keys);
+        if let Some(&job) = self.by_key.get(&key) {
+            return job;
+        }
+        self.by_key.insert(key.clone(), self.jobs.len());
+        self.jobs.push(Job { name, work, key, inputs });
+        self.jobs.len() - 1
+    }
+
+    /// The control of the experiment: what transfer attacks are crafted on, and what methods start from that do not
+    /// change its settings.
+    fn control(&mut self, seed: u64, spec: &ExperimentSpec) -> usize {
+        if let Some(&control) = self.index.controls.get(&seed) {
+            return control;
+        }
+        let settings = Settings { seed, ..spec.settings.clone() };
+        let control = self.train(format!("train control, seed {seed}"), None, settings, spec);
+        self.index.controls.insert(seed, control);
+        control
+    }
+
+    /// A training, on a control or of one.
+    fn train(
+        &mut self,
+        name: String,
+        defended: Option<(&'static dyn Defense, usize)>,
+        settings: Settings,
+        spec: &ExperimentSpec,
+    ) -> usize {
+        let (settings, images) = (Box::new(settings), spec.trained_on.images);
+        let training =
+            defended.map_or(Training::Control, |(defense, _)| Training::Defense(defense));
+        let work = Work::Train { training, settings, images };
+        self.job(name, work, defended.map(|(_, control)| control).into_iter().collect())
+    }
+
+    fn model(&mut self, method: &RowSpec, seed: u64, spec: &ExperimentSpec) -> Result<usize> {
+        let place = (method.clone(), seed);
+        if let Some(&model) = self.index.models.get(&place) {
+            return Ok(model);
+        }
+        let settings = Settings { seed, ..method.settings(&spec.settings)? };
+        settings.validate()?;
+        let control = if settings.control == spec.settings.control {
+            self.control(seed, spec)
+        } else {
+            let name = format!("train control of {}, seed {seed}", method.id);
+            self.train(name, None, settings.clone(), spec)
+        };
+        let job = match method.training.defense() {
+            None => control,
+            Some(defense) => {
+                let name = format!("train {}, seed {seed}", method.id);
+                self.train(name, Some((defense, control)), settings, spec)
+            }
+        };
+        self.index.models.insert(place, self.models.len());
+        self.models.push(ModelPlan { row: method.clone(), seed, job });
+        Ok(self.models.len() - 1)
+    }
+
+    fn cell(
+        &mut self,
+        model: usize,
+        (norm, scale): (Norm, &str),
+        column: &PrintedColumn,
+        spec: &ExperimentSpec,
+    ) -> Result<()> {
+        let ModelPlan { row, seed, job: trained } = &self.models[model];
+        let (id, seed, trained) = (row.id.clone(), *seed, *trained);
+        let eps = parse_eps(scale, norm, LeNet::new(0).input_shape().features())?;
+        let &[eps] = eps.as_slice() else {
+            let problem = format!("`{scale}` is not one noise scale");
+            return Err(Error::argument("experiment", problem));
+        };
+        for &threat_model in &spec.threat_models {
+            let key = &column.key;
+            let place = (model, norm, scale.to_owned(), key.clone(), threat_model);
+            if !self.index.cells.insert(place) {
+                continue;
+            }
+            let images = spec.images_under(threat_model);
+            let asked = Self::attack(column, threat_model, spec);
+            let (attack, radius, job) = match (asked, threat_model) {
+                (None, _) => (None, 0.0, self.clean(&id, trained, seed, spec)),
+                (Some(attack), ThreatModel::Transfer) => {
+                    let attack = attack.transfer_form();
+                    let radius = attack.effective_radius(eps)?;
+                    let clean = self.clean(&id, trained, seed, spec);
+                    let sets = self.set(scale, (norm, radius), (column, &attack), seed, spec);
+                    let name = format!("show {key} {} to {id}, seed {seed}", in_norm(norm, scale));
+                    let inputs = [vec![trained, clean], sets].concat();
+                    let job = self.job(name, Work::Show { images }, inputs);
+                    (Some(attack), radius, job)
+                }
+                (Some(attack), ThreatModel::WhiteBox) => {
+                    let radius = attack.effective_radius(eps)?;
+                    let work =
+                        Work::Attack { attack: attack.clone(), norm, eps: radius, seed, images };
+                    let name =
+                        format!("attack {id} by {key} {}, seed {seed}", in_norm(norm, scale));
+                    (Some(attack), radius, self.job(name, work, vec![trained]))
+                }
+            };
+            let (scale, column, ball) = (scale.to_owned(), key.clone(), (norm, radius));
+            self.cells.push(CellPlan {
+                model,
+                scale,
+                column,
+                attack,
+                ball,
+                images,
+                threat_model,
+                job,
+            });
+        }
+        Ok(())
+    }
+
+    /// The job that shows a model all clean images that anything here is asked about.
+    fn clean(&mut self, id: &str, trained: usize, seed: u64, spec: &ExperimentSpec) -> usize {
+        let name = format!("show clean images to {id}, seed {seed}");
+        self.job(name, Work::Show { images: spec.clean_images() }, vec![trained])
+    }
+
+    /// The jobs that craft a set on the control of this seed.
+    fn set(
+        &mut self,
+        scale: &str,
+        (norm, eps): (Norm, f32),
+        (column, attack): (&PrintedColumn, &AttackSpec),
+        seed: u64,
+        spec: &ExperimentSpec,
+    ) -> Vec<usize> {
+        let place = (norm, scale.to_owned(), column.key.clone(), seed);
+        if let Some(&set) = self.index.sets.get(&place) {
+            return self.sets[set].jobs.clone();
+        }
+        let control = self.control(seed, spec);
+        let starts = (0..spec.images).step_by(PORTION);
+        let jobs: Vec<usize> = starts
+            .map(|start| {
+                let images = start..spec.images.min(start + PORTION);
+                let name = format!(
+                    "craft {} {}, images {} to {}, seed {seed}",
+                    column.key,
+                    in_norm(norm, scale),
+                    images.start,
+                    images.end - 1
+                );
+                let work = Work::Craft { attack: attack.clone(), norm, eps, seed, images };
+                self.job(name, work, vec![control])
+            })
+            .collect();
+        self.index.sets.insert(place, self.sets.len());
+        let (column, scale) = (column.key.clone(), scale.to_owned());
+        self.sets.push(SetPlan { column, scale, seed, jobs: jobs.clone() });
+        jobs
+    }
+}
+
+/// A noise scale for people, with its norm where that is not the paper's.
+fn in_norm(norm: Norm, scale: &str) -> String {
+    if norm == Norm::Linf { scale.to_owned() } else { format!("{norm} {scale}") }
+}
+
+/// Refuses a list that has something twice: what that would mean is not clear.
+fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
+    let twice = list.iter().enumerate().find(|(i, name)| list[..*i].contains(name));
+    twice.map_or(Ok(()), |(_, name)| {
+        Err(Error::argument("experiment", format!("the {what} `{name}` is there twice")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DataIdentity, ImageSet};
+
+    fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {
+        ExperimentSpec {
+            tables: tables.to_vec(),
+            figures: figures.to_vec(),
+            settings: Settings::new(Profile::Published),
+            seeds: vec![0],
+            threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
+            images: 10_000,
+            white_box_images: 1000,
+            largest_class: None,
+            data: DataIdentity::default(),
+            trained_on: ImageSet::default(),
+            quick: false,
+        }
+    }
+
+    fn method(defense: &str, set: &[(&str, &str)]) -> RowSpec {
+        let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let (label, id) = ("Some".into(), "some".into());
+        RowSpec { label, id, training: defense.parse().expect("a defense"), set: set.collect() }
+    }
+
+    fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {
+        let (scales, columns) = (vec!["64/255".into()], vec!["fgsm".into()]);
+        let norm = Norm::Linf;
+        let sheet = Sheet { table: None, figure: None, norm, scales, columns, methods };
+        Graph::of_sheets(&[sheet], &spec(&[], &[]))
+    }
+
+    fn trainings(graph: &Graph) -> Vec<&str> {
+        let trainings = graph.jobs.iter().filter(|job| job.work.kind() == "train");
+        trainings.map(|job| job.name.as_str()).collect()
+    }
+
+    #[test]
+    fn settings_of_the_control_are_applied_to_whatever_starts_from_it() {
+        let set = [("control.epochs", "1")];
+        let graph = graph_of(vec![method("none", &set)]).expect("a control of its own");
+        // Images are crafted on the experiment's control, as for all others.
+        assert_eq!(trainings(&graph), ["train control of some, seed 0", "train control, seed 0"]);
+        let graph = graph_of(vec![method("slow-wave", &set)]).expect("on a control of its own");
+        let names =
+            ["train control of some, seed 0", "train some, seed 0", "train control, seed 0"];
+        assert_eq!(trainings(&graph), names);
+        assert_eq!(graph.jobs[1].inputs, [0]);
+    }
+
+    #[test]
+    fn settings_that_nothing_reads_are_refused() {
+        for (defense, name, words) in [
+            ("none", "fast_wave.epochs", "`none` reads no"),
+            ("fast-wave", "slow_wave.depth", "`fast-wave` reads no"),
+            ("deepsleep", "seed", "seeds of the experiment"),
+            ("deepsleep", "profile", "--profile"),
+            ("none", "control.seed", "follows from `seed`"),
+            ("sleep", "sleep.replay.seed", "follows from `seed`"),
+            ("distillation", "distillation.teacher_epochs", "reads no"),
+        ] {
+            let value = if name == "profile" { "paper" } else { "1" };
+            let error = graph_of(vec![method(defense, &[(name, value)])]).expect_err("no effect");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_graph_of_too_many_models_is_refused() {
+        let mut spec = spec(&[1], &[]);
+        spec.seeds = (0..MOST_MODELS as u64).collect();
+        let error = Graph::new(&spec).expect_err("too many").to_string();
+        assert!(error.contains("there can be 20000"), "{error}");
+    }
+
+    #[test]
+    fn jobs_come_after_their_inputs_and_are_there_once() {
+        let graph = Graph::new(&spec(&[1, 2, 3], &[3])).expect("our own tables");
+        for (i, job) in graph.jobs.iter().enumerate() {
+            assert!(job.inputs.iter().all(|&input| input < i), "{}", job.name);
+            assert!(graph.jobs[..i].iter().all(|other| other.key != job.key), "{}", job.name);
+        }
+        let trainings = graph.jobs.iter().filter(|job| job.work.kind() == "train").count();
+        assert_eq!((trainings, graph.models.len()), (11, 11));
+        // CW knows no radius; BIM ends at 20/255.
+        let crafted = |key: &str| graph.jobs.iter().filter(|j| j.name.starts_with(key)).count();
+        assert_eq!(crafted("craft cw"), 5);
+        assert_eq!(crafted("craft bim"), 5 * 5); // 2, 4, 8, 16, 20
+        assert_eq!(crafted("craft fgsm"), 8 * 5);
+    }
+
+    #[test]
+    fn a_table_alone_has_the_keys_it_has_among_others() {
+        let all = Graph::new(&spec(&[1, 2, 3], &[3])).expect("our own tables");
+        let one = Graph::new(&spec(&[2], &[])).expect("our own table");
+        assert!(one.jobs.iter().all(|job| all.by_key.contains_key(&job.key)));
+    }
+}

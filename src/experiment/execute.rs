@@ -1,0 +1,222 @@
+//! Does one job. Trainings are here; what measures a model is in `measure`.
+
+use super::graph::{Job, model_file};
+use super::store::{Entry, Found, Store};
+use super::work::Work;
+use crate::attack::Budget;
+use crate::checkpoint::{StateDict, to_json};
+use crate::data::Dataset;
+use crate::evaluation::{Evidence, HISTORY, HistoryPoint, Observer, session};
+use crate::files::{MOST, read_regular};
+use crate::method::{ControlTraining, Defender, InTraining, Settings, Training};
+use crate::nn::{LeNet, Network, Origin};
+use crate::tensor::Context;
+use crate::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Instant;
+
+/// What a training found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Trained {
+    pub history: Vec<HistoryPoint>,
+}
+
+/// Hears of every pass and epoch.
+pub(super) type StepObserver<'a> = dyn FnMut(&str) + Send + 'a;
+
+/// What jobs work with.
+pub(super) struct Lab<'a> {
+    pub context: &'a Context,
+    pub store: &'a Store,
+    pub train: &'a Dataset,
+    pub test: &'a Dataset,
+    /// Of every model.
+    pub origin: &'a Origin,
+    /// The key of the slow-wave sleep that the job begins with, if it does.
+    pub sleep: Option<&'a str>,
+}
+
+impl Lab<'_> {
+    /// Does a job: its value, and the name of the file that it made. `on_step` hears of every pass and epoch.
+    pub fn execute(
+        &self,
+        job: &Job,
+        inputs: &[&Entry],
+        on_step: &mut StepObserver<'_>,
+    ) -> Result<(Value, Option<String>)> {
+        match &job.work {
+            Work::Train { training, settings, images } => {
+                let train = self.train.slice(0, *images)?;
+                let (mut model, history) = match training {
+                    Training::Control => self.control(&job.key, settings, &train, on_step)?,
+                    Training::Defense(defense) => {
+                        let control = self.model(inputs[0])?;
+                        let mut defender = Defender::new(*defense, control, *settings.clone())?;
+                        let history = self.defend(&job.key, &mut defender, &train, on_step)?;
+                        (defender.state(), history)
+                    }
+                };
+                let file = model_file(&job.key);
+                self.origin.note_in(&mut model);
+                model.save(self.store.place(&file)?)?;
+                let _ = std::fs::remove_file(self.checkpoint_path(&job.key));
+                Ok((value(&Trained { history })?, Some(file)))
+            }
+            Work::Craft { attack, norm, eps, seed, images } => {
+                let budget = Budget { norm: *norm, eps: *eps, seed: *seed };
+                self.craft(&job.key, inputs, attack, budget, images.clone())
+            }
+            Work::Show { images } => {
+                let cell = match inputs {
+                    [model] => self.clean(model, *images)?,
+                    [model, clean, sets @ ..] => self.show(model, clean, sets)?,
+                    [] => return Err(Error::failed("experiment", "no model to show images to")),
+                };
+                Ok((value(&Evidence::of(&cell))?, None))
+            }
+            Work::Attack { attack, norm, eps, seed, images } => {
+                let budget = Budget { norm: *norm, eps: *eps, seed: *seed };
+                let cell = self.attack(inputs[0], attack, budget, *images)?;
+                Ok((value(&Evidence::of(&cell))?, None))
+            }
+        }
+    }
+
+    pub(super) fn model(&self, entry: &Entry) -> Result<LeNet> {
+        LeNet::from_state(&self.state(file_of(entry)?)?)
+    }
+
+    /// Reads a file of the store, which may be somebody else's.
+    fn state(&self, file: &str) -> Result<StateDict> {
+        let path = self.store.path(file);
+        StateDict::from_bytes(&read_regular(&path, MOST)?, path)
+    }
+
+    fn checkpoint_path(&self, key: &str) -> std::path::PathBuf {
+        self.store.path(&checkpoint_file(key))
+    }
+
+    /// The checkpoint of this job, if there is one that can be read and is of this job: else the training starts over.
+    fn checkpoint(&self, key: &str) -> Option<StateDict> {
+        let state = self.state(&checkpoint_file(key)).ok()?;
+        let same = self.origin.differences(&state).is_empty();
+        (same && state.noted::<String>(JOB).as_deref() == Some(key)).then_some(state)
+    }
+
+    /// Trains a control, from where an earlier attempt was interrupted.
+    fn control(
+        &self,
+        key: &str,
+        settings: &Settings,
+        train: &Dataset,
+        on_step: &mut StepObserver<'_>,
+    ) -> Result<(StateDict, Vec<HistoryPoint>)> {
+        let options = &settings.control;
+        let mut control = ControlTraining::with_settings(options, settings.seed)?;
+        let mut history = Vec::new();
+        if let Some(state) = self.checkpoint(key)
+            && control.resume(&state).is_ok()
+        {
+            history = state.noted(HISTORY).unwrap_or_default();
+        }
+        self.session(key, &mut control, train, &mut history, on_step)?;
+        Ok((control.model().state(), history))
+    }
+
+    /// Defends, from where an earlier attempt was interrupted, or after a sleep that another defense began with too.
+    fn defend(
+        &self,
+        key: &str,
+        defender: &mut Defender,
+        train: &Dataset,
+        on_step: &mut StepObserver<'_>,
+    ) -> Result<Vec<HistoryPoint>> {
+        let mut history = Vec::new();
+        if let Some(state) = self.checkpoint(key)
+            && defender.resume(self.context, &state).is_ok()
+        {
+            history = state.noted(HISTORY).unwrap_or_default();
+        } else if let Some(sleep) = self.sleep
+            && let Found::Entry(entry) = self.store.find(sleep)
+        {
+            defender.start_after(&self.state(file_of(&entry)?)?)?;
+            history = read::<Trained>(&entry)?.history;
+            on_step("slow-wave sleep taken from the store");
+        }
+        self.session(key, defender, train, &mut history, on_step)?;
+        Ok(history)
+    }
+
+    fn session(
+        &self,
+        key: &str,
+        model: &mut dyn InTraining,
+        train: &Dataset,
+        history: &mut Vec<HistoryPoint>,
+        on_step: &mut StepObserver<'_>,
+    ) -> Result<()> {
+        let mut observer = Keeper { lab: self, key, start: Instant::now(), on_step };
+        session::train(self.context, model, [train, self.test], history, &mut observer)
+    }
+}
+
+/// Keeps what a training leaves: its checkpoint, and a first sleep for others.
+struct Keeper<'a> {
+    lab: &'a Lab<'a>,
+    key: &'a str,
+    start: Instant,
+    on_step: &'a mut StepObserver<'a>,
+}
+
+impl Observer for Keeper<'_> {
+    fn on_pass(
+        &mut self,
+        model: &dyn InTraining,
+        history: &[HistoryPoint],
+        mut checkpoint: StateDict,
+    ) -> Result<()> {
+        let Lab { store, origin, sleep, .. } = *self.lab;
+        history.iter().last().into_iter().for_each(|point| (self.on_step)(&line(point)));
+        origin.note_in(&mut checkpoint);
+        checkpoint.note(JOB, self.key);
+        checkpoint.save(store.place(&checkpoint_file(self.key))?)?;
+        let (Some(sleep), Some(state)) = (sleep, model.first_sleep()?) else { return Ok(()) };
+        let file = format!("{sleep}.safetensors");
+        state.save(store.place(&file)?)?;
+        let seconds = self.start.elapsed().as_secs_f64();
+        let slept = Trained { history: history.to_vec() };
+        store.keep(sleep, "slow-wave sleep", seconds, value(&slept)?, Some(file))?;
+        Ok(())
+    }
+}
+
+/// The note of a checkpoint that names its job.
+const JOB: &str = "job";
+
+fn checkpoint_file(key: &str) -> String {
+    format!("{key}.checkpoint")
+}
+
+pub(super) fn file_of(entry: &Entry) -> Result<&str> {
+    let missing = || Error::NotFound(format!("the result of `{}` has no file", entry.name));
+    entry.file.as_deref().ok_or_else(missing)
+}
+
+pub(super) fn value(of: &impl Serialize) -> Result<Value> {
+    to_json(of).map_err(|e| Error::failed("experiment", e))
+}
+
+/// A stored value as what it is.
+pub(super) fn read<T: DeserializeOwned>(entry: &Entry) -> Result<T> {
+    serde_json::from_value(entry.value.clone()).map_err(|e| {
+        let problem = format!("the stored result of `{}` is not of its kind: {e}", entry.name);
+        Error::failed("experiment", problem)
+    })
+}
+
+fn line(point: &HistoryPoint) -> String {
+    let HistoryPoint { stage, done, of, test_accuracy, .. } = point;
+    format!("{stage} {done}/{of}, test accuracy {:.2} %", 100.0 * test_accuracy)
+}

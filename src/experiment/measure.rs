@@ -1,0 +1,95 @@
+//! What measures a model: crafting, showing, attacking. All of it goes through [`evaluation`](crate::evaluation).
+
+use super::execute::{Lab, file_of, read};
+use super::store::Entry;
+use crate::attack::{AttackReport, AttackSpec, Budget, Samples, Status};
+use crate::checkpoint::to_json;
+use crate::evaluation::{Cell, Crafted, Evidence, Models, Plan, ThreatModel, classify, evaluate};
+use crate::nn::Freeze;
+use crate::{Error, Result};
+use serde_json::{Value, json};
+use std::ops::Range;
+
+impl Lab<'_> {
+    /// Crafts images on a model, into a file of their own.
+    pub(super) fn craft(
+        &self,
+        key: &str,
+        inputs: &[&Entry],
+        attack: &AttackSpec,
+        budget: Budget,
+        images: Range<usize>,
+    ) -> Result<(Value, Option<String>)> {
+        let source = self.model(inputs[0])?.freeze()?;
+        let samples = Samples::from_dataset(self.test, images)?;
+        let method = attack.build()?;
+        let crafted = Crafted::craft(self.context, &source, &samples, method.as_ref(), budget)?;
+        let file = format!("{key}.npz");
+        crafted.to_npz(&json!({ "attack": attack }))?.save(self.store.place(&file)?)?;
+        let count = json!({ "images": samples.len() });
+        Ok((to_json(&count).map_err(|e| Error::failed("experiment", e))?, Some(file)))
+    }
+
+    /// What a model makes of the first clean images.
+    pub(super) fn clean(&self, model: &Entry, images: usize) -> Result<Cell> {
+        let model = self.model(model)?.freeze()?;
+        let samples = Samples::from_dataset(self.test, 0..images)?;
+        let report = classify(self.context, &model, &samples, 0)?;
+        finite(&report)?;
+        // Without a name, as there was no attack.
+        Ok(Cell::of_report(String::new(), ThreatModel::WhiteBox, &report, true, 0.0))
+    }
+
+    /// What a model makes of crafted images; `clean` are its answers to the clean ones.
+    pub(super) fn show(&self, model: &Entry, clean: &Entry, sets: &[&Entry]) -> Result<Cell> {
+        let model = self.model(model)?.freeze()?;
+        let clean = read::<Evidence>(clean)?.cell(usize::MAX)?.outcomes;
+        let mut reports = Vec::new();
+        let (mut bounded, mut begin) = (true, 0);
+        for set in sets {
+            let crafted = Crafted::load(self.store.path(file_of(set)?))?;
+            bounded &= crafted.is_bounded();
+            let known = clean.get(begin..begin + crafted.samples().len()).unwrap_or_default();
+            reports.push(crafted.show_classified(self.context, &model, known)?);
+            begin += crafted.samples().len();
+        }
+        let report = AttackReport::merge(reports).ok_or_else(|| {
+            Error::failed("experiment", "the crafted sets are of different attacks, or none")
+        })?;
+        finite(&report)?;
+        let name = report.attack.clone();
+        Ok(Cell::of_report(name, ThreatModel::Transfer, &report, bounded, 0.0))
+    }
+
+    /// Attacks a model itself.
+    pub(super) fn attack(
+        &self,
+        model: &Entry,
+        attack: &AttackSpec,
+        budget: Budget,
+        images: usize,
+    ) -> Result<Cell> {
+        let model = self.model(model)?.freeze()?;
+        let samples = Samples::from_dataset(self.test, 0..images)?;
+        let Budget { norm, eps, seed } = budget;
+        let (attacks, radii) = (vec![attack.clone()], vec![eps]);
+        let plan = Plan { attacks, norm, radii, seed, portion: images.max(1) };
+        let models = Models { target: &model, source: None };
+        let cells = evaluate(self.context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
+        cells.into_iter().next().ok_or_else(|| Error::failed("experiment", "no cell was measured"))
+    }
+}
+
+/// Refuses a model that has no answer to some images: an accuracy would hide it.
+fn finite(report: &AttackReport) -> Result<()> {
+    let invalid = report.count(Status::Invalid);
+    if invalid == 0 {
+        return Ok(());
+    }
+    Err(Error::NotFinite {
+        place: "evaluation".into(),
+        problem: format!(
+            "a logit is not finite for {invalid} images: the weights are damaged or too large"
+        ),
+    })
+}

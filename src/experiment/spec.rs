@@ -1,0 +1,67 @@
+//! What an experiment is asked to find out.
+
+use super::work::Sources;
+use crate::data::{DataIdentity, ImageSet};
+use crate::evaluation::ThreatModel;
+use crate::method::Settings;
+use crate::nn::LeNet;
+use serde::{Deserialize, Serialize};
+
+/// What an experiment is asked to find out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentSpec {
+    /// Tables of the paper.
+    pub tables: Vec<usize>,
+    /// Figures of the paper.
+    pub figures: Vec<usize>,
+    /// Settings of all models, but for what a method sets.
+    pub settings: Settings,
+    /// Seeds; every model is trained once for each.
+    pub seeds: Vec<u64>,
+    /// Who crafts.
+    pub threat_models: Vec<ThreatModel>,
+    /// Test images under transfer attacks, the first ones.
+    pub images: usize,
+    /// Test images under white-box attacks, the first ones.
+    pub white_box_images: usize,
+    /// The share of the largest class among these, for the record: no result depends on it.
+    pub largest_class: Option<f64>,
+    /// The data set, whole.
+    pub data: DataIdentity,
+    /// Training images that are used: the first ones of the data set.
+    pub trained_on: ImageSet,
+    /// Whether it is a shortened run, to be labelled so.
+    pub quick: bool,
+}
+
+impl ExperimentSpec {
+    /// The images that are read: the training images that are used, and all test images.
+    pub fn images_read(&self) -> DataIdentity {
+        DataIdentity { train: self.trained_on.clone(), ..self.data.clone() }
+    }
+
+    /// What jobs read beside the results of others.
+    pub fn sources(&self) -> Sources {
+        Sources {
+            train: self.trained_on.fingerprint.clone(),
+            test: self.data.test.fingerprint.clone(),
+            network: LeNet::architecture(),
+        }
+    }
+}
+
+impl ExperimentSpec {
+    /// Test images that clean accuracy is measured on: the most that any attack is asked about.
+    pub(super) fn clean_images(&self) -> usize {
+        let images = self.threat_models.iter().map(|&threat_model| self.images_under(threat_model));
+        images.max().unwrap_or(0)
+    }
+
+    /// Test images under attacks of this threat model.
+    pub fn images_under(&self, threat_model: ThreatModel) -> usize {
+        match threat_model {
+            ThreatModel::Transfer => self.images,
+            ThreatModel::WhiteBox => self.white_box_images,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What a defense is, and the list of those that exist.
+
+use super::defenses::{
+    AdversarialTraining, DeepSleep, Distillation, FastWave, SleepDefense, SlowWave,
+};
+use super::{Settings, Stage};
+use crate::names::meant;
+use crate::snn::Statistics;
+use crate::{Error, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Display, Formatter};
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+/// All defenses. A new one is a file in `defenses` and a line here.
+pub const DEFENSES: &[&dyn Defense] =
+    &[&AdversarialTraining, &Distillation, &SleepDefense, &SlowWave, &FastWave, &DeepSleep];
+
+/// A way to turn an undefended control into a defended model.
+pub trait Defense: Sync {
+    /// Its name on the command line and in files.
+    fn name(&self) -> &'static str;
+
+    /// What it does, in a line of help.
+    fn about(&self) -> &'static str;
+
+    /// The settings that change what comes out, by dotted name; a group stands for all that is in it. The seed is always
+    /// read and need not be listed. Results are kept under what they depend on, and a setting that nothing reads is
+    /// refused, so this list must be complete.
+    fn reads(&self, settings: &Settings) -> Vec<&'static str>;
+
+    /// Its stages, in order.
+    fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>>;
+
+    /// An estimate of its cost: seconds on two cores at 3 GHz for 60,000 training images.
+    fn seconds(&self, settings: &Settings) -> f64;
+
+    /// Whether it puts the network to sleep, so that its filters and firing rates are worth a look.
+    fn sleeps(&self) -> bool {
+        false
+    }
+
+    /// Where it may differ from the paper, and what was run. `train_images` were trained on.
+    fn describe(&self, settings: &Settings, train_images: usize) -> Vec<Description> {
+        let _ = (settings, train_images);
+        Vec::new()
+    }
+}
+
+/// A choice that a method makes, and what was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The choice.
+    pub choice: &'static str,
+    /// What was run, as a sentence.
+    pub sentence: String,
+}
+
+impl Debug for dyn Defense {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for dyn Defense {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for dyn Defense {}
+
+impl Hash for dyn Defense {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+/// The settings that the conversion at the end of every sleep reads.
+pub(super) fn conversion_reads(settings: &Settings) -> Vec<&'static str> {
+    match settings.conversion {
+        // Recalibration goes over the images in batches of the size of fast-wave sleep.
+        Statistics::Recalibrate => vec!["conversion", "fast_wave.batch_size"],
+        Statistics::Reset | Statistics::Carry => vec!["conversion"],
+    }
+}
+
+/// How a model is made: by the plain training of a control, or by a defense of one. As text it is `none` or the name of
+/// the defense.
+///
+/// ```
+/// use deepsleep::method::{FastWave, Training};
+///
+/// let training: Training = "fast-wave".parse()?;
+/// assert_eq!(training, Training::Defense(&FastWave));
+/// assert!("fast-weve".parse::<Training>().unwrap_err().to_string().contains("did you mean `fast-wave`"));
+/// # Ok::<(), deepsleep::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Training {
+    /// The undefended control.
+    Control,
+    /// A defense, which starts from a control.
+    Defense(&'static dyn Defense),
+}
+
+impl Training {
+    /// The name of the control's training.
+    const CONTROL: &str = "none";
+
+    /// All of them, the control first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::Control).chain(DEFENSES.iter().map(|&defense| Self::Defense(defense)))
+    }
+
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        self.defense().map_or(Self::CONTROL, Defense::name)
+    }
+
+    /// What it does, in a line of help.
+    pub fn about(self) -> &'static str {
+        self.defense().map_or("Nothing: the control", Defense::about)
+    }
+
+    /// The defense, if it is one.
+    pub fn defense(self) -> Option<&'static dyn Defense> {
+        match self {
+            Self::Control => None,
+            Self::Defense(defense) => Some(defense),
+        }
+    }
+
+    /// An estimate of its cost: seconds on two cores at 3 GHz for 60,000 training images.
+    pub fn seconds(self, settings: &Settings) -> f64 {
+        match self {
+            Self::Control => 1.5 * settings.control.epochs as f64,
+            Self::Defense(defense) => defense.seconds(settings),
+        }
+    }
+
+    /// Whether it reads the setting of this dotted name, or part of a group of this name. What matters may depend on other
+    /// settings, as the teacher's epochs do on whose distillation it is.
+    pub fn reads(self, settings: &Settings, name: &str) -> bool {
+        let within = |name: &str, group: &str| {
+            name.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let read = match self {
+            Self::Control => vec!["control"],
+            Self::Defense(defense) => defense.reads(settings),
+        };
+        name == "seed" || read.iter().any(|read| within(name, read) || within(read, name))
+    }
+
+    /// The settings that it reads, with their values. Nothing else in `settings` makes a difference to it, except for the
+    /// control that a defense starts from.
+    pub fn settings_read(self, settings: &Settings) -> BTreeMap<String, Value> {
+        let all = settings.list().into_iter();
+        all.filter(|(name, _)| self.reads(settings, name)).collect()
+    }
+}
+
+impl Display for Training {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Training {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::all().find(|training| training.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            let (meant, names) = (meant(name, &names), names.join(", "));
+            let name = crate::names::shown(name);
+            let problem = format!("unknown defense `{name}`{meant}; there are {names}");
+            Error::argument("defense", problem)
+        })
+    }
+}
+
+impl Serialize for Training {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Training {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::Profile;
+
+    #[test]
+    fn every_setting_has_a_reader_in_some_profile() {
+        let profiles = [Profile::Published, Profile::Paper, Profile::Standard].map(Settings::new);
+        let unread: Vec<String> = profiles[0]
+            .list()
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !profiles.iter().any(|s| Training::all().any(|t| t.reads(s, name))))
+            .collect();
+        // The profile is where the others come from.
+        assert_eq!(unread, ["profile"]);
+    }
+
+    #[test]
+    fn names_are_compared_part_by_part() {
+        let settings = Settings::new(Profile::Published);
+        let reads =
+            |defense: &'static dyn Defense, name| Training::Defense(defense).reads(&settings, name);
+        assert!(reads(&FastWave, "fast_wave.dream.eps"));
+        assert!(reads(&FastWave, "fast_wave") && reads(&FastWave, "seed"));
+        assert!(!reads(&FastWave, "fast_wavelet") && !reads(&FastWave, "cycles"));
+        assert!(!reads(&Distillation, "distillation.teacher_epochs"));
+        assert!(reads(&Distillation, "distillation") && reads(&SleepDefense, "sleep"));
+        assert!(!reads(&DeepSleep, "control.epochs"));
+    }
+
+    #[test]
+    fn what_is_read_is_there() {
+        for profile in [Profile::Published, Profile::Paper, Profile::Standard] {
+            let settings = Settings::new(profile);
+            for &defense in DEFENSES {
+                for name in defense.reads(&settings) {
+                    let is_or_holds = |s: &str| {
+                        s.strip_prefix(name).is_some_and(|r| r.is_empty() || r.starts_with('.'))
+                    };
+                    assert!(settings.list().iter().any(|(s, _)| is_or_holds(s)), "{name}");
+                }
+            }
+        }
+    }
+}

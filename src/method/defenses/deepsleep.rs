@@ -1,0 +1,49 @@
+//! DeepSleep: cycles of slow-wave and fast-wave sleep.
+
+use super::fast_wave::fast_wave_seconds;
+use super::slow_wave::slow_wave_seconds;
+use super::{Conversion, FastWaveStage, SlowWaveStage};
+use crate::method::defense::conversion_reads;
+use crate::method::{Defense, Description, Settings, Stage, words};
+
+/// Cycles of slow-wave and fast-wave sleep.
+#[derive(Clone, Copy, Debug)]
+pub struct DeepSleep;
+
+impl Defense for DeepSleep {
+    fn name(&self) -> &'static str {
+        "deepsleep"
+    }
+
+    fn about(&self) -> &'static str {
+        "Cycles of slow-wave and fast-wave sleep"
+    }
+
+    fn reads(&self, settings: &Settings) -> Vec<&'static str> {
+        [vec!["cycles", "slow_wave", "fast_wave"], conversion_reads(settings)].concat()
+    }
+
+    fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>> {
+        let cycle =
+            || -> [Box<dyn Stage>; 2] { [Box::new(SlowWaveStage), Box::new(FastWaveStage)] };
+        let mut stages: Vec<Box<dyn Stage>> = (0..settings.cycles).flat_map(|_| cycle()).collect();
+        stages.push(Box::new(Conversion));
+        stages
+    }
+
+    fn seconds(&self, settings: &Settings) -> f64 {
+        (slow_wave_seconds(settings) + fast_wave_seconds(settings)) * settings.cycles as f64
+    }
+
+    fn sleeps(&self) -> bool {
+        true
+    }
+
+    fn describe(&self, settings: &Settings, train_images: usize) -> Vec<Description> {
+        let mut all = vec![words::conversion(settings.conversion)];
+        all.extend(words::slow_wave(&settings.slow_wave, train_images));
+        all.push(words::cycles(settings));
+        all.extend(words::fast_wave(&settings.fast_wave));
+        all
+    }
+}

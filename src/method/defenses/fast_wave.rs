@@ -1,0 +1,107 @@
+//! Fast-wave sleep alone, and its stage.
+
+use super::Conversion;
+use crate::Result;
+use crate::checkpoint::StateDict;
+use crate::data::Dataset;
+use crate::method::defense::conversion_reads;
+use crate::method::{Defense, Description, Networks, Settings, Stage, StageRun, words};
+use crate::simd::random::Key;
+use crate::sleep;
+use crate::snn::Statistics;
+use crate::tensor::Context;
+
+/// Fast-wave sleep alone.
+#[derive(Clone, Copy, Debug)]
+pub struct FastWave;
+
+impl Defense for FastWave {
+    fn name(&self) -> &'static str {
+        "fast-wave"
+    }
+
+    fn about(&self) -> &'static str {
+        "Fast-wave sleep alone"
+    }
+
+    fn reads(&self, settings: &Settings) -> Vec<&'static str> {
+        [vec!["fast_wave"], conversion_reads(settings)].concat()
+    }
+
+    fn stages(&self, _: &Settings) -> Vec<Box<dyn Stage>> {
+        vec![Box::new(FastWaveStage), Box::new(Conversion)]
+    }
+
+    fn seconds(&self, settings: &Settings) -> f64 {
+        fast_wave_seconds(settings)
+    }
+
+    fn sleeps(&self) -> bool {
+        true
+    }
+
+    fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
+        let mut all = vec![words::conversion(settings.conversion)];
+        all.extend(words::fast_wave(&settings.fast_wave));
+        all
+    }
+}
+
+pub(super) fn fast_wave_seconds(settings: &Settings) -> f64 {
+    13.0 * settings.fast_wave.epochs as f64
+}
+
+/// Fast-wave sleep.
+pub struct FastWaveStage;
+
+impl Stage for FastWaveStage {
+    fn name(&self) -> &'static str {
+        "fast-wave sleep"
+    }
+
+    fn begin(
+        &self,
+        context: &Context,
+        settings: &Settings,
+        key: Key,
+        networks: &mut Networks,
+    ) -> Result<Box<dyn StageRun>> {
+        let Networks { model, control, first_linear, .. } = networks;
+        let (first, options) = (first_linear.as_deref(), &settings.fast_wave);
+        let sleep = sleep::FastWave::new(context, model, control, first, options, key.to_u64())?;
+        Ok(Box::new(FastWaveRun(sleep)))
+    }
+}
+
+struct FastWaveRun(sleep::FastWave);
+
+impl StageRun for FastWaveRun {
+    fn passes(&self) -> usize {
+        self.0.epochs()
+    }
+
+    fn passes_done(&self) -> usize {
+        self.0.epochs_done()
+    }
+
+    fn pass(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        networks: &mut Networks,
+        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+    ) -> Result<Option<f32>> {
+        let report = self.0.epoch(context, data, &mut |p| progress(p.step, p.steps, p.images))?;
+        networks.model = self.0.network().to_lenet(Statistics::Carry);
+        networks.spiking = Some(self.0.network().clone());
+        Ok(Some(report.loss))
+    }
+
+    fn checkpoint(&self, _: &Networks) -> Result<StateDict> {
+        self.0.checkpoint()
+    }
+
+    fn resume(&mut self, _: &mut Networks, state: &StateDict) -> Result<()> {
+        self.0.resume(state)
+    }
+}

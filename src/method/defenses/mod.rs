@@ -1,0 +1,15 @@
+//! One file per defense.
+
+mod adversarial_training;
+mod deepsleep;
+mod distillation;
+mod fast_wave;
+mod sleep;
+mod slow_wave;
+
+pub use adversarial_training::{AdversarialTraining, AdversarialTrainingOptions};
+pub use deepsleep::DeepSleep;
+pub use distillation::{Distillation, DistillationMethod, DistillationOptions};
+pub use fast_wave::{FastWave, FastWaveStage};
+pub use sleep::{Conversion, SleepDefense, SleepDefenseMethod, SleepDefenseOptions};
+pub use slow_wave::{SlowWave, SlowWaveStage};

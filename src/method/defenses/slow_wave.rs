@@ -1,0 +1,119 @@
+//! Slow-wave sleep alone, and the stage that other defenses begin with.
+
+use super::Conversion;
+use crate::Result;
+use crate::checkpoint::StateDict;
+use crate::data::Dataset;
+use crate::method::defense::conversion_reads;
+use crate::method::{Defense, Description, Networks, Settings, Stage, StageRun, words};
+use crate::simd::random::Key;
+use crate::sleep::{self, Layers};
+use crate::tensor::Context;
+
+/// Slow-wave sleep alone.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowWave;
+
+impl Defense for SlowWave {
+    fn name(&self) -> &'static str {
+        "slow-wave"
+    }
+
+    fn about(&self) -> &'static str {
+        "Slow-wave sleep alone"
+    }
+
+    fn reads(&self, settings: &Settings) -> Vec<&'static str> {
+        [vec!["slow_wave"], conversion_reads(settings)].concat()
+    }
+
+    fn stages(&self, _: &Settings) -> Vec<Box<dyn Stage>> {
+        vec![Box::new(SlowWaveStage), Box::new(Conversion)]
+    }
+
+    fn seconds(&self, settings: &Settings) -> f64 {
+        slow_wave_seconds(settings)
+    }
+
+    fn sleeps(&self) -> bool {
+        true
+    }
+
+    fn describe(&self, settings: &Settings, train_images: usize) -> Vec<Description> {
+        let mut all = vec![words::conversion(settings.conversion)];
+        all.extend(words::slow_wave(&settings.slow_wave, train_images));
+        all
+    }
+}
+
+/// An estimate for simulating so many time steps, over all passes.
+pub(super) fn simulation_seconds(settings: &Settings, steps: f64) -> f64 {
+    let options = &settings.slow_wave;
+    let per_step = if options.layers == Layers::All { 0.25 } else { 0.13 };
+    let share = if options.batches == 0 { 1.0 } else { options.batches as f64 / 468.0 };
+    per_step * steps * share
+}
+
+/// An estimate for the whole U.
+pub(super) fn slow_wave_seconds(settings: &Settings) -> f64 {
+    let options = &settings.slow_wave;
+    let steps = options.sub_sleeps().into_iter().map(|steps| steps as f64).sum::<f64>();
+    simulation_seconds(settings, steps * options.length as f64)
+}
+
+/// The U of slow-wave sleep.
+pub struct SlowWaveStage;
+
+impl Stage for SlowWaveStage {
+    fn name(&self) -> &'static str {
+        "slow-wave sleep"
+    }
+
+    fn begin(
+        &self,
+        _: &Context,
+        settings: &Settings,
+        key: Key,
+        networks: &mut Networks,
+    ) -> Result<Box<dyn StageRun>> {
+        let options = settings.slow_wave.clone();
+        Ok(Box::new(SlowWaveRun(sleep::SlowWave::new(&networks.model, options, key.to_u64())?)))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+pub(super) struct SlowWaveRun(pub sleep::SlowWave);
+
+impl StageRun for SlowWaveRun {
+    fn passes(&self) -> usize {
+        self.0.passes().len()
+    }
+
+    fn passes_done(&self) -> usize {
+        self.0.passes_done()
+    }
+
+    fn pass(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        networks: &mut Networks,
+        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+    ) -> Result<Option<f32>> {
+        self.0.pass(context, data, &mut |p| progress(p.batch, p.batches, p.images))?;
+        self.0.wake(&mut networks.model);
+        networks.first_linear = self.0.first_linear().map(<[f32]>::to_vec);
+        Ok(None)
+    }
+
+    fn checkpoint(&self, _: &Networks) -> Result<StateDict> {
+        self.0.checkpoint()
+    }
+
+    fn resume(&mut self, _: &mut Networks, state: &StateDict) -> Result<()> {
+        self.0.resume(state)
+    }
+}

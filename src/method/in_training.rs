@@ -1,0 +1,142 @@
+//! What the training of a control and a defense have in common.
+
+use super::{BatchProgress, ControlOptions, Defender, PassReport};
+use crate::Result;
+use crate::checkpoint::StateDict;
+use crate::data::Dataset;
+use crate::nn::{LeNet, Trainer, TrainingOptions};
+use crate::snn::SpikingLeNet;
+use crate::tensor::Context;
+
+/// A model that is trained one pass or epoch at a time.
+pub trait InTraining {
+    /// Makes the next pass or epoch; `None` when all are done. `progress` is called after every batch.
+    ///
+    /// # Errors
+    /// If the images do not fit the network, there are too few of them, or a number stops being finite.
+    fn advance(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        progress: &mut (dyn FnMut(BatchProgress) + Send),
+    ) -> Result<Option<PassReport>>;
+
+    /// The model as it is now, seen as a network of rectifiers.
+    fn model(&self) -> &LeNet;
+
+    /// The spiking network as the last pass left it, if it was one.
+    fn spiking(&self) -> Option<&SpikingLeNet> {
+        None
+    }
+
+    /// Everything that is needed to resume.
+    ///
+    /// # Errors
+    /// If an array of it does not have the shape that it says.
+    fn checkpoint(&self) -> Result<StateDict>;
+
+    /// What other defenses can share: see [`Defender::first_sleep`].
+    ///
+    /// # Errors
+    /// Those of [`Defender::first_sleep`].
+    fn first_sleep(&self) -> Result<Option<StateDict>> {
+        Ok(None)
+    }
+}
+
+impl InTraining for Defender {
+    fn advance(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        progress: &mut (dyn FnMut(BatchProgress) + Send),
+    ) -> Result<Option<PassReport>> {
+        Self::advance(self, context, data, progress)
+    }
+
+    fn model(&self) -> &LeNet {
+        Self::model(self)
+    }
+
+    fn spiking(&self) -> Option<&SpikingLeNet> {
+        Self::spiking(self)
+    }
+
+    fn checkpoint(&self) -> Result<StateDict> {
+        Self::checkpoint(self)
+    }
+
+    fn first_sleep(&self) -> Result<Option<StateDict>> {
+        Self::first_sleep(self)
+    }
+}
+
+/// An undefended control in training.
+pub struct ControlTraining {
+    trainer: Trainer,
+    network: LeNet,
+}
+
+impl ControlTraining {
+    /// The name of its only stage.
+    pub const STAGE: &str = "training";
+
+    /// From initial weights that follow from the seed of the options.
+    ///
+    /// # Errors
+    /// If an option makes no sense.
+    pub fn new(options: TrainingOptions) -> Result<Self> {
+        let network = LeNet::new(options.seed);
+        Ok(Self { trainer: Trainer::new(&network, options)?, network })
+    }
+
+    /// As the settings of a method say.
+    ///
+    /// # Errors
+    /// If an option makes no sense.
+    pub fn with_settings(options: &ControlOptions, seed: u64) -> Result<Self> {
+        Self::new(options.training(seed))
+    }
+
+    /// Epochs done.
+    pub fn epochs_done(&self) -> usize {
+        self.trainer.epochs_done()
+    }
+
+    /// Continues from a checkpoint. With a constant learning rate the number of epochs may differ from then.
+    ///
+    /// # Errors
+    /// If the checkpoint is of other options or of another network.
+    pub fn resume(&mut self, state: &StateDict) -> Result<()> {
+        self.trainer.resume(&mut self.network, state)
+    }
+}
+
+impl InTraining for ControlTraining {
+    fn advance(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        progress: &mut (dyn FnMut(BatchProgress) + Send),
+    ) -> Result<Option<PassReport>> {
+        let (stage, of) = (Self::STAGE, self.trainer.options().epochs);
+        if self.trainer.epochs_done() >= of {
+            return Ok(None);
+        }
+        let mut progress = |p: crate::nn::Progress| {
+            let (batch, batches, images, loss) = (p.step, p.steps, p.images, Some(p.loss));
+            progress(BatchProgress { stage, batch, batches, images, loss });
+        };
+        let report = self.trainer.epoch(context, &mut self.network, data, &mut progress)?;
+        let (done, loss) = (self.trainer.epochs_done(), Some(report.loss));
+        Ok(Some(PassReport { stage, done, of, loss }))
+    }
+
+    fn model(&self) -> &LeNet {
+        &self.network
+    }
+
+    fn checkpoint(&self) -> Result<StateDict> {
+        self.trainer.checkpoint(&self.network)
+    }
+}

@@ -1,0 +1,52 @@
+//! What turns an undefended control into a defended model (METHOD sections 4 to 9).
+//!
+//! [`Settings`] hold every choice of the method, by [`Profile`], each with a name for `--set`. A [`Defense`] is a list of
+//! [`Stage`]s; there is one file per defense, and [`DEFENSES`] lists them. A [`Defender`] works through the stages, one
+//! pass or epoch at a time; between any two it can be written to a checkpoint and resumed to the same bits.
+//!
+//! ```
+//! use deepsleep::data::{Dataset, DatasetName, Split, locate};
+//! use deepsleep::method::{Defender, FastWave, Profile, Settings};
+//! use deepsleep::nn::LeNet;
+//! use deepsleep::tensor::Context;
+//!
+//! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 256)?;
+//! let context = Context::new(0)?;
+//! let control = LeNet::new(0); // in practice, a trained one
+//!
+//! let mut settings = Settings::new(Profile::Published);
+//! settings.set("fast_wave.epochs", "1")?;
+//! let mut defender = Defender::new(&FastWave, control, settings)?;
+//! while let Some(pass) = defender.advance(&context, &train, &mut |_| {})? {
+//!     println!("{} {}/{}", pass.stage, pass.done, pass.of);
+//! }
+//! let defended: &LeNet = defender.model();
+//! # let _ = defended;
+//! # Ok::<(), deepsleep::Error>(())
+//! ```
+
+mod control;
+mod defender;
+mod defense;
+mod defenses;
+mod former;
+mod in_training;
+mod profile;
+mod settings;
+mod stage;
+mod validate;
+mod words;
+
+pub use control::ControlOptions;
+pub use defender::{Defender, PassReport};
+pub use defense::{DEFENSES, Defense, Description, Training};
+pub use defenses::{
+    AdversarialTraining, AdversarialTrainingOptions, Conversion, DeepSleep, Distillation,
+    DistillationMethod, DistillationOptions, FastWave, FastWaveStage, SleepDefense,
+    SleepDefenseMethod, SleepDefenseOptions, SlowWave, SlowWaveStage,
+};
+pub(crate) use former::{key_name, name as current_name};
+pub use in_training::{ControlTraining, InTraining};
+pub use profile::Profile;
+pub use settings::Settings;
+pub use stage::{BatchProgress, Networks, SinglePass, Stage, StageRun, TrainingRun};

@@ -1,0 +1,48 @@
+//! Profiles: named sets of values for all settings.
+
+use crate::names::meant;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// A named set of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// What the published code computes, quirks included.
+    Published,
+    /// What the paper's text says.
+    Paper,
+    /// The same pipeline with the defects fixed.
+    Standard,
+}
+
+impl Profile {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Paper => "paper",
+            Self::Standard => "standard",
+        }
+    }
+}
+
+impl FromStr for Profile {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "published" => Ok(Self::Published),
+            "paper" => Ok(Self::Paper),
+            "standard" => Ok(Self::Standard),
+            _ => Err(Error::argument(
+                "profile",
+                format!(
+                    "unknown profile `{name}`{}; there are published, paper and standard",
+                    meant(name, &["published", "paper", "standard"])
+                ),
+            )),
+        }
+    }
+}

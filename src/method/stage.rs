@@ -1,0 +1,223 @@
+//! A stage of a defense: what a new defense implements, unless the stages of the others suffice.
+
+use super::Settings;
+use crate::checkpoint::StateDict;
+use crate::data::Dataset;
+use crate::nn::{LeNet, Regime, Trainer};
+use crate::simd::random::Key;
+use crate::snn::SpikingLeNet;
+use crate::tensor::Context;
+use crate::{Error, Result};
+
+/// The networks of a defense: what its stages hand on to one another.
+#[derive(Clone, Debug)]
+pub struct Networks {
+    /// The undefended network that the defense started from.
+    pub control: LeNet,
+    /// The model as it is now; during a stage, as the last pass or epoch left it.
+    pub model: LeNet,
+    /// The teacher, once there is one.
+    pub teacher: Option<LeNet>,
+    /// The linear weights right after the first step of the first slow-wave sleep, once there was one.
+    pub first_linear: Option<Vec<f32>>,
+    /// The spiking network as the last pass left it, if that was one of fast-wave sleep.
+    pub spiking: Option<SpikingLeNet>,
+}
+
+/// A batch that was just processed.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchProgress {
+    /// The stage that it is part of.
+    pub stage: &'static str,
+    /// Batches of this pass or epoch that are done.
+    pub batch: usize,
+    /// Batches of this pass or epoch in all.
+    pub batches: usize,
+    /// Images of this batch.
+    pub images: usize,
+    /// Its mean loss, where it is known.
+    pub loss: Option<f32>,
+}
+
+/// A stage, before it begins.
+pub trait Stage: Send + Sync {
+    /// Its name, in histories and messages. The stage's random numbers depend on it.
+    fn name(&self) -> &'static str;
+
+    /// Prepares the first pass. May replace the model by another one to start from. Everything random must follow from
+    /// `key`.
+    ///
+    /// # Errors
+    /// If the settings or the networks make no sense.
+    fn begin(
+        &self,
+        context: &Context,
+        settings: &Settings,
+        key: Key,
+        networks: &mut Networks,
+    ) -> Result<Box<dyn StageRun>>;
+
+    /// Whether every defense that begins with this stage can share it: it must depend on nothing but the control, the
+    /// seed and the group `slow_wave`.
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+/// A stage at work.
+pub trait StageRun: Send {
+    /// Passes or epochs in all.
+    fn passes(&self) -> usize;
+
+    /// Passes or epochs done.
+    fn passes_done(&self) -> usize;
+
+    /// Makes the next pass or epoch and leaves its outcome in `networks`. `progress` is called after every batch with the
+    /// batches done, the batches in all, and the images of this one. Returns the mean loss, if there is one.
+    ///
+    /// # Errors
+    /// If the images do not fit the network, or a number stops being finite.
+    fn pass(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        networks: &mut Networks,
+        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+    ) -> Result<Option<f32>>;
+
+    /// Called after the last pass.
+    fn finish(&mut self, networks: &mut Networks) {
+        let _ = networks;
+    }
+
+    /// What a resumed stage needs, between two passes.
+    ///
+    /// # Errors
+    /// If an array of it does not have the shape that it says.
+    fn checkpoint(&self, networks: &Networks) -> Result<StateDict>;
+
+    /// Continues from a [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Errors
+    /// If the checkpoint is of something else; the run is then of no more use.
+    fn resume(&mut self, networks: &mut Networks, state: &StateDict) -> Result<()>;
+}
+
+/// A stage that trains the model by backpropagation.
+pub struct TrainingRun {
+    trainer: Trainer,
+    regime: Box<dyn Regime<LeNet>>,
+    then: Option<fn(&mut Networks)>,
+}
+
+impl TrainingRun {
+    /// Trains with this trainer under this regime.
+    pub fn new(trainer: Trainer, regime: impl Regime<LeNet> + 'static) -> Self {
+        Self { trainer, regime: Box::new(regime), then: None }
+    }
+
+    /// Does this too, after the last epoch.
+    #[must_use]
+    pub fn then(self, then: fn(&mut Networks)) -> Self {
+        Self { then: Some(then), ..self }
+    }
+}
+
+impl StageRun for TrainingRun {
+    fn passes(&self) -> usize {
+        self.trainer.options().epochs
+    }
+
+    fn passes_done(&self) -> usize {
+        self.trainer.epochs_done()
+    }
+
+    fn pass(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        networks: &mut Networks,
+        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+    ) -> Result<Option<f32>> {
+        let Self { trainer, regime, .. } = self;
+        let mut progress = |p: crate::nn::Progress| progress(p.step, p.steps, p.images);
+        let model = &mut networks.model;
+        let report = trainer.epoch_with(context, model, data, regime.as_mut(), &mut progress)?;
+        Ok(Some(report.loss))
+    }
+
+    fn finish(&mut self, networks: &mut Networks) {
+        if let Some(then) = self.then {
+            then(networks);
+        }
+    }
+
+    fn checkpoint(&self, networks: &Networks) -> Result<StateDict> {
+        self.trainer.checkpoint(&networks.model)
+    }
+
+    fn resume(&mut self, networks: &mut Networks, state: &StateDict) -> Result<()> {
+        self.trainer.resume(&mut networks.model, state)
+    }
+}
+
+/// What a [`SinglePass`] does.
+type Action = dyn FnMut(
+        &Context,
+        &Dataset,
+        &mut Networks,
+        &mut (dyn FnMut(usize, usize, usize) + Send),
+    ) -> Result<()>
+    + Send;
+
+/// A stage of one pass, which has no state to save.
+pub struct SinglePass {
+    action: Box<Action>,
+    done: bool,
+}
+
+impl SinglePass {
+    /// Does this.
+    pub fn new(
+        action: impl FnMut(
+            &Context,
+            &Dataset,
+            &mut Networks,
+            &mut (dyn FnMut(usize, usize, usize) + Send),
+        ) -> Result<()>
+        + Send
+        + 'static,
+    ) -> Self {
+        Self { action: Box::new(action), done: false }
+    }
+}
+
+impl StageRun for SinglePass {
+    fn passes(&self) -> usize {
+        1
+    }
+
+    fn passes_done(&self) -> usize {
+        usize::from(self.done)
+    }
+
+    fn pass(
+        &mut self,
+        context: &Context,
+        data: &Dataset,
+        networks: &mut Networks,
+        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+    ) -> Result<Option<f32>> {
+        (self.action)(context, data, networks, progress)?;
+        self.done = true;
+        Ok(None)
+    }
+
+    fn checkpoint(&self, _: &Networks) -> Result<StateDict> {
+        Ok(StateDict::default())
+    }
+
+    fn resume(&mut self, _: &mut Networks, state: &StateDict) -> Result<()> {
+        Err(Error::format(state.path(), "it is in the middle of a stage of a single pass"))
+    }
+}
