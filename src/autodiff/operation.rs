@@ -44,6 +44,11 @@ impl Backward<'_> {
         self.value
     }
 
+    /// How many inputs there are.
+    pub fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
     /// Input `i`.
     pub fn input(&self, i: usize) -> &Tensor {
         &self.nodes[self.inputs[i] as usize].value

@@ -1,51 +1,7 @@
-//! Functions of one feature at a time, and sums of blocks. Dead lanes stay zero (the sigmoid, which is not zero at
-//! zero, masks them).
+//! Sums and multiples of blocks. Dead lanes stay zero.
 
-use crate::simd::{Isa, Lanes, Simd, dispatch, math};
+use crate::simd::{Isa, Lanes, Simd, dispatch};
 use crate::tensor::{Region, Shape};
-
-/// A function of one number, with its derivative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// max(0, x); the derivative at 0 is 0. NaN stays NaN.
-    Relu,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// 1 / (1 + exp(-x))
-    Sigmoid,
-}
-
-/// `out = f(x)`, a block with `live` samples.
-pub fn activate(isa: Isa, activation: Activation, live: usize, x: &[Lanes], out: &mut [Lanes]) {
-    dispatch!(isa, s => match activation {
-        Activation::Relu => map(s, x, out, #[inline(always)] |x| s.max(s.zero(), x)),
-        Activation::Tanh => map(s, x, out, #[inline(always)] |x| math::tanh(s, x)),
-        Activation::Sigmoid => {
-            map(s, x, out, #[inline(always)] |x| s.keep_first(math::sigmoid(s, x), live));
-        }
-    });
-}
-
-/// `out = grad f'(x)`, from the *output* `y = f(x)`, which determines the derivative of all three.
-pub fn activation_grad(
-    isa: Isa,
-    activation: Activation,
-    y: &[Lanes],
-    grad: &[Lanes],
-    out: &mut [Lanes],
-) {
-    dispatch!(isa, s => match activation {
-        Activation::Relu => zip(s, y, grad, out, #[inline(always)] |y, grad| {
-            s.select(s.gt(y, s.zero()), grad, s.zero())
-        }),
-        Activation::Tanh => zip(s, y, grad, out, #[inline(always)] |y, grad| {
-            s.mul(grad, s.neg_mul_add(y, y, s.splat(1.0)))
-        }),
-        Activation::Sigmoid => zip(s, y, grad, out, #[inline(always)] |y, grad| {
-            s.mul(grad, s.mul(y, s.sub(s.splat(1.0), y)))
-        }),
-    });
-}
 
 /// `out = a + b`
 pub fn add(isa: Isa, a: &[Lanes], b: &[Lanes], out: &mut [Lanes]) {

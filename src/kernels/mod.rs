@@ -3,6 +3,8 @@
 //! samples, all blocks) and checks shapes beforehand.
 
 #[forbid(unsafe_code)]
+pub mod activation;
+#[forbid(unsafe_code)]
 pub mod batch_norm;
 pub mod conv2d;
 #[forbid(unsafe_code)]

@@ -8,6 +8,26 @@ use crate::{Error, Result};
 /// that position is the (first) maximum and receives the gradient.
 pub type Winners = [u16; 4];
 
+/// What a pooling may choose besides its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Step between windows, [y, x].
+    pub stride: [usize; 2],
+    /// Border on either side, [y, x], at most half of the window: it never wins a maximum, and is 0 in a mean.
+    pub padding: [usize; 2],
+    /// Whether a last window that is not full counts too.
+    pub ceil: bool,
+    /// Whether the border counts in a mean.
+    pub count_include_pad: bool,
+}
+
+impl PoolOptions {
+    /// Of this stride, without a border; windows that are not full are left out.
+    pub const fn of_stride(stride: [usize; 2]) -> Self {
+        Self { stride, padding: [0, 0], ceil: false, count_include_pad: true }
+    }
+}
+
 /// The sizes of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolGeometry {
@@ -17,54 +37,103 @@ pub struct PoolGeometry {
     pub output: Shape,
     /// Window, [y, x].
     pub window: [usize; 2],
-    /// Step between windows, [y, x].
-    pub stride: [usize; 2],
+    /// Everything else.
+    pub options: PoolOptions,
+}
+
+/// A window: its output, and the pixels of the input that lie in it.
+struct Window {
+    output: usize,
+    /// Its first pixel, and that pixel's position in the whole window.
+    first: usize,
+    position: usize,
+    rows: usize,
+    columns: usize,
+    /// What a mean divides by.
+    count: usize,
 }
 
 impl PoolGeometry {
-    /// The sizes for an input; rows and columns that fill no window are left out, as elsewhere.
+    /// The sizes for an input; rows and columns that fill no window are left out unless the options say otherwise.
     ///
     /// # Errors
-    /// If the window is empty or larger than the input, or a stride is 0.
-    pub fn new(input: Shape, window: [usize; 2], stride: [usize; 2]) -> Result<Self> {
-        let fits = window[0] <= input.height && window[1] <= input.width;
-        if window.contains(&0) || stride.contains(&0) || !fits {
+    /// If the window is empty or larger than the input with its border, a stride is 0, or a border is larger than half
+    /// of the window.
+    pub fn new(input: Shape, window: [usize; 2], options: PoolOptions) -> Result<Self> {
+        let PoolOptions { stride, padding, .. } = options;
+        let half = (0..2).all(|i| padding[i] <= window[i] / 2);
+        let sides = [input.height, input.width];
+        let fits = half
+            && (0..2).all(|i| {
+                sides[i].checked_add(2 * padding[i]).is_some_and(|side| window[i] <= side)
+            });
+        if window.contains(&0) || stride.contains(&0) || input.features() == 0 || !fits {
             return Err(Error::shape(
                 "pool",
                 format!(
-                    "a window of 1x1 to {}x{}, strides of at least 1",
+                    "a window of 1x1 to {}x{} and its border, strides of at least 1, borders of at most half a window",
                     input.height, input.width
                 ),
-                format!("window {window:?}, stride {stride:?}"),
+                format!("window {window:?}, stride {stride:?}, padding {padding:?}"),
             ));
         }
-        let rows = (input.height - window[0]) / stride[0] + 1;
-        let columns = (input.width - window[1]) / stride[1] + 1;
-        let output = Shape::new(input.channels, rows, columns);
-        Ok(Self { input, output, window, stride })
+        let count = |i: usize| {
+            let room = sides[i] + 2 * padding[i] - window[i];
+            if !options.ceil {
+                return room / stride[i] + 1;
+            }
+            let count = room.div_ceil(stride[i]) + 1;
+            // A window has to begin inside the input or its border on the left.
+            if (count - 1) * stride[i] >= sides[i] + padding[i] { count - 1 } else { count }
+        };
+        let output = Shape::new(input.channels, count(0), count(1));
+        Ok(Self { input, output, window, options })
     }
 
-    /// Calls `f(output index, index of the window's first input)` for every window.
+    /// Where a window of this row or column begins in the whole window and in the input, how many pixels of the input it
+    /// has, and how many with its border.
     #[inline(always)]
-    fn for_each_window(&self, mut f: impl FnMut(usize, usize)) {
-        let mut out = 0;
+    fn span(&self, i: usize, output: usize) -> (usize, usize, usize, usize) {
+        let PoolOptions { stride, padding, .. } = self.options;
+        let size = [self.input.height, self.input.width][i];
+        let at = output * stride[i];
+        let end = (at + self.window[i]).min(size + 2 * padding[i]);
+        let (from, to) = (at.max(padding[i]), end.min(size + padding[i]));
+        (from - at, from - padding[i], to - from, end - at)
+    }
+
+    /// Calls `f` for every window.
+    #[inline(always)]
+    fn for_each_window(&self, mut f: impl FnMut(Window)) {
+        let mut output = 0;
         for channel in 0..self.input.channels {
             for y in 0..self.output.height {
+                let (skipped_y, top, rows, height) = self.span(0, y);
                 for x in 0..self.output.width {
-                    let row = channel * self.input.height + y * self.stride[0];
-                    f(out, row * self.input.width + x * self.stride[1]);
-                    out += 1;
+                    let (skipped_x, left, columns, width) = self.span(1, x);
+                    let row = channel * self.input.height + top;
+                    let all = self.options.count_include_pad;
+                    f(Window {
+                        output,
+                        first: row * self.input.width + left,
+                        position: skipped_y * self.window[1] + skipped_x,
+                        rows,
+                        columns,
+                        count: if all { height * width } else { rows * columns },
+                    });
+                    output += 1;
                 }
             }
         }
     }
 
-    /// Calls `f(position in the window, index in the input)` for a window that starts at `first`.
+    /// Calls `f(position in the window, index in the input)` for the pixels of a window.
     #[inline(always)]
-    fn for_each_in_window(&self, first: usize, mut f: impl FnMut(usize, usize)) {
-        for y in 0..self.window[0] {
-            for x in 0..self.window[1] {
-                f(y * self.window[1] + x, first + y * self.input.width + x);
+    fn for_each_in_window(&self, window: &Window, mut f: impl FnMut(usize, usize)) {
+        for y in 0..window.rows {
+            for x in 0..window.columns {
+                let position = window.position + y * self.window[1] + x;
+                f(position, window.first + y * self.input.width + x);
             }
         }
     }
@@ -78,17 +147,17 @@ pub fn max_pool(
     out: &mut [Lanes],
     winner: &mut [LanesU32],
 ) {
-    dispatch!(isa, s => g.for_each_window(#[inline(always)] |o, first| {
-        let mut best = s.load(&x[first]);
-        let mut place = s.splat_u32(0);
-        g.for_each_in_window(first, #[inline(always)] |position, i| {
+    dispatch!(isa, s => g.for_each_window(#[inline(always)] |window| {
+        let mut best = s.load(&x[window.first]);
+        let mut place = s.splat_u32(window.position as u32);
+        g.for_each_in_window(&window, #[inline(always)] |position, i| {
             let value = s.load(&x[i]);
             let larger = s.gt(value, best);
             best = s.select(larger, value, best);
             place = s.select_u32(larger, s.splat_u32(position as u32), place);
         });
-        s.store(best, &mut out[o]);
-        s.store_u32(place, &mut winner[o]);
+        s.store(best, &mut out[window.output]);
+        s.store_u32(place, &mut winner[window.output]);
     }));
 }
 
@@ -101,9 +170,10 @@ pub fn max_pool_grad(
     out: &mut [Lanes],
 ) {
     out.fill(Lanes::ZERO);
-    dispatch!(isa, s => g.for_each_window(#[inline(always)] |o, first| {
+    dispatch!(isa, s => g.for_each_window(#[inline(always)] |window| {
+        let o = window.output;
         let (grad, place) = (s.load(&grad[o]), s.load_u32(&winner[o]));
-        g.for_each_in_window(first, #[inline(always)] |position, i| {
+        g.for_each_in_window(&window, #[inline(always)] |position, i| {
             let won = s.eq_u32(place, s.splat_u32(position as u32));
             let share = s.select(won, grad, s.zero());
             s.store(s.add(s.load(&out[i]), share), &mut out[i]);
@@ -113,21 +183,21 @@ pub fn max_pool_grad(
 
 /// Mean of every window of a block.
 pub fn avg_pool(isa: Isa, g: &PoolGeometry, x: &[Lanes], out: &mut [Lanes]) {
-    let scale = 1.0 / (g.window[0] * g.window[1]) as f32;
-    dispatch!(isa, s => g.for_each_window(#[inline(always)] |o, first| {
+    dispatch!(isa, s => g.for_each_window(#[inline(always)] |window| {
         let mut sum = s.zero();
-        g.for_each_in_window(first, #[inline(always)] |_, i| sum = s.add(sum, s.load(&x[i])));
-        s.store(s.mul(sum, s.splat(scale)), &mut out[o]);
+        g.for_each_in_window(&window, #[inline(always)] |_, i| sum = s.add(sum, s.load(&x[i])));
+        let scale = 1.0 / window.count as f32;
+        s.store(s.mul(sum, s.splat(scale)), &mut out[window.output]);
     }));
 }
 
 /// Gradient of [`avg_pool`] to its input.
 pub fn avg_pool_grad(isa: Isa, g: &PoolGeometry, grad: &[Lanes], out: &mut [Lanes]) {
     out.fill(Lanes::ZERO);
-    let scale = 1.0 / (g.window[0] * g.window[1]) as f32;
-    dispatch!(isa, s => g.for_each_window(#[inline(always)] |o, first| {
-        let share = s.mul(s.load(&grad[o]), s.splat(scale));
-        g.for_each_in_window(first, #[inline(always)] |_, i| {
+    dispatch!(isa, s => g.for_each_window(#[inline(always)] |window| {
+        let scale = 1.0 / window.count as f32;
+        let share = s.mul(s.load(&grad[window.output]), s.splat(scale));
+        g.for_each_in_window(&window, #[inline(always)] |_, i| {
             s.store(s.add(s.load(&out[i]), share), &mut out[i]);
         });
     }));

@@ -77,7 +77,7 @@ impl<'a> PartialForward<'a> {
         let mut changed = changed.clone();
         if !std::mem::replace(&mut self.begun, true) {
             changed =
-                self.stages.first().map_or(changed, |s| Region::all(s.layer.geometry().input));
+                self.stages.first().map_or(changed, |s| Region::all(s.layer.geometry().unpadded()));
         }
         let mut x = images;
         for stage in &mut self.stages {
@@ -89,7 +89,7 @@ impl<'a> PartialForward<'a> {
                 &mut stage.new,
                 &mut stage.old,
             );
-            changed = stage.layer.geometry().reach(&changed).halved();
+            changed = stage.layer.reach(&changed).halved();
             stage.layer.relu_pool(isa, x, &changed, &mut stage.new, None, &mut self.scratch);
             stage.changed = changed.clone();
             x = &stage.new;

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::autodiff::{Backward, Operation, Tape, Var};
-use crate::kernels::elementwise::{self, Activation};
+use crate::kernels::activation::{self as kernel, Activation};
 
 struct Activate(Activation);
 
@@ -37,7 +37,11 @@ impl Tape {
         self.activate(x, Activation::Sigmoid)
     }
 
-    fn activate(&mut self, x: Var, activation: Activation) -> Result<Var> {
+    /// Any [`Activation`].
+    ///
+    /// # Errors
+    /// None at present; the signature is that of all operations.
+    pub fn activate(&mut self, x: Var, activation: Activation) -> Result<Var> {
         let mut operation: Box<Activate> = self.reuse();
         operation.0 = activation;
         let value = self.value(x);
@@ -46,7 +50,7 @@ impl Tape {
         let (context, value) = (self.context(), self.value(x));
         let isa = context.isa();
         context.chunks(out.lanes_mut(), shape.features(), |block, out| {
-            elementwise::activate(isa, activation, value.live(block), value.block(block), out);
+            kernel::activate(isa, activation, value.live(block), value.block(block), out);
         });
         Ok(self.record(operation, &[x], &[], out))
     }
@@ -58,15 +62,23 @@ impl Operation for Activate {
             Activation::Relu => "relu",
             Activation::Tanh => "tanh",
             Activation::Sigmoid => "sigmoid",
+            Activation::LeakyRelu { .. } => "leaky_relu",
+            Activation::Elu { .. } => "elu",
+            Activation::Silu => "silu",
+            Activation::Gelu | Activation::GeluTanh => "gelu",
+            Activation::HardSigmoid => "hard_sigmoid",
+            Activation::HardSwish => "hard_swish",
+            Activation::Clamp { .. } => "clamp",
         }
     }
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
         let mut out = pass.like_input(0);
-        let (context, value, grad) = (pass.context(), pass.value(), pass.grad());
+        let (context, x, value, grad) = (pass.context(), pass.input(0), pass.value(), pass.grad());
         let isa = context.isa();
         context.chunks(out.lanes_mut(), value.shape().features(), |block, out| {
-            elementwise::activation_grad(isa, self.0, value.block(block), grad.block(block), out);
+            let ends = (x.block(block), value.block(block));
+            kernel::activation_grad(isa, self.0, ends, grad.block(block), out);
         });
         pass.give_input(0, out);
     }

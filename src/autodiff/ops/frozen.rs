@@ -6,8 +6,8 @@ use crate::Error;
 use crate::Result;
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::conv2d::{self as kernel, Geometry};
-use crate::kernels::elementwise;
 use crate::kernels::pool::{self, Winners};
+use crate::kernels::{elementwise, pad};
 use crate::simd::{Isa, LANES, Lanes};
 use crate::tensor::{Region, Shape};
 use std::sync::Arc;
@@ -26,14 +26,14 @@ impl FrozenConv {
     /// Packs weights `[out][in / groups][ky][kx]` (`[out][features]` for [`Geometry::linear`]) and a bias.
     ///
     /// # Errors
-    /// If the numbers of weights or biases are not the geometry's, or it has a border (not offered: nothing needs it).
+    /// If the numbers of weights or biases are not the geometry's.
     pub fn new(geometry: Geometry, weight: &[f32], bias: Vec<f32>) -> Result<Self> {
         let g = &geometry;
-        if weight.len() != g.weights() || bias.len() != g.output.channels || g.is_padded() {
+        if weight.len() != g.weights() || bias.len() != g.output.channels {
             return Err(Error::shape(
                 "frozen convolution",
-                format!("{} weights, {} biases, no border", g.weights(), g.output.channels),
-                format!("{}, {}, border {:?}", weight.len(), bias.len(), g.padding),
+                format!("{} weights, {} biases", g.weights(), g.output.channels),
+                format!("{}, {}", weight.len(), bias.len()),
             ));
         }
         let (mut packed, mut packed_grad) = (Vec::new(), Vec::new());
@@ -65,7 +65,36 @@ impl FrozenConv {
 
     /// Lanes of scratch memory that [`affine`](Self::affine) and [`relu_pool`](Self::relu_pool) need.
     pub(crate) fn scratch(&self) -> usize {
-        self.geometry.output.features().max(kernel::pool_scratch(&self.geometry))
+        self.border() + self.geometry.output.features().max(kernel::pool_scratch(&self.geometry))
+    }
+
+    /// Lanes of scratch memory for the input with its zero border; none without one.
+    fn border(&self) -> usize {
+        if self.geometry.is_padded() { self.geometry.input.features() } else { 0 }
+    }
+
+    /// The input with its zero border, and the rest of the scratch memory.
+    fn padded<'a>(
+        &self,
+        x: &'a [Lanes],
+        scratch: &'a mut [Lanes],
+    ) -> (&'a [Lanes], &'a mut [Lanes]) {
+        let g = &self.geometry;
+        let (padded, rest) = scratch.split_at_mut(self.border());
+        if !g.is_padded() {
+            return (x, rest);
+        }
+        pad::pad(g.unpadded(), g.padding, x, padded);
+        (padded, rest)
+    }
+
+    /// The output pixels that see any of these pixels of the input, which are counted without the border.
+    pub(crate) fn reach(&self, changed: &Region) -> Region {
+        let g = &self.geometry;
+        let shifted = |i: usize, range: &std::ops::Range<usize>| {
+            range.start + g.padding[i]..range.end + g.padding[i]
+        };
+        g.reach(&Region { y: shifted(0, &changed.y), x: shifted(1, &changed.x) })
     }
 
     /// Convolution and bias of a block with `live` samples.
@@ -78,6 +107,7 @@ impl FrozenConv {
         scratch: &mut [Lanes],
     ) {
         let g = &self.geometry;
+        let (x, scratch) = self.padded(x, scratch);
         let sums = &mut scratch[..g.output.features()];
         kernel::forward(isa, g, x, &self.packed, sums);
         elementwise::add_bias(isa, g.output.pixels(), live, sums, &self.bias, out);
@@ -94,18 +124,36 @@ impl FrozenConv {
         scratch: &mut [Lanes],
     ) {
         let (g, packed, bias) = (&self.geometry, &self.packed, &self.bias);
+        let (x, scratch) = self.padded(x, scratch);
         kernel::forward_bias_relu_pool(isa, g, x, packed, bias, region, out, winners, scratch);
+    }
+
+    /// Writes a gradient to the input with its border, and takes what lies inside of it.
+    fn without_border(
+        &self,
+        border: &mut [Lanes],
+        out: &mut [Lanes],
+        write: impl FnOnce(&mut [Lanes]),
+    ) {
+        let g = &self.geometry;
+        if g.is_padded() {
+            write(border);
+            pad::crop(g.unpadded(), g.padding, border, out);
+        } else {
+            write(out);
+        }
     }
 
     /// Whether it takes an input of this shape.
     pub(crate) fn check(&self, operation: &'static str, shape: Shape) -> Result<()> {
         let g = &self.geometry;
         // What Geometry::linear makes takes its features in any shape.
-        let linear = g.input == Shape::new(1, 1, g.kernel[1]);
-        if shape != g.input && !(linear && shape.features() == g.input.features()) {
+        let linear = g.input == Shape::new(1, 1, g.kernel[1]) && !g.is_padded();
+        let input = g.unpadded();
+        if shape != input && !(linear && shape.features() == input.features()) {
             return Err(Error::shape(
                 operation,
-                format!("an input of {}", g.input),
+                format!("an input of {input}"),
                 format!("{shape}"),
             ));
         }
@@ -197,10 +245,13 @@ impl Operation for FrozenLinear {
         let mut out = pass.like_input(0);
         let (context, grad) = (pass.context(), pass.grad());
         let isa = context.isa();
-        context.chunks(out.lanes_mut(), g.input.features(), |block, out| {
-            context.with_scratch(kernel::input_grad_scratch(&g), |scratch| {
-                let packed = &layer.packed_grad;
-                kernel::input_grad(isa, &g, grad.block(block), packed, out, scratch);
+        context.chunks(out.lanes_mut(), g.unpadded().features(), |block, out| {
+            context.with_scratch(layer.border() + kernel::input_grad_scratch(&g), |scratch| {
+                let (border, scratch) = scratch.split_at_mut(layer.border());
+                layer.without_border(border, out, |out| {
+                    let packed = &layer.packed_grad;
+                    kernel::input_grad(isa, &g, grad.block(block), packed, out, scratch);
+                });
             });
         });
         pass.give_input(0, out);
@@ -219,11 +270,14 @@ impl Operation for FrozenReluPool {
         let (context, grad) = (pass.context(), pass.grad());
         let (isa, pooled) = (context.isa(), grad.shape());
         let features = pooled.features();
-        context.chunks(out.lanes_mut(), g.input.features(), |block, out| {
-            context.with_scratch(g.output.features(), |by_pixel| {
+        context.chunks(out.lanes_mut(), g.unpadded().features(), |block, out| {
+            context.with_scratch(layer.border() + g.output.features(), |scratch| {
+                let (border, by_pixel) = scratch.split_at_mut(layer.border());
                 let winners = &self.winners[block * features..][..features];
                 pool::unpool_by_pixel(isa, pooled, grad.block(block), winners, by_pixel);
-                kernel::input_grad_by_pixel(isa, &g, by_pixel, &layer.packed_grad, out);
+                layer.without_border(border, out, |out| {
+                    kernel::input_grad_by_pixel(isa, &g, by_pixel, &layer.packed_grad, out);
+                });
             });
         });
         pass.give_input(0, out);

@@ -6,6 +6,7 @@ pub(super) mod batch_norm;
 pub(super) mod conv2d;
 pub(super) mod cross_entropy;
 pub(super) mod frozen;
+pub(super) mod join;
 pub(super) mod lif;
 pub(super) mod mean_steps;
 pub(super) mod norm_relu_pool;

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::autodiff::{Backward, Operation, Tape, Var};
-use crate::kernels::pool::{self as kernel, PoolGeometry};
+use crate::kernels::pool::{self as kernel, PoolGeometry, PoolOptions};
 use crate::simd::LanesU32;
 
 #[derive(Default)]
@@ -23,7 +23,20 @@ impl Tape {
     /// # Errors
     /// If the window does not fit the input.
     pub fn max_pool(&mut self, x: Var, window: [usize; 2], stride: [usize; 2]) -> Result<Var> {
-        let g = PoolGeometry::new(self.value(x).shape(), window, stride)?;
+        self.max_pool_with(x, window, PoolOptions::of_stride(stride))
+    }
+
+    /// [`max_pool`](Self::max_pool) with a border, or with last windows that are not full.
+    ///
+    /// # Errors
+    /// If the window does not fit the input, or the border the window.
+    pub fn max_pool_with(
+        &mut self,
+        x: Var,
+        window: [usize; 2],
+        options: PoolOptions,
+    ) -> Result<Var> {
+        let g = PoolGeometry::new(self.value(x).shape(), window, options)?;
         let mut operation: Box<MaxPool> = self.reuse();
         let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
         let mut out = self.tensor(g.output, samples, steps);
@@ -43,7 +56,20 @@ impl Tape {
     /// # Errors
     /// If the window does not fit the input.
     pub fn avg_pool(&mut self, x: Var, window: [usize; 2], stride: [usize; 2]) -> Result<Var> {
-        let g = PoolGeometry::new(self.value(x).shape(), window, stride)?;
+        self.avg_pool_with(x, window, PoolOptions::of_stride(stride))
+    }
+
+    /// [`avg_pool`](Self::avg_pool) with a border, or with last windows that are not full.
+    ///
+    /// # Errors
+    /// If the window does not fit the input, or the border the window.
+    pub fn avg_pool_with(
+        &mut self,
+        x: Var,
+        window: [usize; 2],
+        options: PoolOptions,
+    ) -> Result<Var> {
+        let g = PoolGeometry::new(self.value(x).shape(), window, options)?;
         let mut operation: Box<AvgPool> = self.reuse();
         let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
         let mut out = self.tensor(g.output, samples, steps);
