@@ -53,7 +53,6 @@ mod tape;
 pub use check::{GradientReport, check_gradients};
 pub use operation::{Backward, Operation};
 pub use ops::batch_norm::{BatchMoments, Normalisation};
-pub(crate) use ops::conv2d::weight_gradient;
 pub use ops::cross_entropy::Labels;
 pub use ops::frozen::FrozenConv;
 pub(crate) use ops::norm_relu_pool::halved;

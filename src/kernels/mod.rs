@@ -1,9 +1,14 @@
 //! The loops: plain functions on lane blocks, each layer's backward beside its forward, generic over the instruction
 //! set and nothing else. They know neither tapes nor threads; a caller hands them one block (or, for sums over all
-//! samples, all blocks) and checks shapes beforehand.
+//! samples, all blocks) and checks shapes beforehand. [`batch`] is that caller for convolutions: loops over blocks on
+//! the threads of a context.
 
 #[forbid(unsafe_code)]
+<<<<<<< HEAD
 pub mod activation;
+=======
+pub mod batch;
+>>>>>>> kernels
 #[forbid(unsafe_code)]
 pub mod batch_norm;
 pub mod conv2d;

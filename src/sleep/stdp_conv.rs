@@ -2,8 +2,8 @@
 
 use super::{TieBreak, check_weight, load_membrane, save_membrane};
 use crate::Result;
-use crate::autodiff::weight_gradient;
 use crate::checkpoint::StateDict;
+use crate::kernels::batch;
 use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
 use crate::kernels::stdp::{self, Competition};
 use crate::simd::{LANES, Lanes};
@@ -201,7 +201,8 @@ impl StdpConv {
             }
         }
         let mut grad = vec![0.0; g.weights()];
-        weight_gradient(context, &g, x.lanes(), delta.lanes(), &mut grad);
+        let memory = &mut Vec::new();
+        batch::weight_gradient(context, &g, x.lanes(), delta.lanes(), &mut grad, memory);
         self.delta = delta;
         grad
     }

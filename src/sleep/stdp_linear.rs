@@ -2,8 +2,8 @@
 
 use super::{TieBreak, check_weight, load_membrane, save_membrane};
 use crate::Result;
-use crate::autodiff::weight_gradient;
 use crate::checkpoint::StateDict;
+use crate::kernels::batch;
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::stdp::{self, Competition};
 use crate::simd::{LANES, Lanes};
@@ -117,11 +117,8 @@ impl StdpLinear {
         let outputs = g.output.channels;
         super::resize(&mut self.current, samples);
         super::resize(&mut self.counts, samples);
-        conv2d::pack_forward(&g, &self.weight, &mut self.packed);
-        let packed = &self.packed;
-        context.chunks(self.current.lanes_mut(), outputs, |block, out| {
-            conv2d::forward(isa, &g, x.block(block), packed, out);
-        });
+        conv2d::pack_convolve(&g, &self.weight, &mut self.packed);
+        batch::convolve(context, &g, x.lanes(), &self.packed, self.current.lanes_mut());
         let current = &self.current;
         let threshold = self.threshold.get_or_insert_with(|| {
             let mut threshold = vec![f32::NEG_INFINITY; outputs];
@@ -156,7 +153,8 @@ impl StdpLinear {
     pub fn update(&mut self, context: &Context, x: &Tensor) {
         let g = self.geometry;
         let mut growth = vec![0.0; g.weights()];
-        weight_gradient(context, &g, x.lanes(), self.counts.lanes(), &mut growth);
+        let counts = self.counts.lanes();
+        batch::weight_gradient(context, &g, x.lanes(), counts, &mut growth, &mut Vec::new());
         if let Some(threshold) = &mut self.threshold {
             for (output, threshold) in threshold.iter_mut().enumerate() {
                 let mut sum = 0.0_f32;

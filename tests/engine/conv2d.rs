@@ -222,6 +222,62 @@ fn through_kernels(isa: Isa, g: &Geometry, x: &Tensor, grad: &Tensor, w: &[f32])
     [values(&out), values(&x_grad), w_grad]
 }
 
+/// Layers that go by Winograd or by vectors of channels, with channels that fill no tile, odd sides, every border,
+/// strides and groups; and one of each kind that is just not wide enough.
+#[test]
+fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
+    // Samples, input, weight, stride, padding, groups.
+    type Sizes = (usize, [usize; 3], [usize; 4], usize, [usize; 2], usize);
+    let sizes: [Sizes; 16] = [
+        (17, [8, 7, 6], [8, 8, 3, 3], 1, [1, 1], 1),
+        (16, [13, 5, 9], [22, 13, 3, 3], 1, [0, 2], 1),
+        (33, [16, 9, 4], [16, 16, 3, 3], 1, [2, 1], 1),
+        (5, [40, 2, 2], [35, 40, 3, 3], 1, [1, 1], 1),
+        (3, [9, 3, 8], [31, 9, 3, 3], 1, [0, 0], 1),
+        (17, [18, 6, 6], [26, 9, 3, 3], 1, [1, 1], 2),
+        (16, [7, 8, 8], [16, 7, 3, 3], 1, [1, 1], 1),
+        (20, [64, 5, 5], [70, 64, 1, 1], 1, [0, 0], 1),
+        (16, [9, 9, 8], [24, 9, 3, 3], 2, [1, 1], 1),
+        (31, [5, 9, 9], [32, 5, 5, 5], 1, [2, 2], 1),
+        (16, [36, 7, 7], [48, 12, 3, 3], 3, [2, 1], 3),
+        (49, [70, 1, 1], [100, 70, 1, 1], 1, [0, 0], 1),
+        (16, [4, 5, 5], [16, 4, 5, 5], 1, [0, 0], 1),
+        (2, [16, 40, 3], [12, 16, 3, 3], 1, [1, 1], 1),
+        (16, [128, 4, 4], [64, 128, 3, 3], 1, [1, 1], 1),
+        (16, [12, 5, 5], [12, 1, 3, 3], 1, [1, 1], 12),
+    ];
+    for (seed, (samples, [channels, height, width], weight, stride, padding, groups)) in
+        (0..).zip(sizes)
+    {
+        let options = Conv2dOptions { stride: [stride; 2], padding, groups };
+        let input = Shape::new(channels, height, width);
+        let case = Case { samples, input, weight, options };
+        let g = Geometry::new(input, weight, options).unwrap();
+        let (x, grad) = (tensor(seed, samples, input), tensor(seed ^ 64, samples, g.output));
+        let w = numbers(seed ^ 128, g.weights());
+        let expected = reference(&case, &g, &wide(&x), &widen(&w), &wide(&grad));
+        let mut first: Option<[Vec<u32>; 3]> = None;
+        for (isa, threads) in isas().into_iter().flat_map(|isa| [(isa, 1), (isa, 3)]) {
+            let context = Context::with_isa(isa, threads).unwrap();
+            let (out, x_grad, w_grad) = on_tape(&context, &case, &x, &w, &grad);
+            assert!(dead_lanes_are_zero(&out) && dead_lanes_are_zero(&x_grad), "{case:?}");
+            let errors = [
+                relative(out.to_array(), expected[0].iter().copied()),
+                relative(x_grad.to_array(), expected[1].iter().copied()),
+                relative(w_grad.iter().copied(), expected[2].iter().copied()),
+            ];
+            assert!(errors.iter().all(|&e| e < TOLERANCE), "{} {case:?} {errors:?}", isa.name());
+            let found = [
+                bits(out.lanes()),
+                bits(x_grad.lanes()),
+                w_grad.iter().map(|x| x.to_bits()).collect(),
+            ];
+            let first = first.get_or_insert_with(|| found.clone());
+            assert!(&found == first, "{} with {threads} threads: {case:?}", isa.name());
+        }
+    }
+}
+
 #[test]
 fn shapes_that_do_not_fit_are_errors_that_name_both() {
     let mut tape = Tape::new(Context::serial(best()));

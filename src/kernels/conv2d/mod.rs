@@ -6,18 +6,34 @@
 //! Every number a kernel sums is summed in one order, the same for all instruction sets and tile sizes:
 //! forward over (input channel, ky, kx); input gradient over (ky, output channel), kernel columns in chunks of 5;
 //! weight gradient per lane over (block, y, x), then the lanes by the fixed tree.
+//!
+//! Wide layers have kernels of their own, chosen by the sizes alone: 3 x 3 kernels of stride 1 with eight channels or
+//! more on both sides go by Winograd's F(2 x 2, 3 x 3), forward and to the input, and weight gradients whose output
+//! channels fill vectors take vectors of channels. [`convolve`] and [`input_gradient`] make that choice;
+//! [`forward`] and [`input_grad`] are the direct kernels.
 
 mod forward;
 #[forbid(unsafe_code)]
 mod input_grad;
 mod materialised;
 #[forbid(unsafe_code)]
+mod pass;
+#[forbid(unsafe_code)]
 mod weight_grad;
+#[forbid(unsafe_code)]
+mod weight_grad_wide;
+#[forbid(unsafe_code)]
+mod winograd;
 
 pub use forward::{forward, forward_bias_relu_pool, pack_forward, pool_scratch};
 pub use input_grad::{input_grad, input_grad_by_pixel, input_grad_scratch, pack_input_grad};
 pub use materialised::Materialised;
+pub use pass::{
+    convolve, convolve_scratch, input_gradient, input_gradient_scratch, pack_convolve,
+    pack_input_gradient,
+};
 pub use weight_grad::{weight_grad, weight_grad_scratch};
+pub use weight_grad_wide::WideWeightGrad;
 
 use crate::simd::Lanes;
 use crate::tensor::{Region, Shape};

@@ -21,6 +21,7 @@ mod options;
 pub use options::PairOptions;
 
 use crate::checkpoint::StateDict;
+use crate::kernels::batch;
 use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
 use crate::kernels::lif::Dynamics;
 use crate::kernels::{encode, stdp, trace};
@@ -142,12 +143,9 @@ impl PairLayer {
                 format!("samples of {}, {} steps", mean.shape(), mean.steps()),
             ));
         }
-        conv2d::pack_forward(&g, &self.weight, &mut self.packed);
+        conv2d::pack_convolve(&g, &self.weight, &mut self.packed);
         let mut current = Tensor::zeros(g.output, mean.samples());
-        let (isa, packed) = (context.isa(), &self.packed);
-        context.chunks(current.lanes_mut(), g.output.features(), |block, out| {
-            conv2d::forward(isa, &g, mean.block(block), packed, out);
-        });
+        batch::convolve(context, &g, mean.lanes(), &self.packed, current.lanes_mut());
         // Dead lanes hold zeros.
         let largest = current.lanes().iter().flat_map(|lanes| lanes.0).fold(0.0, f32::max);
         let d = &mut self.dynamics;

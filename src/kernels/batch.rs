@@ -1,0 +1,111 @@
+//! Loops over blocks: a convolution of a whole batch on the threads of a context, and its two gradients.
+//!
+//! Tapes and plasticity both stand on these. Work is cut by blocks or by channels, never by threads, so results do not
+//! depend on how many there are.
+
+use super::conv2d::{self, Geometry, WideWeightGrad};
+use super::pad;
+use crate::simd::{LANES, Lanes};
+use crate::tensor::Context;
+
+/// Multiply-adds of lanes in a pass over this many blocks, in either direction.
+pub fn work(g: &Geometry, blocks: usize) -> usize {
+    g.flops() / 2 * blocks
+}
+
+/// Convolves all blocks. `x` has `g.unpadded()` a block, `out` has `g.output`; `packed` comes from
+/// [`conv2d::pack_convolve`].
+pub fn convolve(context: &Context, g: &Geometry, x: &[Lanes], packed: &[f32], out: &mut [Lanes]) {
+    let (isa, features) = (context.isa(), g.unpadded().features());
+    let work = work(g, x.len() / features);
+    let scratch = conv2d::convolve_scratch(g);
+    context.chunks_of_work(work, out, g.output.features(), |block, out| {
+        let x = &x[block * features..][..features];
+        context.with_scratch(scratch, |scratch| {
+            conv2d::convolve(isa, g, x, packed, out, scratch);
+        });
+    });
+}
+
+/// Gradient to the input of all blocks. `grad` has `g.output` a block, `out` has `g.unpadded()` and is overwritten;
+/// `packed` comes from [`conv2d::pack_input_gradient`].
+pub fn input_gradient(
+    context: &Context,
+    g: &Geometry,
+    grad: &[Lanes],
+    packed: &[f32],
+    out: &mut [Lanes],
+) {
+    let (isa, features) = (context.isa(), g.output.features());
+    let work = work(g, grad.len() / features);
+    let scratch = conv2d::input_gradient_scratch(g);
+    context.chunks_of_work(work, out, g.unpadded().features(), |block, out| {
+        let grad = &grad[block * features..][..features];
+        context.with_scratch(scratch, |scratch| {
+            conv2d::input_gradient(isa, g, grad, packed, out, scratch);
+        });
+    });
+}
+
+/// Gradient to the weights `[out][in / groups][ky][kx]` from all blocks of input (without border) and gradient: in
+/// parallel over shares of the channels, each over all blocks in order, so there are no partial sums to reduce.
+/// `memory` grows to what is needed in between.
+pub fn weight_gradient(
+    context: &Context,
+    g: &Geometry,
+    x: &[Lanes],
+    grad: &[Lanes],
+    out: &mut [f32],
+    memory: &mut Vec<Lanes>,
+) {
+    let (isa, blocks) = (context.isa(), grad.len() / g.output.features());
+    let work = work(g, blocks);
+    if let Some(wide) = WideWeightGrad::new(g) {
+        let transposed = blocks * wide.transposed();
+        grow(memory, transposed + wide.sums());
+        let (transposed, sums) = memory.split_at_mut(transposed);
+        let sums = &mut sums[..wide.sums()];
+        let features = g.output.features();
+        context.chunks_of_work(work, transposed, wide.transposed(), |block, out| {
+            wide.transpose(&grad[block * features..][..features], out);
+        });
+        let share = wide.channels().div_ceil(context.threads()).max(1);
+        let transposed = &*transposed;
+        context.chunks_of_work(work, sums, share * wide.sums_of_input(), |i, sums| {
+            wide.run(isa, x, transposed, i * share, sums);
+        });
+        let sums = &*sums;
+        let share = g.output.channels.div_ceil(context.threads()).next_multiple_of(LANES);
+        context.chunks_of_work(work, out, share * g.fan_in(), |i, out| {
+            wide.weights(sums, i * share, out);
+        });
+        return;
+    }
+    let x = if g.is_padded() {
+        let (from, to) = (g.unpadded().features(), g.input.features());
+        grow(memory, blocks * to);
+        let padded = &mut memory[..blocks * to];
+        context.chunks_of_work(work, padded, to, |block, padded| {
+            pad::pad(g.unpadded(), g.padding, &x[block * from..][..from], padded);
+        });
+        &*padded
+    } else {
+        x
+    };
+    let taps = g.fan_in();
+    let share = g.out_channels().div_ceil(context.threads());
+    for (group, out) in out.chunks_mut(g.out_channels() * taps).enumerate() {
+        context.chunks_of_work(work, out, share * taps, |i, out| {
+            let first = group * g.out_channels() + share * i;
+            context.with_scratch(conv2d::weight_grad_scratch(isa, g, share), |scratch| {
+                conv2d::weight_grad(isa, g, x, grad, first, out, scratch);
+            });
+        });
+    }
+}
+
+fn grow(memory: &mut Vec<Lanes>, length: usize) {
+    if memory.len() < length {
+        memory.resize(length, Lanes::ZERO);
+    }
+}

@@ -1,0 +1,292 @@
+//! Gradient to the weights of wide layers: vectors of output channels instead of samples, so no lanes are folded.
+//!
+//! The gradient is transposed beforehand, so that a vector holds sixteen output channels of one sample at one pixel. A
+//! register tile of such vectors times input channels then takes one number of the input for all lanes at a time, read
+//! where it lies. At one kernel tap the pixels that see the input and not its border are a rectangle: the border is
+//! neither written out nor multiplied by.
+//!
+//! A weight's sum runs over (row, column, sample) within a band of rows, and the bands are added in order, block after
+//! block.
+
+use super::Geometry;
+use crate::simd::{Isa, LANES, Lanes, Simd, dispatch};
+use std::ops::Range;
+
+/// Vectors of output channels that lie together for a pixel and sample.
+const VECTORS: usize = 4;
+/// Input channels whose sums are in registers together.
+const INPUTS: usize = 6;
+/// Pixels of a band: its transposed gradient (4 KiB a pixel) stays in the second-level cache.
+const BAND_PIXELS: usize = 32;
+
+/// Fewer weights an output channel than this do not pay for transposing the gradient.
+const FEWEST_WEIGHTS: usize = 64;
+
+/// The sizes of one group, a linear layer seen as a 1 x 1 kernel on as many channels as it has features.
+#[derive(Clone, Copy, Debug)]
+pub struct WideWeightGrad {
+    groups: usize,
+    inputs: usize,
+    outputs: usize,
+    /// Height and width without the border.
+    input: [usize; 2],
+    output: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    border: [usize; 2],
+}
+
+impl WideWeightGrad {
+    /// For layers whose output channels fill at least two thirds of their vectors, with enough weights a channel to pay
+    /// for the transposing; decided by the sizes alone. In the others, lanes are samples.
+    pub fn new(g: &Geometry) -> Option<Self> {
+        let outputs = g.out_channels();
+        let input = g.unpadded();
+        let covers = !g.is_padded()
+            && g.groups == 1
+            && g.output.pixels() == 1
+            && g.kernel == [input.height, input.width];
+        let this = Self {
+            groups: g.groups,
+            inputs: g.in_channels(),
+            outputs,
+            input: [input.height, input.width],
+            output: [g.output.height, g.output.width],
+            kernel: g.kernel,
+            stride: g.stride,
+            border: g.padding,
+        };
+        let this = match covers {
+            true => Self { inputs: g.fan_in(), input: [1, 1], kernel: [1, 1], ..this },
+            false => this,
+        };
+        let filled = 3 * outputs >= 2 * LANES * outputs.div_ceil(LANES);
+        (filled && g.fan_in() >= FEWEST_WEIGHTS).then_some(this)
+    }
+
+    fn vectors(&self) -> usize {
+        self.outputs.div_ceil(LANES)
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    fn pixels(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Lanes of a block's transposed gradient.
+    pub fn transposed(&self) -> usize {
+        self.groups * self.pixels() * LANES * self.vectors()
+    }
+
+    /// Lanes of the sums, `[group][in][tap][vector of out]`.
+    pub fn sums(&self) -> usize {
+        self.groups * self.inputs * self.sums_of_input()
+    }
+
+    /// Lanes of the sums of one input channel.
+    pub fn sums_of_input(&self) -> usize {
+        self.taps() * self.vectors()
+    }
+
+    /// Input channels of all groups.
+    pub fn channels(&self) -> usize {
+        self.groups * self.inputs
+    }
+
+    /// Transposes a block's gradient to `[group][vectors, four at a time][pixel][sample][vector]`.
+    pub fn transpose(&self, grad: &[Lanes], out: &mut [Lanes]) {
+        let pixels = self.pixels();
+        let groups = out.chunks_mut(pixels * LANES * self.vectors());
+        for (grad, out) in grad.chunks(self.outputs * pixels).zip(groups) {
+            let strips = grad.chunks(VECTORS * LANES * pixels);
+            for (grad, out) in strips.zip(out.chunks_mut(VECTORS * LANES * pixels)) {
+                let vectors = out.len() / (LANES * pixels);
+                for (pixel, out) in out.chunks_mut(LANES * vectors).enumerate() {
+                    for vector in 0..vectors {
+                        let mut rows = [Lanes::ZERO; LANES];
+                        for (i, row) in rows.iter_mut().enumerate() {
+                            if let Some(value) = grad.get((vector * LANES + i) * pixels + pixel) {
+                                *row = *value;
+                            }
+                        }
+                        for sample in 0..LANES {
+                            out[sample * vectors + vector] =
+                                Lanes(std::array::from_fn(|i| rows[i].0[sample]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sums over all blocks for the input channels `first..` (of all groups, one after the other) that `sums` has room
+    /// for. `x` holds the blocks without border, `grad` those that [`transpose`](Self::transpose) made.
+    pub fn run(&self, isa: Isa, x: &[Lanes], grad: &[Lanes], first: usize, sums: &mut [Lanes]) {
+        sums.fill(Lanes::ZERO);
+        let pixels = self.input[0] * self.input[1];
+        let mut first = first;
+        let mut rest = sums;
+        while !rest.is_empty() {
+            let group = first / self.inputs;
+            let count = (self.inputs - first % self.inputs).min(rest.len() / self.sums_of_input());
+            let (sums, after) = rest.split_at_mut(count * self.sums_of_input());
+            let blocks = x.chunks(self.channels() * pixels).zip(grad.chunks(self.transposed()));
+            for (x, grad) in blocks {
+                let x = &x[first * pixels..][..count * pixels];
+                let size = self.transposed() / self.groups;
+                let grad = &grad[group * size..][..size];
+                dispatch!(isa, s => self.block(s, x, grad, sums));
+            }
+            first += count;
+            rest = after;
+        }
+    }
+
+    #[inline(always)]
+    fn block<S: Simd>(&self, s: S, x: &[Lanes], grad: &[Lanes], sums: &mut [Lanes]) {
+        let pixels = self.pixels();
+        let plane = self.input[0] * self.input[1];
+        let rows = (BAND_PIXELS / self.output[1]).max(1);
+        let tile = INPUTS * self.sums_of_input();
+        for (strip, grad) in grad.chunks(VECTORS * LANES * pixels).enumerate() {
+            let vectors = grad.len() / (LANES * pixels);
+            for band in (0..self.output[0]).step_by(rows) {
+                let band = band..(band + rows).min(self.output[0]);
+                for (x, sums) in x.chunks(INPUTS * plane).zip(sums.chunks_mut(tile)) {
+                    let strip = Strip { first: strip * VECTORS, vectors, grad, band: band.clone() };
+                    match x.len() / plane {
+                        1 => self.inputs::<S, 1>(s, x, &strip, sums),
+                        2 => self.inputs::<S, 2>(s, x, &strip, sums),
+                        3 => self.inputs::<S, 3>(s, x, &strip, sums),
+                        4 => self.inputs::<S, 4>(s, x, &strip, sums),
+                        5 => self.inputs::<S, 5>(s, x, &strip, sums),
+                        _ => self.inputs::<S, INPUTS>(s, x, &strip, sums),
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn inputs<S: Simd, const I: usize>(
+        &self,
+        s: S,
+        x: &[Lanes],
+        strip: &Strip<'_>,
+        sums: &mut [Lanes],
+    ) {
+        // Outputs whose window's tap falls on the input, not on its border.
+        let range = |i: usize, tap: usize, outputs: Range<usize>| {
+            let first = self.border[i].saturating_sub(tap).div_ceil(self.stride[i]);
+            let end = (self.input[i] + self.border[i]).saturating_sub(tap).div_ceil(self.stride[i]);
+            first.max(outputs.start)..end.min(outputs.end)
+        };
+        for ky in 0..self.kernel[0] {
+            let rows = range(0, ky, strip.band.clone());
+            for kx in 0..self.kernel[1] {
+                let columns = range(1, kx, 0..self.output[1]);
+                let tap = Tap { at: [ky, kx], rows: rows.clone(), columns };
+                let mut vector = 0;
+                while vector < strip.vectors {
+                    if S::ACCUMULATORS >= 20 && vector + 4 <= strip.vectors {
+                        self.tap::<S, I, 4>(s, x, strip, &tap, vector, sums);
+                        vector += 4;
+                    } else if S::ACCUMULATORS >= 20 && vector + 2 <= strip.vectors {
+                        self.tap::<S, I, 2>(s, x, strip, &tap, vector, sums);
+                        vector += 2;
+                    } else {
+                        self.tap::<S, I, 1>(s, x, strip, &tap, vector, sums);
+                        vector += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds one tap's products over a band to the sums of `I` input channels and `V` vectors of output channels.
+    #[inline(always)]
+    fn tap<S: Simd, const I: usize, const V: usize>(
+        &self,
+        s: S,
+        x: &[Lanes],
+        strip: &Strip<'_>,
+        tap: &Tap,
+        vector: usize,
+        sums: &mut [Lanes],
+    ) {
+        let plane = self.input[0] * self.input[1];
+        let size = strip.vectors * LANES;
+        let mut total = [[s.zero(); V]; I];
+        for y in tap.rows.clone() {
+            let row = (y * self.stride[0] + tap.at[0] - self.border[0]) * self.input[1];
+            for column in tap.columns.clone() {
+                let at = row + column * self.stride[1] + tap.at[1] - self.border[1];
+                let x: [&[f32; LANES]; I] = std::array::from_fn(
+                    #[inline(always)]
+                    |i| &x[i * plane + at].0,
+                );
+                let grad = &strip.grad[(y * self.output[1] + column) * size..][..size];
+                for (sample, grad) in grad.chunks_exact(strip.vectors).enumerate() {
+                    let grad = &grad[vector..vector + V];
+                    let grad: [S::F32; V] = std::array::from_fn(
+                        #[inline(always)]
+                        |v| s.load(&grad[v]),
+                    );
+                    for i in 0..I {
+                        let x = s.splat(x[i][sample % LANES]);
+                        for v in 0..V {
+                            total[i][v] = s.mul_add(x, grad[v], total[i][v]);
+                        }
+                    }
+                }
+            }
+        }
+        for (i, total) in total.iter().enumerate() {
+            let at = (i * self.taps() + tap.at[0] * self.kernel[1] + tap.at[1]) * self.vectors();
+            let to = &mut sums[at + strip.first + vector..][..V];
+            for v in 0..V {
+                s.store(s.add(s.load(&to[v]), total[v]), &mut to[v]);
+            }
+        }
+    }
+
+    /// The sums of the output channels `first..` as weights `[out][in][ky][kx]`, as many as `out` has room for.
+    pub fn weights(&self, sums: &[Lanes], first: usize, out: &mut [f32]) {
+        let (size, taps) = (self.sums_of_input(), self.inputs * self.taps());
+        let rows = out.len() / taps;
+        let mut row = 0;
+        while row < rows {
+            let (group, channel) = ((first + row) / self.outputs, (first + row) % self.outputs);
+            let (vector, lane) = (channel / LANES, channel % LANES);
+            // Channels of one vector together: a row at a time would fetch every vector sixteen times.
+            let count = (LANES - lane).min(self.outputs - channel).min(rows - row);
+            let sums = &sums[group * self.inputs * size..][..self.inputs * size];
+            for (tap, sums) in sums.chunks_exact(self.vectors()).enumerate() {
+                for (i, &value) in sums[vector].0[lane..lane + count].iter().enumerate() {
+                    out[(row + i) * taps + tap] = value;
+                }
+            }
+            row += count;
+        }
+    }
+}
+
+/// A band of up to four vectors of output channels.
+struct Strip<'a> {
+    /// The first of the group's vectors.
+    first: usize,
+    vectors: usize,
+    /// All pixels, `[pixel][sample][vector]`.
+    grad: &'a [Lanes],
+    band: Range<usize>,
+}
+
+/// A kernel tap, and the outputs at which it falls on the input.
+struct Tap {
+    at: [usize; 2],
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
