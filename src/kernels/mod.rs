@@ -4,11 +4,8 @@
 //! the threads of a context.
 
 #[forbid(unsafe_code)]
-<<<<<<< HEAD
 pub mod activation;
-=======
 pub mod batch;
->>>>>>> kernels
 #[forbid(unsafe_code)]
 pub mod batch_norm;
 pub mod conv2d;

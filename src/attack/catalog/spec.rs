@@ -1,6 +1,6 @@
 //! An attack as a value: its name and its options, as users write them.
 
-use crate::attack::catalog::options::{Options, number_or_fraction};
+use crate::attack::catalog::options::number_or_fraction;
 use crate::attack::catalog::{ATTACKS, CatalogEntry, entry_and_options, parse_attack};
 use crate::attack::search::Attack;
 use crate::{Error, Result};
