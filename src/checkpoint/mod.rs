@@ -39,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a file that is read.
+/// Bytes of a file that is read, and of an array in it.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// What PyTorch's wrappers put before the names of a network's arrays: `DataParallel` and `torch.compile`.

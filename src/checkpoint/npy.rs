@@ -1,5 +1,6 @@
 //! numpy's format of one array: a header that is a Python dictionary, and the elements behind it.
 
+use super::MOST_BYTES;
 use super::format::half;
 use crate::names::shown;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
@@ -198,10 +199,13 @@ impl Header {
     ) -> Result<ArrayD<T>, String> {
         let count = self.shape.iter().try_fold(1_usize, |count, &side| count.checked_mul(side));
         let count = if self.shape.contains(&0) { Some(0) } else { count };
-        let count = count.filter(|count| count.checked_mul(self.width).is_some());
         let shape = &self.shape;
-        let count =
-            count.ok_or_else(|| format!("a shape of {shape:?} is more than any memory holds"))?;
+        // Before anything is read: a few kilobytes of a zip archive can hold gigabytes of zeros.
+        let width = self.width.max(size_of::<T>());
+        let fits = |count: &usize| count.checked_mul(width).is_some_and(|n| n as u64 <= MOST_BYTES);
+        let count = count.filter(fits).ok_or_else(|| {
+            format!("its shape {shape:?} is of more than {MOST_BYTES} bytes; no more are read")
+        })?;
         let mut values: Vec<T> = Vec::new();
         let mut bytes = vec![0; CHUNK.min(count) * self.width];
         while values.len() < count {

@@ -1,7 +1,7 @@
 //! Reads npz files: an array is read when it is asked for, and not before.
 
-use super::MOST_BYTES;
 use super::npy::Header;
+use super::{Column, MOST_BYTES};
 use crate::files::open_regular;
 use crate::foreign::{self, Kind};
 use crate::names::{list, shown};
@@ -116,6 +116,20 @@ impl<R: Read + Seek> NpzReader<R> {
         })
     }
 
+    /// The bytes or floats of this name, whichever they are.
+    ///
+    /// # Errors
+    /// If they are of another type, or damaged; the file is named.
+    pub fn bytes_or_floats(&mut self, name: &str) -> Result<Column> {
+        self.with(name, |header, file| {
+            if let Some(bytes) = header.bytes(file)? {
+                return Ok(Column::Bytes(bytes));
+            }
+            let floats = header.floats(file)?.map(Column::Floats);
+            floats.ok_or_else(|| other(header, "bytes (astype(\"uint8\")) or floats from 0 to 1"))
+        })
+    }
+
     /// The text of this name: its bytes in a row, or one string of numpy's.
     ///
     /// # Errors
@@ -183,7 +197,7 @@ mod tests {
         assert_eq!(file.floats("images").expect("floats").as_slice(), Some(&[0.25, 0.5][..]));
         assert_eq!(file.shape("huge").expect("a header"), [1_000_000_000]);
         for (name, words) in [
-            ("huge", "`huge`: truncated: its shape [1000000000]"),
+            ("huge", "`huge`: its shape [1000000000] is of more than 1073741824 bytes"),
             ("broken", "`broken`: not an npy array"),
             ("none", "has no array `none`; it has broken, huge, images"),
         ] {

@@ -5,28 +5,52 @@ use std::path::Path;
 
 use ndarray::Array4;
 
-use super::files::{Part, Split, file_name, find_file};
-use super::idx::IdxArray;
+use super::data_source::DataSource;
+use super::files::Split;
+use super::formats::idx::IdxArray;
+use crate::tensor::Shape;
 use crate::{Error, Result};
 
 /// Classes of MNIST and of everything made in its likeness.
 const CLASSES: usize = 10;
 
-/// `N` images of `C` x `H` x `W` bytes, each with the number of its class.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The most pixels of an image.
+const MOST_PIXELS: usize = 1 << 28;
+
+/// The quotient `v / 255` of every byte.
+pub(super) const QUOTIENTS: [f32; 256] = {
+    let mut quotients = [0.0; 256];
+    let mut v = 0;
+    while v < 256 {
+        quotients[v] = v as f32 / 255.0;
+        v += 1;
+    }
+    quotients
+};
+
+/// Pixels, one image after the other, `[channel][y][x]` each.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Pixels {
+    /// 0 to 255, which stands for 0 to 1.
+    Bytes(Vec<u8>),
+    /// 0 to 1, not all of them multiples of 1/255.
+    Floats(Vec<f32>),
+}
+
+/// `N` images of `C` x `H` x `W` pixels, each with the number of its class.
+///
+/// Pixels are kept as bytes where they came as bytes, or as floats that are multiples of 1/255; other floats keep their
+/// values.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    /// `N` x `C` x `H` x `W`, contiguous.
-    images: Vec<u8>,
+    pixels: Pixels,
     labels: Vec<u8>,
-    channels: usize,
-    height: usize,
-    width: usize,
+    shape: Shape,
     classes: usize,
 }
 
 impl Dataset {
-    /// Joins `images` (`N` x `C` x `H` x `W` contiguous bytes, `shape` = `[C, H, W]`) with `labels` (`N` numbers below
-    /// `classes`).
+    /// Joins `images` (`N` x `C` x `H` x `W` contiguous bytes) with `labels` (`N` numbers below `classes`).
     ///
     /// # Errors
     /// [`Error::Argument`] if a side of `shape` is 0, `classes` is not in 1..=256, images and labels differ in number,
@@ -34,24 +58,61 @@ impl Dataset {
     pub fn new(
         images: Vec<u8>,
         labels: Vec<u8>,
-        shape: [usize; 3],
+        shape: impl Into<Shape>,
         classes: usize,
     ) -> Result<Self> {
+        Self::of_pixels(Pixels::Bytes(images), labels, shape.into(), classes)
+    }
+
+    /// Like [`new`](Self::new), of pixels from 0 to 1. Where all of them are multiples of 1/255, the data set equals that
+    /// of the bytes.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if a pixel lies outside of 0..=1 or is not a number.
+    pub fn from_floats(
+        images: Vec<f32>,
+        labels: Vec<u8>,
+        shape: impl Into<Shape>,
+        classes: usize,
+    ) -> Result<Self> {
+        let shape = shape.into();
+        if let Some(i) = images.iter().position(|pixel| !(0.0..=1.0).contains(pixel)) {
+            let (image, pixel) = (i / shape.features().max(1), images[i]);
+            let problem = format!(
+                "image {image} has a pixel of {pixel}; floats lie in 0..=1: divide by the largest value, or give bytes"
+            );
+            return Err(Error::argument("Dataset::from_floats", problem));
+        }
+        let byte = |&pixel: &f32| {
+            let byte = (pixel * 255.0).round() as u8;
+            (QUOTIENTS[usize::from(byte)] == pixel).then_some(byte)
+        };
+        let pixels = match images.iter().map(byte).collect::<Option<Vec<u8>>>() {
+            Some(bytes) => Pixels::Bytes(bytes),
+            None => Pixels::Floats(images),
+        };
+        Self::of_pixels(pixels, labels, shape, classes)
+    }
+
+    fn of_pixels(pixels: Pixels, labels: Vec<u8>, shape: Shape, classes: usize) -> Result<Self> {
         let refuse = |problem| Error::argument("Dataset::new", problem);
-        let [channels, height, width] = shape;
+        let Shape { channels, height, width } = shape;
         let size = image_size(shape).map_err(refuse)?;
         if !(1..=256).contains(&classes) {
             return Err(refuse(format!("{classes} classes; labels are bytes, so 1 to 256")));
         }
-        if size.checked_mul(labels.len()) != Some(images.len()) {
+        let (found, unit) = match &pixels {
+            Pixels::Bytes(bytes) => (bytes.len(), "bytes"),
+            Pixels::Floats(floats) => (floats.len(), "floats"),
+        };
+        if size.checked_mul(labels.len()) != Some(found) {
             return Err(refuse(format!(
-                "{} labels need as many images of {channels} x {height} x {width} bytes, found {} bytes",
-                labels.len(),
-                images.len()
+                "{} labels need as many images of {channels} x {height} x {width} {unit}, found {found} {unit}",
+                labels.len()
             )));
         }
         check_labels(&labels, classes).map_err(refuse)?;
-        Ok(Self { images, labels, channels, height, width, classes })
+        Ok(Self { pixels, labels, shape, classes })
     }
 
     /// Reads an IDX file of images (`[N, H, W]`, or `[N, C, H, W]`) and one of labels (`[N]`, below 10), each gzipped
@@ -61,19 +122,27 @@ impl Dataset {
     /// Those of [`IdxArray::open`], and [`Error::Format`] for wrong dimensions, counts that disagree or labels out of
     /// range; all name the file.
     pub fn from_idx(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Self> {
-        let (images_path, labels_path) = (images.as_ref(), labels.as_ref());
+        Self::from_idx_of(images.as_ref(), labels.as_ref(), CLASSES)
+    }
+
+    /// [`from_idx`](Self::from_idx) with another number of classes.
+    pub(super) fn from_idx_of(
+        images_path: &Path,
+        labels_path: &Path,
+        classes: usize,
+    ) -> Result<Self> {
         // The small file first: its faults show at once.
         let labels = IdxArray::open(labels_path)?;
         let &[label_count] = labels.dims() else {
             let problem = format!("labels need 1 dimension, found {}", shown(labels.dims()));
             return Err(Error::format(labels_path, problem));
         };
-        check_labels(labels.data(), CLASSES)
+        check_labels(labels.data(), classes)
             .map_err(|problem| Error::format(labels_path, problem))?;
         let images = IdxArray::open(images_path)?;
         let (count, shape) = match *images.dims() {
-            [count, height, width] => (count, [1, height, width]),
-            [count, channels, height, width] => (count, [channels, height, width]),
+            [count, height, width] => (count, Shape::new(1, height, width)),
+            [count, channels, height, width] => (count, Shape::new(channels, height, width)),
             ref dims => {
                 let problem = format!(
                     "images need 3 dimensions (count, height, width) or 4 (count, channels, height, width), found {}",
@@ -90,26 +159,16 @@ impl Dataset {
             return Err(Error::format(images_path, problem));
         }
         image_size(shape).map_err(|problem| Error::format(images_path, problem))?;
-        Self::new(images.into_data(), labels.into_data(), shape, CLASSES)
+        Self::new(images.into_data(), labels.into_data(), shape, classes)
             .map_err(|error| error.in_file(images_path))
     }
 
-    /// Reads one half of the data set in folder `dir`, under any of the usual file names (see
-    /// [`find_file`](super::find_file)).
+    /// Reads one half of the data set at `place`, a folder or file in any of the [`Format`](super::Format)s.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if a file is missing, and those of [`Dataset::from_idx`].
-    pub fn load(dir: impl AsRef<Path>, split: Split) -> Result<Self> {
-        let dir = dir.as_ref();
-        let find = |part| {
-            find_file(dir, split, part).ok_or_else(|| {
-                let (dir, name) = (dir.display(), file_name(split, part));
-                Error::NotFound(format!(
-                    "{dir}: no file {name} or {name}.gz; `deepsleep-cli data fetch` gets the data sets it knows"
-                ))
-            })
-        };
-        Self::from_idx(find(Part::Images)?, find(Part::Labels)?)
+    /// Those of [`DataSource::at`] and [`DataSource::load`].
+    pub fn load(place: impl AsRef<Path>, split: Split) -> Result<Self> {
+        DataSource::at(place, &[split])?.load(split)
     }
 
     /// Number of images, `N`.
@@ -122,20 +181,56 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// The pixels of image `i`, `C` x `H` x `W`, 0 to 255.
+    /// The pixels of image `i`, `C` x `H` x `W`, from 0 to 1.
     ///
     /// # Panics
     /// As indexing a slice does, if `i` is not below [`len`](Self::len).
-    pub fn image(&self, i: usize) -> &[u8] {
-        assert!(i < self.len(), "image {i} of {}", self.len());
-        let size = self.image_size();
-        &self.images[i * size..][..size]
+    pub fn image(&self, i: usize) -> Vec<f32> {
+        let mut pixels = vec![0.0; self.shape.features()];
+        self.copy_pixels(i, 0, &mut pixels);
+        pixels
     }
 
-    /// The pixels of the images of `range`, one after the other.
-    pub(super) fn pixels(&self, range: Range<usize>) -> &[u8] {
-        let size = self.image_size();
-        &self.images[range.start * size..range.end * size]
+    /// Copies the pixels of image `i` from number `first` on, as many as `to` has room for and the image has.
+    pub(super) fn copy_pixels(&self, i: usize, first: usize, to: &mut [f32]) {
+        assert!(i < self.len(), "image {i} of {}", self.len());
+        let range = i * self.shape.features() + first..(i + 1) * self.shape.features();
+        match &self.pixels {
+            Pixels::Bytes(bytes) => to
+                .iter_mut()
+                .zip(&bytes[range])
+                .for_each(|(to, &byte)| *to = QUOTIENTS[usize::from(byte)]),
+            Pixels::Floats(floats) => {
+                to.iter_mut().zip(&floats[range]).for_each(|(to, &pixel)| *to = pixel);
+            }
+        }
+    }
+
+    /// How the pixels are kept.
+    pub(super) fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// The mean of every pixel over all images, `C` x `H` x `W`; not a number without images.
+    pub fn mean_image(&self) -> Vec<f64> {
+        let size = self.shape.features();
+        match &self.pixels {
+            Pixels::Bytes(bytes) => {
+                let mut sums = vec![0_u64; size];
+                for image in bytes.chunks_exact(size) {
+                    sums.iter_mut().zip(image).for_each(|(sum, &v)| *sum += u64::from(v));
+                }
+                let whole = 255.0 * self.len() as f64;
+                sums.into_iter().map(|sum| sum as f64 / whole).collect()
+            }
+            Pixels::Floats(floats) => {
+                let mut sums = vec![0.0_f64; size];
+                for image in floats.chunks_exact(size) {
+                    sums.iter_mut().zip(image).for_each(|(sum, &v)| *sum += f64::from(v));
+                }
+                sums.into_iter().map(|sum| sum / self.len() as f64).collect()
+            }
+        }
     }
 
     /// The class of image `i`.
@@ -159,9 +254,9 @@ impl Dataset {
         counts.into_iter().max().map(|most| most as f64 / images as f64)
     }
 
-    /// `[C, H, W]` of every image.
-    pub fn shape(&self) -> [usize; 3] {
-        [self.channels, self.height, self.width]
+    /// Channels, height and width of every image.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Number of classes; labels are below it.
@@ -181,34 +276,28 @@ impl Dataset {
             );
             Error::argument("Dataset::slice", problem)
         })?;
-        let size = self.image_size();
-        Ok(Self {
-            images: self.images[first * size..end * size].to_vec(),
-            labels: self.labels[first..end].to_vec(),
-            ..*self
-        })
+        let part = first * self.shape.features()..end * self.shape.features();
+        let pixels = match &self.pixels {
+            Pixels::Bytes(bytes) => Pixels::Bytes(bytes[part].to_vec()),
+            Pixels::Floats(floats) => Pixels::Floats(floats[part].to_vec()),
+        };
+        Ok(Self { pixels, labels: self.labels[first..end].to_vec(), ..*self })
     }
 
-    /// The images of `range` as numbers from 0 to 1, `N` x `C` x `H` x `W`: exactly `pixel as f32 / 255.0`.
+    /// The images of `range` as numbers from 0 to 1, `N` x `C` x `H` x `W`; of bytes exactly `pixel as f32 / 255.0`.
     ///
     /// # Panics
     /// As slicing does, if `range` is reversed or reaches beyond [`len`](Self::len). Take ranges that come from
     /// a user through [`slice`](Self::slice), which reports them.
     pub fn images_f32(&self, range: Range<usize>) -> Array4<f32> {
         let count = self.labels[range.clone()].len();
-        let pixels = self.pixels(range);
-        // A division a pixel would be the slowest part of the loop; there are only 256 quotients.
-        let quotients: [f32; 256] = std::array::from_fn(|pixel| pixel as f32 / 255.0);
-        let mut pixels = pixels.iter();
-        // `from_shape_fn` visits in memory order, which is that of the bytes.
-        Array4::from_shape_simple_fn((count, self.channels, self.height, self.width), || {
-            pixels.next().map_or(0.0, |&pixel| quotients[usize::from(pixel)])
-        })
-    }
-
-    /// Bytes of one image.
-    fn image_size(&self) -> usize {
-        self.channels * self.height * self.width
+        let Shape { channels, height, width } = self.shape;
+        let mut images = Array4::zeros((count, channels, height, width));
+        let size = self.shape.features();
+        if let Some(pixels) = images.as_slice_mut() {
+            pixels.chunks_exact_mut(size).zip(range).for_each(|(to, i)| self.copy_pixels(i, 0, to));
+        }
+        images
     }
 }
 
@@ -220,18 +309,20 @@ fn shown(dims: &[usize]) -> String {
     }
 }
 
-/// Bytes of an image of `shape`, or what is wrong with it.
-fn image_size(shape: [usize; 3]) -> Result<usize, String> {
-    let [channels, height, width] = shape;
-    channels
-        .checked_mul(height)
-        .and_then(|size| size.checked_mul(width))
-        .filter(|&size| size > 0)
-        .ok_or_else(|| format!("images of {channels} x {height} x {width} pixels hold nothing"))
+/// Pixels of an image of `shape`, or what is wrong with it: even of no images at all, a shape may ask for memory.
+fn image_size(shape: Shape) -> Result<usize, String> {
+    let Shape { channels, height, width } = shape;
+    let size = channels.checked_mul(height).and_then(|size| size.checked_mul(width));
+    let images = format!("images of {channels} x {height} x {width} pixels");
+    match size {
+        Some(0) => Err(format!("{images} hold nothing")),
+        Some(size) if size <= MOST_PIXELS => Ok(size),
+        _ => Err(format!("{images} are too large; the largest have {MOST_PIXELS}")),
+    }
 }
 
 /// Names the first label that is no class.
-fn check_labels(labels: &[u8], classes: usize) -> Result<(), String> {
+pub(super) fn check_labels(labels: &[u8], classes: usize) -> Result<(), String> {
     match labels.iter().position(|&label| usize::from(label) >= classes) {
         None => Ok(()),
         Some(index) => Err(format!(
@@ -255,16 +346,17 @@ mod tests {
         let set = two();
         assert_eq!(
             (set.len(), set.is_empty(), set.shape(), set.classes()),
-            (2, false, [2, 2, 3], 10)
+            (2, false, Shape::new(2, 2, 3), 10)
         );
-        assert_eq!(set.image(1)[0], 120);
+        assert_eq!(set.image(1)[0], 120.0 / 255.0);
         assert_eq!((set.label(1), set.labels()), (9, &[3, 9][..]));
         let images = set.images_f32(0..2);
         assert_eq!(images.shape(), [2, 2, 2, 3]);
         assert_eq!([0, 1, 2, 3].map(|n| set.largest_class(n)), [None, Some(1.0), Some(0.5), None]);
         for ((n, c, y, x), &value) in images.indexed_iter() {
-            let pixel = set.image(n)[(c * 2 + y) * 3 + x];
-            assert_eq!(value.to_bits(), (pixel as f32 / 255.0).to_bits());
+            let place = (c * 2 + y) * 3 + x;
+            assert_eq!(value.to_bits(), set.image(n)[place].to_bits());
+            assert_eq!(value.to_bits(), (((n * 12 + place) * 10) as f32 / 255.0).to_bits());
         }
         assert_eq!(set.images_f32(2..2).shape(), [0, 2, 2, 3]);
     }
@@ -289,19 +381,25 @@ mod tests {
         assert!(make(7, &[0, 1], [1, 2, 2], 10).contains("2 labels need"));
         assert!(make(8, &[0, 12], [1, 2, 2], 10).contains("label number 1 is 12"));
         assert!(make(0, &[0], [1, 0, 2], 10).contains("hold nothing"));
-        assert!(make(0, &[], [usize::MAX, 2, 2], 10).contains("hold nothing"));
+        assert!(make(0, &[], [usize::MAX, 2, 2], 10).contains("are too large"));
+        assert!(make(0, &[], [1, 1 << 15, 1 << 15], 10).contains("the largest have 268435456"));
         assert!(make(4, &[0], [1, 2, 2], 0).contains("1 to 256"));
         assert!(make(4, &[0], [1, 2, 2], 257).contains("257 classes"));
     }
 
     #[test]
-    fn a_missing_file_is_named_with_its_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let problem = Dataset::load(folder.path(), Split::Test).unwrap_err().to_string();
-        let expected = format!(
-            "{}: no file t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz;",
-            folder.path().display()
-        );
-        assert!(problem.starts_with(&expected), "{problem}");
+    fn floats_that_are_bytes_are_kept_as_bytes() {
+        let floats = (0..24).map(|i| (i * 10) as f32 / 255.0).collect();
+        assert_eq!(Dataset::from_floats(floats, vec![3, 9], [2, 2, 3], 10).unwrap(), two());
+        let set =
+            Dataset::from_floats(vec![0.1, 0.25, 1.0, 0.0], vec![0, 1], [1, 1, 2], 2).unwrap();
+        assert_eq!((set.image(0), set.image(1)), (vec![0.1, 0.25], vec![1.0, 0.0]));
+        assert_eq!(set.slice(1, 1).unwrap().image(0), [1.0, 0.0]);
+        assert_eq!(set.mean_image(), [(f64::from(0.1_f32) + 1.0) / 2.0, 0.125]);
+        for pixel in [-0.1, 1.5, f32::NAN] {
+            let problem = Dataset::from_floats(vec![0.0, pixel], vec![0, 0], [1, 1, 1], 1);
+            let problem = problem.unwrap_err().to_string();
+            assert!(problem.contains("image 1 has a pixel of"), "{problem}");
+        }
     }
 }

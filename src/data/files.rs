@@ -60,16 +60,6 @@ pub fn find_file(dir: impl AsRef<Path>, split: Split, part: Part) -> Option<Path
         .find(|path| path.is_file())
 }
 
-/// The names of the files of these halves of a data set that `dir` lacks; empty if they are all there.
-pub(crate) fn missing_files(dir: &Path, splits: &[Split]) -> Vec<&'static str> {
-    FILES
-        .into_iter()
-        .filter(|(split, _)| splits.contains(split))
-        .filter(|&(split, part)| find_file(dir, split, part).is_none())
-        .map(|(split, part)| file_name(split, part))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +79,6 @@ mod tests {
             std::fs::write(packed, "").unwrap();
             std::fs::write(&path, "").unwrap();
             assert_eq!(find_file(folder.path(), Split::Test, Part::Images), Some(path));
-            assert_eq!(missing_files(folder.path(), &[Split::Train, Split::Test]).len(), 3);
         }
     }
 }

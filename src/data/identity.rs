@@ -1,7 +1,9 @@
 //! Which images: what tells one data set from another that has the same name.
 
 use super::Dataset;
+use super::dataset::Pixels;
 use crate::fingerprint::Fingerprint;
+use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
@@ -76,11 +78,20 @@ impl Dataset {
     /// As slicing does, if `range` is reversed or reaches beyond [`len`](Self::len).
     pub fn fingerprint(&self, range: Range<usize>) -> String {
         let labels = &self.labels()[range.clone()];
-        let shape = self
-            .shape()
+        let Shape { channels, height, width } = self.shape();
+        let shape = [channels, height, width]
             .into_iter()
             .fold(Fingerprint::of("images"), |all, side| all.number(side as u64));
-        shape.number(self.classes() as u64).bytes(labels).bytes(self.pixels(range)).finish()
+        let begun = shape.number(self.classes() as u64).bytes(labels);
+        let pixels = range.start * self.shape().features()..range.end * self.shape().features();
+        match self.pixels() {
+            Pixels::Bytes(bytes) => begun.bytes(&bytes[pixels]).finish(),
+            Pixels::Floats(floats) => {
+                let bits: Vec<u8> =
+                    floats[pixels].iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+                begun.bytes(b"f32").bytes(&bits).finish()
+            }
+        }
     }
 }
 

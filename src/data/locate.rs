@@ -3,7 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::files::{Part, Split, missing_files};
+use super::files::{Part, Split};
+use super::formats::{Format, Missing};
 use super::source::{DatasetName, Source};
 use super::verify::check_file;
 use crate::{Error, Result};
@@ -19,8 +20,8 @@ const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
 /// The places where data sets are looked for, first to last.
 ///
-/// In each of them the data set's own subfolder (`mnist`, `fashion-mnist`) is looked at; in one that a user named, also
-/// torchvision's (`MNIST/raw`, `FashionMNIST/raw`) and the folder itself. Who names a folder wants that one: if it lacks a
+/// In each of them the data set's own subfolder (`mnist`, `cifar-10`, ...) is looked at; in one that a user named, also
+/// torchvision's (`MNIST/raw`, `cifar-10-batches-bin`, ...) and the folder itself. Who names a folder wants that one: if it lacks a
 /// file, nothing else is looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchPath {
@@ -121,11 +122,20 @@ fn look_in(
         return Ok(None);
     }
     let mut look_at = |dir: &Path| {
-        let missing = missing_files(dir, splits);
+        let (mut missing, mut any) = (Vec::new(), false);
+        for &split in splits {
+            match name.format().files(dir, split) {
+                Ok(_) => any = true,
+                Err(Missing { names, partly }) => {
+                    any |= partly;
+                    missing.extend(names);
+                }
+            }
+        }
         let reason = match missing.len() {
             0 => return true,
             _ if !dir.is_dir() => "no such folder".to_owned(),
-            all if all == 2 * splits.len() => "none of the files".to_owned(),
+            _ if !any => "none of the files".to_owned(),
             _ => format!("lacks {}", missing.join(", ")),
         };
         looked.push(format!("{} ({reason})", dir.display()));
@@ -138,7 +148,7 @@ fn look_in(
     if !named {
         return Ok(None);
     }
-    let torchvision = root.join(name.torchvision()).join("raw");
+    let torchvision = root.join(name.torchvision());
     if torchvision.is_dir() && look_at(&torchvision) {
         return Ok(Some(torchvision));
     }
@@ -154,8 +164,11 @@ fn look_in(
 /// The file names are alike, so `--data-dir data/mnist --dataset fashion-mnist` would otherwise use the wrong images
 /// silently. Unknown content passes: it may be someone's own data.
 fn refuse_other(dir: &Path, name: DatasetName, splits: &[Split]) -> Result<()> {
+    if name.format() != Format::Idx {
+        return Ok(());
+    }
     let is = |other: DatasetName| {
-        let files = Source::of(other).files;
+        let files = Source::of(other).map_or_else(Vec::new, |source| source.files);
         // The test labels are the shorter ones.
         let split = if splits.contains(&Split::Test) { Split::Test } else { Split::Train };
         let labels = files.iter().find(|f| (f.split, f.part) == (split, Part::Labels));
@@ -173,9 +186,10 @@ fn refuse_other(dir: &Path, name: DatasetName, splits: &[Split]) -> Result<()> {
 /// Says where was looked (`of`: in whose folder) and what to do.
 fn not_found(name: DatasetName, of: &str, looked: &[String]) -> Error {
     Error::NotFound(format!(
-        "no {name} data set{of}; looked in {}; get it with `deepsleep-cli data fetch {name}`, or name its folder with \
-         --data-dir or {DATA_VARIABLE}",
-        looked.join(", ")
+        "no {name} data set{of}; looked in {}; get it {}, or name its folder with --data-dir or \
+         {DATA_VARIABLE}",
+        looked.join(", "),
+        name.how_to_get()
     ))
 }
 

@@ -4,8 +4,9 @@
 //!
 //! 1. [`locate`] finds the folder of a data set known by its [`DatasetName`]: what the user named, or `./data`, the cache
 //!    folder, the system's, the one beside the sources (see [`SearchPath`]).
-//! 2. [`Dataset::load`] reads one [`Split`] of that folder: IDX files ([`IdxArray`]), gzipped or not, checked for
-//!    consistency, kept as bytes.
+//! 2. [`Dataset::load`] reads one [`Split`] of that folder, in any [`Format`]: IDX files ([`IdxArray`]), CIFAR's and
+//!    SVHN's, npz files, PNG files in a folder a class; checked for consistency, kept as bytes where they are bytes. A
+//!    [`DataSource`] says what was found.
 //! 3. [`Dataset::images_f32`] hands out pixels as numbers from 0 to 1.
 //!
 //! Where the files are missing, [`fetch`](fn@fetch) downloads them from a [`Source`] into [`cache_dir`];
@@ -18,7 +19,7 @@
 //! // The bundled files; `None` searches the usual places for them.
 //! let folder = locate(DatasetName::Mnist, None)?;
 //! let test = Dataset::load(folder, Split::Test)?.slice(0, 16)?;
-//! assert_eq!(test.shape(), [1, 28, 28]);
+//! assert_eq!(test.shape().to_string(), "1x28x28");
 //! assert_eq!(test.label(0), 7);
 //! let pixels = test.images_f32(0..4); // ndarray, 4 x 1 x 28 x 28, 0.0 to 1.0
 //! assert_eq!(pixels.dim(), (4, 1, 28, 28));
@@ -34,25 +35,28 @@
 //! ```
 
 mod batch;
+mod data_source;
 mod dataset;
 #[cfg(feature = "fetch")]
 mod download;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod files;
+mod formats;
 mod gz;
 mod identity;
-mod idx;
 mod locate;
 mod source;
 mod verify;
 
+pub use data_source::DataSource;
 pub use dataset::Dataset;
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchProgress, fetch};
 pub use files::{Part, Split, find_file};
+pub use formats::Format;
+pub use formats::idx::IdxArray;
 pub use identity::{DataIdentity, ImageSet};
-pub use idx::IdxArray;
 pub use locate::{DATA_VARIABLE, SearchPath, cache_dir, locate};
 pub use source::{DatasetName, Source, SourceFile};
 pub use verify::{FileCheck, verify, verify_source};

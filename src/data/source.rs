@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::files::{FILES, Part, Split, file_name};
+use super::formats::Format;
 use crate::{Error, Result};
 
 /// A data set known by name.
@@ -13,26 +14,88 @@ pub enum DatasetName {
     Mnist,
     /// Articles of clothing (Zalando), in MNIST's format.
     FashionMnist,
+    /// Cursive Japanese characters (CODH), in MNIST's format.
+    Kmnist,
+    /// Photographs of ten kinds of things (Krizhevsky), 3 x 32 x 32.
+    Cifar10,
+    /// The same of a hundred kinds.
+    Cifar100,
+    /// Photographs of house numbers, cropped to a digit (Netzer and others), 3 x 32 x 32.
+    Svhn,
 }
 
 impl DatasetName {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Mnist, Self::FashionMnist];
+    pub const ALL: [Self; 6] =
+        [Self::Mnist, Self::FashionMnist, Self::Kmnist, Self::Cifar10, Self::Cifar100, Self::Svhn];
 
     /// The name on the command line, which is also the name of the data set's folder.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
             Self::FashionMnist => "fashion-mnist",
+            Self::Kmnist => "kmnist",
+            Self::Cifar10 => "cifar-10",
+            Self::Cifar100 => "cifar-100",
+            Self::Svhn => "svhn",
         }
     }
 
-    /// The name of the folder in which torchvision keeps it.
+    /// The folder in which torchvision keeps it, or into which its archive unpacks.
     pub(super) fn torchvision(self) -> &'static str {
         match self {
-            Self::Mnist => "MNIST",
-            Self::FashionMnist => "FashionMNIST",
+            Self::Mnist => "MNIST/raw",
+            Self::FashionMnist => "FashionMNIST/raw",
+            Self::Kmnist => "KMNIST/raw",
+            Self::Cifar10 => "cifar-10-batches-bin",
+            Self::Cifar100 => "cifar-100-binary",
+            Self::Svhn => "SVHN",
         }
+    }
+
+    /// How its files are made.
+    pub fn format(self) -> Format {
+        match self {
+            Self::Mnist | Self::FashionMnist | Self::Kmnist => Format::Idx,
+            Self::Cifar10 => Format::Cifar10,
+            Self::Cifar100 => Format::Cifar100,
+            Self::Svhn => Format::Svhn,
+        }
+    }
+
+    /// How to get it, as the end of a sentence that begins with "get it".
+    pub fn how_to_get(self) -> String {
+        let (url, sha256, then) = match self {
+            Self::Mnist | Self::FashionMnist => {
+                return format!("with `deepsleep-cli data fetch {self}`");
+            }
+            Self::Kmnist => {
+                return "from https://codh.rois.ac.jp/kmnist/ (the four files of Kuzushiji-MNIST; their hashes are in \
+                        data/README.md)"
+                    .into();
+            }
+            Self::Cifar10 => (
+                "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                "unpack it",
+            ),
+            Self::Cifar100 => (
+                "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+                "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+                "unpack it",
+            ),
+            Self::Svhn => {
+                return "from http://ufldl.stanford.edu/housenumbers/ (train_32x32.mat and test_32x32.mat; their hashes \
+                        are in data/README.md)"
+                    .into();
+            }
+        };
+        format!("from {url} (sha256 {sha256}) and {then}")
+    }
+
+    /// Its number of classes.
+    pub fn classes(self) -> usize {
+        if self == Self::Cifar100 { 100 } else { 10 }
     }
 }
 
@@ -83,11 +146,16 @@ pub struct Source {
 }
 
 impl Source {
-    /// The four files and the public mirrors of a known data set.
-    pub fn of(name: DatasetName) -> Self {
+    /// The files and the public mirrors of a known data set; none for those that cannot be fetched (see
+    /// [`how_to_get`](DatasetName::how_to_get)), or checked by the hashes of single files.
+    pub fn of(name: DatasetName) -> Option<Self> {
         let (contents, mirrors) = match name {
             DatasetName::Mnist => (MNIST, MNIST_MIRRORS),
             DatasetName::FashionMnist => (FASHION_MNIST, FASHION_MNIST_MIRRORS),
+            DatasetName::Kmnist
+            | DatasetName::Cifar10
+            | DatasetName::Cifar100
+            | DatasetName::Svhn => return None,
         };
         let files = FILES
             .into_iter()
@@ -99,7 +167,7 @@ impl Source {
                 sha256: sha256.to_owned(),
             })
             .collect();
-        Self { files, mirrors: mirrors.map(str::to_owned).to_vec() }
+        Some(Self { files, mirrors: mirrors.map(str::to_owned).to_vec() })
     }
 
     /// The same files from another place: `base` is tried instead of the public mirrors.
@@ -154,13 +222,15 @@ mod tests {
             assert_eq!(name.to_string().parse::<DatasetName>().unwrap(), name);
         }
         let problem = "cifar".parse::<DatasetName>().unwrap_err().to_string();
-        assert!(problem.contains("\"cifar\"; known are mnist, fashion-mnist"), "{problem}");
+        assert!(problem.contains("\"cifar\"; known are mnist, fashion-mnist, kmnist"), "{problem}");
     }
 
     #[test]
     fn every_known_file_has_a_well_formed_hash_of_its_own() {
         let mut hashes = std::collections::HashSet::new();
-        for file in DatasetName::ALL.into_iter().flat_map(|name| Source::of(name).files) {
+        for file in
+            DatasetName::ALL.into_iter().filter_map(Source::of).flat_map(|source| source.files)
+        {
             assert_eq!(file.sha256.len(), 64);
             assert!(file.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
             assert!(hashes.insert(file.sha256));

@@ -33,9 +33,13 @@ pub struct FileCheck {
 /// Missing, damaged and wrong files are findings, not errors.
 ///
 /// # Errors
-/// [`Error::NotFound`] if `dir` is no folder.
+/// [`Error::NotFound`] if `dir` is no folder, [`Error::Argument`] for a data set without published hashes of its files.
 pub fn verify(dir: impl AsRef<Path>, name: DatasetName) -> Result<Vec<FileCheck>> {
-    verify_source(dir, &Source::of(name))
+    let source = Source::of(name).ok_or_else(|| {
+        let problem = format!("the hashes of {name}'s single files are not known");
+        Error::argument("data verify", format!("{problem}; get it {}", name.how_to_get()))
+    })?;
+    verify_source(dir, &source)
 }
 
 /// Like [`verify`], for any files.

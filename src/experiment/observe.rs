@@ -10,7 +10,7 @@ use crate::files::{MOST, inside, open_regular, read_regular};
 use crate::method::Training;
 use crate::nn::{Freeze, LeNet, Network};
 use crate::snn::{FrozenSpikingLeNet, SpikingLeNet, Statistics, firing_rates, spike_trains};
-use crate::tensor::Context;
+use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
 use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
@@ -276,9 +276,7 @@ fn digits(
         let id = samples.ids()[i] as usize;
         id < test.len() && samples.labels()[i] == test.label(id)
     };
-    if samples.shape().features() != test.shape().iter().product::<usize>()
-        || !(0..samples.len()).all(same)
-    {
+    if samples.shape() != test.shape() || !(0..samples.len()).all(same) {
         let problem = "its images are not of the test images found here".to_owned();
         return Err(Error::format(&path, problem));
     }
@@ -288,7 +286,7 @@ fn digits(
         Some(Digit { label: class, clean, crafted })
     };
     let digits: Vec<Digit> = (0..test.classes()).filter_map(first_of).take(SHOWN).collect();
-    let [channels, height, width] = test.shape();
+    let Shape { channels, height, width } = test.shape();
     let pixels: Vec<f32> = digits.iter().flat_map(|digit| digit.crafted.clone()).collect();
     let images = ArrayView4::from_shape((digits.len(), channels, height, width), &pixels)
         .map_err(|e| Error::failed("digits", e))?;

@@ -1,6 +1,6 @@
 //! The undefended control.
 
-use crate::nn::{Rule, Schedule, TrainingOptions};
+use crate::nn::{Augmentation, Rule, Schedule, TrainingOptions};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -21,22 +21,42 @@ pub struct ControlOptions {
     pub rule: Rule,
     /// Temperature of the soft-max in the loss.
     pub temperature: f32,
+    /// How images are changed before they are learned from.
+    #[serde(default, skip_serializing_if = "Augmentation::is_off")]
+    pub augmentation: Augmentation,
 }
 
 impl Default for ControlOptions {
     fn default() -> Self {
         let TrainingOptions {
-            epochs, batch_size, learning_rate, schedule, rule, temperature, ..
+            epochs,
+            batch_size,
+            learning_rate,
+            schedule,
+            rule,
+            temperature,
+            augmentation,
+            ..
         } = TrainingOptions::default();
-        Self { epochs, batch_size, learning_rate, schedule, rule, temperature }
+        Self { epochs, batch_size, learning_rate, schedule, rule, temperature, augmentation }
     }
 }
 
 impl ControlOptions {
     /// The options of the training with this seed.
     pub fn training(&self, seed: u64) -> TrainingOptions {
-        let Self { epochs, batch_size, learning_rate, schedule, rule, temperature } = *self;
-        TrainingOptions { epochs, batch_size, learning_rate, schedule, rule, temperature, seed }
+        let Self { epochs, batch_size, learning_rate, schedule, rule, temperature, augmentation } =
+            *self;
+        TrainingOptions {
+            epochs,
+            batch_size,
+            learning_rate,
+            schedule,
+            rule,
+            temperature,
+            seed,
+            augmentation,
+        }
     }
 
     /// Rejects values that no training could work with.

@@ -11,7 +11,6 @@ use crate::{Error, Result};
 use std::sync::Arc;
 
 const HIDDEN: Shape = Shape::new(10, 12, 12);
-const CLASSES: usize = 10;
 const CONV1: [usize; 4] = [10, 1, 5, 5];
 const CONV2: [usize; 4] = [20, 10, 5, 5];
 const FEATURES: usize = 320;
@@ -30,6 +29,9 @@ impl LeNet {
     /// The shape of one image.
     pub const INPUT: Shape = Shape::new(1, 28, 28);
 
+    /// The number of classes.
+    pub const CLASSES: usize = 10;
+
     /// With random weights of this seed.
     pub fn new(seed: u64) -> Self {
         let mut parameters = Parameters::default();
@@ -44,7 +46,7 @@ impl LeNet {
         };
         add("conv1.weight", &CONV1);
         add("conv2.weight", &CONV2);
-        add("fc.weight", &[CLASSES, FEATURES]);
+        add("fc.weight", &[LeNet::CLASSES, FEATURES]);
         let statistics = [CONV1, CONV2].map(|shape| RunningStatistics::new(shape[0]));
         Self { parameters, statistics, normalised: None }
     }
@@ -79,7 +81,7 @@ impl LeNet {
             conv("conv2", CONV2),
             norm("bn2", CONV2),
             "relu, max-pool 2x2".to_owned(),
-            format!("fc {FEATURES}>{CLASSES} without bias"),
+            format!("fc {FEATURES}>{} without bias", LeNet::CLASSES),
         ];
         layers.join("; ")
     }
@@ -101,7 +103,7 @@ impl Network for LeNet {
     }
 
     fn classes(&self) -> usize {
-        CLASSES
+        LeNet::CLASSES
     }
 
     fn parameters(&self) -> &Parameters {
@@ -196,11 +198,11 @@ impl Freeze for LeNet {
             let geometry = Geometry::new(input, shape, Conv2dOptions::default())?;
             FrozenConv::folded(geometry, values(3 * i), &scale, &shift).map(Arc::new)
         };
-        let linear = Geometry::linear(FEATURES, CLASSES);
+        let linear = Geometry::linear(FEATURES, LeNet::CLASSES);
         Ok(FrozenLeNet {
             conv1: fold(0, Self::INPUT, CONV1)?,
             conv2: fold(1, HIDDEN, CONV2)?,
-            fc: Arc::new(FrozenConv::new(linear, values(6), vec![0.0; CLASSES])?),
+            fc: Arc::new(FrozenConv::new(linear, values(6), vec![0.0; LeNet::CLASSES])?),
         })
     }
 }
@@ -211,7 +213,7 @@ impl FrozenNetwork for FrozenLeNet {
     }
 
     fn classes(&self) -> usize {
-        CLASSES
+        LeNet::CLASSES
     }
 
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {

@@ -23,6 +23,7 @@
 //! ```
 
 mod adversarial_batch;
+mod augmentation;
 mod decision;
 mod draws;
 mod evaluate;
@@ -39,6 +40,7 @@ mod schedule;
 mod train;
 
 pub use adversarial_batch::{BatchAttack, GradientAttack};
+pub use augmentation::Augmentation;
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, verdict_noise};

@@ -1,6 +1,8 @@
 //! The training loop: deterministic given a seed, whatever the threads.
 
-use super::{Mode, Network, Optimiser, Rule, Schedule, check_finite, check_finite_state};
+use super::{
+    Augmentation, Mode, Network, Optimiser, Rule, Schedule, check_finite, check_finite_state,
+};
 use crate::autodiff::{Labels, Seed, Tape, Var, Weight};
 use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
@@ -24,8 +26,11 @@ pub struct TrainingOptions {
     pub rule: Rule,
     /// Temperature of the soft-max in the loss.
     pub temperature: f32,
-    /// Of the order of images.
+    /// Of the order of images, and of what [`augmentation`](Self::augmentation) does to each.
     pub seed: u64,
+    /// How images are changed before they are learned from.
+    #[serde(default, skip_serializing_if = "Augmentation::is_off")]
+    pub augmentation: Augmentation,
 }
 
 impl Default for TrainingOptions {
@@ -38,6 +43,7 @@ impl Default for TrainingOptions {
             rule: Rule::SGD,
             temperature: 1.0,
             seed: 0,
+            augmentation: Augmentation::default(),
         }
     }
 }
@@ -71,7 +77,7 @@ pub struct Batch<'a> {
     pub indices: &'a [usize],
     /// Their labels.
     pub labels: &'a [usize],
-    /// Their pixels; a [`Regime`] may change them.
+    /// Their pixels, augmented; a [`Regime`] may change them.
     pub images: Tensor,
     /// The key of everything random in this step.
     pub key: Key,
@@ -145,9 +151,10 @@ impl Trainer {
     /// For this network, from its first epoch.
     ///
     /// # Errors
-    /// If an option makes no sense.
+    /// If an option makes no sense, or images of the network's size cannot be shifted so far.
     pub fn new<N: Network + ?Sized>(network: &N, options: TrainingOptions) -> Result<Self> {
         options.validate()?;
+        options.augmentation.check(network.input_shape())?;
         let optimiser = Optimiser::new(options.rule, network.parameters());
         Ok(Self {
             options,
@@ -273,11 +280,14 @@ impl Trainer {
     ) -> Result<f32> {
         let mut images = tape.tensor(network.input_shape(), indices.len(), 1);
         data.gather(tape.context(), indices, &mut images)?;
+        let seed = Key::new(self.options.seed);
+        let changes = seed.named("augmentation").with(self.epoch as u64);
+        self.options.augmentation.apply(tape.context(), changes, indices, &mut images);
         self.batch_labels.clear();
         self.batch_labels.extend(indices.iter().map(|&i| data.label(i)));
         let labels = &self.batch_labels;
         self.labels.set(labels.iter().copied(), network.classes())?;
-        let key = Key::new(self.options.seed).named("step").with(self.optimiser.steps());
+        let key = seed.named("step").with(self.optimiser.steps());
         let mut batch = Batch { indices, labels, images, key };
         regime.prepare(network, &mut batch)?;
         let noise = batch.key.named("noise");

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::autodiff::Tape;
 use crate::data::Dataset;
 use crate::nn::verdict_noise;
-use crate::tensor::{Context, Shape, Tensor};
+use crate::tensor::{Context, Tensor};
 
 /// A few blocks at a time: all steps of all spikes are held at once.
 const PORTION: usize = 64;
@@ -57,8 +57,7 @@ fn spikes(
     images: &Dataset,
     indices: &[usize],
 ) -> Result<[Tensor; 2]> {
-    let [channels, height, width] = images.shape();
-    let mut batch = tape.tensor(Shape::new(channels, height, width), indices.len(), 1);
+    let mut batch = tape.tensor(images.shape(), indices.len(), 1);
     images.gather(&tape.context().clone(), indices, &mut batch)?;
     // The first of the draws that decide about the image.
     tape.set_noise(indices.iter().map(|&i| verdict_noise(0, i as u64, 0)));

@@ -33,6 +33,13 @@ impl Shape {
     }
 }
 
+impl From<[usize; 3]> for Shape {
+    /// `[channels, height, width]`
+    fn from([channels, height, width]: [usize; 3]) -> Self {
+        Self::new(channels, height, width)
+    }
+}
+
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}x{}x{}", self.channels, self.height, self.width)

@@ -80,7 +80,7 @@ fn what_cannot_be_had_fails_in_a_line() {
     run(&["data", "fetch", "mnist", "--base-url", &format!("http://{away}"), "--into", &into])
         .assert_fails(1, &["cannot download", "refused"]);
     let listed = run(&["data", "list", "--data-dir", &empty]);
-    assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), 2));
+    assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), 6));
 }
 
 /// A command asks for the files that it reads, and for no others.

@@ -112,7 +112,9 @@ impl Folder {
         let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist");
         for (split, name, count) in [(Split::Train, "train", train), (Split::Test, "t10k", test)] {
             let images = Dataset::load(&bundled, split).unwrap().slice(0, count).unwrap();
-            let pixels = (0..count).flat_map(|i| images.image(i).to_vec()).collect();
+            let pixels = (0..count)
+                .flat_map(|i| images.image(i).into_iter().map(|p| (255.0 * p).round() as u8))
+                .collect();
             let save = |kind: &str, dims: Vec<usize>, bytes: Vec<u8>| {
                 let file = self.path(&format!("{name}-{kind}-ubyte"));
                 IdxArray::new(dims, bytes).unwrap().save(file).unwrap();

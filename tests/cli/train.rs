@@ -101,6 +101,7 @@ fn what_cannot_be_trained_on_fails_in_a_line() {
     train(&["--data-dir", &nowhere]).assert_fails(1, &["no mnist data set", "no such folder"]);
     train(&["--data-dir", "data/mnist", "--dataset", "fashion-mnist"])
         .assert_fails(1, &["fashion-mnist was looked for", "files of mnist"]);
+    train(&["--augment-shift", "28"]).assert_fails(2, &["shift of up to 28 pixels", "1x28x28"]);
     train(&["--limit-train", "512", "--lr", "1e30"]).assert_fails(1, &["epoch 1", "learning rate"]);
     assert!(!folder.path("model").exists());
 }

@@ -15,7 +15,7 @@ fn bundled_mnist_is_complete_and_genuine() {
     let test = Dataset::load(&folder, Split::Test).unwrap();
     assert_eq!((train.len(), test.len()), (60_000, 10_000));
     assert_eq!((train.label(0), test.label(0)), (5, 7));
-    assert_eq!((train.shape(), train.classes()), ([1, 28, 28], 10));
+    assert_eq!((train.shape(), train.classes()), ([1, 28, 28].into(), 10));
 
     for check in verify(&folder, DatasetName::Mnist).unwrap() {
         assert!(check.ok, "{check:?}");

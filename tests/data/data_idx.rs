@@ -90,8 +90,8 @@ fn files_that_do_not_fit_together_are_named() {
     let images = save("images.gz", &[3, 2, 2], 0);
     let coloured = save("coloured", &[3, 3, 2, 2], 0);
     let labels = save("labels.gz", &[3], 9);
-    assert_eq!(Dataset::from_idx(&images, &labels).unwrap().shape(), [1, 2, 2]);
-    assert_eq!(Dataset::from_idx(&coloured, &labels).unwrap().shape(), [3, 2, 2]);
+    assert_eq!(Dataset::from_idx(&images, &labels).unwrap().shape(), [1, 2, 2].into());
+    assert_eq!(Dataset::from_idx(&coloured, &labels).unwrap().shape(), [3, 2, 2].into());
 
     let problem =
         |images: &Path, labels: &Path| Dataset::from_idx(images, labels).unwrap_err().to_string();

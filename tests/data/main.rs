@@ -3,4 +3,5 @@
 mod data_bundled;
 #[cfg(feature = "fetch")]
 mod data_fetch;
+mod data_formats;
 mod data_idx;

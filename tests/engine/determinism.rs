@@ -6,8 +6,8 @@ use deepsleep::autodiff::{Labels, Seed, Tape};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    Freeze, FrozenLeNet, FrozenNetwork, LeNet, Network, Rule, Trainer, TrainingOptions,
-    input_gradients, predictions,
+    Augmentation, Freeze, FrozenLeNet, FrozenNetwork, LeNet, Network, Rule, Trainer,
+    TrainingOptions, input_gradients, predictions,
 };
 use deepsleep::simd::Isa;
 use deepsleep::tensor::{Context, Tensor};
@@ -62,6 +62,43 @@ fn a_whole_epoch_gives_the_same_bits_on_any_number_of_threads() {
     for threads in [2, 7] {
         assert!(epoch(best(), threads, 128, Rule::SGD, &data) == expected, "{threads} threads");
     }
+}
+
+#[test]
+fn augmented_training_gives_the_same_bits_everywhere_and_when_it_is_resumed() {
+    let data = mnist(Split::Train).slice(0, 100).unwrap();
+    let train = |isa, threads, augmentation, resumed: bool| {
+        let context = Context::with_isa(isa, threads).unwrap();
+        let mut lenet = LeNet::new(11);
+        let options = TrainingOptions { batch_size: 50, augmentation, ..Default::default() };
+        let mut trainer = Trainer::new(&lenet, options.clone()).unwrap();
+        for _ in 0..2 {
+            trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap();
+            if resumed {
+                let state = trainer.checkpoint(&lenet).unwrap();
+                lenet = LeNet::new(0);
+                trainer = Trainer::new(&lenet, options.clone()).unwrap();
+                trainer.resume(&mut lenet, &state).unwrap();
+            }
+        }
+        trainer.checkpoint(&lenet).unwrap().to_bytes().unwrap()
+    };
+    let [off, shifted, flipped] = [(0, false), (2, false), (0, true)]
+        .map(|(shift, flip)| Augmentation { shift, flip })
+        .map(|augmentation| (augmentation, train(best(), 1, augmentation, false)));
+    assert!(off.1 != shifted.1 && off.1 != flipped.1 && shifted.1 != flipped.1);
+    for (augmentation, expected) in [shifted, flipped] {
+        assert!(train(best(), 2, augmentation, true) == expected, "{augmentation:?}");
+        assert!(train(portable(), 3, augmentation, false) == expected, "{augmentation:?}");
+    }
+    // What is off leaves no trace in a checkpoint.
+    assert!(!String::from_utf8_lossy(&off.1).contains("augmentation"));
+    let far = TrainingOptions {
+        augmentation: Augmentation { shift: 28, flip: false },
+        ..Default::default()
+    };
+    let problem = Trainer::new(&LeNet::new(0), far).err().expect("nothing is left").to_string();
+    assert!(problem.contains("a shift of up to 28 pixels can leave nothing of images of 1x28x28"));
 }
 
 fn trained() -> FrozenLeNet {

@@ -298,8 +298,8 @@ fn images_are_those_of_the_results_or_left_out() {
     assert!(markdown.contains("| Data set | mnist |"), "{markdown}");
     // Of the same name, number and size.
     let labels = test.labels().iter().map(|label| (label + 1) % 10).collect();
-    let pixels = (0..test.len()).flat_map(|i| test.image(i).to_vec()).collect();
-    let other = Dataset::new(pixels, labels, [1, 28, 28], 10).unwrap();
+    let pixels = (0..test.len()).flat_map(|i| test.image(i)).collect();
+    let other = Dataset::from_floats(pixels, labels, [1, 28, 28], 10).unwrap();
     let (markdown, skipped) = report(DataIdentity::of("mnist", &train, &other));
     assert!(
         skipped.iter().any(|line| line.contains("are not those of the results")),

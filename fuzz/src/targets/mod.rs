@@ -5,6 +5,7 @@ mod checkpoint;
 mod eps;
 mod experiment;
 mod idx;
+mod images;
 mod journal;
 mod model;
 mod npz;
@@ -20,6 +21,7 @@ use std::sync::LazyLock;
 /// All targets.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("idx", idx::run),
+    ("images", images::run),
     ("model", model::run),
     ("checkpoint", checkpoint::run),
     ("npz", npz::run),

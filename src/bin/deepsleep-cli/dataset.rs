@@ -1,69 +1,128 @@
-//! Which images: the options `--dataset` and `--data-dir`, and `--first` and `--images` of the test images.
+//! Which images: the options `--data`, `--dataset` and `--data-dir`, and `--first` and `--images` of the test images.
 
 use crate::failure::WrongUse;
 use crate::numbers::at_least;
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use deepsleep::data::{Dataset, DatasetName, Part, SearchPath, Split, find_file};
+use deepsleep::data::{DataSource, Dataset, DatasetName, SearchPath, Split};
 use deepsleep::nn::LeNet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Which images.
 #[derive(Debug, Args)]
 pub struct DatasetOptions {
-    /// Data set to use
-    #[arg(long, value_name = "NAME", default_value_t = DatasetName::Mnist, value_parser = names(), ignore_case = true)]
-    pub dataset: DatasetName,
+    /// Data set: a known name (see `data list`), or its folder (IDX, CIFAR's binary files, npz, PNG files in a folder a
+    /// class) or .npz file [default: mnist]
+    #[arg(long, value_name = "NAME|PATH", conflicts_with = "dataset")]
+    data: Option<String>,
+    /// Known data set; as --data NAME
+    #[arg(long, value_name = "NAME", value_parser = names(), ignore_case = true)]
+    dataset: Option<DatasetName>,
     /// Folder of the data set, or of data sets [default: DEEPSLEEP_DATA, or ./data, the cache, the system's, the sources']
     #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+}
+
+/// What was asked for.
+enum Asked {
+    Name(DatasetName),
+    Place(PathBuf),
 }
 
 impl DatasetOptions {
+    /// The data set of this name.
+    pub fn of_name(name: DatasetName, data_dir: Option<PathBuf>) -> Self {
+        Self { data: None, dataset: Some(name), data_dir }
+    }
+
+    /// The data set of this name or in this place.
+    pub fn of_place(data: String) -> Self {
+        Self { data: Some(data), dataset: None, data_dir: None }
+    }
+
+    fn asked(&self) -> Result<Asked> {
+        let Some(data) = &self.data else {
+            return Ok(Asked::Name(self.dataset.unwrap_or(DatasetName::Mnist)));
+        };
+        if let Ok(name) = data.to_ascii_lowercase().parse() {
+            return Ok(Asked::Name(name));
+        }
+        if self.data_dir.is_some() {
+            let problem = format!("--data {data}: with --data-dir it has to be a known name");
+            return Err(WrongUse(problem).into());
+        }
+        let place = PathBuf::from(data);
+        if !place.exists() && place.components().count() == 1 {
+            let known = DatasetName::ALL.map(DatasetName::as_str).join(", ");
+            let problem =
+                format!("--data {data}: neither a folder or file, nor a known name ({known})");
+            return Err(WrongUse(problem).into());
+        }
+        Ok(Asked::Place(place))
+    }
+
+    /// What the data set is called: its known name, or that of its folder or file.
+    pub fn name(&self) -> String {
+        match self.asked() {
+            Ok(Asked::Name(name)) => name.to_string(),
+            _ => {
+                let found = [Split::Test, Split::Train].into_iter();
+                let found = found.filter_map(|split| self.source(&[split]).ok()).next();
+                found.map_or_else(String::new, |source| source.name)
+            }
+        }
+    }
+
     /// The files that it is read from, where they are found, with the option that names them.
     pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        let option = if self.data.is_some() { "--data" } else { "--data-dir" };
         let halves = [Split::Train, Split::Test].into_iter();
-        let places = halves.filter_map(|split| Some((split, self.locate(&[split]).ok()?)));
-        let found = places.flat_map(|(split, folder)| {
-            [Part::Images, Part::Labels].map(|part| find_file(&folder, split, part))
-        });
-        found.flatten().map(|path| ("--data-dir", path)).collect()
+        let found = halves.filter_map(|split| Some(self.source(&[split]).ok()?.files(split)));
+        found.flatten().map(|path| (option, path)).collect()
     }
 
     /// Reads one half of it; the other one need not be there.
     pub fn load(&self, split: Split) -> Result<Dataset> {
-        self.read(&self.locate(&[split])?, split)
+        read(&self.source(&[split])?, split)
     }
 
     /// Reads both halves, of the same folder: training and test images.
     pub fn load_both(&self) -> Result<(Dataset, Dataset)> {
-        let folder = self.locate(&[Split::Train, Split::Test])?;
-        Ok((self.read(&folder, Split::Train)?, self.read(&folder, Split::Test)?))
+        let source = self.source(&[Split::Train, Split::Test])?;
+        Ok((read(&source, Split::Train)?, read(&source, Split::Test)?))
     }
 
-    /// Whether the user named a folder, here or by `DEEPSLEEP_DATA`.
+    /// Whether the user named a place, here or by `DEEPSLEEP_DATA`.
     pub fn is_named(&self) -> bool {
-        SearchPath::from_env(self.data_dir.as_deref()).is_named()
+        matches!(self.asked(), Ok(Asked::Place(_)) | Err(_))
+            || SearchPath::from_env(self.data_dir.as_deref()).is_named()
     }
 
-    fn locate(&self, splits: &[Split]) -> Result<PathBuf> {
-        let path = SearchPath::from_env(self.data_dir.as_deref());
-        Ok(path.locate_splits(self.dataset, splits)?)
+    fn source(&self, splits: &[Split]) -> Result<DataSource> {
+        Ok(match self.asked()? {
+            Asked::Name(name) => {
+                let path = SearchPath::from_env(self.data_dir.as_deref());
+                DataSource::named(name, &path, splits)?
+            }
+            Asked::Place(place) => DataSource::at(place, splits)?,
+        })
     }
+}
 
-    fn read(&self, folder: &Path, split: Split) -> Result<Dataset> {
-        let images = Dataset::load(folder, split)?;
-        let wanted = LeNet::INPUT;
-        if images.shape() != [wanted.channels, wanted.height, wanted.width] {
-            let [channels, height, width] = images.shape();
-            bail!(
-                "{}: images of {channels}x{height}x{width} pixels; the network takes {wanted}",
-                folder.display()
-            );
-        }
-        Ok(images)
+/// Reads one half, and refuses images and classes that the network does not take.
+fn read(source: &DataSource, split: Split) -> Result<Dataset> {
+    let images = source.load(split)?;
+    let (place, wanted) = (source.place.display(), LeNet::INPUT);
+    if images.shape() != wanted {
+        let shape = images.shape();
+        bail!("{place}: images of {shape} pixels; the network takes {wanted}");
     }
+    if images.classes() > LeNet::CLASSES {
+        let (found, classes) = (images.classes(), LeNet::CLASSES);
+        bail!("{place}: images of {found} classes; the network tells {classes}");
+    }
+    Ok(images)
 }
 
 /// Which test images.

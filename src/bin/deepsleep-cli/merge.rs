@@ -28,11 +28,14 @@ pub struct Merge {
     #[arg(long)]
     compute: bool,
     /// Only say what would be taken from where, and what would be missing
-    #[arg(long, conflicts_with_all = ["compute", "data_dir"])]
+    #[arg(long, conflicts_with_all = ["compute", "data", "data_dir"])]
     dry_run: bool,
     /// Jobs side by side, as in `reproduce`
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>, requires = "compute")]
     jobs: usize,
+    /// Data set that the results are of, if it is no known one: its folder or .npz file
+    #[arg(long, value_name = "PATH", conflicts_with = "data_dir")]
+    data: Option<String>,
     /// Folder of the data set that the results are of [default: DEEPSLEEP_DATA, ./data, the cache, the system's]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -103,7 +106,7 @@ impl Merge {
         }
         // For the report's pictures alone, which can do without. Whoever names a folder wants that one.
         let test = match self.data(&request).and_then(|data| data.load(Split::Test)) {
-            Err(error) if self.data_dir.is_some() => return Err(error),
+            Err(error) if self.data_dir.is_some() || self.data.is_some() => return Err(error),
             test => test.ok(),
         };
         let again = "`merge --compute` computes them, or join more folders";
@@ -128,8 +131,16 @@ impl Merge {
     }
 
     fn data(&self, request: &Request) -> Result<DatasetOptions> {
-        let dataset = request.spec.data.name.parse()?;
-        Ok(DatasetOptions { dataset, data_dir: self.data_dir.clone() })
+        if let Some(data) = &self.data {
+            return Ok(DatasetOptions::of_place(data.clone()));
+        }
+        let name = &request.spec.data.name;
+        let name = name.parse().map_err(|_| {
+            WrongUse(format!(
+                "the folders hold results of images called {name}; --data PATH names them"
+            ))
+        })?;
+        Ok(DatasetOptions::of_name(name, self.data_dir.clone()))
     }
 
     /// What is taken from where, a line a folder, and what is damaged.

@@ -2,7 +2,8 @@
 
 use crate::Result;
 use crate::experiment::{Digit, DigitSet, Published};
-use crate::report::pictures::images::{difference, grey};
+use crate::report::pictures::images::{difference, picture};
+use crate::tensor::Shape;
 use crate::{Error, experiment};
 
 /// The images of one crafted set beside their clean ones.
@@ -31,7 +32,7 @@ pub struct Picture {
 /// If the images do not have the shape that they are said to have.
 pub fn digits(set: &DigitSet, published: &Published) -> Result<Digits> {
     let experiment::DigitSet { digits: chosen, shape, column, scale, .. } = set;
-    let [_, _, width] = *shape;
+    let size = Shape::from(*shape);
     let features: usize = shape.iter().product();
     let whole = |d: &Digit| d.clean.len() == features && d.crafted.len() == features;
     if features == 0 || !chosen.iter().all(whole) {
@@ -46,11 +47,11 @@ pub fn digits(set: &DigitSet, published: &Published) -> Result<Digits> {
     };
     let most = chosen.iter().map(distance).fold(1.0 / 255.0, f32::max);
     let rows = vec![
-        row("clean", chosen.iter().map(|d| grey(&d.clean, width)).collect())?,
-        row("adversarial", chosen.iter().map(|d| grey(&d.crafted, width)).collect())?,
+        row("clean", chosen.iter().map(|d| picture(&d.clean, size)).collect())?,
+        row("adversarial", chosen.iter().map(|d| picture(&d.crafted, size)).collect())?,
         row(
             "difference",
-            chosen.iter().map(|d| difference(&d.clean, &d.crafted, width, most)).collect(),
+            chosen.iter().map(|d| difference(&d.clean, &d.crafted, size, most)).collect(),
         )?,
     ];
     let right = |(&class, digit): (&usize, &Digit)| (class, class == digit.label);

@@ -124,9 +124,9 @@ pub fn replay(
 ) -> Result<LeNet> {
     options.validate()?;
     let input = lenet.input_shape();
-    let fits = data.shape() == [input.channels, input.height, input.width];
+    let fits = data.shape() == input;
     if data.is_empty() || !fits || options.window > input.height.min(input.width) {
-        let found = format!("{} of {:?}, window {}", data.len(), data.shape(), options.window);
+        let found = format!("{} of {}, window {}", data.len(), data.shape(), options.window);
         return Err(Error::shape(
             "sleep replay",
             format!("images of {input}, a window inside"),
@@ -263,14 +263,10 @@ struct Dream {
 
 impl Dream {
     fn new(data: &Dataset, input: Shape, options: &ReplayOptions, seed: u64) -> Self {
-        let mut sums = vec![0_u64; input.features()];
-        for i in 0..data.len() {
-            sums.iter_mut().zip(data.image(i)).for_each(|(sum, &v)| *sum += u64::from(v));
-        }
         let factor = 2.0 * f64::from(options.time_step) * f64::from(options.rate);
-        let mean = |sum: u64| sum as f64 / (255.0 * data.len() as f64);
+        let mean = data.mean_image();
         Self {
-            probability: sums.into_iter().map(|sum| (factor * mean(sum)) as f32).collect(),
+            probability: mean.into_iter().map(|mean| (factor * mean) as f32).collect(),
             input,
             window: options.window,
             generator: Key::new(seed).named("replay").generator(),

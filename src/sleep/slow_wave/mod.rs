@@ -12,7 +12,7 @@ use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
 use crate::nn::{LeNet, Network, check_finite, order};
 use crate::simd::random::Key;
-use crate::tensor::{Context, Shape, Tensor};
+use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 use std::fmt::Display;
 
@@ -184,8 +184,7 @@ impl SlowWave {
         }
         let key = Key::new(self.seed).named("slow-wave").with(self.done as u64);
         let order = order(key.named("order"), data.len());
-        let [channels, height, width] = data.shape();
-        let mut images = Tensor::zeros(Shape::new(channels, height, width), size);
+        let mut images = Tensor::zeros(data.shape(), size);
         for (batch, indices) in order.chunks_exact(size).take(batches).enumerate() {
             data.gather(context, indices, &mut images)?;
             self.rule.learn(context, &images, indices, pass, key)?;

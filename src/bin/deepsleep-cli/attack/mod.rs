@@ -29,7 +29,7 @@ const PORTION: usize = 256;
 pub struct AttackCommand {
     /// List the attacks and their options, or those of --attack
     #[arg(long, conflicts_with_all = [
-        "model", "eps", "model_kind", "norm", "source", "source_kind", "seed", "draws", "save", "grid", "images", "first", "dataset",
+        "model", "eps", "model_kind", "norm", "source", "source_kind", "seed", "draws", "save", "grid", "images", "first", "data", "dataset",
         "data_dir",
     ])]
     list: bool,
@@ -62,7 +62,7 @@ struct Printed<'a> {
     model: &'a Path,
     model_kind: ModelKind,
     source: Option<&'a Path>,
-    dataset: &'static str,
+    dataset: String,
     first: usize,
     images: usize,
     attack: &'a str,
@@ -111,7 +111,7 @@ struct About<'a> {
     version: &'static str,
     /// The attack with its options, as for `--attack`.
     specification: &'a str,
-    dataset: &'static str,
+    dataset: String,
     first: usize,
     model: &'a Path,
     model_kind: ModelKind,
@@ -167,7 +167,7 @@ impl AttackCommand {
         let report = self.report(common, &context, models, &samples, (method.as_ref(), budget))?;
         let seconds = start.elapsed().as_secs_f64();
 
-        let (dataset, model_kind) = (self.images.data.dataset.as_str(), self.model_kind);
+        let (dataset, model_kind) = (self.images.data.name(), self.model_kind);
         let own = self.threat.note_own(model, model_kind, common.console())?;
         let threat_model = if own { ThreatModel::WhiteBox } else { self.threat.model() };
         let source = self.threat.source.as_deref();
@@ -180,7 +180,7 @@ impl AttackCommand {
             let about = About {
                 version,
                 specification: &text,
-                dataset,
+                dataset: dataset.clone(),
                 first,
                 model,
                 model_kind,

@@ -3,6 +3,7 @@
 use crate::common::Common;
 use crate::console::Console;
 use crate::dataset::names;
+use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::stderr::shown;
 use anyhow::Result;
@@ -51,7 +52,13 @@ impl Fetch {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let folder = self.folder()?;
-        let source = Source::of(self.name);
+        let Some(source) = Source::of(self.name) else {
+            let (name, how) = (self.name, self.name.how_to_get());
+            let problem = format!(
+                "data fetch {name}: this data set is not fetched; get it {how}, and name its folder with --data-dir"
+            );
+            return Err(WrongUse(problem).into());
+        };
         let source = match &self.base_url {
             Some(base) => source.with_base(base),
             None => source,

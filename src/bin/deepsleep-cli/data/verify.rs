@@ -5,7 +5,7 @@ use crate::dataset::names;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
 use clap::Args;
-use deepsleep::data::{DatasetName, FileCheck, locate, verify};
+use deepsleep::data::{DatasetName, FileCheck, Source, locate, verify};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -18,11 +18,16 @@ pub struct Verify {
     data_dir: Option<PathBuf>,
 }
 
+/// The data sets whose files have published hashes.
+fn fetched() -> Vec<DatasetName> {
+    DatasetName::ALL.into_iter().filter(|&name| Source::of(name).is_some()).collect()
+}
+
 impl Verify {
     pub fn run(&self, common: &Common) -> Result<()> {
         let mut checks: Vec<FileCheck> = Vec::new();
         let mut missing = Vec::new();
-        let names = self.name.map_or_else(|| DatasetName::ALL.to_vec(), |name| vec![name]);
+        let names = self.name.map_or_else(fetched, |name| vec![name]);
         for name in names {
             match locate(name, self.data_dir.as_deref()) {
                 Ok(folder) => checks.extend(verify(folder, name)?),

@@ -52,7 +52,7 @@ pub struct Reproduce {
     /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
     #[arg(long, value_enum, ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
     threat_model: Vec<Threat>,
-    /// Test images under transfer attacks [default: 10000; quick: 1000]
+    /// Test images under transfer attacks [default: all; quick: 1000]
     #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
     images: Option<usize>,
     /// Test images under white-box attacks [default: 1000; quick: fewer]
@@ -182,7 +182,7 @@ impl Reproduce {
 
     /// Asks it of these images.
     fn of_images(&self, spec: &mut ExperimentSpec, train: &Dataset, test: &Dataset) -> Result<()> {
-        let (mut train_images, mut images, mut white_box_images) = (train.len(), 10_000, 1000);
+        let (mut train_images, mut images, mut white_box_images) = (train.len(), test.len(), 1000);
         if self.quick {
             let quick = Quick::load()?;
             (train_images, images, white_box_images) =
@@ -205,7 +205,7 @@ impl Reproduce {
         spec.white_box_images =
             of_test("--white-box-images", self.white_box_images, white_box_images)?;
         spec.largest_class = test.largest_class(spec.white_box_images);
-        spec.data = DataIdentity::of(self.data.dataset.as_str(), train, test);
+        spec.data = DataIdentity::of(self.data.name(), train, test);
         spec.trained_on = ImageSet::of_first(train, train_images);
         Ok(())
     }

@@ -27,7 +27,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     }
     let settings = Settings {
         defense: Training::Control,
-        source: Source::new(train.data.dataset.as_str(), &images, &test),
+        source: Source::new(&train.data.name(), &images, &test),
         options: train.options(),
     };
 

@@ -81,6 +81,8 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         ("--epochs", train.epochs.is_some()),
         ("--batch-size", train.batch_size.is_some()),
         ("--lr", train.lr.is_some()),
+        ("--augment-shift", train.augment_shift.is_some()),
+        ("--augment-flip", train.augment_flip),
     ] {
         if given {
             let problem = format!(
@@ -102,7 +104,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     let mut defender = Defender::new(defense, control, settings.clone())
         .map_err(|error| WrongUse(error.to_string()))?;
     let (images, test) = train.images()?;
-    let source = Source::new(train.data.dataset.as_str(), &images, &test);
+    let source = Source::new(&train.data.name(), &images, &test);
 
     let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {
@@ -119,7 +121,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         "{} on {} images of {}, profile {:?}, {} threads, {}",
         defense.name(),
         images.len(),
-        train.data.dataset,
+        train.data.name(),
         settings.profile,
         context.threads(),
         context.isa().name()

@@ -17,7 +17,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use deepsleep::data::Dataset;
 use deepsleep::method::Training;
-use deepsleep::nn::TrainingOptions;
+use deepsleep::nn::{Augmentation, TrainingOptions};
 use files::Files;
 use std::path::PathBuf;
 
@@ -38,6 +38,12 @@ pub struct Train {
     /// Learning rate of the control [default: 0.1]
     #[arg(long, value_name = "RATE", value_parser = positive)]
     lr: Option<f32>,
+    /// Move the control's training images by up to N pixels along each axis, anew in every epoch [default: 0]
+    #[arg(long, value_name = "N")]
+    augment_shift: Option<usize>,
+    /// Mirror half of the control's training images, left to right, anew in every epoch
+    #[arg(long)]
+    augment_flip: bool,
     /// Control that a defense starts from
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
@@ -49,7 +55,7 @@ pub struct Train {
     set: Vec<String>,
     /// Print every setting of the defenses with its value, and do nothing else
     #[arg(long, conflicts_with_all = [
-        "defense", "epochs", "batch_size", "lr", "from", "limit_train", "dataset", "data_dir", "out", "resume",
+        "defense", "epochs", "batch_size", "lr", "augment_shift", "augment_flip", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
     ])]
     print_config: bool,
     /// Seed of the weights and of the order of images
@@ -140,6 +146,10 @@ impl Train {
             batch_size: self.batch_size.unwrap_or(default.batch_size),
             learning_rate: self.lr.unwrap_or(default.learning_rate),
             seed: self.seed,
+            augmentation: Augmentation {
+                shift: self.augment_shift.unwrap_or(0),
+                flip: self.augment_flip,
+            },
             ..default
         }
     }

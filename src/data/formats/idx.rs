@@ -10,7 +10,7 @@ use std::path::Path;
 use byteorder::{BigEndian, ReadBytesExt, WriteBytesExt};
 use flate2::{Compression, GzBuilder};
 
-use super::gz::{MaybeGz, read_error};
+use crate::data::gz::{MaybeGz, read_error};
 use crate::files::write_atomically;
 use crate::foreign;
 use crate::{Error, Result};
@@ -20,6 +20,9 @@ const UNSIGNED_BYTE: u8 = 0x08;
 
 /// How much is read at a time: memory grows with the bytes that came, never with what a header claims.
 const CHUNK: usize = 1 << 20;
+
+/// The most elements that are read: a small gzip file can unpack to more than the memory holds.
+const MOST: usize = 1 << 30;
 
 /// Deflate cannot shrink data by more than this factor, which unmasks absurd headers before any reading.
 const DEFLATE_LIMIT: u64 = 1032;
@@ -146,6 +149,10 @@ fn read_array(reader: impl Read, path: &Path, stored: Option<u64>) -> Result<Idx
             return Err(Error::format(path, problem));
         }
     }
+    if count > MOST {
+        let problem = format!("dimensions {dims:?} need {count} bytes; at most {MOST} are read");
+        return Err(Error::format(path, problem));
+    }
     let data = read_elements(&mut reader, count, &dims, path)?;
     // Reading on also makes the gzip decoder check its checksum.
     loop {
@@ -264,7 +271,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_damage_is_named_with_the_file() {
-        let cases: [(&[u8], &str); 12] = [
+        let cases: [(&[u8], &str); 13] = [
             (b"", "some.idx: truncated within the IDX header"),
             (b"\0\0\x08", "truncated within the IDX header"),
             (b"\0\0\x08\x01\0\0", "truncated within the IDX header"),
@@ -279,7 +286,8 @@ mod tests {
             (b"\0\0\x0d\x01\0\0\0\0", "32-bit floats (type 0d)"),
             (b"\0\0\x08\x01\0\0\0\x03ab", "dimensions [3] need 3 bytes, but only 2 are there"),
             (b"\0\0\x08\x01\0\0\0\x01ab", "left over after the 1 that dimensions [1]"),
-            (b"\0\0\x08\x01\xff\xff\xff\xffab", "need 4294967295 bytes, but only 2"),
+            (b"\0\0\x08\x01\x3f\xff\xff\xffab", "need 1073741823 bytes, but only 2"),
+            (b"\0\0\x08\x01\xff\xff\xff\xffab", "need 4294967295 bytes; at most 1073741824"),
         ];
         for (bytes, expected) in cases {
             let found = problem(bytes);

@@ -1,0 +1,74 @@
+//! CIFAR's binary version: records of one or two labels and 3 x 32 x 32 bytes, red before green before blue.
+
+use super::{Format, Missing, all_there, missing};
+use crate::data::Dataset;
+use crate::data::files::Split;
+use crate::files::read_regular;
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Bytes of an image.
+const IMAGE: usize = 3 * 32 * 32;
+
+/// The largest file: CIFAR-100's have 154 MB.
+const MOST: u64 = 1 << 28;
+
+const BATCHES: [&str; 5] = [
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+];
+
+pub(super) fn files(format: Format, place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
+    all_there(
+        place,
+        match (format, split) {
+            (Format::Cifar100, Split::Train) => &["train.bin"],
+            (Format::Cifar100, Split::Test) => &["test.bin"],
+            (_, Split::Train) => &BATCHES,
+            (_, Split::Test) => &["test_batch.bin"],
+        },
+    )
+}
+
+pub(super) fn read(format: Format, place: &Path, split: Split) -> Result<Dataset> {
+    // CIFAR-100 has a coarse label before the fine one.
+    let (before, classes) = if format == Format::Cifar100 { (2, 100) } else { (1, 10) };
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    for path in files(format, place, split).map_err(|m| missing(place, &m))? {
+        records(&path, before, classes, &mut images, &mut labels)?;
+    }
+    Dataset::new(images, labels, [3, 32, 32], classes).map_err(|error| error.in_file(place))
+}
+
+/// Appends the records of a file.
+fn records(
+    path: &Path,
+    before: usize,
+    classes: usize,
+    images: &mut Vec<u8>,
+    labels: &mut Vec<u8>,
+) -> Result<()> {
+    let content = read_regular(path, MOST)?;
+    let record = before + IMAGE;
+    if content.is_empty() || !content.len().is_multiple_of(record) {
+        let problem = format!(
+            "{} bytes are no whole number of records of {record} ({before} of labels and 3x32x32 pixels)",
+            content.len()
+        );
+        return Err(Error::format(path, problem));
+    }
+    for (i, record) in content.chunks_exact(record).enumerate() {
+        let label = record[before - 1];
+        if usize::from(label) >= classes {
+            let problem =
+                format!("label number {i} is {label}, but the classes are 0 to {}", classes - 1);
+            return Err(Error::format(path, problem));
+        }
+        labels.push(label);
+        images.extend_from_slice(&record[before..]);
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! One PNG file an image, one folder a class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are numbered in
+//! the order of their names' bytes, as torchvision's `ImageFolder` does.
+
+use super::{MOST_PIXELS, Missing, missing};
+use crate::data::Dataset;
+use crate::data::files::Split;
+use crate::files::open_regular;
+use crate::tensor::Shape;
+use crate::{Error, Result};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// The largest file and the largest image, in bytes.
+const MOST: u64 = 1 << 26;
+
+/// Classes that labels have room for.
+const MOST_CLASSES: usize = 256;
+
+pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
+    let folder = place.join(split.to_string());
+    if folder.is_dir() {
+        return Ok(vec![folder]);
+    }
+    Err(Missing { names: vec![format!("{split}/CLASS/*.png")], partly: false })
+}
+
+/// The names of what `keep` keeps in a folder, sorted; hidden ones are left out.
+fn entries(folder: &Path, keep: impl Fn(&Path) -> bool) -> Result<Vec<OsString>> {
+    let fail = |error| Error::io(folder, "read", error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") && keep(&folder.join(&name)) {
+            names.push(name);
+        }
+    }
+    names.sort_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
+    Ok(names)
+}
+
+/// The classes of both halves, as far as these are there.
+pub(super) fn class_names(place: &Path) -> Result<Vec<OsString>> {
+    let mut names = BTreeSet::new();
+    for split in [Split::Train, Split::Test] {
+        let folder = place.join(split.to_string());
+        if folder.is_dir() {
+            names.extend(entries(&folder, Path::is_dir)?);
+        }
+    }
+    let mut names: Vec<OsString> = names.into_iter().collect();
+    names.sort_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
+    if names.is_empty() || names.len() > MOST_CLASSES {
+        let problem =
+            format!("{} folders of classes in it; there may be 1 to {MOST_CLASSES}", names.len());
+        return Err(Error::format(place, problem));
+    }
+    Ok(names)
+}
+
+pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
+    let folders = files(place, split).map_err(|m| missing(place, &m))?;
+    let classes = class_names(place)?;
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    let mut first: Option<(Shape, PathBuf)> = None;
+    let is_png = |path: &Path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"));
+    for (label, class) in classes.iter().enumerate() {
+        let folder = folders[0].join(class);
+        if !folder.is_dir() {
+            continue;
+        }
+        for name in entries(&folder, is_png)? {
+            let path = folder.join(name);
+            let shape = decode(&path, &mut images)?;
+            match &first {
+                Some((expected, other)) if *expected != shape => {
+                    let problem = format!(
+                        "an image of {shape}, but {} has {expected}; all have to be alike",
+                        other.display()
+                    );
+                    return Err(Error::format(path, problem));
+                }
+                Some(_) => {}
+                None => first = Some((shape, path.clone())),
+            }
+            labels.push(label as u8);
+            if images.len() > MOST_PIXELS {
+                let problem = format!("more than {MOST_PIXELS} pixels in all");
+                return Err(Error::format(&folders[0], problem));
+            }
+        }
+    }
+    let Some((shape, _)) = first else {
+        return Err(Error::format(&folders[0], "no PNG files in its folders of classes"));
+    };
+    Dataset::new(images, labels, shape, classes.len()).map_err(|error| error.in_file(place))
+}
+
+/// Appends the pixels of a file, channel by channel.
+fn decode(path: &Path, images: &mut Vec<u8>) -> Result<Shape> {
+    let fail = |error: png::DecodingError| {
+        Error::format(path, format!("no readable PNG file: {error}; obtain it again"))
+    };
+    let file = BufReader::new(open_regular(path, MOST)?);
+    let limits = png::Limits { bytes: MOST as usize };
+    let mut decoder = png::Decoder::new_with_limits(file, limits);
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().map_err(fail)?;
+    let size = reader.output_buffer_size().filter(|&size| size as u64 <= MOST);
+    let Some(size) = size else {
+        let info = reader.info();
+        let problem = format!("an image of {}x{} pixels is too large", info.height, info.width);
+        return Err(Error::format(path, problem));
+    };
+    let mut pixels = vec![0; size];
+    let frame = reader.next_frame(&mut pixels).map_err(fail)?;
+    let channels = match frame.color_type {
+        png::ColorType::Grayscale => 1,
+        png::ColorType::Rgb => 3,
+        other => {
+            let problem = format!(
+                "its pixels are {other:?}; only gray and RGB are read, without transparency: convert it first"
+            );
+            return Err(Error::format(path, problem));
+        }
+    };
+    let pixels = &pixels[..frame.buffer_size()];
+    for c in 0..channels {
+        images.extend(pixels.iter().skip(c).step_by(channels));
+    }
+    Ok(Shape::new(channels, frame.height as usize, frame.width as usize))
+}

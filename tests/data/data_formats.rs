@@ -1,0 +1,224 @@
+//! Every format but IDX, on small files made here, as other tools lay them out.
+
+use deepsleep::checkpoint::Npz;
+use deepsleep::data::{DataSource, Dataset, DatasetName, Format, SearchPath, Split};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+fn problem(place: &Path, split: Split) -> String {
+    Dataset::load(place, split).expect_err("damage").to_string()
+}
+
+fn cifar(labels: &[&[u8]]) -> Vec<u8> {
+    let record = |(i, label): (usize, &&[u8])| {
+        let pixels = (0..3072).map(move |p| (p / 1024 * 100 + i) as u8);
+        label.iter().copied().chain(pixels).collect::<Vec<u8>>()
+    };
+    labels.iter().enumerate().flat_map(record).collect()
+}
+
+#[test]
+fn cifar_is_found_from_its_root_and_read_a_half_at_a_time() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cifar-10-batches-bin");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("test_batch.bin");
+    fs::write(&file, cifar(&[&[9], &[3]])).unwrap();
+    let path = SearchPath { data_dir: Some(root.path().to_owned()), ..SearchPath::default() };
+    for source in [
+        DataSource::at(root.path(), &[Split::Test]).unwrap(),
+        DataSource::named(DatasetName::Cifar10, &path, &[Split::Test]).unwrap(),
+    ] {
+        assert_eq!((source.name.as_str(), source.format), ("cifar-10", Format::Cifar10));
+        let set = source.load(Split::Test).unwrap();
+        assert_eq!((set.labels(), set.classes()), (&[9, 3][..], 10));
+        assert_eq!(set.shape(), [3, 32, 32].into());
+        assert_eq!(set.image(1)[1024], 101.0 / 255.0);
+    }
+    assert!(problem(&folder, Split::Train).contains("lacks data_batch_1.bin"));
+    fs::write(&file, cifar(&[&[10]])).unwrap();
+    assert!(problem(&folder, Split::Test).contains("label number 0 is 10"));
+    fs::write(&file, &cifar(&[&[1]])[..3000]).unwrap();
+    assert!(problem(&folder, Split::Test).contains("3000 bytes are no whole number of records"));
+
+    // A hundred classes: the second label of each record.
+    let hundred = tempfile::tempdir().unwrap();
+    fs::write(hundred.path().join("test.bin"), cifar(&[&[1, 99]])).unwrap();
+    let set = Dataset::load(hundred.path(), Split::Test).unwrap();
+    assert_eq!((set.label(0), set.classes(), set.image(0)[2048]), (99, 100, 200.0 / 255.0));
+}
+
+fn png(path: &Path, [width, height]: [u32; 2], color: png::ColorType, pixels: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), width, height);
+    encoder.set_color(color);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+}
+
+#[test]
+fn a_folder_a_class_of_png_files_is_a_data_set() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    png(&at("test/dog/a.png"), [2, 1], png::ColorType::Rgb, &[1, 2, 3, 4, 5, 6]);
+    png(&at("test/cat/b.PNG"), [2, 1], png::ColorType::Rgb, &[7, 8, 9, 10, 11, 12]);
+    // A class of the other half alone counts too.
+    fs::create_dir_all(at("train/ant")).unwrap();
+    let set = Dataset::load(root.path(), Split::Test).unwrap();
+    assert_eq!((set.labels(), set.classes()), (&[1, 2][..], 3));
+    let bytes: Vec<f32> = set.image(1).iter().map(|p| p * 255.0).collect();
+    assert_eq!(bytes, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    assert!(problem(root.path(), Split::Train).contains("no PNG files"));
+
+    let other = at("test/dog/z.png");
+    png(&other, [1, 1], png::ColorType::Rgb, &[1, 2, 3]);
+    assert!(problem(root.path(), Split::Test).contains("z.png: an image of 3x1x1, but"));
+    png(&other, [2, 1], png::ColorType::Rgba, &[0; 8]);
+    assert!(problem(root.path(), Split::Test).contains("without transparency"));
+    let mut bomb = fs::read(at("test/dog/a.png")).unwrap();
+    bomb.truncate(40);
+    fs::write(&other, bomb).unwrap();
+    assert!(problem(root.path(), Split::Test).contains("z.png: no readable PNG file"));
+}
+
+#[test]
+fn npz_files_are_read_in_both_layouts() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("mine.npz");
+    let save = |dims: &[usize], pixels: Vec<f32>, labels: Vec<i64>| {
+        let mut npz = Npz::default();
+        npz.floats("images", dims, pixels).unwrap();
+        npz.integers("labels", labels);
+        npz.save(&path).unwrap();
+    };
+    let ramp = |count: usize| (0..count).map(|i| i as f32 / 100.0).collect::<Vec<f32>>();
+    save(&[1, 4, 5, 3], ramp(60), vec![7]);
+    let last = Dataset::load(&path, Split::Test).unwrap();
+    assert_eq!((last.shape(), last.classes()), ([3, 4, 5].into(), 8));
+    assert_eq!(last.image(0)[..3], [0.0, 0.03, 0.06]);
+    save(&[1, 3, 4, 5], ramp(60), vec![7]);
+    assert_eq!(Dataset::load(&path, Split::Test).unwrap().image(0), ramp(60));
+    assert_ne!(last, Dataset::load(&path, Split::Test).unwrap());
+    // One set of images is no training and test set.
+    assert!(problem(&path, Split::Train).contains("taken for the test images"));
+    for (dims, pixels, labels, words) in [
+        (&[1, 8, 8, 8][..], vec![0.5; 512], vec![0], "does not say which axis"),
+        (&[1, 2, 2], vec![1.5; 4], vec![0], "has a pixel of 1.5"),
+        (&[2, 2, 2], vec![0.5; 8], vec![0], "2 images, but 1 labels"),
+        (&[1, 2, 2], vec![0.5; 4], vec![-1], "number 0 is -1"),
+        (&[1, 2, 2], vec![0.5; 4], vec![256], "number 0 is 256"),
+    ] {
+        save(dims, pixels, labels);
+        let found = problem(&path, Split::Test);
+        assert!(found.contains(words) && found.contains("mine.npz"), "{found}");
+    }
+}
+
+/// scikit-learn's digits as numpy wrote them.
+#[test]
+fn the_digits_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/digits");
+    let source = DataSource::at(&folder, &[Split::Train, Split::Test]).unwrap();
+    assert_eq!((source.name.as_str(), source.format, source.classes), ("digits", Format::Npz, 10));
+    let [train, test] = [Split::Train, Split::Test].map(|split| source.load(split).unwrap());
+    assert_eq!((train.len(), test.len(), test.shape()), (1500, 297, [1, 8, 8].into()));
+    assert_eq!(
+        (&train.labels()[..5], &test.labels()[..5]),
+        (&[0, 1, 2, 3, 4][..], &[1, 7, 4, 6, 3][..])
+    );
+    assert_eq!(test.image(0)[3..7], [0.1875, 0.75, 0.75, 0.125]);
+    let sum: f32 = test.images_f32(0..297).iter().sum();
+    assert_eq!(sum, 5817.0625);
+}
+
+/// An element of MATLAB's: type, length, data, filled to a multiple of 8.
+fn element(kind: u32, data: &[u8]) -> Vec<u8> {
+    let mut bytes = [kind.to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
+    bytes.extend(data);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes
+}
+
+#[test]
+fn svhn_is_read_column_by_column() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("test_32x32.mat");
+    let matrix = |name: &[u8], dims: &[u32], data: &[u8]| {
+        let dims: Vec<u8> = dims.iter().flat_map(|side| side.to_le_bytes()).collect();
+        let parts = [element(6, &[0; 8]), element(5, &dims), element(1, name), element(2, data)];
+        element(14, &parts.concat())
+    };
+    let pixels: Vec<u8> = (0..12).collect();
+    let mut file = vec![b' '; 124];
+    file.extend([0, 1, b'I', b'M']);
+    // Two images of two rows and one column, three channels.
+    file.extend(matrix(b"X", &[2, 1, 3, 2], &pixels));
+    file.extend(matrix(b"y", &[2, 1], &[10, 3]));
+    fs::write(&path, &file).unwrap();
+    let set = Dataset::load(root.path(), Split::Test).unwrap();
+    assert_eq!((set.labels(), set.shape()), (&[0, 3][..], [3, 2, 1].into()));
+    assert_eq!(set.image(1)[0], 6.0 / 255.0);
+    for cut in [0, 100, 127, 129, 150, 200, file.len() - 9] {
+        fs::write(&path, &file[..cut]).unwrap();
+        assert!(problem(root.path(), Split::Test).contains("test_32x32.mat: "));
+    }
+}
+
+/// An npz file of arrays that are only announced: type, shape, and no elements.
+fn announced(path: &Path, arrays: &[(&str, &str, &str)]) {
+    let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, kind, shape) in arrays {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        zip.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"\x93NUMPY\x01\0").unwrap();
+        zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+        zip.write_all(header.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[test]
+fn huge_claims_are_refused_before_memory_is_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("huge.npz");
+    for (images, labels, words) in [
+        (("<f4", "(2, 99999, 99999)"), ("|u1", "(2,)"), "`labels`: truncated"),
+        (("<f4", "(1, 1, 1)"), ("|u1", "(200000000,)"), "more than 1073741824 bytes"),
+        (
+            ("<f4", "(0, 99999999, 99999999)"),
+            ("|u1", "(0,)"),
+            "1 x 99999999 x 99999999 pixels are too large",
+        ),
+        (("<f4", "(0, 20000, 20000)"), ("|u1", "(0,)"), "1 x 20000 x 20000 pixels are too large"),
+        (("|u1", "(18446744073709551615, 2)"), ("|u1", "(0,)"), "has more than"),
+        (("|b1", "(0, 2, 2)"), ("|u1", "(0,)"), "`images`: it is of type |b1; expected bytes"),
+        (("|u1", "(0, 2, 2)"), ("<f4", "(0,)"), "`labels`: it is of type <f4; expected whole"),
+    ] {
+        announced(&path, &[("images", images.0, images.1), ("labels", labels.0, labels.1)]);
+        let found = problem(&path, Split::Test);
+        assert!(found.contains("huge.npz: ") && found.contains(words), "{images:?}: {found}");
+    }
+    let bomb = root.path().join("bombs/test/a/bomb.png");
+    fs::create_dir_all(bomb.parent().unwrap()).unwrap();
+    let encoder = png::Encoder::new(fs::File::create(&bomb).unwrap(), 60_000, 60_000);
+    encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, b"nothing").unwrap();
+    let found = problem(&root.path().join("bombs"), Split::Test);
+    assert!(found.contains("bomb.png: an image of 60000x60000 pixels is too large"), "{found}");
+}
+
+#[test]
+fn a_file_that_is_no_npz_file_is_called_what_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("mine");
+    for (content, words) in [
+        (&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], "it is a PNG picture; a data set is one npz file"),
+        (b"", "it is empty; a data set is one npz file"),
+        (b"PK\x03\x04 and no more", "not a readable npz file"),
+        (b"\x01\x02\x03\x04", "not a readable npz file"),
+    ] {
+        fs::write(&path, content).unwrap();
+        let found = problem(&path, Split::Test);
+        assert!(found.contains("mine: ") && found.contains(words), "{found}");
+    }
+}
