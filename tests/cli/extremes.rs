@@ -16,7 +16,11 @@ fn defend(data: &str, out: &str, defense: &str, settings: &[&str], more: &[&str]
         "deepsleep" => [&slow[..], &fast].concat(),
         _ => vec!["adversarial_training.batch_size=16"],
     };
-    let settings = short.iter().chain(settings).flat_map(|setting| ["--set", *setting]);
+    // Every setting is given once.
+    let name = |setting: &str| setting.split('=').next().map(str::to_owned);
+    let again = |short: &&&str| settings.iter().any(|setting| name(setting) == name(short));
+    let short = short.iter().filter(|setting| !again(setting));
+    let settings = short.chain(settings).flat_map(|setting| ["--set", *setting]);
     let base = ["train", "--quiet", "--data-dir", data, "--out", out, "--from", MODEL];
     let arguments = base.into_iter().chain(["--defense", defense]).chain(settings);
     let arguments: Vec<&str> = arguments.chain(more.iter().copied()).collect();

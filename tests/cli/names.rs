@@ -122,9 +122,10 @@ fn misspelt_names_find_the_one_that_was_meant() {
     ] {
         run(&arguments).assert_fails(2, words);
     }
-    for (defense, column, words) in [
-        ("slow-wavee", "clean", "unknown defense `slow-wavee`, did you mean `slow-wave`?"),
-        ("slow-wave", "fgmsm", "no column `fgmsm`, did you mean `fgsm`?"),
+    // A value that the file cannot have makes the file a bad one; a name that is looked up later is wrong use.
+    for (code, defense, column, words) in [
+        (1, "slow-wavee", "clean", "unknown defense `slow-wavee`, did you mean `slow-wave`?"),
+        (2, "slow-wave", "fgmsm", "no column `fgmsm`, did you mean `fgsm`?"),
     ] {
         let text = format!(
             "all = false\nscales = ['64/255']\ncolumns = ['{column}']\nseeds = 1\naxis = []\n\
@@ -132,7 +133,7 @@ fn misspelt_names_find_the_one_that_was_meant() {
         );
         std::fs::write(&sweep, text).unwrap();
         let out = folder.argument("out");
-        run(&["reproduce", "--sweep", &sweep, "--out", &out]).assert_fails(2, &[words]);
+        run(&["reproduce", "--sweep", &sweep, "--out", &out]).assert_fails(code, &[words]);
         assert!(!folder.path("out").exists());
     }
 }
@@ -203,7 +204,7 @@ fn folders_that_are_none_are_named() {
         (vec!["report", &nowhere], "no results.json in it"),
         (vec!["report", MODEL], "no results.json in it"),
         (vec!["reproduce", "--sweep", &nowhere, "--out", &out], "nowhere"),
-        (vec!["reproduce", "--sweep", "/dev/null", "--out", &out], "TOML"),
+        (vec!["reproduce", "--sweep", "/dev/null", "--out", &out], "`all` is missing"),
         (vec!["evaluate", "--model", MODEL, "--crafted", MODEL], "not a readable npz file"),
         (vec!["evaluate", "--model", MODEL, "--crafted", &nowhere], "cannot read"),
         (

@@ -102,7 +102,7 @@ fn a_checkpoint_of_something_else_is_refused() {
     assert!(refused(&FastWave, LeNet::new(4), &settings).contains("control"));
     let mut other = settings.clone();
     other.set("fast_wave.dream.eps", "64/255").unwrap();
-    assert!(refused(&FastWave, LeNet::new(3), &other).contains("settings"));
+    assert!(refused(&FastWave, LeNet::new(3), &other).contains("fast_wave.dream.eps"));
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn sentences_follow_the_settings() {
         "DeepSleep (without noise): no dreams",
         "the published code's hybrid",
         "examples of eps 128/255",
-        "the teacher stays as it was initialised",
+        "the teacher stays as it was initialized",
         "it is never trained: the published code hands its optimiser the wrong tensor",
         "those of `published`, with none of its values changed",
     ] {

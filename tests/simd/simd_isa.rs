@@ -9,7 +9,7 @@ const CHILD: &str = "DEEPSLEEP_TEST_CHILD";
 /// What `Isa::detect` says in a process with this `DEEPSLEEP_ISA`: a name, or an error's text.
 fn detect_under(isa: Option<&str>) -> String {
     let mut child = Command::new(std::env::current_exe().expect("a test has a file"));
-    child.args(["--exact", "child_reports", "--nocapture"]).env(CHILD, "1");
+    child.args(["--exact", "simd_isa::child_reports", "--nocapture"]).env(CHILD, "1");
     match isa {
         Some(isa) => child.env("DEEPSLEEP_ISA", isa),
         None => child.env_remove("DEEPSLEEP_ISA"),
