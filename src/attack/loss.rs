@@ -146,24 +146,25 @@ impl Loss {
 /// and -1.
 #[inline(always)]
 fn log_odds<S: Simd>(s: S, class: S::U32, logits: &mut [Lanes], value: &mut Lanes) {
-    let is_own = |i: usize| s.eq_u32(class, s.splat_u32(i as u32));
     let (mut own, mut largest) = (s.zero(), s.splat(f32::NEG_INFINITY));
     for (i, z) in logits.iter().enumerate() {
-        let z = s.load(z);
-        own = s.select(is_own(i), z, own);
-        largest = s.select(is_own(i), largest, s.max(z, largest));
+        let (z, is_own) = (s.load(z), s.eq_u32(class, s.splat_u32(i as u32)));
+        own = s.select(is_own, z, own);
+        largest = s.select(is_own, largest, s.max(z, largest));
     }
     let mut sum = s.zero();
     for (i, z) in logits.iter_mut().enumerate() {
         let e = math::exp(s, s.sub(s.load(z), largest));
-        let e = s.select(is_own(i), s.zero(), e);
+        let is_own = s.eq_u32(class, s.splat_u32(i as u32));
+        let e = s.select(is_own, s.zero(), e);
         sum = s.add(sum, e);
         s.store(e, z);
     }
     s.store(s.sub(s.add(largest, math::ln(s, sum)), own), value);
     for (i, e) in logits.iter_mut().enumerate() {
         let share = s.div(s.load(e), sum);
-        s.store(s.select(is_own(i), s.splat(-1.0), share), e);
+        let is_own = s.eq_u32(class, s.splat_u32(i as u32));
+        s.store(s.select(is_own, s.splat(-1.0), share), e);
     }
 }
 
@@ -208,9 +209,8 @@ fn scaled_log_odds<S: Simd>(
         Scale::To(_) => factor,
         Scale::AtMost(_) => s.min(factor, s.splat(1.0)),
     };
-    let scaled = |z: &Lanes| s.mul(s.sub(s.load(z), high.0), factor);
     for (z, out) in logits.iter().zip(grad.iter_mut()) {
-        s.store(scaled(z), out);
+        s.store(s.mul(s.sub(s.load(z), high.0), factor), out);
     }
     log_odds(s, class, grad, value);
     if let Scale::AtMost(_) = scale {
@@ -218,7 +218,8 @@ fn scaled_log_odds<S: Simd>(
     }
     let mut along = s.zero();
     for (z, grad) in logits.iter().zip(grad.iter()) {
-        along = s.mul_add(s.load(grad), scaled(z), along);
+        let scaled = s.mul(s.sub(s.load(z), high.0), factor);
+        along = s.mul_add(s.load(grad), scaled, along);
     }
     let by_spread = s.div(along, s.splat(to));
     for (i, grad) in grad.iter_mut().enumerate() {

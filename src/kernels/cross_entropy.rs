@@ -36,16 +36,15 @@ fn body<S: Simd>(
     loss: &mut Lanes,
 ) {
     let cold = s.splat(1.0 / temperature);
-    let scaled = |z: &Lanes| s.mul(s.load(z), cold);
     let mut largest = s.splat(f32::NEG_INFINITY);
     for z in logits {
-        largest = s.max(scaled(z), largest);
+        largest = s.max(s.mul(s.load(z), cold), largest);
     }
     let mut sum = s.zero();
     // sum of target (z - largest), and sum of target, which is one for labels
     let (mut hit, mut weight) = (s.zero(), s.zero());
     for (class, (z, p)) in logits.iter().zip(probability.iter_mut()).enumerate() {
-        let z = s.sub(scaled(z), largest);
+        let z = s.sub(s.mul(s.load(z), cold), largest);
         let e = math::exp(s, z);
         sum = s.add(sum, e);
         s.store(e, p);

@@ -124,8 +124,9 @@ impl CarliniWagner {
             *decay *= rate;
         }
         let (one, two) = (s.splat(1.0), s.splat(2.0));
-        let [b1, b2] = DECAY.map(|b| s.splat(b));
-        let [c1, c2] = state.decay.map(|d| s.splat(1.0 / (1.0 - d)));
+        let (b1, b2) = (s.splat(DECAY[0]), s.splat(DECAY[1]));
+        let (c1, c2) =
+            (s.splat(1.0 / (1.0 - state.decay[0])), s.splat(1.0 / (1.0 - state.decay[1])));
         let (pull, rate) = (s.splat(pull), s.splat(self.learning_rate));
         for i in 0..state.w.len() {
             let (now, from) = (s.load(&state.now[i]), s.load(&state.at_origin[i]));

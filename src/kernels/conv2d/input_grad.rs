@@ -189,6 +189,10 @@ impl Chunk {
     }
 
     /// [`slide`](Self::slide) along `R` (1 or 2) rows of the phase, from its row `first` on.
+    ///
+    /// Loops over the sums are plain ones: whatever takes their address (`rotate_left`, an iterator that the compiler
+    /// did not inline) moves them from registers to memory, in the inner loop too.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn slide_rows<S: Simd, const K: usize, const I: usize, const R: usize>(
         self,
@@ -208,11 +212,13 @@ impl Chunk {
         let common = bottom.start..top.end;
         let after = top.end.max(bottom.start)..bottom.end;
         let mut sums = [[[s.zero(); K]; I]; R];
-        let target = |row: usize| {
-            let y = self.phase[0] + (first + row) * g.stride[0];
-            y * g.input.width + self.phase[1] + self.first * g.stride[1]
-        };
-        let mut targets: [usize; R] = array::from_fn(target);
+        let mut targets: [usize; R] = array::from_fn(
+            #[inline(always)]
+            |row| {
+                let y = self.phase[0] + (first + row) * g.stride[0];
+                y * g.input.width + self.phase[1] + self.first * g.stride[1]
+            },
+        );
         for x in 0..g.output.width {
             let at = (first, x);
             if R > 1 {
@@ -228,23 +234,23 @@ impl Chunk {
                     self.tap::<S, K, I, R, 1, 1>(s, g, grad, weight, at, ky, &mut sums);
                 }
             }
-            for (sums, target) in sums.iter_mut().zip(&mut targets) {
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let out = &mut out[i * g.input.pixels() + *target];
-                    s.store(s.add(s.load(out), sums[0]), out);
+            for row in 0..R {
+                for i in 0..I {
+                    let out = &mut out[i * g.input.pixels() + targets[row]];
+                    s.store(s.add(s.load(out), sums[row][i][0]), out);
                     for k in 1..K {
-                        sums[k - 1] = sums[k]; // a plain loop: `rotate_left` would move them to memory
+                        sums[row][i][k - 1] = sums[row][i][k];
                     }
-                    sums[K - 1] = s.zero();
+                    sums[row][i][K - 1] = s.zero();
                 }
-                *target += g.stride[1];
+                targets[row] += g.stride[1];
             }
         }
-        for (sums, target) in sums.iter().zip(&targets) {
-            for (i, sums) in sums.iter().enumerate() {
-                for (k, &sum) in sums[..K - 1].iter().enumerate() {
-                    let out = &mut out[i * g.input.pixels() + target + k * g.stride[1]];
-                    s.store(s.add(s.load(out), sum), out);
+        for row in 0..R {
+            for i in 0..I {
+                for k in 0..K - 1 {
+                    let out = &mut out[i * g.input.pixels() + targets[row] + k * g.stride[1]];
+                    s.store(s.add(s.load(out), sums[row][i][k]), out);
                 }
             }
         }
