@@ -93,15 +93,17 @@ fn plain() -> FrozenLeNet {
 
 #[test]
 fn labels_and_scores_see_through_a_quantizer_without_gradient() {
-    let (samples, eps) = (test_images(0..24), 0.15);
+    // Black pixels reach the third level above them from 5/32 on.
+    let (samples, eps) = (test_images(0..24), 0.16);
     let truth = run(&plain(), &samples, "apgd-ce", eps).robust_accuracy();
     let masked = Masked(plain(), Mask::Levels(16.0));
     let robust = |text: &str| run(&masked, &samples, text, eps).robust_accuracy();
-    let (gradient, rays) = (robust("pgd"), robust("rays:queries=2000"));
-    let nes = robust("nes-pgd:steps=20,pairs=50");
+    let (gradient, rays) = (robust("pgd"), robust("rays"));
+    let nes = robust("nes-pgd");
     println!("truth {truth}, pgd {gradient}, rays {rays}, nes {nes}");
     assert!(truth < 0.1 && gradient > 0.7, "{truth} {gradient}");
-    assert!(rays < 0.35 && nes < 0.35, "{rays} {nes}");
+    // To labels radii look like stairs of 1/16, which a search takes one at a time if at all.
+    assert!(rays < 0.6 && nes < 0.1, "{rays} {nes}");
 }
 
 #[test]
@@ -117,15 +119,20 @@ fn without_a_gradient_sa_pgd_walks_at_random_and_says_so() {
 
 #[test]
 fn jitter_smooths_what_is_shattered() {
-    let (samples, eps) = (test_images(0..40), 0.05);
-    let masked = Masked(plain(), Mask::Shattered { a: 0.002, b: 2e-5 });
+    // The slope lies between -9 and 11: 64 points leave an error of 0.9 beside a true 1.
+    let (samples, eps) = (test_images(0..40), 0.1);
+    let masked = Masked(plain(), Mask::Shattered { a: 0.002, b: 2e-4 });
     let robust =
         |model: &dyn Classifier, text: &str| run(model, &samples, text, eps).robust_accuracy();
     let truth = robust(&plain(), "pgd:steps=20");
     let shattered = robust(&masked, "pgd:steps=20");
     let jittered = robust(&masked, "pgd:steps=20,jitter=0.25eps,draws=64");
-    println!("truth {truth}, pgd {shattered}, jitter {jittered}");
+    // Scores know nothing of slopes, so to them no shattering is too fine.
+    let finer = Masked(plain(), Mask::Shattered { a: 0.002, b: 2e-5 });
+    let (nes, fine) = (robust(&finer, "nes-pgd"), robust(&finer, "pgd:steps=20"));
+    println!("truth {truth}, pgd {shattered}, jitter {jittered}; finer: pgd {fine}, nes {nes}");
     assert!(jittered < shattered, "{jittered} {shattered}");
+    assert!(nes < fine, "{nes} {fine}");
 }
 
 #[test]

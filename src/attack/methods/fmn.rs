@@ -61,11 +61,14 @@ impl Fmn {
         if state.best.is_finite() {
             return state.radius * (1.0 + gamma);
         }
-        // To where the linearized boundary lies.
+        // To where, by the linearized margin, the label loses by more than what counts: a ball that ends on the boundary
+        // holds no point beyond it.
         let slope = norm.dual_of(answer.gradient);
-        let ahead = answer.margin.abs() / slope;
+        let ahead = (answer.margin + 2.0 * rounding(answer.logits)) / slope;
         let beyond = norm.distance(x, sample.clean) + ahead;
-        if beyond.is_finite() { beyond } else { f32::INFINITY }
+        // A ball in which nothing was found has to grow, and by more than the rounding of a pixel.
+        let grown = if state.radius.is_finite() { state.radius * (1.0 + gamma) } else { 0.0 };
+        if beyond.is_finite() { beyond.max(grown) } else { f32::INFINITY }
     }
 }
 
