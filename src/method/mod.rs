@@ -29,6 +29,7 @@ mod control;
 mod defender;
 mod defense;
 mod defenses;
+mod forms;
 mod former;
 mod in_training;
 mod profile;

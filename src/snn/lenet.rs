@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 /// How a spiking LeNet spikes. The default is the published network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpikingOptions {
     /// Time steps.
     pub steps: usize,
