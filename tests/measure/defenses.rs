@@ -204,7 +204,8 @@ fn the_u_of_sub_sleeps() {
     settings.set("slow_wave.depth", "3").unwrap();
     assert_eq!(settings.slow_wave.sub_sleeps(), [200, 400, 800, 400, 200]);
     settings.set("slow_wave.length", "2").unwrap();
-    assert_eq!(settings.slow_wave.passes().len(), 5 * 2 * 3);
+    let steps = settings.slow_wave.steps_of_passes();
+    assert_eq!(settings.slow_wave.passes_of(steps, 3).len(), 5 * 2 * 3);
 }
 
 /// A checkpoint that turns out to be damaged late changes nothing: the defender starts over as if there were none.

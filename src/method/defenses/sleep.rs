@@ -129,8 +129,8 @@ impl Stage for AsRun {
         networks: &mut Networks,
     ) -> Result<Box<dyn StageRun>> {
         let (options, own) = (settings.slow_wave.clone(), &settings.sleep);
-        let passes = options.passes_of(std::iter::repeat_n(own.steps, own.passes));
-        let sleep = SlowWave::with_passes(&networks.model, options, passes, key.to_u64())?;
+        let steps = std::iter::repeat_n(own.steps, own.passes);
+        let sleep = SlowWave::with_steps(&networks.model, options, steps, key.to_u64())?;
         Ok(Box::new(SlowWaveRun(sleep)))
     }
 }
