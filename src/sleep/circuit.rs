@@ -13,7 +13,9 @@ use crate::{Error, Result};
 /// A layer that is plastic.
 #[derive(Clone, Debug)]
 pub(super) struct PlasticLayer {
-    /// The node's name.
+    /// The node's place.
+    pub node: usize,
+    /// Its name.
     pub name: String,
     /// Its sizes.
     pub geometry: Geometry,
@@ -54,7 +56,7 @@ impl Part {
         let (at, input) = (&architecture.nodes()[node], architecture.input_of(node));
         if let Some(geometry) = at.op.geometry(input)? {
             let convolution = matches!(at.op, Op::Conv2d { .. });
-            layers.push(PlasticLayer { name: at.name.clone(), geometry, convolution });
+            layers.push(PlasticLayer { node, name: at.name.clone(), geometry, convolution });
             return Ok(Self::Layer(layers.len() - 1));
         }
         if let Some(geometry) = at.op.pool(input)? {
@@ -66,6 +68,7 @@ impl Part {
             Op::Flatten {} => Self::Flatten,
             Op::Add {} => Self::Add,
             Op::Concat {} => Self::Concat,
+            // Normalizations, activations, dropout.
             _ => Self::Same,
         })
     }
@@ -83,6 +86,14 @@ impl Part {
             Self::Concat => tape.concat(inputs),
         }
     }
+}
+
+/// The name of the weights of the last plastic layer, if that is a linear one: the published dreams are made of what they
+/// were after their first step.
+pub(crate) fn linear_output(architecture: &Architecture) -> Option<String> {
+    let plastic = |op: &Op| matches!(op, Op::Conv2d { .. } | Op::Linear { .. });
+    let last = architecture.nodes().iter().rfind(|node| plastic(&node.op))?;
+    matches!(last.op, Op::Linear { .. }).then(|| format!("{}.weight", last.name))
 }
 
 /// The parts of a network and how they are connected.

@@ -7,13 +7,13 @@
 //!
 //! ```
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::nn::LeNet;
+//! use deepsleep::nn::Model;
 //! use deepsleep::sleep::{SlowWave, SlowWaveOptions};
 //! use deepsleep::tensor::Context;
 //!
 //! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 32)?;
 //! let context = Context::new(0)?;
-//! let mut network = LeNet::new(0); // in practice, a trained one
+//! let mut network = Model::lenet(0); // in practice, a trained one
 //!
 //! // One batch per pass, to try it out.
 //! let options = SlowWaveOptions { batches: 1, batch_size: 32, ..SlowWaveOptions::default() };
@@ -33,6 +33,7 @@ mod slow_wave;
 mod stdp_conv;
 mod stdp_linear;
 
+pub(crate) use circuit::linear_output;
 pub use fast_wave::{DreamOptions, DreamSource, FastWave, FastWaveOptions};
 pub use pair_stdp::{PairLayer, PairOptions, poisson_trains};
 pub use replay::{ReplayLayer, ReplayOptions, ReplayProgress, replay};

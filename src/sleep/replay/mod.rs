@@ -14,12 +14,11 @@ mod layer;
 
 pub use layer::ReplayLayer;
 
-use super::circuit::{Circuit, Part};
+use super::circuit::{Circuit, Part, PlasticLayer};
 use crate::autodiff::Tape;
 use crate::data::Dataset;
 use crate::kernels::pool::{PoolGeometry, PoolOptions};
-use crate::nn::architecture::Architecture;
-use crate::nn::{Freeze, LeNet, Network};
+use crate::nn::{Freeze, Model, Network};
 use crate::simd::LANES;
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::tensor::{Context, Shape};
@@ -100,6 +99,25 @@ impl ReplayOptions {
     }
 }
 
+impl ReplayOptions {
+    /// Refuses a network that could not sleep so.
+    ///
+    /// # Errors
+    /// If nothing of it is plastic, or the window is larger than its images.
+    pub fn check(&self, model: &Model) -> Result<()> {
+        let input = Circuit::new(model.architecture())?.input;
+        if self.window > input.height.min(input.width) {
+            let problem = format!(
+                "`sleep.replay.window` is {}, which does not fit into images of {input}; it can be {} at most",
+                self.window,
+                input.height.min(input.width)
+            );
+            return Err(Error::argument("setting", problem));
+        }
+        Ok(())
+    }
+}
+
 /// How far a sleep is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayProgress {
@@ -119,27 +137,26 @@ pub struct ReplayProgress {
 /// weight nor a positive activation.
 pub fn replay(
     context: &Context,
-    lenet: &LeNet,
+    model: &Model,
     data: &Dataset,
     options: &ReplayOptions,
     seed: u64,
     progress: &mut (dyn FnMut(ReplayProgress) + Send),
-) -> Result<LeNet> {
+) -> Result<Model> {
     options.validate()?;
-    let circuit = Circuit::new(&Architecture::lenet(LeNet::INPUT, LeNet::CLASSES, false)?)?;
+    let circuit = Circuit::new(model.architecture())?;
+    options.check(model)?;
     let input = circuit.input;
-    let fits = data.shape() == input;
-    if data.is_empty() || !fits || options.window > input.height.min(input.width) {
-        let found = format!("{} of {}, window {}", data.len(), data.shape(), options.window);
+    if data.is_empty() || data.shape() != input {
         return Err(Error::shape(
             "sleep replay",
-            format!("images of {input}, a window inside"),
-            found,
+            format!("images of {input}, at least one"),
+            format!("{} of {}", data.len(), data.shape()),
         ));
     }
-    let mut lenet = lenet.clone();
-    let normalizations = normalizations(&lenet);
-    let mut layers = layers(context, &lenet, &circuit, &normalizations, data, options)?;
+    let mut model = model.clone();
+    let normalizations = normalizations(&model, &circuit);
+    let mut layers = layers(context, &model, &circuit, &normalizations, data, options)?;
     let before: Vec<Vec<f32>> = layers.iter().map(|layer| layer.weight().to_vec()).collect();
     let mut dream = Dream::new(data, input, options, seed);
     let mut spikes = vec![0; layers.len()];
@@ -157,7 +174,7 @@ pub fn replay(
     for ((of, layer), (before, scales)) in woken {
         let fan_in = of.geometry.fan_in();
         let name = of.weight();
-        let Some(parameter) = lenet.parameters_mut().get_mut(&name) else {
+        let Some(parameter) = model.parameters_mut().get_mut(&name) else {
             return Err(Error::NotFound(name));
         };
         let moved = layer.weight().iter().zip(before).map(|(new, old)| new - old);
@@ -167,29 +184,28 @@ pub fn replay(
             *value += if scale == 0.0 { 0.0 } else { change / scale };
         }
     }
-    Ok(lenet)
+    Ok(model)
 }
 
 /// The factor of batch normalization on every output channel of each plastic layer.
-fn normalizations(lenet: &LeNet) -> Vec<Vec<f32>> {
-    let parameters = lenet.parameters();
-    let of = |i: usize| {
-        let (weight, bias) = (&parameters[3 * i + 1].values, &parameters[3 * i + 2].values);
-        lenet.statistics()[i].fold(weight, bias).0
+fn normalizations(model: &Model, circuit: &Circuit) -> Vec<Vec<f32>> {
+    let of = |layer: &PlasticLayer| {
+        let ones = || vec![1.0; layer.geometry.output.channels];
+        model.normalization_scale(layer.node).unwrap_or_else(ones)
     };
-    vec![of(0), of(1), vec![1.0; lenet.classes()]]
+    circuit.layers.iter().map(of).collect()
 }
 
 /// The layers with their weights as they sleep, and a factor on their currents.
 fn layers(
     context: &Context,
-    lenet: &LeNet,
+    model: &Model,
     circuit: &Circuit,
     normalizations: &[Vec<f32>],
     data: &Dataset,
     options: &ReplayOptions,
 ) -> Result<Vec<ReplayLayer>> {
-    let activations = largest_activations(context, lenet, data)?;
+    let activations = largest_activations(context, model, circuit.layers.len(), data)?;
     let [first, between, last] = options.thresholds;
     let mut layers = Vec::new();
     // What goes from part to part is the scale of the layer before; where several meet, the largest of theirs.
@@ -197,7 +213,7 @@ fn layers(
         let before = scales.iter().fold(0.0, |a: f32, &b| a.max(b));
         let Part::Layer(number) = *part else { return Ok(Some(before)) };
         let layer = &circuit.layers[number];
-        let Some(parameter) = lenet.parameters().get(&layer.weight()) else {
+        let Some(parameter) = model.parameters().get(&layer.weight()) else {
             return Err(Error::NotFound(layer.weight()));
         };
         let rows = parameter.values.chunks(layer.geometry.fan_in()).zip(&normalizations[number]);
@@ -227,29 +243,30 @@ fn layers(
 /// Images that a worker takes through the network at a time.
 const CHUNK: usize = 2 * LANES;
 
-/// The largest activation of every layer over the data, at least 0.
-fn largest_activations(context: &Context, lenet: &LeNet, data: &Dataset) -> Result<Vec<f32>> {
-    let layers = lenet.freeze()?.layers();
-    let mut maxima = vec![0.0_f32; 3 * data.len().div_ceil(CHUNK)];
+/// The largest activation of each of `layers` layers over the data, at least 0.
+fn largest_activations(
+    context: &Context,
+    model: &Model,
+    layers: usize,
+    data: &Dataset,
+) -> Result<Vec<f32>> {
+    let frozen = model.freeze()?;
+    let mut maxima = vec![0.0_f32; layers * data.len().div_ceil(CHUNK)];
     let workers = context.workers(|context| (Tape::new(context), Vec::new()));
-    workers.chunks(&mut maxima, 3, |(tape, indices), i, maxima| {
+    workers.chunks(&mut maxima, layers, |(tape, indices), i, maxima| {
         tape.reset();
         indices.clear();
         indices.extend(i * CHUNK..data.len().min((i + 1) * CHUNK));
-        let mut images = tape.tensor(lenet.input_shape(), indices.len(), 1);
+        let mut images = tape.tensor(model.input_shape(), indices.len(), 1);
         data.gather(tape.context(), indices, &mut images)?;
         let x = tape.constant(images);
-        let hidden = tape.frozen_relu_pool(x, &layers[0])?;
-        let features = tape.frozen_relu_pool(hidden, &layers[1])?;
-        let logits = tape.frozen(features, &layers[2])?;
-        for (largest, var) in maxima.iter_mut().zip([hidden, features, logits]) {
-            let values = tape.value(var).lanes().iter().flat_map(|lanes| lanes.0);
-            *largest = values.fold(0.0, f32::max);
-        }
-        Ok(())
+        frozen.record_layers(tape, x, |number, value| {
+            let values = value.lanes().iter().flat_map(|lanes| lanes.0);
+            maxima[number] = values.fold(0.0, f32::max);
+        })
     })?;
-    let of = |i: usize| maxima.iter().skip(i).step_by(3).fold(0.0_f32, |a, &b| a.max(b));
-    Ok(vec![of(0), of(1), of(2)])
+    let of = |i: usize| maxima.iter().skip(i).step_by(layers).fold(0.0_f32, |a, &b| a.max(b));
+    Ok((0..layers).map(of).collect())
 }
 
 /// Spikes of the mean image, seen through a window that jumps.

@@ -10,8 +10,7 @@ pub use options::{Layers, Pass, Plasticity, SlowWaveOptions, Turn};
 
 use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
-use crate::nn::architecture::Architecture;
-use crate::nn::{LeNet, Network, check_finite, order};
+use crate::nn::{Model, Network, check_finite, order};
 use crate::simd::random::Key;
 use crate::sleep::circuit::{Circuit, PlasticLayer};
 use crate::tensor::{Context, Tensor};
@@ -83,10 +82,10 @@ impl SlowWave {
     ///
     /// # Errors
     /// If the options make no sense.
-    pub fn new(lenet: &LeNet, options: SlowWaveOptions, seed: u64) -> Result<Self> {
+    pub fn new(model: &Model, options: SlowWaveOptions, seed: u64) -> Result<Self> {
         options.validate()?;
         let steps = options.steps_of_passes();
-        Self::with_steps(lenet, options, steps, seed)
+        Self::with_steps(model, options, steps, seed)
     }
 
     /// Like [`new`](Self::new), with passes over the layers of these numbers of time steps instead of the U.
@@ -94,17 +93,16 @@ impl SlowWave {
     /// # Errors
     /// If the options make no sense, or name a layer that is not plastic.
     pub fn with_steps(
-        lenet: &LeNet,
+        model: &Model,
         options: SlowWaveOptions,
         steps: impl IntoIterator<Item = usize>,
         seed: u64,
     ) -> Result<Self> {
         options.validate()?;
-        let architecture = Architecture::lenet(LeNet::INPUT, LeNet::CLASSES, false)?;
-        let circuit = Circuit::new(&architecture)?;
+        let circuit = Circuit::new(model.architecture())?;
         let layers = circuit.layers.clone();
         let learns = options.learning(&layers)?;
-        let parameters = lenet.parameters();
+        let parameters = model.parameters();
         let weight = |layer: &PlasticLayer| {
             let parameter = parameters.get(&layer.weight());
             parameter.map(|p| p.values.as_slice()).ok_or(Error::NotFound(layer.weight()))
@@ -118,6 +116,14 @@ impl SlowWave {
         };
         let passes = options.passes_of(steps, layers.len());
         Ok(Self { options, passes, done: 0, seed, layers, rule })
+    }
+
+    /// Refuses a network that could not sleep so.
+    ///
+    /// # Errors
+    /// If nothing of it is plastic, or the options name a layer that is not.
+    pub fn check(model: &Model, options: &SlowWaveOptions) -> Result<()> {
+        options.learning(&Circuit::new(model.architecture())?.layers).map(|_| ())
     }
 
     /// Passes in all.
@@ -136,10 +142,10 @@ impl SlowWave {
     }
 
     /// Puts the weights as they are now into a network; everything else of it stays.
-    pub fn wake(&self, lenet: &mut LeNet) {
+    pub fn wake(&self, model: &mut Model) {
         let rescale = self.options.rescale;
         for (layer, weight) in self.layers.iter().zip(self.rule.weights()) {
-            let Some(parameter) = lenet.parameters_mut().get_mut(&layer.weight()) else { continue };
+            let Some(parameter) = model.parameters_mut().get_mut(&layer.weight()) else { continue };
             let channel = parameter.values.len() / parameter.shape[0].max(1);
             let channels =
                 parameter.values.chunks_mut(channel.max(1)).zip(weight.chunks(channel.max(1)));
