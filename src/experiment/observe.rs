@@ -42,6 +42,9 @@ pub struct FiringRates {
     pub steps: usize,
     /// Spikes a neuron and step, layer by layer.
     pub rates: Vec<f64>,
+    /// What the layers are called.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// When the neurons of a model spike.
@@ -53,6 +56,9 @@ pub struct Spikes {
     pub label: usize,
     /// For each layer its steps, for each step a `1` or `0` a neuron.
     pub layers: Vec<Vec<String>>,
+    /// What the layers are called.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// A test image, clean and crafted.
@@ -186,14 +192,17 @@ impl Observations {
         first: bool,
     ) -> Result<()> {
         let network = spiking(results, model, lenet)?;
-        let rates = firing_rates(context, &network, &test.slice(0, self.rated)?)?.to_vec();
+        let rates = firing_rates(context, &network, &test.slice(0, self.rated)?)?;
+        let (names, rates) = rates.into_iter().unzip();
         let (method, steps) = (model.method.clone(), network.steps());
-        self.rates.push(FiringRates { method: method.clone(), steps, rates });
+        self.rates.push(FiringRates { method: method.clone(), steps, rates, names });
         if first {
             let step = |step: Vec<bool>| step.iter().map(|&s| if s { '1' } else { '0' }).collect();
-            let trains = spike_trains(context, &network, test, 0)?;
-            let layers = trains.map(|layer| layer.into_iter().map(step).collect()).to_vec();
-            self.spikes.push(Spikes { method, label: test.label(0), layers });
+            let (names, trains): (_, Vec<_>) =
+                spike_trains(context, &network, test, 0)?.into_iter().unzip();
+            let layers = trains.into_iter().map(|layer| layer.into_iter().map(step).collect());
+            let layers = layers.collect();
+            self.spikes.push(Spikes { method, label: test.label(0), layers, names });
         }
         Ok(())
     }

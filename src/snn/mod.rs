@@ -22,12 +22,10 @@
 mod activity;
 mod encoder;
 mod model;
-mod neuron;
 
-pub use crate::kernels::lif::SilentWindow;
+pub use crate::kernels::lif::{Neuron, Reset, SilentWindow};
 pub use crate::kernels::surrogate::Surrogate;
 pub use activity::{SpikeTrain, firing_rates, spike_trains};
 pub use encoder::Encoder;
 pub(crate) use model::check_spiking;
 pub use model::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
-pub use neuron::{Neuron, Reset};

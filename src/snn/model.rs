@@ -88,17 +88,44 @@ impl Statistics {
 
 /// Refuses a network in which nothing could spike.
 pub(crate) fn check_spiking(architecture: &Architecture) -> Result<()> {
-    if architecture.nodes().iter().any(|node| matches!(node.op, Op::Relu {})) {
+    if architecture.nodes().iter().any(|node| node.op.is_rectifier()) {
         return Ok(());
     }
-    let problem = "the network has no `relu`, and only these become neurons: nothing in it would spike";
+    let problem = "the network has neither `relu` nor `lif`, and only these are neurons: nothing in it would spike";
     Err(Error::argument("spiking network", problem))
 }
 
-/// Neurons in place of rectifiers.
-struct Neurons<'a> {
+/// A layer of neurons, in place of a rectifier.
+#[derive(Clone, Debug)]
+struct Layer {
+    node: usize,
     dynamics: Dynamics,
     surrogate: Surrogate,
+}
+
+/// The neurons of every rectifier, its own where it is a node that has some.
+fn layers(architecture: &Architecture, options: &SpikingOptions) -> Result<Vec<Layer>> {
+    let of = |(node, op): (usize, &Op)| {
+        let (neuron, surrogate) = match op {
+            Op::Lif { neuron, surrogate } => (*neuron, *surrogate),
+            _ => (None, None),
+        };
+        let dynamics = neuron.unwrap_or(options.neuron).dynamics()?;
+        Ok(Layer { node, dynamics, surrogate: surrogate.unwrap_or(options.surrogate) })
+    };
+    let nodes = architecture.nodes().iter().map(|node| &node.op).enumerate();
+    nodes.filter(|(_, op)| op.is_rectifier()).map(of).collect()
+}
+
+/// The names of an architecture's rectifiers, in order.
+fn names(architecture: &Architecture) -> Vec<&str> {
+    let nodes = architecture.nodes().iter();
+    nodes.filter(|node| node.op.is_rectifier()).map(|node| node.name.as_str()).collect()
+}
+
+/// What is recorded in place of rectifiers.
+struct Neurons<'a> {
+    layers: &'a [Layer],
     steps: usize,
     silent: SilentWindow,
     /// The layers of spikes, if they are wanted.
@@ -108,17 +135,17 @@ struct Neurons<'a> {
 }
 
 impl Rectifiers for Neurons<'_> {
-    fn rectify(&mut self, tape: &mut Tape, _: usize, x: Var, pooled: bool) -> Result<Var> {
-        let Self { dynamics, surrogate, steps, silent, .. } = *self;
-        let (spikes, out) = if self.before_pooling {
-            let spikes = tape.lif(x, dynamics, surrogate, steps)?;
-            (spikes, if pooled { tape.max_pool(spikes, [2, 2], [2, 2])? } else { spikes })
-        } else if pooled {
-            let spikes = tape.lif_pool(x, dynamics, surrogate, steps, silent)?;
+    fn rectify(&mut self, tape: &mut Tape, node: usize, x: Var, pooled: bool) -> Result<Var> {
+        let Some(layer) = self.layers.iter().find(|layer| layer.node == node) else {
+            return Err(Error::argument("spiking network", format!("node {node} has no neurons")));
+        };
+        let (Layer { dynamics, surrogate, .. }, steps) = (layer, self.steps);
+        let (spikes, out) = if pooled && !self.before_pooling {
+            let spikes = tape.lif_pool(x, *dynamics, *surrogate, steps, self.silent)?;
             (spikes, spikes)
         } else {
-            let spikes = tape.lif(x, dynamics, surrogate, steps)?;
-            (spikes, spikes)
+            let spikes = tape.lif(x, *dynamics, *surrogate, steps)?;
+            (spikes, if pooled { tape.max_pool(spikes, [2, 2], [2, 2])? } else { spikes })
         };
         if let Some(all) = &mut self.spikes {
             all.push(spikes);
@@ -143,7 +170,7 @@ pub struct SpikingModel {
     /// Weights and running statistics are those of the network with rectifiers, one to one.
     model: Model,
     options: SpikingOptions,
-    dynamics: Dynamics,
+    layers: Vec<Layer>,
     silent: SilentWindow,
 }
 
@@ -159,10 +186,10 @@ impl SpikingModel {
     ) -> Result<Self> {
         options.validate()?;
         check_spiking(model.architecture())?;
-        let dynamics = options.neuron.dynamics()?;
+        let layers = layers(model.architecture(), &options)?;
         let mut model = model.clone();
         statistics.apply(model.statistics_mut());
-        Ok(Self { model, options, dynamics, silent: SilentWindow::First })
+        Ok(Self { model, options, layers, silent: SilentWindow::First })
     }
 
     /// As a network with rectifiers.
@@ -184,7 +211,7 @@ impl SpikingModel {
 
     /// The names of the layers of neurons, in order.
     pub fn layers(&self) -> Vec<&str> {
-        spiking_layers(self.model.architecture())
+        names(self.model.architecture())
     }
 
     /// The same network, trained with another gradient of pooling windows in which nobody spikes.
@@ -218,20 +245,12 @@ impl SpikingModel {
         mode: Mode,
         spikes: Option<&mut Vec<Var>>,
     ) -> Result<Var> {
-        let (Self { dynamics, silent, .. }, SpikingOptions { steps, surrogate, encoder, .. }) =
-            (&*self, self.options);
-        let (dynamics, silent) = (*dynamics, *silent);
-        let mut neurons =
-            Neurons { dynamics, surrogate, steps, silent, spikes, before_pooling: false };
+        let SpikingOptions { steps, encoder, .. } = self.options;
+        let Self { model, layers, silent, .. } = self;
+        let mut neurons = Neurons { layers, steps, silent: *silent, spikes, before_pooling: false };
         let x = encoder.encode(tape, x, steps)?;
-        self.model.record(tape, x, weights, mode, Some(&mut neurons))
+        model.record(tape, x, weights, mode, Some(&mut neurons))
     }
-}
-
-/// The names of an architecture's rectifiers, in order.
-fn spiking_layers(architecture: &Architecture) -> Vec<&str> {
-    let nodes = architecture.nodes().iter();
-    nodes.filter(|node| matches!(node.op, Op::Relu {})).map(|node| node.name.as_str()).collect()
 }
 
 impl Network for SpikingModel {
@@ -284,7 +303,7 @@ impl Network for SpikingModel {
 pub struct FrozenSpikingModel {
     model: FrozenModel,
     options: SpikingOptions,
-    dynamics: Dynamics,
+    layers: Vec<Layer>,
     draws: usize,
     silent: SilentWindow,
 }
@@ -317,9 +336,9 @@ impl FrozenSpikingModel {
         spikes: Option<&mut Vec<Var>>,
         before_pooling: bool,
     ) -> Result<Var> {
-        let SpikingOptions { steps, surrogate, encoder, .. } = self.options;
-        let (dynamics, silent) = (self.dynamics, self.silent);
-        let mut neurons = Neurons { dynamics, surrogate, steps, silent, spikes, before_pooling };
+        let SpikingOptions { steps, encoder, .. } = self.options;
+        let (layers, silent) = (&self.layers, self.silent);
+        let mut neurons = Neurons { layers, steps, silent, spikes, before_pooling };
         let x = encoder.encode(tape, x, steps)?;
         let logits = self.model.record(tape, x, Some(&mut neurons))?;
         tape.mean_steps(logits)
@@ -332,7 +351,7 @@ impl FrozenSpikingModel {
 
     /// The names of the layers of neurons, in order.
     pub fn layers(&self) -> Vec<&str> {
-        spiking_layers(self.model.architecture())
+        names(self.model.architecture())
     }
 
     /// Time steps.
@@ -340,9 +359,10 @@ impl FrozenSpikingModel {
         self.options.steps
     }
 
-    /// The same network with another surrogate: attacks try several.
+    /// The same network with another surrogate for all its neurons: attacks try several.
     pub fn with_surrogate(mut self, surrogate: Surrogate) -> Self {
         self.options.surrogate = surrogate;
+        self.layers.iter_mut().for_each(|layer| layer.surrogate = surrogate);
         self
     }
 
@@ -367,7 +387,7 @@ impl Freeze for SpikingModel {
         Ok(FrozenSpikingModel {
             model: self.model.freeze()?,
             options: self.options,
-            dynamics: self.dynamics,
+            layers: self.layers.clone(),
             draws: DRAWS,
             silent: SilentWindow::Largest,
         })

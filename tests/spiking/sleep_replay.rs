@@ -3,7 +3,7 @@
 use crate::common::{isas, portable};
 use deepsleep::data::Dataset;
 use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
-use deepsleep::nn::{LeNet, Network};
+use deepsleep::nn::{Model, Network};
 use deepsleep::simd::Isa;
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::sleep::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
@@ -166,10 +166,10 @@ fn options() -> ReplayOptions {
     ReplayOptions { steps: 400, thresholds: [5.0, 2.0, 1.0], ..Default::default() }
 }
 
-fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (LeNet, ReplayProgress) {
+fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (Model, ReplayProgress) {
     let mut last = None;
     let data = data(40);
-    let lenet = replay(context, &LeNet::new(5), &data, options, seed, &mut |progress| {
+    let lenet = replay(context, &Model::lenet(5), &data, options, seed, &mut |progress| {
         last = Some(progress)
     });
     (lenet.unwrap(), last.unwrap())
@@ -178,7 +178,7 @@ fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (LeNet, Repla
 #[test]
 fn a_sleep_moves_the_weights_that_are_not_positive() {
     let (slept, progress) = sleep(&Context::serial(portable()), &options(), 3);
-    let before = LeNet::new(5);
+    let before = Model::lenet(5);
     assert_eq!((progress.step, progress.steps), (400, 400));
     assert!(progress.spikes.iter().all(|&spikes| spikes > 0), "{progress:?}");
     for name in ["conv1.weight", "conv2.weight", "fc.weight"] {
@@ -203,7 +203,7 @@ fn a_sleep_moves_the_weights_that_are_not_positive() {
 #[test]
 fn a_sleep_is_the_same_everywhere() {
     let options = ReplayOptions { steps: 60, ..options() };
-    let bytes = |lenet: &LeNet| lenet.state().to_bytes().unwrap();
+    let bytes = |lenet: &Model| lenet.state().to_bytes().unwrap();
     let (expected, progress) = sleep(&Context::serial(portable()), &options, 3);
     for isa in isas() {
         for threads in [1, 2, 5] {
@@ -220,7 +220,7 @@ fn a_sleep_is_the_same_everywhere() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let context = Context::serial(portable());
-    let lenet = LeNet::new(0);
+    let lenet = Model::lenet(0);
     let data = data(3);
     let run = |data: &Dataset, options: &ReplayOptions| {
         replay(&context, &lenet, data, options, 0, &mut |_| {}).map(|_| ())

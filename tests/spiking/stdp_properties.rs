@@ -241,9 +241,7 @@ fn weights(count: usize) -> Vec<f32> {
 
 /// Ties by sample, pixel and the step since `first`.
 fn tie_from(first: usize) -> impl Fn(usize, usize, usize, &[u32]) -> usize {
-    move |sample, pixel, step, candidates: &[u32]| {
-        tie(pixel, sample, first + step, candidates)
-    }
+    move |sample, pixel, step, candidates: &[u32]| tie(pixel, sample, first + step, candidates)
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl Freeze for Model {
                         let (scale, shift) = self.fold(i);
                         Layer::Plain(Plain::Affine { scale, shift })
                     }
-                    Op::Relu {} => {
+                    Op::Relu {} | Op::Lif { .. } => {
                         let pool = peephole.halves(i).inspect(|&pool| fuse(pool));
                         Layer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
                     }

@@ -170,7 +170,7 @@ impl Plan {
                     });
                     Layer::Norm { norm: plan.norms.len() - 1, relu }
                 }
-                Op::Relu {} => {
+                Op::Relu {} | Op::Lif { .. } => {
                     let pool = peephole.halves(i);
                     if let Some(pool) = pool {
                         (fused[pool], last) = (true, pool);
@@ -258,7 +258,7 @@ impl<'a> Peephole<'a> {
     /// The rectifier of node `i`.
     pub(super) fn relu(&self, i: usize) -> Option<usize> {
         let (user, op) = self.next(i)?;
-        matches!(op, Op::Relu {}).then_some(user)
+        op.is_rectifier().then_some(user)
     }
 
     /// The maximum of 2 x 2 windows that halves node `i`.
