@@ -91,10 +91,10 @@ fn reference(model: &Model, options: &SpikingOptions, x: &Tensor) -> (Vec<f32>, 
             let (size, count) = (spikes.shape().features(), spikes.lanes().len());
             let cells = cells.entry(i).or_insert_with(|| vec![[d.start(); 16]; count]);
             for (at, lanes) in spikes.lanes_mut().iter_mut().enumerate() {
-                for n in 0..live[at / size] {
-                    let (u, spiked) = d.step(&mut cells[at][n], lanes.0[n]);
+                for (cell, x) in cells[at].iter_mut().zip(&mut lanes.0).take(live[at / size]) {
+                    let (u, spiked) = d.step(cell, *x);
                     nearest = nearest.min((u - d.threshold).abs());
-                    lanes.0[n] = f32::from(spiked);
+                    *x = f32::from(spiked);
                 }
             }
             values.push(tape.constant(spikes));
