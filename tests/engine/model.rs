@@ -2,7 +2,7 @@
 //! trained one and whose bits must not depend on anything but their numbers.
 
 use crate::common::networks::drawn;
-use crate::common::{best, bits, dead_lanes_are_zero, isas, numbers, relative, tensor, wide};
+use crate::common::{best, bits, dead_lanes_are_zero, isas, relative, tensor, wide};
 use deepsleep::autodiff::{Labels, Seed, Tape, check_gradients};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::architecture::{Architecture, Op};
