@@ -108,7 +108,8 @@ impl Axis {
     fn check(&self, settings: &Settings) -> Result<()> {
         let Self { setting, values } = self;
         if values.len() > MOST_TRIED {
-            let problem = format!("{} values of `{setting}`; there can be {MOST_TRIED}", values.len());
+            let problem =
+                format!("{} values of `{setting}`; there can be {MOST_TRIED}", values.len());
             return Err(refuse(problem));
         }
         let mut known: HashMap<String, &String> = HashMap::new();
@@ -376,10 +377,14 @@ mod tests {
         refused(unread, "which no method here reads");
         let twice = |sweep: &mut Sweep| sweep.axes = vec![sweep.axes[0].clone(); 400];
         refused(twice, "two axes over `");
-        let same = |sweep: &mut Sweep| sweep.axes[1].values = vec!["64/255".into(), "0.2509804".into()];
+        let same =
+            |sweep: &mut Sweep| sweep.axes[1].values = vec!["64/255".into(), "0.2509804".into()];
         refused(same, "`64/255` and `0.2509804`, which are the same");
         let empty = |sweep: &mut Sweep| sweep.methods[0].label = "Fast".into();
-        refused(empty, "the paper prints no row `Fast` at 64/255, 128/255, so nothing could be compared");
+        refused(
+            empty,
+            "the paper prints no row `Fast` at 64/255, 128/255, so nothing could be compared",
+        );
         refused(|sweep| sweep.scales[1] = "3/255".into(), "at the scale `3/255`");
     }
 

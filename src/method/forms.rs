@@ -11,9 +11,10 @@ pub fn takes(name: &str, now: &Value, error: &serde_json::Error) -> String {
     let error = error.to_string();
     let after = |start: &str| error.split_once(start).map(|(_, rest)| rest);
     let forms = forms(name);
-    if let Some((field, known)) = after("unknown field ").and_then(|r| r.split_once(", expected ")) {
-        let known = known.strip_prefix("one of ").unwrap_or(known);
-        return format!("there is no {field} in it; there are {known}");
+    if let Some((field, known)) = after("unknown field ").and_then(|r| r.split_once(", expected "))
+    {
+        let known = known.strip_prefix("one of ").unwrap_or(known).replace("` or `", "`, `");
+        return format!("there is no {field} in it; it has {known}");
     }
     if !forms.is_empty() {
         return format!("it takes {}", listed(&forms));
@@ -59,10 +60,9 @@ fn forms(name: &str) -> Vec<String> {
         ],
         "rule" => vec![text(Rule::Sgd { momentum: 0.9, weight_decay: 0.0 }), text(Rule::ADAM)],
         "encoder" => vec![text(Encoder::Direct), text(Encoder::Poisson { rate: 1.0 })],
-        "attack" => vec![
-            text(GradientAttack::Fgsm),
-            text(GradientAttack::Pgd { steps: 10, step: 0.01 }),
-        ],
+        "attack" => {
+            vec![text(GradientAttack::Fgsm), text(GradientAttack::Pgd { steps: 10, step: 0.01 })]
+        }
         "surrogate" => vec![
             text(Surrogate::QuadraticGate(2.0)),
             text(Surrogate::Arctan(2.0)),
@@ -124,7 +124,7 @@ mod tests {
             (
                 "fast_wave.schedule",
                 r#"{"step":{"epochs":1,"factor":1,"peak":1}}"#,
-                "there is no `peak` in it; there are `epochs`, `factor`",
+                "there is no `peak` in it; it has `epochs`, `factor`",
             ),
             ("fast_wave.dream.attack", "pgd", r#"fgsm or {"pgd":{"step":0.01,"steps":10}}"#),
             ("fast_wave.spiking.encoder", r#"{"poisson":{"rate":1,"x":2}}"#, "no `x` in it"),

@@ -140,7 +140,8 @@ fn misspelled_names_find_the_one_that_was_meant() {
         );
         std::fs::write(&sweep, text).unwrap();
         let out = folder.argument("out");
-        run(&["reproduce", "--sweep", &sweep, "--out", &out]).assert_fails(1, &["sweep.toml: ", words]);
+        run(&["reproduce", "--sweep", &sweep, "--out", &out])
+            .assert_fails(1, &["sweep.toml: ", words]);
         assert!(!folder.path("out").exists());
     }
 }
