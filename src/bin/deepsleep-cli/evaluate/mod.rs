@@ -19,7 +19,7 @@ use deepsleep::attack::{Outcome, Samples, Status};
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel, wilson};
-use deepsleep::files::Output;
+use deepsleep::files::{Content, Output};
 use deepsleep::nn::{FrozenNetwork, verdicts};
 use deepsleep::tensor::{Context, Shape};
 pub use origin::Maker;
@@ -165,7 +165,7 @@ impl Evaluate {
 
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
-        let out = outputs.optional("--out", self.attacks.out.as_deref())?;
+        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Outcome)?;
         let network = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load(network.as_ref())?;
@@ -308,7 +308,7 @@ impl Evaluate {
         mut outputs: Outputs,
         path: &Path,
     ) -> Result<()> {
-        let out = outputs.optional("--out", self.attacks.out.as_deref())?;
+        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Outcome)?;
         let network = self.load(common)?;
         let mut file = NpzReader::open(path)?;
         let mut crafted = Crafted::read(&mut file)?;
