@@ -22,6 +22,7 @@ mod npz;
 mod reader;
 
 pub use made_with::MadeWith;
+pub(crate) use format::half;
 pub(crate) use made_with::flatten;
 pub use npz::{Column, Npz};
 pub use reader::NpzReader;
