@@ -164,6 +164,12 @@ fn attacks(isa: Isa, data: &Dataset) {
             ("fab-t:targets=2,return=first,", "steps"),
             ("square:", "queries"),
             ("cw:search=1,bounded=yes,", "steps"),
+            ("pgd:jitter=0.25eps,draws=2,", "steps"),
+            ("nes-pgd:pairs=2,", "steps"),
+            ("hopskipjump:probes=3,", "steps"),
+            ("vmi-fgsm:neighbors=2,", "steps"),
+            ("di-fgsm:target=1,", "steps"),
+            ("fmn:bounded=yes,", "steps"),
         ] {
             let count = |steps: usize| {
                 let a = parse_attack(&format!("{attack_name}{option}={steps}")).unwrap();

@@ -21,6 +21,9 @@ pub struct Diagnostics {
     /// Samples whose clean logits lie so close together that the attack's loss flattens.
     #[serde(default)]
     pub flat: usize,
+    /// Samples of the target class, which are not attacked.
+    #[serde(default)]
+    pub of_target: usize,
     /// Samples that Square fooled and no attack with a gradient could.
     pub square_alone: usize,
     /// Images that seemed to fool the model and did not when shown again.
@@ -41,6 +44,7 @@ impl Diagnostics {
         };
         self.randomized |= other.randomized;
         self.flat = self.flat.saturating_add(other.flat);
+        self.of_target = self.of_target.saturating_add(other.of_target);
         self.square_alone = self.square_alone.saturating_add(other.square_alone);
         self.refuted = self.refuted.saturating_add(other.refuted);
     }
@@ -62,6 +66,12 @@ impl Diagnostics {
                 "the logits of {} samples spread by less than 0.01: cross-entropy is nearly linear there and leads \
                  elsewhere than it would at another scale; use loss=ce-scaled or dlr, which do not see the scale",
                 self.flat
+            ));
+        }
+        if self.of_target > 0 {
+            all.push(format!(
+                "{} samples are of the target class: they are not attacked, and count as robust if classified correctly",
+                self.of_target
             ));
         }
         if self.refuted > 0 {

@@ -78,6 +78,28 @@ impl Loss {
         matches!(self, Self::TargetedCrossEntropy | Self::TargetedDlr | Self::Difference)
     }
 
+    /// The loss, and its gradient, for an attack that wants `class` and nothing else. A targeted loss is as it is; of any
+    /// other what is to fall is the loss of the class in the label's place.
+    pub(super) fn evaluate_towards(
+        self,
+        isa: Isa,
+        logits: &[Lanes],
+        label: &LanesU32,
+        class: &LanesU32,
+        value: &mut Lanes,
+        grad: &mut [Lanes],
+    ) {
+        if self.is_targeted() {
+            return self.evaluate(isa, logits, label, class, value, grad);
+        }
+        self.evaluate(isa, logits, class, class, value, grad);
+        dispatch!(isa, s => {
+            for lanes in grad.iter_mut().chain([value]) {
+                s.store(s.neg(s.load(lanes)), lanes);
+            }
+        });
+    }
+
     /// Whether it flattens, and becomes another loss, where all logits lie close together.
     pub fn flattens(self) -> bool {
         matches!(self, Self::CrossEntropy | Self::CrossEntropyF32 | Self::TargetedCrossEntropy)

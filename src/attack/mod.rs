@@ -29,7 +29,8 @@
 //! | to | use |
 //! |---|---|
 //! | list attacks, or get one by name | [`ATTACKS`], [`AttackSpec`], [`parse_attack`] |
-//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`AutoAttack`] |
+//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Momentum`], [`Ddn`], [`Fmn`], [`AutoAttack`] |
+//! | steer any of them at one class | [`Targeted`]; `target=CLASS` |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
 //! | attack a model that draws random numbers | [`Classifier::is_random`]; `draws=` of every attack; [`AttackReport::expected_accuracy`] |
 //! | craft images to show to other models | [`Goal::Last`] (`return=last`); [`Outcome::image`] |
@@ -58,18 +59,27 @@ pub use classifier::{Changes, Classifier, Session};
 pub use diagnostics::Diagnostics;
 pub(crate) use diagnostics::outside;
 pub use ensemble::autoattack::{AutoAttack, Version};
+pub use ensemble::targeted::Targeted;
 pub use geometry::norm::Norm;
 pub use geometry::projection::{Breakpoints, into_ball};
 pub use loss::Loss;
 pub use methods::apgd::Apgd;
 pub use methods::bim::bim;
 pub use methods::carlini_wagner::CarliniWagner;
+pub use methods::ddn::Ddn;
 pub use methods::deepfool::DeepFool;
 pub use methods::eot_pgd::eot_pgd;
 pub use methods::fab::Fab;
 pub use methods::fab::hyperplane::{SortBuffer, onto_hyperplane};
 pub use methods::fgsm::Fgsm;
+pub use methods::fmn::Fmn;
+pub use methods::hopskipjump::HopSkipJump;
+pub use methods::jitter::Jittered;
+pub use methods::momentum::Momentum;
+pub use methods::nes_pgd::NesPgd;
 pub use methods::pgd::{Pgd, StepSize};
+pub use methods::rays::RayS;
+pub use methods::sa_pgd::SaPgd;
 pub use methods::square::Square;
 pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
 pub use run::run_attack;

@@ -26,7 +26,14 @@ pub fn run_attack(
     attack: &dyn Attack,
     budget: Budget,
 ) -> Result<AttackReport> {
-    let mut task = AttackTask { context, classifier, samples, budget, clean_logits: &[] };
+    let mut task = AttackTask {
+        context,
+        classifier,
+        samples,
+        budget,
+        target: attack.target(),
+        clean_logits: &[],
+    };
     let mut report = begin(&task, attack)?;
     let images: Vec<&[f32]> = (0..samples.len()).map(|i| samples.image(i)).collect();
     let all: Vec<usize> = (0..samples.len()).collect();
@@ -44,7 +51,12 @@ pub fn run_attack(
             true => Status::Survived,
         };
         if status == Status::Survived || (finite && attack.returns_all()) {
-            which.push(i);
+            // What is of the target class already cannot be steered there.
+            if attack.target() == Some(label) {
+                report.diagnostics.of_target += 1;
+            } else {
+                which.push(i);
+            }
         }
         let cost = Cost { forward_passes: task.draws(attack.draws()) as u64, ..Cost::default() };
         let right = if finite { verdicts[i].right } else { 0.0 };
@@ -80,7 +92,14 @@ pub(crate) fn run_classified(
     budget: Budget,
     clean: &[Outcome],
 ) -> Result<AttackReport> {
-    let task = AttackTask { context, classifier, samples, budget, clean_logits: &[] };
+    let task = AttackTask {
+        context,
+        classifier,
+        samples,
+        budget,
+        target: attack.target(),
+        clean_logits: &[],
+    };
     let mut report = begin(&task, attack)?;
     let mut which = Vec::new();
     for (i, outcome) in clean.iter().enumerate() {

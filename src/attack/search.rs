@@ -33,6 +33,11 @@ pub trait Attack: Send + Sync {
     /// be shown to other models.
     fn returns_all(&self) -> bool;
 
+    /// The class that counts as success; None: any but the label. (See [`Targeted`](crate::attack::Targeted).)
+    fn target(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether what it maximizes becomes another loss where logits lie close together.
     fn flattens(&self) -> bool {
         false

@@ -90,6 +90,8 @@ pub struct Sample<'a> {
     pub label: usize,
     /// The class that this run steers to; the label if there is no target.
     pub target: usize,
+    /// Whether only the target counts as success.
+    pub targeted: bool,
     /// Which of the restarts this is.
     pub restart: usize,
     /// Norm, radius, seed.
@@ -100,13 +102,21 @@ pub struct Sample<'a> {
     pub isa: Isa,
 }
 
+impl Sample<'_> {
+    /// Whether a class is one to go to: the target if only that counts, else any but the label.
+    pub fn is_rival(&self, class: usize) -> bool {
+        if self.targeted { class == self.target } else { class != self.label }
+    }
+}
+
 /// What the model says about the image that was asked about.
 pub struct Feedback<'a> {
     /// The logits, all finite.
     pub logits: &'a [f32],
-    /// `z_y - max_{i != y} z_i`: negative where another class wins.
+    /// `z_y - max_{i != y} z_i`: negative where another class wins. If only the target t counts, `max_{i != t} z_i - z_t`.
+    /// Either way the attack wants it low.
     pub margin: f32,
-    /// Whether the image counts as misclassified: by the largest logit, or by the method's
+    /// Whether the image counts as misclassified (as the target, if only that counts): by the largest logit, or by the method's
     /// [`confidence`](Stepper::confidence).
     pub fooled: bool,
     /// The loss, for [`Needs::Logits`] and [`Needs::Gradient`].

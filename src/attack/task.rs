@@ -3,6 +3,7 @@
 use crate::attack::classifier::Classifier;
 use crate::attack::samples::Samples;
 use crate::attack::stepper::Budget;
+use crate::nn::predict;
 use crate::tensor::Context;
 use crate::{Error, Result};
 
@@ -17,6 +18,8 @@ pub struct AttackTask<'a> {
     pub samples: &'a Samples,
     /// Norm, radius, seed.
     pub budget: Budget,
+    /// The class that counts as success; None: any but the label.
+    pub target: Option<usize>,
     /// Logits of the clean images, `[sample][class]`, all finite for the samples under attack.
     pub clean_logits: &'a [f32],
 }
@@ -26,6 +29,12 @@ impl AttackTask<'_> {
     pub(super) fn draws(&self, of_attack: usize) -> usize {
         let model = self.classifier;
         if model.is_random() { model.draws().max(1) } else { of_attack.max(1) }
+    }
+
+    /// Whether logits decide as the attack wants.
+    pub(super) fn is_success(&self, logits: &[f32], label: usize) -> bool {
+        let class = predict(logits);
+        self.target.map_or(class != label, |target| class == target)
     }
 
     /// Whether the model takes these images.
@@ -38,6 +47,10 @@ impl AttackTask<'_> {
         let classes = self.classifier.classes();
         if let Some(label) = self.samples.labels().iter().find(|&&label| label >= classes) {
             let problem = format!("label {label} is not below the model's {classes} classes");
+            return Err(Error::argument("attack", problem));
+        }
+        if let Some(target) = self.target.filter(|&target| target >= classes) {
+            let problem = format!("target {target} is not below the model's {classes} classes");
             return Err(Error::argument("attack", problem));
         }
         if classes < 2 {

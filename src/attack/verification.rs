@@ -43,7 +43,7 @@ pub(super) fn confirm(
         let fools = boxed
             && (!attack.is_bounded() || job.budget.admits(distance))
             && verdict.logits.iter().all(|z| z.is_finite())
-            && predict(&verdict.logits) != job.samples.labels()[candidate.sample];
+            && job.is_success(&verdict.logits, job.samples.labels()[candidate.sample]);
         Some(Confirmation { fools, verdict })
     });
     Ok(confirmed.collect())

@@ -76,6 +76,8 @@ pub struct Tape {
     /// Operations of this recording that have drawn from them.
     drawn: u64,
     recording: u64,
+    /// A list that recorders of whole networks borrow.
+    vars: Vec<Var>,
 }
 
 impl Tape {
@@ -93,6 +95,7 @@ impl Tape {
             noise: Vec::new(),
             drawn: 0,
             recording: new_recording(),
+            vars: Vec::new(),
         }
     }
 
@@ -249,6 +252,18 @@ impl Tape {
     /// Takes the memory of a tensor that nobody needs any more.
     pub fn recycle(&mut self, tensor: Tensor) {
         self.buffers.give_lanes(tensor.into_lanes());
+    }
+
+    /// An empty list of variables that keeps its memory from recording to recording, if [`recycle_vars`](Self::recycle_vars)
+    /// gets it back.
+    pub(crate) fn lend_vars(&mut self) -> Vec<Var> {
+        std::mem::take(&mut self.vars)
+    }
+
+    /// Takes back a list that was lent.
+    pub(crate) fn recycle_vars(&mut self, mut vars: Vec<Var>) {
+        vars.clear();
+        self.vars = vars;
     }
 
     /// The gradient of a [`weight`](Self::weight) after [`backward`](Self::backward); `None` if nothing reached it.

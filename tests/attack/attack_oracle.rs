@@ -2,8 +2,8 @@
 
 use crate::common::models::Affine;
 use deepsleep::attack::{
-    Attack, AttackReport, Budget, CarliniWagner, DeepFool, Fab, Goal, Loss, Norm, Pgd, Samples,
-    Status, StepSize, run_attack,
+    Attack, AttackReport, Budget, CarliniWagner, Ddn, DeepFool, Fab, Fmn, Goal, HopSkipJump, Loss,
+    Norm, Pgd, RayS, Samples, Status, StepSize, Targeted, parse_attack, run_attack,
 };
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::tensor::{Context, Shape};
@@ -89,6 +89,65 @@ fn fab_finds_the_nearest_boundary() {
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {
         nearest(&Fab { targets: 0, ..Fab::default() }, norm, (1.01, 0.0), &PROBLEMS);
         nearest(&Fab::default(), norm, (1.01, 0.0), &PROBLEMS);
+    }
+}
+
+#[test]
+fn fmn_and_ddn_come_near_it() {
+    // Two classes: both follow the likeliest wrong one, which of more need not be the nearest.
+    let two = [(2, 1), (2, 2), (2, 3)];
+    let fmn = |step, steps| Fmn { step, steps, ..Fmn::default() };
+    nearest(&fmn(0.1, 200), Norm::Linf, (1.05, 1e-3), &two);
+    nearest(&fmn(0.1, 200), Norm::L2, (1.03, 0.0), &two);
+    nearest(&fmn(0.1, 300), Norm::L1, (1.1, 1e-3), &two);
+    let ddn = Ddn { radius: 0.1, steps: 200, ..Ddn::default() };
+    nearest(&ddn, Norm::L2, (1.05, 0.0), &two);
+}
+
+#[test]
+fn labels_alone_lead_to_the_nearest_boundary() {
+    let rays = RayS { goal: Goal::NearestAnywhere, queries: 3000, ..RayS::default() };
+    nearest(&rays, Norm::Linf, (1.02, 1e-3), &[(2, 1), (2, 2), (2, 3)]);
+    let hop = HopSkipJump { goal: Goal::NearestAnywhere, steps: 30, ..HopSkipJump::default() };
+    nearest(&hop, Norm::L2, (1.03, 0.0), &[(2, 1), (2, 2), (2, 3)]);
+    nearest(&hop, Norm::Linf, (1.15, 1e-3), &[(2, 1), (2, 2), (2, 3)]);
+}
+
+/// With two classes there is one way to be wrong: to be steered there changes nothing, to the bit.
+#[test]
+fn of_two_classes_the_other_is_the_target() {
+    let (model, samples) = problem(2, 4);
+    for text in [
+        "fgsm",
+        "pgd:loss=margin",
+        "apgd-dlr:steps=20",
+        "sa-pgd:loss=margin",
+        "square:queries=300",
+        "rays",
+        "nes-pgd:pairs=10",
+        "mi-fgsm:loss=margin",
+        "fab",
+        "deepfool",
+        "fmn",
+    ] {
+        for eps in [0.01, 0.05] {
+            let untargeted = parse_attack(text).unwrap();
+            let free = run(&model, &samples, untargeted.as_ref(), Norm::Linf, eps);
+            let mut fooled = 0;
+            for class in [0, 1] {
+                let a = Targeted { attack: parse_attack(text).unwrap(), class };
+                let steered = run(&model, &samples, &a, Norm::Linf, eps);
+                for (a, b) in steered.outcomes.iter().zip(&free.outcomes) {
+                    if a.label == class {
+                        assert_eq!(a.status, Status::Survived);
+                        continue;
+                    }
+                    assert_eq!((a.status, &a.image), (b.status, &b.image), "{text} {eps}");
+                    fooled += usize::from(a.status == Status::Fooled);
+                }
+            }
+            assert_eq!(fooled, free.count(Status::Fooled), "{text} {eps}");
+        }
     }
 }
 

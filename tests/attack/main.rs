@@ -1,6 +1,7 @@
 //! Attacks against oracles, golden vectors and properties.
 
 mod attack_autoattack;
+mod attack_black_box;
 mod attack_checks;
 mod attack_golden;
 mod attack_losses;

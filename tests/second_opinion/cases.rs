@@ -23,6 +23,16 @@ pub fn short(name: &'static str) -> &'static [&'static str] {
         "square" => &["square:queries=60,restarts=2"],
         "cw" => &["cw:steps=40,search=4,rate=0.05", "cw:steps=40,search=4,rate=0.05,bounded=yes"],
         "deepfool" => &["deepfool:steps=10", "deepfool:steps=10,bounded=yes"],
+        "sa-pgd" => &["sa-pgd:steps=10", "sa-pgd:steps=4,jitter=0.25eps,draws=3,return=last"],
+        "nes-pgd" => &["nes-pgd:steps=4,pairs=10"],
+        "rays" => &["rays:queries=200", "rays:queries=200,return=nearest"],
+        "hopskipjump" => &["hopskipjump:steps=2,probes=20"],
+        "mi-fgsm" => &["mi-fgsm:steps=4", "mi-fgsm:steps=3,return=last"],
+        "ni-fgsm" => &["ni-fgsm:steps=4"],
+        "vmi-fgsm" => &["vmi-fgsm:steps=3,neighbors=2"],
+        "di-fgsm" => &["di-fgsm:steps=4"],
+        "ddn" => &["ddn:steps=20", "ddn:steps=20,bounded=yes"],
+        "fmn" => &["fmn:steps=20", "fmn:steps=20,bounded=yes"],
         "autoattack" => &["autoattack:version=published"],
         _ => std::slice::from_ref(
             &ATTACKS.iter().find(|entry| entry.name == name).expect("an attack").name,
@@ -33,8 +43,9 @@ pub fn short(name: &'static str) -> &'static [&'static str] {
 /// Whether an attack has to exist in a norm. (Where it need not, it may refuse; if it runs, its claims are checked.)
 fn required(name: &str, norm: Norm) -> bool {
     match name {
-        "cw" => norm == Norm::L2,
-        "deepfool" => norm != Norm::L1,
+        "cw" | "ddn" => norm == Norm::L2,
+        "rays" | "sa-pgd" => norm == Norm::Linf,
+        "deepfool" | "hopskipjump" => norm != Norm::L1,
         _ => true,
     }
 }

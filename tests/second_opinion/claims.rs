@@ -23,8 +23,8 @@ impl Rules {
         Self {
             bounded: attack.is_bounded(),
             returns_all: attack.returns_all(),
-            minimal: ["fab", "fab-t", "deepfool", "cw"].contains(&name),
-            gradients: name != "square",
+            minimal: ["fab", "fab-t", "deepfool", "cw", "ddn", "fmn"].contains(&name),
+            gradients: !["square", "nes-pgd", "rays", "hopskipjump"].contains(&name),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Attacks by name, with options: `pgd:steps=40,restarts=5`.
 
+mod more;
 mod options;
+mod parse;
 mod spec;
 
+pub use parse::{parse_attack, parse_eps};
 pub use spec::AttackSpec;
 
-use crate::attack::catalog::options::{Options, number_or_fraction};
+use crate::Result;
+use crate::attack::catalog::options::Options;
 use crate::attack::ensemble::autoattack::AutoAttack;
-use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
 use crate::attack::methods::bim::bim;
@@ -16,12 +19,11 @@ use crate::attack::methods::deepfool::DeepFool;
 use crate::attack::methods::eot_pgd::eot_pgd;
 use crate::attack::methods::fab::Fab;
 use crate::attack::methods::fgsm::Fgsm;
+use crate::attack::methods::jitter::Jittered;
 use crate::attack::methods::pgd::Pgd;
 use crate::attack::methods::square::Square;
 use crate::attack::search::Attack;
-use crate::attack::stepper::Goal;
-use crate::names::meant;
-use crate::{Error, Result};
+use crate::attack::stepper::{Goal, Stepper};
 
 /// An attack that can be asked for by name.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,13 @@ const RESTARTS: Described = ("restarts", "1", "independent runs");
 const START: Described = ("start", "random", "random: a point of the ball; clean: the image");
 const DRAWS: Described =
     ("draws", "1", "evaluations averaged for a step, for models that draw random numbers");
+const TARGET: Described =
+    ("target", "none", "a class: only being taken for it counts, and the attack steers there");
+const JITTER: Described = (
+    "jitter",
+    "none",
+    "gradients are averaged over points up to so far away per pixel, e.g. 0.25eps; draws is then how many (8)",
+);
 const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");
 
 /// All attacks, with their options.
@@ -77,7 +86,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "fgsm",
         summary: "one step of eps along the sign of the gradient",
-        options: &[LOSS, DRAWS, RETURN],
+        options: &[LOSS, TARGET, DRAWS, RETURN],
         transfer: Some("return=last"),
         build: |o| {
             let loss = o.loss(Loss::CrossEntropy)?;
@@ -87,28 +96,54 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "bim",
         summary: "iterated FGSM from the image itself",
-        options: &[LOSS, ("steps", "10", STEPS.2), ("step", "0.2eps", STEP.2), DRAWS, RETURN],
+        options: &[
+            LOSS,
+            ("steps", "10", STEPS.2),
+            ("step", "0.2eps", STEP.2),
+            TARGET,
+            DRAWS,
+            JITTER,
+            RETURN,
+        ],
         transfer: Some("return=last"),
         build: |o| pgd(o, bim()),
     },
     CatalogEntry {
         name: "pgd",
         summary: "projected gradient ascent from random points",
-        options: &[LOSS, STEPS, STEP, RESTARTS, START, DRAWS, RETURN],
+        options: &[LOSS, STEPS, STEP, RESTARTS, START, TARGET, DRAWS, JITTER, RETURN],
         transfer: Some("return=last"),
         build: |o| pgd(o, Pgd::default()),
     },
     CatalogEntry {
         name: "eot-pgd",
         summary: "PGD on the expected loss of a model that draws random numbers",
-        options: &[LOSS, STEPS, STEP, RESTARTS, START, ("draws", "2", DRAWS.2), RETURN],
+        options: &[
+            LOSS,
+            STEPS,
+            STEP,
+            RESTARTS,
+            START,
+            TARGET,
+            ("draws", "2", DRAWS.2),
+            JITTER,
+            RETURN,
+        ],
         transfer: Some("return=last"),
         build: |o| pgd(o, eot_pgd()),
     },
     CatalogEntry {
         name: "apgd-ce",
         summary: "auto-PGD on the cross-entropy",
-        options: &[CROSS_ENTROPY, ("steps", "100", STEPS.2), RESTARTS, DRAWS, LATEST],
+        options: &[
+            CROSS_ENTROPY,
+            ("steps", "100", STEPS.2),
+            RESTARTS,
+            TARGET,
+            DRAWS,
+            JITTER,
+            LATEST,
+        ],
         transfer: Some("return=latest"),
         build: |o| {
             let loss = o.cross_entropy()?;
@@ -118,7 +153,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "apgd-dlr",
         summary: "auto-PGD on the difference of logits ratio",
-        options: &[("steps", "100", STEPS.2), RESTARTS, DRAWS, LATEST],
+        options: &[("steps", "100", STEPS.2), RESTARTS, TARGET, DRAWS, JITTER, LATEST],
         transfer: Some("return=latest"),
         build: |o| apgd(o, Loss::Dlr),
     },
@@ -130,7 +165,9 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "100", STEPS.2),
             RESTARTS,
             ("targets", "9", "wrong classes"),
+            TARGET,
             DRAWS,
+            JITTER,
             LATEST,
         ],
         transfer: Some("return=latest"),
@@ -148,6 +185,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
         options: &[
             ("steps", "100", STEPS.2),
             RESTARTS,
+            TARGET,
             DRAWS,
             ("return", "nearest", "nearest or first"),
         ],
@@ -161,6 +199,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "100", STEPS.2),
             RESTARTS,
             ("targets", "9", "wrong classes"),
+            TARGET,
             DRAWS,
             ("return", "nearest", "nearest or first"),
         ],
@@ -175,7 +214,13 @@ pub const ATTACKS: &[CatalogEntry] = &[
             RESTARTS,
             ("p", "0.8", "share of pixels in the first windows"),
             ("rescale", "no", "yes: windows shrink as over 10,000 queries"),
+            (
+                "ties",
+                "reject",
+                "accept: proposals of exactly the best margin are kept, for models whose margins are steps",
+            ),
             ("refill", "no", "yes: l2 uses up what the box cuts off (stronger than the original)"),
+            TARGET,
             DRAWS,
         ],
         transfer: None,
@@ -186,6 +231,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
                 restarts: o.value("restarts", default.restarts)?,
                 p: o.value("p", default.p)?,
                 rescale: o.flag("rescale", default.rescale)?,
+                accept_ties: o.ties()?,
                 refill: o.flag("refill", default.refill)?,
                 draws: o.draws(default.draws)?,
             }))
@@ -206,6 +252,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("c", "0.001", "the first c"),
             ("kappa", "0", "by how much the margin is to be missed"),
             ("rate", "0.01", "Adam's learning rate"),
+            TARGET,
             DRAWS,
             BOUNDED,
         ],
@@ -234,6 +281,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
         options: &[
             ("steps", "50", STEPS.2),
             ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
+            TARGET,
             DRAWS,
             BOUNDED,
         ],
@@ -248,6 +296,16 @@ pub const ATTACKS: &[CatalogEntry] = &[
             }))
         },
     },
+    more::SA_PGD,
+    more::NES_PGD,
+    more::RAYS,
+    more::HOPSKIPJUMP,
+    more::MI_FGSM,
+    more::NI_FGSM,
+    more::VMI_FGSM,
+    more::DI_FGSM,
+    more::DDN,
+    more::FMN,
     CatalogEntry {
         name: "autoattack",
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",
@@ -265,8 +323,13 @@ pub const ATTACKS: &[CatalogEntry] = &[
     },
 ];
 
-/// Bytes of the longest description: several times what all options of an attack take.
-const LONGEST: usize = 1000;
+/// The attack, on jittered gradients if they are asked for.
+fn boxed<M: Stepper + 'static>(o: &Options<'_>, attack: M) -> Result<Box<dyn Attack>> {
+    Ok(match o.jitter()? {
+        Some((size, points)) => Box::new(Jittered { attack, size, points }),
+        None => Box::new(attack),
+    })
+}
 
 fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
     let random_start = match o.text("start").as_deref() {
@@ -275,29 +338,31 @@ fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
         Some("clean") => false,
         Some(_) => return Err(o.refuse("start", "random or clean")),
     };
-    Ok(Box::new(Pgd {
+    let attack = Pgd {
         loss: o.loss(default.loss)?,
         steps: o.value("steps", default.steps)?,
         step: o.step(default.step)?,
         random_start,
         restarts: o.value("restarts", default.restarts)?,
-        draws: o.draws(default.draws)?,
+        draws: o.evaluations(default.draws)?,
         goal: o.goal(Goal::Last)?,
         ..default
-    }))
+    };
+    boxed(o, attack)
 }
 
 fn apgd(o: &mut Options<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
     let default = Apgd::default();
-    Ok(Box::new(Apgd {
+    let attack = Apgd {
         loss,
         steps: o.value("steps", default.steps)?,
         restarts: o.value("restarts", default.restarts)?,
         targets: o.value("targets", default.targets)?,
         goal: o.goal(Goal::Latest)?,
-        draws: o.draws(default.draws)?,
+        draws: o.evaluations(default.draws)?,
         ..default
-    }))
+    };
+    boxed(o, attack)
 }
 
 fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
@@ -318,70 +383,4 @@ fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
         goal,
         ..default
     }))
-}
-
-/// The attack of `NAME[:key=value,...]`, as in `pgd:steps=40,restarts=5`.
-///
-/// # Errors
-/// If the name or an option is unknown, or a value is not of its kind; the message lists what there is.
-pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
-    let (entry, given) = entry_and_options(text)?;
-    (entry.build)(&mut Options { attack: entry.name, given })
-}
-
-/// Keys and values of options.
-type Given<'a> = Vec<(&'a str, &'a str)>;
-
-/// The catalog's entry and the options that a text names; their values are not looked at.
-fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Given<'_>)> {
-    if text.len() > LONGEST {
-        let (length, start) = (text.len(), text.chars().take(40).collect::<String>());
-        let problem = format!("`{start}...` has {length} bytes; an attack has {LONGEST} at most");
-        return Err(Error::argument("attack", problem));
-    }
-    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-    let entry = ATTACKS.iter().find(|entry| entry.name == name.trim()).ok_or_else(|| {
-        let names: Vec<&str> = ATTACKS.iter().map(|entry| entry.name).collect();
-        let (meant, names) = (meant(name.trim(), &names), names.join(", "));
-        Error::argument("attack", format!("`{name}` is unknown{meant}; there are {names}"))
-    })?;
-    let mut given: Given<'_> = Vec::new();
-    for part in rest.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let known = || entry.options.iter().map(|(key, _, _)| *key).collect::<Vec<&str>>();
-        let problem = |what: String| Error::argument("attack option", format!("{name}: {what}"));
-        let (key, value) = part
-            .split_once('=')
-            .map(|(key, value)| (key.trim(), value.trim()))
-            .ok_or_else(|| problem(format!("`{part}` is not of the form key=value")))?;
-        if !entry.options.iter().any(|(option, _, _)| *option == key) {
-            let (meant, keys) = (meant(key, &known()), known().join(", "));
-            return Err(problem(format!("no option `{key}`{meant}; there are {keys}")));
-        }
-        if given.iter().any(|(other, _)| *other == key) {
-            return Err(problem(format!("`{key}` is given twice")));
-        }
-        given.push((key, value));
-    }
-    Ok((entry, given))
-}
-
-/// Radii such as `64/255,0.3`, in pixels of 0..=1: more than 0, and for linf at most 1 (for l2 and l1 at most the
-/// longest way there is between two images of so many `features`).
-///
-/// # Errors
-/// If a radius cannot be read or lies outside.
-pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
-    let most = match norm {
-        Norm::Linf => 1.0,
-        Norm::L2 => (features as f32).sqrt(),
-        Norm::L1 => features as f32,
-    };
-    let radius = |text: &str| {
-        number_or_fraction(text.trim()).filter(|eps| *eps > 0.0 && *eps <= most).ok_or_else(|| {
-            let problem =
-                format!("`{}` is no radius in (0, {most}] such as 64/255 or 0.3", text.trim());
-            Error::argument("eps", problem)
-        })
-    };
-    text.split(',').map(radius).collect()
 }

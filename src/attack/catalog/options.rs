@@ -82,17 +82,55 @@ impl Options<'_> {
     }
 
     pub fn step(&self, default: StepSize) -> Result<StepSize> {
-        let Some(text) = self.text("step") else { return Ok(default) };
+        Ok(self.length("step")?.unwrap_or(default))
+    }
+
+    fn length(&self, key: &str) -> Result<Option<StepSize>> {
+        let Some(text) = self.text(key) else { return Ok(None) };
         let (number, of_eps) = match text.strip_suffix("eps") {
             Some(number) => (number, true),
             None => (text.as_str(), false),
         };
-        let step = number_or_fraction(number.trim())
-            .filter(|step| *step > 0.0)
-            .ok_or_else(|| self.refuse("step", "a positive number like 2/255, or 0.2eps"))?;
-        Ok(if of_eps { StepSize::OfEps(step) } else { StepSize::Absolute(step) })
+        let length = number_or_fraction(number.trim())
+            .filter(|length| *length > 0.0)
+            .ok_or_else(|| self.refuse(key, "a positive number like 2/255, or 0.2eps"))?;
+        Ok(Some(if of_eps { StepSize::OfEps(length) } else { StepSize::Absolute(length) }))
+    }
+
+    /// A number, or a fraction.
+    pub fn number(&self, key: &str, default: f32) -> Result<f32> {
+        let Some(text) = self.text(key) else { return Ok(default) };
+        number_or_fraction(&text).ok_or_else(|| self.refuse(key, "a number like 0.03 or 8/255"))
+    }
+
+    /// How far jittered points lie away, and how many they are: `draws`.
+    pub fn jitter(&self) -> Result<Option<(StepSize, usize)>> {
+        let Some(size) = self.length("jitter").transpose() else { return Ok(None) };
+        Ok(Some((size?, self.draws(JITTERED)?)))
+    }
+
+    /// Evaluations of one point: with jitter `draws` counts the points, of one evaluation each.
+    pub fn evaluations(&self, default: usize) -> Result<usize> {
+        if self.text("jitter").is_some() { Ok(1) } else { self.draws(default) }
+    }
+
+    /// The class that counts as success.
+    pub fn target(&self) -> Result<Option<usize>> {
+        let Some(text) = self.text("target").filter(|text| text != "none") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| self.refuse("target", "the number of a class, or none"))
+    }
+
+    pub fn ties(&self) -> Result<bool> {
+        match self.text("ties").as_deref() {
+            None | Some("reject") => Ok(false),
+            Some("accept") => Ok(true),
+            Some(_) => Err(self.refuse("ties", "accept or reject")),
+        }
     }
 }
+
+/// Points around that jitter averages over unless told.
+const JITTERED: usize = 8;
 
 /// `0.3` or `64/255`.
 pub fn number_or_fraction(text: &str) -> Option<f32> {

@@ -1,7 +1,8 @@
 //! An attack as a value: its name and its options, as users write them.
 
-use crate::attack::catalog::options::{Options, number_or_fraction};
-use crate::attack::catalog::{ATTACKS, CatalogEntry, entry_and_options, parse_attack};
+use crate::attack::catalog::options::number_or_fraction;
+use crate::attack::catalog::parse::{entry_and_options, parse_attack};
+use crate::attack::catalog::{ATTACKS, CatalogEntry};
 use crate::attack::search::Attack;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ impl AttackSpec {
         let entry = self.entry().ok_or_else(|| {
             Error::argument("attack", format!("`{}` is not in the catalog", self.name))
         })?;
-        (entry.build)(&mut Options { attack: entry.name, given: given.collect() })
+        entry.with_options(given.collect())
     }
 
     fn entry(&self) -> Option<&'static CatalogEntry> {

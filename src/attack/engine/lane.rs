@@ -40,12 +40,14 @@ pub fn current_sample<'a, M: Stepper>(
     let (label, id) = (job.samples.labels()[index], job.samples.ids()[index]);
     let restarts = runs.restarts.max(1);
     let (restart, rank) = (lane_state.run % restarts, lane_state.run / restarts);
-    let target = if runs.targets > 0 { lane_state.rivals[rank] } else { label };
+    let rival = if runs.targets > 0 { lane_state.rivals[rank] } else { label };
+    let target = job.target.unwrap_or(rival);
     Sample {
         clean: job.samples.image(index),
         shape: job.samples.shape(),
         label,
         target,
+        targeted: job.target.is_some(),
         restart,
         budget: job.budget,
         key: key(&job.budget, method.name(), restart, rank, id),
@@ -65,7 +67,7 @@ pub fn record_hit(
     let mut image = hit.take().map_or_else(Vec::new, |old| old.image);
     image.clear();
     image.extend_from_slice(x);
-    let target = (runs.targets > 0).then_some(sample.target);
+    let target = (runs.targets > 0 || sample.targeted).then_some(sample.target);
     let winner = Winner { attack: attack.into(), restart: sample.restart, target, iteration };
     *hit = Some(Hit { image, winner });
 }

@@ -11,7 +11,7 @@ use crate::attack::engine::lane::{LaneState, current_sample, record_hit};
 use crate::attack::engine::transpose::{from_lanes, region_to_lanes, to_lanes};
 use crate::attack::stepper::{Feedback, Goal, Needs, Runs, Step, Stepper};
 use crate::attack::task::AttackTask;
-use crate::nn::{margin, predict, rivals};
+use crate::nn::{margin, rivals};
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes, LanesU32};
 use crate::tensor::{Context, Region};
@@ -95,6 +95,9 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let mut runs = method.runs(classes);
         // There are no more wrong classes than that.
         runs.targets = runs.targets.min(classes - 1);
+        if job.target.is_some() {
+            runs.targets = runs.targets.min(1);
+        }
         let random = job.classifier.is_random();
         let mut session = job.classifier.session(context.clone());
         Self {
@@ -224,7 +227,11 @@ impl<'a, M: Stepper> Worker<'a, M> {
             match needs {
                 Needs::Logits(kind) | Needs::Gradient(kind) => {
                     let (z, grad) = (&self.logits, &mut self.logits_grad);
-                    kind.evaluate(self.isa, z, &labels, &targets, &mut loss, grad);
+                    if self.job.target.is_some() {
+                        kind.evaluate_towards(self.isa, z, &labels, &targets, &mut loss, grad);
+                    } else {
+                        kind.evaluate(self.isa, z, &labels, &targets, &mut loss, grad);
+                    }
                     if differentiable {
                         self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
                         let rows = &mut self.gradients;
@@ -304,11 +311,14 @@ impl<'a, M: Stepper> Worker<'a, M> {
                 cost.zero_starts += u64::from(lane_state.run == 0 && lane_state.iteration == 0);
             }
         }
-        let margin = margin(&self.row, sample.label);
+        let margin = match self.job.target {
+            Some(target) => -margin(&self.row, target),
+            None => margin(&self.row, sample.label),
+        };
         let goal = self.method.goal();
         let fooled = match self.method.confidence(&self.row) {
             Some(confidence) => margin < -confidence,
-            None => predict(&self.row) != sample.label,
+            None => self.job.is_success(&self.row, sample.label),
         };
         if fooled && goal != Goal::Last {
             let distance = sample.budget.norm.distance(x, sample.clean);

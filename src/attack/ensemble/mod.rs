@@ -2,3 +2,4 @@
 
 pub mod autoattack;
 mod checks;
+pub mod targeted;

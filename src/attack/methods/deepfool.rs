@@ -112,7 +112,7 @@ impl Stepper for DeepFool {
             _ => Norm::L1.distance(row(class), own),
         };
         let mut nearest = (f32::INFINITY, None);
-        for class in (0..answer.logits.len()).filter(|&class| class != sample.label) {
+        for class in (0..answer.logits.len()).filter(|&class| sample.is_rival(class)) {
             let (difference, length) = (difference(class), length(class));
             let distance = difference / length;
             // No step leads to a boundary that the gradient does not see.

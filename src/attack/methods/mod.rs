@@ -3,9 +3,17 @@
 pub mod apgd;
 pub mod bim;
 pub mod carlini_wagner;
+pub mod ddn;
 pub mod deepfool;
 pub mod eot_pgd;
 pub mod fab;
 pub mod fgsm;
+pub mod fmn;
+pub mod hopskipjump;
+pub mod jitter;
+pub mod momentum;
+pub mod nes_pgd;
 pub mod pgd;
+pub mod rays;
+pub mod sa_pgd;
 pub mod square;

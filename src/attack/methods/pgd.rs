@@ -43,12 +43,27 @@ pub enum StepSize {
 }
 
 impl StepSize {
-    fn value(self, eps: f32, steps: usize) -> f32 {
+    pub(super) fn value(self, eps: f32, steps: usize) -> f32 {
         match self {
             Self::Absolute(step) => step,
             Self::OfEps(factor) => factor * eps,
             Self::Reach(factor) => factor * eps / steps.max(1) as f32,
         }
+    }
+}
+
+impl StepSize {
+    /// What is wrong if all steps together do not go as far as is needed.
+    pub(super) fn short_of(self, name: &str, steps: usize, eps: f32, needed: f32) -> Vec<String> {
+        let step = self.value(eps, steps);
+        let reach = step * steps as f32;
+        if reach >= needed * (1.0 - 1e-5) {
+            return Vec::new();
+        }
+        vec![format!(
+            "{name}: {steps} steps of {step:.5} reach {reach:.5}, {needed:.5} is needed to cross the ball of eps \
+             {eps:.5}: a larger eps will not make this attack stronger; take more or larger steps"
+        )]
     }
 }
 
@@ -125,18 +140,9 @@ impl Stepper for Pgd {
     }
 
     fn option_warnings(&self, budget: &Budget) -> Vec<String> {
-        let step = self.step.value(budget.eps, self.steps);
-        let reach = step * self.steps as f32;
         // A random start may lie at the far side of the ball.
         let needed = if self.random_start { 2.0 * budget.eps } else { budget.eps };
-        if reach >= needed * (1.0 - 1e-5) {
-            return Vec::new();
-        }
-        vec![format!(
-            "{}: {} steps of {step:.5} reach {reach:.5}, {needed:.5} is needed to cross the ball of eps {:.5}: a \
-             larger eps will not make this attack stronger; take more or larger steps",
-            self.name, self.steps, budget.eps
-        )]
+        self.step.short_of(self.name, self.steps, budget.eps, needed)
     }
 
     fn state(&self, shape: Shape, _classes: usize) -> State {

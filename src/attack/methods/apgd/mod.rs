@@ -314,6 +314,7 @@ mod tests {
                 shape,
                 label: 0,
                 target: 0,
+                targeted: false,
                 restart: 0,
                 budget,
                 key: Key::new(1),

@@ -79,7 +79,7 @@ impl Fab {
         let (mut nearest, mut class) = (f32::INFINITY, sample.label);
         let difference = |class: usize| answer.logits[class] - answer.logits[sample.label];
         let rows = || answer.gradient.chunks(normal.len()).enumerate();
-        for (i, row) in rows().filter(|&(i, _)| i != sample.label) {
+        for (i, row) in rows().filter(|&(i, _)| sample.is_rival(i)) {
             let length = match sample.budget.norm {
                 Norm::Linf => Norm::L1.distance(row, own),
                 Norm::L2 => Norm::L2.distance(row, own),

@@ -31,6 +31,9 @@ pub struct Square {
     /// L2 only: use up the radius that the box has cut off. Not in the original, and far stronger on images whose
     /// pixels lie at the ends of the box, where half of every step is lost; AutoAttack runs without it.
     pub refill: bool,
+    /// Whether a proposal with exactly the best margin is kept: where margins are piecewise constant, as spike counts are,
+    /// the search walks along a plateau instead of standing on it.
+    pub accept_ties: bool,
     /// Evaluations averaged to answer one question, for models that draw random numbers.
     pub draws: usize,
 }
@@ -38,7 +41,15 @@ pub struct Square {
 impl Default for Square {
     /// As AutoAttack runs it.
     fn default() -> Self {
-        Self { queries: 5000, restarts: 1, p: 0.8, rescale: false, refill: false, draws: 1 }
+        Self {
+            queries: 5000,
+            restarts: 1,
+            p: 0.8,
+            rescale: false,
+            refill: false,
+            accept_ties: false,
+            draws: 1,
+        }
     }
 }
 
@@ -322,7 +333,8 @@ impl Stepper for Square {
         answer: &Feedback<'_>,
         x: &mut [f32],
     ) -> Step {
-        let better = answer.margin < state.best_margin;
+        let better = answer.margin < state.best_margin
+            || (self.accept_ties && answer.margin == state.best_margin);
         if better {
             state.best_margin = answer.margin;
         }

@@ -1,0 +1,231 @@
+//! The entries of attacks beyond AutoAttack's: for masked gradients, for labels alone, for transfer, for the smallest
+//! perturbation.
+
+use super::{
+    BOUNDED, CatalogEntry, DRAWS, Described, JITTER, LOSS, RESTARTS, RETURN, STEP, STEPS, TARGET,
+    boxed,
+};
+use crate::Result;
+use crate::attack::catalog::options::Options;
+use crate::attack::methods::ddn::Ddn;
+use crate::attack::methods::fmn::Fmn;
+use crate::attack::methods::hopskipjump::HopSkipJump;
+use crate::attack::methods::momentum::Momentum;
+use crate::attack::methods::nes_pgd::NesPgd;
+use crate::attack::methods::rays::RayS;
+use crate::attack::methods::sa_pgd::SaPgd;
+use crate::attack::search::Attack;
+use crate::attack::stepper::Goal;
+
+const NEAREST: Described = (
+    "return",
+    "first",
+    "first: stop within eps; nearest: go on for the smallest perturbation, wherever it lies",
+);
+const GAMMA: Described = ("gamma", "0.05", "by which share the radius changes in a step");
+const QUARTER: Described = ("step", "0.25eps", STEP.2);
+const TEN: Described = ("steps", "10", STEPS.2);
+const DECAY: Described = ("decay", "1", "how much of the momentum stays in a step");
+
+pub const SA_PGD: CatalogEntry = CatalogEntry {
+    name: "sa-pgd",
+    summary: "steps of normalized momentum, halved at fixed times, linf: for gradients that come and go",
+    options: &[LOSS, ("steps", "100", STEPS.2), RESTARTS, TARGET, DRAWS, JITTER, RETURN],
+    transfer: Some("return=last"),
+    build: |o| {
+        let default = SaPgd::default();
+        let attack = SaPgd {
+            loss: o.loss(default.loss)?,
+            steps: o.value("steps", default.steps)?,
+            restarts: o.value("restarts", default.restarts)?,
+            draws: o.evaluations(default.draws)?,
+            goal: o.goal(Goal::Last)?,
+        };
+        boxed(o, attack)
+    },
+};
+
+pub const NES_PGD: CatalogEntry = CatalogEntry {
+    name: "nes-pgd",
+    summary: "PGD along gradients estimated from scores alone",
+    options: &[
+        ("steps", "50", STEPS.2),
+        STEP,
+        ("pairs", "100", "pairs of opposite points that a gradient is estimated from"),
+        ("sigma", "8/255", "standard deviation of a pixel of these points"),
+        TARGET,
+        DRAWS,
+    ],
+    transfer: None,
+    build: |o| {
+        let default = NesPgd::default();
+        Ok(Box::new(NesPgd {
+            steps: o.value("steps", default.steps)?,
+            step: o.step(default.step)?,
+            pairs: o.value("pairs", default.pairs)?,
+            sigma: o.number("sigma", default.sigma)?,
+            draws: o.draws(default.draws)?,
+        }))
+    },
+};
+
+pub const RAYS: CatalogEntry = CatalogEntry {
+    name: "rays",
+    summary: "search along directions of signs, from labels alone, linf: nothing can be hidden from it",
+    options: &[("queries", "10000", "images asked about"), TARGET, DRAWS, NEAREST],
+    transfer: None,
+    build: |o| {
+        let default = RayS::default();
+        Ok(Box::new(RayS {
+            queries: o.value("queries", default.queries)?,
+            draws: o.draws(default.draws)?,
+            goal: nearest(o)?,
+        }))
+    },
+};
+
+pub const HOPSKIPJUMP: CatalogEntry = CatalogEntry {
+    name: "hopskipjump",
+    summary: "along the boundary, from labels alone, linf or l2",
+    options: &[
+        ("steps", "40", "steps along the boundary"),
+        ("probes", "100", "points that the first normal is estimated from"),
+        TARGET,
+        DRAWS,
+        NEAREST,
+    ],
+    transfer: None,
+    build: |o| {
+        let default = HopSkipJump::default();
+        Ok(Box::new(HopSkipJump {
+            steps: o.value("steps", default.steps)?,
+            probes: o.value("probes", default.probes)?,
+            draws: o.draws(default.draws)?,
+            goal: nearest(o)?,
+        }))
+    },
+};
+
+pub const MI_FGSM: CatalogEntry = CatalogEntry {
+    name: "mi-fgsm",
+    summary: "iterated FGSM with momentum, for transfer",
+    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, DRAWS, RETURN],
+    transfer: Some("return=last"),
+    build: |o| momentum(o, Momentum::default()),
+};
+
+pub const NI_FGSM: CatalogEntry = CatalogEntry {
+    name: "ni-fgsm",
+    summary: "the same with Nesterov's momentum, for transfer",
+    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, DRAWS, RETURN],
+    transfer: Some("return=last"),
+    build: |o| momentum(o, Momentum::nesterov()),
+};
+
+pub const VMI_FGSM: CatalogEntry = CatalogEntry {
+    name: "vmi-fgsm",
+    summary: "the same with gradients tuned by those around, for transfer",
+    options: &[
+        LOSS,
+        TEN,
+        QUARTER,
+        DECAY,
+        ("neighbors", "5", "points around"),
+        ("beta", "1.5", "how far they lie away, in radii"),
+        TARGET,
+        DRAWS,
+        RETURN,
+    ],
+    transfer: Some("return=last"),
+    build: |o| momentum(o, Momentum::variance_tuned()),
+};
+
+pub const DI_FGSM: CatalogEntry = CatalogEntry {
+    name: "di-fgsm",
+    summary: "iterated FGSM on images that are resized and shifted at random, for transfer",
+    options: &[
+        LOSS,
+        TEN,
+        QUARTER,
+        ("decay", "0", DECAY.2),
+        ("diversity", "0.5", "how likely an image is resized"),
+        ("resize", "0.9", "the smallest share of its side"),
+        TARGET,
+        DRAWS,
+        RETURN,
+    ],
+    transfer: Some("return=last"),
+    build: |o| momentum(o, Momentum::diverse()),
+};
+
+pub const DDN: CatalogEntry = CatalogEntry {
+    name: "ddn",
+    summary: "minimal perturbation in l2, direction and norm decoupled",
+    options: &[
+        ("steps", "100", STEPS.2),
+        ("radius", "1", "the first radius"),
+        GAMMA,
+        TARGET,
+        DRAWS,
+        BOUNDED,
+    ],
+    transfer: None,
+    build: |o| {
+        let default = Ddn::default();
+        Ok(Box::new(Ddn {
+            steps: o.value("steps", default.steps)?,
+            radius: o.value("radius", default.radius)?,
+            gamma: o.value("gamma", default.gamma)?,
+            draws: o.draws(default.draws)?,
+            goal: o.bounded()?,
+        }))
+    },
+};
+
+pub const FMN: CatalogEntry = CatalogEntry {
+    name: "fmn",
+    summary: "minimal perturbation in linf, l2 or l1, in a ball that closes in on the boundary",
+    options: &[
+        ("steps", "100", STEPS.2),
+        ("step", "1", "length of the first step in l2; the last is a hundredth"),
+        GAMMA,
+        TARGET,
+        DRAWS,
+        BOUNDED,
+    ],
+    transfer: None,
+    build: |o| {
+        let default = Fmn::default();
+        Ok(Box::new(Fmn {
+            steps: o.value("steps", default.steps)?,
+            step: o.number("step", default.step)?,
+            gamma: o.value("gamma", default.gamma)?,
+            draws: o.draws(default.draws)?,
+            goal: o.bounded()?,
+        }))
+    },
+};
+
+fn nearest(o: &Options<'_>) -> Result<Goal> {
+    match o.text("return").as_deref() {
+        None | Some("first") => Ok(Goal::First),
+        Some("nearest") => Ok(Goal::NearestAnywhere),
+        Some(_) => Err(o.refuse("return", "first or nearest")),
+    }
+}
+
+fn momentum(o: &mut Options<'_>, default: Momentum) -> Result<Box<dyn Attack>> {
+    Ok(Box::new(Momentum {
+        loss: o.loss(default.loss)?,
+        steps: o.value("steps", default.steps)?,
+        step: o.step(default.step)?,
+        decay: o.value("decay", default.decay)?,
+        neighbors: o.value("neighbors", default.neighbors)?,
+        beta: o.value("beta", default.beta)?,
+        diversity: o.value("diversity", default.diversity)?,
+        resize: o.value("resize", default.resize)?,
+        draws: o.draws(default.draws)?,
+        goal: o.goal(Goal::Last)?,
+        ..default
+    }))
+}

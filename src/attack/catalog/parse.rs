@@ -1,0 +1,90 @@
+//! Attacks and radii as users write them.
+
+use crate::attack::catalog::options::{Options, number_or_fraction};
+use crate::attack::catalog::{ATTACKS, CatalogEntry};
+use crate::attack::ensemble::targeted::Targeted;
+use crate::attack::geometry::norm::Norm;
+use crate::attack::search::Attack;
+use crate::names::meant;
+use crate::{Error, Result};
+
+/// Bytes of the longest description: several times what all options of an attack take.
+const LONGEST: usize = 1000;
+
+/// The attack of `NAME[:key=value,...]`, as in `pgd:steps=40,restarts=5`.
+///
+/// # Errors
+/// If the name or an option is unknown, or a value is not of its kind; the message lists what there is.
+pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
+    let (entry, given) = entry_and_options(text)?;
+    entry.with_options(given)
+}
+
+impl CatalogEntry {
+    /// The attack with these options, steered at the class that `target` names, if it does.
+    pub(super) fn with_options(&self, given: Given<'_>) -> Result<Box<dyn Attack>> {
+        let mut options = Options { attack: self.name, given };
+        let attack = (self.build)(&mut options)?;
+        Ok(match options.target()? {
+            Some(class) => Box::new(Targeted { attack, class }),
+            None => attack,
+        })
+    }
+}
+
+/// Keys and values of options.
+pub(super) type Given<'a> = Vec<(&'a str, &'a str)>;
+
+/// The catalog's entry and the options that a text names; their values are not looked at.
+pub(super) fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Given<'_>)> {
+    if text.len() > LONGEST {
+        let (length, start) = (text.len(), text.chars().take(40).collect::<String>());
+        let problem = format!("`{start}...` has {length} bytes; an attack has {LONGEST} at most");
+        return Err(Error::argument("attack", problem));
+    }
+    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+    let entry = ATTACKS.iter().find(|entry| entry.name == name.trim()).ok_or_else(|| {
+        let names: Vec<&str> = ATTACKS.iter().map(|entry| entry.name).collect();
+        let (meant, names) = (meant(name.trim(), &names), names.join(", "));
+        Error::argument("attack", format!("`{name}` is unknown{meant}; there are {names}"))
+    })?;
+    let mut given: Given<'_> = Vec::new();
+    for part in rest.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let known = || entry.options.iter().map(|(key, _, _)| *key).collect::<Vec<&str>>();
+        let problem = |what: String| Error::argument("attack option", format!("{name}: {what}"));
+        let (key, value) = part
+            .split_once('=')
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .ok_or_else(|| problem(format!("`{part}` is not of the form key=value")))?;
+        if !entry.options.iter().any(|(option, _, _)| *option == key) {
+            let (meant, keys) = (meant(key, &known()), known().join(", "));
+            return Err(problem(format!("no option `{key}`{meant}; there are {keys}")));
+        }
+        if given.iter().any(|(other, _)| *other == key) {
+            return Err(problem(format!("`{key}` is given twice")));
+        }
+        given.push((key, value));
+    }
+    Ok((entry, given))
+}
+
+/// Radii such as `64/255,0.3`, in pixels of 0..=1: more than 0, and for linf at most 1 (for l2 and l1 at most the
+/// longest way there is between two images of so many `features`).
+///
+/// # Errors
+/// If a radius cannot be read or lies outside.
+pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
+    let most = match norm {
+        Norm::Linf => 1.0,
+        Norm::L2 => (features as f32).sqrt(),
+        Norm::L1 => features as f32,
+    };
+    let radius = |text: &str| {
+        number_or_fraction(text.trim()).filter(|eps| *eps > 0.0 && *eps <= most).ok_or_else(|| {
+            let problem =
+                format!("`{}` is no radius in (0, {most}] such as 64/255 or 0.3", text.trim());
+            Error::argument("eps", problem)
+        })
+    };
+    text.split(',').map(radius).collect()
+}
