@@ -21,8 +21,8 @@ mod npy;
 mod npz;
 mod reader;
 
-pub use made_with::MadeWith;
 pub(crate) use format::half;
+pub use made_with::MadeWith;
 pub(crate) use made_with::flatten;
 pub use npz::{Column, Npz};
 pub use reader::NpzReader;

@@ -41,7 +41,9 @@ pub fn evaluate(node: &Node<'_>, path: &Path) -> Outcome<Value> {
 fn constant(node: &Node<'_>, path: &Path) -> Outcome<Value> {
     let wholes = |numbers: &[i64], shape: &[usize]| {
         let numbers = numbers.iter().map(|&number| Whole::Known(number)).collect();
-        ArcArray::from_shape_vec(IxDyn(shape), numbers).map(Value::Wholes).map_err(|e| e.to_string())
+        ArcArray::from_shape_vec(IxDyn(shape), numbers)
+            .map(Value::Wholes)
+            .map_err(|e| e.to_string())
     };
     let floats = |numbers: &[f32], shape: &[usize]| {
         let array = ArcArray::from_shape_vec(IxDyn(shape), numbers.to_vec());
@@ -149,13 +151,17 @@ fn function(node: &Node<'_>) -> Outcome<Value> {
         let negative = negative.mapv(|number| number.unwrap_or(Whole::Batch));
         return Ok(Value::Wholes(negative.into_shared()));
     }
-    Ok(Value::Floats(node.floats(0)?.mapv(|x| match op {
-        "Neg" => -x,
-        "Sqrt" => x.sqrt(),
-        "Reciprocal" => 1.0 / x,
-        "Exp" => x.exp(),
-        _ => x.abs(),
-    }).into_shared()))
+    Ok(Value::Floats(
+        node.floats(0)?
+            .mapv(|x| match op {
+                "Neg" => -x,
+                "Sqrt" => x.sqrt(),
+                "Reciprocal" => 1.0 / x,
+                "Exp" => x.exp(),
+                _ => x.abs(),
+            })
+            .into_shared(),
+    ))
 }
 
 /// Where: the second where the first is not 0, else the third.
@@ -216,12 +222,8 @@ fn expand(node: &Node<'_>) -> Outcome<Value> {
     checked_count(&shape)?;
     let like = ArcArray::from_elem(IxDyn(&shape), ());
     Ok(match node.input(0)? {
-        Value::Floats(all) => {
-            Value::Floats(zip(&all.view(), &like.view(), |&number, ()| number)?)
-        }
-        Value::Wholes(all) => {
-            Value::Wholes(zip(&all.view(), &like.view(), |&number, ()| number)?)
-        }
+        Value::Floats(all) => Value::Floats(zip(&all.view(), &like.view(), |&number, ()| number)?),
+        Value::Wholes(all) => Value::Wholes(zip(&all.view(), &like.view(), |&number, ()| number)?),
         Value::Features(_) => return Err("needs numbers of the file".into()),
     })
 }
@@ -292,9 +294,11 @@ fn arrange<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcA
             let rank = rank + given.len();
             let mut axes = given.iter().map(|&a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
             axes.sort_unstable();
-            axes.iter().try_fold(array, |array, &at| {
-                (at <= array.ndim()).then(|| array.insert_axis(Axis(at)))
-            }).ok_or_else(|| format!("adds axes {given:?}"))
+            axes.iter()
+                .try_fold(array, |array, &at| {
+                    (at <= array.ndim()).then(|| array.insert_axis(Axis(at)))
+                })
+                .ok_or_else(|| format!("adds axes {given:?}"))
         }
         "Transpose" => {
             let given = node.ints("perm").unwrap_or_else(|| (0..rank as i64).rev().collect());

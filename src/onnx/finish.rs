@@ -96,8 +96,8 @@ impl Finished {
         let sign = if scale.iter().all(|&s| s < 0.0) { -1.0 } else { 1.0 };
         let mean = every(&|scale, shift| -shift / scale);
         let std = every(&|scale, _| sign / scale);
-        let fits = mean.iter().all(|m| m.is_finite())
-            && std.iter().all(|s| s.is_normal() && *s > 0.0);
+        let fits =
+            mean.iter().all(|m| m.is_finite()) && std.iter().all(|s| s.is_normal() && *s > 0.0);
         if fits && (is_input || scale.len() == 1) {
             self.push(name.clone(), Op::Normalize { mean, std }, inputs);
             if sign > 0.0 {
@@ -135,7 +135,8 @@ impl Finished {
         let mut parts: Vec<&str> = Vec::new();
         for part in from.split('/').filter(|part| !part.is_empty()) {
             // A module within another repeats the other's name.
-            let repeats = |last: &&str| part.strip_prefix(*last).is_some_and(|p| p.starts_with('.'));
+            let repeats =
+                |last: &&str| part.strip_prefix(*last).is_some_and(|p| p.starts_with('.'));
             if parts.last().is_some_and(repeats) {
                 parts.pop();
             }

@@ -53,7 +53,9 @@ pub fn convolve(
     bias: Option<Vec<f32>>,
     window: &Window,
 ) -> Outcome<usize> {
-    let &[outputs, inputs, height, width] = weight.shape() else { return Err("has no kernel".into()) };
+    let &[outputs, inputs, height, width] = weight.shape() else {
+        return Err("has no kernel".into());
+    };
     let Window { stride, dilation, border: [before, after], groups } = *window;
     if dilation.contains(&0) || height == 0 || width == 0 {
         return Err("has a kernel without numbers".into());
@@ -88,12 +90,17 @@ pub fn convolve(
         groups,
         bias: bias.is_some(),
     };
-    let mut arrays =
-        vec![Array { suffix: "weight", shape: shape.to_vec(), values: kernel.iter().copied().collect() }];
+    let mut arrays = vec![Array {
+        suffix: "weight",
+        shape: shape.to_vec(),
+        values: kernel.iter().copied().collect(),
+    }];
     arrays.extend(bias.map(|values| Array { suffix: "bias", shape: vec![outputs], values }));
     let expected = network.shape(place).channels;
     if inputs.checked_mul(groups) != Some(expected) {
-        return Err(format!("has weights for {inputs} channels in {groups} groups, and {expected} come in"));
+        return Err(format!(
+            "has weights for {inputs} channels in {groups} groups, and {expected} come in"
+        ));
     }
     network.add(name, Kind::Layer(op, arrays), &[place])
 }
@@ -136,7 +143,9 @@ pub fn product(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
 
 fn matrix(floats: &Floats) -> Outcome<ndarray::ArcArray2<f32>> {
     let matrix = floats.clone().into_dimensionality::<Ix2>();
-    matrix.map_err(|_| format!("multiplies by an array of {:?}; a matrix is possible", floats.shape()))
+    matrix.map_err(|_| {
+        format!("multiplies by an array of {:?}; a matrix is possible", floats.shape())
+    })
 }
 
 /// A linear layer with weights [out, in].
@@ -147,7 +156,8 @@ fn linear(
     weight: ndarray::ArrayView2<'_, f32>,
 ) -> Outcome<Features> {
     let &[out, inputs] = weight.shape() else { return Err("has no matrix".into()) };
-    let (last, others) = x.dims.split_last().ok_or("takes a number for each image, not a vector")?;
+    let (last, others) =
+        x.dims.split_last().ok_or("takes a number for each image, not a vector")?;
     if others.iter().any(|&side| side != 1) {
         return Err(format!(
             "multiplies each row of {:?} by a matrix; flatten the features first",

@@ -73,19 +73,18 @@ pub fn read(path: impl AsRef<Path>) -> Result<Onnx> {
 pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
     let path = path.as_ref();
     let fail = |problem: String| Error::format(path, problem);
-    let model = proto::Model::decode(bytes)
-        .map_err(|error| fail(format!("not a readable ONNX file: {}", shown(&error.to_string()))))?;
+    let model = proto::Model::decode(bytes).map_err(|error| {
+        fail(format!("not a readable ONNX file: {}", shown(&error.to_string())))
+    })?;
     let (architecture, mut state, notes) = convert(&model, path).map_err(fail)?;
     state.note("architecture", &architecture);
     Ok(Onnx { architecture, state, notes })
 }
 
-fn convert(
-    model: &proto::Model,
-    path: &Path,
-) -> Outcome<(Architecture, StateDict, Vec<String>)> {
+fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDict, Vec<String>)> {
     let graph = model.graph.as_ref().ok_or("not an ONNX network: it has no graph")?;
-    let of = |set: &&proto::OperatorSet| matches!(set.domain.as_deref(), None | Some("" | "ai.onnx"));
+    let of =
+        |set: &&proto::OperatorSet| matches!(set.domain.as_deref(), None | Some("" | "ai.onnx"));
     let opset = model.opset_import.iter().find(of).and_then(|set| set.version).unwrap_or(1);
     if opset < OLDEST {
         return Err(format!(

@@ -57,7 +57,9 @@ impl<'a> Reader<'a> {
         let output = output.ok_or("has no output")?;
         match scope.get(output) {
             Some(Ok(Value::Features(features))) => Ok(features.clone()),
-            Some(Ok(_)) => Err(format!("the output `{}` does not depend on the image", shown(output))),
+            Some(Ok(_)) => {
+                Err(format!("the output `{}` does not depend on the image", shown(output)))
+            }
             Some(Err(problem)) => Err(problem.to_string()),
             None => Err(format!("no node gives the output `{}`", shown(output))),
         }
@@ -149,7 +151,10 @@ impl<'a> Reader<'a> {
         let model = self.model;
         let function = model.functions.iter().find(of);
         let function = function.ok_or_else(|| {
-            format!("is an operator of `{}`, which is not supported; supported are {SUPPORTED}", shown(domain))
+            format!(
+                "is an operator of `{}`, which is not supported; supported are {SUPPORTED}",
+                shown(domain)
+            )
         })?;
         if depth == MOST_DEPTH {
             return Err("is a function within too many others".into());
@@ -191,11 +196,7 @@ fn count(value: &Value) -> usize {
 }
 
 /// What an operator gives that computes from features.
-fn operator(
-    network: &mut Network,
-    node: &Node<'_>,
-    images: Option<usize>,
-) -> Outcome<Vec<Value>> {
+fn operator(network: &mut Network, node: &Node<'_>, images: Option<usize>) -> Outcome<Vec<Value>> {
     let value = match node.op() {
         "Conv" => layers::convolution(network, node),
         "Gemm" => layers::gemm(network, node),
@@ -205,8 +206,8 @@ fn operator(
         "GlobalAveragePool" | "GlobalMaxPool" => pools::global(network, node),
         "ReduceMean" | "ReduceMax" | "ReduceSum" => pools::reduce(network, node),
         "Pad" => pools::pad(network, node),
-        "Relu" | "LeakyRelu" | "Elu" | "Tanh" | "Sigmoid" | "HardSwish" | "Gelu" | "HardSigmoid"
-        | "Selu" | "Celu" | "Clip" => pointwise::activation(network, node),
+        "Relu" | "LeakyRelu" | "Elu" | "Tanh" | "Sigmoid" | "HardSwish" | "Gelu"
+        | "HardSigmoid" | "Selu" | "Celu" | "Clip" => pointwise::activation(network, node),
         "PRelu" => pointwise::parametric(network, node),
         "Abs" => pointwise::absolute(network, node),
         "Neg" => {

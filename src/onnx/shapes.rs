@@ -89,7 +89,9 @@ pub fn flatten(node: &Node<'_>) -> Outcome<Value> {
         "Flatten" => {
             let at = axis(node.int("axis", 1), rank + 1)?;
             if at != 1 {
-                return Err(format!("flattens from axis {at}; 1 is possible, which keeps images apart"));
+                return Err(format!(
+                    "flattens from axis {at}; 1 is possible, which keeps images apart"
+                ));
             }
             vec![x.count()]
         }
@@ -98,9 +100,8 @@ pub fn flatten(node: &Node<'_>) -> Outcome<Value> {
             let rank = rank + given.len();
             let given = given.into_iter().map(|a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
             let mut sides = x.dims.iter().copied();
-            let all = (0..rank).skip(1).map(|i| {
-                if given.contains(&i) { Some(1) } else { sides.next() }
-            });
+            let all =
+                (0..rank).skip(1).map(|i| if given.contains(&i) { Some(1) } else { sides.next() });
             let dims: Option<Vec<usize>> = all.collect();
             dims.filter(|_| !given.contains(&0) && sides.next().is_none())
                 .ok_or("adds an axis before that of the images, or one twice")?
@@ -254,7 +255,7 @@ fn pick(
         let [(top, down, rows), (left, right, columns)] = sides;
         let channels = network.shape(place).channels;
         let mut ones = Array4::zeros([channels, 1, rows, columns]);
-        ones.slice_mut(ndarray::s![.., .., top, left]).fill(1.0);
+        (0..channels).for_each(|channel| ones[[channel, 0, top, left]] = 1.0);
         let stride = [down, right];
         let border = [[0; 2]; 2];
         let window = Window { stride, dilation: [1; 2], border, groups: channels };

@@ -86,7 +86,8 @@ impl Value {
             Self::Floats(floats) => Ok(floats),
             Self::Wholes(_) => Err("needs floats, and has whole numbers".into()),
             Self::Features(_) => {
-                Err("needs numbers that are known when the file is read, and has computed ones".into())
+                Err("needs numbers that are known when the file is read, and has computed ones"
+                    .into())
             }
         }
     }
