@@ -13,7 +13,7 @@ pub fn evaluate(node: &Node<'_>, path: &Path) -> Outcome<Value> {
         "Constant" => constant(node, path),
         "Identity" | "Dropout" => Ok(node.input(0)?.clone()),
         "Cast" => cast(node.input(0)?, node.int("to", i64::from(data_type::FLOAT))),
-        "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "Pow" | "Equal" => arithmetic(node),
+        "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "Pow" | "Mod" | "Equal" => arithmetic(node),
         "Neg" | "Sqrt" | "Reciprocal" | "Exp" | "Abs" => function(node),
         "Where" => choose(node),
         "Shape" => {
@@ -95,6 +95,7 @@ fn arithmetic(node: &Node<'_>) -> Outcome<Value> {
                 "Max" => a.max(*b),
                 "Min" => a.min(*b),
                 "Pow" => a.powf(*b),
+                "Mod" => a % b,
                 _ => f32::from(a == b),
             };
             let floats = zip(&a.view(), &b.view(), f)?;
@@ -135,6 +136,7 @@ fn whole(op: &str, a: Whole, b: Whole) -> Option<Whole> {
             "Div" => a.checked_div(b)?,
             "Max" => a.max(b),
             "Min" => a.min(b),
+            "Mod" => a.checked_rem_euclid(b)?,
             "Pow" => a.checked_pow(u32::try_from(b).ok()?)?,
             _ => i64::from(a == b),
         },

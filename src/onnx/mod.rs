@@ -24,9 +24,11 @@ mod recognize;
 mod shapes;
 mod tensor;
 mod value;
+mod write;
 
 use crate::checkpoint::StateDict;
-use crate::files::read_regular;
+use crate::files::{open_regular, read_regular, write_atomically};
+use crate::foreign;
 use crate::names::{list, shown};
 use crate::nn::architecture::Architecture;
 use crate::tensor::Shape;
@@ -34,11 +36,16 @@ use crate::{Error, Result};
 use network::{IMAGE, Network};
 use prost::Message;
 use read::Reader;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::path::Path;
 use value::Outcome;
 
 /// Bytes of a file that is read.
 const MOST_BYTES: u64 = 1 << 30;
+
+/// Bytes of a file that is written: a message of Protocol Buffers has no more.
+const MOST_WRITTEN: usize = i32::MAX as usize;
 
 /// Features of an image, at most.
 const MOST_FEATURES: usize = 1 << 26;
@@ -46,12 +53,18 @@ const MOST_FEATURES: usize = 1 << 26;
 /// The oldest version of the operators whose nodes are read.
 const OLDEST: i64 = 9;
 
+/// The note of a state dict that holds the architecture.
+const NOTE: &str = "architecture";
+
+/// The property of a file of ours that holds the other notes.
+const METADATA: &str = "deepsleep";
+
 /// What an ONNX file holds.
 #[derive(Clone, Debug)]
 pub struct Onnx {
     /// The layers.
     pub architecture: Architecture,
-    /// Their arrays, with the architecture as the note `architecture`.
+    /// Their arrays, with the architecture as the note `architecture`, and the notes of a file that [`to_bytes`] made.
     pub state: StateDict,
     /// What of the file was left out, a sentence each.
     pub notes: Vec<String>,
@@ -77,8 +90,51 @@ pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
         fail(format!("not a readable ONNX file: {}", shown(&error.to_string())))
     })?;
     let (architecture, mut state, notes) = convert(&model, path).map_err(fail)?;
-    state.note("architecture", &architecture);
+    let ours = model.metadata_props.iter().find(|p| p.key.as_deref() == Some(METADATA));
+    let noted = ours.and_then(|property| serde_json::from_str(property.value.as_deref()?).ok());
+    let noted: BTreeMap<String, serde_json::Value> = noted.unwrap_or_default();
+    noted.iter().for_each(|(name, value)| state.note(name, value));
+    state.note(NOTE, &architecture);
     Ok(Onnx { architecture, state, notes })
+}
+
+/// The content of an ONNX file with this network and the notes of its state.
+///
+/// # Errors
+/// If an array is missing, of another shape or not finite, or the file would be larger than such files can be.
+pub fn to_bytes(architecture: &Architecture, state: &StateDict) -> Result<Vec<u8>> {
+    let model = write::model(architecture, state)?;
+    let length = model.encoded_len();
+    if length > MOST_WRITTEN {
+        let problem = format!("{length} bytes are more than an ONNX file can have, {MOST_WRITTEN}");
+        return Err(Error::argument("onnx", problem));
+    }
+    Ok(model.encode_to_vec())
+}
+
+/// Writes an ONNX file, whole or not at all.
+///
+/// # Errors
+/// As for [`to_bytes`], and if the file cannot be written.
+pub fn write(
+    path: impl AsRef<Path>,
+    architecture: &Architecture,
+    state: &StateDict,
+) -> Result<()> {
+    let bytes = to_bytes(architecture, state)?;
+    write_atomically(path.as_ref(), |file| file.write_all(&bytes))
+}
+
+/// Whether a file begins as ONNX files do.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn is_onnx(path: impl AsRef<Path>) -> Result<bool> {
+    let path = path.as_ref();
+    let mut head = Vec::new();
+    let mut file = open_regular(path, u64::MAX)?.take(foreign::HEAD as u64);
+    file.read_to_end(&mut head).map_err(|error| Error::io(path, "read", error))?;
+    Ok(foreign::kind(&head) == Some(foreign::Kind::Onnx))
 }
 
 fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDict, Vec<String>)> {
@@ -106,7 +162,8 @@ fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDic
         soft_maxes: Vec::new(),
     };
     let mut reader = Reader { model, path, opset, images, network, computed: 0, looked_at: 0 };
-    let mut logits = reader.run(graph, name)?;
+    // An operator that nobody could read says more than what its surroundings did not fit.
+    let mut logits = reader.run(graph, name).map_err(|p| read::unsupported(graph).unwrap_or(p))?;
     let mut network = reader.network;
     let mut notes = Vec::new();
     while let Some((_, of, op)) = network.soft_maxes.iter().find(|(at, ..)| *at == logits.place) {
@@ -122,7 +179,8 @@ fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDic
     if place == IMAGE {
         return Err("gives the image itself".into());
     }
-    let (nodes, state) = finish::finish(&network, place)?;
+    let finished = finish::finish(&network, place);
+    let (nodes, state) = finished.map_err(|p| read::unsupported(graph).unwrap_or(p))?;
     let classes = network.shape(place).features();
     let architecture = Architecture::new(network.shape(IMAGE), classes, nodes);
     let architecture = architecture.map_err(|error| error.to_string())?;

@@ -62,7 +62,7 @@ pub fn unknown(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         "Pow" => Function::Power(f64::from(single(node.floats(1)?)?)),
         other => return Err(format!("is {other}")),
     };
-    let problem = format!("computes {} of features, which no layer does", node.op());
+    let problem = format!("({}) of features is what no layer computes", node.op());
     let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
     network.drafts[place - 1].function = Some(function);
     Ok(Value::Features(x.at(place)))
@@ -71,6 +71,7 @@ pub fn unknown(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
 /// The larger, or the smaller, of features and a number.
 pub fn limit(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     let (x, number) = match (node.input(0)?, node.input(1)?) {
+        (Value::Features(a), Value::Features(b)) => return limits(network, node, a, b),
         (Value::Features(x), other) | (other, Value::Features(x)) => (x.clone(), other),
         _ => return Err("needs features".into()),
     };
@@ -79,6 +80,18 @@ pub fn limit(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         "Max" => clamp(network, node, &x, number, f32::MAX),
         _ => clamp(network, node, &x, -f32::MAX, number),
     }
+}
+
+/// The larger, `b + max(0, a - b)`, or the smaller, `a - max(0, a - b)`, of two features.
+fn limits(network: &mut Network, node: &Node<'_>, a: &Features, b: &Features) -> Outcome<Value> {
+    let negative = affine(network, node, b, one(-1.0), one(0.0))?;
+    let difference = features(binary(network, node, Function::Add, a, &negative)?)?;
+    let more = features(plain(network, node, &difference, Op::Relu {})?)?;
+    if node.op() == "Max" {
+        return binary(network, node, Function::Add, b, &more);
+    }
+    let less = affine(network, node, &more, one(-1.0), one(0.0))?;
+    binary(network, node, Function::Add, a, &less)
 }
 
 fn clamp(
@@ -148,8 +161,8 @@ pub fn arithmetic(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         ("Mul", _) => (numbers, one(0.0)),
         ("Div", true) => (each(&|number| 1.0 / number), one(0.0)),
         _ => {
-            let problem = "divides by features, which no layer does";
-            let place = network.add(node.name(), Kind::Unknown(problem.into()), &[x.place])?;
+            let problem = "(Div) divides by features, which no layer does".into();
+            let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
             if let [number] = numbers[..] {
                 network.drafts[place - 1].function = Some(Function::Power(-1.0));
                 let inverse = x.at(place);
@@ -198,7 +211,10 @@ fn binary(
     };
     let kind = match function {
         Function::Add => Kind::Plain(Op::Add {}),
-        _ => Kind::Unknown(format!("{verb} two sets of features, which no layer does")),
+        _ => Kind::Unknown(format!(
+            "({}) {verb} two sets of features, which no layer does",
+            node.op()
+        )),
     };
     let place = network.add(node.name(), kind, &places)?;
     network.drafts[place - 1].function = Some(function);
@@ -290,23 +306,26 @@ fn single(floats: &Floats) -> Outcome<f32> {
 /// The number of each channel, or one for all, that an array has for features of these dimensions.
 pub fn per_channel(floats: &Floats, dims: &[usize]) -> Outcome<PerChannel> {
     let shape = floats.shape();
-    let rank = dims.len() + 1;
-    let fits = shape.len() <= rank
-        && shape.iter().rev().zip(dims.iter().rev()).all(|(&side, &of)| side == 1 || side == of)
-        && (shape.len() < rank || shape[0] == 1);
-    let numbers = || floats.iter().map(|&number| f64::from(number));
-    let first = numbers().next();
-    if let Some(first) = first.filter(|&first| fits && numbers().all(|number| number == first)) {
-        return Ok(vec![first]);
+    // The axis of the images, whose numbers have to be the same for all, comes first.
+    let sides = || shape.iter().rev().zip(dims.iter().rev());
+    let fits = shape.len() <= dims.len() + 1 && sides().all(|(&side, &of)| side == 1 || side == of);
+    let channel = shape.len().checked_sub(dims.len()).filter(|&axis| axis < shape.len());
+    let channels = channel.map_or(1, |axis| shape[axis]);
+    let mut numbers = vec![None; channels];
+    let mut is_same = fits;
+    for (index, &number) in floats.indexed_iter() {
+        let known = numbers[channel.map_or(0, |axis| index[axis])].get_or_insert(number);
+        is_same &= *known == number;
     }
-    let behind = dims.len().saturating_sub(1);
-    let channels = shape.len().checked_sub(dims.len()).map(|at| shape[at]);
-    let per_pixel = shape.iter().rev().take(behind).any(|&side| side != 1);
-    if fits && !per_pixel && channels.is_some() && channels == dims.first().copied() {
-        return Ok(numbers().collect());
+    let numbers: Option<PerChannel> = numbers.into_iter().map(|n| n.map(f64::from)).collect();
+    match numbers.filter(|numbers| is_same && !numbers.is_empty()) {
+        Some(numbers) if numbers.iter().all(|&number| number == numbers[0]) => {
+            Ok(vec![numbers[0]])
+        }
+        Some(numbers) => Ok(numbers),
+        None => Err(format!(
+            "computes with an array of {shape:?} for features of {dims:?}; one number for all, or one for each channel, \
+             are possible"
+        )),
     }
-    Err(format!(
-        "computes with an array of {shape:?} for features of {dims:?}; one number for all, or one for each channel, are \
-         possible"
-    ))
 }

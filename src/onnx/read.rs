@@ -18,6 +18,12 @@ const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, 
     LogSoftmax, MatMul, Max, MaxPool, Min, Mul, Neg, PRelu, Pad, ReduceMax, ReduceMean, ReduceSum, Relu, Reshape, Selu, \
     Shape, Sigmoid, Slice, Softmax, Split, Squeeze, Sub, Sum, Tanh, Transpose, Unsqueeze";
 
+/// Operators that are known besides, on numbers of the file or as parts of activations.
+const PARTS: [&str; 14] = [
+    "Constant", "ConstantOfShape", "Range", "Where", "Equal", "Mod", "ReduceProd", "Erf", "Exp",
+    "Log", "Pow", "Sqrt", "Reciprocal", "Softplus",
+];
+
 /// Nodes that are looked at, those of functions each time that these are used.
 const MOST_NODES: usize = 1 << 16;
 /// Functions within functions.
@@ -186,6 +192,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The first node of a file whose operator is unknown, in words.
+pub fn unsupported(graph: &proto::Graph) -> Option<String> {
+    let node = graph.node.iter().find(|node| {
+        let op = node.op_type.as_deref().unwrap_or_default();
+        let is_own = matches!(node.domain.as_deref(), None | Some("" | "ai.onnx"));
+        is_own && !PARTS.contains(&op) && SUPPORTED.split(", ").all(|known| known != op)
+    })?;
+    let node = Node { proto: node, opset: 0, inputs: Vec::new() };
+    let (name, op) = (shown(node.name()), shown(node.op()));
+    Some(format!("node `{name}` ({op}) is not supported; supported are {SUPPORTED}"))
+}
+
 /// Numbers of the file that a value holds.
 fn count(value: &Value) -> usize {
     match value {
@@ -280,11 +298,12 @@ fn soft_max(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         }
     };
     let problem = match (node.op(), logits) {
-        ("Log", None) => "computes Log of features, which no layer does",
+        ("Log", None) => "of features is what no layer computes",
         (_, None) => "is over another axis than that of the classes",
         _ => "is inside of the network; only at its end it can be left out",
     };
-    let place = network.add(node.name(), Kind::Unknown(problem.into()), &[x.place])?;
+    let problem = format!("({}) {problem}", node.op());
+    let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
     if let Some(logits) = logits {
         network.soft_maxes.push((place, logits, node.op().to_owned()));
     }

@@ -199,6 +199,71 @@ def served():
     }
 
 
+class Gated(nn.Module):
+    def forward(self, x):
+        return (x * torch.softmax(x, 1)).flatten(1)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x[:, 0])[0][:, -1]
+
+
+def refused():
+    """Name: network, images, arguments of torch.onnx.export."""
+    old, new = {"dynamo": False}, {"dynamo": True}
+    sized = {"dynamic_axes": {"x": {0: "batch", 2: "height", 3: "width"}}, "input_names": ["x"], **old}
+    flat = lambda *layers: nn.Sequential(*layers, nn.Flatten())
+    return {
+        "attention": (Gated(), images(1, 4), new),
+        "recurrent": (Recurrent(), images(1, 4), {"opset_version": 17, **old}),
+        "transposed": (flat(nn.ConvTranspose2d(1, 1, 2)), images(1, 4), {"opset_version": 17, **old}),
+        "resized": (flat(nn.Upsample(scale_factor=2)), images(1, 4), new),
+        "mirrored": (flat(nn.ReflectionPad2d(1)), images(1, 4), {"opset_version": 17, **old}),
+        "grouped": (flat(nn.GroupNorm(1, 2)), images(2, 4), new),
+        "mish": (flat(nn.Mish()), images(1, 4), {"opset_version": 17, **old}),
+        "sized": (nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()), images(1, 4), sized),
+        "sequence": (nn.Sequential(nn.Conv1d(2, 2, 2), nn.Flatten()), torch.rand(3, 2, 4), {"opset_version": 17, **old}),
+    }
+
+
+def crafted():
+    """Files that no exporter of PyTorch writes: name, nodes, type and shape of the input, arrays, version of operators."""
+    image, value = ["n", 1, 2, 2], lambda name, shape, kind=TensorProto.FLOAT: helper.make_tensor_value_info(name, kind, shape)
+    flatten = helper.make_node("Flatten", ["x"], ["y"], name="flatten")
+    ones = numpy_helper.from_array(np.ones((2, 4), dtype=np.float32), "w")
+    linear = helper.make_node("Gemm", ["y", "w"], ["z"], name="linear", transB=1)
+    relu = helper.make_node("Relu", ["z"], ["q"])
+    custom = helper.make_node("Sparkle", ["x"], ["y"], name="sparkle", domain="com.example")
+    largest = helper.make_node("ArgMax", ["y"], ["z"], name="largest", axis=1)
+    graphs = {
+        "bytes": ([flatten], [value("x", image, TensorProto.UINT8)], [], 17),
+        "two_inputs": ([flatten], [value("x", image), value("mask", image)], [], 17),
+        "version": ([flatten], [value("x", image)], [], 8),
+        "custom": ([custom], [value("x", image)], [], 17),
+        "argmax": ([flatten, largest], [value("x", image)], [], 17),
+        "order": ([relu, flatten, linear], [value("x", image)], [ones], 17),
+    }
+    for name, (nodes, inputs, arrays, version) in graphs.items():
+        last = nodes[0 if name == "order" else -1].output[0]
+        graph = helper.make_graph(nodes, name, inputs, [value(last, None)], arrays)
+        opsets = [helper.make_opsetid("", version), helper.make_opsetid("com.example", 1)]
+        yield name, helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def external(path):
+    """A file whose weights are in another one beside it."""
+    torch.manual_seed(5)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    export(network, images(1, 4), str(path), {"opset_version": 17, "dynamo": False})
+    model = onnx.load(path)
+    onnx.save_model(model, path, save_as_external_data=True, location="external.bin", size_threshold=0)
+
+
 # ---------------------------------------------------------------- files
 
 def randomize(network):
@@ -263,6 +328,14 @@ def main():
         arrays[f"{name}.input"] = x.numpy()
         arrays[f"{name}.logits"] = found
     save_file(arrays, out / "served.safetensors")
+    (out / "refused").mkdir(exist_ok=True)
+    for name, (network, x, arguments) in refused().items():
+        export(network.eval(), x, str(out / "refused" / f"{name}.onnx"), arguments)
+    for name, model in crafted():
+        onnx.save(model, out / "refused" / f"{name}.onnx")
+    external(out / "refused" / "external.onnx")
+    # Without its weights.
+    (out / "refused" / "external.bin").unlink()
 
 
 if __name__ == "__main__":
