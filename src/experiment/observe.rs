@@ -8,7 +8,7 @@ use crate::data::{Dataset, ImageSet};
 use crate::evaluation::{Crafted, classify};
 use crate::files::{MOST, inside, open_regular, read_regular};
 use crate::method::Training;
-use crate::nn::{Freeze, LeNet, Network};
+use crate::nn::{self, Freeze};
 use crate::snn::{FrozenSpikingLeNet, SpikingLeNet, Statistics, firing_rates, spike_trains};
 use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
@@ -131,7 +131,7 @@ impl Observations {
                 Err(error) => seen.skip(&format!("Pictures of {}", model.method), &error),
             }
         }
-        let asleep = |(model, _): &&(&Model, LeNet)| {
+        let asleep = |(model, _): &&(&Model, nn::Model)| {
             model.defense.defense().is_none_or(|defense| defense.sleeps())
         };
         for (model, lenet) in models.iter().filter(asleep) {
@@ -181,7 +181,7 @@ impl Observations {
         &mut self,
         context: &Context,
         results: &Results,
-        (model, lenet): (&Model, &LeNet),
+        (model, lenet): (&Model, &nn::Model),
         test: &Dataset,
         first: bool,
     ) -> Result<()> {
@@ -228,21 +228,22 @@ fn first_of_each_method(results: &Results) -> Vec<&Model> {
     firsts
 }
 
-fn read_model(folder: &Path, model: &Model) -> Result<LeNet> {
+fn read_model(folder: &Path, model: &Model) -> Result<nn::Model> {
     let path = inside(folder, &model.file)?;
-    LeNet::from_state(&StateDict::from_bytes(&read_regular(&path, MOST)?, path)?)
+    nn::Model::open(&StateDict::from_bytes(&read_regular(&path, MOST)?, path)?)
 }
 
 /// The spiking view of a model, with the settings it was made with.
-fn spiking(results: &Results, model: &Model, lenet: &LeNet) -> Result<FrozenSpikingLeNet> {
+fn spiking(results: &Results, model: &Model, lenet: &nn::Model) -> Result<FrozenSpikingLeNet> {
     let options = results.settings_of(model)?.fast_wave.spiking;
     SpikingLeNet::from_lenet(lenet, options, Statistics::Carry)?.freeze()
 }
 
-fn filters(model: &Model, lenet: &LeNet) -> Result<Filters> {
-    let conv1 = lenet.parameters().get("conv1.weight");
-    let conv1 = conv1.ok_or_else(|| Error::NotFound("conv1.weight is not there".to_owned()))?;
-    Ok(Filters { method: model.method.clone(), shape: [5, 5], weights: conv1.values.clone() })
+fn filters(model: &Model, lenet: &nn::Model) -> Result<Filters> {
+    let missing = || Error::NotFound("there is no convolution".to_owned());
+    let first = lenet.first_convolution().ok_or_else(missing)?;
+    let shape = [first.shape[2], first.shape[3]];
+    Ok(Filters { method: model.method.clone(), shape, weights: first.values.clone() })
 }
 
 /// The sets that are shown, at two noise scales at most: 64/255 and 128/255 if they are there, of the first seed.
@@ -265,7 +266,7 @@ fn digits(
     context: &Context,
     folder: &Path,
     set: &CraftedSet,
-    models: &[(&Model, LeNet)],
+    models: &[(&Model, nn::Model)],
     test: &Dataset,
 ) -> Result<DigitSet> {
     let path = inside(folder, &set.file)?;
@@ -292,7 +293,7 @@ fn digits(
         .map_err(|e| Error::failed("digits", e))?;
     let labels = digits.iter().map(|digit| digit.label).collect();
     let shown = Samples::new(images, labels, (0..digits.len() as u64).collect())?;
-    let answer = |(model, lenet): &(&Model, LeNet)| {
+    let answer = |(model, lenet): &(&Model, nn::Model)| {
         let report = classify(context, &lenet.freeze()?, &shown, 0)?;
         let classes = report.outcomes.iter().map(|outcome| outcome.prediction).collect();
         Ok((model.method.clone(), classes))

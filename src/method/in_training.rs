@@ -4,9 +4,11 @@ use super::{BatchProgress, ControlOptions, Defender, PassReport};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
+use crate::nn::architecture::Architecture;
 use crate::nn::{LeNet, Trainer, TrainingOptions};
 use crate::snn::SpikingLeNet;
 use crate::tensor::Context;
+use std::sync::Arc;
 
 /// A model that is trained one pass or epoch at a time.
 pub trait InTraining {
@@ -85,8 +87,8 @@ impl ControlTraining {
     ///
     /// # Errors
     /// If an option makes no sense.
-    pub fn new(options: TrainingOptions) -> Result<Self> {
-        let network = LeNet::new(options.seed);
+    pub fn new(architecture: &Arc<Architecture>, options: TrainingOptions) -> Result<Self> {
+        let network = LeNet::new(Arc::clone(architecture), options.seed)?;
         Ok(Self { trainer: Trainer::new(&network, options)?, network })
     }
 
@@ -94,8 +96,12 @@ impl ControlTraining {
     ///
     /// # Errors
     /// If an option makes no sense.
-    pub fn with_settings(options: &ControlOptions, seed: u64) -> Result<Self> {
-        Self::new(options.training(seed))
+    pub fn with_settings(
+        architecture: &Arc<Architecture>,
+        options: &ControlOptions,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::new(architecture, options.training(seed))
     }
 
     /// Epochs done.

@@ -12,7 +12,7 @@
 //!
 //! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 256)?;
 //! let context = Context::new(0)?;
-//! let control = LeNet::new(0); // in practice, a trained one
+//! let control = LeNet::lenet(0); // in practice, a trained one
 //!
 //! let mut settings = Settings::new(Profile::Published);
 //! settings.set("fast_wave.epochs", "1")?;

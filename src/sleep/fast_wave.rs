@@ -213,7 +213,7 @@ impl Rem {
     /// The published mixture of the sleeping network and the control.
     fn hybrid(&self, network: &SpikingLeNet) -> LeNet {
         let mut hybrid = network.to_lenet(Statistics::Carry);
-        *hybrid.statistics_mut() = self.control.statistics().clone();
+        hybrid.statistics_mut().clone_from_slice(self.control.statistics());
         if let (Some(first), Some(fc)) =
             (&self.first_linear, hybrid.parameters_mut().get_mut("fc.weight"))
         {

@@ -13,7 +13,7 @@
 //!
 //! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 32)?;
 //! let context = Context::new(0)?;
-//! let mut network = LeNet::new(0); // in practice, a trained one
+//! let mut network = LeNet::lenet(0); // in practice, a trained one
 //!
 //! // One batch per pass, to try it out.
 //! let options = SlowWaveOptions { batches: 1, batch_size: 32, ..SlowWaveOptions::default() };

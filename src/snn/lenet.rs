@@ -74,7 +74,7 @@ pub enum Statistics {
 
 impl Statistics {
     /// Forgets running statistics, unless they are carried.
-    pub(crate) fn apply(self, statistics: &mut [RunningStatistics; 2]) {
+    pub(crate) fn apply(self, statistics: &mut [RunningStatistics]) {
         if self != Self::Carry {
             for statistics in statistics {
                 *statistics = RunningStatistics::new(statistics.mean.len());
@@ -106,6 +106,10 @@ impl SpikingLeNet {
         statistics: Statistics,
     ) -> Result<Self> {
         options.validate()?;
+        if lenet.parameters().len() != 7 || lenet.statistics().len() != 2 {
+            let found = lenet.architecture().to_string();
+            return Err(Error::shape("spiking LeNet", "lenet's layers", found));
+        }
         let dynamics = options.neuron.dynamics()?;
         let mut lenet = lenet.clone();
         statistics.apply(lenet.statistics_mut());
@@ -218,7 +222,7 @@ impl Network for SpikingLeNet {
 /// spike ([`SilentWindow::Largest`]), while training's go to the first.
 #[derive(Clone, Debug)]
 pub struct FrozenSpikingLeNet {
-    layers: [Arc<FrozenConv>; 3],
+    layers: Vec<Arc<FrozenConv>>,
     options: SpikingOptions,
     dynamics: Dynamics,
     draws: usize,
@@ -288,7 +292,7 @@ impl Freeze for SpikingLeNet {
 
     fn freeze(&self) -> Result<FrozenSpikingLeNet> {
         Ok(FrozenSpikingLeNet {
-            layers: self.lenet.freeze()?.layers(),
+            layers: self.lenet.freeze()?.convolutions(),
             options: self.options,
             dynamics: self.dynamics,
             draws: DRAWS,

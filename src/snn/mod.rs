@@ -8,7 +8,7 @@
 //! use deepsleep::nn::LeNet;
 //! use deepsleep::snn::{Neuron, SpikingLeNet, SpikingOptions, Statistics};
 //!
-//! let lenet = LeNet::new(0); // or a trained one
+//! let lenet = LeNet::lenet(0); // or a trained one
 //! let spiking = SpikingLeNet::from_lenet(&lenet, SpikingOptions { steps: 4, ..Default::default() }, Statistics::Carry)?;
 //! let back = spiking.to_lenet(Statistics::Carry);
 //!

@@ -5,7 +5,7 @@ use deepsleep::Result;
 use deepsleep::attack::{
     AttackReport, Budget, Classifier, Norm, Samples, Session, Status, parse_attack, run_attack,
 };
-use deepsleep::nn::FrozenLeNet;
+use deepsleep::nn::FrozenModel;
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{LANES, Lanes};
 use deepsleep::tensor::{Context, Shape};
@@ -21,7 +21,7 @@ enum Mask {
     Steps(f32),
 }
 
-struct Masked(FrozenLeNet, Mask);
+struct Masked(FrozenModel, Mask);
 
 struct MaskedSession<'a> {
     inner: Box<dyn Session + 'a>,
@@ -87,7 +87,7 @@ fn run(model: &dyn Classifier, samples: &Samples, text: &str, eps: f32) -> Attac
     run_attack(&Context::new(2).unwrap(), model, samples, a.as_ref(), budget).unwrap()
 }
 
-fn plain() -> FrozenLeNet {
+fn plain() -> FrozenModel {
     lenet("lenet_weights.safetensors")
 }
 

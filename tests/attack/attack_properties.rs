@@ -5,7 +5,7 @@ use deepsleep::attack::{
     Attack, AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
 };
 use deepsleep::autodiff::{Tape, Var};
-use deepsleep::nn::{Freeze, FrozenLeNet, FrozenNetwork, LeNet, Network, margin};
+use deepsleep::nn::{Freeze, FrozenModel, FrozenNetwork, Model, Network, margin};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::snn::{FrozenSpikingLeNet, SilentWindow, SpikingLeNet, SpikingOptions, Statistics};
@@ -151,7 +151,7 @@ fn every_result_is_what_it_says() {
 #[test]
 fn gradients_reach_the_neurons_nearest_to_a_spike() {
     let state = golden("lenet_weights.safetensors");
-    let lenet = LeNet::from_state(&state).unwrap();
+    let lenet = Model::open(&state).unwrap();
     let options = SpikingOptions::default();
     let network = SpikingLeNet::from_lenet(&lenet, options, Statistics::Carry).unwrap();
     let (samples, context) = (test_images(0..100), Context::new(2).unwrap());
@@ -205,7 +205,7 @@ fn a_sample_depends_on_nobody_else() {
 }
 
 /// A network that does not tell its layers, so that all of it is evaluated at every query.
-struct Whole(FrozenLeNet);
+struct Whole(FrozenModel);
 
 impl FrozenNetwork for Whole {
     fn input_shape(&self) -> Shape {
@@ -295,7 +295,7 @@ fn a_step_that_cannot_cross_the_ball_is_doubted() {
 /// P8: what an attack sees of a model it cannot change, neither weights nor running statistics.
 #[test]
 fn the_model_stays_as_it_is() {
-    let lenet = LeNet::from_state(&golden("lenet_robust.safetensors")).unwrap();
+    let lenet = Model::open(&golden("lenet_robust.safetensors")).unwrap();
     let spiking =
         SpikingLeNet::from_lenet(&lenet, SpikingOptions::default(), Statistics::Carry).unwrap();
     let (cnn, snn) = (lenet.freeze().unwrap(), spiking.freeze().unwrap());

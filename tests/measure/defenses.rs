@@ -46,7 +46,7 @@ fn defend(
     interrupt: bool,
 ) -> (Vec<u8>, usize) {
     let (context, data) = (Context::new(threads).unwrap(), images());
-    let new = || Defender::new(defense, LeNet::new(3), settings.clone()).unwrap();
+    let new = || Defender::new(defense, LeNet::lenet(3), settings.clone()).unwrap();
     let (mut defender, mut steps) = (new(), 0);
     while defender.advance(&context, &data, &mut |_| {}).unwrap().is_some() {
         steps += 1;
@@ -77,7 +77,7 @@ fn every_defense_is_the_same_interrupted_and_on_any_threads() {
 
 #[test]
 fn a_defense_changes_the_model_and_not_the_control() {
-    let control = LeNet::new(3);
+    let control = LeNet::lenet(3);
     for &defense in DEFENSES {
         let context = Context::new(1).unwrap();
         let settings = tiny(Profile::Published);
@@ -91,24 +91,24 @@ fn a_defense_changes_the_model_and_not_the_control() {
 fn a_checkpoint_of_something_else_is_refused() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
-    let mut defender = Defender::new(&FastWave, LeNet::new(3), settings.clone()).unwrap();
+    let mut defender = Defender::new(&FastWave, LeNet::lenet(3), settings.clone()).unwrap();
     defender.advance(&context, &data, &mut |_| {}).unwrap();
     let state = defender.checkpoint().unwrap();
     let refused = |defense: &'static dyn Defense, control, settings: &Settings| {
         let mut other = Defender::new(defense, control, settings.clone()).unwrap();
         other.resume(&context, &state).unwrap_err().to_string()
     };
-    assert!(refused(&SlowWave, LeNet::new(3), &settings).contains("fast-wave"));
-    assert!(refused(&FastWave, LeNet::new(4), &settings).contains("control"));
+    assert!(refused(&SlowWave, LeNet::lenet(3), &settings).contains("fast-wave"));
+    assert!(refused(&FastWave, LeNet::lenet(4), &settings).contains("control"));
     let mut other = settings.clone();
     other.set("fast_wave.dream.eps", "64/255").unwrap();
-    assert!(refused(&FastWave, LeNet::new(3), &other).contains("fast_wave.dream.eps"));
+    assert!(refused(&FastWave, LeNet::lenet(3), &other).contains("fast_wave.dream.eps"));
 }
 
 #[test]
 fn a_damaged_checkpoint_is_refused_when_it_is_read() {
     let (context, data) = (Context::new(1).unwrap(), images());
-    let new = || Defender::new(&DeepSleep, LeNet::new(3), tiny(Profile::Published)).unwrap();
+    let new = || Defender::new(&DeepSleep, LeNet::lenet(3), tiny(Profile::Published)).unwrap();
     let mut defender = new();
     defender.advance(&context, &data, &mut |_| {}).unwrap();
     let good = defender.checkpoint().unwrap();
@@ -163,7 +163,7 @@ fn sleeps_that_would_fill_the_memory_are_refused() {
     let refused = |change: fn(&mut Settings)| {
         let mut settings = Settings::new(Profile::Published);
         change(&mut settings);
-        let lenet = LeNet::new(0);
+        let lenet = LeNet::lenet(0);
         let options = settings.slow_wave.clone();
         let spiking = settings.fast_wave.spiking;
         deepsleep::sleep::SlowWave::new(&lenet, options, 0).is_err()
@@ -212,7 +212,7 @@ fn the_u_of_sub_sleeps() {
 fn a_refused_checkpoint_leaves_the_defender_as_it_was() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
-    let new = || Defender::new(&DeepSleep, LeNet::new(3), settings.clone()).unwrap();
+    let new = || Defender::new(&DeepSleep, LeNet::lenet(3), settings.clone()).unwrap();
     let bytes = |defender: &Defender| defender.checkpoint().unwrap().to_bytes().unwrap();
     let mut begun = new();
     // Into fast-wave sleep, which keeps the most.

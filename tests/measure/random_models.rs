@@ -18,7 +18,7 @@ use rand::Rng;
 
 /// The golden LeNet as a spiking network with Poisson spikes.
 fn poisson(steps: usize) -> FrozenSpikingLeNet {
-    let lenet = LeNet::from_state(&golden("lenet_weights.safetensors")).unwrap();
+    let lenet = LeNet::open(&golden("lenet_weights.safetensors")).unwrap();
     let encoder = Encoder::Poisson { rate: 1.0 };
     let options = SpikingOptions { steps, encoder, ..SpikingOptions::default() };
     SpikingLeNet::from_lenet(&lenet, options, Statistics::Carry).unwrap().freeze().unwrap()

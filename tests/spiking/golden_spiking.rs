@@ -60,8 +60,7 @@ fn a_lif_layer_spikes_and_learns_as_in_pytorch() {
 #[test]
 fn the_spiking_lenet_is_pytorchs() {
     let golden = golden("spiking_lenet");
-    let weights =
-        LeNet::from_state(&StateDict::load("tests/golden/lenet_weights.safetensors").unwrap());
+    let weights = LeNet::open(&StateDict::load("tests/golden/lenet_weights.safetensors").unwrap());
     let images = golden.get("images").unwrap();
     let samples = images.shape[0];
     let array = Array4::from_shape_vec((samples, 1, 28, 28), images.values.clone()).unwrap();

@@ -160,7 +160,7 @@ fn options() -> ReplayOptions {
 fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (LeNet, ReplayProgress) {
     let mut last = None;
     let data = data(40);
-    let lenet = replay(context, &LeNet::new(5), &data, options, seed, &mut |progress| {
+    let lenet = replay(context, &LeNet::lenet(5), &data, options, seed, &mut |progress| {
         last = Some(progress)
     });
     (lenet.unwrap(), last.unwrap())
@@ -169,7 +169,7 @@ fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (LeNet, Repla
 #[test]
 fn a_sleep_moves_the_weights_that_are_not_positive() {
     let (slept, progress) = sleep(&Context::serial(portable()), &options(), 3);
-    let before = LeNet::new(5);
+    let before = LeNet::lenet(5);
     assert_eq!((progress.step, progress.steps), (400, 400));
     assert!(progress.spikes.iter().all(|&spikes| spikes > 0), "{progress:?}");
     for name in ["conv1.weight", "conv2.weight", "fc.weight"] {
@@ -211,7 +211,7 @@ fn a_sleep_is_the_same_everywhere() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let context = Context::serial(portable());
-    let lenet = LeNet::new(0);
+    let lenet = LeNet::lenet(0);
     let data = data(3);
     let run = |data: &Dataset, options: &ReplayOptions| {
         replay(&context, &lenet, data, options, 0, &mut |_| {}).map(|_| ())

@@ -34,7 +34,7 @@ fn networks() -> [SpikingOptions; 2] {
 }
 
 fn network(options: SpikingOptions) -> SpikingLeNet {
-    let mut lenet = LeNet::new(3);
+    let mut lenet = LeNet::lenet(3);
     // Without running statistics, currents large enough for spikes need a scale.
     for (name, scale) in [("bn1.weight", 3.0), ("bn2.weight", 6.0)] {
         lenet.parameters_mut().get_mut(name).unwrap().values.fill(scale);

@@ -3,14 +3,14 @@
 
 use deepsleep::checkpoint::StateDict;
 use deepsleep::method::Settings;
-use deepsleep::nn::{Freeze, LeNet};
+use deepsleep::nn::{Freeze, Model};
 use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
 
 pub fn run(bytes: &[u8]) {
     let Ok(state) = StateDict::from_bytes(bytes, "fuzz") else { return };
     let again = state.to_bytes().expect("what was read can be written");
     assert!(StateDict::from_bytes(&again, "again").is_ok());
-    let Ok(lenet) = LeNet::from_state(&state) else { return };
+    let Ok(lenet) = Model::open(&state) else { return };
     let _ = lenet.freeze();
     let settings: Option<Settings> = state.noted("settings");
     let options = settings.map_or_else(SpikingOptions::default, |s| s.fast_wave.spiking);

@@ -1,5 +1,6 @@
 //! `inspect`: what is in a saved network, in numbers and pictures.
 
+use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -12,7 +13,7 @@ use clap::Args;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, Split};
 use deepsleep::draw::{filters_svg, raster_svg};
-use deepsleep::nn::{Freeze, LeNet, Network};
+use deepsleep::nn::{Freeze, FrozenNetwork, Network};
 use deepsleep::snn::{firing_rates, spike_trains};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ const IMAGES: usize = 256;
 pub struct Inspect {
     /// Network to describe: safetensors, ours or PyTorch's with the same names
     model: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureOption,
     /// Test images that the firing rates are measured on [default: 256, if the data set is found]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
@@ -76,10 +79,14 @@ impl Inspect {
         let raster = drawing("--raster", self.raster.as_deref())?;
         let context = common.context()?;
         let state = read(&self.model, common.console())?;
-        let lenet = LeNet::from_state(&state)?;
-        let network = spiking(&state, &lenet)?.freeze()?;
+        let architecture = self.architecture.architecture.as_deref();
+        let network = open(&state, architecture, &|| self.data.shape())?;
+        let parameters = network.parameters().count();
+        let first = network.first_convolution().cloned();
+        let network = spiking(&state, &network)?.freeze()?;
         let (mut rates, mut images) = (None, 0);
         if let Some(test) = self.test_images(common)? {
+            self.data.check(&test, network.input_shape(), network.classes())?;
             images = match self.images {
                 Some(images) if images > test.len() => {
                     let all = test.len();
@@ -103,8 +110,8 @@ impl Inspect {
                 common.console().wrote(raster.path());
             }
         }
-        if let (Some(filters), Some(conv1)) = (&filters, state.get("conv1.weight")) {
-            let svg = filters_svg(&conv1.values, [conv1.shape[2], conv1.shape[3]])?;
+        if let (Some(filters), Some(first)) = (&filters, first) {
+            let svg = filters_svg(&first.values, [first.shape[2], first.shape[3]])?;
             filters.write_all(svg.as_bytes())?;
             common.console().wrote(filters.path());
         }
@@ -112,7 +119,7 @@ impl Inspect {
         let layers: Vec<Layer> = state.names().filter_map(|name| layer(name, &state)).collect();
         let description = Description {
             model: &self.model,
-            parameters: lenet.parameters().count(),
+            parameters,
             firing_rates: rates,
             time_steps: network.steps(),
             images,

@@ -129,7 +129,7 @@ impl Defender {
         self.networks.first_linear = self.first_linear_of(state)?;
         let teacher = state.extract("teacher");
         if teacher.names().next().is_some() {
-            self.networks.teacher = Some(LeNet::from_state(&teacher)?);
+            self.networks.teacher = Some(LeNet::open(&teacher)?);
         }
         self.networks.model.load_state(&state.extract("model"))?;
         let at_work: bool = state.noted("defense.at_work").ok_or_else(missing)?;

@@ -126,7 +126,7 @@ impl Stage for AdversarialStage {
     ) -> Result<Box<dyn StageRun>> {
         let (options, seed) = (settings.adversarial_training.clone(), key.to_u64());
         if options.from_scratch {
-            networks.model = LeNet::new(seed);
+            networks.model = networks.control.renewed(seed)?;
         }
         let trainer = Trainer::new(&networks.model, options.training(seed))?;
         let regime = OnAdversarial { attack: BatchAttack::new(context), options };

@@ -132,7 +132,7 @@ impl Stage for Teacher {
         networks: &mut Networks,
     ) -> Result<Box<dyn StageRun>> {
         let (options, seed) = (&settings.distillation, key.to_u64());
-        networks.model = LeNet::new(seed);
+        networks.model = networks.control.renewed(seed)?;
         let training = options.training(options.teacher_epochs, options.temperature, seed);
         let trainer = Trainer::new(&networks.model, training)?;
         let run = TrainingRun::new(trainer, Plain);
@@ -156,9 +156,12 @@ impl Stage for Student {
     ) -> Result<Box<dyn StageRun>> {
         let (options, seed) = (&settings.distillation, key.to_u64());
         // Without a stage that trains one, the teacher is as the published code leaves it: untrained.
-        let untrained = || LeNet::new(key.named("teacher").to_u64());
-        let teacher = networks.teacher.get_or_insert_with(untrained).freeze()?;
-        networks.model = LeNet::new(seed);
+        let teacher = match networks.teacher.take() {
+            Some(teacher) => teacher,
+            None => networks.control.renewed(key.named("teacher").to_u64())?,
+        };
+        let teacher = networks.teacher.insert(teacher).freeze()?;
+        networks.model = networks.control.renewed(seed)?;
         let training = options.training(options.student_epochs, 1.0, seed);
         let trainer = Trainer::new(&networks.model, training)?;
         let regime = FromTeacher {

@@ -234,6 +234,39 @@ impl Op {
         })
     }
 
+    /// As files name it, e.g. `conv2d`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Normalize { .. } => "normalize",
+            Self::Conv2d { .. } => "conv2d",
+            Self::Linear { .. } => "linear",
+            Self::BatchNorm { .. } => "batch_norm",
+            Self::Relu {} => "relu",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Elu { .. } => "elu",
+            Self::Silu {} => "silu",
+            Self::Gelu { .. } => "gelu",
+            Self::Tanh {} => "tanh",
+            Self::Sigmoid {} => "sigmoid",
+            Self::HardSigmoid {} => "hard_sigmoid",
+            Self::HardSwish {} => "hard_swish",
+            Self::Clamp { .. } => "clamp",
+            Self::Scale { .. } => "scale",
+            Self::MaxPool { .. } => "max_pool",
+            Self::AvgPool { .. } => "avg_pool",
+            Self::GlobalAvgPool {} => "global_avg_pool",
+            Self::Flatten {} => "flatten",
+            Self::Add {} => "add",
+            Self::Concat {} => "concat",
+            Self::Dropout { .. } => "dropout",
+        }
+    }
+
+    /// Whether it is a batch normalization.
+    pub fn is_norm(&self) -> bool {
+        matches!(self, Self::BatchNorm { .. })
+    }
+
     /// Whether it is a convolution or a linear layer with a number to add for each output.
     pub fn is_biased(&self) -> bool {
         matches!(self, Self::Conv2d { bias: true, .. } | Self::Linear { bias: true, .. })

@@ -33,6 +33,15 @@ impl FrozenModel {
         &self.architecture
     }
 
+    /// Its convolutions and linear layers, batch normalization in them, in the order of their nodes.
+    pub(crate) fn convolutions(&self) -> Vec<Arc<FrozenConv>> {
+        let of = |step: &Step<Layer>| match &step.layer {
+            Layer::Convolution(convolution, _) => Some(Arc::clone(convolution)),
+            _ => None,
+        };
+        self.steps.iter().filter_map(of).collect()
+    }
+
     /// [`FrozenNetwork::logits`] with something else in place of the rectifiers (None: the rectifiers, fused where there
     /// is a kernel).
     ///

@@ -184,7 +184,7 @@ fn layers(
     data: &Dataset,
     options: &ReplayOptions,
 ) -> Result<[ReplayLayer; 3]> {
-    let frozen = lenet.freeze()?.layers();
+    let frozen = lenet.freeze()?.convolutions().try_into().map_err(|_| missing())?;
     let activations = largest_activations(context, lenet, &frozen, data)?;
     let scales = fold(lenet);
     let mut input = lenet.input_shape();
