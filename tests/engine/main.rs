@@ -8,6 +8,7 @@ mod golden_lenet;
 mod layers;
 mod model;
 mod network_operations;
+mod onnx;
 mod optimizers;
 
 #[path = "../common/mod.rs"]
