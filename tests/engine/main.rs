@@ -9,6 +9,7 @@ mod golden_networks;
 mod layers;
 mod model;
 mod network_operations;
+mod onnx;
 mod optimizers;
 
 #[path = "../common/mod.rs"]

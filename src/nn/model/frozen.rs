@@ -8,7 +8,7 @@ use crate::kernels::conv2d::Geometry;
 use crate::nn::ConvChain;
 use crate::nn::architecture::{Architecture, Op};
 use crate::nn::network::{Freeze, FrozenNetwork};
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Tensor};
 use std::sync::Arc;
 
 /// A network whose parameters do not change any more; a copy shares them.
@@ -31,15 +31,6 @@ impl FrozenModel {
     /// Its layers.
     pub fn architecture(&self) -> &Arc<Architecture> {
         &self.architecture
-    }
-
-    /// Its convolutions and linear layers, batch normalization in them, in the order of their nodes.
-    pub(crate) fn convolutions(&self) -> Vec<Arc<FrozenConv>> {
-        let of = |step: &Step<Layer>| match &step.layer {
-            Layer::Convolution(convolution, _) => Some(Arc::clone(convolution)),
-            _ => None,
-        };
-        self.steps.iter().filter_map(of).collect()
     }
 
     /// [`FrozenNetwork::logits`] with something else in place of the rectifiers (None: the rectifiers, fused where there
@@ -69,6 +60,34 @@ impl FrozenModel {
                 Layer::Plain(plain) => plain.record(tape, inputs),
             }
         })
+    }
+}
+
+impl FrozenModel {
+    /// Records the forward pass and lets `seen` have the result of every convolution and linear layer, its normalization
+    /// in it, in the order of their nodes.
+    ///
+    /// # Errors
+    /// As for [`FrozenNetwork::logits`].
+    pub(crate) fn record_layers(
+        &self,
+        tape: &mut Tape,
+        x: Var,
+        mut seen: impl FnMut(usize, &Tensor),
+    ) -> Result<()> {
+        check_images(&self.architecture, tape, x)?;
+        let mut number = 0;
+        walk(tape, x, &self.steps, |tape, layer, inputs| match layer {
+            Layer::Convolution(layer, relu) => {
+                let out = tape.frozen(inputs[0], layer)?;
+                seen(number, tape.value(out));
+                number += 1;
+                relu.map_or(Ok(out), |relu| relu.record(tape, out, &mut None))
+            }
+            Layer::Rectifier(relu) => relu.record(tape, inputs[0], &mut None),
+            Layer::Plain(plain) => plain.record(tape, inputs),
+        })?;
+        Ok(())
     }
 }
 
@@ -105,7 +124,7 @@ impl Freeze for Model {
                         let (scale, shift) = self.fold(i);
                         Layer::Plain(Plain::Affine { scale, shift })
                     }
-                    Op::Relu {} => {
+                    Op::Relu {} | Op::Lif { .. } => {
                         let pool = peephole.halves(i).inspect(|&pool| fuse(pool));
                         Layer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
                     }
@@ -141,6 +160,11 @@ impl Model {
             shift.iter_mut().zip(terms).for_each(|(shift, term)| *shift += term);
         }
         FrozenConv::folded(geometry, values, &scale, &shift)
+    }
+
+    /// What the batch normalization right behind node `i` multiplies every channel by, if there is one.
+    pub(crate) fn normalization_scale(&self, i: usize) -> Option<Vec<f32>> {
+        Peephole::new(&self.architecture).norm(i).map(|norm| self.fold(norm).0)
     }
 
     /// The affine map that a batch normalization is in evaluation mode.
