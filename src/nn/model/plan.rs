@@ -68,6 +68,7 @@ pub(super) enum Plain {
     Scale(f32),
     Flatten,
     Add,
+    Mul,
     Concat,
 }
 
@@ -83,6 +84,7 @@ impl Plain {
             Self::Scale(factor) => tape.scale(x, *factor),
             Self::Flatten => tape.flatten(x),
             Self::Add => tape.add(x, inputs[1]),
+            Self::Mul => tape.mul(x, inputs[1]),
             Self::Concat => tape.concat(inputs),
         }
     }
@@ -206,6 +208,7 @@ pub(super) fn plain(architecture: &Architecture, i: usize) -> Result<Plain> {
         Op::Scale { factor } => Plain::Scale(*factor),
         Op::Flatten {} => Plain::Flatten,
         Op::Add {} => Plain::Add,
+        Op::Mul {} => Plain::Mul,
         Op::Concat {} => Plain::Concat,
         _ => {
             let problem = format!("node `{}` has parameters", architecture.nodes()[i].name);
