@@ -10,6 +10,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use deepsleep::autodiff::{Seed, Tape};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
+use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::kernels::elementwise;
 use deepsleep::nn::Model;
 use deepsleep::simd::Lanes;
@@ -95,10 +96,15 @@ fn stdp(c: &mut Criterion) {
     let x = Tensor::from_array(images(SAMPLES).images_f32(0..SAMPLES).view());
     let lenet = Model::lenet(0);
     let weight = &deepsleep::nn::Network::parameters(&lenet)[0].values;
-    let mut layer = StdpConv::new(Shape::new(1, 28, 28), 10, 5, weight).expect("LeNet's layer");
+    let input = Shape::new(1, 28, 28);
+    let geometry =
+        Geometry::new(input, [10, 1, 5, 5], Conv2dOptions::default()).expect("LeNet's layer");
+    let mut layer = StdpConv::new(geometry, weight).expect("LeNet's layer");
     group.bench_function("stdp conv 1->10, batch 128, T 200", |b| {
         b.iter(|| {
-            let tie = |_: usize, _: usize, _: usize, candidates: u32| candidates.trailing_zeros();
+            let tie = |_: usize, _: usize, _: usize, candidates: &[u32]| {
+                candidates[0].trailing_zeros() as usize
+            };
             layer.simulate(&context, &x, TIME, &tie).expect("shapes fit");
             let gradient = layer.gradient(&context, &x);
             layer.update(&gradient, 1e-3);

@@ -9,7 +9,7 @@ use crate::evaluation::{Crafted, classify};
 use crate::files::{MOST, inside, open_regular, read_regular};
 use crate::method::Training;
 use crate::nn::{self, Freeze};
-use crate::snn::{FrozenSpikingLeNet, SpikingLeNet, Statistics, firing_rates, spike_trains};
+use crate::snn::{FrozenSpikingModel, SpikingModel, Statistics, firing_rates, spike_trains};
 use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
 use ndarray::ArrayView4;
@@ -42,6 +42,9 @@ pub struct FiringRates {
     pub steps: usize,
     /// Spikes a neuron and step, layer by layer.
     pub rates: Vec<f64>,
+    /// What the layers are called.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// When the neurons of a model spike.
@@ -53,6 +56,9 @@ pub struct Spikes {
     pub label: usize,
     /// For each layer its steps, for each step a `1` or `0` a neuron.
     pub layers: Vec<Vec<String>>,
+    /// What the layers are called.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// A test image, clean and crafted.
@@ -186,14 +192,17 @@ impl Observations {
         first: bool,
     ) -> Result<()> {
         let network = spiking(results, model, lenet)?;
-        let rates = firing_rates(context, &network, &test.slice(0, self.rated)?)?.to_vec();
+        let rates = firing_rates(context, &network, &test.slice(0, self.rated)?)?;
+        let (names, rates) = rates.into_iter().unzip();
         let (method, steps) = (model.method.clone(), network.steps());
-        self.rates.push(FiringRates { method: method.clone(), steps, rates });
+        self.rates.push(FiringRates { method: method.clone(), steps, rates, names });
         if first {
             let step = |step: Vec<bool>| step.iter().map(|&s| if s { '1' } else { '0' }).collect();
-            let trains = spike_trains(context, &network, test, 0)?;
-            let layers = trains.map(|layer| layer.into_iter().map(step).collect()).to_vec();
-            self.spikes.push(Spikes { method, label: test.label(0), layers });
+            let (names, trains): (_, Vec<_>) =
+                spike_trains(context, &network, test, 0)?.into_iter().unzip();
+            let layers = trains.into_iter().map(|layer| layer.into_iter().map(step).collect());
+            let layers = layers.collect();
+            self.spikes.push(Spikes { method, label: test.label(0), layers, names });
         }
         Ok(())
     }
@@ -234,9 +243,9 @@ fn read_model(folder: &Path, model: &Model) -> Result<nn::Model> {
 }
 
 /// The spiking view of a model, with the settings it was made with.
-fn spiking(results: &Results, model: &Model, lenet: &nn::Model) -> Result<FrozenSpikingLeNet> {
+fn spiking(results: &Results, model: &Model, lenet: &nn::Model) -> Result<FrozenSpikingModel> {
     let options = results.settings_of(model)?.fast_wave.spiking;
-    SpikingLeNet::from_lenet(lenet, options, Statistics::Carry)?.freeze()
+    SpikingModel::from_model(lenet, options, Statistics::Carry)?.freeze()
 }
 
 fn filters(model: &Model, lenet: &nn::Model) -> Result<Filters> {

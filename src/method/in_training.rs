@@ -5,8 +5,8 @@ use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::architecture::Architecture;
-use crate::nn::{LeNet, Trainer, TrainingOptions};
-use crate::snn::SpikingLeNet;
+use crate::nn::{Model, Trainer, TrainingOptions};
+use crate::snn::SpikingModel;
 use crate::tensor::Context;
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ pub trait InTraining {
     ) -> Result<Option<PassReport>>;
 
     /// The model as it is now, seen as a network of rectifiers.
-    fn model(&self) -> &LeNet;
+    fn model(&self) -> &Model;
 
     /// The spiking network as the last pass left it, if it was one.
-    fn spiking(&self) -> Option<&SpikingLeNet> {
+    fn spiking(&self) -> Option<&SpikingModel> {
         None
     }
 
@@ -56,11 +56,11 @@ impl InTraining for Defender {
         Self::advance(self, context, data, progress)
     }
 
-    fn model(&self) -> &LeNet {
+    fn model(&self) -> &Model {
         Self::model(self)
     }
 
-    fn spiking(&self) -> Option<&SpikingLeNet> {
+    fn spiking(&self) -> Option<&SpikingModel> {
         Self::spiking(self)
     }
 
@@ -76,7 +76,7 @@ impl InTraining for Defender {
 /// An undefended control in training.
 pub struct ControlTraining {
     trainer: Trainer,
-    network: LeNet,
+    network: Model,
 }
 
 impl ControlTraining {
@@ -88,7 +88,7 @@ impl ControlTraining {
     /// # Errors
     /// If an option makes no sense.
     pub fn new(architecture: &Arc<Architecture>, options: TrainingOptions) -> Result<Self> {
-        let network = LeNet::new(Arc::clone(architecture), options.seed)?;
+        let network = Model::new(Arc::clone(architecture), options.seed)?;
         Ok(Self { trainer: Trainer::new(&network, options)?, network })
     }
 
@@ -138,7 +138,7 @@ impl InTraining for ControlTraining {
         Ok(Some(PassReport { stage, done, of, loss }))
     }
 
-    fn model(&self) -> &LeNet {
+    fn model(&self) -> &Model {
         &self.network
     }
 

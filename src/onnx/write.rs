@@ -212,7 +212,8 @@ impl Writer<'_> {
             Op::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", *slope)]),
             Op::Elu { alpha } => ("Elu", vec![float("alpha", *alpha)]),
             Op::HardSigmoid {} => ("HardSigmoid", vec![float("alpha", 1.0 / 6.0)]),
-            Op::Relu {} => ("Relu", Vec::new()),
+            // ONNX has no time: neurons are written as what they are without.
+            Op::Relu {} | Op::Lif { .. } => ("Relu", Vec::new()),
             Op::Tanh {} => ("Tanh", Vec::new()),
             Op::Sigmoid {} => ("Sigmoid", Vec::new()),
             Op::HardSwish {} => ("HardSwish", Vec::new()),

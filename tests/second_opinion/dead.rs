@@ -6,7 +6,7 @@ use crate::common::models::{golden, test_images};
 use deepsleep::attack::{ATTACKS, Budget, Classifier, Samples, Status, parse_attack, run_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, Model, Network, predictions};
-use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::{Context, Shape};
 use ndarray::Array4;
 
@@ -63,7 +63,7 @@ fn a_dead_lenet_has_one_accuracy() {
 #[test]
 fn a_spiking_lenet_in_which_nobody_spikes_has_one_accuracy() {
     let options = SpikingOptions { steps: 2, ..SpikingOptions::default() };
-    let network = SpikingLeNet::from_lenet(&dead_lenet(), options, Statistics::Reset).unwrap();
+    let network = SpikingModel::from_model(&dead_lenet(), options, Statistics::Reset).unwrap();
     let network = network.freeze().unwrap();
     answers_with_the_first_class("dead spiking LeNet", &network, &test_images(0..16));
 }

@@ -4,7 +4,7 @@
 use deepsleep::checkpoint::StateDict;
 use deepsleep::method::Settings;
 use deepsleep::nn::{Freeze, Model};
-use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 
 pub fn run(bytes: &[u8]) {
     let Ok(state) = StateDict::from_bytes(bytes, "fuzz") else { return };
@@ -14,7 +14,7 @@ pub fn run(bytes: &[u8]) {
     let _ = lenet.freeze();
     let settings: Option<Settings> = state.noted("settings");
     let options = settings.map_or_else(SpikingOptions::default, |s| s.fast_wave.spiking);
-    if let Ok(spiking) = SpikingLeNet::from_lenet(&lenet, options, Statistics::Carry) {
+    if let Ok(spiking) = SpikingModel::from_model(&lenet, options, Statistics::Carry) {
         let _ = spiking.freeze();
     }
 }

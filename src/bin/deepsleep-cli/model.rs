@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::method::Settings;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
-use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Shape;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -62,7 +62,7 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
 }
 
 /// The spiking network of a file, with the settings that it was made with, or the published ones.
-pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingLeNet> {
+pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingModel> {
     let options = match (
         state.notes().contains_key("settings"),
         state.noted::<Settings>("settings"),
@@ -74,5 +74,5 @@ pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingLeNet> {
             state.path().display()
         ),
     };
-    Ok(SpikingLeNet::from_lenet(model, options, Statistics::Carry)?)
+    Ok(SpikingModel::from_model(model, options, Statistics::Carry)?)
 }

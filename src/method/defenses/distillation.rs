@@ -6,7 +6,7 @@ use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, Freeze, FrozenLeNet, FrozenNetwork, LeNet, Plain, Regime, Trainer, TrainingOptions,
+    Batch, Freeze, FrozenModel, FrozenNetwork, Model, Plain, Regime, Trainer, TrainingOptions,
 };
 use crate::simd::random::Key;
 use crate::tensor::{Context, Tensor};
@@ -177,7 +177,7 @@ impl Stage for Student {
 
 /// The student's regime.
 struct FromTeacher {
-    teacher: FrozenLeNet,
+    teacher: FrozenModel,
     tape: Tape,
     method: DistillationMethod,
     temperature: f32,
@@ -185,8 +185,8 @@ struct FromTeacher {
     target: Option<Tensor>,
 }
 
-impl Regime<LeNet> for FromTeacher {
-    fn prepare(&mut self, _: &mut LeNet, batch: &mut Batch<'_>) -> Result<()> {
+impl Regime<Model> for FromTeacher {
+    fn prepare(&mut self, _: &mut Model, batch: &mut Batch<'_>) -> Result<()> {
         let mut images = self.tape.tensor(batch.images.shape(), batch.images.samples(), 1);
         images.lanes_mut().copy_from_slice(batch.images.lanes());
         let x = self.tape.constant(images);

@@ -2,7 +2,9 @@
 
 use crate::kernels::activation::Activation;
 use crate::kernels::conv2d::{Conv2dOptions, Geometry};
+use crate::kernels::lif::Neuron;
 use crate::kernels::pool::{PoolGeometry, PoolOptions};
+use crate::kernels::surrogate::Surrogate;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -83,6 +85,15 @@ pub enum Op {
     },
     /// max(0, x)
     Relu {},
+    /// Neurons that spike, where the network does; elsewhere max(0, x).
+    Lif {
+        /// The neurons; those of all other rectifiers if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        neuron: Option<Neuron>,
+        /// What stands for the derivative of a spike; that of all other rectifiers if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        surrogate: Option<Surrogate>,
+    },
     /// x above 0, else `slope x`.
     LeakyRelu {
         /// Slope left of 0.
@@ -218,10 +229,15 @@ pub enum Start {
 }
 
 impl Op {
+    /// Whether it is a rectifier, which neurons take the place of in a spiking network.
+    pub fn is_rectifier(&self) -> bool {
+        matches!(self, Self::Relu {} | Self::Lif { .. })
+    }
+
     /// The activation that it is, if it is one.
     pub fn activation(&self) -> Option<Activation> {
         Some(match *self {
-            Self::Relu {} => Activation::Relu,
+            Self::Relu {} | Self::Lif { .. } => Activation::Relu,
             Self::LeakyRelu { slope } => Activation::LeakyRelu { slope },
             Self::Elu { alpha } => Activation::Elu { alpha },
             Self::Silu {} => Activation::Silu,
@@ -244,6 +260,7 @@ impl Op {
             Self::Linear { .. } => "linear",
             Self::BatchNorm { .. } => "batch_norm",
             Self::Relu {} => "relu",
+            Self::Lif { .. } => "lif",
             Self::LeakyRelu { .. } => "leaky_relu",
             Self::Elu { .. } => "elu",
             Self::Silu {} => "silu",
@@ -394,6 +411,13 @@ impl Op {
             }
             Self::Clamp { low, high } if low.is_nan() || high.is_nan() || low > high => {
                 return fail(format!("has low {low} above high {high}"));
+            }
+            Self::Lif { neuron, surrogate } => {
+                let checked = neuron.map_or(Ok(()), |neuron| neuron.dynamics().map(|_| ()));
+                let checked = checked.and_then(|()| surrogate.map_or(Ok(()), |s| s.validate()));
+                if let Err(error) = checked {
+                    return fail(format!("has a neuron that cannot be: {error}"));
+                }
             }
             Self::Flatten {} => return Ok(Shape::flat(input.features())),
             Self::Add {} => {

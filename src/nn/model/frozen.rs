@@ -8,7 +8,7 @@ use crate::kernels::conv2d::Geometry;
 use crate::nn::ConvChain;
 use crate::nn::architecture::{Architecture, Op};
 use crate::nn::network::{Freeze, FrozenNetwork};
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Tensor};
 use std::sync::Arc;
 
 /// A network whose parameters do not change any more; a copy shares them.
@@ -31,15 +31,6 @@ impl FrozenModel {
     /// Its layers.
     pub fn architecture(&self) -> &Arc<Architecture> {
         &self.architecture
-    }
-
-    /// Its convolutions and linear layers, batch normalization in them, in the order of their nodes.
-    pub(crate) fn convolutions(&self) -> Vec<Arc<FrozenConv>> {
-        let of = |step: &Step<Layer>| match &step.layer {
-            Layer::Convolution(convolution, _) => Some(Arc::clone(convolution)),
-            _ => None,
-        };
-        self.steps.iter().filter_map(of).collect()
     }
 
     /// [`FrozenNetwork::logits`] with something else in place of the rectifiers (None: the rectifiers, fused where there
@@ -69,6 +60,34 @@ impl FrozenModel {
                 Layer::Plain(plain) => plain.record(tape, inputs),
             }
         })
+    }
+}
+
+impl FrozenModel {
+    /// Records the forward pass and lets `seen` have the result of every convolution and linear layer, its normalization
+    /// in it, in the order of their nodes.
+    ///
+    /// # Errors
+    /// As for [`FrozenNetwork::logits`].
+    pub(crate) fn record_layers(
+        &self,
+        tape: &mut Tape,
+        x: Var,
+        mut seen: impl FnMut(usize, &Tensor),
+    ) -> Result<()> {
+        check_images(&self.architecture, tape, x)?;
+        let mut number = 0;
+        walk(tape, x, &self.steps, |tape, layer, inputs| match layer {
+            Layer::Convolution(layer, relu) => {
+                let out = tape.frozen(inputs[0], layer)?;
+                seen(number, tape.value(out));
+                number += 1;
+                relu.map_or(Ok(out), |relu| relu.record(tape, out, &mut None))
+            }
+            Layer::Rectifier(relu) => relu.record(tape, inputs[0], &mut None),
+            Layer::Plain(plain) => plain.record(tape, inputs),
+        })?;
+        Ok(())
     }
 }
 
@@ -105,7 +124,7 @@ impl Freeze for Model {
                         let (scale, shift) = self.fold(i);
                         Layer::Plain(Plain::Affine { scale, shift })
                     }
-                    Op::Relu {} => {
+                    Op::Relu {} | Op::Lif { .. } => {
                         let pool = peephole.halves(i).inspect(|&pool| fuse(pool));
                         Layer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
                     }
@@ -143,6 +162,11 @@ impl Model {
         FrozenConv::folded(geometry, values, &scale, &shift)
     }
 
+    /// What the batch normalization right behind node `i` multiplies every channel by, if there is one.
+    pub(crate) fn normalization_scale(&self, i: usize) -> Option<Vec<f32>> {
+        Peephole::new(&self.architecture).norm(i).map(|norm| self.fold(norm).0)
+    }
+
     /// The affine map that a batch normalization is in evaluation mode.
     fn fold(&self, node: usize) -> (Vec<f32>, Vec<f32>) {
         let mut norms = self.plan.norms.iter().zip(&self.statistics);
@@ -169,12 +193,33 @@ impl FrozenNetwork for FrozenModel {
     }
 
     fn chain(&self) -> Option<ConvChain<'_>> {
-        let (last, before) = self.steps.split_last()?;
-        let Layer::Convolution(last, None) = &last.layer else { return None };
-        let convolutions = before.iter().map(|step| match &step.layer {
-            Layer::Convolution(convolution, Some(_)) => Some(convolution.as_ref()),
-            _ => None,
-        });
-        ConvChain::new(convolutions.collect::<Option<_>>()?, last).ok()
+        // Each step takes what the one before it gives.
+        let straight = self
+            .steps
+            .iter()
+            .scan(0, |before, step| Some(step.inputs == [std::mem::replace(before, step.output)]));
+        if !straight.fold(true, |all, straight| all & straight) {
+            return None;
+        }
+        let (mut convolutions, mut linear, mut open) = (Vec::new(), Vec::new(), false);
+        for step in self.steps.iter() {
+            match &step.layer {
+                Layer::Convolution(layer, Some(_)) if linear.is_empty() => {
+                    convolutions.push(layer.as_ref())
+                }
+                // A rectifier belongs between two of them.
+                Layer::Convolution(layer, None) if !open => {
+                    linear.push(layer.as_ref());
+                    open = true;
+                }
+                Layer::Rectifier(Rectifier { pooled: false, .. }) if open => open = false,
+                Layer::Plain(Plain::Flatten | Plain::Same) => {}
+                _ => return None,
+            }
+        }
+        // What is no linear layer has no place in the second list.
+        let linear = if open { linear } else { return None };
+        let all = linear.iter().all(|layer| layer.geometry().output.pixels() == 1);
+        all.then(|| ConvChain::new(convolutions, linear).ok()).flatten()
     }
 }
