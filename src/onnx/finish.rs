@@ -86,7 +86,7 @@ impl Finished {
         let channels = draft.shape.channels;
         let every = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
             let pair = |i: usize| (scale[i % scale.len()], shift[i % shift.len()]);
-            (0..channels).map(|i| pair(i)).map(|(scale, shift)| f(scale, shift) as f32).collect()
+            (0..channels).map(pair).map(|(scale, shift)| f(scale, shift) as f32).collect()
         };
         if let (&[factor], &[0.0]) = (scale, shift) {
             self.push(name.clone(), Op::Scale { factor: factor as f32 }, inputs);

@@ -116,11 +116,7 @@ pub fn to_bytes(architecture: &Architecture, state: &StateDict) -> Result<Vec<u8
 ///
 /// # Errors
 /// As for [`to_bytes`], and if the file cannot be written.
-pub fn write(
-    path: impl AsRef<Path>,
-    architecture: &Architecture,
-    state: &StateDict,
-) -> Result<()> {
+pub fn write(path: impl AsRef<Path>, architecture: &Architecture, state: &StateDict) -> Result<()> {
     let bytes = to_bytes(architecture, state)?;
     write_atomically(path.as_ref(), |file| file.write_all(&bytes))
 }

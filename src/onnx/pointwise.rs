@@ -319,9 +319,7 @@ pub fn per_channel(floats: &Floats, dims: &[usize]) -> Outcome<PerChannel> {
     }
     let numbers: Option<PerChannel> = numbers.into_iter().map(|n| n.map(f64::from)).collect();
     match numbers.filter(|numbers| is_same && !numbers.is_empty()) {
-        Some(numbers) if numbers.iter().all(|&number| number == numbers[0]) => {
-            Ok(vec![numbers[0]])
-        }
+        Some(numbers) if numbers.iter().all(|&number| number == numbers[0]) => Ok(vec![numbers[0]]),
         Some(numbers) => Ok(numbers),
         None => Err(format!(
             "computes with an array of {shape:?} for features of {dims:?}; one number for all, or one for each channel, \

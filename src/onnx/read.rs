@@ -20,8 +20,20 @@ const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, 
 
 /// Operators that are known besides, on numbers of the file or as parts of activations.
 const PARTS: [&str; 14] = [
-    "Constant", "ConstantOfShape", "Range", "Where", "Equal", "Mod", "ReduceProd", "Erf", "Exp",
-    "Log", "Pow", "Sqrt", "Reciprocal", "Softplus",
+    "Constant",
+    "ConstantOfShape",
+    "Range",
+    "Where",
+    "Equal",
+    "Mod",
+    "ReduceProd",
+    "Erf",
+    "Exp",
+    "Log",
+    "Pow",
+    "Sqrt",
+    "Reciprocal",
+    "Softplus",
 ];
 
 /// Nodes that are looked at, those of functions each time that these are used.

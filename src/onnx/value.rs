@@ -104,7 +104,7 @@ pub fn axis(axis: i64, rank: usize) -> Outcome<usize> {
 pub fn zip<A, B, C: Clone>(
     a: &ArrayViewD<'_, A>,
     b: &ArrayViewD<'_, B>,
-    mut f: impl FnMut(&A, &B) -> C,
+    f: impl FnMut(&A, &B) -> C,
 ) -> Outcome<ArcArray<C, IxDyn>> {
     let rank = a.ndim().max(b.ndim());
     let side = |shape: &[usize], i: usize| {
@@ -121,7 +121,7 @@ pub fn zip<A, B, C: Clone>(
     }
     checked_count(&shape)?;
     match (a.broadcast(IxDyn(&shape)), b.broadcast(IxDyn(&shape))) {
-        (Some(a), Some(b)) => Ok(Zip::from(a).and(b).map_collect(|a, b| f(a, b)).into_shared()),
+        (Some(a), Some(b)) => Ok(Zip::from(a).and(b).map_collect(f).into_shared()),
         _ => Err(fail()),
     }
 }

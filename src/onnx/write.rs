@@ -8,7 +8,7 @@ use super::{METADATA, NOTE};
 use crate::checkpoint::StateDict;
 use crate::nn::architecture::{Architecture, INPUT, Op, Pair};
 use crate::tensor::Shape;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The versions of the format and of the operators that are written: old enough for most runtimes.
 const FORMAT: i64 = 8;
@@ -184,6 +184,12 @@ impl Writer<'_> {
                 self.push("Clip", &[x, &low, &high], output, Vec::new());
                 return Ok(());
             }
+            Op::Lif { .. } => {
+                let problem = format!(
+                    "node `{name}` spikes, and ONNX has no spiking neurons; save the network as safetensors"
+                );
+                return Err(Error::argument("ONNX", problem));
+            }
             Op::Silu {} => {
                 self.push("Sigmoid", &[x], &part("sigmoid"), Vec::new());
                 self.push("Mul", &[x, &part("sigmoid")], output, Vec::new());
@@ -215,7 +221,10 @@ impl Writer<'_> {
                 for suffix in ["running_mean", "running_var"] {
                     inputs.push(self.parameter(format!("{name}.{suffix}"), &[input.channels])?);
                 }
-                ("BatchNormalization", vec![float("epsilon", *eps), float("momentum", 1.0 - momentum)])
+                (
+                    "BatchNormalization",
+                    vec![float("epsilon", *eps), float("momentum", 1.0 - momentum)],
+                )
             }
             _ => {
                 if input != Shape::flat(input.channels) {

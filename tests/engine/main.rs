@@ -5,6 +5,7 @@ mod checkpoint;
 mod conv2d;
 mod determinism;
 mod golden_lenet;
+mod golden_networks;
 mod layers;
 mod model;
 mod network_operations;
