@@ -30,6 +30,7 @@
 //! |---|---|
 //! | list attacks, or get one by name | [`ATTACKS`], [`AttackSpec`], [`parse_attack`] |
 //! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Momentum`], [`Ddn`], [`Fmn`], [`AutoAttack`] |
+//! | estimate the gradients of a spiking network | [`Estimator`], [`Estimated`]; `gradient=`, `pool=` of every attack that takes gradients |
 //! | steer any of them at one class | [`Targeted`]; `target=CLASS` |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
 //! | attack a model that draws random numbers | [`Classifier::is_random`]; `draws=` of every attack; [`AttackReport::expected_accuracy`] |
@@ -59,6 +60,7 @@ pub use classifier::{Changes, Classifier, Session};
 pub use diagnostics::Diagnostics;
 pub(crate) use diagnostics::outside;
 pub use ensemble::autoattack::{AutoAttack, Version};
+pub use ensemble::estimated::Estimated;
 pub use ensemble::targeted::Targeted;
 pub use geometry::norm::Norm;
 pub use geometry::projection::{Breakpoints, into_ball};
@@ -88,3 +90,7 @@ pub use samples::Samples;
 pub use search::{Attack, Search};
 pub use stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 pub use task::AttackTask;
+
+pub use crate::kernels::lif::{
+    Assg, Estimate, Estimator, RateRule, SilentWindow, SlopeRule, TimeRule,
+};

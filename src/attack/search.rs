@@ -38,6 +38,11 @@ pub trait Attack: Send + Sync {
         None
     }
 
+    /// Whether it is for spiking networks alone. (See [`Estimated`](crate::attack::Estimated).)
+    fn needs_spikes(&self) -> bool {
+        false
+    }
+
     /// Whether what it maximizes becomes another loss where logits lie close together.
     fn flattens(&self) -> bool {
         false

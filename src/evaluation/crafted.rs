@@ -295,7 +295,7 @@ impl Attack for Shown<'_> {
                 iteration: 0,
             });
             // A file may name anybody.
-            if !ATTACKS.iter().any(|entry| entry.name == winner.attack) {
+            if !ATTACKS.iter().any(|entry| entry.name == winner.name()) {
                 winner.attack = "crafted".into();
             }
             let hit = Hit { image: image.pixels.clone(), winner };

@@ -193,7 +193,7 @@ fn winner(winner: &Winner) -> String {
     let Winner { attack, restart, target, iteration } = winner;
     let target = target.map_or(NONE.to_owned(), |target| target.to_string());
     // Names of others may hold anything.
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:=,".contains(c);
     let attack: String = attack.chars().filter(|c| plain(*c)).collect();
     format!("{attack}/{restart}/{target}/{iteration}")
 }

@@ -316,6 +316,10 @@ impl FrozenNetwork for FrozenSpikingLeNet {
         self.options.encoder.is_random()
     }
 
+    fn is_spiking(&self) -> bool {
+        true
+    }
+
     fn draws(&self) -> usize {
         if self.is_random() { self.draws } else { 1 }
     }

@@ -9,6 +9,8 @@ mod attack_oracle;
 mod attack_projections;
 mod attack_properties;
 mod attack_ties;
+mod estimators;
+mod spiking_attacks;
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -74,6 +74,16 @@ const DRAWS: Described =
     ("draws", "1", "evaluations averaged for a step, for models that draw random numbers");
 const TARGET: Described =
     ("target", "none", "a class: only being taken for it counts, and the attack steers there");
+const GRADIENT: Described = (
+    "gradient",
+    "own",
+    "of spikes: own, triangle:W, rect:W, exp:A, atan:A, ste, bptr, rga, relu, hart:W, pdsg or assg:A (docs/attacks.md)",
+);
+const POOL: Described = (
+    "pool",
+    "largest",
+    "who gets the gradient of a pooling window without a spike: first, largest or all (of a spiking network)",
+);
 const JITTER: Described = (
     "jitter",
     "none",
@@ -86,7 +96,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "fgsm",
         summary: "one step of eps along the sign of the gradient",
-        options: &[LOSS, TARGET, DRAWS, RETURN],
+        options: &[LOSS, TARGET, GRADIENT, POOL, DRAWS, RETURN],
         transfer: Some("return=last"),
         build: |o| {
             let loss = o.loss(Loss::CrossEntropy)?;
@@ -101,6 +111,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "10", STEPS.2),
             ("step", "0.2eps", STEP.2),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             JITTER,
             RETURN,
@@ -111,7 +123,9 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "pgd",
         summary: "projected gradient ascent from random points",
-        options: &[LOSS, STEPS, STEP, RESTARTS, START, TARGET, DRAWS, JITTER, RETURN],
+        options: &[
+            LOSS, STEPS, STEP, RESTARTS, START, TARGET, GRADIENT, POOL, DRAWS, JITTER, RETURN,
+        ],
         transfer: Some("return=last"),
         build: |o| pgd(o, Pgd::default()),
     },
@@ -125,6 +139,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             RESTARTS,
             START,
             TARGET,
+            GRADIENT,
+            POOL,
             ("draws", "2", DRAWS.2),
             JITTER,
             RETURN,
@@ -140,6 +156,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "100", STEPS.2),
             RESTARTS,
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             JITTER,
             LATEST,
@@ -153,7 +171,16 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "apgd-dlr",
         summary: "auto-PGD on the difference of logits ratio",
-        options: &[("steps", "100", STEPS.2), RESTARTS, TARGET, DRAWS, JITTER, LATEST],
+        options: &[
+            ("steps", "100", STEPS.2),
+            RESTARTS,
+            TARGET,
+            GRADIENT,
+            POOL,
+            DRAWS,
+            JITTER,
+            LATEST,
+        ],
         transfer: Some("return=latest"),
         build: |o| apgd(o, Loss::Dlr),
     },
@@ -166,6 +193,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             RESTARTS,
             ("targets", "9", "wrong classes"),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             JITTER,
             LATEST,
@@ -186,6 +215,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "100", STEPS.2),
             RESTARTS,
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             ("return", "nearest", "nearest or first"),
         ],
@@ -200,6 +231,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             RESTARTS,
             ("targets", "9", "wrong classes"),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             ("return", "nearest", "nearest or first"),
         ],
@@ -253,6 +286,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("kappa", "0", "by how much the margin is to be missed"),
             ("rate", "0.01", "Adam's learning rate"),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             BOUNDED,
         ],
@@ -282,6 +317,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "50", STEPS.2),
             ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             BOUNDED,
         ],
@@ -312,6 +349,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
         options: &[
             ("version", "standard", "standard, plus, rand, or published (10 steps)"),
             ("loss", "ce", "of APGD-CE: ce, ce-scaled or ce-f32"),
+            GRADIENT,
+            POOL,
             LATEST,
         ],
         transfer: Some("return=latest"),

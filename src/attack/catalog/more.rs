@@ -2,8 +2,8 @@
 //! perturbation.
 
 use super::{
-    BOUNDED, CatalogEntry, DRAWS, Described, JITTER, LOSS, RESTARTS, RETURN, STEP, STEPS, TARGET,
-    boxed,
+    BOUNDED, CatalogEntry, DRAWS, Described, GRADIENT, JITTER, LOSS, POOL, RESTARTS, RETURN, STEP,
+    STEPS, TARGET, boxed,
 };
 use crate::Result;
 use crate::attack::catalog::options::Options;
@@ -30,7 +30,17 @@ const DECAY: Described = ("decay", "1", "how much of the momentum stays in a ste
 pub const SA_PGD: CatalogEntry = CatalogEntry {
     name: "sa-pgd",
     summary: "steps of normalized momentum, halved at fixed times, linf: for gradients that come and go",
-    options: &[LOSS, ("steps", "100", STEPS.2), RESTARTS, TARGET, DRAWS, JITTER, RETURN],
+    options: &[
+        LOSS,
+        ("steps", "100", STEPS.2),
+        RESTARTS,
+        TARGET,
+        GRADIENT,
+        POOL,
+        DRAWS,
+        JITTER,
+        RETURN,
+    ],
     transfer: Some("return=last"),
     build: |o| {
         let default = SaPgd::default();
@@ -109,7 +119,7 @@ pub const HOPSKIPJUMP: CatalogEntry = CatalogEntry {
 pub const MI_FGSM: CatalogEntry = CatalogEntry {
     name: "mi-fgsm",
     summary: "iterated FGSM with momentum, for transfer",
-    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, DRAWS, RETURN],
+    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, GRADIENT, POOL, DRAWS, RETURN],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::default()),
 };
@@ -117,7 +127,7 @@ pub const MI_FGSM: CatalogEntry = CatalogEntry {
 pub const NI_FGSM: CatalogEntry = CatalogEntry {
     name: "ni-fgsm",
     summary: "the same with Nesterov's momentum, for transfer",
-    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, DRAWS, RETURN],
+    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, GRADIENT, POOL, DRAWS, RETURN],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::nesterov()),
 };
@@ -133,6 +143,8 @@ pub const VMI_FGSM: CatalogEntry = CatalogEntry {
         ("neighbors", "5", "points around"),
         ("beta", "1.5", "how far they lie away, in radii"),
         TARGET,
+        GRADIENT,
+        POOL,
         DRAWS,
         RETURN,
     ],
@@ -151,6 +163,8 @@ pub const DI_FGSM: CatalogEntry = CatalogEntry {
         ("diversity", "0.5", "how likely an image is resized"),
         ("resize", "0.9", "the smallest share of its side"),
         TARGET,
+        GRADIENT,
+        POOL,
         DRAWS,
         RETURN,
     ],
@@ -166,6 +180,8 @@ pub const DDN: CatalogEntry = CatalogEntry {
         ("radius", "1", "the first radius"),
         GAMMA,
         TARGET,
+        GRADIENT,
+        POOL,
         DRAWS,
         BOUNDED,
     ],
@@ -190,6 +206,8 @@ pub const FMN: CatalogEntry = CatalogEntry {
         ("step", "1", "length of the first step in l2; the last is a hundredth"),
         GAMMA,
         TARGET,
+        GRADIENT,
+        POOL,
         DRAWS,
         BOUNDED,
     ],

@@ -7,10 +7,11 @@ pub(super) mod transpose;
 use crate::Result;
 use crate::attack::candidate::Candidate;
 use crate::attack::classifier::Session;
-use crate::attack::engine::lane::{LaneState, current_sample, record_hit};
+use crate::attack::engine::lane::{LaneState, current_sample, record_hit, root};
 use crate::attack::engine::transpose::{from_lanes, region_to_lanes, to_lanes};
 use crate::attack::stepper::{Feedback, Goal, Needs, Runs, Step, Stepper};
 use crate::attack::task::AttackTask;
+use crate::kernels::lif::Estimate;
 use crate::nn::{margin, rivals};
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes, LanesU32};
@@ -51,6 +52,8 @@ struct Worker<'a, M: Stepper> {
     method: &'a M,
     session: Box<dyn Session + 'a>,
     isa: Isa,
+    /// The key of all random numbers.
+    root: Key,
     runs: Runs,
     loss_classes: usize,
     lanes: Vec<LaneState<M::State>>,
@@ -108,6 +111,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
             changed: Region::default(),
             session,
             isa: context.isa(),
+            root: root(&job.budget, method.name(), &job.estimator),
             runs,
             loss_classes: classes,
             lanes: (0..LANES).map(lane_state).collect(),
@@ -194,7 +198,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let features = self.block.len();
         let lane_state = &mut self.lanes[lane];
         (lane_state.iteration, lane_state.last) = (0, false);
-        let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
+        let sample = current_sample(self.job, self.runs, self.isa, self.root, lane_state);
         let x = &mut self.images[lane * features..][..features];
         x.copy_from_slice(sample.clean);
         self.method.start(&mut lane_state.state, &sample, x);
@@ -205,15 +209,16 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let draws = self.method.draws().max(1);
         let scale = 1.0 / draws as f32;
         let (mut labels, mut targets) = (LanesU32::ZERO, LanesU32::ZERO);
-        let mut keys = [Key::new(0); LANES];
+        let (mut keys, mut fresh) = ([Key::new(0); LANES], 0);
         for (lane, lane_state) in
             self.lanes.iter().enumerate().filter(|(_, lane_state)| lane_state.index.is_some())
         {
-            let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
+            let sample = current_sample(self.job, self.runs, self.isa, self.root, lane_state);
             labels.0[lane] = sample.label as u32;
             targets.0[lane] = sample.target as u32;
             // The same draws at every image of a run: their losses differ by the image, not by luck.
             keys[lane] = sample.key.named("noise");
+            fresh |= u16::from(lane_state.iteration == 0) << lane;
         }
         let wanted =
             self.lanes.iter().any(|lane_state| lane_state.index.is_some() && !lane_state.last);
@@ -233,7 +238,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
                         kind.evaluate(self.isa, z, &labels, &targets, &mut loss, grad);
                     }
                     if differentiable {
-                        self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
+                        self.differentiate(fresh, draw == 0)?;
                         let rows = &mut self.gradients;
                         from_lanes(&self.block_grad, scale, draw > 0, features, rows);
                     }
@@ -243,7 +248,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
                     for class in 0..self.logits.len() {
                         self.logits_grad.fill(Lanes::ZERO);
                         self.logits_grad[class] = Lanes::splat(1.0);
-                        self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
+                        self.differentiate(fresh, draw == 0 && class == 0)?;
                         let rows = &mut self.gradients[class * features..];
                         from_lanes(&self.block_grad, scale, draw > 0, stride, rows);
                     }
@@ -259,6 +264,18 @@ impl<'a, M: Stepper> Worker<'a, M> {
             );
         }
         Ok(())
+    }
+
+    /// The gradient of the loss in all lanes. What an estimator of spikes' gradients remembers begins anew with a run, and
+    /// moves with the `first` gradient of an evaluation.
+    fn differentiate(&mut self, fresh: u16, first: bool) -> Result<()> {
+        let estimator = self.job.estimator;
+        if estimator.is_own() {
+            return self.session.gradient(&self.logits_grad, &mut self.block_grad);
+        }
+        let fresh = if first { fresh } else { 0 };
+        let estimate = Estimate { estimator, fresh, learn: first };
+        self.session.gradient_by(&estimate, &self.logits_grad, &mut self.block_grad)
     }
 
     /// The logits of all lanes, of all pixels or of those that have changed.
@@ -289,7 +306,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
     fn advance(&mut self, lane: usize) -> bool {
         let features = self.block.len();
         let lane_state = &mut self.lanes[lane];
-        let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
+        let sample = current_sample(self.job, self.runs, self.isa, self.root, lane_state);
         let x = &mut self.images[lane * features..][..features];
         let draws = self.method.draws().max(1) as u64;
         let cost = &mut lane_state.candidate.cost;
@@ -332,7 +349,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
                 record_hit(
                     &mut lane_state.candidate.hit,
                     x,
-                    self.method.name(),
+                    (self.method.name(), &self.job.estimator),
                     &sample,
                     self.runs,
                     lane_state.iteration,
@@ -356,7 +373,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
             }
             Step::End => {
                 if goal == Goal::Last {
-                    let name = self.method.name();
+                    let name = (self.method.name(), &self.job.estimator);
                     record_hit(
                         &mut lane_state.candidate.hit,
                         x,

@@ -117,7 +117,7 @@ impl AutoAttack {
         later: &[Box<dyn Attack>],
     ) -> Result<usize> {
         let by_square = candidates.iter().filter(|candidate| {
-            candidate.hit.as_ref().is_some_and(|hit| hit.winner.attack == "square")
+            candidate.hit.as_ref().is_some_and(|hit| hit.winner.name() == "square")
         });
         let mut left: Vec<usize> = by_square.map(|candidate| candidate.sample).collect();
         for attack in later {

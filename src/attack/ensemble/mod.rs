@@ -2,4 +2,5 @@
 
 pub mod autoattack;
 mod checks;
+pub mod estimated;
 pub mod targeted;
