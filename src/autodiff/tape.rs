@@ -79,6 +79,8 @@ pub struct Tape {
     drawn: u64,
     pub(super) estimation: Estimation,
     recording: u64,
+    /// A list that recorders of whole networks borrow.
+    vars: Vec<Var>,
 }
 
 impl Tape {
@@ -97,6 +99,7 @@ impl Tape {
             drawn: 0,
             estimation: Estimation::default(),
             recording: new_recording(),
+            vars: Vec::new(),
         }
     }
 
@@ -259,6 +262,18 @@ impl Tape {
     /// Takes the memory of a tensor that nobody needs any more.
     pub fn recycle(&mut self, tensor: Tensor) {
         self.buffers.give_lanes(tensor.into_lanes());
+    }
+
+    /// An empty list of variables that keeps its memory from recording to recording, if [`recycle_vars`](Self::recycle_vars)
+    /// gets it back.
+    pub(crate) fn lend_vars(&mut self) -> Vec<Var> {
+        std::mem::take(&mut self.vars)
+    }
+
+    /// Takes back a list that was lent.
+    pub(crate) fn recycle_vars(&mut self, mut vars: Vec<Var>) {
+        vars.clear();
+        self.vars = vars;
     }
 
     /// The gradient of a [`weight`](Self::weight) after [`backward`](Self::backward); `None` if nothing reached it.

@@ -12,6 +12,8 @@ pub mod conv2d;
 #[forbid(unsafe_code)]
 pub mod cross_entropy;
 #[forbid(unsafe_code)]
+pub mod dropout;
+#[forbid(unsafe_code)]
 pub mod elementwise;
 #[forbid(unsafe_code)]
 pub mod encode;

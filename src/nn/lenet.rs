@@ -194,7 +194,8 @@ impl Freeze for LeNet {
     fn freeze(&self) -> Result<FrozenLeNet> {
         let values = |i: usize| self.parameters[i].values.as_slice();
         let fold = |i: usize, input: Shape, shape: [usize; 4]| {
-            let (scale, shift) = self.statistics[i].fold(values(3 * i + 1), values(3 * i + 2));
+            let (scale, shift) =
+                self.statistics[i].fold(values(3 * i + 1), values(3 * i + 2), BATCH_NORM_EPS);
             let geometry = Geometry::new(input, shape, Conv2dOptions::default())?;
             FrozenConv::folded(geometry, values(3 * i), &scale, &shift).map(Arc::new)
         };

@@ -31,6 +31,7 @@ mod evaluate;
 mod finite;
 mod initialization;
 mod lenet;
+pub(crate) mod model;
 mod network;
 mod optimizer;
 mod origin;
@@ -49,6 +50,7 @@ pub use evaluate::{InputGradients, Verdict, accuracy, input_gradients, predictio
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use initialization::uniform_fan_in;
 pub use lenet::{FrozenLeNet, LeNet};
+pub use model::{FrozenModel, Model};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
 pub use optimizer::{Optimizer, Rule};
 pub use origin::Origin;

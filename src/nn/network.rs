@@ -179,8 +179,8 @@ impl RunningStatistics {
     }
 
     /// The affine map `scale x + shift` that the normalization is in evaluation mode.
-    pub fn fold(&self, weight: &[f32], bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let deviation = |v: f32| (f64::from(v) + f64::from(BATCH_NORM_EPS)).sqrt();
+    pub fn fold(&self, weight: &[f32], bias: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
+        let deviation = |v: f32| (f64::from(v) + f64::from(eps)).sqrt();
         let scale = weight.iter().zip(&self.variance);
         let scale: Vec<f32> = scale.map(|(&w, &v)| (f64::from(w) / deviation(v)) as f32).collect();
         let shift = bias.iter().zip(&self.mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();

@@ -110,7 +110,7 @@ fn misspelled_names_find_the_one_that_was_meant() {
         (vec!["train", "--profile", "publishd", "--print-config"], &["`published`"][..]),
         (vec!["reproduce", "--profile", "standrad"], &["did you mean `standard`"]),
         (vec!["train", "--defense", "slow-wav"], &["'slow-wave'"]),
-        (vec!["train", "--defense", "sleep"], &["'--defense'"]),
+        (vec!["train", "--defence", "sleep"], &["'--defense'"]),
         (vec!["train", "--dataset", "fashion-mnits"], &["'fashion-mnist'"]),
         (vec!["reproduce", "--threat-model", "transfr"], &["'transfer'"]),
         (vec!["data", "verfy"], &["'verify'"]),

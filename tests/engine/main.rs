@@ -6,6 +6,7 @@ mod conv2d;
 mod determinism;
 mod golden_lenet;
 mod layers;
+mod model;
 mod network_operations;
 mod optimizers;
 

@@ -5,6 +5,7 @@ pub(super) mod arithmetic;
 pub(super) mod batch_norm;
 pub(super) mod conv2d;
 pub(super) mod cross_entropy;
+pub(super) mod dropout;
 pub(super) mod frozen;
 pub(super) mod join;
 pub(super) mod lif;

@@ -133,11 +133,9 @@ impl Architecture {
         }
         let (shape, last) =
             (all.shapes[all.nodes.len()], shown(&all.nodes[all.nodes.len() - 1].name));
-        if shape.features() != classes {
+        if shape != Shape::flat(classes) {
             return fail(format!(
-                "the last node, `{last}`, gives {shape}, which is {} numbers for {classes} classes; end in a linear layer \
-                 with out = {classes}",
-                shape.features()
+                "the last node, `{last}`, gives {shape} for {classes} classes; end in a linear layer with out = {classes}"
             ));
         }
         Ok(all)
@@ -185,6 +183,23 @@ impl Architecture {
     /// Numbers that training changes.
     pub fn parameter_count(&self) -> usize {
         self.parameters().map(|(_, array)| array.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Where it differs from another one, in words; the first place of several.
+    pub fn difference(&self, other: &Self) -> String {
+        let ends = |all: &Self| format!("images of {} and {} classes", all.input, all.classes);
+        if ends(self) != ends(other) {
+            return format!("{}, not {}", ends(self), ends(other));
+        }
+        let json = |node: Option<&Node>| {
+            node.map_or("nothing".into(), |node| serde_json::to_string(node).unwrap_or_default())
+        };
+        let most = self.nodes.len().max(other.nodes.len());
+        let pairs = (0..most).map(|i| (self.nodes.get(i), other.nodes.get(i)));
+        let different = pairs.into_iter().find(|(ours, theirs)| ours != theirs);
+        different.map_or("nothing".into(), |(ours, theirs)| {
+            format!("{}, not {}", shown(&json(ours)), shown(&json(theirs)))
+        })
     }
 
     /// Floating-point operations of the convolutions and linear layers for one sample (a multiply-add is two).

@@ -160,6 +160,12 @@ pub enum Op {
     Add {},
     /// Channels of several nodes behind one another.
     Concat {},
+    /// In training, zeros in place of a share of the numbers, anew for each sample and step, and the others larger to make
+    /// up for it; otherwise nothing.
+    Dropout {
+        /// The share.
+        rate: f32,
+    },
 }
 
 fn one() -> Pair {
@@ -228,6 +234,11 @@ impl Op {
         })
     }
 
+    /// Whether it is a convolution or a linear layer with a number to add for each output.
+    pub fn is_biased(&self) -> bool {
+        matches!(self, Self::Conv2d { bias: true, .. } | Self::Linear { bias: true, .. })
+    }
+
     /// The sizes of a convolution or a linear layer on this input; None for any other node.
     ///
     /// # Errors
@@ -284,17 +295,13 @@ impl Op {
         }
         let Some(g) = self.geometry(input)? else { return Ok(Vec::new()) };
         let start = Start::Uniform { fan_in: g.fan_in() };
-        let (shape, biased) = match *self {
-            Self::Conv2d { bias, .. } => {
-                let [height, width] = g.kernel;
-                (vec![g.output.channels, g.in_channels(), height, width], bias)
-            }
-            Self::Linear { out, bias } => (vec![out, g.fan_in()], bias),
-            _ => return Ok(Vec::new()),
+        let outputs = g.output.channels;
+        let shape = match self {
+            Self::Linear { .. } => vec![outputs, g.fan_in()],
+            _ => vec![outputs, g.in_channels(), g.kernel[0], g.kernel[1]],
         };
-        let outputs = shape[0];
         let mut all = vec![ParameterShape { suffix: "weight", shape, start }];
-        if biased {
+        if self.is_biased() {
             all.push(ParameterShape { suffix: "bias", shape: vec![outputs], start });
         }
         Ok(all)
@@ -346,6 +353,9 @@ impl Op {
             {
                 return fail(format!("has the number {number}, which is not finite"));
             }
+            Self::Dropout { rate } if !(0.0..1.0).contains(rate) => {
+                return fail(format!("has rate {rate}; it must be at least 0 and below 1"));
+            }
             Self::Clamp { low, high } if low.is_nan() || high.is_nan() || low > high => {
                 return fail(format!("has low {low} above high {high}"));
             }
@@ -369,7 +379,8 @@ impl Op {
                         "joins {input} and {other}; give both the same height and width"
                     ));
                 }
-                let channels = inputs.iter().map(|shape| shape.channels).sum();
+                let channels = inputs.iter().map(|shape| shape.channels);
+                let channels = channels.fold(0, usize::saturating_add);
                 return Ok(Shape::new(channels, input.height, input.width));
             }
             _ => {}

@@ -16,7 +16,7 @@ pub use layer::ReplayLayer;
 use crate::autodiff::{FrozenConv, Tape};
 use crate::data::Dataset;
 use crate::kernels::conv2d::{Conv2dOptions, Geometry};
-use crate::nn::{Freeze, LeNet, Network};
+use crate::nn::{BATCH_NORM_EPS, Freeze, LeNet, Network};
 use crate::simd::LANES;
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::tensor::{Context, Shape};
@@ -173,7 +173,7 @@ fn fold(lenet: &LeNet) -> [Vec<f32>; 3] {
     let parameters = lenet.parameters();
     let of = |i: usize| {
         let (weight, bias) = (&parameters[3 * i + 1].values, &parameters[3 * i + 2].values);
-        lenet.statistics()[i].fold(weight, bias).0
+        lenet.statistics()[i].fold(weight, bias, BATCH_NORM_EPS).0
     };
     [of(0), of(1), vec![1.0; lenet.classes()]]
 }

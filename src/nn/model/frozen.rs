@@ -1,0 +1,171 @@
+//! A network in evaluation mode: batch normalization folded into the convolutions, and these fused with what follows.
+
+use super::plan::{Peephole, Plain, Rectifier, Step, plain, walk};
+use super::{Model, Rectifiers, check_images};
+use crate::Result;
+use crate::autodiff::{FrozenConv, Tape, Var};
+use crate::kernels::conv2d::Geometry;
+use crate::nn::ConvChain;
+use crate::nn::architecture::{Architecture, Op};
+use crate::nn::network::{Freeze, FrozenNetwork};
+use crate::tensor::Shape;
+use std::sync::Arc;
+
+/// A network whose parameters do not change any more; a copy shares them.
+#[derive(Clone, Debug)]
+pub struct FrozenModel {
+    architecture: Arc<Architecture>,
+    steps: Arc<[Step<Layer>]>,
+}
+
+/// A layer as evaluation computes it.
+#[derive(Clone, Debug)]
+enum Layer {
+    /// A convolution or linear layer, with its batch normalization; then a rectifier with 2 x 2 maximum, if there is one.
+    Convolution(Arc<FrozenConv>, Option<Rectifier>),
+    Rectifier(Rectifier),
+    Plain(Plain),
+}
+
+impl FrozenModel {
+    /// Its layers.
+    pub fn architecture(&self) -> &Arc<Architecture> {
+        &self.architecture
+    }
+
+    /// [`FrozenNetwork::logits`] with something else in place of the rectifiers (None: the rectifiers, fused where there
+    /// is a kernel).
+    ///
+    /// # Errors
+    /// As for [`FrozenNetwork::logits`], and those of the rectifiers.
+    pub(crate) fn record(
+        &self,
+        tape: &mut Tape,
+        x: Var,
+        mut rectifiers: Option<&mut dyn Rectifiers>,
+    ) -> Result<Var> {
+        check_images(&self.architecture, tape, x)?;
+        walk(tape, x, &self.steps, |tape, layer, inputs| {
+            let x = inputs[0];
+            match layer {
+                Layer::Convolution(layer, None) => tape.frozen(x, layer),
+                Layer::Convolution(layer, Some(_)) if rectifiers.is_none() => {
+                    tape.frozen_relu_pool(x, layer)
+                }
+                Layer::Convolution(layer, Some(relu)) => {
+                    let x = tape.frozen(x, layer)?;
+                    relu.record(tape, x, &mut rectifiers)
+                }
+                Layer::Rectifier(relu) => relu.record(tape, x, &mut rectifiers),
+                Layer::Plain(plain) => plain.record(tape, inputs),
+            }
+        })
+    }
+}
+
+impl Freeze for Model {
+    type Frozen = FrozenModel;
+
+    fn freeze(&self) -> Result<FrozenModel> {
+        let architecture = &self.architecture;
+        let peephole = Peephole::new(architecture);
+        let mut fused = vec![false; architecture.nodes().len()];
+        let mut steps = Vec::new();
+        for (i, node) in architecture.nodes().iter().enumerate() {
+            if fused[i] {
+                continue;
+            }
+            let mut last = i;
+            let mut fuse = |other: usize| {
+                (fused[other], last) = (true, other);
+            };
+            let layer = if let Some(geometry) = node.op.geometry(architecture.input_of(i))? {
+                let norm = peephole.norm(i).inspect(|&norm| fuse(norm));
+                let convolution = Arc::new(self.freeze_convolution(i, geometry, norm)?);
+                let relu = peephole.relu(norm.unwrap_or(i));
+                let pooled = relu.and_then(|relu| Some((relu, peephole.halves(relu)?)));
+                let relu = pooled.map(|(relu, pool)| {
+                    fuse(relu);
+                    fuse(pool);
+                    Rectifier { node: relu, pooled: true }
+                });
+                Layer::Convolution(convolution, relu)
+            } else {
+                match node.op {
+                    Op::BatchNorm { .. } => {
+                        let (scale, shift) = self.fold(i);
+                        Layer::Plain(Plain::Affine { scale, shift })
+                    }
+                    Op::Relu {} => {
+                        let pool = peephole.halves(i).inspect(|&pool| fuse(pool));
+                        Layer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
+                    }
+                    _ => Layer::Plain(plain(architecture, i)?),
+                }
+            };
+            let inputs = architecture.sources(i).to_vec();
+            steps.push(Step { layer, inputs, output: last + 1 });
+        }
+        Ok(FrozenModel { architecture: Arc::clone(architecture), steps: steps.into() })
+    }
+}
+
+impl Model {
+    /// A convolution or linear layer with its bias, and the batch normalization `norm` folded in.
+    fn freeze_convolution(
+        &self,
+        node: usize,
+        geometry: Geometry,
+        norm: Option<usize>,
+    ) -> Result<FrozenConv> {
+        let weight = self.plan.first_parameters[node];
+        let values = self.parameters[weight].values.as_slice();
+        let biased = self.architecture.nodes()[node].op.is_biased();
+        let bias = biased.then(|| &self.parameters[weight + 1].values);
+        let Some(norm) = norm else {
+            let zeros = || vec![0.0; geometry.output.channels];
+            return FrozenConv::new(geometry, values, bias.cloned().unwrap_or_else(zeros));
+        };
+        let (scale, mut shift) = self.fold(norm);
+        if let Some(bias) = bias {
+            let terms = bias.iter().zip(&scale).map(|(bias, scale)| bias * scale);
+            shift.iter_mut().zip(terms).for_each(|(shift, term)| *shift += term);
+        }
+        FrozenConv::folded(geometry, values, &scale, &shift)
+    }
+
+    /// The affine map that a batch normalization is in evaluation mode.
+    fn fold(&self, node: usize) -> (Vec<f32>, Vec<f32>) {
+        let mut norms = self.plan.norms.iter().zip(&self.statistics);
+        // Each batch normalization has statistics.
+        let Some((norm, statistics)) = norms.find(|(norm, _)| norm.node == node) else {
+            return (Vec::new(), Vec::new());
+        };
+        let values = |i: usize| self.parameters[i].values.as_slice();
+        statistics.fold(values(norm.weight), values(norm.weight + 1), norm.eps)
+    }
+}
+
+impl FrozenNetwork for FrozenModel {
+    fn input_shape(&self) -> Shape {
+        self.architecture.input()
+    }
+
+    fn classes(&self) -> usize {
+        self.architecture.classes()
+    }
+
+    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
+        self.record(tape, x, None)
+    }
+
+    fn chain(&self) -> Option<ConvChain<'_>> {
+        let (last, before) = self.steps.split_last()?;
+        let Layer::Convolution(last, None) = &last.layer else { return None };
+        let convolutions = before.iter().map(|step| match &step.layer {
+            Layer::Convolution(convolution, Some(_)) => Some(convolution.as_ref()),
+            _ => None,
+        });
+        ConvChain::new(convolutions.collect::<Option<_>>()?, last).ok()
+    }
+}

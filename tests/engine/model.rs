@@ -1,0 +1,382 @@
+//! Networks of any architecture: what files may say, LeNet's bits, and random networks, whose frozen form must be the
+//! trained one and whose bits must not depend on anything but their numbers.
+
+use crate::common::{best, bits, dead_lanes_are_zero, isas, numbers, relative, tensor, wide};
+use deepsleep::autodiff::{Labels, Seed, Tape, check_gradients};
+use deepsleep::data::{Dataset, DatasetName, Split, locate};
+use deepsleep::nn::architecture::{Architecture, INPUT, Node, Op, Pair};
+use deepsleep::nn::{
+    Freeze, FrozenNetwork, Mode, Model, Network, Trainer, TrainingOptions, input_gradients,
+};
+use deepsleep::simd::Isa;
+use deepsleep::simd::random::Key;
+use deepsleep::tensor::{Context, Shape, Tensor};
+use proptest::prelude::*;
+use rand::Rng;
+use sha2::Digest;
+
+/// A node that computes from the one before it.
+fn node(name: impl Into<String>, op: Op) -> Node {
+    Node { name: name.into(), op, inputs: Vec::new() }
+}
+
+fn conv(out: usize, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Op {
+    let (kernel, stride, padding) = (Pair(kernel), Pair(stride), Pair(padding));
+    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: true }
+}
+
+/// Draws architectures: chains of layers of all kinds, with residual blocks and concatenations.
+struct Draw {
+    random: Box<dyn FnMut(usize) -> usize>,
+    nodes: Vec<Node>,
+    shape: Shape,
+}
+
+impl Draw {
+    fn new(seed: u64) -> Self {
+        let mut generator = Key::new(seed).named("architecture").generator();
+        let mut random = move |n: usize| generator.next_u32() as usize % n;
+        let shape = Shape::new(1 + random(3), 6 + random(5), 6 + random(5));
+        Self { random: Box::new(random), nodes: Vec::new(), shape }
+    }
+
+    fn pick(&mut self, n: usize) -> usize {
+        (self.random)(n)
+    }
+
+    fn last(&self) -> String {
+        self.nodes.last().map_or(INPUT.into(), |node| node.name.clone())
+    }
+
+    /// Adds a node; returns its name. One that does not fit is left out.
+    fn add(&mut self, op: Op) -> String {
+        let name = format!("layers.{}", self.nodes.len());
+        if let Ok(shape) = op.output(&[self.shape]) {
+            self.shape = shape;
+            self.nodes.push(node(&name, op));
+        }
+        self.last()
+    }
+
+    fn join(&mut self, op: Op, inputs: [&str; 2], shape: Shape) {
+        let name = format!("join.{}", self.nodes.len());
+        self.nodes.push(Node { name, op, inputs: inputs.map(str::to_owned).to_vec() });
+        self.shape = shape;
+    }
+
+    fn layer(&mut self) {
+        let Shape { channels, height, width } = self.shape;
+        let [a, b, c] = [3, 3, 2].map(|n| self.pick(n));
+        match self.pick(12) {
+            0..=2 => {
+                let (kernel, stride, padding) =
+                    (Pair([1 + a, 1 + b]), Pair([1 + c, 1]), Pair([a / 2, c]));
+                let groups = if channels.is_multiple_of(2) && a == 0 { 2 } else { 1 };
+                let (out, bias) = (2 * (1 + b), c == 0);
+                self.add(Op::Conv2d { out, kernel, stride, padding, groups, bias });
+                if a > 0 {
+                    self.add(Op::BatchNorm { eps: 1e-4, momentum: 0.2 });
+                }
+                if b > 0 {
+                    self.add(Op::Relu {});
+                }
+                if c > 0 && height > 3 {
+                    let (window, padding) = (Pair([2; 2]), Pair([0; 2]));
+                    self.add(Op::MaxPool { window, stride: None, padding, ceil: false });
+                }
+            }
+            3 => {
+                let (window, stride, padding) =
+                    (Pair([2 + c, 2]), Some(Pair([1 + c, 1 + a])), Pair([c, 0]));
+                self.add(Op::MaxPool { window, stride, padding, ceil: b == 0 });
+            }
+            4 => {
+                let (window, stride, padding) =
+                    (Pair([2, 3]), Some(Pair([1 + a, 1])), Pair([1, c]));
+                let (ceil, count_include_pad) = (b == 0, a == 0);
+                self.add(Op::AvgPool { window, stride, padding, ceil, count_include_pad });
+            }
+            5 => {
+                // A residual block.
+                let before = self.last();
+                self.add(conv(channels, [3, 3], [1, 1], [1, 1]));
+                self.add(Op::BatchNorm { eps: 1e-5, momentum: 0.1 });
+                let after = self.add(Op::Relu {});
+                self.join(Op::Add {}, [&after, &before], self.shape);
+            }
+            6 => {
+                let before = self.last();
+                let after = self.add(conv(1 + a, [1, 1], [1, 1], [0, 0]));
+                let joined = Shape::new(channels + self.shape.channels, height, width);
+                self.join(Op::Concat {}, [&before, &after], joined);
+            }
+            7 => drop(self.add(Op::Dropout { rate: 0.3 })),
+            8 => {
+                let mean = numbers(a as u64, channels);
+                let std = mean.iter().map(|m| 0.5 + m.abs()).collect();
+                self.add(Op::Normalize { mean, std });
+            }
+            9 => drop(self.add(Op::BatchNorm { eps: 1e-3, momentum: 0.1 })),
+            10 => drop(self.add([Op::Scale { factor: 0.7 }, Op::GlobalAvgPool {}][c].clone())),
+            _ => {
+                let all = [
+                    Op::Relu {},
+                    Op::LeakyRelu { slope: 0.1 },
+                    Op::Elu { alpha: 1.0 },
+                    Op::Silu {},
+                    Op::Gelu { tanh: c == 0 },
+                    Op::Tanh {},
+                    Op::Sigmoid {},
+                    Op::HardSwish {},
+                    Op::Clamp { low: -0.5, high: 0.75 },
+                ];
+                let i = self.pick(all.len());
+                self.add(all[i].clone());
+            }
+        }
+    }
+
+    fn architecture(seed: u64) -> Architecture {
+        let mut draw = Self::new(seed);
+        let input = draw.shape;
+        for _ in 0..2 + draw.pick(5) {
+            draw.layer();
+        }
+        if draw.pick(2) == 0 {
+            draw.add(Op::Flatten {});
+            draw.add(Op::Linear { out: 5, bias: false });
+            draw.add(Op::BatchNorm { eps: 1e-5, momentum: 0.1 });
+            draw.add(Op::Relu {});
+        }
+        let classes = 2 + draw.pick(4);
+        draw.add(Op::Linear { out: classes, bias: true });
+        Architecture::new(input, classes, draw.nodes).unwrap()
+    }
+}
+
+/// A network whose statistics and normalizations are not the ones that it began with.
+fn drawn(seed: u64) -> Model {
+    let mut model = Model::new(Draw::architecture(seed), seed).unwrap();
+    for (i, statistics) in model.statistics_mut().iter_mut().enumerate() {
+        let count = statistics.mean.len();
+        statistics.mean = numbers(seed + i as u64, count).iter().map(|x| 0.3 * x).collect();
+        statistics.variance =
+            numbers(seed * 7 + i as u64, count).iter().map(|x| 1.0 + x / 2.0).collect();
+    }
+    for (i, parameter) in model.parameters_mut().iter_mut().enumerate() {
+        if parameter.shape.len() == 1 {
+            let noise = numbers(seed * 3 + i as u64, parameter.values.len());
+            parameter.values.iter_mut().zip(noise).for_each(|(value, x)| *value += 0.3 * x);
+        }
+    }
+    model
+}
+
+/// Logits, input gradients, and those of the parameters, of the mean loss (or the sum, frozen).
+fn unfrozen(
+    model: &Model,
+    isa: Isa,
+    threads: usize,
+    x: &Tensor,
+    mode: Mode,
+) -> (Tensor, Tensor, Vec<Vec<f32>>) {
+    let mut model = model.clone();
+    let mut tape = Tape::new(Context::with_isa(isa, threads).unwrap());
+    let (samples, classes) = (x.samples(), model.classes());
+    tape.set_noise((0..samples).map(|i| Key::new(1).with(i as u64)));
+    let x = tape.input(x.clone());
+    let mut weights = Vec::new();
+    model.parameters().record(&mut tape, &mut weights).unwrap();
+    let logits = model.forward(&mut tape, x, &weights, mode).unwrap();
+    let labels =
+        Labels::new(&(0..samples).map(|i| i % classes).collect::<Vec<_>>(), classes).unwrap();
+    let loss = tape.cross_entropy(logits, &labels, 1.0).unwrap();
+    tape.backward(loss, Seed::Sum).unwrap();
+    assert!(
+        dead_lanes_are_zero(tape.value(logits)) && dead_lanes_are_zero(tape.gradient(x).unwrap())
+    );
+    let grads = weights.iter().map(|&w| tape.weight_gradient(w).unwrap().to_vec()).collect();
+    (tape.value(logits).clone(), tape.gradient(x).unwrap().clone(), grads)
+}
+
+fn frozen(model: &Model, isa: Isa, threads: usize, x: &Tensor) -> (Tensor, Tensor) {
+    let frozen = model.freeze().unwrap();
+    let mut tape = Tape::new(Context::with_isa(isa, threads).unwrap());
+    let (samples, classes) = (x.samples(), model.classes());
+    let x = tape.input(x.clone());
+    let logits = frozen.logits(&mut tape, x).unwrap();
+    let labels =
+        Labels::new(&(0..samples).map(|i| i % classes).collect::<Vec<_>>(), classes).unwrap();
+    let loss = tape.cross_entropy(logits, &labels, 1.0).unwrap();
+    tape.backward(loss, Seed::Sum).unwrap();
+    (tape.value(logits).clone(), tape.gradient(x).unwrap().clone())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_frozen_network_is_the_network(seed in 0_u64..1_000_000, samples in 1_usize..35) {
+        let model = drawn(seed);
+        let x = tensor(seed, samples, model.input_shape());
+        let (logits, gradient, _) = unfrozen(&model, best(), 1, &x, Mode::Evaluate);
+        let (found, found_gradient) = frozen(&model, best(), 1, &x);
+        let error = relative(found.to_array(), wide(&logits));
+        prop_assert!(error < 2e-5, "{error:.1e} {:?}", model.architecture());
+        // A rounding may open a rectifier or change a winner: rarely.
+        let (found, expected) = (found_gradient.to_array(), gradient.to_array());
+        let scale = expected.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
+        let far = found.iter().zip(&expected).filter(|(a, b)| (**a - **b).abs() > 1e-4 * scale).count();
+        prop_assert!(far * 50 <= found.len(), "{far} of {} {:?}", found.len(), model.architecture());
+    }
+
+    #[test]
+    fn bits_depend_on_nothing_but_numbers(seed in 0_u64..1_000_000, samples in 2_usize..35) {
+        let model = drawn(seed);
+        let x = tensor(seed, samples, model.input_shape());
+        let all = |isa, threads| {
+            let (logits, gradient, grads) = unfrozen(&model, isa, threads, &x, Mode::Train);
+            let (frozen, frozen_gradient) = frozen(&model, isa, threads, &x);
+            let tensors = [logits, gradient, frozen, frozen_gradient].map(|t| bits(t.lanes()));
+            let grads: Vec<Vec<u32>> =
+                grads.iter().map(|grad| grad.iter().map(|x| x.to_bits()).collect()).collect();
+            (tensors, grads)
+        };
+        let first = all(best(), 1);
+        for (isa, threads) in isas().into_iter().map(|isa| (isa, 2)) {
+            prop_assert!(all(isa, threads) == first, "{} {:?}", isa.name(), model.architecture());
+        }
+        // Without the others.
+        let alone = tensor_of(&x, samples - 1);
+        let (logits, gradient) = frozen(&model, best(), 1, &alone);
+        let (whole, whole_gradient) = frozen(&model, best(), 1, &x);
+        for (one, many) in [(&logits, &whole), (&gradient, &whole_gradient)] {
+            let one: Vec<u32> = one.sample(0, 0).map(f32::to_bits).collect();
+            let many: Vec<u32> = many.sample(0, samples - 1).map(f32::to_bits).collect();
+            // Alone, its label is 0.
+            prop_assert!(one == many || (samples - 1) % model.classes() != 0);
+        }
+    }
+}
+
+/// One sample of a batch.
+fn tensor_of(x: &Tensor, n: usize) -> Tensor {
+    let array = x.to_array();
+    Tensor::from_array(array.slice(ndarray::s![n..=n, .., .., ..]))
+}
+
+#[test]
+fn gradients_of_networks_are_their_central_differences() {
+    // No difference quotient means anything at a kink.
+    let smooth = |op: &Op| {
+        let kinked = matches!(op, Op::Relu {} | Op::LeakyRelu { .. } | Op::Clamp { .. });
+        !kinked && !matches!(op, Op::HardSwish {} | Op::MaxPool { .. })
+    };
+    let (mut tried, mut seed) = (0, 0);
+    while tried < 12 {
+        seed += 1;
+        let model = drawn(seed);
+        let nodes = model.architecture().nodes();
+        if !nodes.iter().all(|node| smooth(&node.op)) || nodes.len() < 4 {
+            continue;
+        }
+        tried += 1;
+        let x = tensor(seed, 3, model.input_shape()).to_array();
+        let weights: Vec<(&[usize], &[f32])> =
+            model.parameters().iter().map(|p| (p.shape.as_slice(), p.values.as_slice())).collect();
+        // With a batch's statistics most gradients of such networks are nearly zero; golden files are for that.
+        let mut network = model.clone();
+        let report = check_gradients(x.view(), &weights, |tape, x, w| {
+            let logits = network.forward(tape, x, w, Mode::Evaluate)?;
+            let labels = Labels::new(&[0, 1, 1], network.classes())?;
+            tape.cross_entropy(logits, &labels, 1.0)
+        });
+        let worst = report.unwrap().worst();
+        assert!(worst < 2e-2, "{worst} {:?}", model.architecture());
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digest(arrays: &deepsleep::checkpoint::StateDict) -> String {
+    let mut bytes = Vec::new();
+    for name in arrays.names() {
+        let values = &arrays.get(name).unwrap().values;
+        bytes.extend(name.as_bytes());
+        values.iter().for_each(|x| bytes.extend(x.to_le_bytes()));
+    }
+    sha256(&bytes)
+}
+
+/// The paper's network has the numbers that it had when it was the only one: others' results depend on them.
+#[test]
+fn lenets_weights_and_its_training_keep_their_bits() {
+    let data = Dataset::load(locate(DatasetName::Mnist, None).unwrap(), Split::Train).unwrap();
+    let data = data.slice(0, 320).unwrap();
+    let context = Context::with_isa(best(), 2).unwrap();
+    let mut lenet = Model::lenet(0);
+    let begin = digest(&lenet.state());
+    let options = TrainingOptions { batch_size: 32, ..Default::default() };
+    let mut trainer = Trainer::new(&lenet, options).unwrap();
+    for _ in 0..2 {
+        trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap();
+    }
+    let trained = digest(&lenet.state());
+    let images = Tensor::from_array(data.images_f32(0..40).view());
+    let labels: Vec<usize> = (0..40).map(|i| data.label(i)).collect();
+    let gradients = input_gradients(&context, &lenet.freeze().unwrap(), &images, &labels).unwrap();
+    let bytes: Vec<u8> = bits(gradients.lanes()).iter().flat_map(|x| x.to_le_bytes()).collect();
+    assert_eq!([begin, trained, sha256(&bytes)], LENETS);
+}
+
+/// SHA-256 of the initial weights of seed 0, of weights and statistics after two short epochs, and of input gradients.
+const LENETS: [&str; 3] = [
+    "c5c937bbb4c6a2a64a5b87e564be610fc5a70af6a13cb231a1545c97cfcc59df",
+    "987b391f86c6c29b51cba91367fe923706ca39d9ed46f6ef4db1e3ee2a2d3d29",
+    "b56929b1c6f030b201ad39313de419bf5f0ef205f6dcb25677bd807c227a79be",
+];
+
+#[test]
+fn architectures_say_what_is_wrong_with_a_file() {
+    let file = |nodes: &str| format!(r#"{{"input": [1, 8, 8], "classes": 3, "nodes": [{nodes}]}}"#);
+    let read = |text: &str| serde_json::from_str::<Architecture>(text);
+    let fc = r#"{"name": "fc", "op": "linear", "out": 3}"#;
+    let good = read(&file(&format!(
+        r#"{{"name": "c", "op": "conv2d", "out": 2, "kernel": [3, 1]}}, {fc}"#
+    )));
+    let good = good.unwrap();
+    assert_eq!(good.shape(0), Shape::new(2, 6, 8));
+    assert_eq!(read(&serde_json::to_string(&good).unwrap()).unwrap(), good);
+    for (nodes, words) in [
+        (
+            r#"{"name": "c", "op": "conv2d", "out": 2, "kernel": 3, "pading": 1}"#,
+            "unknown field `pading`",
+        ),
+        (r#"{"name": "r", "op": "relu", "slope": 0.1}"#, "unknown field `slope`"),
+        (r#"{"name": "r", "op": "rleu"}"#, "unknown variant `rleu`"),
+        (r#"{"name": "r"}"#, "missing field `op`"),
+        (r#"{"op": "relu"}"#, "missing field `name`"),
+        (r#"{"name": "r", "op": "relu", "inputs": ["nput"]}"#, "did you mean `input`?"),
+        (r#"{"name": "r", "op": "relu"}, {"name": "r", "op": "relu"}"#, "two things are named `r`"),
+        (r#"{"name": "c", "op": "conv2d", "out": 2, "kernel": 9}"#, "node `c` conv2d: expected"),
+        (
+            r#"{"name": "r", "op": "relu"}, {"name": "f", "op": "flatten", "inputs": ["input"]}"#,
+            "node `r` is used by no other",
+        ),
+        (r#"{"name": "a", "op": "add"}"#, "node `a` takes at least two inputs, and has 1"),
+        (r#"{"name": "d", "op": "dropout", "rate": 1.0}"#, "node `d` has rate 1"),
+        (r#"{"name": "f", "op": "linear", "out": 18446744073709551615}"#, "node `f` makes it"),
+        (
+            r#"{"name": "c", "op": "conv2d", "out": 18446744073709551615, "kernel": 1}"#,
+            "memory can hold",
+        ),
+        (r#"{"name": "f", "op": "flatten"}"#, "the last node, `f`, gives 64x1x1 for 3 classes"),
+    ] {
+        let error = read(&file(nodes)).unwrap_err().to_string();
+        assert!(error.contains(words), "{nodes}: {error}");
+    }
+    let unknown = r#"{"input": [1, 8, 8], "classes": 3, "layers": []}"#;
+    assert!(read(unknown).unwrap_err().to_string().contains("unknown field `layers`"));
+}
