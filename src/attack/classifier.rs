@@ -29,6 +29,12 @@ pub trait Classifier: Sync {
         false
     }
 
+    /// The network of rectifiers with the same weights, if this is a spiking network that has one: images that fool it
+    /// may fool both.
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        None
+    }
+
     /// Evaluations whose mean logits decide about an image: 1 unless it is random, else [`DRAWS`]. An attack on a random
     /// model goes on after an image that seems to fool it, and returns the one whose margin was the lowest; these
     /// draws, which it never saw, then decide.
@@ -119,6 +125,10 @@ impl<N: FrozenNetwork> Classifier for N {
 
     fn is_spiking(&self) -> bool {
         FrozenNetwork::is_spiking(self)
+    }
+
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        FrozenNetwork::rectified(self)
     }
 
     fn draws(&self) -> usize {

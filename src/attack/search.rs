@@ -22,6 +22,11 @@ pub trait Attack: Send + Sync {
     /// Its name.
     fn name(&self) -> &str;
 
+    /// What it is called beside others: its name, with what tells it from itself.
+    fn label(&self) -> String {
+        self.name().to_owned()
+    }
+
     /// Evaluations that are averaged to answer one question. (What the attack returns is judged by the draws that a random
     /// model wants, and by as many as these where a model does not say that it is random.)
     fn draws(&self) -> usize;

@@ -182,6 +182,11 @@ pub struct FrozenLeNet {
 }
 
 impl FrozenLeNet {
+    /// Of its two convolutions and its linear layer.
+    pub(crate) fn of_layers([conv1, conv2, fc]: [Arc<FrozenConv>; 3]) -> Self {
+        Self { conv1, conv2, fc }
+    }
+
     /// The two convolutions and the linear layer.
     pub(crate) fn layers(self) -> [Arc<FrozenConv>; 3] {
         [self.conv1, self.conv2, self.fc]

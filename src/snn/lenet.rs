@@ -6,7 +6,7 @@ use crate::checkpoint::StateDict;
 use crate::kernels::conv2d::Conv2dOptions;
 use crate::kernels::lif::{Dynamics, SilentWindow};
 use crate::nn::{
-    BATCH_NORM_EPS, DRAWS, Freeze, FrozenNetwork, LeNet, Mode, Network, Parameters,
+    BATCH_NORM_EPS, DRAWS, Freeze, FrozenLeNet, FrozenNetwork, LeNet, Mode, Network, Parameters,
     RunningStatistics,
 };
 use crate::tensor::Shape;
@@ -318,6 +318,10 @@ impl FrozenNetwork for FrozenSpikingLeNet {
 
     fn is_spiking(&self) -> bool {
         true
+    }
+
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        Some(Box::new(FrozenLeNet::of_layers(self.layers.clone())))
     }
 
     fn draws(&self) -> usize {

@@ -17,7 +17,7 @@ const SAMPLES: usize = 20;
 const PROBLEMS: [(usize, u64); 3] = [(2, 1), (3, 2), (6, 3)];
 
 /// A model, points near the middle of the box, and their distance to the nearest boundary in each norm.
-fn problem(classes: usize, seed: u64) -> (Affine, Samples) {
+pub fn problem(classes: usize, seed: u64) -> (Affine, Samples) {
     let random = &mut Key::new(seed).generator();
     let mut number = || 2.0 * uniform_from_bits(random.next_u32()) - 1.0;
     let weight: Vec<f32> = (0..classes * FEATURES).map(|_| number()).collect();
@@ -40,7 +40,7 @@ fn logits(model: &Affine, x: &[f32]) -> Vec<f32> {
     rows.map(|(row, b)| b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>()).collect()
 }
 
-fn distance(model: &Affine, x: &[f32], label: usize, norm: Norm) -> f32 {
+pub fn distance(model: &Affine, x: &[f32], label: usize, norm: Norm) -> f32 {
     let (z, rows) = (logits(model, x), |i: usize| &model.weight[i * FEATURES..][..FEATURES]);
     let others = (0..z.len()).filter(|&i| i != label);
     let distances = others.map(|i| {

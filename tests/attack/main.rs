@@ -9,7 +9,9 @@ mod attack_oracle;
 mod attack_projections;
 mod attack_properties;
 mod attack_ties;
+mod audits;
 mod estimators;
+mod masks;
 mod spiking_attacks;
 
 #[path = "../common/mod.rs"]

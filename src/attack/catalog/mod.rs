@@ -10,7 +10,7 @@ pub use spec::AttackSpec;
 
 use crate::Result;
 use crate::attack::catalog::options::Options;
-use crate::attack::ensemble::autoattack::AutoAttack;
+use crate::attack::ensemble::autoattack::{AutoAttack, Version};
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
 use crate::attack::methods::bim::bim;
@@ -347,7 +347,11 @@ pub const ATTACKS: &[CatalogEntry] = &[
         name: "autoattack",
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",
         options: &[
-            ("version", "standard", "standard, plus, rand, or published (10 steps)"),
+            (
+                "version",
+                "standard",
+                "standard, plus, rand, published (10 steps), or for spiking networks spiking or spiking-fast",
+            ),
             ("loss", "ce", "of APGD-CE: ce, ce-scaled or ce-f32"),
             GRADIENT,
             POOL,
@@ -355,7 +359,10 @@ pub const ATTACKS: &[CatalogEntry] = &[
         ],
         transfer: Some("return=latest"),
         build: |o| {
-            let version = o.value("version", AutoAttack::default().version)?;
+            let version: Version = o.value("version", AutoAttack::default().version)?;
+            if version.is_spiking() && o.estimator()?.is_some() {
+                return Err(o.refuse("version", "another: its attacks bring their own estimators"));
+            }
             let (loss, goal) = (o.cross_entropy()?, o.goal(Goal::Latest)?);
             Ok(Box::new(AutoAttack { version, loss, latest: goal == Goal::Latest }))
         },

@@ -21,6 +21,10 @@ impl Attack for Estimated {
         self.attack.name()
     }
 
+    fn label(&self) -> String {
+        format!("{}:{}", self.attack.label(), self.estimator.options())
+    }
+
     fn draws(&self) -> usize {
         self.attack.draws()
     }

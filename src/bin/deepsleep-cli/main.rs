@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod attack;
+mod audit;
 mod checkpoint;
 mod common;
 mod console;
@@ -60,6 +61,8 @@ enum Command {
     Attack(attack::AttackCommand),
     /// Say how many images a saved network classifies rightly, also under attack.
     Evaluate(evaluate::Evaluate),
+    /// Say whether a robust accuracy can be trusted: look for masked gradients and weak attacks.
+    Audit(audit::AuditCommand),
     /// Describe a saved network: layers, norms, firing rates; draw its filters and a spike raster.
     Inspect(inspect::Inspect),
     /// Reproduce the paper's tables and figures.
@@ -83,7 +86,11 @@ impl Command {
             Self::Reproduce(reproduce) => reproduce.computes_nothing().then_some("--dry-run"),
             Self::Merge(merge) => merge.computes_nothing().then_some("--dry-run"),
             Self::Data(_) => Some("data"),
-            Self::Evaluate(_) | Self::Inspect(_) | Self::Report(_) | Self::Info => None,
+            Self::Evaluate(_)
+            | Self::Audit(_)
+            | Self::Inspect(_)
+            | Self::Report(_)
+            | Self::Info => None,
         }
     }
 
@@ -95,7 +102,9 @@ impl Command {
             Self::Reproduce(reproduce) => reproduce.leftover(),
             Self::Merge(merge) => merge.leftover(),
             Self::Data(data) => data.leftover(),
-            Self::Attack(_) | Self::Inspect(_) | Self::Report(_) | Self::Info => Leftover::Nothing,
+            Self::Attack(_) | Self::Audit(_) | Self::Inspect(_) | Self::Report(_) | Self::Info => {
+                Leftover::Nothing
+            }
         }
     }
 }
@@ -146,6 +155,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&common),
         Command::Attack(attack) => attack.run(&common),
         Command::Evaluate(evaluate) => evaluate.run(&common),
+        Command::Audit(audit) => audit.run(&common),
         Command::Inspect(inspect) => inspect.run(&common),
         Command::Reproduce(reproduce) => reproduce.run(&common),
         Command::Merge(merge) => merge.run(&common),

@@ -13,7 +13,9 @@ use crate::output::Outputs;
 use crate::threat::{Threat, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
 use clap::Args;
-use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples, Status, run_attack};
+use deepsleep::attack::{
+    Attack, AttackReport, Budget, Classifier, FoundBy, Samples, Status, findings, run_attack,
+};
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, worst_cases};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
@@ -86,6 +88,11 @@ struct Printed<'a> {
     invalid: usize,
     /// Images found by each part of an ensemble.
     winners: BTreeMap<std::borrow::Cow<'static, str>, usize>,
+    /// The same in the ensemble's order, those who found nothing too.
+    #[serde(skip_serializing_if = "<[FoundBy]>::is_empty")]
+    found_by: &'a [FoundBy],
+    #[serde(skip)]
+    findings: Option<String>,
     /// Of the images that fool.
     mean_linf: Option<f64>,
     mean_l2: Option<f64>,
@@ -233,6 +240,8 @@ impl AttackCommand {
             survived: report.count(Status::Survived),
             invalid: report.count(Status::Invalid),
             winners,
+            found_by: &report.diagnostics.found_by,
+            findings: findings(&report.diagnostics.found_by),
             mean_linf: mean(|outcome| outcome.linf),
             mean_l2: mean(|outcome| outcome.l2),
             mean_l1: mean(|outcome| outcome.l1),
@@ -319,6 +328,7 @@ impl Printed<'_> {
             "{} forward and {} backward passes, {zeros}",
             self.forward_passes, self.backward_passes
         ));
+        lines.extend(self.findings.clone());
         lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines.join("\n")
     }
