@@ -29,9 +29,9 @@ pub use report::{Attacked, AuditReport, Check, Finding, Verdict};
 
 use crate::Result;
 use crate::attack::{Budget, Classifier, Norm, Samples};
+use crate::evaluation::wilson;
 use crate::tensor::Context;
 use gradients::Gradients;
-use statistics::interval;
 use subject::{Share, Subject, number};
 
 /// Images below which an audit that finds nothing decides nothing.
@@ -138,7 +138,7 @@ fn conclude(
 ) -> AuditReport {
     let (images, right) = (subject.images, subject.len());
     let left = subject.survivors().len();
-    let interval = interval(left, images);
+    let interval = wilson(left, images);
     if let Some(claim) = options.claim {
         let finding = if claim > interval[1] { Finding::Fail } else { Finding::Pass };
         let threshold = format!("fails above {:.4}", interval[1]);

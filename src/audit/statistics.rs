@@ -1,6 +1,7 @@
 //! How sure a share is.
 
-/// The exact (Clopper-Pearson) interval of 95 % for `hits` of `count`.
+/// The exact (Clopper-Pearson) interval of 95 % for `hits` of `count`: for counts of a handful, of which Wilson's lower
+/// bound is several times as high.
 pub fn interval(hits: usize, count: usize) -> [f64; 2] {
     if count == 0 {
         return [0.0, 1.0];

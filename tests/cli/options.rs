@@ -116,6 +116,7 @@ const MODES: &[Mode] = &[
         command: "evaluate",
         base: CLEAN,
         rows: &[
+            Effect("--confusion"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
             Effect("--images 7"),
@@ -145,6 +146,7 @@ const MODES: &[Mode] = &[
         command: "evaluate",
         base: UNDER_ATTACK,
         rows: &[
+            Effect("--confusion"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
             Effect("--images 7"),
@@ -173,6 +175,7 @@ const MODES: &[Mode] = &[
         command: "evaluate",
         base: "--model $/robust --source $/plain --images 8 --data-dir $ --attack square:queries=20 --eps 0.2",
         rows: &[
+            Effect("--confusion"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
             Effect("--images 7"),
@@ -201,6 +204,7 @@ const MODES: &[Mode] = &[
         command: "evaluate",
         base: "--model $/robust --crafted $/set.npz",
         rows: &[
+            Refused("--confusion", "--confusion"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
             Effect("--crafted $/set2.npz"),
@@ -476,6 +480,16 @@ const MODES: &[Mode] = &[
         base: "",
         rows: &[Effect("--threads 3"), Effect("--json"), Same("--quiet")],
     },
+    Mode {
+        command: "completions",
+        base: "bash",
+        rows: &[Refused("--threads 1", "--threads"), Effect("--json"), Same("--quiet")],
+    },
+    Mode {
+        command: "man",
+        base: "train",
+        rows: &[Refused("--threads 1", "--threads"), Effect("--json"), Same("--quiet")],
+    },
 ];
 
 impl Want {
@@ -694,9 +708,11 @@ fn of_reproduce_and_merge() {
 }
 
 #[test]
-fn of_data_and_info() {
+fn of_the_others() {
     check("data");
     check("info");
+    check("completions");
+    check("man");
 }
 
 /// A command that is not in the table would not be looked at.

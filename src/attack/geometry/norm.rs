@@ -1,5 +1,6 @@
 //! How far apart two images are.
 
+use crate::simd::array;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -100,9 +101,11 @@ pub(in crate::attack) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f3
     let (b, b_rest) = b.as_chunks::<16>();
     let mut sums = [0.0f32; 16];
     for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += f(*a, *b);
-        }
+        // No iterators within: whether they are inlined is up to the build.
+        sums = array::from_fn(
+            #[inline(always)]
+            |i| sums[i] + f(a[i], b[i]),
+        );
     }
     for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
         *sum += f(*a, *b);

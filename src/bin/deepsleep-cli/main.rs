@@ -10,10 +10,12 @@ mod attack;
 mod audit;
 mod checkpoint;
 mod common;
+mod completions;
 mod console;
 mod data;
 mod dataset;
 mod evaluate;
+mod examples;
 mod failure;
 mod info;
 mod inspect;
@@ -56,11 +58,15 @@ const ENVIRONMENT: &str = "Environment:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a network and save it as safetensors.
+    #[command(after_help = examples::TRAIN)]
     Train(train::Train),
+    #[command(after_help = examples::ATTACK)]
     /// Attack a saved network; keep the images, or a picture of them.
     Attack(attack::AttackCommand),
+    #[command(after_help = examples::EVALUATE)]
     /// Say how many images a saved network classifies rightly, also under attack.
     Evaluate(evaluate::Evaluate),
+    #[command(after_help = examples::AUDIT)]
     /// Say whether a robust accuracy can be trusted: look for masked gradients and weak attacks.
     Audit(audit::AuditCommand),
     /// Describe a saved network: layers, norms, firing rates; draw its filters and a spike raster.
@@ -75,6 +81,10 @@ enum Command {
     Data(data::Data),
     /// Show what this machine offers: instruction sets, threads, measured peak.
     Info,
+    /// Print a script that completes this program's arguments in a shell.
+    Completions(completions::Completions),
+    /// Print a manual page, to be read with `man -l`.
+    Man(completions::Man),
 }
 
 impl Command {
@@ -86,6 +96,8 @@ impl Command {
             Self::Reproduce(reproduce) => reproduce.computes_nothing().then_some("--dry-run"),
             Self::Merge(merge) => merge.computes_nothing().then_some("--dry-run"),
             Self::Data(_) => Some("data"),
+            Self::Completions(_) => Some("completions"),
+            Self::Man(_) => Some("man"),
             Self::Evaluate(_)
             | Self::Audit(_)
             | Self::Inspect(_)
@@ -102,9 +114,13 @@ impl Command {
             Self::Reproduce(reproduce) => reproduce.leftover(),
             Self::Merge(merge) => merge.leftover(),
             Self::Data(data) => data.leftover(),
-            Self::Attack(_) | Self::Audit(_) | Self::Inspect(_) | Self::Report(_) | Self::Info => {
-                Leftover::Nothing
-            }
+            Self::Attack(_)
+            | Self::Audit(_)
+            | Self::Inspect(_)
+            | Self::Report(_)
+            | Self::Info
+            | Self::Completions(_)
+            | Self::Man(_) => Leftover::Nothing,
         }
     }
 }
@@ -162,6 +178,8 @@ fn main() -> ExitCode {
         Command::Report(report) => report.run(&common),
         Command::Data(data) => data.run(&common),
         Command::Info => info::run(&common),
+        Command::Completions(completions) => completions.run(&common),
+        Command::Man(man) => man.run(&common),
     };
     done.map_or_else(|error| failure::of_command(&error), |()| ExitCode::SUCCESS)
 }

@@ -94,17 +94,37 @@ impl Plane<'_> {
             Norm::Linf => {
                 let lambda = solve(
                     gap,
-                    |l| self.sum(|room, weight| weight * room.min(l)),
-                    |l| self.sum(|room, weight| if room > l { weight } else { 0.0 }),
+                    #[inline(always)]
+                    |l| {
+                        self.sum(
+                            #[inline(always)]
+                            |room, weight| weight * room.min(l),
+                        )
+                    },
+                    #[inline(always)]
+                    |l| {
+                        self.sum(
+                            #[inline(always)]
+                            |room, weight| if room > l { weight } else { 0.0 },
+                        )
+                    },
                 );
                 self.go(step, |room, _| room.min(lambda));
             }
             Norm::L2 => {
                 let lambda = solve(
                     gap,
-                    |l| self.sum(|room, weight| weight * room.min(l * weight)),
+                    #[inline(always)]
                     |l| {
                         self.sum(
+                            #[inline(always)]
+                            |room, weight| weight * room.min(l * weight),
+                        )
+                    },
+                    #[inline(always)]
+                    |l| {
+                        self.sum(
+                            #[inline(always)]
                             |room, weight| if room > l * weight { weight * weight } else { 0.0 },
                         )
                     },

@@ -17,7 +17,7 @@ use clap::Args;
 use deepsleep::attack::{Outcome, Samples, Status};
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
-use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel};
+use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel, wilson};
 use deepsleep::files::Output;
 use deepsleep::nn::{FrozenNetwork, verdicts};
 use deepsleep::tensor::Context;
@@ -39,6 +39,9 @@ pub struct Evaluate {
     /// Run it as the network of rectifiers that it is saved as, or as its spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
+    /// Print which class the images of each class are taken for
+    #[arg(long, conflicts_with = "crafted")]
+    confusion: bool,
     #[command(flatten)]
     images: TestImages,
     #[command(flatten)]
@@ -89,6 +92,12 @@ struct Evaluation {
     #[serde(default)]
     invalid: usize,
     clean_accuracy: f64,
+    /// What the accuracy on all images of this kind is, with 95 % confidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clean_interval: Option<[f64; 2]>,
+    /// Images `[label][predicted class]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confusion: Option<Vec<Vec<usize>>>,
     /// Of a random network: draws that decide about an image, and the accuracy that one draw has on average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     draws: Option<usize>,
@@ -225,6 +234,8 @@ impl Evaluate {
         let start = Instant::now();
         let mut progress = common.console().progress(images);
         let (mut correct, mut invalid, mut right) = (0, 0, 0.0);
+        let classes = network.classes();
+        let mut confusion = self.confusion.then(|| vec![vec![0; classes]; classes]);
         for done in (0..images).step_by(PORTION) {
             let first = self.images.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
@@ -237,12 +248,16 @@ impl Evaluate {
                 correct += usize::from(verdict.class == Some(portion.label(i)));
                 invalid += usize::from(verdict.class.is_none());
                 right += verdict.right as f64 / network.draws() as f64;
+                if let (Some(confusion), Some(class)) = (&mut confusion, verdict.class) {
+                    confusion[portion.label(i)][class] += 1;
+                }
             }
             progress.advance(portion.len(), "evaluating");
         }
         drop(progress);
         let mut evaluation = self.evaluation(images, correct, start);
         evaluation.invalid = invalid;
+        evaluation.confusion = confusion;
         if network.is_random() {
             (evaluation.draws, evaluation.expected_clean_accuracy) =
                 (Some(network.draws()), Some(right / images as f64));
@@ -261,6 +276,8 @@ impl Evaluate {
             correct,
             invalid: 0,
             clean_accuracy: correct as f64 / images.max(1) as f64,
+            clean_interval: (images > 0).then(|| wilson(correct, images)),
+            confusion: None,
             draws: None,
             expected_clean_accuracy: None,
             seconds,
@@ -375,10 +392,13 @@ impl Evaluation {
 
     fn print(&self, common: &Common) -> Result<()> {
         let mut text = format!(
-            "clean accuracy {}: {} of {} images{} ({:.2} s, {:.0} images/s)",
+            "clean accuracy {}: {} of {} images{}{} ({:.2} s, {:.0} images/s)",
             percent(self.correct as f64, self.images as f64),
             self.correct,
             self.images,
+            self.clean_interval.map_or(String::new(), |[low, high]| {
+                format!(", {:.2} to {:.2} % with 95 % confidence", 100.0 * low, 100.0 * high)
+            }),
             if self.invalid > 0 {
                 format!(", {} without an answer", self.invalid)
             } else {
@@ -392,6 +412,10 @@ impl Evaluation {
                 "\na random network, judged by {draws} draws an image: one draw is right in {:.2} % of the cases",
                 100.0 * expected
             ));
+        }
+        if let Some(confusion) = &self.confusion {
+            text.push('\n');
+            text.push_str(&table::confusion(confusion));
         }
         if let Some(robustness) = &self.robustness {
             text.push('\n');

@@ -75,3 +75,18 @@ fn short(name: &str) -> String {
     }
     name.chars().take(WIDEST - 3).chain("...".chars()).collect()
 }
+
+/// Images of each class by what they are taken for, with the share that is right.
+pub fn confusion(counts: &[Vec<usize>]) -> String {
+    let most = counts.iter().flatten().max().copied().unwrap_or(0);
+    let width = most.to_string().len().max(counts.len().saturating_sub(1).to_string().len()) + 1;
+    let columns: String = (0..counts.len()).map(|class| format!("{class:>width$}")).collect();
+    let mut lines = vec![format!("class, taken for {columns}    right")];
+    for (class, row) in counts.iter().enumerate() {
+        let numbers: String = row.iter().map(|count| format!("{count:>width$}")).collect();
+        let all: usize = row.iter().sum();
+        let right = percent(row[class] as f64, all as f64);
+        lines.push(format!("{class:>16} {numbers} {right:>8}"));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,53 @@
+//! What `--help` shows to copy from. A test parses every line.
+
+pub const TRAIN: &str = "Examples:
+  # a control, then the paper's defense of it
+  deepsleep-cli train --epochs 5 --out control.safetensors
+  deepsleep-cli train --defense deepsleep --from control.safetensors --out defended.safetensors
+  # adversarial training against smaller perturbations, with the settings that the paper prints
+  deepsleep-cli train --defense adversarial-training --from control.safetensors --profile paper --set adversarial_training.perturbation.eps=32/255 --out robust.safetensors
+  # go on after Ctrl-C
+  deepsleep-cli train --epochs 5 --out control.safetensors --resume";
+
+pub const ATTACK: &str = "Examples:
+  # which attacks there are, and their options
+  deepsleep-cli attack --list
+  # the first 100 test images under PGD, with a picture
+  deepsleep-cli attack --model control.safetensors --attack pgd:steps=100,restarts=5 --eps 64/255 --images 100 --grid pgd.png
+  # images crafted on one network, kept, and shown to another
+  deepsleep-cli attack --model control.safetensors --attack bim --eps 64/255 --images 1000 --save bim.npz
+  deepsleep-cli evaluate --model defended.safetensors --crafted bim.npz";
+
+pub const EVALUATE: &str = "Examples:
+  # clean accuracy, and which digits are taken for which
+  deepsleep-cli evaluate --model control.safetensors --confusion
+  # standard AutoAttack on 1,000 images, interruptible
+  deepsleep-cli evaluate --model control.safetensors --attack autoattack --eps 16/255 --images 1000 --out result.json
+  # several attacks and radii against the spiking form of the network
+  deepsleep-cli evaluate --model defended.safetensors --model-kind snn --attack fgsm --attack apgd-ce --eps 8/255,16/255 --images 200
+  # transfer: crafted on another network
+  deepsleep-cli evaluate --model defended.safetensors --source control.safetensors --attack pgd --eps 64/255 --images 1000";
+
+pub const AUDIT: &str = "Examples:
+  # may the robust accuracy of this network at 16/255 be believed?
+  deepsleep-cli audit --model control.safetensors --eps 16/255 --out audit.json
+  # is a claim compatible with what the audit finds, on the spiking form, with images of a network trained by itself?
+  deepsleep-cli audit --model defended.safetensors --model-kind snn --eps 64/255 --claim 0.62 --twin control.safetensors";
+
+#[cfg(test)]
+mod tests {
+    use crate::Cli;
+    use clap::Parser;
+
+    #[test]
+    fn examples_are_commands() {
+        let all = [super::TRAIN, super::ATTACK, super::EVALUATE, super::AUDIT];
+        let lines = all.iter().flat_map(|text| text.lines()).map(str::trim);
+        let commands: Vec<&str> = lines.filter(|line| line.starts_with("deepsleep-cli ")).collect();
+        assert_eq!(commands.len(), 14);
+        for line in commands {
+            let parsed = Cli::try_parse_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
+        }
+    }
+}
