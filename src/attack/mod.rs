@@ -29,7 +29,7 @@
 //! | to | use |
 //! |---|---|
 //! | list attacks, or get one by name | [`ATTACKS`], [`AttackSpec`], [`parse_attack`] |
-//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Momentum`], [`Ddn`], [`Fmn`], [`AutoAttack`] |
+//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`CarliniWagnerLinf`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Momentum`], [`Ddn`], [`Fmn`], [`SigmaZero`], [`AutoAttack`] |
 //! | estimate the gradients of a spiking network | [`Estimator`], [`Estimated`]; `gradient=`, `pool=` of every attack that takes gradients |
 //! | steer any of them at one class | [`Targeted`]; `target=CLASS` |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
@@ -70,6 +70,7 @@ pub use loss::Loss;
 pub use methods::apgd::Apgd;
 pub use methods::bim::bim;
 pub use methods::carlini_wagner::CarliniWagner;
+pub use methods::cw_linf::CarliniWagnerLinf;
 pub use methods::ddn::Ddn;
 pub use methods::deepfool::DeepFool;
 pub use methods::eot_pgd::eot_pgd;
@@ -84,6 +85,7 @@ pub use methods::nes_pgd::NesPgd;
 pub use methods::pgd::{Pgd, StepSize};
 pub use methods::rays::RayS;
 pub use methods::sa_pgd::SaPgd;
+pub use methods::sigma_zero::SigmaZero;
 pub use methods::square::Square;
 pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
 pub(crate) use probe::{Answer, Point, Probe};

@@ -80,6 +80,9 @@ pub struct Outcome {
     pub l2: f32,
     /// Sum of absolute changes.
     pub l1: f32,
+    /// Number of pixels that have changed.
+    #[serde(default)]
+    pub l0: f32,
     /// Who found the image.
     pub winner: Option<Winner>,
     /// How often the model is right; None of a model that is not random.
@@ -103,6 +106,7 @@ impl Outcome {
             Norm::Linf => self.linf,
             Norm::L2 => self.l2,
             Norm::L1 => self.l1,
+            Norm::L0 => self.l0,
         };
         self.status == Status::Fooled && budget.admits(distance)
     }

@@ -73,6 +73,7 @@ pub fn run_attack(
             linf: 0.0,
             l2: 0.0,
             l1: 0.0,
+            l0: 0.0,
             winner: None,
             expected,
             cost,
@@ -207,6 +208,7 @@ fn settle(
         outcome.linf = Norm::Linf.distance(&hit.image, clean);
         outcome.l2 = Norm::L2.distance(&hit.image, clean);
         outcome.l1 = Norm::L1.distance(&hit.image, clean);
+        outcome.l0 = Norm::L0.distance(&hit.image, clean);
         let Hit { image, winner } = hit;
         outcome.image = image;
         outcome.winner = Some(winner);

@@ -1,12 +1,12 @@
 //! What can be run on samples: one method, or an ensemble of them.
 
-use crate::Result;
 use crate::attack::candidate::Candidate;
 use crate::attack::diagnostics::Diagnostics;
 use crate::attack::engine::drive;
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Goal, Needs, Stepper};
 use crate::attack::task::AttackTask;
+use crate::{Error, Result};
 
 /// What an attack found, not yet verified.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +106,12 @@ impl<M: Stepper> Attack for M {
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        let (norm, norms) = (job.budget.norm, Stepper::norms(self));
+        if !norms.contains(&norm) {
+            let names: Vec<String> = norms.iter().map(ToString::to_string).collect();
+            let problem = format!("exists in {}, not in {norm}", names.join(", "));
+            return Err(Error::argument(Stepper::name(self), problem));
+        }
         self.validate(&job.budget, job.samples.shape())?;
         Ok(Search { candidates: drive(job, self, which)?, diagnostics: Diagnostics::default() })
     }

@@ -77,7 +77,7 @@ pub(super) fn rivals(
     match norm {
         Norm::Linf => held(subject, LABELS, &RayS::default(), &few)?,
         Norm::L2 => held(subject, LABELS, &HopSkipJump::default(), &few)?,
-        Norm::L1 => {}
+        Norm::L1 | Norm::L0 => {}
     }
     held(subject, SMOOTHED, &NesPgd::default(), &few)?;
     let pgd = || -> Box<dyn Attack> { Box::new(Pgd { goal: Goal::Last, ..Pgd::default() }) };
@@ -230,7 +230,7 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let whole = match norm {
         Norm::Linf => 1.0,
         Norm::L2 => pixels.sqrt(),
-        Norm::L1 => pixels,
+        Norm::L1 | Norm::L0 => pixels,
     };
     let mut left = |attack: &dyn Attack, eps: f32| -> Result<usize> {
         let found = subject.attack_at(attack, &all, Budget { eps, ..budget })?;

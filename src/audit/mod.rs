@@ -27,10 +27,10 @@ mod subject;
 
 pub use report::{Attacked, AuditReport, Check, Finding, Verdict};
 
-use crate::Result;
 use crate::attack::{Budget, Classifier, Norm, Samples};
 use crate::evaluation::wilson;
 use crate::tensor::Context;
+use crate::{Error, Result};
 use gradients::Gradients;
 use subject::{Share, Subject, number};
 
@@ -82,6 +82,10 @@ pub fn audit(
     say: &mut dyn FnMut(&str),
 ) -> Result<AuditReport> {
     options.budget.check()?;
+    if options.budget.norm == Norm::L0 {
+        let problem = "an audit in l0 has no attacks to compare; linf, l2 and l1 have";
+        return Err(Error::argument("audit", problem));
+    }
     let mut subject = Subject::find(context, model, samples, (options.images, options.budget))?;
     let subject = &mut subject;
     say("answers");

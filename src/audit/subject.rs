@@ -104,7 +104,7 @@ impl<'a> Subject<'a> {
         match self.budget.norm {
             Norm::Linf => self.budget.eps,
             Norm::L2 => self.budget.eps / pixels.sqrt(),
-            Norm::L1 => self.budget.eps / pixels,
+            Norm::L1 | Norm::L0 => self.budget.eps / pixels,
         }
     }
 
@@ -176,15 +176,17 @@ impl<'a> Subject<'a> {
             return Ok(true);
         }
         let (clean, label) = (self.samples.image(i), self.samples.labels()[i]);
-        let (mut largest, mut squares, mut sum) = (0.0f64, 0.0f64, 0.0f64);
+        let (mut largest, mut squares, mut sum, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64);
         for (&a, &b) in outcome.image.iter().zip(clean) {
             let d = (f64::from(a) - f64::from(b)).abs();
             (largest, squares, sum) = (largest.max(d), squares + d * d, sum + d);
+            count += f64::from(u8::from(d > 0.0));
         }
         let size = match budget.norm {
             Norm::Linf => largest,
             Norm::L2 => squares.sqrt(),
             Norm::L1 => sum,
+            Norm::L0 => count,
         };
         let inside = size <= f64::from(budget.eps) * (1.0 + 1e-5) + 1e-6;
         let boxed = outcome.image.iter().all(|x| (0.0..=1.0).contains(x));

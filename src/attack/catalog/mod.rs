@@ -1,5 +1,6 @@
 //! Attacks by name, with options: `pgd:steps=40,restarts=5`.
 
+mod described;
 mod more;
 mod options;
 mod parse;
@@ -9,6 +10,10 @@ pub use parse::{parse_attack, parse_eps};
 pub use spec::AttackSpec;
 
 use crate::Result;
+use crate::attack::catalog::described::{
+    BOUNDED, CROSS_ENTROPY, DRAWS, Described, GRADIENT, JITTER, LATEST, LOSS, POOL, RESTARTS,
+    RETURN, START, STEP, STEPS, TARGET,
+};
 use crate::attack::catalog::options::Options;
 use crate::attack::ensemble::autoattack::{AutoAttack, Version};
 use crate::attack::loss::Loss;
@@ -39,57 +44,6 @@ pub struct CatalogEntry {
     pub transfer: Option<&'static str>,
     build: fn(&mut Options<'_>) -> Result<Box<dyn Attack>>,
 }
-
-type Described = (&'static str, &'static str, &'static str);
-
-const LOSS: Described = (
-    "loss",
-    "ce",
-    "what is maximized: ce, ce-scaled, ce-f32, dlr, margin, targeted-ce, targeted-dlr, difference",
-);
-const CROSS_ENTROPY: Described = (
-    "loss",
-    "ce",
-    "ce; ce-scaled: of logits divided by their spread; ce-f32: as PyTorch computes it, which published sets were made by",
-);
-const RETURN: Described = (
-    "return",
-    "first",
-    "first: stop at the first success; last: the last point of all samples, to show to other models",
-);
-const LATEST: Described = (
-    "return",
-    "first",
-    "first: stop at the first success; latest: the last success of a run, to show to other models",
-);
-const STEPS: Described = ("steps", "40", "steps of a run");
-const STEP: Described = (
-    "step",
-    "2.5 eps / steps",
-    "size of a step, e.g. 2/255, or with a trailing `eps` in radii: 0.2eps",
-);
-const RESTARTS: Described = ("restarts", "1", "independent runs");
-const START: Described = ("start", "random", "random: a point of the ball; clean: the image");
-const DRAWS: Described =
-    ("draws", "1", "evaluations averaged for a step, for models that draw random numbers");
-const TARGET: Described =
-    ("target", "none", "a class: only being taken for it counts, and the attack steers there");
-const GRADIENT: Described = (
-    "gradient",
-    "own",
-    "of spikes: own, triangle:W, rect:W, exp:A, atan:A, ste, bptr, rga, relu, hart:W, pdsg or assg:A (docs/attacks.md)",
-);
-const POOL: Described = (
-    "pool",
-    "largest",
-    "who gets the gradient of a pooling window without a spike: first, largest or all (of a spiking network)",
-);
-const JITTER: Described = (
-    "jitter",
-    "none",
-    "gradients are averaged over points up to so far away per pixel, e.g. 0.25eps; draws is then how many (8)",
-);
-const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");
 
 /// All attacks, with their options.
 pub const ATTACKS: &[CatalogEntry] = &[
@@ -341,8 +295,10 @@ pub const ATTACKS: &[CatalogEntry] = &[
     more::NI_FGSM,
     more::VMI_FGSM,
     more::DI_FGSM,
+    more::CW_LINF,
     more::DDN,
     more::FMN,
+    more::SIGMA_ZERO,
     CatalogEntry {
         name: "autoattack",
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",

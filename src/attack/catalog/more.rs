@@ -1,12 +1,13 @@
 //! The entries of attacks beyond AutoAttack's: for masked gradients, for labels alone, for transfer, for the smallest
 //! perturbation.
 
-use super::{
-    BOUNDED, CatalogEntry, DRAWS, Described, GRADIENT, JITTER, LOSS, POOL, RESTARTS, RETURN, STEP,
-    STEPS, TARGET, boxed,
+use super::described::{
+    BOUNDED, DRAWS, Described, GRADIENT, JITTER, LOSS, POOL, RESTARTS, RETURN, STEP, STEPS, TARGET,
 };
+use super::{CatalogEntry, boxed};
 use crate::Result;
 use crate::attack::catalog::options::Options;
+use crate::attack::methods::cw_linf::CarliniWagnerLinf;
 use crate::attack::methods::ddn::Ddn;
 use crate::attack::methods::fmn::Fmn;
 use crate::attack::methods::hopskipjump::HopSkipJump;
@@ -14,6 +15,7 @@ use crate::attack::methods::momentum::Momentum;
 use crate::attack::methods::nes_pgd::NesPgd;
 use crate::attack::methods::rays::RayS;
 use crate::attack::methods::sa_pgd::SaPgd;
+use crate::attack::methods::sigma_zero::SigmaZero;
 use crate::attack::search::Attack;
 use crate::attack::stepper::Goal;
 
@@ -172,6 +174,34 @@ pub const DI_FGSM: CatalogEntry = CatalogEntry {
     build: |o| momentum(o, Momentum::diverse()),
 };
 
+pub const CW_LINF: CatalogEntry = CatalogEntry {
+    name: "cw-linf",
+    summary: "Carlini & Wagner's minimal perturbation in linf",
+    options: &[
+        ("steps", "100", "steps for one bound on pixels"),
+        ("search", "20", "bounds, and weights of the misclassification"),
+        ("kappa", "0", "by how much the margin is to be missed"),
+        ("rate", "0.01", "Adam's learning rate"),
+        TARGET,
+        GRADIENT,
+        POOL,
+        DRAWS,
+        BOUNDED,
+    ],
+    transfer: None,
+    build: |o| {
+        let default = CarliniWagnerLinf::default();
+        Ok(Box::new(CarliniWagnerLinf {
+            steps: o.value("steps", default.steps)?,
+            search_steps: o.value("search", default.search_steps)?,
+            kappa: o.value("kappa", default.kappa)?,
+            learning_rate: o.value("rate", default.learning_rate)?,
+            draws: o.draws(default.draws)?,
+            goal: o.bounded()?,
+        }))
+    },
+};
+
 pub const DDN: CatalogEntry = CatalogEntry {
     name: "ddn",
     summary: "minimal perturbation in l2, direction and norm decoupled",
@@ -198,9 +228,36 @@ pub const DDN: CatalogEntry = CatalogEntry {
     },
 };
 
+pub const SIGMA_ZERO: CatalogEntry = CatalogEntry {
+    name: "sigma-zero",
+    summary: "the fewest pixels, l0",
+    options: &[
+        ("steps", "1000", STEPS.2),
+        ("rate", "1", "Adam's first learning rate; the last is a tenth"),
+        ("threshold", "0.3", "changes below it are taken back, at first"),
+        TARGET,
+        GRADIENT,
+        POOL,
+        DRAWS,
+        BOUNDED,
+    ],
+    transfer: None,
+    build: |o| {
+        let default = SigmaZero::default();
+        Ok(Box::new(SigmaZero {
+            steps: o.value("steps", default.steps)?,
+            learning_rate: o.value("rate", default.learning_rate)?,
+            threshold: o.value("threshold", default.threshold)?,
+            draws: o.draws(default.draws)?,
+            goal: o.bounded()?,
+            ..default
+        }))
+    },
+};
+
 pub const FMN: CatalogEntry = CatalogEntry {
     name: "fmn",
-    summary: "minimal perturbation in linf, l2 or l1, in a ball that closes in on the boundary",
+    summary: "minimal perturbation in linf, l2, l1 or l0, in a ball that closes in on the boundary",
     options: &[
         ("steps", "100", STEPS.2),
         ("step", "1", "length of the first step in l2; the last is a hundredth"),

@@ -81,7 +81,7 @@ pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
     let most = match norm {
         Norm::Linf => 1.0,
         Norm::L2 => (features as f32).sqrt(),
-        Norm::L1 => features as f32,
+        Norm::L1 | Norm::L0 => features as f32,
     };
     let radius = |text: &str| {
         number_or_fraction(text.trim()).filter(|eps| *eps > 0.0 && *eps <= most).ok_or_else(|| {

@@ -58,7 +58,7 @@ pub fn members(norm: Norm, loss: Loss, goal: Goal, fast: bool) -> Vec<Member> {
         all.extend(match norm {
             Norm::Linf => Some(Member::of(Box::new(RayS::default()))),
             Norm::L2 => Some(Member::of(Box::new(HopSkipJump::default()))),
-            Norm::L1 => None,
+            Norm::L1 | Norm::L0 => None,
         });
         all.push(Member::transfer(Box::new(Pgd { loss, goal: Goal::Last, ..Pgd::default() })));
     }

@@ -43,6 +43,10 @@ impl Stepper for Fgsm {
         self.draws
     }
 
+    fn norms(&self) -> &'static [Norm] {
+        &Norm::ALL
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

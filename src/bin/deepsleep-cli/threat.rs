@@ -152,5 +152,6 @@ pub fn attack_spec(text: &str) -> deepsleep::Result<AttackSpec> {
 
 /// The norms.
 pub fn norms() -> impl TypedValueParser<Value = Norm> {
-    PossibleValuesParser::new(["linf", "l2", "l1"]).try_map(|name| name.parse::<Norm>())
+    PossibleValuesParser::new(Norm::ALL.map(|norm| norm.to_string()))
+        .try_map(|name| name.parse::<Norm>())
 }

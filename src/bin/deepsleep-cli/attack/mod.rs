@@ -97,6 +97,8 @@ struct Printed<'a> {
     mean_linf: Option<f64>,
     mean_l2: Option<f64>,
     mean_l1: Option<f64>,
+    /// Pixels that changed.
+    mean_l0: Option<f64>,
     forward_passes: u64,
     backward_passes: u64,
     zero_gradient_share: Option<f64>,
@@ -245,6 +247,7 @@ impl AttackCommand {
             mean_linf: mean(|outcome| outcome.linf),
             mean_l2: mean(|outcome| outcome.l2),
             mean_l1: mean(|outcome| outcome.l1),
+            mean_l0: mean(|outcome| outcome.l0),
             forward_passes: cost.forward_passes,
             backward_passes: cost.backward_passes,
             zero_gradient_share: report.zero_gradient_share(),
@@ -313,12 +316,15 @@ impl Printed<'_> {
                 100.0 * clean
             ));
         }
-        if let (Some(linf), Some(l2), Some(l1)) = (self.mean_linf, self.mean_l2, self.mean_l1) {
+        if let (Some(linf), Some(l2), Some(l1), Some(l0)) =
+            (self.mean_linf, self.mean_l2, self.mean_l1, self.mean_l0)
+        {
             lines.push(format!(
-                "images that fool, on average: linf {}, l2 {}, l1 {}",
+                "images that fool, on average: linf {}, l2 {}, l1 {}, l0 {}",
                 significant(linf),
                 significant(l2),
-                significant(l1)
+                significant(l1),
+                significant(l0)
             ));
         }
         let zeros = self.zero_gradient_share.map_or("no gradients".to_owned(), |share| {
