@@ -10,7 +10,7 @@ use deepsleep::attack::{
 };
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, LeNet};
+use deepsleep::nn::{Freeze, Model};
 use deepsleep::simd::Isa;
 use deepsleep::simd::random::Key;
 use deepsleep::tensor::Context;
@@ -30,7 +30,7 @@ const BUDGET: Budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
 fn attacks(c: &mut Criterion) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let state = StateDict::load(golden.join("lenet_robust.safetensors")).expect("weights");
-    let model = LeNet::from_state(&state).and_then(|lenet| lenet.freeze()).expect("a LeNet");
+    let model = Model::open(&state).and_then(|lenet| lenet.freeze()).expect("a LeNet");
     let folder = locate(DatasetName::Mnist, None).expect("MNIST");
     let test = Dataset::load(folder, Split::Test).expect("MNIST");
     let context = Context::new(0).expect("threads");

@@ -17,7 +17,7 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, LeNet, Trainer, TrainingOptions, input_gradients, predictions};
+use deepsleep::nn::{Freeze, Model, Trainer, TrainingOptions, input_gradients, predictions};
 use deepsleep::simd::fma_peak_gflops;
 use deepsleep::tensor::{Context, Tensor};
 use std::hint::black_box;
@@ -69,7 +69,7 @@ fn training_step(
     context: &Context,
     data: &Dataset,
 ) {
-    let mut lenet = LeNet::new(0);
+    let mut lenet = Model::lenet(0);
     let options = TrainingOptions::default();
     let size = options.batch_size;
     let mut trainer = Trainer::new(&lenet, options).expect("the default options");
@@ -99,7 +99,7 @@ fn evaluation(
     data: &Dataset,
 ) {
     let data = data.slice(0, EVALUATED).expect("as many test images");
-    let frozen = LeNet::new(0).freeze().expect("LeNet's sizes fit");
+    let frozen = Model::lenet(0).freeze().expect("LeNet's sizes fit");
     group.throughput(Throughput::Elements(EVALUATED as u64));
     group.bench_function(BenchmarkId::new("evaluation", name), |b| {
         b.iter(|| {
@@ -115,7 +115,7 @@ fn input_gradient_step(
     context: &Context,
     data: &Dataset,
 ) {
-    let frozen = LeNet::new(0).freeze().expect("LeNet's sizes fit");
+    let frozen = Model::lenet(0).freeze().expect("LeNet's sizes fit");
     let images = Tensor::from_array(data.images_f32(0..ATTACKED).view());
     let labels: Vec<usize> = (0..ATTACKED).map(|i| data.label(i)).collect();
     group.throughput(Throughput::Elements(ATTACKED as u64));

@@ -5,13 +5,14 @@
 //! - `lif forward`, `lif forward + bptt`: a layer of 8 steps x 128 samples x 5,760 neurons, a current for every step,
 //!   fused over time; beside `lif unfused`, the same arithmetic one step and one operation at a time.
 //! - `stdp conv 1->10`: the published slow-wave layer, batch 128, 200 steps: simulation and update.
-//! - `fast-wave step`: one training step of the spiking LeNet, batch 128, with a dream (elements are images).
+//! - `fast-wave step`: one training step of the spiking Model, batch 128, with a dream (elements are images).
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use deepsleep::autodiff::{Seed, Tape};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
+use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::kernels::elementwise;
-use deepsleep::nn::LeNet;
+use deepsleep::nn::Model;
 use deepsleep::simd::Lanes;
 use deepsleep::sleep::{DreamSource, FastWave, FastWaveOptions, StdpConv};
 use deepsleep::snn::{Neuron, Surrogate};
@@ -93,12 +94,17 @@ fn stdp(c: &mut Criterion) {
     group.sample_size(20);
     let context = Context::new(0).expect("threads");
     let x = Tensor::from_array(images(SAMPLES).images_f32(0..SAMPLES).view());
-    let lenet = LeNet::new(0);
+    let lenet = Model::lenet(0);
     let weight = &deepsleep::nn::Network::parameters(&lenet)[0].values;
-    let mut layer = StdpConv::new(Shape::new(1, 28, 28), 10, 5, weight).expect("LeNet's layer");
+    let input = Shape::new(1, 28, 28);
+    let geometry =
+        Geometry::new(input, [10, 1, 5, 5], Conv2dOptions::default()).expect("LeNet's layer");
+    let mut layer = StdpConv::new(geometry, weight).expect("LeNet's layer");
     group.bench_function("stdp conv 1->10, batch 128, T 200", |b| {
         b.iter(|| {
-            let tie = |_: usize, _: usize, _: usize, candidates: u32| candidates.trailing_zeros();
+            let tie = |_: usize, _: usize, _: usize, candidates: &[u32]| {
+                candidates[0].trailing_zeros() as usize
+            };
             layer.simulate(&context, &x, TIME, &tie).expect("shapes fit");
             let gradient = layer.gradient(&context, &x);
             layer.update(&gradient, 1e-3);
@@ -112,7 +118,7 @@ fn fast_wave(c: &mut Criterion) {
     group.throughput(Throughput::Elements(SAMPLES as u64));
     group.sample_size(20);
     let context = Context::new(0).expect("threads");
-    let (data, lenet) = (images(SAMPLES), LeNet::new(0));
+    let (data, lenet) = (images(SAMPLES), Model::lenet(0));
     let mut options = FastWaveOptions::default();
     options.dream.source = DreamSource::Control;
     options.dream.ratio = 1.0;

@@ -6,7 +6,7 @@
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, LeNet};
+use deepsleep::nn::{Freeze, Model};
 use deepsleep::simd::fma_peak_gflops;
 use deepsleep::tensor::Context;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let context = Context::new(threads)?;
     let weights =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lenet_robust.safetensors");
-    let model = LeNet::from_state(&StateDict::load(weights)?)?.freeze()?;
+    let model = Model::open(&StateDict::load(weights)?)?.freeze()?;
     let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
 
     let mut timed = BTreeMap::new();

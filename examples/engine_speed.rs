@@ -6,7 +6,7 @@
 use clap::Parser;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    Freeze, FrozenLeNet, LeNet, Trainer, TrainingOptions, input_gradients, predictions,
+    Freeze, FrozenModel, Model, Trainer, TrainingOptions, input_gradients, predictions,
 };
 use deepsleep::simd::fma_peak_gflops;
 use deepsleep::tensor::{Context, Tensor};
@@ -49,7 +49,7 @@ fn main() -> Result<()> {
 
     let (step, epoch_run) = training(&context, &data, options.steps.into())?;
     let steps_per_epoch = data.len() / TrainingOptions::default().batch_size;
-    let frozen = LeNet::new(0).freeze()?;
+    let frozen = Model::lenet(0).freeze()?;
     let rate = |size: usize, seconds: f64| size as f64 / seconds;
     let mut gradients = 0.0_f64;
     for size in GRADIENT_BATCHES {
@@ -85,7 +85,7 @@ fn rounded(value: f64, digits: i32) -> f64 {
 
 /// Median seconds of a training step, and those of the whole epoch that the steps are the beginning of.
 fn training(context: &Context, data: &Dataset, steps: usize) -> Result<(f64, f64)> {
-    let mut lenet = LeNet::new(0);
+    let mut lenet = Model::lenet(0);
     let mut trainer = Trainer::new(&lenet, TrainingOptions::default())?;
     let start = Instant::now();
     let (mut last, mut times) = (start, Vec::new());
@@ -101,7 +101,7 @@ fn training(context: &Context, data: &Dataset, steps: usize) -> Result<(f64, f64
 /// Median seconds of one forward pass and the loss's gradient with respect to the images, nothing else.
 fn gradient_seconds(
     context: &Context,
-    frozen: &FrozenLeNet,
+    frozen: &FrozenModel,
     data: &Dataset,
     span: Duration,
 ) -> Result<f64> {

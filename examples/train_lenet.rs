@@ -8,7 +8,7 @@ use deepsleep::Result;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    Freeze, LeNet, Network, Trainer, TrainingOptions, accuracy, input_gradients, predictions,
+    Freeze, Model, Network, Trainer, TrainingOptions, accuracy, input_gradients, predictions,
 };
 use deepsleep::tensor::{Context, Tensor};
 
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let train = Dataset::load(&folder, Split::Train)?;
     let test = Dataset::load(&folder, Split::Test)?;
 
-    let mut lenet = LeNet::new(0);
+    let mut lenet = Model::lenet(0);
     println!("{} parameters, {} training images", lenet.parameters().count(), train.len());
     let options = TrainingOptions { epochs, ..TrainingOptions::default() };
     let mut trainer = Trainer::new(&lenet, options)?;
@@ -43,7 +43,7 @@ fn main() -> Result<()> {
     state.save(path)?;
 
     // `LeNet::from_state` takes a network that PyTorch saved just as well.
-    let loaded = LeNet::from_state(&StateDict::load(path)?)?.freeze()?;
+    let loaded = Model::open(&StateDict::load(path)?)?.freeze()?;
     assert_eq!(
         predictions(&context, &loaded, &test)?,
         predictions(&context, &lenet.freeze()?, &test)?

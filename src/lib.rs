@@ -4,7 +4,7 @@
 //! ```
 //! use deepsleep::attack::{Budget, Norm, Samples, run_attack, parse_attack};
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::nn::{Freeze, LeNet, Trainer, TrainingOptions, accuracy};
+//! use deepsleep::nn::{Freeze, Model, Trainer, TrainingOptions, accuracy};
 //! use deepsleep::tensor::Context;
 //!
 //! let folder = locate(DatasetName::Mnist, None)?;
@@ -12,7 +12,7 @@
 //! let test = Dataset::load(&folder, Split::Test)?.slice(0, 64)?;
 //!
 //! let context = Context::new(0)?; // all threads, the best instruction set
-//! let mut lenet = LeNet::new(0);
+//! let mut lenet = Model::lenet(0);
 //! let mut trainer = Trainer::new(&lenet, TrainingOptions::default())?;
 //! trainer.epoch(&context, &mut lenet, &train, &mut |_| {})?;
 //!

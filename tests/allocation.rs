@@ -8,7 +8,7 @@ use common::{isas, tensor};
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::autodiff::{Backward, Labels, Operation, Seed, Tape};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, FrozenNetwork, LeNet, Rule, Trainer, TrainingOptions};
+use deepsleep::nn::{Freeze, FrozenNetwork, Model, Rule, Trainer, TrainingOptions};
 use deepsleep::simd::Isa;
 use deepsleep::tensor::{Context, Shape, Tensor};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -73,7 +73,7 @@ fn steady(what: &str, isa: Isa, threads: usize, mut step: impl FnMut()) {
 
 fn training(isa: Isa, threads: usize, batch: usize, rule: Rule, data: &Dataset) {
     let context = Context::with_isa(isa, threads).unwrap();
-    let mut lenet = LeNet::new(1);
+    let mut lenet = Model::lenet(1);
     let options = TrainingOptions { batch_size: batch, rule, ..Default::default() };
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let indices: Vec<usize> = (0..data.len()).collect();
@@ -88,7 +88,7 @@ fn training(isa: Isa, threads: usize, batch: usize, rule: Rule, data: &Dataset) 
 
 fn frozen(isa: Isa, threads: usize, samples: usize, data: &Dataset) {
     let context = Context::with_isa(isa, threads).unwrap();
-    let frozen = LeNet::new(1).freeze().unwrap();
+    let frozen = Model::lenet(1).freeze().unwrap();
     let mut tape = Tape::new(context.clone());
     let indices: Vec<usize> = (0..samples).collect();
     let mut labels = Labels::default();
@@ -153,7 +153,7 @@ fn memory_is_bounded(isa: Isa) {
 
 /// A run of many steps allocates what a run of few does: all of it is set up before the first.
 fn attacks(isa: Isa, data: &Dataset) {
-    let (context, network) = (Context::serial(isa), LeNet::new(1).freeze().unwrap());
+    let (context, network) = (Context::serial(isa), Model::lenet(1).freeze().unwrap());
     let samples = Samples::from_dataset(data, 0..24).unwrap();
     // So small a radius that few are fooled, and those at once.
     for (norm, eps) in [(Norm::Linf, 1e-5), (Norm::L2, 1e-4)] {

@@ -7,7 +7,7 @@ use deepsleep::evaluation::Crafted;
 use deepsleep::method::{
     AdversarialTraining, DeepSleep, Defender, Defense, Distillation, Profile, Settings,
 };
-use deepsleep::nn::{LeNet, Network, Rule, Trainer, TrainingOptions};
+use deepsleep::nn::{Model, Network, Rule, Trainer, TrainingOptions};
 use deepsleep::sleep::{SlowWave, SlowWaveOptions};
 use std::path::Path;
 
@@ -37,12 +37,12 @@ fn models() -> Vec<StateDict> {
     let mut small = StateDict::default();
     small.insert("fc.weight", vec![2, 3], vec![0.5; 6]).expect("six");
     small.note("seed", 7);
-    let defender = Defender::new(&DeepSleep, LeNet::new(0), Settings::new(Profile::Paper));
-    vec![StateDict::default(), small, LeNet::new(0).state(), defender.expect("ours").state()]
+    let defender = Defender::new(&DeepSleep, Model::lenet(0), Settings::new(Profile::Paper));
+    vec![StateDict::default(), small, Model::lenet(0).state(), defender.expect("ours").state()]
 }
 
 fn checkpoints() -> Vec<StateDict> {
-    let lenet = LeNet::new(0);
+    let lenet = Model::lenet(0);
     let rules = [Rule::SGD, Rule::Sgd { momentum: 0.9, weight_decay: 0.0 }];
     let trainings = rules.map(|rule| {
         let options = TrainingOptions { rule, ..TrainingOptions::default() };
@@ -52,7 +52,7 @@ fn checkpoints() -> Vec<StateDict> {
     let defenses: [&'static dyn Defense; 3] = [&DeepSleep, &Distillation, &AdversarialTraining];
     let defenses = defenses.map(|defense| {
         let settings = Settings::new(Profile::Published);
-        Defender::new(defense, LeNet::new(0), settings).and_then(|d| d.checkpoint())
+        Defender::new(defense, Model::lenet(0), settings).and_then(|d| d.checkpoint())
     });
     trainings.into_iter().chain([sleep]).chain(defenses).map(|made| made.expect("ours")).collect()
 }

@@ -10,12 +10,12 @@
 //! ```
 //! use deepsleep::attack::{Budget, Norm, Samples, Status, run_attack, parse_attack};
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::nn::{Freeze, LeNet};
+//! use deepsleep::nn::{Freeze, Model};
 //! use deepsleep::tensor::Context;
 //!
 //! let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
 //! let samples = Samples::from_dataset(&test, 0..16)?;
-//! let model = LeNet::new(7).freeze()?; // untrained; any `FrozenNetwork` or other `Classifier`
+//! let model = Model::lenet(7).freeze()?; // untrained; any `FrozenNetwork` or other `Classifier`
 //! let budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
 //! let pgd = parse_attack("pgd:steps=5")?;
 //! let report = run_attack(&Context::new(0)?, &model, &samples, pgd.as_ref(), budget)?;

@@ -108,7 +108,7 @@ impl<M: Stepper> Attack for M {
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         let (norm, norms) = (job.budget.norm, Stepper::norms(self));
         if !norms.contains(&norm) {
-            let names: Vec<String> = norms.iter().map(ToString::to_string).collect();
+            let names: Vec<&str> = norms.iter().map(|norm| norm.name()).collect();
             let problem = format!("exists in {}, not in {norm}", names.join(", "));
             return Err(Error::argument(Stepper::name(self), problem));
         }

@@ -6,12 +6,12 @@
 //! use deepsleep::attack::{Budget, Norm, Samples};
 //! use deepsleep::audit::{Audit, audit};
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::nn::{Freeze, LeNet};
+//! use deepsleep::nn::{Freeze, Model};
 //! use deepsleep::tensor::Context;
 //!
 //! let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
 //! let samples = Samples::from_dataset(&test, 0..16)?;
-//! let model = LeNet::new(7).freeze()?; // untrained; any `Classifier`
+//! let model = Model::lenet(7).freeze()?; // untrained; any `Classifier`
 //! let options = Audit { budget: Budget { norm: Norm::Linf, eps: 0.05, seed: 0 }, search: 2, ..Audit::default() };
 //! let report = audit(&Context::new(0)?, &model, &samples, &options, &[], &mut |_| ())?;
 //! println!("{}, {:.3}", report.verdict, report.robust_accuracy);

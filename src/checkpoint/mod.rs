@@ -103,6 +103,19 @@ impl StateDict {
     /// # Errors
     /// If it is missing, has another shape, or holds a number that is not finite; the file is named.
     pub fn expect(&self, name: &str, shape: &[usize]) -> Result<&[f32]> {
+        let values = self.expect_shape(name, shape)?;
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            let problem = format!("`{name}` holds {} at position {i}", values[i]);
+            return Err(Error::format(&self.path, problem));
+        }
+        Ok(values)
+    }
+
+    /// As [`expect`](Self::expect), of numbers that may be anything.
+    ///
+    /// # Errors
+    /// If it is missing or has another shape; the file is named.
+    pub fn expect_shape(&self, name: &str, shape: &[usize]) -> Result<&[f32]> {
         let entry = self.get(name).ok_or_else(|| {
             let problem = match self.unread.get(name) {
                 Some(kind) => {
@@ -114,10 +127,6 @@ impl StateDict {
         })?;
         if entry.shape != shape {
             let problem = format!("`{name}` has shape {:?}, expected {shape:?}", entry.shape);
-            return Err(Error::format(&self.path, problem));
-        }
-        if let Some(i) = entry.values.iter().position(|v| !v.is_finite()) {
-            let problem = format!("`{name}` holds {} at position {i}", entry.values[i]);
             return Err(Error::format(&self.path, problem));
         }
         Ok(&entry.values)

@@ -5,13 +5,13 @@
 //! use deepsleep::attack::{AttackSpec, Budget, Norm, Samples};
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
 //! use deepsleep::evaluation::{Crafted, Models, Plan, evaluate, worst_cases};
-//! use deepsleep::nn::{Freeze, LeNet};
+//! use deepsleep::nn::{Freeze, Model};
 //! use deepsleep::tensor::Context;
 //!
 //! let context = Context::new(0)?;
 //! let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
 //! let samples = Samples::from_dataset(&test, 0..32)?;
-//! let (target, source) = (LeNet::new(1).freeze()?, LeNet::new(2).freeze()?); // untrained
+//! let (target, source) = (Model::lenet(1).freeze()?, Model::lenet(2).freeze()?); // untrained
 //!
 //! // White-box: every attack at every radius, and what survives all of them.
 //! let pgd: AttackSpec = "pgd:steps=5".parse()?;

@@ -10,8 +10,8 @@ use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
 use crate::method::{Defense, Profile, Settings, Training};
 use crate::names::meant;
-use crate::nn::{LeNet, Network};
 use crate::{Error, Result};
+use std::sync::Arc;
 
 /// Images that are crafted together: what is lost at most when a craft is interrupted.
 const PORTION: usize = 2000;
@@ -38,7 +38,8 @@ impl Graph {
         let published = Published::load()?;
         spec.settings.validate()?;
         let (sources, images) = (spec.sources(), spec.images_read());
-        let mut graph = Self { sources, images, ..Self::default() };
+        let architecture = Arc::new(spec.architecture.clone());
+        let mut graph = Self { sources, images, architecture, ..Self::default() };
         for sheet in sheets {
             refuse_twice("noise scale", &sheet.scales)?;
             refuse_twice("column", &sheet.columns)?;
@@ -160,7 +161,7 @@ impl Graph {
     ) -> Result<()> {
         let ModelPlan { row, seed, job: trained } = &self.models[model];
         let (id, seed, trained) = (row.id.clone(), *seed, *trained);
-        let eps = parse_eps(scale, norm, LeNet::new(0).input_shape().features())?;
+        let eps = parse_eps(scale, norm, spec.architecture.input().features())?;
         let &[eps] = eps.as_slice() else {
             let problem = format!("`{scale}` is not one noise scale");
             return Err(Error::argument("experiment", problem));
@@ -268,6 +269,7 @@ fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
+    use crate::nn::architecture::Architecture;
 
     fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {
         ExperimentSpec {
@@ -279,6 +281,7 @@ mod tests {
             images: 10_000,
             white_box_images: 1000,
             largest_class: None,
+            architecture: Architecture::default(),
             data: DataIdentity::default(),
             trained_on: ImageSet::default(),
             quick: false,

@@ -9,12 +9,14 @@ use crate::data::Dataset;
 use crate::evaluation::{Evidence, HISTORY, HistoryPoint, Observer, session};
 use crate::files::{MOST, read_regular};
 use crate::method::{ControlTraining, Defender, InTraining, Settings, Training};
-use crate::nn::{LeNet, Network, Origin};
+use crate::nn::architecture::Architecture;
+use crate::nn::{Model, Network, Origin};
 use crate::tensor::Context;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a training found out.
@@ -32,6 +34,8 @@ pub(super) struct Lab<'a> {
     pub store: &'a Store,
     pub train: &'a Dataset,
     pub test: &'a Dataset,
+    /// Of every control.
+    pub architecture: &'a Arc<Architecture>,
     /// Of every model.
     pub origin: &'a Origin,
     /// The key of the slow-wave sleep that the job begins with, if it does.
@@ -84,8 +88,8 @@ impl Lab<'_> {
         }
     }
 
-    pub(super) fn model(&self, entry: &Entry) -> Result<LeNet> {
-        LeNet::from_state(&self.state(file_of(entry)?)?)
+    pub(super) fn model(&self, entry: &Entry) -> Result<Model> {
+        Model::open(&self.state(file_of(entry)?)?)
     }
 
     /// Reads a file of the store, which may be somebody else's.
@@ -114,7 +118,8 @@ impl Lab<'_> {
         on_step: &mut StepObserver<'_>,
     ) -> Result<(StateDict, Vec<HistoryPoint>)> {
         let options = &settings.control;
-        let mut control = ControlTraining::with_settings(options, settings.seed)?;
+        let mut control =
+            ControlTraining::with_settings(self.architecture, options, settings.seed)?;
         let mut history = Vec::new();
         if let Some(state) = self.checkpoint(key)
             && control.resume(&state).is_ok()

@@ -5,7 +5,9 @@ use super::work::{Sources, Work};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
 use crate::evaluation::ThreatModel;
+use crate::nn::architecture::Architecture;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// A job: work on the results of other jobs.
 #[derive(Clone, Debug)]
@@ -80,6 +82,8 @@ pub struct Graph {
     pub sources: Sources,
     /// The images that they read.
     pub images: DataIdentity,
+    /// The network that they train.
+    pub architecture: Arc<Architecture>,
     pub(super) by_key: HashMap<String, usize>,
     pub(super) index: Index,
 }

@@ -8,8 +8,8 @@ use crate::data::{Dataset, ImageSet};
 use crate::evaluation::{Crafted, classify};
 use crate::files::{MOST, inside, open_regular, read_regular};
 use crate::method::Training;
-use crate::nn::{Freeze, LeNet, Network};
-use crate::snn::{FrozenSpikingLeNet, SpikingLeNet, Statistics, firing_rates, spike_trains};
+use crate::nn::{self, Freeze};
+use crate::snn::{FrozenSpikingModel, SpikingModel, Statistics, firing_rates, spike_trains};
 use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
 use ndarray::ArrayView4;
@@ -42,6 +42,9 @@ pub struct FiringRates {
     pub steps: usize,
     /// Spikes a neuron and step, layer by layer.
     pub rates: Vec<f64>,
+    /// What the layers are called.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// When the neurons of a model spike.
@@ -53,6 +56,9 @@ pub struct Spikes {
     pub label: usize,
     /// For each layer its steps, for each step a `1` or `0` a neuron.
     pub layers: Vec<Vec<String>>,
+    /// What the layers are called.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// A test image, clean and crafted.
@@ -131,7 +137,7 @@ impl Observations {
                 Err(error) => seen.skip(&format!("Pictures of {}", model.method), &error),
             }
         }
-        let asleep = |(model, _): &&(&Model, LeNet)| {
+        let asleep = |(model, _): &&(&Model, nn::Model)| {
             model.defense.defense().is_none_or(|defense| defense.sleeps())
         };
         for (model, lenet) in models.iter().filter(asleep) {
@@ -181,19 +187,22 @@ impl Observations {
         &mut self,
         context: &Context,
         results: &Results,
-        (model, lenet): (&Model, &LeNet),
+        (model, lenet): (&Model, &nn::Model),
         test: &Dataset,
         first: bool,
     ) -> Result<()> {
         let network = spiking(results, model, lenet)?;
-        let rates = firing_rates(context, &network, &test.slice(0, self.rated)?)?.to_vec();
+        let rates = firing_rates(context, &network, &test.slice(0, self.rated)?)?;
+        let (names, rates) = rates.into_iter().unzip();
         let (method, steps) = (model.method.clone(), network.steps());
-        self.rates.push(FiringRates { method: method.clone(), steps, rates });
+        self.rates.push(FiringRates { method: method.clone(), steps, rates, names });
         if first {
             let step = |step: Vec<bool>| step.iter().map(|&s| if s { '1' } else { '0' }).collect();
-            let trains = spike_trains(context, &network, test, 0)?;
-            let layers = trains.map(|layer| layer.into_iter().map(step).collect()).to_vec();
-            self.spikes.push(Spikes { method, label: test.label(0), layers });
+            let (names, trains): (_, Vec<_>) =
+                spike_trains(context, &network, test, 0)?.into_iter().unzip();
+            let layers = trains.into_iter().map(|layer| layer.into_iter().map(step).collect());
+            let layers = layers.collect();
+            self.spikes.push(Spikes { method, label: test.label(0), layers, names });
         }
         Ok(())
     }
@@ -228,21 +237,22 @@ fn first_of_each_method(results: &Results) -> Vec<&Model> {
     firsts
 }
 
-fn read_model(folder: &Path, model: &Model) -> Result<LeNet> {
+fn read_model(folder: &Path, model: &Model) -> Result<nn::Model> {
     let path = inside(folder, &model.file)?;
-    LeNet::from_state(&StateDict::from_bytes(&read_regular(&path, MOST)?, path)?)
+    nn::Model::open(&StateDict::from_bytes(&read_regular(&path, MOST)?, path)?)
 }
 
 /// The spiking view of a model, with the settings it was made with.
-fn spiking(results: &Results, model: &Model, lenet: &LeNet) -> Result<FrozenSpikingLeNet> {
+fn spiking(results: &Results, model: &Model, lenet: &nn::Model) -> Result<FrozenSpikingModel> {
     let options = results.settings_of(model)?.fast_wave.spiking;
-    SpikingLeNet::from_lenet(lenet, options, Statistics::Carry)?.freeze()
+    SpikingModel::from_model(lenet, options, Statistics::Carry)?.freeze()
 }
 
-fn filters(model: &Model, lenet: &LeNet) -> Result<Filters> {
-    let conv1 = lenet.parameters().get("conv1.weight");
-    let conv1 = conv1.ok_or_else(|| Error::NotFound("conv1.weight is not there".to_owned()))?;
-    Ok(Filters { method: model.method.clone(), shape: [5, 5], weights: conv1.values.clone() })
+fn filters(model: &Model, lenet: &nn::Model) -> Result<Filters> {
+    let missing = || Error::NotFound("there is no convolution".to_owned());
+    let first = lenet.first_convolution().ok_or_else(missing)?;
+    let shape = [first.shape[2], first.shape[3]];
+    Ok(Filters { method: model.method.clone(), shape, weights: first.values.clone() })
 }
 
 /// The sets that are shown, at two noise scales at most: 64/255 and 128/255 if they are there, of the first seed.
@@ -265,7 +275,7 @@ fn digits(
     context: &Context,
     folder: &Path,
     set: &CraftedSet,
-    models: &[(&Model, LeNet)],
+    models: &[(&Model, nn::Model)],
     test: &Dataset,
 ) -> Result<DigitSet> {
     let path = inside(folder, &set.file)?;
@@ -292,7 +302,7 @@ fn digits(
         .map_err(|e| Error::failed("digits", e))?;
     let labels = digits.iter().map(|digit| digit.label).collect();
     let shown = Samples::new(images, labels, (0..digits.len() as u64).collect())?;
-    let answer = |(model, lenet): &(&Model, LeNet)| {
+    let answer = |(model, lenet): &(&Model, nn::Model)| {
         let report = classify(context, &lenet.freeze()?, &shown, 0)?;
         let classes = report.outcomes.iter().map(|outcome| outcome.prediction).collect();
         Ok((model.method.clone(), classes))

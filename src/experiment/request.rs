@@ -10,7 +10,6 @@ use super::work::NUMERICS;
 use crate::data::DataIdentity;
 use crate::files::lock_file;
 use crate::method::Profile;
-use crate::nn::LeNet;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -40,7 +39,8 @@ impl Request {
 
     /// To be asked of this engine.
     pub fn new(spec: ExperimentSpec, sweep: Option<Sweep>) -> Self {
-        Self { numerics: NUMERICS, network: LeNet::architecture(), spec, sweep }
+        let network = spec.architecture.to_string();
+        Self { numerics: NUMERICS, network, spec, sweep }
     }
 
     /// What a folder was asked last.
@@ -246,6 +246,7 @@ mod tests {
     use crate::data::ImageSet;
     use crate::evaluation::ThreatModel;
     use crate::method::Settings;
+    use crate::nn::architecture::Architecture;
     use serde_json::json;
 
     fn request() -> Request {
@@ -260,6 +261,7 @@ mod tests {
             images: 10,
             white_box_images: 5,
             largest_class: Some(0.2),
+            architecture: Architecture::default(),
             trained_on: data.train.clone(),
             data,
             quick: true,
@@ -292,7 +294,7 @@ mod tests {
         other.spec.settings = Settings::new(Profile::Paper);
         refused(&other, folder, &["profile published, not paper"]);
         let other = Request { network: "another".into(), ..ours.clone() };
-        refused(&other, folder, &["the network `input 1x28x28", "`another`"]);
+        refused(&other, folder, &["the network `lenet, 1x28x28 to 10 classes", "`another`"]);
         // Other tables of the same are welcome.
         let mut other = ours.clone();
         other.spec.tables = vec![2];

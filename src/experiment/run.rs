@@ -102,7 +102,7 @@ pub fn run(
             .map(|_| Context::with_isa(options.isa, (whole.threads() / jobs).max(1)))
             .collect::<Result<_>>()?,
     };
-    let origin = Origin::of_lenet(graph.images.clone());
+    let origin = Origin::new(&graph.architecture, graph.images.clone());
     let begin =
         |&ours: &bool| if ours { Status::Waiting } else { Status::Over(JobOutcome::NotOurs) };
     let board = Board {
@@ -175,7 +175,8 @@ impl Board<'_> {
             statuses[job] = Status::Running;
             drop(statuses);
             let sleep = self.sleeps[job].as_deref();
-            let lab = Lab { context, store: self.store, train, test, origin: self.origin, sleep };
+            let (architecture, origin) = (&self.graph.architecture, self.origin);
+            let lab = Lab { context, store: self.store, train, test, architecture, origin, sleep };
             let status = match self.attempt(&lab, job) {
                 None => {
                     elsewhere.push(job);

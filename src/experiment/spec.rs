@@ -4,7 +4,7 @@ use super::work::Sources;
 use crate::data::{DataIdentity, ImageSet};
 use crate::evaluation::ThreatModel;
 use crate::method::Settings;
-use crate::nn::LeNet;
+use crate::nn::architecture::Architecture;
 use serde::{Deserialize, Serialize};
 
 /// What an experiment is asked to find out.
@@ -26,6 +26,9 @@ pub struct ExperimentSpec {
     pub white_box_images: usize,
     /// The share of the largest class among these, for the record: no result depends on it.
     pub largest_class: Option<f64>,
+    /// The network.
+    #[serde(default)]
+    pub architecture: Architecture,
     /// The data set, whole.
     pub data: DataIdentity,
     /// Training images that are used: the first ones of the data set.
@@ -45,7 +48,7 @@ impl ExperimentSpec {
         Sources {
             train: self.trained_on.fingerprint.clone(),
             test: self.data.test.fingerprint.clone(),
-            network: LeNet::architecture(),
+            network: self.architecture.to_string(),
         }
     }
 }

@@ -270,6 +270,7 @@ mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
     use crate::method::{Profile, Settings};
+    use crate::nn::architecture::Architecture;
 
     fn nearest() -> (Sweep, ExperimentSpec) {
         let sweep = parse(include_str!("../../experiments/nearest.toml"), "nearest.toml");
@@ -282,6 +283,7 @@ mod tests {
             images: 100,
             white_box_images: 1,
             largest_class: None,
+            architecture: Architecture::default(),
             data: DataIdentity::default(),
             trained_on: ImageSet::default(),
             quick: false,

@@ -4,9 +4,11 @@ use super::{BatchProgress, ControlOptions, Defender, PassReport};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::nn::{LeNet, Trainer, TrainingOptions};
-use crate::snn::SpikingLeNet;
+use crate::nn::architecture::Architecture;
+use crate::nn::{Model, Trainer, TrainingOptions};
+use crate::snn::SpikingModel;
 use crate::tensor::Context;
+use std::sync::Arc;
 
 /// A model that is trained one pass or epoch at a time.
 pub trait InTraining {
@@ -22,10 +24,10 @@ pub trait InTraining {
     ) -> Result<Option<PassReport>>;
 
     /// The model as it is now, seen as a network of rectifiers.
-    fn model(&self) -> &LeNet;
+    fn model(&self) -> &Model;
 
     /// The spiking network as the last pass left it, if it was one.
-    fn spiking(&self) -> Option<&SpikingLeNet> {
+    fn spiking(&self) -> Option<&SpikingModel> {
         None
     }
 
@@ -54,11 +56,11 @@ impl InTraining for Defender {
         Self::advance(self, context, data, progress)
     }
 
-    fn model(&self) -> &LeNet {
+    fn model(&self) -> &Model {
         Self::model(self)
     }
 
-    fn spiking(&self) -> Option<&SpikingLeNet> {
+    fn spiking(&self) -> Option<&SpikingModel> {
         Self::spiking(self)
     }
 
@@ -74,7 +76,7 @@ impl InTraining for Defender {
 /// An undefended control in training.
 pub struct ControlTraining {
     trainer: Trainer,
-    network: LeNet,
+    network: Model,
 }
 
 impl ControlTraining {
@@ -85,8 +87,8 @@ impl ControlTraining {
     ///
     /// # Errors
     /// If an option makes no sense.
-    pub fn new(options: TrainingOptions) -> Result<Self> {
-        let network = LeNet::new(options.seed);
+    pub fn new(architecture: &Arc<Architecture>, options: TrainingOptions) -> Result<Self> {
+        let network = Model::new(Arc::clone(architecture), options.seed)?;
         Ok(Self { trainer: Trainer::new(&network, options)?, network })
     }
 
@@ -94,8 +96,12 @@ impl ControlTraining {
     ///
     /// # Errors
     /// If an option makes no sense.
-    pub fn with_settings(options: &ControlOptions, seed: u64) -> Result<Self> {
-        Self::new(options.training(seed))
+    pub fn with_settings(
+        architecture: &Arc<Architecture>,
+        options: &ControlOptions,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::new(architecture, options.training(seed))
     }
 
     /// Epochs done.
@@ -132,7 +138,7 @@ impl InTraining for ControlTraining {
         Ok(Some(PassReport { stage, done, of, loss }))
     }
 
-    fn model(&self) -> &LeNet {
+    fn model(&self) -> &Model {
         &self.network
     }
 

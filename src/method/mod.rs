@@ -7,12 +7,12 @@
 //! ```
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
 //! use deepsleep::method::{Defender, FastWave, Profile, Settings};
-//! use deepsleep::nn::LeNet;
+//! use deepsleep::nn::Model;
 //! use deepsleep::tensor::Context;
 //!
 //! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 256)?;
 //! let context = Context::new(0)?;
-//! let control = LeNet::new(0); // in practice, a trained one
+//! let control = Model::lenet(0); // in practice, a trained one
 //!
 //! let mut settings = Settings::new(Profile::Published);
 //! settings.set("fast_wave.epochs", "1")?;
@@ -20,7 +20,7 @@
 //! while let Some(pass) = defender.advance(&context, &train, &mut |_| {})? {
 //!     println!("{} {}/{}", pass.stage, pass.done, pass.of);
 //! }
-//! let defended: &LeNet = defender.model();
+//! let defended: &Model = defender.model();
 //! # let _ = defended;
 //! # Ok::<(), deepsleep::Error>(())
 //! ```

@@ -3,9 +3,9 @@
 use super::Settings;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::nn::{LeNet, Regime, Trainer};
+use crate::nn::{Model, Regime, Trainer};
 use crate::simd::random::Key;
-use crate::snn::SpikingLeNet;
+use crate::snn::SpikingModel;
 use crate::tensor::Context;
 use crate::{Error, Result};
 
@@ -13,15 +13,15 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Networks {
     /// The undefended network that the defense started from.
-    pub control: LeNet,
+    pub control: Model,
     /// The model as it is now; during a stage, as the last pass or epoch left it.
-    pub model: LeNet,
+    pub model: Model,
     /// The teacher, once there is one.
-    pub teacher: Option<LeNet>,
+    pub teacher: Option<Model>,
     /// The linear weights right after the first step of the first slow-wave sleep, once there was one.
     pub first_linear: Option<Vec<f32>>,
     /// The spiking network as the last pass left it, if that was one of fast-wave sleep.
-    pub spiking: Option<SpikingLeNet>,
+    pub spiking: Option<SpikingModel>,
 }
 
 /// A batch that was just processed.
@@ -43,6 +43,15 @@ pub struct BatchProgress {
 pub trait Stage: Send + Sync {
     /// Its name, in histories and messages. The stage's random numbers depend on it.
     fn name(&self) -> &'static str;
+
+    /// Refuses what this stage could not work with, before any stage begins.
+    ///
+    /// # Errors
+    /// If it does not apply to the network, or a setting names what the network does not have.
+    fn check(&self, settings: &Settings, control: &Model) -> Result<()> {
+        let _ = (settings, control);
+        Ok(())
+    }
 
     /// Prepares the first pass. May replace the model by another one to start from. Everything random must follow from
     /// `key`.
@@ -106,13 +115,13 @@ pub trait StageRun: Send {
 /// A stage that trains the model by backpropagation.
 pub struct TrainingRun {
     trainer: Trainer,
-    regime: Box<dyn Regime<LeNet>>,
+    regime: Box<dyn Regime<Model>>,
     then: Option<fn(&mut Networks)>,
 }
 
 impl TrainingRun {
     /// Trains with this trainer under this regime.
-    pub fn new(trainer: Trainer, regime: impl Regime<LeNet> + 'static) -> Self {
+    pub fn new(trainer: Trainer, regime: impl Regime<Model> + 'static) -> Self {
         Self { trainer, regime: Box::new(regime), then: None }
     }
 

@@ -31,7 +31,7 @@ pub fn conversion(conversion: Statistics) -> Description {
 pub fn slow_wave(options: &SlowWaveOptions, train_images: usize) -> [Description; 3] {
     [
         Description { choice: "Plasticity", sentence: plasticity(options) },
-        Description { choice: "Second convolution in slow-wave sleep", sentence: layers(options) },
+        Description { choice: "Layers that learn in slow-wave sleep", sentence: layers(options) },
         Description {
             choice: "Length of slow-wave sleep",
             sentence: length(options, train_images),
@@ -75,10 +75,17 @@ fn plasticity(options: &SlowWaveOptions) -> String {
 }
 
 fn layers(options: &SlowWaveOptions) -> String {
-    match (options.plasticity, options.layers) {
-        (Plasticity::Pair, _) => "all three layers learn, at once; in the published code the second convolution never does.",
-        (_, Layers::Published) => "it is never trained: the published code hands its optimizer the wrong tensor, so its weights are only standardized. The paper says that all layers learn.",
-        (_, Layers::All) => "it learns like the others; in the published code it never does, as its optimizer is handed the wrong tensor.",
+    match (options.plasticity, &options.layers) {
+        (_, Layers::Named(names)) => {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            return match names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "none. The paper says that all layers learn.".to_owned(),
+                some => format!("{some}. The paper says that all layers learn."),
+            };
+        }
+        (_, Layers::All) => "all; in the published code those between the first and the last never do, as its optimizer is handed the wrong tensor.",
+        (Plasticity::Published, Layers::Published) => "the first and the last; convolutions between them are only standardized, as the published code hands its optimizer the wrong tensor. The paper says that all layers learn.",
+        (Plasticity::Pair, Layers::Published) => "the first and the last, as in the published code. The paper says that all layers learn.",
     }
     .to_owned()
 }

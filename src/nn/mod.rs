@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::nn::{Freeze, LeNet, Network, Trainer, TrainingOptions, accuracy};
+//! use deepsleep::nn::{Freeze, Model, Network, Trainer, TrainingOptions, accuracy};
 //! use deepsleep::tensor::Context;
 //!
 //! let folder = locate(DatasetName::Mnist, None)?;
@@ -13,7 +13,7 @@
 //! let test = Dataset::load(&folder, Split::Test)?.slice(0, 500)?;
 //!
 //! let context = Context::new(0)?;
-//! let mut lenet = LeNet::new(7);
+//! let mut lenet = Model::lenet(7);
 //! let mut trainer = Trainer::new(&lenet, TrainingOptions { epochs: 1, ..Default::default() })?;
 //! let report = trainer.epoch(&context, &mut lenet, &train, &mut |_| {})?;
 //! assert!(report.loss < 2.3);
@@ -30,7 +30,6 @@ mod draws;
 mod evaluate;
 mod finite;
 mod initialization;
-mod lenet;
 pub(crate) mod model;
 mod network;
 mod optimizer;
@@ -49,7 +48,6 @@ pub use draws::{DRAWS, verdict_noise};
 pub use evaluate::{InputGradients, Verdict, accuracy, input_gradients, predictions, verdicts};
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use initialization::uniform_fan_in;
-pub use lenet::{FrozenLeNet, LeNet};
 pub use model::{FrozenModel, Model};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
 pub use optimizer::{Optimizer, Rule};

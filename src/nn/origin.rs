@@ -1,6 +1,6 @@
 //! What a network is and which images it has learned from, as notes in its files.
 
-use super::LeNet;
+use super::architecture::Architecture;
 use crate::checkpoint::StateDict;
 use crate::data::DataIdentity;
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,9 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Of a LeNet that is trained on these images, and evaluated on those.
-    pub fn of_lenet(data: DataIdentity) -> Self {
-        Self { network: LeNet::architecture(), data }
+    /// Of a network of this architecture that is trained on these images, and evaluated on those.
+    pub fn new(architecture: &Architecture, data: DataIdentity) -> Self {
+        Self { network: architecture.to_string(), data }
     }
 
     /// Writes it beside the arrays.

@@ -3,11 +3,12 @@
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::{
-    Batch, BatchAttack, EpochReport, Freeze, GradientAttack, LeNet, Network, Progress, Regime,
+    Batch, BatchAttack, EpochReport, Freeze, GradientAttack, Model, Network, Progress, Regime,
     Schedule, Trainer, TrainingOptions,
 };
 use crate::simd::random::{Key, uniform_from_bits};
-use crate::snn::{SpikingLeNet, SpikingOptions, Statistics};
+use crate::sleep::linear_output;
+use crate::snn::{SpikingModel, SpikingOptions, Statistics};
 use crate::tensor::Context;
 use crate::{Error, Result};
 use rand::Rng;
@@ -19,8 +20,8 @@ use serde::{Deserialize, Serialize};
 pub enum DreamSource {
     /// The undefended control: the paper's picture.
     Control,
-    /// The published code: live convolutions and normalization weights, the control's running statistics, and the
-    /// linear weights as they were after the first slow-wave linear step (the live ones if there was none).
+    /// The published code: live convolutions and normalization weights, the control's running statistics, and the last
+    /// layer's weights as they were after its first slow-wave step (the live ones if there was none).
     Hybrid,
     /// The rectifier view of the sleeping network as it is now.
     Live,
@@ -113,10 +114,10 @@ impl FastWaveOptions {
     }
 }
 
-/// A LeNet in fast-wave sleep.
+/// A network in fast-wave sleep.
 pub struct FastWave {
     trainer: Trainer,
-    network: SpikingLeNet,
+    network: SpikingModel,
     rem: Rem,
 }
 
@@ -128,19 +129,21 @@ impl FastWave {
     /// If the options make no sense.
     pub fn new(
         context: &Context,
-        lenet: &LeNet,
-        control: &LeNet,
+        model: &Model,
+        control: &Model,
         first_linear: Option<&[f32]>,
         options: &FastWaveOptions,
         seed: u64,
     ) -> Result<Self> {
         options.validate()?;
-        let weights = lenet.parameters().get("fc.weight").map_or(0, |fc| fc.values.len());
+        let linear = linear_output(model.architecture());
+        let weights = linear.and_then(|name| model.parameters().get(&name));
+        let weights = weights.map_or(0, |weights| weights.values.len());
         if let Some(first) = first_linear.filter(|first| first.len() != weights) {
             let (expected, found) = (format!("{weights} linear weights"), first.len().to_string());
             return Err(Error::shape("fast-wave sleep", expected, found));
         }
-        let network = SpikingLeNet::from_lenet(lenet, options.spiking, options.statistics)?;
+        let network = SpikingModel::from_model(model, options.spiking, options.statistics)?;
         let training = TrainingOptions {
             seed: Key::new(seed).named("fast-wave").to_u64(),
             ..options.training()
@@ -155,7 +158,7 @@ impl FastWave {
     }
 
     /// The network as it is now.
-    pub fn network(&self) -> &SpikingLeNet {
+    pub fn network(&self) -> &SpikingModel {
         &self.network
     }
 
@@ -205,26 +208,27 @@ struct Rem {
     attack: BatchAttack,
     /// None: no dreams.
     options: Option<DreamOptions>,
-    control: LeNet,
+    control: Model,
     first_linear: Option<Vec<f32>>,
 }
 
 impl Rem {
     /// The published mixture of the sleeping network and the control.
-    fn hybrid(&self, network: &SpikingLeNet) -> LeNet {
-        let mut hybrid = network.to_lenet(Statistics::Carry);
-        *hybrid.statistics_mut() = self.control.statistics().clone();
-        if let (Some(first), Some(fc)) =
-            (&self.first_linear, hybrid.parameters_mut().get_mut("fc.weight"))
+    fn hybrid(&self, network: &SpikingModel) -> Model {
+        let mut hybrid = network.to_model(Statistics::Carry);
+        hybrid.statistics_mut().clone_from_slice(self.control.statistics());
+        if let (Some(first), Some(name)) =
+            (&self.first_linear, linear_output(hybrid.architecture()))
+            && let Some(linear) = hybrid.parameters_mut().get_mut(&name)
         {
-            fc.values.copy_from_slice(first);
+            linear.values.copy_from_slice(first);
         }
         hybrid
     }
 }
 
-impl Regime<SpikingLeNet> for Rem {
-    fn prepare(&mut self, network: &mut SpikingLeNet, batch: &mut Batch<'_>) -> Result<()> {
+impl Regime<SpikingModel> for Rem {
+    fn prepare(&mut self, network: &mut SpikingModel, batch: &mut Batch<'_>) -> Result<()> {
         let Some(DreamOptions { source, attack, eps, ratio }) = self.options else { return Ok(()) };
         let coin = uniform_from_bits(batch.key.named("coin").generator().next_u32());
         if coin >= ratio {
@@ -241,7 +245,7 @@ impl Regime<SpikingLeNet> for Rem {
                 self.attack.perturb(&hybrid, attack, eps, images, labels, key)
             }
             DreamSource::Live => {
-                let live = network.to_lenet(Statistics::Carry).freeze()?;
+                let live = network.to_model(Statistics::Carry).freeze()?;
                 self.attack.perturb(&live, attack, eps, images, labels, key)
             }
             DreamSource::LiveSnn => {

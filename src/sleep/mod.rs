@@ -7,13 +7,13 @@
 //!
 //! ```
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::nn::LeNet;
+//! use deepsleep::nn::Model;
 //! use deepsleep::sleep::{SlowWave, SlowWaveOptions};
 //! use deepsleep::tensor::Context;
 //!
 //! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 32)?;
 //! let context = Context::new(0)?;
-//! let mut network = LeNet::new(0); // in practice, a trained one
+//! let mut network = Model::lenet(0); // in practice, a trained one
 //!
 //! // One batch per pass, to try it out.
 //! let options = SlowWaveOptions { batches: 1, batch_size: 32, ..SlowWaveOptions::default() };
@@ -25,6 +25,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod circuit;
 mod fast_wave;
 mod pair_stdp;
 mod replay;
@@ -32,6 +33,7 @@ mod slow_wave;
 mod stdp_conv;
 mod stdp_linear;
 
+pub(crate) use circuit::linear_output;
 pub use fast_wave::{DreamOptions, DreamSource, FastWave, FastWaveOptions};
 pub use pair_stdp::{PairLayer, PairOptions, poisson_trains};
 pub use replay::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
@@ -40,29 +42,28 @@ pub use stdp_conv::StdpConv;
 pub use stdp_linear::StdpLinear;
 
 use crate::checkpoint::StateDict;
-use crate::kernels::stdp::MAX_CHANNELS;
-use crate::tensor::{Shape, Tensor};
+use crate::kernels::stdp;
+use crate::tensor::{Context, Shape, Tensor};
 use crate::{Error, Result};
 
 /// Chooses the winner where several channels of a pixel spike in the same step: (sample in the batch, pixel, step, set
-/// of candidates as bits) to the number of one of them.
-pub type TieBreak<'a> = dyn Fn(usize, usize, usize, u32) -> u32 + Sync + 'a;
+/// of candidates as bits, channel c is bit c % 32 of word c / 32) to the number of one of them.
+pub type TieBreak<'a> = dyn Fn(usize, usize, usize, &[u32]) -> usize + Sync + 'a;
 
-fn check_weight(
-    layer: &'static str,
-    expected: usize,
-    channels: usize,
-    weight: &[f32],
-) -> Result<()> {
-    if weight.len() != expected {
-        let found = format!("{}", weight.len());
-        return Err(Error::shape(layer, format!("{expected} weights"), found));
-    }
-    if channels > MAX_CHANNELS {
-        let problem = format!("{channels} channels; at most {MAX_CHANNELS} can compete");
-        return Err(Error::argument(layer, problem));
+fn check_weight(layer: &'static str, expected: usize, weight: &[f32]) -> Result<()> {
+    if weight.len() != expected || weight.is_empty() {
+        let expected = format!("{expected} weights, at least one");
+        return Err(Error::shape(layer, expected, weight.len().to_string()));
     }
     Ok(())
+}
+
+/// Every sample's counts over its largest.
+fn normalize(context: &Context, counts: &Tensor, out: &mut Tensor) {
+    let (isa, features) = (context.isa(), counts.shape().features());
+    context.chunks(out.lanes_mut(), features, |block, out| {
+        stdp::normalize(isa, counts.block(block), out);
+    });
 }
 
 fn check_input(layer: &'static str, expected: Shape, x: &Tensor) -> Result<()> {

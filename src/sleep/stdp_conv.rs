@@ -4,10 +4,10 @@ use super::{TieBreak, check_weight, load_membrane, save_membrane};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::kernels::batch;
-use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
+use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::stdp::{self, Competition};
 use crate::simd::{LANES, Lanes};
-use crate::tensor::{Context, Shape, Tensor};
+use crate::tensor::{Context, Tensor};
 
 /// Share of the membrane that is left a step later: exp(-1/100), as in the published code.
 const DECAY: f32 = 0.990_049_8;
@@ -27,26 +27,21 @@ pub struct StdpConv {
     /// Squashed current, in units of the threshold.
     current: Tensor,
     counts: Tensor,
-    /// The gradient of the currents, and what the next layer gets: kept for their memory.
+    /// The gradient of the currents: kept for its memory.
     delta: Tensor,
-    pooled: Tensor,
     /// Membranes after the last batch, in their own unit.
     membrane: Option<Tensor>,
     threshold: Vec<f32>,
 }
 
 impl StdpConv {
-    /// A layer of `channels` square kernels on inputs of this shape, with weights `[out][in][y][x]`.
+    /// A layer of these sizes, with weights `[out][in / groups][y][x]`.
     ///
     /// # Errors
-    /// If the sizes do not fit together, or more channels than [`stdp::MAX_CHANNELS`] would compete.
-    pub fn new(input: Shape, channels: usize, kernel: usize, weight: &[f32]) -> Result<Self> {
-        let sizes = [channels, input.channels, kernel, kernel];
-        let geometry = Geometry::new(input, sizes, Conv2dOptions::default())?;
-        check_weight("slow-wave convolution", geometry.weights(), channels, weight)?;
+    /// If the number of weights is another.
+    pub fn new(geometry: Geometry, weight: &[f32]) -> Result<Self> {
+        check_weight("slow-wave convolution", geometry.weights(), weight)?;
         let empty = Tensor::zeros(geometry.output, 0);
-        let Shape { height, width, .. } = geometry.output;
-        let pooled = Shape::new(channels, height / 2, width / 2);
         Ok(Self {
             geometry,
             weight: weight.to_vec(),
@@ -55,13 +50,12 @@ impl StdpConv {
             current: empty.clone(),
             counts: empty.clone(),
             delta: empty,
-            pooled: Tensor::zeros(pooled, 0),
             membrane: None,
-            threshold: vec![0.0; channels],
+            threshold: vec![0.0; geometry.output.channels],
         })
     }
 
-    /// Weights `[out][in][y][x]`.
+    /// Weights `[out][in / groups][y][x]`.
     pub fn weight(&self) -> &[f32] {
         &self.weight
     }
@@ -92,20 +86,18 @@ impl StdpConv {
         steps: usize,
         tie: &TieBreak<'_>,
     ) -> Result<()> {
-        super::check_input("slow-wave convolution", self.geometry.input, x)?;
+        super::check_input("slow-wave convolution", self.geometry.unpadded(), x)?;
         let (g, isa, samples) = (self.geometry, context.isa(), x.samples());
         let (features, pixels, channels) =
             (g.output.features(), g.output.pixels(), g.output.channels);
         for tensor in [&mut self.u, &mut self.current, &mut self.counts] {
             super::resize(tensor, samples);
         }
-        conv2d::pack_forward(&g, &self.weight, &mut self.packed);
-        let packed = &self.packed;
+        conv2d::pack_convolve(&g, &self.weight, &mut self.packed);
+        batch::convolve(context, &g, x.lanes(), &self.packed, self.u.lanes_mut());
         let mut largest = vec![0.0; x.blocks() * channels];
-        let u = (self.u.lanes_mut(), features);
-        context.chunks2(u, (&mut largest, channels), |block, u, largest| {
-            conv2d::forward(isa, &g, x.block(block), packed, u);
-            stdp::channel_max(isa, pixels, x.live(block), u, largest);
+        context.chunks(&mut largest, channels, |block, largest| {
+            stdp::channel_max(isa, pixels, x.live(block), self.u.block(block), largest);
         });
         for (channel, threshold) in self.threshold.iter_mut().enumerate() {
             let of_blocks = largest.iter().skip(channel).step_by(channels);
@@ -145,8 +137,9 @@ impl StdpConv {
             let live = u.live(block);
             stdp::squash(isa, pixels, live, u.block(block), threshold, current);
             rescale(membrane, &|th| if th == 0.0 { 0.0 } else { 1.0 / th });
-            let tie =
-                |pixel, lane, step, candidates| tie(block * LANES + lane, pixel, step, candidates);
+            let tie = |pixel, lane, step, candidates: &[u32]| {
+                tie(block * LANES + lane, pixel, step, candidates)
+            };
             stdp::compete(isa, &competition, live, current, &inhibition, membrane, count, tie);
             rescale(membrane, &|th| th);
         });
@@ -168,15 +161,9 @@ impl StdpConv {
         Ok(())
     }
 
-    /// What the next layer gets: each sample's counts over its largest, then the maximum of 2 x 2 windows.
-    pub fn next_input(&mut self, context: &Context) -> &Tensor {
-        super::resize(&mut self.pooled, self.counts.samples());
-        let (isa, counts, shape) = (context.isa(), &self.counts, self.geometry.output);
-        let features = self.pooled.shape().features();
-        context.chunks(self.pooled.lanes_mut(), features.max(1), |block, out| {
-            stdp::normalize_pool(isa, shape, counts.block(block), out);
-        });
-        &self.pooled
+    /// What is handed on: each sample's counts over its largest; `out` has their sizes.
+    pub fn normalize(&self, context: &Context, out: &mut Tensor) {
+        super::normalize(context, &self.counts, out);
     }
 
     /// The derivative of the mean of current x count to the weights, through the threshold as well: METHOD's G, one

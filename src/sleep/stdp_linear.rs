@@ -41,16 +41,16 @@ impl StdpLinear {
     /// A layer from `features` to `outputs`, with weights `[out][features]`.
     ///
     /// # Errors
-    /// If the number of weights is another, or more outputs than [`stdp::MAX_CHANNELS`] would compete.
+    /// If the number of weights is another.
     pub fn new(features: usize, outputs: usize, weight: &[f32]) -> Result<Self> {
-        check_weight("slow-wave linear layer", features * outputs, outputs, weight)?;
+        check_weight("slow-wave linear layer", features * outputs, weight)?;
         let empty = Tensor::zeros(Shape::flat(outputs), 0);
         Ok(Self {
             geometry: Geometry::linear(features, outputs),
             weight: weight.to_vec(),
             packed: Vec::new(),
             current: empty.clone(),
-            counts: empty.clone(),
+            counts: empty,
             membrane: None,
             threshold: None,
         })
@@ -140,12 +140,18 @@ impl StdpLinear {
                 inhibition.0.iter_mut().zip(&lanes.0).for_each(|(a, &b)| *a = a.max(b));
             }
             inhibition.0.iter_mut().for_each(|a| *a *= INHIBITION);
-            let tie =
-                |pixel, lane, step, candidates| tie(block * LANES + lane, pixel, step, candidates);
+            let tie = |pixel, lane, step, candidates: &[u32]| {
+                tie(block * LANES + lane, pixel, step, candidates)
+            };
             stdp::compete(isa, &competition, live, current, &inhibition, membrane, count, tie);
         });
         self.membrane = Some(membrane);
         Ok(())
+    }
+
+    /// What is handed on: each sample's counts over its largest; `out` has their sizes.
+    pub fn normalize(&self, context: &Context, out: &mut Tensor) {
+        super::normalize(context, &self.counts, out);
     }
 
     /// The published update from the batch `x` that was just simulated: Hebbian growth, growing thresholds, then

@@ -1,16 +1,16 @@
-//! Spiking networks: neurons, encoders, and the spiking LeNet.
+//! Spiking networks: neurons, encoders, and the spiking form of any network.
 //!
 //! A spiking network runs for T time steps. Its layers between neurons are the ordinary ones, on tensors that have a
 //! time axis; a layer of neurons over all its steps is one node of the tape ([`Tape::lif`](crate::autodiff::Tape::lif)),
 //! whose backward is backpropagation through time with a [`Surrogate`] for the derivative of a spike.
 //!
 //! ```
-//! use deepsleep::nn::LeNet;
-//! use deepsleep::snn::{Neuron, SpikingLeNet, SpikingOptions, Statistics};
+//! use deepsleep::nn::Model;
+//! use deepsleep::snn::{Neuron, SpikingModel, SpikingOptions, Statistics};
 //!
-//! let lenet = LeNet::new(0); // or a trained one
-//! let spiking = SpikingLeNet::from_lenet(&lenet, SpikingOptions { steps: 4, ..Default::default() }, Statistics::Carry)?;
-//! let back = spiking.to_lenet(Statistics::Carry);
+//! let model = Model::lenet(0); // or a trained one
+//! let spiking = SpikingModel::from_model(&model, SpikingOptions { steps: 4, ..Default::default() }, Statistics::Carry)?;
+//! let back = spiking.to_model(Statistics::Carry);
 //!
 //! // The published neuron, one step at a time: u <- u + (I - u) / 2, a spike above 0.5.
 //! let dynamics = Neuron::default().dynamics()?;
@@ -21,12 +21,11 @@
 
 mod activity;
 mod encoder;
-mod lenet;
-mod neuron;
+mod model;
 
-pub use crate::kernels::lif::SilentWindow;
+pub use crate::kernels::lif::{Neuron, Reset, SilentWindow};
 pub use crate::kernels::surrogate::Surrogate;
-pub use activity::{firing_rates, spike_trains};
+pub use activity::{SpikeTrain, firing_rates, spike_trains};
 pub use encoder::Encoder;
-pub use lenet::{FrozenSpikingLeNet, SpikingLeNet, SpikingOptions, Statistics};
-pub use neuron::{Neuron, Reset};
+pub(crate) use model::check_spiking;
+pub use model::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};

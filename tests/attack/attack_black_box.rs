@@ -5,7 +5,7 @@ use crate::masks::{Mask, Masked};
 use deepsleep::attack::{
     AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
 };
-use deepsleep::nn::FrozenLeNet;
+use deepsleep::nn::FrozenModel;
 use deepsleep::tensor::Context;
 
 fn run(model: &dyn Classifier, samples: &Samples, text: &str, eps: f32) -> AttackReport {
@@ -14,7 +14,7 @@ fn run(model: &dyn Classifier, samples: &Samples, text: &str, eps: f32) -> Attac
     run_attack(&Context::new(2).unwrap(), model, samples, a.as_ref(), budget).unwrap()
 }
 
-fn plain() -> FrozenLeNet {
+fn plain() -> FrozenModel {
     lenet("lenet_weights.safetensors")
 }
 

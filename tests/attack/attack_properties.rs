@@ -5,10 +5,10 @@ use deepsleep::attack::{
     Attack, AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
 };
 use deepsleep::autodiff::{Tape, Var};
-use deepsleep::nn::{Freeze, FrozenLeNet, FrozenNetwork, LeNet, Network, margin};
+use deepsleep::nn::{Freeze, FrozenModel, FrozenNetwork, Model, Network, margin};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{Isa, LANES, Lanes};
-use deepsleep::snn::{FrozenSpikingLeNet, SilentWindow, SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::snn::{FrozenSpikingModel, SilentWindow, SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::{Context, Region, Shape, blocks_of};
 use proptest::prelude::*;
 use rand::Rng;
@@ -158,12 +158,12 @@ fn every_result_is_what_it_says() {
 #[test]
 fn gradients_reach_the_neurons_nearest_to_a_spike() {
     let state = golden("lenet_weights.safetensors");
-    let lenet = LeNet::from_state(&state).unwrap();
+    let lenet = Model::open(&state).unwrap();
     let options = SpikingOptions::default();
-    let network = SpikingLeNet::from_lenet(&lenet, options, Statistics::Carry).unwrap();
+    let network = SpikingModel::from_model(&lenet, options, Statistics::Carry).unwrap();
     let (samples, context) = (test_images(0..100), Context::new(2).unwrap());
     let budget = Budget { norm: Norm::Linf, eps: 16.0 / 255.0, seed: 0 };
-    let robust = |network: &FrozenSpikingLeNet| {
+    let robust = |network: &FrozenSpikingModel| {
         let a = parse_attack("pgd:steps=20").unwrap();
         run_attack(&context, network, &samples, a.as_ref(), budget).unwrap().robust_accuracy()
     };
@@ -212,7 +212,7 @@ fn a_sample_depends_on_nobody_else() {
 }
 
 /// A network that does not tell its layers, so that all of it is evaluated at every query.
-struct Whole(FrozenLeNet);
+struct Whole(FrozenModel);
 
 impl FrozenNetwork for Whole {
     fn input_shape(&self) -> Shape {
@@ -302,9 +302,9 @@ fn a_step_that_cannot_cross_the_ball_is_doubted() {
 /// P8: what an attack sees of a model it cannot change, neither weights nor running statistics.
 #[test]
 fn the_model_stays_as_it_is() {
-    let lenet = LeNet::from_state(&golden("lenet_robust.safetensors")).unwrap();
+    let lenet = Model::open(&golden("lenet_robust.safetensors")).unwrap();
     let spiking =
-        SpikingLeNet::from_lenet(&lenet, SpikingOptions::default(), Statistics::Carry).unwrap();
+        SpikingModel::from_model(&lenet, SpikingOptions::default(), Statistics::Carry).unwrap();
     let (cnn, snn) = (lenet.freeze().unwrap(), spiking.freeze().unwrap());
     type Attacks<'a> = &'a [(&'a str, &'a [Norm])];
     let few: Attacks<'_> = &[("pgd:steps=2", &[Norm::Linf]), ("square:queries=9", &[Norm::L2])];

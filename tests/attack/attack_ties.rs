@@ -4,15 +4,15 @@ use crate::common::models::{Affine, test_images};
 use deepsleep::attack::{ATTACKS, Budget, Norm, Samples, Status, parse_attack, run_attack};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, LeNet, Network, accuracy};
+use deepsleep::nn::{Freeze, Model, Network, accuracy};
 use deepsleep::tensor::{Context, Shape};
 use ndarray::Array4;
 
 const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 
 /// A network whose logits are all 0.
-fn dead() -> LeNet {
-    let trained = LeNet::new(1).state();
+fn dead() -> Model {
+    let trained = Model::lenet(1).state();
     let mut state = StateDict::default();
     for name in trained.names() {
         let array = trained.get(name).unwrap();
@@ -20,7 +20,7 @@ fn dead() -> LeNet {
         let values = array.values.iter().map(|v| v * zero).collect();
         state.insert(name, array.shape.clone(), values).unwrap();
     }
-    LeNet::from_state(&state).unwrap()
+    Model::open(&state).unwrap()
 }
 
 #[test]

@@ -4,8 +4,8 @@ use crate::common::models::{Affine, golden, lenet, test_images};
 use crate::masks::{Mask, Masked};
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
 use deepsleep::audit::{Audit, AuditReport, Finding, Verdict, audit};
-use deepsleep::nn::{Freeze, LeNet, Network};
-use deepsleep::snn::{FrozenSpikingLeNet, SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::nn::{Freeze, Model};
+use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Context;
 
 const EPS: f32 = 16.0 / 255.0;
@@ -79,11 +79,10 @@ fn what_hides_nothing_is_not_accused() {
     assert_eq!(fails(&report), [""; 0]);
 }
 
-fn spiking() -> FrozenSpikingLeNet {
-    let mut network = LeNet::new(0);
-    network.load_state(&golden("lenet_weights.safetensors")).unwrap();
+fn spiking() -> FrozenSpikingModel {
+    let network = Model::open(&golden("lenet_weights.safetensors")).unwrap();
     let options = SpikingOptions::default();
-    SpikingLeNet::from_lenet(&network, options, Statistics::Carry).unwrap().freeze().unwrap()
+    SpikingModel::from_model(&network, options, Statistics::Carry).unwrap().freeze().unwrap()
 }
 
 /// A spiking network's own gradients hide what others find, which the audit says, and its union finds it.

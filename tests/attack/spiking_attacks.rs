@@ -2,8 +2,8 @@
 
 use crate::common::models::{golden, lenet, test_images};
 use deepsleep::attack::{AttackReport, Budget, Norm, Samples, Status, parse_attack, run_attack};
-use deepsleep::nn::{Freeze, LeNet, Network};
-use deepsleep::snn::{FrozenSpikingLeNet, SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::nn::{Freeze, Model};
+use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Context;
 
 const ESTIMATORS: [&str; 10] = [
@@ -19,15 +19,14 @@ const ESTIMATORS: [&str; 10] = [
     "gradient=assg",
 ];
 
-fn spiking() -> FrozenSpikingLeNet {
-    let mut network = LeNet::new(0);
-    network.load_state(&golden("lenet_weights.safetensors")).unwrap();
+fn spiking() -> FrozenSpikingModel {
+    let network = Model::open(&golden("lenet_weights.safetensors")).unwrap();
     let options = SpikingOptions { steps: 4, ..SpikingOptions::default() };
-    SpikingLeNet::from_lenet(&network, options, Statistics::Carry).unwrap().freeze().unwrap()
+    SpikingModel::from_model(&network, options, Statistics::Carry).unwrap().freeze().unwrap()
 }
 
 fn run(
-    network: &FrozenSpikingLeNet,
+    network: &FrozenSpikingModel,
     threads: usize,
     samples: &Samples,
     text: &str,

@@ -2,7 +2,7 @@
 
 use crate::{Folder, read, run};
 use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::{LeNet, Network};
+use deepsleep::nn::{Model, Network};
 
 /// Trained by PyTorch.
 const PYTORCH: &str = "tests/golden/lenet_weights.safetensors";
@@ -45,7 +45,7 @@ fn what_is_no_network_fails_in_a_line_that_names_it() {
     let folder = Folder::new();
     let whole = read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PYTORCH));
     let other = |change: &dyn Fn(&mut StateDict)| {
-        let mut state = LeNet::new(0).state();
+        let mut state = Model::lenet(0).state();
         change(&mut state);
         state.to_bytes().unwrap()
     };

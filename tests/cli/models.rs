@@ -2,7 +2,7 @@
 
 use crate::{Folder, read, run};
 use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::{LeNet, Network};
+use deepsleep::nn::{Model, Network};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Trained by PyTorch.
@@ -25,7 +25,7 @@ fn readers<'a>(model: &'a str, out: &'a str) -> Vec<Vec<&'a str>> {
 
 /// A network with one array changed, in this type.
 fn with(name: &str, shape: &[usize], dtype: Dtype, bytes: &[u8]) -> Vec<u8> {
-    let state = LeNet::new(0).state();
+    let state = Model::lenet(0).state();
     let bytes_of = |name: &str| -> Vec<u8> {
         state.get(name).unwrap().values.iter().flat_map(|v| v.to_le_bytes()).collect()
     };
@@ -46,7 +46,7 @@ fn f32s(name: &str, shape: &[usize], value: f32) -> Vec<u8> {
 }
 
 fn lacking(name: &str) -> Vec<u8> {
-    let (whole, mut state) = (LeNet::new(0).state(), StateDict::default());
+    let (whole, mut state) = (Model::lenet(0).state(), StateDict::default());
     for other in whole.names().filter(|other| *other != name) {
         let entry = whole.get(other).unwrap();
         state.insert(other, entry.shape.clone(), entry.values.clone()).unwrap();
@@ -56,7 +56,7 @@ fn lacking(name: &str) -> Vec<u8> {
 
 /// A network with an array more.
 fn besides(name: &str) -> Vec<u8> {
-    let mut state = LeNet::new(0).state();
+    let mut state = Model::lenet(0).state();
     state.insert(name, vec![10], vec![100.0; 10]).unwrap();
     state.to_bytes().unwrap()
 }
@@ -245,7 +245,7 @@ fn settings_of_another_version_in_a_model_are_not_guessed() {
         (serde_json::json!({ "depth": 1 }), "its note `settings`"),
         (serde_json::json!(7), "its note `settings`"),
     ] {
-        let mut state = LeNet::new(0).state();
+        let mut state = Model::lenet(0).state();
         state.note("settings", note);
         state.save(&model).unwrap();
         run(&["evaluate", "--model", &model, "--model-kind", "snn"])

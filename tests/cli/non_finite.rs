@@ -4,7 +4,7 @@ use crate::resume::{kill_at_checkpoint, start};
 use crate::{Folder, read, run};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, Split};
-use deepsleep::nn::{LeNet, Network, Rule, Trainer, TrainingOptions};
+use deepsleep::nn::{Model, Network, Rule, Trainer, TrainingOptions};
 use deepsleep::tensor::Context;
 
 const MODEL: &str = "tests/golden/lenet_weights.safetensors";
@@ -38,7 +38,7 @@ fn defenses_that_diverge_say_where() {
     let out = folder.argument("model");
     // Standardizing these squares them.
     let huge = folder.argument("huge");
-    let mut state = LeNet::new(0).state();
+    let mut state = Model::lenet(0).state();
     state.insert("conv1.weight", vec![10, 1, 5, 5], [3e38, -3e38].repeat(125)).unwrap();
     state.save(&huge).unwrap();
     let short = |defense| match defense {
@@ -80,7 +80,7 @@ fn a_step_names_the_parameter_that_stopped_being_finite() {
     let rule = Rule::Sgd { momentum: 0.0, weight_decay: f32::MAX };
     let options =
         TrainingOptions { batch_size: 32, learning_rate: 100.0, rule, ..Default::default() };
-    let mut network = LeNet::new(0);
+    let mut network = Model::lenet(0);
     let mut trainer = Trainer::new(&network, options).unwrap();
     let context = Context::new(1).unwrap();
     let error = trainer.epoch(&context, &mut network, &train, &mut |_| {}).unwrap_err().to_string();

@@ -25,7 +25,7 @@ fn a_short_training_is_worth_something() {
     }
     assert_eq!(outcome["clean_accuracy"], history[1]["test_accuracy"]);
     // Progress, not being on a terminal, came in lines.
-    for words in ["training LeNet on 1024 images of mnist", "epoch 1/2: loss", "epoch 2/2: loss"] {
+    for words in ["training lenet on 1024 images of mnist", "epoch 1/2: loss", "epoch 2/2: loss"] {
         assert!(trained.stderr.contains(words), "{words:?} is not in {}", trained.stderr);
     }
     assert!(!folder.path("model.safetensors.checkpoint").exists());

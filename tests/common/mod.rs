@@ -3,6 +3,7 @@
 #![allow(dead_code)] // every test binary uses its own part of it
 
 pub mod models;
+pub mod networks;
 
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::tensor::{Shape, Tensor};

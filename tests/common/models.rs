@@ -3,7 +3,7 @@
 use deepsleep::attack::{Classifier, Samples, Session};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, FrozenLeNet, LeNet};
+use deepsleep::nn::{Freeze, FrozenModel, Model};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{LANES, Lanes};
 use deepsleep::tensor::{Context, Shape};
@@ -17,8 +17,8 @@ pub fn golden(name: &str) -> StateDict {
 }
 
 /// A LeNet of tests/golden.
-pub fn lenet(name: &str) -> FrozenLeNet {
-    LeNet::from_state(&golden(name)).unwrap().freeze().unwrap()
+pub fn lenet(name: &str) -> FrozenModel {
+    Model::open(&golden(name)).unwrap().freeze().unwrap()
 }
 
 /// MNIST test images.

@@ -2,7 +2,7 @@
 
 use crate::common::numbers;
 use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::{LeNet, Network, Rule, Trainer, TrainingOptions};
+use deepsleep::nn::{Model, Network, Rule, Trainer, TrainingOptions};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -12,7 +12,7 @@ fn golden() -> Vec<u8> {
 }
 
 fn noted_state() -> StateDict {
-    let mut state = LeNet::new(3).state();
+    let mut state = Model::lenet(3).state();
     state.note("seed", 7);
     state.note("options", serde_json::json!({ "rate": 0.1_f32, "name": "π \"quoted\"" }));
     state
@@ -75,7 +75,7 @@ proptest! {
             // A flip within the numbers gives other numbers; a network takes them if they are finite.
             Ok(state) => {
                 prop_assert!(whole);
-                let _ = LeNet::from_state(&state);
+                let _ = Model::open(&state);
                 state.to_bytes().unwrap();
             }
         }
@@ -149,14 +149,14 @@ fn arrays_that_nothing_uses_are_refused_by_whoever_loads() {
     };
     let good = StateDict::from_bytes(&golden(), "golden").unwrap();
     for name in ["fc.bias", "conv1.bias", "fc2.weight", "optimiser.0.fc.weight", "ema.fc.weight"] {
-        let message = LeNet::from_state(&extra(&good, name)).unwrap_err().to_string();
+        let message = Model::open(&extra(&good, name)).unwrap_err().to_string();
         let expected = format!("golden: `{name}` is not part of lenet, which takes bn1.bias, ");
         assert!(message.starts_with(&expected), "{message}");
     }
-    LeNet::from_state(&extra(&good, "bn1.num_batches_tracked")).unwrap();
+    Model::open(&extra(&good, "bn1.num_batches_tracked")).unwrap();
 
     let options = TrainingOptions { rule: Rule::ADAM, ..TrainingOptions::default() };
-    let mut lenet = LeNet::new(0);
+    let mut lenet = Model::lenet(0);
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let checkpoint = trainer.checkpoint(&lenet).unwrap();
     trainer.resume(&mut lenet, &checkpoint).unwrap();
@@ -174,7 +174,7 @@ fn what_pytorch_wraps_is_unwrapped() {
         let mut wrapped = StateDict::default();
         wrapped.absorb(prefix.trim_end_matches('.'), good.clone());
         let (state, removed) = wrapped.unwrapped();
-        assert_eq!((removed.as_str(), LeNet::from_state(&state).is_ok()), (prefix, true));
+        assert_eq!((removed.as_str(), Model::open(&state).is_ok()), (prefix, true));
     }
     // Not where an array stands beside.
     let mut half = StateDict::default();
@@ -194,7 +194,7 @@ fn long_lists_and_hostile_names_stay_in_one_short_line() {
     let bytes = state.to_bytes().unwrap();
     let message = || {
         let state = StateDict::from_bytes(&bytes, "resnet").unwrap();
-        LeNet::from_state(&state).unwrap_err().to_string()
+        Model::open(&state).unwrap_err().to_string()
     };
     let first = message();
     assert!(first.len() < 400 && first.ends_with(" more"), "{first}");
@@ -227,14 +227,14 @@ fn files_of_other_kinds_are_named_with_the_way_to_convert_them() {
 #[test]
 fn what_a_network_cannot_take_is_named_and_changes_nothing() {
     let good = StateDict::from_bytes(&golden(), "golden").unwrap();
-    LeNet::from_state(&good).unwrap();
+    Model::open(&good).unwrap();
     let refuse = |change: &dyn Fn(&mut StateDict), part: &str| {
         let mut state = good.clone();
         change(&mut state);
-        let mut lenet = LeNet::new(1);
+        let mut lenet = Model::lenet(1);
         let message = lenet.load_state(&state).unwrap_err().to_string();
         assert!(message.contains(part) && message.contains("golden"), "{message}");
-        assert_eq!(lenet.state(), LeNet::new(1).state());
+        assert_eq!(lenet.state(), Model::lenet(1).state());
     };
     refuse(&|s| s.insert("fc.weight", vec![10, 32], vec![0.0; 320]).unwrap(), "[10, 32]");
     refuse(
@@ -244,13 +244,13 @@ fn what_a_network_cannot_take_is_named_and_changes_nothing() {
     refuse(&|s| s.insert("bn2.running_var", vec![20], vec![-1.0; 20]).unwrap(), "bn2.running_var");
     let mut empty = StateDict::default();
     empty.insert("conv1.weight", vec![10, 1, 5, 5], vec![0.0; 250]).unwrap();
-    let message = LeNet::from_state(&empty).unwrap_err().to_string();
+    let message = Model::open(&empty).unwrap_err().to_string();
     assert!(message.contains("bn1.weight") && message.contains("conv1.weight"), "{message}");
 }
 
 #[test]
 fn a_training_goes_on_from_counts_that_can_be() {
-    let (mut lenet, options) = (LeNet::new(0), TrainingOptions::default());
+    let (mut lenet, options) = (Model::lenet(0), TrainingOptions::default());
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let good = trainer.checkpoint(&lenet).unwrap();
     trainer.resume(&mut lenet, &good).unwrap();

@@ -6,7 +6,7 @@ use deepsleep::autodiff::{Labels, Seed, Tape};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    Augmentation, Freeze, FrozenLeNet, FrozenNetwork, LeNet, Network, Rule, Trainer,
+    Augmentation, Freeze, FrozenModel, FrozenNetwork, Model, Network, Rule, Trainer,
     TrainingOptions, input_gradients, predictions,
 };
 use deepsleep::simd::Isa;
@@ -27,7 +27,7 @@ fn epoch(
     data: &Dataset,
 ) -> (Vec<u8>, u32) {
     let context = Context::with_isa(isa, threads).unwrap();
-    let mut lenet = LeNet::new(11);
+    let mut lenet = Model::lenet(11);
     let options = TrainingOptions { batch_size, rule, seed: 5, ..Default::default() };
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let report = trainer.epoch(&context, &mut lenet, data, &mut |_| {}).unwrap();
@@ -69,14 +69,14 @@ fn augmented_training_gives_the_same_bits_everywhere_and_when_it_is_resumed() {
     let data = mnist(Split::Train).slice(0, 100).unwrap();
     let train = |isa, threads, augmentation, resumed: bool| {
         let context = Context::with_isa(isa, threads).unwrap();
-        let mut lenet = LeNet::new(11);
+        let mut lenet = Model::lenet(11);
         let options = TrainingOptions { batch_size: 50, augmentation, ..Default::default() };
         let mut trainer = Trainer::new(&lenet, options.clone()).unwrap();
         for _ in 0..2 {
             trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap();
             if resumed {
                 let state = trainer.checkpoint(&lenet).unwrap();
-                lenet = LeNet::new(0);
+                lenet = Model::lenet(0);
                 trainer = Trainer::new(&lenet, options.clone()).unwrap();
                 trainer.resume(&mut lenet, &state).unwrap();
             }
@@ -97,14 +97,14 @@ fn augmented_training_gives_the_same_bits_everywhere_and_when_it_is_resumed() {
         augmentation: Augmentation { shift: 28, flip: false },
         ..Default::default()
     };
-    let problem = Trainer::new(&LeNet::new(0), far).err().expect("nothing is left").to_string();
+    let problem = Trainer::new(&Model::lenet(0), far).err().expect("nothing is left").to_string();
     assert!(problem.contains("a shift of up to 28 pixels can leave nothing of images of 1x28x28"));
 }
 
-fn trained() -> FrozenLeNet {
+fn trained() -> FrozenModel {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
     let state = StateDict::load(format!("{folder}/lenet_weights.safetensors")).unwrap();
-    LeNet::from_state(&state).unwrap().freeze().unwrap()
+    Model::open(&state).unwrap().freeze().unwrap()
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn predictions_and_input_gradients_are_the_same_everywhere() {
 }
 
 /// Logits and input gradients of some images, on one tape.
-fn frozen(images: &Tensor, labels: &[usize], network: &FrozenLeNet) -> (Tensor, Tensor) {
+fn frozen(images: &Tensor, labels: &[usize], network: &FrozenModel) -> (Tensor, Tensor) {
     let mut tape = Tape::new(Context::serial(best()));
     let x = tape.input(images.clone());
     let logits = network.logits(&mut tape, x).unwrap();
@@ -185,5 +185,5 @@ fn images_of_another_shape_are_refused_even_if_they_have_as_many_pixels() {
     let message =
         input_gradients(&context, &network, &images, &[0, 10, 3]).unwrap_err().to_string();
     assert!(message.contains("label 10"), "{message}");
-    assert_eq!(LeNet::new(1).input_shape(), network.input_shape());
+    assert_eq!(Model::lenet(1).input_shape(), network.input_shape());
 }

@@ -7,7 +7,7 @@ use crate::common::{isas, relative, widen};
 use deepsleep::autodiff::{Labels, Seed, Tape};
 use deepsleep::checkpoint::{Entry, StateDict};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, FrozenNetwork, LeNet, Mode, Network, accuracy, input_gradients};
+use deepsleep::nn::{Freeze, FrozenNetwork, Mode, Model, Network, accuracy, input_gradients};
 use deepsleep::simd::Isa;
 use deepsleep::tensor::{Context, Tensor};
 use ndarray::ArrayView4;
@@ -19,7 +19,7 @@ struct Golden {
     entries: StateDict,
     images: Tensor,
     labels: Vec<usize>,
-    lenet: LeNet,
+    lenet: Model,
 }
 
 fn path(name: &str) -> String {
@@ -37,7 +37,7 @@ fn golden() -> Golden {
     let labels = file.tensor("labels").unwrap().data().as_chunks().0.iter();
     let labels = labels.map(|b| i64::from_le_bytes(*b) as usize).collect();
     let weights = StateDict::load(path("lenet_weights.safetensors")).unwrap();
-    Golden { entries, images, labels, lenet: LeNet::from_state(&weights).unwrap() }
+    Golden { entries, images, labels, lenet: Model::open(&weights).unwrap() }
 }
 
 impl Golden {

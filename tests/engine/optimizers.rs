@@ -6,7 +6,7 @@ use deepsleep::autodiff::{Tape, Var, Weight};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    LeNet, Mode, Network, Optimizer, Parameters, Rule, Schedule, Trainer, TrainingOptions,
+    Mode, Model, Network, Optimizer, Parameters, Rule, Schedule, Trainer, TrainingOptions,
 };
 use deepsleep::tensor::{Context, Shape};
 
@@ -122,7 +122,7 @@ fn a_training_resumed_from_its_file_goes_on_to_the_same_bits() {
     let path = folder.path().join("training.safetensors");
     for rule in [Rule::SGD, Rule::Sgd { momentum: 0.9, weight_decay: 1e-3 }, Rule::ADAM] {
         let options = TrainingOptions { learning_rate: 0.013, ..options(rule) };
-        let mut lenet = LeNet::new(5);
+        let mut lenet = Model::lenet(5);
         let mut trainer = Trainer::new(&lenet, options.clone()).unwrap();
         let mut losses = Vec::new();
         for epoch in 0..4 {
@@ -132,7 +132,7 @@ fn a_training_resumed_from_its_file_goes_on_to_the_same_bits() {
             }
         }
         let state = StateDict::load(&path).unwrap();
-        let mut again = LeNet::new(99);
+        let mut again = Model::lenet(99);
         let mut resumed = Trainer::new(&again, options).unwrap();
         resumed.resume(&mut again, &state).unwrap();
         assert_eq!(resumed.epochs_done(), 2);
@@ -154,7 +154,7 @@ fn a_training_resumed_from_its_file_goes_on_to_the_same_bits() {
 #[test]
 fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothing() {
     let (data, context) = (data(), Context::with_isa(best(), 1).unwrap());
-    let mut lenet = LeNet::new(5);
+    let mut lenet = Model::lenet(5);
     let mut trainer = Trainer::new(&lenet, options(Rule::ADAM)).unwrap();
     trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap();
     let state = trainer.checkpoint(&lenet).unwrap();
@@ -169,13 +169,13 @@ fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothin
         TrainingOptions { seed: 4, ..base.clone() },
     ];
     for other in others {
-        let mut target = LeNet::new(1);
+        let mut target = Model::lenet(1);
         let mut trainer = Trainer::new(&target, other).unwrap();
         let message = trainer.resume(&mut target, &state).unwrap_err().to_string();
         assert!(message.contains("checkpoint was made with"), "{message}");
-        assert_eq!(target.state().to_bytes().unwrap(), LeNet::new(1).state().to_bytes().unwrap());
+        assert_eq!(target.state().to_bytes().unwrap(), Model::lenet(1).state().to_bytes().unwrap());
     }
-    let mut target = LeNet::new(1);
+    let mut target = Model::lenet(1);
     let mut fresh = Trainer::new(&target, base).unwrap();
     let message = fresh.resume(&mut target, &lenet.state()).unwrap_err().to_string();
     assert!(message.contains("not a training checkpoint"), "{message}");
@@ -194,7 +194,7 @@ fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothin
 }
 
 /// LeNet that remembers how many threads its last forward pass had.
-struct Watched(LeNet, usize);
+struct Watched(Model, usize);
 
 impl Network for Watched {
     fn input_shape(&self) -> Shape {
@@ -227,7 +227,7 @@ impl Network for Watched {
 #[test]
 fn a_step_runs_on_the_context_that_it_is_given_also_if_the_last_one_had_another() {
     let data = data();
-    let mut network = Watched(LeNet::new(5), 0);
+    let mut network = Watched(Model::lenet(5), 0);
     let mut trainer = Trainer::new(&network, options(Rule::SGD)).unwrap();
     for threads in [1, 2, 3, 1] {
         let context = Context::with_isa(best(), threads).unwrap();
@@ -238,7 +238,7 @@ fn a_step_runs_on_the_context_that_it_is_given_also_if_the_last_one_had_another(
 
 #[test]
 fn unusable_training_options_are_refused() {
-    let lenet = LeNet::new(1);
+    let lenet = Model::lenet(1);
     let refuse = |options: TrainingOptions, part: &str| {
         let message = Trainer::new(&lenet, options).err().expect("an error").to_string();
         assert!(message.contains(part), "{message}");
@@ -259,7 +259,7 @@ fn unusable_training_options_are_refused() {
 #[test]
 fn a_loss_that_is_not_finite_stops_the_training_and_says_where() {
     let options = TrainingOptions { learning_rate: 1e30, batch_size: 50, ..Default::default() };
-    let mut lenet = LeNet::new(1);
+    let mut lenet = Model::lenet(1);
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let context = Context::serial(best());
     let error = trainer.epoch(&context, &mut lenet, &data(), &mut |_| {}).unwrap_err();

@@ -5,8 +5,8 @@ use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::method::{
     DEFENSES, DeepSleep, Defender, Defense, FastWave, Profile, Settings, SlowWave,
 };
-use deepsleep::nn::{LeNet, Network};
-use deepsleep::snn::{SpikingLeNet, Statistics};
+use deepsleep::nn::{Model, Network};
+use deepsleep::snn::{SpikingModel, Statistics};
 use deepsleep::tensor::Context;
 
 fn images() -> Dataset {
@@ -46,7 +46,7 @@ fn defend(
     interrupt: bool,
 ) -> (Vec<u8>, usize) {
     let (context, data) = (Context::new(threads).unwrap(), images());
-    let new = || Defender::new(defense, LeNet::new(3), settings.clone()).unwrap();
+    let new = || Defender::new(defense, Model::lenet(3), settings.clone()).unwrap();
     let (mut defender, mut steps) = (new(), 0);
     while defender.advance(&context, &data, &mut |_| {}).unwrap().is_some() {
         steps += 1;
@@ -77,7 +77,7 @@ fn every_defense_is_the_same_interrupted_and_on_any_threads() {
 
 #[test]
 fn a_defense_changes_the_model_and_not_the_control() {
-    let control = LeNet::new(3);
+    let control = Model::lenet(3);
     for &defense in DEFENSES {
         let context = Context::new(1).unwrap();
         let settings = tiny(Profile::Published);
@@ -91,24 +91,24 @@ fn a_defense_changes_the_model_and_not_the_control() {
 fn a_checkpoint_of_something_else_is_refused() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
-    let mut defender = Defender::new(&FastWave, LeNet::new(3), settings.clone()).unwrap();
+    let mut defender = Defender::new(&FastWave, Model::lenet(3), settings.clone()).unwrap();
     defender.advance(&context, &data, &mut |_| {}).unwrap();
     let state = defender.checkpoint().unwrap();
     let refused = |defense: &'static dyn Defense, control, settings: &Settings| {
         let mut other = Defender::new(defense, control, settings.clone()).unwrap();
         other.resume(&context, &state).unwrap_err().to_string()
     };
-    assert!(refused(&SlowWave, LeNet::new(3), &settings).contains("fast-wave"));
-    assert!(refused(&FastWave, LeNet::new(4), &settings).contains("control"));
+    assert!(refused(&SlowWave, Model::lenet(3), &settings).contains("fast-wave"));
+    assert!(refused(&FastWave, Model::lenet(4), &settings).contains("control"));
     let mut other = settings.clone();
     other.set("fast_wave.dream.eps", "64/255").unwrap();
-    assert!(refused(&FastWave, LeNet::new(3), &other).contains("fast_wave.dream.eps"));
+    assert!(refused(&FastWave, Model::lenet(3), &other).contains("fast_wave.dream.eps"));
 }
 
 #[test]
 fn a_damaged_checkpoint_is_refused_when_it_is_read() {
     let (context, data) = (Context::new(1).unwrap(), images());
-    let new = || Defender::new(&DeepSleep, LeNet::new(3), tiny(Profile::Published)).unwrap();
+    let new = || Defender::new(&DeepSleep, Model::lenet(3), tiny(Profile::Published)).unwrap();
     let mut defender = new();
     defender.advance(&context, &data, &mut |_| {}).unwrap();
     let good = defender.checkpoint().unwrap();
@@ -163,11 +163,11 @@ fn sleeps_that_would_fill_the_memory_are_refused() {
     let refused = |change: fn(&mut Settings)| {
         let mut settings = Settings::new(Profile::Published);
         change(&mut settings);
-        let lenet = LeNet::new(0);
+        let lenet = Model::lenet(0);
         let options = settings.slow_wave.clone();
         let spiking = settings.fast_wave.spiking;
         deepsleep::sleep::SlowWave::new(&lenet, options, 0).is_err()
-            || SpikingLeNet::from_lenet(&lenet, spiking, Statistics::Carry).is_err()
+            || SpikingModel::from_model(&lenet, spiking, Statistics::Carry).is_err()
             || Defender::new(&DeepSleep, lenet, settings).is_err()
     };
     assert!(!refused(|_| {}));
@@ -204,7 +204,8 @@ fn the_u_of_sub_sleeps() {
     settings.set("slow_wave.depth", "3").unwrap();
     assert_eq!(settings.slow_wave.sub_sleeps(), [200, 400, 800, 400, 200]);
     settings.set("slow_wave.length", "2").unwrap();
-    assert_eq!(settings.slow_wave.passes().len(), 5 * 2 * 3);
+    let steps = settings.slow_wave.steps_of_passes();
+    assert_eq!(settings.slow_wave.passes_of(steps, 3).len(), 5 * 2 * 3);
 }
 
 /// A checkpoint that turns out to be damaged late changes nothing: the defender starts over as if there were none.
@@ -212,7 +213,7 @@ fn the_u_of_sub_sleeps() {
 fn a_refused_checkpoint_leaves_the_defender_as_it_was() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
-    let new = || Defender::new(&DeepSleep, LeNet::new(3), settings.clone()).unwrap();
+    let new = || Defender::new(&DeepSleep, Model::lenet(3), settings.clone()).unwrap();
     let bytes = |defender: &Defender| defender.checkpoint().unwrap().to_bytes().unwrap();
     let mut begun = new();
     // Into fast-wave sleep, which keeps the most.

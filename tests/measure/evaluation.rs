@@ -11,7 +11,7 @@ use deepsleep::evaluation::{
     fingerprint, transfer_matrix, worst_cases,
 };
 use deepsleep::files::Output;
-use deepsleep::nn::FrozenLeNet;
+use deepsleep::nn::FrozenModel;
 use deepsleep::tensor::Context;
 
 const LINF: Budget = Budget { norm: Norm::Linf, eps: 0.25, seed: 3 };
@@ -20,7 +20,7 @@ fn context() -> Context {
     Context::new(2).unwrap()
 }
 
-fn robust() -> FrozenLeNet {
+fn robust() -> FrozenModel {
     lenet("lenet_robust.safetensors")
 }
 

@@ -2,6 +2,7 @@
 
 mod defenses;
 mod evaluation;
+mod networks;
 mod random_models;
 
 #[path = "../common/mod.rs"]

@@ -7,21 +7,21 @@ use deepsleep::attack::{
 };
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel};
-use deepsleep::nn::{DRAWS, Freeze, FrozenNetwork, LeNet, predictions, verdict_noise, verdicts};
+use deepsleep::nn::{DRAWS, Freeze, FrozenNetwork, Model, predictions, verdict_noise, verdicts};
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{Isa, LANES, Lanes};
-use deepsleep::snn::{Encoder, FrozenSpikingLeNet, SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::snn::{Encoder, FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::{Context, Shape};
 use deepsleep::{Error, Result};
 use ndarray::Array4;
 use rand::Rng;
 
 /// The golden LeNet as a spiking network with Poisson spikes.
-fn poisson(steps: usize) -> FrozenSpikingLeNet {
-    let lenet = LeNet::from_state(&golden("lenet_weights.safetensors")).unwrap();
+fn poisson(steps: usize) -> FrozenSpikingModel {
+    let lenet = Model::open(&golden("lenet_weights.safetensors")).unwrap();
     let encoder = Encoder::Poisson { rate: 1.0 };
     let options = SpikingOptions { steps, encoder, ..SpikingOptions::default() };
-    SpikingLeNet::from_lenet(&lenet, options, Statistics::Carry).unwrap().freeze().unwrap()
+    SpikingModel::from_model(&lenet, options, Statistics::Carry).unwrap().freeze().unwrap()
 }
 
 fn linf(eps: f32) -> Budget {

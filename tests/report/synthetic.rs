@@ -7,7 +7,7 @@ use deepsleep::experiment::{
     CraftedSet, JobRun, Model, PrintedColumn, Published, Results, Run, TableCell, ThreatModel,
 };
 use deepsleep::method::{Profile, Settings};
-use deepsleep::nn::{Freeze, LeNet, Network};
+use deepsleep::nn::{self, Freeze, Network};
 use deepsleep::tensor::Context;
 use std::path::Path;
 
@@ -183,13 +183,13 @@ pub fn write(folder: &Path, results: &Results) {
         std::fs::create_dir_all(folder.join(name)).unwrap();
     }
     for (number, model) in results.models.iter().enumerate() {
-        LeNet::new(number as u64).state().save(folder.join(&model.file)).unwrap();
+        nn::Model::lenet(number as u64).state().save(folder.join(&model.file)).unwrap();
     }
     let context = Context::new(1).unwrap();
     let samples = Samples::from_dataset(&test_images(), 0..CRAFTED).unwrap();
     let fgsm = parse_attack("fgsm:return=last").unwrap();
     for (number, set) in results.crafted.iter().enumerate() {
-        let source = LeNet::new(number as u64).freeze().unwrap();
+        let source = nn::Model::lenet(number as u64).freeze().unwrap();
         let budget = Budget { norm: Norm::Linf, eps: 0.25, seed: 0 };
         let crafted = Crafted::craft(&context, &source, &samples, fgsm.as_ref(), budget).unwrap();
         crafted.to_npz(&()).unwrap().save(folder.join(&set.file)).unwrap();

@@ -5,8 +5,8 @@ use super::net::Net;
 use crate::common::models::{golden, test_images};
 use deepsleep::attack::{ATTACKS, Budget, Classifier, Samples, Status, parse_attack, run_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, LeNet, Network, predictions};
-use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::nn::{Freeze, Model, Network, predictions};
+use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::{Context, Shape};
 use ndarray::Array4;
 
@@ -44,8 +44,8 @@ fn answers_with_the_first_class(what: &str, model: &dyn Classifier, samples: &Sa
 }
 
 /// A LeNet of zeros.
-fn dead_lenet() -> LeNet {
-    let mut network = LeNet::from_state(&golden("lenet_weights.safetensors")).unwrap();
+fn dead_lenet() -> Model {
+    let mut network = Model::open(&golden("lenet_weights.safetensors")).unwrap();
     network.parameters_mut().iter_mut().for_each(|parameter| parameter.values.fill(0.0));
     network
 }
@@ -63,7 +63,7 @@ fn a_dead_lenet_has_one_accuracy() {
 #[test]
 fn a_spiking_lenet_in_which_nobody_spikes_has_one_accuracy() {
     let options = SpikingOptions { steps: 2, ..SpikingOptions::default() };
-    let network = SpikingLeNet::from_lenet(&dead_lenet(), options, Statistics::Reset).unwrap();
+    let network = SpikingModel::from_model(&dead_lenet(), options, Statistics::Reset).unwrap();
     let network = network.freeze().unwrap();
     answers_with_the_first_class("dead spiking LeNet", &network, &test_images(0..16));
 }

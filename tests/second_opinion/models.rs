@@ -73,9 +73,9 @@ pub fn robust() -> Model {
 /// The plain LeNet's weights with spiking neurons.
 pub fn spiking(name: &'static str, steps: usize) -> Model {
     let file = "lenet_weights.safetensors";
-    let network = nn::LeNet::from_state(&golden(file)).unwrap();
+    let network = nn::Model::open(&golden(file)).unwrap();
     let options = SpikingOptions { steps, ..SpikingOptions::default() };
-    let network = snn::SpikingLeNet::from_lenet(&network, options, Statistics::Reset).unwrap();
+    let network = snn::SpikingModel::from_model(&network, options, Statistics::Reset).unwrap();
     Model {
         name,
         engine: Box::new(network.freeze().unwrap()),

@@ -6,14 +6,14 @@ use deepsleep::Result;
 use deepsleep::attack::{
     AttackReport, Budget, Classifier, Norm, Samples, Session, parse_attack, run_attack,
 };
-use deepsleep::nn::{Freeze, FrozenLeNet, LeNet, Network};
+use deepsleep::nn::{Freeze, FrozenModel, Model, Network};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{LANES, Lanes};
 use deepsleep::tensor::{Context, Shape};
 
 /// Somebody's model with its logits multiplied.
 struct Scaled {
-    model: FrozenLeNet,
+    model: FrozenModel,
     factor: f32,
 }
 
@@ -63,8 +63,8 @@ impl Session for ScaledSession<'_> {
 const FILE: &str = "lenet_robust.safetensors";
 
 /// The network with the numbers of its last layer multiplied.
-fn heavier(factor: f32) -> FrozenLeNet {
-    let mut network = LeNet::from_state(&golden(FILE)).unwrap();
+fn heavier(factor: f32) -> FrozenModel {
+    let mut network = Model::open(&golden(FILE)).unwrap();
     let parameters = network.parameters_mut().iter_mut();
     let last = parameters.filter(|parameter| parameter.name == "fc.weight");
     last.for_each(|parameter| parameter.values.iter_mut().for_each(|w| *w *= factor));

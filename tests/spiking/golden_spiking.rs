@@ -3,8 +3,8 @@
 use crate::common::isas;
 use deepsleep::autodiff::{Labels, Seed, Tape};
 use deepsleep::checkpoint::StateDict;
-use deepsleep::nn::{LeNet, Mode, Network};
-use deepsleep::snn::{Neuron, SpikingLeNet, SpikingOptions, Statistics, Surrogate};
+use deepsleep::nn::{Mode, Model, Network};
+use deepsleep::snn::{Neuron, SpikingModel, SpikingOptions, Statistics, Surrogate};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use ndarray::Array4;
 
@@ -60,8 +60,9 @@ fn a_lif_layer_spikes_and_learns_as_in_pytorch() {
 #[test]
 fn the_spiking_lenet_is_pytorchs() {
     let golden = golden("spiking_lenet");
-    let weights =
-        LeNet::from_state(&StateDict::load("tests/golden/lenet_weights.safetensors").unwrap());
+    let mut weights = Model::lenet(0);
+    let file = StateDict::load("tests/golden/lenet_weights.safetensors").unwrap();
+    weights.load_state(&file).unwrap();
     let images = golden.get("images").unwrap();
     let samples = images.shape[0];
     let array = Array4::from_shape_vec((samples, 1, 28, 28), images.values.clone()).unwrap();
@@ -69,9 +70,7 @@ fn the_spiking_lenet_is_pytorchs() {
     for isa in isas() {
         let context = Context::with_isa(isa, 2).unwrap();
         let options = SpikingOptions::default();
-        let mut network =
-            SpikingLeNet::from_lenet(weights.as_ref().unwrap(), options, Statistics::Reset)
-                .unwrap();
+        let mut network = SpikingModel::from_model(&weights, options, Statistics::Reset).unwrap();
         let mut tape = Tape::new(context);
         let x = tape.input(Tensor::from_array(array.view()));
         let mut parameters = Vec::new();
@@ -98,7 +97,7 @@ fn the_spiking_lenet_is_pytorchs() {
         let off = distance(&grad, &golden.get("train.input_grad").unwrap().values);
         assert!(off < 1e-4, "{}: input gradient {off}", isa.name());
         network.update_statistics(&tape);
-        for (i, statistics) in network.lenet().statistics().iter().enumerate() {
+        for (i, statistics) in network.model().statistics().iter().enumerate() {
             for (what, values) in [("mean", &statistics.mean), ("var", &statistics.variance)] {
                 let name = format!("train.after.bn{}.running_{what}", i + 1);
                 let off = distance(values, &golden.get(&name).unwrap().values);

@@ -2,7 +2,9 @@
 //! uniform numbers break the ties, as they did there.
 
 use crate::common::isas;
+use deepsleep::autodiff::Tape;
 use deepsleep::checkpoint::StateDict;
+use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::sleep::{StdpConv, StdpLinear};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use ndarray::Array4;
@@ -30,10 +32,10 @@ fn distance(found: &[f32], expected: &[f32]) -> f32 {
 }
 
 /// The candidate with the largest recorded number.
-fn largest(uniforms: &[f32], at: impl Fn(usize) -> usize, candidates: u32) -> u32 {
+fn largest(uniforms: &[f32], at: impl Fn(usize) -> usize, candidates: &[u32]) -> usize {
     (0..32)
-        .filter(|c| candidates >> c & 1 == 1)
-        .max_by(|&a, &b| uniforms[at(a as usize)].total_cmp(&uniforms[at(b as usize)]))
+        .filter(|c| candidates[0] >> c & 1 == 1)
+        .max_by(|&a, &b| uniforms[at(a)].total_cmp(&uniforms[at(b)]))
         .unwrap()
 }
 
@@ -44,7 +46,9 @@ fn the_convolution_layer() {
     let x = tensor(&golden, "x");
     for isa in isas() {
         let context = Context::with_isa(isa, 2).unwrap();
-        let mut layer = StdpConv::new(Shape::new(1, 12, 12), 10, 5, values("weight")).unwrap();
+        let input = Shape::new(1, 12, 12);
+        let geometry = Geometry::new(input, [10, 1, 5, 5], Conv2dOptions::default()).unwrap();
+        let mut layer = StdpConv::new(geometry, values("weight")).unwrap();
         let uniforms = values("uniforms");
         layer
             .simulate(&context, &x, 10, &|sample, pixel, step, candidates| {
@@ -54,8 +58,12 @@ fn the_convolution_layer() {
             .unwrap();
         assert!(distance(layer.threshold(), values("threshold")) < 1e-6);
         assert_eq!(flat(layer.counts()), values("counts"), "{}", isa.name());
-        let next = layer.next_input(&context);
-        assert!(distance(&flat(next), values("next_input")) < 1e-6);
+        let mut tape = Tape::new(context.clone());
+        let mut next = layer.counts().clone();
+        layer.normalize(&context, &mut next);
+        let next = tape.constant(next);
+        let pooled = tape.max_pool(next, [2, 2], [2, 2]).unwrap();
+        assert!(distance(&flat(tape.value(pooled)), values("next_input")) < 1e-6);
         let grad = layer.gradient(&context, &x);
         assert!(distance(&grad, values("grad")) < 1e-4, "{}", distance(&grad, values("grad")));
         layer.update(&grad, 1e-3);

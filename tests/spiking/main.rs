@@ -1,5 +1,6 @@
 //! Spiking neurons, plasticity and sleep.
 
+mod any_network;
 mod golden_spiking;
 mod golden_stdp;
 mod pair_stdp;

@@ -1,6 +1,8 @@
 //! Pair-based plasticity against one synapse at a time: SpikingJelly's update, and the exponential window of a pair.
 
 use crate::common::{isas, portable};
+use deepsleep::autodiff::Tape;
+use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::simd::Isa;
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::sleep::{PairLayer, PairOptions, poisson_trains};
@@ -19,6 +21,12 @@ fn weights(count: usize) -> Vec<f32> {
     (0..count).map(|_| 1.4 * draw() - 0.5).collect()
 }
 
+/// A convolution without border, of stride 1.
+fn plain(input: Shape, channels: usize, kernel: usize) -> Geometry {
+    let weight = [channels, input.channels, kernel, kernel];
+    Geometry::new(input, weight, Conv2dOptions::default()).unwrap()
+}
+
 /// Poisson trains of random images.
 fn trains(context: &Context, shape: Shape, samples: usize, steps: usize, key: u64) -> Tensor {
     let mut draw = draw(Key::new(4));
@@ -31,7 +39,7 @@ fn trains(context: &Context, shape: Shape, samples: usize, steps: usize, key: u6
 /// One neuron, two synapses; spikes `(pre, post)` at each step are forced: the second input is the one that fires.
 fn one_synapse(isa: Isa, options: PairOptions, spikes: &[(bool, bool)], weight: f32) -> f32 {
     let context = Context::serial(isa);
-    let mut layer = PairLayer::linear(2, 1, &[weight, 2.0], options).unwrap();
+    let mut layer = PairLayer::new(Geometry::linear(2, 1), &[weight, 2.0], options).unwrap();
     let image = Tensor::from_array(Array4::zeros((1, 2, 1, 1)).view());
     let steps = spikes.len();
     let mut x = poisson_trains(&context, &image, 0.0, steps, Key::new(0)).unwrap();
@@ -126,67 +134,108 @@ fn expected_weight(options: &PairOptions, weight: f32, up: f64, down: f64) -> f6
         - f64::from(options.depression) * room_down * down
 }
 
+/// The input that a tap of an output pixel sees, if it is not on the border.
+fn seen(g: &Geometry, c: usize, pixel: usize, tap: usize) -> Option<usize> {
+    let image = g.unpadded();
+    let (taps_y, taps_x) = (g.kernel[0], g.kernel[1]);
+    let i = c / g.out_channels() * g.in_channels() + tap / (taps_y * taps_x);
+    let y = pixel / g.output.width * g.stride[0] + tap / taps_x % taps_y;
+    let x = pixel % g.output.width * g.stride[1] + tap % taps_x;
+    let (y, x) = (y.checked_sub(g.padding[0])?, x.checked_sub(g.padding[1])?);
+    (y < image.height && x < image.width).then_some((i * image.height + y) * image.width + x)
+}
+
 #[test]
 fn a_convolution_is_spikingjellys_rule_at_every_pixel() {
-    let (shape, channels, samples, steps) = (Shape::new(2, 6, 5), 3, 19, 17);
-    let out = Shape::new(channels, 4, 3);
-    let w = weights(channels * 18);
-    for isa in isas() {
+    let of = |input, weight, stride, padding, groups| {
+        Geometry::new(input, weight, Conv2dOptions { stride, padding, groups }).unwrap()
+    };
+    let geometries = [
+        plain(Shape::new(2, 6, 5), 3, 3),
+        of(Shape::new(2, 5, 4), [3, 2, 3, 3], [1, 1], [1, 1], 1),
+        of(Shape::new(4, 5, 6), [6, 2, 3, 2], [2, 1], [1, 0], 2),
+        of(Shape::new(3, 3, 7), [3, 1, 1, 5], [1, 2], [0, 3], 3),
+    ];
+    for (isa, g) in isas().into_iter().flat_map(|isa| geometries.map(|g| (isa, g))) {
         for neuron in
             [Neuron::default(), Neuron { synapse_tau: Some(3.0), rest: 0.1, ..Neuron::default() }]
         {
-            let options = PairOptions { neuron, tau_pre: 4.0, tau_post: 7.0, ..Default::default() };
-            let context = Context::with_isa(isa, 2).unwrap();
-            let x = trains(&context, shape, samples, steps, 1);
-            let mut layer = PairLayer::conv(shape, channels, 3, &w, options).unwrap();
-            layer.simulate(&context, &x).unwrap();
-            let spikes = layer.spikes().clone();
-            let value = |tensor: &Tensor, t: usize, n: usize, f: usize| {
-                f64::from(
-                    tensor.lanes()[(n / 16 * steps + t) * tensor.shape().features() + f].0[n % 16],
-                )
-            };
-            // The neurons are those of the fused layer.
-            let d = neuron.dynamics().unwrap();
-            let (mut agree, mut total) = (0, 0);
-            for (n, f) in (0..samples).flat_map(|n| (0..36).map(move |f| (n, f))) {
-                let (c, y, x0) = (f / 12, f / 3 % 4, f % 3);
-                let mut cell = d.start();
-                for t in 0..steps {
-                    let mut current = 0.0_f32;
-                    for k in 0..18 {
-                        let at = (k / 9 * 6 + y + k / 3 % 3) * 5 + x0 + k % 3;
-                        current = (value(&x, t, n, at) as f32).mul_add(w[c * 18 + k], current);
-                    }
-                    agree += usize::from(
-                        d.step(&mut cell, current).1 == (value(&spikes, t, n, f) == 1.0),
-                    );
-                    total += 1;
-                }
-            }
-            assert_eq!(agree, total, "{}", isa.name());
-            for block in 0..spikes.blocks() {
-                let live = spikes.live(block);
-                assert!(spikes.block(block).iter().all(|x| x.0[live..] == [0.0; 16][live..]));
-            }
-            layer.update();
-            let pixels = out.pixels();
-            for (i, &weight) in w.iter().enumerate() {
-                let (c, k) = (i / 18, i % 18);
-                let (mut up, mut down) = (0.0, 0.0);
-                for (n, pixel) in (0..samples).flat_map(|n| (0..pixels).map(move |p| (n, p))) {
-                    let pre = (k / 9 * 6 + pixel / 3 + k / 3 % 3) * 5 + pixel % 3 + k % 3;
-                    let post = c * pixels + pixel;
-                    let pair = |t| (value(&x, t, n, pre), value(&spikes, t, n, post));
-                    let (a, b) = spikingjelly(&options, (0..steps).map(pair));
-                    (up, down) = (up + a, down + b);
-                }
-                let scale = 1.0 / (samples * pixels) as f64;
-                let expected = expected_weight(&options, weight, up * scale, down * scale);
-                let off = (f64::from(layer.weight()[i]) - expected).abs();
-                assert!(off < 1e-6, "{} {i}: {off}", isa.name());
-            }
+            is_spikingjellys_rule(isa, &g, neuron);
         }
+    }
+}
+
+fn is_spikingjellys_rule(isa: Isa, g: &Geometry, neuron: Neuron) {
+    let (samples, steps, pixels, fan_in) = (19, 17, g.output.pixels(), g.fan_in());
+    let w = weights(g.weights());
+    let options = PairOptions { neuron, tau_pre: 4.0, tau_post: 7.0, ..Default::default() };
+    let context = Context::with_isa(isa, 2).unwrap();
+    let x = trains(&context, g.unpadded(), samples, steps, 1);
+    let mut layer = PairLayer::new(*g, &w, options).unwrap();
+    layer.simulate(&context, &x).unwrap();
+    let spikes = layer.spikes().clone();
+    let value = |tensor: &Tensor, t: usize, n: usize, f: usize| {
+        tensor.lanes()[(n / 16 * steps + t) * tensor.shape().features() + f].0[n % 16]
+    };
+    // The neurons are those of the fused layer.
+    let d = neuron.dynamics().unwrap();
+    for (n, f) in (0..samples).flat_map(|n| (0..g.output.features()).map(move |f| (n, f))) {
+        let (c, pixel) = (f / pixels, f % pixels);
+        let mut cell = d.start();
+        for t in 0..steps {
+            let taps = (0..fan_in).filter_map(|k| Some((k, seen(g, c, pixel, k)?)));
+            let current = taps
+                .fold(0.0_f32, |sum, (k, at)| value(&x, t, n, at).mul_add(w[c * fan_in + k], sum));
+            let spiked = d.step(&mut cell, current).1;
+            assert_eq!(spiked, value(&spikes, t, n, f) == 1.0, "{} {g:?}", isa.name());
+        }
+    }
+    for block in 0..spikes.blocks() {
+        let live = spikes.live(block);
+        assert!(spikes.block(block).iter().all(|x| x.0[live..] == [0.0; 16][live..]));
+    }
+    layer.update();
+    for (i, &weight) in w.iter().enumerate() {
+        let (c, k) = (i / fan_in, i % fan_in);
+        let (mut up, mut down) = (0.0, 0.0);
+        for (n, pixel) in (0..samples).flat_map(|n| (0..pixels).map(move |p| (n, p))) {
+            let Some(pre) = seen(g, c, pixel, k) else { continue };
+            let post = c * pixels + pixel;
+            let pair = |t| (value(&x, t, n, pre).into(), value(&spikes, t, n, post).into());
+            let (a, b) = spikingjelly(&options, (0..steps).map(pair));
+            (up, down) = (up + a, down + b);
+        }
+        let scale = 1.0 / (samples * pixels) as f64;
+        let expected = expected_weight(&options, weight, up * scale, down * scale);
+        let off = (f64::from(layer.weight()[i]) - expected).abs();
+        assert!(off < 1e-6, "{} {g:?} {i}: {off}", isa.name());
+    }
+}
+
+/// A layer whose sums do not all fit goes through its blocks one after the other.
+#[test]
+fn wide_layers_learn_the_same() {
+    let (features, outputs, samples, steps) = (2100, 2000, 33, 3);
+    let w = weights(features * outputs);
+    let context = Context::with_isa(Isa::detect().unwrap(), 2).unwrap();
+    let x = trains(&context, Shape::flat(features), samples, steps, 2);
+    let options = PairOptions::default();
+    let mut layer = PairLayer::new(Geometry::linear(features, outputs), &w, options).unwrap();
+    layer.simulate(&context, &x).unwrap();
+    let spikes = layer.spikes().clone();
+    layer.update();
+    let at = |tensor: &Tensor, t: usize, n: usize, f: usize| {
+        f64::from(tensor.block(n / 16 * steps + t)[f].0[n % 16])
+    };
+    for i in (0..w.len()).step_by(9973) {
+        let (mut up, mut down) = (0.0, 0.0);
+        for n in 0..samples {
+            let pair = |t| (at(&x, t, n, i % features), at(&spikes, t, n, i / features));
+            let (a, b) = spikingjelly(&options, (0..steps).map(pair));
+            (up, down) = (up + a / samples as f64, down + b / samples as f64);
+        }
+        let expected = expected_weight(&options, w[i], up, down);
+        assert!((f64::from(layer.weight()[i]) - expected).abs() < 1e-6);
     }
 }
 
@@ -197,7 +246,7 @@ fn a_linear_layer_is_spikingjellys_rule() {
     let options = PairOptions { exponent: 0.5, ..PairOptions::default() };
     let context = Context::serial(portable());
     let x = trains(&context, Shape::flat(features), samples, steps, 2);
-    let mut layer = PairLayer::linear(features, outputs, &w, options).unwrap();
+    let mut layer = PairLayer::new(Geometry::linear(features, outputs), &w, options).unwrap();
     layer.simulate(&context, &x).unwrap();
     let spikes = layer.spikes().clone();
     assert!(spikes.lanes().iter().any(|lanes| lanes.0[0] == 1.0));
@@ -219,8 +268,8 @@ fn a_linear_layer_is_spikingjellys_rule() {
 fn two_layers(context: &Context, pieces: &[usize]) -> (Vec<f32>, Vec<f32>, Vec<Tensor>) {
     let shape = Shape::new(1, 12, 12);
     let options = PairOptions::default();
-    let mut conv = PairLayer::conv(shape, 4, 5, &weights(100), options).unwrap();
-    let mut linear = PairLayer::linear(64, 10, &weights(640), options).unwrap();
+    let mut conv = PairLayer::new(plain(shape, 4, 5), &weights(100), options).unwrap();
+    let mut linear = PairLayer::new(Geometry::linear(64, 10), &weights(640), options).unwrap();
     let all = trains(context, shape, 37, pieces.iter().sum(), 3);
     let mut first = 0;
     let mut spikes = Vec::new();
@@ -232,8 +281,10 @@ fn two_layers(context: &Context, pieces: &[usize]) -> (Vec<f32>, Vec<f32>, Vec<T
         }
         first += steps;
         conv.simulate(context, &x).unwrap();
-        let next = conv.next_input(context);
-        assert_eq!((next.steps(), next.shape()), (steps, Shape::new(4, 4, 4)));
+        let mut tape = Tape::new(context.clone());
+        let next = tape.constant(conv.spikes().clone());
+        let next = tape.max_pool(next, [2, 2], [2, 2]).unwrap();
+        let next = tape.value(next).clone();
         linear.simulate(context, &next).unwrap();
         spikes.push(next);
         spikes.push(linear.spikes().clone());
@@ -269,26 +320,11 @@ fn neither_isa_nor_threads_nor_pieces_of_time_matter() {
 }
 
 #[test]
-fn pooled_spikes_are_any_of_four() {
-    let context = Context::serial(portable());
-    let shape = Shape::new(1, 8, 7);
-    let mut layer = PairLayer::conv(shape, 3, 3, &weights(27), PairOptions::default()).unwrap();
-    layer.simulate(&context, &trains(&context, shape, 17, 4, 5)).unwrap();
-    let (spikes, next) = (layer.spikes().to_array(), layer.next_input(&context).to_array());
-    assert_eq!((spikes.dim(), next.dim()), ((68, 3, 6, 5), (68, 3, 3, 2)));
-    for ((n, c, y, x), &found) in next.indexed_iter() {
-        let window = [(0, 0), (0, 1), (1, 0), (1, 1)];
-        let any = window.iter().any(|(dy, dx)| spikes[[n, c, 2 * y + dy, 2 * x + dx]] > 0.0);
-        assert_eq!(found, f32::from(any));
-    }
-}
-
-#[test]
 fn state_is_forgotten_on_demand() {
     let context = Context::serial(portable());
     let x = trains(&context, Shape::flat(20), 3, 9, 1);
     let options = PairOptions::default();
-    let mut layer = PairLayer::linear(20, 4, &weights(80), options).unwrap();
+    let mut layer = PairLayer::new(Geometry::linear(20, 4), &weights(80), options).unwrap();
     layer.simulate(&context, &x).unwrap();
     let first = layer.spikes().clone();
     layer.simulate(&context, &x).unwrap();
@@ -298,7 +334,7 @@ fn state_is_forgotten_on_demand() {
     assert_eq!(layer.spikes(), &first);
 
     // The same spikes without plasticity, and nothing learned.
-    let mut layer = PairLayer::linear(20, 4, &weights(80), options).unwrap();
+    let mut layer = PairLayer::new(Geometry::linear(20, 4), &weights(80), options).unwrap();
     layer.propagate(&context, &x).unwrap();
     assert_eq!(layer.spikes(), &first);
     layer.update();
@@ -317,12 +353,13 @@ fn options_travel_as_text_and_are_checked() {
         PairOptions { exponent: -1.0, ..Default::default() },
         PairOptions { depression: f32::NAN, ..Default::default() },
     ] {
-        assert!(PairLayer::linear(3, 2, &weights(6), options).is_err());
+        assert!(PairLayer::new(Geometry::linear(3, 2), &weights(6), options).is_err());
     }
     let context = Context::serial(portable());
-    assert!(PairLayer::linear(3, 2, &weights(5), PairOptions::default()).is_err());
-    assert!(PairLayer::linear(0, 2, &[], PairOptions::default()).is_err());
-    let mut layer = PairLayer::linear(3, 2, &weights(6), PairOptions::default()).unwrap();
+    assert!(PairLayer::new(Geometry::linear(3, 2), &weights(5), PairOptions::default()).is_err());
+    assert!(PairLayer::new(Geometry::linear(0, 2), &[], PairOptions::default()).is_err());
+    let mut layer =
+        PairLayer::new(Geometry::linear(3, 2), &weights(6), PairOptions::default()).unwrap();
     assert!(layer.simulate(&context, &Tensor::zeros(Shape::flat(4), 2)).is_err());
     assert!(layer.simulate(&context, &Tensor::zeros(Shape::flat(3), 0)).is_err());
     let image = Tensor::zeros(Shape::flat(3), 2);
@@ -342,7 +379,7 @@ fn balanced_resistance_drives_the_strongest_neuron_to_the_given_number_of_thresh
             let context = Context::serial(portable());
             let shape = Shape::new(2, 6, 6);
             let options = PairOptions { neuron, ..PairOptions::default() };
-            let mut layer = PairLayer::conv(shape, 3, 3, &weights(54), options).unwrap();
+            let mut layer = PairLayer::new(plain(shape, 3, 3), &weights(54), options).unwrap();
             let mut draw = draw(Key::new(8));
             let mean = Array4::from_shape_fn((5, 2, 6, 6), |_| draw());
             let mean = Tensor::from_array(mean.view());

@@ -3,7 +3,7 @@
 use crate::common::{isas, portable};
 use deepsleep::data::Dataset;
 use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
-use deepsleep::nn::{LeNet, Network};
+use deepsleep::nn::{Model, Network};
 use deepsleep::simd::Isa;
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::sleep::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
@@ -30,22 +30,22 @@ impl Naive {
         o: &ReplayOptions,
         input: &[bool],
     ) -> (Vec<bool>, f64) {
-        let (pixels, fan_in) = (g.output.pixels(), g.fan_in());
-        let seen = |pixel: usize, tap: usize| {
-            let (y, x) = (pixel / g.output.width, pixel % g.output.width);
-            let (i, ky, kx) = (
-                tap / (g.kernel[0] * g.kernel[1]),
-                tap / g.kernel[1] % g.kernel[0],
-                tap % g.kernel[1],
-            );
-            input[(i * g.input.height + y + ky) * g.input.width + x + kx]
+        let (pixels, fan_in, image) = (g.output.pixels(), g.fan_in(), g.unpadded());
+        let seen = |c: usize, pixel: usize, tap: usize| {
+            let i = c / g.out_channels() * g.in_channels() + tap / (g.kernel[0] * g.kernel[1]);
+            let y = pixel / g.output.width * g.stride[0] + tap / g.kernel[1] % g.kernel[0];
+            let x = pixel % g.output.width * g.stride[1] + tap % g.kernel[1];
+            let (y, x) = (y.wrapping_sub(g.padding[0]), x.wrapping_sub(g.padding[1]));
+            y < image.height && x < image.width && input[(i * image.height + y) * image.width + x]
         };
         let mut spikes = vec![false; g.output.features()];
         let mut nearest = f64::INFINITY;
         for (at, v) in self.membrane.iter_mut().enumerate() {
             let (c, pixel) = (at / pixels, at % pixels);
-            let impulse: f64 =
-                (0..fan_in).filter(|&k| seen(pixel, k)).map(|k| self.weight[c * fan_in + k]).sum();
+            let impulse: f64 = (0..fan_in)
+                .filter(|&k| seen(c, pixel, k))
+                .map(|k| self.weight[c * fan_in + k])
+                .sum();
             *v = f64::from(o.decay) * *v + f64::from(alpha) * impulse;
             nearest = nearest.min((*v - f64::from(threshold)).abs());
             spikes[at] = *v >= f64::from(threshold);
@@ -57,7 +57,7 @@ impl Naive {
             let mut change = 0.0;
             for pixel in (0..pixels).filter(|p| spikes[c * pixels + p]) {
                 let rate =
-                    if seen(pixel, k) { f64::from(o.increase) } else { -f64::from(o.decrease) };
+                    if seen(c, pixel, k) { f64::from(o.increase) } else { -f64::from(o.decrease) };
                 change += rate * phi / pixels as f64;
             }
             *w += change;
@@ -71,10 +71,18 @@ fn the_rule_is_the_naive_one() {
     let conv = |input: Shape, weight: [usize; 4]| {
         Geometry::new(input, weight, Conv2dOptions::default()).unwrap()
     };
+    let with = |input, weight, stride, padding, groups| {
+        Geometry::new(input, weight, Conv2dOptions { stride, padding, groups }).unwrap()
+    };
     let geometries = [
         conv(Shape::new(2, 5, 6), [3, 2, 3, 2]),
         conv(Shape::new(1, 7, 7), [2, 1, 5, 5]),
         Geometry::linear(40, 4),
+        with(Shape::new(2, 5, 4), [3, 2, 3, 3], [1, 1], [1, 1], 1),
+        with(Shape::new(4, 5, 6), [4, 2, 3, 2], [2, 1], [1, 0], 2),
+        with(Shape::new(3, 3, 7), [3, 1, 1, 5], [1, 2], [0, 3], 3),
+        // A border wider than the kernel.
+        with(Shape::new(1, 4, 4), [2, 1, 2, 2], [2, 3], [3, 4], 1),
     ];
     for isa in isas() {
         let mut draw = draw(Key::new(1));
@@ -96,7 +104,8 @@ fn the_rule_is_the_naive_one() {
                 };
                 let mut fired = 0;
                 for _ in 0..30 {
-                    let input: Vec<bool> = (0..g.input.features()).map(|_| draw() < 0.3).collect();
+                    let input: Vec<bool> =
+                        (0..g.unpadded().features()).map(|_| draw() < 0.3).collect();
                     let (expected, nearest) = naive.step(g, (alpha, threshold), &options, &input);
                     assert!(nearest > 1e-5, "the test's numbers are too near to a threshold");
                     assert_eq!(layer.step(isa, &input), expected, "{}", isa.name());
@@ -108,7 +117,7 @@ fn the_rule_is_the_naive_one() {
                         assert!((f64::from(*found) - expected).abs() < 1e-4);
                     }
                 }
-                assert!(fired > 20, "{fired}");
+                assert!(fired > 5, "{fired}");
             }
         }
     }
@@ -157,10 +166,10 @@ fn options() -> ReplayOptions {
     ReplayOptions { steps: 400, thresholds: [5.0, 2.0, 1.0], ..Default::default() }
 }
 
-fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (LeNet, ReplayProgress) {
+fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (Model, ReplayProgress) {
     let mut last = None;
     let data = data(40);
-    let lenet = replay(context, &LeNet::new(5), &data, options, seed, &mut |progress| {
+    let lenet = replay(context, &Model::lenet(5), &data, options, seed, &mut |progress| {
         last = Some(progress)
     });
     (lenet.unwrap(), last.unwrap())
@@ -169,7 +178,7 @@ fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (LeNet, Repla
 #[test]
 fn a_sleep_moves_the_weights_that_are_not_positive() {
     let (slept, progress) = sleep(&Context::serial(portable()), &options(), 3);
-    let before = LeNet::new(5);
+    let before = Model::lenet(5);
     assert_eq!((progress.step, progress.steps), (400, 400));
     assert!(progress.spikes.iter().all(|&spikes| spikes > 0), "{progress:?}");
     for name in ["conv1.weight", "conv2.weight", "fc.weight"] {
@@ -194,7 +203,7 @@ fn a_sleep_moves_the_weights_that_are_not_positive() {
 #[test]
 fn a_sleep_is_the_same_everywhere() {
     let options = ReplayOptions { steps: 60, ..options() };
-    let bytes = |lenet: &LeNet| lenet.state().to_bytes().unwrap();
+    let bytes = |lenet: &Model| lenet.state().to_bytes().unwrap();
     let (expected, progress) = sleep(&Context::serial(portable()), &options, 3);
     for isa in isas() {
         for threads in [1, 2, 5] {
@@ -211,7 +220,7 @@ fn a_sleep_is_the_same_everywhere() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let context = Context::serial(portable());
-    let lenet = LeNet::new(0);
+    let lenet = Model::lenet(0);
     let data = data(3);
     let run = |data: &Dataset, options: &ReplayOptions| {
         replay(&context, &lenet, data, options, 0, &mut |_| {}).map(|_| ())

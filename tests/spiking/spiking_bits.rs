@@ -3,9 +3,9 @@
 use crate::common::{isas, portable};
 use deepsleep::autodiff::Tape;
 use deepsleep::data::Dataset;
-use deepsleep::nn::{Freeze, FrozenNetwork, LeNet, Network, Trainer, TrainingOptions};
+use deepsleep::nn::{Freeze, FrozenNetwork, Model, Network, Trainer, TrainingOptions};
 use deepsleep::simd::random::Key;
-use deepsleep::snn::{Encoder, Neuron, Reset, SpikingLeNet, SpikingOptions, Statistics, Surrogate};
+use deepsleep::snn::{Encoder, Neuron, Reset, SpikingModel, SpikingOptions, Statistics, Surrogate};
 use deepsleep::tensor::{Context, Tensor};
 use rand_xoshiro::rand_core::Rng;
 
@@ -33,13 +33,13 @@ fn networks() -> [SpikingOptions; 2] {
     [published, other]
 }
 
-fn network(options: SpikingOptions) -> SpikingLeNet {
-    let mut lenet = LeNet::new(3);
+fn network(options: SpikingOptions) -> SpikingModel {
+    let mut lenet = Model::lenet(3);
     // Without running statistics, currents large enough for spikes need a scale.
     for (name, scale) in [("bn1.weight", 3.0), ("bn2.weight", 6.0)] {
         lenet.parameters_mut().get_mut(name).unwrap().values.fill(scale);
     }
-    SpikingLeNet::from_lenet(&lenet, options, Statistics::Carry).unwrap()
+    SpikingModel::from_model(&lenet, options, Statistics::Carry).unwrap()
 }
 
 fn logits(context: &Context, options: SpikingOptions, data: &Dataset, indices: &[usize]) -> Tensor {

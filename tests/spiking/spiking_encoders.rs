@@ -164,6 +164,29 @@ fn the_mean_over_steps_and_its_gradient() {
 }
 
 #[test]
+fn what_is_the_same_at_every_step_collects_the_gradients_of_all() {
+    let images = images(21);
+    for isa in isas() {
+        let mut tape = Tape::new(Context::with_isa(isa, 2).unwrap());
+        let x = tape.input(Tensor::from_array(images.view()));
+        let all = tape.repeat_steps(x, 4).unwrap();
+        let (one, value) = (tape.value(x).clone(), tape.value(all).clone());
+        assert_eq!((value.steps(), value.samples()), (4, 21));
+        assert!((0..21).all(|n| (0..4).all(|t| value.sample(t, n).eq(one.sample(0, n)))));
+        // Gradients that differ from step to step.
+        let mut grad = value.clone();
+        grad.lanes_mut().iter_mut().enumerate().for_each(|(i, g)| g.0.fill((i % 7) as f32));
+        tape.backward_from(all, grad.clone()).unwrap();
+        let found = tape.gradient(x).unwrap();
+        for (n, f) in (0..21).flat_map(|n| (0..found.shape().features()).map(move |f| (n, f))) {
+            let sum: f32 = (0..4).map(|t| grad.sample(t, n).nth(f).unwrap()).sum();
+            assert_eq!(found.sample(0, n).nth(f), Some(sum));
+        }
+        assert!(tape.repeat_steps(x, 0).is_err() && tape.repeat_steps(all, 4).is_err());
+    }
+}
+
+#[test]
 fn rates_beyond_probabilities_are_refused() {
     let mut tape = Tape::new(Context::new(1).unwrap());
     let x = tape.input(Tensor::from_array(images(2).view()));

@@ -2,6 +2,7 @@
 //! that carries over, and gradients against differences.
 
 use crate::common::{isas, portable};
+use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::kernels::stdp::{Competition, choose, compete, squash};
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{Isa, Lanes};
@@ -34,7 +35,7 @@ fn one_neuron_alone() {
         for step in 1..=200 {
             let competition =
                 Competition { shape: Shape::flat(1), steps: 1, decay: DECAY, threshold: &[1.0] };
-            let tie = |_, _, _, _| unreachable!("one channel");
+            let tie = |_, _, _, _: &[u32]| unreachable!("one channel");
             let inhibition = Lanes::splat(1.625);
             compete(isa, &competition, 9, &current, &inhibition, &mut membrane, &mut count, tie);
             for n in (0..9).filter(|&n| count[0].0[n] > 0.0) {
@@ -79,9 +80,10 @@ fn case(seed: u64, channels: usize, pixels: usize, live: usize, steps: usize) ->
 }
 
 /// A fair coin that depends on where it is thrown.
-fn tie(pixel: usize, lane: usize, step: usize, candidates: u32) -> u32 {
+fn tie(pixel: usize, lane: usize, step: usize, candidates: &[u32]) -> usize {
     let key = Key::new(9).with(pixel as u64).with(lane as u64).with(step as u64);
-    choose(candidates, key.with(candidates.into()).to_u64())
+    let key = candidates.iter().fold(key, |key, &word| key.with(word.into()));
+    choose(candidates, key.to_u64())
 }
 
 fn fused(isa: Isa, case: &Case) -> (Vec<Lanes>, Vec<Lanes>) {
@@ -107,22 +109,23 @@ fn naive(case: &Case) -> (Vec<Lanes>, Vec<Lanes>) {
             membrane[at(c)].0[lane] = case.membrane[at(c)].0[lane];
         }
         for step in 0..case.steps {
-            let mut spiked = 0_u32;
+            let mut spiked = vec![0_u32; case.channels.div_ceil(32)];
             for c in 0..case.channels {
                 let m = &mut membrane[at(c)].0[lane];
                 *m = m.mul_add(case.decay, case.current[at(c)].0[lane]);
                 if *m > case.threshold[c] {
                     *m = 0.0;
-                    spiked |= 1 << c;
+                    spiked[c / 32] |= 1 << (c % 32);
                 }
             }
-            let winner = match spiked.count_ones() {
-                0 => continue,
-                1 => spiked.trailing_zeros(),
-                _ => tie(pixel, lane, step, spiked),
+            let spikes = |c: &usize| spiked[c / 32] >> (c % 32) & 1 == 1;
+            let winner = match (0..case.channels).filter(spikes).collect::<Vec<_>>()[..] {
+                [] => continue,
+                [alone] => alone,
+                _ => tie(pixel, lane, step, &spiked),
             };
             for c in 0..case.channels {
-                if c == winner as usize {
+                if c == winner {
                     count[at(c)].0[lane] += 1.0;
                 } else {
                     membrane[at(c)].0[lane] -= case.inhibition.0[lane];
@@ -139,7 +142,7 @@ proptest! {
     #[test]
     fn the_fused_competition_is_the_naive_one(
         seed in any::<u64>(),
-        channels in 1_usize..=32,
+        channels in 1_usize..=100,
         pixels in 1_usize..4,
         live in 1_usize..=16,
         steps in 0_usize..12,
@@ -155,7 +158,7 @@ proptest! {
 /// Every number of channels, by name.
 #[test]
 fn every_number_of_channels() {
-    for channels in 1..=32 {
+    for channels in (1..=66).chain([128, 500]) {
         let case = case(channels as u64, channels, 2, 13, 9);
         let expected = naive(&case);
         assert!(channels == 1 || expected.1.iter().any(|n| n.0.iter().any(|&n| n > 0.0)));
@@ -189,7 +192,7 @@ fn ties_are_broken_fairly() {
         let (mut ours, mut theirs) = (vec![0.0; n], vec![0.0; n]);
         let place = |c: u32| members.iter().position(|&m| m == c).unwrap();
         for _ in 0..draws {
-            ours[place(choose(set, generator.next_u64()))] += 1.0;
+            ours[place(choose(&[set], generator.next_u64()) as u32)] += 1.0;
             // The published way: the spikes times uniform noise, and the largest stays.
             let noise: [f32; 32] = std::array::from_fn(|_| uniform_from_bits(generator.next_u32()));
             let value = |c: &u32| noise[*c as usize] * (set >> c & 1) as f32;
@@ -208,7 +211,12 @@ fn ties_are_broken_fairly() {
         assert!(both < limit(freedom), "{n}: {ours:?} {theirs:?}");
     }
     // The ends of the range, and a lone candidate.
-    assert_eq!((choose(0b1010, 0), choose(0b1010, u64::MAX), choose(1 << 31, 5)), (1, 3, 31));
+    let two = [0b1010];
+    assert_eq!((choose(&two, 0), choose(&two, u64::MAX), choose(&[1 << 31], 5)), (1, 3, 31));
+    // In words, as if they were one.
+    let words = [0, 0b1010, 0, 1 << 31];
+    let places = [0, u64::MAX / 2, u64::MAX].map(|random| choose(&words, random));
+    assert_eq!(places, [33, 35, 127]);
 }
 
 fn images(samples: usize, shape: Shape) -> Tensor {
@@ -220,14 +228,20 @@ fn images(samples: usize, shape: Shape) -> Tensor {
     Tensor::from_array(pixels.view())
 }
 
+/// A convolution without border, of stride 1.
+fn plain(input: Shape, channels: usize, kernel: usize) -> Geometry {
+    let weight = [channels, input.channels, kernel, kernel];
+    Geometry::new(input, weight, Conv2dOptions::default()).unwrap()
+}
+
 fn weights(count: usize) -> Vec<f32> {
     let mut draw = draw(Key::new(5));
     (0..count).map(|_| 2.0 * draw() - 1.0).collect()
 }
 
 /// Ties by sample, pixel and the step since `first`.
-fn tie_from(first: usize) -> impl Fn(usize, usize, usize, u32) -> u32 {
-    move |sample, pixel, step, candidates| tie(pixel, sample, first + step, candidates)
+fn tie_from(first: usize) -> impl Fn(usize, usize, usize, &[u32]) -> usize {
+    move |sample, pixel, step, candidates: &[u32]| tie(pixel, sample, first + step, candidates)
 }
 
 #[test]
@@ -235,7 +249,7 @@ fn membranes_carry_over_and_are_forgotten_on_demand() {
     let shape = Shape::new(1, 8, 8);
     let (x, w) = (images(19, shape), weights(3 * 9));
     let context = Context::serial(Isa::detect().unwrap());
-    let new = || StdpConv::new(shape, 3, 3, &w).unwrap();
+    let new = || StdpConv::new(plain(shape, 3, 3), &w).unwrap();
     let run = |layer: &mut StdpConv, steps: usize, first: usize| -> Vec<f32> {
         layer.simulate(&context, &x, steps, &tie_from(first)).unwrap();
         layer.counts().lanes().iter().flat_map(|lanes| lanes.0).collect()
@@ -270,85 +284,129 @@ fn membranes_carry_over_and_are_forgotten_on_demand() {
     assert!(rows.into_iter().all(|largest| (largest - 0.1).abs() < 1e-6));
 }
 
+/// Convolutions of every kind: with borders and strides, in groups, with kernels that are not square, wide.
+fn geometries() -> [Geometry; 6] {
+    let of = |input, weight, stride, padding, groups| {
+        Geometry::new(input, weight, Conv2dOptions { stride, padding, groups }).unwrap()
+    };
+    [
+        of(Shape::new(2, 7, 6), [4, 2, 3, 3], [1, 1], [0, 0], 1),
+        of(Shape::new(2, 5, 6), [3, 2, 3, 3], [1, 1], [1, 1], 1),
+        of(Shape::new(4, 7, 6), [6, 2, 3, 2], [2, 1], [1, 0], 2),
+        of(Shape::new(3, 4, 9), [3, 1, 1, 5], [1, 2], [0, 3], 3),
+        of(Shape::new(2, 6, 5), [5, 2, 4, 1], [3, 2], [2, 1], 1),
+        // By Winograd's way.
+        of(Shape::new(8, 4, 4), [40, 8, 3, 3], [1, 1], [1, 1], 1),
+    ]
+}
+
+/// The convolution of one sample at one place, by its definition.
+fn at_place(
+    g: &Geometry,
+    w: &[f64],
+    image: impl Fn([usize; 3]) -> f64,
+    [c, y, x]: [usize; 3],
+) -> f64 {
+    let group = c / g.out_channels();
+    let mut sum = 0.0;
+    for k in 0..g.fan_in() {
+        let (i, ky, kx) =
+            (k / (g.kernel[0] * g.kernel[1]), k / g.kernel[1] % g.kernel[0], k % g.kernel[1]);
+        let place = [(y, ky, 0), (x, kx, 1)];
+        let [y, x] =
+            place.map(|(at, tap, side)| (at * g.stride[side] + tap).wrapping_sub(g.padding[side]));
+        if y < g.unpadded().height && x < g.unpadded().width {
+            sum += w[c * g.fan_in() + k] * image([group * g.in_channels() + i, y, x]);
+        }
+    }
+    sum
+}
+
 /// METHOD section 3's G: the counts are constants, the threshold is differentiated.
 #[test]
 fn the_gradient_is_that_of_current_times_count() {
-    let (shape, samples, kernel, channels) = (Shape::new(2, 7, 6), 18, 3, 4);
-    let x = images(samples, shape);
-    let w = weights(channels * 18);
-    for isa in isas() {
-        let context = Context::with_isa(isa, 2).unwrap();
-        let mut layer = StdpConv::new(shape, channels, kernel, &w).unwrap();
-        layer.simulate(&context, &x, 30, &tie_from(0)).unwrap();
-        let found = layer.gradient(&context, &x);
-        let counts = layer.counts().to_array().mapv(f64::from);
-        let images = x.to_array().mapv(f64::from);
-        // mean over samples and pixels of th sigmoid(8 max(u, 0) / th - 3.2) count
-        let closed = |w: &[f64]| -> f64 {
-            let u = Array4::from_shape_fn((samples, channels, 5, 4), |(n, c, y, x)| {
-                let tap = |(i, ky, kx)| {
-                    w[((c * 2 + i) * 3 + ky) * 3 + kx] * images[[n, i, y + ky, x + kx]]
-                };
-                let taps = (0..18).map(|k| (k / 9, k / 3 % 3, k % 3));
-                taps.map(tap).sum::<f64>()
-            });
-            let mut total = 0.0;
-            for c in 0..channels {
-                let u = u.index_axis(ndarray::Axis(1), c);
+    let samples = 18;
+    for g in geometries() {
+        let x = images(samples, g.unpadded());
+        let w = weights(g.weights());
+        for isa in isas() {
+            let context = Context::with_isa(isa, 2).unwrap();
+            let mut layer = StdpConv::new(g, &w).unwrap();
+            layer.simulate(&context, &x, 30, &tie_from(0)).unwrap();
+            let found = layer.gradient(&context, &x);
+            let counts = layer.counts().to_array().mapv(f64::from);
+            let images = x.to_array().mapv(f64::from);
+            let Shape { channels, height, width } = g.output;
+            // mean over samples and pixels of th sigmoid(8 max(u, 0) / th - 3.2) count
+            let closed = |w: &[f64], c: usize| -> f64 {
+                let u = Array4::from_shape_fn((samples, 1, height, width), |(n, _, y, x)| {
+                    at_place(&g, w, |[i, y, x]| images[[n, i, y, x]], [c, y, x])
+                });
                 let th = u.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b)) + 1e-4;
-                for (u, count) in u.iter().zip(counts.index_axis(ndarray::Axis(1), c)) {
-                    total += count * th / (1.0 + (3.2 - 8.0 * u.max(0.0) / th).exp());
-                }
+                let counts = counts.index_axis(ndarray::Axis(1), c);
+                let terms = u.iter().zip(counts);
+                let terms = terms
+                    .map(|(u, count)| count * th / (1.0 + (3.2 - 8.0 * u.max(0.0) / th).exp()));
+                terms.sum::<f64>() / (samples * g.output.pixels()) as f64
+            };
+            assert_eq!(counts.dim(), (samples, channels, height, width));
+            let mut w64: Vec<f64> = w.iter().map(|&w| f64::from(w)).collect();
+            let scale = found.iter().fold(0.0_f32, |a, g| a.max(g.abs()));
+            // All weights of a small layer, some of a wide one.
+            for i in (0..found.len()).step_by(1 + found.len() / 200) {
+                let (middle, channel) = (w64[i], i / g.fan_in());
+                w64[i] = middle + 1e-6;
+                let above = closed(&w64, channel);
+                w64[i] = middle - 1e-6;
+                let below = closed(&w64, channel);
+                w64[i] = middle;
+                let expected = (above - below) / 2e-6;
+                let off = (f64::from(found[i]) - expected).abs();
+                assert!(off < 1e-4 * f64::from(scale), "{} {i}: {off}, {g:?}", isa.name());
             }
-            total / (samples * 20) as f64
-        };
-        let mut w64: Vec<f64> = w.iter().map(|&w| f64::from(w)).collect();
-        let scale = found.iter().fold(0.0_f32, |a, g| a.max(g.abs()));
-        for (i, &found) in found.iter().enumerate() {
-            let middle = w64[i];
-            w64[i] = middle + 1e-6;
-            let above = closed(&w64);
-            w64[i] = middle - 1e-6;
-            let below = closed(&w64);
-            w64[i] = middle;
-            let expected = (above - below) / 2e-6;
-            let off = (f64::from(found) - expected).abs();
-            assert!(off < 1e-4 * f64::from(scale), "{} {i}: {found}, {expected}", isa.name());
         }
     }
 }
 
 #[test]
-fn odd_sides_lose_their_last_row_and_column() {
-    let shape = Shape::new(1, 7, 6);
-    let x = images(3, shape);
-    let mut layer = StdpConv::new(shape, 3, 2, &weights(12)).unwrap(); // 6 x 5
+fn counts_are_handed_on_relative_to_a_samples_largest() {
     let context = Context::serial(portable());
-    layer.simulate(&context, &x, 20, &tie_from(0)).unwrap();
-    let (counts, next) = (layer.counts().to_array(), layer.next_input(&context).to_array());
-    assert_eq!(next.dim(), (3, 3, 3, 2));
-    for ((n, c, y, x), &found) in next.indexed_iter() {
-        let largest = counts.index_axis(ndarray::Axis(0), n).iter().fold(0.0_f32, |a, &b| a.max(b));
-        let window = [(0, 0), (0, 1), (1, 0), (1, 1)];
-        let best = window.map(|(dy, dx)| counts[[n, c, 2 * y + dy, 2 * x + dx]]);
-        assert_eq!(found, best.into_iter().fold(0.0, f32::max) / largest);
+    for g in geometries() {
+        let mut layer = StdpConv::new(g, &weights(g.weights())).unwrap();
+        layer.simulate(&context, &images(19, g.unpadded()), 20, &tie_from(0)).unwrap();
+        let mut next = Tensor::zeros(g.output, 19);
+        layer.normalize(&context, &mut next);
+        for n in 0..19 {
+            let counts: Vec<f32> = layer.counts().sample(0, n).collect();
+            let largest = counts.iter().fold(0.0_f32, |a, &b| a.max(b));
+            assert!(largest > 0.0);
+            assert!(next.sample(0, n).eq(counts.iter().map(|count| count / largest)));
+        }
     }
-    // A map of one pixel has nothing left.
-    let mut layer = StdpConv::new(Shape::new(1, 2, 2), 3, 2, &weights(12)).unwrap();
-    layer.simulate(&context, &images(3, Shape::new(1, 2, 2)), 5, &tie_from(0)).unwrap();
-    assert_eq!(layer.next_input(&context).shape().features(), 0);
+    // A sample without spikes stays silent.
+    let mut layer = StdpLinear::new(4, 3, &weights(12)).unwrap();
+    layer.simulate(&context, &Tensor::zeros(Shape::flat(4), 2), 5, &tie_from(0)).unwrap();
+    let mut next = Tensor::zeros(Shape::flat(3), 2);
+    layer.normalize(&context, &mut next);
+    assert!(next.sample(0, 1).eq([0.0; 3]));
 }
 
 #[test]
 fn layers_do_not_depend_on_isa_or_threads() {
-    let shape = Shape::new(1, 8, 8);
-    let (x, w) = (images(37, shape), weights(10 * 9));
+    let all = geometries().into_iter().chain([plain(Shape::new(1, 8, 8), 10, 3)]);
+    all.for_each(one_layer_does_not_depend_on_isa_or_threads);
+}
+
+fn one_layer_does_not_depend_on_isa_or_threads(g: Geometry) {
+    let (x, w) = (images(37, g.unpadded()), weights(g.weights()));
     let run = |context: &Context| {
-        let mut layer = StdpConv::new(shape, 10, 3, &w).unwrap();
+        let mut layer = StdpConv::new(g, &w).unwrap();
         layer.simulate(context, &x, 30, &tie_from(0)).unwrap();
         let gradient = layer.gradient(context, &x);
         layer.update(&gradient, 1e-3);
-        (layer.counts().clone(), layer.weight().to_vec(), layer.next_input(context).clone())
+        let mut next = layer.counts().clone();
+        layer.normalize(context, &mut next);
+        (layer.counts().clone(), layer.weight().to_vec(), next)
     };
     let expected = run(&Context::serial(portable()));
     for isa in isas() {
@@ -362,10 +420,10 @@ fn layers_do_not_depend_on_isa_or_threads() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let context = Context::serial(portable());
-    assert!(StdpConv::new(Shape::new(1, 8, 8), 33, 3, &weights(33 * 9)).is_err());
-    assert!(StdpConv::new(Shape::new(1, 8, 8), 3, 3, &weights(26)).is_err());
+    let small = plain(Shape::new(1, 8, 8), 3, 3);
+    assert!(StdpConv::new(small, &weights(26)).is_err());
     assert!(StdpLinear::new(12, 4, &weights(47)).is_err());
-    let mut layer = StdpConv::new(Shape::new(1, 8, 8), 3, 3, &weights(27)).unwrap();
+    let mut layer = StdpConv::new(small, &weights(27)).unwrap();
     for x in [images(0, Shape::new(1, 8, 8)), images(2, Shape::new(1, 8, 7))] {
         assert!(layer.simulate(&context, &x, 3, &tie_from(0)).is_err());
     }

@@ -3,7 +3,7 @@
 
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, LeNet, Trainer, TrainingOptions};
+use deepsleep::nn::{Freeze, Model, Trainer, TrainingOptions};
 use deepsleep::tensor::Context;
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let test = Dataset::load(&folder, Split::Test)?;
     let context = Context::new(1)?;
 
-    let mut lenet = LeNet::new(0);
+    let mut lenet = Model::lenet(0);
     let mut trainer = Trainer::new(&lenet, TrainingOptions::default())?;
     let mut failure = None;
     report("train", repetitions, || {

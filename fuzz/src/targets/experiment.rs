@@ -10,6 +10,7 @@ use deepsleep::method::{Profile, Settings};
 pub fn run(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let mut spec = ExperimentSpec {
+        architecture: deepsleep::nn::architecture::Architecture::default(),
         tables: Vec::new(),
         figures: Vec::new(),
         settings: Settings::new(Profile::Published),

@@ -14,7 +14,7 @@ mod store;
 
 use deepsleep::attack::Samples;
 use deepsleep::data::Dataset;
-use deepsleep::nn::{Freeze, FrozenLeNet, LeNet};
+use deepsleep::nn::{Freeze, FrozenModel, Model};
 use deepsleep::tensor::Context;
 use std::sync::LazyLock;
 
@@ -38,8 +38,8 @@ pub(crate) static CONTEXT: LazyLock<Context> =
     LazyLock::new(|| Context::new(1).expect("this processor"));
 
 /// A network for sets and journals to be shown to.
-pub(crate) static LENET: LazyLock<FrozenLeNet> =
-    LazyLock::new(|| LeNet::new(0).freeze().expect("finite"));
+pub(crate) static LENET: LazyLock<FrozenModel> =
+    LazyLock::new(|| Model::lenet(0).freeze().expect("finite"));
 
 /// Two gray images for it.
 pub(crate) fn two_samples() -> Samples {

@@ -11,8 +11,8 @@ pub use spec::AttackSpec;
 
 use crate::Result;
 use crate::attack::catalog::described::{
-    BOUNDED, CROSS_ENTROPY, DRAWS, Described, GRADIENT, JITTER, LATEST, LOSS, POOL, RESTARTS,
-    RETURN, START, STEP, STEPS, TARGET,
+    BOUNDED, CROSS_ENTROPY, DRAWS, GRADIENT, JITTER, LATEST, LOSS, POOL, RESTARTS, RETURN, START,
+    STEP, STEPS, TARGET,
 };
 use crate::attack::catalog::options::Options;
 use crate::attack::ensemble::autoattack::{AutoAttack, Version};

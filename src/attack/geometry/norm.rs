@@ -24,6 +24,16 @@ impl Norm {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Linf, Self::L2, Self::L1, Self::L0];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linf => "linf",
+            Self::L2 => "l2",
+            Self::L1 => "l1",
+            Self::L0 => "l0",
+        }
+    }
+
     /// The norm of `x`, at any scale: it is 0 only if all of `x` is, and infinite only if it is too large for f32.
     pub fn of(self, x: &[f32]) -> f32 {
         self.over(x, x, |v, _| v)
@@ -67,12 +77,7 @@ impl Norm {
 
 impl fmt::Display for Norm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Linf => "linf",
-            Self::L2 => "l2",
-            Self::L1 => "l1",
-            Self::L0 => "l0",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -80,9 +85,9 @@ impl FromStr for Norm {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let known = Self::ALL.into_iter().find(|norm| name.eq_ignore_ascii_case(&norm.to_string()));
+        let known = Self::ALL.into_iter().find(|norm| name.eq_ignore_ascii_case(norm.name()));
         known.ok_or_else(|| {
-            let names = Self::ALL.map(|norm| norm.to_string()).join(", ");
+            let names = Self::ALL.map(Self::name).join(", ");
             Error::argument("norm", format!("`{name}` is none of {names}"))
         })
     }

@@ -13,4 +13,5 @@ pub(super) mod mean_steps;
 pub(super) mod norm_relu_pool;
 pub(super) mod poisson;
 pub(super) mod pool;
+pub(super) mod repeat_steps;
 pub(super) mod softmax;

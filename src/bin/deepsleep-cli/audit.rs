@@ -1,5 +1,6 @@
 //! `audit`: whether a robust accuracy can be trusted.
 
+use crate::architecture::ArchitectureOption;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -24,6 +25,8 @@ pub struct AuditCommand {
     /// Run it as the network of rectifiers that it is saved as, or as its spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
+    #[command(flatten)]
+    architecture: ArchitectureOption,
     /// Radius, pixels in 0..=1: 8/255 or 0.03
     #[arg(long, value_name = "RADIUS")]
     eps: String,
@@ -80,12 +83,16 @@ impl AuditCommand {
         let mut outputs = Outputs::new(common.console(), read);
         let out = outputs.optional("--out", self.out.as_deref())?;
         let context = common.context()?;
-        let network = self.model_kind.load(&self.model, None, common.console())?;
+        let (shape, console) = (|| self.data.shape(), common.console());
+        let architecture = self.architecture.architecture.as_deref();
+        let network = self.model_kind.load(&self.model, architecture, &shape, None, console)?;
         let features = network.input_shape().features();
         let eps = one_radius(&self.eps, self.norm, features)?;
-        let twins = self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, common.console()));
+        let twins =
+            self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, &shape, None, console));
         let twins = twins.collect::<Result<Vec<_>>>()?;
         let test = self.data.load(Split::Test)?;
+        self.data.check(&test, network.input_shape(), network.classes())?;
         if self.first >= test.len() {
             let (first, all) = (self.first, test.len());
             let problem = format!("--first {first}: there are {all} test images, numbered from 0");
@@ -105,7 +112,6 @@ impl AuditCommand {
         let views: Vec<&dyn Classifier> =
             views.iter().map(|twin| twin as &dyn Classifier).collect();
         let target = network.as_ref();
-        let console = common.console();
         let mut say = |what: &str| console.say(format_args!("{what} ..."));
         let report = audit(&context, &target, &samples, &options, &views, &mut say)?;
         let printed = Printed {

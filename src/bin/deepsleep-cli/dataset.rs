@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use deepsleep::data::{DataSource, Dataset, DatasetName, SearchPath, Split};
-use deepsleep::nn::LeNet;
+use deepsleep::nn::FrozenNetwork;
+use deepsleep::tensor::Shape;
 use std::path::PathBuf;
 
 /// Which images.
@@ -84,13 +85,33 @@ impl DatasetOptions {
 
     /// Reads one half of it; the other one need not be there.
     pub fn load(&self, split: Split) -> Result<Dataset> {
-        read(&self.source(&[split])?, split)
+        Ok(self.source(&[split])?.load(split)?)
+    }
+
+    /// The shape of its test images.
+    pub fn shape(&self) -> Result<Shape> {
+        Ok(self.load(Split::Test)?.shape())
+    }
+
+    /// Refuses images and classes that a network does not take.
+    pub fn check(&self, images: &Dataset, wanted: Shape, classes: usize) -> Result<()> {
+        let source = self.source(&[Split::Test]).or_else(|_| self.source(&[Split::Train]))?;
+        let place = source.place.display();
+        if images.shape() != wanted {
+            let shape = images.shape();
+            bail!("{place}: images of {shape} pixels; the network takes {wanted}");
+        }
+        if images.classes() > classes {
+            let found = images.classes();
+            bail!("{place}: images of {found} classes; the network tells {classes}");
+        }
+        Ok(())
     }
 
     /// Reads both halves, of the same folder: training and test images.
     pub fn load_both(&self) -> Result<(Dataset, Dataset)> {
         let source = self.source(&[Split::Train, Split::Test])?;
-        Ok((read(&source, Split::Train)?, read(&source, Split::Test)?))
+        Ok((source.load(Split::Train)?, source.load(Split::Test)?))
     }
 
     /// Whether the user named a place, here or by `DEEPSLEEP_DATA`.
@@ -110,21 +131,6 @@ impl DatasetOptions {
     }
 }
 
-/// Reads one half, and refuses images and classes that the network does not take.
-fn read(source: &DataSource, split: Split) -> Result<Dataset> {
-    let images = source.load(split)?;
-    let (place, wanted) = (source.place.display(), LeNet::INPUT);
-    if images.shape() != wanted {
-        let shape = images.shape();
-        bail!("{place}: images of {shape} pixels; the network takes {wanted}");
-    }
-    if images.classes() > LeNet::CLASSES {
-        let (found, classes) = (images.classes(), LeNet::CLASSES);
-        bail!("{place}: images of {found} classes; the network tells {classes}");
-    }
-    Ok(images)
-}
-
 /// Which test images.
 #[derive(Debug, Args)]
 pub struct TestImages {
@@ -139,9 +145,10 @@ pub struct TestImages {
 }
 
 impl TestImages {
-    /// The test set, and how many images `--first` and `--images` ask for; there are that many.
-    pub fn load(&self) -> Result<(Dataset, usize)> {
+    /// The test set, which this network takes, and how many images `--first` and `--images` ask for; there are that many.
+    pub fn load(&self, network: &dyn FrozenNetwork) -> Result<(Dataset, usize)> {
         let test = self.data.load(Split::Test)?;
+        self.data.check(&test, network.input_shape(), network.classes())?;
         let (first, all) = (self.first, test.len());
         let wrong = |problem: String| Err(WrongUse(problem).into());
         match (all.saturating_sub(first), self.images) {

@@ -1,5 +1,6 @@
 //! `inspect`: what is in a saved network, in numbers and pictures.
 
+use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -7,13 +8,13 @@ use crate::model::{read, spiking};
 use crate::numbers::at_least;
 use crate::output::Outputs;
 use crate::stderr::shown;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, Split};
 use deepsleep::draw::{filters_svg, raster_svg};
-use deepsleep::nn::{Freeze, LeNet, Network};
-use deepsleep::snn::{firing_rates, spike_trains};
+use deepsleep::nn::{Freeze, Model, Network};
+use deepsleep::snn::{FrozenSpikingModel, SpikeTrain, firing_rates, spike_trains};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -24,18 +25,23 @@ const IMAGES: usize = 256;
 pub struct Inspect {
     /// Network to describe: safetensors, ours or PyTorch's with the same names
     model: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureOption,
     /// Test images that the firing rates are measured on [default: 256, if the data set is found]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
-    /// Draw the first layer's filters
+    /// Draw the filters of the first convolution
     #[arg(long, value_name = "FILE.svg")]
     filters: Option<PathBuf>,
-    /// Draw the spikes of both layers for one test image
+    /// Draw the spikes for one test image, of all layers or of those of --layer
     #[arg(long, value_name = "FILE.svg")]
     raster: Option<PathBuf>,
     /// Test image of the raster, counted from 0 [default: 0]
     #[arg(long, value_name = "I", requires = "raster")]
     image: Option<usize>,
+    /// Layer of the raster, by the name of its node; may be given several times
+    #[arg(long, value_name = "NAME", requires = "raster")]
+    layer: Vec<String>,
     #[command(flatten)]
     data: DatasetOptions,
 }
@@ -55,8 +61,10 @@ struct Description<'a> {
     model: &'a Path,
     parameters: usize,
     layers: Vec<Layer>,
-    /// Spikes a neuron and time step, of each spiking layer before pooling; none without test images.
-    firing_rates: Option<[f64; 2]>,
+    /// Spikes a neuron and time step, of each spiking layer before pooling; none without test images or rectifiers.
+    firing_rates: Option<Vec<f64>>,
+    /// What these layers are called.
+    spiking_layers: Vec<String>,
     time_steps: usize,
     /// That the firing rates were measured on.
     images: usize,
@@ -76,50 +84,74 @@ impl Inspect {
         let raster = drawing("--raster", self.raster.as_deref())?;
         let context = common.context()?;
         let state = read(&self.model, common.console())?;
-        let lenet = LeNet::from_state(&state)?;
-        let network = spiking(&state, &lenet)?.freeze()?;
-        let (mut rates, mut images) = (None, 0);
-        if let Some(test) = self.test_images(common)? {
-            images = match self.images {
-                Some(images) if images > test.len() => {
-                    let all = test.len();
-                    let problem = format!("--images {images}: there are {all} test images");
-                    return Err(WrongUse(problem).into());
-                }
-                images => images.unwrap_or(IMAGES.min(test.len())),
-            };
-            let image = self.image.unwrap_or(0);
-            if image >= test.len() {
-                let all = test.len();
-                let problem =
-                    format!("--image {image}: there are {all} test images, numbered from 0");
-                return Err(WrongUse(problem).into());
+        let architecture = self.architecture.architecture.as_deref();
+        let network = open(&state, architecture, &|| self.data.shape())?;
+        let spiking = match spiking(&state, &network) {
+            Ok(spiking) => Some(spiking.freeze()?),
+            Err(error) if self.wants_spikes() => return Err(error),
+            Err(error) => {
+                common.console().say(format_args!("left out: firing rates: {error:#}"));
+                None
             }
-            rates = Some(firing_rates(&context, &network, &test.slice(0, images)?)?);
+        };
+        let test = self.test_images(common, &network)?;
+        let (mut rates, mut images) = (None, 0);
+        if let (Some(spiking), Some(test)) = (&spiking, &test) {
+            images = self.images.unwrap_or(IMAGES.min(test.len()));
+            let named = firing_rates(&context, spiking, &test.slice(0, images)?)?;
+            rates = Some(named.into_iter().map(|(_, rate)| rate).collect());
             if let Some(raster) = &raster {
-                let trains = spike_trains(&context, &network, &test, image)?;
-                let svg = raster_svg(&[("conv 1", &trains[0]), ("conv 2", &trains[1])])?;
+                let svg =
+                    self.draw(spike_trains(&context, spiking, test, self.image.unwrap_or(0))?)?;
                 raster.write_all(svg.as_bytes())?;
                 common.console().wrote(raster.path());
             }
         }
-        if let (Some(filters), Some(conv1)) = (&filters, state.get("conv1.weight")) {
-            let svg = filters_svg(&conv1.values, [conv1.shape[2], conv1.shape[3]])?;
+        if let Some(filters) = &filters {
+            let Some(first) = network.first_convolution() else {
+                bail!("--filters: the network has no convolution");
+            };
+            let svg = filters_svg(&first.values, [first.shape[2], first.shape[3]])?;
             filters.write_all(svg.as_bytes())?;
             common.console().wrote(filters.path());
         }
 
         let layers: Vec<Layer> = state.names().filter_map(|name| layer(name, &state)).collect();
+        let names = spiking.as_ref().map(FrozenSpikingModel::layers).unwrap_or_default();
         let description = Description {
             model: &self.model,
-            parameters: lenet.parameters().count(),
+            parameters: network.parameters().count(),
             firing_rates: rates,
-            time_steps: network.steps(),
+            spiking_layers: names.into_iter().map(str::to_owned).collect(),
+            time_steps: spiking.as_ref().map_or(0, FrozenSpikingModel::steps),
             images,
             notes: serde_json::to_value(state.notes())?,
             layers,
         };
         common.console().result(&description, text(&description))
+    }
+
+    /// Whether the user asked for something that only neurons have.
+    fn wants_spikes(&self) -> bool {
+        self.raster.is_some() || self.images.is_some() || self.image.is_some()
+    }
+
+    /// The raster of the layers that are asked for, by default of all.
+    fn draw(&self, trains: Vec<SpikeTrain>) -> Result<String> {
+        let names: Vec<&str> = trains.iter().map(|(name, _)| name.as_str()).collect();
+        if let Some(name) = self.layer.iter().find(|name| !names.contains(&name.as_str())) {
+            let problem = format!(
+                "--layer {}: no layer of neurons is called so; there are {}",
+                shown(Path::new(name)),
+                names.join(", ")
+            );
+            return Err(WrongUse(problem).into());
+        }
+        let wanted = |name: &String| self.layer.is_empty() || self.layer.contains(name);
+        let wanted = trains.iter().filter(|(name, _)| wanted(name));
+        let panels: Vec<_> =
+            wanted.map(|(name, train)| (name.as_str(), train.as_slice())).collect();
+        Ok(raster_svg(&panels)?)
     }
 }
 
@@ -135,16 +167,26 @@ fn is_svg(option: &str, path: &Path) -> Result<()> {
 
 impl Inspect {
     /// The test images; none where they are not found and nobody asked for them.
-    fn test_images(&self, common: &Common) -> Result<Option<Dataset>> {
-        let asked = self.raster.is_some() || self.images.is_some() || self.image.is_some();
-        match self.data.load(Split::Test) {
-            Err(error) if asked || self.data.is_named() => Err(error),
+    fn test_images(&self, common: &Common, network: &Model) -> Result<Option<Dataset>> {
+        let test = match self.data.load(Split::Test) {
+            Err(error) if self.wants_spikes() || self.data.is_named() => return Err(error),
             Err(error) => {
                 common.console().say(format_args!("left out: firing rates: {error:#}"));
-                Ok(None)
+                return Ok(None);
             }
-            Ok(test) => Ok(Some(test)),
+            Ok(test) => test,
+        };
+        self.data.check(&test, network.input_shape(), network.classes())?;
+        let all = test.len();
+        if let Some(images) = self.images.filter(|&images| images > all) {
+            let problem = format!("--images {images}: there are {all} test images");
+            return Err(WrongUse(problem).into());
         }
+        if let Some(image) = self.image.filter(|&image| image >= all) {
+            let problem = format!("--image {image}: there are {all} test images, numbered from 0");
+            return Err(WrongUse(problem).into());
+        }
+        Ok(Some(test))
     }
 }
 
@@ -176,11 +218,13 @@ fn text(description: &Description<'_>) -> String {
             layer.name, layer.l2_norm, layer.mean, layer.smallest, layer.largest
         ));
     }
-    if let Some([first, second]) = description.firing_rates {
+    if let Some(rates) = &description.firing_rates {
         lines.push(format!(
-            "firing rates as a spiking network ({} steps, {} images): {first:.4} and {second:.4} spikes a neuron and step",
+            "firing rates as a spiking network ({} steps, {} images), spikes a neuron and step:",
             description.time_steps, description.images
         ));
+        let rates = description.spiking_layers.iter().zip(rates);
+        lines.extend(rates.map(|(name, rate)| format!("{name:<18} {rate:.4}")));
     }
     lines.join("\n")
 }

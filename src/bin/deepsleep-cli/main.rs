@@ -1,11 +1,12 @@
 //! The command line: arguments in, files and results out. No numerics here.
 //!
-//! One file a subcommand. What they share: `common` (options that every one has), `dataset` (which images), `console`
+//! One file a subcommand. What they share: `architecture` (which network), `common` (options that every one has), `dataset` (which images), `console`
 //! (what is printed where, through `stderr`), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
 //! `settings` (`--set`), `threat` (which attacks, against whom), `output` (files written), `checkpoint` (whose one is), `interrupt` (Ctrl-C).
 
 #![forbid(unsafe_code)]
 
+mod architecture;
 mod attack;
 mod audit;
 mod checkpoint;
@@ -77,6 +78,8 @@ enum Command {
     Merge(merge::Merge),
     /// Write what came out of an experiment as a page, Markdown and CSV, beside the paper's numbers.
     Report(report::Report),
+    /// List, show or check networks: those that have a name, and files.
+    Architecture(architecture::ArchitectureCommand),
     /// List, verify or download data sets.
     Data(data::Data),
     /// Show what this machine offers: instruction sets, threads, measured peak.
@@ -96,6 +99,7 @@ impl Command {
             Self::Reproduce(reproduce) => reproduce.computes_nothing().then_some("--dry-run"),
             Self::Merge(merge) => merge.computes_nothing().then_some("--dry-run"),
             Self::Data(_) => Some("data"),
+            Self::Architecture(_) => Some("architecture"),
             Self::Completions(_) => Some("completions"),
             Self::Man(_) => Some("man"),
             Self::Evaluate(_)
@@ -118,6 +122,7 @@ impl Command {
             | Self::Audit(_)
             | Self::Inspect(_)
             | Self::Report(_)
+            | Self::Architecture(_)
             | Self::Info
             | Self::Completions(_)
             | Self::Man(_) => Leftover::Nothing,
@@ -176,6 +181,7 @@ fn main() -> ExitCode {
         Command::Reproduce(reproduce) => reproduce.run(&common),
         Command::Merge(merge) => merge.run(&common),
         Command::Report(report) => report.run(&common),
+        Command::Architecture(architecture) => architecture.run(&common),
         Command::Data(data) => data.run(&common),
         Command::Info => info::run(&common),
         Command::Completions(completions) => completions.run(&common),

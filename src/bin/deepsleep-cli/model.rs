@@ -1,12 +1,14 @@
 //! A saved network, and what it is run as.
 
+use crate::architecture::open;
 use crate::console::Console;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::method::Settings;
-use deepsleep::nn::{Freeze, FrozenNetwork, LeNet};
-use deepsleep::snn::{SpikingLeNet, SpikingOptions, Statistics};
+use deepsleep::nn::{Freeze, FrozenNetwork, Model};
+use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
+use deepsleep::tensor::Shape;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -21,19 +23,22 @@ pub enum ModelKind {
 }
 
 impl ModelKind {
-    /// Loads a file as this kind, to be judged by so many draws if it is random (None: the usual number).
+    /// Loads a file as this kind, to be judged by so many draws if it is random (None: the usual number). What network it
+    /// is, the file says, or `architecture`; `images` are those that it is to be shown.
     pub fn load(
         self,
         path: &Path,
+        architecture: Option<&str>,
+        images: &dyn Fn() -> Result<Shape>,
         draws: Option<usize>,
         console: Console,
     ) -> Result<Box<dyn FrozenNetwork>> {
         let state = read(path, console)?;
-        let lenet = LeNet::from_state(&state)?;
+        let model = open(&state, architecture, images)?;
         Ok(match self {
-            Self::Cnn => Box::new(lenet.freeze()?),
+            Self::Cnn => Box::new(model.freeze()?),
             Self::Snn => {
-                let network = spiking(&state, &lenet)?.freeze()?;
+                let network = spiking(&state, &model)?.freeze()?;
                 Box::new(match draws {
                     Some(draws) => network.with_draws(draws),
                     None => network,
@@ -57,7 +62,7 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
 }
 
 /// The spiking network of a file, with the settings that it was made with, or the published ones.
-pub fn spiking(state: &StateDict, lenet: &LeNet) -> Result<SpikingLeNet> {
+pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingModel> {
     let options = match (
         state.notes().contains_key("settings"),
         state.noted::<Settings>("settings"),
@@ -69,5 +74,5 @@ pub fn spiking(state: &StateDict, lenet: &LeNet) -> Result<SpikingLeNet> {
             state.path().display()
         ),
     };
-    Ok(SpikingLeNet::from_lenet(lenet, options, Statistics::Carry)?)
+    Ok(SpikingModel::from_model(model, options, Statistics::Carry)?)
 }

@@ -11,6 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use deepsleep::attack::{AttackSpec, Norm, parse_eps};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::nn::FrozenNetwork;
+use deepsleep::tensor::Shape;
 use std::path::{Path, PathBuf};
 
 /// Who attacks, how, and how far.
@@ -22,6 +23,9 @@ pub struct Threat {
     /// Network that the images are crafted on, to be shown to --model (transfer) [default: --model itself]
     #[arg(long, value_name = "FILE", requires = "attack")]
     pub source: Option<PathBuf>,
+    /// Which network the source is, as --architecture says of --model
+    #[arg(long, value_name = "NAME|FILE", requires = "source")]
+    pub source_architecture: Option<String>,
     /// What the source is run as
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true, requires = "source")]
     pub source_kind: ModelKind,
@@ -40,8 +44,13 @@ impl Threat {
     }
 
     /// The network of `--source`, if it was given.
-    pub fn load_source(&self, console: Console) -> Result<Option<Box<dyn FrozenNetwork>>> {
-        let load = |path| self.source_kind.load(path, self.draws, console);
+    pub fn load_source(
+        &self,
+        images: &dyn Fn() -> Result<Shape>,
+        console: Console,
+    ) -> Result<Option<Box<dyn FrozenNetwork>>> {
+        let architecture = self.source_architecture.as_deref();
+        let load = |path| self.source_kind.load(path, architecture, images, self.draws, console);
         self.source.as_deref().map(load).transpose()
     }
 
@@ -152,6 +161,5 @@ pub fn attack_spec(text: &str) -> deepsleep::Result<AttackSpec> {
 
 /// The norms.
 pub fn norms() -> impl TypedValueParser<Value = Norm> {
-    PossibleValuesParser::new(Norm::ALL.map(|norm| norm.to_string()))
-        .try_map(|name| name.parse::<Norm>())
+    PossibleValuesParser::new(Norm::ALL.map(Norm::name)).try_map(|name| name.parse::<Norm>())
 }

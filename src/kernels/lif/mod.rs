@@ -9,7 +9,7 @@
 //! v <- s (keep u + reset) + (1 - s) u
 //! ```
 //!
-//! [`Dynamics`] holds the numbers; what LIF, IF, hard and soft reset mean in them is [`crate::snn`]'s business. The
+//! [`Dynamics`] holds the numbers; what LIF, IF, hard and soft reset mean in them is [`Neuron`]'s business. The
 //! backward (backpropagation through time) recomputes the membranes from the input, then runs time in reverse: that
 //! costs a second pass of arithmetic and spares writing every membrane to memory.
 //!
@@ -21,12 +21,14 @@ mod backward;
 mod estimator;
 mod forward;
 mod group;
+mod neuron;
 mod rate;
 mod slopes;
 
 pub use backward::{Asked, grad_scratch, lif_grad};
 pub use estimator::{Assg, Estimate, Estimator, RateRule, SlopeRule, TimeRule};
 pub use forward::{lif, lif_pool};
+pub use neuron::{Neuron, Reset};
 
 use crate::tensor::Shape;
 

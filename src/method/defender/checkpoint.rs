@@ -3,9 +3,11 @@
 use super::Defender;
 use crate::checkpoint::{MadeWith, StateDict};
 use crate::method::Settings;
-use crate::nn::{LeNet, Network};
+use crate::nn::{Model, Network};
+use crate::sleep::linear_output;
 use crate::tensor::Context;
 use crate::{Error, Result};
+use std::sync::Arc;
 
 /// The linear weights right after the first slow-wave sleep.
 const FIRST_LINEAR: &str = "first_linear";
@@ -51,8 +53,10 @@ impl Defender {
 
     /// The linear weights that a sleep or a checkpoint keeps for dreams.
     fn first_linear_of(&self, state: &StateDict) -> Result<Option<Vec<f32>>> {
-        let fc = self.networks.control.parameters().get("fc.weight");
-        let weights = fc.map_or(0, |fc| fc.values.len());
+        let control = &self.networks.control;
+        let linear = linear_output(control.architecture());
+        let linear = linear.and_then(|name| control.parameters().get(&name));
+        let weights = linear.map_or(0, |linear| linear.values.len());
         Ok(state.expect_if_there(FIRST_LINEAR, &[weights])?.map(<[f32]>::to_vec))
     }
 
@@ -129,7 +133,8 @@ impl Defender {
         self.networks.first_linear = self.first_linear_of(state)?;
         let teacher = state.extract("teacher");
         if teacher.names().next().is_some() {
-            self.networks.teacher = Some(LeNet::from_state(&teacher)?);
+            let architecture = Arc::clone(self.networks.control.architecture());
+            self.networks.teacher = Some(Model::from_state(architecture, &teacher)?);
         }
         self.networks.model.load_state(&state.extract("model"))?;
         let at_work: bool = state.noted("defense.at_work").ok_or_else(missing)?;

@@ -6,9 +6,9 @@ use super::{BatchProgress, Defense, Networks, Settings, Stage, StageRun};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::nn::{LeNet, Network, check_finite_state};
+use crate::nn::{Model, Network, check_finite_state};
 use crate::simd::random::Key;
-use crate::snn::SpikingLeNet;
+use crate::snn::SpikingModel;
 use crate::tensor::Context;
 
 /// A pass or an epoch that was just made.
@@ -39,23 +39,26 @@ impl Defender {
     /// Before the first stage.
     ///
     /// # Errors
-    /// If a setting makes no sense, even one of another defense.
-    pub fn new(defense: &'static dyn Defense, control: LeNet, settings: Settings) -> Result<Self> {
+    /// If a setting makes no sense, even one of another defense, or the defense does not apply to the network.
+    pub fn new(defense: &'static dyn Defense, control: Model, settings: Settings) -> Result<Self> {
         settings.validate()?;
         let model = control.clone();
         let networks =
             Networks { control, model, teacher: None, first_linear: None, spiking: None };
         let stages = defense.stages(&settings);
+        for stage in &stages {
+            stage.check(&settings, &networks.control)?;
+        }
         Ok(Self { defense, settings, stages, at: 0, networks, run: None })
     }
 
     /// The model as it is now, seen as a network of rectifiers with the running statistics that it has.
-    pub fn model(&self) -> &LeNet {
+    pub fn model(&self) -> &Model {
         &self.networks.model
     }
 
     /// The spiking network as the last pass left it, if that was one of fast-wave sleep.
-    pub fn spiking(&self) -> Option<&SpikingLeNet> {
+    pub fn spiking(&self) -> Option<&SpikingModel> {
         self.networks.spiking.as_ref()
     }
 

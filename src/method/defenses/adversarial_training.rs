@@ -5,7 +5,7 @@ use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, BatchAttack, Freeze, GradientAttack, LeNet, Regime, Trainer, TrainingOptions,
+    Batch, BatchAttack, Freeze, GradientAttack, Model, Regime, Trainer, TrainingOptions,
 };
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::tensor::Context;
@@ -126,7 +126,7 @@ impl Stage for AdversarialStage {
     ) -> Result<Box<dyn StageRun>> {
         let (options, seed) = (settings.adversarial_training.clone(), key.to_u64());
         if options.from_scratch {
-            networks.model = LeNet::new(seed);
+            networks.model = networks.control.renewed(seed)?;
         }
         let trainer = Trainer::new(&networks.model, options.training(seed))?;
         let regime = OnAdversarial { attack: BatchAttack::new(context), options };
@@ -139,8 +139,8 @@ struct OnAdversarial {
     options: AdversarialTrainingOptions,
 }
 
-impl Regime<LeNet> for OnAdversarial {
-    fn prepare(&mut self, network: &mut LeNet, batch: &mut Batch<'_>) -> Result<()> {
+impl Regime<Model> for OnAdversarial {
+    fn prepare(&mut self, network: &mut Model, batch: &mut Batch<'_>) -> Result<()> {
         let coin = uniform_from_bits(batch.key.named("coin").generator().next_u32());
         if coin >= self.options.ratio {
             return Ok(());

@@ -6,7 +6,7 @@ use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, Freeze, FrozenLeNet, FrozenNetwork, LeNet, Plain, Regime, Trainer, TrainingOptions,
+    Batch, Freeze, FrozenModel, FrozenNetwork, Model, Plain, Regime, Trainer, TrainingOptions,
 };
 use crate::simd::random::Key;
 use crate::tensor::{Context, Tensor};
@@ -132,7 +132,7 @@ impl Stage for Teacher {
         networks: &mut Networks,
     ) -> Result<Box<dyn StageRun>> {
         let (options, seed) = (&settings.distillation, key.to_u64());
-        networks.model = LeNet::new(seed);
+        networks.model = networks.control.renewed(seed)?;
         let training = options.training(options.teacher_epochs, options.temperature, seed);
         let trainer = Trainer::new(&networks.model, training)?;
         let run = TrainingRun::new(trainer, Plain);
@@ -156,9 +156,12 @@ impl Stage for Student {
     ) -> Result<Box<dyn StageRun>> {
         let (options, seed) = (&settings.distillation, key.to_u64());
         // Without a stage that trains one, the teacher is as the published code leaves it: untrained.
-        let untrained = || LeNet::new(key.named("teacher").to_u64());
-        let teacher = networks.teacher.get_or_insert_with(untrained).freeze()?;
-        networks.model = LeNet::new(seed);
+        let teacher = match networks.teacher.take() {
+            Some(teacher) => teacher,
+            None => networks.control.renewed(key.named("teacher").to_u64())?,
+        };
+        let teacher = networks.teacher.insert(teacher).freeze()?;
+        networks.model = networks.control.renewed(seed)?;
         let training = options.training(options.student_epochs, 1.0, seed);
         let trainer = Trainer::new(&networks.model, training)?;
         let regime = FromTeacher {
@@ -174,7 +177,7 @@ impl Stage for Student {
 
 /// The student's regime.
 struct FromTeacher {
-    teacher: FrozenLeNet,
+    teacher: FrozenModel,
     tape: Tape,
     method: DistillationMethod,
     temperature: f32,
@@ -182,8 +185,8 @@ struct FromTeacher {
     target: Option<Tensor>,
 }
 
-impl Regime<LeNet> for FromTeacher {
-    fn prepare(&mut self, _: &mut LeNet, batch: &mut Batch<'_>) -> Result<()> {
+impl Regime<Model> for FromTeacher {
+    fn prepare(&mut self, _: &mut Model, batch: &mut Batch<'_>) -> Result<()> {
         let mut images = self.tape.tensor(batch.images.shape(), batch.images.samples(), 1);
         images.lanes_mut().copy_from_slice(batch.images.lanes());
         let x = self.tape.constant(images);

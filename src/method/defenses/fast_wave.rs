@@ -6,9 +6,10 @@ use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::conversion_reads;
 use crate::method::{Defense, Description, Networks, Settings, Stage, StageRun, words};
+use crate::nn::Model;
 use crate::simd::random::Key;
 use crate::sleep;
-use crate::snn::Statistics;
+use crate::snn::{Statistics, check_spiking};
 use crate::tensor::Context;
 
 /// Fast-wave sleep alone.
@@ -59,6 +60,10 @@ impl Stage for FastWaveStage {
         "fast-wave sleep"
     }
 
+    fn check(&self, _: &Settings, control: &Model) -> Result<()> {
+        check_spiking(control.architecture())
+    }
+
     fn begin(
         &self,
         context: &Context,
@@ -92,7 +97,7 @@ impl StageRun for FastWaveRun {
         progress: &mut (dyn FnMut(usize, usize, usize) + Send),
     ) -> Result<Option<f32>> {
         let report = self.0.epoch(context, data, &mut |p| progress(p.step, p.steps, p.images))?;
-        networks.model = self.0.network().to_lenet(Statistics::Carry);
+        networks.model = self.0.network().to_model(Statistics::Carry);
         networks.spiking = Some(self.0.network().clone());
         Ok(Some(report.loss))
     }

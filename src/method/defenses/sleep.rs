@@ -6,7 +6,7 @@ use crate::method::defense::conversion_reads;
 use crate::method::{
     Defense, Description, Networks, Profile, Settings, SinglePass, Stage, StageRun, words,
 };
-use crate::nn::recalibrate;
+use crate::nn::{Model, recalibrate};
 use crate::simd::random::Key;
 use crate::sleep::{ReplayOptions, SlowWave, replay};
 use crate::snn::Statistics;
@@ -54,7 +54,7 @@ impl SleepDefenseOptions {
 }
 
 /// The authors' values with a hundredth of both rates of change and 2,000 steps: with the rates themselves, found for
-/// 784-1200-1200-10, LeNet forgets what it knows within a few hundred steps.
+/// 784-1200-1200-10, Model forgets what it knows within a few hundred steps.
 fn gentle_replay() -> ReplayOptions {
     let authors = ReplayOptions::default();
     ReplayOptions {
@@ -121,6 +121,10 @@ impl Stage for AsRun {
         "sleep defense"
     }
 
+    fn check(&self, settings: &Settings, control: &Model) -> Result<()> {
+        SlowWave::check(control, &settings.slow_wave)
+    }
+
     fn begin(
         &self,
         _: &Context,
@@ -129,8 +133,8 @@ impl Stage for AsRun {
         networks: &mut Networks,
     ) -> Result<Box<dyn StageRun>> {
         let (options, own) = (settings.slow_wave.clone(), &settings.sleep);
-        let passes = options.passes_of(std::iter::repeat_n(own.steps, own.passes));
-        let sleep = SlowWave::with_passes(&networks.model, options, passes, key.to_u64())?;
+        let steps = std::iter::repeat_n(own.steps, own.passes);
+        let sleep = SlowWave::with_steps(&networks.model, options, steps, key.to_u64())?;
         Ok(Box::new(SlowWaveRun(sleep)))
     }
 }
@@ -141,6 +145,10 @@ struct Replay;
 impl Stage for Replay {
     fn name(&self) -> &'static str {
         "sleep replay"
+    }
+
+    fn check(&self, settings: &Settings, control: &Model) -> Result<()> {
+        settings.sleep.replay.check(control)
     }
 
     fn begin(

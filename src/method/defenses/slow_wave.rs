@@ -6,6 +6,7 @@ use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::conversion_reads;
 use crate::method::{Defense, Description, Networks, Settings, Stage, StageRun, words};
+use crate::nn::Model;
 use crate::simd::random::Key;
 use crate::sleep::{self, Layers};
 use crate::tensor::Context;
@@ -67,6 +68,10 @@ pub struct SlowWaveStage;
 impl Stage for SlowWaveStage {
     fn name(&self) -> &'static str {
         "slow-wave sleep"
+    }
+
+    fn check(&self, settings: &Settings, control: &Model) -> Result<()> {
+        sleep::SlowWave::check(control, &settings.slow_wave)
     }
 
     fn begin(

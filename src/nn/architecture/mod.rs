@@ -3,8 +3,10 @@
 mod builtin;
 mod op;
 
+pub use builtin::{BUILTIN, Builtin};
 pub use op::{Op, Pair, ParameterShape, Start};
 
+use crate::fingerprint::Fingerprint;
 use crate::names::{meant, shown};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -211,6 +213,27 @@ impl Architecture {
     /// Bytes of the image and of all nodes' outputs for one sample.
     pub fn bytes(&self) -> usize {
         4 * self.shapes.iter().map(|shape| shape.features()).sum::<usize>()
+    }
+}
+
+/// The paper's network: `lenet`, for MNIST.
+impl Default for Architecture {
+    fn default() -> Self {
+        Self::lenet(Shape::new(1, 28, 28), 10, false).expect("LeNet's layers fit")
+    }
+}
+
+/// Its name or its number of nodes, its ends, and a fingerprint of all of it: equal lines are equal networks.
+impl std::fmt::Display for Architecture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name}")?,
+            None => write!(f, "{} nodes", self.nodes.len())?,
+        }
+        let (input, classes, parameters) = (self.input, self.classes, self.parameter_count());
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let print = Fingerprint::of("architecture").bytes(&json).finish();
+        write!(f, ", {input} to {classes} classes, {parameters} parameters, {}", &print[..16])
     }
 }
 

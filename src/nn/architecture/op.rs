@@ -2,7 +2,9 @@
 
 use crate::kernels::activation::Activation;
 use crate::kernels::conv2d::{Conv2dOptions, Geometry};
+use crate::kernels::lif::Neuron;
 use crate::kernels::pool::{PoolGeometry, PoolOptions};
+use crate::kernels::surrogate::Surrogate;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -83,6 +85,15 @@ pub enum Op {
     },
     /// max(0, x)
     Relu {},
+    /// Neurons that spike, where the network does; elsewhere max(0, x).
+    Lif {
+        /// The neurons; those of all other rectifiers if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        neuron: Option<Neuron>,
+        /// What stands for the derivative of a spike; that of all other rectifiers if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        surrogate: Option<Surrogate>,
+    },
     /// x above 0, else `slope x`.
     LeakyRelu {
         /// Slope left of 0.
@@ -216,10 +227,15 @@ pub enum Start {
 }
 
 impl Op {
+    /// Whether it is a rectifier, which neurons take the place of in a spiking network.
+    pub fn is_rectifier(&self) -> bool {
+        matches!(self, Self::Relu {} | Self::Lif { .. })
+    }
+
     /// The activation that it is, if it is one.
     pub fn activation(&self) -> Option<Activation> {
         Some(match *self {
-            Self::Relu {} => Activation::Relu,
+            Self::Relu {} | Self::Lif { .. } => Activation::Relu,
             Self::LeakyRelu { slope } => Activation::LeakyRelu { slope },
             Self::Elu { alpha } => Activation::Elu { alpha },
             Self::Silu {} => Activation::Silu,
@@ -232,6 +248,40 @@ impl Op {
             Self::Clamp { low, high } => Activation::Clamp { low, high },
             _ => return None,
         })
+    }
+
+    /// As files name it, e.g. `conv2d`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Normalize { .. } => "normalize",
+            Self::Conv2d { .. } => "conv2d",
+            Self::Linear { .. } => "linear",
+            Self::BatchNorm { .. } => "batch_norm",
+            Self::Relu {} => "relu",
+            Self::Lif { .. } => "lif",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Elu { .. } => "elu",
+            Self::Silu {} => "silu",
+            Self::Gelu { .. } => "gelu",
+            Self::Tanh {} => "tanh",
+            Self::Sigmoid {} => "sigmoid",
+            Self::HardSigmoid {} => "hard_sigmoid",
+            Self::HardSwish {} => "hard_swish",
+            Self::Clamp { .. } => "clamp",
+            Self::Scale { .. } => "scale",
+            Self::MaxPool { .. } => "max_pool",
+            Self::AvgPool { .. } => "avg_pool",
+            Self::GlobalAvgPool {} => "global_avg_pool",
+            Self::Flatten {} => "flatten",
+            Self::Add {} => "add",
+            Self::Concat {} => "concat",
+            Self::Dropout { .. } => "dropout",
+        }
+    }
+
+    /// Whether it is a batch normalization.
+    pub fn is_norm(&self) -> bool {
+        matches!(self, Self::BatchNorm { .. })
     }
 
     /// Whether it is a convolution or a linear layer with a number to add for each output.
@@ -358,6 +408,13 @@ impl Op {
             }
             Self::Clamp { low, high } if low.is_nan() || high.is_nan() || low > high => {
                 return fail(format!("has low {low} above high {high}"));
+            }
+            Self::Lif { neuron, surrogate } => {
+                let checked = neuron.map_or(Ok(()), |neuron| neuron.dynamics().map(|_| ()));
+                let checked = checked.and_then(|()| surrogate.map_or(Ok(()), |s| s.validate()));
+                if let Err(error) = checked {
+                    return fail(format!("has a neuron that cannot be: {error}"));
+                }
             }
             Self::Flatten {} => return Ok(Shape::flat(input.features())),
             Self::Add {} => {

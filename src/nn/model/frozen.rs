@@ -8,7 +8,7 @@ use crate::kernels::conv2d::Geometry;
 use crate::nn::ConvChain;
 use crate::nn::architecture::{Architecture, Op};
 use crate::nn::network::{Freeze, FrozenNetwork};
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Tensor};
 use std::sync::Arc;
 
 /// A network whose parameters do not change any more; a copy shares them.
@@ -63,6 +63,34 @@ impl FrozenModel {
     }
 }
 
+impl FrozenModel {
+    /// Records the forward pass and lets `seen` have the result of every convolution and linear layer, its normalization
+    /// in it, in the order of their nodes.
+    ///
+    /// # Errors
+    /// As for [`FrozenNetwork::logits`].
+    pub(crate) fn record_layers(
+        &self,
+        tape: &mut Tape,
+        x: Var,
+        mut seen: impl FnMut(usize, &Tensor),
+    ) -> Result<()> {
+        check_images(&self.architecture, tape, x)?;
+        let mut number = 0;
+        walk(tape, x, &self.steps, |tape, layer, inputs| match layer {
+            Layer::Convolution(layer, relu) => {
+                let out = tape.frozen(inputs[0], layer)?;
+                seen(number, tape.value(out));
+                number += 1;
+                relu.map_or(Ok(out), |relu| relu.record(tape, out, &mut None))
+            }
+            Layer::Rectifier(relu) => relu.record(tape, inputs[0], &mut None),
+            Layer::Plain(plain) => plain.record(tape, inputs),
+        })?;
+        Ok(())
+    }
+}
+
 impl Freeze for Model {
     type Frozen = FrozenModel;
 
@@ -96,7 +124,7 @@ impl Freeze for Model {
                         let (scale, shift) = self.fold(i);
                         Layer::Plain(Plain::Affine { scale, shift })
                     }
-                    Op::Relu {} => {
+                    Op::Relu {} | Op::Lif { .. } => {
                         let pool = peephole.halves(i).inspect(|&pool| fuse(pool));
                         Layer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
                     }
@@ -132,6 +160,11 @@ impl Model {
             shift.iter_mut().zip(terms).for_each(|(shift, term)| *shift += term);
         }
         FrozenConv::folded(geometry, values, &scale, &shift)
+    }
+
+    /// What the batch normalization right behind node `i` multiplies every channel by, if there is one.
+    pub(crate) fn normalization_scale(&self, i: usize) -> Option<Vec<f32>> {
+        Peephole::new(&self.architecture).norm(i).map(|norm| self.fold(norm).0)
     }
 
     /// The affine map that a batch normalization is in evaluation mode.

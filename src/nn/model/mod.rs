@@ -6,9 +6,9 @@ mod state;
 
 pub use frozen::FrozenModel;
 
-use super::architecture::{Architecture, Start};
+use super::architecture::{Architecture, Op, Start};
 use super::network::{Mode, Network, RunningStatistics};
-use super::{Parameters, uniform_fan_in};
+use super::{Parameter, Parameters, uniform_fan_in};
 use crate::autodiff::{Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::tensor::Shape;
@@ -110,18 +110,41 @@ impl Model {
         Ok(model)
     }
 
-    /// The paper's network with random weights of this seed: [`Architecture::lenet`] for MNIST.
+    /// The paper's network, for MNIST, with random weights of this seed.
     ///
     /// # Panics
     /// Never: its layers fit.
     pub fn lenet(seed: u64) -> Self {
-        let lenet = Architecture::lenet(Shape::new(1, 28, 28), 10, false);
-        lenet.and_then(|lenet| Self::new(lenet, seed)).expect("LeNet's layers fit")
+        Self::new(Architecture::default(), seed).expect("LeNet's layers fit")
+    }
+
+    /// The network of a file that names its architecture, as ours do, or whose arrays are exactly those of
+    /// [`lenet`](Self::lenet).
+    ///
+    /// # Errors
+    /// If it is neither, and those of [`from_state`](Self::from_state).
+    pub fn open(state: &StateDict) -> Result<Self> {
+        Self::from_state(state::architecture(state)?, state)
+    }
+
+    /// The same network with random weights of this seed.
+    ///
+    /// # Errors
+    /// None for a network that could be built.
+    pub fn renewed(&self, seed: u64) -> Result<Self> {
+        Self::new(Arc::clone(&self.architecture), seed)
     }
 
     /// Its layers.
     pub fn architecture(&self) -> &Arc<Architecture> {
         &self.architecture
+    }
+
+    /// The weights `[out, in / groups, y, x]` of its first convolution, if it has one.
+    pub fn first_convolution(&self) -> Option<&Parameter> {
+        let nodes = &mut self.architecture.nodes().iter();
+        let first = nodes.find(|node| matches!(node.op, Op::Conv2d { .. }))?;
+        self.parameters.get(&format!("{}.weight", first.name))
     }
 
     /// Running statistics of the batch normalizations, in the order of their nodes.

@@ -82,8 +82,17 @@ impl Plain {
             Self::AvgPool(window, options) => tape.avg_pool_with(x, *window, *options),
             Self::Scale(factor) => tape.scale(x, *factor),
             Self::Flatten => tape.flatten(x),
-            Self::Add => tape.add(x, inputs[1]),
-            Self::Concat => tape.concat(inputs),
+            Self::Add | Self::Concat => {
+                // In a spiking network one of them may be the same at every step.
+                let steps = |tape: &Tape, &var: &Var| tape.value(var).steps();
+                let most = inputs.iter().map(|var| steps(tape, var)).max().unwrap_or(1);
+                if let Some(i) = inputs.iter().position(|var| steps(tape, var) < most) {
+                    let mut inputs = inputs.to_vec();
+                    inputs[i] = tape.repeat_steps(inputs[i], most)?;
+                    return self.record(tape, &inputs);
+                }
+                if let Self::Add = self { tape.add(x, inputs[1]) } else { tape.concat(inputs) }
+            }
         }
     }
 }
@@ -161,7 +170,7 @@ impl Plan {
                     });
                     Layer::Norm { norm: plan.norms.len() - 1, relu }
                 }
-                Op::Relu {} => {
+                Op::Relu {} | Op::Lif { .. } => {
                     let pool = peephole.halves(i);
                     if let Some(pool) = pool {
                         (fused[pool], last) = (true, pool);
@@ -249,7 +258,7 @@ impl<'a> Peephole<'a> {
     /// The rectifier of node `i`.
     pub(super) fn relu(&self, i: usize) -> Option<usize> {
         let (user, op) = self.next(i)?;
-        matches!(op, Op::Relu {}).then_some(user)
+        op.is_rectifier().then_some(user)
     }
 
     /// The maximum of 2 x 2 windows that halves node `i`.

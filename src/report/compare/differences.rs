@@ -18,7 +18,7 @@ const ORDER: [&str; 11] = [
     "BatchNorm at conversion",
     "BatchNorm in fast-wave sleep",
     "Plasticity",
-    "Second convolution in slow-wave sleep",
+    "Layers that learn in slow-wave sleep",
     "Length of slow-wave sleep",
     "Cycles",
     "Dreams",

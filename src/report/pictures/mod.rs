@@ -69,9 +69,23 @@ impl Pictures {
         all.fold(f64::MIN_POSITIVE, f64::max)
     }
 
+    /// The names of the layers that the rates are of.
+    pub fn layer_names(&self) -> Vec<String> {
+        let longest = self.rates.iter().max_by_key(|model| model.rates.len());
+        let names = |model: &FiringRates| {
+            (0..model.rates.len()).map(|i| layer_name(&model.names, i)).collect()
+        };
+        longest.map_or_else(Vec::new, names)
+    }
+
     fn skip(&mut self, what: &str, error: &Error) {
         self.skipped.push(format!("{what}: {error}."));
     }
+}
+
+/// What layer `i` is called.
+fn layer_name(names: &[String], i: usize) -> String {
+    names.get(i).cloned().unwrap_or_else(|| format!("layer {}", i + 1))
 }
 
 fn raster(seen: &Spikes) -> Result<Drawing> {
@@ -79,7 +93,7 @@ fn raster(seen: &Spikes) -> Result<Drawing> {
     let layers: Vec<Vec<Vec<bool>>> = { seen.layers.iter() }
         .map(|layer| layer.iter().map(|step| step.chars().map(|c| c == '1').collect()).collect())
         .collect();
-    let names: Vec<String> = (1..=layers.len()).map(|i| format!("conv {i}")).collect();
+    let names: Vec<String> = (0..layers.len()).map(|i| layer_name(&seen.names, i)).collect();
     let named = names.iter().zip(&layers).map(|(name, layer)| (name.as_str(), layer.as_slice()));
     let svg = raster_svg(&named.collect::<Vec<_>>())?;
     Ok(Drawing { svg: themed(&svg, &format!("Spikes of {title}")), title })

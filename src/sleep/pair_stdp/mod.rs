@@ -20,18 +20,22 @@ mod options;
 
 pub use options::PairOptions;
 
+use super::check_weight;
 use crate::checkpoint::StateDict;
 use crate::kernels::batch;
-use crate::kernels::conv2d::{self, Conv2dOptions, Geometry};
+use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::lif::Dynamics;
-use crate::kernels::{encode, stdp, trace};
+use crate::kernels::{encode, pad, trace};
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes};
-use crate::tensor::{Context, Shape, Tensor};
+use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 
 /// Lanes of spikes and traces that a block goes through before their products are summed up: 1 MiB.
 const GROUP_LANES: usize = 16 * 1024;
+/// Sums of weight changes that are kept at once, one set a block: 64 MiB. A wide layer goes through its blocks a few at a
+/// time.
+const MOST_SUMS: usize = 1 << 24;
 
 /// A convolution or linear layer of spiking neurons with pair-based plasticity. It has state: [`simulate`] goes on from
 /// where the last call ended, so that long times may come in pieces; [`update`] makes the changes that have gathered.
@@ -54,43 +58,13 @@ pub struct PairLayer {
 }
 
 impl PairLayer {
-    /// A layer of `channels` square kernels on inputs of this shape, with weights `[out][in][y][x]`.
-    ///
-    /// # Errors
-    /// If the sizes do not fit together, or the options make no sense.
-    pub fn conv(
-        input: Shape,
-        channels: usize,
-        kernel: usize,
-        weight: &[f32],
-        options: PairOptions,
-    ) -> Result<Self> {
-        let sizes = [channels, input.channels, kernel, kernel];
-        Self::new(Geometry::new(input, sizes, Conv2dOptions::default())?, weight, options)
-    }
-
-    /// A layer from `features` to `outputs`, with weights `[out][features]`.
+    /// A layer of these sizes, with weights `[out][in / groups][y][x]`; [`Geometry::linear`] is a linear layer.
     ///
     /// # Errors
     /// If the number of weights is another, or the options make no sense.
-    pub fn linear(
-        features: usize,
-        outputs: usize,
-        weight: &[f32],
-        options: PairOptions,
-    ) -> Result<Self> {
-        Self::new(Geometry::linear(features, outputs), weight, options)
-    }
-
-    fn new(geometry: Geometry, weight: &[f32], options: PairOptions) -> Result<Self> {
+    pub fn new(geometry: Geometry, weight: &[f32], options: PairOptions) -> Result<Self> {
         options.validate()?;
-        if weight.len() != geometry.weights() || weight.is_empty() {
-            return Err(Error::shape(
-                "pair-based plasticity",
-                format!("{} weights, at least one", geometry.weights()),
-                format!("{}", weight.len()),
-            ));
-        }
+        check_weight("pair-based plasticity", geometry.weights(), weight)?;
         Ok(Self {
             geometry,
             options,
@@ -114,20 +88,6 @@ impl PairLayer {
         &self.spikes
     }
 
-    /// What a next convolution gets: the spikes, any of every 2 x 2 window.
-    pub fn next_input(&self, context: &Context) -> Tensor {
-        let Shape { channels, height, width } = self.geometry.output;
-        let pooled = Shape::new(channels, height / 2, width / 2);
-        let (samples, steps) = (self.spikes.samples(), self.spikes.steps());
-        let mut out = Tensor::with_steps(pooled, samples, steps, Vec::new());
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), pooled.features().max(1), |block, out| {
-            // Where the largest number is 1, normalizing changes nothing.
-            stdp::normalize_pool(isa, self.geometry.output, self.spikes.block(block), out);
-        });
-        out
-    }
-
     /// Sets the neurons' resistance so that, under the mean input `mean` (one step), the membrane of the most strongly
     /// driven neuron settles at `drive` thresholds; without a leak, such that it gets there in the trace's time
     /// constant. Where nothing is driven, nothing changes.
@@ -136,10 +96,10 @@ impl PairLayer {
     /// If the samples have not the shape of the layer's input.
     pub fn balance(&mut self, context: &Context, mean: &Tensor, drive: f32) -> Result<()> {
         let g = self.geometry;
-        if mean.shape().features() != g.input.features() || mean.steps() != 1 {
+        if mean.shape().features() != g.unpadded().features() || mean.steps() != 1 {
             return Err(Error::shape(
                 "balance",
-                format!("samples of {}, one time step", g.input),
+                format!("samples of {}, one time step", g.unpadded()),
                 format!("samples of {}, {} steps", mean.shape(), mean.steps()),
             ));
         }
@@ -199,49 +159,56 @@ impl PairLayer {
 
     fn advance(&mut self, context: &Context, x: &Tensor, learn: bool) -> Result<()> {
         let g = self.geometry;
-        let (inputs, outputs) = (g.input.features(), g.output.features());
+        let (inputs, outputs) = (g.unpadded().features(), g.output.features());
         let (samples, steps) = (x.samples(), x.steps());
         if x.shape().features() != inputs || samples == 0 {
             return Err(Error::shape(
                 "pair-based plasticity",
-                format!("samples of {}", g.input),
+                format!("samples of {}", g.unpadded()),
                 format!("{samples} samples of {}", x.shape()),
             ));
         }
         let blocks = x.blocks() / steps;
-        let size = 3 * outputs + inputs;
+        let size = 3 * outputs + g.input.features();
         if self.state.len() != blocks * size || self.spikes.samples() != samples {
             self.state.clear();
             self.state.resize(blocks * size, Lanes::ZERO);
             let initial = Lanes::splat(self.dynamics.initial);
             self.state.chunks_mut(size).for_each(|state| state[..outputs].fill(initial));
         }
-        conv2d::pack_forward(&g, &self.weight, &mut self.packed);
+        conv2d::pack_convolve(&g, &self.weight, &mut self.packed);
         let mut state = std::mem::take(&mut self.state);
         let empty = Tensor::zeros(g.output, 0);
         let buffer = std::mem::replace(&mut self.spikes, empty).into_lanes();
         let mut spikes = Tensor::with_steps(g.output, samples, steps, buffer);
-        let mut sums = vec![0.0; blocks * 2 * g.weights()];
-
-        let group = (GROUP_LANES / (2 * (inputs + outputs))).clamp(1, steps);
-        let scratch = outputs + group * (inputs + outputs) + 2 * g.fan_in();
-        let (isa, this) = (context.isa(), &*self);
-        let outs = (spikes.lanes_mut(), steps * outputs);
-        let sums_of = (&mut sums[..], 2 * g.weights());
-        context.chunks3(outs, (&mut state, size), sums_of, |block, spikes, state, sums| {
-            let live = x.live(block * steps);
-            let x = &x.lanes()[block * steps * inputs..][..steps * inputs];
-            context.with_scratch(scratch, |scratch| {
-                this.run(isa, live, group, learn, x, spikes, state, sums, scratch);
-            });
-        });
-        (self.state, self.spikes) = (state, spikes);
-
+        let sums_of_block = if learn { 2 * g.weights() } else { 0 };
+        let together = (MOST_SUMS / sums_of_block.max(1)).max(context.threads()).min(blocks);
+        let mut sums = vec![0.0; together * sums_of_block.max(1)];
         let mean = 1.0 / (samples * g.output.pixels()) as f32;
-        for sums in sums.chunks(2 * g.weights()) {
-            let totals = self.potentiation.iter_mut().chain(&mut self.depression);
-            totals.zip(sums).for_each(|(total, sum)| *total += mean * sum);
+
+        let memory = Memory::new(&g, steps, learn);
+        let (isa, scratch) = (context.isa(), memory.lanes());
+        for first in (0..blocks).step_by(together) {
+            let count = together.min(blocks - first);
+            let range = |size: usize| first * size..(first + count) * size;
+            let outs = (&mut spikes.lanes_mut()[range(steps * outputs)], steps * outputs);
+            let states = (&mut state[range(size)], size);
+            let sums = &mut sums[..count * sums_of_block.max(1)];
+            sums.fill(0.0);
+            let (this, sums_of) = (&*self, (&mut *sums, sums_of_block.max(1)));
+            context.chunks3(outs, states, sums_of, |i, spikes, state, sums| {
+                let block = (first + i) * steps;
+                let (live, x) = (x.live(block), &x.lanes()[block * inputs..][..steps * inputs]);
+                context.with_scratch(scratch, |scratch| {
+                    this.run(isa, live, learn, &memory, x, spikes, state, sums, scratch);
+                });
+            });
+            for sums in sums.chunks(sums_of_block.max(1)).filter(|_| learn) {
+                let totals = self.potentiation.iter_mut().chain(&mut self.depression);
+                totals.zip(sums).for_each(|(total, sum)| *total += mean * *sum);
+            }
         }
+        (self.state, self.spikes) = (state, spikes);
         Ok(())
     }
 
@@ -251,8 +218,8 @@ impl PairLayer {
         &self,
         isa: Isa,
         live: usize,
-        group: usize,
         learn: bool,
+        memory: &Memory,
         x: &[Lanes],
         spikes: &mut [Lanes],
         state: &mut [Lanes],
@@ -260,47 +227,43 @@ impl PairLayer {
         scratch: &mut [Lanes],
     ) {
         let (g, d) = (&self.geometry, &self.dynamics);
-        let (inputs, outputs) = (g.input.features(), g.output.features());
-        let pixels = g.output.pixels();
+        let (inputs, outputs) = (g.unpadded().features(), g.output.features());
         let [keep_pre, keep_post] =
             [self.options.tau_pre, self.options.tau_post].map(|tau| 1.0 - 1.0 / tau);
         let (membrane, state) = state.split_at_mut(outputs);
         let (current, state) = state.split_at_mut(outputs);
         let (post, pre) = state.split_at_mut(outputs);
         let (u, scratch) = scratch.split_at_mut(outputs);
-        let (traces_pre, scratch) = scratch.split_at_mut(group * inputs);
-        let (traces_post, scratch) = scratch.split_at_mut(group * outputs);
-        let (up, down) = sums.split_at_mut(g.weights());
-        let mut rows = vec![0.0; 2 * g.fan_in()];
-        let mut add = |x: &[Lanes], grad: &[Lanes], sums: &mut [f32]| {
-            for (i, sums) in sums.chunks_mut(2 * g.fan_in()).enumerate() {
-                // Spikes are rare: often these channels are silent.
-                let (first, count) = (2 * i * pixels, sums.len() / g.fan_in() * pixels);
-                let mut steps = grad.chunks(outputs).map(|grad| &grad[first..first + count]);
-                if steps.all(|grad| grad.iter().all(|lanes| *lanes == Lanes::ZERO)) {
-                    continue;
-                }
-                let (rows, scratch) = (&mut rows[..sums.len()], &mut scratch[..sums.len()]);
-                conv2d::weight_grad(isa, g, x, grad, 2 * i, rows, scratch);
-                sums.iter_mut().zip(rows).for_each(|(sum, &mut row)| *sum += row);
-            }
-        };
+        let (bordered, scratch) = scratch.split_at_mut(memory.bordered);
+        let (traces_pre, scratch) = scratch.split_at_mut(memory.traces_pre);
+        let (traces_post, scratch) = scratch.split_at_mut(memory.traces_post);
+        let group = memory.steps;
         for (x, spikes) in x.chunks(group * inputs).zip(spikes.chunks_mut(group * outputs)) {
-            let ins = x.chunks(inputs).zip(traces_pre.chunks_mut(inputs));
-            let outs = spikes.chunks_mut(outputs).zip(traces_post.chunks_mut(outputs));
-            for ((x, trace_pre), (spikes, trace_post)) in ins.zip(outs) {
-                conv2d::forward(isa, g, x, &self.packed, u);
+            for (x, spikes) in x.chunks(inputs).zip(spikes.chunks_mut(outputs)) {
+                conv2d::convolve(isa, g, x, &self.packed, u, scratch);
                 trace::spike(isa, d, live, u, membrane, current, spikes);
-                if learn {
-                    trace::follow(isa, keep_pre, x, pre, trace_pre);
-                    trace::follow(isa, keep_post, spikes, post, trace_post);
-                }
             }
             if !learn {
                 continue;
             }
-            add(&traces_pre[..x.len()], spikes, up);
-            add(x, &traces_post[..spikes.len()], down);
+            // With their border, as weight gradients want them; a trace of zeros is zero.
+            let x = if g.is_padded() {
+                let length = x.len() / inputs * g.input.features();
+                let bordered = &mut bordered[..length];
+                for (x, out) in x.chunks(inputs).zip(bordered.chunks_mut(g.input.features())) {
+                    pad::pad(g.unpadded(), g.padding, x, out);
+                }
+                &*bordered
+            } else {
+                x
+            };
+            let (traces_pre, traces_post) =
+                (&mut traces_pre[..x.len()], &mut traces_post[..spikes.len()]);
+            follow(isa, keep_pre, x, pre, traces_pre);
+            follow(isa, keep_post, spikes, post, traces_post);
+            let (up, down) = sums.split_at_mut(g.weights());
+            add_products(isa, g, traces_pre, spikes, up, scratch);
+            add_products(isa, g, x, traces_post, down, scratch);
         }
     }
 
@@ -311,6 +274,73 @@ impl PairLayer {
         for (weight, (up, down)) in self.weight.iter_mut().zip(sums) {
             *weight += self.options.change(*weight, *up, *down);
             (*up, *down) = (0.0, 0.0);
+        }
+    }
+}
+
+/// Lanes that a block goes through a number of steps at a time.
+struct Memory {
+    /// Steps at a time.
+    steps: usize,
+    current: usize,
+    bordered: usize,
+    traces_pre: usize,
+    traces_post: usize,
+    /// Of the convolution and of its weight gradient.
+    kernels: usize,
+}
+
+impl Memory {
+    fn new(g: &Geometry, steps: usize, learn: bool) -> Self {
+        let (inputs, outputs) = (g.input.features(), g.output.features());
+        let steps = (GROUP_LANES / (2 * (inputs + outputs))).clamp(1, steps);
+        let of = |lanes: usize| if learn { steps * lanes } else { 0 };
+        Self {
+            steps,
+            current: outputs,
+            bordered: if g.is_padded() { of(inputs) } else { 0 },
+            traces_pre: of(inputs),
+            traces_post: of(outputs),
+            kernels: conv2d::convolve_scratch(g).max(2 * g.fan_in()),
+        }
+    }
+
+    fn lanes(&self) -> usize {
+        self.current + self.bordered + self.traces_pre + self.traces_post + self.kernels
+    }
+}
+
+/// Traces of some steps of spikes, from and to `trace`.
+fn follow(isa: Isa, keep: f32, spikes: &[Lanes], trace: &mut [Lanes], out: &mut [Lanes]) {
+    let features = trace.len();
+    for (spikes, out) in spikes.chunks(features).zip(out.chunks_mut(features)) {
+        trace::follow(isa, keep, spikes, trace, out);
+    }
+}
+
+/// Adds the products of two ends of every synapse over some steps, two output channels at a time.
+fn add_products(
+    isa: Isa,
+    g: &Geometry,
+    x: &[Lanes],
+    grad: &[Lanes],
+    sums: &mut [f32],
+    scratch: &mut [Lanes],
+) {
+    let (pixels, outputs, taps) = (g.output.pixels(), g.output.features(), g.fan_in());
+    let mut rows = vec![0.0; 2 * taps];
+    for (group, sums) in sums.chunks_mut(g.out_channels() * taps).enumerate() {
+        for (i, sums) in sums.chunks_mut(2 * taps).enumerate() {
+            let channel = group * g.out_channels() + 2 * i;
+            // Spikes are rare: often these channels are silent.
+            let (first, count) = (channel * pixels, sums.len() / taps * pixels);
+            let mut steps = grad.chunks(outputs).map(|grad| &grad[first..first + count]);
+            if steps.all(|grad| grad.iter().all(|lanes| *lanes == Lanes::ZERO)) {
+                continue;
+            }
+            let (rows, scratch) = (&mut rows[..sums.len()], &mut scratch[..sums.len()]);
+            conv2d::weight_grad(isa, g, x, grad, channel, rows, scratch);
+            sums.iter_mut().zip(rows).for_each(|(sum, &mut row)| *sum += row);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! One layer of a sleep replay: neurons and the rule of their weights, worked on spike by spike.
 
 use super::ReplayOptions;
+use crate::Result;
 use crate::kernels::conv2d::Geometry;
 use crate::simd::{Isa, LANES, Lanes, Simd, dispatch, math};
+use crate::sleep::check_weight;
 use crate::tensor::Shape;
-use crate::{Error, Result};
+use std::ops::Range;
 
 /// Neurons `v <- decay v + alpha W s`, a spike and a reset to 0 where `v >= threshold`, and then, in the same step, for
 /// every neuron that spiked:
@@ -34,12 +36,11 @@ pub struct ReplayLayer {
 }
 
 impl ReplayLayer {
-    /// A layer of these sizes with weights `[out][in][y][x]`, factor `alpha` on its currents and this threshold; the
-    /// options give the rest.
+    /// A layer of these sizes with weights `[out][in / groups][y][x]`, factor `alpha` on its currents and this threshold;
+    /// the options give the rest.
     ///
     /// # Errors
-    /// If the number of weights is another, the geometry has a border, groups or strides (not offered: LeNet has none),
-    /// or the options make no sense.
+    /// If the number of weights is another, or the options make no sense.
     pub fn new(
         geometry: Geometry,
         weight: &[f32],
@@ -48,14 +49,7 @@ impl ReplayLayer {
         options: &ReplayOptions,
     ) -> Result<Self> {
         options.validate()?;
-        let plain = !geometry.is_padded() && geometry.groups == 1 && geometry.stride == [1, 1];
-        if weight.len() != geometry.weights() || weight.is_empty() || !plain {
-            return Err(Error::shape(
-                "sleep replay",
-                format!("{} weights, stride 1, no border, one group", geometry.weights()),
-                format!("{} weights, {geometry:?}", weight.len()),
-            ));
-        }
+        check_weight("sleep replay", geometry.weights(), weight)?;
         let features = geometry.output.features();
         Ok(Self {
             geometry,
@@ -73,7 +67,7 @@ impl ReplayLayer {
         })
     }
 
-    /// Weights `[out][in][y][x]`.
+    /// Weights `[out][in / groups][y][x]`.
     pub fn weight(&self) -> &[f32] {
         &self.weight
     }
@@ -89,9 +83,9 @@ impl ReplayLayer {
     }
 
     /// One step of neurons and weights; returns who spiked. `input` holds one truth value a feature of the geometry's
-    /// input; missing ones are silent.
+    /// input, without its border; missing ones are silent.
     pub fn step(&mut self, isa: Isa, input: &[bool]) -> &[bool] {
-        let input = &input[..input.len().min(self.geometry.input.features())];
+        let input = &input[..input.len().min(self.geometry.unpadded().features())];
         self.integrate(input);
         for channel in 0..self.geometry.output.channels {
             self.learn(isa, input, channel);
@@ -102,19 +96,24 @@ impl ReplayLayer {
     fn integrate(&mut self, input: &[bool]) {
         let g = &self.geometry;
         let [kernel_y, kernel_x] = g.kernel;
-        let Shape { height, width, .. } = g.output;
+        let [stride_y, stride_x] = g.stride;
+        let (image, Shape { height, width, .. }) = (g.unpadded(), g.output);
         self.impulse.fill(0.0);
         for at in (0..input.len()).filter(|&at| input[at]) {
-            let (channel, pixel) = (at / g.input.pixels(), at % g.input.pixels());
-            let (y, x) = (pixel / g.input.width, pixel % g.input.width);
-            for out in 0..g.output.channels {
-                // The outputs (oy, ox) that see this input, by the tap (y - oy, x - ox).
-                for oy in (y + 1).saturating_sub(kernel_y)..height.min(y + 1) {
-                    let row = ((out * g.input.channels + channel) * kernel_y + (y - oy)) * kernel_x;
-                    let (first, last) = ((x + 1).saturating_sub(kernel_x), width.min(x + 1));
-                    let impulse = &mut self.impulse[(out * height + oy) * width..][first..last];
-                    let taps = &self.weight[row + x + 1 - last..=row + x - first];
-                    impulse.iter_mut().zip(taps.iter().rev()).for_each(|(sum, w)| *sum += w);
+            let (channel, pixel) = (at / image.pixels(), at % image.pixels());
+            let (y, x) = (pixel / image.width + g.padding[0], pixel % image.width + g.padding[1]);
+            let (group, channel) = (channel / g.in_channels(), channel % g.in_channels());
+            // The outputs (oy, ox) that see this input, by the tap (y - stride oy, x - stride ox).
+            let rows = seen_by(y, kernel_y, stride_y, height);
+            let columns = seen_by(x, kernel_x, stride_x, width);
+            for out in group * g.out_channels()..(group + 1) * g.out_channels() {
+                for oy in rows.clone() {
+                    let kernel = (out * g.in_channels() + channel) * kernel_y + y - stride_y * oy;
+                    let taps = &self.weight[kernel * kernel_x..][..kernel_x];
+                    let impulse = &mut self.impulse[(out * height + oy) * width..][..width];
+                    for ox in columns.clone() {
+                        impulse[ox] += taps[x - stride_x * ox];
+                    }
                 }
             }
         }
@@ -132,19 +131,30 @@ impl ReplayLayer {
     fn learn(&mut self, isa: Isa, input: &[bool], channel: usize) {
         let g = &self.geometry;
         let [kernel_y, kernel_x] = g.kernel;
-        let (pixels, width) = (g.output.pixels(), g.output.width);
+        let (pixels, width, image) = (g.output.pixels(), g.output.width, g.unpadded());
         let spikes = &self.spikes[channel * pixels..][..pixels];
         let spiked = spikes.iter().filter(|&&s| s).count();
         if spiked == 0 {
             return;
         }
+        let first_channel = channel / g.out_channels() * g.in_channels();
         self.together.fill(0);
         for pixel in (0..pixels).filter(|&pixel| spikes[pixel]) {
-            let (y, x) = (pixel / width, pixel % width);
+            let (y, x) = (pixel / width * g.stride[0], pixel % width * g.stride[1]);
+            // The taps that lie on the image, not on its border.
+            let last = (image.width + g.padding[1]).saturating_sub(x).min(kernel_x);
+            let taps = g.padding[1].saturating_sub(x).min(last)..last;
+            if taps.is_empty() {
+                continue;
+            }
             for (row, together) in self.together.chunks_mut(kernel_x).enumerate() {
-                let (c, ky) = (row / kernel_y, row % kernel_y);
-                let first = (c * g.input.height + y + ky) * g.input.width + x;
-                let seen = input.iter().skip(first).take(kernel_x);
+                let (c, y) = (first_channel + row / kernel_y, y + row % kernel_y);
+                let Some(y) = y.checked_sub(g.padding[0]).filter(|&y| y < image.height) else {
+                    continue;
+                };
+                let first = (c * image.height + y) * image.width + x + taps.start - g.padding[1];
+                let seen = input.iter().skip(first);
+                let together = &mut together[taps.clone()];
                 together.iter_mut().zip(seen).for_each(|(n, &s)| *n += u32::from(s));
             }
         }
@@ -158,6 +168,11 @@ impl ReplayLayer {
             }
         }
     }
+}
+
+/// The outputs along one side that see place `at` of the input with its border.
+pub(super) fn seen_by(at: usize, kernel: usize, stride: usize, outputs: usize) -> Range<usize> {
+    (at + 1).saturating_sub(kernel).div_ceil(stride)..outputs.min(at / stride + 1)
 }
 
 /// `2 (1 - sigmoid(w / softness))` of up to sixteen weights.

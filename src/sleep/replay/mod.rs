@@ -1,4 +1,5 @@
-//! Sleep replay (Tadros, Krishnan, Ramyaa and Bazhenov 2022, Nature Communications 13:7742), on LeNet's layers.
+//! Sleep replay (Tadros, Krishnan, Ramyaa and Bazhenov 2022, Nature Communications 13:7742), on any network's
+//! convolutions and linear layers.
 //!
 //! The trained network becomes one of leaky integrate-and-fire neurons, its layers scaled by their largest activations;
 //! noise from the mean training image, seen through a small window, drives it; and whenever a neuron spikes, its
@@ -13,18 +14,19 @@ mod layer;
 
 pub use layer::ReplayLayer;
 
-use crate::autodiff::{FrozenConv, Tape};
+use super::circuit::{Circuit, Part, PlasticLayer};
+use crate::autodiff::Tape;
 use crate::data::Dataset;
-use crate::kernels::conv2d::{Conv2dOptions, Geometry};
-use crate::nn::{BATCH_NORM_EPS, Freeze, LeNet, Network};
+use crate::kernels::pool::{PoolGeometry, PoolOptions};
+use crate::nn::{Freeze, Model, Network};
 use crate::simd::LANES;
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
+use layer::seen_by;
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::Rng;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The options of a sleep replay. The defaults are those that the authors found for class-incremental MNIST with three
 /// layers of weights, 784-1200-1200-10. They are not LeNet's: under them one forgets most of what it knows within a few
@@ -43,7 +45,7 @@ pub struct ReplayOptions {
     pub window: usize,
     /// Share of a membrane that is left a step later.
     pub decay: f32,
-    /// What a membrane must reach to spike, in each layer.
+    /// What a membrane must reach to spike, in the first layer, those between, and the last.
     pub thresholds: [f32; 3],
     /// Factor on all currents, over the layer's own scale.
     #[serde(alias = "alpha-scale")]
@@ -97,159 +99,174 @@ impl ReplayOptions {
     }
 }
 
+impl ReplayOptions {
+    /// Refuses a network that could not sleep so.
+    ///
+    /// # Errors
+    /// If nothing of it is plastic, or the window is larger than its images.
+    pub fn check(&self, model: &Model) -> Result<()> {
+        let input = Circuit::new(model.architecture())?.input;
+        if self.window > input.height.min(input.width) {
+            let problem = format!(
+                "`sleep.replay.window` is {}, which does not fit into images of {input}; it can be {} at most",
+                self.window,
+                input.height.min(input.width)
+            );
+            return Err(Error::argument("setting", problem));
+        }
+        Ok(())
+    }
+}
+
 /// How far a sleep is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayProgress {
     /// Steps that are done.
     pub step: usize,
     /// Steps in all.
     pub steps: usize,
-    /// Spikes so far, of each layer.
-    pub spikes: [u64; 3],
+    /// Spikes so far, of each plastic layer.
+    pub spikes: Vec<u64>,
 }
 
-/// Puts a LeNet to sleep; `data` is what it was trained on, whose mean image it dreams of; the dreams follow from `seed`. `progress` is called after
-/// every step.
+/// Puts a network to sleep; `data` is what it was trained on, whose mean image it dreams of; the dreams follow from `seed`.
+/// `progress` is called after every step.
 ///
 /// # Errors
-/// If the options make no sense, the images are not LeNet's, there are none, or a layer has neither a positive weight
-/// nor a positive activation.
+/// If the options make no sense, the images are not the network's, there are none, or a layer has neither a positive
+/// weight nor a positive activation.
 pub fn replay(
     context: &Context,
-    lenet: &LeNet,
+    model: &Model,
     data: &Dataset,
     options: &ReplayOptions,
     seed: u64,
     progress: &mut (dyn FnMut(ReplayProgress) + Send),
-) -> Result<LeNet> {
+) -> Result<Model> {
     options.validate()?;
-    let input = lenet.input_shape();
-    let fits = data.shape() == input;
-    if data.is_empty() || !fits || options.window > input.height.min(input.width) {
-        let found = format!("{} of {}, window {}", data.len(), data.shape(), options.window);
+    let circuit = Circuit::new(model.architecture())?;
+    options.check(model)?;
+    let input = circuit.input;
+    if data.is_empty() || data.shape() != input {
         return Err(Error::shape(
             "sleep replay",
-            format!("images of {input}, a window inside"),
-            found,
+            format!("images of {input}, at least one"),
+            format!("{} of {}", data.len(), data.shape()),
         ));
     }
-    let mut lenet = lenet.clone();
-    let mut layers = layers(context, &lenet, data, options)?;
-    let before = layers.each_ref().map(|layer| layer.weight().to_vec());
+    let mut model = model.clone();
+    let normalizations = normalizations(&model, &circuit);
+    let mut layers = layers(context, &model, &circuit, &normalizations, data, options)?;
+    let before: Vec<Vec<f32>> = layers.iter().map(|layer| layer.weight().to_vec()).collect();
     let mut dream = Dream::new(data, input, options, seed);
-    let mut spikes = [0; 3];
+    let mut spikes = vec![0; layers.len()];
     for step in 0..options.steps {
-        let mut seen = dream.next();
-        for (layer, spikes) in layers.iter_mut().zip(&mut spikes) {
-            let shape = layer.output();
-            let fired = layer.step(context.isa(), &seen);
-            *spikes += fired.iter().filter(|&&s| s).count() as u64;
-            seen = if shape.pixels() > 1 { pool(shape, fired) } else { Vec::new() };
-        }
-        progress(ReplayProgress { step: step + 1, steps: options.steps, spikes });
+        circuit.walk(dream.next(), |part, inputs| {
+            let Part::Layer(number) = *part else { return Ok(Some(pass_on(part, inputs))) };
+            let fired = layers[number].step(context.isa(), &inputs[0]);
+            spikes[number] += fired.iter().filter(|&&s| s).count() as u64;
+            Ok(Some(fired.to_vec()))
+        })?;
+        let (step, steps, spikes) = (step + 1, options.steps, spikes.clone());
+        progress(ReplayProgress { step, steps, spikes });
     }
-    let scales = fold(&lenet);
-    for (i, (layer, before)) in layers.iter().zip(&before).enumerate() {
-        let fan_in = before.len() / layer.output().channels;
-        let values = &mut lenet.parameters_mut().get_mut(NAMES[i]).ok_or_else(missing)?.values;
+    let woken = circuit.layers.iter().zip(&layers).zip(before.iter().zip(&normalizations));
+    for ((of, layer), (before, scales)) in woken {
+        let fan_in = of.geometry.fan_in();
+        let name = of.weight();
+        let Some(parameter) = model.parameters_mut().get_mut(&name) else {
+            return Err(Error::NotFound(name));
+        };
         let moved = layer.weight().iter().zip(before).map(|(new, old)| new - old);
-        for (j, (value, change)) in values.iter_mut().zip(moved).enumerate() {
+        for (j, (value, change)) in parameter.values.iter_mut().zip(moved).enumerate() {
             // A channel that normalization switches off has no weights to speak of.
-            let scale = scales[i][j / fan_in];
+            let scale = scales[j / fan_in];
             *value += if scale == 0.0 { 0.0 } else { change / scale };
         }
     }
-    Ok(lenet)
+    Ok(model)
 }
 
-const NAMES: [&str; 3] = ["conv1.weight", "conv2.weight", "fc.weight"];
-
-fn missing() -> Error {
-    Error::argument("sleep replay", "LeNet lacks a layer")
-}
-
-/// The factor of batch normalization on every output channel of the three layers.
-fn fold(lenet: &LeNet) -> [Vec<f32>; 3] {
-    let parameters = lenet.parameters();
-    let of = |i: usize| {
-        let (weight, bias) = (&parameters[3 * i + 1].values, &parameters[3 * i + 2].values);
-        lenet.statistics()[i].fold(weight, bias, BATCH_NORM_EPS).0
+/// The factor of batch normalization on every output channel of each plastic layer.
+fn normalizations(model: &Model, circuit: &Circuit) -> Vec<Vec<f32>> {
+    let of = |layer: &PlasticLayer| {
+        let ones = || vec![1.0; layer.geometry.output.channels];
+        model.normalization_scale(layer.node).unwrap_or_else(ones)
     };
-    [of(0), of(1), vec![1.0; lenet.classes()]]
+    circuit.layers.iter().map(of).collect()
 }
 
+/// The layers with their weights as they sleep, and a factor on their currents.
 fn layers(
     context: &Context,
-    lenet: &LeNet,
+    model: &Model,
+    circuit: &Circuit,
+    normalizations: &[Vec<f32>],
     data: &Dataset,
     options: &ReplayOptions,
-) -> Result<[ReplayLayer; 3]> {
-    let frozen = lenet.freeze()?.layers();
-    let activations = largest_activations(context, lenet, &frozen, data)?;
-    let scales = fold(lenet);
-    let mut input = lenet.input_shape();
-    let mut before = 1.0;
-    let mut layer = |i: usize| {
-        let parameter = lenet.parameters().get(NAMES[i]).ok_or_else(missing)?;
-        let geometry = match parameter.shape[..] {
-            [out, channels, y, x] => {
-                Geometry::new(input, [out, channels, y, x], Conv2dOptions::default())?
-            }
-            _ => Geometry::linear(input.features(), lenet.classes()),
+) -> Result<Vec<ReplayLayer>> {
+    let activations = largest_activations(context, model, circuit.layers.len(), data)?;
+    let [first, between, last] = options.thresholds;
+    let mut layers = Vec::new();
+    // What goes from part to part is the scale of the layer before; where several meet, the largest of theirs.
+    circuit.walk(1.0_f32, |part, scales| {
+        let before = scales.iter().fold(0.0, |a: f32, &b| a.max(b));
+        let Part::Layer(number) = *part else { return Ok(Some(before)) };
+        let layer = &circuit.layers[number];
+        let Some(parameter) = model.parameters().get(&layer.weight()) else {
+            return Err(Error::NotFound(layer.weight()));
         };
-        let Shape { channels, height, width } = geometry.output;
-        input = Shape::new(channels, height / 2, width / 2);
-        let rows = parameter.values.chunks(geometry.fan_in()).zip(&scales[i]);
+        let rows = parameter.values.chunks(layer.geometry.fan_in()).zip(&normalizations[number]);
         let weight: Vec<f32> = rows.flat_map(|(row, s)| row.iter().map(move |w| w * s)).collect();
         // The factor as applied recurses: a_1 = s_1, a_2 = s_2 / a_1, a_3 = s_3 / a_2.
-        let largest = weight.iter().fold(activations[i], |a, &b| a.max(b));
+        let largest = weight.iter().fold(activations[number], |a, &b| a.max(b));
         let scale = largest / before;
-        before = scale;
         if !(scale > 0.0 && scale.is_finite()) {
-            let problem = format!("{}: no positive weight, no positive activation", NAMES[i]);
+            let problem =
+                format!("layer `{}`: no positive weight, no positive activation", layer.name);
             return Err(Error::argument("sleep replay", problem));
         }
-        ReplayLayer::new(
-            geometry,
-            &weight,
-            options.alpha_scale / scale,
-            options.thresholds[i],
-            options,
-        )
-    };
-    Ok([layer(0)?, layer(1)?, layer(2)?])
+        let threshold = if number + 1 == circuit.layers.len() {
+            last
+        } else if number == 0 {
+            first
+        } else {
+            between
+        };
+        let alpha = options.alpha_scale / scale;
+        layers.push(ReplayLayer::new(layer.geometry, &weight, alpha, threshold, options)?);
+        Ok(Some(scale))
+    })?;
+    Ok(layers)
 }
 
 /// Images that a worker takes through the network at a time.
 const CHUNK: usize = 2 * LANES;
 
-/// The largest activation of every layer over the data, at least 0.
+/// The largest activation of each of `layers` layers over the data, at least 0.
 fn largest_activations(
     context: &Context,
-    lenet: &LeNet,
-    layers: &[Arc<FrozenConv>; 3],
+    model: &Model,
+    layers: usize,
     data: &Dataset,
-) -> Result<[f32; 3]> {
-    let mut maxima = vec![0.0_f32; 3 * data.len().div_ceil(CHUNK)];
+) -> Result<Vec<f32>> {
+    let frozen = model.freeze()?;
+    let mut maxima = vec![0.0_f32; layers * data.len().div_ceil(CHUNK)];
     let workers = context.workers(|context| (Tape::new(context), Vec::new()));
-    workers.chunks(&mut maxima, 3, |(tape, indices), i, maxima| {
+    workers.chunks(&mut maxima, layers, |(tape, indices), i, maxima| {
         tape.reset();
         indices.clear();
         indices.extend(i * CHUNK..data.len().min((i + 1) * CHUNK));
-        let mut images = tape.tensor(lenet.input_shape(), indices.len(), 1);
+        let mut images = tape.tensor(model.input_shape(), indices.len(), 1);
         data.gather(tape.context(), indices, &mut images)?;
         let x = tape.constant(images);
-        let hidden = tape.frozen_relu_pool(x, &layers[0])?;
-        let features = tape.frozen_relu_pool(hidden, &layers[1])?;
-        let logits = tape.frozen(features, &layers[2])?;
-        for (largest, var) in maxima.iter_mut().zip([hidden, features, logits]) {
-            let values = tape.value(var).lanes().iter().flat_map(|lanes| lanes.0);
-            *largest = values.fold(0.0, f32::max);
-        }
-        Ok(())
+        frozen.record_layers(tape, x, |number, value| {
+            let values = value.lanes().iter().flat_map(|lanes| lanes.0);
+            maxima[number] = values.fold(0.0, f32::max);
+        })
     })?;
-    let of = |i: usize| maxima.iter().skip(i).step_by(3).fold(0.0_f32, |a, &b| a.max(b));
-    Ok([of(0), of(1), of(2)])
+    let of = |i: usize| maxima.iter().skip(i).step_by(layers).fold(0.0_f32, |a, &b| a.max(b));
+    Ok((0..layers).map(of).collect())
 }
 
 /// Spikes of the mean image, seen through a window that jumps.
@@ -291,14 +308,28 @@ impl Dream {
     }
 }
 
-/// Any of every 2 x 2 window.
-fn pool(shape: Shape, spikes: &[bool]) -> Vec<bool> {
-    let Shape { height, width, .. } = shape;
-    let mut out = vec![false; shape.channels * (height / 2) * (width / 2)];
+/// What a part that is no layer makes of spikes: any of a window's, any of those that meet.
+fn pass_on(part: &Part, inputs: &[Vec<bool>]) -> Vec<bool> {
+    match part {
+        Part::MaxPool(g) | Part::AvgPool(g) => pool(g, &inputs[0]),
+        Part::Add => inputs[0].iter().zip(&inputs[1]).map(|(a, b)| a | b).collect(),
+        Part::Concat => inputs.concat(),
+        Part::Layer(_) | Part::Same | Part::Scale(_) | Part::Flatten => inputs[0].clone(),
+    }
+}
+
+/// Any of every window.
+fn pool(g: &PoolGeometry, spikes: &[bool]) -> Vec<bool> {
+    let (image, PoolOptions { stride, padding, .. }) = (g.input, g.options);
+    let Shape { height, width, .. } = g.output;
+    let mut out = vec![false; g.output.features()];
     for at in (0..spikes.len()).filter(|&at| spikes[at]) {
-        let (c, y, x) = (at / (height * width), at / width % height, at % width);
-        if y / 2 < height / 2 && x / 2 < width / 2 {
-            out[(c * (height / 2) + y / 2) * (width / 2) + x / 2] = true;
+        let (c, pixel) = (at / image.pixels(), at % image.pixels());
+        let (y, x) = (pixel / image.width + padding[0], pixel % image.width + padding[1]);
+        for oy in seen_by(y, g.window[0], stride[0], height) {
+            for ox in seen_by(x, g.window[1], stride[1], width) {
+                out[(c * height + oy) * width + ox] = true;
+            }
         }
     }
     out

@@ -10,24 +10,15 @@ pub use options::{Layers, Pass, Plasticity, SlowWaveOptions, Turn};
 
 use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
-use crate::nn::{LeNet, Network, check_finite, order};
+use crate::nn::{Model, Network, check_finite, order};
 use crate::simd::random::Key;
+use crate::sleep::circuit::{Circuit, PlasticLayer};
 use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 use std::fmt::Display;
 
-/// The plastic layers, by the names of their parameters.
-const LAYERS: [&str; 3] = ["conv1", "conv2", "fc"];
-
 fn norm(weights: &[f32]) -> f32 {
     weights.iter().fold(0.0f32, |sum, w| w.mul_add(*w, sum)).sqrt()
-}
-
-/// The weights of one of [`LAYERS`].
-fn weight<'a>(lenet: &'a LeNet, layer: &str) -> Result<&'a [f32]> {
-    let name = format!("{layer}.weight");
-    let parameter = lenet.parameters().get(&name);
-    parameter.map(|p| p.values.as_slice()).ok_or(Error::NotFound(name))
 }
 
 /// A batch that was just simulated.
@@ -45,7 +36,7 @@ pub struct SleepProgress {
     pub images: usize,
 }
 
-/// The layers of a sleeping LeNet and the rule by which they change.
+/// The plastic layers of a sleeping network and the rule by which they change.
 trait PlasticityRule: Send {
     /// One batch: simulates the layers of this pass, and lets those learn whose turn it is. `indices` say which images
     /// these are, `key` is the pass's.
@@ -63,10 +54,10 @@ trait PlasticityRule: Send {
         false
     }
 
-    /// The weights of conv1, conv2 and fc.
-    fn weights(&self) -> [&[f32]; 3];
+    /// The weights of all plastic layers.
+    fn weights(&self) -> Vec<&[f32]>;
 
-    /// The linear weights after their very first step, if the rule has such a thing and there was one.
+    /// The weights of a linear last layer after their very first step, if the rule has such a thing and there was one.
     fn first_linear(&self) -> Option<&[f32]> {
         None
     }
@@ -76,12 +67,13 @@ trait PlasticityRule: Send {
     fn load(&mut self, state: &StateDict) -> Result<()>;
 }
 
-/// A LeNet in slow-wave sleep.
+/// A network in slow-wave sleep.
 pub struct SlowWave {
     options: SlowWaveOptions,
     passes: Vec<Pass>,
     done: usize,
     seed: u64,
+    layers: Vec<PlasticLayer>,
     rule: Box<dyn PlasticityRule>,
 }
 
@@ -90,28 +82,48 @@ impl SlowWave {
     ///
     /// # Errors
     /// If the options make no sense.
-    pub fn new(lenet: &LeNet, options: SlowWaveOptions, seed: u64) -> Result<Self> {
+    pub fn new(model: &Model, options: SlowWaveOptions, seed: u64) -> Result<Self> {
         options.validate()?;
-        let passes = options.passes();
-        Self::with_passes(lenet, options, passes, seed)
+        let steps = options.steps_of_passes();
+        Self::with_steps(model, options, steps, seed)
     }
 
-    /// Like [`new`](Self::new), with passes of the caller's instead of the U.
+    /// Like [`new`](Self::new), with passes over the layers of these numbers of time steps instead of the U.
     ///
     /// # Errors
-    /// If the options make no sense.
-    pub fn with_passes(
-        lenet: &LeNet,
+    /// If the options make no sense, or name a layer that is not plastic.
+    pub fn with_steps(
+        model: &Model,
         options: SlowWaveOptions,
-        passes: Vec<Pass>,
+        steps: impl IntoIterator<Item = usize>,
         seed: u64,
     ) -> Result<Self> {
         options.validate()?;
-        let rule: Box<dyn PlasticityRule> = match options.plasticity {
-            Plasticity::Published => Box::new(published::Sleep::new(lenet, &options)?),
-            Plasticity::Pair => Box::new(pair::Sleep::new(lenet, &options)?),
+        let circuit = Circuit::new(model.architecture())?;
+        let layers = circuit.layers.clone();
+        let learns = options.learning(&layers)?;
+        let parameters = model.parameters();
+        let weight = |layer: &PlasticLayer| {
+            let parameter = parameters.get(&layer.weight());
+            parameter.map(|p| p.values.as_slice()).ok_or(Error::NotFound(layer.weight()))
         };
-        Ok(Self { options, passes, done: 0, seed, rule })
+        let weights = layers.iter().map(weight).collect::<Result<Vec<_>>>()?;
+        let rule: Box<dyn PlasticityRule> = match options.plasticity {
+            Plasticity::Published => {
+                Box::new(published::Sleep::new(circuit, &weights, learns, &options)?)
+            }
+            Plasticity::Pair => Box::new(pair::Sleep::new(circuit, &weights, learns, &options)?),
+        };
+        let passes = options.passes_of(steps, layers.len());
+        Ok(Self { options, passes, done: 0, seed, layers, rule })
+    }
+
+    /// Refuses a network that could not sleep so.
+    ///
+    /// # Errors
+    /// If nothing of it is plastic, or the options name a layer that is not.
+    pub fn check(model: &Model, options: &SlowWaveOptions) -> Result<()> {
+        options.learning(&Circuit::new(model.architecture())?.layers).map(|_| ())
     }
 
     /// Passes in all.
@@ -124,23 +136,22 @@ impl SlowWave {
         self.done
     }
 
-    /// The linear weights after their very first step, once there was one.
+    /// The weights of a linear last layer after their very first step, once there was one.
     pub fn first_linear(&self) -> Option<&[f32]> {
         self.rule.first_linear()
     }
 
     /// Puts the weights as they are now into a network; everything else of it stays.
-    pub fn wake(&self, lenet: &mut LeNet) {
+    pub fn wake(&self, model: &mut Model) {
         let rescale = self.options.rescale;
-        for (layer, weight) in LAYERS.into_iter().zip(self.rule.weights()) {
-            let name = format!("{layer}.weight");
-            let Some(parameter) = lenet.parameters_mut().get_mut(&name) else { continue };
+        for (layer, weight) in self.layers.iter().zip(self.rule.weights()) {
+            let Some(parameter) = model.parameters_mut().get_mut(&layer.weight()) else { continue };
             let channel = parameter.values.len() / parameter.shape[0].max(1);
             let channels =
                 parameter.values.chunks_mut(channel.max(1)).zip(weight.chunks(channel.max(1)));
             for (old, new) in channels {
                 let factor = match norm(old) / norm(new) {
-                    factor if rescale && layer != "fc" && factor.is_finite() => factor,
+                    factor if rescale && layer.convolution && factor.is_finite() => factor,
                     _ => 1.0,
                 };
                 old.iter_mut().zip(new).for_each(|(old, new)| *old = factor * new);
@@ -196,8 +207,10 @@ impl SlowWave {
     }
 
     fn check_finite(&self, batch: impl Display) -> Result<()> {
-        let weights = LAYERS.into_iter().zip(self.rule.weights());
-        check_finite(weights, || format!("slow-wave sleep, pass {}, batch {batch}", self.done + 1))
+        let names = self.layers.iter().map(|layer| layer.name.as_str());
+        check_finite(names.zip(self.rule.weights()), || {
+            format!("slow-wave sleep, pass {}, batch {batch}", self.done + 1)
+        })
     }
 
     /// Everything that a resumed sleep needs.

@@ -1,19 +1,24 @@
 //! What slow-wave sleep can be told.
 
+use crate::names::{meant, shown};
 use crate::sleep::PairOptions;
+use crate::sleep::circuit::PlasticLayer;
 use crate::snn::Neuron;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Which layers slow-wave sleep changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layers {
-    /// The first convolution and the linear layer; the second convolution is only standardized (the published code
-    /// hands its optimizer the wrong tensor).
+    /// The first and the last; convolutions between them are only standardized (the published code hands its optimizer
+    /// the wrong tensor).
     Published,
-    /// All three.
+    /// All convolutions and linear layers.
     All,
+    /// Those of these names.
+    #[serde(untagged)]
+    Named(Vec<String>),
 }
 
 /// The rule by which synapses change.
@@ -85,7 +90,7 @@ impl Default for SlowWaveOptions {
 /// Whose turn it is in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The plastic layer of this number, from 0: LeNet's are two convolutions and a linear layer.
+    /// The plastic layer of this number, from 0: the network's convolutions and linear layers in order.
     Layer(usize),
     /// All layers at once (pair-based plasticity).
     All,
@@ -109,18 +114,43 @@ impl SlowWaveOptions {
         down.chain(up).map(|depth| steps(depth) as usize).collect()
     }
 
-    /// All layers' passes in order.
-    pub fn passes(&self) -> Vec<Pass> {
-        self.passes_of(self.sub_sleeps().into_iter().flat_map(|steps| vec![steps; self.length]))
+    /// Time steps of every pass over all layers, in order.
+    pub fn steps_of_passes(&self) -> Vec<usize> {
+        let repeated = |steps| std::iter::repeat_n(steps, self.length);
+        self.sub_sleeps().into_iter().flat_map(repeated).collect()
     }
 
-    /// The layers' passes for each number of steps.
-    pub fn passes_of(&self, steps: impl Iterator<Item = usize>) -> Vec<Pass> {
-        let turns: &[Turn] = match self.plasticity {
-            Plasticity::Published => &[Turn::Layer(0), Turn::Layer(1), Turn::Layer(2)],
-            Plasticity::Pair => &[Turn::All],
+    /// The passes for each number of steps, of a network with `layers` plastic layers.
+    pub fn passes_of(&self, steps: impl IntoIterator<Item = usize>, layers: usize) -> Vec<Pass> {
+        let turns: Vec<Turn> = match self.plasticity {
+            Plasticity::Published => (0..layers).map(Turn::Layer).collect(),
+            Plasticity::Pair => vec![Turn::All],
         };
-        steps.flat_map(|steps| turns.iter().map(move |&turn| Pass { steps, turn })).collect()
+        let all = |steps| turns.iter().map(move |&turn| Pass { steps, turn });
+        steps.into_iter().flat_map(all).collect()
+    }
+
+    /// Which of these layers learn.
+    pub(super) fn learning(&self, layers: &[PlasticLayer]) -> Result<Vec<bool>> {
+        let last = layers.len() - 1;
+        let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        match &self.layers {
+            Layers::All => Ok(vec![true; layers.len()]),
+            Layers::Published => Ok((0..layers.len()).map(|i| i == 0 || i == last).collect()),
+            Layers::Named(chosen) => {
+                if let Some(name) = chosen.iter().find(|name| !names.contains(&name.as_str())) {
+                    let problem = format!(
+                        "`slow_wave.layers` names `{}`, which is no convolution or linear layer of this network{}; there \
+                         are {}",
+                        shown(name),
+                        meant(name, &names),
+                        names.join(", ")
+                    );
+                    return Err(Error::argument("setting", problem));
+                }
+                Ok(names.iter().map(|name| chosen.iter().any(|chosen| chosen == name)).collect())
+            }
+        }
     }
 
     /// Passes of a sub-sleep, at most.

@@ -3,37 +3,41 @@
 //! All layers learn in the same simulation, as the rule is local. Membranes and traces start afresh with every batch
 //! of images; time comes in pieces, as the spikes of hundreds of steps would fill gigabytes.
 
-use super::{LAYERS, Layers, Pass, PlasticityRule, SlowWaveOptions, weight};
+use super::{Pass, PlasticityRule, SlowWaveOptions};
 use crate::Result;
+use crate::autodiff::Tape;
 use crate::checkpoint::StateDict;
-use crate::nn::{LeNet, Network};
 use crate::simd::random::Key;
+use crate::sleep::circuit::Circuit;
 use crate::sleep::{PairLayer, poisson_trains};
-use crate::tensor::{Context, Shape, Tensor};
+use crate::tensor::{Context, Tensor};
 
 /// Time steps that are simulated together: 128 samples of the first layer's spikes are 59 MB.
 const PIECE: usize = 20;
 
 pub(super) struct Sleep {
+    circuit: Circuit,
     drive: f32,
-    conv2_learns: bool,
+    learns: Vec<bool>,
     balanced: bool,
-    layers: [PairLayer; 3],
+    layers: Vec<PairLayer>,
 }
 
 impl Sleep {
-    pub fn new(lenet: &LeNet, options: &SlowWaveOptions) -> Result<Self> {
-        let [conv1, conv2, linear] = LAYERS;
-        let pair = options.pair;
+    pub fn new(
+        circuit: Circuit,
+        weights: &[&[f32]],
+        learns: Vec<bool>,
+        options: &SlowWaveOptions,
+    ) -> Result<Self> {
+        let layers = circuit.layers.iter().zip(weights);
+        let layers = layers.map(|(of, weight)| PairLayer::new(of.geometry, weight, options.pair));
         Ok(Self {
             drive: options.drive,
-            conv2_learns: options.layers == Layers::All,
+            learns,
             balanced: false,
-            layers: [
-                PairLayer::conv(lenet.input_shape(), 10, 5, weight(lenet, conv1)?, pair)?,
-                PairLayer::conv(Shape::new(10, 12, 12), 20, 5, weight(lenet, conv2)?, pair)?,
-                PairLayer::linear(320, 10, weight(lenet, linear)?, pair)?,
-            ],
+            layers: layers.collect::<Result<_>>()?,
+            circuit,
         })
     }
 
@@ -45,24 +49,28 @@ impl Sleep {
         steps: usize,
         key: Key,
     ) -> Result<()> {
-        let Self { drive, layers, .. } = self;
+        let Self { circuit, drive, layers, .. } = self;
+        let tape = &mut Tape::new(context.clone());
         for depth in 0..layers.len() {
-            let (before, layer) = layers.split_at_mut(depth);
             let mut mean: Option<Tensor> = None;
             let weight = 1.0 / steps as f32;
             for (piece, length) in pieces(steps).enumerate() {
-                let mut x = trains(context, images, steps, length, key.with(piece as u64))?;
-                for layer in &mut *before {
-                    layer.propagate(context, &x)?;
-                    x = layer.next_input(context);
-                }
-                let sum = || Tensor::zeros(x.shape(), x.samples());
-                add_steps(&x, weight, mean.get_or_insert_with(sum));
+                let trains = trains(context, images, steps, length, key.with(piece as u64))?;
+                circuit.simulate(tape, &trains, |number, x, out| {
+                    if number == depth {
+                        let sum = || Tensor::zeros(x.shape(), x.samples());
+                        add_steps(x, weight, mean.get_or_insert_with(sum));
+                        return Ok(false);
+                    }
+                    layers[number].propagate(context, x)?;
+                    out.lanes_mut().copy_from_slice(layers[number].spikes().lanes());
+                    Ok(true)
+                })?;
             }
-            if let (Some(mean), Some(layer)) = (mean, layer.first_mut()) {
-                layer.balance(context, &mean, *drive)?;
+            if let Some(mean) = mean {
+                layers[depth].balance(context, &mean, *drive)?;
             }
-            before.iter_mut().for_each(PairLayer::reset);
+            layers[..depth].iter_mut().for_each(PairLayer::reset);
         }
         self.balanced = true;
         Ok(())
@@ -111,17 +119,20 @@ impl PlasticityRule for Sleep {
         if !self.balanced {
             self.balance(context, images, pass.steps, key.named("balance"))?;
         }
-        let [conv1, conv2, linear] = &mut self.layers;
+        let Self { circuit, layers, learns, .. } = self;
+        let tape = &mut Tape::new(context.clone());
         for (piece, length) in pieces(pass.steps).enumerate() {
-            let x = trains(context, images, pass.steps, length, key.with(piece as u64))?;
-            conv1.simulate(context, &x)?;
-            let hidden = conv1.next_input(context);
-            if self.conv2_learns {
-                conv2.simulate(context, &hidden)?;
-            } else {
-                conv2.propagate(context, &hidden)?;
-            }
-            linear.simulate(context, &conv2.next_input(context))?;
+            let trains = trains(context, images, pass.steps, length, key.with(piece as u64))?;
+            circuit.simulate(tape, &trains, |number, x, out| {
+                let layer = &mut layers[number];
+                if learns[number] {
+                    layer.simulate(context, x)?;
+                } else {
+                    layer.propagate(context, x)?;
+                }
+                out.lanes_mut().copy_from_slice(layer.spikes().lanes());
+                Ok(true)
+            })?;
         }
         for layer in &mut self.layers {
             layer.update();
@@ -130,21 +141,21 @@ impl PlasticityRule for Sleep {
         Ok(())
     }
 
-    fn weights(&self) -> [&[f32]; 3] {
-        self.layers.each_ref().map(PairLayer::weight)
+    fn weights(&self) -> Vec<&[f32]> {
+        self.layers.iter().map(PairLayer::weight).collect()
     }
 
     fn save(&self, state: &mut StateDict) -> Result<()> {
-        for (name, layer) in LAYERS.into_iter().zip(&self.layers) {
-            layer.save_into(&format!("sleep.{name}"), state)?;
+        for (of, layer) in self.circuit.layers.iter().zip(&self.layers) {
+            layer.save_into(&format!("sleep.{}", of.name), state)?;
         }
         state.note("sleep.balanced", self.balanced);
         Ok(())
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        for (name, layer) in LAYERS.into_iter().zip(&mut self.layers) {
-            layer.load_from(&format!("sleep.{name}"), state)?;
+        for (of, layer) in self.circuit.layers.iter().zip(&mut self.layers) {
+            layer.load_from(&format!("sleep.{}", of.name), state)?;
         }
         self.balanced = state.noted("sleep.balanced").unwrap_or(false);
         Ok(())

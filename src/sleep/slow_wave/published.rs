@@ -1,47 +1,131 @@
 //! The published plasticity, one layer a pass (METHOD section 3).
 
-use super::{LAYERS, Layers, Pass, PlasticityRule, SlowWaveOptions, Turn, weight};
+use super::{Pass, PlasticityRule, SlowWaveOptions, Turn};
 use crate::Result;
+use crate::autodiff::Tape;
 use crate::checkpoint::StateDict;
 use crate::kernels::stdp::choose;
-use crate::nn::{LeNet, Network};
 use crate::simd::random::Key;
-use crate::sleep::{StdpConv, StdpLinear};
-use crate::tensor::{Context, Shape, Tensor};
+use crate::sleep::circuit::{Circuit, PlasticLayer};
+use crate::sleep::{Layers, StdpConv, StdpLinear, TieBreak};
+use crate::tensor::{Context, Tensor};
+
+/// The linear weights after their very first step.
+const FIRST_LINEAR: &str = "sleep.first_linear";
+
+enum Layer {
+    Conv(StdpConv),
+    Linear(StdpLinear),
+}
+
+impl Layer {
+    fn new(layer: &PlasticLayer, weight: &[f32]) -> Result<Self> {
+        let g = layer.geometry;
+        if layer.convolution {
+            return StdpConv::new(g, weight).map(Self::Conv);
+        }
+        StdpLinear::new(g.fan_in(), g.output.channels, weight).map(Self::Linear)
+    }
+
+    fn simulate(
+        &mut self,
+        context: &Context,
+        x: &Tensor,
+        steps: usize,
+        tie: &TieBreak<'_>,
+    ) -> Result<()> {
+        match self {
+            Self::Conv(conv) => conv.simulate(context, x, steps, tie),
+            Self::Linear(linear) => linear.simulate(context, x, steps, tie),
+        }
+    }
+
+    fn learn(&mut self, context: &Context, x: &Tensor, learning_rate: f32) {
+        match self {
+            Self::Conv(conv) => {
+                let gradient = conv.gradient(context, x);
+                conv.update(&gradient, learning_rate);
+            }
+            Self::Linear(linear) => linear.update(context, x),
+        }
+    }
+
+    fn normalize(&self, context: &Context, out: &mut Tensor) {
+        match self {
+            Self::Conv(conv) => conv.normalize(context, out),
+            Self::Linear(linear) => linear.normalize(context, out),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Conv(conv) => conv.reset(),
+            Self::Linear(linear) => linear.reset(),
+        }
+    }
+
+    fn weight(&self) -> &[f32] {
+        match self {
+            Self::Conv(conv) => conv.weight(),
+            Self::Linear(linear) => linear.weight(),
+        }
+    }
+
+    fn save_into(&self, name: &str, state: &mut StateDict) -> Result<()> {
+        match self {
+            Self::Conv(conv) => conv.save_into(name, state),
+            Self::Linear(linear) => linear.save_into(name, state),
+        }
+    }
+
+    fn load_from(&mut self, name: &str, state: &StateDict) -> Result<()> {
+        match self {
+            Self::Conv(conv) => conv.load_from(name, state),
+            Self::Linear(linear) => linear.load_from(name, state),
+        }
+    }
+}
 
 pub(super) struct Sleep {
-    layers: Layers,
+    circuit: Circuit,
     learning_rate: f32,
-    conv1: StdpConv,
-    conv2: StdpConv,
-    linear: StdpLinear,
-    /// The linear weights after their very first step: what the published dreams are made of.
+    /// Whether convolutions that do not learn are standardized, as in the published code.
+    standardizes: bool,
+    learns: Vec<bool>,
+    layers: Vec<Layer>,
+    /// The weights of the last layer, if it is linear, after their very first step: what the published dreams are made of.
     first_linear: Option<Vec<f32>>,
 }
 
 impl Sleep {
-    pub fn new(lenet: &LeNet, options: &SlowWaveOptions) -> Result<Self> {
-        let [conv1, conv2, linear] = LAYERS;
+    pub fn new(
+        circuit: Circuit,
+        weights: &[&[f32]],
+        learns: Vec<bool>,
+        options: &SlowWaveOptions,
+    ) -> Result<Self> {
+        let layers = circuit.layers.iter().zip(weights);
         Ok(Self {
-            layers: options.layers,
             learning_rate: options.learning_rate,
-            conv1: StdpConv::new(lenet.input_shape(), 10, 5, weight(lenet, conv1)?)?,
-            conv2: StdpConv::new(Shape::new(10, 12, 12), 20, 5, weight(lenet, conv2)?)?,
-            linear: StdpLinear::new(320, 10, weight(lenet, linear)?)?,
+            standardizes: options.layers == Layers::Published,
+            learns,
+            layers: layers
+                .map(|(layer, weight)| Layer::new(layer, weight))
+                .collect::<Result<_>>()?,
+            circuit,
             first_linear: None,
         })
     }
 
-    /// In the convolutions' passes every membrane is reset after every batch; in the linear pass none is.
-    fn reset(&mut self) {
-        self.conv1.reset();
-        self.conv2.reset();
-        self.linear.reset();
+    fn named_layers(&self) -> impl Iterator<Item = (String, &Layer)> {
+        let names = self.circuit.layers.iter().map(|layer| format!("sleep.{}", layer.name));
+        names.zip(&self.layers)
     }
 }
 
 impl PlasticityRule for Sleep {
-    /// Simulates the layers up to the one that learns, and lets it.
+    /// Simulates the layers up to the one that learns, and lets it. In a convolution's pass every membrane is reset after
+    /// every batch; in that of a linear layer none is.
     fn learn(
         &mut self,
         context: &Context,
@@ -52,47 +136,47 @@ impl PlasticityRule for Sleep {
     ) -> Result<()> {
         let Pass { steps, turn } = pass;
         let key = key.named("tie");
-        let tie = |layer: u64| {
-            move |sample: usize, pixel: usize, step: usize, candidates: u32| {
-                let key = key.with(layer).with(indices[sample] as u64);
+        let tie = |layer: usize| {
+            move |sample: usize, pixel: usize, step: usize, candidates: &[u32]| {
+                let key = key.with(layer as u64 + 1).with(indices[sample] as u64);
                 choose(candidates, key.with((pixel as u64) << 32 | step as u64).to_u64())
             }
         };
-        self.conv1.simulate(context, images, steps, &tie(1))?;
-        if turn == Turn::Layer(0) {
-            let gradient = self.conv1.gradient(context, images);
-            self.conv1.update(&gradient, self.learning_rate);
-            self.reset();
-            return Ok(());
-        }
-        let hidden = self.conv1.next_input(context);
-        self.conv2.simulate(context, hidden, steps, &tie(2))?;
-        if turn == Turn::Layer(1) {
-            let gradient = self.conv2.gradient(context, hidden);
-            self.conv2.update(&gradient, self.learning_rate);
-            self.reset();
-            return Ok(());
-        }
-        let features = self.conv2.next_input(context);
-        self.linear.simulate(context, features, steps, &tie(3))?;
-        self.linear.update(context, features);
-        if self.first_linear.is_none() {
-            self.first_linear = Some(self.linear.weight().to_vec());
+        let Self { circuit, layers, learning_rate, .. } = self;
+        let tape = &mut Tape::new(context.clone());
+        circuit.simulate(tape, images, |number, x, out| {
+            let layer = &mut layers[number];
+            layer.simulate(context, x, steps, &tie(number))?;
+            if turn == Turn::Layer(number) {
+                layer.learn(context, x, *learning_rate);
+                return Ok(false);
+            }
+            layer.normalize(context, out);
+            Ok(true)
+        })?;
+        let Turn::Layer(number) = turn else { return Ok(()) };
+        if self.circuit.layers[number].convolution {
+            self.layers.iter_mut().for_each(Layer::reset);
+        } else if number + 1 == self.layers.len() && self.first_linear.is_none() {
+            self.first_linear = Some(self.layers[number].weight().to_vec());
         }
         Ok(())
     }
 
     fn is_noop(&mut self, pass: Pass) -> bool {
-        let noop = pass.turn == Turn::Layer(1) && self.layers == Layers::Published;
-        if noop {
-            // What is left of that pass: its weights are standardized, and never moved.
-            self.conv2.standardize();
+        let Turn::Layer(number) = pass.turn else { return true };
+        if self.learns[number] {
+            return false;
         }
-        noop
+        // What is left of that pass: its weights are standardized, and never moved.
+        if let (true, Layer::Conv(conv)) = (self.standardizes, &mut self.layers[number]) {
+            conv.standardize();
+        }
+        true
     }
 
-    fn weights(&self) -> [&[f32]; 3] {
-        [self.conv1.weight(), self.conv2.weight(), self.linear.weight()]
+    fn weights(&self) -> Vec<&[f32]> {
+        self.layers.iter().map(Layer::weight).collect()
     }
 
     fn first_linear(&self) -> Option<&[f32]> {
@@ -100,21 +184,21 @@ impl PlasticityRule for Sleep {
     }
 
     fn save(&self, state: &mut StateDict) -> Result<()> {
-        self.conv1.save_into("sleep.conv1", state)?;
-        self.conv2.save_into("sleep.conv2", state)?;
-        self.linear.save_into("sleep.fc", state)?;
+        for (name, layer) in self.named_layers() {
+            layer.save_into(&name, state)?;
+        }
         if let Some(first) = &self.first_linear {
-            state.insert("sleep.first_linear", vec![first.len()], first.clone())?;
+            state.insert(FIRST_LINEAR, vec![first.len()], first.clone())?;
         }
         Ok(())
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        self.conv1.load_from("sleep.conv1", state)?;
-        self.conv2.load_from("sleep.conv2", state)?;
-        self.linear.load_from("sleep.fc", state)?;
-        let shape = [self.linear.weight().len()];
-        let first = state.expect_if_there("sleep.first_linear", &shape)?;
+        for (layer, of) in self.layers.iter_mut().zip(&self.circuit.layers) {
+            layer.load_from(&format!("sleep.{}", of.name), state)?;
+        }
+        let shape = [self.layers.last().map_or(0, |last| last.weight().len())];
+        let first = state.expect_if_there(FIRST_LINEAR, &shape)?;
         self.first_linear = first.map(<[f32]>::to_vec);
         Ok(())
     }

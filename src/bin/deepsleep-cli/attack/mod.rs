@@ -3,6 +3,7 @@
 mod list;
 mod picture;
 
+use crate::architecture::ArchitectureOption;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::evaluate::Maker;
@@ -31,7 +32,7 @@ const PORTION: usize = 256;
 pub struct AttackCommand {
     /// List the attacks and their options, or those of --attack
     #[arg(long, conflicts_with_all = [
-        "model", "eps", "model_kind", "norm", "source", "source_kind", "seed", "draws", "save", "grid", "images", "first", "data", "dataset",
+        "model", "eps", "model_kind", "architecture", "norm", "source", "source_architecture", "source_kind", "seed", "draws", "save", "grid", "images", "first", "data", "dataset",
         "data_dir",
     ])]
     list: bool,
@@ -47,6 +48,8 @@ pub struct AttackCommand {
     /// Run it as the network of rectifiers that it is saved as, or as its spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
+    #[command(flatten)]
+    architecture: ArchitectureOption,
     #[command(flatten)]
     threat: Threat,
     /// Save images, labels, adversarial images and every image's result, for numpy and for `evaluate --crafted`
@@ -156,17 +159,20 @@ impl AttackCommand {
         let save = outputs.optional("--save", self.save.as_deref())?;
         let grid = outputs.optional("--grid", self.grid.as_deref())?;
         let context = common.context()?;
-        let network = self.model_kind.load(model, self.threat.draws, common.console())?;
+        let architecture = self.architecture.architecture.as_deref();
+        let shape = || self.images.data.shape();
+        let (draws, console) = (self.threat.draws, common.console());
+        let network = self.model_kind.load(model, architecture, &shape, draws, console)?;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
         let eps = one_radius(self.eps.as_deref().ok_or_else(missing)?, norm, features)?;
-        let source = self.threat.load_source(common.console())?;
+        let source = self.threat.load_source(&shape, common.console())?;
         let networks = || [Some(network.as_ref()), source.as_deref()].into_iter().flatten();
         self.threat.check_draws(networks())?;
         let attacked = source.as_deref().unwrap_or(network.as_ref());
         let attacks = std::slice::from_ref(&spec);
         self.threat.check_attacks(attacks, attacked, networks(), common.console())?;
-        let (test, images) = self.images.load()?;
+        let (test, images) = self.images.load(network.as_ref())?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
 

@@ -4,6 +4,7 @@ mod origin;
 mod robustness;
 mod table;
 
+use crate::architecture::ArchitectureOption;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::{WrongUse, answered};
@@ -20,7 +21,7 @@ use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel, wilson};
 use deepsleep::files::Output;
 use deepsleep::nn::{FrozenNetwork, verdicts};
-use deepsleep::tensor::Context;
+use deepsleep::tensor::{Context, Shape};
 pub use origin::Maker;
 use origin::Origin;
 use robustness::{ResultFiles, Robustness};
@@ -42,6 +43,8 @@ pub struct Evaluate {
     /// Print which class the images of each class are taken for
     #[arg(long, conflicts_with = "crafted")]
     confusion: bool,
+    #[command(flatten)]
+    architecture: ArchitectureOption,
     #[command(flatten)]
     images: TestImages,
     #[command(flatten)]
@@ -146,7 +149,18 @@ impl Evaluate {
     }
 
     fn load(&self, common: &Common) -> Result<Box<dyn FrozenNetwork>> {
-        self.model_kind.load(&self.model, self.threat.draws, common.console())
+        let architecture = self.architecture.architecture.as_deref();
+        let (draws, console) = (self.threat.draws, common.console());
+        self.model_kind.load(&self.model, architecture, &|| self.shape(), draws, console)
+    }
+
+    /// The shape of the images that are shown.
+    fn shape(&self) -> Result<Shape> {
+        let Some(crafted) = &self.attacks.crafted else { return self.images.data.shape() };
+        match NpzReader::open(crafted)?.shape("images")?[..] {
+            [_, channels, height, width] => Ok(Shape::new(channels, height, width)),
+            ref other => bail!("{}: `images` has shape {other:?}", crafted.display()),
+        }
     }
 
     /// Clean images.
@@ -154,7 +168,7 @@ impl Evaluate {
         let out = outputs.optional("--out", self.attacks.out.as_deref())?;
         let network = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
-        let (test, images) = self.images.load()?;
+        let (test, images) = self.images.load(network.as_ref())?;
         let evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
         evaluation.finish(common, out.as_ref())
     }
@@ -171,14 +185,14 @@ impl Evaluate {
         let files = out.map(|out| ResultFiles::new(outputs, out)).transpose()?;
         let network = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
-        let source = self.threat.load_source(common.console())?;
+        let source = self.threat.load_source(&|| self.shape(), common.console())?;
         let own = self.threat.note_own(&self.model, self.model_kind, common.console())?;
         let networks = [Some(network.as_ref()), source.as_deref()];
         self.threat.check_draws(networks.into_iter().flatten())?;
         let attacked = source.as_deref().unwrap_or(network.as_ref());
         let all = networks.into_iter().flatten();
         self.threat.check_attacks(&plan.attacks, attacked, all, common.console())?;
-        let (test, images) = self.images.load()?;
+        let (test, images) = self.images.load(network.as_ref())?;
         let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;

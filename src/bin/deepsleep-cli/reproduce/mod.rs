@@ -8,6 +8,7 @@ mod work;
 pub use plan::counted;
 pub use work::Reproduction;
 
+use crate::architecture::ArchitectureOption;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -24,6 +25,7 @@ use deepsleep::experiment::{
 };
 use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
+use deepsleep::nn::architecture::Architecture;
 use std::path::{Path, PathBuf};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
@@ -76,6 +78,8 @@ pub struct Reproduce {
     /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
     #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images"])]
     sweep: Option<PathBuf>,
+    #[command(flatten)]
+    architecture: ArchitectureOption,
     #[command(flatten)]
     data: DatasetOptions,
 }
@@ -167,6 +171,7 @@ impl Reproduce {
             images: 0,
             white_box_images: 0,
             largest_class: None,
+            architecture: Architecture::default(),
             data: DataIdentity::default(),
             trained_on: ImageSet::default(),
             quick: self.quick,
@@ -205,6 +210,11 @@ impl Reproduce {
         spec.white_box_images =
             of_test("--white-box-images", self.white_box_images, white_box_images)?;
         spec.largest_class = test.largest_class(spec.white_box_images);
+        spec.architecture = self.architecture.of_images(train, test)?;
+        for half in [train, test] {
+            let ends = &spec.architecture;
+            self.data.check(half, ends.input(), ends.classes())?;
+        }
         spec.data = DataIdentity::of(self.data.name(), train, test);
         spec.trained_on = ImageSet::of_first(train, train_images);
         Ok(())

@@ -9,6 +9,7 @@ use anyhow::Result;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::method::{ControlTraining, InTraining, Training};
 use deepsleep::nn::{Network, TrainingOptions};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Trains a control.
@@ -17,8 +18,13 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     let console = common.console();
     let files = train.files(common)?;
     let context = common.context()?;
-    let mut control = ControlTraining::new(train.options())?;
+    train.options().validate()?;
     let (images, test) = train.images()?;
+    let architecture = Arc::new(train.architecture.of_images(&images, &test)?);
+    for half in [&images, &test] {
+        train.data.check(half, architecture.input(), architecture.classes())?;
+    }
+    let mut control = ControlTraining::new(&architecture, train.options())?;
     let TrainingOptions { epochs, batch_size, .. } = train.options();
     if images.len() < batch_size {
         let (images, size) = (images.len(), batch_size);
@@ -27,7 +33,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     }
     let settings = Settings {
         defense: Training::Control,
-        source: Source::new(&train.data.name(), &images, &test),
+        source: Source::new(&architecture, &train.data.name(), &images, &test),
         options: train.options(),
     };
 
@@ -48,7 +54,8 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
         ));
     }
     console.say(format_args!(
-        "training LeNet on {} images of {}, {} threads, {}",
+        "training {} on {} images of {}, {} threads, {}",
+        architecture.name().unwrap_or("the network"),
         settings.source.train_images,
         settings.source.dataset,
         context.threads(),

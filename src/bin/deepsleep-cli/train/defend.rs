@@ -3,6 +3,7 @@
 use super::Train;
 use super::record::Source;
 use super::watch::{TimedPoint, Watch};
+use crate::architecture::open;
 use crate::common::Common;
 use crate::failure::WrongUse;
 use crate::model;
@@ -12,10 +13,10 @@ use anyhow::Result;
 use deepsleep::checkpoint::MadeWith;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::method::{Defender, Defense, Profile, Settings, Training};
-use deepsleep::nn::LeNet;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 #[derive(Serialize)]
@@ -100,11 +101,16 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     let settings = settings(train, Some(defense))?;
     let files = train.files(common)?;
     let context = common.context()?;
-    let control = LeNet::from_state(&model::read(from, console)?)?;
+    let architecture = train.architecture.architecture.as_deref();
+    let control = open(&model::read(from, console)?, architecture, &|| train.data.shape())?;
+    let architecture = Arc::clone(control.architecture());
     let mut defender = Defender::new(defense, control, settings.clone())
         .map_err(|error| WrongUse(error.to_string()))?;
     let (images, test) = train.images()?;
-    let source = Source::new(&train.data.name(), &images, &test);
+    for half in [&images, &test] {
+        train.data.check(half, architecture.input(), architecture.classes())?;
+    }
+    let source = Source::new(&architecture, &train.data.name(), &images, &test);
 
     let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {

@@ -6,6 +6,7 @@ mod files;
 mod record;
 mod watch;
 
+use crate::architecture::ArchitectureOption;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -29,6 +30,8 @@ pub struct Train {
         ignore_case = true,
     )]
     defense: Training,
+    #[command(flatten)]
+    architecture: ArchitectureOption,
     /// Passes of the control over the training images [default: 10]
     #[arg(long, value_name = "N", value_parser = between::<1, 1_000_000>)]
     epochs: Option<usize>,
@@ -55,7 +58,7 @@ pub struct Train {
     set: Vec<String>,
     /// Print every setting of the defenses with its value, and do nothing else
     #[arg(long, conflicts_with_all = [
-        "defense", "epochs", "batch_size", "lr", "augment_shift", "augment_flip", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
+        "defense", "epochs", "batch_size", "lr", "augment_shift", "augment_flip", "architecture", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
     ])]
     print_config: bool,
     /// Seed of the weights and of the order of images

@@ -8,6 +8,7 @@ use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::experiment::NUMERICS;
 use deepsleep::method::Training;
+use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Origin, TrainingOptions};
 use deepsleep::tensor::Context;
 use serde::Serialize;
@@ -28,13 +29,21 @@ pub struct Source {
 
 impl Source {
     /// Of the training images that are used, and all test images.
-    pub fn new(dataset: &str, train: &Dataset, test: &Dataset) -> Self {
+    pub fn new(
+        architecture: &Architecture,
+        dataset: &str,
+        train: &Dataset,
+        test: &Dataset,
+    ) -> Self {
         let (train, test) = (ImageSet::of(train), ImageSet::of(test));
         Self {
             dataset: dataset.to_owned(),
             train_images: train.images,
             numerics: NUMERICS,
-            origin: Origin::of_lenet(DataIdentity { name: dataset.to_owned(), train, test }),
+            origin: Origin::new(
+                architecture,
+                DataIdentity { name: dataset.to_owned(), train, test },
+            ),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Integrate-and-fire neurons, leaky or not (Eq. 8 of the paper, its time step explicit).
 
-use crate::kernels::lif::Dynamics;
+use super::Dynamics;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

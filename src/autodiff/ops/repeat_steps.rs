@@ -1,0 +1,49 @@
+//! What is the same at every time step, written out: where it meets what is not.
+
+use crate::autodiff::{Backward, Operation, Tape, Var};
+use crate::kernels::elementwise;
+use crate::{Error, Result};
+
+#[derive(Default)]
+struct RepeatSteps;
+
+impl Tape {
+    /// `x`, which has one time step, at each of `steps` steps.
+    ///
+    /// # Errors
+    /// If `x` has several time steps, or `steps` is 0.
+    pub fn repeat_steps(&mut self, x: Var, steps: usize) -> Result<Var> {
+        let value = self.value(x);
+        let (shape, samples, found) = (value.shape(), value.samples(), value.steps());
+        if found != 1 || steps == 0 {
+            let expected = "one time step, to be repeated at least once";
+            return Err(Error::shape("repeat_steps", expected, format!("{found}, {steps} times")));
+        }
+        let operation: Box<RepeatSteps> = self.reuse();
+        let mut out = self.tensor(shape, samples, steps);
+        let (context, value) = (self.context(), self.value(x));
+        context.chunks(out.lanes_mut(), shape.features(), |i, out| {
+            out.copy_from_slice(value.block(i / steps));
+        });
+        Ok(self.record(operation, &[x], &[], out))
+    }
+}
+
+impl Operation for RepeatSteps {
+    fn name(&self) -> &'static str {
+        "repeat_steps"
+    }
+
+    fn backward(&mut self, pass: &mut Backward<'_>) {
+        let mut out = pass.like_input(0);
+        let (context, grad) = (pass.context(), pass.grad());
+        let (isa, steps) = (context.isa(), grad.steps());
+        context.chunks(out.lanes_mut(), grad.shape().features(), |i, out| {
+            out.copy_from_slice(grad.block(i * steps));
+            for step in 1..steps {
+                elementwise::add_assign(isa, grad.block(i * steps + step), out);
+            }
+        });
+        pass.give_input(0, out);
+    }
+}

@@ -1,0 +1,96 @@
+//! Which network: the option `--architecture`, and the subcommand that shows and checks networks.
+
+mod show;
+
+use crate::failure::WrongUse;
+use anyhow::{Result, bail};
+use clap::Args;
+use deepsleep::checkpoint::StateDict;
+use deepsleep::data::Dataset;
+use deepsleep::experiment::parse;
+use deepsleep::files::read_regular;
+use deepsleep::nn::Model;
+use deepsleep::nn::architecture::{Architecture, BUILTIN};
+use deepsleep::tensor::Shape;
+pub use show::ArchitectureCommand;
+use std::path::Path;
+
+/// Bytes of a file of an architecture.
+const MOST: u64 = 1 << 24;
+
+/// Which network.
+#[derive(Debug, Args)]
+pub struct ArchitectureOption {
+    /// Network: a name (see `architecture list`) or a TOML or JSON file [default: what a model's file says, else lenet]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub architecture: Option<String>,
+}
+
+impl ArchitectureOption {
+    /// The network to train on these images.
+    pub fn of_images(&self, train: &Dataset, test: &Dataset) -> Result<Architecture> {
+        let classes = train.classes().max(test.classes());
+        let architecture = self.architecture.as_deref().unwrap_or("lenet");
+        of_argument(architecture, train.shape(), classes)
+    }
+}
+
+/// The network of a name, for these images and classes, or of a file, which says for which.
+fn of_argument(text: &str, input: Shape, classes: usize) -> Result<Architecture> {
+    if is_file(text) {
+        return of_file(Path::new(text));
+    }
+    Architecture::named(text, input, classes).map_err(|error| {
+        let error = error.to_string();
+        let problem = error.strip_prefix("architecture: ").unwrap_or(&error);
+        WrongUse(format!("--architecture {text}: {problem}")).into()
+    })
+}
+
+fn is_file(text: &str) -> bool {
+    let extension = Path::new(text).extension().and_then(|extension| extension.to_str());
+    let known = ["toml", "json", "safetensors"];
+    text.contains(['/', '\\'])
+        || extension
+            .is_some_and(|extension| known.contains(&extension.to_ascii_lowercase().as_str()))
+}
+
+/// The network that a file describes: TOML, JSON, or a model of ours.
+fn of_file(path: &Path) -> Result<Architecture> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")) {
+        return Ok(Model::open(&StateDict::load(path)?)?.architecture().as_ref().clone());
+    }
+    let Ok(text) = String::from_utf8(read_regular(path, MOST)?) else {
+        bail!("{}: this is no text; an architecture is a TOML or JSON file", path.display());
+    };
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(&text).map_err(|error| {
+            anyhow::anyhow!("{}: {}", path.display(), error.to_string().replace('\n', " "))
+        });
+    }
+    Ok(parse(&text, path)?)
+}
+
+/// The network of a file, which says what it is, unless `architecture` does. A name needs to know the images.
+pub fn open(
+    state: &StateDict,
+    architecture: Option<&str>,
+    images: &dyn Fn() -> Result<Shape>,
+) -> Result<Model> {
+    let Some(text) = architecture else { return Ok(Model::open(state)?) };
+    if is_file(text) {
+        return Ok(Model::from_state(of_file(Path::new(text))?, state)?);
+    }
+    let builtin = BUILTIN.iter().find(|builtin| text.eq_ignore_ascii_case(builtin.name));
+    // Where no images say it, those that the network was made for.
+    let input = match (images(), builtin) {
+        (Ok(shape), _) => shape,
+        (Err(_), Some(builtin)) => builtin.input,
+        (Err(error), None) => return Err(error),
+    };
+    // The last layer says how many classes there are.
+    let any = of_argument(text, input, 10)?;
+    let last = any.nodes().last().and_then(|node| state.get(&format!("{}.weight", node.name)));
+    let classes = last.and_then(|last| last.shape.first().copied()).unwrap_or(any.classes());
+    Ok(Model::from_state(of_argument(text, input, classes)?, state)?)
+}

@@ -1,0 +1,171 @@
+//! A network as slow-wave sleep and replay see it: its plastic layers, and what lies between them.
+//!
+//! Convolutions and linear layers are plastic, and spike. Biases, normalizations and activations are no part of sleep:
+//! what a layer hands on are spikes or their counts, which are positive and have a scale of their own.
+
+use crate::autodiff::{Tape, Var};
+use crate::kernels::conv2d::Geometry;
+use crate::kernels::pool::PoolGeometry;
+use crate::nn::architecture::{Architecture, Op};
+use crate::tensor::{Shape, Tensor};
+use crate::{Error, Result};
+
+/// A layer that is plastic.
+#[derive(Clone, Debug)]
+pub(super) struct PlasticLayer {
+    /// The node's place.
+    pub node: usize,
+    /// Its name.
+    pub name: String,
+    /// Its sizes.
+    pub geometry: Geometry,
+    /// Whether it is a convolution; else it is a linear layer.
+    pub convolution: bool,
+}
+
+impl PlasticLayer {
+    /// The name of its weights.
+    pub fn weight(&self) -> String {
+        format!("{}.weight", self.name)
+    }
+}
+
+/// What a node does to spikes or counts.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// The plastic layer of this number.
+    Layer(usize),
+    /// Nothing.
+    Same,
+    /// The maximum of windows; of spikes, any.
+    MaxPool(PoolGeometry),
+    /// The mean of windows.
+    AvgPool(PoolGeometry),
+    Scale(f32),
+    Flatten,
+    Add,
+    Concat,
+}
+
+impl Part {
+    fn new(
+        architecture: &Architecture,
+        node: usize,
+        layers: &mut Vec<PlasticLayer>,
+    ) -> Result<Self> {
+        let (at, input) = (&architecture.nodes()[node], architecture.input_of(node));
+        if let Some(geometry) = at.op.geometry(input)? {
+            let convolution = matches!(at.op, Op::Conv2d { .. });
+            layers.push(PlasticLayer { node, name: at.name.clone(), geometry, convolution });
+            return Ok(Self::Layer(layers.len() - 1));
+        }
+        if let Some(geometry) = at.op.pool(input)? {
+            let max = matches!(at.op, Op::MaxPool { .. });
+            return Ok(if max { Self::MaxPool(geometry) } else { Self::AvgPool(geometry) });
+        }
+        Ok(match at.op {
+            Op::Scale { factor } => Self::Scale(factor),
+            Op::Flatten {} => Self::Flatten,
+            Op::Add {} => Self::Add,
+            Op::Concat {} => Self::Concat,
+            // Normalizations, activations, dropout.
+            _ => Self::Same,
+        })
+    }
+
+    /// Records it, unless it is a layer.
+    pub fn record(&self, tape: &mut Tape, inputs: &[Var]) -> Result<Var> {
+        let x = inputs[0];
+        match self {
+            Self::Layer(_) | Self::Same => Ok(x),
+            Self::MaxPool(g) => tape.max_pool_with(x, g.window, g.options),
+            Self::AvgPool(g) => tape.avg_pool_with(x, g.window, g.options),
+            Self::Scale(factor) => tape.scale(x, *factor),
+            Self::Flatten => tape.flatten(x),
+            Self::Add => tape.add(x, inputs[1]),
+            Self::Concat => tape.concat(inputs),
+        }
+    }
+}
+
+/// The name of the weights of the last plastic layer, if that is a linear one: the published dreams are made of what they
+/// were after their first step.
+pub(crate) fn linear_output(architecture: &Architecture) -> Option<String> {
+    let plastic = |op: &Op| matches!(op, Op::Conv2d { .. } | Op::Linear { .. });
+    let last = architecture.nodes().iter().rfind(|node| plastic(&node.op))?;
+    matches!(last.op, Op::Linear { .. }).then(|| format!("{}.weight", last.name))
+}
+
+/// The parts of a network and how they are connected.
+#[derive(Clone, Debug)]
+pub(super) struct Circuit {
+    pub input: Shape,
+    pub layers: Vec<PlasticLayer>,
+    parts: Vec<Part>,
+    /// Of every part: 0 is the image, i + 1 is part i.
+    sources: Vec<Vec<usize>>,
+}
+
+impl Circuit {
+    /// Of a network.
+    ///
+    /// # Errors
+    /// None for an architecture that could be built, but that nothing in it is plastic.
+    pub fn new(architecture: &Architecture) -> Result<Self> {
+        let mut layers = Vec::new();
+        let nodes = 0..architecture.nodes().len();
+        let parts = nodes.clone().map(|node| Part::new(architecture, node, &mut layers));
+        let parts = parts.collect::<Result<_>>()?;
+        if layers.is_empty() {
+            let problem =
+                "the network has neither convolutions nor linear layers: nothing is plastic";
+            return Err(Error::argument("sleep", problem));
+        }
+        let sources = nodes.map(|node| architecture.sources(node).to_vec()).collect();
+        Ok(Self { input: architecture.input(), layers, parts, sources })
+    }
+
+    /// Goes through the parts in order, from `x` for the image, until one gives nothing.
+    ///
+    /// # Errors
+    /// Those of the parts.
+    pub fn walk<T: Clone>(
+        &self,
+        x: T,
+        mut part: impl FnMut(&Part, &[T]) -> Result<Option<T>>,
+    ) -> Result<()> {
+        let mut values = vec![x];
+        for (each, sources) in self.parts.iter().zip(&self.sources) {
+            let inputs: Vec<T> = sources.iter().map(|&source| values[source].clone()).collect();
+            let Some(value) = part(each, &inputs)? else { return Ok(()) };
+            values.push(value);
+        }
+        Ok(())
+    }
+
+    /// [`walk`](Self::walk) with tensors: `layer(number, input, output)` simulates a layer and writes what it hands on, or
+    /// says that the walk ends there.
+    ///
+    /// # Errors
+    /// Those of the layers.
+    pub fn simulate(
+        &self,
+        tape: &mut Tape,
+        images: &Tensor,
+        mut layer: impl FnMut(usize, &Tensor, &mut Tensor) -> Result<bool>,
+    ) -> Result<()> {
+        tape.reset();
+        let (samples, steps) = (images.samples(), images.steps());
+        let mut x = tape.tensor(images.shape(), samples, steps);
+        x.lanes_mut().copy_from_slice(images.lanes());
+        let x = tape.constant(x);
+        self.walk(x, |part, inputs| match *part {
+            Part::Layer(number) => {
+                let mut out = tape.tensor(self.layers[number].geometry.output, samples, steps);
+                let more = layer(number, tape.value(inputs[0]), &mut out)?;
+                Ok(more.then(|| tape.constant(out)))
+            }
+            ref other => other.record(tape, inputs).map(Some),
+        })
+    }
+}
