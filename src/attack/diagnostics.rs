@@ -6,6 +6,28 @@ use crate::attack::loss::Loss;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// What an attack of an ensemble found of what those before it had left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundBy {
+    /// The attack, and what it estimates gradients of spikes by.
+    pub attack: String,
+    /// Samples that it fooled.
+    pub found: usize,
+    /// Whether it follows the network's own gradients.
+    pub own: bool,
+}
+
+/// Who of an ensemble was needed, in words; None of a single attack.
+pub fn findings(found_by: &[FoundBy]) -> Option<String> {
+    let needed = found_by.iter().filter(|by| by.found > 0);
+    let needed: Vec<String> = needed.map(|by| format!("{} {}", by.attack, by.found)).collect();
+    match (found_by.is_empty(), needed.is_empty()) {
+        (true, _) => None,
+        (_, true) => Some("found by: nobody found anything".into()),
+        _ => Some(format!("found by, each on what those before it left: {}", needed.join(", "))),
+    }
+}
+
 /// What gives reason to doubt a result, as counts and flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostics {
@@ -31,6 +53,9 @@ pub struct Diagnostics {
     pub square_alone: usize,
     /// Images that seemed to fool the model and did not when shown again.
     pub refuted: usize,
+    /// Of an ensemble, who found what, in the order in which they were asked.
+    #[serde(default)]
+    pub found_by: Vec<FoundBy>,
 }
 
 impl Diagnostics {
@@ -51,6 +76,12 @@ impl Diagnostics {
         self.of_target = self.of_target.saturating_add(other.of_target);
         self.square_alone = self.square_alone.saturating_add(other.square_alone);
         self.refuted = self.refuted.saturating_add(other.refuted);
+        for other in &other.found_by {
+            match self.found_by.iter_mut().find(|ours| ours.attack == other.attack) {
+                Some(ours) => ours.found = ours.found.saturating_add(other.found),
+                None => self.found_by.push(other.clone()),
+            }
+        }
     }
 
     /// In words, for all samples of the evaluation by this attack: how many they are, how many of them invalid, and what
@@ -67,6 +98,7 @@ impl Diagnostics {
         all.extend((self.probabilities == Some(true)).then(probabilities));
         all.extend(self.randomized.then(randomness));
         all.extend(square_better(self.square_alone, samples));
+        all.extend(self.own_gap(samples));
         // The median spread is too small.
         if self.flat.saturating_mul(2) > self.measured {
             all.push(format!(
@@ -108,6 +140,20 @@ impl Diagnostics {
             all.push(format!("{invalid} samples are invalid: {problem}"));
         }
         all
+    }
+
+    /// What samples that the network's own gradients left and other estimates of them fool mean for the result.
+    fn own_gap(&self, samples: usize) -> Option<String> {
+        let estimated = |by: &&FoundBy| by.attack.contains(":gradient=");
+        let gap: usize = self.found_by.iter().filter(estimated).map(|by| by.found).sum();
+        let share = gap as f64 / samples.max(1) as f64;
+        (share > 0.02).then(|| {
+            format!(
+                "{gap} samples ({:.2} %) that the network's own gradients left are fooled by other estimates of them: a \
+                 robust accuracy by its own gradients alone says little about this network",
+                100.0 * share
+            )
+        })
     }
 
     /// What gradients of zero mean for the result, and what helps: at the images themselves, or on the way alone.

@@ -412,6 +412,14 @@ impl FrozenNetwork for FrozenSpikingModel {
         self.options.encoder.is_random()
     }
 
+    fn is_spiking(&self) -> bool {
+        true
+    }
+
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        Some(Box::new(&self.model))
+    }
+
     fn draws(&self) -> usize {
         if self.is_random() { self.draws } else { 1 }
     }

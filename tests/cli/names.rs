@@ -26,7 +26,10 @@ fn what_is_no_attack_is_refused_with_the_nearest_name() {
         ("PGDD", &["did you mean `pgd`"]),
         ("autoattck", &["did you mean `autoattack`"]),
         ("pgd;steps=3", &["there are fgsm"]),
-        ("fgsm:steps=3", &["no option `steps`; there are loss, target, draws, return"]),
+        (
+            "fgsm:steps=3",
+            &["no option `steps`; there are loss, target, gradient, pool, draws, return"],
+        ),
         ("pgd:restrats=3", &["did you mean `restarts`"]),
         ("pgd:steps", &["key=value"]),
         ("pgd:steps=", &["steps=", "expected a number"]),

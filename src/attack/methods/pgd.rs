@@ -4,7 +4,7 @@
 use crate::attack::geometry::ascent::{Ranking, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
-use crate::attack::geometry::random::{normals, sign as random_sign, symmetric};
+use crate::attack::geometry::random::{below, normals, sign as random_sign, symmetric};
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
@@ -104,6 +104,10 @@ impl Stepper for Pgd {
         Needs::Gradient(self.loss)
     }
 
+    fn norms(&self) -> &'static [Norm] {
+        &Norm::ALL
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }
@@ -170,6 +174,12 @@ impl Stepper for Pgd {
                 normals(sample.isa, random, noise);
                 let factor = eps / Norm::L2.of(noise);
                 x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
+            }
+            // Any value at pixels anywhere.
+            Norm::L0 => {
+                for _ in 0..eps as usize {
+                    x[below(random, sample.clean.len())] = 0.5 + 0.5 * symmetric(random);
+                }
             }
             // d + 1 numbers of the exponential distribution, divided by their sum, are uniform in the simplex; without
             // the last one and with random signs, in the ball. Half the square of two normal numbers is such a number.

@@ -182,6 +182,7 @@ pub fn attack_spec(text: &str) -> deepsleep::Result<AttackSpec> {
     text.trim().to_ascii_lowercase().parse()
 }
 
-fn norms() -> impl TypedValueParser<Value = Norm> {
-    PossibleValuesParser::new(["linf", "l2", "l1"]).try_map(|name| name.parse::<Norm>())
+/// The norms.
+pub fn norms() -> impl TypedValueParser<Value = Norm> {
+    PossibleValuesParser::new(Norm::ALL.map(Norm::name)).try_map(|name| name.parse::<Norm>())
 }
