@@ -35,6 +35,7 @@ const PLAIN_DATA: &str = "--data-dir $/other";
 
 /// What every training reads and writes.
 const OF_TRAINING: &[Want] = &[
+    Effect("--architecture mlp:8"),
     Effect("--seed 1"),
     Effect("--limit-train 17"),
     Effect("--dataset fashion-mnist"),
@@ -46,6 +47,8 @@ const OF_TRAINING: &[Want] = &[
 
 /// A network and the images that it is shown.
 const OF_IMAGES: &[Want] = &[
+    // The weights are of another one.
+    Effect("--architecture mlp:8"),
     Effect("--model $/plain"),
     Effect("--model-kind snn"),
     Effect("--images 7"),
@@ -64,7 +67,11 @@ const OF_ATTACK: &[Want] = &[
 ];
 
 /// A network that images are crafted on.
-const OF_SOURCE: &[Want] = &[Effect("--source $/robust"), Effect("--source-kind snn")];
+const OF_SOURCE: &[Want] = &[
+    Effect("--source $/robust"),
+    Effect("--source-architecture mlp:8"),
+    Effect("--source-kind snn"),
+];
 
 /// Where there are no images to choose.
 const NO_IMAGES: &[Want] = &[
@@ -85,6 +92,7 @@ const NO_DATA: &[Want] = &[
 /// Where nothing is drawn, nor crafted on another network.
 const NO_THREAT: &[Want] = &[
     Refused("--source $/plain", "--source"),
+    Refused("--source-architecture mlp:8", "--source-architecture"),
     Refused("--source-kind snn", "--source-kind"),
     Refused("--seed 1", "--seed"),
     Refused("--draws 3", "--draws"),
@@ -162,6 +170,7 @@ const MODES: &[Mode] = &[
             NO_DATA,
             INSTANT,
             &[
+                Refused("--architecture mlp:8", "--architecture"),
                 Effect("--profile paper"),
                 Effect("--set cycles=2"),
                 Effect("--seed 1"),
@@ -197,6 +206,7 @@ const MODES: &[Mode] = &[
                 Refused("--resume", "--attack"),
                 Refused("--norm l2", "--attack"),
                 Refused("--source $/plain", "--attack"),
+                Refused("--source-architecture mlp:8", "--source"),
                 Refused("--source-kind snn", "--source"),
                 Refused("--seed 1", "--seed"),
                 Refused("--draws 3", "--draws"),
@@ -220,6 +230,7 @@ const MODES: &[Mode] = &[
                 Effect("--source $/plain"),
                 Refused("--allow-outside", "--allow-outside"),
                 Refused("--crafted $/set.npz", "--crafted"),
+                Refused("--source-architecture mlp:8", "--source"),
                 Refused("--source-kind snn", "--source"),
             ],
         ],
@@ -251,6 +262,7 @@ const MODES: &[Mode] = &[
             NO_THREAT,
             SHORT,
             &[
+                Effect("--architecture mlp:8"),
                 Refused("--confusion", "--confusion"),
                 Effect("--model $/plain"),
                 Effect("--model-kind snn"),
@@ -277,6 +289,7 @@ const MODES: &[Mode] = &[
                 Effect("--source $/plain"),
                 Effect("--save elsewhere.npz"),
                 Effect("--grid grid.png"),
+                Refused("--source-architecture mlp:8", "--source"),
                 Refused("--source-kind snn", "--source"),
                 Refused("--list", "--list"),
             ],
@@ -307,6 +320,7 @@ const MODES: &[Mode] = &[
             INSTANT,
             &[
                 Effect("--list"),
+                Refused("--architecture mlp:8", "--architecture"),
                 Effect("--attack fgsm"),
                 Refused("--model $/plain", "--model"),
                 Refused("--model-kind snn", "--model-kind"),
@@ -324,6 +338,7 @@ const MODES: &[Mode] = &[
             IN_PLACES,
             SHORT,
             &[
+                Effect("--architecture mlp:8"),
                 Effect("--images 7"),
                 Effect("--filters filters.svg"),
                 Effect("--raster raster.svg"),
@@ -339,6 +354,7 @@ const MODES: &[Mode] = &[
             LOUD,
             &[
                 Effect("--image 1"),
+                Effect("--architecture mlp:8"),
                 Effect("--images 7"),
                 Effect("--filters filters.svg"),
                 Effect("--raster elsewhere.svg"),
@@ -468,6 +484,35 @@ const MODES: &[Mode] = &[
         base: "",
         rows: &[&[Effect("--threads 3"), Effect("--json"), Same("--quiet")]],
     },
+    Mode { command: "architecture list", base: "", rows: &[INSTANT] },
+    Mode {
+        command: "architecture show",
+        base: "mlp:8",
+        rows: &[
+            INSTANT,
+            &[Effect("--input 3x8x8"), Effect("--classes 5"), Refused("--toml", "--json")],
+        ],
+    },
+    Mode { command: "architecture check", base: "$/robust.safetensors", rows: &[INSTANT] },
+    Mode {
+        command: "audit",
+        base: "--model $/robust --images 4 --data-dir $ --eps 0.2 --search 1 --fast",
+        rows: &[
+            OF_IMAGES,
+            LOUD,
+            &[
+                Effect("--fast"),
+                Effect("--eps 0.3"),
+                Effect("--norm l2"),
+                Effect("--search 2"),
+                Effect("--claim 1"),
+                Effect("--twin $/plain"),
+                Effect("--seed 1"),
+                Effect("--out out.json"),
+                Effect(PLAIN_DATA),
+            ],
+        ],
+    },
     Mode { command: "completions", base: "bash", rows: &[INSTANT] },
     Mode { command: "man", base: "train", rows: &[INSTANT] },
 ];
@@ -571,6 +616,7 @@ fn inputs(folder: &Folder) {
     for (name, from) in [("plain", "lenet_weights"), ("robust", "lenet_robust")] {
         std::fs::copy(format!("tests/golden/{from}.safetensors"), root.join(name)).unwrap();
     }
+    std::fs::copy(root.join("robust"), root.join("robust.safetensors")).unwrap();
     let other = Folder::new();
     other.small_data(16, 12);
     let four = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"];
@@ -694,11 +740,17 @@ fn of_reproduce_and_merge() {
 }
 
 #[test]
+fn of_audit() {
+    check("audit");
+}
+
+#[test]
 fn of_the_others() {
     check("data");
     check("info");
     check("completions");
     check("man");
+    check("architecture");
 }
 
 /// A command that is not in the table would not be looked at.

@@ -65,7 +65,7 @@ struct Attacks {
     /// Images crafted before (`attack --save`), to be shown to this network
     // They bring their own clean images and attack, and usually norm and radius.
     #[arg(long, value_name = "FILE.npz", group = "images_of", conflicts_with_all = [
-        "attack", "source", "source_kind", "portion", "resume", "images", "first", "data", "dataset", "data_dir",
+        "attack", "source", "source_architecture", "source_kind", "portion", "resume", "images", "first", "data", "dataset", "data_dir",
     ])]
     crafted: Option<PathBuf>,
     /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
