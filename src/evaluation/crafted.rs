@@ -5,7 +5,6 @@ use crate::attack::{
     Hit, Norm, Outcome, Samples, Search, Status, Winner, run_attack, run_classified,
 };
 use crate::tensor::Context;
-use crate::wording::fraction;
 use crate::{Error, Result};
 
 /// What an attack made of some samples, to be shown to other models.
@@ -209,7 +208,7 @@ impl Crafted {
         let its = self.budget;
         let elsewhere = its.norm != norm || (self.bounded && its.eps < eps);
         if self.is_stated() && elsewhere {
-            let ball = |norm, eps| format!("{norm}, eps {}", fraction(eps));
+            let ball = |norm, eps: f32| format!("{norm}, eps {eps}");
             let made = match self.bounded {
                 true => ball(its.norm, its.eps),
                 false => its.norm.to_string(),

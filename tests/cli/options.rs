@@ -343,6 +343,7 @@ const MODES: &[Mode] = &[
                 Effect("--filters filters.svg"),
                 Effect("--raster raster.svg"),
                 Refused("--image 1", "--raster"),
+                Refused("--layer relu2", "--raster"),
             ],
         ],
     },
@@ -354,6 +355,7 @@ const MODES: &[Mode] = &[
             LOUD,
             &[
                 Effect("--image 1"),
+                Effect("--layer relu2"),
                 Effect("--architecture mlp:8"),
                 Effect("--images 7"),
                 Effect("--filters filters.svg"),
@@ -373,6 +375,7 @@ const MODES: &[Mode] = &[
             IN_NO_PLACE,
             INSTANT,
             &[
+                Effect("--architecture mlp:8"),
                 Effect("--dry-run"),
                 Effect("--quick"),
                 Effect("--table 2"),
@@ -399,6 +402,7 @@ const MODES: &[Mode] = &[
             IN_NO_PLACE,
             INSTANT,
             &[
+                Effect("--architecture mlp:8"),
                 Effect("--dry-run"),
                 Effect("--quick"),
                 Effect("--profile paper"),
@@ -422,6 +426,7 @@ const MODES: &[Mode] = &[
         command: "reproduce",
         base: "--quick --table 1 --images 8 --white-box-images 2 --data-dir $/nowhere --out $/full",
         rows: &[&[
+            Effect("--architecture none-such --data-dir $"),
             Effect("--dry-run --data-dir $"),
             Same("--quick"),
             Effect("--table 9"),
