@@ -45,8 +45,8 @@ impl<M: Plain> Session for PlainSession<'_, M> {
     ) -> Result<()> {
         // Lanes without a sample all hold the same: that is worked out once.
         let mut last: Option<(Vec<f64>, Key, Vec<f64>)> = None;
-        for i in 0..LANES {
-            let (image, key) = (lane(images, i), noise[i]);
+        for (i, &key) in noise.iter().enumerate() {
+            let image = lane(images, i);
             let known = last.take().filter(|(x, k, _)| (x, *k) == (&image, key));
             let (_, _, logits) = known.unwrap_or_else(|| {
                 let logits = self.model.logits(&image, key);
