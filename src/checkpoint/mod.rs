@@ -15,7 +15,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
-mod format;
+pub(crate) mod format;
 mod made_with;
 mod npy;
 mod npz;

@@ -1,5 +1,6 @@
 //! The binary as a user meets it: arguments in, exit code, stdout, stderr and files out.
 
+mod architecture;
 mod arguments;
 mod attack;
 mod data;
