@@ -3,6 +3,7 @@
 mod architecture;
 mod arguments;
 mod attack;
+mod audit;
 mod data;
 mod datasets;
 mod defend;

@@ -10,6 +10,7 @@ mod images;
 mod journal;
 mod model;
 mod npz;
+mod onnx;
 mod setting;
 mod store;
 
@@ -25,6 +26,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("images", images::run),
     ("model", model::run),
     ("architecture", architecture::run),
+    ("onnx", onnx::run),
     ("checkpoint", checkpoint::run),
     ("npz", npz::run),
     ("attack", attack::run),
