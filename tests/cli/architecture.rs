@@ -53,7 +53,7 @@ fn networks_are_listed_shown_and_checked() {
     }
     let small = run(&["architecture", "show", "lenet", "--input", "3x32x32", "--classes", "7"]);
     assert!(
-        small.stdout.contains("lenet, 3x32x32 to 7 classes, 9050 parameters"),
+        small.stdout.contains("lenet, 3x32x32 to 7 classes, 9310 parameters"),
         "{}",
         small.stdout
     );

@@ -37,6 +37,7 @@ const MODES: &[Mode] = &[
         command: "train",
         base: "--epochs 1 --batch-size 16 --data-dir $",
         rows: &[
+            Effect("--architecture madry"),
             Effect("--epochs 2"),
             Effect("--batch-size 8"),
             Effect("--lr 0.01"),
@@ -64,6 +65,7 @@ const MODES: &[Mode] = &[
         base: "--defense fast-wave --from $/plain --set fast_wave.epochs=1 --set fast_wave.batch_size=16 \
                --set fast_wave.spiking.steps=2 --data-dir $",
         rows: &[
+            Effect("--architecture madry"),
             Effect("--defense adversarial-training"),
             Effect("--from $/robust"),
             Effect("--profile standard"),
@@ -90,6 +92,7 @@ const MODES: &[Mode] = &[
         command: "train",
         base: "--print-config",
         rows: &[
+            Refused("--architecture lenet", "--architecture"),
             Effect("--profile paper"),
             Effect("--set cycles=2"),
             Effect("--seed 1"),
@@ -116,6 +119,8 @@ const MODES: &[Mode] = &[
         command: "evaluate",
         base: CLEAN,
         rows: &[
+            Effect("--architecture madry"),
+            Refused("--source-architecture lenet", "--source"),
             Effect("--confusion"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
@@ -146,6 +151,8 @@ const MODES: &[Mode] = &[
         command: "evaluate",
         base: UNDER_ATTACK,
         rows: &[
+            Effect("--architecture madry"),
+            Refused("--source-architecture lenet", "--source"),
             Effect("--confusion"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
@@ -175,6 +182,8 @@ const MODES: &[Mode] = &[
         command: "evaluate",
         base: "--model $/robust --source $/plain --images 8 --data-dir $ --attack square:queries=20 --eps 0.2",
         rows: &[
+            Effect("--architecture madry"),
+            Effect("--source-architecture madry"),
             Effect("--confusion"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
@@ -204,6 +213,8 @@ const MODES: &[Mode] = &[
         command: "evaluate",
         base: "--model $/robust --crafted $/set.npz",
         rows: &[
+            Effect("--architecture madry"),
+            Refused("--source-architecture lenet", "--source"),
             Refused("--confusion", "--confusion"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
@@ -233,6 +244,8 @@ const MODES: &[Mode] = &[
         command: "attack",
         base: "--model $/robust --images 8 --data-dir $ --attack square:queries=20 --eps 0.2 --save out.npz",
         rows: &[
+            Effect("--architecture madry"),
+            Refused("--source-architecture lenet", "--source"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
             Effect("--images 7"),
@@ -259,6 +272,8 @@ const MODES: &[Mode] = &[
         command: "attack",
         base: "--model $/robust --source $/plain --images 8 --data-dir $ --attack square:queries=20 --eps 0.2",
         rows: &[
+            Effect("--architecture madry"),
+            Effect("--source-architecture madry"),
             Effect("--model $/plain"),
             Effect("--model-kind snn"),
             Effect("--images 7"),
@@ -285,6 +300,8 @@ const MODES: &[Mode] = &[
         command: "attack",
         base: "--list",
         rows: &[
+            Refused("--architecture lenet", "--architecture"),
+            Refused("--source-architecture lenet", "--source-architecture"),
             Effect("--list"),
             Effect("--attack fgsm"),
             Effect("--json"),
@@ -311,6 +328,7 @@ const MODES: &[Mode] = &[
         command: "inspect",
         base: "$/robust --images 8 --data-dir $",
         rows: &[
+            Effect("--architecture madry"),
             Effect("--images 7"),
             Effect("--filters filters.svg"),
             Effect("--raster raster.svg"),
@@ -327,6 +345,7 @@ const MODES: &[Mode] = &[
         command: "inspect",
         base: "$/robust --images 8 --data-dir $ --raster raster.svg",
         rows: &[
+            Effect("--architecture madry"),
             Effect("--image 1"),
             Effect("--images 7"),
             Effect("--filters filters.svg"),
@@ -348,6 +367,7 @@ const MODES: &[Mode] = &[
         command: "reproduce",
         base: "--dry-run --quick --table 1 --images 8 --white-box-images 2 --data-dir $",
         rows: &[
+            Effect("--architecture nothing --data-dir $"),
             Effect("--dry-run"),
             Effect("--quick"),
             Effect("--table 2"),
@@ -376,6 +396,7 @@ const MODES: &[Mode] = &[
         command: "reproduce",
         base: "--dry-run --quick --images 8 --data-dir $ --sweep $/sweep.toml",
         rows: &[
+            Effect("--architecture nothing --data-dir $"),
             Effect("--dry-run"),
             Effect("--quick"),
             Effect("--profile paper"),
@@ -404,6 +425,7 @@ const MODES: &[Mode] = &[
         command: "reproduce",
         base: "--quick --table 1 --images 8 --white-box-images 2 --data-dir $/nowhere --out $/full",
         rows: &[
+            Effect("--architecture nothing --data-dir $"),
             Effect("--dry-run --data-dir $"),
             Same("--quick"),
             Effect("--table 9"),
@@ -474,6 +496,28 @@ const MODES: &[Mode] = &[
             Effect("--quiet"),
             Refused("--threads 1", "--threads"),
         ],
+    },
+    Mode {
+        command: "architecture list",
+        base: "",
+        rows: &[Effect("--json"), Same("--quiet"), Refused("--threads 1", "--threads")],
+    },
+    Mode {
+        command: "architecture show",
+        base: "lenet",
+        rows: &[
+            Effect("--input 1x32x32"),
+            Effect("--classes 3"),
+            Refused("--toml", "--json"),
+            Effect("--json"),
+            Same("--quiet"),
+            Refused("--threads 1", "--threads"),
+        ],
+    },
+    Mode {
+        command: "architecture check",
+        base: "$/robust",
+        rows: &[Same("--json"), Same("--quiet"), Refused("--threads 1", "--threads")],
     },
     Mode {
         command: "info",
@@ -709,6 +753,7 @@ fn of_reproduce_and_merge() {
 
 #[test]
 fn of_the_others() {
+    check("architecture");
     check("data");
     check("info");
     check("completions");

@@ -63,16 +63,17 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
 
 /// The spiking network of a file, with the settings that it was made with, or the published ones.
 pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingModel> {
-    let options = match (
-        state.notes().contains_key("settings"),
-        state.noted::<Settings>("settings"),
-    ) {
+    Ok(SpikingModel::from_model(model, spiking_options(state)?, Statistics::Carry)?)
+}
+
+/// How a file spikes: with the settings that it was made with, or the published ones.
+pub fn spiking_options(state: &StateDict) -> Result<SpikingOptions> {
+    Ok(match (state.notes().contains_key("settings"), state.noted::<Settings>("settings")) {
         (false, _) => SpikingOptions::default(),
         (true, Some(settings)) => settings.fast_wave.spiking,
         (true, None) => bail!(
             "{}: its note `settings` is not of the kind that this version writes; run it as cnn, or train it again",
             state.path().display()
         ),
-    };
-    Ok(SpikingModel::from_model(model, options, Statistics::Carry)?)
+    })
 }

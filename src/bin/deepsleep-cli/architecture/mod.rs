@@ -3,7 +3,7 @@
 mod show;
 
 use crate::failure::WrongUse;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Dataset;
@@ -15,8 +15,8 @@ use deepsleep::tensor::Shape;
 pub use show::ArchitectureCommand;
 use std::path::Path;
 
-/// Bytes of a file of an architecture.
-const MOST: u64 = 1 << 24;
+/// Bytes of a file that is read.
+const MOST: u64 = 1 << 30;
 
 /// Which network.
 #[derive(Debug, Args)]
@@ -57,11 +57,13 @@ fn is_file(text: &str) -> bool {
 
 /// The network that a file describes: TOML, JSON, or a model of ours.
 fn of_file(path: &Path) -> Result<Architecture> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")) {
-        return Ok(Model::open(&StateDict::load(path)?)?.architecture().as_ref().clone());
-    }
-    let Ok(text) = String::from_utf8(read_regular(path, MOST)?) else {
-        bail!("{}: this is no text; an architecture is a TOML or JSON file", path.display());
+    let text = match String::from_utf8(read_regular(path, MOST)?) {
+        Ok(text) => text,
+        // No text: a model, or nothing.
+        Err(other) => {
+            let state = StateDict::from_bytes(other.as_bytes(), path)?;
+            return Ok(Model::open(&state)?.architecture().as_ref().clone());
+        }
     };
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(&text).map_err(|error| {
