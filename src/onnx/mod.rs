@@ -89,7 +89,8 @@ pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
     let model = proto::Model::decode(bytes).map_err(|error| {
         fail(format!("not a readable ONNX file: {}", shown(&error.to_string())))
     })?;
-    let (architecture, mut state, notes) = convert(&model, path).map_err(fail)?;
+    let (architecture, state, notes) = convert(&model, path).map_err(fail)?;
+    let mut state = state.of_file(path);
     let ours = model.metadata_props.iter().find(|p| p.key.as_deref() == Some(METADATA));
     let noted = ours.and_then(|property| serde_json::from_str(property.value.as_deref()?).ok());
     let noted: BTreeMap<String, serde_json::Value> = noted.unwrap_or_default();

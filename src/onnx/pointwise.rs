@@ -2,6 +2,7 @@
 
 use super::network::{Array, Function, Kind, Network, PerChannel};
 use super::node::Node;
+use super::read::SUPPORTED;
 use super::recognize::{Recognized, recognize};
 use super::value::{Features, Floats, Outcome, Value};
 use crate::nn::architecture::{Op, Pair};
@@ -62,10 +63,15 @@ pub fn unknown(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         "Pow" => Function::Power(f64::from(single(node.floats(1)?)?)),
         other => return Err(format!("is {other}")),
     };
-    let problem = format!("({}) of features is what no layer computes", node.op());
+    let problem = no_layer(node.op());
     let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
     network.drafts[place - 1].function = Some(function);
     Ok(Value::Features(x.at(place)))
+}
+
+/// What is wrong with an operator that only parts of activations have.
+pub fn no_layer(op: &str) -> String {
+    format!("({op}) of features is what no layer computes; supported are {SUPPORTED}")
 }
 
 /// The larger, or the smaller, of features and a number.

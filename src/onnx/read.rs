@@ -13,7 +13,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// What is supported, for whoever has something else.
-const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, Clip, Concat, Conv, Div, Dropout, Elu, \
+pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, Clip, Concat, Conv, Div, Dropout, Elu, \
     Expand, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, LeakyRelu, \
     LogSoftmax, MatMul, Max, MaxPool, Min, Mul, Neg, PRelu, Pad, ReduceMax, ReduceMean, ReduceSum, Relu, Reshape, Selu, \
     Shape, Sigmoid, Slice, Softmax, Split, Squeeze, Sub, Sum, Tanh, Transpose, Unsqueeze";
@@ -310,7 +310,7 @@ fn soft_max(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         }
     };
     let problem = match (node.op(), logits) {
-        ("Log", None) => "of features is what no layer computes",
+        ("Log", None) => pointwise::no_layer("Log"),
         (_, None) => "is over another axis than that of the classes",
         _ => "is inside of the network; only at its end it can be left out",
     };

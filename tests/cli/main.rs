@@ -2,6 +2,7 @@
 
 mod arguments;
 mod attack;
+mod convert;
 mod data;
 mod datasets;
 mod defend;

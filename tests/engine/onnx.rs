@@ -95,13 +95,13 @@ fn names_are_those_of_pytorch() {
 fn what_cannot_be_read_is_named() {
     let words: [(&str, &[&str]); 16] = [
         ("argmax", &["node `largest` (ArgMax) is not supported; supported are Abs, Add"]),
-        ("attention", &["(Softmax) is inside of the network; only at its end"]),
+        ("attention", &["node `node_softmax` (Softmax) is over another axis than that of the classes"]),
         ("bytes", &["its input `x` is of type 2; floats from 0 to 1"]),
         ("custom", &["node `sparkle` (Sparkle)", "an operator of `com.example`", "supported are"]),
         ("external", &["the array `1.weight`", "in the file `external.bin`", "cannot be opened"]),
         ("grouped", &["(InstanceNormalization) is not supported; supported are"]),
         ("mirrored", &["node `/0/Pad` (Pad) has mode `reflect`; zeros (`constant`) are possible"]),
-        ("mish", &["node `/0/Softplus` (Softplus) of features is what no layer computes"]),
+        ("mish", &["node `/0/Softplus` (Softplus) of features is what no layer computes; supported are Abs"]),
         ("order", &["node `q` (Relu) takes `z`, which nothing before it gives"]),
         ("recurrent", &["node `/lstm/LSTM` (LSTM) is not supported; supported are"]),
         ("resized", &["(Resize) is not supported; supported are"]),

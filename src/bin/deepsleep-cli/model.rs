@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::method::Settings;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
+use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Shape;
 use serde::{Deserialize, Serialize};
@@ -48,8 +49,15 @@ impl ModelKind {
     }
 }
 
-/// Reads a file that may be PyTorch's, whose wrappers' names are taken off, and says so.
+/// Reads a file that may be ONNX, or PyTorch's, whose wrappers' names are taken off, and says what was left out.
 pub fn read(path: &Path, console: Console) -> Result<StateDict> {
+    if onnx::is_onnx(path)? {
+        let read = onnx::read(path)?;
+        for note in &read.notes {
+            console.say(format_args!("note: {}: {note}", path.display()));
+        }
+        return Ok(read.state);
+    }
     let (state, removed) = StateDict::load(path)?.unwrapped();
     if !removed.is_empty() {
         console.say(format_args!(
