@@ -28,6 +28,7 @@ mod write;
 
 use crate::checkpoint::StateDict;
 use crate::files::{open_regular, read_regular, write_atomically};
+use crate::fingerprint::Fingerprint;
 use crate::foreign;
 use crate::names::{list, shown};
 use crate::nn::architecture::Architecture;
@@ -36,7 +37,7 @@ use crate::{Error, Result};
 use network::{IMAGE, Network};
 use prost::Message;
 use read::Reader;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::Path;
 use value::Outcome;
@@ -132,6 +133,27 @@ pub fn is_onnx(path: impl AsRef<Path>) -> Result<bool> {
     let mut file = open_regular(path, u64::MAX)?.take(foreign::HEAD as u64);
     file.read_to_end(&mut head).map_err(|error| Error::io(path, "read", error))?;
     Ok(foreign::kind(&head) == Some(foreign::Kind::Onnx))
+}
+
+/// A fingerprint of a file and of the files of weights beside it that it names: another one for any other network.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn fingerprint(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    let content = read_regular(path, MOST_BYTES)?;
+    let model = proto::Model::decode(&content[..]);
+    let graph = model.ok().and_then(|model| model.graph);
+    let arrays = graph.as_ref().map_or(&[][..], |graph| &graph.initializer);
+    let locations: BTreeSet<&str> = arrays.iter().filter_map(tensor::location).collect();
+    if locations.is_empty() {
+        return crate::fingerprint::of_file(path);
+    }
+    let mut all = Fingerprint::of("onnx").bytes(&content);
+    for location in locations {
+        all = all.bytes(&read_regular(tensor::beside(path, location)?, u64::MAX)?);
+    }
+    Ok(all.finish())
 }
 
 fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDict, Vec<String>)> {

@@ -311,10 +311,9 @@ fn soft_max(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     };
     let problem = match (node.op(), logits) {
         ("Log", None) => pointwise::no_layer("Log"),
-        (_, None) => "is over another axis than that of the classes",
-        _ => "is inside of the network; only at its end it can be left out",
+        (op, None) => format!("({op}) is over another axis than that of the classes"),
+        (op, _) => format!("({op}) is inside of the network; only at its end it can be left out"),
     };
-    let problem = format!("({}) {problem}", node.op());
     let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
     if let Some(logits) = logits {
         network.soft_maxes.push((place, logits, node.op().to_owned()));

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod attack;
+mod audit;
 mod convert;
 mod data;
 mod datasets;

@@ -5,6 +5,7 @@ use crate::console::Console;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
+use deepsleep::evaluation::fingerprint_of_file;
 use deepsleep::method::Settings;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
@@ -67,6 +68,11 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
         ));
     }
     Ok(state)
+}
+
+/// A fingerprint of all that a network is read from.
+pub fn fingerprint(path: &Path) -> Result<String> {
+    Ok(if onnx::is_onnx(path)? { onnx::fingerprint(path)? } else { fingerprint_of_file(path)? })
 }
 
 /// The spiking network of a file, with the settings that it was made with, or the published ones.
