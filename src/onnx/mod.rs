@@ -177,6 +177,7 @@ fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDic
         },
         features,
         drafts: Vec::new(),
+        numbers: 0,
         borders: Vec::new(),
         soft_maxes: Vec::new(),
     };
@@ -198,7 +199,7 @@ fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDic
     if place == IMAGE {
         return Err("gives the image itself".into());
     }
-    let finished = finish::finish(&network, place);
+    let finished = finish::finish(&mut network, place);
     let (nodes, state) = finished.map_err(|p| read::unsupported(graph).unwrap_or(p))?;
     let classes = network.shape(place).features();
     let architecture = Architecture::new(network.shape(IMAGE), classes, nodes);

@@ -152,7 +152,12 @@ impl<'a> Reader<'a> {
                     let value = constants::evaluate(&read, self.path);
                     value.inspect(|value| self.computed += count(value)).map(|value| vec![value])
                 } else {
-                    operator(&mut self.network, &read, self.images)
+                    let values = operator(&mut self.network, &read, self.images);
+                    // Each order is as long as an image.
+                    let is_new = read.op() == "Transpose" && values.is_ok();
+                    self.computed +=
+                        if is_new { read.features(0).map_or(0, |x| x.count()) } else { 0 };
+                    values
                 }
             }
             Some(domain) => self.function(&read, domain, depth),
