@@ -138,8 +138,7 @@ impl Writer<'_> {
         let x = inputs[0];
         let part = |what: &str| format!("{output}_{what}");
         let simple = match op {
-            // ONNX has no time: neurons are written as what they are without.
-            Op::Relu {} | Op::Lif { .. } => ("Relu", Vec::new()),
+            Op::Relu {} => ("Relu", Vec::new()),
             Op::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", *slope)]),
             Op::Elu { alpha } => ("Elu", vec![float("alpha", *alpha)]),
             Op::Tanh {} => ("Tanh", Vec::new()),
