@@ -43,6 +43,7 @@
 //! | [`sleep`] | the algorithms: slow-wave sleep, fast-wave sleep, sleep replay |
 //! | [`method`] | settings, profiles and defenses: from a control to a defended model |
 //! | [`attack`] | attacks, and ensembles of them |
+//! | [`audit`] | whether a robust accuracy can be trusted |
 //! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
 //! | [`draw`] | curves, filters, spike rasters and grids of images |
@@ -53,6 +54,8 @@
 
 #[forbid(unsafe_code)]
 pub mod attack;
+#[forbid(unsafe_code)]
+pub mod audit;
 #[forbid(unsafe_code)]
 pub mod autodiff;
 #[forbid(unsafe_code)]

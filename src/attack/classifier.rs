@@ -1,6 +1,7 @@
 //! What an attack sees of a model: logits, and gradients of functions of the logits with respect to the pixels.
 
 use crate::autodiff::{Tape, Var};
+use crate::kernels::lif::Estimate;
 use crate::nn::{DRAWS, FrozenNetwork, PartialForward};
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
@@ -20,6 +21,18 @@ pub trait Classifier: Sync {
     /// Whether its logits depend on random draws.
     fn is_random(&self) -> bool {
         false
+    }
+
+    /// Whether there are spikes in it, whose gradients an attack may estimate in its own way
+    /// ([`Session::gradient_by`]).
+    fn is_spiking(&self) -> bool {
+        false
+    }
+
+    /// The network of rectifiers with the same weights, if this is a spiking network that has one: images that fool it
+    /// may fool both.
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        None
     }
 
     /// Evaluations whose mean logits decide about an image: 1 unless it is random, else [`DRAWS`]. An attack on a random
@@ -59,6 +72,20 @@ pub trait Session: Send {
     /// If the last evaluation was not `differentiable`.
     fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()>;
 
+    /// [`gradient`](Self::gradient) with the gradients of spikes estimated as asked. A model without spikes has nothing to
+    /// estimate.
+    ///
+    /// # Errors
+    /// As those of [`gradient`](Self::gradient).
+    fn gradient_by(
+        &mut self,
+        _estimate: &Estimate,
+        weight: &[Lanes],
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        self.gradient(weight, out)
+    }
+
     /// How it evaluates images again of which little has changed, if that costs it less than all of an evaluation. Not
     /// asked of a random model.
     fn changes(&mut self) -> Option<&mut dyn Changes> {
@@ -94,6 +121,14 @@ impl<N: FrozenNetwork> Classifier for N {
 
     fn is_random(&self) -> bool {
         FrozenNetwork::is_random(self)
+    }
+
+    fn is_spiking(&self) -> bool {
+        FrozenNetwork::is_spiking(self)
+    }
+
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        FrozenNetwork::rectified(self)
     }
 
     fn draws(&self) -> usize {
@@ -159,12 +194,22 @@ impl<N: FrozenNetwork> Session for OnTape<'_, N> {
     }
 
     fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
+        self.gradient_by(&Estimate::default(), weight, out)
+    }
+
+    fn gradient_by(
+        &mut self,
+        estimate: &Estimate,
+        weight: &[Lanes],
+        out: &mut [Lanes],
+    ) -> Result<()> {
         let (x, logits) = self.recorded.ok_or_else(|| {
             Error::argument("classifier", "gradient asked for after a forward pass without one")
         })?;
         let shape = self.tape.value(logits).shape();
         let mut seed = self.tape.tensor(shape, LANES, 1);
         seed.lanes_mut().copy_from_slice(weight);
+        self.tape.set_estimate(*estimate);
         self.tape.backward_from(logits, seed)?;
         match self.tape.take_gradient(x) {
             Some(grad) => {

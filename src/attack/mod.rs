@@ -29,7 +29,8 @@
 //! | to | use |
 //! |---|---|
 //! | list attacks, or get one by name | [`ATTACKS`], [`AttackSpec`], [`parse_attack`] |
-//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Momentum`], [`Ddn`], [`Fmn`], [`AutoAttack`] |
+//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`CarliniWagnerLinf`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Momentum`], [`Ddn`], [`Fmn`], [`SigmaZero`], [`AutoAttack`] |
+//! | estimate the gradients of a spiking network | [`Estimator`], [`Estimated`]; `gradient=`, `pool=` of every attack that takes gradients |
 //! | steer any of them at one class | [`Targeted`]; `target=CLASS` |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
 //! | attack a model that draws random numbers | [`Classifier::is_random`]; `draws=` of every attack; [`AttackReport::expected_accuracy`] |
@@ -46,6 +47,7 @@ mod geometry;
 mod loss;
 mod methods;
 mod outcome;
+mod probe;
 mod run;
 mod samples;
 mod search;
@@ -56,9 +58,11 @@ mod verification;
 pub use candidate::{Candidate, Cost, Hit};
 pub use catalog::{ATTACKS, AttackSpec, CatalogEntry, parse_attack, parse_eps};
 pub use classifier::{Changes, Classifier, Session};
-pub use diagnostics::Diagnostics;
 pub(crate) use diagnostics::outside;
-pub use ensemble::autoattack::{AutoAttack, Version};
+pub use diagnostics::{Diagnostics, FoundBy, findings};
+pub use ensemble::autoattack::{AutoAttack, Member, Version};
+pub use ensemble::estimated::Estimated;
+pub use ensemble::shown::Shown;
 pub use ensemble::targeted::Targeted;
 pub use geometry::norm::Norm;
 pub use geometry::projection::{Breakpoints, into_ball};
@@ -66,6 +70,7 @@ pub use loss::Loss;
 pub use methods::apgd::Apgd;
 pub use methods::bim::bim;
 pub use methods::carlini_wagner::CarliniWagner;
+pub use methods::cw_linf::CarliniWagnerLinf;
 pub use methods::ddn::Ddn;
 pub use methods::deepfool::DeepFool;
 pub use methods::eot_pgd::eot_pgd;
@@ -80,11 +85,17 @@ pub use methods::nes_pgd::NesPgd;
 pub use methods::pgd::{Pgd, StepSize};
 pub use methods::rays::RayS;
 pub use methods::sa_pgd::SaPgd;
+pub use methods::sigma_zero::SigmaZero;
 pub use methods::square::Square;
 pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
+pub(crate) use probe::{Answer, Point, Probe};
 pub use run::run_attack;
 pub(crate) use run::run_classified;
 pub use samples::Samples;
 pub use search::{Attack, Search};
 pub use stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 pub use task::AttackTask;
+
+pub use crate::kernels::lif::{
+    Assg, Estimate, Estimator, RateRule, SilentWindow, SlopeRule, TimeRule,
+};

@@ -28,7 +28,8 @@ pub enum Status {
 /// Which part of which attack found an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Winner {
-    /// The attack.
+    /// The attack: its name, and how it estimated the gradients of spikes if not as the network does, as in
+    /// `pgd:gradient=rga:0.2`.
     pub attack: Cow<'static, str>,
     /// The restart, from 0.
     pub restart: usize,
@@ -36,6 +37,13 @@ pub struct Winner {
     pub target: Option<usize>,
     /// How many images of that run had been evaluated before.
     pub iteration: usize,
+}
+
+impl Winner {
+    /// The attack's name alone.
+    pub fn name(&self) -> &str {
+        self.attack.split(':').next().unwrap_or_default()
+    }
 }
 
 /// How often a random model is right about a sample: shares of the draws that decide about it.
@@ -72,6 +80,9 @@ pub struct Outcome {
     pub l2: f32,
     /// Sum of absolute changes.
     pub l1: f32,
+    /// Number of pixels that have changed.
+    #[serde(default)]
+    pub l0: f32,
     /// Who found the image.
     pub winner: Option<Winner>,
     /// How often the model is right; None of a model that is not random.
@@ -95,6 +106,7 @@ impl Outcome {
             Norm::Linf => self.linf,
             Norm::L2 => self.l2,
             Norm::L1 => self.l1,
+            Norm::L0 => self.l0,
         };
         self.status == Status::Fooled && budget.admits(distance)
     }
@@ -145,7 +157,8 @@ impl AttackReport {
     pub(crate) fn renew_warnings(&mut self) {
         let (cost, invalid) = (self.cost(), self.count(Status::Invalid));
         let starts = self.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
-        self.warnings = self.diagnostics.warnings(self.outcomes.len(), invalid, &cost, starts);
+        self.warnings =
+            self.diagnostics.warnings(&self.attack, self.outcomes.len(), invalid, &cost, starts);
         self.warnings.extend(outside(self.count(Status::Outside)));
     }
 

@@ -1,9 +1,8 @@
 //! From an attack's diagnostics to results that can be relied upon: the clean pass before, the verification after.
 
-use crate::Result;
 use crate::attack::candidate::{Candidate, Cost, Hit};
 use crate::attack::classifier::Classifier;
-use crate::attack::diagnostics::Diagnostics;
+use crate::attack::diagnostics::{Diagnostics, FLAT};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
 use crate::attack::samples::Samples;
@@ -11,8 +10,10 @@ use crate::attack::search::Attack;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::attack::verification::{Confirmation, confirm, judge};
+use crate::kernels::lif::Estimator;
 use crate::nn::{margin, predict, spread};
 use crate::tensor::Context;
+use crate::{Error, Result};
 
 /// Attacks samples: clean pass, search on those classified correctly, verification of every returned image by a fresh
 /// forward pass and independent checks of box and norm.
@@ -32,6 +33,7 @@ pub fn run_attack(
         samples,
         budget,
         target: attack.target(),
+        estimator: Estimator::default(),
         clean_logits: &[],
     };
     let mut report = begin(&task, attack)?;
@@ -71,6 +73,7 @@ pub fn run_attack(
             linf: 0.0,
             l2: 0.0,
             l1: 0.0,
+            l0: 0.0,
             winner: None,
             expected,
             cost,
@@ -79,6 +82,7 @@ pub fn run_attack(
     if attack.flattens() {
         report.diagnostics.flat =
             which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
+        report.diagnostics.measured = which.len();
     }
     finish(&task, attack, &which, report)
 }
@@ -98,6 +102,7 @@ pub(crate) fn run_classified(
         samples,
         budget,
         target: attack.target(),
+        estimator: Estimator::default(),
         clean_logits: &[],
     };
     let mut report = begin(&task, attack)?;
@@ -118,6 +123,14 @@ pub(crate) fn run_classified(
 fn begin(task: &AttackTask<'_>, attack: &dyn Attack) -> Result<AttackReport> {
     task.budget.check()?;
     task.check()?;
+    if attack.needs_spikes() && !task.classifier.is_spiking() {
+        let problem = format!(
+            "{}: estimators of gradients through spikes (gradient=, pool=, version=spiking) are for spiking networks, and \
+             this one has no spikes",
+            attack.name()
+        );
+        return Err(Error::argument("attack", problem));
+    }
     let diagnostics = Diagnostics {
         option_warnings: attack.option_warnings(&task.budget),
         losses: attack.losses().into_iter().map(|loss| loss.name().to_owned()).collect(),
@@ -145,9 +158,6 @@ fn finish(
     report.renew_warnings();
     Ok(report)
 }
-
-/// Logits that spread by less than this make a cross-entropy nearly linear in them.
-const FLAT: f32 = 0.01;
 
 /// Verifies what was found, and enters it into the outcomes.
 fn settle(
@@ -196,6 +206,7 @@ fn settle(
         outcome.linf = Norm::Linf.distance(&hit.image, clean);
         outcome.l2 = Norm::L2.distance(&hit.image, clean);
         outcome.l1 = Norm::L1.distance(&hit.image, clean);
+        outcome.l0 = Norm::L0.distance(&hit.image, clean);
         let Hit { image, winner } = hit;
         outcome.image = image;
         outcome.winner = Some(winner);

@@ -1,12 +1,12 @@
 //! What can be run on samples: one method, or an ensemble of them.
 
-use crate::Result;
 use crate::attack::candidate::Candidate;
 use crate::attack::diagnostics::Diagnostics;
 use crate::attack::engine::drive;
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Goal, Needs, Stepper};
 use crate::attack::task::AttackTask;
+use crate::{Error, Result};
 
 /// What an attack found, not yet verified.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,11 @@ pub trait Attack: Send + Sync {
     /// Its name.
     fn name(&self) -> &str;
 
+    /// What it is called beside others: its name, with what tells it from itself.
+    fn label(&self) -> String {
+        self.name().to_owned()
+    }
+
     /// Evaluations that are averaged to answer one question. (What the attack returns is judged by the draws that a random
     /// model wants, and by as many as these where a model does not say that it is random.)
     fn draws(&self) -> usize;
@@ -36,6 +41,11 @@ pub trait Attack: Send + Sync {
     /// The class that counts as success; None: any but the label. (See [`Targeted`](crate::attack::Targeted).)
     fn target(&self) -> Option<usize> {
         None
+    }
+
+    /// Whether it is for spiking networks alone. (See [`Estimated`](crate::attack::Estimated).)
+    fn needs_spikes(&self) -> bool {
+        false
     }
 
     /// Whether what it maximizes becomes another loss where logits lie close together.
@@ -96,6 +106,12 @@ impl<M: Stepper> Attack for M {
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        let (norm, norms) = (job.budget.norm, Stepper::norms(self));
+        if !norms.contains(&norm) {
+            let names: Vec<&str> = norms.iter().map(|norm| norm.name()).collect();
+            let problem = format!("exists in {}, not in {norm}", names.join(", "));
+            return Err(Error::argument(Stepper::name(self), problem));
+        }
         self.validate(&job.budget, job.samples.shape())?;
         Ok(Search { candidates: drive(job, self, which)?, diagnostics: Diagnostics::default() })
     }

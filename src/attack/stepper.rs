@@ -157,6 +157,11 @@ pub trait Stepper: Send + Sync {
     /// What it wants to know.
     fn needs(&self) -> Needs;
 
+    /// The norms that it exists in.
+    fn norms(&self) -> &'static [Norm] {
+        &[Norm::Linf, Norm::L2, Norm::L1]
+    }
+
     /// When it is done.
     fn goal(&self) -> Goal;
 
@@ -181,7 +186,7 @@ pub trait Stepper: Send + Sync {
         None
     }
 
-    /// Whether options, norm and shape of the images go together.
+    /// Whether options and shape of the images go together, in one of its [`norms`](Self::norms).
     ///
     /// # Errors
     /// If they do not.

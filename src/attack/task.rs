@@ -3,6 +3,7 @@
 use crate::attack::classifier::Classifier;
 use crate::attack::samples::Samples;
 use crate::attack::stepper::Budget;
+use crate::kernels::lif::Estimator;
 use crate::nn::predict;
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -20,6 +21,8 @@ pub struct AttackTask<'a> {
     pub budget: Budget,
     /// The class that counts as success; None: any but the label.
     pub target: Option<usize>,
+    /// How gradients of spikes are estimated.
+    pub estimator: Estimator,
     /// Logits of the clean images, `[sample][class]`, all finite for the samples under attack.
     pub clean_logits: &'a [f32],
 }

@@ -45,6 +45,7 @@
 //! that trait and handing it to [`Tape::record`].
 
 mod check;
+mod estimation;
 mod node;
 mod operation;
 mod ops;

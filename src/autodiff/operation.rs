@@ -1,5 +1,6 @@
 //! What an operation is, and what its backward may see and give.
 
+use super::estimation::Estimation;
 use super::node::{Node, WeightNode};
 use crate::kernels::elementwise;
 use crate::tensor::{Buffers, Context, Tensor};
@@ -18,6 +19,7 @@ pub trait Operation: Any + Send {
 /// One operation's view of the backward sweep.
 pub struct Backward<'a> {
     pub(super) context: &'a Context,
+    pub(super) estimation: &'a mut Estimation,
     pub(super) buffers: &'a mut Buffers,
     /// The nodes before this one.
     pub(super) nodes: &'a mut [Node],

@@ -1,7 +1,9 @@
 //! The tape: an arena of nodes, and the reverse sweep over it.
 
+use super::estimation::Estimation;
 use super::node::{Node, WeightNode};
 use super::operation::{Backward, Operation, give};
+use crate::kernels::lif::Estimate;
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
 use crate::tensor::{Buffers, Context, Shape, Tensor};
@@ -75,6 +77,7 @@ pub struct Tape {
     noise: Vec<Key>,
     /// Operations of this recording that have drawn from them.
     drawn: u64,
+    pub(super) estimation: Estimation,
     recording: u64,
     /// A list that recorders of whole networks borrow.
     vars: Vec<Var>,
@@ -94,6 +97,7 @@ impl Tape {
             spare: HashMap::new(),
             noise: Vec::new(),
             drawn: 0,
+            estimation: Estimation::default(),
             recording: new_recording(),
             vars: Vec::new(),
         }
@@ -130,6 +134,7 @@ impl Tape {
         self.weight_edges.clear();
         self.noise.clear();
         self.drawn = 0;
+        self.estimation.reset();
         self.recording = new_recording();
     }
 
@@ -138,6 +143,11 @@ impl Tape {
     pub fn set_noise(&mut self, keys: impl IntoIterator<Item = Key>) {
         self.noise.clear();
         self.noise.extend(keys);
+    }
+
+    /// How the next sweeps estimate gradients of spikes, until something else is said.
+    pub fn set_estimate(&mut self, estimate: Estimate) {
+        self.estimation.ask(estimate);
     }
 
     /// Writes the keys of the next random operation, block by block: each operation of a recording draws streams of its
@@ -398,6 +408,7 @@ impl Tape {
             let Some(grad) = node.grad.take() else { continue };
             operation.backward(&mut Backward {
                 context: &self.context,
+                estimation: &mut self.estimation,
                 buffers: &mut self.buffers,
                 nodes: before,
                 weights: &mut self.weights,

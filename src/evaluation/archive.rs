@@ -57,6 +57,7 @@ pub fn archive(
     npz.floats("linf", &rows, column(|o| o.linf))?;
     npz.floats("l2", &rows, column(|o| o.l2))?;
     npz.floats("l1", &rows, column(|o| o.l1))?;
+    npz.floats("l0", &rows, column(|o| o.l0))?;
     npz.integers("prediction", outcomes.iter().map(|o| o.prediction as i64).collect());
     npz.words("status", outcomes.iter().map(|o| word(o.status)));
     Ok(npz)

@@ -1,6 +1,8 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
-use crate::attack::{AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Status, outside};
+use crate::attack::{
+    AttackReport, Budget, Cost, Diagnostics, FoundBy, Norm, Outcome, Status, outside,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -54,6 +56,9 @@ pub struct Cell {
     pub seconds: f64,
     /// What gives reason to doubt the result.
     pub warnings: Vec<String>,
+    /// Of an ensemble, who found what of what those before it left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found_by: Vec<FoundBy>,
     /// Whether an image counts wherever it lies (see [`Crafted::show_wherever`](super::Crafted::show_wherever)).
     #[serde(skip)]
     anywhere: bool,
@@ -93,9 +98,11 @@ impl Cell {
         let count = |status| outcomes.iter().filter(|o| o.status == status).count();
         let starts = outcomes.iter().filter(|o| o.cost.zero_starts > 0).count();
         let (invalid, cost) = (count(Status::Invalid), total_cost(&outcomes));
-        let mut warnings = diagnostics.warnings(outcomes.len(), invalid, &cost, starts);
+        let mut warnings = diagnostics.warnings(&attack, outcomes.len(), invalid, &cost, starts);
         warnings.extend(outside(count(Status::Outside)));
-        Self { seconds, ..Self::of_outcomes(attack, threat_model, budget, outcomes, warnings) }
+        let found_by = diagnostics.found_by.clone();
+        let cell = Self::of_outcomes(attack, threat_model, budget, outcomes, warnings);
+        Self { seconds, found_by, ..cell }
     }
 
     /// What follows from outcomes. The time that they took is not known here: 0 seconds.
@@ -134,6 +141,7 @@ impl Cell {
                 .then(|| cost.zero_gradients as f64 / backward as f64),
             seconds: 0.0,
             warnings,
+            found_by: Vec::new(),
             anywhere: false,
             outcomes,
         }

@@ -35,7 +35,7 @@ pub(super) fn near_box(pixel: f32) -> bool {
 /// largest change of one pixel is not.
 fn slack(norm: Norm, eps: f32) -> f64 {
     match norm {
-        Norm::Linf => ROUNDING,
+        Norm::Linf | Norm::L0 => ROUNDING,
         Norm::L2 | Norm::L1 => ROUNDING + 1e-5 * f64::from(eps),
     }
 }
@@ -47,6 +47,7 @@ pub(super) fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
         Norm::Linf => changes.fold(0.0, f64::max),
         Norm::L2 => changes.map(|change| change * change).sum::<f64>().sqrt(),
         Norm::L1 => changes.sum(),
+        Norm::L0 => changes.filter(|&change| change != 0.0).count() as f64,
     }
 }
 
@@ -295,7 +296,7 @@ impl Attack for Shown<'_> {
                 iteration: 0,
             });
             // A file may name anybody.
-            if !ATTACKS.iter().any(|entry| entry.name == winner.attack) {
+            if !ATTACKS.iter().any(|entry| entry.name == winner.name()) {
                 winner.attack = "crafted".into();
             }
             let hit = Hit { image: image.pixels.clone(), winner };

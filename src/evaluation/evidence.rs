@@ -32,6 +32,9 @@ pub struct Evidence {
     linf: String,
     l2: String,
     l1: String,
+    /// Not in evidence of older versions.
+    #[serde(default)]
+    l0: String,
     /// `attack/restart/target/iteration`.
     winners: String,
     /// `clean/attacked`, of a random model.
@@ -63,6 +66,7 @@ impl Evidence {
             linf: column(all.iter().map(|o| o.linf)),
             l2: column(all.iter().map(|o| o.l2)),
             l1: column(all.iter().map(|o| o.l1)),
+            l0: column(all.iter().map(|o| o.l0)),
             winners: column(all.iter().map(|o| o.winner.as_ref().map_or(NONE.into(), winner))),
             expected: column(all.iter().map(|o| {
                 o.expected.map_or(NONE.into(), |e| format!("{}/{}", e.clean, e.attacked))
@@ -100,6 +104,11 @@ impl Evidence {
         }
         columns!(labels: usize, predictions: usize, margins: f32, linf: f32, l2: f32, l1: f32,
             forward_passes: u64, backward_passes: u64, zero_gradients: u64, zero_starts: u64);
+        let l0: Vec<f32> = match self.l0.is_empty() {
+            true => vec![0.0; count],
+            false => numbers("l0", &self.l0)?,
+        };
+        same("l0", l0.len())?;
         let statuses = words(&self.statuses)
             .and_then(|all| all.into_iter().map(status).collect::<Result<Vec<_>>>())?;
         let winners = words(&self.winners)
@@ -119,6 +128,7 @@ impl Evidence {
             linf: linf[i],
             l2: l2[i],
             l1: l1[i],
+            l0: l0[i],
             winner: winners[i].clone(),
             expected: expected[i],
             cost: Cost {
@@ -193,7 +203,7 @@ fn winner(winner: &Winner) -> String {
     let Winner { attack, restart, target, iteration } = winner;
     let target = target.map_or(NONE.to_owned(), |target| target.to_string());
     // Names of others may hold anything.
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:=,".contains(c);
     let attack: String = attack.chars().filter(|c| plain(*c)).collect();
     format!("{attack}/{restart}/{target}/{iteration}")
 }
@@ -250,6 +260,7 @@ mod tests {
             linf: 0.1,
             l2: 1.0e-7,
             l1: 3.0,
+            l0: 2.0,
             winner: (status == Status::Fooled).then(|| Winner {
                 attack: "apgd-t".into(),
                 restart: 1,

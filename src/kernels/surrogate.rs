@@ -1,8 +1,8 @@
 //! Surrogate gradients: what stands for the derivative of a spike, a step function of `x = membrane - threshold`.
 //!
-//! Each is the derivative of a smooth step, [`Surrogate::step`], which rises from 0 to 1. The exception is
-//! [`FastSigmoid`], which its authors left unnormalized: its step x / (1 + a |x|) rises from -1/a to 1/a. Tests hold
-//! gradients of neurons over time to these steps.
+//! Each is the derivative of a smooth step, [`Surrogate::step`], which rises from 0 to 1. The exceptions are
+//! [`FastSigmoid`], which its authors left unnormalized: its step x / (1 + a |x|) rises from -1/a to 1/a; and
+//! [`StraightThrough`], whose step is a line. Tests hold gradients of neurons over time to these steps.
 
 use crate::simd::{Simd, math};
 use crate::{Error, Result};
@@ -33,6 +33,14 @@ pub struct Triangle(pub f32);
 /// a / 2 where |x| < 1 / a, else 0
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rectangle(pub f32);
+
+/// a / 2 e^(-a |x|)
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exponential(pub f32);
+
+/// The number itself, wherever the membrane is: the spike as a linear function of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StraightThrough(pub f32);
 
 /// 1 / (1 + a |x|)^2 (Zenke and Ganguli 2018)
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +87,22 @@ impl Slope for Rectangle {
     }
 }
 
+impl Slope for Exponential {
+    #[inline(always)]
+    fn slope<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
+        // e^-80 is nothing beside 1.
+        let power = s.max(s.mul(s.abs(x), s.splat(-self.0)), s.splat(-80.0));
+        s.mul(s.splat(self.0 / 2.0), math::exp(s, power))
+    }
+}
+
+impl Slope for StraightThrough {
+    #[inline(always)]
+    fn slope<S: Simd>(self, s: S, _x: S::F32) -> S::F32 {
+        s.splat(self.0)
+    }
+}
+
 impl Slope for FastSigmoid {
     #[inline(always)]
     fn slope<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
@@ -103,6 +127,10 @@ pub enum Surrogate {
     Rectangle(f32),
     /// [`FastSigmoid`]
     FastSigmoid(f32),
+    /// [`Exponential`]
+    Exponential(f32),
+    /// [`StraightThrough`]
+    StraightThrough(f32),
 }
 
 impl Default for Surrogate {
@@ -121,7 +149,23 @@ impl Surrogate {
             | Self::Sigmoid(a)
             | Self::Triangle(a)
             | Self::Rectangle(a)
-            | Self::FastSigmoid(a) => a,
+            | Self::FastSigmoid(a)
+            | Self::Exponential(a)
+            | Self::StraightThrough(a) => a,
+        }
+    }
+
+    /// The derivative by `x` of this step of `x / unit`. (Of the fast sigmoid up to a factor.)
+    pub fn in_units(self, unit: f32) -> Self {
+        match self {
+            Self::QuadraticGate(a) => Self::QuadraticGate(a / unit),
+            Self::Arctan(a) => Self::Arctan(a / unit),
+            Self::Sigmoid(a) => Self::Sigmoid(a / unit),
+            Self::Triangle(w) => Self::Triangle(w * unit),
+            Self::Rectangle(a) => Self::Rectangle(a / unit),
+            Self::FastSigmoid(a) => Self::FastSigmoid(a / unit),
+            Self::Exponential(a) => Self::Exponential(a / unit),
+            Self::StraightThrough(a) => Self::StraightThrough(a / unit),
         }
     }
 
@@ -155,6 +199,8 @@ impl Surrogate {
                 }
             }
             Self::FastSigmoid(_) => (1.0 + a * x.abs()).powi(-2),
+            Self::Exponential(_) => a / 2.0 * (-a * x.abs()).exp(),
+            Self::StraightThrough(_) => a,
         }
     }
 
@@ -172,6 +218,8 @@ impl Surrogate {
             Self::Triangle(_) => gate((x / a).clamp(-1.0, 1.0)),
             Self::Rectangle(_) => (0.5 + a * x / 2.0).clamp(0.0, 1.0),
             Self::FastSigmoid(_) => x / (1.0 + a * x.abs()),
+            Self::Exponential(_) => 0.5 - 0.5 * x.signum() * (-a * x.abs()).exp_m1(),
+            Self::StraightThrough(_) => 0.5 + a * x,
         }
     }
 }
@@ -202,6 +250,14 @@ macro_rules! with_slope {
             }
             Surrogate::FastSigmoid(a) => {
                 let $slope = $crate::kernels::surrogate::FastSigmoid(a);
+                $body
+            }
+            Surrogate::Exponential(a) => {
+                let $slope = $crate::kernels::surrogate::Exponential(a);
+                $body
+            }
+            Surrogate::StraightThrough(a) => {
+                let $slope = $crate::kernels::surrogate::StraightThrough(a);
                 $body
             }
         }

@@ -79,6 +79,17 @@ pub trait FrozenNetwork: Sync {
         false
     }
 
+    /// Whether it records spikes ([`Tape::lif`]), whose gradients can be estimated in several ways
+    /// ([`Tape::set_estimate`]).
+    fn is_spiking(&self) -> bool {
+        false
+    }
+
+    /// The network of rectifiers with the same weights, if it is a spiking one that has such a twin.
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        None
+    }
+
     /// Evaluations whose mean logits decide about an image: 1 unless it is random, else [`DRAWS`].
     fn draws(&self) -> usize {
         if self.is_random() { DRAWS } else { 1 }
@@ -106,6 +117,14 @@ impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
 
     fn is_random(&self) -> bool {
         (**self).is_random()
+    }
+
+    fn is_spiking(&self) -> bool {
+        (**self).is_spiking()
+    }
+
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        (**self).rectified()
     }
 
     fn draws(&self) -> usize {

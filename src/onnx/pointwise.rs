@@ -198,6 +198,9 @@ fn binary(
         Function::Mul => "multiplies",
         _ => "divides",
     };
+    if function == Function::Mul && a.dims != b.dims {
+        return gate(network, node, a, b);
+    }
     if a.dims != b.dims {
         return Err(format!(
             "{verb} features of {:?} and {:?}; only those of the same size can be",
@@ -211,6 +214,7 @@ fn binary(
     };
     let kind = match function {
         Function::Add => Kind::Plain(Op::Add {}),
+        Function::Mul => Kind::Plain(Op::Mul {}),
         _ => Kind::Unknown(format!(
             "({}) {verb} two sets of features, which no layer does",
             node.op()
@@ -224,6 +228,28 @@ fn binary(
     let x = affine(network, node, &a.at(of), vec![inner], one(0.0))?;
     let x = features(plain(network, node, &x, op)?)?;
     affine(network, node, &x, vec![factor], one(0.0)).map(Value::Features)
+}
+
+/// The product of an image and one number for each of its channels, whichever comes first.
+fn gate(network: &mut Network, node: &Node<'_>, a: &Features, b: &Features) -> Outcome<Value> {
+    let is_gate = |gate: &Features, of: &Features| {
+        gate.dims.len() == of.dims.len()
+            && gate.dims.first() == of.dims.first()
+            && gate.dims.iter().skip(1).all(|&side| side == 1)
+    };
+    let (image, gate) = match (is_gate(b, a), is_gate(a, b)) {
+        (true, _) => (a, b),
+        (_, true) => (b, a),
+        _ => {
+            return Err(format!(
+                "multiplies features of {:?} and {:?}; those of the same size, or one number a channel, are possible",
+                a.dims, b.dims
+            ));
+        }
+    };
+    let places = [network.own(image, node.name())?, network.own(gate, node.name())?];
+    let place = network.add(node.name(), Kind::Plain(Op::Mul {}), &places)?;
+    Ok(Value::Features(image.at(place)))
 }
 
 /// `scale x + shift`, joined with a layer before it where that changes nothing.

@@ -5,10 +5,10 @@ use super::proto::{
     TensorType, Type, ValueInfo, attribute_type, data_type,
 };
 use super::{METADATA, NOTE};
+use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::nn::architecture::{Architecture, INPUT, Op, Pair};
 use crate::tensor::Shape;
-use crate::{Error, Result};
 
 /// The versions of the format and of the operators that are written: old enough for most runtimes.
 const FORMAT: i64 = 8;
@@ -23,15 +23,16 @@ const OUTPUT: &str = "logits";
 /// If an array is missing or of another shape, or ONNX has nothing like a node.
 pub fn model(architecture: &Architecture, state: &StateDict) -> Result<Model> {
     let mut writer = Writer { graph: Graph::default(), state };
-    let last = architecture.nodes().len() - 1;
-    let mut values = vec![INPUT.to_owned()];
+    let mut values = vec![Signal { name: INPUT.to_owned(), is_flat: false }];
     for (i, node) in architecture.nodes().iter().enumerate() {
-        let sources = architecture.sources(i).iter();
-        let inputs: Vec<&str> = sources.map(|&source| values[source].as_str()).collect();
-        let output = if i == last { OUTPUT.to_owned() } else { format!("{}_output", node.name) };
-        writer.node(&node.name, &node.op, &inputs, &output, architecture.input_of(i))?;
-        values.push(output);
+        let inputs: Vec<Signal> =
+            architecture.sources(i).iter().map(|&source| values[source].clone()).collect();
+        let name = format!("{}_output", node.name);
+        let is_flat = writer.node(&node.name, &node.op, inputs, &name, architecture.input_of(i))?;
+        values.push(Signal { name, is_flat });
     }
+    let last = values.pop().map(|last| writer.vector(last));
+    writer.push("Identity", &[&last.unwrap_or_default()], OUTPUT, Vec::new());
     let mut graph = writer.graph;
     let Shape { channels, height, width } = architecture.input();
     graph.name = Some("network".into());
@@ -84,6 +85,13 @@ fn window(window: [usize; 2], stride: [usize; 2], [y, x]: [usize; 2]) -> Vec<Att
     vec![ints("kernel_shape", window), ints("strides", stride), ints("pads", [y, x, y, x])]
 }
 
+/// What a node gives, in the file: images N x C x H x W, or N x F, which is flat.
+#[derive(Clone)]
+struct Signal {
+    name: String,
+    is_flat: bool,
+}
+
 struct Writer<'a> {
     graph: Graph,
     state: &'a StateDict,
@@ -126,87 +134,139 @@ impl Writer<'_> {
         self.push(op, &[input, &number], output, Vec::new());
     }
 
-    /// Adds a node of ours, which may be several operators.
+    /// The name of these features as a vector.
+    fn vector(&mut self, signal: Signal) -> String {
+        if signal.is_flat {
+            return signal.name;
+        }
+        let flat = format!("{}_flat", signal.name);
+        if !self.has(&flat) {
+            self.push("Flatten", &[&signal.name], &flat, vec![int("axis", 1)]);
+        }
+        flat
+    }
+
+    /// The name of these features as images, of one pixel if they are a vector.
+    fn image(&mut self, signal: Signal) -> String {
+        if !signal.is_flat {
+            return signal.name;
+        }
+        let (image, sides) = (format!("{}_image", signal.name), format!("{}_sides", signal.name));
+        if !self.has(&image) {
+            self.graph.initializer.push(Tensor {
+                dims: vec![4],
+                data_type: Some(data_type::INT64),
+                name: Some(sides.clone()),
+                int64_data: vec![0, -1, 1, 1],
+                ..Tensor::default()
+            });
+            self.push("Reshape", &[&signal.name, &sides], &image, Vec::new());
+        }
+        image
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.graph.node.iter().any(|node| node.output[0] == name)
+    }
+
+    /// Adds a node of ours, which may be several operators; returns whether its output is flat.
     fn node(
         &mut self,
         name: &str,
         op: &Op,
-        inputs: &[&str],
+        inputs: Vec<Signal>,
         output: &str,
         input: Shape,
-    ) -> Result<()> {
-        let x = inputs[0];
+    ) -> Result<bool> {
+        let is_flat = inputs[0].is_flat;
+        match op {
+            Op::Conv2d { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => {
+                self.layer(name, op, &inputs[0], output, input)?;
+                let keeps = is_flat && op.is_norm();
+                return Ok(keeps || matches!(op, Op::Linear { .. }));
+            }
+            Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAvgPool {} => {
+                let x = self.image(inputs[0].clone());
+                let (pool, attributes) = pool(op);
+                self.push(pool, &[&x], output, attributes);
+                return Ok(false);
+            }
+            Op::Flatten {} => {
+                let x = self.vector(inputs[0].clone());
+                self.push("Identity", &[&x], output, Vec::new());
+                return Ok(true);
+            }
+            Op::Add {} | Op::Mul {} | Op::Concat {} => {
+                return Ok(self.joined(op, inputs, output, input));
+            }
+            _ => self.function(op, &inputs[0], output, input.channels),
+        }
+        Ok(is_flat)
+    }
+
+    /// A function of each feature.
+    fn function(&mut self, op: &Op, x: &Signal, output: &str, channels: usize) {
         let part = |what: &str| format!("{output}_{what}");
-        let simple = match op {
-            Op::Relu {} => ("Relu", Vec::new()),
+        let (x, is_flat) = (x.name.as_str(), x.is_flat);
+        let (name, attributes) = match op {
             Op::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", *slope)]),
             Op::Elu { alpha } => ("Elu", vec![float("alpha", *alpha)]),
+            Op::HardSigmoid {} => ("HardSigmoid", vec![float("alpha", 1.0 / 6.0)]),
+            // ONNX has no time: neurons are written as what they are without.
+            Op::Relu {} | Op::Lif { .. } => ("Relu", Vec::new()),
             Op::Tanh {} => ("Tanh", Vec::new()),
             Op::Sigmoid {} => ("Sigmoid", Vec::new()),
-            Op::HardSigmoid {} => ("HardSigmoid", vec![float("alpha", 1.0 / 6.0)]),
             Op::HardSwish {} => ("HardSwish", Vec::new()),
-            Op::Dropout { .. } => ("Identity", Vec::new()),
-            Op::GlobalAvgPool {} => ("GlobalAveragePool", Vec::new()),
-            Op::Flatten {} => ("Flatten", vec![int("axis", 1)]),
-            Op::Add {} => ("Add", Vec::new()),
-            Op::Concat {} => ("Concat", vec![int("axis", 1)]),
-            Op::MaxPool { window: size, stride, padding, ceil } => {
-                let mut all = window(size.0, stride.unwrap_or(*size).0, padding.0);
-                all.push(int("ceil_mode", (*ceil).into()));
-                ("MaxPool", all)
-            }
-            Op::AvgPool { window: size, stride, padding, ceil, count_include_pad } => {
-                let mut all = window(size.0, stride.unwrap_or(*size).0, padding.0);
-                all.push(int("ceil_mode", (*ceil).into()));
-                all.push(int("count_include_pad", (*count_include_pad).into()));
-                ("AveragePool", all)
-            }
-            Op::Conv2d { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => {
-                return self.layer(name, op, x, output, input);
-            }
             Op::Normalize { mean, std } => {
-                let sides = [1, input.channels, 1, 1];
-                let mean = self.array(part("mean"), &sides, mean);
-                let std = self.array(part("std"), &sides, std);
-                let centered = part("centered");
-                self.push("Sub", &[x, &mean], &centered, Vec::new());
-                self.push("Div", &[&centered, &std], output, Vec::new());
-                return Ok(());
+                let sides = [1, channels, 1, 1];
+                let sides = if is_flat { &sides[..2] } else { &sides };
+                let (mean, std) =
+                    (self.array(part("mean"), sides, mean), self.array(part("std"), sides, std));
+                self.push("Sub", &[x, &mean], &part("centered"), Vec::new());
+                return self.push("Div", &[&part("centered"), &std], output, Vec::new());
             }
-            Op::Scale { factor } => {
-                self.with_number("Mul", x, *factor, output);
-                return Ok(());
-            }
+            Op::Scale { factor } => return self.with_number("Mul", x, *factor, output),
             Op::Clamp { low, high } => {
                 let low = self.array(part("low"), &[], &[*low]);
                 let high = self.array(part("high"), &[], &[*high]);
-                self.push("Clip", &[x, &low, &high], output, Vec::new());
-                return Ok(());
-            }
-            Op::Lif { .. } => {
-                let problem = format!(
-                    "node `{name}` spikes, and ONNX has no spiking neurons; save the network as safetensors"
-                );
-                return Err(Error::argument("ONNX", problem));
+                return self.push("Clip", &[x, &low, &high], output, Vec::new());
             }
             Op::Silu {} => {
                 self.push("Sigmoid", &[x], &part("sigmoid"), Vec::new());
-                self.push("Mul", &[x, &part("sigmoid")], output, Vec::new());
-                return Ok(());
+                return self.push("Mul", &[x, &part("sigmoid")], output, Vec::new());
             }
-            Op::Gelu { tanh } => {
-                self.gelu(x, *tanh, output);
-                return Ok(());
-            }
+            Op::Gelu { tanh } => return self.gelu(x, *tanh, output),
+            // Outside of training dropout does nothing.
+            _ => ("Identity", Vec::new()),
         };
-        let (simple, attributes) = simple;
-        self.push(simple, inputs, output, attributes);
-        Ok(())
+        self.push(name, &[x], output, attributes);
+    }
+
+    /// A node of several inputs, which have to be alike; returns whether its output is flat.
+    fn joined(&mut self, op: &Op, inputs: Vec<Signal>, output: &str, input: Shape) -> bool {
+        let alike = inputs.iter().all(|signal| signal.is_flat == inputs[0].is_flat);
+        let is_flat = if alike { inputs[0].is_flat } else { input == Shape::flat(input.channels) };
+        let inputs: Vec<String> = inputs
+            .into_iter()
+            .map(|signal| if is_flat { self.vector(signal) } else { self.image(signal) })
+            .collect();
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let (name, attributes) = match op {
+            Op::Add {} => ("Add", Vec::new()),
+            Op::Mul {} => ("Mul", Vec::new()),
+            _ => ("Concat", vec![int("axis", 1)]),
+        };
+        self.push(name, &inputs, output, attributes);
+        is_flat
     }
 
     /// A layer with arrays.
-    fn layer(&mut self, name: &str, op: &Op, x: &str, output: &str, input: Shape) -> Result<()> {
-        let mut inputs = vec![x.to_owned()];
+    fn layer(&mut self, name: &str, op: &Op, x: &Signal, output: &str, input: Shape) -> Result<()> {
+        let mut inputs = vec![match op {
+            Op::Conv2d { .. } => self.image(x.clone()),
+            Op::Linear { .. } => self.vector(x.clone()),
+            _ => x.name.clone(),
+        }];
         for array in op.parameters(input)? {
             inputs.push(self.parameter(format!("{name}.{}", array.suffix), &array.shape)?);
         }
@@ -220,18 +280,10 @@ impl Writer<'_> {
                 for suffix in ["running_mean", "running_var"] {
                     inputs.push(self.parameter(format!("{name}.{suffix}"), &[input.channels])?);
                 }
-                (
-                    "BatchNormalization",
-                    vec![float("epsilon", *eps), float("momentum", 1.0 - momentum)],
-                )
+                let momentum = float("momentum", 1.0 - momentum);
+                ("BatchNormalization", vec![float("epsilon", *eps), momentum])
             }
-            _ => {
-                if input != Shape::flat(input.channels) {
-                    inputs[0] = format!("{output}_flat");
-                    self.push("Flatten", &[x], &inputs[0], vec![int("axis", 1)]);
-                }
-                ("Gemm", vec![int("transB", 1)])
-            }
+            _ => ("Gemm", vec![int("transB", 1)]),
         };
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         self.push(onnx, &inputs, output, attributes);
@@ -257,5 +309,23 @@ impl Writer<'_> {
         self.with_number("Add", &part("curve"), 1.0, &part("share"));
         self.push("Mul", &[x, &part("share")], &part("double"), Vec::new());
         self.with_number("Mul", &part("double"), 0.5, output);
+    }
+}
+
+/// The operator of a pooling.
+fn pool(op: &Op) -> (&'static str, Vec<Attribute>) {
+    match op {
+        Op::MaxPool { window: size, stride, padding, ceil } => {
+            let mut all = window(size.0, stride.unwrap_or(*size).0, padding.0);
+            all.push(int("ceil_mode", (*ceil).into()));
+            ("MaxPool", all)
+        }
+        Op::AvgPool { window: size, stride, padding, ceil, count_include_pad } => {
+            let mut all = window(size.0, stride.unwrap_or(*size).0, padding.0);
+            all.push(int("ceil_mode", (*ceil).into()));
+            all.push(int("count_include_pad", (*count_include_pad).into()));
+            ("AveragePool", all)
+        }
+        _ => ("GlobalAveragePool", Vec::new()),
     }
 }

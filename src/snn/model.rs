@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a spiking network spikes. The default is the published network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpikingOptions {
     /// Time steps.
     pub steps: usize,
@@ -409,6 +410,14 @@ impl FrozenNetwork for FrozenSpikingModel {
 
     fn is_random(&self) -> bool {
         self.options.encoder.is_random()
+    }
+
+    fn is_spiking(&self) -> bool {
+        true
+    }
+
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        Some(Box::new(&self.model))
     }
 
     fn draws(&self) -> usize {

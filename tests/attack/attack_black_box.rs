@@ -1,85 +1,12 @@
 //! Attacks on models that hide their gradients, attacks made for transfer, and targets of the user's.
 
 use crate::common::models::{lenet, test_images};
-use deepsleep::Result;
+use crate::masks::{Mask, Masked};
 use deepsleep::attack::{
-    AttackReport, Budget, Classifier, Norm, Samples, Session, Status, parse_attack, run_attack,
+    AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
 };
 use deepsleep::nn::FrozenModel;
-use deepsleep::simd::random::Key;
-use deepsleep::simd::{LANES, Lanes};
-use deepsleep::tensor::{Context, Shape};
-
-/// How a network hides its gradient. None of these changes what it decides by more than a little.
-#[derive(Clone, Copy, Debug)]
-enum Mask {
-    /// Pixels are rounded to so many levels, whose gradient is zero.
-    Levels(f32),
-    /// `x + a sin(x / b)`: its slope is 1 and often far from it.
-    Shattered { a: f32, b: f32 },
-    /// Logits are rounded to multiples of this; gradients are as they were.
-    Steps(f32),
-}
-
-struct Masked(FrozenModel, Mask);
-
-struct MaskedSession<'a> {
-    inner: Box<dyn Session + 'a>,
-    mask: Mask,
-    images: Vec<Lanes>,
-}
-
-impl Classifier for Masked {
-    fn input_shape(&self) -> Shape {
-        Classifier::input_shape(&self.0)
-    }
-
-    fn classes(&self) -> usize {
-        Classifier::classes(&self.0)
-    }
-
-    fn session(&self, context: Context) -> Box<dyn Session + '_> {
-        let inner = Classifier::session(&self.0, context);
-        Box::new(MaskedSession { inner, mask: self.1, images: Vec::new() })
-    }
-}
-
-impl Session for MaskedSession<'_> {
-    fn logits(
-        &mut self,
-        images: &[Lanes],
-        noise: &[Key; LANES],
-        differentiable: bool,
-        out: &mut [Lanes],
-    ) -> Result<()> {
-        self.images = images.to_vec();
-        let map = |x: f32| match self.mask {
-            Mask::Levels(levels) => (x * levels).round() / levels,
-            Mask::Shattered { a, b } => x + a * (x / b).sin(),
-            Mask::Steps(_) => x,
-        };
-        let seen: Vec<Lanes> = images.iter().map(|lanes| Lanes(lanes.0.map(map))).collect();
-        self.inner.logits(&seen, noise, differentiable, out)?;
-        if let Mask::Steps(step) = self.mask {
-            out.iter_mut().for_each(|lanes| lanes.0 = lanes.0.map(|z| (z / step).round() * step));
-        }
-        Ok(())
-    }
-
-    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
-        self.inner.gradient(weight, out)?;
-        for (out, images) in out.iter_mut().zip(&self.images) {
-            for (g, x) in out.0.iter_mut().zip(images.0) {
-                *g *= match self.mask {
-                    Mask::Levels(_) => 0.0,
-                    Mask::Shattered { a, b } => 1.0 + a / b * (x / b).cos(),
-                    Mask::Steps(_) => 1.0,
-                };
-            }
-        }
-        Ok(())
-    }
-}
+use deepsleep::tensor::Context;
 
 fn run(model: &dyn Classifier, samples: &Samples, text: &str, eps: f32) -> AttackReport {
     let budget = Budget { norm: Norm::Linf, eps, seed: 0 };

@@ -2,8 +2,9 @@
 
 use crate::common::models::Affine;
 use deepsleep::attack::{
-    Attack, AttackReport, Budget, CarliniWagner, Ddn, DeepFool, Fab, Fmn, Goal, HopSkipJump, Loss,
-    Norm, Pgd, RayS, Samples, Status, StepSize, Targeted, parse_attack, run_attack,
+    Attack, AttackReport, Budget, CarliniWagner, CarliniWagnerLinf, Ddn, DeepFool, Fab, Fmn, Goal,
+    HopSkipJump, Loss, Norm, Pgd, RayS, Samples, SigmaZero, Status, StepSize, Targeted,
+    parse_attack, run_attack,
 };
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::tensor::{Context, Shape};
@@ -17,7 +18,7 @@ const SAMPLES: usize = 20;
 const PROBLEMS: [(usize, u64); 3] = [(2, 1), (3, 2), (6, 3)];
 
 /// A model, points near the middle of the box, and their distance to the nearest boundary in each norm.
-fn problem(classes: usize, seed: u64) -> (Affine, Samples) {
+pub fn problem(classes: usize, seed: u64) -> (Affine, Samples) {
     let random = &mut Key::new(seed).generator();
     let mut number = || 2.0 * uniform_from_bits(random.next_u32()) - 1.0;
     let weight: Vec<f32> = (0..classes * FEATURES).map(|_| number()).collect();
@@ -40,7 +41,7 @@ fn logits(model: &Affine, x: &[f32]) -> Vec<f32> {
     rows.map(|(row, b)| b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>()).collect()
 }
 
-fn distance(model: &Affine, x: &[f32], label: usize, norm: Norm) -> f32 {
+pub fn distance(model: &Affine, x: &[f32], label: usize, norm: Norm) -> f32 {
     let (z, rows) = (logits(model, x), |i: usize| &model.weight[i * FEATURES..][..FEATURES]);
     let others = (0..z.len()).filter(|&i| i != label);
     let distances = others.map(|i| {
@@ -102,6 +103,56 @@ fn fmn_and_ddn_come_near_it() {
     nearest(&fmn(0.1, 300), Norm::L1, (1.1, 1e-3), &two);
     let ddn = Ddn { radius: 0.1, steps: 200, ..Ddn::default() };
     nearest(&ddn, Norm::L2, (1.05, 0.0), &two);
+}
+
+#[test]
+fn carlini_wagner_in_linf_comes_near_it() {
+    let two = [(2, 1), (2, 2), (2, 3)];
+    let cw = CarliniWagnerLinf {
+        learning_rate: 0.002,
+        search_steps: 60,
+        ..CarliniWagnerLinf::default()
+    };
+    nearest(&cw, Norm::Linf, (1.05, 1e-3), &two);
+}
+
+/// Of an affine model of two classes the fewest pixels are those whose way to an end of the box gains most.
+#[test]
+fn the_fewest_pixels_are_found() {
+    for seed in 1..6 {
+        let (model, samples) = problem(2, seed);
+        let (fmn, sigma) = (Fmn { steps: 300, ..Fmn::default() }, SigmaZero::default());
+        let attacks: [&dyn Attack; 2] = [&fmn, &sigma];
+        for attack in attacks {
+            let report = run(&model, &samples, attack, Norm::L0, 12.0);
+            let mut more = 0;
+            for (i, outcome) in report.outcomes.iter().enumerate() {
+                let (x, label) = (samples.image(i), outcome.label);
+                let row = |class: usize| &model.weight[class * FEATURES..][..FEATURES];
+                let normal = row(1 - label).iter().zip(row(label)).map(|(a, b)| a - b);
+                let way = |(x, g): (&f32, f32)| if g > 0.0 { g * (1.0 - x) } else { -g * x };
+                let mut gains: Vec<f32> = x.iter().zip(normal).map(way).collect();
+                gains.sort_unstable_by(|a, b| b.total_cmp(a));
+                let z = logits(&model, x);
+                let mut gap = z[label] - z[1 - label];
+                let fewest = gains.iter().take_while(|gain| {
+                    let needed = gap > 0.0;
+                    gap -= **gain;
+                    needed
+                });
+                let fewest = fewest.count() as f32;
+                let name = attack.name();
+                assert_eq!(outcome.status, Status::Fooled, "{name} {seed} {i}");
+                assert!(outcome.l0 >= fewest, "{name} {seed} {i}: {} below {fewest}", outcome.l0);
+                more += usize::from(outcome.l0 > fewest);
+            }
+            assert!(
+                more <= SAMPLES / 4,
+                "{} {seed}: {more} of {SAMPLES} by too many",
+                attack.name()
+            );
+        }
+    }
 }
 
 #[test]

@@ -15,12 +15,17 @@ use rand::Rng;
 use std::collections::HashSet;
 
 /// Short runs of every attack, and the norms it exists in.
-const ATTACKS: [(&str, &[Norm]); 31] = {
+const ATTACKS: [(&str, &[Norm]); 36] = {
     const ALL: &[Norm] = &[Norm::Linf, Norm::L2, Norm::L1];
     const NOT_L1: &[Norm] = &[Norm::Linf, Norm::L2];
     const LINF: &[Norm] = &[Norm::Linf];
+    const L0: &[Norm] = &[Norm::L0];
     [
         ("fgsm", ALL),
+        ("pgd:steps=4", L0),
+        ("bim:steps=4,target=8", L0),
+        ("fmn:steps=12,bounded=yes", L0),
+        ("sigma-zero:steps=20,bounded=yes", L0),
         ("bim:steps=4", ALL),
         ("pgd:steps=5,restarts=2", ALL),
         ("eot-pgd:steps=3", ALL),
@@ -33,6 +38,7 @@ const ATTACKS: [(&str, &[Norm]); 31] = {
         ("fab-t:steps=6,targets=2,restarts=2", ALL),
         ("square:queries=40,restarts=2", ALL),
         ("cw:steps=20,search=2,bounded=yes", &[Norm::L2]),
+        ("cw-linf:steps=10,search=3,bounded=yes", LINF),
         ("deepfool:steps=4,bounded=yes", NOT_L1),
         ("sa-pgd:steps=8,restarts=2", LINF),
         ("sa-pgd:steps=3,jitter=0.25eps,draws=3", LINF),
@@ -59,6 +65,7 @@ fn eps(norm: Norm) -> f32 {
         Norm::Linf => 0.25,
         Norm::L2 => 2.0,
         Norm::L1 => 15.0,
+        Norm::L0 => 25.0,
     }
 }
 

@@ -9,6 +9,10 @@ mod attack_oracle;
 mod attack_projections;
 mod attack_properties;
 mod attack_ties;
+mod audits;
+mod estimators;
+mod masks;
+mod spiking_attacks;
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod attack;
+mod audit;
 mod data;
 mod datasets;
 mod defend;

@@ -60,3 +60,99 @@ fn exports_have_the_logits_of_onnxruntime() {
         check(&name, &model(&read).freeze().expect("a model"), &golden);
     }
 }
+
+#[test]
+fn what_is_written_is_read_again() {
+    let golden = StateDict::load(folder("served.safetensors")).expect("golden arrays");
+    for (name, path) in files(&folder("")) {
+        let mut read = onnx::read(&path).expect("a file that is read");
+        read.state.note("seed", 7);
+        let bytes = onnx::to_bytes(&read.architecture, &read.state).expect("written");
+        let again =
+            onnx::from_bytes(&bytes, "again.onnx").unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(again.state.noted("seed"), Some(7));
+        assert!(again.notes.is_empty(), "{:?}", again.notes);
+        check(&name, &model(&again).freeze().expect("a model"), &golden);
+        let names = |state: &StateDict| state.names().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(names(&again.state), names(&read.state), "{name}");
+    }
+}
+
+#[test]
+fn names_are_those_of_pytorch() {
+    let read = onnx::read(folder("unfolded.onnx")).expect("a file that is read");
+    for name in
+        ["conv1.weight", "layer2.0.bn2.running_var", "layer2.0.shortcut.0.weight", "fc.bias"]
+    {
+        assert!(read.state.get(name).is_some(), "{name}");
+    }
+    // Batch normalization was folded into the convolutions, whose weights lost their names.
+    let read = onnx::read(folder("residual.onnx")).expect("a file that is read");
+    assert!(read.state.get("layer2.0.shortcut.0.weight").is_some());
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let words: [(&str, &[&str]); 16] = [
+        ("argmax", &["node `largest` (ArgMax) is not supported; supported are Abs, Add"]),
+        ("attention", &["(Softmax) is inside of the network; only at its end"]),
+        ("bytes", &["its input `x` is of type 2; floats from 0 to 1"]),
+        ("custom", &["node `sparkle` (Sparkle)", "an operator of `com.example`", "supported are"]),
+        ("external", &["the array `1.weight`", "in the file `external.bin`", "cannot be opened"]),
+        ("grouped", &["(InstanceNormalization) is not supported; supported are"]),
+        ("mirrored", &["node `/0/Pad` (Pad) has mode `reflect`; zeros (`constant`) are possible"]),
+        ("mish", &["node `/0/Softplus` (Softplus) of features is what no layer computes"]),
+        ("order", &["node `q` (Relu) takes `z`, which nothing before it gives"]),
+        ("recurrent", &["node `/lstm/LSTM` (LSTM) is not supported; supported are"]),
+        ("resized", &["(Resize) is not supported; supported are"]),
+        ("sequence", &["has the shape [3, 2, 4]; export it for images"]),
+        ("sized", &["has the shape [batch, 1, height, width]; export it for images"]),
+        ("transposed", &["(ConvTranspose) is not supported; supported are"]),
+        ("two_inputs", &["has other inputs than the image `x`: mask"]),
+        ("version", &["uses version 8 of ONNX's operators; 9 or newer is read"]),
+    ];
+    let files = files(&folder("refused"));
+    assert_eq!(files.len(), words.len());
+    for ((name, path), (expected, words)) in files.into_iter().zip(words) {
+        assert_eq!(name, expected);
+        let error = onnx::read(&path).expect_err("refused").to_string();
+        assert!(error.starts_with(&format!("{}: ", path.display())), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+        words.iter().for_each(|word| assert!(error.contains(word), "{name}: {error}"));
+    }
+}
+
+#[test]
+fn weights_are_found_beside_the_file() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("external.onnx");
+    std::fs::copy(folder("refused/external.onnx"), &path).expect("copied");
+    let weights = home.path().join("external.bin");
+    std::fs::write(&weights, vec![0; 1 << 17]).expect("written");
+    let read = onnx::read(&path).expect("a file with its weights");
+    assert_eq!(read.state.get("1.weight").expect("weights").values, [0.0; 48]);
+    std::fs::write(&weights, vec![0; 100]).expect("written");
+    let error = onnx::read(&path).expect_err("too short").to_string();
+    assert!(error.contains("bytes for it, not"), "{error}");
+    // What others wrote names no files outside of its folder.
+    #[cfg(unix)]
+    {
+        std::fs::remove_file(&weights).expect("removed");
+        std::os::unix::fs::symlink("/dev/zero", &weights).expect("a link");
+        let error = onnx::read(&path).expect_err("a device").to_string();
+        assert!(error.contains("a link that leads out of this folder"), "{error}");
+    }
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let bytes = std::fs::read(folder("residual_new.onnx")).expect("a golden file");
+    for length in (0..bytes.len()).step_by(97) {
+        assert!(onnx::from_bytes(&bytes[..length], "cut.onnx").is_err(), "{length}");
+    }
+    let endless = [0xff; 20];
+    let long = b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+    for head in [&endless[..], long, b"", b"hello"] {
+        assert!(onnx::from_bytes(head, "head.onnx").is_err(), "{head:?}");
+    }
+}

@@ -39,7 +39,7 @@ fn distance(net: &Net, image: &[f32], label: usize, norm: Norm) -> f64 {
         let length = match norm {
             Norm::Linf => normal.sum(),
             Norm::L2 => normal.map(|g| g * g).sum::<f64>().sqrt(),
-            Norm::L1 => normal.fold(0.0, f64::max),
+            Norm::L1 | Norm::L0 => normal.fold(0.0, f64::max),
         };
         nearest = nearest.min((logits[label] - logits[class]) / length);
     }
@@ -134,6 +134,7 @@ fn minimal_attacks_find_the_nearest_boundary() {
                         Norm::Linf => outcome.linf,
                         Norm::L2 => outcome.l2,
                         Norm::L1 => outcome.l1,
+                        Norm::L0 => outcome.l0,
                     };
                     let ratio = f64::from(found) / truth;
                     let place = format!("{text} {norm}, {classes} classes, sample {i}");

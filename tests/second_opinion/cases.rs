@@ -31,7 +31,9 @@ pub fn short(name: &'static str) -> &'static [&'static str] {
         "ni-fgsm" => &["ni-fgsm:steps=4"],
         "vmi-fgsm" => &["vmi-fgsm:steps=3,neighbors=2"],
         "di-fgsm" => &["di-fgsm:steps=4"],
+        "cw-linf" => &["cw-linf:steps=20,search=4", "cw-linf:steps=20,search=4,bounded=yes"],
         "ddn" => &["ddn:steps=20", "ddn:steps=20,bounded=yes"],
+        "sigma-zero" => &["sigma-zero:steps=40", "sigma-zero:steps=40,bounded=yes"],
         "fmn" => &["fmn:steps=20", "fmn:steps=20,bounded=yes"],
         "autoattack" => &["autoattack:version=published"],
         _ => std::slice::from_ref(
@@ -44,9 +46,11 @@ pub fn short(name: &'static str) -> &'static [&'static str] {
 fn required(name: &str, norm: Norm) -> bool {
     match name {
         "cw" | "ddn" => norm == Norm::L2,
-        "rays" | "sa-pgd" => norm == Norm::Linf,
-        "deepfool" | "hopskipjump" => norm != Norm::L1,
-        _ => true,
+        "rays" | "sa-pgd" | "cw-linf" => norm == Norm::Linf,
+        "deepfool" | "hopskipjump" => norm == Norm::Linf || norm == Norm::L2,
+        "sigma-zero" => norm == Norm::L0,
+        "fgsm" | "bim" | "pgd" | "eot-pgd" | "fmn" => true,
+        _ => norm != Norm::L0,
     }
 }
 
@@ -56,7 +60,7 @@ fn all_attacks(model: &Model) {
     let context = Context::new(1).unwrap();
     for entry in ATTACKS {
         for text in short(entry.name) {
-            for norm in NORMS {
+            for norm in Norm::ALL {
                 let a = parse_attack(text).unwrap();
                 let place = format!("{}, {text}, {norm}", model.name);
                 let wider = if entry.name == "autoattack" { model.wider } else { 1.0 };

@@ -23,7 +23,8 @@ impl Rules {
         Self {
             bounded: attack.is_bounded(),
             returns_all: attack.returns_all(),
-            minimal: ["fab", "fab-t", "deepfool", "cw", "ddn", "fmn"].contains(&name),
+            minimal: ["fab", "fab-t", "deepfool", "cw", "cw-linf", "ddn", "fmn", "sigma-zero"]
+                .contains(&name),
             gradients: !["square", "nes-pgd", "rays", "hopskipjump"].contains(&name),
         }
     }
@@ -75,20 +76,21 @@ impl Tally {
 }
 
 /// The norms of a change, in f64 from 32-bit pixels: exact up to the sums.
-fn norms(image: &[f32], clean: &[f32]) -> [f64; 3] {
-    let (mut largest, mut squares, mut sum) = (0.0f64, 0.0f64, 0.0f64);
+fn norms(image: &[f32], clean: &[f32]) -> [f64; 4] {
+    let (mut largest, mut squares, mut sum, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64);
     for (&a, &b) in image.iter().zip(clean) {
         let d = (f64::from(a) - f64::from(b)).abs();
         largest = largest.max(d);
         squares += d * d;
         sum += d;
+        count += f64::from(u8::from(a != b));
     }
-    [largest, squares.sqrt(), sum]
+    [largest, squares.sqrt(), sum, count]
 }
 
 /// How far outside of the ball an image lies, if it does.
 pub fn outside(norm: Norm, eps: f32, image: &[f32], clean: &[f32]) -> Option<String> {
-    let [_, l2, l1] = norms(image, clean);
+    let [_, l2, l1, l0] = norms(image, clean);
     let (size, limit) = match norm {
         // As whoever checks in 32 bits computes it.
         Norm::Linf => {
@@ -100,6 +102,7 @@ pub fn outside(norm: Norm, eps: f32, image: &[f32], clean: &[f32]) -> Option<Str
         }
         Norm::L2 => (l2, f64::from(eps) * (1.0 + 1e-6)),
         Norm::L1 => (l1, f64::from(eps) * (1.0 + 1e-6)),
+        Norm::L0 => (l0, f64::from(eps)),
     };
     (size > limit).then(|| format!("{size:.9} is above eps {eps:.9} in {norm}"))
 }
@@ -162,7 +165,7 @@ fn numbers(outcome: &Outcome, clean: &[f32], complain: Complain<'_>) {
     if let Some(pixel) = outcome.image.iter().find(|pixel| !(0.0..=1.0).contains(*pixel)) {
         complain("outside of the box", format!("a pixel of {pixel}"));
     }
-    let said = [outcome.linf, outcome.l2, outcome.l1].map(f64::from);
+    let said = [outcome.linf, outcome.l2, outcome.l1, outcome.l0].map(f64::from);
     for (said, seen) in said.into_iter().zip(norms(&outcome.image, clean)) {
         if (said - seen).abs() > 1e-5 * seen + 1e-9 {
             complain("norms", format!("{said} is said, {seen} is seen"));

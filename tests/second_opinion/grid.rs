@@ -65,17 +65,20 @@ impl Grid {
         let mut least = f64::INFINITY;
         for (i, z) in self.logits.chunks(self.classes).enumerate() {
             let (mut largest, mut squares, mut sum) = (0.0f64, 0.0f64, 0.0f64);
+            let mut count = 0.0;
             let mut index = i;
             for &pixel in &clean[..self.features] {
                 let at = (index % self.side) as f64 / (self.side - 1) as f64;
                 let d = (at - f64::from(pixel)).abs();
                 (largest, squares, sum) = (largest.max(d), squares + d * d, sum + d);
+                count += f64::from(u8::from(d > 0.0));
                 index /= self.side;
             }
             let size = match norm {
                 Norm::Linf => largest,
                 Norm::L2 => squares.sqrt(),
                 Norm::L1 => sum,
+                Norm::L0 => count,
             };
             if size <= eps {
                 let rivals = z.iter().enumerate().filter(|&(class, _)| class != label);
@@ -108,7 +111,7 @@ fn radius(norm: Norm, seed: u64) -> f32 {
     let scale = match norm {
         Norm::Linf => 0.7,
         Norm::L2 => 0.9,
-        Norm::L1 => 1.1,
+        Norm::L1 | Norm::L0 => 1.1,
     };
     (scale * (0.05 + 0.25 * Numbers::new(seed + 9000).unit())) as f32
 }

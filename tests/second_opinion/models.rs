@@ -34,6 +34,8 @@ impl Model {
             Norm::Linf => self.eps[0],
             Norm::L2 => self.eps[1],
             Norm::L1 => self.eps[2],
+            // A pixel changes by 1 at most.
+            Norm::L0 => self.eps[2].ceil(),
         }
     }
 }

@@ -12,13 +12,15 @@ use deepsleep::snn::{Neuron, Reset, Surrogate};
 use deepsleep::tensor::{Context, Shape};
 use rand_xoshiro::rand_core::Rng;
 
-const SURROGATES: [Surrogate; 6] = [
+const SURROGATES: [Surrogate; 8] = [
     Surrogate::QuadraticGate(2.0),
     Surrogate::Arctan(3.0),
     Surrogate::Sigmoid(4.0),
     Surrogate::Triangle(0.8),
     Surrogate::Rectangle(1.5),
     Surrogate::FastSigmoid(5.0),
+    Surrogate::Exponential(3.0),
+    Surrogate::StraightThrough(0.5),
 ];
 const STEPS: usize = 5;
 
@@ -221,6 +223,12 @@ fn slopes(isa: Isa, surrogate: Surrogate, x: &[Lanes]) -> Vec<Lanes> {
         Surrogate::FastSigmoid(a) => {
             dispatch!(isa, s => slopes_body(s, surrogate::FastSigmoid(a), x, to))
         }
+        Surrogate::Exponential(a) => {
+            dispatch!(isa, s => slopes_body(s, surrogate::Exponential(a), x, to))
+        }
+        Surrogate::StraightThrough(a) => {
+            dispatch!(isa, s => slopes_body(s, surrogate::StraightThrough(a), x, to))
+        }
     }
     out
 }
@@ -243,14 +251,15 @@ fn slopes_are_derivatives_of_steps() {
                 // A step's second derivative jumps at 0 for some: first order there.
                 assert!(off < 1e-5 * (1.0 + a * a), "{surrogate:?} at {x}: {off}");
             }
-            // From 0 to 1, the fast sigmoid's from -1/a to 1/a; half way at 0.
+            // From 0 to 1, the fast sigmoid's from -1/a to 1/a; half way at 0. A line has no ends.
             let (low, middle, high) = match surrogate {
                 Surrogate::FastSigmoid(_) => (-1.0 / a, 0.0, 1.0 / a),
+                Surrogate::StraightThrough(_) => (-1e7 * a, 0.5, 1e7 * a),
                 _ => (0.0, 0.5, 1.0),
             };
-            assert!((surrogate.step(-1e7) - low).abs() < 1e-6);
+            let near = |x: f64, y: f64| (surrogate.step(x) - y).abs() < 1e-6 + 1e-6 * y.abs();
+            assert!(near(-1e7, low) && near(1e7, high), "{surrogate:?}");
             assert!((surrogate.step(0.0) - middle).abs() < 1e-12);
-            assert!((surrogate.step(1e7) - high).abs() < 1e-6);
             let portable = slopes(portable(), surrogate, &lanes);
             for (x, found) in points.iter().zip(portable.iter().flat_map(|lanes| lanes.0)) {
                 let expected = surrogate.slope(f64::from(*x));
@@ -278,6 +287,8 @@ impl With for Surrogate {
             Self::Triangle(_) => Self::Triangle(a),
             Self::Rectangle(_) => Self::Rectangle(a),
             Self::FastSigmoid(_) => Self::FastSigmoid(a),
+            Self::Exponential(_) => Self::Exponential(a),
+            Self::StraightThrough(_) => Self::StraightThrough(a),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Attacks by name, with options: `pgd:steps=40,restarts=5`.
 
+mod described;
 mod more;
 mod options;
 mod parse;
@@ -9,8 +10,12 @@ pub use parse::{parse_attack, parse_eps};
 pub use spec::AttackSpec;
 
 use crate::Result;
+use crate::attack::catalog::described::{
+    BOUNDED, CROSS_ENTROPY, DRAWS, GRADIENT, JITTER, LATEST, LOSS, POOL, RESTARTS, RETURN, START,
+    STEP, STEPS, TARGET,
+};
 use crate::attack::catalog::options::Options;
-use crate::attack::ensemble::autoattack::AutoAttack;
+use crate::attack::ensemble::autoattack::{AutoAttack, Version};
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
 use crate::attack::methods::bim::bim;
@@ -40,53 +45,12 @@ pub struct CatalogEntry {
     build: fn(&mut Options<'_>) -> Result<Box<dyn Attack>>,
 }
 
-type Described = (&'static str, &'static str, &'static str);
-
-const LOSS: Described = (
-    "loss",
-    "ce",
-    "what is maximized: ce, ce-scaled, ce-f32, dlr, margin, targeted-ce, targeted-dlr, difference",
-);
-const CROSS_ENTROPY: Described = (
-    "loss",
-    "ce",
-    "ce; ce-scaled: of logits divided by their spread; ce-f32: as PyTorch computes it, which published sets were made by",
-);
-const RETURN: Described = (
-    "return",
-    "first",
-    "first: stop at the first success; last: the last point of all samples, to show to other models",
-);
-const LATEST: Described = (
-    "return",
-    "first",
-    "first: stop at the first success; latest: the last success of a run, to show to other models",
-);
-const STEPS: Described = ("steps", "40", "steps of a run");
-const STEP: Described = (
-    "step",
-    "2.5 eps / steps",
-    "size of a step, e.g. 2/255, or with a trailing `eps` in radii: 0.2eps",
-);
-const RESTARTS: Described = ("restarts", "1", "independent runs");
-const START: Described = ("start", "random", "random: a point of the ball; clean: the image");
-const DRAWS: Described =
-    ("draws", "1", "evaluations averaged for a step, for models that draw random numbers");
-const TARGET: Described =
-    ("target", "none", "a class: only being taken for it counts, and the attack steers there");
-const JITTER: Described = (
-    "jitter",
-    "none",
-    "gradients are averaged over points up to so far away per pixel, e.g. 0.25eps; draws is then how many (8)",
-);
-const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");
-
 /// All attacks, with their options.
 pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "fgsm",
         summary: "one step of eps along the sign of the gradient",
-        options: &[LOSS, TARGET, DRAWS, RETURN],
+        options: &[LOSS, TARGET, GRADIENT, POOL, DRAWS, RETURN],
         transfer: Some("return=last"),
         build: |o| {
             let loss = o.loss(Loss::CrossEntropy)?;
@@ -101,6 +65,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "10", STEPS.2),
             ("step", "0.2eps", STEP.2),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             JITTER,
             RETURN,
@@ -111,7 +77,9 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "pgd",
         summary: "projected gradient ascent from random points",
-        options: &[LOSS, STEPS, STEP, RESTARTS, START, TARGET, DRAWS, JITTER, RETURN],
+        options: &[
+            LOSS, STEPS, STEP, RESTARTS, START, TARGET, GRADIENT, POOL, DRAWS, JITTER, RETURN,
+        ],
         transfer: Some("return=last"),
         build: |o| pgd(o, Pgd::default()),
     },
@@ -125,6 +93,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             RESTARTS,
             START,
             TARGET,
+            GRADIENT,
+            POOL,
             ("draws", "2", DRAWS.2),
             JITTER,
             RETURN,
@@ -140,6 +110,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "100", STEPS.2),
             RESTARTS,
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             JITTER,
             LATEST,
@@ -153,7 +125,16 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "apgd-dlr",
         summary: "auto-PGD on the difference of logits ratio",
-        options: &[("steps", "100", STEPS.2), RESTARTS, TARGET, DRAWS, JITTER, LATEST],
+        options: &[
+            ("steps", "100", STEPS.2),
+            RESTARTS,
+            TARGET,
+            GRADIENT,
+            POOL,
+            DRAWS,
+            JITTER,
+            LATEST,
+        ],
         transfer: Some("return=latest"),
         build: |o| apgd(o, Loss::Dlr),
     },
@@ -166,6 +147,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             RESTARTS,
             ("targets", "9", "wrong classes"),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             JITTER,
             LATEST,
@@ -186,6 +169,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "100", STEPS.2),
             RESTARTS,
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             ("return", "nearest", "nearest or first"),
         ],
@@ -200,6 +185,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             RESTARTS,
             ("targets", "9", "wrong classes"),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             ("return", "nearest", "nearest or first"),
         ],
@@ -253,6 +240,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("kappa", "0", "by how much the margin is to be missed"),
             ("rate", "0.01", "Adam's learning rate"),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             BOUNDED,
         ],
@@ -282,6 +271,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("steps", "50", STEPS.2),
             ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
             TARGET,
+            GRADIENT,
+            POOL,
             DRAWS,
             BOUNDED,
         ],
@@ -304,19 +295,30 @@ pub const ATTACKS: &[CatalogEntry] = &[
     more::NI_FGSM,
     more::VMI_FGSM,
     more::DI_FGSM,
+    more::CW_LINF,
     more::DDN,
     more::FMN,
+    more::SIGMA_ZERO,
     CatalogEntry {
         name: "autoattack",
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",
         options: &[
-            ("version", "standard", "standard, plus, rand, or published (10 steps)"),
+            (
+                "version",
+                "standard",
+                "standard, plus, rand, published (10 steps), or for spiking networks spiking or spiking-fast",
+            ),
             ("loss", "ce", "of APGD-CE: ce, ce-scaled or ce-f32"),
+            GRADIENT,
+            POOL,
             LATEST,
         ],
         transfer: Some("return=latest"),
         build: |o| {
-            let version = o.value("version", AutoAttack::default().version)?;
+            let version: Version = o.value("version", AutoAttack::default().version)?;
+            if version.is_spiking() && o.estimator()?.is_some() {
+                return Err(o.refuse("version", "another: its attacks bring their own estimators"));
+            }
             let (loss, goal) = (o.cross_entropy()?, o.goal(Goal::Latest)?);
             Ok(Box::new(AutoAttack { version, loss, latest: goal == Goal::Latest }))
         },

@@ -1,12 +1,13 @@
 //! The entries of attacks beyond AutoAttack's: for masked gradients, for labels alone, for transfer, for the smallest
 //! perturbation.
 
-use super::{
-    BOUNDED, CatalogEntry, DRAWS, Described, JITTER, LOSS, RESTARTS, RETURN, STEP, STEPS, TARGET,
-    boxed,
+use super::described::{
+    BOUNDED, DRAWS, Described, GRADIENT, JITTER, LOSS, POOL, RESTARTS, RETURN, STEP, STEPS, TARGET,
 };
+use super::{CatalogEntry, boxed};
 use crate::Result;
 use crate::attack::catalog::options::Options;
+use crate::attack::methods::cw_linf::CarliniWagnerLinf;
 use crate::attack::methods::ddn::Ddn;
 use crate::attack::methods::fmn::Fmn;
 use crate::attack::methods::hopskipjump::HopSkipJump;
@@ -14,6 +15,7 @@ use crate::attack::methods::momentum::Momentum;
 use crate::attack::methods::nes_pgd::NesPgd;
 use crate::attack::methods::rays::RayS;
 use crate::attack::methods::sa_pgd::SaPgd;
+use crate::attack::methods::sigma_zero::SigmaZero;
 use crate::attack::search::Attack;
 use crate::attack::stepper::Goal;
 
@@ -30,7 +32,17 @@ const DECAY: Described = ("decay", "1", "how much of the momentum stays in a ste
 pub const SA_PGD: CatalogEntry = CatalogEntry {
     name: "sa-pgd",
     summary: "steps of normalized momentum, halved at fixed times, linf: for gradients that come and go",
-    options: &[LOSS, ("steps", "100", STEPS.2), RESTARTS, TARGET, DRAWS, JITTER, RETURN],
+    options: &[
+        LOSS,
+        ("steps", "100", STEPS.2),
+        RESTARTS,
+        TARGET,
+        GRADIENT,
+        POOL,
+        DRAWS,
+        JITTER,
+        RETURN,
+    ],
     transfer: Some("return=last"),
     build: |o| {
         let default = SaPgd::default();
@@ -109,7 +121,7 @@ pub const HOPSKIPJUMP: CatalogEntry = CatalogEntry {
 pub const MI_FGSM: CatalogEntry = CatalogEntry {
     name: "mi-fgsm",
     summary: "iterated FGSM with momentum, for transfer",
-    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, DRAWS, RETURN],
+    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, GRADIENT, POOL, DRAWS, RETURN],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::default()),
 };
@@ -117,7 +129,7 @@ pub const MI_FGSM: CatalogEntry = CatalogEntry {
 pub const NI_FGSM: CatalogEntry = CatalogEntry {
     name: "ni-fgsm",
     summary: "the same with Nesterov's momentum, for transfer",
-    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, DRAWS, RETURN],
+    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, GRADIENT, POOL, DRAWS, RETURN],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::nesterov()),
 };
@@ -133,6 +145,8 @@ pub const VMI_FGSM: CatalogEntry = CatalogEntry {
         ("neighbors", "5", "points around"),
         ("beta", "1.5", "how far they lie away, in radii"),
         TARGET,
+        GRADIENT,
+        POOL,
         DRAWS,
         RETURN,
     ],
@@ -151,11 +165,41 @@ pub const DI_FGSM: CatalogEntry = CatalogEntry {
         ("diversity", "0.5", "how likely an image is resized"),
         ("resize", "0.9", "the smallest share of its side"),
         TARGET,
+        GRADIENT,
+        POOL,
         DRAWS,
         RETURN,
     ],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::diverse()),
+};
+
+pub const CW_LINF: CatalogEntry = CatalogEntry {
+    name: "cw-linf",
+    summary: "Carlini & Wagner's minimal perturbation in linf",
+    options: &[
+        ("steps", "100", "steps for one bound on pixels"),
+        ("search", "20", "bounds, and weights of the misclassification"),
+        ("kappa", "0", "by how much the margin is to be missed"),
+        ("rate", "0.01", "Adam's learning rate"),
+        TARGET,
+        GRADIENT,
+        POOL,
+        DRAWS,
+        BOUNDED,
+    ],
+    transfer: None,
+    build: |o| {
+        let default = CarliniWagnerLinf::default();
+        Ok(Box::new(CarliniWagnerLinf {
+            steps: o.value("steps", default.steps)?,
+            search_steps: o.value("search", default.search_steps)?,
+            kappa: o.value("kappa", default.kappa)?,
+            learning_rate: o.value("rate", default.learning_rate)?,
+            draws: o.draws(default.draws)?,
+            goal: o.bounded()?,
+        }))
+    },
 };
 
 pub const DDN: CatalogEntry = CatalogEntry {
@@ -166,6 +210,8 @@ pub const DDN: CatalogEntry = CatalogEntry {
         ("radius", "1", "the first radius"),
         GAMMA,
         TARGET,
+        GRADIENT,
+        POOL,
         DRAWS,
         BOUNDED,
     ],
@@ -182,14 +228,43 @@ pub const DDN: CatalogEntry = CatalogEntry {
     },
 };
 
+pub const SIGMA_ZERO: CatalogEntry = CatalogEntry {
+    name: "sigma-zero",
+    summary: "the fewest pixels, l0",
+    options: &[
+        ("steps", "1000", STEPS.2),
+        ("rate", "1", "Adam's first learning rate; the last is a tenth"),
+        ("threshold", "0.3", "changes below it are taken back, at first"),
+        TARGET,
+        GRADIENT,
+        POOL,
+        DRAWS,
+        BOUNDED,
+    ],
+    transfer: None,
+    build: |o| {
+        let default = SigmaZero::default();
+        Ok(Box::new(SigmaZero {
+            steps: o.value("steps", default.steps)?,
+            learning_rate: o.value("rate", default.learning_rate)?,
+            threshold: o.value("threshold", default.threshold)?,
+            draws: o.draws(default.draws)?,
+            goal: o.bounded()?,
+            ..default
+        }))
+    },
+};
+
 pub const FMN: CatalogEntry = CatalogEntry {
     name: "fmn",
-    summary: "minimal perturbation in linf, l2 or l1, in a ball that closes in on the boundary",
+    summary: "minimal perturbation in linf, l2, l1 or l0, in a ball that closes in on the boundary",
     options: &[
         ("steps", "100", STEPS.2),
         ("step", "1", "length of the first step in l2; the last is a hundredth"),
         GAMMA,
         TARGET,
+        GRADIENT,
+        POOL,
         DRAWS,
         BOUNDED,
     ],

@@ -3,6 +3,7 @@
 use crate::attack::loss::Loss;
 use crate::attack::methods::pgd::StepSize;
 use crate::attack::stepper::Goal;
+use crate::kernels::lif::{Estimator, SilentWindow};
 use crate::{Error, Result};
 use std::str::FromStr;
 
@@ -118,6 +119,21 @@ impl Options<'_> {
     pub fn target(&self) -> Result<Option<usize>> {
         let Some(text) = self.text("target").filter(|text| text != "none") else { return Ok(None) };
         text.parse().map(Some).map_err(|_| self.refuse("target", "the number of a class, or none"))
+    }
+
+    /// How gradients of spikes are estimated, if anything is said about it.
+    pub fn estimator(&self) -> Result<Option<Estimator>> {
+        let (gradient, pool) = (self.text("gradient"), self.text("pool"));
+        if gradient.is_none() && pool.is_none() {
+            return Ok(None);
+        }
+        let mut estimator: Estimator = gradient.as_deref().unwrap_or("own").parse()?;
+        if let Some(name) = pool {
+            let known = SilentWindow::ALL.into_iter().find(|silent| silent.name() == name);
+            estimator.pool =
+                Some(known.ok_or_else(|| self.refuse("pool", "first, largest or all"))?);
+        }
+        Ok(Some(estimator))
     }
 
     pub fn ties(&self) -> Result<bool> {

@@ -2,6 +2,7 @@
 
 use crate::attack::catalog::options::{Options, number_or_fraction};
 use crate::attack::catalog::{ATTACKS, CatalogEntry};
+use crate::attack::ensemble::estimated::Estimated;
 use crate::attack::ensemble::targeted::Targeted;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::search::Attack;
@@ -24,7 +25,10 @@ impl CatalogEntry {
     /// The attack with these options, steered at the class that `target` names, if it does.
     pub(super) fn with_options(&self, given: Given<'_>) -> Result<Box<dyn Attack>> {
         let mut options = Options { attack: self.name, given };
-        let attack = (self.build)(&mut options)?;
+        let mut attack = (self.build)(&mut options)?;
+        if let Some(estimator) = options.estimator()? {
+            attack = Box::new(Estimated { attack, estimator });
+        }
         Ok(match options.target()? {
             Some(class) => Box::new(Targeted { attack, class }),
             None => attack,
@@ -77,7 +81,7 @@ pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
     let most = match norm {
         Norm::Linf => 1.0,
         Norm::L2 => (features as f32).sqrt(),
-        Norm::L1 => features as f32,
+        Norm::L1 | Norm::L0 => features as f32,
     };
     let radius = |text: &str| {
         number_or_fraction(text.trim()).filter(|eps| *eps > 0.0 && *eps <= most).ok_or_else(|| {

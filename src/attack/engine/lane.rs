@@ -2,8 +2,9 @@
 
 use crate::attack::candidate::{Candidate, Hit};
 use crate::attack::outcome::Winner;
-use crate::attack::stepper::{Budget, Runs, Sample, Stepper};
+use crate::attack::stepper::{Budget, Runs, Sample};
 use crate::attack::task::AttackTask;
+use crate::kernels::lif::Estimator;
 use crate::simd::Isa;
 use crate::simd::random::Key;
 
@@ -23,18 +24,20 @@ pub struct LaneState<State> {
     pub candidate: Candidate,
 }
 
-/// The key of one sample's random numbers in one run of an attack.
-fn key(budget: &Budget, name: &str, restart: usize, rank: usize, id: u64) -> Key {
-    Key::new(budget.seed).named(name).with(restart as u64).with(rank as u64).with(id)
+/// The key of an attack's random numbers. Its runs with different estimators are different attacks, each with numbers of
+/// its own.
+pub fn root(budget: &Budget, name: &str, estimator: &Estimator) -> Key {
+    let key = Key::new(budget.seed).named(name);
+    if estimator.is_own() { key } else { key.named(&estimator.to_string()) }
 }
 
 /// The sample of a lane_state, in its run: targets one after the other, all restarts of each.
-pub fn current_sample<'a, M: Stepper>(
+pub fn current_sample<'a, State>(
     job: &AttackTask<'a>,
-    method: &M,
     runs: Runs,
     isa: Isa,
-    lane_state: &LaneState<M::State>,
+    root: Key,
+    lane_state: &LaneState<State>,
 ) -> Sample<'a> {
     let index = lane_state.candidate.sample;
     let (label, id) = (job.samples.labels()[index], job.samples.ids()[index]);
@@ -50,7 +53,7 @@ pub fn current_sample<'a, M: Stepper>(
         targeted: job.target.is_some(),
         restart,
         budget: job.budget,
-        key: key(&job.budget, method.name(), restart, rank, id),
+        key: root.with(restart as u64).with(rank as u64).with(id),
         isa,
     }
 }
@@ -59,7 +62,7 @@ pub fn current_sample<'a, M: Stepper>(
 pub fn record_hit(
     hit: &mut Option<Hit>,
     x: &[f32],
-    attack: &'static str,
+    (attack, estimator): (&'static str, &Estimator),
     sample: &Sample<'_>,
     runs: Runs,
     iteration: usize,
@@ -68,6 +71,15 @@ pub fn record_hit(
     image.clear();
     image.extend_from_slice(x);
     let target = (runs.targets > 0 || sample.targeted).then_some(sample.target);
-    let winner = Winner { attack: attack.into(), restart: sample.restart, target, iteration };
+    let winner = Winner {
+        attack: if estimator.is_own() {
+            attack.into()
+        } else {
+            format!("{attack}:{}", estimator.options()).into()
+        },
+        restart: sample.restart,
+        target,
+        iteration,
+    };
     *hit = Some(Hit { image, winner });
 }

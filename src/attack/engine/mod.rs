@@ -1,19 +1,19 @@
 //! Keeps sixteen samples a worker in flight: evaluates them together, lets each take its step, and hands the lane of a
 //! finished one to the next that waits.
 
+mod ask;
 mod lane;
 pub(super) mod transpose;
 
 use crate::Result;
 use crate::attack::candidate::Candidate;
 use crate::attack::classifier::Session;
-use crate::attack::engine::lane::{LaneState, current_sample, record_hit};
-use crate::attack::engine::transpose::{from_lanes, region_to_lanes, to_lanes};
+use crate::attack::engine::lane::{LaneState, current_sample, record_hit, root};
 use crate::attack::stepper::{Feedback, Goal, Needs, Runs, Step, Stepper};
 use crate::attack::task::AttackTask;
 use crate::nn::{margin, rivals};
 use crate::simd::random::Key;
-use crate::simd::{Isa, LANES, Lanes, LanesU32};
+use crate::simd::{Isa, LANES, Lanes};
 use crate::tensor::{Context, Region};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -51,6 +51,8 @@ struct Worker<'a, M: Stepper> {
     method: &'a M,
     session: Box<dyn Session + 'a>,
     isa: Isa,
+    /// The key of all random numbers.
+    root: Key,
     runs: Runs,
     loss_classes: usize,
     lanes: Vec<LaneState<M::State>>,
@@ -108,6 +110,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
             changed: Region::default(),
             session,
             isa: context.isa(),
+            root: root(&job.budget, method.name(), &job.estimator),
             runs,
             loss_classes: classes,
             lanes: (0..LANES).map(lane_state).collect(),
@@ -194,102 +197,17 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let features = self.block.len();
         let lane_state = &mut self.lanes[lane];
         (lane_state.iteration, lane_state.last) = (0, false);
-        let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
+        let sample = current_sample(self.job, self.runs, self.isa, self.root, lane_state);
         let x = &mut self.images[lane * features..][..features];
         x.copy_from_slice(sample.clean);
         self.method.start(&mut lane_state.state, &sample, x);
-    }
-
-    /// Asks the model about all lanes.
-    fn evaluate(&mut self) -> Result<()> {
-        let draws = self.method.draws().max(1);
-        let scale = 1.0 / draws as f32;
-        let (mut labels, mut targets) = (LanesU32::ZERO, LanesU32::ZERO);
-        let mut keys = [Key::new(0); LANES];
-        for (lane, lane_state) in
-            self.lanes.iter().enumerate().filter(|(_, lane_state)| lane_state.index.is_some())
-        {
-            let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
-            labels.0[lane] = sample.label as u32;
-            targets.0[lane] = sample.target as u32;
-            // The same draws at every image of a run: their losses differ by the image, not by luck.
-            keys[lane] = sample.key.named("noise");
-        }
-        let wanted =
-            self.lanes.iter().any(|lane_state| lane_state.index.is_some() && !lane_state.last);
-        let needs = self.method.needs();
-        let differentiable = wanted && !matches!(needs, Needs::Logits(_));
-        let features = self.block.len();
-        for draw in 0..draws {
-            let noise = keys.map(|key| key.with(draw as u64));
-            self.ask(&noise, differentiable)?;
-            let mut loss = Lanes::ZERO;
-            match needs {
-                Needs::Logits(kind) | Needs::Gradient(kind) => {
-                    let (z, grad) = (&self.logits, &mut self.logits_grad);
-                    if self.job.target.is_some() {
-                        kind.evaluate_towards(self.isa, z, &labels, &targets, &mut loss, grad);
-                    } else {
-                        kind.evaluate(self.isa, z, &labels, &targets, &mut loss, grad);
-                    }
-                    if differentiable {
-                        self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
-                        let rows = &mut self.gradients;
-                        from_lanes(&self.block_grad, scale, draw > 0, features, rows);
-                    }
-                }
-                Needs::Jacobian if differentiable => {
-                    let stride = features * self.logits.len();
-                    for class in 0..self.logits.len() {
-                        self.logits_grad.fill(Lanes::ZERO);
-                        self.logits_grad[class] = Lanes::splat(1.0);
-                        self.session.gradient(&self.logits_grad, &mut self.block_grad)?;
-                        let rows = &mut self.gradients[class * features..];
-                        from_lanes(&self.block_grad, scale, draw > 0, stride, rows);
-                    }
-                }
-                Needs::Jacobian => {}
-            }
-            accumulate(&mut self.mean_logits, &self.logits, scale, draw > 0);
-            accumulate(
-                std::slice::from_mut(&mut self.mean_loss),
-                std::slice::from_ref(&loss),
-                scale,
-                draw > 0,
-            );
-        }
-        Ok(())
-    }
-
-    /// The logits of all lanes, of all pixels or of those that have changed.
-    fn ask(&mut self, noise: &[Key; LANES], differentiable: bool) -> Result<()> {
-        let Some(session) = self.incremental.then(|| self.session.changes()).flatten() else {
-            to_lanes(&self.images, &mut self.block);
-            return self.session.logits(&self.block, noise, differentiable, &mut self.logits);
-        };
-        let shape = self.job.samples.shape();
-        let (mut region, mut kept) = (Region::default(), 0);
-        for (lane, lane_state) in
-            self.lanes.iter().enumerate().filter(|(_, lane_state)| lane_state.index.is_some())
-        {
-            let change = self.method.change(&lane_state.state);
-            kept |= u16::from(change.as_ref().is_some_and(|change| change.kept)) << lane;
-            region = region.hull(&change.map_or(Region::all(shape), |change| change.region));
-        }
-        // What was tried last time has been taken back in the lanes that did not keep it.
-        for region in [&self.changed, &region] {
-            region_to_lanes(&self.images, shape, region, &mut self.block);
-        }
-        session.logits(&self.block, &region, kept, &mut self.logits)?;
-        self.changed = region;
-        Ok(())
     }
 
     /// Lets one lane take its step; true if its sample is finished.
     fn advance(&mut self, lane: usize) -> bool {
         let features = self.block.len();
         let lane_state = &mut self.lanes[lane];
-        let sample = current_sample(self.job, self.method, self.runs, self.isa, lane_state);
+        let sample = current_sample(self.job, self.runs, self.isa, self.root, lane_state);
         let x = &mut self.images[lane * features..][..features];
         let draws = self.method.draws().max(1) as u64;
         let cost = &mut lane_state.candidate.cost;
@@ -332,7 +250,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
                 record_hit(
                     &mut lane_state.candidate.hit,
                     x,
-                    self.method.name(),
+                    (self.method.name(), &self.job.estimator),
                     &sample,
                     self.runs,
                     lane_state.iteration,
@@ -356,7 +274,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
             }
             Step::End => {
                 if goal == Goal::Last {
-                    let name = self.method.name();
+                    let name = (self.method.name(), &self.job.estimator);
                     record_hit(
                         &mut lane_state.candidate.hit,
                         x,
@@ -380,14 +298,5 @@ impl<'a, M: Stepper> Worker<'a, M> {
             }
         }
         false
-    }
-}
-
-/// `mean = scale x`, or `mean += scale x`.
-fn accumulate(mean: &mut [Lanes], x: &[Lanes], scale: f32, add: bool) {
-    for (mean, x) in mean.iter_mut().zip(x) {
-        for (mean, x) in mean.0.iter_mut().zip(&x.0) {
-            *mean = if add { *mean + x * scale } else { x * scale };
-        }
     }
 }

@@ -2,8 +2,9 @@
 //! "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks").
 
 use crate::attack::candidate::Candidate;
-use crate::attack::diagnostics::Diagnostics;
-use crate::attack::ensemble::checks;
+use crate::attack::diagnostics::{Diagnostics, FoundBy};
+use crate::attack::ensemble::shown::search_on;
+use crate::attack::ensemble::{checks, spiking};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
@@ -27,8 +28,24 @@ pub enum Version {
     Plus,
     /// APGD-CE and APGD-DLR with 20 draws a step, for models that draw random numbers.
     Rand,
+    /// For spiking networks: gradients by every published estimate of those of spikes, then scores, labels, and images
+    /// that fool the network of rectifiers with the same weights.
+    Spiking,
+    /// The strongest of these, and a short Square.
+    SpikingFast,
     /// As standard with 10 steps in the place of 100 and Square's windows rescaled: what the sleep papers ran.
     Published,
+}
+
+impl Version {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Standard, Self::Plus, Self::Rand, Self::Spiking, Self::SpikingFast, Self::Published];
+
+    /// Whether it is for spiking networks.
+    pub fn is_spiking(self) -> bool {
+        matches!(self, Self::Spiking | Self::SpikingFast)
+    }
 }
 
 impl fmt::Display for Version {
@@ -37,6 +54,8 @@ impl fmt::Display for Version {
             Self::Standard => "standard",
             Self::Plus => "plus",
             Self::Rand => "rand",
+            Self::Spiking => "spiking",
+            Self::SpikingFast => "spiking-fast",
             Self::Published => "published",
         })
     }
@@ -46,15 +65,57 @@ impl FromStr for Version {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        [Self::Standard, Self::Plus, Self::Rand, Self::Published]
-            .into_iter()
-            .find(|version| version.to_string() == name)
-            .ok_or_else(|| {
-                let problem = format!("`{name}` is none of standard, plus, rand, published");
-                Error::argument("autoattack version", problem)
-            })
+        let all = Self::ALL.map(|version| version.to_string());
+        let place = all.iter().position(|version| version == name).ok_or_else(|| {
+            let problem = format!("`{name}` is none of {}", all.join(", "));
+            Error::argument("autoattack version", problem)
+        })?;
+        Ok(Self::ALL[place])
     }
 }
+
+/// An attack of the ensemble, and the model on which its images are made.
+pub struct Member {
+    /// The attack.
+    pub attack: Box<dyn Attack>,
+    /// Whether it attacks the network of rectifiers with the same weights ([`Classifier::rectified`]), and shows what it
+    /// finds.
+    pub transfer: bool,
+}
+
+impl Member {
+    /// On the model itself.
+    pub fn of(attack: Box<dyn Attack>) -> Self {
+        Self { attack, transfer: false }
+    }
+
+    /// On its rectifiers.
+    pub fn transfer(attack: Box<dyn Attack>) -> Self {
+        Self { attack, transfer: true }
+    }
+
+    /// Attacks these samples. A model that is not a network of rectifiers in another guise has no such view of it, and then
+    /// nothing is found.
+    pub fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        if !self.transfer {
+            return self.attack.search(job, which);
+        }
+        let Some(view) = job.classifier.rectified() else {
+            let candidates = which.iter().map(|&sample| Candidate::new(sample)).collect();
+            return Ok(Search { candidates, diagnostics: Diagnostics::default() });
+        };
+        search_on(self.attack.as_ref(), &view.as_ref(), RECTIFIERS, job, which)
+    }
+
+    /// What it is called in the list of who found what.
+    fn label(&self) -> String {
+        let label = self.attack.label();
+        if self.transfer { format!("{label}:source={RECTIFIERS}") } else { label }
+    }
+}
+
+/// What a network's rectifiers are called as a source of images.
+const RECTIFIERS: &str = "rectifiers";
 
 /// The ensemble. What a sample's image was found by is noted in its [`Winner`](crate::attack::Winner).
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +136,7 @@ impl Default for AutoAttack {
 
 impl AutoAttack {
     /// The attacks in their order, for this norm.
-    pub fn attacks(&self, norm: Norm) -> Vec<Box<dyn Attack>> {
+    pub fn members(&self, norm: Norm) -> Vec<Member> {
         let steps = if self.version == Version::Published { 10 } else { 100 };
         let draws = if self.version == Version::Rand { 20 } else { 1 };
         let l1 = norm == Norm::L1;
@@ -85,28 +146,31 @@ impl AutoAttack {
         let targets = if l1 { 5 } else { 9 };
         let apgd_t = Apgd { targets, ..apgd(Loss::TargetedDlr, 1) };
         let fab_t = Fab { steps, goal: fab_goal, ..Fab::default() };
-        match self.version {
+        let square = Square { rescale: self.version == Version::Published, ..Square::default() };
+        let attacks: Vec<Box<dyn Attack>> = match self.version {
             Version::Standard | Version::Published => vec![
                 Box::new(apgd(self.loss, if l1 { 5 } else { 1 })),
                 Box::new(apgd_t),
                 Box::new(fab_t),
-                Box::new(Square {
-                    rescale: self.version == Version::Published,
-                    ..Square::default()
-                }),
+                Box::new(square),
             ],
             Version::Plus => vec![
                 Box::new(apgd(self.loss, 5)),
                 Box::new(apgd(Loss::Dlr, 5)),
                 Box::new(Fab { targets: 0, restarts: 5, ..fab_t.clone() }),
-                Box::new(Square::default()),
+                Box::new(square),
                 Box::new(apgd_t),
                 Box::new(fab_t),
             ],
             Version::Rand => {
                 vec![Box::new(apgd(self.loss, 1)), Box::new(apgd(Loss::Dlr, 1))]
             }
-        }
+            Version::Spiking | Version::SpikingFast => {
+                let fast = self.version == Version::SpikingFast;
+                return spiking::members(norm, self.loss, goal, fast);
+            }
+        };
+        attacks.into_iter().map(Member::of).collect()
     }
 
     /// How many of the samples that Square fooled no attack after it can fool, so that an order in which Square is
@@ -114,15 +178,15 @@ impl AutoAttack {
     fn square_alone(
         job: &AttackTask<'_>,
         candidates: &[Candidate],
-        later: &[Box<dyn Attack>],
+        later: &[Member],
     ) -> Result<usize> {
         let by_square = candidates.iter().filter(|candidate| {
-            candidate.hit.as_ref().is_some_and(|hit| hit.winner.attack == "square")
+            candidate.hit.as_ref().is_some_and(|hit| hit.winner.name() == "square")
         });
         let mut left: Vec<usize> = by_square.map(|candidate| candidate.sample).collect();
-        for attack in later {
-            let search = attack.search(job, &left)?;
-            let mut found = confirm(job, attack.as_ref(), &search.candidates)?.into_iter();
+        for member in later {
+            let search = member.search(job, &left)?;
+            let mut found = confirm(job, member.attack.as_ref(), &search.candidates)?.into_iter();
             left.retain(|_| !found.next().flatten().is_some_and(|found| found.fools));
         }
         Ok(left.len())
@@ -147,11 +211,16 @@ impl Attack for AutoAttack {
     }
 
     fn losses(&self) -> Vec<Loss> {
-        self.attacks(Norm::Linf).iter().flat_map(|attack| attack.losses()).collect()
+        let members = self.members(Norm::Linf);
+        members.iter().flat_map(|member| member.attack.losses()).collect()
+    }
+
+    fn needs_spikes(&self) -> bool {
+        self.version.is_spiking()
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
-        let attacks = self.attacks(job.budget.norm);
+        let members = self.members(job.budget.norm);
         let mut diagnostics = Diagnostics {
             option_warnings: checks::classes(job.classifier.classes(), 9).into_iter().collect(),
             probabilities: checks::range(job, which),
@@ -165,11 +234,13 @@ impl Attack for AutoAttack {
         // What fooled a random model in most of the draws and not in their mean, and in how few the model was right: what
         // the expected accuracy of a survivor is.
         let mut refuted = vec![(1.0, None); which.len()];
-        for attack in &attacks {
+        for member in &members {
+            let attack = &member.attack;
             let samples: Vec<usize> = left.iter().map(|&place| which[place]).collect();
-            let search = attack.search(job, &samples)?;
+            let search = member.search(job, &samples)?;
             let confirmations = confirm(job, attack.as_ref(), &search.candidates)?;
             let mut still = Vec::with_capacity(left.len());
+            let before = left.len();
             let draws = job.draws(attack.draws()) as u64;
             for ((&place, new), found) in left.iter().zip(search.candidates).zip(confirmations) {
                 let candidate = &mut candidates[place];
@@ -188,9 +259,16 @@ impl Attack for AutoAttack {
                 }
             }
             left = still;
+            diagnostics.found_by.push(FoundBy {
+                attack: member.label(),
+                found: before - left.len(),
+                own: !attack.needs_spikes() && !attack.losses().is_empty() && !member.transfer,
+            });
         }
-        let last = attacks.iter().position(|attack| attack.name() == "square");
-        let later = last.map_or(&[][..], |at| &attacks[at + 1..]);
+        // Whoever comes after Square and sees gradients may be able to do without it.
+        let square = members.iter().position(|member| member.attack.name() == "square");
+        let later = square.filter(|_| !self.version.is_spiking());
+        let later = later.map_or(&[][..], |at| &members[at + 1..]);
         diagnostics.square_alone = Self::square_alone(job, &candidates, later)?;
         if job.classifier.is_random() {
             for place in left {

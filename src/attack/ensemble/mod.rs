@@ -2,4 +2,7 @@
 
 pub mod autoattack;
 mod checks;
+pub mod estimated;
+pub mod shown;
+mod spiking;
 pub mod targeted;

@@ -1,6 +1,7 @@
 //! Any attack, steered at one class: success is that class and no other.
 
 use crate::Result;
+use crate::attack::loss::Loss;
 use crate::attack::search::{Attack, Search};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
@@ -35,8 +36,20 @@ impl Attack for Targeted {
         Some(self.class)
     }
 
+    fn needs_spikes(&self) -> bool {
+        self.attack.needs_spikes()
+    }
+
     fn flattens(&self) -> bool {
         self.attack.flattens()
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        self.attack.losses()
+    }
+
+    fn is_random(&self) -> bool {
+        self.attack.is_random()
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

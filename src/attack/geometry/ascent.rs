@@ -20,8 +20,8 @@ pub struct Ranking(Vec<u64>);
 /// Moves `x` by `step` in the direction in which the loss rises most, if it goes on as its gradient says.
 ///
 /// Linf: every pixel by the gradient's sign. L2: along the gradient. L1: the pixels with the largest gradients first,
-/// each as far as the box `[0, 1]` lets it go, until `step` is used up. The gradient's size plays no part, however
-/// small; only a gradient that is zero everywhere leads nowhere.
+/// each as far as the box `[0, 1]` lets it go, until `step` is used up. L0: the pixels that gain most, to an end of the
+/// box. The gradient's size plays no part, however small; only a gradient that is zero everywhere leads nowhere.
 pub fn ascend(norm: Norm, step: f32, gradient: &[f32], x: &mut [f32], ranking: &mut Ranking) {
     match norm {
         Norm::Linf => {
@@ -36,6 +36,22 @@ pub fn ascend(norm: Norm, step: f32, gradient: &[f32], x: &mut [f32], ranking: &
             }
         }
         Norm::L1 => ascend_l1(step, gradient, x, &mut ranking.0),
+        Norm::L0 => ascend_l0(step, gradient, x, &mut ranking.0),
+    }
+}
+
+/// The pixels that gain most by going to an end of the box, `step` of them and at least one.
+fn ascend_l0(step: f32, gradient: &[f32], x: &mut [f32], ranking: &mut Vec<u64>) {
+    let room = |x: f32, g: f32| if g > 0.0 { 1.0 - x } else { x };
+    let gain = |i: usize, g: f32| (g * room(x[i], g).max(0.0)).abs();
+    let rank =
+        |(i, &g): (usize, &f32)| u64::from(gain(i, g).to_bits()) << 32 | u64::from(!(i as u32));
+    ranking.clear();
+    ranking.extend(gradient.iter().enumerate().map(rank).filter(|rank| rank >> 32 > 0));
+    ranking.sort_unstable_by(|a, b| b.cmp(a));
+    for &rank in ranking.iter().take((step as usize).max(1)) {
+        let i = !(rank as u32) as usize;
+        x[i] = if gradient[i] > 0.0 { 1.0 } else { 0.0 };
     }
 }
 

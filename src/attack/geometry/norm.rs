@@ -16,9 +16,24 @@ pub enum Norm {
     L2,
     /// The sum of absolute changes.
     L1,
+    /// The number of pixels (of each channel) that change, by however much.
+    L0,
 }
 
 impl Norm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Linf, Self::L2, Self::L1, Self::L0];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linf => "linf",
+            Self::L2 => "l2",
+            Self::L1 => "l1",
+            Self::L0 => "l0",
+        }
+    }
+
     /// The norm of `x`, at any scale: it is 0 only if all of `x` is, and infinite only if it is too large for f32.
     pub fn of(self, x: &[f32]) -> f32 {
         self.over(x, x, |v, _| v)
@@ -36,6 +51,7 @@ impl Norm {
         match self {
             Self::Linf => largest(),
             Self::L1 => sum_of(a, b, |a, b| f(a, b).abs()),
+            Self::L0 => sum_of(a, b, |a, b| f32::from(u8::from(f(a, b) != 0.0))),
             Self::L2 => {
                 let square = |v: f32| v * v;
                 let sum = sum_of(a, b, |a, b| square(f(a, b)));
@@ -49,23 +65,19 @@ impl Norm {
         }
     }
 
-    /// The norm that bounds `<x, y>` together with this one, of `x`.
+    /// The norm that bounds `<x, y>` together with this one, of `x`; for L0, where no pixel of `y` exceeds 1.
     pub fn dual_of(self, x: &[f32]) -> f32 {
         match self {
             Self::Linf => Self::L1.of(x),
             Self::L2 => Self::L2.of(x),
-            Self::L1 => Self::Linf.of(x),
+            Self::L1 | Self::L0 => Self::Linf.of(x),
         }
     }
 }
 
 impl fmt::Display for Norm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Linf => "linf",
-            Self::L2 => "l2",
-            Self::L1 => "l1",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -73,12 +85,11 @@ impl FromStr for Norm {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "linf" => Ok(Self::Linf),
-            "l2" => Ok(Self::L2),
-            "l1" => Ok(Self::L1),
-            _ => Err(Error::argument("norm", format!("`{name}` is none of linf, l2, l1"))),
-        }
+        let known = Self::ALL.into_iter().find(|norm| name.eq_ignore_ascii_case(norm.name()));
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::argument("norm", format!("`{name}` is none of {names}"))
+        })
     }
 }
 

@@ -43,6 +43,20 @@ pub fn into_ball(norm: Norm, eps: f32, clean: &[f32], x: &mut [f32], scratch: &m
             into_box(x);
         }
         Norm::L1 => into_l1(eps * (1.0 - ROUNDING), clean, x, scratch),
+        Norm::L0 => into_l0(eps, clean, x, scratch),
+    }
+}
+
+/// The box, and of the pixels that differ the `eps` that differ most; of equals the first.
+fn into_l0(eps: f32, clean: &[f32], x: &mut [f32], scratch: &mut Breakpoints) {
+    into_box(x);
+    let changes = &mut scratch.0;
+    changes.clear();
+    let pairs = x.iter().zip(clean).enumerate().filter(|(_, (x, c))| x != c);
+    changes.extend(pairs.map(|(i, (x, c))| ((x - c).abs(), i as f32)));
+    changes.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)));
+    for &(_, i) in changes.iter().skip(eps as usize) {
+        x[i as usize] = clean[i as usize];
     }
 }
 

@@ -50,7 +50,7 @@ pub fn add_to_sphere(norm: Norm, radius: f32, isa: Isa, key: Key, step: &mut [f3
     let random = &mut key.generator();
     match norm {
         Norm::Linf => step.iter_mut().for_each(|step| *step = symmetric(random)),
-        Norm::L2 | Norm::L1 => normals(isa, random, step),
+        Norm::L2 | Norm::L1 | Norm::L0 => normals(isa, random, step),
     }
     let factor = radius / (norm.of(step) + 1e-12);
     x.iter_mut().zip(step).for_each(|(x, step)| *x += factor * *step);

@@ -51,6 +51,10 @@ impl Stepper for Ddn {
         Needs::Gradient(Loss::CrossEntropy)
     }
 
+    fn norms(&self) -> &'static [Norm] {
+        &[Norm::L2]
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }
@@ -67,11 +71,7 @@ impl Stepper for Ddn {
         self.draws
     }
 
-    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
-        if budget.norm != Norm::L2 {
-            let problem = format!("exists in l2, not in {}; use fmn", budget.norm);
-            return Err(Error::argument("ddn", problem));
-        }
+    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
         if self.steps == 0 || !(self.radius > 0.0 && self.radius.is_finite()) {
             let (steps, radius) = (self.steps, self.radius);
             let problem = format!("steps {steps}, radius {radius}: both must be positive");

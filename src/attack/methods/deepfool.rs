@@ -48,6 +48,10 @@ impl Stepper for DeepFool {
         Needs::Jacobian
     }
 
+    fn norms(&self) -> &'static [Norm] {
+        &[Norm::Linf, Norm::L2]
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }
@@ -68,10 +72,7 @@ impl Stepper for DeepFool {
         self.draws
     }
 
-    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
-        if budget.norm == Norm::L1 {
-            return Err(Error::argument("deepfool", "exists in linf and l2; use fab in l1"));
-        }
+    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
         if self.steps == 0 || !(self.overshoot >= 0.0 && self.overshoot.is_finite()) {
             let (steps, overshoot) = (self.steps, self.overshoot);
             let problem =

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::attack::geometry::ascent::{Ranking, ascend};
+use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
@@ -41,6 +42,10 @@ impl Stepper for Fgsm {
 
     fn draws(&self) -> usize {
         self.draws
+    }
+
+    fn norms(&self) -> &'static [Norm] {
+        &Norm::ALL
     }
 
     fn goal(&self) -> Goal {

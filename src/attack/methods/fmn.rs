@@ -10,7 +10,7 @@ use crate::nn::rounding;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
-/// FMN in Linf, L2 and L1. No radius bounds it unless asked for.
+/// FMN in Linf, L2, L1 and L0. No radius bounds it unless asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fmn {
     /// Steps.
@@ -50,11 +50,25 @@ pub struct State {
     scratch: Breakpoints,
 }
 
+/// The number of pixels: no perturbation has more.
+fn clean_len(sample: &Sample<'_>) -> f32 {
+    sample.clean.len() as f32
+}
+
 impl Fmn {
     /// The radius of the next ball, by what is known at `x`.
     fn radius(&self, state: &State, sample: &Sample<'_>, answer: &Feedback<'_>, x: &[f32]) -> f32 {
         let gamma = cosine(self.gamma, LAST_GAMMA, state.taken, self.steps);
         let norm = sample.budget.norm;
+        if norm == Norm::L0 {
+            // Pixels are counted in whole numbers, and none are counted before a point fools.
+            let radius = state.radius.min(clean_len(sample));
+            return match (answer.fooled, state.best.is_finite()) {
+                (true, _) => (radius - 1.0).min((radius * (1.0 - gamma)).floor()).min(state.best),
+                (false, true) => (radius + 1.0).max((radius * (1.0 + gamma)).floor()),
+                (false, false) => f32::INFINITY,
+            };
+        }
         if answer.fooled {
             return (state.radius * (1.0 - gamma)).min(state.best);
         }
@@ -81,6 +95,10 @@ impl Stepper for Fmn {
 
     fn needs(&self) -> Needs {
         Needs::Gradient(Loss::Margin)
+    }
+
+    fn norms(&self) -> &'static [Norm] {
+        &Norm::ALL
     }
 
     fn goal(&self) -> Goal {
@@ -148,7 +166,7 @@ impl Stepper for Fmn {
         let factor = step / gradient.iter().map(|g| (g * unit).powi(2)).sum::<f32>().sqrt();
         x.iter_mut().zip(gradient).for_each(|(x, g)| *x += factor * (g * unit));
         // No ball is larger than the box.
-        let radius = state.radius.min(clean.len() as f32);
+        let radius = state.radius.min(clean_len(sample));
         into_ball(norm, radius, clean, x, &mut state.scratch);
         state.taken += 1;
         if state.taken < self.steps { Step::Ask } else { Step::Last }

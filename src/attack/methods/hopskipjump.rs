@@ -182,6 +182,10 @@ impl Stepper for HopSkipJump {
         Needs::Logits(Loss::Margin)
     }
 
+    fn norms(&self) -> &'static [Norm] {
+        &[Norm::Linf, Norm::L2]
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }
@@ -194,10 +198,7 @@ impl Stepper for HopSkipJump {
         self.draws
     }
 
-    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
-        if budget.norm == Norm::L1 {
-            return Err(Error::argument("hopskipjump", "exists in linf and l2; use square in l1"));
-        }
+    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
         if self.steps == 0 || self.probes == 0 {
             let (steps, probes) = (self.steps, self.probes);
             let problem = format!("steps {steps}, probes {probes}: at least 1 of each is needed");

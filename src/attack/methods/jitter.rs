@@ -1,6 +1,7 @@
 //! Jitter: the mean gradient around a point in the place of the one at it, for any attack that follows a gradient. It
 //! smooths what is a staircase or shattered at a small scale.
 
+use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::random::symmetric;
 use crate::attack::methods::pgd::StepSize;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
@@ -52,6 +53,10 @@ impl<M: Stepper> Stepper for Jittered<M> {
 
     fn needs(&self) -> Needs {
         self.attack.needs()
+    }
+
+    fn norms(&self) -> &'static [Norm] {
+        self.attack.norms()
     }
 
     fn goal(&self) -> Goal {

@@ -3,6 +3,7 @@
 pub mod apgd;
 pub mod bim;
 pub mod carlini_wagner;
+pub mod cw_linf;
 pub mod ddn;
 pub mod deepfool;
 pub mod eot_pgd;
@@ -16,4 +17,5 @@ pub mod nes_pgd;
 pub mod pgd;
 pub mod rays;
 pub mod sa_pgd;
+pub mod sigma_zero;
 pub mod square;

@@ -4,10 +4,11 @@
 use crate::attack::geometry::ascent::{Ranking, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
-use crate::attack::geometry::random::{normals, sign as random_sign, symmetric};
+use crate::attack::geometry::random::{below, normals, sign as random_sign, symmetric};
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
+use crate::wording::significant;
 use crate::{Error, Result};
 
 /// Projected gradient ascent.
@@ -60,9 +61,10 @@ impl StepSize {
         if reach >= needed * (1.0 - 1e-5) {
             return Vec::new();
         }
+        let [step, reach, needed, eps] = [step, reach, needed, eps].map(significant);
         vec![format!(
-            "{name}: {steps} steps of {step:.5} reach {reach:.5}, {needed:.5} is needed to cross the ball of eps \
-             {eps:.5}: a larger eps will not make this attack stronger; take more or larger steps"
+            "{name}: {steps} steps of {step} reach {reach}, {needed} is needed to cross the ball of eps \
+             {eps}: a larger eps will not make this attack stronger; take more or larger steps"
         )]
     }
 }
@@ -100,6 +102,10 @@ impl Stepper for Pgd {
 
     fn needs(&self) -> Needs {
         Needs::Gradient(self.loss)
+    }
+
+    fn norms(&self) -> &'static [Norm] {
+        &Norm::ALL
     }
 
     fn goal(&self) -> Goal {
@@ -168,6 +174,12 @@ impl Stepper for Pgd {
                 normals(sample.isa, random, noise);
                 let factor = eps / Norm::L2.of(noise);
                 x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
+            }
+            // Any value at pixels anywhere.
+            Norm::L0 => {
+                for _ in 0..eps as usize {
+                    x[below(random, sample.clean.len())] = 0.5 + 0.5 * symmetric(random);
+                }
             }
             // d + 1 numbers of the exponential distribution, divided by their sum, are uniform in the simplex; without
             // the last one and with random signs, in the ball. Half the square of two normal numbers is such a number.

@@ -120,6 +120,10 @@ impl Stepper for RayS {
         Needs::Logits(Loss::Margin)
     }
 
+    fn norms(&self) -> &'static [Norm] {
+        &[Norm::Linf]
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }
@@ -132,11 +136,7 @@ impl Stepper for RayS {
         self.draws
     }
 
-    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
-        if budget.norm != Norm::Linf {
-            let problem = format!("exists in linf, not in {}; use hopskipjump", budget.norm);
-            return Err(Error::argument("rays", problem));
-        }
+    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
         if self.queries == 0 {
             return Err(Error::argument("rays", "queries 0: at least 1 is needed"));
         }

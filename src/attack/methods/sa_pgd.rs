@@ -85,6 +85,10 @@ impl Stepper for SaPgd {
         Needs::Gradient(self.loss)
     }
 
+    fn norms(&self) -> &'static [Norm] {
+        &[Norm::Linf]
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }
@@ -97,11 +101,7 @@ impl Stepper for SaPgd {
         self.draws
     }
 
-    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
-        if budget.norm != Norm::Linf {
-            let problem = format!("exists in linf, not in {}; use apgd-ce", budget.norm);
-            return Err(Error::argument("sa-pgd", problem));
-        }
+    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
         if self.steps == 0 || self.restarts == 0 {
             let (steps, restarts) = (self.steps, self.restarts);
             let problem =

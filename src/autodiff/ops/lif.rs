@@ -2,8 +2,9 @@
 
 use super::norm_relu_pool::halved;
 use crate::autodiff::{Backward, Operation, Tape, Var};
-use crate::kernels::lif::{self as kernel, Dynamics, Layer, SilentWindow};
+use crate::kernels::lif::{self as kernel, Asked, Dynamics, Layer, SilentWindow};
 use crate::kernels::surrogate::Surrogate;
+use crate::simd::Lanes;
 use crate::{Error, Result};
 
 #[derive(Default)]
@@ -12,6 +13,8 @@ struct Lif {
     surrogate: Surrogate,
     /// Whether windows of 2 x 2 are pooled, and where the gradient of a silent one goes.
     pooled: Option<SilentWindow>,
+    /// Which of the recording's layers of neurons it is.
+    place: usize,
 }
 
 impl Tape {
@@ -68,7 +71,8 @@ impl Tape {
         let constant = input_steps == 1;
         let layer = Layer { shape, steps, constant, dynamics };
         let mut operation: Box<Lif> = self.reuse();
-        *operation = Lif { layer: Some(layer), surrogate, pooled };
+        let place = self.estimation.place();
+        *operation = Lif { layer: Some(layer), surrogate, pooled, place };
         let mut out = self.tensor(out_shape, samples, steps);
         let (context, value) = (self.context(), self.value(x));
         let isa = context.isa();
@@ -94,22 +98,29 @@ impl Operation for Lif {
     fn backward(&mut self, pass: &mut Backward<'_>) {
         let Some(layer) = self.layer else { return };
         let mut out = pass.like_input(0);
-        let (context, x, grad) = (pass.context(), pass.input(0), pass.grad());
-        let (isa, surrogate) = (context.isa(), self.surrogate);
+        // Field by field: the estimation is borrowed mutably beside them.
+        let x = &pass.nodes[pass.inputs[0] as usize].value;
+        let (context, grad) = (pass.context, pass.grad);
+        let blocks = x.blocks() / x.steps();
+        let (estimate, memory) = pass.estimation.of_layer(self.place, &layer, blocks);
+        let Self { surrogate, pooled, .. } = *self;
+        let (isa, asked) = (context.isa(), Asked { surrogate, pooled, estimate });
         let size = x.steps() * layer.shape.features();
         let grad_size = layer.steps * grad.shape().features();
-        context.chunks(out.lanes_mut(), size, |i, out| {
-            context.with_scratch(kernel::grad_scratch(&layer), |scratch| {
+        let scratch = kernel::grad_scratch(&layer, estimate.estimator.slope);
+        let of_block = |i: usize, out: &mut [Lanes], memory: &mut [Lanes]| {
+            context.with_scratch(scratch, |scratch| {
                 let x = &x.lanes()[i * size..][..size];
                 let grad = &grad.lanes()[i * grad_size..][..grad_size];
-                match self.pooled {
-                    Some(silent) => {
-                        kernel::lif_pool_grad(isa, &layer, surrogate, silent, x, grad, out, scratch)
-                    }
-                    None => kernel::lif_grad(isa, &layer, surrogate, x, grad, out, scratch),
-                }
+                kernel::lif_grad(isa, &layer, &asked, x, grad, out, scratch, memory);
             });
-        });
+        };
+        if memory.is_empty() {
+            context.chunks(out.lanes_mut(), size, |i, out| of_block(i, out, &mut []));
+        } else {
+            let of_each = memory.len() / blocks;
+            context.chunks2((out.lanes_mut(), size), (memory, of_each), of_block);
+        }
         pass.give_input(0, out);
     }
 }

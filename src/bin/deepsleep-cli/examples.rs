@@ -28,6 +28,12 @@ pub const EVALUATE: &str = "Examples:
   # transfer: crafted on another network
   deepsleep-cli evaluate --model defended.safetensors --source control.safetensors --attack pgd --eps 64/255 --images 1000";
 
+pub const AUDIT: &str = "Examples:
+  # may the robust accuracy of this network at 16/255 be believed?
+  deepsleep-cli audit --model control.safetensors --eps 16/255 --out audit.json
+  # is a claim compatible with what the audit finds, on the spiking form, with images of a network trained by itself?
+  deepsleep-cli audit --model defended.safetensors --model-kind snn --eps 64/255 --claim 0.62 --twin control.safetensors";
+
 #[cfg(test)]
 mod tests {
     use crate::Cli;
@@ -35,10 +41,10 @@ mod tests {
 
     #[test]
     fn examples_are_commands() {
-        let all = [super::TRAIN, super::ATTACK, super::EVALUATE];
+        let all = [super::TRAIN, super::ATTACK, super::EVALUATE, super::AUDIT];
         let lines = all.iter().flat_map(|text| text.lines()).map(str::trim);
         let commands: Vec<&str> = lines.filter(|line| line.starts_with("deepsleep-cli ")).collect();
-        assert_eq!(commands.len(), 12);
+        assert_eq!(commands.len(), 14);
         for line in commands {
             let parsed = Cli::try_parse_from(line.split_whitespace());
             assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());

@@ -8,6 +8,7 @@
 
 mod architecture;
 mod attack;
+mod audit;
 mod checkpoint;
 mod common;
 mod completions;
@@ -66,6 +67,9 @@ enum Command {
     #[command(after_help = examples::EVALUATE)]
     /// Say how many images a saved network classifies rightly, also under attack.
     Evaluate(evaluate::Evaluate),
+    #[command(after_help = examples::AUDIT)]
+    /// Say whether a robust accuracy can be trusted: look for masked gradients and weak attacks.
+    Audit(audit::AuditCommand),
     /// Describe a saved network: layers, norms, firing rates; draw its filters and a spike raster.
     Inspect(inspect::Inspect),
     /// Reproduce the paper's tables and figures.
@@ -98,7 +102,11 @@ impl Command {
             Self::Architecture(_) => Some("architecture"),
             Self::Completions(_) => Some("completions"),
             Self::Man(_) => Some("man"),
-            Self::Evaluate(_) | Self::Inspect(_) | Self::Report(_) | Self::Info => None,
+            Self::Evaluate(_)
+            | Self::Audit(_)
+            | Self::Inspect(_)
+            | Self::Report(_)
+            | Self::Info => None,
         }
     }
 
@@ -111,6 +119,7 @@ impl Command {
             Self::Merge(merge) => merge.leftover(),
             Self::Data(data) => data.leftover(),
             Self::Attack(_)
+            | Self::Audit(_)
             | Self::Inspect(_)
             | Self::Report(_)
             | Self::Architecture(_)
@@ -167,6 +176,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&common),
         Command::Attack(attack) => attack.run(&common),
         Command::Evaluate(evaluate) => evaluate.run(&common),
+        Command::Audit(audit) => audit.run(&common),
         Command::Inspect(inspect) => inspect.run(&common),
         Command::Reproduce(reproduce) => reproduce.run(&common),
         Command::Merge(merge) => merge.run(&common),

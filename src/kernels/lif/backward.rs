@@ -1,37 +1,108 @@
-//! Backpropagation through time.
+//! Backpropagation through time, and what else stands for it.
 
+use super::estimator::{Estimate, SlopeRule, TimeRule, unit};
 use super::group::{Coefficients, Group, Neighbors, TOGETHER, Window, for_neighbors, load};
+use super::rate::rate_grad;
+use super::slopes::{Adaptive, Density, SlopeAt, channels, spreads};
 use super::{Layer, SilentWindow};
-use crate::kernels::surrogate::{Slope, Surrogate, with_slope};
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::kernels::surrogate::{Surrogate, with_slope};
+use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
-/// Lanes of scratch memory that the backward functions need.
-pub fn grad_scratch(layer: &Layer) -> usize {
-    TOGETHER * layer.steps
+/// Lanes of scratch memory that [`lif_grad`] needs.
+pub fn grad_scratch(layer: &Layer, slope: SlopeRule) -> usize {
+    let spreads = if slope == SlopeRule::Pdsg { 2 * channels(layer).0 * layer.steps } else { 0 };
+    TOGETHER * layer.steps + spreads
 }
 
-/// Gradient of [`lif`](super::lif) to its input. `grad` is `[step][feature]`, `out` like `x`.
+/// What a layer's backward goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The network's own surrogate.
+    pub surrogate: Surrogate,
+    /// Whether windows of 2 x 2 are pooled, and where the network sends the gradient of a silent one.
+    pub pooled: Option<SilentWindow>,
+    /// What the caller wants instead of the network's own.
+    pub estimate: Estimate,
+}
+
+/// Gradient of [`lif`](super::lif) to its input, or of [`lif_pool`](super::lif_pool): then to the first that spiked in each
+/// window, and where none did, as [`SilentWindow`] says. `grad` is `[step][output]`, `out` like `x`; `memory` is what the
+/// estimator keeps of this block ([`Estimator::memory`](super::Estimator::memory)).
+#[allow(clippy::too_many_arguments)]
 pub fn lif_grad(
     isa: Isa,
     layer: &Layer,
-    surrogate: Surrogate,
+    asked: &Asked,
+    x: &[Lanes],
+    grad: &[Lanes],
+    out: &mut [Lanes],
+    scratch: &mut [Lanes],
+    memory: &mut [Lanes],
+) {
+    let Estimate { estimator, fresh, learn } = asked.estimate;
+    let pooled = asked.pooled.map(|silent| estimator.pool.unwrap_or(silent));
+    let (scratch, tables) = scratch.split_at_mut(TOGETHER * layer.steps);
+    let rules = Rules {
+        pooled,
+        detached: estimator.time == TimeRule::Detached,
+        average: estimator.average,
+    };
+    let fixed = match (estimator.time, estimator.slope) {
+        (TimeRule::Rate(rule), _) => {
+            return rate_grad(isa, layer, rule, pooled, x, grad, out, scratch);
+        }
+        (_, SlopeRule::Own) => asked.surrogate,
+        (_, SlopeRule::Fixed(surrogate)) => surrogate.in_units(unit(&layer.dynamics)),
+        (_, SlopeRule::Pdsg) => {
+            let (spread, squares) = tables.split_at_mut(tables.len() / 2);
+            spreads(isa, layer, x, spread, squares);
+            let slope = Density { spread, pixels: channels(layer).1, steps: layer.steps };
+            return over_time(isa, layer, rules, slope, x, grad, out, scratch);
+        }
+        (_, SlopeRule::Assg(rule)) => {
+            let slope = Adaptive::new(rule, &layer.dynamics, layer.steps, memory, (fresh, learn));
+            return over_time(isa, layer, rules, slope, x, grad, out, scratch);
+        }
+    };
+    with_slope!(fixed, slope => over_time(isa, layer, rules, slope, x, grad, out, scratch));
+}
+
+/// What the loops over groups go by, beside the slope.
+#[derive(Clone, Copy)]
+struct Rules {
+    pooled: Option<SilentWindow>,
+    /// Whether no gradient flows through membranes.
+    detached: bool,
+    /// Whether each step gets the mean of all.
+    average: bool,
+}
+
+#[allow(clippy::too_many_arguments)]
+fn over_time<F: SlopeAt>(
+    isa: Isa,
+    layer: &Layer,
+    rules: Rules,
+    mut slope: F,
     x: &[Lanes],
     grad: &[Lanes],
     out: &mut [Lanes],
     scratch: &mut [Lanes],
 ) {
-    with_slope!(surrogate, slope => dispatch!(isa, s => if layer.dynamics.synapse == 0.0 {
-        lif_grad_body::<_, _, false>(s, layer, slope, x, grad, out, scratch);
+    let slope = &mut slope;
+    dispatch!(isa, s => if layer.dynamics.synapse == 0.0 {
+        groups::<_, _, false>(s, layer, rules, slope, x, grad, out, scratch);
     } else {
-        lif_grad_body::<_, _, true>(s, layer, slope, x, grad, out, scratch);
-    }));
+        groups::<_, _, true>(s, layer, rules, slope, x, grad, out, scratch);
+    });
 }
 
 #[inline(always)]
-fn lif_grad_body<S: Simd, F: Slope, const SYNAPSE: bool>(
+#[allow(clippy::too_many_arguments)]
+fn groups<S: Simd, F: SlopeAt, const SYNAPSE: bool>(
     s: S,
     layer: &Layer,
-    slope: F,
+    rules: Rules,
+    slope: &mut F,
     x: &[Lanes],
     grad: &[Lanes],
     out: &mut [Lanes],
@@ -39,50 +110,18 @@ fn lif_grad_body<S: Simd, F: Slope, const SYNAPSE: bool>(
 ) {
     let c = &Coefficients::new(s, &layer.dynamics);
     let features = layer.shape.features();
-    for_neighbors!(
-        features,
-        run::<_, _, _, SYNAPSE>(s, c, layer, slope, features, x, grad, out, scratch)
-    );
-}
-
-/// Gradient of [`lif_pool`](super::lif_pool) to its input: to the first that spiked in each window; where none did, as
-/// `silent` says.
-#[allow(clippy::too_many_arguments)]
-pub fn lif_pool_grad(
-    isa: Isa,
-    layer: &Layer,
-    surrogate: Surrogate,
-    silent: SilentWindow,
-    x: &[Lanes],
-    grad: &[Lanes],
-    out: &mut [Lanes],
-    scratch: &mut [Lanes],
-) {
-    with_slope!(surrogate, slope => dispatch!(isa, s => if layer.dynamics.synapse == 0.0 {
-        lif_pool_grad_body::<_, _, false>(s, layer, slope, silent, x, grad, out, scratch);
-    } else {
-        lif_pool_grad_body::<_, _, true>(s, layer, slope, silent, x, grad, out, scratch);
-    }));
-}
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn lif_pool_grad_body<S: Simd, F: Slope, const SYNAPSE: bool>(
-    s: S,
-    layer: &Layer,
-    slope: F,
-    silent: SilentWindow,
-    x: &[Lanes],
-    grad: &[Lanes],
-    out: &mut [Lanes],
-    scratch: &mut [Lanes],
-) {
-    let c = &Coefficients::new(s, &layer.dynamics);
-    let pooled = layer.shape.features() / 4;
+    let Some(silent) = rules.pooled else {
+        for_neighbors!(
+            features,
+            run::<_, _, _, SYNAPSE>(s, c, layer, rules, slope, features, x, grad, out, scratch)
+        );
+        return;
+    };
+    let pooled = features / 4;
     for cell in 0..pooled {
         let window = Window::new(layer.shape, cell, silent);
         run::<_, _, _, SYNAPSE, TOGETHER>(
-            s, c, layer, slope, pooled, x, grad, out, scratch, window,
+            s, c, layer, rules, slope, pooled, x, grad, out, scratch, window,
         );
     }
 }
@@ -90,11 +129,12 @@ fn lif_pool_grad_body<S: Simd, F: Slope, const SYNAPSE: bool>(
 /// A group over all steps, forward for its membranes, then back; `outputs` are the spikes of a step.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-fn run<S: Simd, F: Slope, G: Group<N>, const SYNAPSE: bool, const N: usize>(
+fn run<S: Simd, F: SlopeAt, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     s: S,
     c: &Coefficients<S>,
     layer: &Layer,
-    slope: F,
+    rules: Rules,
+    slope: &mut F,
     outputs: usize,
     x: &[Lanes],
     grad: &[Lanes],
@@ -103,24 +143,41 @@ fn run<S: Simd, F: Slope, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     group: G,
 ) {
     let mut state = c.start::<N>(s);
+    let at = group.at();
     for (t, saved) in scratch.chunks_exact_mut(TOGETHER).enumerate() {
-        let x = load(s, &x[layer.input_at(t)..], group.at());
+        let x = load(s, &x[layer.input_at(t)..], at);
         let (u, _) = c.advance::<SYNAPSE, N>(s, x, &mut state);
         for k in 0..N {
             s.store(u[k], &mut saved[k]);
         }
     }
+    let carry = if rules.detached { s.zero() } else { c.decay };
     let mut reverse = Reverse::<S, N>::new(s);
     for (t, saved) in scratch.chunks_exact(TOGETHER).enumerate().rev() {
         let of_spikes = group.read(s, c.limit, saved, &grad[t * outputs..][..outputs]);
-        let x_grad =
-            reverse.step::<F, SYNAPSE>(s, c, layer.dynamics.reset_grad, slope, saved, of_spikes);
+        let mut slopes = [s.zero(); N];
+        for k in 0..N {
+            let above = s.sub(s.load(&saved[k]), c.threshold);
+            slopes[k] = slope.slope_at(s, above, at[k], t);
+        }
+        let reset_grad = layer.dynamics.reset_grad;
+        let x_grad = reverse.step::<SYNAPSE>(s, c, carry, reset_grad, slopes, saved, of_spikes);
         if !layer.constant {
-            store(s, x_grad, &mut out[layer.input_at(t)..], group.at());
+            store(s, x_grad, &mut out[layer.input_at(t)..], at);
         }
     }
     if layer.constant {
-        store(s, reverse.total, out, group.at());
+        store(s, reverse.total, out, at);
+    } else if rules.average {
+        let share = s.splat(1.0 / layer.steps as f32);
+        let mean = array::map(
+            reverse.total,
+            #[inline(always)]
+            |total| s.mul(total, share),
+        );
+        for t in 0..layer.steps {
+            store(s, mean, &mut out[layer.input_at(t)..], at);
+        }
     }
 }
 
@@ -147,15 +204,17 @@ impl<S: Simd, const N: usize> Reverse<S, N> {
         Self { v: [s.zero(); N], i: [s.zero(); N], total: [s.zero(); N] }
     }
 
-    /// One step back: `saved` are the membranes before the reset, `grad` the gradients of the spikes; returns those of
-    /// the input.
+    /// One step back: `saved` are the membranes before the reset, `slopes` what stands for the derivatives of their spikes,
+    /// `grad` the gradients of these, `carry` what of a membrane's is left a step earlier; returns those of the input.
     #[inline(always)]
-    fn step<F: Slope, const SYNAPSE: bool>(
+    #[allow(clippy::too_many_arguments)]
+    fn step<const SYNAPSE: bool>(
         &mut self,
         s: S,
         c: &Coefficients<S>,
+        carry: S::F32,
         reset_grad: bool,
-        slope: F,
+        slopes: [S::F32; N],
         saved: &[Lanes],
         grad: [S::F32; N],
     ) -> [S::F32; N] {
@@ -169,8 +228,8 @@ impl<S: Simd, const N: usize> Reverse<S, N> {
                 of_spike = s.mul_add(self.v[k], jump, of_spike);
             }
             let kept = s.select(spike, s.mul(self.v[k], c.keep), self.v[k]);
-            let of_u = s.mul_add(of_spike, slope.slope(s, s.sub(u, c.threshold)), kept);
-            self.v[k] = s.mul(c.decay, of_u);
+            let of_u = s.mul_add(of_spike, slopes[k], kept);
+            self.v[k] = s.mul(carry, of_u);
             out[k] = s.mul(c.gain, of_u);
             if SYNAPSE {
                 self.i[k] = s.mul_add(c.synapse, self.i[k], out[k]);

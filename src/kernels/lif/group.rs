@@ -24,7 +24,8 @@ pub(super) struct Coefficients<S: Simd> {
 /// Membranes and synaptic currents of `N` neurons.
 pub(super) struct State<S: Simd, const N: usize> {
     v: [S::F32; N],
-    i: [S::F32; N],
+    /// The synaptic currents.
+    pub i: [S::F32; N],
 }
 
 impl<S: Simd> Coefficients<S> {

@@ -14,13 +14,19 @@
 //! costs a second pass of arithmetic and spares writing every membrane to memory.
 //!
 //! Blocks are `[step][feature]`. An input of one step is a constant current, and gets the sum of all steps' gradients.
+//!
+//! An attack may ask for another backward than the network's own: an [`Estimator`].
 
 mod backward;
+mod estimator;
 mod forward;
 mod group;
 mod neuron;
+mod rate;
+mod slopes;
 
-pub use backward::{grad_scratch, lif_grad, lif_pool_grad};
+pub use backward::{Asked, grad_scratch, lif_grad};
+pub use estimator::{Assg, Estimate, Estimator, RateRule, SlopeRule, TimeRule};
 pub use forward::{lif, lif_pool};
 pub use neuron::{Neuron, Reset};
 
@@ -64,6 +70,20 @@ pub enum SilentWindow {
     Largest,
     /// To all four, to each the whole of it.
     All,
+}
+
+impl SilentWindow {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::First, Self::Largest, Self::All];
+
+    /// Its name, as an attack's option.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Largest => "largest",
+            Self::All => "all",
+        }
+    }
 }
 
 /// A single neuron between two steps.

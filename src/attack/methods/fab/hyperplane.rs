@@ -131,7 +131,7 @@ impl Plane<'_> {
                 );
                 self.go(step, |room, weight| room.min(lambda * weight));
             }
-            Norm::L1 => self.greedily(gap, step, order),
+            Norm::L1 | Norm::L0 => self.greedily(gap, step, order),
         }
     }
 

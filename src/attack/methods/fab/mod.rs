@@ -83,7 +83,7 @@ impl Fab {
             let length = match sample.budget.norm {
                 Norm::Linf => Norm::L1.distance(row, own),
                 Norm::L2 => Norm::L2.distance(row, own),
-                Norm::L1 => Norm::Linf.distance(row, own),
+                Norm::L1 | Norm::L0 => Norm::Linf.distance(row, own),
             };
             // A boundary that the gradient does not see is infinitely far away.
             let distance = if length > 0.0 { difference(i).abs() / length } else { f32::INFINITY };

@@ -14,7 +14,9 @@ use crate::output::Outputs;
 use crate::threat::{Threat, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
 use clap::Args;
-use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples, Status, run_attack};
+use deepsleep::attack::{
+    Attack, AttackReport, Budget, Classifier, FoundBy, Samples, Status, findings, run_attack,
+};
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, worst_cases};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
@@ -89,10 +91,17 @@ struct Printed<'a> {
     invalid: usize,
     /// Images found by each part of an ensemble.
     winners: BTreeMap<std::borrow::Cow<'static, str>, usize>,
+    /// The same in the ensemble's order, those who found nothing too.
+    #[serde(skip_serializing_if = "<[FoundBy]>::is_empty")]
+    found_by: &'a [FoundBy],
+    #[serde(skip)]
+    findings: Option<String>,
     /// Of the images that fool.
     mean_linf: Option<f64>,
     mean_l2: Option<f64>,
     mean_l1: Option<f64>,
+    /// Pixels that changed.
+    mean_l0: Option<f64>,
     forward_passes: u64,
     backward_passes: u64,
     zero_gradient_share: Option<f64>,
@@ -239,9 +248,12 @@ impl AttackCommand {
             survived: report.count(Status::Survived),
             invalid: report.count(Status::Invalid),
             winners,
+            found_by: &report.diagnostics.found_by,
+            findings: findings(&report.diagnostics.found_by),
             mean_linf: mean(|outcome| outcome.linf),
             mean_l2: mean(|outcome| outcome.l2),
             mean_l1: mean(|outcome| outcome.l1),
+            mean_l0: mean(|outcome| outcome.l0),
             forward_passes: cost.forward_passes,
             backward_passes: cost.backward_passes,
             zero_gradient_share: report.zero_gradient_share(),
@@ -310,12 +322,15 @@ impl Printed<'_> {
                 100.0 * clean
             ));
         }
-        if let (Some(linf), Some(l2), Some(l1)) = (self.mean_linf, self.mean_l2, self.mean_l1) {
+        if let (Some(linf), Some(l2), Some(l1), Some(l0)) =
+            (self.mean_linf, self.mean_l2, self.mean_l1, self.mean_l0)
+        {
             lines.push(format!(
-                "images that fool, on average: linf {}, l2 {}, l1 {}",
+                "images that fool, on average: linf {}, l2 {}, l1 {}, l0 {}",
                 significant(linf),
                 significant(l2),
-                significant(l1)
+                significant(l1),
+                significant(l0)
             ));
         }
         let zeros = self.zero_gradient_share.map_or("no gradients".to_owned(), |share| {
@@ -325,6 +340,7 @@ impl Printed<'_> {
             "{} forward and {} backward passes, {zeros}",
             self.forward_passes, self.backward_passes
         ));
+        lines.extend(self.findings.clone());
         lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines.join("\n")
     }

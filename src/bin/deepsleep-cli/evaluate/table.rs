@@ -1,6 +1,7 @@
 //! Results of attacks for people.
 
 use crate::numbers::{percent, radius};
+use deepsleep::attack::findings;
 use deepsleep::evaluation::{Cell, ThreatModel, WorstCase};
 
 /// Characters of the widest first column: an attack's options may be long, and a file's name for its attack endless.
@@ -58,6 +59,8 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
     }
     for cell in cells {
         let (attack, eps) = (short(&cell.attack), radius(cell.eps));
+        let found = findings(&cell.found_by).into_iter();
+        lines.extend(found.map(|found| format!("{attack}, eps {eps}: {found}")));
         let warnings = cell.warnings.iter();
         lines.extend(warnings.map(|w| format!("warning: {attack}, eps {eps}: {w}")));
     }

@@ -1,0 +1,53 @@
+//! Options that several attacks have: key, default, meaning.
+
+/// Key, default, meaning.
+pub type Described = (&'static str, &'static str, &'static str);
+
+pub const LOSS: Described = (
+    "loss",
+    "ce",
+    "what is maximized: ce, ce-scaled, ce-f32, dlr, margin, targeted-ce, targeted-dlr, difference",
+);
+pub const CROSS_ENTROPY: Described = (
+    "loss",
+    "ce",
+    "ce; ce-scaled: of logits divided by their spread; ce-f32: as PyTorch computes it, which published sets were made by",
+);
+pub const RETURN: Described = (
+    "return",
+    "first",
+    "first: stop at the first success; last: the last point of all samples, to show to other models",
+);
+pub const LATEST: Described = (
+    "return",
+    "first",
+    "first: stop at the first success; latest: the last success of a run, to show to other models",
+);
+pub const STEPS: Described = ("steps", "40", "steps of a run");
+pub const STEP: Described = (
+    "step",
+    "2.5 eps / steps",
+    "size of a step, e.g. 2/255, or with a trailing `eps` in radii: 0.2eps",
+);
+pub const RESTARTS: Described = ("restarts", "1", "independent runs");
+pub const START: Described = ("start", "random", "random: a point of the ball; clean: the image");
+pub const DRAWS: Described =
+    ("draws", "1", "evaluations averaged for a step, for models that draw random numbers");
+pub const TARGET: Described =
+    ("target", "none", "a class: only being taken for it counts, and the attack steers there");
+pub const GRADIENT: Described = (
+    "gradient",
+    "own",
+    "of spikes: own, triangle:W, rect:W, exp:A, atan:A, ste, bptr, rga, relu, hart:W, pdsg or assg:A (docs/attacks.md)",
+);
+pub const POOL: Described = (
+    "pool",
+    "largest",
+    "who gets the gradient of a pooling window without a spike: first, largest or all (of a spiking network)",
+);
+pub const JITTER: Described = (
+    "jitter",
+    "none",
+    "gradients are averaged over points up to so far away per pixel, e.g. 0.25eps; draws is then how many (8)",
+);
+pub const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");

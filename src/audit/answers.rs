@@ -1,0 +1,112 @@
+//! What a model answers: whether twice the same, whether by the image, and of what kind.
+
+use super::report::{Check, Finding};
+use super::statistics::median;
+use super::subject::{Share, Subject, number};
+use crate::Result;
+use crate::attack::{Answer, Point};
+use crate::simd::LANES;
+use rand::Rng;
+
+/// Whether the answer to an image is one: asked again, in another order, and alone.
+pub(super) fn determinism(subject: &Subject<'_>) -> Result<Check> {
+    let which = Subject::some(&subject.all(), 256);
+    let point = |&i: &usize| subject.point(i, subject.samples.image(i));
+    let points: Vec<Point<'_>> = which.iter().map(point).collect();
+    let first = subject.probe().logits(&points)?;
+    let again = subject.probe().logits(&points)?;
+    let reversed: Vec<Point<'_>> = points.iter().rev().copied().collect();
+    let mut turned = subject.probe().logits(&reversed)?;
+    turned.reverse();
+    let mut differ = 0;
+    for k in 0..which.len() {
+        let mut same = alike(&first[k], &again[k]) && alike(&first[k], &turned[k]);
+        // Alone costs a block a sample.
+        if same && k % 8 == 0 {
+            same = alike(&first[k], &subject.probe().logits(&points[k..=k])?[0]);
+        }
+        // Noise that does not come from its key: a model that does not say that it is random.
+        if same && !subject.model.is_random() {
+            let other = Point { noise: subject.key("other noise", which[k]), ..points[k] };
+            let batch = [other; LANES];
+            same = k % 8 != 0 || alike(&first[k], &subject.probe().logits(&batch)?[3]);
+        }
+        differ += usize::from(!same);
+    }
+    let check = Share {
+        name: "determinism",
+        measures: "images that get another answer when they are shown again, in another order, alone, or with other noise",
+        fail: Some(0.0),
+        warn: Some(0.0),
+        meaning: "answers depend on chance or on the batch: an attack sees one network and is judged by another; evaluate \
+                  the expected answer (autoattack:version=rand, draws=N), or fix what it draws by a key",
+    };
+    Ok(check.check(differ, which.len(), 1.0))
+}
+
+/// Whether two answers have one direction, to 1e-4.
+fn alike(a: &Answer, b: &Answer) -> bool {
+    let length =
+        |x: &Answer| x.logits.iter().map(|&z| f64::from(z).powi(2)).sum::<f64>().sqrt().max(1e-12);
+    let (p, q) = (length(a), length(b));
+    let squares = a.logits.iter().zip(&b.logits);
+    let sum: f64 = squares.map(|(&a, &b)| (f64::from(a) / p - f64::from(b) / q).powi(2)).sum();
+    // Not by `>`: what is no number is not alike.
+    sum.sqrt() <= 1e-4
+}
+
+/// Whether an image that hardly differs gets an unrelated answer: noise that is drawn from the pixels.
+pub(super) fn hidden_noise(subject: &Subject<'_>) -> Result<Check> {
+    let which = Subject::some(&subject.all(), 128);
+    let mut ratios = Vec::new();
+    for &i in &which {
+        let clean = subject.samples.image(i);
+        let random = &mut subject.key("near", i).generator();
+        let signs: Vec<f32> =
+            clean.iter().map(|_| if random.next_u32() >> 31 == 0 { 1.0 } else { -1.0 }).collect();
+        let at = |distance: f32| -> Vec<f32> {
+            let moved = clean.iter().zip(&signs).map(|(x, s)| (x + distance * s).clamp(0.0, 1.0));
+            moved.collect()
+        };
+        let images = [clean.to_vec(), at(1e-6), at(subject.reach() / 10.0)];
+        let points: Vec<Point<'_>> = images.iter().map(|x| subject.point(i, x)).collect();
+        let answers = subject.probe().logits(&points)?;
+        let far = |a: &Answer| -> f64 {
+            let squares = a.logits.iter().zip(&answers[0].logits);
+            squares.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+        };
+        let near = far(&answers[1]);
+        ratios.push(if near == 0.0 { 0.0 } else { near / far(&answers[2]).max(1e-300) });
+    }
+    let ratio = median(ratios);
+    let finding = if ratio <= 0.3 { Finding::Pass } else { Finding::Fail };
+    Ok(number(
+        "hidden noise",
+        "how far logits move over 1e-6, as a share of how far over eps / 10 (median)",
+        ratio.min(1e9),
+        ("fails above 0.3", finding),
+        "two images that hardly differ get unrelated answers: the model draws its noise from the pixels, so averaging over \
+         draws averages nothing; draw it from a key",
+    ))
+}
+
+/// Whether outputs are probabilities, whose gradients vanish.
+pub(super) fn probabilities(subject: &Subject<'_>) -> Result<Check> {
+    let which = subject.all();
+    let answers = subject.gradients(&which[..which.len().min(64)])?;
+    let is_one = |answer: &&Answer| {
+        let z = &answer.logits;
+        let sum: f32 = z.iter().sum();
+        z.iter().all(|p| (-1e-5..1.0 + 1e-5).contains(p)) && (sum - 1.0).abs() < 1e-5
+    };
+    let count = answers.iter().filter(is_one).count();
+    let share = count as f64 / answers.len() as f64;
+    let finding = if count == answers.len() { Finding::Fail } else { Finding::Pass };
+    Ok(number(
+        "output type",
+        "images whose outputs lie in 0..=1 and sum to 1",
+        share,
+        ("fails if all do", finding),
+        "the outputs are probabilities, which lose gradient and order where the network is certain: attack the logits",
+    ))
+}

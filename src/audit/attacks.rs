@@ -1,0 +1,271 @@
+//! Whether attacks that need less find what those with gradients miss.
+
+use super::Audit;
+use super::report::{Check, Finding};
+use super::subject::{Share, Subject, number};
+use crate::attack::{
+    Apgd, Attack, AutoAttack, Budget, Classifier, Fab, Fgsm, Goal, HopSkipJump, Loss, Member,
+    NesPgd, Norm, Pgd, RayS, Shown, Square, Version,
+};
+use crate::simd::random::uniform_from_bits;
+use crate::{Error, Result};
+use rand::Rng;
+
+/// The attacks that follow gradients: AutoAttack's, or for spiking networks those of `version=spiking`.
+pub(super) fn with_gradients(norm: Norm, spiking: bool, fast: bool) -> Vec<Member> {
+    if spiking {
+        let version = if fast { Version::SpikingFast } else { Version::Spiking };
+        let members = AutoAttack { version, ..AutoAttack::default() }.members(norm);
+        let blind = ["square", "rays", "hopskipjump"];
+        let follows = |m: &Member| !m.transfer && !blind.contains(&m.attack.name());
+        return members.into_iter().filter(follows).collect();
+    }
+    let apgd = Apgd { restarts: if fast { 1 } else { 5 }, ..Apgd::default() };
+    let dlr = Apgd { loss: Loss::Dlr, restarts: 1, ..apgd.clone() };
+    let targeted = Apgd { loss: Loss::TargetedDlr, restarts: 1, ..apgd.clone() };
+    let fab = Fab { goal: Goal::First, ..Fab::default() };
+    let all: [Box<dyn Attack>; 4] =
+        [Box::new(apgd), Box::new(dlr), Box::new(targeted), Box::new(fab)];
+    all.into_iter().map(Member::of).collect()
+}
+
+/// Runs them, each on what is left. Returns the share of samples that estimates of the gradients of spikes found beyond the
+/// network's own.
+pub(super) fn gradient_part(subject: &mut Subject<'_>, members: &[Member]) -> Result<Vec<Check>> {
+    let mut beyond = 0;
+    for member in members {
+        let found = subject.attack(member.attack.as_ref(), &subject.survivors())?;
+        beyond += if member.attack.needs_spikes() { found.len() } else { 0 };
+    }
+    if !subject.model.is_spiking() {
+        return Ok(Vec::new());
+    }
+    let check = Share {
+        name: "surrogate gap",
+        measures: "images that the network's own gradients leave and other estimates of them fool",
+        fail: None,
+        warn: Some(0.02),
+        meaning: "the network's own surrogate hides gradients: a robust accuracy by it alone is void; evaluate with \
+                  autoattack:version=spiking",
+    };
+    Ok(vec![check.check(beyond, subject.len(), 1.0)])
+}
+
+/// Attacks that must not find anything that those with gradients have left, each on the same images.
+pub(super) fn rivals(
+    subject: &mut Subject<'_>,
+    options: &Audit,
+    twins: &[&dyn Classifier],
+) -> Result<Vec<Check>> {
+    let (norm, left) = (subject.budget.norm, subject.survivors());
+    let some = Subject::some(&left, options.search);
+    let few = Subject::some(&left, options.search.min(64) / 2);
+    let mut checks = Vec::new();
+    let mut held = |subject: &mut Subject<'_>, share: Share, attack: &dyn Attack, on: &[usize]| {
+        let found = subject.attack(attack, on)?;
+        // What was tried on some of those left stands for all of them.
+        let weight = left.len() as f64 / subject.len() as f64;
+        checks.push(share.check(found.len(), on.len(), weight));
+        Ok::<(), Error>(())
+    };
+    let fgsm = Fgsm { loss: Loss::CrossEntropy, draws: 1, goal: Goal::First };
+    held(subject, SINGLE_STEP, &fgsm, &left)?;
+    let square = Square { accept_ties: true, ..Square::default() };
+    // In l2 luck alone finds more.
+    let fail = Some(if norm == Norm::Linf { 0.002 } else { 0.02 });
+    held(subject, Share { fail, ..SCORES }, &square, &some)?;
+    match norm {
+        Norm::Linf => held(subject, LABELS, &RayS::default(), &few)?,
+        Norm::L2 => held(subject, LABELS, &HopSkipJump::default(), &few)?,
+        Norm::L1 | Norm::L0 => {}
+    }
+    held(subject, SMOOTHED, &NesPgd::default(), &few)?;
+    let pgd = || -> Box<dyn Attack> { Box::new(Pgd { goal: Goal::Last, ..Pgd::default() }) };
+    for &source in twins {
+        let shown = Shown { attack: pgd(), source, name: "twin" };
+        held(subject, TRANSFER, &shown, &left)?;
+    }
+    let model = subject.model;
+    if let Some(rectified) = model.rectified() {
+        let source: &dyn Classifier = &rectified.as_ref();
+        let shown = Shown { attack: pgd(), source, name: "rectifiers" };
+        held(subject, TRANSFER, &shown, &left)?;
+    }
+    Ok(checks)
+}
+
+const SINGLE_STEP: Share = Share {
+    name: "single step",
+    measures: "images that one step fools and no iterated attack",
+    fail: Some(0.01),
+    warn: Some(0.0),
+    meaning: "iterated attacks are weaker than one step: they oscillate, or follow a gradient that misleads",
+};
+
+const SCORES: Share = Share {
+    name: "score search",
+    measures: "images that Square fools and no attack with gradients (5,000 queries)",
+    fail: Some(0.002),
+    warn: Some(0.002),
+    meaning: "a random search finds what gradients do not: they are masked; report what the union leaves, and attack with \
+              more queries",
+};
+
+const LABELS: Share = Share {
+    name: "hard label",
+    measures: "images that an attack that sees labels alone fools and no attack with gradients",
+    fail: Some(0.005),
+    warn: Some(0.005),
+    meaning: "labels alone lead where gradients do not: gradients are masked, and perhaps logits too",
+};
+
+const SMOOTHED: Share = Share {
+    name: "gradient-free smooth",
+    measures: "images that NES-PGD fools and no attack with gradients",
+    fail: Some(0.02),
+    warn: Some(0.02),
+    meaning: "averages of scores lead where gradients do not: the loss is a staircase or shattered; use nes-pgd, or jitter= \
+              on attacks with gradients",
+};
+
+const TRANSFER: Share = Share {
+    name: "transfer",
+    measures: "images made on another network that fool this one, where no attack with gradients does",
+    fail: Some(0.01),
+    warn: Some(0.01),
+    meaning: "another network's gradients serve better than its own: layers without a gradient, or learned by local rules",
+};
+
+/// Random points of the ball, half uniform and half at its corners.
+pub(super) fn random(subject: &mut Subject<'_>, draws: usize) -> Result<Check> {
+    let left = subject.survivors();
+    let some = Subject::some(&left, 64);
+    let mut found = Vec::new();
+    for &i in &some {
+        let clean = subject.samples.image(i);
+        let reach = subject.reach();
+        let label = subject.samples.labels()[i];
+        let mut hit = false;
+        for portion in 0..draws.div_ceil(256) {
+            let images: Vec<Vec<f32>> = (0..256)
+                .map(|n| {
+                    let key = subject.key("random", i).with((256 * portion + n) as u64);
+                    let random = &mut key.generator();
+                    let mut draw = || 2.0 * uniform_from_bits(random.next_u32()) - 1.0;
+                    let corner = n % 2 == 0;
+                    let noise = |x: &f32| {
+                        let draw = draw();
+                        let step = if corner { draw.signum() } else { draw };
+                        (x + reach * step).clamp(0.0, 1.0)
+                    };
+                    clean.iter().map(noise).collect()
+                })
+                .collect();
+            let points: Vec<_> = images.iter().map(|image| subject.point(i, image)).collect();
+            let answers = subject.probe().logits(&points)?;
+            let wrong =
+                |z: &[f32]| z.iter().all(|z| z.is_finite()) && crate::nn::predict(z) != label;
+            // Of a random model one answer decides nothing.
+            hit |= !subject.model.is_random() && answers.iter().any(|answer| wrong(&answer.logits));
+        }
+        if hit {
+            found.push(i);
+        }
+    }
+    let weight = left.len() as f64 / subject.len() as f64;
+    found.iter().for_each(|&i| subject.fooled[i] = true);
+    let check = Share {
+        name: "random points",
+        measures: "images that a random point of the ball fools and no attack",
+        fail: Some(0.0),
+        warn: Some(0.0),
+        meaning: "chance finds what attacks do not: they are broken, or misled",
+    };
+    Ok(check.check(found.len(), some.len(), weight))
+}
+
+/// Whether more of the same finds more: twice the steps, on what is left.
+pub(super) fn effort(subject: &mut Subject<'_>) -> Result<Check> {
+    let left = subject.survivors();
+    let more = Apgd { steps: 200, restarts: 2, ..Apgd::default() };
+    let mut found = subject.attack(&more, &left)?;
+    let targeted = Apgd { loss: Loss::TargetedDlr, steps: 200, targets: 3, ..Apgd::default() };
+    let rest: Vec<usize> = left.into_iter().filter(|i| !found.contains(i)).collect();
+    found.extend(subject.attack(&targeted, &rest)?);
+    let check = Share {
+        name: "effort",
+        measures: "images that twice the steps fool",
+        fail: None,
+        warn: Some(0.01),
+        meaning: "the attacks had not come to their end: take more steps and restarts",
+    };
+    Ok(check.check(found.len(), subject.len(), 1.0))
+}
+
+/// The logits' scale: whether the cross-entropy of everybody's libraries loses what ours keeps.
+pub(super) fn scale(subject: &mut Subject<'_>) -> Result<Check> {
+    let which = Subject::some(&subject.all(), 256);
+    let mut fooled = |loss| -> Result<usize> {
+        let pgd = Pgd { loss, steps: 20, ..Pgd::default() };
+        Ok(subject.attack(&pgd, &which)?.len())
+    };
+    let (plain, ours) = (fooled(Loss::CrossEntropyF32)?, fooled(Loss::CrossEntropy)?);
+    let gap = ours.saturating_sub(plain) as f64 / which.len() as f64;
+    let finding = if gap > 0.02 { Finding::Warn } else { Finding::Pass };
+    Ok(number(
+        "logit scale",
+        "images that cross-entropy fools and the same in the arithmetic of other libraries does not",
+        gap,
+        ("warns above 2 %", finding),
+        "logits are so large that a soft-max in 32 bits loses their gradient (distillation, statistics that were reset): \
+         numbers by libraries that use it are too high; use loss=ce or dlr",
+    ))
+}
+
+/// Where no model may keep anything, and how accuracy falls with the radius.
+pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
+    let all = subject.all();
+    let (budget, norm) = (subject.budget, subject.budget.norm);
+    let pixels = subject.samples.shape().features() as f32;
+    let whole = match norm {
+        Norm::Linf => 1.0,
+        Norm::L2 => pixels.sqrt(),
+        Norm::L1 | Norm::L0 => pixels,
+    };
+    let mut left = |attack: &dyn Attack, eps: f32| -> Result<usize> {
+        let found = subject.attack_at(attack, &all, Budget { eps, ..budget })?;
+        Ok(all.len() - found.len())
+    };
+    // From the image: a random point of this ball is no digit any more, whatever gradients say.
+    let guided = Pgd { steps: 100, random_start: false, ..Pgd::default() };
+    let unbounded = left(&guided, whole)?;
+    let pgd = Pgd { steps: 20, ..Pgd::default() };
+    let mut curve = vec![all.len()];
+    for share in [0.25, 0.5, 0.75, 1.0, 1.5, 2.0] {
+        curve.push(left(&pgd, (share * budget.eps).min(whole))?);
+    }
+    let rise = curve.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
+    let check = Share {
+        name: "unbounded",
+        measures: "images that withstand gradients where every image is allowed",
+        fail: Some(0.0),
+        warn: Some(0.0),
+        meaning: "no model can be right about an image that may be any image: its gradients lead nowhere",
+    };
+    let rises = rise as f64 / all.len() as f64;
+    let finding = if rises > 0.005 { Finding::Fail } else { Finding::Pass };
+    let curve: Vec<String> = curve.iter().map(ToString::to_string).collect();
+    let measures = format!(
+        "largest rise of the share that withstands PGD, from 0 to twice the radius (left of {}: {})",
+        all.len(),
+        curve.join(", ")
+    );
+    let rises = number(
+        "radius curve",
+        &measures,
+        rises,
+        ("fails above 0.5 %", finding),
+        "more room makes the attack weaker: its steps overshoot, or its gradients mislead",
+    );
+    Ok(vec![check.check(unbounded, all.len(), 1.0), rises])
+}

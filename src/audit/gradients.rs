@@ -1,0 +1,198 @@
+//! Whether the gradient of a model tells where its loss rises.
+
+use super::report::{Check, Finding};
+use super::statistics::median;
+use super::subject::{Share, Subject, number};
+use crate::Result;
+use crate::attack::Answer;
+use crate::simd::random::{Key, uniform_from_bits};
+use rand::Rng;
+
+/// Gradients at the images, which several checks look at.
+pub(super) struct Gradients {
+    pub which: Vec<usize>,
+    pub answers: Vec<Answer>,
+}
+
+impl Gradients {
+    pub fn of(subject: &Subject<'_>, most: usize) -> Result<Self> {
+        let which = Subject::some(&subject.all(), most);
+        let answers = subject.gradients(&which)?;
+        Ok(Self { which, answers })
+    }
+
+    /// The sign of the gradient, zero of what is none.
+    fn signs(&self, k: usize) -> Vec<f32> {
+        let sign = |&g: &f32| match g {
+            g if g > 0.0 => 1.0,
+            g if g < 0.0 => -1.0,
+            _ => 0.0,
+        };
+        self.answers[k].gradient.iter().map(sign).collect()
+    }
+}
+
+fn signs(key: Key, count: usize) -> Vec<f32> {
+    let random = &mut key.generator();
+    (0..count).map(|_| if random.next_u32() >> 31 == 0 { 1.0 } else { -1.0 }).collect()
+}
+
+/// An image moved along a direction, in the box.
+fn along(image: &[f32], direction: &[f32], distance: f32) -> Vec<f32> {
+    let moved = image.iter().zip(direction);
+    moved.map(|(x, d)| (x + distance * d).clamp(0.0, 1.0)).collect()
+}
+
+/// Gradients that are zero, or no numbers.
+pub(super) fn vanishing(gradients: &Gradients) -> Check {
+    let none = |answer: &&Answer| {
+        let g = &answer.gradient;
+        g.iter().all(|&g| g == 0.0) || g.iter().any(|g| !g.is_finite())
+    };
+    let count = gradients.answers.iter().filter(none).count();
+    let check = Share {
+        name: "zero gradient",
+        measures: "images whose gradient is zero everywhere, or no number",
+        fail: Some(0.01),
+        warn: Some(0.0),
+        meaning: "attacks that follow gradients do not move: a layer without a gradient (rounding, an encoder, a sign), or \
+                  a surrogate so narrow that no membrane lies within; give it one (straight-through, gradient=ste), and \
+                  look at what square and rays find",
+    };
+    check.check(count, gradients.which.len(), 1.0)
+}
+
+/// Whether the loss rises along the gradient more than along nearly all random directions.
+pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
+    const RANDOM: usize = 100;
+    let distance = subject.reach() / 4.0;
+    let mut rises = 0;
+    for (k, &i) in gradients.which.iter().enumerate() {
+        let clean = subject.samples.image(i);
+        let mut images = vec![along(clean, &gradients.signs(k), distance)];
+        for draw in 0..RANDOM {
+            let random = signs(subject.key("ascent", i).with(draw as u64), clean.len());
+            images.push(along(clean, &random, distance));
+        }
+        let losses = subject.losses(i, &images)?;
+        // Above the 95th of 100.
+        let above = losses[1..].iter().filter(|&&loss| losses[0] > loss).count();
+        rises += usize::from(above > RANDOM * 95 / 100);
+    }
+    let least = if subject.model.is_spiking() { 0.5 } else { 0.75 };
+    let share = rises as f64 / gradients.which.len().max(1) as f64;
+    let finding = if share < least { Finding::Fail } else { Finding::Pass };
+    let threshold = format!("fails below {} %", 100.0 * least);
+    Ok(number(
+        "ascent",
+        "images whose loss rises more along the gradient's sign, by eps / 4, than along 95 of 100 random signs",
+        share,
+        (&threshold, finding),
+        "the gradient does not say where the loss rises: it is wrong, random, negated, another network's, or shattered into \
+         pieces smaller than a step; what attacks along it leave is no robustness (square, rays, nes-pgd, jitter=)",
+    ))
+}
+
+/// Whether the gradient predicts differences.
+pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
+    const DIRECTIONS: usize = 20;
+    let steps = [1e-3, 1e-2, subject.reach() / 4.0];
+    let mut correlations = [const { Vec::new() }; 3];
+    let which = Subject::some(&gradients.which, 64);
+    for &i in &which {
+        // Far enough from the box's ends that both sides of a difference lie in it.
+        let room = steps.iter().fold(0.0f32, |room, &h| room.max(h)).min(0.5);
+        let middle: Vec<f32> =
+            subject.samples.image(i).iter().map(|x| x.clamp(room, 1.0 - room)).collect();
+        let gradient = &subject.probe().gradients(&[subject.point(i, &middle)])?[0].gradient;
+        let directions: Vec<Vec<f32>> = (0..DIRECTIONS)
+            .map(|n| signs(subject.key("difference", i).with(n as u64), middle.len()))
+            .collect();
+        let predicted: Vec<f64> = directions
+            .iter()
+            .map(|v| v.iter().zip(gradient).map(|(v, g)| f64::from(v * g)).sum())
+            .collect();
+        for (h, correlations) in steps.iter().zip(&mut correlations) {
+            let images: Vec<Vec<f32>> = directions
+                .iter()
+                .flat_map(|v| [along(&middle, v, *h), along(&middle, v, -h)])
+                .collect();
+            let losses = subject.losses(i, &images)?;
+            let found: Vec<f64> =
+                losses.chunks(2).map(|pair| f64::from(pair[0] - pair[1])).collect();
+            correlations.push(cosine(&predicted, &found));
+        }
+    }
+    let best = correlations.map(median).into_iter().fold(-1.0, f64::max);
+    // Spikes have no derivative that differences could show.
+    let spiking = subject.model.is_spiking();
+    let fails = !spiking && best < 0.9;
+    let threshold = if spiking { "for information" } else { "fails below 0.9" };
+    Ok(number(
+        "directional derivative",
+        "correlation of gradients with central differences along 20 directions (median over images, at the best of three steps)",
+        best,
+        (threshold, if fails { Finding::Fail } else { Finding::Pass }),
+        "the gradient is not this network's derivative: a layer's backward stands for another function (as in BPDA), or the \
+         function is not smooth at any of these scales",
+    ))
+}
+
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let scale = (dot(a, a) * dot(b, b)).sqrt();
+    if scale > 0.0 { dot(a, b) / scale } else { 0.0 }
+}
+
+/// How much the loss changes within a twentieth of the radius.
+pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
+    const DRAWS: usize = 50;
+    let which = Subject::some(&gradients.which, 64);
+    let mut sum = 0.0;
+    for &i in &which {
+        let clean = subject.samples.image(i);
+        let mut images = vec![clean.to_vec()];
+        for draw in 0..DRAWS {
+            let random = &mut subject.key("roughness", i).with(draw as u64).generator();
+            let noise: Vec<f32> =
+                clean.iter().map(|_| 2.0 * uniform_from_bits(random.next_u32()) - 1.0).collect();
+            images.push(along(clean, &noise, subject.reach() / 20.0));
+        }
+        let losses = subject.losses(i, &images)?;
+        let change = |loss: &f32| {
+            let change =
+                f64::from((loss - losses[0]).abs()) / f64::from(losses[0].abs()).max(1e-12);
+            if change.is_finite() { change.min(1.0) } else { 1.0 }
+        };
+        sum += losses[1..].iter().map(change).sum::<f64>() / DRAWS as f64;
+    }
+    let mean = sum / which.len().max(1) as f64;
+    let finding = if mean > 0.1 { Finding::Warn } else { Finding::Pass };
+    Ok(number(
+        "roughness",
+        "how much the margin changes within eps / 20, as a share of itself (mean)",
+        mean,
+        ("warns above 0.1", finding),
+        "the loss is rough at a scale that steps do not see: average gradients (jitter=) or scores (nes-pgd)",
+    ))
+}
+
+/// Whether the loss at half of a single step exceeds that at its end.
+pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
+    let mut back = 0;
+    for (k, &i) in gradients.which.iter().enumerate() {
+        let (clean, signs) = (subject.samples.image(i), gradients.signs(k));
+        let images = [0.5, 1.0].map(|share| along(clean, &signs, share * subject.reach()));
+        let losses = subject.losses(i, &images)?;
+        back += usize::from(losses[0] > losses[1]);
+    }
+    let check = Share {
+        name: "loss along the gradient",
+        measures: "images whose loss is higher half way to the end of a single step than at it",
+        fail: None,
+        warn: Some(0.2),
+        meaning: "the loss bends back inside the ball, as that of networks trained against single steps does (catastrophic \
+                  overfitting): single-step attacks say nothing about it",
+    };
+    Ok(check.check(back, gradients.which.len(), 1.0))
+}

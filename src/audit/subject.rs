@@ -1,0 +1,259 @@
+//! The model under audit, the images that it classifies rightly, and what became of them.
+
+use super::report::{Attacked, Check, Finding};
+use super::statistics::interval;
+use crate::attack::{
+    Answer, Attack, Budget, Classifier, Norm, Outcome, Point, Probe, Samples, Status, run_attack,
+};
+use crate::nn::{predict, verdict_noise};
+use crate::simd::random::Key;
+use crate::tensor::Context;
+use crate::{Error, Result};
+
+/// The model under audit.
+pub(super) struct Subject<'a> {
+    pub context: &'a Context,
+    pub model: &'a dyn Classifier,
+    /// Images that it classifies rightly.
+    pub samples: Samples,
+    pub budget: Budget,
+    /// Images that were looked at to find these.
+    pub images: usize,
+    /// Which of the samples were fooled by anything.
+    pub fooled: Vec<bool>,
+    pub attacks: Vec<Attacked>,
+    /// Claims of attacks that a second look refutes.
+    pub refuted: usize,
+}
+
+impl<'a> Subject<'a> {
+    /// The first `wanted` images that the model classifies rightly, or all that there are.
+    pub fn find(
+        context: &'a Context,
+        model: &'a dyn Classifier,
+        samples: &Samples,
+        (wanted, budget): (usize, Budget),
+    ) -> Result<Self> {
+        let probe = Probe { context, model };
+        let (mut right, mut images) = (Vec::new(), 0);
+        while images < samples.len() && right.len() < wanted {
+            let some: Vec<usize> = (images..samples.len().min(images + 256)).collect();
+            let mut means = vec![vec![0.0; model.classes()]; some.len()];
+            for draw in 0..model.draws().max(1) {
+                let points: Vec<Point<'_>> = some
+                    .iter()
+                    .map(|&i| Point {
+                        image: samples.image(i),
+                        label: samples.labels()[i],
+                        noise: verdict_noise(budget.seed, samples.ids()[i], draw),
+                    })
+                    .collect();
+                for (mean, answer) in means.iter_mut().zip(probe.logits(&points)?) {
+                    mean.iter_mut().zip(answer.logits).for_each(|(mean, z)| *mean += z);
+                }
+            }
+            for (&i, z) in some.iter().zip(&means) {
+                if right.len() == wanted {
+                    break;
+                }
+                images = i + 1;
+                let finite = z.iter().all(|z| z.is_finite());
+                if finite && predict(z) == samples.labels()[i] {
+                    right.push(i);
+                }
+            }
+        }
+        if right.is_empty() {
+            let problem =
+                format!("none of {images} images is classified rightly: nothing to audit");
+            return Err(Error::argument("audit", problem));
+        }
+        let samples = samples.select(&right)?;
+        let fooled = vec![false; samples.len()];
+        let (attacks, refuted) = (Vec::new(), 0);
+        Ok(Self { context, model, samples, budget, images, fooled, attacks, refuted })
+    }
+
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    pub fn all(&self) -> Vec<usize> {
+        (0..self.len()).collect()
+    }
+
+    /// Those that nothing has fooled yet.
+    pub fn survivors(&self) -> Vec<usize> {
+        (0..self.len()).filter(|&i| !self.fooled[i]).collect()
+    }
+
+    /// The same, spread over all of them and no more than `most`.
+    pub fn some(which: &[usize], most: usize) -> Vec<usize> {
+        let step = which.len().div_ceil(most.max(1)).max(1);
+        which.iter().copied().step_by(step).take(most).collect()
+    }
+
+    /// The point that an image of the samples is, or of another image in its place.
+    pub fn point<'b>(&'b self, i: usize, image: &'b [f32]) -> Point<'b> {
+        Point { image, label: self.samples.labels()[i], noise: self.key("noise", i) }
+    }
+
+    /// The change of every pixel that makes up the radius.
+    pub fn reach(&self) -> f32 {
+        let pixels = self.samples.shape().features() as f32;
+        match self.budget.norm {
+            Norm::Linf => self.budget.eps,
+            Norm::L2 => self.budget.eps / pixels.sqrt(),
+            Norm::L1 | Norm::L0 => self.budget.eps / pixels,
+        }
+    }
+
+    /// The key of what is drawn for a sample.
+    pub fn key(&self, name: &str, i: usize) -> Key {
+        Key::new(self.budget.seed).named("audit").named(name).with(self.samples.ids()[i])
+    }
+
+    pub fn probe(&self) -> Probe<'_> {
+        Probe { context: self.context, model: self.model }
+    }
+
+    /// The negative margins of images in the place of sample `i`.
+    pub fn losses(&self, i: usize, images: &[Vec<f32>]) -> Result<Vec<f32>> {
+        let points: Vec<Point<'_>> = images.iter().map(|image| self.point(i, image)).collect();
+        let label = self.samples.labels()[i];
+        let answers = self.probe().logits(&points)?;
+        Ok(answers.iter().map(|answer| answer.loss(label)).collect())
+    }
+
+    /// Logits and gradients at these samples.
+    pub fn gradients(&self, which: &[usize]) -> Result<Vec<Answer>> {
+        let point = |&i: &usize| self.point(i, self.samples.image(i));
+        let points: Vec<Point<'_>> = which.iter().map(point).collect();
+        self.probe().gradients(&points)
+    }
+
+    /// Attacks some of the samples within the budget; returns those that it fooled, which count in the number to report.
+    pub fn attack(&mut self, attack: &dyn Attack, which: &[usize]) -> Result<Vec<usize>> {
+        let found = self.attack_at(attack, which, self.budget)?;
+        found.iter().for_each(|&i| self.fooled[i] = true);
+        Ok(found)
+    }
+
+    /// Attacks some of the samples at another radius, which counts in nothing.
+    pub fn attack_at(
+        &mut self,
+        attack: &dyn Attack,
+        which: &[usize],
+        budget: Budget,
+    ) -> Result<Vec<usize>> {
+        if which.is_empty() {
+            return Ok(Vec::new());
+        }
+        let some = self.samples.select(which)?;
+        let report = run_attack(self.context, self.model, &some, attack, budget)?;
+        let found: Vec<usize> = (0..which.len())
+            .filter(|&k| report.outcomes[k].status == Status::Fooled)
+            .map(|k| which[k])
+            .collect();
+        for (&i, outcome) in which.iter().zip(&report.outcomes) {
+            self.refuted += usize::from(!self.confirms(i, outcome, budget)?);
+        }
+        let cost = report.cost();
+        self.attacks.push(Attacked {
+            attack: attack.label(),
+            samples: which.len(),
+            fooled: found.len(),
+            forward_passes: cost.forward_passes,
+            backward_passes: cost.backward_passes,
+        });
+        Ok(found)
+    }
+
+    /// Whether an image that an attack says fools lies where it may and is misclassified, by other arithmetic than the
+    /// attack's own.
+    fn confirms(&self, i: usize, outcome: &Outcome, budget: Budget) -> Result<bool> {
+        if outcome.status != Status::Fooled {
+            return Ok(true);
+        }
+        let (clean, label) = (self.samples.image(i), self.samples.labels()[i]);
+        let (mut largest, mut squares, mut sum, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64);
+        for (&a, &b) in outcome.image.iter().zip(clean) {
+            let d = (f64::from(a) - f64::from(b)).abs();
+            (largest, squares, sum) = (largest.max(d), squares + d * d, sum + d);
+            count += f64::from(u8::from(d > 0.0));
+        }
+        let size = match budget.norm {
+            Norm::Linf => largest,
+            Norm::L2 => squares.sqrt(),
+            Norm::L1 => sum,
+            Norm::L0 => count,
+        };
+        let inside = size <= f64::from(budget.eps) * (1.0 + 1e-5) + 1e-6;
+        let boxed = outcome.image.iter().all(|x| (0.0..=1.0).contains(x));
+        // Of a random model the verdict is that of many draws, which the attack's run asked for.
+        let wrong = self.model.is_random() || {
+            let answers = self.probe().logits(&[self.point(i, &outcome.image)])?;
+            let z = &answers[0].logits;
+            z.iter().all(|z| z.is_finite()) && predict(z) != label
+        };
+        Ok(inside && boxed && wrong)
+    }
+}
+
+/// A check on a share of samples: fails if it is surely above `fail`, warns if it is above `warn`.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    pub name: &'static str,
+    pub measures: &'static str,
+    pub fail: Option<f64>,
+    pub warn: Option<f64>,
+    pub meaning: &'static str,
+}
+
+impl Share {
+    /// Of `hits` in `count` samples, which stand for a share of `weight` of all.
+    pub fn check(self, hits: usize, count: usize, weight: f64) -> Check {
+        let statistic = weight * hits as f64 / count.max(1) as f64;
+        let [low, high] = interval(hits, count).map(|bound| weight * bound);
+        let finding = if self.fail.is_some_and(|fail| hits > 0 && low > fail) {
+            Finding::Fail
+        } else if self.warn.is_some_and(|warn| hits > 0 && statistic > warn) {
+            Finding::Warn
+        } else {
+            Finding::Pass
+        };
+        let percent = |share: f64| format!("{} %", (1e4 * share).round() / 100.0);
+        let said = [("fails surely above", self.fail), ("warns above", self.warn)];
+        let said =
+            said.into_iter().filter_map(|(what, at)| Some(format!("{what} {}", percent(at?))));
+        let meaning = if finding == Finding::Pass { "" } else { self.meaning };
+        Check {
+            name: self.name.into(),
+            measures: self.measures.into(),
+            statistic,
+            interval: (count > 0).then_some([low, high]),
+            threshold: said.collect::<Vec<String>>().join(", "),
+            finding,
+            meaning: meaning.into(),
+        }
+    }
+}
+
+/// A check on a number that is no share: fails or warns by `finding`.
+pub(super) fn number(
+    name: &str,
+    measures: &str,
+    statistic: f64,
+    (threshold, finding): (&str, Finding),
+    meaning: &str,
+) -> Check {
+    Check {
+        name: name.into(),
+        measures: measures.into(),
+        statistic,
+        interval: None,
+        threshold: threshold.into(),
+        finding,
+        meaning: if finding == Finding::Pass { String::new() } else { meaning.into() },
+    }
+}

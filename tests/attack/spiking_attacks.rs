@@ -1,0 +1,131 @@
+//! Attacks on spiking networks with gradients estimated otherwise: what holds for all of them.
+
+use crate::common::models::{golden, lenet, test_images};
+use deepsleep::attack::{AttackReport, Budget, Norm, Samples, Status, parse_attack, run_attack};
+use deepsleep::nn::{Freeze, Model};
+use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
+use deepsleep::tensor::Context;
+
+const ESTIMATORS: [&str; 10] = [
+    "gradient=own,pool=all",
+    "gradient=triangle:0.5",
+    "gradient=ste",
+    "gradient=exp",
+    "gradient=bptr",
+    "gradient=rga",
+    "gradient=relu",
+    "gradient=hart",
+    "gradient=pdsg",
+    "gradient=assg",
+];
+
+fn spiking() -> FrozenSpikingModel {
+    let network = Model::open(&golden("lenet_weights.safetensors")).unwrap();
+    let options = SpikingOptions { steps: 4, ..SpikingOptions::default() };
+    SpikingModel::from_model(&network, options, Statistics::Carry).unwrap().freeze().unwrap()
+}
+
+fn run(
+    network: &FrozenSpikingModel,
+    threads: usize,
+    samples: &Samples,
+    text: &str,
+) -> AttackReport {
+    let budget = Budget { norm: Norm::Linf, eps: 0.06, seed: 2 };
+    let attack = parse_attack(text).unwrap();
+    run_attack(&Context::new(threads).unwrap(), network, samples, attack.as_ref(), budget).unwrap()
+}
+
+/// A sample's result depends on the sample alone: not on who shares its batch, in which order, or whose lane it gets.
+#[test]
+fn results_are_a_samples_own() {
+    let network = spiking();
+    let samples = test_images(0..36);
+    let reversed: Vec<usize> = (0..36).rev().collect();
+    for estimator in ESTIMATORS {
+        for attack in ["apgd-ce:steps=5,restarts=2", "sa-pgd:steps=6"] {
+            let text = format!("{attack},{estimator}");
+            let all = run(&network, 1, &samples, &text);
+            let turned = run(&network, 2, &samples.select(&reversed).unwrap(), &text);
+            let alone = run(&network, 1, &samples.select(&[29]).unwrap(), &text);
+            for (i, outcome) in all.outcomes.iter().enumerate() {
+                assert_eq!(*outcome, turned.outcomes[35 - i], "{text} {i}");
+            }
+            assert_eq!(all.outcomes[29], alone.outcomes[0], "{text}");
+            let found: Vec<_> = all.outcomes.iter().filter_map(|o| o.winner.as_ref()).collect();
+            assert!(!found.is_empty() && found.len() < 36, "{text}: {}", found.len());
+            for winner in found {
+                let (name, options) = winner.attack.split_once(':').unwrap();
+                assert_eq!(name, winner.name());
+                assert!(
+                    options.starts_with(estimator.split(',').next().unwrap()),
+                    "{}",
+                    winner.attack
+                );
+                // What is named can be run.
+                assert!(parse_attack(&winner.attack).is_ok(), "{}", winner.attack);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_attack_that_takes_gradients_takes_estimators() {
+    let (network, samples) = (spiking(), test_images(0..8));
+    for text in [
+        "fgsm",
+        "bim:steps=3",
+        "pgd:steps=3",
+        "eot-pgd:steps=2",
+        "apgd-dlr:steps=3",
+        "apgd-t:steps=3,targets=2",
+        "fab:steps=2",
+        "fab-t:steps=2,targets=2",
+        "deepfool:steps=2",
+        "mi-fgsm:steps=3",
+        "ni-fgsm:steps=3",
+        "vmi-fgsm:steps=2",
+        "di-fgsm:steps=3",
+        "fmn:steps=4",
+        "sa-pgd:steps=3,jitter=0.1eps,draws=2",
+    ] {
+        let options = if text.contains(':') { "," } else { ":" };
+        let with = |gradient: &str| {
+            run(&network, 2, &samples, &format!("{text}{options}gradient={gradient}"))
+        };
+        let (own, plain) = (with("own"), run(&network, 2, &samples, text));
+        assert_eq!(own, plain, "{text}");
+        for gradient in ["assg", "pdsg", "rga"] {
+            let report = with(gradient);
+            assert_eq!(report.count(Status::Invalid), 0, "{text} {gradient}");
+        }
+    }
+    for text in ["square", "rays", "nes-pgd", "hopskipjump"] {
+        assert!(parse_attack(&format!("{text}:gradient=rga")).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn networks_without_spikes_have_nothing_to_estimate() {
+    let (network, samples) = (lenet("lenet_weights.safetensors"), test_images(0..2));
+    let budget = Budget { norm: Norm::Linf, eps: 0.1, seed: 0 };
+    let context = Context::new(1).unwrap();
+    for text in ["pgd:gradient=rga", "pgd:pool=all", "pgd:gradient=own"] {
+        let attack = parse_attack(text).unwrap();
+        let error = run_attack(&context, &network, &samples, attack.as_ref(), budget).unwrap_err();
+        assert!(error.to_string().contains("no spikes"), "{error}");
+    }
+}
+
+/// Files that differ in nothing but the surrogate that is noted in them are one network to whoever brings an estimator.
+#[test]
+fn an_estimator_does_not_see_the_noted_surrogate() {
+    use deepsleep::kernels::surrogate::Surrogate;
+    let samples = test_images(0..16);
+    let sharp = spiking().with_surrogate(Surrogate::Arctan(1000.0));
+    for gradient in ["rga", "pdsg", "assg", "hart", "atan:2"] {
+        let text = format!("apgd-ce:steps=6,gradient={gradient}");
+        let (a, b) = (run(&spiking(), 2, &samples, &text), run(&sharp, 2, &samples, &text));
+        assert_eq!(a, b, "{gradient}");
+    }
+}
