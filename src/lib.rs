@@ -85,6 +85,8 @@ pub mod method;
 mod names;
 #[forbid(unsafe_code)]
 pub mod nn;
+#[forbid(unsafe_code)]
+pub mod onnx;
 #[cfg(feature = "report")]
 #[forbid(unsafe_code)]
 pub mod report;

@@ -25,6 +25,13 @@ pub fn fraction(eps: f32) -> String {
     }
 }
 
+/// A number with four digits that say something, however small it is.
+pub fn significant(number: f32) -> String {
+    let rounded = format!("{number:.3e}").parse::<f32>();
+    let text = rounded.unwrap_or(number).to_string();
+    if number != 0.0 && number.abs() < 1e-4 { format!("{number:.3e}") } else { text }
+}
+
 /// A number with separators between thousands.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
@@ -44,6 +51,8 @@ mod tests {
         assert_eq!(listed(&["a", "b", "c"]), "a, b and c");
         assert_eq!(fraction(128.0 / 255.0), "128/255");
         assert_eq!(fraction(0.3), "0.3");
+        let numbers = [0.0, 0.3, 1.0 / 3.0, 24.000_01, 0.000_01].map(significant);
+        assert_eq!(numbers, ["0", "0.3", "0.3333", "24", "1.000e-5"]);
         assert_eq!(
             (grouped(7), grouped(1234), grouped(100_000)),
             ("7".into(), "1,234".into(), "100,000".into())

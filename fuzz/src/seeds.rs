@@ -21,6 +21,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     let mut seeds: Vec<_> = paths.iter().map(|path| std::fs::read(path).expect("a seed")).collect();
     seeds.extend(match target {
         "model" => models().iter().map(bytes).collect(),
+        "onnx" => networks(),
         "checkpoint" => checkpoints().iter().map(bytes).collect(),
         "npz" => sets(),
         "experiment" => experiments(),
@@ -39,6 +40,19 @@ fn models() -> Vec<StateDict> {
     small.note("seed", 7);
     let defender = Defender::new(&DeepSleep, Model::lenet(0), Settings::new(Profile::Paper));
     vec![StateDict::default(), small, Model::lenet(0).state(), defender.expect("ours").state()]
+}
+
+/// Files of PyTorch's exporters, which the tests read too.
+fn networks() -> Vec<Vec<u8>> {
+    let all: [&[u8]; 6] = [
+        include_bytes!("../../tests/golden/onnx/plain.onnx"),
+        include_bytes!("../../tests/golden/onnx/normalized_new.onnx"),
+        include_bytes!("../../tests/golden/onnx/smooth.onnx"),
+        include_bytes!("../../tests/golden/onnx/concat.onnx"),
+        include_bytes!("../../tests/golden/onnx/pools.onnx"),
+        include_bytes!("../../tests/golden/onnx/refused/external.onnx"),
+    ];
+    all.map(<[u8]>::to_vec).to_vec()
 }
 
 fn checkpoints() -> Vec<StateDict> {

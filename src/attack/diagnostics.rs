@@ -43,6 +43,9 @@ pub struct Diagnostics {
     /// Samples whose clean logits lie so close together that the attack's loss flattens.
     #[serde(default)]
     pub flat: usize,
+    /// Samples whose logits were looked at for that.
+    #[serde(default)]
+    pub measured: usize,
     /// Samples of the target class, which are not attacked.
     #[serde(default)]
     pub of_target: usize,
@@ -69,6 +72,7 @@ impl Diagnostics {
         };
         self.randomized |= other.randomized;
         self.flat = self.flat.saturating_add(other.flat);
+        self.measured = self.measured.saturating_add(other.measured);
         self.of_target = self.of_target.saturating_add(other.of_target);
         self.square_alone = self.square_alone.saturating_add(other.square_alone);
         self.refuted = self.refuted.saturating_add(other.refuted);
@@ -80,9 +84,11 @@ impl Diagnostics {
         }
     }
 
-    /// In words, for all samples of the evaluation: how many they are, how many of them invalid, and what they cost.
+    /// In words, for all samples of the evaluation by this attack: how many they are, how many of them invalid, and what
+    /// they cost.
     pub fn warnings(
         &self,
+        attack: &str,
         samples: usize,
         invalid: usize,
         cost: &Cost,
@@ -93,11 +99,14 @@ impl Diagnostics {
         all.extend(self.randomized.then(randomness));
         all.extend(square_better(self.square_alone, samples));
         all.extend(self.own_gap(samples));
-        if self.flat > 0 {
+        // The median spread is too small.
+        if self.flat.saturating_mul(2) > self.measured {
             all.push(format!(
-                "the logits of {} samples spread by less than 0.01: cross-entropy is nearly linear there and leads \
-                 elsewhere than it would at another scale; use loss=ce-scaled or dlr, which do not see the scale",
-                self.flat
+                "the logits of {} of {} samples spread by less than {FLAT}: cross-entropy is nearly linear there, and a \
+                 weaker attack than at a larger scale; compare with loss=ce-scaled, {}, which do not see the scale",
+                self.flat,
+                self.measured.max(self.flat),
+                self.other_losses(attack, &[("apgd-dlr", Loss::Dlr), ("apgd-t", Loss::TargetedDlr)])
             ));
         }
         if self.of_target > 0 {
@@ -107,9 +116,14 @@ impl Diagnostics {
             ));
         }
         if self.refuted > 0 {
+            let average = match attack {
+                _ if named(attack, "eot-pgd") => "more draws (autoattack:version=rand)",
+                _ if named(attack, "autoattack") => "more draws (eot-pgd)",
+                _ => "draws (autoattack:version=rand, eot-pgd)",
+            };
             all.push(format!(
                 "{} images that seemed to fool the model did not when shown again: its answers vary; count on them no \
-                 more than on chance, and average over draws (autoattack:version=rand, eot-pgd)",
+                 more than on chance, and average over {average}",
                 self.refuted
             ));
         }
@@ -118,7 +132,7 @@ impl Diagnostics {
             all.push(format!(
                 "{:.2} % of the gradients were exactly zero ({starts} samples start with one): {}",
                 100.0 * share,
-                self.of_flat_losses(starts > 0)
+                self.of_flat_losses(attack, starts > 0)
             ));
         }
         if invalid > 0 {
@@ -143,26 +157,60 @@ impl Diagnostics {
     }
 
     /// What gradients of zero mean for the result, and what helps: at the images themselves, or on the way alone.
-    fn of_flat_losses(&self, at_images: bool) -> &'static str {
-        let takes = |name| self.losses.contains(name);
-        if takes(Loss::CrossEntropyF32.name()) {
+    fn of_flat_losses(&self, attack: &str, at_images: bool) -> String {
+        let takes = |loss: Loss| self.losses.contains(loss.name());
+        if takes(Loss::CrossEntropyF32) {
             return "ce-f32 loses its gradient to rounding where the network is certain, and what remains robust may be \
-                    so for that alone; loss=ce keeps its direction there";
+                    so for that alone; loss=ce keeps its direction there"
+                .into();
         }
+        let losses = [
+            ("apgd-ce", Loss::CrossEntropy),
+            ("apgd-dlr", Loss::Dlr),
+            ("apgd-t", Loss::TargetedDlr),
+        ];
+        let others = self.other_losses(attack, &losses);
+        // An ensemble has asked Square already.
+        let without = if named(attack, "autoattack") {
+            "nes-pgd, which estimates it from scores"
+        } else {
+            "square, which needs no gradient"
+        };
         // DLR is 1 wherever two classes are ahead of the label's: numerator and denominator are then one difference.
         // APGD in l1, which starts outside of the ball, gets there often.
-        if !at_images && takes(Loss::Dlr.name()) {
-            return "no image has one, so they arose on the way; the dlr loss is flat where two classes are ahead of the \
-                    right one, at points that are misclassified already; compare with apgd-ce or apgd-t";
+        if !at_images && takes(Loss::Dlr) {
+            return format!(
+                "no image has one, so they arose on the way; the dlr loss is flat where two classes are ahead of the \
+                 right one, at points that are misclassified already; compare with {others}"
+            );
         }
         if at_images {
-            "the result of gradient attacks may be unreliable; compare with other losses (apgd-ce, apgd-dlr, apgd-t) and \
-             with square, which needs no gradient"
+            format!(
+                "the result of gradient attacks may be unreliable; compare with {others}, and with {without}"
+            )
         } else {
-            "no image has one, so they arose on the way, where the network is flat; compare with square, which needs no \
-             gradient"
+            format!(
+                "no image has one, so they arose on the way, where the network is flat; compare with {without}"
+            )
         }
     }
+
+    /// Those of these attacks that are not the one that ran, nor maximize what it maximized.
+    fn other_losses(&self, attack: &str, all: &[(&str, Loss)]) -> String {
+        let others = all
+            .iter()
+            .filter(|(name, loss)| !named(attack, name) && !self.losses.contains(loss.name()));
+        let others: Vec<&str> = others.map(|(name, _)| *name).collect();
+        if others.is_empty() { "pgd:loss=margin".into() } else { others.join(" or ") }
+    }
+}
+
+/// Logits that spread by less than this make a cross-entropy nearly linear in them.
+pub(crate) const FLAT: f32 = 0.5;
+
+/// Whether this is the attack of that name, with options or without.
+fn named(attack: &str, name: &str) -> bool {
+    attack.split(':').next() == Some(name)
 }
 
 /// What images outside of the ball mean for the result, if there are any.

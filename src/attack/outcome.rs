@@ -157,7 +157,8 @@ impl AttackReport {
     pub(crate) fn renew_warnings(&mut self) {
         let (cost, invalid) = (self.cost(), self.count(Status::Invalid));
         let starts = self.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
-        self.warnings = self.diagnostics.warnings(self.outcomes.len(), invalid, &cost, starts);
+        self.warnings =
+            self.diagnostics.warnings(&self.attack, self.outcomes.len(), invalid, &cost, starts);
         self.warnings.extend(outside(self.count(Status::Outside)));
     }
 

@@ -2,7 +2,7 @@
 
 use crate::attack::candidate::{Candidate, Cost, Hit};
 use crate::attack::classifier::Classifier;
-use crate::attack::diagnostics::Diagnostics;
+use crate::attack::diagnostics::{Diagnostics, FLAT};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
 use crate::attack::samples::Samples;
@@ -82,6 +82,7 @@ pub fn run_attack(
     if attack.flattens() {
         report.diagnostics.flat =
             which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
+        report.diagnostics.measured = which.len();
     }
     finish(&task, attack, &which, report)
 }
@@ -157,9 +158,6 @@ fn finish(
     report.renew_warnings();
     Ok(report)
 }
-
-/// Logits that spread by less than this make a cross-entropy nearly linear in them.
-const FLAT: f32 = 0.01;
 
 /// Verifies what was found, and enters it into the outcomes.
 fn settle(

@@ -96,7 +96,7 @@ fn values(kind: Dtype, data: &[u8]) -> Option<Vec<f32>> {
 }
 
 /// A float of 16 bits (5 of exponent, 10 of fraction), exactly.
-pub(super) fn half(bits: u16) -> f32 {
+pub(crate) fn half(bits: u16) -> f32 {
     let sign = u32::from(bits >> 15) << 31;
     let (exponent, fraction) = (u32::from(bits >> 10) & 0x1f, u32::from(bits) & 0x3ff);
     let magnitude = match exponent {

@@ -21,6 +21,7 @@ mod npy;
 mod npz;
 mod reader;
 
+pub(crate) use format::half;
 pub use made_with::MadeWith;
 pub(crate) use made_with::flatten;
 pub use npz::{Column, Npz};

@@ -98,7 +98,7 @@ impl Cell {
         let count = |status| outcomes.iter().filter(|o| o.status == status).count();
         let starts = outcomes.iter().filter(|o| o.cost.zero_starts > 0).count();
         let (invalid, cost) = (count(Status::Invalid), total_cost(&outcomes));
-        let mut warnings = diagnostics.warnings(outcomes.len(), invalid, &cost, starts);
+        let mut warnings = diagnostics.warnings(&attack, outcomes.len(), invalid, &cost, starts);
         warnings.extend(outside(count(Status::Outside)));
         let found_by = diagnostics.found_by.clone();
         let cell = Self::of_outcomes(attack, threat_model, budget, outcomes, warnings);

@@ -8,10 +8,10 @@ use super::spec::ExperimentSpec;
 use super::work::Work;
 use crate::attack::Norm;
 use crate::evaluation::ThreatModel;
-use crate::method::Training;
+use crate::method::{Settings, Training};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 /// Every seed is a training of every variant.
@@ -103,6 +103,34 @@ impl Answer {
     }
 }
 
+impl Axis {
+    /// Refuses values that are the same one.
+    fn check(&self, settings: &Settings) -> Result<()> {
+        let Self { setting, values } = self;
+        if values.len() > MOST_TRIED {
+            let problem =
+                format!("{} values of `{setting}`; there can be {MOST_TRIED}", values.len());
+            return Err(refuse(problem));
+        }
+        let mut known: HashMap<String, &String> = HashMap::new();
+        for value in values {
+            let mut own = settings.clone();
+            // One that depends on another axis may not be there yet: then it is what is written that counts.
+            let same = match own.set(setting, value) {
+                Ok(()) => format!("{own:?}"),
+                Err(_) => value.clone(),
+            };
+            if let Some(other) = known.insert(same, value) {
+                let problem = format!(
+                    "the axis over `{setting}` has the values `{other}` and `{value}`, which are the same: give each once"
+                );
+                return Err(refuse(problem));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Sweep {
     /// Reads a file.
     ///
@@ -136,6 +164,8 @@ impl Sweep {
             );
             return Err(refuse(problem));
         }
+        self.axes.iter().try_for_each(|axis| axis.check(&spec.settings))?;
+        self.check_printed(&Published::load()?)?;
         spec.seeds = (0..self.seeds.max(1) as u64).collect();
         spec.threat_models = vec![ThreatModel::Transfer];
         (spec.tables, spec.figures) = (Vec::new(), Vec::new());
@@ -161,6 +191,35 @@ impl Sweep {
         let (scales, columns) = (self.scales.clone(), self.columns.clone());
         let sheet = Sheet { table: None, figure: None, norm: Norm::Linf, scales, columns, methods };
         Graph::of_sheets(&[sheet], spec)
+    }
+
+    /// Refuses methods and scales that the paper prints no row of: a sweep measures how far its variants are from one.
+    fn check_printed(&self, published: &Published) -> Result<()> {
+        let rows = || published.tables.iter().flat_map(|table| &table.rows);
+        let listed = |names: BTreeSet<&str>| Vec::from_iter(names).join(", ");
+        for RowSpec { label, .. } in &self.methods {
+            if !rows().any(|row| row.method == *label && self.scales.contains(&row.scale)) {
+                let problem = format!(
+                    "the paper prints no row `{label}` at {}, so nothing could be compared; its labels are {}",
+                    self.scales.join(", "),
+                    listed(rows().map(|row| row.method.as_str()).collect())
+                );
+                return Err(refuse(problem));
+            }
+        }
+        for scale in &self.scales {
+            let printed = |method: &RowSpec| {
+                rows().any(|row| (&row.method, &row.scale) == (&method.label, scale))
+            };
+            if !self.methods.iter().any(printed) {
+                let problem = format!(
+                    "the paper prints no row of these methods at the scale `{scale}`, so nothing could be compared; its scales are {}",
+                    listed(rows().map(|row| row.scale.as_str()).collect())
+                );
+                return Err(refuse(problem));
+            }
+        }
+        Ok(())
     }
 
     /// The method as it is, and with every change that makes a difference to it.
@@ -269,7 +328,7 @@ fn refuse(problem: String) -> Error {
 mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
-    use crate::method::{Profile, Settings};
+    use crate::method::Profile;
     use crate::nn::architecture::Architecture;
 
     fn nearest() -> (Sweep, ExperimentSpec) {
@@ -318,12 +377,21 @@ mod tests {
         refused(unread, "which no method here reads");
         let twice = |sweep: &mut Sweep| sweep.axes = vec![sweep.axes[0].clone(); 400];
         refused(twice, "two axes over `");
+        let same =
+            |sweep: &mut Sweep| sweep.axes[1].values = vec!["64/255".into(), "0.2509804".into()];
+        refused(same, "`64/255` and `0.2509804`, which are the same");
+        let empty = |sweep: &mut Sweep| sweep.methods[0].label = "Fast".into();
+        refused(
+            empty,
+            "the paper prints no row `Fast` at 64/255, 128/255, so nothing could be compared",
+        );
+        refused(|sweep| sweep.scales[1] = "3/255".into(), "at the scale `3/255`");
     }
 
     /// A sweep of one method over one setting.
     fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, ExperimentSpec)> {
         let (mut sweep, mut spec) = nearest();
-        let (label, id) = ("Some".into(), "some".into());
+        let (label, id) = ("DeepSleep".into(), "some".into());
         let training = defense.parse().expect("a defense");
         sweep.methods = vec![RowSpec { label, id, training, set: Default::default() }];
         let values = values.iter().map(|value| (*value).to_owned()).collect();

@@ -25,6 +25,29 @@ pub fn scale(isa: Isa, factor: f32, x: &[Lanes], out: &mut [Lanes]) {
     });
 }
 
+/// `out = a b`, each vector of `b` for `pixels` of `a`: 1, or those of a channel.
+pub fn multiply(isa: Isa, pixels: usize, a: &[Lanes], b: &[Lanes], out: &mut [Lanes]) {
+    dispatch!(isa, s => {
+        for ((a, out), b) in a.chunks(pixels).zip(out.chunks_mut(pixels)).zip(b) {
+            let b = s.load(b);
+            map(s, a, out, #[inline(always)] |a| s.mul(a, b));
+        }
+    });
+}
+
+/// The gradient of [`multiply`] to `b`: of each channel, the sum of `a grad` over its pixels in their order.
+pub fn multiply_grad(isa: Isa, pixels: usize, a: &[Lanes], grad: &[Lanes], out: &mut [Lanes]) {
+    dispatch!(isa, s => {
+        for ((a, grad), out) in a.chunks(pixels).zip(grad.chunks(pixels)).zip(out) {
+            let mut sum = s.zero();
+            for (a, grad) in a.iter().zip(grad) {
+                sum = s.mul_add(s.load(a), s.load(grad), sum);
+            }
+            s.store(sum, out);
+        }
+    });
+}
+
 /// `x *= factor`
 pub fn scale_in_place(isa: Isa, factor: f32, x: &mut [Lanes]) {
     dispatch!(isa, s => {

@@ -30,6 +30,7 @@ mod defender;
 mod defense;
 mod defenses;
 mod former;
+mod forms;
 mod in_training;
 mod profile;
 mod settings;

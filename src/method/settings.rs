@@ -2,7 +2,7 @@
 
 use super::{
     AdversarialTrainingOptions, ControlOptions, DistillationOptions, Profile, SleepDefenseOptions,
-    former,
+    former, forms,
 };
 use crate::checkpoint::{flatten, to_json};
 use crate::names::meant;
@@ -123,17 +123,10 @@ impl Settings {
             let meant = meant(name, &names);
             return Err(fail(format!("there is no `{name}`{meant}")));
         };
-        let takes = kind(place);
-        *place = parse(value);
+        let now = std::mem::replace(place, parse(value));
         let refuse = |why: String| fail(format!("`{name}` does not take `{value}`: {why}"));
-        let new: Self = serde_json::from_value(all).map_err(|e| {
-            let names = e.to_string();
-            // The names of an enumeration; all else that serde says is about Rust's types.
-            let names = names
-                .split_once("unknown variant")
-                .and_then(|(_, rest)| rest.split_once("expected "));
-            refuse(names.map_or(takes, |(_, names)| format!("it takes {names}")))
-        })?;
+        let new: Self =
+            serde_json::from_value(all).map_err(|e| refuse(forms::takes(name, &now, &e)))?;
         // JSON knows no infinity, and a number can be too large for 32 bits.
         let written = to_json(&new).and_then(serde_json::from_value::<Self>);
         if written.ok().as_ref() != Some(&new) {
@@ -168,22 +161,6 @@ impl Settings {
 
     fn names(&self) -> Vec<String> {
         self.list().into_iter().map(|(name, _)| name).collect()
-    }
-}
-
-/// What a setting takes, from the value that it has.
-fn kind(value: &Value) -> String {
-    match value {
-        Value::Bool(_) => "it takes true or false".into(),
-        Value::Number(number) if number.is_f64() => {
-            "it takes a number such as 0.5 or 64/255".into()
-        }
-        Value::Number(_) => "it takes a whole number from 0 on".into(),
-        Value::Object(fields) => {
-            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
-            format!("it is a group of settings: {}", names.join(", "))
-        }
-        other => format!("it takes a value of another kind, as {other} is"),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// How training images are changed, each anew in every epoch. The default leaves them as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Augmentation {
     /// Pixels by which an image moves at most, along each of its axes and either way; every distance is equally likely,
     /// and zeros come in.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a gradient becomes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Rule {
     /// `v = momentum v + g; p -= rate v`, with `weight_decay p` added to g.
     Sgd {

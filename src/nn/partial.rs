@@ -1,31 +1,38 @@
 //! Evaluates images again of which a few pixels have changed, to the bits of a whole forward pass: a convolution
 //! changes where its kernel reaches a changed pixel, and nowhere else.
 
-use crate::Result;
 use crate::autodiff::{FrozenConv, halved};
+use crate::kernels::activation::{Activation, activate};
 use crate::kernels::elementwise;
 use crate::simd::{Isa, LANES, Lanes};
 use crate::tensor::{Region, Shape};
+use crate::{Error, Result};
 
-/// A frozen network that is nothing but convolutions, each with rectifier and 2 x 2 maximum, and a last layer with
-/// neither.
+/// A frozen network that is nothing but convolutions, each with rectifier and 2 x 2 maximum, and linear layers after them,
+/// with rectifiers between these.
 #[derive(Clone, Debug)]
 pub struct ConvChain<'a> {
     convolutions: Vec<&'a FrozenConv>,
-    last: &'a FrozenConv,
+    linear: Vec<&'a FrozenConv>,
 }
 
 impl<'a> ConvChain<'a> {
     /// Of convolutions, each taking what the one before it gives, and what makes logits of it.
     ///
     /// # Errors
-    /// If a layer does not take what the one before it gives, or a convolution's output has an odd side.
-    pub fn new(convolutions: Vec<&'a FrozenConv>, last: &'a FrozenConv) -> Result<Self> {
-        let layers = convolutions.iter().chain([&last]);
-        for (layer, next) in convolutions.iter().zip(layers.skip(1)) {
-            next.check("chain of layers", halved("chain of layers", layer.geometry().output)?)?;
+    /// If a layer does not take what the one before it gives, a convolution's output has an odd side, or there is no
+    /// linear layer.
+    pub fn new(convolutions: Vec<&'a FrozenConv>, linear: Vec<&'a FrozenConv>) -> Result<Self> {
+        if linear.is_empty() {
+            return Err(Error::argument("chain of layers", "nothing in it makes logits"));
         }
-        Ok(Self { convolutions, last })
+        let pooled = |layer: &&FrozenConv| halved("chain of layers", layer.geometry().output);
+        let shapes = convolutions.iter().map(pooled);
+        let shapes = shapes.chain(linear.iter().map(|layer| Ok(layer.geometry().output)));
+        for (layer, shape) in convolutions.iter().chain(&linear).skip(1).zip(shapes) {
+            layer.check("chain of layers", shape?)?;
+        }
+        Ok(Self { convolutions, linear })
     }
 }
 
@@ -44,7 +51,9 @@ struct Stage<'a> {
 pub struct PartialForward<'a> {
     isa: Isa,
     stages: Vec<Stage<'a>>,
-    last: &'a FrozenConv,
+    linear: Vec<&'a FrozenConv>,
+    /// What a linear layer gives, before and after its rectifier.
+    hidden: [Vec<Lanes>; 2],
     scratch: Vec<Lanes>,
     /// Whether there has been an evaluation of whole images.
     begun: bool,
@@ -59,12 +68,13 @@ impl<'a> PartialForward<'a> {
             let zeros = || vec![Lanes::ZERO; shape.features()];
             Stage { layer, shape, new: zeros(), old: zeros(), changed: Region::default() }
         });
-        let layers = chain.convolutions.iter().chain([&chain.last]);
+        let layers = chain.convolutions.iter().chain(&chain.linear);
         let scratch = layers.map(|layer| layer.scratch()).max().unwrap_or(0);
         Self {
             isa,
             stages: stages.collect(),
-            last: chain.last,
+            linear: chain.linear.clone(),
+            hidden: [Vec::new(), Vec::new()],
             scratch: vec![Lanes::ZERO; scratch],
             begun: false,
         }
@@ -94,6 +104,16 @@ impl<'a> PartialForward<'a> {
             stage.changed = changed.clone();
             x = &stage.new;
         }
-        self.last.affine(isa, LANES, x, out, &mut self.scratch);
+        let Some((last, before)) = self.linear.split_last() else { return };
+        let [sums, hidden] = &mut self.hidden;
+        for (i, layer) in before.iter().enumerate() {
+            let x = if i == 0 { x } else { hidden.as_slice() };
+            sums.resize(layer.geometry().output.features(), Lanes::ZERO);
+            layer.affine(isa, LANES, x, sums, &mut self.scratch);
+            hidden.resize(sums.len(), Lanes::ZERO);
+            activate(isa, Activation::Relu, LANES, sums, hidden);
+        }
+        let x = if before.is_empty() { x } else { hidden.as_slice() };
+        last.affine(isa, LANES, x, out, &mut self.scratch);
     }
 }

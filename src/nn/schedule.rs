@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A factor on the learning rate, as a function of the share of the training that is done. All of them need only
 /// arithmetic that is the same on every machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
     /// Always 1.
     #[default]

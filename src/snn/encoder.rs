@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How an image becomes input over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Encoder {
     /// The pixels themselves, as a current that is the same at every step.
     #[default]

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a spiking network spikes. The default is the published network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpikingOptions {
     /// Time steps.
     pub steps: usize,

@@ -1,5 +1,7 @@
 //! Estimators of gradients through spikes, each held to its formula in f64.
 
+#![allow(clippy::needless_range_loop)] // written as the formulas are
+
 use crate::common::{isas, portable};
 use deepsleep::attack::{Assg, Estimate, Estimator, RateRule, SilentWindow, SlopeRule, TimeRule};
 use deepsleep::autodiff::Tape;

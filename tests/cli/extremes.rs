@@ -55,26 +55,6 @@ fn short_long_shallow_and_repeated_sleeps() {
 }
 
 #[test]
-fn no_epochs_leave_the_weights_as_they_are() {
-    let folder = Folder::new();
-    let data = folder.small_data(40, 10);
-    let out = folder.argument("model");
-    let control = StateDict::load(MODEL).unwrap();
-    for (defense, setting) in [
-        ("adversarial-training", "adversarial_training.epochs=0"),
-        ("fast-wave", "fast_wave.epochs=0"),
-        ("slow-wave", "slow_wave.length=0"),
-        ("deepsleep", "cycles=0"),
-    ] {
-        let state = defend(&data, &out, defense, &[setting], &[]);
-        for name in ["conv1.weight", "bn1.weight", "conv2.weight", "bn2.bias", "fc.weight"] {
-            assert_eq!(state.get(name), control.get(name), "{defense}, {name}");
-        }
-        assert!(state.noted::<f64>("clean_accuracy").unwrap() > 0.5, "{defense}");
-    }
-}
-
-#[test]
 fn two_thousand_time_steps_of_one_image() {
     let folder = Folder::new();
     let data = folder.small_data(2, 1);

@@ -88,6 +88,14 @@ fn settings_that_make_no_sense_are_refused_before_any_work() {
         ("distillation.temperature=0", &["temperature 0"]),
         ("sleep.replay.window=0", &["window: 0"]),
         ("control.epochs=0", &["`control.epochs` is 0"]),
+        ("cycles=0", &["`cycles` is 0, which would do nothing"]),
+        ("slow_wave.length=0", &["`slow_wave.length` is 0, which would do nothing"]),
+        ("fast_wave.epochs=0", &["`fast_wave.epochs` is 0, which would do nothing"]),
+        ("sleep.steps=0", &["`sleep.steps` is 0"]),
+        ("adversarial_training.epochs=0", &["`adversarial_training.epochs` is 0"]),
+        ("distillation.student_epochs=0", &["`distillation.student_epochs` is 0"]),
+        ("fast_wave.spiking.neuron.threshold=0", &["threshold` is 0; it must be above 0"]),
+        ("fast_wave.statistics=recalibrate", &["the same as reset", "reset or carry"]),
     ] {
         // Also those of another defense's stages: it would meet them after hours, in a reproduction of all.
         for arguments in [
@@ -125,18 +133,18 @@ fn misspelled_names_find_the_one_that_was_meant() {
     ] {
         run(&arguments).assert_fails(2, words);
     }
-    // A value that the file cannot have makes the file a bad one; a name that is looked up later is wrong use.
-    for (code, defense, column, words) in [
-        (1, "slow-wavee", "clean", "unknown defense `slow-wavee`, did you mean `slow-wave`?"),
-        (2, "slow-wave", "fgmsm", "no column `fgmsm`, did you mean `fgsm`?"),
+    for (defense, column, words) in [
+        ("slow-wavee", "clean", "unknown defense `slow-wavee`, did you mean `slow-wave`?"),
+        ("slow-wave", "fgmsm", "no column `fgmsm`, did you mean `fgsm`?"),
     ] {
         let text = format!(
             "all = false\nscales = ['64/255']\ncolumns = ['{column}']\nseeds = 1\naxis = []\n\
-             [[method]]\nlabel = 'x'\nid = 'x'\ndefense = '{defense}'\n"
+             [[method]]\nlabel = 'Slow-wave only'\nid = 'x'\ndefense = '{defense}'\n"
         );
         std::fs::write(&sweep, text).unwrap();
         let out = folder.argument("out");
-        run(&["reproduce", "--sweep", &sweep, "--out", &out]).assert_fails(code, &[words]);
+        run(&["reproduce", "--sweep", &sweep, "--out", &out])
+            .assert_fails(1, &["sweep.toml: ", words]);
         assert!(!folder.path("out").exists());
     }
 }
@@ -222,4 +230,26 @@ fn folders_that_are_none_are_named() {
         run(&arguments).assert_fails(1, &[words]);
         assert!(!folder.path("out").exists(), "{arguments:?}");
     }
+}
+
+#[test]
+fn settings_that_change_nothing_are_refused() {
+    let folder = Folder::new();
+    let out = folder.argument("model");
+    let quiet = ["--set", "fast_wave.noise=false"];
+    let dream = ["--set", "fast_wave.dream.eps=0.1"];
+    for (settings, words) in [
+        (["--seed", "5", "--set", "seed=4"], &["--seed 5", "--set seed=4", "once"][..]),
+        // In either order.
+        ([quiet[0], quiet[1], dream[0], dream[1]], &["fast_wave.dream.eps=0.1", "does not read"]),
+        ([dream[0], dream[1], quiet[0], quiet[1]], &["fast_wave.dream.eps=0.1", "does not read"]),
+    ] {
+        for defense in ["fast-wave", "deepsleep"] {
+            let train = ["train", "--defense", defense, "--from", MODEL, "--out", &out];
+            run(&[&train[..], &settings].concat()).assert_fails(2, words);
+        }
+    }
+    let both = ["train", "--print-config", "--seed", "5", "--set", "seed=4"];
+    run(&both).assert_fails(2, &["--seed 5", "--set seed=4"]);
+    assert!(folder.names("").is_empty());
 }

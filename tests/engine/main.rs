@@ -5,9 +5,11 @@ mod checkpoint;
 mod conv2d;
 mod determinism;
 mod golden_lenet;
+mod golden_networks;
 mod layers;
 mod model;
 mod network_operations;
+mod onnx;
 mod optimizers;
 
 #[path = "../common/mod.rs"]

@@ -244,3 +244,45 @@ fn frozen_convolutions_with_borders_are_the_trained_ones() {
         }
     }
 }
+
+#[test]
+fn products_have_both_gradients() {
+    // 20 samples: a block that is full, and one that is not.
+    let (a, b) = (images(1, (20, 3, 2, 2), 1.0), images(2, (20, 3, 2, 2), 1.0));
+    let gate = images(3, (20, 3, 1, 1), 1.0);
+    for b in [b, gate] {
+        let fixed = Tensor::from_array(b.view());
+        let (y, grad) = run(&a, |tape, x| {
+            let b = tape.constant(fixed.clone());
+            tape.mul(x, b)
+        });
+        let of = |n: usize, c: usize, y: usize, x: usize| {
+            b[[n, c, y.min(b.shape()[2] - 1), x.min(b.shape()[3] - 1)]]
+        };
+        for ((n, c, i, j), &a) in a.indexed_iter() {
+            assert_eq!(y[[n, c, i, j]], a * of(n, c, i, j));
+            assert_eq!(grad[[n, c, i, j]], of(n, c, i, j));
+        }
+        let fixed = Tensor::from_array(a.view());
+        let (_, grad) = run(&b, |tape, x| {
+            let a = tape.constant(fixed.clone());
+            tape.mul(a, x)
+        });
+        for ((n, c, i, j), &found) in grad.indexed_iter() {
+            let expected: f32 = match b.shape()[2] {
+                1 => a.slice(ndarray::s![n, c, .., ..]).sum(),
+                _ => a[[n, c, i, j]],
+            };
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        }
+    }
+    let mut tape = Tape::new(Context::new(1).unwrap());
+    let x = tape.input(Tensor::from_array(a.view()));
+    let y = tape.input(Tensor::from_array(images(4, (20, 2, 1, 1), 1.0).view()));
+    let error = tape.mul(x, y).unwrap_err().to_string();
+    assert!(error.contains("mul") && error.contains("3x1x1") && error.contains("2x1x1"), "{error}");
+    // Squares, whose one variable gets both gradients.
+    let (y, grad) = run(&a, |tape, x| tape.mul(x, x));
+    assert!(y.iter().zip(&a).all(|(y, a)| *y == a * a));
+    assert!(grad.iter().zip(&a).all(|(grad, a)| *grad == 2.0 * a));
+}

@@ -9,6 +9,7 @@ mod images;
 mod journal;
 mod model;
 mod npz;
+mod onnx;
 mod setting;
 mod store;
 
@@ -23,6 +24,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("idx", idx::run),
     ("images", images::run),
     ("model", model::run),
+    ("onnx", onnx::run),
     ("checkpoint", checkpoint::run),
     ("npz", npz::run),
     ("attack", attack::run),

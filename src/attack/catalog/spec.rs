@@ -106,6 +106,24 @@ impl AttackSpec {
         Ok(!self.build()?.is_bounded())
     }
 
+    /// Refuses more targets than there are wrong classes, where a number was given.
+    ///
+    /// # Errors
+    /// If it asks for more.
+    pub fn check_classes(&self, classes: usize) -> Result<()> {
+        let asked = self.option("targets").and_then(|text| text.parse::<usize>().ok());
+        match asked.filter(|asked| *asked >= classes) {
+            None => Ok(()),
+            Some(asked) => {
+                let wrong = classes.saturating_sub(1);
+                let problem = format!(
+                    "{self}: targets={asked}, and of {classes} classes {wrong} are wrong; give {wrong} at most"
+                );
+                Err(Error::argument("attack option", problem))
+            }
+        }
+    }
+
     /// Whether it is an ensemble, whose later members see only what the earlier ones could not fool.
     pub fn is_ensemble(&self) -> bool {
         self.name == "autoattack"

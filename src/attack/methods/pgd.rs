@@ -8,6 +8,7 @@ use crate::attack::geometry::random::{below, normals, sign as random_sign, symme
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
+use crate::wording::significant;
 use crate::{Error, Result};
 
 /// Projected gradient ascent.
@@ -60,9 +61,10 @@ impl StepSize {
         if reach >= needed * (1.0 - 1e-5) {
             return Vec::new();
         }
+        let [step, reach, needed, eps] = [step, reach, needed, eps].map(significant);
         vec![format!(
-            "{name}: {steps} steps of {step:.5} reach {reach:.5}, {needed:.5} is needed to cross the ball of eps \
-             {eps:.5}: a larger eps will not make this attack stronger; take more or larger steps"
+            "{name}: {steps} steps of {step} reach {reach}, {needed} is needed to cross the ball of eps \
+             {eps}: a larger eps will not make this attack stronger; take more or larger steps"
         )]
     }
 }

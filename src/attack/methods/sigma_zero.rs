@@ -160,15 +160,15 @@ impl Stepper for SigmaZero {
         self.gradient(state, sample, answer, x);
         let step = state.taken as i32 + 1;
         let corrections = DECAY.map(|decay| 1.0 / (1.0 - decay.powi(step)));
-        for i in 0..x.len() {
+        for (i, x) in x.iter_mut().enumerate() {
             let g = state.gradient[i];
             state.mean[i] = DECAY[0] * state.mean[i] + (1.0 - DECAY[0]) * g;
             state.square[i] = DECAY[1] * state.square[i] + (1.0 - DECAY[1]) * g * g;
             let root = (state.square[i] * corrections[1]).sqrt() + 1e-8;
-            let new = (x[i] - rate * state.mean[i] * corrections[0] / root).clamp(0.0, 1.0);
+            let new = (*x - rate * state.mean[i] * corrections[0] / root).clamp(0.0, 1.0);
             // What has hardly moved has not.
             let kept = (new - sample.clean[i]).abs() >= state.threshold;
-            x[i] = if kept { new } else { sample.clean[i] };
+            *x = if kept { new } else { sample.clean[i] };
         }
         state.taken += 1;
         if state.taken < self.steps { Step::Ask } else { Step::Last }

@@ -1,11 +1,15 @@
-//! Sum of two variables, a fixed factor, a bias per channel.
+//! Sum and product of two variables, a fixed factor, a bias per channel.
 
 use crate::autodiff::{Backward, Operation, Tape, Var, Weight};
 use crate::kernels::elementwise;
+use crate::tensor::Shape;
 use crate::{Error, Result};
 
 #[derive(Default)]
 struct Add;
+
+#[derive(Default)]
+struct Mul;
 
 #[derive(Default)]
 struct Scale(f32);
@@ -37,6 +41,34 @@ impl Tape {
         let isa = context.isa();
         context.chunks(out.lanes_mut(), shape.features(), |block, out| {
             elementwise::add(isa, left.block(block), right.block(block), out);
+        });
+        Ok(self.record(operation, &[a, b], &[], out))
+    }
+
+    /// a b, where `b` may have one number for each channel of `a`, as in squeeze-and-excitation.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn mul(&mut self, a: Var, b: Var) -> Result<Var> {
+        let (left, right) = (self.value(a), self.value(b));
+        let (shape, samples, steps) = (left.shape(), left.samples(), left.steps());
+        let fits = right.shape() == shape || right.shape() == Shape::flat(shape.channels);
+        if !fits || (right.samples(), right.steps()) != (samples, steps) {
+            return Err(Error::shape(
+                "mul",
+                format!(
+                    "{samples} samples x {shape} and as many x {shape} or {}, {steps} steps",
+                    Shape::flat(shape.channels)
+                ),
+                format!("{} samples x {}, {} steps", right.samples(), right.shape(), right.steps()),
+            ));
+        }
+        let operation: Box<Mul> = self.reuse();
+        let mut out = self.tensor(shape, samples, steps);
+        let (context, left, right) = (self.context(), self.value(a), self.value(b));
+        let (isa, pixels) = (context.isa(), shape.features() / right.shape().features());
+        context.chunks(out.lanes_mut(), shape.features(), |block, out| {
+            elementwise::multiply(isa, pixels, left.block(block), right.block(block), out);
         });
         Ok(self.record(operation, &[a, b], &[], out))
     }
@@ -100,6 +132,33 @@ impl Operation for Add {
                 out.lanes_mut().copy_from_slice(pass.grad().lanes());
                 pass.give_input(i, out);
             }
+        }
+    }
+}
+
+impl Operation for Mul {
+    fn name(&self) -> &'static str {
+        "mul"
+    }
+
+    fn backward(&mut self, pass: &mut Backward<'_>) {
+        let (whole, part) = (pass.input(0).shape().features(), pass.input(1).shape().features());
+        let pixels = whole / part;
+        if pass.wants_input(0) {
+            let mut out = pass.like_input(0);
+            let (isa, grad, b) = (pass.context().isa(), pass.grad(), pass.input(1));
+            pass.context().chunks(out.lanes_mut(), whole, |block, out| {
+                elementwise::multiply(isa, pixels, grad.block(block), b.block(block), out);
+            });
+            pass.give_input(0, out);
+        }
+        if pass.wants_input(1) {
+            let mut out = pass.like_input(1);
+            let (isa, grad, a) = (pass.context().isa(), pass.grad(), pass.input(0));
+            pass.context().chunks(out.lanes_mut(), part, |block, out| {
+                elementwise::multiply_grad(isa, pixels, a.block(block), grad.block(block), out);
+            });
+            pass.give_input(1, out);
         }
     }
 }

@@ -84,7 +84,7 @@ impl Threat {
     }
 
     /// Refuses draws that an attack is told to average of a network that draws nothing, and says where they are the
-    /// attack's default, or where `--seed` makes no difference. `attacked` is what the attack asks; `networks` are all.
+    /// attack's default; refuses more targets than there are classes, and a `--seed` that makes no difference. `attacked` is what the attack asks; `networks` are all.
     pub fn check_attacks<'a>(
         &self,
         attacks: &[AttackSpec],
@@ -94,6 +94,7 @@ impl Threat {
     ) -> Result<()> {
         let mut random = networks.into_iter().any(|network| network.is_random());
         for spec in attacks {
+            spec.check_classes(attacked.classes())?;
             let (attack, text) = (spec.build()?, spec.to_string());
             random |= attack.is_random();
             let draws = attack.draws();
@@ -109,12 +110,15 @@ impl Threat {
             }
             console.say(format_args!("note: {text}: {alike}, and the draws only cost"));
         }
-        if let (Some(seed), false) = (self.seed, random) {
-            console.say(format_args!(
-                "note: --seed {seed} makes no difference: neither the attack nor the network draws random numbers"
-            ));
+        match (self.seed, random) {
+            (Some(seed), false) => {
+                let problem = format!(
+                    "--seed {seed} makes no difference: neither the attack nor the network draws random numbers; leave it out"
+                );
+                Err(WrongUse(problem).into())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Refuses `--draws` where none of these networks draws anything.

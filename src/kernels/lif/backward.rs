@@ -6,7 +6,7 @@ use super::rate::rate_grad;
 use super::slopes::{Adaptive, Density, SlopeAt, channels, spreads};
 use super::{Layer, SilentWindow};
 use crate::kernels::surrogate::{Surrogate, with_slope};
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// Lanes of scratch memory that [`lif_grad`] needs.
 pub fn grad_scratch(layer: &Layer, slope: SlopeRule) -> usize {
@@ -169,10 +169,12 @@ fn run<S: Simd, F: SlopeAt, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     if layer.constant {
         store(s, reverse.total, out, at);
     } else if rules.average {
-        let mut mean = reverse.total;
-        for k in 0..N {
-            mean[k] = s.mul(mean[k], s.splat(1.0 / layer.steps as f32));
-        }
+        let share = s.splat(1.0 / layer.steps as f32);
+        let mean = array::map(
+            reverse.total,
+            #[inline(always)]
+            |total| s.mul(total, share),
+        );
         for t in 0..layer.steps {
             store(s, mean, &mut out[layer.input_at(t)..], at);
         }

@@ -21,6 +21,7 @@ pub enum Reset {
 ///
 /// The default is the published one (METHOD section 2): `u <- u + (I - u) / 2`, threshold 0.5, hard reset to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Neuron {
     /// Membrane time constant, in the unit of `time_step`; `None` does not leak (IF).
     pub tau: Option<f32>,

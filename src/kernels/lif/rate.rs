@@ -4,7 +4,7 @@ use super::Layer;
 use super::estimator::{RateRule, unit};
 use super::group::{Coefficients, Group, Neighbors, TOGETHER, Window, for_neighbors, load};
 use crate::kernels::lif::SilentWindow;
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// The gradient to the input of a layer, of which `pooled` windows of 2 x 2 may be one output.
 #[allow(clippy::too_many_arguments)]
@@ -119,13 +119,16 @@ fn run<S: Simd, G: Group<N>, const SYNAPSE: bool, const N: usize>(
         }
     }
     let gain = layer.dynamics.gain / unit;
-    for k in 0..N {
-        drive[k] = s.mul(drive[k], s.splat(gain / layer.steps as f32));
-    }
-    let mut factor = slopes(s, layer, rule, any, drive);
-    for k in 0..N {
-        factor[k] = s.mul(factor[k], s.splat(gain));
-    }
+    let drive = array::map(
+        drive,
+        #[inline(always)]
+        |drive| s.mul(drive, s.splat(gain / layer.steps as f32)),
+    );
+    let factor = array::map(
+        slopes(s, layer, rule, any, drive),
+        #[inline(always)]
+        |slope| s.mul(slope, s.splat(gain)),
+    );
     let (mut of_current, mut total) = ([s.zero(); N], [s.zero(); N]);
     for (t, saved) in scratch.chunks_exact(TOGETHER).take(layer.steps).enumerate().rev() {
         let of_spikes = group.read(s, c.limit, saved, &grad[t * outputs..][..outputs]);

@@ -1,6 +1,6 @@
 //! DeepSleep: cycles of slow-wave and fast-wave sleep.
 
-use super::fast_wave::fast_wave_seconds;
+use super::fast_wave::{fast_wave_reads, fast_wave_seconds};
 use super::slow_wave::slow_wave_seconds;
 use super::{Conversion, FastWaveStage, SlowWaveStage};
 use crate::method::defense::conversion_reads;
@@ -20,7 +20,8 @@ impl Defense for DeepSleep {
     }
 
     fn reads(&self, settings: &Settings) -> Vec<&'static str> {
-        [vec!["cycles", "slow_wave", "fast_wave"], conversion_reads(settings)].concat()
+        let sleep = vec!["cycles", "slow_wave"];
+        [sleep, fast_wave_reads(settings), conversion_reads(settings)].concat()
     }
 
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>> {

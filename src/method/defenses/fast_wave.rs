@@ -26,7 +26,7 @@ impl Defense for FastWave {
     }
 
     fn reads(&self, settings: &Settings) -> Vec<&'static str> {
-        [vec!["fast_wave"], conversion_reads(settings)].concat()
+        [fast_wave_reads(settings), conversion_reads(settings)].concat()
     }
 
     fn stages(&self, _: &Settings) -> Vec<Box<dyn Stage>> {
@@ -46,6 +46,22 @@ impl Defense for FastWave {
         all.extend(words::fast_wave(&settings.fast_wave));
         all
     }
+}
+
+/// The settings that fast-wave sleep reads: without noise there are no dreams.
+pub(super) fn fast_wave_reads(settings: &Settings) -> Vec<&'static str> {
+    if settings.fast_wave.noise {
+        return vec!["fast_wave"];
+    }
+    vec![
+        "fast_wave.epochs",
+        "fast_wave.batch_size",
+        "fast_wave.learning_rate",
+        "fast_wave.schedule",
+        "fast_wave.noise",
+        "fast_wave.spiking",
+        "fast_wave.statistics",
+    ]
 }
 
 pub(super) fn fast_wave_seconds(settings: &Settings) -> f64 {

@@ -169,6 +169,8 @@ pub enum Op {
     Flatten {},
     /// Sum of two nodes.
     Add {},
+    /// Product of two nodes; the second may give one number for each channel of the first.
+    Mul {},
     /// Channels of several nodes behind one another.
     Concat {},
     /// In training, zeros in place of a share of the numbers, anew for each sample and step, and the others larger to make
@@ -274,6 +276,7 @@ impl Op {
             Self::GlobalAvgPool {} => "global_avg_pool",
             Self::Flatten {} => "flatten",
             Self::Add {} => "add",
+            Self::Mul {} => "mul",
             Self::Concat {} => "concat",
             Self::Dropout { .. } => "dropout",
         }
@@ -363,7 +366,7 @@ impl Op {
     /// If the inputs do not fit, or a number makes no sense.
     pub fn output(&self, inputs: &[Shape]) -> Result<Shape> {
         let fail = |problem: String| Err(Error::argument("it", problem));
-        let many = matches!(self, Self::Add {} | Self::Concat {});
+        let many = matches!(self, Self::Add {} | Self::Mul {} | Self::Concat {});
         if many && inputs.len() < 2 || !many && inputs.len() != 1 {
             let expected = if many { "at least two inputs" } else { "one input" };
             return fail(format!("takes {expected}, and has {}", inputs.len()));
@@ -424,6 +427,17 @@ impl Op {
                 if inputs[1] != input {
                     return fail(format!(
                         "adds {input} and {}; give both the same channels, height and width",
+                        inputs[1]
+                    ));
+                }
+            }
+            Self::Mul {} => {
+                if inputs.len() > 2 {
+                    return fail(format!("multiplies two inputs, and has {}", inputs.len()));
+                }
+                if inputs[1] != input && inputs[1] != Shape::flat(input.channels) {
+                    return fail(format!(
+                        "multiplies {input} by {}; give the second the same shape, or one number a channel",
                         inputs[1]
                     ));
                 }

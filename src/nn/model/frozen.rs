@@ -193,12 +193,33 @@ impl FrozenNetwork for FrozenModel {
     }
 
     fn chain(&self) -> Option<ConvChain<'_>> {
-        let (last, before) = self.steps.split_last()?;
-        let Layer::Convolution(last, None) = &last.layer else { return None };
-        let convolutions = before.iter().map(|step| match &step.layer {
-            Layer::Convolution(convolution, Some(_)) => Some(convolution.as_ref()),
-            _ => None,
-        });
-        ConvChain::new(convolutions.collect::<Option<_>>()?, last).ok()
+        // Each step takes what the one before it gives.
+        let straight = self
+            .steps
+            .iter()
+            .scan(0, |before, step| Some(step.inputs == [std::mem::replace(before, step.output)]));
+        if !straight.fold(true, |all, straight| all & straight) {
+            return None;
+        }
+        let (mut convolutions, mut linear, mut open) = (Vec::new(), Vec::new(), false);
+        for step in self.steps.iter() {
+            match &step.layer {
+                Layer::Convolution(layer, Some(_)) if linear.is_empty() => {
+                    convolutions.push(layer.as_ref())
+                }
+                // A rectifier belongs between two of them.
+                Layer::Convolution(layer, None) if !open => {
+                    linear.push(layer.as_ref());
+                    open = true;
+                }
+                Layer::Rectifier(Rectifier { pooled: false, .. }) if open => open = false,
+                Layer::Plain(Plain::Flatten | Plain::Same) => {}
+                _ => return None,
+            }
+        }
+        // What is no linear layer has no place in the second list.
+        let linear = if open { linear } else { return None };
+        let all = linear.iter().all(|layer| layer.geometry().output.pixels() == 1);
+        all.then(|| ConvChain::new(convolutions, linear).ok()).flatten()
     }
 }

@@ -68,6 +68,7 @@ pub(super) enum Plain {
     Scale(f32),
     Flatten,
     Add,
+    Mul,
     Concat,
 }
 
@@ -82,7 +83,7 @@ impl Plain {
             Self::AvgPool(window, options) => tape.avg_pool_with(x, *window, *options),
             Self::Scale(factor) => tape.scale(x, *factor),
             Self::Flatten => tape.flatten(x),
-            Self::Add | Self::Concat => {
+            Self::Add | Self::Mul | Self::Concat => {
                 // In a spiking network one of them may be the same at every step.
                 let steps = |tape: &Tape, &var: &Var| tape.value(var).steps();
                 let most = inputs.iter().map(|var| steps(tape, var)).max().unwrap_or(1);
@@ -91,7 +92,11 @@ impl Plain {
                     inputs[i] = tape.repeat_steps(inputs[i], most)?;
                     return self.record(tape, &inputs);
                 }
-                if let Self::Add = self { tape.add(x, inputs[1]) } else { tape.concat(inputs) }
+                match self {
+                    Self::Add => tape.add(x, inputs[1]),
+                    Self::Mul => tape.mul(x, inputs[1]),
+                    _ => tape.concat(inputs),
+                }
             }
         }
     }
@@ -215,6 +220,7 @@ pub(super) fn plain(architecture: &Architecture, i: usize) -> Result<Plain> {
         Op::Scale { factor } => Plain::Scale(*factor),
         Op::Flatten {} => Plain::Flatten,
         Op::Add {} => Plain::Add,
+        Op::Mul {} => Plain::Mul,
         Op::Concat {} => Plain::Concat,
         _ => {
             let problem = format!("node `{}` has parameters", architecture.nodes()[i].name);

@@ -83,15 +83,13 @@ pub(super) fn architecture(state: &StateDict) -> Result<Architecture> {
     });
     let remedy = match builtin {
         Some(builtin) => format!("--architecture {} fits it", builtin.name),
-        None => "name its own with --architecture NAME|FILE".to_owned(),
+        None => "give --architecture NAME|FILE for another".to_owned(),
     };
     let problem = match error {
         Error::Format { problem, .. } => problem,
         other => other.to_string(),
     };
-    let problem = format!(
-        "{problem}; a file that does not name its architecture is taken for lenet: {remedy}"
-    );
+    let problem = format!("{problem}; a file that names no architecture has to be lenet: {remedy}");
     Err(Error::format(state.path(), problem))
 }
 

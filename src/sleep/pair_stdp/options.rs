@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Defaults: amplitudes and time constants of Song, Miller and Abbott (2000), at one millisecond a step: `a+` = 0.005,
 /// `a-` = 1.05 `a+`, both constants 20; multiplicative bounds at -1 and 1, as a CNN's weights have both signs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct PairOptions {
     /// The layer's neurons.
     pub neuron: Neuron,

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 /// layers of weights, 784-1200-1200-10. They are not LeNet's: under them one forgets most of what it knows within a few
 /// hundred steps (a hundredth of both rates of change left 94 of 96 % after 2,000). Tune them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ReplayOptions {
     /// Time steps.
     pub steps: usize,

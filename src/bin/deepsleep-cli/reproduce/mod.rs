@@ -105,11 +105,11 @@ impl Reproduce {
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
         let (train, test) = self.data.load_both()?;
         self.of_images(&mut spec, &train, &test)?;
-        let graph = match &sweep {
-            Some(sweep) => sweep.graph(&mut spec),
-            None => Graph::new(&spec),
+        let graph = match (&sweep, &self.sweep) {
+            // What cannot be done came out of the file.
+            (Some(sweep), Some(path)) => sweep.graph(&mut spec).map_err(|e| e.in_file(path))?,
+            _ => Graph::new(&spec).map_err(wrong_use)?,
         };
-        let graph = graph.map_err(wrong_use)?;
         self.refuse_without_effect(&graph)?;
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;

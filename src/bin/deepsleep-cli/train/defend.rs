@@ -15,7 +15,6 @@ use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::method::{Defender, Defense, Profile, Settings, Training};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,32 +39,39 @@ pub fn settings(train: &Train, defense: Option<&'static dyn Defense>) -> Result<
     let profile = train.profile.as_deref().unwrap_or("published").to_ascii_lowercase();
     let profile: Profile = profile.parse().map_err(wrong)?;
     let mut settings = Settings::new(profile);
-    settings.seed = train.seed;
-    let mut unread = None;
-    for (name, value) in assignments(&train.set)? {
-        let before = settings.clone();
-        settings.set(name, value).map_err(wrong)?;
-        // A spiking network is made of any file, with the file's settings.
-        let as_file = before.fast_wave.spiking != settings.fast_wave.spiking;
-        if let Some(defense) = defense
-            && before != settings
-            && !as_file
-            && reads(defense, &before) == reads(defense, &settings)
-        {
-            let reader = defense.name();
-            unread = Some(format!("--set {name}={value}: {reader} does not read this setting"));
-        }
-    }
-    settings.validate().map_err(wrong)?;
-    if let Some(problem) = unread {
+    settings.seed = train.seed.unwrap_or_default();
+    let assignments = assignments(&train.set)?;
+    if let (Some(seed), Some((_, value))) =
+        (train.seed, assignments.iter().find(|(name, _)| *name == "seed"))
+    {
+        let problem = format!("--seed {seed} and --set seed={value}: give the seed once");
         return Err(WrongUse(problem).into());
     }
+    let mut steps = vec![settings.clone()];
+    for (name, value) in &assignments {
+        settings.set(name, value).map_err(wrong)?;
+        steps.push(settings.clone());
+    }
+    settings.validate().map_err(wrong)?;
+    let Some(defense) = defense else { return Ok(settings) };
+    // What is read follows from all of them together: without noise, no dreams.
+    let training = Training::Defense(defense);
+    let read = |of: &Settings| -> Vec<(String, Value)> {
+        of.list().into_iter().filter(|(name, _)| training.reads(&settings, name)).collect()
+    };
+    for (step, (name, value)) in steps.windows(2).zip(&assignments) {
+        let [before, after] = step else { continue };
+        // A spiking network is made of any file, with the file's settings.
+        let as_file = before.fast_wave.spiking != after.fast_wave.spiking;
+        if before != after && !as_file && read(before) == read(after) {
+            let reader = defense.name();
+            let problem = format!(
+                "--set {name}={value}: {reader} does not read this setting, as the others are"
+            );
+            return Err(WrongUse(problem).into());
+        }
+    }
     Ok(settings)
-}
-
-/// What a defense reads of the settings.
-fn reads(defense: &'static dyn Defense, settings: &Settings) -> BTreeMap<String, Value> {
-    Training::Defense(defense).settings_read(settings)
 }
 
 /// Prints every setting with its value.

@@ -61,9 +61,9 @@ pub struct Train {
         "defense", "epochs", "batch_size", "lr", "augment_shift", "augment_flip", "architecture", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
     ])]
     print_config: bool,
-    /// Seed of the weights and of the order of images
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    /// Seed of the weights and of the order of images [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Use only the first N training images
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     limit_train: Option<usize>,
@@ -148,7 +148,7 @@ impl Train {
             epochs: self.epochs.unwrap_or(default.epochs),
             batch_size: self.batch_size.unwrap_or(default.batch_size),
             learning_rate: self.lr.unwrap_or(default.learning_rate),
-            seed: self.seed,
+            seed: self.seed.unwrap_or_default(),
             augmentation: Augmentation {
                 shift: self.augment_shift.unwrap_or(0),
                 flip: self.augment_flip,

@@ -1,0 +1,156 @@
+//! What a setting takes, for whoever gave it something else.
+
+use crate::checkpoint::to_json;
+use crate::nn::{GradientAttack, Rule, Schedule};
+use crate::snn::{Encoder, Surrogate};
+use serde::Serialize;
+use serde_json::Value;
+
+/// What a setting takes instead of what `error` is about; `now` is the value that it has.
+pub fn takes(name: &str, now: &Value, error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    let after = |start: &str| error.split_once(start).map(|(_, rest)| rest);
+    let forms = forms(name);
+    if let Some((field, known)) = after("unknown field ").and_then(|r| r.split_once(", expected "))
+    {
+        let known = known.strip_prefix("one of ").unwrap_or(known).replace("` or `", "`, `");
+        return format!("there is no {field} in it; it has {known}");
+    }
+    if !forms.is_empty() {
+        return format!("it takes {}", listed(&forms));
+    }
+    if let Some(field) = after("missing field ") {
+        return format!("{field} is missing in it");
+    }
+    // The names of an enumeration; all else that serde says is about Rust's types.
+    let names = after("unknown variant").and_then(|rest| rest.split_once("expected "));
+    names.map_or_else(|| kind(now), |(_, names)| format!("it takes {names}"))
+}
+
+/// What a setting takes, from the value that it has.
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Bool(_) => "it takes true or false".into(),
+        Value::Number(number) if number.is_f64() => {
+            "it takes a number such as 0.5 or 64/255".into()
+        }
+        Value::Number(_) => "it takes a whole number from 0 on".into(),
+        Value::Object(fields) => {
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            format!("it is a group of settings: {}", names.join(", "))
+        }
+        other => format!("it takes a value of another kind, as {other} is"),
+    }
+}
+
+/// An example of every form of a setting that may be more than a name, by the last part of its own name.
+fn forms(name: &str) -> Vec<String> {
+    fn text(form: impl Serialize) -> String {
+        match to_json(&form).unwrap_or_default() {
+            Value::String(name) => name,
+            other => other.to_string(),
+        }
+    }
+    match name.rsplit('.').next().unwrap_or(name) {
+        "schedule" => vec![
+            text(Schedule::Constant),
+            text(Schedule::Linear),
+            text(Schedule::Step { epochs: 5, factor: 0.1 }),
+            text(Schedule::Triangle { peak: 0.3 }),
+        ],
+        "rule" => vec![text(Rule::Sgd { momentum: 0.9, weight_decay: 0.0 }), text(Rule::ADAM)],
+        "encoder" => vec![text(Encoder::Direct), text(Encoder::Poisson { rate: 1.0 })],
+        "attack" => {
+            vec![text(GradientAttack::Fgsm), text(GradientAttack::Pgd { steps: 10, step: 0.01 })]
+        }
+        "surrogate" => vec![
+            text(Surrogate::QuadraticGate(2.0)),
+            text(Surrogate::Arctan(2.0)),
+            text(Surrogate::Sigmoid(4.0)),
+            text(Surrogate::Triangle(1.0)),
+            text(Surrogate::Rectangle(1.0)),
+            text(Surrogate::FastSigmoid(1.0)),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// `a, b or c`.
+fn listed(forms: &[String]) -> String {
+    match forms {
+        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+        all => all.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::{Profile, Settings};
+
+    #[test]
+    fn every_form_of_a_setting_is_named_and_taken() {
+        let mut settings = Settings::new(Profile::Published);
+        for name in [
+            "control.schedule",
+            "control.rule",
+            "fast_wave.schedule",
+            "fast_wave.dream.attack",
+            "fast_wave.spiking.encoder",
+            "fast_wave.spiking.surrogate",
+            "adversarial_training.attack",
+        ] {
+            let forms = forms(name);
+            assert!(!forms.is_empty(), "{name}");
+            for form in &forms {
+                settings.set(name, form).unwrap_or_else(|error| panic!("{name}={form}: {error}"));
+            }
+            // As many as there are: serde names them all.
+            let error = settings.set(name, "none-such").expect_err("no such form").to_string();
+            assert!(forms.iter().all(|form| error.contains(form)), "{error}");
+            let mut all = serde_json::to_value(&settings).expect("JSON");
+            let place = name.split('.').fold(&mut all, |place, part| &mut place[part]);
+            *place = Value::from("none-such");
+            let error = serde_json::from_value::<Settings>(all).expect_err("no form").to_string();
+            assert_eq!(error.matches('`').count(), 2 * (forms.len() + 1), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_value_is_lost() {
+        for (name, value, words) in [
+            ("fast_wave.schedule", "step", r#"{"step":{"epochs":5,"factor":0.1}}"#),
+            ("fast_wave.schedule", r#"{"step":{}}"#, r#"{"step":{"epochs":5,"factor":0.1}}"#),
+            (
+                "fast_wave.schedule",
+                r#"{"step":{"epochs":1,"factor":1,"peak":1}}"#,
+                "there is no `peak` in it; it has `epochs`, `factor`",
+            ),
+            ("fast_wave.dream.attack", "pgd", r#"fgsm or {"pgd":{"step":0.01,"steps":10}}"#),
+            ("fast_wave.spiking.encoder", r#"{"poisson":{"rate":1,"x":2}}"#, "no `x` in it"),
+            ("fast_wave.spiking.encoder", r#"{"poisson":{}}"#, r#"{"poisson":{"rate":1.0}}"#),
+            ("control.rule", r#"{"sgd":{"momentum":0,"weight_decay":0,"x":1}}"#, "no `x`"),
+            ("control.augmentation", r#"{"shift":1,"x":1}"#, "no `x` in it"),
+            ("slow_wave.pair", r#"{"x":1}"#, "no `x` in it"),
+            ("sleep.replay", r#"{"x":1}"#, "no `x` in it"),
+            ("fast_wave.dream", r#"{"eps":0.1}"#, "is missing in it"),
+        ] {
+            let mut settings = Settings::new(Profile::Published);
+            // What is off is not listed.
+            if name == "control.augmentation" {
+                settings.control.augmentation.shift = 2;
+            }
+            let error = settings.set(name, value).expect_err("lost").to_string();
+            assert!(error.contains(words), "{name}={value}: {error}");
+        }
+        let settings = Settings::new(Profile::Published);
+        for group in ["fast_wave.spiking", "fast_wave.spiking.neuron", "slow_wave.pair.neuron"] {
+            let mut all = serde_json::to_value(&settings).expect("JSON");
+            let place = group.split('.').fold(&mut all, |place, part| &mut place[part]);
+            place["x"] = Value::from(1);
+            let value = place.to_string();
+            let error = settings.clone().set(group, &value).expect_err("lost").to_string();
+            assert!(error.contains("there is no `x` in it"), "{error}");
+        }
+    }
+}

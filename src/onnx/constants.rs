@@ -1,0 +1,395 @@
+//! Nodes that compute from numbers of the file alone: shapes that are put together, and constants that were not folded.
+
+use super::node::Node;
+use super::proto::data_type;
+use super::tensor;
+use super::value::{Outcome, Value, Whole, axis, checked_count, zip};
+use ndarray::{ArcArray, Array, ArrayD, ArrayViewD, Axis, IxDyn, concatenate};
+use std::path::Path;
+
+/// What such a node gives.
+pub fn evaluate(node: &Node<'_>, path: &Path) -> Outcome<Value> {
+    match node.op() {
+        "Constant" => constant(node, path),
+        "Identity" | "Dropout" => Ok(node.input(0)?.clone()),
+        "Cast" => cast(node.input(0)?, node.int("to", i64::from(data_type::FLOAT))),
+        "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "Pow" | "Mod" | "Equal" => arithmetic(node),
+        "Neg" | "Sqrt" | "Reciprocal" | "Exp" | "Abs" => function(node),
+        "Where" => choose(node),
+        "Shape" => {
+            let shape: &[usize] = match node.input(0)? {
+                Value::Floats(floats) => floats.shape(),
+                Value::Wholes(wholes) => wholes.shape(),
+                Value::Features(_) => return Err("needs numbers of the file".into()),
+            };
+            let sides = shape.iter().map(|&side| Whole::Known(side as i64));
+            Ok(Value::Wholes(Array::from_iter(sides).into_dyn().into_shared()))
+        }
+        "ConstantOfShape" => filled(node, path),
+        "Range" => range(node),
+        "Expand" => expand(node),
+        "ReduceProd" | "ReduceSum" => reduce(node),
+        "Concat" => joined(node),
+        _ => match node.input(0)? {
+            Value::Floats(floats) => arrange(node, floats.clone()).map(Value::Floats),
+            Value::Wholes(wholes) => arrange(node, wholes.clone()).map(Value::Wholes),
+            Value::Features(_) => Err("needs numbers of the file".into()),
+        },
+    }
+}
+
+fn constant(node: &Node<'_>, path: &Path) -> Outcome<Value> {
+    let wholes = |numbers: &[i64], shape: &[usize]| {
+        let numbers = numbers.iter().map(|&number| Whole::Known(number)).collect();
+        ArcArray::from_shape_vec(IxDyn(shape), numbers)
+            .map(Value::Wholes)
+            .map_err(|e| e.to_string())
+    };
+    let floats = |numbers: &[f32], shape: &[usize]| {
+        let array = ArcArray::from_shape_vec(IxDyn(shape), numbers.to_vec());
+        array.map(Value::Floats).map_err(|e| e.to_string())
+    };
+    for attribute in &node.proto.attribute {
+        match (attribute.name.as_deref(), &attribute.t) {
+            (Some("value"), Some(tensor)) => return tensor::read(tensor, path),
+            (Some("value_float"), _) => return floats(&[attribute.f.unwrap_or(0.0)], &[]),
+            (Some("value_int"), _) => return wholes(&[attribute.i.unwrap_or(0)], &[]),
+            (Some("value_floats"), _) => {
+                return floats(&attribute.floats, &[attribute.floats.len()]);
+            }
+            (Some("value_ints"), _) => return wholes(&attribute.ints, &[attribute.ints.len()]),
+            _ => {}
+        }
+    }
+    Err("holds no numbers that are read".into())
+}
+
+fn cast(value: &Value, to: i64) -> Outcome<Value> {
+    const FLOATS: [i32; 4] =
+        [data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16, data_type::BFLOAT16];
+    let to_floats = FLOATS.iter().any(|&kind| i64::from(kind) == to);
+    Ok(match value {
+        Value::Floats(_) if to_floats => value.clone(),
+        Value::Floats(floats) => {
+            Value::Wholes(floats.map(|&number| Whole::Known(number as i64)).into_shared())
+        }
+        Value::Wholes(wholes) if to_floats => {
+            let numbers = value.wholes()?.into_iter().map(|number| number as f32).collect();
+            let floats = ArcArray::from_shape_vec(wholes.raw_dim(), numbers);
+            Value::Floats(floats.map_err(|e| e.to_string())?)
+        }
+        Value::Wholes(_) => value.clone(),
+        Value::Features(_) => return Err("needs numbers of the file".into()),
+    })
+}
+
+fn arithmetic(node: &Node<'_>) -> Outcome<Value> {
+    let op = node.op();
+    match (node.input(0)?, node.input(1)?) {
+        (Value::Floats(a), Value::Floats(b)) => {
+            let f = |a: &f32, b: &f32| match op {
+                "Add" => a + b,
+                "Sub" => a - b,
+                "Mul" => a * b,
+                "Div" => a / b,
+                "Max" => a.max(*b),
+                "Min" => a.min(*b),
+                "Pow" => a.powf(*b),
+                "Mod" => a % b,
+                _ => f32::from(a == b),
+            };
+            let floats = zip(&a.view(), &b.view(), f)?;
+            Ok(match op {
+                "Equal" => Value::Wholes(floats.mapv(|is| Whole::Known(is as i64)).into_shared()),
+                _ => Value::Floats(floats),
+            })
+        }
+        (Value::Wholes(a), Value::Wholes(b)) => {
+            let results = zip(&a.view(), &b.view(), |&a, &b| whole(op, a, b))?;
+            let shape = results.raw_dim();
+            let results = results.into_iter().collect::<Option<Vec<Whole>>>();
+            let problem = "computes with the number of images, or with numbers that are too large";
+            let array = ArcArray::from_shape_vec(shape, results.ok_or(problem)?);
+            array.map(Value::Wholes).map_err(|e| e.to_string())
+        }
+        _ => Err("combines floats with whole numbers".into()),
+    }
+}
+
+/// Arithmetic of whole numbers; None if it depends on how many images there are.
+fn whole(op: &str, a: Whole, b: Whole) -> Option<Whole> {
+    use Whole::{Batch, Known};
+    let known = match (op, a, b) {
+        ("Mul", Batch, Known(1)) | ("Mul", Known(1), Batch) | ("Div", Batch, Known(1)) => {
+            return Some(Batch);
+        }
+        ("Add", Batch, Known(0)) | ("Add", Known(0), Batch) | ("Sub", Batch, Known(0)) => {
+            return Some(Batch);
+        }
+        ("Equal", Batch, Batch) => 1,
+        // Numbers of images are none that a file can name.
+        ("Equal", Batch, Known(_)) | ("Equal", Known(_), Batch) => 0,
+        (_, Known(a), Known(b)) => match op {
+            "Add" => a.checked_add(b)?,
+            "Sub" => a.checked_sub(b)?,
+            "Mul" => a.checked_mul(b)?,
+            "Div" => a.checked_div(b)?,
+            "Max" => a.max(b),
+            "Min" => a.min(b),
+            "Mod" => a.checked_rem_euclid(b)?,
+            "Pow" => a.checked_pow(u32::try_from(b).ok()?)?,
+            _ => i64::from(a == b),
+        },
+        _ => return None,
+    };
+    Some(Known(known))
+}
+
+fn function(node: &Node<'_>) -> Outcome<Value> {
+    let op = node.op();
+    if let ("Neg", Value::Wholes(wholes)) = (op, node.input(0)?) {
+        let zero = ArcArray::from_elem(IxDyn(&[]), Whole::Known(0));
+        let negative = zip(&zero.view(), &wholes.view(), |&a, &b| whole("Sub", a, b))?;
+        let negative = negative.mapv(|number| number.unwrap_or(Whole::Batch));
+        return Ok(Value::Wholes(negative.into_shared()));
+    }
+    Ok(Value::Floats(
+        node.floats(0)?
+            .mapv(|x| match op {
+                "Neg" => -x,
+                "Sqrt" => x.sqrt(),
+                "Reciprocal" => 1.0 / x,
+                "Exp" => x.exp(),
+                _ => x.abs(),
+            })
+            .into_shared(),
+    ))
+}
+
+/// Where: the second where the first is not 0, else the third.
+fn choose(node: &Node<'_>) -> Outcome<Value> {
+    let (Value::Wholes(is), Value::Wholes(a), Value::Wholes(b)) =
+        (node.input(0)?, node.input(1)?, node.input(2)?)
+    else {
+        return Err("chooses between floats".into());
+    };
+    let pairs = zip(&a.view(), &b.view(), |&a, &b| (a, b))?;
+    let pick = |is: &Whole, &(a, b): &(Whole, Whole)| if *is == Whole::Known(0) { b } else { a };
+    zip(&is.view(), &pairs.view(), pick).map(Value::Wholes)
+}
+
+/// ConstantOfShape
+fn filled(node: &Node<'_>, path: &Path) -> Outcome<Value> {
+    let shape = sides(&node.input(0)?.wholes()?)?;
+    checked_count(&shape)?;
+    let value = node.attribute("value").and_then(|attribute| attribute.t.as_ref());
+    let value = value.map(|tensor| tensor::read(tensor, path)).transpose()?;
+    Ok(match value {
+        Some(Value::Wholes(all)) => {
+            let number = all.first().copied().unwrap_or(Whole::Known(0));
+            Value::Wholes(ArcArray::from_elem(IxDyn(&shape), number))
+        }
+        Some(Value::Floats(all)) => {
+            let number = all.first().copied().unwrap_or(0.0);
+            Value::Floats(ArcArray::from_elem(IxDyn(&shape), number))
+        }
+        _ => Value::Floats(ArcArray::zeros(IxDyn(&shape))),
+    })
+}
+
+fn range(node: &Node<'_>) -> Outcome<Value> {
+    let number = |i: usize| match node.input(i)?.wholes()?[..] {
+        [number] => Ok(number),
+        _ => Err("has bounds that are no single numbers".to_owned()),
+    };
+    let (start, end, step) = (number(0)?, number(1)?, number(2)?);
+    let span = i128::from(end) - i128::from(start);
+    if step == 0 {
+        return Err("has a step of 0".into());
+    }
+    let count = (span / i128::from(step) + i128::from(span % i128::from(step) != 0)).max(0);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    checked_count(&[count])?;
+    let numbers = (0..count as i64).map(|i| Whole::Known(start.wrapping_add(i.wrapping_mul(step))));
+    Ok(Value::Wholes(Array::from_iter(numbers).into_dyn().into_shared()))
+}
+
+/// Expand. Where the shape has the number of images, the array stays as it is: what uses it repeats it anyway.
+fn expand(node: &Node<'_>) -> Outcome<Value> {
+    let Value::Wholes(target) = node.input(1)? else { return Err("has a computed shape".into()) };
+    if target.iter().any(|&side| side == Whole::Batch) {
+        return Ok(node.input(0)?.clone());
+    }
+    let shape = sides(&node.input(1)?.wholes()?)?;
+    checked_count(&shape)?;
+    let like = ArcArray::from_elem(IxDyn(&shape), ());
+    Ok(match node.input(0)? {
+        Value::Floats(all) => Value::Floats(zip(&all.view(), &like.view(), |&number, ()| number)?),
+        Value::Wholes(all) => Value::Wholes(zip(&all.view(), &like.view(), |&number, ()| number)?),
+        Value::Features(_) => return Err("needs numbers of the file".into()),
+    })
+}
+
+/// The product or the sum of all numbers.
+fn reduce(node: &Node<'_>) -> Outcome<Value> {
+    let Value::Wholes(all) = node.input(0)? else { return Err("reduces floats".into()) };
+    if all.ndim() != 1 {
+        return Err(format!("reduces an array of {:?}", all.shape()));
+    }
+    let (op, start) = if node.op() == "ReduceProd" { ("Mul", 1) } else { ("Add", 0) };
+    let total = all.iter().try_fold(Whole::Known(start), |total, &next| whole(op, total, next));
+    let total = total.ok_or("computes with the number of images")?;
+    let shape: &[usize] = if node.int("keepdims", 1) != 0 { &[1] } else { &[] };
+    Ok(Value::Wholes(ArcArray::from_elem(IxDyn(shape), total)))
+}
+
+fn joined(node: &Node<'_>) -> Outcome<Value> {
+    fn join<T: Clone>(views: &[ArrayViewD<'_, T>], at: i64) -> Outcome<ArrayD<T>> {
+        let at = axis(at, views.first().map_or(0, |view| view.ndim()))?;
+        checked_count(&[views.iter().map(|view| view.len()).sum()])?;
+        concatenate(Axis(at), views).map_err(|e| e.to_string())
+    }
+    let (at, inputs) = (node.int("axis", 0), node.inputs.iter().flatten());
+    match node.input(0)? {
+        Value::Floats(_) => {
+            let views: Vec<_> =
+                inputs.map(|v| v.floats().map(|f| f.view())).collect::<Outcome<_>>()?;
+            join(&views, at).map(|all| Value::Floats(all.into_shared()))
+        }
+        _ => {
+            let views = inputs.map(|value| match value {
+                Value::Wholes(wholes) => Ok(wholes.view()),
+                _ => Err("joins floats and whole numbers".to_owned()),
+            });
+            let views: Vec<_> = views.collect::<Outcome<_>>()?;
+            join(&views, at).map(|all| Value::Wholes(all.into_shared()))
+        }
+    }
+}
+
+/// The same numbers in another arrangement, or some of them.
+fn arrange<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcArray<T, IxDyn>> {
+    let rank = array.ndim();
+    match node.op() {
+        "Reshape" => {
+            let target = reshaped(array.shape(), &node.input(1)?.wholes()?)?;
+            array.to_shape(target).map(|a| a.to_shared()).map_err(|e| e.to_string())
+        }
+        "Flatten" => {
+            let at = axis(node.int("axis", 1), rank + 1)?;
+            let (before, behind) = array.shape().split_at(at);
+            let target = IxDyn(&[before.iter().product(), behind.iter().product()]);
+            array.to_shape(target).map(|a| a.to_shared()).map_err(|e| e.to_string())
+        }
+        "Squeeze" => {
+            let ones = || (0..rank).filter(|&i| array.len_of(Axis(i)) == 1).collect();
+            let mut axes = node.axes(1, rank)?.unwrap_or_else(ones);
+            axes.sort_unstable();
+            axes.dedup();
+            if axes.iter().any(|&at| array.len_of(Axis(at)) != 1) {
+                return Err(format!("takes axes {axes:?} out of {:?}", array.shape()));
+            }
+            Ok(axes.iter().rev().fold(array, |array, &at| array.index_axis_move(Axis(at), 0)))
+        }
+        "Unsqueeze" => {
+            let given = node.given("axes", 1)?.unwrap_or_default();
+            let rank = rank + given.len();
+            let mut axes = given.iter().map(|&a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
+            axes.sort_unstable();
+            axes.iter()
+                .try_fold(array, |array, &at| {
+                    (at <= array.ndim()).then(|| array.insert_axis(Axis(at)))
+                })
+                .ok_or_else(|| format!("adds axes {given:?}"))
+        }
+        "Transpose" => {
+            let given = node.ints("perm").unwrap_or_else(|| (0..rank as i64).rev().collect());
+            let axes = given.iter().map(|&a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
+            let mut sorted = axes.clone();
+            sorted.sort_unstable();
+            if sorted != (0..rank).collect::<Vec<_>>() {
+                return Err(format!("has perm {given:?} for {rank} axes"));
+            }
+            Ok(array.permuted_axes(axes))
+        }
+        "Gather" => {
+            let at = axis(node.int("axis", 0), rank)?;
+            let side = array.len_of(Axis(at));
+            let indices = node.input(1)?;
+            let picks = indices.wholes()?.into_iter().map(|i| axis(i, side));
+            let picks = picks.collect::<Outcome<Vec<_>>>()?;
+            match (indices, &picks[..]) {
+                (Value::Wholes(of), &[pick]) if of.ndim() == 0 => {
+                    Ok(array.index_axis_move(Axis(at), pick))
+                }
+                (Value::Wholes(of), _) if of.ndim() == 1 => {
+                    checked_count(&[array.len() / side.max(1), picks.len()])?;
+                    Ok(array.select(Axis(at), &picks).into_shared())
+                }
+                _ => Err("picks by an array of more than one dimension".into()),
+            }
+        }
+        "Slice" => slice(node, array),
+        _ => Err("is not supported for numbers of the file".into()),
+    }
+}
+
+fn slice<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcArray<T, IxDyn>> {
+    let starts = node.given("starts", 1)?.ok_or("has no starts")?;
+    let ends = node.given("ends", 2)?.ok_or("has no ends")?;
+    let axes = node.axes(3, array.ndim())?.unwrap_or_else(|| (0..starts.len()).collect());
+    let steps = match node.optional(4) {
+        Some(steps) => steps.wholes()?,
+        None => vec![1; starts.len()],
+    };
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3]
+        || axes.iter().any(|&at| at >= array.ndim())
+    {
+        return Err("has starts, ends, axes and steps of different numbers".into());
+    }
+    let mut part = array.into_owned();
+    for (i, &at) in axes.iter().enumerate() {
+        let picks = picked(part.len_of(Axis(at)), starts[i], ends[i], steps[i])?;
+        part = part.select(Axis(at), &picks);
+    }
+    Ok(part.into_shared())
+}
+
+/// Which of so many a slice takes, in its order.
+pub fn picked(side: usize, start: i64, end: i64, step: i64) -> Outcome<Vec<usize>> {
+    let side = side as i64;
+    let bound = |at: i64| if at < 0 { at.saturating_add(side) } else { at };
+    let (first, last) = match step {
+        0 => return Err("has a step of 0".into()),
+        1.. => (bound(start).clamp(0, side), bound(end).clamp(0, side)),
+        _ => (bound(start).clamp(-1, side - 1), bound(end).clamp(-1, side - 1)),
+    };
+    let count = (last - first).checked_mul(step.signum()).unwrap_or(0).max(0);
+    let count = (count as u64).div_ceil(step.unsigned_abs());
+    Ok((0..count as i64).map(|i| (first + i * step) as usize).collect())
+}
+
+/// Sides of an array.
+fn sides(numbers: &[i64]) -> Outcome<Vec<usize>> {
+    let sides = numbers.iter().map(|&side| usize::try_from(side).ok()).collect();
+    Option::ok_or_else(sides, || format!("makes an array of {numbers:?}"))
+}
+
+/// The shape that a Reshape gives an array.
+fn reshaped(shape: &[usize], target: &[i64]) -> Outcome<Vec<usize>> {
+    let fail = || format!("gives an array of {shape:?} the shape {target:?}");
+    let side = |(i, &side): (usize, &i64)| match side {
+        0 => shape.get(i).copied().ok_or_else(fail),
+        -1 => Ok(1),
+        side => usize::try_from(side).map_err(|_| fail()),
+    };
+    let mut sides: Vec<usize> = target.iter().enumerate().map(side).collect::<Outcome<_>>()?;
+    let product = sides.iter().try_fold(1_usize, |n, &side| n.checked_mul(side));
+    let (product, count) = (product.ok_or_else(fail)?, shape.iter().product::<usize>());
+    match target.iter().position(|&side| side == -1) {
+        Some(open) if product != 0 && count % product == 0 => sides[open] = count / product,
+        None if product == count => {}
+        _ => return Err(fail()),
+    }
+    Ok(sides)
+}

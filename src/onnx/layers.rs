@@ -1,0 +1,220 @@
+//! Layers with weights: convolutions, products with matrices, batch normalization.
+
+use super::network::{Array, Kind, Network};
+use super::node::Node;
+use super::pointwise::affine;
+use super::value::{Features, Floats, Outcome, Value, checked_count};
+use crate::nn::architecture::{Op, Pair};
+use ndarray::{Array4, ArrayView4, Axis, Ix2, Ix4};
+
+/// Sizes of a kernel and its border, [y, x].
+pub struct Window {
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    /// Zeros before and after.
+    pub border: [[usize; 2]; 2],
+    pub groups: usize,
+}
+
+pub fn convolution(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let x = node.features(0)?.clone();
+    let weight = node.floats(1)?.clone().into_dimensionality::<Ix4>().map_err(|_| {
+        let shape = node.floats(1).map(|w| w.shape().to_vec()).unwrap_or_default();
+        format!("has weights of {shape:?}; four dimensions, as images have, are possible")
+    })?;
+    let bias = match node.optional(2) {
+        Some(bias) => Some(node_vector(bias.floats()?, weight.shape()[0], "bias")?),
+        None => None,
+    };
+    let mut place = network.image(&x)?;
+    let groups = usize::try_from(node.int("group", 1)).map_err(|_| "has negative groups")?;
+    let (stride, dilation) = (node.sides("strides", 1)?, node.sides("dilations", 1)?);
+    let kernel = [weight.shape()[2], weight.shape()[3]];
+    let spread = [0, 1].map(|i| kernel[i].saturating_sub(1).saturating_mul(dilation[i]) + 1);
+    let mut border = node.pads([x.dims[1], x.dims[2]], spread, stride)?;
+    // Zeros around zeros are zeros.
+    if let Some(&(_, of, more)) = network.borders.iter().find(|(at, ..)| *at == place) {
+        place = of;
+        border = [0, 1].map(|end| [0, 1].map(|i| border[end][i].saturating_add(more[end][i])));
+    }
+    let name = node.parameters_name(1);
+    let window = Window { stride, dilation, border, groups };
+    convolve(network, &name, place, weight.view(), bias, &window)
+        .map(|place| with_shape(network, place))
+}
+
+/// Adds a convolution. Ours have the same border on both sides and no gaps in their kernels: a larger kernel with zeros
+/// in it computes the same.
+pub fn convolve(
+    network: &mut Network,
+    name: &str,
+    place: usize,
+    weight: ArrayView4<'_, f32>,
+    bias: Option<Vec<f32>>,
+    window: &Window,
+) -> Outcome<usize> {
+    let &[outputs, inputs, height, width] = weight.shape() else {
+        return Err("has no kernel".into());
+    };
+    let Window { stride, dilation, border: [before, after], groups } = *window;
+    if dilation.contains(&0) || height == 0 || width == 0 {
+        return Err("has a kernel without numbers".into());
+    }
+    let size = |i: usize, taps: usize| {
+        let spread = (taps - 1).checked_mul(dilation[i])?.checked_add(1)?;
+        spread.checked_add(before[i].abs_diff(after[i]))
+    };
+    let (Some(rows), Some(columns)) = (size(0, height), size(1, width)) else {
+        return Err("has a kernel that is too large".into());
+    };
+    let padding = [0, 1].map(|i| before[i].max(after[i]));
+    // Where the first tap lies: the border is as wide as the wider side's.
+    let first = [0, 1].map(|i| padding[i] - before[i]);
+    let shape = [outputs, inputs, rows, columns];
+    checked_count(&shape)?;
+    let kernel = match shape == [outputs, inputs, height, width] {
+        true => weight.to_owned(),
+        false => {
+            let mut kernel = Array4::zeros(shape);
+            for ((o, i, y, x), &number) in weight.indexed_iter() {
+                kernel[[o, i, first[0] + y * dilation[0], first[1] + x * dilation[1]]] = number;
+            }
+            kernel
+        }
+    };
+    let op = Op::Conv2d {
+        out: outputs,
+        kernel: Pair([rows, columns]),
+        stride: Pair(stride),
+        padding: Pair(padding),
+        groups,
+        bias: bias.is_some(),
+    };
+    let mut arrays = vec![Array {
+        suffix: "weight",
+        shape: shape.to_vec(),
+        values: kernel.iter().copied().collect(),
+    }];
+    arrays.extend(bias.map(|values| Array { suffix: "bias", shape: vec![outputs], values }));
+    let expected = network.shape(place).channels;
+    if inputs.checked_mul(groups) != Some(expected) {
+        return Err(format!(
+            "has weights for {inputs} channels in {groups} groups, and {expected} come in"
+        ));
+    }
+    network.add(name, Kind::Layer(op, arrays), &[place])
+}
+
+/// Features of the shape of a place.
+pub fn with_shape(network: &Network, place: usize) -> Value {
+    let shape = network.shape(place);
+    Value::Features(Features::new(place, vec![shape.channels, shape.height, shape.width]))
+}
+
+/// `alpha x W + beta c`
+pub fn gemm(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    if node.int("transA", 0) != 0 {
+        return Err("transposes features (transA = 1)".into());
+    }
+    let x = node.features(0)?.clone();
+    let mut weight = matrix(node.floats(1)?)?;
+    if node.int("transB", 0) == 0 {
+        weight.swap_axes(0, 1);
+    }
+    let alpha = node.float("alpha", 1.0);
+    if alpha != 1.0 {
+        weight.mapv_inplace(|number| alpha * number);
+    }
+    let y = linear(network, node, &x, weight.view())?;
+    let Some(bias) = node.optional(2) else { return Ok(Value::Features(y)) };
+    let beta = f64::from(node.float("beta", 1.0));
+    let bias = super::pointwise::per_channel(bias.floats()?, &y.dims)?;
+    let bias = bias.iter().map(|number| beta * number).collect();
+    affine(network, node, &y, vec![1.0], bias).map(Value::Features)
+}
+
+/// `x W`, whose bias may follow as an addition.
+pub fn product(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let x = node.features(0)?.clone();
+    let weight = matrix(node.floats(1)?)?;
+    let y = linear(network, node, &x, weight.t())?;
+    Ok(Value::Features(y))
+}
+
+fn matrix(floats: &Floats) -> Outcome<ndarray::ArcArray2<f32>> {
+    let matrix = floats.clone().into_dimensionality::<Ix2>();
+    matrix.map_err(|_| {
+        format!("multiplies by an array of {:?}; a matrix is possible", floats.shape())
+    })
+}
+
+/// A linear layer with weights [out, in].
+fn linear(
+    network: &mut Network,
+    node: &Node<'_>,
+    x: &Features,
+    weight: ndarray::ArrayView2<'_, f32>,
+) -> Outcome<Features> {
+    let &[out, inputs] = weight.shape() else { return Err("has no matrix".into()) };
+    let (last, others) =
+        x.dims.split_last().ok_or("takes a number for each image, not a vector")?;
+    if others.iter().any(|&side| side != 1) {
+        return Err(format!(
+            "multiplies each row of {:?} by a matrix; flatten the features first",
+            x.dims
+        ));
+    }
+    if *last != inputs {
+        return Err(format!("multiplies {last} features by a matrix for {inputs}"));
+    }
+    let weight = match &x.order {
+        None => weight.to_owned(),
+        Some(order) => {
+            let mut place_of = vec![0; order.len()];
+            order.iter().enumerate().for_each(|(position, &feature)| place_of[feature] = position);
+            weight.select(Axis(1), &place_of)
+        }
+    };
+    // It takes an image as it is, channels first.
+    let flat = Features { order: None, ..x.clone() };
+    let place = match network.draft(x.place).is_some() || network.input.is_some() {
+        true => flat.place,
+        false => network.vector(&flat, node.name())?,
+    };
+    let values = weight.iter().copied().collect();
+    let arrays = vec![Array { suffix: "weight", shape: vec![out, inputs], values }];
+    let op = Op::Linear { out, bias: false };
+    let place = network.add(&node.parameters_name(1), Kind::Layer(op, arrays), &[place])?;
+    let dims = others.iter().copied().chain([out]).collect();
+    Ok(Features::new(place, dims))
+}
+
+pub fn batch_norm(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    if node.int("training_mode", 0) != 0 || node.int("is_test", 1) == 0 {
+        return Err("is in training mode; export after model.eval()".into());
+    }
+    if node.int("spatial", 1) == 0 {
+        return Err("has statistics of each pixel (spatial = 0)".into());
+    }
+    let x = node.features(0)?.clone();
+    let place = network.own(&x, node.name())?;
+    let channels = network.shape(place).channels;
+    let mut arrays = Vec::new();
+    for (i, suffix) in ["weight", "bias", "running_mean", "running_var"].into_iter().enumerate() {
+        let values = node_vector(node.floats(i + 1)?, channels, suffix)?;
+        arrays.push(Array { suffix, shape: vec![channels], values });
+    }
+    // ONNX counts the share of the old statistics.
+    let momentum = (1.0 - node.float("momentum", 0.9)).clamp(0.0, 1.0);
+    let op = Op::BatchNorm { eps: node.float("epsilon", 1e-5), momentum };
+    let place = network.add(&node.parameters_name(1), Kind::Layer(op, arrays), &[place])?;
+    Ok(Value::Features(x.at(place)))
+}
+
+/// So many numbers in a row.
+fn node_vector(floats: &Floats, count: usize, what: &str) -> Outcome<Vec<f32>> {
+    if floats.shape() != [count] {
+        return Err(format!("has {what} of {:?}, expected {count} numbers", floats.shape()));
+    }
+    Ok(floats.iter().copied().collect())
+}

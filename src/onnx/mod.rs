@@ -1,0 +1,230 @@
+//! ONNX files as networks, and networks as ONNX files.
+//!
+//! What `torch.onnx.export` writes of an image classifier, by either of its exporters, is an [`Architecture`] with its
+//! arrays: nodes that a layer computes become that layer, arithmetic that amounts to an activation or a normalization
+//! becomes that, shapes that are computed on the way are computed once, and a soft-max at the end is left out.
+//!
+//! ```no_run
+//! let read = deepsleep::onnx::read("net.onnx")?;
+//! println!("{} classes, {} nodes", read.architecture.classes(), read.architecture.nodes().len());
+//! read.state.save("net.safetensors")?;
+//! # Ok::<(), deepsleep::Error>(())
+//! ```
+
+mod constants;
+mod finish;
+mod layers;
+mod network;
+mod node;
+mod pointwise;
+mod pools;
+mod proto;
+mod read;
+mod recognize;
+mod shapes;
+mod tensor;
+mod value;
+mod write;
+
+use crate::checkpoint::StateDict;
+use crate::files::{open_regular, read_regular, write_atomically};
+use crate::foreign;
+use crate::names::{list, shown};
+use crate::nn::architecture::Architecture;
+use crate::tensor::Shape;
+use crate::{Error, Result};
+use network::{IMAGE, Network};
+use prost::Message;
+use read::Reader;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use value::Outcome;
+
+/// Bytes of a file that is read.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// Bytes of a file that is written: a message of Protocol Buffers has no more.
+const MOST_WRITTEN: usize = i32::MAX as usize;
+
+/// Features of an image, at most.
+const MOST_FEATURES: usize = 1 << 26;
+
+/// The oldest version of the operators whose nodes are read.
+const OLDEST: i64 = 9;
+
+/// The note of a state dict that holds the architecture.
+const NOTE: &str = "architecture";
+
+/// The property of a file of ours that holds the other notes.
+const METADATA: &str = "deepsleep";
+
+/// What an ONNX file holds.
+#[derive(Clone, Debug)]
+pub struct Onnx {
+    /// The layers.
+    pub architecture: Architecture,
+    /// Their arrays, with the architecture as the note `architecture`, and the notes of a file that [`to_bytes`] made.
+    pub state: StateDict,
+    /// What of the file was left out, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads a file, and files of weights beside it.
+///
+/// # Errors
+/// If it cannot be read, or holds what no layer computes: the node is named, with what is supported.
+pub fn read(path: impl AsRef<Path>) -> Result<Onnx> {
+    let path = path.as_ref();
+    from_bytes(&read_regular(path, MOST_BYTES)?, path)
+}
+
+/// Reads the content of a file; `path` is what errors name, and beside which files of weights are looked for.
+///
+/// # Errors
+/// As for [`read`].
+pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
+    let path = path.as_ref();
+    let fail = |problem: String| Error::format(path, problem);
+    let model = proto::Model::decode(bytes).map_err(|error| {
+        fail(format!("not a readable ONNX file: {}", shown(&error.to_string())))
+    })?;
+    let (architecture, mut state, notes) = convert(&model, path).map_err(fail)?;
+    let ours = model.metadata_props.iter().find(|p| p.key.as_deref() == Some(METADATA));
+    let noted = ours.and_then(|property| serde_json::from_str(property.value.as_deref()?).ok());
+    let noted: BTreeMap<String, serde_json::Value> = noted.unwrap_or_default();
+    noted.iter().for_each(|(name, value)| state.note(name, value));
+    state.note(NOTE, &architecture);
+    Ok(Onnx { architecture, state, notes })
+}
+
+/// The content of an ONNX file with this network and the notes of its state.
+///
+/// # Errors
+/// If an array is missing, of another shape or not finite, or the file would be larger than such files can be.
+pub fn to_bytes(architecture: &Architecture, state: &StateDict) -> Result<Vec<u8>> {
+    let model = write::model(architecture, state)?;
+    let length = model.encoded_len();
+    if length > MOST_WRITTEN {
+        let problem = format!("{length} bytes are more than an ONNX file can have, {MOST_WRITTEN}");
+        return Err(Error::argument("onnx", problem));
+    }
+    Ok(model.encode_to_vec())
+}
+
+/// Writes an ONNX file, whole or not at all.
+///
+/// # Errors
+/// As for [`to_bytes`], and if the file cannot be written.
+pub fn write(path: impl AsRef<Path>, architecture: &Architecture, state: &StateDict) -> Result<()> {
+    let bytes = to_bytes(architecture, state)?;
+    write_atomically(path.as_ref(), |file| file.write_all(&bytes))
+}
+
+/// Whether a file begins as ONNX files do.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn is_onnx(path: impl AsRef<Path>) -> Result<bool> {
+    let path = path.as_ref();
+    let mut head = Vec::new();
+    let mut file = open_regular(path, u64::MAX)?.take(foreign::HEAD as u64);
+    file.read_to_end(&mut head).map_err(|error| Error::io(path, "read", error))?;
+    Ok(foreign::kind(&head) == Some(foreign::Kind::Onnx))
+}
+
+fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDict, Vec<String>)> {
+    let graph = model.graph.as_ref().ok_or("not an ONNX network: it has no graph")?;
+    let of =
+        |set: &&proto::OperatorSet| matches!(set.domain.as_deref(), None | Some("" | "ai.onnx"));
+    let opset = model.opset_import.iter().find(of).and_then(|set| set.version).unwrap_or(1);
+    if opset < OLDEST {
+        return Err(format!(
+            "uses version {opset} of ONNX's operators; {OLDEST} or newer is read (torch.onnx.export has opset_version)"
+        ));
+    }
+    let (name, shape, images) = image(graph)?;
+    let features = shape.iter().try_fold(1_usize, |product, &side| product.checked_mul(side));
+    let features = features.filter(|features| (1..=MOST_FEATURES).contains(features));
+    let features = features.ok_or_else(|| format!("takes images of {shape:?}"))?;
+    let network = Network {
+        input: match shape[..] {
+            [channels, height, width] => Some(Shape::new(channels, height, width)),
+            _ => None,
+        },
+        features,
+        drafts: Vec::new(),
+        borders: Vec::new(),
+        soft_maxes: Vec::new(),
+    };
+    let mut reader = Reader { model, path, opset, images, network, computed: 0, looked_at: 0 };
+    // An operator that nobody could read says more than what its surroundings did not fit.
+    let mut logits = reader.run(graph, name).map_err(|p| read::unsupported(graph).unwrap_or(p))?;
+    let mut network = reader.network;
+    let mut notes = Vec::new();
+    while let Some((_, of, op)) = network.soft_maxes.iter().find(|(at, ..)| *at == logits.place) {
+        notes.push(format!("the {op} at its end is left out: attacks and margins need logits"));
+        logits = logits.at(*of);
+    }
+    let others = graph.output.iter().skip(1).map(|output| output.name.as_deref().unwrap_or("?"));
+    let others: Vec<&str> = others.collect();
+    if !others.is_empty() {
+        notes.push(format!("of its outputs the first counts, not {}", list(others)));
+    }
+    let place = network.vector(&logits, "flatten")?;
+    if place == IMAGE {
+        return Err("gives the image itself".into());
+    }
+    let finished = finish::finish(&network, place);
+    let (nodes, state) = finished.map_err(|p| read::unsupported(graph).unwrap_or(p))?;
+    let classes = network.shape(place).features();
+    let architecture = Architecture::new(network.shape(IMAGE), classes, nodes);
+    let architecture = architecture.map_err(|error| error.to_string())?;
+    Ok((architecture, state, notes))
+}
+
+/// The input that is an image: its name, its dimensions, and how many there are if the file says so.
+fn image(graph: &proto::Graph) -> Outcome<(&str, Vec<usize>, Option<usize>)> {
+    let is_array = |name: Option<&str>| graph.initializer.iter().any(|a| a.name.as_deref() == name);
+    let mut inputs = graph.input.iter().filter(|input| !is_array(input.name.as_deref()));
+    let input = inputs.next().ok_or("has no input")?;
+    let name = input.name.as_deref().unwrap_or_default();
+    let more: Vec<&str> = inputs.map(|input| input.name.as_deref().unwrap_or("?")).collect();
+    if !more.is_empty() {
+        return Err(format!("has other inputs than the image `{}`: {}", shown(name), list(more)));
+    }
+    let of = input.r#type.as_ref().and_then(|of| of.tensor_type.as_ref());
+    let of = of.ok_or_else(|| format!("its input `{}` is no array", shown(name)))?;
+    use proto::data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
+    if !matches!(of.elem_type, Some(FLOAT | DOUBLE | FLOAT16 | BFLOAT16)) {
+        return Err(format!(
+            "its input `{}` is of type {}; floats from 0 to 1 are attacked (type {FLOAT})",
+            shown(name),
+            of.elem_type.unwrap_or(0)
+        ));
+    }
+    let dims = of.shape.as_ref().map_or(&[][..], |shape| &shape.dim);
+    let side = |dim: &proto::Dimension| {
+        dim.dim_value.and_then(|side| usize::try_from(side).ok()).filter(|&side| side > 0)
+    };
+    let sides: Option<Vec<usize>> = dims.iter().skip(1).map(side).collect();
+    match sides.filter(|sides| matches!(sides.len(), 1 | 3)) {
+        Some(sides) => Ok((name, sides, side(&dims[0]))),
+        None => {
+            let text: Vec<String> = dims
+                .iter()
+                .map(|dim| match (side(dim), &dim.dim_param) {
+                    (Some(side), _) => side.to_string(),
+                    (None, Some(name)) => shown(name),
+                    (None, None) => "?".into(),
+                })
+                .collect();
+            Err(format!(
+                "its input `{}` has the shape [{}]; export it for images [batch, channels, height, width] of which only the \
+                 first may be open",
+                shown(name),
+                text.join(", ")
+            ))
+        }
+    }
+}

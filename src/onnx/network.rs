@@ -1,0 +1,150 @@
+//! The network while a file is read: nodes that may turn out not to be needed.
+
+use super::value::{Features, Outcome};
+use crate::nn::architecture::Op;
+use crate::tensor::Shape;
+
+/// The place of the image.
+pub const IMAGE: usize = 0;
+
+/// One number of each output of a node, or for all of them.
+pub type PerChannel = Vec<f64>;
+
+/// What a draft computes.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Something without arrays.
+    Plain(Op),
+    /// A layer, with its arrays: suffix, shape, numbers.
+    Layer(Op, Vec<Array>),
+    /// `scale x + shift`, one number each for all channels, or one a channel.
+    Affine(PerChannel, PerChannel),
+    /// What no layer computes; in words why not.
+    Unknown(String),
+}
+
+/// An array of a layer.
+#[derive(Clone, Debug)]
+pub struct Array {
+    pub suffix: &'static str,
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// How a draft computes each feature from the same features of its inputs, where its kind does not say so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Function {
+    Erf,
+    Exp,
+    Softplus,
+    Power(f64),
+    Add,
+    Mul,
+    Div,
+}
+
+/// A node that may become one of the network.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What PyTorch would call it, as far as the file says so.
+    pub name: String,
+    pub kind: Kind,
+    pub inputs: Vec<usize>,
+    pub shape: Shape,
+    /// How it computes single numbers, if it does and its kind does not say so.
+    pub function: Option<Function>,
+}
+
+/// Drafts, each after those that it computes from.
+#[derive(Debug)]
+pub struct Network {
+    /// The image's channels, height and width; None as long as any that has as many features would do.
+    pub input: Option<Shape>,
+    pub features: usize,
+    pub drafts: Vec<Draft>,
+    /// Drafts that are a border of zeros around another's image: of which, and how wide (before and after, [y, x]).
+    pub borders: Vec<(usize, usize, [[usize; 2]; 2])>,
+    /// Drafts that are a soft-max: of which logits, under which name.
+    pub soft_maxes: Vec<(usize, usize, String)>,
+}
+
+impl Network {
+    pub fn draft(&self, place: usize) -> Option<&Draft> {
+        self.drafts.get(place.checked_sub(1)?)
+    }
+
+    /// The shape of what a place gives.
+    pub fn shape(&self, place: usize) -> Shape {
+        let image = || self.input.unwrap_or(Shape::flat(self.features));
+        self.draft(place).map_or_else(image, |draft| draft.shape)
+    }
+
+    /// Adds a draft; its shape follows from its operation.
+    pub fn add(&mut self, name: &str, kind: Kind, inputs: &[usize]) -> Outcome<usize> {
+        let shapes: Vec<Shape> = inputs.iter().map(|&place| self.shape(place)).collect();
+        let shape = match &kind {
+            Kind::Plain(op) | Kind::Layer(op, _) => op.output(&shapes).map_err(|error| {
+                let text = error.to_string();
+                text.strip_prefix("it: ").unwrap_or(&text).to_owned()
+            })?,
+            Kind::Affine(..) | Kind::Unknown(_) => shapes[0],
+        };
+        self.drafts.push(Draft {
+            name: name.to_owned(),
+            kind,
+            inputs: inputs.to_vec(),
+            shape,
+            function: None,
+        });
+        Ok(self.drafts.len())
+    }
+
+    /// The place of an image: features in their own order that are channels, rows and columns.
+    pub fn image(&mut self, features: &Features) -> Outcome<usize> {
+        let &[channels, height, width] = &features.dims[..] else {
+            return Err(format!(
+                "needs images (channels, height, width), and has {:?}",
+                features.dims
+            ));
+        };
+        self.arranged(features, Shape::new(channels, height, width), "an image")
+    }
+
+    /// The place of a vector of features, which is made one if it is none.
+    pub fn vector(&mut self, features: &Features, name: &str) -> Outcome<usize> {
+        let flat = Shape::flat(features.count());
+        if features.order.is_some() {
+            return self.arranged(features, flat, "a vector");
+        }
+        let is_open = features.place == IMAGE && self.input.is_none();
+        if is_open || self.shape(features.place) == flat {
+            return self.arranged(features, flat, "a vector");
+        }
+        self.add(name, Kind::Plain(Op::Flatten {}), &[features.place])
+    }
+
+    /// The place of features in the arrangement that they have.
+    pub fn own(&mut self, features: &Features, name: &str) -> Outcome<usize> {
+        match features.dims.len() {
+            3 => self.image(features),
+            1 => self.vector(features, name),
+            _ => Err(format!("needs images or vectors, and has {:?}", features.dims)),
+        }
+    }
+
+    fn arranged(&mut self, features: &Features, shape: Shape, what: &str) -> Outcome<usize> {
+        if features.order.is_some() {
+            return Err(format!(
+                "takes {what} whose features a Transpose has put into another order; only a linear layer can"
+            ));
+        }
+        if features.place == IMAGE && self.input.is_none() {
+            self.input = Some(shape);
+        }
+        let found = self.shape(features.place);
+        if found != shape {
+            return Err(format!("takes {what} of {shape}, made of {found} by a Reshape"));
+        }
+        Ok(features.place)
+    }
+}

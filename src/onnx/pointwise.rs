@@ -1,0 +1,355 @@
+//! Activations, and arithmetic between features and numbers of the file.
+
+use super::network::{Array, Function, Kind, Network, PerChannel};
+use super::node::Node;
+use super::recognize::{Recognized, recognize};
+use super::value::{Features, Floats, Outcome, Value};
+use crate::nn::architecture::{Op, Pair};
+
+/// An operation on each feature of the first input.
+pub fn activation(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let x = node.features(0)?.clone();
+    let op = match node.op() {
+        "Relu" => Op::Relu {},
+        "LeakyRelu" => Op::LeakyRelu { slope: node.float("alpha", 0.01) },
+        "Elu" => Op::Elu { alpha: node.float("alpha", 1.0) },
+        "Tanh" => Op::Tanh {},
+        "Sigmoid" => Op::Sigmoid {},
+        "HardSwish" => Op::HardSwish {},
+        "Gelu" => Op::Gelu { tanh: node.text("approximate") == "tanh" },
+        "HardSigmoid" => {
+            let (alpha, beta) = (node.float("alpha", 0.2), node.float("beta", 0.5));
+            if (alpha - 1.0 / 6.0).abs() > 1e-6 || beta != 0.5 {
+                let line = affine(network, node, &x, one(alpha), one(beta))?;
+                return plain(network, node, &line, Op::Clamp { low: 0.0, high: 1.0 });
+            }
+            Op::HardSigmoid {}
+        }
+        "Selu" => {
+            let alpha = node.float("alpha", 1.673_263_2);
+            let gamma = node.float("gamma", 1.050_701);
+            let curve = features(plain(network, node, &x, Op::Elu { alpha })?)?;
+            return affine(network, node, &curve, one(gamma), one(0.0)).map(Value::Features);
+        }
+        "Celu" => {
+            let alpha = node.float("alpha", 1.0);
+            let inner = affine(network, node, &x, vec![1.0 / f64::from(alpha)], one(0.0))?;
+            let curve = features(plain(network, node, &inner, Op::Elu { alpha: 1.0 })?)?;
+            return affine(network, node, &curve, one(alpha), one(0.0)).map(Value::Features);
+        }
+        "Clip" => {
+            let limit = |name, input, default| match node.optional(input) {
+                Some(value) => single(value.floats()?),
+                None => Ok(node.float(name, default)),
+            };
+            let low = limit("min", 1, -f32::MAX)?;
+            return clamp(network, node, &x, low, limit("max", 2, f32::MAX)?);
+        }
+        other => return Err(format!("is {other}")),
+    };
+    plain(network, node, &x, op)
+}
+
+/// What has no layer of its own; it may be part of an activation that has.
+pub fn unknown(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let x = node.features(0)?.clone();
+    let function = match node.op() {
+        "Erf" => Function::Erf,
+        "Exp" => Function::Exp,
+        "Softplus" => Function::Softplus,
+        "Sqrt" => Function::Power(0.5),
+        "Reciprocal" => Function::Power(-1.0),
+        "Pow" => Function::Power(f64::from(single(node.floats(1)?)?)),
+        other => return Err(format!("is {other}")),
+    };
+    let problem = format!("({}) of features is what no layer computes", node.op());
+    let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
+    network.drafts[place - 1].function = Some(function);
+    Ok(Value::Features(x.at(place)))
+}
+
+/// The larger, or the smaller, of features and a number.
+pub fn limit(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let (x, number) = match (node.input(0)?, node.input(1)?) {
+        (Value::Features(a), Value::Features(b)) => return limits(network, node, a, b),
+        (Value::Features(x), other) | (other, Value::Features(x)) => (x.clone(), other),
+        _ => return Err("needs features".into()),
+    };
+    let number = single(number.floats()?)?;
+    match node.op() {
+        "Max" => clamp(network, node, &x, number, f32::MAX),
+        _ => clamp(network, node, &x, -f32::MAX, number),
+    }
+}
+
+/// The larger, `b + max(0, a - b)`, or the smaller, `a - max(0, a - b)`, of two features.
+fn limits(network: &mut Network, node: &Node<'_>, a: &Features, b: &Features) -> Outcome<Value> {
+    let negative = affine(network, node, b, one(-1.0), one(0.0))?;
+    let difference = features(binary(network, node, Function::Add, a, &negative)?)?;
+    let more = features(plain(network, node, &difference, Op::Relu {})?)?;
+    if node.op() == "Max" {
+        return binary(network, node, Function::Add, b, &more);
+    }
+    let less = affine(network, node, &more, one(-1.0), one(0.0))?;
+    binary(network, node, Function::Add, a, &less)
+}
+
+fn clamp(
+    network: &mut Network,
+    node: &Node<'_>,
+    x: &Features,
+    low: f32,
+    high: f32,
+) -> Outcome<Value> {
+    let (low, high) = (low.max(-f32::MAX), high.min(f32::MAX));
+    let rectifies = low == 0.0 && high == f32::MAX;
+    plain(network, node, x, if rectifies { Op::Relu {} } else { Op::Clamp { low, high } })
+}
+
+/// The sum of the rectifiers of x and -x.
+pub fn absolute(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let x = node.features(0)?.clone();
+    let negative = affine(network, node, &x, one(-1.0), one(0.0))?;
+    let left = features(plain(network, node, &negative, Op::Relu {})?)?;
+    let right = features(plain(network, node, &x, Op::Relu {})?)?;
+    let sum = network.add(node.name(), Kind::Plain(Op::Add {}), &[right.place, left.place])?;
+    Ok(Value::Features(x.at(sum)))
+}
+
+/// x above 0, else a slope of each channel times x.
+pub fn parametric(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let x = node.features(0)?.clone();
+    let slopes = per_channel(node.floats(1)?, &x.dims)?;
+    if let [slope] = slopes[..] {
+        return plain(network, node, &x, Op::LeakyRelu { slope: slope as f32 });
+    }
+    // max(0, x) - slope max(0, -x)
+    let right = features(plain(network, node, &x, Op::Relu {})?)?;
+    let negative = affine(network, node, &x, one(-1.0), one(0.0))?;
+    let left = features(plain(network, node, &negative, Op::Relu {})?)?;
+    let slopes = slopes.iter().map(|slope| -slope).collect();
+    let left = affine(network, node, &left, slopes, one(0.0))?;
+    binary(network, node, Function::Add, &right, &left)
+}
+
+/// Add, Sub, Mul, Div.
+pub fn arithmetic(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let (constant, x, is_left) = match (node.input(0)?, node.input(1)?) {
+        (Value::Features(a), Value::Features(b)) => {
+            let (a, mut b) = (a.clone(), b.clone());
+            let function = match node.op() {
+                "Mul" => Function::Mul,
+                "Div" => Function::Div,
+                "Sub" => {
+                    b = affine(network, node, &b, one(-1.0), one(0.0))?;
+                    Function::Add
+                }
+                _ => Function::Add,
+            };
+            return binary(network, node, function, &a, &b);
+        }
+        (Value::Features(x), constant) => (constant, x.clone(), true),
+        (constant, Value::Features(x)) => (constant, x.clone(), false),
+        _ => return Err("needs features".into()),
+    };
+    let numbers = per_channel(constant.floats()?, &x.dims)?;
+    let each = |f: &dyn Fn(f64) -> f64| numbers.iter().map(|&number| f(number)).collect();
+    let (scale, shift) = match (node.op(), is_left) {
+        ("Add", _) => (one(1.0), numbers),
+        ("Sub", true) => (one(1.0), each(&|number| -number)),
+        ("Sub", false) => (one(-1.0), numbers),
+        ("Mul", _) => (numbers, one(0.0)),
+        ("Div", true) => (each(&|number| 1.0 / number), one(0.0)),
+        _ => {
+            let problem = "(Div) divides by features, which no layer does".into();
+            let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
+            if let [number] = numbers[..] {
+                network.drafts[place - 1].function = Some(Function::Power(-1.0));
+                let inverse = x.at(place);
+                return affine(network, node, &inverse, vec![number], one(0.0))
+                    .map(Value::Features);
+            }
+            return Ok(Value::Features(x.at(place)));
+        }
+    };
+    affine(network, node, &x, scale, shift).map(Value::Features)
+}
+
+/// The sum of any number of features.
+pub fn sum(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let mut total = node.features(0)?.clone();
+    for i in 1..node.inputs.len() {
+        let next = node.features(i)?.clone();
+        total = features(binary(network, node, Function::Add, &total, &next)?)?;
+    }
+    Ok(Value::Features(total))
+}
+
+/// Two features that are combined one by one.
+fn binary(
+    network: &mut Network,
+    node: &Node<'_>,
+    function: Function,
+    a: &Features,
+    b: &Features,
+) -> Outcome<Value> {
+    let verb = match function {
+        Function::Add => "adds",
+        Function::Mul => "multiplies",
+        _ => "divides",
+    };
+    if function == Function::Mul && a.dims != b.dims {
+        return gate(network, node, a, b);
+    }
+    if a.dims != b.dims {
+        return Err(format!(
+            "{verb} features of {:?} and {:?}; only those of the same size can be",
+            a.dims, b.dims
+        ));
+    }
+    let alike = a.order == b.order && network.shape(a.place) == network.shape(b.place);
+    let places = match alike {
+        true => [a.place, b.place],
+        false => [network.own(a, node.name())?, network.own(b, node.name())?],
+    };
+    let kind = match function {
+        Function::Add => Kind::Plain(Op::Add {}),
+        Function::Mul => Kind::Plain(Op::Mul {}),
+        _ => Kind::Unknown(format!(
+            "({}) {verb} two sets of features, which no layer does",
+            node.op()
+        )),
+    };
+    let place = network.add(node.name(), kind, &places)?;
+    network.drafts[place - 1].function = Some(function);
+    let Some(Recognized { of, inner, op, factor }) = recognize(network, place) else {
+        return Ok(Value::Features(a.at(place)));
+    };
+    let x = affine(network, node, &a.at(of), vec![inner], one(0.0))?;
+    let x = features(plain(network, node, &x, op)?)?;
+    affine(network, node, &x, vec![factor], one(0.0)).map(Value::Features)
+}
+
+/// The product of an image and one number for each of its channels, whichever comes first.
+fn gate(network: &mut Network, node: &Node<'_>, a: &Features, b: &Features) -> Outcome<Value> {
+    let is_gate = |gate: &Features, of: &Features| {
+        gate.dims.len() == of.dims.len()
+            && gate.dims.first() == of.dims.first()
+            && gate.dims.iter().skip(1).all(|&side| side == 1)
+    };
+    let (image, gate) = match (is_gate(b, a), is_gate(a, b)) {
+        (true, _) => (a, b),
+        (_, true) => (b, a),
+        _ => {
+            return Err(format!(
+                "multiplies features of {:?} and {:?}; those of the same size, or one number a channel, are possible",
+                a.dims, b.dims
+            ));
+        }
+    };
+    let places = [network.own(image, node.name())?, network.own(gate, node.name())?];
+    let place = network.add(node.name(), Kind::Plain(Op::Mul {}), &places)?;
+    Ok(Value::Features(image.at(place)))
+}
+
+/// `scale x + shift`, joined with a layer before it where that changes nothing.
+pub fn affine(
+    network: &mut Network,
+    node: &Node<'_>,
+    x: &Features,
+    mut scale: PerChannel,
+    mut shift: PerChannel,
+) -> Outcome<Features> {
+    if !scale.iter().chain(&shift).all(|number| number.is_finite()) {
+        return Err("computes with numbers that are not finite".into());
+    }
+    if scale == [1.0] && shift == [0.0] {
+        return Ok(x.clone());
+    }
+    let mut place = x.place;
+    if scale.len().max(shift.len()) > 1 {
+        place = network.own(x, node.name())?;
+    }
+    match network.draft(place).map(|draft| (draft.kind.clone(), draft.inputs.clone())) {
+        Some((Kind::Affine(inner, offset), inputs)) => {
+            shift = zip(&zip(&scale, &offset, |s, o| s * o), &shift, |a, b| a + b);
+            scale = zip(&scale, &inner, |s, i| s * i);
+            place = inputs[0];
+        }
+        Some((Kind::Layer(op, mut arrays), inputs))
+            if scale == [1.0] && without_bias(&op).is_some() =>
+        {
+            let outputs = arrays[0].shape[0];
+            let values = (0..outputs).map(|i| shift[i % shift.len()] as f32).collect();
+            arrays.push(Array { suffix: "bias", shape: vec![outputs], values });
+            let name = network.drafts[place - 1].name.clone();
+            let kind = Kind::Layer(without_bias(&op).unwrap_or(op), arrays);
+            return Ok(x.at(network.add(&name, kind, &inputs)?));
+        }
+        _ => {}
+    }
+    Ok(x.at(network.add(node.name(), Kind::Affine(scale, shift), &[place])?))
+}
+
+/// The same layer with a bias, if it has none.
+fn without_bias(op: &Op) -> Option<Op> {
+    match op.clone() {
+        Op::Linear { out, bias: false } => Some(Op::Linear { out, bias: true }),
+        Op::Conv2d { out, kernel: Pair(kernel), stride, padding, groups, bias: false } => {
+            let kernel = Pair(kernel);
+            Some(Op::Conv2d { out, kernel, stride, padding, groups, bias: true })
+        }
+        _ => None,
+    }
+}
+
+/// Combines numbers of channels, of which one may stand for all.
+fn zip(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> PerChannel {
+    (0..a.len().max(b.len())).map(|i| f(a[i % a.len()], b[i % b.len()])).collect()
+}
+
+fn one(number: f32) -> PerChannel {
+    vec![f64::from(number)]
+}
+
+fn plain(network: &mut Network, node: &Node<'_>, x: &Features, op: Op) -> Outcome<Value> {
+    let place = network.add(node.name(), Kind::Plain(op), &[x.place])?;
+    Ok(Value::Features(x.at(place)))
+}
+
+fn features(value: Value) -> Outcome<Features> {
+    value.features().cloned()
+}
+
+/// The one number of an array.
+fn single(floats: &Floats) -> Outcome<f32> {
+    match (floats.len(), floats.first()) {
+        (1, Some(&number)) => Ok(number),
+        _ => Err(format!("needs one number, and has an array of {:?}", floats.shape())),
+    }
+}
+
+/// The number of each channel, or one for all, that an array has for features of these dimensions.
+pub fn per_channel(floats: &Floats, dims: &[usize]) -> Outcome<PerChannel> {
+    let shape = floats.shape();
+    // The axis of the images, whose numbers have to be the same for all, comes first.
+    let sides = || shape.iter().rev().zip(dims.iter().rev());
+    let fits = shape.len() <= dims.len() + 1 && sides().all(|(&side, &of)| side == 1 || side == of);
+    let channel = shape.len().checked_sub(dims.len()).filter(|&axis| axis < shape.len());
+    let channels = channel.map_or(1, |axis| shape[axis]);
+    let mut numbers = vec![None; channels];
+    let mut is_same = fits;
+    for (index, &number) in floats.indexed_iter() {
+        let known = numbers[channel.map_or(0, |axis| index[axis])].get_or_insert(number);
+        is_same &= *known == number;
+    }
+    let numbers: Option<PerChannel> = numbers.into_iter().map(|n| n.map(f64::from)).collect();
+    match numbers.filter(|numbers| is_same && !numbers.is_empty()) {
+        Some(numbers) if numbers.iter().all(|&number| number == numbers[0]) => Ok(vec![numbers[0]]),
+        Some(numbers) => Ok(numbers),
+        None => Err(format!(
+            "computes with an array of {shape:?} for features of {dims:?}; one number for all, or one for each channel, \
+             are possible"
+        )),
+    }
+}

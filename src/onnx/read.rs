@@ -1,0 +1,323 @@
+//! Walks through the nodes of a file, each after those that it computes from.
+
+use super::constants;
+use super::network::{IMAGE, Kind, Network};
+use super::node::Node;
+use super::proto::{self, data_type};
+use super::value::{Features, MOST_COMPUTED, Outcome, Value, axis};
+use super::{layers, pointwise, pools, shapes, tensor};
+use crate::names::shown;
+use crate::tensor::Shape;
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+
+/// What is supported, for whoever has something else.
+const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, Clip, Concat, Conv, Div, Dropout, Elu, \
+    Expand, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, LeakyRelu, \
+    LogSoftmax, MatMul, Max, MaxPool, Min, Mul, Neg, PRelu, Pad, ReduceMax, ReduceMean, ReduceSum, Relu, Reshape, Selu, \
+    Shape, Sigmoid, Slice, Softmax, Split, Squeeze, Sub, Sum, Tanh, Transpose, Unsqueeze";
+
+/// Operators that are known besides, on numbers of the file or as parts of activations.
+const PARTS: [&str; 14] = [
+    "Constant",
+    "ConstantOfShape",
+    "Range",
+    "Where",
+    "Equal",
+    "Mod",
+    "ReduceProd",
+    "Erf",
+    "Exp",
+    "Log",
+    "Pow",
+    "Sqrt",
+    "Reciprocal",
+    "Softplus",
+];
+
+/// Nodes that are looked at, those of functions each time that these are used.
+const MOST_NODES: usize = 1 << 16;
+/// Functions within functions.
+const MOST_DEPTH: usize = 16;
+
+/// What a name in the file stands for, or the first problem on the way to it: it may never be needed.
+type Scope<'a> = HashMap<&'a str, Result<Value, Rc<str>>>;
+
+/// A file while it is read.
+pub struct Reader<'a> {
+    pub model: &'a proto::Model,
+    pub path: &'a Path,
+    pub opset: i64,
+    /// How many images the file was made for, if it says so.
+    pub images: Option<usize>,
+    pub network: Network,
+    /// Numbers that were computed from the file's, and nodes that were looked at.
+    pub computed: usize,
+    pub looked_at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// The features of the first output.
+    pub fn run(&mut self, graph: &'a proto::Graph, input: &'a str) -> Outcome<Features> {
+        let mut scope = Scope::new();
+        // Arrays are read when they are used: a file may hold what nothing needs.
+        let arrays = graph.initializer.iter();
+        let arrays: HashMap<&str, &proto::Tensor> =
+            arrays.map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
+        let dims = match self.network.input {
+            Some(Shape { channels, height, width }) => vec![channels, height, width],
+            None => vec![self.network.features],
+        };
+        scope.insert(input, Ok(Value::Features(Features::new(IMAGE, dims))));
+        self.nodes(&graph.node, &mut scope, &arrays, 0)?;
+        let output = graph.output.first().and_then(|output| output.name.as_deref());
+        let output = output.ok_or("has no output")?;
+        match scope.get(output) {
+            Some(Ok(Value::Features(features))) => Ok(features.clone()),
+            Some(Ok(_)) => {
+                Err(format!("the output `{}` does not depend on the image", shown(output)))
+            }
+            Some(Err(problem)) => Err(problem.to_string()),
+            None => Err(format!("no node gives the output `{}`", shown(output))),
+        }
+    }
+
+    /// Walks through nodes in their order.
+    fn nodes<'b>(
+        &mut self,
+        nodes: &'b [proto::Node],
+        scope: &mut Scope<'b>,
+        arrays: &HashMap<&'b str, &'b proto::Tensor>,
+        depth: usize,
+    ) -> Outcome<()> {
+        for node in nodes {
+            self.looked_at += 1;
+            if self.looked_at > MOST_NODES || self.computed > MOST_COMPUTED {
+                return Err(format!(
+                    "has more than {MOST_NODES} nodes, or computes more than {MOST_COMPUTED} numbers while it is read"
+                ));
+            }
+            let values = self.node(node, scope, arrays, depth);
+            match values {
+                Ok(values) => {
+                    let outputs = node.output.iter().map(String::as_str).zip(values);
+                    outputs.for_each(|(name, value)| _ = scope.insert(name, Ok(value)));
+                }
+                Err(problem) => {
+                    for name in &node.output {
+                        scope.insert(name, Err(problem.clone()));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What one node gives.
+    fn node<'b>(
+        &mut self,
+        node: &'b proto::Node,
+        scope: &mut Scope<'b>,
+        arrays: &HashMap<&'b str, &'b proto::Tensor>,
+        depth: usize,
+    ) -> Result<Vec<Value>, Rc<str>> {
+        let mut read = Node { proto: node, opset: self.opset, inputs: Vec::new() };
+        let of_node = |read: &Node<'_>, problem: String| -> Rc<str> {
+            let (name, op) = (shown(read.name()), shown(read.op()));
+            format!("node `{name}` ({op}) {problem}").into()
+        };
+        for name in &node.input {
+            let name = name.as_str();
+            if !name.is_empty()
+                && !scope.contains_key(name)
+                && let Some(array) = arrays.get(name)
+            {
+                let value = tensor::read(array, self.path);
+                scope.insert(name, value.map_err(|problem| problem.into()));
+            }
+            match scope.get(name) {
+                Some(Ok(value)) => read.inputs.push(Some(value.clone())),
+                Some(Err(problem)) => return Err(problem.clone()),
+                None if name.is_empty() => read.inputs.push(None),
+                None => {
+                    let problem = format!("takes `{}`, which nothing before it gives", shown(name));
+                    return Err(of_node(&read, problem));
+                }
+            }
+        }
+        let values = match node.domain.as_deref() {
+            None | Some("" | "ai.onnx") => {
+                if read.is_constant() {
+                    let value = constants::evaluate(&read, self.path);
+                    value.inspect(|value| self.computed += count(value)).map(|value| vec![value])
+                } else {
+                    operator(&mut self.network, &read, self.images)
+                }
+            }
+            Some(domain) => self.function(&read, domain, depth),
+        };
+        values.map_err(|problem| of_node(&read, problem))
+    }
+
+    /// What a function of the file gives.
+    fn function(&mut self, node: &Node<'_>, domain: &str, depth: usize) -> Outcome<Vec<Value>> {
+        let of = |function: &&proto::Function| {
+            function.name.as_deref() == Some(node.op())
+                && function.domain.as_deref().unwrap_or_default() == domain
+        };
+        let model = self.model;
+        let function = model.functions.iter().find(of);
+        let function = function.ok_or_else(|| {
+            format!(
+                "is an operator of `{}`, which is not supported; supported are {SUPPORTED}",
+                shown(domain)
+            )
+        })?;
+        if depth == MOST_DEPTH {
+            return Err("is a function within too many others".into());
+        }
+        let mut body = function.node.clone();
+        for attributes in body.iter_mut().map(|inner| &mut inner.attribute) {
+            // Those that stand for the caller's are the caller's, or have their defaults.
+            attributes.retain_mut(|attribute| {
+                let Some(outer) = attribute.ref_attr_name.take() else { return true };
+                let name = attribute.name.take();
+                let given = node.attribute(&outer).cloned();
+                *attribute = proto::Attribute { name, ..given.clone().unwrap_or_default() };
+                given.is_some()
+            });
+        }
+        let mut scope = Scope::new();
+        for (name, value) in function.input.iter().zip(&node.inputs) {
+            if let Some(value) = value {
+                scope.insert(name, Ok(value.clone()));
+            }
+        }
+        self.nodes(&body, &mut scope, &HashMap::new(), depth + 1)?;
+        let output = |name: &String| match scope.get(name.as_str()) {
+            Some(Ok(value)) => Ok(value.clone()),
+            Some(Err(problem)) => Err(format!("holds: {problem}")),
+            None => Err(format!("has no `{}`", shown(name))),
+        };
+        function.output.iter().map(output).collect()
+    }
+}
+
+/// The first node of a file whose operator is unknown, in words.
+pub fn unsupported(graph: &proto::Graph) -> Option<String> {
+    let node = graph.node.iter().find(|node| {
+        let op = node.op_type.as_deref().unwrap_or_default();
+        let is_own = matches!(node.domain.as_deref(), None | Some("" | "ai.onnx"));
+        is_own && !PARTS.contains(&op) && SUPPORTED.split(", ").all(|known| known != op)
+    })?;
+    let node = Node { proto: node, opset: 0, inputs: Vec::new() };
+    let (name, op) = (shown(node.name()), shown(node.op()));
+    Some(format!("node `{name}` ({op}) is not supported; supported are {SUPPORTED}"))
+}
+
+/// Numbers of the file that a value holds.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Floats(floats) => floats.len(),
+        Value::Wholes(wholes) => wholes.len(),
+        Value::Features(_) => 0,
+    }
+}
+
+/// What an operator gives that computes from features.
+fn operator(network: &mut Network, node: &Node<'_>, images: Option<usize>) -> Outcome<Vec<Value>> {
+    let value = match node.op() {
+        "Conv" => layers::convolution(network, node),
+        "Gemm" => layers::gemm(network, node),
+        "MatMul" => layers::product(network, node),
+        "BatchNormalization" => layers::batch_norm(network, node),
+        "MaxPool" | "AveragePool" => pools::windows(network, node),
+        "GlobalAveragePool" | "GlobalMaxPool" => pools::global(network, node),
+        "ReduceMean" | "ReduceMax" | "ReduceSum" => pools::reduce(network, node),
+        "Pad" => pools::pad(network, node),
+        "Relu" | "LeakyRelu" | "Elu" | "Tanh" | "Sigmoid" | "HardSwish" | "Gelu"
+        | "HardSigmoid" | "Selu" | "Celu" | "Clip" => pointwise::activation(network, node),
+        "PRelu" => pointwise::parametric(network, node),
+        "Abs" => pointwise::absolute(network, node),
+        "Neg" => {
+            let x = node.features(0)?.clone();
+            pointwise::affine(network, node, &x, vec![-1.0], vec![0.0]).map(Value::Features)
+        }
+        "Erf" | "Exp" | "Softplus" | "Sqrt" | "Reciprocal" | "Pow" => {
+            pointwise::unknown(network, node)
+        }
+        "Max" | "Min" => pointwise::limit(network, node),
+        "Add" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(network, node),
+        "Sum" => pointwise::sum(network, node),
+        "Reshape" => shapes::reshape(node, images).and_then(|x| shapes::settle(network, node, x)),
+        "Flatten" | "Squeeze" | "Unsqueeze" => shapes::flatten(node),
+        "Transpose" => shapes::transpose(network, node),
+        "Concat" => shapes::concat(network, node),
+        "Shape" => shapes::shape(node),
+        "Slice" => shapes::slice(network, node),
+        "Gather" => shapes::gather(network, node),
+        "Split" => return shapes::split(network, node),
+        "Softmax" | "LogSoftmax" | "Log" => soft_max(network, node),
+        "Identity" => Ok(node.input(0)?.clone()),
+        "Expand" => expanded(node),
+        "Dropout" => match node.optional(2).map(Value::wholes) {
+            Some(Ok(training)) if training != [0] => {
+                Err("is in training mode; export after model.eval()".into())
+            }
+            _ => Ok(node.input(0)?.clone()),
+        },
+        "Cast" => {
+            let to = node.int("to", 0);
+            let floats =
+                [data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16, data_type::BFLOAT16];
+            match floats.iter().any(|&kind| i64::from(kind) == to) {
+                true => Ok(node.input(0)?.clone()),
+                false => Err("makes whole numbers of features".into()),
+            }
+        }
+        _ => Err(format!("is not supported; supported are {SUPPORTED}")),
+    };
+    value.map(|value| vec![value])
+}
+
+/// Expand of features that stay as they are.
+fn expanded(node: &Node<'_>) -> Outcome<Value> {
+    let x = node.features(0)?;
+    let target = node.input(1)?;
+    let Value::Wholes(target) = target else { return Err("has a computed shape".into()) };
+    let is_same = target.len() == x.dims.len() + 1
+        && target.iter().skip(1).zip(&x.dims).all(|(side, &own)| {
+            *side == super::value::Whole::Known(own as i64)
+                || *side == super::value::Whole::Known(1)
+        });
+    match is_same {
+        true => Ok(Value::Features(x.clone())),
+        false => Err("repeats features".into()),
+    }
+}
+
+/// A soft-max over the classes, or its logarithm: attacks want what comes before.
+fn soft_max(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+    let x = node.features(0)?.clone();
+    let logits = match node.op() {
+        "Log" => network.soft_maxes.iter().find(|(at, ..)| *at == x.place).map(|(_, of, _)| *of),
+        _ => {
+            let default = if node.opset < 13 { 1 } else { -1 };
+            let at = axis(node.int("axis", default), x.dims.len() + 1)?;
+            let alone = x.dims.iter().skip(1).all(|&side| side == 1);
+            (at == 1 && alone).then_some(x.place)
+        }
+    };
+    let problem = match (node.op(), logits) {
+        ("Log", None) => "of features is what no layer computes",
+        (_, None) => "is over another axis than that of the classes",
+        _ => "is inside of the network; only at its end it can be left out",
+    };
+    let problem = format!("({}) {problem}", node.op());
+    let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
+    if let Some(logits) = logits {
+        network.soft_maxes.push((place, logits, node.op().to_owned()));
+    }
+    Ok(Value::Features(x.at(place)))
+}

@@ -1,0 +1,158 @@
+//! ONNX files of PyTorch's exporters against onnxruntime's logits (`tests/golden/make_onnx.py`), and files that cannot be
+//! read.
+
+use deepsleep::autodiff::Tape;
+use deepsleep::checkpoint::{Entry, StateDict};
+use deepsleep::nn::{Freeze, FrozenNetwork, Model};
+use deepsleep::onnx::{self, Onnx};
+use deepsleep::tensor::{Context, Shape, Tensor};
+use ndarray::ArrayView4;
+use std::path::{Path, PathBuf};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx").join(name)
+}
+
+/// The files of a folder, by name.
+fn files(folder: &Path) -> Vec<(String, PathBuf)> {
+    let paths =
+        std::fs::read_dir(folder).expect("golden files").map(|file| file.expect("a file").path());
+    let mut named: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "onnx"))
+        .map(|path| (path.file_stem().expect("a name").to_string_lossy().into_owned(), path))
+        .collect();
+    named.sort();
+    named
+}
+
+/// The logits of a network for images.
+fn logits(network: &dyn FrozenNetwork, images: &Entry) -> Vec<f32> {
+    let Shape { channels, height, width } = network.input_shape();
+    let sides = (images.shape[0], channels, height, width);
+    let images = ArrayView4::from_shape(sides, &images.values).expect("images of the input's size");
+    let mut tape = Tape::new(Context::new(1).expect("a context"));
+    let x = tape.constant(Tensor::from_array(images));
+    let y = network.logits(&mut tape, x).expect("images that fit");
+    tape.value(y).to_array().into_iter().collect()
+}
+
+fn check(name: &str, network: &dyn FrozenNetwork, golden: &StateDict) {
+    let get = |what: &str| golden.get(&format!("{name}.{what}")).expect("golden arrays");
+    let (found, expected) = (logits(network, get("input")), &get("logits").values);
+    let largest = expected.iter().fold(0.0, |most: f32, e| most.max(e.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-4 * largest, "{name}: {found} {expected}");
+    }
+    assert_eq!(found.len(), expected.len(), "{name}");
+}
+
+fn model(read: &Onnx) -> Model {
+    Model::from_state(read.architecture.clone(), &read.state).expect("its own arrays")
+}
+
+#[test]
+fn exports_have_the_logits_of_onnxruntime() {
+    let golden = StateDict::load(folder("served.safetensors")).expect("golden arrays");
+    let files = files(&folder(""));
+    assert!(files.len() >= 15, "{}", files.len());
+    for (name, path) in files {
+        let read = onnx::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        check(&name, &model(&read).freeze().expect("a model"), &golden);
+    }
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let golden = StateDict::load(folder("served.safetensors")).expect("golden arrays");
+    for (name, path) in files(&folder("")) {
+        let mut read = onnx::read(&path).expect("a file that is read");
+        read.state.note("seed", 7);
+        let bytes = onnx::to_bytes(&read.architecture, &read.state).expect("written");
+        let again =
+            onnx::from_bytes(&bytes, "again.onnx").unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(again.state.noted("seed"), Some(7));
+        assert!(again.notes.is_empty(), "{:?}", again.notes);
+        check(&name, &model(&again).freeze().expect("a model"), &golden);
+        let names = |state: &StateDict| state.names().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(names(&again.state), names(&read.state), "{name}");
+    }
+}
+
+#[test]
+fn names_are_those_of_pytorch() {
+    let read = onnx::read(folder("unfolded.onnx")).expect("a file that is read");
+    for name in
+        ["conv1.weight", "layer2.0.bn2.running_var", "layer2.0.shortcut.0.weight", "fc.bias"]
+    {
+        assert!(read.state.get(name).is_some(), "{name}");
+    }
+    // Batch normalization was folded into the convolutions, whose weights lost their names.
+    let read = onnx::read(folder("residual.onnx")).expect("a file that is read");
+    assert!(read.state.get("layer2.0.shortcut.0.weight").is_some());
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let words: [(&str, &[&str]); 16] = [
+        ("argmax", &["node `largest` (ArgMax) is not supported; supported are Abs, Add"]),
+        ("attention", &["(Softmax) is inside of the network; only at its end"]),
+        ("bytes", &["its input `x` is of type 2; floats from 0 to 1"]),
+        ("custom", &["node `sparkle` (Sparkle)", "an operator of `com.example`", "supported are"]),
+        ("external", &["the array `1.weight`", "in the file `external.bin`", "cannot be opened"]),
+        ("grouped", &["(InstanceNormalization) is not supported; supported are"]),
+        ("mirrored", &["node `/0/Pad` (Pad) has mode `reflect`; zeros (`constant`) are possible"]),
+        ("mish", &["node `/0/Softplus` (Softplus) of features is what no layer computes"]),
+        ("order", &["node `q` (Relu) takes `z`, which nothing before it gives"]),
+        ("recurrent", &["node `/lstm/LSTM` (LSTM) is not supported; supported are"]),
+        ("resized", &["(Resize) is not supported; supported are"]),
+        ("sequence", &["has the shape [3, 2, 4]; export it for images"]),
+        ("sized", &["has the shape [batch, 1, height, width]; export it for images"]),
+        ("transposed", &["(ConvTranspose) is not supported; supported are"]),
+        ("two_inputs", &["has other inputs than the image `x`: mask"]),
+        ("version", &["uses version 8 of ONNX's operators; 9 or newer is read"]),
+    ];
+    let files = files(&folder("refused"));
+    assert_eq!(files.len(), words.len());
+    for ((name, path), (expected, words)) in files.into_iter().zip(words) {
+        assert_eq!(name, expected);
+        let error = onnx::read(&path).expect_err("refused").to_string();
+        assert!(error.starts_with(&format!("{}: ", path.display())), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+        words.iter().for_each(|word| assert!(error.contains(word), "{name}: {error}"));
+    }
+}
+
+#[test]
+fn weights_are_found_beside_the_file() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("external.onnx");
+    std::fs::copy(folder("refused/external.onnx"), &path).expect("copied");
+    let weights = home.path().join("external.bin");
+    std::fs::write(&weights, vec![0; 1 << 17]).expect("written");
+    let read = onnx::read(&path).expect("a file with its weights");
+    assert_eq!(read.state.get("1.weight").expect("weights").values, [0.0; 48]);
+    std::fs::write(&weights, vec![0; 100]).expect("written");
+    let error = onnx::read(&path).expect_err("too short").to_string();
+    assert!(error.contains("bytes for it, not"), "{error}");
+    // What others wrote names no files outside of its folder.
+    #[cfg(unix)]
+    {
+        std::fs::remove_file(&weights).expect("removed");
+        std::os::unix::fs::symlink("/dev/zero", &weights).expect("a link");
+        let error = onnx::read(&path).expect_err("a device").to_string();
+        assert!(error.contains("a link that leads out of this folder"), "{error}");
+    }
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let bytes = std::fs::read(folder("residual_new.onnx")).expect("a golden file");
+    for length in (0..bytes.len()).step_by(97) {
+        assert!(onnx::from_bytes(&bytes[..length], "cut.onnx").is_err(), "{length}");
+    }
+    let endless = [0xff; 20];
+    let long = b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+    for head in [&endless[..], long, b"", b"hello"] {
+        assert!(onnx::from_bytes(head, "head.onnx").is_err(), "{head:?}");
+    }
+}

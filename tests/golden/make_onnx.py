@@ -1,0 +1,342 @@
+"""Small ONNX files of networks that differ, as PyTorch exports them, and onnxruntime's logits for them.
+
+    pip install torch onnx onnxruntime onnxscript numpy safetensors
+    python make_onnx.py --out onnx
+
+`served.safetensors` holds an input and the logits of every file that is read (`NAME.input`, `NAME.logits`); the files in
+`refused` are not read, each for a reason of its own. Stack traces, which the newer exporter puts into its files, are taken
+out, for they would be most of the bytes.
+"""
+
+import argparse
+import pathlib
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
+from torch import nn
+
+
+# ---------------------------------------------------------------- networks
+
+def sequential():
+    """Convolutions, padded and not, in nn.Sequential."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(4, 6, 3), nn.ReLU(), nn.AvgPool2d(2),
+        nn.Flatten(), nn.Linear(6 * 2 * 2, 8), nn.Tanh(), nn.Linear(8, 5),
+    )
+
+
+class Plain(nn.Module):
+    """As beginners write it: view by the size of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.fc1 = nn.Linear(4 * 25, 6)
+        self.dropout = nn.Dropout(0.25)
+        self.fc2 = nn.Linear(6, 4, bias=False)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.leaky_relu(self.bn1(self.conv1(x)), 0.1), 2)
+        x = x.view(x.size(0), -1)
+        return self.fc2(self.dropout(F.elu(self.fc1(x))))
+
+
+class Block(nn.Module):
+    """A residual block, with a convolution on its shortcut where sizes change."""
+
+    def __init__(self, channels, out, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or channels != out:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
+            )
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.shortcut(x))
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.layer1 = nn.Sequential(Block(4, 4, 1))
+        self.layer2 = nn.Sequential(Block(4, 6, 2))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(6, 5)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.avgpool(self.layer2(self.layer1(x)))
+        return self.fc(torch.flatten(x, 1))
+
+
+class Normalized(nn.Module):
+    """Normalizes its images itself, as attack suites want it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.2470, 0.2435, 0.2616]).view(1, 3, 1, 1))
+        self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.fc = nn.Linear(4 * 4 * 4, 5)
+
+    def forward(self, x):
+        x = (x - self.mean) / self.std
+        return self.fc(F.relu(self.conv(x)).flatten(1))
+
+
+class Gray(nn.Module):
+    """Scales by numbers, and ends in a soft-max."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.fc1 = nn.Linear(64, 6)
+        self.fc2 = nn.Linear(6, 4)
+        self.end = end
+
+    def forward(self, x):
+        x = torch.flatten((x - 0.1307) / 0.3081, 1)
+        return self.end(self.fc2(torch.sigmoid(self.fc1(x))))
+
+
+class Activations(nn.Module):
+    """One convolution an activation."""
+
+    def __init__(self, *activations):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in activations)
+        self.activations = nn.ModuleList(activations)
+        self.fc = nn.Linear(3, 4)
+
+    def forward(self, x):
+        for conv, activation in zip(self.convs, self.activations):
+            x = activation(conv(3 * x))
+        return self.fc(x.mean((2, 3)))
+
+
+class Inception(nn.Module):
+    """Branches joined over channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Conv2d(3, 2, 1)
+        self.three = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Conv2d(2, 3, 3, padding=1))
+        self.pool = nn.Conv2d(3, 2, 1)
+        self.fc = nn.Linear(7 * 16, 4)
+
+    def forward(self, x):
+        pooled = self.pool(F.avg_pool2d(x, 3, stride=1, padding=1))
+        x = torch.cat([self.one(x), self.three(x), pooled], 1)
+        return self.fc(F.max_pool2d(F.relu(x), 3, stride=2, padding=1).flatten(1))
+
+
+def depthwise():
+    """A block of MobileNet: depthwise, dilated and grouped convolutions."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, 1, bias=False), nn.BatchNorm2d(6), nn.ReLU6(),
+        nn.Conv2d(6, 6, 3, 1, 1, groups=6, bias=False), nn.BatchNorm2d(6), nn.Hardswish(),
+        nn.Conv2d(6, 6, (3, 1), padding=(2, 0), dilation=(2, 1), groups=2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4),
+    )
+
+
+def pools():
+    """Padded pools, with and without the border, and windows that are not full."""
+    return nn.Sequential(
+        nn.ZeroPad2d((1, 2, 0, 1)), nn.Conv2d(2, 3, 4),
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        nn.Conv2d(3, 3, 2, padding="same"), nn.MaxPool2d(3, 2, 1, ceil_mode=True),
+        nn.AvgPool2d(2, 2, 1), nn.Flatten(), nn.Linear(12, 3),
+    )
+
+
+def images(channels, side):
+    return torch.rand(3, channels, side, side)
+
+
+def served():
+    """Name: network, images, arguments of torch.onnx.export."""
+    old, new = {"dynamo": False}, {"dynamo": True}
+    batch = {"dynamic_axes": {"x": {0: "batch"}}, "input_names": ["x"], **old}
+    dims = {"dynamic_shapes": ({0: torch.export.Dim("batch")},), **new}
+    smooth = lambda: Activations(nn.GELU(), nn.SiLU(), nn.GELU("tanh"), nn.Hardsigmoid())
+    rest = Activations(nn.PReLU(3), nn.SELU(), nn.CELU(0.5), nn.LeakyReLU(0.2), nn.Hardtanh())
+    return {
+        "sequential": (sequential(), images(1, 12), {"opset_version": 9, **old}),
+        "plain": (Plain(), images(3, 12), {"opset_version": 11, **batch}),
+        "plain_new": (Plain(), images(3, 12), dims),
+        "residual": (Residual(), images(3, 8), {"opset_version": 13, **batch}),
+        "residual_new": (Residual(), images(3, 8), new),
+        "unfolded": (Residual(), images(3, 8), {"do_constant_folding": False, "training": torch.onnx.TrainingMode.PRESERVE, "opset_version": 17, **old}),
+        "normalized": (Normalized(), images(3, 8), {"opset_version": 18, **batch}),
+        "normalized_new": (Normalized(), images(3, 8), dims),
+        "softmax": (Gray(nn.Softmax(1)), images(1, 8), {"opset_version": 12, **old}),
+        "log_softmax": (Gray(nn.LogSoftmax(-1)), images(1, 8), dims),
+        "smooth": (smooth(), images(3, 6), {"opset_version": 11, **batch}),
+        "smooth_new": (smooth(), images(3, 6), {"opset_version": 23, **dims}),
+        "activations": (rest, images(3, 6), {"opset_version": 14, **old}),
+        "concat": (Inception(), images(3, 8), {"opset_version": 15, **batch}),
+        "depthwise": (depthwise(), images(3, 9), {"opset_version": 16, **batch}),
+        "depthwise_new": (depthwise(), images(3, 9), dims),
+        "pools": (pools(), images(2, 9), {"opset_version": 11, **old}),
+        "pools_new": (pools(), images(2, 9), new),
+    }
+
+
+class Gated(nn.Module):
+    def forward(self, x):
+        return (x * torch.softmax(x, 1)).flatten(1)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x[:, 0])[0][:, -1]
+
+
+def refused():
+    """Name: network, images, arguments of torch.onnx.export."""
+    old, new = {"dynamo": False}, {"dynamo": True}
+    sized = {"dynamic_axes": {"x": {0: "batch", 2: "height", 3: "width"}}, "input_names": ["x"], **old}
+    flat = lambda *layers: nn.Sequential(*layers, nn.Flatten())
+    return {
+        "attention": (Gated(), images(1, 4), new),
+        "recurrent": (Recurrent(), images(1, 4), {"opset_version": 17, **old}),
+        "transposed": (flat(nn.ConvTranspose2d(1, 1, 2)), images(1, 4), {"opset_version": 17, **old}),
+        "resized": (flat(nn.Upsample(scale_factor=2)), images(1, 4), new),
+        "mirrored": (flat(nn.ReflectionPad2d(1)), images(1, 4), {"opset_version": 17, **old}),
+        "grouped": (flat(nn.GroupNorm(1, 2)), images(2, 4), new),
+        "mish": (flat(nn.Mish()), images(1, 4), {"opset_version": 17, **old}),
+        "sized": (nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()), images(1, 4), sized),
+        "sequence": (nn.Sequential(nn.Conv1d(2, 2, 2), nn.Flatten()), torch.rand(3, 2, 4), {"opset_version": 17, **old}),
+    }
+
+
+def crafted():
+    """Files that no exporter of PyTorch writes: name, nodes, type and shape of the input, arrays, version of operators."""
+    image, value = ["n", 1, 2, 2], lambda name, shape, kind=TensorProto.FLOAT: helper.make_tensor_value_info(name, kind, shape)
+    flatten = helper.make_node("Flatten", ["x"], ["y"], name="flatten")
+    ones = numpy_helper.from_array(np.ones((2, 4), dtype=np.float32), "w")
+    linear = helper.make_node("Gemm", ["y", "w"], ["z"], name="linear", transB=1)
+    relu = helper.make_node("Relu", ["z"], ["q"])
+    custom = helper.make_node("Sparkle", ["x"], ["y"], name="sparkle", domain="com.example")
+    largest = helper.make_node("ArgMax", ["y"], ["z"], name="largest", axis=1)
+    graphs = {
+        "bytes": ([flatten], [value("x", image, TensorProto.UINT8)], [], 17),
+        "two_inputs": ([flatten], [value("x", image), value("mask", image)], [], 17),
+        "version": ([flatten], [value("x", image)], [], 8),
+        "custom": ([custom], [value("x", image)], [], 17),
+        "argmax": ([flatten, largest], [value("x", image)], [], 17),
+        "order": ([relu, flatten, linear], [value("x", image)], [ones], 17),
+    }
+    for name, (nodes, inputs, arrays, version) in graphs.items():
+        last = nodes[0 if name == "order" else -1].output[0]
+        graph = helper.make_graph(nodes, name, inputs, [value(last, None)], arrays)
+        opsets = [helper.make_opsetid("", version), helper.make_opsetid("com.example", 1)]
+        yield name, helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def external(path):
+    """A file whose weights are in another one beside it."""
+    torch.manual_seed(5)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    export(network, images(1, 4), str(path), {"opset_version": 17, "dynamo": False})
+    model = onnx.load(path)
+    onnx.save_model(model, path, save_as_external_data=True, location="external.bin", size_threshold=0)
+
+
+# ---------------------------------------------------------------- files
+
+def randomize(network):
+    """Weights and statistics that no shortcut survives."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if isinstance(module, nn.PReLU):
+            nn.init.uniform_(module.weight, -0.3, 0.6)
+    return network.eval()
+
+
+def strip(path):
+    """Takes out what says where in a Python program a node came from."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]:
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+    onnx.save(model, path)
+
+
+def export(network, x, path, arguments):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (x,), path, external_data=False, verbose=False, **arguments)
+    strip(path)
+
+
+def logits(path, x, network):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    [found, *_] = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    with torch.no_grad():
+        expected = network(x).numpy()
+    assert np.abs(found - expected).max() < 1e-5, path
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("onnx"))
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    arrays = {}
+    for name, (network, x, arguments) in served().items():
+        randomize(network)
+        path = str(out / f"{name}.onnx")
+        export(network, x, path, arguments)
+        found = logits(path, x, network)
+        # The soft-max is cut off: its logits are those of the network without it.
+        if isinstance(network, Gray):
+            network.end = nn.Identity()
+            with torch.no_grad():
+                found = network(x).numpy()
+        arrays[f"{name}.input"] = x.numpy()
+        arrays[f"{name}.logits"] = found
+    save_file(arrays, out / "served.safetensors")
+    (out / "refused").mkdir(exist_ok=True)
+    for name, (network, x, arguments) in refused().items():
+        export(network.eval(), x, str(out / "refused" / f"{name}.onnx"), arguments)
+    for name, model in crafted():
+        onnx.save(model, out / "refused" / f"{name}.onnx")
+    external(out / "refused" / "external.onnx")
+    # Without its weights.
+    (out / "refused" / "external.bin").unlink()
+
+
+if __name__ == "__main__":
+    main()
