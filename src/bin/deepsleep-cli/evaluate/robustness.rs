@@ -13,7 +13,7 @@ use deepsleep::evaluation::{
     fingerprint, same_settings, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
-use deepsleep::files::Output;
+use deepsleep::files::{Content, Output};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ pub struct ResultFiles {
 impl ResultFiles {
     /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
     pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
-        let (out, checkpoint) = outputs.with_checkpoint("--out", out)?;
+        let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Outcome)?;
         Kind::Evaluation.expect(&checkpoint)?;
         Ok(Self { out, checkpoint })
     }
