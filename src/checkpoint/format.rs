@@ -14,6 +14,9 @@ use std::path::Path;
 /// order, so more than one key would make equal models differ in their bytes.)
 const METADATA: &str = "deepsleep";
 
+/// The key under which somebody else's file may say which network it holds, and our note of it.
+pub(crate) const ARCHITECTURE: &str = "architecture";
+
 impl StateDict {
     /// The file as bytes. Equal state dicts give equal bytes.
     ///
@@ -75,10 +78,17 @@ impl StateDict {
                 }
             }
         }
-        let notes = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
-        if let Some(notes) = notes {
+        let metadata = header.metadata().as_ref();
+        if let Some(notes) = metadata.and_then(|metadata| metadata.get(METADATA)) {
             state.notes = serde_json::from_str(notes)
                 .map_err(|e| Error::format(path, format!("its notes: {}", of_json(&e))))?;
+        }
+        let foreign = metadata.and_then(|metadata| metadata.get(ARCHITECTURE));
+        if let Some(text) = foreign.filter(|_| !state.notes.contains_key(ARCHITECTURE)) {
+            let note = serde_json::from_str(text).map_err(|e| {
+                Error::format(path, format!("`{ARCHITECTURE}` in its metadata is no JSON: {e}"))
+            })?;
+            state.notes.insert(ARCHITECTURE.to_owned(), note);
         }
         Ok(state)
     }

@@ -15,7 +15,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
-mod format;
+pub(crate) mod format;
 mod made_with;
 mod npy;
 mod npz;
@@ -205,6 +205,12 @@ impl StateDict {
     /// Where it was read from; empty if it was not.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same, read from a file of another format.
+    #[must_use]
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        Self { path: path.to_owned(), ..self }
     }
 
     /// The names of all arrays, sorted.

@@ -20,11 +20,14 @@ impl<'a> ConvChain<'a> {
     /// Of convolutions, each taking what the one before it gives, and what makes logits of it.
     ///
     /// # Errors
-    /// If a layer does not take what the one before it gives, a convolution's output has an odd side, or there is no
-    /// linear layer.
+    /// If a layer does not take what the one before it gives, a convolution's output has an odd side or no kernel that
+    /// pools, or there is no linear layer.
     pub fn new(convolutions: Vec<&'a FrozenConv>, linear: Vec<&'a FrozenConv>) -> Result<Self> {
         if linear.is_empty() {
             return Err(Error::argument("chain of layers", "nothing in it makes logits"));
+        }
+        if !convolutions.iter().all(|layer| layer.is_fused()) {
+            return Err(Error::argument("chain of layers", "a convolution is computed as a whole"));
         }
         let pooled = |layer: &&FrozenConv| halved("chain of layers", layer.geometry().output);
         let shapes = convolutions.iter().map(pooled);

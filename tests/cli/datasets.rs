@@ -111,6 +111,11 @@ fn what_is_no_data_set_is_refused_by_every_subcommand() {
             vec!["inspect", MODEL, "--raster", &out],
             vec!["reproduce", "--quick", "--table", "1", "--out", &results],
         ] {
+            // They are the images of another network, which can be trained.
+            let begins = arguments[0] == "reproduce" || !arguments.contains(&MODEL);
+            if begins && ["shape", "colors"].contains(&name) {
+                continue;
+            }
             run(&[&arguments[..], &["--data-dir", &data]].concat()).assert_fails(1, words);
             assert_eq!(folder.names(""), before, "{name}: {arguments:?}");
         }

@@ -1,8 +1,10 @@
 //! The binary as a user meets it: arguments in, exit code, stdout, stderr and files out.
 
+mod architecture;
 mod arguments;
 mod attack;
 mod audit;
+mod convert;
 mod data;
 mod datasets;
 mod defend;

@@ -498,6 +498,11 @@ const MODES: &[Mode] = &[
             &[Effect("--input 3x8x8"), Effect("--classes 5"), Refused("--toml", "--json")],
         ],
     },
+    Mode {
+        command: "convert",
+        base: "$/robust out.onnx",
+        rows: &[INSTANT, &[Effect("--architecture mlp:8")]],
+    },
     Mode { command: "architecture check", base: "$/robust.safetensors", rows: &[INSTANT] },
     Mode {
         command: "audit",
@@ -756,6 +761,7 @@ fn of_the_others() {
     check("completions");
     check("man");
     check("architecture");
+    check("convert");
 }
 
 /// A command that is not in the table would not be looked at.

@@ -1,5 +1,6 @@
 //! The targets, one a file.
 
+mod architecture;
 mod attack;
 mod checkpoint;
 mod eps;
@@ -24,6 +25,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("idx", idx::run),
     ("images", images::run),
     ("model", model::run),
+    ("architecture", architecture::run),
     ("onnx", onnx::run),
     ("checkpoint", checkpoint::run),
     ("npz", npz::run),

@@ -37,8 +37,8 @@ impl FrozenConv {
             ));
         }
         let (mut packed, mut packed_grad) = (Vec::new(), Vec::new());
-        kernel::pack_forward(g, weight, &mut packed);
-        kernel::pack_input_grad(g, weight, &mut packed_grad);
+        kernel::pack_convolve(g, weight, &mut packed);
+        kernel::pack_input_gradient(g, weight, &mut packed_grad);
         Ok(Self { geometry, packed, packed_grad, bias })
     }
 
@@ -65,7 +65,14 @@ impl FrozenConv {
 
     /// Lanes of scratch memory that [`affine`](Self::affine) and [`relu_pool`](Self::relu_pool) need.
     pub(crate) fn scratch(&self) -> usize {
-        self.border() + self.geometry.output.features().max(kernel::pool_scratch(&self.geometry))
+        let g = &self.geometry;
+        let affine = g.output.features() + kernel::convolve_scratch(g);
+        affine.max(self.border() + kernel::pool_scratch(g))
+    }
+
+    /// Whether there is a kernel that pools in the same pass, [`relu_pool`](Self::relu_pool).
+    pub(crate) fn is_fused(&self) -> bool {
+        kernel::is_direct(&self.geometry)
     }
 
     /// Lanes of scratch memory for the input with its zero border; none without one.
@@ -107,13 +114,13 @@ impl FrozenConv {
         scratch: &mut [Lanes],
     ) {
         let g = &self.geometry;
-        let (x, scratch) = self.padded(x, scratch);
-        let sums = &mut scratch[..g.output.features()];
-        kernel::forward(isa, g, x, &self.packed, sums);
+        let (sums, scratch) = scratch.split_at_mut(g.output.features());
+        kernel::convolve(isa, g, x, &self.packed, sums, scratch);
         elementwise::add_bias(isa, g.output.pixels(), live, sums, &self.bias, out);
     }
 
-    /// Convolution, bias, rectifier and 2 x 2 maximum of a block, in a region of the result.
+    /// Convolution, bias, rectifier and 2 x 2 maximum of a block, in a region of the result; for layers that are
+    /// [fused](Self::is_fused).
     pub(crate) fn relu_pool(
         &self,
         isa: Isa,
@@ -194,7 +201,7 @@ impl Tape {
         Ok(self.record(operation, &[x], &[], out))
     }
 
-    /// Frozen convolution with bias, rectifier and 2 x 2 maximum, in one pass.
+    /// Frozen convolution with bias, rectifier and 2 x 2 maximum, in one pass where there is a kernel for it.
     ///
     /// # Errors
     /// If the input does not have the layer's shape, or the convolution's output an odd side.
@@ -202,6 +209,11 @@ impl Tape {
         layer.check("frozen_relu_pool", self.value(x).shape())?;
         let g = layer.geometry;
         let pooled = halved("frozen_relu_pool", g.output)?;
+        if !layer.is_fused() {
+            let x = self.frozen(x, layer)?;
+            let x = self.relu(x)?;
+            return self.max_pool(x, [2, 2], [2, 2]);
+        }
         let mut operation: Box<FrozenReluPool> = self.reuse();
         let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
         let wants_grad = self.wants_gradient(x);
@@ -246,12 +258,15 @@ impl Operation for FrozenLinear {
         let (context, grad) = (pass.context(), pass.grad());
         let isa = context.isa();
         context.chunks(out.lanes_mut(), g.unpadded().features(), |block, out| {
-            context.with_scratch(layer.border() + kernel::input_grad_scratch(&g), |scratch| {
-                let (border, scratch) = scratch.split_at_mut(layer.border());
-                layer.without_border(border, out, |out| {
-                    let packed = &layer.packed_grad;
-                    kernel::input_grad(isa, &g, grad.block(block), packed, out, scratch);
-                });
+            context.with_scratch(kernel::input_gradient_scratch(&g), |scratch| {
+                kernel::input_gradient(
+                    isa,
+                    &g,
+                    grad.block(block),
+                    &layer.packed_grad,
+                    out,
+                    scratch,
+                );
             });
         });
         pass.give_input(0, out);

@@ -4,7 +4,7 @@ use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::model::{read, spiking};
+use crate::model::{read, spiking, spiking_options};
 use crate::numbers::at_least;
 use crate::output::Outputs;
 use crate::stderr::shown;
@@ -87,6 +87,7 @@ impl Inspect {
         let state = read(&self.model, common.console())?;
         let architecture = self.architecture.architecture.as_deref();
         let network = open(&state, architecture, &|| self.data.shape())?;
+        spiking_options(&state)?;
         let spiking = match spiking(&state, &network) {
             Ok(spiking) => Some(spiking.freeze()?),
             Err(error) if self.wants_spikes() => return Err(error),
@@ -179,6 +180,9 @@ impl Inspect {
         };
         self.data.check(&test, network.input_shape(), network.classes())?;
         let all = test.len();
+        if all == 0 {
+            return Err(WrongUse("there are 0 test images".into()).into());
+        }
         if let Some(images) = self.images.filter(|&images| images > all) {
             let problem = format!("--images {images}: there are {all} test images");
             return Err(WrongUse(problem).into());

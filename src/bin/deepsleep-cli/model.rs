@@ -5,8 +5,10 @@ use crate::console::Console;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
+use deepsleep::evaluation::fingerprint_of_file;
 use deepsleep::method::Settings;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
+use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Shape;
 use serde::{Deserialize, Serialize};
@@ -48,8 +50,15 @@ impl ModelKind {
     }
 }
 
-/// Reads a file that may be PyTorch's, whose wrappers' names are taken off, and says so.
+/// Reads a file that may be ONNX, or PyTorch's, whose wrappers' names are taken off, and says what was left out.
 pub fn read(path: &Path, console: Console) -> Result<StateDict> {
+    if onnx::is_onnx(path)? {
+        let read = onnx::read(path)?;
+        for note in &read.notes {
+            console.say(format_args!("note: {}: {note}", path.display()));
+        }
+        return Ok(read.state);
+    }
     let (state, removed) = StateDict::load(path)?.unwrapped();
     if !removed.is_empty() {
         console.say(format_args!(
@@ -61,18 +70,24 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
     Ok(state)
 }
 
+/// A fingerprint of all that a network is read from.
+pub fn fingerprint(path: &Path) -> Result<String> {
+    Ok(if onnx::is_onnx(path)? { onnx::fingerprint(path)? } else { fingerprint_of_file(path)? })
+}
+
 /// The spiking network of a file, with the settings that it was made with, or the published ones.
 pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingModel> {
-    let options = match (
-        state.notes().contains_key("settings"),
-        state.noted::<Settings>("settings"),
-    ) {
+    Ok(SpikingModel::from_model(model, spiking_options(state)?, Statistics::Carry)?)
+}
+
+/// How a file spikes: with the settings that it was made with, or the published ones.
+pub fn spiking_options(state: &StateDict) -> Result<SpikingOptions> {
+    Ok(match (state.notes().contains_key("settings"), state.noted::<Settings>("settings")) {
         (false, _) => SpikingOptions::default(),
         (true, Some(settings)) => settings.fast_wave.spiking,
         (true, None) => bail!(
             "{}: its note `settings` is not of the kind that this version writes; run it as cnn, or train it again",
             state.path().display()
         ),
-    };
-    Ok(SpikingModel::from_model(model, options, Statistics::Carry)?)
+    })
 }

@@ -8,6 +8,12 @@ use super::{Geometry, forward, input_grad, input_grad_scratch, pack_forward, pac
 use crate::kernels::pad;
 use crate::simd::{Isa, Lanes};
 
+/// Whether [`convolve`] and [`input_gradient`] take the direct kernels, which may be fused with what follows; their weights
+/// are then packed as those kernels' are.
+pub fn is_direct(g: &Geometry) -> bool {
+    Winograd::forward(g).is_none()
+}
+
 /// Lays weights `[out][in][ky][kx]` out for [`convolve`].
 pub fn pack_convolve(g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
     let Some(winograd) = Winograd::forward(g) else {

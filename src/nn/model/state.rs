@@ -2,12 +2,10 @@
 
 use super::Model;
 use crate::checkpoint::StateDict;
+use crate::checkpoint::format::ARCHITECTURE as NOTE;
 use crate::nn::RunningStatistics;
 use crate::nn::architecture::{Architecture, BUILTIN};
 use crate::{Error, Result};
-
-/// The note that holds the architecture.
-const NOTE: &str = "architecture";
 
 /// The names of a batch normalization's running mean and variance.
 fn running(node: &str) -> [String; 2] {

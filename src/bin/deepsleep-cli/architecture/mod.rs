@@ -3,7 +3,7 @@
 mod show;
 
 use crate::failure::WrongUse;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Dataset;
@@ -11,12 +11,13 @@ use deepsleep::experiment::parse;
 use deepsleep::files::read_regular;
 use deepsleep::nn::Model;
 use deepsleep::nn::architecture::{Architecture, BUILTIN};
+use deepsleep::onnx;
 use deepsleep::tensor::Shape;
 pub use show::ArchitectureCommand;
 use std::path::Path;
 
-/// Bytes of a file of an architecture.
-const MOST: u64 = 1 << 24;
+/// Bytes of a file that is read.
+const MOST: u64 = 1 << 30;
 
 /// Which network.
 #[derive(Debug, Args)]
@@ -49,19 +50,24 @@ fn of_argument(text: &str, input: Shape, classes: usize) -> Result<Architecture>
 
 fn is_file(text: &str) -> bool {
     let extension = Path::new(text).extension().and_then(|extension| extension.to_str());
-    let known = ["toml", "json", "safetensors"];
+    let known = ["toml", "json", "safetensors", "onnx"];
     text.contains(['/', '\\'])
         || extension
             .is_some_and(|extension| known.contains(&extension.to_ascii_lowercase().as_str()))
 }
 
-/// The network that a file describes: TOML, JSON, or a model of ours.
+/// The network that a file describes: TOML, JSON, ONNX, or a model of ours.
 fn of_file(path: &Path) -> Result<Architecture> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")) {
-        return Ok(Model::open(&StateDict::load(path)?)?.architecture().as_ref().clone());
+    if onnx::is_onnx(path)? {
+        return Ok(onnx::read(path)?.architecture);
     }
-    let Ok(text) = String::from_utf8(read_regular(path, MOST)?) else {
-        bail!("{}: this is no text; an architecture is a TOML or JSON file", path.display());
+    let text = match String::from_utf8(read_regular(path, MOST)?) {
+        Ok(text) => text,
+        // No text: a model, or nothing.
+        Err(other) => {
+            let state = StateDict::from_bytes(other.as_bytes(), path)?;
+            return Ok(Model::open(&state)?.architecture().as_ref().clone());
+        }
     };
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(&text).map_err(|error| {
