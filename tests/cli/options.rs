@@ -339,6 +339,7 @@ const MODES: &[Mode] = &[
             Same("--quiet"),
             Same("--threads 1"),
             Refused("--image 1", "--raster"),
+            Refused("--layer relu1", "--raster"),
         ],
     },
     Mode {
@@ -347,6 +348,7 @@ const MODES: &[Mode] = &[
         rows: &[
             Effect("--architecture madry"),
             Effect("--image 1"),
+            Effect("--layer relu1"),
             Effect("--images 7"),
             Effect("--filters filters.svg"),
             Effect("--raster elsewhere.svg"),
