@@ -4,10 +4,12 @@
 //! An [`Output`] is a place to write to, looked at before the work begins: links are followed, devices and pipes are
 //! written to and never replaced, a file keeps its mode and owner. A [`Lock`] keeps a second process away from it.
 
+mod content;
 mod folder;
 mod lock;
 mod output;
 
+pub use content::Content;
 pub use folder::{MOST, inside};
 pub use lock::Lock;
 #[cfg(feature = "experiment")]

@@ -204,7 +204,10 @@ impl Kind {
                 "convert it in Python: safetensors.numpy.save_file(dict(numpy.load(\"FILE\")), \
                  \"FILE.safetensors\") (docs/formats.md)"
             }
-            Self::Onnx | Self::TensorFlow | Self::Hdf5 | Self::Gguf => {
+            Self::Onnx => {
+                "convert it: deepsleep-cli convert FILE FILE.safetensors (in Rust: deepsleep::onnx::read)"
+            }
+            Self::TensorFlow | Self::Hdf5 | Self::Gguf => {
                 "save its arrays as safetensors, under PyTorch's names (docs/formats.md has the lines)"
             }
             Self::Npy => "it holds one array; a network has several, as safetensors (docs/formats.md)",

@@ -42,6 +42,71 @@ pub fn grouped(number: usize) -> String {
     head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
 }
 
+/// What is wrong with JSON, and where.
+pub fn of_json(error: &serde_json::Error) -> String {
+    let what = of_json_line(error);
+    match (error.line(), error.column()) {
+        // A value that was read before.
+        (0, _) => what,
+        (line, column) => format!("line {line}, column {column}: {what}"),
+    }
+}
+
+/// What is wrong with JSON whose place is known.
+pub fn of_json_line(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+    let text = error.to_string();
+    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    match error.classify() {
+        Category::Syntax => "this is no JSON".to_owned(),
+        Category::Eof => "the JSON breaks off".to_owned(),
+        Category::Data | Category::Io => in_words(message),
+    }
+}
+
+/// What serde says of a value, in the words of who writes the file.
+pub fn in_words(message: &str) -> String {
+    let message = message.replace('\n', " ");
+    if let Some(name) = message.strip_prefix("missing field ") {
+        return format!("{name} is missing");
+    }
+    if let Some((name, known)) =
+        message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let known = known.strip_prefix("one of ").unwrap_or(known);
+        return format!("there is no {name} here; there are {known}");
+    }
+    if let Some((name, known)) =
+        message.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let known = known.strip_prefix("one of ").unwrap_or(known);
+        return format!("{name} is unknown; there are {known}");
+    }
+    let wrong = ["invalid type: ", "invalid value: "];
+    let parts = wrong.iter().find_map(|kind| message.strip_prefix(kind)?.split_once(", expected "));
+    let Some((found, expected)) = parts else { return message };
+    let found = match found.split_once(' ') {
+        Some(("string" | "integer" | "boolean" | "float", value)) => match value {
+            "point" => found,
+            value => value.trim_start_matches("point "),
+        },
+        _ if found == "map" => "a table",
+        _ if found == "sequence" => "a list",
+        _ => found,
+    };
+    let accepted = match expected {
+        "a boolean" => "true or false",
+        "a string" => "a text in quotes, such as '64/255'",
+        "a sequence" => "a list in brackets",
+        "a map" => "a table of names and values",
+        "usize" | "u64" | "u32" => "a whole number from 0 on",
+        "f32" | "f64" => "a number",
+        other if other.starts_with("struct ") => "a table of names and values",
+        other => other,
+    };
+    format!("{found} does not fit here; expected {accepted}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +122,29 @@ mod tests {
             (grouped(7), grouped(1234), grouped(100_000)),
             ("7".into(), "1,234".into(), "100,000".into())
         );
+    }
+
+    #[test]
+    fn what_is_wrong_with_json_is_said_without_jargon() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code)]
+        struct Notes {
+            seed: u64,
+        }
+        for (text, words) in [
+            (
+                r#"{"seed": "x"}"#,
+                "line 1, column 12: \"x\" does not fit here; expected a whole number from 0 on",
+            ),
+            ("{", "line 1, column 1: the JSON breaks off"),
+            ("nonsense", "line 1, column 2: this is no JSON"),
+            ("{}", "line 1, column 2: `seed` is missing"),
+            (r#"{"sed": 1}"#, "there is no `sed` here; there are `seed`"),
+        ] {
+            let error = serde_json::from_str::<Notes>(text).expect_err("wrong");
+            let said = of_json(&error);
+            assert!(said.ends_with(words), "{said}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::StateDict;
 use crate::foreign;
 use crate::names::shown;
+use crate::wording::of_json;
 use crate::{Error, Result};
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -51,10 +52,13 @@ impl StateDict {
     pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let fail = |e: String| Error::format(path, format!("not a readable safetensors file: {e}"));
-        if !foreign::is_safetensors(bytes)
-            && let Some(kind) = foreign::kind(bytes)
-        {
-            return Err(fail(format!("it is {}; {}", kind.name(), kind.remedy_for_network())));
+        if !foreign::is_safetensors(bytes) {
+            return Err(fail(match foreign::kind(bytes) {
+                Some(kind) => format!("it is {}; {}", kind.name(), kind.remedy_for_network()),
+                None => "it is none, as it does not begin with the length of a header and `{`; expected a network as \
+                         safetensors (docs/formats.md)"
+                    .into(),
+            }));
         }
         let library = |e: SafeTensorError| match e {
             // Which array it names is chance where two begin at the same place.
@@ -77,7 +81,7 @@ impl StateDict {
         let metadata = header.metadata().as_ref();
         if let Some(notes) = metadata.and_then(|metadata| metadata.get(METADATA)) {
             state.notes = serde_json::from_str(notes)
-                .map_err(|e| Error::format(path, format!("its notes are no JSON object: {e}")))?;
+                .map_err(|e| Error::format(path, format!("its notes: {}", of_json(&e))))?;
         }
         let foreign = metadata.and_then(|metadata| metadata.get(ARCHITECTURE));
         if let Some(text) = foreign.filter(|_| !state.notes.contains_key(ARCHITECTURE)) {

@@ -207,6 +207,12 @@ impl StateDict {
         &self.path
     }
 
+    /// The same, read from a file of another format.
+    #[must_use]
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
     /// The names of all arrays, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)

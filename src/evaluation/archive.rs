@@ -6,6 +6,7 @@ use crate::attack::{
 };
 use crate::checkpoint::{Npz, NpzReader};
 use crate::names::shown;
+use crate::wording::of_json;
 use crate::{Error, Result};
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
@@ -237,7 +238,10 @@ fn notes<R: Read + Seek>(file: &mut NpzReader<R>) -> Result<Option<Notes<serde_j
         return fail(format!("`{NOTES}` has {} bytes; at most {MOST_NOTES} are read", text.len()));
     }
     serde_json::from_str(&text).map(Some).or_else(|e| {
-        fail(format!("`{NOTES}` is not what an attack writes: {e}; a set without it is read too"))
+        let problem = of_json(&e);
+        fail(format!(
+            "`{NOTES}` is not what an attack writes: {problem}; a set without it is read too"
+        ))
     })
 }
 

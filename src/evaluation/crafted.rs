@@ -5,6 +5,7 @@ use crate::attack::{
     Hit, Norm, Outcome, Samples, Search, Status, Winner, run_attack, run_classified,
 };
 use crate::tensor::Context;
+use crate::wording::fraction;
 use crate::{Error, Result};
 
 /// What an attack made of some samples, to be shown to other models.
@@ -202,8 +203,23 @@ impl Crafted {
     }
 
     /// The same images, held to a radius that the caller states, whatever the set says or leaves out: what lies farther
-    /// away is [`Status::Outside`], also if no radius bounded the attack.
+    /// away is [`Status::Outside`], also if no radius bounded the attack. Where the attack was bound to a smaller ball, or
+    /// looked in another norm, the reports of [`show`](Self::show) warn that nobody attacked in this one.
     pub fn within(mut self, norm: Norm, eps: f32) -> Self {
+        let its = self.budget;
+        let elsewhere = its.norm != norm || (self.bounded && its.eps < eps);
+        if self.is_stated() && elsewhere {
+            let ball = |norm, eps| format!("{norm}, eps {}", fraction(eps));
+            let made = match self.bounded {
+                true => ball(its.norm, its.eps),
+                false => its.norm.to_string(),
+            };
+            self.diagnostics.option_warnings.push(format!(
+                "the images were crafted in {made}, and no attack was run in {}: the robust accuracy there is at most \
+                 this one",
+                ball(norm, eps)
+            ));
+        }
         (self.budget.norm, self.budget.eps, self.bounded) = (norm, eps, true);
         self.diagnostics.option_warnings.retain(|doubt| doubt != UNSAID);
         self

@@ -5,6 +5,7 @@ use super::plan::Part;
 use crate::attack::Samples;
 use crate::files::{Output, writing};
 use crate::fingerprint::Fingerprint;
+use crate::wording::of_json_line;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -44,7 +45,8 @@ impl Journal {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let fail = |line: usize, e: serde_json::Error| {
-            Error::format(path, format!("line {line} is not what an evaluation writes: {e}"))
+            let problem = of_json_line(&e);
+            Error::format(path, format!("line {line} is not what an evaluation writes: {problem}"))
         };
         let mut lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let Some(first) = lines.next() else { return Ok(None) };

@@ -10,6 +10,7 @@ use super::work::NUMERICS;
 use crate::data::DataIdentity;
 use crate::files::lock_file;
 use crate::method::Profile;
+use crate::wording::of_json;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -234,7 +235,7 @@ fn of_this_engine<T: DeserializeOwned>(path: &Path) -> Result<Noted<T>> {
     match value.get("numerics").and_then(Value::as_u64) {
         Some(numerics) if numerics != u64::from(NUMERICS) => Ok(Noted::OfNumerics(numerics)),
         _ => {
-            let wrong = |e: serde_json::Error| Error::format(path, e.to_string());
+            let wrong = |e: serde_json::Error| Error::format(path, of_json(&e));
             Ok(Noted::Here(Box::new(serde_json::from_value(value).map_err(wrong)?)))
         }
     }

@@ -10,6 +10,7 @@ pub use crate::evaluation::ThreatModel;
 use crate::evaluation::{Cell as EvaluatedCell, Evidence};
 use crate::files::{MOST, read_regular, write_atomically};
 use crate::method::{Settings, Training};
+use crate::wording::of_json;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -287,7 +288,7 @@ impl Run {
 
 pub(super) fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = read_regular(path, MOST)?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::format(path, e.to_string()))
+    serde_json::from_slice(&bytes).map_err(|e| Error::format(path, of_json(&e)))
 }
 
 pub(super) fn save<T: Serialize>(value: &T, path: &Path) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::attack::Norm;
 use crate::method::{Settings, Training, current_name};
+use crate::wording::in_words;
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -182,42 +183,6 @@ pub fn parse<T: serde::de::DeserializeOwned>(text: &str, path: impl AsRef<Path>)
         let at = line.map_or(String::new(), |line| format!("line {line}: "));
         Error::format(path, format!("{at}{}", in_words(e.message())))
     })
-}
-
-/// What serde says of a value, in the words of who writes the file.
-fn in_words(message: &str) -> String {
-    let message = message.replace('\n', " ");
-    if let Some(name) = message.strip_prefix("missing field ") {
-        return format!("{name} is missing");
-    }
-    if let Some((name, known)) =
-        message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected "))
-    {
-        let known = known.strip_prefix("one of ").unwrap_or(known);
-        return format!("there is no {name} here; there are {known}");
-    }
-    let wrong = ["invalid type: ", "invalid value: "];
-    let parts = wrong.iter().find_map(|kind| message.strip_prefix(kind)?.split_once(", expected "));
-    let Some((found, expected)) = parts else { return message };
-    let found = match found.split_once(' ') {
-        Some(("string" | "integer" | "boolean" | "float", value)) => match value {
-            "point" => found,
-            value => value.trim_start_matches("point "),
-        },
-        _ if found == "map" => "a table",
-        _ if found == "sequence" => "a list",
-        _ => found,
-    };
-    let accepted = match expected {
-        "a boolean" => "true or false",
-        "a string" => "a text in quotes, such as '64/255'",
-        "a sequence" => "a list in brackets",
-        "a map" => "a table of names and values",
-        "usize" | "u64" => "a whole number from 0 on",
-        other if other.starts_with("struct ") => "a table of names and values",
-        other => other,
-    };
-    format!("{found} does not fit here; expected {accepted}")
 }
 
 #[cfg(test)]

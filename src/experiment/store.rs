@@ -6,6 +6,7 @@
 
 use crate::files::{MOST, inside, lock_file, read_regular, write_atomically};
 use crate::fingerprint::sha256;
+use crate::wording::of_json;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -133,7 +134,7 @@ impl Store {
         let damaged = |what: String| Error::format(&path, what);
         let text = self.read(name)?;
         let Sealed { entry, sha256: seal_of } =
-            serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+            serde_json::from_slice(&text).map_err(|e| damaged(of_json(&e)))?;
         if seal(&entry).as_deref() != Ok(seal_of.as_str()) {
             return Err(damaged("its content does not match its checksum".into()));
         }

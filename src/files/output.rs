@@ -36,6 +36,12 @@ impl Output {
     /// pipe.
     pub fn open(path: &Path) -> Result<Self> {
         let error = |source| Error::io(path, "write", source);
+        let refuse = |problem: &str| {
+            Err(Error::argument("cannot write", format!("{}: {problem}", path.display())))
+        };
+        if names_a_folder(path) {
+            return refuse("this names a folder; name a file, without the slash at its end");
+        }
         let kind = match fs::metadata(path) {
             Ok(there) if is_stream(&there) => {
                 return Ok(Self { path: path.to_owned(), kind: stream(path)?, lock: None });
@@ -46,9 +52,6 @@ impl Output {
             // A part of the path is no folder: that is said below.
             Err(e) if e.kind() == io::ErrorKind::NotADirectory => None,
             Err(e) => return Err(error(e)),
-        };
-        let refuse = |problem: &str| {
-            Err(Error::argument("cannot write", format!("{}: {problem}", path.display())))
         };
         if kind.as_ref().is_some_and(Metadata::is_dir) || path.file_name().is_none() {
             return refuse("this is a folder; name a file in it");
@@ -201,6 +204,14 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
             whole(a).is_some() && whole(a) == whole(b)
         }
     }
+}
+
+/// Whether a path ends as those of folders do, which its parts do not show.
+fn names_a_folder(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let end = text.trim_end_matches('.');
+    let dots = text.len() - end.len();
+    dots < 2 && end.len() > 1 && end.ends_with(std::path::is_separator)
 }
 
 /// The folder that a path is in. A bare file name has the empty path as its parent.

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 const MOST_LETTERS: usize = 120;
 
 /// The nodes that the place `last` needs, and their arrays.
-pub fn finish(network: &Network, last: usize) -> Outcome<(Vec<Node>, StateDict)> {
+pub fn finish(network: &mut Network, last: usize) -> Outcome<(Vec<Node>, StateDict)> {
     let mut needed = vec![false; network.drafts.len() + 1];
     needed[last] = true;
     for (i, draft) in network.drafts.iter().enumerate().rev() {
@@ -23,7 +23,7 @@ pub fn finish(network: &Network, last: usize) -> Outcome<(Vec<Node>, StateDict)>
     finished.taken.insert(INPUT.to_owned());
     // Where each place ended up: the name of a node, or the image's.
     let mut names = vec![INPUT.to_owned(); network.drafts.len() + 1];
-    for (i, draft) in network.drafts.iter().enumerate().filter(|(i, _)| needed[i + 1]) {
+    for (i, draft) in network.drafts.iter_mut().enumerate().filter(|(i, _)| needed[i + 1]) {
         let inputs = draft.inputs.iter().map(|&input| names[input].clone()).collect();
         names[i + 1] = finished.add(draft, inputs)?;
     }
@@ -48,21 +48,21 @@ struct Finished {
 
 impl Finished {
     /// Adds the nodes of a draft; returns the name of the last.
-    fn add(&mut self, draft: &Draft, inputs: Vec<String>) -> Outcome<String> {
+    fn add(&mut self, draft: &mut Draft, inputs: Vec<String>) -> Outcome<String> {
         let is_layer = matches!(draft.kind, Kind::Layer(..));
         let name = self.name(&draft.name, is_layer);
-        match &draft.kind {
+        match &mut draft.kind {
             Kind::Plain(op) => self.push(name.clone(), op.clone(), inputs),
             Kind::Layer(op, arrays) => {
                 for array in arrays {
                     let full = format!("{name}.{}", array.suffix);
-                    let (shape, values) = (array.shape.clone(), array.values.clone());
+                    let (shape, values) = (array.shape.clone(), std::mem::take(&mut array.values));
                     self.state.insert(&full, shape, values).map_err(|error| error.to_string())?;
                 }
                 self.push(name.clone(), op.clone(), inputs);
             }
             Kind::Affine(scale, shift) => {
-                return self.affine(draft, name, [scale, shift], inputs);
+                return self.affine(draft.shape.channels, name, [scale, shift], inputs);
             }
             Kind::Unknown(problem) => {
                 return Err(format!("node `{}` {problem}", shown(&draft.name)));
@@ -78,12 +78,11 @@ impl Finished {
     /// `scale x + shift`, by the simplest node that computes it.
     fn affine(
         &mut self,
-        draft: &Draft,
+        channels: usize,
         name: String,
         [scale, shift]: [&[f64]; 2],
         inputs: Vec<String>,
     ) -> Outcome<String> {
-        let channels = draft.shape.channels;
         let every = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
             let pair = |i: usize| (scale[i % scale.len()], shift[i % shift.len()]);
             (0..channels).map(pair).map(|(scale, shift)| f(scale, shift) as f32).collect()

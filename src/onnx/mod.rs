@@ -28,6 +28,7 @@ mod write;
 
 use crate::checkpoint::StateDict;
 use crate::files::{open_regular, read_regular, write_atomically};
+use crate::fingerprint::Fingerprint;
 use crate::foreign;
 use crate::names::{list, shown};
 use crate::nn::architecture::Architecture;
@@ -36,7 +37,7 @@ use crate::{Error, Result};
 use network::{IMAGE, Network};
 use prost::Message;
 use read::Reader;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::Path;
 use value::Outcome;
@@ -89,7 +90,8 @@ pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
     let model = proto::Model::decode(bytes).map_err(|error| {
         fail(format!("not a readable ONNX file: {}", shown(&error.to_string())))
     })?;
-    let (architecture, mut state, notes) = convert(&model, path).map_err(fail)?;
+    let (architecture, state, notes) = convert(&model, path).map_err(fail)?;
+    let mut state = state.of_file(path);
     let ours = model.metadata_props.iter().find(|p| p.key.as_deref() == Some(METADATA));
     let noted = ours.and_then(|property| serde_json::from_str(property.value.as_deref()?).ok());
     let noted: BTreeMap<String, serde_json::Value> = noted.unwrap_or_default();
@@ -133,6 +135,27 @@ pub fn is_onnx(path: impl AsRef<Path>) -> Result<bool> {
     Ok(foreign::kind(&head) == Some(foreign::Kind::Onnx))
 }
 
+/// A fingerprint of a file and of the files of weights beside it that it names: another one for any other network.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn fingerprint(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    let content = read_regular(path, MOST_BYTES)?;
+    let model = proto::Model::decode(&content[..]);
+    let graph = model.ok().and_then(|model| model.graph);
+    let arrays = graph.as_ref().map_or(&[][..], |graph| &graph.initializer);
+    let locations: BTreeSet<&str> = arrays.iter().filter_map(tensor::location).collect();
+    if locations.is_empty() {
+        return crate::fingerprint::of_file(path);
+    }
+    let mut all = Fingerprint::of("onnx").bytes(&content);
+    for location in locations {
+        all = all.bytes(&read_regular(tensor::beside(path, location)?, u64::MAX)?);
+    }
+    Ok(all.finish())
+}
+
 fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDict, Vec<String>)> {
     let graph = model.graph.as_ref().ok_or("not an ONNX network: it has no graph")?;
     let of =
@@ -154,6 +177,7 @@ fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDic
         },
         features,
         drafts: Vec::new(),
+        numbers: 0,
         borders: Vec::new(),
         soft_maxes: Vec::new(),
     };
@@ -175,7 +199,7 @@ fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDic
     if place == IMAGE {
         return Err("gives the image itself".into());
     }
-    let finished = finish::finish(&network, place);
+    let finished = finish::finish(&mut network, place);
     let (nodes, state) = finished.map_err(|p| read::unsupported(graph).unwrap_or(p))?;
     let classes = network.shape(place).features();
     let architecture = Architecture::new(network.shape(IMAGE), classes, nodes);

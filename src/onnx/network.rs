@@ -4,6 +4,10 @@ use super::value::{Features, Outcome};
 use crate::nn::architecture::Op;
 use crate::tensor::Shape;
 
+/// Numbers of all layers that are made of a file, and nodes, at most; a file may use the same numbers many times.
+const MOST_NUMBERS: usize = 1 << 28;
+const MOST_DRAFTS: usize = 1 << 13;
+
 /// The place of the image.
 pub const IMAGE: usize = 0;
 
@@ -62,6 +66,8 @@ pub struct Network {
     pub input: Option<Shape>,
     pub features: usize,
     pub drafts: Vec<Draft>,
+    /// Numbers of all layers' arrays.
+    pub numbers: usize,
     /// Drafts that are a border of zeros around another's image: of which, and how wide (before and after, [y, x]).
     pub borders: Vec<(usize, usize, [[usize; 2]; 2])>,
     /// Drafts that are a soft-max: of which logits, under which name.
@@ -89,6 +95,14 @@ impl Network {
             })?,
             Kind::Affine(..) | Kind::Unknown(_) => shapes[0],
         };
+        if let Kind::Layer(_, arrays) = &kind {
+            self.numbers += arrays.iter().map(|array| array.values.len()).sum::<usize>();
+        }
+        if self.numbers > MOST_NUMBERS || self.drafts.len() == MOST_DRAFTS {
+            return Err(format!(
+                "is one too many: {MOST_DRAFTS} nodes with {MOST_NUMBERS} numbers are possible"
+            ));
+        }
         self.drafts.push(Draft {
             name: name.to_owned(),
             kind,

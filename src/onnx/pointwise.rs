@@ -2,6 +2,7 @@
 
 use super::network::{Array, Function, Kind, Network, PerChannel};
 use super::node::Node;
+use super::read::SUPPORTED;
 use super::recognize::{Recognized, recognize};
 use super::value::{Features, Floats, Outcome, Value};
 use crate::nn::architecture::{Op, Pair};
@@ -62,10 +63,15 @@ pub fn unknown(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         "Pow" => Function::Power(f64::from(single(node.floats(1)?)?)),
         other => return Err(format!("is {other}")),
     };
-    let problem = format!("({}) of features is what no layer computes", node.op());
+    let problem = no_layer(node.op());
     let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
     network.drafts[place - 1].function = Some(function);
     Ok(Value::Features(x.at(place)))
+}
+
+/// What is wrong with an operator that only parts of activations have.
+pub fn no_layer(op: &str) -> String {
+    format!("({op}) of features is what no layer computes; supported are {SUPPORTED}")
 }
 
 /// The larger, or the smaller, of features and a number.
@@ -270,20 +276,19 @@ pub fn affine(
     if scale.len().max(shift.len()) > 1 {
         place = network.own(x, node.name())?;
     }
-    match network.draft(place).map(|draft| (draft.kind.clone(), draft.inputs.clone())) {
+    match network.draft(place).map(|draft| (&draft.kind, &draft.inputs)) {
         Some((Kind::Affine(inner, offset), inputs)) => {
-            shift = zip(&zip(&scale, &offset, |s, o| s * o), &shift, |a, b| a + b);
-            scale = zip(&scale, &inner, |s, i| s * i);
+            shift = zip(&zip(&scale, offset, |s, o| s * o), &shift, |a, b| a + b);
+            scale = zip(&scale, inner, |s, i| s * i);
             place = inputs[0];
         }
-        Some((Kind::Layer(op, mut arrays), inputs))
-            if scale == [1.0] && without_bias(&op).is_some() =>
-        {
+        Some((Kind::Layer(op, arrays), inputs)) if scale == [1.0] && with_bias(op).is_some() => {
+            let (op, mut arrays, inputs) = (with_bias(op), arrays.clone(), inputs.clone());
             let outputs = arrays[0].shape[0];
             let values = (0..outputs).map(|i| shift[i % shift.len()] as f32).collect();
             arrays.push(Array { suffix: "bias", shape: vec![outputs], values });
             let name = network.drafts[place - 1].name.clone();
-            let kind = Kind::Layer(without_bias(&op).unwrap_or(op), arrays);
+            let kind = op.map(|op| Kind::Layer(op, arrays)).ok_or("has a bias")?;
             return Ok(x.at(network.add(&name, kind, &inputs)?));
         }
         _ => {}
@@ -292,7 +297,7 @@ pub fn affine(
 }
 
 /// The same layer with a bias, if it has none.
-fn without_bias(op: &Op) -> Option<Op> {
+fn with_bias(op: &Op) -> Option<Op> {
     match op.clone() {
         Op::Linear { out, bias: false } => Some(Op::Linear { out, bias: true }),
         Op::Conv2d { out, kernel: Pair(kernel), stride, padding, groups, bias: false } => {

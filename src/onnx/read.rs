@@ -13,7 +13,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// What is supported, for whoever has something else.
-const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, Clip, Concat, Conv, Div, Dropout, Elu, \
+pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, Clip, Concat, Conv, Div, Dropout, Elu, \
     Expand, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, LeakyRelu, \
     LogSoftmax, MatMul, Max, MaxPool, Min, Mul, Neg, PRelu, Pad, ReduceMax, ReduceMean, ReduceSum, Relu, Reshape, Selu, \
     Shape, Sigmoid, Slice, Softmax, Split, Squeeze, Sub, Sum, Tanh, Transpose, Unsqueeze";
@@ -152,7 +152,12 @@ impl<'a> Reader<'a> {
                     let value = constants::evaluate(&read, self.path);
                     value.inspect(|value| self.computed += count(value)).map(|value| vec![value])
                 } else {
-                    operator(&mut self.network, &read, self.images)
+                    let values = operator(&mut self.network, &read, self.images);
+                    // Each order is as long as an image.
+                    let is_new = read.op() == "Transpose" && values.is_ok();
+                    self.computed +=
+                        if is_new { read.features(0).map_or(0, |x| x.count()) } else { 0 };
+                    values
                 }
             }
             Some(domain) => self.function(&read, domain, depth),
@@ -310,11 +315,10 @@ fn soft_max(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         }
     };
     let problem = match (node.op(), logits) {
-        ("Log", None) => "of features is what no layer computes",
-        (_, None) => "is over another axis than that of the classes",
-        _ => "is inside of the network; only at its end it can be left out",
+        ("Log", None) => pointwise::no_layer("Log"),
+        (op, None) => format!("({op}) is over another axis than that of the classes"),
+        (op, _) => format!("({op}) is inside of the network; only at its end it can be left out"),
     };
-    let problem = format!("({}) {problem}", node.op());
     let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
     if let Some(logits) = logits {
         network.soft_maxes.push((place, logits, node.op().to_owned()));

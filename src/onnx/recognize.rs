@@ -5,7 +5,7 @@ use crate::nn::architecture::Op;
 use std::collections::{BTreeSet, HashMap};
 
 /// Drafts that one activation is made of, at most.
-const MOST_DRAFTS: usize = 64;
+const MOST_DRAFTS: usize = 24;
 
 /// An activation that drafts amount to: `factor op(inner x)` of the place `of`.
 #[derive(Debug)]
@@ -28,26 +28,32 @@ const KNOWN: [(Op, f64); 5] = [
 
 /// The activation that this place computes from another one, if it is one.
 pub fn recognize(network: &Network, place: usize) -> Option<Recognized> {
-    let xs: Vec<f64> = (-400..=400).map(|i| f64::from(i) / 20.0).collect();
+    // A few numbers tell most functions apart; the last is where the factor shows.
+    let few: Vec<f64> = vec![-3.0, -0.5, 1.0, 20.0];
+    let many: Vec<f64> = (-400..=400).map(|i| f64::from(i) / 20.0).collect();
     let draft = network.draft(place)?;
     let mut inputs = draft.inputs.iter().map(|&input| reached(network, input));
     let first = inputs.next()?;
     let common = inputs.fold(first, |common, next| common.intersection(&next).copied().collect());
     // The nearest first: it is the argument itself, not what that was made of.
-    for &of in common.iter().rev() {
-        let mut known = HashMap::from([(of, xs.clone())]);
-        let Some(ys) = values(network, place, &mut known) else { continue };
-        for (op, inner) in KNOWN {
-            let expected = xs.iter().map(|&x| evaluate(&op, inner * x).unwrap_or(f64::NAN));
-            let expected: Vec<f64> = expected.collect();
-            let factor = ys[ys.len() - 1] / expected[expected.len() - 1];
-            let near = |(y, e): (&f64, &f64)| (y - factor * e).abs() <= 1e-6 * (1.0 + e.abs());
-            if factor.is_finite() && factor != 0.0 && ys.iter().zip(&expected).all(near) {
-                return Some(Recognized { of, inner, op, factor });
-            }
-        }
-    }
-    None
+    let at = |of: usize, (op, inner): &(Op, f64), xs: &[f64]| {
+        factor(xs, &values(network, place, &mut HashMap::from([(of, xs.to_vec())]))?, op, *inner)
+    };
+    common.iter().rev().find_map(|&of| {
+        let fits = |known: &&(Op, f64)| at(of, known, &few).is_some();
+        let (op, inner) = KNOWN.iter().filter(fits).find(|known| at(of, known, &many).is_some())?;
+        let factor = at(of, &(op.clone(), *inner), &many)?;
+        Some(Recognized { of, inner: *inner, op: op.clone(), factor })
+    })
+}
+
+/// The factor by which `ys` are the operation on the multiples of `xs`, if they are.
+fn factor(xs: &[f64], ys: &[f64], op: &Op, inner: f64) -> Option<f64> {
+    let expected: Option<Vec<f64>> = xs.iter().map(|&x| evaluate(op, inner * x)).collect();
+    let expected = expected?;
+    let factor = ys.last()? / expected.last()?;
+    let near = |(y, e): (&f64, &f64)| (y - factor * e).abs() <= 1e-6 * (1.0 + e.abs());
+    (factor.is_finite() && factor != 0.0 && ys.iter().zip(&expected).all(near)).then_some(factor)
 }
 
 /// The places that this one is computed from by functions of single numbers, and itself.

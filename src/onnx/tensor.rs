@@ -2,12 +2,13 @@
 
 use super::proto::{Property, Tensor, data_type};
 use super::value::{Outcome, Value, Whole, checked_count};
+use crate::Result;
 use crate::checkpoint::half;
 use crate::files::{inside, open_regular};
 use crate::names::shown;
 use ndarray::{ArcArray, IxDyn};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of a file of weights, at most.
 const MOST_BYTES: u64 = 1 << 32;
@@ -33,7 +34,7 @@ pub fn read(tensor: &Tensor, path: &Path) -> Outcome<Value> {
         let Some(bytes) = width(tensor).and_then(|width| count.checked_mul(width)) else {
             return fail(refused(tensor));
         };
-        external = match beside(&tensor.external_data, bytes, path) {
+        external = match external_bytes(&tensor.external_data, bytes, path) {
             Ok(raw) => raw,
             Err(problem) => return fail(problem),
         };
@@ -141,30 +142,41 @@ fn numbers(tensor: &Tensor, raw: Option<&[u8]>) -> Option<Numbers> {
     Some(Numbers::Floats(floats))
 }
 
+/// The name of the file that holds a tensor's numbers, if it is another one.
+pub fn location(tensor: &Tensor) -> Option<&str> {
+    (tensor.data_location == Some(EXTERNAL))
+        .then(|| get(&tensor.external_data, "location"))
+        .flatten()
+}
+
+/// The path of a file beside the network's own, and nowhere else.
+pub fn beside(path: &Path, location: &str) -> Result<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    inside(folder.unwrap_or(Path::new(".")), location)
+}
+
+fn get<'a>(external: &'a [Property], key: &str) -> Option<&'a str> {
+    external.iter().find(|p| p.key.as_deref() == Some(key)).and_then(|p| p.value.as_deref())
+}
+
 /// So many bytes of a file beside the network's own.
-fn beside(external: &[Property], bytes: usize, path: &Path) -> Outcome<Vec<u8>> {
-    let get = |key: &str| {
-        external.iter().find(|p| p.key.as_deref() == Some(key)).and_then(|p| p.value.as_deref())
-    };
-    let location = get("location").unwrap_or_default();
+fn external_bytes(external: &[Property], bytes: usize, path: &Path) -> Outcome<Vec<u8>> {
+    let location = get(external, "location").unwrap_or_default();
     let there = |problem: String| {
         format!(
             "is in the file `{}`, {problem}; keep both files in one folder, or export with external_data=False",
             shown(location)
         )
     };
-    let number = |key: &str| get(key).map_or(Some(None), |text| text.parse().ok().map(Some));
+    let number =
+        |key: &str| get(external, key).map_or(Some(None), |text| text.parse().ok().map(Some));
     let (Some(offset), Some(length)) = (number("offset"), number("length")) else {
         return Err(there("at a place that is no number".into()));
     };
     if length.is_some_and(|length: u64| length != bytes as u64) {
         return Err(there(format!("which has another length for it than {bytes} bytes")));
     }
-    let Some(folder) = path.parent() else {
-        return Err(there("which cannot be found from bytes alone".into()));
-    };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let file = inside(folder, location).and_then(|path| open_regular(path, MOST_BYTES));
+    let file = beside(path, location).and_then(|path| open_regular(path, MOST_BYTES));
     let mut file = file.map_err(|error| there(format!("which cannot be opened ({error})")))?;
     let offset = offset.unwrap_or(0);
     let there_are = file.metadata().map_or(0, |data| data.len()).saturating_sub(offset);

@@ -49,7 +49,8 @@ pub const FILES: [&str; 3] = ["index.html", "report.md", "results.csv"];
 /// # Errors
 /// If there are no readable results in the folder, or the files cannot be written.
 pub fn build(folder: &Path) -> Result<Built> {
-    if !folder.join(Results::FILE).is_file() {
+    // What is there and is no file is told below.
+    if !folder.join(Results::FILE).exists() {
         let (folder, file) = (folder.display(), Results::FILE);
         let problem =
             format!("{folder}: no {file} in it; name the folder that an experiment wrote");

@@ -2,9 +2,10 @@
 
 use crate::common::models::{lenet, test_images};
 use deepsleep::attack::{
-    AutoAttack, Budget, Classifier, Fgsm, Norm, Samples, Session, Status, Version, parse_attack,
-    parse_eps, run_attack,
+    AttackReport, AttackSpec, AutoAttack, Budget, Classifier, Fgsm, Norm, Samples, Session, Status,
+    Version, parse_attack, parse_eps, run_attack,
 };
+use deepsleep::evaluation::{Cell, ThreatModel};
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{LANES, Lanes};
 use deepsleep::tensor::{Context, Shape};
@@ -187,4 +188,73 @@ fn what_does_not_fit_is_refused() {
     assert!(message(wrong).contains("1x28x28"));
     let high = Array4::from_elem((1, 1, 1, 2), 1.5);
     assert!(message(Samples::new(high.view(), vec![0], vec![0])).contains("1.5"));
+}
+
+/// Whoever has run an attack is not told to compare with it, wherever the gradients vanished and by which loss.
+#[test]
+fn advice_names_other_attacks_than_the_one_that_ran() {
+    let context = Context::new(1).unwrap();
+    let texts = [
+        "fgsm:loss=dlr",
+        "pgd:steps=2",
+        "apgd-ce:steps=2",
+        "apgd-ce:steps=2,loss=ce-scaled",
+        "apgd-dlr:steps=2",
+        "apgd-t:steps=2",
+        "autoattack",
+        "autoattack:version=plus",
+    ];
+    for text in texts {
+        let name = text.split(':').next().unwrap();
+        let attack = parse_attack(text).unwrap();
+        let a = attack.as_ref();
+        for samples in [two_pixels(), two_pixels().select(&[0]).unwrap()] {
+            let model = Odd(Kind::NoGradient);
+            let mut report = run_attack(&context, &model, &samples, a, linf(0.1)).unwrap();
+            let said = |report: &AttackReport| {
+                let bounded =
+                    Cell::of_report(text.into(), ThreatModel::WhiteBox, report, true, 0.0);
+                assert!(report.warnings.iter().all(|w| bounded.warnings.contains(w)), "{text}");
+                let advice = |warning: &&String| warning.contains("compare with");
+                report.warnings.iter().find(advice).cloned().expect("zero gradients")
+            };
+            let at_images = said(&report);
+            // The same, if they had arisen on the way.
+            report.outcomes.iter_mut().for_each(|outcome| outcome.cost.zero_starts = 0);
+            let parts = report.outcomes.len();
+            let on_the_way = said(&AttackReport::merge([report]).unwrap());
+            assert!(parts > 0 && on_the_way != at_images);
+            for advice in [at_images, on_the_way] {
+                let (_, advice) = advice.split_once("compare with").unwrap();
+                let words = advice.split([' ', ',', ';']);
+                assert!(words.into_iter().all(|word| word != name), "{text}: {advice}");
+                assert!(name != "autoattack" || !advice.contains("square"), "{text}: {advice}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_targets_than_wrong_classes_are_refused() {
+    for (text, most) in [("apgd-t", 9), ("fab-t", 9), ("apgd-t:targets=9", 9), ("pgd", 1)] {
+        let spec: AttackSpec = text.parse().unwrap();
+        spec.check_classes(most + 1).unwrap();
+    }
+    // The default is for many classes, and few will do.
+    "apgd-t".parse::<AttackSpec>().unwrap().check_classes(3).unwrap();
+    for text in ["apgd-t:targets=99", "fab-t:targets=10"] {
+        let spec: AttackSpec = text.parse().unwrap();
+        let error = spec.check_classes(10).unwrap_err().to_string();
+        assert!(error.contains(text) && error.contains("give 9 at most"), "{error}");
+    }
+}
+
+#[test]
+fn small_radii_are_said_with_the_digits_that_count() {
+    let attack = parse_attack("bim:steps=3").unwrap();
+    let warnings = attack.option_warnings(&linf(1e-5)).join("");
+    assert!(
+        warnings.contains("3 steps of 2.000e-6 reach 6.000e-6, 1.000e-5 is needed"),
+        "{warnings}"
+    );
 }

@@ -43,3 +43,18 @@ fn what_cannot_be_audited_is_refused() {
         assert!(run.stderr.contains(said), "{more:?}: {}", run.stderr);
     }
 }
+
+/// What is for spiking networks is refused for others, and runs on them.
+#[test]
+fn estimators_are_for_spiking_networks() {
+    let attack = |kind: &str, text: &str| {
+        let options = ["--model-kind", kind, "--attack", text, "--eps", "0.05", "--images", "4"];
+        run(&[&["attack", "--model", PLAIN, "--json"], &options[..]].concat())
+    };
+    for text in ["pgd:gradient=rga", "pgd:pool=all", "autoattack:version=spiking-fast"] {
+        attack("cnn", text).assert_fails(2, &["no spikes"]);
+        assert!(attack("snn", text).json()["robust_accuracy"].is_number(), "{text}");
+    }
+    attack("snn", "pgd:gradient=tirangle").assert_fails(2, &["tirangle", "triangle"]);
+    attack("snn", "square:gradient=rga").assert_fails(2, &["no option `gradient`"]);
+}

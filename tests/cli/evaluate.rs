@@ -128,3 +128,32 @@ fn crafted_images_outside_of_the_ball_are_no_robustness() {
     npz.save(&rounded).unwrap();
     show(&rounded, &[]).assert_fails(1, &[&rounded, "label 10 is not below"]);
 }
+
+/// At a radius that nobody attacked at, a set's accuracy is a bound, and the result itself says so.
+#[test]
+fn a_larger_ball_than_the_set_was_crafted_in_is_no_attack() {
+    let folder = Folder::new();
+    let set = folder.argument("set.npz");
+    let craft = ["--attack", "fgsm", "--eps", "0.1", "--images", "20", "--save", &set];
+    assert_eq!(run(&[&["attack", "--model", PYTORCH][..], &craft].concat()).code, Some(0));
+    let show = ["evaluate", "--model", PYTORCH, "--crafted", &set];
+    for (ball, words) in [
+        (&["--eps", "0.1"][..], None),
+        (&["--eps", "0.2"], Some("no attack was run in linf, eps 0.2")),
+        (&["--norm", "l2", "--eps", "5"], Some("no attack was run in l2, eps 5")),
+    ] {
+        let arguments = [&show[..], ball].concat();
+        let result = run(&[&arguments[..], &["--json"]].concat()).json();
+        let (json, text) = (result["results"][0]["warnings"].to_string(), run(&arguments).stdout);
+        for said in [&json, &text] {
+            match words {
+                Some(words) => {
+                    assert!(said.contains("crafted in linf, eps 0.1"), "{ball:?}: {said}");
+                    assert!(said.contains(words) && said.contains("at most"), "{ball:?}: {said}");
+                }
+                None => assert!(!said.contains("no attack was run"), "{ball:?}: {said}"),
+            }
+        }
+        assert_eq!(result["results"][0]["threat_model"], "white-box");
+    }
+}

@@ -4,6 +4,7 @@ mod architecture;
 mod arguments;
 mod attack;
 mod audit;
+mod convert;
 mod data;
 mod datasets;
 mod defend;

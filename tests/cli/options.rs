@@ -24,7 +24,8 @@ struct Mode {
     command: &'static str,
     /// Besides the command; an option of a row replaces its own here.
     base: &'static str,
-    rows: &'static [Want],
+    /// Those that other modes share, and its own.
+    rows: &'static [&'static [Want]],
 }
 
 const CLEAN: &str = "--model $/robust --images 8 --data-dir $";
@@ -32,32 +33,113 @@ const UNDER_ATTACK: &str =
     "--model $/robust --images 8 --data-dir $ --attack square:queries=20 --eps 0.2 --out out.json";
 const PLAIN_DATA: &str = "--data-dir $/other";
 
+/// What every training reads and writes.
+const OF_TRAINING: &[Want] = &[
+    Effect("--architecture mlp:8"),
+    Effect("--seed 1"),
+    Effect("--limit-train 17"),
+    Effect("--dataset fashion-mnist"),
+    Effect("--data fashion-mnist"),
+    Effect(PLAIN_DATA),
+    Effect("--out elsewhere"),
+    Effect("--resume"),
+];
+
+/// A network and the images that it is shown.
+const OF_IMAGES: &[Want] = &[
+    // The weights are of another one.
+    Effect("--architecture mlp:8"),
+    Effect("--model $/plain"),
+    Effect("--model-kind snn"),
+    Effect("--images 7"),
+    Effect("--first 1"),
+    Effect("--dataset fashion-mnist"),
+    Effect("--data fashion-mnist"),
+];
+
+/// An attack that draws, on networks that do not.
+const OF_ATTACK: &[Want] = &[
+    Effect("--attack fgsm"),
+    Effect("--eps 0.3"),
+    Effect("--norm l2"),
+    Effect("--seed 1"),
+    Refused("--draws 3", "--draws"),
+];
+
+/// A network that images are crafted on.
+const OF_SOURCE: &[Want] = &[
+    Effect("--source $/robust"),
+    Effect("--source-architecture mlp:8"),
+    Effect("--source-kind snn"),
+];
+
+/// Where there are no images to choose.
+const NO_IMAGES: &[Want] = &[
+    Refused("--images 7", "--images"),
+    Refused("--first 1", "--first"),
+    Refused("--dataset mnist", "--dataset"),
+    Refused("--data mnist", "--data"),
+    Refused("--data-dir $", "--data-dir"),
+];
+
+/// Where there is no data set.
+const NO_DATA: &[Want] = &[
+    Refused("--dataset mnist", "--dataset"),
+    Refused("--data mnist", "--data"),
+    Refused("--data-dir $", "--data-dir"),
+];
+
+/// Where nothing is drawn, nor crafted on another network.
+const NO_THREAT: &[Want] = &[
+    Refused("--source $/plain", "--source"),
+    Refused("--source-architecture mlp:8", "--source-architecture"),
+    Refused("--source-kind snn", "--source-kind"),
+    Refused("--seed 1", "--seed"),
+    Refused("--draws 3", "--draws"),
+];
+
+/// Data sets by name, in places that hold them or not.
+const IN_PLACES: &[Want] = &[
+    Effect("--dataset fashion-mnist --data-dir $/named"),
+    Effect("--data fashion-mnist --data-dir $/named"),
+    Effect(PLAIN_DATA),
+];
+
+/// Data sets that are not found.
+const IN_NO_PLACE: &[Want] = &[
+    Effect("--dataset fashion-mnist --data-dir $/nowhere"),
+    Effect("--data fashion-mnist --data-dir $/nowhere"),
+    Effect("--data-dir $/nowhere"),
+];
+
+/// A command that shows progress.
+const LOUD: &[Want] = &[Effect("--json"), Effect("--quiet"), Same("--threads 1")];
+
+/// A command that is done before it shows progress.
+const SHORT: &[Want] = &[Effect("--json"), Same("--quiet"), Same("--threads 1")];
+
+/// A command that computes nothing.
+const INSTANT: &[Want] = &[Refused("--threads 1", "--threads"), Effect("--json"), Same("--quiet")];
+
 const MODES: &[Mode] = &[
     Mode {
         command: "train",
         base: "--epochs 1 --batch-size 16 --data-dir $",
         rows: &[
-            Effect("--architecture madry"),
-            Effect("--epochs 2"),
-            Effect("--batch-size 8"),
-            Effect("--lr 0.01"),
-            Effect("--augment-shift 2"),
-            Effect("--augment-flip"),
-            Effect("--seed 1"),
-            Effect("--limit-train 17"),
-            Effect("--dataset fashion-mnist"),
-            Effect("--data fashion-mnist"),
-            Effect(PLAIN_DATA),
-            Effect("--out elsewhere"),
-            Effect("--resume"),
-            Effect("--json"),
-            Effect("--quiet"),
-            Same("--threads 1"),
-            Refused("--defense fast-wave", "--epochs"),
-            Refused("--from $/plain", "--from"),
-            Refused("--profile paper", "--profile"),
-            Refused("--set cycles=2", "--set"),
-            Refused("--print-config", "--print-config"),
+            OF_TRAINING,
+            LOUD,
+            &[
+                Effect("--epochs 2"),
+                Effect("--batch-size 8"),
+                Effect("--lr 0.01"),
+                Effect("--augment-shift 2"),
+                Effect("--augment-flip"),
+                Refused("--defense fast-wave", "--epochs"),
+                Refused("--from $/plain", "--from"),
+                Refused("--profile paper", "--profile"),
+                Refused("--set cycles=2", "--set"),
+                Refused("--print-config", "--print-config"),
+            ],
         ],
     },
     Mode {
@@ -65,369 +147,283 @@ const MODES: &[Mode] = &[
         base: "--defense fast-wave --from $/plain --set fast_wave.epochs=1 --set fast_wave.batch_size=16 \
                --set fast_wave.spiking.steps=2 --data-dir $",
         rows: &[
-            Effect("--architecture madry"),
-            Effect("--defense adversarial-training"),
-            Effect("--from $/robust"),
-            Effect("--profile standard"),
-            Effect("--set conversion=carry"),
-            Effect("--seed 1"),
-            Effect("--limit-train 17"),
-            Effect("--dataset fashion-mnist"),
-            Effect("--data fashion-mnist"),
-            Effect(PLAIN_DATA),
-            Effect("--out elsewhere"),
-            Effect("--resume"),
-            Effect("--json"),
-            Effect("--quiet"),
-            Same("--threads 1"),
-            Refused("--epochs 1", "--epochs"),
-            Refused("--batch-size 16", "--batch-size"),
-            Refused("--lr 0.1", "--lr"),
-            Refused("--augment-shift 2", "--augment-shift"),
-            Refused("--augment-flip", "--augment-flip"),
-            Refused("--print-config", "--print-config"),
+            OF_TRAINING,
+            LOUD,
+            &[
+                Effect("--defense adversarial-training"),
+                Effect("--from $/robust"),
+                Effect("--profile standard"),
+                Effect("--set conversion=carry"),
+                Refused("--epochs 1", "--epochs"),
+                Refused("--batch-size 16", "--batch-size"),
+                Refused("--lr 0.1", "--lr"),
+                Refused("--augment-shift 2", "--augment-shift"),
+                Refused("--augment-flip", "--augment-flip"),
+                Refused("--print-config", "--print-config"),
+            ],
         ],
     },
     Mode {
         command: "train",
         base: "--print-config",
         rows: &[
-            Refused("--architecture lenet", "--architecture"),
-            Effect("--profile paper"),
-            Effect("--set cycles=2"),
-            Effect("--seed 1"),
-            Effect("--json"),
-            Effect("--print-config"),
-            Same("--quiet"),
-            Refused("--defense sleep", "--defense"),
-            Refused("--epochs 2", "--epochs"),
-            Refused("--batch-size 8", "--batch-size"),
-            Refused("--lr 0.01", "--lr"),
-            Refused("--augment-shift 2", "--augment-shift"),
-            Refused("--augment-flip", "--augment-flip"),
-            Refused("--from $/plain", "--from"),
-            Refused("--limit-train 24", "--limit-train"),
-            Refused("--dataset mnist", "--dataset"),
-            Refused("--data mnist", "--data"),
-            Refused("--data-dir $", "--data-dir"),
-            Refused("--out out", "--out"),
-            Refused("--resume", "--resume"),
-            Refused("--threads 1", "--threads"),
+            NO_DATA,
+            INSTANT,
+            &[
+                Refused("--architecture mlp:8", "--architecture"),
+                Effect("--profile paper"),
+                Effect("--set cycles=2"),
+                Effect("--seed 1"),
+                Effect("--print-config"),
+                Refused("--defense sleep", "--defense"),
+                Refused("--epochs 2", "--epochs"),
+                Refused("--batch-size 8", "--batch-size"),
+                Refused("--lr 0.01", "--lr"),
+                Refused("--augment-shift 2", "--augment-shift"),
+                Refused("--augment-flip", "--augment-flip"),
+                Refused("--from $/plain", "--from"),
+                Refused("--limit-train 24", "--limit-train"),
+                Refused("--out out", "--out"),
+                Refused("--resume", "--resume"),
+            ],
         ],
     },
     Mode {
         command: "evaluate",
         base: CLEAN,
         rows: &[
-            Effect("--architecture madry"),
-            Refused("--source-architecture lenet", "--source"),
-            Effect("--confusion"),
-            Effect("--model $/plain"),
-            Effect("--model-kind snn"),
-            Effect("--images 7"),
-            Effect("--first 1"),
-            Effect("--dataset fashion-mnist"),
-            Effect("--data fashion-mnist"),
-            // Numbers of eight images are easily equal: what is read is seen by what cannot be.
-            Effect("--data-dir $/nowhere"),
-            Effect("--out out.json"),
-            Effect("--json"),
-            Same("--quiet"),
-            Same("--threads 1"),
-            Refused("--attack fgsm", "--eps"),
-            Refused("--eps 0.1", "--attack"),
-            Refused("--crafted $/set.npz", "--crafted"),
-            Refused("--portion 4", "--out"),
-            Refused("--resume", "--attack"),
-            Refused("--norm l2", "--attack"),
-            Refused("--source $/plain", "--attack"),
-            Refused("--source-kind snn", "--source"),
-            Refused("--seed 1", "--seed"),
-            Refused("--draws 3", "--draws"),
-            Refused("--allow-outside", "--allow-outside"),
+            OF_IMAGES,
+            SHORT,
+            &[
+                Effect("--confusion"),
+                // Numbers of eight images are easily equal: what is read is seen by what cannot be.
+                Effect("--data-dir $/nowhere"),
+                Effect("--out out.json"),
+                Refused("--attack fgsm", "--eps"),
+                Refused("--eps 0.1", "--attack"),
+                Refused("--crafted $/set.npz", "--crafted"),
+                Refused("--portion 4", "--out"),
+                Refused("--resume", "--attack"),
+                Refused("--norm l2", "--attack"),
+                Refused("--source $/plain", "--attack"),
+                Refused("--source-architecture mlp:8", "--source"),
+                Refused("--source-kind snn", "--source"),
+                Refused("--seed 1", "--seed"),
+                Refused("--draws 3", "--draws"),
+                Refused("--allow-outside", "--allow-outside"),
+            ],
         ],
     },
     Mode {
         command: "evaluate",
         base: UNDER_ATTACK,
         rows: &[
-            Effect("--architecture madry"),
-            Refused("--source-architecture lenet", "--source"),
-            Effect("--confusion"),
-            Effect("--model $/plain"),
-            Effect("--model-kind snn"),
-            Effect("--images 7"),
-            Effect("--first 1"),
-            Effect("--dataset fashion-mnist"),
-            Effect("--data fashion-mnist"),
-            Effect(PLAIN_DATA),
-            Effect("--attack fgsm"),
-            Effect("--eps 0.3"),
-            Effect("--portion 4"),
-            Effect("--out elsewhere.json"),
-            Effect("--resume"),
-            Effect("--norm l2"),
-            Effect("--source $/plain"),
-            Effect("--seed 1"),
-            Refused("--draws 3", "--draws"),
-            Refused("--allow-outside", "--allow-outside"),
-            Effect("--json"),
-            Effect("--quiet"),
-            Same("--threads 1"),
-            Refused("--crafted $/set.npz", "--crafted"),
-            Refused("--source-kind snn", "--source"),
+            OF_IMAGES,
+            OF_ATTACK,
+            LOUD,
+            &[
+                Effect("--confusion"),
+                Effect(PLAIN_DATA),
+                Effect("--portion 4"),
+                Effect("--out elsewhere.json"),
+                Effect("--resume"),
+                Effect("--source $/plain"),
+                Refused("--allow-outside", "--allow-outside"),
+                Refused("--crafted $/set.npz", "--crafted"),
+                Refused("--source-architecture mlp:8", "--source"),
+                Refused("--source-kind snn", "--source"),
+            ],
         ],
     },
     Mode {
         command: "evaluate",
         base: "--model $/robust --source $/plain --images 8 --data-dir $ --attack square:queries=20 --eps 0.2",
         rows: &[
-            Effect("--architecture madry"),
-            Effect("--source-architecture madry"),
-            Effect("--confusion"),
-            Effect("--model $/plain"),
-            Effect("--model-kind snn"),
-            Effect("--images 7"),
-            Effect("--first 1"),
-            Effect("--dataset fashion-mnist"),
-            Effect("--data fashion-mnist"),
-            Effect(PLAIN_DATA),
-            Effect("--attack fgsm"),
-            Effect("--eps 0.3"),
-            Effect("--out out.json"),
-            Effect("--norm l2"),
-            Effect("--source $/robust"),
-            Effect("--source-kind snn"),
-            Effect("--seed 1"),
-            Refused("--draws 3", "--draws"),
-            Refused("--allow-outside", "--allow-outside"),
-            Effect("--json"),
-            Same("--quiet"),
-            Same("--threads 1"),
-            Refused("--crafted $/set.npz", "--crafted"),
-            Refused("--portion 4", "--out"),
-            Refused("--resume", "--out"),
+            OF_IMAGES,
+            OF_ATTACK,
+            OF_SOURCE,
+            SHORT,
+            &[
+                Effect("--confusion"),
+                Effect(PLAIN_DATA),
+                Effect("--out out.json"),
+                Refused("--allow-outside", "--allow-outside"),
+                Refused("--crafted $/set.npz", "--crafted"),
+                Refused("--portion 4", "--out"),
+                Refused("--resume", "--out"),
+            ],
         ],
     },
     Mode {
         command: "evaluate",
         base: "--model $/robust --crafted $/set.npz",
         rows: &[
-            Effect("--architecture madry"),
-            Refused("--source-architecture lenet", "--source"),
-            Refused("--confusion", "--confusion"),
-            Effect("--model $/plain"),
-            Effect("--model-kind snn"),
-            Effect("--crafted $/set2.npz"),
-            Effect("--out out.json"),
-            Effect("--json"),
-            Same("--quiet"),
-            Same("--threads 1"),
-            Refused("--images 7", "--images"),
-            Refused("--first 1", "--first"),
-            Refused("--dataset mnist", "--dataset"),
-            Refused("--data mnist", "--data"),
-            Refused("--data-dir $", "--data-dir"),
-            Refused("--attack fgsm", "--attack"),
-            Effect("--eps 0.01"),
-            Refused("--portion 4", "--portion"),
-            Refused("--resume", "--resume"),
-            Refused("--norm l2", "--eps"),
-            Refused("--source $/plain", "--source"),
-            Refused("--source-kind snn", "--source-kind"),
-            Refused("--seed 1", "--seed"),
-            Refused("--draws 3", "--draws"),
-            Same("--allow-outside"),
+            NO_IMAGES,
+            NO_THREAT,
+            SHORT,
+            &[
+                Effect("--architecture mlp:8"),
+                Refused("--confusion", "--confusion"),
+                Effect("--model $/plain"),
+                Effect("--model-kind snn"),
+                Effect("--crafted $/set2.npz"),
+                Effect("--out out.json"),
+                Refused("--attack fgsm", "--attack"),
+                Effect("--eps 0.01"),
+                Refused("--portion 4", "--portion"),
+                Refused("--resume", "--resume"),
+                Refused("--norm l2", "--eps"),
+                Same("--allow-outside"),
+            ],
         ],
     },
     Mode {
         command: "attack",
         base: "--model $/robust --images 8 --data-dir $ --attack square:queries=20 --eps 0.2 --save out.npz",
         rows: &[
-            Effect("--architecture madry"),
-            Refused("--source-architecture lenet", "--source"),
-            Effect("--model $/plain"),
-            Effect("--model-kind snn"),
-            Effect("--images 7"),
-            Effect("--first 1"),
-            Effect("--dataset fashion-mnist"),
-            Effect("--data fashion-mnist"),
-            Effect(PLAIN_DATA),
-            Effect("--attack fgsm"),
-            Effect("--eps 0.3"),
-            Effect("--norm l2"),
-            Effect("--source $/plain"),
-            Effect("--seed 1"),
-            Refused("--draws 3", "--draws"),
-            Effect("--save elsewhere.npz"),
-            Effect("--grid grid.png"),
-            Effect("--json"),
-            Effect("--quiet"),
-            Same("--threads 1"),
-            Refused("--source-kind snn", "--source"),
-            Refused("--list", "--list"),
+            OF_IMAGES,
+            OF_ATTACK,
+            LOUD,
+            &[
+                Effect(PLAIN_DATA),
+                Effect("--source $/plain"),
+                Effect("--save elsewhere.npz"),
+                Effect("--grid grid.png"),
+                Refused("--source-architecture mlp:8", "--source"),
+                Refused("--source-kind snn", "--source"),
+                Refused("--list", "--list"),
+            ],
         ],
     },
     Mode {
         command: "attack",
         base: "--model $/robust --source $/plain --images 8 --data-dir $ --attack square:queries=20 --eps 0.2",
         rows: &[
-            Effect("--architecture madry"),
-            Effect("--source-architecture madry"),
-            Effect("--model $/plain"),
-            Effect("--model-kind snn"),
-            Effect("--images 7"),
-            Effect("--first 1"),
-            Effect("--dataset fashion-mnist"),
-            Effect("--data fashion-mnist"),
-            Effect(PLAIN_DATA),
-            Effect("--attack fgsm"),
-            Effect("--eps 0.3"),
-            Effect("--norm l2"),
-            Effect("--source $/robust"),
-            Effect("--source-kind snn"),
-            Effect("--seed 1"),
-            Refused("--draws 3", "--draws"),
-            Effect("--save out.npz"),
-            Effect("--grid grid.svg"),
-            Effect("--json"),
-            Same("--quiet"),
-            Same("--threads 1"),
-            Refused("--list", "--list"),
+            OF_IMAGES,
+            OF_ATTACK,
+            OF_SOURCE,
+            SHORT,
+            &[
+                Effect(PLAIN_DATA),
+                Effect("--save out.npz"),
+                Effect("--grid grid.svg"),
+                Refused("--list", "--list"),
+            ],
         ],
     },
     Mode {
         command: "attack",
         base: "--list",
         rows: &[
-            Refused("--architecture lenet", "--architecture"),
-            Refused("--source-architecture lenet", "--source-architecture"),
-            Effect("--list"),
-            Effect("--attack fgsm"),
-            Effect("--json"),
-            Same("--quiet"),
-            Refused("--model $/plain", "--model"),
-            Refused("--model-kind snn", "--model-kind"),
-            Refused("--images 7", "--images"),
-            Refused("--first 1", "--first"),
-            Refused("--dataset mnist", "--dataset"),
-            Refused("--data mnist", "--data"),
-            Refused("--data-dir $", "--data-dir"),
-            Refused("--eps 0.3", "--eps"),
-            Refused("--norm l2", "--norm"),
-            Refused("--source $/plain", "--source"),
-            Refused("--source-kind snn", "--source-kind"),
-            Refused("--seed 1", "--seed"),
-            Refused("--draws 3", "--draws"),
-            Refused("--save out.npz", "--save"),
-            Refused("--grid grid.png", "--grid"),
-            Refused("--threads 1", "--threads"),
+            NO_IMAGES,
+            NO_THREAT,
+            INSTANT,
+            &[
+                Effect("--list"),
+                Refused("--architecture mlp:8", "--architecture"),
+                Effect("--attack fgsm"),
+                Refused("--model $/plain", "--model"),
+                Refused("--model-kind snn", "--model-kind"),
+                Refused("--eps 0.3", "--eps"),
+                Refused("--norm l2", "--norm"),
+                Refused("--save out.npz", "--save"),
+                Refused("--grid grid.png", "--grid"),
+            ],
         ],
     },
     Mode {
         command: "inspect",
         base: "$/robust --images 8 --data-dir $",
         rows: &[
-            Effect("--architecture madry"),
-            Effect("--images 7"),
-            Effect("--filters filters.svg"),
-            Effect("--raster raster.svg"),
-            Effect("--dataset fashion-mnist --data-dir $/named"),
-            Effect("--data fashion-mnist --data-dir $/named"),
-            Effect(PLAIN_DATA),
-            Effect("--json"),
-            Same("--quiet"),
-            Same("--threads 1"),
-            Refused("--image 1", "--raster"),
-            Refused("--layer relu1", "--raster"),
+            IN_PLACES,
+            SHORT,
+            &[
+                Effect("--architecture mlp:8"),
+                Effect("--images 7"),
+                Effect("--filters filters.svg"),
+                Effect("--raster raster.svg"),
+                Refused("--image 1", "--raster"),
+                Refused("--layer relu1", "--raster"),
+            ],
         ],
     },
     Mode {
         command: "inspect",
         base: "$/robust --images 8 --data-dir $ --raster raster.svg",
         rows: &[
-            Effect("--architecture madry"),
-            Effect("--image 1"),
-            Effect("--layer relu1"),
-            Effect("--images 7"),
-            Effect("--filters filters.svg"),
-            Effect("--raster elsewhere.svg"),
-            Effect("--dataset fashion-mnist --data-dir $/named"),
-            Effect("--data fashion-mnist --data-dir $/named"),
-            Effect(PLAIN_DATA),
-            Effect("--json"),
-            Effect("--quiet"),
-            Same("--threads 1"),
+            IN_PLACES,
+            LOUD,
+            &[
+                Effect("--image 1"),
+                Effect("--architecture mlp:8"),
+                Effect("--layer relu1"),
+                Effect("--images 7"),
+                Effect("--filters filters.svg"),
+                Effect("--raster elsewhere.svg"),
+            ],
         ],
     },
     Mode {
         command: "report",
         base: "$/empty",
-        rows: &[Same("--json"), Same("--quiet"), Same("--threads 1")],
+        rows: &[&[Same("--json"), Same("--quiet"), Same("--threads 1")]],
     },
     Mode {
         command: "reproduce",
         base: "--dry-run --quick --table 1 --images 8 --white-box-images 2 --data-dir $",
         rows: &[
-            Effect("--architecture nothing --data-dir $"),
-            Effect("--dry-run"),
-            Effect("--quick"),
-            Effect("--table 2"),
-            Effect("--figure 3"),
-            Effect("--profile paper"),
-            Effect("--set cycles=2"),
-            Effect("--seeds 2"),
-            Effect("--threat-model white-box"),
-            Effect("--images 7"),
-            Effect("--white-box-images 1"),
-            // What is in the store is not done again; in this one there is nothing.
-            Same("--out $/full"),
-            Effect("--dataset fashion-mnist --data-dir $/nowhere"),
-            Effect("--data fashion-mnist --data-dir $/nowhere"),
-            Effect("--data-dir $/nowhere"),
-            Effect("--json"),
-            Same("--quiet"),
-            Refused("--jobs 2", "--jobs"),
-            Effect("--shard 1/2"),
-            Refused("--verbose", "--json"),
-            Refused("--sweep $/sweep.toml", "--sweep"),
-            Refused("--threads 1", "--threads"),
+            IN_NO_PLACE,
+            INSTANT,
+            &[
+                Effect("--dry-run"),
+                Effect("--quick"),
+                Effect("--table 2"),
+                Effect("--figure 3"),
+                Effect("--profile paper"),
+                Effect("--set cycles=2"),
+                Effect("--seeds 2"),
+                Effect("--threat-model white-box"),
+                Effect("--images 7"),
+                Effect("--white-box-images 1"),
+                // What is in the store is not done again; in this one there is nothing.
+                Same("--out $/full"),
+                Refused("--jobs 2", "--jobs"),
+                Effect("--shard 1/2"),
+                Refused("--verbose", "--json"),
+                Refused("--sweep $/sweep.toml", "--sweep"),
+            ],
         ],
     },
     Mode {
         command: "reproduce",
         base: "--dry-run --quick --images 8 --data-dir $ --sweep $/sweep.toml",
         rows: &[
-            Effect("--architecture nothing --data-dir $"),
-            Effect("--dry-run"),
-            Effect("--quick"),
-            Effect("--profile paper"),
-            Effect("--set slow_wave.length=2"),
-            Effect("--images 7"),
-            Same("--out $/full"),
-            Effect("--sweep $/sweep2.toml"),
-            Effect("--dataset fashion-mnist --data-dir $/nowhere"),
-            Effect("--data fashion-mnist --data-dir $/nowhere"),
-            Effect("--data-dir $/nowhere"),
-            Effect("--json"),
-            Same("--quiet"),
-            Refused("--table 1", "--table"),
-            Refused("--figure 3", "--figure"),
-            Refused("--seeds 2", "--seeds"),
-            Refused("--threat-model white-box", "--threat-model"),
-            Refused("--white-box-images 1", "--white-box-images"),
-            Refused("--jobs 2", "--jobs"),
-            Effect("--shard 1/2"),
-            Refused("--verbose", "--json"),
-            Refused("--threads 1", "--threads"),
+            IN_NO_PLACE,
+            INSTANT,
+            &[
+                Effect("--dry-run"),
+                Effect("--quick"),
+                Effect("--profile paper"),
+                Effect("--set slow_wave.length=2"),
+                Effect("--images 7"),
+                Same("--out $/full"),
+                Effect("--sweep $/sweep2.toml"),
+                Refused("--table 1", "--table"),
+                Refused("--figure 3", "--figure"),
+                Refused("--seeds 2", "--seeds"),
+                Refused("--threat-model white-box", "--threat-model"),
+                Refused("--white-box-images 1", "--white-box-images"),
+                Refused("--jobs 2", "--jobs"),
+                Effect("--shard 1/2"),
+                Refused("--verbose", "--json"),
+            ],
         ],
     },
     // A run would take too long. Its questions are those of the dry run; here each option is seen to be read at all.
     Mode {
         command: "reproduce",
         base: "--quick --table 1 --images 8 --white-box-images 2 --data-dir $/nowhere --out $/full",
-        rows: &[
-            Effect("--architecture nothing --data-dir $"),
+        rows: &[&[
             Effect("--dry-run --data-dir $"),
             Same("--quick"),
             Effect("--table 9"),
@@ -449,12 +445,12 @@ const MODES: &[Mode] = &[
             Same("--threads 1"),
             Same("--json"),
             Same("--quiet"),
-        ],
+        ]],
     },
     Mode {
         command: "merge",
         base: "$/nowhere --out merged",
-        rows: &[
+        rows: &[&[
             Effect("--jobs 2"),
             Effect("--data-dir $ --dry-run"),
             Effect("--data $ --dry-run"),
@@ -465,78 +461,74 @@ const MODES: &[Mode] = &[
             Same("--json"),
             Same("--quiet"),
             Same("--threads 1"),
-        ],
+        ]],
     },
-    Mode {
-        command: "data list",
-        base: "",
-        rows: &[
-            Effect("--data-dir $/named"),
-            Effect("--json"),
-            Same("--quiet"),
-            Refused("--threads 1", "--threads"),
-        ],
-    },
+    Mode { command: "data list", base: "", rows: &[INSTANT, &[Effect("--data-dir $/named")]] },
     Mode {
         command: "data verify",
         base: "--data-dir $/real",
-        rows: &[
-            Effect(PLAIN_DATA),
-            Effect("--json"),
-            Same("--quiet"),
-            Refused("--threads 1", "--threads"),
-        ],
+        rows: &[INSTANT, &[Effect(PLAIN_DATA)]],
     },
     Mode {
         command: "data fetch",
         base: "mnist --base-url http://127.0.0.1:1 --into fetched",
-        rows: &[
+        rows: &[&[
             Effect("--base-url http://127.0.0.1:2"),
             Effect("--into elsewhere"),
             // There is no result to print.
             Same("--json"),
             Effect("--quiet"),
             Refused("--threads 1", "--threads"),
-        ],
-    },
-    Mode {
-        command: "architecture list",
-        base: "",
-        rows: &[Effect("--json"), Same("--quiet"), Refused("--threads 1", "--threads")],
-    },
-    Mode {
-        command: "architecture show",
-        base: "lenet",
-        rows: &[
-            Effect("--input 1x32x32"),
-            Effect("--classes 3"),
-            Refused("--toml", "--json"),
-            Effect("--json"),
-            Same("--quiet"),
-            Refused("--threads 1", "--threads"),
-        ],
-    },
-    Mode {
-        command: "architecture check",
-        base: "$/robust",
-        rows: &[Same("--json"), Same("--quiet"), Refused("--threads 1", "--threads")],
+        ]],
     },
     Mode {
         command: "info",
         base: "",
-        rows: &[Effect("--threads 3"), Effect("--json"), Same("--quiet")],
+        rows: &[&[Effect("--threads 3"), Effect("--json"), Same("--quiet")]],
+    },
+    Mode { command: "architecture list", base: "", rows: &[INSTANT] },
+    Mode {
+        command: "architecture show",
+        base: "mlp:8",
+        rows: &[
+            INSTANT,
+            &[Effect("--input 3x8x8"), Effect("--classes 5"), Refused("--toml", "--json")],
+        ],
     },
     Mode {
-        command: "completions",
-        base: "bash",
-        rows: &[Refused("--threads 1", "--threads"), Effect("--json"), Same("--quiet")],
+        command: "convert",
+        base: "$/robust out.onnx",
+        rows: &[INSTANT, &[Effect("--architecture mlp:8")]],
     },
+    Mode { command: "architecture check", base: "$/robust.safetensors", rows: &[INSTANT] },
     Mode {
-        command: "man",
-        base: "train",
-        rows: &[Refused("--threads 1", "--threads"), Effect("--json"), Same("--quiet")],
+        command: "audit",
+        base: "--model $/robust --images 4 --data-dir $ --eps 0.2 --search 1 --fast",
+        rows: &[
+            OF_IMAGES,
+            LOUD,
+            &[
+                Effect("--fast"),
+                Effect("--eps 0.3"),
+                Effect("--norm l2"),
+                Effect("--search 2"),
+                Effect("--claim 1"),
+                Effect("--twin $/plain"),
+                Effect("--seed 1"),
+                Effect("--out out.json"),
+                Effect(PLAIN_DATA),
+            ],
+        ],
     },
+    Mode { command: "completions", base: "bash", rows: &[INSTANT] },
+    Mode { command: "man", base: "train", rows: &[INSTANT] },
 ];
+
+impl Mode {
+    fn rows(&self) -> impl Iterator<Item = &'static Want> {
+        self.rows.iter().copied().flatten()
+    }
+}
 
 impl Want {
     /// The option and its value, and more options that go with it.
@@ -631,6 +623,7 @@ fn inputs(folder: &Folder) {
     for (name, from) in [("plain", "lenet_weights"), ("robust", "lenet_robust")] {
         std::fs::copy(format!("tests/golden/{from}.safetensors"), root.join(name)).unwrap();
     }
+    std::fs::copy(root.join("robust"), root.join("robust.safetensors")).unwrap();
     let other = Folder::new();
     other.small_data(16, 12);
     let four = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"];
@@ -678,7 +671,7 @@ fn check(command: &str) {
     for mode in modes {
         let place = format!("{} {}", mode.command, mode.base);
         let in_base = |option: &str| mode.base.split(' ').any(|word| word == option);
-        let rows: BTreeSet<String> = mode.rows.iter().map(|row| row.option().to_owned()).collect();
+        let rows: BTreeSet<String> = mode.rows().map(|row| row.option().to_owned()).collect();
         let all = options(mode.command);
         // What makes the mode is looked at in the others: there it is refused or makes this one.
         let missing = all.difference(&rows).filter(|option| !in_base(option));
@@ -690,7 +683,7 @@ fn check(command: &str) {
             observe(mode.command, &arguments)
         };
         let before = json(with(mode.base, "", text));
-        for row in mode.rows {
+        for row in mode.rows() {
             let (before, after) = match (row, row.option()) {
                 (_, "--json") => {
                     let base = with(mode.base, "", text);
@@ -754,12 +747,18 @@ fn of_reproduce_and_merge() {
 }
 
 #[test]
+fn of_audit() {
+    check("audit");
+}
+
+#[test]
 fn of_the_others() {
-    check("architecture");
     check("data");
     check("info");
     check("completions");
     check("man");
+    check("architecture");
+    check("convert");
 }
 
 /// A command that is not in the table would not be looked at.

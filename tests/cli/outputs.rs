@@ -302,3 +302,54 @@ fn a_name_that_is_too_long_is_refused_before_any_work() {
     }
     assert!(folder.names("").iter().all(|name| name.ends_with("ubyte")));
 }
+
+/// What is recognized as another kind of file is somebody's work: no command writes over it.
+#[test]
+fn a_file_of_another_kind_is_not_replaced() {
+    let folder = Folder::new();
+    let data = folder.small_data(40, 8);
+    let network = crate::read(MODEL);
+    let set = [&b"PK\x03\x04"[..], &[0; 22], b"\x0a\0\0\0images.npy"].concat();
+    let picture = b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec();
+    for (name, content, kept_by, words) in [
+        (
+            "a.svg",
+            &network,
+            &["--grid", "--filters", "--raster", "--save", "evaluate"][..],
+            "a safetensors file",
+        ),
+        ("b.svg", &set, &["--grid", "--filters", "--raster", "train", "evaluate"], "an npz file"),
+        ("c.svg", &b"{}".to_vec(), &["--grid", "--filters", "--raster", "--save", "train"], "JSON"),
+        ("d.svg", &picture, &["--save", "train", "evaluate"], "an XML document"),
+        (
+            "x.checkpoint",
+            &network,
+            &["--save", "train", "evaluate"],
+            "the checkpoint of interrupted work",
+        ),
+    ] {
+        std::fs::write(folder.path(name), content).unwrap();
+        for (arguments, option) in writers(&data, &folder.argument(name)) {
+            if kept_by.iter().any(|word| *word == option || *word == arguments[0]) {
+                if option == "--out" || name.ends_with(".svg") || option == "--save" {
+                    run(&arguments).assert_fails(2, &[option, name, words, "name another file"]);
+                }
+                assert!(crate::read(folder.path(name)) == *content, "{arguments:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slash_at_the_end_names_no_file() {
+    let folder = Folder::new();
+    let data = folder.small_data(40, 8);
+    for end in ["new.svg/", "new.svg//", "new.svg/."] {
+        for (arguments, option) in writers(&data, &folder.argument(end)) {
+            if arguments[0] != "reproduce" && (option != "--grid" && arguments[0] != "inspect") {
+                run(&arguments).assert_fails(2, &[option, "this names a folder", "name a file"]);
+            }
+        }
+    }
+    assert!(folder.names("").iter().all(|name| name.ends_with("ubyte")));
+}

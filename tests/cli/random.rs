@@ -82,3 +82,32 @@ fn draws_are_refused_where_nothing_is_drawn() {
     let report = run(&["evaluate", "--model", FIXED, "--images", "4", "--json"]).json();
     assert!(report.get("draws").is_none() && report.get("expected_clean_accuracy").is_none());
 }
+
+/// They judge the network that is tested; of a source they decide about few things, or nothing.
+#[test]
+fn draws_of_a_source_alone_are_told_what_they_are_for() {
+    let folder = Folder::new();
+    let source = poisson(&folder);
+    let base = ["--model", FIXED, "--source", &source, "--source-kind", "snn", "--images", "4"];
+    let draws = ["--eps", "0.1", "--draws", "3", "--attack"];
+    for command in ["attack", "evaluate"] {
+        let with = |attack| run(&[&[command], &base[..], &draws, &[attack]].concat());
+        let all = if command == "attack" { "fgsm" } else { "fgsm:return=last" };
+        with(all).assert_fails(2, &["--draws 3 would decide nothing", &source]);
+        let square = with("square:queries=5");
+        assert_eq!(square.code, Some(0), "{}", square.stderr);
+        assert!(square.stderr.contains("note: --draws 3"), "{}", square.stderr);
+    }
+}
+
+#[test]
+fn a_seed_that_nothing_draws_from_is_refused() {
+    let base = ["--model", FIXED, "--images", "4", "--eps", "0.1", "--seed", "5"];
+    for command in ["attack", "evaluate"] {
+        let with = |attack| run(&[&[command], &base[..], &["--attack", attack]].concat());
+        with("fgsm").assert_fails(2, &["--seed 5 makes no difference"]);
+        assert_eq!(with("pgd:steps=1").code, Some(0));
+        with("apgd-t:targets=99").assert_fails(2, &["targets=99", "give 9 at most"]);
+    }
+    run(&["evaluate", "--model", FIXED, "--seed", "5"]).assert_fails(2, &["--seed"]);
+}

@@ -48,4 +48,8 @@ fn a_folder_without_results_is_a_failure_in_one_line() {
     let folder = Folder::new();
     run(&["report", &folder.argument("")]).assert_fails(1, &["no results.json in it"]);
     run(&["report"]).assert_fails(2, &["FOLDER"]);
+    let made = std::process::Command::new("mkfifo").arg(folder.path("results.json")).status();
+    assert!(made.unwrap().success());
+    let words = ["results.json", "a pipe, socket, or device, not a file"];
+    run(&["report", &folder.argument("")]).assert_fails(1, &words);
 }

@@ -4,6 +4,7 @@
 
 pub mod models;
 pub mod networks;
+pub mod plain;
 
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::tensor::{Shape, Tensor};

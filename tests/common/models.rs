@@ -1,13 +1,12 @@
 //! The LeNets of the golden files, and small models whose answers can be worked out by hand.
 
+use super::plain::{Plain, PlainSession};
 use deepsleep::attack::{Classifier, Samples, Session};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, FrozenModel, Model};
 use deepsleep::simd::random::Key;
-use deepsleep::simd::{LANES, Lanes};
 use deepsleep::tensor::{Context, Shape};
-use deepsleep::{Error, Result};
 use std::ops::Range;
 use std::path::Path;
 
@@ -45,48 +44,23 @@ impl Classifier for Affine {
     }
 
     fn session(&self, _context: Context) -> Box<dyn Session + '_> {
-        Box::new(AffineSession { model: self, differentiable: false })
+        Box::new(PlainSession::new(self))
     }
 }
 
-struct AffineSession<'a> {
-    model: &'a Affine,
-    differentiable: bool,
-}
-
-impl Session for AffineSession<'_> {
-    fn logits(
-        &mut self,
-        images: &[Lanes],
-        _noise: &[Key; LANES],
-        differentiable: bool,
-        out: &mut [Lanes],
-    ) -> Result<()> {
-        self.differentiable = differentiable;
-        for ((row, bias), out) in
-            self.model.weight.chunks(images.len()).zip(&self.model.bias).zip(out)
-        {
-            for lane in 0..LANES {
-                let terms =
-                    row.iter().zip(images).map(|(w, x)| f64::from(*w) * f64::from(x.0[lane]));
-                out.0[lane] = (f64::from(*bias) + terms.sum::<f64>()) as f32;
-            }
-        }
-        Ok(())
+impl Plain for Affine {
+    fn logits(&self, image: &[f64], _noise: Key) -> Vec<f64> {
+        let rows = self.weight.chunks(image.len()).zip(&self.bias);
+        let logit = |(row, bias): (&[f32], &f32)| {
+            let terms = row.iter().zip(image).map(|(w, x)| f64::from(*w) * x);
+            f64::from(*bias) + terms.sum::<f64>()
+        };
+        rows.map(logit).collect()
     }
 
-    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
-        if !self.differentiable {
-            return Err(Error::argument("affine", "the last evaluation was not differentiable"));
-        }
-        let features = out.len();
-        for (i, out) in out.iter_mut().enumerate() {
-            for lane in 0..LANES {
-                let column = self.model.weight.iter().skip(i).step_by(features);
-                let terms = column.zip(weight).map(|(w, g)| f64::from(*w) * f64::from(g.0[lane]));
-                out.0[lane] = terms.sum::<f64>() as f32;
-            }
-        }
-        Ok(())
+    fn gradient(&self, image: &[f64], weight: &[f64]) -> Vec<f64> {
+        let column = |i: usize| self.weight.iter().skip(i).step_by(image.len());
+        let slope = |i| column(i).zip(weight).map(|(w, g)| f64::from(*w) * g).sum();
+        (0..image.len()).map(slope).collect()
     }
 }

@@ -95,13 +95,21 @@ fn names_are_those_of_pytorch() {
 fn what_cannot_be_read_is_named() {
     let words: [(&str, &[&str]); 16] = [
         ("argmax", &["node `largest` (ArgMax) is not supported; supported are Abs, Add"]),
-        ("attention", &["(Softmax) is inside of the network; only at its end"]),
+        (
+            "attention",
+            &["node `node_softmax` (Softmax) is over another axis than that of the classes"],
+        ),
         ("bytes", &["its input `x` is of type 2; floats from 0 to 1"]),
         ("custom", &["node `sparkle` (Sparkle)", "an operator of `com.example`", "supported are"]),
         ("external", &["the array `1.weight`", "in the file `external.bin`", "cannot be opened"]),
         ("grouped", &["(InstanceNormalization) is not supported; supported are"]),
         ("mirrored", &["node `/0/Pad` (Pad) has mode `reflect`; zeros (`constant`) are possible"]),
-        ("mish", &["node `/0/Softplus` (Softplus) of features is what no layer computes"]),
+        (
+            "mish",
+            &[
+                "node `/0/Softplus` (Softplus) of features is what no layer computes; supported are Abs",
+            ],
+        ),
         ("order", &["node `q` (Relu) takes `z`, which nothing before it gives"]),
         ("recurrent", &["node `/lstm/LSTM` (LSTM) is not supported; supported are"]),
         ("resized", &["(Resize) is not supported; supported are"]),
@@ -130,6 +138,9 @@ fn weights_are_found_beside_the_file() {
     let weights = home.path().join("external.bin");
     std::fs::write(&weights, vec![0; 1 << 17]).expect("written");
     let read = onnx::read(&path).expect("a file with its weights");
+    let fingerprint = onnx::fingerprint(&path).expect("a fingerprint");
+    std::fs::write(&weights, vec![1; 1 << 17]).expect("written");
+    assert_ne!(onnx::fingerprint(&path).expect("a fingerprint"), fingerprint);
     assert_eq!(read.state.get("1.weight").expect("weights").values, [0.0; 48]);
     std::fs::write(&weights, vec![0; 100]).expect("written");
     let error = onnx::read(&path).expect_err("too short").to_string();

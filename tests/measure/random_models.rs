@@ -1,6 +1,7 @@
 //! Models that draw random numbers: where their noise comes from, and by what they are judged.
 
 use crate::common::models::{golden, lenet, test_images};
+use crate::common::plain::{Plain, PlainSession};
 use deepsleep::attack::{
     AttackReport, Budget, Classifier, Fgsm, Norm, Samples, Session, Square, Status, parse_attack,
     run_attack,
@@ -12,7 +13,6 @@ use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::snn::{Encoder, FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::{Context, Shape};
-use deepsleep::{Error, Result};
 use ndarray::Array4;
 use rand::Rng;
 
@@ -228,39 +228,20 @@ impl Classifier for Coin {
     }
 
     fn session(&self, _context: Context) -> Box<dyn Session + '_> {
-        Box::new(Flip(self))
+        Box::new(PlainSession::new(self))
     }
 }
 
-struct Flip<'a>(&'a Coin);
-
-impl Session for Flip<'_> {
-    fn logits(
-        &mut self,
-        images: &[Lanes],
-        noise: &[Key; LANES],
-        _differentiable: bool,
-        out: &mut [Lanes],
-    ) -> Result<()> {
-        if out.len() != 2 {
-            return Err(Error::argument("coin", "two classes"));
-        }
-        for (lane, key) in noise.iter().enumerate() {
-            let u = uniform_from_bits(key.generator().next_u32());
-            // The images add to both: what they are makes no difference.
-            let both = images[0].0[lane] + images[1].0[lane];
-            out[0].0[lane] = both + f32::from(u < self.0.right);
-            out[1].0[lane] = both + f32::from(u >= self.0.right);
-        }
-        Ok(())
+impl Plain for Coin {
+    fn logits(&self, image: &[f64], noise: Key) -> Vec<f64> {
+        let heads = uniform_from_bits(noise.generator().next_u32()) < self.right;
+        // The images add to both: what they are makes no difference.
+        let both: f64 = image.iter().sum();
+        vec![both + f64::from(heads), both + f64::from(!heads)]
     }
 
-    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
-        for lane in 0..LANES {
-            let slope = weight[0].0[lane] + weight[1].0[lane];
-            out.iter_mut().for_each(|out| out.0[lane] = slope);
-        }
-        Ok(())
+    fn gradient(&self, image: &[f64], weight: &[f64]) -> Vec<f64> {
+        vec![weight.iter().sum(); image.len()]
     }
 }
 

@@ -1,10 +1,9 @@
 //! Small fully connected networks that nobody trained, as a model of somebody else's: logits and exact gradients in f64.
 
+use crate::common::plain::{Plain, PlainSession};
 use deepsleep::attack::{Classifier, Session};
 use deepsleep::simd::random::Key;
-use deepsleep::simd::{LANES, Lanes};
 use deepsleep::tensor::{Context, Shape};
-use deepsleep::{Error, Result};
 
 /// Numbers that are the same on every machine.
 pub struct Numbers(u64);
@@ -126,60 +125,17 @@ impl Classifier for Net {
     }
 
     fn session(&self, _context: Context) -> Box<dyn Session + '_> {
-        let black = self.logits(&vec![0.0; self.shape.features()]);
-        Box::new(NetSession { net: self, black, images: None })
+        Box::new(PlainSession::new(self))
     }
 }
 
-struct NetSession<'a> {
-    net: &'a Net,
-    /// The logits of the black image, which is in every lane without a sample.
-    black: Vec<f64>,
-    /// Those of the last differentiable evaluation.
-    images: Option<Vec<Lanes>>,
-}
-
-fn lane(lanes: &[Lanes], lane: usize) -> Vec<f64> {
-    lanes.iter().map(|lanes| f64::from(lanes.0[lane])).collect()
-}
-
-fn set_lane(lanes: &mut [Lanes], lane: usize, values: &[f64]) {
-    lanes.iter_mut().zip(values).for_each(|(lanes, &value)| lanes.0[lane] = value as f32);
-}
-
-impl Session for NetSession<'_> {
-    fn logits(
-        &mut self,
-        images: &[Lanes],
-        _noise: &[Key; LANES],
-        differentiable: bool,
-        out: &mut [Lanes],
-    ) -> Result<()> {
-        for i in 0..LANES {
-            let image = lane(images, i);
-            if image.iter().all(|&x| x == 0.0) {
-                set_lane(out, i, &self.black);
-            } else {
-                set_lane(out, i, &self.net.logits(&image));
-            }
-        }
-        self.images = differentiable.then(|| images.to_vec());
-        Ok(())
+impl Plain for Net {
+    fn logits(&self, image: &[f64], _noise: Key) -> Vec<f64> {
+        Net::logits(self, image)
     }
 
-    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
-        let images = self
-            .images
-            .as_ref()
-            .ok_or_else(|| Error::argument("net", "the last evaluation was not differentiable"))?;
-        out.fill(Lanes::ZERO);
-        for i in 0..LANES {
-            let weight = lane(weight, i);
-            if weight.iter().any(|&w| w != 0.0) {
-                set_lane(out, i, &self.net.gradient(&lane(images, i), &weight));
-            }
-        }
-        Ok(())
+    fn gradient(&self, image: &[f64], weight: &[f64]) -> Vec<f64> {
+        Net::gradient(self, image, weight)
     }
 }
 

@@ -162,13 +162,17 @@ fn cross_entropy_over_the_spread_holds_at_any_scale() {
 #[test]
 fn a_flat_cross_entropy_is_doubted() {
     let samples = test_images(0..16);
-    let model = Scaled { model: lenet(FILE), factor: 1e-4 };
     for text in ["fgsm", "pgd:steps=3", "apgd-ce:steps=5"] {
         let warned = |model: &dyn Classifier| {
             let warnings = run(model, &samples, text, Norm::Linf).warnings;
-            warnings.iter().any(|warning| warning.contains("ce-scaled"))
+            let all = ["ce-scaled", "apgd-dlr or apgd-t"];
+            warnings.iter().any(|warning| all.iter().all(|word| warning.contains(word)))
         };
-        assert!(warned(&model), "{text}: no word of logits that spread by a thousandth");
+        // Their logits spread by about 30: by a thousandth, and by a third, where cross-entropy is the weaker attack too.
+        for factor in [1e-4, 1e-2] {
+            let model = Scaled { model: lenet(FILE), factor };
+            assert!(warned(&model), "{text}: no word of logits times {factor}");
+        }
         assert!(!warned(&lenet(FILE)), "{text}: a doubt where there is no reason");
     }
 }

@@ -13,6 +13,7 @@ use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
 use deepsleep::audit::{Audit, AuditReport, ENOUGH, Finding, audit};
 use deepsleep::data::Split;
+use deepsleep::files::Content;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -81,7 +82,7 @@ impl AuditCommand {
         read.extend(self.twin.iter().map(|path| ("--twin", path.clone())));
         read.extend(self.data.files());
         let mut outputs = Outputs::new(common.console(), read);
-        let out = outputs.optional("--out", self.out.as_deref())?;
+        let out = outputs.optional("--out", self.out.as_deref(), Content::Outcome)?;
         let context = common.context()?;
         let (shape, console) = (|| self.data.shape(), common.console());
         let architecture = self.architecture.architecture.as_deref();

@@ -13,6 +13,7 @@ use clap::Args;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, Split};
 use deepsleep::draw::{filters_svg, raster_svg};
+use deepsleep::files::Content;
 use deepsleep::nn::{Freeze, Model, Network};
 use deepsleep::snn::{FrozenSpikingModel, SpikeTrain, firing_rates, spike_trains};
 use serde::Serialize;
@@ -78,7 +79,7 @@ impl Inspect {
         let mut outputs = Outputs::new(common.console(), inputs);
         let mut drawing = |option, path: Option<&Path>| {
             path.map_or(Ok(()), |path| is_svg(option, path))?;
-            outputs.optional(option, path)
+            outputs.optional(option, path, Content::Picture)
         };
         let filters = drawing("--filters", self.filters.as_deref())?;
         let raster = drawing("--raster", self.raster.as_deref())?;

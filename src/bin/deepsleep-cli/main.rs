@@ -13,6 +13,7 @@ mod checkpoint;
 mod common;
 mod completions;
 mod console;
+mod convert;
 mod data;
 mod dataset;
 mod evaluate;
@@ -78,6 +79,8 @@ enum Command {
     Merge(merge::Merge),
     /// Write what came out of an experiment as a page, Markdown and CSV, beside the paper's numbers.
     Report(report::Report),
+    /// Write a saved network as another kind of file: safetensors or ONNX.
+    Convert(convert::Convert),
     /// List, show or check networks: those that have a name, and files.
     Architecture(architecture::ArchitectureCommand),
     /// List, verify or download data sets.
@@ -100,6 +103,7 @@ impl Command {
             Self::Merge(merge) => merge.computes_nothing().then_some("--dry-run"),
             Self::Data(_) => Some("data"),
             Self::Architecture(_) => Some("architecture"),
+            Self::Convert(_) => Some("convert"),
             Self::Completions(_) => Some("completions"),
             Self::Man(_) => Some("man"),
             Self::Evaluate(_)
@@ -123,6 +127,7 @@ impl Command {
             | Self::Inspect(_)
             | Self::Report(_)
             | Self::Architecture(_)
+            | Self::Convert(_)
             | Self::Info
             | Self::Completions(_)
             | Self::Man(_) => Leftover::Nothing,
@@ -178,6 +183,7 @@ fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(&common),
         Command::Audit(audit) => audit.run(&common),
         Command::Inspect(inspect) => inspect.run(&common),
+        Command::Convert(convert) => convert.run(&common),
         Command::Reproduce(reproduce) => reproduce.run(&common),
         Command::Merge(merge) => merge.run(&common),
         Command::Report(report) => report.run(&common),

@@ -5,8 +5,10 @@ use crate::console::Console;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use deepsleep::checkpoint::StateDict;
+use deepsleep::evaluation::fingerprint_of_file;
 use deepsleep::method::Settings;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
+use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Shape;
 use serde::{Deserialize, Serialize};
@@ -48,8 +50,15 @@ impl ModelKind {
     }
 }
 
-/// Reads a file that may be PyTorch's, whose wrappers' names are taken off, and says so.
+/// Reads a file that may be ONNX, or PyTorch's, whose wrappers' names are taken off, and says what was left out.
 pub fn read(path: &Path, console: Console) -> Result<StateDict> {
+    if onnx::is_onnx(path)? {
+        let read = onnx::read(path)?;
+        for note in &read.notes {
+            console.say(format_args!("note: {}: {note}", path.display()));
+        }
+        return Ok(read.state);
+    }
     let (state, removed) = StateDict::load(path)?.unwrapped();
     if !removed.is_empty() {
         console.say(format_args!(
@@ -59,6 +68,11 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
         ));
     }
     Ok(state)
+}
+
+/// A fingerprint of all that a network is read from.
+pub fn fingerprint(path: &Path) -> Result<String> {
+    Ok(if onnx::is_onnx(path)? { onnx::fingerprint(path)? } else { fingerprint_of_file(path)? })
 }
 
 /// The spiking network of a file, with the settings that it was made with, or the published ones.

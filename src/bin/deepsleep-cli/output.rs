@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::failure::WrongUse;
 use anyhow::{Context, Result};
-use deepsleep::files::{Output, same_file};
+use deepsleep::files::{Content, Output, same_file};
 use std::path::{Path, PathBuf};
 
 /// What a command reads and writes. A file that it writes must be none of the others.
@@ -20,14 +20,20 @@ impl Outputs {
         Self { console, read, written: Vec::new() }
     }
 
-    /// A file, device or pipe that is written once. From now on no other process may write to the file.
-    pub fn once(&mut self, option: &'static str, path: &Path) -> Result<Output> {
-        let output = self.look(option, path)?.locked().context(option)?;
+    /// A file, device or pipe that is written once, with this content. From now on no other process may write to the
+    /// file.
+    pub fn once(&mut self, option: &'static str, path: &Path, content: Content) -> Result<Output> {
+        let output = self.look(option, path)?.to_hold(content).context(option)?;
+        self.take(option, output)
+    }
+
+    fn take(&self, option: &'static str, output: Output) -> Result<Output> {
+        let output = output.locked().context(option)?;
         match output.other_names() {
             0 => {}
             others => self.console.say(format_args!(
                 "note: {} has other names (hard links: {others}), which keep what it holds now",
-                path.display()
+                output.path().display()
             )),
         }
         Ok(output)
@@ -48,8 +54,9 @@ impl Outputs {
         &mut self,
         option: &'static str,
         path: Option<&Path>,
+        content: Content,
     ) -> Result<Option<Output>> {
-        path.map(|path| self.once(option, path)).transpose()
+        path.map(|path| self.once(option, path, content)).transpose()
     }
 
     /// A file that is written, and beside it the checkpoint that goes before it: no device, no pipe.
@@ -57,11 +64,11 @@ impl Outputs {
         &mut self,
         option: &'static str,
         path: &Path,
+        content: Content,
     ) -> Result<(Output, Output)> {
-        let mut file = |path: &Path| -> Result<Output> {
-            let output = self.once(option, path)?;
+        let file = |output: Output| -> Result<Output> {
             if output.is_stream() {
-                let path = path.display();
+                let path = output.path().display();
                 let problem = format!(
                     "{option} {path}: this is a device or a pipe, and a checkpoint has to lie beside it; name a file"
                 );
@@ -69,9 +76,11 @@ impl Outputs {
             }
             Ok(output)
         };
-        let (output, checkpoint) = (file(path)?, checkpoint_of(path));
+        let output = file(self.once(option, path, content)?)?;
+        let checkpoint = checkpoint_of(path);
         refuse_as_checkpoint(option, path, &checkpoint)?;
-        Ok((output, file(&checkpoint)?))
+        let checkpoint = self.look(option, &checkpoint)?;
+        Ok((output, file(self.take(option, checkpoint)?)?))
     }
 
     /// A file that somebody else will write, and lock if that matters.

@@ -92,7 +92,26 @@ impl Threat {
         networks: impl IntoIterator<Item = &'a dyn FrozenNetwork>,
         console: Console,
     ) -> Result<()> {
-        let mut random = networks.into_iter().any(|network| network.is_random());
+        let randoms = networks.into_iter().filter(|network| network.is_random()).count();
+        if let (Some(draws), Some(source)) = (self.draws, &self.source)
+            && attacked.is_random()
+            && randoms == 1
+        {
+            let source = source.display();
+            let mut attacks = attacks.iter().map(AttackSpec::build);
+            if attacks.all(|attack| attack.is_ok_and(|attack| attack.returns_all())) {
+                let problem = format!(
+                    "--draws {draws} would decide nothing: --model draws no random numbers, and what is crafted on {source} is \
+                     shown to it whatever that answers"
+                );
+                return Err(WrongUse(problem).into());
+            }
+            console.say(format_args!(
+                "note: --draws {draws}: --model draws no random numbers; they decide on {source} alone, about which of \
+                 its images are attacked and handed on"
+            ));
+        }
+        let mut random = randoms > 0;
         for spec in attacks {
             spec.check_classes(attacked.classes())?;
             let (attack, text) = (spec.build()?, spec.to_string());

@@ -5,10 +5,11 @@ use crate::sleep::PairOptions;
 use crate::sleep::circuit::PlasticLayer;
 use crate::snn::Neuron;
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Which layers slow-wave sleep changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layers {
     /// The first and the last; convolutions between them are only standardized (the published code hands its optimizer
@@ -19,6 +20,29 @@ pub enum Layers {
     /// Those of these names.
     #[serde(untagged)]
     Named(Vec<String>),
+}
+
+/// By hand, as serde's own error would not say what is possible.
+impl<'de> Deserialize<'de> for Layers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Name(String),
+            Names(Vec<String>),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Names(names) => Ok(Self::Named(names)),
+            Either::Name(name) => match name.as_str() {
+                "published" => Ok(Self::Published),
+                "all" => Ok(Self::All),
+                _ => Err(D::Error::custom(format!(
+                    "unknown variant `{}`, expected `published`, `all` or a list of layers as [\"conv1\", \"fc\"]",
+                    shown(&name)
+                ))),
+            },
+        }
+    }
 }
 
 /// The rule by which synapses change.

@@ -11,6 +11,7 @@ use deepsleep::experiment::parse;
 use deepsleep::files::read_regular;
 use deepsleep::nn::Model;
 use deepsleep::nn::architecture::{Architecture, BUILTIN};
+use deepsleep::onnx;
 use deepsleep::tensor::Shape;
 pub use show::ArchitectureCommand;
 use std::path::Path;
@@ -49,14 +50,17 @@ fn of_argument(text: &str, input: Shape, classes: usize) -> Result<Architecture>
 
 fn is_file(text: &str) -> bool {
     let extension = Path::new(text).extension().and_then(|extension| extension.to_str());
-    let known = ["toml", "json", "safetensors"];
+    let known = ["toml", "json", "safetensors", "onnx"];
     text.contains(['/', '\\'])
         || extension
             .is_some_and(|extension| known.contains(&extension.to_ascii_lowercase().as_str()))
 }
 
-/// The network that a file describes: TOML, JSON, or a model of ours.
+/// The network that a file describes: TOML, JSON, ONNX, or a model of ours.
 fn of_file(path: &Path) -> Result<Architecture> {
+    if onnx::is_onnx(path)? {
+        return Ok(onnx::read(path)?.architecture);
+    }
     let text = match String::from_utf8(read_regular(path, MOST)?) {
         Ok(text) => text,
         // No text: a model, or nothing.

@@ -18,6 +18,7 @@ use deepsleep::attack::{
     Attack, AttackReport, Budget, Classifier, FoundBy, Samples, Status, findings, run_attack,
 };
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, worst_cases};
+use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::Serialize;
@@ -156,8 +157,8 @@ impl AttackCommand {
         read.extend(self.threat.source.clone().map(|path| ("--source", path)));
         read.extend(self.images.data.files());
         let mut outputs = Outputs::new(common.console(), read);
-        let save = outputs.optional("--save", self.save.as_deref())?;
-        let grid = outputs.optional("--grid", self.grid.as_deref())?;
+        let save = outputs.optional("--save", self.save.as_deref(), Content::CraftedSet)?;
+        let grid = outputs.optional("--grid", self.grid.as_deref(), Content::Picture)?;
         let context = common.context()?;
         let architecture = self.architecture.architecture.as_deref();
         let shape = || self.images.data.shape();

@@ -19,7 +19,7 @@ use deepsleep::attack::{Outcome, Samples, Status};
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel, wilson};
-use deepsleep::files::Output;
+use deepsleep::files::{Content, Output};
 use deepsleep::nn::{FrozenNetwork, verdicts};
 use deepsleep::tensor::{Context, Shape};
 pub use origin::Maker;
@@ -65,7 +65,7 @@ struct Attacks {
     /// Images crafted before (`attack --save`), to be shown to this network
     // They bring their own clean images and attack, and usually norm and radius.
     #[arg(long, value_name = "FILE.npz", group = "images_of", conflicts_with_all = [
-        "attack", "source", "source_kind", "portion", "resume", "images", "first", "data", "dataset", "data_dir",
+        "attack", "source", "source_architecture", "source_kind", "portion", "resume", "images", "first", "data", "dataset", "data_dir",
     ])]
     crafted: Option<PathBuf>,
     /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
@@ -165,7 +165,7 @@ impl Evaluate {
 
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
-        let out = outputs.optional("--out", self.attacks.out.as_deref())?;
+        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Outcome)?;
         let network = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load(network.as_ref())?;
@@ -308,7 +308,7 @@ impl Evaluate {
         mut outputs: Outputs,
         path: &Path,
     ) -> Result<()> {
-        let out = outputs.optional("--out", self.attacks.out.as_deref())?;
+        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Outcome)?;
         let network = self.load(common)?;
         let mut file = NpzReader::open(path)?;
         let mut crafted = Crafted::read(&mut file)?;

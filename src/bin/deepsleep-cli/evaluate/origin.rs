@@ -1,10 +1,10 @@
 //! Where crafted images come from, as far as their file says.
 
-use crate::model::ModelKind;
+use crate::model::{ModelKind, fingerprint};
 use crate::numbers::{radius, significant};
 use anyhow::Result;
 use deepsleep::checkpoint::NpzReader;
-use deepsleep::evaluation::{Crafted, ThreatModel, about, fingerprint_of_file};
+use deepsleep::evaluation::{Crafted, ThreatModel, about};
 use serde::Deserialize;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub struct Maker {
 
 impl Maker {
     pub fn of(model: &Path, kind: ModelKind) -> Result<Self> {
-        Ok(Self { sha256: fingerprint_of_file(model)?, kind })
+        Ok(Self { sha256: fingerprint(model)?, kind })
     }
 }
 

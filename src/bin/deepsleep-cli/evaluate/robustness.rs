@@ -3,17 +3,17 @@
 use super::{Evaluate, Evaluation};
 use crate::checkpoint::Kind;
 use crate::common::Common;
-use crate::model::ModelKind;
+use crate::model::{self, ModelKind};
 use crate::numbers::radius;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
     Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, WorstCase, evaluate,
-    fingerprint, fingerprint_of_file, same_settings, worst_cases,
+    fingerprint, same_settings, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
-use deepsleep::files::Output;
+use deepsleep::files::{Content, Output};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ pub struct ResultFiles {
 impl ResultFiles {
     /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
     pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
-        let (out, checkpoint) = outputs.with_checkpoint("--out", out)?;
+        let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Outcome)?;
         Kind::Evaluation.expect(&checkpoint)?;
         Ok(Self { out, checkpoint })
     }
@@ -132,7 +132,7 @@ impl Evaluate {
         let mut all = vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("numerics", NUMERICS.to_string()),
-            ("--model", fingerprint_of_file(&self.model)?),
+            ("--model", model::fingerprint(&self.model)?),
             ("--model-kind", kind(self.model_kind).to_owned()),
             ("images", fingerprint(samples)),
             ("--attack", attacks.join(" ")),
@@ -145,7 +145,7 @@ impl Evaluate {
             all.push(("--draws", draws.to_string()));
         }
         if let Some(source) = &self.threat.source {
-            all.push(("--source", fingerprint_of_file(source)?));
+            all.push(("--source", model::fingerprint(source)?));
             all.push(("--source-kind", kind(self.threat.source_kind).to_owned()));
         }
         Ok(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())

@@ -5,7 +5,7 @@ use crate::checkpoint::Kind;
 use crate::output::Outputs;
 use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
-use deepsleep::files::Output;
+use deepsleep::files::{Content, Output};
 use deepsleep::nn::TrainingOptions;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub struct Files {
 impl Files {
     /// Refuses a place that cannot be written to now, not after an hour of training, and one that holds another's work.
     pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
-        let (model, checkpoint) = outputs.with_checkpoint("--out", out)?;
+        let (model, checkpoint) = outputs.with_checkpoint("--out", out, Content::Network)?;
         Kind::Training.expect(&checkpoint)?;
         Ok(Self { model, checkpoint })
     }

@@ -1,0 +1,83 @@
+//! `convert`: a network from one kind of file to another.
+
+use crate::architecture::{ArchitectureOption, open};
+use crate::common::Common;
+use crate::failure::WrongUse;
+use crate::model::read;
+use crate::output::Outputs;
+use crate::stderr::shown;
+use anyhow::{Result, bail};
+use clap::Args;
+use deepsleep::nn::{Model, Network};
+use deepsleep::onnx;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// Network: safetensors, or ONNX as PyTorch exports it
+    from: PathBuf,
+    /// Where to write it: NAME.safetensors or NAME.onnx
+    to: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureOption,
+}
+
+#[derive(Serialize)]
+struct Converted {
+    file: PathBuf,
+    input: [usize; 3],
+    classes: usize,
+    nodes: usize,
+    parameters: usize,
+}
+
+impl Convert {
+    pub fn run(&self, common: &Common) -> Result<()> {
+        let console = common.console();
+        let to_onnx = is_onnx(&self.to)?;
+        let mut outputs = Outputs::new(console, vec![("FROM", self.from.clone())]);
+        let output = outputs.once("TO", &self.to)?;
+        let state = read(&self.from, console)?;
+        let no_images = || bail!("no images say which ones the network takes");
+        let model: Model = open(&state, self.architecture.architecture.as_deref(), &no_images)?;
+        let mut new = model.state();
+        for (name, note) in state.notes().iter().filter(|(name, _)| *name != "architecture") {
+            new.note(name, note);
+        }
+        let architecture = model.architecture();
+        let bytes = match to_onnx {
+            true => onnx::to_bytes(architecture, &new)?,
+            false => new.to_bytes()?,
+        };
+        output.write_all(&bytes)?;
+        let input = model.input_shape();
+        let converted = Converted {
+            file: self.to.clone(),
+            input: [input.channels, input.height, input.width],
+            classes: architecture.classes(),
+            nodes: architecture.nodes().len(),
+            parameters: architecture.parameter_count(),
+        };
+        let Converted { classes, nodes, parameters, .. } = &converted;
+        let text = format!(
+            "{}: images of {input}, {classes} classes, {nodes} nodes, {parameters} parameters",
+            shown(&self.to)
+        );
+        console.result(&converted, text)
+    }
+}
+
+/// Whether a file is to be ONNX, by its name.
+fn is_onnx(path: &Path) -> Result<bool> {
+    let extension = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("onnx") => Ok(true),
+        Some("safetensors") => Ok(false),
+        _ => Err(WrongUse(format!(
+            "{}: its name ends neither in .safetensors nor in .onnx, and says so what to write",
+            shown(path)
+        ))
+        .into()),
+    }
+}
