@@ -355,8 +355,8 @@ const MODES: &[Mode] = &[
             LOUD,
             &[
                 Effect("--image 1"),
-                Effect("--layer relu2"),
                 Effect("--architecture mlp:8"),
+                Effect("--layer relu1"),
                 Effect("--images 7"),
                 Effect("--filters filters.svg"),
                 Effect("--raster elsewhere.svg"),
