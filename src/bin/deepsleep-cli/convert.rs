@@ -8,6 +8,7 @@ use crate::output::Outputs;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
 use clap::Args;
+use deepsleep::files::Content;
 use deepsleep::nn::{Model, Network};
 use deepsleep::onnx;
 use serde::Serialize;
@@ -37,7 +38,7 @@ impl Convert {
         let console = common.console();
         let to_onnx = is_onnx(&self.to)?;
         let mut outputs = Outputs::new(console, vec![("FROM", self.from.clone())]);
-        let output = outputs.once("TO", &self.to)?;
+        let output = outputs.once("TO", &self.to, Content::Network)?;
         let state = read(&self.from, console)?;
         let no_images = || bail!("no images say which ones the network takes");
         let model: Model = open(&state, self.architecture.architecture.as_deref(), &no_images)?;
