@@ -12,6 +12,8 @@ use std::path::Path;
 pub enum Content {
     /// A network, as safetensors.
     Network,
+    /// A network, as ONNX.
+    Onnx,
     /// Crafted images, as npz.
     CraftedSet,
     /// A result, as JSON.
@@ -23,7 +25,8 @@ pub enum Content {
 impl Content {
     fn name(self) -> &'static str {
         match self {
-            Self::Network => "a network",
+            Self::Network => "a network (safetensors)",
+            Self::Onnx => "a network (ONNX)",
             Self::CraftedSet => "a set of images (npz)",
             Self::Outcome => "a result (JSON)",
             Self::Picture => "a picture",
@@ -35,6 +38,7 @@ impl Content {
         match kind {
             Kind::Empty | Kind::Text | Kind::Toml | Kind::WebPage | Kind::LfsPointer => true,
             Kind::Safetensors => self == Self::Network,
+            Kind::Onnx => self == Self::Onnx,
             Kind::Npz => self == Self::CraftedSet,
             Kind::Json => self == Self::Outcome,
             Kind::Picture(_) | Kind::Document(_) => self == Self::Picture,
@@ -90,9 +94,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (network, set) = (&b"\x02\0\0\0\0\0\0\0{}"[..], &b"PK\x03\x04"[..]);
         let named_set = [set, &[0; 22], b"\x0a\0\0\0images.npy"].concat();
-        let all = [Content::Network, Content::CraftedSet, Content::Outcome, Content::Picture];
+        let all = [
+            Content::Network,
+            Content::Onnx,
+            Content::CraftedSet,
+            Content::Outcome,
+            Content::Picture,
+        ];
         for (name, bytes, replaced_by, words) in [
             ("net", network, Some(Content::Network), "safetensors"),
+            ("onnx", b"\x08\x08\x12\x07pytorch\x1a\x05", Some(Content::Onnx), "an ONNX network"),
             ("set", &named_set, Some(Content::CraftedSet), "an npz file"),
             ("zip", set, None, "a zip archive"),
             ("json", b"{\"a\": 1}", Some(Content::Outcome), "JSON"),

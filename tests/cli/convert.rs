@@ -12,6 +12,11 @@ fn an_onnx_file_is_the_same_network() {
     let done = run(&["convert", LENET, &onnx]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert!(done.stdout.contains("images of 1x28x28, 10 classes"), "{}", done.stdout);
+    // An older one is replaced; what is another kind under this name is not.
+    assert_eq!(run(&["convert", LENET, &onnx]).code, Some(0));
+    let named = folder.argument("named.onnx");
+    std::fs::copy(LENET, &named).unwrap();
+    run(&["convert", LENET, &named]).assert_fails(2, &["named.onnx", "a safetensors file"]);
     assert_eq!(run(&["convert", &onnx, &back]).code, Some(0));
     let result = |model: &str| {
         let attack = ["--attack", "pgd:steps=3", "--eps", "0.1", "--images", "32", "--json"];

@@ -38,7 +38,8 @@ impl Convert {
         let console = common.console();
         let to_onnx = is_onnx(&self.to)?;
         let mut outputs = Outputs::new(console, vec![("FROM", self.from.clone())]);
-        let output = outputs.once("TO", &self.to, Content::Network)?;
+        let output =
+            outputs.once("TO", &self.to, if to_onnx { Content::Onnx } else { Content::Network })?;
         let state = read(&self.from, console)?;
         let no_images = || bail!("no images say which ones the network takes");
         let model: Model = open(&state, self.architecture.architecture.as_deref(), &no_images)?;
