@@ -70,6 +70,8 @@ fn forms(name: &str) -> Vec<String> {
             text(Surrogate::Triangle(1.0)),
             text(Surrogate::Rectangle(1.0)),
             text(Surrogate::FastSigmoid(1.0)),
+            text(Surrogate::Exponential(1.0)),
+            text(Surrogate::StraightThrough(1.0)),
         ],
         _ => Vec::new(),
     }
