@@ -287,8 +287,8 @@ fn a_step_that_cannot_cross_the_ball_is_doubted() {
     let samples = samples().select(&[0]).unwrap();
     let warnings =
         |text: &str| run(&samples, parse_attack(text).unwrap().as_ref(), Norm::Linf, 0.3).warnings;
-    assert!(warnings("bim:step=2/255,steps=10")[0].contains("0.30000 is needed"));
-    assert!(warnings("pgd:step=2/255,steps=10")[0].contains("0.60000 is needed"));
+    assert!(warnings("bim:step=2/255,steps=10")[0].contains("0.3 is needed"));
+    assert!(warnings("pgd:step=2/255,steps=10")[0].contains("0.6 is needed"));
     assert!(warnings("bim").is_empty() && warnings("pgd").is_empty());
     // And indeed: no more than steps x step, whatever eps is.
     let short = parse_attack("bim:step=2/255,steps=10,return=last").unwrap();

@@ -77,7 +77,8 @@ fn an_unusable_place_for_the_result_is_refused_before_training() {
     std::fs::write(folder.path("file"), "").unwrap();
     run(&["train", "--out", &missing]).assert_fails(1, &["--out", "there is no folder"]);
     run(&["train", "--out", &inside]).assert_fails(1, &["--out", "there is no folder"]);
-    run(&["train", "--out", &folder.argument("")]).assert_fails(2, &["--out", "this is a folder"]);
+    run(&["train", "--out", &folder.argument("")])
+        .assert_fails(2, &["--out", "this names a folder"]);
     #[cfg(target_os = "linux")] // /proc can be written to by nobody, not even root
     run(&["train", "--out", "/proc/model.safetensors"]).assert_fails(1, &["--out", "cannot write"]);
 }

@@ -84,7 +84,11 @@ fn wrong_attacks_are_refused_with_what_there_is() {
         (&["--attack", "pgd", "--eps", "64"], 2, &["(0, 1]", "64/255"]),
         (&["--attack", "pgd", "--eps", "0.1,0.2"], 2, &["one radius"]),
         (&["--attack", "pgd", "--eps", "0.1", "--norm", "l3"], 2, &["l3", "linf"]),
-        (&["--attack", "deepfool", "--eps", "0.1", "--norm", "l1"], 2, &["l1", "fab"]),
+        (
+            &["--attack", "deepfool", "--eps", "0.1", "--norm", "l1"],
+            2,
+            &["deepfool", "linf, l2, not in l1"],
+        ),
         (&["--attack", "pgd"], 2, &["--eps"]),
         (&["--attack", "pgd", "--eps", "0.1", "--save", &missing], 1, &["--save", "no folder"]),
         (&["--attack", "pgd", "--eps", "0.1", "--grid", &text], 2, &["--grid", ".png or .svg"]),

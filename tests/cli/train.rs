@@ -73,6 +73,7 @@ fn the_file_says_how_it_was_made_and_not_where() {
     assert_eq!(
         names,
         [
+            "architecture",
             "clean_accuracy",
             "data",
             "dataset",

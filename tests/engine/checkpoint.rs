@@ -213,7 +213,7 @@ fn files_of_other_kinds_are_named_with_the_way_to_convert_them() {
             b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
             "PyTorch file (torch.save); convert it in Python",
         ),
-        (b"\x08\x08\x12\x07pytorch", "an ONNX network; save its arrays"),
+        (b"\x08\x08\x12\x07pytorch", "an ONNX network; convert it"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b"<!doctype html><title>404", "a web page (HTML)"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),

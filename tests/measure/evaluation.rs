@@ -78,7 +78,7 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
         assert_eq!(cell.warnings, report.warnings);
         assert_eq!(cell.forward_passes, report.cost().forward_passes);
     }
-    assert!(whole[2].warnings[0].contains("0.20000 is needed"), "{:?}", whole[2].warnings);
+    assert!(whole[2].warnings[0].contains("0.2 is needed"), "{:?}", whole[2].warnings);
     assert!(whole[4].warnings.iter().any(|warning| warning.contains("bounded=yes")));
 }
 
