@@ -1,7 +1,8 @@
 //! Networks, and how they are trained.
 //!
 //! A [`Network`] names its [`Parameters`] and records its forward pass on a tape; [`Trainer`] runs it over a data set.
-//! [`LeNet`] is the paper's network; a [`FrozenNetwork`] is what evaluation and attacks see of a trained one.
+//! [`Model`] is the network of any architecture, the paper's among them ([`Model::lenet`]); a [`FrozenNetwork`] is what
+//! evaluation and attacks see of a trained one.
 //!
 //! ```
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};

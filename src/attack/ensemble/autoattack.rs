@@ -78,7 +78,7 @@ impl FromStr for Version {
 pub struct Member {
     /// The attack.
     pub attack: Box<dyn Attack>,
-    /// Whether it attacks the network of rectifiers with the same weights ([`Classifier::rectified`]), and shows what it
+    /// Whether it attacks the network of rectifiers with the same weights ([`rectified`](crate::attack::Classifier::rectified)), and shows what it
     /// finds.
     pub transfer: bool,
 }
