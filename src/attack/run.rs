@@ -27,15 +27,7 @@ pub fn run_attack(
     attack: &dyn Attack,
     budget: Budget,
 ) -> Result<AttackReport> {
-    let mut task = AttackTask {
-        context,
-        classifier,
-        samples,
-        budget,
-        target: attack.target(),
-        estimator: Estimator::default(),
-        clean_logits: &[],
-    };
+    let mut task = task(context, classifier, samples, attack, budget);
     let mut report = begin(&task, attack)?;
     let images: Vec<&[f32]> = (0..samples.len()).map(|i| samples.image(i)).collect();
     let all: Vec<usize> = (0..samples.len()).collect();
@@ -52,13 +44,8 @@ pub fn run_attack(
             true if predict(z) != label => Status::CleanWrong,
             true => Status::Survived,
         };
-        if status == Status::Survived || (finite && attack.returns_all()) {
-            // What is of the target class already cannot be steered there.
-            if attack.target() == Some(label) {
-                report.diagnostics.of_target += 1;
-            } else {
-                which.push(i);
-            }
+        if is_attacked(attack, status, label, &mut report.diagnostics) {
+            which.push(i);
         }
         let cost = Cost { forward_passes: task.draws(attack.draws()) as u64, ..Cost::default() };
         let right = if finite { verdicts[i].right } else { 0.0 };
@@ -96,27 +83,43 @@ pub(crate) fn run_classified(
     budget: Budget,
     clean: &[Outcome],
 ) -> Result<AttackReport> {
-    let task = AttackTask {
-        context,
-        classifier,
-        samples,
-        budget,
-        target: attack.target(),
-        estimator: Estimator::default(),
-        clean_logits: &[],
-    };
+    let task = task(context, classifier, samples, attack, budget);
     let mut report = begin(&task, attack)?;
     let mut which = Vec::new();
     for (i, outcome) in clean.iter().enumerate() {
-        if outcome.status == Status::Survived
-            || (outcome.status != Status::Invalid && attack.returns_all())
-        {
+        if is_attacked(attack, outcome.status, outcome.label, &mut report.diagnostics) {
             which.push(i);
         }
         let (image, cost) = (samples.image(i).to_vec(), Cost::default());
         report.outcomes.push(Outcome { image, cost, ..outcome.clone() });
     }
     finish(&task, attack, &which, report)
+}
+
+/// What is asked of the attack, the clean logits aside.
+fn task<'a>(
+    context: &'a Context,
+    classifier: &'a dyn Classifier,
+    samples: &'a Samples,
+    attack: &dyn Attack,
+    budget: Budget,
+) -> AttackTask<'a> {
+    let (target, estimator) = (attack.target(), Estimator::default());
+    AttackTask { context, classifier, samples, budget, target, estimator, clean_logits: &[] }
+}
+
+/// Whether a sample is attacked that the model answers so when it is clean.
+fn is_attacked(
+    attack: &dyn Attack,
+    clean: Status,
+    label: usize,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let wanted = clean == Status::Survived || (clean != Status::Invalid && attack.returns_all());
+    // What is of the target class already cannot be steered there.
+    let of_target = wanted && attack.target() == Some(label);
+    diagnostics.of_target += usize::from(of_target);
+    wanted && !of_target
 }
 
 /// The report before anything was done, if the task can be.

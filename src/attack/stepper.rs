@@ -165,8 +165,10 @@ pub trait Stepper: Send + Sync {
     /// When it is done.
     fn goal(&self) -> Goal;
 
-    /// How often it starts over, for a model with `classes` classes.
-    fn runs(&self, classes: usize) -> Runs;
+    /// How often it starts over, for a model with `classes` classes: a single run unless it says otherwise.
+    fn runs(&self, _classes: usize) -> Runs {
+        Runs { restarts: 1, targets: 0 }
+    }
 
     /// Evaluations that are averaged to answer one question, for models that draw random numbers: expectation over
     /// transformation (Athalye et al. 2018). The draws of a run are the same at every image.

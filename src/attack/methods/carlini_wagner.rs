@@ -2,7 +2,7 @@
 //! its canonical form with a binary search over c, and with one fixed c as the sleep papers ran it.
 
 use crate::attack::loss::Loss;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::{rounding, spread};
 use crate::simd::{LANES, Lanes, Simd, dispatch, math};
 use crate::tensor::Shape;
@@ -215,10 +215,6 @@ impl Stepper for CarliniWagner {
 
     fn goal(&self) -> Goal {
         self.goal
-    }
-
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
     }
 
     fn confidence(&self, logits: &[f32]) -> Option<f32> {

@@ -3,7 +3,7 @@
 
 use crate::attack::geometry::norm::{Norm, sum_of, unit_of};
 use crate::attack::loss::Loss;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -117,10 +117,6 @@ impl Stepper for CarliniWagnerLinf {
 
     fn goal(&self) -> Goal {
         self.goal
-    }
-
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
     }
 
     fn confidence(&self, logits: &[f32]) -> Option<f32> {

@@ -4,10 +4,9 @@
 use crate::attack::geometry::ascent::{Ranking, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
-use crate::attack::geometry::random::normals;
 use crate::attack::loss::Loss;
-use crate::attack::methods::fmn::cosine;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::methods::descent::{cosine, direction};
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -59,10 +58,6 @@ impl Stepper for Ddn {
         self.goal
     }
 
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
-    }
-
     fn confidence(&self, logits: &[f32]) -> Option<f32> {
         Some(rounding(logits))
     }
@@ -99,12 +94,7 @@ impl Stepper for Ddn {
         x: &mut [f32],
     ) -> Step {
         let step = cosine(1.0, 0.01, state.taken, self.steps);
-        let zero = answer.gradient.iter().all(|&g| g == 0.0);
-        if zero {
-            let key = sample.key.with(state.taken as u64);
-            normals(sample.isa, &mut key.generator(), &mut state.noise);
-        }
-        let gradient: &[f32] = if zero { &state.noise } else { answer.gradient };
+        let gradient = direction(sample, answer, state.taken, &mut state.noise);
         ascend(Norm::L2, step, gradient, x, &mut Ranking::default());
         state.radius *= if answer.fooled { 1.0 - self.gamma } else { 1.0 + self.gamma };
         // Beyond the farthest corner of the box there is nothing.

@@ -4,7 +4,7 @@
 use crate::attack::geometry::ascent::sign;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -54,10 +54,6 @@ impl Stepper for DeepFool {
 
     fn goal(&self) -> Goal {
         self.goal
-    }
-
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
     }
 
     fn confidence(&self, logits: &[f32]) -> Option<f32> {

@@ -3,9 +3,9 @@
 
 use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
-use crate::attack::geometry::random::normals;
 use crate::attack::loss::Loss;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::methods::descent::{cosine, direction};
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -33,12 +33,6 @@ impl Default for Fmn {
 
 /// The share by which the radius changes in the last step.
 const LAST_GAMMA: f32 = 1e-3;
-
-/// From `first` to `last` over the steps, along half a period of the cosine.
-pub(super) fn cosine(first: f32, last: f32, step: usize, steps: usize) -> f32 {
-    let phase = std::f64::consts::PI * step as f64 / steps.max(1) as f64;
-    last + (first - last) * (0.5 * (1.0 + phase.cos())) as f32
-}
 
 /// Where the walk stands.
 pub struct State {
@@ -105,10 +99,6 @@ impl Stepper for Fmn {
         self.goal
     }
 
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
-    }
-
     fn confidence(&self, logits: &[f32]) -> Option<f32> {
         Some(rounding(logits))
     }
@@ -155,12 +145,7 @@ impl Stepper for Fmn {
             state.best = state.best.min(norm.distance(x, clean));
         }
         state.radius = self.radius(state, sample, answer, x);
-        let zero = answer.gradient.iter().all(|&g| g == 0.0);
-        if zero {
-            let key = sample.key.with(state.taken as u64);
-            normals(sample.isa, &mut key.generator(), &mut state.noise);
-        }
-        let gradient: &[f32] = if zero { &state.noise } else { answer.gradient };
+        let gradient = direction(sample, answer, state.taken, &mut state.noise);
         let step = cosine(self.step, 0.01 * self.step, state.taken, self.steps);
         let unit = unit_of(Norm::Linf.of(gradient));
         let factor = step / gradient.iter().map(|g| (g * unit).powi(2)).sum::<f32>().sqrt();

@@ -6,7 +6,7 @@ use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
 use crate::attack::geometry::random::{normals, symmetric};
 use crate::attack::loss::Loss;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::simd::random::uniform_from_bits;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -188,10 +188,6 @@ impl Stepper for HopSkipJump {
 
     fn goal(&self) -> Goal {
         self.goal
-    }
-
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
     }
 
     fn draws(&self) -> usize {

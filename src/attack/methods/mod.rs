@@ -6,6 +6,7 @@ pub mod carlini_wagner;
 pub mod cw_linf;
 pub mod ddn;
 pub mod deepfool;
+mod descent;
 pub mod eot_pgd;
 pub mod fab;
 pub mod fgsm;

@@ -6,7 +6,7 @@ use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::normals;
 use crate::attack::loss::Loss;
 use crate::attack::methods::pgd::StepSize;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -75,10 +75,6 @@ impl Stepper for NesPgd {
 
     fn goal(&self) -> Goal {
         Goal::First
-    }
-
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
     }
 
     fn draws(&self) -> usize {

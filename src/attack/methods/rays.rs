@@ -5,7 +5,7 @@
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::moved;
 use crate::attack::loss::Loss;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -126,10 +126,6 @@ impl Stepper for RayS {
 
     fn goal(&self) -> Goal {
         self.goal
-    }
-
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
     }
 
     fn draws(&self) -> usize {

@@ -4,8 +4,8 @@
 use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::random::symmetric;
 use crate::attack::loss::Loss;
-use crate::attack::methods::fmn::cosine;
-use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::methods::descent::cosine;
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -104,10 +104,6 @@ impl Stepper for SigmaZero {
 
     fn goal(&self) -> Goal {
         self.goal
-    }
-
-    fn runs(&self, _classes: usize) -> Runs {
-        Runs { restarts: 1, targets: 0 }
     }
 
     fn confidence(&self, logits: &[f32]) -> Option<f32> {
