@@ -20,17 +20,22 @@ const LIST: usize = 240;
 
 /// A name out of somebody else's file, fit to stand in a line: control characters are escaped, what is long is cut.
 pub(crate) fn shown(name: &str) -> String {
-    let mut text = String::new();
-    for (i, letter) in name.chars().enumerate() {
-        if i == LETTERS {
-            return text + "...";
-        }
+    match name.char_indices().nth(LETTERS) {
+        Some((end, _)) => in_line(&name[..end]) + "...",
+        None => in_line(name),
+    }
+}
+
+/// A text with words out of somebody else's file, fit to stand in a line: control characters are escaped.
+pub(crate) fn in_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
         match letter.is_control() || is_invisible(letter) {
-            true => text.extend(letter.escape_default()),
-            false => text.push(letter),
+            true => line.extend(letter.escape_default()),
+            false => line.push(letter),
         }
     }
-    text
+    line
 }
 
 /// Marks that change the direction or the lines of what is printed around them.

@@ -245,7 +245,11 @@ fn reduce(node: &Node<'_>) -> Outcome<Value> {
 
 fn joined(node: &Node<'_>) -> Outcome<Value> {
     fn join<T: Clone>(views: &[ArrayViewD<'_, T>], at: i64) -> Outcome<ArrayD<T>> {
-        let at = axis(at, views.first().map_or(0, |view| view.ndim()))?;
+        let rank = views.first().map_or(0, |view| view.ndim());
+        let at = axis(at, rank)?;
+        if let Some(other) = views.iter().find(|view| view.ndim() != rank) {
+            return Err(format!("joins {rank} axes and {}", other.ndim()));
+        }
         checked_count(&[views.iter().map(|view| view.len()).sum()])?;
         concatenate(Axis(at), views).map_err(|e| e.to_string())
     }

@@ -30,7 +30,7 @@ use crate::checkpoint::StateDict;
 use crate::files::{open_regular, read_regular, write_atomically};
 use crate::fingerprint::Fingerprint;
 use crate::foreign;
-use crate::names::{list, shown};
+use crate::names::{in_line, list, shown};
 use crate::nn::architecture::Architecture;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -86,7 +86,8 @@ pub fn read(path: impl AsRef<Path>) -> Result<Onnx> {
 /// As for [`read`].
 pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
     let path = path.as_ref();
-    let fail = |problem: String| Error::format(path, problem);
+    // Names and values of the file stand in it.
+    let fail = |problem: String| Error::format(path, in_line(&problem));
     let model = proto::Model::decode(bytes).map_err(|error| {
         fail(format!("not a readable ONNX file: {}", shown(&error.to_string())))
     })?;
