@@ -1,7 +1,7 @@
 //! The tape: an arena of nodes, and the reverse sweep over it.
 
 use super::estimation::Estimation;
-use super::node::{Node, WeightNode};
+use super::node::{TapeNode, WeightNode};
 use super::operation::{Backward, Operation, give};
 use crate::kernels::lif::Estimate;
 use crate::simd::random::Key;
@@ -43,7 +43,7 @@ pub enum Seed {
 }
 
 /// Where a node comes from.
-struct Origin {
+struct NodeOrigin {
     /// None for an input.
     operation: Option<Box<dyn Operation>>,
     inputs: Range<usize>,
@@ -61,9 +61,9 @@ struct Spare {
 /// A caller-owned arena of recorded operations.
 pub struct Tape {
     context: Context,
-    nodes: Vec<Node>,
+    nodes: Vec<TapeNode>,
     /// One a node.
-    origins: Vec<Origin>,
+    origins: Vec<NodeOrigin>,
     weights: Vec<WeightNode>,
     /// The inputs of all nodes, one after the other.
     edges: Vec<u32>,
@@ -342,8 +342,8 @@ impl Tape {
         self.edges.extend(inputs.iter().map(|var| var.index));
         self.weight_edges.extend(weights.iter().map(|weight| weight.index));
         let index = self.nodes.len() as u32;
-        self.nodes.push(Node { value, grad: None, wants_grad });
-        self.origins.push(Origin {
+        self.nodes.push(TapeNode { value, grad: None, wants_grad });
+        self.origins.push(NodeOrigin {
             operation,
             inputs: edge..self.edges.len(),
             weights: weight_edge..self.weight_edges.len(),

@@ -68,7 +68,7 @@ pub struct Distance {
 
 /// A printed row and all variants, the nearest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct SweepRow {
     /// The table; where several print the row, the first.
     pub table: usize,
     /// The noise scale.
@@ -81,7 +81,7 @@ pub struct Answer {
     pub variants: Vec<Distance>,
 }
 
-impl Answer {
+impl SweepRow {
     /// Name of the answers' file in a results folder.
     pub const FILE: &'static str = "sweep.json";
 
@@ -261,9 +261,9 @@ impl Sweep {
     ///
     /// # Errors
     /// If the published numbers cannot be read.
-    pub fn answers(&self, results: &Results) -> Result<Vec<Answer>> {
+    pub fn answers(&self, results: &Results) -> Result<Vec<SweepRow>> {
         let published = Published::load()?;
-        let mut answers: Vec<Answer> = Vec::new();
+        let mut answers: Vec<SweepRow> = Vec::new();
         for table in &published.tables {
             for row in &table.rows {
                 let wanted = self.scales.contains(&row.scale)
@@ -298,7 +298,7 @@ impl Sweep {
                 }
                 variants.sort_by(|a, b| a.distance.total_cmp(&b.distance));
                 let (scale, method) = (row.scale.clone(), row.method.clone());
-                answers.push(Answer { table: table.number, scale, method, printed, variants });
+                answers.push(SweepRow { table: table.number, scale, method, printed, variants });
             }
         }
         Ok(answers)

@@ -98,21 +98,21 @@ pub(crate) fn check_spiking(architecture: &Architecture) -> Result<()> {
 
 /// A layer of neurons, in place of a rectifier.
 #[derive(Clone, Debug)]
-struct Layer {
+struct SpikingLayer {
     node: usize,
     dynamics: Dynamics,
     surrogate: Surrogate,
 }
 
 /// The neurons of every rectifier, its own where it is a node that has some.
-fn layers(architecture: &Architecture, options: &SpikingOptions) -> Result<Vec<Layer>> {
+fn layers(architecture: &Architecture, options: &SpikingOptions) -> Result<Vec<SpikingLayer>> {
     let of = |(node, op): (usize, &Op)| {
         let (neuron, surrogate) = match op {
             Op::Lif { neuron, surrogate } => (*neuron, *surrogate),
             _ => (None, None),
         };
         let dynamics = neuron.unwrap_or(options.neuron).dynamics()?;
-        Ok(Layer { node, dynamics, surrogate: surrogate.unwrap_or(options.surrogate) })
+        Ok(SpikingLayer { node, dynamics, surrogate: surrogate.unwrap_or(options.surrogate) })
     };
     let nodes = architecture.nodes().iter().map(|node| &node.op).enumerate();
     nodes.filter(|(_, op)| op.is_rectifier()).map(of).collect()
@@ -126,7 +126,7 @@ fn names(architecture: &Architecture) -> Vec<&str> {
 
 /// What is recorded in place of rectifiers.
 struct Neurons<'a> {
-    layers: &'a [Layer],
+    layers: &'a [SpikingLayer],
     steps: usize,
     silent: SilentWindow,
     /// The layers of spikes, if they are wanted.
@@ -140,7 +140,7 @@ impl Rectifiers for Neurons<'_> {
         let Some(layer) = self.layers.iter().find(|layer| layer.node == node) else {
             return Err(Error::argument("spiking network", format!("node {node} has no neurons")));
         };
-        let (Layer { dynamics, surrogate, .. }, steps) = (layer, self.steps);
+        let (SpikingLayer { dynamics, surrogate, .. }, steps) = (layer, self.steps);
         let (spikes, out) = if pooled && !self.before_pooling {
             let spikes = tape.lif_pool(x, *dynamics, *surrogate, steps, self.silent)?;
             (spikes, spikes)
@@ -171,7 +171,7 @@ pub struct SpikingModel {
     /// Weights and running statistics are those of the network with rectifiers, one to one.
     model: Model,
     options: SpikingOptions,
-    layers: Vec<Layer>,
+    layers: Vec<SpikingLayer>,
     silent: SilentWindow,
 }
 
@@ -304,7 +304,7 @@ impl Network for SpikingModel {
 pub struct FrozenSpikingModel {
     model: FrozenModel,
     options: SpikingOptions,
-    layers: Vec<Layer>,
+    layers: Vec<SpikingLayer>,
     draws: usize,
     silent: SilentWindow,
 }

@@ -3,12 +3,12 @@
 use super::idx::IdxArray;
 use super::{Missing, missing, sorted_out};
 use crate::data::Dataset;
-use crate::data::files::{Part, Split, file_name, find_file};
+use crate::data::files::{IdxPart, Split, file_name, find_file};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
-    let parts = [Part::Images, Part::Labels];
+    let parts = [IdxPart::Images, IdxPart::Labels];
     let found = parts.into_iter().map(|part| find_file(place, split, part));
     sorted_out(&parts.map(|part| file_name(split, part)), found)
 }
@@ -16,7 +16,7 @@ pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing>
 pub(super) fn classes(place: &Path) -> Result<usize> {
     let mut most = 0;
     for split in [Split::Train, Split::Test] {
-        if let Some(path) = find_file(place, split, Part::Labels) {
+        if let Some(path) = find_file(place, split, IdxPart::Labels) {
             let labels = IdxArray::open(path)?;
             most = labels.data().iter().fold(most, |most, &label| most.max(usize::from(label)));
         }

@@ -12,7 +12,7 @@ use crate::interrupt::Leftover;
 use crate::model::ModelKind;
 use crate::numbers::{at_least, percent, radius};
 use crate::output::Outputs;
-use crate::threat::{Threat, attack_spec, one_radius, radii};
+use crate::threat::{ThreatOptions, attack_spec, one_radius, radii};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use deepsleep::attack::{Outcome, Samples, Status};
@@ -20,10 +20,10 @@ use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel, wilson};
 use deepsleep::files::{Content, Output};
-use deepsleep::nn::{FrozenNetwork, verdicts};
+use deepsleep::nn::{FrozenNetwork, decisions};
 use deepsleep::tensor::{Context, Shape};
 pub use origin::Maker;
-use origin::Origin;
+use origin::SetOrigin;
 use robustness::{ResultFiles, Robustness};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub struct Evaluate {
     #[command(flatten)]
     attacks: Attacks,
     #[command(flatten)]
-    threat: Threat,
+    threat: ThreatOptions,
 }
 
 #[derive(Debug, Args)]
@@ -165,7 +165,7 @@ impl Evaluate {
 
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
-        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Outcome)?;
+        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
         let network = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load(network.as_ref())?;
@@ -254,15 +254,15 @@ impl Evaluate {
             let first = self.images.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
             let (id, seed) = (first as u64, self.threat.seed());
-            let verdicts = verdicts(context, network, &portion, id, seed).with_context(|| {
+            let decisions = decisions(context, network, &portion, id, seed).with_context(|| {
                 let model = self.model.display();
                 format!("{model}: test images from number {first} on")
             })?;
-            for (i, verdict) in verdicts.iter().enumerate() {
-                correct += usize::from(verdict.class == Some(portion.label(i)));
-                invalid += usize::from(verdict.class.is_none());
-                right += verdict.right as f64 / network.draws() as f64;
-                if let (Some(confusion), Some(class)) = (&mut confusion, verdict.class) {
+            for (i, decision) in decisions.iter().enumerate() {
+                correct += usize::from(decision.class == Some(portion.label(i)));
+                invalid += usize::from(decision.class.is_none());
+                right += decision.right as f64 / network.draws() as f64;
+                if let (Some(confusion), Some(class)) = (&mut confusion, decision.class) {
                     confusion[portion.label(i)][class] += 1;
                 }
             }
@@ -308,7 +308,7 @@ impl Evaluate {
         mut outputs: Outputs,
         path: &Path,
     ) -> Result<()> {
-        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Outcome)?;
+        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
         let network = self.load(common)?;
         let mut file = NpzReader::open(path)?;
         let mut crafted = Crafted::read(&mut file)?;
@@ -330,7 +330,7 @@ impl Evaluate {
             }
             crafted = crafted.within(norm, eps);
         }
-        let origin = Origin::of(&mut file);
+        let origin = SetOrigin::of(&mut file);
         let threat = origin.threat(&self.model, self.model_kind)?;
         if threat == ThreatModel::WhiteBox {
             common.console().say("note: these images are shown to the model that made them");

@@ -8,8 +8,8 @@ use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Graph, JobOutcome, Observations, Request, Results, Run, RunOptions, Store, assemble_results,
-    job_runs, run,
+    Graph, JobOutcome, Observations, Request, Results, RunInfo, RunOptions, Store,
+    assemble_results, job_runs, run,
 };
 use std::fs;
 use std::path::Path;
@@ -89,7 +89,7 @@ impl Reproduction<'_> {
         common: &Common,
     ) -> Result<()> {
         let (context, console) = (common.context()?, common.console());
-        let facts = Run {
+        let facts = RunInfo {
             isa: context.isa().name().into(),
             threads: context.threads(),
             processor: processor(),
