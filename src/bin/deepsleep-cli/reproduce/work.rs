@@ -73,7 +73,7 @@ impl Reproduction<'_> {
             return incomplete();
         }
         match &self.request.sweep {
-            Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, self.out, common)?,
+            Some(sweep) => summary::save_sweep(&sweep.rows(&results)?, self.out, common)?,
             None => self.report(&results, outcomes, test, start, common)?,
         }
         if count > 0 { incomplete() } else { Ok(()) }
