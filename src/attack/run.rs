@@ -164,12 +164,12 @@ fn finish(
 
 /// Verifies what was found, and enters it into the outcomes.
 fn settle(
-    job: &AttackTask<'_>,
+    task: &AttackTask<'_>,
     attack: &dyn Attack,
     candidates: Vec<Candidate>,
     report: &mut AttackReport,
 ) -> Result<()> {
-    let confirmations = confirm(job, attack, &candidates)?;
+    let confirmations = confirm(task, attack, &candidates)?;
     let mut refuted = 0;
     for (candidate, confirmation) in candidates.into_iter().zip(confirmations) {
         let outcome = &mut report.outcomes[candidate.sample];
@@ -186,7 +186,7 @@ fn settle(
         else {
             continue;
         };
-        outcome.cost.forward_passes += job.draws(attack.draws()) as u64;
+        outcome.cost.forward_passes += task.draws(attack.draws()) as u64;
         let returned = fools || attack.returns_all();
         if returned && let Some(expected) = &mut outcome.expected {
             expected.attacked = verdict.right;
@@ -203,7 +203,7 @@ fn settle(
             refuted += 1;
             continue;
         }
-        let clean = job.samples.image(candidate.sample);
+        let clean = task.samples.image(candidate.sample);
         outcome.prediction = predict(&verdict.logits);
         outcome.margin = margin(&verdict.logits, outcome.label);
         outcome.linf = Norm::Linf.distance(&hit.image, clean);

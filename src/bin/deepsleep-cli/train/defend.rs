@@ -15,12 +15,13 @@ use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::method::{Defender, Defense, Profile, Settings, Training};
 use serde::Serialize;
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 #[derive(Serialize)]
 struct DefenseSummary<'a> {
-    model: &'a std::path::Path,
+    model: &'a Path,
     clean_accuracy: f64,
     version: &'static str,
     defense: &'static str,
@@ -80,10 +81,8 @@ pub fn print_config(settings: &Settings, common: &Common) -> Result<()> {
     common.console().result(settings, lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// Defends a control.
-pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
-    let start = Instant::now();
-    let console = common.console();
+/// The control that a defense starts from. What only a control takes is refused.
+fn control_of(train: &Train) -> Result<&Path> {
     for (option, given) in [
         ("--epochs", train.epochs.is_some()),
         ("--batch-size", train.batch_size.is_some()),
@@ -99,11 +98,19 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
             return Err(WrongUse(problem).into());
         }
     }
-    let Some(from) = &train.from else {
+    let Some(from) = train.from.as_deref() else {
         let problem =
             "a defense starts from a trained control: --from FILE (made by `train --defense none`)";
         return Err(WrongUse(problem.into()).into());
     };
+    Ok(from)
+}
+
+/// Defends a control.
+pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
+    let start = Instant::now();
+    let console = common.console();
+    let from = control_of(train)?;
     let settings = settings(train, Some(defense))?;
     let files = train.files(common)?;
     let context = common.context()?;
