@@ -39,7 +39,6 @@
 
 mod candidate;
 mod catalog;
-mod classifier;
 mod diagnostics;
 mod engine;
 mod ensemble;
@@ -57,7 +56,6 @@ mod verification;
 
 pub use candidate::{Candidate, Cost, Hit};
 pub use catalog::{ATTACKS, AttackSpec, CatalogEntry, parse_attack, parse_eps};
-pub use classifier::{Changes, Classifier, Session};
 pub(crate) use diagnostics::outside;
 pub use diagnostics::{Diagnostics, FoundBy, findings};
 pub use ensemble::autoattack::{AutoAttack, Member, Version};
@@ -95,6 +93,8 @@ pub use samples::Samples;
 pub use search::{Attack, Search};
 pub use stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 pub use task::AttackTask;
+
+pub use crate::nn::{Changes, Classifier, Session};
 
 pub use crate::kernels::lif::{
     Assg, Estimate, Estimator, RateRule, SilentWindow, SlopeRule, TimeRule,

@@ -1,7 +1,6 @@
 //! From an attack's diagnostics to results that can be relied upon: the clean pass before, the verification after.
 
 use crate::attack::candidate::{Candidate, Cost, Hit};
-use crate::attack::classifier::Classifier;
 use crate::attack::diagnostics::{Diagnostics, FLAT};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
@@ -11,6 +10,7 @@ use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::attack::verification::{Confirmation, confirm, judge};
 use crate::kernels::lif::Estimator;
+use crate::nn::Classifier;
 use crate::nn::{margin, predict, spread};
 use crate::tensor::Context;
 use crate::{Error, Result};

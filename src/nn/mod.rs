@@ -26,6 +26,7 @@
 mod adversarial_batch;
 pub mod architecture;
 mod augmentation;
+mod classifier;
 mod decision;
 mod draws;
 mod evaluate;
@@ -43,6 +44,7 @@ mod train;
 
 pub use adversarial_batch::{BatchAttack, GradientAttack};
 pub use augmentation::Augmentation;
+pub use classifier::{Changes, Classifier, Session, tape_session};
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, decision_noise};

@@ -6,7 +6,7 @@ use deepsleep::autodiff::{Labels, Seed, Tape};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    Augmentation, Freeze, FrozenModel, FrozenNetwork, Model, Network, Rule, Trainer,
+    Augmentation, Classifier, Freeze, FrozenModel, FrozenNetwork, Model, Network, Rule, Trainer,
     TrainingOptions, input_gradients, predictions,
 };
 use deepsleep::simd::Isa;

@@ -191,7 +191,7 @@ fn lives(architecture: Architecture) {
     let networks: [&dyn FrozenNetwork; 2] = [&control.freeze().unwrap(), &frozen];
     for network in networks {
         for text in ["apgd-ce:steps=3", "apgd-t:steps=2", "fab-t:steps=2", "square:queries=30"] {
-            let report = attack(&network, &samples, text);
+            let report = attack(network, &samples, text);
             assert!(report.robust_accuracy() <= report.clean_accuracy(), "{text}");
         }
     }

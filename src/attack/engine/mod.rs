@@ -7,10 +7,10 @@ pub(super) mod transpose;
 
 use crate::Result;
 use crate::attack::candidate::Candidate;
-use crate::attack::classifier::Session;
 use crate::attack::engine::lane::{LaneState, current_sample, root};
 use crate::attack::stepper::{Feedback, Goal, Needs, Runs, Step, Stepper};
 use crate::attack::task::AttackTask;
+use crate::nn::Session;
 use crate::nn::{margin, rivals};
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes};

@@ -109,12 +109,10 @@ impl AuditCommand {
             ..Audit::default()
         };
         let start = Instant::now();
-        let views: Vec<_> = twins.iter().map(AsRef::as_ref).collect();
         let views: Vec<&dyn Classifier> =
-            views.iter().map(|twin| twin as &dyn Classifier).collect();
-        let target = network.as_ref();
+            twins.iter().map(|twin| twin.as_ref() as &dyn Classifier).collect();
         let mut say = |what: &str| console.say(format_args!("{what} ..."));
-        let report = audit(&context, &target, &samples, &options, &views, &mut say)?;
+        let report = audit(&context, network.as_ref(), &samples, &options, &views, &mut say)?;
         let printed = AuditSummary {
             model: &self.model,
             model_kind: self.model_kind,

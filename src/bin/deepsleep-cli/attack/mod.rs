@@ -171,10 +171,10 @@ impl AttackCommand {
     ) -> Result<AttackReport> {
         let mut progress = common.console().progress(samples.len());
         let all: Vec<usize> = (0..samples.len()).collect();
-        let target: &dyn Classifier = &network;
+        let target: &dyn Classifier = network;
         let portion = |portion: &[usize]| -> Result<AttackReport> {
             let some = samples.select(portion)?;
-            let report = match &source {
+            let report = match source {
                 None => run_attack(context, target, &some, method, budget)?,
                 Some(source) => {
                     Crafted::craft(context, source, &some, method, budget)?.show(context, target)?

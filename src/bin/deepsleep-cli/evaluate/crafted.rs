@@ -43,8 +43,8 @@ impl Evaluate {
         let start = Instant::now();
         let anywhere = self.attacks.allow_outside;
         let report = match anywhere {
-            true => crafted.show_wherever(context, &network.as_ref()),
-            false => crafted.show(context, &network.as_ref()),
+            true => crafted.show_wherever(context, network.as_ref()),
+            false => crafted.show(context, network.as_ref()),
         };
         // What does not fit the network came out of the file.
         let report = report.map_err(|error| error.in_file(path))?;

@@ -186,8 +186,8 @@ impl AttackedEvaluation<'_> {
         let finished: usize = done.iter().map(|part| part.outcomes.len()).sum();
         let attacks = (cells * samples.len()).saturating_sub(finished);
         let mut progress = console.progress_of("attacks", attacks);
-        let source = models.1.as_ref().map(|source| source as &dyn Classifier);
-        let models = Models { target: &models.0, source };
+        let source = models.1.map(|source| source as &dyn Classifier);
+        let models = Models { target: models.0, source };
         let results = evaluate(context, models, samples, plan, done, &mut |part| {
             if let Some(journal) = &mut journal {
                 journal.add(part)?;
