@@ -6,7 +6,7 @@
 use clap::Parser;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    Freeze, FrozenModel, Model, Trainer, TrainingOptions, input_gradients, predictions,
+    Freeze, FrozenModel, Model, PlainRegime, Trainer, TrainingOptions, input_gradients, predictions,
 };
 use deepsleep::simd::fma_peak_gflops;
 use deepsleep::tensor::{Context, Tensor};
@@ -89,7 +89,7 @@ fn training(context: &Context, data: &Dataset, steps: usize) -> Result<(f64, f64
     let mut trainer = Trainer::new(&lenet, TrainingOptions::default())?;
     let start = Instant::now();
     let (mut last, mut times) = (start, Vec::new());
-    trainer.epoch(context, &mut lenet, data, &mut |_| {
+    trainer.epoch_with(context, &mut lenet, data, &mut PlainRegime, |_| {
         let now = Instant::now();
         times.push(now - last);
         last = now;

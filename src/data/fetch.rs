@@ -68,7 +68,7 @@ pub enum FetchProgress<'a> {
 pub fn fetch(
     source: &DownloadSource,
     dir: impl AsRef<Path>,
-    progress: &mut dyn FnMut(FetchProgress<'_>),
+    mut observer: impl FnMut(FetchProgress<'_>),
 ) -> Result<Vec<PathBuf>> {
     let dir = dir.as_ref();
     if source.mirrors.is_empty() {
@@ -79,7 +79,7 @@ pub fn fetch(
     source
         .files
         .iter()
-        .map(|file| fetch_file(&agent, &source.mirrors, dir, file, progress))
+        .map(|file| fetch_file(&agent, &source.mirrors, dir, file, &mut observer))
         .collect()
 }
 

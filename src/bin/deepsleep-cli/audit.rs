@@ -111,8 +111,8 @@ impl AuditCommand {
         let start = Instant::now();
         let views: Vec<&dyn Classifier> =
             twins.iter().map(|twin| twin.as_ref() as &dyn Classifier).collect();
-        let mut say = |what: &str| console.say(format_args!("{what} ..."));
-        let report = audit(&context, network.as_ref(), &samples, &options, &views, &mut say)?;
+        let say = |what: &str| console.say(format_args!("{what} ..."));
+        let report = audit(&context, network.as_ref(), &samples, &options, &views, say)?;
         let printed = AuditSummary {
             model: &self.model,
             model_kind: self.model_kind,
