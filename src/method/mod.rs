@@ -51,4 +51,6 @@ pub(crate) use former::{key_name, name as current_name};
 pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
 pub use settings::Settings;
+#[cfg(feature = "report")]
+pub(crate) use settings::of_32_bits;
 pub use stage::{BatchProgress, Networks, SinglePass, Stage, StageRun, TrainingRun};

@@ -1,9 +1,10 @@
 //! What became of the images, as JSON and in words.
 
 use crate::model::ModelKind;
-use crate::numbers::{percent, radius, significant};
+use crate::numbers::{percent, significant};
 use deepsleep::attack::{AttackReport, FoundBy, Norm, Outcome, Status, findings};
 use deepsleep::evaluation::{Cell, ThreatModel, worst_cases};
+use deepsleep::written;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -120,14 +121,14 @@ impl<'a> AttackSummary<'a> {
         let mut lines = vec![format!(
             "{} ({norm}, eps {}) on {} images: robust accuracy {}, clean {} ({:.1} s)",
             self.attack,
-            radius(eps),
+            written(eps),
             self.subject.images,
             percent(self.robust_accuracy, 1.0),
             percent(self.clean_accuracy, 1.0),
             self.seconds
         )];
         if let (false, Some(within)) = (self.bounded, self.robust_accuracy_within_eps) {
-            let (within, eps) = (percent(within, 1.0), radius(eps));
+            let (within, eps) = (percent(within, 1.0), written(eps));
             lines.push(format!("against images within eps {eps} alone: robust accuracy {within}"));
         }
         lines.push(format!(

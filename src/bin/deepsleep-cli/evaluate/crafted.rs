@@ -4,7 +4,6 @@ use super::Evaluate;
 use super::origin::{self, SetOrigin};
 use super::robustness::Robustness;
 use crate::common::Common;
-use crate::numbers::radius;
 use crate::output::Outputs;
 use crate::threat::one_radius;
 use anyhow::{Result, bail};
@@ -14,6 +13,7 @@ use deepsleep::evaluation::{Cell, Crafted, ThreatModel};
 use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
+use deepsleep::written;
 use std::path::Path;
 use std::time::Instant;
 
@@ -96,8 +96,8 @@ impl Evaluate {
             common.console().say(format_args!(
                 "note: the set says {}, eps {}; its images are held to {norm}, eps {}",
                 its.norm,
-                radius(its.eps),
-                radius(eps)
+                written(its.eps),
+                written(eps)
             ));
         }
         Ok(crafted.within(norm, eps))

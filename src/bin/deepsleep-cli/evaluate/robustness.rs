@@ -4,7 +4,6 @@ use super::{Evaluate, Evaluation};
 use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::model::{self, ModelKind};
-use crate::numbers::radius;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::attack::{Classifier, Samples};
@@ -16,6 +15,7 @@ use deepsleep::experiment::NUMERICS;
 use deepsleep::files::{Content, Output};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
+use deepsleep::written;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -193,7 +193,7 @@ impl AttackedEvaluation<'_> {
                 journal.add(part)?;
             }
             let (attack, eps) = (&plan.attacks[part.attack], plan.radii[part.radius]);
-            progress.advance(part.outcomes.len(), format_args!("{attack}, eps {}", radius(eps)));
+            progress.advance(part.outcomes.len(), format_args!("{attack}, eps {}", written(eps)));
             Ok(())
         })?;
         drop(progress);

@@ -77,7 +77,7 @@ pub fn settings(train: &Train, defense: Option<&'static dyn Defense>) -> Result<
 
 /// Prints every setting with its value.
 pub fn print_config(settings: &Settings, common: &Common) -> Result<()> {
-    let lines = settings.list().into_iter().map(|(name, value)| format!("{name} = {value}"));
+    let lines = settings.written().into_iter().map(|(name, value)| format!("{name} = {value}"));
     common.console().result(settings, lines.collect::<Vec<_>>().join("\n"))
 }
 
