@@ -33,10 +33,6 @@ impl Defense for FastWaveDefense {
         vec![Box::new(FastWaveStage), Box::new(Conversion)]
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
-        fast_wave_seconds(settings)
-    }
-
     fn sleeps(&self) -> bool {
         true
     }
@@ -64,10 +60,6 @@ pub(super) fn fast_wave_reads(settings: &Settings) -> Vec<&'static str> {
     ]
 }
 
-pub(super) fn fast_wave_seconds(settings: &Settings) -> f64 {
-    13.0 * settings.fast_wave.epochs as f64
-}
-
 /// Fast-wave sleep.
 pub struct FastWaveStage;
 
@@ -91,6 +83,10 @@ impl Stage for FastWaveStage {
         let (first, options) = (first_linear.as_deref(), &settings.fast_wave);
         let sleep = sleep::FastWave::new(context, model, control, first, options, key.to_u64())?;
         Ok(Box::new(FastWaveRun(sleep)))
+    }
+
+    fn seconds(&self, settings: &Settings) -> f64 {
+        13.0 * settings.fast_wave.epochs as f64
     }
 }
 

@@ -13,11 +13,13 @@ use anyhow::Result;
 use deepsleep::checkpoint::MadeWith;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::method::{Defender, Defense, Profile, Settings, Training};
+use deepsleep::nn::architecture::Architecture;
+use indicatif::HumanDuration;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Serialize)]
 struct DefenseSummary<'a> {
@@ -106,6 +108,15 @@ fn control_of(train: &Train) -> Result<&Path> {
     Ok(from)
 }
 
+/// How long it might take, where that was measured: with LeNet.
+fn estimate(architecture: &Architecture, seconds: f64) -> String {
+    if architecture.name() != Some("lenet") || seconds < 1.0 {
+        return String::new();
+    }
+    let time = HumanDuration(Duration::from_secs_f64(seconds));
+    format!("; about {time} on two cores")
+}
+
 /// Defends a control.
 pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
     let start = Instant::now();
@@ -136,19 +147,24 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         history = state.noted(HISTORY).unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
     }
+    let estimated = defender.seconds_left(images.len());
     console.say(format_args!(
-        "{} on {} images of {}, profile {:?}, {} threads, {}",
+        "{} on {} images of {}, profile {}, {} threads, {}{}",
         defense.name(),
         images.len(),
         train.data.name(),
-        settings.profile,
+        settings.profile.name(),
         context.threads(),
-        context.isa().name()
+        context.isa().name(),
+        estimate(&architecture, estimated)
     ));
 
     let progress = console.progress(images.len());
-    let mut watch =
-        Watch::new(progress, &files, |state| source.note_in(state)).per_pass(console, images.len());
+    let mut watch = Watch::new(progress, &files, |state| source.note_in(state)).of_passes(
+        console,
+        images.len(),
+        estimated,
+    );
     session::train(&context, &mut defender, [&images, &test], &mut history, &mut watch)?;
     let times = watch.finish();
 
