@@ -37,12 +37,6 @@ pub trait InTraining {
     /// If an array of it does not have the shape that it says.
     fn checkpoint(&self) -> Result<StateDict>;
 
-    /// An estimate of what is left on `images` training images, in seconds on some machine; None where nobody knows.
-    fn seconds_left(&self, images: usize) -> Option<f64> {
-        let _ = images;
-        None
-    }
-
     /// What other defenses can share: see [`Defender::first_sleep`].
     ///
     /// # Errors
@@ -72,10 +66,6 @@ impl InTraining for Defender {
 
     fn checkpoint(&self) -> Result<StateDict> {
         Self::checkpoint(self)
-    }
-
-    fn seconds_left(&self, images: usize) -> Option<f64> {
-        Some(Self::seconds_left(self, images))
     }
 
     fn first_sleep(&self) -> Result<Option<StateDict>> {

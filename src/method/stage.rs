@@ -66,12 +66,6 @@ pub trait Stage: Send + Sync {
         networks: &mut Networks,
     ) -> Result<Box<dyn StageRun>>;
 
-    /// An estimate of its cost: seconds on two cores at 3 GHz for LeNet and 60,000 training images.
-    fn seconds(&self, settings: &Settings) -> f64 {
-        let _ = settings;
-        0.0
-    }
-
     /// Whether every defense that begins with this stage can share it: it must depend on nothing but the control, the
     /// seed and the group `slow_wave`.
     fn is_shared(&self) -> bool {

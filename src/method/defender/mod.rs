@@ -113,20 +113,6 @@ impl Defender {
         Ok(Some(PassReport { stage, done, of, loss }))
     }
 
-    /// An estimate of what is left, on the machine and the network of [`Stage::seconds`].
-    pub fn seconds_left(&self, images: usize) -> f64 {
-        let left = |(i, stage): (usize, &Box<dyn Stage>)| {
-            let done = self
-                .run
-                .as_ref()
-                .filter(|_| i == self.at)
-                .map_or(0.0, |run| run.passes_done() as f64 / run.passes().max(1) as f64);
-            stage.seconds(&self.settings) * (1.0 - done)
-        };
-        let seconds: f64 = self.stages.iter().enumerate().skip(self.at).map(left).sum();
-        seconds * images as f64 / 60_000.0
-    }
-
     /// Prepares the stage that is next: its first weights, its random numbers.
     fn begin(&mut self, context: &Context) -> Result<Box<dyn StageRun>> {
         let stage = &self.stages[self.at];

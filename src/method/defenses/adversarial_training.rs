@@ -100,6 +100,10 @@ impl Defense for AdversarialTraining {
         vec![Box::new(AdversarialStage)]
     }
 
+    fn seconds(&self, settings: &Settings) -> f64 {
+        2.0 * settings.adversarial_training.epochs as f64
+    }
+
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
         let sentence = words::adversarial_training(&settings.adversarial_training);
         vec![Description { choice: "Adversarial training", sentence }]
@@ -127,10 +131,6 @@ impl Stage for AdversarialStage {
         let trainer = Trainer::new(&networks.model, options.training(seed))?;
         let regime = OnAdversarial { attack: BatchAttack::new(context), options };
         Ok(Box::new(TrainingRun::new(trainer, regime)))
-    }
-
-    fn seconds(&self, settings: &Settings) -> f64 {
-        2.0 * settings.adversarial_training.epochs as f64
     }
 }
 

@@ -1,6 +1,7 @@
 //! DeepSleep: cycles of slow-wave and fast-wave sleep.
 
-use super::fast_wave::fast_wave_reads;
+use super::fast_wave::{fast_wave_reads, fast_wave_seconds};
+use super::slow_wave::slow_wave_seconds;
 use super::{Conversion, FastWaveStage, SlowWaveStage};
 use crate::method::defense::conversion_reads;
 use crate::method::{Defense, Description, Settings, Stage, words};
@@ -29,6 +30,10 @@ impl Defense for DeepSleep {
         let mut stages: Vec<Box<dyn Stage>> = (0..settings.cycles).flat_map(|_| cycle()).collect();
         stages.push(Box::new(Conversion));
         stages
+    }
+
+    fn seconds(&self, settings: &Settings) -> f64 {
+        (slow_wave_seconds(settings) + fast_wave_seconds(settings)) * settings.cycles as f64
     }
 
     fn sleeps(&self) -> bool {

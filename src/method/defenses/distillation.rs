@@ -106,6 +106,11 @@ impl Defense for Distillation {
         }
     }
 
+    fn seconds(&self, settings: &Settings) -> f64 {
+        let options = &settings.distillation;
+        1.6 * (options.student_epochs + options.teacher_epochs) as f64
+    }
+
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
         let sentence = words::distillation(&settings.distillation);
         vec![Description { choice: "Distillation's teacher", sentence }]
@@ -132,10 +137,6 @@ impl Stage for Teacher {
         let trainer = Trainer::new(&networks.model, training)?;
         let run = TrainingRun::new(trainer, PlainRegime);
         Ok(Box::new(run.then(|networks| networks.teacher = Some(networks.model.clone()))))
-    }
-
-    fn seconds(&self, settings: &Settings) -> f64 {
-        1.6 * settings.distillation.teacher_epochs as f64
     }
 }
 
@@ -171,10 +172,6 @@ impl Stage for Student {
             target: None,
         };
         Ok(Box::new(TrainingRun::new(trainer, regime)))
-    }
-
-    fn seconds(&self, settings: &Settings) -> f64 {
-        1.6 * settings.distillation.student_epochs as f64
     }
 }
 

@@ -33,6 +33,10 @@ impl Defense for FastWaveDefense {
         vec![Box::new(FastWaveStage), Box::new(Conversion)]
     }
 
+    fn seconds(&self, settings: &Settings) -> f64 {
+        fast_wave_seconds(settings)
+    }
+
     fn sleeps(&self) -> bool {
         true
     }
@@ -60,6 +64,10 @@ pub(super) fn fast_wave_reads(settings: &Settings) -> Vec<&'static str> {
     ]
 }
 
+pub(super) fn fast_wave_seconds(settings: &Settings) -> f64 {
+    13.0 * settings.fast_wave.epochs as f64
+}
+
 /// Fast-wave sleep.
 pub struct FastWaveStage;
 
@@ -83,10 +91,6 @@ impl Stage for FastWaveStage {
         let (first, options) = (first_linear.as_deref(), &settings.fast_wave);
         let sleep = sleep::FastWave::new(context, model, control, first, options, key.to_u64())?;
         Ok(Box::new(FastWaveRun(sleep)))
-    }
-
-    fn seconds(&self, settings: &Settings) -> f64 {
-        13.0 * settings.fast_wave.epochs as f64
     }
 }
 

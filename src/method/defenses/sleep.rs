@@ -95,6 +95,11 @@ impl Defense for SleepDefense {
         }
     }
 
+    fn seconds(&self, settings: &Settings) -> f64 {
+        let options = &settings.sleep;
+        simulation_seconds(settings, (options.steps * options.passes) as f64)
+    }
+
     fn sleeps(&self) -> bool {
         true
     }
@@ -106,11 +111,6 @@ impl Defense for SleepDefense {
             Description { choice: "Sleep Defense", sentence },
         ]
     }
-}
-
-fn sleep_seconds(settings: &Settings) -> f64 {
-    let options = &settings.sleep;
-    simulation_seconds(settings, (options.steps * options.passes) as f64)
 }
 
 /// The slow-wave network with a fixed number of time steps.
@@ -136,10 +136,6 @@ impl Stage for AsRun {
         let steps = std::iter::repeat_n(own.steps, own.passes);
         let sleep = SlowWave::with_steps(&networks.model, options, steps, key.to_u64())?;
         Ok(Box::new(SlowWaveRun(sleep)))
-    }
-
-    fn seconds(&self, settings: &Settings) -> f64 {
-        sleep_seconds(settings)
     }
 }
 
@@ -168,10 +164,6 @@ impl Stage for Replay {
             networks.model = replay(context, &networks.model, data, &options, seed, &mut progress)?;
             Ok(())
         })))
-    }
-
-    fn seconds(&self, settings: &Settings) -> f64 {
-        sleep_seconds(settings)
     }
 }
 

@@ -32,6 +32,10 @@ impl Defense for SlowWaveDefense {
         vec![Box::new(SlowWaveStage), Box::new(Conversion)]
     }
 
+    fn seconds(&self, settings: &Settings) -> f64 {
+        slow_wave_seconds(settings)
+    }
+
     fn sleeps(&self) -> bool {
         true
     }
@@ -49,6 +53,13 @@ pub(super) fn simulation_seconds(settings: &Settings, steps: f64) -> f64 {
     let per_step = if options.layers == Layers::All { 0.25 } else { 0.13 };
     let share = if options.batches == 0 { 1.0 } else { options.batches as f64 / 468.0 };
     per_step * steps * share
+}
+
+/// An estimate for the whole U.
+pub(super) fn slow_wave_seconds(settings: &Settings) -> f64 {
+    let options = &settings.slow_wave;
+    let steps = options.sub_sleeps().into_iter().map(|steps| steps as f64).sum::<f64>();
+    simulation_seconds(settings, steps * options.length as f64)
 }
 
 /// The U of slow-wave sleep.
@@ -72,12 +83,6 @@ impl Stage for SlowWaveStage {
     ) -> Result<Box<dyn StageRun>> {
         let options = settings.slow_wave.clone();
         Ok(Box::new(SlowWaveRun(sleep::SlowWave::new(&networks.model, options, key.to_u64())?)))
-    }
-
-    fn seconds(&self, settings: &Settings) -> f64 {
-        let options = &settings.slow_wave;
-        let steps = options.sub_sleeps().into_iter().map(|steps| steps as f64).sum::<f64>();
-        simulation_seconds(settings, steps * options.length as f64)
     }
 
     fn is_shared(&self) -> bool {

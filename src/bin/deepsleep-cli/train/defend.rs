@@ -12,8 +12,8 @@ use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::checkpoint::MadeWith;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
+use deepsleep::experiment::Work;
 use deepsleep::method::{Defender, Defense, Profile, Settings, Training};
-use deepsleep::nn::architecture::Architecture;
 use indicatif::HumanDuration;
 use serde::Serialize;
 use serde_json::Value;
@@ -108,13 +108,10 @@ fn control_of(train: &Train) -> Result<&Path> {
     Ok(from)
 }
 
-/// How long it might take, where that was measured: with LeNet.
-fn estimate(architecture: &Architecture, seconds: f64) -> String {
-    if architecture.name() != Some("lenet") || seconds < 1.0 {
-        return String::new();
-    }
-    let time = HumanDuration(Duration::from_secs_f64(seconds));
-    format!("; about {time} on two cores")
+/// Seconds that it might take, where that was measured: with LeNet.
+fn estimate(defense: &'static dyn Defense, settings: &Settings, images: usize) -> f64 {
+    let (training, settings) = (Training::Defense(defense), Box::new(settings.clone()));
+    Work::Train { training, settings, images }.estimate()
 }
 
 /// Defends a control.
@@ -147,16 +144,19 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         history = state.noted(HISTORY).unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
     }
-    let estimated = defender.seconds_left(images.len());
+    let estimated = (architecture.name() == Some("lenet") && history.is_empty())
+        .then(|| estimate(defense, &settings, images.len()));
+    let time = estimated.map_or(String::new(), |seconds| {
+        format!("; about {} on two cores", HumanDuration(Duration::from_secs_f64(seconds)))
+    });
     console.say(format_args!(
-        "{} on {} images of {}, profile {}, {} threads, {}{}",
+        "{} on {} images of {}, profile {}, {} threads, {}{time}",
         defense.name(),
         images.len(),
         train.data.name(),
         settings.profile.name(),
         context.threads(),
-        context.isa().name(),
-        estimate(&architecture, estimated)
+        context.isa().name()
     ));
 
     let progress = console.progress(images.len());

@@ -32,17 +32,17 @@ struct Passes {
     /// Of a pass.
     images: usize,
     start: Instant,
-    /// The estimate of the whole.
-    estimated: f64,
+    /// Seconds that the whole might take, where anybody knows.
+    estimated: Option<f64>,
 }
 
 impl Passes {
-    /// The time that is left of all passes, by what those so far took beside their estimate.
-    fn left(&self, model: &dyn InTraining) -> Option<HumanDuration> {
-        let left = model.seconds_left(self.images).filter(|&left| left > 0.0)?;
-        let done = self.estimated - left;
-        let seconds = self.start.elapsed().as_secs_f64() * left / done;
-        Duration::try_from_secs_f64(seconds).ok().map(HumanDuration)
+    /// How far the whole is: the time that went by, of what it might take.
+    fn so_far(&self) -> Option<String> {
+        let elapsed = self.start.elapsed();
+        let whole = self.estimated.filter(|&whole| whole > elapsed.as_secs_f64())?;
+        let whole = HumanDuration(Duration::from_secs_f64(whole));
+        Some(format!("; {} of about {whole}", HumanDuration(elapsed)))
     }
 }
 
@@ -62,9 +62,9 @@ impl<'a, N: Fn(&mut StateDict) + Send> Watch<'a, N> {
         }
     }
 
-    /// Of a defense that might take so many seconds: with a new display for every pass, over so many images, and what is
-    /// left of the whole.
-    pub fn of_passes(self, console: Console, images: usize, estimated: f64) -> Self {
+    /// Of a defense that might take so many seconds: with a new display for every pass, over so many images, and how far
+    /// the whole is.
+    pub fn of_passes(self, console: Console, images: usize, estimated: Option<f64>) -> Self {
         let passes = Passes { console, images, start: Instant::now(), estimated };
         Self { passes: Some(passes), ..self }
     }
@@ -93,7 +93,7 @@ impl<N: Fn(&mut StateDict) + Send> Observer for Watch<'_, N> {
 
     fn on_pass(
         &mut self,
-        model: &dyn InTraining,
+        _: &dyn InTraining,
         history: &[HistoryPoint],
         mut checkpoint: StateDict,
     ) -> deepsleep::Result<()> {
@@ -102,9 +102,7 @@ impl<N: Fn(&mut StateDict) + Send> Observer for Watch<'_, N> {
         let time = Time { seconds, images_per_second };
         if let Some(point) = history.last() {
             let mut line = line(point, time, self.batches > 0);
-            if let Some(left) = self.passes.as_ref().and_then(|passes| passes.left(model)) {
-                line += &format!("; about {left} left");
-            }
+            line += &self.passes.as_ref().and_then(Passes::so_far).unwrap_or_default();
             self.progress.say(line);
             self.done = point.done;
         }
