@@ -84,13 +84,14 @@ impl Plan<'_> {
         let profile = settings.profile.name();
         let ExperimentSpec { images, white_box_images, .. } = self.spec;
         format!(
-            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
+            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\nnetwork: {}\n",
             changed.join(", "),
             if self.spec.quick { " (--quick shortens it on purpose)" } else { "" },
             data.name,
             trained_on.images,
             data.train,
             data.test,
+            self.spec.architecture,
         )
     }
 }
