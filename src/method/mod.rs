@@ -40,7 +40,7 @@ mod words;
 
 pub use control::ControlOptions;
 pub use defender::{Defender, PassReport};
-pub use defense::{DEFENSES, Defense, Description, Training};
+pub use defense::{DEFENSES, Defense, Description, STEP, Training};
 pub use defenses::{
     AdversarialTraining, AdversarialTrainingOptions, Conversion, DeepSleep, Distillation,
     DistillationMethod, DistillationOptions, FastWave, FastWaveStage, SleepDefense,

@@ -1,6 +1,7 @@
 //! Adversarial training: a coin toss per batch decides between clean images and examples made on the model as it is
 //! (METHOD section 7; Madry et al. 2018 with a ratio of 1).
 
+use crate::method::defense::{STEP, example_passes};
 use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
@@ -97,8 +98,10 @@ impl Defense for AdversarialTraining {
         vec![Box::new(AdversarialStage)]
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
-        2.0 * settings.adversarial_training.epochs as f64
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+        let options = &settings.adversarial_training;
+        let step = STEP + f64::from(options.ratio) * example_passes(options.attack);
+        step * (options.epochs * images) as f64
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {

@@ -38,7 +38,7 @@ impl Plan<'_> {
                 kind: job.work.kind(),
                 key: &job.key,
                 inputs: job.inputs.iter().map(name).collect(),
-                estimated_seconds: job.work.estimate(),
+                estimated_seconds: graph.estimate(job),
                 in_store: matches!(store.find(&job.key), Found::Entry(_)),
             })
             .collect();
