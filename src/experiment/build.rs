@@ -300,7 +300,7 @@ mod tests {
     fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {
         let (scales, columns) = (vec!["64/255".into()], vec!["fgsm".into()]);
         let norm = Norm::Linf;
-        let sheet = Sheet { table: None, figure: None, norm, scales, columns, methods };
+        let sheet = Sheet::new(norm, scales, columns, methods);
         Graph::of_sheets(&[sheet], &spec(&[], &[]))
     }
 

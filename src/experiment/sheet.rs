@@ -119,6 +119,26 @@ pub struct Sheet {
 }
 
 impl Sheet {
+    /// A table of these rows, with the network and the images of the experiment.
+    pub fn new(
+        norm: Norm,
+        scales: Vec<String>,
+        columns: Vec<String>,
+        methods: Vec<RowSpec>,
+    ) -> Self {
+        Self {
+            architecture: None,
+            data: None,
+            set: BTreeMap::new(),
+            table: None,
+            figure: None,
+            norm,
+            scales,
+            columns,
+            methods,
+        }
+    }
+
     /// Reads a sheet of the caller's.
     ///
     /// # Errors

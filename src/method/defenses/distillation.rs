@@ -7,7 +7,7 @@ use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, Freeze, FrozenModel, FrozenNetwork, Model, Plain, Recipe, Regime, Trainer,
+    Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Recipe, Regime, Trainer,
     TrainingOptions,
 };
 use crate::simd::random::Key;
@@ -142,7 +142,7 @@ impl Stage for Teacher {
         networks.model = networks.control.renewed(seed)?;
         let training = options.training(options.teacher_epochs, options.temperature, seed);
         let trainer = Trainer::new(&networks.model, training)?;
-        let run = TrainingRun::new(trainer, Plain);
+        let run = TrainingRun::new(trainer, PlainRegime);
         Ok(Box::new(run.then(|networks| networks.teacher = Some(networks.model.clone()))))
     }
 }

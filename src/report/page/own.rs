@@ -3,6 +3,9 @@
 use crate::experiment::{Results, Sheet, ThreatModel};
 use crate::report::compare::{Spread, measured};
 
+/// A method, and its cells column by column.
+type OwnRow = (String, Vec<OwnCell>);
+
 /// A table of the user's.
 #[derive(Clone, Debug)]
 pub struct OwnTable {
@@ -10,8 +13,8 @@ pub struct OwnTable {
     pub caption: String,
     /// The columns' keys.
     pub columns: Vec<String>,
-    /// Its rows, one noise scale after the other: method and cells.
-    pub scales: Vec<(String, Vec<(String, Vec<OwnCell>)>)>,
+    /// Its rows, one noise scale after the other.
+    pub scales: Vec<(String, Vec<OwnRow>)>,
 }
 
 /// What we measured.
