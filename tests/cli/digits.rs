@@ -81,7 +81,7 @@ fn a_sheet_names_network_and_images_and_its_report_shows_its_table() {
     let text = text.replace("../../tests/golden/digits", &set).replace("net.toml", "mlp:8");
     fs::write(&other, &text).unwrap();
     run(&["reproduce", "--sheet", &other, "--out", &out])
-        .assert_fails(2, &["the network `9 nodes, 1x8x8", "not `mlp:8"]);
+        .assert_fails(2, &["the network `9 nodes, 1x8x8", "not `3 nodes, 1x8x8"]);
     // Nothing to do is left.
     let plan = reproduce(&[&few[..], &["--set", "control.epochs=4", "--dry-run"]].concat());
     assert!(
