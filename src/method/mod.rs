@@ -40,14 +40,14 @@ mod words;
 
 pub use control::ControlOptions;
 pub use defender::{Defender, PassReport};
-pub use defense::{DEFENSES, Defense, Description, Training};
+pub use defense::{DEFENSES, Defense, Description, STEP, Training};
 pub use defenses::{
     AdversarialTraining, AdversarialTrainingOptions, Conversion, DeepSleep, Distillation,
     DistillationMethod, DistillationOptions, FastWaveDefense, FastWaveStage, SleepDefense,
     SleepDefenseMethod, SleepDefenseOptions, SlowWaveDefense, SlowWaveStage,
 };
 #[cfg(feature = "experiment")]
-pub(crate) use former::{key_name, name as current_name};
+pub(crate) use former::{is_as_before, key_name, name as current_name};
 pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
 pub use settings::Settings;

@@ -218,9 +218,16 @@ fn a_defense_that_does_not_apply_says_so_before_it_starts() {
     wide.set("sleep.replay.window", "33").unwrap();
     let plain = settings(Profile::Published);
     let resnet = Model::new(resnet(), 0).unwrap();
+    let smooth = vec![
+        node("act", Op::Gelu { tanh: false }, &[]),
+        node("fc", Op::Linear { out: CLASSES, bias: true }, &[]),
+    ];
+    let smooth = Architecture::new(Shape::new(3, 32, 32), CLASSES, smooth).unwrap();
+    let smooth = Model::new(smooth, 0).unwrap();
     for (defense, model, settings, words) in [
         ("deepsleep", &linear, &plain, "neither `relu` nor `lif`"),
-        ("fast-wave", &linear, &plain, "neither `relu` nor `lif`"),
+        ("fast-wave", &linear, &plain, "no activation at all"),
+        ("fast-wave", &smooth, &plain, "`act` (gelu)"),
         ("slow-wave", &resnet, &named, "`conv9`"),
         ("sleep", &resnet, &named, "`conv9`"),
         ("sleep", &resnet, &wide, "`sleep.replay.window` is 33"),

@@ -38,7 +38,7 @@ impl DryRun<'_> {
                 kind: job.work.kind(),
                 key: &job.key,
                 inputs: job.inputs.iter().map(name).collect(),
-                estimated_seconds: job.work.estimate(),
+                estimated_seconds: graph.estimate(job),
                 in_store: matches!(store.find(&job.key), Lookup::Entry(_)),
             })
             .collect();
@@ -84,13 +84,14 @@ impl DryRun<'_> {
         let profile = settings.profile.name();
         let ExperimentSpec { images, white_box_images, .. } = self.spec;
         format!(
-            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
+            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\nnetwork: {}\n",
             changed.join(", "),
             if self.spec.quick { " (--quick shortens it on purpose)" } else { "" },
             data.name,
             trained_on.images,
             data.train,
             data.test,
+            self.spec.architecture,
         )
     }
 }
