@@ -46,10 +46,8 @@ fn estimate(
     Work::Train { training, settings, images }.estimate(architecture.flops())
 }
 
-/// Defends a control.
-pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
-    let start = Instant::now();
-    let console = common.console();
+/// The control that a defense starts from. What only a control takes is refused.
+fn control_of(train: &Train) -> Result<&Path> {
     if let Some((option, ..)) = train.shorthands().first() {
         let problem = format!(
             "{option} is for the control; a defense's values are settings: --set NAME=VALUE, listed by --print-config"
@@ -61,6 +59,14 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
             "a defense starts from a trained control: --from FILE (made by `train --defense none`)";
         return Err(WrongUse(problem.into()).into());
     };
+    Ok(from)
+}
+
+/// Defends a control.
+pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
+    let start = Instant::now();
+    let console = common.console();
+    let from = control_of(train)?;
     let settings = settings::of(train, Some(Training::Defense(defense)))?;
     let files = train.files(common)?;
     let context = common.context()?;
@@ -86,9 +92,8 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         history = state.noted(HISTORY).unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
     }
-    let estimated = history
-        .is_empty()
-        .then(|| estimate(defense, &settings, images.len(), &architecture));
+    let estimated =
+        history.is_empty().then(|| estimate(defense, &settings, images.len(), &architecture));
     let time = estimated.map_or(String::new(), |seconds| {
         format!("; about {} on two cores", HumanDuration(Duration::from_secs_f64(seconds)))
     });
