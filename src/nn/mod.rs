@@ -38,6 +38,7 @@ mod optimizer;
 mod origin;
 mod parameters;
 mod partial;
+mod prolong;
 mod recalibrate;
 mod recipe;
 mod schedule;
