@@ -9,7 +9,7 @@
 //! block.
 
 use super::Geometry;
-use crate::simd::{Isa, LANES, Lanes, Simd, dispatch};
+use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch};
 use std::ops::Range;
 
 /// Vectors of output channels that lie together for a pixel and sample.
@@ -224,19 +224,19 @@ impl WideWeightGrad {
             let row = (y * self.stride[0] + tap.at[0] - self.border[0]) * self.input[1];
             for column in tap.columns.clone() {
                 let at = row + column * self.stride[1] + tap.at[1] - self.border[1];
-                let x: [&[f32; LANES]; I] = std::array::from_fn(
+                let x: [&[f32; LANES]; I] = array::from_fn(
                     #[inline(always)]
                     |i| &x[i * plane + at].0,
                 );
                 let grad = &strip.grad[(y * self.output[1] + column) * size..][..size];
-                for (sample, grad) in grad.chunks_exact(strip.vectors).enumerate() {
-                    let grad = &grad[vector..vector + V];
-                    let grad: [S::F32; V] = std::array::from_fn(
+                for sample in 0..LANES {
+                    let grad = &grad[sample * strip.vectors + vector..][..V];
+                    let grad: [S::F32; V] = array::from_fn(
                         #[inline(always)]
                         |v| s.load(&grad[v]),
                     );
                     for i in 0..I {
-                        let x = s.splat(x[i][sample % LANES]);
+                        let x = s.splat(x[i][sample]);
                         for v in 0..V {
                             total[i][v] = s.mul_add(x, grad[v], total[i][v]);
                         }

@@ -9,7 +9,7 @@
 //! The zero border is never written out; what lies outside of the input is a zero in the window.
 
 use super::{Geometry, tiles};
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// Numbers in a transformed window.
 const POINTS: usize = 16;
@@ -82,7 +82,8 @@ impl Winograd {
 
     /// Lanes of scratch memory that [`run`](Self::run) needs.
     pub(super) fn scratch(&self) -> usize {
-        POINTS * self.together() * (self.inputs + self.outputs)
+        let together = self.together();
+        POINTS * (stride(self.inputs * together) + stride(self.outputs * together))
     }
 
     /// Transforms kernels: `[group][point][tile][in][channel of the tile]`. `kernel(group, out, in)` gives nine numbers.
@@ -140,12 +141,13 @@ impl Winograd {
         let most = self.together();
         for first in (0..windows).step_by(most) {
             let count = most.min(windows - first);
-            let (seen, sums) = scratch.split_at_mut(POINTS * count * self.inputs);
-            let sums = &mut sums[..POINTS * count * self.outputs];
+            let size = [stride(count * self.inputs), stride(count * self.outputs)];
+            let (seen, sums) = scratch.split_at_mut(POINTS * size[0]);
             self.transform_input(s, x, first, count, seen);
-            let points =
-                seen.chunks(count * self.inputs).zip(sums.chunks_mut(count * self.outputs));
-            for ((seen, sums), weight) in points.zip(weight.chunks(self.inputs * self.outputs)) {
+            for point in 0..POINTS {
+                let seen = &seen[point * size[0]..][..size[0]];
+                let weight = &weight[point * self.inputs * self.outputs..];
+                let sums = &mut sums[point * size[1]..][..size[1]];
                 multiply(s, seen, weight, self.inputs, self.outputs, count, sums);
             }
             self.transform_output(s, sums, first, count, out);
@@ -164,8 +166,9 @@ impl Winograd {
     ) {
         let [height, width] = self.input;
         let across = self.windows()[1];
-        let size = self.inputs * count;
-        for (channel, plane) in x.chunks(height * width).enumerate() {
+        let size = stride(self.inputs * count);
+        for channel in 0..self.inputs {
+            let plane = &x[channel * height * width..][..height * width];
             for window in 0..count {
                 let [row, column] = [(first + window) / across, (first + window) % across];
                 // Of the window's first pixel in the input with its border.
@@ -222,14 +225,15 @@ impl Winograd {
     ) {
         let [height, width] = self.output;
         let across = self.windows()[1];
-        let size = self.outputs * count;
-        for (channel, plane) in out.chunks_mut(height * width).enumerate() {
+        let size = stride(self.outputs * count);
+        for channel in 0..self.outputs {
+            let plane = &mut out[channel * height * width..][..height * width];
             for window in 0..count {
                 let [row, column] = [(first + window) / across, (first + window) % across];
                 let at = channel * count + window;
                 let mut rows = [[s.zero(); 4]; 2];
                 for j in 0..4 {
-                    let m: [S::F32; 4] = std::array::from_fn(
+                    let m: [S::F32; 4] = array::from_fn(
                         #[inline(always)]
                         |i| s.load(&sums[(4 * i + j) * size + at]),
                     );
@@ -249,11 +253,16 @@ impl Winograd {
     }
 }
 
+/// Lanes from one point to the next: an odd number, so that a window's sixteen points are in different sets of the cache.
+fn stride(lanes: usize) -> usize {
+    lanes | 1
+}
+
 /// `G g G^T` of a kernel.
 #[inline(always)]
 fn transform_kernel(g: &[f32; 9]) -> [f32; POINTS] {
     let column = |a: f32, b: f32, c: f32| [a, 0.5 * ((a + c) + b), 0.5 * ((a + c) - b), c];
-    let columns: [[f32; 4]; 3] = std::array::from_fn(|j| column(g[j], g[3 + j], g[6 + j]));
+    let columns: [[f32; 4]; 3] = array::from_fn(|j| column(g[j], g[3 + j], g[6 + j]));
     let mut points = [0.0; POINTS];
     for i in 0..4 {
         let row = column(columns[0][i], columns[1][i], columns[2][i]);
@@ -304,9 +313,10 @@ fn tile<S: Simd, const C: usize, const P: usize>(
     sums: &mut [Lanes],
 ) {
     let mut total = [[s.zero(); P]; C];
-    for (row, weight) in seen.chunks_exact(count).zip(weight.as_chunks::<C>().0) {
-        let row = &row[window..window + P];
-        let x: [S::F32; P] = std::array::from_fn(
+    let weight = weight.as_chunks::<C>().0;
+    for input in 0..weight.len() {
+        let (row, weight) = (&seen[input * count + window..][..P], &weight[input]);
+        let x: [S::F32; P] = array::from_fn(
             #[inline(always)]
             |p| s.load(&row[p]),
         );
