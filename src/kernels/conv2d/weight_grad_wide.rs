@@ -9,7 +9,7 @@
 //! block.
 
 use super::Geometry;
-use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch};
+use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch, transpose};
 use std::ops::Range;
 
 /// Vectors of output channels that lie together for a pixel and sample.
@@ -97,25 +97,33 @@ impl WideWeightGrad {
     }
 
     /// Transposes a block's gradient to `[group][vectors, four at a time][pixel][sample][vector]`.
-    pub fn transpose(&self, grad: &[Lanes], out: &mut [Lanes]) {
+    pub fn transpose(&self, isa: Isa, grad: &[Lanes], out: &mut [Lanes]) {
+        dispatch!(isa, s => self.transpose_body(s, grad, out));
+    }
+
+    #[inline(always)]
+    fn transpose_body<S: Simd>(&self, s: S, grad: &[Lanes], out: &mut [Lanes]) {
         let pixels = self.pixels();
-        let groups = out.chunks_mut(pixels * LANES * self.vectors());
-        for (grad, out) in grad.chunks(self.outputs * pixels).zip(groups) {
-            let strips = grad.chunks(VECTORS * LANES * pixels);
-            for (grad, out) in strips.zip(out.chunks_mut(VECTORS * LANES * pixels)) {
-                let vectors = out.len() / (LANES * pixels);
-                for (pixel, out) in out.chunks_mut(LANES * vectors).enumerate() {
-                    for vector in 0..vectors {
-                        let mut rows = [Lanes::ZERO; LANES];
-                        for (i, row) in rows.iter_mut().enumerate() {
-                            if let Some(value) = grad.get((vector * LANES + i) * pixels + pixel) {
-                                *row = *value;
-                            }
-                        }
-                        for sample in 0..LANES {
-                            out[sample * vectors + vector] =
-                                Lanes(std::array::from_fn(|i| rows[i].0[sample]));
-                        }
+        let strip = VECTORS * LANES * pixels;
+        let group_size = LANES * self.vectors() * pixels;
+        for group in 0..self.groups {
+            let grad = &grad[group * self.outputs * pixels..][..self.outputs * pixels];
+            let out = &mut out[group * group_size..][..group_size];
+            for vector in 0..self.vectors() {
+                let first = vector / VECTORS * VECTORS;
+                let out = &mut out[first / VECTORS * strip..];
+                let vectors = VECTORS.min(self.vectors() - first);
+                let channels = LANES.min(self.outputs - vector * LANES);
+                let grad = &grad[vector * LANES * pixels..];
+                for pixel in 0..pixels {
+                    let rows = array::from_fn(
+                        #[inline(always)]
+                        |i| if i < channels { s.load(&grad[i * pixels + pixel]) } else { s.zero() },
+                    );
+                    let columns = transpose(s, rows);
+                    let out = &mut out[LANES * vectors * pixel + vector - first..];
+                    for sample in 0..LANES {
+                        s.store(columns[sample], &mut out[sample * vectors]);
                     }
                 }
             }
@@ -253,23 +261,42 @@ impl WideWeightGrad {
         }
     }
 
-    /// The sums of the output channels `first..` as weights `[out][in][ky][kx]`, as many as `out` has room for.
-    pub fn weights(&self, sums: &[Lanes], first: usize, out: &mut [f32]) {
-        let (size, taps) = (self.sums_of_input(), self.inputs * self.taps());
+    /// The sums of the output channels `first..`, a whole number of vectors, as weights `[out][in][ky][kx]`, as many as
+    /// `out` has room for.
+    pub fn weights(&self, isa: Isa, sums: &[Lanes], first: usize, out: &mut [f32]) {
+        dispatch!(isa, s => self.weights_body(s, sums, first, out));
+    }
+
+    #[inline(always)]
+    fn weights_body<S: Simd>(&self, s: S, sums: &[Lanes], first: usize, out: &mut [f32]) {
+        let (vectors, taps) = (self.vectors(), self.inputs * self.taps());
         let rows = out.len() / taps;
-        let mut row = 0;
-        while row < rows {
-            let (group, channel) = ((first + row) / self.outputs, (first + row) % self.outputs);
-            let (vector, lane) = (channel / LANES, channel % LANES);
-            // Channels of one vector together: a row at a time would fetch every vector sixteen times.
-            let count = (LANES - lane).min(self.outputs - channel).min(rows - row);
-            let sums = &sums[group * self.inputs * size..][..self.inputs * size];
-            for (tap, sums) in sums.chunks_exact(self.vectors()).enumerate() {
-                for (i, &value) in sums[vector].0[lane..lane + count].iter().enumerate() {
-                    out[(row + i) * taps + tap] = value;
+        let mut columns = [Lanes::ZERO; LANES];
+        // Sixteen taps of all vectors at a time: a vector at a time would walk through all sums for each.
+        for tap in (0..taps).step_by(LANES) {
+            let count = LANES.min(taps - tap);
+            let mut row = 0;
+            while row < rows {
+                let (group, channel) = ((first + row) / self.outputs, (first + row) % self.outputs);
+                let (vector, lane) = (channel / LANES, channel % LANES);
+                let channels = (LANES - lane).min(self.outputs - channel).min(rows - row);
+                let sums = &sums[(group * taps + tap) * vectors + vector..];
+                let turned = transpose(
+                    s,
+                    array::from_fn(
+                        #[inline(always)]
+                        |i| if i < count { s.load(&sums[i * vectors]) } else { s.zero() },
+                    ),
+                );
+                for i in 0..LANES {
+                    s.store(turned[i], &mut columns[i]);
                 }
+                for i in 0..channels {
+                    out[(row + i) * taps + tap..][..count]
+                        .copy_from_slice(&columns[lane + i].0[..count]);
+                }
+                row += channels;
             }
-            row += count;
         }
     }
 }
