@@ -5,6 +5,7 @@
 
 use super::Geometry;
 use crate::simd::{Isa, Lanes, Simd, array, dispatch};
+use std::ops::Range;
 
 /// Outputs whose sums are in registers together, of one block with AVX2, of four with AVX-512.
 const TILE: usize = 5;
@@ -45,23 +46,35 @@ impl Dense {
         TILE * self.inputs
     }
 
-    /// Packs the tiles from `first` on, as many as `packed` has room for.
-    pub(super) fn pack(
-        &self,
-        first: usize,
-        weight: impl Fn(usize, usize) -> f32,
-        packed: &mut [f32],
-    ) {
-        // Inputs outside of tiles: weights of neighboring outputs may lie together.
-        for input in 0..self.inputs {
-            for (tile, packed) in packed.chunks_exact_mut(self.tile()).enumerate() {
-                let packed = &mut packed[TILE * input..][..TILE];
-                for (channel, value) in packed.iter_mut().enumerate() {
-                    let output = (first + tile) * TILE + channel;
-                    *value = if output < self.outputs { weight(output, input) } else { 0.0 };
+    /// Packs the tiles from `first` on, as many as `packed` has room for, of weights `[output][input]`.
+    pub(super) fn pack_rows(&self, first: usize, weight: &[f32], packed: &mut [f32]) {
+        for (tile, packed) in packed.chunks_exact_mut(self.tile()).enumerate() {
+            let rows = self.outputs_of(first + tile);
+            for (channel, row) in weight[rows.start * self.inputs..rows.end * self.inputs]
+                .chunks_exact(self.inputs)
+                .enumerate()
+            {
+                for (to, value) in packed.as_chunks_mut::<TILE>().0.iter_mut().zip(row) {
+                    to[channel] = *value;
                 }
             }
         }
+    }
+
+    /// [`pack_rows`](Self::pack_rows) of weights `[input][output]`.
+    pub(super) fn pack_columns(&self, first: usize, weight: &[f32], packed: &mut [f32]) {
+        // Inputs outside of tiles: what is read of a row is then several cache lines.
+        for (input, row) in weight.chunks_exact(self.outputs).enumerate() {
+            for (tile, packed) in packed.chunks_exact_mut(self.tile()).enumerate() {
+                let columns = &row[self.outputs_of(first + tile)];
+                packed[TILE * input..][..columns.len()].copy_from_slice(columns);
+            }
+        }
+    }
+
+    /// The outputs of a tile.
+    fn outputs_of(&self, tile: usize) -> Range<usize> {
+        tile * TILE..((tile + 1) * TILE).min(self.outputs)
     }
 
     /// The outputs of all blocks that `x` holds.
@@ -115,7 +128,7 @@ impl Dense {
                 }
             }
         }
-        let channels = TILE.min(self.outputs - tile * TILE);
+        let channels = self.outputs_of(tile).len();
         for b in 0..B {
             let out = &mut out[(block + b) * self.outputs + tile * TILE..][..channels];
             for c in 0..TILE {

@@ -53,8 +53,7 @@ pub fn pack_convolve(context: &Context, g: &Geometry, weight: &[f32], packed: &m
     match Way::forward(g) {
         Way::Direct => pack_forward(g, weight, packed),
         Way::Dense(dense) => {
-            let taps = g.fan_in();
-            pack_dense(context, &dense, |output, input| weight[output * taps + input], packed);
+            pack_dense(context, &dense, packed, |i, packed| dense.pack_rows(i, weight, packed));
         }
         Way::Winograd(winograd) => {
             let kernels = weight.as_chunks::<9>().0;
@@ -72,8 +71,7 @@ pub fn pack_input_gradient(context: &Context, g: &Geometry, weight: &[f32], pack
     match Way::backward(g) {
         Way::Direct => pack_input_grad(g, weight, packed),
         Way::Dense(dense) => {
-            let taps = g.fan_in();
-            pack_dense(context, &dense, |to, from| weight[from * taps + to], packed);
+            pack_dense(context, &dense, packed, |i, packed| dense.pack_columns(i, weight, packed));
         }
         Way::Winograd(winograd) => {
             let kernels = weight.as_chunks::<9>().0;
@@ -90,13 +88,14 @@ pub fn pack_input_gradient(context: &Context, g: &Geometry, weight: &[f32], pack
 fn pack_dense(
     context: &Context,
     dense: &Dense,
-    weight: impl Fn(usize, usize) -> f32 + Sync + Send,
     packed: &mut Vec<f32>,
+    pack: impl Fn(usize, &mut [f32]) + Sync + Send,
 ) {
+    // The last tile keeps zeros where it has no outputs.
     packed.resize(dense.tiles() * dense.tile(), 0.0);
     let work = packed.len();
     context.chunks_of_work(work, packed, TILES_TOGETHER * dense.tile(), |i, packed| {
-        dense.pack(i * TILES_TOGETHER, &weight, packed);
+        pack(i * TILES_TOGETHER, packed);
     });
 }
 
