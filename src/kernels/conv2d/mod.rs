@@ -147,6 +147,12 @@ impl Geometry {
         }
     }
 
+    /// Whether every output sees the whole input, and there is one pixel of them.
+    pub fn is_linear(&self) -> bool {
+        let covers = self.kernel == [self.input.height, self.input.width];
+        covers && !self.is_padded() && self.groups == 1
+    }
+
     /// Input channels that an output channel sees.
     pub fn in_channels(&self) -> usize {
         self.input.channels / self.groups

@@ -14,8 +14,6 @@ use crate::tensor::Context;
 const MOST_TOGETHER: usize = 4;
 /// Layers with fewer weights find them in the cache for every block.
 const MANY_WEIGHTS: usize = 1 << 16;
-/// Tiles of a large linear layer that are packed together: what is read of a row of weights is then several cache lines.
-const TILES_TOGETHER: usize = 16;
 
 enum Way {
     Direct,
@@ -91,12 +89,8 @@ fn pack_dense(
     packed: &mut Vec<f32>,
     pack: impl Fn(usize, &mut [f32]) + Sync + Send,
 ) {
-    // The last tile keeps zeros where it has no outputs.
-    packed.resize(dense.tiles() * dense.tile(), 0.0);
-    let work = packed.len();
-    context.chunks_of_work(work, packed, TILES_TOGETHER * dense.tile(), |i, packed| {
-        pack(i * TILES_TOGETHER, packed);
-    });
+    packed.resize(dense.packed(), 0.0);
+    context.chunks_of_work(packed.len(), packed, dense.chunk(), pack);
 }
 
 fn pack_winograd(

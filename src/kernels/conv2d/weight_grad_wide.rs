@@ -6,7 +6,7 @@
 //! neither written out nor multiplied by.
 //!
 //! A weight's sum runs over (row, column, sample) within a band of rows, and the bands are added in order, block after
-//! block.
+//! block; of a linear layer it runs over all samples at once.
 
 use super::Geometry;
 use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch, transpose};
@@ -42,10 +42,6 @@ impl WideWeightGrad {
     pub fn new(g: &Geometry) -> Option<Self> {
         let outputs = g.out_channels();
         let input = g.unpadded();
-        let covers = !g.is_padded()
-            && g.groups == 1
-            && g.output.pixels() == 1
-            && g.kernel == [input.height, input.width];
         let this = Self {
             groups: g.groups,
             inputs: g.in_channels(),
@@ -56,7 +52,7 @@ impl WideWeightGrad {
             stride: g.stride,
             border: g.padding,
         };
-        let this = match covers {
+        let this = match g.is_linear() {
             true => Self { inputs: g.fan_in(), input: [1, 1], kernel: [1, 1], ..this },
             false => this,
         };
@@ -141,6 +137,10 @@ impl WideWeightGrad {
             let group = first / self.inputs;
             let count = (self.inputs - first % self.inputs).min(rest.len() / self.sums_of_input());
             let (sums, after) = rest.split_at_mut(count * self.sums_of_input());
+            if self.pixels() == 1 && pixels == 1 && self.groups == 1 {
+                dispatch!(isa, s => self.all_blocks(s, x, grad, first, sums));
+                return;
+            }
             let blocks = x.chunks(self.channels() * pixels).zip(grad.chunks(self.transposed()));
             for (x, grad) in blocks {
                 let x = &x[first * pixels..][..count * pixels];
@@ -174,6 +174,78 @@ impl WideWeightGrad {
                         _ => self.inputs::<S, INPUTS>(s, x, &strip, sums),
                     }
                 }
+            }
+        }
+    }
+
+    /// [`block`](Self::block) of all blocks of a linear layer, whose sums would take longer to read and write for each of
+    /// them than to add to.
+    #[inline(always)]
+    fn all_blocks<S: Simd>(
+        &self,
+        s: S,
+        x: &[Lanes],
+        grad: &[Lanes],
+        first: usize,
+        sums: &mut [Lanes],
+    ) {
+        let vectors = self.vectors();
+        for vector in (0..vectors).step_by(VECTORS) {
+            let count = VECTORS.min(vectors - vector);
+            for (tile, sums) in sums.chunks_mut(INPUTS * vectors).enumerate() {
+                let input = first + tile * INPUTS;
+                let mut done = 0;
+                while done < count {
+                    let at = [input, vector, count, done];
+                    let wide = S::ACCUMULATORS >= 20 && done + 4 <= count;
+                    macro_rules! tile {
+                        ($($inputs:literal),*) => {
+                            match (sums.len() / vectors, wide) {
+                                $(($inputs, true) => self.sum_blocks::<S, $inputs, 4>(s, x, grad, at, sums),
+                                ($inputs, false) => self.sum_blocks::<S, $inputs, 1>(s, x, grad, at, sums),)*
+                                _ => unreachable!("a tile has at most {INPUTS} inputs"),
+                            }
+                        };
+                    }
+                    tile!(1, 2, 3, 4, 5, 6);
+                    done += if wide { 4 } else { 1 };
+                }
+            }
+        }
+    }
+
+    /// The sums of `I` inputs and `V` vectors of outputs over all blocks. A strip of `count` vectors begins at `vector`.
+    #[inline(always)]
+    fn sum_blocks<S: Simd, const I: usize, const V: usize>(
+        &self,
+        s: S,
+        x: &[Lanes],
+        grad: &[Lanes],
+        [input, vector, count, done]: [usize; 4],
+        sums: &mut [Lanes],
+    ) {
+        let mut total = [[s.zero(); V]; I];
+        for block in 0..grad.len() / self.transposed() {
+            let x = &x[block * self.inputs + input..][..I];
+            let grad = &grad[block * self.transposed() + vector * LANES..][..count * LANES];
+            for sample in 0..LANES {
+                let grad = &grad[sample * count + done..][..V];
+                let grad: [S::F32; V] = array::from_fn(
+                    #[inline(always)]
+                    |v| s.load(&grad[v]),
+                );
+                for i in 0..I {
+                    let x = s.splat(x[i].0[sample]);
+                    for v in 0..V {
+                        total[i][v] = s.mul_add(x, grad[v], total[i][v]);
+                    }
+                }
+            }
+        }
+        for i in 0..I {
+            let to = &mut sums[i * self.vectors() + vector + done..][..V];
+            for v in 0..V {
+                s.store(total[i][v], &mut to[v]);
             }
         }
     }
