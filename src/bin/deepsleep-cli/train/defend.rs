@@ -86,9 +86,8 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         history = state.noted(HISTORY).unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
     }
-    let estimated = history
-        .is_empty()
-        .then(|| estimate(defense, &settings, images.len(), &architecture));
+    let estimated =
+        history.is_empty().then(|| estimate(defense, &settings, images.len(), &architecture));
     let time = estimated.map_or(String::new(), |seconds| {
         format!("; about {} on two cores", HumanDuration(Duration::from_secs_f64(seconds)))
     });
