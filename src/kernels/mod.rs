@@ -18,6 +18,8 @@ pub mod elementwise;
 #[forbid(unsafe_code)]
 pub mod encode;
 #[forbid(unsafe_code)]
+pub mod interval;
+#[forbid(unsafe_code)]
 pub mod lif;
 #[forbid(unsafe_code)]
 pub mod pad;

@@ -89,6 +89,11 @@ fn matching(old: Option<Tensor>, like: &Tensor) -> Tensor {
     old.filter(fits).unwrap_or_else(|| Tensor::zeros(like.shape(), like.samples()))
 }
 
+/// The direction from a pixel to gray: what is bright goes down, what is dark goes up.
+pub(crate) fn toward_gray(pixel: f32) -> f32 {
+    if pixel > 0.5 { -1.0 } else { 1.0 }
+}
+
 /// A uniform random point of the ball, within the box; each sample of the batch has its own stream.
 fn start(images: &mut Tensor, eps: f32, key: Key) {
     let (samples, features) = (images.samples(), images.shape().features());

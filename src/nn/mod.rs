@@ -41,6 +41,7 @@ mod recalibrate;
 mod schedule;
 mod train;
 
+pub(crate) use adversarial_batch::toward_gray;
 pub use adversarial_batch::{BatchAttack, GradientAttack};
 pub use augmentation::Augmentation;
 pub use decision::{margin, predict, rounding};
