@@ -32,7 +32,7 @@ use crate::evaluation::wilson;
 use crate::tensor::Context;
 use crate::{Error, Result};
 use gradients::Gradients;
-use subject::{Share, Subject, number};
+use subject::{ShareCheck, Subject, number};
 
 /// Images below which an audit that finds nothing decides nothing.
 pub const ENOUGH: usize = 500;
@@ -118,7 +118,7 @@ pub fn audit(
 
 /// Images that attacks said to fool, looked at again.
 fn second_look(subject: &Subject<'_>) -> Check {
-    let share = Share {
+    let share = ShareCheck {
         name: "second look",
         measures: "images that an attack returned as fooling and that do not, or lie outside of box or ball",
         fail: Some(0.0),

@@ -23,7 +23,7 @@ impl fmt::Display for Split {
 
 /// The two files of each half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum IdxPart {
     /// Pixels, IDX of dimensions `[count, height, width]`.
     Images,
     /// Classes, IDX of dimensions `[count]`.
@@ -31,27 +31,27 @@ pub enum Part {
 }
 
 /// The four files, in the order in which they are listed and fetched.
-pub(crate) const FILES: [(Split, Part); 4] = [
-    (Split::Train, Part::Images),
-    (Split::Train, Part::Labels),
-    (Split::Test, Part::Images),
-    (Split::Test, Part::Labels),
+pub(crate) const FILES: [(Split, IdxPart); 4] = [
+    (Split::Train, IdxPart::Images),
+    (Split::Train, IdxPart::Labels),
+    (Split::Test, IdxPart::Images),
+    (Split::Test, IdxPart::Labels),
 ];
 
 /// The usual name of a file, without `.gz`, e.g. `train-images-idx3-ubyte`.
-pub(crate) fn file_name(split: Split, part: Part) -> &'static str {
+pub(crate) fn file_name(split: Split, part: IdxPart) -> &'static str {
     match (split, part) {
-        (Split::Train, Part::Images) => "train-images-idx3-ubyte",
-        (Split::Train, Part::Labels) => "train-labels-idx1-ubyte",
-        (Split::Test, Part::Images) => "t10k-images-idx3-ubyte",
-        (Split::Test, Part::Labels) => "t10k-labels-idx1-ubyte",
+        (Split::Train, IdxPart::Images) => "train-images-idx3-ubyte",
+        (Split::Train, IdxPart::Labels) => "train-labels-idx1-ubyte",
+        (Split::Test, IdxPart::Images) => "t10k-images-idx3-ubyte",
+        (Split::Test, IdxPart::Labels) => "t10k-labels-idx1-ubyte",
     }
 }
 
 /// Finds a file in `dir` under its usual name or the spelling `train-images.idx3-ubyte`, with or without `.gz`.
 ///
 /// Where several are there, the uncompressed one is taken, for speed.
-pub fn find_file(dir: impl AsRef<Path>, split: Split, part: Part) -> Option<PathBuf> {
+pub fn find_file(dir: impl AsRef<Path>, split: Split, part: IdxPart) -> Option<PathBuf> {
     let usual = file_name(split, part);
     let dotted = usual.replace("-idx", ".idx");
     [usual.to_owned(), dotted.clone(), format!("{usual}.gz"), format!("{dotted}.gz")]
@@ -75,10 +75,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let packed = folder.path().join("t10k-images.idx3-ubyte.gz");
             let path = folder.path().join(name);
-            assert_eq!(find_file(folder.path(), Split::Test, Part::Images), None);
+            assert_eq!(find_file(folder.path(), Split::Test, IdxPart::Images), None);
             std::fs::write(packed, "").unwrap();
             std::fs::write(&path, "").unwrap();
-            assert_eq!(find_file(folder.path(), Split::Test, Part::Images), Some(path));
+            assert_eq!(find_file(folder.path(), Split::Test, IdxPart::Images), Some(path));
         }
     }
 }

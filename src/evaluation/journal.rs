@@ -1,7 +1,7 @@
 //! What of an evaluation is done, in a file that grows by a line a part: whatever moment the process is killed at, all
 //! whole lines count.
 
-use super::plan::Part;
+use super::plan::PortionResult;
 use crate::attack::Samples;
 use crate::files::{Output, writing};
 use crate::fingerprint::Fingerprint;
@@ -20,7 +20,7 @@ pub struct Journal {
 }
 
 /// Everything that the bits of the result depend on, in words.
-pub type Settings = BTreeMap<String, String>;
+pub type JournalSettings = BTreeMap<String, String>;
 
 impl Journal {
     /// Starts a new file, in the place of an old one, which stays where the new one cannot be written. Two processes must
@@ -28,7 +28,7 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn begin(place: &Output, settings: &Settings) -> Result<Self> {
+    pub fn begin(place: &Output, settings: &JournalSettings) -> Result<Self> {
         let path = place.path();
         place.write_all(&line(path, settings)?)?;
         Ok(Self { path: path.to_owned(), file: open(path)? })
@@ -39,7 +39,10 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be read, is no journal, or is of other settings; the error says which.
-    pub fn resume(place: &Output, settings: &Settings) -> Result<Option<(Self, Vec<Part>)>> {
+    pub fn resume(
+        place: &Output,
+        settings: &JournalSettings,
+    ) -> Result<Option<(Self, Vec<PortionResult>)>> {
         let path = place.path();
         let journal = open(path)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
@@ -50,12 +53,12 @@ impl Journal {
         };
         let mut lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let Some(first) = lines.next() else { return Ok(None) };
-        let theirs: Settings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
+        let theirs: JournalSettings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
         same_settings(path, &theirs, settings)?;
         let parts = lines
             .enumerate()
             .map(|(i, line)| serde_json::from_slice(line).map_err(|e| fail(i + 2, e)));
-        let parts = parts.collect::<Result<Vec<Part>>>()?;
+        let parts = parts.collect::<Result<Vec<PortionResult>>>()?;
         journal.set_len(whole as u64).map_err(|e| Error::io(path, "write", e))?;
         Ok(Some((Self { path: path.to_owned(), file: journal }, parts)))
     }
@@ -64,7 +67,7 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn add(&mut self, part: &Part) -> Result<()> {
+    pub fn add(&mut self, part: &PortionResult) -> Result<()> {
         let line = line(&self.path, part)?;
         let _writing = writing();
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
@@ -87,9 +90,10 @@ fn line(path: &Path, value: &impl serde::Serialize) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// If they differ; in which is said.
-pub fn same_settings(path: &Path, theirs: &Settings, ours: &Settings) -> Result<()> {
+pub fn same_settings(path: &Path, theirs: &JournalSettings, ours: &JournalSettings) -> Result<()> {
     let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    let value = |of: &Settings, key: &str| of.get(key).map_or("nothing", String::as_str).to_owned();
+    let value =
+        |of: &JournalSettings, key: &str| of.get(key).map_or("nothing", String::as_str).to_owned();
     let differences: Vec<String> = keys
         .into_iter()
         .filter(|key| theirs.get(*key) != ours.get(*key))

@@ -7,8 +7,8 @@ use deepsleep::attack::{
 };
 use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, archive, evaluate,
-    fingerprint, transfer_matrix, worst_cases,
+    Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, archive,
+    evaluate, fingerprint, transfer_matrix, worst_cases,
 };
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenModel;
@@ -30,10 +30,10 @@ fn samples() -> Samples {
     samples.select(&[&(0..40).collect::<Vec<usize>>()[..], &[247]].concat()).unwrap()
 }
 
-fn run(plan: &Plan, done: Vec<Part>, save: &mut dyn FnMut(&Part)) -> Vec<Cell> {
+fn run(plan: &Plan, done: Vec<PortionResult>, save: &mut dyn FnMut(&PortionResult)) -> Vec<Cell> {
     let (network, samples) = (robust(), samples());
     let models = Models { target: &network, source: None };
-    let mut save = |part: &Part| {
+    let mut save = |part: &PortionResult| {
         save(part);
         Ok(())
     };
@@ -60,7 +60,7 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
 
     // Any of them done before, in any order: the same again.
     let text = serde_json::to_string(&parts).unwrap();
-    let mut some: Vec<Part> = serde_json::from_str(&text).unwrap();
+    let mut some: Vec<PortionResult> = serde_json::from_str(&text).unwrap();
     some.reverse();
     some.retain(|part| part.portion % 3 != 1);
     let mut new = 0;
@@ -373,7 +373,7 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
     run(&plan, Vec::new(), &mut |part| parts.push(part.clone()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let settings = Settings::from([("--eps".to_owned(), "0.1".to_owned())]);
+    let settings = JournalSettings::from([("--eps".to_owned(), "0.1".to_owned())]);
     let place = Output::open(&path).unwrap();
     let mut journal = Journal::begin(&place, &settings).unwrap();
     parts.iter().for_each(|part| journal.add(part).unwrap());
@@ -389,11 +389,11 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
         parts[found.len()..].iter().for_each(|part| journal.add(part).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
     }
-    let other = Settings::from([("--eps".to_owned(), "0.2".to_owned())]);
+    let other = JournalSettings::from([("--eps".to_owned(), "0.2".to_owned())]);
     let error = Journal::resume(&place, &other).unwrap_err().to_string();
     assert!(error.contains("--eps 0.1, not 0.2"), "{error}");
     std::fs::write(&path, "{}\nnonsense\n").unwrap();
-    let error = Journal::resume(&place, &Settings::new()).unwrap_err().to_string();
+    let error = Journal::resume(&place, &JournalSettings::new()).unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
 }
 

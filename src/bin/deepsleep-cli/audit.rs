@@ -63,7 +63,7 @@ pub struct AuditCommand {
 }
 
 #[derive(Serialize)]
-struct Printed<'a> {
+struct AuditSummary<'a> {
     model: &'a Path,
     model_kind: ModelKind,
     dataset: String,
@@ -82,7 +82,7 @@ impl AuditCommand {
         read.extend(self.twin.iter().map(|path| ("--twin", path.clone())));
         read.extend(self.data.files());
         let mut outputs = Outputs::new(common.console(), read);
-        let out = outputs.optional("--out", self.out.as_deref(), Content::Outcome)?;
+        let out = outputs.optional("--out", self.out.as_deref(), Content::Result)?;
         let context = common.context()?;
         let (shape, console) = (|| self.data.shape(), common.console());
         let architecture = self.architecture.architecture.as_deref();
@@ -115,7 +115,7 @@ impl AuditCommand {
         let target = network.as_ref();
         let mut say = |what: &str| console.say(format_args!("{what} ..."));
         let report = audit(&context, &target, &samples, &options, &views, &mut say)?;
-        let printed = Printed {
+        let printed = AuditSummary {
             model: &self.model,
             model_kind: self.model_kind,
             dataset: self.data.name(),
@@ -132,7 +132,7 @@ impl AuditCommand {
     }
 }
 
-impl Printed<'_> {
+impl AuditSummary<'_> {
     fn text(&self) -> String {
         let AuditReport { norm, eps, images, right, verdict, .. } = self.report;
         let share = |value: f64| percent(value, 1.0);

@@ -1,7 +1,7 @@
 //! The part of an evaluation that takes long: attacks, a portion of the images at a time, saved after each.
 
 use super::{Evaluate, Evaluation};
-use crate::checkpoint::Kind;
+use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::model::{self, ModelKind};
 use crate::numbers::radius;
@@ -9,8 +9,8 @@ use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, WorstCase, evaluate,
-    fingerprint, same_settings, worst_cases,
+    Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, WorstCase,
+    evaluate, fingerprint, same_settings, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
 use deepsleep::files::{Content, Output};
@@ -23,7 +23,7 @@ use std::path::Path;
 #[derive(Serialize, Deserialize)]
 pub struct Robustness {
     /// What the result depends on.
-    pub settings: Settings,
+    pub settings: JournalSettings,
     /// All radii of one attack after the other.
     pub results: Vec<Cell>,
     /// Over all attacks, for every radius.
@@ -31,7 +31,7 @@ pub struct Robustness {
 }
 
 impl Robustness {
-    fn new(settings: Settings, results: Vec<Cell>) -> Self {
+    fn new(settings: JournalSettings, results: Vec<Cell>) -> Self {
         let worst_case = worst_cases(&results);
         Self { settings, results, worst_case }
     }
@@ -44,7 +44,7 @@ impl Robustness {
     /// Of images crafted before.
     pub fn of_crafted(crafted: &Crafted, cell: Cell) -> Self {
         let samples = fingerprint(crafted.samples());
-        Self::new(Settings::from([("images".to_owned(), samples)]), vec![cell])
+        Self::new(JournalSettings::from([("images".to_owned(), samples)]), vec![cell])
     }
 }
 
@@ -57,8 +57,8 @@ pub struct ResultFiles {
 impl ResultFiles {
     /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
     pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
-        let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Outcome)?;
-        Kind::Evaluation.expect(&checkpoint)?;
+        let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Result)?;
+        CheckpointKind::Evaluation.expect(&checkpoint)?;
         Ok(Self { out, checkpoint })
     }
 
@@ -68,7 +68,7 @@ impl ResultFiles {
     }
 
     /// The finished result of these settings, where there is no checkpoint.
-    pub fn finished(&self, settings: &Settings) -> Result<Option<Evaluation>> {
+    pub fn finished(&self, settings: &JournalSettings) -> Result<Option<Evaluation>> {
         if self.checkpoint.path().exists() {
             return Ok(None);
         }
@@ -96,9 +96,9 @@ impl ResultFiles {
     fn journal(
         &self,
         common: &Common,
-        settings: &Settings,
+        settings: &JournalSettings,
         resume: bool,
-    ) -> Result<(Journal, Vec<Part>)> {
+    ) -> Result<(Journal, Vec<PortionResult>)> {
         let (place, path, console) = (&self.checkpoint, self.checkpoint.path(), common.console());
         if resume && let Some(found) = Journal::resume(place, settings)? {
             return Ok(found);
@@ -122,7 +122,7 @@ pub fn save(out: &Output, evaluation: &Evaluation) -> Result<()> {
 
 impl Evaluate {
     /// Everything that the bits of the result depend on.
-    pub fn settings(&self, plan: &Plan, samples: &Samples) -> Result<Settings> {
+    pub fn settings(&self, plan: &Plan, samples: &Samples) -> Result<JournalSettings> {
         let radii: Vec<String> = plan.radii.iter().map(f32::to_string).collect();
         let attacks: Vec<String> = plan.attacks.iter().map(ToString::to_string).collect();
         let kind = |kind: ModelKind| match kind {
@@ -156,7 +156,7 @@ impl Evaluate {
 pub struct AttackedEvaluation<'a> {
     pub plan: &'a Plan,
     pub samples: &'a Samples,
-    pub settings: Settings,
+    pub settings: JournalSettings,
     /// The network in spec, and the one that images are crafted on.
     pub models: (&'a dyn FrozenNetwork, Option<&'a dyn FrozenNetwork>),
 }
