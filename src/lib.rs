@@ -93,6 +93,8 @@ pub mod onnx;
 #[cfg(feature = "report")]
 #[forbid(unsafe_code)]
 pub mod report;
+#[forbid(unsafe_code)]
+mod short_form;
 #[allow(unsafe_code)]
 pub mod simd;
 #[forbid(unsafe_code)]

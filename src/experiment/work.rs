@@ -3,7 +3,7 @@
 use crate::attack::{AttackSpec, Norm};
 use crate::evaluation::ThreatModel;
 use crate::fingerprint::of_json;
-use crate::method::{Settings, Training, key_name};
+use crate::method::{Settings, Training, is_as_before, key_name};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -87,6 +87,7 @@ impl Work {
         let what = match self {
             Self::Train { training, settings, .. } => {
                 let read = training.settings_read(settings).into_iter();
+                let read = read.filter(|(name, value)| !is_as_before(name, value));
                 let read: BTreeMap<_, _> = read.map(|(name, v)| (key_name(name), v)).collect();
                 json!({ "defense": name_in_keys(*training), "settings": read,
                         "train": train, "test": test })

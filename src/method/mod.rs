@@ -47,7 +47,7 @@ pub use defenses::{
     SleepDefenseMethod, SleepDefenseOptions, SlowWaveDefense, SlowWaveStage,
 };
 #[cfg(feature = "experiment")]
-pub(crate) use former::{key_name, name as current_name};
+pub(crate) use former::{is_as_before, key_name, name as current_name};
 pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
 pub use settings::Settings;

@@ -8,9 +8,9 @@ use crate::checkpoint::{flatten, to_json};
 use crate::names::meant;
 use crate::sleep::{DreamSource, FastWaveOptions, Layers, Plasticity, SlowWaveOptions};
 use crate::snn::{Encoder, Statistics};
-use crate::{Error, Result};
+use crate::{Error, Result, short_form};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a count can be at most.
 const MOST: u64 = 1_000_000;
@@ -97,7 +97,7 @@ impl Settings {
     }
 
     /// Sets one value by its dotted name, e.g. `fast_wave.dream.eps` to `64/255`. Values are numbers, fractions of
-    /// numbers, `true` or `false`, names, or JSON.
+    /// numbers, `true` or `false`, names, names with options as in `triangle:peak=0.3`, or JSON.
     ///
     /// # Errors
     /// If there is no such setting (the nearest name is suggested), it does not take such a value, or nothing would read
@@ -113,20 +113,28 @@ impl Settings {
         }
         let name = &*former::name(name);
         let mut all = to_json(self).map_err(|e| fail(e.to_string()))?;
-        let mut place = Some(&mut all);
-        for part in name.split('.') {
-            place = place.and_then(|place| place.as_object_mut()?.get_mut(part));
-        }
-        let Some(place) = place else {
+        let Some(place) = place_in(&mut all, name) else {
             let names = self.names();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let meant = meant(name, &names);
             return Err(fail(format!("there is no `{name}`{meant}")));
         };
-        let now = std::mem::replace(place, parse(value));
+        let parsed = parse(value);
+        let now = std::mem::replace(place, parsed.clone());
         let refuse = |why: String| fail(format!("`{name}` does not take `{value}`: {why}"));
-        let new: Self =
-            serde_json::from_value(all).map_err(|e| refuse(forms::takes(name, &now, &e)))?;
+        // The name alone stands for a form whose options have defaults.
+        let named = parsed.as_str().map(|form| json!({ form: {} }));
+        let read = serde_json::from_value::<Self>(all.clone());
+        let read = read.or_else(|error| match named {
+            None => Err(error),
+            Some(form) => {
+                if let Some(place) = place_in(&mut all, name) {
+                    *place = form;
+                }
+                serde_json::from_value(all).map_err(|_| error)
+            }
+        });
+        let new = read.map_err(|error| refuse(forms::takes(name, &now, &error)))?;
         // JSON knows no infinity, and a number can be too large for 32 bits.
         let written = to_json(&new).and_then(serde_json::from_value::<Self>);
         if written.ok().as_ref() != Some(&new) {
@@ -164,7 +172,12 @@ impl Settings {
     }
 }
 
-/// A fraction, else JSON, else a name.
+/// The place of a dotted name.
+fn place_in<'a>(all: &'a mut Value, name: &str) -> Option<&'a mut Value> {
+    name.split('.').try_fold(all, |place, part| place.as_object_mut()?.get_mut(part))
+}
+
+/// A fraction, else JSON, else a form with options, else a name.
 fn parse(text: &str) -> Value {
     let fraction = text.split_once('/').and_then(|(above, below)| {
         let (above, below): (f64, f64) = (above.trim().parse().ok()?, below.trim().parse().ok()?);
@@ -173,5 +186,7 @@ fn parse(text: &str) -> Value {
     if let Some(fraction) = fraction {
         return Value::from(fraction);
     }
-    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+    let json = serde_json::from_str(text).ok();
+    let form = || short_form::read(text, parse);
+    json.or_else(form).unwrap_or_else(|| Value::from(text))
 }

@@ -4,7 +4,8 @@ use super::{
     AdversarialTrainingOptions, Description, DistillationMethod, DistillationOptions, Profile,
     Settings, SleepDefenseMethod, SleepDefenseOptions,
 };
-use crate::nn::GradientAttack;
+use crate::checkpoint::{flatten, to_json};
+use crate::nn::{GradientAttack, Recipe};
 use crate::sleep::{
     DreamOptions, DreamSource, FastWaveOptions, Layers, Plasticity, SlowWaveOptions,
 };
@@ -144,8 +145,9 @@ pub fn adversarial_training(here: &AdversarialTrainingOptions) -> String {
             GradientAttack::Pgd { steps, .. } => format!("{steps}-step PGD"),
         };
         format!(
-            "{} {start}, with probability {} a batch is replaced by {attack} examples of eps {}",
+            "{} {start}{}, with probability {} a batch is replaced by {attack} examples of eps {}",
             times(o.epochs, "epoch", "epochs"),
+            recipe(&o.recipe),
             o.ratio,
             fraction(o.eps)
         )
@@ -165,6 +167,15 @@ pub fn adversarial_training(here: &AdversarialTrainingOptions) -> String {
         }
     };
     format!("{}{as_published}. {strength}", training(here))
+}
+
+/// In what a recipe differs from plain gradient descent at rate 0.1, in parentheses; empty if it does not.
+fn recipe(here: &Recipe) -> String {
+    let all = |recipe: &Recipe| to_json(recipe).map_or_else(|_| Vec::new(), |r| flatten(&r));
+    let plain = all(&Recipe::default());
+    let differences = all(here).into_iter().filter(|setting| !plain.contains(setting));
+    let differences: Vec<String> = differences.map(|(n, v)| format!("{n} = {v}")).collect();
+    if differences.is_empty() { String::new() } else { format!(" ({})", differences.join(", ")) }
 }
 
 /// Whose Sleep Defense.

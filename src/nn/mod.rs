@@ -38,6 +38,7 @@ mod origin;
 mod parameters;
 mod partial;
 mod recalibrate;
+mod recipe;
 mod schedule;
 mod train;
 
@@ -57,6 +58,7 @@ pub use origin::Origin;
 pub use parameters::{Parameter, Parameters};
 pub use partial::{ConvChain, PartialForward};
 pub use recalibrate::recalibrate;
+pub use recipe::Recipe;
 pub use schedule::Schedule;
 pub(crate) use train::order;
 pub use train::{Batch, EpochReport, PlainRegime, Regime, StepReport, Trainer, TrainingOptions};

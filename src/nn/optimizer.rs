@@ -3,8 +3,9 @@
 
 use super::{Parameter, Parameters};
 use crate::checkpoint::StateDict;
-use crate::{Error, Result};
+use crate::{Error, Result, short_form};
 use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
 
 /// How a gradient becomes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,21 +14,52 @@ pub enum Rule {
     /// `v = momentum v + g; p -= rate v`, with `weight_decay p` added to g.
     Sgd {
         /// Share of the last velocity that is kept.
+        #[serde(default)]
         momentum: f32,
         /// L2 penalty.
+        #[serde(default)]
         weight_decay: f32,
     },
     /// Kingma and Ba (2015), with `weight_decay p` added to g.
     Adam {
         /// Decay of the mean of gradients.
+        #[serde(default = "beta1")]
         beta1: f32,
         /// Decay of the mean of squared gradients.
+        #[serde(default = "beta2")]
         beta2: f32,
         /// Added to the root of the latter.
+        #[serde(default = "eps")]
         eps: f32,
         /// L2 penalty.
+        #[serde(default)]
         weight_decay: f32,
     },
+}
+
+fn beta1() -> f32 {
+    0.9
+}
+
+fn beta2() -> f32 {
+    0.999
+}
+
+fn eps() -> f32 {
+    1e-8
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self::SGD
+    }
+}
+
+/// As a setting takes it: `sgd:momentum=0.9,weight_decay=0.0005`.
+impl Display for Rule {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&short_form::of(self))
+    }
 }
 
 impl Rule {

@@ -22,8 +22,14 @@ pub struct TrainingOptions {
     pub learning_rate: f32,
     /// How the learning rate changes.
     pub schedule: Schedule,
+    /// Epochs over which the learning rate rises in a straight line, from one step's share to what the schedule says.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warm_up: f32,
     /// How a gradient becomes a step.
     pub rule: Rule,
+    /// Share of the labels' probability that is spread evenly over all classes, the right one too.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f32,
     /// Temperature of the soft-max in the loss.
     pub temperature: f32,
     /// Of the order of images, and of what [`augmentation`](Self::augmentation) does to each.
@@ -33,6 +39,12 @@ pub struct TrainingOptions {
     pub augmentation: Augmentation,
 }
 
+/// What a file of before an option says of it: nothing.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
+}
+
 impl Default for TrainingOptions {
     fn default() -> Self {
         Self {
@@ -40,7 +52,9 @@ impl Default for TrainingOptions {
             batch_size: 128,
             learning_rate: 0.1,
             schedule: Schedule::Constant,
+            warm_up: 0.0,
             rule: Rule::SGD,
+            label_smoothing: 0.0,
             temperature: 1.0,
             seed: 0,
             augmentation: Augmentation::default(),
@@ -52,7 +66,8 @@ impl TrainingOptions {
     /// Rejects values that make no sense.
     ///
     /// # Errors
-    /// If a batch is too small for statistics, or the learning rate or the temperature is not a positive number.
+    /// If a batch is too small for statistics, the learning rate or the temperature is not a positive number, the warm-up
+    /// is negative, or the label smoothing is not in 0..1.
     pub fn validate(&self) -> Result<()> {
         let fail = |problem: String| Err(Error::argument("training", problem));
         if self.batch_size < 2 {
@@ -66,8 +81,22 @@ impl TrainingOptions {
                 return fail(format!("{name} {value} is not a positive number"));
             }
         }
+        if !(self.warm_up >= 0.0 && self.warm_up.is_finite()) {
+            return fail(format!("warm-up {} is not zero or a number of epochs", self.warm_up));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return fail(format!("label smoothing {} is not in 0..1", self.label_smoothing));
+        }
         self.rule.validate()?;
         self.schedule.validate()
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub fn rate(&self, step: u64, steps_per_epoch: u64) -> f32 {
+        let rate = self.learning_rate * self.schedule.factor(step, steps_per_epoch, self.epochs);
+        let rising = self.warm_up * steps_per_epoch as f32;
+        let reached = step.saturating_add(1) as f32;
+        if reached < rising { rate * (reached / rising) } else { rate }
     }
 }
 
@@ -156,12 +185,13 @@ impl Trainer {
         options.validate()?;
         options.augmentation.check(network.input_shape())?;
         let optimizer = Optimizer::new(options.rule, network.parameters());
+        let labels = Labels::default().smoothed(options.label_smoothing);
         Ok(Self {
             options,
             optimizer,
             epoch: 0,
             tape: None,
-            labels: Labels::default(),
+            labels,
             batch_labels: Vec::new(),
             weights: Vec::new(),
         })
@@ -304,8 +334,7 @@ impl Trainer {
         network.update_statistics(tape);
 
         let steps = (data.len() / self.options.batch_size) as u64;
-        let (schedule, done) = (self.options.schedule, self.optimizer.steps());
-        let rate = self.options.learning_rate * schedule.factor(done, steps, self.options.epochs);
+        let rate = self.options.rate(self.optimizer.steps(), steps);
         self.optimizer.begin_step();
         let parameters = network.parameters_mut().iter_mut().zip(&self.weights).enumerate();
         for (i, (parameter, &weight)) in parameters {

@@ -106,3 +106,50 @@ fn what_cannot_be_trained_on_fails_in_a_line() {
     train(&["--limit-train", "512", "--lr", "1e30"]).assert_fails(1, &["epoch 1", "learning rate"]);
     assert!(!folder.path("model").exists());
 }
+
+#[test]
+fn every_option_of_a_training_is_a_setting_and_resumes_only_itself() {
+    let folder = Folder::new();
+    let data = folder.small_data(272, 40);
+    let train = |out: &str, more: &str| {
+        let base = ["train", "--data-dir", &data, "--batch-size", "32", "--epochs", "2"];
+        let more: Vec<&str> = more.split_whitespace().collect();
+        run(&[&base[..], &["--out", &folder.argument(out), "--json"], &more].concat())
+    };
+    let options = "--rule adam --weight-decay 1e-4 --lr 0.003 --schedule triangle:peak=0.3 --warm-up 0.5 \
+                   --label-smoothing 0.1 --augment-shift 1";
+    let settings = "--set control.rule=adam:weight_decay=0.0001 --set control.learning_rate=0.003 \
+                    --set control.schedule={\"triangle\":{\"peak\":0.3}} --set control.warm_up=1/2 \
+                    --set control.label_smoothing=0.1 --set control.augmentation={\"shift\":1}";
+    let made = train("one", options).json();
+    assert_eq!(made["options"]["rule"]["adam"]["weight_decay"], 1e-4);
+    assert_eq!(made["options"]["schedule"]["triangle"]["peak"], 0.3);
+    train("other", settings).json();
+    assert_eq!(read(folder.argument("one")), read(folder.argument("other")));
+    assert_eq!(
+        train("one", &format!("{options} --resume")).json()["clean_accuracy"],
+        made["clean_accuracy"]
+    );
+    for (from, to, words) in [
+        ("adam", "sgd", "--rule adam:beta1=0.9,beta2=0.999,"),
+        ("triangle:peak=0.3", "cosine", "--schedule triangle:peak=0.3, not cosine"),
+        ("--warm-up 0.5", "", "--warm-up 0.5, not 0"),
+        ("smoothing 0.1", "smoothing 0.2", "--label-smoothing 0.1, not 0.2"),
+        ("shift 1", "shift 2", "--augment-shift 1, not 2"),
+    ] {
+        let run = train("one", &format!("{} --resume", options.replace(from, to)));
+        run.assert_fails(2, &["cannot resume", words]);
+    }
+    for (more, words) in [
+        ("--rule adm", &["--rule adm", "sgd:momentum=0.9", "adam:beta1=0.9"][..]),
+        ("--rule adam --momentum 0.9", &["--rule adam:momentum=0.9", "no `momentum` in it"]),
+        ("--momentum 1", &["momentum 1 is not in 0..1"]),
+        ("--schedule step", &["--schedule step", "step:epochs=5,factor=0.1"]),
+        ("--label-smoothing 1", &["label smoothing 1 is not in 0..1"]),
+        ("--warm-up=-1", &["warm-up -1"]),
+        ("--momentum 0.9 --set control.rule=adam", &["--momentum", "--set control.rule=adam"]),
+    ] {
+        train("refused", more).assert_fails(2, words);
+    }
+    assert!(!folder.path("refused").exists());
+}

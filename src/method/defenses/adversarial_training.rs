@@ -5,7 +5,7 @@ use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, BatchAttack, Freeze, GradientAttack, Model, Regime, Trainer, TrainingOptions,
+    Batch, BatchAttack, Freeze, GradientAttack, Model, Recipe, Regime, Trainer, TrainingOptions,
 };
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::tensor::Context;
@@ -20,10 +20,9 @@ use serde::{Deserialize, Serialize};
 pub struct AdversarialTrainingOptions {
     /// Passes over the data.
     pub epochs: usize,
-    /// Images per step.
-    pub batch_size: usize,
-    /// Learning rate of plain SGD.
-    pub learning_rate: f32,
+    /// How it learns.
+    #[serde(flatten)]
+    pub recipe: Recipe,
     /// How the examples are made, on the current model.
     pub attack: GradientAttack,
     /// Their L-infinity radius; pixels are in 0..=1.
@@ -39,8 +38,7 @@ impl AdversarialTrainingOptions {
     pub fn new(profile: Profile) -> Self {
         let published = Self {
             epochs: 24,
-            batch_size: 128,
-            learning_rate: 0.1,
+            recipe: Recipe::default(),
             attack: GradientAttack::Fgsm,
             eps: 8.0 / 255.0,
             ratio: 0.5,
@@ -74,8 +72,7 @@ impl AdversarialTrainingOptions {
     }
 
     fn training(&self, seed: u64) -> TrainingOptions {
-        let Self { epochs, batch_size, learning_rate, .. } = *self;
-        TrainingOptions { epochs, batch_size, learning_rate, seed, ..TrainingOptions::default() }
+        self.recipe.training(self.epochs, seed)
     }
 }
 

@@ -6,7 +6,8 @@ use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Regime, Trainer, TrainingOptions,
+    Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Recipe, Regime, Trainer,
+    TrainingOptions,
 };
 use crate::simd::random::Key;
 use crate::tensor::{Context, Tensor};
@@ -35,10 +36,9 @@ pub struct DistillationOptions {
     pub teacher_epochs: usize,
     /// Passes of the student over the data.
     pub student_epochs: usize,
-    /// Images per step.
-    pub batch_size: usize,
-    /// Learning rate of plain SGD.
-    pub learning_rate: f32,
+    /// How both learn; labels are smoothed for the teacher alone, the student learns the teacher's.
+    #[serde(flatten)]
+    pub recipe: Recipe,
 }
 
 impl DistillationOptions {
@@ -52,8 +52,7 @@ impl DistillationOptions {
             temperature: 10.0,
             teacher_epochs: 10,
             student_epochs: 24,
-            batch_size: 128,
-            learning_rate: 0.1,
+            recipe: Recipe::default(),
         }
     }
 
@@ -66,9 +65,7 @@ impl DistillationOptions {
     }
 
     fn training(&self, epochs: usize, temperature: f32, seed: u64) -> TrainingOptions {
-        let Self { batch_size, learning_rate, .. } = *self;
-        let default = TrainingOptions::default();
-        TrainingOptions { epochs, batch_size, learning_rate, temperature, seed, ..default }
+        TrainingOptions { temperature, ..self.recipe.training(epochs, seed) }
     }
 }
 
@@ -88,13 +85,17 @@ impl Defense for Distillation {
     fn reads(&self, settings: &Settings) -> Vec<&'static str> {
         match settings.distillation.method {
             DistillationMethod::Papernot => vec!["distillation"],
-            // The published teacher is never trained.
+            // The published teacher is never trained: nothing learns from labels.
             DistillationMethod::Published => vec![
                 "distillation.method",
                 "distillation.temperature",
                 "distillation.student_epochs",
                 "distillation.batch_size",
                 "distillation.learning_rate",
+                "distillation.schedule",
+                "distillation.warm_up",
+                "distillation.rule",
+                "distillation.augmentation",
             ],
         }
     }

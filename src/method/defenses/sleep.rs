@@ -182,7 +182,7 @@ impl Stage for Conversion {
         _: Key,
         _: &mut Networks,
     ) -> Result<Box<dyn StageRun>> {
-        let (conversion, batch_size) = (settings.conversion, settings.fast_wave.batch_size);
+        let (conversion, batch_size) = (settings.conversion, settings.fast_wave.recipe.batch_size);
         Ok(Box::new(SinglePass::new(move |context, data, networks, _| {
             conversion.apply(networks.model.statistics_mut());
             if conversion == Statistics::Recalibrate {

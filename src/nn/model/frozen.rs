@@ -182,8 +182,8 @@ impl Model {
             return Some(self.fold(i));
         }
         match plain(&self.architecture, i).ok()? {
-            Plain::Affine { scale, shift } => Some((scale, shift)),
-            Plain::Scale(factor) => {
+            StatelessLayer::Affine { scale, shift } => Some((scale, shift)),
+            StatelessLayer::Scale(factor) => {
                 let channels = self.architecture.shape(i).channels;
                 Some((vec![factor; channels], vec![0.0; channels]))
             }

@@ -1,8 +1,8 @@
 //! `train --defense none`: the undefended control.
 
-use super::Train;
 use super::record::{RecordedSettings, TrainedOn, TrainingSummary};
 use super::watch::Watch;
+use super::{Train, settings};
 use crate::common::Common;
 use crate::failure::WrongUse;
 use anyhow::Result;
@@ -16,16 +16,17 @@ use std::time::Instant;
 pub fn run(train: &Train, common: &Common) -> Result<()> {
     let start = Instant::now();
     let console = common.console();
+    let given = settings::of(train, Some(Training::Control))?;
+    let options = given.control.training(given.seed);
     let files = train.files(common)?;
     let context = common.context()?;
-    train.options().validate()?;
     let (images, test) = train.images()?;
     let architecture = Arc::new(train.architecture.of_images(&images, &test)?);
     for half in [&images, &test] {
         train.data.check(half, architecture.input(), architecture.classes())?;
     }
-    let mut control = ControlTraining::new(&architecture, train.options())?;
-    let TrainingOptions { epochs, batch_size, .. } = train.options();
+    let mut control = ControlTraining::new(&architecture, options.clone())?;
+    let TrainingOptions { epochs, batch_size, .. } = options;
     if images.len() < batch_size {
         let (images, size) = (images.len(), batch_size);
         let problem = format!("--batch-size {size}: there are only {images} training images");
@@ -34,7 +35,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     let settings = RecordedSettings {
         defense: Training::Control,
         source: TrainedOn::new(&architecture, &train.data.name(), &images, &test),
-        options: train.options(),
+        options,
     };
 
     let mut history: Vec<HistoryPoint> = Vec::new();
