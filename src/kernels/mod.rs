@@ -26,6 +26,8 @@ pub mod pad;
 #[forbid(unsafe_code)]
 pub mod pool;
 #[forbid(unsafe_code)]
+pub mod robust_loss;
+#[forbid(unsafe_code)]
 pub mod stdp;
 #[forbid(unsafe_code)]
 pub mod surrogate;

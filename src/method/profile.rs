@@ -15,6 +15,8 @@ pub enum Profile {
     Paper,
     /// The same pipeline with the defects fixed.
     Standard,
+    /// As `standard`, with the adversarial training of lucid sleep: white-box robust at 64/255.
+    Lucid,
 }
 
 impl Profile {
@@ -24,6 +26,7 @@ impl Profile {
             Self::Published => "published",
             Self::Paper => "paper",
             Self::Standard => "standard",
+            Self::Lucid => "lucid",
         }
     }
 }
@@ -36,11 +39,12 @@ impl FromStr for Profile {
             "published" => Ok(Self::Published),
             "paper" => Ok(Self::Paper),
             "standard" => Ok(Self::Standard),
+            "lucid" => Ok(Self::Lucid),
             _ => Err(Error::argument(
                 "profile",
                 format!(
-                    "unknown profile `{name}`{}; there are published, paper and standard",
-                    meant(name, &["published", "paper", "standard"])
+                    "unknown profile `{name}`{}; there are published, paper, standard and lucid",
+                    meant(name, &["published", "paper", "standard", "lucid"])
                 ),
             )),
         }

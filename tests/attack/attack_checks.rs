@@ -259,7 +259,7 @@ fn small_radii_are_said_with_the_digits_that_count() {
     );
 }
 
-/// z = [8 (x0 + x1) - 8, 0], flat where a pixel is below 0.3 or above 0.7: what a network that thresholds looks like.
+/// z = [8 (x0 + x1) - 7.9, 0], flat where a pixel is below 0.3 or above 0.7: what a network that thresholds looks like.
 struct Thresholds;
 
 impl Classifier for Thresholds {
@@ -291,7 +291,7 @@ impl Session for ThresholdSession {
             let pixels = [images[0].0[lane], images[1].0[lane]];
             self.0[lane] = pixels.map(|x| if (0.3..=0.7).contains(&x) { 8.0 } else { 0.0 });
             let seen = pixels.map(|x| 8.0 * x.clamp(0.3, 0.7));
-            (out[0].0[lane], out[1].0[lane]) = (seen[0] + seen[1] - 8.0, 0.0);
+            (out[0].0[lane], out[1].0[lane]) = (seen[0] + seen[1] - 7.9, 0.0);
         }
         Ok(())
     }
@@ -306,7 +306,7 @@ impl Session for ThresholdSession {
 
 #[test]
 fn a_start_next_to_gray_finds_the_slopes_of_a_network_that_thresholds() {
-    let images = Array4::from_shape_vec((1, 1, 1, 2), vec![0.95, 0.45]).unwrap();
+    let images = Array4::from_shape_vec((1, 1, 1, 2), vec![0.95, 0.4]).unwrap();
     let samples = Samples::new(images.view(), vec![0], vec![0]).unwrap();
     let robust = |text: &str, eps: f32| {
         let attack = parse_attack(text).unwrap();

@@ -11,6 +11,7 @@ pub(super) mod join;
 pub(super) mod lif;
 pub(super) mod mean_steps;
 pub(super) mod norm_relu_pool;
+pub(super) mod pair_loss;
 pub(super) mod poisson;
 pub(super) mod pool;
 pub(super) mod repeat_steps;
