@@ -15,7 +15,7 @@ pub enum Profile {
     Paper,
     /// The same pipeline with the defects fixed.
     Standard,
-    /// As `standard`, with the adversarial training of lucid sleep: white-box robust at 64/255.
+    /// As `standard`, with the adversarial training of lucid sleep, which withstands attacks on the model itself.
     Lucid,
 }
 
