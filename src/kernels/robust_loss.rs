@@ -129,3 +129,71 @@ pub fn margin_grad(live: usize, labels: &LanesU32, logits: &[Lanes], out: &mut [
         }
     }
 }
+
+/// A last linear layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Worst<'a> {
+    /// `[class][feature]`
+    pub weight: &'a [f32],
+    /// One number a class.
+    pub bias: &'a [f32],
+}
+
+/// Of every class i the most that `z_i - z_y` can be, over inputs within a radius of a center; a block with `live` samples.
+/// `x` is center and radius.
+pub fn worst_margins(
+    Worst { weight, bias }: Worst<'_>,
+    live: usize,
+    labels: &LanesU32,
+    [center, radius]: [&[Lanes]; 2],
+    out: &mut [Lanes],
+) {
+    let features = center.len();
+    for (class, (row, out)) in weight.chunks(features).zip(out).enumerate() {
+        *out = Lanes::ZERO;
+        for lane in 0..live {
+            let label = labels.0[lane] as usize;
+            let own = &weight[label * features..][..features];
+            let mut sum = bias[class] - bias[label];
+            for i in 0..features {
+                let difference = row[i] - own[i];
+                sum += difference * center[i].0[lane] + difference.abs() * radius[i].0[lane];
+            }
+            out.0[lane] = sum;
+        }
+    }
+}
+
+/// The gradients of [`worst_margins`] to center and radius, which are overwritten, and to weights and biases, which are added
+/// to.
+pub fn worst_margins_grad(
+    weight: &[f32],
+    live: usize,
+    labels: &LanesU32,
+    [center, radius]: [&[Lanes]; 2],
+    grad: &[Lanes],
+    ([to_center, to_radius], [to_weight, to_bias]): ([&mut [Lanes]; 2], [&mut [f32]; 2]),
+) {
+    let features = center.len();
+    to_center.fill(Lanes::ZERO);
+    to_radius.fill(Lanes::ZERO);
+    for (class, grad) in grad.iter().enumerate() {
+        for lane in 0..live {
+            let (label, grad) = (labels.0[lane] as usize, grad.0[lane]);
+            if label == class {
+                continue;
+            }
+            to_bias[class] += grad;
+            to_bias[label] -= grad;
+            for i in 0..features {
+                let difference = weight[class * features + i] - weight[label * features + i];
+                let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+                to_center[i].0[lane] += grad * difference;
+                to_radius[i].0[lane] += grad * difference.abs();
+                let share = grad * (center[i].0[lane] + sign * radius[i].0[lane]);
+                to_weight[class * features + i] += share;
+                to_weight[label * features + i] -= share;
+            }
+        }
+    }
+}

@@ -71,6 +71,7 @@ fn forms(name: &str) -> Vec<String> {
             short_form::of(&RobustLoss::Margin),
             short_form::of(&RobustLoss::Mix),
             short_form::of(&RobustLoss::Trades { beta: 6.0 }),
+            short_form::of(&RobustLoss::Ibp { kappa: 0.5 }),
             short_form::of(&RobustLoss::Mart { beta: 5.0 }),
         ],
         "surrogate" => vec![

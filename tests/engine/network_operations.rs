@@ -316,9 +316,8 @@ fn losses_of_pairs_are_theirs_in_f64_and_their_gradients_the_differences() {
     let logits = images(4, (2 * pairs, classes, 1, 1), 4.0);
     let labels: Vec<usize> = (0..pairs).map(|i| i % classes).collect();
     let all = Labels::new(&labels, classes).unwrap();
-    let row = |n: usize| -> Vec<f64> {
-        (0..classes).map(|i| f64::from(logits[[n, i, 0, 0]])).collect()
-    };
+    let row =
+        |n: usize| -> Vec<f64> { (0..classes).map(|i| f64::from(logits[[n, i, 0, 0]])).collect() };
     for kind in [PairLoss::Trades(6.0), PairLoss::Mart(5.0), PairLoss::Trades(0.0)] {
         let (losses, gradient) = run(&logits, |tape, x| {
             let clean = tape.samples(x, 0..pairs)?;
@@ -344,4 +343,60 @@ fn losses_of_pairs_are_theirs_in_f64_and_their_gradients_the_differences() {
             }
         }
     }
+}
+
+#[test]
+fn worst_margins_are_those_of_corners_and_their_gradients_the_differences() {
+    let (samples, features, classes) = (18, 7, 4);
+    let center = images(1, (samples, features, 1, 1), 1.0);
+    let radius: Vec<f32> = numbers(2, samples * features).iter().map(|x| 0.1 * x.abs()).collect();
+    let radius = Array4::from_shape_vec((samples, features, 1, 1), radius).unwrap();
+    let (weight, bias) = (numbers(3, classes * features), numbers(4, classes));
+    let labels: Vec<usize> = (0..samples).map(|i| i % classes).collect();
+    let all = Labels::new(&labels, classes).unwrap();
+    let record = |tape: &mut Tape, x, w: &[deepsleep::autodiff::Weight]| {
+        let radius = tape.constant(Tensor::from_array(radius.view()));
+        let out = tape.worst_margins([x, radius], w[0], Some(w[1]), &all)?;
+        tape.cross_entropy(out, &all, 1.0)
+    };
+    let parameters: [(&[usize], &[f32]); 2] =
+        [(&[classes, features], &weight), (&[classes], &bias)];
+    let report = check_gradients(center.view(), &parameters, record).unwrap();
+    assert!(report.worst() < 1e-2, "{report:?}");
+    let (found, _) = run(&center, |tape, x| {
+        let w = tape.weight(&[classes, features], &weight)?;
+        let b = tape.weight(&[classes], &bias)?;
+        let radius = tape.constant(Tensor::from_array(radius.view()));
+        tape.worst_margins([x, radius], w, Some(b), &all)
+    });
+    for n in 0..samples {
+        for i in 0..classes {
+            let label = labels[n];
+            let terms = (0..features).map(|f| {
+                let w = weight[i * features + f] - weight[label * features + f];
+                let corner = center[[n, f, 0, 0]] + w.signum() * radius[[n, f, 0, 0]];
+                f64::from(w) * f64::from(corner)
+            });
+            let expected = terms.sum::<f64>() + f64::from(bias[i] - bias[label]);
+            assert!((f64::from(found[[n, i, 0, 0]]) - expected).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn gradients_of_sizes_go_on_with_the_signs_of_the_numbers() {
+    let x = images(5, (3, 2, 4, 4), 1.0);
+    // No difference quotient means anything at 0.
+    let weight: Vec<f32> = numbers(6, 4 * 2 * 9).iter().map(|w| w + 0.1 * w.signum()).collect();
+    let head = numbers(7, 16);
+    let report = check_gradients(x.view(), &[(&[4, 2, 3, 3], &weight)], |tape, x, w| {
+        let sizes = tape.weight_sizes(w[0]);
+        let a = tape.conv2d(x, w[0], Conv2dOptions::default())?;
+        let b = tape.conv2d(x, sizes, Conv2dOptions::default())?;
+        let sum = tape.add(a, b)?;
+        let sum = tape.tanh(sum)?;
+        let head = tape.fixed_weight(&[1, 16], &head)?;
+        tape.linear(sum, head)
+    });
+    assert!(report.unwrap().worst() < 1e-2);
 }

@@ -1,10 +1,14 @@
 //! Adversarial training and lucid sleep: what their settings do, and that the defaults are what they were.
 
 use crate::common::best;
+use deepsleep::attack::Samples;
+use deepsleep::certify::Certifier;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::method::{AdversarialTraining, Defender, Defense, Lucid, Profile, Settings};
-use deepsleep::nn::{BatchAttack, BatchStart, Freeze, GradientAttack, Model, Network, Perturbation};
+use deepsleep::nn::{
+    BatchAttack, BatchStart, Freeze, GradientAttack, Model, Network, Perturbation,
+};
 use deepsleep::simd::random::Key;
 use deepsleep::tensor::{Context, Tensor};
 
@@ -67,6 +71,7 @@ fn every_setting_of_adversarial_training_trains_and_resumes_to_the_same_bits() {
         ("loss", "mix"),
         ("loss", "trades"),
         ("loss", "mart:beta=2"),
+        ("loss", "ibp:kappa=0.3"),
         ("average", "0.9"),
         ("weight_perturbation", "0.01"),
         ("rule", "adam"),
@@ -96,6 +101,7 @@ fn what_would_do_nothing_is_refused() {
             ],
             "label_smoothing",
         ),
+        (&[("adversarial_training.loss", "ibp:kappa=2")], "kappa of 2"),
         (&[("lucid.up", "0.05")], "lucid.down"),
         (&[("lucid.passes", "0")], "lucid.passes"),
     ] {
@@ -173,4 +179,53 @@ fn the_average_is_that_of_all_steps() {
     let (mean, last) = (weights(&averaged), weights(&last));
     let far = mean.iter().zip(&last).map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
     assert!(far > 0.0 && far < 0.1, "{far}");
+}
+
+#[test]
+fn training_by_bounds_makes_bounds_that_certify() {
+    let changes = [
+        ("adversarial_training.epochs", "6"),
+        ("adversarial_training.batch_size", "64"),
+        ("adversarial_training.rule", "adam"),
+        ("adversarial_training.learning_rate", "0.005"),
+        ("adversarial_training.eps", "0.05"),
+        ("adversarial_training.eps_ramp", "2"),
+        ("adversarial_training.ratio", "0"),
+    ];
+    let certified = |loss: &str| {
+        let changes = [&changes[..], &[("adversarial_training.loss", loss)]].concat();
+        let state =
+            defended(&AdversarialTraining, &settings(Profile::Published, &changes), 2048, 0);
+        let model = Model::open(&state).unwrap();
+        let samples = Samples::from_dataset(&train(2248), 2048..2248).unwrap();
+        Certifier::new(&model)
+            .unwrap()
+            .certify(&context(), &samples, 0.05)
+            .unwrap()
+            .certified_accuracy
+    };
+    let (plain, bounded) = (certified("ce"), certified("ibp"));
+    assert!(plain < 0.05 && bounded > 0.5, "{plain} {bounded}");
+}
+
+#[test]
+fn networks_that_have_no_bounds_to_train_by_are_refused() {
+    let nodes = |op: Op| {
+        let node = |name: &str, op| Node { name: name.into(), op, inputs: Vec::new() };
+        vec![
+            node("a", Op::Linear { out: 8, bias: true }),
+            node("f", op),
+            node("b", Op::Linear { out: 10, bias: true }),
+        ]
+    };
+    let defender = |op: Op| {
+        let shape = deepsleep::tensor::Shape::new(1, 28, 28);
+        let architecture = Architecture::new(shape, 10, nodes(op)).unwrap();
+        let settings =
+            settings(Profile::Published, &[("adversarial_training.loss", "ibp:kappa=0.5")]);
+        Defender::new(&AdversarialTraining, Model::new(architecture, 0).unwrap(), settings)
+    };
+    assert!(defender(Op::Tanh {}).is_ok());
+    let error = defender(Op::Silu {}).err().unwrap().to_string();
+    assert!(error.contains("`f` is a silu"), "{error}");
 }

@@ -16,3 +16,4 @@ pub(super) mod poisson;
 pub(super) mod pool;
 pub(super) mod repeat_steps;
 pub(super) mod softmax;
+pub(super) mod worst_margins;

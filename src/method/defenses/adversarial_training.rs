@@ -1,15 +1,16 @@
 //! Adversarial training: a coin toss per batch decides between clean images and examples made on the model as it is
 //! (METHOD section 7; Madry et al. 2018 with a ratio of 1), at a radius that may rise, by one of several losses.
 
-use crate::autodiff::{Tape, Var};
+use crate::autodiff::{Labels, Tape, Var, Weight};
 use crate::kernels::robust_loss::PairLoss;
 use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, BatchAttack, BatchStart, Freeze, GradientAttack, InputLoss, Model, Perturbation, Recipe,
-    Regime, Rule, Schedule, Targets, Trainer, TrainingOptions,
+    Batch, BatchAttack, BatchStart, Freeze, GradientAttack, InputLoss, Mode, Model, Network,
+    Perturbation, Recipe, Regime, Rule, Schedule, Targets, Trainer, TrainingOptions,
 };
+use crate::simd::LANES;
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
@@ -70,6 +71,14 @@ pub enum RobustLoss {
         #[serde(default = "trades_beta")]
         beta: f32,
     },
+    /// The cross-entropy of the images or examples, `kappa` of it, and for the rest that of the worst logits that interval
+    /// bounds over the ball allow, of which a share rises together with the radius (Gowal et al. 2018). With a `ratio` of 0
+    /// there are no examples.
+    Ibp {
+        /// Share of the plain cross-entropy once the radius is the whole one.
+        #[serde(default = "ibp_kappa")]
+        kappa: f32,
+    },
     /// Examples of the cross-entropy; what is learned weighs the images that are taken for another class (Wang et al.
     /// 2020).
     Mart {
@@ -83,6 +92,10 @@ fn trades_beta() -> f32 {
     6.0
 }
 
+fn ibp_kappa() -> f32 {
+    0.5
+}
+
 fn mart_beta() -> f32 {
     5.0
 }
@@ -91,7 +104,7 @@ impl RobustLoss {
     /// The loss of clean images together with their examples, if they are learned from together.
     fn pairs(self) -> Option<PairLoss> {
         match self {
-            Self::Ce | Self::Margin | Self::Mix => None,
+            Self::Ce | Self::Margin | Self::Mix | Self::Ibp { .. } => None,
             Self::Trades { beta } => Some(PairLoss::Trades(beta)),
             Self::Mart { beta } => Some(PairLoss::Mart(beta)),
         }
@@ -157,6 +170,13 @@ impl AdversarialTrainingOptions {
         if !(self.eps_ramp >= 0.0 && self.eps_ramp.is_finite()) {
             let ramp = self.eps_ramp;
             return fail(format!("`adversarial_training.eps_ramp` is {ramp}, no number of epochs"));
+        }
+        if let RobustLoss::Ibp { kappa } = self.loss
+            && !(0.0..=1.0).contains(&kappa)
+        {
+            return fail(format!(
+                "`adversarial_training.loss` has a kappa of {kappa}; it must be between 0 and 1"
+            ));
         }
         if let Some(PairLoss::Trades(beta) | PairLoss::Mart(beta)) = self.loss.pairs() {
             if !(beta >= 0.0 && beta.is_finite()) {
@@ -236,6 +256,13 @@ impl Stage for AdversarialStage {
         "adversarial training"
     }
 
+    fn check(&self, settings: &Settings, control: &Model) -> Result<()> {
+        match settings.adversarial_training.loss {
+            RobustLoss::Ibp { .. } => control.check_bounds(),
+            _ => Ok(()),
+        }
+    }
+
     fn begin(
         &self,
         context: &Context,
@@ -251,7 +278,8 @@ impl Stage for AdversarialStage {
             networks.model = networks.control.renewed(seed)?;
         }
         let trainer = Trainer::new(&networks.model, options.training(seed))?;
-        let regime = OnAdversarial { attack: BatchAttack::new(context), options };
+        let attack = BatchAttack::new(context);
+        let regime = OnAdversarial { attack, options, bounds: None, worst: None };
         Ok(Box::new(TrainingRun::new(trainer, regime)))
     }
 }
@@ -259,15 +287,26 @@ impl Stage for AdversarialStage {
 struct OnAdversarial {
     attack: BatchAttack,
     options: AdversarialTrainingOptions,
+    /// Of training by bounds: the limits of a batch's images, its labels, and the share of the radius.
+    bounds: Option<([Tensor; 2], Labels, f32)>,
+    /// The worst logits, once they are recorded.
+    worst: Option<Var>,
 }
 
 impl Regime<Model> for OnAdversarial {
     fn prepare(&mut self, network: &mut Model, batch: &mut Batch<'_>) -> Result<()> {
+        if let RobustLoss::Ibp { .. } = self.options.loss {
+            let share = self.options.share_of_eps(batch.epochs);
+            let labels = Labels::new(batch.labels, network.classes())?;
+            let limits =
+                [-1.0, 1.0].map(|side| moved(&batch.images, side * share * self.options.eps));
+            self.bounds = Some((limits, labels, share));
+        }
         let coin = uniform_from_bits(batch.key.named("coin").generator().next_u32());
         if coin >= self.options.ratio {
             return Ok(());
         }
-        let Self { attack, options } = self;
+        let Self { attack, options, .. } = self;
         let (source, key) = (network.freeze()?, batch.key.named("attack"));
         let share = options.share_of_eps(batch.epochs);
         let how = match options.attack {
@@ -278,7 +317,9 @@ impl Regime<Model> for OnAdversarial {
         };
         let from;
         let loss = match options.loss {
-            RobustLoss::Ce | RobustLoss::Mart { .. } => InputLoss::CrossEntropy,
+            RobustLoss::Ce | RobustLoss::Mart { .. } | RobustLoss::Ibp { .. } => {
+                InputLoss::CrossEntropy
+            }
             RobustLoss::Margin => InputLoss::Margin,
             RobustLoss::Mix => InputLoss::Mix,
             RobustLoss::Trades { .. } => {
@@ -300,7 +341,32 @@ impl Regime<Model> for OnAdversarial {
         Ok(())
     }
 
+    fn forward(
+        &mut self,
+        tape: &mut Tape,
+        network: &mut Model,
+        x: Var,
+        weights: &[Weight],
+    ) -> Result<Var> {
+        let logits = network.forward(tape, x, weights, Mode::Train)?;
+        self.worst = None;
+        if let Some((limits, labels, _)) = &self.bounds {
+            let limits = [&limits[0], &limits[1]].map(|limit| tape.constant(limit.clone()));
+            self.worst = Some(network.record_worst(tape, limits, weights, labels)?);
+        }
+        Ok(logits)
+    }
+
     fn loss(&mut self, tape: &mut Tape, logits: Var, targets: Targets<'_>) -> Result<Option<Var>> {
+        if let (RobustLoss::Ibp { kappa }, Some(worst), Some((_, _, share))) =
+            (self.options.loss, self.worst, &self.bounds)
+        {
+            let kappa = 1.0 - share * (1.0 - kappa);
+            let plain = tape.cross_entropy(logits, targets.labels, 1.0)?;
+            let bound = tape.cross_entropy(worst, targets.labels, 1.0)?;
+            let (plain, bound) = (tape.scale(plain, kappa)?, tape.scale(bound, 1.0 - kappa)?);
+            return tape.add(plain, bound).map(Some);
+        }
         let (images, all) = (targets.indices.len(), tape.value(logits).samples());
         let Some(pairs) = self.options.loss.pairs().filter(|_| all == 2 * images) else {
             return Ok(None);
@@ -309,4 +375,17 @@ impl Regime<Model> for OnAdversarial {
         let examples = tape.samples(logits, images..all)?;
         tape.pair_loss(clean, examples, targets.labels, pairs).map(Some)
     }
+}
+
+/// Images with every pixel moved, in 0..=1.
+fn moved(images: &Tensor, by: f32) -> Tensor {
+    let mut out = images.clone();
+    for sample in 0..images.samples() {
+        let features = images.shape().features();
+        let (block, lane) = (sample / LANES, sample % LANES);
+        for lanes in &mut out.lanes_mut()[block * features..][..features] {
+            lanes.0[lane] = (lanes.0[lane] + by).clamp(0.0, 1.0);
+        }
+    }
+    out
 }
