@@ -6,6 +6,7 @@ use deepsleep::certify::Certifier;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::method::{AdversarialTraining, Defender, Defense, Lucid, Profile, Settings};
+use deepsleep::nn::architecture::{Architecture, Node, Op};
 use deepsleep::nn::{
     BatchAttack, BatchStart, Freeze, GradientAttack, Model, Network, Perturbation,
 };
