@@ -1,12 +1,11 @@
 //! Reads a file's content whether it is gzipped or not.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
-use crate::{Error, Result};
+use crate::Error;
 
 /// First two bytes of every gzip stream.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -108,14 +107,6 @@ impl<R: Read> MaybeGz<R> {
     /// Whether the content is being decompressed.
     pub(crate) fn is_gzip(&self) -> bool {
         matches!(self, Self::Gzip(_))
-    }
-}
-
-impl MaybeGz<BufReader<File>> {
-    /// Opens `path`.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
-        Self::new(BufReader::with_capacity(1 << 16, file)).map_err(|e| read_error(path, e))
     }
 }
 

@@ -27,7 +27,9 @@ impl Graph {
     pub fn new(spec: &ExperimentSpec) -> Result<Self> {
         let tables = spec.tables.iter().map(|&number| Sheet::of_table(number));
         let figures = spec.figures.iter().map(|&number| Sheet::of_figure(number));
-        Self::of_sheets(&tables.chain(figures).collect::<Result<Vec<_>>>()?, spec)
+        let mut sheets = tables.chain(figures).collect::<Result<Vec<_>>>()?;
+        sheets.extend_from_slice(&spec.sheets);
+        Self::of_sheets(&sheets, spec)
     }
 
     /// The graph of tables of the caller's.
@@ -275,6 +277,7 @@ mod tests {
         ExperimentSpec {
             tables: tables.to_vec(),
             figures: figures.to_vec(),
+            sheets: Vec::new(),
             settings: Settings::new(Profile::Published),
             seeds: vec![0],
             threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
@@ -297,7 +300,7 @@ mod tests {
     fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {
         let (scales, columns) = (vec!["64/255".into()], vec!["fgsm".into()]);
         let norm = Norm::Linf;
-        let sheet = Sheet { table: None, figure: None, norm, scales, columns, methods };
+        let sheet = Sheet::new(norm, scales, columns, methods);
         Graph::of_sheets(&[sheet], &spec(&[], &[]))
     }
 

@@ -6,6 +6,7 @@ use super::defenses::{
 };
 use super::{Settings, Stage};
 use crate::names::meant;
+use crate::nn::GradientAttack;
 use crate::snn::Statistics;
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -42,8 +43,9 @@ pub trait Defense: Sync {
     /// Its stages, in order.
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>>;
 
-    /// An estimate of its cost: seconds on two cores at 3 GHz for 60,000 training images.
-    fn seconds(&self, settings: &Settings) -> f64;
+    /// An estimate of its cost on so many training images, whatever the network: forward passes of one image each, of which
+    /// a step of training costs [`STEP`].
+    fn passes(&self, settings: &Settings, images: usize) -> f64;
 
     /// Whether it puts the network to sleep, so that its filters and firing rates are worth a look.
     fn sleeps(&self) -> bool {
@@ -83,6 +85,17 @@ impl Eq for dyn Defense {}
 impl Hash for dyn Defense {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name().hash(state);
+    }
+}
+
+/// Forward passes that an image's share of a training step costs, its own and two backward.
+pub const STEP: f64 = 3.0;
+
+/// Forward passes that an adversarial example costs: each step is a forward pass and a backward one to the image.
+pub(super) fn example_passes(attack: GradientAttack) -> f64 {
+    match attack {
+        GradientAttack::Fgsm => 2.0,
+        GradientAttack::Pgd { steps, .. } => 2.0 * steps as f64,
     }
 }
 
@@ -141,11 +154,11 @@ impl Training {
         }
     }
 
-    /// An estimate of its cost: seconds on two cores at 3 GHz for 60,000 training images.
-    pub fn seconds(self, settings: &Settings) -> f64 {
+    /// An estimate of its cost on so many training images, in [forward passes](Defense::passes).
+    pub fn passes(self, settings: &Settings, images: usize) -> f64 {
         match self {
-            Self::Control => 1.5 * settings.control.epochs as f64,
-            Self::Defense(defense) => defense.seconds(settings),
+            Self::Control => STEP * (settings.control.epochs * images) as f64,
+            Self::Defense(defense) => defense.passes(settings, images),
         }
     }
 

@@ -173,11 +173,40 @@ impl Settings {
         to_json(self).map_or_else(|_| Vec::new(), |all| flatten(&all))
     }
 
+    /// The dotted names of all settings with their values as people write them ([`written`](crate::written)):
+    /// [`set`](Self::set) takes them back, to the same bits.
+    pub fn written(&self) -> Vec<(String, String)> {
+        let text = |value: Value| match of_32_bits(&value) {
+            Some(number) => crate::written(number),
+            None => value.to_string(),
+        };
+        self.list().into_iter().map(|(name, value)| (name, text(value))).collect()
+    }
+
+    /// The names of all settings, and of the groups that they are in.
     fn names(&self) -> Vec<String> {
-        self.list().into_iter().map(|(name, _)| name).collect()
+        let all = self.list().into_iter().map(|(name, _)| name);
+        let mut names: Vec<String> = all
+            .flat_map(|name| {
+                let dots = name.match_indices('.').map(|(at, _)| name[..at].to_owned());
+                let groups: Vec<String> = dots.collect();
+                groups.into_iter().chain([name])
+            })
+            .collect();
+        names.sort();
+        names.dedup();
+        names
     }
 }
 
+/// The number that a value was when it was written in decimals, if it is one of 32 bits.
+pub(crate) fn of_32_bits(value: &Value) -> Option<f32> {
+    let number = value.as_f64().filter(|_| value.is_f64())?;
+    let short = number as f32;
+    (short.to_string().parse() == Ok(number)).then_some(short)
+}
+
+/// A fraction, else JSON, else a name.
 /// The place of a dotted name.
 fn place_in<'a>(all: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     name.split('.').try_fold(all, |place, part| place.as_object_mut()?.get_mut(part))
@@ -185,14 +214,15 @@ fn place_in<'a>(all: &'a mut Value, name: &str) -> Option<&'a mut Value> {
 
 /// A fraction, else JSON, else a form with options, else a name.
 fn parse(text: &str) -> Value {
+    let name = || short_form::read(text, |option| scalar(option).unwrap_or_else(|| option.into()));
+    scalar(text).or_else(name).unwrap_or_else(|| Value::from(text))
+}
+
+/// A fraction, else JSON.
+fn scalar(text: &str) -> Option<Value> {
     let fraction = text.split_once('/').and_then(|(above, below)| {
         let (above, below): (f64, f64) = (above.trim().parse().ok()?, below.trim().parse().ok()?);
         Some(above / below).filter(|fraction| fraction.is_finite())
     });
-    if let Some(fraction) = fraction {
-        return Value::from(fraction);
-    }
-    let json = serde_json::from_str(text).ok();
-    let form = || short_form::read(text, parse);
-    json.or_else(form).unwrap_or_else(|| Value::from(text))
+    fraction.map(Value::from).or_else(|| serde_json::from_str(text).ok())
 }

@@ -411,6 +411,7 @@ const MODES: &[Mode] = &[
                 Refused("--jobs 2", "--jobs"),
                 Effect("--shard 1/2"),
                 Refused("--verbose", "--json"),
+                Effect("--sheet $/sheet.toml"),
                 Refused("--sweep $/sweep.toml", "--sweep"),
             ],
         ],
@@ -430,6 +431,7 @@ const MODES: &[Mode] = &[
                 Effect("--images 7"),
                 Same("--out $/full"),
                 Effect("--sweep $/sweep2.toml"),
+                Refused("--sheet $/sheet.toml", "--sheet"),
                 Refused("--table 1", "--table"),
                 Refused("--figure 3", "--figure"),
                 Refused("--seeds 2", "--seeds"),
@@ -464,6 +466,7 @@ const MODES: &[Mode] = &[
             Refused("--verbose", "--verbose"),
             Effect("--jobs 65"),
             Effect("--sweep $/nowhere"),
+            Effect("--sheet $/nowhere"),
             Effect("--out $/robust/x --data-dir $"),
             Same("--threads 1"),
             Same("--json"),
@@ -674,6 +677,7 @@ fn inputs(folder: &Folder) {
         let more = ["--model", &model, "--data-dir", &data, "--save", &set, "--seed", seed];
         assert_eq!(crate::run(&[&["attack"], &attack[..], &more].concat()).code, Some(0));
     }
+    std::fs::write(root.join("sheet.toml"), "architecture = 'mlp:8'\n").unwrap();
     for (name, axis) in [("sweep.toml", "2"), ("sweep2.toml", "3")] {
         let text = format!(
             "all = false\nscales = ['64/255']\ncolumns = ['fgsm']\nseeds = 1\n\

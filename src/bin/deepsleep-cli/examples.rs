@@ -19,7 +19,7 @@ pub const ATTACK: &str = "Examples:
   deepsleep-cli evaluate --model defended.safetensors --crafted bim.npz";
 
 pub const EVALUATE: &str = "Examples:
-  # clean accuracy, and which digits are taken for which
+  # clean accuracy, and which classes are taken for which
   deepsleep-cli evaluate --model control.safetensors --confusion
   # standard AutoAttack on 1,000 images, interruptible
   deepsleep-cli evaluate --model control.safetensors --attack autoattack --eps 16/255 --images 1000 --out result.json

@@ -3,6 +3,7 @@
 
 use crate::autodiff::{Labels, Tape, Var, Weight};
 use crate::kernels::robust_loss::PairLoss;
+use crate::method::defense::{STEP, example_passes};
 use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
@@ -232,8 +233,10 @@ impl Defense for AdversarialTraining {
         vec![Box::new(AdversarialStage::default())]
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
-        2.0 * settings.adversarial_training.epochs as f64
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+        let options = &settings.adversarial_training;
+        let step = STEP + f64::from(options.ratio) * example_passes(options.attack);
+        step * (options.epochs * images) as f64
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {

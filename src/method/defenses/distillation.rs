@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::autodiff::{Tape, Var};
+use crate::method::defense::STEP;
 use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
@@ -107,9 +108,14 @@ impl Defense for Distillation {
         }
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
         let options = &settings.distillation;
-        1.6 * (options.student_epochs + options.teacher_epochs) as f64
+        let teacher = match options.method {
+            DistillationMethod::Papernot => options.teacher_epochs,
+            DistillationMethod::Published => 0,
+        };
+        // The student asks the teacher.
+        (STEP * teacher as f64 + (STEP + 1.0) * options.student_epochs as f64) * images as f64
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {

@@ -1,7 +1,7 @@
 //! Lucid sleep: slow waves that select synapses and set thresholds, then dreams of the network's own live self, against
 //! which it is trained.
 
-use super::adversarial_training::AdversarialStage;
+use super::adversarial_training::{AdversarialStage, AdversarialTraining};
 use crate::Result;
 use crate::method::{Defense, Description, Networks, Settings, SinglePass, Stage, StageRun, words};
 use crate::nn::Model;
@@ -37,8 +37,9 @@ impl Defense for Lucid {
         (0..settings.cycles).flat_map(cycle).collect()
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
-        (2.0 + 2.0 * settings.adversarial_training.epochs as f64) * settings.cycles as f64
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+        // Slow waves see a few thousand patches.
+        AdversarialTraining.passes(settings, images) * settings.cycles as f64
     }
 
     fn sleeps(&self) -> bool {

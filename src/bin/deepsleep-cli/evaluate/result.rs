@@ -5,10 +5,11 @@ use super::table;
 use crate::common::Common;
 use crate::failure::answered;
 use crate::model::ModelKind;
-use crate::numbers::{percent, radius};
+use crate::numbers::percent;
 use anyhow::Result;
 use deepsleep::certify::Certified;
 use deepsleep::files::Output;
+use deepsleep::written;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -97,7 +98,7 @@ impl Evaluation {
         for certified in &self.certified {
             text.push_str(&format!(
                 "\ncertified at eps {}: {}, {} of {} images ({:.2} s); no perturbation of this size changes their class",
-                radius(certified.eps),
+                written(certified.eps),
                 percent(certified.certified_accuracy, 1.0),
                 certified.certified_indices.len(),
                 self.images,

@@ -91,7 +91,7 @@ pub struct Train {
     #[command(flatten)]
     data: DatasetOptions,
     /// File to save the network to; while training, FILE.checkpoint holds the last finished epoch
-    #[arg(long, value_name = "FILE", default_value = "deepsleep-lenet.safetensors")]
+    #[arg(long, value_name = "FILE", default_value = "network.safetensors")]
     out: PathBuf,
     /// Continue an interrupted training from FILE.checkpoint, to the same bits as an uninterrupted one
     #[arg(long)]
