@@ -31,6 +31,14 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// Whether baselines have their full strength, not what the paper gave them.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn is_full_strength(self) -> bool {
+        matches!(self, Self::Standard | Self::Lucid)
+    }
+}
+
 impl FromStr for Profile {
     type Err = Error;
 
