@@ -138,7 +138,7 @@ fn around(isa: Isa, linear: &Linear, x: &Bounds, memory: &mut Memory, out: &mut 
         conv2d::forward(isa, g, x, packed, sums);
     }
     let mut largest = Lanes::ZERO;
-    if !conv2d::is_direct(g) {
+    if !conv2d::adds_products(g) {
         interval::largest(isa, x, &mut largest);
     }
     let [center, radius] = sums;

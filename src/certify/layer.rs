@@ -1,12 +1,12 @@
 //! The layers of a network as bounds see them.
 
-use crate::Result;
 use crate::kernels::activation::Activation;
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::interval::{ChannelError, Logits, sum_error};
 use crate::kernels::pool::PoolGeometry;
 use crate::nn::Model;
 use crate::nn::architecture::Op;
+use crate::{Error, Result};
 
 /// What a node computes.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Linear {
         let error = sum_error(taps).unwrap_or(f32::INFINITY);
         // Winograd's sums: a transformed window is at most 4 times the largest input, a transformed kernel in all at most
         // 4 times the sum of its sizes, and a dozen additions transform them there and back.
-        let winograd = (!conv2d::is_direct(&geometry))
+        let winograd = (!conv2d::adds_products(&geometry))
             .then(|| 16.0 * sum_error(geometry.in_channels() + 16).unwrap_or(f32::INFINITY));
         let channels = size.chunks(taps).zip(&bias).map(|(size, &bias)| ChannelError {
             bias,
@@ -96,9 +96,14 @@ impl Layer {
                     Op::Add {} => Self::Add,
                     Op::Mul {} => Self::Mul,
                     Op::Concat {} => Self::Concat,
-                    _ => match model.affine(i) {
+                    Op::Flatten {} | Op::Dropout { .. } => Self::Same,
+                    op => match model.affine(i) {
                         Some((scale, shift)) => Self::Affine { scale, shift },
-                        None => Self::Same,
+                        None => {
+                            let (name, op) = (&node.name, op.name());
+                            let problem = format!("there are no bounds for node `{name}`, a {op}");
+                            return Err(Error::argument("certificate", problem));
+                        }
                     },
                 }
             });

@@ -58,7 +58,7 @@ impl Certifier {
     /// Of a model of rectifiers, or of any other functions of one number.
     ///
     /// # Errors
-    /// None for a network that can be frozen.
+    /// If there is a node for which no bounds are known: today there is none.
     pub fn new(model: &Model) -> Result<Self> {
         let architecture = Arc::clone(model.architecture());
         let layers = Layer::of(model)?;

@@ -5,7 +5,7 @@ use crate::common::networks::{drawn, node};
 use crate::common::{best, isas, numbers};
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::certify::Certifier;
-use deepsleep::nn::architecture::{Architecture, Op};
+use deepsleep::nn::architecture::{Architecture, Op, Pair};
 use deepsleep::nn::{Freeze, FrozenNetwork, Model, Network, margin};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use ndarray::{Array4, s};
@@ -245,4 +245,29 @@ fn what_does_not_fit_is_refused() {
     assert!(fail(&small, 0.1).contains("1x14x28"), "{}", fail(&small, 0.1));
     let beyond = Samples::new(images.view(), vec![0, 10], vec![0, 1]).unwrap();
     assert!(fail(&beyond, 0.1).contains("label 10"));
+}
+
+#[test]
+fn convolutions_by_winograd_are_bounded_as_they_are_computed() {
+    let conv = |name: &str| {
+        let (one, three) = (Pair([1; 2]), Pair([3; 2]));
+        let (stride, padding) = (one, one);
+        node(name, Op::Conv2d { out: 12, kernel: three, stride, padding, groups: 1, bias: true })
+    };
+    let mut nodes = vec![conv("a"), node("f", Op::Relu {}), conv("b"), node("g", Op::Relu {})];
+    nodes.push(conv("c"));
+    nodes.push(node("fc", Op::Linear { out: 4, bias: true }));
+    let architecture = Architecture::new(Shape::new(8, 9, 7), 4, nodes).unwrap();
+    for seed in 0..20 {
+        let model = Model::new(architecture.clone(), seed).unwrap();
+        let samples = samples(&model, seed, 16);
+        let clean = logits(&model, &samples.to_array());
+        for eps in [0.0, 1e-4] {
+            let bounds = margins(&model, &samples, eps);
+            for (i, bound) in bounds.iter().enumerate() {
+                let exact = margin(&clean[i], samples.labels()[i]);
+                assert!(*bound <= exact && exact - bound < 0.05, "{bound} {exact} at {eps}");
+            }
+        }
+    }
 }
