@@ -39,6 +39,7 @@ mod optimizer;
 mod origin;
 mod parameters;
 mod partial;
+mod prolong;
 mod recalibrate;
 mod recipe;
 mod schedule;
