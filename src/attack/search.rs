@@ -67,7 +67,7 @@ pub trait Attack: Send + Sync {
     ///
     /// # Errors
     /// If the model cannot be evaluated, or an option does not fit the model, the images or the norm.
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search>;
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search>;
 
     /// What is wrong with the options for this budget, though they can be run.
     fn option_warnings(&self, budget: &Budget) -> Vec<String>;
@@ -105,15 +105,15 @@ impl<M: Stepper> Attack for M {
         Stepper::is_random(self)
     }
 
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
-        let (norm, norms) = (job.budget.norm, Stepper::norms(self));
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        let (norm, norms) = (task.budget.norm, Stepper::norms(self));
         if !norms.contains(&norm) {
             let names: Vec<&str> = norms.iter().map(|norm| norm.name()).collect();
             let problem = format!("exists in {}, not in {norm}", names.join(", "));
             return Err(Error::argument(Stepper::name(self), problem));
         }
-        self.validate(&job.budget, job.samples.shape())?;
-        Ok(Search { candidates: drive(job, self, which)?, diagnostics: Diagnostics::default() })
+        self.validate(&task.budget, task.samples.shape())?;
+        Ok(Search { candidates: drive(task, self, which)?, diagnostics: Diagnostics::default() })
     }
 
     fn option_warnings(&self, budget: &Budget) -> Vec<String> {

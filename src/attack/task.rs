@@ -1,9 +1,9 @@
 //! What an attack works on.
 
-use crate::attack::classifier::Classifier;
 use crate::attack::samples::Samples;
 use crate::attack::stepper::Budget;
 use crate::kernels::lif::Estimator;
+use crate::nn::Classifier;
 use crate::nn::predict;
 use crate::tensor::Context;
 use crate::{Error, Result};

@@ -88,7 +88,7 @@ pub(super) fn rivals(
     }
     let model = subject.model;
     if let Some(rectified) = model.rectified() {
-        let source: &dyn Classifier = &rectified.as_ref();
+        let source: &dyn Classifier = rectified;
         let shown = Transferred { attack: pgd(), source, name: "rectifiers" };
         let own =
             "images made on its own rectifiers that fool it, where no attack with gradients does";

@@ -13,7 +13,7 @@
 //! let samples = Samples::from_dataset(&test, 0..16)?;
 //! let model = Model::lenet(7).freeze()?; // untrained; any `Classifier`
 //! let options = Audit { budget: Budget { norm: Norm::Linf, eps: 0.05, seed: 0 }, search: 2, ..Audit::default() };
-//! let report = audit(&Context::new(0)?, &model, &samples, &options, &[], &mut |_| ())?;
+//! let report = audit(&Context::new(0)?, &model, &samples, &options, &[], |_| {})?;
 //! println!("{}, {:.3}", report.verdict, report.robust_accuracy);
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
@@ -69,7 +69,7 @@ impl Default for Audit {
 }
 
 /// Audits a model on the first of these samples that it classifies rightly. `twins` are other networks for the same task, whose
-/// images are shown to it. `say` hears what is going on.
+/// images are shown to it. `observer` hears what is going on.
 ///
 /// # Errors
 /// If model, samples and budget do not fit one another, or no sample is classified rightly.
@@ -79,7 +79,7 @@ pub fn audit(
     samples: &Samples,
     options: &Audit,
     twins: &[&dyn Classifier],
-    say: &mut dyn FnMut(&str),
+    mut observer: impl FnMut(&str),
 ) -> Result<AuditReport> {
     options.budget.check()?;
     if options.budget.norm == Norm::L0 {
@@ -88,27 +88,27 @@ pub fn audit(
     }
     let mut subject = Subject::find(context, model, samples, (options.images, options.budget))?;
     let subject = &mut subject;
-    say("answers");
+    observer("answers");
     let mut checks = vec![
         answers::determinism(subject)?,
         answers::hidden_noise(subject)?,
         answers::probabilities(subject)?,
     ];
-    say("gradients");
+    observer("gradients");
     let at_images = Gradients::of(subject, 256)?;
     checks.push(gradients::vanishing(&at_images));
     checks.push(gradients::ascent(subject, &at_images)?);
     checks.push(gradients::differences(subject, &at_images)?);
     checks.push(gradients::roughness(subject, &at_images)?);
     checks.push(gradients::overshoot(subject, &at_images)?);
-    say("attacks with gradients");
+    observer("attacks with gradients");
     let members = attacks::with_gradients(options.budget.norm, model.is_spiking(), options.fast);
     checks.extend(attacks::gradient_part(subject, &members)?);
     let withstood = subject.survivors().len();
-    say("attacks without");
+    observer("attacks without");
     checks.extend(attacks::rivals(subject, options, twins)?);
     checks.push(attacks::random(subject, options.random)?);
-    say("effort and radii");
+    observer("effort and radii");
     checks.push(attacks::effort(subject)?);
     checks.push(attacks::scale(subject)?);
     checks.extend(attacks::radii(subject)?);

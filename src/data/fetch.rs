@@ -70,7 +70,7 @@ pub enum FetchProgress<'a> {
 pub fn fetch(
     source: &DownloadSource,
     dir: impl AsRef<Path>,
-    progress: &mut dyn FnMut(FetchProgress<'_>),
+    mut observer: impl FnMut(FetchProgress<'_>),
 ) -> Result<Vec<PathBuf>> {
     let dir = dir.as_ref();
     if source.mirrors.is_empty() {
@@ -79,7 +79,7 @@ pub fn fetch(
     fs::create_dir_all(dir).map_err(|error| Error::io(dir, "create", error))?;
     let agent = agent();
     let files = source.files.iter();
-    let fetched = files.map(|file| fetch_file(&agent, &source.mirrors, dir, file, progress));
+    let fetched = files.map(|file| fetch_file(&agent, &source.mirrors, dir, file, &mut observer));
     Ok(fetched.collect::<Result<Vec<_>>>()?.concat())
 }
 

@@ -3,6 +3,8 @@
 //! samples, all blocks) and checks shapes beforehand. [`batch`] is that caller for convolutions: loops over blocks on
 //! the threads of a context.
 
+#![deny(clippy::disallowed_methods)]
+
 #[forbid(unsafe_code)]
 pub mod activation;
 pub mod batch;

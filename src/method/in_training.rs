@@ -5,7 +5,7 @@ use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::architecture::Architecture;
-use crate::nn::{Model, Trainer, TrainingOptions};
+use crate::nn::{Model, PlainRegime, StepReport, Trainer, TrainingOptions};
 use crate::snn::SpikingModel;
 use crate::tensor::Context;
 use std::sync::Arc;
@@ -129,11 +129,12 @@ impl InTraining for ControlTraining {
         if self.trainer.epochs_done() >= of {
             return Ok(None);
         }
-        let mut progress = |p: crate::nn::StepReport| {
+        let observer = |p: StepReport| {
             let (batch, batches, images, loss) = (p.step, p.steps, p.images, Some(p.loss));
             progress(BatchProgress { stage, batch, batches, images, loss });
         };
-        let report = self.trainer.epoch(context, &mut self.network, data, &mut progress)?;
+        let Self { trainer, network } = self;
+        let report = trainer.epoch_with(context, network, data, &mut PlainRegime, observer)?;
         let (done, loss) = (self.trainer.epochs_done(), Some(report.loss));
         Ok(Some(PassReport { stage, done, of, loss }))
     }

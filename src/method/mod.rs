@@ -17,7 +17,7 @@
 //! let mut settings = Settings::new(Profile::Published);
 //! settings.set("fast_wave.epochs", "1")?;
 //! let mut defender = Defender::new(&FastWaveDefense, control, settings)?;
-//! while let Some(pass) = defender.advance(&context, &train, &mut |_| {})? {
+//! while let Some(pass) = defender.advance(&context, &train, |_| {})? {
 //!     println!("{} {}/{}", pass.stage, pass.done, pass.of);
 //! }
 //! let defended: &Model = defender.model();
@@ -51,4 +51,6 @@ pub(crate) use former::{is_as_before, key_name, name as current_name};
 pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
 pub use settings::Settings;
+#[cfg(feature = "report")]
+pub(crate) use settings::of_32_bits;
 pub use stage::{BatchProgress, Networks, SinglePass, Stage, StageRun, TrainingRun};

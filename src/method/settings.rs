@@ -167,6 +167,16 @@ impl Settings {
         to_json(self).map_or_else(|_| Vec::new(), |all| flatten(&all))
     }
 
+    /// The dotted names of all settings with their values as people write them ([`written`](crate::written)):
+    /// [`set`](Self::set) takes them back, to the same bits.
+    pub fn written(&self) -> Vec<(String, String)> {
+        let text = |value: Value| match of_32_bits(&value) {
+            Some(number) => crate::written(number),
+            None => value.to_string(),
+        };
+        self.list().into_iter().map(|(name, value)| (name, text(value))).collect()
+    }
+
     /// The names of all settings, and of the groups that they are in.
     fn names(&self) -> Vec<String> {
         let all = self.list().into_iter().map(|(name, _)| name);
@@ -183,6 +193,14 @@ impl Settings {
     }
 }
 
+/// The number that a value was when it was written in decimals, if it is one of 32 bits.
+pub(crate) fn of_32_bits(value: &Value) -> Option<f32> {
+    let number = value.as_f64().filter(|_| value.is_f64())?;
+    let short = number as f32;
+    (short.to_string().parse() == Ok(number)).then_some(short)
+}
+
+/// A fraction, else JSON, else a name.
 /// The place of a dotted name.
 fn place_in<'a>(all: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     name.split('.').try_fold(all, |place, part| place.as_object_mut()?.get_mut(part))

@@ -10,7 +10,7 @@ use crate::sleep::{
     DreamOptions, DreamSource, FastWaveOptions, Layers, Plasticity, SlowWaveOptions,
 };
 use crate::snn::{Encoder, Statistics};
-use crate::wording::{fraction, grouped, times};
+use crate::wording::{grouped, times, written};
 
 /// The running statistics of the network that is tested.
 pub fn conversion(conversion: Statistics) -> Description {
@@ -149,7 +149,7 @@ pub fn adversarial_training(here: &AdversarialTrainingOptions) -> String {
             times(o.epochs, "epoch", "epochs"),
             recipe(&o.recipe),
             o.ratio,
-            fraction(o.eps)
+            written(o.eps)
         )
     };
     let published = AdversarialTrainingOptions::new(Profile::Published);
@@ -223,6 +223,6 @@ fn dreams(options: &DreamOptions) -> String {
     format!(
         "with probability {} a batch is replaced by {attack} examples of eps {} crafted on {source}. (The paper's Figure 2 says PGD, its text FGSM.)",
         options.ratio,
-        fraction(options.eps)
+        written(options.eps)
     )
 }

@@ -16,7 +16,7 @@
 //! let context = Context::new(0)?;
 //! let mut lenet = Model::lenet(7);
 //! let mut trainer = Trainer::new(&lenet, TrainingOptions { epochs: 1, ..Default::default() })?;
-//! let report = trainer.epoch(&context, &mut lenet, &train, &mut |_| {})?;
+//! let report = trainer.epoch(&context, &mut lenet, &train)?;
 //! assert!(report.loss < 2.3);
 //! assert!(accuracy(&context, &lenet.freeze()?, &test)? > 0.5);
 //! lenet.state().save(tempfile::NamedTempFile::new().unwrap().path())?;
@@ -26,6 +26,7 @@
 mod adversarial_batch;
 pub mod architecture;
 mod augmentation;
+mod classifier;
 mod decision;
 mod draws;
 mod evaluate;
@@ -44,6 +45,7 @@ mod train;
 
 pub use adversarial_batch::{BatchAttack, GradientAttack};
 pub use augmentation::Augmentation;
+pub use classifier::{Changes, Classifier, Session, tape_session};
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, decision_noise};

@@ -207,7 +207,7 @@ impl Trainer {
         &self.options
     }
 
-    /// One pass over the data, in an order of its own; `progress` is called after every step.
+    /// One pass over the data, in an order of its own.
     ///
     /// # Errors
     /// If the images do not have the network's shape, there are fewer than a batch, or the loss or a parameter stops
@@ -217,12 +217,11 @@ impl Trainer {
         context: &Context,
         network: &mut N,
         data: &Dataset,
-        progress: &mut (dyn FnMut(StepReport) + Send),
     ) -> Result<EpochReport> {
-        self.epoch_with(context, network, data, &mut PlainRegime, progress)
+        self.epoch_with(context, network, data, &mut PlainRegime, |_| {})
     }
 
-    /// [`epoch`](Self::epoch) under a regime.
+    /// [`epoch`](Self::epoch) under a regime; `observer` is told of every step.
     ///
     /// # Errors
     /// As for [`epoch`](Self::epoch), and those of the regime.
@@ -232,7 +231,7 @@ impl Trainer {
         network: &mut N,
         data: &Dataset,
         regime: &mut dyn Regime<N>,
-        progress: &mut (dyn FnMut(StepReport) + Send),
+        mut observer: impl FnMut(StepReport) + Send,
     ) -> Result<EpochReport> {
         let size = self.options.batch_size;
         let (epoch, steps) = (self.epoch, data.len() / size);
@@ -256,7 +255,7 @@ impl Trainer {
                 let parameters = network.parameters().iter();
                 check_finite(parameters.map(|p| (p.name.as_str(), p.values.as_slice())), place)?;
                 total += f64::from(loss);
-                progress(StepReport { epoch, step: step + 1, steps, images: size, loss });
+                observer(StepReport { epoch, step: step + 1, steps, images: size, loss });
             }
             Ok((total / steps as f64) as f32)
         })?;

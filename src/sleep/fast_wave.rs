@@ -165,10 +165,10 @@ impl FastWave {
         &mut self,
         context: &Context,
         data: &Dataset,
-        progress: &mut (dyn FnMut(StepReport) + Send),
+        observer: impl FnMut(StepReport) + Send,
     ) -> Result<EpochReport> {
         let Self { trainer, network, rem } = self;
-        trainer.epoch_with(context, network, data, rem, progress)
+        trainer.epoch_with(context, network, data, rem, observer)
     }
 
     /// Everything that a resumed sleep needs.

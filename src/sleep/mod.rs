@@ -19,7 +19,7 @@
 //! let options = SlowWaveOptions { batches: 1, batch_size: 32, ..SlowWaveOptions::default() };
 //! let mut sleep = SlowWave::new(&network, options, 0)?;
 //! while sleep.passes_done() < sleep.passes().len() {
-//!     sleep.pass(&context, &train, &mut |_| {})?;
+//!     sleep.pass(&context, &train, |_| {})?;
 //! }
 //! sleep.wake(&mut network); // its weights, in a network of rectifiers
 //! # Ok::<(), deepsleep::Error>(())

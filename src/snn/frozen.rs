@@ -6,8 +6,8 @@ use crate::Result;
 use crate::autodiff::{Tape, Var};
 use crate::kernels::lif::SilentWindow;
 use crate::nn::architecture::Architecture;
-use crate::nn::{DRAWS, Freeze, FrozenModel, FrozenNetwork};
-use crate::tensor::Shape;
+use crate::nn::{Classifier, DRAWS, Freeze, FrozenModel, FrozenNetwork, Session, tape_session};
+use crate::tensor::{Context, Shape};
 
 /// The spiking network in evaluation mode, batch normalization folded into the convolutions.
 ///
@@ -111,17 +111,13 @@ impl Freeze for SpikingModel {
     }
 }
 
-impl FrozenNetwork for FrozenSpikingModel {
+impl Classifier for FrozenSpikingModel {
     fn input_shape(&self) -> Shape {
         self.model.input_shape()
     }
 
     fn classes(&self) -> usize {
         self.model.classes()
-    }
-
-    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
-        self.record_into(tape, x, None, false)
     }
 
     fn is_random(&self) -> bool {
@@ -132,11 +128,21 @@ impl FrozenNetwork for FrozenSpikingModel {
         true
     }
 
-    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
-        Some(Box::new(&self.model))
+    fn rectified(&self) -> Option<&dyn FrozenNetwork> {
+        Some(&self.model)
     }
 
     fn draws(&self) -> usize {
         if self.is_random() { self.draws } else { 1 }
+    }
+
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        tape_session(self, context)
+    }
+}
+
+impl FrozenNetwork for FrozenSpikingModel {
+    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
+        self.record_into(tape, x, None, false)
     }
 }

@@ -55,12 +55,7 @@ impl Tensor {
 
     /// `samples` samples of `shape` at each of `steps` time steps, in a recycled buffer: what is in it stays, what it
     /// lacks is zero.
-    pub(crate) fn with_steps(
-        shape: Shape,
-        samples: usize,
-        steps: usize,
-        mut data: Vec<Lanes>,
-    ) -> Self {
+    pub fn with_steps(shape: Shape, samples: usize, steps: usize, mut data: Vec<Lanes>) -> Self {
         buffers::grow(&mut data, blocks_of(samples) * steps * shape.features());
         Self { shape, samples, steps, data }
     }
@@ -157,7 +152,8 @@ impl Tensor {
         block.iter().map(move |lanes| lanes.0[n % LANES])
     }
 
-    pub(crate) fn into_lanes(self) -> Vec<Lanes> {
+    /// Its memory, block after block; a recycled buffer may be longer.
+    pub fn into_lanes(self) -> Vec<Lanes> {
         self.data
     }
 }

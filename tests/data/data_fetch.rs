@@ -139,7 +139,7 @@ fn source(file: &SourceFile, servers: &[&Server]) -> DownloadSource {
 
 /// Fetches; the folder's file names afterwards, sorted, come along.
 fn fetched(source: &DownloadSource, dir: &Path) -> (Result<Vec<u8>, Error>, Vec<String>) {
-    let result = fetch(source, dir, &mut |_| {});
+    let result = fetch(source, dir, |_| {});
     let result = result.map(|paths| fs::read(&paths[0]).unwrap());
     let mut names: Vec<_> = fs::read_dir(dir)
         .unwrap()
@@ -162,7 +162,7 @@ fn a_whole_download_arrives_once() {
     let source = source(&file, &[]).with_base(&server.base);
 
     let mut events = Vec::new();
-    let paths = fetch(&source, &dir, &mut |event| events.push(format!("{event:?}"))).unwrap();
+    let paths = fetch(&source, &dir, |event| events.push(format!("{event:?}"))).unwrap();
     assert_eq!(paths, [dir.join(NAME)]);
     assert_eq!(fs::read(&paths[0]).unwrap(), body);
     assert!(events[0].starts_with("Started"), "{events:?}");
@@ -171,10 +171,8 @@ fn a_whole_download_arrives_once() {
     assert!(events[events.len() - 1].starts_with("Done"), "{events:?}");
 
     let mut again = Vec::new();
-    fetch(&source, &dir, &mut |event| {
-        again.push(matches!(event, FetchProgress::AlreadyThere { .. }))
-    })
-    .unwrap();
+    fetch(&source, &dir, |event| again.push(matches!(event, FetchProgress::AlreadyThere { .. })))
+        .unwrap();
     assert_eq!(again, [true]);
     let requests = server.requests.lock().unwrap();
     assert_eq!(*requests, [Request { path: format!("/files/{NAME}"), range_start: None }]);
@@ -306,7 +304,7 @@ fn a_server_that_unpacked_the_file_serves_as_well() {
         ..Reply::new(200, &body)
     });
     let folder = tempfile::tempdir().unwrap();
-    let paths = fetch(&source(&file, &[&server]), folder.path(), &mut |_| {}).unwrap();
+    let paths = fetch(&source(&file, &[&server]), folder.path(), |_| {}).unwrap();
     assert_eq!(IdxArray::open(&paths[0]).unwrap().dims(), [50_000]);
 }
 

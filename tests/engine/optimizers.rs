@@ -162,7 +162,7 @@ fn a_training_resumed_from_its_file_goes_on_to_the_same_bits() {
         let mut trainer = Trainer::new(&lenet, options.clone()).unwrap();
         let mut losses = Vec::new();
         for epoch in 0..4 {
-            losses.push(trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap().loss);
+            losses.push(trainer.epoch(&context, &mut lenet, &data).unwrap().loss);
             if epoch == 1 {
                 trainer.checkpoint(&lenet).unwrap().save(&path).unwrap();
             }
@@ -178,7 +178,7 @@ fn a_training_resumed_from_its_file_goes_on_to_the_same_bits() {
             "a checkpoint of what was resumed is the file"
         );
         for (epoch, &loss) in losses.iter().enumerate().skip(2) {
-            let report = resumed.epoch(&context, &mut again, &data, &mut |_| {}).unwrap();
+            let report = resumed.epoch(&context, &mut again, &data).unwrap();
             assert_eq!((report.epoch, report.loss), (epoch, loss));
         }
         let (one, other) =
@@ -192,7 +192,7 @@ fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothin
     let (data, context) = (data(), Context::with_isa(best(), 1).unwrap());
     let mut lenet = Model::lenet(5);
     let mut trainer = Trainer::new(&lenet, options(Rule::ADAM)).unwrap();
-    trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap();
+    trainer.epoch(&context, &mut lenet, &data).unwrap();
     let state = trainer.checkpoint(&lenet).unwrap();
     let base = options(Rule::ADAM);
     let others = [
@@ -297,7 +297,7 @@ fn unusable_training_options_are_refused() {
     let mut trainer =
         Trainer::new(&lenet, TrainingOptions { batch_size: 301, ..Default::default() }).unwrap();
     let context = Context::serial(best());
-    let error = trainer.epoch(&context, &mut lenet.clone(), &data(), &mut |_| {}).unwrap_err();
+    let error = trainer.epoch(&context, &mut lenet.clone(), &data()).unwrap_err();
     assert!(error.to_string().contains("300 images do not fill one batch of 301"), "{error}");
 }
 
@@ -307,7 +307,7 @@ fn a_loss_that_is_not_finite_stops_the_training_and_says_where() {
     let mut lenet = Model::lenet(1);
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let context = Context::serial(best());
-    let error = trainer.epoch(&context, &mut lenet, &data(), &mut |_| {}).unwrap_err();
+    let error = trainer.epoch(&context, &mut lenet, &data()).unwrap_err();
     assert!(error.to_string().starts_with("training, epoch 1, step "), "{error}");
     assert_eq!(trainer.epochs_done(), 0);
 }

@@ -159,14 +159,14 @@ fn lives(architecture: Architecture) {
         for &defense in DEFENSES {
             let new = || Defender::new(defense, control.clone(), settings(profile)).unwrap();
             let mut defender = new();
-            defender.advance(&context(), &data, &mut |_| {}).unwrap();
+            defender.advance(&context(), &data, |_| {}).unwrap();
             let saved = defender.checkpoint().unwrap().to_bytes().unwrap();
             let mut resumed = new();
             let state = StateDict::from_bytes(&saved, "checkpoint").unwrap();
             resumed.resume(&context(), &state).unwrap();
             let mut spiking = None;
             for each in [&mut defender, &mut resumed] {
-                while each.advance(&context(), &data, &mut |_| {}).unwrap().is_some() {
+                while each.advance(&context(), &data, |_| {}).unwrap().is_some() {
                     spiking = each.spiking().cloned().or(spiking);
                 }
             }
@@ -191,7 +191,7 @@ fn lives(architecture: Architecture) {
     let networks: [&dyn FrozenNetwork; 2] = [&control.freeze().unwrap(), &frozen];
     for network in networks {
         for text in ["apgd-ce:steps=3", "apgd-t:steps=2", "fab-t:steps=2", "square:queries=30"] {
-            let report = attack(&network, &samples, text);
+            let report = attack(network, &samples, text);
             assert!(report.robust_accuracy() <= report.clean_accuracy(), "{text}");
         }
     }

@@ -5,7 +5,7 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::model::ModelKind;
-use crate::numbers::{at_least, percent, radius};
+use crate::numbers::{at_least, percent};
 use crate::output::Outputs;
 use crate::threat::{norms, one_radius};
 use anyhow::Result;
@@ -14,6 +14,7 @@ use deepsleep::attack::{Budget, Classifier, Norm, Samples};
 use deepsleep::audit::{Audit, AuditReport, ENOUGH, Finding, audit};
 use deepsleep::data::Split;
 use deepsleep::files::Content;
+use deepsleep::written;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -109,12 +110,10 @@ impl AuditCommand {
             ..Audit::default()
         };
         let start = Instant::now();
-        let views: Vec<_> = twins.iter().map(AsRef::as_ref).collect();
         let views: Vec<&dyn Classifier> =
-            views.iter().map(|twin| twin as &dyn Classifier).collect();
-        let target = network.as_ref();
-        let mut say = |what: &str| console.say(format_args!("{what} ..."));
-        let report = audit(&context, &target, &samples, &options, &views, &mut say)?;
+            twins.iter().map(|twin| twin.as_ref() as &dyn Classifier).collect();
+        let say = |what: &str| console.say(format_args!("{what} ..."));
+        let report = audit(&context, network.as_ref(), &samples, &options, &views, say)?;
         let printed = AuditSummary {
             model: &self.model,
             model_kind: self.model_kind,
@@ -142,7 +141,7 @@ impl AuditSummary<'_> {
             format!(
                 "the number to report, {norm}, eps {}: {} ({low} to {high}) of {images} images, {right} of which are right \
                  without an attack; gradients alone leave {} ({:.1} s)",
-                radius(*eps),
+                written(*eps),
                 share(self.report.robust_accuracy),
                 share(self.report.gradient_accuracy),
                 self.seconds

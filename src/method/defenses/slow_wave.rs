@@ -111,7 +111,7 @@ impl StageRun for SlowWaveRun {
         networks: &mut Networks,
         progress: &mut (dyn FnMut(usize, usize, usize) + Send),
     ) -> Result<Option<f32>> {
-        self.0.pass(context, data, &mut |p| progress(p.batch, p.batches, p.images))?;
+        self.0.pass(context, data, |p| progress(p.batch, p.batches, p.images))?;
         self.0.wake(&mut networks.model);
         networks.first_linear = self.0.first_linear().map(<[f32]>::to_vec);
         Ok(None)

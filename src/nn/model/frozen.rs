@@ -5,10 +5,9 @@ use super::{Model, Rectifiers, check_images};
 use crate::Result;
 use crate::autodiff::{FrozenConv, Tape, Var};
 use crate::kernels::conv2d::Geometry;
-use crate::nn::ConvChain;
 use crate::nn::architecture::{Architecture, Op};
-use crate::nn::network::{Freeze, FrozenNetwork};
-use crate::tensor::{Shape, Tensor};
+use crate::nn::{Classifier, ConvChain, Freeze, FrozenNetwork, Session, tape_session};
+use crate::tensor::{Context, Shape, Tensor};
 use std::sync::Arc;
 
 /// A network whose parameters do not change any more; a copy shares them.
@@ -179,7 +178,7 @@ impl Model {
     }
 }
 
-impl FrozenNetwork for FrozenModel {
+impl Classifier for FrozenModel {
     fn input_shape(&self) -> Shape {
         self.architecture.input()
     }
@@ -188,6 +187,12 @@ impl FrozenNetwork for FrozenModel {
         self.architecture.classes()
     }
 
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        tape_session(self, context)
+    }
+}
+
+impl FrozenNetwork for FrozenModel {
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         self.record(tape, x, None)
     }

@@ -23,7 +23,7 @@ use crate::report::page::escape::{html_prose, markdown, markdown_prose, printabl
 use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
 use crate::report::page::own::{OwnTable, own};
 use crate::report::page::protocol::protocol;
-use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs};
+use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs, settings};
 use crate::report::page::summary::Summary;
 use crate::report::page::tables::{ShownTable, tables};
 use crate::report::pictures::Pictures;
@@ -125,12 +125,7 @@ impl Page {
             pictures,
             facts: facts(results, run.as_ref()),
             models: listed_models(results),
-            settings: results
-                .settings
-                .list()
-                .into_iter()
-                .map(|(name, value)| (name, value.to_string()))
-                .collect(),
+            settings: settings(results),
             jobs: run.as_ref().map_or(Vec::new(), jobs),
             checks: checks(results),
             skipped,

@@ -58,7 +58,7 @@ impl Fetch {
         };
         let console = common.console();
         let mut last = Instant::now();
-        let files = fetch(&source, &folder, &mut |event| report(console, &mut last, event))?;
+        let files = fetch(&source, &folder, |event| report(console, &mut last, event))?;
         let text = format!("{} is in {}", self.name, shown(&folder));
         common.console().result(&Fetched { name: self.name.as_str(), folder, files }, text)
     }

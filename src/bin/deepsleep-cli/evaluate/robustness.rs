@@ -4,7 +4,6 @@ use super::{Evaluate, Evaluation};
 use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::model::{self, ModelKind};
-use crate::numbers::radius;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::attack::{Classifier, Samples};
@@ -16,6 +15,7 @@ use deepsleep::experiment::NUMERICS;
 use deepsleep::files::{Content, Output};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
+use deepsleep::written;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -186,14 +186,14 @@ impl AttackedEvaluation<'_> {
         let finished: usize = done.iter().map(|part| part.outcomes.len()).sum();
         let attacks = (cells * samples.len()).saturating_sub(finished);
         let mut progress = console.progress_of("attacks", attacks);
-        let source = models.1.as_ref().map(|source| source as &dyn Classifier);
-        let models = Models { target: &models.0, source };
+        let source = models.1.map(|source| source as &dyn Classifier);
+        let models = Models { target: models.0, source };
         let results = evaluate(context, models, samples, plan, done, &mut |part| {
             if let Some(journal) = &mut journal {
                 journal.add(part)?;
             }
             let (attack, eps) = (&plan.attacks[part.attack], plan.radii[part.radius]);
-            progress.advance(part.outcomes.len(), format_args!("{attack}, eps {}", radius(eps)));
+            progress.advance(part.outcomes.len(), format_args!("{attack}, eps {}", written(eps)));
             Ok(())
         })?;
         drop(progress);

@@ -76,8 +76,8 @@ impl DryRun<'_> {
     /// What is asked, in two lines.
     fn asked(&self) -> String {
         let ExperimentSpec { settings, data, trained_on, .. } = self.spec;
-        let own = Settings::new(settings.profile).list();
-        let changed = settings.list().into_iter().filter(|setting| !own.contains(setting));
+        let own = Settings::new(settings.profile).written();
+        let changed = settings.written().into_iter().filter(|setting| !own.contains(setting));
         let changed: Vec<String> =
             changed.map(|(name, value)| format!("{name} = {value}")).collect();
         let but = if changed.is_empty() { "" } else { ", but for " };

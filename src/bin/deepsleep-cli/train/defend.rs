@@ -11,14 +11,18 @@ use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::checkpoint::MadeWith;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
+use deepsleep::experiment::Work;
 use deepsleep::method::{Defender, Defense, Settings, Training};
+use deepsleep::nn::architecture::Architecture;
+use indicatif::HumanDuration;
 use serde::Serialize;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Serialize)]
 struct DefenseSummary<'a> {
-    model: &'a std::path::Path,
+    model: &'a Path,
     clean_accuracy: f64,
     version: &'static str,
     defense: &'static str,
@@ -31,6 +35,17 @@ struct DefenseSummary<'a> {
     isa: &'static str,
 }
 
+/// Seconds that it might take on two cores.
+fn estimate(
+    defense: &'static dyn Defense,
+    settings: &Settings,
+    images: usize,
+    architecture: &Architecture,
+) -> f64 {
+    let (training, settings) = (Training::Defense(defense), Box::new(settings.clone()));
+    Work::Train { training, settings, images }.estimate(architecture.flops())
+}
+
 /// Defends a control.
 pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
     let start = Instant::now();
@@ -41,7 +56,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         );
         return Err(WrongUse(problem).into());
     }
-    let Some(from) = &train.from else {
+    let Some(from) = train.from.as_deref() else {
         let problem =
             "a defense starts from a trained control: --from FILE (made by `train --defense none`)";
         return Err(WrongUse(problem.into()).into());
@@ -71,19 +86,27 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         history = state.noted(HISTORY).unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
     }
+    let estimated =
+        history.is_empty().then(|| estimate(defense, &settings, images.len(), &architecture));
+    let time = estimated.map_or(String::new(), |seconds| {
+        format!("; about {} on two cores", HumanDuration(Duration::from_secs_f64(seconds)))
+    });
     console.say(format_args!(
-        "{} on {} images of {}, profile {:?}, {} threads, {}",
+        "{} on {} images of {}, profile {}, {} threads, {}{time}",
         defense.name(),
         images.len(),
         train.data.name(),
-        settings.profile,
+        settings.profile.name(),
         context.threads(),
         context.isa().name()
     ));
 
     let progress = console.progress(images.len());
-    let mut watch =
-        Watch::new(progress, &files, |state| source.note_in(state)).per_pass(console, images.len());
+    let mut watch = Watch::new(progress, &files, |state| source.note_in(state)).of_passes(
+        console,
+        images.len(),
+        estimated,
+    );
     session::train(&context, &mut defender, [&images, &test], &mut history, &mut watch)?;
     let times = watch.finish();
 

@@ -63,6 +63,6 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
 
 /// Prints every setting with its value.
 pub fn print(settings: &Settings, common: &Common) -> Result<()> {
-    let lines = settings.list().into_iter().map(|(name, value)| format!("{name} = {value}"));
+    let lines = settings.written().into_iter().map(|(name, value)| format!("{name} = {value}"));
     common.console().result(settings, lines.collect::<Vec<_>>().join("\n"))
 }
