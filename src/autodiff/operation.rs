@@ -52,6 +52,11 @@ impl<'a> Backward<'a> {
         self.inputs.len()
     }
 
+    /// How many weights there are.
+    pub fn weights(&self) -> usize {
+        self.weight_ids.len()
+    }
+
     /// Input `i`.
     pub fn input(&self, i: usize) -> &Tensor {
         &self.nodes[self.inputs[i] as usize].value

@@ -46,7 +46,7 @@ pub struct Reproduce {
     /// Figures, e.g. 3 [default: all, unless --table is given]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     figure: Vec<usize>,
-    /// Whose method: published, paper or standard
+    /// Whose method: published, paper, standard or lucid
     #[arg(long, value_name = "NAME", default_value = "published")]
     profile: String,
     /// Change a setting of all models; `train --print-config` lists them

@@ -69,7 +69,7 @@ pub struct Train {
     /// Trained network to start from: the control of a defense, or, without a defense, one to train further (fine-tuning)
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Values that a defense's settings start from: published, paper or standard [default: published]
+    /// Values that a defense's settings start from: published, paper, standard or lucid [default: published]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// One setting of a defense, e.g. fast_wave.dream.eps=64/255, or of the control, e.g. control.temperature=2; may be

@@ -129,6 +129,9 @@ fn made_with(defense: Option<Training>, options: Option<&TrainingOptions>) -> Ma
         temperature,
         seed,
         augmentation,
+        // Of defenses alone, which compare all of their settings.
+        average: _,
+        weight_perturbation: _,
     } = options;
     made_with
         .and("--batch-size", batch_size)
