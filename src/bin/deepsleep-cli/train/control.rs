@@ -81,6 +81,8 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
             return TrainingSummary::of_finished(&settings, &train.out, &model)?.print(console);
         };
         history = state.noted(HISTORY).unwrap_or_default();
+        // The training may be longer now than when these epochs were made.
+        history.iter_mut().for_each(|point| point.of = epochs);
         console.say(format_args!("continuing after epoch {}", control.epochs_done()));
     } else if files.has_checkpoint() {
         console.say(format_args!(
