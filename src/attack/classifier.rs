@@ -18,6 +18,11 @@ pub trait Classifier: Sync {
     /// The number of classes, at least two.
     fn classes(&self) -> usize;
 
+    /// Bytes that its layers' values take for one sample, at least; 0: not known.
+    fn sample_bytes(&self) -> usize {
+        0
+    }
+
     /// Whether its logits depend on random draws.
     fn is_random(&self) -> bool {
         false
@@ -117,6 +122,10 @@ impl<N: FrozenNetwork> Classifier for N {
 
     fn classes(&self) -> usize {
         FrozenNetwork::classes(self)
+    }
+
+    fn sample_bytes(&self) -> usize {
+        FrozenNetwork::sample_bytes(self)
     }
 
     fn is_random(&self) -> bool {

@@ -92,7 +92,7 @@ pub(crate) use probe::{Answer, Point, Probe};
 pub use run::run_attack;
 pub(crate) use run::run_classified;
 pub use samples::Samples;
-pub use search::{Attack, Search};
+pub use search::{Attack, AttackInfo, Search};
 pub use stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 pub use task::AttackTask;
 

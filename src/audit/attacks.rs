@@ -17,7 +17,7 @@ pub(super) fn with_gradients(norm: Norm, spiking: bool, fast: bool) -> Vec<Membe
         let version = if fast { Version::SpikingFast } else { Version::Spiking };
         let members = AutoAttack { version, ..AutoAttack::default() }.members(norm);
         let blind = ["square", "rays", "hopskipjump"];
-        let follows = |m: &Member| !m.transfer && !blind.contains(&m.attack.name());
+        let follows = |m: &Member| !m.transfer && !blind.contains(&m.attack.info().name.as_str());
         return members.into_iter().filter(follows).collect();
     }
     let apgd = Apgd { restarts: if fast { 1 } else { 5 }, ..Apgd::default() };
@@ -35,7 +35,7 @@ pub(super) fn gradient_part(subject: &mut Subject<'_>, members: &[Member]) -> Re
     let mut beyond = 0;
     for member in members {
         let found = subject.attack(member.attack.as_ref(), &subject.survivors())?;
-        beyond += if member.attack.needs_spikes() { found.len() } else { 0 };
+        beyond += if member.attack.info().needs_spikes { found.len() } else { 0 };
     }
     if !subject.model.is_spiking() {
         return Ok(Vec::new());

@@ -160,7 +160,7 @@ impl<'a> Subject<'a> {
         }
         let cost = report.cost();
         self.attacks.push(Attacked {
-            attack: attack.label(),
+            attack: attack.info().label,
             samples: which.len(),
             fooled: found.len(),
             forward_passes: cost.forward_passes,

@@ -46,6 +46,7 @@ pub use augmentation::Augmentation;
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, verdict_noise};
+pub(crate) use evaluate::check_memory;
 pub use evaluate::{InputGradients, Verdict, accuracy, input_gradients, predictions, verdicts};
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use initialization::uniform_fan_in;

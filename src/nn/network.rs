@@ -26,6 +26,11 @@ pub trait Network: Send {
     /// The number of classes.
     fn classes(&self) -> usize;
 
+    /// Bytes that its layers' values take for one sample, at least; 0: not known.
+    fn sample_bytes(&self) -> usize {
+        0
+    }
+
     /// The trainable parameters.
     fn parameters(&self) -> &Parameters;
 
@@ -66,6 +71,11 @@ pub trait FrozenNetwork: Sync {
 
     /// The number of classes.
     fn classes(&self) -> usize;
+
+    /// Bytes that its layers' values take for one sample, at least; 0: not known.
+    fn sample_bytes(&self) -> usize {
+        0
+    }
 
     /// Records the forward pass and returns the logits. A random network draws from the tape's keys
     /// ([`Tape::set_noise`]), and from nothing else.
@@ -109,6 +119,10 @@ impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
 
     fn classes(&self) -> usize {
         (**self).classes()
+    }
+
+    fn sample_bytes(&self) -> usize {
+        (**self).sample_bytes()
     }
 
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {

@@ -263,6 +263,10 @@ impl Network for SpikingModel {
         self.model.classes()
     }
 
+    fn sample_bytes(&self) -> usize {
+        self.model.architecture().least_spiking_bytes(self.options.steps)
+    }
+
     fn parameters(&self) -> &Parameters {
         self.model.parameters()
     }
@@ -402,6 +406,10 @@ impl FrozenNetwork for FrozenSpikingModel {
 
     fn classes(&self) -> usize {
         self.model.classes()
+    }
+
+    fn sample_bytes(&self) -> usize {
+        self.model.architecture().least_spiking_bytes(self.options.steps)
     }
 
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {

@@ -164,7 +164,7 @@ fn names_options_and_radii_are_checked() {
     assert!(message(parse_attack("autoattack:version=best")).contains("version=best"));
     assert!(message(parse_attack("apgd-t:loss=ce")).contains("targeted"));
     for entry in deepsleep::attack::ATTACKS {
-        assert_eq!(parse_attack(entry.name).unwrap().name(), entry.name);
+        assert_eq!(parse_attack(entry.name).unwrap().info().name, entry.name);
     }
     assert_eq!(parse_eps("64/255, 0.3", Norm::Linf, 784).unwrap(), [64.0 / 255.0, 0.3]);
     assert_eq!(parse_eps("1.5", Norm::L2, 784).unwrap(), [1.5]);

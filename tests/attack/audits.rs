@@ -1,7 +1,7 @@
 //! Audits of networks that hide how weak they are, and of networks that do not.
 
+use crate::common::masks::{Mask, Masked};
 use crate::common::models::{Affine, golden, lenet, test_images};
-use crate::masks::{Mask, Masked};
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
 use deepsleep::audit::{Audit, AuditReport, Finding, Verdict, audit};
 use deepsleep::nn::{Freeze, Model};

@@ -188,6 +188,10 @@ impl FrozenNetwork for FrozenModel {
         self.architecture.classes()
     }
 
+    fn sample_bytes(&self) -> usize {
+        self.architecture.least_bytes(0)
+    }
+
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         self.record(tape, x, None)
     }

@@ -366,7 +366,8 @@ impl Evaluate {
             // They are counted, and still said to lie where they lie.
             let shown = report.outcomes.iter().enumerate();
             let outside = shown
-                .filter(|(i, o)| o.status != Status::CleanWrong && !crafted.is_inside(*i))
+                .filter(|(_, o)| o.winner.is_some() && o.status != Status::CleanWrong)
+                .filter(|(i, _)| !crafted.is_inside(*i))
                 .map(|(_, outcome)| outcome.id);
             cell.outside_indices = outside.collect();
             cell.outside = cell.outside_indices.len();
