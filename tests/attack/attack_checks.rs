@@ -161,6 +161,24 @@ fn names_options_and_radii_are_checked() {
     // Finite in 64 bits, not in 32.
     assert!(message(parse_attack("pgd:step=1e300")).contains("step=1e300"));
     assert!(message(parse_attack("pgd:step=-1")).contains("positive"));
+    let counts = [
+        "steps",
+        "restarts",
+        "targets",
+        "queries",
+        "pairs",
+        "probes",
+        "search",
+        "neighbors",
+        "draws",
+    ];
+    for entry in deepsleep::attack::ATTACKS {
+        for (key, ..) in entry.options().filter(|(key, ..)| counts.contains(key)) {
+            // Products of two are numbers too.
+            let text = format!("{}:{key}={}", entry.name, usize::MAX);
+            assert!(message(parse_attack(&text)).contains("1000000000 at most"), "{text}");
+        }
+    }
     assert!(message(parse_attack("autoattack:version=best")).contains("version=best"));
     assert!(message(parse_attack("apgd-t:loss=ce")).contains("targeted"));
     for entry in deepsleep::attack::ATTACKS {

@@ -187,8 +187,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
         build: |o| {
             let default = Square::default();
             Ok(Box::new(Square {
-                queries: o.value("queries", default.queries)?,
-                restarts: o.value("restarts", default.restarts)?,
+                queries: o.count("queries", default.queries)?,
+                restarts: o.count("restarts", default.restarts)?,
                 p: o.value("p", default.p)?,
                 rescale: o.flag("rescale", default.rescale)?,
                 accept_ties: o.ties()?,
@@ -225,8 +225,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
                 Some(_) => return Err(o.refuse("form", "canonical or published")),
             };
             Ok(Box::new(CarliniWagner {
-                steps: o.value("steps", default.steps)?,
-                search_steps: o.value("search", default.search_steps)?,
+                steps: o.count("steps", default.steps)?,
+                search_steps: o.count("search", default.search_steps)?,
                 c: o.value("c", default.c)?,
                 kappa: o.value("kappa", default.kappa)?,
                 learning_rate: o.value("rate", default.learning_rate)?,
@@ -251,7 +251,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
         build: |o| {
             let default = DeepFool::default();
             Ok(Box::new(DeepFool {
-                steps: o.value("steps", default.steps)?,
+                steps: o.count("steps", default.steps)?,
                 overshoot: o.value("overshoot", default.overshoot)?,
                 draws: o.draws(default.draws)?,
                 goal: o.bounded()?,
@@ -313,10 +313,10 @@ fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
     };
     let attack = Pgd {
         loss: o.loss(default.loss)?,
-        steps: o.value("steps", default.steps)?,
+        steps: o.count("steps", default.steps)?,
         step: o.step(default.step)?,
         random_start,
-        restarts: o.value("restarts", default.restarts)?,
+        restarts: o.count("restarts", default.restarts)?,
         draws: o.evaluations(default.draws)?,
         goal: o.goal(Goal::Last)?,
         ..default
@@ -328,9 +328,9 @@ fn apgd(o: &mut Options<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
     let default = Apgd::default();
     let attack = Apgd {
         loss,
-        steps: o.value("steps", default.steps)?,
-        restarts: o.value("restarts", default.restarts)?,
-        targets: o.value("targets", default.targets)?,
+        steps: o.count("steps", default.steps)?,
+        restarts: o.count("restarts", default.restarts)?,
+        targets: o.count("targets", default.targets)?,
         goal: o.goal(Goal::Latest)?,
         draws: o.evaluations(default.draws)?,
         ..default
@@ -344,13 +344,13 @@ fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
         Some("first") => Goal::First,
         Some(_) => return Err(o.refuse("return", "nearest or first")),
     };
-    let targets = if default.targets == 0 { 0 } else { o.value("targets", default.targets)? };
+    let targets = if default.targets == 0 { 0 } else { o.count("targets", default.targets)? };
     if default.targets > 0 && targets == 0 {
         return Err(o.refuse("targets", "1 or more; for no target use fab"));
     }
     Ok(Box::new(Fab {
-        steps: o.value("steps", default.steps)?,
-        restarts: o.value("restarts", default.restarts)?,
+        steps: o.count("steps", default.steps)?,
+        restarts: o.count("restarts", default.restarts)?,
         targets,
         draws: o.draws(default.draws)?,
         goal,

@@ -39,8 +39,8 @@ pub const SA_PGD: CatalogEntry = CatalogEntry {
         let default = SaPgd::default();
         let attack = SaPgd {
             loss: o.loss(default.loss)?,
-            steps: o.value("steps", default.steps)?,
-            restarts: o.value("restarts", default.restarts)?,
+            steps: o.count("steps", default.steps)?,
+            restarts: o.count("restarts", default.restarts)?,
             draws: o.evaluations(default.draws)?,
             goal: o.goal(Goal::Last)?,
         };
@@ -64,9 +64,9 @@ pub const NES_PGD: CatalogEntry = CatalogEntry {
     build: |o| {
         let default = NesPgd::default();
         Ok(Box::new(NesPgd {
-            steps: o.value("steps", default.steps)?,
+            steps: o.count("steps", default.steps)?,
             step: o.step(default.step)?,
-            pairs: o.value("pairs", default.pairs)?,
+            pairs: o.count("pairs", default.pairs)?,
             sigma: o.number("sigma", default.sigma)?,
             draws: o.draws(default.draws)?,
         }))
@@ -81,7 +81,7 @@ pub const RAYS: CatalogEntry = CatalogEntry {
     build: |o| {
         let default = RayS::default();
         Ok(Box::new(RayS {
-            queries: o.value("queries", default.queries)?,
+            queries: o.count("queries", default.queries)?,
             draws: o.draws(default.draws)?,
             goal: nearest(o)?,
         }))
@@ -103,8 +103,8 @@ pub const HOPSKIPJUMP: CatalogEntry = CatalogEntry {
     build: |o| {
         let default = HopSkipJump::default();
         Ok(Box::new(HopSkipJump {
-            steps: o.value("steps", default.steps)?,
-            probes: o.value("probes", default.probes)?,
+            steps: o.count("steps", default.steps)?,
+            probes: o.count("probes", default.probes)?,
             draws: o.draws(default.draws)?,
             goal: nearest(o)?,
         }))
@@ -176,8 +176,8 @@ pub const CW_LINF: CatalogEntry = CatalogEntry {
     build: |o| {
         let default = CarliniWagnerLinf::default();
         Ok(Box::new(CarliniWagnerLinf {
-            steps: o.value("steps", default.steps)?,
-            search_steps: o.value("search", default.search_steps)?,
+            steps: o.count("steps", default.steps)?,
+            search_steps: o.count("search", default.search_steps)?,
             kappa: o.value("kappa", default.kappa)?,
             learning_rate: o.value("rate", default.learning_rate)?,
             draws: o.draws(default.draws)?,
@@ -198,7 +198,7 @@ pub const DDN: CatalogEntry = CatalogEntry {
     build: |o| {
         let default = Ddn::default();
         Ok(Box::new(Ddn {
-            steps: o.value("steps", default.steps)?,
+            steps: o.count("steps", default.steps)?,
             radius: o.value("radius", default.radius)?,
             gamma: o.value("gamma", default.gamma)?,
             draws: o.draws(default.draws)?,
@@ -223,7 +223,7 @@ pub const SIGMA_ZERO: CatalogEntry = CatalogEntry {
     build: |o| {
         let default = SigmaZero::default();
         Ok(Box::new(SigmaZero {
-            steps: o.value("steps", default.steps)?,
+            steps: o.count("steps", default.steps)?,
             learning_rate: o.value("rate", default.learning_rate)?,
             threshold: o.value("threshold", default.threshold)?,
             draws: o.draws(default.draws)?,
@@ -249,7 +249,7 @@ pub const FMN: CatalogEntry = CatalogEntry {
     build: |o| {
         let default = Fmn::default();
         Ok(Box::new(Fmn {
-            steps: o.value("steps", default.steps)?,
+            steps: o.count("steps", default.steps)?,
             step: o.number("step", default.step)?,
             gamma: o.value("gamma", default.gamma)?,
             draws: o.draws(default.draws)?,
@@ -269,10 +269,10 @@ fn nearest(o: &Options<'_>) -> Result<Goal> {
 fn momentum(o: &mut Options<'_>, default: Momentum) -> Result<Box<dyn Attack>> {
     Ok(Box::new(Momentum {
         loss: o.loss(default.loss)?,
-        steps: o.value("steps", default.steps)?,
+        steps: o.count("steps", default.steps)?,
         step: o.step(default.step)?,
         decay: o.value("decay", default.decay)?,
-        neighbors: o.value("neighbors", default.neighbors)?,
+        neighbors: o.count("neighbors", default.neighbors)?,
         beta: o.value("beta", default.beta)?,
         diversity: o.value("diversity", default.diversity)?,
         resize: o.value("resize", default.resize)?,

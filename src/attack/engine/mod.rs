@@ -285,7 +285,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
                     );
                 }
                 lane_state.run += 1;
-                let all = self.runs.restarts.max(1) * self.runs.targets.max(1);
+                let all = self.runs.restarts.max(1).saturating_mul(self.runs.targets.max(1));
                 let done = match goal {
                     Goal::Last => fooled,
                     Goal::Latest => lane_state.candidate.hit.is_some(),
