@@ -110,7 +110,7 @@ fn a_batch_larger_than_memory_is_refused_in_a_line() {
     let program = assert_cmd::cargo_bin!("deepsleep-cli").display().to_string();
     let limited = |command: &str| {
         let text = format!("ulimit -v 700000; exec {program} {command} --threads 2 --quiet");
-        let mut shell = std::process::Command::new("sh");
+        let mut shell = assert_cmd::Command::new("sh");
         crate::Run::of(shell.args(["-c", &text]).current_dir(env!("CARGO_MANIFEST_DIR")))
     };
     let train = format!("train --batch-size 60000 --epochs 1 --out {out}");
