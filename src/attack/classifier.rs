@@ -34,6 +34,11 @@ pub trait Classifier: Sync {
         false
     }
 
+    /// The network on the tape that it is, if it is one: for whoever wants to look inside.
+    fn as_network(&self) -> Option<&dyn FrozenNetwork> {
+        None
+    }
+
     /// The network of rectifiers with the same weights, if this is a spiking network that has one: images that fool it
     /// may fool both.
     fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
@@ -134,6 +139,10 @@ impl<N: FrozenNetwork> Classifier for N {
 
     fn is_spiking(&self) -> bool {
         FrozenNetwork::is_spiking(self)
+    }
+
+    fn as_network(&self) -> Option<&dyn FrozenNetwork> {
+        Some(self)
     }
 
     fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {

@@ -20,6 +20,8 @@ pub enum Content {
     Outcome,
     /// A picture, as PNG or SVG.
     Picture,
+    /// A page, as HTML.
+    Page,
 }
 
 impl Content {
@@ -30,6 +32,7 @@ impl Content {
             Self::CraftedSet => "a set of images (npz)",
             Self::Outcome => "a result (JSON)",
             Self::Picture => "a picture",
+            Self::Page => "a page (HTML)",
         }
     }
 
@@ -100,6 +103,7 @@ mod tests {
             Content::CraftedSet,
             Content::Outcome,
             Content::Picture,
+            Content::Page,
         ];
         for (name, bytes, replaced_by, words) in [
             ("net", network, Some(Content::Network), "safetensors"),

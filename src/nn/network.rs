@@ -95,6 +95,32 @@ pub trait FrozenNetwork: Sync {
         false
     }
 
+    /// Records the forward pass and returns every layer of spikes, before pooling; none of a network without spikes.
+    ///
+    /// # Errors
+    /// As for [`logits`](Self::logits).
+    fn spikes(&self, _tape: &mut Tape, _x: Var) -> Result<Vec<Var>> {
+        Ok(Vec::new())
+    }
+
+    /// How many numbers its last layer computes logits from; 0 unless [`with_head`](Self::with_head) can exchange it.
+    fn features(&self) -> usize {
+        0
+    }
+
+    /// The same network with another last layer, `[class][feature]` and a bias a class. None if its last layer is not
+    /// linear.
+    ///
+    /// # Errors
+    /// If the weights are not of so many features and classes.
+    fn with_head(
+        &self,
+        _weight: &[f32],
+        _bias: Vec<f32>,
+    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
+        Ok(None)
+    }
+
     /// The network of rectifiers with the same weights, if it is a spiking one that has such a twin.
     fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
         None
@@ -135,6 +161,22 @@ impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
 
     fn is_spiking(&self) -> bool {
         (**self).is_spiking()
+    }
+
+    fn spikes(&self, tape: &mut Tape, x: Var) -> Result<Vec<Var>> {
+        (**self).spikes(tape, x)
+    }
+
+    fn features(&self) -> usize {
+        (**self).features()
+    }
+
+    fn with_head(
+        &self,
+        weight: &[f32],
+        bias: Vec<f32>,
+    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
+        (**self).with_head(weight, bias)
     }
 
     fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {

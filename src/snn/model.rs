@@ -424,6 +424,24 @@ impl FrozenNetwork for FrozenSpikingModel {
         true
     }
 
+    fn spikes(&self, tape: &mut Tape, x: Var) -> Result<Vec<Var>> {
+        FrozenSpikingModel::spikes(self, tape, x)
+    }
+
+    fn features(&self) -> usize {
+        self.model.features()
+    }
+
+    /// Logits are means over the steps, and a linear layer of means is the mean of linear layers.
+    fn with_head(
+        &self,
+        weight: &[f32],
+        bias: Vec<f32>,
+    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
+        let Some(model) = self.model.with_last(weight, bias)? else { return Ok(None) };
+        Ok(Some(Box::new(Self { model, ..self.clone() })))
+    }
+
     fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
         Some(Box::new(&self.model))
     }

@@ -420,7 +420,8 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
     let whole = std::fs::read(&path).unwrap();
     for cut in (0..=whole.len()).step_by(97).chain([whole.len() - 1, whole.len()]) {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let Some((mut journal, found)) = Journal::resume(&place, &settings).unwrap() else {
+        let found = Journal::resume::<Part>(&place, &settings).unwrap();
+        let Some((mut journal, found)) = found else {
             assert!(!whole[..cut].contains(&b'\n'));
             continue;
         };
@@ -429,10 +430,10 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
         assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
     }
     let other = Settings::from([("--eps".to_owned(), "0.2".to_owned())]);
-    let error = Journal::resume(&place, &other).unwrap_err().to_string();
+    let error = Journal::resume::<Part>(&place, &other).unwrap_err().to_string();
     assert!(error.contains("--eps 0.1, not 0.2"), "{error}");
     std::fs::write(&path, "{}\nnonsense\n").unwrap();
-    let error = Journal::resume(&place, &Settings::new()).unwrap_err().to_string();
+    let error = Journal::resume::<Part>(&place, &Settings::new()).unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
 }
 

@@ -5,6 +5,7 @@ mod robustness;
 mod table;
 
 use crate::architecture::ArchitectureOption;
+use crate::checkpoint::Kind;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::{WrongUse, answered};
@@ -12,19 +13,20 @@ use crate::interrupt::Leftover;
 use crate::model::ModelKind;
 use crate::numbers::{at_least, percent, radius};
 use crate::output::Outputs;
+use crate::result_files::{ResultFiles, save};
 use crate::threat::{Threat, attack_spec, one_radius, radii};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use deepsleep::attack::{Outcome, Samples, Status};
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
-use deepsleep::evaluation::{Cell, Crafted, Plan, ThreatModel, wilson};
+use deepsleep::evaluation::{Cell, Crafted, Plan, Settings, ThreatModel, wilson};
 use deepsleep::files::{Content, Output};
 use deepsleep::nn::{FrozenNetwork, verdicts};
 use deepsleep::tensor::{Context, Shape};
 pub use origin::Maker;
 use origin::Origin;
-use robustness::{ResultFiles, Robustness};
+use robustness::Robustness;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -178,11 +180,12 @@ impl Evaluate {
         &self,
         common: &Common,
         context: &Context,
-        outputs: Outputs,
+        mut outputs: Outputs,
         eps: &str,
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
-        let files = out.map(|out| ResultFiles::new(outputs, out)).transpose()?;
+        let files = out.map(|out| ResultFiles::new(&mut outputs, out, Kind::Evaluation));
+        let files = files.transpose()?;
         let network = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(&|| self.shape(), common.console())?;
@@ -199,7 +202,7 @@ impl Evaluate {
         let settings = self.settings(&plan, &samples)?;
         if let Some(files) = &files
             && self.attacks.resume
-            && let Some(finished) = files.finished(&settings)?
+            && let Some(finished) = files.finished(&settings, Evaluation::settings)?
         {
             common.console().say(format_args!("{} is finished already", files.path().display()));
             finished.print(common)?;
@@ -388,10 +391,15 @@ impl Evaluate {
 }
 
 impl Evaluation {
+    /// What it depends on, if it is one under attack.
+    fn settings(&self) -> Option<&Settings> {
+        self.robustness.as_ref().map(|robustness| &robustness.settings)
+    }
+
     /// Saves it where that was asked for, and prints it.
     fn finish(&self, common: &Common, out: Option<&Output>) -> Result<()> {
         if let Some(out) = out {
-            robustness::save(out, self)?;
+            save(out, self)?;
             common.console().wrote(out.path());
         }
         self.print(common)?;
