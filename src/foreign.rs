@@ -2,7 +2,7 @@
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FileKind {
     Empty,
     PyTorch,
     Pickle,
@@ -29,21 +29,21 @@ pub(crate) enum Kind {
 pub(crate) const HEAD: usize = 512;
 
 /// The kind of a file that begins so; None if it is none of those known here.
-pub(crate) fn kind(content: &[u8]) -> Option<Kind> {
-    use Kind::{Compressed, Document, Picture};
+pub(crate) fn kind(content: &[u8]) -> Option<FileKind> {
+    use FileKind::{Compressed, Document, Picture};
     let head = &content[..content.len().min(HEAD)];
     if head.is_empty() {
-        return Some(Kind::Empty);
+        return Some(FileKind::Empty);
     }
-    let magics: [(&[u8], Kind); 22] = [
-        (b"\x93NUMPY", Kind::Npy),
-        (b"\x89HDF\r\n\x1a\n", Kind::Hdf5),
-        (b"GGUF", Kind::Gguf),
-        (b"\0\0\x08\x01", Kind::Idx),
-        (b"\0\0\x08\x03", Kind::Idx),
-        (b"\0\0\x08\x04", Kind::Idx),
+    let magics: [(&[u8], FileKind); 22] = [
+        (b"\x93NUMPY", FileKind::Npy),
+        (b"\x89HDF\r\n\x1a\n", FileKind::Hdf5),
+        (b"GGUF", FileKind::Gguf),
+        (b"\0\0\x08\x01", FileKind::Idx),
+        (b"\0\0\x08\x03", FileKind::Idx),
+        (b"\0\0\x08\x04", FileKind::Idx),
         // The magic number that PyTorch pickles first, before version 1.6.
-        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", Kind::PyTorch),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", FileKind::PyTorch),
         (b"\x1f\x8b", Compressed("gzip")),
         (b"BZh", Compressed("bzip2")),
         (b"\xfd7zXZ\0", Compressed("xz")),
@@ -67,16 +67,16 @@ pub(crate) fn kind(content: &[u8]) -> Option<Kind> {
         return Some(zip(head));
     }
     match *head {
-        [0x80, 2..=5, ..] => return Some(Kind::Pickle),
+        [0x80, 2..=5, ..] => return Some(FileKind::Pickle),
         // Protobuf: field 1 is a small number (ONNX: its version of the format; TensorFlow: 1), then a text or a message.
-        [0x08, 1, 0x12, ..] => return Some(Kind::TensorFlow),
+        [0x08, 1, 0x12, ..] => return Some(FileKind::TensorFlow),
         [0x08, 2..=32, 0x12 | 0x1a | 0x22 | 0x2a | 0x32 | 0x3a | 0x42, ..] => {
-            return Some(Kind::Onnx);
+            return Some(FileKind::Onnx);
         }
         _ => {}
     }
     if is_safetensors(head) {
-        return Some(Kind::Safetensors);
+        return Some(FileKind::Safetensors);
     }
     if head.get(257..262) == Some(b"ustar") {
         return Some(Compressed("tar"));
@@ -92,7 +92,7 @@ pub(crate) fn is_safetensors(head: &[u8]) -> bool {
 }
 
 /// A zip archive by the name of its first file.
-fn zip(head: &[u8]) -> Kind {
+fn zip(head: &[u8]) -> FileKind {
     let length = head.get(26..28).map_or(0, |b| usize::from(u16::from_le_bytes([b[0], b[1]])));
     let name = &head[30.min(head.len())..(30 + length).min(head.len())];
     let (ends, within) = (
@@ -100,21 +100,21 @@ fn zip(head: &[u8]) -> Kind {
         |part: &[u8]| name.windows(part.len()).any(|window| window == part),
     );
     match () {
-        () if ends(b".npy") => Kind::Npz,
+        () if ends(b".npy") => FileKind::Npz,
         // `archive/data.pkl`, or in TorchScript `archive/code/...`, `archive/data/...` first.
         () if ends(b".pkl")
             || ends(b"/.format_version")
             || within(b"/data/")
             || within(b"/code/") =>
         {
-            Kind::PyTorch
+            FileKind::PyTorch
         }
-        () => Kind::Zip,
+        () => FileKind::Zip,
     }
 }
 
 /// The kind of a text; None if it is none.
-fn text(head: &[u8]) -> Option<Kind> {
+fn text(head: &[u8]) -> Option<FileKind> {
     let valid = match std::str::from_utf8(head) {
         Ok(text) => text,
         // The head may end within a letter.
@@ -131,13 +131,13 @@ fn text(head: &[u8]) -> Option<Kind> {
         text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
     if start("version https://git-lfs") || start("/annex/objects/") {
-        return Some(Kind::LfsPointer);
+        return Some(FileKind::LfsPointer);
     }
     if start("<!doctype html") || start("<html") || start("<head") || start("<body") {
-        return Some(Kind::WebPage);
+        return Some(FileKind::WebPage);
     }
     if start("<?xml") || start("<svg") {
-        return Some(Kind::Document("an XML document"));
+        return Some(FileKind::Document("an XML document"));
     }
     let mut lines = text.lines().map(str::trim);
     let first = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or("");
@@ -149,13 +149,13 @@ fn text(head: &[u8]) -> Option<Kind> {
     });
     let is_setting = first.split_once('=').is_some_and(|(name, _)| name.chars().all(word));
     Some(match text.chars().next() {
-        _ if is_section || is_setting => Kind::Toml,
-        Some('{' | '[') => Kind::Json,
-        _ => Kind::Text,
+        _ if is_section || is_setting => FileKind::Toml,
+        Some('{' | '[') => FileKind::Json,
+        _ => FileKind::Text,
     })
 }
 
-impl Kind {
+impl FileKind {
     /// What it is, as the end of a sentence that begins with "it is".
     pub(crate) fn name(self) -> String {
         match self {
@@ -246,31 +246,31 @@ mod tests {
             head
         };
         for (head, expected) in [
-            (b"".to_vec(), Kind::Empty),
-            (zip("archive/data.pkl"), Kind::PyTorch),
-            (zip("net/data.pkl"), Kind::PyTorch),
-            (zip("images.npy"), Kind::Npz),
-            (zip("metadata.json"), Kind::Zip),
-            (b"PK\x05\x06".to_vec(), Kind::Zip),
-            (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80".to_vec(), Kind::PyTorch),
-            (b"\x80\x04\x95\x10".to_vec(), Kind::Pickle),
-            (b"\x08\x08\x12\x07pytorch\x1a\x05".to_vec(), Kind::Onnx),
-            (b"\x08\x0a:\xb0\x02".to_vec(), Kind::Onnx),
-            (b"\x08\x01\x12\xff".to_vec(), Kind::TensorFlow),
-            (b"\x93NUMPY\x01\0".to_vec(), Kind::Npy),
-            (b"\x89HDF\r\n\x1a\n\0".to_vec(), Kind::Hdf5),
-            (b"\x02\0\0\0\0\0\0\0{}".to_vec(), Kind::Safetensors),
-            (b"\0\0\x08\x03\0\0\x27\x10".to_vec(), Kind::Idx),
-            (b"\x1f\x8b\x08\0".to_vec(), Kind::Compressed("gzip")),
-            (b"\x89PNG\r\n\x1a\n".to_vec(), Kind::Picture("PNG")),
-            (b"\n <!DOCTYPE HTML PUBLIC".to_vec(), Kind::WebPage),
-            (b"version https://git-lfs.github.com/spec/v1\noid".to_vec(), Kind::LfsPointer),
-            (b"{\"conv1\": [1]}".to_vec(), Kind::Json),
-            (b"[1, 2]".to_vec(), Kind::Json),
-            (b"[[0.5]]".to_vec(), Kind::Json),
-            (b"# sweep\n[control]\nepochs = 3".to_vec(), Kind::Toml),
-            (b"seeds = 3\n".to_vec(), Kind::Toml),
-            (b"hello, world".to_vec(), Kind::Text),
+            (b"".to_vec(), FileKind::Empty),
+            (zip("archive/data.pkl"), FileKind::PyTorch),
+            (zip("net/data.pkl"), FileKind::PyTorch),
+            (zip("images.npy"), FileKind::Npz),
+            (zip("metadata.json"), FileKind::Zip),
+            (b"PK\x05\x06".to_vec(), FileKind::Zip),
+            (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80".to_vec(), FileKind::PyTorch),
+            (b"\x80\x04\x95\x10".to_vec(), FileKind::Pickle),
+            (b"\x08\x08\x12\x07pytorch\x1a\x05".to_vec(), FileKind::Onnx),
+            (b"\x08\x0a:\xb0\x02".to_vec(), FileKind::Onnx),
+            (b"\x08\x01\x12\xff".to_vec(), FileKind::TensorFlow),
+            (b"\x93NUMPY\x01\0".to_vec(), FileKind::Npy),
+            (b"\x89HDF\r\n\x1a\n\0".to_vec(), FileKind::Hdf5),
+            (b"\x02\0\0\0\0\0\0\0{}".to_vec(), FileKind::Safetensors),
+            (b"\0\0\x08\x03\0\0\x27\x10".to_vec(), FileKind::Idx),
+            (b"\x1f\x8b\x08\0".to_vec(), FileKind::Compressed("gzip")),
+            (b"\x89PNG\r\n\x1a\n".to_vec(), FileKind::Picture("PNG")),
+            (b"\n <!DOCTYPE HTML PUBLIC".to_vec(), FileKind::WebPage),
+            (b"version https://git-lfs.github.com/spec/v1\noid".to_vec(), FileKind::LfsPointer),
+            (b"{\"conv1\": [1]}".to_vec(), FileKind::Json),
+            (b"[1, 2]".to_vec(), FileKind::Json),
+            (b"[[0.5]]".to_vec(), FileKind::Json),
+            (b"# sweep\n[control]\nepochs = 3".to_vec(), FileKind::Toml),
+            (b"seeds = 3\n".to_vec(), FileKind::Toml),
+            (b"hello, world".to_vec(), FileKind::Text),
         ] {
             assert_eq!(kind(&head), Some(expected), "{head:?}");
         }
@@ -281,7 +281,13 @@ mod tests {
 
     #[test]
     fn every_remedy_is_short() {
-        for kind in [Kind::PyTorch, Kind::Npz, Kind::Compressed("gzip"), Kind::Idx, Kind::Json] {
+        for kind in [
+            FileKind::PyTorch,
+            FileKind::Npz,
+            FileKind::Compressed("gzip"),
+            FileKind::Idx,
+            FileKind::Json,
+        ] {
             for remedy in [kind.remedy_for_network(), kind.remedy_for_set(), kind.remedy_for_data()]
             {
                 assert!(remedy.len() + kind.name().len() < 220, "{remedy}");

@@ -118,16 +118,16 @@ impl Loss {
     ) {
         match self.for_classes(logits.len()) {
             Self::CrossEntropy => dispatch!(isa, s => {
-                let scale = Scale::AtMost(WIDEST);
+                let scale = LossScale::AtMost(WIDEST);
                 scaled_log_odds(s, scale, logits, s.load_u32(label), value, grad);
             }),
             Self::ScaledCrossEntropy => dispatch!(isa, s => {
-                let scale = Scale::To(SPREAD);
+                let scale = LossScale::To(SPREAD);
                 scaled_log_odds(s, scale, logits, s.load_u32(label), value, grad);
             }),
             Self::TargetedCrossEntropy => {
                 dispatch!(isa, s => {
-                    let scale = Scale::AtMost(WIDEST);
+                    let scale = LossScale::AtMost(WIDEST);
                     scaled_log_odds(s, scale, logits, s.load_u32(target), value, grad);
                     for lanes in grad.iter_mut().chain([value]) {
                         s.store(s.neg(s.load(lanes)), lanes);
@@ -176,7 +176,7 @@ const WIDEST: f32 = 32.0;
 
 /// What logits are multiplied by before their log-odds are taken.
 #[derive(Clone, Copy)]
-enum Scale {
+enum LossScale {
     /// To a spread of this.
     To(f32),
     /// To a spread of this at most. The gradient takes the factor for a constant: by way of the spread it would lead to
@@ -188,7 +188,7 @@ enum Scale {
 #[inline(always)]
 fn scaled_log_odds<S: Simd>(
     s: S,
-    scale: Scale,
+    scale: LossScale,
     logits: &[Lanes],
     class: S::U32,
     value: &mut Lanes,
@@ -203,17 +203,17 @@ fn scaled_log_odds<S: Simd>(
         low = (s.select(below, z, low.0), s.select_u32(below, i, low.1));
     }
     let spread = or_one(s, s.sub(high.0, low.0));
-    let (Scale::To(to) | Scale::AtMost(to)) = scale;
+    let (LossScale::To(to) | LossScale::AtMost(to)) = scale;
     let factor = s.div(s.splat(to), spread);
     let factor = match scale {
-        Scale::To(_) => factor,
-        Scale::AtMost(_) => s.min(factor, s.splat(1.0)),
+        LossScale::To(_) => factor,
+        LossScale::AtMost(_) => s.min(factor, s.splat(1.0)),
     };
     for (z, out) in logits.iter().zip(grad.iter_mut()) {
         s.store(s.mul(s.sub(s.load(z), high.0), factor), out);
     }
     log_odds(s, class, grad, value);
-    if let Scale::AtMost(_) = scale {
+    if let LossScale::AtMost(_) = scale {
         return;
     }
     let mut along = s.zero();

@@ -38,7 +38,7 @@ impl Answer {
     }
 }
 
-struct Worker<'a> {
+struct ProbeWorker<'a> {
     session: Box<dyn Session + 'a>,
     isa: Isa,
     rows: Vec<f32>,
@@ -68,7 +68,7 @@ impl Probe<'_> {
     fn ask(&self, points: &[Point<'_>], differentiable: bool) -> Result<Vec<Answer>> {
         let (features, classes) = (self.model.input_shape().features(), self.model.classes());
         let mut answers = vec![Answer::default(); points.len()];
-        let workers = self.context.workers(|context| Worker {
+        let workers = self.context.workers(|context| ProbeWorker {
             isa: context.isa(),
             session: self.model.session(context),
             rows: vec![0.0; LANES * features],
@@ -84,7 +84,7 @@ impl Probe<'_> {
     }
 }
 
-impl Worker<'_> {
+impl ProbeWorker<'_> {
     fn ask(
         &mut self,
         points: &[Point<'_>],

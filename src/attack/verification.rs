@@ -5,13 +5,13 @@ use crate::attack::candidate::Candidate;
 use crate::attack::engine::transpose::to_lanes;
 use crate::attack::search::AttackInfo;
 use crate::attack::task::AttackTask;
-use crate::nn::{predict, verdict_noise};
+use crate::nn::{decision_noise, predict};
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
 
 /// What the model says about an image.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Verdict {
+pub(super) struct DrawnLogits {
     /// The mean logits over the draws.
     pub logits: Vec<f32>,
     /// The share of the draws that by themselves give the label.
@@ -22,7 +22,7 @@ pub(super) struct Verdict {
 pub(super) struct Confirmation {
     /// Whether it lies in box and ball and is misclassified.
     pub fools: bool,
-    pub verdict: Verdict,
+    pub verdict: DrawnLogits,
 }
 
 /// A fresh look at the image of every candidate that has one.
@@ -56,9 +56,9 @@ pub(super) fn judge(
     draws: usize,
     images: &[&[f32]],
     which: &[usize],
-) -> Result<Vec<Verdict>> {
+) -> Result<Vec<DrawnLogits>> {
     let seed = job.budget.seed;
-    evaluate(job, images, which, job.draws(draws), &|id, draw| verdict_noise(seed, id, draw))
+    evaluate(job, images, which, job.draws(draws), &|id, draw| decision_noise(seed, id, draw))
 }
 
 /// The mean over `draws` forward passes of each image, with the noise of (identity, draw).
@@ -68,9 +68,9 @@ pub(super) fn evaluate(
     which: &[usize],
     draws: usize,
     noise: &(dyn Fn(u64, usize) -> Key + Sync),
-) -> Result<Vec<Verdict>> {
+) -> Result<Vec<DrawnLogits>> {
     let (classes, features) = (job.classifier.classes(), job.samples.shape().features());
-    let mut verdicts = vec![Verdict::default(); images.len()];
+    let mut verdicts = vec![DrawnLogits::default(); images.len()];
     let workers = job.context.workers(|context| {
         let session = job.classifier.session(context);
         (session, vec![0.0; LANES * features], vec![Lanes::ZERO; features])

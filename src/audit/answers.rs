@@ -2,7 +2,7 @@
 
 use super::report::{Check, Finding};
 use super::statistics::median;
-use super::subject::{Share, Subject, number};
+use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 use crate::attack::{Answer, Point};
 use crate::simd::LANES;
@@ -33,7 +33,7 @@ pub(super) fn determinism(subject: &Subject<'_>) -> Result<Check> {
         }
         differ += usize::from(!same);
     }
-    let check = Share {
+    let check = ShareCheck {
         name: "determinism",
         measures: "images that get another answer when they are shown again, in another order, alone, or with other noise",
         fail: Some(0.0),

@@ -2,11 +2,11 @@
 
 use super::Audit;
 use super::report::{Attacked, Check, Finding};
-use super::subject::{Share, Subject, number};
+use super::subject::{ShareCheck, Subject, number};
 pub(super) use crate::attack::Member;
 use crate::attack::{
     Apgd, Attack, AutoAttack, Budget, Classifier, Fab, Fgsm, Goal, HopSkipJump, Loss, NesPgd, Norm,
-    Pgd, RayS, Shown, Square, Version,
+    Pgd, RayS, Square, Transferred, Version,
 };
 use crate::simd::random::uniform_from_bits;
 use crate::{Error, Result};
@@ -54,7 +54,7 @@ pub(super) fn gap(subject: &Subject<'_>) -> Vec<Check> {
     }
     let estimated = |a: &&Attacked| [":gradient=", ":pool="].iter().any(|by| a.attack.contains(by));
     let beyond = subject.attacks.iter().filter(estimated).map(|attack| attack.fooled).sum();
-    let check = Share {
+    let check = ShareCheck {
         name: "surrogate gap",
         measures: "images that the network's own gradients leave and other estimates of them fool",
         fail: None,
@@ -75,19 +75,20 @@ pub(super) fn rivals(
     let some = Subject::some(&left, options.search);
     let few = Subject::some(&left, options.search.min(64) / 2);
     let mut checks = Vec::new();
-    let mut held = |subject: &mut Subject<'_>, share: Share, attack: &dyn Attack, on: &[usize]| {
-        let found = subject.attack(attack, on)?;
-        // What was tried on some of those left stands for all of them.
-        let weight = left.len() as f64 / subject.len() as f64;
-        checks.push(share.check(found.len(), on.len(), weight));
-        Ok::<(), Error>(())
-    };
+    let mut held =
+        |subject: &mut Subject<'_>, share: ShareCheck, attack: &dyn Attack, on: &[usize]| {
+            let found = subject.attack(attack, on)?;
+            // What was tried on some of those left stands for all of them.
+            let weight = left.len() as f64 / subject.len() as f64;
+            checks.push(share.check(found.len(), on.len(), weight));
+            Ok::<(), Error>(())
+        };
     let fgsm = Fgsm { loss: Loss::CrossEntropy, draws: 1, goal: Goal::First };
     held(subject, SINGLE_STEP, &fgsm, &left)?;
     let square = Square { accept_ties: true, ..Square::default() };
     // In l2 luck alone finds more.
     let fail = Some(if norm == Norm::Linf { 0.002 } else { 0.02 });
-    held(subject, Share { fail, ..SCORES }, &square, &some)?;
+    held(subject, ShareCheck { fail, ..SCORES }, &square, &some)?;
     match norm {
         Norm::Linf => held(subject, LABELS, &RayS::default(), &few)?,
         Norm::L2 => held(subject, LABELS, &HopSkipJump::default(), &few)?,
@@ -96,21 +97,21 @@ pub(super) fn rivals(
     held(subject, SMOOTHED, &NesPgd::default(), &few)?;
     let pgd = || -> Box<dyn Attack> { Box::new(Pgd { goal: Goal::Last, ..Pgd::default() }) };
     for &source in twins {
-        let shown = Shown { attack: pgd(), source, name: "twin" };
+        let shown = Transferred { attack: pgd(), source, name: "twin" };
         held(subject, TRANSFER, &shown, &left)?;
     }
     let model = subject.model;
     if let Some(rectified) = model.rectified() {
         let source: &dyn Classifier = &rectified.as_ref();
-        let shown = Shown { attack: pgd(), source, name: "rectifiers" };
+        let shown = Transferred { attack: pgd(), source, name: "rectifiers" };
         let own =
             "images made on its own rectifiers that fool it, where no attack with gradients does";
-        held(subject, Share { name: "rectifiers", measures: own, ..TRANSFER }, &shown, &left)?;
+        held(subject, ShareCheck { name: "rectifiers", measures: own, ..TRANSFER }, &shown, &left)?;
     }
     Ok(checks)
 }
 
-const SINGLE_STEP: Share = Share {
+const SINGLE_STEP: ShareCheck = ShareCheck {
     name: "single step",
     measures: "images that one step fools and no iterated attack",
     fail: Some(0.01),
@@ -118,7 +119,7 @@ const SINGLE_STEP: Share = Share {
     meaning: "iterated attacks are weaker than one step: they oscillate, or follow a gradient that misleads",
 };
 
-const SCORES: Share = Share {
+const SCORES: ShareCheck = ShareCheck {
     name: "score search",
     measures: "images that Square fools and no attack with gradients (5,000 queries)",
     fail: Some(0.002),
@@ -127,7 +128,7 @@ const SCORES: Share = Share {
               more queries",
 };
 
-const LABELS: Share = Share {
+const LABELS: ShareCheck = ShareCheck {
     name: "hard label",
     measures: "images that an attack that sees labels alone fools and no attack with gradients",
     fail: Some(0.005),
@@ -135,7 +136,7 @@ const LABELS: Share = Share {
     meaning: "labels alone lead where gradients do not: gradients are masked, and perhaps logits too",
 };
 
-const SMOOTHED: Share = Share {
+const SMOOTHED: ShareCheck = ShareCheck {
     name: "gradient-free smooth",
     measures: "images that NES-PGD fools and no attack with gradients",
     fail: Some(0.02),
@@ -144,7 +145,7 @@ const SMOOTHED: Share = Share {
               on attacks with gradients",
 };
 
-const TRANSFER: Share = Share {
+const TRANSFER: ShareCheck = ShareCheck {
     name: "transfer",
     measures: "images made on another network that fool this one, where no attack with gradients does",
     fail: Some(0.01),
@@ -190,7 +191,7 @@ pub(super) fn random(subject: &mut Subject<'_>, draws: usize) -> Result<Check> {
     }
     let weight = left.len() as f64 / subject.len() as f64;
     found.iter().for_each(|&i| subject.fooled[i] = true);
-    let check = Share {
+    let check = ShareCheck {
         name: "random points",
         measures: "images that a random point of the ball fools and no attack",
         fail: Some(0.0),
@@ -208,7 +209,7 @@ pub(super) fn effort(subject: &mut Subject<'_>) -> Result<Check> {
     let targeted = Apgd { loss: Loss::TargetedDlr, steps: 200, targets: 3, ..Apgd::default() };
     let rest: Vec<usize> = left.into_iter().filter(|i| !found.contains(i)).collect();
     found.extend(subject.attack(&targeted, &rest)?);
-    let check = Share {
+    let check = ShareCheck {
         name: "effort",
         measures: "images that twice the steps fool",
         fail: None,
@@ -258,7 +259,7 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
         curve.push(left(&pgd, eps)?);
     }
     let rise = curve.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
-    let check = Share {
+    let check = ShareCheck {
         name: "unbounded",
         measures: "images that withstand gradients where every image is allowed",
         fail: Some(0.0),

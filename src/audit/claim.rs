@@ -2,7 +2,7 @@
 
 use super::Audit;
 use super::report::{Check, Finding};
-use super::subject::{Share, Subject, number};
+use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 
 /// Nothing where no attack was named.
@@ -28,7 +28,7 @@ pub(super) fn behind(subject: &mut Subject<'_>, options: &Audit) -> Result<Vec<C
         subject.len() - found.len(),
         subject.len()
     );
-    let share = Share {
+    let share = ShareCheck {
         name: "attack of the claim",
         measures: "",
         fail: None,

@@ -2,7 +2,7 @@
 //! the answer is known.
 
 use super::gradients::{Gradients, ascent, vanishing};
-use super::known::{Nearest, right};
+use super::known::{NearestMean, right};
 use super::report::{Check, Finding};
 use super::subject::{Subject, number};
 use crate::Result;
@@ -13,18 +13,18 @@ use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Shape};
 
 /// The model under audit with its gradient taken away, or turned round.
-struct Masked<'a> {
+struct MaskedGradient<'a> {
     model: &'a dyn Classifier,
     /// What gradients are multiplied by.
     factor: f32,
 }
 
-struct MaskedSession<'a> {
+struct MaskedGradientSession<'a> {
     inner: Box<dyn Session + 'a>,
     factor: f32,
 }
 
-impl Classifier for Masked<'_> {
+impl Classifier for MaskedGradient<'_> {
     fn input_shape(&self) -> Shape {
         self.model.input_shape()
     }
@@ -42,11 +42,11 @@ impl Classifier for Masked<'_> {
     }
 
     fn session(&self, context: Context) -> Box<dyn Session + '_> {
-        Box::new(MaskedSession { inner: self.model.session(context), factor: self.factor })
+        Box::new(MaskedGradientSession { inner: self.model.session(context), factor: self.factor })
     }
 }
 
-impl Session for MaskedSession<'_> {
+impl Session for MaskedGradientSession<'_> {
     fn logits(
         &mut self,
         images: &[Lanes],
@@ -79,12 +79,12 @@ const SOME: usize = 64;
 /// How many of the controls went wrong.
 pub(super) fn controls(subject: &Subject<'_>, members: &[Member]) -> Result<Check> {
     let mut wrong = Vec::new();
-    let zero = Masked { model: subject.model, factor: 0.0 };
+    let zero = MaskedGradient { model: subject.model, factor: 0.0 };
     let planted = subject.of_model(&zero);
     if vanishing(&Gradients::of(&planted, SOME)?).finding != Finding::Fail {
         wrong.push("a gradient that it took away was not missed".to_owned());
     }
-    let turned = Masked { model: subject.model, factor: -1.0 };
+    let turned = MaskedGradient { model: subject.model, factor: -1.0 };
     let planted = subject.of_model(&turned);
     if ascent(&planted, &Gradients::of(&planted, SOME)?)?.finding != Finding::Fail {
         wrong.push("a gradient that it turned round was not noticed".to_owned());
@@ -112,7 +112,7 @@ pub(super) fn controls(subject: &Subject<'_>, members: &[Member]) -> Result<Chec
 /// Of the samples of which a formula knows that the model of the class means can be fooled: how many there are, and how many
 /// the attacks left.
 fn missed(subject: &Subject<'_>, members: &[Member]) -> Result<(usize, usize)> {
-    let model = Nearest::new(&subject.samples, subject.model.classes());
+    let model = NearestMean::new(&subject.samples, subject.model.classes());
     let Budget { norm, eps, .. } = subject.budget;
     let known = right(&model, &subject.samples).into_iter().filter(|&i| {
         model.is_fooled(subject.samples.image(i), subject.samples.labels()[i], norm, eps)

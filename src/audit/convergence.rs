@@ -2,7 +2,7 @@
 //! attack failure").
 
 use super::report::Check;
-use super::subject::{Share, Subject};
+use super::subject::{ShareCheck, Subject};
 use crate::Result;
 use crate::attack::{Budget, Feedback, Loss, Needs, Norm, Pgd, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
@@ -22,7 +22,7 @@ struct Watched<'a> {
 }
 
 /// That of PGD, and the best loss after every step.
-struct State {
+struct WatchedState {
     inner: <Pgd as Stepper>::State,
     best: Vec<f32>,
 }
@@ -37,7 +37,7 @@ impl Watched<'_> {
 }
 
 impl Stepper for Watched<'_> {
-    type State = State;
+    type State = WatchedState;
 
     fn name(&self) -> &'static str {
         self.attack.name()
@@ -67,18 +67,18 @@ impl Stepper for Watched<'_> {
         self.attack.validate(budget, shape)
     }
 
-    fn state(&self, shape: Shape, classes: usize) -> State {
-        State { inner: self.attack.state(shape, classes), best: Vec::new() }
+    fn state(&self, shape: Shape, classes: usize) -> WatchedState {
+        WatchedState { inner: self.attack.state(shape, classes), best: Vec::new() }
     }
 
-    fn start(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
+    fn start(&self, state: &mut WatchedState, sample: &Sample<'_>, x: &mut [f32]) {
         state.best.clear();
         self.attack.start(&mut state.inner, sample, x);
     }
 
     fn step(
         &self,
-        state: &mut State,
+        state: &mut WatchedState,
         sample: &Sample<'_>,
         answer: &Feedback<'_>,
         x: &mut [f32],
@@ -101,7 +101,7 @@ pub(super) fn convergence(subject: &mut Subject<'_>) -> Result<Check> {
     let attack = Pgd { loss: Loss::Margin, steps: 100, ..Pgd::default() };
     let left = Subject::some(&subject.survivors(), 256);
     subject.attack(&Watched { attack, ended: &ended, rising: &rising }, &left)?;
-    let check = Share {
+    let check = ShareCheck {
         name: "convergence",
         measures: "images that withstand 100 steps of PGD and whose loss still rises by a twentieth of its way in the last ten",
         fail: None,

@@ -2,7 +2,7 @@
 
 use super::report::{Check, Finding};
 use super::statistics::median;
-use super::subject::{Share, Subject, number};
+use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 use crate::attack::Answer;
 use crate::simd::random::{Key, uniform_from_bits};
@@ -50,7 +50,7 @@ pub(super) fn vanishing(gradients: &Gradients) -> Check {
         g.iter().all(|&g| g == 0.0) || g.iter().any(|g| !g.is_finite())
     };
     let count = gradients.answers.iter().filter(none).count();
-    let check = Share {
+    let check = ShareCheck {
         name: "zero gradient",
         measures: "images whose gradient is zero everywhere, or no number",
         fail: Some(0.01),
@@ -195,7 +195,7 @@ pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<
     let count = gradients.which.len().max(1) as f64;
     let points = sums.iter().enumerate();
     let curve = points.map(|(n, sum)| [n as f64 / PARTS as f64, sum / count]).collect();
-    let check = Share {
+    let check = ShareCheck {
         name: "loss along the gradient",
         measures: "images whose loss is higher half way to the end of a single step than at it",
         fail: None,

@@ -9,14 +9,14 @@ use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Shape};
 
 /// `z = W x + b`, `W` twice the means of the classes: the largest logit is that of the nearest mean.
-pub(super) struct Nearest {
+pub(super) struct NearestMean {
     shape: Shape,
     /// `[class][feature]`
     weight: Vec<Vec<f32>>,
     bias: Vec<f32>,
 }
 
-impl Nearest {
+impl NearestMean {
     pub fn new(samples: &Samples, classes: usize) -> Self {
         let features = samples.shape().features();
         let mut weight = vec![vec![0.0f32; features]; classes];
@@ -88,7 +88,7 @@ fn worst(norm: Norm, eps: f32, image: &[f32], direction: &[f32]) -> Vec<f32> {
     point
 }
 
-impl Classifier for Nearest {
+impl Classifier for NearestMean {
     fn input_shape(&self) -> Shape {
         self.shape
     }
@@ -98,13 +98,13 @@ impl Classifier for Nearest {
     }
 
     fn session(&self, _context: Context) -> Box<dyn Session + '_> {
-        Box::new(Lanewise(self))
+        Box::new(NearestMeanSession(self))
     }
 }
 
-struct Lanewise<'a>(&'a Nearest);
+struct NearestMeanSession<'a>(&'a NearestMean);
 
-impl Session for Lanewise<'_> {
+impl Session for NearestMeanSession<'_> {
     fn logits(
         &mut self,
         images: &[Lanes],
@@ -133,7 +133,7 @@ impl Session for Lanewise<'_> {
 }
 
 /// Of samples that the model classifies rightly.
-pub(super) fn right(model: &Nearest, samples: &Samples) -> Vec<usize> {
+pub(super) fn right(model: &NearestMean, samples: &Samples) -> Vec<usize> {
     let is_right = |&i: &usize| predict(&model.logits(samples.image(i))) == samples.labels()[i];
     (0..samples.len()).filter(is_right).collect()
 }

@@ -40,8 +40,8 @@ use crate::attack::{AttackSpec, Budget, Classifier, Norm, Samples};
 use crate::evaluation::wilson;
 use crate::tensor::Context;
 use crate::{Error, Result};
-use stages::Kind;
-use subject::{Share, Subject, number};
+use stages::StageKind;
+use subject::{ShareCheck, Subject, number};
 
 /// Images below which an audit that finds nothing decides nothing.
 pub const ENOUGH: usize = 500;
@@ -137,7 +137,7 @@ impl AuditTask<'_> {
         let guided = attacks::with_gradients(options.budget.norm, model, options.fast);
         let (mut checks, mut withstood) = (Vec::new(), subject.len());
         let mut done = done.into_iter();
-        for kind in Kind::all(guided.len()) {
+        for kind in StageKind::all(guided.len()) {
             let name = kind.name(&guided);
             let stage = match done.next() {
                 Some(stage) if stage.name == name => {
@@ -159,7 +159,7 @@ impl AuditTask<'_> {
                 }
             };
             checks.extend(stage.checks);
-            if matches!(kind, Kind::Guided(_)) {
+            if matches!(kind, StageKind::Guided(_)) {
                 withstood = subject.survivors().len();
             }
         }
@@ -170,7 +170,7 @@ impl AuditTask<'_> {
 
 /// Images that attacks said to fool, looked at again.
 fn second_look(subject: &Subject<'_>) -> Check {
-    let share = Share {
+    let share = ShareCheck {
         name: "second look",
         measures: "images that an attack returned as fooling and that do not, or lie outside of box or ball",
         fail: Some(0.0),

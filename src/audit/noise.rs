@@ -1,7 +1,7 @@
 //! What averaging over its draws shows of a random model.
 
 use super::report::{Check, Finding};
-use super::subject::{Share, Subject, number};
+use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 use crate::attack::{Budget, Classifier, Pgd, Session, Status, run_attack};
 use crate::kernels::lif::Estimate;
@@ -10,11 +10,11 @@ use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Shape};
 
 /// A random model that always draws the same.
-struct Fixed<'a>(&'a dyn Classifier);
+struct FixedDraws<'a>(&'a dyn Classifier);
 
-struct FixedSession<'a>(Box<dyn Session + 'a>);
+struct FixedDrawsSession<'a>(Box<dyn Session + 'a>);
 
-impl Classifier for Fixed<'_> {
+impl Classifier for FixedDraws<'_> {
     fn input_shape(&self) -> Shape {
         self.0.input_shape()
     }
@@ -28,11 +28,11 @@ impl Classifier for Fixed<'_> {
     }
 
     fn session(&self, context: Context) -> Box<dyn Session + '_> {
-        Box::new(FixedSession(self.0.session(context)))
+        Box::new(FixedDrawsSession(self.0.session(context)))
     }
 }
 
-impl Session for FixedSession<'_> {
+impl Session for FixedDrawsSession<'_> {
     fn logits(
         &mut self,
         images: &[Lanes],
@@ -78,13 +78,13 @@ pub(super) fn averaging(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
         "attacks that look at one draw a step follow its noise: report numbers of attacks that average (draws=20, \
          autoattack:version=rand)",
     );
-    let fixed = Fixed(subject.model);
+    let fixed = FixedDraws(subject.model);
     let samples = subject.samples.select(&some)?;
     let guided = Pgd { steps: 100, random_start: false, ..Pgd::default() };
     let budget = Budget { eps: subject.whole(), ..subject.budget };
     let report = run_attack(subject.context, &fixed, &samples, &guided, budget)?;
     let right = report.outcomes.iter().filter(|o| o.status != Status::CleanWrong).count();
-    let check = Share {
+    let check = ShareCheck {
         name: "fixed draws",
         measures: "images that withstand gradients where every image is allowed and the model draws the same every time",
         fail: Some(0.0),

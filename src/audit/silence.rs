@@ -1,7 +1,7 @@
 //! Of a spiking network: how much of it never spikes.
 
 use super::report::Check;
-use super::subject::{Share, Subject};
+use super::subject::{ShareCheck, Subject};
 use crate::Result;
 use crate::autodiff::Tape;
 use crate::simd::LANES;
@@ -37,7 +37,7 @@ pub(super) fn silent(subject: &Subject<'_>) -> Result<Option<Check>> {
     }
     let neurons: usize = spiked.iter().map(Vec::len).sum();
     let silent = spiked.iter().flatten().filter(|&&spiked| !spiked).count();
-    let check = Share {
+    let check = ShareCheck {
         name: "silent neurons",
         measures: "neurons that spike at no step of no image",
         fail: None,

@@ -26,7 +26,7 @@ pub struct Stage {
 
 /// What is done at a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum StageKind {
     Answers,
     Gradients,
     /// The attack of this place among those that follow gradients.
@@ -45,7 +45,7 @@ pub(super) enum Kind {
 /// Images whose gradients are looked at.
 const LOOKED_AT: usize = 256;
 
-impl Kind {
+impl StageKind {
     /// All of an audit with so many attacks that follow gradients.
     pub fn all(guided: usize) -> Vec<Self> {
         let first = [Self::Answers, Self::Gradients].into_iter();

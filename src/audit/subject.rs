@@ -6,7 +6,7 @@ use super::statistics::interval;
 use crate::attack::{
     Answer, Attack, Budget, Classifier, Norm, Outcome, Point, Probe, Samples, Status, run_attack,
 };
-use crate::nn::{predict, verdict_noise};
+use crate::nn::{decision_noise, predict};
 use crate::simd::random::Key;
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -46,7 +46,7 @@ impl<'a> Subject<'a> {
                     .map(|&i| Point {
                         image: samples.image(i),
                         label: samples.labels()[i],
-                        noise: verdict_noise(budget.seed, samples.ids()[i], draw),
+                        noise: decision_noise(budget.seed, samples.ids()[i], draw),
                     })
                     .collect();
                 for (mean, answer) in means.iter_mut().zip(probe.logits(&points)?) {
@@ -259,7 +259,7 @@ impl<'a> Subject<'a> {
 
 /// A check on a share of samples: fails if it is surely above `fail`, warns if it is above `warn`.
 #[derive(Clone, Copy)]
-pub(super) struct Share {
+pub(super) struct ShareCheck {
     pub name: &'static str,
     pub measures: &'static str,
     pub fail: Option<f64>,
@@ -267,7 +267,7 @@ pub(super) struct Share {
     pub meaning: &'static str,
 }
 
-impl Share {
+impl ShareCheck {
     /// Of `hits` in `count` samples, which stand for a share of `weight` of all.
     pub fn check(self, hits: usize, count: usize, weight: f64) -> Check {
         let statistic = weight * hits as f64 / count.max(1) as f64;

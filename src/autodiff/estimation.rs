@@ -1,6 +1,6 @@
 //! What a tape knows of how the gradients of spikes are to be estimated.
 
-use crate::kernels::lif::{Estimate, Layer};
+use crate::kernels::lif::{Estimate, LifLayer};
 use crate::simd::Lanes;
 
 /// The question of the next sweep, and what estimators remember of earlier ones. Like noise it belongs to the one who asks;
@@ -39,7 +39,7 @@ impl Estimation {
     pub fn of_layer(
         &mut self,
         place: usize,
-        layer: &Layer,
+        layer: &LifLayer,
         blocks: usize,
     ) -> (Estimate, &mut [Lanes]) {
         let mut estimate = self.estimate;

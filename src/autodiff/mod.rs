@@ -44,6 +44,7 @@
 //! be written down, as [`Operation`] demands it; so no gradient is ever silently zero. Write your own by implementing
 //! that trait and handing it to [`Tape::record`].
 
+mod backward;
 mod check;
 mod estimation;
 mod node;
@@ -51,10 +52,11 @@ mod operation;
 mod ops;
 mod tape;
 
+pub use backward::Seed;
 pub use check::{GradientReport, check_gradients};
 pub use operation::{Backward, Operation};
 pub use ops::batch_norm::{BatchMoments, Normalization};
 pub use ops::cross_entropy::Labels;
 pub use ops::frozen::FrozenConv;
 pub(crate) use ops::norm_relu_pool::halved;
-pub use tape::{Seed, Tape, Var, Weight};
+pub use tape::{Tape, Var, Weight};

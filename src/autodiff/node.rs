@@ -3,7 +3,7 @@
 use crate::tensor::Tensor;
 
 /// A variable: its value, and the gradient that has reached it so far.
-pub(super) struct Node {
+pub(super) struct TapeNode {
     pub value: Tensor,
     pub grad: Option<Tensor>,
     pub wants_grad: bool,

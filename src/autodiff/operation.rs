@@ -1,7 +1,7 @@
 //! What an operation is, and what its backward may see and give.
 
 use super::estimation::Estimation;
-use super::node::{Node, WeightNode};
+use super::node::{TapeNode, WeightNode};
 use crate::kernels::elementwise;
 use crate::tensor::{Buffers, Context, Tensor};
 use std::any::Any;
@@ -22,7 +22,7 @@ pub struct Backward<'a> {
     pub(super) estimation: &'a mut Estimation,
     pub(super) buffers: &'a mut Buffers,
     /// The nodes before this one.
-    pub(super) nodes: &'a mut [Node],
+    pub(super) nodes: &'a mut [TapeNode],
     pub(super) weights: &'a mut [WeightNode],
     pub(super) inputs: &'a [u32],
     pub(super) weight_ids: &'a [u32],

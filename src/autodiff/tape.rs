@@ -1,11 +1,11 @@
-//! The tape: an arena of nodes, and the reverse sweep over it.
+//! The tape: an arena of nodes.
 
 use super::estimation::Estimation;
-use super::node::{Node, WeightNode};
-use super::operation::{Backward, Operation, give};
+use super::node::{TapeNode, WeightNode};
+use super::operation::Operation;
 use crate::kernels::lif::Estimate;
+use crate::simd::LANES;
 use crate::simd::random::Key;
-use crate::simd::{LANES, Lanes};
 use crate::tensor::{Buffers, Context, Shape, Tensor};
 use crate::{Error, Result};
 use std::any::{Any, TypeId};
@@ -33,21 +33,12 @@ fn new_recording() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What the backward sweep starts from, for every number of the variable it starts at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seed {
-    /// 1: the gradient of the sum over samples. Attacks want this: no sample's gradient depends on how many there are.
-    Sum,
-    /// 1 / samples: the gradient of the mean over samples, as in training.
-    Mean,
-}
-
 /// Where a node comes from.
-struct Origin {
+pub(super) struct NodeOrigin {
     /// None for an input.
-    operation: Option<Box<dyn Operation>>,
-    inputs: Range<usize>,
-    weights: Range<usize>,
+    pub(super) operation: Option<Box<dyn Operation>>,
+    pub(super) inputs: Range<usize>,
+    pub(super) weights: Range<usize>,
 }
 
 /// Operations of one type from earlier recordings.
@@ -60,15 +51,15 @@ struct Spare {
 
 /// A caller-owned arena of recorded operations.
 pub struct Tape {
-    context: Context,
-    nodes: Vec<Node>,
+    pub(super) context: Context,
+    pub(super) nodes: Vec<TapeNode>,
     /// One a node.
-    origins: Vec<Origin>,
-    weights: Vec<WeightNode>,
+    pub(super) origins: Vec<NodeOrigin>,
+    pub(super) weights: Vec<WeightNode>,
     /// The inputs of all nodes, one after the other.
-    edges: Vec<u32>,
+    pub(super) edges: Vec<u32>,
     /// The weights of all nodes, one after the other.
-    weight_edges: Vec<u32>,
+    pub(super) weight_edges: Vec<u32>,
     pub(super) buffers: Buffers,
     /// Operations of earlier recordings, by type, in the order in which they were recorded: in a loop each finds its
     /// own old buffers again.
@@ -247,18 +238,6 @@ impl Tape {
         self.weights[self.weight_index(weight)].shape
     }
 
-    /// The gradient of an [`input`](Self::input) after [`backward`](Self::backward); `None` if nothing reached it.
-    pub fn gradient(&self, var: Var) -> Option<&Tensor> {
-        self.nodes[self.index(var)].grad.as_ref()
-    }
-
-    /// Takes the gradient of an [`input`](Self::input) away, so that the next sweep over the same recording starts
-    /// from nothing; [`recycle`](Self::recycle) takes its memory back.
-    pub fn take_gradient(&mut self, var: Var) -> Option<Tensor> {
-        let index = self.index(var);
-        self.nodes[index].grad.take()
-    }
-
     /// Takes the memory of a tensor that nobody needs any more.
     pub fn recycle(&mut self, tensor: Tensor) {
         self.buffers.give_lanes(tensor.into_lanes());
@@ -274,16 +253,6 @@ impl Tape {
     pub(crate) fn recycle_vars(&mut self, mut vars: Vec<Var>) {
         vars.clear();
         self.vars = vars;
-    }
-
-    /// The gradient of a [`weight`](Self::weight) after [`backward`](Self::backward); `None` if nothing reached it.
-    pub fn weight_gradient(&self, weight: Weight) -> Option<&[f32]> {
-        self.weights[self.weight_index(weight)].grad.as_deref()
-    }
-
-    /// Whether the gradient of this variable is wanted by anything before it.
-    pub fn wants_gradient(&self, var: Var) -> bool {
-        self.nodes[self.index(var)].wants_grad
     }
 
     /// Mean over the samples (and time steps) of a variable of one feature, such as a loss. Summed in order, in f64.
@@ -342,84 +311,13 @@ impl Tape {
         self.edges.extend(inputs.iter().map(|var| var.index));
         self.weight_edges.extend(weights.iter().map(|weight| weight.index));
         let index = self.nodes.len() as u32;
-        self.nodes.push(Node { value, grad: None, wants_grad });
-        self.origins.push(Origin {
+        self.nodes.push(TapeNode { value, grad: None, wants_grad });
+        self.origins.push(NodeOrigin {
             operation,
             inputs: edge..self.edges.len(),
             weights: weight_edge..self.weight_edges.len(),
         });
         Var { index, recording: self.recording }
-    }
-
-    /// Sweeps backward from `from`; every wanted gradient of inputs and weights is there afterwards. Gradients of a
-    /// second sweep add to those of the first.
-    ///
-    /// # Errors
-    /// If `from` depends on nothing whose gradient is wanted.
-    pub fn backward(&mut self, from: Var, seed: Seed) -> Result<()> {
-        let index = self.index(from);
-        let value = &self.nodes[index].value;
-        let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
-        let start = match seed {
-            Seed::Sum => 1.0,
-            Seed::Mean => 1.0 / samples as f32,
-        };
-        let mut grad = self.tensor(shape, samples, steps);
-        let features = shape.features();
-        let work = grad.lanes().len();
-        self.context.chunks_of_work(work, grad.lanes_mut(), features.max(1), |block, lanes| {
-            let live = crate::tensor::live_lanes(samples, steps, block);
-            let mut one = Lanes::ZERO;
-            one.0[..live].fill(start);
-            lanes.fill(one);
-        });
-        self.backward_from(from, grad)
-    }
-
-    /// Sweeps backward from `from` with a gradient of the caller's.
-    ///
-    /// # Errors
-    /// If the gradient has another shape than `from`, or `from` depends on nothing whose gradient is wanted.
-    pub fn backward_from(&mut self, from: Var, grad: Tensor) -> Result<()> {
-        let index = self.index(from);
-        let value = &self.nodes[index].value;
-        if (grad.shape(), grad.samples(), grad.steps())
-            != (value.shape(), value.samples(), value.steps())
-        {
-            return Err(Error::shape(
-                "backward",
-                format!("a gradient of {} samples x {}", value.samples(), value.shape()),
-                format!("{} samples x {}", grad.samples(), grad.shape()),
-            ));
-        }
-        if !self.nodes[index].wants_grad {
-            return Err(Error::argument(
-                "backward",
-                "nothing before this variable wants a gradient; make its source with `input` or `weight`",
-            ));
-        }
-        give(&self.context, &mut self.buffers, &mut self.nodes[index].grad, grad);
-        for id in (0..=index).rev() {
-            let (before, rest) = self.nodes.split_at_mut(id);
-            let (node, origin) = (&mut rest[0], &mut self.origins[id]);
-            let Some(operation) = origin.operation.as_mut().filter(|_| node.wants_grad) else {
-                continue;
-            };
-            let Some(grad) = node.grad.take() else { continue };
-            operation.backward(&mut Backward {
-                context: &self.context,
-                estimation: &mut self.estimation,
-                buffers: &mut self.buffers,
-                nodes: before,
-                weights: &mut self.weights,
-                inputs: &self.edges[origin.inputs.clone()],
-                weight_ids: &self.weight_edges[origin.weights.clone()],
-                value: &node.value,
-                grad: &grad,
-            });
-            self.buffers.give_lanes(grad.into_lanes());
-        }
-        Ok(())
     }
 
     /// The operation that made a variable, if it is an `O`.
@@ -428,7 +326,7 @@ impl Tape {
         operation.downcast_ref()
     }
 
-    fn index(&self, var: Var) -> usize {
+    pub(super) fn index(&self, var: Var) -> usize {
         assert!(
             var.recording == self.recording,
             "a Var outlived its tape's reset, or is another tape's"
@@ -436,7 +334,7 @@ impl Tape {
         var.index as usize
     }
 
-    fn weight_index(&self, weight: Weight) -> usize {
+    pub(super) fn weight_index(&self, weight: Weight) -> usize {
         assert!(
             weight.recording == self.recording,
             "a Weight outlived its tape's reset, or is another tape's"

@@ -24,7 +24,7 @@ mod reader;
 pub(crate) use format::half;
 pub use made_with::MadeWith;
 pub(crate) use made_with::flatten;
-pub use npz::{Column, Npz};
+pub use npz::{Npz, NpzArray};
 pub use reader::NpzReader;
 
 use crate::files::{read_regular, write_atomically};
@@ -46,7 +46,7 @@ const BATCHES_TRACKED: &str = "num_batches_tracked";
 
 /// An array with its shape.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct StateArray {
     /// Dimensions, outermost first.
     pub shape: Vec<usize>,
     /// Numbers in row-major order.
@@ -56,7 +56,7 @@ pub struct Entry {
 /// Named arrays and notes about how they came to be. Equal ones hold the same, wherever they were read from.
 #[derive(Clone, Debug, Default)]
 pub struct StateDict {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, StateArray>,
     notes: BTreeMap<String, serde_json::Value>,
     /// Arrays of a file that are no numbers of ours, with their types.
     unread: BTreeMap<String, String>,
@@ -90,12 +90,12 @@ impl StateDict {
                 format!("{name} is a name that the format keeps"),
             ));
         }
-        self.entries.insert(name.to_owned(), Entry { shape, values });
+        self.entries.insert(name.to_owned(), StateArray { shape, values });
         Ok(())
     }
 
     /// The array of this name.
-    pub fn get(&self, name: &str) -> Option<&Entry> {
+    pub fn get(&self, name: &str) -> Option<&StateArray> {
         self.entries.get(name)
     }
 

@@ -1,7 +1,7 @@
 //! Named arrays as numpy keeps them (`numpy.load("file.npz")`).
 //!
 //! ```
-//! use deepsleep::checkpoint::{Column, Npz};
+//! use deepsleep::checkpoint::{NpzArray, Npz};
 //!
 //! let mut npz = Npz::default();
 //! npz.floats("images", &[2, 3], vec![0.5; 6])?;
@@ -11,7 +11,7 @@
 //! npz.save(file.path())?;
 //! let loaded = Npz::load(file.path())?;
 //! assert_eq!(loaded.get("labels"), npz.get("labels"));
-//! assert!(matches!(loaded.get("images"), Some(Column::Floats(images)) if images.shape() == [2, 3]));
+//! assert!(matches!(loaded.get("images"), Some(NpzArray::Floats(images)) if images.shape() == [2, 3]));
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
@@ -30,7 +30,7 @@ const LETTERS: usize = 24;
 
 /// One array.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Column {
+pub enum NpzArray {
     /// f4.
     Floats(ArrayD<f32>),
     /// i8.
@@ -44,10 +44,10 @@ pub enum Column {
 /// Arrays by name. Equal ones give equal bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Npz {
-    columns: BTreeMap<String, Column>,
+    columns: BTreeMap<String, NpzArray>,
 }
 
-impl Column {
+impl NpzArray {
     /// The array as a file of its own.
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
         match self {
@@ -84,30 +84,30 @@ impl Npz {
         let found = format!("{} numbers", values.len());
         let array = ArrayD::from_shape_vec(IxDyn(shape), values)
             .map_err(|_| Error::shape("npz", format!("`{name}` of shape {shape:?}"), found))?;
-        self.columns.insert(name.to_owned(), Column::Floats(array));
+        self.columns.insert(name.to_owned(), NpzArray::Floats(array));
         Ok(())
     }
 
     /// Adds whole numbers in a row.
     pub fn integers(&mut self, name: &str, values: Vec<i64>) {
         let array = Array1::from_vec(values).into_dyn();
-        self.columns.insert(name.to_owned(), Column::Integers(array));
+        self.columns.insert(name.to_owned(), NpzArray::Integers(array));
     }
 
     /// Adds bytes in a row, as numpy has no text of any length: `bytes(file["name"]).decode()`.
     pub fn text(&mut self, name: &str, text: &str) {
         let array = Array1::from_vec(text.as_bytes().to_vec()).into_dyn();
-        self.columns.insert(name.to_owned(), Column::Bytes(array));
+        self.columns.insert(name.to_owned(), NpzArray::Bytes(array));
     }
 
     /// Adds words of at most 24 letters; what is longer is cut.
     pub fn words<T: Into<String>>(&mut self, name: &str, words: impl IntoIterator<Item = T>) {
         let words = words.into_iter().map(Into::into).collect();
-        self.columns.insert(name.to_owned(), Column::Words(words));
+        self.columns.insert(name.to_owned(), NpzArray::Words(words));
     }
 
     /// The array of this name.
-    pub fn get(&self, name: &str) -> Option<&Column> {
+    pub fn get(&self, name: &str) -> Option<&NpzArray> {
         self.columns.get(name)
     }
 
@@ -163,12 +163,12 @@ impl Npz {
         for name in file.names() {
             let column = file.with(&name, |header, file| {
                 if let Some(bytes) = header.bytes(file)? {
-                    return Ok(Some(Column::Bytes(bytes)));
+                    return Ok(Some(NpzArray::Bytes(bytes)));
                 }
                 if let Some(integers) = header.integers(file)? {
-                    return Ok(Some(Column::Integers(integers)));
+                    return Ok(Some(NpzArray::Integers(integers)));
                 }
-                Ok(header.floats(file)?.map(Column::Floats))
+                Ok(header.floats(file)?.map(NpzArray::Floats))
             })?;
             if let Some(column) = column {
                 columns.insert(name, column);

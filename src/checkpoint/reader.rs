@@ -1,9 +1,9 @@
 //! Reads npz files: an array is read when it is asked for, and not before.
 
 use super::npy::Header;
-use super::{Column, MOST_BYTES};
+use super::{MOST_BYTES, NpzArray};
 use crate::files::open_regular;
-use crate::foreign::{self, Kind};
+use crate::foreign::{self, FileKind};
 use crate::names::{list, shown};
 use crate::{Error, Result};
 use ndarray::ArrayD;
@@ -48,7 +48,7 @@ impl<R: Read + Seek> NpzReader<R> {
         looked.map_err(|error| Error::io(path, "read", error))?;
         let zip = ZipArchive::new(content).map_err(|error| {
             let problem = match foreign::kind(&head) {
-                Some(Kind::Npz | Kind::Zip) | None => match error {
+                Some(FileKind::Npz | FileKind::Zip) | None => match error {
                     ZipError::Io(error) => format!("truncated or damaged ({error})"),
                     other => other.to_string(),
                 },
@@ -57,8 +57,8 @@ impl<R: Read + Seek> NpzReader<R> {
             Error::format(path, format!("not a readable npz file: {problem}"))
         })?;
         // PyTorch's files are zip archives too.
-        if foreign::kind(&head) == Some(Kind::PyTorch) {
-            let (what, remedy) = (Kind::PyTorch.name(), Kind::PyTorch.remedy_for_set());
+        if foreign::kind(&head) == Some(FileKind::PyTorch) {
+            let (what, remedy) = (FileKind::PyTorch.name(), FileKind::PyTorch.remedy_for_set());
             let problem = format!("not a readable npz file: it is {what}; {remedy}");
             return Err(Error::format(path, problem));
         }
@@ -120,12 +120,12 @@ impl<R: Read + Seek> NpzReader<R> {
     ///
     /// # Errors
     /// If they are of another type, or damaged; the file is named.
-    pub fn bytes_or_floats(&mut self, name: &str) -> Result<Column> {
+    pub fn bytes_or_floats(&mut self, name: &str) -> Result<NpzArray> {
         self.with(name, |header, file| {
             if let Some(bytes) = header.bytes(file)? {
-                return Ok(Column::Bytes(bytes));
+                return Ok(NpzArray::Bytes(bytes));
             }
-            let floats = header.floats(file)?.map(Column::Floats);
+            let floats = header.floats(file)?.map(NpzArray::Floats);
             floats.ok_or_else(|| other(header, "bytes (astype(\"uint8\")) or floats from 0 to 1"))
         })
     }

@@ -7,12 +7,8 @@ use ndarray::Array4;
 
 use super::data_source::DataSource;
 use super::files::Split;
-use super::formats::idx::IdxArray;
 use crate::tensor::Shape;
 use crate::{Error, Result};
-
-/// Classes of MNIST and of everything made in its likeness.
-const CLASSES: usize = 10;
 
 /// The most pixels of an image.
 const MOST_PIXELS: usize = 1 << 28;
@@ -113,54 +109,6 @@ impl Dataset {
         }
         check_labels(&labels, classes).map_err(refuse)?;
         Ok(Self { pixels, labels, shape, classes })
-    }
-
-    /// Reads an IDX file of images (`[N, H, W]`, or `[N, C, H, W]`) and one of labels (`[N]`, below 10), each gzipped
-    /// or not.
-    ///
-    /// # Errors
-    /// Those of [`IdxArray::open`], and [`Error::Format`] for wrong dimensions, counts that disagree or labels out of
-    /// range; all name the file.
-    pub fn from_idx(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Self> {
-        Self::from_idx_of(images.as_ref(), labels.as_ref(), CLASSES)
-    }
-
-    /// [`from_idx`](Self::from_idx) with another number of classes.
-    pub(super) fn from_idx_of(
-        images_path: &Path,
-        labels_path: &Path,
-        classes: usize,
-    ) -> Result<Self> {
-        // The small file first: its faults show at once.
-        let labels = IdxArray::open(labels_path)?;
-        let &[label_count] = labels.dims() else {
-            let problem = format!("labels need 1 dimension, found {}", shown(labels.dims()));
-            return Err(Error::format(labels_path, problem));
-        };
-        check_labels(labels.data(), classes)
-            .map_err(|problem| Error::format(labels_path, problem))?;
-        let images = IdxArray::open(images_path)?;
-        let (count, shape) = match *images.dims() {
-            [count, height, width] => (count, Shape::new(1, height, width)),
-            [count, channels, height, width] => (count, Shape::new(channels, height, width)),
-            ref dims => {
-                let problem = format!(
-                    "images need 3 dimensions (count, height, width) or 4 (count, channels, height, width), found {}",
-                    shown(dims)
-                );
-                return Err(Error::format(images_path, problem));
-            }
-        };
-        if count != label_count {
-            let problem = format!(
-                "{count} images, but {label_count} labels in {}: the two files do not belong together",
-                labels_path.display()
-            );
-            return Err(Error::format(images_path, problem));
-        }
-        image_size(shape).map_err(|problem| Error::format(images_path, problem))?;
-        Self::new(images.into_data(), labels.into_data(), shape, classes)
-            .map_err(|error| error.in_file(images_path))
     }
 
     /// Reads one half of the data set at `place`, a folder or file in any of the [`Format`](super::Format)s.
@@ -301,16 +249,8 @@ impl Dataset {
     }
 }
 
-/// Dimensions for an error; a file may have 255.
-fn shown(dims: &[usize]) -> String {
-    match dims.len() {
-        0..=8 => format!("{dims:?}"),
-        count => format!("{count}"),
-    }
-}
-
 /// Pixels of an image of `shape`, or what is wrong with it: even of no images at all, a shape may ask for memory.
-fn image_size(shape: Shape) -> Result<usize, String> {
+pub(super) fn image_size(shape: Shape) -> Result<usize, String> {
     let Shape { channels, height, width } = shape;
     let size = channels.checked_mul(height).and_then(|size| size.checked_mul(width));
     let images = format!("images of {channels} x {height} x {width} pixels");

@@ -31,7 +31,7 @@ pub(super) fn agent() -> Agent {
 
 /// How a download that came to its end began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum DownloadStart {
     /// Every byte is of this download.
     Fresh,
     /// The first bytes were there already.
@@ -49,7 +49,7 @@ pub(super) fn download(
     file: &mut File,
     most: u64,
     progress: &mut dyn FnMut(u64, Option<u64>),
-) -> Result<Outcome, String> {
+) -> Result<DownloadStart, String> {
     let on_disk = |error: std::io::Error| format!("cannot write the partial file: {error}");
     let held = file.seek(SeekFrom::End(0)).map_err(on_disk)?;
     if held > 0 {
@@ -62,12 +62,12 @@ pub(super) fn download(
         match (response.status().as_u16(), range) {
             (206, Some((Some(start), total))) if start == held => {
                 copy(response.into_body(), file, held, total, most, progress)?;
-                return Ok(Outcome::Resumed);
+                return Ok(DownloadStart::Resumed);
             }
             // Nothing after what is held: the file was complete when an earlier run was stopped.
             (416, Some((None, Some(total)))) if total == held => {
                 progress(held, Some(held));
-                return Ok(Outcome::Resumed);
+                return Ok(DownloadStart::Resumed);
             }
             (200, _) => return restart(response.into_body(), file, most, progress),
             // A range that was not asked for, or one beyond the end of the file: ask for everything.
@@ -88,13 +88,13 @@ fn restart(
     file: &mut File,
     most: u64,
     progress: &mut dyn FnMut(u64, Option<u64>),
-) -> Result<Outcome, String> {
+) -> Result<DownloadStart, String> {
     file.set_len(0)
         .and_then(|()| file.rewind())
         .map_err(|error| format!("cannot empty the partial file: {error}"))?;
     let total = body.content_length();
     copy(body, file, 0, total, most, progress)?;
-    Ok(Outcome::Fresh)
+    Ok(DownloadStart::Fresh)
 }
 
 /// Appends `body` to `file`, which holds `held` bytes.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use ureq::Agent;
 
-use super::download::{Outcome, agent, download};
+use super::download::{DownloadStart, agent, download};
 use super::gz::{MaybeGz, read_error};
-use super::source::{Source, SourceFile};
+use super::source::{DownloadSource, SourceFile};
 use super::verify::{check_content, check_file};
 use crate::{Error, Result};
 
@@ -66,7 +66,7 @@ pub enum FetchProgress<'a> {
 /// [`Error::Argument`] without mirrors, [`Error::Io`] if the folder cannot be written, another process is fetching
 /// into it, or no mirror delivers a file: then it says for each why, with both hashes if the content was wrong.
 pub fn fetch(
-    source: &Source,
+    source: &DownloadSource,
     dir: impl AsRef<Path>,
     progress: &mut dyn FnMut(FetchProgress<'_>),
 ) -> Result<Vec<PathBuf>> {
@@ -158,7 +158,7 @@ fn fetch_from(
             Ok(outcome) => {
                 let Err(reason) = part.check(file) else { return Ok(()) };
                 part.empty().map_err(|error| error.to_string())?;
-                if outcome == Outcome::Fresh {
+                if outcome == DownloadStart::Fresh {
                     return Err(reason);
                 }
                 reason

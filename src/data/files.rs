@@ -26,7 +26,7 @@ impl fmt::Display for Split {
 
 /// The two files of each half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum IdxPart {
     /// Pixels, IDX of dimensions `[count, height, width]`.
     Images,
     /// Classes, IDX of dimensions `[count]`.
@@ -34,27 +34,27 @@ pub enum Part {
 }
 
 /// The four files, in the order in which they are listed and fetched.
-pub(crate) const FILES: [(Split, Part); 4] = [
-    (Split::Train, Part::Images),
-    (Split::Train, Part::Labels),
-    (Split::Test, Part::Images),
-    (Split::Test, Part::Labels),
+pub(crate) const FILES: [(Split, IdxPart); 4] = [
+    (Split::Train, IdxPart::Images),
+    (Split::Train, IdxPart::Labels),
+    (Split::Test, IdxPart::Images),
+    (Split::Test, IdxPart::Labels),
 ];
 
 /// The usual name of a file, without `.gz`, e.g. `train-images-idx3-ubyte`.
-pub(crate) fn file_name(split: Split, part: Part) -> &'static str {
+pub(crate) fn file_name(split: Split, part: IdxPart) -> &'static str {
     match (split, part) {
-        (Split::Train, Part::Images) => "train-images-idx3-ubyte",
-        (Split::Train, Part::Labels) => "train-labels-idx1-ubyte",
-        (Split::Test, Part::Images) => "t10k-images-idx3-ubyte",
-        (Split::Test, Part::Labels) => "t10k-labels-idx1-ubyte",
+        (Split::Train, IdxPart::Images) => "train-images-idx3-ubyte",
+        (Split::Train, IdxPart::Labels) => "train-labels-idx1-ubyte",
+        (Split::Test, IdxPart::Images) => "t10k-images-idx3-ubyte",
+        (Split::Test, IdxPart::Labels) => "t10k-labels-idx1-ubyte",
     }
 }
 
 /// Finds a file in `dir` under its usual name or the spelling `train-images.idx3-ubyte`, with or without `.gz`.
 ///
 /// Where several are there, the uncompressed one is taken, for speed.
-pub fn find_file(dir: impl AsRef<Path>, split: Split, part: Part) -> Option<PathBuf> {
+pub fn find_file(dir: impl AsRef<Path>, split: Split, part: IdxPart) -> Option<PathBuf> {
     spellings(dir.as_ref(), split, part).next()
 }
 
@@ -62,7 +62,7 @@ pub fn find_file(dir: impl AsRef<Path>, split: Split, part: Part) -> Option<Path
 ///
 /// # Errors
 /// [`Error::Format`] that names both.
-pub(crate) fn find_agreed(dir: &Path, split: Split, part: Part) -> Result<Option<PathBuf>> {
+pub(crate) fn find_agreed(dir: &Path, split: Split, part: IdxPart) -> Result<Option<PathBuf>> {
     let mut all = spellings(dir, split, part);
     let Some(first) = all.next() else { return Ok(None) };
     for other in all {
@@ -77,7 +77,7 @@ pub(crate) fn find_agreed(dir: &Path, split: Split, part: Part) -> Result<Option
     Ok(Some(first))
 }
 
-fn spellings(dir: &Path, split: Split, part: Part) -> impl Iterator<Item = PathBuf> {
+fn spellings(dir: &Path, split: Split, part: IdxPart) -> impl Iterator<Item = PathBuf> {
     let usual = file_name(split, part);
     let dotted = usual.replace("-idx", ".idx");
     [usual.to_owned(), dotted.clone(), format!("{usual}.gz"), format!("{dotted}.gz")]
@@ -132,10 +132,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let packed = folder.path().join("t10k-images.idx3-ubyte.gz");
             let path = folder.path().join(name);
-            assert_eq!(find_file(folder.path(), Split::Test, Part::Images), None);
+            assert_eq!(find_file(folder.path(), Split::Test, IdxPart::Images), None);
             std::fs::write(packed, "").unwrap();
             std::fs::write(&path, "").unwrap();
-            assert_eq!(find_file(folder.path(), Split::Test, Part::Images), Some(path));
+            assert_eq!(find_file(folder.path(), Split::Test, IdxPart::Images), Some(path));
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         use std::io::Write;
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let agreed = || find_agreed(folder.path(), Split::Test, Part::Labels);
+        let agreed = || find_agreed(folder.path(), Split::Test, IdxPart::Labels);
         assert_eq!(agreed().unwrap(), None);
         let content: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
         let packed = |content: &[u8]| {

@@ -3,9 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::files::{Part, Split};
+use super::files::{IdxPart, Split};
 use super::formats::{Format, Missing};
-use super::source::{DatasetName, Source};
+use super::source::{DatasetName, DownloadSource};
 use super::verify::check_file;
 use crate::{Error, Result};
 
@@ -168,10 +168,10 @@ fn refuse_other(dir: &Path, name: DatasetName, splits: &[Split]) -> Result<()> {
         return Ok(());
     }
     let is = |other: DatasetName| {
-        let files = Source::of(other).map_or_else(Vec::new, |source| source.files);
+        let files = DownloadSource::of(other).map_or_else(Vec::new, |source| source.files);
         // The test labels are the shorter ones.
         let split = if splits.contains(&Split::Test) { Split::Test } else { Split::Train };
-        let labels = files.iter().find(|f| (f.split, f.part) == (split, Part::Labels));
+        let labels = files.iter().find(|f| (f.split, f.part) == (split, IdxPart::Labels));
         labels.is_some_and(|labels| check_file(dir, labels).ok)
     };
     match DatasetName::ALL.into_iter().find(|&other| other != name && is(other)) {

@@ -9,7 +9,7 @@
 //!    [`DataSource`] says what was found.
 //! 3. [`Dataset::images_f32`] hands out pixels as numbers from 0 to 1.
 //!
-//! Where the files are missing, [`fetch`](fn@fetch) downloads them from a [`Source`] into [`cache_dir`];
+//! Where the files are missing, [`fetch`](fn@fetch) downloads them from a [`DownloadSource`] into [`cache_dir`];
 //! [`verify`](fn@verify) compares what is there with the published hashes.
 //!
 //! ```
@@ -53,10 +53,10 @@ pub use data_source::DataSource;
 pub use dataset::Dataset;
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchProgress, fetch};
-pub use files::{Part, Split, find_file};
+pub use files::{IdxPart, Split, find_file};
 pub use formats::Format;
 pub use formats::idx::IdxArray;
 pub use identity::{DataIdentity, ImageSet};
 pub use locate::{DATA_VARIABLE, SearchPath, cache_dir, locate};
-pub use source::{DatasetName, Source, SourceFile};
+pub use source::{DatasetName, DownloadSource, SourceFile};
 pub use verify::{FileCheck, verify, verify_source};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::files::{FILES, Part, Split, file_name};
+use super::files::{FILES, IdxPart, Split, file_name};
 use super::formats::Format;
 use crate::{Error, Result};
 
@@ -122,7 +122,7 @@ pub struct SourceFile {
     /// Which half it belongs to.
     pub split: Split,
     /// Images or labels.
-    pub part: Part,
+    pub part: IdxPart,
     /// Length in bytes of the uncompressed content.
     pub bytes: u64,
     /// SHA-256 of the uncompressed content, 64 lower-case hexadecimal digits.
@@ -138,14 +138,14 @@ impl SourceFile {
 
 /// The files of a data set and where to get them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct DownloadSource {
     /// The files with their hashes.
     pub files: Vec<SourceFile>,
     /// Base URLs, tried in order; a file is at `<base>/<name>.gz`.
     pub mirrors: Vec<String>,
 }
 
-impl Source {
+impl DownloadSource {
     /// The files and the public mirrors of a known data set; none for those that cannot be fetched (see
     /// [`how_to_get`](DatasetName::how_to_get)), or checked by the hashes of single files.
     pub fn of(name: DatasetName) -> Option<Self> {
@@ -228,8 +228,10 @@ mod tests {
     #[test]
     fn every_known_file_has_a_well_formed_hash_of_its_own() {
         let mut hashes = std::collections::HashSet::new();
-        for file in
-            DatasetName::ALL.into_iter().filter_map(Source::of).flat_map(|source| source.files)
+        for file in DatasetName::ALL
+            .into_iter()
+            .filter_map(DownloadSource::of)
+            .flat_map(|source| source.files)
         {
             assert_eq!(file.sha256.len(), 64);
             assert!(file.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::find_file;
 use super::gz::{MaybeGz, read_error};
-use super::source::{DatasetName, Source, SourceFile};
+use super::source::{DatasetName, DownloadSource, SourceFile};
 use crate::fingerprint::hex;
 use crate::{Error, Result};
 
@@ -35,7 +35,7 @@ pub struct FileCheck {
 /// # Errors
 /// [`Error::NotFound`] if `dir` is no folder, [`Error::Argument`] for a data set without published hashes of its files.
 pub fn verify(dir: impl AsRef<Path>, name: DatasetName) -> Result<Vec<FileCheck>> {
-    let source = Source::of(name).ok_or_else(|| {
+    let source = DownloadSource::of(name).ok_or_else(|| {
         let problem = format!("the hashes of {name}'s single files are not known");
         Error::argument("data verify", format!("{problem}; get it {}", name.how_to_get()))
     })?;
@@ -46,7 +46,7 @@ pub fn verify(dir: impl AsRef<Path>, name: DatasetName) -> Result<Vec<FileCheck>
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_source(dir: impl AsRef<Path>, source: &Source) -> Result<Vec<FileCheck>> {
+pub fn verify_source(dir: impl AsRef<Path>, source: &DownloadSource) -> Result<Vec<FileCheck>> {
     let dir = dir.as_ref();
     if !dir.is_dir() {
         return Err(Error::NotFound(format!("{}: no such folder", dir.display())));
@@ -106,7 +106,7 @@ pub(crate) fn check_content(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{IdxArray, Part, Split};
+    use crate::data::{IdxArray, IdxPart, Split};
 
     #[test]
     fn right_wrong_long_damaged_and_missing_files_are_told_apart() {
@@ -116,13 +116,13 @@ mod tests {
         array.save(&path).unwrap();
         let mut file = SourceFile {
             split: Split::Test,
-            part: Part::Labels,
+            part: IdxPart::Labels,
             bytes: 11,
             // printf '\0\0\x08\x01\0\0\0\x03\1\2\3' | sha256sum
             sha256: "398a8a7fbd9531f1d9aa2ae368533e137cb53c202c3665f25affcf1ca88844ab".to_owned(),
         };
         let check = |file: &SourceFile| {
-            let source = Source { files: vec![file.clone()], mirrors: vec![] };
+            let source = DownloadSource { files: vec![file.clone()], mirrors: vec![] };
             verify_source(folder.path(), &source).unwrap().remove(0)
         };
         assert!(check(&file).ok, "{:?}", check(&file));

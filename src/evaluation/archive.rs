@@ -20,7 +20,7 @@ const NOTES: &str = "notes";
 const MOST_NOTES: usize = 20_000;
 
 #[derive(Serialize, Deserialize)]
-struct Notes<T> {
+struct SetNotes<T> {
     attack: String,
     norm: Norm,
     eps: f32,
@@ -120,7 +120,7 @@ impl Crafted {
         let Budget { norm, eps, seed } = self.budget;
         let (attack, diagnostics) = (self.attack.clone(), self.diagnostics.clone());
         let (bounded, target) = (self.bounded, self.target);
-        let notes = Notes { attack, norm, eps, seed, bounded, target, diagnostics, about };
+        let notes = SetNotes { attack, norm, eps, seed, bounded, target, diagnostics, about };
         let notes = serde_json::to_string(&notes)
             .map_err(|e| Error::failed("npz", format!("the notes are no JSON: {e}")))?;
         npz.text(NOTES, &notes);
@@ -217,7 +217,7 @@ impl Crafted {
         });
         let images: Vec<Image> = images.collect();
         let (budget, bounded, target, diagnostics) = match notes {
-            Some(Notes { norm, eps, seed, bounded, target, diagnostics, .. }) => {
+            Some(SetNotes { norm, eps, seed, bounded, target, diagnostics, .. }) => {
                 // Minus zero is no other radius.
                 (Budget { norm, eps: eps + 0.0, seed }, bounded, target, diagnostics)
             }
@@ -232,7 +232,7 @@ impl Crafted {
 const UNKNOWN: &str = "crafted";
 
 /// What a set says about itself; None if it says nothing.
-fn notes<R: Read + Seek>(file: &mut NpzReader<R>) -> Result<Option<Notes<serde_json::Value>>> {
+fn notes<R: Read + Seek>(file: &mut NpzReader<R>) -> Result<Option<SetNotes<serde_json::Value>>> {
     if !file.has(NOTES) {
         return Ok(None);
     }

@@ -175,7 +175,7 @@ impl Crafted {
         clean: Option<&[Outcome]>,
         outside: &dyn Fn(&Outcome) -> Status,
     ) -> Result<AttackReport> {
-        let (samples, shown) = (&self.samples, Shown(self));
+        let (samples, shown) = (&self.samples, Replayed(self));
         let mut report = match clean {
             None => run_attack(context, model, samples, &shown, self.budget)?,
             Some(clean) => run_classified(context, model, samples, &shown, self.budget, clean)?,
@@ -283,9 +283,9 @@ impl Crafted {
 }
 
 /// The attack that returns what was crafted before.
-struct Shown<'a>(&'a Crafted);
+struct Replayed<'a>(&'a Crafted);
 
-impl Attack for Shown<'_> {
+impl Attack for Replayed<'_> {
     fn info(&self) -> AttackInfo {
         let Crafted { attack, bounded, target, .. } = self.0;
         let (bounded, target) = (*bounded, *target);

@@ -21,7 +21,7 @@ pub struct Journal {
 }
 
 /// Everything that the bits of the result depend on, in words.
-pub type Settings = BTreeMap<String, String>;
+pub type JournalSettings = BTreeMap<String, String>;
 
 impl Journal {
     /// Starts a new file, in the place of an old one, which stays where the new one cannot be written. Two processes must
@@ -29,7 +29,7 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn begin(place: &Output, settings: &Settings) -> Result<Self> {
+    pub fn begin(place: &Output, settings: &JournalSettings) -> Result<Self> {
         let path = place.path();
         place.write_all(&line(path, settings)?)?;
         Ok(Self { path: path.to_owned(), file: open(path)? })
@@ -42,7 +42,7 @@ impl Journal {
     /// If it cannot be read, is no journal, or is of other settings; the error says which.
     pub fn resume<P: DeserializeOwned>(
         place: &Output,
-        settings: &Settings,
+        settings: &JournalSettings,
     ) -> Result<Option<(Self, Vec<P>)>> {
         let path = place.path();
         let journal = open(path)?;
@@ -54,7 +54,7 @@ impl Journal {
         };
         let mut lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let Some(first) = lines.next() else { return Ok(None) };
-        let theirs: Settings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
+        let theirs: JournalSettings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
         same_settings(path, &theirs, settings)?;
         let parts = lines
             .enumerate()
@@ -91,9 +91,10 @@ fn line(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// If they differ; in which is said.
-pub fn same_settings(path: &Path, theirs: &Settings, ours: &Settings) -> Result<()> {
+pub fn same_settings(path: &Path, theirs: &JournalSettings, ours: &JournalSettings) -> Result<()> {
     let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    let value = |of: &Settings, key: &str| of.get(key).map_or("nothing", String::as_str).to_owned();
+    let value =
+        |of: &JournalSettings, key: &str| of.get(key).map_or("nothing", String::as_str).to_owned();
     let differences: Vec<String> = keys
         .into_iter()
         .filter(|key| theirs.get(*key) != ours.get(*key))

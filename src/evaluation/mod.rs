@@ -46,6 +46,6 @@ pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, classify, transfer_matrix};
 pub use evidence::Evidence;
 pub use interval::wilson;
-pub use journal::{Journal, Settings, fingerprint, fingerprint_of_file, same_settings};
-pub use plan::{Models, Part, Plan, evaluate};
+pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file, same_settings};
+pub use plan::{Models, Plan, PortionResult, evaluate};
 pub use session::{HISTORY, HistoryPoint, Observer};

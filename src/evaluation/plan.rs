@@ -45,7 +45,7 @@ pub struct Models<'a> {
 
 /// One attack at one radius on one portion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Part {
+pub struct PortionResult {
     /// The attack's place in the plan.
     pub attack: usize,
     /// The radius' place in the plan.
@@ -116,8 +116,8 @@ pub fn evaluate(
     models: Models<'_>,
     samples: &Samples,
     plan: &Plan,
-    done: Vec<Part>,
-    save: &mut dyn FnMut(&Part) -> Result<()>,
+    done: Vec<PortionResult>,
+    save: &mut dyn FnMut(&PortionResult) -> Result<()>,
 ) -> Result<Vec<Cell>> {
     plan.validate()?;
     let threat =
@@ -127,7 +127,7 @@ pub fn evaluate(
         let all: Vec<usize> = (0..samples.len()).collect();
         all.chunks(plan.portion).map(<[usize]>::to_vec).collect()
     };
-    let mut done: Vec<Option<Part>> = done.into_iter().map(Some).collect();
+    let mut done: Vec<Option<PortionResult>> = done.into_iter().map(Some).collect();
     let mut cells = Vec::new();
     for (a, (spec, method)) in attacks.iter().enumerate() {
         for (r, &eps) in plan.radii.iter().enumerate() {
@@ -149,7 +149,7 @@ pub fn evaluate(
                     let start = Instant::now();
                     let some = samples.select(portion)?;
                     let report = run(context, models, &some, method.as_ref(), budget)?;
-                    let part = Part {
+                    let part = PortionResult {
                         attack: a,
                         radius: r,
                         portion: p,

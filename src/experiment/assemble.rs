@@ -2,10 +2,10 @@
 
 use super::execute::{Trained, read};
 use super::graph::Graph;
-use super::results::{CraftedSet, JobRun, Model, Results, TableCell};
+use super::results::{CraftedSet, JobRun, ModelResult, Results, TableCell};
 use super::run::JobOutcome;
 use super::spec::ExperimentSpec;
-use super::store::{Entry, Store};
+use super::store::{Store, StoreEntry};
 use super::work::NUMERICS;
 use crate::Result;
 use crate::attack::AttackSpec;
@@ -29,7 +29,7 @@ pub fn assemble_results(
         let Some(entry) = entry(plan.job) else { continue };
         let history = read::<Trained>(entry)?.history;
         let overrides = plan.row.set.iter().map(|(k, v)| (k.clone(), v.clone()));
-        models.push(Model {
+        models.push(ModelResult {
             method: plan.row.label.clone(),
             id: plan.row.id.clone(),
             defense: plan.row.training,
@@ -110,6 +110,6 @@ pub fn job_runs(graph: &Graph, outcomes: &[JobOutcome]) -> Vec<JobRun> {
     .collect()
 }
 
-fn file(entry: &Entry) -> String {
+fn file(entry: &StoreEntry) -> String {
     entry.file.as_ref().map_or(String::new(), |file| format!("{}/{file}", Store::FOLDER))
 }

@@ -1,7 +1,7 @@
 //! Does one job. Trainings are here; what measures a model is in `measure`.
 
 use super::graph::{Job, model_file};
-use super::store::{Entry, Found, Store};
+use super::store::{Lookup, Store, StoreEntry};
 use super::work::Work;
 use crate::attack::Budget;
 use crate::checkpoint::{StateDict, to_json};
@@ -47,7 +47,7 @@ impl Lab<'_> {
     pub fn execute(
         &self,
         job: &Job,
-        inputs: &[&Entry],
+        inputs: &[&StoreEntry],
         on_step: &mut StepObserver<'_>,
     ) -> Result<(Value, Option<String>)> {
         match &job.work {
@@ -88,7 +88,7 @@ impl Lab<'_> {
         }
     }
 
-    pub(super) fn model(&self, entry: &Entry) -> Result<Model> {
+    pub(super) fn model(&self, entry: &StoreEntry) -> Result<Model> {
         Model::open(&self.state(file_of(entry)?)?)
     }
 
@@ -144,7 +144,7 @@ impl Lab<'_> {
         {
             history = state.noted(HISTORY).unwrap_or_default();
         } else if let Some(sleep) = self.sleep
-            && let Found::Entry(entry) = self.store.find(sleep)
+            && let Lookup::Entry(entry) = self.store.find(sleep)
         {
             defender.start_after(&self.state(file_of(&entry)?)?)?;
             history = read::<Trained>(&entry)?.history;
@@ -204,7 +204,7 @@ fn checkpoint_file(key: &str) -> String {
     format!("{key}.checkpoint")
 }
 
-pub(super) fn file_of(entry: &Entry) -> Result<&str> {
+pub(super) fn file_of(entry: &StoreEntry) -> Result<&str> {
     let missing = || Error::NotFound(format!("the result of `{}` has no file", entry.name));
     entry.file.as_deref().ok_or_else(missing)
 }
@@ -214,7 +214,7 @@ pub(super) fn value(of: &impl Serialize) -> Result<Value> {
 }
 
 /// A stored value as what it is.
-pub(super) fn read<T: DeserializeOwned>(entry: &Entry) -> Result<T> {
+pub(super) fn read<T: DeserializeOwned>(entry: &StoreEntry) -> Result<T> {
     serde_json::from_value(entry.value.clone()).map_err(|e| {
         let problem = format!("the stored result of `{}` is not of its kind: {e}", entry.name);
         Error::failed("experiment", problem)

@@ -1,7 +1,7 @@
 //! What measures a model: crafting, showing, attacking. All of it goes through [`evaluation`](crate::evaluation).
 
 use super::execute::{Lab, file_of, read};
-use super::store::Entry;
+use super::store::StoreEntry;
 use crate::attack::{AttackReport, AttackSpec, Budget, Samples, Status};
 use crate::checkpoint::to_json;
 use crate::evaluation::{Cell, Crafted, Evidence, Models, Plan, ThreatModel, classify, evaluate};
@@ -15,7 +15,7 @@ impl Lab<'_> {
     pub(super) fn craft(
         &self,
         key: &str,
-        inputs: &[&Entry],
+        inputs: &[&StoreEntry],
         attack: &AttackSpec,
         budget: Budget,
         images: Range<usize>,
@@ -31,7 +31,7 @@ impl Lab<'_> {
     }
 
     /// What a model makes of the first clean images.
-    pub(super) fn clean(&self, model: &Entry, images: usize) -> Result<Cell> {
+    pub(super) fn clean(&self, model: &StoreEntry, images: usize) -> Result<Cell> {
         let model = self.model(model)?.freeze()?;
         let samples = Samples::from_dataset(self.test, 0..images)?;
         let report = classify(self.context, &model, &samples, 0)?;
@@ -41,7 +41,12 @@ impl Lab<'_> {
     }
 
     /// What a model makes of crafted images; `clean` are its answers to the clean ones.
-    pub(super) fn show(&self, model: &Entry, clean: &Entry, sets: &[&Entry]) -> Result<Cell> {
+    pub(super) fn show(
+        &self,
+        model: &StoreEntry,
+        clean: &StoreEntry,
+        sets: &[&StoreEntry],
+    ) -> Result<Cell> {
         let model = self.model(model)?.freeze()?;
         let clean = read::<Evidence>(clean)?.cell(usize::MAX)?.outcomes;
         let mut reports = Vec::new();
@@ -64,7 +69,7 @@ impl Lab<'_> {
     /// Attacks a model itself.
     pub(super) fn attack(
         &self,
-        model: &Entry,
+        model: &StoreEntry,
         attack: &AttackSpec,
         budget: Budget,
         images: usize,

@@ -1,6 +1,6 @@
 //! Joins what was computed in several folders.
 
-use super::store::{Entry, Found, Store};
+use super::store::{Lookup, Store, StoreEntry};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -19,14 +19,14 @@ pub struct Taken {
 /// Those of the file system, and if two stores have different results under one key: at least one of them is not what the
 /// engine computes.
 pub fn plan_merge(store: &Store, others: &[Store]) -> Result<Vec<Taken>> {
-    let mut known: HashMap<String, (Box<Entry>, &Store)> = HashMap::new();
+    let mut known: HashMap<String, (Box<StoreEntry>, &Store)> = HashMap::new();
     let mut look = |at| -> Result<Taken> {
         let mut taken = Taken::default();
         for key in Store::keys(at)? {
             match at.find(&key) {
-                Found::NotFound => {}
-                Found::Damaged(what) => taken.damaged.push(what),
-                Found::Entry(entry) => match known.get(&key) {
+                Lookup::NotFound => {}
+                Lookup::Damaged(what) => taken.damaged.push(what),
+                Lookup::Entry(entry) => match known.get(&key) {
                     None => {
                         known.insert(key.clone(), (entry, at));
                         taken.keys.push(key);
@@ -84,7 +84,7 @@ mod tests {
         assert!(a.keys().expect("a folder").is_empty(), "a plan copies nothing");
         merge(&a, &others, &plan).expect("copied");
         assert_eq!(a.keys().expect("a folder"), ["w", "x", "y"]);
-        assert!(a.keys().expect("keys").iter().all(|k| matches!(a.find(k), Found::Entry(_))));
+        assert!(a.keys().expect("keys").iter().all(|k| matches!(a.find(k), Lookup::Entry(_))));
         assert!(plan_merge(&a, &others).expect("the same").iter().all(|t| t.keys.is_empty()));
 
         // How long it took may differ, what came out may not.
@@ -101,6 +101,6 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let nowhere = Store::at(&folder.path().join("nowhere"));
         assert!(nowhere.keys().expect("nothing").is_empty());
-        assert!(matches!(nowhere.find("k"), Found::NotFound));
+        assert!(matches!(nowhere.find("k"), Lookup::NotFound));
     }
 }

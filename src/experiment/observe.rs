@@ -1,7 +1,7 @@
 //! What pictures of a results folder are drawn from: filters, firing rates, spikes, and what models take crafted images
 //! for. It is measured once, when the results are written, so that a report needs neither networks nor images.
 
-use super::results::{CraftedSet, Model, Results, load, save};
+use super::results::{CraftedSet, ModelResult, Results, load, save};
 use crate::attack::{Norm, Samples, parse_eps};
 use crate::checkpoint::StateDict;
 use crate::data::{Dataset, ImageSet};
@@ -137,7 +137,7 @@ impl Observations {
                 Err(error) => seen.skip(&format!("Pictures of {}", model.method), &error),
             }
         }
-        let asleep = |(model, _): &&(&Model, nn::Model)| {
+        let asleep = |(model, _): &&(&ModelResult, nn::Model)| {
             model.defense.defense().is_none_or(|defense| defense.sleeps())
         };
         for (model, lenet) in models.iter().filter(asleep) {
@@ -187,7 +187,7 @@ impl Observations {
         &mut self,
         context: &Context,
         results: &Results,
-        (model, lenet): (&Model, &nn::Model),
+        (model, lenet): (&ModelResult, &nn::Model),
         test: &Dataset,
         first: bool,
     ) -> Result<()> {
@@ -227,8 +227,8 @@ fn of_results<'a>(
 }
 
 /// The first model of each method, in the order of the results.
-fn first_of_each_method(results: &Results) -> Vec<&Model> {
-    let mut firsts: Vec<&Model> = Vec::new();
+fn first_of_each_method(results: &Results) -> Vec<&ModelResult> {
+    let mut firsts: Vec<&ModelResult> = Vec::new();
     for model in &results.models {
         if firsts.iter().all(|other| other.method != model.method) {
             firsts.push(model);
@@ -237,18 +237,22 @@ fn first_of_each_method(results: &Results) -> Vec<&Model> {
     firsts
 }
 
-fn read_model(folder: &Path, model: &Model) -> Result<nn::Model> {
+fn read_model(folder: &Path, model: &ModelResult) -> Result<nn::Model> {
     let path = inside(folder, &model.file)?;
     nn::Model::open(&StateDict::from_bytes(&read_regular(&path, MOST)?, path)?)
 }
 
 /// The spiking view of a model, with the settings it was made with.
-fn spiking(results: &Results, model: &Model, lenet: &nn::Model) -> Result<FrozenSpikingModel> {
+fn spiking(
+    results: &Results,
+    model: &ModelResult,
+    lenet: &nn::Model,
+) -> Result<FrozenSpikingModel> {
     let options = results.settings_of(model)?.fast_wave.spiking;
     SpikingModel::from_model(lenet, options, Statistics::Carry)?.freeze()
 }
 
-fn filters(model: &Model, lenet: &nn::Model) -> Result<Filters> {
+fn filters(model: &ModelResult, lenet: &nn::Model) -> Result<Filters> {
     let missing = || Error::NotFound("there is no convolution".to_owned());
     let first = lenet.first_convolution().ok_or_else(missing)?;
     let shape = [first.shape[2], first.shape[3]];
@@ -275,7 +279,7 @@ fn digits(
     context: &Context,
     folder: &Path,
     set: &CraftedSet,
-    models: &[(&Model, nn::Model)],
+    models: &[(&ModelResult, nn::Model)],
     test: &Dataset,
 ) -> Result<DigitSet> {
     let path = inside(folder, &set.file)?;
@@ -302,7 +306,7 @@ fn digits(
         .map_err(|e| Error::failed("digits", e))?;
     let labels = digits.iter().map(|digit| digit.label).collect();
     let shown = Samples::new(images, labels, (0..digits.len() as u64).collect())?;
-    let answer = |(model, lenet): &(&Model, nn::Model)| {
+    let answer = |(model, lenet): &(&ModelResult, nn::Model)| {
         let report = classify(context, &lenet.freeze()?, &shown, 0)?;
         let classes = report.outcomes.iter().map(|outcome| outcome.prediction).collect();
         Ok((model.method.clone(), classes))

@@ -82,7 +82,7 @@ impl Request {
     pub fn check(&self, folder: &Path) -> Result<()> {
         let differences = match of_folder(folder)? {
             None => return Ok(()),
-            Some(Ok(common)) => common.differences(&Common::of(self)),
+            Some(Ok(common)) => common.differences(&FolderIdentity::of(self)),
             Some(Err(engine)) => vec![engine],
         };
         if differences.is_empty() {
@@ -115,7 +115,7 @@ impl Request {
     /// If they differ in anything else; both folders are named.
     pub fn joined(&self, other: &Self, [ours, theirs]: [&Path; 2]) -> Result<Self> {
         let (a, b) = (&self.spec, &other.spec);
-        let mut differences = Common::of(other).differences(&Common::of(self));
+        let mut differences = FolderIdentity::of(other).differences(&FolderIdentity::of(self));
         let settings = a.settings.list().into_iter().zip(b.settings.list());
         let other_value = settings.filter(|(a, b)| a != b && a.0 != "profile");
         differences.extend(other_value.map(|((name, a), (_, b))| format!("`{name}` {b}, not {a}")));
@@ -165,13 +165,13 @@ fn both<T: Copy + PartialEq + Ord>(a: &[T], b: &[T]) -> Vec<T> {
 }
 
 /// What all results of a folder have in common.
-struct Common {
+struct FolderIdentity {
     network: String,
     profile: Profile,
     data: DataIdentity,
 }
 
-impl Common {
+impl FolderIdentity {
     fn of(request: &Request) -> Self {
         let ExperimentSpec { settings, data, .. } = &request.spec;
         let (network, data) = (request.network.clone(), data.clone());
@@ -196,9 +196,9 @@ impl Common {
 }
 
 /// What the results in a folder have in common; in words, if another engine made them. None if there are none.
-fn of_folder(folder: &Path) -> Result<Option<Result<Common, String>>> {
+fn of_folder(folder: &Path) -> Result<Option<Result<FolderIdentity, String>>> {
     match of_this_engine::<Request>(&Request::file(folder))? {
-        Noted::Here(request) => return Ok(Some(Ok(Common::of(&request)))),
+        Noted::Here(request) => return Ok(Some(Ok(FolderIdentity::of(&request)))),
         Noted::OfNumerics(theirs) => return Ok(Some(Err(other_engine(theirs)))),
         Noted::Nothing => {}
     }
@@ -206,7 +206,7 @@ fn of_folder(folder: &Path) -> Result<Option<Result<Common, String>>> {
     Ok(match of_this_engine::<Results>(&folder.join(Results::FILE))? {
         Noted::Here(results) => {
             let Results { network, data, settings, .. } = *results;
-            let of = |data| Common { network, profile: settings.profile, data };
+            let of = |data| FolderIdentity { network, profile: settings.profile, data };
             Some(data.map(of).ok_or_else(unknown))
         }
         Noted::OfNumerics(theirs) => Some(Err(other_engine(theirs))),

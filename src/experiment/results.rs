@@ -1,8 +1,8 @@
 //! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
-//! machine and instruction set are in [`Run`], a file of its own.
+//! machine and instruction set are in [`RunInfo`], a file of its own.
 
 use super::execute::read;
-use super::store::{Found, Store};
+use super::store::{Lookup, Store};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
 use crate::evaluation::HistoryPoint;
@@ -19,7 +19,7 @@ use std::path::Path;
 
 /// A trained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Model {
+pub struct ModelResult {
     /// The method as the paper's tables print it, e.g. `DeepSleep (depth=3)`.
     pub method: String,
     /// Ours, e.g. `deepsleep-depth-3`.
@@ -38,7 +38,7 @@ pub struct Model {
     pub file: String,
 }
 
-impl Model {
+impl ModelResult {
     /// Whether it is the experiment's control, on which all transfer sets are crafted: shown to it, they are its own.
     pub fn is_source(&self) -> bool {
         self.defense == Training::Control && self.overrides.is_empty()
@@ -63,9 +63,9 @@ pub struct CraftedSet {
 /// One accuracy: a model under an attack. A cell of a table, or a point of a figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableCell {
-    /// [`Model::method`].
+    /// [`ModelResult::method`].
     pub method: String,
-    /// [`Model::id`].
+    /// [`ModelResult::id`].
     pub model: String,
     /// Seed.
     pub seed: u64,
@@ -119,9 +119,9 @@ impl TableCell {
         let key = key.filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
         let missing = || Error::NotFound(format!("no evidence for `{}`", self.column));
         match Store::at(folder).find(key.ok_or_else(missing)?) {
-            Found::Entry(entry) => read::<Evidence>(&entry)?.cell(self.images),
-            Found::NotFound => Err(missing()),
-            Found::Damaged(what) => Err(Error::format(folder, what)),
+            Lookup::Entry(entry) => read::<Evidence>(&entry)?.cell(self.images),
+            Lookup::NotFound => Err(missing()),
+            Lookup::Damaged(what) => Err(Error::format(folder, what)),
         }
     }
 }
@@ -164,7 +164,7 @@ pub struct Results {
     /// note the data set.)
     pub train_images: usize,
     /// The models.
-    pub models: Vec<Model>,
+    pub models: Vec<ModelResult>,
     /// The crafted sets.
     pub crafted: Vec<CraftedSet>,
     /// The accuracies, each once, even where several tables show it.
@@ -186,7 +186,7 @@ pub struct JobRun {
 
 /// How an experiment was run: whatever may differ between two runs with the same results.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Run {
+pub struct RunInfo {
     /// Instruction set.
     pub isa: String,
     /// Threads.
@@ -217,7 +217,7 @@ impl Results {
     ///
     /// # Errors
     /// If an override is none of the settings.
-    pub fn settings_of(&self, model: &Model) -> Result<Settings> {
+    pub fn settings_of(&self, model: &ModelResult) -> Result<Settings> {
         let mut settings = self.settings.clone();
         for (name, value) in &model.overrides {
             settings.set(name, value)?;
@@ -247,7 +247,7 @@ impl Results {
     /// Whether what stands under transfer for a method was crafted on its very models.
     pub fn is_source(&self, method: &str) -> bool {
         let mut models = self.models.iter().filter(|model| model.method == method).peekable();
-        models.peek().is_some() && models.all(Model::is_source)
+        models.peek().is_some() && models.all(ModelResult::is_source)
     }
 
     /// The cells of one method, scale, column and threat model: one a seed.
@@ -265,7 +265,7 @@ impl Results {
     }
 }
 
-impl Run {
+impl RunInfo {
     /// Name of the file in a results folder.
     pub const FILE: &'static str = "run.json";
 

@@ -2,7 +2,7 @@
 
 use super::execute::Lab;
 use super::graph::{Graph, Job};
-use super::store::{Entry, Found, Store};
+use super::store::{Lookup, Store, StoreEntry};
 use crate::Result;
 use crate::data::Dataset;
 use crate::nn::Origin;
@@ -21,13 +21,13 @@ pub enum Event<'a> {
     /// A stored result cannot be used, and is computed again; why.
     Damaged(&'a Job, &'a str),
     /// A job was found in the store.
-    Reused(&'a Job, &'a Entry),
+    Reused(&'a Job, &'a StoreEntry),
     /// A job was begun.
     Started(&'a Job),
     /// A job made a pass or an epoch.
     Step(&'a Job, &'a str),
     /// A job is done.
-    Finished(&'a Job, &'a Entry),
+    Finished(&'a Job, &'a StoreEntry),
     /// A job failed; those that need its result are not run.
     Failed(&'a Job, &'a crate::Error),
 }
@@ -57,13 +57,13 @@ pub enum JobOutcome {
     /// It is not of this shard.
     NotOurs,
     /// There is a result; whether it was found in the store.
-    Done(Box<Entry>, bool),
+    Done(Box<StoreEntry>, bool),
     /// It failed, or one that it needs did.
     Failed,
 }
 
 #[derive(Clone, Debug)]
-enum Status {
+enum JobStatus {
     Waiting,
     Running,
     Over(JobOutcome),
@@ -72,8 +72,8 @@ enum Status {
 /// What is in the store already, as what became of the jobs.
 pub fn found(graph: &Graph, store: &Store) -> Vec<JobOutcome> {
     let outcome = |job: &Job| match store.find(&job.key) {
-        Found::Entry(entry) => JobOutcome::Done(entry, true),
-        Found::NotFound | Found::Damaged(_) => JobOutcome::Failed,
+        Lookup::Entry(entry) => JobOutcome::Done(entry, true),
+        Lookup::NotFound | Lookup::Damaged(_) => JobOutcome::Failed,
     };
     graph.jobs.iter().map(outcome).collect()
 }
@@ -104,7 +104,7 @@ pub fn run(
     };
     let origin = Origin::new(&graph.architecture, graph.images.clone());
     let begin =
-        |&ours: &bool| if ours { Status::Waiting } else { Status::Over(JobOutcome::NotOurs) };
+        |&ours: &bool| if ours { JobStatus::Waiting } else { JobStatus::Over(JobOutcome::NotOurs) };
     let board = Board {
         graph,
         store,
@@ -126,8 +126,8 @@ pub fn run(
     });
     let statuses = board.statuses.into_inner().unwrap_or_else(PoisonError::into_inner);
     let outcome = |status| match status {
-        Status::Over(outcome) => outcome,
-        Status::Waiting | Status::Running => JobOutcome::Failed,
+        JobStatus::Over(outcome) => outcome,
+        JobStatus::Waiting | JobStatus::Running => JobOutcome::Failed,
     };
     Ok(statuses.into_iter().map(outcome).collect())
 }
@@ -142,12 +142,12 @@ struct Board<'a> {
     tell: &'a (dyn Fn(Event<'_>) + Sync),
     /// The slow-wave sleep with which a job begins, if it does: several may begin with the same.
     sleeps: Vec<Option<String>>,
-    statuses: Mutex<Vec<Status>>,
+    statuses: Mutex<Vec<JobStatus>>,
     changed: Condvar,
 }
 
 impl Board<'_> {
-    fn lock(&self) -> MutexGuard<'_, Vec<Status>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<JobStatus>> {
         self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -162,7 +162,7 @@ impl Board<'_> {
             let all: Vec<usize> = (0..statuses.len()).filter(ready).collect();
             let free = all.iter().copied().filter(|job| !elsewhere.contains(job));
             let Some(job) = free.min_by(|&a, &b| self.order(&statuses, a, b)) else {
-                if statuses.iter().all(|status| matches!(status, Status::Over(_))) {
+                if statuses.iter().all(|status| matches!(status, JobStatus::Over(_))) {
                     return;
                 }
                 elsewhere.clear();
@@ -170,9 +170,9 @@ impl Board<'_> {
                 continue;
             };
             // What could be done besides is ready now: nothing gets ready before a job is over.
-            let running = statuses.iter().any(|status| matches!(status, Status::Running));
+            let running = statuses.iter().any(|status| matches!(status, JobStatus::Running));
             let context = if running || all.len() > 1 { share } else { &self.whole };
-            statuses[job] = Status::Running;
+            statuses[job] = JobStatus::Running;
             drop(statuses);
             let sleep = self.sleeps[job].as_deref();
             let (architecture, origin) = (&self.graph.architecture, self.origin);
@@ -180,9 +180,9 @@ impl Board<'_> {
             let status = match self.attempt(&lab, job) {
                 None => {
                     elsewhere.push(job);
-                    Status::Waiting
+                    JobStatus::Waiting
                 }
-                Some(outcome) => Status::Over(outcome),
+                Some(outcome) => JobStatus::Over(outcome),
             };
             self.lock()[job] = status;
             self.changed.notify_all();
@@ -191,9 +191,9 @@ impl Board<'_> {
 
     /// Which of two jobs comes first. Long ones: what is left at the end should be short, so that no thread waits
     /// long for the last. But what sleeps as a running job does had better wait for that sleep than repeat it.
-    fn order(&self, statuses: &[Status], a: usize, b: usize) -> Ordering {
+    fn order(&self, statuses: &[JobStatus], a: usize, b: usize) -> Ordering {
         let asleep = |job: usize| {
-            let running = |other: &usize| matches!(statuses[*other], Status::Running);
+            let running = |other: &usize| matches!(statuses[*other], JobStatus::Running);
             let same = |other: usize| self.sleeps[job] == self.sleeps[other];
             self.sleeps[job].is_some() && (0..statuses.len()).filter(running).any(same)
         };
@@ -202,18 +202,18 @@ impl Board<'_> {
     }
 
     /// Whether a job waits for nothing but somebody to do it.
-    fn is_ready(&self, statuses: &[Status], job: usize) -> bool {
-        let over = |&input: &usize| matches!(statuses[input], Status::Over(_));
-        matches!(statuses[job], Status::Waiting) && self.graph.jobs[job].inputs.iter().all(over)
+    fn is_ready(&self, statuses: &[JobStatus], job: usize) -> bool {
+        let over = |&input: &usize| matches!(statuses[input], JobStatus::Over(_));
+        matches!(statuses[job], JobStatus::Waiting) && self.graph.jobs[job].inputs.iter().all(over)
     }
 
     /// Does a job, or finds its result; None if another process is doing it.
     fn attempt(&self, lab: &Lab<'_>, index: usize) -> Option<JobOutcome> {
         let job = &self.graph.jobs[index];
-        let inputs: Option<Vec<Entry>> = {
+        let inputs: Option<Vec<StoreEntry>> = {
             let statuses = self.lock();
             let entry = |&input: &usize| match &statuses[input] {
-                Status::Over(JobOutcome::Done(entry, _)) => Some((**entry).clone()),
+                JobStatus::Over(JobOutcome::Done(entry, _)) => Some((**entry).clone()),
                 _ => None,
             };
             job.inputs.iter().map(entry).collect()
@@ -232,21 +232,21 @@ impl Board<'_> {
         &self,
         lab: &Lab<'_>,
         job: &Job,
-        inputs: &[&Entry],
+        inputs: &[&StoreEntry],
     ) -> Result<Option<JobOutcome>> {
-        if let Found::Entry(entry) = self.store.find(&job.key) {
+        if let Lookup::Entry(entry) = self.store.find(&job.key) {
             (self.tell)(Event::Reused(job, &entry));
             return Ok(Some(JobOutcome::Done(entry, true)));
         }
         let Some(_claim) = self.store.claim(&job.key)? else { return Ok(None) };
         // It may have been finished between the look and the claim.
         match self.store.find(&job.key) {
-            Found::Entry(entry) => {
+            Lookup::Entry(entry) => {
                 (self.tell)(Event::Reused(job, &entry));
                 return Ok(Some(JobOutcome::Done(entry, true)));
             }
-            Found::Damaged(what) => (self.tell)(Event::Damaged(job, &what)),
-            Found::NotFound => {}
+            Lookup::Damaged(what) => (self.tell)(Event::Damaged(job, &what)),
+            Lookup::NotFound => {}
         }
         (self.tell)(Event::Started(job));
         let start = Instant::now();

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// A finished job's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct StoreEntry {
     /// The job's name when it was computed.
     pub name: String,
     /// Wall seconds that it took.
@@ -29,7 +29,7 @@ pub struct Entry {
     file_sha256: Option<String>,
 }
 
-impl Entry {
+impl StoreEntry {
     /// Whether another run came to the same result; how long it took does not count.
     pub fn same_result(&self, other: &Self) -> bool {
         let result = |e: &Self| (e.value.clone(), e.file.clone(), e.file_sha256.clone());
@@ -39,17 +39,17 @@ impl Entry {
 
 #[derive(Serialize, Deserialize)]
 struct Sealed {
-    entry: Entry,
+    entry: StoreEntry,
     sha256: String,
 }
 
 /// What is in the store under a key.
 #[derive(Debug)]
-pub enum Found {
+pub enum Lookup {
     /// Nothing.
     NotFound,
     /// The result.
-    Entry(Box<Entry>),
+    Entry(Box<StoreEntry>),
     /// Something that cannot be used; why.
     Damaged(String),
 }
@@ -115,21 +115,21 @@ impl Store {
     }
 
     /// Looks up a key, and checks what is there.
-    pub fn find(&self, key: &str) -> Found {
+    pub fn find(&self, key: &str) -> Lookup {
         let name = format!("{key}.json");
         // A link to nowhere is there, and cannot be read.
         if fs::symlink_metadata(self.path(&name)).is_err() {
-            return Found::NotFound;
+            return Lookup::NotFound;
         }
         match self.look(&name) {
-            Ok(entry) => Found::Entry(Box::new(entry)),
-            Err(error) => Found::Damaged(error.to_string()),
+            Ok(entry) => Lookup::Entry(Box::new(entry)),
+            Err(error) => Lookup::Damaged(error.to_string()),
         }
     }
 
     /// The entry in a file of this name; whoever made it must not make us read, or write when stores are joined,
     /// elsewhere.
-    fn look(&self, name: &str) -> Result<Entry> {
+    fn look(&self, name: &str) -> Result<StoreEntry> {
         let path = self.path(name);
         let damaged = |what: String| Error::format(&path, what);
         let text = self.read(name)?;
@@ -167,7 +167,7 @@ impl Store {
         seconds: f64,
         value: Value,
         file: Option<String>,
-    ) -> Result<Entry> {
+    ) -> Result<StoreEntry> {
         let file_sha256 = match &file {
             Some(file) => {
                 let path = self.path(file);
@@ -176,7 +176,7 @@ impl Store {
             }
             None => None,
         };
-        let entry = Entry { name: name.to_owned(), seconds, value, file, file_sha256 };
+        let entry = StoreEntry { name: name.to_owned(), seconds, value, file, file_sha256 };
         let sha256 = seal(&entry).map_err(|e| Error::failed("store", e))?;
         let sealed = Sealed { entry, sha256 };
         let text = serde_json::to_string_pretty(&sealed).map_err(|e| Error::failed("store", e))?;
@@ -235,7 +235,7 @@ impl Store {
     }
 }
 
-fn seal(entry: &Entry) -> std::result::Result<String, String> {
+fn seal(entry: &StoreEntry) -> std::result::Result<String, String> {
     let text = serde_json::to_vec(entry).map_err(|e| e.to_string())?;
     Ok(sha256(&text))
 }
@@ -249,21 +249,21 @@ mod tests {
     fn what_was_kept_is_found_and_damage_is_noticed() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
-        assert!(matches!(store.find("k"), Found::NotFound));
+        assert!(matches!(store.find("k"), Lookup::NotFound));
         fs::write(store.path("k.model"), b"weights").expect("a file");
         let value = json!({ "accuracy": 0.1 });
         store.keep("k", "train", 1.5, value.clone(), Some("k.model".into())).expect("kept");
-        let Found::Entry(entry) = store.find("k") else { panic!("not found") };
+        let Lookup::Entry(entry) = store.find("k") else { panic!("not found") };
         assert_eq!((entry.value, entry.seconds), (value, 1.5));
 
         fs::write(store.path("k.model"), b"weighty").expect("a file");
-        assert!(matches!(store.find("k"), Found::Damaged(what) if what.contains("k.model")));
+        assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("k.model")));
         fs::write(store.path("k.model"), b"weights").expect("a file");
         let text = fs::read_to_string(store.path("k.json")).expect("the entry");
         fs::write(store.path("k.json"), text.replace("0.1", "0.2")).expect("the entry");
-        assert!(matches!(store.find("k"), Found::Damaged(what) if what.contains("checksum")));
+        assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("checksum")));
         fs::write(store.path("k.json"), &text[..text.len() / 2]).expect("the entry");
-        assert!(matches!(store.find("k"), Found::Damaged(_)));
+        assert!(matches!(store.find("k"), Lookup::Damaged(_)));
     }
 
     #[test]
@@ -275,11 +275,11 @@ mod tests {
         for file in ["../outside", outside.as_str(), "/dev/zero", "..", "", "./k.json"] {
             let file_sha256 = Some(sha256(b"weights"));
             let (name, file) = ("train".to_owned(), Some(file.to_owned()));
-            let entry = Entry { name, seconds: 1.0, value: json!(1), file, file_sha256 };
+            let entry = StoreEntry { name, seconds: 1.0, value: json!(1), file, file_sha256 };
             let sealed = Sealed { sha256: seal(&entry).expect("JSON"), entry };
             let text = serde_json::to_string(&sealed).expect("JSON");
             fs::write(store.path("k.json"), text).expect("the entry");
-            assert!(matches!(store.find("k"), Found::Damaged(what) if what.contains("no name")));
+            assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("no name")));
         }
     }
 
@@ -300,7 +300,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let found = |word: &str| {
-            let Found::Damaged(what) = store.find("k") else { panic!("not damaged") };
+            let Lookup::Damaged(what) = store.find("k") else { panic!("not damaged") };
             assert!(what.contains(word) && what.contains("k."), "{what}");
         };
         let fifo = |name: &str| {
@@ -330,7 +330,7 @@ mod tests {
         symlink(&outside, store.path("k.json")).expect("a link");
         fs::write(store.place("k.model").expect("removed"), b"weighty").expect("a file");
         store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
-        assert!(matches!(store.find("k"), Found::Entry(_)));
+        assert!(matches!(store.find("k"), Lookup::Entry(_)));
         assert_eq!(fs::read(&outside).expect("there"), b"weights");
         symlink(&outside, store.path("k.lock")).expect("a link");
         assert!(store.claim("k").is_err());

@@ -169,7 +169,7 @@ fn attack_seconds(attack: &AttackSpec, eps: f32, images: usize, steps: f64) -> f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::method::{DeepSleep, FastWave, Profile};
+    use crate::method::{DeepSleep, FastWaveDefense, Profile};
 
     fn sources() -> Sources {
         let [train, test, network] = ["train", "test", "network"].map(String::from);
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn only_what_matters_enters_a_key() {
-        let fast = Training::Defense(&FastWave);
+        let fast = Training::Defense(&FastWaveDefense);
         assert_eq!(train(fast, &[]), train(fast, &[("slow_wave.depth", "3"), ("cycles", "2")]));
         assert_ne!(train(fast, &[]), train(fast, &[("fast_wave.epochs", "4")]));
         assert_ne!(train(fast, &[]), train(fast, &[("seed", "1")]));
@@ -208,7 +208,8 @@ mod tests {
             settings.set(name, "3").expect("a setting");
             settings
         };
-        let read = |settings: &Settings| Training::Defense(&FastWave).settings_read(settings);
+        let read =
+            |settings: &Settings| Training::Defense(&FastWaveDefense).settings_read(settings);
         let same = |name| read(&settings) == read(&with(name));
         assert!(same("cycles") && same("control.epochs"));
         assert!(!same("fast_wave.epochs") && !same("seed"));

@@ -1,7 +1,7 @@
 //! What a file holds already that is to be written: another kind is somebody's work.
 
 use super::Output;
-use crate::foreign::{self, Kind};
+use crate::foreign::{self, FileKind};
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +17,7 @@ pub enum Content {
     /// Crafted images, as npz.
     CraftedSet,
     /// A result, as JSON.
-    Outcome,
+    Result,
     /// A picture, as PNG or SVG.
     Picture,
     /// A page, as HTML.
@@ -30,21 +30,25 @@ impl Content {
             Self::Network => "a network (safetensors)",
             Self::Onnx => "a network (ONNX)",
             Self::CraftedSet => "a set of images (npz)",
-            Self::Outcome => "a result (JSON)",
+            Self::Result => "a result (JSON)",
             Self::Picture => "a picture",
             Self::Page => "a page (HTML)",
         }
     }
 
     /// Whether a file of this kind may be an older one of ours. Text is nobody's kind.
-    fn may_replace(self, kind: Kind) -> bool {
+    fn may_replace(self, kind: FileKind) -> bool {
         match kind {
-            Kind::Empty | Kind::Text | Kind::Toml | Kind::WebPage | Kind::LfsPointer => true,
-            Kind::Safetensors => self == Self::Network,
-            Kind::Onnx => self == Self::Onnx,
-            Kind::Npz => self == Self::CraftedSet,
-            Kind::Json => self == Self::Outcome,
-            Kind::Picture(_) | Kind::Document(_) => self == Self::Picture,
+            FileKind::Empty
+            | FileKind::Text
+            | FileKind::Toml
+            | FileKind::WebPage
+            | FileKind::LfsPointer => true,
+            FileKind::Safetensors => self == Self::Network,
+            FileKind::Onnx => self == Self::Onnx,
+            FileKind::Npz => self == Self::CraftedSet,
+            FileKind::Json => self == Self::Result,
+            FileKind::Picture(_) | FileKind::Document(_) => self == Self::Picture,
             _ => false,
         }
     }
@@ -58,7 +62,7 @@ impl Output {
     /// [`Error::Argument`] that says what lies there.
     pub fn to_hold(self, content: Content) -> Result<Self> {
         let found = match kind(self.path()) {
-            Some(kind) if kind != Kind::Empty && is_checkpoint(self.path()) => {
+            Some(kind) if kind != FileKind::Empty && is_checkpoint(self.path()) => {
                 "the checkpoint of interrupted work".to_owned()
             }
             Some(kind) if !content.may_replace(kind) => kind.name(),
@@ -74,7 +78,7 @@ impl Output {
 }
 
 /// The kind of what lies there; None of a device, a pipe, nothing, and what cannot be read or told.
-fn kind(path: &Path) -> Option<Kind> {
+fn kind(path: &Path) -> Option<FileKind> {
     if !path.is_file() {
         return None;
     }
@@ -101,7 +105,7 @@ mod tests {
             Content::Network,
             Content::Onnx,
             Content::CraftedSet,
-            Content::Outcome,
+            Content::Result,
             Content::Picture,
             Content::Page,
         ];
@@ -110,7 +114,7 @@ mod tests {
             ("onnx", b"\x08\x08\x12\x07pytorch\x1a\x05", Some(Content::Onnx), "an ONNX network"),
             ("set", &named_set, Some(Content::CraftedSet), "an npz file"),
             ("zip", set, None, "a zip archive"),
-            ("json", b"{\"a\": 1}", Some(Content::Outcome), "JSON"),
+            ("json", b"{\"a\": 1}", Some(Content::Result), "JSON"),
             ("png", b"\x89PNG\r\n\x1a\n", Some(Content::Picture), "PNG"),
             ("svg", b"<svg>", Some(Content::Picture), "XML"),
             ("idx", b"\0\0\x08\x03\0\0\x27\x10", None, "an IDX file"),

@@ -15,12 +15,12 @@ const MOST_LINKS: usize = 40;
 pub struct Output {
     /// As it was named.
     path: PathBuf,
-    kind: Kind,
+    kind: OutputPlace,
     lock: Option<Lock>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum OutputPlace {
     /// An ordinary file or one to be: where the links end, in a folder without links.
     File(PathBuf),
     /// A character device or a pipe that somebody reads, open.
@@ -76,7 +76,7 @@ impl Output {
         if target.exists() {
             OpenOptions::new().write(true).open(&target).map_err(error)?;
         }
-        let output = Self { path: path.to_owned(), kind: Kind::File(target), lock: None };
+        let output = Self { path: path.to_owned(), kind: OutputPlace::File(target), lock: None };
         output.temporary().map_err(error)?;
         Ok(output)
     }
@@ -86,7 +86,7 @@ impl Output {
     /// # Errors
     /// If another process has it, or the lock's file cannot be made beside it.
     pub fn locked(mut self) -> Result<Self> {
-        if let Kind::File(target) = &self.kind {
+        if let OutputPlace::File(target) = &self.kind {
             let name = target.file_name().unwrap_or_default();
             // A hash, as the name itself may be as long as a name can be.
             let hash = Sha256::digest(name.as_encoded_bytes());
@@ -104,14 +104,14 @@ impl Output {
 
     /// Whether it is a device or a pipe, which takes what is written once and gives nothing back.
     pub fn is_stream(&self) -> bool {
-        matches!(self.kind, Kind::Stream(_))
+        matches!(self.kind, OutputPlace::Stream(_))
     }
 
     /// The other names (hard links) of the file that is there: they keep what they show now.
     pub fn other_names(&self) -> u64 {
         match &self.kind {
-            Kind::File(target) => fs::metadata(target).map_or(0, |there| links(&there) - 1),
-            Kind::Stream(_) => 0,
+            OutputPlace::File(target) => fs::metadata(target).map_or(0, |there| links(&there) - 1),
+            OutputPlace::Stream(_) => 0,
         }
     }
 
@@ -131,8 +131,8 @@ impl Output {
             fill(&mut writer).and_then(|()| writer.flush()).map_err(error)
         };
         match &self.kind {
-            Kind::Stream(file) => filled(file),
-            Kind::File(target) => {
+            OutputPlace::Stream(file) => filled(file),
+            OutputPlace::File(target) => {
                 let temporary = self.temporary().map_err(error)?;
                 filled(temporary.as_file())?;
                 temporary.as_file().sync_all().map_err(error)?;
@@ -155,7 +155,7 @@ impl Output {
     /// # Errors
     /// Those of the file system; the place is named.
     pub fn remove(&self) -> Result<()> {
-        let Kind::File(target) = &self.kind else { return Ok(()) };
+        let OutputPlace::File(target) = &self.kind else { return Ok(()) };
         match fs::remove_file(target) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io(&self.path, "remove", e))
@@ -166,7 +166,7 @@ impl Output {
 
     /// An empty file beside the target, of the mode and owner that the target has or would get.
     fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
-        let Kind::File(target) = &self.kind else {
+        let OutputPlace::File(target) = &self.kind else {
             return Err(io::Error::other("a device or pipe has no temporary file"));
         };
         let mut builder = tempfile::Builder::new();
@@ -235,14 +235,14 @@ fn target(path: &Path) -> io::Result<Option<PathBuf>> {
 
 /// Opens a device or pipe. A pipe that nobody reads is refused: writing to it would wait for ever.
 #[cfg(unix)]
-fn stream(path: &Path) -> Result<Kind> {
+fn stream(path: &Path) -> Result<OutputPlace> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.write(true);
     // The first handle only asks whether there is a reader; the second waits, like any writer, until there is room.
     let asked = options.clone().custom_flags(libc::O_NONBLOCK).open(path);
     let opened = asked.and_then(|_reader| options.open(path));
-    opened.map(Kind::Stream).map_err(|e| match e.raw_os_error() {
+    opened.map(OutputPlace::Stream).map_err(|e| match e.raw_os_error() {
         Some(libc::ENXIO) => {
             let problem = "nobody reads this pipe or device; start the reader first";
             Error::io(path, "write", io::Error::other(problem))
@@ -252,9 +252,9 @@ fn stream(path: &Path) -> Result<Kind> {
 }
 
 #[cfg(not(unix))]
-fn stream(path: &Path) -> Result<Kind> {
+fn stream(path: &Path) -> Result<OutputPlace> {
     let file = OpenOptions::new().write(true).open(path);
-    file.map(Kind::Stream).map_err(|e| Error::io(path, "write", e))
+    file.map(OutputPlace::Stream).map_err(|e| Error::io(path, "write", e))
 }
 
 #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! What a defense is, and the list of those that exist.
 
 use super::defenses::{
-    AdversarialTraining, DeepSleep, Distillation, FastWave, SleepDefense, SlowWave,
+    AdversarialTraining, DeepSleep, Distillation, FastWaveDefense, SleepDefense, SlowWaveDefense,
 };
 use super::{Settings, Stage};
 use crate::names::meant;
@@ -15,8 +15,14 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// All defenses. A new one is a file in `defenses` and a line here.
-pub const DEFENSES: &[&dyn Defense] =
-    &[&AdversarialTraining, &Distillation, &SleepDefense, &SlowWave, &FastWave, &DeepSleep];
+pub const DEFENSES: &[&dyn Defense] = &[
+    &AdversarialTraining,
+    &Distillation,
+    &SleepDefense,
+    &SlowWaveDefense,
+    &FastWaveDefense,
+    &DeepSleep,
+];
 
 /// A way to turn an undefended control into a defended model.
 pub trait Defense: Sync {
@@ -91,10 +97,10 @@ pub(super) fn conversion_reads(settings: &Settings) -> Vec<&'static str> {
 /// the defense.
 ///
 /// ```
-/// use deepsleep::method::{FastWave, Training};
+/// use deepsleep::method::{FastWaveDefense, Training};
 ///
 /// let training: Training = "fast-wave".parse()?;
-/// assert_eq!(training, Training::Defense(&FastWave));
+/// assert_eq!(training, Training::Defense(&FastWaveDefense));
 /// assert!("fast-weve".parse::<Training>().unwrap_err().to_string().contains("did you mean `fast-wave`"));
 /// # Ok::<(), deepsleep::Error>(())
 /// ```
@@ -217,9 +223,9 @@ mod tests {
         let settings = Settings::new(Profile::Published);
         let reads =
             |defense: &'static dyn Defense, name| Training::Defense(defense).reads(&settings, name);
-        assert!(reads(&FastWave, "fast_wave.dream.eps"));
-        assert!(reads(&FastWave, "fast_wave") && reads(&FastWave, "seed"));
-        assert!(!reads(&FastWave, "fast_wavelet") && !reads(&FastWave, "cycles"));
+        assert!(reads(&FastWaveDefense, "fast_wave.dream.eps"));
+        assert!(reads(&FastWaveDefense, "fast_wave") && reads(&FastWaveDefense, "seed"));
+        assert!(!reads(&FastWaveDefense, "fast_wavelet") && !reads(&FastWaveDefense, "cycles"));
         assert!(!reads(&Distillation, "distillation.teacher_epochs"));
         assert!(reads(&Distillation, "distillation") && reads(&SleepDefense, "sleep"));
         assert!(!reads(&DeepSleep, "control.epochs"));

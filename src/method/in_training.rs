@@ -129,7 +129,7 @@ impl InTraining for ControlTraining {
         if self.trainer.epochs_done() >= of {
             return Ok(None);
         }
-        let mut progress = |p: crate::nn::Progress| {
+        let mut progress = |p: crate::nn::StepReport| {
             let (batch, batches, images, loss) = (p.step, p.steps, p.images, Some(p.loss));
             progress(BatchProgress { stage, batch, batches, images, loss });
         };

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::method::{Defender, FastWave, Profile, Settings};
+//! use deepsleep::method::{Defender, FastWaveDefense, Profile, Settings};
 //! use deepsleep::nn::Model;
 //! use deepsleep::tensor::Context;
 //!
@@ -16,7 +16,7 @@
 //!
 //! let mut settings = Settings::new(Profile::Published);
 //! settings.set("fast_wave.epochs", "1")?;
-//! let mut defender = Defender::new(&FastWave, control, settings)?;
+//! let mut defender = Defender::new(&FastWaveDefense, control, settings)?;
 //! while let Some(pass) = defender.advance(&context, &train, &mut |_| {})? {
 //!     println!("{} {}/{}", pass.stage, pass.done, pass.of);
 //! }
@@ -43,8 +43,8 @@ pub use defender::{Defender, PassReport};
 pub use defense::{DEFENSES, Defense, Description, Training};
 pub use defenses::{
     AdversarialTraining, AdversarialTrainingOptions, Conversion, DeepSleep, Distillation,
-    DistillationMethod, DistillationOptions, FastWave, FastWaveStage, SleepDefense,
-    SleepDefenseMethod, SleepDefenseOptions, SlowWave, SlowWaveStage,
+    DistillationMethod, DistillationOptions, FastWaveDefense, FastWaveStage, SleepDefense,
+    SleepDefenseMethod, SleepDefenseOptions, SlowWaveDefense, SlowWaveStage,
 };
 #[cfg(feature = "experiment")]
 pub(crate) use former::{key_name, name as current_name};

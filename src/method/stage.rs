@@ -149,7 +149,7 @@ impl StageRun for TrainingRun {
         progress: &mut (dyn FnMut(usize, usize, usize) + Send),
     ) -> Result<Option<f32>> {
         let Self { trainer, regime, .. } = self;
-        let mut progress = |p: crate::nn::Progress| progress(p.step, p.steps, p.images);
+        let mut progress = |p: crate::nn::StepReport| progress(p.step, p.steps, p.images);
         let model = &mut networks.model;
         let report = trainer.epoch_with(context, model, data, regime.as_mut(), &mut progress)?;
         Ok(Some(report.loss))

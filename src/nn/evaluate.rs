@@ -1,6 +1,6 @@
 //! Predictions, accuracy and input gradients of a frozen network, each worker on a tape of its own.
 
-use super::{FrozenNetwork, verdict_noise};
+use super::{FrozenNetwork, decision_noise};
 use crate::autodiff::{Labels, Seed, Tape};
 use crate::data::Dataset;
 use crate::kernels::cross_entropy::arg_max;
@@ -14,7 +14,7 @@ const CHUNK: usize = 2 * LANES;
 
 /// What a network makes of one image, by all draws that decide about it ([`FrozenNetwork::draws`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Decision {
     /// The predicted class: of the mean logits the largest one's, the first of equals. None if a logit of a draw is not
     /// finite: that is no answer.
     pub class: Option<usize>,
@@ -23,7 +23,7 @@ pub struct Verdict {
 }
 
 /// The predicted class of every image: the largest logit's, the first of equals. A random network is judged by the draws
-/// of seed 0; [`verdicts`] knows others.
+/// of seed 0; [`decisions`] knows others.
 ///
 /// # Errors
 /// If the images do not have the network's shape, or a logit is not finite.
@@ -32,9 +32,9 @@ pub fn predictions(
     network: &dyn FrozenNetwork,
     data: &Dataset,
 ) -> Result<Vec<usize>> {
-    let all = verdicts(context, network, data, 0, 0)?;
-    let class = |(i, verdict): (usize, Verdict)| {
-        verdict.class.ok_or_else(|| Error::NotFinite {
+    let all = decisions(context, network, data, 0, 0)?;
+    let class = |(i, decision): (usize, Decision)| {
+        decision.class.ok_or_else(|| Error::NotFinite {
             place: format!("evaluation, image {i}"),
             problem: "a logit is not finite: the weights are damaged or far too large".into(),
         })
@@ -43,18 +43,18 @@ pub fn predictions(
 }
 
 /// What a network makes of every image. Of a random network the draws are those of `seed` and of each image's identity,
-/// which is `first` plus its place in `data`: parts of a set get the verdicts of the whole, and attacks on the same
+/// which is `first` plus its place in `data`: parts of a set get the decisions of the whole, and attacks on the same
 /// samples and seed start from the same ones.
 ///
 /// # Errors
 /// If the images have not the network's shape.
-pub fn verdicts(
+pub fn decisions(
     context: &Context,
     network: &dyn FrozenNetwork,
     data: &Dataset,
     first: u64,
     seed: u64,
-) -> Result<Vec<Verdict>> {
+) -> Result<Vec<Decision>> {
     if data.classes() > network.classes() {
         let (found, at_most) = (data.classes(), network.classes());
         return Err(Error::shape(
@@ -64,21 +64,21 @@ pub fn verdicts(
         ));
     }
     check_memory(context, network.sample_bytes(), CHUNK)?;
-    let mut verdicts = vec![Verdict::default(); data.len()];
+    let mut decisions = vec![Decision::default(); data.len()];
     let workers = context.workers(|context| Judge {
         tape: Tape::new(context),
         indices: Vec::with_capacity(CHUNK),
         mean: Vec::new(),
     });
-    workers.chunks(&mut verdicts, CHUNK, |judge, i, verdicts| {
+    workers.chunks(&mut decisions, CHUNK, |judge, i, decisions| {
         judge.indices.clear();
-        judge.indices.extend(i * CHUNK..i * CHUNK + verdicts.len());
-        let noise = |index: usize, draw| verdict_noise(seed, first + index as u64, draw);
-        let result = judge.verdicts(network, data, &noise, verdicts);
+        judge.indices.extend(i * CHUNK..i * CHUNK + decisions.len());
+        let noise = |index: usize, draw| decision_noise(seed, first + index as u64, draw);
+        let result = judge.decisions(network, data, &noise, decisions);
         judge.tape.reset();
         result
     })?;
-    Ok(verdicts)
+    Ok(decisions)
 }
 
 /// Refuses a network of whose samples the threads cannot hold so many each.
@@ -99,12 +99,12 @@ struct Judge {
 }
 
 impl Judge {
-    fn verdicts(
+    fn decisions(
         &mut self,
         network: &dyn FrozenNetwork,
         data: &Dataset,
         noise: &dyn Fn(usize, usize) -> Key,
-        verdicts: &mut [Verdict],
+        decisions: &mut [Decision],
     ) -> Result<()> {
         let Self { tape, indices, mean } = self;
         let isa = tape.context().isa();
@@ -119,16 +119,16 @@ impl Judge {
             let x = tape.constant(images);
             tape.set_noise(indices.iter().map(|&index| noise(index, draw)));
             let logits = network.logits(tape, x)?;
-            for (block, verdicts) in verdicts.chunks_mut(LANES).enumerate() {
+            for (block, decisions) in decisions.chunks_mut(LANES).enumerate() {
                 let logits = tape.value(logits).block(block);
                 let first = indices[block * LANES];
                 arg_max(isa, logits, &mut best);
-                for (i, (verdict, &best)) in verdicts.iter_mut().zip(&best.0).enumerate() {
+                for (i, (decision, &best)) in decisions.iter_mut().zip(&best.0).enumerate() {
                     let answers = logits.iter().all(|lanes| lanes.0[i].is_finite());
                     let class = answers.then_some(best as usize);
-                    verdict.right += usize::from(class == Some(data.label(first + i)));
+                    decision.right += usize::from(class == Some(data.label(first + i)));
                     // What is no answer once is none.
-                    verdict.class = if draw == 0 { class } else { verdict.class.and(class) };
+                    decision.class = if draw == 0 { class } else { decision.class.and(class) };
                 }
                 for (mean, z) in mean[block * classes..].iter_mut().zip(logits) {
                     mean.0.iter_mut().zip(&z.0).for_each(|(mean, z)| *mean += z / draws as f32);
@@ -136,11 +136,11 @@ impl Judge {
             }
         }
         if draws > 1 {
-            for (mean, verdicts) in mean.chunks(classes).zip(verdicts.chunks_mut(LANES)) {
+            for (mean, decisions) in mean.chunks(classes).zip(decisions.chunks_mut(LANES)) {
                 arg_max(isa, mean, &mut best);
-                let classes = verdicts.iter_mut().zip(&best.0);
-                classes.for_each(|(verdict, &best)| {
-                    verdict.class = verdict.class.and(Some(best as usize));
+                let classes = decisions.iter_mut().zip(&best.0);
+                classes.for_each(|(decision, &best)| {
+                    decision.class = decision.class.and(Some(best as usize));
                 });
             }
         }

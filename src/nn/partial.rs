@@ -40,7 +40,7 @@ impl<'a> ConvChain<'a> {
 }
 
 /// A convolution of the chain.
-struct Stage<'a> {
+struct ChainLayer<'a> {
     layer: &'a FrozenConv,
     shape: Shape,
     /// Its output for the images that were evaluated last, and for those that others are compared with. They differ
@@ -53,7 +53,7 @@ struct Stage<'a> {
 /// Sixteen images, each in a lane of its own, that change bit by bit.
 pub struct PartialForward<'a> {
     isa: Isa,
-    stages: Vec<Stage<'a>>,
+    stages: Vec<ChainLayer<'a>>,
     linear: Vec<&'a FrozenConv>,
     /// What a linear layer gives, before and after its rectifier.
     hidden: [Vec<Lanes>; 2],
@@ -69,7 +69,7 @@ impl<'a> PartialForward<'a> {
             let Shape { channels, height, width } = layer.geometry().output;
             let shape = Shape::new(channels, height / 2, width / 2);
             let zeros = || vec![Lanes::ZERO; shape.features()];
-            Stage { layer, shape, new: zeros(), old: zeros(), changed: Region::default() }
+            ChainLayer { layer, shape, new: zeros(), old: zeros(), changed: Region::default() }
         });
         let layers = chain.convolutions.iter().chain(&chain.linear);
         let scratch = layers.map(|layer| layer.scratch()).max().unwrap_or(0);

@@ -106,13 +106,13 @@ pub trait Regime<N: Network + ?Sized>: Send {
 
 /// The images as they are, the plain loss.
 #[derive(Clone, Copy, Debug)]
-pub struct Plain;
+pub struct PlainRegime;
 
-impl<N: Network + ?Sized> Regime<N> for Plain {}
+impl<N: Network + ?Sized> Regime<N> for PlainRegime {}
 
 /// A step that was just made.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
+pub struct StepReport {
     /// From 0.
     pub epoch: usize,
     /// Steps of this epoch that are done.
@@ -187,9 +187,9 @@ impl Trainer {
         context: &Context,
         network: &mut N,
         data: &Dataset,
-        progress: &mut (dyn FnMut(Progress) + Send),
+        progress: &mut (dyn FnMut(StepReport) + Send),
     ) -> Result<EpochReport> {
-        self.epoch_with(context, network, data, &mut Plain, progress)
+        self.epoch_with(context, network, data, &mut PlainRegime, progress)
     }
 
     /// [`epoch`](Self::epoch) under a regime.
@@ -202,7 +202,7 @@ impl Trainer {
         network: &mut N,
         data: &Dataset,
         regime: &mut dyn Regime<N>,
-        progress: &mut (dyn FnMut(Progress) + Send),
+        progress: &mut (dyn FnMut(StepReport) + Send),
     ) -> Result<EpochReport> {
         let size = self.options.batch_size;
         let (epoch, steps) = (self.epoch, data.len() / size);
@@ -230,7 +230,7 @@ impl Trainer {
                 let parameters = network.parameters().iter();
                 check_finite(parameters.map(|p| (p.name.as_str(), p.values.as_slice())), place)?;
                 total += f64::from(loss);
-                progress(Progress { epoch, step: step + 1, steps, images: size, loss });
+                progress(StepReport { epoch, step: step + 1, steps, images: size, loss });
             }
             Ok((total / steps as f64) as f32)
         })?;
@@ -251,7 +251,7 @@ impl Trainer {
         data: &Dataset,
         indices: &[usize],
     ) -> Result<f32> {
-        self.step_with(context, network, data, &mut Plain, indices)
+        self.step_with(context, network, data, &mut PlainRegime, indices)
     }
 
     /// [`step`](Self::step) under a regime.

@@ -1,14 +1,14 @@
 //! Nodes that compute from numbers of the file alone: shapes that are put together, and constants that were not folded.
 
-use super::node::Node;
+use super::node::FileNode;
 use super::proto::data_type;
 use super::tensor;
-use super::value::{Outcome, Value, Whole, axis, checked_count, zip};
+use super::value::{NodeResult, Operand, Whole, axis, checked_count, zip};
 use ndarray::{ArcArray, Array, ArrayD, ArrayViewD, Axis, IxDyn, concatenate};
 use std::path::Path;
 
 /// What such a node gives.
-pub fn evaluate(node: &Node<'_>, path: &Path) -> Outcome<Value> {
+pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
     match node.op() {
         "Constant" => constant(node, path),
         "Identity" | "Dropout" => Ok(node.input(0)?.clone()),
@@ -18,12 +18,12 @@ pub fn evaluate(node: &Node<'_>, path: &Path) -> Outcome<Value> {
         "Where" => choose(node),
         "Shape" => {
             let shape: &[usize] = match node.input(0)? {
-                Value::Floats(floats) => floats.shape(),
-                Value::Wholes(wholes) => wholes.shape(),
-                Value::Features(_) => return Err("needs numbers of the file".into()),
+                Operand::Floats(floats) => floats.shape(),
+                Operand::Wholes(wholes) => wholes.shape(),
+                Operand::Features(_) => return Err("needs numbers of the file".into()),
             };
             let sides = shape.iter().map(|&side| Whole::Known(side as i64));
-            Ok(Value::Wholes(Array::from_iter(sides).into_dyn().into_shared()))
+            Ok(Operand::Wholes(Array::from_iter(sides).into_dyn().into_shared()))
         }
         "ConstantOfShape" => filled(node, path),
         "Range" => range(node),
@@ -31,23 +31,23 @@ pub fn evaluate(node: &Node<'_>, path: &Path) -> Outcome<Value> {
         "ReduceProd" | "ReduceSum" => reduce(node),
         "Concat" => joined(node),
         _ => match node.input(0)? {
-            Value::Floats(floats) => arrange(node, floats.clone()).map(Value::Floats),
-            Value::Wholes(wholes) => arrange(node, wholes.clone()).map(Value::Wholes),
-            Value::Features(_) => Err("needs numbers of the file".into()),
+            Operand::Floats(floats) => arrange(node, floats.clone()).map(Operand::Floats),
+            Operand::Wholes(wholes) => arrange(node, wholes.clone()).map(Operand::Wholes),
+            Operand::Features(_) => Err("needs numbers of the file".into()),
         },
     }
 }
 
-fn constant(node: &Node<'_>, path: &Path) -> Outcome<Value> {
+fn constant(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
     let wholes = |numbers: &[i64], shape: &[usize]| {
         let numbers = numbers.iter().map(|&number| Whole::Known(number)).collect();
         ArcArray::from_shape_vec(IxDyn(shape), numbers)
-            .map(Value::Wholes)
+            .map(Operand::Wholes)
             .map_err(|e| e.to_string())
     };
     let floats = |numbers: &[f32], shape: &[usize]| {
         let array = ArcArray::from_shape_vec(IxDyn(shape), numbers.to_vec());
-        array.map(Value::Floats).map_err(|e| e.to_string())
+        array.map(Operand::Floats).map_err(|e| e.to_string())
     };
     for attribute in &node.proto.attribute {
         match (attribute.name.as_deref(), &attribute.t) {
@@ -64,29 +64,29 @@ fn constant(node: &Node<'_>, path: &Path) -> Outcome<Value> {
     Err("holds no numbers that are read".into())
 }
 
-fn cast(value: &Value, to: i64) -> Outcome<Value> {
+fn cast(value: &Operand, to: i64) -> NodeResult<Operand> {
     const FLOATS: [i32; 4] =
         [data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16, data_type::BFLOAT16];
     let to_floats = FLOATS.iter().any(|&kind| i64::from(kind) == to);
     Ok(match value {
-        Value::Floats(_) if to_floats => value.clone(),
-        Value::Floats(floats) => {
-            Value::Wholes(floats.map(|&number| Whole::Known(number as i64)).into_shared())
+        Operand::Floats(_) if to_floats => value.clone(),
+        Operand::Floats(floats) => {
+            Operand::Wholes(floats.map(|&number| Whole::Known(number as i64)).into_shared())
         }
-        Value::Wholes(wholes) if to_floats => {
+        Operand::Wholes(wholes) if to_floats => {
             let numbers = value.wholes()?.into_iter().map(|number| number as f32).collect();
             let floats = ArcArray::from_shape_vec(wholes.raw_dim(), numbers);
-            Value::Floats(floats.map_err(|e| e.to_string())?)
+            Operand::Floats(floats.map_err(|e| e.to_string())?)
         }
-        Value::Wholes(_) => value.clone(),
-        Value::Features(_) => return Err("needs numbers of the file".into()),
+        Operand::Wholes(_) => value.clone(),
+        Operand::Features(_) => return Err("needs numbers of the file".into()),
     })
 }
 
-fn arithmetic(node: &Node<'_>) -> Outcome<Value> {
+fn arithmetic(node: &FileNode<'_>) -> NodeResult<Operand> {
     let op = node.op();
     match (node.input(0)?, node.input(1)?) {
-        (Value::Floats(a), Value::Floats(b)) => {
+        (Operand::Floats(a), Operand::Floats(b)) => {
             let f = |a: &f32, b: &f32| match op {
                 "Add" => a + b,
                 "Sub" => a - b,
@@ -100,17 +100,17 @@ fn arithmetic(node: &Node<'_>) -> Outcome<Value> {
             };
             let floats = zip(&a.view(), &b.view(), f)?;
             Ok(match op {
-                "Equal" => Value::Wholes(floats.mapv(|is| Whole::Known(is as i64)).into_shared()),
-                _ => Value::Floats(floats),
+                "Equal" => Operand::Wholes(floats.mapv(|is| Whole::Known(is as i64)).into_shared()),
+                _ => Operand::Floats(floats),
             })
         }
-        (Value::Wholes(a), Value::Wholes(b)) => {
+        (Operand::Wholes(a), Operand::Wholes(b)) => {
             let results = zip(&a.view(), &b.view(), |&a, &b| whole(op, a, b))?;
             let shape = results.raw_dim();
             let results = results.into_iter().collect::<Option<Vec<Whole>>>();
             let problem = "computes with the number of images, or with numbers that are too large";
             let array = ArcArray::from_shape_vec(shape, results.ok_or(problem)?);
-            array.map(Value::Wholes).map_err(|e| e.to_string())
+            array.map(Operand::Wholes).map_err(|e| e.to_string())
         }
         _ => Err("combines floats with whole numbers".into()),
     }
@@ -145,15 +145,15 @@ fn whole(op: &str, a: Whole, b: Whole) -> Option<Whole> {
     Some(Known(known))
 }
 
-fn function(node: &Node<'_>) -> Outcome<Value> {
+fn function(node: &FileNode<'_>) -> NodeResult<Operand> {
     let op = node.op();
-    if let ("Neg", Value::Wholes(wholes)) = (op, node.input(0)?) {
+    if let ("Neg", Operand::Wholes(wholes)) = (op, node.input(0)?) {
         let zero = ArcArray::from_elem(IxDyn(&[]), Whole::Known(0));
         let negative = zip(&zero.view(), &wholes.view(), |&a, &b| whole("Sub", a, b))?;
         let negative = negative.mapv(|number| number.unwrap_or(Whole::Batch));
-        return Ok(Value::Wholes(negative.into_shared()));
+        return Ok(Operand::Wholes(negative.into_shared()));
     }
-    Ok(Value::Floats(
+    Ok(Operand::Floats(
         node.floats(0)?
             .mapv(|x| match op {
                 "Neg" => -x,
@@ -167,37 +167,37 @@ fn function(node: &Node<'_>) -> Outcome<Value> {
 }
 
 /// Where: the second where the first is not 0, else the third.
-fn choose(node: &Node<'_>) -> Outcome<Value> {
-    let (Value::Wholes(is), Value::Wholes(a), Value::Wholes(b)) =
+fn choose(node: &FileNode<'_>) -> NodeResult<Operand> {
+    let (Operand::Wholes(is), Operand::Wholes(a), Operand::Wholes(b)) =
         (node.input(0)?, node.input(1)?, node.input(2)?)
     else {
         return Err("chooses between floats".into());
     };
     let pairs = zip(&a.view(), &b.view(), |&a, &b| (a, b))?;
     let pick = |is: &Whole, &(a, b): &(Whole, Whole)| if *is == Whole::Known(0) { b } else { a };
-    zip(&is.view(), &pairs.view(), pick).map(Value::Wholes)
+    zip(&is.view(), &pairs.view(), pick).map(Operand::Wholes)
 }
 
 /// ConstantOfShape
-fn filled(node: &Node<'_>, path: &Path) -> Outcome<Value> {
+fn filled(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
     let shape = sides(&node.input(0)?.wholes()?)?;
     checked_count(&shape)?;
     let value = node.attribute("value").and_then(|attribute| attribute.t.as_ref());
     let value = value.map(|tensor| tensor::read(tensor, path)).transpose()?;
     Ok(match value {
-        Some(Value::Wholes(all)) => {
+        Some(Operand::Wholes(all)) => {
             let number = all.first().copied().unwrap_or(Whole::Known(0));
-            Value::Wholes(ArcArray::from_elem(IxDyn(&shape), number))
+            Operand::Wholes(ArcArray::from_elem(IxDyn(&shape), number))
         }
-        Some(Value::Floats(all)) => {
+        Some(Operand::Floats(all)) => {
             let number = all.first().copied().unwrap_or(0.0);
-            Value::Floats(ArcArray::from_elem(IxDyn(&shape), number))
+            Operand::Floats(ArcArray::from_elem(IxDyn(&shape), number))
         }
-        _ => Value::Floats(ArcArray::zeros(IxDyn(&shape))),
+        _ => Operand::Floats(ArcArray::zeros(IxDyn(&shape))),
     })
 }
 
-fn range(node: &Node<'_>) -> Outcome<Value> {
+fn range(node: &FileNode<'_>) -> NodeResult<Operand> {
     let number = |i: usize| match node.input(i)?.wholes()?[..] {
         [number] => Ok(number),
         _ => Err("has bounds that are no single numbers".to_owned()),
@@ -211,12 +211,12 @@ fn range(node: &Node<'_>) -> Outcome<Value> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     checked_count(&[count])?;
     let numbers = (0..count as i64).map(|i| Whole::Known(start.wrapping_add(i.wrapping_mul(step))));
-    Ok(Value::Wholes(Array::from_iter(numbers).into_dyn().into_shared()))
+    Ok(Operand::Wholes(Array::from_iter(numbers).into_dyn().into_shared()))
 }
 
 /// Expand. Where the shape has the number of images, the array stays as it is: what uses it repeats it anyway.
-fn expand(node: &Node<'_>) -> Outcome<Value> {
-    let Value::Wholes(target) = node.input(1)? else { return Err("has a computed shape".into()) };
+fn expand(node: &FileNode<'_>) -> NodeResult<Operand> {
+    let Operand::Wholes(target) = node.input(1)? else { return Err("has a computed shape".into()) };
     if target.iter().any(|&side| side == Whole::Batch) {
         return Ok(node.input(0)?.clone());
     }
@@ -224,15 +224,19 @@ fn expand(node: &Node<'_>) -> Outcome<Value> {
     checked_count(&shape)?;
     let like = ArcArray::from_elem(IxDyn(&shape), ());
     Ok(match node.input(0)? {
-        Value::Floats(all) => Value::Floats(zip(&all.view(), &like.view(), |&number, ()| number)?),
-        Value::Wholes(all) => Value::Wholes(zip(&all.view(), &like.view(), |&number, ()| number)?),
-        Value::Features(_) => return Err("needs numbers of the file".into()),
+        Operand::Floats(all) => {
+            Operand::Floats(zip(&all.view(), &like.view(), |&number, ()| number)?)
+        }
+        Operand::Wholes(all) => {
+            Operand::Wholes(zip(&all.view(), &like.view(), |&number, ()| number)?)
+        }
+        Operand::Features(_) => return Err("needs numbers of the file".into()),
     })
 }
 
 /// The product or the sum of all numbers.
-fn reduce(node: &Node<'_>) -> Outcome<Value> {
-    let Value::Wholes(all) = node.input(0)? else { return Err("reduces floats".into()) };
+fn reduce(node: &FileNode<'_>) -> NodeResult<Operand> {
+    let Operand::Wholes(all) = node.input(0)? else { return Err("reduces floats".into()) };
     if all.ndim() != 1 {
         return Err(format!("reduces an array of {:?}", all.shape()));
     }
@@ -240,11 +244,11 @@ fn reduce(node: &Node<'_>) -> Outcome<Value> {
     let total = all.iter().try_fold(Whole::Known(start), |total, &next| whole(op, total, next));
     let total = total.ok_or("computes with the number of images")?;
     let shape: &[usize] = if node.int("keepdims", 1) != 0 { &[1] } else { &[] };
-    Ok(Value::Wholes(ArcArray::from_elem(IxDyn(shape), total)))
+    Ok(Operand::Wholes(ArcArray::from_elem(IxDyn(shape), total)))
 }
 
-fn joined(node: &Node<'_>) -> Outcome<Value> {
-    fn join<T: Clone>(views: &[ArrayViewD<'_, T>], at: i64) -> Outcome<ArrayD<T>> {
+fn joined(node: &FileNode<'_>) -> NodeResult<Operand> {
+    fn join<T: Clone>(views: &[ArrayViewD<'_, T>], at: i64) -> NodeResult<ArrayD<T>> {
         let rank = views.first().map_or(0, |view| view.ndim());
         let at = axis(at, rank)?;
         if let Some(other) = views.iter().find(|view| view.ndim() != rank) {
@@ -255,24 +259,27 @@ fn joined(node: &Node<'_>) -> Outcome<Value> {
     }
     let (at, inputs) = (node.int("axis", 0), node.inputs.iter().flatten());
     match node.input(0)? {
-        Value::Floats(_) => {
+        Operand::Floats(_) => {
             let views: Vec<_> =
-                inputs.map(|v| v.floats().map(|f| f.view())).collect::<Outcome<_>>()?;
-            join(&views, at).map(|all| Value::Floats(all.into_shared()))
+                inputs.map(|v| v.floats().map(|f| f.view())).collect::<NodeResult<_>>()?;
+            join(&views, at).map(|all| Operand::Floats(all.into_shared()))
         }
         _ => {
             let views = inputs.map(|value| match value {
-                Value::Wholes(wholes) => Ok(wholes.view()),
+                Operand::Wholes(wholes) => Ok(wholes.view()),
                 _ => Err("joins floats and whole numbers".to_owned()),
             });
-            let views: Vec<_> = views.collect::<Outcome<_>>()?;
-            join(&views, at).map(|all| Value::Wholes(all.into_shared()))
+            let views: Vec<_> = views.collect::<NodeResult<_>>()?;
+            join(&views, at).map(|all| Operand::Wholes(all.into_shared()))
         }
     }
 }
 
 /// The same numbers in another arrangement, or some of them.
-fn arrange<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcArray<T, IxDyn>> {
+fn arrange<T: Clone>(
+    node: &FileNode<'_>,
+    array: ArcArray<T, IxDyn>,
+) -> NodeResult<ArcArray<T, IxDyn>> {
     let rank = array.ndim();
     match node.op() {
         "Reshape" => {
@@ -298,7 +305,7 @@ fn arrange<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcA
         "Unsqueeze" => {
             let given = node.given("axes", 1)?.unwrap_or_default();
             let rank = rank + given.len();
-            let mut axes = given.iter().map(|&a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
+            let mut axes = given.iter().map(|&a| axis(a, rank)).collect::<NodeResult<Vec<_>>>()?;
             axes.sort_unstable();
             axes.iter()
                 .try_fold(array, |array, &at| {
@@ -308,7 +315,7 @@ fn arrange<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcA
         }
         "Transpose" => {
             let given = node.ints("perm").unwrap_or_else(|| (0..rank as i64).rev().collect());
-            let axes = given.iter().map(|&a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
+            let axes = given.iter().map(|&a| axis(a, rank)).collect::<NodeResult<Vec<_>>>()?;
             let mut sorted = axes.clone();
             sorted.sort_unstable();
             if sorted != (0..rank).collect::<Vec<_>>() {
@@ -321,12 +328,12 @@ fn arrange<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcA
             let side = array.len_of(Axis(at));
             let indices = node.input(1)?;
             let picks = indices.wholes()?.into_iter().map(|i| axis(i, side));
-            let picks = picks.collect::<Outcome<Vec<_>>>()?;
+            let picks = picks.collect::<NodeResult<Vec<_>>>()?;
             match (indices, &picks[..]) {
-                (Value::Wholes(of), &[pick]) if of.ndim() == 0 => {
+                (Operand::Wholes(of), &[pick]) if of.ndim() == 0 => {
                     Ok(array.index_axis_move(Axis(at), pick))
                 }
-                (Value::Wholes(of), _) if of.ndim() == 1 => {
+                (Operand::Wholes(of), _) if of.ndim() == 1 => {
                     checked_count(&[array.len() / side.max(1), picks.len()])?;
                     Ok(array.select(Axis(at), &picks).into_shared())
                 }
@@ -338,7 +345,10 @@ fn arrange<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcA
     }
 }
 
-fn slice<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcArray<T, IxDyn>> {
+fn slice<T: Clone>(
+    node: &FileNode<'_>,
+    array: ArcArray<T, IxDyn>,
+) -> NodeResult<ArcArray<T, IxDyn>> {
     let starts = node.given("starts", 1)?.ok_or("has no starts")?;
     let ends = node.given("ends", 2)?.ok_or("has no ends")?;
     let axes = node.axes(3, array.ndim())?.unwrap_or_else(|| (0..starts.len()).collect());
@@ -360,7 +370,7 @@ fn slice<T: Clone>(node: &Node<'_>, array: ArcArray<T, IxDyn>) -> Outcome<ArcArr
 }
 
 /// Which of so many a slice takes, in its order.
-pub fn picked(side: usize, start: i64, end: i64, step: i64) -> Outcome<Vec<usize>> {
+pub fn picked(side: usize, start: i64, end: i64, step: i64) -> NodeResult<Vec<usize>> {
     let side = side as i64;
     let bound = |at: i64| if at < 0 { at.saturating_add(side) } else { at };
     let (first, last) = match step {
@@ -374,20 +384,20 @@ pub fn picked(side: usize, start: i64, end: i64, step: i64) -> Outcome<Vec<usize
 }
 
 /// Sides of an array.
-fn sides(numbers: &[i64]) -> Outcome<Vec<usize>> {
+fn sides(numbers: &[i64]) -> NodeResult<Vec<usize>> {
     let sides = numbers.iter().map(|&side| usize::try_from(side).ok()).collect();
     Option::ok_or_else(sides, || format!("makes an array of {numbers:?}"))
 }
 
 /// The shape that a Reshape gives an array.
-fn reshaped(shape: &[usize], target: &[i64]) -> Outcome<Vec<usize>> {
+fn reshaped(shape: &[usize], target: &[i64]) -> NodeResult<Vec<usize>> {
     let fail = || format!("gives an array of {shape:?} the shape {target:?}");
     let side = |(i, &side): (usize, &i64)| match side {
         0 => shape.get(i).copied().ok_or_else(fail),
         -1 => Ok(1),
         side => usize::try_from(side).map_err(|_| fail()),
     };
-    let mut sides: Vec<usize> = target.iter().enumerate().map(side).collect::<Outcome<_>>()?;
+    let mut sides: Vec<usize> = target.iter().enumerate().map(side).collect::<NodeResult<_>>()?;
     let product = sides.iter().try_fold(1_usize, |n, &side| n.checked_mul(side));
     let (product, count) = (product.ok_or_else(fail)?, shape.iter().product::<usize>());
     match target.iter().position(|&side| side == -1) {

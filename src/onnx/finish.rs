@@ -1,7 +1,7 @@
 //! From drafts to an architecture with its arrays.
 
-use super::network::{Draft, IMAGE, Kind, Network};
-use super::value::Outcome;
+use super::network::{Draft, DraftKind, DraftNetwork, IMAGE};
+use super::value::NodeResult;
 use crate::checkpoint::StateDict;
 use crate::names::shown;
 use crate::nn::architecture::{INPUT, Node, Op, Pair};
@@ -11,7 +11,7 @@ use std::collections::HashSet;
 const MOST_LETTERS: usize = 120;
 
 /// The nodes that the place `last` needs, and their arrays.
-pub fn finish(network: &mut Network, last: usize) -> Outcome<(Vec<Node>, StateDict)> {
+pub fn finish(network: &mut DraftNetwork, last: usize) -> NodeResult<(Vec<Node>, StateDict)> {
     let mut needed = vec![false; network.drafts.len() + 1];
     needed[last] = true;
     for (i, draft) in network.drafts.iter().enumerate().rev() {
@@ -48,12 +48,12 @@ struct Finished {
 
 impl Finished {
     /// Adds the nodes of a draft; returns the name of the last.
-    fn add(&mut self, draft: &mut Draft, inputs: Vec<String>) -> Outcome<String> {
-        let is_layer = matches!(draft.kind, Kind::Layer(..));
+    fn add(&mut self, draft: &mut Draft, inputs: Vec<String>) -> NodeResult<String> {
+        let is_layer = matches!(draft.kind, DraftKind::Layer(..));
         let name = self.name(&draft.name, is_layer);
         match &mut draft.kind {
-            Kind::Plain(op) => self.push(name.clone(), op.clone(), inputs),
-            Kind::Layer(op, arrays) => {
+            DraftKind::Plain(op) => self.push(name.clone(), op.clone(), inputs),
+            DraftKind::Layer(op, arrays) => {
                 for array in arrays {
                     let full = format!("{name}.{}", array.suffix);
                     let (shape, values) = (array.shape.clone(), std::mem::take(&mut array.values));
@@ -61,10 +61,10 @@ impl Finished {
                 }
                 self.push(name.clone(), op.clone(), inputs);
             }
-            Kind::Affine(scale, shift) => {
+            DraftKind::Affine(scale, shift) => {
                 return self.affine(draft.shape.channels, name, [scale, shift], inputs);
             }
-            Kind::Unknown(problem) => {
+            DraftKind::Unknown(problem) => {
                 return Err(format!("node `{}` {problem}", shown(&draft.name)));
             }
         }
@@ -82,7 +82,7 @@ impl Finished {
         name: String,
         [scale, shift]: [&[f64]; 2],
         inputs: Vec<String>,
-    ) -> Outcome<String> {
+    ) -> NodeResult<String> {
         let every = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
             let pair = |i: usize| (scale[i % scale.len()], shift[i % shift.len()]);
             (0..channels).map(pair).map(|(scale, shift)| f(scale, shift) as f32).collect()

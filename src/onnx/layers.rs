@@ -1,14 +1,14 @@
 //! Layers with weights: convolutions, products with matrices, batch normalization.
 
-use super::network::{Array, Kind, Network};
-use super::node::Node;
+use super::network::{DraftKind, DraftNetwork, LayerArray};
+use super::node::FileNode;
 use super::pointwise::affine;
-use super::value::{Features, Floats, Outcome, Value, checked_count};
+use super::value::{Features, Floats, NodeResult, Operand, checked_count};
 use crate::nn::architecture::{Op, Pair};
 use ndarray::{Array4, ArrayView4, Axis, Ix2, Ix4};
 
 /// Sizes of a kernel and its border, [y, x].
-pub struct Window {
+pub struct KernelWindow {
     pub stride: [usize; 2],
     pub dilation: [usize; 2],
     /// Zeros before and after.
@@ -16,7 +16,7 @@ pub struct Window {
     pub groups: usize,
 }
 
-pub fn convolution(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn convolution(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let weight = node.floats(1)?.clone().into_dimensionality::<Ix4>().map_err(|_| {
         let shape = node.floats(1).map(|w| w.shape().to_vec()).unwrap_or_default();
@@ -38,7 +38,7 @@ pub fn convolution(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         border = [0, 1].map(|end| [0, 1].map(|i| border[end][i].saturating_add(more[end][i])));
     }
     let name = node.parameters_name(1);
-    let window = Window { stride, dilation, border, groups };
+    let window = KernelWindow { stride, dilation, border, groups };
     convolve(network, &name, place, weight.view(), bias, &window)
         .map(|place| with_shape(network, place))
 }
@@ -46,17 +46,17 @@ pub fn convolution(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
 /// Adds a convolution. Ours have the same border on both sides and no gaps in their kernels: a larger kernel with zeros
 /// in it computes the same.
 pub fn convolve(
-    network: &mut Network,
+    network: &mut DraftNetwork,
     name: &str,
     place: usize,
     weight: ArrayView4<'_, f32>,
     bias: Option<Vec<f32>>,
-    window: &Window,
-) -> Outcome<usize> {
+    window: &KernelWindow,
+) -> NodeResult<usize> {
     let &[outputs, inputs, height, width] = weight.shape() else {
         return Err("has no kernel".into());
     };
-    let Window { stride, dilation, border: [before, after], groups } = *window;
+    let KernelWindow { stride, dilation, border: [before, after], groups } = *window;
     if dilation.contains(&0) || height == 0 || width == 0 {
         return Err("has a kernel without numbers".into());
     }
@@ -90,29 +90,29 @@ pub fn convolve(
         groups,
         bias: bias.is_some(),
     };
-    let mut arrays = vec![Array {
+    let mut arrays = vec![LayerArray {
         suffix: "weight",
         shape: shape.to_vec(),
         values: kernel.iter().copied().collect(),
     }];
-    arrays.extend(bias.map(|values| Array { suffix: "bias", shape: vec![outputs], values }));
+    arrays.extend(bias.map(|values| LayerArray { suffix: "bias", shape: vec![outputs], values }));
     let expected = network.shape(place).channels;
     if inputs.checked_mul(groups) != Some(expected) {
         return Err(format!(
             "has weights for {inputs} channels in {groups} groups, and {expected} come in"
         ));
     }
-    network.add(name, Kind::Layer(op, arrays), &[place])
+    network.add(name, DraftKind::Layer(op, arrays), &[place])
 }
 
 /// Features of the shape of a place.
-pub fn with_shape(network: &Network, place: usize) -> Value {
+pub fn with_shape(network: &DraftNetwork, place: usize) -> Operand {
     let shape = network.shape(place);
-    Value::Features(Features::new(place, vec![shape.channels, shape.height, shape.width]))
+    Operand::Features(Features::new(place, vec![shape.channels, shape.height, shape.width]))
 }
 
 /// `alpha x W + beta c`
-pub fn gemm(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn gemm(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     if node.int("transA", 0) != 0 {
         return Err("transposes features (transA = 1)".into());
     }
@@ -126,22 +126,22 @@ pub fn gemm(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         weight.mapv_inplace(|number| alpha * number);
     }
     let y = linear(network, node, &x, weight.view())?;
-    let Some(bias) = node.optional(2) else { return Ok(Value::Features(y)) };
+    let Some(bias) = node.optional(2) else { return Ok(Operand::Features(y)) };
     let beta = f64::from(node.float("beta", 1.0));
     let bias = super::pointwise::per_channel(bias.floats()?, &y.dims)?;
     let bias = bias.iter().map(|number| beta * number).collect();
-    affine(network, node, &y, vec![1.0], bias).map(Value::Features)
+    affine(network, node, &y, vec![1.0], bias).map(Operand::Features)
 }
 
 /// `x W`, whose bias may follow as an addition.
-pub fn product(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn product(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let weight = matrix(node.floats(1)?)?;
     let y = linear(network, node, &x, weight.t())?;
-    Ok(Value::Features(y))
+    Ok(Operand::Features(y))
 }
 
-fn matrix(floats: &Floats) -> Outcome<ndarray::ArcArray2<f32>> {
+fn matrix(floats: &Floats) -> NodeResult<ndarray::ArcArray2<f32>> {
     let matrix = floats.clone().into_dimensionality::<Ix2>();
     matrix.map_err(|_| {
         format!("multiplies by an array of {:?}; a matrix is possible", floats.shape())
@@ -150,11 +150,11 @@ fn matrix(floats: &Floats) -> Outcome<ndarray::ArcArray2<f32>> {
 
 /// A linear layer with weights [out, in].
 fn linear(
-    network: &mut Network,
-    node: &Node<'_>,
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
     x: &Features,
     weight: ndarray::ArrayView2<'_, f32>,
-) -> Outcome<Features> {
+) -> NodeResult<Features> {
     let &[out, inputs] = weight.shape() else { return Err("has no matrix".into()) };
     let (last, others) =
         x.dims.split_last().ok_or("takes a number for each image, not a vector")?;
@@ -182,14 +182,14 @@ fn linear(
         false => network.vector(&flat, node.name())?,
     };
     let values = weight.iter().copied().collect();
-    let arrays = vec![Array { suffix: "weight", shape: vec![out, inputs], values }];
+    let arrays = vec![LayerArray { suffix: "weight", shape: vec![out, inputs], values }];
     let op = Op::Linear { out, bias: false };
-    let place = network.add(&node.parameters_name(1), Kind::Layer(op, arrays), &[place])?;
+    let place = network.add(&node.parameters_name(1), DraftKind::Layer(op, arrays), &[place])?;
     let dims = others.iter().copied().chain([out]).collect();
     Ok(Features::new(place, dims))
 }
 
-pub fn batch_norm(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn batch_norm(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     if node.int("training_mode", 0) != 0 || node.int("is_test", 1) == 0 {
         return Err("is in training mode; export after model.eval()".into());
     }
@@ -202,17 +202,17 @@ pub fn batch_norm(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     let mut arrays = Vec::new();
     for (i, suffix) in ["weight", "bias", "running_mean", "running_var"].into_iter().enumerate() {
         let values = node_vector(node.floats(i + 1)?, channels, suffix)?;
-        arrays.push(Array { suffix, shape: vec![channels], values });
+        arrays.push(LayerArray { suffix, shape: vec![channels], values });
     }
     // ONNX counts the share of the old statistics.
     let momentum = (1.0 - node.float("momentum", 0.9)).clamp(0.0, 1.0);
     let op = Op::BatchNorm { eps: node.float("epsilon", 1e-5), momentum };
-    let place = network.add(&node.parameters_name(1), Kind::Layer(op, arrays), &[place])?;
-    Ok(Value::Features(x.at(place)))
+    let place = network.add(&node.parameters_name(1), DraftKind::Layer(op, arrays), &[place])?;
+    Ok(Operand::Features(x.at(place)))
 }
 
 /// So many numbers in a row.
-fn node_vector(floats: &Floats, count: usize, what: &str) -> Outcome<Vec<f32>> {
+fn node_vector(floats: &Floats, count: usize, what: &str) -> NodeResult<Vec<f32>> {
     if floats.shape() != [count] {
         return Err(format!("has {what} of {:?}, expected {count} numbers", floats.shape()));
     }

@@ -34,13 +34,13 @@ use crate::names::{in_line, list, shown};
 use crate::nn::architecture::Architecture;
 use crate::tensor::Shape;
 use crate::{Error, Result};
-use network::{IMAGE, Network};
+use network::{DraftNetwork, IMAGE};
 use prost::Message;
 use read::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::Path;
-use value::Outcome;
+use value::NodeResult;
 
 /// Bytes of a file that is read.
 const MOST_BYTES: u64 = 1 << 30;
@@ -88,7 +88,7 @@ pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
     let path = path.as_ref();
     // Names and values of the file stand in it.
     let fail = |problem: String| Error::format(path, in_line(&problem));
-    let model = proto::Model::decode(bytes).map_err(|error| {
+    let model = proto::ModelProto::decode(bytes).map_err(|error| {
         fail(format!("not a readable ONNX file: {}", shown(&error.to_string())))
     })?;
     let (architecture, state, notes) = convert(&model, path).map_err(fail)?;
@@ -133,7 +133,7 @@ pub fn is_onnx(path: impl AsRef<Path>) -> Result<bool> {
     let mut head = Vec::new();
     let mut file = open_regular(path, u64::MAX)?.take(foreign::HEAD as u64);
     file.read_to_end(&mut head).map_err(|error| Error::io(path, "read", error))?;
-    Ok(foreign::kind(&head) == Some(foreign::Kind::Onnx))
+    Ok(foreign::kind(&head) == Some(foreign::FileKind::Onnx))
 }
 
 /// A fingerprint of a file and of the files of weights beside it that it names: another one for any other network.
@@ -143,7 +143,7 @@ pub fn is_onnx(path: impl AsRef<Path>) -> Result<bool> {
 pub fn fingerprint(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
     let content = read_regular(path, MOST_BYTES)?;
-    let model = proto::Model::decode(&content[..]);
+    let model = proto::ModelProto::decode(&content[..]);
     let graph = model.ok().and_then(|model| model.graph);
     let arrays = graph.as_ref().map_or(&[][..], |graph| &graph.initializer);
     let locations: BTreeSet<&str> = arrays.iter().filter_map(tensor::location).collect();
@@ -157,7 +157,10 @@ pub fn fingerprint(path: impl AsRef<Path>) -> Result<String> {
     Ok(all.finish())
 }
 
-fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDict, Vec<String>)> {
+fn convert(
+    model: &proto::ModelProto,
+    path: &Path,
+) -> NodeResult<(Architecture, StateDict, Vec<String>)> {
     let graph = model.graph.as_ref().ok_or("not an ONNX network: it has no graph")?;
     let of =
         |set: &&proto::OperatorSet| matches!(set.domain.as_deref(), None | Some("" | "ai.onnx"));
@@ -171,7 +174,7 @@ fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDic
     let features = shape.iter().try_fold(1_usize, |product, &side| product.checked_mul(side));
     let features = features.filter(|features| (1..=MOST_FEATURES).contains(features));
     let features = features.ok_or_else(|| format!("takes images of {shape:?}"))?;
-    let network = Network {
+    let network = DraftNetwork {
         input: match shape[..] {
             [channels, height, width] => Some(Shape::new(channels, height, width)),
             _ => None,
@@ -209,7 +212,7 @@ fn convert(model: &proto::Model, path: &Path) -> Outcome<(Architecture, StateDic
 }
 
 /// The input that is an image: its name, its dimensions, and how many there are if the file says so.
-fn image(graph: &proto::Graph) -> Outcome<(&str, Vec<usize>, Option<usize>)> {
+fn image(graph: &proto::GraphProto) -> NodeResult<(&str, Vec<usize>, Option<usize>)> {
     let is_array = |name: Option<&str>| graph.initializer.iter().any(|a| a.name.as_deref() == name);
     let mut inputs = graph.input.iter().filter(|input| !is_array(input.name.as_deref()));
     let input = inputs.next().ok_or("has no input")?;

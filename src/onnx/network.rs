@@ -1,6 +1,6 @@
 //! The network while a file is read: nodes that may turn out not to be needed.
 
-use super::value::{Features, Outcome};
+use super::value::{Features, NodeResult};
 use crate::nn::architecture::Op;
 use crate::tensor::Shape;
 
@@ -16,11 +16,11 @@ pub type PerChannel = Vec<f64>;
 
 /// What a draft computes.
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub enum DraftKind {
     /// Something without arrays.
     Plain(Op),
     /// A layer, with its arrays: suffix, shape, numbers.
-    Layer(Op, Vec<Array>),
+    Layer(Op, Vec<LayerArray>),
     /// `scale x + shift`, one number each for all channels, or one a channel.
     Affine(PerChannel, PerChannel),
     /// What no layer computes; in words why not.
@@ -29,7 +29,7 @@ pub enum Kind {
 
 /// An array of a layer.
 #[derive(Clone, Debug)]
-pub struct Array {
+pub struct LayerArray {
     pub suffix: &'static str,
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
@@ -37,7 +37,7 @@ pub struct Array {
 
 /// How a draft computes each feature from the same features of its inputs, where its kind does not say so.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Function {
+pub enum ScalarFunction {
     Erf,
     Exp,
     Softplus,
@@ -52,16 +52,16 @@ pub enum Function {
 pub struct Draft {
     /// What PyTorch would call it, as far as the file says so.
     pub name: String,
-    pub kind: Kind,
+    pub kind: DraftKind,
     pub inputs: Vec<usize>,
     pub shape: Shape,
     /// How it computes single numbers, if it does and its kind does not say so.
-    pub function: Option<Function>,
+    pub function: Option<ScalarFunction>,
 }
 
 /// Drafts, each after those that it computes from.
 #[derive(Debug)]
-pub struct Network {
+pub struct DraftNetwork {
     /// The image's channels, height and width; None as long as any that has as many features would do.
     pub input: Option<Shape>,
     pub features: usize,
@@ -74,7 +74,7 @@ pub struct Network {
     pub soft_maxes: Vec<(usize, usize, String)>,
 }
 
-impl Network {
+impl DraftNetwork {
     pub fn draft(&self, place: usize) -> Option<&Draft> {
         self.drafts.get(place.checked_sub(1)?)
     }
@@ -86,16 +86,18 @@ impl Network {
     }
 
     /// Adds a draft; its shape follows from its operation.
-    pub fn add(&mut self, name: &str, kind: Kind, inputs: &[usize]) -> Outcome<usize> {
+    pub fn add(&mut self, name: &str, kind: DraftKind, inputs: &[usize]) -> NodeResult<usize> {
         let shapes: Vec<Shape> = inputs.iter().map(|&place| self.shape(place)).collect();
         let shape = match &kind {
-            Kind::Plain(op) | Kind::Layer(op, _) => op.output(&shapes).map_err(|error| {
-                let text = error.to_string();
-                text.strip_prefix("it: ").unwrap_or(&text).to_owned()
-            })?,
-            Kind::Affine(..) | Kind::Unknown(_) => shapes[0],
+            DraftKind::Plain(op) | DraftKind::Layer(op, _) => {
+                op.output(&shapes).map_err(|error| {
+                    let text = error.to_string();
+                    text.strip_prefix("it: ").unwrap_or(&text).to_owned()
+                })?
+            }
+            DraftKind::Affine(..) | DraftKind::Unknown(_) => shapes[0],
         };
-        if let Kind::Layer(_, arrays) = &kind {
+        if let DraftKind::Layer(_, arrays) = &kind {
             self.numbers += arrays.iter().map(|array| array.values.len()).sum::<usize>();
         }
         if self.numbers > MOST_NUMBERS || self.drafts.len() == MOST_DRAFTS {
@@ -114,7 +116,7 @@ impl Network {
     }
 
     /// The place of an image: features in their own order that are channels, rows and columns.
-    pub fn image(&mut self, features: &Features) -> Outcome<usize> {
+    pub fn image(&mut self, features: &Features) -> NodeResult<usize> {
         let &[channels, height, width] = &features.dims[..] else {
             return Err(format!(
                 "needs images (channels, height, width), and has {:?}",
@@ -125,7 +127,7 @@ impl Network {
     }
 
     /// The place of a vector of features, which is made one if it is none.
-    pub fn vector(&mut self, features: &Features, name: &str) -> Outcome<usize> {
+    pub fn vector(&mut self, features: &Features, name: &str) -> NodeResult<usize> {
         let flat = Shape::flat(features.count());
         if features.order.is_some() {
             return self.arranged(features, flat, "a vector");
@@ -134,11 +136,11 @@ impl Network {
         if is_open || self.shape(features.place) == flat {
             return self.arranged(features, flat, "a vector");
         }
-        self.add(name, Kind::Plain(Op::Flatten {}), &[features.place])
+        self.add(name, DraftKind::Plain(Op::Flatten {}), &[features.place])
     }
 
     /// The place of features in the arrangement that they have.
-    pub fn own(&mut self, features: &Features, name: &str) -> Outcome<usize> {
+    pub fn own(&mut self, features: &Features, name: &str) -> NodeResult<usize> {
         match features.dims.len() {
             3 => self.image(features),
             1 => self.vector(features, name),
@@ -146,7 +148,7 @@ impl Network {
         }
     }
 
-    fn arranged(&mut self, features: &Features, shape: Shape, what: &str) -> Outcome<usize> {
+    fn arranged(&mut self, features: &Features, shape: Shape, what: &str) -> NodeResult<usize> {
         if features.order.is_some() {
             return Err(format!(
                 "takes {what} whose features a Transpose has put into another order; only a linear layer can"

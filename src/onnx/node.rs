@@ -1,19 +1,19 @@
 //! One node of a file with the values that it computes from.
 
 use super::proto::{self, Attribute};
-use super::value::{Features, Floats, Outcome, Value, axis};
+use super::value::{Features, Floats, NodeResult, Operand, axis};
 use crate::names::shown;
 
 /// A node while it is read.
-pub struct Node<'a> {
-    pub proto: &'a proto::Node,
+pub struct FileNode<'a> {
+    pub proto: &'a proto::NodeProto,
     /// The version of the operators.
     pub opset: i64,
     /// What it computes from; None where an input is left out.
-    pub inputs: Vec<Option<Value>>,
+    pub inputs: Vec<Option<Operand>>,
 }
 
-impl Node<'_> {
+impl FileNode<'_> {
     /// What it computes.
     pub fn op(&self) -> &str {
         self.proto.op_type.as_deref().unwrap_or_default()
@@ -26,12 +26,12 @@ impl Node<'_> {
     }
 
     /// An input that has to be there.
-    pub fn input(&self, i: usize) -> Outcome<&Value> {
+    pub fn input(&self, i: usize) -> NodeResult<&Operand> {
         self.optional(i).ok_or_else(|| format!("has no input {}", i + 1))
     }
 
     /// An input that may be left out.
-    pub fn optional(&self, i: usize) -> Option<&Value> {
+    pub fn optional(&self, i: usize) -> Option<&Operand> {
         self.inputs.get(i)?.as_ref()
     }
 
@@ -47,17 +47,17 @@ impl Node<'_> {
         name.unwrap_or(self.name()).to_owned()
     }
 
-    pub fn features(&self, i: usize) -> Outcome<&Features> {
+    pub fn features(&self, i: usize) -> NodeResult<&Features> {
         self.input(i)?.features()
     }
 
-    pub fn floats(&self, i: usize) -> Outcome<&Floats> {
+    pub fn floats(&self, i: usize) -> NodeResult<&Floats> {
         self.input(i)?.floats()
     }
 
     /// Whether nothing that it computes from depends on an image.
     pub fn is_constant(&self) -> bool {
-        !self.inputs.iter().flatten().any(|value| matches!(value, Value::Features(_)))
+        !self.inputs.iter().flatten().any(|value| matches!(value, Operand::Features(_)))
     }
 
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
@@ -82,7 +82,7 @@ impl Node<'_> {
     }
 
     /// Numbers that are an attribute in old files and an input in new ones; None if they are neither.
-    pub fn given(&self, name: &str, input: usize) -> Outcome<Option<Vec<i64>>> {
+    pub fn given(&self, name: &str, input: usize) -> NodeResult<Option<Vec<i64>>> {
         match (self.ints(name), self.optional(input)) {
             (Some(numbers), _) => Ok(Some(numbers)),
             (None, Some(value)) => value.wholes().map(Some),
@@ -91,13 +91,13 @@ impl Node<'_> {
     }
 
     /// As [`given`](Self::given), axes of an array of this many.
-    pub fn axes(&self, input: usize, rank: usize) -> Outcome<Option<Vec<usize>>> {
+    pub fn axes(&self, input: usize, rank: usize) -> NodeResult<Option<Vec<usize>>> {
         let given = self.given("axes", input)?;
         given.map(|all| all.into_iter().map(|a| axis(a, rank)).collect()).transpose()
     }
 
     /// A number for each side: [y, x].
-    pub fn sides(&self, name: &str, default: usize) -> Outcome<[usize; 2]> {
+    pub fn sides(&self, name: &str, default: usize) -> NodeResult<[usize; 2]> {
         let Some(numbers) = self.ints(name) else { return Ok([default; 2]) };
         match numbers[..] {
             [y, x] if y >= 0 && x >= 0 => Ok([y as usize, x as usize]),
@@ -111,7 +111,7 @@ impl Node<'_> {
         input: [usize; 2],
         kernel: [usize; 2],
         stride: [usize; 2],
-    ) -> Outcome<[[usize; 2]; 2]> {
+    ) -> NodeResult<[[usize; 2]; 2]> {
         if stride.contains(&0) {
             return Err("has strides of 0".into());
         }

@@ -1,14 +1,14 @@
 //! Activations, and arithmetic between features and numbers of the file.
 
-use super::network::{Array, Function, Kind, Network, PerChannel};
-use super::node::Node;
+use super::network::{DraftKind, DraftNetwork, LayerArray, PerChannel, ScalarFunction};
+use super::node::FileNode;
 use super::read::SUPPORTED;
 use super::recognize::{Recognized, recognize};
-use super::value::{Features, Floats, Outcome, Value};
+use super::value::{Features, Floats, NodeResult, Operand};
 use crate::nn::architecture::{Op, Pair};
 
 /// An operation on each feature of the first input.
-pub fn activation(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn activation(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let op = match node.op() {
         "Relu" => Op::Relu {},
@@ -30,13 +30,13 @@ pub fn activation(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
             let alpha = node.float("alpha", 1.673_263_2);
             let gamma = node.float("gamma", 1.050_701);
             let curve = features(plain(network, node, &x, Op::Elu { alpha })?)?;
-            return affine(network, node, &curve, one(gamma), one(0.0)).map(Value::Features);
+            return affine(network, node, &curve, one(gamma), one(0.0)).map(Operand::Features);
         }
         "Celu" => {
             let alpha = node.float("alpha", 1.0);
             let inner = affine(network, node, &x, vec![1.0 / f64::from(alpha)], one(0.0))?;
             let curve = features(plain(network, node, &inner, Op::Elu { alpha: 1.0 })?)?;
-            return affine(network, node, &curve, one(alpha), one(0.0)).map(Value::Features);
+            return affine(network, node, &curve, one(alpha), one(0.0)).map(Operand::Features);
         }
         "Clip" => {
             let limit = |name, input, default| match node.optional(input) {
@@ -52,21 +52,21 @@ pub fn activation(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
 }
 
 /// What has no layer of its own; it may be part of an activation that has.
-pub fn unknown(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn unknown(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let function = match node.op() {
-        "Erf" => Function::Erf,
-        "Exp" => Function::Exp,
-        "Softplus" => Function::Softplus,
-        "Sqrt" => Function::Power(0.5),
-        "Reciprocal" => Function::Power(-1.0),
-        "Pow" => Function::Power(f64::from(single(node.floats(1)?)?)),
+        "Erf" => ScalarFunction::Erf,
+        "Exp" => ScalarFunction::Exp,
+        "Softplus" => ScalarFunction::Softplus,
+        "Sqrt" => ScalarFunction::Power(0.5),
+        "Reciprocal" => ScalarFunction::Power(-1.0),
+        "Pow" => ScalarFunction::Power(f64::from(single(node.floats(1)?)?)),
         other => return Err(format!("is {other}")),
     };
     let problem = no_layer(node.op());
-    let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
+    let place = network.add(node.name(), DraftKind::Unknown(problem), &[x.place])?;
     network.drafts[place - 1].function = Some(function);
-    Ok(Value::Features(x.at(place)))
+    Ok(Operand::Features(x.at(place)))
 }
 
 /// What is wrong with an operator that only parts of activations have.
@@ -75,10 +75,10 @@ pub fn no_layer(op: &str) -> String {
 }
 
 /// The larger, or the smaller, of features and a number.
-pub fn limit(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn limit(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let (x, number) = match (node.input(0)?, node.input(1)?) {
-        (Value::Features(a), Value::Features(b)) => return limits(network, node, a, b),
-        (Value::Features(x), other) | (other, Value::Features(x)) => (x.clone(), other),
+        (Operand::Features(a), Operand::Features(b)) => return limits(network, node, a, b),
+        (Operand::Features(x), other) | (other, Operand::Features(x)) => (x.clone(), other),
         _ => return Err("needs features".into()),
     };
     let number = single(number.floats()?)?;
@@ -89,41 +89,46 @@ pub fn limit(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
 }
 
 /// The larger, `b + max(0, a - b)`, or the smaller, `a - max(0, a - b)`, of two features.
-fn limits(network: &mut Network, node: &Node<'_>, a: &Features, b: &Features) -> Outcome<Value> {
+fn limits(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    a: &Features,
+    b: &Features,
+) -> NodeResult<Operand> {
     let negative = affine(network, node, b, one(-1.0), one(0.0))?;
-    let difference = features(binary(network, node, Function::Add, a, &negative)?)?;
+    let difference = features(binary(network, node, ScalarFunction::Add, a, &negative)?)?;
     let more = features(plain(network, node, &difference, Op::Relu {})?)?;
     if node.op() == "Max" {
-        return binary(network, node, Function::Add, b, &more);
+        return binary(network, node, ScalarFunction::Add, b, &more);
     }
     let less = affine(network, node, &more, one(-1.0), one(0.0))?;
-    binary(network, node, Function::Add, a, &less)
+    binary(network, node, ScalarFunction::Add, a, &less)
 }
 
 fn clamp(
-    network: &mut Network,
-    node: &Node<'_>,
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
     x: &Features,
     low: f32,
     high: f32,
-) -> Outcome<Value> {
+) -> NodeResult<Operand> {
     let (low, high) = (low.max(-f32::MAX), high.min(f32::MAX));
     let rectifies = low == 0.0 && high == f32::MAX;
     plain(network, node, x, if rectifies { Op::Relu {} } else { Op::Clamp { low, high } })
 }
 
 /// The sum of the rectifiers of x and -x.
-pub fn absolute(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn absolute(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let negative = affine(network, node, &x, one(-1.0), one(0.0))?;
     let left = features(plain(network, node, &negative, Op::Relu {})?)?;
     let right = features(plain(network, node, &x, Op::Relu {})?)?;
-    let sum = network.add(node.name(), Kind::Plain(Op::Add {}), &[right.place, left.place])?;
-    Ok(Value::Features(x.at(sum)))
+    let sum = network.add(node.name(), DraftKind::Plain(Op::Add {}), &[right.place, left.place])?;
+    Ok(Operand::Features(x.at(sum)))
 }
 
 /// x above 0, else a slope of each channel times x.
-pub fn parametric(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn parametric(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let slopes = per_channel(node.floats(1)?, &x.dims)?;
     if let [slope] = slopes[..] {
@@ -135,27 +140,27 @@ pub fn parametric(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     let left = features(plain(network, node, &negative, Op::Relu {})?)?;
     let slopes = slopes.iter().map(|slope| -slope).collect();
     let left = affine(network, node, &left, slopes, one(0.0))?;
-    binary(network, node, Function::Add, &right, &left)
+    binary(network, node, ScalarFunction::Add, &right, &left)
 }
 
 /// Add, Sub, Mul, Div.
-pub fn arithmetic(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn arithmetic(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let (constant, x, is_left) = match (node.input(0)?, node.input(1)?) {
-        (Value::Features(a), Value::Features(b)) => {
+        (Operand::Features(a), Operand::Features(b)) => {
             let (a, mut b) = (a.clone(), b.clone());
             let function = match node.op() {
-                "Mul" => Function::Mul,
-                "Div" => Function::Div,
+                "Mul" => ScalarFunction::Mul,
+                "Div" => ScalarFunction::Div,
                 "Sub" => {
                     b = affine(network, node, &b, one(-1.0), one(0.0))?;
-                    Function::Add
+                    ScalarFunction::Add
                 }
-                _ => Function::Add,
+                _ => ScalarFunction::Add,
             };
             return binary(network, node, function, &a, &b);
         }
-        (Value::Features(x), constant) => (constant, x.clone(), true),
-        (constant, Value::Features(x)) => (constant, x.clone(), false),
+        (Operand::Features(x), constant) => (constant, x.clone(), true),
+        (constant, Operand::Features(x)) => (constant, x.clone(), false),
         _ => return Err("needs features".into()),
     };
     let numbers = per_channel(constant.floats()?, &x.dims)?;
@@ -168,43 +173,43 @@ pub fn arithmetic(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         ("Div", true) => (each(&|number| 1.0 / number), one(0.0)),
         _ => {
             let problem = "(Div) divides by features, which no layer does".into();
-            let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
+            let place = network.add(node.name(), DraftKind::Unknown(problem), &[x.place])?;
             if let [number] = numbers[..] {
-                network.drafts[place - 1].function = Some(Function::Power(-1.0));
+                network.drafts[place - 1].function = Some(ScalarFunction::Power(-1.0));
                 let inverse = x.at(place);
                 return affine(network, node, &inverse, vec![number], one(0.0))
-                    .map(Value::Features);
+                    .map(Operand::Features);
             }
-            return Ok(Value::Features(x.at(place)));
+            return Ok(Operand::Features(x.at(place)));
         }
     };
-    affine(network, node, &x, scale, shift).map(Value::Features)
+    affine(network, node, &x, scale, shift).map(Operand::Features)
 }
 
 /// The sum of any number of features.
-pub fn sum(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn sum(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let mut total = node.features(0)?.clone();
     for i in 1..node.inputs.len() {
         let next = node.features(i)?.clone();
-        total = features(binary(network, node, Function::Add, &total, &next)?)?;
+        total = features(binary(network, node, ScalarFunction::Add, &total, &next)?)?;
     }
-    Ok(Value::Features(total))
+    Ok(Operand::Features(total))
 }
 
 /// Two features that are combined one by one.
 fn binary(
-    network: &mut Network,
-    node: &Node<'_>,
-    function: Function,
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    function: ScalarFunction,
     a: &Features,
     b: &Features,
-) -> Outcome<Value> {
+) -> NodeResult<Operand> {
     let verb = match function {
-        Function::Add => "adds",
-        Function::Mul => "multiplies",
+        ScalarFunction::Add => "adds",
+        ScalarFunction::Mul => "multiplies",
         _ => "divides",
     };
-    if function == Function::Mul && a.dims != b.dims {
+    if function == ScalarFunction::Mul && a.dims != b.dims {
         return gate(network, node, a, b);
     }
     if a.dims != b.dims {
@@ -219,9 +224,9 @@ fn binary(
         false => [network.own(a, node.name())?, network.own(b, node.name())?],
     };
     let kind = match function {
-        Function::Add => Kind::Plain(Op::Add {}),
-        Function::Mul => Kind::Plain(Op::Mul {}),
-        _ => Kind::Unknown(format!(
+        ScalarFunction::Add => DraftKind::Plain(Op::Add {}),
+        ScalarFunction::Mul => DraftKind::Plain(Op::Mul {}),
+        _ => DraftKind::Unknown(format!(
             "({}) {verb} two sets of features, which no layer does",
             node.op()
         )),
@@ -229,15 +234,20 @@ fn binary(
     let place = network.add(node.name(), kind, &places)?;
     network.drafts[place - 1].function = Some(function);
     let Some(Recognized { of, inner, op, factor }) = recognize(network, place) else {
-        return Ok(Value::Features(a.at(place)));
+        return Ok(Operand::Features(a.at(place)));
     };
     let x = affine(network, node, &a.at(of), vec![inner], one(0.0))?;
     let x = features(plain(network, node, &x, op)?)?;
-    affine(network, node, &x, vec![factor], one(0.0)).map(Value::Features)
+    affine(network, node, &x, vec![factor], one(0.0)).map(Operand::Features)
 }
 
 /// The product of an image and one number for each of its channels, whichever comes first.
-fn gate(network: &mut Network, node: &Node<'_>, a: &Features, b: &Features) -> Outcome<Value> {
+fn gate(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    a: &Features,
+    b: &Features,
+) -> NodeResult<Operand> {
     let is_gate = |gate: &Features, of: &Features| {
         gate.dims.len() == of.dims.len()
             && gate.dims.first() == of.dims.first()
@@ -254,18 +264,18 @@ fn gate(network: &mut Network, node: &Node<'_>, a: &Features, b: &Features) -> O
         }
     };
     let places = [network.own(image, node.name())?, network.own(gate, node.name())?];
-    let place = network.add(node.name(), Kind::Plain(Op::Mul {}), &places)?;
-    Ok(Value::Features(image.at(place)))
+    let place = network.add(node.name(), DraftKind::Plain(Op::Mul {}), &places)?;
+    Ok(Operand::Features(image.at(place)))
 }
 
 /// `scale x + shift`, joined with a layer before it where that changes nothing.
 pub fn affine(
-    network: &mut Network,
-    node: &Node<'_>,
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
     x: &Features,
     mut scale: PerChannel,
     mut shift: PerChannel,
-) -> Outcome<Features> {
+) -> NodeResult<Features> {
     if !scale.iter().chain(&shift).all(|number| number.is_finite()) {
         return Err("computes with numbers that are not finite".into());
     }
@@ -277,23 +287,25 @@ pub fn affine(
         place = network.own(x, node.name())?;
     }
     match network.draft(place).map(|draft| (&draft.kind, &draft.inputs)) {
-        Some((Kind::Affine(inner, offset), inputs)) => {
+        Some((DraftKind::Affine(inner, offset), inputs)) => {
             shift = zip(&zip(&scale, offset, |s, o| s * o), &shift, |a, b| a + b);
             scale = zip(&scale, inner, |s, i| s * i);
             place = inputs[0];
         }
-        Some((Kind::Layer(op, arrays), inputs)) if scale == [1.0] && with_bias(op).is_some() => {
+        Some((DraftKind::Layer(op, arrays), inputs))
+            if scale == [1.0] && with_bias(op).is_some() =>
+        {
             let (op, mut arrays, inputs) = (with_bias(op), arrays.clone(), inputs.clone());
             let outputs = arrays[0].shape[0];
             let values = (0..outputs).map(|i| shift[i % shift.len()] as f32).collect();
-            arrays.push(Array { suffix: "bias", shape: vec![outputs], values });
+            arrays.push(LayerArray { suffix: "bias", shape: vec![outputs], values });
             let name = network.drafts[place - 1].name.clone();
-            let kind = op.map(|op| Kind::Layer(op, arrays)).ok_or("has a bias")?;
+            let kind = op.map(|op| DraftKind::Layer(op, arrays)).ok_or("has a bias")?;
             return Ok(x.at(network.add(&name, kind, &inputs)?));
         }
         _ => {}
     }
-    Ok(x.at(network.add(node.name(), Kind::Affine(scale, shift), &[place])?))
+    Ok(x.at(network.add(node.name(), DraftKind::Affine(scale, shift), &[place])?))
 }
 
 /// The same layer with a bias, if it has none.
@@ -317,17 +329,22 @@ fn one(number: f32) -> PerChannel {
     vec![f64::from(number)]
 }
 
-fn plain(network: &mut Network, node: &Node<'_>, x: &Features, op: Op) -> Outcome<Value> {
-    let place = network.add(node.name(), Kind::Plain(op), &[x.place])?;
-    Ok(Value::Features(x.at(place)))
+fn plain(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    x: &Features,
+    op: Op,
+) -> NodeResult<Operand> {
+    let place = network.add(node.name(), DraftKind::Plain(op), &[x.place])?;
+    Ok(Operand::Features(x.at(place)))
 }
 
-fn features(value: Value) -> Outcome<Features> {
+fn features(value: Operand) -> NodeResult<Features> {
     value.features().cloned()
 }
 
 /// The one number of an array.
-fn single(floats: &Floats) -> Outcome<f32> {
+fn single(floats: &Floats) -> NodeResult<f32> {
     match (floats.len(), floats.first()) {
         (1, Some(&number)) => Ok(number),
         _ => Err(format!("needs one number, and has an array of {:?}", floats.shape())),
@@ -335,7 +352,7 @@ fn single(floats: &Floats) -> Outcome<f32> {
 }
 
 /// The number of each channel, or one for all, that an array has for features of these dimensions.
-pub fn per_channel(floats: &Floats, dims: &[usize]) -> Outcome<PerChannel> {
+pub fn per_channel(floats: &Floats, dims: &[usize]) -> NodeResult<PerChannel> {
     let shape = floats.shape();
     // The axis of the images, whose numbers have to be the same for all, comes first.
     let sides = || shape.iter().rev().zip(dims.iter().rev());

@@ -1,15 +1,15 @@
 //! Pooling, means over pixels, borders.
 
-use super::layers::{Window, convolve, with_shape};
-use super::network::{Kind, Network};
-use super::node::Node;
-use super::value::{Features, Outcome, Value, axis};
+use super::layers::{KernelWindow, convolve, with_shape};
+use super::network::{DraftKind, DraftNetwork};
+use super::node::FileNode;
+use super::value::{Features, NodeResult, Operand, axis};
 use crate::kernels::pool::{PoolGeometry, PoolOptions};
 use crate::nn::architecture::{Op, Pair};
 use ndarray::{Array4, Ix4};
 
 /// The maximum, or the mean, of windows.
-pub fn windows(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn windows(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let place = network.image(&x)?;
     let window = node.sides("kernel_shape", 0)?;
@@ -41,7 +41,7 @@ pub fn windows(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         true => Op::AvgPool { window, stride, padding, ceil, count_include_pad },
         false => Op::MaxPool { window, stride, padding, ceil },
     };
-    network.add(node.name(), Kind::Plain(op), &[place]).map(|place| with_shape(network, place))
+    network.add(node.name(), DraftKind::Plain(op), &[place]).map(|place| with_shape(network, place))
 }
 
 fn uneven(before: [usize; 2], after: [usize; 2]) -> String {
@@ -66,7 +66,7 @@ fn count(
 }
 
 /// The maximum or the mean of all pixels.
-pub fn global(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn global(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let place = network.image(&x)?;
     over_pixels(network, node, place, node.op() == "GlobalMaxPool")
@@ -74,22 +74,22 @@ pub fn global(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
 }
 
 fn over_pixels(
-    network: &mut Network,
-    node: &Node<'_>,
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
     place: usize,
     is_maximum: bool,
-) -> Outcome<usize> {
+) -> NodeResult<usize> {
     let shape = network.shape(place);
     let (window, padding) = (Pair([shape.height, shape.width]), Pair([0; 2]));
     let op = match is_maximum {
         true => Op::MaxPool { window, stride: None, padding, ceil: false },
         false => Op::GlobalAvgPool {},
     };
-    network.add(node.name(), Kind::Plain(op), &[place])
+    network.add(node.name(), DraftKind::Plain(op), &[place])
 }
 
 /// ReduceMean, ReduceMax and ReduceSum over all pixels.
-pub fn reduce(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn reduce(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let axes = node.axes(1, x.dims.len() + 1)?.unwrap_or_default();
     if axes.is_empty() || axes.contains(&0) {
@@ -103,7 +103,7 @@ pub fn reduce(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         .collect();
     // Where there is one pixel, there is nothing to do.
     if (0..x.dims.len()).all(|i| !is_reduced(i) || x.dims[i] == 1) {
-        return Ok(Value::Features(Features { dims, ..x }));
+        return Ok(Operand::Features(Features { dims, ..x }));
     }
     let is_image = x.dims.len() == 3 && !is_reduced(0);
     if !is_image || (1..3).any(|i| !is_reduced(i) && x.dims[i] != 1) {
@@ -113,25 +113,27 @@ pub fn reduce(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     let pixels = (x.dims[1] * x.dims[2]) as f64;
     place = over_pixels(network, node, place, node.op() == "ReduceMax")?;
     if node.op() == "ReduceSum" {
-        place = network.add(node.name(), Kind::Affine(vec![pixels], vec![0.0]), &[place])?;
+        place = network.add(node.name(), DraftKind::Affine(vec![pixels], vec![0.0]), &[place])?;
     }
-    Ok(Value::Features(Features::new(place, dims)))
+    Ok(Operand::Features(Features::new(place, dims)))
 }
 
 /// Zeros around images, or behind and before channels.
-pub fn pad(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn pad(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     if !matches!(node.text("mode"), "" | "constant") {
         return Err(format!("has mode `{}`; zeros (`constant`) are possible", node.text("mode")));
     }
     let value = match node.optional(2) {
-        Some(Value::Floats(floats)) => floats.first().copied().unwrap_or(0.0),
+        Some(Operand::Floats(floats)) => floats.first().copied().unwrap_or(0.0),
         _ => node.float("value", 0.0),
     };
     let rank = x.dims.len() + 1;
     let given = node.given("pads", 1)?.ok_or("has no pads")?;
     let axes = match node.optional(3) {
-        Some(axes) => axes.wholes()?.into_iter().map(|a| axis(a, rank)).collect::<Outcome<_>>()?,
+        Some(axes) => {
+            axes.wholes()?.into_iter().map(|a| axis(a, rank)).collect::<NodeResult<_>>()?
+        }
         None => (0..rank).collect::<Vec<usize>>(),
     };
     if given.len() != 2 * axes.len() {
@@ -144,7 +146,7 @@ pub fn pad(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         }
     }
     if pads.iter().flatten().all(|&pad| pad == 0) {
-        return Ok(Value::Features(x));
+        return Ok(Operand::Features(x));
     }
     if value != 0.0 || rank != 4 || pads[0] != [0, 0] {
         return Err(format!("adds {value} to {:?}; zeros around images are possible", x.dims));
@@ -159,7 +161,7 @@ pub fn pad(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     let border = [0, 1].map(|end| [pads[2][end], pads[3][end]]);
     if border != [[0; 2]; 2] {
         let channels = network.shape(place).channels;
-        let window = Window { stride: [1; 2], dilation: [1; 2], border, groups: channels };
+        let window = KernelWindow { stride: [1; 2], dilation: [1; 2], border, groups: channels };
         let ones = Array4::ones([channels, 1, 1, 1]);
         let padded = convolve(network, node.name(), place, ones.view(), None, &window)?;
         network.borders.push((padded, place, border));
@@ -170,11 +172,11 @@ pub fn pad(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
 
 /// Channels of an image in another order, or some of them; zeros for None. A convolution of ones and zeros does that.
 pub fn pick_channels(
-    network: &mut Network,
-    node: &Node<'_>,
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
     place: usize,
     picks: &[Option<usize>],
-) -> Outcome<usize> {
+) -> NodeResult<usize> {
     let channels = network.shape(place).channels;
     super::value::checked_count(&[picks.len(), channels])?;
     let mut ones = Array4::zeros(Ix4(picks.len(), channels, 1, 1));
@@ -183,6 +185,6 @@ pub fn pick_channels(
             ones[[out, pick, 0, 0]] = 1.0;
         }
     }
-    let window = Window { stride: [1; 2], dilation: [1; 2], border: [[0; 2]; 2], groups: 1 };
+    let window = KernelWindow { stride: [1; 2], dilation: [1; 2], border: [[0; 2]; 2], groups: 1 };
     convolve(network, node.name(), place, ones.view(), None, &window)
 }

@@ -5,7 +5,7 @@ use prost::Message;
 
 /// A whole file.
 #[derive(Clone, PartialEq, Message)]
-pub struct Model {
+pub struct ModelProto {
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
     #[prost(string, optional, tag = "2")]
@@ -13,13 +13,13 @@ pub struct Model {
     #[prost(string, optional, tag = "3")]
     pub producer_version: Option<String>,
     #[prost(message, optional, tag = "7")]
-    pub graph: Option<Graph>,
+    pub graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSet>,
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<Property>,
     #[prost(message, repeated, tag = "25")]
-    pub functions: Vec<Function>,
+    pub functions: Vec<FunctionProto>,
 }
 
 /// Which version of the operators a file uses.
@@ -41,7 +41,7 @@ pub struct Property {
 
 /// An operator that the file itself defines by others.
 #[derive(Clone, PartialEq, Message)]
-pub struct Function {
+pub struct FunctionProto {
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
     #[prost(string, repeated, tag = "4")]
@@ -49,19 +49,19 @@ pub struct Function {
     #[prost(string, repeated, tag = "5")]
     pub output: Vec<String>,
     #[prost(message, repeated, tag = "7")]
-    pub node: Vec<Node>,
+    pub node: Vec<NodeProto>,
     #[prost(string, optional, tag = "10")]
     pub domain: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Graph {
+pub struct GraphProto {
     #[prost(message, repeated, tag = "1")]
-    pub node: Vec<Node>,
+    pub node: Vec<NodeProto>,
     #[prost(string, optional, tag = "2")]
     pub name: Option<String>,
     #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<Tensor>,
+    pub initializer: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
@@ -69,7 +69,7 @@ pub struct Graph {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Node {
+pub struct NodeProto {
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -95,7 +95,7 @@ pub struct Attribute {
     #[prost(bytes = "vec", optional, tag = "4")]
     pub s: Option<Vec<u8>>,
     #[prost(message, optional, tag = "5")]
-    pub t: Option<Tensor>,
+    pub t: Option<TensorProto>,
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
@@ -108,7 +108,7 @@ pub struct Attribute {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Tensor {
+pub struct TensorProto {
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, optional, tag = "2")]
@@ -131,7 +131,7 @@ pub struct Tensor {
     pub data_location: Option<i32>,
 }
 
-/// Types of a [`Tensor`]'s numbers.
+/// Types of a [`TensorProto`]'s numbers.
 pub mod data_type {
     pub const FLOAT: i32 = 1;
     pub const UINT8: i32 = 2;

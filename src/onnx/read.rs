@@ -1,10 +1,10 @@
 //! Walks through the nodes of a file, each after those that it computes from.
 
 use super::constants;
-use super::network::{IMAGE, Kind, Network};
-use super::node::Node;
+use super::network::{DraftKind, DraftNetwork, IMAGE};
+use super::node::FileNode;
 use super::proto::{self, data_type};
-use super::value::{Features, MOST_COMPUTED, Outcome, Value, axis};
+use super::value::{Features, MOST_COMPUTED, NodeResult, Operand, axis};
 use super::{layers, pointwise, pools, shapes, tensor};
 use crate::names::shown;
 use crate::tensor::Shape;
@@ -42,16 +42,16 @@ const MOST_NODES: usize = 1 << 16;
 const MOST_DEPTH: usize = 16;
 
 /// What a name in the file stands for, or the first problem on the way to it: it may never be needed.
-type Scope<'a> = HashMap<&'a str, Result<Value, Rc<str>>>;
+type Scope<'a> = HashMap<&'a str, Result<Operand, Rc<str>>>;
 
 /// A file while it is read.
 pub struct Reader<'a> {
-    pub model: &'a proto::Model,
+    pub model: &'a proto::ModelProto,
     pub path: &'a Path,
     pub opset: i64,
     /// How many images the file was made for, if it says so.
     pub images: Option<usize>,
-    pub network: Network,
+    pub network: DraftNetwork,
     /// Numbers that were computed from the file's, and nodes that were looked at.
     pub computed: usize,
     pub looked_at: usize,
@@ -59,22 +59,22 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The features of the first output.
-    pub fn run(&mut self, graph: &'a proto::Graph, input: &'a str) -> Outcome<Features> {
+    pub fn run(&mut self, graph: &'a proto::GraphProto, input: &'a str) -> NodeResult<Features> {
         let mut scope = Scope::new();
         // Arrays are read when they are used: a file may hold what nothing needs.
         let arrays = graph.initializer.iter();
-        let arrays: HashMap<&str, &proto::Tensor> =
+        let arrays: HashMap<&str, &proto::TensorProto> =
             arrays.map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
         let dims = match self.network.input {
             Some(Shape { channels, height, width }) => vec![channels, height, width],
             None => vec![self.network.features],
         };
-        scope.insert(input, Ok(Value::Features(Features::new(IMAGE, dims))));
+        scope.insert(input, Ok(Operand::Features(Features::new(IMAGE, dims))));
         self.nodes(&graph.node, &mut scope, &arrays, 0)?;
         let output = graph.output.first().and_then(|output| output.name.as_deref());
         let output = output.ok_or("has no output")?;
         match scope.get(output) {
-            Some(Ok(Value::Features(features))) => Ok(features.clone()),
+            Some(Ok(Operand::Features(features))) => Ok(features.clone()),
             Some(Ok(_)) => {
                 Err(format!("the output `{}` does not depend on the image", shown(output)))
             }
@@ -86,11 +86,11 @@ impl<'a> Reader<'a> {
     /// Walks through nodes in their order.
     fn nodes<'b>(
         &mut self,
-        nodes: &'b [proto::Node],
+        nodes: &'b [proto::NodeProto],
         scope: &mut Scope<'b>,
-        arrays: &HashMap<&'b str, &'b proto::Tensor>,
+        arrays: &HashMap<&'b str, &'b proto::TensorProto>,
         depth: usize,
-    ) -> Outcome<()> {
+    ) -> NodeResult<()> {
         for node in nodes {
             self.looked_at += 1;
             if self.looked_at > MOST_NODES || self.computed > MOST_COMPUTED {
@@ -117,13 +117,13 @@ impl<'a> Reader<'a> {
     /// What one node gives.
     fn node<'b>(
         &mut self,
-        node: &'b proto::Node,
+        node: &'b proto::NodeProto,
         scope: &mut Scope<'b>,
-        arrays: &HashMap<&'b str, &'b proto::Tensor>,
+        arrays: &HashMap<&'b str, &'b proto::TensorProto>,
         depth: usize,
-    ) -> Result<Vec<Value>, Rc<str>> {
-        let mut read = Node { proto: node, opset: self.opset, inputs: Vec::new() };
-        let of_node = |read: &Node<'_>, problem: String| -> Rc<str> {
+    ) -> Result<Vec<Operand>, Rc<str>> {
+        let mut read = FileNode { proto: node, opset: self.opset, inputs: Vec::new() };
+        let of_node = |read: &FileNode<'_>, problem: String| -> Rc<str> {
             let (name, op) = (shown(read.name()), shown(read.op()));
             format!("node `{name}` ({op}) {problem}").into()
         };
@@ -166,8 +166,13 @@ impl<'a> Reader<'a> {
     }
 
     /// What a function of the file gives.
-    fn function(&mut self, node: &Node<'_>, domain: &str, depth: usize) -> Outcome<Vec<Value>> {
-        let of = |function: &&proto::Function| {
+    fn function(
+        &mut self,
+        node: &FileNode<'_>,
+        domain: &str,
+        depth: usize,
+    ) -> NodeResult<Vec<Operand>> {
+        let of = |function: &&proto::FunctionProto| {
             function.name.as_deref() == Some(node.op())
                 && function.domain.as_deref().unwrap_or_default() == domain
         };
@@ -210,28 +215,32 @@ impl<'a> Reader<'a> {
 }
 
 /// The first node of a file whose operator is unknown, in words.
-pub fn unsupported(graph: &proto::Graph) -> Option<String> {
+pub fn unsupported(graph: &proto::GraphProto) -> Option<String> {
     let node = graph.node.iter().find(|node| {
         let op = node.op_type.as_deref().unwrap_or_default();
         let is_own = matches!(node.domain.as_deref(), None | Some("" | "ai.onnx"));
         is_own && !PARTS.contains(&op) && SUPPORTED.split(", ").all(|known| known != op)
     })?;
-    let node = Node { proto: node, opset: 0, inputs: Vec::new() };
+    let node = FileNode { proto: node, opset: 0, inputs: Vec::new() };
     let (name, op) = (shown(node.name()), shown(node.op()));
     Some(format!("node `{name}` ({op}) is not supported; supported are {SUPPORTED}"))
 }
 
 /// Numbers of the file that a value holds.
-fn count(value: &Value) -> usize {
+fn count(value: &Operand) -> usize {
     match value {
-        Value::Floats(floats) => floats.len(),
-        Value::Wholes(wholes) => wholes.len(),
-        Value::Features(_) => 0,
+        Operand::Floats(floats) => floats.len(),
+        Operand::Wholes(wholes) => wholes.len(),
+        Operand::Features(_) => 0,
     }
 }
 
 /// What an operator gives that computes from features.
-fn operator(network: &mut Network, node: &Node<'_>, images: Option<usize>) -> Outcome<Vec<Value>> {
+fn operator(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    images: Option<usize>,
+) -> NodeResult<Vec<Operand>> {
     let value = match node.op() {
         "Conv" => layers::convolution(network, node),
         "Gemm" => layers::gemm(network, node),
@@ -247,7 +256,7 @@ fn operator(network: &mut Network, node: &Node<'_>, images: Option<usize>) -> Ou
         "Abs" => pointwise::absolute(network, node),
         "Neg" => {
             let x = node.features(0)?.clone();
-            pointwise::affine(network, node, &x, vec![-1.0], vec![0.0]).map(Value::Features)
+            pointwise::affine(network, node, &x, vec![-1.0], vec![0.0]).map(Operand::Features)
         }
         "Erf" | "Exp" | "Softplus" | "Sqrt" | "Reciprocal" | "Pow" => {
             pointwise::unknown(network, node)
@@ -266,7 +275,7 @@ fn operator(network: &mut Network, node: &Node<'_>, images: Option<usize>) -> Ou
         "Softmax" | "LogSoftmax" | "Log" => soft_max(network, node),
         "Identity" => Ok(node.input(0)?.clone()),
         "Expand" => expanded(node),
-        "Dropout" => match node.optional(2).map(Value::wholes) {
+        "Dropout" => match node.optional(2).map(Operand::wholes) {
             Some(Ok(training)) if training != [0] => {
                 Err("is in training mode; export after model.eval()".into())
             }
@@ -287,23 +296,23 @@ fn operator(network: &mut Network, node: &Node<'_>, images: Option<usize>) -> Ou
 }
 
 /// Expand of features that stay as they are.
-fn expanded(node: &Node<'_>) -> Outcome<Value> {
+fn expanded(node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?;
     let target = node.input(1)?;
-    let Value::Wholes(target) = target else { return Err("has a computed shape".into()) };
+    let Operand::Wholes(target) = target else { return Err("has a computed shape".into()) };
     let is_same = target.len() == x.dims.len() + 1
         && target.iter().skip(1).zip(&x.dims).all(|(side, &own)| {
             *side == super::value::Whole::Known(own as i64)
                 || *side == super::value::Whole::Known(1)
         });
     match is_same {
-        true => Ok(Value::Features(x.clone())),
+        true => Ok(Operand::Features(x.clone())),
         false => Err("repeats features".into()),
     }
 }
 
 /// A soft-max over the classes, or its logarithm: attacks want what comes before.
-fn soft_max(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+fn soft_max(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let logits = match node.op() {
         "Log" => network.soft_maxes.iter().find(|(at, ..)| *at == x.place).map(|(_, of, _)| *of),
@@ -319,9 +328,9 @@ fn soft_max(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         (op, None) => format!("({op}) is over another axis than that of the classes"),
         (op, _) => format!("({op}) is inside of the network; only at its end it can be left out"),
     };
-    let place = network.add(node.name(), Kind::Unknown(problem), &[x.place])?;
+    let place = network.add(node.name(), DraftKind::Unknown(problem), &[x.place])?;
     if let Some(logits) = logits {
         network.soft_maxes.push((place, logits, node.op().to_owned()));
     }
-    Ok(Value::Features(x.at(place)))
+    Ok(Operand::Features(x.at(place)))
 }

@@ -1,6 +1,6 @@
 //! Activations are known by what they compute: every exporter writes GELU in another way, but the function is the same.
 
-use super::network::{Draft, Function, Kind, Network};
+use super::network::{Draft, DraftKind, DraftNetwork, ScalarFunction};
 use crate::nn::architecture::Op;
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,7 +27,7 @@ const KNOWN: [(Op, f64); 5] = [
 ];
 
 /// The activation that this place computes from another one, if it is one.
-pub fn recognize(network: &Network, place: usize) -> Option<Recognized> {
+pub fn recognize(network: &DraftNetwork, place: usize) -> Option<Recognized> {
     // A few numbers tell most functions apart; the last is where the factor shows.
     let few: Vec<f64> = vec![-3.0, -0.5, 1.0, 20.0];
     let many: Vec<f64> = (-400..=400).map(|i| f64::from(i) / 20.0).collect();
@@ -57,7 +57,7 @@ fn factor(xs: &[f64], ys: &[f64], op: &Op, inner: f64) -> Option<f64> {
 }
 
 /// The places that this one is computed from by functions of single numbers, and itself.
-fn reached(network: &Network, from: usize) -> BTreeSet<usize> {
+fn reached(network: &DraftNetwork, from: usize) -> BTreeSet<usize> {
     let (mut all, mut open) = (BTreeSet::from([from]), vec![from]);
     while let Some(place) = open.pop() {
         let Some(draft) = network.draft(place).filter(|draft| is_function(draft)) else { continue };
@@ -72,7 +72,7 @@ fn reached(network: &Network, from: usize) -> BTreeSet<usize> {
 
 /// The numbers at a place, from those that are known.
 fn values(
-    network: &Network,
+    network: &DraftNetwork,
     place: usize,
     known: &mut HashMap<usize, Vec<f64>>,
 ) -> Option<Vec<f64>> {
@@ -100,18 +100,18 @@ fn is_function(draft: &Draft) -> bool {
 fn apply(draft: &Draft, x: f64, y: f64) -> Option<f64> {
     match (&draft.kind, draft.function) {
         (_, Some(function)) => Some(match function {
-            Function::Erf => erf(x),
-            Function::Exp => x.exp(),
-            Function::Softplus => x.exp().ln_1p(),
-            Function::Power(power) => x.powf(power),
-            Function::Add => x + y,
-            Function::Mul => x * y,
-            Function::Div => x / y,
+            ScalarFunction::Erf => erf(x),
+            ScalarFunction::Exp => x.exp(),
+            ScalarFunction::Softplus => x.exp().ln_1p(),
+            ScalarFunction::Power(power) => x.powf(power),
+            ScalarFunction::Add => x + y,
+            ScalarFunction::Mul => x * y,
+            ScalarFunction::Div => x / y,
         }),
-        (Kind::Affine(scale, shift), None) if scale.len() == 1 && shift.len() == 1 => {
+        (DraftKind::Affine(scale, shift), None) if scale.len() == 1 && shift.len() == 1 => {
             Some(scale[0] * x + shift[0])
         }
-        (Kind::Plain(op), None) => evaluate(op, x),
+        (DraftKind::Plain(op), None) => evaluate(op, x),
         _ => None,
     }
 }

@@ -1,18 +1,18 @@
 //! Operations that arrange features anew, join them, or pick some.
 
 use super::constants::picked;
-use super::layers::{Window, convolve, with_shape};
-use super::network::{IMAGE, Kind, Network};
-use super::node::Node;
+use super::layers::{KernelWindow, convolve, with_shape};
+use super::network::{DraftKind, DraftNetwork, IMAGE};
+use super::node::FileNode;
 use super::pools::pick_channels;
-use super::value::{Features, Outcome, Value, Whole, axis};
+use super::value::{Features, NodeResult, Operand, Whole, axis};
 use crate::nn::architecture::Op;
 use crate::tensor::Shape;
 use ndarray::{Array4, ArrayD, IxDyn};
 use std::rc::Rc;
 
 /// The dimensions of features, the number of images first.
-pub fn shape(node: &Node<'_>) -> Outcome<Value> {
+pub fn shape(node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?;
     let known = x.dims.iter().map(|&side| Whole::Known(side as i64));
     let all: Vec<Whole> = std::iter::once(Whole::Batch).chain(known).collect();
@@ -23,13 +23,13 @@ pub fn shape(node: &Node<'_>) -> Outcome<Value> {
     };
     let (start, end) = (place("start", 0), place("end", all.len()));
     let part = all.get(start..end).unwrap_or_default().to_vec();
-    Ok(Value::Wholes(ndarray::Array::from_vec(part).into_dyn().into_shared()))
+    Ok(Operand::Wholes(ndarray::Array::from_vec(part).into_dyn().into_shared()))
 }
 
 /// Reshape: of each image on its own.
-pub fn reshape(node: &Node<'_>, images: Option<usize>) -> Outcome<Value> {
+pub fn reshape(node: &FileNode<'_>, images: Option<usize>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
-    let Value::Wholes(target) = node.input(1)? else { return Err("has a computed shape".into()) };
+    let Operand::Wholes(target) = node.input(1)? else { return Err("has a computed shape".into()) };
     let target: Vec<Whole> = target.iter().copied().collect();
     let keeps = node.int("allowzero", 0) == 0;
     let fail = || {
@@ -78,11 +78,11 @@ pub fn reshape(node: &Node<'_>, images: Option<usize>) -> Outcome<Value> {
     } else if open.is_some() || product != x.count() {
         return fail();
     }
-    Ok(Value::Features(Features { dims, ..x }))
+    Ok(Operand::Features(Features { dims, ..x }))
 }
 
 /// Flatten, Squeeze and Unsqueeze.
-pub fn flatten(node: &Node<'_>) -> Outcome<Value> {
+pub fn flatten(node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let rank = x.dims.len() + 1;
     let dims = match node.op() {
@@ -98,7 +98,7 @@ pub fn flatten(node: &Node<'_>) -> Outcome<Value> {
         "Unsqueeze" => {
             let given = node.given("axes", 1)?.unwrap_or_default();
             let rank = rank + given.len();
-            let given = given.into_iter().map(|a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
+            let given = given.into_iter().map(|a| axis(a, rank)).collect::<NodeResult<Vec<_>>>()?;
             let mut sides = x.dims.iter().copied();
             let all =
                 (0..rank).skip(1).map(|i| if given.contains(&i) { Some(1) } else { sides.next() });
@@ -115,15 +115,15 @@ pub fn flatten(node: &Node<'_>) -> Outcome<Value> {
             (1..rank).filter(|i| !axes.contains(i)).map(|i| x.dims[i - 1]).collect()
         }
     };
-    Ok(Value::Features(Features { dims, ..x }))
+    Ok(Operand::Features(Features { dims, ..x }))
 }
 
 /// Transpose: the file's positions hold other features than before.
-pub fn transpose(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn transpose(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let rank = x.dims.len() + 1;
     let given = node.ints("perm").unwrap_or_else(|| (0..rank as i64).rev().collect());
-    let all = given.iter().map(|&a| axis(a, rank)).collect::<Outcome<Vec<usize>>>()?;
+    let all = given.iter().map(|&a| axis(a, rank)).collect::<NodeResult<Vec<usize>>>()?;
     let mut sorted = all.clone();
     sorted.sort_unstable();
     if sorted != (0..rank).collect::<Vec<_>>() || all[0] != 0 {
@@ -134,7 +134,7 @@ pub fn transpose(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     // Images whose channels come last are given to the network channels first.
     if x.place == IMAGE && axes == [2, 0, 1] && network.drafts.is_empty() {
         network.input = Some(Shape::new(dims[0], dims[1], dims[2]));
-        return Ok(Value::Features(Features::new(IMAGE, dims)));
+        return Ok(Operand::Features(Features::new(IMAGE, dims)));
     }
     let count = x.count();
     super::value::checked_count(&x.dims)?;
@@ -143,12 +143,16 @@ pub fn transpose(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     let order: Vec<usize> = order.permuted_axes(axes).iter().copied().collect();
     let is_own = order.iter().enumerate().all(|(position, &feature)| position == feature);
     let features = Features { dims, order: (!is_own).then(|| Rc::new(order)), ..x };
-    Ok(Value::Features(features))
+    Ok(Operand::Features(features))
 }
 
 /// Images of a Reshape behind a Transpose that has only moved whole channels, in which these are in their new order.
-pub fn settle(network: &mut Network, node: &Node<'_>, value: Value) -> Outcome<Value> {
-    let Value::Features(x) = &value else { return Ok(value) };
+pub fn settle(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    value: Operand,
+) -> NodeResult<Operand> {
+    let Operand::Features(x) = &value else { return Ok(value) };
     let (Some(order), &[channels, height, width]) = (&x.order, &x.dims[..]) else {
         return Ok(value);
     };
@@ -169,7 +173,7 @@ pub fn settle(network: &mut Network, node: &Node<'_>, value: Value) -> Outcome<V
 }
 
 /// Channels, or features, of several behind one another.
-pub fn concat(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn concat(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let mut places = Vec::new();
     let mut dims: Option<Vec<usize>> = None;
     for i in 0..node.inputs.len() {
@@ -190,14 +194,14 @@ pub fn concat(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
     }
     let dims = dims.ok_or("joins nothing")?;
     if let [place] = places[..] {
-        return Ok(Value::Features(Features::new(place, dims)));
+        return Ok(Operand::Features(Features::new(place, dims)));
     }
-    let place = network.add(node.name(), Kind::Plain(Op::Concat {}), &places)?;
-    Ok(Value::Features(Features::new(place, dims)))
+    let place = network.add(node.name(), DraftKind::Plain(Op::Concat {}), &places)?;
+    Ok(Operand::Features(Features::new(place, dims)))
 }
 
 /// Slice of images: some channels, or every so many rows and columns.
-pub fn slice(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn slice(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let rank = x.dims.len() + 1;
     let starts = node.given("starts", 1)?.ok_or("has no starts")?;
@@ -231,14 +235,14 @@ pub fn slice(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
 
 /// Parts of the axes of features: first, step, count.
 fn pick(
-    network: &mut Network,
-    node: &Node<'_>,
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
     x: &Features,
     parts: &[[usize; 3]],
-) -> Outcome<Value> {
+) -> NodeResult<Operand> {
     let is_whole = |i: usize| parts[i] == [0, 1, x.dims[i]];
     if (0..x.dims.len()).all(is_whole) {
-        return Ok(Value::Features(x.clone()));
+        return Ok(Operand::Features(x.clone()));
     }
     let mut place = network.own(x, node.name())?;
     if !is_whole(0) {
@@ -258,7 +262,7 @@ fn pick(
         (0..channels).for_each(|channel| ones[[channel, 0, top, left]] = 1.0);
         let stride = [down, right];
         let border = [[0; 2]; 2];
-        let window = Window { stride, dilation: [1; 2], border, groups: channels };
+        let window = KernelWindow { stride, dilation: [1; 2], border, groups: channels };
         place = convolve(network, node.name(), place, ones.view(), None, &window)?;
     }
     let shape = network.shape(place);
@@ -266,11 +270,11 @@ fn pick(
         1 => vec![shape.channels],
         _ => vec![shape.channels, shape.height, shape.width],
     };
-    Ok(Value::Features(Features::new(place, dims)))
+    Ok(Operand::Features(Features::new(place, dims)))
 }
 
 /// Gather of channels by numbers of the file.
-pub fn gather(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
+pub fn gather(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     if axis(node.int("axis", 0), x.dims.len() + 1)? != 1 {
         return Err("picks along another axis than that of the channels, 1".into());
@@ -280,17 +284,17 @@ pub fn gather(network: &mut Network, node: &Node<'_>) -> Outcome<Value> {
         .wholes()?
         .into_iter()
         .map(|i| axis(i, x.dims[0]).map(Some))
-        .collect::<Outcome<_>>()?;
+        .collect::<NodeResult<_>>()?;
     let place = network.own(&x, node.name())?;
     let place = pick_channels(network, node, place, &picks)?;
-    let is_single = matches!(indices, Value::Wholes(all) if all.ndim() == 0);
+    let is_single = matches!(indices, Operand::Wholes(all) if all.ndim() == 0);
     let channels = (!is_single).then_some(picks.len());
     let dims = channels.into_iter().chain(x.dims[1..].iter().copied()).collect();
-    Ok(Value::Features(Features::new(place, dims)))
+    Ok(Operand::Features(Features::new(place, dims)))
 }
 
 /// Split: several parts of the channels.
-pub fn split(network: &mut Network, node: &Node<'_>) -> Outcome<Vec<Value>> {
+pub fn split(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Vec<Operand>> {
     let x = node.features(0)?.clone();
     if axis(node.int("axis", 0), x.dims.len() + 1)? != 1 {
         return Err("splits along another axis than that of the channels, 1".into());

@@ -1,7 +1,7 @@
 //! Arrays of numbers in a file, or in another one beside it.
 
-use super::proto::{Property, Tensor, data_type};
-use super::value::{Outcome, Value, Whole, checked_count};
+use super::proto::{Property, TensorProto, data_type};
+use super::value::{NodeResult, Operand, Whole, checked_count};
 use crate::Result;
 use crate::checkpoint::half;
 use crate::files::{inside, open_regular};
@@ -20,7 +20,7 @@ const EXTERNAL: i32 = 1;
 ///
 /// # Errors
 /// If they are of a type without meaning here, fewer or more than its shape says, or in a file that is not there.
-pub fn read(tensor: &Tensor, path: &Path) -> Outcome<Value> {
+pub fn read(tensor: &TensorProto, path: &Path) -> NodeResult<Operand> {
     let name = shown(tensor.name.as_deref().unwrap_or("?"));
     let fail = |problem: String| Err(format!("the array `{name}` {problem}"));
     let sides: Option<Vec<usize>> =
@@ -55,12 +55,12 @@ pub fn read(tensor: &Tensor, path: &Path) -> Outcome<Value> {
     let shape = IxDyn(&sides);
     match numbers {
         Numbers::Floats(numbers) => {
-            ArcArray::from_shape_vec(shape, numbers).map(Value::Floats).or(fail(fits))
+            ArcArray::from_shape_vec(shape, numbers).map(Operand::Floats).or(fail(fits))
         }
         Numbers::Wholes(numbers) => {
             checked_count(&sides)?;
             let numbers = numbers.into_iter().map(Whole::Known).collect();
-            ArcArray::from_shape_vec(shape, numbers).map(Value::Wholes).or(fail(fits))
+            ArcArray::from_shape_vec(shape, numbers).map(Operand::Wholes).or(fail(fits))
         }
     }
 }
@@ -71,7 +71,7 @@ enum Numbers {
 }
 
 /// Bytes of a number, if it is of a type that is read.
-fn width(tensor: &Tensor) -> Option<usize> {
+fn width(tensor: &TensorProto) -> Option<usize> {
     Some(match tensor.data_type? {
         data_type::UINT8 | data_type::INT8 | data_type::BOOL => 1,
         data_type::UINT16 | data_type::INT16 | data_type::FLOAT16 | data_type::BFLOAT16 => 2,
@@ -81,7 +81,7 @@ fn width(tensor: &Tensor) -> Option<usize> {
     })
 }
 
-fn refused(tensor: &Tensor) -> String {
+fn refused(tensor: &TensorProto) -> String {
     format!(
         "has numbers of type {}; floats of 16, 32 and 64 bits and whole numbers are read",
         tensor.data_type.unwrap_or(0)
@@ -89,12 +89,12 @@ fn refused(tensor: &Tensor) -> String {
 }
 
 /// The numbers, from bytes (little end first) or from the fields for their type; None if the type is not read.
-fn numbers(tensor: &Tensor, raw: Option<&[u8]>) -> Option<Numbers> {
+fn numbers(tensor: &TensorProto, raw: Option<&[u8]>) -> Option<Numbers> {
     /// Each number of a type from its bytes.
     fn each<const N: usize, T>(raw: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
         raw.as_chunks::<N>().0.iter().map(|bytes| from(*bytes)).collect()
     }
-    let Tensor { int32_data, .. } = tensor;
+    let TensorProto { int32_data, .. } = tensor;
     let wide = |bits: u16| f32::from_bits(u32::from(bits) << 16);
     let short = |from: &dyn Fn(u16) -> f32| match raw {
         Some(raw) => each(raw, |bytes| from(u16::from_le_bytes(bytes))),
@@ -143,7 +143,7 @@ fn numbers(tensor: &Tensor, raw: Option<&[u8]>) -> Option<Numbers> {
 }
 
 /// The name of the file that holds a tensor's numbers, if it is another one.
-pub fn location(tensor: &Tensor) -> Option<&str> {
+pub fn location(tensor: &TensorProto) -> Option<&str> {
     (tensor.data_location == Some(EXTERNAL))
         .then(|| get(&tensor.external_data, "location"))
         .flatten()
@@ -160,7 +160,7 @@ fn get<'a>(external: &'a [Property], key: &str) -> Option<&'a str> {
 }
 
 /// So many bytes of a file beside the network's own.
-fn external_bytes(external: &[Property], bytes: usize, path: &Path) -> Outcome<Vec<u8>> {
+fn external_bytes(external: &[Property], bytes: usize, path: &Path) -> NodeResult<Vec<u8>> {
     let location = get(external, "location").unwrap_or_default();
     let there = |problem: String| {
         format!(

@@ -4,7 +4,7 @@ use ndarray::{ArcArray, ArrayViewD, IxDyn, Zip};
 use std::rc::Rc;
 
 /// A result, or what is wrong with a node, as the end of a sentence that begins with its name.
-pub type Outcome<T> = Result<T, String>;
+pub type NodeResult<T> = Result<T, String>;
 
 /// Numbers of all constants that are computed while a file is read, at most.
 pub const MOST_COMPUTED: usize = 1 << 24;
@@ -24,7 +24,7 @@ pub type Floats = ArcArray<f32, IxDyn>;
 pub type Wholes = ArcArray<Whole, IxDyn>;
 
 #[derive(Clone, Debug)]
-pub enum Value {
+pub enum Operand {
     Floats(Floats),
     Wholes(Wholes),
     Features(Features),
@@ -57,9 +57,9 @@ impl Features {
     }
 }
 
-impl Value {
+impl Operand {
     /// Whole numbers that are all known.
-    pub fn wholes(&self) -> Outcome<Vec<i64>> {
+    pub fn wholes(&self) -> NodeResult<Vec<i64>> {
         match self {
             Self::Wholes(all) => all
                 .iter()
@@ -73,7 +73,7 @@ impl Value {
     }
 
     /// The features that it is.
-    pub fn features(&self) -> Outcome<&Features> {
+    pub fn features(&self) -> NodeResult<&Features> {
         match self {
             Self::Features(features) => Ok(features),
             _ => Err("needs features of images, and has numbers of the file".into()),
@@ -81,7 +81,7 @@ impl Value {
     }
 
     /// The floats that it is.
-    pub fn floats(&self) -> Outcome<&Floats> {
+    pub fn floats(&self) -> NodeResult<&Floats> {
         match self {
             Self::Floats(floats) => Ok(floats),
             Self::Wholes(_) => Err("needs floats, and has whole numbers".into()),
@@ -94,7 +94,7 @@ impl Value {
 }
 
 /// An axis, which may count from the end.
-pub fn axis(axis: i64, rank: usize) -> Outcome<usize> {
+pub fn axis(axis: i64, rank: usize) -> NodeResult<usize> {
     let counted = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
     let found = counted.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank);
     found.ok_or_else(|| format!("has axis {axis} of {rank}"))
@@ -105,7 +105,7 @@ pub fn zip<A, B, C: Clone>(
     a: &ArrayViewD<'_, A>,
     b: &ArrayViewD<'_, B>,
     f: impl FnMut(&A, &B) -> C,
-) -> Outcome<ArcArray<C, IxDyn>> {
+) -> NodeResult<ArcArray<C, IxDyn>> {
     let rank = a.ndim().max(b.ndim());
     let side = |shape: &[usize], i: usize| {
         (i + shape.len()).checked_sub(rank).map_or(1, |place| shape[place])
@@ -127,7 +127,7 @@ pub fn zip<A, B, C: Clone>(
 }
 
 /// The number of numbers of a shape.
-pub fn checked_count(shape: &[usize]) -> Outcome<usize> {
+pub fn checked_count(shape: &[usize]) -> NodeResult<usize> {
     let product = shape.iter().try_fold(1_usize, |product, &side| product.checked_mul(side));
     product
         .filter(|&count| count <= MOST_COMPUTED)

@@ -1,8 +1,8 @@
 //! A network as an ONNX file, of operators that any runtime has.
 
 use super::proto::{
-    Attribute, Dimension, Graph, Model, Node, OperatorSet, Property, Tensor, TensorShape,
-    TensorType, Type, ValueInfo, attribute_type, data_type,
+    Attribute, Dimension, GraphProto, ModelProto, NodeProto, OperatorSet, Property, TensorProto,
+    TensorShape, TensorType, Type, ValueInfo, attribute_type, data_type,
 };
 use super::{METADATA, NOTE};
 use crate::Result;
@@ -21,8 +21,8 @@ const OUTPUT: &str = "logits";
 ///
 /// # Errors
 /// If an array is missing or of another shape, or ONNX has nothing like a node.
-pub fn model(architecture: &Architecture, state: &StateDict) -> Result<Model> {
-    let mut writer = Writer { graph: Graph::default(), state };
+pub fn model(architecture: &Architecture, state: &StateDict) -> Result<ModelProto> {
+    let mut writer = Writer { graph: GraphProto::default(), state };
     let mut values = vec![Signal { name: INPUT.to_owned(), is_flat: false }];
     for (i, node) in architecture.nodes().iter().enumerate() {
         let inputs: Vec<Signal> =
@@ -43,7 +43,7 @@ pub fn model(architecture: &Architecture, state: &StateDict) -> Result<Model> {
     notes.remove(NOTE);
     let notes = (!notes.is_empty()).then(|| serde_json::to_string(&notes).unwrap_or_default());
     let property = |value| Property { key: Some(METADATA.into()), value: Some(value) };
-    Ok(Model {
+    Ok(ModelProto {
         ir_version: Some(FORMAT),
         producer_name: Some("deepsleep".into()),
         producer_version: Some(env!("CARGO_PKG_VERSION").into()),
@@ -93,14 +93,14 @@ struct Signal {
 }
 
 struct Writer<'a> {
-    graph: Graph,
+    graph: GraphProto,
     state: &'a StateDict,
 }
 
 impl Writer<'_> {
     /// Adds an operator.
     fn push(&mut self, op: &str, inputs: &[&str], output: &str, attribute: Vec<Attribute>) {
-        self.graph.node.push(Node {
+        self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![output.to_owned()],
             name: Some(format!("{output}_{op}")),
@@ -112,12 +112,12 @@ impl Writer<'_> {
 
     /// Adds numbers; returns their name.
     fn array(&mut self, name: String, shape: &[usize], values: &[f32]) -> String {
-        self.graph.initializer.push(Tensor {
+        self.graph.initializer.push(TensorProto {
             dims: shape.iter().map(|&side| side as i64).collect(),
             data_type: Some(data_type::FLOAT),
             name: Some(name.clone()),
             raw_data: Some(values.iter().flat_map(|number| number.to_le_bytes()).collect()),
-            ..Tensor::default()
+            ..TensorProto::default()
         });
         name
     }
@@ -153,12 +153,12 @@ impl Writer<'_> {
         }
         let (image, sides) = (format!("{}_image", signal.name), format!("{}_sides", signal.name));
         if !self.has(&image) {
-            self.graph.initializer.push(Tensor {
+            self.graph.initializer.push(TensorProto {
                 dims: vec![4],
                 data_type: Some(data_type::INT64),
                 name: Some(sides.clone()),
                 int64_data: vec![0, -1, 1, 1],
-                ..Tensor::default()
+                ..TensorProto::default()
             });
             self.push("Reshape", &[&signal.name, &sides], &image, Vec::new());
         }

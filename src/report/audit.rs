@@ -9,11 +9,11 @@ use askama::Template;
 
 #[derive(Template)]
 #[template(path = "audit.html")]
-struct Html<'a> {
-    p: &'a Page<'a>,
+struct AuditHtml<'a> {
+    p: &'a AuditPage<'a>,
 }
 
-struct Page<'a> {
+struct AuditPage<'a> {
     model: String,
     dataset: String,
     report: &'a AuditReport,
@@ -24,17 +24,17 @@ struct Page<'a> {
     gradients: String,
     claim: String,
     doubts: Vec<&'a Check>,
-    figures: Vec<Curve>,
-    rows: Vec<Row>,
+    figures: Vec<AuditCurve>,
+    rows: Vec<AuditRow>,
 }
 
-struct Curve {
+struct AuditCurve {
     title: &'static str,
     svg: String,
     numbers: String,
 }
 
-struct Row {
+struct AuditRow {
     name: String,
     finding: &'static str,
     statistic: String,
@@ -62,7 +62,7 @@ pub fn audit_page(model: &str, dataset: &str, report: &AuditReport) -> Result<St
         let check = report.check(check).filter(|check| !check.curve.is_empty())?;
         Some(curve(check, *range.end(), across, title))
     });
-    let page = Page {
+    let page = AuditPage {
         model: printable(model),
         dataset: printable(dataset),
         report,
@@ -76,7 +76,7 @@ pub fn audit_page(model: &str, dataset: &str, report: &AuditReport) -> Result<St
         figures: figures.collect::<Result<_>>()?,
         rows: report.checks.iter().map(row).collect(),
     };
-    Html { p: &page }.render().map_err(failed)
+    AuditHtml { p: &page }.render().map_err(failed)
 }
 
 fn meaning(verdict: Verdict) -> &'static str {
@@ -92,7 +92,12 @@ fn meaning(verdict: Verdict) -> &'static str {
     }
 }
 
-fn curve(check: &Check, most: f64, across: &'static str, title: &'static str) -> Result<Curve> {
+fn curve(
+    check: &Check,
+    most: f64,
+    across: &'static str,
+    title: &'static str,
+) -> Result<AuditCurve> {
     let points: Vec<(f64, f64)> = check.curve.iter().map(|&[x, y]| (x, y)).collect();
     let numbers = points.iter().map(|(x, y)| format!("{x:.4}: {y:.3}")).collect::<Vec<_>>();
     let series = vec![Series {
@@ -104,12 +109,12 @@ fn curve(check: &Check, most: f64, across: &'static str, title: &'static str) ->
     }];
     let across = Across::Length { most, title: across };
     let chart = Chart { title: title.into(), across, series, limit: None, marks: Vec::new() };
-    Ok(Curve { title, svg: chart.svg()?, numbers: numbers.join(", ") })
+    Ok(AuditCurve { title, svg: chart.svg()?, numbers: numbers.join(", ") })
 }
 
-fn row(check: &Check) -> Row {
+fn row(check: &Check) -> AuditRow {
     let number = |value: f64| format!("{value:.4}");
-    Row {
+    AuditRow {
         name: check.name.clone(),
         finding: match check.finding {
             Finding::Pass => "pass",

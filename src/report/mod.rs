@@ -19,7 +19,7 @@ pub use compare::{NEAR, is_near};
 
 use crate::attack::{Norm, parse_eps};
 use crate::checkpoint::to_json;
-use crate::experiment::{Observations, Results, Run};
+use crate::experiment::{Observations, Results, RunInfo};
 use crate::files::write_atomically;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -45,7 +45,7 @@ pub struct Built {
 pub const FILES: [&str; 3] = ["index.html", "report.md", "results.csv"];
 
 /// Writes the report of a results folder into that folder, from nothing but the folder: the results, how they were run
-/// ([`Run`]), what was observed beside them ([`Observations`]), and the answers of a sweep. All but the results may be
+/// ([`RunInfo`]), what was observed beside them ([`Observations`]), and the answers of a sweep. All but the results may be
 /// missing.
 ///
 /// # Errors
@@ -59,7 +59,7 @@ pub fn build(folder: &Path) -> Result<Built> {
         return Err(Error::NotFound(problem));
     }
     let results = Results::load(folder).and_then(printable)?;
-    let run = Run::load(folder).and_then(printable);
+    let run = RunInfo::load(folder).and_then(printable);
     let seen = Observations::load(folder).and_then(printable);
     let report = page::Page::new(folder, &results, run, seen)?;
     let write = |name: &str, text: &str| {

@@ -32,7 +32,7 @@ impl PlasticLayer {
 
 /// What a node does to spikes or counts.
 #[derive(Clone, Debug)]
-pub(super) enum Part {
+pub(super) enum CircuitOp {
     /// The plastic layer of this number.
     Layer(usize),
     /// Nothing.
@@ -47,7 +47,7 @@ pub(super) enum Part {
     Concat,
 }
 
-impl Part {
+impl CircuitOp {
     fn new(
         architecture: &Architecture,
         node: usize,
@@ -101,7 +101,7 @@ pub(crate) fn linear_output(architecture: &Architecture) -> Option<String> {
 pub(super) struct Circuit {
     pub input: Shape,
     pub layers: Vec<PlasticLayer>,
-    parts: Vec<Part>,
+    parts: Vec<CircuitOp>,
     /// Of every part: 0 is the image, i + 1 is part i.
     sources: Vec<Vec<usize>>,
 }
@@ -114,7 +114,7 @@ impl Circuit {
     pub fn new(architecture: &Architecture) -> Result<Self> {
         let mut layers = Vec::new();
         let nodes = 0..architecture.nodes().len();
-        let parts = nodes.clone().map(|node| Part::new(architecture, node, &mut layers));
+        let parts = nodes.clone().map(|node| CircuitOp::new(architecture, node, &mut layers));
         let parts = parts.collect::<Result<_>>()?;
         if layers.is_empty() {
             let problem =
@@ -132,7 +132,7 @@ impl Circuit {
     pub fn walk<T: Clone>(
         &self,
         x: T,
-        mut part: impl FnMut(&Part, &[T]) -> Result<Option<T>>,
+        mut part: impl FnMut(&CircuitOp, &[T]) -> Result<Option<T>>,
     ) -> Result<()> {
         let mut values = vec![x];
         for (each, sources) in self.parts.iter().zip(&self.sources) {
@@ -160,7 +160,7 @@ impl Circuit {
         x.lanes_mut().copy_from_slice(images.lanes());
         let x = tape.constant(x);
         self.walk(x, |part, inputs| match *part {
-            Part::Layer(number) => {
+            CircuitOp::Layer(number) => {
                 let mut out = tape.tensor(self.layers[number].geometry.output, samples, steps);
                 let more = layer(number, tape.value(inputs[0]), &mut out)?;
                 Ok(more.then(|| tape.constant(out)))

@@ -3,8 +3,8 @@
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::{
-    Batch, BatchAttack, EpochReport, Freeze, GradientAttack, Model, Network, Progress, Regime,
-    Schedule, Trainer, TrainingOptions,
+    Batch, BatchAttack, EpochReport, Freeze, GradientAttack, Model, Network, Regime, Schedule,
+    StepReport, Trainer, TrainingOptions,
 };
 use crate::simd::random::{Key, uniform_from_bits};
 use crate::sleep::linear_output;
@@ -180,7 +180,7 @@ impl FastWave {
         &mut self,
         context: &Context,
         data: &Dataset,
-        progress: &mut (dyn FnMut(Progress) + Send),
+        progress: &mut (dyn FnMut(StepReport) + Send),
     ) -> Result<EpochReport> {
         let Self { trainer, network, rem } = self;
         trainer.epoch_with(context, network, data, rem, progress)

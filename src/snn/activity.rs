@@ -4,7 +4,7 @@ use super::FrozenSpikingModel;
 use crate::Result;
 use crate::autodiff::Tape;
 use crate::data::Dataset;
-use crate::nn::verdict_noise;
+use crate::nn::decision_noise;
 use crate::tensor::{Context, Tensor};
 
 /// Images at a time: all steps of all spikes are held at once.
@@ -69,7 +69,7 @@ fn spikes(
     let mut batch = tape.tensor(images.shape(), indices.len(), 1);
     images.gather(&tape.context().clone(), indices, &mut batch)?;
     // The first of the draws that decide about the image.
-    tape.set_noise(indices.iter().map(|&i| verdict_noise(0, i as u64, 0)));
+    tape.set_noise(indices.iter().map(|&i| decision_noise(0, i as u64, 0)));
     let x = tape.constant(batch);
     let spikes = network.spikes(tape, x)?;
     let spikes = spikes.into_iter().map(|var| tape.value(var).clone()).collect();

@@ -21,11 +21,16 @@
 
 mod activity;
 mod encoder;
+mod frozen;
 mod model;
+mod neurons;
+mod options;
 
 pub use crate::kernels::lif::{Neuron, Reset, SilentWindow};
 pub use crate::kernels::surrogate::Surrogate;
 pub use activity::{SpikeTrain, firing_rates, spike_trains};
 pub use encoder::Encoder;
-pub(crate) use model::check_spiking;
-pub use model::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
+pub use frozen::FrozenSpikingModel;
+pub use model::SpikingModel;
+pub(crate) use neurons::check_spiking;
+pub use options::{SpikingOptions, Statistics};

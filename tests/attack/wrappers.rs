@@ -4,7 +4,7 @@ use crate::common::models::{lenet, test_images};
 use deepsleep::Result;
 use deepsleep::attack::{
     ATTACKS, Attack, AttackInfo, AttackTask, Budget, Estimated, Estimator, Loss, Norm, RateRule,
-    Search, Shown, Targeted, parse_attack, run_attack,
+    Search, Targeted, Transferred, parse_attack, run_attack,
 };
 use deepsleep::tensor::Context;
 
@@ -51,7 +51,7 @@ fn wrappers_change_what_they_must_and_nothing_else() {
             AttackInfo { label: "odd:one:target=3".into(), target: Some(3), ..Odd.info() },
         ),
         (
-            Box::new(Shown { attack: odd(), source: &network, name: "twin" }),
+            Box::new(Transferred { attack: odd(), source: &network, name: "twin" }),
             AttackInfo {
                 label: "odd:one:source=twin".into(),
                 returns_all: false,

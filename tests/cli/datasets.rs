@@ -151,7 +151,7 @@ fn a_packed_file_that_differs_is_named() {
     let packed = folder.path("t10k-labels-idx1-ubyte.gz");
     std::fs::write(&packed, gzipped(&labels)).unwrap();
     assert_eq!((before.code, run(&evaluate).code), (Some(0), Some(0)));
-    let other: Vec<u8> = [&labels[..8], &vec![1; 20]].concat();
+    let other: Vec<u8> = [&labels[..8], &[1; 20]].concat();
     std::fs::write(&packed, gzipped(&other)).unwrap();
     run(&evaluate)
         .assert_fails(1, &["t10k-labels-idx1-ubyte", ".gz beside it holds something else"]);

@@ -86,7 +86,7 @@ fn what_is_no_network_fails_in_a_line_that_names_it() {
 /// Images beyond the radius that a set notes count apart; the command says so, and fails unless told how to count them.
 #[test]
 fn crafted_images_outside_of_the_ball_are_no_robustness() {
-    use deepsleep::checkpoint::{Column, Npz};
+    use deepsleep::checkpoint::{Npz, NpzArray};
     let folder = Folder::new();
     let (set, rounded) = (folder.argument("set.npz"), folder.argument("rounded.npz"));
     let craft = ["--attack", "pgd:return=last", "--eps", "0.1", "--images", "20", "--save", &set];
@@ -101,7 +101,7 @@ fn crafted_images_outside_of_the_ball_are_no_robustness() {
 
     // A trip through 8 bits moves most pixels beyond 0.1, by up to half a step.
     let mut npz = Npz::load(&set).unwrap();
-    let Some(Column::Floats(images)) = npz.get("adversarial") else { panic!("no images") };
+    let Some(NpzArray::Floats(images)) = npz.get("adversarial") else { panic!("no images") };
     let values: Vec<f32> = images.iter().map(|v| (v * 255.0).round_ties_even() / 255.0).collect();
     npz.floats("adversarial", &[20, 1, 28, 28], values).unwrap();
     npz.save(&rounded).unwrap();

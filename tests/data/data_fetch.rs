@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use deepsleep::Error;
-use deepsleep::data::{FetchProgress, IdxArray, Part, Source, SourceFile, Split, fetch};
+use deepsleep::data::{DownloadSource, FetchProgress, IdxArray, IdxPart, SourceFile, Split, fetch};
 use sha2::{Digest, Sha256};
 
 /// What the server answers to one request.
@@ -113,7 +113,7 @@ fn labels() -> (Vec<u8>, SourceFile) {
     array.write(&mut plain).unwrap();
     let sha256 = Sha256::digest(&plain).iter().map(|byte| format!("{byte:02x}")).collect();
     let bytes = plain.len() as u64;
-    (gzip(&plain, 9), SourceFile { split: Split::Test, part: Part::Labels, bytes, sha256 })
+    (gzip(&plain, 9), SourceFile { split: Split::Test, part: IdxPart::Labels, bytes, sha256 })
 }
 
 fn gzip(plain: &[u8], level: u32) -> Vec<u8> {
@@ -122,13 +122,13 @@ fn gzip(plain: &[u8], level: u32) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn source(file: &SourceFile, servers: &[&Server]) -> Source {
+fn source(file: &SourceFile, servers: &[&Server]) -> DownloadSource {
     let mirrors = servers.iter().map(|server| server.base.clone()).collect();
-    Source { files: vec![file.clone()], mirrors }
+    DownloadSource { files: vec![file.clone()], mirrors }
 }
 
 /// Fetches; the folder's file names afterwards, sorted, come along.
-fn fetched(source: &Source, dir: &Path) -> (Result<Vec<u8>, Error>, Vec<String>) {
+fn fetched(source: &DownloadSource, dir: &Path) -> (Result<Vec<u8>, Error>, Vec<String>) {
     let result = fetch(source, dir, &mut |_| {});
     let result = result.map(|paths| fs::read(&paths[0]).unwrap());
     let mut names: Vec<_> = fs::read_dir(dir)
@@ -328,6 +328,6 @@ fn one_folder_is_fetched_into_by_one_process_at_a_time() {
     let problem = fetched(&source(&file, &[&server]), folder.path()).0.unwrap_err().to_string();
     assert!(problem.contains("another process is fetching it"), "{problem}");
     assert!(server.ranges().is_empty());
-    let nowhere = Source { files: vec![file], mirrors: vec![] };
+    let nowhere = DownloadSource { files: vec![file], mirrors: vec![] };
     assert!(matches!(fetched(&nowhere, folder.path()).0, Err(Error::Argument { .. })));
 }

@@ -5,7 +5,7 @@
 
 use crate::common::{isas, relative, widen};
 use deepsleep::autodiff::{Labels, Seed, Tape};
-use deepsleep::checkpoint::{Entry, StateDict};
+use deepsleep::checkpoint::{StateArray, StateDict};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, FrozenNetwork, Mode, Model, Network, accuracy, input_gradients};
 use deepsleep::simd::Isa;
@@ -28,7 +28,7 @@ fn path(name: &str) -> String {
 
 fn golden() -> Golden {
     let entries = StateDict::load(path("lenet.safetensors")).unwrap();
-    let Entry { shape, values } = entries.get("images").unwrap();
+    let StateArray { shape, values } = entries.get("images").unwrap();
     assert_eq!(shape[..], [19, 1, 28, 28]);
     let images = Tensor::from_array(ArrayView4::from_shape((19, 1, 28, 28), values).unwrap());
     // Integers, which a state dict leaves out.

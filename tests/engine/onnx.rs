@@ -2,7 +2,7 @@
 //! read.
 
 use deepsleep::autodiff::Tape;
-use deepsleep::checkpoint::{Entry, StateDict};
+use deepsleep::checkpoint::{StateArray, StateDict};
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
 use deepsleep::onnx::{self, Onnx};
 use deepsleep::tensor::{Context, Shape, Tensor};
@@ -26,7 +26,7 @@ fn files(folder: &Path) -> Vec<(String, PathBuf)> {
 }
 
 /// The logits of a network for images.
-fn logits(network: &dyn FrozenNetwork, images: &Entry) -> Vec<f32> {
+fn logits(network: &dyn FrozenNetwork, images: &StateArray) -> Vec<f32> {
     let Shape { channels, height, width } = network.input_shape();
     let sides = (images.shape[0], channels, height, width);
     let images = ArrayView4::from_shape(sides, &images.values).expect("images of the input's size");

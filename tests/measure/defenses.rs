@@ -3,7 +3,7 @@
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::method::{
-    DEFENSES, DeepSleep, Defender, Defense, FastWave, Profile, Settings, SlowWave,
+    DEFENSES, DeepSleep, Defender, Defense, FastWaveDefense, Profile, Settings, SlowWaveDefense,
 };
 use deepsleep::nn::{Model, Network};
 use deepsleep::snn::{SpikingModel, Statistics};
@@ -91,18 +91,18 @@ fn a_defense_changes_the_model_and_not_the_control() {
 fn a_checkpoint_of_something_else_is_refused() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
-    let mut defender = Defender::new(&FastWave, Model::lenet(3), settings.clone()).unwrap();
+    let mut defender = Defender::new(&FastWaveDefense, Model::lenet(3), settings.clone()).unwrap();
     defender.advance(&context, &data, &mut |_| {}).unwrap();
     let state = defender.checkpoint().unwrap();
     let refused = |defense: &'static dyn Defense, control, settings: &Settings| {
         let mut other = Defender::new(defense, control, settings.clone()).unwrap();
         other.resume(&context, &state).unwrap_err().to_string()
     };
-    assert!(refused(&SlowWave, Model::lenet(3), &settings).contains("fast-wave"));
-    assert!(refused(&FastWave, Model::lenet(4), &settings).contains("control"));
+    assert!(refused(&SlowWaveDefense, Model::lenet(3), &settings).contains("fast-wave"));
+    assert!(refused(&FastWaveDefense, Model::lenet(4), &settings).contains("control"));
     let mut other = settings.clone();
     other.set("fast_wave.dream.eps", "64/255").unwrap();
-    assert!(refused(&FastWave, Model::lenet(3), &other).contains("fast_wave.dream.eps"));
+    assert!(refused(&FastWaveDefense, Model::lenet(3), &other).contains("fast_wave.dream.eps"));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use deepsleep::attack::{
 };
 use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, Models, Part, Plan, Settings, ThreatModel, archive, classify, evaluate,
-    fingerprint, transfer_matrix, worst_cases,
+    Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, archive,
+    classify, evaluate, fingerprint, transfer_matrix, worst_cases,
 };
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenModel;
@@ -30,10 +30,10 @@ fn samples() -> Samples {
     samples.select(&[&(0..40).collect::<Vec<usize>>()[..], &[247]].concat()).unwrap()
 }
 
-fn run(plan: &Plan, done: Vec<Part>, save: &mut dyn FnMut(&Part)) -> Vec<Cell> {
+fn run(plan: &Plan, done: Vec<PortionResult>, save: &mut dyn FnMut(&PortionResult)) -> Vec<Cell> {
     let (network, samples) = (robust(), samples());
     let models = Models { target: &network, source: None };
-    let mut save = |part: &Part| {
+    let mut save = |part: &PortionResult| {
         save(part);
         Ok(())
     };
@@ -60,7 +60,7 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
 
     // Any of them done before, in any order: the same again.
     let text = serde_json::to_string(&parts).unwrap();
-    let mut some: Vec<Part> = serde_json::from_str(&text).unwrap();
+    let mut some: Vec<PortionResult> = serde_json::from_str(&text).unwrap();
     some.reverse();
     some.retain(|part| part.portion % 3 != 1);
     let mut new = 0;
@@ -412,7 +412,7 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
     run(&plan, Vec::new(), &mut |part| parts.push(part.clone()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let settings = Settings::from([("--eps".to_owned(), "0.1".to_owned())]);
+    let settings = JournalSettings::from([("--eps".to_owned(), "0.1".to_owned())]);
     let place = Output::open(&path).unwrap();
     let mut journal = Journal::begin(&place, &settings).unwrap();
     parts.iter().for_each(|part| journal.add(part).unwrap());
@@ -420,7 +420,7 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
     let whole = std::fs::read(&path).unwrap();
     for cut in (0..=whole.len()).step_by(97).chain([whole.len() - 1, whole.len()]) {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let found = Journal::resume::<Part>(&place, &settings).unwrap();
+        let found = Journal::resume::<PortionResult>(&place, &settings).unwrap();
         let Some((mut journal, found)) = found else {
             assert!(!whole[..cut].contains(&b'\n'));
             continue;
@@ -429,11 +429,12 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
         parts[found.len()..].iter().for_each(|part| journal.add(part).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
     }
-    let other = Settings::from([("--eps".to_owned(), "0.2".to_owned())]);
-    let error = Journal::resume::<Part>(&place, &other).unwrap_err().to_string();
+    let other = JournalSettings::from([("--eps".to_owned(), "0.2".to_owned())]);
+    let error = Journal::resume::<PortionResult>(&place, &other).unwrap_err().to_string();
     assert!(error.contains("--eps 0.1, not 0.2"), "{error}");
     std::fs::write(&path, "{}\nnonsense\n").unwrap();
-    let error = Journal::resume::<Part>(&place, &Settings::new()).unwrap_err().to_string();
+    let error =
+        Journal::resume::<PortionResult>(&place, &JournalSettings::new()).unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
 }
 

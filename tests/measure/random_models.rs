@@ -8,7 +8,7 @@ use deepsleep::attack::{
 };
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel};
-use deepsleep::nn::{DRAWS, Freeze, FrozenNetwork, Model, predictions, verdict_noise, verdicts};
+use deepsleep::nn::{DRAWS, Freeze, FrozenNetwork, Model, decision_noise, decisions, predictions};
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::snn::{Encoder, FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
@@ -79,7 +79,7 @@ fn an_accuracy_is_of_the_mean_logits_over_the_draws() {
     let test = Dataset::load(locate(DatasetName::Mnist, None).unwrap(), Split::Test).unwrap();
     let test = test.slice(0, 70).unwrap();
     let (model, context) = (poisson(4).with_draws(5), Context::new(2).unwrap());
-    let all = verdicts(&context, &model, &test, 0, 3).unwrap();
+    let all = decisions(&context, &model, &test, 0, 3).unwrap();
     assert!(all.iter().any(|verdict| (1..5).contains(&verdict.right)), "nothing is random here");
     // By hand: the mean of five sessions with the keys of the verdict.
     let samples = test_images(0..70);
@@ -87,27 +87,27 @@ fn an_accuracy_is_of_the_mean_logits_over_the_draws() {
         let image: Vec<Lanes> = samples.image(i).iter().map(|&x| Lanes::splat(x)).collect();
         let (mut mean, mut right) = ([0.0; 10], 0);
         for draw in 0..5 {
-            let z = &logits(&model, &image, &[verdict_noise(3, i as u64, draw); LANES])[0];
+            let z = &logits(&model, &image, &[decision_noise(3, i as u64, draw); LANES])[0];
             mean.iter_mut().zip(z).for_each(|(mean, z)| *mean += z / 5.0);
             right += usize::from(largest(z) == test.label(i));
         }
         assert_eq!((all[i].class, all[i].right), (Some(largest(&mean)), right), "image {i}");
     }
-    // Parts of a set get the verdicts of the whole, on any instruction set and number of threads.
+    // Parts of a set get the decisions of the whole, on any instruction set and number of threads.
     for isa in crate::common::isas() {
         let context = Context::with_isa(isa, 1).unwrap();
-        let part = verdicts(&context, &model, &test.slice(21, 40).unwrap(), 21, 3).unwrap();
+        let part = decisions(&context, &model, &test.slice(21, 40).unwrap(), 21, 3).unwrap();
         assert_eq!(part, all[21..61]);
     }
     // Another seed, other draws; a network without noise has one, whatever the seed.
-    assert_ne!(verdicts(&context, &model, &test, 0, 4).unwrap(), all);
+    assert_ne!(decisions(&context, &model, &test, 0, 4).unwrap(), all);
     let (seed_0, by_default) =
-        (verdicts(&context, &model, &test, 0, 0).unwrap(), predictions(&context, &model, &test));
+        (decisions(&context, &model, &test, 0, 0).unwrap(), predictions(&context, &model, &test));
     assert!(seed_0.iter().map(|verdict| verdict.class.unwrap()).eq(by_default.unwrap()));
     let fixed = lenet("lenet_weights.safetensors");
     assert_eq!(
-        verdicts(&context, &fixed, &test, 7, 8).unwrap(),
-        verdicts(&context, &fixed, &test, 0, 0).unwrap()
+        decisions(&context, &fixed, &test, 7, 8).unwrap(),
+        decisions(&context, &fixed, &test, 0, 0).unwrap()
     );
     // An attack's clean pass is the same judgment.
     let report = run(&model, &samples, "fgsm", Budget { seed: 3, ..linf(0.01) });

@@ -3,7 +3,7 @@
 mod synthetic;
 
 use deepsleep::data::{DataIdentity, Dataset, DatasetName, Split, locate};
-use deepsleep::experiment::{Observations, Published, Results, Run, ThreatModel};
+use deepsleep::experiment::{Observations, Published, Results, RunInfo, ThreatModel};
 use deepsleep::method::Profile;
 use deepsleep::report::{Built, build};
 use deepsleep::tensor::Context;
@@ -184,7 +184,7 @@ fn what_cannot_be_drawn_is_left_out_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let results = results(Profile::Published, false);
     write(folder.path(), &results);
-    std::fs::remove_file(folder.path().join(Run::FILE)).unwrap();
+    std::fs::remove_file(folder.path().join(RunInfo::FILE)).unwrap();
     std::fs::remove_file(folder.path().join("models/deepsleep-0.safetensors")).unwrap();
     std::fs::write(folder.path().join("crafted/pgd-64-255-0.safetensors"), "no").unwrap();
     let build = |test| observed(folder.path(), &results, test, 1);

@@ -4,7 +4,8 @@ use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::evaluation::{Crafted, HistoryPoint};
 use deepsleep::experiment::{
-    CraftedSet, JobRun, Model, PrintedColumn, Published, Results, Run, TableCell, ThreatModel,
+    CraftedSet, JobRun, ModelResult, PrintedColumn, Published, Results, RunInfo, TableCell,
+    ThreatModel,
 };
 use deepsleep::method::{Profile, Settings};
 use deepsleep::nn::{self, Freeze, Network};
@@ -65,7 +66,7 @@ pub fn results(profile: Profile, quick: bool) -> Results {
     for &seed in &seeds {
         for (number, (method, id, defense, overrides)) in METHODS.iter().enumerate() {
             let overrides = overrides.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-            results.models.push(Model {
+            results.models.push(ModelResult {
                 method: (*method).to_owned(),
                 id: (*id).to_owned(),
                 defense: defense.parse().unwrap(),
@@ -153,14 +154,14 @@ fn cells(results: &mut Results, method: &str, scale: &str, column: &PrintedColum
 }
 
 /// How it was run.
-pub fn run() -> Run {
+pub fn run() -> RunInfo {
     let job = |name: &str, kind: &str, seconds, reused| JobRun {
         name: name.into(),
         kind: kind.into(),
         seconds,
         reused,
     };
-    Run {
+    RunInfo {
         isa: "portable".into(),
         threads: 2,
         processor: "A synthetic processor".into(),

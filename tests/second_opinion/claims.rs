@@ -1,6 +1,6 @@
 //! Every claim of a report, checked: what it says about an image is what the second opinion sees there.
 
-use super::evaluators::{Evaluator, ROUNDING, Verdict, judge};
+use super::evaluators::{Decision, Evaluator, ROUNDING, judge};
 use deepsleep::attack::{
     ATTACKS, Attack, AttackInfo, AttackReport, Norm, Outcome, Samples, Status,
 };
@@ -180,7 +180,7 @@ fn numbers(outcome: &Outcome, clean: &[f32], complain: Complain<'_>) {
 }
 
 /// Prediction and margin, where rounding cannot change them by more than rounding.
-fn said(outcome: &Outcome, verdict: &Verdict, complain: Complain<'_>) {
+fn said(outcome: &Outcome, verdict: &Decision, complain: Complain<'_>) {
     if !verdict.smooth {
         return;
     }
@@ -200,7 +200,7 @@ fn said(outcome: &Outcome, verdict: &Verdict, complain: Complain<'_>) {
 fn status(
     outcome: &Outcome,
     clean: &[f32],
-    verdict: &Verdict,
+    verdict: &Decision,
     rules: Rules,
     complain: Complain<'_>,
 ) {

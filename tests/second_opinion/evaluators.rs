@@ -35,7 +35,7 @@ impl Evaluator for Net {
 pub const ROUNDING: f64 = 5e-6;
 
 /// The opinion about one image.
-pub struct Verdict {
+pub struct Decision {
     /// The first of the largest logits.
     pub prediction: usize,
     /// The label's logit less the largest of the others.
@@ -72,7 +72,7 @@ fn margin(logits: &[f64], label: usize) -> f64 {
 }
 
 /// Looks at an image.
-pub fn judge(network: &dyn Evaluator, image: &[f32], label: usize) -> Verdict {
+pub fn judge(network: &dyn Evaluator, image: &[f32], label: usize) -> Decision {
     let opinions = network.opinions(image);
     let right = |logits: &[f64]| first_largest(logits) == label;
     let largest = |logits: &[f64]| logits.iter().fold(0.0f64, |m, z| m.max(z.abs()));
@@ -86,7 +86,7 @@ pub fn judge(network: &dyn Evaluator, image: &[f32], label: usize) -> Verdict {
         let mut pairs = first.iter().zip(other);
         pairs.all(|(a, b)| (a - b).abs() <= ROUNDING * largest(first))
     };
-    Verdict {
+    Decision {
         prediction: first_largest(first),
         margin: margin(first, label),
         scale: largest(first),

@@ -6,7 +6,7 @@ use crate::common::{best, bits, isas, numbers, tensor};
 use deepsleep::autodiff::{Normalization, Tape, Var};
 use deepsleep::data::Dataset;
 use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
-use deepsleep::kernels::lif::Cell;
+use deepsleep::kernels::lif::NeuronState;
 use deepsleep::nn::architecture::{Architecture, Node, Op, Pair};
 use deepsleep::nn::{Freeze, FrozenNetwork, Mode, Model, Network, Trainer, TrainingOptions};
 use deepsleep::simd::Isa;
@@ -73,7 +73,7 @@ fn one_node(tape: &mut Tape, model: &Model, i: usize, inputs: &[Var], norm: usiz
 fn reference(model: &Model, options: &SpikingOptions, x: &Tensor) -> (Vec<f32>, f32) {
     let d = options.neuron.dynamics().unwrap();
     let architecture = model.architecture();
-    let mut cells: HashMap<usize, Vec<[Cell; 16]>> = HashMap::new();
+    let mut cells: HashMap<usize, Vec<[NeuronState; 16]>> = HashMap::new();
     let (mut sum, mut nearest) = (Vec::new(), f32::INFINITY);
     for step in 0..options.steps {
         let mut tape = Tape::new(Context::serial(best()));

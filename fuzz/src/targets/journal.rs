@@ -1,17 +1,17 @@
 //! Journals of evaluations: any bytes are parts of one or an error, and the evaluation goes on with them or refuses them.
 
 use super::{CONTEXT, LENET, two_samples};
-use deepsleep::evaluation::{Journal, Models, Part, Plan, Settings, evaluate, worst_cases};
+use deepsleep::evaluation::{Journal, Models, PortionResult, Plan, JournalSettings, evaluate, worst_cases};
 use deepsleep::files::Output;
 
 pub fn run(bytes: &[u8]) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), bytes).expect("written");
     let first = bytes.split(|&byte| byte == b'\n').find(|line| !line.is_empty());
-    let settings: Settings =
+    let settings: JournalSettings =
         first.and_then(|line| serde_json::from_slice(line).ok()).unwrap_or_default();
     let place = Output::open(file.path()).expect("a place to write to");
-    let Ok(Some((mut journal, parts))) = Journal::resume::<Part>(&place, &settings) else { return };
+    let Ok(Some((mut journal, parts))) = Journal::resume::<PortionResult>(&place, &settings) else { return };
     if let Some(part) = parts.first() {
         journal.add(part).expect("written");
     }

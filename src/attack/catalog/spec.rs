@@ -130,14 +130,14 @@ impl AttackSpec {
     }
 
     /// Name and options without order and spelling.
-    fn normalized(&self) -> (&str, Vec<(&str, Value<'_>)>) {
+    fn normalized(&self) -> (&str, Vec<(&str, OptionValue<'_>)>) {
         let mut options: Vec<_> = self
             .options
             .iter()
             .map(|(key, value)| {
                 let number =
-                    number_or_fraction(value).map(|number| Value::Number(number.to_bits()));
-                (key.as_str(), number.unwrap_or(Value::Word(value)))
+                    number_or_fraction(value).map(|number| OptionValue::Number(number.to_bits()));
+                (key.as_str(), number.unwrap_or(OptionValue::Word(value)))
             })
             .collect();
         options.sort_unstable();
@@ -146,7 +146,7 @@ impl AttackSpec {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Value<'a> {
+enum OptionValue<'a> {
     Number(u32),
     Word(&'a str),
 }

@@ -3,7 +3,7 @@
 
 use crate::attack::candidate::Candidate;
 use crate::attack::diagnostics::{Diagnostics, FoundBy};
-use crate::attack::ensemble::shown::search_on;
+use crate::attack::ensemble::transferred::search_on;
 use crate::attack::ensemble::{checks, spiking};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;

@@ -3,6 +3,6 @@
 pub mod autoattack;
 mod checks;
 pub mod estimated;
-pub mod shown;
 mod spiking;
 pub mod targeted;
+pub mod transferred;

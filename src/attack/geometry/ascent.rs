@@ -15,14 +15,14 @@ pub fn sign(x: f32) -> f32 {
 
 /// Memory of [`ascend`], kept between calls.
 #[derive(Clone, Debug, Default)]
-pub struct Ranking(Vec<u64>);
+pub struct RankBuffer(Vec<u64>);
 
 /// Moves `x` by `step` in the direction in which the loss rises most, if it goes on as its gradient says.
 ///
 /// Linf: every pixel by the gradient's sign. L2: along the gradient. L1: the pixels with the largest gradients first,
 /// each as far as the box `[0, 1]` lets it go, until `step` is used up. L0: the pixels that gain most, to an end of the
 /// box. The gradient's size plays no part, however small; only a gradient that is zero everywhere leads nowhere.
-pub fn ascend(norm: Norm, step: f32, gradient: &[f32], x: &mut [f32], ranking: &mut Ranking) {
+pub fn ascend(norm: Norm, step: f32, gradient: &[f32], x: &mut [f32], ranking: &mut RankBuffer) {
     match norm {
         Norm::Linf => {
             x.iter_mut().zip(gradient).for_each(|(x, &g)| *x += step * sign(g));
@@ -82,7 +82,7 @@ mod tests {
 
     fn step(norm: Norm, step: f32, gradient: &[f32], x: &[f32]) -> Vec<f32> {
         let mut x = x.to_vec();
-        ascend(norm, step, gradient, &mut x, &mut Ranking::default());
+        ascend(norm, step, gradient, &mut x, &mut RankBuffer::default());
         x
     }
 

@@ -1,7 +1,7 @@
 //! DDN: the direction of a step and its norm decoupled, for the smallest perturbation in L2 (Rony et al. 2019, "Decoupling
 //! direction and norm for efficient gradient-based L2 adversarial attacks and defenses").
 
-use crate::attack::geometry::ascent::{Ranking, ascend};
+use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
 use crate::attack::loss::Loss;
@@ -95,7 +95,7 @@ impl Stepper for Ddn {
     ) -> Step {
         let step = cosine(1.0, 0.01, state.taken, self.steps);
         let gradient = direction(sample, answer, state.taken, &mut state.noise);
-        ascend(Norm::L2, step, gradient, x, &mut Ranking::default());
+        ascend(Norm::L2, step, gradient, x, &mut RankBuffer::default());
         state.radius *= if answer.fooled { 1.0 - self.gamma } else { 1.0 + self.gamma };
         // Beyond the farthest corner of the box there is nothing.
         let corner = sample.clean.iter().map(|&c| c.max(1.0 - c).powi(2)).sum::<f32>().sqrt();

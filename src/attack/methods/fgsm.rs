@@ -1,7 +1,7 @@
 //! FGSM: one step of the whole radius (Goodfellow et al. 2015, "Explaining and harnessing adversarial examples").
 
 use crate::Result;
-use crate::attack::geometry::ascent::{Ranking, ascend};
+use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::loss::Loss;
@@ -26,7 +26,7 @@ impl Default for Fgsm {
 }
 
 impl Stepper for Fgsm {
-    type State = (Ranking, Breakpoints);
+    type State = (RankBuffer, Breakpoints);
 
     fn name(&self) -> &'static str {
         "fgsm"

@@ -1,7 +1,7 @@
 //! NES-PGD: PGD along a gradient that is estimated from scores alone, by differences between opposite points (Ilyas et
 //! al. 2018, "Black-box adversarial attacks with limited queries and information"). It sees a staircase smoothed.
 
-use crate::attack::geometry::ascent::{Ranking, ascend};
+use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::normals;
 use crate::attack::loss::Loss;
@@ -42,7 +42,7 @@ pub struct State {
     first: Vec<f32>,
     loss: f32,
     gradient: Vec<f32>,
-    ranking: Ranking,
+    ranking: RankBuffer,
     scratch: Breakpoints,
 }
 
@@ -106,7 +106,7 @@ impl Stepper for NesPgd {
             first: zeros(),
             loss: 0.0,
             gradient: zeros(),
-            ranking: Ranking::default(),
+            ranking: RankBuffer::default(),
             scratch: Breakpoints::default(),
         }
     }

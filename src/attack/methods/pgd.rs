@@ -1,7 +1,7 @@
 //! PGD: steps along the gradient, each followed by a projection, from random points of the ball (Madry et al. 2018,
 //! "Toward deep learning models resistant to adversarial attacks"). BIM and EOT-PGD are settings of it.
 
-use crate::attack::geometry::ascent::{Ranking, ascend};
+use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::{below, normals, sign as random_sign, symmetric};
@@ -89,7 +89,7 @@ impl Default for Pgd {
 pub struct State {
     taken: usize,
     noise: Vec<f32>,
-    ranking: Ranking,
+    ranking: RankBuffer,
     scratch: Breakpoints,
 }
 
@@ -155,7 +155,7 @@ impl Stepper for Pgd {
         State {
             taken: 0,
             noise: vec![0.0; 2 * (shape.features() + 1)],
-            ranking: Ranking::default(),
+            ranking: RankBuffer::default(),
             scratch: Breakpoints::default(),
         }
     }

@@ -32,7 +32,7 @@ pub struct BatchMoments<'a> {
 
 /// What both forms of batch normalization keep: per step and channel, statistics and the affine map they make.
 #[derive(Default)]
-pub(super) struct Statistics {
+pub(super) struct NormStatistics {
     pub(super) of_batch: bool,
     pub(super) count: usize,
     pub(super) mean: Vec<f32>,
@@ -45,7 +45,7 @@ pub(super) struct Statistics {
     pub(super) input_grad: Vec<InputGrad>,
 }
 
-impl Statistics {
+impl NormStatistics {
     /// Takes the statistics of `x` and makes the affine map of all steps.
     pub(super) fn take(
         &mut self,
@@ -143,7 +143,7 @@ impl Statistics {
 
 #[derive(Default)]
 struct BatchNorm {
-    statistics: Statistics,
+    statistics: NormStatistics,
 }
 
 impl Tape {

@@ -2,14 +2,14 @@
 
 use super::norm_relu_pool::halved;
 use crate::autodiff::{Backward, Operation, Tape, Var};
-use crate::kernels::lif::{self as kernel, Asked, Dynamics, Layer, SilentWindow};
+use crate::kernels::lif::{self as kernel, BackwardRule, Dynamics, LifLayer, SilentWindow};
 use crate::kernels::surrogate::Surrogate;
 use crate::simd::Lanes;
 use crate::{Error, Result};
 
 #[derive(Default)]
 struct Lif {
-    layer: Option<Layer>,
+    layer: Option<LifLayer>,
     surrogate: Surrogate,
     /// Whether windows of 2 x 2 are pooled, and where the gradient of a silent one goes.
     pooled: Option<SilentWindow>,
@@ -69,7 +69,7 @@ impl Tape {
         }
         let out_shape = if pooled.is_some() { halved("lif_pool", shape)? } else { shape };
         let constant = input_steps == 1;
-        let layer = Layer { shape, steps, constant, dynamics };
+        let layer = LifLayer { shape, steps, constant, dynamics };
         let mut operation: Box<Lif> = self.reuse();
         let place = self.estimation.place();
         *operation = Lif { layer: Some(layer), surrogate, pooled, place };
@@ -104,7 +104,7 @@ impl Operation for Lif {
         let blocks = x.blocks() / x.steps();
         let (estimate, memory) = pass.estimation.of_layer(self.place, &layer, blocks);
         let Self { surrogate, pooled, .. } = *self;
-        let (isa, asked) = (context.isa(), Asked { surrogate, pooled, estimate });
+        let (isa, asked) = (context.isa(), BackwardRule { surrogate, pooled, estimate });
         let size = x.steps() * layer.shape.features();
         let grad_size = layer.steps * grad.shape().features();
         let scratch = kernel::grad_scratch(&layer, estimate.estimator.slope);

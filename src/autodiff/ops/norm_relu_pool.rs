@@ -1,7 +1,7 @@
 //! Batch normalization, rectifier and 2 x 2 maximum as one node: the same numbers as the three, in a third of the
 //! memory traffic (the normalized map is never written out, its gradient is made from the pooled one).
 
-use super::batch_norm::Statistics;
+use super::batch_norm::NormStatistics;
 use crate::autodiff::{Backward, Normalization, Operation, Tape, Var, Weight};
 use crate::kernels::batch_norm as kernel;
 use crate::kernels::pool::Winners;
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 #[derive(Default)]
 struct NormReluPool {
-    statistics: Statistics,
+    statistics: NormStatistics,
     winners: Vec<Winners>,
     /// The input that won each window.
     winner_x: Vec<Lanes>,
@@ -55,7 +55,7 @@ impl Tape {
         Ok(self.record(operation, &[x], &[weight, bias], out))
     }
 
-    pub(super) fn fused_statistics(&self, var: Var) -> Option<&Statistics> {
+    pub(super) fn fused_statistics(&self, var: Var) -> Option<&NormStatistics> {
         self.operation::<NormReluPool>(var).map(|operation| &operation.statistics)
     }
 }

@@ -1,7 +1,7 @@
 //! `audit`: whether a robust accuracy can be trusted.
 
 use crate::architecture::ArchitectureOption;
-use crate::checkpoint::{AUDIT, Kind};
+use crate::checkpoint::{AUDIT, CheckpointKind};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -16,7 +16,7 @@ use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
 use deepsleep::audit::{Audit, AuditReport, AuditTask, ENOUGH, Finding, Stage};
 use deepsleep::data::Split;
-use deepsleep::evaluation::{self, Settings};
+use deepsleep::evaluation::{self, JournalSettings};
 use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;
@@ -79,19 +79,19 @@ pub struct AuditCommand {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Audited {
+struct AuditSummary {
     model: PathBuf,
     model_kind: ModelKind,
     dataset: String,
     /// What it depends on.
-    settings: Settings,
+    settings: JournalSettings,
     #[serde(flatten)]
     report: AuditReport,
     seconds: f64,
 }
 
 /// What is audited, and what is shown to it.
-struct Loaded {
+struct LoadedAudit {
     network: Box<dyn FrozenNetwork>,
     twins: Vec<Box<dyn FrozenNetwork>>,
     samples: Samples,
@@ -115,8 +115,9 @@ impl AuditCommand {
         let mut outputs = Outputs::new(common.console(), read);
         let page = outputs.optional("--page", self.page.as_deref(), Content::Page)?;
         let files = self.out.as_deref();
-        let files =
-            files.map(|out| ResultFiles::new(&mut outputs, out, Kind::Audit)).transpose()?;
+        let files = files
+            .map(|out| ResultFiles::new(&mut outputs, out, CheckpointKind::Audit))
+            .transpose()?;
         let loaded = self.load(common)?;
         let features = loaded.network.input_shape().features();
         let eps = one_radius(&self.eps, self.norm, features)?;
@@ -130,9 +131,8 @@ impl AuditCommand {
             ..Audit::default()
         };
         let settings = self.settings(&options, &loaded.samples)?;
-        let its = |audited: &Audited| Some(&audited.settings);
         let finished = match &files {
-            Some(files) if self.resume => files.finished(&settings, its)?,
+            Some(files) if self.resume => files.finished(&settings, AuditSummary::settings)?,
             _ => None,
         };
         let audited = match (finished, &files) {
@@ -151,7 +151,7 @@ impl AuditCommand {
         common.console().result(&audited, audited.text())
     }
 
-    fn load(&self, common: &Common) -> Result<Loaded> {
+    fn load(&self, common: &Common) -> Result<LoadedAudit> {
         let (shape, console) = (|| self.data.shape(), common.console());
         let architecture = self.architecture.architecture.as_deref();
         let network = self.model_kind.load(&self.model, architecture, &shape, None, console)?;
@@ -166,11 +166,11 @@ impl AuditCommand {
             return Err(WrongUse(problem).into());
         }
         let samples = Samples::from_dataset(&test, self.first..test.len())?;
-        Ok(Loaded { network, twins, samples })
+        Ok(LoadedAudit { network, twins, samples })
     }
 
     /// Everything that the result depends on.
-    fn settings(&self, options: &Audit, samples: &Samples) -> Result<Settings> {
+    fn settings(&self, options: &Audit, samples: &Samples) -> Result<JournalSettings> {
         let Budget { norm, eps, seed } = options.budget;
         let twins = self.twin.iter().map(|path| fingerprint(path)).collect::<Result<Vec<_>>>()?;
         let said = |value: Option<String>| value.unwrap_or_else(|| "none".into());
@@ -196,11 +196,11 @@ impl AuditCommand {
     fn audit(
         &self,
         common: &Common,
-        loaded: &Loaded,
+        loaded: &LoadedAudit,
         options: &Audit,
-        settings: Settings,
+        settings: JournalSettings,
         files: Option<&ResultFiles>,
-    ) -> Result<Audited> {
+    ) -> Result<AuditSummary> {
         let start = Instant::now();
         let (context, console) = (common.context()?, common.console());
         let (mut journal, done) = match files {
@@ -224,7 +224,7 @@ impl AuditCommand {
             Some(journal) => journal.add(stage),
             None => Ok(()),
         })?;
-        let audited = Audited {
+        let audited = AuditSummary {
             model: self.model.clone(),
             model_kind: self.model_kind,
             dataset: self.data.name(),
@@ -240,7 +240,11 @@ impl AuditCommand {
     }
 }
 
-impl Audited {
+impl AuditSummary {
+    fn settings(&self) -> Option<&JournalSettings> {
+        Some(&self.settings)
+    }
+
     fn text(&self) -> String {
         let AuditReport { norm, eps, images, right, verdict, .. } = &self.report;
         let share = |value: f64| percent(value, 1.0);

@@ -2,7 +2,7 @@
 
 use crate::failure::WrongUse;
 use anyhow::{Context, Result};
-use deepsleep::evaluation::Settings;
+use deepsleep::evaluation::JournalSettings;
 use deepsleep::files::Output;
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,7 @@ const MOST: u64 = 1 << 30;
 
 /// Who leaves checkpoints beside an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CheckpointKind {
     /// `train`: safetensors with notes of what is done.
     Training,
     /// `evaluate`: lines of JSON, the first of them the settings.
@@ -25,7 +25,7 @@ pub enum Kind {
 /// What the settings of an audit have, and those of an evaluation have not.
 pub const AUDIT: &str = "audit";
 
-impl Kind {
+impl CheckpointKind {
     /// Refuses a checkpoint that is there and is not of this kind, before it is replaced.
     pub fn expect(self, checkpoint: &Output) -> Result<()> {
         let path = checkpoint.path();
@@ -34,10 +34,10 @@ impl Kind {
         }
         let found = Self::of(path).with_context(|| format!("{}: cannot read", path.display()))?;
         let what = match found {
-            Found::Of(kind) if kind == self => return Ok(()),
-            Found::Nothing => return Ok(()),
-            Found::Of(kind) => format!("{}'s", kind.name()),
-            Found::Unknown => format!("not {}'s", self.name()),
+            FoundCheckpoint::Of(kind) if kind == self => return Ok(()),
+            FoundCheckpoint::Nothing => return Ok(()),
+            FoundCheckpoint::Of(kind) => format!("{}'s", kind.name()),
+            FoundCheckpoint::Unknown => format!("not {}'s", self.name()),
         };
         let ours = self.name();
         let path = path.display();
@@ -70,29 +70,29 @@ impl Kind {
         }
     }
 
-    fn of(path: &Path) -> std::io::Result<Found> {
+    fn of(path: &Path) -> std::io::Result<FoundCheckpoint> {
         let mut bytes = Vec::new();
         File::open(path)?.take(MOST).read_to_end(&mut bytes)?;
         if bytes.is_empty() {
-            return Ok(Found::Nothing);
+            return Ok(FoundCheckpoint::Nothing);
         }
         // Half a first line is what an evaluation leaves that was killed at its very beginning.
         let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        if let Ok(settings) = serde_json::from_slice::<Settings>(first) {
+        if let Ok(settings) = serde_json::from_slice::<JournalSettings>(first) {
             let audit = settings.contains_key(AUDIT);
-            return Ok(Found::Of(if audit { Self::Audit } else { Self::Evaluation }));
+            return Ok(FoundCheckpoint::Of(if audit { Self::Audit } else { Self::Evaluation }));
         }
         // The header may be damaged, and it is a training's all the same.
         let has = |word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
         let notes = bytes.get(8) == Some(&b'{')
             && ["training.epochs_done", "defense.stage"].into_iter().any(has);
-        Ok(if notes { Found::Of(Self::Training) } else { Found::Unknown })
+        Ok(if notes { FoundCheckpoint::Of(Self::Training) } else { FoundCheckpoint::Unknown })
     }
 }
 
-enum Found {
+enum FoundCheckpoint {
     /// An empty file.
     Nothing,
-    Of(Kind),
+    Of(CheckpointKind),
     Unknown,
 }

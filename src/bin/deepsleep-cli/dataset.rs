@@ -26,7 +26,7 @@ pub struct DatasetOptions {
 }
 
 /// What was asked for.
-enum Asked {
+enum DatasetChoice {
     Name(DatasetName),
     Place(PathBuf),
 }
@@ -42,12 +42,12 @@ impl DatasetOptions {
         Self { data: Some(data), dataset: None, data_dir: None }
     }
 
-    fn asked(&self) -> Result<Asked> {
+    fn asked(&self) -> Result<DatasetChoice> {
         let Some(data) = &self.data else {
-            return Ok(Asked::Name(self.dataset.unwrap_or(DatasetName::Mnist)));
+            return Ok(DatasetChoice::Name(self.dataset.unwrap_or(DatasetName::Mnist)));
         };
         if let Ok(name) = data.to_ascii_lowercase().parse() {
-            return Ok(Asked::Name(name));
+            return Ok(DatasetChoice::Name(name));
         }
         if self.data_dir.is_some() {
             let problem = format!("--data {data}: with --data-dir it has to be a known name");
@@ -60,13 +60,13 @@ impl DatasetOptions {
                 format!("--data {data}: neither a folder or file, nor a known name ({known})");
             return Err(WrongUse(problem).into());
         }
-        Ok(Asked::Place(place))
+        Ok(DatasetChoice::Place(place))
     }
 
     /// What the data set is called: its known name, or that of its folder or file.
     pub fn name(&self) -> String {
         match self.asked() {
-            Ok(Asked::Name(name)) => name.to_string(),
+            Ok(DatasetChoice::Name(name)) => name.to_string(),
             _ => {
                 let found = [Split::Test, Split::Train].into_iter();
                 let found = found.filter_map(|split| self.source(&[split]).ok()).next();
@@ -116,17 +116,17 @@ impl DatasetOptions {
 
     /// Whether the user named a place, here or by `DEEPSLEEP_DATA`.
     pub fn is_named(&self) -> bool {
-        matches!(self.asked(), Ok(Asked::Place(_)) | Err(_))
+        matches!(self.asked(), Ok(DatasetChoice::Place(_)) | Err(_))
             || SearchPath::from_env(self.data_dir.as_deref()).is_named()
     }
 
     fn source(&self, splits: &[Split]) -> Result<DataSource> {
         Ok(match self.asked()? {
-            Asked::Name(name) => {
+            DatasetChoice::Name(name) => {
                 let path = SearchPath::from_env(self.data_dir.as_deref());
                 DataSource::named(name, &path, splits)?
             }
-            Asked::Place(place) => DataSource::at(place, splits)?,
+            DatasetChoice::Place(place) => DataSource::at(place, splits)?,
         })
     }
 }

@@ -48,7 +48,7 @@ pub struct Inspect {
 }
 
 #[derive(Serialize)]
-struct Layer {
+struct LayerSummary {
     name: String,
     shape: Vec<usize>,
     l2_norm: f64,
@@ -58,10 +58,10 @@ struct Layer {
 }
 
 #[derive(Serialize)]
-struct Description<'a> {
+struct InspectSummary<'a> {
     model: &'a Path,
     parameters: usize,
-    layers: Vec<Layer>,
+    layers: Vec<LayerSummary>,
     /// Spikes a neuron and time step, of each spiking layer before pooling; none without test images or rectifiers.
     firing_rates: Option<Vec<f64>>,
     /// What these layers are called.
@@ -118,9 +118,10 @@ impl Inspect {
             common.console().wrote(filters.path());
         }
 
-        let layers: Vec<Layer> = state.names().filter_map(|name| layer(name, &state)).collect();
+        let layers: Vec<LayerSummary> =
+            state.names().filter_map(|name| layer(name, &state)).collect();
         let names = spiking.as_ref().map(FrozenSpikingModel::layers).unwrap_or_default();
-        let description = Description {
+        let description = InspectSummary {
             model: &self.model,
             parameters: network.parameters().count(),
             firing_rates: rates,
@@ -195,11 +196,11 @@ impl Inspect {
     }
 }
 
-fn layer(name: &str, state: &StateDict) -> Option<Layer> {
+fn layer(name: &str, state: &StateDict) -> Option<LayerSummary> {
     let entry = state.get(name)?;
     let values = entry.values.iter().map(|&v| f64::from(v));
     let (sum, squares) = values.fold((0.0, 0.0), |(s, q), v| (s + v, q + v * v));
-    Some(Layer {
+    Some(LayerSummary {
         name: name.to_owned(),
         shape: entry.shape.clone(),
         l2_norm: squares.sqrt(),
@@ -209,7 +210,7 @@ fn layer(name: &str, state: &StateDict) -> Option<Layer> {
     })
 }
 
-fn text(description: &Description<'_>) -> String {
+fn text(description: &InspectSummary<'_>) -> String {
     let mut lines =
         vec![format!("{}: {} parameters", shown(description.model), description.parameters)];
     lines.push(format!(

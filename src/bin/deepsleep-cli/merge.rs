@@ -10,7 +10,7 @@ use crate::stderr::shown;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use deepsleep::data::{DataIdentity, Split};
-use deepsleep::experiment::{Found, Graph, Request, Store, Taken, found, merge, plan_merge};
+use deepsleep::experiment::{Graph, Lookup, Request, Store, Taken, found, merge, plan_merge};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -43,15 +43,15 @@ pub struct Merge {
 
 /// What is taken from a folder.
 #[derive(Serialize)]
-struct Share<'a> {
+struct FolderShare<'a> {
     folder: &'a Path,
     results: usize,
     damaged: &'a [String],
 }
 
 #[derive(Serialize)]
-struct Plan<'a> {
-    taken: Vec<Share<'a>>,
+struct MergeSummary<'a> {
+    taken: Vec<FolderShare<'a>>,
     missing: Vec<&'a str>,
 }
 
@@ -162,7 +162,8 @@ impl Merge {
     /// What would be taken, and what would be missing.
     fn show(&self, graph: &Graph, here: &Store, plan: &[Taken], common: &Common) -> Result<()> {
         let taken: HashSet<&String> = plan.iter().flat_map(|taken| &taken.keys).collect();
-        let there = |key: &String| taken.contains(key) || matches!(here.find(key), Found::Entry(_));
+        let there =
+            |key: &String| taken.contains(key) || matches!(here.find(key), Lookup::Entry(_));
         let missing: Vec<_> = graph.jobs.iter().filter(|job| !there(&job.key)).collect();
         let (count, kinds) = counted(missing.iter().map(|job| job.work.kind()));
         let mut lines = self.lines(graph, plan, "to take");
@@ -170,12 +171,12 @@ impl Merge {
             0 => format!("nothing of {} jobs is missing", graph.jobs.len()),
             _ => format!("{count} of {} jobs would have no result ({kinds})", graph.jobs.len()),
         });
-        let taken = self.folders.iter().zip(plan).map(|(folder, taken)| Share {
+        let taken = self.folders.iter().zip(plan).map(|(folder, taken)| FolderShare {
             folder,
             results: taken.keys.len(),
             damaged: &taken.damaged,
         });
-        let plan = Plan {
+        let plan = MergeSummary {
             taken: taken.collect(),
             missing: missing.iter().map(|job| job.name.as_str()).collect(),
         };

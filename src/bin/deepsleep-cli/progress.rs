@@ -16,10 +16,10 @@ pub struct Progress {
     total: usize,
     done: usize,
     start: Instant,
-    shown: Shown,
+    shown: ShownAs,
 }
 
-enum Shown {
+enum ShownAs {
     Bar(ProgressBar),
     Lines { last: Instant },
     Nothing,
@@ -30,11 +30,11 @@ impl Progress {
     pub fn new(unit: &'static str, total: usize, quiet: bool) -> Self {
         let start = Instant::now();
         let shown = if quiet {
-            Shown::Nothing
+            ShownAs::Nothing
         } else if io::stderr().is_terminal() {
-            Shown::Bar(bar(unit, total))
+            ShownAs::Bar(bar(unit, total))
         } else {
-            Shown::Lines { last: start }
+            ShownAs::Lines { last: start }
         };
         Self { unit, total, done: 0, start, shown }
     }
@@ -43,11 +43,11 @@ impl Progress {
     pub fn advance(&mut self, more: usize, state: impl Display) {
         self.done += more;
         match &mut self.shown {
-            Shown::Bar(bar) => {
+            ShownAs::Bar(bar) => {
                 bar.inc(more as u64);
                 bar.set_message(state.to_string());
             }
-            Shown::Lines { last } => {
+            ShownAs::Lines { last } => {
                 if last.elapsed() >= EVERY {
                     *last = Instant::now();
                     let rate = self.done as f64 / self.start.elapsed().as_secs_f64();
@@ -61,16 +61,16 @@ impl Progress {
                     ));
                 }
             }
-            Shown::Nothing => {}
+            ShownAs::Nothing => {}
         }
     }
 
     /// A line that stays, above the bar if there is one.
     pub fn say(&self, line: impl Display) {
         match &self.shown {
-            Shown::Bar(bar) => bar.suspend(|| to_stderr(line)),
-            Shown::Lines { .. } => to_stderr(line),
-            Shown::Nothing => {}
+            ShownAs::Bar(bar) => bar.suspend(|| to_stderr(line)),
+            ShownAs::Lines { .. } => to_stderr(line),
+            ShownAs::Nothing => {}
         }
     }
 }
@@ -78,7 +78,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         // An error's line must not land behind half a bar.
-        if let Shown::Bar(bar) = &self.shown {
+        if let ShownAs::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
     }

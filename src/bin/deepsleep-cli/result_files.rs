@@ -1,10 +1,10 @@
 //! A result as JSON, and beside it the journal of what is done until it is there.
 
-use crate::checkpoint::Kind;
+use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
-use deepsleep::evaluation::{Journal, Settings, same_settings};
+use deepsleep::evaluation::{Journal, JournalSettings, same_settings};
 use deepsleep::files::{Content, Output};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,13 +14,13 @@ use std::path::Path;
 pub struct ResultFiles {
     out: Output,
     checkpoint: Output,
-    kind: Kind,
+    kind: CheckpointKind,
 }
 
 impl ResultFiles {
     /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
-    pub fn new(outputs: &mut Outputs, out: &Path, kind: Kind) -> Result<Self> {
-        let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Outcome)?;
+    pub fn new(outputs: &mut Outputs, out: &Path, kind: CheckpointKind) -> Result<Self> {
+        let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Result)?;
         kind.expect(&checkpoint)?;
         Ok(Self { out, checkpoint, kind })
     }
@@ -34,8 +34,8 @@ impl ResultFiles {
     /// made with.
     pub fn finished<T: DeserializeOwned>(
         &self,
-        settings: &Settings,
-        its: impl Fn(&T) -> Option<&Settings>,
+        settings: &JournalSettings,
+        its: impl Fn(&T) -> Option<&JournalSettings>,
     ) -> Result<Option<T>> {
         if self.checkpoint.path().exists() {
             return Ok(None);
@@ -64,7 +64,7 @@ impl ResultFiles {
     pub fn journal<P: DeserializeOwned>(
         &self,
         common: &Common,
-        settings: &Settings,
+        settings: &JournalSettings,
         resume: bool,
     ) -> Result<(Journal, Vec<P>)> {
         let (place, path, console) = (&self.checkpoint, self.checkpoint.path(), common.console());

@@ -15,9 +15,9 @@ pub fn to_stderr(line: impl Display) {
 }
 
 /// Notes of the library, each once.
-struct Notes(Mutex<HashSet<String>>);
+struct LibraryNotes(Mutex<HashSet<String>>);
 
-impl Log for Notes {
+impl Log for LibraryNotes {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "note"
     }
@@ -37,7 +37,7 @@ impl Log for Notes {
 /// Shows the notes of the library.
 pub fn show_notes() {
     // Called once, so that there is no other logger.
-    if log::set_boxed_logger(Box::new(Notes(Mutex::default()))).is_ok() {
+    if log::set_boxed_logger(Box::new(LibraryNotes(Mutex::default()))).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
 }

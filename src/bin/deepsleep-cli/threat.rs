@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Who attacks, how, and how far.
 #[derive(Debug, Args)]
-pub struct Threat {
+pub struct ThreatOptions {
     /// How a perturbation is measured
     #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true, requires = "eps")]
     pub norm: Norm,
@@ -37,7 +37,7 @@ pub struct Threat {
     pub draws: Option<usize>,
 }
 
-impl Threat {
+impl ThreatOptions {
     /// What the attacker knows.
     pub fn model(&self) -> ThreatModel {
         if self.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox }

@@ -101,9 +101,9 @@ fn element(bytes: &[u8]) -> Result<(u32, &[u8], &[u8]), String> {
 }
 
 /// A named numeric array: name, dimensions, type of its numbers, their bytes.
-type Array<'a> = (&'a [u8], Vec<usize>, u32, &'a [u8]);
+type MatArray<'a> = (&'a [u8], Vec<usize>, u32, &'a [u8]);
 
-fn array(matrix: &[u8]) -> Result<Array<'_>, String> {
+fn array(matrix: &[u8]) -> Result<MatArray<'_>, String> {
     let (_, _flags, rest) = element(matrix)?;
     let (_, dims, rest) = element(rest)?;
     let (_, name, rest) = element(rest)?;

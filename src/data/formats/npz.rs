@@ -2,11 +2,11 @@
 //! of both.
 
 use super::{MOST_PIXELS, Missing, missing};
-use crate::checkpoint::{Column, NpzReader};
+use crate::checkpoint::{NpzArray, NpzReader};
 use crate::data::Dataset;
 use crate::data::files::Split;
 use crate::files::open_regular;
-use crate::foreign::{self, Kind};
+use crate::foreign::{self, FileKind};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use std::fs::File;
@@ -29,7 +29,7 @@ fn open(path: &Path) -> Result<Reader> {
     let read = file.take(foreign::HEAD as u64).read_to_end(&mut head);
     read.map_err(|error| Error::io(path, "read", error))?;
     match foreign::kind(&head) {
-        None | Some(Kind::Npz | Kind::Zip) => NpzReader::open(path),
+        None | Some(FileKind::Npz | FileKind::Zip) => NpzReader::open(path),
         Some(kind) => {
             let problem = format!(
                 "no npz file: it is {}; a data set is one npz file of `images` and `labels`, or a folder (docs/formats.md)",
@@ -85,15 +85,15 @@ pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset
         return Err(Error::format(&files[0], problem));
     }
     let set = match file.bytes_or_floats(&images)? {
-        Column::Bytes(bytes) => {
+        NpzArray::Bytes(bytes) => {
             let bytes = layout.ordered(bytes.into_raw_vec_and_offset().0);
             Dataset::new(bytes, labels, layout.shape, classes)
         }
-        Column::Floats(floats) => {
+        NpzArray::Floats(floats) => {
             let floats = layout.ordered(floats.into_raw_vec_and_offset().0);
             Dataset::from_floats(floats, labels, layout.shape, classes)
         }
-        Column::Integers(_) | Column::Words(_) => {
+        NpzArray::Integers(_) | NpzArray::Words(_) => {
             Err(Error::argument("images", "neither bytes nor floats"))
         }
     };

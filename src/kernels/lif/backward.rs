@@ -1,22 +1,22 @@
 //! Backpropagation through time, and what else stands for it.
 
 use super::estimator::{Estimate, SlopeRule, TimeRule, unit};
-use super::group::{Coefficients, Group, Neighbors, TOGETHER, Window, for_neighbors, load};
+use super::group::{Group, LifCoefficients, Neighbors, SpikeWindow, TOGETHER, for_neighbors, load};
 use super::rate::rate_grad;
 use super::slopes::{Adaptive, Density, SlopeAt, channels, spreads};
-use super::{Layer, SilentWindow};
+use super::{LifLayer, SilentWindow};
 use crate::kernels::surrogate::{Surrogate, with_slope};
 use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// Lanes of scratch memory that [`lif_grad`] needs.
-pub fn grad_scratch(layer: &Layer, slope: SlopeRule) -> usize {
+pub fn grad_scratch(layer: &LifLayer, slope: SlopeRule) -> usize {
     let spreads = if slope == SlopeRule::Pdsg { 2 * channels(layer).0 * layer.steps } else { 0 };
     TOGETHER * layer.steps + spreads
 }
 
 /// What a layer's backward goes by.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct BackwardRule {
     /// The network's own surrogate.
     pub surrogate: Surrogate,
     /// Whether windows of 2 x 2 are pooled, and where the network sends the gradient of a silent one.
@@ -31,8 +31,8 @@ pub struct Asked {
 #[allow(clippy::too_many_arguments)]
 pub fn lif_grad(
     isa: Isa,
-    layer: &Layer,
-    asked: &Asked,
+    layer: &LifLayer,
+    asked: &BackwardRule,
     x: &[Lanes],
     grad: &[Lanes],
     out: &mut [Lanes],
@@ -80,7 +80,7 @@ struct Rules {
 #[allow(clippy::too_many_arguments)]
 fn over_time<F: SlopeAt>(
     isa: Isa,
-    layer: &Layer,
+    layer: &LifLayer,
     rules: Rules,
     mut slope: F,
     x: &[Lanes],
@@ -100,7 +100,7 @@ fn over_time<F: SlopeAt>(
 #[allow(clippy::too_many_arguments)]
 fn groups<S: Simd, F: SlopeAt, const SYNAPSE: bool>(
     s: S,
-    layer: &Layer,
+    layer: &LifLayer,
     rules: Rules,
     slope: &mut F,
     x: &[Lanes],
@@ -108,7 +108,7 @@ fn groups<S: Simd, F: SlopeAt, const SYNAPSE: bool>(
     out: &mut [Lanes],
     scratch: &mut [Lanes],
 ) {
-    let c = &Coefficients::new(s, &layer.dynamics);
+    let c = &LifCoefficients::new(s, &layer.dynamics);
     let features = layer.shape.features();
     let Some(silent) = rules.pooled else {
         for_neighbors!(
@@ -119,7 +119,7 @@ fn groups<S: Simd, F: SlopeAt, const SYNAPSE: bool>(
     };
     let pooled = features / 4;
     for cell in 0..pooled {
-        let window = Window::new(layer.shape, cell, silent);
+        let window = SpikeWindow::new(layer.shape, cell, silent);
         run::<_, _, _, SYNAPSE, TOGETHER>(
             s, c, layer, rules, slope, pooled, x, grad, out, scratch, window,
         );
@@ -131,8 +131,8 @@ fn groups<S: Simd, F: SlopeAt, const SYNAPSE: bool>(
 #[allow(clippy::too_many_arguments)]
 fn run<S: Simd, F: SlopeAt, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     s: S,
-    c: &Coefficients<S>,
-    layer: &Layer,
+    c: &LifCoefficients<S>,
+    layer: &LifLayer,
     rules: Rules,
     slope: &mut F,
     outputs: usize,
@@ -211,7 +211,7 @@ impl<S: Simd, const N: usize> Reverse<S, N> {
     fn step<const SYNAPSE: bool>(
         &mut self,
         s: S,
-        c: &Coefficients<S>,
+        c: &LifCoefficients<S>,
         carry: S::F32,
         reset_grad: bool,
         slopes: [S::F32; N],

@@ -1,11 +1,11 @@
 //! Spikes of a layer.
 
-use super::group::{Coefficients, Group, Neighbors, TOGETHER, Window, for_neighbors, load};
-use super::{Layer, SilentWindow};
+use super::group::{Group, LifCoefficients, Neighbors, SpikeWindow, TOGETHER, for_neighbors, load};
+use super::{LifLayer, SilentWindow};
 use crate::simd::{Isa, Lanes, Simd, dispatch};
 
 /// Spikes (1 or 0) of sixteen samples: `x` is `[step or 1][feature]`, `out` is `[step][feature]`; `live` samples.
-pub fn lif(isa: Isa, layer: &Layer, live: usize, x: &[Lanes], out: &mut [Lanes]) {
+pub fn lif(isa: Isa, layer: &LifLayer, live: usize, x: &[Lanes], out: &mut [Lanes]) {
     dispatch!(isa, s => if layer.dynamics.synapse == 0.0 {
         lif_body::<_, false>(s, layer, live, x, out);
     } else {
@@ -16,12 +16,12 @@ pub fn lif(isa: Isa, layer: &Layer, live: usize, x: &[Lanes], out: &mut [Lanes])
 #[inline(always)]
 fn lif_body<S: Simd, const SYNAPSE: bool>(
     s: S,
-    layer: &Layer,
+    layer: &LifLayer,
     live: usize,
     x: &[Lanes],
     out: &mut [Lanes],
 ) {
-    let c = &Coefficients::new(s, &layer.dynamics);
+    let c = &LifCoefficients::new(s, &layer.dynamics);
     let one = s.keep_first(s.splat(1.0), live);
     let features = layer.shape.features();
     for_neighbors!(features, run::<_, _, SYNAPSE>(s, c, layer, one, features, x, out));
@@ -29,7 +29,7 @@ fn lif_body<S: Simd, const SYNAPSE: bool>(
 
 /// [`lif`] followed by the maximum of every 2 x 2 window, which for spikes is "any of the four". The sides of
 /// `layer.shape` are even; `out` is `[step][channel][y][x]` with halved sides.
-pub fn lif_pool(isa: Isa, layer: &Layer, live: usize, x: &[Lanes], out: &mut [Lanes]) {
+pub fn lif_pool(isa: Isa, layer: &LifLayer, live: usize, x: &[Lanes], out: &mut [Lanes]) {
     dispatch!(isa, s => if layer.dynamics.synapse == 0.0 {
         lif_pool_body::<_, false>(s, layer, live, x, out);
     } else {
@@ -40,16 +40,16 @@ pub fn lif_pool(isa: Isa, layer: &Layer, live: usize, x: &[Lanes], out: &mut [La
 #[inline(always)]
 fn lif_pool_body<S: Simd, const SYNAPSE: bool>(
     s: S,
-    layer: &Layer,
+    layer: &LifLayer,
     live: usize,
     x: &[Lanes],
     out: &mut [Lanes],
 ) {
-    let c = &Coefficients::new(s, &layer.dynamics);
+    let c = &LifCoefficients::new(s, &layer.dynamics);
     let one = s.keep_first(s.splat(1.0), live);
     let pooled = layer.shape.features() / 4;
     for cell in 0..pooled {
-        let window = Window::new(layer.shape, cell, SilentWindow::First);
+        let window = SpikeWindow::new(layer.shape, cell, SilentWindow::First);
         run::<_, _, SYNAPSE, TOGETHER>(s, c, layer, one, pooled, x, out, window);
     }
 }
@@ -59,8 +59,8 @@ fn lif_pool_body<S: Simd, const SYNAPSE: bool>(
 #[allow(clippy::too_many_arguments)]
 fn run<S: Simd, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     s: S,
-    c: &Coefficients<S>,
-    layer: &Layer,
+    c: &LifCoefficients<S>,
+    layer: &LifLayer,
     one: S::F32,
     outputs: usize,
     x: &[Lanes],

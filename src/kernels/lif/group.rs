@@ -8,7 +8,7 @@ use crate::tensor::Shape;
 pub(super) const TOGETHER: usize = 4;
 
 /// The dynamics as vectors.
-pub(super) struct Coefficients<S: Simd> {
+pub(super) struct LifCoefficients<S: Simd> {
     pub synapse: S::F32,
     pub decay: S::F32,
     pub gain: S::F32,
@@ -22,13 +22,13 @@ pub(super) struct Coefficients<S: Simd> {
 }
 
 /// Membranes and synaptic currents of `N` neurons.
-pub(super) struct State<S: Simd, const N: usize> {
+pub(super) struct GroupState<S: Simd, const N: usize> {
     v: [S::F32; N],
     /// The synaptic currents.
     pub i: [S::F32; N],
 }
 
-impl<S: Simd> Coefficients<S> {
+impl<S: Simd> LifCoefficients<S> {
     #[inline(always)]
     pub fn new(s: S, d: &Dynamics) -> Self {
         let limit = if d.inclusive { d.threshold.next_down() } else { d.threshold };
@@ -46,8 +46,8 @@ impl<S: Simd> Coefficients<S> {
     }
 
     #[inline(always)]
-    pub fn start<const N: usize>(&self, s: S) -> State<S, N> {
-        State { v: [self.initial; N], i: [s.zero(); N] }
+    pub fn start<const N: usize>(&self, s: S) -> GroupState<S, N> {
+        GroupState { v: [self.initial; N], i: [s.zero(); N] }
     }
 
     /// One step of `N` neurons: their membranes before the reset, and who spiked.
@@ -56,7 +56,7 @@ impl<S: Simd> Coefficients<S> {
         &self,
         s: S,
         x: [S::F32; N],
-        state: &mut State<S, N>,
+        state: &mut GroupState<S, N>,
     ) -> ([S::F32; N], [S::Mask; N]) {
         let mut u = x;
         let mut spike = [s.mask_from_bits(0); N];
@@ -120,13 +120,13 @@ impl<const N: usize> Group<N> for Neighbors {
 
 /// A 2 x 2 window, whose spike is that of any of the four.
 #[derive(Clone, Copy)]
-pub(super) struct Window {
+pub(super) struct SpikeWindow {
     cell: usize,
     corners: [usize; TOGETHER],
     silent: SilentWindow,
 }
 
-impl Window {
+impl SpikeWindow {
     /// The window of a pooled cell of a layer with this shape.
     #[inline(always)]
     pub fn new(shape: Shape, cell: usize, silent: SilentWindow) -> Self {
@@ -138,7 +138,7 @@ impl Window {
     }
 }
 
-impl Group<TOGETHER> for Window {
+impl Group<TOGETHER> for SpikeWindow {
     #[inline(always)]
     fn at(self) -> [usize; TOGETHER] {
         self.corners

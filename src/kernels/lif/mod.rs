@@ -25,7 +25,7 @@ mod neuron;
 mod rate;
 mod slopes;
 
-pub use backward::{Asked, grad_scratch, lif_grad};
+pub use backward::{BackwardRule, grad_scratch, lif_grad};
 pub use estimator::{Assg, Estimate, Estimator, RateRule, SlopeRule, TimeRule};
 pub use forward::{lif, lif_pool};
 pub use neuron::{Neuron, Reset};
@@ -88,7 +88,7 @@ impl SilentWindow {
 
 /// A single neuron between two steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cell {
+pub struct NeuronState {
     /// The membrane, after the reset.
     pub membrane: f32,
     /// The synaptic current.
@@ -97,15 +97,15 @@ pub struct Cell {
 
 impl Dynamics {
     /// A neuron before its first step.
-    pub fn start(&self) -> Cell {
-        Cell { membrane: self.initial, current: 0.0 }
+    pub fn start(&self) -> NeuronState {
+        NeuronState { membrane: self.initial, current: 0.0 }
     }
 
     /// Advances one neuron by a step with input `x`; returns its membrane before the reset, and whether it spiked.
     ///
     /// The bits are those of the vector loops, which never write membranes out: this is for looking at them, as a trace
     /// of one neuron or an oracle of a test.
-    pub fn step(&self, cell: &mut Cell, x: f32) -> (f32, bool) {
+    pub fn step(&self, cell: &mut NeuronState, x: f32) -> (f32, bool) {
         cell.current = self.synapse.mul_add(cell.current, x);
         let u = self.decay.mul_add(cell.membrane, self.gain.mul_add(cell.current, self.offset));
         let spike = if self.inclusive { u >= self.threshold } else { u > self.threshold };
@@ -116,7 +116,7 @@ impl Dynamics {
 
 /// The neurons of a layer: sizes and dynamics.
 #[derive(Clone, Copy, Debug)]
-pub struct Layer {
+pub struct LifLayer {
     /// Neurons of a sample.
     pub shape: Shape,
     /// Time steps.
@@ -127,7 +127,7 @@ pub struct Layer {
     pub dynamics: Dynamics,
 }
 
-impl Layer {
+impl LifLayer {
     /// Where step `t` of the input begins.
     #[inline(always)]
     fn input_at(&self, t: usize) -> usize {

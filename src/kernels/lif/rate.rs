@@ -1,8 +1,8 @@
 //! Gradients of rates: a spike depends on its step's current by a factor that is the neuron's own, the same at all steps.
 
-use super::Layer;
+use super::LifLayer;
 use super::estimator::{RateRule, unit};
-use super::group::{Coefficients, Group, Neighbors, TOGETHER, Window, for_neighbors, load};
+use super::group::{Group, LifCoefficients, Neighbors, SpikeWindow, TOGETHER, for_neighbors, load};
 use crate::kernels::lif::SilentWindow;
 use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
@@ -10,7 +10,7 @@ use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 #[allow(clippy::too_many_arguments)]
 pub(super) fn rate_grad(
     isa: Isa,
-    layer: &Layer,
+    layer: &LifLayer,
     rule: RateRule,
     pooled: Option<SilentWindow>,
     x: &[Lanes],
@@ -29,7 +29,7 @@ pub(super) fn rate_grad(
 #[allow(clippy::too_many_arguments)]
 fn groups<S: Simd, const SYNAPSE: bool>(
     s: S,
-    layer: &Layer,
+    layer: &LifLayer,
     rule: RateRule,
     pooled: Option<SilentWindow>,
     x: &[Lanes],
@@ -37,7 +37,7 @@ fn groups<S: Simd, const SYNAPSE: bool>(
     out: &mut [Lanes],
     scratch: &mut [Lanes],
 ) {
-    let c = &Coefficients::new(s, &layer.dynamics);
+    let c = &LifCoefficients::new(s, &layer.dynamics);
     let features = layer.shape.features();
     let Some(silent) = pooled else {
         for_neighbors!(
@@ -47,7 +47,7 @@ fn groups<S: Simd, const SYNAPSE: bool>(
         return;
     };
     for cell in 0..features / 4 {
-        let window = Window::new(layer.shape, cell, silent);
+        let window = SpikeWindow::new(layer.shape, cell, silent);
         run::<_, _, SYNAPSE, TOGETHER>(
             s,
             c,
@@ -67,7 +67,7 @@ fn groups<S: Simd, const SYNAPSE: bool>(
 #[inline(always)]
 fn slopes<S: Simd, const N: usize>(
     s: S,
-    layer: &Layer,
+    layer: &LifLayer,
     rule: RateRule,
     any: [S::Mask; N],
     drive: [S::F32; N],
@@ -96,8 +96,8 @@ fn slopes<S: Simd, const N: usize>(
 #[allow(clippy::too_many_arguments)]
 fn run<S: Simd, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     s: S,
-    c: &Coefficients<S>,
-    layer: &Layer,
+    c: &LifCoefficients<S>,
+    layer: &LifLayer,
     rule: RateRule,
     outputs: usize,
     x: &[Lanes],

@@ -1,8 +1,8 @@
 //! Slopes that look at more than one membrane: at its layer's spread, or at its own past.
 
 use super::estimator::{Assg, unit};
-use super::group::{Coefficients, Group, Neighbors, TOGETHER, for_neighbors, load};
-use super::{Dynamics, Layer};
+use super::group::{Group, LifCoefficients, Neighbors, TOGETHER, for_neighbors, load};
+use super::{Dynamics, LifLayer};
 use crate::kernels::surrogate::Slope;
 use crate::simd::{Isa, Lanes, Simd, dispatch, math};
 
@@ -45,7 +45,7 @@ impl SlopeAt for Density<'_> {
 const INVERSE_ROOT_OF_TAU: f32 = 0.398_942_3;
 
 /// Channels that share their statistics: those of a layer of maps. The units of a linear layer are one.
-pub(super) fn channels(layer: &Layer) -> (usize, usize) {
+pub(super) fn channels(layer: &LifLayer) -> (usize, usize) {
     let (pixels, features) = (layer.shape.pixels(), layer.shape.features());
     if pixels > 1 { (layer.shape.channels, pixels) } else { (1, features) }
 }
@@ -54,7 +54,7 @@ pub(super) fn channels(layer: &Layer) -> (usize, usize) {
 /// the steps so far, the threshold's unit where it is zero. `squares` is memory of the same size.
 pub(super) fn spreads(
     isa: Isa,
-    layer: &Layer,
+    layer: &LifLayer,
     x: &[Lanes],
     spread: &mut [Lanes],
     squares: &mut [Lanes],
@@ -75,12 +75,12 @@ pub(super) fn spreads(
 #[inline(always)]
 fn sums<S: Simd, const SYNAPSE: bool>(
     s: S,
-    layer: &Layer,
+    layer: &LifLayer,
     x: &[Lanes],
     sums: &mut [Lanes],
     squares: &mut [Lanes],
 ) {
-    let c = &Coefficients::new(s, &layer.dynamics);
+    let c = &LifCoefficients::new(s, &layer.dynamics);
     let features = layer.shape.features();
     for_neighbors!(features, sum::<_, _, SYNAPSE>(s, c, layer, x, sums, squares));
 }
@@ -88,8 +88,8 @@ fn sums<S: Simd, const SYNAPSE: bool>(
 #[inline(always)]
 fn sum<S: Simd, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     s: S,
-    c: &Coefficients<S>,
-    layer: &Layer,
+    c: &LifCoefficients<S>,
+    layer: &LifLayer,
     x: &[Lanes],
     sums: &mut [Lanes],
     squares: &mut [Lanes],
@@ -113,7 +113,7 @@ fn sum<S: Simd, G: Group<N>, const SYNAPSE: bool, const N: usize>(
 
 /// Standard deviations in the place of sums.
 #[inline(always)]
-fn deviations<S: Simd>(s: S, layer: &Layer, sums: &mut [Lanes], squares: &[Lanes]) {
+fn deviations<S: Simd>(s: S, layer: &LifLayer, sums: &mut [Lanes], squares: &[Lanes]) {
     let (_, pixels) = channels(layer);
     let unit = s.splat(unit(&layer.dynamics));
     for (sums, squares) in sums.chunks_mut(layer.steps).zip(squares.chunks(layer.steps)) {

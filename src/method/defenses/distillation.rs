@@ -6,7 +6,7 @@ use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, Freeze, FrozenModel, FrozenNetwork, Model, Plain, Regime, Trainer, TrainingOptions,
+    Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Regime, Trainer, TrainingOptions,
 };
 use crate::simd::random::Key;
 use crate::tensor::{Context, Tensor};
@@ -135,7 +135,7 @@ impl Stage for Teacher {
         networks.model = networks.control.renewed(seed)?;
         let training = options.training(options.teacher_epochs, options.temperature, seed);
         let trainer = Trainer::new(&networks.model, training)?;
-        let run = TrainingRun::new(trainer, Plain);
+        let run = TrainingRun::new(trainer, PlainRegime);
         Ok(Box::new(run.then(|networks| networks.teacher = Some(networks.model.clone()))))
     }
 }

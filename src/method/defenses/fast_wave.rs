@@ -14,9 +14,9 @@ use crate::tensor::Context;
 
 /// Fast-wave sleep alone.
 #[derive(Clone, Copy, Debug)]
-pub struct FastWave;
+pub struct FastWaveDefense;
 
-impl Defense for FastWave {
+impl Defense for FastWaveDefense {
     fn name(&self) -> &'static str {
         "fast-wave"
     }

@@ -10,6 +10,6 @@ mod slow_wave;
 pub use adversarial_training::{AdversarialTraining, AdversarialTrainingOptions};
 pub use deepsleep::DeepSleep;
 pub use distillation::{Distillation, DistillationMethod, DistillationOptions};
-pub use fast_wave::{FastWave, FastWaveStage};
+pub use fast_wave::{FastWaveDefense, FastWaveStage};
 pub use sleep::{Conversion, SleepDefense, SleepDefenseMethod, SleepDefenseOptions};
-pub use slow_wave::{SlowWave, SlowWaveStage};
+pub use slow_wave::{SlowWaveDefense, SlowWaveStage};

@@ -13,9 +13,9 @@ use crate::tensor::Context;
 
 /// Slow-wave sleep alone.
 #[derive(Clone, Copy, Debug)]
-pub struct SlowWave;
+pub struct SlowWaveDefense;
 
-impl Defense for SlowWave {
+impl Defense for SlowWaveDefense {
     fn name(&self) -> &'static str {
         "slow-wave"
     }

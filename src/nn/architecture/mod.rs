@@ -2,9 +2,12 @@
 
 mod builtin;
 mod op;
+mod pair;
+mod shapes;
 
 pub use builtin::{BUILTIN, Builtin};
-pub use op::{Op, Pair, ParameterShape, Start};
+pub use op::{Op, ParameterShape, Start};
+pub use pair::Pair;
 
 use crate::fingerprint::Fingerprint;
 use crate::names::{meant, shown};

@@ -1,40 +1,12 @@
-//! What a node of an architecture computes, the shape that comes out, and the parameters that it has.
+//! What a node of an architecture computes, and the parameters that it has.
 
+use super::Pair;
+use crate::Result;
 use crate::kernels::activation::Activation;
-use crate::kernels::conv2d::{Conv2dOptions, Geometry};
 use crate::kernels::lif::Neuron;
-use crate::kernels::pool::{PoolGeometry, PoolOptions};
 use crate::kernels::surrogate::Surrogate;
 use crate::tensor::Shape;
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-
-/// [y, x]; in files one number stands for two equal ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "OneOrTwo", into = "OneOrTwo")]
-pub struct Pair(pub [usize; 2]);
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrTwo {
-    One(usize),
-    Two([usize; 2]),
-}
-
-impl From<OneOrTwo> for Pair {
-    fn from(from: OneOrTwo) -> Self {
-        match from {
-            OneOrTwo::One(one) => Self([one; 2]),
-            OneOrTwo::Two(two) => Self(two),
-        }
-    }
-}
-
-impl From<Pair> for OneOrTwo {
-    fn from(Pair([y, x]): Pair) -> Self {
-        if y == x { Self::One(y) } else { Self::Two([y, x]) }
-    }
-}
 
 /// What a node computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -292,47 +264,6 @@ impl Op {
         matches!(self, Self::Conv2d { bias: true, .. } | Self::Linear { bias: true, .. })
     }
 
-    /// The sizes of a convolution or a linear layer on this input; None for any other node.
-    ///
-    /// # Errors
-    /// If the input does not fit.
-    pub fn geometry(&self, input: Shape) -> Result<Option<Geometry>> {
-        Ok(match *self {
-            Self::Conv2d { out, kernel, stride, padding, groups, .. } => {
-                let channels = input.channels / groups.max(1);
-                let weight = [out, channels, kernel.0[0], kernel.0[1]];
-                let options = Conv2dOptions { stride: stride.0, padding: padding.0, groups };
-                Some(Geometry::new(input, weight, options)?)
-            }
-            Self::Linear { out: 0, .. } => {
-                return Err(Error::argument("linear", "out = 0; at least 1 is needed"));
-            }
-            Self::Linear { out, .. } => Some(Geometry::linear(input.features(), out)),
-            _ => None,
-        })
-    }
-
-    /// The sizes of a pooling on this input; None for any other node.
-    ///
-    /// # Errors
-    /// If the input does not fit.
-    pub fn pool(&self, input: Shape) -> Result<Option<PoolGeometry>> {
-        let (window, options) = match *self {
-            Self::MaxPool { window, stride, padding, ceil } => {
-                let stride = stride.unwrap_or(window).0;
-                let padding = padding.0;
-                (window.0, PoolOptions { stride, padding, ceil, count_include_pad: true })
-            }
-            Self::AvgPool { window, stride, padding, ceil, count_include_pad } => {
-                let stride = stride.unwrap_or(window).0;
-                (window.0, PoolOptions { stride, padding: padding.0, ceil, count_include_pad })
-            }
-            Self::GlobalAvgPool {} => ([input.height, input.width], PoolOptions::of_stride([1, 1])),
-            _ => return Ok(None),
-        };
-        PoolGeometry::new(input, window, options).map(Some)
-    }
-
     /// The arrays that it learns on this input, in the order of a PyTorch state dict.
     ///
     /// # Errors
@@ -358,104 +289,5 @@ impl Op {
             all.push(ParameterShape { suffix: "bias", shape: vec![outputs], start });
         }
         Ok(all)
-    }
-
-    /// The shape that comes out.
-    ///
-    /// # Errors
-    /// If the inputs do not fit, or a number makes no sense.
-    pub fn output(&self, inputs: &[Shape]) -> Result<Shape> {
-        let fail = |problem: String| Err(Error::argument("it", problem));
-        let many = matches!(self, Self::Add {} | Self::Mul {} | Self::Concat {});
-        if many && inputs.len() < 2 || !many && inputs.len() != 1 {
-            let expected = if many { "at least two inputs" } else { "one input" };
-            return fail(format!("takes {expected}, and has {}", inputs.len()));
-        }
-        let input = inputs[0];
-        if let Some(g) = self.geometry(input)? {
-            return Ok(g.output);
-        }
-        if let Some(g) = self.pool(input)? {
-            return Ok(g.output);
-        }
-        match self {
-            Self::Normalize { mean, std } => {
-                if [mean.len(), std.len()] != [input.channels; 2] {
-                    let (mean, std, channels) = (mean.len(), std.len(), input.channels);
-                    return fail(format!(
-                        "has {mean} means and {std} deviations for {channels} channels; give one of each a channel"
-                    ));
-                }
-                let fits = mean.iter().all(|m| m.is_finite())
-                    && std.iter().all(|&s| s.is_finite() && s > 0.0);
-                if !fits {
-                    return fail("needs finite means and positive deviations".into());
-                }
-            }
-            Self::BatchNorm { eps, momentum }
-                if !(*eps > 0.0 && eps.is_finite() && (0.0..=1.0).contains(momentum)) =>
-            {
-                return fail(format!(
-                    "has eps {eps} (must be positive) and momentum {momentum} (must be in 0..=1)"
-                ));
-            }
-            Self::LeakyRelu { slope: number }
-            | Self::Elu { alpha: number }
-            | Self::Scale { factor: number }
-                if !number.is_finite() =>
-            {
-                return fail(format!("has the number {number}, which is not finite"));
-            }
-            Self::Dropout { rate } if !(0.0..1.0).contains(rate) => {
-                return fail(format!("has rate {rate}; it must be at least 0 and below 1"));
-            }
-            Self::Clamp { low, high } if low.is_nan() || high.is_nan() || low > high => {
-                return fail(format!("has low {low} above high {high}"));
-            }
-            Self::Lif { neuron, surrogate } => {
-                let checked = neuron.map_or(Ok(()), |neuron| neuron.dynamics().map(|_| ()));
-                let checked = checked.and_then(|()| surrogate.map_or(Ok(()), |s| s.validate()));
-                if let Err(error) = checked {
-                    return fail(format!("has a neuron that cannot be: {error}"));
-                }
-            }
-            Self::Flatten {} => return Ok(Shape::flat(input.features())),
-            Self::Add {} => {
-                if inputs.len() > 2 {
-                    return fail(format!("adds two inputs, and has {}", inputs.len()));
-                }
-                if inputs[1] != input {
-                    return fail(format!(
-                        "adds {input} and {}; give both the same channels, height and width",
-                        inputs[1]
-                    ));
-                }
-            }
-            Self::Mul {} => {
-                if inputs.len() > 2 {
-                    return fail(format!("multiplies two inputs, and has {}", inputs.len()));
-                }
-                if inputs[1] != input && inputs[1] != Shape::flat(input.channels) {
-                    return fail(format!(
-                        "multiplies {input} by {}; give the second the same shape, or one number a channel",
-                        inputs[1]
-                    ));
-                }
-            }
-            Self::Concat {} => {
-                if let Some(other) =
-                    inputs.iter().find(|o| (o.height, o.width) != (input.height, input.width))
-                {
-                    return fail(format!(
-                        "joins {input} and {other}; give both the same height and width"
-                    ));
-                }
-                let channels = inputs.iter().map(|shape| shape.channels);
-                let channels = channels.fold(0, usize::saturating_add);
-                return Ok(Shape::new(channels, input.height, input.width));
-            }
-            _ => {}
-        }
-        Ok(input)
     }
 }

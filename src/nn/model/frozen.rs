@@ -1,6 +1,6 @@
 //! A network in evaluation mode: batch normalization folded into the convolutions, and these fused with what follows.
 
-use super::plan::{Peephole, Plain, Rectifier, Step, plain, walk};
+use super::plan::{LayerStep, Peephole, Rectifier, StatelessLayer, plain, walk};
 use super::{Model, Rectifiers, check_images};
 use crate::Result;
 use crate::autodiff::{FrozenConv, Tape, Var};
@@ -15,16 +15,16 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct FrozenModel {
     architecture: Arc<Architecture>,
-    steps: Arc<[Step<Layer>]>,
+    steps: Arc<[LayerStep<FrozenLayer>]>,
 }
 
 /// A layer as evaluation computes it.
 #[derive(Clone, Debug)]
-enum Layer {
+enum FrozenLayer {
     /// A convolution or linear layer, with its batch normalization; then a rectifier with 2 x 2 maximum, if there is one.
     Convolution(Arc<FrozenConv>, Option<Rectifier>),
     Rectifier(Rectifier),
-    Plain(Plain),
+    Plain(StatelessLayer),
 }
 
 impl FrozenModel {
@@ -48,16 +48,16 @@ impl FrozenModel {
         walk(tape, x, &self.steps, |tape, layer, inputs| {
             let x = inputs[0];
             match layer {
-                Layer::Convolution(layer, None) => tape.frozen(x, layer),
-                Layer::Convolution(layer, Some(_)) if rectifiers.is_none() => {
+                FrozenLayer::Convolution(layer, None) => tape.frozen(x, layer),
+                FrozenLayer::Convolution(layer, Some(_)) if rectifiers.is_none() => {
                     tape.frozen_relu_pool(x, layer)
                 }
-                Layer::Convolution(layer, Some(relu)) => {
+                FrozenLayer::Convolution(layer, Some(relu)) => {
                     let x = tape.frozen(x, layer)?;
                     relu.record(tape, x, &mut rectifiers)
                 }
-                Layer::Rectifier(relu) => relu.record(tape, x, &mut rectifiers),
-                Layer::Plain(plain) => plain.record(tape, inputs),
+                FrozenLayer::Rectifier(relu) => relu.record(tape, x, &mut rectifiers),
+                FrozenLayer::Plain(plain) => plain.record(tape, inputs),
             }
         })
     }
@@ -78,14 +78,14 @@ impl FrozenModel {
         check_images(&self.architecture, tape, x)?;
         let mut number = 0;
         walk(tape, x, &self.steps, |tape, layer, inputs| match layer {
-            Layer::Convolution(layer, relu) => {
+            FrozenLayer::Convolution(layer, relu) => {
                 let out = tape.frozen(inputs[0], layer)?;
                 seen(number, tape.value(out));
                 number += 1;
                 relu.map_or(Ok(out), |relu| relu.record(tape, out, &mut None))
             }
-            Layer::Rectifier(relu) => relu.record(tape, inputs[0], &mut None),
-            Layer::Plain(plain) => plain.record(tape, inputs),
+            FrozenLayer::Rectifier(relu) => relu.record(tape, inputs[0], &mut None),
+            FrozenLayer::Plain(plain) => plain.record(tape, inputs),
         })?;
         Ok(())
     }
@@ -96,7 +96,7 @@ impl FrozenModel {
     fn head(&self) -> Option<&FrozenConv> {
         let linear = matches!(self.architecture.nodes().last()?.op, Op::Linear { .. });
         match &self.steps.last()?.layer {
-            Layer::Convolution(layer, None) if linear => Some(layer),
+            FrozenLayer::Convolution(layer, None) if linear => Some(layer),
             _ => None,
         }
     }
@@ -116,7 +116,7 @@ impl FrozenModel {
         let mut steps = self.steps.to_vec();
         if let Some(last) = steps.last_mut() {
             last.layer =
-                Layer::Convolution(Arc::new(FrozenConv::new(geometry, weight, bias)?), None);
+                FrozenLayer::Convolution(Arc::new(FrozenConv::new(geometry, weight, bias)?), None);
         }
         Ok(Some(Self { architecture: Arc::new(architecture), steps: steps.into() }))
     }
@@ -148,22 +148,22 @@ impl Freeze for Model {
                     fuse(pool);
                     Rectifier { node: relu, pooled: true }
                 });
-                Layer::Convolution(convolution, relu)
+                FrozenLayer::Convolution(convolution, relu)
             } else {
                 match node.op {
                     Op::BatchNorm { .. } => {
                         let (scale, shift) = self.fold(i);
-                        Layer::Plain(Plain::Affine { scale, shift })
+                        FrozenLayer::Plain(StatelessLayer::Affine { scale, shift })
                     }
                     Op::Relu {} | Op::Lif { .. } => {
                         let pool = peephole.halves(i).inspect(|&pool| fuse(pool));
-                        Layer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
+                        FrozenLayer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
                     }
-                    _ => Layer::Plain(plain(architecture, i)?),
+                    _ => FrozenLayer::Plain(plain(architecture, i)?),
                 }
             };
             let inputs = architecture.sources(i).to_vec();
-            steps.push(Step { layer, inputs, output: last + 1 });
+            steps.push(LayerStep { layer, inputs, output: last + 1 });
         }
         Ok(FrozenModel { architecture: Arc::clone(architecture), steps: steps.into() })
     }
@@ -251,16 +251,16 @@ impl FrozenNetwork for FrozenModel {
         let (mut convolutions, mut linear, mut open) = (Vec::new(), Vec::new(), false);
         for step in self.steps.iter() {
             match &step.layer {
-                Layer::Convolution(layer, Some(_)) if linear.is_empty() => {
+                FrozenLayer::Convolution(layer, Some(_)) if linear.is_empty() => {
                     convolutions.push(layer.as_ref())
                 }
                 // A rectifier belongs between two of them.
-                Layer::Convolution(layer, None) if !open => {
+                FrozenLayer::Convolution(layer, None) if !open => {
                     linear.push(layer.as_ref());
                     open = true;
                 }
-                Layer::Rectifier(Rectifier { pooled: false, .. }) if open => open = false,
-                Layer::Plain(Plain::Flatten | Plain::Same) => {}
+                FrozenLayer::Rectifier(Rectifier { pooled: false, .. }) if open => open = false,
+                FrozenLayer::Plain(StatelessLayer::Flatten | StatelessLayer::Same) => {}
                 _ => return None,
             }
         }

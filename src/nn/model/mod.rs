@@ -13,7 +13,7 @@ use crate::autodiff::{Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::tensor::Shape;
 use crate::{Error, Result};
-use plan::{Layer, Plan, Rectifier, walk};
+use plan::{ForwardPlan, Rectifier, TrainingLayer, walk};
 use std::sync::Arc;
 
 /// A trainable network.
@@ -37,7 +37,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Model {
     architecture: Arc<Architecture>,
-    plan: Arc<Plan>,
+    plan: Arc<ForwardPlan>,
     parameters: Parameters,
     statistics: Vec<RunningStatistics>,
     /// The batch normalizations of the last forward pass in training mode, and where they are on its tape.
@@ -76,7 +76,7 @@ impl Model {
     /// If there is no memory for its parameters.
     pub fn new(architecture: impl Into<Arc<Architecture>>, seed: u64) -> Result<Self> {
         let architecture = architecture.into();
-        let plan = Plan::new(&architecture)?;
+        let plan = ForwardPlan::new(&architecture)?;
         let bytes = 4 * architecture.parameter_count() as u64;
         crate::memory::check("network", bytes, "its parameters", "use narrower layers")?;
         let mut parameters = Parameters::default();
@@ -182,14 +182,14 @@ impl Model {
         walk(tape, x, &plan.steps, |tape, layer, inputs| {
             let x = inputs[0];
             match *layer {
-                Layer::Convolution { weight, biased, options } => {
+                TrainingLayer::Convolution { weight, biased, options } => {
                     let y = match options {
                         Some(options) => tape.conv2d(x, weights[weight], options)?,
                         None => tape.linear(x, weights[weight])?,
                     };
                     if biased { tape.bias(y, weights[weight + 1]) } else { Ok(y) }
                 }
-                Layer::Norm { norm, relu } => {
+                TrainingLayer::Norm { norm, relu } => {
                     let (of, statistics) = (&plan.norms[norm], &statistics[norm]);
                     let (weight, bias) = (weights[of.weight], weights[of.weight + 1]);
                     let by = statistics.normalization(mode);
@@ -212,10 +212,10 @@ impl Model {
                     }
                     Ok(out)
                 }
-                Layer::Rectifier(relu) => relu.record(tape, x, &mut rectifiers),
-                Layer::Dropout(rate) if mode == Mode::Train => tape.dropout(x, rate),
-                Layer::Dropout(_) => Ok(x),
-                Layer::Plain(ref plain) => plain.record(tape, inputs),
+                TrainingLayer::Rectifier(relu) => relu.record(tape, x, &mut rectifiers),
+                TrainingLayer::Dropout(rate) if mode == Mode::Train => tape.dropout(x, rate),
+                TrainingLayer::Dropout(_) => Ok(x),
+                TrainingLayer::Plain(ref plain) => plain.record(tape, inputs),
             }
         })
     }

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// One or several nodes that are computed together.
 #[derive(Clone, Debug)]
-pub(super) struct Step<L> {
+pub(super) struct LayerStep<L> {
     pub(super) layer: L,
     /// What it computes from: 0 is the image, i + 1 is node i.
     pub(super) inputs: Vec<usize>,
@@ -21,7 +21,7 @@ pub(super) struct Step<L> {
 pub(super) fn walk<L>(
     tape: &mut Tape,
     x: Var,
-    steps: &[Step<L>],
+    steps: &[LayerStep<L>],
     mut record: impl FnMut(&mut Tape, &L, &[Var]) -> Result<Var>,
 ) -> Result<Var> {
     let places = steps.iter().map(|step| step.output + 1).max().unwrap_or(1);
@@ -44,7 +44,7 @@ pub(super) fn walk<L>(
 
 /// A batch normalization.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Norm {
+pub(super) struct NormLayer {
     pub(super) node: usize,
     /// Its weight among the parameters; its bias is the next one.
     pub(super) weight: usize,
@@ -55,7 +55,7 @@ pub(super) struct Norm {
 
 /// What needs neither parameters nor statistics.
 #[derive(Clone, Debug)]
-pub(super) enum Plain {
+pub(super) enum StatelessLayer {
     /// The input itself.
     Same,
     Affine {
@@ -72,7 +72,7 @@ pub(super) enum Plain {
     Concat,
 }
 
-impl Plain {
+impl StatelessLayer {
     pub(super) fn record(&self, tape: &mut Tape, inputs: &[Var]) -> Result<Var> {
         let x = inputs[0];
         match self {
@@ -104,7 +104,7 @@ impl Plain {
 
 /// A layer as training computes it; parameters are counted over the whole network.
 #[derive(Clone, Debug)]
-pub(super) enum Layer {
+pub(super) enum TrainingLayer {
     /// A convolution, or (without options) a linear layer; a bias is the parameter after the weight.
     Convolution {
         weight: usize,
@@ -119,7 +119,7 @@ pub(super) enum Layer {
     /// A rectifier that follows no batch normalization.
     Rectifier(Rectifier),
     Dropout(f32),
-    Plain(Plain),
+    Plain(StatelessLayer),
 }
 
 /// A rectifier.
@@ -132,14 +132,14 @@ pub(super) struct Rectifier {
 
 /// How a network is trained: its steps and its batch normalizations.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) steps: Vec<Step<Layer>>,
-    pub(super) norms: Vec<Norm>,
+pub(super) struct ForwardPlan {
+    pub(super) steps: Vec<LayerStep<TrainingLayer>>,
+    pub(super) norms: Vec<NormLayer>,
     /// Of every node, where its parameters begin.
     pub(super) first_parameters: Vec<usize>,
 }
 
-impl Plan {
+impl ForwardPlan {
     pub(super) fn new(architecture: &Architecture) -> Result<Self> {
         let peephole = Peephole::new(architecture);
         let mut first_parameters = Vec::new();
@@ -159,33 +159,43 @@ impl Plan {
             let layer = match node.op {
                 Op::Conv2d { stride, padding, groups, bias, .. } => {
                     let options = Conv2dOptions { stride: stride.0, padding: padding.0, groups };
-                    Layer::Convolution { weight: parameter, biased: bias, options: Some(options) }
+                    TrainingLayer::Convolution {
+                        weight: parameter,
+                        biased: bias,
+                        options: Some(options),
+                    }
                 }
                 Op::Linear { bias, .. } => {
-                    Layer::Convolution { weight: parameter, biased: bias, options: None }
+                    TrainingLayer::Convolution { weight: parameter, biased: bias, options: None }
                 }
                 Op::BatchNorm { eps, momentum } => {
                     let channels = architecture.input_of(i).channels;
-                    plan.norms.push(Norm { node: i, weight: parameter, channels, eps, momentum });
+                    plan.norms.push(NormLayer {
+                        node: i,
+                        weight: parameter,
+                        channels,
+                        eps,
+                        momentum,
+                    });
                     let pooled =
                         peephole.relu(i).and_then(|relu| Some((relu, peephole.halves(relu)?)));
                     let relu = pooled.map(|(relu, pool)| {
                         (fused[relu], fused[pool], last) = (true, true, pool);
                         Rectifier { node: relu, pooled: true }
                     });
-                    Layer::Norm { norm: plan.norms.len() - 1, relu }
+                    TrainingLayer::Norm { norm: plan.norms.len() - 1, relu }
                 }
                 Op::Relu {} | Op::Lif { .. } => {
                     let pool = peephole.halves(i);
                     if let Some(pool) = pool {
                         (fused[pool], last) = (true, pool);
                     }
-                    Layer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
+                    TrainingLayer::Rectifier(Rectifier { node: i, pooled: pool.is_some() })
                 }
-                Op::Dropout { rate } => Layer::Dropout(rate),
-                _ => Layer::Plain(plain(architecture, i)?),
+                Op::Dropout { rate } => TrainingLayer::Dropout(rate),
+                _ => TrainingLayer::Plain(plain(architecture, i)?),
             };
-            plan.steps.push(Step {
+            plan.steps.push(LayerStep {
                 layer,
                 inputs: architecture.sources(i).to_vec(),
                 output: last + 1,
@@ -196,19 +206,19 @@ impl Plan {
 }
 
 /// A node that needs neither parameters nor statistics.
-pub(super) fn plain(architecture: &Architecture, i: usize) -> Result<Plain> {
+pub(super) fn plain(architecture: &Architecture, i: usize) -> Result<StatelessLayer> {
     let (op, input) = (&architecture.nodes()[i].op, architecture.input_of(i));
     if let Some(activation) = op.activation() {
-        return Ok(Plain::Activation(activation));
+        return Ok(StatelessLayer::Activation(activation));
     }
     if let Some(g) = op.pool(input)? {
         return Ok(match op {
-            Op::MaxPool { .. } => Plain::MaxPool(g.window, g.options),
-            _ => Plain::AvgPool(g.window, g.options),
+            Op::MaxPool { .. } => StatelessLayer::MaxPool(g.window, g.options),
+            _ => StatelessLayer::AvgPool(g.window, g.options),
         });
     }
     Ok(match op {
-        Op::Normalize { mean, std } => Plain::Affine {
+        Op::Normalize { mean, std } => StatelessLayer::Affine {
             scale: std.iter().map(|std| (1.0 / f64::from(*std)) as f32).collect(),
             shift: mean
                 .iter()
@@ -216,12 +226,12 @@ pub(super) fn plain(architecture: &Architecture, i: usize) -> Result<Plain> {
                 .map(|(m, s)| (-f64::from(*m) / f64::from(*s)) as f32)
                 .collect(),
         },
-        Op::Dropout { .. } => Plain::Same,
-        Op::Scale { factor } => Plain::Scale(*factor),
-        Op::Flatten {} => Plain::Flatten,
-        Op::Add {} => Plain::Add,
-        Op::Mul {} => Plain::Mul,
-        Op::Concat {} => Plain::Concat,
+        Op::Dropout { .. } => StatelessLayer::Same,
+        Op::Scale { factor } => StatelessLayer::Scale(*factor),
+        Op::Flatten {} => StatelessLayer::Flatten,
+        Op::Add {} => StatelessLayer::Add,
+        Op::Mul {} => StatelessLayer::Mul,
+        Op::Concat {} => StatelessLayer::Concat,
         _ => {
             let problem = format!("node `{}` has parameters", architecture.nodes()[i].name);
             return Err(Error::argument("plain node", problem));

@@ -1,7 +1,7 @@
 //! What the sweep over open settings found, if there was one.
 
 use crate::Result;
-use crate::experiment::{Answer, Distance};
+use crate::experiment::{Distance, SweepRow};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub struct Nearest {
 /// # Errors
 /// If the file is not one of a sweep.
 pub fn nearest(folder: &Path) -> Result<Vec<Nearest>> {
-    let shown = |answer: Answer| {
+    let shown = |answer: SweepRow| {
         let name = |v: &Distance| match v.variant.split_once(' ') {
             Some((_, change)) => format!("{change}, seed {}", v.seed),
             None => format!("the profile's settings, seed {}", v.seed),
@@ -44,5 +44,5 @@ pub fn nearest(folder: &Path) -> Result<Vec<Nearest>> {
             seeds: seeds.len(),
         }
     };
-    Ok(Answer::load(folder)?.into_iter().map(shown).collect())
+    Ok(SweepRow::load(folder)?.into_iter().map(shown).collect())
 }

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::draw::chart::{Across, Chart, Series};
-use crate::experiment::{Model, PrintedColumn, Published, Results, ThreatModel};
+use crate::experiment::{ModelResult, PrintedColumn, Published, Results, ThreatModel};
 use crate::report::compare::measured;
 use crate::report::noise;
 
@@ -181,7 +181,7 @@ pub fn training(results: &Results) -> Result<Vec<Figure>> {
 }
 
 fn training_of(results: &Results, method: &str) -> Chart {
-    let models: Vec<&Model> =
+    let models: Vec<&ModelResult> =
         results.models.iter().filter(|m| m.method == method && !m.history.is_empty()).collect();
     let several_ids = models.iter().any(|model| model.id != models[0].id);
     let mut series = Vec::new();

@@ -11,7 +11,7 @@ pub mod tables;
 
 use crate::Result;
 use crate::draw::failed;
-use crate::experiment::{Observations, Published, Results, Run};
+use crate::experiment::{Observations, Published, Results, RunInfo};
 use crate::report::compare::comparisons;
 use crate::report::compare::differences::{Difference, differences};
 use crate::report::compare::limits::{above, bound};
@@ -23,7 +23,7 @@ use crate::report::page::figures::{Figure, figure_3, other_defenses, training, w
 use crate::report::page::protocol::protocol;
 use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs};
 use crate::report::page::summary::Summary;
-use crate::report::page::tables::{Shown, tables};
+use crate::report::page::tables::{ShownTable, tables};
 use crate::report::pictures::Pictures;
 use askama::Template;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub struct ListedModel {
 pub struct Page {
     quick: bool,
     summary: Summary,
-    tables: Vec<Shown>,
+    tables: Vec<ShownTable>,
     differences: Vec<Difference>,
     nearest: Vec<Nearest>,
     figure_3: Vec<Figure>,
@@ -80,7 +80,7 @@ impl Page {
     pub fn new(
         folder: &Path,
         results: &Results,
-        run: Result<Run>,
+        run: Result<RunInfo>,
         seen: Result<Observations>,
     ) -> Result<Self> {
         let published = Published::load()?;
@@ -160,7 +160,7 @@ impl Page {
 }
 
 fn listed_models(results: &Results) -> Vec<ListedModel> {
-    let listed = |model: &crate::experiment::Model| ListedModel {
+    let listed = |model: &crate::experiment::ModelResult| ListedModel {
         method: model.method.clone(),
         id: model.id.clone(),
         seed: model.seed,

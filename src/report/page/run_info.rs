@@ -1,6 +1,6 @@
 //! What was run: settings, times, what the attacks' own checks said.
 
-use crate::experiment::{Results, Run, TableCell, ThreatModel};
+use crate::experiment::{Results, RunInfo, TableCell, ThreatModel};
 use crate::report::page::format::{bytes, date, duration};
 use crate::report::page::protocol::has;
 
@@ -39,7 +39,7 @@ pub struct Checked {
 }
 
 /// Facts about the run, name and value.
-pub fn facts(results: &Results, run: Option<&Run>) -> Vec<(String, String)> {
+pub fn facts(results: &Results, run: Option<&RunInfo>) -> Vec<(String, String)> {
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
     let tables: Vec<String> = results.tables.iter().map(usize::to_string).collect();
     let figures: Vec<String> = results.figures.iter().map(usize::to_string).collect();
@@ -82,7 +82,7 @@ pub fn facts(results: &Results, run: Option<&Run>) -> Vec<(String, String)> {
 }
 
 /// Times, kind by kind.
-pub fn jobs(run: &Run) -> Vec<Jobs> {
+pub fn jobs(run: &RunInfo) -> Vec<Jobs> {
     let mut kinds: Vec<&str> = Vec::new();
     for job in &run.jobs {
         if !kinds.contains(&job.kind.as_str()) {

@@ -35,12 +35,12 @@ pub struct ColumnOrder {
     /// Pairs that print sets apart.
     pub pairs: usize,
     /// The verdict at each place.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<RankingVerdict>,
 }
 
 /// The order of methods in a column of a table at one noise scale.
 #[derive(Clone, Debug)]
-pub struct Verdict {
+pub struct RankingVerdict {
     /// Words.
     pub words: &'static str,
     /// Pairs in the printed order, of pairs measured.
@@ -92,7 +92,7 @@ impl Summary {
             column.concordant += order.concordant();
             column.measured += order.measured;
             column.pairs += order.pairs;
-            column.verdicts.push(Verdict {
+            column.verdicts.push(RankingVerdict {
                 words: order.verdict(),
                 pairs: format!("{}/{}", order.concordant(), order.measured),
                 class: match (order.measured, order.disagreements.len()) {

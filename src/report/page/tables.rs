@@ -5,7 +5,7 @@ use crate::report::compare::{Comparison, Spread, is_near};
 
 /// A table.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ShownTable {
     /// Its number.
     pub number: usize,
     /// As printed.
@@ -15,7 +15,7 @@ pub struct Shown {
     /// Its columns.
     pub columns: Vec<Head>,
     /// Its rows, one noise scale after the other.
-    pub scales: Vec<Scale>,
+    pub scales: Vec<ScaleRows>,
 }
 
 /// The head of a column.
@@ -31,7 +31,7 @@ pub struct Head {
 
 /// The rows of one noise scale.
 #[derive(Clone, Debug)]
-pub struct Scale {
+pub struct ScaleRows {
     /// The noise scale.
     pub scale: String,
     /// The rows: method and cells.
@@ -95,14 +95,14 @@ pub fn tables(
     results: &Results,
     published: &Published,
     comparisons: &[Comparison<'_>],
-) -> Vec<Shown> {
+) -> Vec<ShownTable> {
     let head = |column: &crate::experiment::PrintedColumn| Head {
         label: column.label.clone(),
         labeled: column.label_with_attack(),
         ran: column.ran.clone(),
     };
     let shown = |table: &crate::experiment::Table| {
-        let mut scales: Vec<Scale> = Vec::new();
+        let mut scales: Vec<ScaleRows> = Vec::new();
         for row in &table.rows {
             let of_row = comparisons.iter().filter(|c| {
                 (c.table, c.scale, c.method) == (table.number, &*row.scale, &*row.method)
@@ -117,11 +117,11 @@ pub fn tables(
             match scales.iter_mut().find(|scale| scale.scale == row.scale) {
                 Some(scale) => scale.rows.push(row_cells),
                 None => {
-                    scales.push(Scale { scale: row.scale.clone(), rows: vec![row_cells] });
+                    scales.push(ScaleRows { scale: row.scale.clone(), rows: vec![row_cells] });
                 }
             }
         }
-        Shown {
+        ShownTable {
             number: table.number,
             caption: table.caption.clone(),
             asked: results.tables.contains(&table.number),

@@ -14,7 +14,7 @@ mod layer;
 
 pub use layer::ReplayLayer;
 
-use super::circuit::{Circuit, Part, PlasticLayer};
+use super::circuit::{Circuit, CircuitOp, PlasticLayer};
 use crate::autodiff::Tape;
 use crate::data::Dataset;
 use crate::kernels::pool::{PoolGeometry, PoolOptions};
@@ -162,7 +162,7 @@ pub fn replay(
     let mut spikes = vec![0; layers.len()];
     for step in 0..options.steps {
         circuit.walk(dream.next(), |part, inputs| {
-            let Part::Layer(number) = *part else { return Ok(Some(pass_on(part, inputs))) };
+            let CircuitOp::Layer(number) = *part else { return Ok(Some(pass_on(part, inputs))) };
             let fired = layers[number].step(context.isa(), &inputs[0]);
             spikes[number] += fired.iter().filter(|&&s| s).count() as u64;
             Ok(Some(fired.to_vec()))
@@ -211,7 +211,7 @@ fn layers(
     // What goes from part to part is the scale of the layer before; where several meet, the largest of theirs.
     circuit.walk(1.0_f32, |part, scales| {
         let before = scales.iter().fold(0.0, |a: f32, &b| a.max(b));
-        let Part::Layer(number) = *part else { return Ok(Some(before)) };
+        let CircuitOp::Layer(number) = *part else { return Ok(Some(before)) };
         let layer = &circuit.layers[number];
         let Some(parameter) = model.parameters().get(&layer.weight()) else {
             return Err(Error::NotFound(layer.weight()));
@@ -309,12 +309,14 @@ impl Dream {
 }
 
 /// What a part that is no layer makes of spikes: any of a window's, any of those that meet.
-fn pass_on(part: &Part, inputs: &[Vec<bool>]) -> Vec<bool> {
+fn pass_on(part: &CircuitOp, inputs: &[Vec<bool>]) -> Vec<bool> {
     match part {
-        Part::MaxPool(g) | Part::AvgPool(g) => pool(g, &inputs[0]),
-        Part::Add => inputs[0].iter().zip(&inputs[1]).map(|(a, b)| a | b).collect(),
-        Part::Concat => inputs.concat(),
-        Part::Layer(_) | Part::Same | Part::Scale(_) | Part::Flatten => inputs[0].clone(),
+        CircuitOp::MaxPool(g) | CircuitOp::AvgPool(g) => pool(g, &inputs[0]),
+        CircuitOp::Add => inputs[0].iter().zip(&inputs[1]).map(|(a, b)| a | b).collect(),
+        CircuitOp::Concat => inputs.concat(),
+        CircuitOp::Layer(_) | CircuitOp::Same | CircuitOp::Scale(_) | CircuitOp::Flatten => {
+            inputs[0].clone()
+        }
     }
 }
 

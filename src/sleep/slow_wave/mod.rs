@@ -110,9 +110,11 @@ impl SlowWave {
         let weights = layers.iter().map(weight).collect::<Result<Vec<_>>>()?;
         let rule: Box<dyn PlasticityRule> = match options.plasticity {
             Plasticity::Published => {
-                Box::new(published::Sleep::new(circuit, &weights, learns, &options)?)
+                Box::new(published::PublishedSleep::new(circuit, &weights, learns, &options)?)
             }
-            Plasticity::Pair => Box::new(pair::Sleep::new(circuit, &weights, learns, &options)?),
+            Plasticity::Pair => {
+                Box::new(pair::PairSleep::new(circuit, &weights, learns, &options)?)
+            }
         };
         let passes = options.passes_of(steps, layers.len());
         Ok(Self { options, passes, done: 0, seed, layers, rule })

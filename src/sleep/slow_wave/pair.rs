@@ -15,7 +15,7 @@ use crate::tensor::{Context, Tensor};
 /// Time steps that are simulated together: 128 samples of the first layer's spikes are 59 MB.
 const PIECE: usize = 20;
 
-pub(super) struct Sleep {
+pub(super) struct PairSleep {
     circuit: Circuit,
     drive: f32,
     learns: Vec<bool>,
@@ -23,7 +23,7 @@ pub(super) struct Sleep {
     layers: Vec<PairLayer>,
 }
 
-impl Sleep {
+impl PairSleep {
     pub fn new(
         circuit: Circuit,
         weights: &[&[f32]],
@@ -106,7 +106,7 @@ fn add_steps(x: &Tensor, weight: f32, sum: &mut Tensor) {
     }
 }
 
-impl PlasticityRule for Sleep {
+impl PlasticityRule for PairSleep {
     fn learn(
         &mut self,
         context: &Context,

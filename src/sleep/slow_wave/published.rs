@@ -13,12 +13,12 @@ use crate::tensor::{Context, Tensor};
 /// The linear weights after their very first step.
 const FIRST_LINEAR: &str = "sleep.first_linear";
 
-enum Layer {
+enum PlasticWeights {
     Conv(StdpConv),
     Linear(StdpLinear),
 }
 
-impl Layer {
+impl PlasticWeights {
     fn new(layer: &PlasticLayer, weight: &[f32]) -> Result<Self> {
         let g = layer.geometry;
         if layer.convolution {
@@ -86,18 +86,18 @@ impl Layer {
     }
 }
 
-pub(super) struct Sleep {
+pub(super) struct PublishedSleep {
     circuit: Circuit,
     learning_rate: f32,
     /// Whether convolutions that do not learn are standardized, as in the published code.
     standardizes: bool,
     learns: Vec<bool>,
-    layers: Vec<Layer>,
+    layers: Vec<PlasticWeights>,
     /// The weights of the last layer, if it is linear, after their very first step: what the published dreams are made of.
     first_linear: Option<Vec<f32>>,
 }
 
-impl Sleep {
+impl PublishedSleep {
     pub fn new(
         circuit: Circuit,
         weights: &[&[f32]],
@@ -110,20 +110,20 @@ impl Sleep {
             standardizes: options.layers == Layers::Published,
             learns,
             layers: layers
-                .map(|(layer, weight)| Layer::new(layer, weight))
+                .map(|(layer, weight)| PlasticWeights::new(layer, weight))
                 .collect::<Result<_>>()?,
             circuit,
             first_linear: None,
         })
     }
 
-    fn named_layers(&self) -> impl Iterator<Item = (String, &Layer)> {
+    fn named_layers(&self) -> impl Iterator<Item = (String, &PlasticWeights)> {
         let names = self.circuit.layers.iter().map(|layer| format!("sleep.{}", layer.name));
         names.zip(&self.layers)
     }
 }
 
-impl PlasticityRule for Sleep {
+impl PlasticityRule for PublishedSleep {
     /// Simulates the layers up to the one that learns, and lets it. In a convolution's pass every membrane is reset after
     /// every batch; in that of a linear layer none is.
     fn learn(
@@ -156,7 +156,7 @@ impl PlasticityRule for Sleep {
         })?;
         let Turn::Layer(number) = turn else { return Ok(()) };
         if self.circuit.layers[number].convolution {
-            self.layers.iter_mut().for_each(Layer::reset);
+            self.layers.iter_mut().for_each(PlasticWeights::reset);
         } else if number + 1 == self.layers.len() && self.first_linear.is_none() {
             self.first_linear = Some(self.layers[number].weight().to_vec());
         }
@@ -169,14 +169,14 @@ impl PlasticityRule for Sleep {
             return false;
         }
         // What is left of that pass: its weights are standardized, and never moved.
-        if let (true, Layer::Conv(conv)) = (self.standardizes, &mut self.layers[number]) {
+        if let (true, PlasticWeights::Conv(conv)) = (self.standardizes, &mut self.layers[number]) {
             conv.standardize();
         }
         true
     }
 
     fn weights(&self) -> Vec<&[f32]> {
-        self.layers.iter().map(Layer::weight).collect()
+        self.layers.iter().map(PlasticWeights::weight).collect()
     }
 
     fn first_linear(&self) -> Option<&[f32]> {

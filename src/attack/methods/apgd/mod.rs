@@ -4,7 +4,7 @@
 
 mod sparse;
 
-use crate::attack::geometry::ascent::{Ranking, ascend};
+use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::add_to_sphere;
@@ -74,7 +74,7 @@ pub struct State {
     gradient: Vec<f32>,
     ahead: Vec<f32>,
     sparse: Sparse,
-    ranking: Ranking,
+    ranking: RankBuffer,
     scratch: Breakpoints,
 }
 
@@ -209,7 +209,7 @@ impl Stepper for Apgd {
             gradient: zeros(),
             ahead: zeros(),
             sparse: Sparse::new(shape.features()),
-            ranking: Ranking::default(),
+            ranking: RankBuffer::default(),
             scratch: Breakpoints::default(),
         }
     }

@@ -5,7 +5,7 @@
 
 mod resize;
 
-use crate::attack::geometry::ascent::{Ranking, ascend};
+use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::projection::{Breakpoints, into_ball, into_box};
 use crate::attack::geometry::random::{below, symmetric};
@@ -97,7 +97,7 @@ pub struct State {
     /// How much the gradient varies around the last point.
     variance: Vec<f32>,
     resize: Resize,
-    ranking: Ranking,
+    ranking: RankBuffer,
     scratch: Breakpoints,
 }
 
@@ -223,7 +223,7 @@ impl Stepper for Momentum {
             around: zeros(),
             variance: zeros(),
             resize: Resize::new(shape),
-            ranking: Ranking::default(),
+            ranking: RankBuffer::default(),
             scratch: Breakpoints::default(),
         }
     }

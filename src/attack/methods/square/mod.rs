@@ -55,13 +55,13 @@ impl Default for Square {
 
 /// A square of pixels.
 #[derive(Clone, Copy, Default)]
-struct Window {
+struct PixelWindow {
     y: usize,
     x: usize,
     side: usize,
 }
 
-impl Window {
+impl PixelWindow {
     /// Any place at which it fits.
     fn anywhere(random: &mut Xoshiro128PlusPlus, side: usize, shape: Shape) -> Self {
         let y = below(random, shape.height - side + 1);
@@ -89,7 +89,7 @@ pub struct State {
     best: Vec<f32>,
     random: Xoshiro128PlusPlus,
     /// The last proposal's window, Linf, and whether the image before it was kept.
-    window: Window,
+    window: PixelWindow,
     change: Option<Change>,
     /// L2, L1: the perturbation that becomes the next proposal.
     delta: Vec<f32>,
@@ -134,7 +134,7 @@ impl Square {
         let side = (self.side(state.query, shape) as usize).max(1);
         let side = side.min(shape.height).min(shape.width);
         let mut random = Self::windows(sample, state.query);
-        state.window = Window::anywhere(&mut random, side, shape);
+        state.window = PixelWindow::anywhere(&mut random, side, shape);
         let mut changed = false;
         for channel in 0..shape.channels {
             let step = eps * sign(&mut state.random);
@@ -172,7 +172,7 @@ impl Square {
                 let bump = state.bump.of_side(side, norm);
                 for channel in 0..shape.channels {
                     let sign = sign(&mut state.random);
-                    for (r, row) in (Window { y, x, side }).rows(shape, channel).enumerate() {
+                    for (r, row) in (PixelWindow { y, x, side }).rows(shape, channel).enumerate() {
                         for (c, i) in row.enumerate() {
                             let at = if transposed { c * side + r } else { r * side + c };
                             state.delta[i] = sign * bump[at];
@@ -189,8 +189,8 @@ impl Square {
         let side = (self.side(state.query, shape) as usize).max(3);
         let side = (side + (1 - side % 2)).min(shape.height).min(shape.width);
         let mut random = Self::windows(sample, state.query);
-        let to = Window::anywhere(&mut random, side, shape);
-        let from = Window::anywhere(&mut random, side, shape);
+        let to = PixelWindow::anywhere(&mut random, side, shape);
+        let from = PixelWindow::anywhere(&mut random, side, shape);
         let delta = &mut state.delta;
         for ((delta, x), c) in delta.iter_mut().zip(&state.best).zip(sample.clean) {
             *delta = x - c;
@@ -202,7 +202,7 @@ impl Square {
         let bump = state.bump.of_side(side, norm);
         for channel in 0..shape.channels {
             let sign = sign(&mut state.random);
-            let sum = |window: Window, delta: &[f32]| -> f32 {
+            let sum = |window: PixelWindow, delta: &[f32]| -> f32 {
                 window.rows(shape, channel).flatten().map(|i| power(delta[i])).sum()
             };
             let here = sum(to, delta);
@@ -295,7 +295,7 @@ impl Stepper for Square {
             best_margin: f32::INFINITY,
             best: vec![0.0; shape.features()],
             random: Key::new(0).generator(),
-            window: Window::default(),
+            window: PixelWindow::default(),
             change: None,
             delta: vec![0.0; shape.features()],
             patch: Vec::with_capacity(shape.pixels()),

@@ -15,11 +15,11 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct ArchitectureCommand {
     #[command(subcommand)]
-    command: Command,
+    command: ArchitectureAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum ArchitectureAction {
     /// List the networks that have a name
     List,
     /// Show the layers of a network, their shapes and sizes
@@ -56,7 +56,7 @@ fn shape(text: &str) -> Result<Shape, String> {
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct ListedArchitecture {
     name: &'static str,
     input: [usize; 3],
     parameters: usize,
@@ -66,9 +66,9 @@ struct Listed {
 impl ArchitectureCommand {
     pub fn run(&self, common: &Common) -> Result<()> {
         match &self.command {
-            Command::List => list(common),
-            Command::Show(show) => show.run(common),
-            Command::Check { file } => {
+            ArchitectureAction::List => list(common),
+            ArchitectureAction::Show(show) => show.run(common),
+            ArchitectureAction::Check { file } => {
                 let architecture = of_file(file)?;
                 let text = format!("{}: {architecture}", shown(file));
                 common.console().result(&architecture, text)
@@ -82,10 +82,10 @@ fn list(common: &Common) -> Result<()> {
         let Shape { channels, height, width } = builtin.input;
         let parameters = builtin.build(builtin.input, 10)?.parameter_count();
         let (name, summary) = (builtin.name, builtin.summary);
-        Ok(Listed { name, input: [channels, height, width], parameters, summary })
+        Ok(ListedArchitecture { name, input: [channels, height, width], parameters, summary })
     });
     let all = listed.collect::<deepsleep::Result<Vec<_>>>()?;
-    let line = |listed: &Listed| {
+    let line = |listed: &ListedArchitecture| {
         let [channels, height, width] = listed.input;
         let input = format!("{channels}x{height}x{width}");
         format!(

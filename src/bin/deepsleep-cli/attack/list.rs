@@ -6,7 +6,7 @@ use deepsleep::attack::{ATTACKS, parse_attack};
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Listed {
+struct ListedAttack {
     name: &'static str,
     summary: &'static str,
     options: Vec<ListedOption>,
@@ -31,12 +31,12 @@ pub fn run(common: &Common, only: Option<&str>) -> Result<()> {
     }
     let option = |&(key, default, meaning): &_| ListedOption { key, default, meaning };
     let wanted = ATTACKS.iter().filter(|entry| only.is_none_or(|name| entry.name == name));
-    let list = wanted.map(|entry| Listed {
+    let list = wanted.map(|entry| ListedAttack {
         name: entry.name,
         summary: entry.summary,
         options: entry.options().map(option).collect(),
     });
-    let list: Vec<Listed> = list.collect();
+    let list: Vec<ListedAttack> = list.collect();
     let mut lines = Vec::new();
     for entry in &list {
         lines.push(format!("{:<12} {}", entry.name, entry.summary));

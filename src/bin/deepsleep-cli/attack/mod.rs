@@ -11,7 +11,7 @@ use crate::failure::{WrongUse, answered};
 use crate::model::ModelKind;
 use crate::numbers::{percent, radius, significant};
 use crate::output::Outputs;
-use crate::threat::{Threat, attack_spec, one_radius};
+use crate::threat::{ThreatOptions, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use deepsleep::attack::{
@@ -52,7 +52,7 @@ pub struct AttackCommand {
     #[command(flatten)]
     architecture: ArchitectureOption,
     #[command(flatten)]
-    threat: Threat,
+    threat: ThreatOptions,
     /// Save images, labels, adversarial images and every image's result, for numpy and for `evaluate --crafted`
     #[arg(long, value_name = "FILE.npz")]
     save: Option<PathBuf>,
@@ -64,7 +64,7 @@ pub struct AttackCommand {
 }
 
 #[derive(Serialize)]
-struct Printed<'a> {
+struct AttackSummary<'a> {
     model: &'a Path,
     model_kind: ModelKind,
     source: Option<&'a Path>,
@@ -228,7 +228,7 @@ impl AttackCommand {
             *winners.entry(winner.attack.clone()).or_default() += 1;
         }
         let cost = report.cost();
-        let printed = Printed {
+        let printed = AttackSummary {
             model,
             model_kind,
             source,
@@ -293,7 +293,7 @@ impl AttackCommand {
     }
 }
 
-impl Printed<'_> {
+impl AttackSummary<'_> {
     fn text(&self) -> String {
         let Of { norm, eps, .. } = self.budget;
         let mut lines = vec![format!(

@@ -11,17 +11,17 @@ const ROOM: usize = 20;
 
 /// What a picture is saved as.
 #[derive(Clone, Copy)]
-pub enum Format {
+pub enum PictureFormat {
     Png,
     Svg,
 }
 
 /// The format that a file's name asks for.
-pub fn format(path: &Path) -> Result<Format> {
+pub fn format(path: &Path) -> Result<PictureFormat> {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     match extension.as_deref() {
-        Some("png") => Ok(Format::Png),
-        Some("svg") => Ok(Format::Svg),
+        Some("png") => Ok(PictureFormat::Png),
+        Some("svg") => Ok(PictureFormat::Svg),
         _ => {
             let problem = format!("--grid {}: the name must end in .png or .svg", path.display());
             Err(WrongUse(problem).into())
@@ -30,7 +30,7 @@ pub fn format(path: &Path) -> Result<Format> {
 }
 
 /// The first images that fool; if there are none, the first of all.
-pub fn draw(format: Format, samples: &Samples, report: &AttackReport) -> Result<Vec<u8>> {
+pub fn draw(format: PictureFormat, samples: &Samples, report: &AttackReport) -> Result<Vec<u8>> {
     let all = || report.outcomes.iter().enumerate();
     let mut chosen: Vec<(usize, &Outcome)> =
         all().filter(|(_, outcome)| outcome.status == Status::Fooled).take(ROOM).collect();
@@ -44,7 +44,7 @@ pub fn draw(format: Format, samples: &Samples, report: &AttackReport) -> Result<
     });
     let images: Vec<GridImage<'_>> = images.collect();
     Ok(match format {
-        Format::Png => grid_png(samples.shape(), &images)?,
-        Format::Svg => grid_svg(samples.shape(), &images)?.into_bytes(),
+        PictureFormat::Png => grid_png(samples.shape(), &images)?,
+        PictureFormat::Svg => grid_svg(samples.shape(), &images)?.into_bytes(),
     })
 }

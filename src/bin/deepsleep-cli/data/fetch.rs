@@ -8,7 +8,7 @@ use crate::interrupt::Leftover;
 use crate::stderr::shown;
 use anyhow::Result;
 use clap::Args;
-use deepsleep::data::{DatasetName, FetchProgress, SearchPath, Source, cache_dir, fetch};
+use deepsleep::data::{DatasetName, DownloadSource, FetchProgress, SearchPath, cache_dir, fetch};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ impl Fetch {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let folder = self.folder()?;
-        let Some(source) = Source::of(self.name) else {
+        let Some(source) = DownloadSource::of(self.name) else {
             let (name, how) = (self.name, self.name.how_to_get());
             let problem = format!(
                 "data fetch {name}: this data set is not fetched; get it {how}, and name its folder with --data-dir"

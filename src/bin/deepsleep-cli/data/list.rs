@@ -16,7 +16,7 @@ pub struct List {
 }
 
 #[derive(Serialize)]
-struct Found {
+struct ListedDataset {
     name: &'static str,
     folder: Option<PathBuf>,
     /// Why there is no folder.
@@ -28,10 +28,10 @@ impl List {
         let find = |name: DatasetName| {
             let found = locate(name, self.data_dir.as_deref());
             let problem = found.as_ref().err().map(ToString::to_string);
-            Found { name: name.as_str(), folder: found.ok(), problem }
+            ListedDataset { name: name.as_str(), folder: found.ok(), problem }
         };
         let all = DatasetName::ALL.map(find);
-        let line = |found: &Found| match (&found.folder, &found.problem) {
+        let line = |found: &ListedDataset| match (&found.folder, &found.problem) {
             (Some(folder), _) => format!("{:13} {}", found.name, shown(folder)),
             (None, Some(problem)) => format!("{:13} - ({problem})", found.name),
             (None, None) => found.name.to_owned(),

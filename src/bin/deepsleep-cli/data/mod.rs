@@ -12,11 +12,11 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 pub struct Data {
     #[command(subcommand)]
-    command: Command,
+    command: DataAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum DataAction {
     /// Show where each data set is found
     List(list::List),
     /// Check files against the published hashes
@@ -29,16 +29,16 @@ impl Data {
     /// What is left of it when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         match &self.command {
-            Command::Fetch(fetch) => fetch.leftover(),
-            Command::List(_) | Command::Verify(_) => Leftover::Nothing,
+            DataAction::Fetch(fetch) => fetch.leftover(),
+            DataAction::List(_) | DataAction::Verify(_) => Leftover::Nothing,
         }
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
         match &self.command {
-            Command::List(list) => list.run(common),
-            Command::Verify(verify) => verify.run(common),
-            Command::Fetch(fetch) => fetch.run(common),
+            DataAction::List(list) => list.run(common),
+            DataAction::Verify(verify) => verify.run(common),
+            DataAction::Fetch(fetch) => fetch.run(common),
         }
     }
 }

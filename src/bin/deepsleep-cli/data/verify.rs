@@ -5,7 +5,7 @@ use crate::dataset::names;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
 use clap::Args;
-use deepsleep::data::{DatasetName, FileCheck, Source, locate, verify};
+use deepsleep::data::{DatasetName, DownloadSource, FileCheck, locate, verify};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub struct Verify {
 
 /// The data sets whose files have published hashes.
 fn fetched() -> Vec<DatasetName> {
-    DatasetName::ALL.into_iter().filter(|&name| Source::of(name).is_some()).collect()
+    DatasetName::ALL.into_iter().filter(|&name| DownloadSource::of(name).is_some()).collect()
 }
 
 impl Verify {

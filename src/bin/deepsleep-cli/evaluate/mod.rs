@@ -1,34 +1,34 @@
 //! `evaluate`: how many test images a saved network classifies rightly, clean and under attack.
 
+mod crafted;
 mod origin;
+mod result;
 mod robustness;
 mod table;
 
 use crate::architecture::ArchitectureOption;
-use crate::checkpoint::Kind;
+use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::dataset::TestImages;
-use crate::failure::{WrongUse, answered};
+use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::model::ModelKind;
-use crate::numbers::{at_least, percent, radius};
+use crate::numbers::at_least;
 use crate::output::Outputs;
-use crate::result_files::{ResultFiles, save};
-use crate::threat::{Threat, attack_spec, one_radius, radii};
+use crate::result_files::ResultFiles;
+use crate::threat::{ThreatOptions, attack_spec, radii};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use deepsleep::attack::{Outcome, Samples, Status};
+use deepsleep::attack::Samples;
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
-use deepsleep::evaluation::{Cell, Crafted, Plan, Settings, ThreatModel, wilson};
-use deepsleep::files::{Content, Output};
-use deepsleep::nn::{FrozenNetwork, verdicts};
+use deepsleep::evaluation::{Plan, wilson};
+use deepsleep::files::Content;
+use deepsleep::nn::{FrozenNetwork, decisions};
 use deepsleep::tensor::{Context, Shape};
 pub use origin::Maker;
-use origin::Origin;
-use robustness::Robustness;
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use result::Evaluation;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Images between two updates of the progress display.
@@ -52,7 +52,7 @@ pub struct Evaluate {
     #[command(flatten)]
     attacks: Attacks,
     #[command(flatten)]
-    threat: Threat,
+    threat: ThreatOptions,
 }
 
 #[derive(Debug, Args)]
@@ -82,36 +82,6 @@ struct Attacks {
     /// Go on where an interrupted evaluation with the same options and --out was stopped
     #[arg(long, requires_all = ["attack", "out"])]
     resume: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Evaluation {
-    model: PathBuf,
-    model_kind: ModelKind,
-    /// None of images crafted before, whose file does not have to say it.
-    dataset: Option<String>,
-    first: usize,
-    images: usize,
-    correct: usize,
-    /// Clean images for which the network has no finite logits; they count as not correct.
-    #[serde(default)]
-    invalid: usize,
-    clean_accuracy: f64,
-    /// What the accuracy on all images of this kind is, with 95 % confidence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    clean_interval: Option<[f64; 2]>,
-    /// Images `[label][predicted class]`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    confusion: Option<Vec<Vec<usize>>>,
-    /// Of a random network: draws that decide about an image, and the accuracy that one draw has on average.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    draws: Option<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expected_clean_accuracy: Option<f64>,
-    seconds: f64,
-    images_per_second: f64,
-    #[serde(flatten)]
-    robustness: Option<Robustness>,
 }
 
 impl Evaluate {
@@ -167,7 +137,7 @@ impl Evaluate {
 
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
-        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Outcome)?;
+        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
         let network = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load(network.as_ref())?;
@@ -184,7 +154,7 @@ impl Evaluate {
         eps: &str,
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
-        let files = out.map(|out| ResultFiles::new(&mut outputs, out, Kind::Evaluation));
+        let files = out.map(|out| ResultFiles::new(&mut outputs, out, CheckpointKind::Evaluation));
         let files = files.transpose()?;
         let network = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
@@ -257,15 +227,15 @@ impl Evaluate {
             let first = self.images.first + done;
             let portion = test.slice(first, PORTION.min(images - done))?;
             let (id, seed) = (first as u64, self.threat.seed());
-            let verdicts = verdicts(context, network, &portion, id, seed).with_context(|| {
+            let decisions = decisions(context, network, &portion, id, seed).with_context(|| {
                 let model = self.model.display();
                 format!("{model}: test images from number {first} on")
             })?;
-            for (i, verdict) in verdicts.iter().enumerate() {
-                correct += usize::from(verdict.class == Some(portion.label(i)));
-                invalid += usize::from(verdict.class.is_none());
-                right += verdict.right as f64 / network.draws() as f64;
-                if let (Some(confusion), Some(class)) = (&mut confusion, verdict.class) {
+            for (i, decision) in decisions.iter().enumerate() {
+                correct += usize::from(decision.class == Some(portion.label(i)));
+                invalid += usize::from(decision.class.is_none());
+                right += decision.right as f64 / network.draws() as f64;
+                if let (Some(confusion), Some(class)) = (&mut confusion, decision.class) {
                     confusion[portion.label(i)][class] += 1;
                 }
             }
@@ -301,149 +271,5 @@ impl Evaluate {
             images_per_second: images as f64 / seconds.max(f64::MIN_POSITIVE),
             robustness: None,
         }
-    }
-
-    /// Shows images that were crafted before.
-    fn crafted(
-        &self,
-        common: &Common,
-        context: &Context,
-        mut outputs: Outputs,
-        path: &Path,
-    ) -> Result<()> {
-        let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Outcome)?;
-        let network = self.load(common)?;
-        let mut file = NpzReader::open(path)?;
-        let mut crafted = Crafted::read(&mut file)?;
-        self.threat.check_random([network.as_ref()])?;
-        if network.is_random() {
-            crafted = crafted.with_seed(self.threat.seed());
-        }
-        if let Some(eps) = &self.attacks.eps {
-            let norm = self.threat.norm;
-            let eps = one_radius(eps, norm, network.input_shape().features())?;
-            let its = crafted.budget();
-            if crafted.is_stated() && (its.norm, its.eps) != (norm, eps) {
-                common.console().say(format_args!(
-                    "note: the set says {}, eps {}; its images are held to {norm}, eps {}",
-                    its.norm,
-                    radius(its.eps),
-                    radius(eps)
-                ));
-            }
-            crafted = crafted.within(norm, eps);
-        }
-        let origin = Origin::of(&mut file);
-        let threat = origin.threat(&self.model, self.model_kind)?;
-        if threat == ThreatModel::WhiteBox {
-            common.console().say("note: these images are shown to the model that made them");
-        }
-        let start = Instant::now();
-        let anywhere = self.attacks.allow_outside;
-        let report = match anywhere {
-            true => crafted.show_wherever(context, &network.as_ref()),
-            false => crafted.show(context, &network.as_ref()),
-        };
-        // What does not fit the network came out of the file.
-        let report = report.map_err(|error| error.in_file(path))?;
-        let images = report.outcomes.len();
-        let correct = (report.clean_accuracy() * images as f64).round() as usize;
-        let mut evaluation = self.evaluation(images, correct, start);
-        evaluation.dataset = origin.dataset;
-        evaluation.first = crafted.samples().ids().first().map_or(0, |&id| id as usize);
-        evaluation.draws = network.is_random().then(|| network.draws());
-        evaluation.expected_clean_accuracy = report.expected_clean_accuracy();
-        // Whatever was shown has a finder: of the others it is the clean image that got no answer.
-        let unanswered = |o: &&Outcome| o.status == Status::Invalid && o.winner.is_none();
-        evaluation.invalid = report.outcomes.iter().filter(unanswered).count();
-        let attack = origin.specification.unwrap_or_else(|| crafted.attack().to_owned());
-        let cell = Cell::of_report(
-            attack,
-            threat,
-            &report,
-            crafted.is_bounded(),
-            start.elapsed().as_secs_f64(),
-        );
-        let mut cell = if anywhere { cell.anywhere() } else { cell };
-        if anywhere {
-            // They are counted, and still said to lie where they lie.
-            let shown = report.outcomes.iter().enumerate();
-            let outside = shown
-                .filter(|(_, o)| o.winner.is_some() && o.status != Status::CleanWrong)
-                .filter(|(i, _)| !crafted.is_inside(*i))
-                .map(|(_, outcome)| outcome.id);
-            cell.outside_indices = outside.collect();
-            cell.outside = cell.outside_indices.len();
-        }
-        evaluation.robustness = Some(Robustness::of_crafted(&crafted, cell));
-        evaluation.finish(common, out.as_ref())?;
-        let outside = report.count(Status::Outside);
-        if outside > 0 {
-            bail!(
-                "{}: {outside} of {images} images lie outside of {}, so that the result is incomplete; --allow-outside \
-                 counts them by the network's answer alone",
-                path.display(),
-                origin::beyond(&crafted)
-            );
-        }
-        Ok(())
-    }
-}
-
-impl Evaluation {
-    /// What it depends on, if it is one under attack.
-    fn settings(&self) -> Option<&Settings> {
-        self.robustness.as_ref().map(|robustness| &robustness.settings)
-    }
-
-    /// Saves it where that was asked for, and prints it.
-    fn finish(&self, common: &Common, out: Option<&Output>) -> Result<()> {
-        if let Some(out) = out {
-            save(out, self)?;
-            common.console().wrote(out.path());
-        }
-        self.print(common)?;
-        self.check()
-    }
-
-    /// A result that was saved and printed is incomplete where the network had no answer.
-    fn check(&self) -> Result<()> {
-        let cells = self.robustness.iter().flat_map(|robustness| &robustness.results);
-        let invalid = cells.map(|cell| cell.invalid).fold(self.invalid, usize::max);
-        answered(&self.model, invalid, self.images)
-    }
-
-    fn print(&self, common: &Common) -> Result<()> {
-        let mut text = format!(
-            "clean accuracy {}: {} of {} images{}{} ({:.2} s, {:.0} images/s)",
-            percent(self.correct as f64, self.images as f64),
-            self.correct,
-            self.images,
-            self.clean_interval.map_or(String::new(), |[low, high]| {
-                format!(", {:.2} to {:.2} % with 95 % confidence", 100.0 * low, 100.0 * high)
-            }),
-            if self.invalid > 0 {
-                format!(", {} without an answer", self.invalid)
-            } else {
-                String::new()
-            },
-            self.seconds,
-            self.images_per_second,
-        );
-        if let (Some(draws), Some(expected)) = (self.draws, self.expected_clean_accuracy) {
-            text.push_str(&format!(
-                "\na random network, judged by {draws} draws an image: one draw is right in {:.2} % of the cases",
-                100.0 * expected
-            ));
-        }
-        if let Some(confusion) = &self.confusion {
-            text.push('\n');
-            text.push_str(&table::confusion(confusion));
-        }
-        if let Some(robustness) = &self.robustness {
-            text.push('\n');
-            text.push_str(&table::table(&robustness.results, &robustness.worst_case));
-        }
-        common.console().result(self, text)
     }
 }

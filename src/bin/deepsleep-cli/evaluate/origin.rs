@@ -12,7 +12,7 @@ use std::path::Path;
 /// What `attack --save` notes about a set; a file of somebody else may say nothing.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub struct Origin {
+pub struct SetOrigin {
     /// The attack with its options.
     pub specification: Option<String>,
     pub dataset: Option<String>,
@@ -33,7 +33,7 @@ impl Maker {
     }
 }
 
-impl Origin {
+impl SetOrigin {
     pub fn of<R: Read + Seek>(file: &mut NpzReader<R>) -> Self {
         about(file).and_then(|about| serde_json::from_value(about).ok()).unwrap_or_default()
     }

@@ -8,8 +8,8 @@ use crate::result_files::ResultFiles;
 use anyhow::Result;
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
-    Cell, Crafted, Models, Plan, Settings, ThreatModel, WorstCase, evaluate, fingerprint,
-    worst_cases,
+    Cell, Crafted, JournalSettings, Models, Plan, PortionResult, ThreatModel, WorstCase, evaluate,
+    fingerprint, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
 use deepsleep::nn::FrozenNetwork;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize)]
 pub struct Robustness {
     /// What the result depends on.
-    pub settings: Settings,
+    pub settings: JournalSettings,
     /// All radii of one attack after the other.
     pub results: Vec<Cell>,
     /// Over all attacks, for every radius.
@@ -28,7 +28,7 @@ pub struct Robustness {
 }
 
 impl Robustness {
-    fn new(settings: Settings, results: Vec<Cell>) -> Self {
+    fn new(settings: JournalSettings, results: Vec<Cell>) -> Self {
         let worst_case = worst_cases(&results);
         Self { settings, results, worst_case }
     }
@@ -41,13 +41,13 @@ impl Robustness {
     /// Of images crafted before.
     pub fn of_crafted(crafted: &Crafted, cell: Cell) -> Self {
         let samples = fingerprint(crafted.samples());
-        Self::new(Settings::from([("images".to_owned(), samples)]), vec![cell])
+        Self::new(JournalSettings::from([("images".to_owned(), samples)]), vec![cell])
     }
 }
 
 impl Evaluate {
     /// Everything that the bits of the result depend on.
-    pub fn settings(&self, plan: &Plan, samples: &Samples) -> Result<Settings> {
+    pub fn settings(&self, plan: &Plan, samples: &Samples) -> Result<JournalSettings> {
         let radii: Vec<String> = plan.radii.iter().map(f32::to_string).collect();
         let attacks: Vec<String> = plan.attacks.iter().map(ToString::to_string).collect();
         let kind = |kind: ModelKind| match kind {
@@ -81,7 +81,7 @@ impl Evaluate {
 pub struct AttackedEvaluation<'a> {
     pub plan: &'a Plan,
     pub samples: &'a Samples,
-    pub settings: Settings,
+    pub settings: JournalSettings,
     /// The network in spec, and the one that images are crafted on.
     pub models: (&'a dyn FrozenNetwork, Option<&'a dyn FrozenNetwork>),
 }
@@ -98,7 +98,7 @@ impl AttackedEvaluation<'_> {
         let (mut journal, done) = match files {
             None => (None, Vec::new()),
             Some(files) => {
-                let (journal, done) = files.journal(common, &settings, resume)?;
+                let (journal, done) = files.journal::<PortionResult>(common, &settings, resume)?;
                 (Some(journal), done)
             }
         };

@@ -3,7 +3,7 @@
 use crate::common::Common;
 use crate::console::Console;
 use crate::stderr::to_stderr;
-use deepsleep::experiment::{Event, Found, Graph, Job, Store};
+use deepsleep::experiment::{Event, Graph, Job, Lookup, Store};
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What has happened so far.
-struct State {
+struct DisplayState {
     done: usize,
     /// Estimated seconds of the jobs that are left.
     left: f64,
@@ -28,7 +28,7 @@ pub struct Display {
     start: Instant,
     /// The bars, on a terminal.
     bars: Option<(MultiProgress, ProgressBar)>,
-    state: Mutex<State>,
+    state: Mutex<DisplayState>,
 }
 
 impl Display {
@@ -41,7 +41,7 @@ impl Display {
         let ours = graph.of_shard(shard);
         let total = ours.iter().filter(|ours| **ours).count();
         let ours = graph.jobs.iter().zip(&ours).filter(|(_, ours)| **ours).map(|(job, _)| job);
-        let missing = ours.filter(|job| matches!(store.find(&job.key), Found::NotFound));
+        let missing = ours.filter(|job| matches!(store.find(&job.key), Lookup::NotFound));
         let left = missing.map(|job| job.work.estimate()).sum();
         let bars = (!common.is_quiet() && io::stderr().is_terminal()).then(|| {
             let all = MultiProgress::new();
@@ -49,7 +49,8 @@ impl Display {
             overall.set_style(style("[{bar:30}] {pos}/{len} jobs, {msg}"));
             (all, overall)
         });
-        let state = State { done: 0, left, estimated: 0.0, measured: 0.0, bars: HashMap::new() };
+        let state =
+            DisplayState { done: 0, left, estimated: 0.0, measured: 0.0, bars: HashMap::new() };
         let (console, start) = (common.console(), Instant::now());
         Self { console, total, start, bars, state: Mutex::new(state) }
     }
@@ -96,7 +97,7 @@ impl Display {
         }
     }
 
-    fn begin(&self, job: &Job, state: &mut State) {
+    fn begin(&self, job: &Job, state: &mut DisplayState) {
         if let Some((all, _)) = &self.bars {
             let bar = all.add(ProgressBar::new_spinner());
             bar.set_style(style("  {spinner} {msg} ({elapsed})"));
@@ -106,7 +107,7 @@ impl Display {
         }
     }
 
-    fn end(&self, job: &Job, state: &mut State) {
+    fn end(&self, job: &Job, state: &mut DisplayState) {
         if let Some(bar) = state.bars.remove(&job.key) {
             bar.finish_and_clear();
         }
@@ -133,7 +134,7 @@ impl Display {
 }
 
 /// The time left: estimates, corrected by how wrong they were so far.
-fn left(state: &State) -> HumanDuration {
+fn left(state: &DisplayState) -> HumanDuration {
     let pace = if state.estimated > 0.0 { state.measured / state.estimated } else { 1.0 };
     HumanDuration(Duration::from_secs_f64((state.left * pace).max(0.0)))
 }

@@ -21,7 +21,8 @@ use clap::{Args, ValueEnum};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Answer, ExperimentSpec, Graph, Observations, Quick, Request, Results, Run, Sheet, Store, Sweep,
+    ExperimentSpec, Graph, Observations, Quick, Request, Results, RunInfo, Sheet, Store, Sweep,
+    SweepRow,
 };
 use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
@@ -53,7 +54,7 @@ pub struct Reproduce {
     seeds: usize,
     /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
     #[arg(long, value_enum, ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
-    threat_model: Vec<Threat>,
+    threat_model: Vec<ThreatChoice>,
     /// Test images under transfer attacks [default: all; quick: 1000]
     #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
     images: Option<usize>,
@@ -85,7 +86,7 @@ pub struct Reproduce {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Threat {
+enum ThreatChoice {
     Transfer,
     WhiteBox,
 }
@@ -114,7 +115,7 @@ impl Reproduce {
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;
         if self.dry_run {
-            let plan = plan::Plan { spec: &request.spec, graph: &graph, shard };
+            let plan = plan::DryRun { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
         let store = Store::open(&self.out)?;
@@ -146,8 +147,8 @@ impl Reproduce {
         let mut threat_models: Vec<ThreatModel> = Vec::new();
         for threat in &self.threat_model {
             let threat = match threat {
-                Threat::Transfer => ThreatModel::Transfer,
-                Threat::WhiteBox => ThreatModel::WhiteBox,
+                ThreatChoice::Transfer => ThreatModel::Transfer,
+                ThreatChoice::WhiteBox => ThreatModel::WhiteBox,
             };
             if !threat_models.contains(&threat) {
                 threat_models.push(threat);
@@ -259,9 +260,11 @@ pub fn look_at_outputs(
 ) -> Result<()> {
     let mut outputs = Outputs::new(common.console(), read);
     let names: &[&str] = match request.sweep {
-        Some(_) => &[Answer::FILE],
-        None => &[&[Results::FILE, Run::FILE, Observations::FILE], &deepsleep::report::FILES[..]]
-            .concat(),
+        Some(_) => &[SweepRow::FILE],
+        None => {
+            &[&[Results::FILE, RunInfo::FILE, Observations::FILE], &deepsleep::report::FILES[..]]
+                .concat()
+        }
     };
     names.iter().try_for_each(|name| outputs.in_folder("--out", &out.join(name)).map(drop))
 }

@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use anyhow::Result;
-use deepsleep::experiment::{ExperimentSpec, Found, Graph, Store};
+use deepsleep::experiment::{ExperimentSpec, Graph, Lookup, Store};
 use deepsleep::method::Settings;
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -19,13 +19,13 @@ struct Planned<'a> {
 }
 
 /// What there is to do.
-pub struct Plan<'a> {
+pub struct DryRun<'a> {
     pub spec: &'a ExperimentSpec,
     pub graph: &'a Graph,
     pub shard: Option<(usize, usize)>,
 }
 
-impl Plan<'_> {
+impl DryRun<'_> {
     /// Prints what is asked, how many jobs there are of each kind, with their estimated time, and the sum of what is not
     /// in the store yet; every job, if that is wanted.
     pub fn show(&self, store: &Store, verbose: bool, console: Console) -> Result<()> {
@@ -39,7 +39,7 @@ impl Plan<'_> {
                 key: &job.key,
                 inputs: job.inputs.iter().map(name).collect(),
                 estimated_seconds: job.work.estimate(),
-                in_store: matches!(store.find(&job.key), Found::Entry(_)),
+                in_store: matches!(store.find(&job.key), Lookup::Entry(_)),
             })
             .collect();
         let mut text = self.asked();

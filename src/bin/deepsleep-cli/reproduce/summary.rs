@@ -4,7 +4,7 @@ use crate::common::Common;
 use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::evaluation::ThreatModel;
-use deepsleep::experiment::{Answer, Published, Results};
+use deepsleep::experiment::{Published, Results, SweepRow};
 use deepsleep::report::{NEAR, is_near};
 use std::path::Path;
 
@@ -58,11 +58,11 @@ pub fn of(results: &Results) -> Result<String> {
 }
 
 /// Writes `sweep.json`, and prints the nearest variants of every printed row.
-pub fn save_sweep(answers: &[Answer], out: &Path, common: &Common) -> Result<()> {
-    Answer::save(answers, out)?;
+pub fn save_sweep(answers: &[SweepRow], out: &Path, common: &Common) -> Result<()> {
+    SweepRow::save(answers, out)?;
     let mut text = String::new();
     for answer in answers {
-        let Answer { table, scale, method, .. } = answer;
+        let SweepRow { table, scale, method, .. } = answer;
         text +=
             &format!("\n{method} at {scale} (table {table}), mean distance over the columns:\n");
         for variant in answer.variants.iter().take(5) {
@@ -70,6 +70,6 @@ pub fn save_sweep(answers: &[Answer], out: &Path, common: &Common) -> Result<()>
                 &format!("  {:.4}  {}, seed {}\n", variant.distance, variant.variant, variant.seed);
         }
     }
-    text += &format!("\n{}", shown(&out.join(Answer::FILE)));
+    text += &format!("\n{}", shown(&out.join(SweepRow::FILE)));
     common.console().result(&answers, text)
 }

@@ -8,8 +8,8 @@ use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Graph, JobOutcome, Observations, Request, Results, Run, RunOptions, Store, assemble_results,
-    job_runs, run,
+    Graph, JobOutcome, Observations, Request, Results, RunInfo, RunOptions, Store,
+    assemble_results, job_runs, run,
 };
 use std::fs;
 use std::path::Path;
@@ -73,7 +73,7 @@ impl Reproduction<'_> {
             return incomplete();
         }
         match &self.request.sweep {
-            Some(sweep) => summary::save_sweep(&sweep.answers(&results)?, self.out, common)?,
+            Some(sweep) => summary::save_sweep(&sweep.rows(&results)?, self.out, common)?,
             None => self.report(&results, outcomes, test, start, common)?,
         }
         if count > 0 { incomplete() } else { Ok(()) }
@@ -89,7 +89,7 @@ impl Reproduction<'_> {
         common: &Common,
     ) -> Result<()> {
         let (context, console) = (common.context()?, common.console());
-        let facts = Run {
+        let facts = RunInfo {
             isa: context.isa().name().into(),
             threads: context.threads(),
             processor: processor(),

@@ -1,7 +1,7 @@
 //! `train --defense none`: the undefended control.
 
 use super::Train;
-use super::record::{Outcome, Settings, Source};
+use super::record::{RecordedSettings, TrainedOn, TrainingSummary};
 use super::watch::Watch;
 use crate::common::Common;
 use crate::failure::WrongUse;
@@ -31,9 +31,9 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
         let problem = format!("--batch-size {size}: there are only {images} training images");
         return Err(WrongUse(problem).into());
     }
-    let settings = Settings {
+    let settings = RecordedSettings {
         defense: Training::Control,
-        source: Source::new(&architecture, &train.data.name(), &images, &test),
+        source: TrainedOn::new(&architecture, &train.data.name(), &images, &test),
         options: train.options(),
     };
 
@@ -42,7 +42,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
         let Some(checkpoint) = files.checkpoint(&settings)? else {
             let model = files.finished(&settings)?;
             console.say(format_args!("{} is finished already", train.out.display()));
-            return Outcome::of_finished(&settings, &train.out, &model)?.print(console);
+            return TrainingSummary::of_finished(&settings, &train.out, &model)?.print(console);
         };
         control.resume(&checkpoint)?;
         history = checkpoint.noted(HISTORY).unwrap_or_default();
@@ -74,6 +74,6 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     model.note(HISTORY, &history);
     model.note("clean_accuracy", history.last().map(|point| point.test_accuracy));
     files.save_model(&model)?;
-    Outcome::of_run(&settings, &train.out, times.of(&history), &context, start.elapsed())?
+    TrainingSummary::of_run(&settings, &train.out, times.of(&history), &context, start.elapsed())?
         .print(console)
 }

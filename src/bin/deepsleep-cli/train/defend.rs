@@ -1,7 +1,7 @@
 //! `train --defense ...`: from a control to a defended network.
 
 use super::Train;
-use super::record::Source;
+use super::record::TrainedOn;
 use super::watch::{TimedPoint, Watch};
 use crate::architecture::open;
 use crate::common::Common;
@@ -19,13 +19,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct DefenseSummary<'a> {
     model: &'a std::path::Path,
     clean_accuracy: f64,
     version: &'static str,
     defense: &'static str,
     #[serde(flatten)]
-    source: &'a Source,
+    source: &'a TrainedOn,
     settings: &'a Settings,
     history: Vec<TimedPoint<'a>>,
     seconds: f64,
@@ -116,7 +116,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     for half in [&images, &test] {
         train.data.check(half, architecture.input(), architecture.classes())?;
     }
-    let source = Source::new(&architecture, &train.data.name(), &images, &test);
+    let source = TrainedOn::new(&architecture, &train.data.name(), &images, &test);
 
     let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {
@@ -152,7 +152,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     model.note(HISTORY, &history);
     model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
-    let outcome = Outcome {
+    let outcome = DefenseSummary {
         model: &train.out,
         clean_accuracy,
         version,

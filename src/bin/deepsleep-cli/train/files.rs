@@ -1,7 +1,7 @@
 //! Where a training saves: the network at the end, a checkpoint after every epoch, each whole or not at all.
 
-use super::record::Settings;
-use crate::checkpoint::Kind;
+use super::record::RecordedSettings;
+use crate::checkpoint::CheckpointKind;
 use crate::output::Outputs;
 use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
@@ -19,7 +19,7 @@ impl Files {
     /// Refuses a place that cannot be written to now, not after an hour of training, and one that holds another's work.
     pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
         let (model, checkpoint) = outputs.with_checkpoint("--out", out, Content::Network)?;
-        Kind::Training.expect(&checkpoint)?;
+        CheckpointKind::Training.expect(&checkpoint)?;
         Ok(Self { model, checkpoint })
     }
 
@@ -32,7 +32,7 @@ impl Files {
     }
 
     /// The checkpoint of an interrupted training with these settings, if there is a checkpoint.
-    pub fn checkpoint(&self, settings: &Settings) -> Result<Option<StateDict>> {
+    pub fn checkpoint(&self, settings: &RecordedSettings) -> Result<Option<StateDict>> {
         if !self.has_checkpoint() {
             return Ok(None);
         }
@@ -53,7 +53,7 @@ impl Files {
     }
 
     /// The finished network of these settings, where there is no checkpoint.
-    pub fn finished(&self, settings: &Settings) -> Result<StateDict> {
+    pub fn finished(&self, settings: &RecordedSettings) -> Result<StateDict> {
         if !self.model.path().exists() {
             return Err(anyhow!(
                 "nothing to resume: there is no {}; train without --resume to begin",

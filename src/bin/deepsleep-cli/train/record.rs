@@ -19,7 +19,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// On which images a network is trained, and by which engine.
 #[derive(Clone, Debug, Serialize)]
-pub struct Source {
+pub struct TrainedOn {
     pub dataset: String,
     pub train_images: usize,
     pub numerics: u32,
@@ -27,7 +27,7 @@ pub struct Source {
     pub origin: Origin,
 }
 
-impl Source {
+impl TrainedOn {
     /// Of the training images that are used, and all test images.
     pub fn new(
         architecture: &Architecture,
@@ -80,14 +80,14 @@ impl Source {
 
 /// Everything that the bits of the result depend on.
 #[derive(Clone, Debug, Serialize)]
-pub struct Settings {
+pub struct RecordedSettings {
     pub defense: Training,
     #[serde(flatten)]
-    pub source: Source,
+    pub source: TrainedOn,
     pub options: TrainingOptions,
 }
 
-impl Settings {
+impl RecordedSettings {
     /// Writes them beside the arrays.
     pub fn note_in(&self, state: &mut StateDict) {
         self.source.note_in(state);
@@ -117,30 +117,30 @@ impl Settings {
 
 /// The result that is printed.
 #[derive(Serialize)]
-pub struct Outcome<'a> {
+pub struct TrainingSummary<'a> {
     model: &'a Path,
     clean_accuracy: f64,
     version: &'static str,
     #[serde(flatten)]
-    settings: &'a Settings,
+    settings: &'a RecordedSettings,
     /// With times, unless the network was finished before this run.
     history: serde_json::Value,
     /// Of this run.
     #[serde(flatten)]
-    run: Option<Run>,
+    run: Option<RunCost>,
 }
 
 #[derive(Serialize)]
-struct Run {
+struct RunCost {
     seconds: f64,
     threads: usize,
     isa: &'static str,
 }
 
-impl<'a> Outcome<'a> {
+impl<'a> TrainingSummary<'a> {
     /// Of a training that this process did.
     pub fn of_run(
-        settings: &'a Settings,
+        settings: &'a RecordedSettings,
         model: &'a Path,
         history: Vec<TimedPoint<'_>>,
         context: &Context,
@@ -148,13 +148,17 @@ impl<'a> Outcome<'a> {
     ) -> Result<Self> {
         let clean_accuracy = history.last().map_or(0.0, TimedPoint::test_accuracy);
         let (threads, isa) = (context.threads(), context.isa().name());
-        let run = Some(Run { seconds: time.as_secs_f64(), threads, isa });
+        let run = Some(RunCost { seconds: time.as_secs_f64(), threads, isa });
         let history = serde_json::to_value(history)?;
         Ok(Self { model, clean_accuracy, version: VERSION, settings, history, run })
     }
 
     /// Of a network that was there already.
-    pub fn of_finished(settings: &'a Settings, model: &'a Path, state: &StateDict) -> Result<Self> {
+    pub fn of_finished(
+        settings: &'a RecordedSettings,
+        model: &'a Path,
+        state: &StateDict,
+    ) -> Result<Self> {
         let missing = || anyhow!("{}: no note of its accuracy", model.display());
         let clean_accuracy = state.noted("clean_accuracy").ok_or_else(missing)?;
         let history = state.noted("history").unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::kernels::lif::Estimator;
 
 /// An attack on `source` that counts where its images fool the model in question. It is to return all its last points: what
 /// does not fool the one may fool the other.
-pub struct Shown<'a> {
+pub struct Transferred<'a> {
     /// The attack.
     pub attack: Box<dyn Attack>,
     /// The model that images are made on.
@@ -39,7 +39,7 @@ pub(super) fn search_on(
     Ok(search)
 }
 
-impl Attack for Shown<'_> {
+impl Attack for Transferred<'_> {
     fn info(&self) -> AttackInfo {
         let inner = self.attack.info();
         let label = format!("{}:source={}", inner.label, self.name);

@@ -1,0 +1,233 @@
+//! A sweep over settings that paper and code leave open: which comes nearest to each printed row?
+
+mod nearest;
+#[cfg(test)]
+mod tests;
+
+use crate::attack::Norm;
+use crate::evaluation::ThreatModel;
+use crate::experiment::graph::Graph;
+use crate::experiment::published::Published;
+use crate::experiment::sheet::{RowSpec, Sheet, parse};
+use crate::experiment::spec::ExperimentSpec;
+use crate::experiment::work::Work;
+use crate::method::{Settings, Training};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+pub use nearest::{Distance, SweepRow};
+
+/// Every seed is a training of every variant.
+const MOST_SEEDS: usize = 1000;
+
+/// Combinations grow with every axis; this many trainings nobody waits for.
+const MOST_VARIANTS: usize = 1000;
+
+/// Combinations that are looked at, to find those that make a difference: some seconds' worth.
+const MOST_TRIED: usize = 10_000;
+
+/// A setting and the values to try.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Axis {
+    /// The setting's name.
+    pub setting: String,
+    /// Its values.
+    pub values: Vec<String>,
+}
+
+/// What to try (`experiments/nearest.toml`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Every combination, or every value by itself.
+    pub all: bool,
+    /// Noise scales such as `64/255`.
+    pub scales: Vec<String>,
+    /// Columns by their keys in the published numbers.
+    pub columns: Vec<String>,
+    /// Seeds: 0, 1, ...
+    pub seeds: usize,
+    /// Printed methods.
+    #[serde(rename = "method")]
+    pub methods: Vec<RowSpec>,
+    /// The settings to change.
+    #[serde(rename = "axis")]
+    pub axes: Vec<Axis>,
+}
+
+impl Axis {
+    /// Refuses values that are the same one.
+    fn check(&self, settings: &Settings) -> Result<()> {
+        let Self { setting, values } = self;
+        if values.len() > MOST_TRIED {
+            let problem =
+                format!("{} values of `{setting}`; there can be {MOST_TRIED}", values.len());
+            return Err(refuse(problem));
+        }
+        let mut known: HashMap<String, &String> = HashMap::new();
+        for value in values {
+            let mut own = settings.clone();
+            // One that depends on another axis may not be there yet: then it is what is written that counts.
+            let same = match own.set(setting, value) {
+                Ok(()) => format!("{own:?}"),
+                Err(_) => value.clone(),
+            };
+            if let Some(other) = known.insert(same, value) {
+                let problem = format!(
+                    "the axis over `{setting}` has the values `{other}` and `{value}`, which are the same: give each once"
+                );
+                return Err(refuse(problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sweep {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no sweep.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+        parse(&text, path)
+    }
+
+    /// The spec's seeds and threat model, and the graph of all variants.
+    ///
+    /// # Errors
+    /// If a setting, a column or a scale is unknown, an axis makes no difference to any method, or there is more to try
+    /// than anybody waits for.
+    pub fn graph(&self, spec: &mut ExperimentSpec) -> Result<Graph> {
+        if self.seeds > MOST_SEEDS {
+            return Err(refuse(format!("{} seeds; there can be {MOST_SEEDS}", self.seeds)));
+        }
+        if self.axes.iter().any(|axis| axis.setting == "seed") {
+            let problem =
+                "an axis over `seed`: `seeds = N` tries every variant with the seeds 0 to N - 1";
+            return Err(refuse(problem.into()));
+        }
+        // Before anything is tried: there are no more axes than settings.
+        let mut names = HashSet::new();
+        if let Some(axis) = self.axes.iter().find(|axis| !names.insert(&axis.setting)) {
+            let problem = format!(
+                "two axes over `{}`: the later would replace what the first one sets; list all values in one",
+                axis.setting
+            );
+            return Err(refuse(problem));
+        }
+        self.axes.iter().try_for_each(|axis| axis.check(&spec.settings))?;
+        self.check_printed(&Published::load()?)?;
+        spec.seeds = (0..self.seeds.max(1) as u64).collect();
+        spec.threat_models = vec![ThreatModel::Transfer];
+        (spec.tables, spec.figures) = (Vec::new(), Vec::new());
+        let (mut methods, mut tried) = (Vec::new(), 0);
+        for method in &self.methods {
+            methods.extend(self.variants(method, spec, &mut tried)?);
+            if methods.len() > MOST_VARIANTS {
+                return Err(refuse(format!("more than {MOST_VARIANTS} variants")));
+            }
+        }
+        for Axis { setting, .. } in &self.axes {
+            let mut read = false;
+            for method in &methods {
+                read |= method.reads(&spec.settings, setting)?;
+            }
+            if !read {
+                let problem = format!(
+                    "an axis over `{setting}`, which no method here reads: its values would change nothing"
+                );
+                return Err(refuse(problem));
+            }
+        }
+        let (scales, columns) = (self.scales.clone(), self.columns.clone());
+        let sheet = Sheet { table: None, figure: None, norm: Norm::Linf, scales, columns, methods };
+        Graph::of_sheets(&[sheet], spec)
+    }
+
+    /// Refuses methods and scales that the paper prints no row of: a sweep measures how far its variants are from one.
+    fn check_printed(&self, published: &Published) -> Result<()> {
+        let rows = || published.tables.iter().flat_map(|table| &table.rows);
+        let listed = |names: BTreeSet<&str>| Vec::from_iter(names).join(", ");
+        for RowSpec { label, .. } in &self.methods {
+            if !rows().any(|row| row.method == *label && self.scales.contains(&row.scale)) {
+                let problem = format!(
+                    "the paper prints no row `{label}` at {}, so nothing could be compared; its labels are {}",
+                    self.scales.join(", "),
+                    listed(rows().map(|row| row.method.as_str()).collect())
+                );
+                return Err(refuse(problem));
+            }
+        }
+        for scale in &self.scales {
+            let printed = |method: &RowSpec| {
+                rows().any(|row| (&row.method, &row.scale) == (&method.label, scale))
+            };
+            if !self.methods.iter().any(printed) {
+                let problem = format!(
+                    "the paper prints no row of these methods at the scale `{scale}`, so nothing could be compared; its scales are {}",
+                    listed(rows().map(|row| row.scale.as_str()).collect())
+                );
+                return Err(refuse(problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// The method as it is, and with every change that makes a difference to it.
+    fn variants(
+        &self,
+        method: &RowSpec,
+        spec: &ExperimentSpec,
+        tried: &mut usize,
+    ) -> Result<Vec<RowSpec>> {
+        let mut variants = vec![method.clone()];
+        let mut trainings = HashSet::from([training(method, spec)?]);
+        for axis in &self.axes {
+            let bases = if self.all { variants.clone() } else { vec![method.clone()] };
+            for value in &axis.values {
+                for base in &bases {
+                    *tried += 1;
+                    if *tried > MOST_TRIED {
+                        let problem = format!(
+                            "more than {MOST_TRIED} combinations to try; give fewer axes or values"
+                        );
+                        return Err(refuse(problem));
+                    }
+                    let mut variant = base.clone();
+                    variant.id = format!("{} {}={value}", base.id, axis.setting);
+                    variant.set.insert(axis.setting.clone(), value.clone());
+                    if trainings.insert(training(&variant, spec)?) {
+                        variants.push(variant);
+                    }
+                    if variants.len() > MOST_VARIANTS {
+                        return Err(refuse(format!("more than {MOST_VARIANTS} variants")));
+                    }
+                }
+            }
+        }
+        Ok(variants)
+    }
+}
+
+/// What tells one training of a method from another, its control's included: a setting that has no part in either does
+/// not change it, as dreams do not change slow-wave sleep.
+fn training(method: &RowSpec, spec: &ExperimentSpec) -> Result<String> {
+    let (settings, images) = (Box::new(method.settings(&spec.settings)?), spec.trained_on.images);
+    let sources = spec.sources();
+    let key = |training, inputs: &[&str]| {
+        Work::Train { training, settings: settings.clone(), images }.key(&sources, inputs)
+    };
+    let control = key(Training::Control, &[]);
+    Ok(match method.training {
+        Training::Control => control,
+        defense => key(defense, &[&control]),
+    })
+}
+
+fn refuse(problem: String) -> Error {
+    Error::argument("sweep", problem)
+}

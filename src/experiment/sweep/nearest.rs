@@ -1,0 +1,114 @@
+//! What a sweep found: for every printed row, the variants, the nearest first.
+
+use super::Sweep;
+use crate::Result;
+use crate::experiment::published::{Published, Row};
+use crate::experiment::results::{ModelResult, Results, TableCell, load, save};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How far a variant is from a printed row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distance {
+    /// The variant: the method's name and what was changed.
+    pub variant: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Mean absolute difference over the columns.
+    pub distance: f64,
+    /// The accuracies, in the order of the sweep's columns.
+    pub values: Vec<f64>,
+}
+
+/// A printed row and all variants, the nearest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepRow {
+    /// The table; where several print the row, the first.
+    pub table: usize,
+    /// The noise scale.
+    pub scale: String,
+    /// The method, as printed.
+    pub method: String,
+    /// The printed accuracies, in the order of the sweep's columns.
+    pub printed: Vec<f64>,
+    /// All variants.
+    pub variants: Vec<Distance>,
+}
+
+impl SweepRow {
+    /// Name of the rows' file in a results folder.
+    pub const FILE: &'static str = "sweep.json";
+
+    /// The rows in a results folder; none if there was no sweep in it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no sweep's.
+    pub fn load(folder: &Path) -> Result<Vec<Self>> {
+        let path = folder.join(Self::FILE);
+        if path.exists() { load(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Writes the rows into a results folder, whole or not at all.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save(rows: &[Self], folder: &Path) -> Result<()> {
+        save(&rows, &folder.join(Self::FILE))
+    }
+}
+
+impl Sweep {
+    /// For every printed row of the methods, how far the variants are from it.
+    ///
+    /// # Errors
+    /// If the published numbers cannot be read.
+    pub fn rows(&self, results: &Results) -> Result<Vec<SweepRow>> {
+        let published = Published::load()?;
+        let mut rows: Vec<SweepRow> = Vec::new();
+        for table in &published.tables {
+            for row in &table.rows {
+                let wanted = self.scales.contains(&row.scale)
+                    && self.methods.iter().any(|method| method.label == row.method);
+                let known = rows.iter().any(|a| (&a.scale, &a.method) == (&row.scale, &row.method));
+                if !wanted || known {
+                    continue;
+                }
+                let value = |column: &String| {
+                    published.value(table.number, &row.method, &row.scale, column)
+                };
+                let printed: Vec<f64> = self.columns.iter().filter_map(value).collect();
+                let of_row = results.models.iter().filter(|model| model.method == row.method);
+                let mut variants: Vec<Distance> = of_row
+                    .filter_map(|model| self.distance(results, model, row, &printed))
+                    .collect();
+                variants.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+                let (scale, method) = (row.scale.clone(), row.method.clone());
+                rows.push(SweepRow { table: table.number, scale, method, printed, variants });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// How far a model is from a printed row; None if it was not shown to all columns.
+    fn distance(
+        &self,
+        results: &Results,
+        model: &ModelResult,
+        row: &Row,
+        printed: &[f64],
+    ) -> Option<Distance> {
+        let value = |column: &String| {
+            let of_model = |c: &&TableCell| (&c.model, c.seed) == (&model.id, model.seed);
+            let here = |c: &TableCell| (&c.scale, &c.column) == (&row.scale, column);
+            let mut cells = results.cells.iter().filter(of_model);
+            cells.find(|cell| here(cell)).map(|cell| cell.accuracy)
+        };
+        let values: Vec<f64> = self.columns.iter().filter_map(value).collect();
+        if values.len() != printed.len() || values.is_empty() {
+            return None;
+        }
+        let sum: f64 = values.iter().zip(printed).map(|(a, b)| (a - b).abs()).sum();
+        let distance = sum / values.len() as f64;
+        Some(Distance { variant: model.id.clone(), seed: model.seed, distance, values })
+    }
+}

@@ -1,0 +1,131 @@
+use super::*;
+use crate::data::{DataIdentity, ImageSet};
+use crate::method::Profile;
+use crate::nn::architecture::Architecture;
+
+fn nearest() -> (Sweep, ExperimentSpec) {
+    let sweep = parse(include_str!("../../../experiments/nearest.toml"), "nearest.toml");
+    let spec = ExperimentSpec {
+        tables: vec![1],
+        figures: vec![3],
+        settings: Settings::new(Profile::Published),
+        seeds: vec![0],
+        threat_models: Vec::new(),
+        images: 100,
+        white_box_images: 1,
+        largest_class: None,
+        architecture: Architecture::default(),
+        data: DataIdentity::default(),
+        trained_on: ImageSet::default(),
+        quick: false,
+    };
+    (sweep.expect("our own file"), spec)
+}
+
+#[test]
+fn more_than_anybody_waits_for_is_refused() {
+    let refused = |change: fn(&mut Sweep), part: &str| {
+        let (mut sweep, mut spec) = nearest();
+        change(&mut sweep);
+        let error = sweep.graph(&mut spec).expect_err("too much").to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    refused(|sweep| sweep.seeds = usize::MAX, "seeds");
+    refused(|sweep| sweep.scales.push(sweep.scales[0].clone()), "twice");
+    let many = |sweep: &mut Sweep| {
+        sweep.all = true;
+        let axis = |name: &str| Axis {
+            setting: name.into(),
+            values: (30..60).map(|n: usize| n.to_string()).collect(),
+        };
+        sweep.axes = vec![axis("cycles"), axis("slow_wave.depth"), axis("control.epochs")];
+    };
+    refused(many, "variants");
+    // Values that change nothing are looked at all the same.
+    let unread = |sweep: &mut Sweep| {
+        let values = (1..10).map(|n: usize| n.to_string()).collect();
+        sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }];
+    };
+    refused(unread, "which no method here reads");
+    let twice = |sweep: &mut Sweep| sweep.axes = vec![sweep.axes[0].clone(); 400];
+    refused(twice, "two axes over `");
+    let same = |sweep: &mut Sweep| sweep.axes[1].values = vec!["64/255".into(), "0.2509804".into()];
+    refused(same, "`64/255` and `0.2509804`, which are the same");
+    let empty = |sweep: &mut Sweep| sweep.methods[0].label = "Fast".into();
+    refused(
+        empty,
+        "the paper prints no row `Fast` at 64/255, 128/255, so nothing could be compared",
+    );
+    refused(|sweep| sweep.scales[1] = "3/255".into(), "at the scale `3/255`");
+}
+
+/// A sweep of one method over one setting.
+fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, ExperimentSpec)> {
+    let (mut sweep, mut spec) = nearest();
+    let (label, id) = ("DeepSleep".into(), "some".into());
+    let training = defense.parse().expect("a defense");
+    sweep.methods = vec![RowSpec { label, id, training, set: Default::default() }];
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
+    sweep.axes = vec![Axis { setting: setting.into(), values }];
+    Ok((sweep.graph(&mut spec)?, spec))
+}
+
+#[test]
+fn every_value_of_an_axis_is_trained_with() {
+    let epochs = |graph: &Graph, job: usize| match &graph.jobs[job].work {
+        Work::Train { settings, .. } => settings.control.epochs,
+        _ => 0,
+    };
+    for defense in ["none", "fast-wave", "distillation"] {
+        let (graph, _) = over(defense, "control.epochs", &["1", "2", "10"]).expect("two more");
+        let jobs: HashSet<usize> = graph.models.iter().map(|model| model.job).collect();
+        assert_eq!((graph.models.len(), jobs.len()), (3, 3), "{defense}");
+        for (model, asked) in graph.models.iter().zip([10, 1, 2]) {
+            let input = graph.jobs[model.job].inputs.first();
+            let control = input.copied().unwrap_or(model.job);
+            assert_eq!(epochs(&graph, control), asked, "{defense}");
+        }
+    }
+}
+
+#[test]
+fn an_axis_without_effect_is_refused() {
+    for (defense, setting, words) in [
+        ("none", "fast_wave.epochs", "which no method here reads"),
+        ("fast-wave", "cycles", "which no method here reads"),
+        ("deepsleep", "seed", "`seeds = N`"),
+        ("none", "seed", "`seeds = N`"),
+        ("none", "control.seed", "follows from `seed`"),
+        ("deepsleep", "profile", "--profile"),
+    ] {
+        let value = if setting == "profile" { "paper" } else { "2" };
+        let error = over(defense, setting, &[value]).expect_err("no effect").to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    // With what another axis sets, it is read.
+    let (mut sweep, mut spec) = nearest();
+    sweep.all = true;
+    let axis = |setting: &str, values: &[&str]| {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Axis { setting: setting.into(), values }
+    };
+    let teacher = axis("distillation.teacher_epochs", &["3"]);
+    sweep.axes = vec![axis("distillation.method", &["papernot"]), teacher];
+    sweep.graph(&mut spec).expect("a teacher that is trained");
+}
+
+#[test]
+fn every_change_that_matters_is_tried_once() {
+    let (sweep, mut spec) = nearest();
+    let graph = sweep.graph(&mut spec).expect("known settings");
+    let count =
+        |label: &str| graph.models.iter().filter(|m| m.row.label == label && m.seed == 0).count();
+    // As published, and: two sources, an eps, two statistics; all layers, a short sleep.
+    assert_eq!(count("Fast-wave only"), 1 + 2 + 1 + 2);
+    assert_eq!(count("Slow-wave only"), 1 + 2 + 1 + 1);
+    assert_eq!(count("DeepSleep"), 1 + 2 + 1 + 2 + 1 + 1);
+    // The teacher's training; two strengths; the replay, two statistics, all layers, a short sleep.
+    assert_eq!(count("Defense Distillation"), 1 + 1);
+    assert_eq!(count("Adversarial Train"), 1 + 2);
+    assert_eq!(count("Sleep Defense"), 1 + 1 + 2 + 1 + 1);
+}

@@ -1,0 +1,164 @@
+//! The spiking form of a trained network: what evaluation and attacks run.
+
+use super::neurons::{Neurons, SpikingLayer, names};
+use super::{SpikingModel, SpikingOptions, Surrogate};
+use crate::Result;
+use crate::autodiff::{Tape, Var};
+use crate::kernels::lif::SilentWindow;
+use crate::nn::architecture::Architecture;
+use crate::nn::{DRAWS, Freeze, FrozenModel, FrozenNetwork};
+use crate::tensor::Shape;
+
+/// The spiking network in evaluation mode, batch normalization folded into the convolutions.
+///
+/// With [`Encoder::Poisson`] it is random: it draws from the keys of the tape that it is recorded on, and the mean logits
+/// of several draws decide about an image (see [`FrozenNetwork::draws`]).
+///
+/// Its gradients are for attacks: where nobody spikes in a pooling window they go to the neuron that is nearest to a
+/// spike ([`SilentWindow::Largest`]), while training's go to the first.
+#[derive(Clone, Debug)]
+pub struct FrozenSpikingModel {
+    model: FrozenModel,
+    options: SpikingOptions,
+    layers: Vec<SpikingLayer>,
+    draws: usize,
+    silent: SilentWindow,
+}
+
+impl FrozenSpikingModel {
+    /// Records the forward pass; returns logits and all layers of spikes, pooled where 2 x 2 windows are.
+    ///
+    /// # Errors
+    /// If `x` does not have the input's shape.
+    pub fn record(&self, tape: &mut Tape, x: Var) -> Result<(Var, Vec<Var>)> {
+        let mut spikes = Vec::new();
+        let logits = self.record_into(tape, x, Some(&mut spikes), false)?;
+        Ok((logits, spikes))
+    }
+
+    /// Records the forward pass; returns all layers' spikes *before* pooling, as firing rates and rasters want them.
+    ///
+    /// # Errors
+    /// If `x` does not have the input's shape.
+    pub fn spikes(&self, tape: &mut Tape, x: Var) -> Result<Vec<Var>> {
+        let mut spikes = Vec::new();
+        self.record_into(tape, x, Some(&mut spikes), true)?;
+        Ok(spikes)
+    }
+
+    fn record_into(
+        &self,
+        tape: &mut Tape,
+        x: Var,
+        spikes: Option<&mut Vec<Var>>,
+        before_pooling: bool,
+    ) -> Result<Var> {
+        let SpikingOptions { steps, encoder, .. } = self.options;
+        let (layers, silent) = (&self.layers, self.silent);
+        let mut neurons = Neurons { layers, steps, silent, spikes, before_pooling };
+        let x = encoder.encode(tape, x, steps)?;
+        let logits = self.model.record(tape, x, Some(&mut neurons))?;
+        tape.mean_steps(logits)
+    }
+
+    /// Its layers, as they are with rectifiers.
+    pub fn architecture(&self) -> &Architecture {
+        self.model.architecture()
+    }
+
+    /// The names of the layers of neurons, in order.
+    pub fn layers(&self) -> Vec<&str> {
+        names(self.model.architecture())
+    }
+
+    /// Time steps.
+    pub fn steps(&self) -> usize {
+        self.options.steps
+    }
+
+    /// The same network with another surrogate for all its neurons: attacks try several.
+    pub fn with_surrogate(mut self, surrogate: Surrogate) -> Self {
+        self.options.surrogate = surrogate;
+        self.layers.iter_mut().for_each(|layer| layer.surrogate = surrogate);
+        self
+    }
+
+    /// The same network with another gradient of pooling windows in which nobody spikes.
+    pub fn with_silent_windows(mut self, silent: SilentWindow) -> Self {
+        self.silent = silent;
+        self
+    }
+
+    /// The same network, judged by `draws` random draws per image (at least 1). Without a Poisson encoder nothing is
+    /// drawn, and one evaluation is all there is.
+    pub fn with_draws(mut self, draws: usize) -> Self {
+        self.draws = draws.max(1);
+        self
+    }
+}
+
+impl Freeze for SpikingModel {
+    type Frozen = FrozenSpikingModel;
+
+    fn freeze(&self) -> Result<FrozenSpikingModel> {
+        Ok(FrozenSpikingModel {
+            model: self.model.freeze()?,
+            options: self.options,
+            layers: self.layers.clone(),
+            draws: DRAWS,
+            silent: SilentWindow::Largest,
+        })
+    }
+}
+
+impl FrozenNetwork for FrozenSpikingModel {
+    fn input_shape(&self) -> Shape {
+        self.model.input_shape()
+    }
+
+    fn classes(&self) -> usize {
+        self.model.classes()
+    }
+
+    fn sample_bytes(&self) -> usize {
+        self.model.architecture().least_spiking_bytes(self.options.steps)
+    }
+
+    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
+        self.record_into(tape, x, None, false)
+    }
+
+    fn is_random(&self) -> bool {
+        self.options.encoder.is_random()
+    }
+
+    fn is_spiking(&self) -> bool {
+        true
+    }
+
+    fn spikes(&self, tape: &mut Tape, x: Var) -> Result<Vec<Var>> {
+        FrozenSpikingModel::spikes(self, tape, x)
+    }
+
+    fn features(&self) -> usize {
+        self.model.features()
+    }
+
+    /// Logits are means over the steps, and a linear layer of means is the mean of linear layers.
+    fn with_head(
+        &self,
+        weight: &[f32],
+        bias: Vec<f32>,
+    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
+        let Some(model) = self.model.with_last(weight, bias)? else { return Ok(None) };
+        Ok(Some(Box::new(Self { model, ..self.clone() })))
+    }
+
+    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+        Some(Box::new(&self.model))
+    }
+
+    fn draws(&self) -> usize {
+        if self.is_random() { self.draws } else { 1 }
+    }
+}
