@@ -5,9 +5,8 @@
 //! `cargo bench --bench attacks`
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use deepsleep::attack::{
-    Budget, Norm, Samples, SortBuffer, onto_hyperplane, parse_attack, run_attack,
-};
+use deepsleep::attack::geometry::{SortBuffer, onto_hyperplane};
+use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{Freeze, Model};

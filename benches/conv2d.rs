@@ -1,4 +1,4 @@
-//! LeNet's two convolutions on one thread: ours beside im2col written out + `matrixmultiply::sgemm`, beside the peak.
+//! LeNet's two convolutions, and wide layers, on one thread: ours beside im2col written out + `matrixmultiply::sgemm`, beside the peak.
 //!
 //! `cargo bench --bench conv2d`. Throughput counts floating-point operations (a multiply-add is two), so criterion's
 //! `Gelem/s` is GFLOP/s. Both ways count the same operations, those on true taps: `2 x outputs x taps a sample`;
@@ -17,13 +17,14 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use deepsleep::kernels::batch;
 use deepsleep::kernels::conv2d::{
     Conv2dOptions, Geometry, Materialized, forward, forward_bias_relu_pool, input_grad,
-    input_grad_by_pixel, input_grad_scratch, pack_forward, pack_input_grad, pool_scratch,
-    weight_grad, weight_grad_scratch,
+    input_grad_by_pixel, input_grad_scratch, pack_convolve, pack_forward, pack_input_grad,
+    pack_input_gradient, pool_scratch, weight_grad, weight_grad_scratch,
 };
 use deepsleep::simd::{Isa, LANES, Lanes, fma_peak_gflops};
-use deepsleep::tensor::{Region, Shape};
+use deepsleep::tensor::{Context, Region, Shape};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -32,8 +33,20 @@ const CONVOLUTIONS: [(&str, Shape, [usize; 4]); 2] = [
     ("conv2d 10->20", Shape::new(10, 12, 12), [20, 10, 5, 5]),
 ];
 
+/// Wide layers of 3 x 3 kernels, channels and side, and a linear layer: all that training runs of them.
+const WIDE: [(&str, usize, usize, usize); 6] = [
+    ("wide 3->64", 3, 64, 32),
+    ("wide 16->16", 16, 16, 32),
+    ("wide 64->64", 64, 64, 32),
+    ("wide 128->128", 128, 128, 16),
+    ("wide 256->256", 256, 256, 8),
+    ("wide 512->512", 512, 512, 4),
+];
+
 /// Blocks of a weight gradient: a batch of 128.
 const BLOCKS: usize = 8;
+/// Blocks of a wide layer: a batch of 64.
+const WIDE_BLOCKS: usize = 4;
 
 fn conv2d(c: &mut Criterion) {
     let isa = Isa::detect().expect("DEEPSLEEP_ISA");
@@ -47,6 +60,50 @@ fn conv2d(c: &mut Criterion) {
         forwards(&mut group, isa, &g);
         input_grads(&mut group, isa, &g);
         weight_grads(&mut group, isa, &g);
+        group.finish();
+    }
+}
+
+/// The loops over blocks that tapes run, packing of weights included.
+fn wide(c: &mut Criterion) {
+    let context = Context::serial(Isa::detect().expect("DEEPSLEEP_ISA"));
+    let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
+    let mut layers: Vec<(&str, Geometry)> = WIDE
+        .map(|(name, from, to, side)| {
+            let g = Geometry::new(Shape::new(from, side, side), [to, from, 3, 3], options);
+            (name, g.expect("the sizes fit"))
+        })
+        .to_vec();
+    layers.push(("linear 3136->1024", Geometry::linear(3136, 1024)));
+    for (name, g) in layers {
+        let flops = WIDE_BLOCKS * LANES * g.flops();
+        let mut group = c.benchmark_group(name);
+        group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
+        group.throughput(Throughput::Elements(flops as u64));
+        peak(&mut group, context.isa(), flops);
+        group.sample_size(10);
+        let mut weight = numbers(g.weights(), 1);
+        let mut x = lanes(WIDE_BLOCKS * g.unpadded().features(), 3);
+        let mut out = lanes(WIDE_BLOCKS * g.output.features(), 2);
+        let (mut packed, mut memory) = (Vec::new(), Vec::new());
+        group.bench_function("forward", |b| {
+            b.iter(|| {
+                pack_convolve(&context, &g, black_box(&weight), &mut packed);
+                batch::convolve(&context, &g, black_box(&x), &packed, black_box(&mut out));
+            });
+        });
+        group.bench_function("gradient to input", |b| {
+            b.iter(|| {
+                pack_input_gradient(&context, &g, black_box(&weight), &mut packed);
+                batch::input_gradient(&context, &g, black_box(&out), &packed, black_box(&mut x));
+            });
+        });
+        group.bench_function("gradient to weights", |b| {
+            b.iter(|| {
+                let (x, grad) = (black_box(&x), black_box(&out));
+                batch::weight_gradient(&context, &g, x, grad, &mut weight, &mut memory);
+            });
+        });
         group.finish();
     }
 }
@@ -201,5 +258,5 @@ fn lanes(count: usize, seed: u32) -> Vec<Lanes> {
     numbers(count * LANES, seed).as_chunks().0.iter().map(|&lanes| Lanes(lanes)).collect()
 }
 
-criterion_group!(benches, conv2d);
+criterion_group!(benches, conv2d, wide);
 criterion_main!(benches);

@@ -1,12 +1,12 @@
-//! Attacks a network of one's own: written on the tape as a `FrozenNetwork`, it is a `Classifier`, and every attack
-//! runs on it. (A model from elsewhere implements `Classifier` and `Session` directly.)
+//! Attacks a network of one's own, written on the tape: it is a `Classifier` and a `FrozenNetwork`, and every attack runs
+//! on it. (A model from elsewhere is a `Classifier` with a `Session` of its own.)
 //!
 //! `cargo run --release --example attack_own_network`
 
 use deepsleep::attack::{Budget, Norm, Samples, Status, parse_attack, run_attack};
 use deepsleep::autodiff::{Labels, Seed, Tape, Var};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{FrozenNetwork, accuracy};
+use deepsleep::nn::{Classifier, FrozenNetwork, Session, accuracy, tape_session};
 use deepsleep::tensor::{Context, Shape, Tensor};
 
 const IMAGE: Shape = Shape::new(1, 28, 28);
@@ -17,7 +17,7 @@ struct Perceptron {
     output: Vec<f32>,
 }
 
-impl FrozenNetwork for Perceptron {
+impl Classifier for Perceptron {
     fn input_shape(&self) -> Shape {
         IMAGE
     }
@@ -26,6 +26,12 @@ impl FrozenNetwork for Perceptron {
         10
     }
 
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        tape_session(self, context)
+    }
+}
+
+impl FrozenNetwork for Perceptron {
     fn logits(&self, tape: &mut Tape, x: Var) -> deepsleep::Result<Var> {
         let hidden = tape.fixed_weight(&[32, 784], &self.hidden)?;
         let output = tape.fixed_weight(&[10, 32], &self.output)?;

@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let options = TrainingOptions { epochs, ..TrainingOptions::default() };
     let mut trainer = Trainer::new(&lenet, options)?;
     for _ in 0..epochs {
-        let report = trainer.epoch(&context, &mut lenet, &train, &mut |_| {})?;
+        let report = trainer.epoch(&context, &mut lenet, &train)?;
         // Training needs batch statistics; evaluation and attacks run the frozen form, normalization folded away.
         let correct = accuracy(&context, &lenet.freeze()?, &test)?;
         println!("epoch {}: loss {:.4}, test accuracy {correct:.4}", report.epoch + 1, report.loss);

@@ -2,10 +2,7 @@
 //! plain CPUs, sixteen samples a vector, and with the same bits on every machine.
 //!
 //! ```
-//! use deepsleep::attack::{Budget, Norm, Samples, run_attack, parse_attack};
-//! use deepsleep::data::{Dataset, DatasetName, Split, locate};
-//! use deepsleep::nn::{Freeze, Model, Trainer, TrainingOptions, accuracy};
-//! use deepsleep::tensor::Context;
+//! use deepsleep::*;
 //!
 //! let folder = locate(DatasetName::Mnist, None)?;
 //! let train = Dataset::load(&folder, Split::Train)?.slice(0, 4096)?; // a little of it, for the example
@@ -14,7 +11,7 @@
 //! let context = Context::new(0)?; // all threads, the best instruction set
 //! let mut lenet = Model::lenet(0);
 //! let mut trainer = Trainer::new(&lenet, TrainingOptions::default())?;
-//! trainer.epoch(&context, &mut lenet, &train, &mut |_| {})?;
+//! trainer.epoch(&context, &mut lenet, &train)?;
 //!
 //! let model = lenet.freeze()?;
 //! println!("clean {:.3}", accuracy(&context, &model, &test)?);
@@ -24,6 +21,8 @@
 //! println!("robust {:.3}", report.robust_accuracy());
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
+//!
+//! What most programs need is at the root, the rest in the modules.
 //!
 //! # The modules
 //!
@@ -39,11 +38,13 @@
 //! | [`checkpoint`] | safetensors in and out |
 //! | [`data`] | MNIST and its like |
 //! | [`nn`] | networks, optimizers, the training loop |
-//! | [`snn`] | spiking neurons, encoders, the spiking LeNet |
+//! | [`onnx`] | ONNX files as networks and back |
+//! | [`snn`] | spiking neurons, encoders, the spiking form of any network |
 //! | [`sleep`] | the algorithms: slow-wave sleep, fast-wave sleep, sleep replay |
 //! | [`method`] | settings, profiles and defenses: from a control to a defended model |
 //! | [`attack`] | attacks, and ensembles of them |
 //! | [`audit`] | whether a robust accuracy can be trusted |
+//! | [`certify`] | what no attack can do: sound bounds of margins over a ball |
 //! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
 //! | [`draw`] | curves, filters, spike rasters and grids of images |
@@ -58,6 +59,8 @@ pub mod attack;
 pub mod audit;
 #[forbid(unsafe_code)]
 pub mod autodiff;
+#[forbid(unsafe_code)]
+pub mod certify;
 #[forbid(unsafe_code)]
 pub mod checkpoint;
 #[forbid(unsafe_code)]
@@ -92,6 +95,8 @@ pub mod onnx;
 #[cfg(feature = "report")]
 #[forbid(unsafe_code)]
 pub mod report;
+#[forbid(unsafe_code)]
+mod short_form;
 #[allow(unsafe_code)]
 pub mod simd;
 #[forbid(unsafe_code)]
@@ -103,4 +108,11 @@ pub mod tensor;
 #[forbid(unsafe_code)]
 mod wording;
 
+pub use attack::{Attack, AttackReport, Budget, Norm, Samples, parse_attack, run_attack};
+pub use data::{Dataset, DatasetName, Split, locate};
 pub use error::{Error, Result};
+pub use method::{Defender, Profile, Settings};
+pub use nn::{Classifier, Freeze, FrozenModel, FrozenNetwork, Model, Network};
+pub use nn::{Trainer, TrainingOptions, accuracy};
+pub use tensor::Context;
+pub use wording::written;

@@ -15,14 +15,28 @@ pub fn times(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// A strength as the paper writes it, where it is a whole number of 255ths.
-pub fn fraction(eps: f32) -> String {
-    let of_255 = eps * 255.0;
-    if (of_255 - of_255.round()).abs() < 1e-3 {
-        format!("{}/255", of_255.round())
-    } else {
-        eps.to_string()
-    }
+/// A number as people write it: 64/255, 0.1, 0.00001; whichever is shorter. Read back, it has the same bits.
+///
+/// ```
+/// assert_eq!([0.3, 64.0 / 255.0, 1e-5].map(deepsleep::written), ["0.3", "64/255", "0.00001"]);
+/// ```
+pub fn written(number: f32) -> String {
+    let decimal = number.to_string();
+    let above = (f64::from(number) * 255.0).round();
+    let fraction = format!("{above}/255");
+    let same = (above / 255.0) as f32 == number;
+    if same && fraction.len() < decimal.len() { fraction } else { decimal }
+}
+
+/// A number as somebody wrote it before it was computed with: 0.00525 for `0.005 * 1.05`, whose last bit is another.
+#[cfg(feature = "report")]
+pub fn as_meant(number: f32) -> String {
+    let near = |digits: usize| {
+        let short: f32 = format!("{number:.digits$e}").parse().ok()?;
+        let fits = [number.next_down(), number, number.next_up()].contains(&short);
+        fits.then(|| written(short))
+    };
+    (0..6).find_map(near).unwrap_or_else(|| written(number))
 }
 
 /// A number with four digits that say something, however small it is.
@@ -114,8 +128,12 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!(listed(&["a", "b", "c"]), "a, b and c");
-        assert_eq!(fraction(128.0 / 255.0), "128/255");
-        assert_eq!(fraction(0.3), "0.3");
+        assert_eq!(
+            [128.0 / 255.0, 0.3, 0.005 * 1.05].map(written),
+            ["128/255", "0.3", "0.0052499995"]
+        );
+        let meant = [128.0 / 255.0, 0.3, 0.005 * 1.05, 1.0 / 3.0, 0.0, 1e-5].map(as_meant);
+        assert_eq!(meant, ["128/255", "0.3", "0.00525", "0.33333334", "0", "0.00001"]);
         let numbers = [0.0, 0.3, 1.0 / 3.0, 24.000_01, 0.000_01].map(significant);
         assert_eq!(numbers, ["0", "0.3", "0.3333", "24", "1.000e-5"]);
         assert_eq!(

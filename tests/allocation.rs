@@ -8,7 +8,7 @@ use common::{isas, tensor};
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::autodiff::{Backward, Labels, Operation, Seed, Tape};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::nn::{Freeze, FrozenNetwork, Model, Rule, Trainer, TrainingOptions};
+use deepsleep::nn::{Classifier, Freeze, FrozenNetwork, Model, Rule, Trainer, TrainingOptions};
 use deepsleep::simd::Isa;
 use deepsleep::tensor::{Context, Shape, Tensor};
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,4 +1,4 @@
-"""PyTorch's side of the engine benchmark: the same LeNet and the same three jobs on the same cores.
+"""PyTorch's side of the engine benchmark: the same network and the same three jobs on the same cores.
 
     python engine.py                      # eager, every core
     python engine.py --compile --json     # and torch.compile; one JSON object on stdout
@@ -17,12 +17,15 @@ import time
 import torch
 from torch import nn
 
-from lenet import BATCH, CLASSES, LEARNING_RATE, LeNet, SPLITS, available_cores, batches, read_mnist, train_step
+from lenet import BATCH, CLASSES, LEARNING_RATE, SPLITS, available_cores, batches, read_mnist, train_step
+from networks import NETWORKS
 
-STEPS_PER_EPOCH = SPLITS["train"][1] // BATCH
 GRADIENT_BATCHES = (128, 1000, 2000)
 EVALUATION_BATCHES = (128, 500, 1000, 2000)
 WARM_UP = 10  # training steps
+# Of the networks that are not LeNet: each step is a hundred times as long, and larger batches are no faster.
+WIDE_BATCHES = (128,)
+WIDE_WARM_UP = 2
 MIN_CALLS = 5  # timed calls of each batch size, however slow
 
 
@@ -35,11 +38,11 @@ def main():
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    images, labels = load(options.mnist)
+    images, labels = load(options)
     say(f"PyTorch {torch.__version__}, {options.threads} threads, "
-        f"{'MNIST' if options.mnist else 'random images of the MNIST shape'}, load average {load_average()}")
+        f"{options.architecture} on {'MNIST' if options.mnist else 'random images'}, load average {load_average()}")
 
-    result = {"torch": torch.__version__, "threads": options.threads}
+    result = {"torch": torch.__version__, "threads": options.threads, "architecture": options.architecture}
     result |= measure(lambda model: model, images, labels, options, lambda line: say(f"eager     {line}"))
     if options.compile:
         result["compile"] = measure_compiled(images, labels, options, lambda line: say(f"compiled  {line}"))
@@ -49,7 +52,8 @@ def main():
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description="PyTorch's speed at training, attacking and evaluating LeNet.")
+    parser = argparse.ArgumentParser(description="PyTorch's speed at training, attacking and evaluating a network.")
+    parser.add_argument("--architecture", choices=NETWORKS, default="lenet", help="default: lenet")
     parser.add_argument("--threads", type=positive, default=available_cores(), help="default: every core")
     parser.add_argument("--steps", type=at_least_two, default=60, help="training steps timed (default 60)")
     parser.add_argument("--seconds", type=float, default=1.5,
@@ -75,11 +79,20 @@ def at_least_two(text):
     return positive(text, least=2)  # quartiles need two values
 
 
-def load(folder):
-    if folder:
-        return read_mnist(folder, "train")
-    count = SPLITS["train"][1]
-    return torch.rand(count, 1, 28, 28), torch.randint(CLASSES, (count,))
+def load(options):
+    if options.mnist:
+        return read_mnist(options.mnist, "train")
+    # As many as there are in the files; of the larger networks as many as the steps need.
+    lenet = options.architecture == "lenet"
+    count = SPLITS["train"][1] if lenet else BATCH * (WIDE_WARM_UP + options.steps)
+    return torch.rand(count, *NETWORKS[options.architecture][1]), torch.randint(CLASSES, (count,))
+
+
+def batch_sizes(architecture):
+    """Batches of input gradients and of evaluations, and training steps of warm-up."""
+    if architecture == "lenet":
+        return GRADIENT_BATCHES, EVALUATION_BATCHES, WARM_UP
+    return WIDE_BATCHES, WIDE_BATCHES, WIDE_WARM_UP
 
 
 def load_average():
@@ -88,19 +101,22 @@ def load_average():
 
 def measure(prepare, images, labels, options, say):
     """The three jobs with the model as `prepare` returns it: itself (eager) or its compiled form."""
+    network = NETWORKS[options.architecture][0]
+    gradient_batches, evaluation_batches, warm_up = batch_sizes(options.architecture)
     training = []
-    gradients = {size: [] for size in GRADIENT_BATCHES}
-    evaluations = {size: [] for size in EVALUATION_BATCHES}
+    gradients = {size: [] for size in gradient_batches}
+    evaluations = {size: [] for size in evaluation_batches}
     for _ in range(options.rounds):  # the outer loop: repeats lie far apart, so one busy spell does not hit them all
-        training.append(time_training(prepare, images, labels, options.steps))
+        training.append(time_training(network, prepare, images, labels, options.steps, warm_up))
         for job, times in ((time_input_gradients, gradients), (time_evaluations, evaluations)):
             for size in times:
-                times[size].append(job(prepare, images[:size].clone(), labels[:size], options.seconds))
+                times[size].append(job(network, prepare, images[:size].clone(), labels[:size], options.seconds))
 
     low, step, high = min(training, key=lambda quartiles: quartiles[1])
-    epoch = step * STEPS_PER_EPOCH
+    steps_per_epoch = SPLITS["train"][1] // BATCH
+    epoch = step * steps_per_epoch
     say(f"training      {1e3 * step:8.2f} ms a step, {epoch:.2f} s an epoch "
-        f"(median of {options.steps} steps of {BATCH}, times {STEPS_PER_EPOCH}; "
+        f"(median of {options.steps} steps of {BATCH}, times {steps_per_epoch}; "
         f"half the steps took {1e3 * low:.2f} to {1e3 * high:.2f} ms)")
 
     def best(name, times):
@@ -135,23 +151,23 @@ def measure_compiled(images, labels, options, say):
         return None
 
 
-def time_training(prepare, images, labels, steps):
+def time_training(network, prepare, images, labels, steps, warm_up):
     """Quartiles of the seconds of a training step: gathering the batch, forward, backward and update."""
-    model = LeNet().train()
+    model = network().train()
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     model = prepare(model)
     times = []
-    while len(times) < WARM_UP + steps:
-        for batch in batches(len(images))[: WARM_UP + steps - len(times)]:
+    while len(times) < warm_up + steps:
+        for batch in batches(len(images))[: warm_up + steps - len(times)]:
             start = time.perf_counter()
             train_step(model, optimizer, images[batch], labels[batch])
             times.append(time.perf_counter() - start)
-    return statistics.quantiles(times[WARM_UP:], n=4)
+    return statistics.quantiles(times[warm_up:], n=4)
 
 
-def time_input_gradients(prepare, images, labels, seconds):
+def time_input_gradients(network, prepare, images, labels, seconds):
     """Median seconds of one forward pass and the loss's gradient with respect to the images, nothing else."""
-    model = prepare(LeNet().eval().requires_grad_(False))
+    model = prepare(network().eval().requires_grad_(False))
 
     def call():
         leaf = images.detach().requires_grad_(True)
@@ -161,9 +177,9 @@ def time_input_gradients(prepare, images, labels, seconds):
     return median_time(call, seconds)
 
 
-def time_evaluations(prepare, images, _labels, seconds):
+def time_evaluations(network, prepare, images, _labels, seconds):
     """Median seconds of one forward pass to the logits, with autograd off altogether."""
-    model = prepare(LeNet().eval().requires_grad_(False))
+    model = prepare(network().eval().requires_grad_(False))
     with torch.inference_mode():
         return median_time(lambda: model(images), seconds)
 

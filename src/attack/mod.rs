@@ -35,15 +35,14 @@
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
 //! | attack a model that draws random numbers | [`Classifier::is_random`]; `draws=` of every attack; [`AttackReport::expected_accuracy`] |
 //! | craft images to show to other models | [`Goal::Last`] (`return=last`); [`Outcome::image`] |
-//! | write an attack | [`Stepper`]: a state machine of one sample |
+//! | write an attack | [`extend`], [`geometry`] |
 
 mod candidate;
 mod catalog;
-mod classifier;
 mod diagnostics;
 mod engine;
 mod ensemble;
-mod geometry;
+pub mod geometry;
 mod loss;
 mod methods;
 mod outcome;
@@ -55,9 +54,8 @@ mod stepper;
 mod task;
 mod verification;
 
-pub use candidate::{Candidate, Cost, Hit};
+pub use candidate::Cost;
 pub use catalog::{ATTACKS, AttackSpec, CatalogEntry, parse_attack, parse_eps};
-pub use classifier::{Changes, Classifier, Session};
 pub(crate) use diagnostics::outside;
 pub use diagnostics::{Diagnostics, FoundBy, findings};
 pub use ensemble::autoattack::{AutoAttack, Member, Version};
@@ -65,7 +63,6 @@ pub use ensemble::estimated::Estimated;
 pub use ensemble::targeted::Targeted;
 pub use ensemble::transferred::Transferred;
 pub use geometry::norm::Norm;
-pub use geometry::projection::{Breakpoints, into_ball};
 pub use loss::Loss;
 pub use methods::apgd::Apgd;
 pub use methods::bim::bim;
@@ -75,14 +72,13 @@ pub use methods::ddn::Ddn;
 pub use methods::deepfool::DeepFool;
 pub use methods::eot_pgd::eot_pgd;
 pub use methods::fab::Fab;
-pub use methods::fab::hyperplane::{SortBuffer, onto_hyperplane};
 pub use methods::fgsm::Fgsm;
 pub use methods::fmn::Fmn;
 pub use methods::hopskipjump::HopSkipJump;
 pub use methods::jitter::Jittered;
 pub use methods::momentum::Momentum;
 pub use methods::nes_pgd::NesPgd;
-pub use methods::pgd::{Pgd, StepSize};
+pub use methods::pgd::{Pgd, Start, StepSize};
 pub use methods::rays::RayS;
 pub use methods::sa_pgd::SaPgd;
 pub use methods::sigma_zero::SigmaZero;
@@ -92,10 +88,20 @@ pub(crate) use probe::{Answer, Point, Probe};
 pub use run::run_attack;
 pub(crate) use run::run_classified;
 pub use samples::Samples;
-pub use search::{Attack, AttackInfo, Search};
-pub use stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
-pub use task::AttackTask;
+pub use search::{Attack, AttackInfo};
+pub use stepper::{Budget, Goal};
+
+pub use crate::nn::{Changes, Classifier, Session};
 
 pub use crate::kernels::lif::{
     Assg, Estimate, Estimator, RateRule, SilentWindow, SlopeRule, TimeRule,
 };
+
+/// What it takes to write an attack: [`Stepper`](extend::Stepper), the state machine of one sample, from which everything
+/// else follows; or [`Attack`] itself, for what is made of other attacks.
+pub mod extend {
+    pub use super::candidate::{Candidate, Hit};
+    pub use super::search::Search;
+    pub use super::stepper::{Change, Feedback, Needs, Runs, Sample, Step, Stepper};
+    pub use super::task::AttackTask;
+}

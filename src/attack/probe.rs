@@ -1,9 +1,9 @@
 //! What a model says about images, and the gradient of its margin, outside of any attack: for whoever examines it.
 
 use crate::Result;
-use crate::attack::classifier::{Classifier, Session};
 use crate::attack::engine::transpose::to_lanes;
 use crate::attack::loss::Loss;
+use crate::nn::{Classifier, Session};
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes, LanesU32};
 use crate::tensor::Context;

@@ -2,7 +2,6 @@
 
 use crate::Result;
 use crate::attack::candidate::{Candidate, Cost, Hit};
-use crate::attack::classifier::Classifier;
 use crate::attack::diagnostics::{Diagnostics, FLAT};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
@@ -12,7 +11,7 @@ use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::attack::verification::{Confirmation, confirm, judge};
 use crate::kernels::lif::Estimator;
-use crate::nn::{check_memory, margin, predict, spread};
+use crate::nn::{Classifier, check_memory, margin, predict, spread};
 use crate::simd::LANES;
 use crate::tensor::Context;
 
@@ -161,12 +160,12 @@ fn finish(
 
 /// Verifies what was found, and enters it into the outcomes.
 fn settle(
-    job: &AttackTask<'_>,
+    task: &AttackTask<'_>,
     attack: &AttackInfo,
     candidates: Vec<Candidate>,
     report: &mut AttackReport,
 ) -> Result<()> {
-    let confirmations = confirm(job, attack, &candidates)?;
+    let confirmations = confirm(task, attack, &candidates)?;
     let mut refuted = 0;
     for (candidate, confirmation) in candidates.into_iter().zip(confirmations) {
         let outcome = &mut report.outcomes[candidate.sample];
@@ -183,7 +182,7 @@ fn settle(
         else {
             continue;
         };
-        outcome.cost.forward_passes += job.draws(attack.draws) as u64;
+        outcome.cost.forward_passes += task.draws(attack.draws) as u64;
         let returned = fools || attack.returns_all;
         if returned && let Some(expected) = &mut outcome.expected {
             expected.attacked = verdict.right;
@@ -200,7 +199,7 @@ fn settle(
             refuted += 1;
             continue;
         }
-        let clean = job.samples.image(candidate.sample);
+        let clean = task.samples.image(candidate.sample);
         outcome.prediction = predict(&verdict.logits);
         outcome.margin = margin(&verdict.logits, outcome.label);
         outcome.linf = Norm::Linf.distance(&hit.image, clean);

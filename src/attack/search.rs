@@ -73,7 +73,7 @@ pub trait Attack: Send + Sync {
     ///
     /// # Errors
     /// If the model cannot be evaluated, or an option does not fit the model, the images or the norm.
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search>;
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search>;
 
     /// What is wrong with the options for this budget, though they can be run.
     fn option_warnings(&self, budget: &Budget) -> Vec<String>;
@@ -96,8 +96,8 @@ impl<M: Stepper> Attack for M {
         }
     }
 
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
-        let (norm, norms) = (job.budget.norm, Stepper::norms(self));
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        let (norm, norms) = (task.budget.norm, Stepper::norms(self));
         if !norms.contains(&norm) {
             let names: Vec<&str> = norms.iter().map(|norm| norm.name()).collect();
             let instead = instead(self, norm);
@@ -105,8 +105,8 @@ impl<M: Stepper> Attack for M {
                 format!("exists in {}, not in {norm}; use {instead} there", names.join(", "));
             return Err(Error::argument(self.name(), problem));
         }
-        self.validate(&job.budget, job.samples.shape())?;
-        Ok(Search { candidates: drive(job, self, which)?, diagnostics: Diagnostics::default() })
+        self.validate(&task.budget, task.samples.shape())?;
+        Ok(Search { candidates: drive(task, self, which)?, diagnostics: Diagnostics::default() })
     }
 
     fn option_warnings(&self, budget: &Budget) -> Vec<String> {

@@ -1,10 +1,10 @@
 //! What an attack works on.
 
-use crate::attack::classifier::Classifier;
 use crate::attack::samples::Samples;
 use crate::attack::search::AttackInfo;
 use crate::attack::stepper::Budget;
 use crate::kernels::lif::Estimator;
+use crate::nn::Classifier;
 use crate::nn::predict;
 use crate::tensor::Context;
 use crate::{Error, Result};

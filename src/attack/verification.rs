@@ -27,7 +27,7 @@ pub(super) struct Confirmation {
 
 /// A fresh look at the image of every candidate that has one.
 pub(super) fn confirm(
-    job: &AttackTask<'_>,
+    task: &AttackTask<'_>,
     attack: &AttackInfo,
     candidates: &[Candidate],
 ) -> Result<Vec<Option<Confirmation>>> {
@@ -35,15 +35,15 @@ pub(super) fn confirm(
         || candidates.iter().filter_map(|candidate| Some((candidate, candidate.hit.as_ref()?)));
     let images: Vec<&[f32]> = found().map(|(_, hit)| hit.image.as_slice()).collect();
     let which: Vec<usize> = found().map(|(candidate, _)| candidate.sample).collect();
-    let mut verdicts = judge(job, attack.draws, &images, &which)?.into_iter();
+    let mut verdicts = judge(task, attack.draws, &images, &which)?.into_iter();
     let confirmed = candidates.iter().map(|candidate| {
         let (hit, verdict) = (candidate.hit.as_ref()?, verdicts.next()?);
-        let distance = job.budget.norm.distance(&hit.image, job.samples.image(candidate.sample));
+        let distance = task.budget.norm.distance(&hit.image, task.samples.image(candidate.sample));
         let boxed = hit.image.iter().all(|pixel| (0.0..=1.0).contains(pixel));
         let fools = boxed
-            && (!attack.bounded || job.budget.admits(distance))
+            && (!attack.bounded || task.budget.admits(distance))
             && verdict.logits.iter().all(|z| z.is_finite())
-            && job.is_success(&verdict.logits, job.samples.labels()[candidate.sample]);
+            && task.is_success(&verdict.logits, task.samples.labels()[candidate.sample]);
         Some(Confirmation { fools, verdict })
     });
     Ok(confirmed.collect())
@@ -52,27 +52,27 @@ pub(super) fn confirm(
 /// The verdicts on images of the samples `which`, clean or found by an attack of so many draws. Of a random model the draws are the
 /// same for both, so that they differ by the image, and such as no attack has seen.
 pub(super) fn judge(
-    job: &AttackTask<'_>,
+    task: &AttackTask<'_>,
     draws: usize,
     images: &[&[f32]],
     which: &[usize],
 ) -> Result<Vec<DrawnLogits>> {
-    let seed = job.budget.seed;
-    evaluate(job, images, which, job.draws(draws), &|id, draw| decision_noise(seed, id, draw))
+    let seed = task.budget.seed;
+    evaluate(task, images, which, task.draws(draws), &|id, draw| decision_noise(seed, id, draw))
 }
 
 /// The mean over `draws` forward passes of each image, with the noise of (identity, draw).
 pub(super) fn evaluate(
-    job: &AttackTask<'_>,
+    task: &AttackTask<'_>,
     images: &[&[f32]],
     which: &[usize],
     draws: usize,
     noise: &(dyn Fn(u64, usize) -> Key + Sync),
 ) -> Result<Vec<DrawnLogits>> {
-    let (classes, features) = (job.classifier.classes(), job.samples.shape().features());
+    let (classes, features) = (task.classifier.classes(), task.samples.shape().features());
     let mut verdicts = vec![DrawnLogits::default(); images.len()];
-    let workers = job.context.workers(|context| {
-        let session = job.classifier.session(context);
+    let workers = task.context.workers(|context| {
+        let session = task.classifier.session(context);
         (session, vec![0.0; LANES * features], vec![Lanes::ZERO; features])
     });
     workers.chunks(&mut verdicts, LANES, |(session, rows, block), i, verdicts| {
@@ -86,7 +86,7 @@ pub(super) fn evaluate(
         let (mut z, mut row) = (vec![Lanes::ZERO; classes], vec![0.0; classes]);
         for draw in 0..draws {
             let key = |lane: usize| {
-                let id = which.get(lane).map_or(0, |&sample| job.samples.ids()[sample]);
+                let id = which.get(lane).map_or(0, |&sample| task.samples.ids()[sample]);
                 noise(id, draw)
             };
             session.logits(block, &std::array::from_fn(key), false, &mut z)?;
@@ -94,7 +94,7 @@ pub(super) fn evaluate(
                 row.iter_mut().zip(&z).for_each(|(to, z)| *to = z.0[lane]);
                 let means = verdict.logits.iter_mut().zip(&row);
                 means.for_each(|(mean, z)| *mean += z / draws as f32);
-                let label = job.samples.labels()[sample];
+                let label = task.samples.labels()[sample];
                 let right = row.iter().all(|z| z.is_finite()) && predict(&row) == label;
                 verdict.right += f64::from(u8::from(right));
             }

@@ -133,7 +133,7 @@ fn is_found(subject: &Subject<'_>, i: usize, model: &dyn FrozenNetwork) -> Resul
         attacks.push(Box::new(Estimated { attack, estimator: Estimator::pdsg() }));
     }
     for attack in attacks {
-        let report = run_attack(subject.context, &model, &one, attack.as_ref(), subject.budget)?;
+        let report = run_attack(subject.context, model, &one, attack.as_ref(), subject.budget)?;
         if report.outcomes[0].status == Status::Fooled {
             return Ok(true);
         }
@@ -148,7 +148,7 @@ fn answers(
     sample: usize,
     points: &[Vec<f32>],
 ) -> Result<Vec<Vec<f32>>> {
-    let model: &dyn Classifier = &network;
+    let model: &dyn Classifier = network;
     let noise = subject.key("noise", sample);
     let points: Vec<Point<'_>> =
         points.iter().map(|image| Point { image, label: 0, noise }).collect();

@@ -6,7 +6,7 @@ use super::subject::{ShareCheck, Subject, number};
 pub(super) use crate::attack::Member;
 use crate::attack::{
     Apgd, Attack, AutoAttack, Budget, Classifier, Fab, Fgsm, Goal, HopSkipJump, Loss, NesPgd, Norm,
-    Pgd, RayS, Square, Transferred, Version,
+    Pgd, RayS, Square, Start, Transferred, Version,
 };
 use crate::simd::random::uniform_from_bits;
 use crate::{Error, Result};
@@ -32,12 +32,7 @@ pub(super) fn with_gradients(norm: Norm, model: &dyn Classifier, fast: bool) -> 
     let fab = Fab { goal: Goal::First, ..Fab::default() };
     let all: [Box<dyn Attack>; 4] =
         [Box::new(apgd), Box::new(dlr), Box::new(targeted), Box::new(fab)];
-    // The ratio of differences of logits takes three of them.
-    let fits = |member: &Member| {
-        let losses = member.attack.info().losses;
-        model.classes() > 2 || losses.iter().all(|l| ![Loss::Dlr, Loss::TargetedDlr].contains(l))
-    };
-    all.into_iter().map(Member::of).filter(fits).collect()
+    all.into_iter().map(Member::of).collect()
 }
 
 /// Those of an ensemble's members that follow gradients of the model itself.
@@ -102,7 +97,7 @@ pub(super) fn rivals(
     }
     let model = subject.model;
     if let Some(rectified) = model.rectified() {
-        let source: &dyn Classifier = &rectified.as_ref();
+        let source: &dyn Classifier = rectified;
         let shown = Transferred { attack: pgd(), source, name: "rectifiers" };
         let own =
             "images made on its own rectifiers that fool it, where no attack with gradients does";
@@ -249,7 +244,7 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
         Ok(all.len() - found.len())
     };
     // From the image: a random point of this ball is no digit any more, whatever gradients say.
-    let guided = Pgd { steps: 100, random_start: false, ..Pgd::default() };
+    let guided = Pgd { steps: 100, start: Start::Clean, ..Pgd::default() };
     let unbounded = left(&guided, whole)?;
     let pgd = Pgd { steps: 20, ..Pgd::default() };
     let (mut radii, mut curve) = (vec![0.0], vec![all.len()]);

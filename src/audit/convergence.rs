@@ -4,7 +4,8 @@
 use super::report::Check;
 use super::subject::{ShareCheck, Subject};
 use crate::Result;
-use crate::attack::{Budget, Feedback, Loss, Needs, Norm, Pgd, Runs, Sample, Step, Stepper};
+use crate::attack::extend::{Feedback, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::{Budget, Loss, Norm, Pgd};
 use crate::tensor::Shape;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -13,7 +13,7 @@
 //! let samples = Samples::from_dataset(&test, 0..16)?;
 //! let model = Model::lenet(7).freeze()?; // untrained; any `Classifier`
 //! let options = Audit { budget: Budget { norm: Norm::Linf, eps: 0.05, seed: 0 }, search: 2, ..Audit::default() };
-//! let report = audit(&Context::new(0)?, &model, &samples, &options, &[], &mut |_| ())?;
+//! let report = audit(&Context::new(0)?, &model, &samples, &options, &[], |_| {})?;
 //! println!("{}, {:.3}", report.verdict, report.robust_accuracy);
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
@@ -84,7 +84,7 @@ impl Default for Audit {
 }
 
 /// Audits a model on the first of these samples that it classifies rightly. `twins` are other networks for the same task, whose
-/// images are shown to it. `say` hears what is going on.
+/// images are shown to it. `observer` hears what is going on.
 ///
 /// # Errors
 /// If model, samples and budget do not fit one another, or no sample is classified rightly.
@@ -94,10 +94,10 @@ pub fn audit(
     samples: &Samples,
     options: &Audit,
     twins: &[&dyn Classifier],
-    say: &mut dyn FnMut(&str),
+    mut observer: impl FnMut(&str),
 ) -> Result<AuditReport> {
     let task = AuditTask { context, model, samples, options, twins };
-    task.run(Vec::new(), say, &mut |_| Ok(()))
+    task.run(Vec::new(), &mut observer, &mut |_| Ok(()))
 }
 
 /// An audit to be done, in parts that can be kept.

@@ -3,7 +3,7 @@
 use super::report::{Check, Finding};
 use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
-use crate::attack::{Budget, Classifier, Pgd, Session, Status, run_attack};
+use crate::attack::{Budget, Classifier, Pgd, Session, Start, Status, run_attack};
 use crate::kernels::lif::Estimate;
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
@@ -80,7 +80,7 @@ pub(super) fn averaging(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     );
     let fixed = FixedDraws(subject.model);
     let samples = subject.samples.select(&some)?;
-    let guided = Pgd { steps: 100, random_start: false, ..Pgd::default() };
+    let guided = Pgd { steps: 100, start: Start::Clean, ..Pgd::default() };
     let budget = Budget { eps: subject.whole(), ..subject.budget };
     let report = run_attack(subject.context, &fixed, &samples, &guided, budget)?;
     let right = report.outcomes.iter().filter(|o| o.status != Status::CleanWrong).count();

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use ureq::Agent;
 
+use super::archive;
 use super::download::{DownloadStart, agent, download};
-use super::gz::{MaybeGz, read_error};
-use super::source::{DownloadSource, SourceFile};
+use super::gz::read_error;
+use super::source::{DownloadSource, FileForm, SourceFile};
 use super::verify::{check_content, check_file};
 use crate::{Error, Result};
 
@@ -24,19 +25,19 @@ const MOST_CONTINUATIONS: usize = 5;
 pub enum FetchProgress<'a> {
     /// The file is there with the right content; nothing is fetched.
     AlreadyThere {
-        /// Usual name without `.gz`.
+        /// As it is served.
         name: &'a str,
     },
     /// A request goes out.
     Started {
-        /// Usual name without `.gz`.
+        /// As it is served.
         name: &'a str,
         /// Where it is fetched from.
         url: &'a str,
     },
     /// More of the file has come.
     Received {
-        /// Usual name without `.gz`.
+        /// As it is served.
         name: &'a str,
         /// Compressed bytes held by now, those of earlier attempts included.
         bytes: u64,
@@ -52,15 +53,16 @@ pub enum FetchProgress<'a> {
     },
     /// The file is complete, checked and in place.
     Done {
-        /// Usual name without `.gz`.
+        /// As it is served.
         name: &'a str,
     },
 }
 
-/// Fetches every file of `source` that folder `dir` lacks or holds with another content; returns where they are.
+/// Fetches every file of `source` that folder `dir` lacks or holds with another content; returns where they are. Of an
+/// archive the files in it are meant, which are unpacked; the archive does not stay.
 ///
-/// The folder is created. A file grows as `<name>.gz.part`, which a later call continues; it gets its name only when
-/// its uncompressed content has the right hash. Mirrors are tried in order.
+/// The folder is created. A file grows as `<name>.part`, which a later call continues; it gets its name only when its
+/// hash is right. Mirrors are tried in order.
 ///
 /// # Errors
 /// [`Error::Argument`] without mirrors, [`Error::Io`] if the folder cannot be written, another process is fetching
@@ -68,7 +70,7 @@ pub enum FetchProgress<'a> {
 pub fn fetch(
     source: &DownloadSource,
     dir: impl AsRef<Path>,
-    progress: &mut dyn FnMut(FetchProgress<'_>),
+    mut observer: impl FnMut(FetchProgress<'_>),
 ) -> Result<Vec<PathBuf>> {
     let dir = dir.as_ref();
     if source.mirrors.is_empty() {
@@ -76,11 +78,26 @@ pub fn fetch(
     }
     fs::create_dir_all(dir).map_err(|error| Error::io(dir, "create", error))?;
     let agent = agent();
-    source
-        .files
-        .iter()
-        .map(|file| fetch_file(&agent, &source.mirrors, dir, file, progress))
-        .collect()
+    let files = source.files.iter();
+    let fetched = files.map(|file| fetch_file(&agent, &source.mirrors, dir, file, &mut observer));
+    Ok(fetched.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// Where the file is, or what was in it, if it is there with the right content.
+fn there(dir: &Path, file: &SourceFile) -> Result<Option<Vec<PathBuf>>> {
+    if let FileForm::Archive(members) = file.form {
+        return Ok(archive::there(dir, members));
+    }
+    let check = check_file(dir, file);
+    if check.ok {
+        return Ok(Some(vec![check.path]));
+    }
+    if check.path == dir.join(&file.name) {
+        return Ok(None);
+    }
+    // It would be read in place of what is fetched, and is not ours to remove.
+    let problem = check.problem.unwrap_or_default();
+    Err(Error::format(check.path, format!("{problem}; move it away, then fetch again")))
 }
 
 /// Brings one file into `dir`.
@@ -90,40 +107,28 @@ fn fetch_file(
     dir: &Path,
     file: &SourceFile,
     progress: &mut dyn FnMut(FetchProgress<'_>),
-) -> Result<PathBuf> {
-    let name = file.name();
-    let there = check_file(dir, file);
-    if there.ok {
+) -> Result<Vec<PathBuf>> {
+    let name = file.name.as_str();
+    if let Some(paths) = there(dir, file)? {
         progress(FetchProgress::AlreadyThere { name });
-        return Ok(there.path);
+        return Ok(paths);
     }
-    let target = dir.join(format!("{name}.gz"));
-    if there.path != target {
-        // It would be read in place of what is fetched, and is not ours to remove.
-        let problem = there.problem.unwrap_or_default();
-        return Err(Error::format(
-            there.path,
-            format!("{problem}; move it away, then fetch again"),
-        ));
-    }
-    let mut part = PartFile::open(dir.join(format!("{name}.gz.part")))?;
+    let target = dir.join(name);
+    let mut part = PartFile::open(dir.join(format!("{name}.part")))?;
     // Another process may have finished between the look above and our lock.
-    let there = check_file(dir, file);
-    if there.ok {
+    if let Some(paths) = there(dir, file)? {
         part.remove()?;
         progress(FetchProgress::AlreadyThere { name });
-        return Ok(there.path);
+        return Ok(paths);
     }
     let mut failures = Vec::new();
     for mirror in mirrors {
-        let url = format!("{}/{name}.gz", mirror.trim_end_matches('/'));
+        let url = format!("{}/{name}", mirror.trim_end_matches('/'));
         match fetch_from(agent, &url, &mut part, file, progress) {
             Ok(()) => {
-                part.file.sync_all().map_err(|error| Error::io(&part.path, "write", error))?;
-                fs::rename(&part.path, &target)
-                    .map_err(|error| Error::io(&target, "write", error))?;
+                let paths = part.settle(target, file, dir)?;
                 progress(FetchProgress::Done { name });
-                return Ok(target);
+                return Ok(paths);
             }
             Err(reason) => {
                 progress(FetchProgress::Failed { url: &url, reason: &reason });
@@ -147,7 +152,7 @@ fn fetch_from(
     file: &SourceFile,
     progress: &mut dyn FnMut(FetchProgress<'_>),
 ) -> Result<(), String> {
-    let name = file.name();
+    let name = file.name.as_str();
     let most = file.bytes + GZIP_OVERHEAD;
     let mut continuations = 0;
     loop {
@@ -221,9 +226,8 @@ impl PartFile {
         let found = self
             .file
             .rewind()
-            .and_then(|()| MaybeGz::new(BufReader::new(&self.file)))
             .map_err(|error| read_error(path, error))
-            .and_then(|content| check_content(content, path, expected));
+            .and_then(|()| check_content(BufReader::new(&self.file), path, expected));
         match found {
             Ok(found) if found == expected.sha256 => Ok(()),
             Ok(found) => {
@@ -233,6 +237,19 @@ impl PartFile {
                 Err(format!("wrong content: expected sha256 {}, but {error}", expected.sha256))
             }
         }
+    }
+
+    /// Gives the checked file its name, or unpacks what is in it; returns what is there then.
+    fn settle(mut self, target: PathBuf, file: &SourceFile, dir: &Path) -> Result<Vec<PathBuf>> {
+        if let FileForm::Archive(members) = file.form {
+            self.file.rewind().map_err(|error| Error::io(&self.path, "read", error))?;
+            let paths = archive::unpack(&self.file, &self.path, members, dir)?;
+            self.remove()?;
+            return Ok(paths);
+        }
+        self.file.sync_all().map_err(|error| Error::io(&self.path, "write", error))?;
+        fs::rename(&self.path, &target).map_err(|error| Error::io(&target, "write", error))?;
+        Ok(vec![target])
     }
 
     /// Forgets the content.

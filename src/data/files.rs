@@ -1,9 +1,10 @@
 //! The names under which MNIST-like data sets keep their four files.
 
-use super::gz::MaybeGz;
+use super::gz::{MaybeGz, read_error};
 use crate::{Error, Result};
 use std::fmt;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// The two halves of a data set.
@@ -88,7 +89,11 @@ fn spellings(dir: &Path, split: Split, part: IdxPart) -> impl Iterator<Item = Pa
 
 /// Whether two files hold the same, unpacked. One that is damaged does not hold what the other does.
 fn same_content(a: &Path, b: &Path) -> Result<bool> {
-    let (mut a, mut b) = (MaybeGz::open(a)?, MaybeGz::open(b)?);
+    let open = |path: &Path| {
+        let file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
+        MaybeGz::new(BufReader::new(file)).map_err(|e| read_error(path, e))
+    };
+    let (mut a, mut b) = (open(a)?, open(b)?);
     let (mut ours, mut theirs) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         let (Ok(n), Ok(m)) = (fill(&mut a, &mut ours), fill(&mut b, &mut theirs)) else {

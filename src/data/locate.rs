@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::files::{IdxPart, Split};
+use super::files::{IdxPart, Split, file_name};
 use super::formats::{Format, Missing};
 use super::source::{DatasetName, DownloadSource};
 use super::verify::check_file;
@@ -168,10 +168,11 @@ fn refuse_other(dir: &Path, name: DatasetName, splits: &[Split]) -> Result<()> {
         return Ok(());
     }
     let is = |other: DatasetName| {
-        let files = DownloadSource::of(other).map_or_else(Vec::new, |source| source.files);
+        let files = DownloadSource::of(other).files;
         // The test labels are the shorter ones.
         let split = if splits.contains(&Split::Test) { Split::Test } else { Split::Train };
-        let labels = files.iter().find(|f| (f.split, f.part) == (split, IdxPart::Labels));
+        let name = format!("{}.gz", file_name(split, IdxPart::Labels));
+        let labels = files.iter().find(|file| file.name == name);
         labels.is_some_and(|labels| check_file(dir, labels).ok)
     };
     match DatasetName::ALL.into_iter().find(|&other| other != name && is(other)) {

@@ -34,6 +34,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "fetch")]
+mod archive;
 mod batch;
 mod data_source;
 mod dataset;
@@ -58,5 +60,5 @@ pub use formats::Format;
 pub use formats::idx::IdxArray;
 pub use identity::{DataIdentity, ImageSet};
 pub use locate::{DATA_VARIABLE, SearchPath, cache_dir, locate};
-pub use source::{DatasetName, DownloadSource, SourceFile};
+pub use source::{DatasetName, DownloadSource, FileForm, SourceFile};
 pub use verify::{FileCheck, verify, verify_source};

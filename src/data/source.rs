@@ -65,32 +65,7 @@ impl DatasetName {
 
     /// How to get it, as the end of a sentence that begins with "get it".
     pub fn how_to_get(self) -> String {
-        let (url, sha256, then) = match self {
-            Self::Mnist | Self::FashionMnist => {
-                return format!("with `deepsleep-cli data fetch {self}`");
-            }
-            Self::Kmnist => {
-                return "from https://codh.rois.ac.jp/kmnist/ (the four files of Kuzushiji-MNIST; their hashes are in \
-                        data/README.md)"
-                    .into();
-            }
-            Self::Cifar10 => (
-                "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-                "unpack it",
-            ),
-            Self::Cifar100 => (
-                "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-                "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-                "unpack it",
-            ),
-            Self::Svhn => {
-                return "from http://ufldl.stanford.edu/housenumbers/ (train_32x32.mat and test_32x32.mat; their hashes \
-                        are in data/README.md)"
-                    .into();
-            }
-        };
-        format!("from {url} (sha256 {sha256}) and {then}")
+        format!("with `deepsleep-cli data fetch {self}`")
     }
 
     /// Its number of classes.
@@ -116,24 +91,28 @@ impl FromStr for DatasetName {
     }
 }
 
+/// What stands behind the published hash of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileForm {
+    /// The content without gzip: mirrors compress differently.
+    Unpacked(Split, IdxPart),
+    /// The file as it is served.
+    AsIs,
+    /// A gzipped tar archive as it is served. These files of it, with their lengths, go into the data set's folder.
+    Archive(&'static [(&'static str, u64)]),
+}
+
 /// One file of a data set and what it must contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Which half it belongs to.
-    pub split: Split,
-    /// Images or labels.
-    pub part: IdxPart,
-    /// Length in bytes of the uncompressed content.
+    /// As it is served, e.g. `t10k-labels-idx1-ubyte.gz`.
+    pub name: String,
+    /// What the hash is of.
+    pub form: FileForm,
+    /// Length in bytes of what is hashed.
     pub bytes: u64,
-    /// SHA-256 of the uncompressed content, 64 lower-case hexadecimal digits.
+    /// SHA-256, 64 lower-case hexadecimal digits.
     pub sha256: String,
-}
-
-impl SourceFile {
-    /// The usual file name without `.gz`, e.g. `t10k-labels-idx1-ubyte`.
-    pub fn name(&self) -> &'static str {
-        file_name(self.split, self.part)
-    }
 }
 
 /// The files of a data set and where to get them.
@@ -141,33 +120,48 @@ impl SourceFile {
 pub struct DownloadSource {
     /// The files with their hashes.
     pub files: Vec<SourceFile>,
-    /// Base URLs, tried in order; a file is at `<base>/<name>.gz`.
+    /// Base URLs, tried in order; a file is at `<base>/<name>`.
     pub mirrors: Vec<String>,
 }
 
 impl DownloadSource {
-    /// The files and the public mirrors of a known data set; none for those that cannot be fetched (see
-    /// [`how_to_get`](DatasetName::how_to_get)), or checked by the hashes of single files.
-    pub fn of(name: DatasetName) -> Option<Self> {
-        let (contents, mirrors) = match name {
-            DatasetName::Mnist => (MNIST, MNIST_MIRRORS),
-            DatasetName::FashionMnist => (FASHION_MNIST, FASHION_MNIST_MIRRORS),
-            DatasetName::Kmnist
-            | DatasetName::Cifar10
-            | DatasetName::Cifar100
-            | DatasetName::Svhn => return None,
+    /// The files and the public mirrors of a known data set.
+    pub fn of(name: DatasetName) -> Self {
+        let unpacked = |contents: Contents| {
+            let files = FILES.into_iter().zip(contents);
+            let file = |((split, part), (bytes, sha256)): ((Split, IdxPart), (u64, &str))| {
+                let form = FileForm::Unpacked(split, part);
+                SourceFile {
+                    name: format!("{}.gz", file_name(split, part)),
+                    form,
+                    bytes,
+                    sha256: sha256.to_owned(),
+                }
+            };
+            files.map(file).collect()
         };
-        let files = FILES
-            .into_iter()
-            .zip(contents)
-            .map(|((split, part), (bytes, sha256))| SourceFile {
-                split,
-                part,
+        let served = |form, files: &[(&str, u64, &str)]| {
+            let file = |&(name, bytes, sha256): &(&str, u64, &str)| SourceFile {
+                name: name.to_owned(),
+                form,
                 bytes,
                 sha256: sha256.to_owned(),
-            })
-            .collect();
-        Some(Self { files, mirrors: mirrors.map(str::to_owned).to_vec() })
+            };
+            files.iter().map(file).collect()
+        };
+        let (files, mirrors): (Vec<SourceFile>, &[&str]) = match name {
+            DatasetName::Mnist => (unpacked(MNIST), &MNIST_MIRRORS),
+            DatasetName::FashionMnist => (unpacked(FASHION_MNIST), &FASHION_MNIST_MIRRORS),
+            DatasetName::Kmnist => (served(FileForm::AsIs, &KMNIST), &KMNIST_MIRRORS),
+            DatasetName::Cifar10 => {
+                (served(FileForm::Archive(&CIFAR_10_FILES), &CIFAR_10), &CIFAR_MIRRORS)
+            }
+            DatasetName::Cifar100 => {
+                (served(FileForm::Archive(&CIFAR_100_FILES), &CIFAR_100), &CIFAR_MIRRORS)
+            }
+            DatasetName::Svhn => (served(FileForm::AsIs, &SVHN), &SVHN_MIRRORS),
+        };
+        Self { files, mirrors: mirrors.iter().map(|&mirror| mirror.to_owned()).collect() }
     }
 
     /// The same files from another place: `base` is tried instead of the public mirrors.
@@ -212,6 +206,72 @@ const FASHION_MNIST_MIRRORS: [&str; 2] = [
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
 ];
 
+/// The hashes of the following four sets are those of the files as they are served, published in TensorFlow Datasets
+/// (`url_checksums`).
+const KMNIST: [(&str, u64, &str); 4] = [
+    (
+        "train-images-idx3-ubyte.gz",
+        18_165_135,
+        "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+    ),
+    (
+        "train-labels-idx1-ubyte.gz",
+        29_497,
+        "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+    ),
+    (
+        "t10k-images-idx3-ubyte.gz",
+        3_041_136,
+        "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+    ),
+    (
+        "t10k-labels-idx1-ubyte.gz",
+        5_120,
+        "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+    ),
+];
+
+const CIFAR_10: [(&str, u64, &str); 1] = [(
+    "cifar-10-binary.tar.gz",
+    170_052_171,
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+)];
+
+const CIFAR_10_FILES: [(&str, u64); 6] = [
+    ("data_batch_1.bin", 30_730_000),
+    ("data_batch_2.bin", 30_730_000),
+    ("data_batch_3.bin", 30_730_000),
+    ("data_batch_4.bin", 30_730_000),
+    ("data_batch_5.bin", 30_730_000),
+    ("test_batch.bin", 30_730_000),
+];
+
+const CIFAR_100: [(&str, u64, &str); 1] = [(
+    "cifar-100-binary.tar.gz",
+    168_513_733,
+    "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+)];
+
+const CIFAR_100_FILES: [(&str, u64); 2] = [("train.bin", 153_700_000), ("test.bin", 30_740_000)];
+
+const SVHN: [(&str, u64, &str); 2] = [
+    (
+        "train_32x32.mat",
+        182_040_794,
+        "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+    ),
+    (
+        "test_32x32.mat",
+        64_275_384,
+        "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+    ),
+];
+
+/// The authors' own servers; two answer over plain HTTP only, which the hashes make harmless.
+const KMNIST_MIRRORS: [&str; 1] = ["http://codh.rois.ac.jp/kmnist/dataset/kmnist"];
+const CIFAR_MIRRORS: [&str; 1] = ["https://www.cs.toronto.edu/~kriz"];
+const SVHN_MIRRORS: [&str; 1] = ["http://ufldl.stanford.edu/housenumbers"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,15 +288,11 @@ mod tests {
     #[test]
     fn every_known_file_has_a_well_formed_hash_of_its_own() {
         let mut hashes = std::collections::HashSet::new();
-        for file in DatasetName::ALL
-            .into_iter()
-            .filter_map(DownloadSource::of)
-            .flat_map(|source| source.files)
-        {
+        for file in DatasetName::ALL.into_iter().flat_map(|name| DownloadSource::of(name).files) {
             assert_eq!(file.sha256.len(), 64);
             assert!(file.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
             assert!(hashes.insert(file.sha256));
         }
-        assert_eq!(hashes.len(), 8);
+        assert_eq!(hashes.len(), 8 + 4 + 1 + 1 + 2);
     }
 }

@@ -1,6 +1,7 @@
 //! Checks files against the hashes of what they must contain.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::find_file;
 use super::gz::{MaybeGz, read_error};
-use super::source::{DatasetName, DownloadSource, SourceFile};
+use super::source::{DatasetName, DownloadSource, FileForm, SourceFile};
 use crate::fingerprint::hex;
 use crate::{Error, Result};
 
@@ -28,17 +29,20 @@ pub struct FileCheck {
 }
 
 /// Checks the files of a known data set in folder `dir`: the ones [`Dataset::load`](super::Dataset::load) would read,
-/// gzipped or not.
+/// gzipped or not where the hash is of the content.
 ///
 /// Missing, damaged and wrong files are findings, not errors.
 ///
 /// # Errors
-/// [`Error::NotFound`] if `dir` is no folder, [`Error::Argument`] for a data set without published hashes of its files.
+/// [`Error::NotFound`] if `dir` is no folder, [`Error::Argument`] for a data set whose archive alone has a published hash.
 pub fn verify(dir: impl AsRef<Path>, name: DatasetName) -> Result<Vec<FileCheck>> {
-    let source = DownloadSource::of(name).ok_or_else(|| {
-        let problem = format!("the hashes of {name}'s single files are not known");
-        Error::argument("data verify", format!("{problem}; get it {}", name.how_to_get()))
-    })?;
+    let source = DownloadSource::of(name);
+    if source.files.iter().any(|file| matches!(file.form, FileForm::Archive(_))) {
+        let problem = format!(
+            "only the archive of {name} has a published hash, which `deepsleep-cli data fetch {name}` checks"
+        );
+        return Err(Error::argument("data verify", problem));
+    }
     verify_source(dir, &source)
 }
 
@@ -56,10 +60,16 @@ pub fn verify_source(dir: impl AsRef<Path>, source: &DownloadSource) -> Result<V
 
 /// Checks one file of `dir`.
 pub(crate) fn check_file(dir: &Path, file: &SourceFile) -> FileCheck {
-    let path = find_file(dir, file.split, file.part);
+    let place = dir.join(&file.name);
+    let path = match file.form {
+        FileForm::Unpacked(split, part) => find_file(dir, split, part),
+        FileForm::AsIs | FileForm::Archive(_) => Some(place.clone()).filter(|path| path.is_file()),
+    };
     let outcome = match &path {
         None => Err(Error::NotFound("no such file, with or without .gz".to_owned())),
-        Some(path) => MaybeGz::open(path).and_then(|content| check_content(content, path, file)),
+        Some(path) => File::open(path)
+            .map_err(|error| Error::io(path, "open", error))
+            .and_then(|content| check_content(BufReader::new(content), path, file)),
     };
     let (found, problem) = match outcome {
         Ok(found) if found == file.sha256 => (Some(found), None),
@@ -67,7 +77,7 @@ pub(crate) fn check_file(dir: &Path, file: &SourceFile) -> FileCheck {
         Err(error) => (None, Some(error.to_string())),
     };
     FileCheck {
-        path: path.unwrap_or_else(|| dir.join(format!("{}.gz", file.name()))),
+        path: path.unwrap_or(place),
         expected: file.sha256.clone(),
         found,
         ok: problem.is_none(),
@@ -75,13 +85,22 @@ pub(crate) fn check_file(dir: &Path, file: &SourceFile) -> FileCheck {
     }
 }
 
-/// SHA-256 of `content`, which comes from `path` and may not be longer than `file` says: a few kilobytes of gzip can
-/// unpack to gigabytes.
+/// SHA-256 of what the published hash is of, in `content`, which comes from `path`.
 pub(crate) fn check_content(
-    mut content: MaybeGz<impl Read>,
+    content: impl BufRead,
     path: &Path,
     file: &SourceFile,
 ) -> Result<String> {
+    match file.form {
+        FileForm::Unpacked(..) => {
+            hash(MaybeGz::new(content).map_err(|error| read_error(path, error))?, path, file)
+        }
+        FileForm::AsIs | FileForm::Archive(_) => hash(content, path, file),
+    }
+}
+
+/// SHA-256 of `content`, which may not be longer than `file` says: a few kilobytes of gzip can unpack to gigabytes.
+fn hash(mut content: impl Read, path: &Path, file: &SourceFile) -> Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     let mut total = 0;
@@ -91,7 +110,7 @@ pub(crate) fn check_content(
             Ok(count) => {
                 total += count as u64;
                 if total > file.bytes {
-                    let problem = format!("expected {} bytes uncompressed, found more", file.bytes);
+                    let problem = format!("expected {} bytes, found more", file.bytes);
                     return Err(Error::format(path, problem));
                 }
                 hash.update(&buffer[..count]);
@@ -115,8 +134,8 @@ mod tests {
         let array = IdxArray::new(vec![3], vec![1, 2, 3]).unwrap();
         array.save(&path).unwrap();
         let mut file = SourceFile {
-            split: Split::Test,
-            part: IdxPart::Labels,
+            name: "t10k-labels-idx1-ubyte.gz".to_owned(),
+            form: FileForm::Unpacked(Split::Test, IdxPart::Labels),
             bytes: 11,
             // printf '\0\0\x08\x01\0\0\0\x03\1\2\3' | sha256sum
             sha256: "398a8a7fbd9531f1d9aa2ae368533e137cb53c202c3665f25affcf1ca88844ab".to_owned(),
@@ -137,8 +156,16 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
         assert!(check(&file).problem.unwrap().contains("truncated"));
+        // The same file as it is served: gzip's bytes count.
+        let served = Sha256::digest(&bytes);
+        let as_is = SourceFile { form: FileForm::AsIs, sha256: hex(&served), ..file.clone() };
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(check(&as_is).problem.unwrap().contains("expected 11 bytes"));
+        assert!(check(&SourceFile { bytes: bytes.len() as u64, ..as_is }).ok);
         std::fs::remove_file(&path).unwrap();
         assert!(check(&file).problem.unwrap().contains("no such file"));
         assert!(verify(folder.path().join("nowhere"), DatasetName::Mnist).is_err());
+        let archive = verify(folder.path(), DatasetName::Cifar10).unwrap_err().to_string();
+        assert!(archive.contains("only the archive of cifar-10"), "{archive}");
     }
 }

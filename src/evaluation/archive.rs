@@ -6,6 +6,7 @@ use crate::attack::{
 };
 use crate::checkpoint::{Npz, NpzReader};
 use crate::names::shown;
+use crate::tensor::Shape;
 use crate::wording::of_json;
 use crate::{Error, Result};
 use ndarray::ArrayD;
@@ -145,24 +146,7 @@ impl Crafted {
     pub fn read<R: Read + Seek>(file: &mut NpzReader<R>) -> Result<Self> {
         let path = file.path().to_owned();
         let fail = |problem: String| Error::format(&path, problem);
-        // Before anything large is read.
-        let shapes = [file.shape("images")?, file.shape("adversarial")?, file.shape("labels")?];
-        let [clean, crafted, labels] = &shapes;
-        let (count, shape) = match *clean.as_slice() {
-            [count, height, width] => (count, (1, height, width)),
-            [count, channels, height, width] => (count, (channels, height, width)),
-            _ => return Err(fail(format!("`images` has shape {clean:?}, not N x C x H x W"))),
-        };
-        if clean != crafted {
-            let problem = format!("`images` has shape {clean:?} and `adversarial` {crafted:?}");
-            return Err(fail(problem));
-        }
-        if count == 0 {
-            return Err(fail("there are 0 images in it, of which nothing can be said".into()));
-        }
-        if labels != &[count] {
-            return Err(fail(format!("`labels` has shape {labels:?}, expected [{count}]")));
-        }
+        let (count, shape) = sizes(file)?; // before anything large is read
         let notes = notes(file)?;
 
         let mut columns = Columns { file: &mut *file, count };
@@ -181,9 +165,8 @@ impl Crafted {
             return Err(fail(format!("`zero_gradients` holds more at position {i} {problem}")));
         }
 
-        let (channels, height, width) = shape;
         let images = |array: ArrayD<f32>| {
-            let shape = (count, channels, height, width);
+            let shape = (count, shape.channels, shape.height, shape.width);
             array.into_shape_with_order(shape).map_err(|e| fail(format!("`images`: {e}")))
         };
         let clean = images(file.floats("images")?)?;
@@ -226,6 +209,29 @@ impl Crafted {
         budget.check().map_err(|e| fail(format!("`{NOTES}`: {e}")))?;
         Ok(Self { samples, images, attack, budget, bounded, target, diagnostics })
     }
+}
+
+/// The number of images, and the shape of each.
+fn sizes<R: Read + Seek>(file: &mut NpzReader<R>) -> Result<(usize, Shape)> {
+    let shapes = [file.shape("images")?, file.shape("adversarial")?, file.shape("labels")?];
+    let fail = |problem: String| Error::format(file.path(), problem);
+    let [clean, crafted, labels] = &shapes;
+    let (count, shape) = match *clean.as_slice() {
+        [count, height, width] => (count, Shape::new(1, height, width)),
+        [count, channels, height, width] => (count, Shape::new(channels, height, width)),
+        _ => return Err(fail(format!("`images` has shape {clean:?}, not N x C x H x W"))),
+    };
+    if clean != crafted {
+        let problem = format!("`images` has shape {clean:?} and `adversarial` {crafted:?}");
+        return Err(fail(problem));
+    }
+    if count == 0 {
+        return Err(fail("there are 0 images in it, of which nothing can be said".into()));
+    }
+    if labels != &[count] {
+        return Err(fail(format!("`labels` has shape {labels:?}, expected [{count}]")));
+    }
+    Ok((count, shape))
 }
 
 /// The name of an attack that nobody has named.

@@ -1,8 +1,9 @@
 //! Transfer: images crafted on one model and shown to others.
 
+use crate::attack::extend::{AttackTask, Candidate, Hit, Search};
 use crate::attack::{
-    ATTACKS, Attack, AttackInfo, AttackReport, AttackTask, Budget, Candidate, Classifier, Cost,
-    Diagnostics, Hit, Norm, Outcome, Samples, Search, Status, Winner, run_attack, run_classified,
+    ATTACKS, Attack, AttackInfo, AttackReport, Budget, Classifier, Cost, Diagnostics, Norm,
+    Outcome, Samples, Status, Winner, run_attack, run_classified,
 };
 use crate::tensor::Context;
 use crate::{Error, Result};

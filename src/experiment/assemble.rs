@@ -85,6 +85,7 @@ pub fn assemble_results(
         seeds: spec.seeds.clone(),
         tables: spec.tables.clone(),
         figures: spec.figures.clone(),
+        sheets: spec.sheets.clone(),
         images: spec.images,
         white_box_images: spec.white_box_images,
         largest_class: spec.largest_class,

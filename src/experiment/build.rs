@@ -8,7 +8,7 @@ use super::spec::ExperimentSpec;
 use super::work::Work;
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
-use crate::method::{Defense, Profile, Settings, Training};
+use crate::method::{Defense, Settings, Training};
 use crate::names::meant;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -27,7 +27,9 @@ impl Graph {
     pub fn new(spec: &ExperimentSpec) -> Result<Self> {
         let tables = spec.tables.iter().map(|&number| Sheet::of_table(number));
         let figures = spec.figures.iter().map(|&number| Sheet::of_figure(number));
-        Self::of_sheets(&tables.chain(figures).collect::<Result<Vec<_>>>()?, spec)
+        let mut sheets = tables.chain(figures).collect::<Result<Vec<_>>>()?;
+        sheets.extend_from_slice(&spec.sheets);
+        Self::of_sheets(&sheets, spec)
     }
 
     /// The graph of tables of the caller's.
@@ -84,7 +86,7 @@ impl Graph {
         spec: &ExperimentSpec,
     ) -> Option<AttackSpec> {
         let full =
-            threat_model == ThreatModel::WhiteBox || spec.settings.profile == Profile::Standard;
+            threat_model == ThreatModel::WhiteBox || spec.settings.profile.is_full_strength();
         column.full.as_ref().filter(|_| full).or(column.attack.as_ref()).cloned()
     }
 
@@ -269,12 +271,14 @@ fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
+    use crate::method::Profile;
     use crate::nn::architecture::Architecture;
 
     fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {
         ExperimentSpec {
             tables: tables.to_vec(),
             figures: figures.to_vec(),
+            sheets: Vec::new(),
             settings: Settings::new(Profile::Published),
             seeds: vec![0],
             threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
@@ -297,7 +301,7 @@ mod tests {
     fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {
         let (scales, columns) = (vec!["64/255".into()], vec!["fgsm".into()]);
         let norm = Norm::Linf;
-        let sheet = Sheet { table: None, figure: None, norm, scales, columns, methods };
+        let sheet = Sheet::new(norm, scales, columns, methods);
         Graph::of_sheets(&[sheet], &spec(&[], &[]))
     }
 

@@ -107,6 +107,11 @@ impl Graph {
         job.work.sleep_key(&self.sources, &control)
     }
 
+    /// Seconds that a job might take: see [`Work::estimate`].
+    pub fn estimate(&self, job: &Job) -> f64 {
+        job.work.estimate(self.architecture.flops())
+    }
+
     /// Whether a model of this graph reads the setting of this name.
     pub fn reads(&self, name: &str) -> bool {
         self.jobs.iter().any(|job| match &job.work {

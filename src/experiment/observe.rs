@@ -133,15 +133,15 @@ impl Observations {
         let mut models = Vec::new();
         for model in first_of_each_method(results) {
             match read_model(folder, model) {
-                Ok(lenet) => models.push((model, lenet)),
+                Ok(network) => models.push((model, network)),
                 Err(error) => seen.skip(&format!("Pictures of {}", model.method), &error),
             }
         }
         let asleep = |(model, _): &&(&ModelResult, nn::Model)| {
             model.defense.defense().is_none_or(|defense| defense.sleeps())
         };
-        for (model, lenet) in models.iter().filter(asleep) {
-            match filters(model, lenet) {
+        for (model, network) in models.iter().filter(asleep) {
+            match filters(model, network) {
                 Ok(filters) => seen.filters.push(filters),
                 Err(error) => seen.skip(&format!("Filters of {}", model.method), &error),
             }
@@ -154,9 +154,9 @@ impl Observations {
                 seen.largest_class = test.largest_class(results.white_box_images);
                 seen.rated = RATED.min(test.len());
                 let mut drawn: Vec<Training> = Vec::new();
-                for (model, lenet) in models.iter().filter(asleep) {
+                for (model, network) in models.iter().filter(asleep) {
                     let first = !drawn.contains(&model.defense);
-                    match seen.spike(context, results, (model, lenet), test, first) {
+                    match seen.spike(context, results, (model, network), test, first) {
                         Ok(()) => drawn.push(model.defense),
                         Err(error) => seen.skip(&format!("Spikes of {}", model.method), &error),
                     }
@@ -166,7 +166,7 @@ impl Observations {
                         Ok(digits) => seen.digits.push(digits),
                         Err(error) => {
                             let CraftedSet { column, scale, .. } = set;
-                            seen.skip(&format!("Digits under {column} at {scale}"), &error);
+                            seen.skip(&format!("Images under {column} at {scale}"), &error);
                         }
                     }
                 }
@@ -187,11 +187,11 @@ impl Observations {
         &mut self,
         context: &Context,
         results: &Results,
-        (model, lenet): (&ModelResult, &nn::Model),
+        (model, network): (&ModelResult, &nn::Model),
         test: &Dataset,
         first: bool,
     ) -> Result<()> {
-        let network = spiking(results, model, lenet)?;
+        let network = spiking(results, model, network)?;
         let rates = firing_rates(context, &network, &test.slice(0, self.rated)?)?;
         let (names, rates) = rates.into_iter().unzip();
         let (method, steps) = (model.method.clone(), network.steps());
@@ -246,15 +246,15 @@ fn read_model(folder: &Path, model: &ModelResult) -> Result<nn::Model> {
 fn spiking(
     results: &Results,
     model: &ModelResult,
-    lenet: &nn::Model,
+    network: &nn::Model,
 ) -> Result<FrozenSpikingModel> {
     let options = results.settings_of(model)?.fast_wave.spiking;
-    SpikingModel::from_model(lenet, options, Statistics::Carry)?.freeze()
+    SpikingModel::from_model(network, options, Statistics::Carry)?.freeze()
 }
 
-fn filters(model: &ModelResult, lenet: &nn::Model) -> Result<Filters> {
+fn filters(model: &ModelResult, network: &nn::Model) -> Result<Filters> {
     let missing = || Error::NotFound("there is no convolution".to_owned());
-    let first = lenet.first_convolution().ok_or_else(missing)?;
+    let first = network.first_convolution().ok_or_else(missing)?;
     let shape = [first.shape[2], first.shape[3]];
     Ok(Filters { method: model.method.clone(), shape, weights: first.values.clone() })
 }
@@ -306,8 +306,8 @@ fn digits(
         .map_err(|e| Error::failed("digits", e))?;
     let labels = digits.iter().map(|digit| digit.label).collect();
     let shown = Samples::new(images, labels, (0..digits.len() as u64).collect())?;
-    let answer = |(model, lenet): &(&ModelResult, nn::Model)| {
-        let report = classify(context, &lenet.freeze()?, &shown, 0)?;
+    let answer = |(model, network): &(&ModelResult, nn::Model)| {
+        let report = classify(context, &network.freeze()?, &shown, 0)?;
         let classes = report.outcomes.iter().map(|outcome| outcome.prediction).collect();
         Ok((model.method.clone(), classes))
     };

@@ -131,6 +131,9 @@ impl Request {
         if a.quick != b.quick {
             differences.push(if b.quick { "a quick run" } else { "a full run" }.to_owned());
         }
+        if a.sheets != b.sheets {
+            differences.push("another sheet".to_owned());
+        }
         if self.sweep != other.sweep {
             differences.push("another sweep".to_owned());
         }
@@ -256,6 +259,7 @@ mod tests {
         let spec = ExperimentSpec {
             tables: vec![1],
             figures: vec![],
+            sheets: Vec::new(),
             settings: Settings::new(Profile::Published),
             seeds: vec![0],
             threat_models: vec![ThreatModel::Transfer],

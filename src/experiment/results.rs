@@ -2,6 +2,7 @@
 //! machine and instruction set are in [`RunInfo`], a file of its own.
 
 use super::execute::read;
+use super::sheet::Sheet;
 use super::store::{Lookup, Store};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
@@ -153,6 +154,9 @@ pub struct Results {
     pub tables: Vec<usize>,
     /// Figures that were asked for.
     pub figures: Vec<usize>,
+    /// Tables of the caller's that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sheets: Vec<Sheet>,
     /// Test images under transfer attacks.
     pub images: usize,
     /// Test images under white-box attacks.
@@ -248,6 +252,19 @@ impl Results {
     pub fn is_source(&self, method: &str) -> bool {
         let mut models = self.models.iter().filter(|model| model.method == method).peekable();
         models.peek().is_some() && models.all(ModelResult::is_source)
+    }
+
+    /// The mean accuracy of the [cells](Self::cells_of) over the seeds, if there are any.
+    pub fn mean(
+        &self,
+        method: &str,
+        scale: &str,
+        column: &str,
+        threat_model: ThreatModel,
+    ) -> Option<f64> {
+        let cells = self.cells_of(method, scale, column, threat_model);
+        let (sum, count) = cells.fold((0.0, 0), |(sum, n), cell| (sum + cell.accuracy, n + 1));
+        (count > 0).then(|| sum / f64::from(count))
     }
 
     /// The cells of one method, scale, column and threat model: one a seed.

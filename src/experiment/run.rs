@@ -197,7 +197,7 @@ impl Board<'_> {
             let same = |other: usize| self.sleeps[job] == self.sleeps[other];
             self.sleeps[job].is_some() && (0..statuses.len()).filter(running).any(same)
         };
-        let estimate = |job: usize| self.graph.jobs[job].work.estimate();
+        let estimate = |job: usize| self.graph.estimate(&self.graph.jobs[job]);
         asleep(a).cmp(&asleep(b)).then(estimate(b).total_cmp(&estimate(a)))
     }
 

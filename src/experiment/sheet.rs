@@ -81,29 +81,88 @@ fn linf() -> Norm {
     Norm::Linf
 }
 
-/// A table or a figure.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// A table or a figure. One of the caller's without methods stands for the paper's, with another network or other images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sheet {
+    /// The network: its name, or a file, seen from the sheet's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// The data set: its name, or a folder or file, seen from the sheet's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Settings of all models in which they differ from the profile's, by name.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "by_current_names"
+    )]
+    pub set: BTreeMap<String, String>,
     /// The number of the table, if it is one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<usize>,
     /// The number of the figure, if it is one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figure: Option<usize>,
     /// How perturbations are measured; Linf if the sheet does not say.
     #[serde(default = "linf")]
     pub norm: Norm,
     /// Noise scales such as `64/255`.
+    #[serde(default)]
     pub scales: Vec<String>,
     /// Columns by their keys in the published numbers.
+    #[serde(default)]
     pub columns: Vec<String>,
     /// Rows.
-    #[serde(rename = "method")]
+    #[serde(rename = "method", default)]
     pub methods: Vec<RowSpec>,
 }
 
 impl Sheet {
+    /// A table of these rows, with the network and the images of the experiment.
+    pub fn new(
+        norm: Norm,
+        scales: Vec<String>,
+        columns: Vec<String>,
+        methods: Vec<RowSpec>,
+    ) -> Self {
+        Self {
+            architecture: None,
+            data: None,
+            set: BTreeMap::new(),
+            table: None,
+            figure: None,
+            norm,
+            scales,
+            columns,
+            methods,
+        }
+    }
+
+    /// Reads a sheet of the caller's.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no sheet, or asks for nothing, or for a table of the paper with rows of its own.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+        let sheet: Self = parse(&text, path)?;
+        let fail = |problem: &str| Err(Error::format(path, problem));
+        let of_paper = sheet.table.is_some() || sheet.figure.is_some();
+        match (sheet.methods.is_empty(), sheet.scales.is_empty(), sheet.columns.is_empty()) {
+            (false, ..) if of_paper => fail(
+                "`table` and `figure` are the paper's, with rows of their own; leave them out, or every [[method]]",
+            ),
+            (false, true, _) => {
+                fail("`scales` is missing: at which noise scales the methods are attacked")
+            }
+            (false, _, true) => fail("`columns` is missing: by which attacks"),
+            (true, false, _) | (true, _, false) => {
+                fail("`scales` and `columns` are of methods, and there is no [[method]]")
+            }
+            _ => Ok(sheet),
+        }
+    }
+
     /// A table of the paper.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What an experiment is asked to find out.
 
+use super::sheet::Sheet;
 use super::work::Sources;
 use crate::data::{DataIdentity, ImageSet};
 use crate::evaluation::ThreatModel;
@@ -14,6 +15,9 @@ pub struct ExperimentSpec {
     pub tables: Vec<usize>,
     /// Figures of the paper.
     pub figures: Vec<usize>,
+    /// Tables of the caller's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sheets: Vec<Sheet>,
     /// Settings of all models, but for what a method sets.
     pub settings: Settings,
     /// Seeds; every model is trained once for each.

@@ -17,10 +17,12 @@ pub fn work(g: &Geometry, blocks: usize) -> usize {
 /// [`conv2d::pack_convolve`].
 pub fn convolve(context: &Context, g: &Geometry, x: &[Lanes], packed: &[f32], out: &mut [Lanes]) {
     let (isa, features) = (context.isa(), g.unpadded().features());
-    let work = work(g, x.len() / features);
-    let scratch = conv2d::convolve_scratch(g);
-    context.chunks_of_work(work, out, g.output.features(), |block, out| {
-        let x = &x[block * features..][..features];
+    let blocks = x.len() / features;
+    let together = conv2d::together(g, blocks, context.threads());
+    let scratch = conv2d::convolve_scratch(g, together);
+    context.chunks_of_work(work(g, blocks), out, together * g.output.features(), |i, out| {
+        let blocks = out.len() / g.output.features();
+        let x = &x[i * together * features..][..blocks * features];
         context.with_scratch(scratch, |scratch| {
             conv2d::convolve(isa, g, x, packed, out, scratch);
         });
@@ -37,10 +39,12 @@ pub fn input_gradient(
     out: &mut [Lanes],
 ) {
     let (isa, features) = (context.isa(), g.output.features());
-    let work = work(g, grad.len() / features);
-    let scratch = conv2d::input_gradient_scratch(g);
-    context.chunks_of_work(work, out, g.unpadded().features(), |block, out| {
-        let grad = &grad[block * features..][..features];
+    let blocks = grad.len() / features;
+    let together = conv2d::together(g, blocks, context.threads());
+    let scratch = conv2d::input_gradient_scratch(g, together);
+    context.chunks_of_work(work(g, blocks), out, together * g.unpadded().features(), |i, out| {
+        let blocks = out.len() / g.unpadded().features();
+        let grad = &grad[i * together * features..][..blocks * features];
         context.with_scratch(scratch, |scratch| {
             conv2d::input_gradient(isa, g, grad, packed, out, scratch);
         });
@@ -67,7 +71,7 @@ pub fn weight_gradient(
         let sums = &mut sums[..wide.sums()];
         let features = g.output.features();
         context.chunks_of_work(work, transposed, wide.transposed(), |block, out| {
-            wide.transpose(&grad[block * features..][..features], out);
+            wide.transpose(isa, &grad[block * features..][..features], out);
         });
         let share = wide.channels().div_ceil(context.threads()).max(1);
         let transposed = &*transposed;
@@ -77,7 +81,7 @@ pub fn weight_gradient(
         let sums = &*sums;
         let share = g.output.channels.div_ceil(context.threads()).next_multiple_of(LANES);
         context.chunks_of_work(work, out, share * g.fan_in(), |i, out| {
-            wide.weights(sums, i * share, out);
+            wide.weights(isa, sums, i * share, out);
         });
         return;
     }

@@ -5,8 +5,8 @@ use crate::simd::{Isa, Lanes, LanesU32, Simd, dispatch, math};
 /// What the probabilities are compared with.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
-    /// One class a sample.
-    Labels(&'a LanesU32),
+    /// One class a sample; the probability of that class, and of each other one.
+    Labels(&'a LanesU32, [f32; 2]),
     /// A distribution over the classes a sample (rows that sum to one), `[class]`.
     Soft(&'a [Lanes]),
 }
@@ -85,9 +85,9 @@ pub fn cross_entropy_grad(
 #[inline(always)]
 fn target_of<S: Simd>(s: S, target: Target<'_>, class: usize) -> S::F32 {
     match target {
-        Target::Labels(labels) => {
+        Target::Labels(labels, [own, other]) => {
             let hit = s.eq_u32(s.load_u32(labels), s.splat_u32(class as u32));
-            s.select(hit, s.splat(1.0), s.zero())
+            s.select(hit, s.splat(own), s.splat(other))
         }
         Target::Soft(target) => s.load(&target[class]),
     }

@@ -3,6 +3,8 @@
 //! samples, all blocks) and checks shapes beforehand. [`batch`] is that caller for convolutions: loops over blocks on
 //! the threads of a context.
 
+#![deny(clippy::disallowed_methods)]
+
 #[forbid(unsafe_code)]
 pub mod activation;
 pub mod batch;
@@ -18,11 +20,15 @@ pub mod elementwise;
 #[forbid(unsafe_code)]
 pub mod encode;
 #[forbid(unsafe_code)]
+pub mod interval;
+#[forbid(unsafe_code)]
 pub mod lif;
 #[forbid(unsafe_code)]
 pub mod pad;
 #[forbid(unsafe_code)]
 pub mod pool;
+#[forbid(unsafe_code)]
+pub mod robust_loss;
 #[forbid(unsafe_code)]
 pub mod stdp;
 #[forbid(unsafe_code)]

@@ -1,6 +1,6 @@
 //! The undefended control.
 
-use crate::nn::{Augmentation, Rule, Schedule, TrainingOptions};
+use crate::nn::{Recipe, TrainingOptions};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -11,52 +11,25 @@ use serde::{Deserialize, Serialize};
 pub struct ControlOptions {
     /// Passes over the training set.
     pub epochs: usize,
-    /// Images per step; a last, smaller batch is dropped.
-    pub batch_size: usize,
-    /// Learning rate, before the schedule.
-    pub learning_rate: f32,
-    /// How the learning rate changes.
-    pub schedule: Schedule,
-    /// How a gradient becomes a step.
-    pub rule: Rule,
+    /// How it learns.
+    #[serde(flatten)]
+    pub recipe: Recipe,
     /// Temperature of the soft-max in the loss.
     pub temperature: f32,
-    /// How images are changed before they are learned from.
-    #[serde(default, skip_serializing_if = "Augmentation::is_off")]
-    pub augmentation: Augmentation,
 }
 
 impl Default for ControlOptions {
     fn default() -> Self {
-        let TrainingOptions {
-            epochs,
-            batch_size,
-            learning_rate,
-            schedule,
-            rule,
-            temperature,
-            augmentation,
-            ..
-        } = TrainingOptions::default();
-        Self { epochs, batch_size, learning_rate, schedule, rule, temperature, augmentation }
+        let TrainingOptions { epochs, temperature, .. } = TrainingOptions::default();
+        Self { epochs, recipe: Recipe::default(), temperature }
     }
 }
 
 impl ControlOptions {
     /// The options of the training with this seed.
     pub fn training(&self, seed: u64) -> TrainingOptions {
-        let Self { epochs, batch_size, learning_rate, schedule, rule, temperature, augmentation } =
-            *self;
-        TrainingOptions {
-            epochs,
-            batch_size,
-            learning_rate,
-            schedule,
-            rule,
-            temperature,
-            seed,
-            augmentation,
-        }
+        let temperature = self.temperature;
+        TrainingOptions { temperature, ..self.recipe.training(self.epochs, seed) }
     }
 
     /// Rejects values that no training could work with.

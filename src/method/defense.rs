@@ -1,10 +1,12 @@
 //! What a defense is, and the list of those that exist.
 
 use super::defenses::{
-    AdversarialTraining, DeepSleep, Distillation, FastWaveDefense, SleepDefense, SlowWaveDefense,
+    AdversarialTraining, DeepSleep, Distillation, FastWaveDefense, Lucid, SleepDefense,
+    SlowWaveDefense,
 };
 use super::{Settings, Stage};
 use crate::names::meant;
+use crate::nn::GradientAttack;
 use crate::snn::Statistics;
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,6 +24,7 @@ pub const DEFENSES: &[&dyn Defense] = &[
     &SlowWaveDefense,
     &FastWaveDefense,
     &DeepSleep,
+    &Lucid,
 ];
 
 /// A way to turn an undefended control into a defended model.
@@ -40,8 +43,9 @@ pub trait Defense: Sync {
     /// Its stages, in order.
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>>;
 
-    /// An estimate of its cost: seconds on two cores at 3 GHz for 60,000 training images.
-    fn seconds(&self, settings: &Settings) -> f64;
+    /// An estimate of its cost on so many training images, whatever the network: forward passes of one image each, of which
+    /// a step of training costs [`STEP`].
+    fn passes(&self, settings: &Settings, images: usize) -> f64;
 
     /// Whether it puts the network to sleep, so that its filters and firing rates are worth a look.
     fn sleeps(&self) -> bool {
@@ -81,6 +85,17 @@ impl Eq for dyn Defense {}
 impl Hash for dyn Defense {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name().hash(state);
+    }
+}
+
+/// Forward passes that an image's share of a training step costs, its own and two backward.
+pub const STEP: f64 = 3.0;
+
+/// Forward passes that an adversarial example costs: each step is a forward pass and a backward one to the image.
+pub(super) fn example_passes(attack: GradientAttack) -> f64 {
+    match attack {
+        GradientAttack::Fgsm => 2.0,
+        GradientAttack::Pgd { steps, .. } => 2.0 * steps as f64,
     }
 }
 
@@ -139,11 +154,11 @@ impl Training {
         }
     }
 
-    /// An estimate of its cost: seconds on two cores at 3 GHz for 60,000 training images.
-    pub fn seconds(self, settings: &Settings) -> f64 {
+    /// An estimate of its cost on so many training images, in [forward passes](Defense::passes).
+    pub fn passes(self, settings: &Settings, images: usize) -> f64 {
         match self {
-            Self::Control => 1.5 * settings.control.epochs as f64,
-            Self::Defense(defense) => defense.seconds(settings),
+            Self::Control => STEP * (settings.control.epochs * images) as f64,
+            Self::Defense(defense) => defense.passes(settings, images),
         }
     }
 
@@ -205,9 +220,12 @@ mod tests {
     use super::*;
     use crate::method::Profile;
 
+    const PROFILES: [Profile; 4] =
+        [Profile::Published, Profile::Paper, Profile::Standard, Profile::Lucid];
+
     #[test]
     fn every_setting_has_a_reader_in_some_profile() {
-        let profiles = [Profile::Published, Profile::Paper, Profile::Standard].map(Settings::new);
+        let profiles = PROFILES.map(Settings::new);
         let unread: Vec<String> = profiles[0]
             .list()
             .into_iter()
@@ -233,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_there() {
-        for profile in [Profile::Published, Profile::Paper, Profile::Standard] {
+        for profile in PROFILES {
             let settings = Settings::new(profile);
             for &defense in DEFENSES {
                 for name in defense.reads(&settings) {

@@ -1,5 +1,9 @@
 //! Names that settings had in older versions, whose files are still read: sheets, checkpoints, results, stores.
 
+#[cfg(feature = "experiment")]
+use super::{AdversarialTrainingOptions, Profile};
+#[cfg(feature = "experiment")]
+use crate::checkpoint::{flatten, to_json};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -13,6 +17,29 @@ const RENAMED: &[(&str, &str, &str)] = &[
 
 /// Settings that nothing read.
 pub const REMOVED: &[&str] = &["control.seed", "sleep.replay.seed"];
+
+/// The groups that hold a [`Recipe`](crate::nn::Recipe), each with the parts of it that it did not have in older versions.
+#[cfg(feature = "experiment")]
+const ADDED: &[(&str, &[&str])] = &[
+    ("control", &["warm_up", "label_smoothing", "augmentation"]),
+    ("fast_wave", &["warm_up", "label_smoothing", "augmentation", "rule"]),
+    (
+        "adversarial_training",
+        &[
+            "warm_up",
+            "label_smoothing",
+            "augmentation",
+            "rule",
+            "schedule",
+            "eps_ramp",
+            "start",
+            "loss",
+            "average",
+            "weight_perturbation",
+        ],
+    ),
+    ("distillation", &["warm_up", "label_smoothing", "augmentation", "rule", "schedule"]),
+];
 
 /// Brings settings of a file to their names of today, and notes it in the log.
 pub(super) fn update(settings: &mut Value) {
@@ -68,6 +95,24 @@ pub fn key_name(name: String) -> String {
     renamed.map_or(name, |(group, old, _)| format!("{group}.{old}"))
 }
 
+/// Whether a setting that older versions did not have says what they did: keys leave it out, so that what they have
+/// computed is still found.
+#[cfg(feature = "experiment")]
+pub fn is_as_before(name: &str, value: &Value) -> bool {
+    let within = |name: &str, part: &str| {
+        name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    ADDED.iter().any(|(group, added)| {
+        let own = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
+        own.filter(|own| added.iter().any(|part| within(own, part))).is_some_and(|own| {
+            // It holds all of a recipe too.
+            let before = AdversarialTrainingOptions::new(Profile::Published);
+            let before = to_json(&before).unwrap_or_default();
+            flatten(&before).iter().any(|(name, before)| name == own && before == value)
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +136,37 @@ mod tests {
         assert_eq!(read, settings);
         old["slow_wave"]["pair"]["tau_pre"] = json!(1.0);
         assert!(serde_json::from_value::<Settings>(old).is_err(), "under both names");
+    }
+
+    #[test]
+    fn keys_leave_out_what_is_as_before() {
+        let settings = Settings::new(Profile::Published);
+        let left_out = |settings: &Settings| -> Vec<String> {
+            let all = settings.list().into_iter().filter(|(name, value)| is_as_before(name, value));
+            all.map(|(name, _)| name).filter(|name| name.starts_with("fast_wave.")).collect()
+        };
+        let whole = left_out(&settings);
+        assert_eq!(
+            whole,
+            [
+                "fast_wave.augmentation.flip",
+                "fast_wave.augmentation.shift",
+                "fast_wave.label_smoothing",
+                "fast_wave.rule.sgd.momentum",
+                "fast_wave.rule.sgd.weight_decay",
+                "fast_wave.warm_up"
+            ]
+        );
+        let mut changed = settings;
+        for (name, value) in [
+            ("fast_wave.rule", "adam"),
+            ("fast_wave.warm_up", "1"),
+            ("fast_wave.augmentation.shift", "2"),
+            ("fast_wave.label_smoothing", "0.1"),
+        ] {
+            changed.set(name, value).expect("a setting");
+        }
+        assert_eq!(left_out(&changed), ["fast_wave.augmentation.flip"]);
     }
 
     #[test]

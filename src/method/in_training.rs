@@ -5,7 +5,7 @@ use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::architecture::Architecture;
-use crate::nn::{Model, Trainer, TrainingOptions};
+use crate::nn::{Model, PlainRegime, StepReport, Trainer, TrainingOptions};
 use crate::snn::SpikingModel;
 use crate::tensor::Context;
 use std::sync::Arc;
@@ -88,8 +88,23 @@ impl ControlTraining {
     /// # Errors
     /// If an option makes no sense.
     pub fn new(architecture: &Arc<Architecture>, options: TrainingOptions) -> Result<Self> {
-        let network = Model::new(Arc::clone(architecture), options.seed)?;
+        Self::of_model(Model::new(Arc::clone(architecture), options.seed)?, options)
+    }
+
+    /// From a trained model.
+    ///
+    /// # Errors
+    /// If an option makes no sense.
+    pub fn of_model(network: Model, options: TrainingOptions) -> Result<Self> {
         Ok(Self { trainer: Trainer::new(&network, options)?, network })
+    }
+
+    /// Continues a training that ended after fewer epochs (see [`Trainer::prolong`]).
+    ///
+    /// # Errors
+    /// Those of [`Trainer::prolong`].
+    pub fn prolong(&mut self, state: &StateDict, images: usize) -> Result<()> {
+        self.trainer.prolong(&mut self.network, state, images)
     }
 
     /// As the settings of a method say.
@@ -129,11 +144,12 @@ impl InTraining for ControlTraining {
         if self.trainer.epochs_done() >= of {
             return Ok(None);
         }
-        let mut progress = |p: crate::nn::StepReport| {
+        let observer = |p: StepReport| {
             let (batch, batches, images, loss) = (p.step, p.steps, p.images, Some(p.loss));
             progress(BatchProgress { stage, batch, batches, images, loss });
         };
-        let report = self.trainer.epoch(context, &mut self.network, data, &mut progress)?;
+        let Self { trainer, network } = self;
+        let report = trainer.epoch_with(context, network, data, &mut PlainRegime, observer)?;
         let (done, loss) = (self.trainer.epochs_done(), Some(report.loss));
         Ok(Some(PassReport { stage, done, of, loss }))
     }

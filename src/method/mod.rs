@@ -17,7 +17,7 @@
 //! let mut settings = Settings::new(Profile::Published);
 //! settings.set("fast_wave.epochs", "1")?;
 //! let mut defender = Defender::new(&FastWaveDefense, control, settings)?;
-//! while let Some(pass) = defender.advance(&context, &train, &mut |_| {})? {
+//! while let Some(pass) = defender.advance(&context, &train, |_| {})? {
 //!     println!("{} {}/{}", pass.stage, pass.done, pass.of);
 //! }
 //! let defended: &Model = defender.model();
@@ -40,15 +40,17 @@ mod words;
 
 pub use control::ControlOptions;
 pub use defender::{Defender, PassReport};
-pub use defense::{DEFENSES, Defense, Description, Training};
+pub use defense::{DEFENSES, Defense, Description, STEP, Training};
 pub use defenses::{
     AdversarialTraining, AdversarialTrainingOptions, Conversion, DeepSleep, Distillation,
-    DistillationMethod, DistillationOptions, FastWaveDefense, FastWaveStage, SleepDefense,
-    SleepDefenseMethod, SleepDefenseOptions, SlowWaveDefense, SlowWaveStage,
+    DistillationMethod, DistillationOptions, FastWaveDefense, FastWaveStage, Lucid, RobustLoss,
+    SleepDefense, SleepDefenseMethod, SleepDefenseOptions, SlowWaveDefense, SlowWaveStage,
 };
 #[cfg(feature = "experiment")]
-pub(crate) use former::{key_name, name as current_name};
+pub(crate) use former::{is_as_before, key_name, name as current_name};
 pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
 pub use settings::Settings;
+#[cfg(feature = "report")]
+pub(crate) use settings::of_32_bits;
 pub use stage::{BatchProgress, Networks, SinglePass, Stage, StageRun, TrainingRun};

@@ -6,11 +6,13 @@ use super::{
 };
 use crate::checkpoint::{flatten, to_json};
 use crate::names::meant;
-use crate::sleep::{DreamSource, FastWaveOptions, Layers, Plasticity, SlowWaveOptions};
+use crate::sleep::{
+    DreamSource, FastWaveOptions, Layers, LucidOptions, Plasticity, SlowWaveOptions,
+};
 use crate::snn::{Encoder, Statistics};
-use crate::{Error, Result};
+use crate::{Error, Result, short_form};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a count can be at most.
 const MOST: u64 = 1_000_000;
@@ -38,6 +40,9 @@ pub struct Settings {
     pub distillation: DistillationOptions,
     /// Sleep Defense.
     pub sleep: SleepDefenseOptions,
+    /// The slow waves of lucid sleep.
+    #[serde(default)]
+    pub lucid: LucidOptions,
     /// Of everything random.
     pub seed: u64,
 }
@@ -70,6 +75,7 @@ impl Settings {
             adversarial_training: AdversarialTrainingOptions::new(profile),
             distillation: DistillationOptions::new(profile),
             sleep: SleepDefenseOptions::new(profile),
+            lucid: LucidOptions::default(),
             seed: 0,
         };
         if profile != Profile::Published {
@@ -84,7 +90,7 @@ impl Settings {
                 settings.fast_wave.dream.source = DreamSource::Control;
                 settings.fast_wave.spiking.encoder = Encoder::Poisson { rate: 1.0 };
             }
-            Profile::Standard => {
+            Profile::Standard | Profile::Lucid => {
                 // Seed 0: 89.2 % clean with dreams of 128/255 (at 127.5/255 every image can be gray) and carried
                 // statistics, 97.7 % so.
                 settings.slow_wave.rescale = true;
@@ -97,7 +103,7 @@ impl Settings {
     }
 
     /// Sets one value by its dotted name, e.g. `fast_wave.dream.eps` to `64/255`. Values are numbers, fractions of
-    /// numbers, `true` or `false`, names, or JSON.
+    /// numbers, `true` or `false`, names, names with options as in `triangle:peak=0.3`, or JSON.
     ///
     /// # Errors
     /// If there is no such setting (the nearest name is suggested), it does not take such a value, or nothing would read
@@ -113,20 +119,28 @@ impl Settings {
         }
         let name = &*former::name(name);
         let mut all = to_json(self).map_err(|e| fail(e.to_string()))?;
-        let mut place = Some(&mut all);
-        for part in name.split('.') {
-            place = place.and_then(|place| place.as_object_mut()?.get_mut(part));
-        }
-        let Some(place) = place else {
+        let Some(place) = place_in(&mut all, name) else {
             let names = self.names();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let meant = meant(name, &names);
             return Err(fail(format!("there is no `{name}`{meant}")));
         };
-        let now = std::mem::replace(place, parse(value));
+        let parsed = parse(value);
+        let now = std::mem::replace(place, parsed.clone());
         let refuse = |why: String| fail(format!("`{name}` does not take `{value}`: {why}"));
-        let new: Self =
-            serde_json::from_value(all).map_err(|e| refuse(forms::takes(name, &now, &e)))?;
+        // The name alone stands for a form whose options have defaults.
+        let named = parsed.as_str().map(|form| json!({ form: {} }));
+        let read = serde_json::from_value::<Self>(all.clone());
+        let read = read.or_else(|error| match named {
+            None => Err(error),
+            Some(form) => {
+                if let Some(place) = place_in(&mut all, name) {
+                    *place = form;
+                }
+                serde_json::from_value(all).map_err(|_| error)
+            }
+        });
+        let new = read.map_err(|error| refuse(forms::takes(name, &now, &error)))?;
         // JSON knows no infinity, and a number can be too large for 32 bits.
         let written = to_json(&new).and_then(serde_json::from_value::<Self>);
         if written.ok().as_ref() != Some(&new) {
@@ -159,19 +173,56 @@ impl Settings {
         to_json(self).map_or_else(|_| Vec::new(), |all| flatten(&all))
     }
 
+    /// The dotted names of all settings with their values as people write them ([`written`](crate::written)):
+    /// [`set`](Self::set) takes them back, to the same bits.
+    pub fn written(&self) -> Vec<(String, String)> {
+        let text = |value: Value| match of_32_bits(&value) {
+            Some(number) => crate::written(number),
+            None => value.to_string(),
+        };
+        self.list().into_iter().map(|(name, value)| (name, text(value))).collect()
+    }
+
+    /// The names of all settings, and of the groups that they are in.
     fn names(&self) -> Vec<String> {
-        self.list().into_iter().map(|(name, _)| name).collect()
+        let all = self.list().into_iter().map(|(name, _)| name);
+        let mut names: Vec<String> = all
+            .flat_map(|name| {
+                let dots = name.match_indices('.').map(|(at, _)| name[..at].to_owned());
+                let groups: Vec<String> = dots.collect();
+                groups.into_iter().chain([name])
+            })
+            .collect();
+        names.sort();
+        names.dedup();
+        names
     }
 }
 
+/// The number that a value was when it was written in decimals, if it is one of 32 bits.
+pub(crate) fn of_32_bits(value: &Value) -> Option<f32> {
+    let number = value.as_f64().filter(|_| value.is_f64())?;
+    let short = number as f32;
+    (short.to_string().parse() == Ok(number)).then_some(short)
+}
+
 /// A fraction, else JSON, else a name.
+/// The place of a dotted name.
+fn place_in<'a>(all: &'a mut Value, name: &str) -> Option<&'a mut Value> {
+    name.split('.').try_fold(all, |place, part| place.as_object_mut()?.get_mut(part))
+}
+
+/// A fraction, else JSON, else a form with options, else a name.
 fn parse(text: &str) -> Value {
+    let name = || short_form::read(text, |option| scalar(option).unwrap_or_else(|| option.into()));
+    scalar(text).or_else(name).unwrap_or_else(|| Value::from(text))
+}
+
+/// A fraction, else JSON.
+fn scalar(text: &str) -> Option<Value> {
     let fraction = text.split_once('/').and_then(|(above, below)| {
         let (above, below): (f64, f64) = (above.trim().parse().ok()?, below.trim().parse().ok()?);
         Some(above / below).filter(|fraction| fraction.is_finite())
     });
-    if let Some(fraction) = fraction {
-        return Value::from(fraction);
-    }
-    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+    fraction.map(Value::from).or_else(|| serde_json::from_str(text).ok())
 }

@@ -4,12 +4,13 @@ use super::{
     AdversarialTrainingOptions, Description, DistillationMethod, DistillationOptions, Profile,
     Settings, SleepDefenseMethod, SleepDefenseOptions,
 };
-use crate::nn::GradientAttack;
+use crate::checkpoint::{flatten, to_json};
+use crate::nn::{GradientAttack, Recipe};
 use crate::sleep::{
     DreamOptions, DreamSource, FastWaveOptions, Layers, Plasticity, SlowWaveOptions,
 };
 use crate::snn::{Encoder, Statistics};
-use crate::wording::{fraction, grouped, times};
+use crate::wording::{grouped, times, written};
 
 /// The running statistics of the network that is tested.
 pub fn conversion(conversion: Statistics) -> Description {
@@ -144,10 +145,11 @@ pub fn adversarial_training(here: &AdversarialTrainingOptions) -> String {
             GradientAttack::Pgd { steps, .. } => format!("{steps}-step PGD"),
         };
         format!(
-            "{} {start}, with probability {} a batch is replaced by {attack} examples of eps {}",
+            "{} {start}{}, with probability {} a batch is replaced by {attack} examples of eps {}",
             times(o.epochs, "epoch", "epochs"),
+            recipe(&o.recipe),
             o.ratio,
-            fraction(o.eps)
+            written(o.eps)
         )
     };
     let published = AdversarialTrainingOptions::new(Profile::Published);
@@ -165,6 +167,34 @@ pub fn adversarial_training(here: &AdversarialTrainingOptions) -> String {
         }
     };
     format!("{}{as_published}. {strength}", training(here))
+}
+
+/// What the slow waves of lucid sleep did.
+pub fn lucid(settings: &Settings) -> String {
+    let (o, eps) = (&settings.lucid, settings.adversarial_training.eps);
+    let part = |done: bool, words: &'static str| done.then_some(words);
+    let parts = [
+        part(o.down_selection, "synapses of the first layer competed under a constant sum"),
+        part(o.homeostasis, "thresholds were set beyond the reach of perturbations"),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    let parts =
+        if parts.is_empty() { "filters were normalized".to_owned() } else { parts.join(", ") };
+    format!(
+        "{} of slow waves and dreams: {parts} of eps {}, without labels. The paper has no such sleep; most of its robustness is \
+         that of adversarial training.",
+        times(settings.cycles, "cycle", "cycles"),
+        written(eps)
+    )
+}
+
+/// In what a recipe differs from plain gradient descent at rate 0.1, in parentheses; empty if it does not.
+fn recipe(here: &Recipe) -> String {
+    let all = |recipe: &Recipe| to_json(recipe).map_or_else(|_| Vec::new(), |r| flatten(&r));
+    let plain = all(&Recipe::default());
+    let differences = all(here).into_iter().filter(|setting| !plain.contains(setting));
+    let differences: Vec<String> = differences.map(|(n, v)| format!("{n} = {v}")).collect();
+    if differences.is_empty() { String::new() } else { format!(" ({})", differences.join(", ")) }
 }
 
 /// Whose Sleep Defense.
@@ -212,6 +242,6 @@ fn dreams(options: &DreamOptions) -> String {
     format!(
         "with probability {} a batch is replaced by {attack} examples of eps {} crafted on {source}. (The paper's Figure 2 says PGD, its text FGSM.)",
         options.ratio,
-        fraction(options.eps)
+        written(options.eps)
     )
 }

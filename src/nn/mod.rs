@@ -16,7 +16,7 @@
 //! let context = Context::new(0)?;
 //! let mut lenet = Model::lenet(7);
 //! let mut trainer = Trainer::new(&lenet, TrainingOptions { epochs: 1, ..Default::default() })?;
-//! let report = trainer.epoch(&context, &mut lenet, &train, &mut |_| {})?;
+//! let report = trainer.epoch(&context, &mut lenet, &train)?;
 //! assert!(report.loss < 2.3);
 //! assert!(accuracy(&context, &lenet.freeze()?, &test)? > 0.5);
 //! lenet.state().save(tempfile::NamedTempFile::new().unwrap().path())?;
@@ -26,6 +26,8 @@
 mod adversarial_batch;
 pub mod architecture;
 mod augmentation;
+mod average;
+mod classifier;
 mod decision;
 mod draws;
 mod evaluate;
@@ -37,17 +39,23 @@ mod optimizer;
 mod origin;
 mod parameters;
 mod partial;
+mod prolong;
 mod recalibrate;
+mod recipe;
 mod schedule;
 mod train;
 
-pub use adversarial_batch::{BatchAttack, GradientAttack};
+pub(crate) use adversarial_batch::toward_gray;
+pub use adversarial_batch::{BatchAttack, BatchStart, GradientAttack, Perturbation};
 pub use augmentation::Augmentation;
+pub use classifier::{Changes, Classifier, Session, tape_session};
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, decision_noise};
 pub(crate) use evaluate::check_memory;
-pub use evaluate::{Decision, InputGradients, accuracy, decisions, input_gradients, predictions};
+pub use evaluate::{
+    Decision, InputGradients, InputLoss, accuracy, decisions, input_gradients, predictions,
+};
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use initialization::uniform_fan_in;
 pub use model::{FrozenModel, Model};
@@ -57,6 +65,9 @@ pub use origin::Origin;
 pub use parameters::{Parameter, Parameters};
 pub use partial::{ConvChain, PartialForward};
 pub use recalibrate::recalibrate;
+pub use recipe::Recipe;
 pub use schedule::Schedule;
 pub(crate) use train::order;
-pub use train::{Batch, EpochReport, PlainRegime, Regime, StepReport, Trainer, TrainingOptions};
+pub use train::{
+    Batch, EpochReport, PlainRegime, Regime, StepReport, Targets, Trainer, TrainingOptions,
+};

@@ -1,6 +1,6 @@
 //! What training needs of a network, and what evaluation and attacks need of a trained one.
 
-use super::{ConvChain, DRAWS, Parameters};
+use super::{Classifier, ConvChain, Parameters};
 use crate::Result;
 use crate::autodiff::{BatchMoments, Normalization, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
@@ -64,36 +64,14 @@ pub trait Network: Send {
     fn load_state(&mut self, state: &StateDict) -> Result<()>;
 }
 
-/// A network whose parameters do not change any more: what evaluation and attacks run.
-pub trait FrozenNetwork: Sync {
-    /// The shape of one image.
-    fn input_shape(&self) -> Shape;
-
-    /// The number of classes.
-    fn classes(&self) -> usize;
-
-    /// Bytes that its layers' values take for one sample, at least; 0: not known.
-    fn sample_bytes(&self) -> usize {
-        0
-    }
-
+/// A [`Classifier`] that runs on the tape: a network whose parameters do not change any more.
+pub trait FrozenNetwork: Classifier {
     /// Records the forward pass and returns the logits. A random network draws from the tape's keys
     /// ([`Tape::set_noise`]), and from nothing else.
     ///
     /// # Errors
     /// If `x` does not have the input's shape.
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var>;
-
-    /// Whether its logits depend on random draws.
-    fn is_random(&self) -> bool {
-        false
-    }
-
-    /// Whether it records spikes ([`Tape::lif`]), whose gradients can be estimated in several ways
-    /// ([`Tape::set_estimate`]).
-    fn is_spiking(&self) -> bool {
-        false
-    }
 
     /// Records the forward pass and returns every layer of spikes, before pooling; none of a network without spikes.
     ///
@@ -121,74 +99,10 @@ pub trait FrozenNetwork: Sync {
         Ok(None)
     }
 
-    /// The network of rectifiers with the same weights, if it is a spiking one that has such a twin.
-    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
-        None
-    }
-
-    /// Evaluations whose mean logits decide about an image: 1 unless it is random, else [`DRAWS`].
-    fn draws(&self) -> usize {
-        if self.is_random() { DRAWS } else { 1 }
-    }
-
     /// Its layers, if they are a mere chain of convolutions: attacks that change a few pixels at a time then evaluate
     /// only what these reach ([`PartialForward`](super::PartialForward)). The bits are the same without.
     fn chain(&self) -> Option<ConvChain<'_>> {
         None
-    }
-}
-
-impl<N: FrozenNetwork + ?Sized> FrozenNetwork for &N {
-    fn input_shape(&self) -> Shape {
-        (**self).input_shape()
-    }
-
-    fn classes(&self) -> usize {
-        (**self).classes()
-    }
-
-    fn sample_bytes(&self) -> usize {
-        (**self).sample_bytes()
-    }
-
-    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
-        (**self).logits(tape, x)
-    }
-
-    fn is_random(&self) -> bool {
-        (**self).is_random()
-    }
-
-    fn is_spiking(&self) -> bool {
-        (**self).is_spiking()
-    }
-
-    fn spikes(&self, tape: &mut Tape, x: Var) -> Result<Vec<Var>> {
-        (**self).spikes(tape, x)
-    }
-
-    fn features(&self) -> usize {
-        (**self).features()
-    }
-
-    fn with_head(
-        &self,
-        weight: &[f32],
-        bias: Vec<f32>,
-    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
-        (**self).with_head(weight, bias)
-    }
-
-    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
-        (**self).rectified()
-    }
-
-    fn draws(&self) -> usize {
-        (**self).draws()
-    }
-
-    fn chain(&self) -> Option<ConvChain<'_>> {
-        (**self).chain()
     }
 }
 

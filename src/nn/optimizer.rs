@@ -3,8 +3,9 @@
 
 use super::{Parameter, Parameters};
 use crate::checkpoint::StateDict;
-use crate::{Error, Result};
+use crate::{Error, Result, short_form};
 use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
 
 /// How a gradient becomes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,21 +14,52 @@ pub enum Rule {
     /// `v = momentum v + g; p -= rate v`, with `weight_decay p` added to g.
     Sgd {
         /// Share of the last velocity that is kept.
+        #[serde(default)]
         momentum: f32,
         /// L2 penalty.
+        #[serde(default)]
         weight_decay: f32,
     },
     /// Kingma and Ba (2015), with `weight_decay p` added to g.
     Adam {
         /// Decay of the mean of gradients.
+        #[serde(default = "beta1")]
         beta1: f32,
         /// Decay of the mean of squared gradients.
+        #[serde(default = "beta2")]
         beta2: f32,
         /// Added to the root of the latter.
+        #[serde(default = "eps")]
         eps: f32,
         /// L2 penalty.
+        #[serde(default)]
         weight_decay: f32,
     },
+}
+
+fn beta1() -> f32 {
+    0.9
+}
+
+fn beta2() -> f32 {
+    0.999
+}
+
+fn eps() -> f32 {
+    1e-8
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self::SGD
+    }
+}
+
+/// As a setting takes it: `sgd:momentum=0.9,weight_decay=0.0005`.
+impl Display for Rule {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&short_form::of(self))
+    }
 }
 
 impl Rule {
@@ -63,7 +95,7 @@ impl Rule {
     }
 
     /// Arrays of memory for each parameter.
-    fn memories(self) -> usize {
+    pub(super) fn memories(self) -> usize {
         match self {
             Self::Sgd { momentum: 0.0, .. } => 0,
             Self::Sgd { .. } => 1,
@@ -84,6 +116,9 @@ pub struct Optimizer {
 impl Optimizer {
     /// What stands, with a dot, before the names of its arrays in a state dict: spelled as in the checkpoints that exist.
     pub(super) const PREFIX: &str = "optimiser";
+
+    /// The note of its steps.
+    pub(super) const STEPS: &str = "optimiser.steps";
 
     /// For these parameters, remembering nothing yet.
     pub fn new(rule: Rule, parameters: &Parameters) -> Self {
@@ -140,7 +175,7 @@ impl Optimizer {
     /// # Errors
     /// Never: the shapes are the parameters's own.
     pub fn save_into(&self, parameters: &Parameters, state: &mut StateDict) -> Result<()> {
-        state.note("optimiser.steps", self.steps);
+        state.note(Self::STEPS, self.steps);
         for (i, memory) in self.memory.iter().enumerate() {
             for (parameter, values) in parameters.iter().zip(memory) {
                 let name = name_of(i, parameter);
@@ -155,7 +190,7 @@ impl Optimizer {
     /// # Errors
     /// If something is missing or of another shape, or there is more than this optimizer remembers.
     pub fn load_from(&mut self, parameters: &Parameters, state: &StateDict) -> Result<()> {
-        self.steps = state.noted("optimiser.steps").ok_or_else(|| {
+        self.steps = state.noted(Self::STEPS).ok_or_else(|| {
             Error::format(state.path(), "the checkpoint has no count of optimizer steps")
         })?;
         let mut known = Vec::new();

@@ -72,7 +72,7 @@ impl<'a> PartialForward<'a> {
             ChainLayer { layer, shape, new: zeros(), old: zeros(), changed: Region::default() }
         });
         let layers = chain.convolutions.iter().chain(&chain.linear);
-        let scratch = layers.map(|layer| layer.scratch()).max().unwrap_or(0);
+        let scratch = layers.map(|layer| layer.scratch(1)).max().unwrap_or(0);
         Self {
             isa,
             stages: stages.collect(),
@@ -112,11 +112,11 @@ impl<'a> PartialForward<'a> {
         for (i, layer) in before.iter().enumerate() {
             let x = if i == 0 { x } else { hidden.as_slice() };
             sums.resize(layer.geometry().output.features(), Lanes::ZERO);
-            layer.affine(isa, LANES, x, sums, &mut self.scratch);
+            layer.affine(isa, |_| LANES, x, sums, &mut self.scratch);
             hidden.resize(sums.len(), Lanes::ZERO);
             activate(isa, Activation::Relu, LANES, sums, hidden);
         }
         let x = if before.is_empty() { x } else { hidden.as_slice() };
-        last.affine(isa, LANES, x, out, &mut self.scratch);
+        last.affine(isa, |_| LANES, x, out, &mut self.scratch);
     }
 }

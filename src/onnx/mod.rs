@@ -11,6 +11,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod arrange;
 mod constants;
 mod finish;
 mod layers;

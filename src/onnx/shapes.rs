@@ -1,6 +1,6 @@
 //! Operations that arrange features anew, join them, or pick some.
 
-use super::constants::picked;
+use super::arrange::picked;
 use super::layers::{KernelWindow, convolve, with_shape};
 use super::network::{DraftKind, DraftNetwork, IMAGE};
 use super::node::FileNode;

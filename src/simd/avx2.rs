@@ -36,6 +36,13 @@ macro_rules! both {
     };
 }
 
+/// The lower 128 bits of both, and the upper.
+#[inline(always)]
+fn joined(a: __m256, b: __m256) -> [__m256; 2] {
+    // SAFETY: called with values that only the token makes, which proves AVX.
+    unsafe { [_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)] }
+}
+
 #[inline(always)]
 fn ints(x: [__m256; 2]) -> [__m256i; 2] {
     both!(_mm256_castps_si256, x)
@@ -259,6 +266,13 @@ impl Simd for Avx2 {
         both!(_mm256_cvtps_epi32, x)
     }
 
+    #[inline(always)]
+    fn interleave(self, a: Self::F32, b: Self::F32) -> [Self::F32; 2] {
+        // Within 128 bits first: of either register, `low` and `high` have two quarters of the result each.
+        let low = both!(_mm256_unpacklo_ps, a, b);
+        let high = both!(_mm256_unpackhi_ps, a, b);
+        [joined(low[0], high[0]), joined(low[1], high[1])]
+    }
     #[inline(always)]
     fn load_part(self, x: &Lanes, part: usize) -> Self::Part {
         let x = &x.0[part * HALF..][..HALF];

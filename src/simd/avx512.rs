@@ -209,6 +209,22 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn interleave(self, a: Self::F32, b: Self::F32) -> [Self::F32; 2] {
+        // Index 16 and up means `b`.
+        call!([
+            _mm512_permutex2var_ps(
+                a,
+                _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+                b
+            ),
+            _mm512_permutex2var_ps(
+                a,
+                _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
+                b
+            ),
+        ])
+    }
+    #[inline(always)]
     fn load_part(self, x: &Lanes, _part: usize) -> Self::Part {
         self.load(x)
     }

@@ -211,6 +211,13 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn interleave(self, a: Self::F32, b: Self::F32) -> [Self::F32; 2] {
+        let of = |first: usize| {
+            array::from_fn(|i| if i % 2 == 0 { a[first + i / 2] } else { b[first + i / 2] })
+        };
+        [of(0), of(LANES / 2)]
+    }
+    #[inline(always)]
     fn load_part(self, x: &Lanes, _part: usize) -> Self::Part {
         x.0
     }

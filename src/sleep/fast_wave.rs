@@ -3,7 +3,7 @@
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::{
-    Batch, BatchAttack, EpochReport, Freeze, GradientAttack, Model, Network, Regime, Schedule,
+    Batch, BatchAttack, EpochReport, Freeze, GradientAttack, Model, Network, Recipe, Regime,
     StepReport, Trainer, TrainingOptions,
 };
 use crate::simd::random::{Key, uniform_from_bits};
@@ -49,12 +49,9 @@ pub struct DreamOptions {
 pub struct FastWaveOptions {
     /// Passes over the data.
     pub epochs: usize,
-    /// Images per step.
-    pub batch_size: usize,
-    /// Learning rate of plain SGD, before the schedule.
-    pub learning_rate: f32,
-    /// How the learning rate changes.
-    pub schedule: Schedule,
+    /// How it learns.
+    #[serde(flatten)]
+    pub recipe: Recipe,
     /// Whether there are dreams at all.
     pub noise: bool,
     /// The dreams.
@@ -69,9 +66,7 @@ impl Default for FastWaveOptions {
     fn default() -> Self {
         Self {
             epochs: 5,
-            batch_size: 128,
-            learning_rate: 0.1,
-            schedule: Schedule::Constant,
+            recipe: Recipe::default(),
             noise: true,
             dream: DreamOptions {
                 source: DreamSource::Hybrid,
@@ -99,18 +94,11 @@ impl FastWaveOptions {
             ));
         }
         self.spiking.validate()?;
-        self.training().validate()
+        self.training(0).validate()
     }
 
-    /// What of them is training's, with a seed to be set.
-    fn training(&self) -> TrainingOptions {
-        TrainingOptions {
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            schedule: self.schedule,
-            ..TrainingOptions::default()
-        }
+    fn training(&self, seed: u64) -> TrainingOptions {
+        self.recipe.training(self.epochs, seed)
     }
 }
 
@@ -144,10 +132,7 @@ impl FastWave {
             return Err(Error::shape("fast-wave sleep", expected, found));
         }
         let network = SpikingModel::from_model(model, options.spiking, options.statistics)?;
-        let training = TrainingOptions {
-            seed: Key::new(seed).named("fast-wave").to_u64(),
-            ..options.training()
-        };
+        let training = options.training(Key::new(seed).named("fast-wave").to_u64());
         let rem = Rem {
             attack: BatchAttack::new(context),
             options: options.noise.then_some(options.dream),
@@ -180,10 +165,10 @@ impl FastWave {
         &mut self,
         context: &Context,
         data: &Dataset,
-        progress: &mut (dyn FnMut(StepReport) + Send),
+        observer: impl FnMut(StepReport) + Send,
     ) -> Result<EpochReport> {
         let Self { trainer, network, rem } = self;
-        trainer.epoch_with(context, network, data, rem, progress)
+        trainer.epoch_with(context, network, data, rem, observer)
     }
 
     /// Everything that a resumed sleep needs.

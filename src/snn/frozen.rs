@@ -6,8 +6,8 @@ use crate::Result;
 use crate::autodiff::{Tape, Var};
 use crate::kernels::lif::SilentWindow;
 use crate::nn::architecture::Architecture;
-use crate::nn::{DRAWS, Freeze, FrozenModel, FrozenNetwork};
-use crate::tensor::Shape;
+use crate::nn::{Classifier, DRAWS, Freeze, FrozenModel, FrozenNetwork, Session, tape_session};
+use crate::tensor::{Context, Shape};
 
 /// The spiking network in evaluation mode, batch normalization folded into the convolutions.
 ///
@@ -111,7 +111,7 @@ impl Freeze for SpikingModel {
     }
 }
 
-impl FrozenNetwork for FrozenSpikingModel {
+impl Classifier for FrozenSpikingModel {
     fn input_shape(&self) -> Shape {
         self.model.input_shape()
     }
@@ -124,16 +124,34 @@ impl FrozenNetwork for FrozenSpikingModel {
         self.model.architecture().least_spiking_bytes(self.options.steps)
     }
 
-    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
-        self.record_into(tape, x, None, false)
-    }
-
     fn is_random(&self) -> bool {
         self.options.encoder.is_random()
     }
 
     fn is_spiking(&self) -> bool {
         true
+    }
+
+    fn as_network(&self) -> Option<&dyn FrozenNetwork> {
+        Some(self)
+    }
+
+    fn rectified(&self) -> Option<&dyn FrozenNetwork> {
+        Some(&self.model)
+    }
+
+    fn draws(&self) -> usize {
+        if self.is_random() { self.draws } else { 1 }
+    }
+
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        tape_session(self, context)
+    }
+}
+
+impl FrozenNetwork for FrozenSpikingModel {
+    fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
+        self.record_into(tape, x, None, false)
     }
 
     fn spikes(&self, tape: &mut Tape, x: Var) -> Result<Vec<Var>> {
@@ -152,13 +170,5 @@ impl FrozenNetwork for FrozenSpikingModel {
     ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
         let Some(model) = self.model.with_last(weight, bias)? else { return Ok(None) };
         Ok(Some(Box::new(Self { model, ..self.clone() })))
-    }
-
-    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
-        Some(Box::new(&self.model))
-    }
-
-    fn draws(&self) -> usize {
-        if self.is_random() { self.draws } else { 1 }
     }
 }

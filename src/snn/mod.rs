@@ -2,7 +2,8 @@
 //!
 //! A spiking network runs for T time steps. Its layers between neurons are the ordinary ones, on tensors that have a
 //! time axis; a layer of neurons over all its steps is one node of the tape ([`Tape::lif`](crate::autodiff::Tape::lif)),
-//! whose backward is backpropagation through time with a [`Surrogate`] for the derivative of a spike.
+//! whose backward is backpropagation through time with a [`Surrogate`] for the derivative of a spike. Neurons and surrogates
+//! themselves are kernels: [`kernels::lif`](crate::kernels::lif), [`kernels::surrogate`](crate::kernels::surrogate).
 //!
 //! ```
 //! use deepsleep::nn::Model;

@@ -13,7 +13,18 @@ pub(crate) fn check_spiking(architecture: &Architecture) -> Result<()> {
     if architecture.nodes().iter().any(|node| node.op.is_rectifier()) {
         return Ok(());
     }
-    let problem = "the network has neither `relu` nor `lif`, and only these are neurons: nothing in it would spike";
+    let nodes = architecture.nodes().iter();
+    let others = nodes.filter(|node| node.op.activation().is_some());
+    let others: Vec<String> =
+        others.map(|node| format!("`{}` ({})", node.name, node.op.name())).collect();
+    let has = match others.is_empty() {
+        true => "no activation at all".to_owned(),
+        false => others.join(", "),
+    };
+    let problem = format!(
+        "the network has neither `relu` nor `lif`, and only these become neurons: nothing in it would spike. It has {has}; \
+         train one with `relu` or `lif` nodes"
+    );
     Err(Error::argument("spiking network", problem))
 }
 

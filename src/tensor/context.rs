@@ -73,7 +73,7 @@ impl Context {
 
     /// Calls `f(index, chunk)` for every `chunk` of `size` elements, in parallel. (Of size 0 there are no chunks: such
     /// a tensor is empty.)
-    pub(crate) fn chunks<A: Send>(
+    pub fn chunks<A: Send>(
         &self,
         a: &mut [A],
         size: usize,
@@ -89,7 +89,7 @@ impl Context {
 
     /// [`chunks`](Self::chunks) for `work` multiply-adds of [`Lanes`] in all: on the calling thread alone if they are
     /// done before another thread would be awake.
-    pub(crate) fn chunks_of_work<A: Send>(
+    pub fn chunks_of_work<A: Send>(
         &self,
         work: usize,
         a: &mut [A],
@@ -105,12 +105,7 @@ impl Context {
 
     /// Both, each of `work` multiply-adds of [`Lanes`], in parallel if that pays: two loops together have one end to wait
     /// for instead of two.
-    pub(crate) fn join_of_work(
-        &self,
-        work: usize,
-        a: impl FnOnce() + Send,
-        b: impl FnOnce() + Send,
-    ) {
+    pub fn join_of_work(&self, work: usize, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
         match &self.pool {
             Some(pool) if work >= WORTH_A_WAKING && pool.threads() > 1 => {
                 pool.run(|| rayon::join(a, b));
@@ -123,7 +118,7 @@ impl Context {
     }
 
     /// Calls `f(index, chunk of a, chunk of b)` for every pair of chunks, in parallel.
-    pub(crate) fn chunks2<A: Send, B: Send>(
+    pub fn chunks2<A: Send, B: Send>(
         &self,
         (a, size_a): (&mut [A], usize),
         (b, size_b): (&mut [B], usize),
@@ -142,7 +137,7 @@ impl Context {
     }
 
     /// Calls `f(index, chunk of a, chunk of b, chunk of c)` for every triple of chunks, in parallel.
-    pub(crate) fn chunks3<A: Send, B: Send, C: Send>(
+    pub fn chunks3<A: Send, B: Send, C: Send>(
         &self,
         (a, size_a): (&mut [A], usize),
         (b, size_b): (&mut [B], usize),
@@ -175,7 +170,7 @@ impl Context {
     }
 
     /// Lends the calling thread `length` lanes of scratch memory with unspecified content.
-    pub(crate) fn with_scratch<R>(&self, length: usize, f: impl FnOnce(&mut [Lanes]) -> R) -> R {
+    pub fn with_scratch<R>(&self, length: usize, f: impl FnOnce(&mut [Lanes]) -> R) -> R {
         let mut buffer = lock(&self.scratch[self.thread()]);
         if buffer.len() < length {
             grow(&mut buffer, length);

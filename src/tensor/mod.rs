@@ -55,14 +55,22 @@ impl Tensor {
 
     /// `samples` samples of `shape` at each of `steps` time steps, in a recycled buffer: what is in it stays, what it
     /// lacks is zero.
-    pub(crate) fn with_steps(
-        shape: Shape,
-        samples: usize,
-        steps: usize,
-        mut data: Vec<Lanes>,
-    ) -> Self {
+    pub fn with_steps(shape: Shape, samples: usize, steps: usize, mut data: Vec<Lanes>) -> Self {
         buffers::grow(&mut data, blocks_of(samples) * steps * shape.features());
         Self { shape, samples, steps, data }
+    }
+
+    /// Copies `count` samples of another tensor of this shape, from its sample `first` on, to this one's sample `at` and on.
+    /// Both have one time step.
+    pub(crate) fn copy_samples(&mut self, at: usize, from: &Self, first: usize, count: usize) {
+        let features = self.shape.features();
+        for i in 0..count {
+            let (source, target) = (first + i, at + i);
+            let lanes = &from.data[source / LANES * features..][..features];
+            for (to, from) in self.data[target / LANES * features..].iter_mut().zip(lanes) {
+                to.0[target % LANES] = from.0[source % LANES];
+            }
+        }
     }
 
     /// From an N x C x H x W array.
@@ -157,7 +165,8 @@ impl Tensor {
         block.iter().map(move |lanes| lanes.0[n % LANES])
     }
 
-    pub(crate) fn into_lanes(self) -> Vec<Lanes> {
+    /// Its memory, block after block; a recycled buffer may be longer.
+    pub fn into_lanes(self) -> Vec<Lanes> {
         self.data
     }
 }

@@ -1,6 +1,7 @@
 //! Ball and box, hyperplane and box: feasible, and no feasible point nearer.
 
-use deepsleep::attack::{Breakpoints, Norm, SortBuffer, into_ball, onto_hyperplane};
+use deepsleep::attack::Norm;
+use deepsleep::attack::geometry::{Breakpoints, SortBuffer, into_ball, onto_hyperplane};
 use deepsleep::simd::Isa;
 use proptest::prelude::*;
 

@@ -5,7 +5,9 @@ use deepsleep::attack::{
     Attack, AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
 };
 use deepsleep::autodiff::{Tape, Var};
-use deepsleep::nn::{Freeze, FrozenModel, FrozenNetwork, Model, Network, margin};
+use deepsleep::nn::{
+    Freeze, FrozenModel, FrozenNetwork, Model, Network, Session, margin, tape_session,
+};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::snn::{FrozenSpikingModel, SilentWindow, SpikingModel, SpikingOptions, Statistics};
@@ -214,15 +216,21 @@ fn a_sample_depends_on_nobody_else() {
 /// A network that does not tell its layers, so that all of it is evaluated at every query.
 struct Whole(FrozenModel);
 
-impl FrozenNetwork for Whole {
+impl Classifier for Whole {
     fn input_shape(&self) -> Shape {
-        FrozenNetwork::input_shape(&self.0)
+        self.0.input_shape()
     }
 
     fn classes(&self) -> usize {
-        FrozenNetwork::classes(&self.0)
+        self.0.classes()
     }
 
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        tape_session(self, context)
+    }
+}
+
+impl FrozenNetwork for Whole {
     fn logits(&self, tape: &mut Tape, x: Var) -> deepsleep::Result<Var> {
         self.0.logits(tape, x)
     }

@@ -11,8 +11,7 @@ use deepsleep::tensor::Context;
 const EPS: f32 = 16.0 / 255.0;
 
 fn run(model: &dyn Classifier, samples: &Samples, options: &Audit) -> AuditReport {
-    let report =
-        audit(&Context::new(2).unwrap(), model, samples, options, &[], &mut |_| ()).unwrap();
+    let report = audit(&Context::new(2).unwrap(), model, samples, options, &[], |_| ()).unwrap();
     for check in report.checks.iter().filter(|check| check.finding != Finding::Pass) {
         println!("  {:?} {} {} {:?}", check.finding, check.name, check.statistic, check.interval);
     }

@@ -8,6 +8,7 @@ mod convert;
 mod data;
 mod datasets;
 mod defend;
+mod digits;
 mod evaluate;
 mod extremes;
 mod full;

@@ -194,7 +194,7 @@ fn numbers_of_images_and_of_work_are_refused_beyond_what_there_is() {
         run(&[&base[..], &[option, value]].concat()).assert_fails(2, &[words]);
     }
     for (option, value, words) in [
-        ("--batch-size", largest, "only 40 training images"),
+        ("--batch-size", largest, "it can be 1000000 at most"),
         ("--limit-train", "0", "at least 1"),
         ("--epochs", "18446744073709551616", "not a whole number"),
         ("--seed", "x", "--seed"),

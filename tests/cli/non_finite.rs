@@ -83,7 +83,7 @@ fn a_step_names_the_parameter_that_stopped_being_finite() {
     let mut network = Model::lenet(0);
     let mut trainer = Trainer::new(&network, options).unwrap();
     let context = Context::new(1).unwrap();
-    let error = trainer.epoch(&context, &mut network, &train, &mut |_| {}).unwrap_err().to_string();
+    let error = trainer.epoch(&context, &mut network, &train).unwrap_err().to_string();
     assert!(error.starts_with("training, epoch 1, step 1: `conv1.weight` became "), "{error}");
     assert_eq!(trainer.epochs_done(), 0);
 }

@@ -15,6 +15,7 @@ fn nothing_measured() -> Results {
         seeds: vec![0],
         tables: vec![],
         figures: vec![],
+        sheets: Vec::new(),
         images: 100,
         white_box_images: 0,
         largest_class: None,

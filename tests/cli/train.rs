@@ -106,3 +106,88 @@ fn what_cannot_be_trained_on_fails_in_a_line() {
     train(&["--limit-train", "512", "--lr", "1e30"]).assert_fails(1, &["epoch 1", "learning rate"]);
     assert!(!folder.path("model").exists());
 }
+
+#[test]
+fn every_option_of_a_training_is_a_setting_and_resumes_only_itself() {
+    let folder = Folder::new();
+    let data = folder.small_data(272, 40);
+    let train = |out: &str, more: &str| {
+        let base = ["train", "--data-dir", &data, "--batch-size", "32", "--epochs", "2"];
+        let more: Vec<&str> = more.split_whitespace().collect();
+        run(&[&base[..], &["--out", &folder.argument(out), "--json"], &more].concat())
+    };
+    let options = "--rule adam --weight-decay 1e-4 --lr 0.003 --schedule triangle:peak=0.3 --warm-up 0.5 \
+                   --label-smoothing 0.1 --augment-shift 1";
+    let settings = "--set control.rule=adam:weight_decay=0.0001 --set control.learning_rate=0.003 \
+                    --set control.schedule={\"triangle\":{\"peak\":0.3}} --set control.warm_up=1/2 \
+                    --set control.label_smoothing=0.1 --set control.augmentation={\"shift\":1}";
+    let made = train("one", options).json();
+    assert_eq!(made["options"]["rule"]["adam"]["weight_decay"], 1e-4);
+    assert_eq!(made["options"]["schedule"]["triangle"]["peak"], 0.3);
+    train("other", settings).json();
+    assert_eq!(read(folder.argument("one")), read(folder.argument("other")));
+    assert_eq!(
+        train("one", &format!("{options} --resume")).json()["clean_accuracy"],
+        made["clean_accuracy"]
+    );
+    for (from, to, words) in [
+        ("adam", "sgd", "--rule adam:beta1=0.9,beta2=0.999,"),
+        ("triangle:peak=0.3", "cosine", "--schedule triangle:peak=0.3, not cosine"),
+        ("--warm-up 0.5", "", "--warm-up 0.5, not 0"),
+        ("smoothing 0.1", "smoothing 0.2", "--label-smoothing 0.1, not 0.2"),
+        ("shift 1", "shift 2", "--augment-shift 1, not 2"),
+    ] {
+        let run = train("one", &format!("{} --resume", options.replace(from, to)));
+        run.assert_fails(2, &["cannot resume", words]);
+    }
+    for (more, words) in [
+        ("--rule adm", &["--rule adm", "sgd:momentum=0.9", "adam:beta1=0.9"][..]),
+        ("--rule adam --momentum 0.9", &["--rule adam:momentum=0.9", "no `momentum` in it"]),
+        ("--momentum 1", &["momentum 1 is not in 0..1"]),
+        ("--schedule step", &["--schedule step", "step:epochs=5,factor=0.1"]),
+        ("--label-smoothing 1", &["label smoothing 1 is not in 0..1"]),
+        ("--warm-up=-1", &["warm-up -1"]),
+        ("--momentum 0.9 --set control.rule=adam", &["--momentum", "--set control.rule=adam"]),
+    ] {
+        train("refused", more).assert_fails(2, words);
+    }
+    assert!(!folder.path("refused").exists());
+}
+
+#[test]
+fn a_finished_training_goes_on_and_a_network_is_trained_further() {
+    let folder = Folder::new();
+    let data = folder.small_data(192, 64);
+    let train = |out: &str, more: &str| {
+        let out = folder.argument(out);
+        let base = format!("train --batch-size 32 --data-dir {data} --out {out} {more}");
+        Run::of(&mut cli(&base.split(' ').collect::<Vec<_>>()))
+    };
+    let bytes = |name: &str| read(folder.argument(name));
+    for options in ["--seed 3", "--seed 3 --weight-decay 0.01 --augment-shift 1"] {
+        assert_eq!(train("once", &format!("{options} --epochs 3")).code, Some(0));
+        assert_eq!(train("twice", &format!("{options} --epochs 1")).code, Some(0));
+        let longer = train("twice", &format!("{options} --epochs 3 --resume"));
+        assert_eq!(longer.code, Some(0), "{}", longer.stderr);
+        assert_eq!(bytes("once"), bytes("twice"), "{options}");
+    }
+    // Fewer epochs than were made, or steps that depend on more than the model.
+    train("twice", "--seed 3 --weight-decay 0.01 --augment-shift 1 --epochs 1 --resume")
+        .assert_fails(2, &["--epochs 3, not 1"]);
+    for (options, words) in
+        [("--momentum 0.9", "optimizer remembered"), ("--schedule cosine", "number of epochs")]
+    {
+        assert_eq!(train("other", &format!("{options} --epochs 1")).code, Some(0));
+        train("other", &format!("{options} --epochs 2 --resume")).assert_fails(1, &[words]);
+    }
+
+    let once = folder.argument("once");
+    let further = train("further", &format!("--from {once} --epochs 1 --lr 0.01 --json"));
+    let further = further.json();
+    assert_eq!(further["from"].as_str().map(str::len), Some(64), "{further}");
+    assert_ne!(bytes("further"), bytes("once"));
+    // From other weights it is another training.
+    let model = folder.argument("other");
+    train("further", &format!("--from {model} --epochs 2 --lr 0.01 --resume"))
+        .assert_fails(2, &["--from"]);
+}

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use deepsleep::Error;
-use deepsleep::data::{DownloadSource, FetchProgress, IdxArray, IdxPart, SourceFile, Split, fetch};
+use deepsleep::data::{
+    DatasetName, DownloadSource, FetchProgress, FileForm, IdxArray, IdxPart, SourceFile, Split,
+    fetch,
+};
 use sha2::{Digest, Sha256};
 
 /// What the server answers to one request.
@@ -113,7 +116,14 @@ fn labels() -> (Vec<u8>, SourceFile) {
     array.write(&mut plain).unwrap();
     let sha256 = Sha256::digest(&plain).iter().map(|byte| format!("{byte:02x}")).collect();
     let bytes = plain.len() as u64;
-    (gzip(&plain, 9), SourceFile { split: Split::Test, part: IdxPart::Labels, bytes, sha256 })
+    let form = FileForm::Unpacked(Split::Test, IdxPart::Labels);
+    (gzip(&plain, 9), SourceFile { name: NAME.to_owned(), form, bytes, sha256 })
+}
+
+/// A file whose published hash is of what is served.
+fn served(name: &str, body: &[u8], form: FileForm) -> SourceFile {
+    let sha256 = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    SourceFile { name: name.to_owned(), form, bytes: body.len() as u64, sha256 }
 }
 
 fn gzip(plain: &[u8], level: u32) -> Vec<u8> {
@@ -129,7 +139,7 @@ fn source(file: &SourceFile, servers: &[&Server]) -> DownloadSource {
 
 /// Fetches; the folder's file names afterwards, sorted, come along.
 fn fetched(source: &DownloadSource, dir: &Path) -> (Result<Vec<u8>, Error>, Vec<String>) {
-    let result = fetch(source, dir, &mut |_| {});
+    let result = fetch(source, dir, |_| {});
     let result = result.map(|paths| fs::read(&paths[0]).unwrap());
     let mut names: Vec<_> = fs::read_dir(dir)
         .unwrap()
@@ -152,7 +162,7 @@ fn a_whole_download_arrives_once() {
     let source = source(&file, &[]).with_base(&server.base);
 
     let mut events = Vec::new();
-    let paths = fetch(&source, &dir, &mut |event| events.push(format!("{event:?}"))).unwrap();
+    let paths = fetch(&source, &dir, |event| events.push(format!("{event:?}"))).unwrap();
     assert_eq!(paths, [dir.join(NAME)]);
     assert_eq!(fs::read(&paths[0]).unwrap(), body);
     assert!(events[0].starts_with("Started"), "{events:?}");
@@ -161,10 +171,8 @@ fn a_whole_download_arrives_once() {
     assert!(events[events.len() - 1].starts_with("Done"), "{events:?}");
 
     let mut again = Vec::new();
-    fetch(&source, &dir, &mut |event| {
-        again.push(matches!(event, FetchProgress::AlreadyThere { .. }))
-    })
-    .unwrap();
+    fetch(&source, &dir, |event| again.push(matches!(event, FetchProgress::AlreadyThere { .. })))
+        .unwrap();
     assert_eq!(again, [true]);
     let requests = server.requests.lock().unwrap();
     assert_eq!(*requests, [Request { path: format!("/files/{NAME}"), range_start: None }]);
@@ -296,7 +304,7 @@ fn a_server_that_unpacked_the_file_serves_as_well() {
         ..Reply::new(200, &body)
     });
     let folder = tempfile::tempdir().unwrap();
-    let paths = fetch(&source(&file, &[&server]), folder.path(), &mut |_| {}).unwrap();
+    let paths = fetch(&source(&file, &[&server]), folder.path(), |_| {}).unwrap();
     assert_eq!(IdxArray::open(&paths[0]).unwrap().dims(), [50_000]);
 }
 
@@ -330,4 +338,86 @@ fn one_folder_is_fetched_into_by_one_process_at_a_time() {
     assert!(server.ranges().is_empty());
     let nowhere = DownloadSource { files: vec![file], mirrors: vec![] };
     assert!(matches!(fetched(&nowhere, folder.path()).0, Err(Error::Argument { .. })));
+}
+
+#[test]
+fn files_that_are_hashed_as_they_are_served_stay_so() {
+    let body = gzip(&[7; 5000], 9);
+    let file = served("test_32x32.mat", &body, FileForm::AsIs);
+    let content = body.clone();
+    let server = Server::start(move |request, before| {
+        let reply = Reply::ranged(request, &content);
+        if before == 0 { reply.cut(9) } else { reply }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(&file, &[&server]);
+    let (result, names) = fetched(&source, folder.path());
+    assert_eq!((result.unwrap(), names), (body, vec!["test_32x32.mat".to_owned()]));
+    assert_eq!(server.ranges(), [None, Some(9)]);
+    fetched(&source, folder.path()).0.unwrap();
+    assert_eq!(server.ranges().len(), 2, "it is there");
+    fs::write(folder.path().join("test_32x32.mat"), [7; 5000]).unwrap();
+    fetched(&source, folder.path()).0.unwrap();
+    assert_eq!(server.ranges().len(), 3, "the content alone is another file");
+}
+
+#[test]
+fn an_archive_is_checked_unpacked_and_does_not_stay() {
+    const MEMBERS: &[(&str, u64)] = &[("data_batch_1.bin", 4), ("test_batch.bin", 3)];
+    let archive = |files: &[(&str, &[u8])]| {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, *content).unwrap();
+        }
+        gzip(&archive.into_inner().unwrap(), 9)
+    };
+    let (train, test) =
+        (("cifar/data_batch_1.bin", &b"abcd"[..]), ("cifar/test_batch.bin", &b"efg"[..]));
+    let fetch_it = |body: &[u8], folder: &Path| {
+        let file = served("cifar.tar.gz", body, FileForm::Archive(MEMBERS));
+        let content = body.to_vec();
+        let server = Server::start(move |request, before| {
+            let reply = Reply::ranged(request, &content);
+            if before == 0 { reply.cut(40) } else { reply }
+        });
+        let (result, names) = fetched(&source(&file, &[&server]), folder);
+        (result, names, server.ranges().len())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let body = archive(&[("cifar/readme.html", b"read me"), train, test]);
+    let (result, names, _) = fetch_it(&body, folder.path());
+    assert_eq!(result.unwrap(), b"abcd");
+    assert_eq!(names, ["data_batch_1.bin", "test_batch.bin"]);
+    assert_eq!(fs::read(folder.path().join("test_batch.bin")).unwrap(), b"efg");
+    assert_eq!(fetch_it(&body, folder.path()).2, 0, "they are there");
+    fs::write(folder.path().join("test_batch.bin"), b"ef").unwrap();
+    assert_eq!(fetch_it(&body, folder.path()).2, 2, "one is not whole");
+
+    for (files, words) in [
+        (vec![train], "not all of data_batch_1.bin, test_batch.bin are in it"),
+        (
+            vec![train, ("test_batch.bin", &b"efgh"[..])],
+            "`test_batch.bin` in it has 4 bytes, not 3",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let problem = fetch_it(&archive(&files), folder.path()).0.unwrap_err().to_string();
+        assert!(problem.contains(words), "{problem}");
+    }
+}
+
+#[test]
+fn every_known_data_set_is_fetched_from_where_it_is_told() {
+    for name in DatasetName::ALL {
+        let server = Server::start(|_, _| Reply::new(404, b""));
+        let folder = tempfile::tempdir().unwrap();
+        let source = DownloadSource::of(name).with_base(&server.base);
+        let problem = fetched(&source, folder.path()).0.unwrap_err().to_string();
+        assert!(problem.contains("404"), "{name}: {problem}");
+        let paths = server.requests.lock().unwrap();
+        assert_eq!(paths[0].path, format!("/files/{}", source.files[0].name), "{name}");
+    }
 }

@@ -222,13 +222,13 @@ fn through_kernels(isa: Isa, g: &Geometry, x: &Tensor, grad: &Tensor, w: &[f32])
     [values(&out), values(&x_grad), w_grad]
 }
 
-/// Layers that go by Winograd or by vectors of channels, with channels that fill no tile, odd sides, every border,
+/// Layers that go by Winograd, by vectors of channels or as large linear layers, with channels that fill no tile, odd sides, every border,
 /// strides and groups; and one of each kind that is just not wide enough.
 #[test]
 fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
     // Samples, input, weight, stride, padding, groups.
     type Sizes = (usize, [usize; 3], [usize; 4], usize, [usize; 2], usize);
-    let sizes: [Sizes; 16] = [
+    let sizes: [Sizes; 20] = [
         (17, [8, 7, 6], [8, 8, 3, 3], 1, [1, 1], 1),
         (16, [13, 5, 9], [22, 13, 3, 3], 1, [0, 2], 1),
         (33, [16, 9, 4], [16, 16, 3, 3], 1, [2, 1], 1),
@@ -245,6 +245,11 @@ fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
         (2, [16, 40, 3], [12, 16, 3, 3], 1, [1, 1], 1),
         (16, [128, 4, 4], [64, 128, 3, 3], 1, [1, 1], 1),
         (16, [12, 5, 5], [12, 1, 3, 3], 1, [1, 1], 12),
+        // Large linear layers, and layers that take several blocks at a time.
+        (20, [150, 1, 1], [113, 150, 1, 1], 1, [0, 0], 1),
+        (130, [10, 3, 5], [121, 10, 3, 5], 1, [0, 0], 1),
+        (85, [300, 1, 1], [219, 300, 1, 1], 1, [0, 0], 1),
+        (40, [96, 3, 4], [80, 96, 3, 3], 1, [1, 1], 1),
     ];
     for (seed, (samples, [channels, height, width], weight, stride, padding, groups)) in
         (0..).zip(sizes)

@@ -6,7 +6,7 @@ use deepsleep::autodiff::{Labels, Seed, Tape};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    Augmentation, Freeze, FrozenModel, FrozenNetwork, Model, Network, Rule, Trainer,
+    Augmentation, Classifier, Freeze, FrozenModel, FrozenNetwork, Model, Network, Rule, Trainer,
     TrainingOptions, input_gradients, predictions,
 };
 use deepsleep::simd::Isa;
@@ -30,7 +30,7 @@ fn epoch(
     let mut lenet = Model::lenet(11);
     let options = TrainingOptions { batch_size, rule, seed: 5, ..Default::default() };
     let mut trainer = Trainer::new(&lenet, options).unwrap();
-    let report = trainer.epoch(&context, &mut lenet, data, &mut |_| {}).unwrap();
+    let report = trainer.epoch(&context, &mut lenet, data).unwrap();
     (trainer.checkpoint(&lenet).unwrap().to_bytes().unwrap(), report.loss.to_bits())
 }
 
@@ -73,7 +73,7 @@ fn augmented_training_gives_the_same_bits_everywhere_and_when_it_is_resumed() {
         let options = TrainingOptions { batch_size: 50, augmentation, ..Default::default() };
         let mut trainer = Trainer::new(&lenet, options.clone()).unwrap();
         for _ in 0..2 {
-            trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap();
+            trainer.epoch(&context, &mut lenet, &data).unwrap();
             if resumed {
                 let state = trainer.checkpoint(&lenet).unwrap();
                 lenet = Model::lenet(0);

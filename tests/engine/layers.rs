@@ -259,7 +259,7 @@ proptest! {
 
     #[test]
     fn cross_entropy_is_its_f64_reference_for_hard_and_soft_targets_of_any_size(
-        samples in 1_usize..40, classes in 1_usize..13, soft: bool, temperature in prop::sample::select(vec![0.1_f32, 1.0, 20.0]),
+        samples in 1_usize..40, classes in 1_usize..13, soft: bool, smoothing in prop::sample::select(vec![0.0_f32, 0.1, 0.75]), temperature in prop::sample::select(vec![0.1_f32, 1.0, 20.0]),
         size in prop::sample::select(vec![1e-3_f32, 1.0, 10.0, 1e4]), seed: u64,
     ) {
         let shape = Shape::flat(classes);
@@ -271,11 +271,13 @@ proptest! {
             let row = numbers(seed ^ n as u64, classes);
             let sum: f32 = row.iter().map(|t| t.abs()).sum();
             for (c, &share) in row.iter().enumerate() {
-                let t = if soft { share.abs() / sum } else { f32::from(u8::from(label == c)) };
+                let own = f32::from(u8::from(label == c));
+                let hard = (1.0 - smoothing) * own + smoothing / classes as f32;
+                let t = if soft { share.abs() / sum } else { hard };
                 target.lanes_mut()[n / 16 * classes + c].0[n % 16] = t;
             }
         }
-        let hard = Labels::new(&labels, classes).unwrap();
+        let hard = Labels::new(&labels, classes).unwrap().smoothed(smoothing);
         let ((loss, dx, _), grad) = run(&x, &[], seed ^ 5, |tape, x, _| {
             if soft { tape.soft_cross_entropy(x, &target, temperature) } else { tape.cross_entropy(x, &hard, temperature) }
         });

@@ -164,7 +164,7 @@ fn lenets_weights_and_its_training_keep_their_bits() {
     let options = TrainingOptions { batch_size: 32, ..Default::default() };
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     for _ in 0..2 {
-        trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap();
+        trainer.epoch(&context, &mut lenet, &data).unwrap();
     }
     let trained = digest(&lenet.state());
     let images = Tensor::from_array(data.images_f32(0..40).view());

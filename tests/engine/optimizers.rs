@@ -6,7 +6,8 @@ use deepsleep::autodiff::{Tape, Var, Weight};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::nn::{
-    Mode, Model, Network, Optimizer, Parameters, Rule, Schedule, Trainer, TrainingOptions,
+    Augmentation, Mode, Model, Network, Optimizer, Parameters, Rule, Schedule, Trainer,
+    TrainingOptions,
 };
 use deepsleep::tensor::{Context, Shape};
 
@@ -96,6 +97,12 @@ fn schedules_have_the_values_of_their_definitions() {
     for (step, value) in [(0, 0.0), (5, 0.5), (10, 1.0), (25, 0.5), (40, 0.0), (90, 0.0)] {
         close(factor(triangle, step), value);
     }
+    for step in 0..50 {
+        let done = (f64::from(step) / 40.0).min(1.0);
+        let expected = (1.0 + (std::f64::consts::PI * done).cos()) / 2.0;
+        close(factor(Schedule::Cosine, u64::from(step as u32)), expected as f32);
+    }
+    assert_eq!([0, 40].map(|step| factor(Schedule::Cosine, step)), [1.0, 0.0]);
     close(factor(Schedule::Triangle { peak: 0.0 }, 0), 1.0);
     close(factor(Schedule::Triangle { peak: 1.0 }, 40), 1.0);
     // Sizes of zero divide nothing.
@@ -103,6 +110,27 @@ fn schedules_have_the_values_of_their_definitions() {
         assert!(schedule.factor(0, 0, 0).is_finite() && schedule.factor(3, 0, 5).is_finite());
     }
     assert!(Schedule::Step { epochs: 0, factor: 0.5 }.factor(3, 10, 4).is_finite());
+}
+
+#[test]
+fn a_warm_up_rises_to_the_schedule() {
+    let options = |warm_up| TrainingOptions {
+        epochs: 4,
+        learning_rate: 0.2,
+        schedule: Schedule::Linear,
+        warm_up,
+        ..Default::default()
+    };
+    // Ten steps an epoch: a warm-up of 1.5 epochs is over after fifteen.
+    for (step, share) in [(0, 1.0 / 15.0), (4, 5.0 / 15.0), (13, 14.0 / 15.0), (14, 1.0), (30, 1.0)]
+    {
+        let (plain, risen) = (options(0.0).rate(step, 10), options(1.5).rate(step, 10));
+        assert!((risen - share * plain).abs() < 1e-6, "{step}: {risen} of {plain}");
+    }
+    assert_eq!(
+        options(0.0).rate(7, 10).to_bits(),
+        (0.2 * Schedule::Linear.factor(7, 10, 4)).to_bits()
+    );
 }
 
 fn data() -> Dataset {
@@ -121,12 +149,20 @@ fn a_training_resumed_from_its_file_goes_on_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
     for rule in [Rule::SGD, Rule::Sgd { momentum: 0.9, weight_decay: 1e-3 }, Rule::ADAM] {
-        let options = TrainingOptions { learning_rate: 0.013, ..options(rule) };
+        let augmentation = Augmentation { shift: 1, flip: true };
+        let (warm_up, label_smoothing) = (2.5, 0.1);
+        let options = TrainingOptions {
+            learning_rate: 0.013,
+            warm_up,
+            label_smoothing,
+            augmentation,
+            ..options(rule)
+        };
         let mut lenet = Model::lenet(5);
         let mut trainer = Trainer::new(&lenet, options.clone()).unwrap();
         let mut losses = Vec::new();
         for epoch in 0..4 {
-            losses.push(trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap().loss);
+            losses.push(trainer.epoch(&context, &mut lenet, &data).unwrap().loss);
             if epoch == 1 {
                 trainer.checkpoint(&lenet).unwrap().save(&path).unwrap();
             }
@@ -142,7 +178,7 @@ fn a_training_resumed_from_its_file_goes_on_to_the_same_bits() {
             "a checkpoint of what was resumed is the file"
         );
         for (epoch, &loss) in losses.iter().enumerate().skip(2) {
-            let report = resumed.epoch(&context, &mut again, &data, &mut |_| {}).unwrap();
+            let report = resumed.epoch(&context, &mut again, &data).unwrap();
             assert_eq!((report.epoch, report.loss), (epoch, loss));
         }
         let (one, other) =
@@ -156,7 +192,7 @@ fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothin
     let (data, context) = (data(), Context::with_isa(best(), 1).unwrap());
     let mut lenet = Model::lenet(5);
     let mut trainer = Trainer::new(&lenet, options(Rule::ADAM)).unwrap();
-    trainer.epoch(&context, &mut lenet, &data, &mut |_| {}).unwrap();
+    trainer.epoch(&context, &mut lenet, &data).unwrap();
     let state = trainer.checkpoint(&lenet).unwrap();
     let base = options(Rule::ADAM);
     let others = [
@@ -166,6 +202,9 @@ fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothin
         TrainingOptions { schedule: Schedule::Linear, ..base.clone() },
         TrainingOptions { rule: Rule::SGD, ..base.clone() },
         TrainingOptions { temperature: 2.0, ..base.clone() },
+        TrainingOptions { warm_up: 0.5, ..base.clone() },
+        TrainingOptions { label_smoothing: 0.1, ..base.clone() },
+        TrainingOptions { augmentation: Augmentation { shift: 1, flip: false }, ..base.clone() },
         TrainingOptions { seed: 4, ..base.clone() },
     ];
     for other in others {
@@ -249,10 +288,16 @@ fn unusable_training_options_are_refused() {
         refuse(TrainingOptions { learning_rate: bad, ..Default::default() }, "learning rate");
         refuse(TrainingOptions { temperature: bad, ..Default::default() }, "temperature");
     }
+    for bad in [-0.1, 1.0, f32::NAN] {
+        refuse(TrainingOptions { label_smoothing: bad, ..Default::default() }, "label smoothing");
+    }
+    for bad in [-1.0, f32::NAN, f32::INFINITY] {
+        refuse(TrainingOptions { warm_up: bad, ..Default::default() }, "warm-up");
+    }
     let mut trainer =
         Trainer::new(&lenet, TrainingOptions { batch_size: 301, ..Default::default() }).unwrap();
     let context = Context::serial(best());
-    let error = trainer.epoch(&context, &mut lenet.clone(), &data(), &mut |_| {}).unwrap_err();
+    let error = trainer.epoch(&context, &mut lenet.clone(), &data()).unwrap_err();
     assert!(error.to_string().contains("300 images do not fill one batch of 301"), "{error}");
 }
 
@@ -262,7 +307,7 @@ fn a_loss_that_is_not_finite_stops_the_training_and_says_where() {
     let mut lenet = Model::lenet(1);
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let context = Context::serial(best());
-    let error = trainer.epoch(&context, &mut lenet, &data(), &mut |_| {}).unwrap_err();
+    let error = trainer.epoch(&context, &mut lenet, &data()).unwrap_err();
     assert!(error.to_string().starts_with("training, epoch 1, step "), "{error}");
     assert_eq!(trainer.epochs_done(), 0);
 }

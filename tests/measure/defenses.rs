@@ -30,6 +30,8 @@ fn tiny(profile: Profile) -> Settings {
         ("distillation.student_epochs", "2"),
         ("sleep.steps", "10"),
         ("sleep.passes", "1"),
+        ("lucid.passes", "3"),
+        ("lucid.patches", "100"),
         ("sleep.replay.steps", "40"),
     ] {
         settings.set(name, value).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -48,7 +50,7 @@ fn defend(
     let (context, data) = (Context::new(threads).unwrap(), images());
     let new = || Defender::new(defense, Model::lenet(3), settings.clone()).unwrap();
     let (mut defender, mut steps) = (new(), 0);
-    while defender.advance(&context, &data, &mut |_| {}).unwrap().is_some() {
+    while defender.advance(&context, &data, |_| {}).unwrap().is_some() {
         steps += 1;
         if interrupt {
             let saved = defender.checkpoint().unwrap().to_bytes().unwrap();
@@ -62,7 +64,7 @@ fn defend(
 
 #[test]
 fn every_defense_is_the_same_interrupted_and_on_any_threads() {
-    for profile in [Profile::Published, Profile::Paper, Profile::Standard] {
+    for profile in [Profile::Published, Profile::Paper, Profile::Standard, Profile::Lucid] {
         for &defense in DEFENSES {
             let settings = tiny(profile);
             let (whole, steps) = defend(defense, &settings, 2, false);
@@ -82,7 +84,7 @@ fn a_defense_changes_the_model_and_not_the_control() {
         let context = Context::new(1).unwrap();
         let settings = tiny(Profile::Published);
         let mut defender = Defender::new(defense, control.clone(), settings).unwrap();
-        while defender.advance(&context, &images(), &mut |_| {}).unwrap().is_some() {}
+        while defender.advance(&context, &images(), |_| {}).unwrap().is_some() {}
         assert_ne!(defender.model().parameters(), control.parameters(), "{}", defense.name());
     }
 }
@@ -92,7 +94,7 @@ fn a_checkpoint_of_something_else_is_refused() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
     let mut defender = Defender::new(&FastWaveDefense, Model::lenet(3), settings.clone()).unwrap();
-    defender.advance(&context, &data, &mut |_| {}).unwrap();
+    defender.advance(&context, &data, |_| {}).unwrap();
     let state = defender.checkpoint().unwrap();
     let refused = |defense: &'static dyn Defense, control, settings: &Settings| {
         let mut other = Defender::new(defense, control, settings.clone()).unwrap();
@@ -110,7 +112,7 @@ fn a_damaged_checkpoint_is_refused_when_it_is_read() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let new = || Defender::new(&DeepSleep, Model::lenet(3), tiny(Profile::Published)).unwrap();
     let mut defender = new();
-    defender.advance(&context, &data, &mut |_| {}).unwrap();
+    defender.advance(&context, &data, |_| {}).unwrap();
     let good = defender.checkpoint().unwrap();
     let refused = |state: &StateDict, part: &str| {
         let error = new().resume(&context, state).unwrap_err().to_string();
@@ -217,8 +219,7 @@ fn a_refused_checkpoint_leaves_the_defender_as_it_was() {
     let bytes = |defender: &Defender| defender.checkpoint().unwrap().to_bytes().unwrap();
     let mut begun = new();
     // Into fast-wave sleep, which keeps the most.
-    while begun.advance(&context, &data, &mut |_| {}).unwrap().unwrap().stage != "fast-wave sleep" {
-    }
+    while begun.advance(&context, &data, |_| {}).unwrap().unwrap().stage != "fast-wave sleep" {}
     let good = begun.checkpoint().unwrap();
 
     let mut beyond = good.clone();

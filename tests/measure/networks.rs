@@ -137,6 +137,8 @@ fn settings(profile: Profile) -> Settings {
         ("distillation.student_epochs", "1"),
         ("sleep.steps", "10"),
         ("sleep.passes", "1"),
+        ("lucid.passes", "3"),
+        ("lucid.patches", "100"),
         ("sleep.replay.steps", "20"),
     ] {
         settings.set(name, value).unwrap();
@@ -159,14 +161,14 @@ fn lives(architecture: Architecture) {
         for &defense in DEFENSES {
             let new = || Defender::new(defense, control.clone(), settings(profile)).unwrap();
             let mut defender = new();
-            defender.advance(&context(), &data, &mut |_| {}).unwrap();
+            defender.advance(&context(), &data, |_| {}).unwrap();
             let saved = defender.checkpoint().unwrap().to_bytes().unwrap();
             let mut resumed = new();
             let state = StateDict::from_bytes(&saved, "checkpoint").unwrap();
             resumed.resume(&context(), &state).unwrap();
             let mut spiking = None;
             for each in [&mut defender, &mut resumed] {
-                while each.advance(&context(), &data, &mut |_| {}).unwrap().is_some() {
+                while each.advance(&context(), &data, |_| {}).unwrap().is_some() {
                     spiking = each.spiking().cloned().or(spiking);
                 }
             }
@@ -191,7 +193,7 @@ fn lives(architecture: Architecture) {
     let networks: [&dyn FrozenNetwork; 2] = [&control.freeze().unwrap(), &frozen];
     for network in networks {
         for text in ["apgd-ce:steps=3", "apgd-t:steps=2", "fab-t:steps=2", "square:queries=30"] {
-            let report = attack(&network, &samples, text);
+            let report = attack(network, &samples, text);
             assert!(report.robust_accuracy() <= report.clean_accuracy(), "{text}");
         }
     }
@@ -218,9 +220,17 @@ fn a_defense_that_does_not_apply_says_so_before_it_starts() {
     wide.set("sleep.replay.window", "33").unwrap();
     let plain = settings(Profile::Published);
     let resnet = Model::new(resnet(), 0).unwrap();
+    let smooth = vec![
+        node("act", Op::Gelu { tanh: false }, &[]),
+        node("fc", Op::Linear { out: CLASSES, bias: true }, &[]),
+    ];
+    let smooth = Architecture::new(Shape::new(3, 32, 32), CLASSES, smooth).unwrap();
+    let smooth = Model::new(smooth, 0).unwrap();
     for (defense, model, settings, words) in [
         ("deepsleep", &linear, &plain, "neither `relu` nor `lif`"),
-        ("fast-wave", &linear, &plain, "neither `relu` nor `lif`"),
+        ("fast-wave", &linear, &plain, "no activation at all"),
+        ("fast-wave", &smooth, &plain, "`act` (gelu)"),
+        ("lucid", &linear, &plain, "begins with a convolution"),
         ("slow-wave", &resnet, &named, "`conv9`"),
         ("sleep", &resnet, &named, "`conv9`"),
         ("sleep", &resnet, &wide, "`sleep.replay.window` is 33"),

@@ -8,7 +8,7 @@ use deepsleep::attack::{
 };
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel};
-use deepsleep::nn::{DRAWS, Freeze, FrozenNetwork, Model, decision_noise, decisions, predictions};
+use deepsleep::nn::{DRAWS, Freeze, Model, decision_noise, decisions, predictions};
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::snn::{Encoder, FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
@@ -71,7 +71,7 @@ fn noise_is_that_of_the_callers_keys() {
     let same = images.iter().map(|lanes| Lanes::splat(lanes.0[0])).collect::<Vec<_>>();
     let answers = logits(&model, &same, &[Key::new(9); LANES]);
     assert!(answers.iter().all(|answer| answer == &answers[0]));
-    assert!(FrozenNetwork::is_random(&model) && Classifier::draws(&model) == DRAWS);
+    assert!(model.is_random() && model.draws() == DRAWS);
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn a_model_without_noise_says_nothing_of_expectations() {
     let (model, samples) = (lenet("lenet_weights.safetensors"), test_images(0..8));
     let report = run(&model, &samples, "fgsm", linf(0.1));
     assert_eq!((report.expected_accuracy(), report.expected_clean_accuracy()), (None, None));
-    assert!(!FrozenNetwork::is_random(&model) && FrozenNetwork::draws(&model) == 1);
+    assert!(!model.is_random() && model.draws() == 1);
     let json = |report: &AttackReport| {
         let name = "fgsm".to_owned();
         let cell = Cell::of_report(name, ThreatModel::WhiteBox, report, true, 0.0);

@@ -192,7 +192,7 @@ fn what_cannot_be_drawn_is_left_out_and_said() {
     let built = build(Some(&test));
     let [model, crafted, run] = &built.skipped[..] else { panic!("{:?}", built.skipped) };
     assert!(model.starts_with("Pictures of DeepSleep: models/deepsleep-0.safetensors"), "{model}");
-    assert!(crafted.starts_with("Digits under pgd at 64/255: crafted/pgd-64-255-0"), "{crafted}");
+    assert!(crafted.starts_with("Images under pgd at 64/255: crafted/pgd-64-255-0"), "{crafted}");
     assert!(run.starts_with("Times and machine: run.json: cannot read"), "{run}");
     let html = std::fs::read_to_string(&built.html).unwrap();
     let page = parse(&html);

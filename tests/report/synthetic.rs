@@ -55,6 +55,7 @@ pub fn results(profile: Profile, quick: bool) -> Results {
         seeds: seeds.clone(),
         tables: vec![1, 2, 3],
         figures: vec![3],
+        sheets: Vec::new(),
         images: 2000,
         white_box_images: 500,
         largest_class: None,

@@ -8,9 +8,9 @@ use deepsleep::Result;
 use deepsleep::attack::{Classifier, Norm, Samples};
 use deepsleep::autodiff::{FrozenConv, Tape, Var};
 use deepsleep::kernels::conv2d::Geometry;
-use deepsleep::nn::{self, Freeze, FrozenNetwork};
+use deepsleep::nn::{self, Freeze, FrozenNetwork, Session, tape_session};
 use deepsleep::snn::{self, SpikingOptions, Statistics};
-use deepsleep::tensor::Shape;
+use deepsleep::tensor::{Context, Shape};
 use ndarray::Array4;
 use std::sync::Arc;
 
@@ -155,7 +155,7 @@ impl Linear {
     }
 }
 
-impl FrozenNetwork for Linear {
+impl Classifier for Linear {
     fn input_shape(&self) -> Shape {
         self.shape
     }
@@ -164,6 +164,12 @@ impl FrozenNetwork for Linear {
         self.classes
     }
 
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        tape_session(self, context)
+    }
+}
+
+impl FrozenNetwork for Linear {
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         tape.frozen(x, &self.layer)
     }

@@ -332,7 +332,7 @@ fn a_residual_network_trains_over_time() {
     let mut trainer = Trainer::new(&network, options).unwrap();
     let mut losses = Vec::new();
     for _ in 0..30 {
-        losses.push(trainer.epoch(&context, &mut network, &data, &mut |_| {}).unwrap().loss);
+        losses.push(trainer.epoch(&context, &mut network, &data).unwrap().loss);
     }
     assert!(losses[29] < 0.8 * losses[0], "{losses:?}");
     let before = spiking_residual(3);
@@ -359,7 +359,7 @@ fn slow_wave(plasticity: Plasticity, layers: Layers) -> SlowWaveOptions {
 fn asleep(model: &Model, options: &SlowWaveOptions, context: &Context, data: &Dataset) -> Model {
     let mut sleep = SlowWave::new(model, options.clone(), 3).unwrap();
     while sleep.passes_done() < sleep.passes().len() {
-        sleep.pass(context, data, &mut |_| {}).unwrap();
+        sleep.pass(context, data, |_| {}).unwrap();
     }
     let mut model = model.clone();
     sleep.wake(&mut model);
@@ -409,11 +409,11 @@ fn a_pass_simulates_the_layers_as_they_are_connected() {
     let turn = sleep.passes().iter().position(|pass| pass.turn == deepsleep::sleep::Turn::Layer(2));
     assert_eq!((turn, sleep.passes()[2].steps), (Some(2), steps));
     for _ in 0..2 {
-        sleep.pass(&context, &data, &mut |_| {}).unwrap();
+        sleep.pass(&context, &data, |_| {}).unwrap();
     }
     let mut model = model;
     sleep.wake(&mut model);
-    sleep.pass(&context, &data, &mut |_| {}).unwrap();
+    sleep.pass(&context, &data, |_| {}).unwrap();
     let mut after = model.clone();
     sleep.wake(&mut after);
 
@@ -498,7 +498,7 @@ fn any_random_network_sleeps() {
             asleep(&model, &slow_wave(plasticity, Layers::All), &context, &data);
         }
         let options = ReplayOptions { steps: 5, window: 3, ..ReplayOptions::default() };
-        match replay(&context, &model, &data, &options, 3, &mut |_| {}) {
+        match replay(&context, &model, &data, &options, 3, |_| {}) {
             Ok(_) => {}
             // A layer that nothing reaches.
             Err(error) => assert!(error.to_string().contains("no positive"), "{error}"),

@@ -223,7 +223,7 @@ fn what_makes_no_sense_is_refused() {
     let lenet = Model::lenet(0);
     let data = data(3);
     let run = |data: &Dataset, options: &ReplayOptions| {
-        replay(&context, &lenet, data, options, 0, &mut |_| {}).map(|_| ())
+        replay(&context, &lenet, data, options, 0, |_| {}).map(|_| ())
     };
     let good = ReplayOptions { steps: 1, ..Default::default() };
     run(&data, &good).unwrap();
@@ -245,7 +245,7 @@ fn what_makes_no_sense_is_refused() {
     let mut dead = lenet.clone();
     dead.parameters_mut().get_mut("conv1.weight").unwrap().values.fill(-1.0);
     dead.parameters_mut().get_mut("bn1.bias").unwrap().values.fill(-100.0);
-    assert!(replay(&context, &dead, &data, &good, 0, &mut |_| {}).is_err());
+    assert!(replay(&context, &dead, &data, &good, 0, |_| {}).is_err());
     // Options travel as text.
     let some: ReplayOptions = serde_json::from_str("{\"alpha-scale\": 2.0}").unwrap();
     assert_eq!(some, ReplayOptions { alpha_scale: 2.0, ..Default::default() });

@@ -3,7 +3,7 @@
 use crate::common::{isas, portable};
 use deepsleep::autodiff::Tape;
 use deepsleep::data::Dataset;
-use deepsleep::nn::{Freeze, FrozenNetwork, Model, Network, Trainer, TrainingOptions};
+use deepsleep::nn::{Classifier, Freeze, FrozenNetwork, Model, Network, Trainer, TrainingOptions};
 use deepsleep::simd::random::Key;
 use deepsleep::snn::{Encoder, Neuron, Reset, SpikingModel, SpikingOptions, Statistics, Surrogate};
 use deepsleep::tensor::{Context, Tensor};

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut trainer = Trainer::new(&lenet, TrainingOptions::default())?;
     let mut failure = None;
     report("train", repetitions, || {
-        failure = trainer.epoch(&context, &mut lenet, &train, &mut |_| {}).err();
+        failure = trainer.epoch(&context, &mut lenet, &train).err();
     });
     failure.map_or(Ok(()), Err)?;
 

@@ -20,7 +20,7 @@ impl<M: Stepper> Worker<'_, M> {
         for (lane, lane_state) in
             self.lanes.iter().enumerate().filter(|(_, lane_state)| lane_state.index.is_some())
         {
-            let sample = current_sample(self.job, self.runs, self.isa, self.root, lane_state);
+            let sample = current_sample(self.task, self.runs, self.isa, self.root, lane_state);
             labels.0[lane] = sample.label as u32;
             targets.0[lane] = sample.target as u32;
             // The same draws at every image of a run: their losses differ by the image, not by luck.
@@ -39,7 +39,7 @@ impl<M: Stepper> Worker<'_, M> {
             match needs {
                 Needs::Logits(kind) | Needs::Gradient(kind) => {
                     let (z, grad) = (&self.logits, &mut self.logits_grad);
-                    if self.job.target.is_some() {
+                    if self.task.target.is_some() {
                         kind.evaluate_towards(self.isa, z, &labels, &targets, &mut loss, grad);
                     } else {
                         kind.evaluate(self.isa, z, &labels, &targets, &mut loss, grad);
@@ -76,7 +76,7 @@ impl<M: Stepper> Worker<'_, M> {
     /// The gradient of the loss in all lanes. What an estimator of spikes' gradients remembers begins anew with a run, and
     /// moves with the `first` gradient of an evaluation.
     fn differentiate(&mut self, fresh: u16, first: bool) -> Result<()> {
-        let estimator = self.job.estimator;
+        let estimator = self.task.estimator;
         if estimator.is_own() {
             return self.session.gradient(&self.logits_grad, &mut self.block_grad);
         }
@@ -91,7 +91,7 @@ impl<M: Stepper> Worker<'_, M> {
             to_lanes(&self.images, &mut self.block);
             return self.session.logits(&self.block, noise, differentiable, &mut self.logits);
         };
-        let shape = self.job.samples.shape();
+        let shape = self.task.samples.shape();
         let (mut region, mut kept) = (Region::default(), 0);
         for (lane, lane_state) in
             self.lanes.iter().enumerate().filter(|(_, lane_state)| lane_state.index.is_some())

@@ -2,7 +2,7 @@
 
 use crate::attack::candidate::{Candidate, Hit};
 use crate::attack::outcome::Winner;
-use crate::attack::stepper::{Budget, Runs, Sample};
+use crate::attack::stepper::{Budget, Goal, Runs, Sample};
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
 use crate::simd::Isa;
@@ -24,6 +24,50 @@ pub struct LaneState<State> {
     pub candidate: Candidate,
 }
 
+impl<State> LaneState<State> {
+    /// Counts backward passes, and whether their gradients were zero everywhere.
+    pub fn count_gradients(&mut self, passes: u64, zero: bool) {
+        let cost = &mut self.candidate.cost;
+        cost.backward_passes += passes;
+        if zero {
+            cost.zero_gradients += passes;
+            cost.zero_starts += u64::from(self.run == 0 && self.iteration == 0);
+        }
+    }
+
+    /// Keeps a copy of `x` as what was found, in the memory of an earlier one if there is one.
+    pub fn record_hit(
+        &mut self,
+        x: &[f32],
+        (attack, estimator): (&'static str, &Estimator),
+        sample: &Sample<'_>,
+        runs: Runs,
+    ) {
+        let mut image = self.candidate.hit.take().map_or_else(Vec::new, |old| old.image);
+        image.clear();
+        image.extend_from_slice(x);
+        let attack = match estimator.is_own() {
+            true => attack.into(),
+            false => format!("{attack}:{}", estimator.options()).into(),
+        };
+        let target = (runs.targets > 0 || sample.targeted).then_some(sample.target);
+        let (restart, iteration) = (sample.restart, self.iteration);
+        let winner = Winner { attack, restart, target, iteration };
+        self.candidate.hit = Some(Hit { image, winner });
+    }
+
+    /// Ends a run, whose last image `fooled` the model or not; true if there is no other for this sample.
+    pub fn end_run(&mut self, goal: Goal, fooled: bool, runs: Runs) -> bool {
+        self.run += 1;
+        let done = match goal {
+            Goal::Last => fooled,
+            Goal::Latest => self.candidate.hit.is_some(),
+            Goal::First | Goal::Nearest | Goal::NearestAnywhere => false,
+        };
+        done || self.run >= runs.restarts.max(1).saturating_mul(runs.targets.max(1))
+    }
+}
+
 /// The key of an attack's random numbers. Its runs with different estimators are different attacks, each with numbers of
 /// its own.
 pub fn root(budget: &Budget, name: &str, estimator: &Estimator) -> Key {
@@ -31,55 +75,29 @@ pub fn root(budget: &Budget, name: &str, estimator: &Estimator) -> Key {
     if estimator.is_own() { key } else { key.named(&estimator.to_string()) }
 }
 
-/// The sample of a lane_state, in its run: targets one after the other, all restarts of each.
+/// The sample of a lane, in its run: targets one after the other, all restarts of each.
 pub fn current_sample<'a, State>(
-    job: &AttackTask<'a>,
+    task: &AttackTask<'a>,
     runs: Runs,
     isa: Isa,
     root: Key,
     lane_state: &LaneState<State>,
 ) -> Sample<'a> {
     let index = lane_state.candidate.sample;
-    let (label, id) = (job.samples.labels()[index], job.samples.ids()[index]);
+    let (label, id) = (task.samples.labels()[index], task.samples.ids()[index]);
     let restarts = runs.restarts.max(1);
     let (restart, rank) = (lane_state.run % restarts, lane_state.run / restarts);
     let rival = if runs.targets > 0 { lane_state.rivals[rank] } else { label };
-    let target = job.target.unwrap_or(rival);
+    let target = task.target.unwrap_or(rival);
     Sample {
-        clean: job.samples.image(index),
-        shape: job.samples.shape(),
+        clean: task.samples.image(index),
+        shape: task.samples.shape(),
         label,
         target,
-        targeted: job.target.is_some(),
+        targeted: task.target.is_some(),
         restart,
-        budget: job.budget,
+        budget: task.budget,
         key: root.with(restart as u64).with(rank as u64).with(id),
         isa,
     }
-}
-
-/// Keeps a copy of `x`, in the memory of an earlier one if there is one.
-pub fn record_hit(
-    hit: &mut Option<Hit>,
-    x: &[f32],
-    (attack, estimator): (&'static str, &Estimator),
-    sample: &Sample<'_>,
-    runs: Runs,
-    iteration: usize,
-) {
-    let mut image = hit.take().map_or_else(Vec::new, |old| old.image);
-    image.clear();
-    image.extend_from_slice(x);
-    let target = (runs.targets > 0 || sample.targeted).then_some(sample.target);
-    let winner = Winner {
-        attack: if estimator.is_own() {
-            attack.into()
-        } else {
-            format!("{attack}:{}", estimator.options()).into()
-        },
-        restart: sample.restart,
-        target,
-        iteration,
-    };
-    *hit = Some(Hit { image, winner });
 }

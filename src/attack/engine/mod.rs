@@ -7,10 +7,10 @@ pub(super) mod transpose;
 
 use crate::Result;
 use crate::attack::candidate::Candidate;
-use crate::attack::classifier::Session;
-use crate::attack::engine::lane::{LaneState, current_sample, record_hit, root};
+use crate::attack::engine::lane::{LaneState, current_sample, root};
 use crate::attack::stepper::{Feedback, Goal, Needs, Runs, Step, Stepper};
 use crate::attack::task::AttackTask;
+use crate::nn::Session;
 use crate::nn::{margin, rivals};
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes};
@@ -23,20 +23,20 @@ use std::sync::{Mutex, PoisonError};
 /// # Errors
 /// If the model cannot be evaluated or does not fit the images.
 pub fn drive<M: Stepper>(
-    job: &AttackTask<'_>,
+    task: &AttackTask<'_>,
     method: &M,
     which: &[usize],
 ) -> Result<Vec<Candidate>> {
-    job.check()?;
+    task.check()?;
     let next = AtomicUsize::new(0);
     let candidates: Mutex<Vec<Option<Candidate>>> = Mutex::new(vec![None; which.len()]);
     let done = |index: usize, candidate: Candidate| {
         candidates.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(candidate);
     };
-    let mut lanes = vec![(); job.context.threads().min(which.len().div_ceil(LANES))];
-    let workers = job.context.workers(|context| context);
+    let mut lanes = vec![(); task.context.threads().min(which.len().div_ceil(LANES))];
+    let workers = task.context.workers(|context| context);
     workers.chunks(&mut lanes, 1, |context, _, _| {
-        let result = Worker::new(job, method, context).run(&next, which, &done);
+        let result = Worker::new(task, method, context).run(&next, which, &done);
         if result.is_err() {
             next.store(which.len(), Ordering::Relaxed);
         }
@@ -47,7 +47,7 @@ pub fn drive<M: Stepper>(
 }
 
 struct Worker<'a, M: Stepper> {
-    job: &'a AttackTask<'a>,
+    task: &'a AttackTask<'a>,
     method: &'a M,
     session: Box<dyn Session + 'a>,
     isa: Isa,
@@ -76,8 +76,8 @@ struct Worker<'a, M: Stepper> {
 }
 
 impl<'a, M: Stepper> Worker<'a, M> {
-    fn new(job: &'a AttackTask<'a>, method: &'a M, context: &Context) -> Self {
-        let (shape, classes) = (job.samples.shape(), job.classifier.classes());
+    fn new(task: &'a AttackTask<'a>, method: &'a M, context: &Context) -> Self {
+        let (shape, classes) = (task.samples.shape(), task.classifier.classes());
         let features = shape.features();
         let (gradients, grads) = match method.needs() {
             Needs::Logits(_) => (0, 0),
@@ -97,20 +97,20 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let mut runs = method.runs(classes);
         // There are no more wrong classes than that.
         runs.targets = runs.targets.min(classes - 1);
-        if job.target.is_some() {
+        if task.target.is_some() {
             runs.targets = runs.targets.min(1);
         }
-        let random = job.classifier.is_random();
-        let mut session = job.classifier.session(context.clone());
+        let random = task.classifier.is_random();
+        let mut session = task.classifier.session(context.clone());
         Self {
-            job,
+            task,
             method,
-            incremental: !random && method.is_local(&job.budget) && session.changes().is_some(),
+            incremental: !random && method.is_local(&task.budget) && session.changes().is_some(),
             random,
             changed: Region::default(),
             session,
             isa: context.isa(),
-            root: root(&job.budget, method.name(), &job.estimator),
+            root: root(&task.budget, method.name(), &task.estimator),
             runs,
             loss_classes: classes,
             lanes: (0..LANES).map(lane_state).collect(),
@@ -184,9 +184,9 @@ impl<'a, M: Stepper> Worker<'a, M> {
 
     /// Gives a lane to a sample.
     fn occupy(&mut self, lane: usize, index: usize, sample: usize) {
-        let (job, lane_state) = (self.job, &mut self.lanes[lane]);
-        let logits = &job.clean_logits[sample * self.loss_classes..][..self.loss_classes];
-        rivals(logits, job.samples.labels()[sample], &mut lane_state.rivals);
+        let (task, lane_state) = (self.task, &mut self.lanes[lane]);
+        let logits = &task.clean_logits[sample * self.loss_classes..][..self.loss_classes];
+        rivals(logits, task.samples.labels()[sample], &mut lane_state.rivals);
         (lane_state.index, lane_state.run, lane_state.best) = (Some(index), 0, f32::INFINITY);
         lane_state.candidate.sample = sample;
         self.start(lane);
@@ -197,7 +197,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let features = self.block.len();
         let lane_state = &mut self.lanes[lane];
         (lane_state.iteration, lane_state.last) = (0, false);
-        let sample = current_sample(self.job, self.runs, self.isa, self.root, lane_state);
+        let sample = current_sample(self.task, self.runs, self.isa, self.root, lane_state);
         let x = &mut self.images[lane * features..][..features];
         x.copy_from_slice(sample.clean);
         self.method.start(&mut lane_state.state, &sample, x);
@@ -207,11 +207,10 @@ impl<'a, M: Stepper> Worker<'a, M> {
     fn advance(&mut self, lane: usize) -> bool {
         let features = self.block.len();
         let lane_state = &mut self.lanes[lane];
-        let sample = current_sample(self.job, self.runs, self.isa, self.root, lane_state);
+        let sample = current_sample(self.task, self.runs, self.isa, self.root, lane_state);
         let x = &mut self.images[lane * features..][..features];
         let draws = self.method.draws().max(1) as u64;
-        let cost = &mut lane_state.candidate.cost;
-        cost.forward_passes += draws;
+        lane_state.candidate.cost.forward_passes += draws;
         for (to, z) in self.row.iter_mut().zip(&self.mean_logits) {
             *to = z.0[lane];
         }
@@ -223,20 +222,17 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let width = self.gradients.len() / LANES;
         let gradient = &self.gradients[lane * width..][..width];
         if !lane_state.last && width > 0 {
-            cost.backward_passes += draws * (width / features) as u64;
-            if gradient.iter().all(|&g| g == 0.0) {
-                cost.zero_gradients += draws * (width / features) as u64;
-                cost.zero_starts += u64::from(lane_state.run == 0 && lane_state.iteration == 0);
-            }
+            let passes = draws * (width / features) as u64;
+            lane_state.count_gradients(passes, gradient.iter().all(|&g| g == 0.0));
         }
-        let margin = match self.job.target {
+        let margin = match self.task.target {
             Some(target) => -margin(&self.row, target),
             None => margin(&self.row, sample.label),
         };
-        let goal = self.method.goal();
+        let (goal, attack) = (self.method.goal(), (self.method.name(), &self.task.estimator));
         let fooled = match self.method.confidence(&self.row) {
             Some(confidence) => margin < -confidence,
-            None => self.job.is_success(&self.row, sample.label),
+            None => self.task.is_success(&self.row, sample.label),
         };
         if fooled && goal != Goal::Last {
             let distance = sample.budget.norm.distance(x, sample.clean);
@@ -247,14 +243,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
             let score = if deepest { margin } else { distance };
             if inside && (score < lane_state.best || goal == Goal::Latest) {
                 lane_state.best = score;
-                record_hit(
-                    &mut lane_state.candidate.hit,
-                    x,
-                    (self.method.name(), &self.job.estimator),
-                    &sample,
-                    self.runs,
-                    lane_state.iteration,
-                );
+                lane_state.record_hit(x, attack, &sample, self.runs);
             }
             if inside && goal == Goal::First && !deepest {
                 return true;
@@ -274,24 +263,9 @@ impl<'a, M: Stepper> Worker<'a, M> {
             }
             Step::End => {
                 if goal == Goal::Last {
-                    let name = (self.method.name(), &self.job.estimator);
-                    record_hit(
-                        &mut lane_state.candidate.hit,
-                        x,
-                        name,
-                        &sample,
-                        self.runs,
-                        lane_state.iteration,
-                    );
+                    lane_state.record_hit(x, attack, &sample, self.runs);
                 }
-                lane_state.run += 1;
-                let all = self.runs.restarts.max(1).saturating_mul(self.runs.targets.max(1));
-                let done = match goal {
-                    Goal::Last => fooled,
-                    Goal::Latest => lane_state.candidate.hit.is_some(),
-                    Goal::First | Goal::Nearest | Goal::NearestAnywhere => false,
-                };
-                if done || lane_state.run >= all {
+                if lane_state.end_run(goal, fooled, self.runs) {
                     return true;
                 }
                 self.start(lane);

@@ -104,7 +104,7 @@ impl Member {
             let candidates = which.iter().map(|&sample| Candidate::new(sample)).collect();
             return Ok(Search { candidates, diagnostics: Diagnostics::default() });
         };
-        search_on(self.attack.as_ref(), &view.as_ref(), RECTIFIERS, job, which)
+        search_on(self.attack.as_ref(), view, RECTIFIERS, job, which)
     }
 
     /// What it is called in the list of who found what.

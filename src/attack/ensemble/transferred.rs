@@ -1,11 +1,11 @@
 //! An attack whose images are made on one model and shown to another.
 
 use crate::Result;
-use crate::attack::classifier::Classifier;
 use crate::attack::search::{Attack, AttackInfo, Search};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
+use crate::nn::Classifier;
 
 /// An attack on `source` that counts where its images fool the model in question. It is to return all its last points: what
 /// does not fool the one may fool the other.

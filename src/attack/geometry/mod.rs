@@ -1,6 +1,10 @@
 //! Norms, balls, steepest steps and random directions: what attacks know of space, and nothing of models.
 
-pub mod ascent;
-pub mod norm;
-pub mod projection;
-pub mod random;
+pub(super) mod ascent;
+pub(crate) mod norm;
+pub(super) mod projection;
+pub(super) mod random;
+
+pub use super::methods::fab::hyperplane::{SortBuffer, onto_hyperplane};
+pub use ascent::{RankBuffer, ascend};
+pub use projection::{Breakpoints, into_ball};

@@ -47,7 +47,7 @@ impl Tape {
         let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
         let mut out = self.tensor(g.output, samples, steps);
         let context = self.context().clone();
-        kernel::pack_convolve(&g, self.weight_value(weight), &mut operation.packed);
+        kernel::pack_convolve(&context, &g, self.weight_value(weight), &mut operation.packed);
         let x_value = self.value(x);
         batch::convolve(&context, &g, x_value.lanes(), &operation.packed, out.lanes_mut());
         operation.geometry = Some(g);
@@ -65,7 +65,7 @@ impl Operation for Conv2d {
         let mut weight_grad = pass.wants_weight(0).then(|| pass.like_weight(0));
         let mut x_grad = pass.wants_input(0).then(|| pass.like_input(0));
         if x_grad.is_some() {
-            kernel::pack_input_gradient(&g, pass.weight(0), &mut self.packed_grad);
+            kernel::pack_input_gradient(pass.context(), &g, pass.weight(0), &mut self.packed_grad);
         }
         let (context, grad) = (pass.context(), pass.grad());
         let (x, packed, memory) = (pass.input(0).lanes(), &self.packed_grad, &mut self.memory);

@@ -11,6 +11,7 @@ use crate::{Error, Result};
 pub struct Labels {
     samples: usize,
     classes: usize,
+    smoothing: f32,
     lanes: Vec<LanesU32>,
 }
 
@@ -38,6 +39,23 @@ impl Labels {
         label_lanes(labels, classes, &mut self.lanes)
     }
 
+    /// With this share of each label's probability spread evenly over all classes, the label's own too.
+    #[must_use]
+    pub fn smoothed(self, share: f32) -> Self {
+        Self { smoothing: share, ..self }
+    }
+
+    /// The probability of the label's class, and of each other one.
+    fn probabilities(&self) -> [f32; 2] {
+        let other = self.smoothing / self.classes.max(1) as f32;
+        [1.0 - self.smoothing + other, other]
+    }
+
+    /// Those of a block.
+    pub(super) fn block(&self, block: usize) -> &LanesU32 {
+        &self.lanes[block]
+    }
+
     /// The number of samples.
     pub fn samples(&self) -> usize {
         self.samples
@@ -49,6 +67,8 @@ struct CrossEntropy {
     temperature: f32,
     probability: Vec<Lanes>,
     labels: Vec<LanesU32>,
+    /// Of the label's class, and of each other one.
+    probabilities: [f32; 2],
     /// Soft targets; if empty, the labels count.
     soft: Vec<Lanes>,
 }
@@ -56,7 +76,7 @@ struct CrossEntropy {
 impl CrossEntropy {
     fn target(&self, block: usize, classes: usize) -> Target<'_> {
         if self.soft.is_empty() {
-            Target::Labels(&self.labels[block])
+            Target::Labels(&self.labels[block], self.probabilities)
         } else {
             Target::Soft(&self.soft[block * classes..][..classes])
         }
@@ -64,7 +84,8 @@ impl CrossEntropy {
 }
 
 impl Tape {
-    /// `-ln softmax(logits / temperature)[label]`, one number a sample.
+    /// `-ln softmax(logits / temperature)[label]`, one number a sample; with [smoothed](Labels::smoothed) labels, the mean
+    /// of such terms over the classes, weighted by their probabilities.
     ///
     /// # Errors
     /// If there are not as many labels as samples, the labels' classes are not the logits', or the temperature is not
@@ -86,6 +107,7 @@ impl Tape {
         operation.soft.clear();
         operation.labels.clear();
         operation.labels.extend_from_slice(&labels.lanes);
+        operation.probabilities = labels.probabilities();
         self.cross_entropy_of(logits, operation, temperature)
     }
 

@@ -7,9 +7,9 @@ use crate::Result;
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::conv2d::{self as kernel, Geometry};
 use crate::kernels::pool::{self, Winners};
-use crate::kernels::{elementwise, pad};
-use crate::simd::{Isa, LANES, Lanes};
-use crate::tensor::{Region, Shape};
+use crate::kernels::{batch, elementwise, pad};
+use crate::simd::{Isa, LANES, Lanes, Portable};
+use crate::tensor::{Context, Region, Shape};
 use std::sync::Arc;
 
 /// A convolution (or linear layer) whose weights do not change any more.
@@ -37,25 +37,11 @@ impl FrozenConv {
             ));
         }
         let (mut packed, mut packed_grad) = (Vec::new(), Vec::new());
-        kernel::pack_convolve(g, weight, &mut packed);
-        kernel::pack_input_gradient(g, weight, &mut packed_grad);
+        // Once a model, so not worth asking every caller for threads.
+        let context = Context::serial(Isa::Portable(Portable));
+        kernel::pack_convolve(&context, g, weight, &mut packed);
+        kernel::pack_input_gradient(&context, g, weight, &mut packed_grad);
         Ok(Self { geometry, packed, packed_grad, bias })
-    }
-
-    /// As a convolution with batch normalization `scale x + shift` per output channel folded in.
-    ///
-    /// # Errors
-    /// As for [`new`](Self::new).
-    pub fn folded(
-        geometry: Geometry,
-        weight: &[f32],
-        scale: &[f32],
-        shift: &[f32],
-    ) -> Result<Self> {
-        let taps = geometry.fan_in();
-        let rows = weight.chunks(taps).zip(scale);
-        let folded: Vec<f32> = rows.flat_map(|(row, s)| row.iter().map(move |w| w * s)).collect();
-        Self::new(geometry, &folded, shift.to_vec())
     }
 
     /// Its sizes.
@@ -63,10 +49,10 @@ impl FrozenConv {
         &self.geometry
     }
 
-    /// Lanes of scratch memory that [`affine`](Self::affine) and [`relu_pool`](Self::relu_pool) need.
-    pub(crate) fn scratch(&self) -> usize {
+    /// Lanes of scratch memory that [`affine`](Self::affine) of so many blocks and [`relu_pool`](Self::relu_pool) need.
+    pub(crate) fn scratch(&self, blocks: usize) -> usize {
         let g = &self.geometry;
-        let affine = g.output.features() + kernel::convolve_scratch(g);
+        let affine = blocks * g.output.features() + kernel::convolve_scratch(g, blocks);
         affine.max(self.border() + kernel::pool_scratch(g))
     }
 
@@ -104,19 +90,23 @@ impl FrozenConv {
         g.reach(&Region { y: shifted(0, &changed.y), x: shifted(1, &changed.x) })
     }
 
-    /// Convolution and bias of a block with `live` samples.
+    /// Convolution and bias of as many blocks as `out` has room for; of block `i`, `live(i)` lanes are alive.
     pub(crate) fn affine(
         &self,
         isa: Isa,
-        live: usize,
+        live: impl Fn(usize) -> usize,
         x: &[Lanes],
         out: &mut [Lanes],
         scratch: &mut [Lanes],
     ) {
         let g = &self.geometry;
-        let (sums, scratch) = scratch.split_at_mut(g.output.features());
+        let (features, pixels) = (g.output.features(), g.output.pixels());
+        let (sums, scratch) = scratch.split_at_mut(out.len());
         kernel::convolve(isa, g, x, &self.packed, sums, scratch);
-        elementwise::add_bias(isa, g.output.pixels(), live, sums, &self.bias, out);
+        let blocks = sums.chunks(features).zip(out.chunks_mut(features));
+        for (block, (sums, out)) in blocks.enumerate() {
+            elementwise::add_bias(isa, pixels, live(block), sums, &self.bias, out);
+        }
     }
 
     /// Convolution, bias, rectifier and 2 x 2 maximum of a block, in a region of the result; for layers that are
@@ -191,10 +181,14 @@ impl Tape {
         let g = layer.geometry;
         let mut out = self.tensor(g.output, samples, steps);
         let (context, value) = (self.context(), self.value(x));
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), g.output.features(), |block, out| {
-            context.with_scratch(layer.scratch(), |scratch| {
-                layer.affine(isa, value.live(block), value.block(block), out, scratch);
+        let together = kernel::together(&g, value.blocks(), context.threads());
+        let features = g.unpadded().features();
+        context.chunks(out.lanes_mut(), together * g.output.features(), |i, out| {
+            let (first, blocks) = (i * together, out.len() / g.output.features());
+            let x = &value.lanes()[first * features..][..blocks * features];
+            let live = |block| value.live(first + block);
+            context.with_scratch(layer.scratch(blocks), |scratch| {
+                layer.affine(context.isa(), live, x, out, scratch);
             });
         });
         operation.layer = Some(Arc::clone(layer));
@@ -222,7 +216,7 @@ impl Tape {
         let (isa, features) = (context.isa(), pooled.features());
         let all = Region::all(pooled);
         let convolve = |block, out: &mut [_], winners: Option<&mut [Winners]>| {
-            context.with_scratch(layer.scratch(), |scratch| {
+            context.with_scratch(layer.scratch(1), |scratch| {
                 layer.relu_pool(isa, value.block(block), &all, out, winners, scratch);
                 if value.live(block) < LANES {
                     // Biases have filled the dead lanes.
@@ -255,20 +249,13 @@ impl Operation for FrozenLinear {
         let Some(layer) = &self.layer else { return };
         let g = layer.geometry;
         let mut out = pass.like_input(0);
-        let (context, grad) = (pass.context(), pass.grad());
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), g.unpadded().features(), |block, out| {
-            context.with_scratch(kernel::input_gradient_scratch(&g), |scratch| {
-                kernel::input_gradient(
-                    isa,
-                    &g,
-                    grad.block(block),
-                    &layer.packed_grad,
-                    out,
-                    scratch,
-                );
-            });
-        });
+        batch::input_gradient(
+            pass.context(),
+            &g,
+            pass.grad().lanes(),
+            &layer.packed_grad,
+            out.lanes_mut(),
+        );
         pass.give_input(0, out);
     }
 }

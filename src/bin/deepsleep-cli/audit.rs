@@ -7,7 +7,7 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::model::{ModelKind, fingerprint};
-use crate::numbers::{at_least, percent, radius};
+use crate::numbers::{at_least, percent};
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
 use crate::threat::{attack_spec, norms, one_radius};
@@ -21,6 +21,7 @@ use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::report::audit_page;
+use deepsleep::written;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -213,12 +214,10 @@ impl AuditCommand {
         if self.resume {
             console.say(format_args!("continuing after {} parts", done.len()));
         }
-        let views: Vec<_> = loaded.twins.iter().map(AsRef::as_ref).collect();
-        let views: Vec<&dyn Classifier> =
-            views.iter().map(|twin| twin as &dyn Classifier).collect();
-        let target = loaded.network.as_ref();
-        let (context, model, samples) = (&context, &target as &dyn Classifier, &loaded.samples);
-        let task = AuditTask { context, model, samples, options, twins: &views };
+        let twins = loaded.twins.iter().map(|twin| twin.as_ref() as &dyn Classifier);
+        let twins: Vec<&dyn Classifier> = twins.collect();
+        let (context, model, samples) = (&context, loaded.network.as_ref(), &loaded.samples);
+        let task = AuditTask { context, model, samples, options, twins: &twins };
         let mut say = |what: &str| console.say(format_args!("{what} ..."));
         let report = task.run(done, &mut say, &mut |stage| match &mut journal {
             Some(journal) => journal.add(stage),
@@ -254,7 +253,7 @@ impl AuditSummary {
             format!(
                 "the number to report, {norm}, eps {}: {} ({low} to {high}) of {images} images, {right} of which are right \
                  without an attack; gradients alone leave {} ({:.1} s)",
-                radius(*eps),
+                written(*eps),
                 share(self.report.robust_accuracy),
                 share(self.report.gradient_accuracy),
                 self.seconds

@@ -11,7 +11,7 @@ use deepsleep::tensor::Shape;
 use std::path::PathBuf;
 
 /// Which images.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct DatasetOptions {
     /// Data set: a known name (see `data list`), or its folder (IDX, CIFAR's binary files, npz, PNG files in a folder a
     /// class) or .npz file [default: mnist]
@@ -40,6 +40,16 @@ impl DatasetOptions {
     /// The data set of this name or in this place.
     pub fn of_place(data: String) -> Self {
         Self { data: Some(data), dataset: None, data_dir: None }
+    }
+
+    /// Another data set, looked for in the same folder.
+    pub fn of(self, data: String) -> Self {
+        Self { data: Some(data), dataset: None, ..self }
+    }
+
+    /// Whether the command line says which data set.
+    pub fn names_a_set(&self) -> bool {
+        self.data.is_some() || self.dataset.is_some()
     }
 
     fn asked(&self) -> Result<DatasetChoice> {

@@ -28,15 +28,6 @@ pub fn positive(text: &str) -> Result<f32, String> {
     }
 }
 
-/// A radius as people write it: 64/255, 0.1, 0.00001; whichever is shorter.
-pub fn radius(eps: f32) -> String {
-    let decimal = eps.to_string();
-    let above = (f64::from(eps) * 255.0).round();
-    let fraction = format!("{above}/255");
-    let same = (above / 255.0) as f32 == eps;
-    if same && fraction.len() < decimal.len() { fraction } else { decimal }
-}
-
 /// A number with four digits that say something.
 pub fn significant(number: f64) -> String {
     if number == 0.0 || number.abs() >= 0.01 {

@@ -13,10 +13,7 @@ pub fn assignments(all: &[String]) -> Result<Vec<(&str, &str)>> {
             return Err(WrongUse(problem).into());
         };
         let (name, value) = (name.trim(), value.trim());
-        let replaces = |other: &str| {
-            other.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        if let Some((other, before)) = pairs.iter().find(|(other, _)| replaces(other)) {
+        if let Some((other, before)) = pairs.iter().find(|(other, _)| within(other, name)) {
             let problem = format!(
                 "--set {assignment}: it would replace --set {other}={before}; give each setting once"
             );
@@ -25,6 +22,11 @@ pub fn assignments(all: &[String]) -> Result<Vec<(&str, &str)>> {
         pairs.push((name, value));
     }
     Ok(pairs)
+}
+
+/// Whether a setting is this one, or a part of it.
+pub fn within(setting: &str, group: &str) -> bool {
+    setting.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 #[cfg(test)]

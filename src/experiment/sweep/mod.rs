@@ -123,7 +123,7 @@ impl Sweep {
         self.check_printed(&Published::load()?)?;
         spec.seeds = (0..self.seeds.max(1) as u64).collect();
         spec.threat_models = vec![ThreatModel::Transfer];
-        (spec.tables, spec.figures) = (Vec::new(), Vec::new());
+        (spec.tables, spec.figures, spec.sheets) = (Vec::new(), Vec::new(), Vec::new());
         let (mut methods, mut tried) = (Vec::new(), 0);
         for method in &self.methods {
             methods.extend(self.variants(method, spec, &mut tried)?);
@@ -144,7 +144,7 @@ impl Sweep {
             }
         }
         let (scales, columns) = (self.scales.clone(), self.columns.clone());
-        let sheet = Sheet { table: None, figure: None, norm: Norm::Linf, scales, columns, methods };
+        let sheet = Sheet::new(Norm::Linf, scales, columns, methods);
         Graph::of_sheets(&[sheet], spec)
     }
 

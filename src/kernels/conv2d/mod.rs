@@ -8,10 +8,13 @@
 //! weight gradient per lane over (block, y, x), then the lanes by the fixed tree.
 //!
 //! Wide layers have kernels of their own, chosen by the sizes alone: 3 x 3 kernels of stride 1 with eight channels or
-//! more on both sides go by Winograd's F(2 x 2, 3 x 3), forward and to the input, and weight gradients whose output
-//! channels fill vectors take vectors of channels. [`convolve`] and [`input_gradient`] make that choice;
+//! more on both sides go by Winograd's F(2 x 2, 3 x 3), forward and to the input, large linear layers take several blocks
+//! at a time, and weight gradients whose output channels fill vectors take vectors of channels. [`convolve`] and
+//! [`input_gradient`] make that choice;
 //! [`forward`] and [`input_grad`] are the direct kernels.
 
+#[forbid(unsafe_code)]
+mod dense;
 mod forward;
 #[forbid(unsafe_code)]
 mod input_grad;
@@ -29,8 +32,8 @@ pub use forward::{forward, forward_bias_relu_pool, pack_forward, pool_scratch};
 pub use input_grad::{input_grad, input_grad_by_pixel, input_grad_scratch, pack_input_grad};
 pub use materialized::Materialized;
 pub use pass::{
-    convolve, convolve_scratch, input_gradient, input_gradient_scratch, is_direct, pack_convolve,
-    pack_input_gradient,
+    adds_products, convolve, convolve_scratch, input_gradient, input_gradient_scratch, is_direct,
+    pack_convolve, pack_input_gradient, together,
 };
 pub use weight_grad::{weight_grad, weight_grad_scratch};
 pub use weight_grad_wide::WideWeightGrad;
@@ -142,6 +145,12 @@ impl Geometry {
             padding: [0, 0],
             groups: 1,
         }
+    }
+
+    /// Whether every output sees the whole input, and there is one pixel of them.
+    pub fn is_linear(&self) -> bool {
+        let covers = self.kernel == [self.input.height, self.input.width];
+        covers && !self.is_padded() && self.groups == 1
     }
 
     /// Input channels that an output channel sees.

@@ -1,39 +1,126 @@
-//! A convolution of one block, and its gradient to the input, by whichever way suits its sizes.
+//! Convolutions of some blocks, and their gradients to the input, by whichever way suits their sizes.
 //!
 //! Neither input nor result has a border here. Which way is taken depends on the geometry alone, so bits do not depend
 //! on the machine.
 
+use super::dense::Dense;
 use super::winograd::Winograd;
 use super::{Geometry, forward, input_grad, input_grad_scratch, pack_forward, pack_input_grad};
 use crate::kernels::pad;
 use crate::simd::{Isa, Lanes};
+use crate::tensor::Context;
+
+/// Blocks that share what is read of a layer's weights: four are as many as the registers hold.
+const MOST_TOGETHER: usize = 4;
+/// Layers with fewer weights find them in the cache for every block.
+const MANY_WEIGHTS: usize = 1 << 16;
+
+enum Way {
+    Direct,
+    Dense(Dense),
+    Winograd(Winograd),
+}
+
+impl Way {
+    fn forward(g: &Geometry) -> Self {
+        let winograd = Winograd::forward(g).map(Self::Winograd);
+        winograd.or_else(|| Dense::forward(g).map(Self::Dense)).unwrap_or(Self::Direct)
+    }
+
+    fn backward(g: &Geometry) -> Self {
+        let winograd = Winograd::backward(g).map(Self::Winograd);
+        winograd.or_else(|| Dense::backward(g).map(Self::Dense)).unwrap_or(Self::Direct)
+    }
+}
 
 /// Whether [`convolve`] and [`input_gradient`] take the direct kernels, which may be fused with what follows; their weights
 /// are then packed as those kernels' are.
 pub fn is_direct(g: &Geometry) -> bool {
-    Winograd::forward(g).is_none()
+    matches!(Way::forward(g), Way::Direct)
+}
+
+/// Whether the sums of [`convolve`] are those of inputs times weights, in whatever order, and not of transformed ones.
+pub fn adds_products(g: &Geometry) -> bool {
+    !matches!(Way::forward(g), Way::Winograd(_))
+}
+
+/// How many of `blocks` blocks a call of [`convolve`] or [`input_gradient`] had better get, where `threads` share them.
+pub fn together(g: &Geometry, blocks: usize, threads: usize) -> usize {
+    let many = g.weights() >= MANY_WEIGHTS;
+    if many { blocks.div_ceil(threads).clamp(1, MOST_TOGETHER) } else { 1 }
 }
 
 /// Lays weights `[out][in][ky][kx]` out for [`convolve`].
-pub fn pack_convolve(g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
-    let Some(winograd) = Winograd::forward(g) else {
-        return pack_forward(g, weight, packed);
-    };
-    let kernels = weight.as_chunks::<9>().0;
+pub fn pack_convolve(context: &Context, g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
     let (outputs, inputs) = (g.out_channels(), g.in_channels());
-    winograd.pack(|group, out, input| kernels[(group * outputs + out) * inputs + input], packed);
-}
-
-/// Lanes of scratch memory that [`convolve`] needs.
-pub fn convolve_scratch(g: &Geometry) -> usize {
-    match Winograd::forward(g) {
-        Some(winograd) => winograd.scratch(),
-        None if g.is_padded() => g.input.features(),
-        None => 0,
+    match Way::forward(g) {
+        Way::Direct => pack_forward(g, weight, packed),
+        Way::Dense(dense) => {
+            pack_dense(context, &dense, packed, |i, packed| dense.pack_rows(i, weight, packed));
+        }
+        Way::Winograd(winograd) => {
+            let kernels = weight.as_chunks::<9>().0;
+            let kernel = |group: usize, to: usize, from: usize| {
+                kernels[(group * outputs + to) * inputs + from]
+            };
+            pack_winograd(context, &winograd, kernel, packed);
+        }
     }
 }
 
-/// Convolves one block. `x` has `g.unpadded()`, `out` has `g.output`; `packed` comes from [`pack_convolve`].
+/// Lays weights `[out][in][ky][kx]` out for [`input_gradient`].
+pub fn pack_input_gradient(context: &Context, g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
+    let (outputs, inputs) = (g.out_channels(), g.in_channels());
+    match Way::backward(g) {
+        Way::Direct => pack_input_grad(g, weight, packed),
+        Way::Dense(dense) => {
+            pack_dense(context, &dense, packed, |i, packed| dense.pack_columns(i, weight, packed));
+        }
+        Way::Winograd(winograd) => {
+            let kernels = weight.as_chunks::<9>().0;
+            let flipped = |group: usize, to: usize, from: usize| {
+                let mut kernel: [f32; 9] = kernels[(group * outputs + from) * inputs + to];
+                kernel.reverse();
+                kernel
+            };
+            pack_winograd(context, &winograd, flipped, packed);
+        }
+    }
+}
+
+fn pack_dense(
+    context: &Context,
+    dense: &Dense,
+    packed: &mut Vec<f32>,
+    pack: impl Fn(usize, &mut [f32]) + Sync + Send,
+) {
+    packed.resize(dense.packed(), 0.0);
+    context.chunks_of_work(packed.len(), packed, dense.chunk(), pack);
+}
+
+fn pack_winograd(
+    context: &Context,
+    winograd: &Winograd,
+    kernel: impl Fn(usize, usize, usize) -> [f32; 9] + Sync + Send,
+    packed: &mut Vec<f32>,
+) {
+    packed.resize(winograd.tiles() * winograd.tile(), 0.0);
+    let work = packed.len();
+    context.chunks_of_work(work, packed, winograd.tile(), |tile, packed| {
+        winograd.pack(tile, &kernel, packed);
+    });
+}
+
+/// Lanes of scratch memory that [`convolve`] needs for so many blocks.
+pub fn convolve_scratch(g: &Geometry, blocks: usize) -> usize {
+    match Way::forward(g) {
+        Way::Winograd(winograd) => winograd.scratch(blocks),
+        Way::Direct if g.is_padded() => g.input.features(),
+        _ => 0,
+    }
+}
+
+/// Convolves blocks. `x` has `g.unpadded()` a block, `out` has `g.output`; `packed` comes from [`pack_convolve`].
 pub fn convolve(
     isa: Isa,
     g: &Geometry,
@@ -42,44 +129,35 @@ pub fn convolve(
     out: &mut [Lanes],
     scratch: &mut [Lanes],
 ) {
-    if let Some(winograd) = Winograd::forward(g) {
-        winograd.run(isa, x, packed, out, scratch);
-    } else if g.is_padded() {
-        let padded = &mut scratch[..g.input.features()];
-        pad::pad(g.unpadded(), g.padding, x, padded);
-        forward(isa, g, padded, packed, out);
-    } else {
-        forward(isa, g, x, packed, out);
+    match Way::forward(g) {
+        Way::Winograd(winograd) => winograd.run(isa, x, packed, out, scratch),
+        Way::Dense(dense) => dense.run(isa, x, packed, out),
+        Way::Direct => {
+            let blocks = x.chunks(g.unpadded().features());
+            for (x, out) in blocks.zip(out.chunks_mut(g.output.features())) {
+                if g.is_padded() {
+                    let padded = &mut scratch[..g.input.features()];
+                    pad::pad(g.unpadded(), g.padding, x, padded);
+                    forward(isa, g, padded, packed, out);
+                } else {
+                    forward(isa, g, x, packed, out);
+                }
+            }
+        }
     }
 }
 
-/// Lays weights `[out][in][ky][kx]` out for [`input_gradient`].
-pub fn pack_input_gradient(g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
-    let Some(winograd) = Winograd::backward(g) else {
-        return pack_input_grad(g, weight, packed);
-    };
-    let kernels = weight.as_chunks::<9>().0;
-    let (outputs, inputs) = (g.out_channels(), g.in_channels());
-    winograd.pack(
-        |group, to, from| {
-            let mut kernel = kernels[(group * outputs + from) * inputs + to];
-            kernel.reverse();
-            kernel
-        },
-        packed,
-    );
-}
-
-/// Lanes of scratch memory that [`input_gradient`] needs.
-pub fn input_gradient_scratch(g: &Geometry) -> usize {
-    match Winograd::backward(g) {
-        Some(winograd) => winograd.scratch(),
-        None if g.is_padded() => input_grad_scratch(g) + g.input.features(),
-        None => input_grad_scratch(g),
+/// Lanes of scratch memory that [`input_gradient`] needs for so many blocks.
+pub fn input_gradient_scratch(g: &Geometry, blocks: usize) -> usize {
+    match Way::backward(g) {
+        Way::Winograd(winograd) => winograd.scratch(blocks),
+        Way::Dense(_) => 0,
+        Way::Direct if g.is_padded() => input_grad_scratch(g) + g.input.features(),
+        Way::Direct => input_grad_scratch(g),
     }
 }
 
-/// Gradient to the input of one block. `grad` has `g.output`, `out` has `g.unpadded()` and is overwritten; `packed`
+/// Gradient to the input of blocks. `grad` has `g.output` a block, `out` has `g.unpadded()` and is overwritten; `packed`
 /// comes from [`pack_input_gradient`].
 pub fn input_gradient(
     isa: Isa,
@@ -89,14 +167,21 @@ pub fn input_gradient(
     out: &mut [Lanes],
     scratch: &mut [Lanes],
 ) {
-    if let Some(winograd) = Winograd::backward(g) {
-        winograd.run(isa, grad, packed, out, scratch);
-    } else if g.is_padded() {
-        let (memory, padded) = scratch.split_at_mut(input_grad_scratch(g));
-        let padded = &mut padded[..g.input.features()];
-        input_grad(isa, g, grad, packed, padded, memory);
-        pad::crop(g.unpadded(), g.padding, padded, out);
-    } else {
-        input_grad(isa, g, grad, packed, out, scratch);
+    match Way::backward(g) {
+        Way::Winograd(winograd) => winograd.run(isa, grad, packed, out, scratch),
+        Way::Dense(dense) => dense.run(isa, grad, packed, out),
+        Way::Direct => {
+            let blocks = grad.chunks(g.output.features());
+            for (grad, out) in blocks.zip(out.chunks_mut(g.unpadded().features())) {
+                if g.is_padded() {
+                    let (memory, padded) = scratch.split_at_mut(input_grad_scratch(g));
+                    let padded = &mut padded[..g.input.features()];
+                    input_grad(isa, g, grad, packed, padded, memory);
+                    pad::crop(g.unpadded(), g.padding, padded, out);
+                } else {
+                    input_grad(isa, g, grad, packed, out, scratch);
+                }
+            }
+        }
     }
 }

@@ -6,10 +6,10 @@
 //! neither written out nor multiplied by.
 //!
 //! A weight's sum runs over (row, column, sample) within a band of rows, and the bands are added in order, block after
-//! block.
+//! block; of a linear layer it runs over all samples at once.
 
 use super::Geometry;
-use crate::simd::{Isa, LANES, Lanes, Simd, dispatch};
+use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch, transpose};
 use std::ops::Range;
 
 /// Vectors of output channels that lie together for a pixel and sample.
@@ -42,10 +42,6 @@ impl WideWeightGrad {
     pub fn new(g: &Geometry) -> Option<Self> {
         let outputs = g.out_channels();
         let input = g.unpadded();
-        let covers = !g.is_padded()
-            && g.groups == 1
-            && g.output.pixels() == 1
-            && g.kernel == [input.height, input.width];
         let this = Self {
             groups: g.groups,
             inputs: g.in_channels(),
@@ -56,7 +52,7 @@ impl WideWeightGrad {
             stride: g.stride,
             border: g.padding,
         };
-        let this = match covers {
+        let this = match g.is_linear() {
             true => Self { inputs: g.fan_in(), input: [1, 1], kernel: [1, 1], ..this },
             false => this,
         };
@@ -97,25 +93,33 @@ impl WideWeightGrad {
     }
 
     /// Transposes a block's gradient to `[group][vectors, four at a time][pixel][sample][vector]`.
-    pub fn transpose(&self, grad: &[Lanes], out: &mut [Lanes]) {
+    pub fn transpose(&self, isa: Isa, grad: &[Lanes], out: &mut [Lanes]) {
+        dispatch!(isa, s => self.transpose_body(s, grad, out));
+    }
+
+    #[inline(always)]
+    fn transpose_body<S: Simd>(&self, s: S, grad: &[Lanes], out: &mut [Lanes]) {
         let pixels = self.pixels();
-        let groups = out.chunks_mut(pixels * LANES * self.vectors());
-        for (grad, out) in grad.chunks(self.outputs * pixels).zip(groups) {
-            let strips = grad.chunks(VECTORS * LANES * pixels);
-            for (grad, out) in strips.zip(out.chunks_mut(VECTORS * LANES * pixels)) {
-                let vectors = out.len() / (LANES * pixels);
-                for (pixel, out) in out.chunks_mut(LANES * vectors).enumerate() {
-                    for vector in 0..vectors {
-                        let mut rows = [Lanes::ZERO; LANES];
-                        for (i, row) in rows.iter_mut().enumerate() {
-                            if let Some(value) = grad.get((vector * LANES + i) * pixels + pixel) {
-                                *row = *value;
-                            }
-                        }
-                        for sample in 0..LANES {
-                            out[sample * vectors + vector] =
-                                Lanes(std::array::from_fn(|i| rows[i].0[sample]));
-                        }
+        let strip = VECTORS * LANES * pixels;
+        let group_size = LANES * self.vectors() * pixels;
+        for group in 0..self.groups {
+            let grad = &grad[group * self.outputs * pixels..][..self.outputs * pixels];
+            let out = &mut out[group * group_size..][..group_size];
+            for vector in 0..self.vectors() {
+                let first = vector / VECTORS * VECTORS;
+                let out = &mut out[first / VECTORS * strip..];
+                let vectors = VECTORS.min(self.vectors() - first);
+                let channels = LANES.min(self.outputs - vector * LANES);
+                let grad = &grad[vector * LANES * pixels..];
+                for pixel in 0..pixels {
+                    let rows = array::from_fn(
+                        #[inline(always)]
+                        |i| if i < channels { s.load(&grad[i * pixels + pixel]) } else { s.zero() },
+                    );
+                    let columns = transpose(s, rows);
+                    let out = &mut out[LANES * vectors * pixel + vector - first..];
+                    for sample in 0..LANES {
+                        s.store(columns[sample], &mut out[sample * vectors]);
                     }
                 }
             }
@@ -133,6 +137,10 @@ impl WideWeightGrad {
             let group = first / self.inputs;
             let count = (self.inputs - first % self.inputs).min(rest.len() / self.sums_of_input());
             let (sums, after) = rest.split_at_mut(count * self.sums_of_input());
+            if self.pixels() == 1 && pixels == 1 && self.groups == 1 {
+                dispatch!(isa, s => self.all_blocks(s, x, grad, first, sums));
+                return;
+            }
             let blocks = x.chunks(self.channels() * pixels).zip(grad.chunks(self.transposed()));
             for (x, grad) in blocks {
                 let x = &x[first * pixels..][..count * pixels];
@@ -166,6 +174,78 @@ impl WideWeightGrad {
                         _ => self.inputs::<S, INPUTS>(s, x, &strip, sums),
                     }
                 }
+            }
+        }
+    }
+
+    /// [`block`](Self::block) of all blocks of a linear layer, whose sums would take longer to read and write for each of
+    /// them than to add to.
+    #[inline(always)]
+    fn all_blocks<S: Simd>(
+        &self,
+        s: S,
+        x: &[Lanes],
+        grad: &[Lanes],
+        first: usize,
+        sums: &mut [Lanes],
+    ) {
+        let vectors = self.vectors();
+        for vector in (0..vectors).step_by(VECTORS) {
+            let count = VECTORS.min(vectors - vector);
+            for (tile, sums) in sums.chunks_mut(INPUTS * vectors).enumerate() {
+                let input = first + tile * INPUTS;
+                let mut done = 0;
+                while done < count {
+                    let at = [input, vector, count, done];
+                    let wide = S::ACCUMULATORS >= 20 && done + 4 <= count;
+                    macro_rules! tile {
+                        ($($inputs:literal),*) => {
+                            match (sums.len() / vectors, wide) {
+                                $(($inputs, true) => self.sum_blocks::<S, $inputs, 4>(s, x, grad, at, sums),
+                                ($inputs, false) => self.sum_blocks::<S, $inputs, 1>(s, x, grad, at, sums),)*
+                                _ => unreachable!("a tile has at most {INPUTS} inputs"),
+                            }
+                        };
+                    }
+                    tile!(1, 2, 3, 4, 5, 6);
+                    done += if wide { 4 } else { 1 };
+                }
+            }
+        }
+    }
+
+    /// The sums of `I` inputs and `V` vectors of outputs over all blocks. A strip of `count` vectors begins at `vector`.
+    #[inline(always)]
+    fn sum_blocks<S: Simd, const I: usize, const V: usize>(
+        &self,
+        s: S,
+        x: &[Lanes],
+        grad: &[Lanes],
+        [input, vector, count, done]: [usize; 4],
+        sums: &mut [Lanes],
+    ) {
+        let mut total = [[s.zero(); V]; I];
+        for block in 0..grad.len() / self.transposed() {
+            let x = &x[block * self.inputs + input..][..I];
+            let grad = &grad[block * self.transposed() + vector * LANES..][..count * LANES];
+            for sample in 0..LANES {
+                let grad = &grad[sample * count + done..][..V];
+                let grad: [S::F32; V] = array::from_fn(
+                    #[inline(always)]
+                    |v| s.load(&grad[v]),
+                );
+                for i in 0..I {
+                    let x = s.splat(x[i].0[sample]);
+                    for v in 0..V {
+                        total[i][v] = s.mul_add(x, grad[v], total[i][v]);
+                    }
+                }
+            }
+        }
+        for i in 0..I {
+            let to = &mut sums[i * self.vectors() + vector + done..][..V];
+            for v in 0..V {
+                s.store(total[i][v], &mut to[v]);
             }
         }
     }
@@ -224,19 +304,19 @@ impl WideWeightGrad {
             let row = (y * self.stride[0] + tap.at[0] - self.border[0]) * self.input[1];
             for column in tap.columns.clone() {
                 let at = row + column * self.stride[1] + tap.at[1] - self.border[1];
-                let x: [&[f32; LANES]; I] = std::array::from_fn(
+                let x: [&[f32; LANES]; I] = array::from_fn(
                     #[inline(always)]
                     |i| &x[i * plane + at].0,
                 );
                 let grad = &strip.grad[(y * self.output[1] + column) * size..][..size];
-                for (sample, grad) in grad.chunks_exact(strip.vectors).enumerate() {
-                    let grad = &grad[vector..vector + V];
-                    let grad: [S::F32; V] = std::array::from_fn(
+                for sample in 0..LANES {
+                    let grad = &grad[sample * strip.vectors + vector..][..V];
+                    let grad: [S::F32; V] = array::from_fn(
                         #[inline(always)]
                         |v| s.load(&grad[v]),
                     );
                     for i in 0..I {
-                        let x = s.splat(x[i][sample % LANES]);
+                        let x = s.splat(x[i][sample]);
                         for v in 0..V {
                             total[i][v] = s.mul_add(x, grad[v], total[i][v]);
                         }
@@ -253,23 +333,42 @@ impl WideWeightGrad {
         }
     }
 
-    /// The sums of the output channels `first..` as weights `[out][in][ky][kx]`, as many as `out` has room for.
-    pub fn weights(&self, sums: &[Lanes], first: usize, out: &mut [f32]) {
-        let (size, taps) = (self.sums_of_input(), self.inputs * self.taps());
+    /// The sums of the output channels `first..`, a whole number of vectors, as weights `[out][in][ky][kx]`, as many as
+    /// `out` has room for.
+    pub fn weights(&self, isa: Isa, sums: &[Lanes], first: usize, out: &mut [f32]) {
+        dispatch!(isa, s => self.weights_body(s, sums, first, out));
+    }
+
+    #[inline(always)]
+    fn weights_body<S: Simd>(&self, s: S, sums: &[Lanes], first: usize, out: &mut [f32]) {
+        let (vectors, taps) = (self.vectors(), self.inputs * self.taps());
         let rows = out.len() / taps;
-        let mut row = 0;
-        while row < rows {
-            let (group, channel) = ((first + row) / self.outputs, (first + row) % self.outputs);
-            let (vector, lane) = (channel / LANES, channel % LANES);
-            // Channels of one vector together: a row at a time would fetch every vector sixteen times.
-            let count = (LANES - lane).min(self.outputs - channel).min(rows - row);
-            let sums = &sums[group * self.inputs * size..][..self.inputs * size];
-            for (tap, sums) in sums.chunks_exact(self.vectors()).enumerate() {
-                for (i, &value) in sums[vector].0[lane..lane + count].iter().enumerate() {
-                    out[(row + i) * taps + tap] = value;
+        let mut columns = [Lanes::ZERO; LANES];
+        // Sixteen taps of all vectors at a time: a vector at a time would walk through all sums for each.
+        for tap in (0..taps).step_by(LANES) {
+            let count = LANES.min(taps - tap);
+            let mut row = 0;
+            while row < rows {
+                let (group, channel) = ((first + row) / self.outputs, (first + row) % self.outputs);
+                let (vector, lane) = (channel / LANES, channel % LANES);
+                let channels = (LANES - lane).min(self.outputs - channel).min(rows - row);
+                let sums = &sums[(group * taps + tap) * vectors + vector..];
+                let turned = transpose(
+                    s,
+                    array::from_fn(
+                        #[inline(always)]
+                        |i| if i < count { s.load(&sums[i * vectors]) } else { s.zero() },
+                    ),
+                );
+                for i in 0..LANES {
+                    s.store(turned[i], &mut columns[i]);
                 }
+                for i in 0..channels {
+                    out[(row + i) * taps + tap..][..count]
+                        .copy_from_slice(&columns[lane + i].0[..count]);
+                }
+                row += channels;
             }
-            row += count;
         }
     }
 }

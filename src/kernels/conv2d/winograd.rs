@@ -9,7 +9,7 @@
 //! The zero border is never written out; what lies outside of the input is a zero in the window.
 
 use super::{Geometry, tiles};
-use crate::simd::{Isa, Lanes, Simd, dispatch};
+use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch};
 
 /// Numbers in a transformed window.
 const POINTS: usize = 16;
@@ -73,42 +73,55 @@ impl Winograd {
         self.output.map(|side| side.div_ceil(2))
     }
 
-    /// Windows transformed at a time.
-    fn together(&self) -> usize {
+    /// Windows transformed at a time, of `blocks` blocks.
+    fn together(&self, blocks: usize) -> usize {
         let fit = CHANNEL_WINDOWS / (self.inputs + self.outputs);
-        let all = self.windows()[0] * self.windows()[1];
+        let all = blocks * self.windows()[0] * self.windows()[1];
         (fit / 4 * 4).clamp(4, 32).min(all)
     }
 
-    /// Lanes of scratch memory that [`run`](Self::run) needs.
-    pub(super) fn scratch(&self) -> usize {
-        POINTS * self.together() * (self.inputs + self.outputs)
+    /// Lanes of scratch memory that [`run`](Self::run) needs for so many blocks.
+    pub(super) fn scratch(&self, blocks: usize) -> usize {
+        let together = self.together(blocks);
+        POINTS * (stride(self.inputs * together) + stride(self.outputs * together))
     }
 
-    /// Transforms kernels: `[group][point][tile][in][channel of the tile]`. `kernel(group, out, in)` gives nine numbers.
+    /// Tiles of output channels of all groups.
+    pub(super) fn tiles(&self) -> usize {
+        self.groups * self.outputs.div_ceil(TILE)
+    }
+
+    /// Numbers of a packed tile, `[point][in][channel of the tile]`.
+    pub(super) fn tile(&self) -> usize {
+        POINTS * self.point()
+    }
+
+    /// From one point's numbers to the next: a cache line more than there are, so that the points of a kernel are in
+    /// different sets of the cache.
+    fn point(&self) -> usize {
+        (self.inputs * TILE).next_multiple_of(LANES) + LANES
+    }
+
+    /// Transforms the kernels of a tile. `kernel(group, out, in)` gives nine numbers.
     pub(super) fn pack(
         &self,
+        tile: usize,
         kernel: impl Fn(usize, usize, usize) -> [f32; 9],
-        packed: &mut Vec<f32>,
+        packed: &mut [f32],
     ) {
-        let size = self.inputs * self.outputs;
-        packed.resize(self.groups * POINTS * size, 0.0);
-        for (group, packed) in packed.chunks_mut(POINTS * size).enumerate() {
-            for (first, channels) in tiles(self.outputs, TILE) {
-                for channel in 0..channels {
-                    for input in 0..self.inputs {
-                        let at = first * self.inputs + input * channels + channel;
-                        let points = transform_kernel(&kernel(group, first + channel, input));
-                        for (point, value) in points.into_iter().enumerate() {
-                            packed[point * size + at] = value;
-                        }
-                    }
+        let count = self.outputs.div_ceil(TILE);
+        let Some((first, channels)) = tiles(self.outputs, TILE).nth(tile % count) else { return };
+        for input in 0..self.inputs {
+            for channel in 0..channels {
+                let kernel = kernel(tile / count, first + channel, input);
+                for (point, value) in transform_kernel(&kernel).into_iter().enumerate() {
+                    packed[point * self.point() + input * channels + channel] = value;
                 }
             }
         }
     }
 
-    /// Convolves one block. `x` and `out` have no border.
+    /// Convolves blocks. `x` and `out` have no border.
     pub(super) fn run(
         &self,
         isa: Isa,
@@ -117,39 +130,45 @@ impl Winograd {
         out: &mut [Lanes],
         scratch: &mut [Lanes],
     ) {
-        let (pixels_in, pixels_out) =
-            (self.input[0] * self.input[1], self.output[0] * self.output[1]);
-        let xs = x.chunks(self.inputs * pixels_in);
-        let outs = out.chunks_mut(self.outputs * pixels_out);
-        let weights = packed.chunks(POINTS * self.inputs * self.outputs);
-        for ((x, out), weight) in xs.zip(outs).zip(weights) {
-            dispatch!(isa, s => self.group(s, x, weight, out, scratch));
-        }
+        dispatch!(isa, s => self.body(s, x, packed, out, scratch));
     }
 
     #[inline(always)]
-    fn group<S: Simd>(
+    fn body<S: Simd>(
         &self,
         s: S,
         x: &[Lanes],
-        weight: &[f32],
+        packed: &[f32],
         out: &mut [Lanes],
         scratch: &mut [Lanes],
     ) {
-        let windows = self.windows()[0] * self.windows()[1];
-        let most = self.together();
-        for first in (0..windows).step_by(most) {
-            let count = most.min(windows - first);
-            let (seen, sums) = scratch.split_at_mut(POINTS * count * self.inputs);
-            let sums = &mut sums[..POINTS * count * self.outputs];
-            self.transform_input(s, x, first, count, seen);
-            let points =
-                seen.chunks(count * self.inputs).zip(sums.chunks_mut(count * self.outputs));
-            for ((seen, sums), weight) in points.zip(weight.chunks(self.inputs * self.outputs)) {
-                multiply(s, seen, weight, self.inputs, self.outputs, count, sums);
+        let blocks = x.len() / (self.groups * self.inputs * self.input[0] * self.input[1]);
+        let windows = blocks * self.windows()[0] * self.windows()[1];
+        let most = self.together(blocks);
+        for group in 0..self.groups {
+            let size = self.tiles() / self.groups * self.tile();
+            let weight = &packed[group * size..][..size];
+            for first in (0..windows).step_by(most) {
+                let count = most.min(windows - first);
+                let size = [stride(count * self.inputs), stride(count * self.outputs)];
+                let (seen, sums) = scratch.split_at_mut(POINTS * size[0]);
+                self.transform_input(s, x, group, first, count, seen);
+                for point in 0..POINTS {
+                    let seen = &seen[point * size[0]..][..size[0]];
+                    let sums = &mut sums[point * size[1]..][..size[1]];
+                    self.multiply(s, seen, &weight[point * self.point()..], count, sums);
+                }
+                self.transform_output(s, sums, group, first, count, out);
             }
-            self.transform_output(s, sums, first, count, out);
         }
+    }
+
+    /// Block, row and column of a window, the windows of all blocks counted one after the other.
+    #[inline(always)]
+    fn place(&self, window: usize) -> [usize; 3] {
+        let [down, across] = self.windows();
+        let (block, window) = (window / (down * across), window % (down * across));
+        [block, window / across, window % across]
     }
 
     /// The transformed windows `first..first + count` as `[point][channel][window]`.
@@ -158,16 +177,18 @@ impl Winograd {
         &self,
         s: S,
         x: &[Lanes],
+        group: usize,
         first: usize,
         count: usize,
         seen: &mut [Lanes],
     ) {
         let [height, width] = self.input;
-        let across = self.windows()[1];
-        let size = self.inputs * count;
-        for (channel, plane) in x.chunks(height * width).enumerate() {
-            for window in 0..count {
-                let [row, column] = [(first + window) / across, (first + window) % across];
+        let size = stride(self.inputs * count);
+        for window in 0..count {
+            let [block, row, column] = self.place(first + window);
+            let channels = (block * self.groups + group) * self.inputs;
+            for channel in 0..self.inputs {
+                let plane = &x[(channels + channel) * height * width..][..height * width];
                 // Of the window's first pixel in the input with its border.
                 let (top, left) = (2 * row, 2 * column);
                 let inside = top >= self.border[0]
@@ -210,26 +231,60 @@ impl Winograd {
         }
     }
 
+    /// `sums[out][window] = sum over in of weight[out][in] seen[in][window]` for one point. `weight` begins with the
+    /// point's numbers in the first tile.
+    #[inline(always)]
+    fn multiply<S: Simd>(
+        &self,
+        s: S,
+        seen: &[Lanes],
+        weight: &[f32],
+        count: usize,
+        sums: &mut [Lanes],
+    ) {
+        let mut window = 0;
+        while window < count {
+            let together = if S::ACCUMULATORS >= 4 * 5 && window + 4 <= count { 4 } else { 1 };
+            for (i, (first, channels)) in tiles(self.outputs, TILE).enumerate() {
+                let weight = &weight[i * self.tile()..][..channels * self.inputs];
+                let sums = &mut sums[first * count..][..channels * count];
+                macro_rules! tile {
+                    ($($channels:literal),*) => {
+                        match (channels, together) {
+                            $(($channels, 4) => tile::<S, $channels, 4>(s, seen, weight, count, window, sums),
+                            ($channels, _) => tile::<S, $channels, 1>(s, seen, weight, count, window, sums),)*
+                            _ => unreachable!("tiles have at most {TILE} channels"),
+                        }
+                    };
+                }
+                tile!(1, 2, 3, 4, 5, 6);
+            }
+            window += together;
+        }
+    }
+
     /// The outputs of these windows, those of the last row or column only as far as there are any.
     #[inline(always)]
     fn transform_output<S: Simd>(
         &self,
         s: S,
         sums: &[Lanes],
+        group: usize,
         first: usize,
         count: usize,
         out: &mut [Lanes],
     ) {
         let [height, width] = self.output;
-        let across = self.windows()[1];
-        let size = self.outputs * count;
-        for (channel, plane) in out.chunks_mut(height * width).enumerate() {
-            for window in 0..count {
-                let [row, column] = [(first + window) / across, (first + window) % across];
+        let size = stride(self.outputs * count);
+        for window in 0..count {
+            let [block, row, column] = self.place(first + window);
+            let channels = (block * self.groups + group) * self.outputs;
+            for channel in 0..self.outputs {
+                let plane = &mut out[(channels + channel) * height * width..][..height * width];
                 let at = channel * count + window;
                 let mut rows = [[s.zero(); 4]; 2];
                 for j in 0..4 {
-                    let m: [S::F32; 4] = std::array::from_fn(
+                    let m: [S::F32; 4] = array::from_fn(
                         #[inline(always)]
                         |i| s.load(&sums[(4 * i + j) * size + at]),
                     );
@@ -249,49 +304,22 @@ impl Winograd {
     }
 }
 
+/// Lanes from one point to the next: an odd number, so that a window's sixteen points are in different sets of the cache.
+fn stride(lanes: usize) -> usize {
+    lanes | 1
+}
+
 /// `G g G^T` of a kernel.
 #[inline(always)]
 fn transform_kernel(g: &[f32; 9]) -> [f32; POINTS] {
     let column = |a: f32, b: f32, c: f32| [a, 0.5 * ((a + c) + b), 0.5 * ((a + c) - b), c];
-    let columns: [[f32; 4]; 3] = std::array::from_fn(|j| column(g[j], g[3 + j], g[6 + j]));
+    let columns: [[f32; 4]; 3] = array::from_fn(|j| column(g[j], g[3 + j], g[6 + j]));
     let mut points = [0.0; POINTS];
     for i in 0..4 {
         let row = column(columns[0][i], columns[1][i], columns[2][i]);
         points[4 * i..][..4].copy_from_slice(&row);
     }
     points
-}
-
-/// `sums[out][window] = sum over in of weight[out][in] seen[in][window]`, the weights packed in tiles.
-#[inline(always)]
-fn multiply<S: Simd>(
-    s: S,
-    seen: &[Lanes],
-    weight: &[f32],
-    inputs: usize,
-    outputs: usize,
-    count: usize,
-    sums: &mut [Lanes],
-) {
-    let mut window = 0;
-    while window < count {
-        let together = if S::ACCUMULATORS >= 4 * 5 && window + 4 <= count { 4 } else { 1 };
-        for (first, channels) in tiles(outputs, TILE) {
-            let weight = &weight[first * inputs..][..channels * inputs];
-            let sums = &mut sums[first * count..][..channels * count];
-            macro_rules! tile {
-                ($($channels:literal),*) => {
-                    match (channels, together) {
-                        $(($channels, 4) => tile::<S, $channels, 4>(s, seen, weight, count, window, sums),
-                        ($channels, _) => tile::<S, $channels, 1>(s, seen, weight, count, window, sums),)*
-                        _ => unreachable!("tiles have at most {TILE} channels"),
-                    }
-                };
-            }
-            tile!(1, 2, 3, 4, 5, 6);
-        }
-        window += together;
-    }
 }
 
 #[inline(always)]
@@ -304,9 +332,10 @@ fn tile<S: Simd, const C: usize, const P: usize>(
     sums: &mut [Lanes],
 ) {
     let mut total = [[s.zero(); P]; C];
-    for (row, weight) in seen.chunks_exact(count).zip(weight.as_chunks::<C>().0) {
-        let row = &row[window..window + P];
-        let x: [S::F32; P] = std::array::from_fn(
+    let weight = weight.as_chunks::<C>().0;
+    for input in 0..weight.len() {
+        let (row, weight) = (&seen[input * count + window..][..P], &weight[input]);
+        let x: [S::F32; P] = array::from_fn(
             #[inline(always)]
             |p| s.load(&row[p]),
         );

@@ -75,7 +75,7 @@ impl Defender {
         state
     }
 
-    /// Makes the next pass or epoch; `None` when the defense is complete. `progress` is called after every batch.
+    /// Makes the next pass or epoch; `None` when the defense is complete. `observer` is told of every batch.
     ///
     /// # Errors
     /// Those of the stage: images of another shape, too few of them, numbers that stop being finite.
@@ -83,7 +83,7 @@ impl Defender {
         &mut self,
         context: &Context,
         data: &Dataset,
-        progress: &mut (dyn FnMut(BatchProgress) + Send),
+        mut observer: impl FnMut(BatchProgress) + Send,
     ) -> Result<Option<PassReport>> {
         if self.at == self.stages.len() {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Defender {
         // A stage of no pass or epoch leaves everything as it is.
         if run.passes() > 0 {
             let mut progress = |batch, batches, images| {
-                progress(BatchProgress { stage, batch, batches, images, loss: None });
+                observer(BatchProgress { stage, batch, batches, images, loss: None });
             };
             loss = run.pass(context, data, &mut self.networks, &mut progress)?;
         }

@@ -1,7 +1,7 @@
 //! DeepSleep: cycles of slow-wave and fast-wave sleep.
 
-use super::fast_wave::{fast_wave_reads, fast_wave_seconds};
-use super::slow_wave::slow_wave_seconds;
+use super::fast_wave::{fast_wave_passes, fast_wave_reads};
+use super::slow_wave::slow_wave_passes;
 use super::{Conversion, FastWaveStage, SlowWaveStage};
 use crate::method::defense::conversion_reads;
 use crate::method::{Defense, Description, Settings, Stage, words};
@@ -32,8 +32,9 @@ impl Defense for DeepSleep {
         stages
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
-        (slow_wave_seconds(settings) + fast_wave_seconds(settings)) * settings.cycles as f64
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+        let cycle = slow_wave_passes(settings, images) + fast_wave_passes(settings, images);
+        cycle * settings.cycles as f64
     }
 
     fn sleeps(&self) -> bool {

@@ -2,11 +2,13 @@
 
 use crate::Result;
 use crate::autodiff::{Tape, Var};
+use crate::method::defense::STEP;
 use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Regime, Trainer, TrainingOptions,
+    Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Recipe, Regime, Targets,
+    Trainer, TrainingOptions,
 };
 use crate::simd::random::Key;
 use crate::tensor::{Context, Tensor};
@@ -35,10 +37,9 @@ pub struct DistillationOptions {
     pub teacher_epochs: usize,
     /// Passes of the student over the data.
     pub student_epochs: usize,
-    /// Images per step.
-    pub batch_size: usize,
-    /// Learning rate of plain SGD.
-    pub learning_rate: f32,
+    /// How both learn; labels are smoothed for the teacher alone, the student learns the teacher's.
+    #[serde(flatten)]
+    pub recipe: Recipe,
 }
 
 impl DistillationOptions {
@@ -47,13 +48,12 @@ impl DistillationOptions {
         Self {
             method: match profile {
                 Profile::Published => DistillationMethod::Published,
-                Profile::Paper | Profile::Standard => DistillationMethod::Papernot,
+                Profile::Paper | Profile::Standard | Profile::Lucid => DistillationMethod::Papernot,
             },
             temperature: 10.0,
             teacher_epochs: 10,
             student_epochs: 24,
-            batch_size: 128,
-            learning_rate: 0.1,
+            recipe: Recipe::default(),
         }
     }
 
@@ -66,9 +66,7 @@ impl DistillationOptions {
     }
 
     fn training(&self, epochs: usize, temperature: f32, seed: u64) -> TrainingOptions {
-        let Self { batch_size, learning_rate, .. } = *self;
-        let default = TrainingOptions::default();
-        TrainingOptions { epochs, batch_size, learning_rate, temperature, seed, ..default }
+        TrainingOptions { temperature, ..self.recipe.training(epochs, seed) }
     }
 }
 
@@ -88,13 +86,17 @@ impl Defense for Distillation {
     fn reads(&self, settings: &Settings) -> Vec<&'static str> {
         match settings.distillation.method {
             DistillationMethod::Papernot => vec!["distillation"],
-            // The published teacher is never trained.
+            // The published teacher is never trained: nothing learns from labels.
             DistillationMethod::Published => vec![
                 "distillation.method",
                 "distillation.temperature",
                 "distillation.student_epochs",
                 "distillation.batch_size",
                 "distillation.learning_rate",
+                "distillation.schedule",
+                "distillation.warm_up",
+                "distillation.rule",
+                "distillation.augmentation",
             ],
         }
     }
@@ -106,9 +108,14 @@ impl Defense for Distillation {
         }
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
         let options = &settings.distillation;
-        1.6 * (options.student_epochs + options.teacher_epochs) as f64
+        let teacher = match options.method {
+            DistillationMethod::Papernot => options.teacher_epochs,
+            DistillationMethod::Published => 0,
+        };
+        // The student asks the teacher.
+        (STEP * teacher as f64 + (STEP + 1.0) * options.student_epochs as f64) * images as f64
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
@@ -203,7 +210,7 @@ impl Regime<Model> for FromTeacher {
         Ok(())
     }
 
-    fn loss(&mut self, tape: &mut Tape, logits: Var, _: &[usize]) -> Result<Option<Var>> {
+    fn loss(&mut self, tape: &mut Tape, logits: Var, _: Targets<'_>) -> Result<Option<Var>> {
         let Some(target) = &self.target else { return Ok(None) };
         match self.method {
             DistillationMethod::Papernot => {

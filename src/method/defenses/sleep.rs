@@ -1,6 +1,6 @@
 //! Sleep Defense, and the conversion that ends every sleep.
 
-use super::slow_wave::{SlowWaveRun, simulation_seconds};
+use super::slow_wave::{SlowWaveRun, simulation_passes};
 use crate::Result;
 use crate::method::defense::conversion_reads;
 use crate::method::{
@@ -44,7 +44,7 @@ impl SleepDefenseOptions {
         Self {
             method: match profile {
                 Profile::Published => SleepDefenseMethod::AsRun,
-                Profile::Paper | Profile::Standard => SleepDefenseMethod::Tadros,
+                Profile::Paper | Profile::Standard | Profile::Lucid => SleepDefenseMethod::Tadros,
             },
             steps: 100,
             passes: 3,
@@ -54,7 +54,7 @@ impl SleepDefenseOptions {
 }
 
 /// The authors' values with a hundredth of both rates of change and 2,000 steps: with the rates themselves, found for
-/// 784-1200-1200-10, Model forgets what it knows within a few hundred steps.
+/// 784-1200-1200-10, LeNet forgets what it knows within a few hundred steps.
 fn gentle_replay() -> ReplayOptions {
     let authors = ReplayOptions::default();
     ReplayOptions {
@@ -95,9 +95,15 @@ impl Defense for SleepDefense {
         }
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
         let options = &settings.sleep;
-        simulation_seconds(settings, (options.steps * options.passes) as f64)
+        match options.method {
+            SleepDefenseMethod::AsRun => {
+                simulation_passes(settings, images, (options.steps * options.passes) as f64)
+            }
+            // One image dreams on.
+            SleepDefenseMethod::Tadros => options.replay.steps as f64,
+        }
     }
 
     fn sleeps(&self) -> bool {
@@ -182,7 +188,7 @@ impl Stage for Conversion {
         _: Key,
         _: &mut Networks,
     ) -> Result<Box<dyn StageRun>> {
-        let (conversion, batch_size) = (settings.conversion, settings.fast_wave.batch_size);
+        let (conversion, batch_size) = (settings.conversion, settings.fast_wave.recipe.batch_size);
         Ok(Box::new(SinglePass::new(move |context, data, networks, _| {
             conversion.apply(networks.model.statistics_mut());
             if conversion == Statistics::Recalibrate {

@@ -32,8 +32,8 @@ impl Defense for SlowWaveDefense {
         vec![Box::new(SlowWaveStage), Box::new(Conversion)]
     }
 
-    fn seconds(&self, settings: &Settings) -> f64 {
-        slow_wave_seconds(settings)
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+        slow_wave_passes(settings, images)
     }
 
     fn sleeps(&self) -> bool {
@@ -47,19 +47,22 @@ impl Defense for SlowWaveDefense {
     }
 }
 
-/// An estimate for simulating so many time steps, over all passes.
-pub(super) fn simulation_seconds(settings: &Settings, steps: f64) -> f64 {
+/// An estimate for simulating so many time steps, over all passes; what a step costs was measured on LeNet.
+pub(super) fn simulation_passes(settings: &Settings, images: usize, steps: f64) -> f64 {
     let options = &settings.slow_wave;
-    let per_step = if options.layers == Layers::All { 0.25 } else { 0.13 };
-    let share = if options.batches == 0 { 1.0 } else { options.batches as f64 / 468.0 };
-    per_step * steps * share
+    let per_step = if options.layers == Layers::All { 0.5 } else { 0.26 };
+    let asleep = match options.batches.saturating_mul(options.batch_size) {
+        0 => images,
+        some => some.min(images),
+    };
+    per_step * steps * asleep as f64
 }
 
 /// An estimate for the whole U.
-pub(super) fn slow_wave_seconds(settings: &Settings) -> f64 {
+pub(super) fn slow_wave_passes(settings: &Settings, images: usize) -> f64 {
     let options = &settings.slow_wave;
     let steps = options.sub_sleeps().into_iter().map(|steps| steps as f64).sum::<f64>();
-    simulation_seconds(settings, steps * options.length as f64)
+    simulation_passes(settings, images, steps * options.length as f64)
 }
 
 /// The U of slow-wave sleep.
@@ -108,7 +111,7 @@ impl StageRun for SlowWaveRun {
         networks: &mut Networks,
         progress: &mut (dyn FnMut(usize, usize, usize) + Send),
     ) -> Result<Option<f32>> {
-        self.0.pass(context, data, &mut |p| progress(p.batch, p.batches, p.images))?;
+        self.0.pass(context, data, |p| progress(p.batch, p.batches, p.images))?;
         self.0.wake(&mut networks.model);
         networks.first_linear = self.0.first_linear().map(<[f32]>::to_vec);
         Ok(None)

@@ -1,7 +1,8 @@
-//! `results.csv`: a row a printed cell.
+//! `results.csv`: a row a printed cell, and one a cell of the user's tables, which nobody printed.
 
 use crate::experiment::{Results, ThreatModel};
 use crate::report::compare::{Comparison, Spread, distinct_attacks};
+use crate::report::page::own::OwnTable;
 use crate::{Error, Result};
 
 const HEAD: [&str; 20] = [
@@ -27,19 +28,24 @@ const HEAD: [&str; 20] = [
     "quick",
 ];
 
-/// The file. What was not measured is empty.
-///
-/// # Errors
-/// None in practice: it is written into memory.
-pub fn csv(results: &Results, comparisons: &[Comparison<'_>]) -> Result<String> {
-    let fail = |e: String| Error::failed("results.csv", e);
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(HEAD).map_err(|e| fail(e.to_string()))?;
-    for cell in comparisons {
+/// A cell.
+struct CsvRow<'a> {
+    /// Table, label and value in print; empty if it is not printed.
+    printed: [String; 3],
+    /// Scale, method, column.
+    place: [&'a str; 3],
+    /// Under transfer, and white-box.
+    sides: [Option<Spread>; 2],
+}
+
+impl CsvRow<'_> {
+    fn record(&self, results: &Results) -> Vec<String> {
+        let [scale, method, column] = self.place;
+        let [table, label, value] = &self.printed;
         let ours = |spread: Option<Spread>, threat_model| {
             let number =
                 |value: fn(&Spread) -> String| spread.as_ref().map_or(String::new(), value);
-            let cells = results.cells_of(cell.method, cell.scale, &cell.column.key, threat_model);
+            let cells = results.cells_of(method, scale, column, threat_model);
             [
                 distinct_attacks(cells).join(" "),
                 number(|s| format!("{:.6}", s.mean)),
@@ -49,21 +55,50 @@ pub fn csv(results: &Results, comparisons: &[Comparison<'_>]) -> Result<String> 
                 number(|s| s.images.to_string()),
             ]
         };
-        let mut record = vec![
+        let [transfer, white_box] = self.sides;
+        let mut record: Vec<String> =
+            [table.as_str(), scale, method, column, label.as_str(), value.as_str()]
+                .map(str::to_owned)
+                .into();
+        record.extend(ours(transfer, ThreatModel::Transfer));
+        record.push(transfer.map_or(String::new(), |_| results.is_source(method).to_string()));
+        record.extend(ours(white_box, ThreatModel::WhiteBox));
+        record.push(results.quick.to_string());
+        record
+    }
+}
+
+/// The file. What was not measured is empty.
+///
+/// # Errors
+/// None in practice: it is written into memory.
+pub fn csv(
+    results: &Results,
+    own: &[OwnTable],
+    is_printed: bool,
+    comparisons: &[Comparison<'_>],
+) -> Result<String> {
+    let fail = |e: String| Error::failed("results.csv", e);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(HEAD).map_err(|e| fail(e.to_string()))?;
+    let own = own.iter().flat_map(|table| table.cells());
+    let own = own.map(|(scale, method, column, cell)| CsvRow {
+        printed: [String::new(), String::new(), String::new()],
+        place: [scale, method, column],
+        sides: [cell.transfer, cell.white_box],
+    });
+    let printed = comparisons.iter().map(|cell| CsvRow {
+        printed: [
             cell.table.to_string(),
-            cell.scale.to_owned(),
-            cell.method.to_owned(),
-            cell.column.key.clone(),
             cell.column.label.clone(),
             format!("{:.4}", cell.published),
-        ];
-        record.extend(ours(cell.transfer, ThreatModel::Transfer));
-        record.push(
-            cell.transfer.map_or(String::new(), |_| results.is_source(cell.method).to_string()),
-        );
-        record.extend(ours(cell.white_box, ThreatModel::WhiteBox));
-        record.push(results.quick.to_string());
-        writer.write_record(&record).map_err(|e| fail(e.to_string()))?;
+        ],
+        place: [cell.scale, cell.method, &cell.column.key],
+        sides: [cell.transfer, cell.white_box],
+    });
+    let printed = printed.filter(|_| is_printed);
+    for cell in own.chain(printed) {
+        writer.write_record(cell.record(results)).map_err(|e| fail(e.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|e| fail(e.to_string()))?;
     String::from_utf8(bytes).map_err(|e| fail(e.to_string()))

@@ -4,6 +4,7 @@ pub mod csv;
 pub mod escape;
 pub mod figures;
 pub mod format;
+pub mod own;
 pub mod protocol;
 pub mod run_info;
 pub mod summary;
@@ -20,8 +21,9 @@ use crate::report::compare::sweep::{Nearest, nearest};
 use crate::report::page::csv::csv;
 use crate::report::page::escape::{html_prose, markdown, markdown_prose, printable};
 use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
+use crate::report::page::own::{OwnTable, own};
 use crate::report::page::protocol::protocol;
-use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs};
+use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs, settings};
 use crate::report::page::summary::Summary;
 use crate::report::page::tables::{ShownTable, tables};
 use crate::report::pictures::Pictures;
@@ -41,6 +43,9 @@ pub struct ListedModel {
 pub struct Page {
     quick: bool,
     summary: Summary,
+    own: Vec<OwnTable>,
+    /// Whether anything printed was asked for.
+    printed: bool,
     tables: Vec<ShownTable>,
     differences: Vec<Difference>,
     nearest: Vec<Nearest>,
@@ -99,9 +104,15 @@ impl Page {
         let skipped = skipped.into_iter().map(line).collect();
         let mut all_differences = protocol(results, &published);
         all_differences.extend(differences(results)?);
+        let own = own(results);
+        let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
+        let printed = own.is_empty() || asked;
+        let csv = csv(results, &own, printed, &comparisons)?;
         Ok(Self {
             quick: results.quick,
             summary: Summary::new(&comparisons, &orders(&comparisons)),
+            own,
+            printed,
             tables: tables(results, &published, &comparisons),
             differences: all_differences,
             nearest: nearest(folder)?,
@@ -114,16 +125,11 @@ impl Page {
             pictures,
             facts: facts(results, run.as_ref()),
             models: listed_models(results),
-            settings: results
-                .settings
-                .list()
-                .into_iter()
-                .map(|(name, value)| (name, value.to_string()))
-                .collect(),
+            settings: settings(results),
             jobs: run.as_ref().map_or(Vec::new(), jobs),
             checks: checks(results),
             skipped,
-            csv: csv(results, &comparisons)?,
+            csv,
         })
     }
 

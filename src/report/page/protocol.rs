@@ -216,9 +216,9 @@ fn images(results: &Results) -> String {
 fn profile(settings: &Settings) -> String {
     let name = serde_json::to_value(settings.profile).ok();
     let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or("unknown").to_owned();
-    let own = Settings::new(settings.profile).list();
+    let own = Settings::new(settings.profile).written();
     let changed: Vec<String> = settings
-        .list()
+        .written()
         .into_iter()
         .filter(|setting| setting.0 != "seed" && !own.contains(setting))
         .map(|(name, value)| format!("`{name}` = {value}"))

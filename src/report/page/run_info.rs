@@ -1,8 +1,10 @@
 //! What was run: settings, times, what the attacks' own checks said.
 
 use crate::experiment::{Results, RunInfo, TableCell, ThreatModel};
+use crate::method::of_32_bits;
 use crate::report::page::format::{bytes, date, duration};
 use crate::report::page::protocol::has;
+use crate::wording::as_meant;
 
 /// A kind of job, summed up.
 #[derive(Clone, Debug)]
@@ -36,6 +38,15 @@ pub struct Checked {
     pub zero_gradients: String,
     /// The warnings, each once, with how many cells have it.
     pub warnings: Vec<(String, usize)>,
+}
+
+/// All settings with their values, as they were meant.
+pub fn settings(results: &Results) -> Vec<(String, String)> {
+    let text = |value: &serde_json::Value| match of_32_bits(value) {
+        Some(number) => as_meant(number),
+        None => value.to_string(),
+    };
+    results.settings.list().into_iter().map(|(name, value)| (name, text(&value))).collect()
 }
 
 /// Facts about the run, name and value.

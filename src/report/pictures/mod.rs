@@ -56,7 +56,7 @@ impl Pictures {
             match digits(set, published) {
                 Ok(digits) => pictures.digits.push(digits),
                 Err(error) => {
-                    pictures.skip(&format!("Digits under {} at {}", set.column, set.scale), &error);
+                    pictures.skip(&format!("Images under {} at {}", set.column, set.scale), &error);
                 }
             }
         }

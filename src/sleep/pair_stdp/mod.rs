@@ -103,7 +103,7 @@ impl PairLayer {
                 format!("samples of {}, {} steps", mean.shape(), mean.steps()),
             ));
         }
-        conv2d::pack_convolve(&g, &self.weight, &mut self.packed);
+        conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
         let mut current = Tensor::zeros(g.output, mean.samples());
         batch::convolve(context, &g, mean.lanes(), &self.packed, current.lanes_mut());
         // Dead lanes hold zeros.
@@ -176,7 +176,7 @@ impl PairLayer {
             let initial = Lanes::splat(self.dynamics.initial);
             self.state.chunks_mut(size).for_each(|state| state[..outputs].fill(initial));
         }
-        conv2d::pack_convolve(&g, &self.weight, &mut self.packed);
+        conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
         let mut state = std::mem::take(&mut self.state);
         let empty = Tensor::zeros(g.output, 0);
         let buffer = std::mem::replace(&mut self.spikes, empty).into_lanes();
@@ -301,7 +301,7 @@ impl Memory {
             bordered: if g.is_padded() { of(inputs) } else { 0 },
             traces_pre: of(inputs),
             traces_post: of(outputs),
-            kernels: conv2d::convolve_scratch(g).max(2 * g.fan_in()),
+            kernels: conv2d::convolve_scratch(g, 1).max(2 * g.fan_in()),
         }
     }
 

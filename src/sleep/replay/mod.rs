@@ -130,7 +130,7 @@ pub struct ReplayProgress {
 }
 
 /// Puts a network to sleep; `data` is what it was trained on, whose mean image it dreams of; the dreams follow from `seed`.
-/// `progress` is called after every step.
+/// `observer` is told of every step.
 ///
 /// # Errors
 /// If the options make no sense, the images are not the network's, there are none, or a layer has neither a positive
@@ -141,7 +141,7 @@ pub fn replay(
     data: &Dataset,
     options: &ReplayOptions,
     seed: u64,
-    progress: &mut (dyn FnMut(ReplayProgress) + Send),
+    mut observer: impl FnMut(ReplayProgress) + Send,
 ) -> Result<Model> {
     options.validate()?;
     let circuit = Circuit::new(model.architecture())?;
@@ -168,7 +168,7 @@ pub fn replay(
             Ok(Some(fired.to_vec()))
         })?;
         let (step, steps, spikes) = (step + 1, options.steps, spikes.clone());
-        progress(ReplayProgress { step, steps, spikes });
+        observer(ReplayProgress { step, steps, spikes });
     }
     let woken = circuit.layers.iter().zip(&layers).zip(before.iter().zip(&normalizations));
     for ((of, layer), (before, scales)) in woken {

@@ -161,7 +161,7 @@ impl SlowWave {
         }
     }
 
-    /// Sleeps one pass; nothing if all are done. `progress` is called after every batch.
+    /// Sleeps one pass; nothing if all are done. `observer` is told of every batch.
     ///
     /// # Errors
     /// If the images have not the network's shape or do not fill a batch, or a weight stops being finite.
@@ -169,11 +169,11 @@ impl SlowWave {
         &mut self,
         context: &Context,
         data: &Dataset,
-        progress: &mut (dyn FnMut(SleepProgress) + Send),
+        observer: impl FnMut(SleepProgress) + Send,
     ) -> Result<()> {
         let Some(&pass) = self.passes.get(self.done) else { return Ok(()) };
         if !self.rule.is_noop(pass) {
-            context.install(|| self.learn(context, data, pass, progress))?;
+            context.install(|| self.learn(context, data, pass, observer))?;
         }
         self.check_finite("last")?;
         self.done += 1;
@@ -185,7 +185,7 @@ impl SlowWave {
         context: &Context,
         data: &Dataset,
         pass: Pass,
-        progress: &mut (dyn FnMut(SleepProgress) + Send),
+        mut observer: impl FnMut(SleepProgress),
     ) -> Result<()> {
         let size = self.options.batch_size;
         let whole = data.len() / size;
@@ -203,7 +203,7 @@ impl SlowWave {
             self.rule.learn(context, &images, indices, pass, key)?;
             self.check_finite(batch + 1)?;
             let (pass, passes) = (self.done, self.passes.len());
-            progress(SleepProgress { pass, passes, batch: batch + 1, batches, images: size });
+            observer(SleepProgress { pass, passes, batch: batch + 1, batches, images: size });
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use std::path::Path;
 const MOST: u64 = 1 << 30;
 
 /// Which network.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ArchitectureOption {
     /// Network: a name (see `architecture list`) or a TOML or JSON file [default: what a model's file says, else lenet]
     #[arg(long, value_name = "NAME|FILE")]
@@ -48,7 +48,8 @@ fn of_argument(text: &str, input: Shape, classes: usize) -> Result<Architecture>
     })
 }
 
-fn is_file(text: &str) -> bool {
+/// Whether it names a file, and no network.
+pub fn is_file(text: &str) -> bool {
     let extension = Path::new(text).extension().and_then(|extension| extension.to_str());
     let known = ["toml", "json", "safetensors", "onnx"];
     text.contains(['/', '\\'])

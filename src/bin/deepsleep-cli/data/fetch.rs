@@ -3,7 +3,6 @@
 use crate::common::Common;
 use crate::console::Console;
 use crate::dataset::names;
-use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::stderr::shown;
 use anyhow::Result;
@@ -21,7 +20,7 @@ pub struct Fetch {
     /// Data set to download
     #[arg(value_parser = names(), ignore_case = true)]
     name: DatasetName,
-    /// Fetch FILE.gz from URL/FILE.gz instead of from the public mirrors
+    /// Fetch FILE from URL/FILE instead of from the public mirrors
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// Folder of data sets; the files go into its subfolder of the data set's name [default: DEEPSLEEP_DATA, or the user's cache]
@@ -52,20 +51,14 @@ impl Fetch {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let folder = self.folder()?;
-        let Some(source) = DownloadSource::of(self.name) else {
-            let (name, how) = (self.name, self.name.how_to_get());
-            let problem = format!(
-                "data fetch {name}: this data set is not fetched; get it {how}, and name its folder with --data-dir"
-            );
-            return Err(WrongUse(problem).into());
-        };
+        let source = DownloadSource::of(self.name);
         let source = match &self.base_url {
             Some(base) => source.with_base(base),
             None => source,
         };
         let console = common.console();
         let mut last = Instant::now();
-        let files = fetch(&source, &folder, &mut |event| report(console, &mut last, event))?;
+        let files = fetch(&source, &folder, |event| report(console, &mut last, event))?;
         let text = format!("{} is in {}", self.name, shown(&folder));
         common.console().result(&Fetched { name: self.name.as_str(), folder, files }, text)
     }

@@ -5,7 +5,7 @@ use crate::dataset::names;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
 use clap::Args;
-use deepsleep::data::{DatasetName, DownloadSource, FileCheck, locate, verify};
+use deepsleep::data::{DatasetName, DownloadSource, FileCheck, FileForm, locate, verify};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -19,15 +19,19 @@ pub struct Verify {
 }
 
 /// The data sets whose files have published hashes.
-fn fetched() -> Vec<DatasetName> {
-    DatasetName::ALL.into_iter().filter(|&name| DownloadSource::of(name).is_some()).collect()
+fn with_hashes() -> Vec<DatasetName> {
+    let archived = |name: &DatasetName| {
+        let files = DownloadSource::of(*name).files;
+        files.iter().any(|file| matches!(file.form, FileForm::Archive(_)))
+    };
+    DatasetName::ALL.into_iter().filter(|name| !archived(name)).collect()
 }
 
 impl Verify {
     pub fn run(&self, common: &Common) -> Result<()> {
         let mut checks: Vec<FileCheck> = Vec::new();
         let mut missing = Vec::new();
-        let names = self.name.map_or_else(fetched, |name| vec![name]);
+        let names = self.name.map_or_else(with_hashes, |name| vec![name]);
         for name in names {
             match locate(name, self.data_dir.as_deref()) {
                 Ok(folder) => checks.extend(verify(folder, name)?),

@@ -1,10 +1,9 @@
 //! Images that were crafted before, shown to a network.
 
-use super::Evaluate;
 use super::origin::{self, SetOrigin};
 use super::robustness::Robustness;
+use super::{Evaluate, Subject};
 use crate::common::Common;
-use crate::numbers::radius;
 use crate::output::Outputs;
 use crate::threat::one_radius;
 use anyhow::{Result, bail};
@@ -14,6 +13,7 @@ use deepsleep::evaluation::{Cell, Crafted, ThreatModel};
 use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
+use deepsleep::written;
 use std::path::Path;
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ impl Evaluate {
         path: &Path,
     ) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
-        let network = self.load(common)?;
+        let Subject { network, .. } = self.load(common)?;
         let mut file = NpzReader::open(path)?;
         let mut crafted = Crafted::read(&mut file)?;
         self.threat.check_random([network.as_ref()])?;
@@ -43,8 +43,8 @@ impl Evaluate {
         let start = Instant::now();
         let anywhere = self.attacks.allow_outside;
         let report = match anywhere {
-            true => crafted.show_wherever(context, &network.as_ref()),
-            false => crafted.show(context, &network.as_ref()),
+            true => crafted.show_wherever(context, network.as_ref()),
+            false => crafted.show(context, network.as_ref()),
         };
         // What does not fit the network came out of the file.
         let report = report.map_err(|error| error.in_file(path))?;
@@ -96,8 +96,8 @@ impl Evaluate {
             common.console().say(format_args!(
                 "note: the set says {}, eps {}; its images are held to {norm}, eps {}",
                 its.norm,
-                radius(its.eps),
-                radius(eps)
+                written(its.eps),
+                written(eps)
             ));
         }
         Ok(crafted.within(norm, eps))

@@ -1,10 +1,11 @@
 //! Where crafted images come from, as far as their file says.
 
 use crate::model::{ModelKind, fingerprint};
-use crate::numbers::{radius, significant};
+use crate::numbers::significant;
 use anyhow::Result;
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::evaluation::{Crafted, ThreatModel, about};
+use deepsleep::written;
 use serde::Deserialize;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -60,7 +61,7 @@ pub fn beyond(crafted: &Crafted) -> String {
         text += &format!(" (by up to {})", significant(of_box));
     }
     if crafted.is_bounded() {
-        text += &format!(" or of the ball ({}, eps {}", budget.norm, radius(budget.eps));
+        text += &format!(" or of the ball ({}, eps {}", budget.norm, written(budget.eps));
         if of_ball > 0.0 {
             text += &format!("; by up to {}", significant(of_ball));
         }

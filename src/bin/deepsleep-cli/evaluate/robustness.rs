@@ -3,7 +3,6 @@
 use super::Evaluate;
 use crate::common::Common;
 use crate::model::{self, ModelKind};
-use crate::numbers::radius;
 use crate::result_files::ResultFiles;
 use anyhow::Result;
 use deepsleep::attack::{Classifier, Samples};
@@ -14,6 +13,7 @@ use deepsleep::evaluation::{
 use deepsleep::experiment::NUMERICS;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
+use deepsleep::written;
 use serde::{Deserialize, Serialize};
 
 /// What attacks did.
@@ -69,6 +69,9 @@ impl Evaluate {
         if let Some(draws) = self.threat.draws {
             all.push(("--draws", draws.to_string()));
         }
+        if self.attacks.certify {
+            all.push(("--certify", "yes".to_owned()));
+        }
         if let Some(source) = &self.threat.source {
             all.push(("--source", model::fingerprint(source)?));
             all.push(("--source-kind", kind(self.threat.source_kind).to_owned()));
@@ -111,14 +114,14 @@ impl AttackedEvaluation<'_> {
         let finished: usize = done.iter().map(|part| part.outcomes.len()).sum();
         let attacks = (cells * samples.len()).saturating_sub(finished);
         let mut progress = console.progress_of("attacks", attacks);
-        let source = models.1.as_ref().map(|source| source as &dyn Classifier);
-        let models = Models { target: &models.0, source };
+        let source = models.1.map(|source| source as &dyn Classifier);
+        let models = Models { target: models.0, source };
         let results = evaluate(context, models, samples, plan, done, &mut |part| {
             if let Some(journal) = &mut journal {
                 journal.add(part)?;
             }
             let (attack, eps) = (&plan.attacks[part.attack], plan.radii[part.radius]);
-            progress.advance(part.outcomes.len(), format_args!("{attack}, eps {}", radius(eps)));
+            progress.advance(part.outcomes.len(), format_args!("{attack}, eps {}", written(eps)));
             Ok(())
         })?;
         drop(progress);

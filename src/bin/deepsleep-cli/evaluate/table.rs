@@ -1,8 +1,9 @@
 //! Results of attacks for people.
 
-use crate::numbers::{percent, radius};
+use crate::numbers::percent;
 use deepsleep::attack::findings;
 use deepsleep::evaluation::{Cell, ThreatModel, WorstCase};
+use deepsleep::written;
 
 /// Characters of the widest first column: an attack's options may be long, and a file's name for its attack endless.
 const WIDEST: usize = 80;
@@ -10,7 +11,7 @@ const WIDEST: usize = 80;
 pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
     let names = cells.iter().map(|cell| short(&cell.attack).chars().count());
     let width = names.max().unwrap_or(0).max("worst case".len());
-    let radii = cells.iter().map(|cell| radius(cell.eps).len());
+    let radii = cells.iter().map(|cell| written(cell.eps).len());
     let eps = radii.max().unwrap_or(0).max(7);
     let mut lines = vec![format!(
         "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8} {:>12} {:>12} {:>9} {:>8}",
@@ -27,7 +28,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
             "{:<width$}  {:<4} {:>eps$}  {threat:<9} {:>8} {:>12} {:>12} {zero:>9} {:>8.1}",
             short(&cell.attack),
             cell.norm.to_string(),
-            radius(cell.eps),
+            written(cell.eps),
             percent(cell.robust_accuracy, 1.0),
             cell.forward_passes,
             cell.backward_passes,
@@ -40,7 +41,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
                 "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8}   expected of one draw",
                 short(&cell.attack),
                 cell.norm.to_string(),
-                radius(cell.eps),
+                written(cell.eps),
                 "",
                 percent(expected, 1.0)
             ));
@@ -51,14 +52,14 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
             "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8}   strongest: {}",
             "worst case",
             worst.norm.to_string(),
-            radius(worst.eps),
+            written(worst.eps),
             "",
             percent(worst.robust_accuracy, 1.0),
             short(&worst.strongest)
         ));
     }
     for cell in cells {
-        let (attack, eps) = (short(&cell.attack), radius(cell.eps));
+        let (attack, eps) = (short(&cell.attack), written(cell.eps));
         let found = findings(&cell.found_by).into_iter();
         lines.extend(found.map(|found| format!("{attack}, eps {eps}: {found}")));
         let warnings = cell.warnings.iter();

@@ -29,6 +29,8 @@ pub struct Display {
     /// The bars, on a terminal.
     bars: Option<(MultiProgress, ProgressBar)>,
     state: Mutex<DisplayState>,
+    /// Of the network, for one sample.
+    flops: usize,
 }
 
 impl Display {
@@ -42,7 +44,7 @@ impl Display {
         let total = ours.iter().filter(|ours| **ours).count();
         let ours = graph.jobs.iter().zip(&ours).filter(|(_, ours)| **ours).map(|(job, _)| job);
         let missing = ours.filter(|job| matches!(store.find(&job.key), Lookup::NotFound));
-        let left = missing.map(|job| job.work.estimate()).sum();
+        let left = missing.map(|job| graph.estimate(job)).sum();
         let bars = (!common.is_quiet() && io::stderr().is_terminal()).then(|| {
             let all = MultiProgress::new();
             let overall = all.add(ProgressBar::new(total as u64));
@@ -52,7 +54,8 @@ impl Display {
         let state =
             DisplayState { done: 0, left, estimated: 0.0, measured: 0.0, bars: HashMap::new() };
         let (console, start) = (common.console(), Instant::now());
-        Self { console, total, start, bars, state: Mutex::new(state) }
+        let flops = graph.architecture.flops();
+        Self { console, total, start, bars, state: Mutex::new(state), flops }
     }
 
     /// Shows an event.
@@ -61,7 +64,7 @@ impl Display {
         match event {
             Event::Damaged(job, what) => {
                 self.line(&format!("damaged, computed again: {} ({what})", job.name));
-                state.left += job.work.estimate();
+                state.left += job.work.estimate(self.flops);
             }
             Event::Reused(..) => state.done += 1,
             Event::Started(job) => self.begin(job, &mut state),
@@ -71,7 +74,7 @@ impl Display {
             },
             Event::Finished(job, entry) => {
                 state.done += 1;
-                let estimate = job.work.estimate();
+                let estimate = job.work.estimate(self.flops);
                 state.left = (state.left - estimate).max(0.0);
                 state.estimated += estimate;
                 state.measured += entry.seconds;

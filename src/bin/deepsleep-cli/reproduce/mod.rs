@@ -2,6 +2,7 @@
 
 mod display;
 mod plan;
+mod sheet;
 mod summary;
 mod work;
 
@@ -18,6 +19,7 @@ use crate::output::Outputs;
 use crate::settings::assignments;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use deepsleep::Error;
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
@@ -27,6 +29,7 @@ use deepsleep::experiment::{
 use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
 use deepsleep::nn::architecture::Architecture;
+use sheet::SheetChoice;
 use std::path::{Path, PathBuf};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
@@ -43,7 +46,7 @@ pub struct Reproduce {
     /// Figures, e.g. 3 [default: all, unless --table is given]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     figure: Vec<usize>,
-    /// Whose method: published, paper or standard
+    /// Whose method: published, paper, standard or lucid
     #[arg(long, value_name = "NAME", default_value = "published")]
     profile: String,
     /// Change a setting of all models; `train --print-config` lists them
@@ -79,6 +82,10 @@ pub struct Reproduce {
     /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
     #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images"])]
     sweep: Option<PathBuf>,
+    /// Instead of the paper's tables: those of this file, or the paper's with the network and the images that it names,
+    /// e.g. experiments/digits/sheet.toml
+    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
+    sheet: Option<PathBuf>,
     #[command(flatten)]
     architecture: ArchitectureOption,
     #[command(flatten)]
@@ -102,16 +109,20 @@ impl Reproduce {
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
-        let (mut spec, shard) = (self.spec()?, self.shard()?);
+        let asked =
+            SheetChoice::new(self.sheet.as_deref(), self.data.clone(), self.architecture.clone())?;
+        let (mut spec, shard) = (self.spec(asked.sheet.as_ref())?, self.shard()?);
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
-        let (train, test) = self.data.load_both()?;
-        self.of_images(&mut spec, &train, &test)?;
-        let graph = match (&sweep, &self.sweep) {
+        let (train, test) = asked.data.load_both()?;
+        self.of_images(&mut spec, &asked, &train, &test)?;
+        spec.settings.validate().map_err(wrong_use)?;
+        let graph = match (&sweep, &self.sweep, &self.sheet) {
             // What cannot be done came out of the file.
-            (Some(sweep), Some(path)) => sweep.graph(&mut spec).map_err(|e| e.in_file(path))?,
+            (Some(sweep), Some(path), _) => sweep.graph(&mut spec).map_err(|e| e.in_file(path))?,
+            (_, _, Some(path)) => Graph::new(&spec).map_err(|e| e.in_file(path))?,
             _ => Graph::new(&spec).map_err(wrong_use)?,
         };
-        self.refuse_without_effect(&graph)?;
+        self.refuse_without_effect(asked.sheet.as_ref(), &graph)?;
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;
         if self.dry_run {
@@ -121,19 +132,25 @@ impl Reproduce {
         let store = Store::open(&self.out)?;
         let _lock = lock(&self.out, shard)?;
         request.claim(&self.out)?;
-        let mut read = self.data.files();
+        let mut read = asked.data.files();
         read.extend(self.sweep.clone().map(|path| ("--sweep", path)));
+        read.extend(self.sheet.clone().map(|path| ("--sheet", path)));
         look_at_outputs(&self.out, &request, read, common)?;
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         work.run((&train, &test), (self.jobs, shard), common)
     }
 
-    /// The settings of all models: the profile's, shortened if it is a quick run, and changed.
-    fn settings(&self) -> Result<Settings> {
+    /// The settings of all models: the profile's, shortened if it is a quick run, and changed by the sheet, then here.
+    fn settings(&self, sheet: Option<&Sheet>) -> Result<Settings> {
         let profile: Profile = self.profile.to_ascii_lowercase().parse().map_err(wrong_use)?;
         let mut settings = Settings::new(profile);
         if self.quick {
             Quick::load()?.shorten(&mut settings)?;
+        }
+        if let (Some(sheet), Some(path)) = (sheet, &self.sheet) {
+            let mut set = sheet.set.iter();
+            set.try_for_each(|(name, value)| settings.set(name, value))
+                .map_err(|e| e.in_file(path))?;
         }
         for (name, value) in assignments(&self.set)? {
             settings.set(name, value).map_err(wrong_use)?;
@@ -142,8 +159,8 @@ impl Reproduce {
     }
 
     /// What is asked for, but for the images.
-    fn spec(&self) -> Result<ExperimentSpec> {
-        let everything = self.table.is_empty() && self.figure.is_empty();
+    fn spec(&self, sheet: Option<&Sheet>) -> Result<ExperimentSpec> {
+        let (tables, figures, sheets) = self.tables(sheet)?;
         let mut threat_models: Vec<ThreatModel> = Vec::new();
         for threat in &self.threat_model {
             let threat = match threat {
@@ -164,9 +181,10 @@ impl Reproduce {
             }
         }
         let spec = ExperimentSpec {
-            tables: if everything { vec![1, 2, 3] } else { self.table.clone() },
-            figures: if everything { vec![3] } else { self.figure.clone() },
-            settings: self.settings()?,
+            tables,
+            figures,
+            sheets,
+            settings: self.settings(sheet)?,
             seeds: (0..self.seeds as u64).collect(),
             threat_models,
             images: 0,
@@ -186,8 +204,36 @@ impl Reproduce {
         Ok(spec)
     }
 
+    /// The paper's tables and figures that are asked for, and the user's.
+    fn tables(&self, sheet: Option<&Sheet>) -> Result<(Vec<usize>, Vec<usize>, Vec<Sheet>)> {
+        let named = !(self.table.is_empty() && self.figure.is_empty());
+        let here = || (self.table.clone(), self.figure.clone());
+        let (tables, figures) = match sheet {
+            Some(sheet) if !sheet.methods.is_empty() => {
+                let (tables, figures) = here();
+                return Ok((tables, figures, vec![sheet.clone()]));
+            }
+            Some(sheet) if sheet.table.is_some() || sheet.figure.is_some() => {
+                if named {
+                    let problem = "--table and --figure: the sheet says which; give one of them";
+                    return Err(WrongUse(problem.into()).into());
+                }
+                (Vec::from_iter(sheet.table), Vec::from_iter(sheet.figure))
+            }
+            _ if named => here(),
+            _ => (vec![1, 2, 3], vec![3]),
+        };
+        Ok((tables, figures, Vec::new()))
+    }
+
     /// Asks it of these images.
-    fn of_images(&self, spec: &mut ExperimentSpec, train: &Dataset, test: &Dataset) -> Result<()> {
+    fn of_images(
+        &self,
+        spec: &mut ExperimentSpec,
+        asked: &SheetChoice,
+        train: &Dataset,
+        test: &Dataset,
+    ) -> Result<()> {
         let (mut train_images, mut images, mut white_box_images) = (train.len(), test.len(), 1000);
         if self.quick {
             let quick = Quick::load()?;
@@ -211,27 +257,33 @@ impl Reproduce {
         spec.white_box_images =
             of_test("--white-box-images", self.white_box_images, white_box_images)?;
         spec.largest_class = test.largest_class(spec.white_box_images);
-        spec.architecture = self.architecture.of_images(train, test)?;
+        spec.architecture = asked.network(train, test)?;
         for half in [train, test] {
             let ends = &spec.architecture;
-            self.data.check(half, ends.input(), ends.classes())?;
+            asked.data.check(half, ends.input(), ends.classes())?;
         }
-        spec.data = DataIdentity::of(self.data.name(), train, test);
+        spec.data = DataIdentity::of(asked.data.name(), train, test);
         spec.trained_on = ImageSet::of_first(train, train_images);
         Ok(())
     }
 
     /// Refuses settings that would change nothing.
-    fn refuse_without_effect(&self, graph: &Graph) -> Result<()> {
+    fn refuse_without_effect(&self, sheet: Option<&Sheet>, graph: &Graph) -> Result<()> {
+        let problem = |name: &str| match name {
+            "seed" => Some("seeds are 0 and on; --seeds says how many"),
+            _ if graph.reads(name) => None,
+            _ => Some("this changes nothing: no model that was asked for reads it"),
+        };
+        if let (Some(sheet), Some(path)) = (sheet, &self.sheet) {
+            let set = sheet.set.keys();
+            if let Some((name, problem)) = set.filter_map(|n| Some((n, problem(n)?))).next() {
+                return Err(Error::format(path, format!("`{name}`: {problem}")).into());
+            }
+        }
         for (name, value) in assignments(&self.set)? {
-            let problem = if name == "seed" {
-                "seeds are 0 and on; --seeds says how many"
-            } else if !graph.reads(name) {
-                "this changes nothing: no model that was asked for reads it"
-            } else {
-                continue;
-            };
-            return Err(WrongUse(format!("--set {name}={value}: {problem}")).into());
+            if let Some(problem) = problem(name) {
+                return Err(WrongUse(format!("--set {name}={value}: {problem}")).into());
+            }
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ impl DryRun<'_> {
                 kind: job.work.kind(),
                 key: &job.key,
                 inputs: job.inputs.iter().map(name).collect(),
-                estimated_seconds: job.work.estimate(),
+                estimated_seconds: graph.estimate(job),
                 in_store: matches!(store.find(&job.key), Lookup::Entry(_)),
             })
             .collect();
@@ -76,21 +76,22 @@ impl DryRun<'_> {
     /// What is asked, in two lines.
     fn asked(&self) -> String {
         let ExperimentSpec { settings, data, trained_on, .. } = self.spec;
-        let own = Settings::new(settings.profile).list();
-        let changed = settings.list().into_iter().filter(|setting| !own.contains(setting));
+        let own = Settings::new(settings.profile).written();
+        let changed = settings.written().into_iter().filter(|setting| !own.contains(setting));
         let changed: Vec<String> =
             changed.map(|(name, value)| format!("{name} = {value}")).collect();
         let but = if changed.is_empty() { "" } else { ", but for " };
         let profile = settings.profile.name();
         let ExperimentSpec { images, white_box_images, .. } = self.spec;
         format!(
-            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\n",
+            "profile {profile}{but}{}{}\n{}: {} training images of {}; {}; {images} under transfer, {white_box_images} under white-box attacks\nnetwork: {}\n",
             changed.join(", "),
             if self.spec.quick { " (--quick shortens it on purpose)" } else { "" },
             data.name,
             trained_on.images,
             data.train,
             data.test,
+            self.spec.architecture,
         )
     }
 }

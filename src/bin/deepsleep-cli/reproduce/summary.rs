@@ -4,7 +4,7 @@ use crate::common::Common;
 use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::evaluation::ThreatModel;
-use deepsleep::experiment::{Published, Results, SweepRow};
+use deepsleep::experiment::{Published, Results, Sheet, SweepRow};
 use deepsleep::report::{NEAR, is_near};
 use std::path::Path;
 
@@ -25,21 +25,21 @@ pub fn of(results: &Results) -> Result<String> {
         for row in &table.rows {
             text += &format!("\n{:<9}{:<27}", row.scale, row.method);
             for (column, &printed) in published.columns.iter().zip(&row.values) {
-                let ours: Vec<f64> = results
-                    .cells_of(&row.method, &row.scale, &column.key, ThreatModel::Transfer)
-                    .map(|cell| cell.accuracy)
-                    .collect();
-                if ours.is_empty() {
+                let threat = ThreatModel::Transfer;
+                let ours = results.mean(&row.method, &row.scale, &column.key, threat);
+                let Some(mean) = ours else {
                     text += &format!("{:>15}", format!("- ({printed:.3})"));
                     continue;
-                }
-                let mean = ours.iter().sum::<f64>() / ours.len() as f64;
+                };
                 cells += 1;
                 near += usize::from(is_near((mean - printed).abs()));
                 text += &format!("{:>15}", format!("{mean:.3} ({printed:.3})"));
             }
         }
         text += "\n";
+    }
+    for sheet in &results.sheets {
+        text += &own(results, sheet);
     }
     let mut sources: Vec<&str> = Vec::new();
     for model in results.models.iter().filter(|model| results.is_source(&model.method)) {
@@ -55,6 +55,32 @@ pub fn of(results: &Results) -> Result<String> {
         );
     }
     Ok(text)
+}
+
+/// A table of the user's: accuracies under transfer, then white-box.
+fn own(results: &Results, sheet: &Sheet) -> String {
+    let mut text = format!("\n{:<9}{:<27}", "noise", "method (transfer, white-box)");
+    for column in &sheet.columns {
+        text += &format!("{column:>15}");
+    }
+    let mut methods: Vec<&str> = Vec::new();
+    for row in &sheet.methods {
+        if !methods.contains(&row.label.as_str()) {
+            methods.push(&row.label);
+        }
+    }
+    for scale in &sheet.scales {
+        for method in &methods {
+            text += &format!("\n{scale:<9}{method:<27}");
+            for column in &sheet.columns {
+                let mean = |threat| results.mean(method, scale, column, threat);
+                let shown = [ThreatModel::Transfer, ThreatModel::WhiteBox].map(mean);
+                let shown = shown.map(|m| m.map_or("-".into(), |m| format!("{m:.3}")));
+                text += &format!("{:>15}", shown.join(", "));
+            }
+        }
+    }
+    text + "\n"
 }
 
 /// Writes `sweep.json`, and prints the nearest variants of every printed row.

@@ -4,6 +4,7 @@ mod control;
 mod defend;
 mod files;
 mod record;
+mod settings;
 mod watch;
 
 use crate::architecture::ArchitectureOption;
@@ -18,7 +19,6 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use deepsleep::data::Dataset;
 use deepsleep::method::Training;
-use deepsleep::nn::{Augmentation, TrainingOptions};
 use files::Files;
 use std::path::PathBuf;
 
@@ -41,24 +41,45 @@ pub struct Train {
     /// Learning rate of the control [default: 0.1]
     #[arg(long, value_name = "RATE", value_parser = positive)]
     lr: Option<f32>,
+    /// How gradients become steps of the control: sgd or adam, or with options as in adam:beta1=0.8,eps=1e-6 [default: sgd]
+    #[arg(long, value_name = "RULE")]
+    rule: Option<String>,
+    /// Share of the last step that SGD keeps for the control [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    momentum: Option<f32>,
+    /// L2 penalty on the control's weights [default: 0]
+    #[arg(long, value_name = "RATE")]
+    weight_decay: Option<f32>,
+    /// How the control's learning rate changes: constant, linear, cosine, triangle:peak=0.3 or
+    /// step:epochs=5,factor=0.1 [default: constant]
+    #[arg(long, value_name = "SCHEDULE")]
+    schedule: Option<String>,
+    /// Epochs over which the control's learning rate rises to what the schedule says [default: 0]
+    #[arg(long, value_name = "EPOCHS")]
+    warm_up: Option<f32>,
+    /// Share of the control's labels that is spread over all classes [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    label_smoothing: Option<f32>,
     /// Move the control's training images by up to N pixels along each axis, anew in every epoch [default: 0]
     #[arg(long, value_name = "N")]
     augment_shift: Option<usize>,
     /// Mirror half of the control's training images, left to right, anew in every epoch
     #[arg(long)]
     augment_flip: bool,
-    /// Control that a defense starts from
+    /// Trained network to start from: the control of a defense, or, without a defense, one to train further (fine-tuning)
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Values that a defense's settings start from: published, paper or standard [default: published]
+    /// Values that a defense's settings start from: published, paper, standard or lucid [default: published]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// One setting of a defense, e.g. fast_wave.dream.eps=64/255; may be given several times
+    /// One setting of a defense, e.g. fast_wave.dream.eps=64/255, or of the control, e.g. control.temperature=2; may be
+    /// given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Print every setting of the defenses with its value, and do nothing else
     #[arg(long, conflicts_with_all = [
-        "defense", "epochs", "batch_size", "lr", "augment_shift", "augment_flip", "architecture", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
+        "defense", "epochs", "batch_size", "lr", "rule", "momentum", "weight_decay", "schedule", "warm_up", "label_smoothing",
+        "augment_shift", "augment_flip", "architecture", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
     ])]
     print_config: bool,
     /// Seed of the weights and of the order of images [default: 0]
@@ -70,9 +91,10 @@ pub struct Train {
     #[command(flatten)]
     data: DatasetOptions,
     /// File to save the network to; while training, FILE.checkpoint holds the last finished epoch
-    #[arg(long, value_name = "FILE", default_value = "deepsleep-lenet.safetensors")]
+    #[arg(long, value_name = "FILE", default_value = "network.safetensors")]
     out: PathBuf,
-    /// Continue an interrupted training from FILE.checkpoint, to the same bits as an uninterrupted one
+    /// Continue an interrupted training from FILE.checkpoint, or a finished one for more --epochs, to the same bits as an
+    /// uninterrupted one
     #[arg(long)]
     resume: bool,
 }
@@ -96,7 +118,7 @@ impl Train {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         if self.print_config {
-            return defend::print_config(&defend::settings(self, None)?, common);
+            return settings::print(&settings::of(self, None)?, common);
         }
         match self.defense.defense() {
             Some(defense) => defend::run(self, defense, common),
@@ -129,31 +151,55 @@ impl Train {
     }
 
     fn refuse_options_of_defenses(&self) -> Result<()> {
-        for (option, given) in [
-            ("--from", self.from.is_some()),
-            ("--set", !self.set.is_empty()),
-            ("--profile", self.profile.is_some()),
-        ] {
-            if given {
-                let problem = format!("{option} is for defenses; --defense names one");
-                return Err(WrongUse(problem).into());
+        match self.profile {
+            None => Ok(()),
+            Some(_) => {
+                Err(WrongUse("--profile is for defenses; --defense names one".into()).into())
             }
         }
-        Ok(())
     }
 
-    fn options(&self) -> TrainingOptions {
-        let default = TrainingOptions::default();
-        TrainingOptions {
-            epochs: self.epochs.unwrap_or(default.epochs),
-            batch_size: self.batch_size.unwrap_or(default.batch_size),
-            learning_rate: self.lr.unwrap_or(default.learning_rate),
-            seed: self.seed.unwrap_or_default(),
-            augmentation: Augmentation {
-                shift: self.augment_shift.unwrap_or(0),
-                flip: self.augment_flip,
-            },
-            ..default
+    /// The options that stand for settings of the control, as given: option, setting, value.
+    fn shorthands(&self) -> Vec<(&'static str, &'static str, String)> {
+        let number = |value: Option<f32>| value.map(|value| value.to_string());
+        let count = |value: Option<usize>| value.map(|value| value.to_string());
+        let (option, rule) = self.rule();
+        [
+            ("--epochs", "control.epochs", count(self.epochs)),
+            ("--batch-size", "control.batch_size", count(self.batch_size)),
+            ("--lr", "control.learning_rate", number(self.lr)),
+            (option, "control.rule", rule),
+            ("--schedule", "control.schedule", self.schedule.clone()),
+            ("--warm-up", "control.warm_up", number(self.warm_up)),
+            ("--label-smoothing", "control.label_smoothing", number(self.label_smoothing)),
+            ("--augment-shift", "control.augmentation.shift", count(self.augment_shift)),
+            (
+                "--augment-flip",
+                "control.augmentation.flip",
+                self.augment_flip.then(|| "true".into()),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(option, setting, value)| Some((option, setting, value?)))
+        .collect()
+    }
+
+    /// The rule with its options, and the first option of the command line that says something of it.
+    fn rule(&self) -> (&'static str, Option<String>) {
+        let given = [
+            ("--rule", self.rule.clone()),
+            ("--momentum", self.momentum.map(|share| format!("momentum={share}"))),
+            ("--weight-decay", self.weight_decay.map(|rate| format!("weight_decay={rate}"))),
+        ];
+        let Some(&(option, _)) = given.iter().find(|(_, value)| value.is_some()) else {
+            return ("--rule", None);
+        };
+        let [(_, rule), options @ ..] = given;
+        let mut rule = rule.unwrap_or_else(|| "sgd".into());
+        for option in options.into_iter().filter_map(|(_, option)| option) {
+            rule.push(if rule.contains(':') { ',' } else { ':' });
+            rule += &option;
         }
+        (option, Some(rule))
     }
 }

@@ -84,6 +84,9 @@ pub struct RecordedSettings {
     pub defense: Training,
     #[serde(flatten)]
     pub source: TrainedOn,
+    /// The network that it started from, by its file's SHA-256.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     pub options: TrainingOptions,
 }
 
@@ -93,26 +96,54 @@ impl RecordedSettings {
         self.source.note_in(state);
         state.note("defense", self.defense);
         state.note("training.options", &self.options);
+        if let Some(from) = &self.from {
+            state.note("from", from);
+        }
     }
 
-    /// How the settings of a file differ from these, in words; empty if they do not. The number of epochs is not
-    /// looked at: a training may be continued for longer.
+    /// How the settings of a file differ from these, in words; empty if they do not.
     pub fn differences(&self, state: &StateDict) -> Vec<String> {
         let mut all = self.source.differences(state);
         let theirs = state.noted::<TrainingOptions>("training.options");
-        let theirs = Self::made_with(state.noted("defense"), theirs.as_ref());
-        let ours = Self::made_with(Some(self.defense), Some(&self.options));
+        let theirs = made_with(state.noted("defense"), theirs.as_ref());
+        let ours = made_with(Some(self.defense), Some(&self.options));
         all.extend(theirs.differences(&ours));
+        let from = |from: Option<String>| MadeWith::default().and_if("--from", from);
+        all.extend(from(state.noted("from")).differences(&from(self.from.clone())));
         all
     }
+}
 
-    fn made_with(defense: Option<Training>, options: Option<&TrainingOptions>) -> MadeWith {
-        MadeWith::default()
-            .and_if("--defense", defense)
-            .and_if("--batch-size", options.map(|o| o.batch_size))
-            .and_if("--lr", options.map(|o| o.learning_rate))
-            .and_if("--seed", options.map(|o| o.seed))
-    }
+fn made_with(defense: Option<Training>, options: Option<&TrainingOptions>) -> MadeWith {
+    let made_with = MadeWith::default().and_if("--defense", defense);
+    let Some(options) = options else { return made_with };
+    let TrainingOptions {
+        // A training may be continued for longer.
+        epochs: _,
+        batch_size,
+        learning_rate,
+        schedule,
+        warm_up,
+        rule,
+        label_smoothing,
+        temperature,
+        seed,
+        augmentation,
+        // Of defenses alone, which compare all of their settings.
+        average: _,
+        weight_perturbation: _,
+    } = options;
+    made_with
+        .and("--batch-size", batch_size)
+        .and("--lr", learning_rate)
+        .and("--schedule", schedule)
+        .and("--warm-up", warm_up)
+        .and("--rule", rule)
+        .and("--label-smoothing", label_smoothing)
+        .and("control.temperature", temperature)
+        .and("--seed", seed)
+        .and("--augment-shift", augmentation.shift)
+        .and("--augment-flip", augmentation.flip)
 }
 
 /// The result that is printed.

@@ -6,33 +6,67 @@ use crate::progress::Progress;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::evaluation::{HistoryPoint, Observer};
 use deepsleep::method::{BatchProgress, ControlTraining, InTraining};
+use indicatif::HumanDuration;
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Shows progress, and saves a checkpoint after every pass.
 pub struct Watch<'a, N> {
     progress: Progress,
-    /// Where each pass has a display of its own: the console, and its images.
-    renew: Option<(Console, usize)>,
+    /// Of a defense, whose passes have displays of their own.
+    passes: Option<Passes>,
     files: &'a Files,
     /// Notes of the origin, for checkpoints.
     note_in: N,
     times: Times,
     start: Instant,
-    /// Images of this pass.
+    /// Images and batches of this pass.
     images: usize,
+    batches: usize,
     done: usize,
+}
+
+/// What the passes of a defense have in common.
+struct Passes {
+    console: Console,
+    /// Of a pass.
+    images: usize,
+    start: Instant,
+    /// Seconds that the whole might take, where anybody knows.
+    estimated: Option<f64>,
+}
+
+impl Passes {
+    /// How far the whole is: the time that went by, of what it might take.
+    fn so_far(&self) -> Option<String> {
+        let elapsed = self.start.elapsed();
+        let whole = self.estimated.filter(|&whole| whole > elapsed.as_secs_f64())?;
+        let whole = HumanDuration(Duration::from_secs_f64(whole));
+        Some(format!("; {} of about {whole}", HumanDuration(elapsed)))
+    }
 }
 
 impl<'a, N: Fn(&mut StateDict) + Send> Watch<'a, N> {
     pub fn new(progress: Progress, files: &'a Files, note_in: N) -> Self {
         let (times, start) = (Times::default(), Instant::now());
-        Self { progress, renew: None, files, note_in, times, start, images: 0, done: 0 }
+        Self {
+            progress,
+            passes: None,
+            files,
+            note_in,
+            times,
+            start,
+            images: 0,
+            batches: 0,
+            done: 0,
+        }
     }
 
-    /// With a new display for every pass, over so many images.
-    pub fn per_pass(self, console: Console, images: usize) -> Self {
-        Self { renew: Some((console, images)), ..self }
+    /// Of a defense that might take so many seconds: with a new display for every pass, over so many images, and how far
+    /// the whole is.
+    pub fn of_passes(self, console: Console, images: usize, estimated: Option<f64>) -> Self {
+        let passes = Passes { console, images, start: Instant::now(), estimated };
+        Self { passes: Some(passes), ..self }
     }
 
     /// The times of the passes of this run.
@@ -44,6 +78,7 @@ impl<'a, N: Fn(&mut StateDict) + Send> Watch<'a, N> {
 impl<N: Fn(&mut StateDict) + Send> Observer for Watch<'_, N> {
     fn on_batch(&mut self, p: BatchProgress) {
         self.images += p.images;
+        self.batches += 1;
         let (stage, batch, batches) = (p.stage, p.batch, p.batches);
         match p.loss {
             Some(loss) => {
@@ -66,26 +101,31 @@ impl<N: Fn(&mut StateDict) + Send> Observer for Watch<'_, N> {
         let images_per_second = self.images as f64 / seconds;
         let time = Time { seconds, images_per_second };
         if let Some(point) = history.last() {
-            self.progress.say(line(point, time));
+            let mut line = line(point, time, self.batches > 0);
+            line += &self.passes.as_ref().and_then(Passes::so_far).unwrap_or_default();
+            self.progress.say(line);
             self.done = point.done;
         }
         self.times.0.push(time);
         (self.note_in)(&mut checkpoint);
         self.files.save_checkpoint(&checkpoint)?;
-        if let Some((console, images)) = self.renew {
+        if let Some(Passes { console, images, .. }) = self.passes {
             self.progress = console.progress(images);
         }
-        (self.start, self.images) = (Instant::now(), 0);
+        (self.start, self.images, self.batches) = (Instant::now(), 0, 0);
         Ok(())
     }
 }
 
-/// A pass in a line.
-fn line(point: &HistoryPoint, time: Time) -> String {
+/// A pass in a line; one without batches has nothing that learns.
+fn line(point: &HistoryPoint, time: Time, learned: bool) -> String {
     let HistoryPoint { stage, done, of, .. } = point;
     let pass = match stage == ControlTraining::STAGE {
         true => format!("epoch {done}/{of}: "),
-        false => format!("{stage} {done}/{of}, "),
+        false if !learned && *of > 1 => {
+            return format!("{stage} {done}/{of}: no layer learns in this pass");
+        }
+        false => format!("{stage} {done}/{of}: "),
     };
     let loss = point.loss.map_or(String::new(), |loss| format!("loss {loss:.4}, "));
     let accuracy = 100.0 * point.test_accuracy;

@@ -1,16 +1,18 @@
-//! What an attack sees of a model: logits, and gradients of functions of the logits with respect to the pixels.
+//! What evaluation and attacks see of a model: logits, and gradients of functions of the logits with respect to the pixels.
 
+use super::{DRAWS, FrozenNetwork, PartialForward};
 use crate::autodiff::{Tape, Var};
 use crate::kernels::lif::Estimate;
-use crate::nn::{DRAWS, FrozenNetwork, PartialForward};
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes};
 use crate::tensor::{Context, Region, Shape};
 use crate::{Error, Result};
 
-/// A model that can be attacked. Every [`FrozenNetwork`] is one; somebody else's model implements this directly.
+/// A model that can be evaluated and attacked. It is in evaluation mode and does not change: nothing here can reach its
+/// parameters.
 ///
-/// The model is in evaluation mode and does not change: nothing here can reach its parameters.
+/// A model that runs on the tape implements [`FrozenNetwork`] too, and its [`session`](Self::session) is
+/// [`tape_session`]; any other model brings a [`Session`] of its own.
 pub trait Classifier: Sync {
     /// The shape of one image, pixels in 0..=1.
     fn input_shape(&self) -> Shape;
@@ -41,7 +43,7 @@ pub trait Classifier: Sync {
 
     /// The network of rectifiers with the same weights, if this is a spiking network that has one: images that fool it
     /// may fool both.
-    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
+    fn rectified(&self) -> Option<&dyn FrozenNetwork> {
         None
     }
 
@@ -103,7 +105,7 @@ pub trait Session: Send {
     }
 }
 
-/// PartialForward evaluation for attacks such as Square, which perturb a small window of the last accepted image.
+/// Incremental evaluation for attacks such as Square, which perturb a small window of the last accepted image.
 pub trait Changes {
     /// The logits of sixteen images, bit for bit those of [`Session::logits`]. Outside of `changed` an image is what it
     /// was: for the lanes of `kept`, at the call before this one; for the others, at the last call whose image was kept.
@@ -120,48 +122,14 @@ pub trait Changes {
     ) -> Result<()>;
 }
 
-impl<N: FrozenNetwork> Classifier for N {
-    fn input_shape(&self) -> Shape {
-        FrozenNetwork::input_shape(self)
-    }
-
-    fn classes(&self) -> usize {
-        FrozenNetwork::classes(self)
-    }
-
-    fn sample_bytes(&self) -> usize {
-        FrozenNetwork::sample_bytes(self)
-    }
-
-    fn is_random(&self) -> bool {
-        FrozenNetwork::is_random(self)
-    }
-
-    fn is_spiking(&self) -> bool {
-        FrozenNetwork::is_spiking(self)
-    }
-
-    fn as_network(&self) -> Option<&dyn FrozenNetwork> {
-        Some(self)
-    }
-
-    fn rectified(&self) -> Option<Box<dyn FrozenNetwork + '_>> {
-        FrozenNetwork::rectified(self)
-    }
-
-    fn draws(&self) -> usize {
-        FrozenNetwork::draws(self)
-    }
-
-    fn session(&self, context: Context) -> Box<dyn Session + '_> {
-        let tape = Tape::new(context);
-        Box::new(OnTape { network: self, tape, recorded: None, incremental: None })
-    }
+/// The session of a network that runs on the tape.
+pub fn tape_session(network: &dyn FrozenNetwork, context: Context) -> Box<dyn Session + '_> {
+    Box::new(OnTape { network, tape: Tape::new(context), recorded: None, incremental: None })
 }
 
 /// A network recorded on the worker's tape.
-struct OnTape<'a, N> {
-    network: &'a N,
+struct OnTape<'a> {
+    network: &'a dyn FrozenNetwork,
     tape: Tape,
     /// Images and logits of the last differentiable evaluation.
     recorded: Option<(Var, Var)>,
@@ -182,7 +150,7 @@ impl Changes for PartialForward<'_> {
     }
 }
 
-impl<N: FrozenNetwork> Session for OnTape<'_, N> {
+impl Session for OnTape<'_> {
     fn logits(
         &mut self,
         images: &[Lanes],
@@ -194,7 +162,7 @@ impl<N: FrozenNetwork> Session for OnTape<'_, N> {
         tape.reset();
         tape.set_noise(noise.iter().copied());
         self.recorded = None;
-        let mut x = tape.tensor(FrozenNetwork::input_shape(self.network), LANES, 1);
+        let mut x = tape.tensor(self.network.input_shape(), LANES, 1);
         x.lanes_mut().copy_from_slice(images);
         let x = if differentiable { tape.input(x) } else { tape.constant(x) };
         let logits = self.network.logits(tape, x)?;
