@@ -338,9 +338,9 @@ fn a_start_next_to_gray_finds_the_slopes_of_a_network_that_thresholds() {
     assert!(!robust("pgd:start=gray,steps=20,step=0.02", 0.27));
     // Either spelling, and the same steps whatever the seed.
     assert!(!robust("pgd:start=grey,steps=20,step=0.02", 0.27));
-    assert!(!parse_attack("pgd:start=gray").unwrap().is_random());
-    assert!(parse_attack("pgd:start=corner").unwrap().is_random());
-    assert!(parse_attack("pgd:start=uniform").unwrap().is_random());
+    assert!(!parse_attack("pgd:start=gray").unwrap().info().random);
+    assert!(parse_attack("pgd:start=corner").unwrap().info().random);
+    assert!(parse_attack("pgd:start=uniform").unwrap().info().random);
 }
 
 #[test]

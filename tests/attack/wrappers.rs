@@ -2,9 +2,10 @@
 
 use crate::common::models::{lenet, test_images};
 use deepsleep::Result;
+use deepsleep::attack::extend::{AttackTask, Search};
 use deepsleep::attack::{
-    ATTACKS, Attack, AttackInfo, AttackTask, Budget, Estimated, Estimator, Loss, Norm, RateRule,
-    Search, Targeted, Transferred, parse_attack, run_attack,
+    ATTACKS, Attack, AttackInfo, Budget, Estimated, Estimator, Loss, Norm, RateRule, Targeted,
+    Transferred, parse_attack, run_attack,
 };
 use deepsleep::tensor::Context;
 
