@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// Samples that a worker takes from pixels to logits at a time: two blocks, whose feature maps stay in L2.
 const CHUNK: usize = 2 * LANES;
 
-/// What a network makes of one image, by all draws that decide about it ([`FrozenNetwork::draws`]).
+/// What a network makes of one image, by all draws that decide about it ([`Classifier::draws`](super::Classifier::draws)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
     /// The predicted class: of the mean logits the largest one's, the first of equals. None if a logit of a draw is not
@@ -64,6 +64,7 @@ pub fn decisions(
             found.to_string(),
         ));
     }
+    check_memory(context, network.sample_bytes(), CHUNK)?;
     let mut decisions = vec![Decision::default(); data.len()];
     let workers = context.workers(|context| Judge {
         tape: Tape::new(context),
@@ -79,6 +80,15 @@ pub fn decisions(
         result
     })?;
     Ok(decisions)
+}
+
+/// Refuses a network of whose samples the threads cannot hold so many each.
+pub(crate) fn check_memory(context: &Context, sample_bytes: usize, samples: usize) -> Result<()> {
+    let all = (context.threads() * samples) as u64;
+    let bytes = all.saturating_mul(sample_bytes as u64);
+    let what = format!("this network, of {all} images at a time");
+    let remedy = "use fewer threads, a smaller network, or fewer time steps";
+    crate::memory::check("evaluation", bytes, &what, remedy)
 }
 
 /// What one worker judges with.

@@ -54,6 +54,7 @@ pub use classifier::{Changes, Classifier, Session, tape_session};
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, decision_noise};
+pub(crate) use evaluate::check_memory;
 pub use evaluate::{
     Decision, InputGradients, InputLoss, accuracy, decisions, input_gradients, predictions,
 };

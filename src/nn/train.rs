@@ -116,6 +116,10 @@ impl Trainer {
             let problem = format!("{} images do not fill one batch of {size}", data.len());
             return Err(Error::argument("training", problem + "; use a smaller batch"));
         }
+        // Values, and their gradients.
+        let bytes = (2 * size as u64).saturating_mul(network.sample_bytes() as u64);
+        let what = format!("a batch of {size} images");
+        crate::memory::check("training", bytes, &what, "use a smaller batch")?;
         // One entry into the thread pool for the whole epoch.
         let loss = context.install(|| {
             let key = Key::new(self.options.seed).named("order").with(epoch as u64);

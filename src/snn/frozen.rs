@@ -11,8 +11,8 @@ use crate::tensor::{Context, Shape};
 
 /// The spiking network in evaluation mode, batch normalization folded into the convolutions.
 ///
-/// With [`Encoder::Poisson`] it is random: it draws from the keys of the tape that it is recorded on, and the mean logits
-/// of several draws decide about an image (see [`FrozenNetwork::draws`]).
+/// With [`Encoder::Poisson`](super::Encoder::Poisson) it is random: it draws from the keys of the tape that it is recorded on, and the mean logits
+/// of several draws decide about an image (see [`Classifier::draws`]).
 ///
 /// Its gradients are for attacks: where nobody spikes in a pooling window they go to the neuron that is nearest to a
 /// spike ([`SilentWindow::Largest`]), while training's go to the first.
@@ -120,12 +120,20 @@ impl Classifier for FrozenSpikingModel {
         self.model.classes()
     }
 
+    fn sample_bytes(&self) -> usize {
+        self.model.architecture().least_spiking_bytes(self.options.steps)
+    }
+
     fn is_random(&self) -> bool {
         self.options.encoder.is_random()
     }
 
     fn is_spiking(&self) -> bool {
         true
+    }
+
+    fn as_network(&self) -> Option<&dyn FrozenNetwork> {
+        Some(self)
     }
 
     fn rectified(&self) -> Option<&dyn FrozenNetwork> {
@@ -144,5 +152,23 @@ impl Classifier for FrozenSpikingModel {
 impl FrozenNetwork for FrozenSpikingModel {
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         self.record_into(tape, x, None, false)
+    }
+
+    fn spikes(&self, tape: &mut Tape, x: Var) -> Result<Vec<Var>> {
+        FrozenSpikingModel::spikes(self, tape, x)
+    }
+
+    fn features(&self) -> usize {
+        self.model.features()
+    }
+
+    /// Logits are means over the steps, and a linear layer of means is the mean of linear layers.
+    fn with_head(
+        &self,
+        weight: &[f32],
+        bias: Vec<f32>,
+    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
+        let Some(model) = self.model.with_last(weight, bias)? else { return Ok(None) };
+        Ok(Some(Box::new(Self { model, ..self.clone() })))
     }
 }

@@ -1,6 +1,6 @@
 //! Bounds of a block: for every feature of every sample a lower and an upper limit, which hold for exact arithmetic and
 //! for the sums of f32 that the engine computes. Whatever is rounded is rounded outward; a limit that is NaN or beyond
-//! [`LARGEST`] becomes an infinity.
+//! `LARGEST` becomes an infinity.
 
 mod margin;
 

@@ -74,10 +74,12 @@ impl Model {
     /// With random weights of this seed, PyTorch's by default: each parameter draws from a stream of its own name.
     ///
     /// # Errors
-    /// None for an architecture that could be built.
+    /// If there is no memory for its parameters.
     pub fn new(architecture: impl Into<Arc<Architecture>>, seed: u64) -> Result<Self> {
         let architecture = architecture.into();
         let plan = ForwardPlan::new(&architecture)?;
+        let bytes = 4 * architecture.parameter_count() as u64;
+        crate::memory::check("network", bytes, "its parameters", "use narrower layers")?;
         let mut parameters = Parameters::default();
         for (name, array) in architecture.parameters() {
             let count = array.shape.iter().product();
@@ -256,6 +258,10 @@ impl Network for Model {
 
     fn classes(&self) -> usize {
         self.architecture.classes()
+    }
+
+    fn sample_bytes(&self) -> usize {
+        self.architecture.least_bytes(0)
     }
 
     fn parameters(&self) -> &Parameters {

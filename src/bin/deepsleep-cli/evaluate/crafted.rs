@@ -108,7 +108,8 @@ impl Evaluate {
 fn counted_anywhere(cell: Cell, report: &AttackReport, crafted: &Crafted) -> Cell {
     let shown = report.outcomes.iter().enumerate();
     let outside = shown
-        .filter(|(i, o)| o.status != Status::CleanWrong && !crafted.is_inside(*i))
+        .filter(|(_, o)| o.winner.is_some() && o.status != Status::CleanWrong)
+        .filter(|(i, _)| !crafted.is_inside(*i))
         .map(|(_, outcome)| outcome.id);
     let mut cell = cell.anywhere();
     cell.outside_indices = outside.collect();

@@ -7,6 +7,7 @@ mod robustness;
 mod table;
 
 use crate::architecture::ArchitectureOption;
+use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::WrongUse;
@@ -14,6 +15,7 @@ use crate::interrupt::Leftover;
 use crate::model::{self, ModelKind};
 use crate::numbers::at_least;
 use crate::output::Outputs;
+use crate::result_files::ResultFiles;
 use crate::threat::{ThreatOptions, attack_spec, radii};
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgGroup, Args};
@@ -27,7 +29,6 @@ use deepsleep::nn::{FrozenNetwork, decisions};
 use deepsleep::tensor::{Context, Shape};
 pub use origin::Maker;
 use result::Evaluation;
-use robustness::ResultFiles;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -181,11 +182,12 @@ impl Evaluate {
         &self,
         common: &Common,
         context: &Context,
-        outputs: Outputs,
+        mut outputs: Outputs,
         eps: &str,
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
-        let files = out.map(|out| ResultFiles::new(outputs, out)).transpose()?;
+        let files = out.map(|out| ResultFiles::new(&mut outputs, out, CheckpointKind::Evaluation));
+        let files = files.transpose()?;
         let EvaluatedNetwork { network, certifier } = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(&|| self.shape(), common.console())?;
@@ -202,7 +204,7 @@ impl Evaluate {
         let settings = self.settings(&plan, &samples)?;
         if let Some(files) = &files
             && self.attacks.resume
-            && let Some(finished) = files.finished(&settings)?
+            && let Some(finished) = files.finished(&settings, Evaluation::settings)?
         {
             common.console().say(format_args!("{} is finished already", files.path().display()));
             finished.print(common)?;
