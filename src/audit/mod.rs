@@ -34,7 +34,7 @@ mod statistics;
 mod subject;
 
 pub use report::{Attacked, AuditReport, Check, Finding, Verdict};
-pub use stages::Stage;
+pub use stages::AuditStage;
 
 use crate::attack::{AttackSpec, Budget, Classifier, Norm, Samples};
 use crate::evaluation::wilson;
@@ -123,9 +123,9 @@ impl AuditTask<'_> {
     /// As for [`audit`], those of `save`, and if the parts are of another audit.
     pub fn run(
         &self,
-        done: Vec<Stage>,
+        done: Vec<AuditStage>,
         say: &mut dyn FnMut(&str),
-        save: &mut dyn FnMut(&Stage) -> Result<()>,
+        save: &mut dyn FnMut(&AuditStage) -> Result<()>,
     ) -> Result<AuditReport> {
         let Self { context, model, samples, options, twins } = *self;
         options.budget.check()?;

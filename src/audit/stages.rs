@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A part of an audit that is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stage {
+pub struct AuditStage {
     /// Its name.
     pub name: String,
     /// What it checked.

@@ -1,7 +1,7 @@
 //! The model under audit, the images that it classifies rightly, and what became of them.
 
 use super::report::{Attacked, Check, Finding};
-use super::stages::Stage;
+use super::stages::AuditStage;
 use super::statistics::interval;
 use crate::attack::{
     Answer, Attack, Budget, Classifier, Norm, Outcome, Point, Probe, Samples, Status, run_attack,
@@ -103,11 +103,11 @@ impl<'a> Subject<'a> {
         &mut self,
         name: String,
         run: impl FnOnce(&mut Self) -> Result<Vec<Check>>,
-    ) -> Result<Stage> {
+    ) -> Result<AuditStage> {
         let (fooled, attacks, refuted) = (self.fooled.clone(), self.attacks.len(), self.refuted);
         let checks = run(self)?;
         let new = (0..self.len()).filter(|&i| self.fooled[i] && !fooled[i]);
-        Ok(Stage {
+        Ok(AuditStage {
             name,
             checks,
             fooled: new.collect(),
@@ -120,7 +120,7 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     /// If it is of other samples.
-    pub fn take(&mut self, stage: &Stage) -> Result<()> {
+    pub fn take(&mut self, stage: &AuditStage) -> Result<()> {
         for &i in &stage.fooled {
             *self.fooled.get_mut(i).ok_or_else(|| {
                 Error::argument("audit", "a part that was done before is of other samples")

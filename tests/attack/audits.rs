@@ -3,7 +3,7 @@
 use crate::common::masks::{Borrowed, Mask, Masked};
 use crate::common::models::{Affine, golden, lenet, test_images};
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{Audit, AuditReport, AuditTask, Finding, Stage, Verdict, audit};
+use deepsleep::audit::{Audit, AuditReport, AuditStage, AuditTask, Finding, Verdict, audit};
 use deepsleep::nn::{Freeze, Model};
 use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics, Surrogate};
 use deepsleep::tensor::Context;
@@ -181,7 +181,7 @@ fn an_interrupted_audit_goes_on() {
         options: &options,
         twins: &[],
     };
-    let mut stages: Vec<Stage> = Vec::new();
+    let mut stages: Vec<AuditStage> = Vec::new();
     let whole = task.run(Vec::new(), &mut |_| (), &mut |stage| {
         stages.push(stage.clone());
         Ok(())
@@ -189,7 +189,7 @@ fn an_interrupted_audit_goes_on() {
     let whole = whole.unwrap();
     for done in [1, 4, stages.len() - 1, stages.len()] {
         let kept = serde_json::to_string(&stages[..done]).unwrap();
-        let kept: Vec<Stage> = serde_json::from_str(&kept).unwrap();
+        let kept: Vec<AuditStage> = serde_json::from_str(&kept).unwrap();
         let mut new = 0;
         let report = task.run(kept, &mut |_| (), &mut |_| {
             new += 1;

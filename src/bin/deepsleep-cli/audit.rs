@@ -14,7 +14,7 @@ use crate::threat::{attack_spec, norms, one_radius};
 use anyhow::Result;
 use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{Audit, AuditReport, AuditTask, ENOUGH, Finding, Stage};
+use deepsleep::audit::{Audit, AuditReport, AuditStage, AuditTask, ENOUGH, Finding};
 use deepsleep::data::Split;
 use deepsleep::evaluation::{self, JournalSettings};
 use deepsleep::experiment::NUMERICS;
@@ -207,7 +207,8 @@ impl AuditCommand {
         let (mut journal, done) = match files {
             None => (None, Vec::new()),
             Some(files) => {
-                let (journal, done) = files.journal::<Stage>(common, &settings, self.resume)?;
+                let (journal, done) =
+                    files.journal::<AuditStage>(common, &settings, self.resume)?;
                 (Some(journal), done)
             }
         };
