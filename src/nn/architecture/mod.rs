@@ -6,7 +6,7 @@ mod pair;
 mod shapes;
 
 pub use builtin::{BUILTIN, Builtin};
-pub use op::{Op, ParameterShape, Start};
+pub use op::{InitialValues, Op, ParameterShape};
 pub use pair::Pair;
 
 use crate::fingerprint::Fingerprint;

@@ -7,7 +7,7 @@ mod state;
 
 pub use frozen::FrozenModel;
 
-use super::architecture::{Architecture, Op, Start};
+use super::architecture::{Architecture, InitialValues, Op};
 use super::network::{Mode, Network, RunningStatistics};
 use super::{Parameter, Parameters, uniform_fan_in};
 use crate::autodiff::{Tape, Var, Weight};
@@ -84,8 +84,8 @@ impl Model {
         for (name, array) in architecture.parameters() {
             let count = array.shape.iter().product();
             let values = match array.start {
-                Start::Uniform { fan_in } => uniform_fan_in(seed, &name, count, fan_in),
-                Start::Constant(number) => vec![f32::from(number); count],
+                InitialValues::Uniform { fan_in } => uniform_fan_in(seed, &name, count, fan_in),
+                InitialValues::Constant(number) => vec![f32::from(number); count],
             };
             parameters.push(&name, &array.shape, values);
         }

@@ -143,13 +143,13 @@ impl Evaluate {
         read
     }
 
-    fn load(&self, common: &Common) -> Result<Subject> {
+    fn load(&self, common: &Common) -> Result<EvaluatedNetwork> {
         let architecture = self.architecture.architecture.as_deref();
         let shape = || self.shape();
         let (state, model) = model::load(&self.model, architecture, &shape, common.console())?;
         let network = self.model_kind.run(&state, &model, self.threat.draws)?;
         let certifier = self.attacks.certify.then(|| Certifier::new(&model)).transpose()?;
-        Ok(Subject { network, certifier })
+        Ok(EvaluatedNetwork { network, certifier })
     }
 
     /// The shape of the images that are shown.
@@ -164,7 +164,7 @@ impl Evaluate {
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
-        let Subject { network, certifier } = self.load(common)?;
+        let EvaluatedNetwork { network, certifier } = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load(network.as_ref())?;
         let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
@@ -188,7 +188,7 @@ impl Evaluate {
         let out = self.attacks.out.as_deref();
         let files = out.map(|out| ResultFiles::new(&mut outputs, out, CheckpointKind::Evaluation));
         let files = files.transpose()?;
-        let Subject { network, certifier } = self.load(common)?;
+        let EvaluatedNetwork { network, certifier } = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(&|| self.shape(), common.console())?;
         let own = self.threat.note_own(&self.model, self.model_kind, common.console())?;
@@ -311,7 +311,7 @@ impl Evaluate {
 }
 
 /// What is evaluated.
-struct Subject {
+struct EvaluatedNetwork {
     network: Box<dyn FrozenNetwork>,
     certifier: Option<Certifier>,
 }
