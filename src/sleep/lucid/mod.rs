@@ -328,7 +328,9 @@ mod tests {
         let weight = &model.parameters().get("conv1.weight").expect("weights").values;
         for filter in weight.chunks(25) {
             assert!(filter.iter().all(|w| *w >= 0.0) && (l1(filter) - 1.0).abs() < 1e-5);
-            assert!(filter.iter().any(|w| *w > 0.9), "{filter:?}");
+            // Down-selection has left a few of 25 synapses.
+            let left = filter.iter().filter(|w| **w > 0.0).count();
+            assert!(left <= 3, "{filter:?}");
         }
         // Where the rectifier opens: scale (x - mean) / deviation + shift = 0.
         let values = |name: &str| model.parameters().get(name).expect("a parameter").values.clone();
