@@ -44,6 +44,7 @@
 //! | [`method`] | settings, profiles and defenses: from a control to a defended model |
 //! | [`attack`] | attacks, and ensembles of them |
 //! | [`audit`] | whether a robust accuracy can be trusted |
+//! | [`certify`] | what no attack can do: sound bounds of margins over a ball |
 //! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
 //! | [`draw`] | curves, filters, spike rasters and grids of images |
@@ -58,6 +59,8 @@ pub mod attack;
 pub mod audit;
 #[forbid(unsafe_code)]
 pub mod autodiff;
+#[forbid(unsafe_code)]
+pub mod certify;
 #[forbid(unsafe_code)]
 pub mod checkpoint;
 #[forbid(unsafe_code)]

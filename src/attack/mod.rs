@@ -78,7 +78,7 @@ pub use methods::hopskipjump::HopSkipJump;
 pub use methods::jitter::Jittered;
 pub use methods::momentum::Momentum;
 pub use methods::nes_pgd::NesPgd;
-pub use methods::pgd::{Pgd, StepSize};
+pub use methods::pgd::{Pgd, Start, StepSize};
 pub use methods::rays::RayS;
 pub use methods::sa_pgd::SaPgd;
 pub use methods::sigma_zero::SigmaZero;

@@ -38,7 +38,12 @@ impl Budget {
 
     /// Whether a perturbation of this size is inside, up to rounding: a strict limit would lose real successes.
     pub fn admits(&self, distance: f32) -> bool {
-        distance <= self.eps * (1.0 + 1e-5) + 1e-6
+        distance <= self.reach()
+    }
+
+    /// The largest perturbation that is [admitted](Self::admits).
+    pub fn reach(&self) -> f32 {
+        self.eps * (1.0 + 1e-5) + 1e-6
     }
 }
 

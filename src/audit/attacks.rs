@@ -5,7 +5,7 @@ use super::report::{Check, Finding};
 use super::subject::{ShareCheck, Subject, number};
 use crate::attack::{
     Apgd, Attack, AutoAttack, Budget, Classifier, Fab, Fgsm, Goal, HopSkipJump, Loss, Member,
-    NesPgd, Norm, Pgd, RayS, Square, Transferred, Version,
+    NesPgd, Norm, Pgd, RayS, Square, Start, Transferred, Version,
 };
 use crate::simd::random::uniform_from_bits;
 use crate::{Error, Result};
@@ -240,7 +240,7 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
         Ok(all.len() - found.len())
     };
     // From the image: a random point of this ball is no digit any more, whatever gradients say.
-    let guided = Pgd { steps: 100, random_start: false, ..Pgd::default() };
+    let guided = Pgd { steps: 100, start: Start::Clean, ..Pgd::default() };
     let unbounded = left(&guided, whole)?;
     let pgd = Pgd { steps: 20, ..Pgd::default() };
     let mut curve = vec![all.len()];

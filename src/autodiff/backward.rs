@@ -84,7 +84,30 @@ impl Tape {
             });
             self.buffers.give_lanes(grad.into_lanes());
         }
+        self.hand_on_sizes();
         Ok(())
+    }
+
+    /// Hands the gradients of sizes on to the parameters that they are the sizes of.
+    fn hand_on_sizes(&mut self) {
+        for i in 0..self.weights.len() {
+            let (Some(source), Some(mut grad)) =
+                (self.weights[i].sizes_of, self.weights[i].grad.take())
+            else {
+                continue;
+            };
+            let source = &mut self.weights[source as usize];
+            for (grad, value) in grad.iter_mut().zip(&source.value) {
+                *grad *= if *value == 0.0 { 0.0 } else { value.signum() };
+            }
+            match &mut source.grad {
+                None => source.grad = Some(grad),
+                Some(sum) => {
+                    sum.iter_mut().zip(&grad).for_each(|(sum, grad)| *sum += grad);
+                    self.buffers.give_floats(grad);
+                }
+            }
+        }
     }
 
     /// The gradient of an [`input`](Self::input) after [`backward`](Self::backward); `None` if nothing reached it.

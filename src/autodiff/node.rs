@@ -15,4 +15,6 @@ pub(super) struct WeightNode {
     pub shape: [usize; 4],
     pub grad: Option<Vec<f32>>,
     pub wants_grad: bool,
+    /// The parameter of whose numbers these are the sizes, if they are.
+    pub sizes_of: Option<u32>,
 }

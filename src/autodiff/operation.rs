@@ -51,6 +51,11 @@ impl Backward<'_> {
         self.inputs.len()
     }
 
+    /// How many weights there are.
+    pub fn weights(&self) -> usize {
+        self.weight_ids.len()
+    }
+
     /// Input `i`.
     pub fn input(&self, i: usize) -> &Tensor {
         &self.nodes[self.inputs[i] as usize].value

@@ -196,6 +196,22 @@ impl Tape {
         self.push_weight(shape, values, false)
     }
 
+    /// The sizes of a parameter's numbers, as a parameter of the same shape. What reaches its gradient goes on to that one's,
+    /// with the signs of the numbers (none at 0).
+    ///
+    /// # Panics
+    /// If the parameter is not of this tape's current recording.
+    pub fn weight_sizes(&mut self, weight: Weight) -> Weight {
+        let source = self.weight_index(weight);
+        let WeightNode { value: values, shape, wants_grad, .. } = &self.weights[source];
+        let (shape, wants_grad) = (*shape, *wants_grad);
+        let mut value = self.buffers.floats(values.len());
+        value.iter_mut().zip(values).for_each(|(size, number)| *size = number.abs());
+        let (index, sizes_of) = (self.weights.len() as u32, Some(source as u32));
+        self.weights.push(WeightNode { value, shape, grad: None, wants_grad, sizes_of });
+        Weight { index, recording: self.recording }
+    }
+
     fn push_weight(&mut self, shape: &[usize], values: &[f32], wants: bool) -> Result<Weight> {
         let count = shape.iter().try_fold(1_usize, |count, &n| count.checked_mul(n));
         if !(1..=4).contains(&shape.len()) || count != Some(values.len()) || values.is_empty() {
@@ -210,7 +226,13 @@ impl Tape {
         let mut value = self.buffers.floats(values.len());
         value.copy_from_slice(values);
         let index = self.weights.len() as u32;
-        self.weights.push(WeightNode { value, shape: dimensions, grad: None, wants_grad: wants });
+        self.weights.push(WeightNode {
+            value,
+            shape: dimensions,
+            grad: None,
+            wants_grad: wants,
+            sizes_of: None,
+        });
         Ok(Weight { index, recording: self.recording })
     }
 

@@ -235,6 +235,15 @@ impl StateDict {
         &self.notes
     }
 
+    /// Moves every array toward that of another state dict with the same ones, of which it keeps `share` of its own.
+    pub(crate) fn blend(&mut self, share: f32, other: &Self) {
+        for (name, array) in &mut self.entries {
+            let Some(other) = other.entries.get(name) else { continue };
+            let pairs = array.values.iter_mut().zip(&other.values);
+            pairs.for_each(|(mean, new)| *mean = share * *mean + (1.0 - share) * new);
+        }
+    }
+
     /// Takes over all arrays and notes of another state dict, their names behind `prefix.`.
     pub fn absorb(&mut self, prefix: &str, other: Self) {
         let entries = other.entries.into_iter();

@@ -21,18 +21,18 @@ pub(crate) enum MaybeGz<R: Read> {
     /// Handed through as it is.
     Plain(Rewound<R>),
     /// Decompressed on the fly; boxed because the decoder's state is large.
-    Gzip(Box<Members<BufReader<Rewound<R>>>>),
+    Gzip(Box<GzMembers<BufReader<Rewound<R>>>>),
 }
 
 /// All members of a gzip file, one after the other. Zeros behind the last one are padding, as tapes and some servers
 /// leave it; anything else there is junk.
 #[derive(Debug)]
-pub(crate) struct Members<R> {
+pub(crate) struct GzMembers<R> {
     /// None at the end of the file.
     member: Option<GzDecoder<R>>,
 }
 
-impl<R: BufRead> Members<R> {
+impl<R: BufRead> GzMembers<R> {
     fn new(reader: R) -> Self {
         Self { member: Some(GzDecoder::new(reader)) }
     }
@@ -71,7 +71,7 @@ impl<R: BufRead> Members<R> {
     }
 }
 
-impl<R: BufRead> Read for Members<R> {
+impl<R: BufRead> Read for GzMembers<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some(member) = &mut self.member {
             match member.read(buffer)? {
@@ -98,7 +98,7 @@ impl<R: Read> MaybeGz<R> {
         }
         let rewound = Cursor::new(head[..filled].to_vec()).chain(reader);
         Ok(if filled == 2 && head == GZIP_MAGIC {
-            Self::Gzip(Box::new(Members::new(BufReader::with_capacity(1 << 16, rewound))))
+            Self::Gzip(Box::new(GzMembers::new(BufReader::with_capacity(1 << 16, rewound))))
         } else {
             Self::Plain(rewound)
         })

@@ -8,7 +8,7 @@ use super::spec::ExperimentSpec;
 use super::work::Work;
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
-use crate::method::{Defense, Profile, Settings, Training};
+use crate::method::{Defense, Settings, Training};
 use crate::names::meant;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Graph {
         spec: &ExperimentSpec,
     ) -> Option<AttackSpec> {
         let full =
-            threat_model == ThreatModel::WhiteBox || spec.settings.profile == Profile::Standard;
+            threat_model == ThreatModel::WhiteBox || spec.settings.profile.is_full_strength();
         column.full.as_ref().filter(|_| full).or(column.attack.as_ref()).cloned()
     }
 
@@ -271,6 +271,7 @@ fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
+    use crate::method::Profile;
     use crate::nn::architecture::Architecture;
 
     fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {

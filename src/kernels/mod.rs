@@ -20,11 +20,15 @@ pub mod elementwise;
 #[forbid(unsafe_code)]
 pub mod encode;
 #[forbid(unsafe_code)]
+pub mod interval;
+#[forbid(unsafe_code)]
 pub mod lif;
 #[forbid(unsafe_code)]
 pub mod pad;
 #[forbid(unsafe_code)]
 pub mod pool;
+#[forbid(unsafe_code)]
+pub mod robust_loss;
 #[forbid(unsafe_code)]
 pub mod stdp;
 #[forbid(unsafe_code)]

@@ -1,7 +1,8 @@
 //! What a defense is, and the list of those that exist.
 
 use super::defenses::{
-    AdversarialTraining, DeepSleep, Distillation, FastWaveDefense, SleepDefense, SlowWaveDefense,
+    AdversarialTraining, DeepSleep, Distillation, FastWaveDefense, Lucid, SleepDefense,
+    SlowWaveDefense,
 };
 use super::{Settings, Stage};
 use crate::names::meant;
@@ -23,6 +24,7 @@ pub const DEFENSES: &[&dyn Defense] = &[
     &SlowWaveDefense,
     &FastWaveDefense,
     &DeepSleep,
+    &Lucid,
 ];
 
 /// A way to turn an undefended control into a defended model.
@@ -218,9 +220,12 @@ mod tests {
     use super::*;
     use crate::method::Profile;
 
+    const PROFILES: [Profile; 4] =
+        [Profile::Published, Profile::Paper, Profile::Standard, Profile::Lucid];
+
     #[test]
     fn every_setting_has_a_reader_in_some_profile() {
-        let profiles = [Profile::Published, Profile::Paper, Profile::Standard].map(Settings::new);
+        let profiles = PROFILES.map(Settings::new);
         let unread: Vec<String> = profiles[0]
             .list()
             .into_iter()
@@ -246,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_there() {
-        for profile in [Profile::Published, Profile::Paper, Profile::Standard] {
+        for profile in PROFILES {
             let settings = Settings::new(profile);
             for &defense in DEFENSES {
                 for name in defense.reads(&settings) {

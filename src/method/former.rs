@@ -1,10 +1,9 @@
 //! Names that settings had in older versions, whose files are still read: sheets, checkpoints, results, stores.
 
 #[cfg(feature = "experiment")]
-use crate::{
-    checkpoint::{flatten, to_json},
-    nn::Recipe,
-};
+use super::{AdversarialTrainingOptions, Profile};
+#[cfg(feature = "experiment")]
+use crate::checkpoint::{flatten, to_json};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -19,12 +18,26 @@ const RENAMED: &[(&str, &str, &str)] = &[
 /// Settings that nothing read.
 pub const REMOVED: &[&str] = &["control.seed", "sleep.replay.seed"];
 
-/// The groups that hold a [`Recipe`], each with the parts of it that it did not have in older versions.
+/// The groups that hold a [`Recipe`](crate::nn::Recipe), each with the parts of it that it did not have in older versions.
 #[cfg(feature = "experiment")]
 const ADDED: &[(&str, &[&str])] = &[
     ("control", &["warm_up", "label_smoothing", "augmentation"]),
     ("fast_wave", &["warm_up", "label_smoothing", "augmentation", "rule"]),
-    ("adversarial_training", &["warm_up", "label_smoothing", "augmentation", "rule", "schedule"]),
+    (
+        "adversarial_training",
+        &[
+            "warm_up",
+            "label_smoothing",
+            "augmentation",
+            "rule",
+            "schedule",
+            "eps_ramp",
+            "start",
+            "loss",
+            "average",
+            "weight_perturbation",
+        ],
+    ),
     ("distillation", &["warm_up", "label_smoothing", "augmentation", "rule", "schedule"]),
 ];
 
@@ -92,7 +105,9 @@ pub fn is_as_before(name: &str, value: &Value) -> bool {
     ADDED.iter().any(|(group, added)| {
         let own = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
         own.filter(|own| added.iter().any(|part| within(own, part))).is_some_and(|own| {
-            let before = to_json(&Recipe::default()).unwrap_or_default();
+            // It holds all of a recipe too.
+            let before = AdversarialTrainingOptions::new(Profile::Published);
+            let before = to_json(&before).unwrap_or_default();
             flatten(&before).iter().any(|(name, before)| name == own && before == value)
         })
     })

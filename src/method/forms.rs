@@ -1,5 +1,6 @@
 //! What a setting takes, for whoever gave it something else.
 
+use super::RobustLoss;
 use crate::nn::{GradientAttack, Rule, Schedule};
 use crate::short_form;
 use crate::snn::{Encoder, Surrogate};
@@ -65,6 +66,14 @@ fn forms(name: &str) -> Vec<String> {
                 short_form::of(&GradientAttack::Pgd { steps: 10, step: 0.01 }),
             ]
         }
+        "loss" => vec![
+            short_form::of(&RobustLoss::Ce),
+            short_form::of(&RobustLoss::Margin),
+            short_form::of(&RobustLoss::Mix),
+            short_form::of(&RobustLoss::Trades { beta: 6.0 }),
+            short_form::of(&RobustLoss::Ibp { kappa: 0.5 }),
+            short_form::of(&RobustLoss::Mart { beta: 5.0 }),
+        ],
         "surrogate" => vec![
             short_form::of(&Surrogate::QuadraticGate(2.0)),
             short_form::of(&Surrogate::Arctan(2.0)),
@@ -103,6 +112,7 @@ mod tests {
             "fast_wave.spiking.encoder",
             "fast_wave.spiking.surrogate",
             "adversarial_training.attack",
+            "adversarial_training.loss",
         ] {
             let forms = forms(name);
             assert!(!forms.is_empty(), "{name}");

@@ -88,8 +88,23 @@ impl ControlTraining {
     /// # Errors
     /// If an option makes no sense.
     pub fn new(architecture: &Arc<Architecture>, options: TrainingOptions) -> Result<Self> {
-        let network = Model::new(Arc::clone(architecture), options.seed)?;
+        Self::of_model(Model::new(Arc::clone(architecture), options.seed)?, options)
+    }
+
+    /// From a trained model.
+    ///
+    /// # Errors
+    /// If an option makes no sense.
+    pub fn of_model(network: Model, options: TrainingOptions) -> Result<Self> {
         Ok(Self { trainer: Trainer::new(&network, options)?, network })
+    }
+
+    /// Continues a training that ended after fewer epochs (see [`Trainer::prolong`]).
+    ///
+    /// # Errors
+    /// Those of [`Trainer::prolong`].
+    pub fn prolong(&mut self, state: &StateDict, images: usize) -> Result<()> {
+        self.trainer.prolong(&mut self.network, state, images)
     }
 
     /// As the settings of a method say.

@@ -43,8 +43,8 @@ pub use defender::{Defender, PassReport};
 pub use defense::{DEFENSES, Defense, Description, STEP, Training};
 pub use defenses::{
     AdversarialTraining, AdversarialTrainingOptions, Conversion, DeepSleep, Distillation,
-    DistillationMethod, DistillationOptions, FastWaveDefense, FastWaveStage, SleepDefense,
-    SleepDefenseMethod, SleepDefenseOptions, SlowWaveDefense, SlowWaveStage,
+    DistillationMethod, DistillationOptions, FastWaveDefense, FastWaveStage, Lucid, RobustLoss,
+    SleepDefense, SleepDefenseMethod, SleepDefenseOptions, SlowWaveDefense, SlowWaveStage,
 };
 #[cfg(feature = "experiment")]
 pub(crate) use former::{is_as_before, key_name, name as current_name};

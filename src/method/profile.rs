@@ -15,6 +15,8 @@ pub enum Profile {
     Paper,
     /// The same pipeline with the defects fixed.
     Standard,
+    /// As `standard`, with the adversarial training of lucid sleep, which withstands attacks on the model itself.
+    Lucid,
 }
 
 impl Profile {
@@ -24,7 +26,16 @@ impl Profile {
             Self::Published => "published",
             Self::Paper => "paper",
             Self::Standard => "standard",
+            Self::Lucid => "lucid",
         }
+    }
+}
+
+impl Profile {
+    /// Whether baselines have their full strength, not what the paper gave them.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn is_full_strength(self) -> bool {
+        matches!(self, Self::Standard | Self::Lucid)
     }
 }
 
@@ -36,11 +47,12 @@ impl FromStr for Profile {
             "published" => Ok(Self::Published),
             "paper" => Ok(Self::Paper),
             "standard" => Ok(Self::Standard),
+            "lucid" => Ok(Self::Lucid),
             _ => Err(Error::argument(
                 "profile",
                 format!(
-                    "unknown profile `{name}`{}; there are published, paper and standard",
-                    meant(name, &["published", "paper", "standard"])
+                    "unknown profile `{name}`{}; there are published, paper, standard and lucid",
+                    meant(name, &["published", "paper", "standard", "lucid"])
                 ),
             )),
         }

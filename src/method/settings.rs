@@ -6,7 +6,9 @@ use super::{
 };
 use crate::checkpoint::{flatten, to_json};
 use crate::names::meant;
-use crate::sleep::{DreamSource, FastWaveOptions, Layers, Plasticity, SlowWaveOptions};
+use crate::sleep::{
+    DreamSource, FastWaveOptions, Layers, LucidOptions, Plasticity, SlowWaveOptions,
+};
 use crate::snn::{Encoder, Statistics};
 use crate::{Error, Result, short_form};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,6 +40,9 @@ pub struct Settings {
     pub distillation: DistillationOptions,
     /// Sleep Defense.
     pub sleep: SleepDefenseOptions,
+    /// The slow waves of lucid sleep.
+    #[serde(default)]
+    pub lucid: LucidOptions,
     /// Of everything random.
     pub seed: u64,
 }
@@ -70,6 +75,7 @@ impl Settings {
             adversarial_training: AdversarialTrainingOptions::new(profile),
             distillation: DistillationOptions::new(profile),
             sleep: SleepDefenseOptions::new(profile),
+            lucid: LucidOptions::default(),
             seed: 0,
         };
         if profile != Profile::Published {
@@ -84,7 +90,7 @@ impl Settings {
                 settings.fast_wave.dream.source = DreamSource::Control;
                 settings.fast_wave.spiking.encoder = Encoder::Poisson { rate: 1.0 };
             }
-            Profile::Standard => {
+            Profile::Standard | Profile::Lucid => {
                 // Seed 0: 89.2 % clean with dreams of 128/255 (at 127.5/255 every image can be gray) and carried
                 // statistics, 97.7 % so.
                 settings.slow_wave.rescale = true;

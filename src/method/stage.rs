@@ -152,6 +152,9 @@ impl StageRun for TrainingRun {
         let mut progress = |p: crate::nn::StepReport| progress(p.step, p.steps, p.images);
         let model = &mut networks.model;
         let report = trainer.epoch_with(context, model, data, regime.as_mut(), &mut progress)?;
+        if trainer.epochs_done() == trainer.options().epochs {
+            trainer.finish(model)?;
+        }
         Ok(Some(report.loss))
     }
 

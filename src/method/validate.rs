@@ -58,6 +58,7 @@ impl Settings {
             return Err(Error::argument("setting", problem));
         }
         self.sleep.replay.validate()?;
+        self.lucid.validate()?;
         self.adversarial_training.validate()?;
         self.distillation.validate()
     }

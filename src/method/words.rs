@@ -169,6 +169,25 @@ pub fn adversarial_training(here: &AdversarialTrainingOptions) -> String {
     format!("{}{as_published}. {strength}", training(here))
 }
 
+/// What the slow waves of lucid sleep did.
+pub fn lucid(settings: &Settings) -> String {
+    let (o, eps) = (&settings.lucid, settings.adversarial_training.eps);
+    let part = |done: bool, words: &'static str| done.then_some(words);
+    let parts = [
+        part(o.down_selection, "synapses of the first layer competed under a constant sum"),
+        part(o.homeostasis, "thresholds were set beyond the reach of perturbations"),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    let parts =
+        if parts.is_empty() { "filters were normalized".to_owned() } else { parts.join(", ") };
+    format!(
+        "{} of slow waves and dreams: {parts} of eps {}, without labels. The paper has no such sleep; most of its robustness is \
+         that of adversarial training.",
+        times(settings.cycles, "cycle", "cycles"),
+        written(eps)
+    )
+}
+
 /// In what a recipe differs from plain gradient descent at rate 0.1, in parentheses; empty if it does not.
 fn recipe(here: &Recipe) -> String {
     let all = |recipe: &Recipe| to_json(recipe).map_or_else(|_| Vec::new(), |r| flatten(&r));

@@ -1,12 +1,13 @@
 //! Predictions, accuracy and input gradients of a frozen network, each worker on a tape of its own.
 
 use super::{FrozenNetwork, decision_noise};
-use crate::autodiff::{Labels, Seed, Tape};
+use crate::autodiff::{Labels, Seed, Tape, Var};
 use crate::data::Dataset;
 use crate::kernels::cross_entropy::arg_max;
+use crate::kernels::robust_loss::margin_grad;
 use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes, LanesU32};
-use crate::tensor::{Context, Tensor, Workers};
+use crate::tensor::{Context, Shape, Tensor, Workers};
 use crate::{Error, Result};
 
 /// Samples that a worker takes from pixels to logits at a time: two blocks, whose feature maps stay in L2.
@@ -151,7 +152,21 @@ pub fn accuracy(context: &Context, network: &dyn FrozenNetwork, data: &Dataset) 
     Ok(right as f64 / data.len() as f64)
 }
 
-/// Gradients of every image's own cross-entropy loss with respect to its pixels: the step that gradient attacks take.
+/// What gradients of images are of.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum InputLoss<'a> {
+    /// The cross-entropy.
+    #[default]
+    CrossEntropy,
+    /// The margin of the likeliest wrong class over the label.
+    Margin,
+    /// The cross-entropy of one block of sixteen images, the margin of the next, and so on.
+    Mix,
+    /// The divergence from these probabilities.
+    Divergence(&'a Tensor),
+}
+
+/// Gradients of every image's own loss with respect to its pixels: the step that gradient attacks take.
 /// Holds a tape for each thread, so that a loop of such steps allocates nothing.
 pub struct InputGradients {
     workers: Workers<(Tape, Labels)>,
@@ -163,13 +178,29 @@ impl InputGradients {
         Self { workers: context.workers(|context| (Tape::new(context), Labels::default())) }
     }
 
-    /// Writes the gradients into `out`, which has the shape of `images`. Of a random network, sample i draws from
+    /// Writes the gradients of the cross-entropy into `out`, which has the shape of `images`. Of a random network, sample i draws from
     /// `noise.with(i)`: loops that step along the gradient hold the draws fixed by giving the same key.
     ///
     /// # Errors
     /// If images, labels or `out` do not fit the network or one another.
     pub fn compute<N: FrozenNetwork + ?Sized>(
         &self,
+        network: &N,
+        images: &Tensor,
+        labels: &[usize],
+        noise: Key,
+        out: &mut Tensor,
+    ) -> Result<()> {
+        self.compute_of(InputLoss::CrossEntropy, network, images, labels, noise, out)
+    }
+
+    /// [`compute`](Self::compute) of another loss.
+    ///
+    /// # Errors
+    /// As for [`compute`](Self::compute).
+    pub fn compute_of<N: FrozenNetwork + ?Sized>(
+        &self,
+        loss: InputLoss<'_>,
         network: &N,
         images: &Tensor,
         labels: &[usize],
@@ -194,16 +225,82 @@ impl InputGradients {
             x.lanes_mut().copy_from_slice(images.block(block));
             let x = tape.input(x);
             tape.set_noise((0..live).map(|i| noise.with((block * LANES + i) as u64)));
-            let result = network.logits(tape, x).and_then(|logits| {
-                let loss = tape.cross_entropy(logits, targets, 1.0)?;
-                tape.backward(loss, Seed::Sum)
-            });
+            let result = network
+                .logits(tape, x)
+                .and_then(|logits| sweep(tape, logits, loss, block, targets, labels));
             if let Some(grad) = tape.gradient(x) {
                 out.copy_from_slice(grad.lanes());
             }
             tape.reset();
             result
         })
+    }
+}
+
+impl InputGradients {
+    /// The probabilities that a network gives the classes of each image.
+    ///
+    /// # Errors
+    /// If the images do not fit the network.
+    pub fn probabilities<N: FrozenNetwork + ?Sized>(
+        &self,
+        network: &N,
+        images: &Tensor,
+        noise: Key,
+    ) -> Result<Tensor> {
+        let classes = network.classes();
+        let mut out = Tensor::zeros(Shape::flat(classes), images.samples());
+        self.workers.chunks(out.lanes_mut(), classes, |(tape, _), block, out| {
+            let live = images.live(block);
+            let mut x = tape.tensor(images.shape(), live, 1);
+            x.lanes_mut().copy_from_slice(images.block(block));
+            let x = tape.constant(x);
+            tape.set_noise((0..live).map(|i| noise.with((block * LANES + i) as u64)));
+            let result = network.logits(tape, x).and_then(|logits| {
+                let probabilities = tape.softmax(logits, 1.0)?;
+                out.copy_from_slice(tape.value(probabilities).lanes());
+                Ok(())
+            });
+            tape.reset();
+            result
+        })?;
+        Ok(out)
+    }
+}
+
+/// The backward sweep of a block from its loss.
+fn sweep(
+    tape: &mut Tape,
+    logits: Var,
+    loss: InputLoss<'_>,
+    block: usize,
+    targets: &Labels,
+    labels: &[usize],
+) -> Result<()> {
+    let loss = match loss {
+        InputLoss::Mix if block.is_multiple_of(2) => InputLoss::CrossEntropy,
+        InputLoss::Mix => InputLoss::Margin,
+        loss => loss,
+    };
+    let shape = tape.value(logits).shape();
+    match loss {
+        InputLoss::Margin => {
+            let mut grad = tape.tensor(shape, labels.len(), 1);
+            let mut lanes = LanesU32::ZERO;
+            lanes.0.iter_mut().zip(labels).for_each(|(lane, &label)| *lane = label as u32);
+            margin_grad(labels.len(), &lanes, tape.value(logits).block(0), grad.lanes_mut());
+            tape.backward_from(logits, grad)
+        }
+        InputLoss::Divergence(from) => {
+            let mut target = Tensor::zeros(from.shape(), labels.len());
+            target.lanes_mut().copy_from_slice(from.block(block));
+            let loss = tape.soft_cross_entropy(logits, &target, 1.0)?;
+            tape.backward(loss, Seed::Sum)
+        }
+        InputLoss::CrossEntropy | InputLoss::Mix => {
+            let loss = tape.cross_entropy(logits, targets, 1.0)?;
+            tape.backward(loss, Seed::Sum)
+        }
     }
 }
 

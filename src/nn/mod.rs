@@ -26,6 +26,7 @@
 mod adversarial_batch;
 pub mod architecture;
 mod augmentation;
+mod average;
 mod classifier;
 mod decision;
 mod draws;
@@ -38,18 +39,22 @@ mod optimizer;
 mod origin;
 mod parameters;
 mod partial;
+mod prolong;
 mod recalibrate;
 mod recipe;
 mod schedule;
 mod train;
 
-pub use adversarial_batch::{BatchAttack, GradientAttack};
+pub(crate) use adversarial_batch::toward_gray;
+pub use adversarial_batch::{BatchAttack, BatchStart, GradientAttack, Perturbation};
 pub use augmentation::Augmentation;
 pub use classifier::{Changes, Classifier, Session, tape_session};
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, decision_noise};
-pub use evaluate::{Decision, InputGradients, accuracy, decisions, input_gradients, predictions};
+pub use evaluate::{
+    Decision, InputGradients, InputLoss, accuracy, decisions, input_gradients, predictions,
+};
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use initialization::uniform_fan_in;
 pub use model::{FrozenModel, Model};
@@ -62,4 +67,6 @@ pub use recalibrate::recalibrate;
 pub use recipe::Recipe;
 pub use schedule::Schedule;
 pub(crate) use train::order;
-pub use train::{Batch, EpochReport, PlainRegime, Regime, StepReport, Trainer, TrainingOptions};
+pub use train::{
+    Batch, EpochReport, PlainRegime, Regime, StepReport, Targets, Trainer, TrainingOptions,
+};

@@ -95,7 +95,7 @@ impl Rule {
     }
 
     /// Arrays of memory for each parameter.
-    fn memories(self) -> usize {
+    pub(super) fn memories(self) -> usize {
         match self {
             Self::Sgd { momentum: 0.0, .. } => 0,
             Self::Sgd { .. } => 1,
@@ -116,6 +116,9 @@ pub struct Optimizer {
 impl Optimizer {
     /// What stands, with a dot, before the names of its arrays in a state dict: spelled as in the checkpoints that exist.
     pub(super) const PREFIX: &str = "optimiser";
+
+    /// The note of its steps.
+    pub(super) const STEPS: &str = "optimiser.steps";
 
     /// For these parameters, remembering nothing yet.
     pub fn new(rule: Rule, parameters: &Parameters) -> Self {
@@ -172,7 +175,7 @@ impl Optimizer {
     /// # Errors
     /// Never: the shapes are the parameters's own.
     pub fn save_into(&self, parameters: &Parameters, state: &mut StateDict) -> Result<()> {
-        state.note("optimiser.steps", self.steps);
+        state.note(Self::STEPS, self.steps);
         for (i, memory) in self.memory.iter().enumerate() {
             for (parameter, values) in parameters.iter().zip(memory) {
                 let name = name_of(i, parameter);
@@ -187,7 +190,7 @@ impl Optimizer {
     /// # Errors
     /// If something is missing or of another shape, or there is more than this optimizer remembers.
     pub fn load_from(&mut self, parameters: &Parameters, state: &StateDict) -> Result<()> {
-        self.steps = state.noted("optimiser.steps").ok_or_else(|| {
+        self.steps = state.noted(Self::STEPS).ok_or_else(|| {
             Error::format(state.path(), "the checkpoint has no count of optimizer steps")
         })?;
         let mut known = Vec::new();

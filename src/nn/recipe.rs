@@ -67,6 +67,7 @@ impl Recipe {
             temperature: 1.0,
             seed,
             augmentation,
+            ..TrainingOptions::default()
         }
     }
 }

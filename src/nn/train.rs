@@ -1,5 +1,6 @@
 //! The training loop: deterministic given a seed, whatever the threads.
 
+use super::average::Average;
 use super::{
     Augmentation, Mode, Network, Optimizer, Rule, Schedule, check_finite, check_finite_state,
 };
@@ -37,6 +38,13 @@ pub struct TrainingOptions {
     /// How images are changed before they are learned from.
     #[serde(default, skip_serializing_if = "Augmentation::is_off")]
     pub augmentation: Augmentation,
+    /// Share of the last average in the moving average of weights and statistics that the training ends with; 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub average: f32,
+    /// How far the weights of each layer go up the loss before the gradient of a step is taken, as a share of their own
+    /// length (Wu et al. 2020, adversarial weight perturbation); 0: not at all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub weight_perturbation: f32,
 }
 
 /// What a file of before an option says of it: nothing.
@@ -58,6 +66,8 @@ impl Default for TrainingOptions {
             temperature: 1.0,
             seed: 0,
             augmentation: Augmentation::default(),
+            average: 0.0,
+            weight_perturbation: 0.0,
         }
     }
 }
@@ -67,7 +77,7 @@ impl TrainingOptions {
     ///
     /// # Errors
     /// If a batch is too small for statistics, the learning rate or the temperature is not a positive number, the warm-up
-    /// is negative, or the label smoothing is not in 0..1.
+    /// is negative, or the label smoothing, the average or the weight perturbation is no such share.
     pub fn validate(&self) -> Result<()> {
         let fail = |problem: String| Err(Error::argument("training", problem));
         if self.batch_size < 2 {
@@ -86,6 +96,14 @@ impl TrainingOptions {
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return fail(format!("label smoothing {} is not in 0..1", self.label_smoothing));
+        }
+        if !(0.0..1.0).contains(&self.average) {
+            return fail(format!("average {} is not in 0..1", self.average));
+        }
+        if !(0.0..=1.0).contains(&self.weight_perturbation) {
+            let problem =
+                format!("weight perturbation {} is not in 0..=1", self.weight_perturbation);
+            return fail(problem);
         }
         self.rule.validate()?;
         self.schedule.validate()
@@ -110,6 +128,17 @@ pub struct Batch<'a> {
     pub images: Tensor,
     /// The key of everything random in this step.
     pub key: Key,
+    /// Epochs that the training has made before this step, with the part of the one that it is in.
+    pub epochs: f32,
+}
+
+/// What a loss may compare with.
+#[derive(Clone, Copy, Debug)]
+pub struct Targets<'a> {
+    /// Places of the images in the data set.
+    pub indices: &'a [usize],
+    /// Their labels.
+    pub labels: &'a Labels,
 }
 
 /// What a training does besides the plain loss on the images as they are: adversarial examples, dreams, soft labels.
@@ -123,12 +152,26 @@ pub trait Regime<N: Network + ?Sized>: Send {
         Ok(())
     }
 
+    /// Records the forward pass and returns the logits.
+    ///
+    /// # Errors
+    /// Those of the network.
+    fn forward(
+        &mut self,
+        tape: &mut Tape,
+        network: &mut N,
+        x: Var,
+        weights: &[Weight],
+    ) -> Result<Var> {
+        network.forward(tape, x, weights, Mode::Train)
+    }
+
     /// Records the loss, one number a sample, if it is not the cross-entropy with the labels.
     ///
     /// # Errors
     /// Whatever keeps it from doing so.
-    fn loss(&mut self, tape: &mut Tape, logits: Var, batch: &[usize]) -> Result<Option<Var>> {
-        let _ = (tape, logits, batch);
+    fn loss(&mut self, tape: &mut Tape, logits: Var, targets: Targets<'_>) -> Result<Option<Var>> {
+        let _ = (tape, logits, targets);
         Ok(None)
     }
 }
@@ -174,6 +217,7 @@ pub struct Trainer {
     labels: Labels,
     batch_labels: Vec<usize>,
     weights: Vec<Weight>,
+    average: Option<Average>,
 }
 
 impl Trainer {
@@ -186,6 +230,7 @@ impl Trainer {
         options.augmentation.check(network.input_shape())?;
         let optimizer = Optimizer::new(options.rule, network.parameters());
         let labels = Labels::default().smoothed(options.label_smoothing);
+        let average = Average::new(options.average);
         Ok(Self {
             options,
             optimizer,
@@ -194,6 +239,7 @@ impl Trainer {
             labels,
             batch_labels: Vec::new(),
             weights: Vec::new(),
+            average,
         })
     }
 
@@ -317,31 +363,75 @@ impl Trainer {
         let labels = &self.batch_labels;
         self.labels.set(labels.iter().copied(), network.classes())?;
         let key = seed.named("step").with(self.optimizer.steps());
-        let mut batch = Batch { indices, labels, images, key };
-        regime.prepare(network, &mut batch)?;
-        let noise = batch.key.named("noise");
-        tape.set_noise(indices.iter().map(|&i| noise.with(i as u64)));
-        let x = tape.constant(batch.images);
-        network.parameters().record(tape, &mut self.weights)?;
-        let logits = network.forward(tape, x, &self.weights, Mode::Train)?;
-        let loss = match regime.loss(tape, logits, indices)? {
-            Some(loss) => loss,
-            None => tape.cross_entropy(logits, &self.labels, self.options.temperature)?,
-        };
-        let mean = tape.mean(loss);
-        tape.backward(loss, Seed::Mean)?;
-        network.update_statistics(tape);
-
         let steps = (data.len() / self.options.batch_size) as u64;
+        let epochs = self.optimizer.steps() as f32 / steps.max(1) as f32;
+        let mut batch = Batch { indices, labels, images, key, epochs };
+        regime.prepare(network, &mut batch)?;
+        let Batch { images, key, .. } = batch;
+        let noise = key.named("noise");
+        let again = (self.options.weight_perturbation > 0.0).then(|| images.clone());
+        let mean = self.sweep(tape, network, regime, images, (indices, noise))?;
+        network.update_statistics(tape);
+        let unperturbed = match again {
+            None => None,
+            Some(images) => {
+                let weights =
+                    perturb(network, tape, &self.weights, self.options.weight_perturbation);
+                tape.reset();
+                self.sweep(tape, network, regime, images, (indices, noise))?;
+                Some(weights)
+            }
+        };
         let rate = self.options.rate(self.optimizer.steps(), steps);
         self.optimizer.begin_step();
+        let parameters = network.parameters_mut().iter_mut();
+        if let Some(weights) = unperturbed {
+            parameters.zip(weights).for_each(|(parameter, values)| parameter.values = values);
+        }
         let parameters = network.parameters_mut().iter_mut().zip(&self.weights).enumerate();
         for (i, (parameter, &weight)) in parameters {
             if let Some(grad) = tape.weight_gradient(weight) {
                 self.optimizer.update(i, rate, &mut parameter.values, grad);
             }
         }
+        if let Some(average) = &mut self.average {
+            average.update(network, self.optimizer.steps());
+        }
         Ok(mean)
+    }
+
+    /// Forward and backward pass; returns the mean loss and leaves the gradients on the tape.
+    fn sweep<N: Network + ?Sized>(
+        &mut self,
+        tape: &mut Tape,
+        network: &mut N,
+        regime: &mut dyn Regime<N>,
+        images: Tensor,
+        (indices, noise): (&[usize], Key),
+    ) -> Result<f32> {
+        // A regime may have put several versions of each image there.
+        let versions = 0..images.samples() / indices.len().max(1);
+        let noise = versions.flat_map(|_| indices.iter().map(|&i| noise.with(i as u64)));
+        tape.set_noise(noise);
+        let x = tape.constant(images);
+        network.parameters().record(tape, &mut self.weights)?;
+        let logits = regime.forward(tape, network, x, &self.weights)?;
+        let targets = Targets { indices, labels: &self.labels };
+        let loss = match regime.loss(tape, logits, targets)? {
+            Some(loss) => loss,
+            None => tape.cross_entropy(logits, &self.labels, self.options.temperature)?,
+        };
+        let mean = tape.mean(loss);
+        tape.backward(loss, Seed::Mean)?;
+        Ok(mean)
+    }
+
+    /// Puts the moving average of the training in the network's place, if there is one.
+    ///
+    /// # Errors
+    /// If it is another network than that which was trained.
+    pub fn finish<N: Network + ?Sized>(&self, network: &mut N) -> Result<()> {
+        self.average.as_ref().map_or(Ok(()), |average| average.take(network))
     }
 
     /// Everything that a resumed training needs: the network's state, the optimizer's, the epoch, the options.
@@ -351,6 +441,9 @@ impl Trainer {
     pub fn checkpoint<N: Network + ?Sized>(&self, network: &N) -> Result<StateDict> {
         let mut state = network.state();
         self.optimizer.save_into(network.parameters(), &mut state)?;
+        if let Some(average) = &self.average {
+            average.save_into(&mut state);
+        }
         state.note("training.epochs_done", self.epoch);
         state.note("training.options", &self.options);
         Ok(state)
@@ -382,10 +475,37 @@ impl Trainer {
         // All of it is looked at before any of it is taken.
         let mut optimizer = self.optimizer.clone();
         optimizer.load_from(network.parameters(), state)?;
-        network.load_state(&state.without(Optimizer::PREFIX))?;
+        network.load_state(&state.without(Optimizer::PREFIX).without(Average::PREFIX))?;
+        if let Some(average) = &mut self.average {
+            average.load_from(state);
+        }
         (self.optimizer, self.epoch) = (optimizer, epoch);
         Ok(())
     }
+}
+
+/// Moves the weights of every layer (not its biases, nor what normalizes) up the loss by this share of their own length, and
+/// returns what all parameters were.
+fn perturb<N: Network + ?Sized>(
+    network: &mut N,
+    tape: &Tape,
+    weights: &[Weight],
+    share: f32,
+) -> Vec<Vec<f32>> {
+    let length = |values: &[f32]| {
+        values.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt() as f32
+    };
+    let parameters = network.parameters_mut().iter_mut().zip(weights);
+    let perturbed = parameters.map(|(parameter, &weight)| {
+        let before = parameter.values.clone();
+        let grad = tape.weight_gradient(weight).filter(|_| parameter.shape.len() > 1);
+        if let Some(grad) = grad {
+            let factor = share * length(&before) / (length(grad) + 1e-12);
+            parameter.values.iter_mut().zip(grad).for_each(|(value, grad)| *value += factor * grad);
+        }
+        before
+    });
+    perturbed.collect()
 }
 
 /// An order of images: sorted by a hash of (key, image), so that there is no generator whose state a resumed run would need.

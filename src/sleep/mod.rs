@@ -27,6 +27,7 @@
 
 mod circuit;
 mod fast_wave;
+pub mod lucid;
 mod pair_stdp;
 mod replay;
 mod slow_wave;
@@ -35,6 +36,7 @@ mod stdp_linear;
 
 pub(crate) use circuit::linear_output;
 pub use fast_wave::{DreamOptions, DreamSource, FastWave, FastWaveOptions};
+pub use lucid::LucidOptions;
 pub use pair_stdp::{PairLayer, PairOptions, poisson_trains};
 pub use replay::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
 pub use slow_wave::{Layers, Pass, Plasticity, SleepProgress, SlowWave, SlowWaveOptions, Turn};

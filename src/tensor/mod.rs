@@ -60,6 +60,19 @@ impl Tensor {
         Self { shape, samples, steps, data }
     }
 
+    /// Copies `count` samples of another tensor of this shape, from its sample `first` on, to this one's sample `at` and on.
+    /// Both have one time step.
+    pub(crate) fn copy_samples(&mut self, at: usize, from: &Self, first: usize, count: usize) {
+        let features = self.shape.features();
+        for i in 0..count {
+            let (source, target) = (first + i, at + i);
+            let lanes = &from.data[source / LANES * features..][..features];
+            for (to, from) in self.data[target / LANES * features..].iter_mut().zip(lanes) {
+                to.0[target % LANES] = from.0[source % LANES];
+            }
+        }
+    }
+
     /// From an N x C x H x W array.
     pub fn from_array(array: ArrayView4<'_, f32>) -> Self {
         let (samples, channels, height, width) = array.dim();

@@ -258,3 +258,91 @@ fn small_radii_are_said_with_the_digits_that_count() {
         "{warnings}"
     );
 }
+
+/// z = [8 (x0 + x1) - 7.9, 0], flat where a pixel is below 0.3 or above 0.7: what a network that thresholds looks like.
+struct Thresholds;
+
+impl Classifier for Thresholds {
+    fn input_shape(&self) -> Shape {
+        Shape::new(1, 1, 2)
+    }
+
+    fn classes(&self) -> usize {
+        2
+    }
+
+    fn session(&self, _context: Context) -> Box<dyn Session + '_> {
+        Box::new(ThresholdSession([[0.0; 2]; LANES]))
+    }
+}
+
+/// The derivative by each pixel of each lane.
+struct ThresholdSession([[f32; 2]; LANES]);
+
+impl Session for ThresholdSession {
+    fn logits(
+        &mut self,
+        images: &[Lanes],
+        _noise: &[Key; LANES],
+        _differentiable: bool,
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        for lane in 0..LANES {
+            let pixels = [images[0].0[lane], images[1].0[lane]];
+            self.0[lane] = pixels.map(|x| if (0.3..=0.7).contains(&x) { 8.0 } else { 0.0 });
+            let seen = pixels.map(|x| 8.0 * x.clamp(0.3, 0.7));
+            (out[0].0[lane], out[1].0[lane]) = (seen[0] + seen[1] - 7.9, 0.0);
+        }
+        Ok(())
+    }
+
+    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
+        for lane in 0..LANES {
+            (0..2).for_each(|i| out[i].0[lane] = weight[0].0[lane] * self.0[lane][i]);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_start_next_to_gray_finds_the_slopes_of_a_network_that_thresholds() {
+    let images = Array4::from_shape_vec((1, 1, 1, 2), vec![0.95, 0.4]).unwrap();
+    let samples = Samples::new(images.view(), vec![0], vec![0]).unwrap();
+    let robust = |text: &str, eps: f32| {
+        let attack = parse_attack(text).unwrap();
+        let context = Context::new(1).unwrap();
+        run_attack(&context, &Thresholds, &samples, attack.as_ref(), linf(eps)).unwrap().outcomes[0]
+            .status
+            == Status::Survived
+    };
+    // From the image the first pixel has no gradient, and the second alone does not reach.
+    assert!(robust("pgd:start=clean,steps=20,step=0.02", 0.27));
+    assert!(!robust("pgd:start=gray,steps=20,step=0.02", 0.27));
+    // Either spelling, and the same steps whatever the seed.
+    assert!(!robust("pgd:start=grey,steps=20,step=0.02", 0.27));
+    assert!(!parse_attack("pgd:start=gray").unwrap().is_random());
+    assert!(parse_attack("pgd:start=corner").unwrap().is_random());
+    assert!(parse_attack("pgd:start=uniform").unwrap().is_random());
+}
+
+#[test]
+fn corners_are_of_the_linf_ball() {
+    let samples = two_pixels();
+    let context = Context::new(1).unwrap();
+    for (text, norm, problem) in [
+        ("pgd:start=gray", Norm::L2, "a ball in l2 has none"),
+        ("eot-pgd:start=corner", Norm::L1, "a ball in l1 has none"),
+        ("pgd:start=corner", Norm::L0, "a ball in l0 has none"),
+        ("pgd:start=gray,restarts=2", Norm::Linf, "from the same corner take the same steps"),
+    ] {
+        let attack = parse_attack(text).unwrap();
+        let budget = Budget { norm, eps: 0.5, seed: 0 };
+        let model = Odd(Kind::NoGradient);
+        let error = message(run_attack(&context, &model, &samples, attack.as_ref(), budget));
+        assert!(error.contains(problem), "{text}: {error}");
+    }
+    let error = message(parse_attack("pgd:start=middle"));
+    assert!(error.contains("random, clean, gray or corner"), "{error}");
+    let error = message(parse_attack("bim:start=gray"));
+    assert!(error.contains("start"), "{error}");
+}

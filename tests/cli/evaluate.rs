@@ -157,3 +157,36 @@ fn a_larger_ball_than_the_set_was_crafted_in_is_no_attack() {
         assert_eq!(result["results"][0]["threat_model"], "white-box");
     }
 }
+
+#[test]
+fn certificates_lie_below_what_attacks_leave() {
+    const ROBUST: &str = "tests/golden/lenet_robust.safetensors";
+    let evaluate = |more: &[&str]| {
+        let common = ["evaluate", "--model", ROBUST, "--images", "40", "--certify", "--json"];
+        run(&[&common[..], more].concat())
+    };
+    let both = evaluate(&["--attack", "pgd:steps=10", "--eps", "0.005,0.02"]).json();
+    let certified = both["certified"].as_array().unwrap();
+    assert_eq!(certified.len(), 2);
+    for (certified, cell) in certified.iter().zip(both["results"].as_array().unwrap()) {
+        assert_eq!((&certified["eps"], &certified["norm"]), (&cell["eps"], &cell["norm"]));
+        let ids = |value: &serde_json::Value| -> Vec<u64> {
+            value.as_array().unwrap().iter().filter_map(serde_json::Value::as_u64).collect()
+        };
+        let robust = ids(&cell["robust_indices"]);
+        let sure = ids(&certified["certified_indices"]);
+        assert!(sure.iter().all(|id| robust.contains(id)));
+        assert_eq!(certified["margins"].as_array().unwrap().len(), 40);
+        let share = certified["certified_accuracy"].as_f64().unwrap();
+        assert!((share - sure.len() as f64 / 40.0).abs() < 1e-12);
+    }
+    assert!(certified[0]["certified_accuracy"].as_f64().unwrap() > 0.5, "{}", certified[0]);
+    // Without an attack they are the same.
+    let mut alone = evaluate(&["--eps", "0.005"]).json()["certified"][0].take();
+    let mut first = certified[0].clone();
+    (alone["seconds"], first["seconds"]) = (0.into(), 0.into());
+    assert_eq!(alone, first);
+    evaluate(&[]).assert_fails(2, &["--eps"]);
+    evaluate(&["--eps", "0.1", "--model-kind", "snn"]).assert_fails(2, &["--certify", "snn"]);
+    evaluate(&["--eps", "0.1", "--norm", "l2"]).assert_fails(2, &["--certify", "linf"]);
+}

@@ -142,7 +142,7 @@ const MODES: &[Mode] = &[
                 Effect("--augment-flip"),
                 Effect("--set control.temperature=2"),
                 Refused("--defense fast-wave", "--epochs"),
-                Refused("--from $/plain", "--from"),
+                Effect("--from $/plain"),
                 Refused("--profile paper", "--profile"),
                 Refused("--set cycles=2", "--set cycles=2: the control does not read this"),
                 Refused("--set control={}", "give one of them"),

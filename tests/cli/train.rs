@@ -153,3 +153,41 @@ fn every_option_of_a_training_is_a_setting_and_resumes_only_itself() {
     }
     assert!(!folder.path("refused").exists());
 }
+
+#[test]
+fn a_finished_training_goes_on_and_a_network_is_trained_further() {
+    let folder = Folder::new();
+    let data = folder.small_data(192, 64);
+    let train = |out: &str, more: &str| {
+        let out = folder.argument(out);
+        let base = format!("train --batch-size 32 --data-dir {data} --out {out} {more}");
+        Run::of(&mut cli(&base.split(' ').collect::<Vec<_>>()))
+    };
+    let bytes = |name: &str| read(&folder.argument(name));
+    for options in ["--seed 3", "--seed 3 --weight-decay 0.01 --augment-shift 1"] {
+        assert_eq!(train("once", &format!("{options} --epochs 3")).code, Some(0));
+        assert_eq!(train("twice", &format!("{options} --epochs 1")).code, Some(0));
+        let longer = train("twice", &format!("{options} --epochs 3 --resume"));
+        assert_eq!(longer.code, Some(0), "{}", longer.stderr);
+        assert_eq!(bytes("once"), bytes("twice"), "{options}");
+    }
+    // Fewer epochs than were made, or steps that depend on more than the model.
+    train("twice", "--seed 3 --weight-decay 0.01 --augment-shift 1 --epochs 1 --resume")
+        .assert_fails(2, &["--epochs 3, not 1"]);
+    for (options, words) in
+        [("--momentum 0.9", "optimizer remembered"), ("--schedule cosine", "number of epochs")]
+    {
+        assert_eq!(train("other", &format!("{options} --epochs 1")).code, Some(0));
+        train("other", &format!("{options} --epochs 2 --resume")).assert_fails(1, &[words]);
+    }
+
+    let once = folder.argument("once");
+    let further = train("further", &format!("--from {once} --epochs 1 --lr 0.01 --json"));
+    let further = further.json();
+    assert_eq!(further["from"].as_str().map(str::len), Some(64), "{further}");
+    assert_ne!(bytes("further"), bytes("once"));
+    // From other weights it is another training.
+    let model = folder.argument("other");
+    train("further", &format!("--from {model} --epochs 2 --lr 0.01 --resume"))
+        .assert_fails(2, &["--from"]);
+}

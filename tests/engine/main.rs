@@ -1,6 +1,7 @@
 //! Kernels, tape, networks and optimizers.
 
 mod autodiff;
+mod certify;
 mod checkpoint;
 mod conv2d;
 mod determinism;

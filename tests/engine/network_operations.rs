@@ -3,10 +3,11 @@
 
 use crate::common::{bits, dead_lanes_are_zero, isas, numbers};
 use deepsleep::Result;
-use deepsleep::autodiff::{FrozenConv, Seed, Tape, Var, check_gradients};
+use deepsleep::autodiff::{FrozenConv, Labels, Seed, Tape, Var, check_gradients};
 use deepsleep::kernels::activation::Activation;
 use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::kernels::pool::PoolOptions;
+use deepsleep::kernels::robust_loss::PairLoss;
 use deepsleep::tensor::{Context, Shape, Tensor};
 use ndarray::Array4;
 use std::sync::Arc;
@@ -285,4 +286,117 @@ fn products_have_both_gradients() {
     let (y, grad) = run(&a, |tape, x| tape.mul(x, x));
     assert!(y.iter().zip(&a).all(|(y, a)| *y == a * a));
     assert!(grad.iter().zip(&a).all(|(grad, a)| *grad == 2.0 * a));
+}
+
+/// Soft-max in f64.
+fn probabilities(logits: &[f64]) -> Vec<f64> {
+    let most = logits.iter().fold(f64::NEG_INFINITY, |m, z| m.max(*z));
+    let sum: f64 = logits.iter().map(|z| (z - most).exp()).sum();
+    logits.iter().map(|z| (z - most).exp() / sum).collect()
+}
+
+fn pair_loss_in_f64(kind: PairLoss, label: usize, clean: &[f64], other: &[f64]) -> f64 {
+    let (p, q) = (probabilities(clean), probabilities(other));
+    let divergence: f64 = p.iter().zip(&q).map(|(p, q)| p * (p / q).ln()).sum();
+    match kind {
+        PairLoss::Trades(beta) => f64::from(beta) * divergence - p[label].ln(),
+        PairLoss::Mart(beta) => {
+            let wrong = q.iter().enumerate().filter(|&(i, _)| i != label);
+            let rival = wrong.fold(0.0_f64, |most, (_, q)| most.max(*q));
+            let weight = f64::from(beta) * (1.0 - p[label]);
+            weight * divergence - q[label].ln() - (1.0001 - rival).ln()
+        }
+    }
+}
+
+#[test]
+fn losses_of_pairs_are_theirs_in_f64_and_their_gradients_the_differences() {
+    // 19 images and their examples, one after the other: lanes of a pair are not the same.
+    let (pairs, classes) = (19, 5);
+    let logits = images(4, (2 * pairs, classes, 1, 1), 4.0);
+    let labels: Vec<usize> = (0..pairs).map(|i| i % classes).collect();
+    let all = Labels::new(&labels, classes).unwrap();
+    let row =
+        |n: usize| -> Vec<f64> { (0..classes).map(|i| f64::from(logits[[n, i, 0, 0]])).collect() };
+    for kind in [PairLoss::Trades(6.0), PairLoss::Mart(5.0), PairLoss::Trades(0.0)] {
+        let (losses, gradient) = run(&logits, |tape, x| {
+            let clean = tape.samples(x, 0..pairs)?;
+            let other = tape.samples(x, pairs..2 * pairs)?;
+            tape.pair_loss(clean, other, &all, kind)
+        });
+        for n in 0..pairs {
+            let expected = pair_loss_in_f64(kind, labels[n], &row(n), &row(pairs + n));
+            let found = f64::from(losses[[n, 0, 0, 0]]);
+            assert!((found - expected).abs() < 2e-5 * (1.0 + expected.abs()), "{found} {expected}");
+            for (which, at) in [n, pairs + n].into_iter().enumerate() {
+                for i in 0..classes {
+                    let moved = |step: f64| {
+                        let mut rows = [row(n), row(pairs + n)];
+                        rows[which][i] += step;
+                        pair_loss_in_f64(kind, labels[n], &rows[0], &rows[1])
+                    };
+                    let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                    let found = f64::from(gradient[[at, i, 0, 0]]);
+                    let close = (found - expected).abs() < 1e-4 * (1.0 + expected.abs());
+                    assert!(close, "{kind:?} pair {n}, {which}, {i}: {found} {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn worst_margins_are_those_of_corners_and_their_gradients_the_differences() {
+    let (samples, features, classes) = (18, 7, 4);
+    let center = images(1, (samples, features, 1, 1), 1.0);
+    let radius: Vec<f32> = numbers(2, samples * features).iter().map(|x| 0.1 * x.abs()).collect();
+    let radius = Array4::from_shape_vec((samples, features, 1, 1), radius).unwrap();
+    let (weight, bias) = (numbers(3, classes * features), numbers(4, classes));
+    let labels: Vec<usize> = (0..samples).map(|i| i % classes).collect();
+    let all = Labels::new(&labels, classes).unwrap();
+    let record = |tape: &mut Tape, x, w: &[deepsleep::autodiff::Weight]| {
+        let radius = tape.constant(Tensor::from_array(radius.view()));
+        let out = tape.worst_margins([x, radius], w[0], Some(w[1]), &all)?;
+        tape.cross_entropy(out, &all, 1.0)
+    };
+    let parameters: [(&[usize], &[f32]); 2] =
+        [(&[classes, features], &weight), (&[classes], &bias)];
+    let report = check_gradients(center.view(), &parameters, record).unwrap();
+    assert!(report.worst() < 1e-2, "{report:?}");
+    let (found, _) = run(&center, |tape, x| {
+        let w = tape.weight(&[classes, features], &weight)?;
+        let b = tape.weight(&[classes], &bias)?;
+        let radius = tape.constant(Tensor::from_array(radius.view()));
+        tape.worst_margins([x, radius], w, Some(b), &all)
+    });
+    for n in 0..samples {
+        for i in 0..classes {
+            let label = labels[n];
+            let terms = (0..features).map(|f| {
+                let w = weight[i * features + f] - weight[label * features + f];
+                let corner = center[[n, f, 0, 0]] + w.signum() * radius[[n, f, 0, 0]];
+                f64::from(w) * f64::from(corner)
+            });
+            let expected = terms.sum::<f64>() + f64::from(bias[i] - bias[label]);
+            assert!((f64::from(found[[n, i, 0, 0]]) - expected).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn gradients_of_sizes_go_on_with_the_signs_of_the_numbers() {
+    let x = images(5, (3, 2, 4, 4), 1.0);
+    // No difference quotient means anything at 0.
+    let weight: Vec<f32> = numbers(6, 4 * 2 * 9).iter().map(|w| w + 0.1 * w.signum()).collect();
+    let head = numbers(7, 16);
+    let report = check_gradients(x.view(), &[(&[4, 2, 3, 3], &weight)], |tape, x, w| {
+        let sizes = tape.weight_sizes(w[0]);
+        let a = tape.conv2d(x, w[0], Conv2dOptions::default())?;
+        let b = tape.conv2d(x, sizes, Conv2dOptions::default())?;
+        let sum = tape.add(a, b)?;
+        let sum = tape.tanh(sum)?;
+        let head = tape.fixed_weight(&[1, 16], &head)?;
+        tape.linear(sum, head)
+    });
+    assert!(report.unwrap().worst() < 1e-2);
 }

@@ -30,6 +30,8 @@ fn tiny(profile: Profile) -> Settings {
         ("distillation.student_epochs", "2"),
         ("sleep.steps", "10"),
         ("sleep.passes", "1"),
+        ("lucid.passes", "3"),
+        ("lucid.patches", "100"),
         ("sleep.replay.steps", "40"),
     ] {
         settings.set(name, value).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -62,7 +64,7 @@ fn defend(
 
 #[test]
 fn every_defense_is_the_same_interrupted_and_on_any_threads() {
-    for profile in [Profile::Published, Profile::Paper, Profile::Standard] {
+    for profile in [Profile::Published, Profile::Paper, Profile::Standard, Profile::Lucid] {
         for &defense in DEFENSES {
             let settings = tiny(profile);
             let (whole, steps) = defend(defense, &settings, 2, false);

@@ -4,6 +4,7 @@ mod defenses;
 mod evaluation;
 mod networks;
 mod random_models;
+mod robust_training;
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -137,6 +137,8 @@ fn settings(profile: Profile) -> Settings {
         ("distillation.student_epochs", "1"),
         ("sleep.steps", "10"),
         ("sleep.passes", "1"),
+        ("lucid.passes", "3"),
+        ("lucid.patches", "100"),
         ("sleep.replay.steps", "20"),
     ] {
         settings.set(name, value).unwrap();
@@ -228,6 +230,7 @@ fn a_defense_that_does_not_apply_says_so_before_it_starts() {
         ("deepsleep", &linear, &plain, "neither `relu` nor `lif`"),
         ("fast-wave", &linear, &plain, "no activation at all"),
         ("fast-wave", &smooth, &plain, "`act` (gelu)"),
+        ("lucid", &linear, &plain, "begins with a convolution"),
         ("slow-wave", &resnet, &named, "`conv9`"),
         ("sleep", &resnet, &named, "`conv9`"),
         ("sleep", &resnet, &wide, "`sleep.replay.window` is 33"),

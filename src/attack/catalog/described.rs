@@ -30,7 +30,12 @@ pub const STEP: Described = (
     "size of a step, e.g. 2/255, or with a trailing `eps` in radii: 0.2eps",
 );
 pub const RESTARTS: Described = ("restarts", "1", "independent runs");
-pub const START: Described = ("start", "random", "random: a point of the ball; clean: the image");
+pub const START: Described = (
+    "start",
+    "random",
+    "random: a point of the ball; clean: the image; in linf gray: the corner nearest to gray, for networks that \
+     threshold pixels; corner: a random one",
+);
 pub const DRAWS: Described =
     ("draws", "1", "evaluations averaged for a step, for models that draw random numbers");
 pub const TARGET: Described =

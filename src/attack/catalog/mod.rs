@@ -334,17 +334,17 @@ fn boxed<M: Stepper + 'static>(o: &Options<'_>, attack: M) -> Result<Box<dyn Att
 }
 
 fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
-    let random_start = match o.text("start").as_deref() {
-        None => default.random_start,
-        Some("random") => true,
-        Some("clean") => false,
-        Some(_) => return Err(o.refuse("start", "random or clean")),
+    let start = match o.text("start") {
+        None => default.start,
+        Some(name) => {
+            name.parse().map_err(|_| o.refuse("start", "random, clean, gray or corner"))?
+        }
     };
     let attack = Pgd {
         loss: o.loss(default.loss)?,
         steps: o.value("steps", default.steps)?,
         step: o.step(default.step)?,
-        random_start,
+        start,
         restarts: o.value("restarts", default.restarts)?,
         draws: o.evaluations(default.draws)?,
         goal: o.goal(Goal::Last)?,

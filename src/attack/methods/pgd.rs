@@ -7,9 +7,11 @@ use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::{below, normals, sign as random_sign, symmetric};
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
+use crate::nn::toward_gray;
 use crate::tensor::Shape;
 use crate::wording::significant;
 use crate::{Error, Result};
+use std::str::FromStr;
 
 /// Projected gradient ascent.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,14 +24,58 @@ pub struct Pgd {
     pub steps: usize,
     /// How far a step goes.
     pub step: StepSize,
-    /// Whether a run starts from a random point of the ball, uniform in volume, or from the image.
-    pub random_start: bool,
+    /// Where a run starts.
+    pub start: Start,
     /// Independent runs.
     pub restarts: usize,
     /// Gradients averaged for one step (expectation over transformation, Athalye et al. 2018): for random models.
     pub draws: usize,
     /// Which point is returned.
     pub goal: Goal,
+}
+
+/// Where a run starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The image.
+    Clean,
+    /// A random point of the ball, uniform in volume.
+    Random,
+    /// The corner of the ball that is nearest to gray: bright pixels as dark as can be, dark ones as bright. A network
+    /// that thresholds pixels has no gradient where they are black or white, so that most of what a random start finds
+    /// is flat. In Linf alone.
+    Gray,
+    /// A random corner of the ball, in Linf alone.
+    Corner,
+}
+
+impl Start {
+    /// Whether it draws random numbers.
+    pub fn is_random(self) -> bool {
+        matches!(self, Self::Random | Self::Corner)
+    }
+
+    /// Whether balls of every norm have such a point.
+    fn is_of_any_norm(self) -> bool {
+        matches!(self, Self::Clean | Self::Random)
+    }
+}
+
+impl FromStr for Start {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "clean" => Self::Clean,
+            "random" | "uniform" => Self::Random,
+            "gray" | "grey" => Self::Gray,
+            "corner" => Self::Corner,
+            _ => {
+                let problem = format!("`{name}` is none of random, clean, gray and corner");
+                return Err(Error::argument("start", problem));
+            }
+        })
+    }
 }
 
 /// How far a step goes.
@@ -77,7 +123,7 @@ impl Default for Pgd {
             loss: Loss::CrossEntropy,
             steps: 40,
             step: StepSize::Reach(2.5),
-            random_start: true,
+            start: Start::Random,
             restarts: 1,
             draws: 1,
             goal: Goal::First,
@@ -117,24 +163,34 @@ impl Stepper for Pgd {
     }
 
     fn is_random(&self) -> bool {
-        self.random_start
+        self.start.is_random()
     }
 
     fn draws(&self) -> usize {
         self.draws
     }
 
-    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
+    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
         if self.steps == 0 || self.restarts == 0 {
             let (steps, restarts) = (self.steps, self.restarts);
             let problem =
                 format!("steps {steps}, restarts {restarts}: at least 1 of each is needed");
             return Err(Error::argument(self.name, problem));
         }
-        if self.restarts > 1 && !self.random_start && self.draws == 1 {
+        if self.restarts > 1 && !self.start.is_random() && self.draws == 1 {
+            let from =
+                if self.start == Start::Gray { "the same corner" } else { "the image itself" };
             let problem = format!(
-                "{} restarts from the image itself take the same steps: give start=random, or 1",
+                "{} restarts from {from} take the same steps: give start=random, or 1",
                 self.restarts
+            );
+            return Err(Error::argument(self.name, problem));
+        }
+        if !self.start.is_of_any_norm() && budget.norm != Norm::Linf {
+            let problem = format!(
+                "start={} is a corner of the linf ball; a ball in {} has none: give start=random or clean",
+                if self.start == Start::Gray { "gray" } else { "corner" },
+                budget.norm
             );
             return Err(Error::argument(self.name, problem));
         }
@@ -146,8 +202,8 @@ impl Stepper for Pgd {
     }
 
     fn option_warnings(&self, budget: &Budget) -> Vec<String> {
-        // A random start may lie at the far side of the ball.
-        let needed = if self.random_start { 2.0 * budget.eps } else { budget.eps };
+        // Any other start may lie at the far side of the ball.
+        let needed = if self.start == Start::Clean { budget.eps } else { 2.0 * budget.eps };
         self.step.short_of(self.name, self.steps, budget.eps, needed)
     }
 
@@ -162,35 +218,12 @@ impl Stepper for Pgd {
 
     fn start(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
         state.taken = 0;
-        if !self.random_start {
-            return;
-        }
         let (eps, random) = (sample.budget.eps, &mut sample.key.generator());
-        match sample.budget.norm {
-            Norm::Linf => x.iter_mut().for_each(|x| *x += eps * symmetric(random)),
-            // A point uniform in the ball of d dimensions is one uniform on the sphere of d + 2, cut to d coordinates.
-            Norm::L2 => {
-                let noise = &mut state.noise[..x.len() + 2];
-                normals(sample.isa, random, noise);
-                let factor = eps / Norm::L2.of(noise);
-                x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
-            }
-            // Any value at pixels anywhere.
-            Norm::L0 => {
-                for _ in 0..eps as usize {
-                    x[below(random, sample.clean.len())] = 0.5 + 0.5 * symmetric(random);
-                }
-            }
-            // d + 1 numbers of the exponential distribution, divided by their sum, are uniform in the simplex; without
-            // the last one and with random signs, in the ball. Half the square of two normal numbers is such a number.
-            Norm::L1 => {
-                normals(sample.isa, random, &mut state.noise);
-                let factor = eps / state.noise.iter().map(|noise| noise * noise).sum::<f32>();
-                for (x, noise) in x.iter_mut().zip(state.noise.chunks(2)) {
-                    *x +=
-                        random_sign(random) * factor * (noise[0] * noise[0] + noise[1] * noise[1]);
-                }
-            }
+        match self.start {
+            Start::Clean => return,
+            Start::Random => random_point(state, sample, x),
+            Start::Gray => x.iter_mut().for_each(|x| *x += toward_gray(*x) * eps),
+            Start::Corner => x.iter_mut().for_each(|x| *x += random_sign(random) * eps),
         }
         into_ball(sample.budget.norm, eps, sample.clean, x, &mut state.scratch);
     }
@@ -207,5 +240,35 @@ impl Stepper for Pgd {
         into_ball(norm, eps, sample.clean, x, &mut state.scratch);
         state.taken += 1;
         if state.taken < self.steps { Step::Ask } else { Step::Last }
+    }
+}
+
+/// Moves `x` to a random point of the ball around it, uniform in volume; what lies outside of the box is to be cut off.
+fn random_point(state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
+    let (eps, random) = (sample.budget.eps, &mut sample.key.generator());
+    match sample.budget.norm {
+        Norm::Linf => x.iter_mut().for_each(|x| *x += eps * symmetric(random)),
+        // A point uniform in the ball of d dimensions is one uniform on the sphere of d + 2, cut to d coordinates.
+        Norm::L2 => {
+            let noise = &mut state.noise[..x.len() + 2];
+            normals(sample.isa, random, noise);
+            let factor = eps / Norm::L2.of(noise);
+            x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
+        }
+        // Any value at pixels anywhere.
+        Norm::L0 => {
+            for _ in 0..eps as usize {
+                x[below(random, sample.clean.len())] = 0.5 + 0.5 * symmetric(random);
+            }
+        }
+        // d + 1 numbers of the exponential distribution, divided by their sum, are uniform in the simplex; without
+        // the last one and with random signs, in the ball. Half the square of two normal numbers is such a number.
+        Norm::L1 => {
+            normals(sample.isa, random, &mut state.noise);
+            let factor = eps / state.noise.iter().map(|noise| noise * noise).sum::<f32>();
+            for (x, noise) in x.iter_mut().zip(state.noise.chunks(2)) {
+                *x += random_sign(random) * factor * (noise[0] * noise[0] + noise[1] * noise[1]);
+            }
+        }
     }
 }

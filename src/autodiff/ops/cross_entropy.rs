@@ -51,6 +51,11 @@ impl Labels {
         [1.0 - self.smoothing + other, other]
     }
 
+    /// Those of a block.
+    pub(super) fn block(&self, block: usize) -> &LanesU32 {
+        &self.lanes[block]
+    }
+
     /// The number of samples.
     pub fn samples(&self) -> usize {
         self.samples

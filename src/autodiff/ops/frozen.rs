@@ -44,22 +44,6 @@ impl FrozenConv {
         Ok(Self { geometry, packed, packed_grad, bias })
     }
 
-    /// As a convolution with batch normalization `scale x + shift` per output channel folded in.
-    ///
-    /// # Errors
-    /// As for [`new`](Self::new).
-    pub fn folded(
-        geometry: Geometry,
-        weight: &[f32],
-        scale: &[f32],
-        shift: &[f32],
-    ) -> Result<Self> {
-        let taps = geometry.fan_in();
-        let rows = weight.chunks(taps).zip(scale);
-        let folded: Vec<f32> = rows.flat_map(|(row, s)| row.iter().map(move |w| w * s)).collect();
-        Self::new(geometry, &folded, shift.to_vec())
-    }
-
     /// Its sizes.
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.geometry

@@ -5,7 +5,7 @@ pub const TRAIN: &str = "Examples:
   deepsleep-cli train --epochs 5 --out control.safetensors
   deepsleep-cli train --defense deepsleep --from control.safetensors --out defended.safetensors
   # adversarial training against smaller perturbations, with the settings that the paper prints
-  deepsleep-cli train --defense adversarial-training --from control.safetensors --profile paper --set adversarial_training.perturbation.eps=32/255 --out robust.safetensors
+  deepsleep-cli train --defense adversarial-training --from control.safetensors --profile paper --set adversarial_training.eps=32/255 --out robust.safetensors
   # go on after Ctrl-C
   deepsleep-cli train --epochs 5 --out control.safetensors --resume";
 
@@ -23,6 +23,8 @@ pub const EVALUATE: &str = "Examples:
   deepsleep-cli evaluate --model control.safetensors --confusion
   # standard AutoAttack on 1,000 images, interruptible
   deepsleep-cli evaluate --model control.safetensors --attack autoattack --eps 16/255 --images 1000 --out result.json
+  # between which two numbers the robust accuracy lies: what AutoAttack leaves, and what no attack can take
+  deepsleep-cli evaluate --model robust.safetensors --attack autoattack --certify --eps 64/255 --images 1000
   # several attacks and radii against the spiking form of the network
   deepsleep-cli evaluate --model defended.safetensors --model-kind snn --attack fgsm --attack apgd-ce --eps 8/255,16/255 --images 200
   # transfer: crafted on another network
@@ -44,7 +46,7 @@ mod tests {
         let all = [super::TRAIN, super::ATTACK, super::EVALUATE, super::AUDIT];
         let lines = all.iter().flat_map(|text| text.lines()).map(str::trim);
         let commands: Vec<&str> = lines.filter(|line| line.starts_with("deepsleep-cli ")).collect();
-        assert_eq!(commands.len(), 14);
+        assert_eq!(commands.len(), 15);
         for line in commands {
             let parsed = Cli::try_parse_from(line.split_whitespace());
             assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());

@@ -35,12 +35,21 @@ impl ModelKind {
         draws: Option<usize>,
         console: Console,
     ) -> Result<Box<dyn FrozenNetwork>> {
-        let state = read(path, console)?;
-        let model = open(&state, architecture, images)?;
+        let (state, model) = load(path, architecture, images, console)?;
+        self.run(&state, &model, draws)
+    }
+
+    /// The network that a model is run as, to be judged by so many draws if it is random.
+    pub fn run(
+        self,
+        state: &StateDict,
+        model: &Model,
+        draws: Option<usize>,
+    ) -> Result<Box<dyn FrozenNetwork>> {
         Ok(match self {
             Self::Cnn => Box::new(model.freeze()?),
             Self::Snn => {
-                let network = spiking(&state, &model)?.freeze()?;
+                let network = spiking(state, model)?.freeze()?;
                 Box::new(match draws {
                     Some(draws) => network.with_draws(draws),
                     None => network,
@@ -48,6 +57,19 @@ impl ModelKind {
             }
         })
     }
+}
+
+/// A file, and the model in it: what network it is, the file says, or `architecture`; `images` are those that it is to be
+/// shown.
+pub fn load(
+    path: &Path,
+    architecture: Option<&str>,
+    images: &dyn Fn() -> Result<Shape>,
+    console: Console,
+) -> Result<(StateDict, Model)> {
+    let state = read(path, console)?;
+    let model = open(&state, architecture, images)?;
+    Ok((state, model))
 }
 
 /// Reads a file that may be ONNX, or PyTorch's, whose wrappers' names are taken off, and says what was left out.

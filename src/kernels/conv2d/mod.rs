@@ -32,8 +32,8 @@ pub use forward::{forward, forward_bias_relu_pool, pack_forward, pool_scratch};
 pub use input_grad::{input_grad, input_grad_by_pixel, input_grad_scratch, pack_input_grad};
 pub use materialized::Materialized;
 pub use pass::{
-    convolve, convolve_scratch, input_gradient, input_gradient_scratch, is_direct, pack_convolve,
-    pack_input_gradient, together,
+    adds_products, convolve, convolve_scratch, input_gradient, input_gradient_scratch, is_direct,
+    pack_convolve, pack_input_gradient, together,
 };
 pub use weight_grad::{weight_grad, weight_grad_scratch};
 pub use weight_grad_wide::WideWeightGrad;

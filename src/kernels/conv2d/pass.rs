@@ -39,6 +39,11 @@ pub fn is_direct(g: &Geometry) -> bool {
     matches!(Way::forward(g), Way::Direct)
 }
 
+/// Whether the sums of [`convolve`] are those of inputs times weights, in whatever order, and not of transformed ones.
+pub fn adds_products(g: &Geometry) -> bool {
+    !matches!(Way::forward(g), Way::Winograd(_))
+}
+
 /// How many of `blocks` blocks a call of [`convolve`] or [`input_gradient`] had better get, where `threads` share them.
 pub fn together(g: &Geometry, blocks: usize, threads: usize) -> usize {
     let many = g.weights() >= MANY_WEIGHTS;

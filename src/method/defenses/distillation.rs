@@ -7,8 +7,8 @@ use crate::method::{
     Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
-    Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Recipe, Regime, Trainer,
-    TrainingOptions,
+    Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Recipe, Regime, Targets,
+    Trainer, TrainingOptions,
 };
 use crate::simd::random::Key;
 use crate::tensor::{Context, Tensor};
@@ -48,7 +48,7 @@ impl DistillationOptions {
         Self {
             method: match profile {
                 Profile::Published => DistillationMethod::Published,
-                Profile::Paper | Profile::Standard => DistillationMethod::Papernot,
+                Profile::Paper | Profile::Standard | Profile::Lucid => DistillationMethod::Papernot,
             },
             temperature: 10.0,
             teacher_epochs: 10,
@@ -210,7 +210,7 @@ impl Regime<Model> for FromTeacher {
         Ok(())
     }
 
-    fn loss(&mut self, tape: &mut Tape, logits: Var, _: &[usize]) -> Result<Option<Var>> {
+    fn loss(&mut self, tape: &mut Tape, logits: Var, _: Targets<'_>) -> Result<Option<Var>> {
         let Some(target) = &self.target else { return Ok(None) };
         match self.method {
             DistillationMethod::Papernot => {

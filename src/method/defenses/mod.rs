@@ -4,12 +4,14 @@ mod adversarial_training;
 mod deepsleep;
 mod distillation;
 mod fast_wave;
+mod lucid;
 mod sleep;
 mod slow_wave;
 
-pub use adversarial_training::{AdversarialTraining, AdversarialTrainingOptions};
+pub use adversarial_training::{AdversarialTraining, AdversarialTrainingOptions, RobustLoss};
 pub use deepsleep::DeepSleep;
 pub use distillation::{Distillation, DistillationMethod, DistillationOptions};
 pub use fast_wave::{FastWaveDefense, FastWaveStage};
+pub use lucid::Lucid;
 pub use sleep::{Conversion, SleepDefense, SleepDefenseMethod, SleepDefenseOptions};
 pub use slow_wave::{SlowWaveDefense, SlowWaveStage};

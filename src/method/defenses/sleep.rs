@@ -44,7 +44,7 @@ impl SleepDefenseOptions {
         Self {
             method: match profile {
                 Profile::Published => SleepDefenseMethod::AsRun,
-                Profile::Paper | Profile::Standard => SleepDefenseMethod::Tadros,
+                Profile::Paper | Profile::Standard | Profile::Lucid => SleepDefenseMethod::Tadros,
             },
             steps: 100,
             passes: 3,

@@ -106,10 +106,11 @@ impl Freeze for Model {
             let mut fuse = |other: usize| {
                 (fused[other], last) = (true, other);
             };
-            let layer = if let Some(geometry) = node.op.geometry(architecture.input_of(i))? {
-                let norm = peephole.norm(i).inspect(|&norm| fuse(norm));
-                let convolution = Arc::new(self.freeze_convolution(i, geometry, norm)?);
-                let relu = peephole.relu(norm.unwrap_or(i));
+            let layer = if let Some(folded) = self.folded(i)? {
+                folded.norm.into_iter().for_each(&mut fuse);
+                let relu = peephole.relu(folded.norm.unwrap_or(i));
+                let Folded { geometry, weight, bias, .. } = folded;
+                let convolution = Arc::new(FrozenConv::new(geometry, &weight, bias)?);
                 let pooled = relu.and_then(|relu| Some((relu, peephole.halves(relu)?)));
                 let relu = pooled.map(|(relu, pool)| {
                     fuse(relu);
@@ -137,28 +138,56 @@ impl Freeze for Model {
     }
 }
 
+/// A convolution or linear layer as evaluation computes it.
+pub(crate) struct Folded {
+    pub(crate) geometry: Geometry,
+    /// `[out][in / groups][ky][kx]`
+    pub(crate) weight: Vec<f32>,
+    /// One number an output channel.
+    pub(crate) bias: Vec<f32>,
+    /// The node of the batch normalization that is in it.
+    pub(crate) norm: Option<usize>,
+}
+
 impl Model {
-    /// A convolution or linear layer with its bias, and the batch normalization `norm` folded in.
-    fn freeze_convolution(
-        &self,
-        node: usize,
-        geometry: Geometry,
-        norm: Option<usize>,
-    ) -> Result<FrozenConv> {
-        let weight = self.plan.first_parameters[node];
-        let values = self.parameters[weight].values.as_slice();
-        let biased = self.architecture.nodes()[node].op.is_biased();
-        let bias = biased.then(|| &self.parameters[weight + 1].values);
-        let Some(norm) = norm else {
-            let zeros = || vec![0.0; geometry.output.channels];
-            return FrozenConv::new(geometry, values, bias.cloned().unwrap_or_else(zeros));
+    /// Node `i` with its bias and the batch normalization that is all it is for, if it is a convolution or a linear layer.
+    ///
+    /// # Errors
+    /// None for a network that could be built.
+    pub(crate) fn folded(&self, i: usize) -> Result<Option<Folded>> {
+        let op = &self.architecture.nodes()[i].op;
+        let Some(geometry) = op.geometry(self.architecture.input_of(i))? else { return Ok(None) };
+        let first = self.plan.first_parameters[i];
+        let weight = self.parameters[first].values.as_slice();
+        let bias = op.is_biased().then(|| &self.parameters[first + 1].values);
+        let norm = Peephole::new(&self.architecture).norm(i);
+        let Some(node) = norm else {
+            let bias = bias.cloned().unwrap_or_else(|| vec![0.0; geometry.output.channels]);
+            return Ok(Some(Folded { geometry, weight: weight.to_vec(), bias, norm }));
         };
-        let (scale, mut shift) = self.fold(norm);
+        let (scale, mut shift) = self.fold(node);
         if let Some(bias) = bias {
             let terms = bias.iter().zip(&scale).map(|(bias, scale)| bias * scale);
             shift.iter_mut().zip(terms).for_each(|(shift, term)| *shift += term);
         }
-        FrozenConv::folded(geometry, values, &scale, &shift)
+        let rows = weight.chunks(geometry.fan_in()).zip(&scale);
+        let weight = rows.flat_map(|(row, s)| row.iter().map(move |w| w * s)).collect();
+        Ok(Some(Folded { geometry, weight, bias: shift, norm }))
+    }
+
+    /// The affine map of each channel that node `i` is in evaluation mode, if it is one.
+    pub(crate) fn affine(&self, i: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+        if self.architecture.nodes()[i].op.is_norm() {
+            return Some(self.fold(i));
+        }
+        match plain(&self.architecture, i).ok()? {
+            StatelessLayer::Affine { scale, shift } => Some((scale, shift)),
+            StatelessLayer::Scale(factor) => {
+                let channels = self.architecture.shape(i).channels;
+                Some((vec![factor; channels], vec![0.0; channels]))
+            }
+            _ => None,
+        }
     }
 
     /// What the batch normalization right behind node `i` multiplies every channel by, if there is one.

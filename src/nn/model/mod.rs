@@ -1,5 +1,6 @@
 //! A network of any architecture: its parameters and running statistics, and how it is recorded on a tape.
 
+mod bounds;
 mod frozen;
 mod plan;
 mod state;

@@ -29,7 +29,7 @@ const HEAD: [&str; 20] = [
 ];
 
 /// A cell.
-struct Cell<'a> {
+struct CsvRow<'a> {
     /// Table, label and value in print; empty if it is not printed.
     printed: [String; 3],
     /// Scale, method, column.
@@ -38,7 +38,7 @@ struct Cell<'a> {
     sides: [Option<Spread>; 2],
 }
 
-impl Cell<'_> {
+impl CsvRow<'_> {
     fn record(&self, results: &Results) -> Vec<String> {
         let [scale, method, column] = self.place;
         let [table, label, value] = &self.printed;
@@ -82,12 +82,12 @@ pub fn csv(
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(HEAD).map_err(|e| fail(e.to_string()))?;
     let own = own.iter().flat_map(|table| table.cells());
-    let own = own.map(|(scale, method, column, cell)| Cell {
+    let own = own.map(|(scale, method, column, cell)| CsvRow {
         printed: [String::new(), String::new(), String::new()],
         place: [scale, method, column],
         sides: [cell.transfer, cell.white_box],
     });
-    let printed = comparisons.iter().map(|cell| Cell {
+    let printed = comparisons.iter().map(|cell| CsvRow {
         printed: [
             cell.table.to_string(),
             cell.column.label.clone(),

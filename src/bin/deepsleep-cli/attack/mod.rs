@@ -22,7 +22,7 @@ use deepsleep::tensor::Context;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use summary::{AttackSummary, Subject};
+use summary::{AttackSubject, AttackSummary};
 
 /// Images between two updates of the progress display.
 const PORTION: usize = 256;
@@ -154,7 +154,7 @@ impl AttackCommand {
         // With all the warnings that an evaluation has.
         let bounded = method.is_bounded();
         let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
-        let subject = Subject { model, model_kind, source, dataset, first, images };
+        let subject = AttackSubject { model, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
         let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
         common.console().result(&summary, summary.text())?;

@@ -12,7 +12,7 @@ use std::path::Path;
 #[derive(Serialize)]
 pub struct AttackSummary<'a> {
     #[serde(flatten)]
-    subject: Subject<'a>,
+    subject: AttackSubject<'a>,
     attack: &'a str,
     norm: Norm,
     eps: f32,
@@ -56,7 +56,7 @@ pub struct AttackSummary<'a> {
 
 /// What was attacked.
 #[derive(Serialize)]
-pub struct Subject<'a> {
+pub struct AttackSubject<'a> {
     pub model: &'a Path,
     pub model_kind: ModelKind,
     pub source: Option<&'a Path>,
@@ -67,7 +67,7 @@ pub struct Subject<'a> {
 
 impl<'a> AttackSummary<'a> {
     pub fn new(
-        subject: Subject<'a>,
+        subject: AttackSubject<'a>,
         report: &'a AttackReport,
         cell: &'a Cell,
         draws: Option<usize>,

@@ -1,8 +1,8 @@
 //! Images that were crafted before, shown to a network.
 
-use super::Evaluate;
 use super::origin::{self, SetOrigin};
 use super::robustness::Robustness;
+use super::{Evaluate, Subject};
 use crate::common::Common;
 use crate::output::Outputs;
 use crate::threat::one_radius;
@@ -27,7 +27,7 @@ impl Evaluate {
         path: &Path,
     ) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
-        let network = self.load(common)?;
+        let Subject { network, .. } = self.load(common)?;
         let mut file = NpzReader::open(path)?;
         let mut crafted = Crafted::read(&mut file)?;
         self.threat.check_random([network.as_ref()])?;

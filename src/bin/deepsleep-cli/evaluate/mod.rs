@@ -11,13 +11,14 @@ use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::ModelKind;
+use crate::model::{self, ModelKind};
 use crate::numbers::at_least;
 use crate::output::Outputs;
 use crate::threat::{ThreatOptions, attack_spec, radii};
 use anyhow::{Context as _, Result, bail};
-use clap::Args;
-use deepsleep::attack::Samples;
+use clap::{ArgGroup, Args};
+use deepsleep::attack::{Norm, Samples};
+use deepsleep::certify::{Certified, Certifier};
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{Plan, wilson};
@@ -56,6 +57,7 @@ pub struct Evaluate {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Under attack")]
+#[command(group(ArgGroup::new("images_of").multiple(true)))]
 struct Attacks {
     /// Attack, e.g. pgd or pgd:steps=100,restarts=5; may be given several times (`attack --list` shows all)
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", requires = "eps", group = "images_of")]
@@ -63,10 +65,13 @@ struct Attacks {
     /// Radii, pixels in 0..=1, e.g. 16/255,64/255,0.3; of --crafted the one that its images are held to
     #[arg(long, value_name = "RADIUS,...", requires = "images_of")]
     eps: Option<String>,
+    /// Also say of how many images no attack at all can change the class within --eps, by sound bounds (linf)
+    #[arg(long, requires = "eps", group = "images_of")]
+    certify: bool,
     /// Images crafted before (`attack --save`), to be shown to this network
     // They bring their own clean images and attack, and usually norm and radius.
     #[arg(long, value_name = "FILE.npz", group = "images_of", conflicts_with_all = [
-        "attack", "source", "source_architecture", "source_kind", "portion", "resume", "images", "first", "data", "dataset", "data_dir",
+        "attack", "certify", "source", "source_architecture", "source_kind", "portion", "resume", "images", "first", "data", "dataset", "data_dir",
     ])]
     crafted: Option<PathBuf>,
     /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
@@ -99,13 +104,31 @@ impl Evaluate {
                 "--allow-outside is for images that were crafted before: --crafted names them";
             return Err(WrongUse(problem.into()).into());
         }
+        self.check_certify()?;
         let context = common.context()?;
         let outputs = Outputs::new(common.console(), self.read());
         match (&self.attacks.crafted, &self.attacks.eps) {
             (Some(crafted), _) => self.crafted(common, &context, outputs, crafted),
-            (None, Some(eps)) => self.attacked(common, &context, outputs, eps),
-            (None, None) => self.unattacked(common, &context, outputs),
+            (None, Some(eps)) if !self.attacks.attack.is_empty() => {
+                self.attacked(common, &context, outputs, eps)
+            }
+            (None, _) => self.unattacked(common, &context, outputs),
         }
+    }
+
+    /// Refuses certificates of what cannot be certified.
+    fn check_certify(&self) -> Result<()> {
+        let problem = match (self.attacks.certify, self.model_kind, self.threat.norm) {
+            (true, ModelKind::Snn, _) => {
+                "--certify bounds networks of rectifiers, and a spike has no bound that tells anything; leave \
+                 --model-kind snn out"
+            }
+            (true, _, norm) if norm != Norm::Linf => {
+                "--certify bounds perturbations in linf; leave --norm out"
+            }
+            _ => return Ok(()),
+        };
+        Err(WrongUse(problem.into()).into())
     }
 
     /// The files that are read, with the options that name them.
@@ -119,10 +142,13 @@ impl Evaluate {
         read
     }
 
-    fn load(&self, common: &Common) -> Result<Box<dyn FrozenNetwork>> {
+    fn load(&self, common: &Common) -> Result<Subject> {
         let architecture = self.architecture.architecture.as_deref();
-        let (draws, console) = (self.threat.draws, common.console());
-        self.model_kind.load(&self.model, architecture, &|| self.shape(), draws, console)
+        let shape = || self.shape();
+        let (state, model) = model::load(&self.model, architecture, &shape, common.console())?;
+        let network = self.model_kind.run(&state, &model, self.threat.draws)?;
+        let certifier = self.attacks.certify.then(|| Certifier::new(&model)).transpose()?;
+        Ok(Subject { network, certifier })
     }
 
     /// The shape of the images that are shown.
@@ -137,10 +163,16 @@ impl Evaluate {
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
-        let network = self.load(common)?;
+        let Subject { network, certifier } = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load(network.as_ref())?;
-        let evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
+        let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
+        if let (Some(certifier), Some(eps)) = (certifier, &self.attacks.eps) {
+            let first = self.images.first;
+            let samples = Samples::from_dataset(&test, first..first + images)?;
+            let radii = radii(eps, Norm::Linf, network.input_shape().features())?;
+            evaluation.certified = certified(&certifier, context, &samples, &radii)?;
+        }
         evaluation.finish(common, out.as_ref())
     }
 
@@ -154,7 +186,7 @@ impl Evaluate {
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
         let files = out.map(|out| ResultFiles::new(outputs, out)).transpose()?;
-        let network = self.load(common)?;
+        let Subject { network, certifier } = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(&|| self.shape(), common.console())?;
         let own = self.threat.note_own(&self.model, self.model_kind, common.console())?;
@@ -184,6 +216,9 @@ impl Evaluate {
             robustness.is_white_box();
         }
         evaluation.robustness = Some(robustness);
+        if let Some(certifier) = certifier {
+            evaluation.certified = certified(&certifier, context, &samples, &plan.radii)?;
+        }
         if let Some(files) = &files {
             files.save(&evaluation)?;
             common.console().wrote(files.path());
@@ -268,6 +303,24 @@ impl Evaluate {
             seconds,
             images_per_second: images as f64 / seconds.max(f64::MIN_POSITIVE),
             robustness: None,
+            certified: Vec::new(),
         }
     }
+}
+
+/// What is evaluated.
+struct Subject {
+    network: Box<dyn FrozenNetwork>,
+    certifier: Option<Certifier>,
+}
+
+/// The certificates at all radii.
+fn certified(
+    certifier: &Certifier,
+    context: &Context,
+    samples: &Samples,
+    radii: &[f32],
+) -> Result<Vec<Certified>> {
+    let at = |&eps: &f32| certifier.certify(context, samples, eps);
+    Ok(radii.iter().map(at).collect::<deepsleep::Result<_>>()?)
 }

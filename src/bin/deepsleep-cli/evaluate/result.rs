@@ -7,7 +7,9 @@ use crate::failure::answered;
 use crate::model::ModelKind;
 use crate::numbers::percent;
 use anyhow::Result;
+use deepsleep::certify::Certified;
 use deepsleep::files::Output;
+use deepsleep::written;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -39,6 +41,9 @@ pub struct Evaluation {
     pub images_per_second: f64,
     #[serde(flatten)]
     pub robustness: Option<Robustness>,
+    /// Lower bounds, one a radius.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certified: Vec<Certified>,
 }
 
 impl Evaluation {
@@ -89,6 +94,16 @@ impl Evaluation {
         if let Some(robustness) = &self.robustness {
             text.push('\n');
             text.push_str(&table::table(&robustness.results, &robustness.worst_case));
+        }
+        for certified in &self.certified {
+            text.push_str(&format!(
+                "\ncertified at eps {}: {}, {} of {} images ({:.2} s); no perturbation of this size changes their class",
+                written(certified.eps),
+                percent(certified.certified_accuracy, 1.0),
+                certified.certified_indices.len(),
+                self.images,
+                certified.seconds,
+            ));
         }
         common.console().result(self, text)
     }

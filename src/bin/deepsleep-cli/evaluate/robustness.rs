@@ -144,6 +144,9 @@ impl Evaluate {
         if let Some(draws) = self.threat.draws {
             all.push(("--draws", draws.to_string()));
         }
+        if self.attacks.certify {
+            all.push(("--certify", "yes".to_owned()));
+        }
         if let Some(source) = &self.threat.source {
             all.push(("--source", model::fingerprint(source)?));
             all.push(("--source-kind", kind(self.threat.source_kind).to_owned()));

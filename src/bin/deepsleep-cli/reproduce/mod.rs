@@ -29,7 +29,7 @@ use deepsleep::experiment::{
 use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
 use deepsleep::nn::architecture::Architecture;
-use sheet::Asked;
+use sheet::SheetChoice;
 use std::path::{Path, PathBuf};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
@@ -46,7 +46,7 @@ pub struct Reproduce {
     /// Figures, e.g. 3 [default: all, unless --table is given]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     figure: Vec<usize>,
-    /// Whose method: published, paper or standard
+    /// Whose method: published, paper, standard or lucid
     #[arg(long, value_name = "NAME", default_value = "published")]
     profile: String,
     /// Change a setting of all models; `train --print-config` lists them
@@ -110,7 +110,7 @@ impl Reproduce {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let asked =
-            Asked::new(self.sheet.as_deref(), self.data.clone(), self.architecture.clone())?;
+            SheetChoice::new(self.sheet.as_deref(), self.data.clone(), self.architecture.clone())?;
         let (mut spec, shard) = (self.spec(asked.sheet.as_ref())?, self.shard()?);
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
         let (train, test) = asked.data.load_both()?;
@@ -230,7 +230,7 @@ impl Reproduce {
     fn of_images(
         &self,
         spec: &mut ExperimentSpec,
-        asked: &Asked,
+        asked: &SheetChoice,
         train: &Dataset,
         test: &Dataset,
     ) -> Result<()> {

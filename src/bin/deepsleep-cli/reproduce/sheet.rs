@@ -10,7 +10,7 @@ use deepsleep::nn::architecture::Architecture;
 use std::path::{Path, PathBuf};
 
 /// What is to be measured, of which network, on which images.
-pub struct Asked {
+pub struct SheetChoice {
     /// The user's, if there is one; what it says of network and images has gone into the other two.
     pub sheet: Option<Sheet>,
     pub data: DatasetOptions,
@@ -19,7 +19,7 @@ pub struct Asked {
     names_network: Option<PathBuf>,
 }
 
-impl Asked {
+impl SheetChoice {
     /// Of a sheet and the command line; what both say is refused.
     pub fn new(
         path: Option<&Path>,

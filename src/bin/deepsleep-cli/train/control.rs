@@ -1,10 +1,12 @@
-//! `train --defense none`: the undefended control.
+//! `train --defense none`: the undefended control, from scratch or from a trained network.
 
 use super::record::{RecordedSettings, TrainedOn, TrainingSummary};
 use super::watch::Watch;
 use super::{Train, settings};
+use crate::architecture::open;
 use crate::common::Common;
 use crate::failure::WrongUse;
+use crate::model;
 use anyhow::Result;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::method::{ControlTraining, InTraining, Training};
@@ -21,11 +23,21 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     let files = train.files(common)?;
     let context = common.context()?;
     let (images, test) = train.images()?;
-    let architecture = Arc::new(train.architecture.of_images(&images, &test)?);
+    let mut control = match &train.from {
+        Some(from) => {
+            let named = train.architecture.architecture.as_deref();
+            let model = open(&model::read(from, console)?, named, &|| train.data.shape())?;
+            ControlTraining::of_model(model, options.clone())?
+        }
+        None => {
+            let architecture = Arc::new(train.architecture.of_images(&images, &test)?);
+            ControlTraining::new(&architecture, options.clone())?
+        }
+    };
+    let architecture = Arc::clone(control.model().architecture());
     for half in [&images, &test] {
         train.data.check(half, architecture.input(), architecture.classes())?;
     }
-    let mut control = ControlTraining::new(&architecture, options.clone())?;
     let TrainingOptions { epochs, batch_size, .. } = options;
     if images.len() < batch_size {
         let (images, size) = (images.len(), batch_size);
@@ -35,18 +47,29 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     let settings = RecordedSettings {
         defense: Training::Control,
         source: TrainedOn::new(&architecture, &train.data.name(), &images, &test),
+        from: train.from.as_deref().map(model::fingerprint).transpose()?,
         options,
     };
 
     let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {
-        let Some(checkpoint) = files.checkpoint(&settings)? else {
-            let model = files.finished(&settings)?;
-            console.say(format_args!("{} is finished already", train.out.display()));
-            return TrainingSummary::of_finished(&settings, &train.out, &model)?.print(console);
+        let state = match files.checkpoint(&settings)? {
+            Some(checkpoint) => {
+                control.resume(&checkpoint)?;
+                checkpoint
+            }
+            None => {
+                let (model, all) = files.finished(&settings)?;
+                if all {
+                    console.say(format_args!("{} is finished already", train.out.display()));
+                    let summary = TrainingSummary::of_finished(&settings, &train.out, &model)?;
+                    return summary.print(console);
+                }
+                control.prolong(&model, images.len())?;
+                model
+            }
         };
-        control.resume(&checkpoint)?;
-        history = checkpoint.noted(HISTORY).unwrap_or_default();
+        history = state.noted(HISTORY).unwrap_or_default();
         console.say(format_args!("continuing after epoch {}", control.epochs_done()));
     } else if files.has_checkpoint() {
         console.say(format_args!(

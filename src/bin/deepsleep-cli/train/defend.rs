@@ -46,10 +46,8 @@ fn estimate(
     Work::Train { training, settings, images }.estimate(architecture.flops())
 }
 
-/// Defends a control.
-pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
-    let start = Instant::now();
-    let console = common.console();
+/// The control that a defense starts from. What only a control takes is refused.
+fn control_of(train: &Train) -> Result<&Path> {
     if let Some((option, ..)) = train.shorthands().first() {
         let problem = format!(
             "{option} is for the control; a defense's values are settings: --set NAME=VALUE, listed by --print-config"
@@ -61,6 +59,14 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
             "a defense starts from a trained control: --from FILE (made by `train --defense none`)";
         return Err(WrongUse(problem.into()).into());
     };
+    Ok(from)
+}
+
+/// Defends a control.
+pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
+    let start = Instant::now();
+    let console = common.console();
+    let from = control_of(train)?;
     let settings = settings::of(train, Some(Training::Defense(defense)))?;
     let files = train.files(common)?;
     let context = common.context()?;

@@ -52,8 +52,9 @@ impl Files {
         Ok(self.has_checkpoint().then(|| StateDict::load(self.checkpoint_path())).transpose()?)
     }
 
-    /// The finished network of these settings, where there is no checkpoint.
-    pub fn finished(&self, settings: &RecordedSettings) -> Result<StateDict> {
+    /// The finished network of these settings, where there is no checkpoint, and whether all epochs are done: it may have
+    /// ended after fewer.
+    pub fn finished(&self, settings: &RecordedSettings) -> Result<(StateDict, bool)> {
         if !self.model.path().exists() {
             return Err(anyhow!(
                 "nothing to resume: there is no {}; train without --resume to begin",
@@ -63,14 +64,12 @@ impl Files {
         let state = StateDict::load(self.model.path())?;
         let mut differences = settings.differences(&state);
         let epochs = settings.options.epochs;
-        match state.noted::<TrainingOptions>("training.options") {
-            Some(theirs) if theirs.epochs != epochs => {
-                differences.push(format!("--epochs {}, not {epochs}", theirs.epochs));
-            }
-            _ => {}
+        let done = state.noted::<TrainingOptions>("training.options").map(|theirs| theirs.epochs);
+        if let Some(done) = done.filter(|&done| done > epochs) {
+            differences.push(format!("--epochs {done}, not {epochs}"));
         }
         MadeWith::refuse(self.model.path(), &differences)?;
-        Ok(state)
+        Ok((state, done.is_none_or(|done| done == epochs)))
     }
 
     pub fn save_checkpoint(&self, state: &StateDict) -> deepsleep::Result<()> {

@@ -66,10 +66,10 @@ pub struct Train {
     /// Mirror half of the control's training images, left to right, anew in every epoch
     #[arg(long)]
     augment_flip: bool,
-    /// Control that a defense starts from
+    /// Trained network to start from: the control of a defense, or, without a defense, one to train further (fine-tuning)
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Values that a defense's settings start from: published, paper or standard [default: published]
+    /// Values that a defense's settings start from: published, paper, standard or lucid [default: published]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// One setting of a defense, e.g. fast_wave.dream.eps=64/255, or of the control, e.g. control.temperature=2; may be
@@ -93,7 +93,8 @@ pub struct Train {
     /// File to save the network to; while training, FILE.checkpoint holds the last finished epoch
     #[arg(long, value_name = "FILE", default_value = "network.safetensors")]
     out: PathBuf,
-    /// Continue an interrupted training from FILE.checkpoint, to the same bits as an uninterrupted one
+    /// Continue an interrupted training from FILE.checkpoint, or a finished one for more --epochs, to the same bits as an
+    /// uninterrupted one
     #[arg(long)]
     resume: bool,
 }
@@ -150,15 +151,12 @@ impl Train {
     }
 
     fn refuse_options_of_defenses(&self) -> Result<()> {
-        for (option, given) in
-            [("--from", self.from.is_some()), ("--profile", self.profile.is_some())]
-        {
-            if given {
-                let problem = format!("{option} is for defenses; --defense names one");
-                return Err(WrongUse(problem).into());
+        match self.profile {
+            None => Ok(()),
+            Some(_) => {
+                Err(WrongUse("--profile is for defenses; --defense names one".into()).into())
             }
         }
-        Ok(())
     }
 
     /// The options that stand for settings of the control, as given: option, setting, value.

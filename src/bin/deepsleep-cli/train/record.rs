@@ -84,6 +84,9 @@ pub struct RecordedSettings {
     pub defense: Training,
     #[serde(flatten)]
     pub source: TrainedOn,
+    /// The network that it started from, by its file's SHA-256.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     pub options: TrainingOptions,
 }
 
@@ -93,6 +96,9 @@ impl RecordedSettings {
         self.source.note_in(state);
         state.note("defense", self.defense);
         state.note("training.options", &self.options);
+        if let Some(from) = &self.from {
+            state.note("from", from);
+        }
     }
 
     /// How the settings of a file differ from these, in words; empty if they do not.
@@ -102,6 +108,8 @@ impl RecordedSettings {
         let theirs = made_with(state.noted("defense"), theirs.as_ref());
         let ours = made_with(Some(self.defense), Some(&self.options));
         all.extend(theirs.differences(&ours));
+        let from = |from: Option<String>| MadeWith::default().and_if("--from", from);
+        all.extend(from(state.noted("from")).differences(&from(self.from.clone())));
         all
     }
 }
@@ -121,6 +129,9 @@ fn made_with(defense: Option<Training>, options: Option<&TrainingOptions>) -> Ma
         temperature,
         seed,
         augmentation,
+        // Of defenses alone, which compare all of their settings.
+        average: _,
+        weight_perturbation: _,
     } = options;
     made_with
         .and("--batch-size", batch_size)

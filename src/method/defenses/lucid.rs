@@ -1,0 +1,86 @@
+//! Lucid sleep: slow waves that select synapses and set thresholds, then dreams of the network's own live self, against
+//! which it is trained.
+
+use super::adversarial_training::{AdversarialStage, AdversarialTraining};
+use crate::Result;
+use crate::method::{Defense, Description, Networks, Settings, SinglePass, Stage, StageRun, words};
+use crate::nn::Model;
+use crate::simd::random::Key;
+use crate::sleep::lucid;
+use crate::tensor::Context;
+
+/// Cycles of slow waves of the first layer and of adversarial dreams of the whole network.
+#[derive(Clone, Copy, Debug)]
+pub struct Lucid;
+
+impl Defense for Lucid {
+    fn name(&self) -> &'static str {
+        "lucid"
+    }
+
+    fn about(&self) -> &'static str {
+        "Slow waves that set thresholds, then adversarial dreams"
+    }
+
+    fn reads(&self, _: &Settings) -> Vec<&'static str> {
+        vec!["lucid", "cycles", "adversarial_training"]
+    }
+
+    fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>> {
+        let cycle = |i: usize| -> [Box<dyn Stage>; 2] {
+            let later = i > 0;
+            [
+                Box::new(SlowWaves { only_silent: later }),
+                Box::new(AdversarialStage { keeps_weights: true, goes_on: later }),
+            ]
+        };
+        (0..settings.cycles).flat_map(cycle).collect()
+    }
+
+    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+        // Slow waves see a few thousand patches.
+        AdversarialTraining.passes(settings, images) * settings.cycles as f64
+    }
+
+    fn sleeps(&self) -> bool {
+        true
+    }
+
+    fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
+        let dreams = words::adversarial_training(&settings.adversarial_training);
+        vec![
+            Description { choice: "Slow waves", sentence: words::lucid(settings) },
+            Description { choice: "Dreams", sentence: dreams },
+        ]
+    }
+}
+
+struct SlowWaves {
+    only_silent: bool,
+}
+
+impl Stage for SlowWaves {
+    fn name(&self) -> &'static str {
+        "slow waves"
+    }
+
+    fn check(&self, _: &Settings, control: &Model) -> Result<()> {
+        lucid::check(control)
+    }
+
+    fn begin(
+        &self,
+        _: &Context,
+        settings: &Settings,
+        key: Key,
+        _: &mut Networks,
+    ) -> Result<Box<dyn StageRun>> {
+        let (options, only_silent) = (settings.lucid.clone(), self.only_silent);
+        let eps = settings.adversarial_training.eps;
+        Ok(Box::new(SinglePass::new(move |_, data, networks, progress| {
+            lucid::slow_waves(&mut networks.model, data, &options, eps, only_silent, key)?;
+            progress(1, 1, data.len());
+            Ok(())
+        })))
+    }
+}
