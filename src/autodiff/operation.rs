@@ -3,6 +3,7 @@
 use super::estimation::Estimation;
 use super::node::{TapeNode, WeightNode};
 use crate::kernels::elementwise;
+use crate::simd::{Isa, Lanes};
 use crate::tensor::{Buffers, Context, Tensor};
 use std::any::Any;
 
@@ -30,19 +31,19 @@ pub struct Backward<'a> {
     pub(super) grad: &'a Tensor,
 }
 
-impl Backward<'_> {
+impl<'a> Backward<'a> {
     /// Instruction set and threads.
-    pub fn context(&self) -> &Context {
+    pub fn context(&self) -> &'a Context {
         self.context
     }
 
     /// The gradient of the output.
-    pub fn grad(&self) -> &Tensor {
+    pub fn grad(&self) -> &'a Tensor {
         self.grad
     }
 
     /// The output.
-    pub fn value(&self) -> &Tensor {
+    pub fn value(&self) -> &'a Tensor {
         self.value
     }
 
@@ -110,6 +111,21 @@ impl Backward<'_> {
         } else {
             self.buffers.give_lanes(grad.into_lanes());
         }
+    }
+
+    /// Gives input `i` the gradient that `f(isa, input, block, out)` writes, block by block in parallel.
+    #[inline(always)]
+    pub fn give_blocks(
+        &mut self,
+        i: usize,
+        f: impl Fn(Isa, &Tensor, usize, &mut [Lanes]) + Sync + Send,
+    ) {
+        let mut out = self.like_input(i);
+        let (isa, x) = (self.context.isa(), self.input(i));
+        self.context.chunks(out.lanes_mut(), x.shape().features(), |block, out| {
+            f(isa, x, block, out);
+        });
+        self.give_input(i, out);
     }
 
     /// Gives weight `i` its share of gradient: moved in if it is the first, added after, dropped if nobody wants it.

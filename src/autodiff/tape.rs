@@ -4,8 +4,8 @@ use super::estimation::Estimation;
 use super::node::{TapeNode, WeightNode};
 use super::operation::Operation;
 use crate::kernels::lif::Estimate;
-use crate::simd::LANES;
 use crate::simd::random::Key;
+use crate::simd::{Isa, LANES, Lanes};
 use crate::tensor::{Buffers, Context, Shape, Tensor};
 use crate::{Error, Result};
 use std::any::{Any, TypeId};
@@ -300,6 +300,24 @@ impl Tape {
     pub fn tensor(&mut self, shape: Shape, samples: usize, steps: usize) -> Tensor {
         let length = crate::tensor::blocks_of(samples) * steps * shape.features();
         Tensor::with_steps(shape, samples, steps, self.buffers.lanes(length))
+    }
+
+    /// A tensor of `shape` for the samples and steps of `x`, written block by block in parallel by `f(isa, x, block, out)`: the
+    /// output of an operation that keeps nothing of each block.
+    #[inline(always)]
+    pub fn map_blocks(
+        &mut self,
+        x: Var,
+        shape: Shape,
+        f: impl Fn(Isa, &Tensor, usize, &mut [Lanes]) + Sync + Send,
+    ) -> Tensor {
+        let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
+        let mut out = self.tensor(shape, samples, steps);
+        let (isa, value) = (self.context.isa(), self.value(x));
+        self.context.chunks(out.lanes_mut(), shape.features(), |block, out| {
+            f(isa, value, block, out);
+        });
+        out
     }
 
     /// Appends an operation that computed `value` from `inputs` and `weights`.

@@ -163,7 +163,7 @@ fn a_finished_training_goes_on_and_a_network_is_trained_further() {
         let base = format!("train --batch-size 32 --data-dir {data} --out {out} {more}");
         Run::of(&mut cli(&base.split(' ').collect::<Vec<_>>()))
     };
-    let bytes = |name: &str| read(&folder.argument(name));
+    let bytes = |name: &str| read(folder.argument(name));
     for options in ["--seed 3", "--seed 3 --weight-decay 0.01 --augment-shift 1"] {
         assert_eq!(train("once", &format!("{options} --epochs 3")).code, Some(0));
         assert_eq!(train("twice", &format!("{options} --epochs 1")).code, Some(0));

@@ -107,7 +107,7 @@ proptest! {
         for text in ["fgsm", "pgd:steps=10", "pgd:start=gray,steps=10", "square:queries=50"] {
             let attack = parse_attack(text).unwrap();
             let network = model.freeze().unwrap();
-            let report = run_attack(&context, &&network, &samples, attack.as_ref(), budget).unwrap();
+            let report = run_attack(&context, &network, &samples, attack.as_ref(), budget).unwrap();
             for (outcome, bound) in report.outcomes.iter().zip(&bounds) {
                 let survived = outcome.status == deepsleep::attack::Status::Survived;
                 prop_assert!(survived || *bound <= 0.0, "{text} {:?}", model.architecture());

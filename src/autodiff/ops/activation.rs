@@ -44,13 +44,8 @@ impl Tape {
     pub fn activate(&mut self, x: Var, activation: Activation) -> Result<Var> {
         let mut operation: Box<Activate> = self.reuse();
         operation.0 = activation;
-        let value = self.value(x);
-        let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
-        let mut out = self.tensor(shape, samples, steps);
-        let (context, value) = (self.context(), self.value(x));
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), shape.features(), |block, out| {
-            kernel::activate(isa, activation, value.live(block), value.block(block), out);
+        let out = self.map_blocks(x, self.value(x).shape(), |isa, x, block, out| {
+            kernel::activate(isa, activation, x.live(block), x.block(block), out);
         });
         Ok(self.record(operation, &[x], &[], out))
     }
@@ -73,13 +68,10 @@ impl Operation for Activate {
     }
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
-        let mut out = pass.like_input(0);
-        let (context, x, value, grad) = (pass.context(), pass.input(0), pass.value(), pass.grad());
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), value.shape().features(), |block, out| {
+        let (value, grad) = (pass.value(), pass.grad());
+        pass.give_blocks(0, |isa, x, block, out| {
             let ends = (x.block(block), value.block(block));
             kernel::activation_grad(isa, self.0, ends, grad.block(block), out);
         });
-        pass.give_input(0, out);
     }
 }

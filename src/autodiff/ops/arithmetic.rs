@@ -83,13 +83,8 @@ impl Tape {
         }
         let mut operation: Box<Scale> = self.reuse();
         operation.0 = factor;
-        let value = self.value(x);
-        let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
-        let mut out = self.tensor(shape, samples, steps);
-        let (context, value) = (self.context(), self.value(x));
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), shape.features(), |block, out| {
-            elementwise::scale(isa, factor, value.block(block), out);
+        let out = self.map_blocks(x, self.value(x).shape(), |isa, x, block, out| {
+            elementwise::scale(isa, factor, x.block(block), out);
         });
         Ok(self.record(operation, &[x], &[], out))
     }
@@ -169,13 +164,10 @@ impl Operation for Scale {
     }
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
-        let mut out = pass.like_input(0);
-        let (context, grad) = (pass.context(), pass.grad());
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), grad.shape().features(), |block, out| {
+        let grad = pass.grad();
+        pass.give_blocks(0, |isa, _, block, out| {
             elementwise::scale(isa, self.0, grad.block(block), out);
         });
-        pass.give_input(0, out);
     }
 }
 

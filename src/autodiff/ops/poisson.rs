@@ -1,5 +1,6 @@
 //! Bernoulli spikes with probability proportional to intensity (a Poisson train in discrete time).
 
+use super::mean_steps::sum_steps;
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::{elementwise, encode};
 use crate::simd::LANES;
@@ -54,16 +55,10 @@ impl Operation for Poisson {
     }
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
-        let mut out = pass.like_input(0);
-        let (context, grad) = (pass.context(), pass.grad());
-        let (isa, steps) = (context.isa(), grad.steps());
-        context.chunks(out.lanes_mut(), grad.shape().features(), |i, out| {
-            out.copy_from_slice(grad.block(i * steps));
-            for step in 1..steps {
-                elementwise::add_assign(isa, grad.block(i * steps + step), out);
-            }
+        let grad = pass.grad();
+        pass.give_blocks(0, |isa, _, block, out| {
+            sum_steps(isa, grad, block, out);
             elementwise::scale_in_place(isa, self.rate, out);
         });
-        pass.give_input(0, out);
     }
 }

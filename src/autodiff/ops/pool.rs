@@ -71,12 +71,8 @@ impl Tape {
     ) -> Result<Var> {
         let g = PoolGeometry::new(self.value(x).shape(), window, options)?;
         let mut operation: Box<AvgPool> = self.reuse();
-        let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
-        let mut out = self.tensor(g.output, samples, steps);
-        let (context, value) = (self.context(), self.value(x));
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), g.output.features(), |block, out| {
-            kernel::avg_pool(isa, &g, value.block(block), out);
+        let out = self.map_blocks(x, g.output, |isa, x, block, out| {
+            kernel::avg_pool(isa, &g, x.block(block), out);
         });
         operation.geometry = Some(g);
         Ok(self.record(operation, &[x], &[], out))
@@ -90,14 +86,11 @@ impl Operation for MaxPool {
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
         let Some(g) = self.geometry else { return };
-        let mut out = pass.like_input(0);
-        let (context, grad, features) = (pass.context(), pass.grad(), g.output.features());
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), g.input.features(), |block, out| {
+        let (grad, features) = (pass.grad(), g.output.features());
+        pass.give_blocks(0, |isa, _, block, out| {
             let winner = &self.winner[block * features..][..features];
             kernel::max_pool_grad(isa, &g, grad.block(block), winner, out);
         });
-        pass.give_input(0, out);
     }
 }
 
@@ -108,12 +101,9 @@ impl Operation for AvgPool {
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
         let Some(g) = self.geometry else { return };
-        let mut out = pass.like_input(0);
-        let (context, grad) = (pass.context(), pass.grad());
-        let isa = context.isa();
-        context.chunks(out.lanes_mut(), g.input.features(), |block, out| {
+        let grad = pass.grad();
+        pass.give_blocks(0, |isa, _, block, out| {
             kernel::avg_pool_grad(isa, &g, grad.block(block), out);
         });
-        pass.give_input(0, out);
     }
 }

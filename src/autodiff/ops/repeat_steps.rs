@@ -1,7 +1,7 @@
 //! What is the same at every time step, written out: where it meets what is not.
 
+use super::mean_steps::sum_steps;
 use crate::autodiff::{Backward, Operation, Tape, Var};
-use crate::kernels::elementwise;
 use crate::{Error, Result};
 
 #[derive(Default)]
@@ -35,15 +35,7 @@ impl Operation for RepeatSteps {
     }
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
-        let mut out = pass.like_input(0);
-        let (context, grad) = (pass.context(), pass.grad());
-        let (isa, steps) = (context.isa(), grad.steps());
-        context.chunks(out.lanes_mut(), grad.shape().features(), |i, out| {
-            out.copy_from_slice(grad.block(i * steps));
-            for step in 1..steps {
-                elementwise::add_assign(isa, grad.block(i * steps + step), out);
-            }
-        });
-        pass.give_input(0, out);
+        let grad = pass.grad();
+        pass.give_blocks(0, |isa, _, block, out| sum_steps(isa, grad, block, out));
     }
 }

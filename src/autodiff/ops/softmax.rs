@@ -21,13 +21,9 @@ impl Tape {
         }
         let mut operation: Box<Softmax> = self.reuse();
         operation.temperature = temperature;
-        let value = self.value(x);
-        let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
-        let mut out = self.tensor(shape, samples, steps);
-        let (isa, value) = (self.context().isa(), self.value(x));
-        for (block, out) in out.lanes_mut().chunks_mut(shape.features().max(1)).enumerate() {
-            kernel::softmax(isa, value.live(block), value.block(block), temperature, out);
-        }
+        let out = self.map_blocks(x, self.value(x).shape(), |isa, x, block, out| {
+            kernel::softmax(isa, x.live(block), x.block(block), temperature, out);
+        });
         Ok(self.record(operation, &[x], &[], out))
     }
 }
@@ -38,13 +34,9 @@ impl Operation for Softmax {
     }
 
     fn backward(&mut self, pass: &mut Backward<'_>) {
-        let mut out = pass.like_input(0);
-        let isa = pass.context().isa();
         let (value, grad) = (pass.value(), pass.grad());
-        let features = value.shape().features();
-        for (block, out) in out.lanes_mut().chunks_mut(features).enumerate() {
+        pass.give_blocks(0, |isa, _, block, out| {
             kernel::softmax_grad(isa, value.block(block), grad.block(block), self.temperature, out);
-        }
-        pass.give_input(0, out);
+        });
     }
 }
