@@ -83,6 +83,8 @@ mod fingerprint;
 mod foreign;
 pub mod kernels;
 #[forbid(unsafe_code)]
+mod memory;
+#[forbid(unsafe_code)]
 pub mod method;
 #[forbid(unsafe_code)]
 mod names;

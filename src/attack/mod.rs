@@ -88,7 +88,7 @@ pub(crate) use probe::{Answer, Point, Probe};
 pub use run::run_attack;
 pub(crate) use run::run_classified;
 pub use samples::Samples;
-pub use search::Attack;
+pub use search::{Attack, AttackInfo};
 pub use stepper::{Budget, Goal};
 
 pub use crate::nn::{Changes, Classifier, Session};

@@ -1,19 +1,19 @@
 //! From an attack's diagnostics to results that can be relied upon: the clean pass before, the verification after.
 
+use crate::Result;
 use crate::attack::candidate::{Candidate, Cost, Hit};
 use crate::attack::diagnostics::{Diagnostics, FLAT};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
 use crate::attack::samples::Samples;
-use crate::attack::search::Attack;
+use crate::attack::search::{Attack, AttackInfo};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::attack::verification::{Confirmation, confirm, judge};
 use crate::kernels::lif::Estimator;
-use crate::nn::Classifier;
-use crate::nn::{margin, predict, spread};
+use crate::nn::{Classifier, check_memory, margin, predict, spread};
+use crate::simd::LANES;
 use crate::tensor::Context;
-use crate::{Error, Result};
 
 /// Attacks samples: clean pass, search on those classified correctly, verification of every returned image by a fresh
 /// forward pass and independent checks of box and norm.
@@ -27,11 +27,12 @@ pub fn run_attack(
     attack: &dyn Attack,
     budget: Budget,
 ) -> Result<AttackReport> {
-    let mut task = task(context, classifier, samples, attack, budget);
-    let mut report = begin(&task, attack)?;
+    let info = &attack.info();
+    let mut task = task(context, classifier, samples, info, budget);
+    let mut report = begin(&task, attack, info)?;
     let images: Vec<&[f32]> = (0..samples.len()).map(|i| samples.image(i)).collect();
     let all: Vec<usize> = (0..samples.len()).collect();
-    let verdicts = judge(&task, attack, &images, &all)?;
+    let verdicts = judge(&task, info.draws, &images, &all)?;
     let clean: Vec<f32> = verdicts.iter().flat_map(|verdict| verdict.logits.clone()).collect();
     task.clean_logits = &clean;
 
@@ -44,10 +45,10 @@ pub fn run_attack(
             true if predict(z) != label => Status::CleanWrong,
             true => Status::Survived,
         };
-        if is_attacked(attack, status, label, &mut report.diagnostics) {
+        if is_attacked(info, status, label, &mut report.diagnostics) {
             which.push(i);
         }
-        let cost = Cost { forward_passes: task.draws(attack.draws()) as u64, ..Cost::default() };
+        let cost = Cost { forward_passes: task.draws(info.draws) as u64, ..Cost::default() };
         let right = if finite { verdicts[i].right } else { 0.0 };
         let expected = classifier.is_random().then_some(Expected { clean: right, attacked: right });
         report.outcomes.push(Outcome {
@@ -66,7 +67,7 @@ pub fn run_attack(
             cost,
         });
     }
-    if attack.flattens() {
+    if info.flattens {
         report.diagnostics.flat =
             which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
         report.diagnostics.measured = which.len();
@@ -83,11 +84,12 @@ pub(crate) fn run_classified(
     budget: Budget,
     clean: &[Outcome],
 ) -> Result<AttackReport> {
-    let task = task(context, classifier, samples, attack, budget);
-    let mut report = begin(&task, attack)?;
+    let info = &attack.info();
+    let task = task(context, classifier, samples, info, budget);
+    let mut report = begin(&task, attack, info)?;
     let mut which = Vec::new();
     for (i, outcome) in clean.iter().enumerate() {
-        if is_attacked(attack, outcome.status, outcome.label, &mut report.diagnostics) {
+        if is_attacked(info, outcome.status, outcome.label, &mut report.diagnostics) {
             which.push(i);
         }
         let (image, cost) = (samples.image(i).to_vec(), Cost::default());
@@ -101,46 +103,40 @@ fn task<'a>(
     context: &'a Context,
     classifier: &'a dyn Classifier,
     samples: &'a Samples,
-    attack: &dyn Attack,
+    attack: &AttackInfo,
     budget: Budget,
 ) -> AttackTask<'a> {
-    let (target, estimator) = (attack.target(), Estimator::default());
+    let (target, estimator) = (attack.target, Estimator::default());
     AttackTask { context, classifier, samples, budget, target, estimator, clean_logits: &[] }
 }
 
 /// Whether a sample is attacked that the model answers so when it is clean.
 fn is_attacked(
-    attack: &dyn Attack,
+    attack: &AttackInfo,
     clean: Status,
     label: usize,
     diagnostics: &mut Diagnostics,
 ) -> bool {
-    let wanted = clean == Status::Survived || (clean != Status::Invalid && attack.returns_all());
+    let wanted = clean == Status::Survived || (clean != Status::Invalid && attack.returns_all);
     // What is of the target class already cannot be steered there.
-    let of_target = wanted && attack.target() == Some(label);
+    let of_target = wanted && attack.target == Some(label);
     diagnostics.of_target += usize::from(of_target);
     wanted && !of_target
 }
 
 /// The report before anything was done, if the task can be.
-fn begin(task: &AttackTask<'_>, attack: &dyn Attack) -> Result<AttackReport> {
+fn begin(task: &AttackTask<'_>, attack: &dyn Attack, info: &AttackInfo) -> Result<AttackReport> {
     task.budget.check()?;
     task.check()?;
-    if attack.needs_spikes() && !task.classifier.is_spiking() {
-        let problem = format!(
-            "{}: estimators of gradients through spikes (gradient=, pool=, version=spiking) are for spiking networks, and \
-             this one has no spikes",
-            attack.name()
-        );
-        return Err(Error::argument("attack", problem));
-    }
+    task.check_spikes(info)?;
+    check_memory(task.context, task.classifier.sample_bytes(), LANES)?;
     let diagnostics = Diagnostics {
         option_warnings: attack.option_warnings(&task.budget),
-        losses: attack.losses().into_iter().map(|loss| loss.name().to_owned()).collect(),
+        losses: info.losses.iter().map(|loss| loss.name().to_owned()).collect(),
         ..Diagnostics::default()
     };
     Ok(AttackReport {
-        attack: attack.name().into(),
+        attack: info.name.clone(),
         budget: task.budget,
         outcomes: Vec::new(),
         diagnostics,
@@ -157,7 +153,7 @@ fn finish(
 ) -> Result<AttackReport> {
     let search = attack.search(task, which)?;
     report.diagnostics.merge(&search.diagnostics);
-    settle(task, attack, search.candidates, &mut report)?;
+    settle(task, &attack.info(), search.candidates, &mut report)?;
     report.renew_warnings();
     Ok(report)
 }
@@ -165,7 +161,7 @@ fn finish(
 /// Verifies what was found, and enters it into the outcomes.
 fn settle(
     task: &AttackTask<'_>,
-    attack: &dyn Attack,
+    attack: &AttackInfo,
     candidates: Vec<Candidate>,
     report: &mut AttackReport,
 ) -> Result<()> {
@@ -186,8 +182,8 @@ fn settle(
         else {
             continue;
         };
-        outcome.cost.forward_passes += task.draws(attack.draws()) as u64;
-        let returned = fools || attack.returns_all();
+        outcome.cost.forward_passes += task.draws(attack.draws) as u64;
+        let returned = fools || attack.returns_all;
         if returned && let Some(expected) = &mut outcome.expected {
             expected.attacked = verdict.right;
         }
@@ -196,7 +192,7 @@ fn settle(
         }
         // What is shown whatever comes of it may be what the model has no answer to.
         let answered = verdict.logits.iter().all(|z| z.is_finite());
-        if !answered && attack.returns_all() && outcome.status == Status::Survived {
+        if !answered && attack.returns_all && outcome.status == Status::Survived {
             outcome.status = Status::Invalid;
         }
         if !returned {

@@ -3,6 +3,7 @@
 use crate::attack::candidate::Candidate;
 use crate::attack::diagnostics::Diagnostics;
 use crate::attack::engine::drive;
+use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Goal, Needs, Stepper};
 use crate::attack::task::AttackTask;
@@ -17,51 +18,56 @@ pub struct Search {
     pub diagnostics: Diagnostics,
 }
 
-/// An attack with its options: every [`Stepper`] is one, and an ensemble of attacks is one.
-pub trait Attack: Send + Sync {
+/// What there is to know of an attack before it runs. One that wraps another changes what it has to change and takes over
+/// the rest: `AttackInfo { target: Some(3), ..inner.info() }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttackInfo {
     /// Its name.
-    fn name(&self) -> &str;
-
+    pub name: String,
     /// What it is called beside others: its name, with what tells it from itself.
-    fn label(&self) -> String {
-        self.name().to_owned()
-    }
-
+    pub label: String,
     /// Evaluations that are averaged to answer one question. (What the attack returns is judged by the draws that a random
     /// model wants, and by as many as these where a model does not say that it is random.)
-    fn draws(&self) -> usize;
-
+    pub draws: usize,
     /// Whether what it finds has to lie in the ball.
-    fn is_bounded(&self) -> bool;
-
+    pub bounded: bool,
     /// Whether it returns its last points also where they fool nobody, and attacks what is misclassified already: to
     /// be shown to other models.
-    fn returns_all(&self) -> bool;
-
+    pub returns_all: bool,
     /// The class that counts as success; None: any but the label. (See [`Targeted`](crate::attack::Targeted).)
-    fn target(&self) -> Option<usize> {
-        None
-    }
-
+    pub target: Option<usize>,
     /// Whether it is for spiking networks alone. (See [`Estimated`](crate::attack::Estimated).)
-    fn needs_spikes(&self) -> bool {
-        false
-    }
-
+    pub needs_spikes: bool,
     /// Whether what it maximizes becomes another loss where logits lie close together.
-    fn flattens(&self) -> bool {
-        false
-    }
-
+    pub flattens: bool,
     /// The losses that it takes gradients of.
-    fn losses(&self) -> Vec<Loss> {
-        Vec::new()
-    }
-
+    pub losses: Vec<Loss>,
     /// Whether it draws random numbers itself. Else the seed makes no difference to it, unless the model draws some.
-    fn is_random(&self) -> bool {
-        true
+    pub random: bool,
+}
+
+impl AttackInfo {
+    /// Of an attack that returns what fools the model inside of the ball, by logits alone, one draw at a time.
+    pub fn of(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            label: name.to_owned(),
+            draws: 1,
+            bounded: true,
+            returns_all: false,
+            target: None,
+            needs_spikes: false,
+            flattens: false,
+            losses: Vec::new(),
+            random: true,
+        }
     }
+}
+
+/// An attack with its options: every [`Stepper`] is one, and an ensemble of attacks is one.
+pub trait Attack: Send + Sync {
+    /// What there is to know of it before it runs.
+    fn info(&self) -> AttackInfo;
 
     /// Attacks these of the samples, whose clean logits are finite.
     ///
@@ -74,43 +80,30 @@ pub trait Attack: Send + Sync {
 }
 
 impl<M: Stepper> Attack for M {
-    fn name(&self) -> &str {
-        Stepper::name(self)
-    }
-
-    fn draws(&self) -> usize {
-        Stepper::draws(self)
-    }
-
-    fn is_bounded(&self) -> bool {
-        self.goal() != Goal::NearestAnywhere
-    }
-
-    fn returns_all(&self) -> bool {
-        self.goal() == Goal::Last
-    }
-
-    fn flattens(&self) -> bool {
-        matches!(self.needs(), Needs::Gradient(loss) if loss.flattens())
-    }
-
-    fn losses(&self) -> Vec<Loss> {
-        match self.needs() {
-            Needs::Gradient(loss) => vec![loss],
-            Needs::Logits(_) | Needs::Jacobian => Vec::new(),
+    fn info(&self) -> AttackInfo {
+        let loss = match self.needs() {
+            Needs::Gradient(loss) => Some(loss),
+            Needs::Logits(_) | Needs::Jacobian => None,
+        };
+        AttackInfo {
+            draws: self.draws(),
+            bounded: self.goal() != Goal::NearestAnywhere,
+            returns_all: self.goal() == Goal::Last,
+            flattens: loss.is_some_and(Loss::flattens),
+            losses: loss.into_iter().collect(),
+            random: self.is_random(),
+            ..AttackInfo::of(self.name())
         }
-    }
-
-    fn is_random(&self) -> bool {
-        Stepper::is_random(self)
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         let (norm, norms) = (task.budget.norm, Stepper::norms(self));
         if !norms.contains(&norm) {
             let names: Vec<&str> = norms.iter().map(|norm| norm.name()).collect();
-            let problem = format!("exists in {}, not in {norm}", names.join(", "));
-            return Err(Error::argument(Stepper::name(self), problem));
+            let instead = instead(self, norm);
+            let problem =
+                format!("exists in {}, not in {norm}; use {instead} there", names.join(", "));
+            return Err(Error::argument(self.name(), problem));
         }
         self.validate(&task.budget, task.samples.shape())?;
         Ok(Search { candidates: drive(task, self, which)?, diagnostics: Diagnostics::default() })
@@ -118,5 +111,19 @@ impl<M: Stepper> Attack for M {
 
     fn option_warnings(&self, budget: &Budget) -> Vec<String> {
         Stepper::option_warnings(self, budget)
+    }
+}
+
+/// The attack that comes closest in a norm in which `method` does not exist: what asks for as little as it does, and
+/// looks for the smallest perturbation if it does.
+fn instead(method: &impl Stepper, norm: Norm) -> &'static str {
+    let smallest = matches!(method.goal(), Goal::Nearest | Goal::NearestAnywhere);
+    match (method.needs(), norm) {
+        (_, Norm::L0) => "sigma-zero",
+        (Needs::Logits(_), Norm::L2) => "hopskipjump",
+        (Needs::Logits(_), _) => "square",
+        (Needs::Jacobian, _) => "fab",
+        (Needs::Gradient(_), _) if smallest => "fab",
+        (Needs::Gradient(_), _) => "apgd-ce",
     }
 }

@@ -1,6 +1,7 @@
 //! What an attack works on.
 
 use crate::attack::samples::Samples;
+use crate::attack::search::AttackInfo;
 use crate::attack::stepper::Budget;
 use crate::kernels::lif::Estimator;
 use crate::nn::Classifier;
@@ -38,6 +39,19 @@ impl AttackTask<'_> {
     pub(super) fn is_success(&self, logits: &[f32], label: usize) -> bool {
         let class = predict(logits);
         self.target.map_or(class != label, |target| class == target)
+    }
+
+    /// Refuses an attack on spikes where there are none.
+    pub(super) fn check_spikes(&self, attack: &AttackInfo) -> Result<()> {
+        if !attack.needs_spikes || self.classifier.is_spiking() {
+            return Ok(());
+        }
+        let problem = format!(
+            "{}: estimators of gradients through spikes (gradient=, pool=, version=spiking) are for spiking networks, and \
+             this one has no spikes",
+            attack.name
+        );
+        Err(Error::argument("attack", problem))
     }
 
     /// Whether the model takes these images.

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::attack::candidate::Candidate;
 use crate::attack::engine::transpose::to_lanes;
-use crate::attack::search::Attack;
+use crate::attack::search::AttackInfo;
 use crate::attack::task::AttackTask;
 use crate::nn::{decision_noise, predict};
 use crate::simd::random::Key;
@@ -28,20 +28,20 @@ pub(super) struct Confirmation {
 /// A fresh look at the image of every candidate that has one.
 pub(super) fn confirm(
     task: &AttackTask<'_>,
-    attack: &dyn Attack,
+    attack: &AttackInfo,
     candidates: &[Candidate],
 ) -> Result<Vec<Option<Confirmation>>> {
     let found =
         || candidates.iter().filter_map(|candidate| Some((candidate, candidate.hit.as_ref()?)));
     let images: Vec<&[f32]> = found().map(|(_, hit)| hit.image.as_slice()).collect();
     let which: Vec<usize> = found().map(|(candidate, _)| candidate.sample).collect();
-    let mut verdicts = judge(task, attack, &images, &which)?.into_iter();
+    let mut verdicts = judge(task, attack.draws, &images, &which)?.into_iter();
     let confirmed = candidates.iter().map(|candidate| {
         let (hit, verdict) = (candidate.hit.as_ref()?, verdicts.next()?);
         let distance = task.budget.norm.distance(&hit.image, task.samples.image(candidate.sample));
         let boxed = hit.image.iter().all(|pixel| (0.0..=1.0).contains(pixel));
         let fools = boxed
-            && (!attack.is_bounded() || task.budget.admits(distance))
+            && (!attack.bounded || task.budget.admits(distance))
             && verdict.logits.iter().all(|z| z.is_finite())
             && task.is_success(&verdict.logits, task.samples.labels()[candidate.sample]);
         Some(Confirmation { fools, verdict })
@@ -49,18 +49,16 @@ pub(super) fn confirm(
     Ok(confirmed.collect())
 }
 
-/// The verdicts on images of the samples `which`, clean or found by this attack. Of a random model the draws are the
+/// The verdicts on images of the samples `which`, clean or found by an attack of so many draws. Of a random model the draws are the
 /// same for both, so that they differ by the image, and such as no attack has seen.
 pub(super) fn judge(
     task: &AttackTask<'_>,
-    attack: &dyn Attack,
+    draws: usize,
     images: &[&[f32]],
     which: &[usize],
 ) -> Result<Vec<DrawnLogits>> {
     let seed = task.budget.seed;
-    evaluate(task, images, which, task.draws(attack.draws()), &|id, draw| {
-        decision_noise(seed, id, draw)
-    })
+    evaluate(task, images, which, task.draws(draws), &|id, draw| decision_noise(seed, id, draw))
 }
 
 /// The mean over `draws` forward passes of each image, with the noise of (identity, draw).

@@ -1,24 +1,30 @@
 //! Whether attacks that need less find what those with gradients miss.
 
 use super::Audit;
-use super::report::{Check, Finding};
+use super::report::{Attacked, Check, Finding};
 use super::subject::{ShareCheck, Subject, number};
+pub(super) use crate::attack::Member;
 use crate::attack::{
-    Apgd, Attack, AutoAttack, Budget, Classifier, Fab, Fgsm, Goal, HopSkipJump, Loss, Member,
-    NesPgd, Norm, Pgd, RayS, Square, Start, Transferred, Version,
+    Apgd, Attack, AutoAttack, Budget, Classifier, Fab, Fgsm, Goal, HopSkipJump, Loss, NesPgd, Norm,
+    Pgd, RayS, Square, Start, Transferred, Version,
 };
 use crate::simd::random::uniform_from_bits;
 use crate::{Error, Result};
 use rand::Rng;
 
-/// The attacks that follow gradients: AutoAttack's, or for spiking networks those of `version=spiking`.
-pub(super) fn with_gradients(norm: Norm, spiking: bool, fast: bool) -> Vec<Member> {
-    if spiking {
-        let version = if fast { Version::SpikingFast } else { Version::Spiking };
-        let members = AutoAttack { version, ..AutoAttack::default() }.members(norm);
-        let blind = ["square", "rays", "hopskipjump"];
-        let follows = |m: &Member| !m.transfer && !blind.contains(&m.attack.name());
-        return members.into_iter().filter(follows).collect();
+/// The attacks that follow gradients: AutoAttack's, for spiking networks those of `version=spiking`, and for random ones
+/// those that average over draws before them.
+pub(super) fn with_gradients(norm: Norm, model: &dyn Classifier, fast: bool) -> Vec<Member> {
+    let version = |version| AutoAttack { version, ..AutoAttack::default() }.members(norm);
+    if model.is_random() {
+        let mut members = version(Version::Rand);
+        if model.is_spiking() {
+            members.extend(guided(version(Version::SpikingFast)));
+        }
+        return members;
+    }
+    if model.is_spiking() {
+        return guided(version(if fast { Version::SpikingFast } else { Version::Spiking }));
     }
     let apgd = Apgd { restarts: if fast { 1 } else { 5 }, ..Apgd::default() };
     let dlr = Apgd { loss: Loss::Dlr, restarts: 1, ..apgd.clone() };
@@ -29,17 +35,20 @@ pub(super) fn with_gradients(norm: Norm, spiking: bool, fast: bool) -> Vec<Membe
     all.into_iter().map(Member::of).collect()
 }
 
-/// Runs them, each on what is left. Returns the share of samples that estimates of the gradients of spikes found beyond the
-/// network's own.
-pub(super) fn gradient_part(subject: &mut Subject<'_>, members: &[Member]) -> Result<Vec<Check>> {
-    let mut beyond = 0;
-    for member in members {
-        let found = subject.attack(member.attack.as_ref(), &subject.survivors())?;
-        beyond += if member.attack.needs_spikes() { found.len() } else { 0 };
-    }
+/// Those of an ensemble's members that follow gradients of the model itself.
+fn guided(members: Vec<Member>) -> Vec<Member> {
+    let blind = ["square", "rays", "hopskipjump"];
+    let follows = |m: &Member| !m.transfer && !blind.contains(&m.attack.info().name.as_str());
+    members.into_iter().filter(follows).collect()
+}
+
+/// The share of samples that estimates of the gradients of spikes found beyond the network's own; nothing of others.
+pub(super) fn gap(subject: &Subject<'_>) -> Vec<Check> {
     if !subject.model.is_spiking() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
+    let estimated = |a: &&Attacked| [":gradient=", ":pool="].iter().any(|by| a.attack.contains(by));
+    let beyond = subject.attacks.iter().filter(estimated).map(|attack| attack.fooled).sum();
     let check = ShareCheck {
         name: "surrogate gap",
         measures: "images that the network's own gradients leave and other estimates of them fool",
@@ -48,7 +57,7 @@ pub(super) fn gradient_part(subject: &mut Subject<'_>, members: &[Member]) -> Re
         meaning: "the network's own surrogate hides gradients: a robust accuracy by it alone is void; evaluate with \
                   autoattack:version=spiking",
     };
-    Ok(vec![check.check(beyond, subject.len(), 1.0)])
+    vec![check.check(beyond, subject.len(), 1.0)]
 }
 
 /// Attacks that must not find anything that those with gradients have left, each on the same images.
@@ -228,13 +237,8 @@ pub(super) fn scale(subject: &mut Subject<'_>) -> Result<Check> {
 /// Where no model may keep anything, and how accuracy falls with the radius.
 pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let all = subject.all();
-    let (budget, norm) = (subject.budget, subject.budget.norm);
-    let pixels = subject.samples.shape().features() as f32;
-    let whole = match norm {
-        Norm::Linf => 1.0,
-        Norm::L2 => pixels.sqrt(),
-        Norm::L1 | Norm::L0 => pixels,
-    };
+    let budget = subject.budget;
+    let whole = subject.whole();
     let mut left = |attack: &dyn Attack, eps: f32| -> Result<usize> {
         let found = subject.attack_at(attack, &all, Budget { eps, ..budget })?;
         Ok(all.len() - found.len())
@@ -243,9 +247,11 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let guided = Pgd { steps: 100, start: Start::Clean, ..Pgd::default() };
     let unbounded = left(&guided, whole)?;
     let pgd = Pgd { steps: 20, ..Pgd::default() };
-    let mut curve = vec![all.len()];
+    let (mut radii, mut curve) = (vec![0.0], vec![all.len()]);
     for share in [0.25, 0.5, 0.75, 1.0, 1.5, 2.0] {
-        curve.push(left(&pgd, (share * budget.eps).min(whole))?);
+        let eps = (share * budget.eps).min(whole);
+        radii.push(eps);
+        curve.push(left(&pgd, eps)?);
     }
     let rise = curve.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
     let check = ShareCheck {
@@ -257,18 +263,14 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     };
     let rises = rise as f64 / all.len() as f64;
     let finding = if rises > 0.005 { Finding::Fail } else { Finding::Pass };
-    let curve: Vec<String> = curve.iter().map(ToString::to_string).collect();
-    let measures = format!(
-        "largest rise of the share that withstands PGD, from 0 to twice the radius (left of {}: {})",
-        all.len(),
-        curve.join(", ")
-    );
+    let share = |(eps, left): (f32, usize)| [f64::from(eps), left as f64 / all.len() as f64];
+    let curve: Vec<[f64; 2]> = radii.into_iter().zip(curve).map(share).collect();
     let rises = number(
         "radius curve",
-        &measures,
+        "largest rise of the share that withstands PGD, from 0 to twice the radius",
         rises,
         ("fails above 0.5 %", finding),
         "more room makes the attack weaker: its steps overshoot, or its gradients mislead",
     );
-    Ok(vec![check.check(unbounded, all.len(), 1.0), rises])
+    Ok(vec![check.check(unbounded, all.len(), 1.0), Check { curve, ..rises }])
 }

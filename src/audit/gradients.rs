@@ -179,13 +179,22 @@ pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<
 
 /// Whether the loss at half of a single step exceeds that at its end.
 pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
-    let mut back = 0;
+    const PARTS: usize = 16;
+    let (mut back, mut sums) = (0, [0.0; PARTS + 1]);
     for (k, &i) in gradients.which.iter().enumerate() {
         let (clean, signs) = (subject.samples.image(i), gradients.signs(k));
-        let images = [0.5, 1.0].map(|share| along(clean, &signs, share * subject.reach()));
-        let losses = subject.losses(i, &images)?;
-        back += usize::from(losses[0] > losses[1]);
+        let part = |n: usize| along(clean, &signs, n as f32 / PARTS as f32 * subject.reach());
+        let losses = subject.losses(i, &(0..=PARTS).map(part).collect::<Vec<_>>())?;
+        back += usize::from(losses[PARTS / 2] > losses[PARTS]);
+        // Every image on its own scale, from its lowest loss to its highest.
+        let (low, high) =
+            losses.iter().fold((f32::MAX, f32::MIN), |(a, b), &l| (a.min(l), b.max(l)));
+        let rescaled = |loss: f32| if high > low { (loss - low) / (high - low) } else { 0.0 };
+        sums.iter_mut().zip(losses).for_each(|(sum, loss)| *sum += f64::from(rescaled(loss)));
     }
+    let count = gradients.which.len().max(1) as f64;
+    let points = sums.iter().enumerate();
+    let curve = points.map(|(n, sum)| [n as f64 / PARTS as f64, sum / count]).collect();
     let check = ShareCheck {
         name: "loss along the gradient",
         measures: "images whose loss is higher half way to the end of a single step than at it",
@@ -194,5 +203,5 @@ pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<
         meaning: "the loss bends back inside the ball, as that of networks trained against single steps does (catastrophic \
                   overfitting): single-step attacks say nothing about it",
     };
-    Ok(check.check(back, gradients.which.len(), 1.0))
+    Ok(Check { curve, ..check.check(back, gradients.which.len(), 1.0) })
 }

@@ -18,20 +18,29 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod active;
 mod answers;
 mod attacks;
+mod claim;
+mod controls;
+mod convergence;
 mod gradients;
+mod known;
+mod noise;
 mod report;
+mod silence;
+mod stages;
 mod statistics;
 mod subject;
 
 pub use report::{Attacked, AuditReport, Check, Finding, Verdict};
+pub use stages::Stage;
 
-use crate::attack::{Budget, Classifier, Norm, Samples};
+use crate::attack::{AttackSpec, Budget, Classifier, Norm, Samples};
 use crate::evaluation::wilson;
 use crate::tensor::Context;
 use crate::{Error, Result};
-use gradients::Gradients;
+use stages::StageKind;
 use subject::{ShareCheck, Subject, number};
 
 /// Images below which an audit that finds nothing decides nothing.
@@ -50,6 +59,10 @@ pub struct Audit {
     pub search: usize,
     /// Random points an image.
     pub random: usize,
+    /// Images of the active test.
+    pub active: usize,
+    /// The attack that the claim comes from.
+    pub claimed_by: Option<AttackSpec>,
     /// Leaves out the long tail of attacks with gradients.
     pub fast: bool,
 }
@@ -63,6 +76,8 @@ impl Default for Audit {
             claim: None,
             search: 100,
             random: 1024,
+            active: 48,
+            claimed_by: None,
             fast: false,
         }
     }
@@ -81,39 +96,76 @@ pub fn audit(
     twins: &[&dyn Classifier],
     mut observer: impl FnMut(&str),
 ) -> Result<AuditReport> {
-    options.budget.check()?;
-    if options.budget.norm == Norm::L0 {
-        let problem = "an audit in l0 has no attacks to compare; linf, l2 and l1 have";
-        return Err(Error::argument("audit", problem));
+    let task = AuditTask { context, model, samples, options, twins };
+    task.run(Vec::new(), &mut observer, &mut |_| Ok(()))
+}
+
+/// An audit to be done, in parts that can be kept.
+#[derive(Clone, Copy)]
+pub struct AuditTask<'a> {
+    /// Instruction set and threads.
+    pub context: &'a Context,
+    /// The model.
+    pub model: &'a dyn Classifier,
+    /// Images, of which the first that it classifies rightly are audited.
+    pub samples: &'a Samples,
+    /// How.
+    pub options: &'a Audit,
+    /// Other networks for the same task.
+    pub twins: &'a [&'a dyn Classifier],
+}
+
+impl AuditTask<'_> {
+    /// Does what is not among the parts `done`; `say` hears what is going on, `save` gets every new part. The report is the
+    /// same wherever an earlier run ended.
+    ///
+    /// # Errors
+    /// As for [`audit`], those of `save`, and if the parts are of another audit.
+    pub fn run(
+        &self,
+        done: Vec<Stage>,
+        say: &mut dyn FnMut(&str),
+        save: &mut dyn FnMut(&Stage) -> Result<()>,
+    ) -> Result<AuditReport> {
+        let Self { context, model, samples, options, twins } = *self;
+        options.budget.check()?;
+        if options.budget.norm == Norm::L0 {
+            let problem = "an audit in l0 has no attacks to compare; linf, l2 and l1 have";
+            return Err(Error::argument("audit", problem));
+        }
+        let mut subject = Subject::find(context, model, samples, (options.images, options.budget))?;
+        let guided = attacks::with_gradients(options.budget.norm, model, options.fast);
+        let (mut checks, mut withstood) = (Vec::new(), subject.len());
+        let mut done = done.into_iter();
+        for kind in StageKind::all(guided.len()) {
+            let name = kind.name(&guided);
+            let stage = match done.next() {
+                Some(stage) if stage.name == name => {
+                    subject.take(&stage)?;
+                    stage
+                }
+                Some(stage) => {
+                    let problem =
+                        format!("`{}` was done before in the place of `{name}`", stage.name);
+                    return Err(Error::argument("audit", problem));
+                }
+                None => {
+                    say(&name);
+                    let run =
+                        |subject: &mut Subject<'_>| kind.run(subject, options, &guided, twins);
+                    let stage = subject.stage(name, run)?;
+                    save(&stage)?;
+                    stage
+                }
+            };
+            checks.extend(stage.checks);
+            if matches!(kind, StageKind::Guided(_)) {
+                withstood = subject.survivors().len();
+            }
+        }
+        checks.push(second_look(&subject));
+        Ok(conclude(&subject, options, withstood, checks))
     }
-    let mut subject = Subject::find(context, model, samples, (options.images, options.budget))?;
-    let subject = &mut subject;
-    observer("answers");
-    let mut checks = vec![
-        answers::determinism(subject)?,
-        answers::hidden_noise(subject)?,
-        answers::probabilities(subject)?,
-    ];
-    observer("gradients");
-    let at_images = Gradients::of(subject, 256)?;
-    checks.push(gradients::vanishing(&at_images));
-    checks.push(gradients::ascent(subject, &at_images)?);
-    checks.push(gradients::differences(subject, &at_images)?);
-    checks.push(gradients::roughness(subject, &at_images)?);
-    checks.push(gradients::overshoot(subject, &at_images)?);
-    observer("attacks with gradients");
-    let members = attacks::with_gradients(options.budget.norm, model.is_spiking(), options.fast);
-    checks.extend(attacks::gradient_part(subject, &members)?);
-    let withstood = subject.survivors().len();
-    observer("attacks without");
-    checks.extend(attacks::rivals(subject, options, twins)?);
-    checks.push(attacks::random(subject, options.random)?);
-    observer("effort and radii");
-    checks.push(attacks::effort(subject)?);
-    checks.push(attacks::scale(subject)?);
-    checks.extend(attacks::radii(subject)?);
-    checks.push(second_look(subject));
-    Ok(conclude(subject, options, withstood, checks))
 }
 
 /// Images that attacks said to fool, looked at again.

@@ -63,6 +63,9 @@ pub struct Check {
     /// What it means that it did not pass, and what to do; empty if it did.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub meaning: String,
+    /// What lies behind the number, where that is a curve: points from left to right.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub curve: Vec<[f64; 2]>,
 }
 
 /// An attack of an audit.

@@ -1,6 +1,7 @@
 //! The model under audit, the images that it classifies rightly, and what became of them.
 
 use super::report::{Attacked, Check, Finding};
+use super::stages::Stage;
 use super::statistics::interval;
 use crate::attack::{
     Answer, Attack, Budget, Classifier, Norm, Outcome, Point, Probe, Samples, Status, run_attack,
@@ -72,6 +73,62 @@ impl<'a> Subject<'a> {
         let fooled = vec![false; samples.len()];
         let (attacks, refuted) = (Vec::new(), 0);
         Ok(Self { context, model, samples, budget, images, fooled, attacks, refuted })
+    }
+
+    /// The same samples, of another model in its place.
+    pub fn of_model<'b>(&'b self, model: &'b dyn Classifier) -> Subject<'b> {
+        let (samples, fooled) = (self.samples.clone(), vec![false; self.len()]);
+        let Self { context, budget, images, .. } = *self;
+        Subject { context, model, samples, budget, images, fooled, attacks: Vec::new(), refuted: 0 }
+    }
+
+    /// How far apart the logits of a sample lie.
+    pub fn spread(&self, i: usize) -> Result<f32> {
+        let answers = self.probe().logits(&[self.point(i, self.samples.image(i))])?;
+        Ok(crate::nn::spread(&answers[0].logits))
+    }
+
+    /// The radius within which every image lies.
+    pub fn whole(&self) -> f32 {
+        let pixels = self.samples.shape().features() as f32;
+        match self.budget.norm {
+            Norm::Linf => 1.0,
+            Norm::L2 => pixels.sqrt(),
+            Norm::L1 | Norm::L0 => pixels,
+        }
+    }
+
+    /// Does a part of the audit, and says what that changed.
+    pub fn stage(
+        &mut self,
+        name: String,
+        run: impl FnOnce(&mut Self) -> Result<Vec<Check>>,
+    ) -> Result<Stage> {
+        let (fooled, attacks, refuted) = (self.fooled.clone(), self.attacks.len(), self.refuted);
+        let checks = run(self)?;
+        let new = (0..self.len()).filter(|&i| self.fooled[i] && !fooled[i]);
+        Ok(Stage {
+            name,
+            checks,
+            fooled: new.collect(),
+            attacks: self.attacks[attacks..].to_vec(),
+            refuted: self.refuted - refuted,
+        })
+    }
+
+    /// Takes over a part that was done before.
+    ///
+    /// # Errors
+    /// If it is of other samples.
+    pub fn take(&mut self, stage: &Stage) -> Result<()> {
+        for &i in &stage.fooled {
+            *self.fooled.get_mut(i).ok_or_else(|| {
+                Error::argument("audit", "a part that was done before is of other samples")
+            })? = true;
+        }
+        self.attacks.extend(stage.attacks.iter().cloned());
+        self.refuted += stage.refuted;
+        Ok(())
     }
 
     pub fn len(&self) -> usize {
@@ -160,7 +217,7 @@ impl<'a> Subject<'a> {
         }
         let cost = report.cost();
         self.attacks.push(Attacked {
-            attack: attack.label(),
+            attack: attack.info().label,
             samples: which.len(),
             fooled: found.len(),
             forward_passes: cost.forward_passes,
@@ -235,6 +292,7 @@ impl ShareCheck {
             threshold: said.collect::<Vec<String>>().join(", "),
             finding,
             meaning: meaning.into(),
+            curve: Vec::new(),
         }
     }
 }
@@ -255,5 +313,6 @@ pub(super) fn number(
         threshold: threshold.into(),
         finding,
         meaning: if finding == Finding::Pass { String::new() } else { meaning.into() },
+        curve: Vec::new(),
     }
 }

@@ -91,11 +91,9 @@ impl Tape {
     /// Hands the gradients of sizes on to the parameters that they are the sizes of.
     fn hand_on_sizes(&mut self) {
         for i in 0..self.weights.len() {
-            let (Some(source), Some(mut grad)) =
-                (self.weights[i].sizes_of, self.weights[i].grad.take())
-            else {
-                continue;
-            };
+            // Only theirs are taken away: the others are what the caller asks for.
+            let Some(source) = self.weights[i].sizes_of else { continue };
+            let Some(mut grad) = self.weights[i].grad.take() else { continue };
             let source = &mut self.weights[source as usize];
             for (grad, value) in grad.iter_mut().zip(&source.value) {
                 *grad *= if *value == 0.0 { 0.0 } else { value.signum() };

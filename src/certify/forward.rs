@@ -12,11 +12,11 @@ pub(super) struct Forward<'a> {
     isa: Isa,
     /// Of every place of the network, where they are known.
     bounds: Vec<Bounds>,
-    memory: Memory,
+    memory: LayerMemory,
 }
 
 #[derive(Default)]
-struct Memory {
+struct LayerMemory {
     images: Vec<Lanes>,
     center: Vec<Lanes>,
     radius: Vec<Lanes>,
@@ -32,7 +32,7 @@ impl<'a> Forward<'a> {
             certifier,
             isa,
             bounds: vec![Bounds::default(); certifier.places.len()],
-            memory: Memory::default(),
+            memory: LayerMemory::default(),
         }
     }
 
@@ -115,17 +115,17 @@ impl<'a> Forward<'a> {
 }
 
 /// Middles and radii of a linear layer's input.
-fn spread(isa: Isa, linear: &Linear, x: &Bounds, memory: &mut Memory) {
+fn spread(isa: Isa, linear: &Linear, x: &Bounds, memory: &mut LayerMemory) {
     memory.center.resize(x.low.len(), Lanes::ZERO);
     memory.radius.resize(x.low.len(), Lanes::ZERO);
     interval::center_and_radius(isa, linear.error, x, &mut memory.center, &mut memory.radius);
 }
 
 /// The bounds of a convolution or linear layer: one pass for the middles, one for the radii.
-fn around(isa: Isa, linear: &Linear, x: &Bounds, memory: &mut Memory, out: &mut Bounds) {
+fn around(isa: Isa, linear: &Linear, x: &Bounds, memory: &mut LayerMemory, out: &mut Bounds) {
     let g = &linear.geometry;
     spread(isa, linear, x, memory);
-    let Memory { center, radius, padded, sums, .. } = memory;
+    let LayerMemory { center, radius, padded, sums, .. } = memory;
     for ((x, packed), sums) in [center, radius].into_iter().zip(&linear.packed).zip(&mut *sums) {
         sums.resize(g.output.features(), Lanes::ZERO);
         let x = if g.is_padded() {

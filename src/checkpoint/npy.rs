@@ -14,6 +14,9 @@ const MOST_HEADER: usize = 10_000;
 /// Dimensions of an array; numpy has no more either.
 const MOST_DIMENSIONS: usize = 64;
 
+/// Bytes of a text.
+const MOST_TEXT: usize = 1 << 20;
+
 /// Elements that are read at a time: memory grows with what really comes.
 const CHUNK: usize = 1 << 18;
 
@@ -118,7 +121,7 @@ impl Header {
             ("S" | "a", 1..=1_000_000) => Some(Element::Bytes),
             _ => None,
         };
-        let width = if element == Some(Element::Unicode) { 4 * width } else { width };
+        let width = if element == Some(Element::Unicode) { width.saturating_mul(4) } else { width };
         let big_endian = order == ">";
         let kind = shown(kind);
         let fits = shape.len() <= MOST_DIMENSIONS;
@@ -170,6 +173,10 @@ impl Header {
                 self.bytes(file)?.into_iter().flatten().collect()
             }
             Some(Element::Unicode | Element::Bytes) if self.shape.iter().all(|&side| side == 1) => {
+                if self.width > MOST_TEXT {
+                    let width = self.width;
+                    return Err(format!("a text of {width} bytes; at most {MOST_TEXT} are read"));
+                }
                 let mut bytes = vec![0; self.width];
                 file.read_exact(&mut bytes).map_err(|_| "truncated".to_owned())?;
                 if self.element == Some(Element::Unicode) {

@@ -47,11 +47,18 @@ impl DataSource {
         let has = |format: &Format, place: &Path| {
             splits.iter().all(|&split| format.files(place, split).is_ok())
         };
-        let format = match place.is_dir() {
-            true => Format::ALL.into_iter().find(|format| has(format, place)),
-            false => Some(Format::Npz),
+        let mut formats = match place.is_dir() {
+            true => Format::ALL.into_iter().filter(|format| has(format, place)).collect(),
+            false => vec![Format::Npz],
         };
-        if let Some(format) = format {
+        if formats.len() > 1 {
+            let names: Vec<String> = formats.iter().map(ToString::to_string).collect();
+            let names = names.join(", ");
+            return not_found(format!(
+                "the folder holds several data sets ({names}), and either could be meant; move the others away"
+            ));
+        }
+        if let Some(format) = formats.pop() {
             let whole = place.canonicalize().unwrap_or_else(|_| place.to_owned());
             let name = whole.file_stem().unwrap_or(whole.as_os_str());
             let classes = format.classes(place)?;

@@ -17,6 +17,13 @@ pub enum Across {
     Noise,
     /// How many passes or epochs.
     Passes(usize),
+    /// A length from 0 on, and what it is.
+    Length {
+        /// The largest.
+        most: f64,
+        /// What it is.
+        title: &'static str,
+    },
 }
 
 /// A curve.
@@ -54,13 +61,14 @@ impl Across {
         match self {
             Self::Noise => 0.7..8.3,
             Self::Passes(count) => 0.0..(count.max(1) as f64 + 0.3),
+            Self::Length { most, .. } => 0.0..(1.03 * most.max(f64::MIN_POSITIVE)),
         }
     }
 
     fn place(self, x: f64) -> f64 {
         match self {
             Self::Noise => (x * 255.0).log2(),
-            Self::Passes(_) => x,
+            Self::Passes(_) | Self::Length { .. } => x,
         }
     }
 
@@ -69,6 +77,8 @@ impl Across {
             // 255 is as near to 256 as one can see.
             Self::Noise => place.exp2().round().min(255.0).to_string(),
             Self::Passes(_) => place.to_string(),
+            Self::Length { most, .. } if most > 10.0 => format!("{place:.0}"),
+            Self::Length { .. } => format!("{place:.2}"),
         }
     }
 
@@ -76,6 +86,7 @@ impl Across {
         match self {
             Self::Noise => "noise scale (of 255)",
             Self::Passes(_) => "passes and epochs",
+            Self::Length { title, .. } => title,
         }
     }
 }

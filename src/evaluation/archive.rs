@@ -2,7 +2,7 @@
 
 use super::crafted::{Crafted, Image, UNSAID, distance, near_box};
 use crate::attack::{
-    AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Samples, Status, Winner,
+    AttackInfo, AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Samples, Status, Winner,
 };
 use crate::checkpoint::{Npz, NpzReader};
 use crate::names::shown;
@@ -29,6 +29,9 @@ struct SetNotes<T> {
     seed: u64,
     #[serde(default = "yes")]
     bounded: bool,
+    /// The class that counts as success; None: any but the label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<usize>,
     #[serde(default)]
     diagnostics: Diagnostics,
     /// The caller's.
@@ -48,10 +51,10 @@ fn yes() -> bool {
 pub fn archive(
     samples: &Samples,
     report: &AttackReport,
-    bounded: bool,
+    attack: &AttackInfo,
     about: &impl Serialize,
 ) -> Result<Npz> {
-    let mut npz = Crafted::of(samples, report, bounded).to_npz(about)?;
+    let mut npz = Crafted::of(samples, report, attack).to_npz(about)?;
     let outcomes = &report.outcomes;
     let column = |get: fn(&Outcome) -> f32| outcomes.iter().map(get).collect::<Vec<f32>>();
     let rows = [samples.len()];
@@ -117,7 +120,8 @@ impl Crafted {
 
         let Budget { norm, eps, seed } = self.budget;
         let (attack, diagnostics) = (self.attack.clone(), self.diagnostics.clone());
-        let notes = SetNotes { attack, norm, eps, seed, bounded: self.bounded, diagnostics, about };
+        let (bounded, target) = (self.bounded, self.target);
+        let notes = SetNotes { attack, norm, eps, seed, bounded, target, diagnostics, about };
         let notes = serde_json::to_string(&notes)
             .map_err(|e| Error::failed("npz", format!("the notes are no JSON: {e}")))?;
         npz.text(NOTES, &notes);
@@ -150,7 +154,7 @@ impl Crafted {
         let labels = labels.into_iter().map(|label| label as usize).collect();
         let ids = columns.natural("id")?.unwrap_or_else(|| (0..count as u64).collect());
         let restart = columns.integers("restart")?;
-        let (target, iteration) = (columns.integers("target")?, columns.integers("iteration")?);
+        let (steered, iteration) = (columns.integers("target")?, columns.integers("iteration")?);
         let [forward, backward] =
             [columns.natural("forward_passes")?, columns.natural("backward_passes")?];
         let [zeros, starts] = [columns.natural("zero_gradients")?, columns.natural("zero_starts")?];
@@ -184,7 +188,7 @@ impl Crafted {
                 // Part of an ensemble or not: which one is in the file, for people.
                 attack: attack.clone().into(),
                 restart,
-                target: place(&target, i),
+                target: place(&steered, i),
                 iteration: place(&iteration, i).unwrap_or(0),
             }),
             cost: Cost {
@@ -195,15 +199,15 @@ impl Crafted {
             },
         });
         let images: Vec<Image> = images.collect();
-        let (budget, bounded, diagnostics) = match notes {
-            Some(SetNotes { norm, eps, seed, bounded, diagnostics, .. }) => {
+        let (budget, bounded, target, diagnostics) = match notes {
+            Some(SetNotes { norm, eps, seed, bounded, target, diagnostics, .. }) => {
                 // Minus zero is no other radius.
-                (Budget { norm, eps: eps + 0.0, seed }, bounded, diagnostics)
+                (Budget { norm, eps: eps + 0.0, seed }, bounded, target, diagnostics)
             }
-            None => (largest_change(&samples, &images), true, unsaid()),
+            None => (largest_change(&samples, &images), true, None, unsaid()),
         };
         budget.check().map_err(|e| fail(format!("`{NOTES}`: {e}")))?;
-        Ok(Self { samples, images, attack, budget, bounded, diagnostics })
+        Ok(Self { samples, images, attack, budget, bounded, target, diagnostics })
     }
 }
 

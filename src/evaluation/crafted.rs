@@ -2,8 +2,8 @@
 
 use crate::attack::extend::{AttackTask, Candidate, Hit, Search};
 use crate::attack::{
-    ATTACKS, Attack, AttackReport, Budget, Classifier, Cost, Diagnostics, Norm, Outcome, Samples,
-    Status, Winner, run_attack, run_classified,
+    ATTACKS, Attack, AttackInfo, AttackReport, Budget, Classifier, Cost, Diagnostics, Norm,
+    Outcome, Samples, Status, Winner, run_attack, run_classified,
 };
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -17,6 +17,8 @@ pub struct Crafted {
     pub(super) attack: String,
     pub(super) budget: Budget,
     pub(super) bounded: bool,
+    /// The class that counts as success; None: any but the label.
+    pub(super) target: Option<usize>,
     pub(super) diagnostics: Diagnostics,
 }
 
@@ -77,7 +79,7 @@ impl Crafted {
         let invalid = report.count(Status::Invalid);
         if invalid > 0 {
             return Err(Error::NotFinite {
-                place: format!("crafting by {}", method.name()),
+                place: format!("crafting by {}", report.attack),
                 problem: format!(
                     "the source returned logits that are not finite for {invalid} of {} samples: its weights, or \
                      numbers among the attack's options, are damaged or far too large",
@@ -85,11 +87,11 @@ impl Crafted {
                 ),
             });
         }
-        Ok(Self::of(samples, &report, method.is_bounded()))
+        Ok(Self::of(samples, &report, &method.info()))
     }
 
-    /// The images of a report on these samples, by an attack that the ball bounds or not.
-    pub fn of(samples: &Samples, report: &AttackReport, bounded: bool) -> Self {
+    /// The images of a report on these samples by this attack.
+    pub fn of(samples: &Samples, report: &AttackReport, attack: &AttackInfo) -> Self {
         let image = |outcome: &Outcome| Image {
             pixels: outcome.image.clone(),
             winner: outcome.winner.clone(),
@@ -100,21 +102,23 @@ impl Crafted {
             images: report.outcomes.iter().map(image).collect(),
             attack: report.attack.clone(),
             budget: report.budget,
-            bounded,
+            bounded: attack.bounded,
+            target: attack.target,
             diagnostics: report.diagnostics.clone(),
         }
     }
 
-    /// What `target` makes of the images: of every sample that it classifies rightly, whether the image crafted from it
-    /// fools it. The costs are those of crafting and showing together.
+    /// What `model` makes of the images: of every sample that it classifies rightly, whether the image crafted from it
+    /// fools it. Where the images were steered at one [class](Self::target), only that class counts, and samples of
+    /// it are not shown. The costs are those of crafting and showing together.
     ///
     /// An image that lies outside of the box, or of the ball if that bounded the attack, by more than rounding (1e-6; in
     /// L1 and L2 also a hundred-thousandth of the radius) is [`Status::Outside`]: it says nothing about robustness within.
     ///
     /// # Errors
     /// If the images do not fit the model, or it cannot be evaluated.
-    pub fn show(&self, context: &Context, target: &dyn Classifier) -> Result<AttackReport> {
-        self.shown(context, target, None, &|_| Status::Outside)
+    pub fn show(&self, context: &Context, model: &dyn Classifier) -> Result<AttackReport> {
+        self.shown(context, model, None, &|_| Status::Outside)
     }
 
     /// As [`show`](Self::show), to a model whose answers to the clean images are known: `clean` are the outcomes of
@@ -126,7 +130,7 @@ impl Crafted {
     pub fn show_classified(
         &self,
         context: &Context,
-        target: &dyn Classifier,
+        model: &dyn Classifier,
         clean: &[Outcome],
     ) -> Result<AttackReport> {
         let known = clean.iter().map(|outcome| outcome.id);
@@ -134,7 +138,7 @@ impl Crafted {
             let problem = "the clean outcomes are of other samples than the crafted images";
             return Err(Error::argument("evaluation", problem));
         }
-        self.shown(context, target, Some(clean), &|_| Status::Outside)
+        self.shown(context, model, Some(clean), &|_| Status::Outside)
     }
 
     /// As [`show`](Self::show), but what lies outside counts by the model's answer alone; a warning says how many those
@@ -142,19 +146,16 @@ impl Crafted {
     ///
     /// # Errors
     /// Those of [`show`](Self::show).
-    pub fn show_wherever(
-        &self,
-        context: &Context,
-        target: &dyn Classifier,
-    ) -> Result<AttackReport> {
+    pub fn show_wherever(&self, context: &Context, model: &dyn Classifier) -> Result<AttackReport> {
         let outside = std::cell::Cell::new(0_usize);
-        let mut report = self.shown(context, target, None, &|outcome| {
+        let mut report = self.shown(context, model, None, &|outcome| {
             outside.set(outside.get() + 1);
             let finite = outcome.image.iter().all(|pixel| pixel.is_finite());
-            match () {
-                () if outcome.status == Status::Invalid || !finite => Status::Invalid,
-                () if outcome.prediction == outcome.label => Status::Survived,
-                () => Status::Fooled,
+            let class = outcome.prediction;
+            match self.target.map_or(class != outcome.label, |target| class == target) {
+                _ if outcome.status == Status::Invalid || !finite => Status::Invalid,
+                true => Status::Fooled,
+                false => Status::Survived,
             }
         })?;
         if outside.get() > 0 {
@@ -171,23 +172,19 @@ impl Crafted {
     fn shown(
         &self,
         context: &Context,
-        target: &dyn Classifier,
+        model: &dyn Classifier,
         clean: Option<&[Outcome]>,
         outside: &dyn Fn(&Outcome) -> Status,
     ) -> Result<AttackReport> {
         let (samples, shown) = (&self.samples, Replayed(self));
         let mut report = match clean {
-            None => run_attack(context, target, samples, &shown, self.budget)?,
-            Some(clean) => run_classified(context, target, samples, &shown, self.budget, clean)?,
+            None => run_attack(context, model, samples, &shown, self.budget)?,
+            Some(clean) => run_classified(context, model, samples, &shown, self.budget, clean)?,
         };
         for (i, (outcome, image)) in report.outcomes.iter_mut().zip(&self.images).enumerate() {
             outcome.cost += image.cost;
-            // Whatever was shown has a finder; a sample whose clean image got no answer was not shown.
-            let asked = match outcome.status {
-                Status::Survived | Status::Fooled => true,
-                Status::Invalid => outcome.winner.is_some(),
-                Status::CleanWrong | Status::Outside => false,
-            };
+            // Whatever was shown has a finder.
+            let asked = outcome.winner.is_some() && outcome.status != Status::CleanWrong;
             if asked && !self.is_inside(i) {
                 outcome.status = outside(outcome);
             }
@@ -279,26 +276,21 @@ impl Crafted {
     pub fn is_bounded(&self) -> bool {
         self.bounded
     }
+
+    /// The class that the images were steered at, which alone counts as success; None: any but the label.
+    pub fn target(&self) -> Option<usize> {
+        self.target
+    }
 }
 
 /// The attack that returns what was crafted before.
 struct Replayed<'a>(&'a Crafted);
 
 impl Attack for Replayed<'_> {
-    fn name(&self) -> &str {
-        &self.0.attack
-    }
-
-    fn draws(&self) -> usize {
-        1
-    }
-
-    fn is_bounded(&self) -> bool {
-        self.0.bounded
-    }
-
-    fn returns_all(&self) -> bool {
-        true
+    fn info(&self) -> AttackInfo {
+        let Crafted { attack, bounded, target, .. } = self.0;
+        let (bounded, target) = (*bounded, *target);
+        AttackInfo { bounded, target, returns_all: true, random: false, ..AttackInfo::of(attack) }
     }
 
     fn search(&self, _job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
@@ -319,7 +311,9 @@ impl Attack for Replayed<'_> {
             Candidate { hit: Some(hit), ..Candidate::new(sample) }
         };
         let candidates = which.iter().map(candidate).collect();
-        Ok(Search { candidates, diagnostics: self.0.diagnostics.clone() })
+        // Those of the target class are counted anew, of this model.
+        let diagnostics = Diagnostics { of_target: 0, ..self.0.diagnostics.clone() };
+        Ok(Search { candidates, diagnostics })
     }
 
     fn option_warnings(&self, _budget: &Budget) -> Vec<String> {
@@ -345,20 +339,8 @@ pub fn classify(
 struct Untouched;
 
 impl Attack for Untouched {
-    fn name(&self) -> &str {
-        "clean"
-    }
-
-    fn draws(&self) -> usize {
-        1
-    }
-
-    fn is_bounded(&self) -> bool {
-        true
-    }
-
-    fn returns_all(&self) -> bool {
-        false
+    fn info(&self) -> AttackInfo {
+        AttackInfo { random: false, ..AttackInfo::of("clean") }
     }
 
     fn search(&self, _task: &AttackTask<'_>, _which: &[usize]) -> Result<Search> {

@@ -1,12 +1,13 @@
 //! What of an evaluation is done, in a file that grows by a line a part: whatever moment the process is killed at, all
 //! whole lines count.
 
-use super::plan::PortionResult;
 use crate::attack::Samples;
 use crate::files::{Output, writing};
 use crate::fingerprint::Fingerprint;
 use crate::wording::of_json_line;
 use crate::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -39,10 +40,10 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be read, is no journal, or is of other settings; the error says which.
-    pub fn resume(
+    pub fn resume<P: DeserializeOwned>(
         place: &Output,
         settings: &JournalSettings,
-    ) -> Result<Option<(Self, Vec<PortionResult>)>> {
+    ) -> Result<Option<(Self, Vec<P>)>> {
         let path = place.path();
         let journal = open(path)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
@@ -58,7 +59,7 @@ impl Journal {
         let parts = lines
             .enumerate()
             .map(|(i, line)| serde_json::from_slice(line).map_err(|e| fail(i + 2, e)));
-        let parts = parts.collect::<Result<Vec<PortionResult>>>()?;
+        let parts = parts.collect::<Result<Vec<P>>>()?;
         journal.set_len(whole as u64).map_err(|e| Error::io(path, "write", e))?;
         Ok(Some((Self { path: path.to_owned(), file: journal }, parts)))
     }
@@ -67,7 +68,7 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn add(&mut self, part: &PortionResult) -> Result<()> {
+    pub fn add(&mut self, part: &impl Serialize) -> Result<()> {
         let line = line(&self.path, part)?;
         let _writing = writing();
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
@@ -80,7 +81,7 @@ fn open(path: &Path) -> Result<File> {
     OpenOptions::new().append(true).open(path).map_err(|e| Error::io(path, "write", e))
 }
 
-fn line(path: &Path, value: &impl serde::Serialize) -> Result<Vec<u8>> {
+fn line(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(value).map_err(|e| Error::io(path, "write", e.into()))?;
     line.push(b'\n');
     Ok(line)

@@ -166,7 +166,7 @@ pub fn evaluate(
             }
             let mut cell =
                 Cell::new(spec.to_string(), threat, budget, (outcomes, &diagnostics, seconds));
-            if !method.is_bounded() {
+            if !method.info().bounded {
                 cell.note_unbounded();
             }
             cells.push(cell);

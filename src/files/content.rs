@@ -20,6 +20,8 @@ pub enum Content {
     Result,
     /// A picture, as PNG or SVG.
     Picture,
+    /// A page, as HTML.
+    Page,
 }
 
 impl Content {
@@ -30,6 +32,7 @@ impl Content {
             Self::CraftedSet => "a set of images (npz)",
             Self::Result => "a result (JSON)",
             Self::Picture => "a picture",
+            Self::Page => "a page (HTML)",
         }
     }
 
@@ -104,6 +107,7 @@ mod tests {
             Content::CraftedSet,
             Content::Result,
             Content::Picture,
+            Content::Page,
         ];
         for (name, bytes, replaced_by, words) in [
             ("net", network, Some(Content::Network), "safetensors"),

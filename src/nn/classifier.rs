@@ -20,6 +20,11 @@ pub trait Classifier: Sync {
     /// The number of classes, at least two.
     fn classes(&self) -> usize;
 
+    /// Bytes that its layers' values take for one sample, at least; 0: not known.
+    fn sample_bytes(&self) -> usize {
+        0
+    }
+
     /// Whether its logits depend on random draws.
     fn is_random(&self) -> bool {
         false
@@ -29,6 +34,11 @@ pub trait Classifier: Sync {
     /// ([`Session::gradient_by`]).
     fn is_spiking(&self) -> bool {
         false
+    }
+
+    /// The network on the tape that it is, if it is one: for whoever wants to look inside.
+    fn as_network(&self) -> Option<&dyn FrozenNetwork> {
+        None
     }
 
     /// The network of rectifiers with the same weights, if this is a spiking network that has one: images that fool it

@@ -64,6 +64,7 @@ pub fn decisions(
             found.to_string(),
         ));
     }
+    check_memory(context, network.sample_bytes(), CHUNK)?;
     let mut decisions = vec![Decision::default(); data.len()];
     let workers = context.workers(|context| Judge {
         tape: Tape::new(context),
@@ -79,6 +80,15 @@ pub fn decisions(
         result
     })?;
     Ok(decisions)
+}
+
+/// Refuses a network of whose samples the threads cannot hold so many each.
+pub(crate) fn check_memory(context: &Context, sample_bytes: usize, samples: usize) -> Result<()> {
+    let all = (context.threads() * samples) as u64;
+    let bytes = all.saturating_mul(sample_bytes as u64);
+    let what = format!("this network, of {all} images at a time");
+    let remedy = "use fewer threads, a smaller network, or fewer time steps";
+    crate::memory::check("evaluation", bytes, &what, remedy)
 }
 
 /// What one worker judges with.

@@ -42,8 +42,10 @@ mod partial;
 mod prolong;
 mod recalibrate;
 mod recipe;
+mod regime;
 mod schedule;
 mod train;
+mod training_options;
 
 pub(crate) use adversarial_batch::toward_gray;
 pub use adversarial_batch::{BatchAttack, BatchStart, GradientAttack, Perturbation};
@@ -52,6 +54,7 @@ pub use classifier::{Changes, Classifier, Session, tape_session};
 pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{rivals, spread};
 pub use draws::{DRAWS, decision_noise};
+pub(crate) use evaluate::check_memory;
 pub use evaluate::{
     Decision, InputGradients, InputLoss, accuracy, decisions, input_gradients, predictions,
 };
@@ -65,8 +68,8 @@ pub use parameters::{Parameter, Parameters};
 pub use partial::{ConvChain, PartialForward};
 pub use recalibrate::recalibrate;
 pub use recipe::Recipe;
+pub use regime::{Batch, PlainRegime, Regime, Targets};
 pub use schedule::Schedule;
 pub(crate) use train::order;
-pub use train::{
-    Batch, EpochReport, PlainRegime, Regime, StepReport, Targets, Trainer, TrainingOptions,
-};
+pub use train::{EpochReport, StepReport, Trainer};
+pub use training_options::TrainingOptions;

@@ -26,6 +26,11 @@ pub trait Network: Send {
     /// The number of classes.
     fn classes(&self) -> usize;
 
+    /// Bytes that its layers' values take for one sample, at least; 0: not known.
+    fn sample_bytes(&self) -> usize {
+        0
+    }
+
     /// The trainable parameters.
     fn parameters(&self) -> &Parameters;
 
@@ -67,6 +72,32 @@ pub trait FrozenNetwork: Classifier {
     /// # Errors
     /// If `x` does not have the input's shape.
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var>;
+
+    /// Records the forward pass and returns every layer of spikes, before pooling; none of a network without spikes.
+    ///
+    /// # Errors
+    /// As for [`logits`](Self::logits).
+    fn spikes(&self, _tape: &mut Tape, _x: Var) -> Result<Vec<Var>> {
+        Ok(Vec::new())
+    }
+
+    /// How many numbers its last layer computes logits from; 0 unless [`with_head`](Self::with_head) can exchange it.
+    fn features(&self) -> usize {
+        0
+    }
+
+    /// The same network with another last layer, `[class][feature]` and a bias a class. None if its last layer is not
+    /// linear.
+    ///
+    /// # Errors
+    /// If the weights are not of so many features and classes.
+    fn with_head(
+        &self,
+        _weight: &[f32],
+        _bias: Vec<f32>,
+    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
+        Ok(None)
+    }
 
     /// Its layers, if they are a mere chain of convolutions: attacks that change a few pixels at a time then evaluate
     /// only what these reach ([`PartialForward`](super::PartialForward)). The bits are the same without.

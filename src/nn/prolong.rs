@@ -31,6 +31,11 @@ impl Trainer {
                 "its training ended, and with it what the optimizer remembered, so it cannot go on to the same bits",
             ));
         }
+        if theirs.average != 0.0 {
+            return Err(fail(
+                "it is a moving average of its training, which ended elsewhere, so it cannot go on to the same bits",
+            ));
+        }
         let mut state = state.clone();
         state.note("training.epochs_done", theirs.epochs);
         let steps = theirs.epochs.saturating_mul(images / theirs.batch_size.max(1));

@@ -9,10 +9,12 @@
 //! | `page` | what the templates and the CSV file are filled with: sentences, tables, figures |
 //! | `pictures` | what is drawn from `observations.json` |
 
+mod audit;
 mod compare;
 mod page;
 mod pictures;
 
+pub use audit::audit_page;
 pub use compare::{NEAR, is_near};
 
 use crate::attack::{Norm, parse_eps};

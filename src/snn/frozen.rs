@@ -120,12 +120,20 @@ impl Classifier for FrozenSpikingModel {
         self.model.classes()
     }
 
+    fn sample_bytes(&self) -> usize {
+        self.model.architecture().least_spiking_bytes(self.options.steps)
+    }
+
     fn is_random(&self) -> bool {
         self.options.encoder.is_random()
     }
 
     fn is_spiking(&self) -> bool {
         true
+    }
+
+    fn as_network(&self) -> Option<&dyn FrozenNetwork> {
+        Some(self)
     }
 
     fn rectified(&self) -> Option<&dyn FrozenNetwork> {
@@ -144,5 +152,23 @@ impl Classifier for FrozenSpikingModel {
 impl FrozenNetwork for FrozenSpikingModel {
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         self.record_into(tape, x, None, false)
+    }
+
+    fn spikes(&self, tape: &mut Tape, x: Var) -> Result<Vec<Var>> {
+        FrozenSpikingModel::spikes(self, tape, x)
+    }
+
+    fn features(&self) -> usize {
+        self.model.features()
+    }
+
+    /// Logits are means over the steps, and a linear layer of means is the mean of linear layers.
+    fn with_head(
+        &self,
+        weight: &[f32],
+        bias: Vec<f32>,
+    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
+        let Some(model) = self.model.with_last(weight, bias)? else { return Ok(None) };
+        Ok(Some(Box::new(Self { model, ..self.clone() })))
     }
 }

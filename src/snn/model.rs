@@ -121,6 +121,10 @@ impl Network for SpikingModel {
         self.model.classes()
     }
 
+    fn sample_bytes(&self) -> usize {
+        self.model.architecture().least_spiking_bytes(self.options.steps)
+    }
+
     fn parameters(&self) -> &Parameters {
         self.model.parameters()
     }

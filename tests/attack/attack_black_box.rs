@@ -1,7 +1,7 @@
 //! Attacks on models that hide their gradients, attacks made for transfer, and targets of the user's.
 
+use crate::common::masks::{Mask, Masked};
 use crate::common::models::{lenet, test_images};
-use crate::masks::{Mask, Masked};
 use deepsleep::attack::{
     AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
 };

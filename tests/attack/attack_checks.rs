@@ -161,10 +161,28 @@ fn names_options_and_radii_are_checked() {
     // Finite in 64 bits, not in 32.
     assert!(message(parse_attack("pgd:step=1e300")).contains("step=1e300"));
     assert!(message(parse_attack("pgd:step=-1")).contains("positive"));
+    let counts = [
+        "steps",
+        "restarts",
+        "targets",
+        "queries",
+        "pairs",
+        "probes",
+        "search",
+        "neighbors",
+        "draws",
+    ];
+    for entry in deepsleep::attack::ATTACKS {
+        for (key, ..) in entry.options().filter(|(key, ..)| counts.contains(key)) {
+            // Products of two are numbers too.
+            let text = format!("{}:{key}={}", entry.name, usize::MAX);
+            assert!(message(parse_attack(&text)).contains("1000000000 at most"), "{text}");
+        }
+    }
     assert!(message(parse_attack("autoattack:version=best")).contains("version=best"));
     assert!(message(parse_attack("apgd-t:loss=ce")).contains("targeted"));
     for entry in deepsleep::attack::ATTACKS {
-        assert_eq!(parse_attack(entry.name).unwrap().name(), entry.name);
+        assert_eq!(parse_attack(entry.name).unwrap().info().name, entry.name);
     }
     assert_eq!(parse_eps("64/255, 0.3", Norm::Linf, 784).unwrap(), [64.0 / 255.0, 0.3]);
     assert_eq!(parse_eps("1.5", Norm::L2, 784).unwrap(), [1.5]);
@@ -320,9 +338,9 @@ fn a_start_next_to_gray_finds_the_slopes_of_a_network_that_thresholds() {
     assert!(!robust("pgd:start=gray,steps=20,step=0.02", 0.27));
     // Either spelling, and the same steps whatever the seed.
     assert!(!robust("pgd:start=grey,steps=20,step=0.02", 0.27));
-    assert!(!parse_attack("pgd:start=gray").unwrap().is_random());
-    assert!(parse_attack("pgd:start=corner").unwrap().is_random());
-    assert!(parse_attack("pgd:start=uniform").unwrap().is_random());
+    assert!(!parse_attack("pgd:start=gray").unwrap().info().random);
+    assert!(parse_attack("pgd:start=corner").unwrap().info().random);
+    assert!(parse_attack("pgd:start=uniform").unwrap().info().random);
 }
 
 #[test]

@@ -62,9 +62,9 @@ fn nearest(a: &dyn Attack, norm: Norm, (slack, beyond): (f32, f32), problems: &[
         let report = run(&model, &samples, a, norm, 1.0);
         for (i, outcome) in report.outcomes.iter().enumerate() {
             let truth = distance(&model, samples.image(i), outcome.label, norm);
-            assert_eq!(outcome.status, Status::Fooled, "{} {norm} {classes} {i}", a.name());
+            assert_eq!(outcome.status, Status::Fooled, "{} {norm} {classes} {i}", a.info().name);
             let found = norm.distance(&outcome.image, samples.image(i));
-            let name = a.name();
+            let name = a.info().name;
             assert!(
                 found >= truth - 1e-5,
                 "{name} {norm}, {classes} classes, {i}: {found} beats {truth}"
@@ -141,7 +141,7 @@ fn the_fewest_pixels_are_found() {
                     needed
                 });
                 let fewest = fewest.count() as f32;
-                let name = attack.name();
+                let name = attack.info().name;
                 assert_eq!(outcome.status, Status::Fooled, "{name} {seed} {i}");
                 assert!(outcome.l0 >= fewest, "{name} {seed} {i}: {} below {fewest}", outcome.l0);
                 more += usize::from(outcome.l0 > fewest);
@@ -149,7 +149,7 @@ fn the_fewest_pixels_are_found() {
             assert!(
                 more <= SAMPLES / 4,
                 "{} {seed}: {more} of {SAMPLES} by too many",
-                attack.name()
+                attack.info().name
             );
         }
     }
@@ -217,13 +217,18 @@ fn minimal_attacks_do_not_mind_a_shift() {
                     for (i, outcome) in report.outcomes.iter().enumerate() {
                         let truth = distance(&model, samples.image(i), outcome.label, norm);
                         let found = norm.distance(&outcome.image, samples.image(i));
-                        assert_eq!(outcome.status, Status::Fooled, "{} {norm} {shift}", a.name());
+                        assert_eq!(
+                            outcome.status,
+                            Status::Fooled,
+                            "{} {norm} {shift}",
+                            a.info().name
+                        );
                         // Twice 1e-5 of the logits beyond the boundary, for normals longer than 1/2.
                         let beyond = 4e-5 * shift + 2e-4;
                         assert!(
                             found <= 1.03 * truth + beyond,
                             "{} {norm} {shift}: {found}, possible {truth}",
-                            a.name()
+                            a.info().name
                         );
                     }
                 }

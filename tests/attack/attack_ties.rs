@@ -39,9 +39,7 @@ fn a_dead_network_has_the_accuracy_of_class_0_everywhere() {
             "nes-pgd" => ":steps=2,pairs=3",
             "cw" => ":steps=2,search=2",
             "autoattack" => ":version=rand",
-            name if entry.options.iter().any(|(key, ..)| *key == "steps") && name != "cw" => {
-                ":steps=2"
-            }
+            name if entry.options().any(|(key, ..)| *key == "steps") && name != "cw" => ":steps=2",
             _ => "",
         };
         let a = parse_attack(&format!("{}{options}", entry.name)).unwrap();

@@ -11,8 +11,8 @@ mod attack_properties;
 mod attack_ties;
 mod audits;
 mod estimators;
-mod masks;
 mod spiking_attacks;
+mod wrappers;
 
 #[path = "../common/mod.rs"]
 mod common;

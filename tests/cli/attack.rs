@@ -97,3 +97,24 @@ fn wrong_attacks_are_refused_with_what_there_is() {
         run(&[&base[..], more].concat()).assert_fails(code, words);
     }
 }
+
+/// Images steered at a class count where they reach it: made for another network at once, kept, and shown.
+#[test]
+fn a_target_stays_with_the_images() {
+    let folder = Folder::new();
+    let set = folder.argument("set.npz");
+    let model = ["--model", PLAIN, "--source", ROBUST, "--eps", "0.3", "--images", "40"];
+    let with = |command: &[&str], attack: &str| {
+        run(&[command, &model, &["--attack", attack, "--json"]].concat()).json()
+    };
+    let any = with(&["attack"], "pgd");
+    let made = with(&["attack", "--save", &set], "pgd:target=3");
+    let fewer = |what: &str| made[what].as_f64() > any[what].as_f64();
+    assert!(fewer("robust_accuracy"), "{} {}", made["fooled"], any["fooled"]);
+    let shown = run(&["evaluate", "--model", PLAIN, "--crafted", &set, "--json"]).json();
+    let evaluated = with(&["evaluate"], "pgd:target=3");
+    for result in [&shown["results"][0], &evaluated["results"][0]] {
+        assert_eq!(result["robust_accuracy"], made["robust_accuracy"]);
+        assert_eq!(result["warnings"], made["warnings"]);
+    }
+}

@@ -37,6 +37,9 @@ fn what_cannot_be_audited_is_refused() {
         (&["--first", "10000"], "test images"),
         (&["--images", "0"], "at least 1"),
         (&["--twin", "nothing.safetensors"], "nothing.safetensors"),
+        (&["--attack", "pgd"], "--claim"),
+        (&["--claim", "0.5", "--attack", "pdg"], "did you mean `pgd`"),
+        (&["--resume"], "--out"),
     ] {
         let run = run(&[&["audit", "--model", PLAIN, "--eps", "16/255"], more].concat());
         assert!(run.code.is_some_and(|code| code != 0), "{more:?}");
@@ -57,4 +60,59 @@ fn estimators_are_for_spiking_networks() {
     }
     attack("snn", "pgd:gradient=tirangle").assert_fails(2, &["tirangle", "triangle"]);
     attack("snn", "square:gradient=rga").assert_fails(2, &["no option `gradient`"]);
+}
+
+/// An audit that was killed goes on, and says the same as one that was not; it is a page too.
+#[test]
+fn a_killed_audit_goes_on() {
+    let folder = Folder::new();
+    let [whole, killed, page] =
+        ["whole.json", "killed.json", "audit.html"].map(|name| folder.argument(name));
+    let audit =
+        |out: &str, more: &[&str]| run(&[&SHORT[..], &["--fast", "--out", out], more].concat());
+    let done = audit(&whole, &["--page", &page]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let html = String::from_utf8(read(&page)).unwrap();
+    for words in ["Verdict: <b>undecided</b>", "radius curve", "apgd-ce", "<svg"] {
+        assert!(html.contains(words), "{words}");
+    }
+    // Half of its parts, as a killed one leaves them.
+    let result = |path: &str| -> serde_json::Value {
+        let mut json: serde_json::Value = serde_json::from_slice(&read(path)).unwrap();
+        json.as_object_mut().unwrap().remove("seconds");
+        json
+    };
+    let mut child = std::process::Command::new(assert_cmd::cargo_bin!("deepsleep-cli"))
+        .args(SHORT)
+        .args(["--fast", "--out", &killed])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let checkpoint = folder.path("killed.json.checkpoint");
+    let lines =
+        || std::fs::read(&checkpoint).map_or(0, |b| b.iter().filter(|&&b| b == b'\n').count());
+    while lines() < 4 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    if !checkpoint.exists() {
+        // It was done before it could be killed.
+        return;
+    }
+    audit(&killed, &["--resume", "--seed", "1"])
+        .assert_fails(2, &["cannot resume", "--seed 0, not 1"]);
+    run(&[
+        "evaluate", "--model", PLAIN, "--attack", "fgsm", "--eps", "0.1", "--images", "2", "--out",
+        &killed,
+    ])
+    .assert_fails(2, &["an audit's, and an evaluation would replace it"]);
+    let resumed = audit(&killed, &["--resume"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("continuing after"), "{}", resumed.stderr);
+    assert!(!checkpoint.exists());
+    assert_eq!(result(&killed), result(&whole));
+    assert!(audit(&killed, &["--resume"]).stderr.contains("finished already"));
 }

@@ -139,3 +139,27 @@ fn a_data_set_without_images_is_wrong_use() {
         run(&[arguments, &["--data-dir", &data]].concat()).assert_fails(2, &["there are", " 0 t"]);
     }
 }
+
+/// A file and the same one packed beside it, as torchvision leaves them, have to hold the same.
+#[test]
+fn a_packed_file_that_differs_is_named() {
+    let folder = Folder::new();
+    let data = folder.small_data(20, 20);
+    let evaluate = ["evaluate", "--model", MODEL, "--data-dir", &data];
+    let before = run(&evaluate);
+    let labels = read(folder.path("t10k-labels-idx1-ubyte"));
+    let packed = folder.path("t10k-labels-idx1-ubyte.gz");
+    std::fs::write(&packed, gzipped(&labels)).unwrap();
+    assert_eq!((before.code, run(&evaluate).code), (Some(0), Some(0)));
+    let other: Vec<u8> = [&labels[..8], &[1; 20]].concat();
+    std::fs::write(&packed, gzipped(&other)).unwrap();
+    run(&evaluate)
+        .assert_fails(1, &["t10k-labels-idx1-ubyte", ".gz beside it holds something else"]);
+    std::fs::remove_file(&packed).unwrap();
+    // Another data set in the same folder, in another format.
+    for half in ["train", "test"] {
+        std::fs::write(folder.path(&format!("{half}.npz")), "x").unwrap();
+    }
+    let place = ["evaluate", "--model", MODEL, "--data", data.trim_end_matches('/')];
+    run(&place).assert_fails(1, &["several data sets (IDX files, npz files)"]);
+}

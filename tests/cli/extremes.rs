@@ -100,3 +100,20 @@ fn one_image_and_seventeen_on_one_thread_and_sixty_four() {
         assert!(train(images, "1") == train(images, "64"), "{images} images");
     }
 }
+
+/// What does not fit into the memory that the process may have is refused, and does not abort it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_batch_larger_than_memory_is_refused_in_a_line() {
+    let folder = Folder::new();
+    let out = folder.argument("model");
+    let program = assert_cmd::cargo_bin!("deepsleep-cli").display().to_string();
+    let limited = |command: &str| {
+        let text = format!("ulimit -v 700000; exec {program} {command} --threads 2 --quiet");
+        let mut shell = assert_cmd::Command::new("sh");
+        crate::Run::of(shell.args(["-c", &text]).current_dir(env!("CARGO_MANIFEST_DIR")))
+    };
+    let train = format!("train --batch-size 60000 --epochs 1 --out {out}");
+    limited(&train).assert_fails(2, &["a batch of 60000 images", "GB are needed", "smaller batch"]);
+    assert_eq!(limited(&format!("evaluate --model {MODEL} --images 64")).code, Some(0));
+}

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // every test binary uses its own part of it
 
+pub mod masks;
 pub mod models;
 pub mod networks;
 pub mod plain;

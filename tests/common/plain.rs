@@ -26,11 +26,13 @@ impl<'a, M: Plain> PlainSession<'a, M> {
     }
 }
 
-fn lane(lanes: &[Lanes], lane: usize) -> Vec<f64> {
+/// The values of one lane.
+pub fn lane(lanes: &[Lanes], lane: usize) -> Vec<f64> {
     lanes.iter().map(|lanes| f64::from(lanes.0[lane])).collect()
 }
 
-fn set_lane(lanes: &mut [Lanes], lane: usize, values: &[f64]) {
+/// Writes the values of one lane.
+pub fn set_lane(lanes: &mut [Lanes], lane: usize, values: &[f64]) {
     assert_eq!(lanes.len(), values.len());
     lanes.iter_mut().zip(values).for_each(|(lanes, &value)| lanes.0[lane] = value as f32);
 }

@@ -52,6 +52,8 @@ proptest! {
     fn anything_after_the_end_is_an_error(
         array in array(), gzip: bool, more in prop::collection::vec(any::<u8>(), 1..9),
     ) {
+        // Zeros behind gzip are padding.
+        prop_assume!(!gzip || more.iter().any(|&byte| byte != 0));
         let mut bytes = encode(&array, gzip);
         bytes.extend(more);
         prop_assert!(read(&bytes).is_err());

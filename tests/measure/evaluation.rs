@@ -3,12 +3,12 @@
 use crate::common::models::{lenet, test_images};
 use deepsleep::Error;
 use deepsleep::attack::{
-    AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
+    AttackInfo, AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
 };
 use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
     Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, archive,
-    evaluate, fingerprint, transfer_matrix, worst_cases,
+    classify, evaluate, fingerprint, transfer_matrix, worst_cases,
 };
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenModel;
@@ -135,7 +135,7 @@ fn crafted(seed: u64) -> (Samples, AttackReport, Crafted) {
     let (samples, a) = (samples(), parse_attack("pgd:steps=5").unwrap());
     let budget = Budget { seed, ..LINF };
     let report = run_attack(&context(), &robust(), &samples, a.as_ref(), budget).unwrap();
-    let crafted = Crafted::of(&samples, &report, true);
+    let crafted = Crafted::of(&samples, &report, &AttackInfo::of("pgd"));
     (samples, report, crafted)
 }
 
@@ -144,7 +144,9 @@ fn a_set_is_kept_and_shown_again() {
     let (samples, report, crafted) = crafted(3);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.npz");
-    let npz = archive(&samples, &report, true, &serde_json::json!({"by": "a test"})).unwrap();
+    let npz =
+        archive(&samples, &report, &AttackInfo::of("pgd"), &serde_json::json!({"by": "a test"}))
+            .unwrap();
     npz.save(&path).unwrap();
     assert_eq!(npz.to_bytes().unwrap(), std::fs::read(&path).unwrap(), "equal sets, equal bytes");
 
@@ -158,6 +160,43 @@ fn a_set_is_kept_and_shown_again() {
     let found = shown.outcomes.iter().zip(&mut before.outcomes);
     found.for_each(|(shown, before)| before.winner.clone_from(&shown.winner));
     assert_eq!(shown, before);
+}
+
+/// Images steered at a class fool whom they make answer with it, in memory, in a file, and whoever knows the clean answers.
+#[test]
+fn the_target_travels_with_the_images() {
+    const TARGET: usize = 3;
+    let (samples, model) = (samples(), lenet("lenet_weights.safetensors"));
+    let a = parse_attack("pgd:steps=10,return=last,target=3").unwrap();
+    let budget = Budget { eps: 0.3, ..LINF };
+    let crafted = Crafted::craft(&context(), &robust(), &samples, a.as_ref(), budget).unwrap();
+    assert_eq!(crafted.target(), Some(TARGET));
+    let npz = crafted.to_npz(&()).unwrap();
+    let read = self::read(&npz).unwrap();
+    assert_eq!(read, crafted);
+    let clean = classify(&context(), &model, &samples, 0).unwrap().outcomes;
+    let reports = [
+        crafted.show(&context(), &model).unwrap(),
+        read.show(&context(), &model).unwrap(),
+        read.show_classified(&context(), &model, &clean).unwrap(),
+        read.show_wherever(&context(), &model).unwrap(),
+    ];
+    let (mut others, mut reached) = (0, 0);
+    for report in reports {
+        let own = report.outcomes.iter().filter(|outcome| outcome.label == TARGET);
+        assert_eq!(report.diagnostics.of_target, own.count());
+        for outcome in report.outcomes.iter().filter(|o| o.status != Status::CleanWrong) {
+            let fooled = outcome.label != TARGET && outcome.prediction == TARGET;
+            let status = if fooled { Status::Fooled } else { Status::Survived };
+            assert_eq!(outcome.status, status, "{}", outcome.id);
+            reached += usize::from(fooled);
+            others += usize::from(!fooled && outcome.prediction != outcome.label);
+        }
+    }
+    // Both kinds are there to be told apart.
+    assert!(reached > 0 && others > 0, "{reached} {others}");
+    // A file of others does not say any, and then every wrong class counts.
+    assert_eq!(self::read(&set_of_others(&|_| {}).1).unwrap().target(), None);
 }
 
 #[test]
@@ -381,7 +420,8 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
     let whole = std::fs::read(&path).unwrap();
     for cut in (0..=whole.len()).step_by(97).chain([whole.len() - 1, whole.len()]) {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let Some((mut journal, found)) = Journal::resume(&place, &settings).unwrap() else {
+        let found = Journal::resume::<PortionResult>(&place, &settings).unwrap();
+        let Some((mut journal, found)) = found else {
             assert!(!whole[..cut].contains(&b'\n'));
             continue;
         };
@@ -390,10 +430,11 @@ fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
         assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
     }
     let other = JournalSettings::from([("--eps".to_owned(), "0.2".to_owned())]);
-    let error = Journal::resume(&place, &other).unwrap_err().to_string();
+    let error = Journal::resume::<PortionResult>(&place, &other).unwrap_err().to_string();
     assert!(error.contains("--eps 0.1, not 0.2"), "{error}");
     std::fs::write(&path, "{}\nnonsense\n").unwrap();
-    let error = Journal::resume(&place, &JournalSettings::new()).unwrap_err().to_string();
+    let error =
+        Journal::resume::<PortionResult>(&place, &JournalSettings::new()).unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
 }
 

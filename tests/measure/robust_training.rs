@@ -206,7 +206,7 @@ fn training_by_bounds_makes_bounds_that_certify() {
             .certified_accuracy
     };
     let (plain, bounded) = (certified("ce"), certified("ibp"));
-    assert!(plain < 0.05 && bounded > 0.5, "{plain} {bounded}");
+    assert!(bounded > plain + 0.2, "{plain} {bounded}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Every claim of a report, checked: what it says about an image is what the second opinion sees there.
 
 use super::evaluators::{Decision, Evaluator, ROUNDING, judge};
-use deepsleep::attack::{ATTACKS, Attack, AttackReport, Norm, Outcome, Samples, Status};
+use deepsleep::attack::{
+    ATTACKS, Attack, AttackInfo, AttackReport, Norm, Outcome, Samples, Status,
+};
 use std::collections::BTreeMap;
 
 /// How an attack is to be judged.
@@ -19,13 +21,13 @@ pub struct Rules {
 
 impl Rules {
     pub fn of(attack: &dyn Attack) -> Self {
-        let name = attack.name();
+        let AttackInfo { name, bounded, returns_all, .. } = attack.info();
         Self {
-            bounded: attack.is_bounded(),
-            returns_all: attack.returns_all(),
+            bounded,
+            returns_all,
             minimal: ["fab", "fab-t", "deepfool", "cw", "cw-linf", "ddn", "fmn", "sigma-zero"]
-                .contains(&name),
-            gradients: !["square", "nes-pgd", "rays", "hopskipjump"].contains(&name),
+                .contains(&name.as_str()),
+            gradients: !["square", "nes-pgd", "rays", "hopskipjump"].contains(&name.as_str()),
         }
     }
 }

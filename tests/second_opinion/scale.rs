@@ -1,64 +1,13 @@
 //! Logits times a number: the decision is the same, so is the robustness.
 
 use super::cases::NORMS;
+use crate::common::masks::{Mask, Masked};
 use crate::common::models::{golden, lenet, test_images};
-use deepsleep::Result;
 use deepsleep::attack::{
-    AttackReport, Budget, Classifier, Norm, Samples, Session, parse_attack, run_attack,
+    AttackReport, Budget, Classifier, Norm, Samples, parse_attack, run_attack,
 };
 use deepsleep::nn::{Freeze, FrozenModel, Model, Network};
-use deepsleep::simd::random::Key;
-use deepsleep::simd::{LANES, Lanes};
-use deepsleep::tensor::{Context, Shape};
-
-/// Somebody's model with its logits multiplied.
-struct Scaled {
-    model: FrozenModel,
-    factor: f32,
-}
-
-struct ScaledSession<'a> {
-    session: Box<dyn Session + 'a>,
-    factor: f32,
-}
-
-fn times(lanes: &mut [Lanes], factor: f32) {
-    lanes.iter_mut().for_each(|lanes| lanes.0.iter_mut().for_each(|x| *x *= factor));
-}
-
-impl Classifier for Scaled {
-    fn input_shape(&self) -> Shape {
-        Classifier::input_shape(&self.model)
-    }
-
-    fn classes(&self) -> usize {
-        Classifier::classes(&self.model)
-    }
-
-    fn session(&self, context: Context) -> Box<dyn Session + '_> {
-        Box::new(ScaledSession { session: self.model.session(context), factor: self.factor })
-    }
-}
-
-impl Session for ScaledSession<'_> {
-    fn logits(
-        &mut self,
-        images: &[Lanes],
-        noise: &[Key; LANES],
-        differentiable: bool,
-        out: &mut [Lanes],
-    ) -> Result<()> {
-        self.session.logits(images, noise, differentiable, out)?;
-        times(out, self.factor);
-        Ok(())
-    }
-
-    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
-        self.session.gradient(weight, out)?;
-        times(out, self.factor);
-        Ok(())
-    }
-}
+use deepsleep::tensor::Context;
 
 const FILE: &str = "lenet_robust.safetensors";
 
@@ -100,7 +49,7 @@ fn holds(texts: &[&str], norms: &[Norm], factors: &[f32]) {
             for (i, &factor) in factors.iter().enumerate() {
                 // By turns somebody's wrapper and the engine's own network.
                 let report = if i % 2 == 0 {
-                    let model = Scaled { model: lenet(FILE), factor };
+                    let model = Masked(lenet(FILE), Mask::Scaled(factor));
                     run(&model, &samples, text, norm)
                 } else {
                     run(&heavier(factor), &samples, text, norm)
@@ -170,7 +119,7 @@ fn a_flat_cross_entropy_is_doubted() {
         };
         // Their logits spread by about 30: by a thousandth, and by a third, where cross-entropy is the weaker attack too.
         for factor in [1e-4, 1e-2] {
-            let model = Scaled { model: lenet(FILE), factor };
+            let model = Masked(lenet(FILE), Mask::Scaled(factor));
             assert!(warned(&model), "{text}: no word of logits times {factor}");
         }
         assert!(!warned(&lenet(FILE)), "{text}: a doubt where there is no reason");

@@ -15,6 +15,6 @@ pub fn run(bytes: &[u8]) {
         for norm in [Norm::Linf, Norm::L2, Norm::L1] {
             let _ = attack.option_warnings(&Budget { norm, eps: 0.3, seed: 0 });
         }
-        let _ = (attack.name(), attack.draws(), attack.is_bounded(), attack.returns_all());
+        let _ = attack.info();
     }
 }

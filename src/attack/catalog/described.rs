@@ -56,3 +56,8 @@ pub const JITTER: Described = (
     "gradients are averaged over points up to so far away per pixel, e.g. 0.25eps; draws is then how many (8)",
 );
 pub const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");
+
+/// Of attacks that follow gradients.
+pub const GUIDED: &[Described] = &[TARGET, GRADIENT, POOL, DRAWS];
+/// Of attacks that do not.
+pub const BLIND: &[Described] = &[TARGET, DRAWS];

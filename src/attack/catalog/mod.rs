@@ -11,8 +11,8 @@ pub use spec::AttackSpec;
 
 use crate::Result;
 use crate::attack::catalog::described::{
-    BOUNDED, CROSS_ENTROPY, DRAWS, GRADIENT, JITTER, LATEST, LOSS, POOL, RESTARTS, RETURN, START,
-    STEP, STEPS, TARGET,
+    BLIND, BOUNDED, CROSS_ENTROPY, DRAWS, Described, GRADIENT, GUIDED, JITTER, LATEST, LOSS, POOL,
+    RESTARTS, RETURN, START, STEP, STEPS, TARGET,
 };
 use crate::attack::catalog::options::Options;
 use crate::attack::ensemble::autoattack::{AutoAttack, Version};
@@ -37,12 +37,18 @@ pub struct CatalogEntry {
     pub name: &'static str,
     /// What it is.
     pub summary: &'static str,
-    /// Its options: key, default, meaning.
-    pub options: &'static [(&'static str, &'static str, &'static str)],
+    groups: &'static [&'static [Described]],
     /// The option that makes it fit to craft images for other models, where there is one: an image on the very boundary
     /// of one network seldom fools another.
     pub transfer: Option<&'static str>,
     build: fn(&mut Options<'_>) -> Result<Box<dyn Attack>>,
+}
+
+impl CatalogEntry {
+    /// Its options: key, default, meaning.
+    pub fn options(&self) -> impl Iterator<Item = &'static Described> {
+        self.groups.iter().copied().flatten()
+    }
 }
 
 /// All attacks, with their options.
@@ -50,7 +56,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "fgsm",
         summary: "one step of eps along the sign of the gradient",
-        options: &[LOSS, TARGET, GRADIENT, POOL, DRAWS, RETURN],
+        groups: &[&[LOSS], GUIDED, &[RETURN]],
         transfer: Some("return=last"),
         build: |o| {
             let loss = o.loss(Loss::CrossEntropy)?;
@@ -60,16 +66,10 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "bim",
         summary: "iterated FGSM from the image itself",
-        options: &[
-            LOSS,
-            ("steps", "10", STEPS.2),
-            ("step", "0.2eps", STEP.2),
-            TARGET,
-            GRADIENT,
-            POOL,
-            DRAWS,
-            JITTER,
-            RETURN,
+        groups: &[
+            &[LOSS, ("steps", "10", STEPS.2), ("step", "0.2eps", STEP.2)],
+            GUIDED,
+            &[JITTER, RETURN],
         ],
         transfer: Some("return=last"),
         build: |o| pgd(o, bim()),
@@ -77,16 +77,14 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "pgd",
         summary: "projected gradient ascent from random points",
-        options: &[
-            LOSS, STEPS, STEP, RESTARTS, START, TARGET, GRADIENT, POOL, DRAWS, JITTER, RETURN,
-        ],
+        groups: &[&[LOSS, STEPS, STEP, RESTARTS, START], GUIDED, &[JITTER, RETURN]],
         transfer: Some("return=last"),
         build: |o| pgd(o, Pgd::default()),
     },
     CatalogEntry {
         name: "eot-pgd",
         summary: "PGD on the expected loss of a model that draws random numbers",
-        options: &[
+        groups: &[&[
             LOSS,
             STEPS,
             STEP,
@@ -98,24 +96,14 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("draws", "2", DRAWS.2),
             JITTER,
             RETURN,
-        ],
+        ]],
         transfer: Some("return=last"),
         build: |o| pgd(o, eot_pgd()),
     },
     CatalogEntry {
         name: "apgd-ce",
         summary: "auto-PGD on the cross-entropy",
-        options: &[
-            CROSS_ENTROPY,
-            ("steps", "100", STEPS.2),
-            RESTARTS,
-            TARGET,
-            GRADIENT,
-            POOL,
-            DRAWS,
-            JITTER,
-            LATEST,
-        ],
+        groups: &[&[CROSS_ENTROPY, ("steps", "100", STEPS.2), RESTARTS], GUIDED, &[JITTER, LATEST]],
         transfer: Some("return=latest"),
         build: |o| {
             let loss = o.cross_entropy()?;
@@ -125,33 +113,22 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "apgd-dlr",
         summary: "auto-PGD on the difference of logits ratio",
-        options: &[
-            ("steps", "100", STEPS.2),
-            RESTARTS,
-            TARGET,
-            GRADIENT,
-            POOL,
-            DRAWS,
-            JITTER,
-            LATEST,
-        ],
+        groups: &[&[("steps", "100", STEPS.2), RESTARTS], GUIDED, &[JITTER, LATEST]],
         transfer: Some("return=latest"),
         build: |o| apgd(o, Loss::Dlr),
     },
     CatalogEntry {
         name: "apgd-t",
         summary: "auto-PGD on a targeted loss, the likeliest wrong classes one after the other",
-        options: &[
-            ("loss", "targeted-dlr", "targeted-dlr, targeted-ce or difference"),
-            ("steps", "100", STEPS.2),
-            RESTARTS,
-            ("targets", "9", "wrong classes"),
-            TARGET,
-            GRADIENT,
-            POOL,
-            DRAWS,
-            JITTER,
-            LATEST,
+        groups: &[
+            &[
+                ("loss", "targeted-dlr", "targeted-dlr, targeted-ce or difference"),
+                ("steps", "100", STEPS.2),
+                RESTARTS,
+                ("targets", "9", "wrong classes"),
+            ],
+            GUIDED,
+            &[JITTER, LATEST],
         ],
         transfer: Some("return=latest"),
         build: |o| {
@@ -165,14 +142,10 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "fab",
         summary: "minimal perturbation along the boundary, all classes at once",
-        options: &[
-            ("steps", "100", STEPS.2),
-            RESTARTS,
-            TARGET,
-            GRADIENT,
-            POOL,
-            DRAWS,
-            ("return", "nearest", "nearest or first"),
+        groups: &[
+            &[("steps", "100", STEPS.2), RESTARTS],
+            GUIDED,
+            &[("return", "nearest", "nearest or first")],
         ],
         transfer: None,
         build: |o| fab(o, Fab { targets: 0, ..Fab::default() }),
@@ -180,15 +153,10 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "fab-t",
         summary: "minimal perturbation along the boundary, one wrong class a run",
-        options: &[
-            ("steps", "100", STEPS.2),
-            RESTARTS,
-            ("targets", "9", "wrong classes"),
-            TARGET,
-            GRADIENT,
-            POOL,
-            DRAWS,
-            ("return", "nearest", "nearest or first"),
+        groups: &[
+            &[("steps", "100", STEPS.2), RESTARTS, ("targets", "9", "wrong classes")],
+            GUIDED,
+            &[("return", "nearest", "nearest or first")],
         ],
         transfer: None,
         build: |o| fab(o, Fab::default()),
@@ -196,26 +164,31 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "square",
         summary: "random search from scores alone",
-        options: &[
-            ("queries", "5000", "images evaluated in a run"),
-            RESTARTS,
-            ("p", "0.8", "share of pixels in the first windows"),
-            ("rescale", "no", "yes: windows shrink as over 10,000 queries"),
-            (
-                "ties",
-                "reject",
-                "accept: proposals of exactly the best margin are kept, for models whose margins are steps",
-            ),
-            ("refill", "no", "yes: l2 uses up what the box cuts off (stronger than the original)"),
-            TARGET,
-            DRAWS,
+        groups: &[
+            &[
+                ("queries", "5000", "images evaluated in a run"),
+                RESTARTS,
+                ("p", "0.8", "share of pixels in the first windows"),
+                ("rescale", "no", "yes: windows shrink as over 10,000 queries"),
+                (
+                    "ties",
+                    "reject",
+                    "accept: proposals of exactly the best margin are kept, for models whose margins are steps",
+                ),
+                (
+                    "refill",
+                    "no",
+                    "yes: l2 uses up what the box cuts off (stronger than the original)",
+                ),
+            ],
+            BLIND,
         ],
         transfer: None,
         build: |o| {
             let default = Square::default();
             Ok(Box::new(Square {
-                queries: o.value("queries", default.queries)?,
-                restarts: o.value("restarts", default.restarts)?,
+                queries: o.count("queries", default.queries)?,
+                restarts: o.count("restarts", default.restarts)?,
                 p: o.value("p", default.p)?,
                 rescale: o.flag("rescale", default.rescale)?,
                 accept_ties: o.ties()?,
@@ -227,23 +200,22 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "cw",
         summary: "Carlini & Wagner's minimal perturbation in l2",
-        options: &[
-            (
-                "form",
-                "canonical",
-                "canonical: search over c; published: c=1, 100 steps, black and white pixels fixed, every image stops by itself \
+        groups: &[
+            &[
+                (
+                    "form",
+                    "canonical",
+                    "canonical: search over c; published: c=1, 100 steps, black and white pixels fixed, every image stops by itself \
                  when its cost has risen (the original stops the whole batch when its sum has)",
-            ),
-            ("steps", "1000", "steps for one c"),
-            ("search", "9", "values of c"),
-            ("c", "0.001", "the first c"),
-            ("kappa", "0", "by how much the margin is to be missed"),
-            ("rate", "0.01", "Adam's learning rate"),
-            TARGET,
-            GRADIENT,
-            POOL,
-            DRAWS,
-            BOUNDED,
+                ),
+                ("steps", "1000", "steps for one c"),
+                ("search", "9", "values of c"),
+                ("c", "0.001", "the first c"),
+                ("kappa", "0", "by how much the margin is to be missed"),
+                ("rate", "0.01", "Adam's learning rate"),
+            ],
+            GUIDED,
+            &[BOUNDED],
         ],
         transfer: None,
         build: |o| {
@@ -253,8 +225,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
                 Some(_) => return Err(o.refuse("form", "canonical or published")),
             };
             Ok(Box::new(CarliniWagner {
-                steps: o.value("steps", default.steps)?,
-                search_steps: o.value("search", default.search_steps)?,
+                steps: o.count("steps", default.steps)?,
+                search_steps: o.count("search", default.search_steps)?,
                 c: o.value("c", default.c)?,
                 kappa: o.value("kappa", default.kappa)?,
                 learning_rate: o.value("rate", default.learning_rate)?,
@@ -267,20 +239,19 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "deepfool",
         summary: "to the nearest linearized boundary, again and again, linf or l2",
-        options: &[
-            ("steps", "50", STEPS.2),
-            ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
-            TARGET,
-            GRADIENT,
-            POOL,
-            DRAWS,
-            BOUNDED,
+        groups: &[
+            &[
+                ("steps", "50", STEPS.2),
+                ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
+            ],
+            GUIDED,
+            &[BOUNDED],
         ],
         transfer: None,
         build: |o| {
             let default = DeepFool::default();
             Ok(Box::new(DeepFool {
-                steps: o.value("steps", default.steps)?,
+                steps: o.count("steps", default.steps)?,
                 overshoot: o.value("overshoot", default.overshoot)?,
                 draws: o.draws(default.draws)?,
                 goal: o.bounded()?,
@@ -302,7 +273,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
     CatalogEntry {
         name: "autoattack",
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",
-        options: &[
+        groups: &[&[
             (
                 "version",
                 "standard",
@@ -312,7 +283,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             GRADIENT,
             POOL,
             LATEST,
-        ],
+        ]],
         transfer: Some("return=latest"),
         build: |o| {
             let version: Version = o.value("version", AutoAttack::default().version)?;
@@ -342,10 +313,10 @@ fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
     };
     let attack = Pgd {
         loss: o.loss(default.loss)?,
-        steps: o.value("steps", default.steps)?,
+        steps: o.count("steps", default.steps)?,
         step: o.step(default.step)?,
         start,
-        restarts: o.value("restarts", default.restarts)?,
+        restarts: o.count("restarts", default.restarts)?,
         draws: o.evaluations(default.draws)?,
         goal: o.goal(Goal::Last)?,
         ..default
@@ -357,9 +328,9 @@ fn apgd(o: &mut Options<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
     let default = Apgd::default();
     let attack = Apgd {
         loss,
-        steps: o.value("steps", default.steps)?,
-        restarts: o.value("restarts", default.restarts)?,
-        targets: o.value("targets", default.targets)?,
+        steps: o.count("steps", default.steps)?,
+        restarts: o.count("restarts", default.restarts)?,
+        targets: o.count("targets", default.targets)?,
         goal: o.goal(Goal::Latest)?,
         draws: o.evaluations(default.draws)?,
         ..default
@@ -373,13 +344,13 @@ fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
         Some("first") => Goal::First,
         Some(_) => return Err(o.refuse("return", "nearest or first")),
     };
-    let targets = if default.targets == 0 { 0 } else { o.value("targets", default.targets)? };
+    let targets = if default.targets == 0 { 0 } else { o.count("targets", default.targets)? };
     if default.targets > 0 && targets == 0 {
         return Err(o.refuse("targets", "1 or more; for no target use fab"));
     }
     Ok(Box::new(Fab {
-        steps: o.value("steps", default.steps)?,
-        restarts: o.value("restarts", default.restarts)?,
+        steps: o.count("steps", default.steps)?,
+        restarts: o.count("restarts", default.restarts)?,
         targets,
         draws: o.draws(default.draws)?,
         goal,

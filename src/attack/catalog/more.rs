@@ -2,7 +2,7 @@
 //! perturbation.
 
 use super::described::{
-    BOUNDED, DRAWS, Described, GRADIENT, JITTER, LOSS, POOL, RESTARTS, RETURN, STEP, STEPS, TARGET,
+    BLIND, BOUNDED, Described, GUIDED, JITTER, LOSS, RESTARTS, RETURN, STEP, STEPS,
 };
 use super::{CatalogEntry, boxed};
 use crate::Result;
@@ -28,28 +28,19 @@ const GAMMA: Described = ("gamma", "0.05", "by which share the radius changes in
 const QUARTER: Described = ("step", "0.25eps", STEP.2);
 const TEN: Described = ("steps", "10", STEPS.2);
 const DECAY: Described = ("decay", "1", "how much of the momentum stays in a step");
+const MOMENTUM: &[Described] = &[LOSS, TEN, QUARTER, DECAY];
 
 pub const SA_PGD: CatalogEntry = CatalogEntry {
     name: "sa-pgd",
     summary: "steps of normalized momentum, halved at fixed times, linf: for gradients that come and go",
-    options: &[
-        LOSS,
-        ("steps", "100", STEPS.2),
-        RESTARTS,
-        TARGET,
-        GRADIENT,
-        POOL,
-        DRAWS,
-        JITTER,
-        RETURN,
-    ],
+    groups: &[&[LOSS, ("steps", "100", STEPS.2), RESTARTS], GUIDED, &[JITTER, RETURN]],
     transfer: Some("return=last"),
     build: |o| {
         let default = SaPgd::default();
         let attack = SaPgd {
             loss: o.loss(default.loss)?,
-            steps: o.value("steps", default.steps)?,
-            restarts: o.value("restarts", default.restarts)?,
+            steps: o.count("steps", default.steps)?,
+            restarts: o.count("restarts", default.restarts)?,
             draws: o.evaluations(default.draws)?,
             goal: o.goal(Goal::Last)?,
         };
@@ -60,21 +51,22 @@ pub const SA_PGD: CatalogEntry = CatalogEntry {
 pub const NES_PGD: CatalogEntry = CatalogEntry {
     name: "nes-pgd",
     summary: "PGD along gradients estimated from scores alone",
-    options: &[
-        ("steps", "50", STEPS.2),
-        STEP,
-        ("pairs", "100", "pairs of opposite points that a gradient is estimated from"),
-        ("sigma", "8/255", "standard deviation of a pixel of these points"),
-        TARGET,
-        DRAWS,
+    groups: &[
+        &[
+            ("steps", "50", STEPS.2),
+            STEP,
+            ("pairs", "100", "pairs of opposite points that a gradient is estimated from"),
+            ("sigma", "8/255", "standard deviation of a pixel of these points"),
+        ],
+        BLIND,
     ],
     transfer: None,
     build: |o| {
         let default = NesPgd::default();
         Ok(Box::new(NesPgd {
-            steps: o.value("steps", default.steps)?,
+            steps: o.count("steps", default.steps)?,
             step: o.step(default.step)?,
-            pairs: o.value("pairs", default.pairs)?,
+            pairs: o.count("pairs", default.pairs)?,
             sigma: o.number("sigma", default.sigma)?,
             draws: o.draws(default.draws)?,
         }))
@@ -84,12 +76,12 @@ pub const NES_PGD: CatalogEntry = CatalogEntry {
 pub const RAYS: CatalogEntry = CatalogEntry {
     name: "rays",
     summary: "search along directions of signs, from labels alone, linf: nothing can be hidden from it",
-    options: &[("queries", "10000", "images asked about"), TARGET, DRAWS, NEAREST],
+    groups: &[&[("queries", "10000", "images asked about")], BLIND, &[NEAREST]],
     transfer: None,
     build: |o| {
         let default = RayS::default();
         Ok(Box::new(RayS {
-            queries: o.value("queries", default.queries)?,
+            queries: o.count("queries", default.queries)?,
             draws: o.draws(default.draws)?,
             goal: nearest(o)?,
         }))
@@ -99,19 +91,20 @@ pub const RAYS: CatalogEntry = CatalogEntry {
 pub const HOPSKIPJUMP: CatalogEntry = CatalogEntry {
     name: "hopskipjump",
     summary: "along the boundary, from labels alone, linf or l2",
-    options: &[
-        ("steps", "40", "steps along the boundary"),
-        ("probes", "100", "points that the first normal is estimated from"),
-        TARGET,
-        DRAWS,
-        NEAREST,
+    groups: &[
+        &[
+            ("steps", "40", "steps along the boundary"),
+            ("probes", "100", "points that the first normal is estimated from"),
+        ],
+        BLIND,
+        &[NEAREST],
     ],
     transfer: None,
     build: |o| {
         let default = HopSkipJump::default();
         Ok(Box::new(HopSkipJump {
-            steps: o.value("steps", default.steps)?,
-            probes: o.value("probes", default.probes)?,
+            steps: o.count("steps", default.steps)?,
+            probes: o.count("probes", default.probes)?,
             draws: o.draws(default.draws)?,
             goal: nearest(o)?,
         }))
@@ -121,7 +114,7 @@ pub const HOPSKIPJUMP: CatalogEntry = CatalogEntry {
 pub const MI_FGSM: CatalogEntry = CatalogEntry {
     name: "mi-fgsm",
     summary: "iterated FGSM with momentum, for transfer",
-    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, GRADIENT, POOL, DRAWS, RETURN],
+    groups: &[MOMENTUM, GUIDED, &[RETURN]],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::default()),
 };
@@ -129,7 +122,7 @@ pub const MI_FGSM: CatalogEntry = CatalogEntry {
 pub const NI_FGSM: CatalogEntry = CatalogEntry {
     name: "ni-fgsm",
     summary: "the same with Nesterov's momentum, for transfer",
-    options: &[LOSS, TEN, QUARTER, DECAY, TARGET, GRADIENT, POOL, DRAWS, RETURN],
+    groups: &[MOMENTUM, GUIDED, &[RETURN]],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::nesterov()),
 };
@@ -137,18 +130,11 @@ pub const NI_FGSM: CatalogEntry = CatalogEntry {
 pub const VMI_FGSM: CatalogEntry = CatalogEntry {
     name: "vmi-fgsm",
     summary: "the same with gradients tuned by those around, for transfer",
-    options: &[
-        LOSS,
-        TEN,
-        QUARTER,
-        DECAY,
-        ("neighbors", "5", "points around"),
-        ("beta", "1.5", "how far they lie away, in radii"),
-        TARGET,
-        GRADIENT,
-        POOL,
-        DRAWS,
-        RETURN,
+    groups: &[
+        MOMENTUM,
+        &[("neighbors", "5", "points around"), ("beta", "1.5", "how far they lie away, in radii")],
+        GUIDED,
+        &[RETURN],
     ],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::variance_tuned()),
@@ -157,18 +143,17 @@ pub const VMI_FGSM: CatalogEntry = CatalogEntry {
 pub const DI_FGSM: CatalogEntry = CatalogEntry {
     name: "di-fgsm",
     summary: "iterated FGSM on images that are resized and shifted at random, for transfer",
-    options: &[
-        LOSS,
-        TEN,
-        QUARTER,
-        ("decay", "0", DECAY.2),
-        ("diversity", "0.5", "how likely an image is resized"),
-        ("resize", "0.9", "the smallest share of its side"),
-        TARGET,
-        GRADIENT,
-        POOL,
-        DRAWS,
-        RETURN,
+    groups: &[
+        &[
+            LOSS,
+            TEN,
+            QUARTER,
+            ("decay", "0", DECAY.2),
+            ("diversity", "0.5", "how likely an image is resized"),
+            ("resize", "0.9", "the smallest share of its side"),
+        ],
+        GUIDED,
+        &[RETURN],
     ],
     transfer: Some("return=last"),
     build: |o| momentum(o, Momentum::diverse()),
@@ -177,23 +162,22 @@ pub const DI_FGSM: CatalogEntry = CatalogEntry {
 pub const CW_LINF: CatalogEntry = CatalogEntry {
     name: "cw-linf",
     summary: "Carlini & Wagner's minimal perturbation in linf",
-    options: &[
-        ("steps", "100", "steps for one bound on pixels"),
-        ("search", "20", "bounds, and weights of the misclassification"),
-        ("kappa", "0", "by how much the margin is to be missed"),
-        ("rate", "0.01", "Adam's learning rate"),
-        TARGET,
-        GRADIENT,
-        POOL,
-        DRAWS,
-        BOUNDED,
+    groups: &[
+        &[
+            ("steps", "100", "steps for one bound on pixels"),
+            ("search", "20", "bounds, and weights of the misclassification"),
+            ("kappa", "0", "by how much the margin is to be missed"),
+            ("rate", "0.01", "Adam's learning rate"),
+        ],
+        GUIDED,
+        &[BOUNDED],
     ],
     transfer: None,
     build: |o| {
         let default = CarliniWagnerLinf::default();
         Ok(Box::new(CarliniWagnerLinf {
-            steps: o.value("steps", default.steps)?,
-            search_steps: o.value("search", default.search_steps)?,
+            steps: o.count("steps", default.steps)?,
+            search_steps: o.count("search", default.search_steps)?,
             kappa: o.value("kappa", default.kappa)?,
             learning_rate: o.value("rate", default.learning_rate)?,
             draws: o.draws(default.draws)?,
@@ -205,21 +189,16 @@ pub const CW_LINF: CatalogEntry = CatalogEntry {
 pub const DDN: CatalogEntry = CatalogEntry {
     name: "ddn",
     summary: "minimal perturbation in l2, direction and norm decoupled",
-    options: &[
-        ("steps", "100", STEPS.2),
-        ("radius", "1", "the first radius"),
-        GAMMA,
-        TARGET,
-        GRADIENT,
-        POOL,
-        DRAWS,
-        BOUNDED,
+    groups: &[
+        &[("steps", "100", STEPS.2), ("radius", "1", "the first radius"), GAMMA],
+        GUIDED,
+        &[BOUNDED],
     ],
     transfer: None,
     build: |o| {
         let default = Ddn::default();
         Ok(Box::new(Ddn {
-            steps: o.value("steps", default.steps)?,
+            steps: o.count("steps", default.steps)?,
             radius: o.value("radius", default.radius)?,
             gamma: o.value("gamma", default.gamma)?,
             draws: o.draws(default.draws)?,
@@ -231,21 +210,20 @@ pub const DDN: CatalogEntry = CatalogEntry {
 pub const SIGMA_ZERO: CatalogEntry = CatalogEntry {
     name: "sigma-zero",
     summary: "the fewest pixels, l0",
-    options: &[
-        ("steps", "1000", STEPS.2),
-        ("rate", "1", "Adam's first learning rate; the last is a tenth"),
-        ("threshold", "0.3", "changes below it are taken back, at first"),
-        TARGET,
-        GRADIENT,
-        POOL,
-        DRAWS,
-        BOUNDED,
+    groups: &[
+        &[
+            ("steps", "1000", STEPS.2),
+            ("rate", "1", "Adam's first learning rate; the last is a tenth"),
+            ("threshold", "0.3", "changes below it are taken back, at first"),
+        ],
+        GUIDED,
+        &[BOUNDED],
     ],
     transfer: None,
     build: |o| {
         let default = SigmaZero::default();
         Ok(Box::new(SigmaZero {
-            steps: o.value("steps", default.steps)?,
+            steps: o.count("steps", default.steps)?,
             learning_rate: o.value("rate", default.learning_rate)?,
             threshold: o.value("threshold", default.threshold)?,
             draws: o.draws(default.draws)?,
@@ -258,21 +236,20 @@ pub const SIGMA_ZERO: CatalogEntry = CatalogEntry {
 pub const FMN: CatalogEntry = CatalogEntry {
     name: "fmn",
     summary: "minimal perturbation in linf, l2, l1 or l0, in a ball that closes in on the boundary",
-    options: &[
-        ("steps", "100", STEPS.2),
-        ("step", "1", "length of the first step in l2; the last is a hundredth"),
-        GAMMA,
-        TARGET,
-        GRADIENT,
-        POOL,
-        DRAWS,
-        BOUNDED,
+    groups: &[
+        &[
+            ("steps", "100", STEPS.2),
+            ("step", "1", "length of the first step in l2; the last is a hundredth"),
+            GAMMA,
+        ],
+        GUIDED,
+        &[BOUNDED],
     ],
     transfer: None,
     build: |o| {
         let default = Fmn::default();
         Ok(Box::new(Fmn {
-            steps: o.value("steps", default.steps)?,
+            steps: o.count("steps", default.steps)?,
             step: o.number("step", default.step)?,
             gamma: o.value("gamma", default.gamma)?,
             draws: o.draws(default.draws)?,
@@ -292,10 +269,10 @@ fn nearest(o: &Options<'_>) -> Result<Goal> {
 fn momentum(o: &mut Options<'_>, default: Momentum) -> Result<Box<dyn Attack>> {
     Ok(Box::new(Momentum {
         loss: o.loss(default.loss)?,
-        steps: o.value("steps", default.steps)?,
+        steps: o.count("steps", default.steps)?,
         step: o.step(default.step)?,
         decay: o.value("decay", default.decay)?,
-        neighbors: o.value("neighbors", default.neighbors)?,
+        neighbors: o.count("neighbors", default.neighbors)?,
         beta: o.value("beta", default.beta)?,
         diversity: o.value("diversity", default.diversity)?,
         resize: o.value("resize", default.resize)?,

@@ -35,8 +35,16 @@ impl Options<'_> {
         })
     }
 
+    /// A number of steps, queries and the like: so small that products of two of them are numbers too.
+    pub fn count(&self, key: &str, default: usize) -> Result<usize> {
+        match self.value(key, default)? {
+            count if count > MOST => Err(self.refuse(key, &format!("{MOST} at most"))),
+            count => Ok(count),
+        }
+    }
+
     pub fn draws(&self, default: usize) -> Result<usize> {
-        match self.value("draws", default)? {
+        match self.count("draws", default)? {
             0 => Err(self.refuse("draws", "1 or more")),
             draws => Ok(draws),
         }
@@ -144,6 +152,9 @@ impl Options<'_> {
         }
     }
 }
+
+/// What can be counted at most, which takes days.
+const MOST: usize = 1_000_000_000;
 
 /// Points around that jitter averages over unless told.
 const JITTERED: usize = 8;

@@ -54,13 +54,13 @@ pub(super) fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Gi
     })?;
     let mut given: Given<'_> = Vec::new();
     for part in rest.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let known = || entry.options.iter().map(|(key, _, _)| *key).collect::<Vec<&str>>();
+        let known = || entry.options().map(|(key, _, _)| *key).collect::<Vec<&str>>();
         let problem = |what: String| Error::argument("attack option", format!("{name}: {what}"));
         let (key, value) = part
             .split_once('=')
             .map(|(key, value)| (key.trim(), value.trim()))
             .ok_or_else(|| problem(format!("`{part}` is not of the form key=value")))?;
-        if !entry.options.iter().any(|(option, _, _)| *option == key) {
+        if !entry.options().any(|(option, _, _)| *option == key) {
             let (meant, keys) = (meant(key, &known()), known().join(", "));
             return Err(problem(format!("no option `{key}`{meant}; there are {keys}")));
         }

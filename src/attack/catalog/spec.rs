@@ -103,7 +103,7 @@ impl AttackSpec {
     /// # Errors
     /// Those of [`build`](Self::build).
     pub fn is_minimal_norm(&self) -> Result<bool> {
-        Ok(!self.build()?.is_bounded())
+        Ok(!self.build()?.info().bounded)
     }
 
     /// Refuses more targets than there are wrong classes, where a number was given.

@@ -64,7 +64,7 @@ impl<State> LaneState<State> {
             Goal::Latest => self.candidate.hit.is_some(),
             Goal::First | Goal::Nearest | Goal::NearestAnywhere => false,
         };
-        done || self.run >= runs.restarts.max(1) * runs.targets.max(1)
+        done || self.run >= runs.restarts.max(1).saturating_mul(runs.targets.max(1))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
 use crate::attack::methods::fab::Fab;
 use crate::attack::methods::square::Square;
-use crate::attack::search::{Attack, Search};
+use crate::attack::search::{Attack, AttackInfo, Search};
 use crate::attack::stepper::{Budget, Goal};
 use crate::attack::task::AttackTask;
 use crate::attack::verification::confirm;
@@ -109,7 +109,7 @@ impl Member {
 
     /// What it is called in the list of who found what.
     fn label(&self) -> String {
-        let label = self.attack.label();
+        let label = self.attack.info().label;
         if self.transfer { format!("{label}:source={RECTIFIERS}") } else { label }
     }
 }
@@ -186,7 +186,7 @@ impl AutoAttack {
         let mut left: Vec<usize> = by_square.map(|candidate| candidate.sample).collect();
         for member in later {
             let search = member.search(job, &left)?;
-            let mut found = confirm(job, member.attack.as_ref(), &search.candidates)?.into_iter();
+            let mut found = confirm(job, &member.attack.info(), &search.candidates)?.into_iter();
             left.retain(|_| !found.next().flatten().is_some_and(|found| found.fools));
         }
         Ok(left.len())
@@ -194,29 +194,14 @@ impl AutoAttack {
 }
 
 impl Attack for AutoAttack {
-    fn name(&self) -> &str {
-        "autoattack"
-    }
-
-    fn draws(&self) -> usize {
-        if self.version == Version::Rand { 20 } else { 1 }
-    }
-
-    fn is_bounded(&self) -> bool {
-        true
-    }
-
-    fn returns_all(&self) -> bool {
-        false
-    }
-
-    fn losses(&self) -> Vec<Loss> {
+    fn info(&self) -> AttackInfo {
         let members = self.members(Norm::Linf);
-        members.iter().flat_map(|member| member.attack.losses()).collect()
-    }
-
-    fn needs_spikes(&self) -> bool {
-        self.version.is_spiking()
+        AttackInfo {
+            draws: if self.version == Version::Rand { 20 } else { 1 },
+            losses: members.iter().flat_map(|member| member.attack.info().losses).collect(),
+            needs_spikes: self.version.is_spiking(),
+            ..AttackInfo::of("autoattack")
+        }
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
@@ -235,13 +220,13 @@ impl Attack for AutoAttack {
         // the expected accuracy of a survivor is.
         let mut refuted = vec![(1.0, None); which.len()];
         for member in &members {
-            let attack = &member.attack;
+            let attack = member.attack.info();
             let samples: Vec<usize> = left.iter().map(|&place| which[place]).collect();
             let search = member.search(job, &samples)?;
-            let confirmations = confirm(job, attack.as_ref(), &search.candidates)?;
+            let confirmations = confirm(job, &attack, &search.candidates)?;
             let mut still = Vec::with_capacity(left.len());
             let before = left.len();
-            let draws = job.draws(attack.draws()) as u64;
+            let draws = job.draws(attack.draws) as u64;
             for ((&place, new), found) in left.iter().zip(search.candidates).zip(confirmations) {
                 let candidate = &mut candidates[place];
                 candidate.cost += new.cost;
@@ -262,11 +247,11 @@ impl Attack for AutoAttack {
             diagnostics.found_by.push(FoundBy {
                 attack: member.label(),
                 found: before - left.len(),
-                own: !attack.needs_spikes() && !attack.losses().is_empty() && !member.transfer,
+                own: !attack.needs_spikes && !attack.losses.is_empty() && !member.transfer,
             });
         }
         // Whoever comes after Square and sees gradients may be able to do without it.
-        let square = members.iter().position(|member| member.attack.name() == "square");
+        let square = members.iter().position(|member| member.attack.info().name == "square");
         let later = square.filter(|_| !self.version.is_spiking());
         let later = later.map_or(&[][..], |at| &members[at + 1..]);
         diagnostics.square_alone = Self::square_alone(job, &candidates, later)?;

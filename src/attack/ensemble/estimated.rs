@@ -1,8 +1,7 @@
 //! Any attack that follows gradients, with those of spikes estimated in another way than the network's own.
 
 use crate::Result;
-use crate::attack::loss::Loss;
-use crate::attack::search::{Attack, Search};
+use crate::attack::search::{Attack, AttackInfo, Search};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
@@ -17,44 +16,10 @@ pub struct Estimated {
 }
 
 impl Attack for Estimated {
-    fn name(&self) -> &str {
-        self.attack.name()
-    }
-
-    fn label(&self) -> String {
-        format!("{}:{}", self.attack.label(), self.estimator.options())
-    }
-
-    fn draws(&self) -> usize {
-        self.attack.draws()
-    }
-
-    fn is_bounded(&self) -> bool {
-        self.attack.is_bounded()
-    }
-
-    fn returns_all(&self) -> bool {
-        self.attack.returns_all()
-    }
-
-    fn target(&self) -> Option<usize> {
-        self.attack.target()
-    }
-
-    fn needs_spikes(&self) -> bool {
-        true
-    }
-
-    fn flattens(&self) -> bool {
-        self.attack.flattens()
-    }
-
-    fn losses(&self) -> Vec<Loss> {
-        self.attack.losses()
-    }
-
-    fn is_random(&self) -> bool {
-        self.attack.is_random()
+    fn info(&self) -> AttackInfo {
+        let inner = self.attack.info();
+        let label = format!("{}:{}", inner.label, self.estimator.options());
+        AttackInfo { label, needs_spikes: true, ..inner }
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

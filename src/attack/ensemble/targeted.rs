@@ -1,8 +1,7 @@
 //! Any attack, steered at one class: success is that class and no other.
 
 use crate::Result;
-use crate::attack::loss::Loss;
-use crate::attack::search::{Attack, Search};
+use crate::attack::search::{Attack, AttackInfo, Search};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 
@@ -16,40 +15,10 @@ pub struct Targeted {
 }
 
 impl Attack for Targeted {
-    fn name(&self) -> &str {
-        self.attack.name()
-    }
-
-    fn draws(&self) -> usize {
-        self.attack.draws()
-    }
-
-    fn is_bounded(&self) -> bool {
-        self.attack.is_bounded()
-    }
-
-    fn returns_all(&self) -> bool {
-        self.attack.returns_all()
-    }
-
-    fn target(&self) -> Option<usize> {
-        Some(self.class)
-    }
-
-    fn needs_spikes(&self) -> bool {
-        self.attack.needs_spikes()
-    }
-
-    fn flattens(&self) -> bool {
-        self.attack.flattens()
-    }
-
-    fn losses(&self) -> Vec<Loss> {
-        self.attack.losses()
-    }
-
-    fn is_random(&self) -> bool {
-        self.attack.is_random()
+    fn info(&self) -> AttackInfo {
+        let inner = self.attack.info();
+        let label = format!("{}:target={}", inner.label, self.class);
+        AttackInfo { label, target: Some(self.class), ..inner }
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

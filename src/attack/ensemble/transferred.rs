@@ -1,8 +1,7 @@
 //! An attack whose images are made on one model and shown to another.
 
 use crate::Result;
-use crate::attack::loss::Loss;
-use crate::attack::search::{Attack, Search};
+use crate::attack::search::{Attack, AttackInfo, Search};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
@@ -28,6 +27,7 @@ pub(super) fn search_on(
     which: &[usize],
 ) -> Result<Search> {
     let there = AttackTask { classifier: source, estimator: Estimator::default(), ..*job };
+    there.check_spikes(&attack.info())?;
     let mut search = attack.search(&there, which)?;
     for candidate in &mut search.candidates {
         // What is no number there may be one here.
@@ -40,32 +40,11 @@ pub(super) fn search_on(
 }
 
 impl Attack for Transferred<'_> {
-    fn name(&self) -> &str {
-        self.attack.name()
-    }
-
-    fn label(&self) -> String {
-        format!("{}:source={}", self.attack.label(), self.name)
-    }
-
-    fn draws(&self) -> usize {
-        self.attack.draws()
-    }
-
-    fn is_bounded(&self) -> bool {
-        self.attack.is_bounded()
-    }
-
-    fn returns_all(&self) -> bool {
-        false
-    }
-
-    fn losses(&self) -> Vec<Loss> {
-        self.attack.losses()
-    }
-
-    fn is_random(&self) -> bool {
-        self.attack.is_random()
+    fn info(&self) -> AttackInfo {
+        let inner = self.attack.info();
+        let label = format!("{}:source={}", inner.label, self.name);
+        // What is asked of the source's gradients and logits is no matter of the model that is shown the images.
+        AttackInfo { label, returns_all: false, needs_spikes: false, flattens: false, ..inner }
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

@@ -135,7 +135,7 @@ impl Stepper for NesPgd {
                 *sum += rise * (a - b);
             }
         }
-        if state.asked < 2 * self.pairs {
+        if state.asked < self.pairs.saturating_mul(2) {
             self.probe(state, sample, x);
             return Step::Ask;
         }

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 use std::ops::Range;
 
 #[derive(Default)]
-struct Samples {
+struct TakeSamples {
     first: usize,
 }
 
@@ -31,7 +31,7 @@ impl Tape {
             let found = format!("{samples} samples, {steps} steps");
             return Err(Error::shape("samples", format!("samples {range:?} of one step"), found));
         }
-        let mut operation: Box<Samples> = self.reuse();
+        let mut operation: Box<TakeSamples> = self.reuse();
         operation.first = range.start;
         let mut out = self.tensor(shape, range.len(), 1);
         out.lanes_mut().fill(Lanes::ZERO);
@@ -79,7 +79,7 @@ impl Tape {
     }
 }
 
-impl Operation for Samples {
+impl Operation for TakeSamples {
     fn name(&self) -> &'static str {
         "samples"
     }

@@ -1,22 +1,29 @@
 //! `audit`: whether a robust accuracy can be trusted.
 
 use crate::architecture::ArchitectureOption;
+use crate::checkpoint::{AUDIT, CheckpointKind};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::model::ModelKind;
+use crate::interrupt::Leftover;
+use crate::model::{ModelKind, fingerprint};
 use crate::numbers::{at_least, percent};
 use crate::output::Outputs;
-use crate::threat::{norms, one_radius};
+use crate::result_files::ResultFiles;
+use crate::threat::{attack_spec, norms, one_radius};
 use anyhow::Result;
 use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{Audit, AuditReport, ENOUGH, Finding, audit};
+use deepsleep::audit::{Audit, AuditReport, AuditTask, ENOUGH, Finding, Stage};
 use deepsleep::data::Split;
+use deepsleep::evaluation::{self, JournalSettings};
+use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Content;
+use deepsleep::nn::FrozenNetwork;
+use deepsleep::report::audit_page;
 use deepsleep::written;
-use serde::Serialize;
-use std::path::{Path, PathBuf};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::time::Instant;
 
 #[derive(Debug, Args)]
@@ -56,40 +63,99 @@ pub struct AuditCommand {
     /// Seed of all random numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Save the result as JSON
+    /// Attack that the claim comes from, to be looked at too: pgd:steps=10
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]", requires = "claim")]
+    attack: Option<String>,
+    /// Save the result as JSON; until it is there, FILE.checkpoint holds what is done
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
+    /// Save the result as a page to read, with its curves
+    #[arg(long, value_name = "FILE.html")]
+    page: Option<PathBuf>,
+    /// Go on where an interrupted audit with the same options and --out was stopped
+    #[arg(long, requires = "out")]
+    resume: bool,
     #[command(flatten)]
     data: DatasetOptions,
 }
 
-#[derive(Serialize)]
-struct AuditSummary<'a> {
-    model: &'a Path,
+#[derive(Serialize, Deserialize)]
+struct AuditSummary {
+    model: PathBuf,
     model_kind: ModelKind,
     dataset: String,
+    /// What it depends on.
+    settings: JournalSettings,
     #[serde(flatten)]
-    report: &'a AuditReport,
+    report: AuditReport,
     seconds: f64,
 }
 
+/// What is audited, and what is shown to it.
+struct LoadedAudit {
+    network: Box<dyn FrozenNetwork>,
+    twins: Vec<Box<dyn FrozenNetwork>>,
+    samples: Samples,
+}
+
 impl AuditCommand {
+    /// What is left of it when it is interrupted.
+    pub fn leftover(&self) -> Leftover {
+        self.out.as_deref().map_or(Leftover::Nothing, Leftover::beside)
+    }
+
     pub fn run(&self, common: &Common) -> Result<()> {
         if let Some(claim) = self.claim.filter(|claim| !(0.0..=1.0).contains(claim)) {
             let problem = format!("--claim {claim}: a robust accuracy is a share in 0..=1");
             return Err(WrongUse(problem).into());
         }
+        let claimed_by = self.attack.as_deref().map(attack_spec).transpose()?;
         let mut read = vec![("--model", self.model.clone())];
         read.extend(self.twin.iter().map(|path| ("--twin", path.clone())));
         read.extend(self.data.files());
         let mut outputs = Outputs::new(common.console(), read);
-        let out = outputs.optional("--out", self.out.as_deref(), Content::Result)?;
-        let context = common.context()?;
+        let page = outputs.optional("--page", self.page.as_deref(), Content::Page)?;
+        let files = self.out.as_deref();
+        let files = files
+            .map(|out| ResultFiles::new(&mut outputs, out, CheckpointKind::Audit))
+            .transpose()?;
+        let loaded = self.load(common)?;
+        let features = loaded.network.input_shape().features();
+        let eps = one_radius(&self.eps, self.norm, features)?;
+        let options = Audit {
+            budget: Budget { norm: self.norm, eps, seed: self.seed },
+            images: self.images,
+            claim: self.claim,
+            claimed_by,
+            search: self.search,
+            fast: self.fast,
+            ..Audit::default()
+        };
+        let settings = self.settings(&options, &loaded.samples)?;
+        let finished = match &files {
+            Some(files) if self.resume => files.finished(&settings, AuditSummary::settings)?,
+            _ => None,
+        };
+        let audited = match (finished, &files) {
+            (Some(finished), Some(files)) => {
+                let path = files.path().display();
+                common.console().say(format_args!("{path} is finished already"));
+                finished
+            }
+            _ => self.audit(common, &loaded, &options, settings, files.as_ref())?,
+        };
+        if let Some(page) = &page {
+            let model = self.model.display().to_string();
+            page.write_all(audit_page(&model, &audited.dataset, &audited.report)?.as_bytes())?;
+            common.console().wrote(page.path());
+        }
+        common.console().result(&audited, audited.text())
+    }
+
+    fn load(&self, common: &Common) -> Result<LoadedAudit> {
         let (shape, console) = (|| self.data.shape(), common.console());
         let architecture = self.architecture.architecture.as_deref();
         let network = self.model_kind.load(&self.model, architecture, &shape, None, console)?;
-        let features = network.input_shape().features();
-        let eps = one_radius(&self.eps, self.norm, features)?;
         let twins =
             self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, &shape, None, console));
         let twins = twins.collect::<Result<Vec<_>>>()?;
@@ -101,39 +167,85 @@ impl AuditCommand {
             return Err(WrongUse(problem).into());
         }
         let samples = Samples::from_dataset(&test, self.first..test.len())?;
-        let options = Audit {
-            budget: Budget { norm: self.norm, eps, seed: self.seed },
-            images: self.images,
-            claim: self.claim,
-            search: self.search,
-            fast: self.fast,
-            ..Audit::default()
-        };
+        Ok(LoadedAudit { network, twins, samples })
+    }
+
+    /// Everything that the result depends on.
+    fn settings(&self, options: &Audit, samples: &Samples) -> Result<JournalSettings> {
+        let Budget { norm, eps, seed } = options.budget;
+        let twins = self.twin.iter().map(|path| fingerprint(path)).collect::<Result<Vec<_>>>()?;
+        let said = |value: Option<String>| value.unwrap_or_else(|| "none".into());
+        let all = [
+            (AUDIT, env!("CARGO_PKG_VERSION").to_owned()),
+            ("numerics", NUMERICS.to_string()),
+            ("--model", fingerprint(&self.model)?),
+            ("--model-kind", format!("{:?}", self.model_kind).to_lowercase()),
+            ("test images", evaluation::fingerprint(samples)),
+            ("--norm", norm.to_string()),
+            ("--eps", eps.to_string()),
+            ("--seed", seed.to_string()),
+            ("--images", self.images.to_string()),
+            ("--search", self.search.to_string()),
+            ("--fast", self.fast.to_string()),
+            ("--twin", twins.join(" ")),
+            ("--claim", said(self.claim.map(|claim| claim.to_string()))),
+            ("--attack", said(options.claimed_by.as_ref().map(ToString::to_string))),
+        ];
+        Ok(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    fn audit(
+        &self,
+        common: &Common,
+        loaded: &LoadedAudit,
+        options: &Audit,
+        settings: JournalSettings,
+        files: Option<&ResultFiles>,
+    ) -> Result<AuditSummary> {
         let start = Instant::now();
-        let views: Vec<&dyn Classifier> =
-            twins.iter().map(|twin| twin.as_ref() as &dyn Classifier).collect();
-        let say = |what: &str| console.say(format_args!("{what} ..."));
-        let report = audit(&context, network.as_ref(), &samples, &options, &views, say)?;
-        let printed = AuditSummary {
-            model: &self.model,
+        let (context, console) = (common.context()?, common.console());
+        let (mut journal, done) = match files {
+            None => (None, Vec::new()),
+            Some(files) => {
+                let (journal, done) = files.journal::<Stage>(common, &settings, self.resume)?;
+                (Some(journal), done)
+            }
+        };
+        if self.resume {
+            console.say(format_args!("continuing after {} parts", done.len()));
+        }
+        let twins = loaded.twins.iter().map(|twin| twin.as_ref() as &dyn Classifier);
+        let twins: Vec<&dyn Classifier> = twins.collect();
+        let (context, model, samples) = (&context, loaded.network.as_ref(), &loaded.samples);
+        let task = AuditTask { context, model, samples, options, twins: &twins };
+        let mut say = |what: &str| console.say(format_args!("{what} ..."));
+        let report = task.run(done, &mut say, &mut |stage| match &mut journal {
+            Some(journal) => journal.add(stage),
+            None => Ok(()),
+        })?;
+        let audited = AuditSummary {
+            model: self.model.clone(),
             model_kind: self.model_kind,
             dataset: self.data.name(),
-            report: &report,
+            settings,
+            report,
             seconds: start.elapsed().as_secs_f64(),
         };
-        if let Some(out) = &out {
-            let mut json = serde_json::to_vec_pretty(&printed)?;
-            json.push(b'\n');
-            out.write_all(&json)?;
-            console.wrote(out.path());
+        if let Some(files) = files {
+            files.save(&audited)?;
+            console.wrote(files.path());
         }
-        console.result(&printed, printed.text())
+        Ok(audited)
     }
 }
 
-impl AuditSummary<'_> {
+impl AuditSummary {
+    fn settings(&self) -> Option<&JournalSettings> {
+        Some(&self.settings)
+    }
+
     fn text(&self) -> String {
-        let AuditReport { norm, eps, images, right, verdict, .. } = self.report;
+        let AuditReport { norm, eps, images, right, verdict, .. } = &self.report;
         let share = |value: f64| percent(value, 1.0);
         let [low, high] = self.report.interval.map(share);
         let mut lines = vec![

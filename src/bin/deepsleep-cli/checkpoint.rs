@@ -18,7 +18,12 @@ pub enum CheckpointKind {
     Training,
     /// `evaluate`: lines of JSON, the first of them the settings.
     Evaluation,
+    /// `audit`: the same, and the settings say so.
+    Audit,
 }
+
+/// What the settings of an audit have, and those of an evaluation have not.
+pub const AUDIT: &str = "audit";
 
 impl CheckpointKind {
     /// Refuses a checkpoint that is there and is not of this kind, before it is replaced.
@@ -28,21 +33,41 @@ impl CheckpointKind {
             return Ok(());
         }
         let found = Self::of(path).with_context(|| format!("{}: cannot read", path.display()))?;
-        let (what, ours) = match (found, self) {
-            (FoundCheckpoint::Of(kind), _) if kind == self => return Ok(()),
-            (FoundCheckpoint::Nothing, _) => return Ok(()),
-            (FoundCheckpoint::Of(Self::Training), _) => ("a training's", "an evaluation"),
-            (FoundCheckpoint::Of(Self::Evaluation), _) => ("an evaluation's", "a training"),
-            (FoundCheckpoint::Unknown, Self::Training) => ("not a training's", "a training"),
-            (FoundCheckpoint::Unknown, Self::Evaluation) => {
-                ("not an evaluation's", "an evaluation")
-            }
+        let what = match found {
+            FoundCheckpoint::Of(kind) if kind == self => return Ok(()),
+            FoundCheckpoint::Nothing => return Ok(()),
+            FoundCheckpoint::Of(kind) => format!("{}'s", kind.name()),
+            FoundCheckpoint::Unknown => format!("not {}'s", self.name()),
         };
+        let ours = self.name();
         let path = path.display();
         let problem = format!(
             "{path}: this checkpoint is {what}, and {ours} would replace it; name another --out, or move it away"
         );
         Err(WrongUse(problem).into())
+    }
+
+    /// What leaves it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "a training",
+            Self::Evaluation => "an evaluation",
+            Self::Audit => "an audit",
+        }
+    }
+
+    /// The same without the article.
+    pub fn noun(self) -> &'static str {
+        self.name().split(' ').nth(1).unwrap_or_default()
+    }
+
+    /// The subcommand.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Training => "train",
+            Self::Evaluation => "evaluate",
+            Self::Audit => "audit",
+        }
     }
 
     fn of(path: &Path) -> std::io::Result<FoundCheckpoint> {
@@ -53,8 +78,9 @@ impl CheckpointKind {
         }
         // Half a first line is what an evaluation leaves that was killed at its very beginning.
         let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        if serde_json::from_slice::<JournalSettings>(first).is_ok() {
-            return Ok(FoundCheckpoint::Of(Self::Evaluation));
+        if let Ok(settings) = serde_json::from_slice::<JournalSettings>(first) {
+            let audit = settings.contains_key(AUDIT);
+            return Ok(FoundCheckpoint::Of(if audit { Self::Audit } else { Self::Evaluation }));
         }
         // The header may be damaged, and it is a training's all the same.
         let has = |word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());

@@ -32,7 +32,7 @@ pub const EVALUATE: &str = "Examples:
 
 pub const AUDIT: &str = "Examples:
   # may the robust accuracy of this network at 16/255 be believed?
-  deepsleep-cli audit --model control.safetensors --eps 16/255 --out audit.json
+  deepsleep-cli audit --model control.safetensors --eps 16/255 --out audit.json --page audit.html
   # is a claim compatible with what the audit finds, on the spiking form, with images of a network trained by itself?
   deepsleep-cli audit --model defended.safetensors --model-kind snn --eps 64/255 --claim 0.62 --twin control.safetensors";
 

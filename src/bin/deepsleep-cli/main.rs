@@ -2,7 +2,7 @@
 //!
 //! One file a subcommand. What they share: `architecture` (which network), `common` (options that every one has), `dataset` (which images), `console`
 //! (what is printed where, through `stderr`), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
-//! `settings` (`--set`), `threat` (which attacks, against whom), `output` (files written), `checkpoint` (whose one is), `interrupt` (Ctrl-C).
+//! `settings` (`--set`), `threat` (which attacks, against whom), `output` (files written), `checkpoint` (whose one is), `result_files` (a result and its journal), `interrupt` (Ctrl-C).
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ mod output;
 mod progress;
 mod report;
 mod reproduce;
+mod result_files;
 mod settings;
 mod stderr;
 mod threat;
@@ -122,8 +123,8 @@ impl Command {
             Self::Reproduce(reproduce) => reproduce.leftover(),
             Self::Merge(merge) => merge.leftover(),
             Self::Data(data) => data.leftover(),
+            Self::Audit(audit) => audit.leftover(),
             Self::Attack(_)
-            | Self::Audit(_)
             | Self::Inspect(_)
             | Self::Report(_)
             | Self::Architecture(_)

@@ -99,7 +99,7 @@ impl ThreatOptions {
         {
             let source = source.display();
             let mut attacks = attacks.iter().map(AttackSpec::build);
-            if attacks.all(|attack| attack.is_ok_and(|attack| attack.returns_all())) {
+            if attacks.all(|attack| attack.is_ok_and(|attack| attack.info().returns_all)) {
                 let problem = format!(
                     "--draws {draws} would decide nothing: --model draws no random numbers, and what is crafted on {source} is \
                      shown to it whatever that answers"
@@ -114,9 +114,9 @@ impl ThreatOptions {
         let mut random = randoms > 0;
         for spec in attacks {
             spec.check_classes(attacked.classes())?;
-            let (attack, text) = (spec.build()?, spec.to_string());
-            random |= attack.is_random();
-            let draws = attack.draws();
+            let (attack, text) = (spec.build()?.info(), spec.to_string());
+            random |= attack.random;
+            let draws = attack.draws;
             if draws == 1 || attacked.is_random() {
                 continue;
             }

@@ -4,7 +4,7 @@ use super::idx::IdxArray;
 use super::{Missing, missing, sorted_out};
 use crate::data::Dataset;
 use crate::data::dataset::{check_labels, image_size};
-use crate::data::files::{IdxPart, Split, file_name, find_file};
+use crate::data::files::{IdxPart, Split, file_name, find_agreed, find_file};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing>
 pub(super) fn classes(place: &Path) -> Result<usize> {
     let mut most = 0;
     for split in [Split::Train, Split::Test] {
-        if let Some(path) = find_file(place, split, IdxPart::Labels) {
+        if let Some(path) = find_agreed(place, split, IdxPart::Labels)? {
             let labels = IdxArray::open(path)?;
             most = labels.data().iter().fold(most, |most, &label| most.max(usize::from(label)));
         }
@@ -30,8 +30,11 @@ pub(super) fn classes(place: &Path) -> Result<usize> {
 }
 
 pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset> {
-    match &files(place, split).map_err(|m| missing(place, &m))?[..] {
-        [images, labels] => Dataset::from_idx_of(images, labels, classes),
+    files(place, split).map_err(|m| missing(place, &m))?;
+    let found = [IdxPart::Images, IdxPart::Labels].map(|part| find_agreed(place, split, part));
+    match found {
+        [Ok(Some(images)), Ok(Some(labels))] => Dataset::from_idx_of(&images, &labels, classes),
+        [Err(error), _] | [_, Err(error)] => Err(error),
         _ => Err(Error::NotFound(format!("{}: no images and labels", place.display()))),
     }
 }

@@ -46,7 +46,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them, in the order in which a folder is tried for them.
+    /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Idx, Self::Cifar10, Self::Cifar100, Self::Svhn, Self::Npz, Self::PngFolder];
 

@@ -21,7 +21,8 @@ const MOST_CLASSES: usize = 256;
 
 pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
     let folder = place.join(split.to_string());
-    if folder.is_dir() {
+    // Any folder may be called so: that of a data set has classes in it.
+    if entries(&folder, Path::is_dir).is_ok_and(|classes| !classes.is_empty()) {
         return Ok(vec![folder]);
     }
     Err(Missing { names: vec![format!("{split}/CLASS/*.png")], partly: false })

@@ -6,7 +6,7 @@ mod pair;
 mod shapes;
 
 pub use builtin::{BUILTIN, Builtin};
-pub use op::{Op, ParameterShape, Start};
+pub use op::{InitialValues, Op, ParameterShape};
 pub use pair::Pair;
 
 use crate::fingerprint::Fingerprint;
@@ -211,6 +211,19 @@ impl Architecture {
     pub fn flops(&self) -> usize {
         let of = |(i, node): (usize, &Node)| node.op.geometry(self.input_of(i)).ok().flatten();
         self.nodes.iter().enumerate().filter_map(of).map(|g| g.flops()).sum()
+    }
+
+    /// Bytes that the outputs of nodes from number `first` on take for one sample at least when the network runs: three
+    /// that are computed together keep one.
+    pub(crate) fn least_bytes(&self, first: usize) -> usize {
+        let features = self.shapes.iter().skip(first + 1).map(|shape| shape.features());
+        4 * features.sum::<usize>() / 3
+    }
+
+    /// The same with a time axis of so many steps: what comes before the first neurons may be the same at each.
+    pub(crate) fn least_spiking_bytes(&self, steps: usize) -> usize {
+        let neurons = self.nodes.iter().position(|node| node.op.is_rectifier());
+        neurons.map_or(0, |first| steps.saturating_mul(self.least_bytes(first + 1)))
     }
 
     /// Bytes of the image and of all nodes' outputs for one sample.

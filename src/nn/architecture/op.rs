@@ -185,12 +185,12 @@ pub struct ParameterShape {
     /// Dimensions, outermost first.
     pub shape: Vec<usize>,
     /// How it begins.
-    pub start: Start,
+    pub start: InitialValues,
 }
 
 /// How a parameter begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum InitialValues {
     /// Uniform in -1/sqrt(fan_in) .. 1/sqrt(fan_in).
     Uniform {
         /// Inputs of a number.
@@ -273,12 +273,12 @@ impl Op {
             let of = |suffix, start| ParameterShape {
                 suffix,
                 shape: vec![input.channels],
-                start: Start::Constant(start),
+                start: InitialValues::Constant(start),
             };
             return Ok(vec![of("weight", 1), of("bias", 0)]);
         }
         let Some(g) = self.geometry(input)? else { return Ok(Vec::new()) };
-        let start = Start::Uniform { fan_in: g.fan_in() };
+        let start = InitialValues::Uniform { fan_in: g.fan_in() };
         let outputs = g.output.channels;
         let shape = match self {
             Self::Linear { .. } => vec![outputs, g.fan_in()],

@@ -90,6 +90,37 @@ impl FrozenModel {
     }
 }
 
+impl FrozenModel {
+    /// The last layer, if it is linear and nothing comes after it.
+    fn head(&self) -> Option<&FrozenConv> {
+        let linear = matches!(self.architecture.nodes().last()?.op, Op::Linear { .. });
+        match &self.steps.last()?.layer {
+            FrozenLayer::Convolution(layer, None) if linear => Some(layer),
+            _ => None,
+        }
+    }
+
+    /// The same network with another last layer; see [`FrozenNetwork::with_head`].
+    ///
+    /// # Errors
+    /// If the weights are not of so many features and classes.
+    pub(crate) fn with_last(&self, weight: &[f32], bias: Vec<f32>) -> Result<Option<Self>> {
+        let Some(head) = self.head() else { return Ok(None) };
+        let geometry = Geometry::linear(head.geometry().input.features(), bias.len());
+        let (mut nodes, classes) = (self.architecture.nodes().to_vec(), bias.len());
+        if let Some(last) = nodes.last_mut() {
+            last.op = Op::Linear { out: classes, bias: true };
+        }
+        let architecture = Architecture::new(self.architecture.input(), classes, nodes)?;
+        let mut steps = self.steps.to_vec();
+        if let Some(last) = steps.last_mut() {
+            last.layer =
+                FrozenLayer::Convolution(Arc::new(FrozenConv::new(geometry, weight, bias)?), None);
+        }
+        Ok(Some(Self { architecture: Arc::new(architecture), steps: steps.into() }))
+    }
+}
+
 impl Freeze for Model {
     type Frozen = FrozenModel;
 
@@ -216,6 +247,14 @@ impl Classifier for FrozenModel {
         self.architecture.classes()
     }
 
+    fn sample_bytes(&self) -> usize {
+        self.architecture.least_bytes(0)
+    }
+
+    fn as_network(&self) -> Option<&dyn FrozenNetwork> {
+        Some(self)
+    }
+
     fn session(&self, context: Context) -> Box<dyn Session + '_> {
         tape_session(self, context)
     }
@@ -224,6 +263,18 @@ impl Classifier for FrozenModel {
 impl FrozenNetwork for FrozenModel {
     fn logits(&self, tape: &mut Tape, x: Var) -> Result<Var> {
         self.record(tape, x, None)
+    }
+
+    fn features(&self) -> usize {
+        self.head().map_or(0, |layer| layer.geometry().input.features())
+    }
+
+    fn with_head(
+        &self,
+        weight: &[f32],
+        bias: Vec<f32>,
+    ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
+        Ok(self.with_last(weight, bias)?.map(|model| Box::new(model) as Box<dyn FrozenNetwork>))
     }
 
     fn chain(&self) -> Option<ConvChain<'_>> {

@@ -7,7 +7,7 @@ mod state;
 
 pub use frozen::FrozenModel;
 
-use super::architecture::{Architecture, Op, Start};
+use super::architecture::{Architecture, InitialValues, Op};
 use super::network::{Mode, Network, RunningStatistics};
 use super::{Parameter, Parameters, uniform_fan_in};
 use crate::autodiff::{Tape, Var, Weight};
@@ -74,16 +74,18 @@ impl Model {
     /// With random weights of this seed, PyTorch's by default: each parameter draws from a stream of its own name.
     ///
     /// # Errors
-    /// None for an architecture that could be built.
+    /// If there is no memory for its parameters.
     pub fn new(architecture: impl Into<Arc<Architecture>>, seed: u64) -> Result<Self> {
         let architecture = architecture.into();
         let plan = ForwardPlan::new(&architecture)?;
+        let bytes = 4 * architecture.parameter_count() as u64;
+        crate::memory::check("network", bytes, "its parameters", "use narrower layers")?;
         let mut parameters = Parameters::default();
         for (name, array) in architecture.parameters() {
             let count = array.shape.iter().product();
             let values = match array.start {
-                Start::Uniform { fan_in } => uniform_fan_in(seed, &name, count, fan_in),
-                Start::Constant(number) => vec![f32::from(number); count],
+                InitialValues::Uniform { fan_in } => uniform_fan_in(seed, &name, count, fan_in),
+                InitialValues::Constant(number) => vec![f32::from(number); count],
             };
             parameters.push(&name, &array.shape, values);
         }
@@ -256,6 +258,10 @@ impl Network for Model {
 
     fn classes(&self) -> usize {
         self.architecture.classes()
+    }
+
+    fn sample_bytes(&self) -> usize {
+        self.architecture.least_bytes(0)
     }
 
     fn parameters(&self) -> &Parameters {

@@ -33,7 +33,7 @@ pub struct Legend {
 fn figure(chart: &Chart) -> Result<Figure> {
     let at = |x: f64| match chart.across {
         Across::Noise => format!("{}/255", (x * 255.0).round()),
-        Across::Passes(_) => x.to_string(),
+        Across::Passes(_) | Across::Length { .. } => x.to_string(),
     };
     let key = |series: &Series| Legend {
         name: series.name.clone(),

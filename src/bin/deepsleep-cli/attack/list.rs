@@ -34,7 +34,7 @@ pub fn run(common: &Common, only: Option<&str>) -> Result<()> {
     let list = wanted.map(|entry| ListedAttack {
         name: entry.name,
         summary: entry.summary,
-        options: entry.options.iter().map(option).collect(),
+        options: entry.options().map(option).collect(),
     });
     let list: Vec<ListedAttack> = list.collect();
     let mut lines = Vec::new();

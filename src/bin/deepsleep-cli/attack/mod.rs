@@ -143,7 +143,7 @@ impl AttackCommand {
                 threat_model,
                 maker: Maker::of(maker.0, maker.1)?,
             };
-            let npz = archive(&samples, &report, method.is_bounded(), &about)?;
+            let npz = archive(&samples, &report, &method.info(), &about)?;
             save.write_all(&npz.to_bytes()?)?;
             common.console().wrote(save.path());
         }
@@ -152,7 +152,7 @@ impl AttackCommand {
             common.console().wrote(grid.path());
         }
         // With all the warnings that an evaluation has.
-        let bounded = method.is_bounded();
+        let bounded = method.info().bounded;
         let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
         let subject = AttackSubject { model, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
@@ -180,7 +180,7 @@ impl AttackCommand {
                     Crafted::craft(context, source, &some, method, budget)?.show(context, target)?
                 }
             };
-            progress.advance(portion.len(), method.name());
+            progress.advance(portion.len(), &report.attack);
             Ok(report)
         };
         let parts = all.chunks(PORTION).map(portion).collect::<Result<Vec<AttackReport>>>()?;

@@ -2,7 +2,7 @@
 
 use super::origin::{self, SetOrigin};
 use super::robustness::Robustness;
-use super::{Evaluate, Subject};
+use super::{Evaluate, EvaluatedNetwork};
 use crate::common::Common;
 use crate::output::Outputs;
 use crate::threat::one_radius;
@@ -27,7 +27,7 @@ impl Evaluate {
         path: &Path,
     ) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
-        let Subject { network, .. } = self.load(common)?;
+        let EvaluatedNetwork { network, .. } = self.load(common)?;
         let mut file = NpzReader::open(path)?;
         let mut crafted = Crafted::read(&mut file)?;
         self.threat.check_random([network.as_ref()])?;
@@ -108,7 +108,8 @@ impl Evaluate {
 fn counted_anywhere(cell: Cell, report: &AttackReport, crafted: &Crafted) -> Cell {
     let shown = report.outcomes.iter().enumerate();
     let outside = shown
-        .filter(|(i, o)| o.status != Status::CleanWrong && !crafted.is_inside(*i))
+        .filter(|(_, o)| o.winner.is_some() && o.status != Status::CleanWrong)
+        .filter(|(i, _)| !crafted.is_inside(*i))
         .map(|(_, outcome)| outcome.id);
     let mut cell = cell.anywhere();
     cell.outside_indices = outside.collect();

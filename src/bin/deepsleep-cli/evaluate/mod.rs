@@ -7,6 +7,7 @@ mod robustness;
 mod table;
 
 use crate::architecture::ArchitectureOption;
+use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::WrongUse;
@@ -14,6 +15,7 @@ use crate::interrupt::Leftover;
 use crate::model::{self, ModelKind};
 use crate::numbers::at_least;
 use crate::output::Outputs;
+use crate::result_files::ResultFiles;
 use crate::threat::{ThreatOptions, attack_spec, radii};
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgGroup, Args};
@@ -27,7 +29,6 @@ use deepsleep::nn::{FrozenNetwork, decisions};
 use deepsleep::tensor::{Context, Shape};
 pub use origin::Maker;
 use result::Evaluation;
-use robustness::ResultFiles;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -142,13 +143,13 @@ impl Evaluate {
         read
     }
 
-    fn load(&self, common: &Common) -> Result<Subject> {
+    fn load(&self, common: &Common) -> Result<EvaluatedNetwork> {
         let architecture = self.architecture.architecture.as_deref();
         let shape = || self.shape();
         let (state, model) = model::load(&self.model, architecture, &shape, common.console())?;
         let network = self.model_kind.run(&state, &model, self.threat.draws)?;
         let certifier = self.attacks.certify.then(|| Certifier::new(&model)).transpose()?;
-        Ok(Subject { network, certifier })
+        Ok(EvaluatedNetwork { network, certifier })
     }
 
     /// The shape of the images that are shown.
@@ -163,7 +164,7 @@ impl Evaluate {
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
-        let Subject { network, certifier } = self.load(common)?;
+        let EvaluatedNetwork { network, certifier } = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load(network.as_ref())?;
         let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
@@ -181,12 +182,13 @@ impl Evaluate {
         &self,
         common: &Common,
         context: &Context,
-        outputs: Outputs,
+        mut outputs: Outputs,
         eps: &str,
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
-        let files = out.map(|out| ResultFiles::new(outputs, out)).transpose()?;
-        let Subject { network, certifier } = self.load(common)?;
+        let files = out.map(|out| ResultFiles::new(&mut outputs, out, CheckpointKind::Evaluation));
+        let files = files.transpose()?;
+        let EvaluatedNetwork { network, certifier } = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(&|| self.shape(), common.console())?;
         let own = self.threat.note_own(&self.model, self.model_kind, common.console())?;
@@ -202,7 +204,7 @@ impl Evaluate {
         let settings = self.settings(&plan, &samples)?;
         if let Some(files) = &files
             && self.attacks.resume
-            && let Some(finished) = files.finished(&settings)?
+            && let Some(finished) = files.finished(&settings, Evaluation::settings)?
         {
             common.console().say(format_args!("{} is finished already", files.path().display()));
             finished.print(common)?;
@@ -309,7 +311,7 @@ impl Evaluate {
 }
 
 /// What is evaluated.
-struct Subject {
+struct EvaluatedNetwork {
     network: Box<dyn FrozenNetwork>,
     certifier: Option<Certifier>,
 }

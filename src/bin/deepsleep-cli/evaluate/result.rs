@@ -1,13 +1,15 @@
 //! What an evaluation found: as JSON and in words.
 
-use super::robustness::{self, Robustness};
+use super::robustness::Robustness;
 use super::table;
 use crate::common::Common;
 use crate::failure::answered;
 use crate::model::ModelKind;
 use crate::numbers::percent;
+use crate::result_files::save;
 use anyhow::Result;
 use deepsleep::certify::Certified;
+use deepsleep::evaluation::JournalSettings;
 use deepsleep::files::Output;
 use deepsleep::written;
 use serde::{Deserialize, Serialize};
@@ -47,10 +49,15 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// What it depends on, if it is one under attack.
+    pub fn settings(&self) -> Option<&JournalSettings> {
+        self.robustness.as_ref().map(|robustness| &robustness.settings)
+    }
+
     /// Saves it where that was asked for, and prints it.
     pub fn finish(&self, common: &Common, out: Option<&Output>) -> Result<()> {
         if let Some(out) = out {
-            robustness::save(out, self)?;
+            save(out, self)?;
             common.console().wrote(out.path());
         }
         self.print(common)?;

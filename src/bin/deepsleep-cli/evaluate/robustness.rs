@@ -1,23 +1,20 @@
 //! The part of an evaluation that takes long: attacks, a portion of the images at a time, saved after each.
 
-use super::{Evaluate, Evaluation};
-use crate::checkpoint::CheckpointKind;
+use super::Evaluate;
 use crate::common::Common;
 use crate::model::{self, ModelKind};
-use crate::output::Outputs;
-use anyhow::{Context as _, Result, anyhow};
+use crate::result_files::ResultFiles;
+use anyhow::Result;
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, WorstCase,
-    evaluate, fingerprint, same_settings, worst_cases,
+    Cell, Crafted, JournalSettings, Models, Plan, PortionResult, ThreatModel, WorstCase, evaluate,
+    fingerprint, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
-use deepsleep::files::{Content, Output};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use deepsleep::written;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// What attacks did.
 #[derive(Serialize, Deserialize)]
@@ -46,78 +43,6 @@ impl Robustness {
         let samples = fingerprint(crafted.samples());
         Self::new(JournalSettings::from([("images".to_owned(), samples)]), vec![cell])
     }
-}
-
-/// `FILE.json` and `FILE.json.checkpoint`.
-pub struct ResultFiles {
-    out: Output,
-    checkpoint: Output,
-}
-
-impl ResultFiles {
-    /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
-    pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
-        let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Result)?;
-        CheckpointKind::Evaluation.expect(&checkpoint)?;
-        Ok(Self { out, checkpoint })
-    }
-
-    /// Where the result goes.
-    pub fn path(&self) -> &Path {
-        self.out.path()
-    }
-
-    /// The finished result of these settings, where there is no checkpoint.
-    pub fn finished(&self, settings: &JournalSettings) -> Result<Option<Evaluation>> {
-        if self.checkpoint.path().exists() {
-            return Ok(None);
-        }
-        let (out, checkpoint) = (self.out.path().display(), self.checkpoint.path().display());
-        if !self.out.path().exists() {
-            return Err(anyhow!(
-                "nothing to resume: there is no {checkpoint}; evaluate without --resume to begin"
-            ));
-        }
-        let text = std::fs::read(self.out.path()).with_context(|| format!("{out}: cannot read"))?;
-        let problem = || format!("{out}: this is not the result of an evaluation under attack");
-        let evaluation: Evaluation = serde_json::from_slice(&text).with_context(problem)?;
-        let robustness = evaluation.robustness.as_ref().with_context(problem)?;
-        same_settings(self.out.path(), &robustness.settings, settings)?;
-        Ok(Some(evaluation))
-    }
-
-    /// Saves the result, after which the checkpoint has served.
-    pub fn save(&self, evaluation: &Evaluation) -> Result<()> {
-        save(&self.out, evaluation)?;
-        Ok(self.checkpoint.remove()?)
-    }
-
-    /// The file to note parts in, and those that it holds.
-    fn journal(
-        &self,
-        common: &Common,
-        settings: &JournalSettings,
-        resume: bool,
-    ) -> Result<(Journal, Vec<PortionResult>)> {
-        let (place, path, console) = (&self.checkpoint, self.checkpoint.path(), common.console());
-        if resume && let Some(found) = Journal::resume(place, settings)? {
-            return Ok(found);
-        }
-        if !resume && path.exists() {
-            console.say(format_args!(
-                "note: {} of an interrupted evaluation will be replaced; --resume would continue it",
-                path.display()
-            ));
-        }
-        Ok((Journal::begin(place, settings)?, Vec::new()))
-    }
-}
-
-/// Writes a result as JSON.
-pub fn save(out: &Output, evaluation: &Evaluation) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(evaluation)?;
-    text.push('\n');
-    Ok(out.write_all(text.as_bytes())?)
 }
 
 impl Evaluate {
@@ -176,7 +101,7 @@ impl AttackedEvaluation<'_> {
         let (mut journal, done) = match files {
             None => (None, Vec::new()),
             Some(files) => {
-                let (journal, done) = files.journal(common, &settings, resume)?;
+                let (journal, done) = files.journal::<PortionResult>(common, &settings, resume)?;
                 (Some(journal), done)
             }
         };

@@ -1,5 +1,6 @@
 //! `train --defense none`: the undefended control, from scratch or from a trained network.
 
+use super::files::Files;
 use super::record::{RecordedSettings, TrainedOn, TrainingSummary};
 use super::watch::Watch;
 use super::{Train, settings};
@@ -8,11 +9,32 @@ use crate::common::Common;
 use crate::failure::WrongUse;
 use crate::model;
 use anyhow::Result;
+use deepsleep::checkpoint::StateDict;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::method::{ControlTraining, InTraining, Training};
 use deepsleep::nn::{Network, TrainingOptions};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Puts a training where it was interrupted, or where it ended after fewer epochs, and returns the file that says it; None
+/// if nothing is left to do.
+fn continued(
+    control: &mut ControlTraining,
+    files: &Files,
+    settings: &RecordedSettings,
+    images: usize,
+) -> Result<Option<StateDict>> {
+    if let Some(checkpoint) = files.checkpoint(settings)? {
+        control.resume(&checkpoint)?;
+        return Ok(Some(checkpoint));
+    }
+    let (model, all) = files.finished(settings)?;
+    if all {
+        return Ok(None);
+    }
+    control.prolong(&model, images)?;
+    Ok(Some(model))
+}
 
 /// Trains a control.
 pub fn run(train: &Train, common: &Common) -> Result<()> {
@@ -53,23 +75,14 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
 
     let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {
-        let state = match files.checkpoint(&settings)? {
-            Some(checkpoint) => {
-                control.resume(&checkpoint)?;
-                checkpoint
-            }
-            None => {
-                let (model, all) = files.finished(&settings)?;
-                if all {
-                    console.say(format_args!("{} is finished already", train.out.display()));
-                    let summary = TrainingSummary::of_finished(&settings, &train.out, &model)?;
-                    return summary.print(console);
-                }
-                control.prolong(&model, images.len())?;
-                model
-            }
+        let Some(state) = continued(&mut control, &files, &settings, images.len())? else {
+            console.say(format_args!("{} is finished already", train.out.display()));
+            let model = files.finished(&settings)?.0;
+            return TrainingSummary::of_finished(&settings, &train.out, &model)?.print(console);
         };
         history = state.noted(HISTORY).unwrap_or_default();
+        // The training may be longer now than when these epochs were made.
+        history.iter_mut().for_each(|point| point.of = epochs);
         console.say(format_args!("continuing after epoch {}", control.epochs_done()));
     } else if files.has_checkpoint() {
         console.say(format_args!(

@@ -1,0 +1,40 @@
+//! The attack behind a claim: whether it can reach what it is to reach, and what it leaves.
+
+use super::Audit;
+use super::report::{Check, Finding};
+use super::subject::{ShareCheck, Subject, number};
+use crate::Result;
+
+/// Nothing where no attack was named.
+pub(super) fn behind(subject: &mut Subject<'_>, options: &Audit) -> Result<Vec<Check>> {
+    let Some(spec) = &options.claimed_by else { return Ok(Vec::new()) };
+    let attack = spec.build()?;
+    let warnings = attack.option_warnings(&subject.budget);
+    let finding = if warnings.is_empty() { Finding::Pass } else { Finding::Warn };
+    let reach = number(
+        "reach",
+        "doubts about the options of the attack behind the claim",
+        warnings.len() as f64,
+        ("warns above 0", finding),
+        &warnings.join("; "),
+    );
+    // Of all samples, and then of those that something else fooled before.
+    let others = subject.survivors().len();
+    let fooled = subject.fooled.clone();
+    let found = subject.attack(attack.as_ref(), &subject.all())?;
+    let missed = (0..subject.len()).filter(|i| fooled[*i] && !found.contains(i)).count();
+    let measures = format!(
+        "images that this audit fools and the attack behind the claim does not ({spec} leaves {} of {}, the audit {others})",
+        subject.len() - found.len(),
+        subject.len()
+    );
+    let share = ShareCheck {
+        name: "attack of the claim",
+        measures: "",
+        fail: None,
+        warn: Some(0.01),
+        meaning: "the claim rests on an attack that is weaker than others: report what the union leaves",
+    };
+    let weaker = Check { measures, ..share.check(missed, subject.len(), 1.0) };
+    Ok(vec![reach, weaker])
+}

@@ -1,0 +1,136 @@
+//! Whether the audit itself works on these images: it has to find a mask that it planted, and to fool a model of which
+//! the answer is known.
+
+use super::gradients::{Gradients, ascent, vanishing};
+use super::known::{NearestMean, right};
+use super::report::{Check, Finding};
+use super::subject::{Subject, number};
+use crate::Result;
+use crate::attack::{Attack, Budget, Classifier, Member, Session, Status, run_attack};
+use crate::kernels::lif::Estimate;
+use crate::simd::random::Key;
+use crate::simd::{LANES, Lanes};
+use crate::tensor::{Context, Shape};
+
+/// The model under audit with its gradient taken away, or turned round.
+struct MaskedGradient<'a> {
+    model: &'a dyn Classifier,
+    /// What gradients are multiplied by.
+    factor: f32,
+}
+
+struct MaskedGradientSession<'a> {
+    inner: Box<dyn Session + 'a>,
+    factor: f32,
+}
+
+impl Classifier for MaskedGradient<'_> {
+    fn input_shape(&self) -> Shape {
+        self.model.input_shape()
+    }
+
+    fn classes(&self) -> usize {
+        self.model.classes()
+    }
+
+    fn is_random(&self) -> bool {
+        self.model.is_random()
+    }
+
+    fn is_spiking(&self) -> bool {
+        self.model.is_spiking()
+    }
+
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        Box::new(MaskedGradientSession { inner: self.model.session(context), factor: self.factor })
+    }
+}
+
+impl Session for MaskedGradientSession<'_> {
+    fn logits(
+        &mut self,
+        images: &[Lanes],
+        noise: &[Key; LANES],
+        differentiable: bool,
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        self.inner.logits(images, noise, differentiable, out)
+    }
+
+    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
+        self.gradient_by(&Estimate::default(), weight, out)
+    }
+
+    fn gradient_by(
+        &mut self,
+        estimate: &Estimate,
+        weight: &[Lanes],
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        self.inner.gradient_by(estimate, weight, out)?;
+        out.iter_mut().for_each(|lanes| lanes.0.iter_mut().for_each(|g| *g *= self.factor));
+        Ok(())
+    }
+}
+
+/// Samples that the controls look at.
+const SOME: usize = 64;
+
+/// How many of the controls went wrong.
+pub(super) fn controls(subject: &Subject<'_>, members: &[Member]) -> Result<Check> {
+    let mut wrong = Vec::new();
+    let zero = MaskedGradient { model: subject.model, factor: 0.0 };
+    let planted = subject.of_model(&zero);
+    if vanishing(&Gradients::of(&planted, SOME)?).finding != Finding::Fail {
+        wrong.push("a gradient that it took away was not missed".to_owned());
+    }
+    let turned = MaskedGradient { model: subject.model, factor: -1.0 };
+    let planted = subject.of_model(&turned);
+    // Where the own one leads downwards, the other way is the right one.
+    let own = ascent(subject, &Gradients::of(subject, SOME)?)?.finding;
+    let other = ascent(&planted, &Gradients::of(&planted, SOME)?)?.finding;
+    if own != Finding::Fail && other != Finding::Fail {
+        wrong.push("a gradient that it turned round was not noticed".to_owned());
+    }
+    let (known, missed) = missed(subject, members)?;
+    if missed > 0 {
+        wrong.push(format!(
+            "its attacks left {missed} of {known} images that can be fooled of a model whose answer is known"
+        ));
+    }
+    let finding = if wrong.is_empty() { Finding::Pass } else { Finding::Fail };
+    let meaning = format!(
+        "the audit does not work on these images and this radius, so that nothing it says counts: {}",
+        wrong.join("; ")
+    );
+    Ok(number(
+        "controls",
+        "controls that went wrong, of three: a gradient taken away, one turned round, and a model of the images' class means",
+        wrong.len() as f64,
+        ("fails above 0", finding),
+        &meaning,
+    ))
+}
+
+/// Of the samples of which a formula knows that the model of the class means can be fooled: how many there are, and how many
+/// the attacks left.
+fn missed(subject: &Subject<'_>, members: &[Member]) -> Result<(usize, usize)> {
+    let model = NearestMean::new(&subject.samples, subject.model.classes());
+    let Budget { norm, eps, .. } = subject.budget;
+    let known = right(&model, &subject.samples).into_iter().filter(|&i| {
+        model.is_fooled(subject.samples.image(i), subject.samples.labels()[i], norm, eps)
+    });
+    let known = Subject::some(&known.collect::<Vec<usize>>(), SOME);
+    let mut left = known.clone();
+    for member in members.iter().filter(|member| !member.attack.info().needs_spikes) {
+        if left.is_empty() {
+            break;
+        }
+        let some = subject.samples.select(&left)?;
+        let attack: &dyn Attack = member.attack.as_ref();
+        let report = run_attack(subject.context, &model, &some, attack, subject.budget)?;
+        let fooled = |k: usize| report.outcomes[k].status == Status::Fooled;
+        left = (0..left.len()).filter(|&k| !fooled(k)).map(|k| left[k]).collect();
+    }
+    Ok((known.len(), left.len()))
+}

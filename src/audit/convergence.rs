@@ -1,0 +1,127 @@
+//! Whether an attack had come to its end: the loss of what withstands it, over its steps (Pintor et al. 2022, "Indicators of
+//! attack failure").
+
+use super::report::Check;
+use super::subject::{ShareCheck, Subject};
+use crate::Result;
+use crate::attack::extend::{Feedback, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::{Budget, Loss, Norm, Pgd};
+use crate::tensor::Shape;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Steps at the end that should change nothing any more.
+const LAST: usize = 10;
+
+/// The share of its whole rise that the loss may still rise in these.
+const STILL: f32 = 0.05;
+
+/// PGD, and how the loss ended of every sample that it did not fool.
+struct Watched<'a> {
+    attack: Pgd,
+    ended: &'a AtomicUsize,
+    rising: &'a AtomicUsize,
+}
+
+/// That of PGD, and the best loss after every step.
+struct WatchedState {
+    inner: <Pgd as Stepper>::State,
+    best: Vec<f32>,
+}
+
+impl Watched<'_> {
+    /// Whether the loss was still rising, on its own scale.
+    fn is_rising(best: &[f32]) -> bool {
+        let (Some(&first), Some(&last)) = (best.first(), best.last()) else { return false };
+        let before = best[best.len().saturating_sub(LAST + 1)];
+        last > first && (last - before) / (last - first) > STILL
+    }
+}
+
+impl Stepper for Watched<'_> {
+    type State = WatchedState;
+
+    fn name(&self) -> &'static str {
+        self.attack.name()
+    }
+
+    fn needs(&self) -> Needs {
+        self.attack.needs()
+    }
+
+    fn norms(&self) -> &'static [Norm] {
+        self.attack.norms()
+    }
+
+    fn goal(&self) -> crate::attack::Goal {
+        self.attack.goal()
+    }
+
+    fn runs(&self, classes: usize) -> Runs {
+        self.attack.runs(classes)
+    }
+
+    fn draws(&self) -> usize {
+        Stepper::draws(&self.attack)
+    }
+
+    fn validate(&self, budget: &Budget, shape: Shape) -> Result<()> {
+        self.attack.validate(budget, shape)
+    }
+
+    fn state(&self, shape: Shape, classes: usize) -> WatchedState {
+        WatchedState { inner: self.attack.state(shape, classes), best: Vec::new() }
+    }
+
+    fn start(&self, state: &mut WatchedState, sample: &Sample<'_>, x: &mut [f32]) {
+        state.best.clear();
+        self.attack.start(&mut state.inner, sample, x);
+    }
+
+    fn step(
+        &self,
+        state: &mut WatchedState,
+        sample: &Sample<'_>,
+        answer: &Feedback<'_>,
+        x: &mut [f32],
+    ) -> Step {
+        let before = state.best.last().copied().unwrap_or(f32::NEG_INFINITY);
+        state.best.push(before.max(answer.loss));
+        let step = self.attack.step(&mut state.inner, sample, answer, x);
+        if step == Step::Last {
+            self.ended.fetch_add(1, Ordering::Relaxed);
+            let rising = usize::from(Self::is_rising(&state.best));
+            self.rising.fetch_add(rising, Ordering::Relaxed);
+        }
+        step
+    }
+}
+
+/// Whether a hundred steps are enough for what withstands everything so far.
+pub(super) fn convergence(subject: &mut Subject<'_>) -> Result<Check> {
+    let (ended, rising) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let attack = Pgd { loss: Loss::Margin, steps: 100, ..Pgd::default() };
+    let left = Subject::some(&subject.survivors(), 256);
+    subject.attack(&Watched { attack, ended: &ended, rising: &rising }, &left)?;
+    let check = ShareCheck {
+        name: "convergence",
+        measures: "images that withstand 100 steps of PGD and whose loss still rises by a twentieth of its way in the last ten",
+        fail: None,
+        warn: Some(0.1),
+        meaning: "the attack had not come to its end where it gave up: take more steps, or smaller ones at the end (apgd-ce)",
+    };
+    Ok(check.check(rising.into_inner(), ended.into_inner(), 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_rises_until_it_does_not() {
+        let ramp: Vec<f32> = (0..100).map(|i| i as f32).collect();
+        assert!(Watched::is_rising(&ramp));
+        let flat: Vec<f32> = (0..100).map(|i| (i as f32).min(50.0)).collect();
+        assert!(!Watched::is_rising(&flat));
+        assert!(!Watched::is_rising(&[]) && !Watched::is_rising(&[1.0; 100]));
+    }
+}

@@ -1,0 +1,95 @@
+//! What averaging over its draws shows of a random model.
+
+use super::report::{Check, Finding};
+use super::subject::{ShareCheck, Subject, number};
+use crate::Result;
+use crate::attack::{Budget, Classifier, Pgd, Session, Start, Status, run_attack};
+use crate::kernels::lif::Estimate;
+use crate::simd::random::Key;
+use crate::simd::{LANES, Lanes};
+use crate::tensor::{Context, Shape};
+
+/// A random model that always draws the same.
+struct FixedDraws<'a>(&'a dyn Classifier);
+
+struct FixedDrawsSession<'a>(Box<dyn Session + 'a>);
+
+impl Classifier for FixedDraws<'_> {
+    fn input_shape(&self) -> Shape {
+        self.0.input_shape()
+    }
+
+    fn classes(&self) -> usize {
+        self.0.classes()
+    }
+
+    fn is_spiking(&self) -> bool {
+        self.0.is_spiking()
+    }
+
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        Box::new(FixedDrawsSession(self.0.session(context)))
+    }
+}
+
+impl Session for FixedDrawsSession<'_> {
+    fn logits(
+        &mut self,
+        images: &[Lanes],
+        _noise: &[Key; LANES],
+        differentiable: bool,
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        self.0.logits(images, &[Key::new(0).named("fixed"); LANES], differentiable, out)
+    }
+
+    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
+        self.0.gradient(weight, out)
+    }
+
+    fn gradient_by(
+        &mut self,
+        estimate: &Estimate,
+        weight: &[Lanes],
+        out: &mut [Lanes],
+    ) -> Result<()> {
+        self.0.gradient_by(estimate, weight, out)
+    }
+}
+
+/// Of a random model: whether attacks that average over draws find more, and whether it falls where it draws the same every
+/// time.
+pub(super) fn averaging(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
+    if !subject.model.is_random() {
+        return Ok(Vec::new());
+    }
+    let some = Subject::some(&subject.all(), 128);
+    let mut fooled = |draws| -> Result<usize> {
+        let pgd = Pgd { draws, steps: 20, ..Pgd::default() };
+        Ok(subject.attack(&pgd, &some)?.len())
+    };
+    let (one, many) = (fooled(1)?, fooled(20)?);
+    let gap = many.saturating_sub(one) as f64 / some.len() as f64;
+    let averaged = number(
+        "averaged draws",
+        "images that an attack fools that averages 20 draws a step, beyond those of an attack that takes one",
+        gap,
+        ("warns above 1 %", if gap > 0.01 { Finding::Warn } else { Finding::Pass }),
+        "attacks that look at one draw a step follow its noise: report numbers of attacks that average (draws=20, \
+         autoattack:version=rand)",
+    );
+    let fixed = FixedDraws(subject.model);
+    let samples = subject.samples.select(&some)?;
+    let guided = Pgd { steps: 100, start: Start::Clean, ..Pgd::default() };
+    let budget = Budget { eps: subject.whole(), ..subject.budget };
+    let report = run_attack(subject.context, &fixed, &samples, &guided, budget)?;
+    let right = report.outcomes.iter().filter(|o| o.status != Status::CleanWrong).count();
+    let check = ShareCheck {
+        name: "fixed draws",
+        measures: "images that withstand gradients where every image is allowed and the model draws the same every time",
+        fail: Some(0.0),
+        warn: Some(0.0),
+        meaning: "it is not the noise alone that keeps gradients from leading anywhere",
+    };
+    Ok(vec![averaged, check.check(report.count(Status::Survived), right, 1.0)])
+}

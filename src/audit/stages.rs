@@ -1,0 +1,135 @@
+//! The parts of an audit, in their order: each can be kept, and an interrupted audit goes on behind the last one.
+
+use super::attacks::{Member, effort, gap, radii, random, rivals, scale};
+use super::gradients::{Gradients, ascent, differences, overshoot, roughness, vanishing};
+use super::report::{Attacked, Check};
+use super::subject::Subject;
+use super::{Audit, active, answers, claim, controls, convergence, noise, silence};
+use crate::attack::Classifier;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A part of an audit that is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// What it checked.
+    pub checks: Vec<Check>,
+    /// Places of the samples that it was the first to fool, among those that are audited.
+    pub fooled: Vec<usize>,
+    /// The attacks that it ran.
+    pub attacks: Vec<Attacked>,
+    /// Images that an attack said fool, and that do not.
+    pub refuted: usize,
+}
+
+/// What is done at a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StageKind {
+    Answers,
+    Gradients,
+    /// The attack of this place among those that follow gradients.
+    Guided(usize),
+    Gap,
+    Rivals,
+    Random,
+    Effort,
+    Radii,
+    Noise,
+    Active,
+    Claim,
+    Controls,
+}
+
+/// Images whose gradients are looked at.
+const LOOKED_AT: usize = 256;
+
+impl StageKind {
+    /// All of an audit with so many attacks that follow gradients.
+    pub fn all(guided: usize) -> Vec<Self> {
+        let first = [Self::Answers, Self::Gradients].into_iter();
+        let last = [
+            Self::Gap,
+            Self::Rivals,
+            Self::Random,
+            Self::Effort,
+            Self::Radii,
+            Self::Noise,
+            Self::Active,
+            Self::Claim,
+            Self::Controls,
+        ];
+        first.chain((0..guided).map(Self::Guided)).chain(last).collect()
+    }
+
+    pub fn name(self, guided: &[Member]) -> String {
+        match self {
+            Self::Answers => "answers".into(),
+            Self::Gradients => "gradients".into(),
+            Self::Guided(i) => {
+                guided.get(i).map_or_else(String::new, |member| member.attack.info().label)
+            }
+            Self::Gap => "surrogate gap".into(),
+            Self::Rivals => "attacks without gradients".into(),
+            Self::Random => "random points".into(),
+            Self::Effort => "more effort".into(),
+            Self::Radii => "other radii".into(),
+            Self::Noise => "averages over draws".into(),
+            Self::Active => "active test".into(),
+            Self::Claim => "attack of the claim".into(),
+            Self::Controls => "controls".into(),
+        }
+    }
+
+    /// Does it.
+    pub fn run(
+        self,
+        subject: &mut Subject<'_>,
+        options: &Audit,
+        guided: &[Member],
+        twins: &[&dyn Classifier],
+    ) -> Result<Vec<Check>> {
+        match self {
+            Self::Answers => Ok(vec![
+                answers::determinism(subject)?,
+                answers::hidden_noise(subject)?,
+                answers::probabilities(subject)?,
+            ]),
+            Self::Gradients => {
+                let at_images = Gradients::of(subject, LOOKED_AT)?;
+                let mut checks = vec![
+                    vanishing(&at_images),
+                    ascent(subject, &at_images)?,
+                    differences(subject, &at_images)?,
+                    roughness(subject, &at_images)?,
+                    overshoot(subject, &at_images)?,
+                ];
+                checks.extend(silence::silent(subject)?);
+                Ok(checks)
+            }
+            Self::Guided(i) => {
+                let missing = || Error::failed("audit", "there is no such attack");
+                let attack = guided.get(i).ok_or_else(missing)?.attack.as_ref();
+                let left = subject.survivors();
+                subject.attack(attack, &left)?;
+                Ok(Vec::new())
+            }
+            Self::Gap => Ok(gap(subject)),
+            Self::Rivals => rivals(subject, options, twins),
+            Self::Random => Ok(vec![random(subject, options.random)?]),
+            Self::Effort => {
+                Ok(vec![effort(subject)?, convergence::convergence(subject)?, scale(subject)?])
+            }
+            Self::Radii => radii(subject),
+            Self::Noise => noise::averaging(subject),
+            Self::Active => {
+                let images =
+                    if subject.model.is_spiking() { options.active / 2 } else { options.active };
+                Ok(active::active(subject, images)?.into_iter().collect())
+            }
+            Self::Claim => claim::behind(subject, options),
+            Self::Controls => Ok(vec![controls::controls(subject, guided)?]),
+        }
+    }
+}

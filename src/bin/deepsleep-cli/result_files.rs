@@ -1,0 +1,90 @@
+//! A result as JSON, and beside it the journal of what is done until it is there.
+
+use crate::checkpoint::CheckpointKind;
+use crate::common::Common;
+use crate::output::Outputs;
+use anyhow::{Context as _, Result, anyhow};
+use deepsleep::evaluation::{Journal, JournalSettings, same_settings};
+use deepsleep::files::{Content, Output};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// `FILE.json` and `FILE.json.checkpoint`.
+pub struct ResultFiles {
+    out: Output,
+    checkpoint: Output,
+    kind: CheckpointKind,
+}
+
+impl ResultFiles {
+    /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
+    pub fn new(outputs: &mut Outputs, out: &Path, kind: CheckpointKind) -> Result<Self> {
+        let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Result)?;
+        kind.expect(&checkpoint)?;
+        Ok(Self { out, checkpoint, kind })
+    }
+
+    /// Where the result goes.
+    pub fn path(&self) -> &Path {
+        self.out.path()
+    }
+
+    /// The finished result of these settings, where there is no checkpoint. `its` are those that a result says it was
+    /// made with.
+    pub fn finished<T: DeserializeOwned>(
+        &self,
+        settings: &JournalSettings,
+        its: impl Fn(&T) -> Option<&JournalSettings>,
+    ) -> Result<Option<T>> {
+        if self.checkpoint.path().exists() {
+            return Ok(None);
+        }
+        let (out, checkpoint) = (self.out.path().display(), self.checkpoint.path().display());
+        let (verb, what) = (self.kind.verb(), self.kind.name());
+        if !self.out.path().exists() {
+            return Err(anyhow!(
+                "nothing to resume: there is no {checkpoint}; {verb} without --resume to begin"
+            ));
+        }
+        let text = std::fs::read(self.out.path()).with_context(|| format!("{out}: cannot read"))?;
+        let problem = || format!("{out}: this is not the result of {what}");
+        let result: T = serde_json::from_slice(&text).with_context(problem)?;
+        same_settings(self.out.path(), its(&result).with_context(problem)?, settings)?;
+        Ok(Some(result))
+    }
+
+    /// Saves the result, after which the checkpoint has served.
+    pub fn save(&self, result: &impl Serialize) -> Result<()> {
+        save(&self.out, result)?;
+        Ok(self.checkpoint.remove()?)
+    }
+
+    /// The file to note parts in, and those that it holds.
+    pub fn journal<P: DeserializeOwned>(
+        &self,
+        common: &Common,
+        settings: &JournalSettings,
+        resume: bool,
+    ) -> Result<(Journal, Vec<P>)> {
+        let (place, path, console) = (&self.checkpoint, self.checkpoint.path(), common.console());
+        if resume && let Some(found) = Journal::resume(place, settings)? {
+            return Ok(found);
+        }
+        if !resume && path.exists() {
+            console.say(format_args!(
+                "note: {} of an interrupted {} will be replaced; --resume would continue it",
+                path.display(),
+                self.kind.noun()
+            ));
+        }
+        Ok((Journal::begin(place, settings)?, Vec::new()))
+    }
+}
+
+/// Writes a result as JSON.
+pub fn save(out: &Output, result: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(result)?;
+    text.push('\n');
+    Ok(out.write_all(text.as_bytes())?)
+}
