@@ -112,7 +112,7 @@ fn what_is_wrong_with_a_sheet_is_told_by_its_name() {
         ("\"fgsm\"", "\"fgsmm\"", "did you mean `fgsm`?"),
         ("control.rule", "control.rules", "did you mean `control.rule"),
         ("control.rule\" = \"adam\"", "cycles\" = \"2\"", "`cycles`: this changes nothing"),
-        ("\"adversarial_training.rule\"", "\"cycles\"", "`adversarial-training` reads no such"),
+        ("\"adversarial_training.rule\" = \"adam\"", "\"cycles\" = \"2\"", "reads no such"),
     ] {
         with(&text.replacen(from, to, 1), &[]).assert_fails(1, &["sheet.toml", words]);
     }

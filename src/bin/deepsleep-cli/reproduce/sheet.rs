@@ -37,8 +37,8 @@ impl SheetChoice {
                 .into())
         };
         let beside = |text: String| {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            folder.join(text).display().to_string()
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            folder.unwrap_or(Path::new(".")).join(text).display().to_string()
         };
         if let Some(named) = sheet.architecture.take() {
             if architecture.architecture.is_some() {
