@@ -1,5 +1,6 @@
 //! Sixteen lanes as two AVX2 registers, with FMA.
 
+use super::transpose::transpose;
 use super::{LANES, Lanes, LanesU32, Simd};
 use std::arch::x86_64::*;
 
@@ -51,6 +52,17 @@ fn ints(x: [__m256; 2]) -> [__m256i; 2] {
 #[inline(always)]
 fn floats(x: [__m256i; 2]) -> [__m256; 2] {
     both!(_mm256_castsi256_ps, x)
+}
+
+impl Avx2 {
+    /// Lanes of `a` and `b` in turn: `[a0, b0, a1, b1, ...]`, the first sixteen and the last.
+    #[inline(always)]
+    fn interleave(self, a: [__m256; 2], b: [__m256; 2]) -> [[__m256; 2]; 2] {
+        // Within 128 bits first: of either register, `low` and `high` have two quarters of the result each.
+        let low = both!(_mm256_unpacklo_ps, a, b);
+        let high = both!(_mm256_unpackhi_ps, a, b);
+        [joined(low[0], high[0]), joined(low[1], high[1])]
+    }
 }
 
 impl Simd for Avx2 {
@@ -267,12 +279,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn interleave(self, a: Self::F32, b: Self::F32) -> [Self::F32; 2] {
-        // Within 128 bits first: of either register, `low` and `high` have two quarters of the result each.
-        let low = both!(_mm256_unpacklo_ps, a, b);
-        let high = both!(_mm256_unpackhi_ps, a, b);
-        [joined(low[0], high[0]), joined(low[1], high[1])]
+    fn transpose(self, rows: [Self::F32; LANES]) -> [Self::F32; LANES] {
+        transpose(
+            rows,
+            #[inline(always)]
+            |a, b| self.interleave(a, b),
+        )
     }
+
     #[inline(always)]
     fn load_part(self, x: &Lanes, part: usize) -> Self::Part {
         let x = &x.0[part * HALF..][..HALF];

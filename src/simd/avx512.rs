@@ -1,6 +1,7 @@
 //! Sixteen lanes as one AVX-512 register.
 
-use super::{Lanes, LanesU32, Simd};
+use super::transpose::transpose;
+use super::{LANES, Lanes, LanesU32, Simd};
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX-512 F and DQ (and AVX2 and FMA, which come with them).
@@ -26,6 +27,26 @@ macro_rules! call {
         // SAFETY: as said above.
         unsafe { $($f)* }
     };
+}
+
+impl Avx512 {
+    /// Lanes of `a` and `b` in turn: `[a0, b0, a1, b1, ...]`, the first sixteen and the last.
+    #[inline(always)]
+    fn interleave(self, a: __m512, b: __m512) -> [__m512; 2] {
+        // Index 16 and up means `b`.
+        call!([
+            _mm512_permutex2var_ps(
+                a,
+                _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+                b
+            ),
+            _mm512_permutex2var_ps(
+                a,
+                _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
+                b
+            ),
+        ])
+    }
 }
 
 impl Simd for Avx512 {
@@ -209,21 +230,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn interleave(self, a: Self::F32, b: Self::F32) -> [Self::F32; 2] {
-        // Index 16 and up means `b`.
-        call!([
-            _mm512_permutex2var_ps(
-                a,
-                _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
-                b
-            ),
-            _mm512_permutex2var_ps(
-                a,
-                _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
-                b
-            ),
-        ])
+    fn transpose(self, rows: [Self::F32; LANES]) -> [Self::F32; LANES] {
+        transpose(
+            rows,
+            #[inline(always)]
+            |a, b| self.interleave(a, b),
+        )
     }
+
     #[inline(always)]
     fn load_part(self, x: &Lanes, _part: usize) -> Self::Part {
         self.load(x)

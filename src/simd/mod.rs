@@ -45,6 +45,7 @@ mod peak;
 #[forbid(unsafe_code)]
 mod portable;
 pub mod random;
+#[cfg(target_arch = "x86_64")]
 mod transpose;
 
 #[cfg(target_arch = "x86_64")]
@@ -54,7 +55,6 @@ pub use avx512::Avx512;
 pub use isa::{Isa, dispatch};
 pub use peak::fma_peak_gflops;
 pub use portable::Portable;
-pub use transpose::transpose;
 
 /// Samples in a vector, on every instruction set.
 pub const LANES: usize = 16;
@@ -214,8 +214,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_part(self, x: &Lanes, part: usize) -> Self::Part;
     /// Writes register `part` of `to`.
     fn store_part(self, x: Self::Part, to: &mut Lanes, part: usize);
-    /// Lanes of `a` and `b` in turn: `[a0, b0, a1, b1, ...]`, the first sixteen and the last.
-    fn interleave(self, a: Self::F32, b: Self::F32) -> [Self::F32; 2];
+    /// Sixteen vectors as the rows of a matrix, turned into its columns: lane `j` of row `i` becomes lane `i` of row `j`.
+    fn transpose(self, rows: [Self::F32; LANES]) -> [Self::F32; LANES];
     /// a b + c, rounded once
     fn mul_add_part(self, a: Self::Part, b: Self::Part, c: Self::Part) -> Self::Part;
 

@@ -210,13 +210,12 @@ impl Simd for Portable {
         map(x, |x| round_ties_even(x) as i32 as u32)
     }
 
-    #[inline(always)]
-    fn interleave(self, a: Self::F32, b: Self::F32) -> [Self::F32; 2] {
-        let of = |first: usize| {
-            array::from_fn(|i| if i % 2 == 0 { a[first + i / 2] } else { b[first + i / 2] })
-        };
-        [of(0), of(LANES / 2)]
+    // Out of line: 256 moves of single numbers wherever it is called took minutes to compile.
+    #[inline(never)]
+    fn transpose(self, rows: [Self::F32; LANES]) -> [Self::F32; LANES] {
+        std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
     }
+
     #[inline(always)]
     fn load_part(self, x: &Lanes, _part: usize) -> Self::Part {
         x.0

@@ -1,17 +1,17 @@
 //! Sixteen vectors as the rows of a square matrix, turned into its columns.
 
-use super::{LANES, Simd, array};
+use super::{LANES, array};
 
-/// The transposed matrix: lane `j` of row `i` becomes lane `i` of row `j`.
+/// The transposed matrix, by the interleaving of two vectors: `[a0, b0, a1, b1, ...]`, the first sixteen and the last.
 ///
 /// An element's place is eight bits, four of its row and four of its lane. Interleaving rows that are eight apart rotates
 /// those bits by one, so four rounds exchange rows and lanes.
 #[inline(always)]
-pub fn transpose<S: Simd>(s: S, mut rows: [S::F32; LANES]) -> [S::F32; LANES] {
+pub fn transpose<T: Copy>(mut rows: [T; LANES], interleave: impl Fn(T, T) -> [T; 2]) -> [T; LANES] {
     for _ in 0..4 {
         let pairs = array::from_fn::<_, { LANES / 2 }>(
             #[inline(always)]
-            |i| s.interleave(rows[i], rows[i + LANES / 2]),
+            |i| interleave(rows[i], rows[i + LANES / 2]),
         );
         rows = array::from_fn(
             #[inline(always)]
@@ -23,18 +23,14 @@ pub fn transpose<S: Simd>(s: S, mut rows: [S::F32; LANES]) -> [S::F32; LANES] {
 
 #[cfg(test)]
 mod tests {
-    use super::{LANES, transpose};
-    use crate::simd::{Isa, Lanes, Simd, array, dispatch};
+    use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch};
 
     #[inline(always)]
     fn transposed<S: Simd>(s: S, rows: &[Lanes; LANES]) -> [Lanes; LANES] {
-        let columns = transpose(
-            s,
-            array::from_fn(
-                #[inline(always)]
-                |i| s.load(&rows[i]),
-            ),
-        );
+        let columns = s.transpose(array::from_fn(
+            #[inline(always)]
+            |i| s.load(&rows[i]),
+        ));
         let mut out = [Lanes::ZERO; LANES];
         for i in 0..LANES {
             s.store(columns[i], &mut out[i]);

@@ -63,7 +63,6 @@ fn settings_are_printed_and_unknown_ones_refused() {
         run(&[&fixed[..], arguments].concat()).assert_fails(2, words);
     }
     run(&["train", "--defense", "fast-wave"]).assert_fails(2, &["--from"]);
-    run(&["train", "--from", PYTORCH]).assert_fails(2, &["--defense"]);
     run(&["train", "--defense", "fast-wave", "--from", "nowhere"]).assert_fails(1, &["nowhere"]);
 }
 

@@ -216,6 +216,7 @@ const MODES: &[Mode] = &[
             SHORT,
             &[
                 Effect("--confusion"),
+                Refused("--certify", "--eps"),
                 // Numbers of eight images are easily equal: what is read is seen by what cannot be.
                 Effect("--data-dir $/nowhere"),
                 Effect("--out out.json"),
@@ -243,6 +244,7 @@ const MODES: &[Mode] = &[
             LOUD,
             &[
                 Effect("--confusion"),
+                Effect("--certify"),
                 Effect(PLAIN_DATA),
                 Effect("--portion 4"),
                 Effect("--out elsewhere.json"),
@@ -265,6 +267,7 @@ const MODES: &[Mode] = &[
             SHORT,
             &[
                 Effect("--confusion"),
+                Effect("--certify"),
                 Effect(PLAIN_DATA),
                 Effect("--out out.json"),
                 Refused("--allow-outside", "--allow-outside"),
@@ -284,6 +287,7 @@ const MODES: &[Mode] = &[
             &[
                 Effect("--architecture mlp:8"),
                 Refused("--confusion", "--confusion"),
+                Refused("--certify", "--crafted"),
                 Effect("--model $/plain"),
                 Effect("--model-kind snn"),
                 Effect("--crafted $/set2.npz"),

@@ -9,7 +9,7 @@
 //! block; of a linear layer it runs over all samples at once.
 
 use super::Geometry;
-use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch, transpose};
+use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch};
 use std::ops::Range;
 
 /// Vectors of output channels that lie together for a pixel and sample.
@@ -116,7 +116,7 @@ impl WideWeightGrad {
                         #[inline(always)]
                         |i| if i < channels { s.load(&grad[i * pixels + pixel]) } else { s.zero() },
                     );
-                    let columns = transpose(s, rows);
+                    let columns = s.transpose(rows);
                     let out = &mut out[LANES * vectors * pixel + vector - first..];
                     for sample in 0..LANES {
                         s.store(columns[sample], &mut out[sample * vectors]);
@@ -353,13 +353,10 @@ impl WideWeightGrad {
                 let (vector, lane) = (channel / LANES, channel % LANES);
                 let channels = (LANES - lane).min(self.outputs - channel).min(rows - row);
                 let sums = &sums[(group * taps + tap) * vectors + vector..];
-                let turned = transpose(
-                    s,
-                    array::from_fn(
-                        #[inline(always)]
-                        |i| if i < count { s.load(&sums[i * vectors]) } else { s.zero() },
-                    ),
-                );
+                let turned = s.transpose(array::from_fn(
+                    #[inline(always)]
+                    |i| if i < count { s.load(&sums[i * vectors]) } else { s.zero() },
+                ));
                 for i in 0..LANES {
                     s.store(turned[i], &mut columns[i]);
                 }
