@@ -5,6 +5,7 @@ use super::pool::Pool;
 use crate::simd::{Isa, Lanes};
 use crate::{Error, Result};
 use rayon::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Multiply-adds of [`Lanes`] (10 microseconds with AVX-512, 20 with AVX2) below which a second thread does not help.
@@ -20,7 +21,7 @@ pub struct Context {
     /// None: everything on the calling thread.
     pool: Option<Arc<Pool>>,
     /// One a thread, kept between calls so that kernels find their scratch memory already there.
-    scratch: Arc<[Mutex<Vec<Lanes>>]>,
+    scratch: Arc<Scratch>,
 }
 
 impl Context {
@@ -38,13 +39,13 @@ impl Context {
     /// If the threads cannot be started.
     pub fn with_isa(isa: Isa, threads: usize) -> Result<Self> {
         let pool = Pool::new(threads)?;
-        let scratch = scratch(pool.threads());
+        let scratch = Scratch::new(pool.threads());
         Ok(Self { isa, pool: Some(Arc::new(pool)), scratch })
     }
 
     /// Everything on the calling thread, whichever that is: for a worker among workers, each with a context of its own.
     pub fn serial(isa: Isa) -> Self {
-        Self { isa, pool: None, scratch: scratch(1) }
+        Self { isa, pool: None, scratch: Scratch::new(1) }
     }
 
     /// The instruction set.
@@ -166,18 +167,19 @@ impl Context {
 
     /// The number of the calling thread among those of this context.
     fn thread(&self) -> usize {
-        rayon::current_thread_index().unwrap_or(0) % self.scratch.len()
+        rayon::current_thread_index().unwrap_or(0) % self.scratch.buffers.len()
     }
 
     /// Lends the calling thread `length` lanes of scratch memory with unspecified content.
     pub fn with_scratch<R>(&self, length: usize, f: impl FnOnce(&mut [Lanes]) -> R) -> R {
-        let mut buffer = lock(&self.scratch[self.thread()]);
-        if buffer.len() < length {
-            grow(&mut buffer, length);
-            // Also for the threads that are yet to get a share of this work: which iteration of a loop first gives
-            // them one is chance, and it should not allocate.
-            for mut idle in self.scratch.iter().filter_map(|other| other.try_lock().ok()) {
-                grow(&mut idle, length);
+        let mut buffer = lock(&self.scratch.buffers[self.thread()]);
+        let largest = self.scratch.largest.fetch_max(length, Ordering::Relaxed).max(length);
+        if buffer.len() < largest {
+            // As large as any other thread's: which iteration of a loop first gives a thread its share of the work is
+            // chance, and it should not allocate then.
+            grow(&mut buffer, largest);
+            for mut idle in self.scratch.buffers.iter().filter_map(|other| other.try_lock().ok()) {
+                grow(&mut idle, largest);
             }
         }
         f(&mut buffer[..length])
@@ -220,6 +222,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn scratch(threads: usize) -> Arc<[Mutex<Vec<Lanes>>]> {
-    (0..threads).map(|_| Mutex::new(Vec::new())).collect()
+/// Scratch memory of all threads.
+#[derive(Debug)]
+struct Scratch {
+    buffers: Box<[Mutex<Vec<Lanes>>]>,
+    /// The most lanes that any of them was asked for.
+    largest: AtomicUsize,
+}
+
+impl Scratch {
+    fn new(threads: usize) -> Arc<Self> {
+        let buffers = (0..threads).map(|_| Mutex::default()).collect();
+        Arc::new(Self { buffers, largest: AtomicUsize::new(0) })
+    }
 }
