@@ -228,7 +228,7 @@ fn through_kernels(isa: Isa, g: &Geometry, x: &Tensor, grad: &Tensor, w: &[f32])
 fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
     // Samples, input, weight, stride, padding, groups.
     type Sizes = (usize, [usize; 3], [usize; 4], usize, [usize; 2], usize);
-    let sizes: [Sizes; 20] = [
+    let sizes: [Sizes; 22] = [
         (17, [8, 7, 6], [8, 8, 3, 3], 1, [1, 1], 1),
         (16, [13, 5, 9], [22, 13, 3, 3], 1, [0, 2], 1),
         (33, [16, 9, 4], [16, 16, 3, 3], 1, [2, 1], 1),
@@ -250,6 +250,9 @@ fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
         (130, [10, 3, 5], [121, 10, 3, 5], 1, [0, 0], 1),
         (85, [300, 1, 1], [219, 300, 1, 1], 1, [0, 0], 1),
         (40, [96, 3, 4], [80, 96, 3, 3], 1, [1, 1], 1),
+        // Kernels of many taps around a single pixel.
+        (33, [10, 1, 1], [16, 10, 3, 3], 1, [1, 1], 1),
+        (20, [24, 1, 2], [32, 12, 3, 4], 1, [1, 1], 2),
     ];
     for (seed, (samples, [channels, height, width], weight, stride, padding, groups)) in
         (0..).zip(sizes)

@@ -6,7 +6,7 @@
 //! neither written out nor multiplied by.
 //!
 //! A weight's sum runs over (row, column, sample) within a band of rows, and the bands are added in order, block after
-//! block; of a linear layer it runs over all samples at once.
+//! block. With a single pixel it runs over all samples at once.
 
 use super::Geometry;
 use crate::simd::{Isa, LANES, Lanes, Simd, array, dispatch};
@@ -68,8 +68,14 @@ impl WideWeightGrad {
         self.kernel[0] * self.kernel[1]
     }
 
+    /// Pixels of the output.
     fn pixels(&self) -> usize {
         self.output[0] * self.output[1]
+    }
+
+    /// Pixels of the input, without border.
+    fn plane(&self) -> usize {
+        self.input[0] * self.input[1]
     }
 
     /// Lanes of a block's transposed gradient.
@@ -130,42 +136,44 @@ impl WideWeightGrad {
     /// for. `x` holds the blocks without border, `grad` those that [`transpose`](Self::transpose) made.
     pub fn run(&self, isa: Isa, x: &[Lanes], grad: &[Lanes], first: usize, sums: &mut [Lanes]) {
         sums.fill(Lanes::ZERO);
-        let pixels = self.input[0] * self.input[1];
+        let size = self.channels() * self.plane();
+        // One pixel is too little to add for each block to sums that have to be read and written for it.
+        let together = if self.pixels() == 1 { grad.len() / self.transposed() } else { 1 };
         let mut first = first;
         let mut rest = sums;
         while !rest.is_empty() {
-            let group = first / self.inputs;
             let count = (self.inputs - first % self.inputs).min(rest.len() / self.sums_of_input());
             let (sums, after) = rest.split_at_mut(count * self.sums_of_input());
-            if self.pixels() == 1 && pixels == 1 && self.groups == 1 {
-                dispatch!(isa, s => self.all_blocks(s, x, grad, first, sums));
-                return;
-            }
-            let blocks = x.chunks(self.channels() * pixels).zip(grad.chunks(self.transposed()));
+            let blocks = x.chunks(together * size).zip(grad.chunks(together * self.transposed()));
             for (x, grad) in blocks {
-                let x = &x[first * pixels..][..count * pixels];
-                let size = self.transposed() / self.groups;
-                let grad = &grad[group * size..][..size];
-                dispatch!(isa, s => self.block(s, x, grad, sums));
+                dispatch!(isa, s => self.blocks(s, x, grad, first, sums));
             }
             first += count;
             rest = after;
         }
     }
 
+    /// Adds some blocks' products to the sums of input channels `first..` of one group.
     #[inline(always)]
-    fn block<S: Simd>(&self, s: S, x: &[Lanes], grad: &[Lanes], sums: &mut [Lanes]) {
-        let pixels = self.pixels();
-        let plane = self.input[0] * self.input[1];
+    fn blocks<S: Simd>(&self, s: S, x: &[Lanes], grad: &[Lanes], first: usize, sums: &mut [Lanes]) {
+        let group = first / self.inputs * (self.transposed() / self.groups);
         let rows = (BAND_PIXELS / self.output[1]).max(1);
         let tile = INPUTS * self.sums_of_input();
-        for (strip, grad) in grad.chunks(VECTORS * LANES * pixels).enumerate() {
-            let vectors = grad.len() / (LANES * pixels);
+        for first_vector in (0..self.vectors()).step_by(VECTORS) {
+            let vectors = VECTORS.min(self.vectors() - first_vector);
+            let at = group + first_vector * LANES * self.pixels();
             for band in (0..self.output[0]).step_by(rows) {
                 let band = band..(band + rows).min(self.output[0]);
-                for (x, sums) in x.chunks(INPUTS * plane).zip(sums.chunks_mut(tile)) {
-                    let strip = Strip { first: strip * VECTORS, vectors, grad, band: band.clone() };
-                    match x.len() / plane {
+                for (i, sums) in sums.chunks_mut(tile).enumerate() {
+                    let x = &x[(first + i * INPUTS) * self.plane()..];
+                    let strip = Strip {
+                        first: first_vector,
+                        vectors,
+                        blocks: grad.len() / self.transposed(),
+                        grad: &grad[at..],
+                        band: band.clone(),
+                    };
+                    match sums.len() / self.sums_of_input() {
                         1 => self.inputs::<S, 1>(s, x, &strip, sums),
                         2 => self.inputs::<S, 2>(s, x, &strip, sums),
                         3 => self.inputs::<S, 3>(s, x, &strip, sums),
@@ -174,78 +182,6 @@ impl WideWeightGrad {
                         _ => self.inputs::<S, INPUTS>(s, x, &strip, sums),
                     }
                 }
-            }
-        }
-    }
-
-    /// [`block`](Self::block) of all blocks of a linear layer, whose sums would take longer to read and write for each of
-    /// them than to add to.
-    #[inline(always)]
-    fn all_blocks<S: Simd>(
-        &self,
-        s: S,
-        x: &[Lanes],
-        grad: &[Lanes],
-        first: usize,
-        sums: &mut [Lanes],
-    ) {
-        let vectors = self.vectors();
-        for vector in (0..vectors).step_by(VECTORS) {
-            let count = VECTORS.min(vectors - vector);
-            for (tile, sums) in sums.chunks_mut(INPUTS * vectors).enumerate() {
-                let input = first + tile * INPUTS;
-                let mut done = 0;
-                while done < count {
-                    let at = [input, vector, count, done];
-                    let wide = S::ACCUMULATORS >= 20 && done + 4 <= count;
-                    macro_rules! tile {
-                        ($($inputs:literal),*) => {
-                            match (sums.len() / vectors, wide) {
-                                $(($inputs, true) => self.sum_blocks::<S, $inputs, 4>(s, x, grad, at, sums),
-                                ($inputs, false) => self.sum_blocks::<S, $inputs, 1>(s, x, grad, at, sums),)*
-                                _ => unreachable!("a tile has at most {INPUTS} inputs"),
-                            }
-                        };
-                    }
-                    tile!(1, 2, 3, 4, 5, 6);
-                    done += if wide { 4 } else { 1 };
-                }
-            }
-        }
-    }
-
-    /// The sums of `I` inputs and `V` vectors of outputs over all blocks. A strip of `count` vectors begins at `vector`.
-    #[inline(always)]
-    fn sum_blocks<S: Simd, const I: usize, const V: usize>(
-        &self,
-        s: S,
-        x: &[Lanes],
-        grad: &[Lanes],
-        [input, vector, count, done]: [usize; 4],
-        sums: &mut [Lanes],
-    ) {
-        let mut total = [[s.zero(); V]; I];
-        for block in 0..grad.len() / self.transposed() {
-            let x = &x[block * self.inputs + input..][..I];
-            let grad = &grad[block * self.transposed() + vector * LANES..][..count * LANES];
-            for sample in 0..LANES {
-                let grad = &grad[sample * count + done..][..V];
-                let grad: [S::F32; V] = array::from_fn(
-                    #[inline(always)]
-                    |v| s.load(&grad[v]),
-                );
-                for i in 0..I {
-                    let x = s.splat(x[i].0[sample]);
-                    for v in 0..V {
-                        total[i][v] = s.mul_add(x, grad[v], total[i][v]);
-                    }
-                }
-            }
-        }
-        for i in 0..I {
-            let to = &mut sums[i * self.vectors() + vector + done..][..V];
-            for v in 0..V {
-                s.store(total[i][v], &mut to[v]);
             }
         }
     }
@@ -297,28 +233,32 @@ impl WideWeightGrad {
         vector: usize,
         sums: &mut [Lanes],
     ) {
-        let plane = self.input[0] * self.input[1];
+        let plane = self.plane();
         let size = strip.vectors * LANES;
         let mut total = [[s.zero(); V]; I];
-        for y in tap.rows.clone() {
-            let row = (y * self.stride[0] + tap.at[0] - self.border[0]) * self.input[1];
-            for column in tap.columns.clone() {
-                let at = row + column * self.stride[1] + tap.at[1] - self.border[1];
-                let x: [&[f32; LANES]; I] = array::from_fn(
-                    #[inline(always)]
-                    |i| &x[i * plane + at].0,
-                );
-                let grad = &strip.grad[(y * self.output[1] + column) * size..][..size];
-                for sample in 0..LANES {
-                    let grad = &grad[sample * strip.vectors + vector..][..V];
-                    let grad: [S::F32; V] = array::from_fn(
+        for block in 0..strip.blocks {
+            let x = &x[block * self.channels() * plane..];
+            let grad = &strip.grad[block * self.transposed()..];
+            for y in tap.rows.clone() {
+                let row = (y * self.stride[0] + tap.at[0] - self.border[0]) * self.input[1];
+                for column in tap.columns.clone() {
+                    let at = row + column * self.stride[1] + tap.at[1] - self.border[1];
+                    let x: [&[f32; LANES]; I] = array::from_fn(
                         #[inline(always)]
-                        |v| s.load(&grad[v]),
+                        |i| &x[i * plane + at].0,
                     );
-                    for i in 0..I {
-                        let x = s.splat(x[i][sample]);
-                        for v in 0..V {
-                            total[i][v] = s.mul_add(x, grad[v], total[i][v]);
+                    let grad = &grad[(y * self.output[1] + column) * size..][..size];
+                    for sample in 0..LANES {
+                        let grad = &grad[sample * strip.vectors + vector..][..V];
+                        let grad: [S::F32; V] = array::from_fn(
+                            #[inline(always)]
+                            |v| s.load(&grad[v]),
+                        );
+                        for i in 0..I {
+                            let x = s.splat(x[i][sample]);
+                            for v in 0..V {
+                                total[i][v] = s.mul_add(x, grad[v], total[i][v]);
+                            }
                         }
                     }
                 }
@@ -370,12 +310,13 @@ impl WideWeightGrad {
     }
 }
 
-/// A band of up to four vectors of output channels.
+/// A band of up to four vectors of output channels, of some blocks.
 struct Strip<'a> {
     /// The first of the group's vectors.
     first: usize,
     vectors: usize,
-    /// All pixels, `[pixel][sample][vector]`.
+    blocks: usize,
+    /// From the first block's on: all pixels, `[pixel][sample][vector]`, and then those of what else is transposed.
     grad: &'a [Lanes],
     band: Range<usize>,
 }
