@@ -2,10 +2,12 @@
 //! another last layer, for which an adversarial point is known to be in the ball. An attack that cannot find it is too weak for
 //! this network, even if no other attack is stronger.
 
+use super::gradients::{along, signs};
 use super::report::{Check, Finding};
 use super::statistics::interval;
 use super::subject::{Subject, number};
 use crate::Result;
+use crate::attack::geometry::random::symmetric;
 use crate::attack::{
     Apgd, Attack, Budget, Classifier, Estimated, Estimator, Norm, Pgd, Point, Probe, Samples,
     Status, run_attack,
@@ -159,32 +161,23 @@ fn answers(
 /// A random point of the ball, uniform up to the share [`INSIDE`] of its radius in Linf, of a random length elsewhere.
 fn inside(budget: Budget, clean: &[f32], key: Key) -> Vec<f32> {
     let random = &mut key.generator();
-    let mut noise: Vec<f32> =
-        clean.iter().map(|_| 2.0 * uniform_from_bits(random.next_u32()) - 1.0).collect();
+    let noise: Vec<f32> = clean.iter().map(|_| symmetric(random)).collect();
     let length = match budget.norm {
         Norm::Linf => 1.0,
         norm => norm.of(&noise).max(f32::MIN_POSITIVE) / uniform_from_bits(random.next_u32()),
     };
-    noise.iter_mut().for_each(|n| *n *= INSIDE * budget.eps / length);
-    moved(clean, &noise)
+    along(clean, &noise, INSIDE * budget.eps / length)
 }
 
 /// A random point of the ball's surface; in Linf one of its corners.
 fn at_surface(budget: Budget, clean: &[f32], key: Key) -> Vec<f32> {
-    let random = &mut key.generator();
-    let mut noise: Vec<f32> =
-        clean.iter().map(|_| if random.next_u32() >> 31 == 0 { 1.0 } else { -1.0 }).collect();
-    let length = if budget.norm == Norm::Linf { 1.0 } else { budget.norm.of(&noise) };
-    noise.iter_mut().for_each(|n| *n *= budget.eps / length);
-    moved(clean, &noise)
+    let corner = signs(key, clean.len());
+    let length = if budget.norm == Norm::Linf { 1.0 } else { budget.norm.of(&corner) };
+    along(clean, &corner, budget.eps / length)
 }
 
-fn moved(clean: &[f32], noise: &[f32]) -> Vec<f32> {
-    clean.iter().zip(noise).map(|(x, n)| (x + n).clamp(0.0, 1.0)).collect()
-}
-
-/// The normal of a plane that has `last` on one side and all others on the other, by the averaged perceptron on points
-/// whose mean and scale were taken out; None if there seems to be none.
+/// The normal of a plane that has `last` on one side and all others on the other, by a perceptron that is corrected by the
+/// point that is worst, features counted by how far they vary; None if there seems to be none.
 fn separating(last: &[f32], others: &[Vec<f32>]) -> Option<Vec<f64>> {
     let features = last.len();
     let differences: Vec<Vec<f64>> = others

@@ -4,13 +4,13 @@ use super::Audit;
 use super::report::{Attacked, Check, Finding};
 use super::subject::{ShareCheck, Subject, number};
 pub(super) use crate::attack::Member;
+use crate::attack::geometry::random::symmetric;
 use crate::attack::{
     Apgd, Attack, AutoAttack, Budget, Classifier, Fab, Fgsm, Goal, HopSkipJump, Loss, NesPgd, Norm,
     Pgd, RayS, Square, Start, Transferred, Version,
 };
-use crate::simd::random::uniform_from_bits;
 use crate::{Error, Result};
-use rand::Rng;
+use std::collections::HashSet;
 
 /// The attacks that follow gradients: AutoAttack's, for spiking networks those of `version=spiking`, and for random ones
 /// those that average over draws before them.
@@ -43,11 +43,14 @@ fn guided(members: Vec<Member>) -> Vec<Member> {
 }
 
 /// The share of samples that estimates of the gradients of spikes found beyond the network's own; nothing of others.
-pub(super) fn gap(subject: &Subject<'_>) -> Vec<Check> {
+pub(super) fn gap(subject: &Subject<'_>, guided: &[Member]) -> Vec<Check> {
     if !subject.model.is_spiking() {
         return Vec::new();
     }
-    let estimated = |a: &&Attacked| [":gradient=", ":pool="].iter().any(|by| a.attack.contains(by));
+    let estimating =
+        guided.iter().map(|member| member.attack.info()).filter(|info| info.needs_spikes);
+    let estimating: HashSet<String> = estimating.map(|info| info.label).collect();
+    let estimated = |attacked: &&Attacked| estimating.contains(&attacked.attack);
     let beyond = subject.attacks.iter().filter(estimated).map(|attack| attack.fooled).sum();
     let check = ShareCheck {
         name: "surrogate gap",
@@ -163,7 +166,7 @@ pub(super) fn random(subject: &mut Subject<'_>, draws: usize) -> Result<Check> {
                 .map(|n| {
                     let key = subject.key("random", i).with((256 * portion + n) as u64);
                     let random = &mut key.generator();
-                    let mut draw = || 2.0 * uniform_from_bits(random.next_u32()) - 1.0;
+                    let mut draw = || symmetric(random);
                     let corner = n % 2 == 0;
                     let noise = |x: &f32| {
                         let draw = draw();

@@ -5,8 +5,8 @@ use super::statistics::median;
 use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 use crate::attack::Answer;
-use crate::simd::random::{Key, uniform_from_bits};
-use rand::Rng;
+use crate::attack::geometry::random::{sign, symmetric};
+use crate::simd::random::Key;
 
 /// Gradients at the images, which several checks look at.
 pub(super) struct Gradients {
@@ -32,13 +32,14 @@ impl Gradients {
     }
 }
 
-fn signs(key: Key, count: usize) -> Vec<f32> {
+/// A random corner of a cube around zero.
+pub(super) fn signs(key: Key, count: usize) -> Vec<f32> {
     let random = &mut key.generator();
-    (0..count).map(|_| if random.next_u32() >> 31 == 0 { 1.0 } else { -1.0 }).collect()
+    (0..count).map(|_| sign(random)).collect()
 }
 
 /// An image moved along a direction, in the box.
-fn along(image: &[f32], direction: &[f32], distance: f32) -> Vec<f32> {
+pub(super) fn along(image: &[f32], direction: &[f32], distance: f32) -> Vec<f32> {
     let moved = image.iter().zip(direction);
     moved.map(|(x, d)| (x + distance * d).clamp(0.0, 1.0)).collect()
 }
@@ -154,8 +155,7 @@ pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<
         let mut images = vec![clean.to_vec()];
         for draw in 0..DRAWS {
             let random = &mut subject.key("roughness", i).with(draw as u64).generator();
-            let noise: Vec<f32> =
-                clean.iter().map(|_| 2.0 * uniform_from_bits(random.next_u32()) - 1.0).collect();
+            let noise: Vec<f32> = clean.iter().map(|_| symmetric(random)).collect();
             images.push(along(clean, &noise, subject.reach() / 20.0));
         }
         let losses = subject.losses(i, &images)?;
@@ -189,7 +189,9 @@ pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<
         // Every image on its own scale, from its lowest loss to its highest.
         let (low, high) =
             losses.iter().fold((f32::MAX, f32::MIN), |(a, b), &l| (a.min(l), b.max(l)));
-        let rescaled = |loss: f32| if high > low { (loss - low) / (high - low) } else { 0.0 };
+        let height = high - low;
+        let rises = height > 0.0 && height.is_finite();
+        let rescaled = |loss: f32| if rises { (loss - low) / height } else { 0.0 };
         sums.iter_mut().zip(losses).for_each(|(sum, loss)| *sum += f64::from(rescaled(loss)));
     }
     let count = gradients.which.len().max(1) as f64;

@@ -2,6 +2,7 @@
 //! is a formula.
 
 use crate::Result;
+use crate::attack::geometry::{RankBuffer, ascend};
 use crate::attack::{Classifier, Norm, Samples, Session};
 use crate::nn::predict;
 use crate::simd::random::Key;
@@ -58,33 +59,8 @@ impl NearestMean {
 /// The point of ball and box that is farthest along a direction (in l2 it is so where the box is not in the way).
 fn worst(norm: Norm, eps: f32, image: &[f32], direction: &[f32]) -> Vec<f32> {
     let mut point = image.to_vec();
-    match norm {
-        Norm::Linf => {
-            let moved = point.iter_mut().zip(direction);
-            moved.for_each(|(x, d)| *x = (*x + eps * d.signum()).clamp(0.0, 1.0));
-        }
-        Norm::L2 => {
-            let length = Norm::L2.of(direction).max(f32::MIN_POSITIVE);
-            let moved = point.iter_mut().zip(direction);
-            moved.for_each(|(x, d)| *x = (*x + eps * d / length).clamp(0.0, 1.0));
-        }
-        // The steepest pixels, as far as the box allows, until nothing is left.
-        Norm::L1 | Norm::L0 => {
-            let mut order: Vec<usize> = (0..point.len()).collect();
-            order.sort_by(|&a, &b| direction[b].abs().total_cmp(&direction[a].abs()));
-            let mut left = eps;
-            for i in order {
-                let end = if direction[i] > 0.0 { 1.0 } else { 0.0 };
-                let way = (end - point[i]).abs();
-                let step = if norm == Norm::L1 { way.min(left) } else { way };
-                point[i] += step * direction[i].signum();
-                left -= if norm == Norm::L1 { step } else { 1.0 };
-                if left < if norm == Norm::L1 { f32::MIN_POSITIVE } else { 1.0 } {
-                    break;
-                }
-            }
-        }
-    }
+    ascend(norm, eps, direction, &mut point, &mut RankBuffer::default());
+    point.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
     point
 }
 

@@ -19,6 +19,7 @@
 //! ```
 
 mod active;
+mod altered;
 mod answers;
 mod attacks;
 mod claim;

@@ -1,61 +1,10 @@
 //! What averaging over its draws shows of a random model.
 
+use super::altered::Altered;
 use super::report::{Check, Finding};
 use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
-use crate::attack::{Budget, Classifier, Pgd, Session, Start, Status, run_attack};
-use crate::kernels::lif::Estimate;
-use crate::simd::random::Key;
-use crate::simd::{LANES, Lanes};
-use crate::tensor::{Context, Shape};
-
-/// A random model that always draws the same.
-struct FixedDraws<'a>(&'a dyn Classifier);
-
-struct FixedDrawsSession<'a>(Box<dyn Session + 'a>);
-
-impl Classifier for FixedDraws<'_> {
-    fn input_shape(&self) -> Shape {
-        self.0.input_shape()
-    }
-
-    fn classes(&self) -> usize {
-        self.0.classes()
-    }
-
-    fn is_spiking(&self) -> bool {
-        self.0.is_spiking()
-    }
-
-    fn session(&self, context: Context) -> Box<dyn Session + '_> {
-        Box::new(FixedDrawsSession(self.0.session(context)))
-    }
-}
-
-impl Session for FixedDrawsSession<'_> {
-    fn logits(
-        &mut self,
-        images: &[Lanes],
-        _noise: &[Key; LANES],
-        differentiable: bool,
-        out: &mut [Lanes],
-    ) -> Result<()> {
-        self.0.logits(images, &[Key::new(0).named("fixed"); LANES], differentiable, out)
-    }
-
-    fn gradient(&mut self, weight: &[Lanes], out: &mut [Lanes]) -> Result<()> {
-        self.0.gradient(weight, out)
-    }
-
-    fn gradient_by(
-        &mut self,
-        estimate: &Estimate,
-        weight: &[Lanes],
-        out: &mut [Lanes],
-    ) -> Result<()> {
-        self.0.gradient_by(estimate, weight, out)
-    }
-}
+use crate::attack::{Budget, Pgd, Start, Status, run_attack};
 
 /// Of a random model: whether attacks that average over draws find more, and whether it falls where it draws the same every
 /// time.
@@ -78,7 +27,7 @@ pub(super) fn averaging(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
         "attacks that look at one draw a step follow its noise: report numbers of attacks that average (draws=20, \
          autoattack:version=rand)",
     );
-    let fixed = FixedDraws(subject.model);
+    let fixed = Altered::fixed_draws(subject.model);
     let samples = subject.samples.select(&some)?;
     let guided = Pgd { steps: 100, start: Start::Clean, ..Pgd::default() };
     let budget = Budget { eps: subject.whole(), ..subject.budget };

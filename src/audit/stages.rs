@@ -115,7 +115,7 @@ impl StageKind {
                 subject.attack(attack, &left)?;
                 Ok(Vec::new())
             }
-            Self::Gap => Ok(gap(subject)),
+            Self::Gap => Ok(gap(subject, guided)),
             Self::Rivals => rivals(subject, options, twins),
             Self::Random => Ok(vec![random(subject, options.random)?]),
             Self::Effort => {

@@ -90,12 +90,7 @@ impl<'a> Subject<'a> {
 
     /// The radius within which every image lies.
     pub fn whole(&self) -> f32 {
-        let pixels = self.samples.shape().features() as f32;
-        match self.budget.norm {
-            Norm::Linf => 1.0,
-            Norm::L2 => pixels.sqrt(),
-            Norm::L1 | Norm::L0 => pixels,
-        }
+        self.budget.norm.widest(self.samples.shape().features())
     }
 
     /// Does a part of the audit, and says what that changed.

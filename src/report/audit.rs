@@ -5,6 +5,7 @@ use crate::audit::{AuditReport, Check, Finding, Verdict};
 use crate::draw::chart::{Across, Chart, Series};
 use crate::draw::failed;
 use crate::report::page::escape::printable;
+use crate::written;
 use askama::Template;
 
 #[derive(Template)]
@@ -67,7 +68,7 @@ pub fn audit_page(model: &str, dataset: &str, report: &AuditReport) -> Result<St
         dataset: printable(dataset),
         report,
         meaning: meaning(report.verdict),
-        radius: report.eps.to_string(),
+        radius: written(report.eps),
         robust: percent(report.robust_accuracy),
         interval: format!("{low} to {high}"),
         gradients: percent(report.gradient_accuracy),
@@ -116,11 +117,7 @@ fn row(check: &Check) -> AuditRow {
     let number = |value: f64| format!("{value:.4}");
     AuditRow {
         name: check.name.clone(),
-        finding: match check.finding {
-            Finding::Pass => "pass",
-            Finding::Warn => "WARN",
-            Finding::Fail => "FAIL",
-        },
+        finding: check.finding.word(),
         statistic: number(check.statistic),
         interval: check
             .interval

@@ -78,11 +78,7 @@ pub(super) fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Gi
 /// # Errors
 /// If a radius cannot be read or lies outside.
 pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
-    let most = match norm {
-        Norm::Linf => 1.0,
-        Norm::L2 => (features as f32).sqrt(),
-        Norm::L1 | Norm::L0 => features as f32,
-    };
+    let most = norm.widest(features);
     let radius = |text: &str| {
         number_or_fraction(text.trim()).filter(|eps| *eps > 0.0 && *eps <= most).ok_or_else(|| {
             let problem =

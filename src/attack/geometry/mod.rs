@@ -3,7 +3,7 @@
 pub(super) mod ascent;
 pub(crate) mod norm;
 pub(super) mod projection;
-pub(super) mod random;
+pub(crate) mod random;
 
 pub use super::methods::fab::hyperplane::{SortBuffer, onto_hyperplane};
 pub use ascent::{RankBuffer, ascend};

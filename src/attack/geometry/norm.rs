@@ -24,6 +24,15 @@ impl Norm {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Linf, Self::L2, Self::L1, Self::L0];
 
+    /// The longest way there is between two images of so many features.
+    pub(crate) fn widest(self, features: usize) -> f32 {
+        match self {
+            Self::Linf => 1.0,
+            Self::L2 => (features as f32).sqrt(),
+            Self::L1 | Self::L0 => features as f32,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

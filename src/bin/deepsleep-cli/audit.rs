@@ -262,11 +262,7 @@ impl AuditSummary {
         ];
         let width = self.report.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
         for check in &self.report.checks {
-            let finding = match check.finding {
-                Finding::Pass => "pass",
-                Finding::Warn => "WARN",
-                Finding::Fail => "FAIL",
-            };
+            let finding = check.finding.word();
             let interval = check.interval.map_or(String::new(), |[low, high]| {
                 format!(" ({} to {})", decimals(low), decimals(high))
             });
