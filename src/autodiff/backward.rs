@@ -90,7 +90,8 @@ impl Tape {
 
     /// Hands the gradients of sizes on to the parameters that they are the sizes of.
     fn hand_on_sizes(&mut self) {
-        for i in 0..self.weights.len() {
+        // The last first: sizes of sizes come before what they are the sizes of.
+        for i in (0..self.weights.len()).rev() {
             // Only theirs are taken away: the others are what the caller asks for.
             let Some(source) = self.weights[i].sizes_of else { continue };
             let Some(mut grad) = self.weights[i].grad.take() else { continue };

@@ -61,12 +61,6 @@ impl Linear {
         Self { geometry, channels: channels.collect(), weight, bias, packed, error }
     }
 
-    /// Whether every output is a sum over all of the input.
-    pub fn is_dense(&self) -> bool {
-        let g = &self.geometry;
-        g.output.pixels() == 1 && g.fan_in() == g.input.features() && !g.is_padded()
-    }
-
     pub fn logits(&self) -> Logits<'_> {
         Logits { weight: &self.weight, bias: &self.bias, error: self.error }
     }

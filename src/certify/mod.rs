@@ -69,7 +69,7 @@ impl Certifier {
         }
         let place = places[layers.len()];
         let makes_logits =
-            |i: &usize| matches!(&layers[*i], Layer::Linear(linear) if linear.is_dense());
+            |i: &usize| matches!(&layers[*i], Layer::Linear(linear) if linear.geometry.is_linear());
         let last = place.checked_sub(1).filter(makes_logits);
         Ok(Self { architecture, layers, places, last })
     }

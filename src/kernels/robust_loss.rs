@@ -1,7 +1,7 @@
 //! Losses of adversarial training that compare the logits of an image with those of its adversarial example, with both
 //! gradients; and the gradient of the margin.
 
-use super::cross_entropy::{Target, cross_entropy};
+use super::cross_entropy::softmax;
 use crate::simd::{Isa, Lanes, LanesU32, Simd, dispatch, math};
 
 /// A loss of a clean image and its adversarial example, p and q their probabilities.
@@ -16,9 +16,7 @@ pub enum PairLoss {
 
 /// Soft-max probabilities of a block and their logarithms.
 fn probabilities(isa: Isa, live: usize, logits: &[Lanes], p: &mut [Lanes], ln_p: &mut [Lanes]) {
-    let mut loss = Lanes::ZERO;
-    let target = Target::Labels(&LanesU32::ZERO, [0.0; 2]);
-    cross_entropy(isa, live, logits, target, 1.0, p, &mut loss);
+    softmax(isa, live, logits, 1.0, p);
     dispatch!(isa, s => {
         let (mut largest, mut likeliest) = (s.splat(f32::NEG_INFINITY), s.zero());
         for (z, p) in logits.iter().zip(&*p) {

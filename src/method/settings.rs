@@ -206,7 +206,6 @@ pub(crate) fn of_32_bits(value: &Value) -> Option<f32> {
     (short.to_string().parse() == Ok(number)).then_some(short)
 }
 
-/// A fraction, else JSON, else a name.
 /// The place of a dotted name.
 fn place_in<'a>(all: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     name.split('.').try_fold(all, |place, part| place.as_object_mut()?.get_mut(part))

@@ -2,15 +2,16 @@
 
 use super::{
     AdversarialTrainingOptions, Description, DistillationMethod, DistillationOptions, Profile,
-    Settings, SleepDefenseMethod, SleepDefenseOptions,
+    RobustLoss, Settings, SleepDefenseMethod, SleepDefenseOptions,
 };
 use crate::checkpoint::{flatten, to_json};
-use crate::nn::{GradientAttack, Recipe};
+use crate::nn::GradientAttack;
 use crate::sleep::{
     DreamOptions, DreamSource, FastWaveOptions, Layers, Plasticity, SlowWaveOptions,
 };
 use crate::snn::{Encoder, Statistics};
 use crate::wording::{grouped, times, written};
+use serde::Serialize;
 
 /// The running statistics of the network that is tested.
 pub fn conversion(conversion: Statistics) -> Description {
@@ -138,6 +139,16 @@ pub fn distillation(o: &DistillationOptions) -> String {
 
 /// The strength of adversarial training.
 pub fn adversarial_training(here: &AdversarialTrainingOptions) -> String {
+    let published = AdversarialTrainingOptions::new(Profile::Published);
+    // Published in everything that the sentence has no words for.
+    let shown = |o: &AdversarialTrainingOptions| AdversarialTrainingOptions {
+        epochs: o.epochs,
+        attack: o.attack,
+        eps: o.eps,
+        ratio: o.ratio,
+        from_scratch: o.from_scratch,
+        ..published.clone()
+    };
     let training = |o: &AdversarialTrainingOptions| {
         let start = if o.from_scratch { "from random weights" } else { "from the control" };
         let attack = match o.attack {
@@ -147,18 +158,21 @@ pub fn adversarial_training(here: &AdversarialTrainingOptions) -> String {
         format!(
             "{} {start}{}, with probability {} a batch is replaced by {attack} examples of eps {}",
             times(o.epochs, "epoch", "epochs"),
-            recipe(&o.recipe),
+            beyond(o, &shown(o)),
             o.ratio,
             written(o.eps)
         )
     };
-    let published = AdversarialTrainingOptions::new(Profile::Published);
     let as_published = if *here == published {
         ", as in the published code".to_owned()
     } else {
         format!("; the published code: {}", training(&published))
     };
+    let one_loss = matches!(here.loss, RobustLoss::Ce | RobustLoss::Margin | RobustLoss::Mix);
     let strength = match here.attack {
+        _ if !one_loss => {
+            "That is not the training of Madry et al., which learns from the cross-entropy of its examples alone."
+        }
         GradientAttack::Pgd { .. } if here.ratio >= 1.0 => {
             "Every batch under PGD is the training of Madry et al."
         }
@@ -188,10 +202,10 @@ pub fn lucid(settings: &Settings) -> String {
     )
 }
 
-/// In what a recipe differs from plain gradient descent at rate 0.1, in parentheses; empty if it does not.
-fn recipe(here: &Recipe) -> String {
-    let all = |recipe: &Recipe| to_json(recipe).map_or_else(|_| Vec::new(), |r| flatten(&r));
-    let plain = all(&Recipe::default());
+/// What of some settings differs from others of their kind, in parentheses.
+fn beyond<T: Serialize>(here: &T, plain: &T) -> String {
+    let all = |settings: &T| to_json(settings).map_or_else(|_| Vec::new(), |all| flatten(&all));
+    let plain = all(plain);
     let differences = all(here).into_iter().filter(|setting| !plain.contains(setting));
     let differences: Vec<String> = differences.map(|(n, v)| format!("{n} = {v}")).collect();
     if differences.is_empty() { String::new() } else { format!(" ({})", differences.join(", ")) }

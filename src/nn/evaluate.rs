@@ -237,7 +237,7 @@ impl InputGradients {
             tape.set_noise((0..live).map(|i| noise.with((block * LANES + i) as u64)));
             let result = network
                 .logits(tape, x)
-                .and_then(|logits| sweep(tape, logits, loss, block, targets, labels));
+                .and_then(|logits| sweep(tape, logits, loss, block, targets));
             if let Some(grad) = tape.gradient(x) {
                 out.copy_from_slice(grad.lanes());
             }
@@ -285,27 +285,25 @@ fn sweep(
     loss: InputLoss<'_>,
     block: usize,
     targets: &Labels,
-    labels: &[usize],
 ) -> Result<()> {
     let loss = match loss {
         InputLoss::Mix if block.is_multiple_of(2) => InputLoss::CrossEntropy,
         InputLoss::Mix => InputLoss::Margin,
         loss => loss,
     };
-    let shape = tape.value(logits).shape();
+    let (shape, live) = (tape.value(logits).shape(), targets.samples());
     match loss {
         InputLoss::Margin => {
-            let mut grad = tape.tensor(shape, labels.len(), 1);
-            let mut lanes = LanesU32::ZERO;
-            lanes.0.iter_mut().zip(labels).for_each(|(lane, &label)| *lane = label as u32);
-            margin_grad(labels.len(), &lanes, tape.value(logits).block(0), grad.lanes_mut());
+            let mut grad = tape.tensor(shape, live, 1);
+            margin_grad(live, targets.block(0), tape.value(logits).block(0), grad.lanes_mut());
             tape.backward_from(logits, grad)
         }
         InputLoss::Divergence(from) => {
-            let mut target = Tensor::zeros(from.shape(), labels.len());
+            let mut target = tape.tensor(from.shape(), live, 1);
             target.lanes_mut().copy_from_slice(from.block(block));
-            let loss = tape.soft_cross_entropy(logits, &target, 1.0)?;
-            tape.backward(loss, Seed::Sum)
+            let loss = tape.soft_cross_entropy(logits, &target, 1.0);
+            tape.recycle(target);
+            tape.backward(loss?, Seed::Sum)
         }
         InputLoss::CrossEntropy | InputLoss::Mix => {
             let loss = tape.cross_entropy(logits, targets, 1.0)?;

@@ -207,22 +207,17 @@ impl Trainer {
         let again = (self.options.weight_perturbation > 0.0).then(|| images.clone());
         let mean = self.sweep(tape, network, regime, images, (indices, noise))?;
         network.update_statistics(tape);
-        let unperturbed = match again {
-            None => None,
-            Some(images) => {
-                let weights =
-                    perturb(network, tape, &self.weights, self.options.weight_perturbation);
-                tape.reset();
-                self.sweep(tape, network, regime, images, (indices, noise))?;
-                Some(weights)
-            }
-        };
+        if let Some(images) = again {
+            let weights = perturb(network, tape, &self.weights, self.options.weight_perturbation);
+            tape.reset();
+            let swept = self.sweep(tape, network, regime, images, (indices, noise));
+            // Back where they were, also after an error.
+            let parameters = network.parameters_mut().iter_mut();
+            parameters.zip(weights).for_each(|(parameter, values)| parameter.values = values);
+            swept?;
+        }
         let rate = self.options.rate(self.optimizer.steps(), steps);
         self.optimizer.begin_step();
-        let parameters = network.parameters_mut().iter_mut();
-        if let Some(weights) = unperturbed {
-            parameters.zip(weights).for_each(|(parameter, values)| parameter.values = values);
-        }
         let parameters = network.parameters_mut().iter_mut().zip(&self.weights).enumerate();
         for (i, (parameter, &weight)) in parameters {
             if let Some(grad) = tape.weight_gradient(weight) {

@@ -173,7 +173,10 @@ impl Context {
     /// Lends the calling thread `length` lanes of scratch memory with unspecified content.
     pub fn with_scratch<R>(&self, length: usize, f: impl FnOnce(&mut [Lanes]) -> R) -> R {
         let mut buffer = lock(&self.scratch.buffers[self.thread()]);
-        let largest = self.scratch.largest.fetch_max(length, Ordering::Relaxed).max(length);
+        let mut largest = self.scratch.largest.load(Ordering::Relaxed);
+        if length > largest {
+            largest = self.scratch.largest.fetch_max(length, Ordering::Relaxed).max(length);
+        }
         if buffer.len() < largest {
             // As large as any other thread's: which iteration of a loop first gives a thread its share of the work is
             // chance, and it should not allocate then.

@@ -52,7 +52,7 @@ impl Labels {
     }
 
     /// Those of a block.
-    pub(super) fn block(&self, block: usize) -> &LanesU32 {
+    pub(crate) fn block(&self, block: usize) -> &LanesU32 {
         &self.lanes[block]
     }
 

@@ -37,7 +37,7 @@ impl FrozenConv {
             ));
         }
         let (mut packed, mut packed_grad) = (Vec::new(), Vec::new());
-        // Once a model, so not worth asking every caller for threads.
+        // Freezing has no threads: what it packs, it packs on the calling one.
         let context = Context::serial(Isa::Portable(Portable));
         kernel::pack_convolve(&context, g, weight, &mut packed);
         kernel::pack_input_gradient(&context, g, weight, &mut packed_grad);

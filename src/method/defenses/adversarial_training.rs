@@ -137,7 +137,7 @@ impl AdversarialTrainingOptions {
                 ratio: 1.0,
                 ..published
             },
-            // A rising radius and a rate that falls: 89 % of MNIST at 64/255 with the 8,510 parameters of LeNet.
+            // A rising radius and a rate that falls (docs/method.md, section 11).
             Profile::Lucid => Self {
                 epochs: 4,
                 recipe: Recipe {
@@ -191,6 +191,13 @@ impl AdversarialTrainingOptions {
                         .into(),
                 );
             }
+        }
+        if self.attack == GradientAttack::Fgsm && matches!(self.loss, RobustLoss::Trades { .. }) {
+            return fail(
+                "`adversarial_training.loss` is trades, which is for pgd: FGSM starts at the image itself, where the \
+                 divergence has no gradient"
+                    .into(),
+            );
         }
         if self.attack == GradientAttack::Fgsm && self.start != BatchStart::Uniform {
             return fail(
@@ -260,6 +267,10 @@ impl Stage for AdversarialStage {
     }
 
     fn check(&self, settings: &Settings, control: &Model) -> Result<()> {
+        if self.keeps_weights && settings.adversarial_training.from_scratch {
+            let problem = "`adversarial_training.from_scratch` would do nothing: these dreams are of the network as it is";
+            return Err(Error::argument("setting", problem));
+        }
         match settings.adversarial_training.loss {
             RobustLoss::Ibp { .. } => control.check_bounds(),
             _ => Ok(()),

@@ -137,7 +137,7 @@ impl Freeze for Model {
             let mut fuse = |other: usize| {
                 (fused[other], last) = (true, other);
             };
-            let layer = if let Some(folded) = self.folded(i)? {
+            let layer = if let Some(folded) = self.folded_by(&peephole, i)? {
                 folded.norm.into_iter().for_each(&mut fuse);
                 let relu = peephole.relu(folded.norm.unwrap_or(i));
                 let Folded { geometry, weight, bias, .. } = folded;
@@ -186,12 +186,17 @@ impl Model {
     /// # Errors
     /// None for a network that could be built.
     pub(crate) fn folded(&self, i: usize) -> Result<Option<Folded>> {
+        self.folded_by(&Peephole::new(&self.architecture), i)
+    }
+
+    /// [`folded`](Self::folded), by an index of the network that the caller has for all of its nodes.
+    fn folded_by(&self, peephole: &Peephole<'_>, i: usize) -> Result<Option<Folded>> {
         let op = &self.architecture.nodes()[i].op;
         let Some(geometry) = op.geometry(self.architecture.input_of(i))? else { return Ok(None) };
         let first = self.plan.first_parameters[i];
         let weight = self.parameters[first].values.as_slice();
         let bias = op.is_biased().then(|| &self.parameters[first + 1].values);
-        let norm = Peephole::new(&self.architecture).norm(i);
+        let norm = peephole.norm(i);
         let Some(node) = norm else {
             let bias = bias.cloned().unwrap_or_else(|| vec![0.0; geometry.output.channels]);
             return Ok(Some(Folded { geometry, weight: weight.to_vec(), bias, norm }));

@@ -70,7 +70,11 @@ impl First {
             (0..nodes.len()).filter(|&i| architecture.sources(i).contains(&(first + 1))).collect();
         let norm = match next[..] {
             [next] if groups == 1 => next,
-            _ => return fail(format!("`{}` of this one has {groups} groups", nodes[first].name)),
+            [_] => return fail(format!("`{}` of this one has {groups} groups", nodes[first].name)),
+            _ => {
+                let (name, users) = (&nodes[first].name, next.len());
+                return fail(format!("{users} nodes of this one take the result of `{name}`"));
+            }
         };
         let Op::BatchNorm { eps, .. } = nodes[norm].op else {
             return fail(format!(
@@ -183,10 +187,12 @@ pub fn slow_waves(
     };
     filters.chunks_mut(taps).for_each(normalize);
     let (mut seen, mut responses) = (Vec::new(), Vec::new());
-    for pass in 0..options.passes {
+    // Without down-selection a pass leaves nothing behind but the last one's patches, which thresholds are set by.
+    let first_pass = if options.down_selection { 0 } else { options.passes - 1 };
+    for pass in first_pass..options.passes {
         patches(data, sides, options.patches, key.with(pass as u64), &mut seen);
-        respond(&filters, &seen, taps, &mut responses);
         if options.down_selection {
+            respond(&filters, &seen, taps, &mut responses);
             select(&mut filters, &seen, taps, &responses, &sleeps, options);
         }
     }
