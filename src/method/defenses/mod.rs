@@ -1,5 +1,6 @@
 //! One file per defense.
 
+mod adversarial_options;
 mod adversarial_training;
 mod deepsleep;
 mod distillation;
@@ -8,7 +9,8 @@ mod lucid;
 mod sleep;
 mod slow_wave;
 
-pub use adversarial_training::{AdversarialTraining, AdversarialTrainingOptions, RobustLoss};
+pub use adversarial_options::{AdversarialTrainingOptions, RobustLoss};
+pub use adversarial_training::AdversarialTraining;
 pub use deepsleep::DeepSleep;
 pub use distillation::{Distillation, DistillationMethod, DistillationOptions};
 pub use fast_wave::{FastWaveDefense, FastWaveStage};
