@@ -67,7 +67,7 @@ fn conv2d(c: &mut Criterion) {
 /// The loops over blocks that tapes run, packing of weights included.
 fn wide(c: &mut Criterion) {
     let context = Context::serial(Isa::detect().expect("DEEPSLEEP_ISA"));
-    let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
+    let options = Conv2dOptions::default().with(|o| o.padding = [1, 1]);
     let mut layers: Vec<(&str, Geometry)> = WIDE
         .map(|(name, from, to, side)| {
             let g = Geometry::new(Shape::new(from, side, side), [to, from, 3, 3], options);

@@ -23,7 +23,7 @@ struct Case {
 /// Calls `f(output index, input index, weight index)` for every product of a convolution of one sample.
 fn for_each_product(case: &Case, mut f: impl FnMut(usize, usize, usize)) {
     let [out_channels, per_group, ky, kx] = case.weight;
-    let Conv2dOptions { stride: [sy, sx], padding: [py, px], groups } = case.options;
+    let Conv2dOptions { stride: [sy, sx], padding: [py, px], groups, .. } = case.options;
     let Shape { height, width, .. } = case.input;
     let (rows, columns) = ((height + 2 * py - ky) / sy + 1, (width + 2 * px - kx) / sx + 1);
     for o in 0..out_channels {
@@ -90,7 +90,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 samples,
                 input: Shape::new(input * groups, height, width),
                 weight: [out * groups, input, ky, kx],
-                options: Conv2dOptions { stride, padding, groups },
+                options: Conv2dOptions::new(stride, padding, groups),
             })
         },
     )
@@ -257,7 +257,11 @@ fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
     for (seed, (samples, [channels, height, width], weight, stride, padding, groups)) in
         (0..).zip(sizes)
     {
-        let options = Conv2dOptions { stride: [stride; 2], padding, groups };
+        let options = Conv2dOptions::default().with(|o| {
+            o.stride = [stride; 2];
+            o.padding = padding;
+            o.groups = groups;
+        });
         let input = Shape::new(channels, height, width);
         let case = Case { samples, input, weight, options };
         let g = Geometry::new(input, weight, options).unwrap();
@@ -301,7 +305,7 @@ fn shapes_that_do_not_fit_are_errors_that_name_both() {
     refused(&mut tape, &[4, 3, 3, 3], plain, &["conv2d", "2x5x6", "[4, 3, 3, 3]"]);
     refused(&mut tape, &[4, 2, 6, 3], plain, &["conv2d", "2x5x6", "[4, 2, 6, 3]"]);
     refused(&mut tape, &[4, 2, 3, 7], plain, &["conv2d", "2x5x6", "[4, 2, 3, 7]"]);
-    let options = |stride, padding, groups| Conv2dOptions { stride, padding, groups };
+    let options = |stride, padding, groups| Conv2dOptions::new(stride, padding, groups);
     refused(&mut tape, &[3, 1, 3, 3], options([1, 1], [0, 0], 2), &["[3, 1, 3, 3]", "groups: 2"]);
     refused(&mut tape, &[4, 2, 3, 3], options([1, 1], [0, 0], 0), &["2x5x6", "groups: 0"]);
     refused(&mut tape, &[4, 2, 3, 3], options([0, 1], [0, 0], 1), &["2x5x6", "stride: [0, 1]"]);

@@ -45,6 +45,7 @@ use std::ops::Range;
 
 /// What a convolution may choose besides its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Conv2dOptions {
     /// Step between neighboring outputs, [y, x].
     pub stride: [usize; 2],
@@ -54,10 +55,19 @@ pub struct Conv2dOptions {
     pub groups: usize,
 }
 
+crate::options::with!(Conv2dOptions);
+
 impl Default for Conv2dOptions {
     /// Stride 1, no padding, one group.
     fn default() -> Self {
         Self { stride: [1, 1], padding: [0, 0], groups: 1 }
+    }
+}
+
+impl Conv2dOptions {
+    /// Of this stride, padding and number of groups.
+    pub const fn new(stride: [usize; 2], padding: [usize; 2], groups: usize) -> Self {
+        Self { stride, padding, groups }
     }
 }
 
