@@ -7,7 +7,7 @@ use deepsleep::attack::{
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Dataset;
 use deepsleep::method::{ControlTraining, DEFENSES, Defender, InTraining, Profile, Settings};
-use deepsleep::nn::architecture::{Architecture, Node, Op, Pair};
+use deepsleep::nn::architecture::{Algorithm, Architecture, Node, Op, Pair};
 use deepsleep::nn::{Freeze, FrozenNetwork, Model, Network, TrainingOptions, accuracy};
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics, firing_rates};
@@ -42,7 +42,7 @@ fn node(name: &str, op: Op, inputs: &[&str]) -> Node {
 fn conv(out: usize, kernel: usize, stride: usize) -> Op {
     let padding = Pair([kernel / 2; 2]);
     let (kernel, stride) = (Pair([kernel; 2]), Pair([stride; 2]));
-    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: false }
+    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: false, algorithm: Algorithm::Lanes }
 }
 
 fn norm() -> Op {

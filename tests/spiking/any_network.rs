@@ -7,7 +7,7 @@ use deepsleep::autodiff::{Normalization, Tape, Var};
 use deepsleep::data::Dataset;
 use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::kernels::lif::NeuronState;
-use deepsleep::nn::architecture::{Architecture, Node, Op, Pair};
+use deepsleep::nn::architecture::{Algorithm, Architecture, Node, Op, Pair};
 use deepsleep::nn::{Freeze, FrozenNetwork, Mode, Model, Network, Trainer, TrainingOptions};
 use deepsleep::simd::Isa;
 use deepsleep::simd::random::Key;
@@ -287,7 +287,7 @@ fn of(name: &str, op: Op, inputs: &[&str]) -> Node {
 
 fn conv(out: usize, stride: usize) -> Op {
     let (kernel, stride, padding) = (Pair([3; 2]), Pair([stride; 2]), Pair([1; 2]));
-    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: false }
+    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: false, algorithm: Algorithm::Lanes }
 }
 
 /// A small residual network with a hidden linear layer.
