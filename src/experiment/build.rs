@@ -43,8 +43,7 @@ impl Graph {
         let architecture = Arc::new(spec.architecture.clone());
         let mut graph = Self { sources, images, architecture, ..Self::default() };
         for sheet in sheets {
-            refuse_twice("noise scale", &sheet.scales)?;
-            refuse_twice("column", &sheet.columns)?;
+            sheet.validate()?;
             sheet.methods.iter().try_for_each(|method| method.validate(&spec.settings))?;
         }
         let methods: usize = sheets.iter().map(|sheet| sheet.methods.len()).sum();
@@ -257,14 +256,6 @@ impl Graph {
 /// A noise scale for people, with its norm where that is not the paper's.
 fn in_norm(norm: Norm, scale: &str) -> String {
     if norm == Norm::Linf { scale.to_owned() } else { format!("{norm} {scale}") }
-}
-
-/// Refuses a list that has something twice: what that would mean is not clear.
-fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
-    let twice = list.iter().enumerate().find(|(i, name)| list[..*i].contains(name));
-    twice.map_or(Ok(()), |(_, name)| {
-        Err(Error::argument("experiment", format!("the {what} `{name}` is there twice")))
-    })
 }
 
 #[cfg(test)]

@@ -20,7 +20,10 @@ use rand::Rng;
 fn poisson(steps: usize) -> FrozenSpikingModel {
     let lenet = Model::open(&golden("lenet_weights.safetensors")).unwrap();
     let encoder = Encoder::Poisson { rate: 1.0 };
-    let options = SpikingOptions { steps, encoder, ..SpikingOptions::default() };
+    let options = SpikingOptions::default().with(|o| {
+        o.steps = steps;
+        o.encoder = encoder;
+    });
     SpikingModel::from_model(&lenet, options, Statistics::Carry).unwrap().freeze().unwrap()
 }
 

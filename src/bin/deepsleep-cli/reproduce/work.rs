@@ -32,7 +32,10 @@ impl Reproduction<'_> {
         common: &Common,
     ) -> Result<()> {
         let (context, console) = (common.context()?, common.console());
-        let options = RunOptions { threads: context.threads(), isa: context.isa(), jobs, shard };
+        let options = RunOptions::of(&context).with(|o| {
+            o.jobs = jobs;
+            o.shard = shard;
+        });
         let start = Instant::now();
         if self.request.spec.quick {
             console.say("QUICK run: shortened training, few images; its numbers mean nothing");
