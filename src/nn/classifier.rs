@@ -133,7 +133,7 @@ struct OnTape<'a> {
     network: &'a dyn FrozenNetwork,
     tape: Tape,
     /// The network over so many times as many steps, which a gradient was last asked of.
-    stretched: Option<(usize, Box<dyn FrozenNetwork + 'a>)>,
+    stretched: Option<(usize, Box<dyn FrozenNetwork + Send + 'a>)>,
     /// The last differentiable evaluation.
     recorded: Option<Recorded>,
     /// Made when it is first asked for: most attacks change everything at once.

@@ -100,7 +100,7 @@ pub trait FrozenNetwork: Classifier {
     }
 
     /// The same network run for `factor` times as many time steps. None of a network without time.
-    fn stretched(&self, _factor: usize) -> Option<Box<dyn FrozenNetwork + '_>> {
+    fn stretched(&self, _factor: usize) -> Option<Box<dyn FrozenNetwork + Send + '_>> {
         None
     }
 

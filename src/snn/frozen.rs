@@ -162,7 +162,7 @@ impl FrozenNetwork for FrozenSpikingModel {
         self.model.features()
     }
 
-    fn stretched(&self, factor: usize) -> Option<Box<dyn FrozenNetwork + '_>> {
+    fn stretched(&self, factor: usize) -> Option<Box<dyn FrozenNetwork + Send + '_>> {
         let mut longer = self.clone();
         longer.options.steps = longer.options.steps.checked_mul(factor)?;
         Some(Box::new(longer))

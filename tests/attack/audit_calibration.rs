@@ -130,8 +130,7 @@ fn reset() -> FrozenModel {
 fn masks() -> Vec<Case> {
     use Finding::{Fail, Warn};
     let options = SpikingOptions::default;
-    let mut raised = options();
-    raised.neuron.threshold *= 4.0;
+    let raised = options().with(|options| options.neuron.threshold *= 4.0);
     let guided = &[("ascent", Fail), ("directional derivative", Fail), ("unbounded", Fail)];
     vec![
         case("M1", "backward returns zero", masked(Mask::Zero)).hides(&[
@@ -218,8 +217,10 @@ fn honest() -> Vec<Case> {
         case(
             "Poisson",
             "the same with Poisson spikes, 4 steps",
-            spiking(SpikingOptions { encoder: poisson, steps: 4, ..SpikingOptions::default() })
-                .with_draws(5),
+            spiking(SpikingOptions::default().with(|options| {
+                (options.encoder, options.steps) = (poisson, 4);
+            }))
+            .with_draws(5),
         ),
     ]
 }

@@ -2,7 +2,8 @@
 
 use crate::common::models::{golden, lenet, test_images};
 use deepsleep::attack::{
-    AttackReport, Budget, Classifier, Estimate, Estimator, Norm, Samples, Status, parse_attack, run_attack,
+    AttackReport, Budget, Classifier, Estimate, Estimator, Norm, Samples, Status, parse_attack,
+    run_attack,
 };
 use deepsleep::nn::{Freeze, Model};
 use deepsleep::simd::random::Key;
