@@ -27,7 +27,12 @@ impl Graph {
     pub fn new(spec: &ExperimentSpec) -> Result<Self> {
         let tables = spec.tables.iter().map(|&number| Sheet::of_table(number));
         let figures = spec.figures.iter().map(|&number| Sheet::of_figure(number));
-        let mut sheets = tables.chain(figures).collect::<Result<Vec<_>>>()?;
+        let part = |sheet: Sheet| match &spec.only {
+            Some(only) => only.of(sheet),
+            None => sheet,
+        };
+        let of_paper = tables.chain(figures).map(|sheet| sheet.map(part));
+        let mut sheets = of_paper.collect::<Result<Vec<_>>>()?;
         sheets.extend_from_slice(&spec.sheets);
         Self::of_sheets(&sheets, spec)
     }
@@ -260,7 +265,7 @@ fn in_norm(norm: Norm, scale: &str) -> String {
 }
 
 /// Refuses a list that has something twice: what that would mean is not clear.
-fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
+pub(super) fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
     let twice = list.iter().enumerate().find(|(i, name)| list[..*i].contains(name));
     twice.map_or(Ok(()), |(_, name)| {
         Err(Error::argument("experiment", format!("the {what} `{name}` is there twice")))
@@ -273,11 +278,13 @@ mod tests {
     use crate::data::{DataIdentity, ImageSet};
     use crate::method::Profile;
     use crate::nn::architecture::Architecture;
+    use std::collections::HashSet;
 
     fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {
         ExperimentSpec {
             tables: tables.to_vec(),
             figures: figures.to_vec(),
+            only: None,
             sheets: Vec::new(),
             settings: Settings::new(Profile::Published),
             seeds: vec![0],
@@ -321,6 +328,35 @@ mod tests {
             ["train control of some, seed 0", "train some, seed 0", "train control, seed 0"];
         assert_eq!(trainings(&graph), names);
         assert_eq!(graph.jobs[1].inputs, [0]);
+    }
+
+    /// The recipe of the control is a setting like any other: of all models, all images are crafted on another control.
+    #[test]
+    fn every_setting_of_the_control_makes_another_experiment() {
+        let graph = |change: Option<(&str, &str)>| {
+            let mut spec = spec(&[1], &[]);
+            let mut changes = change.into_iter();
+            changes
+                .try_for_each(|(name, value)| spec.settings.set(name, value))
+                .expect("a setting");
+            let graph = Graph::new(&spec).expect("our own table");
+            graph.jobs.into_iter().map(|job| job.key).collect::<HashSet<_>>()
+        };
+        let published = graph(None);
+        for change in [
+            ("control.epochs", "5"),
+            ("control.learning_rate", "0.05"),
+            ("control.batch_size", "64"),
+            ("control.rule.sgd.momentum", "0.9"),
+            ("control.rule", "adam"),
+            ("control.schedule", "cosine"),
+            ("control.warm_up", "1"),
+            ("control.label_smoothing", "0.1"),
+            ("control.augmentation.shift", "2"),
+            ("control.temperature", "2"),
+        ] {
+            assert!(graph(Some(change)).is_disjoint(&published), "{change:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::graph::Graph;
 use super::results::{Results, load, save};
+use super::search::Search;
 use super::spec::ExperimentSpec;
 use super::store::Store;
 use super::sweep::Sweep;
@@ -30,6 +31,9 @@ pub struct Request {
     pub spec: ExperimentSpec,
     /// The sweep, if it is one.
     pub sweep: Option<Sweep>,
+    /// The search, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
 }
 
 impl Request {
@@ -41,7 +45,7 @@ impl Request {
     /// To be asked of this engine.
     pub fn new(spec: ExperimentSpec, sweep: Option<Sweep>) -> Self {
         let network = spec.architecture.to_string();
-        Self { numerics: NUMERICS, network, spec, sweep }
+        Self { numerics: NUMERICS, network, spec, sweep, search: None }
     }
 
     /// What a folder was asked last.
@@ -66,11 +70,15 @@ impl Request {
     /// The graph of all that is asked.
     ///
     /// # Errors
-    /// Those of [`Graph::new`] and [`Sweep::graph`].
+    /// Those of [`Graph::new`] and [`Sweep::graph`], and if it is a search, which has many.
     pub fn graph(&self) -> Result<Graph> {
-        match &self.sweep {
-            Some(sweep) => sweep.graph(&mut self.spec.clone()),
-            None => Graph::new(&self.spec),
+        match (&self.search, &self.sweep) {
+            (Some(_), _) => {
+                let problem = "it holds a search, whose jobs follow from one another: run the same command again";
+                Err(Error::argument("results folder", problem))
+            }
+            (None, Some(sweep)) => sweep.graph(&mut self.spec.clone()),
+            (None, None) => Graph::new(&self.spec),
         }
     }
 
@@ -131,8 +139,14 @@ impl Request {
         if a.quick != b.quick {
             differences.push(if b.quick { "a quick run" } else { "a full run" }.to_owned());
         }
+        if a.only != b.only {
+            differences.push("another part of the tables".to_owned());
+        }
         if a.sheets != b.sheets {
             differences.push("another sheet".to_owned());
+        }
+        if self.search != other.search {
+            differences.push("another search".to_owned());
         }
         if self.sweep != other.sweep {
             differences.push("another sweep".to_owned());
@@ -259,6 +273,7 @@ mod tests {
         let spec = ExperimentSpec {
             tables: vec![1],
             figures: vec![],
+            only: None,
             sheets: Vec::new(),
             settings: Settings::new(Profile::Published),
             seeds: vec![0],

@@ -7,15 +7,20 @@
 //! |---|---|
 //! | `compare` | printed numbers beside ours: distances, the ranking of the methods, limits, the sweep, what differs |
 //! | `page` | what the templates and the CSV file are filled with: sentences, tables, figures |
+//! | `tables` | the printed tables and the user's own as they are shown: one layout for page, Markdown and terminal |
 //! | `pictures` | what is drawn from `observations.json` |
 
 mod audit;
 mod compare;
+mod notice;
 mod page;
 mod pictures;
+mod tables;
 
 pub use audit::audit_page;
 pub use compare::{NEAR, is_near};
+pub use notice::notice;
+pub use tables::{Head, ReadTable, ScaleRows, ShownCell};
 
 use crate::attack::{Norm, parse_eps};
 use crate::checkpoint::to_json;

@@ -2,8 +2,7 @@
 
 use crate::Result;
 use crate::draw::chart::{Across, Chart, Series};
-use crate::experiment::{ModelResult, PrintedColumn, Published, Results, ThreatModel};
-use crate::report::compare::measured;
+use crate::experiment::{ModelResult, PrintedColumn, Published, Results, Spread, ThreatModel};
 use crate::report::noise;
 
 /// A drawing with what is to be said about it.
@@ -59,11 +58,11 @@ fn ours(
     name: String,
     color: usize,
 ) -> Option<Series> {
-    let mut found: Vec<(f64, crate::report::compare::Spread)> = Vec::new();
+    let mut found: Vec<(f64, Spread)> = Vec::new();
     for cell in results.cells.iter().filter(|c| c.method == method && c.column == column) {
         let Some(x) = noise(&cell.scale) else { continue };
         if found.iter().all(|(other, _)| *other != x) {
-            let spread = measured(results, method, &cell.scale, column, threat_model);
+            let spread = results.spread(method, &cell.scale, column, threat_model);
             found.extend(spread.map(|spread| (x, spread)));
         }
     }

@@ -141,10 +141,7 @@ pub fn checks(results: &Results) -> Vec<Checked> {
         concern.then(|| Checked {
             method: first.method.clone(),
             attack: first.column.clone(),
-            threat_model: match first.threat_model {
-                ThreatModel::Transfer => "transfer",
-                ThreatModel::WhiteBox => "white-box",
-            },
+            threat_model: first.threat_model.name(),
             cells: cells.len(),
             warned: cells.iter().filter(|cell| !cell.warnings.is_empty()).count(),
             zero_gradients: zero.map_or(String::new(), |share| format!("{:.1} %", 100.0 * share)),
