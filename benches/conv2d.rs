@@ -67,7 +67,7 @@ fn conv2d(c: &mut Criterion) {
 /// The loops over blocks that tapes run, packing of weights included.
 fn wide(c: &mut Criterion) {
     let context = Context::serial(Isa::detect().expect("DEEPSLEEP_ISA"));
-    let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
+    let options = Conv2dOptions::default().with(|o| o.padding = [1, 1]);
     let mut layers: Vec<(&str, Geometry)> = WIDE
         .map(|(name, from, to, side)| {
             let g = Geometry::new(Shape::new(from, side, side), [to, from, 3, 3], options);
@@ -144,7 +144,8 @@ fn forwards(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry) {
     let x = numbers(LANES * g.input.features(), 3);
     let mut out = numbers(LANES * g.output.features(), 0);
     let mut pooled = numbers(out.len() / 4, 0);
-    let mut materialized = Materialized::new(*g);
+    let mut columns = vec![0.0; Materialized::room(g)];
+    let mut materialized = Materialized::new(*g, &mut columns);
     group.bench_function("forward, im2col + sgemm", |b| {
         b.iter(|| {
             for (x, out) in samples(&x, &mut out, g.input, g.output) {
@@ -184,7 +185,8 @@ fn input_grads(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry)
 
     let grad = numbers(LANES * g.output.features(), 2);
     let mut out = numbers(LANES * g.input.features(), 0);
-    let mut materialized = Materialized::new(*g);
+    let mut columns = vec![0.0; Materialized::room(g)];
+    let mut materialized = Materialized::new(*g, &mut columns);
     group.bench_function("gradient to input, sgemm + col2im", |b| {
         b.iter(|| {
             for (grad, out) in samples(&grad, &mut out, g.output, g.input) {
@@ -210,7 +212,8 @@ fn weight_grads(group: &mut BenchmarkGroup<'_, WallTime>, isa: Isa, g: &Geometry
 
     let x = numbers(BLOCKS * LANES * g.input.features(), 1);
     let grad = numbers(BLOCKS * LANES * g.output.features(), 2);
-    let mut materialized = Materialized::new(*g);
+    let mut columns = vec![0.0; Materialized::room(g)];
+    let mut materialized = Materialized::new(*g, &mut columns);
     group.bench_function("gradient to weights, im2col + sgemm", |b| {
         b.iter(|| {
             let (x, grad) = (black_box(&x), black_box(&grad));

@@ -70,7 +70,11 @@ fn parse(name: &str) -> Result<Layer> {
             Ok(Layer::Conv {
                 input: Shape::new(input, side, side),
                 weight: [out, input / groups, kernel, kernel],
-                options: Conv2dOptions { stride: [stride; 2], padding: [padding; 2], groups },
+                options: Conv2dOptions::default().with(|o| {
+                    o.stride = [stride; 2];
+                    o.padding = [padding; 2];
+                    o.groups = groups;
+                }),
             })
         }
         _ => Err(wrong()),

@@ -26,7 +26,7 @@ fn main() -> Result<()> {
 
     let mut lenet = Model::lenet(0);
     println!("{} parameters, {} training images", lenet.parameters().count(), train.len());
-    let options = TrainingOptions { epochs, ..TrainingOptions::default() };
+    let options = TrainingOptions::default().with(|o| o.epochs = epochs);
     let mut trainer = Trainer::new(&lenet, options)?;
     for _ in 0..epochs {
         let report = trainer.epoch(&context, &mut lenet, &train)?;

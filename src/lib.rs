@@ -92,6 +92,8 @@ mod names;
 pub mod nn;
 #[forbid(unsafe_code)]
 pub mod onnx;
+#[forbid(unsafe_code)]
+mod options;
 #[cfg(feature = "report")]
 #[forbid(unsafe_code)]
 pub mod report;

@@ -74,7 +74,10 @@ fn steady(what: &str, isa: Isa, threads: usize, mut step: impl FnMut()) {
 fn training(isa: Isa, threads: usize, batch: usize, rule: Rule, data: &Dataset) {
     let context = Context::with_isa(isa, threads).unwrap();
     let mut lenet = Model::lenet(1);
-    let options = TrainingOptions { batch_size: batch, rule, ..Default::default() };
+    let options = TrainingOptions::default().with(|o| {
+        o.batch_size = batch;
+        o.rule = rule;
+    });
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let indices: Vec<usize> = (0..data.len()).collect();
     context.install(|| {

@@ -59,7 +59,7 @@ fn checkpoints() -> Vec<StateDict> {
     let lenet = Model::lenet(0);
     let rules = [Rule::SGD, Rule::Sgd { momentum: 0.9, weight_decay: 0.0 }];
     let trainings = rules.map(|rule| {
-        let options = TrainingOptions { rule, ..TrainingOptions::default() };
+        let options = TrainingOptions::default().with(|o| o.rule = rule);
         Trainer::new(&lenet, options).and_then(|trainer| trainer.checkpoint(&lenet))
     });
     let sleep = SlowWave::new(&lenet, SlowWaveOptions::default(), 0).and_then(|s| s.checkpoint());

@@ -77,7 +77,7 @@ impl Dataset {
             let problem = format!(
                 "image {image} has a pixel of {pixel}; floats lie in 0..=1: divide by the largest value, or give bytes"
             );
-            return Err(Error::argument("Dataset::from_floats", problem));
+            return Err(Error::argument("data set", problem));
         }
         let byte = |&pixel: &f32| {
             let byte = (pixel * 255.0).round() as u8;
@@ -91,7 +91,7 @@ impl Dataset {
     }
 
     fn of_pixels(pixels: Pixels, labels: Vec<u8>, shape: Shape, classes: usize) -> Result<Self> {
-        let refuse = |problem| Error::argument("Dataset::new", problem);
+        let refuse = |problem| Error::argument("data set", problem);
         let Shape { channels, height, width } = shape;
         let size = image_size(shape).map_err(refuse)?;
         if !(1..=256).contains(&classes) {
@@ -222,7 +222,7 @@ impl Dataset {
                 "{count} images from number {first} on were asked for, but there are {} (numbers start at 0)",
                 self.len()
             );
-            Error::argument("Dataset::slice", problem)
+            Error::argument("data set", problem)
         })?;
         let part = first * self.shape.features()..end * self.shape.features();
         let pixels = match &self.pixels {

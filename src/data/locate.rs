@@ -142,21 +142,30 @@ fn look_in(
         false
     };
     let own = root.join(name.as_str());
-    if look_at(&own) {
-        return Ok(Some(own));
-    }
     if !named {
-        return Ok(None);
+        return Ok(look_at(&own).then_some(own));
     }
     let torchvision = root.join(name.torchvision());
+    let mut found = Vec::from_iter(look_at(&own).then_some(own));
     if torchvision.is_dir() && look_at(&torchvision) {
-        return Ok(Some(torchvision));
+        found.push(torchvision);
     }
     if look_at(root) {
-        refuse_other(root, name, splits)?;
-        return Ok(Some(root.to_owned()));
+        match refuse_other(root, name, splits) {
+            Ok(()) => found.push(root.to_owned()),
+            Err(other) if found.is_empty() => return Err(other),
+            Err(_) => {}
+        }
     }
-    Ok(None)
+    match &found[..] {
+        [first, second, ..] => Err(Error::NotFound(format!(
+            "{}: {name} is both in {} and in {}; name the one that is meant",
+            root.display(),
+            first.display(),
+            second.display()
+        ))),
+        _ => Ok(found.pop()),
+    }
 }
 
 /// Refuses a folder whose labels are another known data set's.
@@ -230,14 +239,20 @@ mod tests {
 
         // In a folder that somebody named: as it is called here, as torchvision calls it, or the folder itself.
         path.variable = Some(root("variable"));
-        let expected = [
-            fill(&root("variable")),
-            fill(&root("variable").join("FashionMNIST/raw")),
-            fill(&root("variable").join("fashion-mnist")),
-        ];
-        for dir in expected.iter().rev() {
-            assert_eq!(&path.locate(DatasetName::FashionMnist).unwrap(), dir);
+        let places = ["variable", "variable/FashionMNIST/raw", "variable/fashion-mnist"];
+        for place in places {
+            let dir = fill(&root(place));
+            assert_eq!(path.locate(DatasetName::FashionMnist).unwrap(), dir);
             fs::remove_file(dir.join("train-labels-idx1-ubyte")).unwrap();
+        }
+        // In two of them at once, either could be meant.
+        for [one, other] in [[0, 1], [0, 2], [1, 2]] {
+            let two = [one, other].map(|place| fill(&root(places[place])));
+            let problem = path.locate(DatasetName::FashionMnist).unwrap_err().to_string();
+            for dir in two {
+                assert!(problem.contains(&dir.display().to_string()), "{problem}");
+                fs::remove_file(dir.join("train-labels-idx1-ubyte")).unwrap();
+            }
         }
         path.data_dir = Some(fill(&root("mine")));
         assert_eq!(path.locate(DatasetName::FashionMnist).unwrap(), root("mine"));

@@ -37,6 +37,7 @@
 #[cfg(feature = "fetch")]
 mod archive;
 mod batch;
+mod bundled;
 mod data_source;
 mod dataset;
 #[cfg(feature = "fetch")]
@@ -51,6 +52,7 @@ mod locate;
 mod source;
 mod verify;
 
+pub use bundled::{BUNDLED_MODELS, bundled_model};
 pub use data_source::DataSource;
 pub use dataset::Dataset;
 #[cfg(feature = "fetch")]

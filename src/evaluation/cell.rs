@@ -1,5 +1,6 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
+use super::random::RandomAccuracy;
 use crate::attack::{
     AttackReport, Budget, Cost, Diagnostics, FoundBy, Norm, Outcome, Status, outside,
 };
@@ -41,10 +42,9 @@ pub struct Cell {
     pub threat_model: ThreatModel,
     /// The share of samples classified rightly, clean and attacked.
     pub robust_accuracy: f64,
-    /// Of a random model, the accuracy under attack that one draw has on average
-    /// ([`AttackReport::expected_accuracy`]).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_accuracy: Option<f64>,
+    /// Of a random model, what its single draws make of the same images; None of others.
+    #[serde(flatten)]
+    pub random: Option<RandomAccuracy>,
     /// The identities of those.
     pub robust_indices: Vec<u64>,
     /// How many samples were invalid.
@@ -129,10 +129,6 @@ impl Cell {
         let (robust_indices, outside_indices) = (ids(Status::Survived), ids(Status::Outside));
         let invalid = of(Status::Invalid).count();
         let backward = cost.backward_passes;
-        let expected: Vec<f64> =
-            outcomes.iter().filter_map(|outcome| Some(outcome.expected?.attacked)).collect();
-        let expected_accuracy =
-            (!expected.is_empty()).then(|| expected.iter().sum::<f64>() / outcomes.len() as f64);
         Self {
             attack,
             norm,
@@ -140,7 +136,7 @@ impl Cell {
             seed,
             threat_model,
             robust_accuracy: robust_indices.len() as f64 / outcomes.len().max(1) as f64,
-            expected_accuracy,
+            random: RandomAccuracy::of(&outcomes),
             robust_indices,
             invalid,
             outside: outside_indices.len(),

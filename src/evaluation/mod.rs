@@ -39,13 +39,15 @@ mod evidence;
 mod interval;
 mod journal;
 mod plan;
+mod random;
 pub mod session;
 
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
 pub use crafted::{Crafted, classify, transfer_matrix};
 pub use evidence::Evidence;
-pub use interval::wilson;
+pub use interval::{mean_interval, wilson};
 pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file, same_settings};
 pub use plan::{Models, Plan, PortionResult, evaluate};
+pub use random::RandomAccuracy;
 pub use session::{HISTORY, HistoryPoint, Observer};

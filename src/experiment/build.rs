@@ -27,12 +27,10 @@ impl Graph {
     pub fn new(spec: &ExperimentSpec) -> Result<Self> {
         let tables = spec.tables.iter().map(|&number| Sheet::of_table(number));
         let figures = spec.figures.iter().map(|&number| Sheet::of_figure(number));
-        let part = |sheet: Sheet| match &spec.only {
-            Some(only) => only.of(sheet),
-            None => sheet,
-        };
-        let of_paper = tables.chain(figures).map(|sheet| sheet.map(part));
-        let mut sheets = of_paper.collect::<Result<Vec<_>>>()?;
+        let mut sheets = tables.chain(figures).collect::<Result<Vec<_>>>()?;
+        if let Some(only) = &spec.only {
+            sheets = sheets.into_iter().filter_map(|sheet| only.of(sheet)).collect();
+        }
         sheets.extend_from_slice(&spec.sheets);
         Self::of_sheets(&sheets, spec)
     }
@@ -48,8 +46,7 @@ impl Graph {
         let architecture = Arc::new(spec.architecture.clone());
         let mut graph = Self { sources, images, architecture, ..Self::default() };
         for sheet in sheets {
-            refuse_twice("noise scale", &sheet.scales)?;
-            refuse_twice("column", &sheet.columns)?;
+            sheet.validate()?;
             sheet.methods.iter().try_for_each(|method| method.validate(&spec.settings))?;
         }
         let methods: usize = sheets.iter().map(|sheet| sheet.methods.len()).sum();
@@ -262,14 +259,6 @@ impl Graph {
 /// A noise scale for people, with its norm where that is not the paper's.
 fn in_norm(norm: Norm, scale: &str) -> String {
     if norm == Norm::Linf { scale.to_owned() } else { format!("{norm} {scale}") }
-}
-
-/// Refuses a list that has something twice: what that would mean is not clear.
-pub(super) fn refuse_twice(what: &str, list: &[String]) -> Result<()> {
-    let twice = list.iter().enumerate().find(|(i, name)| list[..*i].contains(name));
-    twice.map_or(Ok(()), |(_, name)| {
-        Err(Error::argument("experiment", format!("the {what} `{name}` is there twice")))
-    })
 }
 
 #[cfg(test)]

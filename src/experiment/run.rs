@@ -34,6 +34,7 @@ pub enum Event<'a> {
 
 /// How to run.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// Threads of all jobs together.
     pub threads: usize,
@@ -46,9 +47,16 @@ pub struct RunOptions {
     pub shard: Option<(usize, usize)>,
 }
 
+crate::options::with!(RunOptions);
+
 impl RunOptions {
     /// Jobs side by side if no number is asked for: each adds tens of megabytes.
     const MOST_JOBS: usize = 4;
+
+    /// All models, with the threads and the instruction set of `context`, as many jobs side by side as it has threads.
+    pub fn of(context: &Context) -> Self {
+        Self { threads: context.threads(), isa: context.isa(), jobs: 0, shard: None }
+    }
 }
 
 /// What became of a job.

@@ -5,7 +5,7 @@ use crate::method::{Settings, Training, current_name};
 use crate::wording::in_words;
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// A model's recipe.
@@ -139,6 +139,29 @@ impl Sheet {
         }
     }
 
+    /// Rejects a list that is empty, or has something twice: what that would mean is not clear.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn validate(&self) -> Result<()> {
+        fn list<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
+            let mut known = HashSet::new();
+            for name in names {
+                if !known.insert(name) {
+                    let problem = format!("the {what} `{name}` is there twice");
+                    return Err(Error::argument("experiment", problem));
+                }
+            }
+            match known.is_empty() {
+                true => Err(Error::argument("experiment", format!("there is no {what}"))),
+                false => Ok(()),
+            }
+        }
+        list("noise scale", self.scales.iter())?;
+        list("column", self.columns.iter())?;
+        list("method", self.methods.iter().map(|method| &method.id))
+    }
+
     /// Reads a sheet of the caller's.
     ///
     /// # Errors
@@ -205,11 +228,11 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What of a sheet is in it.
-    pub fn of(&self, mut sheet: Sheet) -> Sheet {
+    /// What of a sheet is in it; None if that is nothing.
+    pub fn of(&self, mut sheet: Sheet) -> Option<Sheet> {
         sheet.scales.retain(|scale| self.scales.contains(scale));
         sheet.methods.retain(|method| self.methods.contains(&method.label));
-        sheet
+        (!sheet.scales.is_empty() && !sheet.methods.is_empty()).then_some(sheet)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Tapes and plasticity both stand on these. Work is cut by blocks or by channels, never by threads, so results do not
 //! depend on how many there are.
 
-use super::conv2d::{self, Geometry, WideWeightGrad};
+use super::conv2d::{self, Algorithm, Geometry, WideWeightGrad, by_sample};
 use super::pad;
 use crate::simd::{LANES, Lanes};
 use crate::tensor::Context;
@@ -62,6 +62,9 @@ pub fn weight_gradient(
     out: &mut [f32],
     memory: &mut Vec<Lanes>,
 ) {
+    if g.algorithm == Algorithm::Im2col {
+        return weight_gradient_by_sample(context, g, x, grad, out, memory);
+    }
     let (isa, blocks) = (context.isa(), grad.len() / g.output.features());
     let work = work(g, blocks);
     if let Some(wide) = WideWeightGrad::new(g) {
@@ -105,6 +108,34 @@ pub fn weight_gradient(
                 conv2d::weight_grad(isa, g, x, grad, first, out, scratch);
             });
         });
+    }
+}
+
+/// Each block's by itself, then their sum in their order.
+fn weight_gradient_by_sample(
+    context: &Context,
+    g: &Geometry,
+    x: &[Lanes],
+    grad: &[Lanes],
+    out: &mut [f32],
+    memory: &mut Vec<Lanes>,
+) {
+    let (inputs, outputs) = (g.unpadded().features(), g.output.features());
+    let (blocks, room) = (grad.len() / outputs, g.weights().div_ceil(LANES));
+    grow(memory, blocks * room);
+    let sums = &mut memory[..blocks * room];
+    context.chunks_of_work(work(g, blocks), sums, room, |i, sums| {
+        let (x, grad) = (&x[i * inputs..][..inputs], &grad[i * outputs..][..outputs]);
+        let sums = &mut bytemuck::cast_slice_mut(sums)[..g.weights()];
+        context.with_scratch(by_sample::scratch(g), |scratch| {
+            by_sample::weight_gradient(g, x, grad, sums, scratch);
+        });
+    });
+    out.fill(0.0);
+    for sums in sums.chunks(room) {
+        for (sum, &number) in out.iter_mut().zip(bytemuck::cast_slice::<_, f32>(sums)) {
+            *sum += number;
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub type Winners = [u16; 4];
 
 /// What a pooling may choose besides its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolOptions {
     /// Step between windows, [y, x].
     pub stride: [usize; 2],

@@ -18,6 +18,8 @@ pub struct ControlOptions {
     pub temperature: f32,
 }
 
+crate::options::with!(ControlOptions);
+
 impl Default for ControlOptions {
     fn default() -> Self {
         let TrainingOptions { epochs, temperature, .. } = TrainingOptions::default();

@@ -217,11 +217,13 @@ fn parse(text: &str) -> Value {
     scalar(text).or_else(name).unwrap_or_else(|| Value::from(text))
 }
 
-/// A fraction, else JSON.
+/// A fraction, else JSON; there is one zero.
 fn scalar(text: &str) -> Option<Value> {
     let fraction = text.split_once('/').and_then(|(above, below)| {
         let (above, below): (f64, f64) = (above.trim().parse().ok()?, below.trim().parse().ok()?);
         Some(above / below).filter(|fraction| fraction.is_finite())
     });
-    fraction.map(Value::from).or_else(|| serde_json::from_str(text).ok())
+    let value = fraction.map(Value::from).or_else(|| serde_json::from_str(text).ok())?;
+    let zero = value.is_f64() && value.as_f64() == Some(0.0);
+    Some(if zero { Value::from(0.0) } else { value })
 }

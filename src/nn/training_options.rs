@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How to train. The default is the paper's control (METHOD section 1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TrainingOptions {
     /// Passes over the training set.
     pub epochs: usize,
@@ -38,6 +39,8 @@ pub struct TrainingOptions {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub weight_perturbation: f32,
 }
+
+crate::options::with!(TrainingOptions);
 
 /// What a file of before an option says of it: nothing.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

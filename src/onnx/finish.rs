@@ -4,7 +4,7 @@ use super::network::{Draft, DraftKind, DraftNetwork, IMAGE};
 use super::value::NodeResult;
 use crate::checkpoint::StateDict;
 use crate::names::shown;
-use crate::nn::architecture::{INPUT, Node, Op, Pair};
+use crate::nn::architecture::{Algorithm, INPUT, Node, Op, Pair};
 use std::collections::HashSet;
 
 /// Letters of a node's name.
@@ -115,6 +115,7 @@ impl Finished {
             padding: none,
             groups: channels,
             bias,
+            algorithm: Algorithm::Lanes,
         };
         let weight = every(&|scale, _| scale);
         let insert = self.state.insert(&format!("{name}.weight"), vec![channels, 1, 1, 1], weight);

@@ -4,7 +4,7 @@ use super::network::{DraftKind, DraftNetwork, LayerArray};
 use super::node::FileNode;
 use super::pointwise::affine;
 use super::value::{Features, Floats, NodeResult, Operand, checked_count};
-use crate::nn::architecture::{Op, Pair};
+use crate::nn::architecture::{Algorithm, Op, Pair};
 use ndarray::{Array4, ArrayView4, Axis, Ix2, Ix4};
 
 /// Sizes of a kernel and its border, [y, x].
@@ -89,6 +89,7 @@ pub fn convolve(
         padding: Pair(padding),
         groups,
         bias: bias.is_some(),
+        algorithm: Algorithm::Lanes,
     };
     let mut arrays = vec![LayerArray {
         suffix: "weight",

@@ -5,7 +5,7 @@ use super::node::FileNode;
 use super::read::SUPPORTED;
 use super::recognize::{Recognized, recognize};
 use super::value::{Features, Floats, NodeResult, Operand};
-use crate::nn::architecture::{Op, Pair};
+use crate::nn::architecture::Op;
 
 /// An operation on each feature of the first input.
 pub fn activation(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
@@ -312,9 +312,8 @@ pub fn affine(
 fn with_bias(op: &Op) -> Option<Op> {
     match op.clone() {
         Op::Linear { out, bias: false } => Some(Op::Linear { out, bias: true }),
-        Op::Conv2d { out, kernel: Pair(kernel), stride, padding, groups, bias: false } => {
-            let kernel = Pair(kernel);
-            Some(Op::Conv2d { out, kernel, stride, padding, groups, bias: true })
+        Op::Conv2d { out, kernel, stride, padding, groups, bias: false, algorithm } => {
+            Some(Op::Conv2d { out, kernel, stride, padding, groups, bias: true, algorithm })
         }
         _ => None,
     }

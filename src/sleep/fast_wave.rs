@@ -32,6 +32,7 @@ pub enum DreamSource {
 /// Dreams: how adversarial examples get into the sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DreamOptions {
     /// Whose gradients make them.
     pub source: DreamSource,
@@ -43,9 +44,12 @@ pub struct DreamOptions {
     pub ratio: f32,
 }
 
+crate::options::with!(DreamOptions);
+
 /// The options of fast-wave sleep. The default is the published code's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FastWaveOptions {
     /// Passes over the data.
     pub epochs: usize,
@@ -61,6 +65,8 @@ pub struct FastWaveOptions {
     /// The running statistics it starts from.
     pub statistics: Statistics,
 }
+
+crate::options::with!(FastWaveOptions);
 
 impl Default for FastWaveOptions {
     fn default() -> Self {

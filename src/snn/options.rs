@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// How a spiking network spikes. The default is the published network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SpikingOptions {
     /// Time steps.
     pub steps: usize,
@@ -18,6 +19,8 @@ pub struct SpikingOptions {
     /// How images become input.
     pub encoder: Encoder,
 }
+
+crate::options::with!(SpikingOptions);
 
 impl Default for SpikingOptions {
     fn default() -> Self {

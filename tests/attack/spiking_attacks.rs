@@ -21,7 +21,7 @@ const ESTIMATORS: [&str; 10] = [
 
 fn spiking() -> FrozenSpikingModel {
     let network = Model::open(&golden("lenet_weights.safetensors")).unwrap();
-    let options = SpikingOptions { steps: 4, ..SpikingOptions::default() };
+    let options = SpikingOptions::default().with(|o| o.steps = 4);
     SpikingModel::from_model(&network, options, Statistics::Carry).unwrap().freeze().unwrap()
 }
 

@@ -78,8 +78,11 @@ fn a_step_names_the_parameter_that_stopped_being_finite() {
     let folder = Folder::new();
     let train = Dataset::load(folder.small_data(32, 1), Split::Train).unwrap();
     let rule = Rule::Sgd { momentum: 0.0, weight_decay: f32::MAX };
-    let options =
-        TrainingOptions { batch_size: 32, learning_rate: 100.0, rule, ..Default::default() };
+    let options = TrainingOptions::default().with(|o| {
+        o.batch_size = 32;
+        o.learning_rate = 100.0;
+        o.rule = rule;
+    });
     let mut network = Model::lenet(0);
     let mut trainer = Trainer::new(&network, options).unwrap();
     let context = Context::new(1).unwrap();

@@ -53,7 +53,21 @@ fn the_seed_reaches_the_noise() {
     for name in ["clean_accuracy", "expected_clean_accuracy", "draws"] {
         assert_eq!(alone[name], default[name], "{name}");
     }
-    assert_eq!((&alone["robust_accuracy"], &alone["expected_accuracy"]), (robust, one));
+    assert_eq!(&alone["robust_accuracy"], robust);
+    for name in ["expected_accuracy", "expected_interval", "majority_accuracy", "majority_interval"]
+    {
+        assert_eq!(alone[name], cell[name], "{name}");
+    }
+    for kind in ["expected", "majority"] {
+        let share = cell[format!("{kind}_accuracy")].as_f64().unwrap();
+        let [low, high] = [0, 1].map(|end| cell[format!("{kind}_interval")][end].as_f64().unwrap());
+        assert!(0.0 <= low && low < share && share < high && high <= 1.0, "{kind}: {cell}");
+    }
+    let table = run(&[&["evaluate"], &base[..6], &threat].concat()).stdout;
+    assert!(
+        table.contains("expected of one draw, ") && table.contains("by majority of"),
+        "{table}"
+    );
     let text = run(&[&["attack"], &base[..6], &threat].concat()).stdout;
     assert!(text.contains("judged by 20 draws an image"), "{text}");
 

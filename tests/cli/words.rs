@@ -31,6 +31,10 @@ fn a_radius_that_is_none_is_spoken_of_as_a_radius() {
             run(&base).assert_fails(2, words);
         }
     }
+    for eps in ["64/255", "0.5", "1.9", "0", "785"] {
+        let base = ["attack", "--model", PLAIN, "--attack", "pgd", "--norm", "l0", "--eps", eps];
+        run(&base).assert_fails(2, &["is no number of values to change, 1 to 784"]);
+    }
     run(&["train", "--lr", "-0.1"]).assert_fails(2, &["'-0.1'", "--lr", "above 0"]);
     run(&["train", "--seed", "-1"]).assert_fails(2, &["'-1'", "--seed"]);
 }

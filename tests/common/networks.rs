@@ -1,7 +1,7 @@
 //! Random networks: chains of layers of all kinds, with residual blocks and concatenations.
 
 use super::numbers;
-use deepsleep::nn::architecture::{Architecture, INPUT, Node, Op, Pair};
+use deepsleep::nn::architecture::{Algorithm, Architecture, INPUT, Node, Op, Pair};
 use deepsleep::nn::{Model, Network};
 use deepsleep::simd::random::Key;
 use deepsleep::tensor::Shape;
@@ -14,7 +14,7 @@ pub fn node(name: impl Into<String>, op: Op) -> Node {
 
 pub fn conv(out: usize, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Op {
     let (kernel, stride, padding) = (Pair(kernel), Pair(stride), Pair(padding));
-    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: true }
+    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: true, algorithm: Algorithm::Lanes }
 }
 
 /// Draws architectures: chains of layers of all kinds, with residual blocks and concatenations.
@@ -65,7 +65,8 @@ impl Draw {
                     (Pair([1 + a, 1 + b]), Pair([1 + c, 1]), Pair([a / 2, c]));
                 let groups = if channels.is_multiple_of(2) && a == 0 { 2 } else { 1 };
                 let (out, bias) = (2 * (1 + b), c == 0);
-                self.add(Op::Conv2d { out, kernel, stride, padding, groups, bias });
+                let algorithm = if (a, b) == (1, 1) { Algorithm::Im2col } else { Algorithm::Lanes };
+                self.add(Op::Conv2d { out, kernel, stride, padding, groups, bias, algorithm });
                 if a > 0 {
                     self.add(Op::BatchNorm { eps: 1e-4, momentum: 0.2 });
                 }

@@ -5,7 +5,7 @@ use crate::common::networks::{drawn, node};
 use crate::common::{best, isas, numbers};
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack, run_attack};
 use deepsleep::certify::Certifier;
-use deepsleep::nn::architecture::{Architecture, Op, Pair};
+use deepsleep::nn::architecture::{Algorithm, Architecture, Op, Pair};
 use deepsleep::nn::{Freeze, FrozenNetwork, Model, Network, margin};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use ndarray::{Array4, s};
@@ -252,7 +252,18 @@ fn convolutions_by_winograd_are_bounded_as_they_are_computed() {
     let conv = |name: &str| {
         let (one, three) = (Pair([1; 2]), Pair([3; 2]));
         let (stride, padding) = (one, one);
-        node(name, Op::Conv2d { out: 12, kernel: three, stride, padding, groups: 1, bias: true })
+        node(
+            name,
+            Op::Conv2d {
+                out: 12,
+                kernel: three,
+                stride,
+                padding,
+                groups: 1,
+                bias: true,
+                algorithm: Algorithm::Lanes,
+            },
+        )
     };
     let mut nodes = vec![conv("a"), node("f", Op::Relu {}), conv("b"), node("g", Op::Relu {})];
     nodes.push(conv("c"));

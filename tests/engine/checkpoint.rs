@@ -155,7 +155,7 @@ fn arrays_that_nothing_uses_are_refused_by_whoever_loads() {
     }
     Model::open(&extra(&good, "bn1.num_batches_tracked")).unwrap();
 
-    let options = TrainingOptions { rule: Rule::ADAM, ..TrainingOptions::default() };
+    let options = TrainingOptions::default().with(|o| o.rule = Rule::ADAM);
     let mut lenet = Model::lenet(0);
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let checkpoint = trainer.checkpoint(&lenet).unwrap();

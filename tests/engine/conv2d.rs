@@ -4,7 +4,9 @@ use crate::common::{
     best, bits, dead_lanes_are_zero, isas, numbers, relative, tensor, wide, widen,
 };
 use deepsleep::autodiff::Tape;
-use deepsleep::kernels::conv2d::{self as kernel, Conv2dOptions, Geometry, Materialized};
+use deepsleep::kernels::conv2d::{
+    self as kernel, Algorithm, Conv2dOptions, Geometry, Materialized,
+};
 use deepsleep::simd::{Isa, Lanes};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use proptest::prelude::*;
@@ -23,7 +25,7 @@ struct Case {
 /// Calls `f(output index, input index, weight index)` for every product of a convolution of one sample.
 fn for_each_product(case: &Case, mut f: impl FnMut(usize, usize, usize)) {
     let [out_channels, per_group, ky, kx] = case.weight;
-    let Conv2dOptions { stride: [sy, sx], padding: [py, px], groups } = case.options;
+    let Conv2dOptions { stride: [sy, sx], padding: [py, px], groups, .. } = case.options;
     let Shape { height, width, .. } = case.input;
     let (rows, columns) = ((height + 2 * py - ky) / sy + 1, (width + 2 * px - kx) / sx + 1);
     for o in 0..out_channels {
@@ -80,9 +82,12 @@ fn on_tape(
 fn cases() -> impl Strategy<Value = Case> {
     let samples = prop::sample::select(vec![1_usize, 2, 15, 16, 17, 31, 33]);
     let groups = prop::sample::select(vec![1_usize, 1, 1, 2, 3]);
+    let algorithm =
+        prop::sample::select(vec![Algorithm::Lanes, Algorithm::Lanes, Algorithm::Im2col]);
     let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
-    (samples, groups, pair(1..=7), pair(1..=3), pair(0..=3), pair(0..=5)).prop_flat_map(
-        |(samples, groups, [ky, kx], stride, padding, [more_y, more_x])| {
+    let sides = (pair(1..=7), pair(1..=3), pair(0..=3), pair(0..=5));
+    (samples, groups, algorithm, sides).prop_flat_map(
+        |(samples, groups, algorithm, ([ky, kx], stride, padding, [more_y, more_x]))| {
             // The smallest input that the kernel fits, and up to five pixels more.
             let height = (ky.saturating_sub(2 * padding[0])).max(1) + more_y;
             let width = (kx.saturating_sub(2 * padding[1])).max(1) + more_x;
@@ -90,7 +95,8 @@ fn cases() -> impl Strategy<Value = Case> {
                 samples,
                 input: Shape::new(input * groups, height, width),
                 weight: [out * groups, input, ky, kx],
-                options: Conv2dOptions { stride, padding, groups },
+                options: Conv2dOptions::new(stride, padding, groups)
+                    .with(|options| options.algorithm = algorithm),
             })
         },
     )
@@ -134,7 +140,8 @@ proptest! {
         let x = tensor(seed, case.samples, g.input);
         let grad = tensor(seed ^ 1, case.samples, g.output);
         let w = numbers(seed ^ 2, g.weights());
-        let mut dense = Materialized::new(g);
+        let mut columns = vec![0.0; Materialized::room(&g)];
+        let mut dense = Materialized::new(g, &mut columns);
         let mut expected = [Vec::new(), Vec::new(), vec![0.0; g.weights()]];
         let mut one = [vec![0.0; g.output.features()], vec![0.0; g.input.features()]];
         for n in 0..case.samples {
@@ -257,7 +264,11 @@ fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
     for (seed, (samples, [channels, height, width], weight, stride, padding, groups)) in
         (0..).zip(sizes)
     {
-        let options = Conv2dOptions { stride: [stride; 2], padding, groups };
+        let options = Conv2dOptions::default().with(|o| {
+            o.stride = [stride; 2];
+            o.padding = padding;
+            o.groups = groups;
+        });
         let input = Shape::new(channels, height, width);
         let case = Case { samples, input, weight, options };
         let g = Geometry::new(input, weight, options).unwrap();
@@ -301,7 +312,7 @@ fn shapes_that_do_not_fit_are_errors_that_name_both() {
     refused(&mut tape, &[4, 3, 3, 3], plain, &["conv2d", "2x5x6", "[4, 3, 3, 3]"]);
     refused(&mut tape, &[4, 2, 6, 3], plain, &["conv2d", "2x5x6", "[4, 2, 6, 3]"]);
     refused(&mut tape, &[4, 2, 3, 7], plain, &["conv2d", "2x5x6", "[4, 2, 3, 7]"]);
-    let options = |stride, padding, groups| Conv2dOptions { stride, padding, groups };
+    let options = |stride, padding, groups| Conv2dOptions::new(stride, padding, groups);
     refused(&mut tape, &[3, 1, 3, 3], options([1, 1], [0, 0], 2), &["[3, 1, 3, 3]", "groups: 2"]);
     refused(&mut tape, &[4, 2, 3, 3], options([1, 1], [0, 0], 0), &["2x5x6", "groups: 0"]);
     refused(&mut tape, &[4, 2, 3, 3], options([0, 1], [0, 0], 1), &["2x5x6", "stride: [0, 1]"]);

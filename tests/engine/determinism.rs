@@ -28,7 +28,11 @@ fn epoch(
 ) -> (Vec<u8>, u32) {
     let context = Context::with_isa(isa, threads).unwrap();
     let mut lenet = Model::lenet(11);
-    let options = TrainingOptions { batch_size, rule, seed: 5, ..Default::default() };
+    let options = TrainingOptions::default().with(|o| {
+        o.batch_size = batch_size;
+        o.rule = rule;
+        o.seed = 5;
+    });
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let report = trainer.epoch(&context, &mut lenet, data).unwrap();
     (trainer.checkpoint(&lenet).unwrap().to_bytes().unwrap(), report.loss.to_bits())
@@ -70,7 +74,10 @@ fn augmented_training_gives_the_same_bits_everywhere_and_when_it_is_resumed() {
     let train = |isa, threads, augmentation, resumed: bool| {
         let context = Context::with_isa(isa, threads).unwrap();
         let mut lenet = Model::lenet(11);
-        let options = TrainingOptions { batch_size: 50, augmentation, ..Default::default() };
+        let options = TrainingOptions::default().with(|o| {
+            o.batch_size = 50;
+            o.augmentation = augmentation;
+        });
         let mut trainer = Trainer::new(&lenet, options.clone()).unwrap();
         for _ in 0..2 {
             trainer.epoch(&context, &mut lenet, &data).unwrap();
@@ -93,10 +100,8 @@ fn augmented_training_gives_the_same_bits_everywhere_and_when_it_is_resumed() {
     }
     // What is off leaves no trace in a checkpoint.
     assert!(!String::from_utf8_lossy(&off.1).contains("augmentation"));
-    let far = TrainingOptions {
-        augmentation: Augmentation { shift: 28, flip: false },
-        ..Default::default()
-    };
+    let far = TrainingOptions::default()
+        .with(|o| o.augmentation = Augmentation { shift: 28, flip: false });
     let problem = Trainer::new(&Model::lenet(0), far).err().expect("nothing is left").to_string();
     assert!(problem.contains("a shift of up to 28 pixels can leave nothing of images of 1x28x28"));
 }

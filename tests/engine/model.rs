@@ -161,7 +161,7 @@ fn lenets_weights_and_its_training_keep_their_bits() {
     let context = Context::with_isa(best(), 2).unwrap();
     let mut lenet = Model::lenet(0);
     let begin = digest(&lenet.state());
-    let options = TrainingOptions { batch_size: 32, ..Default::default() };
+    let options = TrainingOptions::default().with(|o| o.batch_size = 32);
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     for _ in 0..2 {
         trainer.epoch(&context, &mut lenet, &data).unwrap();

@@ -167,8 +167,10 @@ fn pools_with_borders_are_their_definition() {
         for (ceil, count_include_pad) in
             [(false, true), (true, true), (true, false), (false, false)]
         {
-            let options =
-                PoolOptions { stride: [stride; 2], padding: [padding; 2], ceil, count_include_pad };
+            let mut options = PoolOptions::of_stride([stride; 2]);
+            options.padding = [padding; 2];
+            options.ceil = ceil;
+            options.count_include_pad = count_include_pad;
             let (max, grad) = run(&x, |tape, x| tape.max_pool_with(x, [window; 2], options));
             assert_eq!(max, pooled(&x, window, options, false), "{window} {options:?}");
             // Every window gives its gradient away, all of it.
@@ -188,7 +190,8 @@ fn pools_with_borders_are_their_definition() {
     }
     let mut tape = Tape::new(Context::new(1).unwrap());
     let x = tape.input(Tensor::from_array(x.view()));
-    let options = PoolOptions { padding: [2, 2], ..PoolOptions::of_stride([1, 1]) };
+    let mut options = PoolOptions::of_stride([1, 1]);
+    options.padding = [2, 2];
     let error = tape.max_pool_with(x, [3, 3], options).unwrap_err().to_string();
     assert!(error.contains("borders of at most half a window"), "{error}");
     assert!(error.contains("padding [2, 2]"), "{error}");
@@ -221,7 +224,11 @@ fn frozen_convolutions_with_borders_are_the_trained_ones() {
         (1, 2, [2, 0], [5, 1]),
         (4, 1, [1, 1], [3, 3]),
     ] {
-        let options = Conv2dOptions { stride: [stride; 2], padding, groups };
+        let options = Conv2dOptions::default().with(|o| {
+            o.stride = [stride; 2];
+            o.padding = padding;
+            o.groups = groups;
+        });
         let (x, shape) = (images(6, (18, 4, 8, 6), 1.0), [8, 4 / groups, kernel[0], kernel[1]]);
         let (w, b) = (numbers(7, shape.iter().product()), numbers(8, 8));
         let g = Geometry::new(Shape::new(4, 8, 6), shape, options).unwrap();

@@ -114,12 +114,13 @@ fn schedules_have_the_values_of_their_definitions() {
 
 #[test]
 fn a_warm_up_rises_to_the_schedule() {
-    let options = |warm_up| TrainingOptions {
-        epochs: 4,
-        learning_rate: 0.2,
-        schedule: Schedule::Linear,
-        warm_up,
-        ..Default::default()
+    let options = |warm_up| {
+        TrainingOptions::default().with(|o| {
+            o.epochs = 4;
+            o.learning_rate = 0.2;
+            o.schedule = Schedule::Linear;
+            o.warm_up = warm_up;
+        })
     };
     // Ten steps an epoch: a warm-up of 1.5 epochs is over after fifteen.
     for (step, share) in [(0, 1.0 / 15.0), (4, 5.0 / 15.0), (13, 14.0 / 15.0), (14, 1.0), (30, 1.0)]
@@ -140,7 +141,13 @@ fn data() -> Dataset {
 
 fn options(rule: Rule) -> TrainingOptions {
     let schedule = Schedule::Triangle { peak: 0.3 };
-    TrainingOptions { epochs: 4, batch_size: 50, rule, schedule, seed: 3, ..Default::default() }
+    TrainingOptions::default().with(|o| {
+        o.epochs = 4;
+        o.batch_size = 50;
+        o.rule = rule;
+        o.schedule = schedule;
+        o.seed = 3;
+    })
 }
 
 #[test]
@@ -151,13 +158,12 @@ fn a_training_resumed_from_its_file_goes_on_to_the_same_bits() {
     for rule in [Rule::SGD, Rule::Sgd { momentum: 0.9, weight_decay: 1e-3 }, Rule::ADAM] {
         let augmentation = Augmentation { shift: 1, flip: true };
         let (warm_up, label_smoothing) = (2.5, 0.1);
-        let options = TrainingOptions {
-            learning_rate: 0.013,
-            warm_up,
-            label_smoothing,
-            augmentation,
-            ..options(rule)
-        };
+        let options = options(rule).with(|o| {
+            o.learning_rate = 0.013;
+            o.warm_up = warm_up;
+            o.label_smoothing = label_smoothing;
+            o.augmentation = augmentation;
+        });
         let mut lenet = Model::lenet(5);
         let mut trainer = Trainer::new(&lenet, options.clone()).unwrap();
         let mut losses = Vec::new();
@@ -196,16 +202,16 @@ fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothin
     let state = trainer.checkpoint(&lenet).unwrap();
     let base = options(Rule::ADAM);
     let others = [
-        TrainingOptions { batch_size: 60, ..base.clone() },
-        TrainingOptions { learning_rate: 0.2, ..base.clone() },
-        TrainingOptions { epochs: 5, ..base.clone() }, // the schedule depends on it
-        TrainingOptions { schedule: Schedule::Linear, ..base.clone() },
-        TrainingOptions { rule: Rule::SGD, ..base.clone() },
-        TrainingOptions { temperature: 2.0, ..base.clone() },
-        TrainingOptions { warm_up: 0.5, ..base.clone() },
-        TrainingOptions { label_smoothing: 0.1, ..base.clone() },
-        TrainingOptions { augmentation: Augmentation { shift: 1, flip: false }, ..base.clone() },
-        TrainingOptions { seed: 4, ..base.clone() },
+        base.clone().with(|o| o.batch_size = 60),
+        base.clone().with(|o| o.learning_rate = 0.2),
+        base.clone().with(|o| o.epochs = 5), // the schedule depends on it
+        base.clone().with(|o| o.schedule = Schedule::Linear),
+        base.clone().with(|o| o.rule = Rule::SGD),
+        base.clone().with(|o| o.temperature = 2.0),
+        base.clone().with(|o| o.warm_up = 0.5),
+        base.clone().with(|o| o.label_smoothing = 0.1),
+        base.clone().with(|o| o.augmentation = Augmentation { shift: 1, flip: false }),
+        base.clone().with(|o| o.seed = 4),
     ];
     for other in others {
         let mut target = Model::lenet(1);
@@ -226,8 +232,12 @@ fn a_checkpoint_of_other_options_or_of_no_training_is_refused_and_changes_nothin
     assert!(message.contains("fc.weight"), "{message}");
     assert_eq!(fresh.checkpoint(&target).unwrap().to_bytes().unwrap(), before);
     // With a constant rate a training may be prolonged.
-    let constant =
-        |epochs| TrainingOptions { epochs, schedule: Schedule::Constant, ..options(Rule::SGD) };
+    let constant = |epochs| {
+        options(Rule::SGD).with(|o| {
+            o.epochs = epochs;
+            o.schedule = Schedule::Constant;
+        })
+    };
     let state = Trainer::new(&target, constant(2)).unwrap().checkpoint(&target).unwrap();
     Trainer::new(&target, constant(9)).unwrap().resume(&mut target, &state).unwrap();
 }
@@ -282,20 +292,20 @@ fn unusable_training_options_are_refused() {
         let message = Trainer::new(&lenet, options).err().expect("an error").to_string();
         assert!(message.contains(part), "{message}");
     };
-    refuse(TrainingOptions { batch_size: 1, ..Default::default() }, "batch size 1");
-    refuse(TrainingOptions { batch_size: 0, ..Default::default() }, "batch size 0");
+    refuse(TrainingOptions::default().with(|o| o.batch_size = 1), "batch size 1");
+    refuse(TrainingOptions::default().with(|o| o.batch_size = 0), "batch size 0");
     for bad in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        refuse(TrainingOptions { learning_rate: bad, ..Default::default() }, "learning rate");
-        refuse(TrainingOptions { temperature: bad, ..Default::default() }, "temperature");
+        refuse(TrainingOptions::default().with(|o| o.learning_rate = bad), "learning rate");
+        refuse(TrainingOptions::default().with(|o| o.temperature = bad), "temperature");
     }
     for bad in [-0.1, 1.0, f32::NAN] {
-        refuse(TrainingOptions { label_smoothing: bad, ..Default::default() }, "label smoothing");
+        refuse(TrainingOptions::default().with(|o| o.label_smoothing = bad), "label smoothing");
     }
     for bad in [-1.0, f32::NAN, f32::INFINITY] {
-        refuse(TrainingOptions { warm_up: bad, ..Default::default() }, "warm-up");
+        refuse(TrainingOptions::default().with(|o| o.warm_up = bad), "warm-up");
     }
     let mut trainer =
-        Trainer::new(&lenet, TrainingOptions { batch_size: 301, ..Default::default() }).unwrap();
+        Trainer::new(&lenet, TrainingOptions::default().with(|o| o.batch_size = 301)).unwrap();
     let context = Context::serial(best());
     let error = trainer.epoch(&context, &mut lenet.clone(), &data()).unwrap_err();
     assert!(error.to_string().contains("300 images do not fill one batch of 301"), "{error}");
@@ -303,7 +313,10 @@ fn unusable_training_options_are_refused() {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_training_and_says_where() {
-    let options = TrainingOptions { learning_rate: 1e30, batch_size: 50, ..Default::default() };
+    let options = TrainingOptions::default().with(|o| {
+        o.learning_rate = 1e30;
+        o.batch_size = 50;
+    });
     let mut lenet = Model::lenet(1);
     let mut trainer = Trainer::new(&lenet, options).unwrap();
     let context = Context::serial(best());

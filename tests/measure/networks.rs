@@ -7,7 +7,7 @@ use deepsleep::attack::{
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::Dataset;
 use deepsleep::method::{ControlTraining, DEFENSES, Defender, InTraining, Profile, Settings};
-use deepsleep::nn::architecture::{Architecture, Node, Op, Pair};
+use deepsleep::nn::architecture::{Algorithm, Architecture, Node, Op, Pair};
 use deepsleep::nn::{Freeze, FrozenNetwork, Model, Network, TrainingOptions, accuracy};
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics, firing_rates};
@@ -42,7 +42,7 @@ fn node(name: &str, op: Op, inputs: &[&str]) -> Node {
 fn conv(out: usize, kernel: usize, stride: usize) -> Op {
     let padding = Pair([kernel / 2; 2]);
     let (kernel, stride) = (Pair([kernel; 2]), Pair([stride; 2]));
-    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: false }
+    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: false, algorithm: Algorithm::Lanes }
 }
 
 fn norm() -> Op {
@@ -111,7 +111,10 @@ fn context() -> Context {
 
 /// Trained until it knows its images.
 fn trained(architecture: Architecture, data: &Dataset) -> Model {
-    let options = TrainingOptions { epochs: 8, batch_size: 16, ..TrainingOptions::default() };
+    let options = TrainingOptions::default().with(|o| {
+        o.epochs = 8;
+        o.batch_size = 16;
+    });
     let mut training = ControlTraining::new(&Arc::new(architecture), options).unwrap();
     while training.advance(&context(), data, &mut |_| {}).unwrap().is_some() {}
     let model = training.model().clone();
@@ -131,7 +134,6 @@ fn settings(profile: Profile) -> Settings {
         ("fast_wave.spiking.steps", "3"),
         ("adversarial_training.batch_size", "32"),
         ("adversarial_training.epochs", "1"),
-        ("adversarial_training.from_scratch", "true"),
         ("distillation.batch_size", "32"),
         ("distillation.teacher_epochs", "1"),
         ("distillation.student_epochs", "1"),
@@ -159,7 +161,12 @@ fn lives(architecture: Architecture) {
     let samples = Samples::from_dataset(&images(8, 3), 0..8).unwrap();
     for profile in [Profile::Published, Profile::Standard] {
         for &defense in DEFENSES {
-            let new = || Defender::new(defense, control.clone(), settings(profile)).unwrap();
+            let mut settings = settings(profile);
+            // Refused where it would do nothing: lucid sleep dreams of the network as it is.
+            if defense.name() == "adversarial-training" {
+                settings.set("adversarial_training.from_scratch", "true").unwrap();
+            }
+            let new = || Defender::new(defense, control.clone(), settings.clone()).unwrap();
             let mut defender = new();
             defender.advance(&context(), &data, |_| {}).unwrap();
             let saved = defender.checkpoint().unwrap().to_bytes().unwrap();
@@ -185,7 +192,7 @@ fn lives(architecture: Architecture) {
             }
         }
     }
-    let options = SpikingOptions { steps: 6, ..SpikingOptions::default() };
+    let options = SpikingOptions::default().with(|o| o.steps = 6);
     let spiking = SpikingModel::from_model(&control, options, Statistics::Carry).unwrap();
     let frozen = spiking.freeze().unwrap();
     let rates = firing_rates(&context(), &frozen, &data).unwrap();

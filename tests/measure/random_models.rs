@@ -7,7 +7,7 @@ use deepsleep::attack::{
     run_attack,
 };
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::evaluation::{Cell, Crafted, ThreatModel};
+use deepsleep::evaluation::{Cell, Crafted, ThreatModel, mean_interval, wilson};
 use deepsleep::nn::{DRAWS, Freeze, Model, decision_noise, decisions, predictions};
 use deepsleep::simd::random::{Key, uniform_from_bits};
 use deepsleep::simd::{Isa, LANES, Lanes};
@@ -20,7 +20,10 @@ use rand::Rng;
 fn poisson(steps: usize) -> FrozenSpikingModel {
     let lenet = Model::open(&golden("lenet_weights.safetensors")).unwrap();
     let encoder = Encoder::Poisson { rate: 1.0 };
-    let options = SpikingOptions { steps, encoder, ..SpikingOptions::default() };
+    let options = SpikingOptions::default().with(|o| {
+        o.steps = steps;
+        o.encoder = encoder;
+    });
     SpikingModel::from_model(&lenet, options, Statistics::Carry).unwrap().freeze().unwrap()
 }
 
@@ -250,6 +253,34 @@ fn two_pixels(count: usize) -> Samples {
     Samples::new(images.view(), vec![0; count], (0..count as u64).collect()).unwrap()
 }
 
+fn cell(report: &AttackReport) -> Cell {
+    Cell::of_report("fgsm".to_owned(), ThreatModel::WhiteBox, report, true, 0.0)
+}
+
+/// Means of shares of every kind of spread lie in their interval as often as it says.
+#[test]
+fn intervals_of_means_hold_what_they_promise() {
+    let random = &mut Key::new(5).generator();
+    for (kind, mean) in [("even", 0.5), ("rare", 0.02), ("votes", 0.9), ("near one", 0.98)] {
+        let mut inside = 0;
+        for _ in 0..4000 {
+            let mut draw = || f64::from(uniform_from_bits(random.next_u32()));
+            let share = |_| match kind {
+                "even" => draw(),
+                "rare" => 0.04 * draw(),
+                "votes" => f64::from(u8::from(draw() < mean)),
+                _ => 1.0 - 0.04 * draw(),
+            };
+            let [low, high] = mean_interval(&(0..100).map(share).collect::<Vec<f64>>());
+            inside += usize::from(low <= mean && mean <= high);
+        }
+        // 95 % of 4,000 have a standard deviation of 14; Wilson's interval of a hundred votes holds 93.6 to 96 %.
+        assert!((3720..=3900).contains(&inside), "{kind}: {inside} of 4000");
+    }
+    assert_eq!(mean_interval(&[]), [0.0, 1.0]);
+    assert_eq!(mean_interval(&[1.0; 50]), wilson(50, 50));
+}
+
 #[test]
 fn a_coin_has_the_accuracy_of_its_coin() {
     let samples = two_pixels(200);
@@ -263,6 +294,14 @@ fn a_coin_has_the_accuracy_of_its_coin() {
             let expected = f64::from(right);
             assert!((report.expected_accuracy().unwrap() - expected).abs() < 0.008);
             assert!((report.expected_clean_accuracy().unwrap() - expected).abs() < 0.008);
+            let random = cell(&report).random.unwrap();
+            assert_eq!(Some(random.expected_accuracy), report.expected_accuracy());
+            assert_eq!(random.majority_accuracy, accuracy);
+            assert_eq!(random.majority_interval, wilson((200.0 * accuracy) as usize, 200));
+            // Every image has nearly the same share: the mean is far surer than a vote of 200 would be.
+            let [low, high] = random.expected_interval;
+            assert!(low < random.expected_accuracy && random.expected_accuracy < high);
+            assert!(high - low < 0.02, "{low} {high}");
         }
     }
     // A single draw decides nothing: though every image seems to fool the model now and then, what seems to is refuted.
@@ -304,12 +343,13 @@ fn a_model_without_noise_says_nothing_of_expectations() {
     assert_eq!((report.expected_accuracy(), report.expected_clean_accuracy()), (None, None));
     assert!(!model.is_random() && model.draws() == 1);
     let json = |report: &AttackReport| {
-        let name = "fgsm".to_owned();
-        let cell = Cell::of_report(name, ThreatModel::WhiteBox, report, true, 0.0);
+        let cell = cell(report);
+        let read: Cell = serde_json::from_str(&serde_json::to_string(&cell).unwrap()).unwrap();
+        assert_eq!(read.random, cell.random);
         let records = serde_json::to_string(&cell.outcomes).unwrap();
         serde_json::to_string(&cell).unwrap() + &records
     };
-    assert!(!json(&report).contains("expected"));
+    assert!(!json(&report).contains("expected") && !json(&report).contains("majority"));
     let report = run(&poisson(1), &samples, "fgsm", linf(0.1));
     assert_eq!(json(&report).matches("\"expected_accuracy\":").count(), 1);
     assert_eq!(json(&report).matches("\"expected\":{\"clean\":").count(), 8);

@@ -62,7 +62,7 @@ fn a_dead_lenet_has_one_accuracy() {
 
 #[test]
 fn a_spiking_lenet_in_which_nobody_spikes_has_one_accuracy() {
-    let options = SpikingOptions { steps: 2, ..SpikingOptions::default() };
+    let options = SpikingOptions::default().with(|o| o.steps = 2);
     let network = SpikingModel::from_model(&dead_lenet(), options, Statistics::Reset).unwrap();
     let network = network.freeze().unwrap();
     answers_with_the_first_class("dead spiking LeNet", &network, &test_images(0..16));

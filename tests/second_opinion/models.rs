@@ -74,7 +74,7 @@ pub fn robust() -> Model {
 pub fn spiking(name: &'static str, steps: usize) -> Model {
     let file = "lenet_weights.safetensors";
     let network = nn::Model::open(&golden(file)).unwrap();
-    let options = SpikingOptions { steps, ..SpikingOptions::default() };
+    let options = SpikingOptions::default().with(|o| o.steps = steps);
     let network = snn::SpikingModel::from_model(&network, options, Statistics::Reset).unwrap();
     Model {
         name,

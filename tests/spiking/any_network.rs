@@ -7,7 +7,7 @@ use deepsleep::autodiff::{Normalization, Tape, Var};
 use deepsleep::data::Dataset;
 use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::kernels::lif::NeuronState;
-use deepsleep::nn::architecture::{Architecture, Node, Op, Pair};
+use deepsleep::nn::architecture::{Algorithm, Architecture, Node, Op, Pair};
 use deepsleep::nn::{Freeze, FrozenNetwork, Mode, Model, Network, Trainer, TrainingOptions};
 use deepsleep::simd::Isa;
 use deepsleep::simd::random::Key;
@@ -34,7 +34,7 @@ fn one_node(tape: &mut Tape, model: &Model, i: usize, inputs: &[Var], norm: usiz
     let pool = node.op.pool(model.architecture().input_of(i)).unwrap();
     match &node.op {
         Op::Conv2d { stride, padding, groups, .. } => {
-            let options = Conv2dOptions { stride: stride.0, padding: padding.0, groups: *groups };
+            let options = Conv2dOptions::new(stride.0, padding.0, *groups);
             let y = tape.conv2d(x, weight.unwrap(), options).unwrap();
             biased(tape, y)
         }
@@ -116,7 +116,10 @@ fn options(seed: u64) -> SpikingOptions {
         1 => Neuron { reset: Reset::Soft, synapse_tau: Some(2.0), ..Neuron::default() },
         _ => Neuron { tau: Some(3.0), threshold: 0.2, ..Neuron::default() },
     };
-    SpikingOptions { steps: 1 + (seed % 5) as usize, neuron, ..SpikingOptions::default() }
+    SpikingOptions::default().with(|o| {
+        o.steps = 1 + (seed % 5) as usize;
+        o.neuron = neuron;
+    })
 }
 
 /// The spiking form of a random network; none if nothing of it spikes.
@@ -181,7 +184,7 @@ proptest! {
     #[test]
     fn bits_depend_on_nothing_but_numbers(seed in 0_u64..1_000_000, samples in 2_usize..35) {
         let encoder = if seed % 2 == 0 { Encoder::Direct } else { Encoder::Poisson { rate: 0.7 } };
-        let options = SpikingOptions { encoder, ..options(seed) };
+        let options = options(seed).with(|o| o.encoder = encoder);
         let Some(network) = spiking(seed, options) else { return Ok(()) };
         let x = tensor(seed, samples, network.input_shape());
         let keys: Vec<u64> = (0..samples as u64).collect();
@@ -226,7 +229,10 @@ fn a_lif_node_has_neurons_of_its_own() {
     let x = tensor(3, 20, own.input());
     let logits = |architecture: &Architecture, neuron: Neuron| {
         let model = Model::new(architecture.clone(), 1).unwrap();
-        let options = SpikingOptions { steps: 5, neuron, ..SpikingOptions::default() };
+        let options = SpikingOptions::default().with(|o| {
+            o.steps = 5;
+            o.neuron = neuron;
+        });
         let mut network = SpikingModel::from_model(&model, options, Statistics::Carry).unwrap();
         assert_eq!(network.layers(), ["n"]);
         let [frozen, _] = frozen(&network, best(), 1, &x, &[]);
@@ -281,7 +287,7 @@ fn of(name: &str, op: Op, inputs: &[&str]) -> Node {
 
 fn conv(out: usize, stride: usize) -> Op {
     let (kernel, stride, padding) = (Pair([3; 2]), Pair([stride; 2]), Pair([1; 2]));
-    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: false }
+    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias: false, algorithm: Algorithm::Lanes }
 }
 
 /// A small residual network with a hidden linear layer.
@@ -310,7 +316,7 @@ fn spiking_residual(steps: usize) -> SpikingModel {
         let values = &mut model.parameters_mut().get_mut(name).unwrap().values;
         values.iter_mut().for_each(|x| *x *= 4.0);
     }
-    let options = SpikingOptions { steps, ..SpikingOptions::default() };
+    let options = SpikingOptions::default().with(|o| o.steps = steps);
     SpikingModel::from_model(&model, options, Statistics::Carry).unwrap()
 }
 
@@ -327,8 +333,11 @@ fn a_residual_network_trains_over_time() {
     let data = images(32, residual().input());
     let context = Context::with_isa(best(), 2).unwrap();
     let mut network = spiking_residual(3);
-    let options =
-        TrainingOptions { epochs: 30, batch_size: 32, learning_rate: 0.2, ..Default::default() };
+    let options = TrainingOptions::default().with(|o| {
+        o.epochs = 30;
+        o.batch_size = 32;
+        o.learning_rate = 0.2;
+    });
     let mut trainer = Trainer::new(&network, options).unwrap();
     let mut losses = Vec::new();
     for _ in 0..30 {
@@ -345,15 +354,14 @@ fn a_residual_network_trains_over_time() {
 }
 
 fn slow_wave(plasticity: Plasticity, layers: Layers) -> SlowWaveOptions {
-    SlowWaveOptions {
-        depth: 1,
+    SlowWaveOptions::default().with(|o| {
+        o.depth = 1;
         // Twenty steps; of Poisson trains, enough for neurons to spike.
-        initial_rate: if plasticity == Plasticity::Pair { 0.02 } else { 0.1 },
-        batch_size: 20,
-        layers,
-        plasticity,
-        ..SlowWaveOptions::default()
-    }
+        o.initial_rate = if plasticity == Plasticity::Pair { 0.02 } else { 0.1 };
+        o.batch_size = 20;
+        o.layers = layers;
+        o.plasticity = plasticity;
+    })
 }
 
 fn asleep(model: &Model, options: &SlowWaveOptions, context: &Context, data: &Dataset) -> Model {
@@ -424,7 +432,11 @@ fn a_pass_simulates_the_layers_as_they_are_connected() {
     data.gather(&context, &order, &mut x).unwrap();
     let weight = |name: &str| model.parameters().get(name).unwrap().values.clone();
     let layer = |input, out, stride: usize, name: &str| {
-        let options = Conv2dOptions { stride: [stride; 2], padding: [1, 1], groups: 1 };
+        let options = Conv2dOptions::default().with(|o| {
+            o.stride = [stride; 2];
+            o.padding = [1, 1];
+            o.groups = 1;
+        });
         let geometry = Geometry::new(input, out, options).unwrap();
         StdpConv::new(geometry, &weight(name)).unwrap()
     };
@@ -462,12 +474,11 @@ fn sleep_has_the_same_bits_on_any_threads_and_instruction_set() {
     let data = images(40, residual().input());
     let model = Model::new(residual(), 5).unwrap();
     let bytes = |model: &Model| model.state().to_bytes().unwrap();
-    let replayed = ReplayOptions {
-        steps: 60,
-        window: 4,
-        thresholds: [2.0, 1.0, 0.5],
-        ..ReplayOptions::default()
-    };
+    let replayed = ReplayOptions::default().with(|o| {
+        o.steps = 60;
+        o.window = 4;
+        o.thresholds = [2.0, 1.0, 0.5];
+    });
     let all = |isa, threads| {
         let context = Context::with_isa(isa, threads).unwrap();
         let by = |plasticity| {
@@ -497,7 +508,10 @@ fn any_random_network_sleeps() {
         for plasticity in [Plasticity::Published, Plasticity::Pair] {
             asleep(&model, &slow_wave(plasticity, Layers::All), &context, &data);
         }
-        let options = ReplayOptions { steps: 5, window: 3, ..ReplayOptions::default() };
+        let options = ReplayOptions::default().with(|o| {
+            o.steps = 5;
+            o.window = 3;
+        });
         match replay(&context, &model, &data, &options, 3, |_| {}) {
             Ok(_) => {}
             // A layer that nothing reaches.

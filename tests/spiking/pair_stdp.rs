@@ -65,15 +65,14 @@ fn relay() -> Neuron {
 #[test]
 fn a_pair_of_spikes_has_an_exponential_window() {
     let discrete = |tau: f32| 1.0 / (1.0 - (-1.0 / tau).exp());
-    let options = PairOptions {
-        neuron: relay(),
-        tau_pre: discrete(20.0),
-        tau_post: discrete(12.0),
-        potentiation: 0.01,
-        depression: 0.0105,
-        exponent: 0.0,
-        ..PairOptions::default()
-    };
+    let options = PairOptions::default().with(|o| {
+        o.neuron = relay();
+        o.tau_pre = discrete(20.0);
+        o.tau_post = discrete(12.0);
+        o.potentiation = 0.01;
+        o.depression = 0.0105;
+        o.exponent = 0.0;
+    });
     for isa in isas() {
         for dt in 1..40 {
             let mut spikes = vec![(false, false); 45];
@@ -95,7 +94,11 @@ fn bounds_are_soft_or_hard() {
     let mut spikes = vec![(false, false); 4];
     (spikes[0].0, spikes[1].1) = (true, true);
     let change = |exponent: f32, potentiation: f32, weight: f32| {
-        let options = PairOptions { neuron: relay(), exponent, potentiation, ..Default::default() };
+        let options = PairOptions::default().with(|o| {
+            o.neuron = relay();
+            o.exponent = exponent;
+            o.potentiation = potentiation;
+        });
         one_synapse(portable(), options, &spikes, weight)
     };
     // The trace of one step ago: 0.95.
@@ -148,7 +151,7 @@ fn seen(g: &Geometry, c: usize, pixel: usize, tap: usize) -> Option<usize> {
 #[test]
 fn a_convolution_is_spikingjellys_rule_at_every_pixel() {
     let of = |input, weight, stride, padding, groups| {
-        Geometry::new(input, weight, Conv2dOptions { stride, padding, groups }).unwrap()
+        Geometry::new(input, weight, Conv2dOptions::new(stride, padding, groups)).unwrap()
     };
     let geometries = [
         plain(Shape::new(2, 6, 5), 3, 3),
@@ -168,7 +171,11 @@ fn a_convolution_is_spikingjellys_rule_at_every_pixel() {
 fn is_spikingjellys_rule(isa: Isa, g: &Geometry, neuron: Neuron) {
     let (samples, steps, pixels, fan_in) = (19, 17, g.output.pixels(), g.fan_in());
     let w = weights(g.weights());
-    let options = PairOptions { neuron, tau_pre: 4.0, tau_post: 7.0, ..Default::default() };
+    let options = PairOptions::default().with(|o| {
+        o.neuron = neuron;
+        o.tau_pre = 4.0;
+        o.tau_post = 7.0;
+    });
     let context = Context::with_isa(isa, 2).unwrap();
     let x = trains(&context, g.unpadded(), samples, steps, 1);
     let mut layer = PairLayer::new(*g, &w, options).unwrap();
@@ -243,7 +250,7 @@ fn wide_layers_learn_the_same() {
 fn a_linear_layer_is_spikingjellys_rule() {
     let (features, outputs, samples, steps) = (33, 5, 20, 40);
     let w = weights(features * outputs);
-    let options = PairOptions { exponent: 0.5, ..PairOptions::default() };
+    let options = PairOptions::default().with(|o| o.exponent = 0.5);
     let context = Context::serial(portable());
     let x = trains(&context, Shape::flat(features), samples, steps, 2);
     let mut layer = PairLayer::new(Geometry::linear(features, outputs), &w, options).unwrap();
@@ -346,12 +353,12 @@ fn options_travel_as_text_and_are_checked() {
     let text = serde_json::to_string(&PairOptions::default()).unwrap();
     assert!(text.contains("\"tau_pre\":20.0"), "{text}");
     let some: PairOptions = serde_json::from_str("{\"exponent\": 0.0}").unwrap();
-    assert_eq!(some, PairOptions { exponent: 0.0, ..PairOptions::default() });
+    assert_eq!(some, PairOptions::default().with(|o| o.exponent = 0.0));
     for options in [
-        PairOptions { tau_pre: 0.5, ..Default::default() },
-        PairOptions { maximum: -2.0, ..Default::default() },
-        PairOptions { exponent: -1.0, ..Default::default() },
-        PairOptions { depression: f32::NAN, ..Default::default() },
+        PairOptions::default().with(|o| o.tau_pre = 0.5),
+        PairOptions::default().with(|o| o.maximum = -2.0),
+        PairOptions::default().with(|o| o.exponent = -1.0),
+        PairOptions::default().with(|o| o.depression = f32::NAN),
     ] {
         assert!(PairLayer::new(Geometry::linear(3, 2), &weights(6), options).is_err());
     }
@@ -378,7 +385,7 @@ fn balanced_resistance_drives_the_strongest_neuron_to_the_given_number_of_thresh
         for (drive, spikes) in [(0.98, false), (1.05, true)] {
             let context = Context::serial(portable());
             let shape = Shape::new(2, 6, 6);
-            let options = PairOptions { neuron, ..PairOptions::default() };
+            let options = PairOptions::default().with(|o| o.neuron = neuron);
             let mut layer = PairLayer::new(plain(shape, 3, 3), &weights(54), options).unwrap();
             let mut draw = draw(Key::new(8));
             let mean = Array4::from_shape_fn((5, 2, 6, 6), |_| draw());

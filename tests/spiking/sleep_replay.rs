@@ -72,7 +72,7 @@ fn the_rule_is_the_naive_one() {
         Geometry::new(input, weight, Conv2dOptions::default()).unwrap()
     };
     let with = |input, weight, stride, padding, groups| {
-        Geometry::new(input, weight, Conv2dOptions { stride, padding, groups }).unwrap()
+        Geometry::new(input, weight, Conv2dOptions::new(stride, padding, groups)).unwrap()
     };
     let geometries = [
         conv(Shape::new(2, 5, 6), [3, 2, 3, 2]),
@@ -88,13 +88,12 @@ fn the_rule_is_the_naive_one() {
         let mut draw = draw(Key::new(1));
         for g in &geometries {
             for softness in [0.3, 1e-3] {
-                let options = ReplayOptions {
-                    softness,
-                    decay: 0.9,
-                    increase: 0.032,
-                    decrease: 0.02,
-                    ..Default::default()
-                };
+                let options = ReplayOptions::default().with(|o| {
+                    o.softness = softness;
+                    o.decay = 0.9;
+                    o.increase = 0.032;
+                    o.decrease = 0.02;
+                });
                 let weight: Vec<f32> = (0..g.weights()).map(|_| draw() - 0.4).collect();
                 let (alpha, threshold) = (1.5, 0.9);
                 let mut layer = ReplayLayer::new(*g, &weight, alpha, threshold, &options).unwrap();
@@ -163,7 +162,10 @@ fn data(count: usize) -> Dataset {
 }
 
 fn options() -> ReplayOptions {
-    ReplayOptions { steps: 400, thresholds: [5.0, 2.0, 1.0], ..Default::default() }
+    ReplayOptions::default().with(|o| {
+        o.steps = 400;
+        o.thresholds = [5.0, 2.0, 1.0];
+    })
 }
 
 fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (Model, ReplayProgress) {
@@ -202,7 +204,7 @@ fn a_sleep_moves_the_weights_that_are_not_positive() {
 
 #[test]
 fn a_sleep_is_the_same_everywhere() {
-    let options = ReplayOptions { steps: 60, ..options() };
+    let options = options().with(|o| o.steps = 60);
     let bytes = |lenet: &Model| lenet.state().to_bytes().unwrap();
     let (expected, progress) = sleep(&Context::serial(portable()), &options, 3);
     for isa in isas() {
@@ -225,15 +227,15 @@ fn what_makes_no_sense_is_refused() {
     let run = |data: &Dataset, options: &ReplayOptions| {
         replay(&context, &lenet, data, options, 0, |_| {}).map(|_| ())
     };
-    let good = ReplayOptions { steps: 1, ..Default::default() };
+    let good = ReplayOptions::default().with(|o| o.steps = 1);
     run(&data, &good).unwrap();
     for options in [
-        ReplayOptions { window: 0, ..good },
-        ReplayOptions { window: 29, ..good },
-        ReplayOptions { decay: 1.1, ..good },
-        ReplayOptions { softness: 0.0, ..good },
-        ReplayOptions { thresholds: [1.0, f32::NAN, 1.0], ..good },
-        ReplayOptions { rate: -1.0, ..good },
+        good.with(|o| o.window = 0),
+        good.with(|o| o.window = 29),
+        good.with(|o| o.decay = 1.1),
+        good.with(|o| o.softness = 0.0),
+        good.with(|o| o.thresholds = [1.0, f32::NAN, 1.0]),
+        good.with(|o| o.rate = -1.0),
     ] {
         assert!(run(&data, &options).is_err(), "{options:?}");
     }
@@ -248,5 +250,5 @@ fn what_makes_no_sense_is_refused() {
     assert!(replay(&context, &dead, &data, &good, 0, |_| {}).is_err());
     // Options travel as text.
     let some: ReplayOptions = serde_json::from_str("{\"alpha-scale\": 2.0}").unwrap();
-    assert_eq!(some, ReplayOptions { alpha_scale: 2.0, ..Default::default() });
+    assert_eq!(some, ReplayOptions::default().with(|o| o.alpha_scale = 2.0));
 }

@@ -18,18 +18,18 @@ fn data(count: usize) -> Dataset {
 }
 
 fn networks() -> [SpikingOptions; 2] {
-    let published = SpikingOptions { steps: 4, ..SpikingOptions::default() };
-    let other = SpikingOptions {
-        steps: 3,
-        neuron: Neuron {
+    let published = SpikingOptions::default().with(|o| o.steps = 4);
+    let other = SpikingOptions::default().with(|o| {
+        o.steps = 3;
+        o.neuron = Neuron {
             reset: Reset::Soft,
             reset_grad: true,
             synapse_tau: Some(2.0),
             ..Neuron::default()
-        },
-        surrogate: Surrogate::Arctan(2.0),
-        encoder: Encoder::Poisson { rate: 0.8 },
-    };
+        };
+        o.surrogate = Surrogate::Arctan(2.0);
+        o.encoder = Encoder::Poisson { rate: 0.8 };
+    });
     [published, other]
 }
 
@@ -92,7 +92,7 @@ fn a_training_step() {
     for options in networks() {
         let step = |context: &Context| {
             let mut network = network(options);
-            let options = TrainingOptions { batch_size: 37, ..Default::default() };
+            let options = TrainingOptions::default().with(|o| o.batch_size = 37);
             let mut trainer = Trainer::new(&network, options).unwrap();
             let loss = trainer.step(context, &mut network, &data, &all).unwrap();
             (loss, network.state().to_bytes().unwrap())

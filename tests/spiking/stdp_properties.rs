@@ -287,7 +287,7 @@ fn membranes_carry_over_and_are_forgotten_on_demand() {
 /// Convolutions of every kind: with borders and strides, in groups, with kernels that are not square, wide.
 fn geometries() -> [Geometry; 6] {
     let of = |input, weight, stride, padding, groups| {
-        Geometry::new(input, weight, Conv2dOptions { stride, padding, groups }).unwrap()
+        Geometry::new(input, weight, Conv2dOptions::new(stride, padding, groups)).unwrap()
     };
     [
         of(Shape::new(2, 7, 6), [4, 2, 3, 3], [1, 1], [0, 0], 1),

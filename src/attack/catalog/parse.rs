@@ -73,16 +73,22 @@ pub(super) fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Gi
 }
 
 /// Radii such as `64/255,0.3`, in pixels of 0..=1: more than 0, and for linf at most 1 (for l2 and l1 at most the
-/// longest way there is between two images of so many `features`).
+/// longest way there is between two images of so many `features`). For l0, numbers of values to change.
 ///
 /// # Errors
 /// If a radius cannot be read or lies outside.
 pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
     let most = norm.widest(features);
     let radius = |text: &str| {
-        number_or_fraction(text.trim()).filter(|eps| *eps > 0.0 && *eps <= most).ok_or_else(|| {
-            let problem =
-                format!("`{}` is no radius in (0, {most}] such as 64/255 or 0.3", text.trim());
+        let eps = number_or_fraction(text.trim());
+        eps.filter(|&eps| norm.is_radius(eps) && eps <= most).ok_or_else(|| {
+            let text = text.trim();
+            let problem = match norm {
+                Norm::L0 => {
+                    format!("`{text}` is no number of values to change, 1 to {most}, such as 20")
+                }
+                _ => format!("`{text}` is no radius in (0, {most}] such as 64/255 or 0.3"),
+            };
             Error::argument("eps", problem)
         })
     };

@@ -33,6 +33,11 @@ impl Norm {
         }
     }
 
+    /// Whether a perturbation that is one can have this length: of L0 it is a whole number, that of the values that change.
+    pub(crate) fn is_radius(self, eps: f32) -> bool {
+        eps > 0.0 && eps.is_finite() && (self != Self::L0 || eps.fract() == 0.0)
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::{ModelKind, fingerprint};
+use crate::model::{ModelKind, fingerprint, saved_network};
 use crate::numbers::{at_least, percent};
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
@@ -28,8 +28,8 @@ use std::time::Instant;
 
 #[derive(Debug, Args)]
 pub struct AuditCommand {
-    /// Network to audit: safetensors, ours or PyTorch's with the same names
-    #[arg(long, value_name = "FILE")]
+    /// Network to audit: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
     /// Run it as the network of rectifiers that it is saved as, or as its spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
@@ -52,7 +52,7 @@ pub struct AuditCommand {
     #[arg(long, value_name = "SHARE")]
     claim: Option<f64>,
     /// Another network for the same task, trained by itself, whose images are shown to this one; may be given several times
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     twin: Vec<PathBuf>,
     /// Images that withstood gradients and are searched without them, ten thousand evaluations each
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least::<1>)]

@@ -3,7 +3,7 @@
 use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::failure::WrongUse;
-use crate::model::read;
+use crate::model::{read, saved_network};
 use crate::output::Outputs;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub struct Convert {
     /// Network: safetensors, or ONNX as PyTorch exports it
+    #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
     from: PathBuf,
     /// Where to write it: NAME.safetensors or NAME.onnx
     to: PathBuf,

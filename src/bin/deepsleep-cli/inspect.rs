@@ -4,7 +4,7 @@ use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::model::{read, spiking, spiking_options};
+use crate::model::{read, saved_network, spiking, spiking_options};
 use crate::numbers::at_least;
 use crate::output::Outputs;
 use crate::stderr::shown;
@@ -24,7 +24,8 @@ const IMAGES: usize = 256;
 
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Network to describe: safetensors, ours or PyTorch's with the same names
+    /// Network to describe: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
     #[command(flatten)]
     architecture: ArchitectureOption,

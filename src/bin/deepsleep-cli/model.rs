@@ -4,7 +4,9 @@ use crate::architecture::open;
 use crate::console::Console;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use deepsleep::checkpoint::StateDict;
+use deepsleep::data::bundled_model;
 use deepsleep::evaluation::fingerprint_of_file;
 use deepsleep::method::Settings;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
@@ -12,7 +14,15 @@ use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Shape;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Parses where a network is: a file, or, if there is no such file, the name of one that comes with the sources.
+pub fn saved_network() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|path| match path.to_str() {
+        Some(name) if !path.exists() => bundled_model(name).unwrap_or(path),
+        _ => path,
+    })
+}
 
 /// What a saved network is run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::evaluate::Maker;
 use crate::failure::WrongUse;
-use crate::model::ModelKind;
+use crate::model::{ModelKind, saved_network};
 use crate::numbers::between;
 use anyhow::Result;
 use clap::Args;
@@ -21,7 +21,7 @@ pub struct ThreatOptions {
     #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true, requires = "eps")]
     pub norm: Norm,
     /// Network that the images are crafted on, to be shown to --model (transfer) [default: --model itself]
-    #[arg(long, value_name = "FILE", requires = "attack")]
+    #[arg(long, value_name = "FILE|NAME", value_parser = saved_network(), requires = "attack")]
     pub source: Option<PathBuf>,
     /// Which network the source is, as --architecture says of --model
     #[arg(long, value_name = "NAME|FILE", requires = "source")]

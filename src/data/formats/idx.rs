@@ -41,7 +41,7 @@ impl IdxArray {
     /// [`Error::Argument`] unless the product of `dims` is `data.len()`, there are at most 255 dimensions, and each
     /// fits 32 bits, as the format demands.
     pub fn new(dims: Vec<usize>, data: Vec<u8>) -> Result<Self> {
-        let refuse = |problem| Err(Error::argument("IdxArray::new", problem));
+        let refuse = |problem| Err(Error::argument("IDX array", problem));
         if dims.len() > usize::from(u8::MAX) {
             return refuse(format!("{} dimensions; IDX holds at most 255", dims.len()));
         }

@@ -5,7 +5,6 @@
 mod found;
 mod score;
 
-use super::build::refuse_twice;
 use super::graph::Graph;
 use super::published::Published;
 use super::replication::Replication;
@@ -92,8 +91,11 @@ impl Search {
         if axes.is_empty() {
             return Err(refuse("there is no [[axis]]: nothing to search".to_owned()));
         }
-        let settings: Vec<String> = axes.iter().map(|axis| axis.setting.clone()).collect();
-        refuse_twice("setting", &settings)?;
+        let mut settings = HashSet::new();
+        if let Some(twice) = axes.iter().find(|axis| !settings.insert(&axis.setting)) {
+            let problem = format!("two axes over `{}`; give one with all values", twice.setting);
+            return Err(refuse(problem));
+        }
         let known = labels()?;
         if let Some(unknown) = skip.iter().find(|label| !known.contains(label)) {
             let problem = format!(

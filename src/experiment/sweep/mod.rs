@@ -59,13 +59,16 @@ pub struct Sweep {
 }
 
 impl Axis {
-    /// Refuses values that are the same one.
+    /// Refuses an axis without values, or with values that are the same one.
     pub(super) fn check(&self, settings: &Settings) -> Result<()> {
         let Self { setting, values } = self;
         if values.len() > MOST_TRIED {
             let problem =
                 format!("{} values of `{setting}`; there can be {MOST_TRIED}", values.len());
             return Err(refuse(problem));
+        }
+        if values.is_empty() {
+            return Err(refuse(format!("the axis over `{setting}` has no values")));
         }
         let mut known: HashMap<String, &String> = HashMap::new();
         for value in values {
@@ -102,9 +105,13 @@ impl Sweep {
     /// If a setting, a column or a scale is unknown, an axis makes no difference to any method, or there is more to try
     /// than anybody waits for.
     pub fn graph(&self, spec: &mut ExperimentSpec) -> Result<Graph> {
-        if self.seeds > MOST_SEEDS {
-            return Err(refuse(format!("{} seeds; there can be {MOST_SEEDS}", self.seeds)));
+        if !(1..=MOST_SEEDS).contains(&self.seeds) {
+            return Err(refuse(format!("{} seeds; there can be 1 to {MOST_SEEDS}", self.seeds)));
         }
+        // The sheet that the variants come into has these lists.
+        let sheet =
+            |methods| Sheet::new(Norm::Linf, self.scales.clone(), self.columns.clone(), methods);
+        sheet(self.methods.clone()).validate()?;
         if self.axes.iter().any(|axis| axis.setting == "seed") {
             let problem =
                 "an axis over `seed`: `seeds = N` tries every variant with the seeds 0 to N - 1";
@@ -121,7 +128,7 @@ impl Sweep {
         }
         self.axes.iter().try_for_each(|axis| axis.check(&spec.settings))?;
         self.check_printed(&Published::load()?)?;
-        spec.seeds = (0..self.seeds.max(1) as u64).collect();
+        spec.seeds = (0..self.seeds as u64).collect();
         spec.threat_models = vec![ThreatModel::Transfer];
         (spec.tables, spec.figures, spec.sheets) = (Vec::new(), Vec::new(), Vec::new());
         let (mut methods, mut tried) = (Vec::new(), 0);
@@ -143,9 +150,7 @@ impl Sweep {
                 return Err(refuse(problem));
             }
         }
-        let (scales, columns) = (self.scales.clone(), self.columns.clone());
-        let sheet = Sheet::new(Norm::Linf, scales, columns, methods);
-        Graph::of_sheets(&[sheet], spec)
+        Graph::of_sheets(&[sheet(methods)], spec)
     }
 
     /// Refuses methods and scales that the paper prints no row of: a sweep measures how far its variants are from one.

@@ -33,7 +33,18 @@ fn more_than_anybody_waits_for_is_refused() {
         assert!(error.contains(part), "{error}");
     };
     refused(|sweep| sweep.seeds = usize::MAX, "seeds");
+    refused(|sweep| sweep.seeds = 0, "0 seeds");
     refused(|sweep| sweep.scales.push(sweep.scales[0].clone()), "twice");
+    refused(|sweep| sweep.methods.push(sweep.methods[0].clone()), "twice");
+    refused(|sweep| sweep.scales.clear(), "no noise scale");
+    refused(|sweep| sweep.columns.clear(), "no column");
+    refused(|sweep| sweep.methods.clear(), "no method");
+    refused(|sweep| sweep.axes[0].values.clear(), "has no values");
+    let zeros = |sweep: &mut Sweep| {
+        let values = vec!["0".into(), "-0.0".into()];
+        sweep.axes = vec![Axis { setting: "slow_wave.initial_rate".into(), values }];
+    };
+    refused(zeros, "`0` and `-0.0`, which are the same");
     let many = |sweep: &mut Sweep| {
         sweep.all = true;
         let axis = |name: &str| Axis {

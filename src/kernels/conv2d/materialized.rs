@@ -1,21 +1,25 @@
-//! The general way: write the im2col matrix out and multiply. One sample at a time in the usual C x H x W layout; for
-//! few samples or many features, and as the independent comparison of tests and benches.
+//! The general way: write the im2col matrix out and multiply, one sample at a time in the usual C x H x W layout
+//! ([`Algorithm::Im2col`](super::Algorithm::Im2col)).
 
 use super::Geometry;
 
 /// A convolution by materialized im2col and `matrixmultiply::sgemm`.
-#[derive(Clone, Debug)]
-pub struct Materialized {
+#[derive(Debug)]
+pub struct Materialized<'a> {
     geometry: Geometry,
     /// One row a tap `[in][ky][kx]`, one column an output pixel; one group.
-    columns: Vec<f32>,
+    columns: &'a mut [f32],
 }
 
-impl Materialized {
-    /// Room for one sample of this geometry.
-    pub fn new(geometry: Geometry) -> Self {
-        let columns = vec![0.0; geometry.fan_in() * geometry.output.pixels()];
-        Self { geometry, columns }
+impl<'a> Materialized<'a> {
+    /// A convolution that writes its matrix to `columns`: [`room`](Self::room) of it.
+    pub fn new(geometry: Geometry, columns: &'a mut [f32]) -> Self {
+        Self { geometry, columns: &mut columns[..Self::room(&geometry)] }
+    }
+
+    /// Numbers in the im2col matrix.
+    pub fn room(geometry: &Geometry) -> usize {
+        geometry.fan_in() * geometry.output.pixels()
     }
 
     /// The im2col matrix of one group of one sample: `fan_in` rows, one column an output pixel.
@@ -27,7 +31,7 @@ impl Materialized {
         for plane in x.chunks(g.input.pixels()) {
             for ky in 0..g.kernel[0] {
                 for kx in 0..g.kernel[1] {
-                    let Some(row) = rows.next() else { return &self.columns };
+                    let Some(row) = rows.next() else { return self.columns };
                     for (y, out) in row.chunks_mut(g.output.width).enumerate() {
                         let from = &plane[(y * g.stride[0] + ky) * g.input.width + kx..];
                         for (out, value) in out.iter_mut().zip(from.iter().step_by(g.stride[1])) {
@@ -37,7 +41,7 @@ impl Materialized {
                 }
             }
         }
-        &self.columns
+        self.columns
     }
 
     /// Convolves one sample: `x` is `[channel][y][x]` with border, `weight` `[out][in][ky][kx]`.
@@ -73,7 +77,7 @@ impl Materialized {
         for group in 0..g.groups {
             let weight = &weight[group * channels * taps..][..channels * taps];
             let grad = &grad[group * channels * pixels..][..channels * pixels];
-            let columns = &mut self.columns;
+            let columns = &mut *self.columns;
             multiply([taps, channels, pixels], (weight, 1, taps), (grad, pixels, 1), 0.0, columns);
             let out = &mut out[group * inputs..][..inputs];
             let mut rows = columns.chunks(pixels);

@@ -11,8 +11,10 @@
 //! more on both sides go by Winograd's F(2 x 2, 3 x 3), forward and to the input, large linear layers take several blocks
 //! at a time, and weight gradients whose output channels fill vectors take vectors of channels. [`convolve`] and
 //! [`input_gradient`] make that choice;
-//! [`forward`] and [`input_grad`] are the direct kernels.
+//! [`forward`] and [`input_grad`] are the direct kernels. [`Algorithm::Im2col`] is a way that only the caller chooses.
 
+#[forbid(unsafe_code)]
+pub(super) mod by_sample;
 #[forbid(unsafe_code)]
 mod dense;
 mod forward;
@@ -41,10 +43,32 @@ pub use weight_grad_wide::WideWeightGrad;
 use crate::simd::Lanes;
 use crate::tensor::{Region, Shape};
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// The kernels of this module, over sixteen samples at a time: the same bits on every machine.
+    #[default]
+    Lanes,
+    /// The im2col matrix of one sample at a time, written out and multiplied by `matrixmultiply::sgemm`: what many engines do,
+    /// for comparison. The bits are those of the processor's own multiplication.
+    Im2col,
+}
+
+impl Algorithm {
+    /// Whether it is the default, which files do not mention.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// What a convolution may choose besides its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Conv2dOptions {
     /// Step between neighboring outputs, [y, x].
     pub stride: [usize; 2],
@@ -52,12 +76,23 @@ pub struct Conv2dOptions {
     pub padding: [usize; 2],
     /// Groups of channels that do not see one another: input and output channels are cut into as many parts.
     pub groups: usize,
+    /// How it is computed.
+    pub algorithm: Algorithm,
 }
+
+crate::options::with!(Conv2dOptions);
 
 impl Default for Conv2dOptions {
     /// Stride 1, no padding, one group.
     fn default() -> Self {
-        Self { stride: [1, 1], padding: [0, 0], groups: 1 }
+        Self::new([1, 1], [0, 0], 1)
+    }
+}
+
+impl Conv2dOptions {
+    /// Of this stride, padding and number of groups.
+    pub const fn new(stride: [usize; 2], padding: [usize; 2], groups: usize) -> Self {
+        Self { stride, padding, groups, algorithm: Algorithm::Lanes }
     }
 }
 
@@ -85,6 +120,8 @@ pub struct Geometry {
     pub padding: [usize; 2],
     /// Groups of channels.
     pub groups: usize,
+    /// How it is computed.
+    pub algorithm: Algorithm,
 }
 
 impl Geometry {
@@ -94,7 +131,7 @@ impl Geometry {
     /// If the sizes do not fit together.
     pub fn new(input: Shape, weight: [usize; 4], options: Conv2dOptions) -> Result<Self> {
         let [out_channels, in_channels, kernel_y, kernel_x] = weight;
-        let Conv2dOptions { stride, padding, groups } = options;
+        let Conv2dOptions { stride, padding, groups, algorithm } = options;
         let fail = |expected: String| {
             let found = format!("input {input}, weight {weight:?}, {options:?}");
             Err(Error::shape("conv2d", expected, found))
@@ -132,7 +169,8 @@ impl Geometry {
             (padded.height - kernel_y) / stride[0] + 1,
             (padded.width - kernel_x) / stride[1] + 1,
         );
-        Ok(Self { input: padded, output, kernel: [kernel_y, kernel_x], stride, padding, groups })
+        let kernel = [kernel_y, kernel_x];
+        Ok(Self { input: padded, output, kernel, stride, padding, groups, algorithm })
     }
 
     /// A linear layer from `features` to `outputs`, as a convolution.
@@ -144,6 +182,7 @@ impl Geometry {
             stride: [1, 1],
             padding: [0, 0],
             groups: 1,
+            algorithm: Algorithm::Lanes,
         }
     }
 

@@ -1,11 +1,14 @@
 //! Convolutions of some blocks, and their gradients to the input, by whichever way suits their sizes.
 //!
 //! Neither input nor result has a border here. Which way is taken depends on the geometry alone, so bits do not depend
-//! on the machine.
+//! on the machine, unless the caller chose [`Algorithm::Im2col`].
 
 use super::dense::Dense;
 use super::winograd::Winograd;
-use super::{Geometry, forward, input_grad, input_grad_scratch, pack_forward, pack_input_grad};
+use super::{
+    Algorithm, Geometry, by_sample, forward, input_grad, input_grad_scratch, pack_forward,
+    pack_input_grad,
+};
 use crate::kernels::pad;
 use crate::simd::{Isa, Lanes};
 use crate::tensor::Context;
@@ -19,15 +22,22 @@ enum Way {
     Direct,
     Dense(Dense),
     Winograd(Winograd),
+    BySample,
 }
 
 impl Way {
     fn forward(g: &Geometry) -> Self {
+        if g.algorithm == Algorithm::Im2col {
+            return Self::BySample;
+        }
         let winograd = Winograd::forward(g).map(Self::Winograd);
         winograd.or_else(|| Dense::forward(g).map(Self::Dense)).unwrap_or(Self::Direct)
     }
 
     fn backward(g: &Geometry) -> Self {
+        if g.algorithm == Algorithm::Im2col {
+            return Self::BySample;
+        }
         let winograd = Winograd::backward(g).map(Self::Winograd);
         winograd.or_else(|| Dense::backward(g).map(Self::Dense)).unwrap_or(Self::Direct)
     }
@@ -55,6 +65,7 @@ pub fn pack_convolve(context: &Context, g: &Geometry, weight: &[f32], packed: &m
     let (outputs, inputs) = (g.out_channels(), g.in_channels());
     match Way::forward(g) {
         Way::Direct => pack_forward(g, weight, packed),
+        Way::BySample => weight.clone_into(packed),
         Way::Dense(dense) => {
             pack_dense(context, &dense, packed, |i, packed| dense.pack_rows(i, weight, packed));
         }
@@ -73,6 +84,7 @@ pub fn pack_input_gradient(context: &Context, g: &Geometry, weight: &[f32], pack
     let (outputs, inputs) = (g.out_channels(), g.in_channels());
     match Way::backward(g) {
         Way::Direct => pack_input_grad(g, weight, packed),
+        Way::BySample => weight.clone_into(packed),
         Way::Dense(dense) => {
             pack_dense(context, &dense, packed, |i, packed| dense.pack_columns(i, weight, packed));
         }
@@ -115,6 +127,7 @@ fn pack_winograd(
 pub fn convolve_scratch(g: &Geometry, blocks: usize) -> usize {
     match Way::forward(g) {
         Way::Winograd(winograd) => winograd.scratch(blocks),
+        Way::BySample => by_sample::scratch(g),
         Way::Direct if g.is_padded() => g.input.features(),
         _ => 0,
     }
@@ -132,6 +145,7 @@ pub fn convolve(
     match Way::forward(g) {
         Way::Winograd(winograd) => winograd.run(isa, x, packed, out, scratch),
         Way::Dense(dense) => dense.run(isa, x, packed, out),
+        Way::BySample => by_sample::convolve(g, x, packed, out, scratch),
         Way::Direct => {
             let blocks = x.chunks(g.unpadded().features());
             for (x, out) in blocks.zip(out.chunks_mut(g.output.features())) {
@@ -152,6 +166,7 @@ pub fn input_gradient_scratch(g: &Geometry, blocks: usize) -> usize {
     match Way::backward(g) {
         Way::Winograd(winograd) => winograd.scratch(blocks),
         Way::Dense(_) => 0,
+        Way::BySample => by_sample::scratch(g),
         Way::Direct if g.is_padded() => input_grad_scratch(g) + g.input.features(),
         Way::Direct => input_grad_scratch(g),
     }
@@ -170,6 +185,7 @@ pub fn input_gradient(
     match Way::backward(g) {
         Way::Winograd(winograd) => winograd.run(isa, grad, packed, out, scratch),
         Way::Dense(dense) => dense.run(isa, grad, packed, out),
+        Way::BySample => by_sample::input_gradient(g, grad, packed, out, scratch),
         Way::Direct => {
             let blocks = grad.chunks(g.output.features());
             for (grad, out) in blocks.zip(out.chunks_mut(g.unpadded().features())) {

@@ -42,6 +42,8 @@ pub struct AdversarialTrainingOptions {
     pub weight_perturbation: f32,
 }
 
+crate::options::with!(AdversarialTrainingOptions);
+
 /// What adversarial examples raise, and what a network learns from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

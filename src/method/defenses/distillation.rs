@@ -42,6 +42,8 @@ pub struct DistillationOptions {
     pub recipe: Recipe,
 }
 
+crate::options::with!(DistillationOptions);
+
 impl DistillationOptions {
     /// The values of a profile.
     pub fn new(profile: Profile) -> Self {

@@ -38,6 +38,8 @@ pub struct SleepDefenseOptions {
     pub replay: ReplayOptions,
 }
 
+crate::options::with!(SleepDefenseOptions);
+
 impl SleepDefenseOptions {
     /// The values of a profile.
     pub fn new(profile: Profile) -> Self {

@@ -1,6 +1,6 @@
 //! Networks that have a name.
 
-use super::{Architecture, Node, Op, Pair};
+use super::{Algorithm, Architecture, Node, Op, Pair};
 use crate::names::{meant, shown};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -149,7 +149,7 @@ impl Nodes {
 /// A convolution of square kernels, padded by `padding` on each side.
 fn conv(out: usize, kernel: usize, stride: usize, padding: usize, bias: bool) -> Op {
     let [kernel, stride, padding] = [kernel, stride, padding].map(|n| Pair([n; 2]));
-    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias }
+    Op::Conv2d { out, kernel, stride, padding, groups: 1, bias, algorithm: Algorithm::Lanes }
 }
 
 fn norm() -> Op {

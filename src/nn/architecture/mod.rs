@@ -5,6 +5,7 @@ mod op;
 mod pair;
 mod shapes;
 
+pub use crate::kernels::conv2d::Algorithm;
 pub use builtin::{BUILTIN, Builtin};
 pub use op::{InitialValues, Op, ParameterShape};
 pub use pair::Pair;

@@ -1,6 +1,6 @@
 //! What a node of an architecture computes, and the parameters that it has.
 
-use super::Pair;
+use super::{Algorithm, Pair};
 use crate::Result;
 use crate::kernels::activation::Activation;
 use crate::kernels::lif::Neuron;
@@ -37,6 +37,9 @@ pub enum Op {
         /// Whether there is a number to add for each output channel.
         #[serde(default = "yes")]
         bias: bool,
+        /// How it is computed.
+        #[serde(default, skip_serializing_if = "Algorithm::is_default")]
+        algorithm: Algorithm,
     },
     /// A linear layer; it takes its input in any shape, channels first.
     Linear {

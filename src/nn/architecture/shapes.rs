@@ -13,10 +13,11 @@ impl Op {
     /// If the input does not fit.
     pub fn geometry(&self, input: Shape) -> Result<Option<Geometry>> {
         Ok(match *self {
-            Self::Conv2d { out, kernel, stride, padding, groups, .. } => {
+            Self::Conv2d { out, kernel, stride, padding, groups, algorithm, .. } => {
                 let channels = input.channels / groups.max(1);
                 let weight = [out, channels, kernel.0[0], kernel.0[1]];
-                let options = Conv2dOptions { stride: stride.0, padding: padding.0, groups };
+                let options =
+                    Conv2dOptions { stride: stride.0, padding: padding.0, groups, algorithm };
                 Some(Geometry::new(input, weight, options)?)
             }
             Self::Linear { out: 0, .. } => {

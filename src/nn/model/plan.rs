@@ -157,8 +157,9 @@ impl ForwardPlan {
             let parameter = plan.first_parameters[i];
             let mut last = i;
             let layer = match node.op {
-                Op::Conv2d { stride, padding, groups, bias, .. } => {
-                    let options = Conv2dOptions { stride: stride.0, padding: padding.0, groups };
+                Op::Conv2d { stride, padding, groups, bias, algorithm, .. } => {
+                    let options =
+                        Conv2dOptions { stride: stride.0, padding: padding.0, groups, algorithm };
                     TrainingLayer::Convolution {
                         weight: parameter,
                         biased: bias,

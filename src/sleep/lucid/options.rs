@@ -36,6 +36,8 @@ pub struct LucidOptions {
     pub silent: f32,
 }
 
+crate::options::with!(LucidOptions);
+
 impl Default for LucidOptions {
     fn default() -> Self {
         Self {

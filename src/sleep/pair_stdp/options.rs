@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// `a-` = 1.05 `a+`, both constants 20; multiplicative bounds at -1 and 1, as a CNN's weights have both signs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PairOptions {
     /// The layer's neurons.
     pub neuron: Neuron,
@@ -31,6 +32,8 @@ pub struct PairOptions {
     /// The exponent mu of the bounds: 0 hard, 1 soft.
     pub exponent: f32,
 }
+
+crate::options::with!(PairOptions);
 
 impl Default for PairOptions {
     fn default() -> Self {

@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 /// hundred steps (a hundredth of both rates of change left 94 of 96 % after 2,000). Tune them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ReplayOptions {
     /// Time steps.
     pub steps: usize,
@@ -57,6 +58,8 @@ pub struct ReplayOptions {
     /// The width of weights' bound `2 (1 - sigmoid(w / softness))`, which halts weights above a few times itself.
     pub softness: f32,
 }
+
+crate::options::with!(ReplayOptions);
 
 impl Default for ReplayOptions {
     fn default() -> Self {

@@ -60,6 +60,7 @@ pub enum Plasticity {
 /// The options of slow-wave sleep. The default is the published code's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SlowWaveOptions {
     /// Depth of the U: 1 is a single sub-sleep, 2 goes down and up again.
     pub depth: usize,
@@ -88,6 +89,8 @@ pub struct SlowWaveOptions {
     /// Batches of each layer's pass; 0 is the whole data set. To try things out.
     pub batches: usize,
 }
+
+crate::options::with!(SlowWaveOptions);
 
 impl Default for SlowWaveOptions {
     fn default() -> Self {

@@ -9,7 +9,7 @@ use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::evaluate::Maker;
 use crate::failure::{WrongUse, answered};
-use crate::model::ModelKind;
+use crate::model::{ModelKind, saved_network};
 use crate::output::Outputs;
 use crate::threat::{ThreatOptions, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
@@ -35,8 +35,8 @@ pub struct AttackCommand {
         "data_dir",
     ])]
     list: bool,
-    /// Network to attack: safetensors, ours or PyTorch's with the same names
-    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    /// Network to attack: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    #[arg(long, value_name = "FILE|NAME", value_parser = saved_network(), required_unless_present = "list")]
     model: Option<PathBuf>,
     /// Attack, e.g. pgd or pgd:steps=100,restarts=5
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", required_unless_present = "list")]

@@ -1,9 +1,9 @@
 //! What became of the images, as JSON and in words.
 
 use crate::model::ModelKind;
-use crate::numbers::{percent, significant};
+use crate::numbers::{confidence, percent, significant};
 use deepsleep::attack::{AttackReport, FoundBy, Norm, Outcome, Status, findings};
-use deepsleep::evaluation::{Cell, ThreatModel, worst_cases};
+use deepsleep::evaluation::{Cell, RandomAccuracy, ThreatModel, worst_cases};
 use deepsleep::written;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,8 +23,8 @@ pub struct AttackSummary<'a> {
     /// Of a random network, what one draw has on average.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_clean_accuracy: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected_accuracy: Option<f64>,
+    #[serde(flatten)]
+    random: Option<RandomAccuracy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draws: Option<usize>,
     /// The same, if only what lies within eps counts as fooled: another number where eps does not bound the attack.
@@ -93,7 +93,7 @@ impl<'a> AttackSummary<'a> {
             clean_accuracy: report.clean_accuracy(),
             robust_accuracy: report.robust_accuracy(),
             expected_clean_accuracy: report.expected_clean_accuracy(),
-            expected_accuracy: report.expected_accuracy(),
+            random: cell.random,
             draws,
             robust_accuracy_within_eps: within.first().map(|worst| worst.robust_accuracy),
             clean_wrong: report.count(Status::CleanWrong),
@@ -135,14 +135,17 @@ impl<'a> AttackSummary<'a> {
             "{} fooled, {} survived, {} misclassified without an attack, {} invalid",
             self.fooled, self.survived, self.clean_wrong, self.invalid
         ));
-        if let (Some(clean), Some(robust), Some(draws)) =
-            (self.expected_clean_accuracy, self.expected_accuracy, self.draws)
+        if let (Some(clean), Some(random), Some(draws)) =
+            (self.expected_clean_accuracy, self.random, self.draws)
         {
             lines.push(format!(
-                "a random network, judged by {draws} draws an image: one draw is right in {:.2} % of the cases under \
-                 attack, {:.2} % clean",
-                100.0 * robust,
-                100.0 * clean
+                "a random network, judged by {draws} draws an image: one draw is right in {} of the cases under attack \
+                 ({}), {} clean; the majority of the draws is right about {} of the images ({})",
+                percent(random.expected_accuracy, 1.0),
+                confidence(random.expected_interval),
+                percent(clean, 1.0),
+                percent(random.majority_accuracy, 1.0),
+                confidence(random.majority_interval)
             ));
         }
         if let (Some(linf), Some(l2), Some(l1), Some(l0)) =

@@ -12,7 +12,7 @@ use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::{self, ModelKind};
+use crate::model::{self, ModelKind, saved_network};
 use crate::numbers::at_least;
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
@@ -37,8 +37,8 @@ const PORTION: usize = 2048;
 
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// Network to evaluate: safetensors, ours or PyTorch's with the same names
-    #[arg(long, value_name = "FILE")]
+    /// Network to evaluate: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
     /// Run it as the network of rectifiers that it is saved as, or as its spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]

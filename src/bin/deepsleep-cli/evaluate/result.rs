@@ -5,7 +5,7 @@ use super::table;
 use crate::common::Common;
 use crate::failure::answered;
 use crate::model::ModelKind;
-use crate::numbers::percent;
+use crate::numbers::{confidence, percent};
 use crate::result_files::save;
 use anyhow::Result;
 use deepsleep::certify::Certified;
@@ -77,9 +77,8 @@ impl Evaluation {
             percent(self.correct as f64, self.images as f64),
             self.correct,
             self.images,
-            self.clean_interval.map_or(String::new(), |[low, high]| {
-                format!(", {:.2} to {:.2} % with 95 % confidence", 100.0 * low, 100.0 * high)
-            }),
+            self.clean_interval
+                .map_or(String::new(), |interval| format!(", {}", confidence(interval))),
             if self.invalid > 0 {
                 format!(", {} without an answer", self.invalid)
             } else {

@@ -1,6 +1,6 @@
 //! Results of attacks for people.
 
-use crate::numbers::percent;
+use crate::numbers::{confidence, percent};
 use deepsleep::attack::findings;
 use deepsleep::evaluation::{Cell, WorstCase};
 use deepsleep::written;
@@ -33,14 +33,19 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         ));
     }
     for cell in cells {
-        if let Some(expected) = cell.expected_accuracy {
+        let Some(random) = cell.random else { continue };
+        for (accuracy, interval, whose) in [
+            (random.expected_accuracy, random.expected_interval, "expected of one draw"),
+            (random.majority_accuracy, random.majority_interval, "by majority of the draws"),
+        ] {
             lines.push(format!(
-                "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8}   expected of one draw",
+                "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8}   {whose}, {}",
                 short(&cell.attack),
                 cell.norm.to_string(),
                 written(cell.eps),
                 "",
-                percent(expected, 1.0)
+                percent(accuracy, 1.0),
+                confidence(interval)
             ));
         }
     }

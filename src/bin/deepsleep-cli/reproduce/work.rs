@@ -55,7 +55,10 @@ impl Reproduction<'_> {
         common: &Common,
     ) -> Result<Vec<JobOutcome>> {
         let context = common.context()?;
-        let options = RunOptions { threads: context.threads(), isa: context.isa(), jobs, shard };
+        let options = RunOptions::of(&context).with(|o| {
+            o.jobs = jobs;
+            o.shard = shard;
+        });
         let display = Display::new(self.graph, self.store, shard, common);
         let tell = |event: deepsleep::experiment::Event<'_>| display.on(&event);
         let outcomes = run(self.graph, self.store, images, options, &tell)?;

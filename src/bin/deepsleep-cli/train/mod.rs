@@ -12,6 +12,7 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
+use crate::model::saved_network;
 use crate::numbers::{at_least, between, positive};
 use crate::output::Outputs;
 use anyhow::Result;
@@ -67,7 +68,7 @@ pub struct Train {
     #[arg(long)]
     augment_flip: bool,
     /// Trained network to start from: the control of a defense, or, without a defense, one to train further (fine-tuning)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     from: Option<PathBuf>,
     /// Values that a defense's settings start from: published, paper, standard or lucid [default: published]
     #[arg(long, value_name = "NAME")]

@@ -118,8 +118,6 @@ fn made_with(defense: Option<Training>, options: Option<&TrainingOptions>) -> Ma
     let made_with = MadeWith::default().and_if("--defense", defense);
     let Some(options) = options else { return made_with };
     let TrainingOptions {
-        // A training may be continued for longer.
-        epochs: _,
         batch_size,
         learning_rate,
         schedule,
@@ -129,9 +127,8 @@ fn made_with(defense: Option<Training>, options: Option<&TrainingOptions>) -> Ma
         temperature,
         seed,
         augmentation,
-        // Of defenses alone, which compare all of their settings.
-        average: _,
-        weight_perturbation: _,
+        // A training may be continued for more epochs; the rest is for defenses, which compare all of their settings.
+        ..
     } = options;
     made_with
         .and("--batch-size", batch_size)

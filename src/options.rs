@@ -1,0 +1,17 @@
+//! How options are changed: their structs grow, so nobody outside of the crate writes one out in full.
+
+/// Gives a struct of options its `with`.
+macro_rules! with {
+    ($options:ident) => {
+        impl $options {
+            /// These options, changed: fields are public, and more of them may come.
+            #[must_use]
+            pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+                change(&mut self);
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use with;
