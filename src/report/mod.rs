@@ -1,6 +1,6 @@
 //! From the results of an experiment to something to read: tables as printed beside ours, what differs, curves, pictures.
 //!
-//! [`build`] writes `index.html` (one file, no network), `report.md` and `results.csv` into a results folder. It runs no
+//! [`build`] writes `index.html` (one file, no network), `report.md`, `results.csv` and `replication.svg` into a results folder. It runs no
 //! network and reads no images: the same folder gives the same bytes.
 //!
 //! | folder | what it is |
@@ -15,6 +15,7 @@ mod compare;
 mod notice;
 mod page;
 mod pictures;
+mod plain;
 mod tables;
 
 pub use audit::audit_page;
@@ -42,12 +43,17 @@ pub struct Built {
     pub markdown: PathBuf,
     /// A row a printed cell.
     pub csv: PathBuf,
+    /// Printed against ours, by itself; none if nothing was measured.
+    pub picture: Option<PathBuf>,
     /// What is missing in it, and why.
     pub skipped: Vec<String>,
 }
 
 /// The names of the files that [`build`] writes.
-pub const FILES: [&str; 3] = ["index.html", "report.md", "results.csv"];
+pub const FILES: [&str; 4] = ["index.html", "report.md", "results.csv", PICTURE];
+
+/// The name of the picture.
+const PICTURE: &str = "replication.svg";
 
 /// Writes the report of a results folder into that folder, from nothing but the folder: the results, how they were run
 /// ([`RunInfo`]), what was observed beside them ([`Observations`]), and the answers of a sweep. All but the results may be
@@ -75,6 +81,7 @@ pub fn build(folder: &Path) -> Result<Built> {
         csv: write("results.csv", report.csv())?,
         markdown: write("report.md", &report.markdown()?)?,
         html: write("index.html", &report.html()?)?,
+        picture: report.picture().map(|svg| write(PICTURE, svg)).transpose()?,
         skipped: report.skipped().to_vec(),
     })
 }

@@ -57,6 +57,19 @@ pub struct ShownCell {
 }
 
 impl ShownCell {
+    /// A printed cell. Print is nothing to compare white-box attacks with.
+    pub fn of(results: &Results, c: &Comparison<'_>, threat_model: ThreatModel) -> Self {
+        match threat_model {
+            ThreatModel::Transfer => Self {
+                printed: Some(c.published),
+                ours: c.transfer,
+                verdict: c.verdicts[0],
+                interval: c.verdicts[0].map(|verdict| verdict.prediction.interval),
+            },
+            ThreatModel::WhiteBox => plain(results, c.white_box),
+        }
+    }
+
     /// The mean, with the standard deviation of several seeds.
     pub fn number(&self) -> String {
         match self.ours {
@@ -139,7 +152,8 @@ impl ReadTable {
                 let of_row = comparisons.iter().filter(|c| {
                     (c.table, c.scale, c.method) == (table.number, &*row.scale, &*row.method)
                 });
-                let cells: Vec<_> = of_row.map(|c| cell(results, c, threat_model)).collect();
+                let cells: Vec<_> =
+                    of_row.map(|c| ShownCell::of(results, c, threat_model)).collect();
                 if cells.iter().all(|cell| cell.ours.is_none()) {
                     left_out += 1;
                     continue;
@@ -187,19 +201,6 @@ impl ReadTable {
             all.extend(Self::own(results, threat_model));
         }
         all
-    }
-}
-
-/// A printed cell. Print is nothing to compare white-box attacks with.
-fn cell(results: &Results, c: &Comparison<'_>, threat_model: ThreatModel) -> ShownCell {
-    match threat_model {
-        ThreatModel::Transfer => ShownCell {
-            printed: Some(c.published),
-            ours: c.transfer,
-            verdict: c.verdicts[0],
-            interval: c.verdicts[0].map(|verdict| verdict.prediction.interval),
-        },
-        ThreatModel::WhiteBox => plain(results, c.white_box),
     }
 }
 

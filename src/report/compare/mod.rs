@@ -3,6 +3,7 @@
 pub mod differences;
 pub mod limits;
 pub mod ranking;
+pub mod search;
 pub mod sweep;
 
 use crate::experiment::{

@@ -1,5 +1,6 @@
 //! What the templates are filled with.
 
+pub mod answer;
 pub mod csv;
 pub mod escape;
 pub mod figures;
@@ -15,15 +16,18 @@ use crate::report::compare::comparisons;
 use crate::report::compare::differences::{Difference, differences};
 use crate::report::compare::limits::{above, bound};
 use crate::report::compare::ranking::orders;
+use crate::report::compare::search::{Searched, searched};
 use crate::report::compare::sweep::{Nearest, nearest};
 use crate::report::notice::notice;
+use crate::report::page::answer::Answer;
 use crate::report::page::csv::csv;
 use crate::report::page::escape::{html_prose, markdown, markdown_prose, printable};
 use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
 use crate::report::page::protocol::protocol;
-use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs, settings};
+use crate::report::page::run_info::{Jobs, checks, facts, jobs, settings, zero_gradients};
 use crate::report::page::summary::Summary;
 use crate::report::pictures::Pictures;
+use crate::report::plain::Plain;
 use crate::report::tables::ReadTable;
 use askama::Template;
 use std::path::Path;
@@ -40,6 +44,7 @@ pub struct ListedModel {
 /// The page, and its shorter version in Markdown.
 pub struct Page {
     notice: Option<String>,
+    answer: Answer,
     summary: Summary,
     own: Vec<ReadTable>,
     /// Whether anything printed was asked for.
@@ -60,7 +65,9 @@ pub struct Page {
     models: Vec<ListedModel>,
     settings: Vec<(String, String)>,
     jobs: Vec<Jobs>,
-    checks: Vec<Checked>,
+    checks: Plain,
+    zero_gradients: Option<String>,
+    searched: Option<Searched>,
     skipped: Vec<String>,
     csv: String,
 }
@@ -111,15 +118,18 @@ impl Page {
         let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
         let printed = own.is_empty() || asked;
         let csv = csv(results, printed, &comparisons)?;
+        let (nearest, searched) = (nearest(folder)?, searched(folder)?);
+        let answer = Answer::new(results, &published, &comparisons, searched.as_ref(), &nearest)?;
         Ok(Self {
             notice: notice(results),
+            answer,
             summary: Summary::new(&comparisons, &orders(&comparisons)),
             own,
             printed,
             tables: printed_as(transfer),
             white_box_tables: white_box_tables.filter(ReadTable::is_attacked).collect(),
             differences: all_differences,
-            nearest: nearest(folder)?,
+            nearest,
             figure_3: figure_3(results, &published)?,
             others: other_defenses(results, &published)?,
             white_box: white_box(results, &published, bound)?,
@@ -132,6 +142,8 @@ impl Page {
             settings: settings(results),
             jobs: run.as_ref().map_or(Vec::new(), jobs),
             checks: checks(results),
+            zero_gradients: zero_gradients(results),
+            searched,
             skipped,
             csv,
         })
@@ -156,6 +168,11 @@ impl Page {
     /// The printed cells and ours.
     pub fn csv(&self) -> &str {
         &self.csv
+    }
+
+    /// Printed against ours, by itself.
+    pub fn picture(&self) -> Option<&str> {
+        self.answer.picture.as_ref().map(|[_, alone]| alone.as_str())
     }
 
     /// What is missing in it, and why.
@@ -205,8 +222,7 @@ mod tests {
             "r.above.len()",
             "kind.count",
             "kind.reused",
-            "check.warned",
-            "check.cells",
+            "word.is_empty()",
             "r.tag()",
         ];
         let shown = |template: &'static str| {
@@ -217,7 +233,7 @@ mod tests {
             assert!(escaped || numbers.contains(&value), "{value}");
         }
         for value in shown(include_str!("../../../templates/report.html")) {
-            let ours = value.starts_with("self::html_prose(") || value.ends_with(".svg|safe");
+            let ours = value.starts_with("self::html_prose(") || value.ends_with("svg|safe");
             assert!(ours || !value.contains("safe"), "{value}");
         }
     }

@@ -77,7 +77,7 @@ fn sources(results: &Results) -> Vec<&str> {
     methods
 }
 
-fn exchanged(published: &Published) -> Option<String> {
+pub fn exchanged(published: &Published) -> Option<String> {
     let wrong = |column: &&PrintedColumn| {
         column.attack.is_some() && column.label.to_lowercase() != column.key
     };
