@@ -40,6 +40,7 @@ pub fn assemble_results(
             clean_accuracy: history.last().map_or(0.0, |point| point.test_accuracy),
             history,
             file: file(entry),
+            spiking: plan.row.spiking,
         });
     }
     let mut crafted = Vec::new();

@@ -10,6 +10,7 @@ use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
 use crate::method::{Defense, Settings, Training};
 use crate::names::meant;
+use crate::snn::SpikingOptions;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -85,8 +86,12 @@ impl Graph {
     fn attack(
         column: &PrintedColumn,
         threat_model: ThreatModel,
+        is_spiking: bool,
         spec: &ExperimentSpec,
     ) -> Option<AttackSpec> {
+        if is_spiking && threat_model == ThreatModel::WhiteBox && column.spiking.is_some() {
+            return column.spiking.clone();
+        }
         let full =
             threat_model == ThreatModel::WhiteBox || spec.settings.profile.is_full_strength();
         column.full.as_ref().filter(|_| full).or(column.attack.as_ref()).cloned()
@@ -165,6 +170,8 @@ impl Graph {
     ) -> Result<()> {
         let ModelPlan { row, seed, job: trained } = &self.models[model];
         let (id, seed, trained) = (row.id.clone(), *seed, *trained);
+        let settings = row.settings(&spec.settings)?;
+        let spiking = row.spiking.then_some(settings.fast_wave.spiking);
         let eps = parse_eps(scale, norm, spec.architecture.input().features())?;
         let &[eps] = eps.as_slice() else {
             let problem = format!("`{scale}` is not one noise scale");
@@ -177,23 +184,23 @@ impl Graph {
                 continue;
             }
             let images = spec.images_under(threat_model);
-            let asked = Self::attack(column, threat_model, spec);
+            let asked = Self::attack(column, threat_model, spiking.is_some(), spec);
             let (attack, radius, job) = match (asked, threat_model) {
-                (None, _) => (None, 0.0, self.clean(&id, trained, seed, spec)),
+                (None, _) => (None, 0.0, self.clean(&id, (trained, spiking), seed, spec)),
                 (Some(attack), ThreatModel::Transfer) => {
                     let attack = attack.transfer_form();
                     let radius = attack.effective_radius(eps)?;
-                    let clean = self.clean(&id, trained, seed, spec);
+                    let clean = self.clean(&id, (trained, spiking), seed, spec);
                     let sets = self.set(scale, (norm, radius), (column, &attack), seed, spec);
                     let name = format!("show {key} {} to {id}, seed {seed}", in_norm(norm, scale));
                     let inputs = [vec![trained, clean], sets].concat();
-                    let job = self.job(name, Work::Show { images }, inputs);
+                    let job = self.job(name, Work::Show { images, spiking }, inputs);
                     (Some(attack), radius, job)
                 }
                 (Some(attack), ThreatModel::WhiteBox) => {
                     let radius = attack.effective_radius(eps)?;
-                    let work =
-                        Work::Attack { attack: attack.clone(), norm, eps: radius, seed, images };
+                    let (eps, asked) = (radius, attack.clone());
+                    let work = Work::Attack { attack: asked, norm, eps, seed, images, spiking };
                     let name =
                         format!("attack {id} by {key} {}, seed {seed}", in_norm(norm, scale));
                     (Some(attack), radius, self.job(name, work, vec![trained]))
@@ -215,9 +222,16 @@ impl Graph {
     }
 
     /// The job that shows a model all clean images that anything here is asked about.
-    fn clean(&mut self, id: &str, trained: usize, seed: u64, spec: &ExperimentSpec) -> usize {
+    fn clean(
+        &mut self,
+        id: &str,
+        (trained, spiking): (usize, Option<SpikingOptions>),
+        seed: u64,
+        spec: &ExperimentSpec,
+    ) -> usize {
         let name = format!("show clean images to {id}, seed {seed}");
-        self.job(name, Work::Show { images: spec.clean_images() }, vec![trained])
+        let images = spec.clean_images();
+        self.job(name, Work::Show { images, spiking }, vec![trained])
     }
 
     /// The jobs that craft a set on the control of this seed.
@@ -291,7 +305,8 @@ mod tests {
     fn method(defense: &str, set: &[(&str, &str)]) -> RowSpec {
         let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let (label, id) = ("Some".into(), "some".into());
-        RowSpec { label, id, training: defense.parse().expect("a defense"), set: set.collect() }
+        let training = defense.parse().expect("a defense");
+        RowSpec { label, id, training, set: set.collect(), spiking: false }
     }
 
     fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {

@@ -25,6 +25,9 @@ pub struct PrintedColumn {
     /// The same attack at its full strength, where that is another one.
     #[serde(default)]
     pub full: Option<AttackSpec>,
+    /// What a spiking network is attacked with, where its gradients need another attack.
+    #[serde(default)]
+    pub spiking: Option<AttackSpec>,
 }
 
 /// A row of a table: six accuracies of one method at one noise scale, in the order of the columns.

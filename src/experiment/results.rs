@@ -3,7 +3,7 @@
 
 use super::execute::read;
 use super::replication::{CellSummary, Replication};
-use super::sheet::Sheet;
+use super::sheet::{Sheet, is_false};
 use super::statistics::Spread;
 use super::store::{Lookup, Store};
 use crate::attack::{AttackSpec, Norm};
@@ -39,12 +39,15 @@ pub struct ModelResult {
     pub history: Vec<HistoryPoint>,
     /// The file (safetensors), relative to the results folder.
     pub file: String,
+    /// Whether it was run as a spiking network; its history is that of the network of rectifiers.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub spiking: bool,
 }
 
 impl ModelResult {
     /// Whether it is the experiment's control, on which all transfer sets are crafted: shown to it, they are its own.
     pub fn is_source(&self) -> bool {
-        self.defense == Training::Control && self.overrides.is_empty()
+        self.defense == Training::Control && self.overrides.is_empty() && !self.spiking
     }
 }
 
@@ -313,7 +316,8 @@ impl Results {
             return clean;
         }
         let at_work = |id: &str| self.cells.iter().filter(here).any(|cell| cell.model == id);
-        let models = self.models.iter().filter(|m| m.method == method && at_work(&m.id));
+        let models = self.models.iter();
+        let models = models.filter(|m| m.method == method && !m.spiking && at_work(&m.id));
         let of_model = |model: &ModelResult| Measured {
             seed: model.seed,
             accuracy: model.clean_accuracy,

@@ -22,6 +22,16 @@ pub struct RowSpec {
     /// Settings in which it differs, by name.
     #[serde(default, deserialize_with = "by_current_names")]
     pub set: BTreeMap<String, String>,
+    /// Whether the model is run as a spiking network (`fast_wave.spiking` says how), not as the network of rectifiers that it
+    /// is saved as.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub spiking: bool,
+}
+
+/// What is left out of files: what older ones do not say.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(super) fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl RowSpec {
@@ -42,7 +52,8 @@ impl RowSpec {
     /// As for [`settings`](Self::settings).
     pub fn reads(&self, of_experiment: &Settings, name: &str) -> Result<bool> {
         let settings = self.settings(of_experiment)?;
-        Ok([self.training, Training::Control].iter().any(|t| t.reads(&settings, name)))
+        let spikes = self.spiking && name.starts_with("fast_wave.spiking");
+        Ok(spikes || [self.training, Training::Control].iter().any(|t| t.reads(&settings, name)))
     }
 
     /// Rejects settings that would not be applied.

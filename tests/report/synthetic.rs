@@ -83,6 +83,7 @@ pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
                 clean_accuracy: 0.9,
                 history: history(number, seed),
                 file: format!("models/{id}-{seed}.safetensors"),
+                spiking: false,
             });
         }
         for (scale, column) in [("64/255", "fgsm"), ("64/255", "pgd"), ("128/255", "fgsm")] {

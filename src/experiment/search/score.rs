@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn a_score_is_a_sum_of_log_densities() {
         let wide = cell(1, "64/255", 0.55, 0.04);
-        let narrow = cell(1, "128/255", 0.55, 0.001);
+        let mut narrow = cell(1, "128/255", 0.55, 0.001);
+        narrow.column = "pgd".into();
         let seen = [wide.clone(), narrow];
         let [choosing, confirming] = [Half::Choosing, Half::Confirming].map(|half| of(&seen, half));
         assert_eq!((choosing.log_density, choosing.cells, choosing.inside), (1.518_687, 1, 1));

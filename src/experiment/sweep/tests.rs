@@ -77,7 +77,7 @@ fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, Experim
     let (mut sweep, mut spec) = nearest();
     let (label, id) = ("DeepSleep".into(), "some".into());
     let training = defense.parse().expect("a defense");
-    sweep.methods = vec![RowSpec { label, id, training, set: Default::default() }];
+    sweep.methods = vec![RowSpec { label, id, training, set: Default::default(), spiking: false }];
     let values = values.iter().map(|value| (*value).to_owned()).collect();
     sweep.axes = vec![Axis { setting: setting.into(), values }];
     Ok((sweep.graph(&mut spec)?, spec))

@@ -123,7 +123,7 @@ impl Page {
         Ok(Self {
             notice: notice(results),
             answer,
-            summary: Summary::new(&comparisons, &orders(&comparisons)),
+            summary: Summary::new(&orders(&comparisons)),
             own,
             printed,
             tables: printed_as(transfer),
