@@ -128,6 +128,18 @@ fn what_is_no_data_set_is_refused_by_every_subcommand() {
 #[test]
 fn a_data_set_without_images_is_wrong_use() {
     let folder = Folder::new();
+    // Nothing is trained that could not be evaluated then.
+    let data = folder.small_data(20, 0);
+    let out = folder.argument("out");
+    for arguments in [
+        &["train", "--batch-size", "8", "--out", &out][..],
+        &["train", "--defense", "fast-wave", "--from", MODEL, "--out", &out],
+        &["reproduce", "--quick", "--out", &folder.argument("results")],
+    ] {
+        let run = run(&[arguments, &["--data-dir", &data]].concat());
+        run.assert_fails(2, &["there are 0 test images"]);
+    }
+    let folder = Folder::new();
     let data = folder.small_data(0, 0);
     for arguments in [
         &["train", "--batch-size", "8", "--out", &folder.argument("out")][..],

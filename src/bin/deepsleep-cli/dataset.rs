@@ -118,10 +118,22 @@ impl DatasetOptions {
         Ok(())
     }
 
-    /// Reads both halves, of the same folder: training and test images.
+    /// Reads both halves, of the same folder, neither of them empty: training and test images.
     pub fn load_both(&self) -> Result<(Dataset, Dataset)> {
         let source = self.source(&[Split::Train, Split::Test])?;
-        Ok((source.load(Split::Train)?, source.load(Split::Test)?))
+        let (train, test) = (source.load(Split::Train)?, source.load(Split::Test)?);
+        let place = source.place.display();
+        for (half, images) in [("training", &train), ("test", &test)] {
+            if images.is_empty() {
+                let problem = format!("{place}: there are 0 {half} images; at least one is needed");
+                return Err(WrongUse(problem).into());
+            }
+        }
+        if train.shape() != test.shape() {
+            let (train, test) = (train.shape(), test.shape());
+            bail!("{place}: training images of {train} and test images of {test} pixels");
+        }
+        Ok((train, test))
     }
 
     /// Whether the user named a place, here or by `DEEPSLEEP_DATA`.
