@@ -2,7 +2,7 @@
 //! whole lines count.
 
 use crate::attack::Samples;
-use crate::files::{Output, writing};
+use crate::files::{Output, read_regular, writing};
 use crate::fingerprint::Fingerprint;
 use crate::wording::of_json_line;
 use crate::{Error, Result};
@@ -46,7 +46,7 @@ impl Journal {
     ) -> Result<Option<(Self, Vec<P>)>> {
         let path = place.path();
         let journal = open(path)?;
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+        let bytes = read_regular(path, u64::MAX)?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let fail = |line: usize, e: serde_json::Error| {
             let problem = of_json_line(&e);

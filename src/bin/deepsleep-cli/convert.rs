@@ -3,7 +3,7 @@
 use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::failure::WrongUse;
-use crate::model::{read, saved_network};
+use crate::model::{files, read, saved_network};
 use crate::output::Outputs;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
@@ -38,7 +38,9 @@ impl Convert {
     pub fn run(&self, common: &Common) -> Result<()> {
         let console = common.console();
         let to_onnx = is_onnx(&self.to)?;
-        let mut outputs = Outputs::new(console, vec![("FROM", self.from.clone())]);
+        let mut read_from = files("FROM", &self.from);
+        read_from.extend(self.architecture.files());
+        let mut outputs = Outputs::new(console, read_from);
         let output =
             outputs.once("TO", &self.to, if to_onnx { Content::Onnx } else { Content::Network })?;
         let state = read(&self.from, console)?;

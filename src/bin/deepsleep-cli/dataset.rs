@@ -1,11 +1,11 @@
 //! Which images: the options `--data`, `--dataset` and `--data-dir`, and `--first` and `--images` of the test images.
 
 use crate::failure::WrongUse;
-use crate::numbers::at_least;
+use crate::numbers::{at_least, whole};
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use deepsleep::data::{DataSource, Dataset, DatasetName, SearchPath, Split};
+use deepsleep::data::{DataSource, Dataset, DatasetName, Format, SearchPath, Split};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Shape;
 use std::path::PathBuf;
@@ -111,9 +111,16 @@ impl DatasetOptions {
             let shape = images.shape();
             bail!("{place}: images of {shape} pixels; the network takes {wanted}");
         }
-        if images.classes() > classes {
-            let found = images.classes();
+        let found = images.classes();
+        if found > classes {
             bail!("{place}: images of {found} classes; the network tells {classes}");
+        }
+        // Folders are numbered in the order of their names: without one, all labels behind it would be others.
+        if found < classes && source.format == Format::PngFolder {
+            bail!(
+                "{place}: folders of {found} classes; the network tells {classes}, and the folders have to be all of them: make \
+                 an empty one for each class without images"
+            );
         }
         Ok(())
     }
@@ -160,7 +167,7 @@ pub struct TestImages {
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
     /// First test image, counted from 0
-    #[arg(long, value_name = "I", default_value_t = 0)]
+    #[arg(long, value_name = "I", default_value_t = 0, value_parser = whole::<usize>)]
     pub first: usize,
     #[command(flatten)]
     pub data: DatasetOptions,

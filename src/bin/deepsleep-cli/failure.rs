@@ -4,7 +4,6 @@ use crate::stderr::to_stderr;
 use clap::error::ErrorKind;
 use std::borrow::Cow;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 const FAILED: u8 = 1;
@@ -17,11 +16,10 @@ pub struct WrongUse(pub String);
 
 /// Refuses to call a result whole, printed and saved though it is, where the network's logits are not finite for `invalid`
 /// of the images.
-pub fn answered(model: &Path, invalid: usize, images: usize) -> anyhow::Result<()> {
+pub fn answered(model: &str, invalid: usize, images: usize) -> anyhow::Result<()> {
     if invalid == 0 {
         return Ok(());
     }
-    let model = model.display();
     anyhow::bail!(
         "{model}: its logits are not finite for {invalid} of {images} images, so that the result is incomplete: the \
          weights are damaged or far too large"

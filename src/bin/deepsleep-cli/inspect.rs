@@ -4,8 +4,8 @@ use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::model::{read, saved_network, spiking, spiking_options};
-use crate::numbers::at_least;
+use crate::model::{files, read, saved_network, spiking, spiking_options};
+use crate::numbers::{at_least, whole};
 use crate::output::Outputs;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
@@ -39,7 +39,7 @@ pub struct Inspect {
     #[arg(long, value_name = "FILE.svg")]
     raster: Option<PathBuf>,
     /// Test image of the raster, counted from 0 [default: 0]
-    #[arg(long, value_name = "I", requires = "raster")]
+    #[arg(long, value_name = "I", requires = "raster", value_parser = whole::<usize>)]
     image: Option<usize>,
     /// Layer of the raster, by the name of its node; may be given several times
     #[arg(long, value_name = "NAME", requires = "raster")]
@@ -75,7 +75,8 @@ struct InspectSummary<'a> {
 
 impl Inspect {
     pub fn run(&self, common: &Common) -> Result<()> {
-        let mut inputs = vec![("MODEL", self.model.clone())];
+        let mut inputs = files("MODEL", &self.model);
+        inputs.extend(self.architecture.files());
         inputs.extend(self.data.files());
         let mut outputs = Outputs::new(common.console(), inputs);
         let mut drawing = |option, path: Option<&Path>| {

@@ -102,6 +102,15 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
     Ok(state)
 }
 
+/// The files that a network is read from, with the option that names it. What cannot be read is complained about when it
+/// is.
+pub fn files(option: &'static str, path: &Path) -> Vec<(&'static str, PathBuf)> {
+    let is_onnx = onnx::is_onnx(path).unwrap_or(false);
+    let beside =
+        if is_onnx { onnx::files_of_weights(path).unwrap_or_default() } else { Vec::new() };
+    [path.to_owned()].into_iter().chain(beside).map(|path| (option, path)).collect()
+}
+
 /// A fingerprint of all that a network is read from.
 pub fn fingerprint(path: &Path) -> Result<String> {
     Ok(if onnx::is_onnx(path)? { onnx::fingerprint(path)? } else { fingerprint_of_file(path)? })

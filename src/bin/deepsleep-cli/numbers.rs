@@ -47,6 +47,7 @@ pub fn confidence([low, high]: [f64; 2]) -> String {
     format!("{:.2} to {:.2} % with 95 % confidence", 100.0 * low, 100.0 * high)
 }
 
-fn whole(text: &str) -> Result<usize, String> {
+/// A whole number: an index, a seed.
+pub fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| "it is not a whole number from 0 on".to_owned())
 }

@@ -1,10 +1,11 @@
 //! Who attacks, how, and how far: options that `attack` and `evaluate` share.
 
+use crate::architecture;
 use crate::console::Console;
 use crate::evaluate::Maker;
 use crate::failure::WrongUse;
-use crate::model::{ModelKind, saved_network};
-use crate::numbers::between;
+use crate::model::{self, ModelKind, saved_network};
+use crate::numbers::{between, whole};
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -30,7 +31,7 @@ pub struct ThreatOptions {
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true, requires = "source")]
     pub source_kind: ModelKind,
     /// Seed of all random numbers, those of a network with Poisson spikes included [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub seed: Option<u64>,
     /// Random draws that decide about an image together, for a network with Poisson spikes [default: 20]
     #[arg(long, value_name = "N", value_parser = between::<1, 100_000>)]
@@ -38,6 +39,13 @@ pub struct ThreatOptions {
 }
 
 impl ThreatOptions {
+    /// The files that the source is read from, with the options that name them.
+    pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        let source = self.source.iter().flat_map(|path| model::files("--source", path));
+        let option = "--source-architecture";
+        source.chain(architecture::files(option, self.source_architecture.as_deref())).collect()
+    }
+
     /// What the attacker knows.
     pub fn model(&self) -> ThreatModel {
         if self.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox }

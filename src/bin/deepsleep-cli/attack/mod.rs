@@ -9,7 +9,7 @@ use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::evaluate::Maker;
 use crate::failure::{WrongUse, answered};
-use crate::model::{ModelKind, saved_network};
+use crate::model::{ModelKind, files, saved_network};
 use crate::output::Outputs;
 use crate::threat::{ThreatOptions, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
@@ -96,8 +96,9 @@ impl AttackCommand {
         let method = spec.build()?;
         let text = spec.to_string();
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
-        let mut read = vec![("--model", model.to_owned())];
-        read.extend(self.threat.source.clone().map(|path| ("--source", path)));
+        let mut read = files("--model", model);
+        read.extend(self.architecture.files());
+        read.extend(self.threat.files());
         read.extend(self.images.data.files());
         let mut outputs = Outputs::new(common.console(), read);
         let save = outputs.optional("--save", self.save.as_deref(), Content::CraftedSet)?;
@@ -154,11 +155,13 @@ impl AttackCommand {
         // With all the warnings that an evaluation has.
         let bounded = method.info().bounded;
         let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
-        let subject = AttackSubject { model, model_kind, source, dataset, first, images };
+        let name = model.display().to_string();
+        let source = source.map(|source| source.display().to_string());
+        let subject = AttackSubject { model: &name, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
         let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
         common.console().result(&summary, summary.text())?;
-        answered(model, summary.invalid, images)
+        answered(&name, summary.invalid, images)
     }
 
     fn report(

@@ -7,7 +7,6 @@ use deepsleep::evaluation::{Cell, RandomAccuracy, ThreatModel, worst_cases};
 use deepsleep::written;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 #[derive(Serialize)]
 pub struct AttackSummary<'a> {
@@ -57,9 +56,9 @@ pub struct AttackSummary<'a> {
 /// What was attacked.
 #[derive(Serialize)]
 pub struct AttackSubject<'a> {
-    pub model: &'a Path,
+    pub model: &'a str,
     pub model_kind: ModelKind,
-    pub source: Option<&'a Path>,
+    pub source: Option<String>,
     pub dataset: String,
     pub first: usize,
     pub images: usize,

@@ -134,8 +134,9 @@ impl Evaluate {
 
     /// The files that are read, with the options that name them.
     fn read(&self) -> Vec<(&'static str, PathBuf)> {
-        let mut read = vec![("--model", self.model.clone())];
-        read.extend(self.threat.source.clone().map(|path| ("--source", path)));
+        let mut read = model::files("--model", &self.model);
+        read.extend(self.architecture.files());
+        read.extend(self.threat.files());
         match &self.attacks.crafted {
             Some(path) => read.push(("--crafted", path.clone())),
             None => read.extend(self.images.data.files()),
@@ -290,7 +291,7 @@ impl Evaluate {
     fn evaluation(&self, images: usize, correct: usize, start: Instant) -> Evaluation {
         let seconds = start.elapsed().as_secs_f64();
         Evaluation {
-            model: self.model.clone(),
+            model: self.model.display().to_string(),
             model_kind: self.model_kind,
             dataset: Some(self.images.data.name()),
             first: self.images.first,

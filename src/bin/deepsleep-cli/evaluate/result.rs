@@ -13,11 +13,10 @@ use deepsleep::evaluation::JournalSettings;
 use deepsleep::files::Output;
 use deepsleep::written;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 #[derive(Serialize, Deserialize)]
 pub struct Evaluation {
-    pub model: PathBuf,
+    pub model: String,
     pub model_kind: ModelKind,
     /// None of images crafted before, whose file does not have to say it.
     pub dataset: Option<String>,

@@ -12,8 +12,8 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::saved_network;
-use crate::numbers::{at_least, between, positive};
+use crate::model::{self, saved_network};
+use crate::numbers::{at_least, between, positive, whole};
 use crate::output::Outputs;
 use anyhow::Result;
 use clap::Args;
@@ -62,7 +62,7 @@ pub struct Train {
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f32>,
     /// Move the control's training images by up to N pixels along each axis, anew in every epoch [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     augment_shift: Option<usize>,
     /// Mirror half of the control's training images, left to right, anew in every epoch
     #[arg(long)]
@@ -84,7 +84,7 @@ pub struct Train {
     ])]
     print_config: bool,
     /// Seed of the weights and of the order of images [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     seed: Option<u64>,
     /// Use only the first N training images
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
@@ -133,7 +133,8 @@ impl Train {
     /// What is written, beside what is read.
     fn files(&self, common: &Common) -> Result<Files> {
         let mut read = self.data.files();
-        read.extend(self.from.clone().map(|path| ("--from", path)));
+        read.extend(self.architecture.files());
+        read.extend(self.from.iter().flat_map(|path| model::files("--from", path)));
         Files::new(Outputs::new(common.console(), read), &self.out)
     }
 
