@@ -3,9 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::catalog::{DatasetName, DownloadSource};
 use super::files::{IdxPart, Split, file_name};
 use super::formats::{Format, Missing};
-use super::source::{DatasetName, DownloadSource};
 use super::verify::check_file;
 use crate::{Error, Result};
 

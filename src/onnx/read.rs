@@ -1,4 +1,4 @@
-//! Walks through the nodes of a file, each after those that it computes from.
+//! Walks through the nodes of a file in order and reads each one; `operator` has the table of supported operators.
 
 use super::constants;
 use super::network::{DraftKind, DraftNetwork, IMAGE};
