@@ -1,4 +1,4 @@
-//! `convert`: a network from one kind of file to another.
+//! `convert`: converts a network from one file format to another.
 
 use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub struct Convert {
-    /// Network: safetensors, or ONNX as PyTorch exports it
+    /// Network to convert: a safetensors file, or an ONNX file as PyTorch exports it
     #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
     from: PathBuf,
-    /// Where to write it: NAME.safetensors or NAME.onnx
+    /// File to write: NAME.safetensors or NAME.onnx
     to: PathBuf,
     #[command(flatten)]
     architecture: ArchitectureOption,

@@ -1,4 +1,4 @@
-//! `inspect`: what is in a saved network, in numbers and pictures.
+//! `inspect`: describes a saved network in numbers and pictures.
 
 use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
@@ -24,24 +24,24 @@ const IMAGES: usize = 256;
 
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Network to describe: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    /// Network to describe: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
     #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
     #[command(flatten)]
     architecture: ArchitectureOption,
-    /// Test images that the firing rates are measured on [default: 256, if the data set is found]
+    /// Number of test images to measure firing rates on [default: 256, if the data set is found]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
     /// Draw the filters of the first convolution
     #[arg(long, value_name = "FILE.svg")]
     filters: Option<PathBuf>,
-    /// Draw the spikes for one test image, of all layers or of those of --layer
+    /// Draw the spikes for one test image, in all layers or those given by --layer
     #[arg(long, value_name = "FILE.svg")]
     raster: Option<PathBuf>,
-    /// Test image of the raster, counted from 0 [default: 0]
+    /// Test image for the raster, counted from 0 [default: 0]
     #[arg(long, value_name = "I", requires = "raster")]
     image: Option<usize>,
-    /// Layer of the raster, by the name of its node; may be given several times
+    /// Layer to show in the raster, by node name; may be given several times
     #[arg(long, value_name = "NAME", requires = "raster")]
     layer: Vec<String>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! A saved network, and what it is run as.
+//! Loads a saved network, to run with rectifiers or as a spiking network.
 
 use crate::architecture::open;
 use crate::console::Console;
@@ -28,9 +28,9 @@ pub fn saved_network() -> impl TypedValueParser<Value = PathBuf> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
-    /// A network of rectifiers
+    /// With rectifiers
     Cnn,
-    /// Its spiking network, with the file's own settings or the published ones
+    /// As a spiking network, with the file's own settings or the published ones
     Snn,
 }
 

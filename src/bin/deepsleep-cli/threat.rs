@@ -1,4 +1,4 @@
-//! Who attacks, how, and how far: options that `attack` and `evaluate` share.
+//! The options of the threat model, which `attack` and `evaluate` share.
 
 use crate::console::Console;
 use crate::evaluate::Maker;
@@ -17,22 +17,22 @@ use std::path::{Path, PathBuf};
 /// Who attacks, how, and how far.
 #[derive(Debug, Args)]
 pub struct ThreatOptions {
-    /// How a perturbation is measured
+    /// Norm of the perturbation
     #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true, requires = "eps")]
     pub norm: Norm,
-    /// Network that the images are crafted on, to be shown to --model (transfer) [default: --model itself]
+    /// Network to craft the images on before showing them to --model (transfer) [default: --model itself]
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network(), requires = "attack")]
     pub source: Option<PathBuf>,
-    /// Which network the source is, as --architecture says of --model
+    /// Architecture of the source, like --architecture for --model
     #[arg(long, value_name = "NAME|FILE", requires = "source")]
     pub source_architecture: Option<String>,
-    /// What the source is run as
+    /// How to run the source
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true, requires = "source")]
     pub source_kind: ModelKind,
-    /// Seed of all random numbers, those of a network with Poisson spikes included [default: 0]
+    /// Seed of all random numbers, including those of a network with Poisson spikes [default: 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Random draws that decide about an image together, for a network with Poisson spikes [default: 20]
+    /// Number of random draws that together decide on an image, for a network with Poisson spikes [default: 20]
     #[arg(long, value_name = "N", value_parser = between::<1, 100_000>)]
     pub draws: Option<usize>,
 }
@@ -83,8 +83,9 @@ impl ThreatOptions {
         Err(WrongUse(problem.into()).into())
     }
 
-    /// Refuses draws that an attack is told to average of a network that draws nothing, and says where they are the
-    /// attack's default; refuses more targets than there are classes, and a `--seed` that makes no difference. `attacked` is what the attack asks; `networks` are all.
+    /// Refuses an attack's `draws` option for a network that draws nothing, and prints a note where draws are the attack's
+    /// default. Refuses more targets than there are classes, and a `--seed` that makes no difference. `attacked` is the
+    /// network under attack; `networks` are all networks.
     pub fn check_attacks<'a>(
         &self,
         attacks: &[AttackSpec],
@@ -154,7 +155,7 @@ impl ThreatOptions {
     }
 }
 
-/// The radii of `--eps`; whoever writes 8 for 8/255 is asked.
+/// The radii of `--eps`. For 8 instead of 8/255, the error asks whether 8/255 was meant.
 pub fn radii(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
     let of_bytes = |part: &str| part.trim().parse::<u32>().is_ok_and(|n| (2..=255).contains(&n));
     parse_eps(text, norm, features).map_err(|error| match text.split(',').find(|p| of_bytes(p)) {

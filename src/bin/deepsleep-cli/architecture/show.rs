@@ -20,7 +20,7 @@ pub struct ArchitectureCommand {
 
 #[derive(Debug, Subcommand)]
 enum ArchitectureAction {
-    /// List the networks that have a name
+    /// List the named networks
     List,
     /// Show the layers of a network, their shapes and sizes
     Show(Show),
@@ -36,13 +36,13 @@ struct Show {
     /// Name, or file in TOML or JSON, or a saved model
     #[arg(value_name = "NAME|FILE")]
     architecture: String,
-    /// Images of a named network [default: those that it was made for]
+    /// Input shape of a named network [default: the one it was made for]
     #[arg(long, value_name = "CxHxW", value_parser = shape)]
     input: Option<Shape>,
-    /// Classes of a named network [default: 10]
+    /// Number of classes of a named network [default: 10]
     #[arg(long, value_name = "N", value_parser = between::<1, 1_000_000>)]
     classes: Option<usize>,
-    /// Print it as TOML, to change and to train: `train --architecture FILE.toml`
+    /// Print it as TOML, to edit and use with `train --architecture FILE.toml`
     #[arg(long, conflicts_with = "json")]
     toml: bool,
 }

@@ -1,4 +1,4 @@
-//! `data`: where data sets are, whether they are the published ones, and how to get them.
+//! `data`: lists, verifies and downloads data sets.
 
 mod fetch;
 mod list;
@@ -21,7 +21,7 @@ enum DataAction {
     List(list::List),
     /// Check files against the published hashes
     Verify(verify::Verify),
-    /// Download a data set, hash-checked; an interrupted download is continued
+    /// Download a data set and check its hashes; continues an interrupted download
     Fetch(fetch::Fetch),
 }
 
