@@ -33,8 +33,8 @@ impl Common {
         let most = MANY.max(8 * cores);
         if asked > most {
             self.console().say(format_args!(
-                "note: --threads {asked}: this machine has {cores} cores; more than {most} threads would only wait, so \
-                 {most} are used"
+                "note: --threads {asked}: this machine has {cores} cores; more than {most} threads would only wait, so it \
+                 uses {most}"
             ));
         }
         Ok(Context::new(asked.min(most))?)

@@ -42,7 +42,8 @@ impl Convert {
         let output =
             outputs.once("TO", &self.to, if to_onnx { Content::Onnx } else { Content::Network })?;
         let state = read(&self.from, console)?;
-        let no_images = || bail!("no images say which ones the network takes");
+        let no_images =
+            || bail!("the input shape of the network is unknown, because there are no images");
         let model: Model = open(&state, self.architecture.architecture.as_deref(), &no_images)?;
         let mut new = model.state();
         for (name, note) in state.notes().iter().filter(|(name, _)| *name != "architecture") {
@@ -78,7 +79,7 @@ fn is_onnx(path: &Path) -> Result<bool> {
         Some("onnx") => Ok(true),
         Some("safetensors") => Ok(false),
         _ => Err(WrongUse(format!(
-            "{}: its name ends neither in .safetensors nor in .onnx, and says so what to write",
+            "{}: its name ends neither in .safetensors nor in .onnx, so its format is unclear",
             shown(path)
         ))
         .into()),

@@ -145,7 +145,7 @@ impl Inspect {
         let names: Vec<&str> = trains.iter().map(|(name, _)| name.as_str()).collect();
         if let Some(name) = self.layer.iter().find(|name| !names.contains(&name.as_str())) {
             let problem = format!(
-                "--layer {}: no layer of neurons is called so; there are {}",
+                "--layer {}: there is no such layer of neurons; there are {}",
                 shown(Path::new(name)),
                 names.join(", ")
             );
@@ -227,7 +227,7 @@ fn text(description: &InspectSummary<'_>) -> String {
     }
     if let Some(rates) = &description.firing_rates {
         lines.push(format!(
-            "firing rates as a spiking network ({} steps, {} images), spikes a neuron and step:",
+            "firing rates as a spiking network ({} steps, {} images), spikes per neuron and step:",
             description.time_steps, description.images
         ));
         let rates = description.spiking_layers.iter().zip(rates);

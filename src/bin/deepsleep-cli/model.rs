@@ -94,8 +94,8 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
     let (state, removed) = StateDict::load(path)?.unwrapped();
     if !removed.is_empty() {
         console.say(format_args!(
-            "note: {}: the names of its arrays begin with `{removed}`, which PyTorch's wrappers put there; they are \
-             taken without",
+            "note: {}: the names of its arrays begin with `{removed}`, which PyTorch's wrappers add; it is \
+             removed",
             path.display()
         ));
     }

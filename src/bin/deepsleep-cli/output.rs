@@ -32,7 +32,7 @@ impl Outputs {
         match output.other_names() {
             0 => {}
             others => self.console.say(format_args!(
-                "note: {} has other names (hard links: {others}), which keep what it holds now",
+                "note: {} has other names (hard links: {others}), which keep the old content",
                 output.path().display()
             )),
         }
@@ -43,7 +43,7 @@ impl Outputs {
     pub fn in_folder(&mut self, option: &'static str, path: &Path) -> Result<Output> {
         if std::fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
             let problem =
-                "this is a link, and results are written in their folder alone; delete it";
+                "this is a link, and results are written only inside their folder; delete it";
             return Err(anyhow::anyhow!("{}: {problem}", path.display()));
         }
         self.look(option, path)
@@ -90,7 +90,7 @@ impl Outputs {
             if let Some((other, its)) = others.iter().find(|(_, its)| same_file(path, its)) {
                 let (path, its) = (path.display(), its.display());
                 let problem = format!(
-                    "{option} {path}: this is the file that {other} {its} names, to be {what}; name another"
+                    "{option} {path}: this is the file that {other} {its} names, which is {what}; name another"
                 );
                 return Err(WrongUse(problem).into());
             }

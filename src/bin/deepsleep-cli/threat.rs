@@ -78,8 +78,8 @@ impl ThreatOptions {
         if self.seed.is_none() || networks.into_iter().any(|network| network.is_random()) {
             return Ok(());
         }
-        let problem = "--seed is for attacks and for networks that draw random numbers: this one, shown images, gives \
-                       the same answer whatever the seed";
+        let problem = "--seed is for attacks and for networks that draw random numbers: without an \
+                       attack, this one gives the same answer whatever the seed";
         Err(WrongUse(problem.into()).into())
     }
 
@@ -102,14 +102,14 @@ impl ThreatOptions {
             let mut attacks = attacks.iter().map(AttackSpec::build);
             if attacks.all(|attack| attack.is_ok_and(|attack| attack.info().returns_all)) {
                 let problem = format!(
-                    "--draws {draws} would decide nothing: --model draws no random numbers, and what is crafted on {source} is \
-                     shown to it whatever that answers"
+                    "--draws {draws} would decide nothing: --model draws no random numbers, and all images crafted on {source} \
+                     are shown to it whatever that network answers"
                 );
                 return Err(WrongUse(problem).into());
             }
             console.say(format_args!(
-                "note: --draws {draws}: --model draws no random numbers; they decide on {source} alone, about which of \
-                 its images are attacked and handed on"
+                "note: --draws {draws}: --model draws no random numbers; the draws only decide which images of {source} are \
+                 attacked and passed on"
             ));
         }
         let mut random = randoms > 0;
@@ -123,12 +123,12 @@ impl ThreatOptions {
             }
             let told = spec.option("draws").is_some();
             let alike = format!(
-                "its {draws} draws would all be alike: the network that it attacks draws no random numbers"
+                "its {draws} draws would all be the same: the network that it attacks draws no random numbers"
             );
             if told {
                 return Err(WrongUse(format!("{text}: {alike}; leave draws out")).into());
             }
-            console.say(format_args!("note: {text}: {alike}, and the draws only cost"));
+            console.say(format_args!("note: {text}: {alike}, and the draws only take time"));
         }
         match (self.seed, random) {
             (Some(seed), false) => {
@@ -161,7 +161,7 @@ pub fn radii(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
     parse_eps(text, norm, features).map_err(|error| match text.split(',').find(|p| of_bytes(p)) {
         Some(part) if norm == Norm::Linf => {
             let part = part.trim();
-            WrongUse(format!("{error}; pixels go from 0 to 1: is {part}/255 meant?")).into()
+            WrongUse(format!("{error}; pixels go from 0 to 1: did you mean {part}/255?")).into()
         }
         _ => error.into(),
     })

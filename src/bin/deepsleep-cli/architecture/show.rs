@@ -98,7 +98,7 @@ fn list(common: &Common) -> Result<()> {
         "mlp:W,...   any      linear layers of these widths with rectifiers, e.g. mlp:256,256"
             .into(),
     );
-    lines.push("Each for images of any size that fits, and any number of classes.".into());
+    lines.push("Each takes images of any size that fits, and any number of classes.".into());
     common.console().result(&all, lines.join("\n"))
 }
 
@@ -106,7 +106,8 @@ impl Show {
     fn run(&self, common: &Common) -> Result<()> {
         let given = self.input.is_some() || self.classes.is_some();
         if super::is_file(&self.architecture) && given {
-            let problem = "--input and --classes are for names: a file says for which images it is";
+            let problem =
+                "--input and --classes are for named networks: a file says which images it takes";
             return Err(WrongUse(problem.into()).into());
         }
         let builtin = BUILTIN.iter().find(|b| self.architecture.eq_ignore_ascii_case(b.name));
@@ -136,7 +137,7 @@ fn table(architecture: &Architecture) -> String {
     }
     let megabytes = architecture.bytes() as f64 / 1e6;
     lines.push(format!(
-        "{architecture}; {:.1} million operations and {megabytes:.2} MB an image",
+        "{architecture}; {:.1} million operations and {megabytes:.2} MB per image",
         architecture.flops() as f64 / 1e6
     ));
     lines.join("\n")

@@ -121,7 +121,7 @@ impl Evaluate {
     fn check_certify(&self) -> Result<()> {
         let problem = match (self.attacks.certify, self.model_kind, self.threat.norm) {
             (true, ModelKind::Snn, _) => {
-                "--certify bounds networks of rectifiers, and a spike has no bound that tells anything; leave \
+                "--certify bounds networks with rectifiers; bounds of spikes would say nothing; leave \
                  --model-kind snn out"
             }
             (true, _, norm) if norm != Norm::Linf => {
