@@ -1,4 +1,4 @@
-//! Where the folder of a data set is looked for.
+//! Finds the folder of a data set.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Data sets: where they are, how they are read, checked and fetched.
+//! Data sets: finding, reading, checking and fetching them.
 //!
 //! The flow, each step usable by itself:
 //!

@@ -1,4 +1,4 @@
-//! Checks files against the hashes of what they must contain.
+//! Checks files against the published hashes of their content.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};

@@ -1,4 +1,5 @@
-//! What evaluation and attacks see of a model: logits, and gradients of functions of the logits with respect to the pixels.
+//! The view of a model that evaluation and attacks get: logits, and gradients of functions of the logits with respect to
+//! the pixels.
 
 use super::{DRAWS, FrozenNetwork, PartialForward};
 use crate::autodiff::{Tape, Var};

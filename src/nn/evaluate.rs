@@ -1,4 +1,4 @@
-//! Predictions, accuracy and input gradients of a frozen network, each worker on a tape of its own.
+//! Predictions, accuracy and input gradients of a frozen network, with one tape per worker.
 
 use super::{FrozenNetwork, decision_noise};
 use crate::autodiff::{Labels, Seed, Tape, Var};

@@ -1,4 +1,4 @@
-//! A defense on disk: to go on after an interruption, or after the sleep that another defense has had.
+//! Checkpoints of a defense: to continue after an interruption, or from the sleep that another defense already did.
 
 use super::Defender;
 use crate::checkpoint::{MadeWith, StateDict};
