@@ -63,7 +63,7 @@ struct InspectSummary<'a> {
     model: &'a Path,
     parameters: usize,
     layers: Vec<LayerSummary>,
-    /// Spikes a neuron and time step, of each spiking layer before pooling; none without test images or rectifiers.
+    /// Spikes per neuron and time step of each spiking layer, before pooling; none without test images or ReLUs.
     firing_rates: Option<Vec<f64>>,
     /// What these layers are called.
     spiking_layers: Vec<String>,

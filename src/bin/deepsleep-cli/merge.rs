@@ -56,7 +56,7 @@ struct MergeSummary<'a> {
 }
 
 impl Merge {
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         Leftover::Finished(self.out.join(Store::FOLDER))
     }

@@ -1,4 +1,4 @@
-//! Files that a command writes: all of them are looked at together, before any work.
+//! The files that a command writes, all checked together before any work.
 
 use crate::console::Console;
 use crate::failure::WrongUse;
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use deepsleep::files::{Content, Output, same_file};
 use std::path::{Path, PathBuf};
 
-/// What a command reads and writes. A file that it writes must be none of the others.
+/// The files that a command reads and writes. No output may be an input or another output.
 pub struct Outputs {
     console: Console,
     /// With the option that names each.
@@ -100,7 +100,7 @@ impl Outputs {
     }
 }
 
-/// Refuses what lies in a checkpoint's place and is no file. The user named the output, and did not look there.
+/// Refuses anything but a regular file in the checkpoint's place. The user named the output and may not have looked there.
 fn refuse_as_checkpoint(option: &str, path: &Path, checkpoint: &Path) -> Result<()> {
     let what = match std::fs::metadata(checkpoint) {
         Ok(there) if there.is_dir() => "a folder",
@@ -114,7 +114,7 @@ fn refuse_as_checkpoint(option: &str, path: &Path, checkpoint: &Path) -> Result<
     Err(WrongUse(problem).into())
 }
 
-/// Where a command that writes `out` at its end keeps what it has done so far.
+/// Where a command that writes `out` at its end keeps its progress.
 pub fn checkpoint_of(out: &Path) -> PathBuf {
     let mut checkpoint = out.as_os_str().to_owned();
     checkpoint.push(".checkpoint");

@@ -95,8 +95,7 @@ fn list(common: &Common) -> Result<()> {
     };
     let mut lines: Vec<String> = all.iter().map(line).collect();
     lines.push(
-        "mlp:W,...   any      linear layers of these widths with rectifiers, e.g. mlp:256,256"
-            .into(),
+        "mlp:W,...   any      linear layers of these widths with ReLUs, e.g. mlp:256,256".into(),
     );
     lines.push("Each takes images of any size that fits, and any number of classes.".into());
     common.console().result(&all, lines.join("\n"))

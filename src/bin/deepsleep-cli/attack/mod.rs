@@ -44,7 +44,7 @@ pub struct AttackCommand {
     /// Radius, with pixels in 0..=1, e.g. 64/255 or 0.25
     #[arg(long, value_name = "RADIUS", required_unless_present = "list")]
     eps: Option<String>,
-    /// Run the network with rectifiers, as it is saved, or as a spiking network
+    /// Run the network with ReLUs, as it is saved, or as a spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
     #[command(flatten)]

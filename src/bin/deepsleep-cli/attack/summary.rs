@@ -1,4 +1,4 @@
-//! What became of the images, as JSON and in words.
+//! The result of an attack, as JSON and as text.
 
 use crate::model::ModelKind;
 use crate::numbers::{confidence, percent, significant};

@@ -44,7 +44,7 @@ impl Fetch {
         Ok(root.join(self.name.as_str()))
     }
 
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         self.folder().map_or(Leftover::Nothing, Leftover::Finished)
     }

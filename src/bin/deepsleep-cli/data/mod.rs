@@ -26,7 +26,7 @@ enum DataAction {
 }
 
 impl Data {
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         match &self.command {
             DataAction::Fetch(fetch) => fetch.leftover(),

@@ -40,7 +40,7 @@ pub struct Evaluate {
     /// Network to evaluate: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
-    /// Run the network with rectifiers, as it is saved, or as a spiking network
+    /// Run the network with ReLUs, as it is saved, or as a spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
     /// Print the confusion matrix
@@ -90,7 +90,7 @@ struct Attacks {
 }
 
 impl Evaluate {
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         match &self.attacks.out {
             Some(out) if !self.attacks.attack.is_empty() => Leftover::beside(out),
@@ -121,7 +121,7 @@ impl Evaluate {
     fn check_certify(&self) -> Result<()> {
         let problem = match (self.attacks.certify, self.model_kind, self.threat.norm) {
             (true, ModelKind::Snn, _) => {
-                "--certify bounds networks with rectifiers; bounds of spikes would say nothing; leave \
+                "--certify bounds networks with ReLUs; bounds of spikes would say nothing; leave \
                  --model-kind snn out"
             }
             (true, _, norm) if norm != Norm::Linf => {

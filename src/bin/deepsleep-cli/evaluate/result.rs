@@ -1,4 +1,4 @@
-//! What an evaluation found: as JSON and in words.
+//! The result of an evaluation, as JSON and as text.
 
 use super::robustness::Robustness;
 use super::table;

@@ -108,7 +108,7 @@ fn trainings() -> impl TypedValueParser<Value = Training> {
 }
 
 impl Train {
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         Leftover::beside(&self.out)
     }

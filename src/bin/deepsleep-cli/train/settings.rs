@@ -1,4 +1,4 @@
-//! The settings of a training: a profile's, and what `--set`, `--seed` and the control's own options say.
+//! The settings of a training: those of a profile, changed by `--set`, `--seed` and the control's own options.
 
 use super::Train;
 use crate::common::Common;
