@@ -37,7 +37,7 @@ pub trait Classifier: Sync {
         false
     }
 
-    /// The network on the tape that it is, if it is one: for whoever wants to look inside.
+    /// The network behind it, if it is one of this crate, for callers that need its layers.
     fn as_network(&self) -> Option<&dyn FrozenNetwork> {
         None
     }

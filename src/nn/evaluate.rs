@@ -48,7 +48,7 @@ pub fn predictions(
 /// samples and seed start from the same ones.
 ///
 /// # Errors
-/// If the images have not the network's shape.
+/// If the images do not have the network's input shape.
 pub fn decisions(
     context: &Context,
     network: &dyn FrozenNetwork,
