@@ -1,5 +1,5 @@
-//! What of an evaluation is done, in a file that grows by a line a part: whatever moment the process is killed at, all
-//! whole lines count.
+//! The finished parts of an evaluation, in a file that grows by one line per part. Whenever the process is killed, all
+//! complete lines count.
 
 use crate::attack::Samples;
 use crate::files::{Output, read_regular, writing};

@@ -1,4 +1,4 @@
-//! `convert`: a network from one kind of file to another.
+//! `convert`: converts a network from one file format to another.
 
 use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub struct Convert {
-    /// Network: safetensors, or ONNX as PyTorch exports it
+    /// Network to convert: a safetensors file, or an ONNX file as PyTorch exports it
     #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
     from: PathBuf,
-    /// Where to write it: NAME.safetensors or NAME.onnx
+    /// File to write: NAME.safetensors or NAME.onnx
     to: PathBuf,
     #[command(flatten)]
     architecture: ArchitectureOption,
@@ -44,7 +44,8 @@ impl Convert {
         let output =
             outputs.once("TO", &self.to, if to_onnx { Content::Onnx } else { Content::Network })?;
         let state = read(&self.from, console)?;
-        let no_images = || bail!("no images say which ones the network takes");
+        let no_images =
+            || bail!("the input shape of the network is unknown, because there are no images");
         let model: Model = open(&state, self.architecture.architecture.as_deref(), &no_images)?;
         let mut new = model.state();
         for (name, note) in state.notes().iter().filter(|(name, _)| *name != "architecture") {
@@ -80,7 +81,7 @@ fn is_onnx(path: &Path) -> Result<bool> {
         Some("onnx") => Ok(true),
         Some("safetensors") => Ok(false),
         _ => Err(WrongUse(format!(
-            "{}: its name ends neither in .safetensors nor in .onnx, and says so what to write",
+            "{}: its name ends neither in .safetensors nor in .onnx, so its format is unclear",
             shown(path)
         ))
         .into()),

@@ -1,4 +1,4 @@
-//! Which images: the options `--data`, `--dataset` and `--data-dir`, and `--first` and `--images` of the test images.
+//! The options that choose images: `--data`, `--dataset`, `--data-dir`, and `--first` and `--images` for test images.
 
 use crate::failure::WrongUse;
 use crate::numbers::{at_least, whole};
@@ -13,14 +13,15 @@ use std::path::PathBuf;
 /// Which images.
 #[derive(Clone, Debug, Args)]
 pub struct DatasetOptions {
-    /// Data set: a known name (see `data list`), or its folder (IDX, CIFAR's binary files, npz, PNG files in a folder a
-    /// class) or .npz file [default: mnist]
+    /// Data set: a known name (see `data list`), a folder (IDX, CIFAR's binary files, npz, or PNG files with one folder
+    /// per class) or an .npz file [default: mnist]
     #[arg(long, value_name = "NAME|PATH", conflicts_with = "dataset")]
     data: Option<String>,
-    /// Known data set; as --data NAME
+    /// Known data set; the same as --data NAME
     #[arg(long, value_name = "NAME", value_parser = names(), ignore_case = true)]
     dataset: Option<DatasetName>,
-    /// Folder of the data set, or of data sets [default: DEEPSLEEP_DATA, or ./data, the cache, the system's, the sources']
+    /// Folder of the data set, or of several [default: DEEPSLEEP_DATA, else ./data, the user cache,
+    /// the system's folder, the source folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -163,7 +164,7 @@ impl DatasetOptions {
 /// Which test images.
 #[derive(Debug, Args)]
 pub struct TestImages {
-    /// Number of test images [default: all from --first on]
+    /// Number of test images [default: all, starting at --first]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
     /// First test image, counted from 0

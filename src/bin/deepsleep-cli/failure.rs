@@ -1,4 +1,4 @@
-//! One line on stderr, and an exit code: 2 for wrong use, 1 for what went wrong in spite of right use.
+//! Errors become one line on stderr and an exit code: 2 for wrong use, 1 for everything else that went wrong.
 
 use crate::stderr::to_stderr;
 use clap::error::ErrorKind;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 const FAILED: u8 = 1;
 const WRONG_USE: u8 = 2;
 
-/// Arguments that are each right but cannot be followed, e.g. together.
+/// Arguments that are valid one by one but cannot be followed, for example together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongUse(pub String);

@@ -1,4 +1,4 @@
-//! Numbers on the command line, refused outside of their range before any work begins.
+//! Numbers on the command line, checked against their range before any work begins.
 
 /// A whole number of at least `MIN`.
 pub fn at_least<const MIN: usize>(text: &str) -> Result<usize, String> {

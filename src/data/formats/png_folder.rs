@@ -1,5 +1,5 @@
-//! One PNG file an image, one folder a class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are numbered in
-//! the order of their names' bytes, as torchvision's `ImageFolder` does.
+//! One PNG file per image, one folder per class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are sorted by
+//! the bytes of their names, as in torchvision's `ImageFolder`.
 
 use super::{MOST_PIXELS, Missing, missing};
 use crate::data::Dataset;

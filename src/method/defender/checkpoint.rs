@@ -1,4 +1,4 @@
-//! A defense on disk: to go on after an interruption, or after the sleep that another defense has had.
+//! Checkpoints of a defense: to continue after an interruption, or from the sleep that another defense already did.
 
 use super::Defender;
 use crate::checkpoint::{MadeWith, StateDict};
@@ -102,7 +102,7 @@ impl Defender {
         }
         MadeWith::refuse(state.path(), &differences)?;
         // What may still turn out to be damaged is restored beside this defender, which stays as it is until all of it is
-        // there: whoever is refused can go on, or start over, with it.
+        // there: after a refusal the caller can continue with it, or start over.
         let mut restored =
             Self::new(self.defense, self.networks.control.clone(), self.settings.clone())?;
         restored.restore(context, state)?;

@@ -1,4 +1,4 @@
-//! Which network: the option `--architecture`, and the subcommand that shows and checks networks.
+//! The option `--architecture`, and the subcommand that shows and checks networks.
 
 mod show;
 
@@ -22,7 +22,7 @@ const MOST: u64 = 1 << 30;
 /// Which network.
 #[derive(Clone, Debug, Args)]
 pub struct ArchitectureOption {
-    /// Network: a name (see `architecture list`) or a TOML or JSON file [default: what a model's file says, else lenet]
+    /// Network: a name (see `architecture list`), or a TOML or JSON file [default: what the model's file says, else lenet]
     #[arg(long, value_name = "NAME|FILE")]
     pub architecture: Option<String>,
 }

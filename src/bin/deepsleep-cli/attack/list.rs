@@ -1,4 +1,4 @@
-//! `attack --list`: what there is.
+//! `attack --list`: the attacks and their options.
 
 use crate::common::Common;
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! `attack`: one attack on some images, and what became of each.
+//! `attack`: runs one attack on some images and reports what happened to each.
 
 mod list;
 mod picture;
@@ -35,26 +35,26 @@ pub struct AttackCommand {
         "data_dir",
     ])]
     list: bool,
-    /// Network to attack: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    /// Network to attack: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network(), required_unless_present = "list")]
     model: Option<PathBuf>,
     /// Attack, e.g. pgd or pgd:steps=100,restarts=5
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", required_unless_present = "list")]
     attack: Option<String>,
-    /// Radius, pixels in 0..=1: 64/255 or 0.25
+    /// Radius, with pixels in 0..=1, e.g. 64/255 or 0.25
     #[arg(long, value_name = "RADIUS", required_unless_present = "list")]
     eps: Option<String>,
-    /// Run it as the network of rectifiers that it is saved as, or as its spiking network
+    /// Run the network with ReLUs, as it is saved, or as a spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
     #[command(flatten)]
     architecture: ArchitectureOption,
     #[command(flatten)]
     threat: ThreatOptions,
-    /// Save images, labels, adversarial images and every image's result, for numpy and for `evaluate --crafted`
+    /// Save images, labels, adversarial images and the result for each image, for numpy and `evaluate --crafted`
     #[arg(long, value_name = "FILE.npz")]
     save: Option<PathBuf>,
-    /// Draw clean and adversarial images and their differences
+    /// Draw clean images, adversarial images and their differences
     #[arg(long, value_name = "FILE.png|FILE.svg")]
     grid: Option<PathBuf>,
     #[command(flatten)]

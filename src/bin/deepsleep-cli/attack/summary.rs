@@ -1,4 +1,4 @@
-//! What became of the images, as JSON and in words.
+//! The result of an attack, as JSON and as text.
 
 use crate::model::ModelKind;
 use crate::numbers::{confidence, percent, significant};
@@ -128,7 +128,7 @@ impl<'a> AttackSummary<'a> {
         )];
         if let (false, Some(within)) = (self.bounded, self.robust_accuracy_within_eps) {
             let (within, eps) = (percent(within, 1.0), written(eps));
-            lines.push(format!("against images within eps {eps} alone: robust accuracy {within}"));
+            lines.push(format!("counting only images within eps {eps}: robust accuracy {within}"));
         }
         lines.push(format!(
             "{} fooled, {} survived, {} misclassified without an attack, {} invalid",
@@ -138,8 +138,8 @@ impl<'a> AttackSummary<'a> {
             (self.expected_clean_accuracy, self.random, self.draws)
         {
             lines.push(format!(
-                "a random network, judged by {draws} draws an image: one draw is right in {} of the cases under attack \
-                 ({}), {} clean; the majority of the draws is right about {} of the images ({})",
+                "a random network, judged by {draws} draws an image: a single draw is right in {} of the cases under attack \
+                 ({}), {} clean; the majority of draws is right on {} of the images ({})",
                 percent(random.expected_accuracy, 1.0),
                 confidence(random.expected_interval),
                 percent(clean, 1.0),
@@ -151,7 +151,7 @@ impl<'a> AttackSummary<'a> {
             (self.mean_linf, self.mean_l2, self.mean_l1, self.mean_l0)
         {
             lines.push(format!(
-                "images that fool, on average: linf {}, l2 {}, l1 {}, l0 {}",
+                "average distance of images that fool: linf {}, l2 {}, l1 {}, l0 {}",
                 significant(linf),
                 significant(l2),
                 significant(l1),
@@ -159,7 +159,7 @@ impl<'a> AttackSummary<'a> {
             ));
         }
         let zeros = self.zero_gradient_share.map_or("no gradients".to_owned(), |share| {
-            format!("{:.2} % of the gradients exactly zero", 100.0 * share)
+            format!("{:.2} % of gradients exactly zero", 100.0 * share)
         });
         lines.push(format!(
             "{} forward and {} backward passes, {zeros}",

@@ -1,4 +1,4 @@
-//! Results of attacks for people.
+//! Tables of attack results, as text.
 
 use crate::numbers::{confidence, percent};
 use deepsleep::attack::findings;

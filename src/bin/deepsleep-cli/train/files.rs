@@ -1,4 +1,4 @@
-//! Where a training saves: the network at the end, a checkpoint after every epoch, each whole or not at all.
+//! The files of a training: the network at the end and a checkpoint after every epoch, each written whole or not at all.
 
 use super::record::RecordedSettings;
 use crate::checkpoint::CheckpointKind;

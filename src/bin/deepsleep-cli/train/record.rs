@@ -1,4 +1,4 @@
-//! What a training was told and what came of it: as notes in its files, and as the result that is printed.
+//! The settings and results of a training, as notes in its files and as the printed result.
 
 use super::watch::TimedPoint;
 use crate::console::Console;
