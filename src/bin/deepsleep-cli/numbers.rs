@@ -42,6 +42,11 @@ pub fn percent(part: f64, whole: f64) -> String {
     if whole > 0.0 { format!("{:.2} %", 100.0 * part / whole) } else { "- %".to_owned() }
 }
 
+/// An interval of shares, in few letters.
+pub fn range([low, high]: [f64; 2]) -> String {
+    format!("{:.2}-{:.2} %", 100.0 * low, 100.0 * high)
+}
+
 /// Where a share lies.
 pub fn confidence([low, high]: [f64; 2]) -> String {
     format!("{:.2} to {:.2} % with 95 % confidence", 100.0 * low, 100.0 * high)

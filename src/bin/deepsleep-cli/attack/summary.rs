@@ -19,6 +19,7 @@ pub struct AttackSummary<'a> {
     threat_model: ThreatModel,
     clean_accuracy: f64,
     robust_accuracy: f64,
+    robust_interval: Option<[f64; 2]>,
     /// Of a random network, what one draw has on average.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_clean_accuracy: Option<f64>,
@@ -91,6 +92,7 @@ impl<'a> AttackSummary<'a> {
             threat_model: cell.threat_model,
             clean_accuracy: report.clean_accuracy(),
             robust_accuracy: report.robust_accuracy(),
+            robust_interval: cell.robust_interval,
             expected_clean_accuracy: report.expected_clean_accuracy(),
             random: cell.random,
             draws,
@@ -118,11 +120,12 @@ impl<'a> AttackSummary<'a> {
     pub fn text(&self) -> String {
         let Self { norm, eps, .. } = *self;
         let mut lines = vec![format!(
-            "{} ({norm}, eps {}) on {} images: robust accuracy {}, clean {} ({:.1} s)",
+            "{} ({norm}, eps {}) on {} images: robust accuracy {} ({}), clean {} ({:.1} s)",
             self.attack,
             written(eps),
             self.subject.images,
             percent(self.robust_accuracy, 1.0),
+            self.robust_interval.map_or(String::new(), confidence),
             percent(self.clean_accuracy, 1.0),
             self.seconds
         )];
