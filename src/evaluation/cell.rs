@@ -18,6 +18,16 @@ pub enum ThreatModel {
     Transfer,
 }
 
+impl ThreatModel {
+    /// Its name, for people and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WhiteBox => "white-box",
+            Self::Transfer => "transfer",
+        }
+    }
+}
+
 /// One attack at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {

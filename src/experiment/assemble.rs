@@ -2,6 +2,8 @@
 
 use super::execute::{Trained, read};
 use super::graph::Graph;
+use super::published::Published;
+use super::replication::{CellSummary, Replication};
 use super::results::{CraftedSet, JobRun, ModelResult, Results, TableCell};
 use super::run::JobOutcome;
 use super::spec::ExperimentSpec;
@@ -75,7 +77,7 @@ pub fn assemble_results(
             evidence: format!("{}/{}.json", Store::FOLDER, graph.jobs[plan.job].key),
         });
     }
-    Ok(Results {
+    let mut results = Results {
         version: env!("CARGO_PKG_VERSION").into(),
         numerics: NUMERICS,
         network: graph.sources.network.clone(),
@@ -93,7 +95,12 @@ pub fn assemble_results(
         models,
         crafted,
         cells,
-    })
+        summary: Vec::new(),
+        replication: Vec::new(),
+    };
+    results.summary = CellSummary::all(&results);
+    results.replication = Replication::all(&results, &Published::load()?);
+    Ok(results)
 }
 
 /// How the jobs went, in the graph's order.

@@ -28,6 +28,9 @@ impl Graph {
         let tables = spec.tables.iter().map(|&number| Sheet::of_table(number));
         let figures = spec.figures.iter().map(|&number| Sheet::of_figure(number));
         let mut sheets = tables.chain(figures).collect::<Result<Vec<_>>>()?;
+        if let Some(only) = &spec.only {
+            sheets = sheets.into_iter().filter_map(|sheet| only.of(sheet)).collect();
+        }
         sheets.extend_from_slice(&spec.sheets);
         Self::of_sheets(&sheets, spec)
     }
@@ -264,11 +267,13 @@ mod tests {
     use crate::data::{DataIdentity, ImageSet};
     use crate::method::Profile;
     use crate::nn::architecture::Architecture;
+    use std::collections::HashSet;
 
     fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {
         ExperimentSpec {
             tables: tables.to_vec(),
             figures: figures.to_vec(),
+            only: None,
             sheets: Vec::new(),
             settings: Settings::new(Profile::Published),
             seeds: vec![0],
@@ -312,6 +317,35 @@ mod tests {
             ["train control of some, seed 0", "train some, seed 0", "train control, seed 0"];
         assert_eq!(trainings(&graph), names);
         assert_eq!(graph.jobs[1].inputs, [0]);
+    }
+
+    /// The recipe of the control is a setting like any other: of all models, all images are crafted on another control.
+    #[test]
+    fn every_setting_of_the_control_makes_another_experiment() {
+        let graph = |change: Option<(&str, &str)>| {
+            let mut spec = spec(&[1], &[]);
+            let mut changes = change.into_iter();
+            changes
+                .try_for_each(|(name, value)| spec.settings.set(name, value))
+                .expect("a setting");
+            let graph = Graph::new(&spec).expect("our own table");
+            graph.jobs.into_iter().map(|job| job.key).collect::<HashSet<_>>()
+        };
+        let published = graph(None);
+        for change in [
+            ("control.epochs", "5"),
+            ("control.learning_rate", "0.05"),
+            ("control.batch_size", "64"),
+            ("control.rule.sgd.momentum", "0.9"),
+            ("control.rule", "adam"),
+            ("control.schedule", "cosine"),
+            ("control.warm_up", "1"),
+            ("control.label_smoothing", "0.1"),
+            ("control.augmentation.shift", "2"),
+            ("control.temperature", "2"),
+        ] {
+            assert!(graph(Some(change)).is_disjoint(&published), "{change:?}");
+        }
     }
 
     #[test]

@@ -115,6 +115,11 @@ impl Published {
         let row = table.rows.iter().find(|row| row.method == method && row.scale == scale)?;
         row.values.get(at).copied()
     }
+
+    /// The same in the first table that prints it.
+    pub fn anywhere(&self, method: &str, scale: &str, key: &str) -> Option<f64> {
+        self.tables.iter().find_map(|table| self.value(table.number, method, scale, key))
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::graph::Graph;
 use super::observe::Observations;
 use super::results::{Results, RunInfo, load, save};
+use super::search::Search;
 use super::spec::ExperimentSpec;
 use super::store::Store;
 use super::sweep::{Sweep, SweepRow};
@@ -31,6 +32,9 @@ pub struct Request {
     pub spec: ExperimentSpec,
     /// The sweep, if it is one.
     pub sweep: Option<Sweep>,
+    /// The search, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
 }
 
 impl Request {
@@ -42,7 +46,7 @@ impl Request {
     /// To be asked of this engine.
     pub fn new(spec: ExperimentSpec, sweep: Option<Sweep>) -> Self {
         let network = spec.architecture.to_string();
-        Self { numerics: NUMERICS, network, spec, sweep }
+        Self { numerics: NUMERICS, network, spec, sweep, search: None }
     }
 
     /// What a folder was asked last.
@@ -67,11 +71,15 @@ impl Request {
     /// The graph of all that is asked.
     ///
     /// # Errors
-    /// Those of [`Graph::new`] and [`Sweep::graph`].
+    /// Those of [`Graph::new`] and [`Sweep::graph`], and if it is a search, which has many.
     pub fn graph(&self) -> Result<Graph> {
-        match &self.sweep {
-            Some(sweep) => sweep.graph(&mut self.spec.clone()),
-            None => Graph::new(&self.spec),
+        match (&self.search, &self.sweep) {
+            (Some(_), _) => {
+                let problem = "it holds a search, whose jobs follow from one another: run the same command again";
+                Err(Error::argument("results folder", problem))
+            }
+            (None, Some(sweep)) => sweep.graph(&mut self.spec.clone()),
+            (None, None) => Graph::new(&self.spec),
         }
     }
 
@@ -132,8 +140,14 @@ impl Request {
         if a.quick != b.quick {
             differences.push(if b.quick { "a quick run" } else { "a full run" }.to_owned());
         }
+        if a.only != b.only {
+            differences.push("another part of the tables".to_owned());
+        }
         if a.sheets != b.sheets {
             differences.push("another sheet".to_owned());
+        }
+        if self.search != other.search {
+            differences.push("another search".to_owned());
         }
         if self.sweep != other.sweep {
             differences.push("another sweep".to_owned());
@@ -274,6 +288,7 @@ mod tests {
         let spec = ExperimentSpec {
             tables: vec![1],
             figures: vec![],
+            only: None,
             sheets: Vec::new(),
             settings: Settings::new(Profile::Published),
             seeds: vec![0],

@@ -223,10 +223,31 @@ impl Sheet {
     }
 }
 
+/// A part of the paper's tables.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Noise scales.
+    pub scales: Vec<String>,
+    /// Methods, as printed.
+    pub methods: Vec<String>,
+}
+
+impl Selection {
+    /// What of a sheet is in it; None if that is nothing.
+    pub fn of(&self, mut sheet: Sheet) -> Option<Sheet> {
+        sheet.scales.retain(|scale| self.scales.contains(scale));
+        sheet.methods.retain(|method| self.methods.contains(&method.label));
+        (!sheet.scales.is_empty() && !sheet.methods.is_empty()).then_some(sheet)
+    }
+}
+
 /// The shortened run.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quick {
+    /// What is run if no table is named.
+    pub only: Selection,
     /// Training images.
     pub train_images: usize,
     /// Test images under transfer attacks.

@@ -23,6 +23,8 @@ fn nothing_measured() -> Results {
         models: vec![],
         crafted: vec![],
         cells: vec![],
+        summary: Vec::new(),
+        replication: Vec::new(),
     }
 }
 

@@ -132,7 +132,7 @@ fn side_by_side_damaged_and_shared_out_it_ends_in_the_same_results() {
     let [whole, beside, merged] = ["whole", "beside", "merged"].map(|name| folder.argument(name));
     let run = reproduce(&data, &whole, &["--threads", "1"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stdout.contains("QUICK") && run.stdout.contains("Table 1"), "{}", run.stdout);
+    assert!(run.stdout.contains("Quick run: ") && run.stdout.contains("Table 1"), "{}", run.stdout);
     let expected = results(&folder.path("whole"));
     let json: serde_json::Value = serde_json::from_slice(&expected).unwrap();
     // Five models, two scales, six columns, two threat models.

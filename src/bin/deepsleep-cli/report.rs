@@ -34,12 +34,12 @@ impl Report {
         } else {
             Vec::new()
         };
-        let report::Built { html, markdown, csv, skipped } = report::build(&self.folder)?;
+        let report::Built { html, markdown, csv, picture, skipped } = report::build(&self.folder)?;
         for line in &skipped {
             common.console().say(format_args!("left out: {line}"));
         }
         let text = [&html, &markdown, &csv].map(|path| shown(path)).join("\n");
-        let written = Written { html, markdown, csv, left_out: skipped };
+        let written = Written { html, markdown, csv, picture, left_out: skipped };
         common.console().result(&written, text)
     }
 }

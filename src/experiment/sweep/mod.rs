@@ -60,7 +60,7 @@ pub struct Sweep {
 
 impl Axis {
     /// Refuses an axis without values, or with values that are the same one.
-    fn check(&self, settings: &Settings) -> Result<()> {
+    pub(super) fn check(&self, settings: &Settings) -> Result<()> {
         let Self { setting, values } = self;
         if values.len() > MOST_TRIED {
             let problem =

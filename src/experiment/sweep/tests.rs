@@ -9,6 +9,7 @@ fn nearest() -> (Sweep, ExperimentSpec) {
     let spec = ExperimentSpec {
         tables: vec![1],
         figures: vec![3],
+        only: None,
         sheets: Vec::new(),
         settings: Settings::new(Profile::Published),
         seeds: vec![0],

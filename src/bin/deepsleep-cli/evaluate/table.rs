@@ -2,7 +2,7 @@
 
 use crate::numbers::{confidence, percent, range};
 use deepsleep::attack::findings;
-use deepsleep::evaluation::{Cell, ThreatModel, WorstCase};
+use deepsleep::evaluation::{Cell, WorstCase};
 use deepsleep::written;
 
 /// Characters of the widest first column: an attack's options may be long, and a file's name for its attack endless.
@@ -18,10 +18,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         "attack", "norm", "eps", "threat", "robust", "95 %", "forward", "backward", "zero grad", "seconds"
     )];
     for cell in cells {
-        let threat = match cell.threat_model {
-            ThreatModel::WhiteBox => "white-box",
-            ThreatModel::Transfer => "transfer",
-        };
+        let threat = cell.threat_model.name();
         let zero =
             cell.zero_gradient_share.map_or("-".to_owned(), |z| format!("{:.2} %", 100.0 * z));
         lines.push(format!(
