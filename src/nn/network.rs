@@ -99,6 +99,11 @@ pub trait FrozenNetwork: Classifier {
         Ok(None)
     }
 
+    /// The same network run for `factor` times as many time steps. None of a network without time.
+    fn stretched(&self, _factor: usize) -> Option<Box<dyn FrozenNetwork + Send + '_>> {
+        None
+    }
+
     /// Its layers, if they are a mere chain of convolutions: attacks that change a few pixels at a time then evaluate
     /// only what these reach ([`PartialForward`](super::PartialForward)). The bits are the same without.
     fn chain(&self) -> Option<ConvChain<'_>> {
