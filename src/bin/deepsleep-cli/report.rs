@@ -20,6 +20,7 @@ struct Written {
     html: PathBuf,
     markdown: PathBuf,
     csv: PathBuf,
+    picture: Option<PathBuf>,
     left_out: Vec<String>,
 }
 
@@ -38,7 +39,8 @@ impl Report {
         for line in &skipped {
             common.console().say(format_args!("left out: {line}"));
         }
-        let text = [&html, &markdown, &csv].map(|path| shown(path)).join("\n");
+        let files = [&html, &markdown, &csv].into_iter().chain(&picture);
+        let text = files.map(|path| shown(path)).collect::<Vec<_>>().join("\n");
         let written = Written { html, markdown, csv, picture, left_out: skipped };
         common.console().result(&written, text)
     }

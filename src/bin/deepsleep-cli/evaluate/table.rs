@@ -15,7 +15,16 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
     let eps = radii.max().unwrap_or(0).max(7);
     let mut lines = vec![format!(
         "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8} {:>17} {:>12} {:>12} {:>9} {:>8}",
-        "attack", "norm", "eps", "threat", "robust", "95 %", "forward", "backward", "zero grad", "seconds"
+        "attack",
+        "norm",
+        "eps",
+        "threat",
+        "robust",
+        "95 %",
+        "forward",
+        "backward",
+        "zero grad",
+        "seconds"
     )];
     for cell in cells {
         let threat = cell.threat_model.name();
