@@ -4,6 +4,7 @@
 //!
 //! - `lif forward`, `lif forward + bptt`: a layer of 8 steps x 128 samples x 5,760 neurons, a current for every step,
 //!   fused over time; beside `lif unfused`, the same arithmetic one step and one operation at a time.
+//! - `lif backward`: the backward pass of the same layer alone, by the name of the estimator of its gradients.
 //! - `stdp conv 1->10`: the published slow-wave layer, batch 128, 200 steps: simulation and update.
 //! - `fast-wave step`: one training step of the spiking Model, batch 128, with a dream (elements are images).
 
@@ -12,12 +13,14 @@ use deepsleep::autodiff::{Seed, Tape};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::kernels::elementwise;
+use deepsleep::kernels::lif::Estimate;
 use deepsleep::nn::Model;
 use deepsleep::simd::Lanes;
 use deepsleep::sleep::{DreamSource, FastWave, FastWaveOptions, StdpConv};
 use deepsleep::snn::{Neuron, Surrogate};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 const STEPS: usize = 8;
 const SAMPLES: usize = 128;
@@ -32,11 +35,6 @@ fn lif(c: &mut Criterion) {
     let surrogate = Surrogate::default();
     let shape = Shape::new(10, 24, 24);
     let mut tape = Tape::new(context.clone());
-    let fill = |tensor: &mut Tensor| {
-        for (i, lanes) in tensor.lanes_mut().iter_mut().enumerate() {
-            lanes.0 = std::array::from_fn(|lane| ((i * 7 + lane * 3) % 29) as f32 / 20.0);
-        }
-    };
     group.bench_function("lif forward", |b| {
         b.iter(|| {
             let mut current = tape.tensor(shape, SAMPLES, STEPS);
@@ -80,6 +78,48 @@ fn lif(c: &mut Criterion) {
             black_box(&mut spikes);
         });
     });
+}
+
+/// The backward pass alone, by every way to estimate the gradients of spikes.
+fn backward(c: &mut Criterion) {
+    let mut group = c.benchmark_group("lif backward 8x128x5760");
+    group.throughput(Throughput::Elements((STEPS * SAMPLES * NEURONS) as u64));
+    group.sample_size(20);
+    let dynamics = Neuron::default().dynamics().expect("the published neuron");
+    let mut tape = Tape::new(Context::new(0).expect("threads"));
+    for name in [
+        "own", "triangle", "rect", "exp", "atan", "ste", "bptr", "rga", "relu", "hart", "pdsg",
+        "assg",
+    ] {
+        let estimator = name.parse().expect("a known name");
+        group.bench_function(name, |b| {
+            b.iter_custom(|iterations| {
+                let mut time = Duration::ZERO;
+                for i in 0..iterations {
+                    let mut current = tape.tensor(Shape::new(10, 24, 24), SAMPLES, STEPS);
+                    fill(&mut current);
+                    let x = tape.input(current);
+                    let spikes = tape.lif(x, dynamics, Surrogate::default(), STEPS);
+                    // A run of an attack begins, and goes on.
+                    let fresh = if i == 0 { u16::MAX } else { 0 };
+                    tape.set_estimate(Estimate { estimator, fresh, learn: true });
+                    let start = Instant::now();
+                    tape.backward(spikes.expect("shapes fit"), Seed::Sum)
+                        .expect("a gradient is wanted");
+                    time += start.elapsed();
+                    tape.reset();
+                }
+                time
+            });
+        });
+    }
+}
+
+/// Currents on both sides of the threshold.
+fn fill(tensor: &mut Tensor) {
+    for (i, lanes) in tensor.lanes_mut().iter_mut().enumerate() {
+        lanes.0 = std::array::from_fn(|lane| ((i * 7 + lane * 3) % 29) as f32 / 20.0);
+    }
 }
 
 fn images(count: usize) -> Dataset {
@@ -129,5 +169,5 @@ fn fast_wave(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, lif, stdp, fast_wave);
+criterion_group!(benches, lif, backward, stdp, fast_wave);
 criterion_main!(benches);

@@ -47,7 +47,7 @@ impl AttackTask<'_> {
             return Ok(());
         }
         let problem = format!(
-            "{}: estimators of gradients through spikes (gradient=, pool=, version=spiking) are for spiking networks, and \
+            "{}: estimators of gradients through spikes (gradient=, pool=, time=, version=spiking) are for spiking networks, and \
              this one has no spikes",
             attack.name
         );

@@ -1,4 +1,4 @@
-//! Curves in one frame.
+//! Line charts: curves in one frame.
 
 use crate::Result;
 use crate::draw::failed;

@@ -1,4 +1,4 @@
-//! Drawings that follow the page: colors become the page's own, which know light and dark.
+//! Adapts drawings to a page: colors become the page's variables, which follow light and dark mode.
 
 use plotters::style::RGBColor;
 

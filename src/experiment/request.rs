@@ -2,11 +2,12 @@
 //! all others are refused, in a line that says what differs.
 
 use super::graph::Graph;
-use super::results::{Results, load, save};
-use super::search::Search;
+use super::observe::Observations;
+use super::results::{Results, RunInfo, load, save};
+use super::search::{Found, Search};
 use super::spec::ExperimentSpec;
 use super::store::Store;
-use super::sweep::Sweep;
+use super::sweep::{Sweep, SweepRow};
 use super::work::NUMERICS;
 use crate::data::DataIdentity;
 use crate::files::lock_file;
@@ -89,7 +90,7 @@ impl Request {
     /// If they are: in what they differ, and what to do.
     pub fn check(&self, folder: &Path) -> Result<()> {
         let differences = match of_folder(folder)? {
-            None => return Ok(()),
+            None => return refuse_others(folder),
             Some(Ok(common)) => common.differences(&FolderIdentity::of(self)),
             Some(Err(engine)) => vec![engine],
         };
@@ -97,7 +98,7 @@ impl Request {
             return Ok(());
         }
         let problem = format!(
-            "{} holds {}; name another folder with --out, or delete this one",
+            "{} holds {}; name another folder with --out",
             folder.display(),
             differences.join("; ")
         );
@@ -230,6 +231,20 @@ fn of_folder(folder: &Path) -> Result<Option<Result<FolderIdentity, String>>> {
         Noted::Nothing if Store::at(folder).keys()?.is_empty() => None,
         Noted::Nothing => Some(Err(unknown())),
     })
+}
+
+/// Refuses a folder without results that has files by the names of ours: they are somebody's.
+fn refuse_others(folder: &Path) -> Result<()> {
+    let written = [Results::FILE, RunInfo::FILE, Observations::FILE, SweepRow::FILE, Found::FILE];
+    let written = written.into_iter().chain(["index.html", "report.md", "results.csv"]);
+    let Some(file) = written.map(|name| folder.join(name)).find(|file| file.exists()) else {
+        return Ok(());
+    };
+    let problem = format!(
+        "{} is there, and no results of ours are; it would be replaced: name another folder",
+        file.display()
+    );
+    Err(Error::argument("results folder", problem))
 }
 
 fn other_engine(numerics: u64) -> String {

@@ -1,6 +1,7 @@
 //! Tables and figures as configuration (`experiments/*.toml`): which methods, noise scales and columns.
 
-use crate::attack::Norm;
+use crate::attack::{Norm, parse_eps};
+use crate::files::read_regular;
 use crate::method::{Settings, Training, current_name};
 use crate::wording::in_words;
 use crate::{Error, Result};
@@ -169,6 +170,12 @@ impl Sheet {
             }
         }
         list("noise scale", self.scales.iter())?;
+        // One radius may be written in several ways.
+        let radius = |scale: &String| {
+            parse_eps(scale, self.norm, usize::MAX)
+                .map_or_else(|_| scale.clone(), |eps| format!("{eps:?}"))
+        };
+        list("noise scale", self.scales.iter().map(radius).collect::<Vec<_>>().iter())?;
         list("column", self.columns.iter())?;
         list("method", self.methods.iter().map(|method| &method.id))
     }
@@ -178,8 +185,7 @@ impl Sheet {
     /// # Errors
     /// If it cannot be read, is no sheet, or asks for nothing, or for a table of the paper with rows of its own.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
-        let sheet: Self = parse(&text, path)?;
+        let sheet: Self = read(path)?;
         let fail = |problem: &str| Err(Error::format(path, problem));
         let of_paper = sheet.table.is_some() || sheet.figure.is_some();
         match (sheet.methods.is_empty(), sheet.scales.is_empty(), sheet.columns.is_empty()) {
@@ -284,6 +290,16 @@ impl Quick {
 /// Sets many settings by name.
 pub(super) fn set_all(settings: &mut Settings, values: &BTreeMap<String, String>) -> Result<()> {
     values.iter().try_for_each(|(name, value)| settings.set(name, value))
+}
+
+/// Reads a file of TOML that somebody wrote by hand.
+///
+/// # Errors
+/// If it cannot be read, is no regular file of at most a megabyte, no text, or not of this kind.
+pub fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    const MOST: u64 = 1 << 20;
+    let text = String::from_utf8(read_regular(path, MOST)?);
+    parse(&text.map_err(|_| Error::format(path, "no text, so no TOML"))?, path)
 }
 
 /// Reads a configuration, such as a [`Sheet`], from TOML; `path` is what errors name.

@@ -1,4 +1,5 @@
-//! What evaluation and attacks see of a model: logits, and gradients of functions of the logits with respect to the pixels.
+//! The view of a model that evaluation and attacks get: logits, and gradients of functions of the logits with respect to
+//! the pixels.
 
 use super::{DRAWS, FrozenNetwork, PartialForward};
 use crate::autodiff::{Tape, Var};
@@ -36,7 +37,7 @@ pub trait Classifier: Sync {
         false
     }
 
-    /// The network on the tape that it is, if it is one: for whoever wants to look inside.
+    /// The network behind it, if it is one of this crate, for callers that need its layers.
     fn as_network(&self) -> Option<&dyn FrozenNetwork> {
         None
     }
@@ -124,17 +125,70 @@ pub trait Changes {
 
 /// The session of a network that runs on the tape.
 pub fn tape_session(network: &dyn FrozenNetwork, context: Context) -> Box<dyn Session + '_> {
-    Box::new(OnTape { network, tape: Tape::new(context), recorded: None, incremental: None })
+    let tape = Tape::new(context);
+    Box::new(OnTape { network, tape, stretched: None, recorded: None, incremental: None })
 }
 
 /// A network recorded on the worker's tape.
 struct OnTape<'a> {
     network: &'a dyn FrozenNetwork,
     tape: Tape,
-    /// Images and logits of the last differentiable evaluation.
-    recorded: Option<(Var, Var)>,
+    /// The network over so many times as many steps, which a gradient was last asked of.
+    stretched: Option<(usize, Box<dyn FrozenNetwork + Send + 'a>)>,
+    /// The last differentiable evaluation.
+    recorded: Option<Recorded>,
     /// Made when it is first asked for: most attacks change everything at once.
     incremental: Option<PartialForward<'a>>,
+}
+
+/// What is on the tape.
+#[derive(Clone, Copy)]
+struct Recorded {
+    x: Var,
+    logits: Var,
+    noise: [Key; LANES],
+    /// How many times as many steps as the network's own were recorded.
+    stretch: usize,
+}
+
+impl OnTape<'_> {
+    /// Records the images, over so many times as many steps.
+    fn record(
+        &mut self,
+        images: &[Lanes],
+        noise: &[Key; LANES],
+        differentiable: bool,
+        stretch: usize,
+    ) -> Result<Recorded> {
+        let tape = &mut self.tape;
+        tape.reset();
+        tape.set_noise(noise.iter().copied());
+        self.recorded = None;
+        let network: &dyn FrozenNetwork = match &self.stretched {
+            Some((factor, network)) if *factor == stretch => network.as_ref(),
+            _ => self.network,
+        };
+        let mut x = tape.tensor(network.input_shape(), LANES, 1);
+        x.lanes_mut().copy_from_slice(images);
+        let x = if differentiable { tape.input(x) } else { tape.constant(x) };
+        let logits = network.logits(tape, x)?;
+        let recorded = Recorded { x, logits, noise: *noise, stretch };
+        self.recorded = differentiable.then_some(recorded);
+        Ok(recorded)
+    }
+
+    /// Records the images of the last evaluation again, over another number of steps.
+    fn stretch(&mut self, last: Recorded, factor: usize) -> Result<Recorded> {
+        if factor > 1 && self.stretched.as_ref().is_none_or(|(known, _)| *known != factor) {
+            let longer = self.network.stretched(factor).ok_or_else(|| {
+                let problem = format!("time={factor}: the network has no time steps to multiply");
+                Error::argument("classifier", problem)
+            })?;
+            self.stretched = Some((factor, longer));
+        }
+        let images = self.tape.value(last.x).lanes().to_vec();
+        self.record(&images, &last.noise, true, factor)
+    }
 }
 
 impl Changes for PartialForward<'_> {
@@ -158,16 +212,10 @@ impl Session for OnTape<'_> {
         differentiable: bool,
         out: &mut [Lanes],
     ) -> Result<()> {
-        let tape = &mut self.tape;
-        tape.reset();
-        tape.set_noise(noise.iter().copied());
-        self.recorded = None;
-        let mut x = tape.tensor(self.network.input_shape(), LANES, 1);
-        x.lanes_mut().copy_from_slice(images);
-        let x = if differentiable { tape.input(x) } else { tape.constant(x) };
-        let logits = self.network.logits(tape, x)?;
-        let value = tape.value(logits).lanes();
+        let recorded = self.record(images, noise, differentiable, 1)?;
+        let value = self.tape.value(recorded.logits).lanes();
         if value.len() != out.len() {
+            self.recorded = None;
             return Err(Error::shape(
                 "classifier",
                 format!("{} logits a sample, as the network declares", out.len()),
@@ -175,7 +223,6 @@ impl Session for OnTape<'_> {
             ));
         }
         out.copy_from_slice(value);
-        self.recorded = differentiable.then_some((x, logits));
         Ok(())
     }
 
@@ -189,9 +236,13 @@ impl Session for OnTape<'_> {
         weight: &[Lanes],
         out: &mut [Lanes],
     ) -> Result<()> {
-        let (x, logits) = self.recorded.ok_or_else(|| {
+        let mut recorded = self.recorded.ok_or_else(|| {
             Error::argument("classifier", "gradient asked for after a forward pass without one")
         })?;
+        if recorded.stretch != estimate.estimator.stretch {
+            recorded = self.stretch(recorded, estimate.estimator.stretch)?;
+        }
+        let Recorded { x, logits, .. } = recorded;
         let shape = self.tape.value(logits).shape();
         let mut seed = self.tape.tensor(shape, LANES, 1);
         seed.lanes_mut().copy_from_slice(weight);

@@ -1,4 +1,4 @@
-//! What training needs of a network, and what evaluation and attacks need of a trained one.
+//! The traits of networks: what training needs, and what evaluation and attacks need of a trained network.
 
 use super::{Classifier, ConvChain, Parameters};
 use crate::Result;
@@ -97,6 +97,11 @@ pub trait FrozenNetwork: Classifier {
         _bias: Vec<f32>,
     ) -> Result<Option<Box<dyn FrozenNetwork + '_>>> {
         Ok(None)
+    }
+
+    /// The same network run for `factor` times as many time steps. None of a network without time.
+    fn stretched(&self, _factor: usize) -> Option<Box<dyn FrozenNetwork + Send + '_>> {
+        None
     }
 
     /// Its layers, if they are a mere chain of convolutions: attacks that change a few pixels at a time then evaluate

@@ -162,6 +162,12 @@ impl FrozenNetwork for FrozenSpikingModel {
         self.model.features()
     }
 
+    fn stretched(&self, factor: usize) -> Option<Box<dyn FrozenNetwork + Send + '_>> {
+        let mut longer = self.clone();
+        longer.options.steps = longer.options.steps.checked_mul(factor)?;
+        Some(Box::new(longer))
+    }
+
     /// Logits are means over the steps, and a linear layer of means is the mean of linear layers.
     fn with_head(
         &self,

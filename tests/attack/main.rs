@@ -9,6 +9,7 @@ mod attack_oracle;
 mod attack_projections;
 mod attack_properties;
 mod attack_ties;
+mod audit_calibration;
 mod audits;
 mod estimators;
 mod spiking_attacks;

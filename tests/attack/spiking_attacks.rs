@@ -1,12 +1,17 @@
 //! Attacks on spiking networks with gradients estimated otherwise: what holds for all of them.
 
 use crate::common::models::{golden, lenet, test_images};
-use deepsleep::attack::{AttackReport, Budget, Norm, Samples, Status, parse_attack, run_attack};
+use deepsleep::attack::{
+    AttackReport, Budget, Classifier, Estimate, Estimator, Norm, Samples, Status, parse_attack,
+    run_attack,
+};
 use deepsleep::nn::{Freeze, Model};
+use deepsleep::simd::random::Key;
+use deepsleep::simd::{LANES, Lanes};
 use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Context;
 
-const ESTIMATORS: [&str; 10] = [
+const ESTIMATORS: [&str; 12] = [
     "gradient=own,pool=all",
     "gradient=triangle:0.5",
     "gradient=ste",
@@ -17,6 +22,8 @@ const ESTIMATORS: [&str; 10] = [
     "gradient=hart",
     "gradient=pdsg",
     "gradient=assg",
+    "gradient=rga,time=3",
+    "gradient=assg,time=2",
 ];
 
 fn spiking() -> FrozenSpikingModel {
@@ -127,5 +134,48 @@ fn an_estimator_does_not_see_the_noted_surrogate() {
         let text = format!("apgd-ce:steps=6,gradient={gradient}");
         let (a, b) = (run(&spiking(), 2, &samples, &text), run(&sharp, 2, &samples, &text));
         assert_eq!(a, b, "{gradient}");
+    }
+}
+
+/// A gradient over more time is that of the same network with more steps, and nothing else changes.
+#[test]
+fn a_gradient_over_more_time_is_the_longer_networks() {
+    let network = spiking();
+    let long = {
+        let network = Model::open(&golden("lenet_weights.safetensors")).unwrap();
+        let options = SpikingOptions::default().with(|options| options.steps = 12);
+        SpikingModel::from_model(&network, options, Statistics::Carry).unwrap().freeze().unwrap()
+    };
+    let samples = test_images(0..16);
+    let images: Vec<Lanes> = (0..784)
+        .map(|pixel| Lanes(std::array::from_fn(|lane| samples.image(lane)[pixel])))
+        .collect();
+    let weight: Vec<Lanes> = (0..10).map(|class| Lanes::splat(class as f32 - 4.5)).collect();
+    let ask = |network: &FrozenSpikingModel, estimators: &[Estimator]| {
+        let mut session = network.session(Context::serial(crate::common::best()));
+        let (mut z, mut g) = (vec![Lanes::ZERO; 10], vec![Lanes::ZERO; 784]);
+        session.logits(&images, &[Key::new(0); LANES], true, &mut z).unwrap();
+        let gradients = estimators.iter().map(|&estimator| {
+            let estimate = Estimate { estimator, ..Estimate::default() };
+            session.gradient_by(&estimate, &weight, &mut g).unwrap();
+            g.clone()
+        });
+        (gradients.collect::<Vec<_>>(), z)
+    };
+    for name in ["own", "rga", "hart", "pdsg", "assg"] {
+        let once: Estimator = name.parse().unwrap();
+        let thrice = Estimator { stretch: 3, ..once };
+        let (short, logits) = ask(&network, &[once, thrice, thrice, once]);
+        let (longer, _) = ask(&long, &[once]);
+        assert!(short[0] == short[3] && logits == ask(&network, &[once]).1, "{name}");
+        assert!(short[1] == longer[0] && short[2] == longer[0], "{name}");
+        assert!(short[0] != short[1], "{name}");
+    }
+    // Every gradient over more time costs another forward pass, and is counted.
+    let cost = |text: &str| run(&network, 1, &samples, text).cost();
+    let (plain, stretched) = (cost("pgd:steps=3,gradient=rga"), cost("pgd:steps=3,time=2"));
+    assert!(stretched.forward_passes > stretched.backward_passes + plain.backward_passes);
+    for wrong in ["pgd:time=0", "pgd:time=1001", "square:time=2"] {
+        assert!(parse_attack(wrong).is_err(), "{wrong}");
     }
 }

@@ -2,6 +2,7 @@
 
 use deepsleep::Result;
 use deepsleep::attack::{Classifier, Estimate, Session};
+use deepsleep::nn::FrozenNetwork;
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{LANES, Lanes};
 use deepsleep::tensor::{Context, Shape};
@@ -66,6 +67,10 @@ impl<N: Classifier> Classifier for Masked<N> {
 
     fn is_spiking(&self) -> bool {
         self.0.is_spiking()
+    }
+
+    fn rectified(&self) -> Option<&dyn FrozenNetwork> {
+        self.0.rectified()
     }
 
     fn session(&self, context: Context) -> Box<dyn Session + '_> {

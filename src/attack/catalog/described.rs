@@ -50,6 +50,11 @@ pub const POOL: Described = (
     "largest",
     "who gets the gradient of a pooling window without a spike: first, largest or all (of a spiking network)",
 );
+pub const TIME: Described = (
+    "time",
+    "1",
+    "gradients are those of the network run for so many times as many steps (of a spiking network)",
+);
 pub const JITTER: Described = (
     "jitter",
     "none",
@@ -58,6 +63,6 @@ pub const JITTER: Described = (
 pub const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");
 
 /// Of attacks that follow gradients.
-pub const GUIDED: &[Described] = &[TARGET, GRADIENT, POOL, DRAWS];
+pub const GUIDED: &[Described] = &[TARGET, GRADIENT, POOL, TIME, DRAWS];
 /// Of attacks that do not.
 pub const BLIND: &[Described] = &[TARGET, DRAWS];

@@ -131,8 +131,8 @@ impl Options<'_> {
 
     /// How gradients of spikes are estimated, if anything is said about it.
     pub fn estimator(&self) -> Result<Option<Estimator>> {
-        let (gradient, pool) = (self.text("gradient"), self.text("pool"));
-        if gradient.is_none() && pool.is_none() {
+        let (gradient, pool, time) = (self.text("gradient"), self.text("pool"), self.text("time"));
+        if gradient.is_none() && pool.is_none() && time.is_none() {
             return Ok(None);
         }
         let mut estimator: Estimator = gradient.as_deref().unwrap_or("own").parse()?;
@@ -141,6 +141,8 @@ impl Options<'_> {
             estimator.pool =
                 Some(known.ok_or_else(|| self.refuse("pool", "first, largest or all"))?);
         }
+        estimator.stretch = self.count("time", 1)?;
+        estimator.validate()?;
         Ok(Some(estimator))
     }
 

@@ -224,6 +224,9 @@ impl<'a, M: Stepper> Worker<'a, M> {
         if !lane_state.last && width > 0 {
             let passes = draws * (width / features) as u64;
             lane_state.count_gradients(passes, gradient.iter().all(|&g| g == 0.0));
+            if self.task.estimator.stretch > 1 {
+                lane_state.candidate.cost.forward_passes += draws;
+            }
         }
         let margin = match self.task.target {
             Some(target) => -margin(&self.row, target),

@@ -1,4 +1,4 @@
-//! `report`: from a results folder to something to read.
+//! `report`: writes the report of a results folder.
 
 use crate::common::Common;
 use crate::output::Outputs;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Folder with results.json, as `reproduce` wrote it
+    /// Results folder, with the results.json that `reproduce` wrote
     folder: PathBuf,
 }
 

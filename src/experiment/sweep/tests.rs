@@ -1,5 +1,6 @@
 use super::*;
 use crate::data::{DataIdentity, ImageSet};
+use crate::experiment::parse;
 use crate::method::Profile;
 use crate::nn::architecture::Architecture;
 

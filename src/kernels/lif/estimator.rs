@@ -1,5 +1,4 @@
-//! How the gradient of spikes is estimated: a choice of the one who asks, not of the network. The forward pass knows
-//! nothing of it.
+//! How an attack estimates the gradient of spikes. The caller chooses, not the network; the forward pass is unaffected.
 
 use super::{Dynamics, SilentWindow};
 use crate::kernels::surrogate::Surrogate;
@@ -21,7 +20,7 @@ use std::str::FromStr;
 /// assert!("tirangle".parse::<Estimator>().is_err());
 /// # Ok::<(), deepsleep::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimator {
     /// What stands for the derivative of a spike.
     pub slope: SlopeRule,
@@ -31,7 +30,20 @@ pub struct Estimator {
     pub average: bool,
     /// Where the gradient of a pooling window without a spike goes; None: where the network says.
     pub pool: Option<SilentWindow>,
+    /// The gradient is that of the network run for so many times as many steps, whose rates are finer (Bu et al. 2023, as for
+    /// [`RateRule::Rga`]). What the network decides is what it decides in its own steps.
+    pub stretch: usize,
 }
+
+impl Default for Estimator {
+    fn default() -> Self {
+        let (slope, time) = (SlopeRule::default(), TimeRule::default());
+        Self { slope, time, average: false, pool: None, stretch: 1 }
+    }
+}
+
+/// The most times as many steps that a gradient may be of.
+const LONGEST: usize = 1000;
 
 /// What stands for the derivative of a spike.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -141,10 +153,16 @@ impl Estimator {
         *self == Self::default()
     }
 
-    /// The options of an attack that ask for it: `gradient=rga:0.2,pool=all`.
+    /// The options of an attack that ask for it: `gradient=rga:0.2,pool=all,time=4`.
     pub fn options(&self) -> String {
-        let pool = |silent: SilentWindow| format!(",pool={}", silent.name());
-        format!("gradient={self}{}", self.pool.map_or(String::new(), pool))
+        let mut options = format!("gradient={self}");
+        if let Some(silent) = self.pool {
+            options += &format!(",pool={}", silent.name());
+        }
+        if self.stretch != 1 {
+            options += &format!(",time={}", self.stretch);
+        }
+        options
     }
 
     /// Refuses numbers that give no gradient.
@@ -153,6 +171,10 @@ impl Estimator {
     /// If a width is not positive, or a share not one.
     pub fn validate(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::argument("gradient", problem));
+        if !(1..=LONGEST).contains(&self.stretch) {
+            let problem = format!("{} times as many steps; give 1 to {LONGEST}", self.stretch);
+            return refuse(problem);
+        }
         match self.slope {
             SlopeRule::Fixed(surrogate) => surrogate.validate()?,
             SlopeRule::Assg(Assg { degree, decay, deviations }) => {
@@ -252,7 +274,7 @@ impl FromStr for Estimator {
 }
 
 impl fmt::Display for Estimator {
-    /// The name that it is asked for by, without [`pool`](Self::pool).
+    /// The name that it is asked for by, without [`pool`](Self::pool) and [`stretch`](Self::stretch).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.time, self.slope) {
             (TimeRule::Rate(RateRule::Bptr), _) => f.write_str("bptr"),

@@ -144,6 +144,7 @@ impl Reproduce {
         let mut read = asked.data.files();
         read.extend(self.sweep.clone().map(|path| ("--sweep", path)));
         read.extend(self.sheet.clone().map(|path| ("--sheet", path)));
+        read.extend(self.architecture.files());
         look_at_outputs(&self.out, &request, read, common)?;
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         work.run((&train, &test), (self.jobs, shard), common)
