@@ -105,7 +105,7 @@ fn a_search_says_what_there_is_to_do_and_what_it_cannot() {
         ("'DeepSleep',", "'Deep',", "`skip` names `Deep`"),
         ("control.epochs", "control.epoch", "control.epochs"),
         ("control.epochs", "sleep.steps", "which no method here reads"),
-        ("['1', '2']", "['1', '01']", "which are the same"),
+        ("['1', '2']", "['2', '2']", "which are the same"),
     ] {
         run(&SEARCH.replace(from, to), &[]).assert_fails(1, &["search.toml", words]);
     }

@@ -93,7 +93,7 @@ impl Reproduction<'_> {
         if count > 0 { incomplete() } else { Ok(()) }
     }
 
-    /// Writes the results and the report of jobs that are all done.
+    /// Writes the results and the report of jobs that are all done, without a word of what they are.
     pub fn write(
         &self,
         outcomes: &[JobOutcome],
@@ -102,7 +102,8 @@ impl Reproduction<'_> {
         common: &Common,
     ) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
-        self.report(&results, outcomes, test, start, common)
+        self.save(&results, outcomes, start, common)?;
+        self.page(&results, test, common)
     }
 
     /// Writes the results and their report, and says what they are.
@@ -114,7 +115,24 @@ impl Reproduction<'_> {
         start: Instant,
         common: &Common,
     ) -> Result<()> {
-        let (context, console) = (common.context()?, common.console());
+        let facts = self.save(results, outcomes, start, common)?;
+        let text = summary::of(results)?;
+        let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
+        let file = shown(&self.out.join(Results::FILE));
+        let text = format!("{text}\n{file} ({minutes:.1} minutes of jobs)");
+        common.console().result(results, text)?;
+        self.page(results, test, common)
+    }
+
+    /// Writes the results, and how they were run.
+    fn save(
+        &self,
+        results: &Results,
+        outcomes: &[JobOutcome],
+        start: Instant,
+        common: &Common,
+    ) -> Result<RunInfo> {
+        let context = common.context()?;
         let facts = RunInfo {
             isa: context.isa().name().into(),
             threads: context.threads(),
@@ -126,11 +144,12 @@ impl Reproduction<'_> {
         };
         results.save(self.out)?;
         facts.save(self.out)?;
-        let text = summary::of(results)?;
-        let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
-        let file = self.out.join(Results::FILE);
-        console
-            .result(results, format!("{text}\n{} ({minutes:.1} minutes of jobs)", shown(&file)))?;
+        Ok(facts)
+    }
+
+    /// Writes the report.
+    fn page(&self, results: &Results, test: Option<&Dataset>, common: &Common) -> Result<()> {
+        let (context, console) = (common.context()?, common.console());
         Observations::of(&context, self.out, results, test).save(self.out)?;
         let written = deepsleep::report::build(self.out)?;
         for line in &written.skipped {
