@@ -8,6 +8,9 @@ use crate::attack::Answer;
 use crate::attack::geometry::random::{sign, symmetric};
 use crate::simd::random::Key;
 
+/// Images of a random model that are looked at, however many draws decide about each.
+const FEWEST: usize = 32;
+
 /// Gradients at the images, which several checks look at.
 pub(super) struct Gradients {
     pub which: Vec<usize>,
@@ -16,6 +19,8 @@ pub(super) struct Gradients {
 
 impl Gradients {
     pub fn of(subject: &Subject<'_>, most: usize) -> Result<Self> {
+        // Every draw of a random model costs as much as an image.
+        let most = most.div_ceil(subject.model.draws()).max(most.min(FEWEST));
         let which = Subject::some(&subject.all(), most);
         let answers = subject.gradients(&which)?;
         Ok(Self { which, answers })
@@ -111,7 +116,7 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
         let room = steps.iter().fold(0.0f32, |room, &h| room.max(h)).min(0.5);
         let middle: Vec<f32> =
             subject.samples.image(i).iter().map(|x| x.clamp(room, 1.0 - room)).collect();
-        let gradient = &subject.probe().gradients(&[subject.point(i, &middle)])?[0].gradient;
+        let gradient = &subject.gradients_at(&[subject.point(i, &middle)])?[0].gradient;
         let directions: Vec<Vec<f32>> = (0..DIRECTIONS)
             .map(|n| signs(subject.key("difference", i).with(n as u64), middle.len()))
             .collect();

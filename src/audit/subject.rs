@@ -169,19 +169,51 @@ impl<'a> Subject<'a> {
         Probe { context: self.context, model: self.model }
     }
 
-    /// The negative margins of images in the place of sample `i`.
+    /// The negative margins of images in the place of sample `i`; of a random model those of the mean logits, which decide.
     pub fn losses(&self, i: usize, images: &[Vec<f32>]) -> Result<Vec<f32>> {
         let points: Vec<Point<'_>> = images.iter().map(|image| self.point(i, image)).collect();
         let label = self.samples.labels()[i];
-        let answers = self.probe().logits(&points)?;
+        let answers = self.mean_answers(&points, |points| self.probe().logits(points))?;
         Ok(answers.iter().map(|answer| answer.loss(label)).collect())
     }
 
-    /// Logits and gradients at these samples.
+    /// Means over the draws that decide: what one draw of a random model says of a small step is mostly chance.
+    fn mean_answers(
+        &self,
+        points: &[Point<'_>],
+        ask: impl Fn(&[Point<'_>]) -> Result<Vec<Answer>>,
+    ) -> Result<Vec<Answer>> {
+        let draws = self.model.draws();
+        let mut answers = ask(points)?;
+        for draw in 1..draws {
+            let mut others = points.to_vec();
+            others.iter_mut().for_each(|point| point.noise = point.noise.with(draw as u64));
+            let more = ask(&others)?;
+            for (sum, answer) in answers.iter_mut().zip(more) {
+                sum.logits.iter_mut().zip(answer.logits).for_each(|(sum, z)| *sum += z);
+                sum.gradient.iter_mut().zip(answer.gradient).for_each(|(sum, g)| *sum += g);
+            }
+        }
+        if draws > 1 {
+            let scale = 1.0 / draws as f32;
+            for answer in &mut answers {
+                answer.logits.iter_mut().for_each(|z| *z *= scale);
+                answer.gradient.iter_mut().for_each(|g| *g *= scale);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Logits and gradients at these samples; of a random model their means.
     pub fn gradients(&self, which: &[usize]) -> Result<Vec<Answer>> {
         let point = |&i: &usize| self.point(i, self.samples.image(i));
         let points: Vec<Point<'_>> = which.iter().map(point).collect();
-        self.probe().gradients(&points)
+        self.gradients_at(&points)
+    }
+
+    /// The same of any points.
+    pub fn gradients_at(&self, points: &[Point<'_>]) -> Result<Vec<Answer>> {
+        self.mean_answers(points, |points| self.probe().gradients(points))
     }
 
     /// Attacks some of the samples within the budget; returns those that it fooled, which count in the number to report.

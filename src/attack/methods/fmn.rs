@@ -55,12 +55,12 @@ impl Fmn {
         let gamma = cosine(self.gamma, LAST_GAMMA, state.taken, self.steps);
         let norm = sample.budget.norm;
         if norm == Norm::L0 {
-            // Pixels are counted in whole numbers, and none are counted before a point fools.
+            // Pixels are counted in whole numbers, from one on.
             let radius = state.radius.min(clean_len(sample));
-            return match (answer.fooled, state.best.is_finite()) {
-                (true, _) => (radius - 1.0).min((radius * (1.0 - gamma)).floor()).min(state.best),
-                (false, true) => (radius + 1.0).max((radius * (1.0 + gamma)).floor()),
-                (false, false) => f32::INFINITY,
+            return if answer.fooled {
+                (radius - 1.0).min((radius * (1.0 - gamma)).floor()).min(state.best)
+            } else {
+                (radius + 1.0).max((radius * (1.0 + gamma)).floor())
             };
         }
         if answer.fooled {
@@ -129,8 +129,9 @@ impl Stepper for Fmn {
         }
     }
 
-    fn start(&self, state: &mut State, _sample: &Sample<'_>, _x: &mut [f32]) {
-        (state.taken, state.radius, state.best) = (0, f32::INFINITY, f32::INFINITY);
+    fn start(&self, state: &mut State, sample: &Sample<'_>, _x: &mut [f32]) {
+        let radius = if sample.budget.norm == Norm::L0 { 1.0 } else { f32::INFINITY };
+        (state.taken, state.radius, state.best) = (0, radius, f32::INFINITY);
     }
 
     fn step(
