@@ -1,7 +1,7 @@
 //! From finished jobs to results.
 
 use super::execute::{Trained, read};
-use super::graph::Graph;
+use super::graph::{CellPlan, Graph};
 use super::published::Published;
 use super::replication::{CellSummary, Replication};
 use super::results::{CraftedSet, JobRun, ModelResult, Results, TableCell};
@@ -57,26 +57,7 @@ pub fn assemble_results(
     let mut cells = Vec::new();
     for plan in &graph.cells {
         let Some(entry) = entry(plan.job) else { continue };
-        let measured = read::<Evidence>(entry)?.cell(plan.images)?;
-        let model = &graph.models[plan.model];
-        // What the checks of an attack say concerns the model that it searched on.
-        let own = plan.threat_model == ThreatModel::WhiteBox && plan.attack.is_some();
-        cells.push(TableCell {
-            method: model.row.label.clone(),
-            model: model.row.id.clone(),
-            seed: model.seed,
-            norm: plan.ball.0,
-            eps: plan.ball.1,
-            scale: plan.scale.clone(),
-            column: plan.column.clone(),
-            attack: plan.attack.as_ref().map_or(String::new(), AttackSpec::to_string),
-            threat_model: plan.threat_model,
-            images: measured.outcomes.len(),
-            accuracy: if own { measured.robust_accuracy } else { measured.accuracy_as_shown() },
-            warnings: if own { measured.warnings } else { Vec::new() },
-            zero_gradient_share: measured.zero_gradient_share.filter(|_| own),
-            evidence: format!("{}/{}.json", Store::FOLDER, graph.jobs[plan.job].key),
-        });
+        cells.push(cell(graph, plan, read::<Evidence>(entry)?)?);
     }
     let mut results = Results {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -102,6 +83,30 @@ pub fn assemble_results(
     results.summary = CellSummary::all(&results);
     results.replication = Replication::all(&results, &Published::load()?);
     Ok(results)
+}
+
+/// A cell of a table, from what is kept of each of its samples.
+fn cell(graph: &Graph, plan: &CellPlan, evidence: Evidence) -> Result<TableCell> {
+    let measured = evidence.cell(plan.images)?;
+    let model = &graph.models[plan.model];
+    // What the checks of an attack say concerns the model that it searched on.
+    let own = plan.threat_model == ThreatModel::WhiteBox && plan.attack.is_some();
+    Ok(TableCell {
+        method: model.row.label.clone(),
+        model: model.row.id.clone(),
+        seed: model.seed,
+        norm: plan.ball.0,
+        eps: plan.ball.1,
+        scale: plan.scale.clone(),
+        column: plan.column.clone(),
+        attack: plan.attack.as_ref().map_or(String::new(), AttackSpec::to_string),
+        threat_model: plan.threat_model,
+        images: measured.outcomes.len(),
+        accuracy: if own { measured.robust_accuracy } else { measured.accuracy_as_shown() },
+        warnings: if own { measured.warnings } else { Vec::new() },
+        zero_gradient_share: measured.zero_gradient_share.filter(|_| own),
+        evidence: format!("{}/{}.json", Store::FOLDER, graph.jobs[plan.job].key),
+    })
 }
 
 /// How the jobs went, in the graph's order.

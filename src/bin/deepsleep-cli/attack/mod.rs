@@ -96,11 +96,7 @@ impl AttackCommand {
         let method = spec.build()?;
         let text = spec.to_string();
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
-        let mut read = files("--model", model);
-        read.extend(self.architecture.files());
-        read.extend(self.threat.files());
-        read.extend(self.images.data.files());
-        let mut outputs = Outputs::new(common.console(), read);
+        let mut outputs = Outputs::new(common.console(), self.read(model));
         let save = outputs.optional("--save", self.save.as_deref(), Content::CraftedSet)?;
         let grid = outputs.optional("--grid", self.grid.as_deref(), Content::Picture)?;
         let context = common.context()?;
@@ -162,6 +158,15 @@ impl AttackCommand {
         let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
         common.console().result(&summary, summary.text())?;
         answered(&name, summary.invalid, images)
+    }
+
+    /// The files that are read, with the options that name them.
+    fn read(&self, model: &Path) -> Vec<(&'static str, PathBuf)> {
+        let mut read = files("--model", model);
+        read.extend(self.architecture.files());
+        read.extend(self.threat.files());
+        read.extend(self.images.data.files());
+        read
     }
 
     fn report(

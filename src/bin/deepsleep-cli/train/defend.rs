@@ -10,7 +10,7 @@ use crate::failure::WrongUse;
 use crate::model;
 use crate::stderr::shown;
 use anyhow::Result;
-use deepsleep::checkpoint::MadeWith;
+use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::experiment::Work;
 use deepsleep::method::{Defender, Defense, Settings, Training};
@@ -71,6 +71,20 @@ fn control_of(train: &Train) -> Result<&Path> {
     Ok(from)
 }
 
+/// Refuses a finished network that is of another defense, other settings, other images or another control.
+fn refuse_other(
+    finished: &StateDict,
+    defender: &Defender,
+    source: &TrainedOn,
+    made_of: &str,
+) -> Result<()> {
+    let mut differences = defender.differences(finished)?;
+    differences.extend(source.differences(finished));
+    let theirs = MadeWith::default().and_if("--from", finished.noted::<String>(FROM));
+    differences.extend(theirs.differences(&MadeWith::default().and("--from", made_of)));
+    Ok(MadeWith::refuse(finished.path(), &differences)?)
+}
+
 /// Defends a control.
 pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
     let start = Instant::now();
@@ -106,11 +120,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     if train.resume {
         let Some(state) = files.any_checkpoint()? else {
             let state = files.any_finished()?;
-            let mut differences = defender.differences(&state)?;
-            differences.extend(source.differences(&state));
-            let made_from = MadeWith::default().and_if("--from", state.noted::<String>(FROM));
-            differences.extend(made_from.differences(&MadeWith::default().and("--from", &made_of)));
-            MadeWith::refuse(state.path(), &differences)?;
+            refuse_other(&state, &defender, &source, &made_of)?;
             console.say(format_args!("{} is finished already", train.out.display()));
             let clean_accuracy = state.noted("clean_accuracy").unwrap_or_default();
             let history = state.noted(HISTORY).unwrap_or_default();
