@@ -18,7 +18,7 @@ pub enum Error {
         found: String,
     },
 
-    /// An argument outside of what the operation can take: whoever called it can do better.
+    /// An argument that the operation cannot take; the caller can fix it.
     #[error("{operation}: {problem}")]
     Argument {
         /// The operation or option that refused.

@@ -1,4 +1,4 @@
-//! Short names of what something is: equal contents have equal fingerprints, others have other ones.
+//! Fingerprints: short hashes that identify contents.
 
 use crate::Result;
 use crate::files::read_regular;

@@ -1,4 +1,4 @@
-//! Files of other kinds than the one that was expected, told by their first bytes: what they are, and how to convert them.
+//! Recognizes files of an unexpected kind by their first bytes, and says what they are and how to convert them.
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Whether there is memory for what somebody asks for. A process that does not get it ends without a word about what
-//! was too large, so what foreseeably does not fit is refused before it begins.
+//! Refuses work that foreseeably does not fit in memory, before it begins. A process that runs out of memory ends without
+//! a word about what was too large.
 
 use crate::{Error, Result};
 

@@ -1,4 +1,4 @@
-//! Names that people misspelled, and names that others chose.
+//! Suggestions for misspelled names, and safe printing of names that come from files.
 
 /// `, did you mean ...?`, if one of the names is near enough.
 pub(crate) fn meant(name: &str, names: &[&str]) -> String {

@@ -1,4 +1,4 @@
-//! How options are changed: their structs grow, so nobody outside of the crate writes one out in full.
+//! Changing options with `with`: their structs may grow, so nobody outside the crate can write one out in full.
 
 /// Gives a struct of options its `with`.
 macro_rules! with {

@@ -1,4 +1,4 @@
-//! Values of several forms in the style of attacks: `pgd:steps=10,step=0.01` for `{"pgd":{"steps":10,"step":0.01}}`.
+//! Writes structured values the way attacks are written: `pgd:steps=10,step=0.01` for `{"pgd":{"steps":10,"step":0.01}}`.
 
 use crate::checkpoint::to_json;
 use serde::Serialize;

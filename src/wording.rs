@@ -1,4 +1,4 @@
-//! Numbers and lists as words.
+//! Writes numbers and lists as words, for reports and messages.
 
 /// `a`, `a and b`, `a, b and c`.
 #[cfg(feature = "report")]

@@ -1,4 +1,4 @@
-//! Gradients held against central differences.
+//! Checks gradients against central differences.
 
 use super::{Seed, Tape, Var, Weight};
 use crate::Result;

@@ -1,4 +1,4 @@
-//! What a tape knows of how the gradients of spikes are to be estimated.
+//! How a tape estimates the gradients of spikes.
 
 use crate::kernels::lif::{Estimate, LifLayer};
 use crate::simd::Lanes;

@@ -1,4 +1,4 @@
-//! What the tape keeps of every variable and parameter.
+//! The record that the tape keeps for each variable and parameter.
 
 use crate::tensor::Tensor;
 

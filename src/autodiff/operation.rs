@@ -1,4 +1,4 @@
-//! What an operation is, and what its backward may see and give.
+//! The trait of operations, and what their backward receives and returns.
 
 use super::estimation::Estimation;
 use super::node::{TapeNode, WeightNode};

@@ -1,4 +1,4 @@
-//! The layers of a network as bounds see them.
+//! A network's layers in the form that bounds need.
 
 use crate::kernels::activation::Activation;
 use crate::kernels::conv2d::{self, Geometry};

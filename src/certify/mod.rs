@@ -1,4 +1,4 @@
-//! What no attack can do: lower bounds of a network's margin over the whole L-infinity ball around an image.
+//! Certificates: lower bounds of a network's margin over the whole L-infinity ball around an image.
 //!
 //! An attack shows that an image can be fooled; a certificate shows that it cannot. Between the accuracy that attacks
 //! leave and the certified one lies the truth. The bounds are those of interval bound propagation (Gowal et al. 2018, "On

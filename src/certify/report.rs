@@ -1,4 +1,4 @@
-//! Certificates of a set of samples at one radius, as results keep them.
+//! The certificates of a set of samples at one radius, as stored in results.
 
 use super::Certifier;
 use crate::Result;

@@ -1,4 +1,4 @@
-//! Safetensors: a header of JSON, and the arrays' bytes behind it.
+//! Safetensors: a JSON header, followed by the bytes of the arrays.
 
 use super::StateDict;
 use crate::foreign;

@@ -1,5 +1,5 @@
-//! The one rule for "this file belongs to other options": what a file says that it was made with is compared to what is
-//! asked for now, and the refusal names every difference.
+//! The one rule for "this file belongs to other options": compares the options recorded in a file with those asked for
+//! now, and refuses with every difference.
 
 use super::to_json;
 use crate::{Error, Result};

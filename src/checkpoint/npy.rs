@@ -1,4 +1,4 @@
-//! numpy's format of one array: a header that is a Python dictionary, and the elements behind it.
+//! numpy's format for one array: a header that is a Python dictionary, followed by the elements.
 
 use super::MOST_BYTES;
 use super::format::half;

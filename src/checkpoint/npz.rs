@@ -1,4 +1,4 @@
-//! Named arrays as numpy keeps them (`numpy.load("file.npz")`).
+//! Named arrays in numpy's archive format (`numpy.load("file.npz")`).
 //!
 //! ```
 //! use deepsleep::checkpoint::{NpzArray, Npz};

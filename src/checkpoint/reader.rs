@@ -1,4 +1,4 @@
-//! Reads npz files: an array is read when it is asked for, and not before.
+//! Reads npz files lazily: an array is read only when it is asked for.
 
 use super::npy::Header;
 use super::{MOST_BYTES, NpzArray};

@@ -1,4 +1,4 @@
-//! Data sets that are served as one archive: unpacks the files of it that are known.
+//! Unpacks the known files of data sets that are served as one archive.
 
 use crate::files::write_atomically;
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! From bytes to lane blocks.
+//! Gathers images, stored as bytes, into lane blocks.
 
 use super::Dataset;
 use crate::simd::LANES;

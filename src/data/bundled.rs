@@ -1,4 +1,4 @@
-//! Networks that come with the sources, by name.
+//! The networks that come with the sources, by name.
 
 use super::SearchPath;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A data set as a value: what it is called, where it is, in which format.
+//! A data set that was found on disk: its name, place, format and number of classes. Known names are in `catalog`.
 
 use super::formats::Format;
 use super::{Dataset, DatasetName, SearchPath, Split};

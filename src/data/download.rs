@@ -1,4 +1,4 @@
-//! Downloads one file over HTTP, continuing what an earlier attempt left.
+//! Downloads one file over HTTP, resuming an earlier attempt.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};

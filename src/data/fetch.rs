@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use ureq::Agent;
 
 use super::archive;
+use super::catalog::{DownloadSource, FileForm, SourceFile};
 use super::download::{DownloadStart, agent, download};
 use super::gz::read_error;
-use super::source::{DownloadSource, FileForm, SourceFile};
 use super::verify::{check_content, check_file};
 use crate::{Error, Result};
 

@@ -1,4 +1,4 @@
-//! The names under which MNIST-like data sets keep their four files.
+//! The two halves of a data set, and the names of the four files of MNIST-like ones.
 
 use super::gz::{MaybeGz, read_error};
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! Which images: what tells one data set from another that has the same name.
+//! Fingerprints of images, which tell apart two data sets with the same name.
 
 use super::Dataset;
 use super::dataset::Pixels;

@@ -1,11 +1,11 @@
-//! Where the folder of a data set is looked for.
+//! Finds the folder of a data set.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::catalog::{DatasetName, DownloadSource};
 use super::files::{IdxPart, Split, file_name};
 use super::formats::{Format, Missing};
-use super::source::{DatasetName, DownloadSource};
 use super::verify::check_file;
 use crate::{Error, Result};
 

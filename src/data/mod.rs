@@ -1,4 +1,4 @@
-//! Data sets: where they are, how they are read, checked and fetched.
+//! Data sets: finding, reading, checking and fetching them.
 //!
 //! The flow, each step usable by itself:
 //!
@@ -38,6 +38,7 @@
 mod archive;
 mod batch;
 mod bundled;
+mod catalog;
 mod data_source;
 mod dataset;
 #[cfg(feature = "fetch")]
@@ -49,10 +50,10 @@ mod formats;
 mod gz;
 mod identity;
 mod locate;
-mod source;
 mod verify;
 
 pub use bundled::{BUNDLED_MODELS, bundled_model};
+pub use catalog::{DatasetName, DownloadSource, FileForm, SourceFile};
 pub use data_source::DataSource;
 pub use dataset::Dataset;
 #[cfg(feature = "fetch")]
@@ -62,5 +63,4 @@ pub use formats::Format;
 pub use formats::idx::IdxArray;
 pub use identity::{DataIdentity, ImageSet};
 pub use locate::{DATA_VARIABLE, SearchPath, cache_dir, locate};
-pub use source::{DatasetName, DownloadSource, FileForm, SourceFile};
 pub use verify::{FileCheck, verify, verify_source};

@@ -1,4 +1,4 @@
-//! Checks files against the hashes of what they must contain.
+//! Checks files against the published hashes of their content.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::catalog::{DatasetName, DownloadSource, FileForm, SourceFile};
 use super::files::find_file;
 use super::gz::{MaybeGz, read_error};
-use super::source::{DatasetName, DownloadSource, FileForm, SourceFile};
 use crate::fingerprint::hex;
 use crate::{Error, Result};
 

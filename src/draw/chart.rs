@@ -1,4 +1,4 @@
-//! Curves in one frame.
+//! Line charts: curves in one frame.
 
 use crate::Result;
 use crate::draw::failed;
@@ -37,8 +37,8 @@ pub struct Series {
     pub published: bool,
     /// Points: noise scale of a pixel range of 1 (or passes), and accuracy.
     pub points: Vec<(f64, f64)>,
-    /// The smallest and largest accuracy at each point.
-    pub spreads: Vec<(f64, f64)>,
+    /// Of several seeds, from where to where one more would be at each point: a band.
+    pub band: Vec<[f64; 2]>,
 }
 
 /// Curves in one frame, accuracy upwards.
@@ -142,6 +142,13 @@ impl Chart {
             let at = |&(x, y): &(f64, f64)| (across.place(x), y);
             let points: Vec<_> = curve.points.iter().map(at).collect();
             let stroke = color.stroke_width(4);
+            if !curve.band.is_empty() {
+                let ends = || points.iter().zip(&curve.band);
+                let above = ends().map(|(&(x, _), &[_, high])| (x, high));
+                let below = ends().rev().map(|(&(x, _), &[low, _])| (x, low));
+                let band = Polygon::new(above.chain(below).collect::<Vec<_>>(), color.mix(0.18));
+                chart.draw_series([band]).map_err(failed)?;
+            }
             if curve.published {
                 let line = DashedLineSeries::new(points.iter().copied(), 10, 8, stroke);
                 chart.draw_series(line).map_err(failed)?;
@@ -153,10 +160,6 @@ impl Chart {
                 let dots = points.iter().map(|&point| Circle::new(point, 6, color.filled()));
                 chart.draw_series(dots).map_err(failed)?;
             }
-            let bars = points.iter().zip(&curve.spreads).map(|(&(x, _), &(low, high))| {
-                PathElement::new(vec![(x, low), (x, high)], color.stroke_width(3))
-            });
-            chart.draw_series(bars).map_err(failed)?;
         }
         Ok(())
     }

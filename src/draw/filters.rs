@@ -1,4 +1,4 @@
-//! Convolution kernels as gray squares.
+//! Draws convolution kernels as grids of gray squares.
 
 use crate::draw::failed;
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! Adversarial images beside what they were made of.
+//! Draws adversarial images beside the originals.
 
 use crate::draw::failed;
 use crate::tensor::Shape;

@@ -5,6 +5,8 @@ pub(crate) mod chart;
 mod filters;
 mod grid;
 mod raster;
+#[cfg(feature = "report")]
+pub(crate) mod scatter;
 #[cfg_attr(not(feature = "report"), allow(dead_code))]
 // the colors of charts, which only reports draw
 pub(crate) mod theme;

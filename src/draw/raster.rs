@@ -1,4 +1,4 @@
-//! Who spiked when.
+//! Spike rasters: which neuron spiked at which step.
 
 use crate::draw::failed;
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! Drawings that follow the page: colors become the page's own, which know light and dark.
+//! Adapts drawings to a page: colors become the page's variables, which follow light and dark mode.
 
 use plotters::style::RGBColor;
 
@@ -32,6 +32,27 @@ pub fn themed(svg: &str, description: &str) -> String {
         svg = svg.replace(&stand_in, &format!("\"var(--series-{number})\""));
     }
     described(&svg, description)
+}
+
+/// The page's colors of series in daylight.
+#[cfg(feature = "report")]
+const DAYLIGHT: [&str; SERIES] = ["#0a6ebd", "#c2500a", "#14804a", "#8b3fb0", "#8a6d00", "#b0256b"];
+
+/// A drawing for a file of its own, which knows no page: on white.
+#[cfg(feature = "report")]
+pub fn standalone(svg: &str, description: &str) -> String {
+    let mut svg = themed(svg, description)
+        .replace("currentColor", "#1b1f24")
+        .replace("var(--paper)", "#ffffff")
+        .replace("var(--line)", "#d5dae0")
+        .replace("var(--bad)", "#b3261e");
+    for (number, color) in DAYLIGHT.iter().enumerate() {
+        svg = svg.replace(&format!("var(--series-{number})"), color);
+    }
+    // The background is the first thing drawn.
+    let Some(end) = svg.find('>') else { return svg };
+    svg.insert_str(end + 1, "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>");
+    svg
 }
 
 /// A drawing whose black and white mean something: only described.

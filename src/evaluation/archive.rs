@@ -1,4 +1,4 @@
-//! Crafted images on disk, in numpy's format.
+//! Reads and writes crafted images in numpy's format.
 
 use super::crafted::{Crafted, Image, UNSAID, distance, near_box};
 use crate::attack::{

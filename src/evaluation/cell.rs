@@ -1,5 +1,6 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
+use super::interval::wilson;
 use super::random::RandomAccuracy;
 use crate::attack::{
     AttackReport, Budget, Cost, Diagnostics, FoundBy, Norm, Outcome, Status, outside,
@@ -17,6 +18,16 @@ pub enum ThreatModel {
     Transfer,
 }
 
+impl ThreatModel {
+    /// Its name, for people and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WhiteBox => "white-box",
+            Self::Transfer => "transfer",
+        }
+    }
+}
+
 /// One attack at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -32,6 +43,9 @@ pub struct Cell {
     pub threat_model: ThreatModel,
     /// The share of samples classified rightly, clean and attacked.
     pub robust_accuracy: f64,
+    /// Where the robust accuracy on all images of this kind lies, with 95 % confidence; None in files of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robust_interval: Option<[f64; 2]>,
     /// Of a random model, what its single draws make of the same images; None of others.
     #[serde(flatten)]
     pub random: Option<RandomAccuracy>,
@@ -126,6 +140,7 @@ impl Cell {
             seed,
             threat_model,
             robust_accuracy: robust_indices.len() as f64 / outcomes.len().max(1) as f64,
+            robust_interval: Some(wilson(robust_indices.len(), outcomes.len())),
             random: RandomAccuracy::of(&outcomes),
             robust_indices,
             invalid,

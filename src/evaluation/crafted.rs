@@ -312,7 +312,7 @@ impl Attack for Replayed<'_> {
         };
         let candidates = which.iter().map(candidate).collect();
         // Those of the target class are counted anew, of this model.
-        let diagnostics = Diagnostics { of_target: 0, ..self.0.diagnostics.clone() };
+        let diagnostics = Diagnostics { of_target: 0, refuted: 0, ..self.0.diagnostics.clone() };
         Ok(Search { candidates, diagnostics })
     }
 

@@ -1,4 +1,4 @@
-//! A cell on disk: its outcomes as columns of words, of which equal neighbors are written once.
+//! A cell on disk: its outcomes as run-length encoded columns of words.
 //!
 //! Ten thousand outcomes as JSON objects take three megabytes, and an experiment has hundreds of cells. As columns they
 //! take some ten to a hundred kilobytes, because most attacks cost the same for every image.

@@ -1,4 +1,4 @@
-//! How far a share of some images says what the share of all images would be.
+//! Confidence intervals for accuracies measured on a sample of images.
 
 /// The standard normal's 97.5 % quantile.
 const QUANTILE: f64 = 1.959_963_984_540_054;

@@ -1,8 +1,8 @@
-//! What of an evaluation is done, in a file that grows by a line a part: whatever moment the process is killed at, all
-//! whole lines count.
+//! The finished parts of an evaluation, in a file that grows by one line per part. Whenever the process is killed, all
+//! complete lines count.
 
 use crate::attack::Samples;
-use crate::files::{Output, writing};
+use crate::files::{Output, read_regular, writing};
 use crate::fingerprint::Fingerprint;
 use crate::wording::of_json_line;
 use crate::{Error, Result};
@@ -46,7 +46,7 @@ impl Journal {
     ) -> Result<Option<(Self, Vec<P>)>> {
         let path = place.path();
         let journal = open(path)?;
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+        let bytes = read_regular(path, u64::MAX)?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let fail = |line: usize, e: serde_json::Error| {
             let problem = of_json_line(&e);

@@ -1,5 +1,5 @@
-//! An evaluation in portions: every attack at every radius on a few samples after the other, so that it can stop
-//! anywhere and go on to the same bits.
+//! An evaluation in portions: every attack at every radius on a few samples at a time, so that it can stop anywhere and
+//! resume to the same bits.
 
 use super::cell::{Cell, ThreatModel};
 use super::crafted::Crafted;

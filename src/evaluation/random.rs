@@ -1,4 +1,4 @@
-//! What remains of a random model under attack, by its single draws.
+//! The accuracy of single draws of a random model under attack.
 
 use super::interval::{mean_interval, wilson};
 use crate::attack::Outcome;

@@ -1,4 +1,4 @@
-//! The one loop in which models come to be: advance by a pass, measure, record, checkpoint.
+//! The one training loop of controls and defenses: advance by a pass, measure, record, checkpoint.
 
 use crate::Result;
 use crate::checkpoint::StateDict;

@@ -1,7 +1,9 @@
 //! From finished jobs to results.
 
 use super::execute::{Trained, read};
-use super::graph::Graph;
+use super::graph::{CellPlan, Graph};
+use super::published::Published;
+use super::replication::{CellSummary, Replication};
 use super::results::{CraftedSet, JobRun, ModelResult, Results, TableCell};
 use super::run::JobOutcome;
 use super::spec::ExperimentSpec;
@@ -38,6 +40,7 @@ pub fn assemble_results(
             clean_accuracy: history.last().map_or(0.0, |point| point.test_accuracy),
             history,
             file: file(entry),
+            spiking: plan.row.spiking,
         });
     }
     let mut crafted = Vec::new();
@@ -54,28 +57,9 @@ pub fn assemble_results(
     let mut cells = Vec::new();
     for plan in &graph.cells {
         let Some(entry) = entry(plan.job) else { continue };
-        let measured = read::<Evidence>(entry)?.cell(plan.images)?;
-        let model = &graph.models[plan.model];
-        // What the checks of an attack say concerns the model that it searched on.
-        let own = plan.threat_model == ThreatModel::WhiteBox && plan.attack.is_some();
-        cells.push(TableCell {
-            method: model.row.label.clone(),
-            model: model.row.id.clone(),
-            seed: model.seed,
-            norm: plan.ball.0,
-            eps: plan.ball.1,
-            scale: plan.scale.clone(),
-            column: plan.column.clone(),
-            attack: plan.attack.as_ref().map_or(String::new(), AttackSpec::to_string),
-            threat_model: plan.threat_model,
-            images: measured.outcomes.len(),
-            accuracy: if own { measured.robust_accuracy } else { measured.accuracy_as_shown() },
-            warnings: if own { measured.warnings } else { Vec::new() },
-            zero_gradient_share: measured.zero_gradient_share.filter(|_| own),
-            evidence: format!("{}/{}.json", Store::FOLDER, graph.jobs[plan.job].key),
-        });
+        cells.push(cell(graph, plan, read::<Evidence>(entry)?)?);
     }
-    Ok(Results {
+    let mut results = Results {
         version: env!("CARGO_PKG_VERSION").into(),
         numerics: NUMERICS,
         network: graph.sources.network.clone(),
@@ -93,6 +77,35 @@ pub fn assemble_results(
         models,
         crafted,
         cells,
+        summary: Vec::new(),
+        replication: Vec::new(),
+    };
+    results.summary = CellSummary::all(&results);
+    results.replication = Replication::all(&results, &Published::load()?);
+    Ok(results)
+}
+
+/// A cell of a table, from what is kept of each of its samples.
+fn cell(graph: &Graph, plan: &CellPlan, evidence: Evidence) -> Result<TableCell> {
+    let measured = evidence.cell(plan.images)?;
+    let model = &graph.models[plan.model];
+    // What the checks of an attack say concerns the model that it searched on.
+    let own = plan.threat_model == ThreatModel::WhiteBox && plan.attack.is_some();
+    Ok(TableCell {
+        method: model.row.label.clone(),
+        model: model.row.id.clone(),
+        seed: model.seed,
+        norm: plan.ball.0,
+        eps: plan.ball.1,
+        scale: plan.scale.clone(),
+        column: plan.column.clone(),
+        attack: plan.attack.as_ref().map_or(String::new(), AttackSpec::to_string),
+        threat_model: plan.threat_model,
+        images: measured.outcomes.len(),
+        accuracy: if own { measured.robust_accuracy } else { measured.accuracy_as_shown() },
+        warnings: if own { measured.warnings } else { Vec::new() },
+        zero_gradient_share: measured.zero_gradient_share.filter(|_| own),
+        evidence: format!("{}/{}.json", Store::FOLDER, graph.jobs[plan.job].key),
     })
 }
 

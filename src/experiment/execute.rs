@@ -10,7 +10,8 @@ use crate::evaluation::{Evidence, HISTORY, HistoryPoint, Observer, session};
 use crate::files::{MOST, read_regular};
 use crate::method::{ControlTraining, Defender, InTraining, Settings, Training};
 use crate::nn::architecture::Architecture;
-use crate::nn::{Model, Network, Origin};
+use crate::nn::{Freeze, FrozenNetwork, Model, Network, Origin};
+use crate::snn::{SpikingModel, SpikingOptions, Statistics};
 use crate::tensor::Context;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -72,17 +73,17 @@ impl Lab<'_> {
                 let budget = Budget { norm: *norm, eps: *eps, seed: *seed };
                 self.craft(&job.key, inputs, attack, budget, images.clone())
             }
-            Work::Show { images } => {
+            Work::Show { images, spiking } => {
                 let cell = match inputs {
-                    [model] => self.clean(model, *images)?,
-                    [model, clean, sets @ ..] => self.show(model, clean, sets)?,
+                    [model] => self.clean((model, *spiking), *images)?,
+                    [model, clean, sets @ ..] => self.show((model, *spiking), clean, sets)?,
                     [] => return Err(Error::failed("experiment", "no model to show images to")),
                 };
                 Ok((value(&Evidence::of(&cell))?, None))
             }
-            Work::Attack { attack, norm, eps, seed, images } => {
+            Work::Attack { attack, norm, eps, seed, images, spiking } => {
                 let budget = Budget { norm: *norm, eps: *eps, seed: *seed };
-                let cell = self.attack(inputs[0], attack, budget, *images)?;
+                let cell = self.attack((inputs[0], *spiking), attack, budget, *images)?;
                 Ok((value(&Evidence::of(&cell))?, None))
             }
         }
@@ -90,6 +91,20 @@ impl Lab<'_> {
 
     pub(super) fn model(&self, entry: &StoreEntry) -> Result<Model> {
         Model::open(&self.state(file_of(entry)?)?)
+    }
+
+    /// What a trained model is run as: a network of rectifiers, or one that spikes so.
+    pub(super) fn network(
+        &self,
+        (entry, spiking): (&StoreEntry, Option<SpikingOptions>),
+    ) -> Result<Box<dyn FrozenNetwork>> {
+        let model = self.model(entry)?;
+        Ok(match spiking {
+            None => Box::new(model.freeze()?),
+            Some(options) => {
+                Box::new(SpikingModel::from_model(&model, options, Statistics::Carry)?.freeze()?)
+            }
+        })
     }
 
     /// Reads a file of the store, which may be somebody else's.

@@ -6,9 +6,13 @@ use crate::attack::{AttackReport, AttackSpec, Budget, Samples, Status};
 use crate::checkpoint::to_json;
 use crate::evaluation::{Cell, Crafted, Evidence, Models, Plan, ThreatModel, classify, evaluate};
 use crate::nn::Freeze;
+use crate::snn::SpikingOptions;
 use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::ops::Range;
+
+/// A trained model, and how it spikes if it is run as a spiking network.
+type Run<'a> = (&'a StoreEntry, Option<SpikingOptions>);
 
 impl Lab<'_> {
     /// Crafts images on a model, into a file of their own.
@@ -31,10 +35,10 @@ impl Lab<'_> {
     }
 
     /// What a model makes of the first clean images.
-    pub(super) fn clean(&self, model: &StoreEntry, images: usize) -> Result<Cell> {
-        let model = self.model(model)?.freeze()?;
+    pub(super) fn clean(&self, model: Run<'_>, images: usize) -> Result<Cell> {
+        let model = self.network(model)?;
         let samples = Samples::from_dataset(self.test, 0..images)?;
-        let report = classify(self.context, &model, &samples, 0)?;
+        let report = classify(self.context, &*model, &samples, 0)?;
         finite(&report)?;
         // Without a name, as there was no attack.
         Ok(Cell::of_report(String::new(), ThreatModel::WhiteBox, &report, true, 0.0))
@@ -43,11 +47,11 @@ impl Lab<'_> {
     /// What a model makes of crafted images; `clean` are its answers to the clean ones.
     pub(super) fn show(
         &self,
-        model: &StoreEntry,
+        model: Run<'_>,
         clean: &StoreEntry,
         sets: &[&StoreEntry],
     ) -> Result<Cell> {
-        let model = self.model(model)?.freeze()?;
+        let model = self.network(model)?;
         let clean = read::<Evidence>(clean)?.cell(usize::MAX)?.outcomes;
         let mut reports = Vec::new();
         let (mut bounded, mut begin) = (true, 0);
@@ -55,7 +59,7 @@ impl Lab<'_> {
             let crafted = Crafted::load(self.store.path(file_of(set)?))?;
             bounded &= crafted.is_bounded();
             let known = clean.get(begin..begin + crafted.samples().len()).unwrap_or_default();
-            reports.push(crafted.show_classified(self.context, &model, known)?);
+            reports.push(crafted.show_classified(self.context, &*model, known)?);
             begin += crafted.samples().len();
         }
         let report = AttackReport::merge(reports).ok_or_else(|| {
@@ -69,17 +73,17 @@ impl Lab<'_> {
     /// Attacks a model itself.
     pub(super) fn attack(
         &self,
-        model: &StoreEntry,
+        model: Run<'_>,
         attack: &AttackSpec,
         budget: Budget,
         images: usize,
     ) -> Result<Cell> {
-        let model = self.model(model)?.freeze()?;
+        let model = self.network(model)?;
         let samples = Samples::from_dataset(self.test, 0..images)?;
         let Budget { norm, eps, seed } = budget;
         let (attacks, radii) = (vec![attack.clone()], vec![eps]);
         let plan = Plan { attacks, norm, radii, seed, portion: images.max(1) };
-        let models = Models { target: &model, source: None };
+        let models = Models { target: &*model, source: None };
         let cells = evaluate(self.context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
         cells.into_iter().next().ok_or_else(|| Error::failed("experiment", "no cell was measured"))
     }

@@ -229,7 +229,7 @@ fn of_results<'a>(
 /// The first model of each method, in the order of the results.
 fn first_of_each_method(results: &Results) -> Vec<&ModelResult> {
     let mut firsts: Vec<&ModelResult> = Vec::new();
-    for model in &results.models {
+    for model in results.models.iter().filter(|model| !model.spiking) {
         if firsts.iter().all(|other| other.method != model.method) {
             firsts.push(model);
         }

@@ -25,6 +25,9 @@ pub struct PrintedColumn {
     /// The same attack at its full strength, where that is another one.
     #[serde(default)]
     pub full: Option<AttackSpec>,
+    /// What a spiking network is attacked with, where its gradients need another attack.
+    #[serde(default)]
+    pub spiking: Option<AttackSpec>,
 }
 
 /// A row of a table: six accuracies of one method at one noise scale, in the order of the columns.
@@ -114,6 +117,11 @@ impl Published {
         let table = self.tables.iter().find(|t| t.number == table)?;
         let row = table.rows.iter().find(|row| row.method == method && row.scale == scale)?;
         row.values.get(at).copied()
+    }
+
+    /// The same in the first table that prints it.
+    pub fn anywhere(&self, method: &str, scale: &str, key: &str) -> Option<f64> {
+        self.tables.iter().find_map(|table| self.value(table.number, method, scale, key))
     }
 }
 

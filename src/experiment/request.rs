@@ -2,10 +2,12 @@
 //! all others are refused, in a line that says what differs.
 
 use super::graph::Graph;
-use super::results::{Results, load, save};
+use super::observe::Observations;
+use super::results::{Results, RunInfo, load, save};
+use super::search::{Found, Search};
 use super::spec::ExperimentSpec;
 use super::store::Store;
-use super::sweep::Sweep;
+use super::sweep::{Sweep, SweepRow};
 use super::work::NUMERICS;
 use crate::data::DataIdentity;
 use crate::files::lock_file;
@@ -30,6 +32,9 @@ pub struct Request {
     pub spec: ExperimentSpec,
     /// The sweep, if it is one.
     pub sweep: Option<Sweep>,
+    /// The search, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
 }
 
 impl Request {
@@ -41,7 +46,7 @@ impl Request {
     /// To be asked of this engine.
     pub fn new(spec: ExperimentSpec, sweep: Option<Sweep>) -> Self {
         let network = spec.architecture.to_string();
-        Self { numerics: NUMERICS, network, spec, sweep }
+        Self { numerics: NUMERICS, network, spec, sweep, search: None }
     }
 
     /// What a folder was asked last.
@@ -66,11 +71,15 @@ impl Request {
     /// The graph of all that is asked.
     ///
     /// # Errors
-    /// Those of [`Graph::new`] and [`Sweep::graph`].
+    /// Those of [`Graph::new`] and [`Sweep::graph`], and if it is a search, which has many.
     pub fn graph(&self) -> Result<Graph> {
-        match &self.sweep {
-            Some(sweep) => sweep.graph(&mut self.spec.clone()),
-            None => Graph::new(&self.spec),
+        match (&self.search, &self.sweep) {
+            (Some(_), _) => {
+                let problem = "it holds a search, whose jobs follow from one another: run the same command again";
+                Err(Error::argument("results folder", problem))
+            }
+            (None, Some(sweep)) => sweep.graph(&mut self.spec.clone()),
+            (None, None) => Graph::new(&self.spec),
         }
     }
 
@@ -81,7 +90,7 @@ impl Request {
     /// If they are: in what they differ, and what to do.
     pub fn check(&self, folder: &Path) -> Result<()> {
         let differences = match of_folder(folder)? {
-            None => return Ok(()),
+            None => return refuse_others(folder),
             Some(Ok(common)) => common.differences(&FolderIdentity::of(self)),
             Some(Err(engine)) => vec![engine],
         };
@@ -89,7 +98,7 @@ impl Request {
             return Ok(());
         }
         let problem = format!(
-            "{} holds {}; name another folder with --out, or delete this one",
+            "{} holds {}; name another folder with --out",
             folder.display(),
             differences.join("; ")
         );
@@ -131,8 +140,14 @@ impl Request {
         if a.quick != b.quick {
             differences.push(if b.quick { "a quick run" } else { "a full run" }.to_owned());
         }
+        if a.only != b.only {
+            differences.push("another part of the tables".to_owned());
+        }
         if a.sheets != b.sheets {
             differences.push("another sheet".to_owned());
+        }
+        if self.search != other.search {
+            differences.push("another search".to_owned());
         }
         if self.sweep != other.sweep {
             differences.push("another sweep".to_owned());
@@ -218,6 +233,20 @@ fn of_folder(folder: &Path) -> Result<Option<Result<FolderIdentity, String>>> {
     })
 }
 
+/// Refuses a folder without results that has files by the names of ours: they are somebody's.
+fn refuse_others(folder: &Path) -> Result<()> {
+    let written = [Results::FILE, RunInfo::FILE, Observations::FILE, SweepRow::FILE, Found::FILE];
+    let written = written.into_iter().chain(["index.html", "report.md", "results.csv"]);
+    let Some(file) = written.map(|name| folder.join(name)).find(|file| file.exists()) else {
+        return Ok(());
+    };
+    let problem = format!(
+        "{} is there, and no results of ours are; it would be replaced: name another folder",
+        file.display()
+    );
+    Err(Error::argument("results folder", problem))
+}
+
 fn other_engine(numerics: u64) -> String {
     format!("results of an engine with numerics {numerics}; this one has {NUMERICS}")
 }
@@ -259,6 +288,7 @@ mod tests {
         let spec = ExperimentSpec {
             tables: vec![1],
             figures: vec![],
+            only: None,
             sheets: Vec::new(),
             settings: Settings::new(Profile::Published),
             seeds: vec![0],

@@ -2,7 +2,9 @@
 //! machine and instruction set are in [`RunInfo`], a file of its own.
 
 use super::execute::read;
-use super::sheet::Sheet;
+use super::replication::{CellSummary, Replication};
+use super::sheet::{Sheet, is_false};
+use super::statistics::Spread;
 use super::store::{Lookup, Store};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
@@ -37,12 +39,15 @@ pub struct ModelResult {
     pub history: Vec<HistoryPoint>,
     /// The file (safetensors), relative to the results folder.
     pub file: String,
+    /// Whether it was run as a spiking network; its history is that of the network of rectifiers.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub spiking: bool,
 }
 
 impl ModelResult {
     /// Whether it is the experiment's control, on which all transfer sets are crafted: shown to it, they are its own.
     pub fn is_source(&self) -> bool {
-        self.defense == Training::Control && self.overrides.is_empty()
+        self.defense == Training::Control && self.overrides.is_empty() && !self.spiking
     }
 }
 
@@ -131,6 +136,20 @@ fn linf() -> Norm {
     Norm::Linf
 }
 
+/// The key of the column of clean images.
+pub const CLEAN: &str = "clean";
+
+/// An accuracy of one seed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// The seed.
+    pub seed: u64,
+    /// The accuracy.
+    pub accuracy: f64,
+    /// Of how many test images.
+    pub images: usize,
+}
+
 /// Everything that an experiment found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
@@ -173,6 +192,12 @@ pub struct Results {
     pub crafted: Vec<CraftedSet>,
     /// The accuracies, each once, even where several tables show it.
     pub cells: Vec<TableCell>,
+    /// Of several seeds: each accuracy over them. It follows from the cells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summary: Vec<CellSummary>,
+    /// Of several seeds: each printed number beside them. It follows from the cells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replication: Vec<Replication>,
 }
 
 /// A job that was run, or found in the store.
@@ -254,17 +279,56 @@ impl Results {
         models.peek().is_some() && models.all(ModelResult::is_source)
     }
 
-    /// The mean accuracy of the [cells](Self::cells_of) over the seeds, if there are any.
-    pub fn mean(
+    /// What was measured for a method, a scale and a column over the seeds, if anything was.
+    pub fn spread(
         &self,
         method: &str,
         scale: &str,
         column: &str,
         threat_model: ThreatModel,
-    ) -> Option<f64> {
-        let cells = self.cells_of(method, scale, column, threat_model);
-        let (sum, count) = cells.fold((0.0, 0), |(sum, n), cell| (sum + cell.accuracy, n + 1));
-        (count > 0).then(|| sum / f64::from(count))
+    ) -> Option<Spread> {
+        let measured = self.measured(method, scale, column, threat_model).into_iter();
+        Spread::of(measured.map(|run| (run.accuracy, run.images)))
+    }
+
+    /// What was measured for a method, a scale and a column: one number a seed. Clean images are nobody's attack: whoever
+    /// crafted the others, the numbers are the same.
+    pub fn measured(
+        &self,
+        method: &str,
+        scale: &str,
+        column: &str,
+        threat_model: ThreatModel,
+    ) -> Vec<Measured> {
+        let of_cell = |cell: &TableCell| Measured {
+            seed: cell.seed,
+            accuracy: cell.accuracy,
+            images: cell.images,
+        };
+        let own: Vec<_> = self.cells_of(method, scale, column, threat_model).map(of_cell).collect();
+        if !own.is_empty() || column != CLEAN {
+            return own;
+        }
+        let here = |cell: &&TableCell| cell.method == method && cell.scale == scale;
+        let clean = self.cells.iter().filter(here).filter(|cell| cell.column == CLEAN);
+        let clean: Vec<_> = clean.map(of_cell).collect();
+        if !clean.is_empty() {
+            return clean;
+        }
+        let at_work = |id: &str| self.cells.iter().filter(here).any(|cell| cell.model == id);
+        let models = self.models.iter();
+        let models = models.filter(|m| m.method == method && !m.spiking && at_work(&m.id));
+        let of_model = |model: &ModelResult| Measured {
+            seed: model.seed,
+            accuracy: model.clean_accuracy,
+            images: self.images,
+        };
+        models.map(of_model).collect()
+    }
+
+    /// The test images of the data set: MNIST's, if nothing else was noted.
+    pub fn test_images(&self) -> usize {
+        self.data.as_ref().map_or(10_000, |data| data.test.images)
     }
 
     /// The cells of one method, scale, column and threat model: one a seed.

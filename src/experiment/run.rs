@@ -121,6 +121,8 @@ pub fn run(
         whole,
         tell,
         sleeps: graph.jobs.iter().map(|job| graph.sleep(job)).collect(),
+        estimates: graph.jobs.iter().map(|job| graph.estimate(job)).collect(),
+        alone: jobs == 1,
         statuses: Mutex::new(ours.iter().map(begin).collect()),
         changed: Condvar::new(),
     };
@@ -150,6 +152,10 @@ struct Board<'a> {
     tell: &'a (dyn Fn(Event<'_>) + Sync),
     /// The slow-wave sleep with which a job begins, if it does: several may begin with the same.
     sleeps: Vec<Option<String>>,
+    /// Seconds that each job might take.
+    estimates: Vec<f64>,
+    /// Whether jobs come one after the other.
+    alone: bool,
     statuses: Mutex<Vec<JobStatus>>,
     changed: Condvar,
 }
@@ -197,16 +203,17 @@ impl Board<'_> {
         }
     }
 
-    /// Which of two jobs comes first. Long ones: what is left at the end should be short, so that no thread waits
-    /// long for the last. But what sleeps as a running job does had better wait for that sleep than repeat it.
+    /// Which of two jobs comes first. Side by side, long ones: what is left at the end should be short, so that no thread
+    /// waits long for the last. One after the other, short ones: the first numbers come early. But what sleeps as a running
+    /// job does had better wait for that sleep than repeat it.
     fn order(&self, statuses: &[JobStatus], a: usize, b: usize) -> Ordering {
         let asleep = |job: usize| {
             let running = |other: &usize| matches!(statuses[*other], JobStatus::Running);
             let same = |other: usize| self.sleeps[job] == self.sleeps[other];
             self.sleeps[job].is_some() && (0..statuses.len()).filter(running).any(same)
         };
-        let estimate = |job: usize| self.graph.estimate(&self.graph.jobs[job]);
-        asleep(a).cmp(&asleep(b)).then(estimate(b).total_cmp(&estimate(a)))
+        let shorter = self.estimates[a].total_cmp(&self.estimates[b]);
+        asleep(a).cmp(&asleep(b)).then(if self.alone { shorter } else { shorter.reverse() })
     }
 
     /// Whether a job waits for nothing but somebody to do it.

@@ -1,6 +1,7 @@
 //! Tables and figures as configuration (`experiments/*.toml`): which methods, noise scales and columns.
 
-use crate::attack::Norm;
+use crate::attack::{Norm, parse_eps};
+use crate::files::read_regular;
 use crate::method::{Settings, Training, current_name};
 use crate::wording::in_words;
 use crate::{Error, Result};
@@ -22,6 +23,16 @@ pub struct RowSpec {
     /// Settings in which it differs, by name.
     #[serde(default, deserialize_with = "by_current_names")]
     pub set: BTreeMap<String, String>,
+    /// Whether the model is run as a spiking network (`fast_wave.spiking` says how), not as the network of rectifiers that it
+    /// is saved as.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub spiking: bool,
+}
+
+/// What is left out of files: what older ones do not say.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(super) fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl RowSpec {
@@ -42,7 +53,8 @@ impl RowSpec {
     /// As for [`settings`](Self::settings).
     pub fn reads(&self, of_experiment: &Settings, name: &str) -> Result<bool> {
         let settings = self.settings(of_experiment)?;
-        Ok([self.training, Training::Control].iter().any(|t| t.reads(&settings, name)))
+        let spikes = self.spiking && name.starts_with("fast_wave.spiking");
+        Ok(spikes || [self.training, Training::Control].iter().any(|t| t.reads(&settings, name)))
     }
 
     /// Rejects settings that would not be applied.
@@ -158,6 +170,12 @@ impl Sheet {
             }
         }
         list("noise scale", self.scales.iter())?;
+        // One radius may be written in several ways.
+        let radius = |scale: &String| {
+            parse_eps(scale, self.norm, usize::MAX)
+                .map_or_else(|_| scale.clone(), |eps| format!("{eps:?}"))
+        };
+        list("noise scale", self.scales.iter().map(radius).collect::<Vec<_>>().iter())?;
         list("column", self.columns.iter())?;
         list("method", self.methods.iter().map(|method| &method.id))
     }
@@ -167,8 +185,7 @@ impl Sheet {
     /// # Errors
     /// If it cannot be read, is no sheet, or asks for nothing, or for a table of the paper with rows of its own.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
-        let sheet: Self = parse(&text, path)?;
+        let sheet: Self = read(path)?;
         let fail = |problem: &str| Err(Error::format(path, problem));
         let of_paper = sheet.table.is_some() || sheet.figure.is_some();
         match (sheet.methods.is_empty(), sheet.scales.is_empty(), sheet.columns.is_empty()) {
@@ -217,10 +234,31 @@ impl Sheet {
     }
 }
 
+/// A part of the paper's tables.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Noise scales.
+    pub scales: Vec<String>,
+    /// Methods, as printed.
+    pub methods: Vec<String>,
+}
+
+impl Selection {
+    /// What of a sheet is in it; None if that is nothing.
+    pub fn of(&self, mut sheet: Sheet) -> Option<Sheet> {
+        sheet.scales.retain(|scale| self.scales.contains(scale));
+        sheet.methods.retain(|method| self.methods.contains(&method.label));
+        (!sheet.scales.is_empty() && !sheet.methods.is_empty()).then_some(sheet)
+    }
+}
+
 /// The shortened run.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quick {
+    /// What is run if no table is named.
+    pub only: Selection,
     /// Training images.
     pub train_images: usize,
     /// Test images under transfer attacks.
@@ -252,6 +290,16 @@ impl Quick {
 /// Sets many settings by name.
 pub(super) fn set_all(settings: &mut Settings, values: &BTreeMap<String, String>) -> Result<()> {
     values.iter().try_for_each(|(name, value)| settings.set(name, value))
+}
+
+/// Reads a file of TOML that somebody wrote by hand.
+///
+/// # Errors
+/// If it cannot be read, is no regular file of at most a megabyte, no text, or not of this kind.
+pub fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    const MOST: u64 = 1 << 20;
+    let text = String::from_utf8(read_regular(path, MOST)?);
+    parse(&text.map_err(|_| Error::format(path, "no text, so no TOML"))?, path)
 }
 
 /// Reads a configuration, such as a [`Sheet`], from TOML; `path` is what errors name.

@@ -1,6 +1,6 @@
 //! What an experiment is asked to find out.
 
-use super::sheet::Sheet;
+use super::sheet::{Selection, Sheet};
 use super::work::Sources;
 use crate::data::{DataIdentity, ImageSet};
 use crate::evaluation::ThreatModel;
@@ -15,6 +15,9 @@ pub struct ExperimentSpec {
     pub tables: Vec<usize>,
     /// Figures of the paper.
     pub figures: Vec<usize>,
+    /// The part of these that is run; all of them if None.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Selection>,
     /// Tables of the caller's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sheets: Vec<Sheet>,

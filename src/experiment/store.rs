@@ -171,7 +171,7 @@ impl Store {
         let file_sha256 = match &file {
             Some(file) => {
                 let path = self.path(file);
-                let bytes = fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
+                let bytes = read_regular(&path, u64::MAX)?;
                 Some(sha256(&bytes))
             }
             None => None,

@@ -1,4 +1,4 @@
-//! What a file holds already that is to be written: another kind is somebody's work.
+//! Checks the existing content of a file before it is overwritten: a file of another kind may be somebody's work.
 
 use super::Output;
 use crate::foreign::{self, FileKind};

@@ -1,4 +1,4 @@
-//! Folders that somebody else may have made, such as results that were sent: the names in them lead to files in them.
+//! Folders that somebody else may have made, such as results that were sent: names in them must not lead outside.
 
 use crate::{Error, Result};
 use std::fs;

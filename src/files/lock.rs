@@ -1,4 +1,4 @@
-//! One process at a time.
+//! Locks an output, so that only one process writes it at a time.
 
 use crate::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -1,4 +1,4 @@
-//! A place to write to: what it is, and whether it can be written to, found out before any work.
+//! An output path: finds out before any work what is there and whether it can be written.
 
 use super::{Lock, writing};
 use crate::{Error, Result};

@@ -1,5 +1,5 @@
-//! Functions of one feature at a time, each with its derivative. Dead lanes stay zero: functions that are not zero at
-//! zero are masked.
+//! Activations: functions of one feature at a time, each with its derivative. Dead lanes stay zero: functions that are
+//! not zero at zero are masked.
 
 use super::elementwise::{map, zip};
 use crate::simd::{Isa, Lanes, Simd, dispatch, math};

@@ -1,4 +1,4 @@
-//! Soft-max cross-entropy of logits, by log-sum-exp: no probability is formed before its logarithm is safe.
+//! Softmax cross-entropy of logits, by log-sum-exp: no probability is formed before its logarithm is safe.
 
 use crate::simd::{Isa, Lanes, LanesU32, Simd, dispatch, math};
 

@@ -1,4 +1,4 @@
-//! Zeros in place of a random share of the numbers.
+//! Dropout: replaces a random share of the numbers by zeros.
 
 use crate::simd::random::{Key, RandomLanes};
 use crate::simd::{Isa, LANES, Lanes, Simd, dispatch};

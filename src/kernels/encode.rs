@@ -1,4 +1,4 @@
-//! Random spikes from intensities.
+//! Poisson encoding: random spikes from intensities.
 
 use crate::simd::random::{Key, RandomLanes};
 use crate::simd::{Isa, LANES, Lanes, Simd, dispatch};

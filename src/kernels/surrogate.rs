@@ -1,4 +1,4 @@
-//! Surrogate gradients: what stands for the derivative of a spike, a step function of `x = membrane - threshold`.
+//! Surrogate gradients: functions that replace the derivative of a spike, a step function of `x = membrane - threshold`.
 //!
 //! Each is the derivative of a smooth step, [`Surrogate::step`], which rises from 0 to 1. The exceptions are
 //! [`FastSigmoid`], which its authors left unnormalized: its step x / (1 + a |x|) rises from -1/a to 1/a; and

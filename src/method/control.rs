@@ -1,4 +1,4 @@
-//! The undefended control.
+//! The undefended control, which every defense starts from.
 
 use crate::nn::{Recipe, TrainingOptions};
 use crate::{Error, Result};

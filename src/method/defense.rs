@@ -1,4 +1,4 @@
-//! What a defense is, and the list of those that exist.
+//! The trait of defenses, and the list of all of them.
 
 use super::defenses::{
     AdversarialTraining, DeepSleep, Distillation, FastWaveDefense, Lucid, SleepDefense,

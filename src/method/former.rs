@@ -1,4 +1,4 @@
-//! Names that settings had in older versions, whose files are still read: sheets, checkpoints, results, stores.
+//! Former names of settings. Sheets, checkpoints, results and stores of older versions are still read.
 
 #[cfg(feature = "experiment")]
 use super::{AdversarialTrainingOptions, Profile};

@@ -1,4 +1,4 @@
-//! What a setting takes, for whoever gave it something else.
+//! Error messages for a setting that was given the wrong kind of value: every form that it takes, with an example.
 
 use super::RobustLoss;
 use crate::nn::{GradientAttack, Rule, Schedule};

@@ -1,4 +1,4 @@
-//! What the training of a control and a defense have in common.
+//! What the training of a control and the training of a defense have in common.
 
 use super::{BatchProgress, ControlOptions, Defender, PassReport};
 use crate::Result;

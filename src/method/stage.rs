@@ -1,4 +1,4 @@
-//! A stage of a defense: what a new defense implements, unless the stages of the others suffice.
+//! The stages of a defense. A new defense implements one unless existing stages suffice.
 
 use super::Settings;
 use crate::checkpoint::StateDict;

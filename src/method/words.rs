@@ -1,4 +1,4 @@
-//! What the defenses ran, in sentences: where it may differ from the paper, and how.
+//! Sentences for the report that say what each defense ran where it may differ from the paper.
 
 use super::{
     AdversarialTrainingOptions, Description, DistillationMethod, DistillationOptions, Profile,

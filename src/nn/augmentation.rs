@@ -1,4 +1,4 @@
-//! Random changes of training images that keep their class: shifts and mirror images.
+//! Random changes of training images that keep their class: shifts and flips.
 
 use crate::simd::LANES;
 use crate::simd::random::Key;

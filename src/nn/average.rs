@@ -1,4 +1,4 @@
-//! A moving average of all that a network holds, over the steps of its training (Polyak and Juditsky 1992; decays as in
+//! A moving average of weights and statistics over the steps of training (Polyak and Juditsky 1992; decays as in
 //! Tarvainen and Valpola 2017).
 
 use super::Network;

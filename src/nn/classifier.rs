@@ -1,4 +1,5 @@
-//! What evaluation and attacks see of a model: logits, and gradients of functions of the logits with respect to the pixels.
+//! The view of a model that evaluation and attacks get: logits, and gradients of functions of the logits with respect to
+//! the pixels.
 
 use super::{DRAWS, FrozenNetwork, PartialForward};
 use crate::autodiff::{Tape, Var};
@@ -36,7 +37,7 @@ pub trait Classifier: Sync {
         false
     }
 
-    /// The network on the tape that it is, if it is one: for whoever wants to look inside.
+    /// The network behind it, if it is one of this crate, for callers that need its layers.
     fn as_network(&self) -> Option<&dyn FrozenNetwork> {
         None
     }

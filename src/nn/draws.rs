@@ -1,4 +1,4 @@
-//! Random networks: which of their draws decide about an image.
+//! Random networks: which of their draws decide on an image.
 
 use crate::simd::random::Key;
 

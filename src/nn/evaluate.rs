@@ -1,4 +1,4 @@
-//! Predictions, accuracy and input gradients of a frozen network, each worker on a tape of its own.
+//! Predictions, accuracy and input gradients of a frozen network, with one tape per worker.
 
 use super::{FrozenNetwork, decision_noise};
 use crate::autodiff::{Labels, Seed, Tape, Var};
@@ -48,7 +48,7 @@ pub fn predictions(
 /// samples and seed start from the same ones.
 ///
 /// # Errors
-/// If the images have not the network's shape.
+/// If the images do not have the network's input shape.
 pub fn decisions(
     context: &Context,
     network: &dyn FrozenNetwork,

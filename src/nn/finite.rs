@@ -1,4 +1,4 @@
-//! Numbers that stop being finite, caught where they arise: from there on they would spread.
+//! Catches non-finite numbers where they arise, before they spread.
 
 use crate::checkpoint::StateDict;
 use crate::{Error, Result};

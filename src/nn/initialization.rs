@@ -1,4 +1,4 @@
-//! Random weights to start from.
+//! Random initial weights.
 
 use crate::simd::random::{Key, uniform_from_bits};
 use rand::Rng;

@@ -1,4 +1,4 @@
-//! Networks, and how they are trained.
+//! Networks and their training.
 //!
 //! A [`Network`] names its [`Parameters`] and records its forward pass on a tape; [`Trainer`] runs it over a data set.
 //! [`Model`] is the network of any architecture, the paper's among them ([`Model::lenet`]); a [`FrozenNetwork`] is what

@@ -1,4 +1,4 @@
-//! What training needs of a network, and what evaluation and attacks need of a trained one.
+//! The traits of networks: what training needs, and what evaluation and attacks need of a trained network.
 
 use super::{Classifier, ConvChain, Parameters};
 use crate::Result;

@@ -1,4 +1,4 @@
-//! Named arrays that training changes.
+//! The named arrays that training changes.
 
 use crate::Result;
 use crate::autodiff::{Tape, Weight};

@@ -1,4 +1,4 @@
-//! Evaluates images again of which a few pixels have changed, to the bits of a whole forward pass: a convolution
+//! Re-evaluates images in which a few pixels have changed, with the bits of a whole forward pass: a convolution
 //! changes where its kernel reaches a changed pixel, and nowhere else.
 
 use crate::autodiff::{FrozenConv, halved};

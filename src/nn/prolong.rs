@@ -1,4 +1,4 @@
-//! A finished training that goes on.
+//! Continues a finished training for more epochs.
 
 use super::{Network, Optimizer, Schedule, Trainer, TrainingOptions};
 use crate::checkpoint::StateDict;

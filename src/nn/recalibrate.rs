@@ -1,4 +1,4 @@
-//! Running statistics measured anew.
+//! Measures the running statistics again.
 
 use super::{Mode, Network};
 use crate::autodiff::Tape;

@@ -1,4 +1,4 @@
-//! How a network learns by backpropagation, apart from what it learns and for how long.
+//! The recipe of a training by backpropagation: optimizer, schedule and the like, but not data or epochs.
 
 use super::{Augmentation, Rule, Schedule, TrainingOptions};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What a training does besides the plain loss on the images as they are.
+//! What a training adds to the plain loss on clean images.
 
 use super::{Mode, Network};
 use crate::Result;

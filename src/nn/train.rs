@@ -259,7 +259,7 @@ impl Trainer {
     /// Puts the moving average of the training in the network's place, if there is one.
     ///
     /// # Errors
-    /// If it is another network than that which was trained.
+    /// If it is not the network that was trained.
     pub fn finish<N: Network + ?Sized>(&self, network: &mut N) -> Result<()> {
         self.average.as_ref().map_or(Ok(()), |average| average.take(network))
     }

@@ -1,4 +1,4 @@
-//! How a network is trained.
+//! The options of a training.
 
 use super::{Augmentation, Rule, Schedule};
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! Arrays of the file, in another shape or order.
+//! Reshapes and permutes constant arrays.
 
 use super::node::FileNode;
 use super::value::{NodeResult, Operand, axis, checked_count};

@@ -1,4 +1,4 @@
-//! Nodes that compute from numbers of the file alone: shapes that are put together, and constants that were not folded.
+//! Evaluates nodes whose inputs are all constants, such as shape arithmetic and constants that were not folded.
 
 use super::arrange::{arrange, sides};
 use super::node::FileNode;

@@ -1,4 +1,4 @@
-//! From drafts to an architecture with its arrays.
+//! Turns the finished draft into an architecture with its arrays.
 
 use super::network::{Draft, DraftKind, DraftNetwork, IMAGE};
 use super::value::NodeResult;

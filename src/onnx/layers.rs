@@ -1,4 +1,4 @@
-//! Layers with weights: convolutions, products with matrices, batch normalization.
+//! Operators with weights: convolutions, matrix products, batch normalization.
 
 use super::network::{DraftKind, DraftNetwork, LayerArray};
 use super::node::FileNode;

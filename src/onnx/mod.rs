@@ -40,7 +40,7 @@ use prost::Message;
 use read::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use value::NodeResult;
 
 /// Bytes of a file that is read.
@@ -143,19 +143,29 @@ pub fn is_onnx(path: impl AsRef<Path>) -> Result<bool> {
 /// If one of them cannot be read.
 pub fn fingerprint(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
+    let weights = files_of_weights(path)?;
+    if weights.is_empty() {
+        return crate::fingerprint::of_file(path);
+    }
+    let mut all = Fingerprint::of("onnx").bytes(&read_regular(path, MOST_BYTES)?);
+    for file in weights {
+        all = all.bytes(&read_regular(file, u64::MAX)?);
+    }
+    Ok(all.finish())
+}
+
+/// The files beside an ONNX file that its weights are read from, if they are not all in it.
+///
+/// # Errors
+/// If the file cannot be read, or names one that is not beside it.
+pub fn files_of_weights(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let path = path.as_ref();
     let content = read_regular(path, MOST_BYTES)?;
     let model = proto::ModelProto::decode(&content[..]);
     let graph = model.ok().and_then(|model| model.graph);
     let arrays = graph.as_ref().map_or(&[][..], |graph| &graph.initializer);
     let locations: BTreeSet<&str> = arrays.iter().filter_map(tensor::location).collect();
-    if locations.is_empty() {
-        return crate::fingerprint::of_file(path);
-    }
-    let mut all = Fingerprint::of("onnx").bytes(&content);
-    for location in locations {
-        all = all.bytes(&read_regular(tensor::beside(path, location)?, u64::MAX)?);
-    }
-    Ok(all.finish())
+    locations.into_iter().map(|location| tensor::beside(path, location)).collect()
 }
 
 fn convert(

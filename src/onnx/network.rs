@@ -1,4 +1,4 @@
-//! The network while a file is read: nodes that may turn out not to be needed.
+//! The draft of a network while its file is read. Nodes of it may turn out not to be needed.
 
 use super::value::{Features, NodeResult};
 use crate::nn::architecture::Op;

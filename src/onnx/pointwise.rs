@@ -1,4 +1,4 @@
-//! Activations, and arithmetic between features and numbers of the file.
+//! Operators for activations, and arithmetic between features and constants of the file.
 
 use super::network::{DraftKind, DraftNetwork, LayerArray, PerChannel, ScalarFunction};
 use super::node::FileNode;

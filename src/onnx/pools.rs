@@ -1,4 +1,4 @@
-//! Pooling, means over pixels, borders.
+//! Operators for pooling, reductions over pixels, and padding.
 
 use super::layers::{KernelWindow, convolve, with_shape};
 use super::network::{DraftKind, DraftNetwork};

@@ -1,4 +1,4 @@
-//! Walks through the nodes of a file, each after those that it computes from.
+//! Walks through the nodes of a file in order and reads each one; `operator` has the table of supported operators.
 
 use super::constants;
 use super::network::{DraftKind, DraftNetwork, IMAGE};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
-/// What is supported, for whoever has something else.
+/// The supported operators, as error messages list them.
 pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, Clip, Concat, Conv, Div, Dropout, Elu, \
     Expand, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, LeakyRelu, \
     LogSoftmax, MatMul, Max, MaxPool, Min, Mul, Neg, PRelu, Pad, ReduceMax, ReduceMean, ReduceSum, Relu, Reshape, Selu, \

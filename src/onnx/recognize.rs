@@ -1,4 +1,4 @@
-//! Activations are known by what they compute: every exporter writes GELU in another way, but the function is the same.
+//! Recognizes activations that an exporter wrote as arithmetic (GELU, SiLU, hard swish) by the function they compute.
 
 use super::network::{Draft, DraftKind, DraftNetwork, ScalarFunction};
 use crate::nn::architecture::Op;

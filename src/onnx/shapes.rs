@@ -1,4 +1,4 @@
-//! Operations that arrange features anew, join them, or pick some.
+//! Operators that reshape, permute, join or pick features.
 
 use super::arrange::picked;
 use super::layers::{KernelWindow, convolve, with_shape};

@@ -1,4 +1,4 @@
-//! What flows between the nodes of a file: numbers that are known when it is read, and features of images.
+//! The values between nodes: constants, which are known when the file is read, and features of images.
 
 use ndarray::{ArcArray, ArrayViewD, IxDyn, Zip};
 use std::rc::Rc;

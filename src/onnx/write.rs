@@ -1,4 +1,4 @@
-//! A network as an ONNX file, of operators that any runtime has.
+//! Writes a network as an ONNX file, with operators that every runtime has.
 
 use super::proto::{
     Attribute, Dimension, GraphProto, ModelProto, NodeProto, OperatorSet, Property, TensorProto,

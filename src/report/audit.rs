@@ -106,7 +106,7 @@ fn curve(
         color: 0,
         published: false,
         points,
-        spreads: Vec::new(),
+        band: Vec::new(),
     }];
     let across = Across::Length { most, title: across };
     let chart = Chart { title: title.into(), across, series, limit: None, marks: Vec::new() };

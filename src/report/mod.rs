@@ -1,21 +1,27 @@
 //! From the results of an experiment to something to read: tables as printed beside ours, what differs, curves, pictures.
 //!
-//! [`build`] writes `index.html` (one file, no network), `report.md` and `results.csv` into a results folder. It runs no
+//! [`build`] writes `index.html` (one file, no network), `report.md`, `results.csv` and `replication.svg` into a results folder. It runs no
 //! network and reads no images: the same folder gives the same bytes.
 //!
 //! | folder | what it is |
 //! |---|---|
 //! | `compare` | printed numbers beside ours: distances, the ranking of the methods, limits, the sweep, what differs |
 //! | `page` | what the templates and the CSV file are filled with: sentences, tables, figures |
+//! | `tables` | the printed tables and the user's own as they are shown: one layout for page, Markdown and terminal |
 //! | `pictures` | what is drawn from `observations.json` |
 
 mod audit;
 mod compare;
+mod notice;
 mod page;
 mod pictures;
+mod plain;
+mod tables;
 
 pub use audit::audit_page;
 pub use compare::{NEAR, is_near};
+pub use notice::notice;
+pub use tables::{Head, ReadTable, ScaleRows, ShownCell};
 
 use crate::attack::{Norm, parse_eps};
 use crate::checkpoint::to_json;
@@ -37,12 +43,17 @@ pub struct Built {
     pub markdown: PathBuf,
     /// A row a printed cell.
     pub csv: PathBuf,
+    /// Printed against ours, by itself; none if nothing was measured.
+    pub picture: Option<PathBuf>,
     /// What is missing in it, and why.
     pub skipped: Vec<String>,
 }
 
 /// The names of the files that [`build`] writes.
-pub const FILES: [&str; 3] = ["index.html", "report.md", "results.csv"];
+pub const FILES: [&str; 4] = ["index.html", "report.md", "results.csv", PICTURE];
+
+/// The name of the picture.
+const PICTURE: &str = "replication.svg";
 
 /// Writes the report of a results folder into that folder, from nothing but the folder: the results, how they were run
 /// ([`RunInfo`]), what was observed beside them ([`Observations`]), and the answers of a sweep. All but the results may be
@@ -70,6 +81,7 @@ pub fn build(folder: &Path) -> Result<Built> {
         csv: write("results.csv", report.csv())?,
         markdown: write("report.md", &report.markdown()?)?,
         html: write("index.html", &report.html()?)?,
+        picture: report.picture().map(|svg| write(PICTURE, svg)).transpose()?,
         skipped: report.skipped().to_vec(),
     })
 }

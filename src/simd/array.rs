@@ -1,4 +1,4 @@
-//! Small arrays filled and mapped inside a kernel.
+//! Fills and maps small arrays inside kernels.
 //!
 //! `std::array::from_fn` and `[T; N]::map` do the same, but they hand the closure through functions that are inlined only
 //! if the compiler likes to. Where it does not, the closure is compiled without the kernel's instruction set, and every

@@ -1,4 +1,4 @@
-//! Sixteen samples a vector: the only home of `std::arch`.
+//! Sixteen samples per vector: the only home of `std::arch`.
 //!
 //! Everything the engine computes is written once, generic over [`Simd`], a *proof token*: a zero-sized value that can
 //! only be made where the processor has the instructions. The vector types carry nothing; the operations hang on the

@@ -1,4 +1,4 @@
-//! The processor's multiply-add peak, measured: what kernels are compared with.
+//! Measures the processor's multiply-add peak, the yardstick for kernels.
 
 #![forbid(unsafe_code)]
 

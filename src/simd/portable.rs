@@ -1,4 +1,4 @@
-//! Sixteen lanes as an array: runs everywhere, and plain enough to be vectorized by the compiler.
+//! Sixteen lanes as an array: runs everywhere, and is simple enough for the compiler to vectorize.
 
 use super::exact::{fused_multiply_add, round_ties_even};
 use super::{LANES, Lanes, LanesU32, Simd, array};

@@ -1,4 +1,4 @@
-//! Random numbers that depend on nothing but what they are for.
+//! Random numbers that depend on nothing but their purpose.
 //!
 //! A [`Key`] is (seed, purpose, epoch or time, sample index), folded by SplitMix64. Every sample owns the stream of
 //! its key, so its numbers change neither with its place in a batch, nor with its lane mates, nor with threads.

@@ -1,4 +1,4 @@
-//! Sixteen vectors as the rows of a square matrix, turned into its columns.
+//! Transposes a square matrix of sixteen vectors.
 
 use super::{LANES, array};
 

@@ -1,4 +1,4 @@
-//! A network as slow-wave sleep and replay see it: its plastic layers, and what lies between them.
+//! A network in the form that slow-wave sleep and replay need: its plastic layers, and what lies between them.
 //!
 //! Convolutions and linear layers are plastic, and spike. Biases, normalizations and activations are no part of sleep:
 //! what a layer hands on are spikes or their counts, which are positive and have a scale of their own.

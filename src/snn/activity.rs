@@ -1,4 +1,4 @@
-//! Who spikes how often, and when.
+//! Firing rates and spike trains of a network.
 
 use super::FrozenSpikingModel;
 use crate::Result;

@@ -1,4 +1,4 @@
-//! How an image becomes input over time.
+//! Encoders: how an image becomes input over time.
 
 use crate::autodiff::{Tape, Var};
 use crate::{Error, Result};

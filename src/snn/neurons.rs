@@ -1,4 +1,4 @@
-//! The neurons that stand in place of a network's rectifiers.
+//! The neurons that replace a network's rectifiers.
 
 use super::SpikingOptions;
 use super::Surrogate;

@@ -1,4 +1,4 @@
-//! How a network spikes, and what becomes of its statistics when it is converted.
+//! The options of spiking networks, and what happens to statistics in a conversion.
 
 use super::{Encoder, Neuron, Surrogate};
 use crate::nn::RunningStatistics;

@@ -1,4 +1,4 @@
-//! What a computation runs on: an instruction set and some threads, handed on as an argument, never ambient.
+//! What a computation runs on: an instruction set and threads, passed as an argument and never global.
 
 use super::buffers::grow;
 use super::pool::Pool;

@@ -128,6 +128,18 @@ fn what_is_no_data_set_is_refused_by_every_subcommand() {
 #[test]
 fn a_data_set_without_images_is_wrong_use() {
     let folder = Folder::new();
+    // Nothing is trained that could not be evaluated then.
+    let data = folder.small_data(20, 0);
+    let out = folder.argument("out");
+    for arguments in [
+        &["train", "--batch-size", "8", "--out", &out][..],
+        &["train", "--defense", "fast-wave", "--from", MODEL, "--out", &out],
+        &["reproduce", "--quick", "--out", &folder.argument("results")],
+    ] {
+        let run = run(&[arguments, &["--data-dir", &data]].concat());
+        run.assert_fails(2, &["there are 0 test images"]);
+    }
+    let folder = Folder::new();
     let data = folder.small_data(0, 0);
     for arguments in [
         &["train", "--batch-size", "8", "--out", &folder.argument("out")][..],
@@ -162,4 +174,25 @@ fn a_packed_file_that_differs_is_named() {
     }
     let place = ["evaluate", "--model", MODEL, "--data", data.trim_end_matches('/')];
     run(&place).assert_fails(1, &["several data sets (IDX files, npz files)"]);
+}
+
+/// Folders are numbered in the order of their names: where one is missing, the labels behind it would be others.
+#[test]
+fn folders_of_fewer_classes_than_the_network_tells_are_refused() {
+    let folder = Folder::new();
+    let write = |name: String| {
+        let path = folder.path(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), 28, 28);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(&[0; 28 * 28]).unwrap();
+    };
+    (0..9).for_each(|class| write(format!("test/{class}/0.png")));
+    let data = folder.argument("");
+    let evaluate = ["evaluate", "--model", MODEL, "--data", data.trim_end_matches('/')];
+    run(&evaluate).assert_fails(1, &["folders of 9 classes; the network tells 10"]);
+    std::fs::create_dir(folder.path("test/9")).unwrap();
+    assert_eq!(run(&evaluate).code, Some(0));
+    std::fs::write(folder.path("test/9/photo.JPG"), "x").unwrap();
+    run(&evaluate).assert_fails(1, &["photo.JPG", "no PNG file"]);
 }

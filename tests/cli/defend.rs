@@ -46,6 +46,17 @@ fn a_defended_network_says_how_it_was_made() {
     let rest = ["--threads", "3", "--quiet"];
     assert_eq!(run(&[&arguments[..], &TINY, &rest].concat()).code, Some(0));
     assert!(read(&out) == read(&again));
+
+    // What is finished is not begun again, and only the same is the same.
+    let resume = [&arguments[..], &TINY, &["--resume", "--json"]].concat();
+    let finished = run(&resume).json();
+    assert_eq!(finished["clean_accuracy"], outcome["clean_accuracy"]);
+    assert!(finished.get("seconds").is_none());
+    let other = [&resume[..], &["--set", "fast_wave.epochs=2"]].concat();
+    run(&other).assert_fails(2, &["cannot resume", "fast_wave.epochs"]);
+    let mut other = resume.clone();
+    other[4] = "tests/golden/lenet_robust.safetensors";
+    run(&other).assert_fails(2, &["cannot resume", "--from"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Damaged and foreign models, at every subcommand that reads one.
 
-use crate::{Folder, read, run};
+use crate::{Folder, Run, cli, read, run};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::nn::{Model, Network};
 use safetensors::tensor::{Dtype, TensorView};
@@ -175,6 +175,30 @@ fn hostile_names_reach_nobody() {
     let run = crate::run(&["evaluate", "--model", &model, "--model-kind", &long]);
     run.assert_fails(2, &["more letters"]);
     assert!(run.stderr.len() < 1000, "{}", run.stderr.len());
+}
+
+/// A name that is no text loses no result.
+#[test]
+#[cfg(target_os = "linux")]
+fn names_that_are_no_text_are_written_as_far_as_they_are() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let data = folder.small_data(2, 4);
+    let model = folder.path("").join(std::ffi::OsStr::from_bytes(b"n\xff.safetensors"));
+    std::fs::copy(GOOD, &model).unwrap();
+    let attack = ["--attack", "fgsm", "--eps", "0.1", "--data-dir", &data];
+    let [set, json, audit] = ["o.npz", "o.json", "a.json"].map(|name| folder.argument(name));
+    for (command, more) in [
+        ("attack", [&attack[..], &["--save", &set]].concat()),
+        ("evaluate", [&attack[..], &["--out", &json]].concat()),
+        (
+            "audit",
+            vec!["--eps", "0.1", "--fast", "--search", "1", "--data-dir", &data, "--out", &audit],
+        ),
+    ] {
+        let run = Run::of(cli(&[command]).arg("--model").arg(&model).args(more));
+        assert_eq!(run.code, Some(0), "{command}: {}", run.stderr);
+    }
 }
 
 /// A flipped bit is an error, or another model (the format has no checksum), but never a crash.

@@ -215,7 +215,8 @@ fn folders_that_are_none_are_named() {
         (vec!["report", &nowhere], "no results.json in it"),
         (vec!["report", MODEL], "no results.json in it"),
         (vec!["reproduce", "--sweep", &nowhere, "--out", &out], "nowhere"),
-        (vec!["reproduce", "--sweep", "/dev/null", "--out", &out], "`all` is missing"),
+        (vec!["reproduce", "--sweep", "/dev/zero", "--out", &out], "a pipe, socket, or device"),
+        (vec!["reproduce", "--sheet", "/dev/zero", "--out", &out], "a pipe, socket, or device"),
         (vec!["evaluate", "--model", MODEL, "--crafted", MODEL], "not a readable npz file"),
         (vec!["evaluate", "--model", MODEL, "--crafted", &nowhere], "cannot read"),
         (

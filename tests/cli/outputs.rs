@@ -190,10 +190,48 @@ fn an_output_is_no_input_and_no_other_output() {
     let both = folder.argument("both.png");
     let save = ["attack", "--model", MODEL, "--save", &both, "--grid", &both];
     run(&[&save[..], &attack].concat()).assert_fails(2, &["--grid", "--save", "both.png"]);
+    // The description of a network, and the weights beside an ONNX file.
+    let toml = folder.argument("net.toml");
+    let shown = run(&["architecture", "show", "lenet", "--toml"]).stdout;
+    std::fs::write(&toml, &shown).unwrap();
+    let of_network = ["--architecture", &toml];
+    for (arguments, option) in writers(&data, &toml) {
+        if arguments[0] != "reproduce" {
+            let all = [&arguments[..], &of_network].concat();
+            let words = [option, "net.toml", "--architecture"];
+            // A grid is refused by its extension.
+            run(&all).assert_fails(2, if option == "--grid" { &words[..2] } else { &words });
+        }
+    }
+    assert!(std::fs::read_to_string(&toml).unwrap() == shown);
+    let [onnx, weights] = ["external.onnx", "external.bin"].map(|name| folder.argument(name));
+    std::fs::copy("tests/golden/onnx/refused/external.onnx", &onnx).unwrap();
+    std::fs::write(&weights, vec![0; 1 << 17]).unwrap();
+    for arguments in
+        [["evaluate", "--model", &onnx, "--out"], ["inspect", &onnx, "--images=1", "--filters"]]
+    {
+        let all = [&arguments[..], &[&weights, "--data-dir", &data]].concat();
+        run(&all).assert_fails(2, &["external.bin", "this is the file that"]);
+    }
+    run(&["convert", &onnx, &weights]).assert_fails(2, &["external.bin"]);
     let mut after = folder.names("");
-    after.retain(|name| name != "net.checkpoint");
+    after.retain(|name| {
+        !["net.checkpoint", "net.toml", "external.onnx", "external.bin"].contains(&name.as_str())
+    });
     assert_eq!(after, before, "nothing was written");
     assert!(crate::read(&model) == crate::read(MODEL));
+}
+
+#[test]
+fn a_folder_of_somebodys_is_no_results_folder() {
+    let folder = Folder::new();
+    let (home, data) = (folder.path("index.html"), folder.small_data(40, 8));
+    std::fs::write(&home, "my home page").unwrap();
+    let out = data.trim_end_matches('/');
+    let small = ["--quick", "--table", "1", "--images", "4", "--white-box-images", "2"];
+    let reproduce = [&["reproduce", "--out", out, "--data-dir", &data], &small[..]].concat();
+    run(&reproduce).assert_fails(2, &["index.html is there", "name another folder"]);
+    assert!(crate::read(&home) == b"my home page");
 }
 
 #[test]

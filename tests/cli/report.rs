@@ -23,6 +23,8 @@ fn nothing_measured() -> Results {
         models: vec![],
         crafted: vec![],
         cells: vec![],
+        summary: Vec::new(),
+        replication: Vec::new(),
     }
 }
 
@@ -37,7 +39,7 @@ fn it_names_what_it_wrote_and_what_it_left_out() {
     assert_eq!(names, expected);
     assert!(done.stderr.contains("left out: Times and machine: run.json"), "{}", done.stderr);
     let page = String::from_utf8(read(folder.path("index.html"))).unwrap();
-    assert!(page.contains("0 cells of the 0 measured") && page.contains("204 not measured"));
+    assert!(page.contains("0 of 0 measured numbers (204 printed)"));
 
     let json = run(&["report", &folder.argument(""), "--json", "--quiet"]).json();
     assert_eq!(json["html"].as_str(), folder.path("index.html").to_str());

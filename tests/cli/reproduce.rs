@@ -72,7 +72,7 @@ fn stored(folder: &Path, job: &str, ending: &str) -> PathBuf {
 }
 
 /// Starts it and sends SIGKILL after a while, so that nothing can be tidied up; whether it was still at work.
-fn killed_after(arguments: &[&str], time: Duration) -> bool {
+pub fn killed_after(arguments: &[&str], time: Duration) -> bool {
     let mut child = Command::new(assert_cmd::cargo_bin!("deepsleep-cli"))
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -88,7 +88,7 @@ fn killed_after(arguments: &[&str], time: Duration) -> bool {
 }
 
 /// Ten moments at random in as many equal parts of a duration, as the times between them.
-fn moments(whole: Duration, seed: u64) -> Vec<Duration> {
+pub fn moments(whole: Duration, seed: u64) -> Vec<Duration> {
     let mut random = Key::new(seed).generator();
     let share = |i: u32| (f64::from(i) + f64::from(random.next_u32()) / 2f64.powi(32)) / 10.0;
     let shares: Vec<f64> = (0..10).map(share).collect();
@@ -132,7 +132,7 @@ fn side_by_side_damaged_and_shared_out_it_ends_in_the_same_results() {
     let [whole, beside, merged] = ["whole", "beside", "merged"].map(|name| folder.argument(name));
     let run = reproduce(&data, &whole, &["--threads", "1"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stdout.contains("QUICK") && run.stdout.contains("Table 1"), "{}", run.stdout);
+    assert!(run.stdout.contains("Quick run: ") && run.stdout.contains("Table 1"), "{}", run.stdout);
     let expected = results(&folder.path("whole"));
     let json: serde_json::Value = serde_json::from_slice(&expected).unwrap();
     // Five models, two scales, six columns, two threat models.

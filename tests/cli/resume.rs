@@ -130,6 +130,10 @@ fn a_defense_does_not_go_on_with_other_images() {
     let folder = Folder::new();
     let data = folder.small_data(256, 40);
     let (out, checkpoint) = (folder.argument("defended"), folder.path("defended.checkpoint"));
+    let model = "tests/golden/lenet_weights.safetensors";
+    let nothing = ["train", "--defense", "fast-wave", "--from", model, "--out", &out, "--resume"];
+    crate::run(&[&nothing[..], &["--data-dir", &data]].concat())
+        .assert_fails(1, &["nothing to resume", "defended.checkpoint", "train without --resume"]);
     let arguments = |data: &str| {
         let model = "tests/golden/lenet_weights.safetensors";
         let defense = ["--defense", "adversarial-training", "--from", model, "--out", &out];

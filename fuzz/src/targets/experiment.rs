@@ -13,6 +13,7 @@ pub fn run(bytes: &[u8]) {
         architecture: deepsleep::nn::architecture::Architecture::default(),
         tables: Vec::new(),
         figures: Vec::new(),
+        only: None,
         sheets: Vec::new(),
         settings: Settings::new(Profile::Published),
         seeds: vec![0],

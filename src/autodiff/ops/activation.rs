@@ -1,4 +1,4 @@
-//! Functions of one feature at a time.
+//! Activations: functions of one feature at a time.
 
 use crate::Result;
 use crate::autodiff::{Backward, Operation, Tape, Var};

@@ -1,4 +1,4 @@
-//! Soft-max cross-entropy, one loss a sample.
+//! Softmax cross-entropy, one loss per sample.
 
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::cross_entropy::{self as kernel, Target};

@@ -1,4 +1,4 @@
-//! A fixed affine map per channel, and feature maps of several variables behind one another.
+//! A fixed affine map per channel, and concatenation of the channels of several variables.
 
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::batch_norm as kernel;

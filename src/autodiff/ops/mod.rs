@@ -1,4 +1,4 @@
-//! One file an operation: its method on the tape, what it keeps, its backward.
+//! One file per operation: its method on the tape, what it keeps, its backward.
 
 pub(super) mod activation;
 pub(super) mod arithmetic;

@@ -1,4 +1,4 @@
-//! Some of a batch's samples as a batch of their own, and losses of images and their adversarial examples.
+//! Picks samples of a batch, and computes losses that compare images with their adversarial examples.
 
 use super::cross_entropy::Labels;
 use crate::autodiff::{Backward, Operation, Tape, Var};

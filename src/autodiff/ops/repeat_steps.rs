@@ -1,4 +1,4 @@
-//! What is the same at every time step, written out: where it meets what is not.
+//! Repeats a variable that is constant over time for every step, where it meets one that changes.
 
 use super::mean_steps::sum_steps;
 use crate::autodiff::{Backward, Operation, Tape, Var};

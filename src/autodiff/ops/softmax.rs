@@ -1,4 +1,4 @@
-//! Soft-max as values of its own, for losses that need probabilities.
+//! Softmax as a variable, for losses that need probabilities.
 
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::cross_entropy as kernel;

@@ -1,4 +1,4 @@
-//! What logits of a last linear layer can be at worst, over intervals of its input.
+//! The worst logits of a last linear layer over intervals of its input.
 
 use super::cross_entropy::Labels;
 use crate::Error;

@@ -6,8 +6,8 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::{ModelKind, fingerprint, saved_network};
-use crate::numbers::{at_least, percent};
+use crate::model::{ModelKind, files, fingerprint, saved_network};
+use crate::numbers::{at_least, percent, whole};
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
 use crate::threat::{attack_spec, norms, one_radius};
@@ -46,7 +46,7 @@ pub struct AuditCommand {
     #[arg(long, value_name = "N", default_value_t = ENOUGH, value_parser = at_least::<1>)]
     images: usize,
     /// First test image, counted from 0
-    #[arg(long, value_name = "I", default_value_t = 0)]
+    #[arg(long, value_name = "I", default_value_t = 0, value_parser = whole::<usize>)]
     first: usize,
     /// Robust accuracy that somebody claims at this radius, in 0..=1
     #[arg(long, value_name = "SHARE")]
@@ -61,7 +61,7 @@ pub struct AuditCommand {
     #[arg(long)]
     fast: bool,
     /// Seed of all random numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole::<u64>)]
     seed: u64,
     /// Attack that the claim comes from, to be looked at too: pgd:steps=10
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", requires = "claim")]
@@ -81,7 +81,7 @@ pub struct AuditCommand {
 
 #[derive(Serialize, Deserialize)]
 struct AuditSummary {
-    model: PathBuf,
+    model: String,
     model_kind: ModelKind,
     dataset: String,
     /// What it depends on.
@@ -110,8 +110,9 @@ impl AuditCommand {
             return Err(WrongUse(problem).into());
         }
         let claimed_by = self.attack.as_deref().map(attack_spec).transpose()?;
-        let mut read = vec![("--model", self.model.clone())];
-        read.extend(self.twin.iter().map(|path| ("--twin", path.clone())));
+        let mut read = files("--model", &self.model);
+        read.extend(self.architecture.files());
+        read.extend(self.twin.iter().flat_map(|path| files("--twin", path)));
         read.extend(self.data.files());
         let mut outputs = Outputs::new(common.console(), read);
         let page = outputs.optional("--page", self.page.as_deref(), Content::Page)?;
@@ -225,7 +226,7 @@ impl AuditCommand {
             None => Ok(()),
         })?;
         let audited = AuditSummary {
-            model: self.model.clone(),
+            model: self.model.display().to_string(),
             model_kind: self.model_kind,
             dataset: self.data.name(),
             settings,

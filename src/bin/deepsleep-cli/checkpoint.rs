@@ -1,4 +1,4 @@
-//! Which command a checkpoint is of: one of another kind is somebody's work, and stays.
+//! Recognizes which command wrote a checkpoint, so that one of another kind is never overwritten.
 
 use crate::failure::WrongUse;
 use anyhow::{Context, Result};
@@ -8,13 +8,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// A checkpoint is no longer than this, or it is none of ours.
+/// The maximum size of our checkpoints.
 const MOST: u64 = 1 << 30;
 
-/// Who leaves checkpoints beside an output.
+/// The commands that write checkpoints next to an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointKind {
-    /// `train`: safetensors with notes of what is done.
+    /// `train`: safetensors with notes about the progress.
     Training,
     /// `evaluate`: lines of JSON, the first of them the settings.
     Evaluation,
@@ -22,11 +22,11 @@ pub enum CheckpointKind {
     Audit,
 }
 
-/// What the settings of an audit have, and those of an evaluation have not.
+/// A key that only the settings of an audit have, not those of an evaluation.
 pub const AUDIT: &str = "audit";
 
 impl CheckpointKind {
-    /// Refuses a checkpoint that is there and is not of this kind, before it is replaced.
+    /// Refuses to replace an existing checkpoint of another kind.
     pub fn expect(self, checkpoint: &Output) -> Result<()> {
         let path = checkpoint.path();
         if !path.exists() {
@@ -47,7 +47,7 @@ impl CheckpointKind {
         Err(WrongUse(problem).into())
     }
 
-    /// What leaves it.
+    /// What writes it, with an article.
     pub fn name(self) -> &'static str {
         match self {
             Self::Training => "a training",

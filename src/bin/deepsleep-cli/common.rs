@@ -14,13 +14,13 @@ const MANY: usize = 64;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Common {
-    /// Threads to compute on, 0 for all of the machine's; results do not depend on it [default: 0]
+    /// Number of threads, 0 for all cores; results do not depend on it [default: 0]
     #[arg(long, global = true, value_name = "N", value_parser = at_most::<1024>)]
     threads: Option<usize>,
     /// Print the result as JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Print neither progress nor notes
+    /// Print no progress and no notes
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
@@ -33,8 +33,8 @@ impl Common {
         let most = MANY.max(8 * cores);
         if asked > most {
             self.console().say(format_args!(
-                "note: --threads {asked}: this machine has {cores} cores; more than {most} threads would only wait, so \
-                 {most} are used"
+                "note: --threads {asked}: this machine has {cores} cores; more than {most} threads would only wait, so it \
+                 uses {most}"
             ));
         }
         Ok(Context::new(asked.min(most))?)

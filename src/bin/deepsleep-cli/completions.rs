@@ -1,4 +1,4 @@
-//! `completions` and `man`: the arguments of this program, for shells and for readers of manuals.
+//! `completions` and `man`: shell completion scripts and manual pages.
 
 use crate::Cli;
 use crate::common::Common;
@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// Shell that the script is for
+    /// Shell to write the script for
     #[arg(value_enum, ignore_case = true)]
     shell: Shell,
 }
@@ -25,7 +25,7 @@ impl Completions {
 
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Subcommand that the page is about [default: the program]
+    /// Subcommand that the page describes [default: the program]
     command: Option<String>,
 }
 

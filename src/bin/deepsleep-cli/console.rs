@@ -1,4 +1,4 @@
-//! What is printed, and where: the result on stdout, everything else on stderr.
+//! Prints the result to stdout and everything else to stderr.
 
 use crate::progress::Progress;
 use crate::stderr::{printable, to_stderr};
@@ -33,7 +33,7 @@ impl Console {
         }
     }
 
-    /// Says something by the way.
+    /// Prints a note or a line of progress, unless quiet.
     pub fn say(self, line: impl Display) {
         if !self.quiet {
             to_stderr(line);

@@ -1,9 +1,9 @@
-//! `convert`: a network from one kind of file to another.
+//! `convert`: converts a network from one file format to another.
 
 use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::failure::WrongUse;
-use crate::model::{read, saved_network};
+use crate::model::{files, read, saved_network};
 use crate::output::Outputs;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub struct Convert {
-    /// Network: safetensors, or ONNX as PyTorch exports it
+    /// Network to convert: a safetensors file, or an ONNX file as PyTorch exports it
     #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
     from: PathBuf,
-    /// Where to write it: NAME.safetensors or NAME.onnx
+    /// File to write: NAME.safetensors or NAME.onnx
     to: PathBuf,
     #[command(flatten)]
     architecture: ArchitectureOption,
@@ -38,11 +38,14 @@ impl Convert {
     pub fn run(&self, common: &Common) -> Result<()> {
         let console = common.console();
         let to_onnx = is_onnx(&self.to)?;
-        let mut outputs = Outputs::new(console, vec![("FROM", self.from.clone())]);
+        let mut read_from = files("FROM", &self.from);
+        read_from.extend(self.architecture.files());
+        let mut outputs = Outputs::new(console, read_from);
         let output =
             outputs.once("TO", &self.to, if to_onnx { Content::Onnx } else { Content::Network })?;
         let state = read(&self.from, console)?;
-        let no_images = || bail!("no images say which ones the network takes");
+        let no_images =
+            || bail!("the input shape of the network is unknown, because there are no images");
         let model: Model = open(&state, self.architecture.architecture.as_deref(), &no_images)?;
         let mut new = model.state();
         for (name, note) in state.notes().iter().filter(|(name, _)| *name != "architecture") {
@@ -78,7 +81,7 @@ fn is_onnx(path: &Path) -> Result<bool> {
         Some("onnx") => Ok(true),
         Some("safetensors") => Ok(false),
         _ => Err(WrongUse(format!(
-            "{}: its name ends neither in .safetensors nor in .onnx, and says so what to write",
+            "{}: its name ends neither in .safetensors nor in .onnx, so its format is unclear",
             shown(path)
         ))
         .into()),

@@ -1,11 +1,11 @@
-//! Which images: the options `--data`, `--dataset` and `--data-dir`, and `--first` and `--images` of the test images.
+//! The options that choose images: `--data`, `--dataset`, `--data-dir`, and `--first` and `--images` for test images.
 
 use crate::failure::WrongUse;
-use crate::numbers::at_least;
+use crate::numbers::{at_least, whole};
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use deepsleep::data::{DataSource, Dataset, DatasetName, SearchPath, Split};
+use deepsleep::data::{DataSource, Dataset, DatasetName, Format, SearchPath, Split};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Shape;
 use std::path::PathBuf;
@@ -13,14 +13,15 @@ use std::path::PathBuf;
 /// Which images.
 #[derive(Clone, Debug, Args)]
 pub struct DatasetOptions {
-    /// Data set: a known name (see `data list`), or its folder (IDX, CIFAR's binary files, npz, PNG files in a folder a
-    /// class) or .npz file [default: mnist]
+    /// Data set: a known name (see `data list`), a folder (IDX, CIFAR's binary files, npz, or PNG files with one folder
+    /// per class) or an .npz file [default: mnist]
     #[arg(long, value_name = "NAME|PATH", conflicts_with = "dataset")]
     data: Option<String>,
-    /// Known data set; as --data NAME
+    /// Known data set; the same as --data NAME
     #[arg(long, value_name = "NAME", value_parser = names(), ignore_case = true)]
     dataset: Option<DatasetName>,
-    /// Folder of the data set, or of data sets [default: DEEPSLEEP_DATA, or ./data, the cache, the system's, the sources']
+    /// Folder of the data set, or of several [default: DEEPSLEEP_DATA, else ./data, the user cache,
+    /// the system's folder, the source folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -111,17 +112,36 @@ impl DatasetOptions {
             let shape = images.shape();
             bail!("{place}: images of {shape} pixels; the network takes {wanted}");
         }
-        if images.classes() > classes {
-            let found = images.classes();
+        let found = images.classes();
+        if found > classes {
             bail!("{place}: images of {found} classes; the network tells {classes}");
+        }
+        // Folders are numbered in the order of their names: without one, all labels behind it would be others.
+        if found < classes && source.format == Format::PngFolder {
+            bail!(
+                "{place}: folders of {found} classes; the network tells {classes}, and the folders have to be all of them: make \
+                 an empty one for each class without images"
+            );
         }
         Ok(())
     }
 
-    /// Reads both halves, of the same folder: training and test images.
+    /// Reads both halves, of the same folder, neither of them empty: training and test images.
     pub fn load_both(&self) -> Result<(Dataset, Dataset)> {
         let source = self.source(&[Split::Train, Split::Test])?;
-        Ok((source.load(Split::Train)?, source.load(Split::Test)?))
+        let (train, test) = (source.load(Split::Train)?, source.load(Split::Test)?);
+        let place = source.place.display();
+        for (half, images) in [("training", &train), ("test", &test)] {
+            if images.is_empty() {
+                let problem = format!("{place}: there are 0 {half} images; at least one is needed");
+                return Err(WrongUse(problem).into());
+            }
+        }
+        if train.shape() != test.shape() {
+            let (train, test) = (train.shape(), test.shape());
+            bail!("{place}: training images of {train} and test images of {test} pixels");
+        }
+        Ok((train, test))
     }
 
     /// Whether the user named a place, here or by `DEEPSLEEP_DATA`.
@@ -144,11 +164,11 @@ impl DatasetOptions {
 /// Which test images.
 #[derive(Debug, Args)]
 pub struct TestImages {
-    /// Number of test images [default: all from --first on]
+    /// Number of test images [default: all, starting at --first]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
     /// First test image, counted from 0
-    #[arg(long, value_name = "I", default_value_t = 0)]
+    #[arg(long, value_name = "I", default_value_t = 0, value_parser = whole::<usize>)]
     pub first: usize,
     #[command(flatten)]
     pub data: DatasetOptions,

@@ -1,27 +1,25 @@
-//! One line on stderr, and an exit code: 2 for wrong use, 1 for what went wrong in spite of right use.
+//! Errors become one line on stderr and an exit code: 2 for wrong use, 1 for everything else that went wrong.
 
 use crate::stderr::to_stderr;
 use clap::error::ErrorKind;
 use std::borrow::Cow;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 const FAILED: u8 = 1;
 const WRONG_USE: u8 = 2;
 
-/// Arguments that are each right but cannot be followed, e.g. together.
+/// Arguments that are valid one by one but cannot be followed, for example together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongUse(pub String);
 
 /// Refuses to call a result whole, printed and saved though it is, where the network's logits are not finite for `invalid`
 /// of the images.
-pub fn answered(model: &Path, invalid: usize, images: usize) -> anyhow::Result<()> {
+pub fn answered(model: &str, invalid: usize, images: usize) -> anyhow::Result<()> {
     if invalid == 0 {
         return Ok(());
     }
-    let model = model.display();
     anyhow::bail!(
         "{model}: its logits are not finite for {invalid} of {images} images, so that the result is incomplete: the \
          weights are damaged or far too large"

@@ -1,4 +1,4 @@
-//! `info`: what this machine offers.
+//! `info`: shows the instruction sets, threads and measured peak of this machine.
 
 use crate::common::Common;
 use anyhow::Result;

@@ -1,11 +1,11 @@
-//! `inspect`: what is in a saved network, in numbers and pictures.
+//! `inspect`: describes a saved network in numbers and pictures.
 
 use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::model::{read, saved_network, spiking, spiking_options};
-use crate::numbers::at_least;
+use crate::model::{files, read, saved_network, spiking, spiking_options};
+use crate::numbers::{at_least, whole};
 use crate::output::Outputs;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
@@ -24,24 +24,24 @@ const IMAGES: usize = 256;
 
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Network to describe: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    /// Network to describe: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
     #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
     #[command(flatten)]
     architecture: ArchitectureOption,
-    /// Test images that the firing rates are measured on [default: 256, if the data set is found]
+    /// Number of test images to measure firing rates on [default: 256, if the data set is found]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
     /// Draw the filters of the first convolution
     #[arg(long, value_name = "FILE.svg")]
     filters: Option<PathBuf>,
-    /// Draw the spikes for one test image, of all layers or of those of --layer
+    /// Draw the spikes for one test image, in all layers or those given by --layer
     #[arg(long, value_name = "FILE.svg")]
     raster: Option<PathBuf>,
-    /// Test image of the raster, counted from 0 [default: 0]
-    #[arg(long, value_name = "I", requires = "raster")]
+    /// Test image for the raster, counted from 0 [default: 0]
+    #[arg(long, value_name = "I", requires = "raster", value_parser = whole::<usize>)]
     image: Option<usize>,
-    /// Layer of the raster, by the name of its node; may be given several times
+    /// Layer to show in the raster, by node name; may be given several times
     #[arg(long, value_name = "NAME", requires = "raster")]
     layer: Vec<String>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ struct InspectSummary<'a> {
     model: &'a Path,
     parameters: usize,
     layers: Vec<LayerSummary>,
-    /// Spikes a neuron and time step, of each spiking layer before pooling; none without test images or rectifiers.
+    /// Spikes per neuron and time step of each spiking layer, before pooling; none without test images or ReLUs.
     firing_rates: Option<Vec<f64>>,
     /// What these layers are called.
     spiking_layers: Vec<String>,
@@ -75,7 +75,8 @@ struct InspectSummary<'a> {
 
 impl Inspect {
     pub fn run(&self, common: &Common) -> Result<()> {
-        let mut inputs = vec![("MODEL", self.model.clone())];
+        let mut inputs = files("MODEL", &self.model);
+        inputs.extend(self.architecture.files());
         inputs.extend(self.data.files());
         let mut outputs = Outputs::new(common.console(), inputs);
         let mut drawing = |option, path: Option<&Path>| {
@@ -145,7 +146,7 @@ impl Inspect {
         let names: Vec<&str> = trains.iter().map(|(name, _)| name.as_str()).collect();
         if let Some(name) = self.layer.iter().find(|name| !names.contains(&name.as_str())) {
             let problem = format!(
-                "--layer {}: no layer of neurons is called so; there are {}",
+                "--layer {}: there is no such layer of neurons; there are {}",
                 shown(Path::new(name)),
                 names.join(", ")
             );
@@ -227,7 +228,7 @@ fn text(description: &InspectSummary<'_>) -> String {
     }
     if let Some(rates) = &description.firing_rates {
         lines.push(format!(
-            "firing rates as a spiking network ({} steps, {} images), spikes a neuron and step:",
+            "firing rates as a spiking network ({} steps, {} images), spikes per neuron and step:",
             description.time_steps, description.images
         ));
         let rates = description.spiking_layers.iter().zip(rates);

@@ -1,6 +1,7 @@
-//! Ctrl-C, a request to end, a terminal that is closed: one line that says what is left and how to go on, after whatever file is being written.
+//! Handles Ctrl-C, SIGTERM and a closed terminal. The program finishes the file it is writing, then prints one line that
+//! says what is saved and how to continue.
 //!
-//! A second signal ends the process at once: the file may be on a disk that does not answer.
+//! A second signal ends the process at once, because the file may be on a disk that does not respond.
 
 use crate::output::checkpoint_of;
 use std::path::{Path, PathBuf};
@@ -71,7 +72,7 @@ pub fn watch(leftover: Leftover) {
     });
 }
 
-/// Whether whoever started this process wants it to go on at a signal: `nohup` and SIGHUP, a shell's background job and
+/// Whether the parent process wants this one to ignore a signal: `nohup` and SIGHUP, a shell's background job and
 /// SIGINT. Where that cannot be found out (in /proc), only SIGHUP may be such a one.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {

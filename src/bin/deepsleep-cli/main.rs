@@ -1,8 +1,9 @@
 //! The command line: arguments in, files and results out. No numerics here.
 //!
-//! One file a subcommand. What they share: `architecture` (which network), `common` (options that every one has), `dataset` (which images), `console`
-//! (what is printed where, through `stderr`), `progress`, `failure` (one line, and the exit code), `numbers` (ranges of arguments),
-//! `settings` (`--set`), `threat` (which attacks, against whom), `output` (files written), `checkpoint` (whose one is), `result_files` (a result and its journal), `interrupt` (Ctrl-C).
+//! One file per subcommand. They share `architecture` (which network), `common` (options of every subcommand), `dataset`
+//! (which images), `console` (what is printed where, through `stderr`), `progress`, `failure` (the one line and the exit
+//! code), `numbers` (ranges of arguments), `settings` (`--set`), `threat` (how to attack), `output` (files that are written),
+//! `checkpoint` (which command left it), `result_files` (a result and its journal) and `interrupt` (Ctrl-C).
 
 #![forbid(unsafe_code)]
 
@@ -43,8 +44,8 @@ use std::process::ExitCode;
 
 /// Trains networks on plain CPUs, attacks them, and says how good they are.
 ///
-/// Results go to stdout, progress to stderr. Exit code 0: done; 1: it failed; 2: wrong use;
-/// 130, 143 or 129: interrupted by Ctrl-C, a request to end or a closed terminal, with a line that says how to go on.
+/// Results go to stdout, progress to stderr. Exit codes: 0 success; 1 failure; 2 wrong use; 130, 143 or 129 after Ctrl-C,
+/// SIGTERM or a closed terminal, with a line that says how to continue.
 #[derive(Debug, Parser)]
 #[command(name = "deepsleep-cli", version, arg_required_else_help = true, after_help = ENVIRONMENT)]
 struct Cli {
@@ -56,7 +57,7 @@ struct Cli {
 
 const ENVIRONMENT: &str = "Environment:
   DEEPSLEEP_ISA   instruction set: portable, avx2 or avx512 (results are the same)
-  DEEPSLEEP_DATA  folder of data sets, looked at instead of ./data and the other usual places";
+  DEEPSLEEP_DATA  folder of data sets, searched instead of ./data and the other usual places";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -64,38 +65,38 @@ enum Command {
     #[command(after_help = examples::TRAIN)]
     Train(train::Train),
     #[command(after_help = examples::ATTACK)]
-    /// Attack a saved network; keep the images, or a picture of them.
+    /// Attack a saved network; save the adversarial images, or a picture of them.
     Attack(attack::AttackCommand),
     #[command(after_help = examples::EVALUATE)]
-    /// Say how many images a saved network classifies rightly, also under attack.
+    /// Measure the accuracy of a saved network, clean or under attack.
     Evaluate(evaluate::Evaluate),
     #[command(after_help = examples::AUDIT)]
-    /// Say whether a robust accuracy can be trusted: look for masked gradients and weak attacks.
+    /// Check whether a robust accuracy can be trusted: look for masked gradients and weak attacks.
     Audit(audit::AuditCommand),
     /// Describe a saved network: layers, norms, firing rates; draw its filters and a spike raster.
     Inspect(inspect::Inspect),
     /// Reproduce the paper's tables and figures.
     Reproduce(reproduce::Reproduce),
-    /// Join what shards of a reproduction have computed.
+    /// Merge the results of a reproduction's shards.
     Merge(merge::Merge),
-    /// Write what came out of an experiment as a page, Markdown and CSV, beside the paper's numbers.
+    /// Write the report of an experiment next to the paper's numbers: an HTML page, Markdown and CSV.
     Report(report::Report),
-    /// Write a saved network as another kind of file: safetensors or ONNX.
+    /// Convert a saved network to safetensors or ONNX.
     Convert(convert::Convert),
-    /// List, show or check networks: those that have a name, and files.
+    /// List, show or check network architectures, by name or file.
     Architecture(architecture::ArchitectureCommand),
     /// List, verify or download data sets.
     Data(data::Data),
     /// Show what this machine offers: instruction sets, threads, measured peak.
     Info,
-    /// Print a script that completes this program's arguments in a shell.
+    /// Print a shell completion script for this program.
     Completions(completions::Completions),
-    /// Print a manual page, to be read with `man -l`.
+    /// Print a manual page; read it with `man -l`.
     Man(completions::Man),
 }
 
 impl Command {
-    /// What is asked for, if it is nothing to compute.
+    /// The option or subcommand that asks for no computation, if there is one.
     fn computes_nothing(&self) -> Option<&'static str> {
         match self {
             Self::Train(train) => train.computes_nothing().then_some("--print-config"),
@@ -115,7 +116,7 @@ impl Command {
         }
     }
 
-    /// What is left of its work when it is interrupted.
+    /// What remains of its work when it is interrupted.
     fn leftover(&self) -> Leftover {
         match self {
             Self::Train(train) => train.leftover(),
@@ -136,8 +137,8 @@ impl Command {
     }
 }
 
-/// Arguments in which a negative number belongs to the option before it: clap takes `--eps -1/255` for an option `-1`, and
-/// its complaint names neither eps nor the range.
+/// The arguments, with a negative number joined to the option before it. Otherwise clap takes the `-1` of `--eps -1/255`
+/// for an option, and its message names neither eps nor the range.
 fn arguments() -> Vec<OsString> {
     let negative = |text: &str| {
         let number = text.strip_prefix('-').and_then(|rest| rest.chars().next());

@@ -1,4 +1,4 @@
-//! `merge`: joins what shards have computed in folders of their own. What was asked for, the folders know.
+//! `merge`: joins the results of shards that ran in separate folders. The folders record what was asked for.
 
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
@@ -18,25 +18,25 @@ use std::time::Instant;
 
 #[derive(Debug, Args)]
 pub struct Merge {
-    /// Results folders of the shards: they say of which images, settings, tables and seeds they are
+    /// Results folders of the shards; they record their images, settings, tables and seeds
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
-    /// Results folder to join them in
+    /// Results folder to merge them into
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Compute what none of the folders has
+    /// Compute the results that are missing in all folders
     #[arg(long)]
     compute: bool,
-    /// Only say what would be taken from where, and what would be missing
+    /// Only print what would be taken from which folder, and what is missing
     #[arg(long, conflicts_with_all = ["compute", "data", "data_dir"])]
     dry_run: bool,
-    /// Jobs side by side, as in `reproduce`
+    /// Number of parallel jobs, as in `reproduce`
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>, requires = "compute")]
     jobs: usize,
-    /// Data set that the results are of, if it is no known one: its folder or .npz file
+    /// Data set of the results, if it is not a known one: its folder or .npz file
     #[arg(long, value_name = "PATH", conflicts_with = "data_dir")]
     data: Option<String>,
-    /// Folder of the data set that the results are of [default: DEEPSLEEP_DATA, ./data, the cache, the system's]
+    /// Folder of the results' data set [default: DEEPSLEEP_DATA, else ./data, the user cache, the system's folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ struct MergeSummary<'a> {
 }
 
 impl Merge {
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         Leftover::Finished(self.out.join(Store::FOLDER))
     }
@@ -67,7 +67,7 @@ impl Merge {
 
     pub fn run(&self, common: &Common) -> Result<()> {
         let (start, console) = (Instant::now(), common.console());
-        // Whoever is at work on the folder may be about to say what it is for.
+        // A process that works on the folder may be about to record what it is for.
         let there = !self.dry_run && self.out.join(Store::FOLDER).is_dir();
         let held = there.then(|| lock(&self.out, None)).transpose()?;
         let request = self.request()?;
@@ -104,7 +104,7 @@ impl Merge {
             }
             return work.run((&train, &test), (self.jobs, None), common);
         }
-        // For the report's pictures alone, which can do without. Whoever names a folder wants that one.
+        // Only the report's pictures need the images, and they are optional. A folder that the user named must work.
         let test = match self.data(&request).and_then(|data| data.load(Split::Test)) {
             Err(error) if self.data_dir.is_some() || self.data.is_some() => return Err(error),
             test => test.ok(),

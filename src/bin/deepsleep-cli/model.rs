@@ -1,4 +1,4 @@
-//! A saved network, and what it is run as.
+//! Loads a saved network, to run with ReLUs or as a spiking network.
 
 use crate::architecture::open;
 use crate::console::Console;
@@ -16,7 +16,7 @@ use deepsleep::tensor::Shape;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Parses where a network is: a file, or, if there is no such file, the name of one that comes with the sources.
+/// Parses the place of a network: a file or, if there is no such file, the name of a bundled network.
 pub fn saved_network() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().map(|path| match path.to_str() {
         Some(name) if !path.exists() => bundled_model(name).unwrap_or(path),
@@ -28,15 +28,15 @@ pub fn saved_network() -> impl TypedValueParser<Value = PathBuf> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
-    /// A network of rectifiers
+    /// With ReLUs
     Cnn,
-    /// Its spiking network, with the file's own settings or the published ones
+    /// As a spiking network, with the file's own settings or the published ones
     Snn,
 }
 
 impl ModelKind {
-    /// Loads a file as this kind, to be judged by so many draws if it is random (None: the usual number). What network it
-    /// is, the file says, or `architecture`; `images` are those that it is to be shown.
+    /// Loads a file as this kind of model. If it is random, `draws` draws decide on an image (None: the default). The file
+    /// or `architecture` says which network it is; `images` gives the shape of the images it will see.
     pub fn load(
         self,
         path: &Path,
@@ -49,7 +49,7 @@ impl ModelKind {
         self.run(&state, &model, draws)
     }
 
-    /// The network that a model is run as, to be judged by so many draws if it is random.
+    /// The network to run for a model. If it is random, `draws` draws decide on an image.
     pub fn run(
         self,
         state: &StateDict,
@@ -69,8 +69,8 @@ impl ModelKind {
     }
 }
 
-/// A file, and the model in it: what network it is, the file says, or `architecture`; `images` are those that it is to be
-/// shown.
+/// Loads a file and the model in it. The file or `architecture` says which network it is; `images` gives the shape of the
+/// images it will see.
 pub fn load(
     path: &Path,
     architecture: Option<&str>,
@@ -82,7 +82,7 @@ pub fn load(
     Ok((state, model))
 }
 
-/// Reads a file that may be ONNX, or PyTorch's, whose wrappers' names are taken off, and says what was left out.
+/// Reads a network file, which may be ONNX. Removes the prefixes of PyTorch's wrappers, and prints what was left out.
 pub fn read(path: &Path, console: Console) -> Result<StateDict> {
     if onnx::is_onnx(path)? {
         let read = onnx::read(path)?;
@@ -94,25 +94,34 @@ pub fn read(path: &Path, console: Console) -> Result<StateDict> {
     let (state, removed) = StateDict::load(path)?.unwrapped();
     if !removed.is_empty() {
         console.say(format_args!(
-            "note: {}: the names of its arrays begin with `{removed}`, which PyTorch's wrappers put there; they are \
-             taken without",
+            "note: {}: the names of its arrays begin with `{removed}`, which PyTorch's wrappers add; it is \
+             removed",
             path.display()
         ));
     }
     Ok(state)
 }
 
-/// A fingerprint of all that a network is read from.
+/// The files that a network is read from, with the option that names it. What cannot be read is complained about when it
+/// is.
+pub fn files(option: &'static str, path: &Path) -> Vec<(&'static str, PathBuf)> {
+    let is_onnx = onnx::is_onnx(path).unwrap_or(false);
+    let beside =
+        if is_onnx { onnx::files_of_weights(path).unwrap_or_default() } else { Vec::new() };
+    [path.to_owned()].into_iter().chain(beside).map(|path| (option, path)).collect()
+}
+
+/// A fingerprint of everything that a network is read from.
 pub fn fingerprint(path: &Path) -> Result<String> {
     Ok(if onnx::is_onnx(path)? { onnx::fingerprint(path)? } else { fingerprint_of_file(path)? })
 }
 
-/// The spiking network of a file, with the settings that it was made with, or the published ones.
+/// The spiking network of a file, with the settings recorded in it, or the published ones.
 pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingModel> {
     Ok(SpikingModel::from_model(model, spiking_options(state)?, Statistics::Carry)?)
 }
 
-/// How a file spikes: with the settings that it was made with, or the published ones.
+/// The spiking options of a file: the ones recorded in it, or the published ones.
 pub fn spiking_options(state: &StateDict) -> Result<SpikingOptions> {
     Ok(match (state.notes().contains_key("settings"), state.noted::<Settings>("settings")) {
         (false, _) => SpikingOptions::default(),

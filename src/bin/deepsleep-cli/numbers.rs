@@ -1,4 +1,4 @@
-//! Numbers on the command line, refused outside of their range before any work begins.
+//! Numbers on the command line, checked against their range before any work begins.
 
 /// A whole number of at least `MIN`.
 pub fn at_least<const MIN: usize>(text: &str) -> Result<usize, String> {
@@ -42,11 +42,17 @@ pub fn percent(part: f64, whole: f64) -> String {
     if whole > 0.0 { format!("{:.2} %", 100.0 * part / whole) } else { "- %".to_owned() }
 }
 
+/// An interval of shares, in few letters.
+pub fn range([low, high]: [f64; 2]) -> String {
+    format!("{:.2}-{:.2} %", 100.0 * low, 100.0 * high)
+}
+
 /// Where a share lies.
 pub fn confidence([low, high]: [f64; 2]) -> String {
     format!("{:.2} to {:.2} % with 95 % confidence", 100.0 * low, 100.0 * high)
 }
 
-fn whole(text: &str) -> Result<usize, String> {
+/// A whole number: an index, a seed.
+pub fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| "it is not a whole number from 0 on".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Files that a command writes: all of them are looked at together, before any work.
+//! The files that a command writes, all checked together before any work.
 
 use crate::console::Console;
 use crate::failure::WrongUse;
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use deepsleep::files::{Content, Output, same_file};
 use std::path::{Path, PathBuf};
 
-/// What a command reads and writes. A file that it writes must be none of the others.
+/// The files that a command reads and writes. No output may be an input or another output.
 pub struct Outputs {
     console: Console,
     /// With the option that names each.
@@ -32,7 +32,7 @@ impl Outputs {
         match output.other_names() {
             0 => {}
             others => self.console.say(format_args!(
-                "note: {} has other names (hard links: {others}), which keep what it holds now",
+                "note: {} has other names (hard links: {others}), which keep the old content",
                 output.path().display()
             )),
         }
@@ -43,7 +43,7 @@ impl Outputs {
     pub fn in_folder(&mut self, option: &'static str, path: &Path) -> Result<Output> {
         if std::fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
             let problem =
-                "this is a link, and results are written in their folder alone; delete it";
+                "this is a link, and results are written only inside their folder; delete it";
             return Err(anyhow::anyhow!("{}: {problem}", path.display()));
         }
         self.look(option, path)
@@ -90,7 +90,7 @@ impl Outputs {
             if let Some((other, its)) = others.iter().find(|(_, its)| same_file(path, its)) {
                 let (path, its) = (path.display(), its.display());
                 let problem = format!(
-                    "{option} {path}: this is the file that {other} {its} names, to be {what}; name another"
+                    "{option} {path}: this is the file that {other} {its} names, which is {what}; name another"
                 );
                 return Err(WrongUse(problem).into());
             }
@@ -100,7 +100,7 @@ impl Outputs {
     }
 }
 
-/// Refuses what lies in a checkpoint's place and is no file. The user named the output, and did not look there.
+/// Refuses anything but a regular file in the checkpoint's place. The user named the output and may not have looked there.
 fn refuse_as_checkpoint(option: &str, path: &Path, checkpoint: &Path) -> Result<()> {
     let what = match std::fs::metadata(checkpoint) {
         Ok(there) if there.is_dir() => "a folder",
@@ -114,7 +114,7 @@ fn refuse_as_checkpoint(option: &str, path: &Path, checkpoint: &Path) -> Result<
     Err(WrongUse(problem).into())
 }
 
-/// Where a command that writes `out` at its end keeps what it has done so far.
+/// Where a command that writes `out` at its end keeps its progress.
 pub fn checkpoint_of(out: &Path) -> PathBuf {
     let mut checkpoint = out.as_os_str().to_owned();
     checkpoint.push(".checkpoint");

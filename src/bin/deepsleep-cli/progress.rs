@@ -1,4 +1,4 @@
-//! How far long work is: a bar on a terminal, a line every ten seconds elsewhere.
+//! Shows the progress of long work: a bar on a terminal, a line every ten seconds elsewhere.
 
 use crate::stderr::to_stderr;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};

@@ -1,4 +1,4 @@
-//! `report`: from a results folder to something to read.
+//! `report`: writes the report of a results folder.
 
 use crate::common::Common;
 use crate::output::Outputs;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Folder with results.json, as `reproduce` wrote it
+    /// Results folder, with the results.json that `reproduce` wrote
     folder: PathBuf,
 }
 
@@ -20,6 +20,7 @@ struct Written {
     html: PathBuf,
     markdown: PathBuf,
     csv: PathBuf,
+    picture: Option<PathBuf>,
     left_out: Vec<String>,
 }
 
@@ -34,12 +35,13 @@ impl Report {
         } else {
             Vec::new()
         };
-        let report::Built { html, markdown, csv, skipped } = report::build(&self.folder)?;
+        let report::Built { html, markdown, csv, picture, skipped } = report::build(&self.folder)?;
         for line in &skipped {
             common.console().say(format_args!("left out: {line}"));
         }
-        let text = [&html, &markdown, &csv].map(|path| shown(path)).join("\n");
-        let written = Written { html, markdown, csv, left_out: skipped };
+        let files = [&html, &markdown, &csv].into_iter().chain(&picture);
+        let text = files.map(|path| shown(path)).collect::<Vec<_>>().join("\n");
+        let written = Written { html, markdown, csv, picture, left_out: skipped };
         common.console().result(&written, text)
     }
 }

@@ -1,4 +1,4 @@
-//! A result as JSON, and beside it the journal of what is done until it is there.
+//! A result as JSON and, until it is finished, the journal of its parts next to it.
 
 use crate::checkpoint::CheckpointKind;
 use crate::common::Common;

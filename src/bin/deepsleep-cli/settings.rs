@@ -1,4 +1,4 @@
-//! `--set NAME=VALUE`, given several times.
+//! The option `--set NAME=VALUE`, which may be given several times.
 
 use crate::failure::WrongUse;
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! The one way to stderr, and what may be printed at all.
+//! The only way to stderr, and the escaping of everything that is printed.
 
 use log::{LevelFilter, Log, Metadata, Record};
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
-/// One line on stderr. If nobody reads it any more, there is nobody to tell.
+/// Prints one line to stderr. Failures are ignored, because there is nobody left to tell.
 pub fn to_stderr(line: impl Display) {
     let line = line.to_string();
     let _ = writeln!(io::stderr(), "{}", printable(&line, |_| false));

@@ -1,10 +1,11 @@
-//! Who attacks, how, and how far: options that `attack` and `evaluate` share.
+//! The options of the threat model, which `attack` and `evaluate` share.
 
+use crate::architecture;
 use crate::console::Console;
 use crate::evaluate::Maker;
 use crate::failure::WrongUse;
-use crate::model::{ModelKind, saved_network};
-use crate::numbers::between;
+use crate::model::{self, ModelKind, saved_network};
+use crate::numbers::{between, whole};
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -17,27 +18,34 @@ use std::path::{Path, PathBuf};
 /// Who attacks, how, and how far.
 #[derive(Debug, Args)]
 pub struct ThreatOptions {
-    /// How a perturbation is measured
+    /// Norm of the perturbation
     #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true, requires = "eps")]
     pub norm: Norm,
-    /// Network that the images are crafted on, to be shown to --model (transfer) [default: --model itself]
+    /// Network to craft the images on before showing them to --model (transfer) [default: --model itself]
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network(), requires = "attack")]
     pub source: Option<PathBuf>,
-    /// Which network the source is, as --architecture says of --model
+    /// Architecture of the source, like --architecture for --model
     #[arg(long, value_name = "NAME|FILE", requires = "source")]
     pub source_architecture: Option<String>,
-    /// What the source is run as
+    /// How to run the source
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true, requires = "source")]
     pub source_kind: ModelKind,
-    /// Seed of all random numbers, those of a network with Poisson spikes included [default: 0]
-    #[arg(long, value_name = "N")]
+    /// Seed of all random numbers, including those of a network with Poisson spikes [default: 0]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub seed: Option<u64>,
-    /// Random draws that decide about an image together, for a network with Poisson spikes [default: 20]
+    /// Number of random draws that together decide on an image, for a network with Poisson spikes [default: 20]
     #[arg(long, value_name = "N", value_parser = between::<1, 100_000>)]
     pub draws: Option<usize>,
 }
 
 impl ThreatOptions {
+    /// The files that the source is read from, with the options that name them.
+    pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        let source = self.source.iter().flat_map(|path| model::files("--source", path));
+        let option = "--source-architecture";
+        source.chain(architecture::files(option, self.source_architecture.as_deref())).collect()
+    }
+
     /// What the attacker knows.
     pub fn model(&self) -> ThreatModel {
         if self.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox }
@@ -78,13 +86,14 @@ impl ThreatOptions {
         if self.seed.is_none() || networks.into_iter().any(|network| network.is_random()) {
             return Ok(());
         }
-        let problem = "--seed is for attacks and for networks that draw random numbers: this one, shown images, gives \
-                       the same answer whatever the seed";
+        let problem = "--seed is for attacks and for networks that draw random numbers: without an \
+                       attack, this one gives the same answer whatever the seed";
         Err(WrongUse(problem.into()).into())
     }
 
-    /// Refuses draws that an attack is told to average of a network that draws nothing, and says where they are the
-    /// attack's default; refuses more targets than there are classes, and a `--seed` that makes no difference. `attacked` is what the attack asks; `networks` are all.
+    /// Refuses an attack's `draws` option for a network that draws nothing, and prints a note where draws are the attack's
+    /// default. Refuses more targets than there are classes, and a `--seed` that makes no difference. `attacked` is the
+    /// network under attack; `networks` are all networks.
     pub fn check_attacks<'a>(
         &self,
         attacks: &[AttackSpec],
@@ -101,14 +110,14 @@ impl ThreatOptions {
             let mut attacks = attacks.iter().map(AttackSpec::build);
             if attacks.all(|attack| attack.is_ok_and(|attack| attack.info().returns_all)) {
                 let problem = format!(
-                    "--draws {draws} would decide nothing: --model draws no random numbers, and what is crafted on {source} is \
-                     shown to it whatever that answers"
+                    "--draws {draws} would decide nothing: --model draws no random numbers, and all images crafted on {source} \
+                     are shown to it whatever that network answers"
                 );
                 return Err(WrongUse(problem).into());
             }
             console.say(format_args!(
-                "note: --draws {draws}: --model draws no random numbers; they decide on {source} alone, about which of \
-                 its images are attacked and handed on"
+                "note: --draws {draws}: --model draws no random numbers; the draws only decide which images of {source} are \
+                 attacked and passed on"
             ));
         }
         let mut random = randoms > 0;
@@ -122,12 +131,12 @@ impl ThreatOptions {
             }
             let told = spec.option("draws").is_some();
             let alike = format!(
-                "its {draws} draws would all be alike: the network that it attacks draws no random numbers"
+                "its {draws} draws would all be the same: the network that it attacks draws no random numbers"
             );
             if told {
                 return Err(WrongUse(format!("{text}: {alike}; leave draws out")).into());
             }
-            console.say(format_args!("note: {text}: {alike}, and the draws only cost"));
+            console.say(format_args!("note: {text}: {alike}, and the draws only take time"));
         }
         match (self.seed, random) {
             (Some(seed), false) => {
@@ -154,13 +163,13 @@ impl ThreatOptions {
     }
 }
 
-/// The radii of `--eps`; whoever writes 8 for 8/255 is asked.
+/// The radii of `--eps`. For 8 instead of 8/255, the error asks whether 8/255 was meant.
 pub fn radii(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
     let of_bytes = |part: &str| part.trim().parse::<u32>().is_ok_and(|n| (2..=255).contains(&n));
     parse_eps(text, norm, features).map_err(|error| match text.split(',').find(|p| of_bytes(p)) {
         Some(part) if norm == Norm::Linf => {
             let part = part.trim();
-            WrongUse(format!("{error}; pixels go from 0 to 1: is {part}/255 meant?")).into()
+            WrongUse(format!("{error}; pixels go from 0 to 1: did you mean {part}/255?")).into()
         }
         _ => error.into(),
     })

@@ -1,4 +1,4 @@
-//! MNIST's four IDX files in a folder, and any two of images and labels.
+//! MNIST's four IDX files in a folder, or any pair of image and label files.
 
 use super::idx::IdxArray;
 use super::{Missing, missing, sorted_out};

@@ -1,4 +1,4 @@
-//! The formats that a data set may come in, one a file.
+//! The formats of data sets, one per file.
 
 mod cifar;
 pub(super) mod idx;

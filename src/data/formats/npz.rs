@@ -1,5 +1,5 @@
-//! numpy's arrays: `images` and `labels` of one half, or `train_images`, `train_labels`, `test_images` and `test_labels`
-//! of both.
+//! numpy's arrays: `images` and `labels` for one half, or `train_images`, `train_labels`, `test_images` and
+//! `test_labels` for both.
 
 use super::{MOST_PIXELS, Missing, missing};
 use crate::checkpoint::{NpzArray, NpzReader};

@@ -1,5 +1,5 @@
-//! One PNG file an image, one folder a class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are numbered in
-//! the order of their names' bytes, as torchvision's `ImageFolder` does.
+//! One PNG file per image, one folder per class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are sorted by
+//! the bytes of their names, as in torchvision's `ImageFolder`.
 
 use super::{MOST_PIXELS, Missing, missing};
 use crate::data::Dataset;
@@ -72,6 +72,10 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
         if !folder.is_dir() {
             continue;
         }
+        if let Some(other) = entries(&folder, is_other_image)?.first() {
+            let problem = "an image that is no PNG file, as all have to be here: convert it first";
+            return Err(Error::format(folder.join(other), problem));
+        }
         for name in entries(&folder, is_png)? {
             let path = folder.join(name);
             let shape = decode(&path, &mut images)?;
@@ -97,6 +101,12 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
         return Err(Error::format(&folders[0], "no PNG files in its folders of classes"));
     };
     Dataset::new(images, labels, shape, classes.len()).map_err(|error| error.in_file(place))
+}
+
+/// Whether its name is that of an image in another format than PNG.
+fn is_other_image(path: &Path) -> bool {
+    let others = ["jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm"];
+    path.extension().is_some_and(|end| others.iter().any(|other| end.eq_ignore_ascii_case(other)))
 }
 
 /// Appends the pixels of a file, channel by channel.

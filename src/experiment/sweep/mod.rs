@@ -8,7 +8,7 @@ use crate::attack::Norm;
 use crate::evaluation::ThreatModel;
 use crate::experiment::graph::Graph;
 use crate::experiment::published::Published;
-use crate::experiment::sheet::{RowSpec, Sheet, parse};
+use crate::experiment::sheet::{RowSpec, Sheet, read};
 use crate::experiment::spec::ExperimentSpec;
 use crate::experiment::work::Work;
 use crate::method::{Settings, Training};
@@ -60,7 +60,7 @@ pub struct Sweep {
 
 impl Axis {
     /// Refuses an axis without values, or with values that are the same one.
-    fn check(&self, settings: &Settings) -> Result<()> {
+    pub(super) fn check(&self, settings: &Settings) -> Result<()> {
         let Self { setting, values } = self;
         if values.len() > MOST_TRIED {
             let problem =
@@ -95,8 +95,7 @@ impl Sweep {
     /// # Errors
     /// If it cannot be read, or is no sweep.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
-        parse(&text, path)
+        read(path)
     }
 
     /// The spec's seeds and threat model, and the graph of all variants.

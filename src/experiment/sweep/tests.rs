@@ -1,5 +1,6 @@
 use super::*;
 use crate::data::{DataIdentity, ImageSet};
+use crate::experiment::parse;
 use crate::method::Profile;
 use crate::nn::architecture::Architecture;
 
@@ -8,6 +9,7 @@ fn nearest() -> (Sweep, ExperimentSpec) {
     let spec = ExperimentSpec {
         tables: vec![1],
         figures: vec![3],
+        only: None,
         sheets: Vec::new(),
         settings: Settings::new(Profile::Published),
         seeds: vec![0],
@@ -76,7 +78,7 @@ fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, Experim
     let (mut sweep, mut spec) = nearest();
     let (label, id) = ("DeepSleep".into(), "some".into());
     let training = defense.parse().expect("a defense");
-    sweep.methods = vec![RowSpec { label, id, training, set: Default::default() }];
+    sweep.methods = vec![RowSpec { label, id, training, set: Default::default(), spiking: false }];
     let values = values.iter().map(|value| (*value).to_owned()).collect();
     sweep.axes = vec![Axis { setting: setting.into(), values }];
     Ok((sweep.graph(&mut spec)?, spec))

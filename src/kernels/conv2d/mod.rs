@@ -133,17 +133,23 @@ impl Geometry {
         let [out_channels, in_channels, kernel_y, kernel_x] = weight;
         let Conv2dOptions { stride, padding, groups, algorithm } = options;
         let fail = |expected: String| {
-            let found = format!("input {input}, weight {weight:?}, {options:?}");
+            let found = format!(
+                "input {input}, weight {weight:?}, stride {stride:?}, padding {padding:?}, groups {groups}"
+            );
             Err(Error::shape("conv2d", expected, found))
         };
-        if weight.contains(&0) || stride.contains(&0) || groups == 0 || input.features() == 0 {
-            return fail("sizes, strides and groups of at least 1".into());
+        let least = || fail("sizes, strides and groups of at least 1".into());
+        if stride.contains(&0) || groups == 0 || input.features() == 0 {
+            return least();
         }
         if in_channels.checked_mul(groups) != Some(input.channels) || out_channels % groups != 0 {
             return fail(format!(
                 "weight [out, {}/{groups}, ky, kx] with out a multiple of the groups",
                 input.channels
             ));
+        }
+        if weight.contains(&0) {
+            return least();
         }
         let side = |size: usize, border: usize| border.checked_mul(2)?.checked_add(size);
         // Also for the output: no channel of it has more pixels than the input with its border.

@@ -1,4 +1,4 @@
-//! Backpropagation through time, and what else stands for it.
+//! Backpropagation through time, and the estimators that replace it.
 
 use super::estimator::{Estimate, SlopeRule, TimeRule, unit};
 use super::group::{Group, LifCoefficients, Neighbors, SpikeWindow, TOGETHER, for_neighbors, load};

@@ -1,5 +1,4 @@
-//! How the gradient of spikes is estimated: a choice of the one who asks, not of the network. The forward pass knows
-//! nothing of it.
+//! How an attack estimates the gradient of spikes. The caller chooses, not the network; the forward pass is unaffected.
 
 use super::{Dynamics, SilentWindow};
 use crate::kernels::surrogate::Surrogate;

@@ -1,4 +1,4 @@
-//! Spikes of a layer.
+//! The forward pass: the spikes of a layer.
 
 use super::group::{Group, LifCoefficients, Neighbors, SpikeWindow, TOGETHER, for_neighbors, load};
 use super::{LifLayer, SilentWindow};

@@ -1,4 +1,4 @@
-//! A few neurons advanced together, and where in a block they and their spikes are.
+//! A few neurons that advance together, and where in a block they and their spikes are.
 
 use super::{Dynamics, SilentWindow};
 use crate::simd::{Lanes, Simd, array};

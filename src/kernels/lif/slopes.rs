@@ -1,4 +1,5 @@
-//! Slopes that look at more than one membrane: at its layer's spread, or at its own past.
+//! Surrogate gradients that need more than one membrane: the spread of its channel, or its own past. Those that need
+//! only the membrane itself are in `kernels::surrogate`.
 
 use super::estimator::{Assg, unit};
 use super::group::{Group, LifCoefficients, Neighbors, TOGETHER, for_neighbors, load};

@@ -1,4 +1,4 @@
-//! Channels whose number is known when this is compiled.
+//! Competition among a few channels, whose number is known at compile time.
 
 use super::Competition;
 use crate::simd::{LANES, Lanes, LanesU32, Simd, first_lanes};

@@ -1,4 +1,4 @@
-//! Any number of channels, a pixel's state in the first-level cache.
+//! Competition among any number of channels, with a pixel's state in the first-level cache.
 
 use super::{Competition, WORD};
 use crate::simd::{LANES, Lanes, LanesU32, Simd, first_lanes};

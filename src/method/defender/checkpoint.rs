@@ -1,4 +1,4 @@
-//! A defense on disk: to go on after an interruption, or after the sleep that another defense has had.
+//! Checkpoints of a defense: to continue after an interruption, or from the sleep that another defense already did.
 
 use super::Defender;
 use crate::checkpoint::{MadeWith, StateDict};
@@ -95,22 +95,14 @@ impl Defender {
     /// If the checkpoint is of another defense, other settings or another control, or not one of a defense; the defender
     /// is then as it was before.
     pub fn resume(&mut self, context: &Context, state: &StateDict) -> Result<()> {
-        let missing = || Error::format(state.path(), "this is not the checkpoint of a defense");
-        let defense: String = state.noted("defense").ok_or_else(missing)?;
-        let settings: Settings = state.noted("settings").ok_or_else(missing)?;
-        let made_with = |defense: &str, settings| {
-            MadeWith::default().and("defense", defense).and_all("setting ", settings)
-        };
-        let theirs = made_with(&defense, &settings);
-        let ours = made_with(self.defense.name(), &self.settings);
-        let mut differences = theirs.differences(&ours);
+        let mut differences = self.differences(state)?;
         let (control, own) = (state.extract("control"), self.networks.control.state());
         if own.names().any(|name| control.get(name) != own.get(name)) {
             differences.push("another control".to_owned());
         }
         MadeWith::refuse(state.path(), &differences)?;
         // What may still turn out to be damaged is restored beside this defender, which stays as it is until all of it is
-        // there: whoever is refused can go on, or start over, with it.
+        // there: after a refusal the caller can continue with it, or start over.
         let mut restored =
             Self::new(self.defense, self.networks.control.clone(), self.settings.clone())?;
         restored.restore(context, state)?;
@@ -118,6 +110,22 @@ impl Defender {
         state.expect_only("this defense's checkpoint", restored.checkpoint()?.names())?;
         *self = restored;
         Ok(())
+    }
+
+    /// How the defense and the settings that a file was made with, a checkpoint or a defended network, differ from these, in
+    /// words; empty if they do not.
+    ///
+    /// # Errors
+    /// If the file does not say.
+    pub fn differences(&self, state: &StateDict) -> Result<Vec<String>> {
+        let missing = || Error::format(state.path(), "it does not say how a defense made it");
+        let defense: String = state.noted("defense").ok_or_else(missing)?;
+        let settings: Settings = state.noted("settings").ok_or_else(missing)?;
+        let made_with = |defense: &str, settings| {
+            MadeWith::default().and("defense", defense).and_all("setting ", settings)
+        };
+        let ours = made_with(self.defense.name(), &self.settings);
+        Ok(made_with(&defense, &settings).differences(&ours))
     }
 
     /// Restores everything except the origin, which was compared already. On error the defender is left inconsistent and

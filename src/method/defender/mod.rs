@@ -1,4 +1,4 @@
-//! Works through a defense, one pass or epoch at a time.
+//! Runs the stages of a defense, one pass or epoch at a time.
 
 mod checkpoint;
 

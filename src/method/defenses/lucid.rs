@@ -1,5 +1,5 @@
-//! Lucid sleep: slow waves that select synapses and set thresholds, then dreams of the network's own live self, against
-//! which it is trained.
+//! Lucid sleep: slow waves select synapses and set thresholds, then the network is trained on dreams, adversarial examples
+//! of itself.
 
 use super::adversarial_training::{AdversarialStage, AdversarialTraining};
 use crate::Result;

@@ -1,4 +1,4 @@
-//! Sleep Defense, and the conversion that ends every sleep.
+//! The paper's baseline "Sleep Defense", and the conversion stage that ends every sleep.
 
 use super::slow_wave::{SlowWaveRun, simulation_passes};
 use crate::Result;

@@ -1,4 +1,4 @@
-//! Networks that have a name.
+//! The named networks.
 
 use super::{Algorithm, Architecture, Node, Op, Pair};
 use crate::names::{meant, shown};

@@ -1,4 +1,4 @@
-//! What a node of an architecture computes, and the parameters that it has.
+//! The operations of nodes, and their parameters.
 
 use super::{Algorithm, Pair};
 use crate::Result;

@@ -1,4 +1,4 @@
-//! Two numbers, of height and width.
+//! A pair of numbers for height and width.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The shape that comes out of a node, and what is refused to go in.
+//! The output shape of a node, and which inputs it refuses.
 
 use super::Op;
 use crate::kernels::conv2d::{Conv2dOptions, Geometry};

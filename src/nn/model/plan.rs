@@ -1,4 +1,4 @@
-//! What of an architecture is computed together, and in which order: a peephole pass over its nodes.
+//! Which nodes of an architecture are computed together, and in which order: a peephole pass over the nodes.
 
 use crate::autodiff::{Tape, Var};
 use crate::kernels::activation::Activation;

@@ -1,4 +1,4 @@
-//! A network's arrays by PyTorch's names, with its architecture beside them.
+//! A network's state dict: its arrays under PyTorch's names, and its architecture.
 
 use super::Model;
 use crate::checkpoint::StateDict;

@@ -3,69 +3,15 @@
 pub mod differences;
 pub mod limits;
 pub mod ranking;
+pub mod search;
 pub mod sweep;
 
-use crate::experiment::{PrintedColumn, Published, Results, TableCell, ThreatModel};
+use crate::experiment::{
+    PrintedColumn, Published, Replication, Results, Spread, TableCell, ThreatModel, Verdict,
+};
 
 /// A printed number and ours agree within this.
 pub const NEAR: f64 = 0.03;
-
-/// One accuracy over several seeds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
-    /// Mean over the seeds.
-    pub mean: f64,
-    /// The smallest.
-    pub smallest: f64,
-    /// The largest.
-    pub largest: f64,
-    /// Seeds.
-    pub seeds: usize,
-    /// Test images; where seeds differ, the fewest.
-    pub images: usize,
-}
-
-impl Spread {
-    /// Of (accuracy, images), one a seed; none of none.
-    pub fn of(values: impl IntoIterator<Item = (f64, usize)>) -> Option<Self> {
-        let values: Vec<_> = values.into_iter().collect();
-        let accuracies = || values.iter().map(|(accuracy, _)| *accuracy);
-        Some(Self {
-            images: values.iter().map(|(_, images)| *images).min()?,
-            mean: accuracies().sum::<f64>() / values.len() as f64,
-            smallest: accuracies().fold(f64::INFINITY, f64::min),
-            largest: accuracies().fold(f64::NEG_INFINITY, f64::max),
-            seeds: values.len(),
-        })
-    }
-}
-
-/// The column of clean images in the printed tables.
-const CLEAN: &str = "clean";
-
-/// What we measured for a method, a scale and a column.
-pub fn measured(
-    results: &Results,
-    method: &str,
-    scale: &str,
-    column: &str,
-    threat_model: ThreatModel,
-) -> Option<Spread> {
-    let cells = results.cells_of(method, scale, column, threat_model);
-    let spread = Spread::of(cells.map(|cell| (cell.accuracy, cell.images)));
-    if spread.is_some() || column != CLEAN {
-        return spread;
-    }
-    // Clean images are nobody's attack: whoever crafted the others, the number is the same.
-    let here = |cell: &&TableCell| cell.method == method && cell.scale == scale;
-    let clean = results.cells.iter().filter(here).filter(|cell| cell.column == CLEAN);
-    let clean = Spread::of(clean.map(|cell| (cell.accuracy, cell.images)));
-    clean.or_else(|| {
-        let at_work = |id: &str| results.cells.iter().filter(here).any(|cell| cell.model == id);
-        let models = results.models.iter().filter(|m| m.method == method && at_work(&m.id));
-        Spread::of(models.map(|model| (model.clean_accuracy, results.images)))
-    })
-}
 
 /// The attacks of these cells, as [`parse_attack`](crate::attack::parse_attack) reads them, each once.
 pub fn distinct_attacks<'a>(cells: impl Iterator<Item = &'a TableCell>) -> Vec<&'a str> {
@@ -95,6 +41,8 @@ pub struct Comparison<'a> {
     pub transfer: Option<Spread>,
     /// Ours on the images that were crafted on the model itself.
     pub white_box: Option<Spread>,
+    /// What several seeds say of print, and what they say if their control were the printed one.
+    pub verdicts: [Option<Verdict>; 2],
 }
 
 impl Comparison<'_> {
@@ -116,11 +64,17 @@ pub fn is_near(distance: f64) -> bool {
 
 /// All printed cells in the order of print.
 pub fn comparisons<'a>(results: &Results, published: &'a Published) -> Vec<Comparison<'a>> {
+    let mut replications = Replication::all(results, published).into_iter().peekable();
     let mut all = Vec::new();
     for table in &published.tables {
         for row in &table.rows {
             for (column, &value) in published.columns.iter().zip(&row.values) {
-                let ours = |threat| measured(results, &row.method, &row.scale, &column.key, threat);
+                let ours = |threat| results.spread(&row.method, &row.scale, &column.key, threat);
+                // Those are in the order of print too.
+                let replication = replications.next_if(|r| {
+                    (r.table, &r.scale, &r.method, &r.column)
+                        == (table.number, &row.scale, &row.method, &column.key)
+                });
                 all.push(Comparison {
                     table: table.number,
                     scale: &row.scale,
@@ -129,22 +83,10 @@ pub fn comparisons<'a>(results: &Results, published: &'a Published) -> Vec<Compa
                     published: value,
                     transfer: ours(ThreatModel::Transfer),
                     white_box: ours(ThreatModel::WhiteBox),
+                    verdicts: replication.map_or([None; 2], |r| [Some(r.verdict), r.given_control]),
                 });
             }
         }
     }
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Spread;
-
-    #[test]
-    fn a_spread_is_over_the_seeds() {
-        let spread = Spread::of([(0.5, 1000), (0.75, 500), (0.25, 1000)]).expect("three seeds");
-        assert_eq!((spread.mean, spread.smallest, spread.largest), (0.5, 0.25, 0.75));
-        assert_eq!((spread.seeds, spread.images), (3, 500));
-        assert_eq!(Spread::of([]), None);
-    }
 }

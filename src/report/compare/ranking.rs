@@ -107,12 +107,13 @@ fn compare(order: &mut Ranking, first: &Comparison<'_>, second: &Comparison<'_>)
 mod tests {
     use super::*;
     use crate::experiment::PrintedColumn;
-    use crate::report::compare::Spread;
+    use crate::experiment::Spread;
 
     #[test]
     fn ties_in_print_do_not_count_and_reversals_are_named() {
         let column = PrintedColumn {
             full: None,
+            spiking: None,
             label: "PGD".into(),
             key: "fgsm".into(),
             ran: String::new(),
@@ -126,6 +127,7 @@ mod tests {
             published,
             transfer: ours.and_then(|accuracy| Spread::of([(accuracy, 10)])),
             white_box: None,
+            verdicts: [None; 2],
         };
         let rows = [
             row("a", 0.90, Some(0.5)),

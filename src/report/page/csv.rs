@@ -1,32 +1,27 @@
 //! `results.csv`: a row a printed cell, and one a cell of the user's tables, which nobody printed.
 
-use crate::experiment::{Results, ThreatModel};
-use crate::report::compare::{Comparison, Spread, distinct_attacks};
-use crate::report::page::own::OwnTable;
+use crate::experiment::{Results, Spread, ThreatModel, Verdict};
+use crate::report::compare::{Comparison, distinct_attacks};
+use crate::report::tables::labels;
 use crate::{Error, Result};
 
-const HEAD: [&str; 20] = [
-    "table",
-    "scale",
-    "method",
-    "column",
-    "printed_label",
-    "published",
-    "transfer_attack",
-    "transfer_mean",
-    "transfer_min",
-    "transfer_max",
-    "transfer_seeds",
-    "transfer_images",
-    "transfer_is_own",
-    "white_box_attack",
-    "white_box_mean",
-    "white_box_min",
-    "white_box_max",
-    "white_box_seeds",
-    "white_box_images",
-    "quick",
-];
+const PLACE: [&str; 6] = ["table", "scale", "method", "column", "printed_label", "published"];
+/// Of each threat model, with its name before.
+const SIDE: [&str; 9] = ["attack", "mean", "min", "max", "seeds", "images", "sd", "low", "high"];
+/// What several seeds say of print if their control were the printed one.
+const GIVEN: [&str; 5] = ["expected", "low", "high", "z", "replicated"];
+
+fn head() -> Vec<String> {
+    let side = |name: &str| SIDE.map(|what| format!("{name}_{what}"));
+    let mut head: Vec<String> = PLACE.map(str::to_owned).into();
+    head.extend(side("transfer"));
+    head.push("transfer_is_own".into());
+    head.extend(["z", "replicated"].map(str::to_owned));
+    head.extend(GIVEN.map(|what| format!("given_control_{what}")));
+    head.extend(side("white_box"));
+    head.push("quick".into());
+    head
+}
 
 /// A cell.
 struct CsvRow<'a> {
@@ -36,6 +31,12 @@ struct CsvRow<'a> {
     place: [&'a str; 3],
     /// Under transfer, and white-box.
     sides: [Option<Spread>; 2],
+    /// What several seeds say of print, and if their control were the printed one.
+    verdicts: [Option<Verdict>; 2],
+}
+
+fn or_empty<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
+    value.map_or(String::new(), text)
 }
 
 impl CsvRow<'_> {
@@ -43,9 +44,10 @@ impl CsvRow<'_> {
         let [scale, method, column] = self.place;
         let [table, label, value] = &self.printed;
         let ours = |spread: Option<Spread>, threat_model| {
-            let number =
-                |value: fn(&Spread) -> String| spread.as_ref().map_or(String::new(), value);
+            let number = |value: fn(&Spread) -> String| or_empty(spread.as_ref(), value);
             let cells = results.cells_of(method, scale, column, threat_model);
+            let prediction = spread.and_then(|spread| spread.prediction(results.test_images()));
+            let end = |at: usize| or_empty(prediction, |p| format!("{:.6}", p.interval[at]));
             [
                 distinct_attacks(cells).join(" "),
                 number(|s| format!("{:.6}", s.mean)),
@@ -53,8 +55,13 @@ impl CsvRow<'_> {
                 number(|s| format!("{:.6}", s.largest)),
                 number(|s| s.seeds.to_string()),
                 number(|s| s.images.to_string()),
+                or_empty(spread.and_then(|s| s.deviation), |sd| format!("{sd:.6}")),
+                end(0),
+                end(1),
             ]
         };
+        let z = |verdict| or_empty(verdict, |v: Verdict| format!("{:.2}", v.z));
+        let inside = |verdict| or_empty(verdict, |v: Verdict| v.replicated.to_string());
         let [transfer, white_box] = self.sides;
         let mut record: Vec<String> =
             [table.as_str(), scale, method, column, label.as_str(), value.as_str()]
@@ -62,6 +69,12 @@ impl CsvRow<'_> {
                 .into();
         record.extend(ours(transfer, ThreatModel::Transfer));
         record.push(transfer.map_or(String::new(), |_| results.is_source(method).to_string()));
+        let [all, given] = self.verdicts;
+        record.extend([z(all), inside(all)]);
+        let prediction = given.map(|verdict| verdict.prediction);
+        record.push(or_empty(prediction, |p| format!("{:.6}", p.mean)));
+        record.extend([0, 1].map(|at| or_empty(prediction, |p| format!("{:.6}", p.interval[at]))));
+        record.extend([z(given), inside(given)]);
         record.extend(ours(white_box, ThreatModel::WhiteBox));
         record.push(results.quick.to_string());
         record
@@ -72,20 +85,24 @@ impl CsvRow<'_> {
 ///
 /// # Errors
 /// None in practice: it is written into memory.
-pub fn csv(
-    results: &Results,
-    own: &[OwnTable],
-    is_printed: bool,
-    comparisons: &[Comparison<'_>],
-) -> Result<String> {
+pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) -> Result<String> {
     let fail = |e: String| Error::failed("results.csv", e);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(HEAD).map_err(|e| fail(e.to_string()))?;
-    let own = own.iter().flat_map(|table| table.cells());
-    let own = own.map(|(scale, method, column, cell)| CsvRow {
+    writer.write_record(head()).map_err(|e| fail(e.to_string()))?;
+    let own = results.sheets.iter().flat_map(|sheet| {
+        sheet.scales.iter().flat_map(move |scale| {
+            labels(sheet).into_iter().flat_map(move |method| {
+                let place = move |column| [scale.as_str(), method, column];
+                sheet.columns.iter().map(move |column| place(column.as_str()))
+            })
+        })
+    });
+    let own = own.map(|place| CsvRow {
         printed: [String::new(), String::new(), String::new()],
-        place: [scale, method, column],
-        sides: [cell.transfer, cell.white_box],
+        place,
+        sides: [ThreatModel::Transfer, ThreatModel::WhiteBox]
+            .map(|threat| results.spread(place[1], place[0], place[2], threat)),
+        verdicts: [None; 2],
     });
     let printed = comparisons.iter().map(|cell| CsvRow {
         printed: [
@@ -95,6 +112,7 @@ pub fn csv(
         ],
         place: [cell.scale, cell.method, &cell.column.key],
         sides: [cell.transfer, cell.white_box],
+        verdicts: cell.verdicts,
     });
     let printed = printed.filter(|_| is_printed);
     for cell in own.chain(printed) {

@@ -2,8 +2,7 @@
 
 use crate::Result;
 use crate::draw::chart::{Across, Chart, Series};
-use crate::experiment::{ModelResult, PrintedColumn, Published, Results, ThreatModel};
-use crate::report::compare::measured;
+use crate::experiment::{ModelResult, PrintedColumn, Published, Results, Spread, ThreatModel};
 use crate::report::noise;
 
 /// A drawing with what is to be said about it.
@@ -59,21 +58,24 @@ fn ours(
     name: String,
     color: usize,
 ) -> Option<Series> {
-    let mut found: Vec<(f64, crate::report::compare::Spread)> = Vec::new();
+    let mut found: Vec<(f64, Spread)> = Vec::new();
     for cell in results.cells.iter().filter(|c| c.method == method && c.column == column) {
         let Some(x) = noise(&cell.scale) else { continue };
         if found.iter().all(|(other, _)| *other != x) {
-            let spread = measured(results, method, &cell.scale, column, threat_model);
+            let spread = results.spread(method, &cell.scale, column, threat_model);
             found.extend(spread.map(|spread| (x, spread)));
         }
     }
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let all = results.test_images();
+    let band: Option<Vec<[f64; 2]>> =
+        found.iter().map(|(_, spread)| Some(spread.prediction(all)?.interval)).collect();
     (!found.is_empty()).then(|| Series {
         name,
         color,
         published: false,
         points: found.iter().map(|(x, spread)| (*x, spread.mean)).collect(),
-        spreads: found.iter().map(|(_, spread)| (spread.smallest, spread.largest)).collect(),
+        band: band.unwrap_or_default(),
     })
 }
 
@@ -96,8 +98,8 @@ fn printed(published: &Published, method: &str, key: &str, color: usize) -> Opti
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     let name = format!("{method}, published");
-    let spreads = Vec::new();
-    (!points.is_empty()).then_some(Series { name, color, published: true, points, spreads })
+    let band = Vec::new();
+    (!points.is_empty()).then_some(Series { name, color, published: true, points, band })
 }
 
 /// The two columns of Figure 3, and what their panels are called.
@@ -192,7 +194,7 @@ fn training_of(results: &Results, method: &str) -> Chart {
             color,
             published,
             points,
-            spreads: Vec::new(),
+            band: Vec::new(),
         };
         let all = || model.history.iter().enumerate().map(|(i, point)| (i as f64 + 1.0, point));
         series.push(curve("", false, all().map(|(x, p)| (x, p.test_accuracy)).collect()));

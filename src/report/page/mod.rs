@@ -1,32 +1,34 @@
 //! What the templates are filled with.
 
+pub mod answer;
 pub mod csv;
 pub mod escape;
 pub mod figures;
 pub mod format;
-pub mod own;
 pub mod protocol;
 pub mod run_info;
 pub mod summary;
-pub mod tables;
 
 use crate::Result;
 use crate::draw::failed;
-use crate::experiment::{Observations, Published, Results, RunInfo};
+use crate::experiment::{Observations, Published, Results, RunInfo, ThreatModel};
 use crate::report::compare::comparisons;
 use crate::report::compare::differences::{Difference, differences};
 use crate::report::compare::limits::{above, bound};
 use crate::report::compare::ranking::orders;
+use crate::report::compare::search::{Searched, searched};
 use crate::report::compare::sweep::{Nearest, nearest};
+use crate::report::notice::notice;
+use crate::report::page::answer::Answer;
 use crate::report::page::csv::csv;
 use crate::report::page::escape::{html_prose, markdown, markdown_prose, printable};
 use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
-use crate::report::page::own::{OwnTable, own};
 use crate::report::page::protocol::protocol;
-use crate::report::page::run_info::{Checked, Jobs, checks, facts, jobs, settings};
+use crate::report::page::run_info::{Jobs, checks, facts, jobs, settings, zero_gradients};
 use crate::report::page::summary::Summary;
-use crate::report::page::tables::{ShownTable, tables};
 use crate::report::pictures::Pictures;
+use crate::report::plain::Plain;
+use crate::report::tables::ReadTable;
 use askama::Template;
 use std::path::Path;
 
@@ -41,12 +43,15 @@ pub struct ListedModel {
 
 /// The page, and its shorter version in Markdown.
 pub struct Page {
-    quick: bool,
+    notice: Option<String>,
+    answer: Answer,
     summary: Summary,
-    own: Vec<OwnTable>,
+    own: Vec<ReadTable>,
     /// Whether anything printed was asked for.
     printed: bool,
-    tables: Vec<ShownTable>,
+    /// The paper's, as measured under transfer, and white-box.
+    tables: Vec<ReadTable>,
+    white_box_tables: Vec<ReadTable>,
     differences: Vec<Difference>,
     nearest: Vec<Nearest>,
     figure_3: Vec<Figure>,
@@ -60,7 +65,9 @@ pub struct Page {
     models: Vec<ListedModel>,
     settings: Vec<(String, String)>,
     jobs: Vec<Jobs>,
-    checks: Vec<Checked>,
+    checks: Plain,
+    zero_gradients: Option<String>,
+    searched: Option<Searched>,
     skipped: Vec<String>,
     csv: String,
 }
@@ -104,18 +111,25 @@ impl Page {
         let skipped = skipped.into_iter().map(line).collect();
         let mut all_differences = protocol(results, &published);
         all_differences.extend(differences(results)?);
-        let own = own(results);
+        let [transfer, white] = [ThreatModel::Transfer, ThreatModel::WhiteBox];
+        let printed_as = |threat| ReadTable::printed(results, &published, &comparisons, threat);
+        let own = [transfer, white].map(|threat| ReadTable::own(results, threat)).concat();
+        let white_box_tables = printed_as(white).into_iter();
         let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
         let printed = own.is_empty() || asked;
-        let csv = csv(results, &own, printed, &comparisons)?;
+        let csv = csv(results, printed, &comparisons)?;
+        let (nearest, searched) = (nearest(folder)?, searched(folder)?);
+        let answer = Answer::new(results, &published, &comparisons, searched.as_ref(), &nearest)?;
         Ok(Self {
-            quick: results.quick,
-            summary: Summary::new(&comparisons, &orders(&comparisons)),
+            notice: notice(results),
+            answer,
+            summary: Summary::new(&orders(&comparisons)),
             own,
             printed,
-            tables: tables(results, &published, &comparisons),
+            tables: printed_as(transfer),
+            white_box_tables: white_box_tables.filter(ReadTable::is_attacked).collect(),
             differences: all_differences,
-            nearest: nearest(folder)?,
+            nearest,
             figure_3: figure_3(results, &published)?,
             others: other_defenses(results, &published)?,
             white_box: white_box(results, &published, bound)?,
@@ -128,6 +142,8 @@ impl Page {
             settings: settings(results),
             jobs: run.as_ref().map_or(Vec::new(), jobs),
             checks: checks(results),
+            zero_gradients: zero_gradients(results),
+            searched,
             skipped,
             csv,
         })
@@ -154,6 +170,11 @@ impl Page {
         &self.csv
     }
 
+    /// Printed against ours, by itself.
+    pub fn picture(&self) -> Option<&str> {
+        self.answer.picture.as_ref().map(|[_, alone]| alone.as_str())
+    }
+
     /// What is missing in it, and why.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
@@ -161,7 +182,7 @@ impl Page {
 
     /// Behind headings and captions.
     fn tag(&self) -> &'static str {
-        if self.quick { " (quick run)" } else { "" }
+        if self.notice.is_some() { " (quick run)" } else { "" }
     }
 }
 
@@ -187,7 +208,7 @@ mod tests {
     #[test]
     fn every_text_of_the_templates_is_escaped() {
         let numbers = [
-            "table.number",
+            "table.left_out",
             "number",
             "near",
             "measured",
@@ -201,8 +222,7 @@ mod tests {
             "r.above.len()",
             "kind.count",
             "kind.reused",
-            "check.warned",
-            "check.cells",
+            "word.is_empty()",
             "r.tag()",
         ];
         let shown = |template: &'static str| {
@@ -213,7 +233,7 @@ mod tests {
             assert!(escaped || numbers.contains(&value), "{value}");
         }
         for value in shown(include_str!("../../../templates/report.html")) {
-            let ours = value.starts_with("self::html_prose(") || value.ends_with(".svg|safe");
+            let ours = value.starts_with("self::html_prose(") || value.ends_with("svg|safe");
             assert!(ours || !value.contains("safe"), "{value}");
         }
     }

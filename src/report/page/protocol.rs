@@ -77,7 +77,7 @@ fn sources(results: &Results) -> Vec<&str> {
     methods
 }
 
-fn exchanged(published: &Published) -> Option<String> {
+pub fn exchanged(published: &Published) -> Option<String> {
     let wrong = |column: &&PrintedColumn| {
         column.attack.is_some() && column.label.to_lowercase() != column.key
     };
@@ -145,7 +145,7 @@ fn scales(results: &Results) -> String {
     }
     let paper = "each noise scale of the paper has a defended model of its own, trained anew without a seed: its clean accuracies differ by a point or two between scales.";
     let here = if several.is_empty() {
-        "Here one model a method and seed is shown the images of all scales.".to_owned()
+        "Here one model a method and seed is shown the images of all scales; how much one training differs from the next is taken from the seeds.".to_owned()
     } else {
         format!(
             "Here {} have several models each; the others one a seed for all scales.",
@@ -163,7 +163,7 @@ fn seeds(results: &Results) -> String {
         [] => format!("{paper} Here nothing says with which seeds."),
         [seed] => format!("{paper} So do these, with seed {seed}."),
         _ => format!(
-            "{paper} Here {} seeds ({}); a number is their mean, smallest and largest beside it.",
+            "{paper} Here {} seeds ({}), each with a control, crafted images and defended models of its own; a number is their mean with its standard deviation, and beside it stands the 95 % prediction interval of one more seed (mean \u{b1} t s \u{221a}(1 + 1/n), Student's t). A printed number inside of it is replicated.",
             numbers.len(),
             listed(&numbers)
         ),

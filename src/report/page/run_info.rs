@@ -2,8 +2,9 @@
 
 use crate::experiment::{Results, RunInfo, TableCell, ThreatModel};
 use crate::method::of_32_bits;
-use crate::report::page::format::{bytes, date, duration};
+use crate::report::page::format::{bytes, date, duration, listed};
 use crate::report::page::protocol::has;
+use crate::report::plain::Plain;
 use crate::wording::as_meant;
 
 /// A kind of job, summed up.
@@ -19,25 +20,6 @@ pub struct Jobs {
     pub total: String,
     /// The longest, and what it was.
     pub longest: String,
-}
-
-/// What the checks said of a method under an attack.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// The method.
-    pub method: String,
-    /// The attack.
-    pub attack: String,
-    /// `transfer` or `white-box`.
-    pub threat_model: &'static str,
-    /// Cells.
-    pub cells: usize,
-    /// Cells with a warning.
-    pub warned: usize,
-    /// The largest share of gradients that were exactly zero; empty without backward passes.
-    pub zero_gradients: String,
-    /// The warnings, each once, with how many cells have it.
-    pub warnings: Vec<(String, usize)>,
 }
 
 /// All settings with their values, as they were meant.
@@ -115,41 +97,55 @@ pub fn jobs(run: &RunInfo) -> Vec<Jobs> {
     kinds.into_iter().map(sum).collect()
 }
 
-/// What the attacks' own checks said: methods and attacks with a warning or a gradient that was exactly zero.
-pub fn checks(results: &Results) -> Vec<Checked> {
-    let same = |a: &TableCell, b: &TableCell| {
-        (&a.method, &a.column, a.threat_model) == (&b.method, &b.column, b.threat_model)
-    };
-    let mut firsts: Vec<&TableCell> = Vec::new();
+/// What the attacks' own checks said, once a kind: warnings that differ in their numbers alone are of one.
+pub fn checks(results: &Results) -> Plain {
+    let kind = |warning: &str| warning.replace(|c: char| c.is_ascii_digit() || c == '.', "");
+    let mut kinds: Vec<(String, Vec<(&TableCell, &str)>)> = Vec::new();
     for cell in &results.cells {
-        if firsts.iter().all(|first| !same(first, cell)) {
-            firsts.push(cell);
+        for warning in &cell.warnings {
+            let kind = kind(warning);
+            let at = kinds.iter().position(|(other, _)| *other == kind).unwrap_or_else(|| {
+                kinds.push((kind, Vec::new()));
+                kinds.len() - 1
+            });
+            kinds[at].1.push((cell, warning));
         }
     }
-    let check = |first: &&TableCell| {
-        let cells: Vec<&TableCell> =
-            results.cells.iter().filter(|cell| same(first, cell)).collect();
-        let mut warnings: Vec<(String, usize)> = Vec::new();
-        for warning in cells.iter().flat_map(|cell| &cell.warnings) {
-            match warnings.iter_mut().find(|(other, _)| other == warning) {
-                Some((_, count)) => *count += 1,
-                None => warnings.push((warning.clone(), 1)),
+    let row = |(_, said): (String, Vec<(&TableCell, &str)>)| {
+        let distinct = |name: fn(&TableCell) -> &str| {
+            let mut names: Vec<&str> = Vec::new();
+            for (cell, _) in &said {
+                if !names.contains(&name(cell)) {
+                    names.push(name(cell));
+                }
             }
-        }
-        let zero = cells.iter().filter_map(|cell| cell.zero_gradient_share).reduce(f64::max);
-        let concern = !warnings.is_empty() || zero.is_some_and(|share| share > 0.0);
-        concern.then(|| Checked {
-            method: first.method.clone(),
-            attack: first.column.clone(),
-            threat_model: match first.threat_model {
-                ThreatModel::Transfer => "transfer",
-                ThreatModel::WhiteBox => "white-box",
-            },
-            cells: cells.len(),
-            warned: cells.iter().filter(|cell| !cell.warnings.is_empty()).count(),
-            zero_gradients: zero.map_or(String::new(), |share| format!("{:.1} %", 100.0 * share)),
-            warnings,
-        })
+            listed(&names)
+        };
+        let first = said.first().map_or("", |(_, warning)| *warning);
+        vec![
+            first.to_owned(),
+            said.len().to_string(),
+            distinct(|cell| &cell.method),
+            distinct(|cell| &cell.column),
+        ]
     };
-    firsts.iter().filter_map(check).collect()
+    Plain {
+        caption: "Warnings of white-box attacks, once a kind: the first of its kind, and of how many numbers".to_owned(),
+        head: vec!["Warning", "Numbers", "Methods", "Attacks"],
+        rows: kinds.into_iter().map(row).collect(),
+    }
+}
+
+/// The largest share of gradients that were exactly zero, if there were any.
+pub fn zero_gradients(results: &Results) -> Option<String> {
+    let cells = results.cells.iter().filter_map(|c| Some((c, c.zero_gradient_share?)));
+    let (cell, share) =
+        cells.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, share)| *share > 0.0)?;
+    Some(format!(
+        "Gradients that were exactly zero: {:.1} % at most ({} under {} at {}).",
+        100.0 * share,
+        cell.method,
+        cell.column,
+        cell.scale
+    ))
 }

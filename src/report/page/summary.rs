@@ -1,20 +1,10 @@
-//! What came out, in a few sentences.
+//! Whether the methods come in the printed order.
 
 use crate::report::compare::ranking::Ranking;
-use crate::report::compare::{Comparison, NEAR};
-use crate::report::page::format::times;
 
 /// The summary.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Printed cells.
-    pub cells: usize,
-    /// Those that were measured here under transfer.
-    pub measured: usize,
-    /// Those of them within [`NEAR`].
-    pub near: usize,
-    /// The same, table by table.
-    pub tables: Vec<(usize, usize, usize, usize)>,
     /// A line a column, with its verdict at each table and noise scale.
     pub columns: Vec<ColumnOrder>,
     /// The heads of those verdicts.
@@ -50,20 +40,8 @@ pub struct RankingVerdict {
 }
 
 impl Summary {
-    /// Counts.
-    pub fn new(comparisons: &[Comparison<'_>], orders: &[Ranking]) -> Self {
-        let of = |table: Option<usize>| {
-            let cells = comparisons.iter().filter(|c| table.is_none_or(|table| c.table == table));
-            let measured = cells.clone().filter(|c| c.transfer.is_some());
-            (cells.count(), measured.clone().count(), measured.filter(|c| c.is_near()).count())
-        };
-        let mut numbers: Vec<usize> = comparisons.iter().map(|c| c.table).collect();
-        numbers.dedup();
-        let (cells, measured, near) = of(None);
-        let tables = numbers.into_iter().map(|number| {
-            let (cells, measured, near) = of(Some(number));
-            (number, cells, measured, near)
-        });
+    /// Puts the columns together.
+    pub fn new(orders: &[Ranking]) -> Self {
         let place = |order: &Ranking| format!("Table {}, {}", order.table, order.scale);
         let mut places: Vec<String> = orders.iter().map(place).collect();
         places.dedup();
@@ -102,29 +80,10 @@ impl Summary {
                 },
             });
         }
-        Self {
-            cells,
-            measured,
-            near,
-            tables: tables.collect(),
-            columns,
-            places,
-            disagreements: orders.iter().flat_map(sentences).collect(),
-        }
+        Self { columns, places, disagreements: orders.iter().flat_map(sentences).collect() }
     }
 
-    /// The first sentence.
-    pub fn near_sentence(&self) -> String {
-        format!(
-            "{} of the {} measured lie within {NEAR} of print under transfer ({} printed, {} not measured).",
-            times(self.near, "cell", "cells"),
-            self.measured,
-            self.cells,
-            self.cells - self.measured
-        )
-    }
-
-    /// The second sentence.
+    /// The sentence about all columns.
     pub fn order_sentence(&self) -> String {
         let pairs: usize = self.columns.iter().map(|column| column.measured).sum();
         let concordant: usize = self.columns.iter().map(|column| column.concordant).sum();

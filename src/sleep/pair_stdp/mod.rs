@@ -93,7 +93,7 @@ impl PairLayer {
     /// constant. Where nothing is driven, nothing changes.
     ///
     /// # Errors
-    /// If the samples have not the shape of the layer's input.
+    /// If the samples do not have the shape of the layer's input.
     pub fn balance(&mut self, context: &Context, mean: &Tensor, drive: f32) -> Result<()> {
         let g = self.geometry;
         if mean.shape().features() != g.unpadded().features() || mean.steps() != 1 {
@@ -143,7 +143,7 @@ impl PairLayer {
     /// a batch of another number of samples starts afresh.
     ///
     /// # Errors
-    /// If the samples have not the shape of the layer's input, or there are none.
+    /// If the samples do not have the shape of the layer's input, or there are none.
     pub fn simulate(&mut self, context: &Context, x: &Tensor) -> Result<()> {
         self.advance(context, x, true)
     }

@@ -1,4 +1,4 @@
-//! The numbers of pair-based plasticity, and what they make of a weight.
+//! The options of pair-based plasticity, and how they change a weight.
 
 use crate::simd::{Lanes, Portable, Simd, math};
 use crate::snn::Neuron;

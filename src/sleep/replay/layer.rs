@@ -1,4 +1,4 @@
-//! One layer of a sleep replay: neurons and the rule of their weights, worked on spike by spike.
+//! One layer of a sleep replay: its neurons and its weight update, computed spike by spike.
 
 use super::ReplayOptions;
 use crate::Result;

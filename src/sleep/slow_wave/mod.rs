@@ -164,7 +164,7 @@ impl SlowWave {
     /// Sleeps one pass; nothing if all are done. `observer` is told of every batch.
     ///
     /// # Errors
-    /// If the images have not the network's shape or do not fill a batch, or a weight stops being finite.
+    /// If the images do not have the network's input shape or do not fill a batch, or a weight stops being finite.
     pub fn pass(
         &mut self,
         context: &Context,

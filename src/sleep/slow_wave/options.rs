@@ -1,4 +1,4 @@
-//! What slow-wave sleep can be told.
+//! The options of slow-wave sleep.
 
 use crate::names::{meant, shown};
 use crate::sleep::PairOptions;

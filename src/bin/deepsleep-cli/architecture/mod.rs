@@ -1,4 +1,4 @@
-//! Which network: the option `--architecture`, and the subcommand that shows and checks networks.
+//! The option `--architecture`, and the subcommand that shows and checks networks.
 
 mod show;
 
@@ -14,7 +14,7 @@ use deepsleep::nn::architecture::{Architecture, BUILTIN};
 use deepsleep::onnx;
 use deepsleep::tensor::Shape;
 pub use show::ArchitectureCommand;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of a file that is read.
 const MOST: u64 = 1 << 30;
@@ -22,12 +22,17 @@ const MOST: u64 = 1 << 30;
 /// Which network.
 #[derive(Clone, Debug, Args)]
 pub struct ArchitectureOption {
-    /// Network: a name (see `architecture list`) or a TOML or JSON file [default: what a model's file says, else lenet]
+    /// Network: a name (see `architecture list`), or a TOML or JSON file [default: what the model's file says, else lenet]
     #[arg(long, value_name = "NAME|FILE")]
     pub architecture: Option<String>,
 }
 
 impl ArchitectureOption {
+    /// The file that is read, if it is one, with the option that names it.
+    pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        files("--architecture", self.architecture.as_deref())
+    }
+
     /// The network to train on these images.
     pub fn of_images(&self, train: &Dataset, test: &Dataset) -> Result<Architecture> {
         let classes = train.classes().max(test.classes());
@@ -46,6 +51,11 @@ fn of_argument(text: &str, input: Shape, classes: usize) -> Result<Architecture>
         let problem = error.strip_prefix("architecture: ").unwrap_or(&error);
         WrongUse(format!("--architecture {text}: {problem}")).into()
     })
+}
+
+/// The file that an option names, if it does not name a network.
+pub fn files(option: &'static str, text: Option<&str>) -> Vec<(&'static str, PathBuf)> {
+    text.filter(|text| is_file(text)).map(|text| (option, text.into())).into_iter().collect()
 }
 
 /// Whether it names a file, and no network.

@@ -20,7 +20,7 @@ pub struct ArchitectureCommand {
 
 #[derive(Debug, Subcommand)]
 enum ArchitectureAction {
-    /// List the networks that have a name
+    /// List the named networks
     List,
     /// Show the layers of a network, their shapes and sizes
     Show(Show),
@@ -36,13 +36,13 @@ struct Show {
     /// Name, or file in TOML or JSON, or a saved model
     #[arg(value_name = "NAME|FILE")]
     architecture: String,
-    /// Images of a named network [default: those that it was made for]
+    /// Input shape of a named network [default: the one it was made for]
     #[arg(long, value_name = "CxHxW", value_parser = shape)]
     input: Option<Shape>,
-    /// Classes of a named network [default: 10]
+    /// Number of classes of a named network [default: 10]
     #[arg(long, value_name = "N", value_parser = between::<1, 1_000_000>)]
     classes: Option<usize>,
-    /// Print it as TOML, to change and to train: `train --architecture FILE.toml`
+    /// Print it as TOML, to edit and use with `train --architecture FILE.toml`
     #[arg(long, conflicts_with = "json")]
     toml: bool,
 }
@@ -95,10 +95,9 @@ fn list(common: &Common) -> Result<()> {
     };
     let mut lines: Vec<String> = all.iter().map(line).collect();
     lines.push(
-        "mlp:W,...   any      linear layers of these widths with rectifiers, e.g. mlp:256,256"
-            .into(),
+        "mlp:W,...   any      linear layers of these widths with ReLUs, e.g. mlp:256,256".into(),
     );
-    lines.push("Each for images of any size that fits, and any number of classes.".into());
+    lines.push("Each takes images of any size that fits, and any number of classes.".into());
     common.console().result(&all, lines.join("\n"))
 }
 
@@ -106,7 +105,8 @@ impl Show {
     fn run(&self, common: &Common) -> Result<()> {
         let given = self.input.is_some() || self.classes.is_some();
         if super::is_file(&self.architecture) && given {
-            let problem = "--input and --classes are for names: a file says for which images it is";
+            let problem =
+                "--input and --classes are for named networks: a file says which images it takes";
             return Err(WrongUse(problem.into()).into());
         }
         let builtin = BUILTIN.iter().find(|b| self.architecture.eq_ignore_ascii_case(b.name));
@@ -136,7 +136,7 @@ fn table(architecture: &Architecture) -> String {
     }
     let megabytes = architecture.bytes() as f64 / 1e6;
     lines.push(format!(
-        "{architecture}; {:.1} million operations and {megabytes:.2} MB an image",
+        "{architecture}; {:.1} million operations and {megabytes:.2} MB per image",
         architecture.flops() as f64 / 1e6
     ));
     lines.join("\n")

@@ -1,4 +1,4 @@
-//! `attack --list`: what there is.
+//! `attack --list`: the attacks and their options.
 
 use crate::common::Common;
 use anyhow::Result;
@@ -44,5 +44,6 @@ pub fn run(common: &Common, only: Option<&str>) -> Result<()> {
             lines.push(format!("    {:<26} {meaning}", format!("{key}={default}")));
         }
     }
+    lines.push("norms: linf, l2 and l1, unless the line of an attack says otherwise".to_owned());
     common.console().result(&list, lines.join("\n"))
 }

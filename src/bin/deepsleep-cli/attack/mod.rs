@@ -1,4 +1,4 @@
-//! `attack`: one attack on some images, and what became of each.
+//! `attack`: runs one attack on some images and reports what happened to each.
 
 mod list;
 mod picture;
@@ -9,7 +9,7 @@ use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::evaluate::Maker;
 use crate::failure::{WrongUse, answered};
-use crate::model::{ModelKind, saved_network};
+use crate::model::{ModelKind, files, saved_network};
 use crate::output::Outputs;
 use crate::threat::{ThreatOptions, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
@@ -35,26 +35,26 @@ pub struct AttackCommand {
         "data_dir",
     ])]
     list: bool,
-    /// Network to attack: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    /// Network to attack: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network(), required_unless_present = "list")]
     model: Option<PathBuf>,
     /// Attack, e.g. pgd or pgd:steps=100,restarts=5
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", required_unless_present = "list")]
     attack: Option<String>,
-    /// Radius, pixels in 0..=1: 64/255 or 0.25
+    /// Radius, with pixels in 0..=1, e.g. 64/255 or 0.25
     #[arg(long, value_name = "RADIUS", required_unless_present = "list")]
     eps: Option<String>,
-    /// Run it as the network of rectifiers that it is saved as, or as its spiking network
+    /// Run the network with ReLUs, as it is saved, or as a spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
     #[command(flatten)]
     architecture: ArchitectureOption,
     #[command(flatten)]
     threat: ThreatOptions,
-    /// Save images, labels, adversarial images and every image's result, for numpy and for `evaluate --crafted`
+    /// Save images, labels, adversarial images and the result for each image, for numpy and `evaluate --crafted`
     #[arg(long, value_name = "FILE.npz")]
     save: Option<PathBuf>,
-    /// Draw clean and adversarial images and their differences
+    /// Draw clean images, adversarial images and their differences
     #[arg(long, value_name = "FILE.png|FILE.svg")]
     grid: Option<PathBuf>,
     #[command(flatten)]
@@ -96,10 +96,7 @@ impl AttackCommand {
         let method = spec.build()?;
         let text = spec.to_string();
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
-        let mut read = vec![("--model", model.to_owned())];
-        read.extend(self.threat.source.clone().map(|path| ("--source", path)));
-        read.extend(self.images.data.files());
-        let mut outputs = Outputs::new(common.console(), read);
+        let mut outputs = Outputs::new(common.console(), self.read(model));
         let save = outputs.optional("--save", self.save.as_deref(), Content::CraftedSet)?;
         let grid = outputs.optional("--grid", self.grid.as_deref(), Content::Picture)?;
         let context = common.context()?;
@@ -154,11 +151,22 @@ impl AttackCommand {
         // With all the warnings that an evaluation has.
         let bounded = method.info().bounded;
         let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
-        let subject = AttackSubject { model, model_kind, source, dataset, first, images };
+        let name = model.display().to_string();
+        let source = source.map(|source| source.display().to_string());
+        let subject = AttackSubject { model: &name, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
         let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
         common.console().result(&summary, summary.text())?;
-        answered(model, summary.invalid, images)
+        answered(&name, summary.invalid, images)
+    }
+
+    /// The files that are read, with the options that name them.
+    fn read(&self, model: &Path) -> Vec<(&'static str, PathBuf)> {
+        let mut read = files("--model", model);
+        read.extend(self.architecture.files());
+        read.extend(self.threat.files());
+        read.extend(self.images.data.files());
+        read
     }
 
     fn report(

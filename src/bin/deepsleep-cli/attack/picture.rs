@@ -1,4 +1,4 @@
-//! `attack --grid`: which images are drawn, and as what.
+//! `attack --grid`: chooses the images to draw, and the format.
 
 use crate::failure::WrongUse;
 use anyhow::Result;

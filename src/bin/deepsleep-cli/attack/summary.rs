@@ -1,4 +1,4 @@
-//! What became of the images, as JSON and in words.
+//! The result of an attack, as JSON and as text.
 
 use crate::model::ModelKind;
 use crate::numbers::{confidence, percent, significant};
@@ -7,7 +7,6 @@ use deepsleep::evaluation::{Cell, RandomAccuracy, ThreatModel, worst_cases};
 use deepsleep::written;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 #[derive(Serialize)]
 pub struct AttackSummary<'a> {
@@ -20,6 +19,7 @@ pub struct AttackSummary<'a> {
     threat_model: ThreatModel,
     clean_accuracy: f64,
     robust_accuracy: f64,
+    robust_interval: Option<[f64; 2]>,
     /// Of a random network, what one draw has on average.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_clean_accuracy: Option<f64>,
@@ -57,9 +57,9 @@ pub struct AttackSummary<'a> {
 /// What was attacked.
 #[derive(Serialize)]
 pub struct AttackSubject<'a> {
-    pub model: &'a Path,
+    pub model: &'a str,
     pub model_kind: ModelKind,
-    pub source: Option<&'a Path>,
+    pub source: Option<String>,
     pub dataset: String,
     pub first: usize,
     pub images: usize,
@@ -92,6 +92,7 @@ impl<'a> AttackSummary<'a> {
             threat_model: cell.threat_model,
             clean_accuracy: report.clean_accuracy(),
             robust_accuracy: report.robust_accuracy(),
+            robust_interval: cell.robust_interval,
             expected_clean_accuracy: report.expected_clean_accuracy(),
             random: cell.random,
             draws,
@@ -119,17 +120,18 @@ impl<'a> AttackSummary<'a> {
     pub fn text(&self) -> String {
         let Self { norm, eps, .. } = *self;
         let mut lines = vec![format!(
-            "{} ({norm}, eps {}) on {} images: robust accuracy {}, clean {} ({:.1} s)",
+            "{} ({norm}, eps {}) on {} images: robust accuracy {} ({}), clean {} ({:.1} s)",
             self.attack,
             written(eps),
             self.subject.images,
             percent(self.robust_accuracy, 1.0),
+            self.robust_interval.map_or(String::new(), confidence),
             percent(self.clean_accuracy, 1.0),
             self.seconds
         )];
         if let (false, Some(within)) = (self.bounded, self.robust_accuracy_within_eps) {
             let (within, eps) = (percent(within, 1.0), written(eps));
-            lines.push(format!("against images within eps {eps} alone: robust accuracy {within}"));
+            lines.push(format!("counting only images within eps {eps}: robust accuracy {within}"));
         }
         lines.push(format!(
             "{} fooled, {} survived, {} misclassified without an attack, {} invalid",
@@ -139,8 +141,8 @@ impl<'a> AttackSummary<'a> {
             (self.expected_clean_accuracy, self.random, self.draws)
         {
             lines.push(format!(
-                "a random network, judged by {draws} draws an image: one draw is right in {} of the cases under attack \
-                 ({}), {} clean; the majority of the draws is right about {} of the images ({})",
+                "a random network, judged by {draws} draws an image: a single draw is right in {} of the cases under attack \
+                 ({}), {} clean; the majority of draws is right on {} of the images ({})",
                 percent(random.expected_accuracy, 1.0),
                 confidence(random.expected_interval),
                 percent(clean, 1.0),
@@ -152,7 +154,7 @@ impl<'a> AttackSummary<'a> {
             (self.mean_linf, self.mean_l2, self.mean_l1, self.mean_l0)
         {
             lines.push(format!(
-                "images that fool, on average: linf {}, l2 {}, l1 {}, l0 {}",
+                "average distance of images that fool: linf {}, l2 {}, l1 {}, l0 {}",
                 significant(linf),
                 significant(l2),
                 significant(l1),
@@ -160,7 +162,7 @@ impl<'a> AttackSummary<'a> {
             ));
         }
         let zeros = self.zero_gradient_share.map_or("no gradients".to_owned(), |share| {
-            format!("{:.2} % of the gradients exactly zero", 100.0 * share)
+            format!("{:.2} % of gradients exactly zero", 100.0 * share)
         });
         lines.push(format!(
             "{} forward and {} backward passes, {zeros}",

@@ -1,4 +1,4 @@
-//! `data fetch`: from the public mirrors into the cache.
+//! `data fetch`: downloads a data set from the public mirrors into the cache.
 
 use crate::common::Common;
 use crate::console::Console;
@@ -23,7 +23,7 @@ pub struct Fetch {
     /// Fetch FILE from URL/FILE instead of from the public mirrors
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Folder of data sets; the files go into its subfolder of the data set's name [default: DEEPSLEEP_DATA, or the user's cache]
+    /// Folder of data sets; files go into a subfolder with the data set's name [default: DEEPSLEEP_DATA, else the user cache]
     // Straight into DIR, a second data set would replace the first, as the files' names are alike.
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
@@ -44,7 +44,7 @@ impl Fetch {
         Ok(root.join(self.name.as_str()))
     }
 
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         self.folder().map_or(Leftover::Nothing, Leftover::Finished)
     }

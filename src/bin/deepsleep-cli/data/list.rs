@@ -1,4 +1,4 @@
-//! `data list`: where each data set is found.
+//! `data list`: shows where each data set is found.
 
 use crate::common::Common;
 use crate::stderr::shown;
@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct List {
-    /// Folder to look in [default: DEEPSLEEP_DATA, or ./data, the cache, the system's, the sources']
+    /// Folder to search [default: DEEPSLEEP_DATA, else ./data, the user cache,
+    /// the system's folder, the source folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `data`: where data sets are, whether they are the published ones, and how to get them.
+//! `data`: lists, verifies and downloads data sets.
 
 mod fetch;
 mod list;
@@ -21,12 +21,12 @@ enum DataAction {
     List(list::List),
     /// Check files against the published hashes
     Verify(verify::Verify),
-    /// Download a data set, hash-checked; an interrupted download is continued
+    /// Download a data set and check its hashes; continues an interrupted download
     Fetch(fetch::Fetch),
 }
 
 impl Data {
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         match &self.command {
             DataAction::Fetch(fetch) => fetch.leftover(),

@@ -1,4 +1,4 @@
-//! `data verify`: are these the published files?
+//! `data verify`: compares files with the published hashes.
 
 use crate::common::Common;
 use crate::dataset::names;
@@ -10,10 +10,11 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Data set to check [default: every one that is found]
+    /// Data set to check [default: all that are found]
     #[arg(value_parser = names(), ignore_case = true)]
     name: Option<DatasetName>,
-    /// Folder of the data set, or of data sets [default: DEEPSLEEP_DATA, or ./data, the cache, the system's, the sources']
+    /// Folder of the data set, or of several [default: DEEPSLEEP_DATA, else ./data, the user cache,
+    /// the system's folder, the source folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Images that were crafted before, shown to a network.
+//! `evaluate --crafted`: shows a network images that were crafted earlier.
 
 use super::origin::{self, SetOrigin};
 use super::robustness::Robustness;

@@ -1,4 +1,4 @@
-//! `evaluate`: how many test images a saved network classifies rightly, clean and under attack.
+//! `evaluate`: measures the accuracy of a saved network, clean and under attack.
 
 mod crafted;
 mod origin;
@@ -37,13 +37,13 @@ const PORTION: usize = 2048;
 
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// Network to evaluate: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    /// Network to evaluate: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
-    /// Run it as the network of rectifiers that it is saved as, or as its spiking network
+    /// Run the network with ReLUs, as it is saved, or as a spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
-    /// Print which class the images of each class are taken for
+    /// Print the confusion matrix
     #[arg(long, conflicts_with = "crafted")]
     confusion: bool,
     #[command(flatten)]
@@ -63,34 +63,34 @@ struct Attacks {
     /// Attack, e.g. pgd or pgd:steps=100,restarts=5; may be given several times (`attack --list` shows all)
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", requires = "eps", group = "images_of")]
     attack: Vec<String>,
-    /// Radii, pixels in 0..=1, e.g. 16/255,64/255,0.3; of --crafted the one that its images are held to
+    /// Radii, with pixels in 0..=1, e.g. 16/255,64/255,0.3; with --crafted, the radius that its images must respect
     #[arg(long, value_name = "RADIUS,...", requires = "images_of")]
     eps: Option<String>,
-    /// Also say of how many images no attack at all can change the class within --eps, by sound bounds (linf)
+    /// Also certify images: count those whose class no attack can change within --eps, by sound bounds (linf)
     #[arg(long, requires = "eps", group = "images_of")]
     certify: bool,
-    /// Images crafted before (`attack --save`), to be shown to this network
+    /// Show this network images that were crafted earlier (`attack --save`)
     // They bring their own clean images and attack, and usually norm and radius.
     #[arg(long, value_name = "FILE.npz", group = "images_of", conflicts_with_all = [
         "attack", "certify", "source", "source_architecture", "source_kind", "portion", "resume", "images", "first", "data", "dataset", "data_dir",
     ])]
     crafted: Option<PathBuf>,
-    /// Count images of --crafted that lie outside of box or ball by the network's answer, as if they lay within
+    /// Count images of --crafted outside the box or the ball by the network's answer, as if they were inside
     #[arg(long)]
     allow_outside: bool,
-    /// Images attacked between two saves to --out; results do not depend on it
+    /// Number of images attacked between two saves to --out; results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least::<1>, requires_all = ["attack", "out"])]
     portion: usize,
-    /// Save the result as JSON; while attacks are not finished, FILE.checkpoint holds what is done
+    /// Save the result as JSON; until the attacks are done, FILE.checkpoint holds the finished portions
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
-    /// Go on where an interrupted evaluation with the same options and --out was stopped
+    /// Continue an interrupted evaluation that had the same options and --out
     #[arg(long, requires_all = ["attack", "out"])]
     resume: bool,
 }
 
 impl Evaluate {
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         match &self.attacks.out {
             Some(out) if !self.attacks.attack.is_empty() => Leftover::beside(out),
@@ -121,7 +121,7 @@ impl Evaluate {
     fn check_certify(&self) -> Result<()> {
         let problem = match (self.attacks.certify, self.model_kind, self.threat.norm) {
             (true, ModelKind::Snn, _) => {
-                "--certify bounds networks of rectifiers, and a spike has no bound that tells anything; leave \
+                "--certify bounds networks with ReLUs; bounds of spikes would say nothing; leave \
                  --model-kind snn out"
             }
             (true, _, norm) if norm != Norm::Linf => {
@@ -134,8 +134,9 @@ impl Evaluate {
 
     /// The files that are read, with the options that name them.
     fn read(&self) -> Vec<(&'static str, PathBuf)> {
-        let mut read = vec![("--model", self.model.clone())];
-        read.extend(self.threat.source.clone().map(|path| ("--source", path)));
+        let mut read = model::files("--model", &self.model);
+        read.extend(self.architecture.files());
+        read.extend(self.threat.files());
         match &self.attacks.crafted {
             Some(path) => read.push(("--crafted", path.clone())),
             None => read.extend(self.images.data.files()),
@@ -290,7 +291,7 @@ impl Evaluate {
     fn evaluation(&self, images: usize, correct: usize, start: Instant) -> Evaluation {
         let seconds = start.elapsed().as_secs_f64();
         Evaluation {
-            model: self.model.clone(),
+            model: self.model.display().to_string(),
             model_kind: self.model_kind,
             dataset: Some(self.images.data.name()),
             first: self.images.first,

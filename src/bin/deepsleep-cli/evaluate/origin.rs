@@ -1,4 +1,4 @@
-//! Where crafted images come from, as far as their file says.
+//! The origin of crafted images, as far as their file records it.
 
 use crate::model::{ModelKind, fingerprint};
 use crate::numbers::significant;

@@ -1,4 +1,4 @@
-//! What an evaluation found: as JSON and in words.
+//! The result of an evaluation, as JSON and as text.
 
 use super::robustness::Robustness;
 use super::table;
@@ -13,11 +13,10 @@ use deepsleep::evaluation::JournalSettings;
 use deepsleep::files::Output;
 use deepsleep::written;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 #[derive(Serialize, Deserialize)]
 pub struct Evaluation {
-    pub model: PathBuf,
+    pub model: String,
     pub model_kind: ModelKind,
     /// None of images crafted before, whose file does not have to say it.
     pub dataset: Option<String>,
@@ -89,7 +88,7 @@ impl Evaluation {
         );
         if let (Some(draws), Some(expected)) = (self.draws, self.expected_clean_accuracy) {
             text.push_str(&format!(
-                "\na random network, judged by {draws} draws an image: one draw is right in {:.2} % of the cases",
+                "\na random network, judged by {draws} draws an image: a single draw is right in {:.2} % of the cases",
                 100.0 * expected
             ));
         }

@@ -1,4 +1,4 @@
-//! The part of an evaluation that takes long: attacks, a portion of the images at a time, saved after each.
+//! The slow part of an evaluation: attacks, one portion of the images at a time, each saved when it is done.
 
 use super::Evaluate;
 use crate::common::Common;

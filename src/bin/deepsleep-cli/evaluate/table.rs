@@ -1,8 +1,8 @@
-//! Results of attacks for people.
+//! Tables of attack results, as text.
 
-use crate::numbers::{confidence, percent};
+use crate::numbers::{confidence, percent, range};
 use deepsleep::attack::findings;
-use deepsleep::evaluation::{Cell, ThreatModel, WorstCase};
+use deepsleep::evaluation::{Cell, WorstCase};
 use deepsleep::written;
 
 /// Characters of the widest first column: an attack's options may be long, and a file's name for its attack endless.
@@ -14,22 +14,29 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
     let radii = cells.iter().map(|cell| written(cell.eps).len());
     let eps = radii.max().unwrap_or(0).max(7);
     let mut lines = vec![format!(
-        "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8} {:>12} {:>12} {:>9} {:>8}",
-        "attack", "norm", "eps", "threat", "robust", "forward", "backward", "zero grad", "seconds"
+        "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8} {:>17} {:>12} {:>12} {:>9} {:>8}",
+        "attack",
+        "norm",
+        "eps",
+        "threat",
+        "robust",
+        "95 %",
+        "forward",
+        "backward",
+        "zero grad",
+        "seconds"
     )];
     for cell in cells {
-        let threat = match cell.threat_model {
-            ThreatModel::WhiteBox => "white-box",
-            ThreatModel::Transfer => "transfer",
-        };
+        let threat = cell.threat_model.name();
         let zero =
             cell.zero_gradient_share.map_or("-".to_owned(), |z| format!("{:.2} %", 100.0 * z));
         lines.push(format!(
-            "{:<width$}  {:<4} {:>eps$}  {threat:<9} {:>8} {:>12} {:>12} {zero:>9} {:>8.1}",
+            "{:<width$}  {:<4} {:>eps$}  {threat:<9} {:>8} {:>17} {:>12} {:>12} {zero:>9} {:>8.1}",
             short(&cell.attack),
             cell.norm.to_string(),
             written(cell.eps),
             percent(cell.robust_accuracy, 1.0),
+            cell.robust_interval.map_or(String::new(), range),
             cell.forward_passes,
             cell.backward_passes,
             cell.seconds,

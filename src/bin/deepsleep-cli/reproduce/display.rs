@@ -29,8 +29,8 @@ pub struct Display {
     /// The bars, on a terminal.
     bars: Option<(MultiProgress, ProgressBar)>,
     state: Mutex<DisplayState>,
-    /// Of the network, for one sample.
-    flops: usize,
+    /// Seconds that each job might take, by its key.
+    estimates: HashMap<String, f64>,
 }
 
 impl Display {
@@ -54,8 +54,9 @@ impl Display {
         let state =
             DisplayState { done: 0, left, estimated: 0.0, measured: 0.0, bars: HashMap::new() };
         let (console, start) = (common.console(), Instant::now());
-        let flops = graph.architecture.flops();
-        Self { console, total, start, bars, state: Mutex::new(state), flops }
+        let estimates =
+            graph.jobs.iter().map(|job| (job.key.clone(), graph.estimate(job))).collect();
+        Self { console, total, start, bars, state: Mutex::new(state), estimates }
     }
 
     /// Shows an event.
@@ -64,7 +65,7 @@ impl Display {
         match event {
             Event::Damaged(job, what) => {
                 self.line(&format!("damaged, computed again: {} ({what})", job.name));
-                state.left += job.work.estimate(self.flops);
+                state.left += self.estimates.get(&job.key).copied().unwrap_or_default();
             }
             Event::Reused(..) => state.done += 1,
             Event::Started(job) => self.begin(job, &mut state),
@@ -74,7 +75,7 @@ impl Display {
             },
             Event::Finished(job, entry) => {
                 state.done += 1;
-                let estimate = job.work.estimate(self.flops);
+                let estimate = self.estimates.get(&job.key).copied().unwrap_or_default();
                 state.left = (state.left - estimate).max(0.0);
                 state.estimated += estimate;
                 state.measured += entry.seconds;

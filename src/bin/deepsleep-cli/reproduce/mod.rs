@@ -2,6 +2,7 @@
 
 mod display;
 mod plan;
+mod search;
 mod sheet;
 mod summary;
 mod work;
@@ -23,8 +24,8 @@ use deepsleep::Error;
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    ExperimentSpec, Graph, Observations, Quick, Request, Results, RunInfo, Sheet, Store, Sweep,
-    SweepRow,
+    ExperimentSpec, Found, Graph, Observations, Quick, Request, Results, RunInfo, Search, Sheet,
+    Store, Sweep, SweepRow,
 };
 use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
@@ -37,7 +38,8 @@ const MOST_IMAGES: usize = 10_000_000;
 
 #[derive(Debug, Args)]
 pub struct Reproduce {
-    /// A small run of the same jobs: 1,000 test images, shortened training; its numbers mean nothing
+    /// Minutes: five methods at two noise scales, 1,000 test images, long trainings shortened; it says how sure its numbers
+    /// are. With --table or --figure, all of those
     #[arg(long)]
     quick: bool,
     /// Tables, e.g. 1,2 [default: all, unless --figure is given]
@@ -82,6 +84,10 @@ pub struct Reproduce {
     /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
     #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images"])]
     sweep: Option<PathBuf>,
+    /// Instead of tables: which one set of these settings explains the whole paper best, e.g. experiments/search.toml. Run
+    /// again, it goes on where it was
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images", "sweep", "sheet", "shard", "quick", "verbose"])]
+    search: Option<PathBuf>,
     /// Instead of the paper's tables: those of this file, or the paper's with the network and the images that it names,
     /// e.g. experiments/digits/sheet.toml
     #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
@@ -116,6 +122,9 @@ impl Reproduce {
         let (train, test) = asked.data.load_both()?;
         self.of_images(&mut spec, &asked, &train, &test)?;
         spec.settings.validate().map_err(wrong_use)?;
+        if let Some(path) = &self.search {
+            return self.search(path, spec, asked.data.files(), (&train, &test), common);
+        }
         let graph = match (&sweep, &self.sweep, &self.sheet) {
             // What cannot be done came out of the file.
             (Some(sweep), Some(path), _) => sweep.graph(&mut spec).map_err(|e| e.in_file(path))?,
@@ -135,9 +144,35 @@ impl Reproduce {
         let mut read = asked.data.files();
         read.extend(self.sweep.clone().map(|path| ("--sweep", path)));
         read.extend(self.sheet.clone().map(|path| ("--sheet", path)));
+        read.extend(self.architecture.files());
         look_at_outputs(&self.out, &request, read, common)?;
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         work.run((&train, &test), (self.jobs, shard), common)
+    }
+
+    /// Searches for the one hypothesis that explains the paper best.
+    fn search(
+        &self,
+        path: &Path,
+        spec: ExperimentSpec,
+        mut read: Vec<(&'static str, PathBuf)>,
+        images: (&Dataset, &Dataset),
+        common: &Common,
+    ) -> Result<()> {
+        let search = Search::load(path)?;
+        search.check(&spec).map_err(|e| e.in_file(path))?;
+        let request = Request { search: Some(search.clone()), ..Request::new(spec, None) };
+        request.check(&self.out)?;
+        if self.dry_run {
+            return search::plan(&search, &request.spec, &Store::at(&self.out), common);
+        }
+        let store = Store::open(&self.out)?;
+        let _lock = lock(&self.out, None)?;
+        request.claim(&self.out)?;
+        read.push(("--search", path.to_owned()));
+        look_at_outputs(&self.out, &request, read, common)?;
+        let place = search::Place { request: &request, store: &store, out: &self.out };
+        place.run(&search, images, self.jobs, common)
     }
 
     /// The settings of all models: the profile's, shortened if it is a quick run, and changed by the sheet, then here.
@@ -180,9 +215,12 @@ impl Reproduce {
                 return Err(WrongUse(problem).into());
             }
         }
+        let whole = !(self.table.is_empty() && self.figure.is_empty() && sheets.is_empty());
+        let only = if self.quick && !whole { Some(Quick::load()?.only) } else { None };
         let spec = ExperimentSpec {
             tables,
             figures,
+            only,
             sheets,
             settings: self.settings(sheet)?,
             seeds: (0..self.seeds as u64).collect(),
@@ -311,12 +349,11 @@ pub fn look_at_outputs(
     common: &Common,
 ) -> Result<()> {
     let mut outputs = Outputs::new(common.console(), read);
-    let names: &[&str] = match request.sweep {
-        Some(_) => &[SweepRow::FILE],
-        None => {
-            &[&[Results::FILE, RunInfo::FILE, Observations::FILE], &deepsleep::report::FILES[..]]
-                .concat()
-        }
+    let whole = [Results::FILE, RunInfo::FILE, Observations::FILE];
+    let names = match (&request.sweep, &request.search) {
+        (Some(_), _) => vec![SweepRow::FILE],
+        (_, None) => [&whole, &deepsleep::report::FILES[..]].concat(),
+        (_, Some(_)) => [&[Found::FILE], &whole[..], &deepsleep::report::FILES].concat(),
     };
     names.iter().try_for_each(|name| outputs.in_folder("--out", &out.join(name)).map(drop))
 }

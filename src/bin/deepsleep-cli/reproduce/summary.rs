@@ -3,44 +3,19 @@
 use crate::common::Common;
 use crate::stderr::shown;
 use anyhow::Result;
-use deepsleep::evaluation::ThreatModel;
-use deepsleep::experiment::{Published, Results, Sheet, SweepRow};
-use deepsleep::report::{NEAR, is_near};
+use deepsleep::experiment::{Published, Results, SweepRow};
+use deepsleep::report::{NEAR, ReadTable, ScaleRows, ShownCell, is_near, notice};
 use std::path::Path;
 
-/// Tables of the transfer columns, ours and the printed numbers.
+/// The tables that were asked for, beside the printed numbers where there are any.
 pub fn of(results: &Results) -> Result<String> {
     let published = Published::load()?;
     let mut text = String::new();
-    if results.quick {
-        text += "QUICK run: shortened training, few images. These numbers mean nothing.\n";
+    if let Some(notice) = notice(results) {
+        text += &format!("{}\n", notice.replace('`', ""));
     }
-    let (mut near, mut cells) = (0, 0);
-    for table in published.tables.iter().filter(|t| results.tables.contains(&t.number)) {
-        text += &format!("\nTable {} (ours, then as printed in brackets)\n", table.number);
-        text += &format!("{:<9}{:<27}", "noise", "method");
-        for column in &published.columns {
-            text += &format!("{:>15}", column.label);
-        }
-        for row in &table.rows {
-            text += &format!("\n{:<9}{:<27}", row.scale, row.method);
-            for (column, &printed) in published.columns.iter().zip(&row.values) {
-                let threat = ThreatModel::Transfer;
-                let ours = results.mean(&row.method, &row.scale, &column.key, threat);
-                let Some(mean) = ours else {
-                    text += &format!("{:>15}", format!("- ({printed:.3})"));
-                    continue;
-                };
-                cells += 1;
-                near += usize::from(is_near((mean - printed).abs()));
-                text += &format!("{:>15}", format!("{mean:.3} ({printed:.3})"));
-            }
-        }
-        text += "\n";
-    }
-    for sheet in &results.sheets {
-        text += &own(results, sheet);
-    }
+    let tables = ReadTable::asked(results, &published);
+    tables.iter().for_each(|table| text += &read(table));
     let mut sources: Vec<&str> = Vec::new();
     for model in results.models.iter().filter(|model| results.is_source(&model.method)) {
         if !sources.contains(&model.method.as_str()) {
@@ -49,38 +24,58 @@ pub fn of(results: &Results) -> Result<String> {
                 &format!("\n{}: images crafted on itself, which is no transfer\n", model.method);
         }
     }
-    if cells > 0 {
-        text += &format!(
-            "\n{near} of {cells} cells lie within {NEAR} of the printed ones (transfer)\n"
-        );
-    }
-    Ok(text)
+    let rows = tables.iter().flat_map(|table| &table.scales).flat_map(|scale| &scale.rows);
+    let cells: Vec<&ShownCell> = rows.flat_map(|(_, cells)| cells).collect();
+    Ok(text + &verdict(&cells))
 }
 
-/// A table of the user's: accuracies under transfer, then white-box.
-fn own(results: &Results, sheet: &Sheet) -> String {
-    let mut text = format!("\n{:<9}{:<27}", "noise", "method (transfer, white-box)");
-    for column in &sheet.columns {
-        text += &format!("{column:>15}");
+/// A table: ours, and in brackets as printed; a star where print lies in the interval of one more run.
+fn read(table: &ReadTable) -> String {
+    let mut text = format!("\n{} ({}", table.name(), table.threat_model.name());
+    text += if table.number.is_some() { "; ours, then as printed in brackets)" } else { ")" };
+    text += &format!("\n{:<9}{:<27}", "noise", "method");
+    for column in &table.columns {
+        text += &format!("{:>16}", column.key);
     }
-    let mut methods: Vec<&str> = Vec::new();
-    for row in &sheet.methods {
-        if !methods.contains(&row.label.as_str()) {
-            methods.push(&row.label);
-        }
-    }
-    for scale in &sheet.scales {
-        for method in &methods {
+    for ScaleRows { scale, rows } in &table.scales {
+        for (method, cells) in rows {
             text += &format!("\n{scale:<9}{method:<27}");
-            for column in &sheet.columns {
-                let mean = |threat| results.mean(method, scale, column, threat);
-                let shown = [ThreatModel::Transfer, ThreatModel::WhiteBox].map(mean);
-                let shown = shown.map(|m| m.map_or("-".into(), |m| format!("{m:.3}")));
-                text += &format!("{:>15}", shown.join(", "));
+            for cell in cells {
+                text += &format!("{:>16}", short(cell));
             }
         }
     }
     text + "\n"
+}
+
+fn short(cell: &ShownCell) -> String {
+    let ours = cell.ours.map_or("-".to_owned(), |ours| format!("{:.3}", ours.mean));
+    let star = if cell.verdict.is_some_and(|verdict| verdict.replicated) { "*" } else { "" };
+    match (cell.printed, cell.ours.and_then(|ours| ours.deviation)) {
+        (Some(printed), _) => format!("{ours} ({printed:.3}){star}"),
+        (None, Some(deviation)) => format!("{ours} \u{b1} {deviation:.3}"),
+        (None, None) => ours,
+    }
+}
+
+/// How many cells replicate; with one seed, how many are near.
+fn verdict(cells: &[&ShownCell]) -> String {
+    let printed = cells.iter().filter_map(|cell| Some((cell.ours?.mean, cell.printed?)));
+    let (all, near) = printed.fold((0, 0), |(all, near), (ours, printed)| {
+        (all + 1, near + usize::from(is_near((ours - printed).abs())))
+    });
+    let verdicts: Vec<bool> =
+        cells.iter().filter_map(|cell| Some(cell.verdict?.replicated)).collect();
+    let inside = verdicts.iter().filter(|inside| **inside).count();
+    match (all, verdicts.len()) {
+        (0, _) => String::new(),
+        (_, 0) => format!(
+            "\n{near} of {all} cells lie within {NEAR} of the printed ones (transfer; one seed says nothing of another)\n"
+        ),
+        (_, of) => format!(
+            "\n{inside} of {of} printed cells lie in the 95 % prediction interval of one more run (*, transfer)\n"
+        ),
+    }
 }
 
 /// Writes `sweep.json`, and prints the nearest variants of every printed row.

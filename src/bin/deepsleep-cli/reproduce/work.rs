@@ -27,23 +27,15 @@ impl Reproduction<'_> {
     /// Computes what is not in the store, then writes the results.
     pub fn run(
         &self,
-        (train, test): (&Dataset, &Dataset),
+        images: (&Dataset, &Dataset),
         (jobs, shard): (usize, Option<(usize, usize)>),
         common: &Common,
     ) -> Result<()> {
-        let (context, console) = (common.context()?, common.console());
-        let options = RunOptions::of(&context).with(|o| {
-            o.jobs = jobs;
-            o.shard = shard;
-        });
-        let start = Instant::now();
+        let (console, start) = (common.console(), Instant::now());
         if self.request.spec.quick {
-            console.say("QUICK run: shortened training, few images; its numbers mean nothing");
+            console.say("quick run: long trainings are shortened, and few images attacked; the report says how sure its numbers are");
         }
-        let display = Display::new(self.graph, self.store, shard, common);
-        let tell = |event: deepsleep::experiment::Event<'_>| display.on(&event);
-        let outcomes = run(self.graph, self.store, (train, test), options, &tell)?;
-        display.finish();
+        let outcomes = self.compute(images, (jobs, shard), common)?;
         let missing = outcomes.iter().any(|outcome| !matches!(outcome, JobOutcome::Done(..)));
         if let (Some((i, n)), true) = (shard, missing) {
             console.say(format_args!(
@@ -52,7 +44,26 @@ impl Reproduction<'_> {
             let failed = outcomes.iter().any(|outcome| matches!(outcome, JobOutcome::Failed));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
         }
-        self.finish(&outcomes, Some(test), start, "the same command tries them again", common)
+        self.finish(&outcomes, Some(images.1), start, "the same command tries them again", common)
+    }
+
+    /// Computes what is not in the store.
+    pub fn compute(
+        &self,
+        images: (&Dataset, &Dataset),
+        (jobs, shard): (usize, Option<(usize, usize)>),
+        common: &Common,
+    ) -> Result<Vec<JobOutcome>> {
+        let context = common.context()?;
+        let options = RunOptions::of(&context).with(|o| {
+            o.jobs = jobs;
+            o.shard = shard;
+        });
+        let display = Display::new(self.graph, self.store, shard, common);
+        let tell = |event: deepsleep::experiment::Event<'_>| display.on(&event);
+        let outcomes = run(self.graph, self.store, images, options, &tell)?;
+        display.finish();
+        Ok(outcomes)
     }
 
     /// Writes the results as far as there are any, and their report. If some are missing that is an error, which says
@@ -82,6 +93,19 @@ impl Reproduction<'_> {
         if count > 0 { incomplete() } else { Ok(()) }
     }
 
+    /// Writes the results and the report of jobs that are all done, without a word of what they are.
+    pub fn write(
+        &self,
+        outcomes: &[JobOutcome],
+        test: Option<&Dataset>,
+        start: Instant,
+        common: &Common,
+    ) -> Result<()> {
+        let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
+        self.save(&results, outcomes, start, common)?;
+        self.page(&results, test, common)
+    }
+
     /// Writes the results and their report, and says what they are.
     fn report(
         &self,
@@ -91,7 +115,24 @@ impl Reproduction<'_> {
         start: Instant,
         common: &Common,
     ) -> Result<()> {
-        let (context, console) = (common.context()?, common.console());
+        let facts = self.save(results, outcomes, start, common)?;
+        let text = summary::of(results)?;
+        let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
+        let file = shown(&self.out.join(Results::FILE));
+        let text = format!("{text}\n{file} ({minutes:.1} minutes of jobs)");
+        common.console().result(results, text)?;
+        self.page(results, test, common)
+    }
+
+    /// Writes the results, and how they were run.
+    fn save(
+        &self,
+        results: &Results,
+        outcomes: &[JobOutcome],
+        start: Instant,
+        common: &Common,
+    ) -> Result<RunInfo> {
+        let context = common.context()?;
         let facts = RunInfo {
             isa: context.isa().name().into(),
             threads: context.threads(),
@@ -103,11 +144,12 @@ impl Reproduction<'_> {
         };
         results.save(self.out)?;
         facts.save(self.out)?;
-        let text = summary::of(results)?;
-        let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
-        let file = self.out.join(Results::FILE);
-        console
-            .result(results, format!("{text}\n{} ({minutes:.1} minutes of jobs)", shown(&file)))?;
+        Ok(facts)
+    }
+
+    /// Writes the report.
+    fn page(&self, results: &Results, test: Option<&Dataset>, common: &Common) -> Result<()> {
+        let (context, console) = (common.context()?, common.console());
         Observations::of(&context, self.out, results, test).save(self.out)?;
         let written = deepsleep::report::build(self.out)?;
         for line in &written.skipped {

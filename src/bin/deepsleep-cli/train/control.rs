@@ -16,8 +16,8 @@ use deepsleep::nn::{Network, TrainingOptions};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Puts a training where it was interrupted, or where it ended after fewer epochs, and returns the file that says it; None
-/// if nothing is left to do.
+/// Resumes an interrupted training, or one that ended after fewer epochs, and returns the file it continues from; None if
+/// there is nothing left to do.
 fn continued(
     control: &mut ControlTraining,
     files: &Files,

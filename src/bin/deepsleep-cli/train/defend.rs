@@ -1,15 +1,16 @@
 //! `train --defense ...`: from a control to a defended network.
 
-use super::record::TrainedOn;
-use super::watch::{TimedPoint, Watch};
+use super::record::{FROM, RunCost, TrainedOn};
+use super::watch::Watch;
 use super::{Train, settings};
 use crate::architecture::open;
 use crate::common::Common;
+use crate::console::Console;
 use crate::failure::WrongUse;
 use crate::model;
 use crate::stderr::shown;
 use anyhow::Result;
-use deepsleep::checkpoint::MadeWith;
+use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::experiment::Work;
 use deepsleep::method::{Defender, Defense, Settings, Training};
@@ -29,10 +30,18 @@ struct DefenseSummary<'a> {
     #[serde(flatten)]
     source: &'a TrainedOn,
     settings: &'a Settings,
-    history: Vec<TimedPoint<'a>>,
-    seconds: f64,
-    threads: usize,
-    isa: &'static str,
+    /// With times, unless the network was finished before this run.
+    history: serde_json::Value,
+    /// Of this run.
+    #[serde(flatten)]
+    run: Option<RunCost>,
+}
+
+impl DefenseSummary<'_> {
+    fn print(&self, console: Console) -> Result<()> {
+        let (model, percent) = (shown(self.model), 100.0 * self.clean_accuracy);
+        console.result(self, format_args!("{model}: test accuracy {percent:.2} %"))
+    }
 }
 
 /// Seconds that it might take on two cores.
@@ -62,6 +71,20 @@ fn control_of(train: &Train) -> Result<&Path> {
     Ok(from)
 }
 
+/// Refuses a finished network that is of another defense, other settings, other images or another control.
+fn refuse_other(
+    finished: &StateDict,
+    defender: &Defender,
+    source: &TrainedOn,
+    made_of: &str,
+) -> Result<()> {
+    let mut differences = defender.differences(finished)?;
+    differences.extend(source.differences(finished));
+    let theirs = MadeWith::default().and_if("--from", finished.noted::<String>(FROM));
+    differences.extend(theirs.differences(&MadeWith::default().and("--from", made_of)));
+    Ok(MadeWith::refuse(finished.path(), &differences)?)
+}
+
 /// Defends a control.
 pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
     let start = Instant::now();
@@ -81,11 +104,27 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     }
     let source = TrainedOn::new(&architecture, &train.data.name(), &images, &test);
 
+    let made_of = model::fingerprint(from)?;
+    let summary = |clean_accuracy, history, run| DefenseSummary {
+        model: &train.out,
+        clean_accuracy,
+        version: env!("CARGO_PKG_VERSION"),
+        defense: defense.name(),
+        source: &source,
+        settings: &settings,
+        history,
+        run,
+    };
+
     let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {
         let Some(state) = files.any_checkpoint()? else {
-            let at = files.checkpoint_path().display().to_string();
-            return Err(WrongUse(format!("nothing to resume: there is no {at}")).into());
+            let state = files.any_finished()?;
+            refuse_other(&state, &defender, &source, &made_of)?;
+            console.say(format_args!("{} is finished already", train.out.display()));
+            let clean_accuracy = state.noted("clean_accuracy").unwrap_or_default();
+            let history = state.noted(HISTORY).unwrap_or_default();
+            return summary(clean_accuracy, history, None).print(console);
         };
         MadeWith::refuse(files.checkpoint_path(), &source.differences(&state))?;
         defender.resume(&context, &state)?;
@@ -117,24 +156,12 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     let times = watch.finish();
 
     let clean_accuracy = history.last().map_or(0.0, |last| last.test_accuracy);
-    let version = env!("CARGO_PKG_VERSION");
     let mut model = defender.state();
     source.note_in(&mut model);
+    model.note(FROM, &made_of);
     model.note(HISTORY, &history);
     model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
-    let outcome = DefenseSummary {
-        model: &train.out,
-        clean_accuracy,
-        version,
-        defense: defense.name(),
-        source: &source,
-        settings: &settings,
-        history: times.of(&history),
-        seconds: start.elapsed().as_secs_f64(),
-        threads: context.threads(),
-        isa: context.isa().name(),
-    };
-    let percent = 100.0 * clean_accuracy;
-    console.result(&outcome, format_args!("{}: test accuracy {percent:.2} %", shown(&train.out)))
+    let history = serde_json::to_value(times.of(&history))?;
+    summary(clean_accuracy, history, Some(RunCost::of(&context, start.elapsed()))).print(console)
 }

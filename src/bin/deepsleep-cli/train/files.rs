@@ -1,4 +1,4 @@
-//! Where a training saves: the network at the end, a checkpoint after every epoch, each whole or not at all.
+//! The files of a training: the network at the end and a checkpoint after every epoch, each written whole or not at all.
 
 use super::record::RecordedSettings;
 use crate::checkpoint::CheckpointKind;
@@ -52,16 +52,20 @@ impl Files {
         Ok(self.has_checkpoint().then(|| StateDict::load(self.checkpoint_path())).transpose()?)
     }
 
-    /// The finished network of these settings, where there is no checkpoint, and whether all epochs are done: it may have
-    /// ended after fewer.
-    pub fn finished(&self, settings: &RecordedSettings) -> Result<(StateDict, bool)> {
+    /// The finished network, whatever it is of, where there is no checkpoint.
+    pub fn any_finished(&self) -> Result<StateDict> {
         if !self.model.path().exists() {
             return Err(anyhow!(
                 "nothing to resume: there is no {}; train without --resume to begin",
                 self.checkpoint_path().display()
             ));
         }
-        let state = StateDict::load(self.model.path())?;
+        Ok(StateDict::load(self.model.path())?)
+    }
+
+    /// The finished network of these settings, and whether all epochs are done: it may have ended after fewer.
+    pub fn finished(&self, settings: &RecordedSettings) -> Result<(StateDict, bool)> {
+        let state = self.any_finished()?;
         let mut differences = settings.differences(&state);
         let epochs = settings.options.epochs;
         let done = state.noted::<TrainingOptions>("training.options").map(|theirs| theirs.epochs);

@@ -1,4 +1,4 @@
-//! `train`: from a data set to a network on disk, a pass at a time.
+//! `train`: trains a network on a data set, one pass at a time, and saves it.
 
 mod control;
 mod defend;
@@ -12,8 +12,8 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::saved_network;
-use crate::numbers::{at_least, between, positive};
+use crate::model::{self, saved_network};
+use crate::numbers::{at_least, between, positive, whole};
 use crate::output::Outputs;
 use anyhow::Result;
 use clap::Args;
@@ -33,69 +33,69 @@ pub struct Train {
     defense: Training,
     #[command(flatten)]
     architecture: ArchitectureOption,
-    /// Passes of the control over the training images [default: 10]
+    /// Epochs of the control's training [default: 10]
     #[arg(long, value_name = "N", value_parser = between::<1, 1_000_000>)]
     epochs: Option<usize>,
-    /// Images of the control's steps; a last, smaller batch is dropped [default: 128]
+    /// Batch size for the control; a smaller last batch is dropped [default: 128]
     #[arg(long, value_name = "N", value_parser = at_least::<2>)]
     batch_size: Option<usize>,
     /// Learning rate of the control [default: 0.1]
     #[arg(long, value_name = "RATE", value_parser = positive)]
     lr: Option<f32>,
-    /// How gradients become steps of the control: sgd or adam, or with options as in adam:beta1=0.8,eps=1e-6 [default: sgd]
+    /// Optimizer of the control: sgd or adam, optionally with options, e.g. adam:beta1=0.8,eps=1e-6 [default: sgd]
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
-    /// Share of the last step that SGD keeps for the control [default: 0]
+    /// SGD momentum of the control [default: 0]
     #[arg(long, value_name = "SHARE")]
     momentum: Option<f32>,
     /// L2 penalty on the control's weights [default: 0]
     #[arg(long, value_name = "RATE")]
     weight_decay: Option<f32>,
-    /// How the control's learning rate changes: constant, linear, cosine, triangle:peak=0.3 or
-    /// step:epochs=5,factor=0.1 [default: constant]
+    /// Learning rate schedule of the control: constant, linear, cosine, triangle:peak=0.3 or step:epochs=5,factor=0.1
+    /// [default: constant]
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<String>,
-    /// Epochs over which the control's learning rate rises to what the schedule says [default: 0]
+    /// Epochs over which the control's learning rate warms up to its schedule [default: 0]
     #[arg(long, value_name = "EPOCHS")]
     warm_up: Option<f32>,
-    /// Share of the control's labels that is spread over all classes [default: 0]
+    /// Label smoothing of the control: the share spread over all classes [default: 0]
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f32>,
-    /// Move the control's training images by up to N pixels along each axis, anew in every epoch [default: 0]
-    #[arg(long, value_name = "N")]
+    /// Shift the control's training images randomly by up to N pixels along each axis in every epoch [default: 0]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     augment_shift: Option<usize>,
-    /// Mirror half of the control's training images, left to right, anew in every epoch
+    /// Flip a random half of the control's training images left to right in every epoch
     #[arg(long)]
     augment_flip: bool,
-    /// Trained network to start from: the control of a defense, or, without a defense, one to train further (fine-tuning)
+    /// Trained network to start from: the control of a defense, or a network to fine-tune without a defense
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     from: Option<PathBuf>,
-    /// Values that a defense's settings start from: published, paper, standard or lucid [default: published]
+    /// Profile with the initial values of all settings: published, paper, standard or lucid [default: published]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// One setting of a defense, e.g. fast_wave.dream.eps=64/255, or of the control, e.g. control.temperature=2; may be
-    /// given several times
+    /// Change one setting of a defense, e.g. fast_wave.dream.eps=64/255, or of the control, e.g. control.temperature=2; may
+    /// be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Print every setting of the defenses with its value, and do nothing else
+    /// Print every setting with its value and exit
     #[arg(long, conflicts_with_all = [
         "defense", "epochs", "batch_size", "lr", "rule", "momentum", "weight_decay", "schedule", "warm_up", "label_smoothing",
         "augment_shift", "augment_flip", "architecture", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
     ])]
     print_config: bool,
-    /// Seed of the weights and of the order of images [default: 0]
-    #[arg(long, value_name = "N")]
+    /// Seed of the initial weights and the image order [default: 0]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     seed: Option<u64>,
     /// Use only the first N training images
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     limit_train: Option<usize>,
     #[command(flatten)]
     data: DatasetOptions,
-    /// File to save the network to; while training, FILE.checkpoint holds the last finished epoch
+    /// File to save the network to; during training, FILE.checkpoint holds the last finished epoch
     #[arg(long, value_name = "FILE", default_value = "network.safetensors")]
     out: PathBuf,
-    /// Continue an interrupted training from FILE.checkpoint, or a finished one for more --epochs, to the same bits as an
-    /// uninterrupted one
+    /// Continue an interrupted training from FILE.checkpoint, or a finished one for more --epochs; the result has the same
+    /// bits as an uninterrupted training
     #[arg(long)]
     resume: bool,
 }
@@ -108,7 +108,7 @@ fn trainings() -> impl TypedValueParser<Value = Training> {
 }
 
 impl Train {
-    /// What is left of it when it is interrupted.
+    /// What remains of its work when it is interrupted.
     pub fn leftover(&self) -> Leftover {
         Leftover::beside(&self.out)
     }
@@ -133,7 +133,8 @@ impl Train {
     /// What is written, beside what is read.
     fn files(&self, common: &Common) -> Result<Files> {
         let mut read = self.data.files();
-        read.extend(self.from.clone().map(|path| ("--from", path)));
+        read.extend(self.architecture.files());
+        read.extend(self.from.iter().flat_map(|path| model::files("--from", path)));
         Files::new(Outputs::new(common.console(), read), &self.out)
     }
 

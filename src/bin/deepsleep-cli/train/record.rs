@@ -1,4 +1,4 @@
-//! What a training was told and what came of it: as notes in its files, and as the result that is printed.
+//! The settings and results of a training, as notes in its files and as the printed result.
 
 use super::watch::TimedPoint;
 use crate::console::Console;
@@ -14,6 +14,9 @@ use deepsleep::tensor::Context;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
+
+/// The note of what a network was trained from: a fingerprint of that file.
+pub const FROM: &str = "from";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -97,7 +100,7 @@ impl RecordedSettings {
         state.note("defense", self.defense);
         state.note("training.options", &self.options);
         if let Some(from) = &self.from {
-            state.note("from", from);
+            state.note(FROM, from);
         }
     }
 
@@ -109,7 +112,7 @@ impl RecordedSettings {
         let ours = made_with(Some(self.defense), Some(&self.options));
         all.extend(theirs.differences(&ours));
         let from = |from: Option<String>| MadeWith::default().and_if("--from", from);
-        all.extend(from(state.noted("from")).differences(&from(self.from.clone())));
+        all.extend(from(state.noted(FROM)).differences(&from(self.from.clone())));
         all
     }
 }
@@ -158,11 +161,19 @@ pub struct TrainingSummary<'a> {
     run: Option<RunCost>,
 }
 
+/// What a run took.
 #[derive(Serialize)]
-struct RunCost {
+pub struct RunCost {
     seconds: f64,
     threads: usize,
     isa: &'static str,
+}
+
+impl RunCost {
+    pub fn of(context: &Context, time: Duration) -> Self {
+        let (threads, isa) = (context.threads(), context.isa().name());
+        Self { seconds: time.as_secs_f64(), threads, isa }
+    }
 }
 
 impl<'a> TrainingSummary<'a> {
@@ -175,8 +186,7 @@ impl<'a> TrainingSummary<'a> {
         time: Duration,
     ) -> Result<Self> {
         let clean_accuracy = history.last().map_or(0.0, TimedPoint::test_accuracy);
-        let (threads, isa) = (context.threads(), context.isa().name());
-        let run = Some(RunCost { seconds: time.as_secs_f64(), threads, isa });
+        let run = Some(RunCost::of(context, time));
         let history = serde_json::to_value(history)?;
         Ok(Self { model, clean_accuracy, version: VERSION, settings, history, run })
     }

@@ -1,4 +1,4 @@
-//! The settings of a training: a profile's, and what `--set`, `--seed` and the control's own options say.
+//! The settings of a training: those of a profile, changed by `--set`, `--seed` and the control's own options.
 
 use super::Train;
 use crate::common::Common;
@@ -53,7 +53,7 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
         if before != after && !as_file && read(before) == read(after) {
             let reader = training.defense().map_or("the control", |defense| defense.name());
             let problem = format!(
-                "--set {name}={value}: {reader} does not read this setting, as the others are"
+                "--set {name}={value}: {reader} does not read this setting when the others are as given"
             );
             return Err(WrongUse(problem).into());
         }

@@ -1,15 +1,16 @@
 //! From tables to jobs: train the control, craft on it, train each defense, measure each cell. A job is in the graph
 //! once, however many tables need it.
 
-use super::graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
-use super::published::{PrintedColumn, Published};
-use super::sheet::{RowSpec, Sheet};
-use super::spec::ExperimentSpec;
-use super::work::Work;
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
+use crate::experiment::graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
+use crate::experiment::published::{PrintedColumn, Published};
+use crate::experiment::sheet::{RowSpec, Sheet};
+use crate::experiment::spec::ExperimentSpec;
+use crate::experiment::work::Work;
 use crate::method::{Defense, Settings, Training};
 use crate::names::meant;
+use crate::snn::SpikingOptions;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -28,6 +29,9 @@ impl Graph {
         let tables = spec.tables.iter().map(|&number| Sheet::of_table(number));
         let figures = spec.figures.iter().map(|&number| Sheet::of_figure(number));
         let mut sheets = tables.chain(figures).collect::<Result<Vec<_>>>()?;
+        if let Some(only) = &spec.only {
+            sheets = sheets.into_iter().filter_map(|sheet| only.of(sheet)).collect();
+        }
         sheets.extend_from_slice(&spec.sheets);
         Self::of_sheets(&sheets, spec)
     }
@@ -82,8 +86,12 @@ impl Graph {
     fn attack(
         column: &PrintedColumn,
         threat_model: ThreatModel,
+        is_spiking: bool,
         spec: &ExperimentSpec,
     ) -> Option<AttackSpec> {
+        if is_spiking && threat_model == ThreatModel::WhiteBox && column.spiking.is_some() {
+            return column.spiking.clone();
+        }
         let full =
             threat_model == ThreatModel::WhiteBox || spec.settings.profile.is_full_strength();
         column.full.as_ref().filter(|_| full).or(column.attack.as_ref()).cloned()
@@ -162,6 +170,8 @@ impl Graph {
     ) -> Result<()> {
         let ModelPlan { row, seed, job: trained } = &self.models[model];
         let (id, seed, trained) = (row.id.clone(), *seed, *trained);
+        let settings = row.settings(&spec.settings)?;
+        let spiking = row.spiking.then_some(settings.fast_wave.spiking);
         let eps = parse_eps(scale, norm, spec.architecture.input().features())?;
         let &[eps] = eps.as_slice() else {
             let problem = format!("`{scale}` is not one noise scale");
@@ -174,23 +184,23 @@ impl Graph {
                 continue;
             }
             let images = spec.images_under(threat_model);
-            let asked = Self::attack(column, threat_model, spec);
+            let asked = Self::attack(column, threat_model, spiking.is_some(), spec);
             let (attack, radius, job) = match (asked, threat_model) {
-                (None, _) => (None, 0.0, self.clean(&id, trained, seed, spec)),
+                (None, _) => (None, 0.0, self.clean(&id, (trained, spiking), seed, spec)),
                 (Some(attack), ThreatModel::Transfer) => {
                     let attack = attack.transfer_form();
                     let radius = attack.effective_radius(eps)?;
-                    let clean = self.clean(&id, trained, seed, spec);
+                    let clean = self.clean(&id, (trained, spiking), seed, spec);
                     let sets = self.set(scale, (norm, radius), (column, &attack), seed, spec);
                     let name = format!("show {key} {} to {id}, seed {seed}", in_norm(norm, scale));
                     let inputs = [vec![trained, clean], sets].concat();
-                    let job = self.job(name, Work::Show { images }, inputs);
+                    let job = self.job(name, Work::Show { images, spiking }, inputs);
                     (Some(attack), radius, job)
                 }
                 (Some(attack), ThreatModel::WhiteBox) => {
                     let radius = attack.effective_radius(eps)?;
-                    let work =
-                        Work::Attack { attack: attack.clone(), norm, eps: radius, seed, images };
+                    let (eps, asked) = (radius, attack.clone());
+                    let work = Work::Attack { attack: asked, norm, eps, seed, images, spiking };
                     let name =
                         format!("attack {id} by {key} {}, seed {seed}", in_norm(norm, scale));
                     (Some(attack), radius, self.job(name, work, vec![trained]))
@@ -212,9 +222,16 @@ impl Graph {
     }
 
     /// The job that shows a model all clean images that anything here is asked about.
-    fn clean(&mut self, id: &str, trained: usize, seed: u64, spec: &ExperimentSpec) -> usize {
+    fn clean(
+        &mut self,
+        id: &str,
+        (trained, spiking): (usize, Option<SpikingOptions>),
+        seed: u64,
+        spec: &ExperimentSpec,
+    ) -> usize {
         let name = format!("show clean images to {id}, seed {seed}");
-        self.job(name, Work::Show { images: spec.clean_images() }, vec![trained])
+        let images = spec.clean_images();
+        self.job(name, Work::Show { images, spiking }, vec![trained])
     }
 
     /// The jobs that craft a set on the control of this seed.
@@ -259,106 +276,4 @@ fn in_norm(norm: Norm, scale: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::{DataIdentity, ImageSet};
-    use crate::method::Profile;
-    use crate::nn::architecture::Architecture;
-
-    fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {
-        ExperimentSpec {
-            tables: tables.to_vec(),
-            figures: figures.to_vec(),
-            sheets: Vec::new(),
-            settings: Settings::new(Profile::Published),
-            seeds: vec![0],
-            threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
-            images: 10_000,
-            white_box_images: 1000,
-            largest_class: None,
-            architecture: Architecture::default(),
-            data: DataIdentity::default(),
-            trained_on: ImageSet::default(),
-            quick: false,
-        }
-    }
-
-    fn method(defense: &str, set: &[(&str, &str)]) -> RowSpec {
-        let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let (label, id) = ("Some".into(), "some".into());
-        RowSpec { label, id, training: defense.parse().expect("a defense"), set: set.collect() }
-    }
-
-    fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {
-        let (scales, columns) = (vec!["64/255".into()], vec!["fgsm".into()]);
-        let norm = Norm::Linf;
-        let sheet = Sheet::new(norm, scales, columns, methods);
-        Graph::of_sheets(&[sheet], &spec(&[], &[]))
-    }
-
-    fn trainings(graph: &Graph) -> Vec<&str> {
-        let trainings = graph.jobs.iter().filter(|job| job.work.kind() == "train");
-        trainings.map(|job| job.name.as_str()).collect()
-    }
-
-    #[test]
-    fn settings_of_the_control_are_applied_to_whatever_starts_from_it() {
-        let set = [("control.epochs", "1")];
-        let graph = graph_of(vec![method("none", &set)]).expect("a control of its own");
-        // Images are crafted on the experiment's control, as for all others.
-        assert_eq!(trainings(&graph), ["train control of some, seed 0", "train control, seed 0"]);
-        let graph = graph_of(vec![method("slow-wave", &set)]).expect("on a control of its own");
-        let names =
-            ["train control of some, seed 0", "train some, seed 0", "train control, seed 0"];
-        assert_eq!(trainings(&graph), names);
-        assert_eq!(graph.jobs[1].inputs, [0]);
-    }
-
-    #[test]
-    fn settings_that_nothing_reads_are_refused() {
-        for (defense, name, words) in [
-            ("none", "fast_wave.epochs", "`none` reads no"),
-            ("fast-wave", "slow_wave.depth", "`fast-wave` reads no"),
-            ("deepsleep", "seed", "seeds of the experiment"),
-            ("deepsleep", "profile", "--profile"),
-            ("none", "control.seed", "follows from `seed`"),
-            ("sleep", "sleep.replay.seed", "follows from `seed`"),
-            ("distillation", "distillation.teacher_epochs", "reads no"),
-        ] {
-            let value = if name == "profile" { "paper" } else { "1" };
-            let error = graph_of(vec![method(defense, &[(name, value)])]).expect_err("no effect");
-            assert!(error.to_string().contains(words), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_graph_of_too_many_models_is_refused() {
-        let mut spec = spec(&[1], &[]);
-        spec.seeds = (0..MOST_MODELS as u64).collect();
-        let error = Graph::new(&spec).expect_err("too many").to_string();
-        assert!(error.contains("there can be 20000"), "{error}");
-    }
-
-    #[test]
-    fn jobs_come_after_their_inputs_and_are_there_once() {
-        let graph = Graph::new(&spec(&[1, 2, 3], &[3])).expect("our own tables");
-        for (i, job) in graph.jobs.iter().enumerate() {
-            assert!(job.inputs.iter().all(|&input| input < i), "{}", job.name);
-            assert!(graph.jobs[..i].iter().all(|other| other.key != job.key), "{}", job.name);
-        }
-        let trainings = graph.jobs.iter().filter(|job| job.work.kind() == "train").count();
-        assert_eq!((trainings, graph.models.len()), (11, 11));
-        // CW knows no radius; BIM ends at 20/255.
-        let crafted = |key: &str| graph.jobs.iter().filter(|j| j.name.starts_with(key)).count();
-        assert_eq!(crafted("craft cw"), 5);
-        assert_eq!(crafted("craft bim"), 5 * 5); // 2, 4, 8, 16, 20
-        assert_eq!(crafted("craft fgsm"), 8 * 5);
-    }
-
-    #[test]
-    fn a_table_alone_has_the_keys_it_has_among_others() {
-        let all = Graph::new(&spec(&[1, 2, 3], &[3])).expect("our own tables");
-        let one = Graph::new(&spec(&[2], &[])).expect("our own table");
-        assert!(one.jobs.iter().all(|job| all.by_key.contains_key(&job.key)));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The data sets this crate knows: names, files, hashes and mirrors.
+//! The catalog of known data sets: names, files, hashes and mirrors.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,4 @@
-//! Writes a file whole or not at all, and to where its name leads; opens what somebody else may have put in a file's
-//! place.
+//! Writes files whole or not at all, following links, and safely opens files that somebody else may have made.
 //!
 //! An [`Output`] is a place to write to, looked at before the work begins: links are followed, devices and pipes are
 //! written to and never replaced, a file keeps its mode and owner. A [`Lock`] keeps a second process away from it.

@@ -1,0 +1,147 @@
+//! `--search FILE`: which one set of settings explains the whole paper best.
+
+use super::work::Reproduction;
+use crate::common::Common;
+use crate::stderr::shown;
+use anyhow::{Result, bail};
+use deepsleep::Error;
+use deepsleep::data::Dataset;
+use deepsleep::experiment::{
+    ExperimentSpec, Finalist, Found, Hypothesis, JobOutcome, Lookup, Request, Results, Search,
+    Step, Store, Trial, assemble_results, found,
+};
+use indicatif::HumanDuration;
+use serde::Serialize;
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Where a search takes place.
+pub struct Place<'a> {
+    pub request: &'a Request,
+    pub store: &'a Store,
+    pub out: &'a Path,
+}
+
+impl Place<'_> {
+    /// Searches, then writes what was found, and the results and report of what won.
+    pub fn run(
+        &self,
+        search: &Search,
+        images: (&Dataset, &Dataset),
+        jobs: usize,
+        common: &Common,
+    ) -> Result<()> {
+        let (console, start) = (common.console(), Instant::now());
+        let spec = &self.request.spec;
+        let mut compute = |trial: &Trial| -> Result<Results, Error> {
+            console.say(format_args!("hypothesis: {}", words(&trial.hypothesis)));
+            let request = Request::new(trial.spec.clone(), None);
+            let outcomes = self.trial(&request, trial).compute(images, (jobs, None), common);
+            let outcomes = outcomes.map_err(|e| Error::failed("search", e))?;
+            let missing = outcomes.iter().filter(|o| !matches!(o, JobOutcome::Done(..))).count();
+            if missing > 0 {
+                let problem = format!(
+                    "{missing} of {} jobs have no result; the same command tries them again",
+                    outcomes.len()
+                );
+                return Err(Error::failed("search", problem));
+            }
+            assemble_results(&trial.graph, &trial.spec, &outcomes)
+        };
+        let mut tell = |step: &Step| {
+            let (score, hypothesis) = (step.score, words(&step.hypothesis));
+            let (inside, cells) = (score.inside, score.cells);
+            console.say(format_args!(
+                "log density {:.2} ({inside} of {cells} inside): {hypothesis}",
+                score.log_density
+            ));
+        };
+        let answer = search.run(spec, &mut compute, &mut tell)?;
+        answer.save(self.out)?;
+        let Some(winner) = answer.winner() else { bail!("no hypothesis was tried") };
+        let trial = search.finalist(spec, &winner.hypothesis)?;
+        let request = Request::new(trial.spec.clone(), None);
+        let outcomes = found(&trial.graph, self.store);
+        console.result(&answer, text(&answer, self.out))?;
+        self.trial(&request, &trial).write(&outcomes, Some(images.1), start, common)
+    }
+
+    fn trial<'a>(&'a self, request: &'a Request, trial: &'a Trial) -> Reproduction<'a> {
+        Reproduction { request, graph: &trial.graph, store: self.store, out: self.out }
+    }
+}
+
+/// A hypothesis in words.
+fn words(hypothesis: &Hypothesis) -> String {
+    let words: Vec<String> =
+        hypothesis.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    if words.is_empty() { "as it begins".to_owned() } else { words.join(", ") }
+}
+
+/// What was found, for people.
+fn text(found: &Found, out: &Path) -> String {
+    let mut text =
+        format!("\n{:>10}  {:>10}  {:>9}  hypothesis\n", "choosing", "confirming", "inside");
+    for finalist in &found.finalists {
+        let Finalist { choosing, confirming, inside, cells, hypothesis, .. } = finalist;
+        let inside = format!("{inside} of {cells}");
+        text += &format!(
+            "{:>10.1}  {:>10.1}  {inside:>9}  {}\n",
+            choosing.log_density,
+            confirming.log_density,
+            words(hypothesis)
+        );
+    }
+    if found.is_overfitted() {
+        text += "the first gains only where it was chosen: it has overfitted\n";
+    }
+    text += &format!("{} printed numbers lie in no finalist's interval\n", found.unexplained.len());
+    text + &shown(&out.join(Found::FILE)).to_string()
+}
+
+#[derive(Serialize)]
+struct Part {
+    hypotheses: usize,
+    jobs: usize,
+    left: usize,
+    estimated_seconds: f64,
+}
+
+/// `--dry-run`: what one round and the finals take.
+pub fn plan(search: &Search, spec: &ExperimentSpec, store: &Store, common: &Common) -> Result<()> {
+    let mut known = HashSet::new();
+    let mut part = |trials: &[Trial]| {
+        let mut part = Part { hypotheses: trials.len(), jobs: 0, left: 0, estimated_seconds: 0.0 };
+        for trial in trials {
+            for job in trial.graph.jobs.iter().filter(|job| known.insert(job.key.clone())) {
+                part.jobs += 1;
+                if !matches!(store.find(&job.key), Lookup::Entry(_)) {
+                    part.left += 1;
+                    part.estimated_seconds += trial.graph.estimate(job);
+                }
+            }
+        }
+        part
+    };
+    let round = part(&search.first_round(spec)?);
+    let mut last = part(&[search.finalist(spec, &Hypothesis::new())?]);
+    // Each finalist may share nothing with the others.
+    last.hypotheses = search.finalists + 1;
+    last.estimated_seconds *= last.hypotheses as f64;
+    let time = |part: &Part| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
+    let text = format!(
+        "the first of at most {} rounds: {} hypotheses with {} seeds, {} of {} jobs to do, about {} on two cores\n\
+         the finals: at most {} hypotheses with {} seeds on all tables, about {}",
+        search.rounds,
+        round.hypotheses,
+        search.seeds,
+        round.left,
+        round.jobs,
+        time(&round),
+        last.hypotheses,
+        search.final_seeds,
+        time(&last)
+    );
+    common.console().result(&[round, last], text)
+}

@@ -1,0 +1,132 @@
+//! Which jobs there are, and which are refused.
+
+use super::*;
+use crate::data::{DataIdentity, ImageSet};
+use crate::method::Profile;
+use crate::nn::architecture::Architecture;
+use std::collections::HashSet;
+
+fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {
+    ExperimentSpec {
+        tables: tables.to_vec(),
+        figures: figures.to_vec(),
+        only: None,
+        sheets: Vec::new(),
+        settings: Settings::new(Profile::Published),
+        seeds: vec![0],
+        threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
+        images: 10_000,
+        white_box_images: 1000,
+        largest_class: None,
+        architecture: Architecture::default(),
+        data: DataIdentity::default(),
+        trained_on: ImageSet::default(),
+        quick: false,
+    }
+}
+
+fn method(defense: &str, set: &[(&str, &str)]) -> RowSpec {
+    let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let (label, id) = ("Some".into(), "some".into());
+    let training = defense.parse().expect("a defense");
+    RowSpec { label, id, training, set: set.collect(), spiking: false }
+}
+
+fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {
+    let (scales, columns) = (vec!["64/255".into()], vec!["fgsm".into()]);
+    let norm = Norm::Linf;
+    let sheet = Sheet::new(norm, scales, columns, methods);
+    Graph::of_sheets(&[sheet], &spec(&[], &[]))
+}
+
+fn trainings(graph: &Graph) -> Vec<&str> {
+    let trainings = graph.jobs.iter().filter(|job| job.work.kind() == "train");
+    trainings.map(|job| job.name.as_str()).collect()
+}
+
+#[test]
+fn settings_of_the_control_are_applied_to_whatever_starts_from_it() {
+    let set = [("control.epochs", "1")];
+    let graph = graph_of(vec![method("none", &set)]).expect("a control of its own");
+    // Images are crafted on the experiment's control, as for all others.
+    assert_eq!(trainings(&graph), ["train control of some, seed 0", "train control, seed 0"]);
+    let graph = graph_of(vec![method("slow-wave", &set)]).expect("on a control of its own");
+    let names = ["train control of some, seed 0", "train some, seed 0", "train control, seed 0"];
+    assert_eq!(trainings(&graph), names);
+    assert_eq!(graph.jobs[1].inputs, [0]);
+}
+
+/// The recipe of the control is a setting like any other: of all models, all images are crafted on another control.
+#[test]
+fn every_setting_of_the_control_makes_another_experiment() {
+    let graph = |change: Option<(&str, &str)>| {
+        let mut spec = spec(&[1], &[]);
+        let mut changes = change.into_iter();
+        changes.try_for_each(|(name, value)| spec.settings.set(name, value)).expect("a setting");
+        let graph = Graph::new(&spec).expect("our own table");
+        graph.jobs.into_iter().map(|job| job.key).collect::<HashSet<_>>()
+    };
+    let published = graph(None);
+    for change in [
+        ("control.epochs", "5"),
+        ("control.learning_rate", "0.05"),
+        ("control.batch_size", "64"),
+        ("control.rule.sgd.momentum", "0.9"),
+        ("control.rule", "adam"),
+        ("control.schedule", "cosine"),
+        ("control.warm_up", "1"),
+        ("control.label_smoothing", "0.1"),
+        ("control.augmentation.shift", "2"),
+        ("control.temperature", "2"),
+    ] {
+        assert!(graph(Some(change)).is_disjoint(&published), "{change:?}");
+    }
+}
+
+#[test]
+fn settings_that_nothing_reads_are_refused() {
+    for (defense, name, words) in [
+        ("none", "fast_wave.epochs", "`none` reads no"),
+        ("fast-wave", "slow_wave.depth", "`fast-wave` reads no"),
+        ("deepsleep", "seed", "seeds of the experiment"),
+        ("deepsleep", "profile", "--profile"),
+        ("none", "control.seed", "follows from `seed`"),
+        ("sleep", "sleep.replay.seed", "follows from `seed`"),
+        ("distillation", "distillation.teacher_epochs", "reads no"),
+    ] {
+        let value = if name == "profile" { "paper" } else { "1" };
+        let error = graph_of(vec![method(defense, &[(name, value)])]).expect_err("no effect");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_graph_of_too_many_models_is_refused() {
+    let mut spec = spec(&[1], &[]);
+    spec.seeds = (0..MOST_MODELS as u64).collect();
+    let error = Graph::new(&spec).expect_err("too many").to_string();
+    assert!(error.contains("there can be 20000"), "{error}");
+}
+
+#[test]
+fn jobs_come_after_their_inputs_and_are_there_once() {
+    let graph = Graph::new(&spec(&[1, 2, 3], &[3])).expect("our own tables");
+    for (i, job) in graph.jobs.iter().enumerate() {
+        assert!(job.inputs.iter().all(|&input| input < i), "{}", job.name);
+        assert!(graph.jobs[..i].iter().all(|other| other.key != job.key), "{}", job.name);
+    }
+    let trainings = graph.jobs.iter().filter(|job| job.work.kind() == "train").count();
+    assert_eq!((trainings, graph.models.len()), (11, 11));
+    // CW knows no radius; BIM ends at 20/255.
+    let crafted = |key: &str| graph.jobs.iter().filter(|j| j.name.starts_with(key)).count();
+    assert_eq!(crafted("craft cw"), 5);
+    assert_eq!(crafted("craft bim"), 5 * 5); // 2, 4, 8, 16, 20
+    assert_eq!(crafted("craft fgsm"), 8 * 5);
+}
+
+#[test]
+fn a_table_alone_has_the_keys_it_has_among_others() {
+    let all = Graph::new(&spec(&[1, 2, 3], &[3])).expect("our own tables");
+    let one = Graph::new(&spec(&[2], &[])).expect("our own table");
+    assert!(one.jobs.iter().all(|job| all.by_key.contains_key(&job.key)));
+}

@@ -1,0 +1,271 @@
+//! A search for one hypothesis about the whole paper: one set of values for the settings that paper and code leave open,
+//! under which the printed numbers are likely. Coordinate by coordinate; chosen on one half of the cells, confirmed on the
+//! other. It keeps nothing but finished jobs in the store: begun again, it takes the same way to the same bytes.
+
+mod found;
+mod score;
+
+use super::graph::Graph;
+use super::published::Published;
+use super::replication::Replication;
+use super::results::{Results, ThreatModel};
+use super::sheet::{Selection, Sheet, parse, set_all};
+use super::spec::ExperimentSpec;
+use super::sweep::Axis;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+pub use found::{Finalist, Found, Step, Unexplained};
+pub use score::{Half, Score};
+
+/// Candidates of one round, at most: each is several trainings of many models.
+const MOST_CANDIDATES: usize = 1000;
+
+/// Seeds of a candidate, at most.
+const MOST_SEEDS: usize = 1000;
+
+/// The noise scale that candidates are chosen at.
+const CHOSEN_AT: &str = "64/255";
+
+/// Settings that differ from where the search begins, with their values.
+pub type Hypothesis = BTreeMap<String, String>;
+
+/// What to search (`experiments/search.toml`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// Seeds of a candidate: 0, 1, ...
+    pub seeds: usize,
+    /// Hypotheses that are tried with more seeds on all cells: the best ones, and the one that the search begins with.
+    pub finalists: usize,
+    /// Seeds of a finalist.
+    pub final_seeds: usize,
+    /// Times that all settings are gone through, at most; a round that changes nothing is the last.
+    pub rounds: usize,
+    /// Methods, as printed, that only finalists are scored by, as they take long.
+    #[serde(default)]
+    pub skip: Vec<String>,
+    /// The open settings, in the order in which they are tried.
+    #[serde(rename = "axis")]
+    pub axes: Vec<Axis>,
+}
+
+/// What is run for a hypothesis.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The hypothesis.
+    pub hypothesis: Hypothesis,
+    /// What is asked.
+    pub spec: ExperimentSpec,
+    /// The jobs.
+    pub graph: Graph,
+}
+
+impl Search {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no search, or one that could find nothing.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+        let search: Self = parse(&text, path)?;
+        search.validate().map_err(|e| e.in_file(path))?;
+        Ok(search)
+    }
+
+    fn validate(&self) -> Result<()> {
+        let Self { seeds, finalists, final_seeds, rounds, axes, skip } = self;
+        for (name, value, least) in [
+            ("seeds", *seeds, 2),
+            ("final_seeds", *final_seeds, 2),
+            ("finalists", *finalists, 1),
+            ("rounds", *rounds, 1),
+        ] {
+            if !(least..=MOST_SEEDS).contains(&value) {
+                let problem = format!("`{name}` is {value}; it can be {least} to {MOST_SEEDS}");
+                return Err(refuse(problem));
+            }
+        }
+        if axes.is_empty() {
+            return Err(refuse("there is no [[axis]]: nothing to search".to_owned()));
+        }
+        let mut settings = HashSet::new();
+        if let Some(twice) = axes.iter().find(|axis| !settings.insert(&axis.setting)) {
+            let problem = format!("two axes over `{}`; give one with all values", twice.setting);
+            return Err(refuse(problem));
+        }
+        let known = labels()?;
+        if let Some(unknown) = skip.iter().find(|label| !known.contains(label)) {
+            let problem = format!(
+                "`skip` names `{unknown}`, no row of Tables 1 and 2; those are {}",
+                known.join(", ")
+            );
+            return Err(refuse(problem));
+        }
+        let candidates: usize = axes.iter().map(|axis| axis.values.len()).sum();
+        if candidates > MOST_CANDIDATES {
+            return Err(refuse(format!("{candidates} values; there can be {MOST_CANDIDATES}")));
+        }
+        Ok(())
+    }
+
+    /// Checks every value by itself, before any work.
+    ///
+    /// # Errors
+    /// If a setting is unknown, does not take a value, has it twice, or no method here reads it.
+    pub fn check(&self, spec: &ExperimentSpec) -> Result<()> {
+        let start = self.candidate(spec, &Hypothesis::new())?;
+        for axis in &self.axes {
+            axis.check(&spec.settings)?;
+            if axis.setting == "seed" || !start.graph.reads(&axis.setting) {
+                let problem = format!(
+                    "an axis over `{}`, which no method here reads: its values would change nothing",
+                    axis.setting
+                );
+                return Err(refuse(problem));
+            }
+        }
+        self.first_round(spec).map(drop)
+    }
+
+    /// The candidates of the first round, the start first: what there is to do at least.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub fn first_round(&self, spec: &ExperimentSpec) -> Result<Vec<Trial>> {
+        let start = Hypothesis::new();
+        let mut all = vec![self.candidate(spec, &start)?];
+        for axis in &self.axes {
+            for value in &axis.values {
+                let trial = self.candidate(spec, &changed(&start, axis, value))?;
+                if trial.spec.settings != spec.settings {
+                    all.push(trial);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// What is run for a candidate: the choosing half, but for what is skipped.
+    fn candidate(&self, spec: &ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
+        let methods = labels()?.into_iter().filter(|label| !self.skip.contains(label)).collect();
+        let only = Selection { scales: vec![CHOSEN_AT.to_owned()], methods };
+        let asked = ExperimentSpec {
+            tables: vec![1, 2],
+            only: Some(only),
+            seeds: (0..self.seeds as u64).collect(),
+            ..spec.clone()
+        };
+        trial(asked, hypothesis)
+    }
+
+    /// What is run for a finalist: everything printed.
+    ///
+    /// # Errors
+    /// If a value does not fit the others.
+    pub fn finalist(&self, spec: &ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
+        let seeds = (0..self.final_seeds as u64).collect();
+        let asked = ExperimentSpec { tables: vec![1, 2, 3], only: None, seeds, ..spec.clone() };
+        trial(asked, hypothesis)
+    }
+
+    /// Searches from the settings of the spec. `run` does what a trial needs and returns its results; `tell` hears of every
+    /// step.
+    ///
+    /// # Errors
+    /// Those of `run`, and if a value does not fit the others.
+    pub fn run(
+        &self,
+        spec: &ExperimentSpec,
+        run: &mut dyn FnMut(&Trial) -> Result<Results>,
+        tell: &mut dyn FnMut(&Step),
+    ) -> Result<Found> {
+        let published = Published::load()?;
+        let mut found = Found::new(&spec.settings, self);
+        let mut at = Hypothesis::new();
+        let start = self.candidate(spec, &at)?;
+        let mut best = score::of(&found.look(&at, &run(&start)?, &published), Half::Choosing);
+        let mut known = HashSet::from([written(&start)]);
+        found.log.push(Step::start(self.seeds, best));
+        found.log.last().into_iter().for_each(&mut *tell);
+        for round in 1..=self.rounds {
+            let before = at.clone();
+            for axis in &self.axes {
+                let mut better: Option<(usize, Hypothesis, Score)> = None;
+                for value in &axis.values {
+                    let hypothesis = changed(&at, axis, value);
+                    let trial = self.candidate(spec, &hypothesis)?;
+                    if !known.insert(written(&trial)) {
+                        continue;
+                    }
+                    let seen = found.look(&hypothesis, &run(&trial)?, &published);
+                    let score = score::of(&seen, Half::Choosing);
+                    let leader = better.as_ref().map_or(best, |(.., leader)| *leader);
+                    found.log.push(Step::new(round, axis, value, &hypothesis, self.seeds, score));
+                    found.log.last().into_iter().for_each(&mut *tell);
+                    if score.log_density > leader.log_density {
+                        better = Some((found.log.len() - 1, hypothesis, score));
+                    }
+                }
+                if let Some((step, hypothesis, score)) = better {
+                    found.log[step].taken = true;
+                    (at, best) = (hypothesis, score);
+                }
+            }
+            if at == before {
+                break;
+            }
+        }
+        for hypothesis in found.best(self.finalists) {
+            let trial = self.finalist(spec, &hypothesis)?;
+            let seen = found.look(&hypothesis, &run(&trial)?, &published);
+            found.finalists.push(Finalist::new(hypothesis, self.final_seeds, &seen));
+        }
+        found.decide();
+        Ok(found)
+    }
+}
+
+/// With this value of a setting.
+fn changed(hypothesis: &Hypothesis, axis: &Axis, value: &str) -> Hypothesis {
+    let mut changed = hypothesis.clone();
+    changed.insert(axis.setting.clone(), value.to_owned());
+    changed
+}
+
+fn trial(mut spec: ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
+    spec.figures = Vec::new();
+    spec.threat_models = vec![ThreatModel::Transfer];
+    set_all(&mut spec.settings, hypothesis)?;
+    spec.settings.validate()?;
+    let graph = Graph::new(&spec)?;
+    Ok(Trial { hypothesis: hypothesis.clone(), spec, graph })
+}
+
+/// What tells the trials of one search apart: the keys of all models, so that a setting that has no part in any is none.
+fn written(trial: &Trial) -> String {
+    let trainings = trial.graph.jobs.iter().filter(|job| job.work.kind() == "train");
+    trainings.map(|job| job.key.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// The rows of Tables 1 and 2.
+fn labels() -> Result<Vec<String>> {
+    let mut labels: Vec<String> = Vec::new();
+    for number in [1, 2] {
+        for row in Sheet::of_table(number)?.methods {
+            if !labels.contains(&row.label) {
+                labels.push(row.label);
+            }
+        }
+    }
+    Ok(labels)
+}
+
+fn refuse(problem: String) -> Error {
+    Error::argument("search", problem)
+}
+
+/// What a trial says of every printed number.
+pub(super) type Seen = Vec<Replication>;

@@ -1,0 +1,143 @@
+//! What the search for one hypothesis found, if there was one.
+
+use crate::Result;
+use crate::experiment::{Finalist, Found, Hypothesis};
+use crate::report::plain::Plain;
+use crate::report::tables::signed;
+use std::path::Path;
+
+/// A search, in words.
+pub struct Searched {
+    /// What won, and whether it is confirmed.
+    pub sentence: String,
+    /// The finalists.
+    pub finalists: Plain,
+    /// Every candidate in the order in which they were tried.
+    pub log: Plain,
+    /// Printed numbers that no finalist explains.
+    pub unexplained: Plain,
+}
+
+/// The search of a results folder; None if there was none.
+///
+/// # Errors
+/// If its file is not one of a search.
+pub fn searched(folder: &Path) -> Result<Option<Searched>> {
+    Ok(Found::load(folder)?.map(|found| Searched {
+        sentence: sentence(&found),
+        finalists: finalists(&found),
+        log: log(&found),
+        unexplained: unexplained(&found),
+    }))
+}
+
+fn words(hypothesis: &Hypothesis) -> String {
+    let words: Vec<String> =
+        hypothesis.iter().map(|(name, value)| format!("`{name}` = {value}")).collect();
+    if words.is_empty() { "the profile as it is".to_owned() } else { words.join(", ") }
+}
+
+fn sentence(found: &Found) -> String {
+    let (Some(winner), Some(start)) = (found.winner(), found.start()) else {
+        return "The search has no finalist.".to_owned();
+    };
+    let best = words(&winner.hypothesis);
+    if winner.hypothesis.is_empty() {
+        let tried = found.log.len() - 1;
+        return format!(
+            "Of {tried} hypotheses none explains the printed numbers better than {best}."
+        );
+    }
+    let gain = |part: fn(&Finalist) -> f64| signed(part(winner) - part(start), 1);
+    let confirmed = if found.is_overfitted() {
+        "it gains only where it was chosen, and so has overfitted"
+    } else {
+        "it gains where it was not chosen, too"
+    };
+    format!(
+        "Of {} hypotheses the best is {best}: {} of {} printed numbers inside, {} of {} with the profile as it is. The logarithm of their density changes by {} on the cells it was chosen by and by {} on the others: {confirmed}.",
+        found.log.len(),
+        winner.inside,
+        winner.cells,
+        start.inside,
+        start.cells,
+        gain(|finalist| finalist.choosing.log_density),
+        gain(|finalist| finalist.confirming.log_density)
+    )
+}
+
+fn finalists(found: &Found) -> Plain {
+    let row = |finalist: &Finalist| {
+        let Finalist { hypothesis, seeds, choosing, confirming, inside, cells } = finalist;
+        vec![
+            words(hypothesis),
+            seeds.to_string(),
+            format!(
+                "{:.1} ({} of {} inside)",
+                choosing.log_density, choosing.inside, choosing.cells
+            ),
+            format!(
+                "{:.1} ({} of {} inside)",
+                confirming.log_density, confirming.inside, confirming.cells
+            ),
+            format!("{inside} of {cells}"),
+        ]
+    };
+    Plain {
+        caption: "Finalists".to_owned(),
+        head: vec![
+            "Hypothesis",
+            "Seeds",
+            "Log density, choosing half",
+            "Confirming half",
+            "All printed numbers inside",
+        ],
+        rows: found.finalists.iter().map(row).collect(),
+    }
+}
+
+fn log(found: &Found) -> Plain {
+    let row = |step: &crate::experiment::Step| {
+        let change = match step.round {
+            0 => "the profile as it is".to_owned(),
+            _ => format!("`{}` = {}", step.setting, step.value),
+        };
+        vec![
+            step.round.to_string(),
+            change,
+            format!("{:.1}", step.score.log_density),
+            format!("{} of {}", step.score.inside, step.score.cells),
+            if step.taken { "taken" } else { "" }.to_owned(),
+        ]
+    };
+    Plain {
+        caption: format!(
+            "All {} candidates, with {} seeds each",
+            found.log.len(),
+            found.search.seeds
+        ),
+        head: vec!["Round", "Change", "Log density", "Inside", ""],
+        rows: found.log.iter().map(row).collect(),
+    }
+}
+
+fn unexplained(found: &Found) -> Plain {
+    let row = |cell: &crate::experiment::Unexplained| {
+        vec![
+            format!("Table {}, {}", cell.table, cell.scale),
+            cell.method.clone(),
+            cell.column.clone(),
+            format!("{:.4}", cell.published),
+            format!("{:.3}", cell.mean),
+            signed(cell.z, 1),
+            words(&cell.hypothesis),
+        ]
+    };
+    Plain {
+        caption:
+            "Printed numbers in no finalist's interval, with the nearest that any hypothesis came"
+                .to_owned(),
+        head: vec!["Place", "Method", "Column", "Printed", "Nearest", "z", "With"],
+        rows: found.unexplained.iter().map(row).collect(),
+    }
+}

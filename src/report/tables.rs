@@ -1,0 +1,247 @@
+//! Tables to read, one layout for page, Markdown and terminal: the printed ones, and the user's own. Each is of one threat
+//! model.
+
+use crate::experiment::{CLEAN, Published, Results, Sheet, Spread, ThreatModel, Verdict};
+use crate::report::compare::{Comparison, comparisons, is_near};
+
+/// A table.
+#[derive(Clone, Debug)]
+pub struct ReadTable {
+    /// Its number in the paper; none of a table of the user's.
+    pub number: Option<usize>,
+    /// What it is.
+    pub caption: String,
+    /// Who crafted the images.
+    pub threat_model: ThreatModel,
+    /// Whether the run was asked for it; else it shows what was measured for others.
+    pub asked: bool,
+    /// Rows of print that are left out, as nothing in them was measured.
+    pub left_out: usize,
+    /// Its columns.
+    pub columns: Vec<Head>,
+    /// Its rows, one noise scale after the other.
+    pub scales: Vec<ScaleRows>,
+}
+
+/// The head of a column.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The column's key.
+    pub key: String,
+    /// As printed, with the attack that really ran where it is another.
+    pub label: String,
+    /// What ran, in words.
+    pub ran: String,
+}
+
+/// The rows of one noise scale.
+#[derive(Clone, Debug)]
+pub struct ScaleRows {
+    /// The noise scale.
+    pub scale: String,
+    /// The rows: method and cells.
+    pub rows: Vec<(String, Vec<ShownCell>)>,
+}
+
+/// One number over all seeds, beside what is printed.
+#[derive(Clone, Debug)]
+pub struct ShownCell {
+    /// As printed, if it is.
+    pub printed: Option<f64>,
+    /// Ours, if it was measured.
+    pub ours: Option<Spread>,
+    /// What several seeds say of print.
+    pub verdict: Option<Verdict>,
+    /// The interval of one more run.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl ShownCell {
+    /// A printed cell. Print is nothing to compare white-box attacks with.
+    pub fn of(results: &Results, c: &Comparison<'_>, threat_model: ThreatModel) -> Self {
+        match threat_model {
+            ThreatModel::Transfer => Self {
+                printed: Some(c.published),
+                ours: c.transfer,
+                verdict: c.verdicts[0],
+                interval: c.verdicts[0].map(|verdict| verdict.prediction.interval),
+            },
+            ThreatModel::WhiteBox => plain(results, c.white_box),
+        }
+    }
+
+    /// The mean, with the standard deviation of several seeds.
+    pub fn number(&self) -> String {
+        match self.ours {
+            None => "missing".to_owned(),
+            Some(Spread { mean, deviation: None, .. }) => format!("{mean:.4}"),
+            Some(Spread { mean, deviation: Some(sd), .. }) => format!("{mean:.3} \u{b1} {sd:.3}"),
+        }
+    }
+
+    /// The interval of one more run; nothing with one seed.
+    pub fn range(&self) -> String {
+        self.interval.map_or(String::new(), |[low, high]| format!("{low:.3} to {high:.3}"))
+    }
+
+    /// What that says of print: inside of the interval, or by how many standard deviations print is above it; with one seed,
+    /// the difference.
+    pub fn words(&self) -> String {
+        match (self.verdict, self.ours, self.printed) {
+            (Some(Verdict { replicated: true, .. }), ..) => "inside".to_owned(),
+            (Some(Verdict { z, .. }), ..) => format!("z {}", signed(z, 1)),
+            (None, Some(ours), Some(printed)) => signed(ours.mean - printed, 3),
+            _ => String::new(),
+        }
+    }
+
+    /// The class in the page's style: `near`, `close`, `off`, `far`, `missing` or `plain`.
+    pub fn class(&self) -> &'static str {
+        let Some(ours) = self.ours else { return "missing" };
+        let Some(printed) = self.printed else { return "plain" };
+        let distance = (ours.mean - printed).abs();
+        let inside = self.verdict.map_or(is_near(distance), |verdict| verdict.replicated);
+        match distance {
+            _ if inside => "near",
+            d if d <= 0.1 => "close",
+            d if d <= 0.25 => "off",
+            _ => "far",
+        }
+    }
+}
+
+/// With its sign, a real minus.
+pub fn signed(number: f64, digits: usize) -> String {
+    let sign = if number < 0.0 { '\u{2212}' } else { '+' };
+    format!("{sign}{:.digits$}", number.abs())
+}
+
+impl ReadTable {
+    /// Whether an attack in it was measured. (Clean images are the same under all threat models.)
+    pub fn is_attacked(&self) -> bool {
+        let mut rows = self.scales.iter().flat_map(|scale| &scale.rows);
+        rows.any(|(_, cells)| {
+            let mut cells = self.columns.iter().zip(cells);
+            cells.any(|(head, cell)| head.key != CLEAN && cell.ours.is_some())
+        })
+    }
+
+    /// Whether none of its columns is of an attack.
+    fn is_clean(&self) -> bool {
+        self.columns.iter().all(|head| head.key == CLEAN)
+    }
+
+    /// Its place in sentences.
+    pub fn name(&self) -> String {
+        match self.number {
+            Some(number) => format!("Table {number}"),
+            None => "Own table".to_owned(),
+        }
+    }
+
+    /// A table of the paper's as measured under this threat model; beside print under transfer, which the paper measured.
+    pub fn printed(
+        results: &Results,
+        published: &Published,
+        comparisons: &[Comparison<'_>],
+        threat_model: ThreatModel,
+    ) -> Vec<Self> {
+        let shown = |table: &crate::experiment::Table| {
+            let (mut scales, mut left_out) = (Vec::<ScaleRows>::new(), 0);
+            for row in &table.rows {
+                let of_row = comparisons.iter().filter(|c| {
+                    (c.table, c.scale, c.method) == (table.number, &*row.scale, &*row.method)
+                });
+                let cells: Vec<_> =
+                    of_row.map(|c| ShownCell::of(results, c, threat_model)).collect();
+                if cells.iter().all(|cell| cell.ours.is_none()) {
+                    left_out += 1;
+                    continue;
+                }
+                match scales.iter_mut().find(|scale| scale.scale == row.scale) {
+                    Some(scale) => scale.rows.push((row.method.clone(), cells)),
+                    None => scales.push(ScaleRows {
+                        scale: row.scale.clone(),
+                        rows: vec![(row.method.clone(), cells)],
+                    }),
+                }
+            }
+            let head = |column: &crate::experiment::PrintedColumn| Head {
+                key: column.key.clone(),
+                label: column.label_with_attack(),
+                ran: column.ran.clone(),
+            };
+            Self {
+                number: Some(table.number),
+                caption: table.caption.clone(),
+                threat_model,
+                asked: results.tables.contains(&table.number),
+                left_out,
+                columns: published.columns.iter().map(head).collect(),
+                scales,
+            }
+        };
+        published.tables.iter().map(shown).collect()
+    }
+
+    /// The user's tables, as far as an attack was measured under this threat model; one without attacks counts as transfer.
+    pub fn own(results: &Results, threat_model: ThreatModel) -> Vec<Self> {
+        let own = results.sheets.iter().map(|sheet| own(results, sheet, threat_model));
+        let first = threat_model == ThreatModel::Transfer;
+        own.filter(|table| table.is_attacked() || (first && table.is_clean())).collect()
+    }
+
+    /// All tables that were asked for, as far as anything in them was measured: the paper's under transfer, then the user's
+    /// under both threat models.
+    pub fn asked(results: &Results, published: &Published) -> Vec<Self> {
+        let comparisons = comparisons(results, published);
+        let printed = Self::printed(results, published, &comparisons, ThreatModel::Transfer);
+        let mut all: Vec<Self> = printed.into_iter().filter(|table| table.asked).collect();
+        for threat_model in [ThreatModel::Transfer, ThreatModel::WhiteBox] {
+            all.extend(Self::own(results, threat_model));
+        }
+        all
+    }
+}
+
+fn plain(results: &Results, ours: Option<Spread>) -> ShownCell {
+    let prediction = ours.and_then(|spread| spread.prediction(results.test_images()));
+    let interval = prediction.map(|prediction| prediction.interval);
+    ShownCell { printed: None, ours, verdict: None, interval }
+}
+
+/// The rows of a sheet, one a label.
+pub fn labels(sheet: &Sheet) -> Vec<&str> {
+    let mut labels: Vec<&str> = Vec::new();
+    for row in &sheet.methods {
+        if !labels.contains(&row.label.as_str()) {
+            labels.push(&row.label);
+        }
+    }
+    labels
+}
+
+fn own(results: &Results, sheet: &Sheet, threat_model: ThreatModel) -> ReadTable {
+    let cell = |method: &str, scale: &str, column: &String| {
+        plain(results, results.spread(method, scale, column, threat_model))
+    };
+    let rows = |scale: &String| {
+        let row = |method: &&str| {
+            let cells = sheet.columns.iter().map(|column| cell(method, scale, column));
+            ((*method).to_owned(), cells.collect())
+        };
+        let rows = labels(sheet).iter().map(row).collect();
+        ScaleRows { scale: scale.clone(), rows }
+    };
+    let set = results.data.as_ref().map_or("", |data| data.name.as_str());
+    let head = |key: &String| Head { key: key.clone(), label: key.clone(), ran: String::new() };
+    ReadTable {
+        number: None,
+        caption: format!("{}, {} on {set}", sheet.norm, results.network),
+        threat_model,
+        asked: true,
+        left_out: 0,
+        columns: sheet.columns.iter().map(head).collect(),
+        scales: sheet.scales.iter().map(rows).collect(),
+    }
+}

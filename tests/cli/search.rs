@@ -1,0 +1,121 @@
+//! `reproduce --search`: one hypothesis for the whole paper, found again by whoever was interrupted.
+
+use crate::reproduce::{killed_after, moments};
+use crate::{Folder, read};
+use std::fs;
+use std::time::Instant;
+
+/// Trainings of a second, on few images.
+const TINY: [&str; 22] = [
+    "--images",
+    "32",
+    "--set",
+    "control.epochs=1",
+    "--set",
+    "slow_wave.initial_rate=0.1",
+    "--set",
+    "slow_wave.batches=2",
+    "--set",
+    "fast_wave.epochs=1",
+    "--set",
+    "fast_wave.spiking.steps=3",
+    "--set",
+    "adversarial_training.epochs=1",
+    "--set",
+    "distillation.student_epochs=1",
+    "--set",
+    "sleep.steps=10",
+    "--set",
+    "sleep.passes=1",
+    "--threads",
+    "2",
+];
+
+/// Two recipes of the control, scored by few methods.
+const SEARCH: &str = "seeds = 2\nfinalists = 1\nfinal_seeds = 2\nrounds = 1\n\
+    skip = ['Adversarial Train', 'Defense Distillation', 'Sleep Defense', 'DeepSleep', 'DeepSleep (without noise)', \
+    'DeepSleep (depth=3)', 'DeepSleep (length=2)', 'DeepSleep (cycles=2)']\n\
+    [[axis]]\nsetting = 'control.epochs'\nvalues = ['1', '2']\n";
+
+#[test]
+fn a_search_that_was_killed_ends_in_the_same_bytes() {
+    let folder = Folder::new();
+    let data = folder.small_data(384, 40);
+    let file = folder.argument("search.toml");
+    fs::write(&file, SEARCH).unwrap();
+    let command = |out: &str| {
+        let fixed = ["reproduce", "--search", &file, "--data-dir", &data, "--out", out, "--quiet"];
+        [&fixed[..], &TINY].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = |out: &str| {
+        let command = command(out);
+        crate::run(&command.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.argument(name));
+    let start = Instant::now();
+    let done = run(&whole);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let time = start.elapsed();
+    let found: serde_json::Value =
+        serde_json::from_slice(&read(folder.path("whole/search.json"))).unwrap();
+    // The start, and another recipe; the start is the value that it has.
+    let log = found["log"].as_array().unwrap();
+    assert_eq!(log.len(), 2, "{log:?}");
+    assert_eq!((&log[0]["round"], &log[1]["value"]), (&0.into(), &"2".into()));
+    // Control, slow-wave and fast-wave only, six columns each; clean images, BIM and CW of Table 2's control are Table 1's.
+    assert_eq!(log[0]["score"]["cells"], 18);
+    // The start is a finalist, whatever came out.
+    let finalists = found["finalists"].as_array().unwrap();
+    assert!(finalists.iter().any(|f| f["hypothesis"].as_object().unwrap().is_empty()), "{found}");
+    assert!(finalists.iter().all(|f| f["cells"] == 204), "{finalists:?}");
+    let report = String::from_utf8(read(folder.path("whole/report.md"))).unwrap();
+    assert!(report.contains("## One hypothesis for the whole paper"), "{report}");
+
+    let arguments = command(&killed);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for moment in moments(time, 0).into_iter().step_by(3) {
+        killed_after(&arguments, moment);
+    }
+    let done = run(&killed);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    for name in ["search.json", "results.json"] {
+        assert!(
+            read(folder.path("killed").join(name)) == read(folder.path("whole").join(name)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_search_says_what_there_is_to_do_and_what_it_cannot() {
+    let folder = Folder::new();
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
+    let file = folder.argument("search.toml");
+    let run = |text: &str, more: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let fixed =
+            ["reproduce", "--search", &file, "--data-dir", &data, "--out", &out, "--dry-run"];
+        crate::run(&[&fixed[..], &TINY, more].concat())
+    };
+    let plan = run(SEARCH, &["--json"]).json();
+    assert_eq!((&plan[0]["hypotheses"], &plan[1]["hypotheses"]), (&2.into(), &2.into()));
+    assert!(plan[0]["estimated_seconds"].as_f64().unwrap() > 0.0);
+    for (from, to, words) in [
+        ("seeds = 2\nfinalists", "seeds = 1\nfinalists", "`seeds` is 1"),
+        ("'DeepSleep',", "'Deep',", "`skip` names `Deep`"),
+        ("control.epochs", "control.epoch", "control.epochs"),
+        ("control.epochs", "sleep.steps", "which no method here reads"),
+        ("['1', '2']", "['2', '2']", "which are the same"),
+    ] {
+        run(&SEARCH.replace(from, to), &[]).assert_fails(1, &["search.toml", words]);
+    }
+    run(SEARCH, &["--seeds", "3"]).assert_fails(2, &["--seeds"]);
+    assert!(!folder.path("out").exists());
+}
+
+#[test]
+fn the_search_that_comes_with_the_sources_can_be_run() {
+    let plan = crate::run(&["reproduce", "--search", "experiments/search.toml", "--dry-run"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    assert!(plan.stdout.contains("hypotheses with 10 seeds"), "{}", plan.stdout);
+}
