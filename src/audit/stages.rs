@@ -129,7 +129,7 @@ impl StageKind {
                 Ok(active::active(subject, images)?.into_iter().collect())
             }
             Self::Claim => claim::behind(subject, options),
-            Self::Controls => Ok(vec![controls::controls(subject, guided)?]),
+            Self::Controls => Ok(vec![controls::controls(subject, options.fast)?]),
         }
     }
 }
