@@ -306,7 +306,7 @@ mod tests {
 
     fn refused(ours: &Request, folder: &Path, words: &[&str]) {
         let error = ours.check(folder).expect_err("refused").to_string();
-        for word in words.iter().chain(&["--out", "delete"]) {
+        for word in words.iter().chain(&["--out", "name another folder"]) {
             assert!(error.contains(word), "{word} is not in {error}");
         }
         let claimed = ours.claim(folder).expect_err("refused").to_string();
