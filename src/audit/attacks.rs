@@ -89,7 +89,9 @@ pub(super) fn rivals(
     held(subject, ShareCheck { fail, ..SCORES }, &square, &some)?;
     match norm {
         Norm::Linf => held(subject, LABELS, &RayS::default(), &few)?,
-        Norm::L2 => held(subject, LABELS, &HopSkipJump::default(), &few)?,
+        Norm::L2 => {
+            held(subject, ShareCheck { fail, ..LABELS }, &HopSkipJump::default(), &few)?;
+        }
         Norm::L1 | Norm::L0 => {}
     }
     held(subject, SMOOTHED, &NesPgd::default(), &few)?;

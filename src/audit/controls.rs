@@ -26,7 +26,8 @@ pub(super) fn controls(subject: &Subject<'_>, fast: bool) -> Result<Check> {
     // Where the own one leads downwards, the other way is the right one.
     let own = ascent(subject, &Gradients::of(subject, SOME)?)?.finding;
     let other = ascent(&planted, &Gradients::of(&planted, SOME)?)?.finding;
-    if own != Finding::Fail && other != Finding::Fail {
+    // Of a random model, 64 images are too few to be sure.
+    if own != Finding::Fail && other == Finding::Pass {
         wrong.push("a gradient that it turned round was not noticed".to_owned());
     }
     let (known, missed) = missed(subject, fast)?;

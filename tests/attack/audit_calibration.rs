@@ -1,8 +1,8 @@
 //! What the audit says of networks that hide how weak they are, and of networks that do not.
 //!
 //! `DEEPSLEEP_AUDIT=full cargo test --release --test attack audit_calibration -- --nocapture` audits each of them on five seeds,
-//! each with images of its own, and prints the tables of docs/attacks.md. Without the variable a handful of images has to
-//! do. Several names of cases, separated by commas, run these alone: `DEEPSLEEP_AUDIT=full,M9,M16`.
+//! each with images of its own, and prints the tables of docs/attacks.md. Without the variable, a few of them and a handful of
+//! images have to do. Several names of cases, separated by commas, run these alone: `DEEPSLEEP_AUDIT=full,M9,M16`.
 
 use crate::common::masks::{Borrowed, Mask, Masked};
 use crate::common::models::{golden, lenet, test_images};
@@ -241,7 +241,22 @@ fn calibrate(cases: Vec<Case>) {
     let wanted = std::env::var("DEEPSLEEP_AUDIT").unwrap_or_default();
     let mut wanted = wanted.split(',').filter(|word| !word.is_empty());
     let full = wanted.next() == Some("full");
-    let names: Vec<&str> = wanted.collect();
+    let mut names: Vec<&str> = wanted.collect();
+    if !full {
+        // One of each kind, and what audits have been wrong about.
+        names.extend([
+            "M1",
+            "M5",
+            "M8",
+            "M10",
+            "M13",
+            "M16",
+            "control",
+            "robust, l2 1.5",
+            "affine, 3",
+            "Poisson",
+        ]);
+    }
     let (scale, seeds) = if full { (Scale::Full, 5) } else { (Scale::Small, 1) };
     let (mut complaints, mut measured) = (Vec::new(), BTreeMap::new());
     for case in cases.iter().filter(|case| names.is_empty() || names.contains(&case.name)) {

@@ -49,7 +49,7 @@ fn wrong_use_is_code_2_and_says_what_would_be_right() {
         (&["train", "--lr", "fast"], &["--lr", "not a number"]),
         (&["train", "--limit-train", "0"], &["--limit-train", "at least 1"]),
         (&["train", "--epoch", "1"], &["--epoch", "'--epochs'"]),
-        (&["evaluate"], &["--model <FILE>"]),
+        (&["evaluate"], &["--model <FILE|NAME>"]),
         (&["evaluate", "--model", "x", "--images", "0"], &["--images", "at least 1"]),
         (&["info", "--threads", "100000"], &["--threads", "at most 1024"]),
         // Beyond what any memory holds.

@@ -52,8 +52,8 @@ fn a_defended_network_says_how_it_was_made() {
     let finished = run(&resume).json();
     assert_eq!(finished["clean_accuracy"], outcome["clean_accuracy"]);
     assert!(finished.get("seconds").is_none());
-    let other = [&resume[..], &["--set", "fast_wave.epochs=2"]].concat();
-    run(&other).assert_fails(2, &["cannot resume", "fast_wave.epochs"]);
+    let other = [&resume[..], &["--set", "fast_wave.learning_rate=0.2"]].concat();
+    run(&other).assert_fails(2, &["cannot resume", "fast_wave.learning_rate"]);
     let mut other = resume.clone();
     other[4] = "tests/golden/lenet_robust.safetensors";
     run(&other).assert_fails(2, &["cannot resume", "--from"]);

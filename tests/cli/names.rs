@@ -28,7 +28,7 @@ fn what_is_no_attack_is_refused_with_the_nearest_name() {
         ("pgd;steps=3", &["there are fgsm"]),
         (
             "fgsm:steps=3",
-            &["no option `steps`; there are loss, target, gradient, pool, draws, return"],
+            &["no option `steps`; there are loss, target, gradient, pool, time, draws, return"],
         ),
         ("pgd:restrats=3", &["did you mean `restarts`"]),
         ("pgd:steps", &["key=value"]),

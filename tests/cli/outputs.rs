@@ -199,8 +199,9 @@ fn an_output_is_no_input_and_no_other_output() {
         if arguments[0] != "reproduce" {
             let all = [&arguments[..], &of_network].concat();
             let words = [option, "net.toml", "--architecture"];
-            // A grid is refused by its extension.
-            run(&all).assert_fails(2, if option == "--grid" { &words[..2] } else { &words });
+            // Pictures are refused by their names' endings.
+            let picture = ["--grid", "--filters", "--raster"].contains(&option);
+            run(&all).assert_fails(2, if picture { &words[..2] } else { &words });
         }
     }
     assert!(std::fs::read_to_string(&toml).unwrap() == shown);

@@ -292,7 +292,7 @@ fn a_folder_of_other_images_profile_or_engine_is_refused() {
             ["--table", ..] => reproduce_plainly(&other, &out, more),
             more => sweep(&folder, &other, &out, more),
         };
-        let words = ["other training images", "other test images", "--out", "delete"];
+        let words = ["other training images", "other test images", "--out", "name another folder"];
         run.assert_fails(2, &words);
     }
     folder.small_data(384, 40);

@@ -62,7 +62,7 @@ fn an_attack_has_the_doubts_of_an_evaluation() {
         let within = &attacked["robust_accuracy_within_eps"];
         assert_eq!(within, &evaluated["worst_case"][0]["robust_accuracy"], "{attack}");
         let text = run(&[&["attack"], &base[..]].concat()).stdout;
-        for words in ["within eps 0.05 alone", "does not bound this attack"] {
+        for words in ["counting only images within eps 0.05", "does not bound this attack"] {
             assert!(text.contains(words), "{attack}: {text}");
         }
     }

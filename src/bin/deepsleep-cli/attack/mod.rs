@@ -69,9 +69,9 @@ struct About<'a> {
     specification: &'a str,
     dataset: String,
     first: usize,
-    model: &'a Path,
+    model: &'a str,
     model_kind: ModelKind,
-    source: Option<&'a Path>,
+    source: Option<&'a str>,
     threat_model: ThreatModel,
     /// The network that the images were made on.
     maker: Maker,
@@ -127,6 +127,8 @@ impl AttackCommand {
         let own = self.threat.note_own(model, model_kind, common.console())?;
         let threat_model = if own { ThreatModel::WhiteBox } else { self.threat.model() };
         let source = self.threat.source.as_deref();
+        let name = model.display().to_string();
+        let source_name = source.map(|source| source.display().to_string());
         if let Some(save) = &save {
             let maker = source.map_or((model, model_kind), |s| (s, self.threat.source_kind));
             let about = About {
@@ -134,9 +136,9 @@ impl AttackCommand {
                 specification: &text,
                 dataset: dataset.clone(),
                 first,
-                model,
+                model: &name,
                 model_kind,
-                source,
+                source: source_name.as_deref(),
                 threat_model,
                 maker: Maker::of(maker.0, maker.1)?,
             };
@@ -151,8 +153,7 @@ impl AttackCommand {
         // With all the warnings that an evaluation has.
         let bounded = method.info().bounded;
         let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
-        let name = model.display().to_string();
-        let source = source.map(|source| source.display().to_string());
+        let source = source_name;
         let subject = AttackSubject { model: &name, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
         let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
