@@ -15,7 +15,7 @@
 //!
 //! let context = Context::new(0)?;
 //! let mut lenet = Model::lenet(7);
-//! let mut trainer = Trainer::new(&lenet, TrainingOptions { epochs: 1, ..Default::default() })?;
+//! let mut trainer = Trainer::new(&lenet, TrainingOptions::default().with(|o| o.epochs = 1))?;
 //! let report = trainer.epoch(&context, &mut lenet, &train)?;
 //! assert!(report.loss < 2.3);
 //! assert!(accuracy(&context, &lenet.freeze()?, &test)? > 0.5);

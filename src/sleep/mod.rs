@@ -16,7 +16,9 @@
 //! let mut network = Model::lenet(0); // in practice, a trained one
 //!
 //! // One batch per pass, to try it out.
-//! let options = SlowWaveOptions { batches: 1, batch_size: 32, ..SlowWaveOptions::default() };
+//! let mut options = SlowWaveOptions::default();
+//! options.batches = 1;
+//! options.batch_size = 32;
 //! let mut sleep = SlowWave::new(&network, options, 0)?;
 //! while sleep.passes_done() < sleep.passes().len() {
 //!     sleep.pass(&context, &train, |_| {})?;

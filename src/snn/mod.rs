@@ -10,7 +10,7 @@
 //! use deepsleep::snn::{Neuron, SpikingModel, SpikingOptions, Statistics};
 //!
 //! let model = Model::lenet(0); // or a trained one
-//! let spiking = SpikingModel::from_model(&model, SpikingOptions { steps: 4, ..Default::default() }, Statistics::Carry)?;
+//! let spiking = SpikingModel::from_model(&model, SpikingOptions::default().with(|o| o.steps = 4), Statistics::Carry)?;
 //! let back = spiking.to_model(Statistics::Carry);
 //!
 //! // The published neuron, one step at a time: u <- u + (I - u) / 2, a spike above 0.5.

@@ -19,7 +19,7 @@ use crate::tensor::Shape;
 /// use deepsleep::nn::Model;
 /// use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 ///
-/// let options = SpikingOptions { steps: 4, ..SpikingOptions::default() };
+/// let options = SpikingOptions::default().with(|o| o.steps = 4);
 /// let spiking = SpikingModel::from_model(&Model::lenet(0), options, Statistics::Carry)?;
 /// assert_eq!(spiking.layers(), ["relu1", "relu2"]);
 /// # Ok::<(), deepsleep::Error>(())
