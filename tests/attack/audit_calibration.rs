@@ -80,8 +80,11 @@ impl Case {
         let mut complaints: Vec<String> =
             missed.map(|(name, _)| format!("{}: {name} is {:?}", self.name, ended(name))).collect();
         if self.named.is_empty() {
-            let failed = report.of(Finding::Fail).map(|check| &check.name);
-            complaints.extend(failed.map(|name| format!("{}: {name} fails", self.name)));
+            complaints.extend(
+                report
+                    .of(Finding::Fail)
+                    .map(|check| format!("{}: {} fails: {}", self.name, check.name, check.meaning)),
+            );
         }
         let fails = self.named.iter().any(|(_, least)| *least == Finding::Fail);
         if fails && report.verdict != Verdict::NotTrusted {

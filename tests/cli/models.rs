@@ -177,6 +177,28 @@ fn hostile_names_reach_nobody() {
     assert!(run.stderr.len() < 1000, "{}", run.stderr.len());
 }
 
+#[test]
+fn networks_that_come_with_the_sources_have_names() {
+    let images = ["--images", "1000", "--json"];
+    for (name, least) in [("control", 0.98), ("deepsleep", 0.75), ("plain", 0.97), ("lucid", 0.97)]
+    {
+        let clean = run(&[&["evaluate", "--model", name], &images[..]].concat()).json();
+        assert!(clean["clean_accuracy"].as_f64().unwrap() >= least, "{name}: {clean}");
+    }
+    let attack = ["--attack", "apgd-ce:steps=20", "--eps", "64/255", "--images", "50", "--json"];
+    let robust = |name: &str| {
+        let result = run(&[&["attack", "--model", name], &attack[..]].concat()).json();
+        result["robust_accuracy"].as_f64().unwrap()
+    };
+    assert!(robust("lucid") >= 0.8 && robust("control") <= 0.1);
+    run(&["evaluate", "--model", "lucit"]).assert_fails(1, &["lucit: cannot read"]);
+    // A file goes first.
+    let folder = Folder::new();
+    std::fs::write(folder.path("lucid"), "mine").unwrap();
+    let mut here = cli(&["evaluate", "--model", "lucid"]);
+    Run::of(here.current_dir(folder.path(""))).assert_fails(1, &["lucid"]);
+}
+
 /// A name that is no text loses no result.
 #[test]
 #[cfg(target_os = "linux")]
