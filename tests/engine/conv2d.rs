@@ -315,7 +315,7 @@ fn shapes_that_do_not_fit_are_errors_that_name_both() {
     let options = |stride, padding, groups| Conv2dOptions::new(stride, padding, groups);
     refused(&mut tape, &[3, 1, 3, 3], options([1, 1], [0, 0], 2), &["[3, 1, 3, 3]", "groups 2"]);
     refused(&mut tape, &[4, 2, 3, 3], options([1, 1], [0, 0], 0), &["2x5x6", "groups 0"]);
-    refused(&mut tape, &[4, 2, 3, 3], options([0, 1], [0, 0], 1), &["2x5x6", "stride: [0, 1]"]);
+    refused(&mut tape, &[4, 2, 3, 3], options([0, 1], [0, 0], 1), &["2x5x6", "stride [0, 1]"]);
     // Numbers that overflow when multiplied or added.
     let huge = usize::MAX / 2 + 1;
     refused(&mut tape, &[4, 2, 3, 3], options([1, 1], [0, 0], huge), &["2x5x6", "groups"]);
