@@ -141,7 +141,7 @@ def run(command):
 
 
 def listing(result):
-    return ", ".join(f"{key} {result[key]:,}" for key, _, _ in KEYS)
+    return ", ".join(f"{key} {result[key]:,}" for key, _ in KEYS)
 
 
 def spread(values):
