@@ -34,7 +34,8 @@ pub use published::{Curve, PrintedColumn, Published, Row, Table};
 pub use replication::{CellSummary, Replication, Verdict};
 pub use request::Request;
 pub use results::{
-    CLEAN, CraftedSet, JobRun, Measured, ModelResult, Results, RunInfo, TableCell, ThreatModel,
+    CLEAN, CraftedSet, JobRun, Measured, ModelResult, REPORT_FILES, Results, RunInfo, TableCell,
+    ThreatModel,
 };
 pub use run::{Event, JobOutcome, RunOptions, found, run};
 pub use search::{Finalist, Found, Half, Hypothesis, Score, Search, Step, Trial, Unexplained};

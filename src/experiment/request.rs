@@ -3,7 +3,7 @@
 
 use super::graph::Graph;
 use super::observe::Observations;
-use super::results::{Results, RunInfo, load, save};
+use super::results::{REPORT_FILES, Results, RunInfo, load, save};
 use super::search::{Found, Search};
 use super::spec::ExperimentSpec;
 use super::store::Store;
@@ -236,7 +236,7 @@ fn of_folder(folder: &Path) -> Result<Option<Result<FolderIdentity, String>>> {
 /// Refuses a folder without results that has files by the names of ours: they are somebody's.
 fn refuse_others(folder: &Path) -> Result<()> {
     let written = [Results::FILE, RunInfo::FILE, Observations::FILE, SweepRow::FILE, Found::FILE];
-    let written = written.into_iter().chain(["index.html", "report.md", "results.csv"]);
+    let written = written.into_iter().chain(REPORT_FILES);
     let Some(file) = written.map(|name| folder.join(name)).find(|file| file.exists()) else {
         return Ok(());
     };

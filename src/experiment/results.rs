@@ -150,6 +150,10 @@ pub struct Measured {
     pub images: usize,
 }
 
+/// Names of the files of a [report](crate::report) in a results folder: the page, its shorter version, a row a cell, and the
+/// picture of the shorter version.
+pub const REPORT_FILES: [&str; 4] = ["index.html", "report.md", "results.csv", "replication.svg"];
+
 /// Everything that an experiment found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {

@@ -156,28 +156,28 @@ impl Sheet {
     /// # Errors
     /// If there is one.
     pub fn validate(&self) -> Result<()> {
-        fn list<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
+        // Each name with what makes it the same as another.
+        let list = |what: &str, names: Vec<(String, &String)>| {
+            if names.is_empty() {
+                return Err(Error::argument("experiment", format!("there is no {what}")));
+            }
             let mut known = HashSet::new();
-            for name in names {
-                if !known.insert(name) {
+            match names.into_iter().find(|(same, _)| !known.insert(same.clone())) {
+                Some((_, name)) => {
                     let problem = format!("the {what} `{name}` is there twice");
-                    return Err(Error::argument("experiment", problem));
+                    Err(Error::argument("experiment", problem))
                 }
+                None => Ok(()),
             }
-            match known.is_empty() {
-                true => Err(Error::argument("experiment", format!("there is no {what}"))),
-                false => Ok(()),
-            }
-        }
-        list("noise scale", self.scales.iter())?;
-        // One radius may be written in several ways.
-        let radius = |scale: &String| {
-            parse_eps(scale, self.norm, usize::MAX)
-                .map_or_else(|_| scale.clone(), |eps| format!("{eps:?}"))
         };
-        list("noise scale", self.scales.iter().map(radius).collect::<Vec<_>>().iter())?;
-        list("column", self.columns.iter())?;
-        list("method", self.methods.iter().map(|method| &method.id))
+        // One radius may be written in several ways; what is none is refused where it is used.
+        let radius = |scale: &String| {
+            let read = parse_eps(scale, self.norm, usize::MAX);
+            read.map_or_else(|_| scale.clone(), |eps| format!("{eps:?}"))
+        };
+        list("noise scale", self.scales.iter().map(|scale| (radius(scale), scale)).collect())?;
+        list("column", self.columns.iter().map(|column| (column.clone(), column)).collect())?;
+        list("method", self.methods.iter().map(|method| (method.id.clone(), &method.id)).collect())
     }
 
     /// Reads a sheet of the caller's.

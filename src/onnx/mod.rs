@@ -143,11 +143,12 @@ pub fn is_onnx(path: impl AsRef<Path>) -> Result<bool> {
 /// If one of them cannot be read.
 pub fn fingerprint(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
-    let weights = files_of_weights(path)?;
+    let content = read_regular(path, MOST_BYTES)?;
+    let weights = weights_beside(path, &content)?;
     if weights.is_empty() {
         return crate::fingerprint::of_file(path);
     }
-    let mut all = Fingerprint::of("onnx").bytes(&read_regular(path, MOST_BYTES)?);
+    let mut all = Fingerprint::of("onnx").bytes(&content);
     for file in weights {
         all = all.bytes(&read_regular(file, u64::MAX)?);
     }
@@ -160,8 +161,11 @@ pub fn fingerprint(path: impl AsRef<Path>) -> Result<String> {
 /// If the file cannot be read, or names one that is not beside it.
 pub fn files_of_weights(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     let path = path.as_ref();
-    let content = read_regular(path, MOST_BYTES)?;
-    let model = proto::ModelProto::decode(&content[..]);
+    weights_beside(path, &read_regular(path, MOST_BYTES)?)
+}
+
+fn weights_beside(path: &Path, content: &[u8]) -> Result<Vec<PathBuf>> {
+    let model = proto::ModelProto::decode(content);
     let graph = model.ok().and_then(|model| model.graph);
     let arrays = graph.as_ref().map_or(&[][..], |graph| &graph.initializer);
     let locations: BTreeSet<&str> = arrays.iter().filter_map(tensor::location).collect();

@@ -50,10 +50,7 @@ pub struct Built {
 }
 
 /// The names of the files that [`build`] writes.
-pub const FILES: [&str; 4] = ["index.html", "report.md", "results.csv", PICTURE];
-
-/// The name of the picture.
-const PICTURE: &str = "replication.svg";
+pub use crate::experiment::REPORT_FILES as FILES;
 
 /// Writes the report of a results folder into that folder, from nothing but the folder: the results, how they were run
 /// ([`RunInfo`]), what was observed beside them ([`Observations`]), and the answers of a sweep. All but the results may be
@@ -77,11 +74,12 @@ pub fn build(folder: &Path) -> Result<Built> {
         let path = folder.join(name);
         write_atomically(&path, |file| file.write_all(text.as_bytes())).map(|()| path)
     };
+    let [html, markdown, csv, picture] = FILES;
     Ok(Built {
-        csv: write("results.csv", report.csv())?,
-        markdown: write("report.md", &report.markdown()?)?,
-        html: write("index.html", &report.html()?)?,
-        picture: report.picture().map(|svg| write(PICTURE, svg)).transpose()?,
+        csv: write(csv, report.csv())?,
+        markdown: write(markdown, &report.markdown()?)?,
+        html: write(html, &report.html()?)?,
+        picture: report.picture().map(|svg| write(picture, svg)).transpose()?,
         skipped: report.skipped().to_vec(),
     })
 }

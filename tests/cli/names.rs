@@ -217,6 +217,7 @@ fn folders_that_are_none_are_named() {
         (vec!["reproduce", "--sweep", &nowhere, "--out", &out], "nowhere"),
         (vec!["reproduce", "--sweep", "/dev/zero", "--out", &out], "a pipe, socket, or device"),
         (vec!["reproduce", "--sheet", "/dev/zero", "--out", &out], "a pipe, socket, or device"),
+        (vec!["reproduce", "--search", "/dev/zero", "--out", &out], "a pipe, socket, or device"),
         (vec!["evaluate", "--model", MODEL, "--crafted", MODEL], "not a readable npz file"),
         (vec!["evaluate", "--model", MODEL, "--crafted", &nowhere], "cannot read"),
         (

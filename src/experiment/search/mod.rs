@@ -9,7 +9,7 @@ use super::graph::Graph;
 use super::published::Published;
 use super::replication::Replication;
 use super::results::{Results, ThreatModel};
-use super::sheet::{Selection, Sheet, parse, set_all};
+use super::sheet::{Selection, Sheet, read, set_all};
 use super::spec::ExperimentSpec;
 use super::sweep::Axis;
 use crate::{Error, Result};
@@ -69,8 +69,7 @@ impl Search {
     /// # Errors
     /// If it cannot be read, is no search, or one that could find nothing.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
-        let search: Self = parse(&text, path)?;
+        let search: Self = read(path)?;
         search.validate().map_err(|e| e.in_file(path))?;
         Ok(search)
     }

@@ -31,13 +31,6 @@ pub struct Score {
     pub inside: usize,
 }
 
-impl Score {
-    /// The mean over the cells of the logarithm of the density.
-    pub fn per_cell(&self) -> f64 {
-        self.log_density / self.cells.max(1) as f64
-    }
-}
-
 /// The score of one half. The control's row counts by itself, and the others given the control, where the seeds are enough
 /// for that: together this is the density of them all. A printed number that stands in several tables counts once, in the
 /// half where it stands first.

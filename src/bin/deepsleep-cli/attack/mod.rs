@@ -129,6 +129,7 @@ impl AttackCommand {
         let source = self.threat.source.as_deref();
         let name = model.display().to_string();
         let source_name = source.map(|source| source.display().to_string());
+        let source_name = source_name.as_deref();
         if let Some(save) = &save {
             let maker = source.map_or((model, model_kind), |s| (s, self.threat.source_kind));
             let about = About {
@@ -138,7 +139,7 @@ impl AttackCommand {
                 first,
                 model: &name,
                 model_kind,
-                source: source_name.as_deref(),
+                source: source_name,
                 threat_model,
                 maker: Maker::of(maker.0, maker.1)?,
             };
@@ -153,8 +154,8 @@ impl AttackCommand {
         // With all the warnings that an evaluation has.
         let bounded = method.info().bounded;
         let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
-        let source = source_name;
-        let subject = AttackSubject { model: &name, model_kind, source, dataset, first, images };
+        let (model, source) = (name.as_str(), source_name);
+        let subject = AttackSubject { model, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
         let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
         common.console().result(&summary, summary.text())?;

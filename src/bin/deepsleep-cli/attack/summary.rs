@@ -59,7 +59,7 @@ pub struct AttackSummary<'a> {
 pub struct AttackSubject<'a> {
     pub model: &'a str,
     pub model_kind: ModelKind,
-    pub source: Option<String>,
+    pub source: Option<&'a str>,
     pub dataset: String,
     pub first: usize,
     pub images: usize,

@@ -123,7 +123,7 @@ impl Reproduce {
         self.of_images(&mut spec, &asked, &train, &test)?;
         spec.settings.validate().map_err(wrong_use)?;
         if let Some(path) = &self.search {
-            return self.search(path, spec, asked.data.files(), (&train, &test), common);
+            return self.search(path, spec, &asked.data, (&train, &test), common);
         }
         let graph = match (&sweep, &self.sweep, &self.sheet) {
             // What cannot be done came out of the file.
@@ -138,14 +138,7 @@ impl Reproduce {
             let plan = plan::DryRun { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
-        let store = Store::open(&self.out)?;
-        let _lock = lock(&self.out, shard)?;
-        request.claim(&self.out)?;
-        let mut read = asked.data.files();
-        read.extend(self.sweep.clone().map(|path| ("--sweep", path)));
-        read.extend(self.sheet.clone().map(|path| ("--sheet", path)));
-        read.extend(self.architecture.files());
-        look_at_outputs(&self.out, &request, read, common)?;
+        let (store, _lock) = self.open(&request, &asked.data, shard, common)?;
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         work.run((&train, &test), (self.jobs, shard), common)
     }
@@ -155,7 +148,7 @@ impl Reproduce {
         &self,
         path: &Path,
         spec: ExperimentSpec,
-        mut read: Vec<(&'static str, PathBuf)>,
+        data: &DatasetOptions,
         images: (&Dataset, &Dataset),
         common: &Common,
     ) -> Result<()> {
@@ -166,13 +159,29 @@ impl Reproduce {
         if self.dry_run {
             return search::plan(&search, &request.spec, &Store::at(&self.out), common);
         }
-        let store = Store::open(&self.out)?;
-        let _lock = lock(&self.out, None)?;
-        request.claim(&self.out)?;
-        read.push(("--search", path.to_owned()));
-        look_at_outputs(&self.out, &request, read, common)?;
+        let (store, _lock) = self.open(&request, data, None, common)?;
         let place = search::Place { request: &request, store: &store, out: &self.out };
         place.run(&search, images, self.jobs, common)
+    }
+
+    /// Makes the results folder this request's, and keeps other processes out.
+    fn open(
+        &self,
+        request: &Request,
+        data: &DatasetOptions,
+        shard: Option<(usize, usize)>,
+        common: &Common,
+    ) -> Result<(Store, Lock)> {
+        let store = Store::open(&self.out)?;
+        let lock = lock(&self.out, shard)?;
+        request.claim(&self.out)?;
+        let mut read = data.files();
+        let named =
+            [("--sweep", &self.sweep), ("--sheet", &self.sheet), ("--search", &self.search)];
+        read.extend(named.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))));
+        read.extend(self.architecture.files());
+        look_at_outputs(&self.out, request, read, common)?;
+        Ok((store, lock))
     }
 
     /// The settings of all models: the profile's, shortened if it is a quick run, and changed by the sheet, then here.
