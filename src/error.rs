@@ -70,6 +70,10 @@ pub enum Error {
     #[error("{0}")]
     NotFound(String),
 
+    /// Work that was asked to stop ([`Stop`](crate::tensor::Stop)).
+    #[error("interrupted")]
+    Interrupted,
+
     /// An instruction set this processor or this build cannot run.
     #[error("{0}")]
     Isa(String),

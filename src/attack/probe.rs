@@ -1,7 +1,7 @@
 //! What a model says about images, and the gradient of its margin, outside of any attack: for whoever examines it.
 
 use crate::Result;
-use crate::attack::engine::transpose::to_lanes;
+use crate::attack::engine::transpose::{first_lanes, to_lanes};
 use crate::attack::loss::Loss;
 use crate::nn::{Classifier, Session};
 use crate::simd::random::Key;
@@ -99,6 +99,7 @@ impl ProbeWorker<'_> {
             (keys[lane], labels.0[lane]) = (point.noise, point.label as u32);
         }
         to_lanes(&self.rows, &mut self.block);
+        self.session.occupy(first_lanes(points.len()));
         self.session.logits(&self.block, &keys, differentiable, &mut self.logits)?;
         if differentiable {
             let (z, weight) = (&self.logits, &mut self.weight);

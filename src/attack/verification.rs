@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::attack::candidate::Candidate;
-use crate::attack::engine::transpose::to_lanes;
+use crate::attack::engine::transpose::{first_lanes, to_lanes};
 use crate::attack::search::AttackInfo;
 use crate::attack::task::AttackTask;
 use crate::nn::{decision_noise, predict};
@@ -83,6 +83,7 @@ pub(super) fn evaluate(
             verdict.logits.resize(classes, 0.0);
         }
         to_lanes(rows, block);
+        session.occupy(first_lanes(verdicts.len()));
         let (mut z, mut row) = (vec![Lanes::ZERO; classes], vec![0.0; classes]);
         for draw in 0..draws {
             let key = |lane: usize| {

@@ -56,6 +56,10 @@ impl Classifier for Altered<'_> {
 }
 
 impl Session for AlteredSession<'_> {
+    fn occupy(&mut self, lanes: u16) {
+        self.inner.occupy(lanes);
+    }
+
     fn logits(
         &mut self,
         images: &[Lanes],

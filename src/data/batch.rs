@@ -9,11 +9,14 @@ use crate::{Error, Result};
 const TILE: usize = 64;
 
 impl Dataset {
-    /// Puts these images, pixels in 0..=1, into a tensor of as many samples.
+    /// Puts these images, pixels in 0..=1, into a tensor of as many samples. Every loop over batches begins one here, so
+    /// here it ends if it was asked to stop.
     ///
     /// # Errors
-    /// If the tensor has another shape or number of samples, or an index is past the end.
+    /// If the tensor has another shape or number of samples, or an index is past the end; [`Error::Interrupted`] if the
+    /// context was asked to stop.
     pub fn gather(&self, context: &Context, indices: &[usize], out: &mut Tensor) -> Result<()> {
+        context.stop().check()?;
         let shape = out.shape();
         if shape != self.shape() || out.samples() != indices.len() || out.steps() != 1 {
             return Err(Error::shape(

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::nn::Origin;
 use crate::simd::Isa;
-use crate::tensor::Context;
+use crate::tensor::{Context, Stop};
 use std::cmp::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub enum Event<'a> {
 }
 
 /// How to run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RunOptions {
     /// Threads of all jobs together.
@@ -45,6 +45,8 @@ pub struct RunOptions {
     pub jobs: usize,
     /// A share of the models, `(i, n)`: the i-th of n, from 1, with all that they need. All of them if None.
     pub shard: Option<(usize, usize)>,
+    /// What can stop the run: the jobs that are not done then fail.
+    pub stop: Stop,
 }
 
 crate::options::with!(RunOptions);
@@ -53,9 +55,10 @@ impl RunOptions {
     /// Jobs side by side if no number is asked for: each adds tens of megabytes.
     const MOST_JOBS: usize = 4;
 
-    /// All models, with the threads and the instruction set of `context`, as many jobs side by side as it has threads.
+    /// All models, with the threads, the instruction set and the stop of `context`, as many jobs side by side as it has threads.
     pub fn of(context: &Context) -> Self {
-        Self { threads: context.threads(), isa: context.isa(), jobs: 0, shard: None }
+        let (threads, isa, stop) = (context.threads(), context.isa(), context.stop().clone());
+        Self { threads, isa, jobs: 0, shard: None, stop }
     }
 }
 
@@ -98,7 +101,10 @@ pub fn run(
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<Vec<JobOutcome>> {
     let ours = graph.of_shard(options.shard);
-    let whole = Context::with_isa(options.isa, options.threads)?;
+    let of_threads = |threads| {
+        Ok::<_, crate::Error>(Context::with_isa(options.isa, threads)?.stopped_by(&options.stop))
+    };
+    let whole = of_threads(options.threads)?;
     let jobs = match options.jobs {
         0 => whole.threads().min(RunOptions::MOST_JOBS),
         jobs => jobs,
@@ -106,9 +112,9 @@ pub fn run(
     // A share of the threads for each.
     let shares: Vec<Context> = match jobs {
         1 => vec![whole.clone()],
-        _ => (0..jobs)
-            .map(|_| Context::with_isa(options.isa, (whole.threads() / jobs).max(1)))
-            .collect::<Result<_>>()?,
+        _ => {
+            (0..jobs).map(|_| of_threads((whole.threads() / jobs).max(1))).collect::<Result<_>>()?
+        }
     };
     let origin = Origin::new(&graph.architecture, graph.images.clone());
     let begin =

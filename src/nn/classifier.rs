@@ -62,6 +62,10 @@ pub trait Classifier: Sync {
 /// One worker's evaluations: sixteen images at a time, each in a lane of its own. What one lane gets must not depend
 /// on the others. Lanes in which there is no sample hold zeros; their results are not looked at.
 pub trait Session: Send {
+    /// Which lanes (bit i: lane i) hold a sample from now on, until it is said again; all of them, as long as it was not. A
+    /// model to which every image costs something need not look at the others.
+    fn occupy(&mut self, _lanes: u16) {}
+
     /// The logits `[class]` of sixteen images `[channel][y][x]`. With `differentiable`, [`gradient`](Self::gradient)
     /// may be asked for afterwards, any number of times; without, only the forward path has to be computed.
     ///

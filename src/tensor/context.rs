@@ -2,6 +2,7 @@
 
 use super::buffers::grow;
 use super::pool::Pool;
+use super::stop::Stop;
 use crate::simd::{Isa, Lanes};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -22,6 +23,8 @@ pub struct Context {
     pool: Option<Arc<Pool>>,
     /// One a thread, kept between calls so that kernels find their scratch memory already there.
     scratch: Arc<Scratch>,
+    /// Whether the work is to end early.
+    stop: Stop,
 }
 
 impl Context {
@@ -40,12 +43,24 @@ impl Context {
     pub fn with_isa(isa: Isa, threads: usize) -> Result<Self> {
         let pool = Pool::new(threads)?;
         let scratch = Scratch::new(pool.threads());
-        Ok(Self { isa, pool: Some(Arc::new(pool)), scratch })
+        Ok(Self { isa, pool: Some(Arc::new(pool)), scratch, stop: Stop::default() })
     }
 
     /// Everything on the calling thread, whichever that is: for a worker among workers, each with a context of its own.
     pub fn serial(isa: Isa) -> Self {
-        Self { isa, pool: None, scratch: Scratch::new(1) }
+        Self { isa, pool: None, scratch: Scratch::new(1), stop: Stop::default() }
+    }
+
+    /// The same threads, for work that this can stop.
+    #[must_use]
+    pub fn stopped_by(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// What can stop the work on it.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// The instruction set.
@@ -55,7 +70,7 @@ impl Context {
 
     /// Whether this is a clone of `other`, or the other way round.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.scratch, &other.scratch)
+        Arc::ptr_eq(&self.scratch, &other.scratch) && self.stop.is(&other.stop)
     }
 
     /// The number of threads.
@@ -161,7 +176,8 @@ impl Context {
 
     /// Something for each thread to work with, made from a serial context.
     pub fn workers<T: Send>(&self, make: impl Fn(Self) -> T) -> Workers<T> {
-        let states = (0..self.threads()).map(|_| Mutex::new(make(Self::serial(self.isa))));
+        let serial = || Self::serial(self.isa).stopped_by(&self.stop);
+        let states = (0..self.threads()).map(|_| Mutex::new(make(serial())));
         Workers { context: self.clone(), states: states.collect() }
     }
 
@@ -199,7 +215,8 @@ impl<T: Send> Workers<T> {
     /// Calls `f(state of the thread, index, chunk)` for every `chunk` of `size` elements, in parallel.
     ///
     /// # Errors
-    /// The error of the first chunk (by index) that failed; the others are still worked on.
+    /// The error of the first chunk (by index) that failed; the others are still worked on, unless the context was asked
+    /// to stop.
     pub fn chunks<A: Send>(
         &self,
         a: &mut [A],
@@ -208,7 +225,8 @@ impl<T: Send> Workers<T> {
     ) -> Result<()> {
         let failure: Mutex<Option<(usize, Error)>> = Mutex::new(None);
         self.context.chunks(a, size, |i, a| {
-            if let Err(error) = f(&mut lock(&self.states[self.context.thread()]), i, a) {
+            let state = || lock(&self.states[self.context.thread()]);
+            if let Err(error) = self.context.stop.check().and_then(|()| f(&mut state(), i, a)) {
                 let mut first = lock(&failure);
                 if first.as_ref().is_none_or(|(index, _)| i < *index) {
                     *first = Some((i, error));

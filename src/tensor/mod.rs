@@ -14,11 +14,13 @@ mod context;
 mod pool;
 mod region;
 mod shape;
+mod stop;
 
 pub use buffers::Buffers;
 pub use context::{Context, Workers};
 pub use region::Region;
 pub use shape::Shape;
+pub use stop::Stop;
 
 use crate::simd::{LANES, Lanes, LanesU32};
 use crate::{Error, Result};

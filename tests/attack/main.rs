@@ -13,6 +13,7 @@ mod audit_calibration;
 mod audits;
 mod estimators;
 mod spiking_attacks;
+mod stops;
 mod wrappers;
 
 #[path = "../common/mod.rs"]

@@ -134,7 +134,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
     ) -> Result<()> {
         loop {
             let refill = !self.in_step();
-            let mut busy = false;
+            let mut busy = 0u16;
             for lane in 0..LANES {
                 if self.lanes[lane].index.is_none() {
                     if !refill {
@@ -149,11 +149,13 @@ impl<'a, M: Stepper> Worker<'a, M> {
                         }
                     }
                 }
-                busy = true;
+                busy |= 1 << lane;
             }
-            if !busy {
+            if busy == 0 {
                 return Ok(());
             }
+            self.task.context.stop().check()?;
+            self.session.occupy(busy);
             self.evaluate()?;
             for lane in 0..LANES {
                 if let Some(index) = self.lanes[lane].index

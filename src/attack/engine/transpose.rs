@@ -15,6 +15,11 @@ pub fn to_lanes(rows: &[f32], block: &mut [Lanes]) {
     }
 }
 
+/// The first lanes, as [`Session::occupy`](crate::nn::Session::occupy) takes them.
+pub fn first_lanes(count: usize) -> u16 {
+    (0..count.min(LANES)).fold(0, |lanes, lane| lanes | 1 << lane)
+}
+
 /// [`to_lanes`] of a region of the pixels.
 pub fn region_to_lanes(rows: &[f32], shape: Shape, region: &Region, block: &mut [Lanes]) {
     for range in region.rows(shape) {

@@ -1,0 +1,195 @@
+"""What users hand over, looked at in one place: every wrong use is an `Error` of one line, before anything is computed."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from typing import Any
+
+import numpy as np
+
+from ._native import Error
+
+NORMS = ("linf", "l2", "l1", "l0")
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is a torch tensor; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def kind(value: Any) -> str:
+    """What it is, for a sentence."""
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+class Images:
+    """Images that were handed over, as the engine wants them, and the way back.
+
+    Attributes
+    ----------
+    pixels : numpy.ndarray
+        `[n, channels, height, width]`, float32, contiguous.
+    """
+
+    def __init__(self, images: Any, input_shape: tuple[int, int, int] | None = None) -> None:
+        self.tensor = images if is_tensor(images) else None
+        array = _array(images, "images")
+        self.dtype = array.dtype.newbyteorder("=")
+        if array.dtype == np.uint8:
+            raise Error("images: uint8, from 0 to 255; give floats from 0 to 1: images.astype('float32') / 255")
+        if self.dtype not in (np.float32, np.float64):
+            raise Error(f"images: their dtype is {array.dtype}; give float32, pixels from 0 to 1")
+        if array.ndim == 3:
+            raise Error(
+                f"images: shape {array.shape} is of one image, or lacks the channels; expected n x channels x height x "
+                "width: images[None] or images[:, None]"
+            )
+        if array.ndim != 4:
+            raise Error(f"images: shape {array.shape}; expected n x channels x height x width")
+        if len(array) == 0:
+            raise Error(f"images: there are none, shape {array.shape}")
+        if 0 in array.shape:
+            raise Error(f"images: shape {array.shape} has no pixels")
+        _check_shape(array.shape, input_shape)
+        self.pixels = np.ascontiguousarray(array, dtype=np.float32)
+        if not np.isfinite(self.pixels).all():
+            raise Error("images: a pixel is not finite (NaN or infinite)")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.pixels.shape[1:]
+
+    def give_back(self, array: np.ndarray) -> Any:
+        """An array as what the images came as: numpy, or torch on their device. Images keep their dtype."""
+        if array.shape[1:] == self.shape and array.dtype == np.float32:
+            array = array.astype(self.dtype, copy=False)
+        if self.tensor is None:
+            return array
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.tensor.device)
+
+
+def _check_shape(found: tuple[int, ...], wanted: tuple[int, int, int] | None) -> None:
+    if wanted is None:
+        if found[1] > 4 >= found[3]:
+            raise Error(f"images: shape {found} has its channels last; {_CHANNELS}")
+        return
+    if found[1:] == tuple(wanted):
+        return
+    channels, height, width = wanted
+    if found[1:] == (height, width, channels):
+        raise Error(f"images: shape {found} has its channels last; {_CHANNELS}")
+    raise Error(f"images: {_times(found[1:])}; the model takes {_times(wanted)}")
+
+
+_CHANNELS = "expected n x channels x height x width: images.transpose(0, 3, 1, 2), of a tensor images.permute(0, 3, 1, 2)"
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    """A numpy array or torch tensor as a numpy array; lists are refused, for what is in them is anyone's guess."""
+    if is_tensor(value):
+        if value.is_sparse or value.layout is not __import__("torch").strided:
+            raise Error(f"{name}: a sparse tensor; give a dense one: {name}.to_dense()")
+        if value.device.type == "meta":
+            raise Error(f"{name}: a tensor on the device meta, which holds no numbers")
+        if str(value.dtype) == "torch.bfloat16":
+            raise Error(f"{name}: their dtype is bfloat16; give float32: {name}.float()")
+        return value.detach().cpu().resolve_conj().resolve_neg().numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        raise Error(f"{name}: a masked array; give a plain one: {name}.filled(0)")
+    if not isinstance(value, np.ndarray):
+        raise Error(f"{name}: {kind(value)}; give a numpy array or a torch tensor")
+    return value
+
+
+def labels_of(labels: Any, count: int, classes: int | None) -> np.ndarray:
+    """Labels as int64, one an image, each a class of the model."""
+    array = _array(labels, "labels")
+    if array.ndim == 2 and array.shape[1] == 1:
+        raise Error(f"labels: shape {array.shape}; expected ({count},): labels[:, 0]")
+    if array.ndim == 2:
+        raise Error(f"labels: shape {array.shape} looks like one-hot rows; give classes: labels.argmax(1)")
+    if array.ndim != 1:
+        raise Error(f"labels: shape {array.shape}; expected ({count},)")
+    if array.dtype == np.bool_ or not np.issubdtype(array.dtype, np.integer):
+        raise Error(f"labels: their dtype is {array.dtype}; give integers: labels.astype('int64'), of a tensor labels.long()")
+    if len(array) != count:
+        raise Error(f"labels: {len(array)} of them for {count} images")
+    array = array.astype(np.int64)
+    if array.size and array.min() < 0:
+        raise Error(f"labels: label {array.min()} is below 0")
+    if classes is not None and array.size and array.max() >= classes:
+        raise Error(f"labels: label {array.max()} is not below the model's {classes} classes")
+    return array
+
+
+def ids_of(ids: Any, count: int) -> np.ndarray:
+    """Identities: what a sample's random numbers depend on; its place, unless said otherwise."""
+    if ids is None:
+        return np.arange(count, dtype=np.int64)
+    array = np.asarray(ids)
+    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer) or (array < 0).any():
+        raise Error(f"ids: expected {count} integers, none below 0; found shape {array.shape}, dtype {array.dtype}")
+    return array.astype(np.int64)
+
+
+def norm_of(norm: Any) -> str:
+    """The name of a norm, in any case."""
+    if isinstance(norm, str) and norm.lower() in NORMS:
+        return norm.lower()
+    raise Error(f"norm: {norm!r}; expected one of {', '.join(NORMS)}")
+
+
+def eps_of(eps: Any, norm: str) -> str:
+    """A radius as the engine reads it. Whole numbers that may be meant in 1/255 are refused."""
+    if isinstance(eps, str):
+        if "," in eps:
+            raise Error(f"eps: {eps!r}; one radius at a time")
+        return eps
+    if is_tensor(eps) or isinstance(eps, np.ndarray):
+        if eps.ndim != 0:
+            raise Error(f"eps: shape {tuple(eps.shape)}; expected one number")
+        eps = eps.item()
+    if isinstance(eps, bool) or not isinstance(eps, (int, float, np.integer, np.floating)):
+        raise Error(f"eps: {eps!r}; expected a number such as 8/255")
+    whole = isinstance(eps, (int, np.integer))
+    if norm == "linf" and (whole and eps >= 1 or eps > 1):
+        meant = f"did you mean {eps:g}/255?" if float(eps).is_integer() and eps <= 255 else "give it in pixels from 0 to 1"
+        of_all = " (all of the range is 1.0)" if eps == 1 else ""
+        raise Error(f"eps: {eps!r} in linf; pixels go from 0 to 1: {meant}{of_all}")
+    return str(int(eps)) if norm == "l0" and float(eps).is_integer() else repr(float(eps))
+
+
+def whole(value: Any, name: str, least: int, most: int = 2**63 - 1) -> int:
+    """A whole number in a range."""
+    if isinstance(value, bool):
+        raise Error(f"{name}: {value!r}; expected a whole number")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise Error(f"{name}: {value!r}; expected a whole number") from None
+    if not least <= number <= most:
+        raise Error(f"{name}: {number}; expected {least} to {most}" if most < 2**62 else f"{name}: {number}; at least {least}")
+    return number
+
+
+def seed_of(seed: Any) -> int:
+    """A seed; None is 0, as results are to be the same every time."""
+    return 0 if seed is None else whole(seed, "seed", 0)
+
+
+def attack_of(attack: Any) -> str:
+    """The description of an attack, `name:key=value,...`; the engine reads it."""
+    if not isinstance(attack, str):
+        raise Error(f"attack: {kind(attack)}; give a description such as 'pgd:steps=40', deepsleep.attacks() lists all")
+    return attack.strip().lower()

@@ -1,0 +1,279 @@
+"""The official AutoAttack's interface, with this engine behind it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from . import _native
+from ._arguments import Error, Images, eps_of, ids_of, is_tensor, labels_of, norm_of, seed_of, whole
+from ._attack import attack
+from ._models import Classifier, Model, _is_module, resolve
+from ._report import Report
+
+_ALL = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
+
+
+class AutoAttack:
+    """AutoAttack with the arguments and the results of the official package (Croce & Hein 2020).
+
+    Parameters
+    ----------
+    model : torch.nn.Module, callable, Model or Classifier
+        From images with pixels from 0 to 1 to logits.
+    norm : {"Linf", "L2", "L1"}
+    eps : float
+    seed : int, optional
+        None is 0, so that results are the same every time (the official package takes the time).
+    verbose : bool
+    attacks_to_run : list of str
+        Of version `custom`: some of `apgd-ce`, `apgd-dlr`, `apgd-t`, `fab`, `fab-t`, `square`, in their order. The numbers
+        of restarts, steps and queries are attributes, as in the official package: `adversary.apgd.n_restarts = 2`.
+    version : {"standard", "plus", "rand", "custom"}
+    device : str, optional
+        Where a torch model computes; where its parameters are, unless said otherwise.
+    log_path : path, optional
+        A file that the lines are appended to.
+
+    Examples
+    --------
+    >>> adversary = deepsleep.AutoAttack(model, norm="Linf", eps=8/255, version="standard")
+    >>> x_adv = adversary.run_standard_evaluation(x, y, bs=250)
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        norm: str = "Linf",
+        eps: float = 0.3,
+        seed: int | None = None,
+        verbose: bool = True,
+        attacks_to_run: list[str] | tuple[str, ...] = (),
+        version: str = "standard",
+        is_tf_model: bool = False,
+        device: str | None = None,
+        log_path: str | Path | None = None,
+    ) -> None:
+        if is_tf_model:
+            raise Error("is_tf_model: TensorFlow models are not read; wrap one as deepsleep.Classifier(logits=..., gradient=...)")
+        if version not in ("standard", "plus", "rand", "custom"):
+            raise Error(f"version: {version!r}; expected standard, plus, rand or custom")
+        if attacks_to_run and version != "custom":
+            raise Error(f"attacks_to_run: version {version!r} says which; give version='custom'")
+        if norm_of(norm) == "l0":
+            raise Error("norm: AutoAttack exists in Linf, L2 and L1")
+        eps_of(eps, norm_of(norm))
+        seed_of(seed)
+        self.model, self.norm, self.epsilon, self.seed, self.verbose = model, norm, eps, seed, verbose
+        self.version, self.device, self.log_path = version, device, log_path
+        self.attacks_to_run = list(attacks_to_run)
+        self.apgd = SimpleNamespace(n_restarts=5, n_iter=100, eot_iter=1)
+        self.apgd_targeted = SimpleNamespace(n_restarts=1, n_iter=100, n_target_classes=9, eot_iter=1)
+        self.fab = SimpleNamespace(n_restarts=5, n_iter=100, n_target_classes=9)
+        self.square = SimpleNamespace(n_restarts=1, n_queries=5000, p_init=0.8)
+        self.report: Report | None = None
+        if version != "custom":
+            self.set_version(version)
+
+    def set_version(self, version: str = "standard") -> None:
+        """Sets which attacks a version runs."""
+        runs = {
+            "standard": ["apgd-ce", "apgd-t", "fab-t", "square"],
+            "plus": ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"],
+            "rand": ["apgd-ce", "apgd-dlr"],
+        }
+        if version not in runs:
+            raise Error(f"version: {version!r}; expected standard, plus or rand")
+        self.version, self.attacks_to_run = version, runs[version]
+
+    def run_standard_evaluation(
+        self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False, state_path: Path | None = None
+    ) -> Any:
+        """Attacks images; each attack sees what those before it left.
+
+        Parameters
+        ----------
+        x_orig, y_orig : torch.Tensor or numpy.ndarray
+            Images, pixels from 0 to 1, and classes.
+        bs : int
+            Images in a batch of a model that is asked by callbacks; results do not depend on it.
+        return_labels : bool
+            Whether to return the classes of the returned images too.
+
+        Returns
+        -------
+        array or tensor, or a pair of them
+            The images, clean where nothing was found. The attribute `report` holds all the rest.
+        """
+        if state_path is not None:
+            raise Error("state_path: not supported; deepsleep.evaluate(..., checkpoint=...) keeps what is done")
+        model, images = self._model(x_orig, bs)
+        if self.verbose:
+            self._log(f"using {self.version} version including {', '.join(self.attacks_to_run)}.")
+        start = time.time()
+        if self.version == "custom":
+            adversarial, labels = self._chain(model, images, y_orig, self._specs())
+        else:
+            self.report = attack(
+                model, x_orig, y_orig, f"autoattack:version={self.version}", norm=self.norm, eps=self.epsilon,
+                seed=self.seed, progress=None if self.verbose else False,
+            )
+            adversarial, labels = self.report.arrays["adversarial"], self.report.arrays["prediction"]
+            self._tell(self.report, start)
+        x_adv = images.give_back(adversarial)
+        return (x_adv, _like(y_orig, labels)) if return_labels else x_adv
+
+    def run_standard_evaluation_individual(
+        self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False
+    ) -> dict[str, Any]:
+        """Runs each attack on all images; the results by its name."""
+        model, images = self._model(x_orig, bs)
+        if self.verbose:
+            self._log(f"using {self.version} version including {', '.join(self.attacks_to_run)}.")
+        found = {}
+        for name, spec in self._specs():
+            start = time.time()
+            adversarial, labels = self._chain(model, images, y_orig, [(name, spec)], quiet=True)
+            x_adv = images.give_back(adversarial)
+            found[name] = (x_adv, _like(y_orig, labels)) if return_labels else x_adv
+            if self.verbose:
+                robust = (labels == labels_of(y_orig, len(images), None)).mean()
+                self._log(f"robust accuracy by {name.upper()} \t {robust:.2%} \t (time attack: {time.time() - start:.1f} s)")
+        return found
+
+    def clean_accuracy(self, x_orig: Any, y_orig: Any, bs: int = 250) -> float:
+        """The share of images that are classified rightly."""
+        model, images = self._model(x_orig, bs)
+        network, classes, given = resolve(model, x_orig)
+        labels = labels_of(y_orig, len(given), classes)
+        samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
+        right = _native.logits(network, samples, seed_of(self.seed), 0).argmax(1) == labels
+        if self.verbose:
+            self._log(f"clean accuracy: {right.mean():.2%}")
+        return float(right.mean())
+
+    def _model(self, x: Any, bs: int) -> tuple[Any, Images]:
+        """The model, resolved once for all attacks, and the images."""
+        bs, images = whole(bs, "bs", 1, 65_536), Images(x)
+        random = self.version == "rand"
+        if isinstance(self.model, (Model, str, Path)):
+            return self.model, images
+        if isinstance(self.model, Classifier):
+            return self.model, images
+        if _is_module(self.model):
+            if self.device is not None:
+                self.model.to(self.device)
+            if not random:
+                from ._models import _of_module
+
+                loaded = _of_module(self.model, images.shape, False)
+                if isinstance(loaded, Model):
+                    return loaded, images
+        return Classifier(self.model, batch_size=max(bs, 16), random=random), images
+
+    def _specs(self) -> list[tuple[str, str]]:
+        """Names of attacks, and their descriptions."""
+        standard, rand = self.version == "standard", self.version == "rand"
+        l1 = norm_of(self.norm) == "l1"
+        restarts = (5 if l1 else 1) if standard else 1 if rand else self.apgd.n_restarts
+        targets = 5 if l1 and standard else self.apgd_targeted.n_target_classes
+        draws = 20 if rand else self.apgd.eot_iter
+        of_fab = 1 if standard else self.fab.n_restarts
+        guided = f"steps={self.apgd.n_iter},restarts={restarts},draws={draws}"
+        specs = {
+            "apgd-ce": f"apgd-ce:{guided}",
+            "apgd-dlr": f"apgd-dlr:{guided}",
+            "apgd-t": f"apgd-t:steps={self.apgd_targeted.n_iter},restarts={self.apgd_targeted.n_restarts},targets={targets},"
+            f"draws={self.apgd_targeted.eot_iter}",
+            "fab": f"fab:steps={self.fab.n_iter},restarts={of_fab}",
+            # As in the official package, one restart for each target.
+            "fab-t": f"fab-t:steps={self.fab.n_iter},restarts=1,targets={self.fab.n_target_classes}",
+            "square": f"square:queries={self.square.n_queries},restarts={self.square.n_restarts},p={self.square.p_init}",
+        }
+        for name in self.attacks_to_run:
+            if name not in specs:
+                raise Error(f"attacks_to_run: {name!r}; expected some of {', '.join(_ALL)}")
+        if not self.attacks_to_run:
+            raise Error(f"attacks_to_run: none; give some of {', '.join(_ALL)}")
+        return [(name, specs[name]) for name in self.attacks_to_run]
+
+    def _chain(
+        self, model: Any, images: Images, y: Any, specs: list[tuple[str, str]], quiet: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Attacks one after the other, each on what those before it left; images and their classes."""
+        adversarial = images.pixels.copy()
+        labels = labels_of(y, len(images), None)
+        predictions, left = None, np.arange(len(images))
+        start = time.time()
+        for name, spec in specs:
+            if not len(left):
+                break
+            classes = self._classes(model, images)
+            spec = _fewer_targets(spec, classes)
+            some = images.pixels[left]
+            given = _tensor(some, images) if images.tensor is not None else some
+            report = attack(
+                model, given, labels[left], spec, norm=self.norm, eps=self.epsilon, seed=self.seed, ids=left,
+                progress=None if self.verbose and not quiet else False,
+            )
+            found = report.arrays
+            if predictions is None:
+                predictions = found["prediction"].copy()
+            fooled = report.fooled
+            adversarial[left[fooled]] = found["adversarial"][fooled]
+            predictions[left[fooled]] = found["prediction"][fooled]
+            left, self.report = left[report.status == "survived"], report
+            if self.verbose and not quiet:
+                robust, seconds = len(left) / len(images), time.time() - start
+                self._log(f"robust accuracy after {name.upper()}: {robust:.2%} (total time {seconds:.1f} s)")
+        return adversarial, predictions
+
+    def _classes(self, model: Any, images: Images) -> int:
+        return resolve(model, images.tensor if images.tensor is not None else images.pixels)[1]
+
+    def _tell(self, report: Report, start: float) -> None:
+        if not self.verbose:
+            return
+        self._log(f"initial accuracy: {report.clean_accuracy:.2%}")
+        left = report.clean_accuracy
+        for part in report.summary.get("found_by", []):
+            left -= part["found"] / report.summary["images"]
+            self._log(f"robust accuracy after {part['attack'].upper()}: {left:.2%}")
+        largest = report.arrays[norm_of(self.norm)].max()
+        self._log(f"max {self.norm} perturbation: {largest:.5f} (total time {time.time() - start:.1f} s)")
+        self._log(f"robust accuracy: {report.robust_accuracy:.2%}")
+        for warning in report.warnings:
+            self._log(f"Warning: {warning}")
+
+    def _log(self, line: str) -> None:
+        print(line)
+        if self.log_path is not None:
+            with open(self.log_path, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+def _fewer_targets(spec: str, classes: int) -> str:
+    """No more targets than there are wrong classes."""
+    name, _, options = spec.partition(":")
+    parts = [part.partition("=") for part in options.split(",")]
+    fewer = [f"{key}={min(int(value), classes - 1) if key == 'targets' else value}" for key, _, value in parts]
+    return f"{name}:{','.join(fewer)}"
+
+
+def _tensor(array: np.ndarray, images: Images) -> Any:
+    import torch
+
+    return torch.from_numpy(array).to(images.tensor.device)
+
+
+def _like(labels: Any, classes: np.ndarray) -> Any:
+    """Classes as what the labels came as."""
+    if not is_tensor(labels):
+        return classes
+    import torch
+
+    return torch.from_numpy(classes).to(labels.device, labels.dtype)

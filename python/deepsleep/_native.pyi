@@ -1,0 +1,85 @@
+"""The native module: what it is given was looked at before, in `deepsleep._arguments`."""
+
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+Progress = Callable[[int, int, str], Any] | None
+
+class Error(ValueError):
+    """What deepsleep cannot do, in one line: what was wrong, with both values, where, and what to do."""
+
+@final
+class Network:
+    """A network that was loaded or trained."""
+
+    @staticmethod
+    def load(path: str, architecture: str | None, spiking: bool, draws: int | None) -> Network: ...
+    @staticmethod
+    def of_onnx(content: bytes, name: str, spiking: bool) -> Network: ...
+    def spiking(self, draws: int | None) -> Network: ...
+    def save(self, path: str) -> None: ...
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def classes(self) -> int: ...
+    @property
+    def is_random(self) -> bool: ...
+    @property
+    def is_spiking(self) -> bool: ...
+    @property
+    def notes(self) -> list[str]: ...
+    @property
+    def architecture(self) -> str: ...
+
+@final
+class Callback:
+    """A model of Python's: `forward(images, differentiable)` gives the logits and a function from weights to a gradient."""
+
+    def __new__(
+        cls,
+        forward: Callable[[NDArray[np.float32], bool], tuple[NDArray[np.float32], Callable[..., Any] | None]],
+        shape: tuple[int, int, int],
+        classes: int,
+        batch: int,
+        random: bool,
+        draws: int | None,
+    ) -> Callback: ...
+
+@final
+class Samples:
+    """Images, labels and identities."""
+
+    def __new__(cls, images: NDArray[np.float32], labels: NDArray[np.int64], ids: NDArray[np.int64]) -> Samples: ...
+
+@final
+class AttackResult:
+    """What became of every sample."""
+
+    def columns(self) -> dict[str, NDArray[Any] | list[str]]: ...
+    def summary(self) -> str: ...
+    def save(self, path: str) -> None: ...
+    def grid(self, most: int) -> bytes: ...
+
+def run_one(
+    model: Network | Callback,
+    samples: Samples,
+    attack: str,
+    norm: str,
+    eps: str,
+    seed: int,
+    threads: int,
+    source: Network | Callback | None = None,
+    progress: Progress = None,
+) -> AttackResult: ...
+def logits(model: Network | Callback, samples: Samples, seed: int, threads: int) -> NDArray[np.float32]: ...
+def attacks() -> list[tuple[str, str, list[tuple[str, str, str]]]]: ...
+def named(name: str, input: tuple[int, int, int] | None, classes: int) -> str: ...
+def of_file(path: str) -> str: ...
+def checked(text: str) -> str: ...
+def described(text: str) -> str: ...
+def architectures() -> list[tuple[str, str]]: ...

@@ -1,0 +1,44 @@
+"""Progress of long work, through tqdm if it is there."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Optional
+
+Progress = Optional[Callable[[int, int, str], None]]
+
+
+def _bar() -> Any:
+    """tqdm's bar for where we are, if it is installed."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm
+
+
+@contextlib.contextmanager
+def shown(progress: bool | None, unit: str = "image") -> Iterator[Progress]:
+    """A function to call with what is done, all there is, and a word; None where nothing is to be shown.
+
+    Parameters
+    ----------
+    progress : bool or None
+        Whether to show it. None: on a terminal and in a notebook.
+    """
+    watched = sys.stderr is not None and sys.stderr.isatty() or "ipykernel" in sys.modules
+    bar = _bar() if (watched if progress is None else progress) else None
+    if bar is None:
+        yield None
+        return
+    with bar(total=None, unit=unit, leave=False) as display:
+
+        def advance(done: int, total: int, what: str) -> None:
+            display.total = total
+            display.set_description_str(what, refresh=False)
+            display.n = done
+            display.refresh()
+
+        yield advance

@@ -1,0 +1,125 @@
+"""Torch models. Only imported once a torch model or tensor is there."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any, Callable
+
+import numpy as np
+import torch
+
+from ._native import Error, Network
+
+# Modules that answer otherwise in training.
+_TRAINS = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
+
+
+def check_mode(model: Any) -> None:
+    """Refuses a module whose answers are those of training."""
+    if not isinstance(model, torch.nn.Module):
+        return
+    for name, module in model.named_modules():
+        if module.training and isinstance(module, _TRAINS):
+            raise Error(f"model: {name or 'it'} ({type(module).__name__}) is in training mode; call model.eval() first")
+
+
+def device_of(model: Any, images: Any) -> Any:
+    """Where a model computes: where its first parameter or buffer is, else where the images are."""
+    if isinstance(model, torch.nn.Module):
+        for tensor in [*model.parameters(), *model.buffers()]:
+            return tensor.device
+    return images.device if isinstance(images, torch.Tensor) else torch.device("cpu")
+
+
+def dtype_of(model: Any) -> Any:
+    """The dtype that a model computes in."""
+    if isinstance(model, torch.nn.Module):
+        for parameter in model.parameters():
+            if parameter.is_floating_point():
+                return parameter.dtype
+    return torch.float32
+
+
+def differentiable(model: Callable[[Any], Any], device: Any) -> Callable[[np.ndarray, bool], tuple]:
+    """A function on tensors as one on arrays, with its gradient by autograd.
+
+    It maps images and whether a gradient will be asked for to logits and, if so, a function from weights of the logits to
+    the gradient of the weighted sum.
+    """
+    dtype = dtype_of(model)
+
+    def forward(images: np.ndarray, wanted: bool) -> tuple:
+        x = torch.from_numpy(images).to(device=device, dtype=dtype)
+        with torch.set_grad_enabled(wanted):
+            logits = model(x.requires_grad_(wanted))
+        if not isinstance(logits, torch.Tensor):
+            raise Error(f"model: its answer is a {type(logits).__name__}; expected logits as a tensor, n x classes")
+        values = logits.detach().float().cpu().numpy()
+        if not wanted:
+            return values, None
+        if not logits.requires_grad:
+            raise Error(
+                "model: its logits have no gradient (is there a .detach(), .numpy() or torch.no_grad() in it?); give "
+                "gradient=, or an attack that needs none: square, rays"
+            )
+
+        def pullback(weights: np.ndarray) -> np.ndarray:
+            seed = torch.from_numpy(weights).to(logits)
+            (gradient,) = torch.autograd.grad(logits, x, seed, retain_graph=True, allow_unused=True)
+            if gradient is None:
+                return np.zeros_like(images)
+            return gradient.float().cpu().numpy()
+
+        return values, pullback
+
+    return forward
+
+
+def export(module: Any, images: np.ndarray, spiking: bool) -> Network:
+    """A module as a network of the engine, by way of ONNX in memory, which answers as the module does.
+
+    Raises
+    ------
+    Error
+        If it cannot be exported, is not read, or answers otherwise.
+    """
+    device, dtype = device_of(module, None), dtype_of(module)
+    probe = torch.from_numpy(images).to(device=device, dtype=dtype)
+    content = _onnx(module, probe)
+    name = type(module).__name__
+    network = Network.of_onnx(content, name, spiking)
+    with torch.no_grad():
+        theirs = [module(probe).float().cpu().numpy() for _ in range(2)]
+    if not np.allclose(*theirs, rtol=1e-4, atol=1e-5):
+        raise Error("its answers vary")
+    from ._models import Model
+
+    ours = Model(Network.of_onnx(content, name, False)).logits(images)
+    scale = max(1.0, float(np.abs(theirs[0]).max()))
+    if ours.shape != theirs[0].shape or not np.allclose(ours, theirs[0], rtol=1e-3, atol=1e-4 * scale):
+        raise Error("the exported network answers otherwise")
+    return network
+
+
+def _onnx(module: Any, probe: Any) -> bytes:
+    """The content of an ONNX file; torch's exporters differ in what they can do and in what they need."""
+    problems = []
+    for dynamo in (False, True):
+        content = io.BytesIO()
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                if dynamo:
+                    program = torch.onnx.export(module, (probe,), dynamo=True, verbose=False)
+                    program.save(content)
+                else:
+                    torch.onnx.export(module, (probe,), content, dynamo=False, input_names=["images"])
+        except KeyboardInterrupt:
+            raise
+        except Exception as problem:  # whatever an exporter raises: the other one may do
+            problems.append(" ".join(str(problem).split())[:200])
+            continue
+        if content.getvalue():
+            return content.getvalue()
+    raise Error(f"torch cannot export it: {'; '.join(problems)}")

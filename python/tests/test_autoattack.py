@@ -1,0 +1,80 @@
+"""The interface of the official AutoAttack."""
+
+import numpy as np
+import pytest
+from conftest import Linear
+
+import deepsleep
+
+KEPT = 60
+
+
+@pytest.fixture
+def some(digits):
+    images, labels = digits
+    return images[:KEPT], labels[:KEPT]
+
+
+def test_standard_is_the_engine_s(control, some, capsys, tmp_path):
+    x, y = some
+    log = tmp_path / "log.txt"
+    adversary = deepsleep.AutoAttack(control, norm="Linf", eps=16 / 255, version="standard", log_path=log)
+    assert adversary.attacks_to_run == ["apgd-ce", "apgd-t", "fab-t", "square"]
+    x_adv, y_adv = adversary.run_standard_evaluation(x, y, bs=250, return_labels=True)
+    report = deepsleep.attack(control, x, y, "autoattack", eps=16 / 255)
+    assert np.array_equal(x_adv, report.adversarial) and np.array_equal(y_adv, report.prediction)
+    assert np.array_equal(control.predict(x_adv), y_adv)
+    assert adversary.report.robust_accuracy == report.robust_accuracy
+    said = capsys.readouterr().out
+    assert "robust accuracy after APGD-CE" in said and "robust accuracy:" in said
+    assert log.read_text() == said
+
+
+def test_custom_runs_one_after_the_other(control, some):
+    x, y = some
+    adversary = deepsleep.AutoAttack(
+        control, norm="Linf", eps=8 / 255, version="custom", attacks_to_run=["apgd-ce", "fab-t", "square"], verbose=False
+    )
+    adversary.apgd.n_restarts, adversary.apgd.n_iter, adversary.square.n_queries = 2, 20, 100
+    adversary.fab.n_iter, adversary.fab.n_target_classes = 10, 12
+    x_adv, y_adv = adversary.run_standard_evaluation(x, y, return_labels=True)
+    assert np.array_equal(control.predict(x_adv), y_adv)
+    assert np.abs(x_adv - x).max() <= 8 / 255 * (1 + 1e-5) + 1e-6
+    robust = (y_adv == y).mean()
+    each = adversary.run_standard_evaluation_individual(x, y)
+    assert list(each) == ["apgd-ce", "fab-t", "square"]
+    # What any of them fools, the chain fools: an attack's result does not depend on its batch.
+    together = np.all([control.predict(found) == y for found in each.values()], axis=0)
+    assert together.mean() == robust
+    assert adversary.clean_accuracy(x, y) >= robust
+
+
+def test_plus_and_l2_and_callbacks(some):
+    x, _ = some
+    model = Linear()
+    y = model.logits(x).argmax(1)
+    asked = deepsleep.Classifier(model.logits, model.gradient)
+    for norm, eps, version in [("L2", 0.2, "standard"), ("Linf", 0.01, "rand"), ("L1", 2.0, "standard")]:
+        adversary = deepsleep.AutoAttack(asked, norm=norm, eps=eps, version=version, verbose=False)
+        x_adv = adversary.run_standard_evaluation(x[:20], y[:20])
+        wrong = model.logits(x_adv).argmax(1) != y[:20]
+        assert wrong.any() and np.array_equal(wrong, adversary.report.fooled), (norm, version)
+
+
+def test_faces_of_torchattacks(control, some):
+    x, y = some
+    t = deepsleep.torchattacks
+    for attack in [
+        t.FGSM(control, 0.1), t.BIM(control, 0.1, 0.02, 5), t.PGD(control, eps=0.1, alpha=0.02, steps=5), t.MIFGSM(control, 0.1),
+        t.NIFGSM(control, 0.1), t.VMIFGSM(control, 0.1, steps=3), t.DIFGSM(control, 0.1), t.APGD(control, eps=0.1),
+        t.APGDT(control, eps=0.1), t.EOTPGD(control, 0.1), t.FAB(control, eps=0.1), t.Square(control, eps=0.1, n_queries=100),
+    ]:
+        adversarial = attack(x, y)
+        assert adversarial.shape == x.shape and np.abs(adversarial - x).max() <= 0.1 * (1 + 1e-5) + 1e-6, attack
+        assert (control.predict(adversarial) == y).mean() < control.accuracy(x, y), attack
+    for attack in [t.CW(control, steps=30), t.DeepFool(control), t.PGDL2(control, eps=2.0)]:
+        adversarial = attack(x, y)
+        assert (control.predict(adversarial) == y).mean() < control.accuracy(x, y), attack
+    # The last point, whether it fools or not, as torchattacks returns it.
+    adversarial = t.PGD(control, eps=1e-3)(x, y)
+    assert (np.abs(adversarial - x).reshape(len(x), -1).max(1) > 0).all()

@@ -1,0 +1,171 @@
+"""Torch models: exported, by callbacks, spiking. Skipped where torch is not installed; run by hand (docs/python.md)."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: tests of torch models are run by hand")
+
+import deepsleep  # noqa: E402
+from deepsleep._models import Classifier, Model  # noqa: E402
+
+nn = torch.nn
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(1, 6, 5, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(216, 10)]
+    return nn.Sequential(*layers).eval()
+
+
+class Strange(nn.Module):
+    """Something that no layer computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, x):
+        return self.inner(x) + 0.01 * torch.cumsum(torch.fft.rfft(x.flatten(1)).abs()[:, :10], 1)
+
+
+@pytest.fixture
+def tensors(digits):
+    images, _ = digits
+    x = torch.from_numpy(images[:64])
+    return x, network()(x).argmax(1)
+
+
+def fooled(model, x):
+    with torch.no_grad():
+        return model(x).argmax(1)
+
+
+def test_a_module_is_exported(tensors):
+    x, y = tensors
+    module = network()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = deepsleep.load(module, input_shape=(1, 28, 28))
+    assert isinstance(model, Model)
+    logits = model.logits(x)
+    assert torch.is_tensor(logits) and torch.allclose(logits, module(x).detach(), atol=1e-4)
+    report = deepsleep.attack(module, x, y, "pgd:steps=10", eps=0.05)
+    assert torch.is_tensor(report.adversarial) and report.adversarial.dtype == x.dtype
+    wrong = fooled(module, report.adversarial) != y
+    assert (wrong.numpy() == report.fooled).mean() > 0.98 and wrong.any()
+    assert torch.is_tensor(report.margin) and torch.is_tensor(report.linf)
+
+
+def test_what_cannot_be_exported_is_asked_with_a_warning(tensors):
+    x, _ = tensors
+    module = Strange().eval()
+    y = fooled(module, x)
+    with pytest.warns(UserWarning, match="asked by callbacks"):
+        model = deepsleep.load(module, input_shape=(1, 28, 28))
+    assert isinstance(model, Classifier)
+    report = deepsleep.attack(model, x, y, "apgd-ce:steps=10", eps=0.05)
+    assert np.array_equal((fooled(module, report.adversarial) != y).numpy(), report.fooled) and report.fooled.any()
+
+
+def test_callbacks_and_export_agree(tensors):
+    x, y = tensors
+    module = network()
+    exported = deepsleep.attack(module, x, y, "apgd-t:steps=20", eps=0.02)
+    asked = deepsleep.attack(deepsleep.Classifier(module), x, y, "apgd-t:steps=20", eps=0.02)
+    assert (exported.status == asked.status).mean() > 0.96
+
+
+def test_a_function_of_tensors(tensors):
+    x, y = tensors
+    module = network()
+    report = deepsleep.attack(lambda images: module(images) * 1.0, x, y, "pgd:steps=10", eps=0.05)
+    assert report.fooled.any()
+    # Parameters get no gradients on the way.
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_official_interface(tensors):
+    x, y = tensors
+    module = network()
+    adversary = deepsleep.AutoAttack(module, norm="Linf", eps=0.03, version="standard", verbose=False)
+    x_adv, y_adv = adversary.run_standard_evaluation(x, y, bs=32, return_labels=True)
+    assert torch.is_tensor(x_adv) and y_adv.dtype == y.dtype and x_adv.shape == x.shape
+    assert (fooled(module, x_adv) == y_adv).float().mean() > 0.98
+    images = deepsleep.torchattacks.PGD(module, eps=8 / 255, alpha=2 / 255, steps=4)(x, y)
+    assert torch.is_tensor(images) and (images - x).abs().max() <= 8 / 255 + 1e-6
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda x, y: (x.half(), y), "float16"),
+        (lambda x, y: (x.bfloat16(), y), "bfloat16"),
+        (lambda x, y: (x.to_sparse(), y), "to_dense"),
+        (lambda x, y: (x.to("meta"), y), "meta"),
+        (lambda x, y: ((255 * x).byte(), y), "uint8"),
+        (lambda x, y: (x, y.float()), "long()"),
+        (lambda x, y: (x, nn.functional.one_hot(y, 10)), "argmax"),
+        (lambda x, y: (x.permute(0, 2, 3, 1), y), "permute(0, 3, 1, 2)"),
+        (lambda x, y: (x[:0], y[:0]), "there are none"),
+        (lambda x, y: (x - 0.5, y), "normalize"),
+    ],
+)
+def test_wrong_tensors(tensors, change, words):
+    x, y = change(*tensors)
+    with pytest.raises(deepsleep.Error) as problem:
+        deepsleep.attack(network(), x, y, "fgsm", eps=0.1)
+    assert words in str(problem.value) and "\n" not in str(problem.value)
+
+
+def test_wrong_modules(tensors):
+    x, y = tensors
+    good = network()
+    for module, words in [
+        (network().train(), "call model.eval()"),
+        (nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10)), "training mode"),
+        (lambda images: network()(images).detach(), "no gradient"),
+        (lambda images: network()(images).detach().numpy(), "expected logits as a tensor"),
+        (lambda images: network()(images).argmax(1), "expected (4, classes)"),
+        (lambda images: good(images) + torch.rand(len(images), 10), "get different answers"),
+    ]:
+        with pytest.raises(deepsleep.Error) as problem:
+            deepsleep.attack(module, x, y, "pgd", eps=0.1)
+        assert words in str(problem.value) and "\n" not in str(problem.value), problem.value
+
+
+def test_what_needs_a_gradient_or_lies_otherwise_in_memory_is_as_good(tensors):
+    x, y = tensors
+    model = deepsleep.load(network(), input_shape=(1, 28, 28))
+    expected = deepsleep.attack(model, x, y, "pgd:steps=5", eps=0.05)
+    for images in [x.clone().requires_grad_(), x.to(memory_format=torch.channels_last), x.flip(0).flip(0), x.double()]:
+        report = deepsleep.attack(model, images, y, "pgd:steps=5", eps=0.05)
+        assert torch.equal(report.adversarial.float(), expected.adversarial)
+        assert not report.adversarial.requires_grad
+
+
+def test_a_spiking_network_of_snntorch(tensors):
+    snn = pytest.importorskip("snntorch", reason="snntorch is not installed")
+    x, _ = tensors
+    torch.manual_seed(0)
+
+    class Spiking(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(784, 64), nn.Linear(64, 10)
+            self.one, self.two = snn.Leaky(beta=0.9), snn.Leaky(beta=0.9)
+
+        def forward(self, images):
+            one, two, total = self.one.init_leaky(), self.two.init_leaky(), 0
+            for _ in range(8):
+                spikes, one = self.one(self.first(images.flatten(1) * 3), one)
+                _, two = self.two(self.last(spikes), two)
+                total = total + two
+            return total
+
+    module = Spiking().eval()
+    y = fooled(module, x)
+    report = deepsleep.attack(deepsleep.Classifier(module), x, y, "apgd-ce:steps=20", eps=0.1)
+    assert np.array_equal((fooled(module, report.adversarial) != y).numpy(), report.fooled)
+    assert report.robust_accuracy < 1

@@ -1,0 +1,144 @@
+"""Wrong uses: each is one line that says what to do; none is a crash or a wrong number."""
+
+import numpy as np
+import pytest
+
+import deepsleep
+
+X = np.linspace(0, 1, 4 * 784, dtype=np.float32).reshape(4, 1, 28, 28)
+Y = np.array([0, 1, 2, 3])
+
+
+def dense(images):
+    return images.reshape(len(images), -1)[:, :10]
+
+
+def call(images=X, labels=Y, attack="fgsm", model="control", **options):
+    return lambda: deepsleep.attack(model, images, labels, attack, **{"eps": 0.1, **options})
+
+
+def classifier(logits, **options):
+    return call(model=deepsleep.Classifier(logits, **options), attack="square:queries=5")
+
+
+NAN = X.copy()
+NAN[2, 0, 3, 3] = np.nan
+
+WRONG = {
+    "one image": (call(images=X[0], labels=Y[:1]), "images[None]"),
+    "no channels": (call(images=X[:, 0]), "images[:, None]"),
+    "rows of pixels": (call(images=X.reshape(4, -1)), "n x channels x height x width"),
+    "channels last": (call(images=X.transpose(0, 2, 3, 1)), "transpose(0, 3, 1, 2)"),
+    "another size": (call(images=X[..., :20]), "the model takes 1 x 28 x 28"),
+    "three channels": (call(images=np.repeat(X, 3, axis=1)), "3 x 28 x 28; the model takes 1 x 28 x 28"),
+    "no images": (call(images=X[:0], labels=Y[:0]), "there are none"),
+    "bytes": (call(images=(X * 255).astype(np.uint8)), "/ 255"),
+    "pixels up to 255": (call(images=X * 255), "outside of 0..=1"),
+    "normalized": (call(images=(X - 0.5) / 0.5), "let the model normalize"),
+    "half precision": (call(images=X.astype(np.float16)), "give float32"),
+    "integers": (call(images=X.astype(np.int64)), "int64"),
+    "objects": (call(images=X.astype(object)), "object"),
+    "complex": (call(images=X.astype(complex)), "complex128"),
+    "not a number": (call(images=NAN), "not finite"),
+    "a list": (call(images=X.tolist()), "of type list"),
+    "nothing": (call(images=None), "images: None"),
+    "a masked array": (call(images=np.ma.masked_array(X)), "filled"),
+    "one-hot": (call(labels=np.eye(10)[Y]), "labels.argmax(1)"),
+    "a column of labels": (call(labels=Y[:, None]), "labels[:, 0]"),
+    "floats as labels": (call(labels=Y.astype(float)), "give integers"),
+    "booleans as labels": (call(labels=Y > 1), "give integers"),
+    "too few labels": (call(labels=Y[:3]), "3 of them for 4 images"),
+    "a single label": (call(labels=np.int64(3)), "labels: of type"),
+    "a class too many": (call(labels=Y + 7), "label 10 is not below the model's 10 classes"),
+    "a negative class": (call(labels=Y - 1), "below 0"),
+    "eps in bytes": (call(eps=8), "did you mean 8/255?"),
+    "eps of one byte": (call(eps=1), "did you mean 1/255? (all of the range is 1.0)"),
+    "eps in bytes, as a float": (call(eps=8.0), "did you mean 8/255?"),
+    "eps of 0": (call(eps=0.0), "is no radius"),
+    "negative eps": (call(eps=-0.1), "is no radius"),
+    "eps not a number": (call(eps=float("nan")), "is no radius"),
+    "eps as a list": (call(eps=[0.1]), "expected a number"),
+    "several eps": (call(eps=np.array([0.1, 0.2])), "expected one number"),
+    "eps as a boolean": (call(eps=True), "expected a number"),
+    "unknown norm": (call(norm="Linfinity"), "expected one of linf, l2, l1, l0"),
+    "norm as a number": (call(norm=2), "norm: 2"),
+    "unknown attack": (call(attack="pdg"), "did you mean"),
+    "unknown option": (call(attack="pgd:step_size=1"), "no option `step_size`"),
+    "an attack that is none": (call(attack=("pgd", 40)), "of type tuple"),
+    "an attack without that norm": (call(attack="rays", norm="l2"), "l2"),
+    "too many targets": (call(attack="apgd-t:targets=12"), "targets=12"),
+    "negative seed": (call(seed=-1), "seed: -1"),
+    "seed as a float": (call(seed=0.5), "expected a whole number"),
+    "threads": (call(threads=-2), "threads: -2"),
+    "no model": (call(model=None), "model: None"),
+    "a number as model": (call(model=7), "of type int"),
+    "no such file": (call(model="nowhere.safetensors"), "nowhere.safetensors"),
+    "ids of others": (call(ids=[1, 2]), "ids: expected 4 integers"),
+    "logits that are none": (lambda: deepsleep.Classifier(logits=np.eye(3)), "logits: of type ndarray"),
+    "a gradient that is none": (lambda: deepsleep.Classifier(dense, gradient=3), "gradient: of type int"),
+    "labels instead of logits": (classifier(lambda x: np.zeros(len(x))), "expected (4, classes)"),
+    "one class": (classifier(lambda x: np.zeros((len(x), 1))), "at least 2"),
+    "answers that vary": (classifier(lambda x: np.random.rand(len(x), 10)), "get different answers"),
+    "no gradient": (call(labels=dense(X).argmax(1), model=deepsleep.Classifier(dense), attack="pgd"), "gradient="),
+    "a gradient of another shape": (
+        call(labels=dense(X).argmax(1), model=deepsleep.Classifier(dense, gradient=lambda x, w: w), attack="pgd"),
+        "expected that of the images",
+    ),
+    "draws of what is not random": (lambda: deepsleep.Classifier(dense, draws=5), "random=True"),
+    "batches of none": (lambda: deepsleep.Classifier(dense, batch_size=0), "batch_size: 0; expected 16"),
+    "official AutoAttack, eps in bytes": (lambda: deepsleep.AutoAttack("control", eps=8), "8/255"),
+    "official AutoAttack, version": (lambda: deepsleep.AutoAttack("control", version="full"), "expected standard"),
+    "official AutoAttack, both": (
+        lambda: deepsleep.AutoAttack("control", attacks_to_run=["square"]),
+        "version='custom'",
+    ),
+    "official AutoAttack, attack": (
+        lambda: deepsleep.AutoAttack(
+            "control", attacks_to_run=["pgd"], version="custom", verbose=False
+        ).run_standard_evaluation(X, Y),
+        "attacks_to_run: 'pgd'",
+    ),
+    "architecture": (lambda: deepsleep.architecture("resnet21"), "resnet20"),
+    "layers that do not fit": (
+        lambda: deepsleep.architecture({"input": [1, 8, 8], "classes": 3, "nodes": [{"name": "fc", "op": "linear", "out": 4}]}),
+        "fc",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_use_is_one_line(name):
+    wrong, words = WRONG[name]
+    with pytest.raises(deepsleep.Error) as problem:
+        wrong()
+    text = str(problem.value)
+    assert words in text and "\n" not in text and len(text) < 500, text
+    assert isinstance(problem.value, ValueError)
+
+
+def test_there_are_enough_of_them():
+    assert len(WRONG) >= 30
+
+
+def test_what_only_lies_otherwise_in_memory_gives_the_same_numbers():
+    expected = deepsleep.attack("control", X, Y, "pgd:steps=3", eps=0.1)
+    strided = np.repeat(X, 2, axis=3)[..., ::2]
+    fortran, swapped = np.asfortranarray(X), X.astype(">f4")
+    for images in (strided, fortran, swapped, X.astype(np.float64), X[::-1][::-1]):
+        report = deepsleep.attack("control", images, Y.astype(np.int32), "pgd:steps=3", eps=0.1)
+        assert np.array_equal(report.adversarial, expected.adversarial)
+        assert np.array_equal(report.status, expected.status)
+
+
+def test_exceptions_of_a_callback_arrive_as_they_are(linear):
+    calls = []
+
+    def logits(images):
+        calls.append(len(images))
+        if len(calls) > 3:
+            raise KeyError("on purpose")
+        return linear.logits(images)
+
+    right = linear.logits(X).argmax(1)
+    with pytest.raises(KeyError, match="on purpose"):
+        deepsleep.attack(deepsleep.Classifier(logits, linear.gradient), X, right, "pgd:steps=20,restarts=3", eps=0.01)
