@@ -9,14 +9,20 @@ from . import torchattacks
 from ._architecture import architecture, architectures
 from ._attack import attack, attacks
 from ._autoattack import AutoAttack
+from ._data import Dataset, dataset, datasets
+from ._evaluation import Audit, Evaluation, audit, evaluate, reproduce
 from ._models import Classifier, Model, load
 from ._native import Error, __version__
 from ._report import Report
+from ._training import defend, defenses, settings, train
 
 __all__ = [
+    "Audit",
     "AutoAttack",
     "Classifier",
+    "Dataset",
     "Error",
+    "Evaluation",
     "Model",
     "Report",
     "__version__",
@@ -24,6 +30,15 @@ __all__ = [
     "architectures",
     "attack",
     "attacks",
+    "audit",
+    "dataset",
+    "datasets",
+    "defend",
+    "defenses",
+    "evaluate",
     "load",
+    "reproduce",
+    "settings",
     "torchattacks",
+    "train",
 ]

@@ -170,7 +170,7 @@ class AutoAttack:
             if not random:
                 from ._models import _of_module
 
-                loaded = _of_module(self.model, images.shape, False)
+                loaded = _of_module(self.model, images.shape, False, images)
                 if isinstance(loaded, Model):
                     return loaded, images
         return Classifier(self.model, batch_size=max(bs, 16), random=random), images
@@ -207,7 +207,7 @@ class AutoAttack:
         """Attacks one after the other, each on what those before it left; images and their classes."""
         adversarial = images.pixels.copy()
         labels = labels_of(y, len(images), None)
-        predictions, left = None, np.arange(len(images))
+        predictions, left = labels.copy(), np.arange(len(images))
         start = time.time()
         for name, spec in specs:
             if not len(left):
@@ -215,13 +215,14 @@ class AutoAttack:
             classes = self._classes(model, images)
             spec = _fewer_targets(spec, classes)
             some = images.pixels[left]
-            given = _tensor(some, images) if images.tensor is not None else some
+            given = images.give_back(some)
             report = attack(
                 model, given, labels[left], spec, norm=self.norm, eps=self.epsilon, seed=self.seed, ids=left,
                 progress=None if self.verbose and not quiet else False,
             )
             found = report.arrays
-            if predictions is None:
+            if len(left) == len(images):
+                # Also of what is misclassified without an attack.
                 predictions = found["prediction"].copy()
             fooled = report.fooled
             adversarial[left[fooled]] = found["adversarial"][fooled]
@@ -262,12 +263,6 @@ def _fewer_targets(spec: str, classes: int) -> str:
     parts = [part.partition("=") for part in options.split(",")]
     fewer = [f"{key}={min(int(value), classes - 1) if key == 'targets' else value}" for key, _, value in parts]
     return f"{name}:{','.join(fewer)}"
-
-
-def _tensor(array: np.ndarray, images: Images) -> Any:
-    import torch
-
-    return torch.from_numpy(array).to(images.tensor.device)
 
 
 def _like(labels: Any, classes: np.ndarray) -> Any:

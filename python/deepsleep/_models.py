@@ -285,14 +285,15 @@ def load(
     return Model(_native.Network.load(path, architecture, bool(spiking), draws))
 
 
-def _of_module(module: Any, input_shape: Any, spiking: bool) -> Model | Classifier:
+def _of_module(module: Any, input_shape: Any, spiking: bool, images: Images | None = None) -> Model | Classifier:
+    """A module as a network of the engine, if it answers as the module does: to these images, or to noise."""
     from ._torch import check_mode, export
 
     shape = shape_of(input_shape)
     if shape is None:
         raise Error("input_shape: a torch module does not say it; give channels, height and width: (3, 32, 32)")
     check_mode(module)
-    probe = np.random.default_rng(0).random((2, *shape), dtype=np.float32)
+    probe = np.random.default_rng(0).random((_PROBE, *shape), dtype=np.float32) if images is None else images.pixels[:_PROBE]
     try:
         return Model(export(module, probe, spiking))
     except Error as problem:
@@ -313,7 +314,7 @@ def resolve(model: Any, images: Any) -> tuple[Any, int, Images]:
         return (*model._bind(given), given)
     if _is_module(model):
         given = Images(images)
-        loaded = _of_module(model, given.shape, False)
+        loaded = _of_module(model, given.shape, False, given)
         return resolve(loaded, images)
     if callable(model):
         given = Images(images)

@@ -22,6 +22,7 @@ class Network:
     @staticmethod
     def of_onnx(content: bytes, name: str, spiking: bool) -> Network: ...
     def spiking(self, draws: int | None) -> Network: ...
+    def to_bytes(self) -> bytes: ...
     def save(self, path: str) -> None: ...
     @property
     def input_shape(self) -> tuple[int, int, int]: ...
@@ -83,3 +84,81 @@ def of_file(path: str) -> str: ...
 def checked(text: str) -> str: ...
 def described(text: str) -> str: ...
 def architectures() -> list[tuple[str, str]]: ...
+@final
+class Data:
+    """Images and labels to train with or to measure on."""
+
+    def __new__(cls, images: NDArray[np.float32], labels: NDArray[np.uint8], classes: int) -> Data: ...
+
+def read_dataset(
+    source: str, train: bool, folder: str | None
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int, str]: ...
+def datasets() -> list[str]: ...
+def run_many(
+    model: Network | Callback,
+    samples: Samples,
+    attacks: list[str],
+    norm: str,
+    radii: list[str],
+    seed: int,
+    threads: int,
+    portion: int,
+    about: dict[str, str],
+    checkpoint: str | None,
+    source: Network | Callback | None = None,
+    progress: Progress = None,
+) -> str: ...
+def run_audit(
+    model: Network | Callback,
+    samples: Samples,
+    norm: str,
+    eps: str,
+    seed: int,
+    images: int,
+    claim: float | None,
+    search: int,
+    fast: bool,
+    attack: str | None,
+    twins: list[Any],
+    threads: int,
+    about: dict[str, str],
+    checkpoint: str | None,
+    progress: Progress = None,
+) -> str: ...
+def page_of_audit(model: str, dataset: str, report: str) -> str: ...
+def all_settings(profile: str) -> list[tuple[str, str]]: ...
+def defenses() -> list[tuple[str, str]]: ...
+def run_training(
+    train: Data,
+    test: Data,
+    defense: str | None,
+    start: Network | None,
+    architecture: str | None,
+    profile: str,
+    seed: int,
+    changes: list[tuple[str, str]],
+    out: str | None,
+    resume: bool,
+    threads: int,
+    progress: Progress = None,
+) -> tuple[Network, str]: ...
+def run_reproduction(
+    train: Data,
+    test: Data,
+    name: str,
+    out: str,
+    quick: bool,
+    tables: list[int],
+    figures: list[int],
+    architecture: str,
+    profile: str,
+    changes: list[tuple[str, str]],
+    seeds: int,
+    transfer: bool,
+    white_box: bool,
+    images: int | None,
+    white_box_images: int | None,
+    jobs: int,
+    threads: int,
+    progress: Progress = None,
+) -> tuple[str, str]: ...

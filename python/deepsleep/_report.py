@@ -97,8 +97,11 @@ class Report:
         table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
         title = html.escape(f"{s['attack']}, {s['norm']}, eps {s['eps']:.6g}")
         doubts = "".join(f"<li>{html.escape(warning)}</li>" for warning in self.warnings)
-        picture = base64.b64encode(self.grid(8)).decode()
-        return (
-            f"<p><b>{title}</b></p><table>{table}</table><ul>{doubts}</ul>"
-            f'<img alt="clean, adversarial, difference" src="data:image/png;base64,{picture}">'
-        )
+        return f"<p><b>{title}</b></p><table>{table}</table><ul>{doubts}</ul>{self._picture()}"
+
+    def _picture(self) -> str:
+        try:
+            picture = base64.b64encode(self.grid(8)).decode()
+        except _native.Error:  # neither gray nor color
+            return ""
+        return f'<img alt="clean, adversarial, difference" src="data:image/png;base64,{picture}">'

@@ -51,7 +51,7 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Callable[[np.nda
 
     def forward(images: np.ndarray, wanted: bool) -> tuple:
         x = torch.from_numpy(images).to(device=device, dtype=dtype)
-        with torch.set_grad_enabled(wanted):
+        with torch.inference_mode(False), torch.set_grad_enabled(wanted):
             logits = model(x.requires_grad_(wanted))
         if not isinstance(logits, torch.Tensor):
             raise Error(f"model: its answer is a {type(logits).__name__}; expected logits as a tensor, n x classes")
@@ -90,14 +90,14 @@ def export(module: Any, images: np.ndarray, spiking: bool) -> Network:
     name = type(module).__name__
     network = Network.of_onnx(content, name, spiking)
     with torch.no_grad():
-        theirs = [module(probe).float().cpu().numpy() for _ in range(2)]
-    if not np.allclose(*theirs, rtol=1e-4, atol=1e-5):
+        theirs, again = (module(probe).float().cpu().numpy() for _ in range(2))
+    if not np.allclose(theirs, again, rtol=1e-4, atol=1e-5):
         raise Error("its answers vary")
     from ._models import Model
 
     ours = Model(Network.of_onnx(content, name, False)).logits(images)
-    scale = max(1.0, float(np.abs(theirs[0]).max()))
-    if ours.shape != theirs[0].shape or not np.allclose(ours, theirs[0], rtol=1e-3, atol=1e-4 * scale):
+    scale = max(1.0, float(np.abs(theirs).max()))
+    if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * scale):
         raise Error("the exported network answers otherwise")
     return network
 

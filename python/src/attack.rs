@@ -171,9 +171,12 @@ pub fn run_one<'py>(
     Ok(AttackResult { samples, report, info, spec, threat, seconds })
 }
 
-/// All attacks: name, what it is, and key, default and meaning of every option.
+/// Key, default and meaning of an option.
+type Described = (String, String, String);
+
+/// All attacks: name, what it is, and its options.
 #[pyfunction]
-pub fn attacks() -> Vec<(String, String, Vec<(String, String, String)>)> {
+pub fn attacks() -> Vec<(String, String, Vec<Described>)> {
     let entry = |entry: &attack::CatalogEntry| {
         let options = entry.options().map(|(key, default, meaning)| {
             (key.to_string(), default.to_string(), meaning.to_string())

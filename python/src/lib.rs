@@ -4,10 +4,14 @@
 mod architecture;
 mod attack;
 mod callback;
+mod data;
 mod desk;
 mod error;
+mod evaluate;
 mod network;
+mod reproduce;
 mod samples;
+mod train;
 mod work;
 
 /// `deepsleep._native`.
@@ -22,11 +26,19 @@ mod native {
     #[pymodule_export]
     use crate::callback::Callback;
     #[pymodule_export]
+    use crate::data::{Data, datasets, read_dataset};
+    #[pymodule_export]
     use crate::error::Error;
+    #[pymodule_export]
+    use crate::evaluate::{page_of_audit, run_audit, run_many};
     #[pymodule_export]
     use crate::network::Network;
     #[pymodule_export]
+    use crate::reproduce::run_reproduction;
+    #[pymodule_export]
     use crate::samples::{Samples, logits};
+    #[pymodule_export]
+    use crate::train::{all_settings, defenses, run_training};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -9,6 +9,7 @@ use deepsleep::nn::{Classifier, Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use std::path::{Path, PathBuf};
 
 /// A network that was loaded or trained.
@@ -128,6 +129,11 @@ impl Network {
     #[getter]
     fn architecture(&self) -> PyResult<String> {
         json(self.model.architecture().as_ref())
+    }
+
+    /// The content of the file that `save` writes.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.state.to_bytes().raised()?))
     }
 
     /// Writes it: ONNX if the name ends so, else safetensors.

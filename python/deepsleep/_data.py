@@ -1,0 +1,93 @@
+"""Data sets: images, labels and classes as numpy arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _native
+from ._arguments import Error, Images, kind, labels_of
+from ._models import path_of
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images with labels.
+
+    Attributes
+    ----------
+    images : numpy.ndarray
+        `[n, channels, height, width]`, float32, from 0 to 1.
+    labels : numpy.ndarray
+        `[n]`, int64.
+    classes : int
+    name : str
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: int
+    name: str = ""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """For `images, labels = dataset`."""
+        return iter((self.images, self.labels))
+
+    def __getitem__(self, which: Any) -> Dataset:
+        """Some of them: a slice, indices or a mask."""
+        if isinstance(which, (int, np.integer)):
+            raise Error(f"data set: index {which}; take a slice, such as [{which}:{which + 1}]")
+        return Dataset(self.images[which], self.labels[which], self.classes, self.name)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.images.shape[1:]))
+        return f"<deepsleep.Dataset {self.name}: {len(self)} images of {shape}, {self.classes} classes>"
+
+
+def dataset(source: str | os.PathLike = "mnist", split: str = "test", *, folder: str | os.PathLike | None = None) -> Dataset:
+    """One half of a data set.
+
+    Parameters
+    ----------
+    source : str or path
+        A known name (`datasets` lists them), a folder (IDX, CIFAR's binary files, npz, or PNG files in a folder a class) or
+        an npz file.
+    split : {"test", "train"}
+    folder : path, optional
+        Where a known data set's files are; the usual places, unless said otherwise.
+    """
+    if split not in ("train", "test"):
+        raise Error(f"split: {split!r}; expected 'train' or 'test'")
+    place = None if folder is None else path_of(folder, "folder")
+    images, labels, classes, name = _native.read_dataset(path_of(source, "data set"), split == "train", place)
+    return Dataset(images, labels, classes, name)
+
+
+def datasets() -> list[str]:
+    """The names of known data sets."""
+    return _native.datasets()
+
+
+def data_of(given: Any, what: str, classes: int | None = None) -> tuple[_native.Data, Dataset]:
+    """What users give as data, for the engine: a `Dataset`, a pair of arrays, or what `dataset` reads."""
+    if isinstance(given, (str, os.PathLike)):
+        given = dataset(given, "train" if what == "data" else "test")
+    if not isinstance(given, Dataset):
+        if not isinstance(given, (tuple, list)) or len(given) != 2:
+            raise Error(f"{what}: {kind(given)}; give a data set, a name, or a pair of images and labels")
+        images = Images(given[0])
+        labels = labels_of(given[1], len(images), None)
+        given = Dataset(images.pixels, labels, classes or int(labels.max()) + 1, what)
+    if len(given) == 0:
+        raise Error(f"{what}: there are no images")
+    if given.labels.max() > 255:
+        raise Error(f"{what}: label {given.labels.max()}; a training takes 256 classes at most")
+    pixels = np.ascontiguousarray(given.images, dtype=np.float32)
+    return _native.Data(pixels, given.labels.astype(np.uint8), given.classes), given

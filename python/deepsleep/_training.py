@@ -1,0 +1,160 @@
+"""Trainings and defenses."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from . import _native
+from ._architecture import architecture as describe
+from ._arguments import Error, kind, seed_of, whole
+from ._data import data_of
+from ._models import Model, load, path_of
+from ._progress import shown
+
+
+def train(
+    data: Any = "mnist",
+    test: Any = None,
+    *,
+    architecture: str | os.PathLike | dict = "lenet",
+    start: Any = None,
+    seed: int | None = 0,
+    settings: Mapping[str, Any] | None = None,
+    out: str | os.PathLike | None = None,
+    resume: bool = False,
+    threads: int = 0,
+    progress: bool | None = None,
+    **control: Any,
+) -> Model:
+    """Trains a network without a defense.
+
+    Parameters
+    ----------
+    data, test : Dataset, (images, labels), name or path
+        What to train on and what to measure on after every epoch; the other half of the same data set, unless said
+        otherwise.
+    architecture : str, path or dict
+        Which network; see `deepsleep.architecture`.
+    start : Model or path, optional
+        A network to go on with instead.
+    seed : int
+        Of the first weights and the order of the images.
+    settings : mapping, optional
+        Settings by dotted name; `deepsleep.settings` lists them.
+    out : path, optional
+        A file for the network; `out.checkpoint` holds the last epoch until it is there.
+    resume : bool
+        Whether to go on from `out.checkpoint`, if there is one. The bits are those of an uninterrupted training.
+    **control
+        Settings of the control by their own names: `epochs=3, learning_rate=0.05, batch_size=64`.
+
+    Returns
+    -------
+    Model
+        Its `history` has loss and accuracy of every epoch.
+    """
+    changes = dict(settings or {})
+    for name, value in control.items():
+        changes[f"control.{name}"] = value
+    network = None if start is None else _network(start, "start")
+    layers = None
+    if network is None:
+        layers = architecture
+    return _run(data, test, None, network, layers, "published", seed, changes, out, resume, threads, progress)
+
+
+def defend(
+    control: Any,
+    defense: str = "deepsleep",
+    data: Any = "mnist",
+    test: Any = None,
+    *,
+    profile: str | None = None,
+    seed: int | None = 0,
+    settings: Mapping[str, Any] | None = None,
+    out: str | os.PathLike | None = None,
+    resume: bool = False,
+    threads: int = 0,
+    progress: bool | None = None,
+) -> Model:
+    """Defends a trained network.
+
+    Parameters
+    ----------
+    control : Model or path
+        The network to start from.
+    defense : str
+        `defenses` lists them.
+    profile : {"published", "paper", "standard", "lucid"}, optional
+        Whose settings; `lucid` for the defense of that name, else `published`.
+
+    See `train` for the rest.
+    """
+    if not isinstance(defense, str):
+        raise Error(f"defense: {kind(defense)}; give a name, deepsleep.defenses() lists all")
+    name = defense.strip().lower()
+    usual = "lucid" if name == "lucid" else "published"
+    network = _network(control, "control")
+    return _run(data, test, name, network, None, profile or usual, seed, settings or {}, out, resume, threads, progress)
+
+
+def _network(given: Any, what: str) -> _native.Network:
+    if isinstance(given, (str, os.PathLike)):
+        given = load(given)
+    if not isinstance(given, Model):
+        raise Error(f"{what}: {kind(given)}; give what deepsleep.load or train returns, or a file")
+    return given._network
+
+
+def _run(
+    data: Any, test: Any, defense: str | None, network: Any, layers: Any, profile: str, seed: Any, settings: Mapping[str, Any],
+    out: Any, resume: bool, threads: int, progress: bool | None,
+) -> Model:
+    if not isinstance(profile, str):
+        raise Error(f"profile: {kind(profile)}; expected published, paper, standard or lucid")
+    if test is None and not isinstance(data, (str, os.PathLike)):
+        raise Error("test: give images to measure on, as (images, labels); only of a named data set the other half is known")
+    changes, seed = changes_of(settings), seed_of(seed)
+    if resume and out is None:
+        raise Error("resume: without out there is no checkpoint to go on from")
+    place = None if out is None else path_of(out, "out")
+    classes = network.classes if network is not None else None
+    ours, known = data_of(data, "data", classes)
+    theirs, _ = data_of(data if test is None else test, "test", classes or known.classes)
+    described = None
+    if layers is not None:
+        named = isinstance(layers, str) and "/" not in layers and "." not in layers
+        shape = known.images.shape[1:]
+        described = json.dumps(describe(layers, shape, known.classes) if named else describe(layers))
+    with shown(progress) as advance:
+        trained, history = _native.run_training(
+            ours, theirs, defense, network, described, profile.lower(), seed, changes, place, bool(resume),
+            whole(threads, "threads", 0, 1024), progress=advance,
+        )
+    return Model(trained, json.loads(history))
+
+
+def changes_of(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Settings as the engine reads them."""
+    if not isinstance(settings, Mapping):
+        raise Error(f"settings: {kind(settings)}; give a dict, such as {{'control.epochs': 3}}")
+    return [(str(name), _text(value)) for name, value in settings.items()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+
+
+def settings(profile: str = "published") -> dict[str, str]:
+    """All settings of a profile, by dotted name."""
+    return dict(_native.all_settings(str(profile).lower()))
+
+
+def defenses() -> dict[str, str]:
+    """The defenses, and what they do."""
+    return dict(_native.defenses())

@@ -1,0 +1,201 @@
+//! Trainings and defenses, with a checkpoint after every pass.
+
+use crate::data::Data;
+use crate::error::{Raised, refuse};
+use crate::network::{Network, json, parsed};
+use crate::work::{Office, run};
+use deepsleep::checkpoint::{MadeWith, StateDict};
+use deepsleep::data::DataIdentity;
+use deepsleep::evaluation::{HISTORY, HistoryPoint, Observer, session};
+use deepsleep::method::{
+    BatchProgress, ControlTraining, Defender, InTraining, Profile, Settings, Training,
+};
+use deepsleep::nn::architecture::Architecture;
+use deepsleep::nn::{Network as _, Origin};
+use pyo3::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Settings of a profile, changed.
+pub fn settings_of(
+    profile: &str,
+    seed: u64,
+    changes: &[(String, String)],
+) -> deepsleep::Result<Settings> {
+    let mut settings = Settings::new(profile.parse::<Profile>()?);
+    settings.seed = seed;
+    changes.iter().try_for_each(|(name, value)| settings.set(name, value))?;
+    settings.validate()?;
+    Ok(settings)
+}
+
+/// All settings of a profile with their values, as JSON values by dotted name.
+#[pyfunction]
+pub fn all_settings(profile: &str) -> PyResult<Vec<(String, String)>> {
+    Ok(settings_of(profile, 0, &[]).raised()?.written())
+}
+
+/// Defenses and what they do.
+#[pyfunction]
+pub fn defenses() -> Vec<(&'static str, &'static str)> {
+    Training::all().filter_map(Training::defense).map(|d| (d.name(), d.about())).collect()
+}
+
+/// What hears of a training: shows it, and keeps its checkpoints.
+struct Keeper<'a> {
+    office: &'a Office<'a>,
+    checkpoint: Option<&'a Path>,
+    origin: &'a Origin,
+    images: usize,
+    done: usize,
+}
+
+impl Observer for Keeper<'_> {
+    fn on_batch(&mut self, progress: BatchProgress) {
+        self.done += progress.images;
+        let loss = progress.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+        self.office.tell(self.done, self.images, format!("{}{loss}", progress.stage));
+    }
+
+    fn on_pass(
+        &mut self,
+        _: &dyn InTraining,
+        _: &[HistoryPoint],
+        mut checkpoint: StateDict,
+    ) -> deepsleep::Result<()> {
+        self.done = 0;
+        self.origin.note_in(&mut checkpoint);
+        self.checkpoint.map_or(Ok(()), |path| checkpoint.save(path))
+    }
+}
+
+/// A control or a defender.
+enum Trained {
+    Control(ControlTraining),
+    Defended(Defender),
+}
+
+impl Trained {
+    fn resume(&mut self, context: &deepsleep::Context, state: &StateDict) -> deepsleep::Result<()> {
+        match self {
+            Self::Control(control) => control.resume(state),
+            Self::Defended(defender) => defender.resume(context, state),
+        }
+    }
+
+    fn in_training(&mut self) -> &mut dyn InTraining {
+        match self {
+            Self::Control(control) => control,
+            Self::Defended(defender) => defender,
+        }
+    }
+
+    /// The network at the end, with notes of how it was made.
+    fn state(&self, settings: &Settings) -> StateDict {
+        match self {
+            Self::Control(control) => {
+                let mut state = control.model().state();
+                state.note("defense", Training::Control);
+                state.note("training.options", settings.control.training(settings.seed));
+                state
+            }
+            Self::Defended(defender) => defender.state(),
+        }
+    }
+}
+
+/// Trains a control, or defends one; the network and its history as JSON. With `out`, `out.checkpoint` holds the last pass.
+#[pyfunction]
+#[pyo3(signature = (train, test, defense, start, architecture, profile, seed, changes, out, resume, threads, progress=None))]
+#[expect(clippy::too_many_arguments, reason = "a function of Python's, called with keywords")]
+pub fn run_training<'py>(
+    py: Python<'py>,
+    train: &Data,
+    test: &Data,
+    defense: Option<&str>,
+    start: Option<&Network>,
+    architecture: Option<&str>,
+    profile: &str,
+    seed: u64,
+    changes: Vec<(String, String)>,
+    out: Option<PathBuf>,
+    resume: bool,
+    threads: usize,
+    progress: Option<Bound<'py, PyAny>>,
+) -> PyResult<(Network, String)> {
+    let settings = settings_of(profile, seed, &changes).raised()?;
+    let (train, test) = (&train.0, &test.0);
+    let mut training = match (defense, start) {
+        (Some(name), Some(start)) => {
+            let Some(defense) = name.parse::<Training>().raised()?.defense() else {
+                return Err(refuse("defense: `none` is a control's training; call train"));
+            };
+            let control = start.model.clone();
+            Trained::Defended(Defender::new(defense, control, settings.clone()).raised()?)
+        }
+        (None, Some(start)) => {
+            let options = settings.control.training(settings.seed);
+            Trained::Control(ControlTraining::of_model(start.model.clone(), options).raised()?)
+        }
+        (_, None) => {
+            let architecture: Arc<Architecture> =
+                Arc::new(parsed(architecture.unwrap_or_default()).raised()?);
+            let options = settings.control.training(settings.seed);
+            Trained::Control(ControlTraining::new(&architecture, options).raised()?)
+        }
+    };
+    let ends = Arc::clone(training.in_training().model().architecture());
+    for (half, data) in [("training", train), ("test", test)] {
+        if data.shape() != ends.input() {
+            let (found, wanted) = (data.shape(), ends.input());
+            return Err(refuse(format!("{half} images of {found}; the network takes {wanted}")));
+        }
+        if data.classes() > ends.classes() {
+            let (found, known) = (data.classes(), ends.classes());
+            return Err(refuse(format!(
+                "{half} images of {found} classes; the network tells {known}"
+            )));
+        }
+    }
+    let origin = Origin::new(&ends, DataIdentity::of("", train, test));
+    let checkpoint = out.as_ref().map(|out| {
+        let mut name = out.clone().into_os_string();
+        name.push(".checkpoint");
+        PathBuf::from(name)
+    });
+    if let (Some(out), Some(checkpoint)) = (&out, &checkpoint) {
+        // What cannot be written at the end is not worth an hour.
+        for path in [out, checkpoint] {
+            deepsleep::files::Output::open(path).raised()?;
+        }
+    }
+    let (state, history) = run(py, &[], threads, progress.as_ref(), |office, _| {
+        let mut history: Vec<HistoryPoint> = Vec::new();
+        if let Some(path) = checkpoint.as_deref().filter(|path| resume && path.exists()) {
+            let state = StateDict::load(path)?;
+            MadeWith::refuse(path, &origin.differences(&state))?;
+            training.resume(office.context, &state)?;
+            history = state.noted(HISTORY).unwrap_or_default();
+        }
+        let place = checkpoint.as_deref();
+        let images = train.len();
+        let mut keeper = Keeper { office, checkpoint: place, origin: &origin, images, done: 0 };
+        let model = training.in_training();
+        session::train(office.context, model, [train, test], &mut history, &mut keeper)?;
+        let mut state = training.state(&settings);
+        origin.note_in(&mut state);
+        state.note(HISTORY, &history);
+        state.note("clean_accuracy", history.last().map(|point| point.test_accuracy));
+        if let Some(out) = &out {
+            state.save(out)?;
+        }
+        if let Some(path) = place.filter(|path| path.exists()) {
+            std::fs::remove_file(path)
+                .map_err(|error| deepsleep::Error::io(path, "remove", error))?;
+        }
+        Ok((state, history))
+    })?;
+    let model = training.in_training().model().clone();
+    let network = Network::of(model, state, (false, None), Vec::new()).raised()?;
+    Ok((network, json(&history)?))
+}

@@ -1,0 +1,222 @@
+"""Data sets, trainings, defenses, evaluations, audits, and the paper's tables."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, Linear
+
+import deepsleep
+
+
+@pytest.fixture(scope="module")
+def few():
+    """A little of MNIST: 512 images to train on, 200 to measure on."""
+    return deepsleep.dataset("mnist", "train", folder=ROOT / "data")[:512], deepsleep.dataset("mnist", folder=ROOT / "data")[:200]
+
+
+@pytest.fixture(scope="module")
+def control(few):
+    return deepsleep.train(*few, epochs=2, batch_size=32, seed=1)
+
+
+def test_data_sets(digits, tmp_path):
+    test = deepsleep.dataset("mnist", folder=ROOT / "data")
+    images, labels = test[:200]
+    assert np.array_equal(images, digits[0]) and np.array_equal(labels, digits[1])
+    assert len(test) == 10_000 and test.classes == 10 and "mnist" in deepsleep.datasets()
+    np.savez(tmp_path / "own.npz", images=(images * 255).astype(np.uint8), labels=labels)
+    own = deepsleep.dataset(tmp_path / "own.npz")
+    assert np.array_equal(own.images, images)
+    for wrong in [
+        lambda: deepsleep.dataset("mnist", "validation"),
+        lambda: deepsleep.dataset("nowhere/at/all"),
+        lambda: deepsleep.dataset(7),
+        lambda: test[3],
+    ]:
+        with pytest.raises(deepsleep.Error):
+            wrong()
+
+
+def test_a_training(control, few):
+    _, test = few
+    assert [point["done"] for point in control.history] == [1, 2]
+    assert control.history[-1]["test_accuracy"] == pytest.approx(control.accuracy(test.images, test.labels))
+    assert control.architecture["classes"] == 10
+
+
+def test_a_training_gives_the_bits_of_the_program(program, tmp_path):
+    theirs, ours = tmp_path / "cli.safetensors", tmp_path / "python.safetensors"
+    command = [program, "train", "--epochs", "1", "--seed", "5", "--limit-train", "512", "--batch-size", "32", "--quiet"]
+    subprocess.run([*command, "--out", str(theirs)], check=True, cwd=ROOT, capture_output=True)
+    data = deepsleep.dataset("mnist", "train", folder=ROOT / "data")[:512]
+    deepsleep.train(data, "mnist", epochs=1, seed=5, batch_size=32, out=ours)
+
+    def arrays(path):
+        content = path.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])
+        spans = {name: about["data_offsets"] for name, about in header.items() if name != "__metadata__"}
+        return {name: content[8 + length + first : 8 + length + end] for name, (first, end) in spans.items()}
+
+    assert arrays(theirs) == arrays(ours)
+    assert not (tmp_path / "python.safetensors.checkpoint").exists()
+
+
+def test_ctrl_c_loses_no_epoch(few, tmp_path):
+    out = tmp_path / "network.safetensors"
+    whole = deepsleep.train(*few, epochs=6, batch_size=32, seed=2)
+
+    def press():
+        while not (tmp_path / "network.safetensors.checkpoint").exists():
+            time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        deepsleep.train(*few, epochs=6, batch_size=32, seed=2, out=out)
+        time.sleep(1)
+    except KeyboardInterrupt:
+        pass
+    thread.join()
+    resumed = deepsleep.train(*few, epochs=6, batch_size=32, seed=2, out=out, resume=True)
+    x = few[1].images[:50]
+    assert np.array_equal(resumed.logits(x), whole.logits(x))
+    assert [point["done"] for point in resumed.history] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_checkpoint_of_another_training_is_refused(few, tmp_path):
+    train, test = few
+    checkpoint = tmp_path / "network.safetensors.checkpoint"
+
+    def press():
+        while not checkpoint.exists():
+            time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        deepsleep.train(train, test, epochs=10_000, batch_size=32, out=tmp_path / "network.safetensors")
+    thread.join()
+    with pytest.raises(deepsleep.Error, match="checkpoint"):
+        deepsleep.train(train[:100], test, epochs=10_000, batch_size=32, out=tmp_path / "network.safetensors", resume=True)
+
+
+def test_a_defense(control, few):
+    settings = {"fast_wave.epochs": 1, "fast_wave.batch_size": 64}
+    defended = deepsleep.defend(control, "fast-wave", *few, settings=settings)
+    assert defended.history and "fast-wave" in deepsleep.defenses()
+    spiking = defended.spiking()
+    assert spiking.is_spiking and spiking.logits(few[1].images[:20]).shape == (20, 10)
+    report = deepsleep.attack(spiking, few[1].images[:20], few[1].labels[:20], "pgd:steps=2", eps=0.05)
+    assert report.summary["images"] == 20
+
+
+def test_networks_of_one_s_own(few, tmp_path):
+    layers = deepsleep.architecture("mlp:16", (1, 28, 28), 10)
+    model = deepsleep.train(*few, architecture=layers, epochs=1, batch_size=64)
+    assert model.architecture["nodes"] == layers["nodes"]
+    for name in ("own.safetensors", "own.onnx"):
+        model.save(tmp_path / name)
+        again = deepsleep.load(tmp_path / name)
+        assert np.array_equal(again.logits(few[1].images[:20]), model.logits(few[1].images[:20]))
+    assert "lenet" in deepsleep.architectures()
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda few: deepsleep.train(few[0], None), "test: give images"),
+        (lambda few: deepsleep.train(few[0].images, few[1]), "data: of type ndarray"),
+        (lambda few: deepsleep.train(*few, epochs=0), "control.epochs"),
+        (lambda few: deepsleep.train(*few, epoch=1), "did you mean"),
+        (lambda few: deepsleep.train(*few, resume=True), "without out"),
+        (lambda few: deepsleep.train(*few, out="/nowhere/at/all.safetensors"), "/nowhere/at"),
+        (lambda few: deepsleep.train(*few, architecture="lenet6"), "lenet"),
+        (lambda few: deepsleep.train(few[0][:10], few[1], epochs=1), "smaller batch"),
+        (lambda few: deepsleep.defend("control", "deep-sleep", *few), "did you mean `deepsleep`"),
+        (lambda few: deepsleep.defend("control", "none", *few), "call train"),
+        (lambda few: deepsleep.defend("control", "sleep", *few, profile="best"), "unknown profile"),
+        (lambda few: deepsleep.evaluate("control", *few[1], "fgsm", eps=[0.1, 0.1]), "given twice"),
+        (lambda few: deepsleep.evaluate("control", *few[1], [], eps=0.1), "at least one attack"),
+        (lambda few: deepsleep.audit("control", *few[1], eps=0.1, claim=62), "a share from 0 to 1"),
+        (lambda few: deepsleep.audit("control", *few[1], eps=0.1, attack="pgd"), "give claim="),
+        (lambda few: deepsleep.reproduce("r", tables=[9]), "9"),
+        (lambda few: deepsleep.reproduce("r", threat_models=["black-box"]), "expected 'transfer'"),
+    ],
+)
+def test_wrong_use(few, wrong, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEEPSLEEP_DATA", str(ROOT / "data"))
+    with pytest.raises(deepsleep.Error) as problem:
+        wrong(few)
+    assert words in str(problem.value) and "\n" not in str(problem.value), problem.value
+
+
+def test_an_evaluation_goes_on_where_it_was_stopped(few, tmp_path):
+    _, test = few
+    checkpoint = tmp_path / "robust.checkpoint"
+    options = dict(attacks=["fgsm", "pgd:steps=5"], eps=[0.05, 0.1], portion=50)
+    whole = deepsleep.evaluate("control", *test, **options)
+    kept = deepsleep.evaluate("control", *test, **options, checkpoint=checkpoint)
+    lines = checkpoint.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 1 + 2 * 2 * 4
+    checkpoint.write_bytes(b"".join(lines[:6]) + lines[6][:40])
+    again = deepsleep.evaluate("control", *test, **options, checkpoint=checkpoint)
+    for evaluation in (kept, again):
+        assert evaluation.worst_case == whole.worst_case
+        assert [r["robust_accuracy"] for r in evaluation.results] == [r["robust_accuracy"] for r in whole.results]
+    assert len(whole.results) == 4 and "worst case" in repr(whole) and "<table>" in whole._repr_html_()
+    with pytest.raises(deepsleep.Error, match="model"):
+        deepsleep.evaluate("plain", *test, **options, checkpoint=checkpoint)
+
+
+def test_an_audit(few, tmp_path):
+    _, test = few
+    options = dict(eps=0.1, count=24, search=2, fast=True, claim=0.9)
+    report = deepsleep.audit("control", *test, **options, checkpoint=tmp_path / "audit")
+    assert report.verdict == "not trusted" and report.robust_accuracy < 0.9
+    assert any(check["name"] == "claim" and check["finding"] == "fail" for check in report.checks)
+    assert report.page("control", "mnist").startswith("<!")
+    assert "verdict" in repr(report) and "<table>" in report._repr_html_()
+    again = deepsleep.audit("control", *test, **options, checkpoint=tmp_path / "audit")
+    assert again.summary == report.summary
+
+
+def test_an_audit_of_a_model_of_python(few):
+    _, test = few
+    model = Linear()
+    labels = model.logits(test.images).argmax(1)
+    report = deepsleep.audit(
+        deepsleep.Classifier(model.logits, model.gradient), test.images[:32], labels[:32], eps=0.005, count=16, search=1, fast=True
+    )
+    assert report.verdict in ("undecided", "doubtful", "not trusted", "no reason to doubt")
+
+
+def test_a_reproduction_in_small(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPSLEEP_DATA", str(ROOT / "data"))
+    monkeypatch.chdir(tmp_path)
+    images = deepsleep.dataset("mnist", "train"), deepsleep.dataset("mnist")
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for half, name in zip(images, ("train", "test")):
+        some = half[:256]
+        np.savez(folder / f"{name}.npz", images=(some.images * 255).astype(np.uint8), labels=some.labels)
+    assert deepsleep.settings()["control.epochs"]
+    small = {"control.epochs": 1, "slow_wave.batches_per_pass": 1}
+    small = {name: value for name, value in small.items() if name in deepsleep.settings()}
+    results, page = deepsleep.reproduce(
+        "results", tables=[3], threat_models=["white-box"], white_box_images=8, settings=small, data=str(folder)
+    )
+    assert page.exists() and results["cells"]
+    again, _ = deepsleep.reproduce(
+        "results", tables=[3], threat_models=["white-box"], white_box_images=8, settings=small, data=str(folder)
+    )
+    assert again == results
