@@ -103,7 +103,7 @@ impl Diagnostics {
         if self.flat.saturating_mul(2) > self.measured {
             all.push(format!(
                 "the logits of {} of {} samples spread by less than {FLAT}: cross-entropy is nearly linear there, and a \
-                 weaker attack than at a larger scale; compare with loss=ce-scaled, {}, which do not see the scale",
+                 weaker attack than at a larger scale; compare with apgd-ce:loss=ce-scaled, {}, which do not see the scale",
                 self.flat,
                 self.measured.max(self.flat),
                 self.other_losses(attack, &[("apgd-dlr", Loss::Dlr), ("apgd-t", Loss::TargetedDlr)])

@@ -38,6 +38,8 @@ pub struct AttackInfo {
     pub target: Option<usize>,
     /// Whether it is for spiking networks alone. (See [`Estimated`](crate::attack::Estimated).)
     pub needs_spikes: bool,
+    /// Whether it says who gets the gradient of a window of silent neurons, so that it is for networks that have such.
+    pub needs_windows: bool,
     /// Whether what it maximizes becomes another loss where logits lie close together.
     pub flattens: bool,
     /// The losses that it takes gradients of.
@@ -57,6 +59,7 @@ impl AttackInfo {
             returns_all: false,
             target: None,
             needs_spikes: false,
+            needs_windows: false,
             flattens: false,
             losses: Vec::new(),
             random: true,

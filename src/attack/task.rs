@@ -43,6 +43,13 @@ impl AttackTask<'_> {
 
     /// Refuses an attack on spikes where there are none.
     pub(super) fn check_spikes(&self, attack: &AttackInfo) -> Result<()> {
+        if attack.needs_windows && self.classifier.is_spiking() && !self.classifier.pools_spikes() {
+            let problem = format!(
+                "{}: pool= is about 2 x 2 windows over spiking neurons, and this network has none; leave it out",
+                attack.name
+            );
+            return Err(Error::argument("attack", problem));
+        }
         if !attack.needs_spikes || self.classifier.is_spiking() {
             return Ok(());
         }

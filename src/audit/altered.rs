@@ -49,6 +49,10 @@ impl Classifier for Altered<'_> {
         self.model.is_spiking()
     }
 
+    fn pools_spikes(&self) -> bool {
+        self.model.pools_spikes()
+    }
+
     fn session(&self, context: Context) -> Box<dyn Session + '_> {
         let Self { model, factor, fixed_draws } = *self;
         Box::new(AlteredSession { inner: model.session(context), factor, fixed_draws })

@@ -311,8 +311,9 @@ impl Attack for Replayed<'_> {
             Candidate { hit: Some(hit), ..Candidate::new(sample) }
         };
         let candidates = which.iter().map(candidate).collect();
-        // Those of the target class are counted anew, of this model.
-        let diagnostics = Diagnostics { of_target: 0, refuted: 0, ..self.0.diagnostics.clone() };
+        // Those of the target class are counted anew, of this model; whether the maker is random says nothing about it.
+        let ours = self.0.diagnostics.clone();
+        let diagnostics = Diagnostics { of_target: 0, refuted: 0, randomized: false, ..ours };
         Ok(Search { candidates, diagnostics })
     }
 

@@ -13,7 +13,7 @@ pub use folder::{MOST, inside};
 pub use lock::Lock;
 #[cfg(feature = "experiment")]
 pub(crate) use lock::lock_file;
-pub use output::{Output, same_file};
+pub use output::{Output, leads_into, same_file};
 
 use crate::{Error, Result};
 use std::fs::{File, Metadata};

@@ -196,14 +196,20 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
     match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) if is_character_device(&a) || is_character_device(&b) => false,
         (Ok(a), Ok(b)) if identity(&a).is_some() => identity(&a) == identity(&b),
-        _ => {
-            let whole = |path: &Path| {
-                let target = target(path).ok()??;
-                Some(folder_of(&target).canonicalize().ok()?.join(target.file_name()?))
-            };
-            whole(a).is_some() && whole(a) == whole(b)
-        }
+        _ => whole(a).is_some() && whole(a) == whole(b),
     }
+}
+
+/// Whether a path leads into this folder or one of its subfolders when links are followed, whatever is there yet.
+pub fn leads_into(path: &Path, folder: &Path) -> bool {
+    let inside = |folder: PathBuf| whole(path).is_some_and(|path| path.starts_with(folder));
+    folder.is_dir() && folder.canonicalize().is_ok_and(inside)
+}
+
+/// Where the links of a path end, from the root on; the file need not be there yet, its folder must.
+fn whole(path: &Path) -> Option<PathBuf> {
+    let target = target(path).ok()??;
+    Some(folder_of(&target).canonicalize().ok()?.join(target.file_name()?))
 }
 
 /// Whether a path ends as those of folders do, which its parts do not show.

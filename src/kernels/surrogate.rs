@@ -229,38 +229,45 @@ macro_rules! with_slope {
     ($surrogate:expr, $slope:ident => $body:expr) => {
         match $surrogate {
             Surrogate::QuadraticGate(a) => {
-                let $slope = $crate::kernels::surrogate::QuadraticGate(a);
+                let $slope = QuadraticGate(a);
                 $body
             }
             Surrogate::Arctan(a) => {
-                let $slope = $crate::kernels::surrogate::Arctan(a);
+                let $slope = Arctan(a);
                 $body
             }
             Surrogate::Sigmoid(a) => {
-                let $slope = $crate::kernels::surrogate::Sigmoid(a);
+                let $slope = Sigmoid(a);
                 $body
             }
             Surrogate::Triangle(a) => {
-                let $slope = $crate::kernels::surrogate::Triangle(a);
+                let $slope = Triangle(a);
                 $body
             }
             Surrogate::Rectangle(a) => {
-                let $slope = $crate::kernels::surrogate::Rectangle(a);
+                let $slope = Rectangle(a);
                 $body
             }
             Surrogate::FastSigmoid(a) => {
-                let $slope = $crate::kernels::surrogate::FastSigmoid(a);
+                let $slope = FastSigmoid(a);
                 $body
             }
             Surrogate::Exponential(a) => {
-                let $slope = $crate::kernels::surrogate::Exponential(a);
+                let $slope = Exponential(a);
                 $body
             }
             Surrogate::StraightThrough(a) => {
-                let $slope = $crate::kernels::surrogate::StraightThrough(a);
+                let $slope = StraightThrough(a);
                 $body
             }
         }
     };
 }
-pub(super) use with_slope;
+
+/// Whichever it is.
+impl Slope for Surrogate {
+    #[inline(always)]
+    fn slope<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
+        with_slope!(self, slope => slope.slope(s, x))
+    }
+}

@@ -37,6 +37,11 @@ pub trait Classifier: Sync {
         false
     }
 
+    /// Whether there are 2 x 2 windows over spikes, of which a silent one may send its gradient anywhere.
+    fn pools_spikes(&self) -> bool {
+        false
+    }
+
     /// The network behind it, if it is one of this crate, for callers that need its layers.
     fn as_network(&self) -> Option<&dyn FrozenNetwork> {
         None

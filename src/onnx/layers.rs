@@ -206,7 +206,7 @@ pub fn batch_norm(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult
         arrays.push(LayerArray { suffix, shape: vec![channels], values });
     }
     // ONNX counts the share of the old statistics.
-    let momentum = (1.0 - node.float("momentum", 0.9)).clamp(0.0, 1.0);
+    let momentum = complement(node.float("momentum", 0.9)).clamp(0.0, 1.0);
     let op = Op::BatchNorm { eps: node.float("epsilon", 1e-5), momentum };
     let place = network.add(&node.parameters_name(1), DraftKind::Layer(op, arrays), &[place])?;
     Ok(Operand::Features(x.at(place)))
@@ -218,4 +218,10 @@ fn node_vector(floats: &Floats, count: usize, what: &str) -> NodeResult<Vec<f32>
         return Err(format!("has {what} of {:?}, expected {count} numbers", floats.shape()));
     }
     Ok(floats.iter().copied().collect())
+}
+
+/// `1 - share` of the decimals that a file's author wrote: of 0.9 it is 0.1, where f32 would have 0.100000024.
+pub(super) fn complement(share: f32) -> f32 {
+    let decimals = share.to_string().parse().unwrap_or(f64::from(share));
+    (1.0 - decimals) as f32
 }

@@ -1,5 +1,6 @@
 //! Writes a network as an ONNX file, with operators that every runtime has.
 
+use super::layers::complement;
 use super::proto::{
     Attribute, Dimension, GraphProto, ModelProto, NodeProto, OperatorSet, Property, TensorProto,
     TensorShape, TensorType, Type, ValueInfo, attribute_type, data_type,
@@ -280,7 +281,7 @@ impl Writer<'_> {
                 for suffix in ["running_mean", "running_var"] {
                     inputs.push(self.parameter(format!("{name}.{suffix}"), &[input.channels])?);
                 }
-                let momentum = float("momentum", 1.0 - momentum);
+                let momentum = float("momentum", complement(*momentum));
                 ("BatchNormalization", vec![float("epsilon", *eps), momentum])
             }
             _ => ("Gemm", vec![int("transB", 1)]),

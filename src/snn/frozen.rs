@@ -129,7 +129,11 @@ impl Classifier for FrozenSpikingModel {
     }
 
     fn is_spiking(&self) -> bool {
-        true
+        !self.layers.is_empty()
+    }
+
+    fn pools_spikes(&self) -> bool {
+        self.model.pools_rectified()
     }
 
     fn as_network(&self) -> Option<&dyn FrozenNetwork> {

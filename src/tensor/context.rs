@@ -27,6 +27,12 @@ pub struct Context {
     stop: Stop,
 }
 
+/// What is done with each chunk. The loops over threads take it behind a pointer, so that they are compiled once for a type
+/// of elements, and not once for each of their callers.
+type EachChunk<'a, A> = dyn Fn(usize, &mut [A]) + Sync + 'a;
+type EachPair<'a, A, B> = dyn Fn(usize, &mut [A], &mut [B]) + Sync + 'a;
+type EachTriple<'a, A, B, C> = dyn Fn(usize, &mut [A], &mut [B], &mut [C]) + Sync + 'a;
+
 impl Context {
     /// `threads` threads (0: as many as the machine has) with the instruction set of [`Isa::detect`].
     ///
@@ -89,18 +95,8 @@ impl Context {
 
     /// Calls `f(index, chunk)` for every `chunk` of `size` elements, in parallel. (Of size 0 there are no chunks: such
     /// a tensor is empty.)
-    pub fn chunks<A: Send>(
-        &self,
-        a: &mut [A],
-        size: usize,
-        f: impl Fn(usize, &mut [A]) + Sync + Send,
-    ) {
-        match &self.pool {
-            Some(pool) if pool.threads() > 1 => {
-                pool.run(|| a.par_chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a)));
-            }
-            _ => a.chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a)),
-        }
+    pub fn chunks<A: Send>(&self, a: &mut [A], size: usize, f: impl Fn(usize, &mut [A]) + Sync) {
+        self.each_chunk(a, size, &f);
     }
 
     /// [`chunks`](Self::chunks) for `work` multiply-adds of [`Lanes`] in all: on the calling thread alone if they are
@@ -110,12 +106,13 @@ impl Context {
         work: usize,
         a: &mut [A],
         size: usize,
-        f: impl Fn(usize, &mut [A]) + Sync + Send,
+        f: impl Fn(usize, &mut [A]) + Sync,
     ) {
+        let f: &EachChunk<A> = &f;
         if work < WORTH_A_WAKING {
             a.chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a));
         } else {
-            self.chunks(a, size, f);
+            self.each_chunk(a, size, f);
         }
     }
 
@@ -123,9 +120,7 @@ impl Context {
     /// for instead of two.
     pub fn join_of_work(&self, work: usize, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
         match &self.pool {
-            Some(pool) if work >= WORTH_A_WAKING && pool.threads() > 1 => {
-                pool.run(|| rayon::join(a, b));
-            }
+            Some(pool) if work >= WORTH_A_WAKING && pool.threads() > 1 => pool.join(a, b),
             _ => {
                 a();
                 b();
@@ -138,8 +133,9 @@ impl Context {
         &self,
         (a, size_a): (&mut [A], usize),
         (b, size_b): (&mut [B], usize),
-        f: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
+        f: impl Fn(usize, &mut [A], &mut [B]) + Sync,
     ) {
+        let f: &EachPair<A, B> = &f;
         match &self.pool {
             Some(pool) if pool.threads() > 1 => pool.run(|| {
                 let pairs = a.par_chunks_mut(size_a.max(1)).zip(b.par_chunks_mut(size_b.max(1)));
@@ -158,8 +154,9 @@ impl Context {
         (a, size_a): (&mut [A], usize),
         (b, size_b): (&mut [B], usize),
         (c, size_c): (&mut [C], usize),
-        f: impl Fn(usize, &mut [A], &mut [B], &mut [C]) + Sync + Send,
+        f: impl Fn(usize, &mut [A], &mut [B], &mut [C]) + Sync,
     ) {
+        let f: &EachTriple<A, B, C> = &f;
         match &self.pool {
             Some(pool) if pool.threads() > 1 => pool.run(|| {
                 let pairs = a.par_chunks_mut(size_a.max(1)).zip(b.par_chunks_mut(size_b.max(1)));
@@ -171,6 +168,15 @@ impl Context {
                 let triples = pairs.zip(c.chunks_mut(size_c.max(1)));
                 triples.enumerate().for_each(|(i, ((a, b), c))| f(i, a, b, c));
             }
+        }
+    }
+
+    fn each_chunk<A: Send>(&self, a: &mut [A], size: usize, f: &EachChunk<A>) {
+        match &self.pool {
+            Some(pool) if pool.threads() > 1 => pool.run(|| {
+                a.par_chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a));
+            }),
+            _ => a.chunks_mut(size.max(1)).enumerate().for_each(|(i, a)| f(i, a)),
         }
     }
 

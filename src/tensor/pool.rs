@@ -16,6 +16,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Fruitless looks for work (a few dozen nanoseconds each) before a thread lets others of the machine have its core.
 const SPINS: usize = 200;
 
+/// Something that runs once on one of the threads. Behind a pointer, as all that is generic over it would be compiled for
+/// every caller.
+type Work<'a> = dyn FnMut() + Send + 'a;
+
+/// What `f` returns, which `run` calls once.
+fn once<R: Send>(f: impl FnOnce() -> R + Send, run: impl FnOnce(&mut Work)) -> R {
+    let (mut f, mut result) = (Some(f), None);
+    run(&mut || result = f.take().map(|f| f()));
+    result.expect("it was called")
+}
+
 /// Some threads, and how many callers use them.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -52,20 +63,39 @@ impl Pool {
 
     /// Runs `f` on one of the threads; on the calling one, if it belongs to the pool.
     pub(super) fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        if self.threads.current_thread_index().is_some() {
-            return f();
-        }
-        let _caller = Caller::register(self, self.callers());
-        self.threads.install(f)
+        once(f, |work| self.run_work(work))
     }
 
     /// Like [`run`](Self::run), but workers keep spinning until `f` returns. Falls back to `run` if another caller
     /// already uses the pool, or if there are more threads than cores: spinning threads would then take the cores of
     /// working ones.
     pub(super) fn stay_awake<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        once(f, |work| self.run_awake(work))
+    }
+
+    fn run_work(&self, f: &mut Work) {
+        if self.threads.current_thread_index().is_some() {
+            return f();
+        }
+        let _caller = Caller::register(self, self.callers());
+        self.threads.install(f);
+    }
+
+    /// Runs both, side by side if a thread is free.
+    pub(super) fn join(&self, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
+        once(a, |a| {
+            once(b, |b| {
+                self.run_work(&mut || {
+                    rayon::join(&mut *a, &mut *b);
+                });
+            });
+        });
+    }
+
+    fn run_awake(&self, f: &mut Work) {
         let alone = self.threads() == 1;
         if alone || self.threads() > self.cores || self.threads.current_thread_index().is_some() {
-            return self.run(f);
+            return self.run_work(f);
         }
         let awake = KeepAwake(Arc::default());
         let callers = self.callers();
@@ -77,7 +107,7 @@ impl Pool {
             }
         }
         let _caller = Caller::register(self, callers);
-        self.threads.install(f)
+        self.threads.install(f);
     }
 
     fn callers(&self) -> MutexGuard<'_, usize> {

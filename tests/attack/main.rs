@@ -5,6 +5,7 @@ mod attack_black_box;
 mod attack_checks;
 mod attack_golden;
 mod attack_losses;
+mod attack_options;
 mod attack_oracle;
 mod attack_projections;
 mod attack_properties;

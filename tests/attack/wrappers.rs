@@ -22,6 +22,7 @@ impl Attack for Odd {
             returns_all: true,
             target: Some(5),
             needs_spikes: true,
+            needs_windows: true,
             flattens: true,
             losses: vec![Loss::Dlr],
             random: false,
@@ -57,6 +58,7 @@ fn wrappers_change_what_they_must_and_nothing_else() {
                 label: "odd:one:source=twin".into(),
                 returns_all: false,
                 needs_spikes: false,
+                needs_windows: false,
                 flattens: false,
                 ..Odd.info()
             },

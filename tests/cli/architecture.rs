@@ -170,3 +170,47 @@ fn a_file_that_names_no_architecture_is_asked_for_it() {
     run(&["evaluate", "--model", &model, "--data", digits])
         .assert_fails(1, &["the network takes 1x28x28"]);
 }
+
+/// Arrays without a word about their network are another network with another `--architecture`: no result of the one is taken
+/// for the other's.
+#[test]
+fn results_belong_to_the_architecture_that_was_asked_for() {
+    let folder = Folder::new();
+    let data = folder.small_data(8, 24);
+    let (model, out, set) =
+        (folder.argument("m.safetensors"), folder.argument("r.json"), folder.argument("set.npz"));
+    let state = StateDict::load("tests/golden/lenet_weights.safetensors").unwrap();
+    std::fs::write(&model, bytes(&state, None)).unwrap();
+    let toml = run(&["architecture", "show", "lenet", "--toml"]).stdout;
+    let [relu, silu] = ["relu", "silu"].map(|rectifier| {
+        let file = folder.argument(&format!("{rectifier}.toml"));
+        std::fs::write(&file, toml.replace("relu", rectifier)).unwrap();
+        file
+    });
+    let of = |command: &str, architecture: &str, more: &[&str]| {
+        let all = [command, "--model", &model, "--data-dir", &data, "--architecture", architecture];
+        run(&[&all[..], more].concat())
+    };
+    let attack = ["--attack", "fgsm", "--eps", "0.1"];
+    for (command, more) in [("evaluate", &attack[..]), ("audit", &["--eps", "0.1", "--fast"])] {
+        let more = [more, &["--out", &out]].concat();
+        let again = [&more[..], &["--resume"]].concat();
+        assert_eq!(of(command, &relu, &more).code, Some(0), "{command}");
+        of(command, &silu, &again).assert_fails(2, &["architecture of --model"]);
+        // A name that means the same network.
+        assert_eq!(of(command, "lenet", &again).code, Some(0), "{command}");
+        std::fs::remove_file(&out).unwrap();
+    }
+    of("attack", &relu, &[&attack[..], &["--save", &set]].concat());
+    let shown = |architecture: &str| {
+        let shown = ["evaluate", "--model", &model, "--architecture", architecture];
+        let shown = run(&[&shown[..], &["--crafted", &set, "--json"]].concat()).json();
+        shown["results"][0]["threat_model"].as_str().unwrap().to_owned()
+    };
+    assert_eq!([shown("lenet"), shown(&silu)], ["white-box", "transfer"]);
+    let source = ["--source", &model, "--source-architecture", &relu];
+    let transfer =
+        |architecture: &str| of("attack", architecture, &[&attack[..], &source].concat()).stderr;
+    assert!(transfer("lenet").contains("the network itself"));
+    assert!(!transfer(&silu).contains("the network itself"));
+}

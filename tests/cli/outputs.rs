@@ -64,6 +64,32 @@ fn what_cannot_be_written_to_is_refused_before_any_work() {
     assert_eq!(std::fs::read_to_string(folder.path("file")).unwrap(), "mine");
 }
 
+/// Another picture there would be another data set.
+#[test]
+fn no_output_goes_among_the_images_of_a_folder() {
+    let folder = Folder::new();
+    let picture = folder.path("set/test/3/18.png");
+    std::fs::create_dir_all(picture.parent().unwrap()).unwrap();
+    (0..10).for_each(|class| {
+        std::fs::create_dir_all(folder.path(&format!("set/test/{class}"))).unwrap();
+    });
+    let mut encoder = png::Encoder::new(File::create(&picture).unwrap(), 28, 28);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&[0; 28 * 28]).unwrap();
+    let before = std::fs::read(&picture).unwrap();
+    let (set, link) = (folder.argument("set"), folder.path("link.png"));
+    symlink(folder.path("set/test/4/new.png"), &link).unwrap();
+    let attack = ["attack", "--model", MODEL, "--attack", "fgsm", "--eps", "0.1", "--data", &set];
+    for place in ["set/test/3/18.png", "set/test/new.png", "link.png"] {
+        let grid = folder.argument(place);
+        run(&[&attack[..], &["--grid", &grid]].concat()).assert_fails(2, &["--grid", "all files"]);
+    }
+    assert_eq!(std::fs::read(&picture).unwrap(), before);
+    assert!(!folder.path("set/test/4/new.png").exists());
+    let beside = folder.argument("set/grid.png");
+    assert_eq!(run(&[&attack[..], &["--grid", &beside]].concat()).code, Some(0));
+}
+
 #[test]
 fn a_checkpoint_that_is_a_folder_is_refused_before_any_work() {
     let folder = Folder::new();

@@ -123,9 +123,12 @@ impl Options<'_> {
         if self.text("jitter").is_some() { Ok(1) } else { self.draws(default) }
     }
 
-    /// The class that counts as success.
+    /// The class that counts as success. It is the only target then.
     pub fn target(&self) -> Result<Option<usize>> {
         let Some(text) = self.text("target").filter(|text| text != "none") else { return Ok(None) };
+        if self.text("targets").is_some() {
+            return Err(self.refuse("targets", "nothing beside target, which is the only one"));
+        }
         text.parse().map(Some).map_err(|_| self.refuse("target", "the number of a class, or none"))
     }
 

@@ -19,7 +19,8 @@ impl Attack for Estimated {
     fn info(&self) -> AttackInfo {
         let inner = self.attack.info();
         let label = format!("{}:{}", inner.label, self.estimator.options());
-        AttackInfo { label, needs_spikes: true, ..inner }
+        let needs_windows = inner.needs_windows || self.estimator.pool.is_some();
+        AttackInfo { label, needs_spikes: true, needs_windows, ..inner }
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

@@ -44,7 +44,14 @@ impl Attack for Transferred<'_> {
         let inner = self.attack.info();
         let label = format!("{}:source={}", inner.label, self.name);
         // What is asked of the source's gradients and logits is no matter of the model that is shown the images.
-        AttackInfo { label, returns_all: false, needs_spikes: false, flattens: false, ..inner }
+        AttackInfo {
+            label,
+            returns_all: false,
+            needs_spikes: false,
+            needs_windows: false,
+            flattens: false,
+            ..inner
+        }
     }
 
     fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

@@ -6,7 +6,7 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::{ModelKind, files, fingerprint, saved_network};
+use crate::model::{Identity, LoadedNetwork, ModelKind, files, fingerprint, saved_network};
 use crate::numbers::{at_least, percent, whole};
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
@@ -94,6 +94,7 @@ struct AuditSummary {
 /// What is audited, and what is shown to it.
 struct LoadedAudit {
     network: Box<dyn FrozenNetwork>,
+    identity: Identity,
     twins: Vec<Box<dyn FrozenNetwork>>,
     samples: Samples,
 }
@@ -132,7 +133,7 @@ impl AuditCommand {
             fast: self.fast,
             ..Audit::default()
         };
-        let settings = self.settings(&options, &loaded.samples)?;
+        let settings = self.settings(&options, &loaded)?;
         let finished = match &files {
             Some(files) if self.resume => files.finished(&settings, AuditSummary::settings)?,
             _ => None,
@@ -156,10 +157,10 @@ impl AuditCommand {
     fn load(&self, common: &Common) -> Result<LoadedAudit> {
         let (shape, console) = (|| self.data.shape(), common.console());
         let architecture = self.architecture.architecture.as_deref();
-        let network = self.model_kind.load(&self.model, architecture, &shape, None, console)?;
-        let twins =
-            self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, &shape, None, console));
-        let twins = twins.collect::<Result<Vec<_>>>()?;
+        let loaded = self.model_kind.load(&self.model, architecture, &shape, None, console)?;
+        let LoadedNetwork { network, identity } = loaded;
+        let twin = |path| Ok(ModelKind::Cnn.load(path, None, &shape, None, console)?.network);
+        let twins = self.twin.iter().map(|path| twin(path)).collect::<Result<Vec<_>>>()?;
         let test = self.data.load(Split::Test)?;
         self.data.check(&test, network.input_shape(), network.classes())?;
         if self.first >= test.len() {
@@ -168,20 +169,18 @@ impl AuditCommand {
             return Err(WrongUse(problem).into());
         }
         let samples = Samples::from_dataset(&test, self.first..test.len())?;
-        Ok(LoadedAudit { network, twins, samples })
+        Ok(LoadedAudit { network, identity, twins, samples })
     }
 
     /// Everything that the result depends on.
-    fn settings(&self, options: &Audit, samples: &Samples) -> Result<JournalSettings> {
+    fn settings(&self, options: &Audit, loaded: &LoadedAudit) -> Result<JournalSettings> {
         let Budget { norm, eps, seed } = options.budget;
         let twins = self.twin.iter().map(|path| fingerprint(path)).collect::<Result<Vec<_>>>()?;
         let said = |value: Option<String>| value.unwrap_or_else(|| "none".into());
         let all = [
             (AUDIT, env!("CARGO_PKG_VERSION").to_owned()),
             ("numerics", NUMERICS.to_string()),
-            ("--model", fingerprint(&self.model)?),
-            ("--model-kind", format!("{:?}", self.model_kind).to_lowercase()),
-            ("test images", evaluation::fingerprint(samples)),
+            ("test images", evaluation::fingerprint(&loaded.samples)),
             ("--norm", norm.to_string()),
             ("--eps", eps.to_string()),
             ("--seed", seed.to_string()),
@@ -192,7 +191,8 @@ impl AuditCommand {
             ("--claim", said(self.claim.map(|claim| claim.to_string()))),
             ("--attack", said(options.claimed_by.as_ref().map(ToString::to_string))),
         ];
-        Ok(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        let all = all.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Ok(all.chain(loaded.identity.settings("model")).collect())
     }
 
     fn audit(

@@ -16,6 +16,8 @@ const MOST: u64 = 1 << 30;
 pub enum CheckpointKind {
     /// `train`: safetensors with notes about the progress.
     Training,
+    /// `train --defense`: the same, with notes about stages.
+    Defense,
     /// `evaluate`: lines of JSON, the first of them the settings.
     Evaluation,
     /// `audit`: the same, and the settings say so.
@@ -51,6 +53,7 @@ impl CheckpointKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Training => "a training",
+            Self::Defense => "a defense",
             Self::Evaluation => "an evaluation",
             Self::Audit => "an audit",
         }
@@ -64,7 +67,7 @@ impl CheckpointKind {
     /// The subcommand.
     pub fn verb(self) -> &'static str {
         match self {
-            Self::Training => "train",
+            Self::Training | Self::Defense => "train",
             Self::Evaluation => "evaluate",
             Self::Audit => "audit",
         }
@@ -84,9 +87,11 @@ impl CheckpointKind {
         }
         // The header may be damaged, and it is a training's all the same.
         let has = |word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
-        let notes = bytes.get(8) == Some(&b'{')
-            && ["training.epochs_done", "defense.stage"].into_iter().any(has);
-        Ok(if notes { FoundCheckpoint::Of(Self::Training) } else { FoundCheckpoint::Unknown })
+        Ok(match bytes.get(8) == Some(&b'{') {
+            true if has("defense.stage") => FoundCheckpoint::Of(Self::Defense),
+            true if has("training.epochs_done") => FoundCheckpoint::Of(Self::Training),
+            _ => FoundCheckpoint::Unknown,
+        })
     }
 }
 

@@ -102,17 +102,14 @@ impl Command {
             Self::Train(train) => train.computes_nothing().then_some("--print-config"),
             Self::Attack(attack) => attack.computes_nothing().then_some("--list"),
             Self::Reproduce(reproduce) => reproduce.computes_nothing().then_some("--dry-run"),
-            Self::Merge(merge) => merge.computes_nothing().then_some("--dry-run"),
+            Self::Merge(merge) => merge.computes_nothing(),
+            Self::Report(_) => Some("report"),
             Self::Data(_) => Some("data"),
             Self::Architecture(_) => Some("architecture"),
             Self::Convert(_) => Some("convert"),
             Self::Completions(_) => Some("completions"),
             Self::Man(_) => Some("man"),
-            Self::Evaluate(_)
-            | Self::Audit(_)
-            | Self::Inspect(_)
-            | Self::Report(_)
-            | Self::Info => None,
+            Self::Evaluate(_) | Self::Audit(_) | Self::Inspect(_) | Self::Info => None,
         }
     }
 

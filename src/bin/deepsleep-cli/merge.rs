@@ -61,8 +61,13 @@ impl Merge {
         Leftover::Finished(self.out.join(Store::FOLDER))
     }
 
-    pub fn computes_nothing(&self) -> bool {
-        self.dry_run
+    /// The form of the command that computes nothing, if it is one.
+    pub fn computes_nothing(&self) -> Option<&'static str> {
+        match (self.dry_run, self.compute) {
+            (true, _) => Some("--dry-run"),
+            (false, true) => None,
+            (false, false) => Some("merge without --compute"),
+        }
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
@@ -79,6 +84,12 @@ impl Merge {
             let plan = plan_merge(&here, &others)?;
             return self.show(&graph, &here, &plan, common);
         }
+        // A folder that the user named must work. Else only the report's pictures need the images, and they are optional.
+        let named = self.data_dir.is_some() || self.data.is_some();
+        let test = match self.data(&request).and_then(|data| data.load(Split::Test)) {
+            Err(error) if named || self.compute => return Err(error),
+            test => test.ok(),
+        };
         let store = Store::open(&self.out)?;
         let _held = held.map_or_else(|| lock(&self.out, None), Ok)?;
         request.claim(&self.out)?;
@@ -92,7 +103,7 @@ impl Merge {
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         if self.compute {
             let data = self.data(&request)?;
-            let (train, test) = (data.load(Split::Train)?, data.load(Split::Test)?);
+            let (train, test) = data.load_both()?;
             let theirs = &request.spec.data;
             let other = theirs.differences(&DataIdentity::of(&*theirs.name, &train, &test));
             if !other.is_empty() {
@@ -104,11 +115,6 @@ impl Merge {
             }
             return work.run((&train, &test), (self.jobs, None), common);
         }
-        // Only the report's pictures need the images, and they are optional. A folder that the user named must work.
-        let test = match self.data(&request).and_then(|data| data.load(Split::Test)) {
-            Err(error) if self.data_dir.is_some() || self.data.is_some() => return Err(error),
-            test => test.ok(),
-        };
         let again = "`merge --compute` computes them, or join more folders";
         work.finish(&outcomes, test.as_ref(), start, again, common)
     }

@@ -35,6 +35,14 @@ pub enum ModelKind {
 }
 
 impl ModelKind {
+    /// The word of `--model-kind`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cnn => "cnn",
+            Self::Snn => "snn",
+        }
+    }
+
     /// Loads a file as this kind of model. If it is random, `draws` draws decide on an image (None: the default). The file
     /// or `architecture` says which network it is; `images` gives the shape of the images it will see.
     pub fn load(
@@ -44,19 +52,20 @@ impl ModelKind {
         images: &dyn Fn() -> Result<Shape>,
         draws: Option<usize>,
         console: Console,
-    ) -> Result<Box<dyn FrozenNetwork>> {
+    ) -> Result<LoadedNetwork> {
         let (state, model) = load(path, architecture, images, console)?;
-        self.run(&state, &model, draws)
+        self.run(path, &state, &model, draws)
     }
 
-    /// The network to run for a model. If it is random, `draws` draws decide on an image.
+    /// The network to run for a model that was read from `path`. If it is random, `draws` draws decide on an image.
     pub fn run(
         self,
+        path: &Path,
         state: &StateDict,
         model: &Model,
         draws: Option<usize>,
-    ) -> Result<Box<dyn FrozenNetwork>> {
-        Ok(match self {
+    ) -> Result<LoadedNetwork> {
+        let network: Box<dyn FrozenNetwork> = match self {
             Self::Cnn => Box::new(model.freeze()?),
             Self::Snn => {
                 let network = spiking(state, model)?.freeze()?;
@@ -65,7 +74,37 @@ impl ModelKind {
                     None => network,
                 })
             }
-        })
+        };
+        let architecture = model.architecture().to_string();
+        let identity = Identity { sha256: fingerprint(path)?, architecture, kind: self };
+        Ok(LoadedNetwork { network, identity })
+    }
+}
+
+/// A network that runs, and what it is known by.
+pub struct LoadedNetwork {
+    pub network: Box<dyn FrozenNetwork>,
+    pub identity: Identity,
+}
+
+/// What makes a network the same one as before: the content of its files, the architecture that these were taken for, which
+/// `--architecture` may have said, and what it is run as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    sha256: String,
+    #[serde(default)]
+    architecture: String,
+    kind: ModelKind,
+}
+
+impl Identity {
+    /// As settings of a result: the network of the option `--NAME`.
+    pub fn settings(&self, name: &str) -> [(String, String); 3] {
+        [
+            (format!("--{name}"), self.sha256.clone()),
+            (format!("architecture of --{name}"), self.architecture.clone()),
+            (format!("--{name}-kind"), self.kind.name().to_owned()),
+        ]
     }
 }
 

@@ -3,13 +3,13 @@
 use crate::console::Console;
 use crate::failure::WrongUse;
 use anyhow::{Context, Result};
-use deepsleep::files::{Content, Output, same_file};
+use deepsleep::files::{Content, Output, leads_into, same_file};
 use std::path::{Path, PathBuf};
 
 /// The files that a command reads and writes. No output may be an input or another output.
 pub struct Outputs {
     console: Console,
-    /// With the option that names each.
+    /// With the option that names each. Of a folder all files are read.
     read: Vec<(&'static str, PathBuf)>,
     written: Vec<(&'static str, PathBuf)>,
 }
@@ -94,6 +94,13 @@ impl Outputs {
                 );
                 return Err(WrongUse(problem).into());
             }
+        }
+        if let Some((other, its)) = self.read.iter().find(|(_, its)| leads_into(path, its)) {
+            let (path, its) = (path.display(), its.display());
+            let problem = format!(
+                "{option} {path}: this is in {its}, all files of which are read for {other}; name another place"
+            );
+            return Err(WrongUse(problem).into());
         }
         self.written.push((option, path.to_owned()));
         Ok(output)

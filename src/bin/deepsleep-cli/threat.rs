@@ -2,9 +2,8 @@
 
 use crate::architecture;
 use crate::console::Console;
-use crate::evaluate::Maker;
 use crate::failure::WrongUse;
-use crate::model::{self, ModelKind, saved_network};
+use crate::model::{self, Identity, LoadedNetwork, ModelKind, saved_network};
 use crate::numbers::{between, whole};
 use anyhow::Result;
 use clap::Args;
@@ -13,7 +12,7 @@ use deepsleep::attack::{AttackSpec, Norm, parse_eps};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Shape;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Who attacks, how, and how far.
 #[derive(Debug, Args)]
@@ -56,20 +55,24 @@ impl ThreatOptions {
         &self,
         images: &dyn Fn() -> Result<Shape>,
         console: Console,
-    ) -> Result<Option<Box<dyn FrozenNetwork>>> {
+    ) -> Result<Option<LoadedNetwork>> {
         let architecture = self.source_architecture.as_deref();
         let load = |path| self.source_kind.load(path, architecture, images, self.draws, console);
         self.source.as_deref().map(load).transpose()
     }
 
-    /// Says so if `--source` is the network itself, by the content of its file: then nothing is transferred.
-    pub fn note_own(&self, model: &Path, kind: ModelKind, console: Console) -> Result<bool> {
-        let Some(source) = &self.source else { return Ok(false) };
-        let own = Maker::of(source, self.source_kind)? == Maker::of(model, kind)?;
+    /// Says so if the source is the network itself: then nothing is transferred.
+    pub fn note_own(
+        &self,
+        source: Option<&LoadedNetwork>,
+        network: &Identity,
+        console: Console,
+    ) -> bool {
+        let own = source.is_some_and(|source| source.identity == *network);
         if own {
             console.say("note: --source is the network itself, so its images are shown to the model that made them");
         }
-        Ok(own)
+        own
     }
 
     /// The seed of all random numbers.

@@ -5,7 +5,7 @@ use super::group::{Group, LifCoefficients, Neighbors, SpikeWindow, TOGETHER, for
 use super::rate::rate_grad;
 use super::slopes::{Adaptive, Density, SlopeAt, channels, spreads};
 use super::{LifLayer, SilentWindow};
-use crate::kernels::surrogate::{Surrogate, with_slope};
+use crate::kernels::surrogate::{QuadraticGate, Surrogate};
 use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// Lanes of scratch memory that [`lif_grad`] needs.
@@ -64,7 +64,14 @@ pub fn lif_grad(
             return over_time(isa, layer, rules, slope, x, grad, out, scratch);
         }
     };
-    with_slope!(fixed, slope => over_time(isa, layer, rules, slope, x, grad, out, scratch));
+    // The default is compiled by itself. The others decide anew at each vector: with copies of all these loops for each of
+    // them, they would be the largest part of the library.
+    match fixed {
+        Surrogate::QuadraticGate(a) => {
+            over_time(isa, layer, rules, QuadraticGate(a), x, grad, out, scratch);
+        }
+        other => over_time(isa, layer, rules, other, x, grad, out, scratch),
+    }
 }
 
 /// What the loops over groups go by, beside the slope.

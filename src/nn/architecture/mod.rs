@@ -197,15 +197,10 @@ impl Architecture {
         if ends(self) != ends(other) {
             return format!("{}, not {}", ends(self), ends(other));
         }
-        let json = |node: Option<&Node>| {
-            node.map_or("nothing".into(), |node| serde_json::to_string(node).unwrap_or_default())
-        };
         let most = self.nodes.len().max(other.nodes.len());
         let pairs = (0..most).map(|i| (self.nodes.get(i), other.nodes.get(i)));
         let different = pairs.into_iter().find(|(ours, theirs)| ours != theirs);
-        different.map_or("nothing".into(), |(ours, theirs)| {
-            format!("{}, not {}", shown(&json(ours)), shown(&json(theirs)))
-        })
+        different.map_or("nothing".into(), |(ours, theirs)| node_difference(ours, theirs))
     }
 
     /// Floating-point operations of the convolutions and linear layers for one sample (a multiply-add is two).
@@ -252,6 +247,23 @@ impl std::fmt::Display for Architecture {
         let print = Fingerprint::of("architecture").bytes(&json).finish();
         write!(f, ", {input} to {classes} classes, {parameters} parameters, {}", &print[..16])
     }
+}
+
+/// In which of their options two nodes differ.
+fn node_difference(ours: Option<&Node>, theirs: Option<&Node>) -> String {
+    let fields = |node: Option<&Node>| match serde_json::to_value(node) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (ours, theirs) = (fields(ours), fields(theirs));
+    let only = |these: &serde_json::Map<_, _>, others: &serde_json::Map<_, _>| {
+        let of = these.iter().filter(|(key, value)| others.get(*key) != Some(value));
+        let of: Vec<String> = of.map(|(key, value)| format!("{key}: {value}")).collect();
+        if of.is_empty() { "nothing more".to_owned() } else { shown(&of.join(", ")).to_string() }
+    };
+    let name = ours.get("name").or(theirs.get("name")).and_then(|name| name.as_str());
+    let name = shown(name.unwrap_or_default()).to_string();
+    format!("node `{name}` has {}, not {}", only(&ours, &theirs), only(&theirs, &ours))
 }
 
 /// Where a node computes from.

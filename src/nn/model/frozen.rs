@@ -91,6 +91,17 @@ impl FrozenModel {
 }
 
 impl FrozenModel {
+    /// Whether rectifiers have 2 x 2 windows on them.
+    pub(crate) fn pools_rectified(&self) -> bool {
+        self.steps.iter().any(|step| {
+            matches!(
+                step.layer,
+                FrozenLayer::Convolution(_, Some(Rectifier { pooled: true, .. }))
+                    | FrozenLayer::Rectifier(Rectifier { pooled: true, .. })
+            )
+        })
+    }
+
     /// The last layer, if it is linear and nothing comes after it.
     fn head(&self) -> Option<&FrozenConv> {
         let linear = matches!(self.architecture.nodes().last()?.op, Op::Linear { .. });

@@ -277,7 +277,7 @@ impl Stepper for Square {
         self.draws
     }
 
-    fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
+    fn validate(&self, budget: &Budget, _shape: Shape) -> Result<()> {
         if self.queries == 0 || self.restarts == 0 {
             let (queries, restarts) = (self.queries, self.restarts);
             let problem = format!("queries {queries}, restarts {restarts}: at least 1 of each");
@@ -285,6 +285,11 @@ impl Stepper for Square {
         }
         if !(self.p > 0.0 && self.p <= 1.0) {
             return Err(Error::argument("square", format!("p {} is not in (0, 1]", self.p)));
+        }
+        if self.refill && budget.norm != Norm::L2 {
+            let problem =
+                format!("refill is of l2 alone, and this is {}; leave it out", budget.norm);
+            return Err(Error::argument("square", problem));
         }
         Ok(())
     }

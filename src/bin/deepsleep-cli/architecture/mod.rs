@@ -3,6 +3,7 @@
 mod show;
 
 use crate::failure::WrongUse;
+use crate::model;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::checkpoint::StateDict;
@@ -53,9 +54,10 @@ fn of_argument(text: &str, input: Shape, classes: usize) -> Result<Architecture>
     })
 }
 
-/// The file that an option names, if it does not name a network.
+/// The files that an option reads, if it does not name a network.
 pub fn files(option: &'static str, text: Option<&str>) -> Vec<(&'static str, PathBuf)> {
-    text.filter(|text| is_file(text)).map(|text| (option, text.into())).into_iter().collect()
+    let file = text.filter(|text| is_file(text));
+    file.into_iter().flat_map(|file| model::files(option, Path::new(file))).collect()
 }
 
 /// Whether it names a file, and no network.

@@ -7,9 +7,8 @@ mod summary;
 use crate::architecture::ArchitectureOption;
 use crate::common::Common;
 use crate::dataset::TestImages;
-use crate::evaluate::Maker;
 use crate::failure::{WrongUse, answered};
-use crate::model::{ModelKind, files, saved_network};
+use crate::model::{Identity, LoadedNetwork, ModelKind, files, saved_network};
 use crate::output::Outputs;
 use crate::threat::{ThreatOptions, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
@@ -74,7 +73,7 @@ struct About<'a> {
     source: Option<&'a str>,
     threat_model: ThreatModel,
     /// The network that the images were made on.
-    maker: Maker,
+    maker: &'a Identity,
 }
 
 impl AttackCommand {
@@ -103,11 +102,14 @@ impl AttackCommand {
         let architecture = self.architecture.architecture.as_deref();
         let shape = || self.images.data.shape();
         let (draws, console) = (self.threat.draws, common.console());
-        let network = self.model_kind.load(model, architecture, &shape, draws, console)?;
+        let loaded = self.model_kind.load(model, architecture, &shape, draws, console)?;
+        let LoadedNetwork { network, identity } = loaded;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
         let eps = one_radius(self.eps.as_deref().ok_or_else(missing)?, norm, features)?;
         let source = self.threat.load_source(&shape, common.console())?;
+        let own = self.threat.note_own(source.as_ref(), &identity, common.console());
+        let (source, source_identity) = source.map(|s| (s.network, s.identity)).unzip();
         let networks = || [Some(network.as_ref()), source.as_deref()].into_iter().flatten();
         self.threat.check_draws(networks())?;
         let attacked = source.as_deref().unwrap_or(network.as_ref());
@@ -124,14 +126,12 @@ impl AttackCommand {
         let seconds = start.elapsed().as_secs_f64();
 
         let (dataset, model_kind) = (self.images.data.name(), self.model_kind);
-        let own = self.threat.note_own(model, model_kind, common.console())?;
         let threat_model = if own { ThreatModel::WhiteBox } else { self.threat.model() };
         let source = self.threat.source.as_deref();
         let name = model.display().to_string();
         let source_name = source.map(|source| source.display().to_string());
         let source_name = source_name.as_deref();
         if let Some(save) = &save {
-            let maker = source.map_or((model, model_kind), |s| (s, self.threat.source_kind));
             let about = About {
                 version: env!("CARGO_PKG_VERSION"),
                 specification: &text,
@@ -141,7 +141,7 @@ impl AttackCommand {
                 model_kind,
                 source: source_name,
                 threat_model,
-                maker: Maker::of(maker.0, maker.1)?,
+                maker: source_identity.as_ref().unwrap_or(&identity),
             };
             let npz = archive(&samples, &report, &method.info(), &about)?;
             save.write_all(&npz.to_bytes()?)?;

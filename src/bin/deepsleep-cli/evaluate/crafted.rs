@@ -27,7 +27,7 @@ impl Evaluate {
         path: &Path,
     ) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
-        let EvaluatedNetwork { network, .. } = self.load(common)?;
+        let EvaluatedNetwork { network, identity, .. } = self.load(common)?;
         let mut file = NpzReader::open(path)?;
         let mut crafted = Crafted::read(&mut file)?;
         self.threat.check_random([network.as_ref()])?;
@@ -36,7 +36,7 @@ impl Evaluate {
         }
         let crafted = self.held_to(crafted, network.as_ref(), common)?;
         let origin = SetOrigin::of(&mut file);
-        let threat = origin.threat(&self.model, self.model_kind)?;
+        let threat = origin.threat(&identity);
         if threat == ThreatModel::WhiteBox {
             common.console().say("note: these images are shown to the model that made them");
         }

@@ -12,7 +12,7 @@ use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::{self, ModelKind, saved_network};
+use crate::model::{self, Identity, LoadedNetwork, ModelKind, saved_network};
 use crate::numbers::at_least;
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
@@ -27,7 +27,6 @@ use deepsleep::evaluation::{Plan, wilson};
 use deepsleep::files::Content;
 use deepsleep::nn::{FrozenNetwork, decisions};
 use deepsleep::tensor::{Context, Shape};
-pub use origin::Maker;
 use result::Evaluation;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -148,9 +147,10 @@ impl Evaluate {
         let architecture = self.architecture.architecture.as_deref();
         let shape = || self.shape();
         let (state, model) = model::load(&self.model, architecture, &shape, common.console())?;
-        let network = self.model_kind.run(&state, &model, self.threat.draws)?;
+        let loaded = self.model_kind.run(&self.model, &state, &model, self.threat.draws)?;
         let certifier = self.attacks.certify.then(|| Certifier::new(&model)).transpose()?;
-        Ok(EvaluatedNetwork { network, certifier })
+        let LoadedNetwork { network, identity } = loaded;
+        Ok(EvaluatedNetwork { network, identity, certifier })
     }
 
     /// The shape of the images that are shown.
@@ -165,7 +165,7 @@ impl Evaluate {
     /// Clean images.
     fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
-        let EvaluatedNetwork { network, certifier } = self.load(common)?;
+        let EvaluatedNetwork { network, certifier, .. } = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
         let (test, images) = self.images.load(network.as_ref())?;
         let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
@@ -189,10 +189,11 @@ impl Evaluate {
         let out = self.attacks.out.as_deref();
         let files = out.map(|out| ResultFiles::new(&mut outputs, out, CheckpointKind::Evaluation));
         let files = files.transpose()?;
-        let EvaluatedNetwork { network, certifier } = self.load(common)?;
+        let EvaluatedNetwork { network, identity, certifier } = self.load(common)?;
         let plan = self.plan(network.as_ref(), eps)?;
         let source = self.threat.load_source(&|| self.shape(), common.console())?;
-        let own = self.threat.note_own(&self.model, self.model_kind, common.console())?;
+        let own = self.threat.note_own(source.as_ref(), &identity, common.console());
+        let (source, source_identity) = source.map(|s| (s.network, s.identity)).unzip();
         let networks = [Some(network.as_ref()), source.as_deref()];
         self.threat.check_draws(networks.into_iter().flatten())?;
         let attacked = source.as_deref().unwrap_or(network.as_ref());
@@ -202,7 +203,7 @@ impl Evaluate {
         let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
-        let settings = self.settings(&plan, &samples)?;
+        let settings = self.settings(&plan, &samples, &identity, source_identity.as_ref());
         if let Some(files) = &files
             && self.attacks.resume
             && let Some(finished) = files.finished(&settings, Evaluation::settings)?
@@ -314,6 +315,7 @@ impl Evaluate {
 /// What is evaluated.
 struct EvaluatedNetwork {
     network: Box<dyn FrozenNetwork>,
+    identity: Identity,
     certifier: Option<Certifier>,
 }
 

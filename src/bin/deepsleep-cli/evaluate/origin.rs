@@ -1,14 +1,12 @@
 //! The origin of crafted images, as far as their file records it.
 
-use crate::model::{ModelKind, fingerprint};
+use crate::model::Identity;
 use crate::numbers::significant;
-use anyhow::Result;
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::evaluation::{Crafted, ThreatModel, about};
 use deepsleep::written;
 use serde::Deserialize;
 use std::io::{Read, Seek};
-use std::path::Path;
 
 /// What `attack --save` notes about a set; a file of somebody else may say nothing.
 #[derive(Default, Deserialize)]
@@ -18,20 +16,7 @@ pub struct SetOrigin {
     pub specification: Option<String>,
     pub dataset: Option<String>,
     /// The network that they were made on.
-    maker: Option<Maker>,
-}
-
-/// A network, known again by the content of its file.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, Deserialize)]
-pub struct Maker {
-    sha256: String,
-    kind: ModelKind,
-}
-
-impl Maker {
-    pub fn of(model: &Path, kind: ModelKind) -> Result<Self> {
-        Ok(Self { sha256: fingerprint(model)?, kind })
-    }
+    maker: Option<Identity>,
 }
 
 impl SetOrigin {
@@ -40,10 +25,11 @@ impl SetOrigin {
     }
 
     /// What the images' maker knew of this network: everything, if it is the one that they were made on.
-    pub fn threat(&self, model: &Path, kind: ModelKind) -> Result<ThreatModel> {
-        let Some(maker) = &self.maker else { return Ok(ThreatModel::Transfer) };
-        let same = *maker == Maker::of(model, kind)?;
-        Ok(if same { ThreatModel::WhiteBox } else { ThreatModel::Transfer })
+    pub fn threat(&self, network: &Identity) -> ThreatModel {
+        match self.maker.as_ref() == Some(network) {
+            true => ThreatModel::WhiteBox,
+            false => ThreatModel::Transfer,
+        }
     }
 }
 

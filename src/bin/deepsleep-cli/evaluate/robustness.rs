@@ -2,7 +2,7 @@
 
 use super::Evaluate;
 use crate::common::Common;
-use crate::model::{self, ModelKind};
+use crate::model::Identity;
 use crate::result_files::ResultFiles;
 use anyhow::Result;
 use deepsleep::attack::{Classifier, Samples};
@@ -47,18 +47,18 @@ impl Robustness {
 
 impl Evaluate {
     /// Everything that the bits of the result depend on.
-    pub fn settings(&self, plan: &Plan, samples: &Samples) -> Result<JournalSettings> {
+    pub fn settings(
+        &self,
+        plan: &Plan,
+        samples: &Samples,
+        network: &Identity,
+        source: Option<&Identity>,
+    ) -> JournalSettings {
         let radii: Vec<String> = plan.radii.iter().map(f32::to_string).collect();
         let attacks: Vec<String> = plan.attacks.iter().map(ToString::to_string).collect();
-        let kind = |kind: ModelKind| match kind {
-            ModelKind::Cnn => "cnn",
-            ModelKind::Snn => "snn",
-        };
         let mut all = vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("numerics", NUMERICS.to_string()),
-            ("--model", model::fingerprint(&self.model)?),
-            ("--model-kind", kind(self.model_kind).to_owned()),
             ("images", fingerprint(samples)),
             ("--attack", attacks.join(" ")),
             ("--norm", plan.norm.to_string()),
@@ -72,11 +72,9 @@ impl Evaluate {
         if self.attacks.certify {
             all.push(("--certify", "yes".to_owned()));
         }
-        if let Some(source) = &self.threat.source {
-            all.push(("--source", model::fingerprint(source)?));
-            all.push(("--source-kind", kind(self.threat.source_kind).to_owned()));
-        }
-        Ok(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        let all = all.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let source = source.into_iter().flat_map(|source| source.settings("source"));
+        all.chain(network.settings("model")).chain(source).collect()
     }
 }
 

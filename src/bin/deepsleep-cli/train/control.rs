@@ -84,11 +84,8 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
         // The training may be longer now than when these epochs were made.
         history.iter_mut().for_each(|point| point.of = epochs);
         console.say(format_args!("continuing after epoch {}", control.epochs_done()));
-    } else if files.has_checkpoint() {
-        console.say(format_args!(
-            "note: {} of an interrupted training will be replaced; --resume would continue it",
-            files.checkpoint_path().display()
-        ));
+    } else {
+        files.note_replaced(console);
     }
     console.say(format_args!(
         "training {} on {} images of {}, {} threads, {}",

@@ -130,6 +130,8 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         defender.resume(&context, &state)?;
         history = state.noted(HISTORY).unwrap_or_default();
         console.say(format_args!("continuing after {} passes and epochs", history.len()));
+    } else {
+        files.note_replaced(console);
     }
     let estimated =
         history.is_empty().then(|| estimate(defense, &settings, images.len(), &architecture));

@@ -2,6 +2,7 @@
 
 use super::record::RecordedSettings;
 use crate::checkpoint::CheckpointKind;
+use crate::console::Console;
 use crate::output::Outputs;
 use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
@@ -17,9 +18,9 @@ pub struct Files {
 
 impl Files {
     /// Refuses a place that cannot be written to now, not after an hour of training, and one that holds another's work.
-    pub fn new(mut outputs: Outputs, out: &Path) -> Result<Self> {
+    pub fn new(mut outputs: Outputs, out: &Path, kind: CheckpointKind) -> Result<Self> {
         let (model, checkpoint) = outputs.with_checkpoint("--out", out, Content::Network)?;
-        CheckpointKind::Training.expect(&checkpoint)?;
+        kind.expect(&checkpoint)?;
         Ok(Self { model, checkpoint })
     }
 
@@ -29,6 +30,16 @@ impl Files {
 
     pub fn has_checkpoint(&self) -> bool {
         self.checkpoint_path().exists()
+    }
+
+    /// Says that a training which begins anew loses what an interrupted one has done.
+    pub fn note_replaced(&self, console: Console) {
+        if self.has_checkpoint() {
+            console.say(format_args!(
+                "note: {} of an interrupted training will be replaced; --resume would continue it",
+                self.checkpoint_path().display()
+            ));
+        }
     }
 
     /// The checkpoint of an interrupted training with these settings, if there is a checkpoint.

@@ -8,6 +8,7 @@ mod settings;
 mod watch;
 
 use crate::architecture::ArchitectureOption;
+use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -135,7 +136,11 @@ impl Train {
         let mut read = self.data.files();
         read.extend(self.architecture.files());
         read.extend(self.from.iter().flat_map(|path| model::files("--from", path)));
-        Files::new(Outputs::new(common.console(), read), &self.out)
+        let kind = match self.defense {
+            Training::Control => CheckpointKind::Training,
+            Training::Defense(_) => CheckpointKind::Defense,
+        };
+        Files::new(Outputs::new(common.console(), read), &self.out, kind)
     }
 
     /// The training images that `--limit-train` leaves, and the test images.
