@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,14 @@ class Linear:
 @pytest.fixture
 def linear():
     return Linear()
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Ctrl-C as Python answers it, also where a shell started the tests in the background and had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
