@@ -75,7 +75,7 @@ def main():
 
     adversary = deepsleep.AutoAttack(model, norm="Linf", eps=options.eps, version="standard", verbose=False)
     ours, seconds = timed(lambda: adversary.run_standard_evaluation(x, y, bs=250))
-    print(f"clean {robust(x).mean():.4f}")
+    print(f"clean {robust(x).mean():.4f}", flush=True)
     print(f"deepsleep        robust {robust(ours).mean():.4f} by torch, {adversary.report.robust_accuracy:.4f} by itself, {seconds:.1f} s")
     if options.callbacks:
         adversary = deepsleep.AutoAttack(deepsleep.Classifier(model), norm="Linf", eps=options.eps, verbose=False)

@@ -18,19 +18,26 @@ use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The file that keeps the parts of some work, and those that it holds already.
+/// A file that keeps parts, locked while it is open.
+struct Kept {
+    journal: Journal,
+    _place: Output,
+}
+
+/// The file that keeps the parts of some work, if there is to be one, and the parts that it holds already.
 fn journal<P: DeserializeOwned>(
     place: Option<PathBuf>,
     settings: &JournalSettings,
-) -> deepsleep::Result<(Option<(Journal, Output)>, Vec<P>)> {
+) -> deepsleep::Result<(Option<Kept>, Vec<P>)> {
     let Some(path) = place else { return Ok((None, Vec::new())) };
     let place = Output::open(&path)?.locked()?;
     if path.exists()
         && let Some((journal, done)) = Journal::resume(&place, settings)?
     {
-        return Ok((Some((journal, place)), done));
+        return Ok((Some(Kept { journal, _place: place }), done));
     }
-    Ok((Some((Journal::begin(&place, settings)?, place)), Vec::new()))
+    let journal = Journal::begin(&place, settings)?;
+    Ok((Some(Kept { journal, _place: place }), Vec::new()))
 }
 
 /// Everything that the bits depend on: what the caller says of the models, the engine, the images and these.
@@ -98,7 +105,7 @@ pub fn run_many<'py>(
         evaluate(office.context, models, &samples, &plan, done, &mut |part| {
             finished += part.outcomes.len();
             office.tell(finished, total, plan.attacks[part.attack].name());
-            kept.as_mut().map_or(Ok(()), |(journal, _)| journal.add(part))
+            kept.as_mut().map_or(Ok(()), |kept| kept.journal.add(part))
         })
     })?;
     json(&serde_json::json!({ "results": cells, "worst_case": worst_cases(&cells) }))
@@ -145,7 +152,7 @@ pub fn run_audit<'py>(
             office.tell(stages, 0, what);
         };
         task.run(done, &mut say, &mut |stage| {
-            kept.as_mut().map_or(Ok(()), |(journal, _)| journal.add(stage))
+            kept.as_mut().map_or(Ok(()), |kept| kept.journal.add(stage))
         })
     })?;
     json(&report)

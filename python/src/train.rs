@@ -71,8 +71,8 @@ impl Observer for Keeper<'_> {
 
 /// A control or a defender.
 enum Trained {
-    Control(ControlTraining),
-    Defended(Defender),
+    Control(Box<ControlTraining>),
+    Defended(Box<Defender>),
 }
 
 impl Trained {
@@ -85,8 +85,8 @@ impl Trained {
 
     fn in_training(&mut self) -> &mut dyn InTraining {
         match self {
-            Self::Control(control) => control,
-            Self::Defended(defender) => defender,
+            Self::Control(control) => control.as_mut(),
+            Self::Defended(defender) => defender.as_mut(),
         }
     }
 
@@ -131,17 +131,20 @@ pub fn run_training<'py>(
                 return Err(refuse("defense: `none` is a control's training; call train"));
             };
             let control = start.model.clone();
-            Trained::Defended(Defender::new(defense, control, settings.clone()).raised()?)
+            let defender = Defender::new(defense, control, settings.clone()).raised()?;
+            Trained::Defended(Box::new(defender))
         }
         (None, Some(start)) => {
             let options = settings.control.training(settings.seed);
-            Trained::Control(ControlTraining::of_model(start.model.clone(), options).raised()?)
+            Trained::Control(Box::new(
+                ControlTraining::of_model(start.model.clone(), options).raised()?,
+            ))
         }
         (_, None) => {
             let architecture: Arc<Architecture> =
                 Arc::new(parsed(architecture.unwrap_or_default()).raised()?);
             let options = settings.control.training(settings.seed);
-            Trained::Control(ControlTraining::new(&architecture, options).raised()?)
+            Trained::Control(Box::new(ControlTraining::new(&architecture, options).raised()?))
         }
     };
     let ends = Arc::clone(training.in_training().model().architecture());
