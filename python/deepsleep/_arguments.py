@@ -56,6 +56,12 @@ class Images:
         self.pixels = np.ascontiguousarray(array, dtype=np.float32)
         if not np.isfinite(self.pixels).all():
             raise Error("images: a pixel is not finite (NaN or infinite)")
+        least, most = self.pixels.min(), self.pixels.max()
+        if least < -1e-6 or most > 1 + 1e-6:
+            raise Error(
+                f"images: pixels from {least:.6g} to {most:.6g}, outside of 0..=1; give unnormalized images and let the model "
+                "normalize them"
+            )
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -28,7 +28,8 @@ def _several(value: Any) -> list:
 def _fingerprint(target: Any, images: np.ndarray) -> str:
     """What a file of finished parts remembers a model by: its weights or, of a model of Python's, some of its answers."""
     if isinstance(target, _native.Network):
-        return hashlib.sha256(target.to_bytes() + bytes([target.is_spiking])).hexdigest()
+        run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
+        return hashlib.sha256(run_as.encode() + target.to_bytes()).hexdigest()
     some = np.ascontiguousarray(images[:16])
     samples = _native.Samples(some, np.zeros(len(some), np.int64), ids_of(None, len(some)))
     return "answers " + hashlib.sha256(_native.logits(target, samples, 0, 1).round(3).tobytes()).hexdigest()

@@ -10,11 +10,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a batch waits for those who are still computing, after the last question.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// How long a batch waits for those who are still computing, after the last question. Who has no more to ask is dismissed,
+/// as a rule, so that this seldom passes.
+const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long a batch waits after a worker was hired: others are about to be.
-const SETTLING: Duration = Duration::from_millis(2);
+/// How long a batch waits after a worker was hired: others are about to be, and to ask.
+const SETTLING: Duration = Duration::from_millis(5);
 
 /// What a worker wants to know.
 pub enum Question<P> {
@@ -77,7 +78,7 @@ pub enum Event<P> {
 }
 
 struct State<P> {
-    /// Everybody at work, and whether they are computing: neither waiting nor idle.
+    /// Everybody at work, and whether they are computing: since an answer, and before the next question.
     workers: HashMap<u64, bool>,
     hired: u64,
     waiting: Vec<(u64, Request<P>)>,
@@ -145,13 +146,13 @@ impl<P> Desk<P> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new worker, computing.
+    /// A new worker, who may never ask.
     pub fn hire(&self) -> u64 {
         let mut state = self.lock();
         state.hired += 1;
         state.last_hired = Instant::now();
         let worker = state.hired;
-        state.workers.insert(worker, true);
+        state.workers.insert(worker, false);
         worker
     }
 

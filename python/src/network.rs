@@ -116,6 +116,12 @@ impl Network {
         self.frozen.is_random()
     }
 
+    /// Draws that decide about an image: 1 unless it is random.
+    #[getter]
+    fn draws(&self) -> usize {
+        self.frozen.draws()
+    }
+
     #[getter]
     fn is_spiking(&self) -> bool {
         self.frozen.is_spiking()

@@ -18,10 +18,10 @@ def some(digits):
 def test_standard_is_the_engine_s(control, some, capsys, tmp_path):
     x, y = some
     log = tmp_path / "log.txt"
-    adversary = deepsleep.AutoAttack(control, norm="Linf", eps=16 / 255, version="standard", log_path=log)
+    adversary = deepsleep.AutoAttack(control, norm="Linf", eps=0.15, version="standard", log_path=log)
     assert adversary.attacks_to_run == ["apgd-ce", "apgd-t", "fab-t", "square"]
     x_adv, y_adv = adversary.run_standard_evaluation(x, y, bs=250, return_labels=True)
-    report = deepsleep.attack(control, x, y, "autoattack", eps=16 / 255)
+    report = deepsleep.attack(control, x, y, "autoattack", eps=0.15)
     assert np.array_equal(x_adv, report.adversarial) and np.array_equal(y_adv, report.prediction)
     assert np.array_equal(control.predict(x_adv), y_adv)
     assert adversary.report.robust_accuracy == report.robust_accuracy
