@@ -17,6 +17,25 @@ from ._report import Report
 
 _ALL = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
 
+_RUNS = {
+    "standard": ["apgd-ce", "apgd-t", "fab-t", "square"],
+    "plus": ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"],
+    "rand": ["apgd-ce", "apgd-dlr"],
+}
+
+
+def _attacks(version: str, norm: str) -> list[SimpleNamespace]:
+    """APGD, targeted APGD, FAB and Square as a version runs them."""
+    l1, standard, rand = norm == "l1", version == "standard", version == "rand"
+    restarts = {"standard": 5 if l1 else 1, "rand": 1}.get(version, 5)
+    targets = 5 if l1 and standard else 9
+    return [
+        SimpleNamespace(n_restarts=restarts, n_iter=100, eot_iter=20 if rand else 1),
+        SimpleNamespace(n_restarts=1, n_iter=100, n_target_classes=targets, eot_iter=1),
+        SimpleNamespace(n_restarts=1 if standard else 5, n_iter=100, n_target_classes=9),
+        SimpleNamespace(n_restarts=1, n_queries=5000, p_init=0.8),
+    ]
+
 
 class AutoAttack:
     """AutoAttack with the arguments and the results of the official package (Croce & Hein 2020).
@@ -71,24 +90,25 @@ class AutoAttack:
         self.model, self.norm, self.epsilon, self.seed, self.verbose = model, norm, eps, seed, verbose
         self.version, self.device, self.log_path = version, device, log_path
         self.attacks_to_run = list(attacks_to_run)
-        self.apgd = SimpleNamespace(n_restarts=5, n_iter=100, eot_iter=1)
-        self.apgd_targeted = SimpleNamespace(n_restarts=1, n_iter=100, n_target_classes=9, eot_iter=1)
-        self.fab = SimpleNamespace(n_restarts=5, n_iter=100, n_target_classes=9)
-        self.square = SimpleNamespace(n_restarts=1, n_queries=5000, p_init=0.8)
+        self.apgd, self.apgd_targeted, self.fab, self.square = _attacks("custom", norm_of(norm))
         self.report: Report | None = None
         if version != "custom":
             self.set_version(version)
 
     def set_version(self, version: str = "standard") -> None:
-        """Sets which attacks a version runs."""
-        runs = {
-            "standard": ["apgd-ce", "apgd-t", "fab-t", "square"],
-            "plus": ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"],
-            "rand": ["apgd-ce", "apgd-dlr"],
-        }
-        if version not in runs:
+        """Sets which attacks a version runs, and how often. Attributes that are changed afterwards count, as in the official
+        package: `adversary.square.n_queries = 1000`."""
+        if version not in _RUNS:
             raise Error(f"version: {version!r}; expected standard, plus or rand")
-        self.version, self.attacks_to_run = version, runs[version]
+        self.version, self.attacks_to_run = version, list(_RUNS[version])
+        self.apgd, self.apgd_targeted, self.fab, self.square = _attacks(version, norm_of(self.norm))
+
+    def _is_as_published(self) -> bool:
+        """Whether nothing of the version was changed, so that the engine's own ensemble is meant."""
+        if self.version not in _RUNS:
+            return False
+        ours = [self.apgd, self.apgd_targeted, self.fab, self.square]
+        return self.attacks_to_run == _RUNS[self.version] and ours == _attacks(self.version, norm_of(self.norm))
 
     def run_standard_evaluation(
         self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False, state_path: Path | None = None
@@ -115,7 +135,7 @@ class AutoAttack:
         if self.verbose:
             self._log(f"using {self.version} version including {', '.join(self.attacks_to_run)}.")
         start = time.time()
-        if self.version == "custom":
+        if not self._is_as_published():
             adversarial, labels = self._chain(model, images, y_orig, self._specs())
         else:
             self.report = attack(
@@ -177,19 +197,14 @@ class AutoAttack:
 
     def _specs(self) -> list[tuple[str, str]]:
         """Names of attacks, and their descriptions."""
-        standard, rand = self.version == "standard", self.version == "rand"
-        l1 = norm_of(self.norm) == "l1"
-        restarts = (5 if l1 else 1) if standard else 1 if rand else self.apgd.n_restarts
-        targets = 5 if l1 and standard else self.apgd_targeted.n_target_classes
-        draws = 20 if rand else self.apgd.eot_iter
-        of_fab = 1 if standard else self.fab.n_restarts
-        guided = f"steps={self.apgd.n_iter},restarts={restarts},draws={draws}"
+        guided = f"steps={self.apgd.n_iter},restarts={self.apgd.n_restarts},draws={self.apgd.eot_iter}"
         specs = {
             "apgd-ce": f"apgd-ce:{guided}",
             "apgd-dlr": f"apgd-dlr:{guided}",
-            "apgd-t": f"apgd-t:steps={self.apgd_targeted.n_iter},restarts={self.apgd_targeted.n_restarts},targets={targets},"
+            "apgd-t": f"apgd-t:steps={self.apgd_targeted.n_iter},restarts={self.apgd_targeted.n_restarts},"
+            f"targets={self.apgd_targeted.n_target_classes},"
             f"draws={self.apgd_targeted.eot_iter}",
-            "fab": f"fab:steps={self.fab.n_iter},restarts={of_fab}",
+            "fab": f"fab:steps={self.fab.n_iter},restarts={self.fab.n_restarts}",
             # As in the official package, one restart for each target.
             "fab-t": f"fab-t:steps={self.fab.n_iter},restarts=1,targets={self.fab.n_target_classes}",
             "square": f"square:queries={self.square.n_queries},restarts={self.square.n_restarts},p={self.square.p_init}",

@@ -175,9 +175,10 @@ class Classifier:
         gradient = self._gradient
 
         def both(pixels: np.ndarray, wanted: bool) -> tuple:
-            logits, _ = forward(pixels, False)
             if not wanted or gradient is None:
-                return logits, None
+                return forward(pixels, False)[0], None
+            # What a function does to its images is not done to those that the other one gets.
+            logits, _ = forward(pixels.copy(), False)
 
             def pullback(weights: np.ndarray) -> np.ndarray:
                 answer = np.asarray(_detached(gradient(pixels, weights)), dtype=np.float32)

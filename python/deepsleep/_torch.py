@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import warnings
-from typing import Any, Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +42,28 @@ def dtype_of(model: Any) -> Any:
             if parameter.is_floating_point():
                 return parameter.dtype
     return torch.float32
+
+
+def fingerprint(module: torch.nn.Module) -> str:
+    """Another one whenever a parameter or buffer has changed."""
+    hashed = hashlib.blake2b(digest_size=16)
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        hashed.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        hashed.update(values.tobytes())
+    return hashed.hexdigest()
+
+
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, and afterwards each part of it in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def differentiable(model: Callable[[Any], Any], device: Any) -> Callable[[np.ndarray, bool], tuple]:

@@ -27,16 +27,33 @@ class Attack:
     def __init__(self, model: Any, description: str, norm: str, eps: float, seed: int = 0) -> None:
         self.model, self.description, self.norm, self.eps, self.seed = model, description, norm, eps, seed
         self.report: Report | None = None
-        self._loaded: Any = None
+        self._exported: tuple[Any, Any] | None = None
 
     def __call__(self, images: Any, labels: Any) -> Any:
-        """The adversarial images of some images, pixels from 0 to 1, and their classes."""
-        if self._loaded is None:
-            self._loaded = load(self.model, input_shape=Images(images).shape) if _is_module(self.model) else self.model
+        """The adversarial images of some images, pixels from 0 to 1, and their classes. A module is put into evaluation mode
+        meanwhile, as torchattacks does, so that an attack can be part of a training."""
+        if not _is_module(self.model):
+            return self._attack(self.model, images, labels)
+        from ._torch import evaluating
+
+        with evaluating(self.model):
+            return self._attack(self._current(images), images, labels)
+
+    def _attack(self, model: Any, images: Any, labels: Any) -> Any:
         self.report = attack(
-            self._loaded, images, labels, self.description, norm=self.norm, eps=self.eps, seed=self.seed, progress=False
+            model, images, labels, self.description, norm=self.norm, eps=self.eps, seed=self.seed, progress=False
         )
         return self.report.adversarial
+
+    def _current(self, images: Any) -> Any:
+        """The model as it is now. A module is exported anew whenever its weights have changed: it may be in training."""
+        from ._torch import fingerprint
+
+        shape = Images(images).shape
+        state = (shape, fingerprint(self.model))
+        if self._exported is None or self._exported[0] != state:
+            self._exported = (state, load(self.model, input_shape=shape))
+        return self._exported[1]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.description}, {self.norm}, eps={self.eps})"

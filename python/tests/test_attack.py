@@ -79,6 +79,20 @@ def test_a_model_of_python(digits, linear):
         assert report.robust_accuracy < 1, attack
 
 
+def test_a_model_may_change_its_images(digits, linear):
+    images, labels = (part[:40] for part in digits)
+
+    def logits(x):
+        x -= 0.5
+        return linear.logits(x + 0.5)
+
+    tidy, untidy = (
+        deepsleep.attack(deepsleep.Classifier(f, linear.gradient), images, labels, "pgd:steps=5", eps=0.05)
+        for f in (lambda x: linear.logits((x - np.float32(0.5)) + np.float32(0.5)), logits)
+    )
+    assert np.array_equal(tidy.adversarial, untidy.adversarial)
+
+
 def test_callbacks_give_what_the_engine_gives(control, digits):
     """The same network, asked by callbacks: the same verdicts, and the same images but for rounding."""
     images, labels = digits

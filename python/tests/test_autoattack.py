@@ -78,3 +78,19 @@ def test_faces_of_torchattacks(control, some):
     # The last point, whether it fools or not, as torchattacks returns it.
     adversarial = t.PGD(control, eps=1e-3)(x, y)
     assert (np.abs(adversarial - x).reshape(len(x), -1).max(1) > 0).all()
+
+
+def test_changed_attributes_count(control, some):
+    x, y = some
+    adversary = deepsleep.AutoAttack(control, eps=8 / 255, version="standard", verbose=False)
+    assert (adversary.apgd.n_restarts, adversary.square.n_queries) == (1, 5000)
+    adversary.attacks_to_run, adversary.square.n_queries = ["square"], 50
+    x_adv = adversary.run_standard_evaluation(x, y)
+    weak = deepsleep.attack(control, x, y, "square:queries=50", eps=8 / 255)
+    assert np.array_equal(x_adv, weak.adversarial)
+    # Set back, it is the version again.
+    adversary.set_version("standard")
+    x_adv = adversary.run_standard_evaluation(x, y)
+    assert np.array_equal(x_adv, deepsleep.attack(control, x, y, "autoattack", eps=8 / 255).adversarial)
+    l1 = deepsleep.AutoAttack(control, norm="L1", eps=1.0, verbose=False)
+    assert (l1.apgd.n_restarts, l1.apgd_targeted.n_target_classes) == (5, 5)

@@ -97,6 +97,21 @@ def test_official_interface(tensors):
     assert torch.is_tensor(images) and (images - x).abs().max() <= 8 / 255 + 1e-6
 
 
+def test_an_attack_is_part_of_a_training(tensors):
+    """It attacks the network as it is now, in evaluation mode, and leaves it in training mode."""
+    x, y = tensors
+    module = network().train()
+    attack = deepsleep.torchattacks.PGD(module, eps=8 / 255, alpha=2 / 255, steps=4)
+    first = attack(x, y)
+    assert all(part.training for part in module.modules())
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    nn.functional.cross_entropy(module(first), y).backward()
+    optimizer.step()
+    second = attack(x, y)
+    assert not torch.equal(first, second)
+    assert torch.equal(second, deepsleep.torchattacks.PGD(module, eps=8 / 255, alpha=2 / 255, steps=4)(x, y))
+
+
 @pytest.mark.parametrize(
     "change, words",
     [

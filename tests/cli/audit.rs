@@ -36,6 +36,8 @@ fn what_cannot_be_audited_is_refused() {
         (&["--claim", "62"][..], "share in 0..=1"),
         (&["--first", "10000"], "test images"),
         (&["--images", "0"], "at least 1"),
+        (&["--images", "20", "--first", "9990"], "10 test images from --first 9990"),
+        (&["--claim", "0.5", "--attack", "pgd:draws=7"], "7 draws would all be the same"),
         (&["--twin", "nothing.safetensors"], "nothing.safetensors"),
         (&["--attack", "pgd"], "--claim"),
         (&["--claim", "0.5", "--attack", "pdg"], "did you mean `pgd`"),
@@ -58,6 +60,14 @@ fn estimators_are_for_spiking_networks() {
         attack("cnn", text).assert_fails(2, &["no spikes"]);
         assert!(attack("snn", text).json()["robust_accuracy"].is_number(), "{text}");
     }
+    // Nor is there a pooling window over the neurons of a perceptron.
+    let folder = Folder::new();
+    let (data, model) = (folder.small_data(32, 8), folder.argument("mlp.safetensors"));
+    let train = ["train", "--architecture", "mlp:8", "--epochs", "1", "--batch-size", "8"];
+    run(&[&train[..], &["--data-dir", &data, "--out", &model]].concat());
+    let windows = ["attack", "--model", &model, "--model-kind", "snn", "--data-dir", &data];
+    let windows = run(&[&windows[..], &["--attack", "pgd:pool=all", "--eps", "0.1"]].concat());
+    windows.assert_fails(2, &["2 x 2 windows"]);
     attack("snn", "pgd:gradient=tirangle").assert_fails(2, &["tirangle", "triangle"]);
     attack("snn", "square:gradient=rga").assert_fails(2, &["no option `gradient`"]);
 }

@@ -390,7 +390,7 @@ const MODES: &[Mode] = &[
     Mode {
         command: "report",
         base: "$/empty",
-        rows: &[&[Same("--json"), Same("--quiet"), Same("--threads 1")]],
+        rows: &[&[Same("--json"), Same("--quiet"), Refused("--threads 1", "--threads")]],
     },
     Mode {
         command: "reproduce",
@@ -493,7 +493,8 @@ const MODES: &[Mode] = &[
             Same("--out merged2"),
             Same("--json"),
             Same("--quiet"),
-            Same("--threads 1"),
+            Refused("--threads 1", "--threads"),
+            Same("--compute --threads 1"),
         ]],
     },
     Mode { command: "data list", base: "", rows: &[INSTANT, &[Effect("--data-dir $/named")]] },

@@ -237,6 +237,14 @@ fn an_output_is_no_input_and_no_other_output() {
     run(&["evaluate", "--model", &onnx, "--data-dir", &data, "--out", &weights])
         .assert_fails(2, &["external.bin", "this is the file that"]);
     run(&["convert", &onnx, &weights]).assert_fails(2, &["external.bin"]);
+    for (option, more) in
+        [("--architecture", &[][..]), ("--source-architecture", &["--source", MODEL])]
+    {
+        let attack =
+            ["attack", "--model", MODEL, "--attack", "fgsm", "--eps", "0.1", option, &onnx];
+        run(&[&attack[..], more, &["--save", &weights]].concat())
+            .assert_fails(2, &["external.bin", option]);
+    }
     let mut after = folder.names("");
     after.retain(|name| {
         !["net.checkpoint", "net.toml", "external.onnx", "external.bin"].contains(&name.as_str())
@@ -264,15 +272,23 @@ fn a_checkpoint_of_another_kind_stays() {
     let mut training = StateDict::load(MODEL).unwrap();
     training.note("training.epochs_done", 3);
     let training = training.to_bytes().unwrap();
+    let mut defense = StateDict::load(MODEL).unwrap();
+    defense.note("defense.stage", 0);
+    let defense = defense.to_bytes().unwrap();
     let (journal, others) = (&b"{\"--eps\":\"0.1\"}\n"[..], &b"my own notes"[..]);
     let out = folder.argument("out");
-    for (content, train, evaluate) in [
-        (&training[..], None, Some("a training's")),
-        (journal, Some("an evaluation's"), None),
-        (others, Some("not a training's"), Some("not an evaluation's")),
+    for (content, train, defend, evaluate) in [
+        (&training[..], None, Some("a training's"), Some("a training's")),
+        (&defense, Some("a defense's"), None, Some("a defense's")),
+        (journal, Some("an evaluation's"), Some("an evaluation's"), None),
+        (others, Some("not a training's"), Some("not a defense's"), Some("not an evaluation's")),
     ] {
         for (arguments, option) in writers(&data, &out) {
-            let words = if arguments[0] == "train" { train } else { evaluate };
+            let words = match arguments[0] {
+                "train" if arguments.contains(&"--defense") => defend,
+                "train" => train,
+                _ => evaluate,
+            };
             let Some(words) = words.filter(|_| has_checkpoint(&arguments, option)) else {
                 continue;
             };

@@ -8,7 +8,8 @@ pub(super) mod transpose;
 use crate::Result;
 use crate::attack::candidate::Candidate;
 use crate::attack::engine::lane::{LaneState, current_sample, root};
-use crate::attack::stepper::{Feedback, Goal, Needs, Runs, Step, Stepper};
+use crate::attack::geometry::projection::is_inside;
+use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Step, Stepper};
 use crate::attack::task::AttackTask;
 use crate::nn::Session;
 use crate::nn::{margin, rivals};
@@ -240,8 +241,9 @@ impl<'a, M: Stepper> Worker<'a, M> {
             None => self.task.is_success(&self.row, sample.label),
         };
         if fooled && goal != Goal::Last {
-            let distance = sample.budget.norm.distance(x, sample.clean);
-            let inside = goal == Goal::NearestAnywhere || distance <= sample.budget.eps;
+            let Budget { norm, eps, .. } = sample.budget;
+            let distance = norm.distance(x, sample.clean);
+            let inside = goal == Goal::NearestAnywhere || is_inside(norm, eps, sample.clean, x);
             // The first success against a few draws may be luck: a random model is attacked to the end, and what fools
             // them by most is what has a chance with others.
             let deepest = self.random && goal == Goal::First;

@@ -47,6 +47,18 @@ pub fn into_ball(norm: Norm, eps: f32, clean: &[f32], x: &mut [f32], scratch: &m
     }
 }
 
+/// Whether `x` lies in the ball, whoever adds up its differences in whatever order: what [`into_ball`] places does, and of
+/// what an attack came upon elsewhere only what leaves as much to rounding.
+pub fn is_inside(norm: Norm, eps: f32, clean: &[f32], x: &[f32]) -> bool {
+    let differences = || x.iter().zip(clean).map(|(x, c)| f64::from(x - c));
+    let least = f64::from(eps) * (1.0 - 0.5 * f64::from(ROUNDING));
+    match norm {
+        Norm::Linf | Norm::L0 => norm.distance(x, clean) <= eps,
+        Norm::L1 => differences().map(f64::abs).sum::<f64>() <= least,
+        Norm::L2 => differences().map(|d| d * d).sum::<f64>().sqrt() <= least,
+    }
+}
+
 /// The box, and of the pixels that differ the `eps` that differ most; of equals the first.
 fn into_l0(eps: f32, clean: &[f32], x: &mut [f32], scratch: &mut Breakpoints) {
     into_box(x);

@@ -10,7 +10,7 @@ use crate::model::{Identity, LoadedNetwork, ModelKind, files, fingerprint, saved
 use crate::numbers::{at_least, percent, whole};
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
-use crate::threat::{attack_spec, norms, one_radius};
+use crate::threat::{attack_spec, check_attack, norms, one_radius};
 use anyhow::Result;
 use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
@@ -43,8 +43,9 @@ pub struct AuditCommand {
     #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true)]
     norm: Norm,
     /// Images to audit, of those that the network classifies rightly; fewer than 500 that raise no doubt decide nothing
-    #[arg(long, value_name = "N", default_value_t = ENOUGH, value_parser = at_least::<1>)]
-    images: usize,
+    /// [default: 500, or as many as there are]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    images: Option<usize>,
     /// First test image, counted from 0
     #[arg(long, value_name = "I", default_value_t = 0, value_parser = whole::<usize>)]
     first: usize,
@@ -122,11 +123,14 @@ impl AuditCommand {
             .map(|out| ResultFiles::new(&mut outputs, out, CheckpointKind::Audit))
             .transpose()?;
         let loaded = self.load(common)?;
+        if let Some(attack) = &claimed_by {
+            check_attack(attack, loaded.network.as_ref(), common.console())?;
+        }
         let features = loaded.network.input_shape().features();
         let eps = one_radius(&self.eps, self.norm, features)?;
         let options = Audit {
             budget: Budget { norm: self.norm, eps, seed: self.seed },
-            images: self.images,
+            images: self.images.unwrap_or(ENOUGH),
             claim: self.claim,
             claimed_by,
             search: self.search,
@@ -168,6 +172,12 @@ impl AuditCommand {
             let problem = format!("--first {first}: there are {all} test images, numbered from 0");
             return Err(WrongUse(problem).into());
         }
+        let (first, left) = (self.first, test.len() - self.first);
+        if let Some(images) = self.images.filter(|&images| images > left) {
+            let problem =
+                format!("--images {images}: there are {left} test images from --first {first} on");
+            return Err(WrongUse(problem).into());
+        }
         let samples = Samples::from_dataset(&test, self.first..test.len())?;
         Ok(LoadedAudit { network, identity, twins, samples })
     }
@@ -184,7 +194,7 @@ impl AuditCommand {
             ("--norm", norm.to_string()),
             ("--eps", eps.to_string()),
             ("--seed", seed.to_string()),
-            ("--images", self.images.to_string()),
+            ("--images", options.images.to_string()),
             ("--search", self.search.to_string()),
             ("--fast", self.fast.to_string()),
             ("--twin", twins.join(" ")),

@@ -94,9 +94,8 @@ impl ThreatOptions {
         Err(WrongUse(problem.into()).into())
     }
 
-    /// Refuses an attack's `draws` option for a network that draws nothing, and prints a note where draws are the attack's
-    /// default. Refuses more targets than there are classes, and a `--seed` that makes no difference. `attacked` is the
-    /// network under attack; `networks` are all networks.
+    /// Refuses attacks that the network under attack, `attacked`, cannot have ([`check_attack`]), and a `--seed` that makes no
+    /// difference. `networks` are all networks.
     pub fn check_attacks<'a>(
         &self,
         attacks: &[AttackSpec],
@@ -125,21 +124,8 @@ impl ThreatOptions {
         }
         let mut random = randoms > 0;
         for spec in attacks {
-            spec.check_classes(attacked.classes())?;
-            let (attack, text) = (spec.build()?.info(), spec.to_string());
-            random |= attack.random;
-            let draws = attack.draws;
-            if draws == 1 || attacked.is_random() {
-                continue;
-            }
-            let told = spec.option("draws").is_some();
-            let alike = format!(
-                "its {draws} draws would all be the same: the network that it attacks draws no random numbers"
-            );
-            if told {
-                return Err(WrongUse(format!("{text}: {alike}; leave draws out")).into());
-            }
-            console.say(format_args!("note: {text}: {alike}, and the draws only take time"));
+            random |= spec.build()?.info().random;
+            check_attack(spec, attacked, console)?;
         }
         match (self.seed, random) {
             (Some(seed), false) => {
@@ -164,6 +150,28 @@ impl ThreatOptions {
                        gives the same answer every time";
         Err(WrongUse(problem.into()).into())
     }
+}
+
+/// Refuses an attack's `draws` option for a network that draws nothing, and prints a note where draws are the attack's
+/// default. Refuses more targets than there are classes.
+pub fn check_attack(
+    spec: &AttackSpec,
+    attacked: &dyn FrozenNetwork,
+    console: Console,
+) -> Result<()> {
+    spec.check_classes(attacked.classes())?;
+    let (draws, text) = (spec.build()?.info().draws, spec.to_string());
+    if draws == 1 || attacked.is_random() {
+        return Ok(());
+    }
+    let alike = format!(
+        "its {draws} draws would all be the same: the network that it attacks draws no random numbers"
+    );
+    if spec.option("draws").is_some() {
+        return Err(WrongUse(format!("{text}: {alike}; leave draws out")).into());
+    }
+    console.say(format_args!("note: {text}: {alike}, and the draws only take time"));
+    Ok(())
 }
 
 /// The radii of `--eps`. For 8 instead of 8/255, the error asks whether 8/255 was meant.

@@ -69,8 +69,12 @@ impl Evaluate {
         if let Some(draws) = self.threat.draws {
             all.push(("--draws", draws.to_string()));
         }
-        if self.attacks.certify {
-            all.push(("--certify", "yes".to_owned()));
+        for (option, given) in
+            [("--certify", self.attacks.certify), ("--confusion", self.confusion)]
+        {
+            if given {
+                all.push((option, "yes".to_owned()));
+            }
         }
         let all = all.into_iter().map(|(name, value)| (name.to_owned(), value));
         let source = source.into_iter().flat_map(|source| source.settings("source"));
