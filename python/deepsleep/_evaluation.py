@@ -30,6 +30,9 @@ def _fingerprint(target: Any, images: np.ndarray) -> str:
     if isinstance(target, _native.Network):
         run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
         return hashlib.sha256(run_as.encode() + target.to_bytes()).hexdigest()
+    if target.random:
+        # Its answers are others every time; that it is the same model is for the caller to know.
+        return "a random model of Python's"
     some = np.ascontiguousarray(images[:16])
     samples = _native.Samples(some, np.zeros(len(some), np.int64), ids_of(None, len(some)))
     return "answers " + hashlib.sha256(_native.logits(target, samples, 0, 1).round(3).tobytes()).hexdigest()

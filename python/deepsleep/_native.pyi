@@ -52,6 +52,8 @@ class Callback:
         random: bool,
         draws: int | None,
     ) -> Callback: ...
+    @property
+    def random(self) -> bool: ...
 
 @final
 class Samples:

@@ -38,6 +38,12 @@ impl Callback {
         let shape = Shape::new(shape.0, shape.1, shape.2);
         Self { forward, shape, classes, batch, random, draws: draws.unwrap_or(DRAWS) }
     }
+
+    /// Whether the same images get different answers.
+    #[getter]
+    fn random(&self) -> bool {
+        self.random
+    }
 }
 
 /// What differentiates a batch that was answered.

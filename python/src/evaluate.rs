@@ -8,7 +8,8 @@ use crate::work::{AnyModel, run};
 use deepsleep::attack::{AttackSpec, Budget, Classifier, Norm};
 use deepsleep::audit::{Audit, AuditReport, AuditStage, AuditTask};
 use deepsleep::evaluation::{
-    Journal, JournalSettings, Models, Plan, PortionResult, evaluate, fingerprint, worst_cases,
+    AUDIT, CheckpointKind, Journal, JournalSettings, Models, Plan, PortionResult, evaluate,
+    fingerprint, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Output;
@@ -26,11 +27,13 @@ struct Kept {
 
 /// The file that keeps the parts of some work, if there is to be one, and the parts that it holds already.
 fn journal<P: DeserializeOwned>(
+    kind: CheckpointKind,
     place: Option<PathBuf>,
     settings: &JournalSettings,
 ) -> deepsleep::Result<(Option<Kept>, Vec<P>)> {
     let Some(path) = place else { return Ok((None, Vec::new())) };
     let place = Output::open(&path)?.locked()?;
+    kind.expect(&place)?;
     if path.exists()
         && let Some((journal, done)) = Journal::resume(&place, settings)?
     {
@@ -96,7 +99,8 @@ pub fn run_many<'py>(
             ("portion", portion.to_string()),
         ],
     );
-    let (mut kept, done) = journal::<PortionResult>(checkpoint, &settings).raised()?;
+    let (mut kept, done) =
+        journal::<PortionResult>(CheckpointKind::Evaluation, checkpoint, &settings).raised()?;
     let models: Vec<AnyModel<'_>> = [Some(model), source].into_iter().flatten().collect();
     let total = plan.attacks.len() * plan.radii.len() * samples.len();
     let cells = run(py, &models, threads, progress.as_ref(), |office, models| {
@@ -139,8 +143,9 @@ pub fn run_audit<'py>(
     let claimed_by = attack.map(str::parse::<AttackSpec>).transpose().raised()?;
     let budget = Budget { norm, eps, seed };
     let options = Audit { budget, images, claim, claimed_by, search, fast, ..Audit::default() };
-    let settings = settings(about, &samples, &[("audit", format!("{options:?}"))]);
-    let (mut kept, done) = journal::<AuditStage>(checkpoint, &settings).raised()?;
+    let settings = settings(about, &samples, &[(AUDIT, format!("{options:?}"))]);
+    let (mut kept, done) =
+        journal::<AuditStage>(CheckpointKind::Audit, checkpoint, &settings).raised()?;
     let models: Vec<AnyModel<'_>> = std::iter::once(model).chain(twins).collect();
     let report = run(py, &models, threads, progress.as_ref(), |office, models| {
         let (context, model, twins): (_, &dyn Classifier, _) =

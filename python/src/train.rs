@@ -6,7 +6,8 @@ use crate::network::{Network, json, parsed};
 use crate::work::{Office, run};
 use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::data::DataIdentity;
-use deepsleep::evaluation::{HISTORY, HistoryPoint, Observer, session};
+use deepsleep::evaluation::{CheckpointKind, HISTORY, HistoryPoint, Observer, session};
+use deepsleep::files::{Content, Output};
 use deepsleep::method::{
     BatchProgress, ControlTraining, Defender, InTraining, Profile, Settings, Training,
 };
@@ -168,9 +169,12 @@ pub fn run_training<'py>(
     });
     if let (Some(out), Some(checkpoint)) = (&out, &checkpoint) {
         // What cannot be written at the end is not worth an hour.
-        for path in [out, checkpoint] {
-            deepsleep::files::Output::open(path).raised()?;
-        }
+        Output::open(out).and_then(|out| out.to_hold(Content::Network)).raised()?;
+        let kind = match training {
+            Trained::Control(_) => CheckpointKind::Training,
+            Trained::Defended(_) => CheckpointKind::Defense,
+        };
+        Output::open(checkpoint).and_then(|checkpoint| kind.expect(&checkpoint)).raised()?;
     }
     let (state, history) = run(py, &[], threads, progress.as_ref(), |office, _| {
         let mut history: Vec<HistoryPoint> = Vec::new();

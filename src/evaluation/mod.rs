@@ -34,6 +34,7 @@
 
 mod archive;
 mod cell;
+mod checkpoint_kind;
 mod crafted;
 mod evidence;
 mod interval;
@@ -44,6 +45,7 @@ pub mod session;
 
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
+pub use checkpoint_kind::{AUDIT, CheckpointKind};
 pub use crafted::{Crafted, classify, transfer_matrix};
 pub use evidence::Evidence;
 pub use interval::{mean_interval, wilson};

@@ -1,7 +1,6 @@
 //! `audit`: whether a robust accuracy can be trusted.
 
 use crate::architecture::ArchitectureOption;
-use crate::checkpoint::{AUDIT, CheckpointKind};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -16,7 +15,7 @@ use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
 use deepsleep::audit::{Audit, AuditReport, AuditStage, AuditTask, ENOUGH, Finding};
 use deepsleep::data::Split;
-use deepsleep::evaluation::{self, JournalSettings};
+use deepsleep::evaluation::{self, AUDIT, CheckpointKind, JournalSettings};
 use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;

@@ -10,7 +10,6 @@
 mod architecture;
 mod attack;
 mod audit;
-mod checkpoint;
 mod common;
 mod completions;
 mod console;

@@ -1,9 +1,9 @@
 //! A result as JSON and, until it is finished, the journal of its parts next to it.
 
-use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
+use deepsleep::evaluation::CheckpointKind;
 use deepsleep::evaluation::{Journal, JournalSettings, same_settings};
 use deepsleep::files::{Content, Output};
 use serde::Serialize;

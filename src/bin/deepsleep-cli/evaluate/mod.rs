@@ -7,7 +7,6 @@ mod robustness;
 mod table;
 
 use crate::architecture::ArchitectureOption;
-use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::WrongUse;
@@ -23,6 +22,7 @@ use deepsleep::attack::{Norm, Samples};
 use deepsleep::certify::{Certified, Certifier};
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
+use deepsleep::evaluation::CheckpointKind;
 use deepsleep::evaluation::{Plan, wilson};
 use deepsleep::files::Content;
 use deepsleep::nn::{FrozenNetwork, decisions};

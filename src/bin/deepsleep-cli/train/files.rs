@@ -1,11 +1,11 @@
 //! The files of a training: the network at the end and a checkpoint after every epoch, each written whole or not at all.
 
 use super::record::RecordedSettings;
-use crate::checkpoint::CheckpointKind;
 use crate::console::Console;
 use crate::output::Outputs;
 use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
+use deepsleep::evaluation::CheckpointKind;
 use deepsleep::files::{Content, Output};
 use deepsleep::nn::TrainingOptions;
 use std::path::Path;

@@ -8,7 +8,6 @@ mod settings;
 mod watch;
 
 use crate::architecture::ArchitectureOption;
-use crate::checkpoint::CheckpointKind;
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
@@ -20,6 +19,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use deepsleep::data::Dataset;
+use deepsleep::evaluation::CheckpointKind;
 use deepsleep::method::Training;
 use files::Files;
 use std::path::PathBuf;

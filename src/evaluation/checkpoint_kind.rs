@@ -1,9 +1,8 @@
-//! Recognizes which command wrote a checkpoint, so that one of another kind is never overwritten.
+//! Recognizes what wrote a checkpoint, so that one of another kind is never overwritten.
 
-use crate::failure::WrongUse;
-use anyhow::{Context, Result};
-use deepsleep::evaluation::JournalSettings;
-use deepsleep::files::Output;
+use super::JournalSettings;
+use crate::files::Output;
+use crate::{Error, Result};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -11,16 +10,16 @@ use std::path::Path;
 /// The maximum size of our checkpoints.
 const MOST: u64 = 1 << 30;
 
-/// The commands that write checkpoints next to an output.
+/// What writes checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointKind {
-    /// `train`: safetensors with notes about the progress.
+    /// A training: safetensors with notes about the progress.
     Training,
-    /// `train --defense`: the same, with notes about stages.
+    /// A defense's training: the same, with notes about stages.
     Defense,
-    /// `evaluate`: lines of JSON, the first of them the settings.
+    /// An evaluation: lines of JSON, the first of them the settings.
     Evaluation,
-    /// `audit`: the same, and the settings say so.
+    /// An audit: the same, and the settings say so.
     Audit,
 }
 
@@ -28,13 +27,16 @@ pub enum CheckpointKind {
 pub const AUDIT: &str = "audit";
 
 impl CheckpointKind {
-    /// Refuses to replace an existing checkpoint of another kind.
+    /// Refuses to replace an existing checkpoint of another kind, and what is none.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is one, [`Error::Io`] if it cannot be read.
     pub fn expect(self, checkpoint: &Output) -> Result<()> {
         let path = checkpoint.path();
         if !path.exists() {
             return Ok(());
         }
-        let found = Self::of(path).with_context(|| format!("{}: cannot read", path.display()))?;
+        let found = Self::of(path).map_err(|error| Error::io(path, "read", error))?;
         let what = match found {
             FoundCheckpoint::Of(kind) if kind == self => return Ok(()),
             FoundCheckpoint::Nothing => return Ok(()),
@@ -42,11 +44,11 @@ impl CheckpointKind {
             FoundCheckpoint::Unknown => format!("not {}'s", self.name()),
         };
         let ours = self.name();
-        let path = path.display();
         let problem = format!(
-            "{path}: this checkpoint is {what}, and {ours} would replace it; name another --out, or move it away"
+            "{}: this checkpoint is {what}, and {ours} would replace it; name another output, or move it away",
+            path.display()
         );
-        Err(WrongUse(problem).into())
+        Err(Error::argument("checkpoint", problem))
     }
 
     /// What writes it, with an article.
