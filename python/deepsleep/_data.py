@@ -39,7 +39,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __iter__(self) -> Iterator[Array]:
+    def __iter__(self) -> Iterator[Any]:
         """For `images, labels = dataset`."""
         return iter((self.images, self.labels))
 

@@ -146,8 +146,8 @@ def _network(given: Any, what: str) -> _native.Network:
 
 
 def _run(
-    data: Any, test: Any, defense: str | None, network: _native.Network | None, layers: StrPath | Layers | None, profile: str, seed: Any, settings: Mapping[str, Any],
-    out: Any, resume: bool, threads: int, progress: bool | None,
+    data: Any, test: Any, defense: str | None, network: _native.Network | None, layers: StrPath | Layers | None, profile: str,
+    seed: Any, settings: Mapping[str, Any], out: Any, resume: bool, threads: int, progress: bool | None,
 ) -> Model:
     if not isinstance(profile, str):
         raise Error(f"profile: {kind(profile)}; expected published, paper, standard or lucid")
