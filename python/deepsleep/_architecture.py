@@ -8,29 +8,37 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _native
-from ._arguments import Error, kind, whole
+from ._arguments import StrPath, kind, whole
+from ._native import Error
+
+Layers = dict[str, Any]
 
 _FILES = (".toml", ".json", ".safetensors", ".onnx")
 
 
 def architecture(
-    source: str | os.PathLike | dict, input_shape: Sequence[int] | None = None, classes: int | None = None
-) -> dict[str, Any]:
+    source: StrPath | Layers, input_shape: Sequence[int] | None = None, classes: int | None = None
+) -> Layers:
     """The layers of a network.
 
     Parameters
     ----------
     source : str, path or dict
-        A name (`architectures` lists them), a file in TOML or JSON or a saved network, or a dictionary like the result.
+        A name (`architectures` lists them), a file in TOML or JSON, a saved network, or a dictionary like the result.
     input_shape : sequence of int, optional
-        Channels, height and width, for a name; the shape that the network was made for, unless said otherwise.
+        For a name: channels, height and width. By default the shape that the network was made for.
     classes : int, optional
-        For a name; 10, unless said otherwise.
+        For a name; 10 by default.
 
     Returns
     -------
     dict
-        `{"input": [channels, height, width], "classes": ..., "nodes": [...]}`, checked: the layers fit one another.
+        `{"input": [channels, height, width], "classes": ..., "nodes": [...]}`. It was checked that the layers fit one another.
+
+    Raises
+    ------
+    Error
+        If there is no such network, or if its layers do not fit.
 
     Examples
     --------
@@ -38,14 +46,19 @@ def architecture(
     """
     if isinstance(source, dict):
         _only_names(input_shape, classes, "a dictionary")
-        return json.loads(_native.checked(json.dumps(source)))
+        return _layers(_native.checked(json.dumps(source)))
     if not isinstance(source, (str, os.PathLike)):
         raise Error(f"architecture: {kind(source)}; give a name, a file or a dictionary")
     text = os.fspath(source)
     if isinstance(source, os.PathLike) or "/" in text or text.lower().endswith(_FILES):
         _only_names(input_shape, classes, "a file")
-        return json.loads(_native.of_file(text))
-    return json.loads(_native.named(text, shape_of(input_shape), 10 if classes is None else whole(classes, "classes", 1)))
+        return _layers(_native.of_file(text))
+    return _layers(_native.named(text, shape_of(input_shape), 10 if classes is None else whole(classes, "classes", 1)))
+
+
+def _layers(text: str) -> Layers:
+    layers: Layers = json.loads(text)
+    return layers
 
 
 def _only_names(input_shape: Any, classes: Any, what: str) -> None:
@@ -58,14 +71,20 @@ def shape_of(shape: Any) -> tuple[int, int, int] | None:
     if shape is None:
         return None
     try:
-        sides = tuple(whole(side, "input_shape", 1) for side in shape)
+        sides = [whole(side, "input_shape", 1) for side in shape]
     except TypeError:
         raise Error(f"input_shape: {shape!r}; expected channels, height and width: (3, 32, 32)") from None
     if len(sides) != 3:
-        raise Error(f"input_shape: {sides}; expected channels, height and width: (3, 32, 32)")
-    return sides
+        raise Error(f"input_shape: {tuple(sides)}; expected channels, height and width: (3, 32, 32)")
+    return sides[0], sides[1], sides[2]
 
 
 def architectures() -> dict[str, str]:
-    """The named networks, and what they are."""
+    """The named networks.
+
+    Returns
+    -------
+    dict
+        From names to what they are.
+    """
     return dict(_native.architectures())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import operator
+import os
 import sys
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._native import Error
+
+Array = NDArray[Any]
+StrPath = Union[str, "os.PathLike[str]"]
 
 NORMS = ("linf", "l2", "l1", "l0")
 
@@ -17,6 +22,12 @@ def is_tensor(value: Any) -> bool:
     """Whether it is a torch tensor; torch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
+
+
+def is_module(value: Any) -> bool:
+    """Whether it is a torch module; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
 
 
 def kind(value: Any) -> str:
@@ -68,9 +79,10 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return self.pixels.shape[1:]
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
 
-    def give_back(self, array: np.ndarray) -> Any:
+    def give_back(self, array: Array) -> Any:
         """An array as what the images came as: numpy, or torch on their device. Images keep their dtype."""
         if array.shape[1:] == self.shape and array.dtype == np.float32:
             array = array.astype(self.dtype, copy=False)
@@ -101,7 +113,7 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _array(value: Any, name: str) -> np.ndarray:
+def _array(value: Any, name: str) -> Array:
     """A numpy array or torch tensor as a numpy array; lists are refused, for what is in them is anyone's guess."""
     if is_tensor(value):
         if value.is_sparse or value.layout is not __import__("torch").strided:
@@ -110,7 +122,8 @@ def _array(value: Any, name: str) -> np.ndarray:
             raise Error(f"{name}: a tensor on the device meta, which holds no numbers")
         if str(value.dtype) == "torch.bfloat16":
             raise Error(f"{name}: their dtype is bfloat16; give float32: {name}.float()")
-        return value.detach().cpu().resolve_conj().resolve_neg().numpy()
+        array: Array = value.detach().cpu().resolve_conj().resolve_neg().numpy()
+        return array
     if isinstance(value, np.ma.MaskedArray):
         raise Error(f"{name}: a masked array; give a plain one: {name}.filled(0)")
     if not isinstance(value, np.ndarray):
@@ -118,7 +131,7 @@ def _array(value: Any, name: str) -> np.ndarray:
     return value
 
 
-def labels_of(labels: Any, count: int, classes: int | None) -> np.ndarray:
+def labels_of(labels: Any, count: int, classes: int | None) -> NDArray[np.int64]:
     """Labels as int64, one an image, each a class of the model."""
     array = _array(labels, "labels")
     if array.ndim == 2 and array.shape[1] == 1:
@@ -139,7 +152,7 @@ def labels_of(labels: Any, count: int, classes: int | None) -> np.ndarray:
     return array
 
 
-def ids_of(ids: Any, count: int) -> np.ndarray:
+def ids_of(ids: Any, count: int) -> NDArray[np.int64]:
     """Identities: what a sample's random numbers depend on; its place, unless said otherwise."""
     if ids is None:
         return np.arange(count, dtype=np.int64)
@@ -199,3 +212,10 @@ def attack_of(attack: Any) -> str:
     if not isinstance(attack, str):
         raise Error(f"attack: {kind(attack)}; give a description such as 'pgd:steps=40', deepsleep.attacks() lists all")
     return attack.strip().lower()
+
+
+def path_of(path: Any, name: str) -> str:
+    """A path as text."""
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise Error(f"{name}: {path!r}; expected a path")
+    return os.fsdecode(path)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from . import _native
-from ._arguments import Error, attack_of, eps_of, ids_of, labels_of, norm_of, seed_of, whole
+from ._arguments import attack_of, eps_of, ids_of, labels_of, norm_of, seed_of, whole
 from ._models import resolve
+from ._native import Error
 from ._progress import shown
 from ._report import Report
 
 
-def attacks() -> dict[str, dict]:
-    """All attacks by name: `{"summary": ..., "options": {key: (default, meaning)}}`."""
+def attacks() -> dict[str, dict[str, Any]]:
+    """All attacks.
+
+    Returns
+    -------
+    dict
+        By name: `{"summary": ..., "options": {key: (default, meaning)}}`.
+    """
     return {
         name: {"summary": summary, "options": {key: (default, meaning) for key, default, meaning in options}}
         for name, summary, options in _native.attacks()
@@ -33,7 +40,7 @@ def attack(
     threads: int = 0,
     progress: bool | None = None,
 ) -> Report:
-    """Attacks a model.
+    """Attack a model.
 
     Parameters
     ----------
@@ -46,6 +53,7 @@ def attack(
     attack : str
         `name:key=value,...`, such as `"apgd-ce:steps=100"`; `attacks` lists names and options.
     norm : {"linf", "l2", "l1", "l0"}
+        How the change of an image is measured.
     eps : float or str
         The radius, pixels from 0 to 1: `8/255` or `"8/255"`.
     seed : int
@@ -53,11 +61,11 @@ def attack(
     source : model, optional
         Another model to craft the images on (transfer).
     ids : array of int, optional
-        Identities of the images, which their random numbers depend on; their places, unless said otherwise.
+        Identities of the images, which their random numbers depend on; by default their places.
     threads : int
         0: all cores. Results do not depend on it.
     progress : bool, optional
-        Whether to show it, through tqdm; unless said otherwise, on a terminal and in a notebook.
+        Whether to show it, through tqdm; by default on a terminal and in a notebook.
 
     Returns
     -------

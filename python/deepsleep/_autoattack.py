@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._arguments import Error, Images, eps_of, ids_of, is_tensor, labels_of, norm_of, seed_of, whole
+from ._arguments import Array, Images, StrPath, eps_of, ids_of, is_module, is_tensor, labels_of, norm_of, seed_of, whole
 from ._attack import attack
-from ._models import Classifier, Model, _is_module, resolve
+from ._classifier import Classifier
+from ._models import Model, of_module, resolve
+from ._native import Error
 from ._report import Report
 
 _ALL = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
@@ -45,18 +47,29 @@ class AutoAttack:
     model : torch.nn.Module, callable, Model or Classifier
         From images with pixels from 0 to 1 to logits.
     norm : {"Linf", "L2", "L1"}
+        How the change of an image is measured.
     eps : float
+        The radius, pixels from 0 to 1.
     seed : int, optional
         None is 0, so that results are the same every time (the official package takes the time).
     verbose : bool
+        Whether to print a line for each attack.
     attacks_to_run : list of str
         Of version `custom`: some of `apgd-ce`, `apgd-dlr`, `apgd-t`, `fab`, `fab-t`, `square`, in their order. The numbers
         of restarts, steps and queries are attributes, as in the official package: `adversary.apgd.n_restarts = 2`.
     version : {"standard", "plus", "rand", "custom"}
+        Which attacks run; `rand` is for models that draw random numbers.
+    is_tf_model : bool
+        Refused; a TensorFlow model can be wrapped as a `Classifier`.
     device : str, optional
-        Where a torch model computes; where its parameters are, unless said otherwise.
+        Where a torch model computes; by default where its parameters are.
     log_path : path, optional
         A file that the lines are appended to.
+
+    Attributes
+    ----------
+    report : Report or None
+        What the last attack found.
 
     Examples
     --------
@@ -75,7 +88,7 @@ class AutoAttack:
         version: str = "standard",
         is_tf_model: bool = False,
         device: str | None = None,
-        log_path: str | Path | None = None,
+        log_path: StrPath | None = None,
     ) -> None:
         if is_tf_model:
             raise Error("is_tf_model: TensorFlow models are not read; wrap one as deepsleep.Classifier(logits=..., gradient=...)")
@@ -96,8 +109,15 @@ class AutoAttack:
             self.set_version(version)
 
     def set_version(self, version: str = "standard") -> None:
-        """Sets which attacks a version runs, and how often. Attributes that are changed afterwards count, as in the official
-        package: `adversary.square.n_queries = 1000`."""
+        """Set which attacks run, and how often.
+
+        Attributes that are changed afterwards count, as in the official package: `adversary.square.n_queries = 1000`.
+
+        Parameters
+        ----------
+        version : {"standard", "plus", "rand"}
+            A version of the official package.
+        """
         if version not in _RUNS:
             raise Error(f"version: {version!r}; expected standard, plus or rand")
         self.version, self.attacks_to_run = version, list(_RUNS[version])
@@ -111,9 +131,9 @@ class AutoAttack:
         return self.attacks_to_run == _RUNS[self.version] and ours == _attacks(self.version, norm_of(self.norm))
 
     def run_standard_evaluation(
-        self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False, state_path: Path | None = None
+        self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False, state_path: StrPath | None = None
     ) -> Any:
-        """Attacks images; each attack sees what those before it left.
+        """Attack images; each attack sees what those before it left.
 
         Parameters
         ----------
@@ -123,6 +143,8 @@ class AutoAttack:
             Images in a batch of a model that is asked by callbacks; results do not depend on it.
         return_labels : bool
             Whether to return the classes of the returned images too.
+        state_path : path, optional
+            Refused; `deepsleep.evaluate` keeps what is done.
 
         Returns
         -------
@@ -150,7 +172,22 @@ class AutoAttack:
     def run_standard_evaluation_individual(
         self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False
     ) -> dict[str, Any]:
-        """Runs each attack on all images; the results by its name."""
+        """Run each attack on all images.
+
+        Parameters
+        ----------
+        x_orig, y_orig : torch.Tensor or numpy.ndarray
+            Images, pixels from 0 to 1, and classes.
+        bs : int
+            Images in a batch of a model that is asked by callbacks; results do not depend on it.
+        return_labels : bool
+            Whether to return the classes of the returned images too.
+
+        Returns
+        -------
+        dict
+            By the attack's name what `run_standard_evaluation` returns.
+        """
         model, images = self._model(x_orig, bs)
         if self.verbose:
             self._log(f"using {self.version} version including {', '.join(self.attacks_to_run)}.")
@@ -166,7 +203,20 @@ class AutoAttack:
         return found
 
     def clean_accuracy(self, x_orig: Any, y_orig: Any, bs: int = 250) -> float:
-        """The share of images that are classified rightly."""
+        """The share of images that are classified rightly.
+
+        Parameters
+        ----------
+        x_orig, y_orig : torch.Tensor or numpy.ndarray
+            Images, pixels from 0 to 1, and classes.
+        bs : int
+            Images in a batch of a model that is asked by callbacks.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
         model, images = self._model(x_orig, bs)
         network, classes, given = resolve(model, x_orig)
         labels = labels_of(y_orig, len(given), classes)
@@ -184,13 +234,11 @@ class AutoAttack:
             return self.model, images
         if isinstance(self.model, Classifier):
             return self.model, images
-        if _is_module(self.model):
+        if is_module(self.model):
             if self.device is not None:
                 self.model.to(self.device)
             if not random:
-                from ._models import _of_module
-
-                loaded = _of_module(self.model, images.shape, False, images)
+                loaded = of_module(self.model, images.shape, False, images)
                 if isinstance(loaded, Model):
                     return loaded, images
         return Classifier(self.model, batch_size=max(bs, 16), random=random), images
@@ -218,7 +266,7 @@ class AutoAttack:
 
     def _chain(
         self, model: Any, images: Images, y: Any, specs: list[tuple[str, str]], quiet: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Array, Array]:
         """Attacks one after the other, each on what those before it left; images and their classes."""
         adversarial = images.pixels.copy()
         labels = labels_of(y, len(images), None)
@@ -280,7 +328,7 @@ def _fewer_targets(spec: str, classes: int) -> str:
     return f"{name}:{','.join(fewer)}"
 
 
-def _like(labels: Any, classes: np.ndarray) -> Any:
+def _like(labels: Any, classes: Array) -> Any:
     """Classes as what the labels came as."""
     if not is_tensor(labels):
         return classes

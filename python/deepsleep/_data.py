@@ -8,35 +8,38 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _native
-from ._arguments import Error, Images, kind, labels_of
-from ._models import path_of
+from ._arguments import Array, Images, StrPath, kind, labels_of, path_of
+from ._native import Error
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images with labels.
+    """Images with labels. It unpacks to the two, and `data[:1000]` is a data set again.
 
-    Attributes
+    Parameters
     ----------
     images : numpy.ndarray
-        `[n, channels, height, width]`, float32, from 0 to 1.
+        `[n, channels, height, width]`, float32, pixels from 0 to 1.
     labels : numpy.ndarray
         `[n]`, int64.
     classes : int
+        The number of classes.
     name : str
+        What the data set is called.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
     classes: int
     name: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Any]:
         """For `images, labels = dataset`."""
         return iter((self.images, self.labels))
 
@@ -51,7 +54,7 @@ class Dataset:
         return f"<deepsleep.Dataset {self.name}: {len(self)} images of {shape}, {self.classes} classes>"
 
 
-def dataset(source: str | os.PathLike = "mnist", split: str = "test", *, folder: str | os.PathLike | None = None) -> Dataset:
+def dataset(source: StrPath = "mnist", split: str = "test", *, folder: StrPath | None = None) -> Dataset:
     """One half of a data set.
 
     Parameters
@@ -60,8 +63,19 @@ def dataset(source: str | os.PathLike = "mnist", split: str = "test", *, folder:
         A known name (`datasets` lists them), a folder (IDX, CIFAR's binary files, npz, or PNG files in a folder a class) or
         an npz file.
     split : {"test", "train"}
+        Which half.
     folder : path, optional
-        Where a known data set's files are; the usual places, unless said otherwise.
+        Where the files of a known data set are; by default the usual places are searched.
+
+    Returns
+    -------
+    Dataset
+        It unpacks: `images, labels = deepsleep.dataset("mnist")`.
+
+    Raises
+    ------
+    Error
+        If there is no such data set, or if a file cannot be read.
     """
     if split not in ("train", "test"):
         raise Error(f"split: {split!r}; expected 'train' or 'test'")
@@ -71,7 +85,13 @@ def dataset(source: str | os.PathLike = "mnist", split: str = "test", *, folder:
 
 
 def datasets() -> list[str]:
-    """The names of known data sets."""
+    """The names of known data sets.
+
+    Returns
+    -------
+    list of str
+        What `dataset` takes as a name.
+    """
     return _native.datasets()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,21 @@ from typing import Any
 import numpy as np
 
 from . import _native
+from ._architecture import Layers
 from ._architecture import architecture as describe
-from ._arguments import Error, attack_of, eps_of, ids_of, labels_of, norm_of, seed_of, whole
+from ._arguments import Array, StrPath, attack_of, eps_of, ids_of, labels_of, norm_of, path_of, seed_of, whole
 from ._data import data_of, dataset
-from ._models import path_of, resolve
+from ._models import resolve
+from ._native import Error
 from ._progress import shown
 from ._training import changes_of
 
 
-def _several(value: Any) -> list:
+def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _fingerprint(target: Any, images: np.ndarray) -> str:
+def _fingerprint(target: _native.Network | _native.Callback, images: Array) -> str:
     """What a file of finished parts remembers a model by: its weights or, of a model of Python's, some of its answers."""
     if isinstance(target, _native.Network):
         run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
@@ -41,7 +42,7 @@ def _fingerprint(target: Any, images: np.ndarray) -> str:
 class Evaluation:
     """What attacks leave of a model.
 
-    Attributes
+    Parameters
     ----------
     results : list of dict
         One an attack and radius: `attack`, `eps`, `robust_accuracy`, `warnings` and all other numbers.
@@ -49,7 +50,7 @@ class Evaluation:
         One a radius, over all attacks, image by image: `robust_accuracy`, `strongest`, `fooled_only_by`.
     """
 
-    def __init__(self, results: list[dict], worst_case: list[dict]) -> None:
+    def __init__(self, results: list[dict[str, Any]], worst_case: list[dict[str, Any]]) -> None:
         self.results, self.worst_case = results, worst_case
 
     def __repr__(self) -> str:
@@ -75,26 +76,50 @@ def evaluate(
     eps: float | str | Sequence[float | str],
     seed: int | None = 0,
     source: Any = None,
-    checkpoint: str | os.PathLike | None = None,
+    checkpoint: StrPath | None = None,
     portion: int = 256,
     threads: int = 0,
     progress: bool | None = None,
 ) -> Evaluation:
-    """Runs attacks at radii, and takes the worst case over all of them.
+    """Run attacks at radii, and take the worst case over all of them.
 
     Parameters
     ----------
+    model : Model, Classifier, torch.nn.Module, callable or path
+        What is attacked; see `load` and `Classifier`.
+    images : numpy.ndarray or torch.Tensor
+        `[n, channels, height, width]`, float32, pixels from 0 to 1.
+    labels : numpy.ndarray or torch.Tensor
+        `[n]`, the classes as integers.
     attacks : str or sequence of str
         Descriptions, as for `deepsleep.attack`.
-    eps : number or sequence
-        Radii.
+    norm : {"linf", "l2", "l1", "l0"}
+        How the change of an image is measured.
+    eps : float, str or sequence of them
+        Radii, pixels from 0 to 1: `8/255` or `"8/255"`.
+    seed : int
+        Of all random numbers.
+    source : model, optional
+        Another model to craft the images on (transfer).
     checkpoint : path, optional
         A file that keeps every portion of images as soon as it is done. The same call again goes on from there, after
         Ctrl-C or a power cut.
     portion : int
-        Images attacked between two of these.
+        How many images are attacked before the file is written again.
+    threads : int
+        0: all cores. Results do not depend on it.
+    progress : bool, optional
+        Whether to show it, through tqdm; by default on a terminal and in a notebook.
 
-    See `deepsleep.attack` for the rest.
+    Returns
+    -------
+    Evaluation
+        Numbers by attack and radius, and the worst case by radius.
+
+    Raises
+    ------
+    Error
+        If anything does not fit, or if the file holds something else.
     """
     norm = norm_of(norm)
     target, classes, given = resolve(model, images)
@@ -106,18 +131,23 @@ def evaluate(
         about["source"] = _fingerprint(crafted_on, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
     with shown(progress) as advance:
-        found = _native.run_many(
+        answer = _native.run_many(
             target, samples, [attack_of(attack) for attack in _several(attacks)], norm,
             [eps_of(radius, norm) for radius in _several(eps)], seed_of(seed), whole(threads, "threads", 0, 1024),
             whole(portion, "portion", 1), about, None if checkpoint is None else path_of(checkpoint, "checkpoint"),
             source=crafted_on, progress=advance,
         )
-    found = json.loads(found)
+    found = json.loads(answer)
     return Evaluation(found["results"], found["worst_case"])
 
 
 class Audit:
-    """Whether a robust accuracy can be trusted.
+    """Whether a robust accuracy can be trusted. It is made by `audit`.
+
+    Parameters
+    ----------
+    report : str
+        What the engine answered, as JSON.
 
     Attributes
     ----------
@@ -131,6 +161,8 @@ class Audit:
         `name`, `finding` (`pass`, `warn` or `fail`), `statistic`, `threshold`, `meaning`.
     attacks : list of dict
         What each attack found.
+    summary : dict
+        All of it.
     """
 
     def __init__(self, report: str) -> None:
@@ -138,12 +170,26 @@ class Audit:
         self.summary: dict[str, Any] = json.loads(report)
         self.verdict: str = self.summary["verdict"]
         self.robust_accuracy: float = self.summary["robust_accuracy"]
-        self.interval: tuple[float, float] = tuple(self.summary["interval"])
-        self.checks: list[dict] = self.summary["checks"]
-        self.attacks: list[dict] = self.summary["attacks"]
+        low, high = self.summary["interval"]
+        self.interval: tuple[float, float] = low, high
+        self.checks: list[dict[str, Any]] = self.summary["checks"]
+        self.attacks: list[dict[str, Any]] = self.summary["attacks"]
 
     def page(self, model: str = "the model", data: str = "") -> str:
-        """The audit as a page of HTML, with its curves; it names the model and the data set."""
+        """The audit as a page of HTML, with its curves.
+
+        Parameters
+        ----------
+        model : str
+            What the page calls the model.
+        data : str
+            What the page calls the data set.
+
+        Returns
+        -------
+        str
+            The content of an HTML file.
+        """
         return _native.page_of_audit(str(model), str(data), self._report)
 
     def __repr__(self) -> str:
@@ -175,14 +221,24 @@ def audit(
     search: int = 100,
     fast: bool = False,
     seed: int | None = 0,
-    checkpoint: str | os.PathLike | None = None,
+    checkpoint: StrPath | None = None,
     threads: int = 0,
     progress: bool | None = None,
 ) -> Audit:
-    """Checks whether a robust accuracy can be trusted: masked gradients, attacks that fail, numbers above what is left.
+    """Check whether a robust accuracy can be trusted: masked gradients, attacks that fail, numbers above what is left.
 
     Parameters
     ----------
+    model : Model, Classifier, torch.nn.Module, callable or path
+        What is audited; see `load` and `Classifier`.
+    images : numpy.ndarray or torch.Tensor
+        `[n, channels, height, width]`, float32, pixels from 0 to 1.
+    labels : numpy.ndarray or torch.Tensor
+        `[n]`, the classes as integers.
+    norm : {"linf", "l2", "l1", "l0"}
+        How the change of an image is measured.
+    eps : float or str
+        The radius, pixels from 0 to 1: `8/255` or `"8/255"`.
     claim : float, optional
         The robust accuracy that somebody claims, from 0 to 1.
     attack : str, optional
@@ -195,10 +251,24 @@ def audit(
         Images that withstood gradients and are searched without them.
     fast : bool
         Whether to leave out the long tail of attacks with gradients.
+    seed : int
+        Of all random numbers.
     checkpoint : path, optional
         A file that keeps what is done; the same call again goes on from there.
+    threads : int
+        0: all cores. Results do not depend on it.
+    progress : bool, optional
+        Whether to show it, through tqdm; by default on a terminal and in a notebook.
 
-    See `deepsleep.attack` for the rest.
+    Returns
+    -------
+    Audit
+        The verdict, the number to report, and every check.
+
+    Raises
+    ------
+    Error
+        If anything does not fit, or if the file holds something else.
     """
     norm = norm_of(norm)
     if claim is not None and not (isinstance(claim, (int, float)) and 0 <= claim <= 1):
@@ -223,7 +293,7 @@ def audit(
 
 
 def reproduce(
-    out: str | os.PathLike = "results",
+    out: StrPath = "results",
     *,
     quick: bool = False,
     tables: Sequence[int] = (),
@@ -231,25 +301,64 @@ def reproduce(
     profile: str = "published",
     settings: Mapping[str, Any] | None = None,
     seeds: int = 1,
-    threat_models: Sequence[str] = ("transfer", "white-box"),
+    threat_models: str | Sequence[str] = ("transfer", "white-box"),
     images: int | None = None,
     white_box_images: int | None = None,
-    architecture: str | os.PathLike | dict = "lenet",
-    data: str | os.PathLike = "mnist",
+    architecture: StrPath | Layers = "lenet",
+    data: StrPath = "mnist",
     jobs: int = 1,
     threads: int = 0,
     progress: bool | None = None,
 ) -> tuple[dict[str, Any], Path]:
-    """Reproduces the paper's tables and figures.
+    """Reproduce the paper's tables and figures.
 
     Finished jobs are kept in the folder `out` and never repeated: after Ctrl-C or a power cut, the same call goes on. The
     folder is that of `deepsleep-cli reproduce`, and either can go on with what the other began.
 
+    Parameters
+    ----------
+    out : path
+        The folder of the results.
+    quick : bool
+        Whether to make a small run of the same jobs, whose numbers mean nothing.
+    tables : sequence of int
+        Which tables; by default all, unless figures are given.
+    figures : sequence of int
+        Which figures; by default all, unless tables are given.
+    profile : {"published", "paper", "standard", "lucid"}
+        Whose settings.
+    settings : mapping, optional
+        Settings by dotted name; `deepsleep.settings` lists them.
+    seeds : int
+        How many seeds: 0, 1, ...
+    threat_models : str or sequence of str
+        Who crafts the images: `transfer` (on the control), `white-box` (on the model itself), or both.
+    images : int, optional
+        Test images under transfer attacks; by default all.
+    white_box_images : int, optional
+        Test images under white-box attacks; 1,000 by default.
+    architecture : str, path or dict
+        Which network; see `deepsleep.architecture`.
+    data : str or path
+        A data set's name or folder.
+    jobs : int
+        Jobs side by side. 0: one a thread, but four at most. Results do not depend on it.
+    threads : int
+        0: all cores. Results do not depend on it.
+    progress : bool, optional
+        Whether to show it, through tqdm; by default on a terminal and in a notebook.
+
     Returns
     -------
     results : dict
-    page : Path
+        The numbers of the report.
+    page : pathlib.Path
         The report, to open in a browser.
+
+    Raises
+    ------
+    Error
+        If anything does not fit, or if the folder holds other results.
     """
     threats = _several(threat_models)
     for threat in threats:
@@ -267,11 +376,12 @@ def reproduce(
     plain = isinstance(architecture, str) and "/" not in architecture and "." not in architecture
     layers = describe(architecture, known.images.shape[1:], known.classes) if plain else describe(architecture)
     with shown(progress, "job") as advance:
-        results, page = _native.run_reproduction(
+        answer, page = _native.run_reproduction(
             train, test, known.name, path_of(out, "out"), bool(quick), [whole(t, "tables", 1) for t in tables],
             [whole(f, "figures", 1) for f in figures], json.dumps(layers), str(profile).lower(), changes_of(settings or {}),
             whole(seeds, "seeds", 1, 1000), "transfer" in threats, "white-box" in threats, count(images, "images"),
             count(white_box_images, "white_box_images"), whole(jobs, "jobs", 0, 64), whole(threads, "threads", 0, 1024),
             progress=advance,
         )
-    return json.loads(results), Path(page)
+    results: dict[str, Any] = json.loads(answer)
+    return results, Path(page)

@@ -5,75 +5,159 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _native
-from ._arguments import Images, whole
-from ._models import path_of
+from ._arguments import Array, Images, StrPath, path_of, whole
 
 
 class Report:
-    """What an attack did to every image, and what follows.
+    """What an attack did to every image, and what follows. It is made by `attack`.
+
+    Parameters
+    ----------
+    result : object
+        What the engine answered.
+    images : object
+        The images, and what they came as.
 
     Attributes
     ----------
-    robust_accuracy, clean_accuracy : float
-        Shares of images classified rightly, under attack and without.
-    robust_interval : tuple of float
-        Where the robust accuracy on all images of this kind lies, with 95 % confidence.
-    adversarial : array or tensor
-        The images that prove it, `[n, channels, height, width]`; where nothing was found, the clean ones to the bit.
-    status : numpy.ndarray of str
-        `clean-wrong`, `fooled`, `survived`, `invalid` (a logit was not finite), or `outside`.
-    winner : numpy.ndarray of str
-        Which attack of an ensemble found the image.
-    margin : array or tensor
-        The label's logit minus the largest other one, of the image that was returned.
-    prediction : array or tensor
-        The class of the image that was returned.
-    linf, l2, l1, l0 : array or tensor
-        How far the image was changed.
-    forward_passes, backward_passes : int
-        What it cost, all images together; `arrays` has them for each image.
-    warnings : list of str
-        What gives reason to doubt the result.
     summary : dict
         All numbers about the attack as a whole.
-    arrays : dict
-        Everything about each image, as numpy arrays, under the names that `save` writes them by.
+    arrays : dict of numpy.ndarray
+        Everything about each image, under the names that `save` writes it by.
     """
 
     def __init__(self, result: _native.AttackResult, images: Images) -> None:
         self._result, self._images = result, images
         self.summary: dict[str, Any] = json.loads(result.summary())
-        self.arrays: dict[str, np.ndarray] = {name: np.asarray(column) for name, column in result.columns().items()}
-        self.robust_accuracy: float = self.summary["robust_accuracy"]
-        self.clean_accuracy: float = self.summary["clean_accuracy"]
-        self.robust_interval: tuple[float, float] = tuple(self.summary["robust_interval"])
-        self.forward_passes: int = self.summary["forward_passes"]
-        self.backward_passes: int = self.summary["backward_passes"]
-        self.warnings: list[str] = self.summary["warnings"]
-        self.status, self.winner = self.arrays["status"], self.arrays["winner"]
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("adversarial", "margin", "prediction", "linf", "l2", "l1", "l0"):
-            return self._images.give_back(self.arrays[name])
-        raise AttributeError(f"a Report has no {name}")
+        self.arrays: dict[str, Array] = {name: np.asarray(column) for name, column in result.columns().items()}
 
     @property
-    def fooled(self) -> np.ndarray:
-        """Which images were fooled."""
-        return self.status == "fooled"
+    def robust_accuracy(self) -> float:
+        """The share of images that are classified rightly under attack."""
+        return float(self.summary["robust_accuracy"])
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Saves everything as an npz file, as `deepsleep-cli attack --save` does."""
+    @property
+    def robust_interval(self) -> tuple[float, float]:
+        """Where the robust accuracy on all images of this kind lies, with 95 % confidence."""
+        low, high = self.summary["robust_interval"]
+        return low, high
+
+    @property
+    def clean_accuracy(self) -> float:
+        """The share of images that are classified rightly without an attack."""
+        return float(self.summary["clean_accuracy"])
+
+    @property
+    def forward_passes(self) -> int:
+        """Forward passes that it took, all images together; `arrays` has them for each image."""
+        return int(self.summary["forward_passes"])
+
+    @property
+    def backward_passes(self) -> int:
+        """Backward passes that it took, all images together; `arrays` has them for each image."""
+        return int(self.summary["backward_passes"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What gives reason to doubt the result."""
+        return list(self.summary["warnings"])
+
+    @property
+    def status(self) -> NDArray[np.str_]:
+        """What became of each image.
+
+        `clean-wrong`, `fooled`, `survived`, `invalid` (a logit was not finite), or `outside` (the image that was shown,
+        crafted on `source`, lies beyond the radius).
+        """
+        return self.arrays["status"]
+
+    @property
+    def winner(self) -> NDArray[np.str_]:
+        """Which attack of an ensemble fooled, for each image."""
+        return self.arrays["winner"]
+
+    @property
+    def fooled(self) -> NDArray[np.bool_]:
+        """Which images were fooled."""
+        return np.asarray(self.status == "fooled")
+
+    @property
+    def adversarial(self) -> Any:
+        """The images that prove it, as what the clean ones came as; where nothing was found, the clean ones to the bit."""
+        return self._given_back("adversarial")
+
+    @property
+    def prediction(self) -> Any:
+        """The class of each returned image."""
+        return self._given_back("prediction")
+
+    @property
+    def margin(self) -> Any:
+        """The label's logit minus the largest other one, of each returned image."""
+        return self._given_back("margin")
+
+    @property
+    def linf(self) -> Any:
+        """The largest change of a pixel, of each image."""
+        return self._given_back("linf")
+
+    @property
+    def l2(self) -> Any:
+        """The Euclidean length of each image's change."""
+        return self._given_back("l2")
+
+    @property
+    def l1(self) -> Any:
+        """The sum of the absolute changes of each image's pixels."""
+        return self._given_back("l1")
+
+    @property
+    def l0(self) -> Any:
+        """How many pixels of each image were changed; channels count separately."""
+        return self._given_back("l0")
+
+    def _given_back(self, name: str) -> Any:
+        return self._images.give_back(self.arrays[name])
+
+    def save(self, path: StrPath) -> None:
+        """Save everything, as `deepsleep-cli attack --save` does.
+
+        Parameters
+        ----------
+        path : path
+            An npz file.
+
+        Raises
+        ------
+        Error
+            If the file cannot be written.
+        """
         self._result.save(path_of(path, "path"))
 
     def grid(self, images: int = 20) -> bytes:
-        """A picture of the first images that fool, as a PNG: clean, adversarial, difference."""
+        """A picture of the first images that fool: clean, adversarial, difference.
+
+        Parameters
+        ----------
+        images : int
+            How many, from 1 to 200.
+
+        Returns
+        -------
+        bytes
+            A file of PNG.
+
+        Raises
+        ------
+        Error
+            If the images are neither gray nor in color.
+        """
         return self._result.grid(whole(images, "images", 1, 200))
 
     def __repr__(self) -> str:

@@ -7,12 +7,16 @@ import hashlib
 import io
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ._native import Error, Network
+
+if TYPE_CHECKING:
+    from ._classifier import Forward, Pullback
 
 # Modules that answer otherwise in training.
 _TRAINS = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
@@ -66,7 +70,7 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def differentiable(model: Callable[[Any], Any], device: Any) -> Callable[[np.ndarray, bool], tuple]:
+def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
     """A function on tensors as one on arrays, with its gradient by autograd.
 
     It maps images and whether a gradient will be asked for to logits and, if so, a function from weights of the logits to
@@ -74,7 +78,7 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Callable[[np.nda
     """
     dtype = dtype_of(model)
 
-    def forward(images: np.ndarray, wanted: bool) -> tuple:
+    def forward(images: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
         x = torch.from_numpy(images).to(device=device, dtype=dtype)
         with torch.inference_mode(False), torch.set_grad_enabled(wanted):
             logits = model(x.requires_grad_(wanted))
@@ -89,19 +93,20 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Callable[[np.nda
                 "gradient=, or an attack that needs none: square, rays"
             )
 
-        def pullback(weights: np.ndarray) -> np.ndarray:
+        def pullback(weights: NDArray[np.float32]) -> NDArray[np.float32]:
             seed = torch.from_numpy(weights).to(logits)
             (gradient,) = torch.autograd.grad(logits, x, seed, retain_graph=True, allow_unused=True)
             if gradient is None:
                 return np.zeros_like(images)
-            return gradient.float().cpu().numpy()
+            values: NDArray[np.float32] = gradient.float().cpu().numpy()
+            return values
 
         return values, pullback
 
     return forward
 
 
-def export(module: Any, images: np.ndarray, spiking: bool) -> Network:
+def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     """A module as a network of the engine, by way of ONNX in memory, which answers as the module does.
 
     Raises
@@ -130,16 +135,17 @@ def export(module: Any, images: np.ndarray, spiking: bool) -> Network:
 def _onnx(module: Any, probe: Any) -> bytes:
     """The content of an ONNX file; torch's exporters differ in what they can do and in what they need."""
     problems = []
+    to_onnx: Any = torch.onnx.export  # by its types it writes to paths alone; it writes to memory too
     for dynamo in (False, True):
         content = io.BytesIO()
         try:
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
                 if dynamo:
-                    program = torch.onnx.export(module, (probe,), dynamo=True, verbose=False)
+                    program = to_onnx(module, (probe,), dynamo=True, verbose=False)
                     program.save(content)
                 else:
-                    torch.onnx.export(module, (probe,), content, dynamo=False, input_names=["images"])
+                    to_onnx(module, (probe,), content, dynamo=False, input_names=["images"])
         except KeyboardInterrupt:
             raise
         except Exception as problem:  # whatever an exporter raises: the other one may do

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import _native
+from ._architecture import Layers
 from ._architecture import architecture as describe
-from ._arguments import Error, kind, seed_of, whole
+from ._arguments import StrPath, kind, path_of, seed_of, whole
 from ._data import data_of
-from ._models import Model, load, path_of
+from ._models import Model, load
+from ._native import Error
 from ._progress import shown
 
 
@@ -19,23 +21,24 @@ def train(
     data: Any = "mnist",
     test: Any = None,
     *,
-    architecture: str | os.PathLike | dict = "lenet",
+    architecture: StrPath | Layers = "lenet",
     start: Any = None,
     seed: int | None = 0,
     settings: Mapping[str, Any] | None = None,
-    out: str | os.PathLike | None = None,
+    out: StrPath | None = None,
     resume: bool = False,
     threads: int = 0,
     progress: bool | None = None,
     **control: Any,
 ) -> Model:
-    """Trains a network without a defense.
+    """Train a network without a defense.
 
     Parameters
     ----------
-    data, test : Dataset, (images, labels), name or path
-        What to train on and what to measure on after every epoch; the other half of the same data set, unless said
-        otherwise.
+    data : Dataset, pair of arrays, name or path
+        What to train on: images and labels. Of a named data set it is the half `train`.
+    test : Dataset, pair of arrays, name or path, optional
+        What to measure on after every epoch; by default the other half of the named data set.
     architecture : str, path or dict
         Which network; see `deepsleep.architecture`.
     start : Model or path, optional
@@ -48,6 +51,10 @@ def train(
         A file for the network; `out.checkpoint` holds the last epoch until it is there.
     resume : bool
         Whether to go on from `out.checkpoint`, if there is one. The bits are those of an uninterrupted training.
+    threads : int
+        0: all cores. Results do not depend on it.
+    progress : bool, optional
+        Whether to show it, through tqdm; by default on a terminal and in a notebook.
     **control
         Settings of the control by their own names: `epochs=3, learning_rate=0.05, batch_size=64`.
 
@@ -55,6 +62,11 @@ def train(
     -------
     Model
         Its `history` has loss and accuracy of every epoch.
+
+    Raises
+    ------
+    Error
+        If anything does not fit, or if a file cannot be written.
     """
     changes = dict(settings or {})
     for name, value in control.items():
@@ -75,12 +87,12 @@ def defend(
     profile: str | None = None,
     seed: int | None = 0,
     settings: Mapping[str, Any] | None = None,
-    out: str | os.PathLike | None = None,
+    out: StrPath | None = None,
     resume: bool = False,
     threads: int = 0,
     progress: bool | None = None,
 ) -> Model:
-    """Defends a trained network.
+    """Defend a trained network.
 
     Parameters
     ----------
@@ -88,10 +100,34 @@ def defend(
         The network to start from.
     defense : str
         `defenses` lists them.
+    data : Dataset, pair of arrays, name or path
+        What to train on: images and labels. Of a named data set it is the half `train`.
+    test : Dataset, pair of arrays, name or path, optional
+        What to measure on after every epoch; by default the other half of the named data set.
     profile : {"published", "paper", "standard", "lucid"}, optional
-        Whose settings; `lucid` for the defense of that name, else `published`.
+        Whose settings; by default `lucid` for the defense of that name, else `published`.
+    seed : int
+        Of all random numbers.
+    settings : mapping, optional
+        Settings by dotted name; `deepsleep.settings` lists them.
+    out : path, optional
+        A file for the network; `out.checkpoint` holds the last pass until it is there.
+    resume : bool
+        Whether to go on from `out.checkpoint`, if there is one. The bits are those of an uninterrupted run.
+    threads : int
+        0: all cores. Results do not depend on it.
+    progress : bool, optional
+        Whether to show it, through tqdm; by default on a terminal and in a notebook.
 
-    See `train` for the rest.
+    Returns
+    -------
+    Model
+        Its `history` has what was measured after every pass.
+
+    Raises
+    ------
+    Error
+        If anything does not fit, or if a file cannot be written.
     """
     if not isinstance(defense, str):
         raise Error(f"defense: {kind(defense)}; give a name, deepsleep.defenses() lists all")
@@ -110,8 +146,8 @@ def _network(given: Any, what: str) -> _native.Network:
 
 
 def _run(
-    data: Any, test: Any, defense: str | None, network: Any, layers: Any, profile: str, seed: Any, settings: Mapping[str, Any],
-    out: Any, resume: bool, threads: int, progress: bool | None,
+    data: Any, test: Any, defense: str | None, network: _native.Network | None, layers: StrPath | Layers | None, profile: str,
+    seed: Any, settings: Mapping[str, Any], out: Any, resume: bool, threads: int, progress: bool | None,
 ) -> Model:
     if not isinstance(profile, str):
         raise Error(f"profile: {kind(profile)}; expected published, paper, standard or lucid")
@@ -151,10 +187,27 @@ def _text(value: Any) -> str:
 
 
 def settings(profile: str = "published") -> dict[str, str]:
-    """All settings of a profile, by dotted name."""
+    """All settings of a profile.
+
+    Parameters
+    ----------
+    profile : {"published", "paper", "standard", "lucid"}
+        Whose settings.
+
+    Returns
+    -------
+    dict
+        Values by dotted name, as text.
+    """
     return dict(_native.all_settings(str(profile).lower()))
 
 
 def defenses() -> dict[str, str]:
-    """The defenses, and what they do."""
+    """The defenses.
+
+    Returns
+    -------
+    dict
+        From names to what they do.
+    """
     return dict(_native.defenses())

@@ -178,6 +178,32 @@ def test_an_evaluation_goes_on_where_it_was_stopped(few, tmp_path):
         deepsleep.evaluate("plain", *test, **options, checkpoint=checkpoint)
 
 
+def test_an_evaluation_of_a_random_model_goes_on_too(few, linear, tmp_path):
+    _, test = few
+    noise = np.random.default_rng()
+    noisy = lambda x: linear.logits(x) + 0.01 * noise.normal(size=(len(x), 10)).astype(np.float32)
+    model, images = deepsleep.Classifier(noisy, linear.gradient, random=True), test.images[:8]
+    options = dict(attacks="pgd:steps=2", eps=0.1, checkpoint=tmp_path / "robust.checkpoint")
+    labels = linear.logits(images).argmax(1)
+    first, again = (deepsleep.evaluate(model, images, labels, **options) for _ in range(2))
+    assert again.worst_case == first.worst_case
+
+
+def test_nobody_s_file_becomes_a_checkpoint(few, tmp_path):
+    train, test = few
+    theirs, out = tmp_path / "mine.json", tmp_path / "net.safetensors"
+    beside = tmp_path / "net.safetensors.checkpoint"
+    theirs.write_text('{"mine": [1, 2, 3]}')
+    beside.write_text("mine")
+    with pytest.raises(deepsleep.Error, match="would replace it"):
+        deepsleep.evaluate("lucid", *test[:8], "fgsm", eps=0.1, checkpoint=theirs)
+    with pytest.raises(deepsleep.Error, match="would replace it"):
+        deepsleep.audit("lucid", *test[:8], eps=0.1, checkpoint=theirs)
+    with pytest.raises(deepsleep.Error, match="would replace it"):
+        deepsleep.train(train, test, epochs=1, batch_size=32, out=out)
+    assert theirs.read_text() == '{"mine": [1, 2, 3]}' and beside.read_text() == "mine" and not out.exists()
+
+
 def test_an_audit(few, tmp_path):
     _, test = few
     options = dict(eps=0.1, count=24, search=2, fast=True, claim=0.9)

@@ -1,0 +1,149 @@
+"""Models of Python's, which the engine asks by callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _native
+from ._arguments import Images, is_module, is_tensor, kind, whole
+from ._native import Error
+
+# How many images a model is tried on.
+PROBE = 4
+
+# From weights of the logits to the gradient of the weighted sum.
+Pullback = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+# From images, and whether a gradient will be asked for, to logits and the function that gives it.
+Forward = Callable[[NDArray[np.float32], bool], "tuple[NDArray[np.float32], Pullback | None]"]
+
+
+class Classifier:
+    """Any model of Python's, asked by callbacks over batches: every attack works on it.
+
+    Parameters
+    ----------
+    logits : callable or torch.nn.Module
+        From images `[n, channels, height, width]` to logits `[n, classes]`. It gets torch tensors if it is a module, or if
+        the images to attack are tensors, else numpy arrays.
+    gradient : callable, optional
+        From images and weights `[n, classes]` to the gradient `[n, channels, height, width]` of the sum of
+        `weights * logits(images)`. Of a torch model it is made by autograd. Without any, only attacks that need no
+        gradients work: square, rays, hopskipjump, nes-pgd.
+    batch_size : int
+        Images in a batch, at most; at least 16.
+    random : bool
+        Whether the same images get different answers. Such a model is judged by several draws.
+    draws : int, optional
+        How many; 20, if it is random.
+    framework : {"numpy", "torch"}, optional
+        What the callbacks take, where that is not to follow from the images.
+
+    Notes
+    -----
+    The callbacks are called by the thread that called deepsleep. Networks with a state (SpikingJelly, snnTorch, Norse)
+    must reset it in `logits`.
+
+    Examples
+    --------
+    >>> model = deepsleep.Classifier(logits=lambda x: x.reshape(len(x), -1) @ w, gradient=lambda x, g: (g @ w.T).reshape(x.shape))
+    """
+
+    def __init__(
+        self,
+        logits: Callable[[Any], Any],
+        gradient: Callable[[Any, Any], Any] | None = None,
+        *,
+        batch_size: int = 256,
+        random: bool = False,
+        draws: int | None = None,
+        framework: str | None = None,
+    ) -> None:
+        if not callable(logits):
+            raise Error(f"logits: {kind(logits)}; give a function of images, or a torch module")
+        if gradient is not None and not callable(gradient):
+            raise Error(f"gradient: {kind(gradient)}; give a function of images and weights of the logits")
+        if framework not in (None, "numpy", "torch"):
+            raise Error(f"framework: {framework!r}; expected 'numpy' or 'torch'")
+        if draws is not None and not random:
+            raise Error("draws: a model that is not random gives the same answer every time; say random=True or leave draws out")
+        self._logits, self._gradient = logits, gradient
+        self.batch_size = whole(batch_size, "batch_size", 16, 65_536)
+        self.random, self.draws = bool(random), None if draws is None else whole(draws, "draws", 1, 100_000)
+        self.framework = framework
+
+    def _is_torch(self, images: Images) -> bool:
+        if self.framework is not None:
+            return self.framework == "torch"
+        return is_module(self._logits) or images.tensor is not None
+
+    def _forward(self, images: Images) -> Forward:
+        if self._is_torch(images):
+            from ._torch import check_mode, device_of, differentiable
+
+            check_mode(self._logits)
+            forward = differentiable(self._logits, device_of(self._logits, images.tensor))
+            return forward if self._gradient is None else self._with_gradient(forward)
+
+        def of_arrays(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], None]:
+            answer = self._logits(pixels)
+            if is_tensor(answer):
+                raise Error("logits: it answers arrays with a tensor; give framework='torch', and it gets tensors")
+            return np.asarray(answer, dtype=np.float32), None
+
+        return self._with_gradient(of_arrays)
+
+    def _with_gradient(self, forward: Forward) -> Forward:
+        gradient = self._gradient
+        if gradient is None:
+            return lambda pixels, wanted: (forward(pixels, False)[0], None)
+
+        def both(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
+            if not wanted:
+                return forward(pixels, False)[0], None
+            # What a function does to its images is not done to those that the other one gets.
+            logits, _ = forward(pixels.copy(), False)
+
+            def pullback(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+                answer = np.asarray(_detached(gradient(pixels, weights)), dtype=np.float32)
+                if answer.shape != pixels.shape:
+                    raise Error(f"gradient: its answer has shape {answer.shape}, expected that of the images, {pixels.shape}")
+                return answer
+
+            return logits, pullback
+
+        return both
+
+    def _bind(self, images: Images) -> tuple[_native.Callback, int]:
+        """The model as the engine asks it, for images like these, and its number of classes."""
+        forward = self._forward(images)
+        probe = np.ascontiguousarray(images.pixels[:PROBE])
+        answers = [forward(probe.copy(), False)[0] for _ in range(1 if self.random else 2)]
+        for answer in answers:
+            if answer.ndim != 2 or len(answer) != len(probe):
+                raise Error(f"logits: {len(probe)} images give shape {answer.shape}; expected ({len(probe)}, classes)")
+        classes = answers[0].shape[1]
+        if classes < 2:
+            raise Error(f"logits: shape {answers[0].shape} is of {classes} classes; at least 2 are needed")
+        if not np.allclose(answers[0], answers[-1], rtol=1e-4, atol=1e-5, equal_nan=True):
+            raise Error(
+                "logits: the same images get different answers; reset the model's state in it, or say random=True if it "
+                "draws random numbers (AutoAttack: version='rand')"
+            )
+
+        def checked(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
+            logits, pullback = forward(pixels, wanted)
+            if logits.shape != (len(pixels), classes):
+                raise Error(f"logits: {len(pixels)} images give shape {logits.shape}; expected ({len(pixels)}, {classes})")
+            return np.ascontiguousarray(logits), pullback
+
+        callback = _native.Callback(checked, images.shape, classes, self.batch_size, self.random, self.draws)
+        return callback, classes
+
+
+def _detached(value: Any) -> Any:
+    return value.detach().cpu().numpy() if is_tensor(value) else value

@@ -1,0 +1,76 @@
+"""The package as editors, checkers and readers see it."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import deepsleep
+
+PACKAGE = Path(deepsleep.__file__).parent
+
+
+def public():
+    """Everything that users call, by name."""
+    for module, prefix in (deepsleep, ""), (deepsleep.torchattacks, "torchattacks."):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if value is deepsleep.Error or not callable(value):
+                continue
+            yield prefix + name, value
+            for method, function in inspect.getmembers(value, inspect.isfunction) if inspect.isclass(value) else ():
+                if not method.startswith("_"):
+                    yield f"{prefix}{name}.{method}", function
+
+
+@pytest.mark.parametrize("name, value", list(public()), ids=[name for name, _ in public()])
+def test_every_parameter_is_documented(name, value):
+    doc = inspect.getdoc(value)
+    assert doc and doc.splitlines()[0].endswith("."), f"{name} lacks a summary"
+    section = re.search(r"\nParameters\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", doc, re.S)
+    found = [] if section is None else re.findall(r"^(\S.*)$", section[1], re.M)
+    documented = [part for entry in found for part in entry.partition(" : ")[0].split(", ")]
+    taken = inspect.signature(value).parameters.values()
+    prefix = {inspect.Parameter.VAR_KEYWORD: "**", inspect.Parameter.VAR_POSITIONAL: "*"}
+    assert documented == [prefix.get(p.kind, "") + p.name for p in taken if p.name != "self"]
+    if inspect.isfunction(value) and inspect.signature(value).return_annotation != "None":
+        assert "\nReturns\n-------\n" in doc, f"{name} does not say what it returns"
+
+
+def test_a_report_lists_what_it_has(control, digits):
+    images, labels = digits
+    report = deepsleep.attack(control, images[:8], labels[:8], "fgsm", eps=0.1)
+    for name in "adversarial status winner margin prediction linf l2 l1 l0 warnings robust_accuracy clean_accuracy".split():
+        assert name in dir(report) and getattr(deepsleep.Report, name).__doc__
+    assert report.adversarial.shape == images[:8].shape and report.adversarial.dtype == images.dtype
+    assert report.robust_accuracy == (report.status == "survived").mean()
+    with pytest.raises(AttributeError, match="robust_acuracy"):
+        report.robust_acuracy
+
+
+def test_a_data_set_unpacks_and_slices():
+    data = deepsleep.dataset("mnist")
+    some = data[:5]
+    images, labels = some
+    assert images is some.images and labels is some.labels and len(some) == 5
+    assert some.classes == 10 and some.name == data.name and set(data[data.labels == 7].labels) == {7}
+
+
+def test_the_types_are_strict(tmp_path):
+    mypy = pytest.importorskip("mypy.api", reason="mypy is not installed")
+    use = tmp_path / "use.py"
+    use.write_text(
+        "import deepsleep\n"
+        "deepsleep.load('lucid').save('net.onnx')\n"
+        "images, labels = deepsleep.dataset()[:100]\n"
+        "report = deepsleep.attack('lucid', *deepsleep.dataset()[:100], eps=0.1)\n"
+        "share: float = report.robust_accuracy\n"
+        "deepsleep.evaluate('lucid', images, labels, ['fgsm', 'pgd'], eps=[0.1, '8/255'])\n"
+        "report.robust_acuracy\n"
+    )
+    options = ["--strict", "--cache-dir", str(tmp_path / "cache"), "--config-file", str(PACKAGE.parent / "pyproject.toml")]
+    said, _, code = mypy.run([*options, "-p", "deepsleep"])
+    assert code == 0, said
+    said, _, _ = mypy.run([*options, str(use)])
+    assert re.findall(r"use\.py:(\d+)", said) == ["7"], said
