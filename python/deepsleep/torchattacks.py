@@ -18,6 +18,14 @@ __all__ = [
 ]
 
 
+def _number(value: Any) -> str:
+    """A number as attacks read it; numpy's are numbers too."""
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError, OverflowError):
+        raise Error(f"{value!r}: expected a number") from None
+
+
 class FGSM(Attack):
     """One step of eps along the sign of the gradient (Goodfellow et al. 2015), Linf.
 
@@ -49,7 +57,7 @@ class BIM(Attack):
     def __init__(self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10) -> None:
         if steps == 0:
             steps = int(min(eps * 255 + 4, 1.25 * eps * 255))
-        super().__init__(model, f"bim:steps={steps},step={alpha!r},return=last", "linf", eps)
+        super().__init__(model, f"bim:steps={steps},step={_number(alpha)},return=last", "linf", eps)
 
 
 class PGD(Attack):
@@ -72,7 +80,7 @@ class PGD(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, random_start: bool = True, *, seed: int = 0
     ) -> None:
-        description = f"pgd:steps={steps},step={alpha!r},start={start_name(random_start)},return=last"
+        description = f"pgd:steps={steps},step={_number(alpha)},start={start_name(random_start)},return=last"
         super().__init__(model, description, "linf", eps, seed)
 
 
@@ -96,7 +104,7 @@ class PGDL2(Attack):
     def __init__(
         self, model: Any, eps: float = 1.0, alpha: float = 0.2, steps: int = 10, random_start: bool = True, *, seed: int = 0
     ) -> None:
-        description = f"pgd:steps={steps},step={alpha!r},start={start_name(random_start)},return=last"
+        description = f"pgd:steps={steps},step={_number(alpha)},start={start_name(random_start)},return=last"
         super().__init__(model, description, "l2", eps, seed)
 
 
@@ -123,7 +131,7 @@ class EOTPGD(Attack):
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, eot_iter: int = 2,
         random_start: bool = True, *, seed: int = 0,
     ) -> None:
-        description = f"eot-pgd:steps={steps},step={alpha!r},draws={eot_iter},start={start_name(random_start)},return=last"
+        description = f"eot-pgd:steps={steps},step={_number(alpha)},draws={eot_iter},start={start_name(random_start)},return=last"
         super().__init__(model, description, "linf", eps, seed)
 
 
@@ -145,7 +153,7 @@ class MIFGSM(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, decay: float = 1.0
     ) -> None:
-        super().__init__(model, f"mi-fgsm:steps={steps},step={alpha!r},decay={decay!r},return=last", "linf", eps)
+        super().__init__(model, f"mi-fgsm:steps={steps},step={_number(alpha)},decay={_number(decay)},return=last", "linf", eps)
 
 
 class NIFGSM(Attack):
@@ -166,7 +174,7 @@ class NIFGSM(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, decay: float = 1.0
     ) -> None:
-        super().__init__(model, f"ni-fgsm:steps={steps},step={alpha!r},decay={decay!r},return=last", "linf", eps)
+        super().__init__(model, f"ni-fgsm:steps={steps},step={_number(alpha)},decay={_number(decay)},return=last", "linf", eps)
 
 
 class VMIFGSM(Attack):
@@ -194,7 +202,9 @@ class VMIFGSM(Attack):
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, decay: float = 1.0, N: int = 5,
         beta: float = 3 / 2, *, seed: int = 0,
     ) -> None:
-        description = f"vmi-fgsm:steps={steps},step={alpha!r},decay={decay!r},neighbors={N},beta={beta!r},return=last"
+        description = (
+            f"vmi-fgsm:steps={steps},step={_number(alpha)},decay={_number(decay)},neighbors={N},beta={_number(beta)},return=last"
+        )
         super().__init__(model, description, "linf", eps, seed)
 
 
@@ -224,7 +234,8 @@ class DIFGSM(Attack):
         resize_rate: float = 0.9, diversity_prob: float = 0.5, *, seed: int = 0,
     ) -> None:
         description = (
-            f"di-fgsm:steps={steps},step={alpha!r},decay={decay!r},resize={resize_rate!r},diversity={diversity_prob!r},return=last"
+            f"di-fgsm:steps={steps},step={_number(alpha)},decay={_number(decay)},resize={_number(resize_rate)},"
+            f"diversity={_number(diversity_prob)},return=last"
         )
         super().__init__(model, description, "linf", eps, seed)
 
@@ -349,7 +360,7 @@ class Square(Attack):
         self, model: Any, norm: str = "Linf", eps: float = 8 / 255, n_queries: int = 5000, n_restarts: int = 1,
         p_init: float = 0.8, seed: int = 0,
     ) -> None:
-        super().__init__(model, f"square:queries={n_queries},restarts={n_restarts},p={p_init!r}", norm_name(norm), eps, seed)
+        super().__init__(model, f"square:queries={n_queries},restarts={n_restarts},p={_number(p_init)}", norm_name(norm), eps, seed)
 
 
 class CW(Attack):
@@ -371,7 +382,7 @@ class CW(Attack):
 
     def __init__(self, model: Any, c: float = 1, kappa: float = 0, steps: int = 50, lr: float = 0.01) -> None:
         # No radius bounds it: any will do.
-        super().__init__(model, f"cw:search=1,c={c!r},kappa={kappa!r},steps={steps},rate={lr!r}", "l2", 1.0)
+        super().__init__(model, f"cw:search=1,c={_number(c)},kappa={_number(kappa)},steps={steps},rate={_number(lr)}", "l2", 1.0)
 
 
 class DeepFool(Attack):
@@ -388,4 +399,4 @@ class DeepFool(Attack):
     """
 
     def __init__(self, model: Any, steps: int = 50, overshoot: float = 0.02) -> None:
-        super().__init__(model, f"deepfool:steps={steps},overshoot={overshoot!r}", "l2", 1.0)
+        super().__init__(model, f"deepfool:steps={steps},overshoot={_number(overshoot)}", "l2", 1.0)
