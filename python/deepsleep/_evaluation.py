@@ -50,6 +50,9 @@ class Evaluation:
         One a radius, over all attacks, image by image: `robust_accuracy`, `strongest`, `fooled_only_by`.
     """
 
+    results: list[dict[str, Any]]
+    worst_case: list[dict[str, Any]]
+
     def __init__(self, results: list[dict[str, Any]], worst_case: list[dict[str, Any]]) -> None:
         self.results, self.worst_case = results, worst_case
 

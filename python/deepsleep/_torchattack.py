@@ -33,9 +33,16 @@ class Attack:
         What the last call found.
     """
 
+    model: Any
+    description: str
+    norm: str
+    eps: float
+    seed: int
+    report: Report | None
+
     def __init__(self, model: Any, description: str, norm: str, eps: float, seed: int = 0) -> None:
         self.model, self.description, self.norm, self.eps, self.seed = model, description, norm, eps, seed
-        self.report: Report | None = None
+        self.report = None
         self._exported: tuple[Any, Any] | None = None
 
     def __call__(self, images: Any, labels: Any) -> Any:
