@@ -51,10 +51,16 @@ def trained(epochs=1):
     return model.eval()
 
 
-def timed(attack):
-    start = time.perf_counter()
-    adversarial = attack()
-    return adversarial, time.perf_counter() - start
+class Timed:
+    """What an attack returns, and the time that it took: of the clock, and of all processors."""
+
+    def __init__(self, attack):
+        clock, processors = time.perf_counter(), time.process_time()
+        self.images = attack()
+        self.seconds, self.processors = time.perf_counter() - clock, time.process_time() - processors
+
+    def __str__(self):
+        return f"{self.seconds:.1f} s ({self.processors:.1f} s of processor time)"
 
 
 def main():
@@ -74,23 +80,25 @@ def main():
             return (model(adversarial).argmax(1) == y).numpy()
 
     adversary = deepsleep.AutoAttack(model, norm="Linf", eps=options.eps, version="standard", verbose=False)
-    ours, seconds = timed(lambda: adversary.run_standard_evaluation(x, y, bs=250))
+    ours = Timed(lambda: adversary.run_standard_evaluation(x, y, bs=250))
     print(f"clean {robust(x).mean():.4f}", flush=True)
-    print(f"deepsleep        robust {robust(ours).mean():.4f} by torch, {adversary.report.robust_accuracy:.4f} by itself, {seconds:.1f} s")
+    report = adversary.report
+    print(f"deepsleep        robust {robust(ours.images).mean():.4f} by torch, {report.robust_accuracy:.4f} by itself, {ours}", flush=True)
     if options.callbacks:
         adversary = deepsleep.AutoAttack(deepsleep.Classifier(model), norm="Linf", eps=options.eps, verbose=False)
-        asked, seconds_asked = timed(lambda: adversary.run_standard_evaluation(x, y, bs=250))
-        alike = (robust(asked) == robust(ours)).mean()
-        print(f"by callbacks     robust {robust(asked).mean():.4f}, {seconds_asked:.1f} s, {alike:.4f} of the verdicts alike")
+        asked = Timed(lambda: adversary.run_standard_evaluation(x, y, bs=250))
+        alike = (robust(asked.images) == robust(ours.images)).mean()
+        print(f"by callbacks     robust {robust(asked.images).mean():.4f}, {asked}, {alike:.4f} of the verdicts alike", flush=True)
     try:
         from autoattack import AutoAttack
     except ImportError:
         print("the official package is not installed: pip install git+https://github.com/fra31/auto-attack")
         return
     official = AutoAttack(model, norm="Linf", eps=options.eps, version="standard", seed=0, device="cpu", verbose=False)
-    theirs, seconds_theirs = timed(lambda: official.run_standard_evaluation(x, y, bs=250))
-    alike = np.mean(robust(theirs) == robust(ours))
-    print(f"official package robust {robust(theirs).mean():.4f}, {seconds_theirs:.1f} s: {seconds_theirs / seconds:.1f} times as long")
+    theirs = Timed(lambda: official.run_standard_evaluation(x, y, bs=250))
+    alike = np.mean(robust(theirs.images) == robust(ours.images))
+    ratio = theirs.seconds / ours.seconds
+    print(f"official package robust {robust(theirs.images).mean():.4f}, {theirs}: {ratio:.1f} times as long")
     print(f"verdicts alike   {alike:.4f}")
 
 
