@@ -148,6 +148,8 @@ def labels_of(labels: Any, count: int, classes: int | None) -> NDArray[np.int64]
         raise Error(f"labels: their dtype is {array.dtype}; give integers: labels.astype('int64'), of a tensor labels.long()")
     if len(array) != count:
         raise Error(f"labels: {len(array)} of them for {count} images")
+    if array.size and array.max() > np.iinfo(np.int64).max:
+        raise Error(f"labels: label {array.max()} is of no class")
     array = array.astype(np.int64)
     if array.size and array.min() < 0:
         raise Error(f"labels: label {array.min()} is below 0")
@@ -185,6 +187,8 @@ def eps_of(eps: Any, norm: str) -> str:
         eps = eps.item()
     if isinstance(eps, bool) or not isinstance(eps, (int, float, np.integer, np.floating)):
         raise Error(f"eps: {eps!r}; expected a number such as 8/255")
+    if isinstance(eps, int) and eps > 10**9:
+        raise Error("eps: a radius beyond any image; expected a number such as 8/255")
     whole = isinstance(eps, (int, np.integer))
     if norm == "linf" and (whole and eps >= 1 or eps > 1):
         meant = f"did you mean {eps:g}/255?" if float(eps).is_integer() and eps <= 255 else "give it in pixels from 0 to 1"

@@ -69,7 +69,9 @@ class AutoAttack:
     Attributes
     ----------
     report : Report or None
-        What the last attack found.
+        What the engine's ensemble found on all images; None where the attacks ran one after the other.
+    reports : dict of Report
+        What each attack found, on the images that those before it left.
 
     Examples
     --------
@@ -90,7 +92,7 @@ class AutoAttack:
     apgd_targeted: SimpleNamespace
     fab: SimpleNamespace
     square: SimpleNamespace
-    report: Report | None
+    reports: dict[str, Report]
 
     def __init__(
         self,
@@ -111,6 +113,10 @@ class AutoAttack:
             raise Error(f"version: {version!r}; expected standard, plus, rand or custom")
         if attacks_to_run and version != "custom":
             raise Error(f"attacks_to_run: version {version!r} says which; give version='custom'")
+        if not isinstance(attacks_to_run, (list, tuple)):
+            raise Error(f"attacks_to_run: {attacks_to_run!r}; give a list of {', '.join(_ALL)}")
+        if log_path is not None and not Path(log_path).resolve().parent.is_dir():
+            raise Error(f"log_path: {str(log_path)!r} is in no folder that exists")
         if norm_of(norm) == "l0":
             raise Error("norm: AutoAttack exists in Linf, L2 and L1")
         eps_of(eps, norm_of(norm))
@@ -119,7 +125,7 @@ class AutoAttack:
         self.version, self.device, self.log_path = version, device, log_path
         self.attacks_to_run = list(attacks_to_run)
         self.apgd, self.apgd_targeted, self.fab, self.square = _attacks("custom", norm_of(norm))
-        self.report = None
+        self.reports = {}
         if version != "custom":
             self.set_version(version)
 
@@ -137,6 +143,11 @@ class AutoAttack:
             raise Error(f"version: {version!r}; expected standard, plus or rand")
         self.version, self.attacks_to_run = version, list(_RUNS[version])
         self.apgd, self.apgd_targeted, self.fab, self.square = _attacks(version, norm_of(self.norm))
+
+    @property
+    def report(self) -> Report | None:
+        """What the engine's ensemble found on all images; None where the attacks ran one after the other (`reports`)."""
+        return self.reports.get("autoattack")
 
     def _is_as_published(self) -> bool:
         """Whether nothing of the version was changed, so that the engine's own ensemble is meant."""
@@ -172,15 +183,17 @@ class AutoAttack:
         if self.verbose:
             self._log(f"using {self.version} version including {', '.join(self.attacks_to_run)}.")
         start = time.time()
+        self.reports = {}
         if not self._is_as_published():
             adversarial, labels = self._chain(model, images, y_orig, self._specs())
         else:
-            self.report = attack(
+            report = attack(
                 model, x_orig, y_orig, f"autoattack:version={self.version}", norm=self.norm, eps=self.epsilon,
                 seed=self.seed, progress=None if self.verbose else False,
             )
-            adversarial, labels = self.report.arrays["adversarial"], self.report.arrays["prediction"]
-            self._tell(self.report, start)
+            self.reports = {"autoattack": report}
+            adversarial, labels = report.arrays["adversarial"], report.arrays["prediction"]
+            self._tell(report, start)
         x_adv = images.give_back(adversarial)
         return (x_adv, _like(y_orig, labels)) if return_labels else x_adv
 
@@ -207,6 +220,7 @@ class AutoAttack:
         if self.verbose:
             self._log(f"using {self.version} version including {', '.join(self.attacks_to_run)}.")
         found = {}
+        self.reports = {}
         for name, spec in self._specs():
             start = time.time()
             adversarial, labels = self._chain(model, images, y_orig, [(name, spec)], quiet=True)
@@ -305,7 +319,7 @@ class AutoAttack:
             fooled = report.fooled
             adversarial[left[fooled]] = found["adversarial"][fooled]
             predictions[left[fooled]] = found["prediction"][fooled]
-            left, self.report = left[report.status == "survived"], report
+            left, self.reports[name] = left[report.status == "survived"], report
             if self.verbose and not quiet:
                 robust, seconds = len(left) / len(images), time.time() - start
                 self._log(f"robust accuracy after {name.upper()}: {robust:.2%} (total time {seconds:.1f} s)")

@@ -88,21 +88,23 @@ class Classifier:
 
     def _forward(self, images: Images) -> Forward:
         if self._is_torch(images):
-            from ._torch import check_mode, device_of, differentiable
+            from ._torch import as_tensors, check_mode, device_of, differentiable
 
             check_mode(self._logits)
-            forward = differentiable(self._logits, device_of(self._logits, images.tensor))
-            return forward if self._gradient is None else self._with_gradient(forward)
+            device = device_of(self._logits, images.tensor)
+            forward = differentiable(self._logits, device)
+            return forward if self._gradient is None else self._with_gradient(forward, as_tensors(self._logits, device))
 
         def of_arrays(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], None]:
             answer = self._logits(pixels)
             if is_tensor(answer):
                 raise Error("logits: it answers arrays with a tensor; give framework='torch', and it gets tensors")
-            return np.asarray(answer, dtype=np.float32), None
+            return _numbers(answer, "logits"), None
 
         return self._with_gradient(of_arrays)
 
-    def _with_gradient(self, forward: Forward) -> Forward:
+    def _with_gradient(self, forward: Forward, as_tensor: Callable[[Any], Any] = lambda array: array) -> Forward:
+        """The forward pass with the gradient that was given, which takes what `as_tensor` makes of arrays."""
         gradient = self._gradient
         if gradient is None:
             return lambda pixels, wanted: (forward(pixels, False)[0], None)
@@ -114,7 +116,7 @@ class Classifier:
             logits, _ = forward(pixels.copy(), False)
 
             def pullback(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-                answer = np.asarray(_detached(gradient(pixels, weights)), dtype=np.float32)
+                answer = _numbers(_detached(gradient(as_tensor(pixels), as_tensor(weights))), "gradient")
                 if answer.shape != pixels.shape:
                     raise Error(f"gradient: its answer has shape {answer.shape}, expected that of the images, {pixels.shape}")
                 return answer
@@ -140,6 +142,15 @@ class Classifier:
                 "draws random numbers (AutoAttack: version='rand')"
             )
 
+        if not self.random and len(probe) > 1:
+            alone = forward(probe[:1].copy(), False)[0]
+            scale = 1e-4 * max(1.0, float(np.abs(answers[0][:1]).max()))
+            if alone.shape != (1, classes) or not np.allclose(alone, answers[0][:1], rtol=1e-3, atol=scale, equal_nan=True):
+                raise Error(
+                    "logits: an image alone gets another answer than in a batch; each answer may depend on its own image alone "
+                    "(is there a normalization by the batch?)"
+                )
+
         def checked(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
             logits, pullback = forward(pixels, wanted)
             if logits.shape != (len(pixels), classes):
@@ -148,6 +159,14 @@ class Classifier:
 
         callback = _native.Callback(checked, images.shape, classes, self.batch_size, self.random, self.draws)
         return callback, classes
+
+
+def _numbers(value: Any, what: str) -> NDArray[np.float32]:
+    """An answer as an array."""
+    try:
+        return np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise Error(f"{what}: its answer is {kind(value)}; expected an array of numbers") from None
 
 
 def _detached(value: Any) -> Any:

@@ -233,24 +233,39 @@ def load(
         raise Error("input_shape is for torch modules; a file says itself which images it takes")
     path = path_of(source, "model")
     layers = None if architecture is None else json.dumps(describe(architecture))
-    return Model(_native.Network.load(path, layers, bool(spiking), draws))
+    try:
+        return Model(_native.Network.load(path, layers, bool(spiking), draws))
+    except Error:
+        if Path(path).exists() or Path(path).name != path or Path(path).suffix:
+            raise
+        names = "control, deepsleep, plain, lucid"
+        raise Error(
+            f"model: {path!r} is neither a file nor a network that comes with the sources ({names}; they are read from the "
+            "clone that the package was built in)"
+        ) from None
 
 
 def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | None = None) -> Model | Classifier:
     """A module as a network of the engine, if it answers as the module does: to these images, or to noise."""
-    from ._torch import check_mode, export
+    from ._torch import answers, check_mode, export
 
     shape = shape_of(input_shape)
     if shape is None:
         raise Error("input_shape: a torch module does not say it; give channels, height and width: (3, 32, 32)")
     check_mode(module)
     probe = np.random.default_rng(0).random((PROBE, *shape), dtype=np.float32) if images is None else images.pixels[:PROBE]
+    # What it cannot take, it cannot take by callbacks either.
+    answers(module, probe)
     try:
         return Model(export(module, probe, spiking))
     except Error as problem:
         if spiking:
             raise
-        warnings.warn(f"{type(module).__name__} is asked by callbacks, which is slower: {problem}", stacklevel=3)
+        warnings.warn(
+            f"{type(module).__name__} is asked by callbacks, which is slower: {problem} (deepsleep.Classifier(module, "
+            "batch_size=...) says how many images at a time)",
+            stacklevel=3,
+        )
         return Classifier(module)
 
 

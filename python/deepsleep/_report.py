@@ -89,7 +89,11 @@ class Report:
 
     @property
     def adversarial(self) -> Any:
-        """The images that prove it, as what the clean ones came as; where nothing was found, the clean ones to the bit."""
+        """The images that prove it, as what the clean ones came as.
+
+        Where nothing was found they are the clean ones, unless the attack was to return its last points (`return=last`) or
+        they were crafted on another model (`source`).
+        """
         return self._given_back("adversarial")
 
     @property

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import logging
+import re
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
 
 # Modules that answer otherwise in training.
 _TRAINS = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
+
+
+def as_tensors(model: Any, device: Any) -> Callable[[NDArray[np.float32]], torch.Tensor]:
+    """Makes tensors of arrays, where a model computes and as it does."""
+    dtype = dtype_of(model)
+    return lambda array: torch.from_numpy(array).to(device=device, dtype=dtype)
 
 
 def check_mode(model: Any) -> None:
@@ -70,6 +79,38 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
             part.training = training
 
 
+def _tensor(answer: Any) -> torch.Tensor:
+    """What a model answered, if it is logits."""
+    if not isinstance(answer, torch.Tensor):
+        raise Error(f"model: its answer is a {type(answer).__name__}; expected logits as a tensor, n x classes")
+    return answer
+
+
+def answers(module: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logits of images, as the module gives them.
+
+    Raises
+    ------
+    Error
+        If it cannot take them, or answers with anything but a tensor.
+    """
+    probe = torch.from_numpy(images).to(device=device_of(module, None), dtype=dtype_of(module))
+    with torch.no_grad():
+        try:
+            values: NDArray[np.float32] = _tensor(module(probe)).float().cpu().numpy()
+        except (RuntimeError, ValueError, TypeError, IndexError) as problem:
+            if isinstance(problem, Error):
+                raise
+            shape = " x ".join(map(str, images.shape))
+            raise Error(f"model: it cannot take images of shape {shape}: {_short(problem)}") from problem
+    return values
+
+
+def _short(problem: object) -> str:
+    """The beginning of a message, without the colors of terminals."""
+    return textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", str(problem)), 200, placeholder=" ...")
+
+
 def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
     """A function on tensors as one on arrays, with its gradient by autograd.
 
@@ -79,11 +120,9 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
     dtype = dtype_of(model)
 
     def forward(images: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
-        x = torch.from_numpy(images).to(device=device, dtype=dtype)
         with torch.inference_mode(False), torch.set_grad_enabled(wanted):
-            logits = model(x.requires_grad_(wanted))
-        if not isinstance(logits, torch.Tensor):
-            raise Error(f"model: its answer is a {type(logits).__name__}; expected logits as a tensor, n x classes")
+            x = torch.from_numpy(images).to(device=device, dtype=dtype)
+            logits = _tensor(model(x.requires_grad_(wanted)))
         values = logits.detach().float().cpu().numpy()
         if not wanted:
             return values, None
@@ -114,22 +153,38 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     Error
         If it cannot be exported, is not read, or answers otherwise.
     """
-    device, dtype = device_of(module, None), dtype_of(module)
-    probe = torch.from_numpy(images).to(device=device, dtype=dtype)
-    content = _onnx(module, probe)
+    content = _onnx(module, torch.from_numpy(images).to(device=device_of(module, None), dtype=dtype_of(module)))
     name = type(module).__name__
     network = Network.of_onnx(content, name, spiking)
-    with torch.no_grad():
-        theirs, again = (module(probe).float().cpu().numpy() for _ in range(2))
-    if not np.allclose(theirs, again, rtol=1e-4, atol=1e-5):
-        raise Error("its answers vary")
     from ._models import Model
 
-    ours = Model(Network.of_onnx(content, name, False)).logits(images)
-    scale = max(1.0, float(np.abs(theirs).max()))
-    if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * scale):
-        raise Error("the exported network answers otherwise")
+    exported = Model(Network.of_onnx(content, name, False))
+    # Also what was not traced: one image alone, and noise in a batch of another size.
+    noise = np.random.default_rng(1).random((len(images) + 1, *images.shape[1:]), dtype=np.float32)
+    for batch in (images, images[:1], noise, noise * np.float32(0.1)):
+        theirs, again = answers(module, batch), answers(module, batch)
+        if not np.allclose(theirs, again, rtol=1e-4, atol=1e-5):
+            raise Error("its answers vary")
+        ours = exported.logits(batch)
+        scale = max(1.0, float(np.abs(theirs).max()))
+        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * scale):
+            raise Error("the exported network answers otherwise")
     return network
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing of the pages that exporters print. That a trace may not hold for other images is an error."""
+    jit: Any = torch.jit  # its types do not know the warning
+    nowhere, disabled = io.StringIO(), logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", jit.TracerWarning)
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def _onnx(module: Any, probe: Any) -> bytes:
@@ -139,8 +194,7 @@ def _onnx(module: Any, probe: Any) -> bytes:
     for dynamo in (False, True):
         content = io.BytesIO()
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
+            with _quiet(), torch.no_grad():
                 if dynamo:
                     program = to_onnx(module, (probe,), dynamo=True, verbose=False)
                     program.save(content)
@@ -149,7 +203,7 @@ def _onnx(module: Any, probe: Any) -> bytes:
         except KeyboardInterrupt:
             raise
         except Exception as problem:  # whatever an exporter raises: the other one may do
-            problems.append(" ".join(str(problem).split())[:200])
+            problems.append(_short(problem))
             continue
         if content.getvalue():
             return content.getvalue()

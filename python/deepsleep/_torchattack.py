@@ -97,3 +97,11 @@ def norm_name(norm: str) -> str:
 def start_name(random_start: bool) -> str:
     """Where an attack begins, as the engine calls it."""
     return "random" if random_start else "clean"
+
+
+def number(value: Any) -> str:
+    """A number as attacks read it; numpy's are numbers too."""
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError, OverflowError):
+        raise Error(f"{value!r}: expected a number") from None

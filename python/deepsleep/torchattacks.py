@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._native import Error
-from ._torchattack import Attack, norm_name, start_name
+from ._torchattack import Attack, norm_name, number, start_name
 
 __all__ = [
     "APGD", "APGDT", "BIM", "CW", "DIFGSM", "DeepFool", "EOTPGD", "FAB", "FGSM", "MIFGSM", "NIFGSM", "PGD", "PGDL2",
@@ -49,7 +49,7 @@ class BIM(Attack):
     def __init__(self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10) -> None:
         if steps == 0:
             steps = int(min(eps * 255 + 4, 1.25 * eps * 255))
-        super().__init__(model, f"bim:steps={steps},step={alpha!r},return=last", "linf", eps)
+        super().__init__(model, f"bim:steps={steps},step={number(alpha)},return=last", "linf", eps)
 
 
 class PGD(Attack):
@@ -72,7 +72,7 @@ class PGD(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, random_start: bool = True, *, seed: int = 0
     ) -> None:
-        description = f"pgd:steps={steps},step={alpha!r},start={start_name(random_start)},return=last"
+        description = f"pgd:steps={steps},step={number(alpha)},start={start_name(random_start)},return=last"
         super().__init__(model, description, "linf", eps, seed)
 
 
@@ -96,7 +96,7 @@ class PGDL2(Attack):
     def __init__(
         self, model: Any, eps: float = 1.0, alpha: float = 0.2, steps: int = 10, random_start: bool = True, *, seed: int = 0
     ) -> None:
-        description = f"pgd:steps={steps},step={alpha!r},start={start_name(random_start)},return=last"
+        description = f"pgd:steps={steps},step={number(alpha)},start={start_name(random_start)},return=last"
         super().__init__(model, description, "l2", eps, seed)
 
 
@@ -123,7 +123,7 @@ class EOTPGD(Attack):
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, eot_iter: int = 2,
         random_start: bool = True, *, seed: int = 0,
     ) -> None:
-        description = f"eot-pgd:steps={steps},step={alpha!r},draws={eot_iter},start={start_name(random_start)},return=last"
+        description = f"eot-pgd:steps={steps},step={number(alpha)},draws={eot_iter},start={start_name(random_start)},return=last"
         super().__init__(model, description, "linf", eps, seed)
 
 
@@ -145,7 +145,7 @@ class MIFGSM(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, decay: float = 1.0
     ) -> None:
-        super().__init__(model, f"mi-fgsm:steps={steps},step={alpha!r},decay={decay!r},return=last", "linf", eps)
+        super().__init__(model, f"mi-fgsm:steps={steps},step={number(alpha)},decay={number(decay)},return=last", "linf", eps)
 
 
 class NIFGSM(Attack):
@@ -166,7 +166,7 @@ class NIFGSM(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, decay: float = 1.0
     ) -> None:
-        super().__init__(model, f"ni-fgsm:steps={steps},step={alpha!r},decay={decay!r},return=last", "linf", eps)
+        super().__init__(model, f"ni-fgsm:steps={steps},step={number(alpha)},decay={number(decay)},return=last", "linf", eps)
 
 
 class VMIFGSM(Attack):
@@ -194,7 +194,9 @@ class VMIFGSM(Attack):
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, decay: float = 1.0, N: int = 5,
         beta: float = 3 / 2, *, seed: int = 0,
     ) -> None:
-        description = f"vmi-fgsm:steps={steps},step={alpha!r},decay={decay!r},neighbors={N},beta={beta!r},return=last"
+        description = (
+            f"vmi-fgsm:steps={steps},step={number(alpha)},decay={number(decay)},neighbors={N},beta={number(beta)},return=last"
+        )
         super().__init__(model, description, "linf", eps, seed)
 
 
@@ -224,7 +226,8 @@ class DIFGSM(Attack):
         resize_rate: float = 0.9, diversity_prob: float = 0.5, *, seed: int = 0,
     ) -> None:
         description = (
-            f"di-fgsm:steps={steps},step={alpha!r},decay={decay!r},resize={resize_rate!r},diversity={diversity_prob!r},return=last"
+            f"di-fgsm:steps={steps},step={number(alpha)},decay={number(decay)},resize={number(resize_rate)},"
+            f"diversity={number(diversity_prob)},return=last"
         )
         super().__init__(model, description, "linf", eps, seed)
 
@@ -349,7 +352,7 @@ class Square(Attack):
         self, model: Any, norm: str = "Linf", eps: float = 8 / 255, n_queries: int = 5000, n_restarts: int = 1,
         p_init: float = 0.8, seed: int = 0,
     ) -> None:
-        super().__init__(model, f"square:queries={n_queries},restarts={n_restarts},p={p_init!r}", norm_name(norm), eps, seed)
+        super().__init__(model, f"square:queries={n_queries},restarts={n_restarts},p={number(p_init)}", norm_name(norm), eps, seed)
 
 
 class CW(Attack):
@@ -371,7 +374,7 @@ class CW(Attack):
 
     def __init__(self, model: Any, c: float = 1, kappa: float = 0, steps: int = 50, lr: float = 0.01) -> None:
         # No radius bounds it: any will do.
-        super().__init__(model, f"cw:search=1,c={c!r},kappa={kappa!r},steps={steps},rate={lr!r}", "l2", 1.0)
+        super().__init__(model, f"cw:search=1,c={number(c)},kappa={number(kappa)},steps={steps},rate={number(lr)}", "l2", 1.0)
 
 
 class DeepFool(Attack):
@@ -388,4 +391,4 @@ class DeepFool(Attack):
     """
 
     def __init__(self, model: Any, steps: int = 50, overshoot: float = 0.02) -> None:
-        super().__init__(model, f"deepfool:steps={steps},overshoot={overshoot!r}", "l2", 1.0)
+        super().__init__(model, f"deepfool:steps={steps},overshoot={number(overshoot)}", "l2", 1.0)

@@ -39,6 +39,12 @@ impl Callback {
         Self { forward, shape, classes, batch, random, draws: draws.unwrap_or(DRAWS) }
     }
 
+    /// What answers.
+    #[getter]
+    fn forward(&self, py: Python<'_>) -> Py<PyAny> {
+        self.forward.clone_ref(py)
+    }
+
     /// Whether the same images get different answers.
     #[getter]
     fn random(&self) -> bool {

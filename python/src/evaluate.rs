@@ -143,7 +143,22 @@ pub fn run_audit<'py>(
     let claimed_by = attack.map(str::parse::<AttackSpec>).transpose().raised()?;
     let budget = Budget { norm, eps, seed };
     let options = Audit { budget, images, claim, claimed_by, search, fast, ..Audit::default() };
-    let settings = settings(about, &samples, &[(AUDIT, format!("{options:?}"))]);
+    let said = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+    let settings = settings(
+        about,
+        &samples,
+        &[
+            (AUDIT, "yes".to_owned()),
+            ("norm", norm.to_string()),
+            ("eps", eps.to_string()),
+            ("seed", seed.to_string()),
+            ("count", images.to_string()),
+            ("search", search.to_string()),
+            ("fast", fast.to_string()),
+            ("claim", said(claim.map(|claim| claim.to_string()))),
+            ("attack", said(options.claimed_by.as_ref().map(ToString::to_string))),
+        ],
+    );
     let (mut kept, done) =
         journal::<AuditStage>(CheckpointKind::Audit, checkpoint, &settings).raised()?;
     let models: Vec<AnyModel<'_>> = std::iter::once(model).chain(twins).collect();

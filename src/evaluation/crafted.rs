@@ -293,7 +293,7 @@ impl Attack for Replayed<'_> {
         AttackInfo { bounded, target, returns_all: true, random: false, ..AttackInfo::of(attack) }
     }
 
-    fn search(&self, _job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         let candidate = |&sample: &usize| {
             let image = &self.0.images[sample];
             let found = image.winner.clone();
@@ -313,7 +313,8 @@ impl Attack for Replayed<'_> {
         let candidates = which.iter().map(candidate).collect();
         // Those of the target class are counted anew, of this model; whether the maker is random says nothing about it.
         let ours = self.0.diagnostics.clone();
-        let diagnostics = Diagnostics { of_target: 0, refuted: 0, randomized: false, ..ours };
+        let randomized = ours.randomized && job.classifier.is_random();
+        let diagnostics = Diagnostics { of_target: 0, refuted: 0, randomized, ..ours };
         Ok(Search { candidates, diagnostics })
     }
 

@@ -202,7 +202,9 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
 
 /// Whether a path leads into this folder or one of its subfolders when links are followed, whatever is there yet.
 pub fn leads_into(path: &Path, folder: &Path) -> bool {
-    let inside = |folder: PathBuf| whole(path).is_some_and(|path| path.starts_with(folder));
+    let there = || path.ancestors().find_map(|path| folder_of(path).canonicalize().ok());
+    let inside =
+        |folder: PathBuf| whole(path).or_else(there).is_some_and(|at| at.starts_with(folder));
     folder.is_dir() && folder.canonicalize().is_ok_and(inside)
 }
 

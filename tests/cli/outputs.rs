@@ -70,6 +70,8 @@ fn no_output_goes_among_the_images_of_a_folder() {
     let folder = Folder::new();
     let picture = folder.path("set/test/3/18.png");
     std::fs::create_dir_all(picture.parent().unwrap()).unwrap();
+    let train = folder.path("set/train/3");
+    std::fs::create_dir_all(&train).unwrap();
     (0..10).for_each(|class| {
         std::fs::create_dir_all(folder.path(&format!("set/test/{class}"))).unwrap();
     });
@@ -77,6 +79,7 @@ fn no_output_goes_among_the_images_of_a_folder() {
     encoder.set_color(png::ColorType::Grayscale);
     encoder.write_header().unwrap().write_image_data(&[0; 28 * 28]).unwrap();
     let before = std::fs::read(&picture).unwrap();
+    std::fs::copy(&picture, train.join("1.png")).unwrap();
     let (set, link) = (folder.argument("set"), folder.path("link.png"));
     symlink(folder.path("set/test/4/new.png"), &link).unwrap();
     let attack = ["attack", "--model", MODEL, "--attack", "fgsm", "--eps", "0.1", "--data", &set];
@@ -86,6 +89,14 @@ fn no_output_goes_among_the_images_of_a_folder() {
     }
     assert_eq!(std::fs::read(&picture).unwrap(), before);
     assert!(!folder.path("set/test/4/new.png").exists());
+    let small = ["--quick", "--table", "1", "--images", "1", "--white-box-images", "1"];
+    for place in ["set/test", "set/test/3", "set/test/a/b"] {
+        let out = folder.argument(place);
+        let reproduce = [&["reproduce", "--data", &set, "--out", &out], &small[..]].concat();
+        run(&reproduce).assert_fails(2, &["--out", "all files"]);
+    }
+    assert_eq!(folder.names("set/test").len(), 10);
+    assert_eq!(folder.names("set/test/3"), ["18.png"]);
     let beside = folder.argument("set/grid.png");
     assert_eq!(run(&[&attack[..], &["--grid", &beside]].concat()).code, Some(0));
 }

@@ -5,6 +5,7 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::at_most;
+use crate::output::refuse_among;
 use crate::reproduce::{Reproduction, counted, lock, look_at_outputs};
 use crate::stderr::shown;
 use anyhow::{Context as _, Result, bail};
@@ -90,10 +91,11 @@ impl Merge {
             Err(error) if named || self.compute => return Err(error),
             test => test.ok(),
         };
+        let read = self.data(&request).map_or_else(|_| Vec::new(), |data| data.files());
+        refuse_among(&read, "--out", &self.out)?;
         let store = Store::open(&self.out)?;
         let _held = held.map_or_else(|| lock(&self.out, None), Ok)?;
         request.claim(&self.out)?;
-        let read = self.data(&request).map_or_else(|_| Vec::new(), |data| data.files());
         look_at_outputs(&self.out, &request, read, common)?;
         let plan = plan_merge(&store, &others)?;
         merge(&store, &others, &plan)?;

@@ -95,16 +95,26 @@ impl Outputs {
                 return Err(WrongUse(problem).into());
             }
         }
-        if let Some((other, its)) = self.read.iter().find(|(_, its)| leads_into(path, its)) {
-            let (path, its) = (path.display(), its.display());
-            let problem = format!(
-                "{option} {path}: this is in {its}, all files of which are read for {other}; name another place"
-            );
-            return Err(WrongUse(problem).into());
-        }
+        refuse_among(&self.read, option, path)?;
         self.written.push((option, path.to_owned()));
         Ok(output)
     }
+}
+
+/// Refuses a place in a folder that is read.
+pub fn refuse_among(
+    read: &[(&'static str, PathBuf)],
+    option: &'static str,
+    path: &Path,
+) -> Result<()> {
+    let Some((other, its)) = read.iter().find(|(_, its)| leads_into(path, its)) else {
+        return Ok(());
+    };
+    let (path, its) = (path.display(), its.display());
+    let problem = format!(
+        "{option} {path}: this is in {its}, all files of which are read for {other}; name another place"
+    );
+    Err(WrongUse(problem).into())
 }
 
 /// Refuses anything but a regular file in the checkpoint's place. The user named the output and may not have looked there.

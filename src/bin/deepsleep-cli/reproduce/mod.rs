@@ -16,7 +16,7 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
-use crate::output::Outputs;
+use crate::output::{Outputs, refuse_among};
 use crate::settings::assignments;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
@@ -172,14 +172,15 @@ impl Reproduce {
         shard: Option<(usize, usize)>,
         common: &Common,
     ) -> Result<(Store, Lock)> {
-        let store = Store::open(&self.out)?;
-        let lock = lock(&self.out, shard)?;
-        request.claim(&self.out)?;
         let mut read = data.files();
         let named =
             [("--sweep", &self.sweep), ("--sheet", &self.sheet), ("--search", &self.search)];
         read.extend(named.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))));
         read.extend(self.architecture.files());
+        refuse_among(&read, "--out", &self.out)?;
+        let store = Store::open(&self.out)?;
+        let lock = lock(&self.out, shard)?;
+        request.claim(&self.out)?;
         look_at_outputs(&self.out, request, read, common)?;
         Ok((store, lock))
     }
