@@ -44,6 +44,10 @@ class Images:
         `[n, channels, height, width]`, float32, contiguous.
     """
 
+    tensor: Any
+    dtype: np.dtype[Any]
+    pixels: NDArray[np.float32]
+
     def __init__(self, images: Any, input_shape: tuple[int, int, int] | None = None) -> None:
         self.tensor = images if is_tensor(images) else None
         array = _array(images, "images")

@@ -79,6 +79,21 @@ class AutoAttack:
     >>> x_adv = adversary.run_standard_evaluation(x, y, bs=250)
     """
 
+    model: Any
+    norm: str
+    epsilon: float
+    seed: int | None
+    verbose: bool
+    version: str
+    device: str | None
+    log_path: StrPath | None
+    attacks_to_run: list[str]
+    apgd: SimpleNamespace
+    apgd_targeted: SimpleNamespace
+    fab: SimpleNamespace
+    square: SimpleNamespace
+    reports: dict[str, Report]
+
     def __init__(
         self,
         model: Any,
@@ -110,7 +125,7 @@ class AutoAttack:
         self.version, self.device, self.log_path = version, device, log_path
         self.attacks_to_run = list(attacks_to_run)
         self.apgd, self.apgd_targeted, self.fab, self.square = _attacks("custom", norm_of(norm))
-        self.reports: dict[str, Report] = {}
+        self.reports = {}
         if version != "custom":
             self.set_version(version)
 

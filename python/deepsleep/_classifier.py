@@ -53,6 +53,11 @@ class Classifier:
     >>> model = deepsleep.Classifier(logits=lambda x: x.reshape(len(x), -1) @ w, gradient=lambda x, g: (g @ w.T).reshape(x.shape))
     """
 
+    batch_size: int
+    random: bool
+    draws: int | None
+    framework: str | None
+
     def __init__(
         self,
         logits: Callable[[Any], Any],

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
-from ._arguments import Array, Images, StrPath, kind, labels_of, path_of
+from ._arguments import Images, StrPath, kind, labels_of, path_of
 from ._native import Error
 
 

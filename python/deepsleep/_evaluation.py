@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import _native
 from ._architecture import Layers
 from ._architecture import architecture as describe
-from ._arguments import Array, StrPath, attack_of, eps_of, ids_of, labels_of, norm_of, path_of, seed_of, whole
+from ._arguments import StrPath, attack_of, eps_of, ids_of, labels_of, norm_of, path_of, seed_of, whole
 from ._data import data_of, dataset
+from ._fingerprint import fingerprint
 from ._models import resolve
 from ._native import Error
 from ._progress import shown
@@ -24,34 +22,6 @@ from ._training import changes_of
 
 def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _fingerprint(target: _native.Network | _native.Callback, images: Array) -> str:
-    """What a file of finished parts remembers a model by: its weights or, of a model of Python's, some of its answers."""
-    if isinstance(target, _native.Network):
-        run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
-        return hashlib.sha256(run_as.encode() + target.to_bytes()).hexdigest()
-    if target.random:
-        # Its answers are others every time; that it is the same model is for the caller to know.
-        return "a random model of Python's"
-    some = np.ascontiguousarray(images[:16])
-    samples = _native.Samples(some, np.zeros(len(some), np.int64), ids_of(None, len(some)))
-    hashed = hashlib.sha256(_native.logits(target, samples, 0, 1).round(3).tobytes())
-    hashed.update(_gradients(target, some).tobytes())
-    return f"answers {hashed.hexdigest()}"
-
-
-def _gradients(target: _native.Callback, images: Array) -> Array:
-    """The gradients that a model of Python's gives, as shares of the largest, rounded; none if it gives none."""
-    try:
-        logits, pullback = target.forward(images.copy(), True)
-    except Error:
-        return np.zeros(0)
-    if pullback is None:
-        return np.zeros(0)
-    weights = np.linspace(-1, 1, logits.size, dtype=np.float32).reshape(logits.shape)
-    gradients = pullback(weights)
-    return np.nan_to_num(gradients / max(float(np.abs(gradients).max()), 1e-30)).round(2) + 0.0
 
 
 class Evaluation:
@@ -64,6 +34,9 @@ class Evaluation:
     worst_case : list of dict
         One a radius, over all attacks, image by image: `robust_accuracy`, `strongest`, `fooled_only_by`.
     """
+
+    results: list[dict[str, Any]]
+    worst_case: list[dict[str, Any]]
 
     def __init__(self, results: list[dict[str, Any]], worst_case: list[dict[str, Any]]) -> None:
         self.results, self.worst_case = results, worst_case
@@ -139,11 +112,11 @@ def evaluate(
     norm = norm_of(norm)
     target, classes, given = resolve(model, images)
     labels = labels_of(labels, len(given), classes)
-    about = {"model": _fingerprint(target, given.pixels)} if checkpoint is not None else {}
+    about = {"model": fingerprint(target, given.pixels)} if checkpoint is not None else {}
     crafted_on = None
     if source is not None:
         crafted_on, _, _ = resolve(source, images)
-        about["source"] = _fingerprint(crafted_on, given.pixels)
+        about["source"] = fingerprint(crafted_on, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
     with shown(progress) as advance:
         answer = _native.run_many(
@@ -295,7 +268,7 @@ def audit(
     others = [resolve(twin, images)[0] for twin in twins]
     about = {}
     if checkpoint is not None:
-        about = {f"model {i}": _fingerprint(other, given.pixels) for i, other in enumerate([target, *others])}
+        about = {f"model {i}": fingerprint(other, given.pixels) for i, other in enumerate([target, *others])}
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
     with shown(progress, "stage") as advance:
         report = _native.run_audit(

@@ -30,6 +30,8 @@ class Model:
         Loss and accuracy of every epoch, if `train` or `defend` made it.
     """
 
+    history: list[dict[str, Any]]
+
     def __init__(self, network: _native.Network, history: list[dict[str, Any]] | None = None) -> None:
         self._network = network
         self.history = history or []

@@ -175,12 +175,13 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Nothing of the pages that exporters print. That a trace may not hold for other images is an error."""
+    jit: Any = torch.jit  # its types do not know the warning
     nowhere, disabled = io.StringIO(), logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", torch.jit.TracerWarning)
+            warnings.simplefilter("error", jit.TracerWarning)
             yield
     finally:
         logging.disable(disabled)

@@ -33,9 +33,16 @@ class Attack:
         What the last call found.
     """
 
+    model: Any
+    description: str
+    norm: str
+    eps: float
+    seed: int
+    report: Report | None
+
     def __init__(self, model: Any, description: str, norm: str, eps: float, seed: int = 0) -> None:
         self.model, self.description, self.norm, self.eps, self.seed = model, description, norm, eps, seed
-        self.report: Report | None = None
+        self.report = None
         self._exported: tuple[Any, Any] | None = None
 
     def __call__(self, images: Any, labels: Any) -> Any:
@@ -90,3 +97,11 @@ def norm_name(norm: str) -> str:
 def start_name(random_start: bool) -> str:
     """Where an attack begins, as the engine calls it."""
     return "random" if random_start else "clean"
+
+
+def number(value: Any) -> str:
+    """A number as attacks read it; numpy's are numbers too."""
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError, OverflowError):
+        raise Error(f"{value!r}: expected a number") from None

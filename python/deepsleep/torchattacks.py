@@ -10,20 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from ._native import Error
-from ._torchattack import Attack, norm_name, start_name
+from ._torchattack import Attack, norm_name, number, start_name
 
 __all__ = [
     "APGD", "APGDT", "BIM", "CW", "DIFGSM", "DeepFool", "EOTPGD", "FAB", "FGSM", "MIFGSM", "NIFGSM", "PGD", "PGDL2",
     "Square", "VMIFGSM",
 ]
-
-
-def _number(value: Any) -> str:
-    """A number as attacks read it; numpy's are numbers too."""
-    try:
-        return repr(float(value))
-    except (TypeError, ValueError, OverflowError):
-        raise Error(f"{value!r}: expected a number") from None
 
 
 class FGSM(Attack):
@@ -57,7 +49,7 @@ class BIM(Attack):
     def __init__(self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10) -> None:
         if steps == 0:
             steps = int(min(eps * 255 + 4, 1.25 * eps * 255))
-        super().__init__(model, f"bim:steps={steps},step={_number(alpha)},return=last", "linf", eps)
+        super().__init__(model, f"bim:steps={steps},step={number(alpha)},return=last", "linf", eps)
 
 
 class PGD(Attack):
@@ -80,7 +72,7 @@ class PGD(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, random_start: bool = True, *, seed: int = 0
     ) -> None:
-        description = f"pgd:steps={steps},step={_number(alpha)},start={start_name(random_start)},return=last"
+        description = f"pgd:steps={steps},step={number(alpha)},start={start_name(random_start)},return=last"
         super().__init__(model, description, "linf", eps, seed)
 
 
@@ -104,7 +96,7 @@ class PGDL2(Attack):
     def __init__(
         self, model: Any, eps: float = 1.0, alpha: float = 0.2, steps: int = 10, random_start: bool = True, *, seed: int = 0
     ) -> None:
-        description = f"pgd:steps={steps},step={_number(alpha)},start={start_name(random_start)},return=last"
+        description = f"pgd:steps={steps},step={number(alpha)},start={start_name(random_start)},return=last"
         super().__init__(model, description, "l2", eps, seed)
 
 
@@ -131,7 +123,7 @@ class EOTPGD(Attack):
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, eot_iter: int = 2,
         random_start: bool = True, *, seed: int = 0,
     ) -> None:
-        description = f"eot-pgd:steps={steps},step={_number(alpha)},draws={eot_iter},start={start_name(random_start)},return=last"
+        description = f"eot-pgd:steps={steps},step={number(alpha)},draws={eot_iter},start={start_name(random_start)},return=last"
         super().__init__(model, description, "linf", eps, seed)
 
 
@@ -153,7 +145,7 @@ class MIFGSM(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, decay: float = 1.0
     ) -> None:
-        super().__init__(model, f"mi-fgsm:steps={steps},step={_number(alpha)},decay={_number(decay)},return=last", "linf", eps)
+        super().__init__(model, f"mi-fgsm:steps={steps},step={number(alpha)},decay={number(decay)},return=last", "linf", eps)
 
 
 class NIFGSM(Attack):
@@ -174,7 +166,7 @@ class NIFGSM(Attack):
     def __init__(
         self, model: Any, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10, decay: float = 1.0
     ) -> None:
-        super().__init__(model, f"ni-fgsm:steps={steps},step={_number(alpha)},decay={_number(decay)},return=last", "linf", eps)
+        super().__init__(model, f"ni-fgsm:steps={steps},step={number(alpha)},decay={number(decay)},return=last", "linf", eps)
 
 
 class VMIFGSM(Attack):
@@ -203,7 +195,7 @@ class VMIFGSM(Attack):
         beta: float = 3 / 2, *, seed: int = 0,
     ) -> None:
         description = (
-            f"vmi-fgsm:steps={steps},step={_number(alpha)},decay={_number(decay)},neighbors={N},beta={_number(beta)},return=last"
+            f"vmi-fgsm:steps={steps},step={number(alpha)},decay={number(decay)},neighbors={N},beta={number(beta)},return=last"
         )
         super().__init__(model, description, "linf", eps, seed)
 
@@ -234,8 +226,8 @@ class DIFGSM(Attack):
         resize_rate: float = 0.9, diversity_prob: float = 0.5, *, seed: int = 0,
     ) -> None:
         description = (
-            f"di-fgsm:steps={steps},step={_number(alpha)},decay={_number(decay)},resize={_number(resize_rate)},"
-            f"diversity={_number(diversity_prob)},return=last"
+            f"di-fgsm:steps={steps},step={number(alpha)},decay={number(decay)},resize={number(resize_rate)},"
+            f"diversity={number(diversity_prob)},return=last"
         )
         super().__init__(model, description, "linf", eps, seed)
 
@@ -360,7 +352,7 @@ class Square(Attack):
         self, model: Any, norm: str = "Linf", eps: float = 8 / 255, n_queries: int = 5000, n_restarts: int = 1,
         p_init: float = 0.8, seed: int = 0,
     ) -> None:
-        super().__init__(model, f"square:queries={n_queries},restarts={n_restarts},p={_number(p_init)}", norm_name(norm), eps, seed)
+        super().__init__(model, f"square:queries={n_queries},restarts={n_restarts},p={number(p_init)}", norm_name(norm), eps, seed)
 
 
 class CW(Attack):
@@ -382,7 +374,7 @@ class CW(Attack):
 
     def __init__(self, model: Any, c: float = 1, kappa: float = 0, steps: int = 50, lr: float = 0.01) -> None:
         # No radius bounds it: any will do.
-        super().__init__(model, f"cw:search=1,c={_number(c)},kappa={_number(kappa)},steps={steps},rate={_number(lr)}", "l2", 1.0)
+        super().__init__(model, f"cw:search=1,c={number(c)},kappa={number(kappa)},steps={steps},rate={number(lr)}", "l2", 1.0)
 
 
 class DeepFool(Attack):
@@ -399,4 +391,4 @@ class DeepFool(Attack):
     """
 
     def __init__(self, model: Any, steps: int = 50, overshoot: float = 0.02) -> None:
-        super().__init__(model, f"deepfool:steps={steps},overshoot={_number(overshoot)}", "l2", 1.0)
+        super().__init__(model, f"deepfool:steps={steps},overshoot={number(overshoot)}", "l2", 1.0)

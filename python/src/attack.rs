@@ -12,6 +12,7 @@ use deepsleep::attack::{
 use deepsleep::checkpoint::NpzArray;
 use deepsleep::draw::{GridImage, grid_png};
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive};
+use deepsleep::files::{Content, Output};
 use numpy::IntoPyArray;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -79,7 +80,11 @@ impl AttackResult {
     /// Saves everything as an npz file, as `attack --save` does.
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let npz = self.npz()?;
-        py.detach(|| npz.save(path)).raised()
+        py.detach(|| {
+            Output::open(&path)?.to_hold(Content::CraftedSet)?;
+            npz.save(path)
+        })
+        .raised()
     }
 
     /// The first images that fool (or the first of all), as a PNG: clean, adversarial, difference.

@@ -3,6 +3,7 @@
 use crate::error::{Raised, refuse};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
+use deepsleep::files::{Content, Output};
 use deepsleep::method::Settings;
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Classifier, Freeze, FrozenNetwork, Model};
@@ -145,9 +146,13 @@ impl Network {
     /// Writes it: ONNX if the name ends so, else safetensors.
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let is_onnx = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx"));
-        py.detach(|| match is_onnx {
-            true => onnx::write(&path, self.model.architecture(), &self.state),
-            false => self.state.save(&path),
+        let content = if is_onnx { Content::Onnx } else { Content::Network };
+        py.detach(|| {
+            Output::open(&path)?.to_hold(content)?;
+            match is_onnx {
+                true => onnx::write(&path, self.model.architecture(), &self.state),
+                false => self.state.save(&path),
+            }
         })
         .raised()
     }

@@ -103,10 +103,10 @@ impl Diagnostics {
         if self.flat.saturating_mul(2) > self.measured {
             all.push(format!(
                 "the logits of {} of {} samples spread by less than {FLAT}: cross-entropy is nearly linear there, and a \
-                 weaker attack than at a larger scale; compare with apgd-ce:loss=ce-scaled, {}, which do not see the scale",
+                 weaker attack than at a larger scale; compare with pgd:loss=ce-scaled or pgd:loss=dlr, which do not see the scale \
+                 (and, but for l0, with apgd-dlr and apgd-t)",
                 self.flat,
-                self.measured.max(self.flat),
-                self.other_losses(attack, &[("apgd-dlr", Loss::Dlr), ("apgd-t", Loss::TargetedDlr)])
+                self.measured.max(self.flat)
             ));
         }
         if self.of_target > 0 {

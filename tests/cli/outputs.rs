@@ -89,6 +89,19 @@ fn no_output_goes_among_the_images_of_a_folder() {
     }
     assert_eq!(std::fs::read(&picture).unwrap(), before);
     assert!(!folder.path("set/test/4/new.png").exists());
+    // Where a link in the folder leads, images are read too.
+    std::fs::create_dir(folder.path("elsewhere")).unwrap();
+    let moved = folder.path("elsewhere/18.png");
+    std::fs::rename(&picture, &moved).unwrap();
+    symlink(&moved, &picture).unwrap();
+    std::fs::remove_dir(folder.path("set/test/7")).unwrap();
+    std::fs::create_dir(folder.path("seven")).unwrap();
+    symlink(folder.path("seven"), folder.path("set/test/7")).unwrap();
+    for place in ["elsewhere/18.png", "seven/0.png"] {
+        let grid = folder.argument(place);
+        run(&[&attack[..], &["--grid", &grid]].concat()).assert_fails(2, &["--grid", "which is"]);
+    }
+    assert_eq!(std::fs::read(&moved).unwrap(), before);
     let small = ["--quick", "--table", "1", "--images", "1", "--white-box-images", "1"];
     for place in ["set/test", "set/test/3", "set/test/a/b"] {
         let out = folder.argument(place);
@@ -306,7 +319,7 @@ fn a_checkpoint_of_another_kind_stays() {
             std::fs::write(folder.path("out.checkpoint"), content).unwrap();
             for more in [&[][..], &["--resume"]] {
                 let run = run(&[&arguments[..], more].concat());
-                run.assert_fails(2, &["out.checkpoint", words, "--out"]);
+                run.assert_fails(2, &["out.checkpoint", words, "name another output"]);
                 assert_eq!(crate::read(folder.path("out.checkpoint")), content);
             }
         }

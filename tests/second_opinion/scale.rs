@@ -114,7 +114,7 @@ fn a_flat_cross_entropy_is_doubted() {
     for text in ["fgsm", "pgd:steps=3", "apgd-ce:steps=5"] {
         let warned = |model: &dyn Classifier| {
             let warnings = run(model, &samples, text, Norm::Linf).warnings;
-            let all = ["ce-scaled", "apgd-dlr or apgd-t"];
+            let all = ["pgd:loss=ce-scaled", "apgd-dlr and apgd-t"];
             warnings.iter().any(|warning| all.iter().all(|word| warning.contains(word)))
         };
         // Their logits spread by about 30: by a thousandth, and by a third, where cross-entropy is the weaker attack too.

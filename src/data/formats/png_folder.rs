@@ -22,10 +22,22 @@ const MOST_CLASSES: usize = 256;
 pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
     let folder = place.join(split.to_string());
     // Any folder may be called so: that of a data set has classes in it.
-    if entries(&folder, Path::is_dir).is_ok_and(|classes| !classes.is_empty()) {
-        return Ok(vec![folder]);
+    if let Ok(classes) = entries(&folder, Path::is_dir)
+        && !classes.is_empty()
+    {
+        let classes: Vec<PathBuf> = classes.iter().map(|class| folder.join(class)).collect();
+        let mut all: Vec<PathBuf> = classes.iter().flat_map(|class| links(class)).collect();
+        all.extend(classes);
+        all.push(folder);
+        return Ok(all);
     }
     Err(Missing { names: vec![format!("{split}/CLASS/*.png")], partly: false })
+}
+
+/// The images in a folder that lie elsewhere.
+fn links(folder: &Path) -> Vec<PathBuf> {
+    let names = entries(folder, Path::is_symlink).unwrap_or_default();
+    names.iter().map(|name| folder.join(name)).collect()
 }
 
 /// The names of what `keep` keeps in a folder, sorted; hidden ones are left out.

@@ -91,8 +91,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     let console = common.console();
     let from = control_of(train)?;
     let settings = settings::of(train, Some(Training::Defense(defense)))?;
-    let files = train.files(common)?;
-    let context = common.context()?;
+    let (files, context) = (train.files(common)?, common.context()?);
     let architecture = train.architecture.architecture.as_deref();
     let control = open(&model::read(from, console)?, architecture, &|| train.data.shape())?;
     let architecture = Arc::clone(control.architecture());
