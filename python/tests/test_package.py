@@ -2,13 +2,13 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import deepsleep
-
-PACKAGE = Path(deepsleep.__file__).parent
 
 
 def public():
@@ -58,7 +58,7 @@ def test_a_data_set_unpacks_and_slices():
 
 
 def test_the_types_are_strict(tmp_path):
-    mypy = pytest.importorskip("mypy.api", reason="mypy is not installed")
+    pytest.importorskip("mypy", reason="mypy is not installed")
     use = tmp_path / "use.py"
     use.write_text(
         "import deepsleep\n"
@@ -69,8 +69,14 @@ def test_the_types_are_strict(tmp_path):
         "deepsleep.evaluate('lucid', images, labels, ['fgsm', 'pgd'], eps=[0.1, '8/255'])\n"
         "report.robust_acuracy\n"
     )
-    options = ["--strict", "--cache-dir", str(tmp_path / "cache"), "--config-file", str(PACKAGE.parent / "pyproject.toml")]
-    said, _, code = mypy.run([*options, "-p", "deepsleep"])
-    assert code == 0, said
-    said, _, _ = mypy.run([*options, str(use)])
+    options = ["--strict", "--cache-dir", str(tmp_path / "cache"), "--config-file", str(Path(__file__).parents[1] / "pyproject.toml")]
+
+
+    def mypy(*arguments):
+        command = [sys.executable, "-m", "mypy", *options, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    package = mypy("-p", "deepsleep")
+    assert package.returncode == 0, package.stdout + package.stderr
+    said = mypy(str(use)).stdout
     assert re.findall(r"use\.py:(\d+)", said) == ["7"], said
