@@ -19,6 +19,7 @@ const MOST: u64 = 1 << 26;
 /// Classes that labels have room for.
 const MOST_CLASSES: usize = 256;
 
+/// The folder first, then what is read in it: its classes, and images that lie elsewhere.
 pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
     let folder = place.join(split.to_string());
     // Any folder may be called so: that of a data set has classes in it.
@@ -26,10 +27,8 @@ pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing>
         && !classes.is_empty()
     {
         let classes: Vec<PathBuf> = classes.iter().map(|class| folder.join(class)).collect();
-        let mut all: Vec<PathBuf> = classes.iter().flat_map(|class| links(class)).collect();
-        all.extend(classes);
-        all.push(folder);
-        return Ok(all);
+        let links: Vec<PathBuf> = classes.iter().flat_map(|class| links(class)).collect();
+        return Ok([vec![folder], classes, links].concat());
     }
     Err(Missing { names: vec![format!("{split}/CLASS/*.png")], partly: false })
 }
