@@ -116,7 +116,7 @@ class Classifier:
             logits, _ = forward(pixels.copy(), False)
 
             def pullback(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-                answer = _numbers(_detached(gradient(as_tensor(pixels), as_tensor(weights))), "gradient")
+                answer = _numbers(_detached(gradient(as_tensor(pixels.copy()), as_tensor(weights.copy()))), "gradient")
                 if answer.shape != pixels.shape:
                     raise Error(f"gradient: its answer has shape {answer.shape}, expected that of the images, {pixels.shape}")
                 return answer

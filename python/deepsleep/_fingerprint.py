@@ -27,7 +27,7 @@ def fingerprint(target: _native.Network | _native.Callback, images: Array) -> st
 
 
 def _gradients(target: _native.Callback, images: Array) -> Array:
-    """The gradients that a model of Python's gives, as shares of the largest, rounded; none if it gives none."""
+    """The gradients that a model of Python's gives, as shares of each image's largest, rounded; none if it gives none."""
     try:
         logits, pullback = target.forward(images.copy(), True)
     except Error:
@@ -36,5 +36,6 @@ def _gradients(target: _native.Callback, images: Array) -> Array:
         return np.zeros(0)
     weights = np.linspace(-1, 1, logits.size, dtype=np.float32).reshape(logits.shape)
     gradients = pullback(weights)
-    shares: Array = np.nan_to_num(gradients / max(float(np.abs(gradients).max()), 1e-30)).round(2) + 0.0
+    largest = np.abs(gradients).reshape(len(gradients), -1).max(1).reshape(-1, 1, 1, 1)
+    shares: Array = np.nan_to_num(gradients / np.maximum(largest, 1e-30)).round(2) + 0.0
     return shares

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import logging
 import re
 import textwrap
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -55,16 +55,6 @@ def dtype_of(model: Any) -> Any:
             if parameter.is_floating_point():
                 return parameter.dtype
     return torch.float32
-
-
-def fingerprint(module: torch.nn.Module) -> str:
-    """Another one whenever a parameter or buffer has changed."""
-    hashed = hashlib.blake2b(digest_size=16)
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        hashed.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        hashed.update(values.tobytes())
-    return hashed.hexdigest()
 
 
 @contextlib.contextmanager
@@ -172,19 +162,23 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     return network
 
 
+# What an export silences is the whole process's, so there is one at a time.
+_EXPORT = threading.RLock()
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing of the pages that exporters print. That a trace may not hold for other images is an error."""
+    """No warnings and no log of the exporters. That a trace may not hold for other images is an error."""
     jit: Any = torch.jit  # its types do not know the warning
-    nowhere, disabled = io.StringIO(), logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", jit.TracerWarning)
+    with _EXPORT, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", jit.TracerWarning)
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
             yield
-    finally:
-        logging.disable(disabled)
+        finally:
+            logging.disable(disabled)
 
 
 def _onnx(module: Any, probe: Any) -> bytes:

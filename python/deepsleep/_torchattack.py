@@ -43,7 +43,6 @@ class Attack:
     def __init__(self, model: Any, description: str, norm: str, eps: float, seed: int = 0) -> None:
         self.model, self.description, self.norm, self.eps, self.seed = model, description, norm, eps, seed
         self.report = None
-        self._exported: tuple[Any, Any] | None = None
 
     def __call__(self, images: Any, labels: Any) -> Any:
         """Attack images. A module is put into evaluation mode meanwhile, so that an attack can be part of a training.
@@ -74,14 +73,8 @@ class Attack:
         return self.report.adversarial
 
     def _current(self, images: Any) -> Any:
-        """The model as it is now. A module is exported anew whenever its weights have changed: it may be in training."""
-        from ._torch import fingerprint
-
-        shape = Images(images).shape
-        state = (shape, fingerprint(self.model))
-        if self._exported is None or self._exported[0] != state:
-            self._exported = (state, load(self.model, input_shape=shape))
-        return self._exported[1]
+        """The module as it is now, exported anew for each call: it may be in training, or changed in any other way."""
+        return load(self.model, input_shape=Images(images).shape)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.description}, {self.norm}, eps={self.eps})"

@@ -134,9 +134,7 @@ impl Options<'_> {
 
     /// How gradients of spikes are estimated, if anything is said about it.
     pub fn estimator(&self) -> Result<Option<Estimator>> {
-        let (gradient, time) = (self.text("gradient"), self.text("time"));
-        // Networks send it there by themselves: to write the default out asks for nothing.
-        let pool = self.text("pool").filter(|name| name != SilentWindow::Largest.name());
+        let (gradient, pool, time) = (self.text("gradient"), self.text("pool"), self.text("time"));
         if gradient.is_none() && pool.is_none() && time.is_none() {
             return Ok(None);
         }
