@@ -61,6 +61,9 @@ pub(super) struct Image {
     pub cost: Cost,
 }
 
+const RANDOM_MAKER: &str = "the network that the images were crafted on gives different answers to the same images: it seems to \
+                            be randomized; craft them with autoattack:version=rand";
+
 impl Crafted {
     /// Attacks `source`. What is shown to others is what the attack returned: with a goal that ends at the first
     /// success, clean images where there was none; see [`AttackSpec::transfer_form`](crate::attack::AttackSpec::transfer_form).
@@ -87,7 +90,12 @@ impl Crafted {
                 ),
             });
         }
-        Ok(Self::of(samples, &report, &method.info()))
+        let mut crafted = Self::of(samples, &report, &method.info());
+        if crafted.diagnostics.randomized {
+            // Of the maker, whoever it is shown to.
+            crafted.diagnostics.option_warnings.push(RANDOM_MAKER.to_owned());
+        }
+        Ok(crafted)
     }
 
     /// The images of a report on these samples by this attack.
