@@ -301,10 +301,10 @@ class AutoAttack:
         labels = labels_of(y, len(images), None)
         predictions, left = labels.copy(), np.arange(len(images))
         start = time.time()
+        classes = self._classes(model, images)
         for name, spec in specs:
             if not len(left):
                 break
-            classes = self._classes(model, images)
             spec = _fewer_targets(spec, classes)
             some = images.pixels[left]
             given = images.give_back(some)

@@ -17,7 +17,7 @@ pub fn to_lanes(rows: &[f32], block: &mut [Lanes]) {
 
 /// The first lanes, as [`Session::occupy`](crate::nn::Session::occupy) takes them.
 pub fn first_lanes(count: usize) -> u16 {
-    (0..count.min(LANES)).fold(0, |lanes, lane| lanes | 1 << lane)
+    ((1u32 << count.min(LANES)) - 1) as u16
 }
 
 /// [`to_lanes`] of a region of the pixels.

@@ -5,7 +5,7 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::{Identity, LoadedNetwork, ModelKind, files, fingerprint, saved_network};
+use crate::model::{Identity, LoadedNetwork, ModelKind, files, saved_network};
 use crate::numbers::{at_least, percent, whole};
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
@@ -95,7 +95,7 @@ struct AuditSummary {
 struct LoadedAudit {
     network: Box<dyn FrozenNetwork>,
     identity: Identity,
-    twins: Vec<Box<dyn FrozenNetwork>>,
+    twins: Vec<LoadedNetwork>,
     samples: Samples,
 }
 
@@ -136,7 +136,7 @@ impl AuditCommand {
             fast: self.fast,
             ..Audit::default()
         };
-        let settings = self.settings(&options, &loaded)?;
+        let settings = self.settings(&options, &loaded);
         let finished = match &files {
             Some(files) if self.resume => files.finished(&settings, AuditSummary::settings)?,
             _ => None,
@@ -162,8 +162,9 @@ impl AuditCommand {
         let architecture = self.architecture.architecture.as_deref();
         let loaded = self.model_kind.load(&self.model, architecture, &shape, None, console)?;
         let LoadedNetwork { network, identity } = loaded;
-        let twin = |path| Ok(ModelKind::Cnn.load(path, None, &shape, None, console)?.network);
-        let twins = self.twin.iter().map(|path| twin(path)).collect::<Result<Vec<_>>>()?;
+        let twins =
+            self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, &shape, None, console));
+        let twins = twins.collect::<Result<Vec<_>>>()?;
         let test = self.data.load(Split::Test)?;
         self.data.check(&test, network.input_shape(), network.classes())?;
         if self.first >= test.len() {
@@ -182,9 +183,9 @@ impl AuditCommand {
     }
 
     /// Everything that the result depends on.
-    fn settings(&self, options: &Audit, loaded: &LoadedAudit) -> Result<JournalSettings> {
+    fn settings(&self, options: &Audit, loaded: &LoadedAudit) -> JournalSettings {
         let Budget { norm, eps, seed } = options.budget;
-        let twins = self.twin.iter().map(|path| fingerprint(path)).collect::<Result<Vec<_>>>()?;
+        let twins: Vec<&str> = loaded.twins.iter().map(|twin| twin.identity.sha256()).collect();
         let said = |value: Option<String>| value.unwrap_or_else(|| "none".into());
         let all = [
             (AUDIT, env!("CARGO_PKG_VERSION").to_owned()),
@@ -201,7 +202,7 @@ impl AuditCommand {
             ("--attack", said(options.claimed_by.as_ref().map(ToString::to_string))),
         ];
         let all = all.into_iter().map(|(name, value)| (name.to_owned(), value));
-        Ok(all.chain(loaded.identity.settings("model")).collect())
+        all.chain(loaded.identity.settings("model")).collect()
     }
 
     fn audit(
@@ -225,7 +226,7 @@ impl AuditCommand {
         if self.resume {
             console.say(format_args!("continuing after {} parts", done.len()));
         }
-        let twins = loaded.twins.iter().map(|twin| twin.as_ref() as &dyn Classifier);
+        let twins = loaded.twins.iter().map(|twin| twin.network.as_ref() as &dyn Classifier);
         let twins: Vec<&dyn Classifier> = twins.collect();
         let (context, model, samples) = (&context, loaded.network.as_ref(), &loaded.samples);
         let task = AuditTask { context, model, samples, options, twins: &twins };

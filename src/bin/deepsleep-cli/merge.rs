@@ -85,13 +85,17 @@ impl Merge {
             let plan = plan_merge(&here, &others)?;
             return self.show(&graph, &here, &plan, common);
         }
+        let data = self.data(&request);
+        let read = data.as_ref().map_or_else(|_| Vec::new(), DatasetOptions::files);
         // A folder that the user named must work. Else only the report's pictures need the images, and they are optional.
         let named = self.data_dir.is_some() || self.data.is_some();
-        let test = match self.data(&request).and_then(|data| data.load(Split::Test)) {
-            Err(error) if named || self.compute => return Err(error),
-            test => test.ok(),
+        let (train, test) = if self.compute {
+            let (train, test) = data?.load_both()?;
+            (Some(train), Some(test))
+        } else {
+            let test = data.and_then(|data| data.load(Split::Test));
+            (None, if named { Some(test?) } else { test.ok() })
         };
-        let read = self.data(&request).map_or_else(|_| Vec::new(), |data| data.files());
         refuse_among(&read, "--out", &self.out)?;
         let store = Store::open(&self.out)?;
         let _held = held.map_or_else(|| lock(&self.out, None), Ok)?;
@@ -103,11 +107,9 @@ impl Merge {
 
         let outcomes = found(&graph, &store);
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
-        if self.compute {
-            let data = self.data(&request)?;
-            let (train, test) = data.load_both()?;
+        if let (Some(train), Some(test)) = (&train, &test) {
             let theirs = &request.spec.data;
-            let other = theirs.differences(&DataIdentity::of(&*theirs.name, &train, &test));
+            let other = theirs.differences(&DataIdentity::of(&*theirs.name, train, test));
             if !other.is_empty() {
                 let problem = format!(
                     "the folders hold results of {}; --data-dir names the images",
@@ -115,7 +117,7 @@ impl Merge {
                 );
                 return Err(WrongUse(problem).into());
             }
-            return work.run((&train, &test), (self.jobs, None), common);
+            return work.run((train, test), (self.jobs, None), common);
         }
         let again = "`merge --compute` computes them, or join more folders";
         work.finish(&outcomes, test.as_ref(), start, again, common)

@@ -98,6 +98,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The fingerprint of its files.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// As settings of a result: the network of the option `--NAME`.
     pub fn settings(&self, name: &str) -> [(String, String); 3] {
         [

@@ -3,8 +3,7 @@
 use crate::common::Common;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
-use deepsleep::evaluation::CheckpointKind;
-use deepsleep::evaluation::{Journal, JournalSettings, same_settings};
+use deepsleep::evaluation::{CheckpointKind, Journal, JournalSettings, same_settings};
 use deepsleep::files::{Content, Output};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
