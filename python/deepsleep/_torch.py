@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ._classifier import alike
 from ._native import Error, Network
 
 if TYPE_CHECKING:
@@ -149,15 +150,12 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     from ._models import Model
 
     exported = Model(Network.of_onnx(content, name, False))
-    if not np.allclose(answers(module, images), answers(module, images), rtol=1e-4, atol=1e-5):
+    if not alike(answers(module, images), answers(module, images)):
         raise Error("its answers vary")
     # Also what was not traced: one image alone, and noise in a batch of another size.
     noise = np.random.default_rng(1).random((len(images) + 1, *images.shape[1:]), dtype=np.float32)
     for batch in (images, images[:1], noise, noise * np.float32(0.1)):
-        theirs = answers(module, batch)
-        ours = exported.logits(batch)
-        scale = max(1.0, float(np.abs(theirs).max()))
-        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * scale):
+        if not alike(exported.logits(batch), answers(module, batch)):
             raise Error("the exported network answers otherwise")
     return network
 
@@ -167,17 +165,23 @@ _EXPORT = threading.RLock()
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(module: torch.nn.Module) -> Iterator[None]:
     """No warnings and no log of the exporters. That a trace may not hold for other images is an error."""
-    jit: Any = torch.jit  # its types do not know the warning
+    parts: Any = torch.jit, torch._C  # its types do not know all of them
+    jit, native = parts
+    # torch's exporter switches a log of its own on, pages of standard output, before it calls the module.
+    silence = getattr(native, "_jit_set_onnx_log_enabled", lambda enabled: None)
     with _EXPORT, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", jit.TracerWarning)
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
+        hook = module.register_forward_pre_hook(lambda *_: silence(False))
         try:
             yield
         finally:
+            hook.remove()
+            silence(False)
             logging.disable(disabled)
 
 
@@ -188,7 +192,7 @@ def _onnx(module: Any, probe: Any) -> bytes:
     for dynamo in (False, True):
         content = io.BytesIO()
         try:
-            with _quiet(), torch.no_grad():
+            with _quiet(module), torch.no_grad():
                 if dynamo:
                     program = to_onnx(module, (probe,), dynamo=True, verbose=False)
                     program.save(content)
