@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from pathlib import Path
 from typing import Any
@@ -325,8 +326,12 @@ def _check_log(path: Path) -> None:
         return
     with open(path, "rb") as file:
         start = file.read(4096)
-    # The last character may be cut.
-    if b"\0" in start or "\ufffd" in start[:-3].decode(errors="replace"):
+    try:
+        # The last character may be cut.
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
         raise Error(f"log_path: {str(path)!r} is a file that is no text, and lines would be appended to it; name another one")
 
 

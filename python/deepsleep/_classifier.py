@@ -148,7 +148,7 @@ class Classifier:
                 "logits: the same images get different answers; reset the model's state in it, or say random=True if it "
                 "draws random numbers (AutoAttack: version='rand')"
             )
-        if not self.random and not alike(forward(probe[:1].copy(), False)[0], answers[0][:1]):
+        if not self.random and not alike(forward(probe[-1:].copy(), False)[0], answers[0][-1:]):
             raise Error(
                 f"logits: an image alone gets another answer than in a batch of {len(probe)}; each answer may depend on its own "
                 "image alone (is there a normalization by the batch?)"

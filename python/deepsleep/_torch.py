@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import re
+import sys
 import textwrap
 import threading
 import warnings
@@ -113,7 +114,8 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
     def forward(images: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
         with torch.inference_mode(False), torch.set_grad_enabled(wanted):
             x = torch.from_numpy(images).to(device=device, dtype=dtype)
-            logits = _tensor(model(x.requires_grad_(wanted)))
+            # A copy, which a model may change in place.
+            logits = _tensor(model(x.requires_grad_().clone() if wanted else x))
         values = logits.detach().float().cpu().numpy()
         if not wanted:
             return values, None
@@ -154,10 +156,23 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
         raise Error("its answers vary")
     # Also what was not traced: one image alone, and noise in a batch of another size.
     noise = np.random.default_rng(1).random((len(images) + 1, *images.shape[1:]), dtype=np.float32)
-    for batch in (images, images[:1], noise, noise * np.float32(0.1)):
+    for batch in (images, images[-1:], noise, noise * np.float32(0.1)):
         if not alike(exported.logits(batch), answers(module, batch)):
             raise Error("the exported network answers otherwise")
     return network
+
+
+class _OthersOnly:
+    """A stream for all threads but this one: torch prints half a graph on it when an export fails."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._thread = stream, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.get_ident() == self._thread else int(self._stream.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 # What an export silences is the whole process's, so there is one at a time.
@@ -177,9 +192,13 @@ def _quiet(module: torch.nn.Module) -> Iterator[None]:
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         hook = module.register_forward_pre_hook(lambda *_: silence(False))
+        stderr = sys.stderr
+        sys.stderr = muted = _OthersOnly(stderr)
         try:
             yield
         finally:
+            if sys.stderr is muted:
+                sys.stderr = stderr
             hook.remove()
             silence(False)
             logging.disable(disabled)

@@ -91,10 +91,7 @@ impl AttackResult {
 /// Writes the content of an npz file of crafted images, over nothing else.
 #[pyfunction]
 pub fn save_set(py: Python<'_>, content: &[u8], path: PathBuf) -> PyResult<()> {
-    py.detach(|| {
-        Output::open(&path)?.to_hold(Content::CraftedSet)?.write_all(content)
-    })
-    .raised()
+    py.detach(|| Output::open(&path)?.to_hold(Content::CraftedSet)?.write_all(content)).raised()
 }
 
 /// Images `[n, c, h, w]` and what became of them, with captions, as a PNG: clean, adversarial, difference.
