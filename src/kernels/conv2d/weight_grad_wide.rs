@@ -301,8 +301,12 @@ impl WideWeightGrad {
                     s.store(turned[i], &mut columns[i]);
                 }
                 for i in 0..channels {
-                    out[(row + i) * taps + tap..][..count]
-                        .copy_from_slice(&columns[lane + i].0[..count]);
+                    let out = &mut out[(row + i) * taps + tap..][..count];
+                    // A whole vector, all but once a row, is a store; a slice of any length is a call.
+                    match out.as_mut_array::<LANES>() {
+                        Some(out) => *out = columns[lane + i].0,
+                        None => out.copy_from_slice(&columns[lane + i].0[..count]),
+                    }
                 }
                 row += channels;
             }
