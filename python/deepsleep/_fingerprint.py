@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -30,6 +31,10 @@ _DRAWS, _ERRORS = 32, 6.0
 # Shares of an image's largest number by which two answers of one model may differ. A gradient may jump where the last
 # digit of an activation decides, so that a quarter of the images does not count.
 _LOGITS, _GRADIENTS, _JUMPS = 1e-3, 1e-2, 0.25
+
+
+# Bytes of a first line, at most.
+_LINE = 1 << 24
 
 
 def remembered(
@@ -65,9 +70,11 @@ def remembered(
 
 def _settings(checkpoint: StrPath) -> dict[str, str]:
     """What a file says that it was made with; nothing if it is no such file, which the engine will refuse."""
+    if not os.path.isfile(checkpoint):
+        return {}
     try:
         with open(checkpoint, "rb") as file:
-            settings = json.loads(file.readline())
+            settings = json.loads(file.readline(_LINE))
     except (OSError, ValueError, RecursionError):
         return {}
     return settings if isinstance(settings, dict) else {}

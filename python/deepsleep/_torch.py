@@ -220,7 +220,8 @@ def _onnx(module: Any, probe: Any) -> bytes:
         except KeyboardInterrupt:
             raise
         except Exception as problem:  # whatever an exporter raises: the other one may do
-            problems.append(_short(problem))
+            # A warning that was raised within a conversion of torch's is the cause of its error.
+            problems.append(_short(problem.__cause__ if isinstance(problem, SystemError) else problem))
             continue
         if content.getvalue():
             return content.getvalue()
