@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,6 @@ _DRAWS, _ERRORS = 32, 6.0
 # digit of an activation decides, so that a quarter of the images does not count.
 _LOGITS, _GRADIENTS, _JUMPS = 1e-3, 1e-2, 0.25
 
-
 # Bytes of a first line, at most.
 _LINE = 1 << 24
 
@@ -45,9 +45,12 @@ def remembered(
     Raises
     ------
     Error
-        If the file is of a model of Python's that answers otherwise.
+        If the file is of a model of Python's that answers otherwise, or of other images.
     """
-    about, found = {}, _settings(checkpoint)
+    found, some = _settings(checkpoint), np.ascontiguousarray(images[:_IMAGES])
+    about = {"first images": hashlib.sha256(repr(some.shape).encode() + some.tobytes()).hexdigest()}
+    if found.get("first images", about["first images"]) != about["first images"]:
+        raise Error(f"checkpoint: {checkpoint} is of other images; give those, or name another file")
     for name, target in models.items():
         if isinstance(target, _native.Network):
             run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
@@ -55,14 +58,14 @@ def remembered(
             continue
         draws, kept = f"{target.draws} random draws" if target.random else "fixed", f"{name}'s answers"
         about[name] = f"a model of Python's, {draws}"
-        answers = _answers(target, np.ascontiguousarray(images[:_IMAGES]))
+        answers = _answers(target, some)
         about[kept] = base64.b64encode(answers.tobytes()).decode()
         if about[name] == found.get(name):
-            theirs = np.frombuffer(base64.b64decode(found.get(kept, "")), np.float32)
-            if theirs.size != answers.size or not _alike(answers, theirs.reshape(answers.shape), target.classes):
+            different = _difference(answers, found.get(kept), target.classes)
+            if different:
                 raise Error(
-                    f"checkpoint: {checkpoint} is of another {name}: it answered the first images otherwise, or its gradients "
-                    "were others; give that one, or name another file"
+                    f"checkpoint: {checkpoint} is of another {name}: its {different} for the first images were others; give that "
+                    "one, or name another file"
                 )
             about[kept] = found[kept]
     return about
@@ -103,18 +106,27 @@ def _draw(target: _native.Callback, images: NDArray[np.float32]) -> NDArray[np.f
         return np.hstack([answers, np.linalg.norm(gradients, axis=1, keepdims=True), gradients @ directions])
 
 
-def _alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], classes: int) -> bool:
-    """Whether two answers are one model's."""
+def _difference(ours: NDArray[np.float32], kept: Any, classes: int) -> str:
+    """In what two answers are not one model's; nothing, if they are."""
+    try:
+        theirs = np.frombuffer(base64.b64decode(kept), np.float32).reshape(*ours.shape[:2], -1)
+    except (TypeError, ValueError):  # of fewer classes, or damaged
+        return "logits"
+    if _apart(ours[:, :, :classes], theirs[:, :, :classes], _LOGITS).any():
+        return "logits"
+    jumps = _apart(ours[:, :, classes:], theirs[:, :, classes:], _GRADIENTS)
+    return "gradients" if jumps.mean() > _JUMPS else ""
 
-    def apart(numbers: slice, share: float) -> Array:
-        """Which images differ in these numbers."""
-        (a, a_error), (b, b_error) = ours[:, :, numbers].astype(float), theirs[:, :, numbers].astype(float)
-        with np.errstate(all="ignore"):
-            sizes = np.nan_to_num(np.maximum(np.abs(a), np.abs(b)), posinf=0.0)
-            scale = sizes.max(1, keepdims=True, initial=0.0)
-            near = np.abs(a - b) <= share * scale + _ERRORS * np.hypot(a_error, b_error)
-        same = near | (a == b) | (np.isnan(a) & np.isnan(b))
-        different: Array = ~same.all(1)
-        return different
 
-    return not apart(slice(classes), _LOGITS).any() and apart(slice(classes, None), _GRADIENTS).mean() <= _JUMPS
+def _apart(ours: NDArray[np.float32], theirs: NDArray[np.float32], share: float) -> Array:
+    """Which images differ by more than a share of their largest number, and by more than chance explains."""
+    if ours.shape != theirs.shape:
+        return np.ones(ours.shape[1], bool)
+    (a, a_error), (b, b_error) = ours.astype(float), theirs.astype(float)
+    with np.errstate(all="ignore"):
+        sizes = np.nan_to_num(np.maximum(np.abs(a), np.abs(b)), posinf=0.0)
+        scale = sizes.max(1, keepdims=True, initial=0.0)
+        near = np.abs(a - b) <= share * scale + _ERRORS * np.hypot(a_error, b_error)
+    same = near | (a == b) | (np.isnan(a) & np.isnan(b))
+    apart: Array = ~same.all(1)
+    return apart

@@ -107,20 +107,28 @@ fn serve(
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let (mut last, mut due): (Option<News>, _) = (None, Instant::now());
+    let mut batches: u64 = 0;
     loop {
         match py.detach(|| desk.next(LOOK)) {
-            Event::Batch(requests) => answer(py, callbacks, requests)?,
+            Event::Batch(requests) => {
+                batches += 1;
+                answer(py, callbacks, requests)?;
+            }
             Event::News(news) => {
                 (last, due) = (Some(news), Instant::now());
             }
             Event::Quiet => {}
             Event::Over => return Ok(()),
         }
-        // Also where there is nothing new: the bar has a clock.
+        // Also where no image is finished: the bar has a clock, and models of Python's are at work.
         if let (Some(progress), Some(news)) = (progress, &last)
             && Instant::now() >= due
         {
-            progress.call1((news.done, news.total, &news.what))?;
+            let what = match batches {
+                0 => news.what.clone(),
+                _ => format!("{}, {batches} batches", news.what),
+            };
+            progress.call1((news.done, news.total, what))?;
             due = Instant::now() + HEARTBEAT;
         }
         py.check_signals()?;

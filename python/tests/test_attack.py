@@ -291,6 +291,10 @@ def test_progress_is_told_through_tqdm_if_it_is_there(control, digits, monkeypat
     # From the start on, and all of it at the end.
     assert len(told) >= 3 and set(told[:-1]) == {"pgd"} and told[-1] == ("closed", 200, 200)
     told.clear()
+    model = Linear()
+    deepsleep.attack(deepsleep.Classifier(model.logits, model.gradient), images, labels, "pgd:steps=3", eps=0.1, progress=True)
+    assert "batches" in told[-2]
+    told.clear()
     deepsleep.attack(control, images, labels, "pgd:steps=3", eps=0.1, progress=False)
     assert not told
 

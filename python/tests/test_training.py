@@ -216,14 +216,18 @@ def test_a_checkpoint_of_another_model_of_python_is_refused(few, linear, tmp_pat
     for name, first, again in same:
         run(name, first, again)
     for name, other, words in [
-        ("a", model(-1), "is of another model"), ("a", model(slope=-1), "is of another model"),
-        ("a", model(slope=0), "is of another model"), ("a", model(slope=np.nan), "is of another model"),
+        ("a", model(-1), "is of another model: its logits"), ("a", model(slope=-1), "is of another model: its gradients"),
+        ("a", model(slope=0), "is of another model: its gradients"), ("a", model(slope=np.nan), "is of another model: its gradients"),
         ("a", deepsleep.load("control"), "a model of Python's, fixed, not"), ("a", model(**random), "20 random draws"),
-        ("b", model(-1, **random), "is of another model"), ("b", model(draws=50, **random), "20 random draws, not"),
+        ("b", model(-1, **random), "is of another model: its logits"), ("b", model(draws=50, **random), "20 random draws, not"),
     ]:
         with pytest.raises(deepsleep.Error, match=words) as problem:
             run(name, other)
         assert len(str(problem.value)) < 500 and "--" not in str(problem.value)
+    for change, words in [({"images": 1 - images}, "other images"), ({"labels": labels[::-1].copy()}, "images"), ({"seed": 1}, "name another file")]:
+        options = {"images": images, "labels": labels, **change}
+        with pytest.raises(deepsleep.Error, match=words):
+            deepsleep.evaluate(model(), **options, attacks="pgd:steps=2", eps=0.01, checkpoint=tmp_path / "a")
 
 
 def test_nobody_s_file_becomes_a_checkpoint(few, tmp_path):
