@@ -210,6 +210,13 @@ def whole(value: Any, name: str, least: int, most: int = 2**63 - 1) -> int:
     return number
 
 
+def list_of(values: Any, name: str, what: str) -> list[Any]:
+    """Several of something; one alone, or a text, is none."""
+    if not isinstance(values, (list, tuple, range)):
+        raise Error(f"{name}: {kind(values)}; give a list of {what}")
+    return list(values)
+
+
 def seed_of(seed: Any) -> int:
     """A seed; None is 0, as results are to be the same every time."""
     return 0 if seed is None else whole(seed, "seed", 0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,27 +16,7 @@ from ._classifier import Classifier
 from ._models import Model, of_module, resolve
 from ._native import Error
 from ._report import Report
-
-_ALL = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
-
-_RUNS = {
-    "standard": ["apgd-ce", "apgd-t", "fab-t", "square"],
-    "plus": ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"],
-    "rand": ["apgd-ce", "apgd-dlr"],
-}
-
-
-def _attacks(version: str, norm: str) -> list[SimpleNamespace]:
-    """APGD, targeted APGD, FAB and Square as a version runs them."""
-    l1, standard, rand = norm == "l1", version == "standard", version == "rand"
-    restarts = {"standard": 5 if l1 else 1, "rand": 1}.get(version, 5)
-    targets = 5 if l1 and standard else 9
-    return [
-        SimpleNamespace(n_restarts=restarts, n_iter=100, eot_iter=20 if rand else 1),
-        SimpleNamespace(n_restarts=1, n_iter=100, n_target_classes=targets, eot_iter=1),
-        SimpleNamespace(n_restarts=1 if standard else 5, n_iter=100, n_target_classes=9),
-        SimpleNamespace(n_restarts=1, n_queries=5000, p_init=0.8),
-    ]
+from ._versions import ALL, RUNS, Apgd, Fab, Square, Targeted, attacks_of, checked, descriptions
 
 
 class AutoAttack:
@@ -69,15 +49,22 @@ class AutoAttack:
     Attributes
     ----------
     report : Report or None
-        What the engine's ensemble found on all images; None where the attacks ran one after the other.
+        What a version of the official package found on all images, which the engine runs as one ensemble. None of `custom`, of
+        a version with changed attributes, and of `run_standard_evaluation_individual`: `reports` has their parts.
     reports : dict of Report
-        What each attack found, on the images that those before it left.
+        By name what each attack found: on all images, if it ran individually, else on those that the attacks before it left.
+        Of an ensemble, it is `autoattack` alone.
 
     Examples
     --------
     >>> adversary = deepsleep.AutoAttack(model, norm="Linf", eps=8/255, version="standard")
     >>> x_adv = adversary.run_standard_evaluation(x, y, bs=250)
     """
+
+    __slots__ = (
+        "apgd", "apgd_targeted", "attacks_to_run", "device", "epsilon", "fab", "log_path", "model", "norm", "reports", "seed",
+        "square", "verbose", "version",
+    )
 
     model: Any
     norm: str
@@ -88,10 +75,10 @@ class AutoAttack:
     device: str | None
     log_path: StrPath | None
     attacks_to_run: list[str]
-    apgd: SimpleNamespace
-    apgd_targeted: SimpleNamespace
-    fab: SimpleNamespace
-    square: SimpleNamespace
+    apgd: Apgd
+    apgd_targeted: Targeted
+    fab: Fab
+    square: Square
     reports: dict[str, Report]
 
     def __init__(
@@ -113,18 +100,17 @@ class AutoAttack:
             raise Error(f"version: {version!r}; expected standard, plus, rand or custom")
         if attacks_to_run and version != "custom":
             raise Error(f"attacks_to_run: version {version!r} says which; give version='custom'")
-        if not isinstance(attacks_to_run, (list, tuple)):
-            raise Error(f"attacks_to_run: {attacks_to_run!r}; give a list of {', '.join(_ALL)}")
-        if log_path is not None and not Path(log_path).resolve().parent.is_dir():
-            raise Error(f"log_path: {str(log_path)!r} is in no folder that exists")
+        attacks = checked(attacks_to_run)
+        if log_path is not None:
+            _check_log(Path(log_path))
         if norm_of(norm) == "l0":
             raise Error("norm: AutoAttack exists in Linf, L2 and L1")
         eps_of(eps, norm_of(norm))
         seed_of(seed)
         self.model, self.norm, self.epsilon, self.seed, self.verbose = model, norm, eps, seed, verbose
         self.version, self.device, self.log_path = version, device, log_path
-        self.attacks_to_run = list(attacks_to_run)
-        self.apgd, self.apgd_targeted, self.fab, self.square = _attacks("custom", norm_of(norm))
+        self.attacks_to_run = attacks
+        self.apgd, self.apgd_targeted, self.fab, self.square = attacks_of("custom", norm_of(norm))
         self.reports = {}
         if version != "custom":
             self.set_version(version)
@@ -139,22 +125,22 @@ class AutoAttack:
         version : {"standard", "plus", "rand"}
             A version of the official package.
         """
-        if version not in _RUNS:
+        if version not in RUNS:
             raise Error(f"version: {version!r}; expected standard, plus or rand")
-        self.version, self.attacks_to_run = version, list(_RUNS[version])
-        self.apgd, self.apgd_targeted, self.fab, self.square = _attacks(version, norm_of(self.norm))
+        self.version, self.attacks_to_run = version, list(RUNS[version])
+        self.apgd, self.apgd_targeted, self.fab, self.square = attacks_of(version, norm_of(self.norm))
 
     @property
     def report(self) -> Report | None:
-        """What the engine's ensemble found on all images; None where the attacks ran one after the other (`reports`)."""
+        """What a version of the official package found on all images; None where `reports` has the parts instead."""
         return self.reports.get("autoattack")
 
     def _is_as_published(self) -> bool:
         """Whether nothing of the version was changed, so that the engine's own ensemble is meant."""
-        if self.version not in _RUNS:
+        if self.version not in RUNS:
             return False
-        ours = [self.apgd, self.apgd_targeted, self.fab, self.square]
-        return self.attacks_to_run == _RUNS[self.version] and ours == _attacks(self.version, norm_of(self.norm))
+        ours = self.apgd, self.apgd_targeted, self.fab, self.square
+        return self.attacks_to_run == RUNS[self.version] and ours == attacks_of(self.version, norm_of(self.norm))
 
     def run_standard_evaluation(
         self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False, state_path: StrPath | None = None
@@ -175,27 +161,25 @@ class AutoAttack:
         Returns
         -------
         array or tensor, or a pair of them
-            The images, clean where nothing was found. The attribute `report` holds all the rest.
+            The images, clean where nothing was found. The attributes `report` and `reports` hold all the rest.
         """
         if state_path is not None:
             raise Error("state_path: not supported; deepsleep.evaluate(..., checkpoint=...) keeps what is done")
         model, images = self._model(x_orig, bs)
-        if self.verbose:
-            self._log(f"using {self.version} version including {', '.join(self.attacks_to_run)}.")
-        start = time.time()
+        self._log(f"using {self.version} version including {', '.join(checked(self.attacks_to_run))}.")
+        start, labels = time.time(), labels_of(y_orig, len(images), None)
         self.reports = {}
-        if not self._is_as_published():
-            adversarial, labels = self._chain(model, images, y_orig, self._specs())
+        if self._is_as_published():
+            adversarial, classes = self._ensemble(model, images, labels)
         else:
-            report = attack(
-                model, x_orig, y_orig, f"autoattack:version={self.version}", norm=self.norm, eps=self.epsilon,
-                seed=self.seed, progress=None if self.verbose else False,
-            )
-            self.reports = {"autoattack": report}
-            adversarial, labels = report.arrays["adversarial"], report.arrays["prediction"]
-            self._tell(report, start)
+            adversarial, classes = self._chain(model, images, labels, start)
+        largest = max(report.arrays[norm_of(self.norm)].max() for report in self.reports.values())
+        self._log(f"max {self.norm} perturbation: {largest:.5f} (total time {time.time() - start:.1f} s)")
+        self._log(f"robust accuracy: {(classes == labels).mean():.2%}")
+        for name in self.reports:
+            self._warn(name)
         x_adv = images.give_back(adversarial)
-        return (x_adv, _like(y_orig, labels)) if return_labels else x_adv
+        return (x_adv, _like(y_orig, classes)) if return_labels else x_adv
 
     def run_standard_evaluation_individual(
         self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False
@@ -217,18 +201,16 @@ class AutoAttack:
             By the attack's name what `run_standard_evaluation` returns.
         """
         model, images = self._model(x_orig, bs)
-        if self.verbose:
-            self._log(f"using {self.version} version including {', '.join(self.attacks_to_run)}.")
-        found = {}
+        self._log(f"using {self.version} version including {', '.join(checked(self.attacks_to_run))}.")
+        found, labels = {}, labels_of(y_orig, len(images), None)
         self.reports = {}
-        for name, spec in self._specs():
-            start = time.time()
-            adversarial, labels = self._chain(model, images, y_orig, [(name, spec)], quiet=True)
-            x_adv = images.give_back(adversarial)
-            found[name] = (x_adv, _like(y_orig, labels)) if return_labels else x_adv
-            if self.verbose:
-                robust = (labels == labels_of(y_orig, len(images), None)).mean()
-                self._log(f"robust accuracy by {name.upper()} \t {robust:.2%} \t (time attack: {time.time() - start:.1f} s)")
+        for name, spec in self._specs(self._classes(model, images)):
+            start, report = time.time(), self._run(model, images, labels, spec)
+            self.reports[name] = report
+            found[name] = (report.adversarial, _like(y_orig, report.arrays["prediction"])) if return_labels else report.adversarial
+            robust, seconds = report.robust_accuracy, time.time() - start
+            self._log(f"robust accuracy by {name.upper()} \t {robust:.2%} \t (time attack: {seconds:.1f} s)")
+            self._warn(name)
         return found
 
     def clean_accuracy(self, x_orig: Any, y_orig: Any, bs: int = 250) -> float:
@@ -251,8 +233,7 @@ class AutoAttack:
         labels = labels_of(y_orig, len(given), classes)
         samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
         right = _native.logits(network, samples, seed_of(self.seed), 0).argmax(1) == labels
-        if self.verbose:
-            self._log(f"clean accuracy: {right.mean():.2%}")
+        self._log(f"clean accuracy: {right.mean():.2%}")
         return float(right.mean())
 
     def _model(self, x: Any, bs: int) -> tuple[Any, Images]:
@@ -265,96 +246,101 @@ class AutoAttack:
             return self.model, images
         if is_module(self.model):
             if self.device is not None:
-                self.model.to(self.device)
+                _move(self.model, self.device)
             if not random:
                 loaded = of_module(self.model, images.shape, False, images)
                 if isinstance(loaded, Model):
                     return loaded, images
         return Classifier(self.model, batch_size=max(bs, 16), random=random), images
 
-    def _specs(self) -> list[tuple[str, str]]:
-        """Names of attacks, and their descriptions."""
-        guided = f"steps={self.apgd.n_iter},restarts={self.apgd.n_restarts},draws={self.apgd.eot_iter}"
-        specs = {
-            "apgd-ce": f"apgd-ce:{guided}",
-            "apgd-dlr": f"apgd-dlr:{guided}",
-            "apgd-t": f"apgd-t:steps={self.apgd_targeted.n_iter},restarts={self.apgd_targeted.n_restarts},"
-            f"targets={self.apgd_targeted.n_target_classes},"
-            f"draws={self.apgd_targeted.eot_iter}",
-            "fab": f"fab:steps={self.fab.n_iter},restarts={self.fab.n_restarts}",
-            # As in the official package, one restart for each target.
-            "fab-t": f"fab-t:steps={self.fab.n_iter},restarts=1,targets={self.fab.n_target_classes}",
-            "square": f"square:queries={self.square.n_queries},restarts={self.square.n_restarts},p={self.square.p_init}",
-        }
-        for name in self.attacks_to_run:
-            if name not in specs:
-                raise Error(f"attacks_to_run: {name!r}; expected some of {', '.join(_ALL)}")
+    def _specs(self, classes: int) -> list[tuple[str, str]]:
+        """Names of attacks, and their descriptions for a model of so many classes."""
+        described = descriptions(self.apgd, self.apgd_targeted, self.fab, self.square, classes)
         if not self.attacks_to_run:
-            raise Error(f"attacks_to_run: none; give some of {', '.join(_ALL)}")
-        return [(name, specs[name]) for name in self.attacks_to_run]
+            raise Error(f"attacks_to_run: none; give some of {', '.join(ALL)}")
+        return [(name, described[name]) for name in checked(self.attacks_to_run)]
 
-    def _chain(
-        self, model: Any, images: Images, y: Any, specs: list[tuple[str, str]], quiet: bool = False
-    ) -> tuple[Array, Array]:
-        """Attacks one after the other, each on what those before it left; images and their classes."""
-        adversarial = images.pixels.copy()
-        labels = labels_of(y, len(images), None)
-        predictions, left = labels.copy(), np.arange(len(images))
-        start = time.time()
-        classes = self._classes(model, images)
-        for name, spec in specs:
-            if not len(left):
-                break
-            spec = _fewer_targets(spec, classes)
-            some = images.pixels[left]
-            given = images.give_back(some)
-            report = attack(
-                model, given, labels[left], spec, norm=self.norm, eps=self.epsilon, seed=self.seed, ids=left,
-                progress=None if self.verbose and not quiet else False,
-            )
-            found = report.arrays
-            if len(left) == len(images):
-                # Also of what is misclassified without an attack.
-                predictions = found["prediction"].copy()
-            fooled = report.fooled
-            adversarial[left[fooled]] = found["adversarial"][fooled]
-            predictions[left[fooled]] = found["prediction"][fooled]
-            left, self.reports[name] = left[report.status == "survived"], report
-            if self.verbose and not quiet:
-                robust, seconds = len(left) / len(images), time.time() - start
-                self._log(f"robust accuracy after {name.upper()}: {robust:.2%} (total time {seconds:.1f} s)")
-        return adversarial, predictions
+    def _run(self, model: Any, images: Images, labels: Array, spec: str, which: Array | None = None) -> Report:
+        """One attack on some images, or on all."""
+        which = np.arange(len(images)) if which is None else which
+        return attack(
+            model, images.give_back(images.pixels[which]), labels[which], spec, norm=self.norm, eps=self.epsilon, seed=self.seed,
+            ids=which, progress=None if self.verbose else False,
+        )
 
-    def _classes(self, model: Any, images: Images) -> int:
-        return resolve(model, images.tensor if images.tensor is not None else images.pixels)[1]
-
-    def _tell(self, report: Report, start: float) -> None:
-        if not self.verbose:
-            return
+    def _ensemble(self, model: Any, images: Images, labels: Array) -> tuple[Array, Array]:
+        """The engine's own ensemble; images and their classes."""
+        report = self._run(model, images, labels, f"autoattack:version={self.version}")
+        self.reports["autoattack"] = report
         self._log(f"initial accuracy: {report.clean_accuracy:.2%}")
         left = report.clean_accuracy
         for part in report.summary.get("found_by", []):
             left -= part["found"] / report.summary["images"]
             self._log(f"robust accuracy after {part['attack'].upper()}: {left:.2%}")
-        largest = report.arrays[norm_of(self.norm)].max()
-        self._log(f"max {self.norm} perturbation: {largest:.5f} (total time {time.time() - start:.1f} s)")
-        self._log(f"robust accuracy: {report.robust_accuracy:.2%}")
-        for warning in report.warnings:
-            self._log(f"Warning: {warning}")
+        return report.arrays["adversarial"], report.arrays["prediction"]
+
+    def _chain(self, model: Any, images: Images, labels: Array, start: float) -> tuple[Array, Array]:
+        """Attacks one after the other, each on what those before it left; images and their classes."""
+        adversarial, predictions, left = images.pixels.copy(), labels.copy(), np.arange(len(images))
+        for name, spec in self._specs(self._classes(model, images)):
+            if not len(left):
+                break
+            report = self._run(model, images, labels, spec, left)
+            if not self.reports:
+                self._log(f"initial accuracy: {report.clean_accuracy:.2%}")
+                # Also of what is misclassified without an attack.
+                predictions = report.arrays["prediction"].copy()
+            self.reports[name] = report
+            fooled = left[report.fooled]
+            adversarial[fooled] = report.arrays["adversarial"][report.fooled]
+            predictions[fooled] = report.arrays["prediction"][report.fooled]
+            left = left[report.status == "survived"]
+            robust, seconds = len(left) / len(images), time.time() - start
+            self._log(f"robust accuracy after {name.upper()}: {robust:.2%} (total time {seconds:.1f} s)")
+        return adversarial, predictions
+
+    def _classes(self, model: Any, images: Images) -> int:
+        return resolve(model, images.tensor if images.tensor is not None else images.pixels)[1]
+
+    def _warn(self, name: str) -> None:
+        """Says what gives reason to doubt an attack's result."""
+        for warning in self.reports[name].warnings:
+            self._log(f"Warning: {warning}" if name == "autoattack" else f"Warning: {name}: {warning}")
 
     def _log(self, line: str) -> None:
+        if not self.verbose:
+            return
         print(line)
         if self.log_path is not None:
             with open(self.log_path, "a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
 
-def _fewer_targets(spec: str, classes: int) -> str:
-    """No more targets than there are wrong classes."""
-    name, _, options = spec.partition(":")
-    parts = [part.partition("=") for part in options.split(",")]
-    fewer = [f"{key}={min(int(value), classes - 1) if key == 'targets' else value}" for key, _, value in parts]
-    return f"{name}:{','.join(fewer)}"
+def _check_log(path: Path) -> None:
+    """Refuses a file that lines cannot be appended to, or that is no text."""
+    if not path.resolve().parent.is_dir():
+        raise Error(f"log_path: {str(path)!r} is in no folder that exists")
+    if not path.is_file():
+        if path.exists():
+            raise Error(f"log_path: {str(path)!r} is no file")
+        return
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    try:
+        # The last character may be cut.
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise Error(f"log_path: {str(path)!r} is a file that is no text, and lines would be appended to it; name another one")
+
+
+def _move(module: Any, device: Any) -> None:
+    """Moves a torch module to a device, if there is such a one."""
+    try:
+        module.to(device)
+    except (RuntimeError, AssertionError, ValueError, TypeError) as problem:
+        raise Error(f"device: {device!r}: {str(problem).splitlines()[0]}") from None
 
 
 def _like(labels: Any, classes: Array) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,13 +14,19 @@ from ._arguments import Images, is_module, is_tensor, kind, whole
 from ._native import Error
 
 # How many images a model is tried on.
-PROBE = 4
+PROBE = 32
 
 # From weights of the logits to the gradient of the weighted sum.
 Pullback = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 # From images, and whether a gradient will be asked for, to logits and the function that gives it.
 Forward = Callable[[NDArray[np.float32], bool], "tuple[NDArray[np.float32], Pullback | None]"]
+
+
+def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
+    """Whether two answers to the same images are one model's: but for rounding, which differs between engines and batches."""
+    scale = np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0)
+    return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-3, atol=1e-6 + 1e-4 * scale, equal_nan=True)
 
 
 class Classifier:
@@ -128,7 +135,7 @@ class Classifier:
     def _bind(self, images: Images) -> tuple[_native.Callback, int]:
         """The model as the engine asks it, for images like these, and its number of classes."""
         forward = self._forward(images)
-        probe = np.ascontiguousarray(images.pixels[:PROBE])
+        probe = np.ascontiguousarray(images.pixels[: min(PROBE, self.batch_size // 16 * 16)])
         answers = [forward(probe.copy(), False)[0] for _ in range(1 if self.random else 2)]
         for answer in answers:
             if answer.ndim != 2 or len(answer) != len(probe):
@@ -136,29 +143,37 @@ class Classifier:
         classes = answers[0].shape[1]
         if classes < 2:
             raise Error(f"logits: shape {answers[0].shape} is of {classes} classes; at least 2 are needed")
-        if not np.allclose(answers[0], answers[-1], rtol=1e-4, atol=1e-5, equal_nan=True):
+        if not alike(answers[0], answers[-1]):
             raise Error(
                 "logits: the same images get different answers; reset the model's state in it, or say random=True if it "
                 "draws random numbers (AutoAttack: version='rand')"
             )
-
-        if not self.random and len(probe) > 1:
-            alone = forward(probe[:1].copy(), False)[0]
-            scale = 1e-4 * max(1.0, float(np.abs(answers[0][:1]).max()))
-            if alone.shape != (1, classes) or not np.allclose(alone, answers[0][:1], rtol=1e-3, atol=scale, equal_nan=True):
-                raise Error(
-                    "logits: an image alone gets another answer than in a batch; each answer may depend on its own image alone "
-                    "(is there a normalization by the batch?)"
-                )
+        if not self.random and not alike(forward(probe[-1:].copy(), False)[0], answers[0][-1:]):
+            raise Error(
+                f"logits: an image alone gets another answer than in a batch of {len(probe)}; each answer may depend on its own "
+                "image alone (is there a normalization by the batch?)"
+            )
 
         def checked(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
             logits, pullback = forward(pixels, wanted)
             if logits.shape != (len(pixels), classes):
                 raise Error(f"logits: {len(pixels)} images give shape {logits.shape}; expected ({len(pixels)}, {classes})")
-            return np.ascontiguousarray(logits), pullback
+            return np.ascontiguousarray(logits), None if pullback is None else _watched(pullback)
 
         callback = _native.Callback(checked, images.shape, classes, self.batch_size, self.random, self.draws)
         return callback, classes
+
+
+def _watched(pullback: Pullback) -> Pullback:
+    """The same gradients, with a warning where they are none."""
+
+    def watched(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        gradient = pullback(weights)
+        if not np.isfinite(gradient).all():
+            warnings.warn("gradient: it is not finite (NaN or infinite) at some pixels, which count as zero", stacklevel=2)
+        return gradient
+
+    return watched
 
 
 def _numbers(value: Any, what: str) -> NDArray[np.float32]:

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import _native
 from ._architecture import Layers
 from ._architecture import architecture as describe
-from ._arguments import StrPath, attack_of, eps_of, ids_of, labels_of, norm_of, path_of, seed_of, whole
+from ._arguments import StrPath, attack_of, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, whole
 from ._data import data_of, dataset
-from ._fingerprint import fingerprint
+from ._fingerprint import remembered
 from ._models import resolve
 from ._native import Error
 from ._progress import shown
@@ -21,7 +23,7 @@ from ._training import changes_of
 
 
 def _several(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    return list(value) if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) else [value]
 
 
 class Evaluation:
@@ -112,11 +114,10 @@ def evaluate(
     norm = norm_of(norm)
     target, classes, given = resolve(model, images)
     labels = labels_of(labels, len(given), classes)
-    about = {"model": fingerprint(target, given.pixels)} if checkpoint is not None else {}
-    crafted_on = None
+    models, crafted_on = {"model": target}, None
     if source is not None:
-        crafted_on, _, _ = resolve(source, images)
-        about["source"] = fingerprint(crafted_on, given.pixels)
+        crafted_on = models["source"] = resolve(source, images)[0]
+    about = {} if checkpoint is None else remembered(path_of(checkpoint, "checkpoint"), models, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
     with shown(progress) as advance:
         answer = _native.run_many(
@@ -265,10 +266,9 @@ def audit(
         raise Error("attack: it belongs to a claim; give claim=")
     target, classes, given = resolve(model, images)
     labels = labels_of(labels, len(given), classes)
-    others = [resolve(twin, images)[0] for twin in twins]
-    about = {}
-    if checkpoint is not None:
-        about = {f"model {i}": fingerprint(other, given.pixels) for i, other in enumerate([target, *others])}
+    others = [resolve(twin, images)[0] for twin in list_of(twins, "twins", "models")]
+    models = {"model": target, **{f"twin {i}": twin for i, twin in enumerate(others, 1)}}
+    about = {} if checkpoint is None else remembered(path_of(checkpoint, "checkpoint"), models, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
     with shown(progress, "stage") as advance:
         report = _native.run_audit(
@@ -365,11 +365,12 @@ def reproduce(
     layers = describe(architecture, known.images.shape[1:], known.classes) if plain else describe(architecture)
     with shown(progress, "job") as advance:
         answer, page = _native.run_reproduction(
-            train, test, known.name, path_of(out, "out"), bool(quick), [whole(t, "tables", 1) for t in tables],
-            [whole(f, "figures", 1) for f in figures], json.dumps(layers), str(profile).lower(), changes_of(settings or {}),
-            whole(seeds, "seeds", 1, 1000), "transfer" in threats, "white-box" in threats, count(images, "images"),
-            count(white_box_images, "white_box_images"), whole(jobs, "jobs", 0, 64), whole(threads, "threads", 0, 1024),
-            progress=advance,
+            train, test, known.name, path_of(out, "out"), bool(quick),
+            [whole(t, "tables", 1) for t in list_of(tables, "tables", "numbers")],
+            [whole(f, "figures", 1) for f in list_of(figures, "figures", "numbers")], json.dumps(layers), str(profile).lower(),
+            changes_of(settings), whole(seeds, "seeds", 1, 1000), "transfer" in threats, "white-box" in threats,
+            count(images, "images"), count(white_box_images, "white_box_images"), whole(jobs, "jobs", 0, 64),
+            whole(threads, "threads", 0, 1024), progress=advance,
         )
     results: dict[str, Any] = json.loads(answer)
     return results, Path(page)

@@ -1,41 +1,132 @@
-"""What a file of finished parts remembers a model by."""
+"""What a file of finished parts remembers a model by.
+
+A network of the engine is its weights, bit for bit. A model of Python's is known by its answers, which differ in the last
+digits from processor to processor, and of a random model from call to call: they are kept as numbers, and compared as such.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _native
-from ._arguments import Array, ids_of
+from ._arguments import Array, StrPath
 from ._native import Error
 
+# Images whose answers are remembered.
+_IMAGES = 16
 
-def fingerprint(target: _native.Network | _native.Callback, images: Array) -> str:
-    """What a file of finished parts remembers a model by: its weights or, of a model of Python's, some of its answers."""
-    if isinstance(target, _native.Network):
-        run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
-        return hashlib.sha256(run_as.encode() + target.to_bytes()).hexdigest()
-    if target.random:
-        # Its answers are others every time; that it is the same model is for the caller to know.
-        return "a random model of Python's"
-    some = np.ascontiguousarray(images[:16])
-    samples = _native.Samples(some, np.zeros(len(some), np.int64), ids_of(None, len(some)))
-    hashed = hashlib.sha256(_native.logits(target, samples, 0, 1).round(3).tobytes())
-    hashed.update(_gradients(target, some).tobytes())
-    return f"answers {hashed.hexdigest()}"
+# Directions that gradients are seen from: two that differ look alike from eight random ones by no chance.
+_DIRECTIONS = 8
+
+# How often a random model is asked, and how many standard errors its means may lie apart.
+_DRAWS, _ERRORS = 32, 6.0
+
+# Shares of an image's largest number by which two answers of one model may differ. A gradient may jump where the last
+# digit of an activation decides, so that a quarter of the images does not count.
+_LOGITS, _GRADIENTS, _JUMPS = 1e-3, 1e-2, 0.25
+
+# Bytes of a first line, at most.
+_LINE = 1 << 24
 
 
-def _gradients(target: _native.Callback, images: Array) -> Array:
-    """The gradients that a model of Python's gives, as shares of each image's largest, rounded; none if it gives none."""
+def remembered(
+    checkpoint: StrPath, models: Mapping[str, _native.Network | _native.Callback], images: Array
+) -> dict[str, str]:
+    """What models are remembered by, in the words of the file, if it is there and of these models.
+
+    Raises
+    ------
+    Error
+        If the file is of a model of Python's that answers otherwise, or of other images.
+    """
+    found, some = _settings(checkpoint), np.ascontiguousarray(images[:_IMAGES])
+    about = {"first images": hashlib.sha256(repr(some.shape).encode() + some.tobytes()).hexdigest()}
+    if found.get("first images", about["first images"]) != about["first images"]:
+        raise Error(f"checkpoint: {checkpoint} is of other images; give those, or name another file")
+    for name, target in models.items():
+        if isinstance(target, _native.Network):
+            run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
+            about[name] = hashlib.sha256(run_as.encode() + target.to_bytes()).hexdigest()
+            continue
+        draws, kept = f"{target.draws} random draws" if target.random else "fixed", f"{name}'s answers"
+        about[name] = f"a model of Python's, {draws}"
+        answers = _answers(target, some)
+        about[kept] = base64.b64encode(answers.tobytes()).decode()
+        if about[name] == found.get(name):
+            different = _difference(answers, found.get(kept), target.classes)
+            if different:
+                raise Error(
+                    f"checkpoint: {checkpoint} is of another {name}: its {different} for the first images were others; give that "
+                    "one, or name another file"
+                )
+            about[kept] = found[kept]
+    return about
+
+
+def _settings(checkpoint: StrPath) -> dict[str, str]:
+    """What a file says that it was made with; nothing if it is no such file, which the engine will refuse."""
+    if not os.path.isfile(checkpoint):
+        return {}
+    try:
+        with open(checkpoint, "rb") as file:
+            settings = json.loads(file.readline(_LINE))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _answers(target: _native.Callback, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`[2, image, number]`: means over draws of what a model says of each image, and their standard errors."""
+    draws = np.stack([_draw(target, images) for _ in range(_DRAWS if target.random else 1)])
+    with np.errstate(all="ignore"):
+        return np.stack([draws.mean(0), draws.std(0) / len(draws) ** 0.5]).astype(np.float32)
+
+
+def _draw(target: _native.Callback, images: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logits, and the gradient's length and what it is in each of the directions; only the former if there is none."""
     try:
         logits, pullback = target.forward(images.copy(), True)
-    except Error:
-        return np.zeros(0)
+    except Error:  # it answers without a gradient
+        logits, pullback = target.forward(images.copy(), False)
+    answers = logits.astype(np.float64)
     if pullback is None:
-        return np.zeros(0)
+        return answers
     weights = np.linspace(-1, 1, logits.size, dtype=np.float32).reshape(logits.shape)
-    gradients = pullback(weights)
-    largest = np.abs(gradients).reshape(len(gradients), -1).max(1).reshape(-1, 1, 1, 1)
-    shares: Array = np.nan_to_num(gradients / np.maximum(largest, 1e-30)).round(2) + 0.0
-    return shares
+    gradients = pullback(weights).reshape(len(images), -1).astype(np.float64)
+    directions = np.random.default_rng(0).standard_normal((gradients.shape[1], _DIRECTIONS))
+    with np.errstate(all="ignore"):
+        return np.hstack([answers, np.linalg.norm(gradients, axis=1, keepdims=True), gradients @ directions])
+
+
+def _difference(ours: NDArray[np.float32], kept: Any, classes: int) -> str:
+    """In what two answers are not one model's; nothing, if they are."""
+    try:
+        theirs = np.frombuffer(base64.b64decode(kept), np.float32).reshape(*ours.shape[:2], -1)
+    except (TypeError, ValueError):  # of fewer classes, or damaged
+        return "logits"
+    if _apart(ours[:, :, :classes], theirs[:, :, :classes], _LOGITS).any():
+        return "logits"
+    jumps = _apart(ours[:, :, classes:], theirs[:, :, classes:], _GRADIENTS)
+    return "gradients" if jumps.mean() > _JUMPS else ""
+
+
+def _apart(ours: NDArray[np.float32], theirs: NDArray[np.float32], share: float) -> Array:
+    """Which images differ by more than a share of their largest number, and by more than chance explains."""
+    if ours.shape != theirs.shape:
+        return np.ones(ours.shape[1], bool)
+    (a, a_error), (b, b_error) = ours.astype(float), theirs.astype(float)
+    with np.errstate(all="ignore"):
+        sizes = np.nan_to_num(np.maximum(np.abs(a), np.abs(b)), posinf=0.0)
+        scale = sizes.max(1, keepdims=True, initial=0.0)
+        near = np.abs(a - b) <= share * scale + _ERRORS * np.hypot(a_error, b_error)
+    same = near | (a == b) | (np.isnan(a) & np.isnan(b))
+    apart: Array = ~same.all(1)
+    return apart

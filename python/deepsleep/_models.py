@@ -156,6 +156,14 @@ class Model:
         """
         self._network.save(path_of(path, "path"))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle."""
+        n = self._network
+        return {"network": (n.to_bytes(), n.architecture, n.is_spiking, n.draws, n.notes), "history": self.history}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(_native.Network.of_bytes(*state["network"]), state["history"])  # type: ignore[misc]
+
     def __repr__(self) -> str:
         what = "spiking network" if self.is_spiking else "network"
         return f"<deepsleep.Model: {what}, {' x '.join(map(str, self.input_shape))} -> {self.classes} classes>"

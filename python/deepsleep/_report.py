@@ -33,8 +33,9 @@ class Report:
     """
 
     def __init__(self, result: _native.AttackResult, images: Images) -> None:
-        self._result, self._images = result, images
-        self.summary: dict[str, Any] = json.loads(result.summary())
+        self._result: _native.AttackResult | bytes = result
+        self._images = images
+        self.summary: dict[str, Any] = json.loads(result.summary)
         self.arrays: dict[str, Array] = {name: np.asarray(column) for name, column in result.columns().items()}
 
     @property
@@ -142,7 +143,15 @@ class Report:
         Error
             If the file cannot be written.
         """
-        self._result.save(path_of(path, "path"))
+        _native.save_set(self._file(), path_of(path, "path"))
+
+    def _file(self) -> bytes:
+        """The content of the file that `save` writes."""
+        return self._result if isinstance(self._result, bytes) else self._result.to_bytes()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle."""
+        return {**self.__dict__, "_result": self._file()}
 
     def grid(self, images: int = 20) -> bytes:
         """A picture of the first images that fool: clean, adversarial, difference.
@@ -162,7 +171,11 @@ class Report:
         Error
             If the images are neither gray nor in color.
         """
-        return self._result.grid(whole(images, "images", 1, 200))
+        most, arrays = whole(images, "images", 1, 200), self.arrays
+        which = np.flatnonzero(self.fooled) if self.fooled.any() else np.arange(len(self.fooled))
+        some = [arrays[name][which[:most]] for name in ("images", "adversarial", "labels", "prediction")]
+        clean, adversarial, labels, predictions = some
+        return _native.grid(clean, adversarial, [f"{label} > {found}" for label, found in zip(labels, predictions)])
 
     def __repr__(self) -> str:
         s = self.summary

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import re
+import sys
 import textwrap
 import threading
 import warnings
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ._classifier import alike
 from ._native import Error, Network
 
 if TYPE_CHECKING:
@@ -112,7 +114,8 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
     def forward(images: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
         with torch.inference_mode(False), torch.set_grad_enabled(wanted):
             x = torch.from_numpy(images).to(device=device, dtype=dtype)
-            logits = _tensor(model(x.requires_grad_(wanted)))
+            # A copy, which a model may change in place.
+            logits = _tensor(model(x.requires_grad_().clone() if wanted else x))
         values = logits.detach().float().cpu().numpy()
         if not wanted:
             return values, None
@@ -149,17 +152,27 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     from ._models import Model
 
     exported = Model(Network.of_onnx(content, name, False))
-    if not np.allclose(answers(module, images), answers(module, images), rtol=1e-4, atol=1e-5):
+    if not alike(answers(module, images), answers(module, images)):
         raise Error("its answers vary")
     # Also what was not traced: one image alone, and noise in a batch of another size.
     noise = np.random.default_rng(1).random((len(images) + 1, *images.shape[1:]), dtype=np.float32)
-    for batch in (images, images[:1], noise, noise * np.float32(0.1)):
-        theirs = answers(module, batch)
-        ours = exported.logits(batch)
-        scale = max(1.0, float(np.abs(theirs).max()))
-        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * scale):
+    for batch in (images, images[-1:], noise, noise * np.float32(0.1)):
+        if not alike(exported.logits(batch), answers(module, batch)):
             raise Error("the exported network answers otherwise")
     return network
+
+
+class _OthersOnly:
+    """A stream for all threads but this one: torch prints half a graph on it when an export fails."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._thread = stream, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.get_ident() == self._thread else int(self._stream.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 # What an export silences is the whole process's, so there is one at a time.
@@ -167,17 +180,27 @@ _EXPORT = threading.RLock()
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(module: torch.nn.Module) -> Iterator[None]:
     """No warnings and no log of the exporters. That a trace may not hold for other images is an error."""
-    jit: Any = torch.jit  # its types do not know the warning
+    parts: Any = torch.jit, torch._C  # its types do not know all of them
+    jit, native = parts
+    # torch's exporter switches a log of its own on, pages of standard output, before it calls the module.
+    silence = getattr(native, "_jit_set_onnx_log_enabled", lambda enabled: None)
     with _EXPORT, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", jit.TracerWarning)
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
+        hook = module.register_forward_pre_hook(lambda *_: silence(False))
+        stderr = sys.stderr
+        sys.stderr = muted = _OthersOnly(stderr)
         try:
             yield
         finally:
+            if sys.stderr is muted:
+                sys.stderr = stderr
+            hook.remove()
+            silence(False)
             logging.disable(disabled)
 
 
@@ -188,7 +211,7 @@ def _onnx(module: Any, probe: Any) -> bytes:
     for dynamo in (False, True):
         content = io.BytesIO()
         try:
-            with _quiet(), torch.no_grad():
+            with _quiet(module), torch.no_grad():
                 if dynamo:
                     program = to_onnx(module, (probe,), dynamo=True, verbose=False)
                     program.save(content)
@@ -197,7 +220,8 @@ def _onnx(module: Any, probe: Any) -> bytes:
         except KeyboardInterrupt:
             raise
         except Exception as problem:  # whatever an exporter raises: the other one may do
-            problems.append(_short(problem))
+            # A warning that was raised within a conversion of torch's is the cause of its error.
+            problems.append(_short(problem.__cause__ if isinstance(problem, SystemError) else problem))
             continue
         if content.getvalue():
             return content.getvalue()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+import re
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from ._arguments import Images, is_module
 from ._attack import attack
@@ -11,38 +14,45 @@ from ._native import Error
 from ._report import Report
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Attack:
-    """An attack on a model. Subclasses say which.
+    """An attack on a model. Subclasses say which, in `_form`.
+
+    What is set on an object counts from its next call on. What is no attribute of it cannot be set: a typo would go
+    unnoticed.
 
     Parameters
     ----------
     model : Model, Classifier, torch.nn.Module, callable or path
         What is attacked.
-    description : str
-        The attack as `deepsleep.attack` takes it.
-    norm : {"linf", "l2", "l1"}
-        How the change of an image is measured.
     eps : float
         The radius.
-    seed : int
-        Of all random numbers.
 
     Attributes
     ----------
+    norm : {"Linf", "L2", "L1"}
+        How the change of an image is measured.
     report : Report or None
         What the last call found.
     """
 
-    model: Any
-    description: str
-    norm: str
-    eps: float
-    seed: int
-    report: Report | None
+    # The attack as `deepsleep.attack` takes it, with the names of attributes.
+    _form: ClassVar[str] = ""
 
-    def __init__(self, model: Any, description: str, norm: str, eps: float, seed: int = 0) -> None:
-        self.model, self.description, self.norm, self.eps, self.seed = model, description, norm, eps, seed
-        self.report = None
+    model: Any
+    norm: str = field(default="Linf", init=False)
+    eps: float = 8 / 255
+    report: Report | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._description()
+
+    def _description(self) -> str:
+        """The attack with the values of now."""
+        if self.norm not in ("Linf", "L2", "L1"):
+            raise Error(f"norm: {self.norm!r}; expected Linf, L2 or L1")
+        names = re.findall(r"{(\w+)}", self._form)
+        return self._form.format(**{name: _text(name, getattr(self, name)) for name in names})
 
     def __call__(self, images: Any, labels: Any) -> Any:
         """Attack images. A module is put into evaluation mode meanwhile, so that an attack can be part of a training.
@@ -68,7 +78,7 @@ class Attack:
 
     def _attack(self, model: Any, images: Any, labels: Any) -> Any:
         self.report = attack(
-            model, images, labels, self.description, norm=self.norm, eps=self.eps, seed=self.seed, progress=False
+            model, images, labels, self._description(), norm=self.norm, eps=self.eps, seed=getattr(self, "seed", 0), progress=False
         )
         return self.report.adversarial
 
@@ -77,24 +87,20 @@ class Attack:
         return load(self.model, input_shape=Images(images).shape)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.description}, {self.norm}, eps={self.eps})"
+        return f"{type(self).__name__}({self._description()}, {self.norm}, eps={self.eps})"
 
 
-def norm_name(norm: str) -> str:
-    """The engine's name of a norm of torchattacks."""
-    if norm not in ("Linf", "L2", "L1"):
-        raise Error(f"norm: {norm!r}; expected Linf, L2 or L1")
-    return norm.lower()
-
-
-def start_name(random_start: bool) -> str:
-    """Where an attack begins, as the engine calls it."""
-    return "random" if random_start else "clean"
-
-
-def number(value: Any) -> str:
-    """A number as attacks read it; numpy's are numbers too."""
+def _text(name: str, value: Any) -> str:
+    """A parameter as attacks read it; numpy's numbers are numbers too."""
+    if name == "random_start":
+        return "random" if value else "clean"
+    if isinstance(value, str):
+        return value
+    try:
+        return str(operator.index(value))
+    except TypeError:
+        pass
     try:
         return repr(float(value))
     except (TypeError, ValueError, OverflowError):
-        raise Error(f"{value!r}: expected a number") from None
+        raise Error(f"{name}: {value!r}; expected a number") from None

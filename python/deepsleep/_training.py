@@ -68,7 +68,7 @@ def train(
     Error
         If anything does not fit, or if a file cannot be written.
     """
-    changes = dict(settings or {})
+    changes = dict(_mapping(settings))
     for name, value in control.items():
         changes[f"control.{name}"] = value
     network = None if start is None else _network(start, "start")
@@ -134,7 +134,7 @@ def defend(
     name = defense.strip().lower()
     usual = "lucid" if name == "lucid" else "published"
     network = _network(control, "control")
-    return _run(data, test, name, network, None, profile or usual, seed, settings or {}, out, resume, threads, progress)
+    return _run(data, test, name, network, None, profile or usual, seed, _mapping(settings), out, resume, threads, progress)
 
 
 def _network(given: Any, what: str) -> _native.Network:
@@ -173,11 +173,17 @@ def _run(
     return Model(trained, json.loads(history))
 
 
-def changes_of(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Settings as the engine reads them."""
+def _mapping(settings: Any) -> Mapping[str, Any]:
+    if settings is None:
+        return {}
     if not isinstance(settings, Mapping):
         raise Error(f"settings: {kind(settings)}; give a dict, such as {{'control.epochs': 3}}")
-    return [(str(name), _text(value)) for name, value in settings.items()]
+    return settings
+
+
+def changes_of(settings: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Settings as the engine reads them."""
+    return [(str(name), _text(value)) for name, value in _mapping(settings).items()]
 
 
 def _text(value: Any) -> str:

@@ -1,19 +1,20 @@
 //! Attacks, and what came of them.
 
-use crate::callback::Callback;
 use crate::error::{Raised, refuse};
 use crate::network::json;
 use crate::samples::Samples;
 use crate::work::{AnyModel, run};
 use deepsleep::attack::{
-    self, ATTACKS, AttackInfo, AttackReport, AttackSpec, Budget, Norm, Outcome, Status, parse_eps,
+    self, ATTACKS, AttackInfo, AttackReport, AttackSpec, Budget, Norm, Status, parse_eps,
     run_attack,
 };
-use deepsleep::checkpoint::NpzArray;
+use deepsleep::checkpoint::{Npz, NpzArray};
 use deepsleep::draw::{GridImage, grid_png};
 use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive};
 use deepsleep::files::{Content, Output};
-use numpy::IntoPyArray;
+use deepsleep::simd::LANES;
+use deepsleep::tensor::Shape;
+use numpy::{IntoPyArray, PyReadonlyArray4};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -21,31 +22,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Images between two looks at the progress, if the engine runs the model.
-const PORTION: usize = 256;
+/// Images a lane between two steps of a bar that shows the progress: at the end of a portion lanes stay empty.
+const ROUNDS: usize = 4;
 
-/// Batches of a model of Python's between two looks at the progress: at the end of a portion lanes stay empty.
-const BATCHES: usize = 4;
-
-/// What became of every sample.
+/// What became of every sample: the arrays of the file that keeps them, and the numbers about all of it, as JSON.
 #[pyclass(frozen, module = "deepsleep._native")]
 pub struct AttackResult {
-    samples: Arc<attack::Samples>,
-    report: AttackReport,
-    info: AttackInfo,
-    spec: AttackSpec,
-    threat: ThreatModel,
-    seconds: f64,
+    npz: Npz,
+    #[pyo3(get)]
+    summary: String,
 }
 
 #[pymethods]
 impl AttackResult {
-    /// The arrays of the file that `save` writes, by name.
+    /// The arrays by name.
     fn columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let columns = PyDict::new(py);
-        let npz = self.npz()?;
-        for name in npz.names() {
-            let array = match npz.get(name) {
+        for name in self.npz.names() {
+            let array = match self.npz.get(name) {
                 Some(NpzArray::Floats(array)) => array.clone().into_pyarray(py).into_any(),
                 Some(NpzArray::Integers(array)) => array.clone().into_pyarray(py).into_any(),
                 Some(NpzArray::Words(words)) => words.clone().into_bound_py_any(py)?,
@@ -56,11 +50,21 @@ impl AttackResult {
         Ok(columns)
     }
 
-    /// All numbers about the attack as a whole, as JSON.
-    fn summary(&self) -> PyResult<String> {
-        let (report, bounded) = (&self.report, self.info.bounded);
-        let spec = self.spec.to_string();
-        let cell = Cell::of_report(spec, self.threat, report, bounded, self.seconds);
+    /// The content of the npz file that `attack --save` writes.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &py.detach(|| self.npz.to_bytes()).raised()?))
+    }
+}
+
+impl AttackResult {
+    fn new(
+        samples: &attack::Samples,
+        report: &AttackReport,
+        (info, spec): (&AttackInfo, &AttackSpec),
+        threat: ThreatModel,
+        seconds: f64,
+    ) -> PyResult<Self> {
+        let cell = Cell::of_report(spec.to_string(), threat, report, info.bounded, seconds);
         let mut summary = serde_json::to_value(&cell).unwrap_or_default();
         let counts = [
             ("clean_wrong", Status::CleanWrong),
@@ -73,47 +77,39 @@ impl AttackResult {
         summary["images"] = report.outcomes.len().into();
         summary["clean_accuracy"] = report.clean_accuracy().into();
         summary["expected_clean_accuracy"] = report.expected_clean_accuracy().into();
-        summary["bounded"] = bounded.into();
-        json(&summary)
-    }
-
-    /// Saves everything as an npz file, as `attack --save` does.
-    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        let npz = self.npz()?;
-        py.detach(|| {
-            Output::open(&path)?.to_hold(Content::CraftedSet)?;
-            npz.save(path)
-        })
-        .raised()
-    }
-
-    /// The first images that fool (or the first of all), as a PNG: clean, adversarial, difference.
-    fn grid<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let all = || self.report.outcomes.iter().enumerate();
-        let fooled = all().filter(|(_, outcome)| outcome.status == Status::Fooled).take(most);
-        let mut chosen: Vec<(usize, &Outcome)> = fooled.collect();
-        if chosen.is_empty() {
-            chosen = all().take(most).collect();
-        }
-        let images = chosen.iter().map(|&(i, outcome)| GridImage {
-            clean: self.samples.image(i),
-            adversarial: &outcome.image,
-            caption: format!("{} > {}", outcome.label, outcome.prediction),
+        summary["bounded"] = info.bounded.into();
+        let about = serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "specification": spec.to_string(),
+            "threat_model": threat,
         });
-        let images: Vec<GridImage<'_>> = images.collect();
-        Ok(PyBytes::new(py, &grid_png(self.samples.shape(), &images).raised()?))
+        let npz = archive(samples, report, info, &about).raised()?;
+        Ok(Self { npz, summary: json(&summary)? })
     }
 }
 
-impl AttackResult {
-    fn npz(&self) -> PyResult<deepsleep::checkpoint::Npz> {
-        let about = serde_json::json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "specification": self.spec.to_string(),
-            "threat_model": self.threat,
-        });
-        archive(&self.samples, &self.report, &self.info, &about).raised()
-    }
+/// Writes the content of an npz file of crafted images, over nothing else.
+#[pyfunction]
+pub fn save_set(py: Python<'_>, content: &[u8], path: PathBuf) -> PyResult<()> {
+    py.detach(|| Output::open(&path)?.to_hold(Content::CraftedSet)?.write_all(content)).raised()
+}
+
+/// Images `[n, c, h, w]` and what became of them, with captions, as a PNG: clean, adversarial, difference.
+#[pyfunction]
+pub fn grid<'py>(
+    py: Python<'py>,
+    clean: PyReadonlyArray4<'py, f32>,
+    adversarial: PyReadonlyArray4<'py, f32>,
+    captions: Vec<String>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (_, channels, height, width) = clean.as_array().dim();
+    let shape = Shape::new(channels, height, width);
+    let features = shape.features();
+    let (clean, adversarial) = (clean.as_slice()?, adversarial.as_slice()?);
+    let images = clean.chunks(features).zip(adversarial.chunks(features)).zip(captions);
+    let images =
+        images.map(|((clean, adversarial), caption)| GridImage { clean, adversarial, caption });
+    Ok(PyBytes::new(py, &grid_png(shape, &images.collect::<Vec<_>>()).raised()?))
 }
 
 /// A radius as the engine reads it.
@@ -152,13 +148,13 @@ pub fn run_one<'py>(
     let eps = radius(eps, norm, samples.shape().features())?;
     let budget = Budget { norm, eps, seed };
     let models: Vec<AnyModel<'_>> = [Some(model), source].into_iter().flatten().collect();
-    let batch = models.iter().filter_map(AnyModel::callback).map(Callback::batch).max();
-    let portion = batch.map_or(PORTION, |batch| PORTION.max(BATCHES * batch));
-    let start = Instant::now();
+    let (start, shown) = (Instant::now(), progress.is_some());
     let report = run(py, &models, threads, progress.as_ref(), |office, models| {
         spec.check_classes(models[models.len() - 1].classes())?;
         let (context, total) = (office.context, samples.len());
+        let portion = if shown { ROUNDS * LANES * context.threads() } else { total.max(1) };
         let mut parts = Vec::new();
+        office.tell(0, total, spec.name());
         for first in (0..total).step_by(portion) {
             let which: Vec<usize> = (first..total.min(first + portion)).collect();
             let some = samples.select(&which)?;
@@ -173,7 +169,7 @@ pub fn run_one<'py>(
         AttackReport::merge(parts).ok_or_else(none)
     })?;
     let (info, seconds) = (method.info(), start.elapsed().as_secs_f64());
-    Ok(AttackResult { samples, report, info, spec, threat, seconds })
+    AttackResult::new(&samples, &report, (&info, &spec), threat, seconds)
 }
 
 /// Key, default and meaning of an option.

@@ -45,10 +45,21 @@ impl Callback {
         self.forward.clone_ref(py)
     }
 
+    #[getter]
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
     /// Whether the same images get different answers.
     #[getter]
     fn random(&self) -> bool {
         self.random
+    }
+
+    /// Draws that decide about an image, if it is random.
+    #[getter]
+    fn draws(&self) -> usize {
+        self.draws
     }
 }
 
@@ -61,11 +72,6 @@ pub struct Pullback {
 pub type ModelDesk = Desk<Pullback>;
 
 impl Callback {
-    /// Images in a batch, at most.
-    pub fn batch(&self) -> usize {
-        self.batch
-    }
-
     /// Threads whose lanes fill a batch.
     pub fn threads(&self) -> usize {
         (self.batch / LANES).max(1)

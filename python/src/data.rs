@@ -5,7 +5,7 @@ use deepsleep::data::{DataSource, Dataset, DatasetName, SearchPath, Split};
 use deepsleep::tensor::Shape;
 use numpy::{IntoPyArray, PyArray1, PyArray4, PyReadonlyArray1, PyReadonlyArray4};
 use pyo3::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Images, labels, the number of classes, and the name.
 type Read<'py> = (Bound<'py, PyArray4<f32>>, Bound<'py, PyArray1<i64>>, usize, String);
@@ -25,6 +25,10 @@ pub fn read_dataset<'py>(
                 Ok(name) => {
                     let path = SearchPath::from_env(folder.as_deref());
                     DataSource::named(name, &path, &[split])?
+                }
+                // A word that is no file is a name.
+                Err(unknown) if !source.contains('/') && !Path::new(source).exists() => {
+                    return Err(unknown);
                 }
                 Err(_) => DataSource::at(source, &[split])?,
             };

@@ -96,6 +96,24 @@ impl Network {
         .raised()
     }
 
+    /// The network of what `to_bytes` gave.
+    #[staticmethod]
+    fn of_bytes(
+        py: Python<'_>,
+        content: &[u8],
+        architecture: &str,
+        spiking: bool,
+        draws: usize,
+        notes: Vec<String>,
+    ) -> PyResult<Self> {
+        py.detach(|| {
+            let state = StateDict::from_bytes(content, "a pickled network")?;
+            let model = Model::from_state(parsed(architecture)?, &state)?;
+            Self::of(model, state, (spiking, Some(draws)), notes)
+        })
+        .raised()
+    }
+
     /// The same network, run with neurons that spike.
     fn spiking(&self, draws: Option<usize>) -> PyResult<Self> {
         Self::of(self.model.clone(), self.state.clone(), (true, draws), self.notes.clone()).raised()

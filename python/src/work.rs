@@ -2,17 +2,20 @@
 //! Ctrl-C.
 
 use crate::callback::{Callback, ModelDesk, Pullback, Remote, answer};
-use crate::desk::{Desk, Event};
+use crate::desk::{Desk, Event, News};
 use crate::error::{Raised, refuse};
 use crate::network::Network;
 use deepsleep::nn::Classifier;
 use deepsleep::tensor::{Context, Stop};
 use pyo3::prelude::*;
 use std::panic::resume_unwind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time between two looks for Ctrl-C.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Time between two words about the progress.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A model as Python hands it over.
 #[derive(FromPyObject)]
@@ -103,16 +106,30 @@ fn serve(
     callbacks: &[&Callback],
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
+    let (mut last, mut due): (Option<News>, _) = (None, Instant::now());
+    let mut batches: u64 = 0;
     loop {
         match py.detach(|| desk.next(LOOK)) {
-            Event::Batch(requests) => answer(py, callbacks, requests)?,
+            Event::Batch(requests) => {
+                batches += 1;
+                answer(py, callbacks, requests)?;
+            }
             Event::News(news) => {
-                if let Some(progress) = progress {
-                    progress.call1((news.done, news.total, news.what))?;
-                }
+                (last, due) = (Some(news), Instant::now());
             }
             Event::Quiet => {}
             Event::Over => return Ok(()),
+        }
+        // Also where no image is finished: the bar has a clock, and models of Python's are at work.
+        if let (Some(progress), Some(news)) = (progress, &last)
+            && Instant::now() >= due
+        {
+            let what = match batches {
+                0 => news.what.clone(),
+                _ => format!("{}, {batches} batches", news.what),
+            };
+            progress.call1((news.done, news.total, what))?;
+            due = Instant::now() + HEARTBEAT;
         }
         py.check_signals()?;
     }

@@ -93,6 +93,13 @@ def test_a_model_may_change_its_images(digits, linear):
     assert np.array_equal(tidy.adversarial, untidy.adversarial)
 
 
+def test_a_gradient_that_is_not_finite_is_said(digits, linear):
+    images, labels = (part[:8] for part in digits)
+    model = deepsleep.Classifier(linear.logits, lambda x, weights: np.nan * linear.gradient(x, weights))
+    with pytest.warns(UserWarning, match="not finite"):
+        deepsleep.attack(model, images, linear.logits(images).argmax(1), "pgd:steps=2", eps=0.05)
+
+
 def test_callbacks_give_what_the_engine_gives(control, digits):
     """The same network, asked by callbacks: the same verdicts, and the same images but for rounding."""
     images, labels = digits
@@ -120,8 +127,8 @@ def test_batches_are_full_while_lanes_are_busy(digits):
         deepsleep.Classifier(model.logits, model.gradient, batch_size=256), images, labels, "pgd:steps=30", eps=1e-7
     )
     assert (report.status == "survived").all()
-    # After the tries of four images that come before.
-    sizes = [size for size in model.batches if size > 4]
+    # After the tries of 32 images that come before.
+    sizes = [size for size in model.batches if size > 32]
     assert sizes and min(sizes) >= 64 and sum(sizes) / len(sizes) >= 190, sizes
     assert max(model.batches) <= 256
 
@@ -281,7 +288,12 @@ def test_progress_is_told_through_tqdm_if_it_is_there(control, digits, monkeypat
 
     monkeypatch.setattr("deepsleep._progress._bar", lambda: Bar)
     deepsleep.attack(control, images, labels, "pgd:steps=3", eps=0.1, progress=True)
-    assert told == ["pgd", ("closed", 200, 200)]
+    # From the start on, and all of it at the end.
+    assert len(told) >= 3 and set(told[:-1]) == {"pgd"} and told[-1] == ("closed", 200, 200)
+    told.clear()
+    model = Linear()
+    deepsleep.attack(deepsleep.Classifier(model.logits, model.gradient), images, labels, "pgd:steps=3", eps=0.1, progress=True)
+    assert "batches" in told[-2]
     told.clear()
     deepsleep.attack(control, images, labels, "pgd:steps=3", eps=0.1, progress=False)
     assert not told

@@ -94,3 +94,71 @@ def test_changed_attributes_count(control, some):
     assert np.array_equal(x_adv, deepsleep.attack(control, x, y, "autoattack", eps=8 / 255).adversarial)
     l1 = deepsleep.AutoAttack(control, norm="L1", eps=1.0, verbose=False)
     assert (l1.apgd.n_restarts, l1.apgd_targeted.n_target_classes) == (5, 5)
+
+
+def test_what_is_no_attribute_is_refused(control):
+    adversary = deepsleep.AutoAttack(control, version="standard")
+    for wrong in [
+        lambda: setattr(adversary.apgd, "n_restart", 9), lambda: setattr(adversary.apgd, "rho", 0.1),
+        lambda: setattr(adversary.square, "eps", 0.1), lambda: setattr(adversary.fab, "norm", "L2"),
+        lambda: setattr(adversary.apgd_targeted, "targets", 3), lambda: setattr(adversary, "attack_to_run", ["square"]),
+        lambda: setattr(deepsleep.torchattacks.PGD(control), "step", 3), lambda: setattr(deepsleep.torchattacks.APGD(control), "rho", 0.1),
+        lambda: deepsleep.torchattacks.FGSM(control).set_mode_targeted_random(),
+    ]:
+        with pytest.raises(AttributeError):
+            wrong()
+
+
+def test_attributes_of_torchattacks_count(control, some):
+    x, y = some
+    t = deepsleep.torchattacks
+    for make, changes in [
+        (t.PGD, {"eps": 0.05, "alpha": 0.02, "steps": 3, "random_start": False, "seed": 2}), (t.FGSM, {"eps": 0.05}),
+        (t.APGD, {"norm": "L2", "eps": 0.5, "steps": 3, "n_restarts": 2, "loss": "dlr"}), (t.FAB, {"multi_targeted": True, "steps": 2}),
+        (t.Square, {"n_queries": 20, "p_init": 0.3}), (t.CW, {"steps": 3, "c": 2.0}), (t.BIM, {"steps": 2, "alpha": 0.01}),
+    ]:
+        changed = make(control)
+        for name, value in changes.items():
+            setattr(changed, name, value)
+        assert np.array_equal(changed(x, y), make(control, **changes)(x, y)), make
+        assert changed.report.summary["attack"] != make(control)._description() or "eps" in changes
+    with pytest.raises(deepsleep.Error, match="alpha: None; expected a number"):
+        t.PGD(control, alpha=None)
+    with pytest.raises(deepsleep.Error, match="norm: 'l2'"):
+        t.APGD(control, norm="l2")
+
+
+def test_attacks_to_run(control, some):
+    x, y = some
+    for names, words in [(["square", "square"], "given twice"), ("square", "give a list"), (["pgd"], "'pgd'"), (None, "give a list")]:
+        with pytest.raises(deepsleep.Error, match=words):
+            deepsleep.AutoAttack(control, version="custom", attacks_to_run=names)
+        adversary = deepsleep.AutoAttack(control, verbose=False)
+        adversary.attacks_to_run = names
+        with pytest.raises(deepsleep.Error, match=words):
+            adversary.run_standard_evaluation(x, y)
+
+
+def test_a_chain_says_what_an_ensemble_says(some, linear, capsys):
+    x, _ = some
+    y = linear.logits(x).argmax(1)
+    masked = deepsleep.Classifier(linear.logits, lambda images, weights: 0 * images)
+    adversary = deepsleep.AutoAttack(masked, eps=0.01, version="custom", attacks_to_run=["apgd-ce", "square"])
+    adversary.apgd.n_iter, adversary.square.n_queries = 3, 20
+    adversary.run_standard_evaluation(x, y)
+    said = capsys.readouterr().out
+    for words in ["initial accuracy: 100.00%", "after APGD-CE", "after SQUARE", "max Linf perturbation", "Warning: apgd-ce: 100.00 %"]:
+        assert words in said, said
+    assert adversary.report is None and list(adversary.reports) == ["apgd-ce", "square"]
+
+
+def test_a_log_is_appended_to_text_alone(control, some, tmp_path):
+    x, y = some
+    network, log = tmp_path / "net.safetensors", tmp_path / "log.txt"
+    control.save(network)
+    before = network.read_bytes()
+    with pytest.raises(deepsleep.Error, match="no text"):
+        deepsleep.AutoAttack(control, log_path=network)
+    log.write_text("é\n" * 2000)
+    deepsleep.AutoAttack(control, log_path=log).clean_accuracy(x, y)
+    assert network.read_bytes() == before and "clean accuracy" in log.read_text()

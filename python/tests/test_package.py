@@ -1,12 +1,16 @@
 """The package as editors, checkers and readers see it."""
 
+import copy
 import inspect
+import pickle
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import GOLDEN
 
 import deepsleep
 
@@ -47,6 +51,24 @@ def test_a_report_lists_what_it_has(control, digits):
     assert report.robust_accuracy == (report.status == "survived").mean()
     with pytest.raises(AttributeError, match="robust_acuracy"):
         report.robust_acuracy
+
+
+def test_reports_and_models_are_pickled(control, digits, tmp_path):
+    images, labels = digits
+    report = deepsleep.attack(control, images[:8], labels[:8], "fgsm", eps=0.1)
+    again = pickle.loads(pickle.dumps(report))
+    assert repr(again) == repr(report) and again.grid() == report.grid() and again.warnings == report.warnings
+    assert np.array_equal(again.adversarial, report.adversarial) and np.array_equal(again.status, report.status)
+    for place, what in (("a.npz", report), ("b.npz", again)):
+        what.save(tmp_path / place)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    trained = deepsleep.train((images, labels), (images, labels), architecture="lenet", epochs=1, batch_size=50)
+    for model in (control, trained, control.spiking(3), deepsleep.load(GOLDEN / "onnx" / "residual.onnx")):
+        twin = pickle.loads(pickle.dumps(copy.deepcopy(model)))
+        assert repr(twin) == repr(model) and twin.history == model.history and twin.notes == model.notes
+        shape = (2, *model.input_shape)
+        noise = np.random.default_rng(0).random(shape, dtype=np.float32)
+        assert np.array_equal(twin.logits(noise), model.logits(noise))
 
 
 def test_a_data_set_unpacks_and_slices():

@@ -1,5 +1,9 @@
 """Torch models: exported, by callbacks, spiking. Skipped where torch is not installed; run by hand (docs/python.md)."""
 
+import logging
+import sys
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -69,6 +73,99 @@ def test_what_cannot_be_exported_is_asked_with_a_warning(tensors):
     assert np.array_equal((fooled(module, report.adversarial) != y).numpy(), report.fooled) and report.fooled.any()
 
 
+class Of(nn.Module):
+    """A network with something around it."""
+
+    def __init__(self, around):
+        super().__init__()
+        self.inner, self.around = network(), around
+
+    def forward(self, x):
+        return self.around(self.inner, x)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda net, x: net(torch.fft.ifft2(torch.fft.fft2(x)).real),
+        lambda net, x: net(x) + 0 * torch.special.i0(x.mean((1, 2, 3)))[:, None],
+        lambda net, x: net(x) - net(x).median(1, True)[0],
+        lambda net, x: net(x) + (0 if float(net(x).sum()) > 1e9 else 1),
+    ],
+)
+def test_a_failing_export_prints_nothing_and_leaves_the_process_as_it_was(around, tensors, capfd):
+    x, y = tensors
+    state = lambda: (sys.stdout, sys.stderr, logging.root.manager.disable, torch._C._jit_is_onnx_log_enabled())
+    before = state()
+    with pytest.warns(UserWarning, match="asked by callbacks"):
+        deepsleep.attack(Of(around).eval(), x[:4], y[:4], "fgsm", eps=0.1)
+    assert capfd.readouterr() == ("", "") and state() == before
+
+
+def test_exports_in_threads_leave_the_process_as_it_was(tensors, capfd):
+    x, y = tensors
+    before = sys.stdout, sys.stderr, logging.root.manager.disable
+    odd = lambda: Of(lambda net, x: net(x) + (0 if float(net(x).sum()) > 1e9 else 1)).eval()
+
+    def export():
+        for _ in range(2):
+            deepsleep.attack(odd(), x[:4], y[:4], "fgsm", eps=0.1)
+
+    threads = [threading.Thread(target=export) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    said = 0
+    while any(thread.is_alive() for thread in threads):
+        print("here", file=sys.stderr)
+        said += 1
+        time.sleep(0.02)
+    assert before == (sys.stdout, sys.stderr, logging.root.manager.disable)
+    # Another thread's words are kept.
+    assert capfd.readouterr().err.count("here") == said
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda net, x: net(x) if len(x) <= 8 else -net(x),
+        lambda net, x: net(x) if x.shape[0] == 1 else net(x) - net(x).mean(0),
+        lambda net, x: torch.cat([net(x)[:6], -net(x)[6:]]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Of is asked by callbacks")
+def test_answers_that_depend_on_the_batch_are_refused(around, tensors):
+    x, y = tensors
+    with pytest.raises(deepsleep.Error, match="an image alone gets another answer"):
+        deepsleep.attack(Of(around).eval(), x, y, "fgsm", eps=0.1)
+
+
+def test_a_function_may_change_its_images(tensors):
+    x, y = tensors
+    module = network()
+    tidy, untidy = (
+        deepsleep.attack(f, x, y, "fab:steps=3", eps=0.02)
+        for f in (lambda images: module(images * 0.9), lambda images: module(images.mul_(0.9)))
+    )
+    assert torch.equal(tidy.adversarial, untidy.adversarial)
+
+
+def test_a_checkpoint_goes_on_where_the_last_digit_differs(tensors, tmp_path):
+    x, y = tensors
+    module, other = network(), network()
+    with torch.no_grad():
+        other[5].weight.mul_(1.01)
+
+    def run(model):
+        return deepsleep.evaluate(deepsleep.Classifier(model), x, y, "fgsm", eps=0.05, checkpoint=tmp_path / "c")
+
+    first = run(module)
+    assert run(lambda images: module(images) * (1 + 1e-6 * torch.randn(len(images), 10))).worst_case == first.worst_case
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert run(module).worst_case == first.worst_case
+    with pytest.raises(deepsleep.Error, match="is of another model"):
+        run(other)
+
+
 def test_callbacks_and_export_agree(tensors):
     x, y = tensors
     module = network()
@@ -93,6 +190,9 @@ def test_official_interface(tensors):
     x_adv, y_adv = adversary.run_standard_evaluation(x, y, bs=32, return_labels=True)
     assert torch.is_tensor(x_adv) and y_adv.dtype == y.dtype and x_adv.shape == x.shape
     assert (fooled(module, x_adv) == y_adv).float().mean() > 0.98
+    with pytest.raises(deepsleep.Error, match="device: 'nowhere'") as problem:
+        deepsleep.AutoAttack(module, device="nowhere", verbose=False).run_standard_evaluation(x, y)
+    assert "\n" not in str(problem.value)
     images = deepsleep.torchattacks.PGD(module, eps=8 / 255, alpha=2 / 255, steps=4)(x, y)
     assert torch.is_tensor(images) and (images - x).abs().max() <= 8 / 255 + 1e-6
 
@@ -142,7 +242,7 @@ def test_wrong_modules(tensors):
         (nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10)), "training mode"),
         (lambda images: network()(images).detach(), "no gradient"),
         (lambda images: network()(images).detach().numpy(), "expected logits as a tensor"),
-        (lambda images: network()(images).argmax(1), "expected (4, classes)"),
+        (lambda images: network()(images).argmax(1), "expected (32, classes)"),
         (lambda images: good(images) + torch.rand(len(images), 10), "get different answers"),
     ]:
         with pytest.raises(deepsleep.Error) as problem:

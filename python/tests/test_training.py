@@ -149,6 +149,13 @@ def test_networks_of_one_s_own(few, tmp_path):
         (lambda few: deepsleep.audit("control", *few[1], eps=0.1, claim=62), "a share from 0 to 1"),
         (lambda few: deepsleep.audit("control", *few[1], eps=0.1, attack="pgd"), "give claim="),
         (lambda few: deepsleep.reproduce("r", tables=[9]), "9"),
+        (lambda few: deepsleep.reproduce("r", tables=1), "tables: of type int; give a list"),
+        (lambda few: deepsleep.train(*few, settings=[1]), "settings: of type list; give a dict"),
+        (lambda few: deepsleep.audit("control", *few[1], eps=0.1, twins=deepsleep.load("plain")), "twins: of type Model; give a list"),
+        (lambda few: deepsleep.audit("control", *few[1], eps=0.1, twins="plain"), "twins: of type str; give a list"),
+        (lambda few: deepsleep.dataset("cifar10"), "did you mean `cifar-10`?"),
+        (lambda few: deepsleep.dataset("mnist", folder="/nowhere"), "name its folder with folder= or"),
+        (lambda few: deepsleep.attack("control", *few[1], "pgd:steps=many", eps=0.1), "that `deepsleep.attacks()` lists"),
         (lambda few: deepsleep.reproduce("r", threat_models=["black-box"]), "expected 'transfer'"),
     ],
 )
@@ -187,6 +194,40 @@ def test_an_evaluation_of_a_random_model_goes_on_too(few, linear, tmp_path):
     labels = linear.logits(images).argmax(1)
     first, again = (deepsleep.evaluate(model, images, labels, **options) for _ in range(2))
     assert again.worst_case == first.worst_case
+
+
+@pytest.mark.filterwarnings("ignore:gradient. it is not finite")
+def test_a_checkpoint_of_another_model_of_python_is_refused(few, linear, tmp_path):
+    _, test = few
+    images, noise = test.images[:16], np.random.default_rng(0)
+    labels = linear.logits(images).argmax(1)
+
+    def model(sign=1, slope=1, scale=0.0, **options):
+        logits = lambda x: sign * linear.logits(x) + scale * noise.normal(size=(len(x), 10)).astype(np.float32)
+        gradient = lambda x, weights: np.float32(sign * slope) * linear.gradient(x, weights)
+        return deepsleep.Classifier(logits, gradient, **options)
+
+    def run(name, *models):
+        for asked in models:
+            deepsleep.evaluate(asked, images, labels, "pgd:steps=2", eps=0.01, checkpoint=tmp_path / name)
+
+    random = {"random": True, "scale": 0.02}
+    same = [("a", model(), model(scale=1e-7)), ("b", model(**random), model(**random))]
+    for name, first, again in same:
+        run(name, first, again)
+    for name, other, words in [
+        ("a", model(-1), "is of another model: its logits"), ("a", model(slope=-1), "is of another model: its gradients"),
+        ("a", model(slope=0), "is of another model: its gradients"), ("a", model(slope=np.nan), "is of another model: its gradients"),
+        ("a", deepsleep.load("control"), "a model of Python's, fixed, not"), ("a", model(**random), "20 random draws"),
+        ("b", model(-1, **random), "is of another model: its logits"), ("b", model(draws=50, **random), "20 random draws, not"),
+    ]:
+        with pytest.raises(deepsleep.Error, match=words) as problem:
+            run(name, other)
+        assert len(str(problem.value)) < 500 and "--" not in str(problem.value)
+    for change, words in [({"images": 1 - images}, "other images"), ({"labels": labels[::-1].copy()}, "images"), ({"seed": 1}, "name another file")]:
+        options = {"images": images, "labels": labels, **change}
+        with pytest.raises(deepsleep.Error, match=words):
+            deepsleep.evaluate(model(), **options, attacks="pgd:steps=2", eps=0.01, checkpoint=tmp_path / "a")
 
 
 def test_nobody_s_file_becomes_a_checkpoint(few, tmp_path):

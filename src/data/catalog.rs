@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::files::{FILES, IdxPart, Split, file_name};
 use super::formats::Format;
+use crate::names::meant;
 use crate::{Error, Result};
 
 /// A data set known by name.
@@ -85,8 +86,9 @@ impl FromStr for DatasetName {
 
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            Error::argument("data set", format!("unknown name {name:?}; known are {known}"))
+            let all = Self::ALL.map(Self::as_str);
+            let (meant, known) = (meant(name, &all), all.join(", "));
+            Error::argument("data set", format!("unknown name {name:?}{meant}; known are {known}"))
         })
     }
 }

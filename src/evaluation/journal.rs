@@ -4,6 +4,7 @@
 use crate::attack::Samples;
 use crate::files::{Output, read_regular, writing};
 use crate::fingerprint::Fingerprint;
+use crate::names::shown;
 use crate::wording::of_json_line;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -87,14 +88,21 @@ fn line(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(line)
 }
 
+/// Letters of a setting that are said in full.
+const LONG: usize = 1000;
+
 /// Refuses to go on where the settings of a file are not ours.
 ///
 /// # Errors
 /// If they differ; in which is said.
 pub fn same_settings(path: &Path, theirs: &JournalSettings, ours: &JournalSettings) -> Result<()> {
     let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    let value =
-        |of: &JournalSettings, key: &str| of.get(key).map_or("nothing", String::as_str).to_owned();
+    let value = |of: &JournalSettings, key: &str| match of.get(key) {
+        None => "nothing".to_owned(),
+        // What is longer than any list of attacks is none of a person's options.
+        Some(value) if value.len() > LONG => shown(value),
+        Some(value) => value.clone(),
+    };
     let differences: Vec<String> = keys
         .into_iter()
         .filter(|key| theirs.get(*key) != ours.get(*key))
