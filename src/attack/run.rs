@@ -75,6 +75,25 @@ pub fn run_attack(
     finish(&task, attack, &which, report)
 }
 
+/// Refuses what [`run_attack`] would refuse, before any work: models and images that do not fit together, and options that do
+/// not fit the model, the images or the norm.
+///
+/// # Errors
+/// Those of [`run_attack`], but for what comes to light by evaluating the model.
+pub fn check_attack(
+    context: &Context,
+    classifier: &dyn Classifier,
+    samples: &Samples,
+    attack: &dyn Attack,
+    budget: Budget,
+) -> Result<()> {
+    let info = &attack.info();
+    let task = task(context, classifier, samples, info, budget);
+    begin(&task, attack, info)?;
+    // An attack on none of the samples looks at its options alone.
+    attack.search(&task, &[]).map(drop)
+}
+
 /// As [`run_attack`], on samples whose clean outcomes are known, for an attack that does not look at the clean logits.
 pub(crate) fn run_classified(
     context: &Context,

@@ -37,7 +37,7 @@ mod subject;
 pub use report::{Attacked, AuditReport, Check, Finding, Verdict};
 pub use stages::AuditStage;
 
-use crate::attack::{AttackSpec, Budget, Classifier, Norm, Samples};
+use crate::attack::{AttackSpec, Budget, Classifier, Norm, Pgd, Samples, check_attack};
 use crate::evaluation::wilson;
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -117,6 +117,27 @@ pub struct AuditTask<'a> {
 }
 
 impl AuditTask<'_> {
+    /// Refuses what cannot be audited so, before any work.
+    ///
+    /// # Errors
+    /// If samples and budget do not fit the model or a twin, or the attack behind the claim cannot be run on the model.
+    pub fn check(&self) -> Result<()> {
+        let Self { context, model, samples, options, twins } = *self;
+        options.budget.check()?;
+        if options.budget.norm == Norm::L0 {
+            let problem = "an audit in l0 has no attacks to compare; linf, l2 and l1 have";
+            return Err(Error::argument("audit", problem));
+        }
+        if let Some(claimed_by) = &options.claimed_by {
+            let attack = claimed_by.build()?;
+            check_attack(context, model, samples, attack.as_ref(), options.budget)?;
+        }
+        let pgd = Pgd::default();
+        twins
+            .iter()
+            .try_for_each(|twin| check_attack(context, *twin, samples, &pgd, options.budget))
+    }
+
     /// Does what is not among the parts `done`; `say` hears what is going on, `save` gets every new part. The report is the
     /// same wherever an earlier run ended.
     ///
@@ -128,12 +149,8 @@ impl AuditTask<'_> {
         say: &mut dyn FnMut(&str),
         save: &mut dyn FnMut(&AuditStage) -> Result<()>,
     ) -> Result<AuditReport> {
+        self.check()?;
         let Self { context, model, samples, options, twins } = *self;
-        options.budget.check()?;
-        if options.budget.norm == Norm::L0 {
-            let problem = "an audit in l0 has no attacks to compare; linf, l2 and l1 have";
-            return Err(Error::argument("audit", problem));
-        }
         let mut subject = Subject::find(context, model, samples, (options.images, options.budget))?;
         let guided = attacks::with_gradients(options.budget.norm, model, options.fast);
         let (mut checks, mut withstood) = (Vec::new(), subject.len());

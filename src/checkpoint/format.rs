@@ -71,6 +71,9 @@ impl StateDict {
         let tensors = SafeTensors::deserialize(bytes).map_err(library)?;
         let mut state = Self { path: path.to_owned(), ..Self::default() };
         for (name, view) in tensors.iter() {
+            if let Some(problem) = too_wide(view.dtype(), view.data()) {
+                return Err(Error::format(path, format!("`{name}` {problem}")));
+            }
             match values(view.dtype(), view.data()) {
                 Some(values) => state.insert(name, view.shape().to_vec(), values)?,
                 None => {
@@ -92,6 +95,22 @@ impl StateDict {
         }
         Ok(state)
     }
+}
+
+/// What becomes of numbers of 64 bits that 32 bits cannot hold, if they are such.
+fn too_wide(kind: Dtype, data: &[u8]) -> Option<String> {
+    if kind != Dtype::F64 {
+        return None;
+    }
+    let numbers = || data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
+    let sizes = numbers().map(f64::abs).filter(|size| size.is_finite());
+    let largest = sizes.fold(0.0, f64::max);
+    if (largest as f32).is_infinite() {
+        return Some(format!("holds {largest:e}, which is more than 32 bits can"));
+    }
+    // Single numbers may be as small as they like beside others.
+    let vanishes = largest > 0.0 && largest < f64::from(f32::MIN_POSITIVE);
+    vanishes.then(|| format!("holds nothing above {largest:e}, which is less than 32 bits can"))
 }
 
 /// The numbers in these bytes; None if they are no floats.

@@ -5,7 +5,7 @@ use super::cell::{Cell, ThreatModel};
 use super::crafted::Crafted;
 use crate::attack::{
     Attack, AttackReport, AttackSpec, Budget, Classifier, Diagnostics, Norm, Outcome, Samples,
-    run_attack,
+    check_attack, run_attack,
 };
 use crate::tensor::Context;
 use crate::{Error, Result};
@@ -41,6 +41,13 @@ pub struct Models<'a> {
     pub target: &'a dyn Classifier,
     /// The model that images are crafted on, if it is another.
     pub source: Option<&'a dyn Classifier>,
+}
+
+impl Models<'_> {
+    /// What an attack knows of the target.
+    fn threat(&self) -> ThreatModel {
+        if self.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox }
+    }
 }
 
 /// One attack at one radius on one portion.
@@ -82,8 +89,7 @@ impl Plan {
     /// Refuses what cannot be run, before any work is done.
     ///
     /// # Errors
-    /// If a radius is none in the norm, there is no attack or no radius, or one of them is there twice. (An attack
-    /// that does not exist in the norm is refused when its turn comes.)
+    /// If a radius is none in the norm, there is no attack or no radius, or one of them is there twice.
     pub fn validate(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::argument("evaluation", problem));
         if self.attacks.is_empty() || self.radii.is_empty() || self.portion == 0 {
@@ -106,11 +112,30 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// [`validate`](Self::validate), and refuses attacks that these models, images or norm cannot have: the last one too, before
+    /// the first has begun.
+    ///
+    /// # Errors
+    /// If there is one, or the models do not fit the images.
+    pub fn check(&self, context: &Context, models: Models<'_>, samples: &Samples) -> Result<()> {
+        self.validate()?;
+        let attacked = models.source.unwrap_or(models.target);
+        for (_, attack) in self.built(models.threat())? {
+            for &eps in &self.radii {
+                let budget = Budget { norm: self.norm, eps, seed: self.seed };
+                check_attack(context, attacked, samples, attack.as_ref(), budget)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Runs what of the plan is not among the parts `done`, and tells `save` every new part as soon as it is there. The
 /// cells come in the plan's order, all radii of one attack after the other.
 ///
 /// # Errors
-/// Those of [`Plan::validate`], of the attacks, and of `save`; or if a part is not of this plan and these samples.
+/// Those of [`Plan::check`], of the attacks, and of `save`; or if a part is not of this plan and these samples.
 pub fn evaluate(
     context: &Context,
     models: Models<'_>,
@@ -119,9 +144,8 @@ pub fn evaluate(
     done: Vec<PortionResult>,
     save: &mut dyn FnMut(&PortionResult) -> Result<()>,
 ) -> Result<Vec<Cell>> {
-    plan.validate()?;
-    let threat =
-        if models.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox };
+    plan.check(context, models, samples)?;
+    let threat = models.threat();
     let attacks = plan.built(threat)?;
     let portions: Vec<Vec<usize>> = {
         let all: Vec<usize> = (0..samples.len()).collect();

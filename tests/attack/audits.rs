@@ -124,3 +124,33 @@ fn claims_beyond_what_was_found_are_refused() {
     assert_eq!(fails(&report), ["claim"]);
     assert_eq!(report.verdict, Verdict::NotTrusted);
 }
+
+/// What the attack behind a claim, or a twin, cannot do is found before any work.
+#[test]
+fn audits_that_cannot_end_do_not_begin() {
+    let (context, samples) = (Context::new(1).unwrap(), test_images(0..26));
+    let model = lenet("lenet_weights.safetensors");
+    let (of_three, _) = crate::attack_oracle::problem(3, 7);
+    let claimed = |text: &str, norm| Audit {
+        claim: Some(0.5),
+        claimed_by: Some(text.parse().unwrap()),
+        budget: Budget { norm, eps: 0.5, seed: 0 },
+        ..short(24)
+    };
+    let mut cases = vec![(short(24), vec![&of_three as &dyn Classifier])];
+    for (text, norm) in [
+        ("sa-pgd", Norm::L2),
+        ("square:refill=yes", Norm::Linf),
+        ("pgd:target=12", Norm::Linf),
+        ("pgd:gradient=rga", Norm::Linf),
+    ] {
+        cases.push((claimed(text, norm), Vec::new()));
+    }
+    for (options, twins) in &cases {
+        let task =
+            AuditTask { context: &context, model: &model, samples: &samples, options, twins };
+        let mut said = Vec::new();
+        let report = task.run(Vec::new(), &mut |what| said.push(what.to_owned()), &mut |_| Ok(()));
+        assert!(report.is_err() && said.is_empty(), "{said:?}");
+    }
+}

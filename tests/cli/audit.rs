@@ -1,6 +1,9 @@
 //! `audit`.
 
 use crate::{Folder, read, run};
+use deepsleep::nn::architecture::Architecture;
+use deepsleep::nn::{Model, Network};
+use deepsleep::tensor::Shape;
 
 const PLAIN: &str = "tests/golden/lenet_weights.safetensors";
 const ROBUST: &str = "tests/golden/lenet_robust.safetensors";
@@ -33,6 +36,13 @@ fn it_says_what_was_measured_and_what_that_means() {
 
 #[test]
 fn what_cannot_be_audited_is_refused() {
+    let folder = Folder::new();
+    let of_three = folder.argument("three.safetensors");
+    let network = Architecture::named("mlp:8", Shape::new(1, 28, 28), 3).unwrap();
+    Model::new(network, 0).unwrap().state().save(&of_three).unwrap();
+    let show = ["evaluate", "--model", PLAIN, "--source", &of_three, "--attack", "fgsm"];
+    run(&[&show[..], &["--eps", "0.1", "--images", "20"]].concat())
+        .assert_fails(1, &["--source", "three.safetensors: ", "the network tells 3"]);
     for (more, said) in [
         (&["--claim", "62"][..], "share in 0..=1"),
         (&["--first", "10000"], "test images"),
@@ -41,6 +51,9 @@ fn what_cannot_be_audited_is_refused() {
         (&["--claim", "0.5", "--attack", "pgd:draws=7"], "7 draws would all be the same"),
         (&["--twin", "nothing.safetensors"], "nothing.safetensors"),
         (&["--twin", PLAIN], "the network that is audited"),
+        (&["--twin", &of_three], "three.safetensors: "),
+        (&["--twin", &of_three], "the network tells 3"),
+        (&["--claim", "0.5", "--attack", "square:refill=yes"], "refill is of l2"),
         (&["--twin", ROBUST, "--twin", ROBUST], "given twice"),
         (&["--attack", "pgd"], "--claim"),
         (&["--claim", "0.5", "--attack", "pdg"], "did you mean `pgd`"),

@@ -104,7 +104,12 @@ fn damaged_and_foreign_models_are_refused_by_every_subcommand() {
         ("nan", Some(f32s("conv2.weight", &[20, 10, 5, 5], f32::NAN)), "`conv2.weight` holds NaN"),
         ("infinite", Some(f32s("bn1.bias", &[10], f32::INFINITY)), "`bn1.bias` holds inf"),
         ("variance", Some(f32s("bn1.running_var", &[10], -1.0)), "`bn1.running_var` holds -1"),
-        ("too-large-for-f32", Some(f64s(1e300)), "`fc.weight` holds inf"),
+        (
+            "too-large-for-f32",
+            Some(f64s(1e300)),
+            "`fc.weight` holds 1e300, which is more than 32 bits can",
+        ),
+        ("too-small-for-f32", Some(f64s(1e-50)), "`fc.weight` holds nothing above 1e-50"),
         ("folder", None, "is a directory"),
     ];
     std::fs::create_dir(folder.path("folder")).unwrap();

@@ -466,3 +466,38 @@ fn a_plan_with_an_impossible_radius_is_refused_before_any_work() {
     }
     assert!(plan(Norm::L2, 1.5).validate().is_ok());
 }
+
+/// What one attack cannot do is found before another has begun.
+#[test]
+fn what_cannot_be_run_is_refused_before_any_work() {
+    let (network, samples) = (robust(), samples());
+    let models = Models { target: &network, source: None };
+    for (text, norm) in [
+        ("square:refill=yes", Norm::Linf),
+        ("sa-pgd", Norm::L2),
+        ("rays", Norm::L1),
+        ("autoattack", Norm::L0),
+        ("sigma-zero", Norm::Linf),
+        ("pgd:target=12", Norm::Linf),
+        ("apgd-t:target=12", Norm::L1),
+        ("pgd:gradient=rga", Norm::Linf),
+        ("fab:pool=all", Norm::L2),
+        ("autoattack:version=spiking", Norm::Linf),
+    ] {
+        let plan = Plan {
+            attacks: ["pgd:steps=2", text].map(|text| text.parse().unwrap()).to_vec(),
+            norm,
+            radii: vec![if norm == Norm::L0 { 10.0 } else { 0.5 }],
+            ..Plan::default()
+        };
+        for models in [models, Models { source: Some(&network), ..models }] {
+            let mut parts = 0;
+            let result = evaluate(&context(), models, &samples, &plan, Vec::new(), &mut |_| {
+                parts += 1;
+                Ok(())
+            });
+            assert!(matches!(result, Err(Error::Argument { .. })), "{text}: {result:?}");
+            assert_eq!(parts, 0, "{text}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::numbers::{at_least, percent, whole};
 use crate::output::Outputs;
 use crate::result_files::ResultFiles;
 use crate::threat::{attack_spec, check_attack, norms, one_radius};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
 use deepsleep::audit::{Audit, AuditReport, AuditStage, AuditTask, ENOUGH, Finding};
@@ -165,9 +165,14 @@ impl AuditCommand {
         let twins =
             self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, &shape, None, console));
         let twins = twins.collect::<Result<Vec<_>>>()?;
-        self.check_twins(&identity, &twins)?;
         let test = self.data.load(Split::Test)?;
         self.data.check(&test, network.input_shape(), network.classes())?;
+        for (path, twin) in self.twin.iter().zip(&twins) {
+            let twin = &twin.network;
+            let checked = self.data.check(&test, twin.input_shape(), twin.classes());
+            checked.with_context(|| format!("--twin {}", path.display()))?;
+        }
+        self.check_twins(&identity, &twins)?;
         if self.first >= test.len() {
             let (first, all) = (self.first, test.len());
             let problem = format!("--first {first}: there are {all} test images, numbered from 0");
@@ -234,6 +239,11 @@ impl AuditCommand {
     ) -> Result<AuditSummary> {
         let start = Instant::now();
         let (context, console) = (common.context()?, common.console());
+        let twins = loaded.twins.iter().map(|twin| twin.network.as_ref() as &dyn Classifier);
+        let twins: Vec<&dyn Classifier> = twins.collect();
+        let (model, samples) = (loaded.network.as_ref(), &loaded.samples);
+        let task = AuditTask { context: &context, model, samples, options, twins: &twins };
+        task.check()?;
         let (mut journal, done) = match files {
             None => (None, Vec::new()),
             Some(files) => {
@@ -245,10 +255,6 @@ impl AuditCommand {
         if self.resume {
             console.say(format_args!("continuing after {} parts", done.len()));
         }
-        let twins = loaded.twins.iter().map(|twin| twin.network.as_ref() as &dyn Classifier);
-        let twins: Vec<&dyn Classifier> = twins.collect();
-        let (context, model, samples) = (&context, loaded.network.as_ref(), &loaded.samples);
-        let task = AuditTask { context, model, samples, options, twins: &twins };
         let mut say = |what: &str| console.say(format_args!("{what} ..."));
         let report = task.run(done, &mut say, &mut |stage| match &mut journal {
             Some(journal) => journal.add(stage),

@@ -2,13 +2,15 @@
 
 use crate::architecture;
 use crate::console::Console;
+use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::model::{self, Identity, LoadedNetwork, ModelKind, saved_network};
 use crate::numbers::{between, whole};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use deepsleep::attack::{AttackSpec, Norm, parse_eps};
+use deepsleep::data::Dataset;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Shape;
@@ -59,6 +61,18 @@ impl ThreatOptions {
         let architecture = self.source_architecture.as_deref();
         let load = |path| self.source_kind.load(path, architecture, images, self.draws, console);
         self.source.as_deref().map(load).transpose()
+    }
+
+    /// Refuses images that the source does not take.
+    pub fn check_source(
+        &self,
+        source: Option<&dyn FrozenNetwork>,
+        data: &DatasetOptions,
+        images: &Dataset,
+    ) -> Result<()> {
+        let (Some(path), Some(source)) = (&self.source, source) else { return Ok(()) };
+        let checked = data.check(images, source.input_shape(), source.classes());
+        checked.with_context(|| format!("--source {}", path.display()))
     }
 
     /// Says so if the source is the network itself: then nothing is transferred.

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 const MOST: u64 = 1 << 30;
 
 /// Types of elements.
+/// A flag of an array whose bytes are true or false.
+const LOGICAL: u8 = 2;
 const COMPRESSED: u32 = 15;
 const MATRIX: u32 = 14;
 
@@ -104,7 +106,10 @@ fn element(bytes: &[u8]) -> Result<(u32, &[u8], &[u8]), String> {
 type MatArray<'a> = (&'a [u8], Vec<usize>, u32, &'a [u8]);
 
 fn array(matrix: &[u8]) -> Result<MatArray<'_>, String> {
-    let (_, _flags, rest) = element(matrix)?;
+    let (_, flags, rest) = element(matrix)?;
+    if flags.get(1).is_some_and(|flags| flags & LOGICAL != 0) {
+        return Err("an array is logical; expected numbers".into());
+    }
     let (_, dims, rest) = element(rest)?;
     let (_, name, rest) = element(rest)?;
     let (kind, data, _) = element(rest)?;
@@ -165,6 +170,8 @@ mod tests {
         file.extend(compressed(b"y", &[2, 1], &[10, 1]));
         let set = dataset(&file, 6000).expect("two images");
         assert_eq!((set.labels(), set.image(1)[1]), (&[0, 1][..], 4.0 / 255.0));
+        let logical = bytes_of(6, &[0, LOGICAL, 0, 0, 0, 0, 0, 0]);
+        assert!(array(&logical).expect_err("true or false").contains("logical"));
         for most in [100, 5000, 5200] {
             let problem = dataset(&file, most).expect_err("a bomb");
             assert_eq!(problem, format!("its arrays unpack to more than {most} bytes"));

@@ -39,13 +39,14 @@ fn links(folder: &Path) -> Vec<PathBuf> {
     names.iter().map(|name| folder.join(name)).collect()
 }
 
-/// The names of what `keep` keeps in a folder, sorted; hidden ones are left out.
+/// The names of what `keep` keeps in a folder, sorted. Hidden ones are left out, and what archives of a Mac bring along.
 fn entries(folder: &Path, keep: impl Fn(&Path) -> bool) -> Result<Vec<OsString>> {
     let fail = |error| Error::io(folder, "read", error);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(fail)? {
         let name = entry.map_err(fail)?.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") && keep(&folder.join(&name)) {
+        let is_hidden = name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX";
+        if !is_hidden && keep(&folder.join(&name)) {
             names.push(name);
         }
     }
@@ -64,17 +65,6 @@ pub(super) fn class_names(place: &Path) -> Result<Vec<OsString>> {
     }
     let mut names: Vec<OsString> = names.into_iter().collect();
     names.sort_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
-    // It would be a class all the same, and those after it would get other labels.
-    let is_empty = |name: &&OsString| {
-        [Split::Train, Split::Test].iter().all(|split| {
-            let folder = place.join(split.to_string()).join(name);
-            !folder.is_dir() || entries(&folder, is_image).is_ok_and(|images| images.is_empty())
-        })
-    };
-    if let Some(empty) = names.iter().find(is_empty) {
-        let problem = "a class without an image, in train and in test; remove its folder";
-        return Err(Error::format(place.join(empty), problem));
-    }
     if names.is_empty() || names.len() > MOST_CLASSES {
         let problem =
             format!("{} folders of classes in it; there may be 1 to {MOST_CLASSES}", names.len());

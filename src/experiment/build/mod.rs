@@ -1,6 +1,8 @@
 //! From tables to jobs: train the control, craft on it, train each defense, measure each cell. A job is in the graph
 //! once, however many tables need it.
 
+mod attacks;
+
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
 use crate::experiment::graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
@@ -39,7 +41,7 @@ impl Graph {
     /// The graph of tables of the caller's.
     ///
     /// # Errors
-    /// If a column, a scale or a setting is unknown.
+    /// If a column, a scale or a setting is unknown, or the network or the norm cannot have an attack.
     pub fn of_sheets(sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
         let published = Published::load()?;
         spec.settings.validate()?;
@@ -78,6 +80,7 @@ impl Graph {
                 }
             }
         }
+        attacks::check(&graph)?;
         Ok(graph)
     }
 

@@ -13,9 +13,11 @@ pub use pair::Pair;
 use crate::fingerprint::Fingerprint;
 use crate::names::{meant, shown};
 use crate::tensor::Shape;
+use crate::wording::of_json;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// The name of the image among the inputs of a node.
 pub const INPUT: &str = "input";
@@ -85,6 +87,14 @@ fn fail<T>(problem: impl Into<String>) -> Result<T> {
 }
 
 impl Architecture {
+    /// From JSON; `path` is what errors name.
+    ///
+    /// # Errors
+    /// If the text is no JSON, or no network: those of [`new`](Self::new).
+    pub fn from_json(text: &str, path: impl AsRef<Path>) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| Error::format(path, of_json(&error)))
+    }
+
     /// Of these nodes, the last of which gives the logits.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use crate::checkpoint::StateDict;
 use crate::checkpoint::format::ARCHITECTURE as NOTE;
 use crate::nn::RunningStatistics;
 use crate::nn::architecture::{Architecture, BUILTIN};
+use crate::wording::of_json;
 use crate::{Error, Result};
 
 /// The names of a batch normalization's running mean and variance.
@@ -64,6 +65,7 @@ pub(super) fn load(model: &mut Model, state: &StateDict) -> Result<()> {
 fn noted(state: &StateDict) -> Result<Option<Architecture>> {
     let Some(note) = state.notes().get(NOTE) else { return Ok(None) };
     serde_json::from_value(note.clone()).map(Some).map_err(|error| {
+        let error = of_json(&error);
         Error::format(state.path(), format!("its note of the architecture is wrong: {error}"))
     })
 }

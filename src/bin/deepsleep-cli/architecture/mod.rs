@@ -83,9 +83,7 @@ fn of_file(path: &Path) -> Result<Architecture> {
         }
     };
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(&text).map_err(|error| {
-            anyhow::anyhow!("{}: {}", path.display(), error.to_string().replace('\n', " "))
-        });
+        return Ok(Architecture::from_json(&text, path)?);
     }
     Ok(parse(&text, path)?)
 }

@@ -116,6 +116,7 @@ impl AttackCommand {
         let attacks = std::slice::from_ref(&spec);
         self.threat.check_attacks(attacks, attacked, networks(), common.console())?;
         let (test, images) = self.images.load(network.as_ref())?;
+        self.threat.check_source(source.as_deref(), &self.images.data, &test)?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
 

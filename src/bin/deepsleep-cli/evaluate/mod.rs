@@ -199,6 +199,7 @@ impl Evaluate {
         let all = networks.into_iter().flatten();
         self.threat.check_attacks(&plan.attacks, attacked, all, common.console())?;
         let (test, images) = self.images.load(network.as_ref())?;
+        self.threat.check_source(source.as_deref(), &self.images.data, &test)?;
         let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;

@@ -100,6 +100,9 @@ impl AttackedEvaluation<'_> {
         resume: bool,
     ) -> Result<Robustness> {
         let Self { plan, samples, settings, models } = self;
+        let source = models.1.map(|source| source as &dyn Classifier);
+        let models = Models { target: models.0, source };
+        plan.check(context, models, samples)?;
         let (mut journal, done) = match files {
             None => (None, Vec::new()),
             Some(files) => {
@@ -116,8 +119,6 @@ impl AttackedEvaluation<'_> {
         let finished: usize = done.iter().map(|part| part.outcomes.len()).sum();
         let attacks = (cells * samples.len()).saturating_sub(finished);
         let mut progress = console.progress_of("attacks", attacks);
-        let source = models.1.map(|source| source as &dyn Classifier);
-        let models = Models { target: models.0, source };
         let results = evaluate(context, models, samples, plan, done, &mut |part| {
             if let Some(journal) = &mut journal {
                 journal.add(part)?;
