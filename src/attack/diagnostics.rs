@@ -1,6 +1,7 @@
 //! Diagnostics collected during an attack, as counts and flags, so that partial evaluations can be merged: the warnings
 //! of the merged parts are those of one run on all samples.
 
+use crate::attack::Norm;
 use crate::attack::candidate::Cost;
 use crate::attack::loss::Loss;
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,7 @@ impl Diagnostics {
     pub fn warnings(
         &self,
         attack: &str,
+        norm: Norm,
         samples: usize,
         invalid: usize,
         cost: &Cost,
@@ -132,7 +134,7 @@ impl Diagnostics {
             all.push(format!(
                 "{:.2} % of the gradients were exactly zero ({starts} samples start with one): {}",
                 100.0 * share,
-                self.of_flat_losses(attack, starts > 0)
+                self.of_flat_losses(attack, norm, starts > 0)
             ));
         }
         if invalid > 0 {
@@ -157,12 +159,19 @@ impl Diagnostics {
     }
 
     /// What gradients of zero mean for the result, and what helps: at the images themselves, or on the way alone.
-    fn of_flat_losses(&self, attack: &str, at_images: bool) -> String {
+    fn of_flat_losses(&self, attack: &str, norm: Norm, at_images: bool) -> String {
         let takes = |loss: Loss| self.losses.contains(loss.name());
         if takes(Loss::CrossEntropyF32) {
             return "ce-f32 loses its gradient to rounding where the network is certain, and what remains robust may be \
                     so for that alone; loss=ce keeps its direction there"
                 .into();
+        }
+        if norm == Norm::L0 {
+            let other = if takes(Loss::Margin) { "loss=dlr" } else { "loss=margin" };
+            return format!(
+                "the result may be unreliable where they arose; compare with pgd:{other}, and, as no attack in l0 does \
+                 without gradients, with square in l2"
+            );
         }
         let losses = [
             ("apgd-ce", Loss::CrossEntropy),

@@ -157,8 +157,9 @@ impl AttackReport {
     pub(crate) fn renew_warnings(&mut self) {
         let (cost, invalid) = (self.cost(), self.count(Status::Invalid));
         let starts = self.outcomes.iter().filter(|outcome| outcome.cost.zero_starts > 0).count();
+        let (norm, samples) = (self.budget.norm, self.outcomes.len());
         self.warnings =
-            self.diagnostics.warnings(&self.attack, self.outcomes.len(), invalid, &cost, starts);
+            self.diagnostics.warnings(&self.attack, norm, samples, invalid, &cost, starts);
         self.warnings.extend(outside(self.count(Status::Outside)));
     }
 

@@ -112,7 +112,8 @@ impl Cell {
         let count = |status| outcomes.iter().filter(|o| o.status == status).count();
         let starts = outcomes.iter().filter(|o| o.cost.zero_starts > 0).count();
         let (invalid, cost) = (count(Status::Invalid), total_cost(&outcomes));
-        let mut warnings = diagnostics.warnings(&attack, outcomes.len(), invalid, &cost, starts);
+        let mut warnings =
+            diagnostics.warnings(&attack, budget.norm, outcomes.len(), invalid, &cost, starts);
         warnings.extend(outside(count(Status::Outside)));
         let found_by = diagnostics.found_by.clone();
         let cell = Self::of_outcomes(attack, threat_model, budget, outcomes, warnings);
@@ -182,8 +183,11 @@ impl Cell {
         let fooled =
             self.outcomes.iter().filter(|outcome| outcome.status == Status::Fooled).count();
         let within = self.outcomes.iter().filter(|outcome| outcome.fooled_within(&budget)).count();
+        // Attacks from labels are bounded unless they are asked for the nearest image.
+        let bound =
+            if self.attack.contains("return=nearest") { "return=first" } else { "bounded=yes" };
         self.warnings.push(format!(
-            "eps does not bound this attack (bounded=yes would): {within} of the {fooled} images that fool lie within \
+            "eps does not bound this attack ({bound} would): {within} of the {fooled} images that fool lie within \
              eps, and only those count in the worst case"
         ));
     }

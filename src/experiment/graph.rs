@@ -5,6 +5,7 @@ use super::work::{Sources, Work};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
 use crate::evaluation::ThreatModel;
+use crate::method::Settings;
 use crate::nn::architecture::Architecture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -116,6 +117,18 @@ impl Graph {
     pub fn reads(&self, name: &str) -> bool {
         self.jobs.iter().any(|job| match &job.work {
             Work::Train { training, settings, .. } => training.reads(settings, name),
+            _ => false,
+        })
+    }
+
+    /// Whether a model that reads this setting has the value of `settings`, those of the experiment: methods may set it
+    /// themselves.
+    pub fn takes(&self, settings: &Settings, name: &str) -> bool {
+        let value = settings.value(name);
+        self.jobs.iter().any(|job| match &job.work {
+            Work::Train { training, settings, .. } => {
+                training.reads(settings, name) && settings.value(name) == value
+            }
             _ => false,
         })
     }

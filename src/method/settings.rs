@@ -173,6 +173,11 @@ impl Settings {
         to_json(self).map_or_else(|_| Vec::new(), |all| flatten(&all))
     }
 
+    /// The value of the setting of this name.
+    pub fn value(&self, name: &str) -> Option<Value> {
+        self.list().into_iter().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
+
     /// The dotted names of all settings with their values as people write them ([`written`](crate::written)):
     /// [`set`](Self::set) takes them back, to the same bits.
     pub fn written(&self) -> Vec<(String, String)> {

@@ -119,6 +119,18 @@ fn a_missing_gradient_is_noticed_and_square_does_without() {
     assert!(text.contains("exactly zero (2 samples start with one)"), "{text}");
     assert_eq!(report.zero_gradient_share(), Some(1.0));
     assert_eq!(report.count(Status::Fooled), 2, "{report:?}");
+    // What is advised exists in the norm.
+    for attack in ["pgd:steps=3", "pgd:steps=3,loss=margin", "sigma-zero:steps=3"] {
+        let attack = parse_attack(attack).unwrap();
+        let budget = Budget { norm: Norm::L0, eps: 1.0, seed: 0 };
+        let model = Odd(Kind::NoGradient);
+        let report = run_attack(&context, &model, &two_pixels(), attack.as_ref(), budget).unwrap();
+        let text = report.warnings.join("\n");
+        let (_, advice) = text.split_once("compare with ").expect(&text);
+        let advised = advice.split([',', ' ']).next().unwrap();
+        let advised = parse_attack(advised).unwrap();
+        run_attack(&context, &model, &two_pixels(), advised.as_ref(), budget).unwrap();
+    }
 }
 
 #[test]
@@ -363,4 +375,27 @@ fn corners_are_of_the_linf_ball() {
     assert!(error.contains("random, clean, gray or corner"), "{error}");
     let error = message(parse_attack("bim:start=gray"));
     assert!(error.contains("start"), "{error}");
+}
+
+#[test]
+fn what_would_bound_an_attack_is_an_option_of_it() {
+    let context = Context::new(1).unwrap();
+    let report =
+        run_attack(&context, &Odd(Kind::NoGradient), &two_pixels(), &Fgsm::default(), linf(0.1))
+            .unwrap();
+    let mut unbounded = 0;
+    for text in
+        ["rays:return=nearest", "hopskipjump:return=nearest", "deepfool", "fmn", "ddn", "cw"]
+    {
+        if parse_attack(text).unwrap().info().bounded {
+            continue;
+        }
+        unbounded += 1;
+        let cell = Cell::of_report(text.into(), ThreatModel::WhiteBox, &report, false, 0.0);
+        let said = cell.warnings.iter().find(|said| said.contains("does not bound")).unwrap();
+        let option = said.split(['(', ' ']).find(|word| word.contains('=')).unwrap();
+        let name = text.split(':').next().unwrap();
+        assert!(parse_attack(&format!("{name}:{option}")).unwrap().info().bounded, "{said}");
+    }
+    assert!(unbounded >= 4, "{unbounded}");
 }

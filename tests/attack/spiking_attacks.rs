@@ -102,6 +102,11 @@ fn every_attack_that_takes_gradients_takes_estimators() {
         };
         let (own, plain) = (with("own"), run(&network, 2, &samples, text));
         assert_eq!(own, plain, "{text}");
+        // A default that is written out is no other attack; only the winners say that it was.
+        let written = run(&network, 2, &samples, &format!("{text}{options}pool=largest"));
+        for (written, plain) in written.outcomes.iter().zip(&plain.outcomes) {
+            assert_eq!(written.image, plain.image, "{text}");
+        }
         for gradient in ["assg", "pdsg", "rga"] {
             let report = with(gradient);
             assert_eq!(report.count(Status::Invalid), 0, "{text} {gradient}");

@@ -3,6 +3,7 @@
 use crate::{Folder, read, run};
 
 const PLAIN: &str = "tests/golden/lenet_weights.safetensors";
+const ROBUST: &str = "tests/golden/lenet_robust.safetensors";
 const SHORT: [&str; 9] =
     ["audit", "--model", PLAIN, "--eps", "16/255", "--images", "16", "--search", "4"];
 
@@ -39,6 +40,8 @@ fn what_cannot_be_audited_is_refused() {
         (&["--images", "20", "--first", "9990"], "10 test images from --first 9990"),
         (&["--claim", "0.5", "--attack", "pgd:draws=7"], "7 draws would all be the same"),
         (&["--twin", "nothing.safetensors"], "nothing.safetensors"),
+        (&["--twin", PLAIN], "the network that is audited"),
+        (&["--twin", ROBUST, "--twin", ROBUST], "given twice"),
         (&["--attack", "pgd"], "--claim"),
         (&["--claim", "0.5", "--attack", "pdg"], "did you mean `pgd`"),
         (&["--resume"], "--out"),

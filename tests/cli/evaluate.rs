@@ -129,6 +129,25 @@ fn crafted_images_outside_of_the_ball_are_no_robustness() {
     show(&rounded, &[]).assert_fails(1, &[&rounded, "label 10 is not below"]);
 }
 
+/// What somebody else noted in a set is no line of ours.
+#[test]
+fn words_of_a_crafted_set_stay_on_their_line() {
+    use deepsleep::checkpoint::{Npz, NpzArray};
+    let folder = Folder::new();
+    let set = folder.argument("set.npz");
+    let craft = ["--attack", "fgsm", "--eps", "0.1", "--images", "20", "--save", &set];
+    assert_eq!(run(&[&["attack", "--model", PYTORCH][..], &craft].concat()).code, Some(0));
+    let mut npz = Npz::load(&set).unwrap();
+    let Some(NpzArray::Bytes(notes)) = npz.get("notes") else { panic!("no notes") };
+    let notes: Vec<u8> = notes.iter().copied().collect();
+    let mut notes: serde_json::Value = serde_json::from_slice(&notes).unwrap();
+    notes["diagnostics"]["option_warnings"] = serde_json::json!(["odd\nworst case 99 %"]);
+    npz.text("notes", &notes.to_string());
+    npz.save(&set).unwrap();
+    let text = run(&["evaluate", "--model", PYTORCH, "--crafted", &set]).stdout;
+    assert!(text.contains("odd\\nworst case 99 %"), "{text}");
+}
+
 /// At a radius that nobody attacked at, a set's accuracy is a bound, and the result itself says so.
 #[test]
 fn a_larger_ball_than_the_set_was_crafted_in_is_no_attack() {

@@ -38,3 +38,27 @@ fn a_row_is_run_as_the_spiking_network_of_the_same_training() {
     let evidence = |model| of(model, "clean", "transfer")["evidence"].clone();
     assert_ne!(evidence("fast-wave"), evidence("fast-wave-spiking"));
 }
+
+/// A value that every row replaces by its own would not be in any number.
+#[test]
+fn a_setting_that_every_row_has_for_itself_is_refused() {
+    let folder = Folder::new();
+    let data = folder.small_data(384, 40);
+    let file = folder.argument("sheet.toml");
+    let rows = "defense = 'fast-wave'\n";
+    let own = SHEET
+        .replace("'fast_wave.epochs' = '1'\n", "")
+        .replace(rows, &format!("{rows}set = {{ 'fast_wave.epochs' = '2' }}\n"));
+    let run = |sheet: &str, more: &[&str]| {
+        fs::write(&file, sheet).unwrap();
+        let fixed = ["reproduce", "--dry-run", "--sheet", &file, "--data-dir", &data];
+        crate::run(&[&fixed[..], more].concat())
+    };
+    let set = ["--set", "fast_wave.epochs=3"];
+    let words = ["changes nothing", "a value of its own"];
+    assert_eq!(run(&own, &[]).code, Some(0));
+    run(&own, &set).assert_fails(2, &words);
+    let of_sheet = own.replace("[set]\n", "[set]\n'fast_wave.epochs' = '3'\n");
+    run(&of_sheet, &[]).assert_fails(1, &words);
+    assert_eq!(run(SHEET, &set).code, Some(0));
+}

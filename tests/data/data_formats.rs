@@ -64,12 +64,28 @@ fn a_folder_a_class_of_png_files_is_a_data_set() {
     png(&at("test/dog/a.png"), [2, 1], png::ColorType::Rgb, &[1, 2, 3, 4, 5, 6]);
     png(&at("test/cat/b.PNG"), [2, 1], png::ColorType::Rgb, &[7, 8, 9, 10, 11, 12]);
     // A class of the other half alone counts too.
-    fs::create_dir_all(at("train/ant")).unwrap();
+    png(&at("train/ant/c.png"), [2, 1], png::ColorType::Rgb, &[0; 6]);
     let set = Dataset::load(root.path(), Split::Test).unwrap();
     assert_eq!((set.labels(), set.classes()), (&[1, 2][..], 3));
     let bytes: Vec<f32> = set.image(1).iter().map(|p| p * 255.0).collect();
     assert_eq!(bytes, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    fs::rename(at("train/ant"), at("test/ant")).unwrap();
+    fs::create_dir_all(at("train/dog")).unwrap();
     assert!(problem(root.path(), Split::Train).contains("no PNG files"));
+
+    // Nothing is left out in silence, and nothing moves the labels.
+    for (name, said) in [
+        ("test/stray.png", "stray.png: an image outside of the folders of classes"),
+        ("test/dog/more/d.png", "more: a folder within a class"),
+        ("test/bee/readme.txt", "bee: a class without an image"),
+    ] {
+        let path = at(name);
+        png(&path, [2, 1], png::ColorType::Rgb, &[0; 6]);
+        let said_of = problem(root.path(), Split::Test);
+        assert!(said_of.contains(said), "{name}: {said_of}");
+        fs::remove_file(&path).unwrap();
+        let _ = fs::remove_dir(path.parent().unwrap());
+    }
 
     let other = at("test/dog/z.png");
     png(&other, [1, 1], png::ColorType::Rgb, &[1, 2, 3]);

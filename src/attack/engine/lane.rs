@@ -4,7 +4,7 @@ use crate::attack::candidate::{Candidate, Hit};
 use crate::attack::outcome::Winner;
 use crate::attack::stepper::{Budget, Goal, Runs, Sample};
 use crate::attack::task::AttackTask;
-use crate::kernels::lif::Estimator;
+use crate::kernels::lif::{Estimator, SilentWindow};
 use crate::simd::Isa;
 use crate::simd::random::Key;
 
@@ -69,10 +69,12 @@ impl<State> LaneState<State> {
 }
 
 /// The key of an attack's random numbers. Its runs with different estimators are different attacks, each with numbers of
-/// its own.
+/// its own. To write out which window attacks take by default makes no other attack.
 pub fn root(budget: &Budget, name: &str, estimator: &Estimator) -> Key {
     let key = Key::new(budget.seed).named(name);
-    if estimator.is_own() { key } else { key.named(&estimator.to_string()) }
+    let pool = estimator.pool.filter(|&pool| pool != SilentWindow::Largest);
+    let is_own = Estimator { pool, ..*estimator }.is_own();
+    if is_own { key } else { key.named(&estimator.to_string()) }
 }
 
 /// The sample of a lane, in its run: targets one after the other, all restarts of each.

@@ -165,6 +165,7 @@ impl AuditCommand {
         let twins =
             self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, &shape, None, console));
         let twins = twins.collect::<Result<Vec<_>>>()?;
+        self.check_twins(&identity, &twins)?;
         let test = self.data.load(Split::Test)?;
         self.data.check(&test, network.input_shape(), network.classes())?;
         if self.first >= test.len() {
@@ -180,6 +181,24 @@ impl AuditCommand {
         }
         let samples = Samples::from_dataset(&test, self.first..test.len())?;
         Ok(LoadedAudit { network, identity, twins, samples })
+    }
+
+    /// Images made on a network are known to it: shown to itself they could not fool it more often, and shown twice not
+    /// either.
+    fn check_twins(&self, identity: &Identity, twins: &[LoadedNetwork]) -> Result<()> {
+        for (i, (path, twin)) in self.twin.iter().zip(twins).enumerate() {
+            let path = path.display();
+            if twin.identity == *identity {
+                let problem = format!(
+                    "--twin {path}: this is the network that is audited; a twin is another one for the same task, trained by itself"
+                );
+                return Err(WrongUse(problem).into());
+            }
+            if twins[..i].iter().any(|other| other.identity == twin.identity) {
+                return Err(WrongUse(format!("--twin {path}: this network is given twice")).into());
+            }
+        }
+        Ok(())
     }
 
     /// Everything that the result depends on.

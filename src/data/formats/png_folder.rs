@@ -64,6 +64,17 @@ pub(super) fn class_names(place: &Path) -> Result<Vec<OsString>> {
     }
     let mut names: Vec<OsString> = names.into_iter().collect();
     names.sort_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
+    // It would be a class all the same, and those after it would get other labels.
+    let is_empty = |name: &&OsString| {
+        [Split::Train, Split::Test].iter().all(|split| {
+            let folder = place.join(split.to_string()).join(name);
+            !folder.is_dir() || entries(&folder, is_image).is_ok_and(|images| images.is_empty())
+        })
+    };
+    if let Some(empty) = names.iter().find(is_empty) {
+        let problem = "a class without an image, in train and in test; remove its folder";
+        return Err(Error::format(place.join(empty), problem));
+    }
     if names.is_empty() || names.len() > MOST_CLASSES {
         let problem =
             format!("{} folders of classes in it; there may be 1 to {MOST_CLASSES}", names.len());
@@ -77,7 +88,10 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
     let classes = class_names(place)?;
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     let mut first: Option<(Shape, PathBuf)> = None;
-    let is_png = |path: &Path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"));
+    if let Some(stray) = entries(&folders[0], is_image)?.first() {
+        let problem = "an image outside of the folders of classes: move it to one";
+        return Err(Error::format(folders[0].join(stray), problem));
+    }
     for (label, class) in classes.iter().enumerate() {
         let folder = folders[0].join(class);
         if !folder.is_dir() {
@@ -86,6 +100,10 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
         if let Some(other) = entries(&folder, is_other_image)?.first() {
             let problem = "an image that is no PNG file, as all have to be here: convert it first";
             return Err(Error::format(folder.join(other), problem));
+        }
+        if let Some(inner) = entries(&folder, Path::is_dir)?.first() {
+            let problem = "a folder within a class, whose images would be left out: move them up";
+            return Err(Error::format(folder.join(inner), problem));
         }
         for name in entries(&folder, is_png)? {
             let path = folder.join(name);
@@ -112,6 +130,15 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
         return Err(Error::format(&folders[0], "no PNG files in its folders of classes"));
     };
     Dataset::new(images, labels, shape, classes.len()).map_err(|error| error.in_file(place))
+}
+
+fn is_png(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"))
+}
+
+/// Whether its name is that of an image, which may be in another format than PNG.
+fn is_image(path: &Path) -> bool {
+    is_png(path) || is_other_image(path)
 }
 
 /// Whether its name is that of an image in another format than PNG.

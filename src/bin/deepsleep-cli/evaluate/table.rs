@@ -1,6 +1,7 @@
 //! Tables of attack results, as text.
 
 use crate::numbers::{confidence, percent, range};
+use crate::stderr::printable;
 use deepsleep::attack::findings;
 use deepsleep::evaluation::{Cell, WorstCase};
 use deepsleep::written;
@@ -77,7 +78,8 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         let warnings = cell.warnings.iter();
         lines.extend(warnings.map(|w| format!("warning: {attack}, eps {eps}: {w}")));
     }
-    lines.join("\n")
+    // Somebody else's set brings words of its own, which must not look like lines of ours.
+    lines.iter().map(|line| printable(line, |_| false)).collect::<Vec<_>>().join("\n")
 }
 
 /// An attack's name as a table has room for it.

@@ -131,7 +131,7 @@ impl Reproduce {
             (_, _, Some(path)) => Graph::new(&spec).map_err(|e| e.in_file(path))?,
             _ => Graph::new(&spec).map_err(wrong_use)?,
         };
-        self.refuse_without_effect(asked.sheet.as_ref(), &graph)?;
+        self.refuse_without_effect(asked.sheet.as_ref(), &spec.settings, &graph)?;
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;
         if self.dry_run {
@@ -316,10 +316,18 @@ impl Reproduce {
     }
 
     /// Refuses settings that would change nothing.
-    fn refuse_without_effect(&self, sheet: Option<&Sheet>, graph: &Graph) -> Result<()> {
+    fn refuse_without_effect(
+        &self,
+        sheet: Option<&Sheet>,
+        settings: &Settings,
+        graph: &Graph,
+    ) -> Result<()> {
         let problem = |name: &str| match name {
             "seed" => Some("seeds are 0 and on; --seeds says how many"),
-            _ if graph.reads(name) => None,
+            _ if graph.takes(settings, name) => None,
+            _ if graph.reads(name) => {
+                Some("this changes nothing: every model that reads it is given a value of its own")
+            }
             _ => Some("this changes nothing: no model that was asked for reads it"),
         };
         if let (Some(sheet), Some(path)) = (sheet, &self.sheet) {
