@@ -126,7 +126,10 @@ def _array(value: Any, name: str) -> Array:
             raise Error(f"{name}: a tensor on the device meta, which holds no numbers")
         if str(value.dtype) == "torch.bfloat16":
             raise Error(f"{name}: their dtype is bfloat16; give float32: {name}.float()")
-        array: Array = value.detach().cpu().resolve_conj().resolve_neg().numpy()
+        try:
+            array: Array = value.detach().cpu().resolve_conj().resolve_neg().numpy()
+        except (TypeError, RuntimeError) as problem:  # quantized, nested, of 8 bits
+            raise Error(f"{name}: a tensor that is no array: {str(problem).splitlines()[0]}; give a dense one of float32") from None
         return array
     if isinstance(value, np.ma.MaskedArray):
         raise Error(f"{name}: a masked array; give a plain one: {name}.filled(0)")

@@ -67,7 +67,8 @@ def remembered(
                     f"checkpoint: {checkpoint} is of another {name}: its {different} for the first images were others; give that "
                     "one, or name another file"
                 )
-            about[kept] = found[kept]
+        # Compared here, and by nobody else.
+        about[kept] = found.get(kept, about[kept])
     return about
 
 

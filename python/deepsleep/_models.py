@@ -290,6 +290,8 @@ def resolve(model: Any, images: Any) -> tuple[_native.Network | _native.Callback
         given = Images(images)
         loaded = of_module(model, given.shape, False, given)
         return resolve(loaded, images)
+    if isinstance(model, type):
+        raise Error(f"model: the class {model.__name__}; give an object of it: {model.__name__}()")
     if callable(model):
         given = Images(images)
         return (*Classifier(model)._bind(given), given)

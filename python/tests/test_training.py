@@ -257,6 +257,18 @@ def test_an_audit(few, tmp_path):
     assert again.summary == report.summary
 
 
+def test_an_audit_of_a_random_model_goes_on_with_its_images(few, tmp_path):
+    _, test = few
+    model, noise = Linear(), np.random.default_rng(0)
+    labels = model.logits(test.images).argmax(1)
+    noisy = lambda x: model.logits(x) + 0.5 * noise.normal(size=(len(x), 10)).astype(np.float32)
+    asked = deepsleep.Classifier(noisy, model.gradient, random=True, draws=2)
+    options = dict(eps=0.01, count=8, search=1, fast=True, checkpoint=tmp_path / "audit")
+    first = deepsleep.audit(asked, test.images[:40], labels[:40], **options)
+    again = deepsleep.audit(asked, test.images[:40], labels[:40], **options)
+    assert again.summary == first.summary
+
+
 def test_an_audit_of_a_model_of_python(few):
     _, test = few
     model = Linear()

@@ -35,7 +35,7 @@ mod statistics;
 mod subject;
 
 pub use report::{Attacked, AuditReport, Check, Finding, Verdict};
-pub use stages::AuditStage;
+pub use stages::{AuditStage, Chosen};
 
 use crate::attack::{AttackSpec, Budget, Classifier, Norm, Pgd, Samples, check_attack};
 use crate::evaluation::wilson;
@@ -151,7 +151,11 @@ impl AuditTask<'_> {
     ) -> Result<AuditReport> {
         self.check()?;
         let Self { context, model, samples, options, twins } = *self;
-        let mut subject = Subject::find(context, model, samples, (options.images, options.budget))?;
+        let chosen = match done.first().map(|stage| &stage.chosen) {
+            Some(chosen) if !chosen.right.is_empty() => chosen.clone(),
+            _ => Subject::choose(context, model, samples, (options.images, options.budget))?,
+        };
+        let mut subject = Subject::new(context, model, samples, options.budget, chosen)?;
         let guided = attacks::with_gradients(options.budget.norm, model, options.fast);
         let (mut checks, mut withstood) = (Vec::new(), subject.len());
         let mut done = done.into_iter();
@@ -210,7 +214,7 @@ fn conclude(
     withstood: usize,
     mut checks: Vec<Check>,
 ) -> AuditReport {
-    let (images, right) = (subject.images, subject.len());
+    let (images, right) = (subject.chosen.images, subject.len());
     let left = subject.survivors().len();
     let interval = wilson(left, images);
     if let Some(claim) = options.claim {

@@ -22,6 +22,18 @@ pub struct AuditStage {
     pub attacks: Vec<Attacked>,
     /// Images that an attack said fool, and that do not.
     pub refuted: usize,
+    /// Which images are audited: a model whose answers vary might choose others when the audit goes on.
+    #[serde(default)]
+    pub chosen: Chosen,
+}
+
+/// The images of an audit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Places of those that the model classifies rightly.
+    pub right: Vec<usize>,
+    /// Images that were looked at to find these.
+    pub images: usize,
 }
 
 /// What is done at a stage.

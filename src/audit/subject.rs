@@ -1,7 +1,7 @@
 //! The model under audit, the images that it classifies rightly, and what became of them.
 
 use super::report::{Attacked, Check, Finding};
-use super::stages::AuditStage;
+use super::stages::{AuditStage, Chosen};
 use super::statistics::interval;
 use crate::attack::{
     Answer, Attack, Budget, Classifier, Norm, Outcome, Point, Probe, Samples, Status, run_attack,
@@ -18,8 +18,8 @@ pub(super) struct Subject<'a> {
     /// Images that it classifies rightly.
     pub samples: Samples,
     pub budget: Budget,
-    /// Images that were looked at to find these.
-    pub images: usize,
+    /// Where they are among all images.
+    pub chosen: Chosen,
     /// Which of the samples were fooled by anything.
     pub fooled: Vec<bool>,
     pub attacks: Vec<Attacked>,
@@ -28,13 +28,30 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// The first `wanted` images that the model classifies rightly, or all that there are.
-    pub fn find(
+    /// A model and the images that were chosen for it.
+    ///
+    /// # Errors
+    /// If there are no such images.
+    pub fn new(
         context: &'a Context,
         model: &'a dyn Classifier,
         samples: &Samples,
-        (wanted, budget): (usize, Budget),
+        budget: Budget,
+        chosen: Chosen,
     ) -> Result<Self> {
+        let samples = samples.select(&chosen.right)?;
+        let fooled = vec![false; samples.len()];
+        let (attacks, refuted) = (Vec::new(), 0);
+        Ok(Self { context, model, samples, budget, chosen, fooled, attacks, refuted })
+    }
+
+    /// The first `wanted` images that the model classifies rightly, or all that there are.
+    pub fn choose(
+        context: &Context,
+        model: &dyn Classifier,
+        samples: &Samples,
+        (wanted, budget): (usize, Budget),
+    ) -> Result<Chosen> {
         let probe = Probe { context, model };
         let (mut right, mut images) = (Vec::new(), 0);
         while images < samples.len() && right.len() < wanted {
@@ -69,17 +86,15 @@ impl<'a> Subject<'a> {
                 format!("none of {images} images is classified rightly: nothing to audit");
             return Err(Error::argument("audit", problem));
         }
-        let samples = samples.select(&right)?;
-        let fooled = vec![false; samples.len()];
-        let (attacks, refuted) = (Vec::new(), 0);
-        Ok(Self { context, model, samples, budget, images, fooled, attacks, refuted })
+        Ok(Chosen { right, images })
     }
 
     /// The same samples, of another model in its place.
     pub fn of_model<'b>(&'b self, model: &'b dyn Classifier) -> Subject<'b> {
         let (samples, fooled) = (self.samples.clone(), vec![false; self.len()]);
-        let Self { context, budget, images, .. } = *self;
-        Subject { context, model, samples, budget, images, fooled, attacks: Vec::new(), refuted: 0 }
+        let Self { context, budget, .. } = *self;
+        let chosen = self.chosen.clone();
+        Subject { context, model, samples, budget, chosen, fooled, attacks: Vec::new(), refuted: 0 }
     }
 
     /// How far apart the logits of a sample lie.
@@ -108,6 +123,7 @@ impl<'a> Subject<'a> {
             fooled: new.collect(),
             attacks: self.attacks[attacks..].to_vec(),
             refuted: self.refuted - refuted,
+            chosen: self.chosen.clone(),
         })
     }
 

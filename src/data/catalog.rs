@@ -283,8 +283,10 @@ mod tests {
         for name in DatasetName::ALL {
             assert_eq!(name.to_string().parse::<DatasetName>().unwrap(), name);
         }
-        let problem = "cifar".parse::<DatasetName>().unwrap_err().to_string();
-        assert!(problem.contains("\"cifar\"; known are mnist, fashion-mnist, kmnist"), "{problem}");
+        let refused = |name: &str| name.parse::<DatasetName>().unwrap_err().to_string();
+        let problem = refused("what");
+        assert!(problem.contains("\"what\"; known are mnist, fashion-mnist, kmnist"), "{problem}");
+        assert!(refused("cifar10").contains("did you mean `cifar-10`?"));
     }
 
     #[test]
