@@ -72,10 +72,8 @@ class Classifier:
     >>> model = deepsleep.Classifier(logits=lambda x: x.reshape(len(x), -1) @ w, gradient=lambda x, g: (g @ w.T).reshape(x.shape))
     """
 
-    batch_size: int
-    random: bool
-    draws: int | None
-    framework: str | None
+    # Attributes count or cannot be set: what is asked otherwise is another model.
+    __slots__ = ("__weakref__", "_batch_size", "_draws", "_framework", "_gradient", "_logits", "_random")
 
     def __init__(
         self,
@@ -96,9 +94,29 @@ class Classifier:
         if draws is not None and not random:
             raise Error("draws: a model that is not random gives the same answer every time; say random=True or leave draws out")
         self._logits, self._gradient = logits, gradient
-        self.batch_size = whole(batch_size, "batch_size", 16, 65_536)
-        self.random, self.draws = bool(random), None if draws is None else whole(draws, "draws", 1, 100_000)
-        self.framework = framework
+        self._batch_size = whole(batch_size, "batch_size", 16, 65_536)
+        self._random, self._draws = bool(random), None if draws is None else whole(draws, "draws", 1, 100_000)
+        self._framework = framework
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch, at most."""
+        return self._batch_size
+
+    @property
+    def random(self) -> bool:
+        """Whether the same images get different answers."""
+        return self._random
+
+    @property
+    def draws(self) -> int | None:
+        """How many draws judge it, if that was said."""
+        return self._draws
+
+    @property
+    def framework(self) -> str | None:
+        """What the callbacks take, if that was said."""
+        return self._framework
 
     def _is_torch(self, images: Images) -> bool:
         if self.framework is not None:

@@ -24,6 +24,9 @@ from ._native import Error
 # Images whose answers are remembered.
 _IMAGES = 16
 
+# How large the noise is that they are also shown with.
+_NOISE = 0.1
+
 # Directions that gradients are seen from: two that differ look alike from eight random ones by no chance.
 _DIRECTIONS = 8
 
@@ -56,24 +59,34 @@ def remembered(
     if found.get("first images", about["first images"]) != about["first images"]:
         raise Error(f"checkpoint: {checkpoint} is of other images; give those, or name another file")
     for name, target in models.items():
+        about[name] = _kind(target)
+        theirs = found.get(name, about[name])
+        if theirs != about[name]:
+            raise Error(
+                f"checkpoint: {checkpoint} was made with {str(theirs)[:100]}, not {about[name]}, as its {name}; give that one, or "
+                "name another file"
+            )
         if isinstance(target, _native.Network):
-            run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
-            about[name] = hashlib.sha256(run_as.encode() + target.to_bytes()).hexdigest()
             continue
-        draws, kept = f"{target.draws} random draws" if target.random else "fixed", f"{name}'s answers"
-        about[name] = f"a model of Python's, {draws}"
-        answers = _answers(target, some)
-        about[kept] = base64.b64encode(answers.tobytes()).decode()
-        if about[name] == found.get(name):
-            different = _difference(answers, found.get(kept), target.classes)
-            if different:
-                raise Error(
-                    f"checkpoint: {checkpoint} is of another {name}: its {different} for the first images were others; give that "
-                    "one, or name another file"
-                )
+        answers, kept = _answers(target, some), f"{name}'s answers"
+        different = _difference(answers, found.get(kept), target.classes) if name in found else ""
+        if different:
+            raise Error(
+                f"checkpoint: {checkpoint} is of another {name}: its {different} for the first images were others; give that "
+                "one, or name another file"
+            )
         # Compared here, and by nobody else.
-        about[kept] = found.get(kept, about[kept])
+        about[kept] = found.get(kept, base64.b64encode(answers.tobytes()).decode())
     return about
+
+
+def _kind(target: _native.Network | _native.Callback) -> str:
+    """What a model is, in words; of a network of the engine, its fingerprint."""
+    if isinstance(target, _native.Network):
+        run_as = f"{target.architecture} {target.is_spiking} {target.draws}"
+        return hashlib.sha256(run_as.encode() + target.to_bytes()).hexdigest()
+    draws = f"{target.draws} random draws" if target.random else "fixed"
+    return f"a model of Python's, {draws}"
 
 
 def _settings(checkpoint: StrPath) -> dict[str, str]:
@@ -89,8 +102,13 @@ def _settings(checkpoint: StrPath) -> dict[str, str]:
 
 
 def _answers(target: _native.Callback, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`[2, image, number]`: means over draws of what a model says of each image, and their standard errors."""
-    draws = np.stack([_draw(target, images) for _ in range(_DRAWS if target.random else 1)])
+    """`[2, image, number]`: means over draws of what a model says of each image, as it is and with noise, which a model may
+    notice, and their standard errors."""
+    noise = np.random.default_rng(0).uniform(-_NOISE, _NOISE, images.shape).astype(np.float32)
+    shown = images, np.clip(images + noise, 0, 1)
+    draws = np.stack([
+        np.concatenate([_draw(target, each) for each in shown]) for _ in range(_DRAWS if target.random else 1)
+    ])
     with np.errstate(all="ignore"):
         return np.stack([draws.mean(0), draws.std(0) / len(draws) ** 0.5]).astype(np.float32)
 

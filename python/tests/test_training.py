@@ -207,6 +207,12 @@ def test_a_checkpoint_of_another_model_of_python_is_refused(few, linear, tmp_pat
         gradient = lambda x, weights: np.float32(sign * slope) * linear.gradient(x, weights)
         return deepsleep.Classifier(logits, gradient, **options)
 
+    def detector():
+        # Another answer to images that are noisy, and to no others.
+        clean = model()
+        smooth = lambda x: np.abs(np.diff(x, axis=3)).mean((1, 2, 3)) < np.abs(np.diff(images, axis=3)).mean((1, 2, 3)).max() * 1.01
+        return deepsleep.Classifier(lambda x: np.where(smooth(x)[:, None], 1, -1) * clean._logits(x), clean._gradient)
+
     def run(name, *models):
         for asked in models:
             deepsleep.evaluate(asked, images, labels, "pgd:steps=2", eps=0.01, checkpoint=tmp_path / name)
@@ -218,7 +224,7 @@ def test_a_checkpoint_of_another_model_of_python_is_refused(few, linear, tmp_pat
     for name, other, words in [
         ("a", model(-1), "is of another model: its logits"), ("a", model(slope=-1), "is of another model: its gradients"),
         ("a", model(slope=0), "is of another model: its gradients"), ("a", model(slope=np.nan), "is of another model: its gradients"),
-        ("a", deepsleep.load("control"), "a model of Python's, fixed, not"), ("a", model(**random), "20 random draws"),
+        ("a", deepsleep.load("control"), "a model of Python's, fixed, not"), ("a", model(**random), "20 random draws"), ("a", detector(), "is of another model: its logits"),
         ("b", model(-1, **random), "is of another model: its logits"), ("b", model(random=True, scale=0.3), "is of another model: its noise"), ("b", model(draws=50, **random), "20 random draws, not"),
     ]:
         with pytest.raises(deepsleep.Error, match=words) as problem:

@@ -142,3 +142,10 @@ def test_exceptions_of_a_callback_arrive_as_they_are(linear):
     right = linear.logits(X).argmax(1)
     with pytest.raises(KeyError, match="on purpose"):
         deepsleep.attack(deepsleep.Classifier(logits, linear.gradient), X, right, "pgd:steps=20,restarts=3", eps=0.01)
+
+
+def test_a_classifier_is_made_anew_rather_than_changed(linear):
+    model = deepsleep.Classifier(linear.logits, linear.gradient)
+    for name, value in [("logits", linear.logits), ("gradient", None), ("draws", -3), ("batch_size", 4), ("random", True), ("batchsize", 8)]:
+        with pytest.raises(AttributeError):
+            setattr(model, name, value)

@@ -27,7 +27,10 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     let mut tried = HashSet::new();
     for job in &graph.jobs {
         let result = match &job.work {
-            Work::Train { training, settings, .. } => untrained.defend(*training, settings),
+            Work::Train { training, settings, images } => {
+                fills_batches(*training, settings, *images)
+                    .and_then(|()| untrained.defend(*training, settings))
+            }
             Work::Show { spiking, .. } => untrained.network(*spiking).map(drop),
             Work::Craft { attack, norm, eps, .. } => {
                 if !tried.insert((attack.to_string(), *norm, eps.to_bits(), false)) {
@@ -43,6 +46,18 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
             }
         };
         result.map_err(|error| Error::argument("experiment", format!("{}: {error}", job.name)))?;
+    }
+    Ok(())
+}
+
+/// Refuses batches of more images than there are.
+fn fills_batches(training: Training, settings: &Settings, images: usize) -> Result<()> {
+    for (name, value) in training.settings_read(settings) {
+        let size = value.as_u64().filter(|_| name.ends_with("batch_size")).unwrap_or_default();
+        if size > images as u64 {
+            let problem = format!("{images} images do not fill one batch of {size} (`{name}`)");
+            return Err(Error::argument("training", problem));
+        }
     }
     Ok(())
 }

@@ -31,6 +31,7 @@ use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
 use deepsleep::nn::architecture::Architecture;
 use sheet::SheetChoice;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
@@ -131,7 +132,7 @@ impl Reproduce {
             (_, _, Some(path)) => Graph::new(&spec).map_err(|e| e.in_file(path))?,
             _ => Graph::new(&spec).map_err(wrong_use)?,
         };
-        self.refuse_without_effect(asked.sheet.as_ref(), &spec.settings, &graph)?;
+        self.refuse_without_effect(asked.sheet.as_ref(), &[(&spec.settings, &graph)])?;
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;
         if self.dry_run {
@@ -154,6 +155,13 @@ impl Reproduce {
     ) -> Result<()> {
         let search = Search::load(path)?;
         search.check(&spec).map_err(|e| e.in_file(path))?;
+        // All that is printed is run for a finalist at least.
+        let printed = search.finalist(&spec, &BTreeMap::new()).map_err(|e| e.in_file(path))?;
+        let trials =
+            [search.first_round(&spec).map_err(|e| e.in_file(path))?, vec![printed]].concat();
+        let graphs: Vec<_> =
+            trials.iter().map(|trial| (&trial.spec.settings, &trial.graph)).collect();
+        self.refuse_without_effect(None, &graphs)?;
         let request = Request { search: Some(search.clone()), ..Request::new(spec, None) };
         request.check(&self.out)?;
         if self.dry_run {
@@ -315,17 +323,16 @@ impl Reproduce {
         Ok(())
     }
 
-    /// Refuses settings that would change nothing.
+    /// Refuses settings that would change nothing in any of these graphs.
     fn refuse_without_effect(
         &self,
         sheet: Option<&Sheet>,
-        settings: &Settings,
-        graph: &Graph,
+        graphs: &[(&Settings, &Graph)],
     ) -> Result<()> {
         let problem = |name: &str| match name {
             "seed" => Some("seeds are 0 and on; --seeds says how many"),
-            _ if graph.takes(settings, name) => None,
-            _ if graph.reads(name) => {
+            _ if graphs.iter().any(|(settings, graph)| graph.takes(settings, name)) => None,
+            _ if graphs.iter().any(|(_, graph)| graph.reads(name)) => {
                 Some("this changes nothing: every model that reads it is given a value of its own")
             }
             _ => Some("this changes nothing: no model that was asked for reads it"),
