@@ -136,13 +136,12 @@ fn survive(model: &Model, samples: &Samples, bounds: &[f32], eps: f32, attacks: 
 fn a_trained_lenet_is_certified_below_what_attacks_leave() {
     let model = Model::open(&golden("lenet_robust.safetensors")).unwrap();
     let samples = test_images(0..24);
-    for eps in [0.01, 0.05] {
+    let count = |bounds: &[f32]| bounds.iter().filter(|&&bound| bound > 0.0).count();
+    for (eps, more) in [(0.02, 1), (0.1, 8)] {
         let [interval, linear] = both(&model, &samples, eps);
-        let count = |bounds: &[f32]| bounds.iter().filter(|&&bound| bound > 0.0).count();
         let left = survive(&model, &samples, &linear, eps, &["pgd:steps=20", "fgsm"]);
-        assert!(count(&linear) <= left);
-        // Intervals know nothing there.
-        assert!(count(&linear) >= count(&interval) + 8, "{linear:?} {interval:?} at {eps}");
+        let counts = [count(&interval), count(&linear), left];
+        assert!(counts[0] + more <= counts[1] && counts[1] <= left, "{counts:?} at {eps}");
     }
 }
 
