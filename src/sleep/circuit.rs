@@ -44,6 +44,7 @@ pub(super) enum CircuitOp {
     Scale(f32),
     Flatten,
     Add,
+    Mul,
     Concat,
 }
 
@@ -67,9 +68,29 @@ impl CircuitOp {
             Op::Scale { factor } => Self::Scale(factor),
             Op::Flatten {} => Self::Flatten,
             Op::Add {} => Self::Add,
+            Op::Mul {} => Self::Mul,
             Op::Concat {} => Self::Concat,
-            // Normalizations, activations, dropout.
-            _ => Self::Same,
+            // Neurons stand for activations, and carry the normalization before them.
+            Op::Normalize { .. }
+            | Op::BatchNorm { .. }
+            | Op::Relu {}
+            | Op::Lif { .. }
+            | Op::LeakyRelu { .. }
+            | Op::Elu { .. }
+            | Op::Silu {}
+            | Op::Gelu { .. }
+            | Op::Tanh {}
+            | Op::Sigmoid {}
+            | Op::HardSigmoid {}
+            | Op::HardSwish {}
+            | Op::Clamp { .. }
+            | Op::Dropout { .. } => Self::Same,
+            // These were layers and pools.
+            Op::Conv2d { .. }
+            | Op::Linear { .. }
+            | Op::MaxPool { .. }
+            | Op::AvgPool { .. }
+            | Op::GlobalAvgPool {} => Self::Same,
         })
     }
 
@@ -83,6 +104,7 @@ impl CircuitOp {
             Self::Scale(factor) => tape.scale(x, *factor),
             Self::Flatten => tape.flatten(x),
             Self::Add => tape.add(x, inputs[1]),
+            Self::Mul => tape.mul(x, inputs[1]),
             Self::Concat => tape.concat(inputs),
         }
     }
@@ -167,5 +189,43 @@ impl Circuit {
             }
             ref other => other.record(tape, inputs).map(Some),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::architecture::Node;
+    use crate::simd::Lanes;
+    use crate::tensor::Context;
+
+    /// What reaches the layer behind two that meet is what they make together, not the first one's alone.
+    #[test]
+    fn layers_meet_as_the_network_says() {
+        let of = |name: &str, op: Op, inputs: &[&str]| {
+            let inputs = inputs.iter().map(|&input| input.to_owned()).collect();
+            Node { name: name.to_owned(), op, inputs }
+        };
+        let linear = || Op::Linear { out: 2, bias: false };
+        for (op, expected) in [(Op::Mul {}, 6.0), (Op::Add {}, 5.0)] {
+            let nodes = vec![
+                of("a", linear(), &["input"]),
+                of("b", linear(), &["input"]),
+                of("join", op, &["a", "b"]),
+                of("c", linear(), &["join"]),
+            ];
+            let network = Architecture::new(Shape::flat(3), 2, nodes).expect("a network");
+            let circuit = Circuit::new(&network).expect("three layers");
+            let mut tape = Tape::new(Context::new(1).expect("a thread"));
+            let mut seen = Vec::new();
+            let images = Tensor::zeros(Shape::flat(3), 1);
+            let layer = |number: usize, x: &Tensor, out: &mut Tensor| {
+                seen.push(x.lanes()[0].0[0]);
+                out.lanes_mut().fill(Lanes::splat(number as f32 + 2.0));
+                Ok(true)
+            };
+            circuit.simulate(&mut tape, &images, layer).expect("it runs");
+            assert_eq!(seen, [0.0, 0.0, expected]);
+        }
     }
 }

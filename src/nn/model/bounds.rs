@@ -20,7 +20,24 @@ impl Model {
             let rises = match node.op {
                 Op::Mul {} | Op::Silu {} | Op::Gelu { .. } | Op::HardSwish {} => false,
                 Op::LeakyRelu { slope: factor } | Op::Elu { alpha: factor } => factor >= 0.0,
-                _ => true,
+                Op::Normalize { .. }
+                | Op::Conv2d { .. }
+                | Op::Linear { .. }
+                | Op::BatchNorm { .. }
+                | Op::Relu {}
+                | Op::Lif { .. }
+                | Op::Tanh {}
+                | Op::Sigmoid {}
+                | Op::HardSigmoid {}
+                | Op::Clamp { .. }
+                | Op::Scale { .. }
+                | Op::MaxPool { .. }
+                | Op::AvgPool { .. }
+                | Op::GlobalAvgPool {}
+                | Op::Flatten {}
+                | Op::Add {}
+                | Op::Concat {}
+                | Op::Dropout { .. } => true,
             };
             if !rises {
                 return fail(format!(

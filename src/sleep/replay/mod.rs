@@ -211,9 +211,13 @@ fn layers(
     let activations = largest_activations(context, model, circuit.layers.len(), data)?;
     let [first, between, last] = options.thresholds;
     let mut layers = Vec::new();
-    // What goes from part to part is the scale of the layer before; where several meet, the largest of theirs.
+    // What goes from part to part is the scale of the layer before; where several meet, the largest of theirs, and where they
+    // multiply, their product.
     circuit.walk(1.0_f32, |part, scales| {
-        let before = scales.iter().fold(0.0, |a: f32, &b| a.max(b));
+        let before = match part {
+            CircuitOp::Mul => scales.iter().product(),
+            _ => scales.iter().fold(0.0, |a: f32, &b| a.max(b)),
+        };
         let CircuitOp::Layer(number) = *part else { return Ok(Some(before)) };
         let layer = &circuit.layers[number];
         let Some(parameter) = model.parameters().get(&layer.weight()) else {
@@ -311,11 +315,12 @@ impl Dream {
     }
 }
 
-/// What a part that is no layer makes of spikes: any of a window's, any of those that meet.
+/// What a part that is not a layer makes of spikes: any of a window's, any of those that meet, both of those that multiply.
 fn pass_on(part: &CircuitOp, inputs: &[Vec<bool>]) -> Vec<bool> {
     match part {
         CircuitOp::MaxPool(g) | CircuitOp::AvgPool(g) => pool(g, &inputs[0]),
         CircuitOp::Add => inputs[0].iter().zip(&inputs[1]).map(|(a, b)| a | b).collect(),
+        CircuitOp::Mul => inputs[0].iter().zip(&inputs[1]).map(|(a, b)| a & b).collect(),
         CircuitOp::Concat => inputs.concat(),
         CircuitOp::Layer(_) | CircuitOp::Same | CircuitOp::Scale(_) | CircuitOp::Flatten => {
             inputs[0].clone()

@@ -128,22 +128,21 @@ impl AttackCommand {
 
         let (dataset, model_kind) = (self.images.data.name(), self.model_kind);
         let threat_model = if own { ThreatModel::WhiteBox } else { self.threat.model() };
-        let source = self.threat.source.as_deref();
         let name = model.display().to_string();
-        let source_name = source.map(|source| source.display().to_string());
-        let source_name = source_name.as_deref();
+        let source = self.threat.source.as_ref().map(|source| source.display().to_string());
+        let source = source.as_deref();
+        let about = About {
+            version: env!("CARGO_PKG_VERSION"),
+            specification: &text,
+            dataset: dataset.clone(),
+            first,
+            model: &name,
+            model_kind,
+            source,
+            threat_model,
+            maker: source_identity.as_ref().unwrap_or(&identity),
+        };
         if let Some(save) = &save {
-            let about = About {
-                version: env!("CARGO_PKG_VERSION"),
-                specification: &text,
-                dataset: dataset.clone(),
-                first,
-                model: &name,
-                model_kind,
-                source: source_name,
-                threat_model,
-                maker: source_identity.as_ref().unwrap_or(&identity),
-            };
             let npz = archive(&samples, &report, &method.info(), &about)?;
             save.write_all(&npz.to_bytes()?)?;
             common.console().wrote(save.path());
@@ -155,7 +154,7 @@ impl AttackCommand {
         // With all the warnings that an evaluation has.
         let bounded = method.info().bounded;
         let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
-        let (model, source) = (name.as_str(), source_name);
+        let model = name.as_str();
         let subject = AttackSubject { model, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
         let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
