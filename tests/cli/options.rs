@@ -245,7 +245,6 @@ const MODES: &[Mode] = &[
             &[
                 Effect("--confusion"),
                 Effect("--certify"),
-                Effect("--certify=crown"),
                 Effect(PLAIN_DATA),
                 Effect("--portion 4"),
                 Effect("--out elsewhere.json"),
@@ -269,7 +268,6 @@ const MODES: &[Mode] = &[
             &[
                 Effect("--confusion"),
                 Effect("--certify"),
-                Effect("--certify=crown"),
                 Effect(PLAIN_DATA),
                 Effect("--out out.json"),
                 Refused("--allow-outside", "--allow-outside"),

@@ -125,6 +125,12 @@ impl Enclosure {
             Layer::Mul => constants(out, (noise, lines)),
             Layer::Same => {}
         }
+        // What f32 may not be able to hold is off by anything.
+        for (i, noise) in noise.iter_mut().enumerate() {
+            if out.size(i).is_infinite() {
+                *noise = f64::INFINITY;
+            }
+        }
     }
 }
 
