@@ -25,8 +25,20 @@ Forward = Callable[[NDArray[np.float32], bool], "tuple[NDArray[np.float32], Pull
 
 def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
     """Whether two answers to the same images are one model's: but for rounding, which differs between engines and batches."""
-    scale = np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0)
+    scale = usual_size(theirs.reshape(1, -1)).item()
     return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-3, atol=1e-6 + 1e-4 * scale, equal_nan=True)
+
+
+def usual_size(numbers: NDArray[Any]) -> NDArray[np.float64]:
+    """Of every row, `[row, 1]`, the size that differences count by: the largest one, but for numbers that have no part in
+    the rest, as the logits of masked classes."""
+    sizes = np.abs(numbers.astype(np.float64))
+    sizes[~np.isfinite(sizes) | (sizes == 0)] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a row without numbers
+        small, largest = np.nanquantile(sizes, 0.1, axis=1), np.nanmax(sizes, axis=1)
+    usual: NDArray[np.float64] = np.nan_to_num(np.minimum(largest, 30 * small))[:, None]
+    return usual
 
 
 class Classifier:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import _native
 from ._arguments import Array, StrPath
+from ._classifier import usual_size
 from ._native import Error
 
 # Images whose answers are remembered.
@@ -29,7 +30,10 @@ _DIRECTIONS = 8
 # How often a random model is asked, and how many standard errors its means may lie apart.
 _DRAWS, _ERRORS = 32, 6.0
 
-# Shares of an image's largest number by which two answers of one model may differ. A gradient may jump where the last
+# How many times as large one's deviations may be as the other's.
+_NOISIER = 3.0
+
+# Shares of the usual size of an image's numbers by which two answers of one model may differ. A gradient may jump where the last
 # digit of an activation decides, so that a quarter of the images does not count.
 _LOGITS, _GRADIENTS, _JUMPS = 1e-3, 1e-2, 0.25
 
@@ -115,18 +119,26 @@ def _difference(ours: NDArray[np.float32], kept: Any, classes: int) -> str:
         return "logits"
     if _apart(ours[:, :, :classes], theirs[:, :, :classes], _LOGITS).any():
         return "logits"
+    if _noisier(ours[1, :, :classes], theirs[1, :, :classes]):
+        return "noise"
     jumps = _apart(ours[:, :, classes:], theirs[:, :, classes:], _GRADIENTS)
     return "gradients" if jumps.mean() > _JUMPS else ""
 
 
+def _noisier(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
+    """Whether one's answers vary more from call to call than chance explains: from 32 draws, a deviation is known to a fifth."""
+    with np.errstate(all="ignore"):
+        a, b = (np.sqrt(np.nanmean(np.square(errors.astype(float)))) for errors in (ours, theirs))
+    return bool(max(a, b) > _NOISIER * min(a, b) + 1e-6)
+
+
 def _apart(ours: NDArray[np.float32], theirs: NDArray[np.float32], share: float) -> Array:
-    """Which images differ by more than a share of their largest number, and by more than chance explains."""
+    """Which images differ by more than a share of their usual size, and by more than chance explains."""
     if ours.shape != theirs.shape:
         return np.ones(ours.shape[1], bool)
     (a, a_error), (b, b_error) = ours.astype(float), theirs.astype(float)
     with np.errstate(all="ignore"):
-        sizes = np.nan_to_num(np.maximum(np.abs(a), np.abs(b)), posinf=0.0)
-        scale = sizes.max(1, keepdims=True, initial=0.0)
+        scale = np.minimum(usual_size(a), usual_size(b))
         near = np.abs(a - b) <= share * scale + _ERRORS * np.hypot(a_error, b_error)
     same = near | (a == b) | (np.isnan(a) & np.isnan(b))
     apart: Array = ~same.all(1)

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -59,16 +60,28 @@ def dtype_of(model: Any) -> Any:
     return torch.float32
 
 
+# Modules in evaluation mode for somebody: for how many, and the mode that each part was in before the first.
+_EVALUATED: weakref.WeakKeyDictionary[torch.nn.Module, tuple[int, list[tuple[torch.nn.Module, bool]]]] = weakref.WeakKeyDictionary()
+_MODES = threading.Lock()
+
+
 @contextlib.contextmanager
 def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, and afterwards each part of it in the mode that it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    """The module in evaluation mode, and after the last thread that wants it so each part of it in the mode that it was in."""
+    with _MODES:
+        users, modes = _EVALUATED.get(module, (0, [(part, part.training) for part in module.modules()]))
+        _EVALUATED[module] = users + 1, modes
+        module.eval()
     try:
         yield
     finally:
-        for part, training in modes:
-            part.training = training
+        with _MODES:
+            users, modes = _EVALUATED.pop(module)
+            if users > 1:
+                _EVALUATED[module] = users - 1, modes
+            else:
+                for part, training in modes:
+                    part.training = training
 
 
 def _tensor(answer: Any) -> torch.Tensor:
@@ -86,7 +99,7 @@ def answers(module: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
     Error
         If it cannot take them, or answers with anything but a tensor.
     """
-    probe = torch.from_numpy(images).to(device=device_of(module, None), dtype=dtype_of(module))
+    probe = _copy(module, images)
     with torch.no_grad():
         try:
             values: NDArray[np.float32] = _tensor(module(probe)).float().cpu().numpy()
@@ -96,6 +109,11 @@ def answers(module: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
             shape = " x ".join(map(str, images.shape))
             raise Error(f"model: it cannot take images of shape {shape}: {_short(problem)}") from problem
     return values
+
+
+def _copy(module: Any, images: NDArray[np.float32]) -> torch.Tensor:
+    """Images as a tensor of a module's kind, which it may change in place."""
+    return torch.tensor(images, device=device_of(module, None), dtype=dtype_of(module))
 
 
 def _short(problem: object) -> str:
@@ -146,7 +164,7 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     Error
         If it cannot be exported, is not read, or answers otherwise.
     """
-    content = _onnx(module, torch.from_numpy(images).to(device=device_of(module, None), dtype=dtype_of(module)))
+    content = _onnx(module, _copy(module, images))
     name = type(module).__name__
     network = Network.of_onnx(content, name, spiking)
     from ._models import Model

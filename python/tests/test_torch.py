@@ -130,6 +130,8 @@ def test_exports_in_threads_leave_the_process_as_it_was(tensors, capfd):
         lambda net, x: net(x) if len(x) <= 8 else -net(x),
         lambda net, x: net(x) if x.shape[0] == 1 else net(x) - net(x).mean(0),
         lambda net, x: torch.cat([net(x)[:6], -net(x)[6:]]),
+        # A class that is masked does not make all differences small.
+        lambda net, x: torch.cat([net(x) if len(x) <= 8 else -net(x), torch.full((len(x), 1), -1e9)], 1),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Of is asked by callbacks")
@@ -137,6 +139,36 @@ def test_answers_that_depend_on_the_batch_are_refused(around, tensors):
     x, y = tensors
     with pytest.raises(deepsleep.Error, match="an image alone gets another answer"):
         deepsleep.attack(Of(around).eval(), x, y, "fgsm", eps=0.1)
+
+
+def test_attacks_in_threads_leave_a_module_in_its_mode(tensors):
+    x, y = tensors
+    module, problems = network().train(), []
+
+    def attack():
+        try:
+            for _ in range(3):
+                deepsleep.torchattacks.PGD(module, eps=0.1, alpha=0.02, steps=2)(x[:4], y[:4])
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=attack) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems and all(part.training for part in module.modules())
+
+
+def test_a_module_may_change_its_images(tensors):
+    x, y = tensors
+    before = x.clone()
+    tidy, untidy = (
+        deepsleep.attack(Of(around).eval(), x, y, "pgd:steps=3", eps=0.02)
+        for around in (lambda net, x: net(x * 0.7), lambda net, x: net(x.mul_(0.7)))
+    )
+    assert torch.equal(x, before) and torch.equal(tidy.adversarial, untidy.adversarial)
+    assert tidy.robust_accuracy == untidy.robust_accuracy
 
 
 def test_a_function_may_change_its_images(tensors):

@@ -219,7 +219,7 @@ def test_a_checkpoint_of_another_model_of_python_is_refused(few, linear, tmp_pat
         ("a", model(-1), "is of another model: its logits"), ("a", model(slope=-1), "is of another model: its gradients"),
         ("a", model(slope=0), "is of another model: its gradients"), ("a", model(slope=np.nan), "is of another model: its gradients"),
         ("a", deepsleep.load("control"), "a model of Python's, fixed, not"), ("a", model(**random), "20 random draws"),
-        ("b", model(-1, **random), "is of another model: its logits"), ("b", model(draws=50, **random), "20 random draws, not"),
+        ("b", model(-1, **random), "is of another model: its logits"), ("b", model(random=True, scale=0.3), "is of another model: its noise"), ("b", model(draws=50, **random), "20 random draws, not"),
     ]:
         with pytest.raises(deepsleep.Error, match=words) as problem:
             run(name, other)

@@ -62,3 +62,34 @@ fn a_setting_that_every_row_has_for_itself_is_refused() {
     run(&of_sheet, &[]).assert_fails(1, &words);
     assert_eq!(run(SHEET, &set).code, Some(0));
 }
+
+/// What the network or the norm cannot have is found before the control is trained.
+#[test]
+fn rows_that_cannot_be_are_refused_before_any_work() {
+    let folder = Folder::new();
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
+    let file = folder.argument("sheet.toml");
+    let linear =
+        "input = [1, 28, 28]\nclasses = 10\nnodes = [{ name = 'fc', op = 'linear', out = 10 }]\n";
+    let of_one_layer = folder.argument("linear.toml");
+    fs::write(&of_one_layer, linear).unwrap();
+    let row = |more: &str| format!("[[method]]\nlabel = 'A row'\nid = 'row'\n{more}\n");
+    let head = "scales = ['64/255']\ncolumns = ['clean', 'autoattack']\n";
+    let in_l0 = head.replace("'64/255'", "'10'").replace("scales", "norm = 'l0'\nscales");
+    for (sheet, network, words) in [
+        (format!("{head}{}", row("defense = 'lucid'")), "mlp:32", "train row, seed 0: lucid"),
+        (format!("{head}{}", row("defense = 'none'\nspiking = true")), &of_one_layer, "spiking"),
+        (format!("{in_l0}{}", row("defense = 'none'")), "lenet", "not in l0"),
+    ] {
+        fs::write(&file, &sheet).unwrap();
+        for threat in ["transfer", "white-box"] {
+            for more in [&["--dry-run"][..], &[]] {
+                let fixed = ["reproduce", "--sheet", &file, "--data-dir", &data, "--out", &out];
+                let asked = ["--architecture", network, "--threat-model", threat];
+                let run = crate::run(&[&fixed[..], &asked, more].concat());
+                run.assert_fails(1, &["sheet.toml", words]);
+                assert!(!folder.path("out").exists(), "{sheet}");
+            }
+        }
+    }
+}

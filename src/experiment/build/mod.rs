@@ -1,7 +1,7 @@
 //! From tables to jobs: train the control, craft on it, train each defense, measure each cell. A job is in the graph
 //! once, however many tables need it.
 
-mod attacks;
+mod possible;
 
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
@@ -41,7 +41,7 @@ impl Graph {
     /// The graph of tables of the caller's.
     ///
     /// # Errors
-    /// If a column, a scale or a setting is unknown, or the network or the norm cannot have an attack.
+    /// If a column, a scale or a setting is unknown, or the network cannot have a defense, a spiking form or an attack.
     pub fn of_sheets(sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
         let published = Published::load()?;
         spec.settings.validate()?;
@@ -80,7 +80,7 @@ impl Graph {
                 }
             }
         }
-        attacks::check(&graph)?;
+        possible::check(&graph)?;
         Ok(graph)
     }
 

@@ -1,0 +1,95 @@
+//! Whether the jobs of a graph can be done at all, before anything is trained.
+
+use crate::attack::{AttackSpec, Budget, Norm, Samples, check_attack};
+use crate::experiment::graph::Graph;
+use crate::experiment::work::Work;
+use crate::method::{Defender, Settings, Training};
+use crate::nn::{Freeze, FrozenNetwork, Model};
+use crate::simd::{Isa, Portable};
+use crate::snn::{SpikingModel, SpikingOptions, Statistics};
+use crate::tensor::Context;
+use crate::{Error, Result};
+use ndarray::Array4;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Refuses defenses, spiking forms and attacks that this network, its images or the norm cannot have, by trying each on an
+/// untrained network and none of the images.
+pub(super) fn check(graph: &Graph) -> Result<()> {
+    let input = graph.architecture.input();
+    let image = Array4::zeros((1, input.channels, input.height, input.width));
+    let mut untrained = Untrained {
+        model: Model::new(Arc::clone(&graph.architecture), 0)?,
+        networks: Vec::new(),
+        samples: Samples::new(image.view(), vec![0], vec![0])?,
+        context: Context::serial(Isa::Portable(Portable)),
+    };
+    let mut tried = HashSet::new();
+    for job in &graph.jobs {
+        let result = match &job.work {
+            Work::Train { training, settings, .. } => untrained.defend(*training, settings),
+            Work::Show { spiking, .. } => untrained.network(*spiking).map(drop),
+            Work::Craft { attack, norm, eps, .. } => {
+                if !tried.insert((attack.to_string(), *norm, eps.to_bits(), false)) {
+                    continue;
+                }
+                untrained.attack(attack, (*norm, *eps), None)
+            }
+            Work::Attack { attack, norm, eps, spiking, .. } => {
+                if !tried.insert((attack.to_string(), *norm, eps.to_bits(), spiking.is_some())) {
+                    continue;
+                }
+                untrained.attack(attack, (*norm, *eps), *spiking)
+            }
+        };
+        result.map_err(|error| Error::argument("experiment", format!("{}: {error}", job.name)))?;
+    }
+    Ok(())
+}
+
+/// What jobs are tried on.
+struct Untrained {
+    model: Model,
+    /// Those that were needed so far, each made once: packing the weights of a large network takes a while.
+    networks: Vec<(Option<SpikingOptions>, Box<dyn FrozenNetwork>)>,
+    samples: Samples,
+    context: Context,
+}
+
+impl Untrained {
+    fn defend(&self, training: Training, settings: &Settings) -> Result<()> {
+        match training {
+            Training::Control => Ok(()),
+            Training::Defense(defense) => {
+                Defender::new(defense, self.model.clone(), settings.clone()).map(drop)
+            }
+        }
+    }
+
+    /// The place of a network among those that were made.
+    fn network(&mut self, spiking: Option<SpikingOptions>) -> Result<usize> {
+        if let Some(place) = self.networks.iter().position(|(made, _)| *made == spiking) {
+            return Ok(place);
+        }
+        let network: Box<dyn FrozenNetwork> = match spiking {
+            None => Box::new(self.model.freeze()?),
+            Some(options) => {
+                let model = SpikingModel::from_model(&self.model, options, Statistics::Carry)?;
+                Box::new(model.freeze()?)
+            }
+        };
+        self.networks.push((spiking, network));
+        Ok(self.networks.len() - 1)
+    }
+
+    fn attack(
+        &mut self,
+        attack: &AttackSpec,
+        (norm, eps): (Norm, f32),
+        spiking: Option<SpikingOptions>,
+    ) -> Result<()> {
+        let (place, attack) = (self.network(spiking)?, attack.build()?);
+        let (network, budget) = (self.networks[place].1.as_ref(), Budget { norm, eps, seed: 0 });
+        check_attack(&self.context, network, &self.samples, attack.as_ref(), budget)
+    }
+}
