@@ -2,8 +2,9 @@
 
 use super::Certifier;
 use super::layer::{Layer, Linear};
+use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::interval::{self, Bounds};
-use crate::kernels::{conv2d, pad};
+use crate::kernels::pad;
 use crate::simd::{Isa, Lanes, LanesU32};
 
 /// A worker: memory for the bounds of one block.
@@ -43,19 +44,44 @@ impl<'a> Forward<'a> {
         labels: &LanesU32,
         eps: f32,
     ) -> Lanes {
-        let (certifier, isa, memory) = (self.certifier, self.isa, &mut self.memory);
+        self.begin(images, eps);
+        for node in 0..self.certifier.layers.len() {
+            if self.certifier.last != Some(node) {
+                self.node(node);
+            }
+        }
+        self.least(labels)
+    }
+
+    /// Begins with the balls around other images.
+    pub(super) fn begin<'b>(&mut self, images: impl Iterator<Item = &'b [f32]>, eps: f32) {
+        let (certifier, memory) = (self.certifier, &mut self.memory);
         memory.images.clear();
         memory.images.resize(certifier.architecture.input().features(), Lanes::ZERO);
         for (lane, image) in images.enumerate() {
             memory.images.iter_mut().zip(image).for_each(|(to, &pixel)| to.0[lane] = pixel);
         }
-        interval::ball(isa, eps, &memory.images, &mut self.bounds[0]);
-        for node in 0..certifier.layers.len() {
-            if certifier.last != Some(node) {
-                self.node(node);
-            }
-        }
-        self.least(labels)
+        interval::ball(self.isa, eps, &memory.images, &mut self.bounds[0]);
+    }
+
+    /// The bounds of a place.
+    pub(super) fn bounds(&self, place: usize) -> &Bounds {
+        &self.bounds[place]
+    }
+
+    /// The same, to be made tighter.
+    pub(super) fn bounds_mut(&mut self, place: usize) -> &mut Bounds {
+        &mut self.bounds[place]
+    }
+
+    /// Of a linear node, the sums of the sizes of all products, as f32 rounds them.
+    pub(super) fn sizes(&mut self, node: usize, linear: &Linear) -> &[Lanes] {
+        let Self { certifier, isa, memory, bounds } = self;
+        let x = &bounds[certifier.places[certifier.architecture.sources(node)[0]]];
+        interval::sizes(*isa, x, &mut memory.center);
+        let LayerMemory { center, padded, sums: [sums, _], .. } = memory;
+        convolve(*isa, &linear.geometry, center, &linear.packed[1], padded, sums);
+        sums
     }
 
     fn least(&mut self, labels: &LanesU32) -> Lanes {
@@ -75,8 +101,8 @@ impl<'a> Forward<'a> {
         least
     }
 
-    /// The bounds of one node.
-    fn node(&mut self, node: usize) {
+    /// The bounds of one node, from those of the nodes before it.
+    pub(super) fn node(&mut self, node: usize) {
         let Self { certifier, isa, memory, bounds } = self;
         let layer = &certifier.layers[node];
         if matches!(layer, Layer::Same) {
@@ -127,15 +153,7 @@ fn around(isa: Isa, linear: &Linear, x: &Bounds, memory: &mut LayerMemory, out: 
     spread(isa, linear, x, memory);
     let LayerMemory { center, radius, padded, sums, .. } = memory;
     for ((x, packed), sums) in [center, radius].into_iter().zip(&linear.packed).zip(&mut *sums) {
-        sums.resize(g.output.features(), Lanes::ZERO);
-        let x = if g.is_padded() {
-            padded.resize(g.input.features(), Lanes::ZERO);
-            pad::pad(g.unpadded(), g.padding, x, padded);
-            &*padded
-        } else {
-            &*x
-        };
-        conv2d::forward(isa, g, x, packed, sums);
+        convolve(isa, g, x, packed, padded, sums);
     }
     let mut largest = Lanes::ZERO;
     if !conv2d::adds_products(g) {
@@ -143,4 +161,23 @@ fn around(isa: Isa, linear: &Linear, x: &Bounds, memory: &mut LayerMemory, out: 
     }
     let [center, radius] = sums;
     interval::around(isa, g.output.pixels(), center, radius, &linear.channels, &largest, out);
+}
+
+fn convolve(
+    isa: Isa,
+    g: &Geometry,
+    x: &[Lanes],
+    packed: &[f32],
+    padded: &mut Vec<Lanes>,
+    sums: &mut Vec<Lanes>,
+) {
+    sums.resize(g.output.features(), Lanes::ZERO);
+    let x = if g.is_padded() {
+        padded.resize(g.input.features(), Lanes::ZERO);
+        pad::pad(g.unpadded(), g.padding, x, padded);
+        &*padded
+    } else {
+        x
+    };
+    conv2d::forward(isa, g, x, packed, sums);
 }

@@ -1,9 +1,16 @@
 //! Certificates: lower bounds of a network's margin over the whole L-infinity ball around an image.
 //!
 //! An attack shows that an image can be fooled; a certificate shows that it cannot. Between the accuracy that attacks
-//! leave and the certified one lies the truth. The bounds are those of interval bound propagation (Gowal et al. 2018, "On
-//! the effectiveness of interval bound propagation for training verifiably robust models"): one forward pass of twice the
-//! usual cost, the difference of two logits bounded as one sum. They are tight for networks that were trained for them.
+//! leave and the certified one lies the truth. There are two ways to bound ([`BoundMethod`]):
+//!
+//! - Interval bound propagation (Gowal et al. 2018, "On the effectiveness of interval bound propagation for training
+//!   verifiably robust models"): one forward pass of twice the usual cost, the difference of two logits bounded as one sum.
+//!   The bounds are tight for networks that were trained for them.
+//! - CROWN (Zhang et al. 2018, "Efficient neural network robustness certification with general activation functions"):
+//!   linear bounds by backward substitution. They are never below the interval bounds, far tighter for networks that were
+//!   trained in any other way, and thousands of times as expensive: for small networks. ReLUs, leaky ReLUs and max pooling
+//!   have linear bounds; other activations and products of nodes count by their intervals, so that a network with those in
+//!   all of its layers gains little.
 //!
 //! The bounds are sound in f32: every rounding is outward, those of the network's own evaluation included. So a certified
 //! image is classified rightly by this engine, on every instruction set, at every point that a verification of attacks
@@ -26,6 +33,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod crown;
 mod forward;
 mod layer;
 mod report;
@@ -36,15 +44,29 @@ use crate::attack::{Budget, Norm, Samples};
 use crate::nn::Model;
 use crate::nn::architecture::Architecture;
 use crate::simd::{LANES, LanesU32};
-use crate::tensor::Context;
+use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
+use crown::Crown;
 use forward::Forward;
 use layer::Layer;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+/// How margins are bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundMethod {
+    /// Interval bound propagation.
+    #[default]
+    Interval,
+    /// Linear bounds by backward substitution, never below those of intervals.
+    Crown,
+}
 
 /// A network in evaluation mode, ready to be bounded.
 #[derive(Clone, Debug)]
 pub struct Certifier {
+    method: BoundMethod,
     architecture: Arc<Architecture>,
     /// One a node.
     layers: Vec<Layer>,
@@ -55,7 +77,7 @@ pub struct Certifier {
 }
 
 impl Certifier {
-    /// Of a model of rectifiers, or of any other functions of one number.
+    /// Of a model of rectifiers, or of any other functions of one number; by intervals.
     ///
     /// # Errors
     /// If there is a node for which no bounds are known: today there is none.
@@ -71,7 +93,23 @@ impl Certifier {
         let makes_logits =
             |i: &usize| matches!(&layers[*i], Layer::Linear(linear) if linear.geometry.is_linear());
         let last = place.checked_sub(1).filter(makes_logits);
-        Ok(Self { architecture, layers, places, last })
+        Ok(Self { method: BoundMethod::default(), architecture, layers, places, last })
+    }
+
+    /// The same network, bounded by this method.
+    #[must_use]
+    pub fn with_method(self, method: BoundMethod) -> Self {
+        Self { method, ..self }
+    }
+
+    /// The method.
+    pub fn method(&self) -> BoundMethod {
+        self.method
+    }
+
+    /// The shape of what lies at a place.
+    fn shape_of(&self, place: usize) -> Shape {
+        place.checked_sub(1).map_or(self.architecture.input(), |node| self.architecture.shape(node))
     }
 
     /// Of every sample, a lower bound of `z_y - max z_i` (y the label, i the other classes) over all images within `eps`
@@ -79,7 +117,7 @@ impl Certifier {
     /// be bounded is negative infinity.
     ///
     /// # Errors
-    /// If the images or labels do not fit the network, or `eps` is not in 0..=1.
+    /// If the images or labels do not fit the network, `eps` is not in 0..=1, or the context was asked to stop.
     pub fn margins(&self, context: &Context, samples: &Samples, eps: f32) -> Result<Vec<f32>> {
         let budget = Budget { norm: Norm::Linf, eps, seed: 0 };
         budget.check()?;
@@ -105,6 +143,14 @@ impl Certifier {
             margins.copy_from_slice(&least.0[..margins.len()]);
             Ok(())
         })?;
+        if self.method == BoundMethod::Crown {
+            let workers = context.workers(|context| Crown::new(self, &context));
+            workers.chunks(&mut margins, 1, |crown, i, margin| {
+                let found = crown.margin(samples.image(i), samples.labels()[i], budget.reach())?;
+                margin[0] = margin[0].max(found);
+                Ok(())
+            })?;
+        }
         Ok(margins)
     }
 }

@@ -1,6 +1,6 @@
 //! The certificates of a set of samples at one radius, as stored in results.
 
-use super::Certifier;
+use super::{BoundMethod, Certifier};
 use crate::Result;
 use crate::attack::{Norm, Samples};
 use crate::tensor::Context;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Certified {
     /// How the bounds were computed.
-    pub bounds: String,
+    pub bounds: BoundMethod,
     /// The norm of the ball: Linf.
     pub norm: Norm,
     /// Its radius.
@@ -36,7 +36,7 @@ impl Certifier {
         let certified = samples.ids().iter().zip(&margins).filter(|(_, margin)| **margin > 0.0);
         let certified_indices: Vec<u64> = certified.map(|(&id, _)| id).collect();
         Ok(Certified {
-            bounds: "interval".to_owned(),
+            bounds: self.method,
             norm: Norm::Linf,
             eps,
             certified_accuracy: certified_indices.len() as f64 / samples.len().max(1) as f64,

@@ -3,6 +3,7 @@
 use crate::simd::{Isa, Lanes, LanesU32, Simd, array, dispatch};
 use crate::tensor::Shape;
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// For one 2 x 2 window and each of its positions (top left, top right, bottom left, bottom right), the lanes in which
 /// that position is the (first) maximum and receives the gradient.
@@ -101,6 +102,15 @@ impl PoolGeometry {
         let end = (at + self.window[i]).min(size + 2 * padding[i]);
         let (from, to) = (at.max(padding[i]), end.min(size + padding[i]));
         (from - at, from - padding[i], to - from, end - at)
+    }
+
+    /// The rows and columns of the input in the window of an output pixel, and what a mean divides by.
+    pub fn window_of(&self, y: usize, x: usize) -> ([Range<usize>; 2], usize) {
+        let (_, top, rows, height) = self.span(0, y);
+        let (_, left, columns, width) = self.span(1, x);
+        let all = self.options.count_include_pad;
+        let count = if all { height * width } else { rows * columns };
+        ([top..top + rows, left..left + columns], count)
     }
 
     /// Calls `f` for every window.

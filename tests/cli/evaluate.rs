@@ -209,3 +209,31 @@ fn certificates_lie_below_what_attacks_leave() {
     evaluate(&["--eps", "0.1", "--model-kind", "snn"]).assert_fails(2, &["--certify", "snn"]);
     evaluate(&["--eps", "0.1", "--norm", "l2"]).assert_fails(2, &["--certify", "linf"]);
 }
+
+#[test]
+fn linear_bounds_certify_more_than_intervals() {
+    const ROBUST: &str = "tests/golden/lenet_robust.safetensors";
+    let evaluate = |certify: &str, more: &[&str]| {
+        let common = ["evaluate", "--model", ROBUST, "--images", "12", certify, "--eps", "0.02"];
+        run(&[&common[..], more].concat())
+    };
+    let certified = |certify: &str| -> serde_json::Value {
+        let mut certified = evaluate(certify, &["--json"]).json()["certified"][0].take();
+        certified["seconds"] = 0.into();
+        certified
+    };
+    let (plain, interval) = (certified("--certify"), certified("--certify=interval"));
+    assert_eq!(plain, interval);
+    assert_eq!(plain["bounds"], "interval");
+    let crown = certified("--certify=CROWN");
+    assert_eq!(crown["bounds"], "crown");
+    let margins = |of: &serde_json::Value| -> Vec<f64> {
+        of["margins"].as_array().unwrap().iter().map(|m| m.as_f64().unwrap()).collect()
+    };
+    let pairs: Vec<_> = margins(&crown).into_iter().zip(margins(&interval)).collect();
+    assert!(pairs.iter().all(|(crown, interval)| crown > interval), "{pairs:?}");
+    let said = evaluate("--certify=crown", &[]);
+    assert!(said.stdout.contains("certified at eps 0.02 by CROWN: "), "{}", said.stdout);
+    assert!(!evaluate("--certify", &[]).stdout.contains("CROWN"));
+    evaluate("--certify=spam", &[]).assert_fails(2, &["--certify", "interval", "crown"]);
+}

@@ -12,7 +12,7 @@ use ndarray::{Array4, s};
 use proptest::prelude::*;
 
 /// Random images with pixels in 0..=1, many of them black or white, with the labels that the network gives them.
-fn samples(model: &Model, seed: u64, count: usize) -> Samples {
+pub(super) fn samples(model: &Model, seed: u64, count: usize) -> Samples {
     let shape = model.input_shape();
     let pixels = numbers(seed, count * shape.features());
     let pixels = pixels.iter().map(|x| (1.5 * x + 0.5).clamp(0.0, 1.0)).collect();
@@ -23,7 +23,7 @@ fn samples(model: &Model, seed: u64, count: usize) -> Samples {
     Samples::new(images.view(), labels, (0..count as u64).collect()).unwrap()
 }
 
-fn logits(model: &Model, images: &Array4<f32>) -> Vec<Vec<f32>> {
+pub(super) fn logits(model: &Model, images: &Array4<f32>) -> Vec<Vec<f32>> {
     use deepsleep::autodiff::Tape;
     let network = model.freeze().unwrap();
     let mut tape = Tape::new(Context::with_isa(best(), 1).unwrap());
@@ -39,7 +39,7 @@ fn margins(model: &Model, samples: &Samples, eps: f32) -> Vec<f32> {
 }
 
 /// Points of the ball: corners, and anything between.
-fn points(samples: &Samples, seed: u64, eps: f32) -> Array4<f32> {
+pub(super) fn points(samples: &Samples, seed: u64, eps: f32) -> Array4<f32> {
     let mut images = samples.to_array();
     let noise = numbers(seed, images.len());
     for (pixel, noise) in images.iter_mut().zip(noise) {

@@ -4,6 +4,7 @@ mod autodiff;
 mod certify;
 mod checkpoint;
 mod conv2d;
+mod crown;
 mod determinism;
 mod golden_lenet;
 mod golden_networks;

@@ -16,7 +16,7 @@ pub const UNIT: f32 = f32::EPSILON / 2.0;
 const LARGEST: f32 = 1e30;
 
 /// What a few dozen roundings of denormal numbers stay below.
-const TINY: f32 = f32::MIN_POSITIVE;
+pub const TINY: f32 = f32::MIN_POSITIVE;
 
 /// The relative error of a sum of so many products, in whatever order; None where there are so many that nothing is
 /// left of it.

@@ -17,9 +17,9 @@ use crate::output::Outputs;
 use crate::result_files::ResultFiles;
 use crate::threat::{ThreatOptions, attack_spec, radii};
 use anyhow::{Context as _, Result, bail};
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use deepsleep::attack::{Norm, Samples};
-use deepsleep::certify::{Certified, Certifier};
+use deepsleep::certify::{BoundMethod, Certified, Certifier};
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::data::Dataset;
 use deepsleep::evaluation::{CheckpointKind, Plan, wilson};
@@ -64,9 +64,11 @@ struct Attacks {
     /// Radii, with pixels in 0..=1, e.g. 16/255,64/255,0.3; with --crafted, the radius that its images must respect
     #[arg(long, value_name = "RADIUS,...", requires = "images_of")]
     eps: Option<String>,
-    /// Also certify images: count those whose class no attack can change within --eps, by sound bounds (linf)
-    #[arg(long, requires = "eps", group = "images_of")]
-    certify: bool,
+    /// Also certify images: count those whose class no attack can change within --eps, by sound bounds (linf): those of
+    /// intervals if METHOD is left out, or the tighter and slower ones of CROWN
+    #[arg(long, value_enum, value_name = "METHOD", num_args = 0..=1, require_equals = true, default_missing_value = "interval",
+        requires = "eps", group = "images_of", ignore_case = true)]
+    certify: Option<Bounding>,
     /// Show this network images that were crafted earlier (`attack --save`)
     // They bring their own clean images and attack, and usually norm and radius.
     #[arg(long, value_name = "FILE.npz", group = "images_of", conflicts_with_all = [
@@ -85,6 +87,34 @@ struct Attacks {
     /// Continue an interrupted evaluation that had the same options and --out
     #[arg(long, requires_all = ["attack", "out"])]
     resume: bool,
+}
+
+/// How --certify bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Bounding {
+    /// Interval bound propagation
+    Interval,
+    /// Linear bounds by backward substitution
+    Crown,
+}
+
+impl Bounding {
+    /// As a result's settings have it: intervals as they were written when there was nothing else.
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Interval => "yes",
+            Self::Crown => "crown",
+        }
+    }
+}
+
+impl From<Bounding> for BoundMethod {
+    fn from(bounding: Bounding) -> Self {
+        match bounding {
+            Bounding::Interval => Self::Interval,
+            Bounding::Crown => Self::Crown,
+        }
+    }
 }
 
 impl Evaluate {
@@ -117,7 +147,7 @@ impl Evaluate {
 
     /// Refuses certificates of what cannot be certified.
     fn check_certify(&self) -> Result<()> {
-        let problem = match (self.attacks.certify, self.model_kind, self.threat.norm) {
+        let problem = match (self.attacks.certify.is_some(), self.model_kind, self.threat.norm) {
             (true, ModelKind::Snn, _) => {
                 "--certify bounds networks with ReLUs; bounds of spikes would say nothing; leave \
                  --model-kind snn out"
@@ -147,7 +177,8 @@ impl Evaluate {
         let shape = || self.shape();
         let (state, model) = model::load(&self.model, architecture, &shape, common.console())?;
         let loaded = self.model_kind.run(&self.model, &state, &model, self.threat.draws)?;
-        let certifier = self.attacks.certify.then(|| Certifier::new(&model)).transpose()?;
+        let bounded = |by: Bounding| Certifier::new(&model).map(|all| all.with_method(by.into()));
+        let certifier = self.attacks.certify.map(bounded).transpose()?;
         let LoadedNetwork { network, identity } = loaded;
         Ok(EvaluatedNetwork { network, identity, certifier })
     }

@@ -8,7 +8,7 @@ use crate::model::ModelKind;
 use crate::numbers::{confidence, percent};
 use crate::result_files::save;
 use anyhow::Result;
-use deepsleep::certify::Certified;
+use deepsleep::certify::{BoundMethod, Certified};
 use deepsleep::evaluation::JournalSettings;
 use deepsleep::files::Output;
 use deepsleep::written;
@@ -102,8 +102,12 @@ impl Evaluation {
         }
         for certified in &self.certified {
             text.push_str(&format!(
-                "\ncertified at eps {}: {}, {} of {} images ({:.2} s); no perturbation of this size changes their class",
+                "\ncertified at eps {}{}: {}, {} of {} images ({:.2} s); no perturbation of this size changes their class",
                 written(certified.eps),
+                match certified.bounds {
+                    BoundMethod::Interval => "",
+                    BoundMethod::Crown => " by CROWN",
+                },
                 percent(certified.certified_accuracy, 1.0),
                 certified.certified_indices.len(),
                 self.images,

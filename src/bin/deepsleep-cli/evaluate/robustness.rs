@@ -69,12 +69,11 @@ impl Evaluate {
         if let Some(draws) = self.threat.draws {
             all.push(("--draws", draws.to_string()));
         }
-        for (option, given) in
-            [("--certify", self.attacks.certify), ("--confusion", self.confusion)]
-        {
-            if given {
-                all.push((option, "yes".to_owned()));
-            }
+        if let Some(bounding) = self.attacks.certify {
+            all.push(("--certify", bounding.setting().to_owned()));
+        }
+        if self.confusion {
+            all.push(("--confusion", "yes".to_owned()));
         }
         let all = all.into_iter().map(|(name, value)| (name.to_owned(), value));
         let source = source.into_iter().flat_map(|source| source.settings("source"));
