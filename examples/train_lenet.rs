@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     state.note("training.options", trainer.options());
     state.save(path)?;
 
-    // `LeNet::from_state` takes a network that PyTorch saved just as well.
+    // `Model::open` takes a network that PyTorch saved just as well.
     let loaded = Model::open(&StateDict::load(path)?)?.freeze()?;
     assert_eq!(
         predictions(&context, &loaded, &test)?,

@@ -211,7 +211,7 @@ impl FileKind {
                 "save its arrays as safetensors, under PyTorch's names (docs/formats.md has the lines)"
             }
             Self::Npy => "it holds one array; a network has several, as safetensors (docs/formats.md)",
-            Self::Idx => "it belongs into the folder of --data-dir",
+            Self::Idx => "it belongs in the folder of --data-dir",
             _ => "expected a network as safetensors (docs/formats.md)",
         })
     }

@@ -47,7 +47,7 @@ def attack(
     model : Model, Classifier, torch.nn.Module, callable or path
         What is attacked; see `load` and `Classifier`.
     images : numpy.ndarray or torch.Tensor
-        `[n, channels, height, width]`, float32, pixels from 0 to 1: normalization belongs into the model.
+        `[n, channels, height, width]`, float32, pixels from 0 to 1: normalization belongs in the model.
     labels : numpy.ndarray or torch.Tensor
         `[n]`, the classes as integers.
     attack : str

@@ -23,22 +23,31 @@ Pullback = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Forward = Callable[[NDArray[np.float32], bool], "tuple[NDArray[np.float32], Pullback | None]"]
 
 
-def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
-    """Whether two answers to the same images are one model's: but for rounding, which differs between engines and batches."""
-    scale = usual_size(theirs.reshape(1, -1)).item()
-    return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-3, atol=1e-6 + 1e-4 * scale, equal_nan=True)
+def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float | None = None) -> bool:
+    """Whether two answers to the same images are one model's: but for rounding, which differs between engines and batches.
+
+    `scale` is what `spread` says of more images, where these are few."""
+    if ours.shape != theirs.shape:
+        return False
+    a, b = ours.astype(np.float64), theirs.astype(np.float64)
+    with np.errstate(all="ignore"):
+        near = np.abs(a - b) <= 1e-6 + 1e-3 * (spread(b) if scale is None else scale) + 2e-6 * np.abs(b)
+    return bool((near | (a == b) | (np.isnan(a) & np.isnan(b))).all())
 
 
-def usual_size(numbers: NDArray[Any]) -> NDArray[np.float64]:
-    """Of every row, `[row, 1]`, the size that differences count by: the largest one, but for numbers that have no part in
-    the rest, as the logits of masked classes."""
-    sizes = np.abs(numbers.astype(np.float64))
-    sizes[~np.isfinite(sizes) | (sizes == 0)] = np.nan
+def spread(logits: NDArray[Any]) -> float:
+    """What differences count by: how far the logits of a class lie apart among these images. Masked classes and what is added
+    to all logits have no part in it."""
+    numbers = np.where(np.isfinite(logits), logits, np.nan).astype(np.float64)
+    if numbers.size == 0:
+        return 0.0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a row without numbers
-        small, largest = np.nanquantile(sizes, 0.1, axis=1), np.nanmax(sizes, axis=1)
-    usual: NDArray[np.float64] = np.nan_to_num(np.minimum(largest, 30 * small))[:, None]
-    return usual
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a class without numbers
+        if len(numbers) >= 8:
+            return float(np.nan_to_num(np.nanmax(np.nanmax(numbers, 0) - np.nanmin(numbers, 0))))
+        # Of few images, their sizes, but for those far above the small ones.
+        sizes = np.abs(numbers[numbers != 0])
+        return float(np.nan_to_num(np.nanmin([np.nanmax(sizes, initial=0.0), 30 * np.nanquantile(sizes, 0.1)]))) if sizes.size else 0.0
 
 
 class Classifier:
@@ -178,7 +187,8 @@ class Classifier:
                 "logits: the same images get different answers; reset the model's state in it, or say random=True if it "
                 "draws random numbers (AutoAttack: version='rand')"
             )
-        if not self.random and not alike(forward(probe[-1:].copy(), False)[0], answers[0][-1:]):
+        alone = forward(probe[-1:].copy(), False)[0]
+        if not self.random and not alike(alone, answers[0][-1:], spread(answers[0])):
             raise Error(
                 f"logits: an image alone gets another answer than in a batch of {len(probe)}; each answer may depend on its own "
                 "image alone (is there a normalization by the batch?)"

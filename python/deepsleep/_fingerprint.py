@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import _native
 from ._arguments import Array, StrPath
-from ._classifier import usual_size
+from ._classifier import spread
 from ._native import Error
 
 # Images whose answers are remembered.
@@ -36,8 +36,8 @@ _DRAWS, _ERRORS = 32, 6.0
 # How many times as large one's deviations may be as the other's.
 _NOISIER = 3.0
 
-# Shares of the usual size of an image's numbers by which two answers of one model may differ. A gradient may jump where the last
-# digit of an activation decides, so that a quarter of the images does not count.
+# By which share of their spread two logits of one model may differ, and by which of its length two gradients. A gradient may jump
+# where the last digit of an activation decides, so that a quarter of the images does not count.
 _LOGITS, _GRADIENTS, _JUMPS = 1e-3, 1e-2, 0.25
 
 # Bytes of a first line, at most.
@@ -135,11 +135,15 @@ def _difference(ours: NDArray[np.float32], kept: Any, classes: int) -> str:
         theirs = np.frombuffer(base64.b64decode(kept), np.float32).reshape(*ours.shape[:2], -1)
     except (TypeError, ValueError):  # of fewer classes, or damaged
         return "logits"
-    if _apart(ours[:, :, :classes], theirs[:, :, :classes], _LOGITS).any():
+    logits, others = ours[:, :, :classes], theirs[:, :, :classes]
+    if _apart(logits, others, _LOGITS * min(spread(logits[0]), spread(others[0]))).any():
         return "logits"
-    if _noisier(ours[1, :, :classes], theirs[1, :, :classes]):
+    if _noisier(logits[1], others[1]):
         return "noise"
-    jumps = _apart(ours[:, :, classes:], theirs[:, :, classes:], _GRADIENTS)
+    gradients, others = ours[:, :, classes:], theirs[:, :, classes:]
+    with np.errstate(all="ignore"):
+        sizes = np.minimum(*(np.nan_to_num(np.abs(of[0]), posinf=0.0).max(1, keepdims=True, initial=0.0) for of in (gradients, others)))
+    jumps = _apart(gradients, others, _GRADIENTS * sizes)
     return "gradients" if jumps.mean() > _JUMPS else ""
 
 
@@ -150,14 +154,13 @@ def _noisier(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
     return bool(max(a, b) > _NOISIER * min(a, b) + 1e-6)
 
 
-def _apart(ours: NDArray[np.float32], theirs: NDArray[np.float32], share: float) -> Array:
-    """Which images differ by more than a share of their usual size, and by more than chance explains."""
+def _apart(ours: NDArray[np.float32], theirs: NDArray[np.float32], most: Any) -> Array:
+    """Which images differ by more than that, and by more than rounding and chance explain."""
     if ours.shape != theirs.shape:
         return np.ones(ours.shape[1], bool)
     (a, a_error), (b, b_error) = ours.astype(float), theirs.astype(float)
     with np.errstate(all="ignore"):
-        scale = np.minimum(usual_size(a), usual_size(b))
-        near = np.abs(a - b) <= share * scale + _ERRORS * np.hypot(a_error, b_error)
+        near = np.abs(a - b) <= 1e-6 + most + 2e-6 * np.abs(b) + _ERRORS * np.hypot(a_error, b_error)
     same = near | (a == b) | (np.isnan(a) & np.isnan(b))
     apart: Array = ~same.all(1)
     return apart

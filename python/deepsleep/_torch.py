@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._classifier import alike
+from ._classifier import alike, spread
 from ._native import Error, Network
 
 if TYPE_CHECKING:
@@ -170,12 +170,13 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     from ._models import Model
 
     exported = Model(Network.of_onnx(content, name, False))
-    if not alike(answers(module, images), answers(module, images)):
+    logits = answers(module, images)
+    if not alike(answers(module, images), logits):
         raise Error("its answers vary")
     # Also what was not traced: one image alone, and noise in a batch of another size.
     noise = np.random.default_rng(1).random((len(images) + 1, *images.shape[1:]), dtype=np.float32)
     for batch in (images, images[-1:], noise, noise * np.float32(0.1)):
-        if not alike(exported.logits(batch), answers(module, batch)):
+        if not alike(exported.logits(batch), answers(module, batch), spread(logits) if len(batch) == 1 else None):
             raise Error("the exported network answers otherwise")
     return network
 
@@ -210,6 +211,8 @@ def _quiet(module: torch.nn.Module) -> Iterator[None]:
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         hook = module.register_forward_pre_hook(lambda *_: silence(False))
+        # An exporter leaves all parts in the mode of the whole.
+        modes = [(part, part.training) for part in module.modules()]
         stderr = sys.stderr
         sys.stderr = muted = _OthersOnly(stderr)
         try:
@@ -217,6 +220,8 @@ def _quiet(module: torch.nn.Module) -> Iterator[None]:
         finally:
             if sys.stderr is muted:
                 sys.stderr = stderr
+            for part, training in modes:
+                part.training = training
             hook.remove()
             silence(False)
             logging.disable(disabled)

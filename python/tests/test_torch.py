@@ -132,6 +132,9 @@ def test_exports_in_threads_leave_the_process_as_it_was(tensors, capfd):
         lambda net, x: torch.cat([net(x)[:6], -net(x)[6:]]),
         # A class that is masked does not make all differences small.
         lambda net, x: torch.cat([net(x) if len(x) <= 8 else -net(x), torch.full((len(x), 1), -1e9)], 1),
+        lambda net, x: torch.cat([net(x) if len(x) <= 8 else -net(x), torch.full((len(x), 190), -1e9)], 1),
+        # Nor does what is added to all.
+        lambda net, x: (net(x) if len(x) <= 8 else -net(x)) + 1e4,
     ],
 )
 @pytest.mark.filterwarnings("ignore:Of is asked by callbacks")
@@ -158,6 +161,16 @@ def test_attacks_in_threads_leave_a_module_in_its_mode(tensors):
     for thread in threads:
         thread.join()
     assert not problems and all(part.training for part in module.modules())
+
+
+def test_an_export_leaves_the_parts_of_a_module_in_their_modes(tensors):
+    x, y = tensors
+    whole = nn.Sequential(nn.Identity(), network())  # the network is in evaluation mode, what is around it is not
+    assert whole.training and not whole[1].training
+    inner = deepsleep.attack(whole[1], x, y, "fgsm", eps=0.02)
+    outer = deepsleep.attack(whole, x, y, "fgsm", eps=0.02)
+    assert whole.training and not any(part.training for part in whole[1].modules())
+    assert outer.clean_accuracy == inner.clean_accuracy and outer.robust_accuracy == inner.robust_accuracy
 
 
 def test_a_module_may_change_its_images(tensors):

@@ -219,6 +219,14 @@ def test_a_checkpoint_of_another_model_of_python_is_refused(few, linear, tmp_pat
 
     random = {"random": True, "scale": 0.02}
     same = [("a", model(), model(scale=1e-7)), ("b", model(**random), model(**random))]
+    # Probabilities, most of them tiny; and a model without a gradient.
+    def unlikely(last):
+        powers = lambda x: np.exp(9 * (linear.logits(x) - linear.logits(x).max(1, keepdims=True)) + np.float32(last))
+        return deepsleep.Classifier(lambda x: powers(x) / powers(x).sum(1, keepdims=True) * np.float32(1 + last))
+
+    for _ in range(2):
+        deepsleep.evaluate(unlikely(0), images, labels, "square:queries=3", eps=0.01, checkpoint=tmp_path / "c")
+    deepsleep.evaluate(unlikely(1e-6), images, labels, "square:queries=3", eps=0.01, checkpoint=tmp_path / "c")
     for name, first, again in same:
         run(name, first, again)
     for name, other, words in [

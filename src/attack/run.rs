@@ -1,4 +1,4 @@
-//! From an attack's diagnostics to results that can be relied upon: the clean pass before, the verification after.
+//! From an attack's candidates to verified results: the clean pass before, the verification after.
 
 use crate::Result;
 use crate::attack::candidate::{Candidate, Cost, Hit};

@@ -21,7 +21,7 @@ impl Samples {
     ///
     /// # Errors
     /// If the numbers of images, labels and identities differ, or a pixel lies outside (by more than 1e-6, which is
-    /// clamped: normalization belongs into the model).
+    /// clamped: normalization belongs in the model).
     pub fn new(images: ArrayView4<'_, f32>, labels: Vec<usize>, ids: Vec<u64>) -> Result<Self> {
         let (count, channels, height, width) = images.dim();
         if (labels.len(), ids.len()) != (count, count) {

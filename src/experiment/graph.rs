@@ -5,7 +5,7 @@ use super::work::{Sources, Work};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
 use crate::evaluation::ThreatModel;
-use crate::method::Settings;
+use crate::method::{Profile, Settings};
 use crate::nn::architecture::Architecture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -113,21 +113,32 @@ impl Graph {
         job.work.estimate(self.architecture.flops())
     }
 
-    /// Whether a model of this graph reads the setting of this name.
+    /// Whether a model of this graph reads the setting of this name, in training or as a spiking network.
     pub fn reads(&self, name: &str) -> bool {
-        self.jobs.iter().any(|job| match &job.work {
-            Work::Train { training, settings, .. } => training.reads(settings, name),
-            _ => false,
-        })
+        self.any_model(name, |_| true)
     }
 
     /// Whether a model that reads this setting has the value of `settings`, those of the experiment: methods may set it
     /// themselves.
     pub fn takes(&self, settings: &Settings, name: &str) -> bool {
         let value = settings.value(name);
+        self.any_model(name, |its| its.value(name) == value)
+    }
+
+    /// Whether the settings of any model that reads this one are such.
+    fn any_model(&self, name: &str, such: impl Fn(&Settings) -> bool) -> bool {
+        let is_of_spikes = name.starts_with("fast_wave.spiking.");
         self.jobs.iter().any(|job| match &job.work {
             Work::Train { training, settings, .. } => {
-                training.reads(settings, name) && settings.value(name) == value
+                training.reads(settings, name) && such(settings)
+            }
+            Work::Show { spiking: Some(spiking), .. }
+            | Work::Attack { spiking: Some(spiking), .. }
+                if is_of_spikes =>
+            {
+                let mut settings = Settings::new(Profile::Published);
+                settings.fast_wave.spiking = *spiking;
+                such(&settings)
             }
             _ => false,
         })

@@ -36,7 +36,7 @@ impl Augmentation {
     ///
     /// # Errors
     /// If the shift is as large as a side of the images, or larger.
-    pub(super) fn check(&self, images: Shape) -> Result<()> {
+    pub(crate) fn check(&self, images: Shape) -> Result<()> {
         let (shift, least) = (self.shift, images.height.min(images.width));
         if shift > 0 && shift >= least {
             let problem = format!(

@@ -9,6 +9,9 @@
 //! | `page` | what the templates and the CSV file are filled with: sentences, tables, figures |
 //! | `tables` | the printed tables and the user's own as they are shown: one layout for page, Markdown and terminal |
 //! | `pictures` | what is drawn from `observations.json` |
+//! | `audit` | the page of an audit |
+//! | `notice` | what a shortened run says of itself |
+//! | `plain` | tables of words, for page and Markdown alike |
 
 mod audit;
 mod compare;

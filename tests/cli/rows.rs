@@ -101,3 +101,41 @@ fn rows_that_cannot_be_are_refused_before_any_work() {
         }
     }
 }
+
+/// A setting of spiking neurons has an effect where a row spikes, though no training reads it.
+#[test]
+fn a_row_that_spikes_reads_how() {
+    let folder = Folder::new();
+    let data = folder.small_data(384, 40);
+    let file = folder.argument("sheet.toml");
+    let sheet = |spiking: &str| {
+        let head = "scales = ['64/255']\ncolumns = ['clean', 'autoattack']\n";
+        format!("{head}[[method]]\nlabel = 'A row'\nid = 'row'\ndefense = 'none'\n{spiking}")
+    };
+    let run = |spiking: &str, more: &[&str]| {
+        fs::write(&file, sheet(spiking)).unwrap();
+        let fixed = ["reproduce", "--dry-run", "--sheet", &file, "--data-dir", &data];
+        crate::run(&[&fixed[..], more].concat())
+    };
+    let steps = ["--set", "fast_wave.spiking.steps=3"];
+    assert_eq!(run("spiking = true\n", &steps).code, Some(0));
+    run("", &steps).assert_fails(2, &["changes nothing"]);
+    let shift = ["--set", "control.augmentation.shift=28"];
+    run("", &shift).assert_fails(1, &["train control", "shift of up to 28"]);
+}
+
+/// One training, run as spiking networks that differ, is several rows.
+#[test]
+fn a_sweep_tells_spiking_forms_apart() {
+    let folder = Folder::new();
+    let (data, file) = (folder.small_data(384, 40), folder.argument("sweep.toml"));
+    let sweep = "all = false\nscales = ['64/255']\ncolumns = ['clean']\nseeds = 1\n\
+        [[method]]\nlabel = 'Slow-wave only'\nid = 'slow-wave'\ndefense = 'slow-wave'\nspiking = true\n\
+        [[axis]]\nsetting = 'fast_wave.spiking.steps'\nvalues = ['2', '4', '8']\n";
+    fs::write(&file, sweep).unwrap();
+    let fixed = ["reproduce", "--dry-run", "--verbose", "--sweep", &file, "--data-dir", &data];
+    let run = crate::run(&[&fixed[..], &["--images", "16"]].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let shown = run.stdout.lines().filter(|line| line.contains("show clean")).count();
+    assert_eq!(shown, 3, "{}", run.stdout);
+}

@@ -3,7 +3,7 @@
 //! One file per subcommand. They share `architecture` (which network), `common` (options of every subcommand), `dataset`
 //! (which images), `console` (what is printed where, through `stderr`), `progress`, `failure` (the one line and the exit
 //! code), `numbers` (ranges of arguments), `settings` (`--set`), `threat` (how to attack), `output` (files that are written),
-//! `checkpoint` (which command left it), `result_files` (a result and its journal) and `interrupt` (Ctrl-C).
+//! `result_files` (a result and its journal) and `interrupt` (Ctrl-C).
 
 #![forbid(unsafe_code)]
 

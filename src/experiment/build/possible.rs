@@ -4,10 +4,10 @@ use crate::attack::{AttackSpec, Budget, Norm, Samples, check_attack};
 use crate::experiment::graph::Graph;
 use crate::experiment::work::Work;
 use crate::method::{Defender, Settings, Training};
-use crate::nn::{Freeze, FrozenNetwork, Model};
+use crate::nn::{Augmentation, Freeze, FrozenNetwork, Model};
 use crate::simd::{Isa, Portable};
 use crate::snn::{SpikingModel, SpikingOptions, Statistics};
-use crate::tensor::Context;
+use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
 use ndarray::Array4;
 use std::collections::HashSet;
@@ -27,10 +27,8 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     let mut tried = HashSet::new();
     for job in &graph.jobs {
         let result = match &job.work {
-            Work::Train { training, settings, images } => {
-                fills_batches(*training, settings, *images)
-                    .and_then(|()| untrained.defend(*training, settings))
-            }
+            Work::Train { training, settings, images } => fits(*training, settings, *images, input)
+                .and_then(|()| untrained.defend(*training, settings)),
             Work::Show { spiking, .. } => untrained.network(*spiking).map(drop),
             Work::Craft { attack, norm, eps, .. } => {
                 if !tried.insert((attack.to_string(), *norm, eps.to_bits(), false)) {
@@ -50,11 +48,15 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     Ok(())
 }
 
-/// Refuses batches of more images than there are.
-fn fills_batches(training: Training, settings: &Settings, images: usize) -> Result<()> {
+/// Refuses batches of more images than there are, and shifts that leave nothing of them.
+fn fits(training: Training, settings: &Settings, images: usize, input: Shape) -> Result<()> {
     for (name, value) in training.settings_read(settings) {
-        let size = value.as_u64().filter(|_| name.ends_with("batch_size")).unwrap_or_default();
-        if size > images as u64 {
+        let whole = |of: &str| value.as_u64().filter(|_| name.ends_with(of)).unwrap_or_default();
+        let shift = usize::try_from(whole("augmentation.shift")).unwrap_or(usize::MAX);
+        Augmentation { shift, flip: false }.check(input)?;
+        let size = whole("batch_size");
+        // Of none it is not said yet how many there will be.
+        if images > 0 && size > images as u64 {
             let problem = format!("{images} images do not fill one batch of {size} (`{name}`)");
             return Err(Error::argument("training", problem));
         }

@@ -217,7 +217,7 @@ impl Sweep {
     }
 }
 
-/// What tells one training of a method from another, its control's included: a setting that has no part in either does
+/// What tells one model of a method from another, its control's training and its spiking form included: a setting that has no part in either does
 /// not change it, as dreams do not change slow-wave sleep.
 fn training(method: &RowSpec, spec: &ExperimentSpec) -> Result<String> {
     let (settings, images) = (Box::new(method.settings(&spec.settings)?), spec.trained_on.images);
@@ -226,10 +226,13 @@ fn training(method: &RowSpec, spec: &ExperimentSpec) -> Result<String> {
         Work::Train { training, settings: settings.clone(), images }.key(&sources, inputs)
     };
     let control = key(Training::Control, &[]);
-    Ok(match method.training {
+    let trained = match method.training {
         Training::Control => control,
         defense => key(defense, &[&control]),
-    })
+    };
+    // One training may be run as several spiking networks.
+    let spiking = method.spiking.then_some(settings.fast_wave.spiking);
+    Ok(spiking.map_or(trained.clone(), |spiking| format!("{trained} {spiking:?}")))
 }
 
 fn refuse(problem: String) -> Error {
