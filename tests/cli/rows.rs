@@ -63,7 +63,7 @@ fn a_setting_that_every_row_has_for_itself_is_refused() {
     assert_eq!(run(SHEET, &set).code, Some(0));
 }
 
-/// What the network, the norm or the images cannot have is found before the control is trained.
+/// What the network or the norm cannot have is found before the control is trained.
 #[test]
 fn rows_that_cannot_be_are_refused_before_any_work() {
     let folder = Folder::new();
@@ -80,14 +80,6 @@ fn rows_that_cannot_be_are_refused_before_any_work() {
         (format!("{head}{}", row("defense = 'lucid'")), "mlp:32", "train row, seed 0: lucid"),
         (format!("{head}{}", row("defense = 'none'\nspiking = true")), &of_one_layer, "spiking"),
         (format!("{in_l0}{}", row("defense = 'none'")), "lenet", "not in l0"),
-        (
-            format!(
-                "{head}[set]\n'slow_wave.batch_size' = '385'\n{}",
-                row("defense = 'slow-wave'")
-            ),
-            "lenet",
-            "384 images do not fill one batch of 385",
-        ),
     ] {
         fs::write(&file, &sheet).unwrap();
         for threat in ["transfer", "white-box"] {

@@ -27,7 +27,7 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     let mut tried = HashSet::new();
     for job in &graph.jobs {
         let result = match &job.work {
-            Work::Train { training, settings, images } => fits(*training, settings, *images, input)
+            Work::Train { training, settings, .. } => shifts(*training, settings, input)
                 .and_then(|()| untrained.defend(*training, settings)),
             Work::Show { spiking, .. } => untrained.network(*spiking).map(drop),
             Work::Craft { attack, norm, eps, .. } => {
@@ -48,18 +48,12 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     Ok(())
 }
 
-/// Refuses batches of more images than there are, and shifts that leave nothing of them.
-fn fits(training: Training, settings: &Settings, images: usize, input: Shape) -> Result<()> {
+/// Refuses shifts that leave nothing of the images.
+fn shifts(training: Training, settings: &Settings, input: Shape) -> Result<()> {
     for (name, value) in training.settings_read(settings) {
-        let whole = |of: &str| value.as_u64().filter(|_| name.ends_with(of)).unwrap_or_default();
-        let shift = usize::try_from(whole("augmentation.shift")).unwrap_or(usize::MAX);
+        let shift = value.as_u64().filter(|_| name.ends_with("augmentation.shift"));
+        let shift = usize::try_from(shift.unwrap_or_default()).unwrap_or(usize::MAX);
         Augmentation { shift, flip: false }.check(input)?;
-        let size = whole("batch_size");
-        // Of none it is not said yet how many there will be.
-        if images > 0 && size > images as u64 {
-            let problem = format!("{images} images do not fill one batch of {size} (`{name}`)");
-            return Err(Error::argument("training", problem));
-        }
     }
     Ok(())
 }
