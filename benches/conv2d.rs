@@ -88,14 +88,14 @@ fn wide(c: &mut Criterion) {
         let (mut packed, mut memory) = (Vec::new(), Vec::new());
         group.bench_function("forward", |b| {
             b.iter(|| {
-                let packed = pack_convolve(&context, &g, black_box(&weight), &mut packed);
-                batch::convolve(&context, &g, black_box(&x), packed, black_box(&mut out));
+                pack_convolve(&context, &g, black_box(&weight), &mut packed);
+                batch::convolve(&context, &g, black_box(&x), &packed, black_box(&mut out));
             });
         });
         group.bench_function("gradient to input", |b| {
             b.iter(|| {
-                let packed = pack_input_gradient(&context, &g, black_box(&weight), &mut packed);
-                batch::input_gradient(&context, &g, black_box(&out), packed, black_box(&mut x));
+                pack_input_gradient(&context, &g, black_box(&weight), &mut packed);
+                batch::input_gradient(&context, &g, black_box(&out), &packed, black_box(&mut x));
             });
         });
         group.bench_function("gradient to weights", |b| {

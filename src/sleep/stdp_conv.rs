@@ -93,8 +93,8 @@ impl StdpConv {
         for tensor in [&mut self.u, &mut self.current, &mut self.counts] {
             super::resize(tensor, samples);
         }
-        let packed = conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
-        batch::convolve(context, &g, x.lanes(), packed, self.u.lanes_mut());
+        conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
+        batch::convolve(context, &g, x.lanes(), &self.packed, self.u.lanes_mut());
         let mut largest = vec![0.0; x.blocks() * channels];
         context.chunks(&mut largest, channels, |block, largest| {
             stdp::channel_max(isa, pixels, x.live(block), self.u.block(block), largest);

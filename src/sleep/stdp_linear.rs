@@ -117,8 +117,8 @@ impl StdpLinear {
         let outputs = g.output.channels;
         super::resize(&mut self.current, samples);
         super::resize(&mut self.counts, samples);
-        let packed = conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
-        batch::convolve(context, &g, x.lanes(), packed, self.current.lanes_mut());
+        conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
+        batch::convolve(context, &g, x.lanes(), &self.packed, self.current.lanes_mut());
         let current = &self.current;
         let threshold = self.threshold.get_or_insert_with(|| {
             let mut threshold = vec![f32::NEG_INFINITY; outputs];

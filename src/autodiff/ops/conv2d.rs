@@ -47,9 +47,9 @@ impl Tape {
         let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
         let mut out = self.tensor(g.output, samples, steps);
         let context = self.context().clone();
-        let (x_lanes, weights) = (self.value(x).lanes(), self.weight_value(weight));
-        let packed = kernel::pack_convolve(&context, &g, weights, &mut operation.packed);
-        batch::convolve(&context, &g, x_lanes, packed, out.lanes_mut());
+        kernel::pack_convolve(&context, &g, self.weight_value(weight), &mut operation.packed);
+        let x_value = self.value(x);
+        batch::convolve(&context, &g, x_value.lanes(), &operation.packed, out.lanes_mut());
         operation.geometry = Some(g);
         self.record(operation, &[x], &[weight], out)
     }
@@ -64,14 +64,11 @@ impl Operation for Conv2d {
         let Some(g) = self.geometry else { return };
         let mut weight_grad = pass.wants_weight(0).then(|| pass.like_weight(0));
         let mut x_grad = pass.wants_input(0).then(|| pass.like_input(0));
+        if x_grad.is_some() {
+            kernel::pack_input_gradient(pass.context(), &g, pass.weight(0), &mut self.packed_grad);
+        }
         let (context, grad) = (pass.context(), pass.grad());
-        let packed = match x_grad {
-            Some(_) => {
-                kernel::pack_input_gradient(context, &g, pass.weight(0), &mut self.packed_grad)
-            }
-            None => &[],
-        };
-        let (x, memory) = (pass.input(0).lanes(), &mut self.memory);
+        let (x, packed, memory) = (pass.input(0).lanes(), &self.packed_grad, &mut self.memory);
         context.join_of_work(
             batch::work(&g, grad.blocks()),
             || {

@@ -36,10 +36,11 @@ impl FrozenConv {
                 format!("{}, {}", weight.len(), bias.len()),
             ));
         }
+        let (mut packed, mut packed_grad) = (Vec::new(), Vec::new());
         // Freezing has no threads: what it packs, it packs on the calling one.
-        let (context, mut memory) = (Context::serial(Isa::Portable(Portable)), Vec::new());
-        let packed = kernel::pack_convolve(&context, g, weight, &mut memory).to_vec();
-        let packed_grad = kernel::pack_input_gradient(&context, g, weight, &mut memory).to_vec();
+        let context = Context::serial(Isa::Portable(Portable));
+        kernel::pack_convolve(&context, g, weight, &mut packed);
+        kernel::pack_input_gradient(&context, g, weight, &mut packed_grad);
         Ok(Self { geometry, packed, packed_grad, bias })
     }
 

@@ -31,7 +31,7 @@ impl Way {
             return Self::BySample;
         }
         let winograd = Winograd::forward(g).map(Self::Winograd);
-        winograd.or_else(|| Dense::new(g).map(Self::Dense)).unwrap_or(Self::Direct)
+        winograd.or_else(|| Dense::forward(g).map(Self::Dense)).unwrap_or(Self::Direct)
     }
 
     fn backward(g: &Geometry) -> Self {
@@ -39,7 +39,7 @@ impl Way {
             return Self::BySample;
         }
         let winograd = Winograd::backward(g).map(Self::Winograd);
-        winograd.or_else(|| Dense::new(g).map(Self::Dense)).unwrap_or(Self::Direct)
+        winograd.or_else(|| Dense::backward(g).map(Self::Dense)).unwrap_or(Self::Direct)
     }
 }
 
@@ -60,19 +60,15 @@ pub fn together(g: &Geometry, blocks: usize, threads: usize) -> usize {
     if many { blocks.div_ceil(threads).clamp(1, MOST_TOGETHER) } else { 1 }
 }
 
-/// Lays weights `[out][in][ky][kx]` out in `packed` for [`convolve`]. They are returned themselves where it reads them as
-/// they are.
-#[must_use]
-pub fn pack_convolve<'a>(
-    context: &Context,
-    g: &Geometry,
-    weight: &'a [f32],
-    packed: &'a mut Vec<f32>,
-) -> &'a [f32] {
+/// Lays weights `[out][in][ky][kx]` out for [`convolve`].
+pub fn pack_convolve(context: &Context, g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
     let (outputs, inputs) = (g.out_channels(), g.in_channels());
     match Way::forward(g) {
         Way::Direct => pack_forward(g, weight, packed),
-        Way::BySample | Way::Dense(_) => return weight,
+        Way::BySample => weight.clone_into(packed),
+        Way::Dense(dense) => {
+            pack_dense(context, &dense, packed, |i, packed| dense.pack_rows(i, weight, packed));
+        }
         Way::Winograd(winograd) => {
             let kernels = weight.as_chunks::<9>().0;
             let kernel = |group: usize, to: usize, from: usize| {
@@ -81,22 +77,17 @@ pub fn pack_convolve<'a>(
             pack_winograd(context, &winograd, kernel, packed);
         }
     }
-    packed
 }
 
-/// Lays weights `[out][in][ky][kx]` out in `packed` for [`input_gradient`]. They are returned themselves where it reads
-/// them as they are.
-#[must_use]
-pub fn pack_input_gradient<'a>(
-    context: &Context,
-    g: &Geometry,
-    weight: &'a [f32],
-    packed: &'a mut Vec<f32>,
-) -> &'a [f32] {
+/// Lays weights `[out][in][ky][kx]` out for [`input_gradient`].
+pub fn pack_input_gradient(context: &Context, g: &Geometry, weight: &[f32], packed: &mut Vec<f32>) {
     let (outputs, inputs) = (g.out_channels(), g.in_channels());
     match Way::backward(g) {
         Way::Direct => pack_input_grad(g, weight, packed),
-        Way::BySample | Way::Dense(_) => return weight,
+        Way::BySample => weight.clone_into(packed),
+        Way::Dense(dense) => {
+            pack_dense(context, &dense, packed, |i, packed| dense.pack_columns(i, weight, packed));
+        }
         Way::Winograd(winograd) => {
             let kernels = weight.as_chunks::<9>().0;
             let flipped = |group: usize, to: usize, from: usize| {
@@ -107,7 +98,16 @@ pub fn pack_input_gradient<'a>(
             pack_winograd(context, &winograd, flipped, packed);
         }
     }
-    packed
+}
+
+fn pack_dense(
+    context: &Context,
+    dense: &Dense,
+    packed: &mut Vec<f32>,
+    pack: impl Fn(usize, &mut [f32]) + Sync + Send,
+) {
+    packed.resize(dense.packed(), 0.0);
+    context.chunks_of_work(packed.len(), packed, dense.chunk(), pack);
 }
 
 fn pack_winograd(
@@ -144,7 +144,7 @@ pub fn convolve(
 ) {
     match Way::forward(g) {
         Way::Winograd(winograd) => winograd.run(isa, x, packed, out, scratch),
-        Way::Dense(dense) => dense.forward(isa, x, packed, out),
+        Way::Dense(dense) => dense.run(isa, x, packed, out),
         Way::BySample => by_sample::convolve(g, x, packed, out, scratch),
         Way::Direct => {
             let blocks = x.chunks(g.unpadded().features());
@@ -184,7 +184,7 @@ pub fn input_gradient(
 ) {
     match Way::backward(g) {
         Way::Winograd(winograd) => winograd.run(isa, grad, packed, out, scratch),
-        Way::Dense(dense) => dense.backward(isa, grad, packed, out),
+        Way::Dense(dense) => dense.run(isa, grad, packed, out),
         Way::BySample => by_sample::input_gradient(g, grad, packed, out, scratch),
         Way::Direct => {
             let blocks = grad.chunks(g.output.features());

@@ -103,9 +103,9 @@ impl PairLayer {
                 format!("samples of {}, {} steps", mean.shape(), mean.steps()),
             ));
         }
-        let packed = conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
+        conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
         let mut current = Tensor::zeros(g.output, mean.samples());
-        batch::convolve(context, &g, mean.lanes(), packed, current.lanes_mut());
+        batch::convolve(context, &g, mean.lanes(), &self.packed, current.lanes_mut());
         // Dead lanes hold zeros.
         let largest = current.lanes().iter().flat_map(|lanes| lanes.0).fold(0.0, f32::max);
         let d = &mut self.dynamics;
@@ -176,8 +176,7 @@ impl PairLayer {
             let initial = Lanes::splat(self.dynamics.initial);
             self.state.chunks_mut(size).for_each(|state| state[..outputs].fill(initial));
         }
-        let mut room = std::mem::take(&mut self.packed);
-        let packed = conv2d::pack_convolve(context, &g, &self.weight, &mut room);
+        conv2d::pack_convolve(context, &g, &self.weight, &mut self.packed);
         let mut state = std::mem::take(&mut self.state);
         let empty = Tensor::zeros(g.output, 0);
         let buffer = std::mem::replace(&mut self.spikes, empty).into_lanes();
@@ -201,7 +200,7 @@ impl PairLayer {
                 let block = (first + i) * steps;
                 let (live, x) = (x.live(block), &x.lanes()[block * inputs..][..steps * inputs]);
                 context.with_scratch(scratch, |scratch| {
-                    this.run(isa, live, learn, &memory, packed, x, spikes, state, sums, scratch);
+                    this.run(isa, live, learn, &memory, x, spikes, state, sums, scratch);
                 });
             });
             for sums in sums.chunks(sums_of_block.max(1)).filter(|_| learn) {
@@ -209,7 +208,7 @@ impl PairLayer {
                 totals.zip(sums).for_each(|(total, sum)| *total += mean * *sum);
             }
         }
-        (self.state, self.spikes, self.packed) = (state, spikes, room);
+        (self.state, self.spikes) = (state, spikes);
         Ok(())
     }
 
@@ -221,7 +220,6 @@ impl PairLayer {
         live: usize,
         learn: bool,
         memory: &Memory,
-        packed: &[f32],
         x: &[Lanes],
         spikes: &mut [Lanes],
         state: &mut [Lanes],
@@ -242,7 +240,7 @@ impl PairLayer {
         let group = memory.steps;
         for (x, spikes) in x.chunks(group * inputs).zip(spikes.chunks_mut(group * outputs)) {
             for (x, spikes) in x.chunks(inputs).zip(spikes.chunks_mut(outputs)) {
-                conv2d::convolve(isa, g, x, packed, u, scratch);
+                conv2d::convolve(isa, g, x, &self.packed, u, scratch);
                 trace::spike(isa, d, live, u, membrane, current, spikes);
             }
             if !learn {
