@@ -27,12 +27,15 @@ def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float |
     """Whether two answers to the same images are one model's: but for rounding, which differs between engines and batches.
 
     `scale` is what `spread` says of more images, where these are few."""
-    if ours.shape != theirs.shape:
-        return False
+    return ours.shape == theirs.shape and bool(same(ours, theirs, 1e-3 * (spread(theirs) if scale is None else scale)).all())
+
+
+def same(ours: NDArray[Any], theirs: NDArray[Any], most: Any) -> NDArray[np.bool_]:
+    """Which numbers differ by no more than that and rounding, or are infinite or NaN on both sides."""
     a, b = ours.astype(np.float64), theirs.astype(np.float64)
     with np.errstate(all="ignore"):
-        near = np.abs(a - b) <= 1e-6 + 1e-3 * (spread(b) if scale is None else scale) + 2e-6 * np.abs(b)
-    return bool((near | (a == b) | (np.isnan(a) & np.isnan(b))).all())
+        near: NDArray[np.bool_] = np.abs(a - b) <= 1e-6 + most + 2e-6 * np.abs(b)
+    return near | (a == b) | (np.isnan(a) & np.isnan(b))
 
 
 def spread(logits: NDArray[Any]) -> float:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import _native
 from ._arguments import Array, StrPath
-from ._classifier import spread
+from ._classifier import same, spread
 from ._native import Error
 
 # Images whose answers are remembered.
@@ -158,9 +158,8 @@ def _apart(ours: NDArray[np.float32], theirs: NDArray[np.float32], most: Any) ->
     """Which images differ by more than that, and by more than rounding and chance explain."""
     if ours.shape != theirs.shape:
         return np.ones(ours.shape[1], bool)
-    (a, a_error), (b, b_error) = ours.astype(float), theirs.astype(float)
+    (a, a_error), (b, b_error) = ours, theirs
     with np.errstate(all="ignore"):
-        near = np.abs(a - b) <= 1e-6 + most + 2e-6 * np.abs(b) + _ERRORS * np.hypot(a_error, b_error)
-    same = near | (a == b) | (np.isnan(a) & np.isnan(b))
-    apart: Array = ~same.all(1)
+        chance = _ERRORS * np.hypot(a_error, b_error)
+    apart: Array = ~same(a, b, most + chance).all(1)
     return apart

@@ -155,7 +155,7 @@ class MIFGSM(Attack):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class NIFGSM(Attack):
+class NIFGSM(MIFGSM):
     """Iterated FGSM with Nesterov's momentum (Lin et al. 2020), Linf.
 
     Parameters
@@ -172,13 +172,9 @@ class NIFGSM(Attack):
 
     _form: ClassVar[str] = "ni-fgsm:steps={steps},step={alpha},decay={decay},return=last"
 
-    alpha: float = 2 / 255
-    steps: int = 10
-    decay: float = 1.0
-
 
 @dataclass(slots=True, eq=False, repr=False)
-class VMIFGSM(Attack):
+class VMIFGSM(MIFGSM):
     """Momentum with gradients tuned by those around (Wang & He 2021), Linf.
 
     Parameters
@@ -201,16 +197,13 @@ class VMIFGSM(Attack):
 
     _form: ClassVar[str] = "vmi-fgsm:steps={steps},step={alpha},decay={decay},neighbors={N},beta={beta},return=last"
 
-    alpha: float = 2 / 255
-    steps: int = 10
-    decay: float = 1.0
     N: int = 5
     beta: float = 3 / 2
     seed: int = field(default=0, kw_only=True)
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class DIFGSM(Attack):
+class DIFGSM(MIFGSM):
     """Iterated FGSM on images that are resized and shifted at random (Xie et al. 2019), Linf.
 
     Parameters
@@ -235,8 +228,6 @@ class DIFGSM(Attack):
         "di-fgsm:steps={steps},step={alpha},decay={decay},resize={resize_rate},diversity={diversity_prob},return=last"
     )
 
-    alpha: float = 2 / 255
-    steps: int = 10
     decay: float = 0.0
     resize_rate: float = 0.9
     diversity_prob: float = 0.5

@@ -93,18 +93,12 @@ impl Lab<'_> {
         Model::open(&self.state(file_of(entry)?)?)
     }
 
-    /// What a trained model is run as: a network of rectifiers, or one that spikes so.
+    /// What a trained model is run as.
     pub(super) fn network(
         &self,
         (entry, spiking): (&StoreEntry, Option<SpikingOptions>),
     ) -> Result<Box<dyn FrozenNetwork>> {
-        let model = self.model(entry)?;
-        Ok(match spiking {
-            None => Box::new(model.freeze()?),
-            Some(options) => {
-                Box::new(SpikingModel::from_model(&model, options, Statistics::Carry)?.freeze()?)
-            }
-        })
+        network_of(&self.model(entry)?, spiking)
     }
 
     /// Reads a file of the store, which may be somebody else's.
@@ -217,6 +211,19 @@ const JOB: &str = "job";
 
 fn checkpoint_file(key: &str) -> String {
     format!("{key}.checkpoint")
+}
+
+/// A model as it is run: a network of rectifiers, or one that spikes so.
+pub(super) fn network_of(
+    model: &Model,
+    spiking: Option<SpikingOptions>,
+) -> Result<Box<dyn FrozenNetwork>> {
+    Ok(match spiking {
+        None => Box::new(model.freeze()?),
+        Some(options) => {
+            Box::new(SpikingModel::from_model(model, options, Statistics::Carry)?.freeze()?)
+        }
+    })
 }
 
 pub(super) fn file_of(entry: &StoreEntry) -> Result<&str> {

@@ -1,12 +1,13 @@
 //! Whether the jobs of a graph can be done at all, before anything is trained.
 
 use crate::attack::{AttackSpec, Budget, Norm, Samples, check_attack};
+use crate::experiment::execute::network_of;
 use crate::experiment::graph::Graph;
 use crate::experiment::work::Work;
 use crate::method::{Defender, Settings, Training};
-use crate::nn::{Augmentation, Freeze, FrozenNetwork, Model};
+use crate::nn::{Augmentation, FrozenNetwork, Model};
 use crate::simd::{Isa, Portable};
-use crate::snn::{SpikingModel, SpikingOptions, Statistics};
+use crate::snn::SpikingOptions;
 use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
 use ndarray::Array4;
@@ -21,25 +22,17 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     let mut untrained = Untrained {
         model: Model::new(Arc::clone(&graph.architecture), 0)?,
         networks: Vec::new(),
+        tried: HashSet::new(),
         samples: Samples::new(image.view(), vec![0], vec![0])?,
         context: Context::serial(Isa::Portable(Portable)),
     };
-    let mut tried = HashSet::new();
     for job in &graph.jobs {
         let result = match &job.work {
             Work::Train { training, settings, .. } => shifts(*training, settings, input)
                 .and_then(|()| untrained.defend(*training, settings)),
             Work::Show { spiking, .. } => untrained.network(*spiking).map(drop),
-            Work::Craft { attack, norm, eps, .. } => {
-                if !tried.insert((attack.to_string(), *norm, eps.to_bits(), false)) {
-                    continue;
-                }
-                untrained.attack(attack, (*norm, *eps), None)
-            }
+            Work::Craft { attack, norm, eps, .. } => untrained.attack(attack, (*norm, *eps), None),
             Work::Attack { attack, norm, eps, spiking, .. } => {
-                if !tried.insert((attack.to_string(), *norm, eps.to_bits(), spiking.is_some())) {
-                    continue;
-                }
                 untrained.attack(attack, (*norm, *eps), *spiking)
             }
         };
@@ -63,6 +56,8 @@ struct Untrained {
     model: Model,
     /// Those that were needed so far, each made once: packing the weights of a large network takes a while.
     networks: Vec<(Option<SpikingOptions>, Box<dyn FrozenNetwork>)>,
+    /// Attacks, norms, radii and networks that go together.
+    tried: HashSet<(String, Norm, u32, usize)>,
     samples: Samples,
     context: Context,
 }
@@ -82,13 +77,7 @@ impl Untrained {
         if let Some(place) = self.networks.iter().position(|(made, _)| *made == spiking) {
             return Ok(place);
         }
-        let network: Box<dyn FrozenNetwork> = match spiking {
-            None => Box::new(self.model.freeze()?),
-            Some(options) => {
-                let model = SpikingModel::from_model(&self.model, options, Statistics::Carry)?;
-                Box::new(model.freeze()?)
-            }
-        };
+        let network = network_of(&self.model, spiking)?;
         self.networks.push((spiking, network));
         Ok(self.networks.len() - 1)
     }
@@ -99,7 +88,11 @@ impl Untrained {
         (norm, eps): (Norm, f32),
         spiking: Option<SpikingOptions>,
     ) -> Result<()> {
-        let (place, attack) = (self.network(spiking)?, attack.build()?);
+        let place = self.network(spiking)?;
+        if !self.tried.insert((attack.to_string(), norm, eps.to_bits(), place)) {
+            return Ok(());
+        }
+        let attack = attack.build()?;
         let (network, budget) = (self.networks[place].1.as_ref(), Budget { norm, eps, seed: 0 });
         check_attack(&self.context, network, &self.samples, attack.as_ref(), budget)
     }

@@ -110,15 +110,17 @@ impl Search {
         Ok(())
     }
 
-    /// Checks every value by itself, before any work.
+    /// Checks every value by itself, before any work. What there is to do at least: the candidates of the first round, the start
+    /// first, and the start as a finalist.
     ///
     /// # Errors
     /// If a setting is unknown, does not take a value, has it twice, or no method here reads it.
-    pub fn check(&self, spec: &ExperimentSpec) -> Result<()> {
-        let start = self.candidate(spec, &Hypothesis::new())?;
+    pub fn check(&self, spec: &ExperimentSpec) -> Result<(Vec<Trial>, Trial)> {
+        let start = Hypothesis::new();
+        let mut round = vec![self.candidate(spec, &start)?];
         for axis in &self.axes {
             axis.check(&spec.settings)?;
-            if axis.setting == "seed" || !start.graph.reads(&axis.setting) {
+            if axis.setting == "seed" || !round[0].graph.reads(&axis.setting) {
                 let problem = format!(
                     "an axis over `{}`, which no method here reads: its values would change nothing",
                     axis.setting
@@ -126,25 +128,15 @@ impl Search {
                 return Err(refuse(problem));
             }
         }
-        self.first_round(spec).map(drop)
-    }
-
-    /// The candidates of the first round, the start first: what there is to do at least.
-    ///
-    /// # Errors
-    /// Those of [`check`](Self::check).
-    pub fn first_round(&self, spec: &ExperimentSpec) -> Result<Vec<Trial>> {
-        let start = Hypothesis::new();
-        let mut all = vec![self.candidate(spec, &start)?];
         for axis in &self.axes {
             for value in &axis.values {
                 let trial = self.candidate(spec, &changed(&start, axis, value))?;
                 if trial.spec.settings != spec.settings {
-                    all.push(trial);
+                    round.push(trial);
                 }
             }
         }
-        Ok(all)
+        Ok((round, self.finalist(spec, &start)?))
     }
 
     /// What is run for a candidate: the choosing half, but for what is skipped.

@@ -31,7 +31,6 @@ use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
 use deepsleep::nn::architecture::Architecture;
 use sheet::SheetChoice;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Test images, at most, before it is known how many there are: the graph of jobs is made first.
@@ -154,18 +153,14 @@ impl Reproduce {
         common: &Common,
     ) -> Result<()> {
         let search = Search::load(path)?;
-        search.check(&spec).map_err(|e| e.in_file(path))?;
-        // All that is printed is run for a finalist at least.
-        let printed = search.finalist(&spec, &BTreeMap::new()).map_err(|e| e.in_file(path))?;
-        let trials =
-            [search.first_round(&spec).map_err(|e| e.in_file(path))?, vec![printed]].concat();
-        let graphs: Vec<_> =
-            trials.iter().map(|trial| (&trial.spec.settings, &trial.graph)).collect();
+        let (round, finalist) = search.check(&spec).map_err(|e| e.in_file(path))?;
+        let trials = round.iter().chain([&finalist]);
+        let graphs: Vec<_> = trials.map(|trial| (&trial.spec.settings, &trial.graph)).collect();
         self.refuse_without_effect(None, &graphs)?;
         let request = Request { search: Some(search.clone()), ..Request::new(spec, None) };
         request.check(&self.out)?;
         if self.dry_run {
-            return search::plan(&search, &request.spec, &Store::at(&self.out), common);
+            return search::plan(&search, (&round, &finalist), &Store::at(&self.out), common);
         }
         let (store, _lock) = self.open(&request, data, None, common)?;
         let place = search::Place { request: &request, store: &store, out: &self.out };

@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use deepsleep::Error;
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    ExperimentSpec, Finalist, Found, Hypothesis, JobOutcome, Lookup, Request, Results, Search,
-    Step, Store, Trial, assemble_results, found,
+    Finalist, Found, Hypothesis, JobOutcome, Lookup, Request, Results, Search, Step, Store, Trial,
+    assemble_results, found,
 };
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -109,9 +109,14 @@ struct Part {
 }
 
 /// `--dry-run`: what one round and the finals take.
-pub fn plan(search: &Search, spec: &ExperimentSpec, store: &Store, common: &Common) -> Result<()> {
+pub fn plan(
+    search: &Search,
+    (round, finalist): (&[Trial], &Trial),
+    store: &Store,
+    common: &Common,
+) -> Result<()> {
     let mut known = HashSet::new();
-    let mut part = |trials: &[Trial]| {
+    let mut part = |trials: &[&Trial]| {
         let mut part = Part { hypotheses: trials.len(), jobs: 0, left: 0, estimated_seconds: 0.0 };
         for trial in trials {
             for job in trial.graph.jobs.iter().filter(|job| known.insert(job.key.clone())) {
@@ -124,8 +129,8 @@ pub fn plan(search: &Search, spec: &ExperimentSpec, store: &Store, common: &Comm
         }
         part
     };
-    let round = part(&search.first_round(spec)?);
-    let mut last = part(&[search.finalist(spec, &Hypothesis::new())?]);
+    let round = part(&round.iter().collect::<Vec<_>>());
+    let mut last = part(&[finalist]);
     // Each finalist may share nothing with the others.
     last.hypotheses = search.finalists + 1;
     last.estimated_seconds *= last.hypotheses as f64;
