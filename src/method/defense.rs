@@ -40,6 +40,12 @@ pub trait Defense: Sync {
     /// refused, so this list must be complete.
     fn reads(&self, settings: &Settings) -> Vec<&'static str>;
 
+    /// Of those, the ones that change nothing because of what others are, as the dreams of a sleep without noise.
+    fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
+        let _ = settings;
+        Vec::new()
+    }
+
     /// Its stages, in order.
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>>;
 
@@ -168,11 +174,12 @@ impl Training {
         let within = |name: &str, group: &str| {
             name.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let read = match self {
-            Self::Control => vec!["control"],
-            Self::Defense(defense) => defense.reads(settings),
+        let (read, ignored) = match self {
+            Self::Control => (vec!["control"], Vec::new()),
+            Self::Defense(defense) => (defense.reads(settings), defense.ignores(settings)),
         };
-        name == "seed" || read.iter().any(|read| within(name, read) || within(read, name))
+        let is_read = read.iter().any(|read| within(name, read) || within(read, name));
+        name == "seed" || is_read && !ignored.iter().any(|ignored| within(name, ignored))
     }
 
     /// The settings that it reads, with their values. Nothing else in `settings` makes a difference to it, except for the

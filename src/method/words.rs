@@ -80,10 +80,7 @@ fn layers(options: &SlowWaveOptions) -> String {
     match (options.plasticity, &options.layers) {
         (_, Layers::Named(names)) => {
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            return match names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") {
-                none if none.is_empty() => "none. The paper says that all layers learn.".to_owned(),
-                some => format!("{some}. The paper says that all layers learn."),
-            };
+            return format!("{}. The paper says that all layers learn.", names.join(", "));
         }
         (_, Layers::All) => "all; in the published code those between the first and the last never do, as its optimizer is handed the wrong tensor.",
         (Plasticity::Published, Layers::Published) => "the first and the last; convolutions between them are only standardized, as the published code hands its optimizer the wrong tensor. The paper says that all layers learn.",

@@ -5,6 +5,7 @@ mod evaluation;
 mod networks;
 mod random_models;
 mod robust_training;
+mod settings;
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -120,20 +120,21 @@ impl Search {
         let mut round = vec![self.candidate(spec, &start)?];
         for axis in &self.axes {
             axis.check(&spec.settings)?;
-            if axis.setting == "seed" || !round[0].graph.reads(&axis.setting) {
-                let problem = format!(
-                    "an axis over `{}`, which no method here reads: its values would change nothing",
-                    axis.setting
-                );
-                return Err(refuse(problem));
-            }
-        }
-        for axis in &self.axes {
             for value in &axis.values {
                 let trial = self.candidate(spec, &changed(&start, axis, value))?;
                 if trial.spec.settings != spec.settings {
                     round.push(trial);
                 }
+            }
+        }
+        // What is read may depend on what other axes change.
+        let is_read = |setting: &str| round.iter().any(|trial| trial.graph.reads(setting));
+        for Axis { setting, .. } in &self.axes {
+            if setting == "seed" || !is_read(setting) {
+                let problem = format!(
+                    "an axis over `{setting}`, which no method here reads: its values would change nothing"
+                );
+                return Err(refuse(problem));
             }
         }
         Ok((round, self.finalist(spec, &start)?))

@@ -34,6 +34,33 @@ impl Defense for AdversarialTraining {
         vec!["adversarial_training"]
     }
 
+    fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
+        let options = &settings.adversarial_training;
+        // Bounds are of the radius, and their share rises with it, whether or not there are examples.
+        let bounds = matches!(options.loss, RobustLoss::Ibp { .. });
+        let examples = options.ratio > 0.0 && options.eps > 0.0;
+        let mut ignored = match examples {
+            true => vec![],
+            false => vec![
+                "adversarial_training.attack",
+                "adversarial_training.start",
+                "adversarial_training.loss.trades",
+                "adversarial_training.loss.mart",
+            ],
+        };
+        if !examples && !bounds {
+            ignored.push("adversarial_training.eps_ramp");
+        }
+        if options.ratio == 0.0 && !bounds {
+            ignored.push("adversarial_training.eps");
+        }
+        // Of examples that are the images themselves, the losses of pairs still are other losses.
+        if options.eps == 0.0 && options.loss.pairs().is_none() {
+            ignored.push("adversarial_training.ratio");
+        }
+        ignored
+    }
+
     fn stages(&self, _: &Settings) -> Vec<Box<dyn Stage>> {
         vec![Box::new(AdversarialStage::default())]
     }

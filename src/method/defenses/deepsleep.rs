@@ -1,7 +1,7 @@
 //! DeepSleep: cycles of slow-wave and fast-wave sleep.
 
-use super::fast_wave::{fast_wave_passes, fast_wave_reads};
-use super::slow_wave::slow_wave_passes;
+use super::fast_wave::{fast_wave_ignores, fast_wave_passes};
+use super::slow_wave::{slow_wave_ignores, slow_wave_passes};
 use super::{Conversion, FastWaveStage, SlowWaveStage};
 use crate::method::defense::conversion_reads;
 use crate::method::{Defense, Description, Settings, Stage, words};
@@ -20,8 +20,12 @@ impl Defense for DeepSleep {
     }
 
     fn reads(&self, settings: &Settings) -> Vec<&'static str> {
-        let sleep = vec!["cycles", "slow_wave"];
-        [sleep, fast_wave_reads(settings), conversion_reads(settings)].concat()
+        let sleep = vec!["cycles", "slow_wave", "fast_wave"];
+        [sleep, conversion_reads(settings)].concat()
+    }
+
+    fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
+        [slow_wave_ignores(settings), fast_wave_ignores(settings)].concat()
     }
 
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>> {

@@ -85,21 +85,17 @@ impl Defense for Distillation {
         "Defensive distillation"
     }
 
-    fn reads(&self, settings: &Settings) -> Vec<&'static str> {
+    fn reads(&self, _: &Settings) -> Vec<&'static str> {
+        vec!["distillation"]
+    }
+
+    fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
         match settings.distillation.method {
-            DistillationMethod::Papernot => vec!["distillation"],
+            DistillationMethod::Papernot => vec![],
             // The published teacher is never trained: nothing learns from labels.
-            DistillationMethod::Published => vec![
-                "distillation.method",
-                "distillation.temperature",
-                "distillation.student_epochs",
-                "distillation.batch_size",
-                "distillation.learning_rate",
-                "distillation.schedule",
-                "distillation.warm_up",
-                "distillation.rule",
-                "distillation.augmentation",
-            ],
+            DistillationMethod::Published => {
+                vec!["distillation.teacher_epochs", "distillation.label_smoothing"]
+            }
         }
     }
 

@@ -8,8 +8,8 @@ use crate::method::defense::{STEP, conversion_reads, example_passes};
 use crate::method::{Defense, Description, Networks, Settings, Stage, StageRun, words};
 use crate::nn::Model;
 use crate::simd::random::Key;
-use crate::sleep::{self, DreamSource};
-use crate::snn::{Statistics, check_spiking};
+use crate::sleep::{self, DreamSource, FastWaveOptions};
+use crate::snn::{Reset, Statistics, check_spiking};
 use crate::tensor::Context;
 
 /// Fast-wave sleep alone.
@@ -26,7 +26,11 @@ impl Defense for FastWaveDefense {
     }
 
     fn reads(&self, settings: &Settings) -> Vec<&'static str> {
-        [fast_wave_reads(settings), conversion_reads(settings)].concat()
+        [vec!["fast_wave"], conversion_reads(settings)].concat()
+    }
+
+    fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
+        fast_wave_ignores(settings)
     }
 
     fn stages(&self, _: &Settings) -> Vec<Box<dyn Stage>> {
@@ -48,24 +52,44 @@ impl Defense for FastWaveDefense {
     }
 }
 
-/// The settings that fast-wave sleep reads: without noise there are no dreams.
-pub(super) fn fast_wave_reads(settings: &Settings) -> Vec<&'static str> {
-    if settings.fast_wave.noise {
-        return vec!["fast_wave"];
+/// The settings of fast-wave sleep that change nothing.
+pub(super) fn fast_wave_ignores(settings: &Settings) -> Vec<&'static str> {
+    let FastWaveOptions { noise, dream, spiking, .. } = settings.fast_wave;
+    let mut ignored = Vec::new();
+    if !noise {
+        ignored.push("fast_wave.dream");
     }
-    vec![
-        "fast_wave.epochs",
-        "fast_wave.batch_size",
-        "fast_wave.learning_rate",
-        "fast_wave.schedule",
-        "fast_wave.warm_up",
-        "fast_wave.rule",
-        "fast_wave.label_smoothing",
-        "fast_wave.augmentation",
-        "fast_wave.noise",
-        "fast_wave.spiking",
-        "fast_wave.statistics",
-    ]
+    // Dreams of no image, or that are the images themselves.
+    let none = [(dream.ratio, "fast_wave.dream.eps"), (dream.eps, "fast_wave.dream.ratio")];
+    for (_, other) in none.into_iter().filter(|(value, _)| *value == 0.0) {
+        ignored.extend([
+            "fast_wave.noise",
+            "fast_wave.dream.source",
+            "fast_wave.dream.attack",
+            other,
+        ]);
+    }
+    // Training normalizes by each batch: the running statistics are those of what dreams, or of the result.
+    let dreams = noise && dream.ratio > 0.0 && dream.eps > 0.0;
+    let is_live = matches!(dream.source, DreamSource::Live | DreamSource::LiveSnn);
+    if settings.conversion != Statistics::Carry && !(dreams && is_live) {
+        ignored.push("fast_wave.statistics");
+    }
+    let neuron = spiking.neuron;
+    if neuron.tau.is_none() {
+        ignored.push("fast_wave.spiking.neuron.decay_input");
+    }
+    if neuron.tau.is_none() && neuron.synapse_tau.is_none() {
+        ignored.push("fast_wave.spiking.neuron.time_step");
+    }
+    if neuron.reset == Reset::None || spiking.steps == 1 {
+        ignored.push("fast_wave.spiking.neuron.reset_grad");
+    }
+    // What a step leaves to the next one.
+    if spiking.steps == 1 {
+        ignored.extend(["fast_wave.spiking.neuron.reset", "fast_wave.spiking.neuron.synapse_tau"]);
+    }
+    ignored
 }
 
 /// Every time step is a pass of the network (measured on LeNet: 1.05).

@@ -26,6 +26,25 @@ impl Defense for Lucid {
         vec!["lucid", "cycles", "adversarial_training"]
     }
 
+    fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
+        let options = &settings.lucid;
+        let mut ignored = AdversarialTraining.ignores(settings);
+        if options.homeostasis {
+            // Thresholds are set by the radius.
+            ignored.retain(|&name| name != "adversarial_training.eps");
+        } else {
+            ignored.extend(["lucid.down", "lucid.up", "lucid.distance", "lucid.gain"]);
+        }
+        if !options.down_selection {
+            ignored.extend(["lucid.rate", "lucid.inhibition", "lucid.change", "lucid.loss"]);
+        }
+        // Later cycles start with the neurons that are silent.
+        if settings.cycles == 1 {
+            ignored.push("lucid.silent");
+        }
+        ignored
+    }
+
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>> {
         let cycle = |i: usize| -> [Box<dyn Stage>; 2] {
             let later = i > 0;

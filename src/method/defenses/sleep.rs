@@ -1,6 +1,6 @@
 //! The paper's baseline "Sleep Defense", and the conversion stage that ends every sleep.
 
-use super::slow_wave::{SlowWaveRun, simulation_passes};
+use super::slow_wave::{SlowWaveRun, simulation_passes, slow_wave_ignores};
 use crate::Result;
 use crate::method::defense::conversion_reads;
 use crate::method::{
@@ -88,6 +88,16 @@ impl Defense for SleepDefense {
             SleepDefenseMethod::Tadros => vec!["sleep.method", "sleep.replay"],
         };
         [own, conversion_reads(settings)].concat()
+    }
+
+    fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
+        // It has its own time steps and passes.
+        let timing =
+            ["slow_wave.depth", "slow_wave.initial_rate", "slow_wave.ratio", "slow_wave.length"];
+        match settings.sleep.method {
+            SleepDefenseMethod::AsRun => [slow_wave_ignores(settings), timing.into()].concat(),
+            SleepDefenseMethod::Tadros => vec![],
+        }
     }
 
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>> {

@@ -9,7 +9,7 @@ use crate::method::{Defense, Description, Networks, Settings, Stage, StageRun, w
 use crate::nn::Model;
 use crate::simd::Isa;
 use crate::simd::random::Key;
-use crate::sleep::{self, Layers};
+use crate::sleep::{self, Layers, Plasticity};
 use crate::tensor::Context;
 
 /// Slow-wave sleep alone.
@@ -29,6 +29,10 @@ impl Defense for SlowWaveDefense {
         [vec!["slow_wave"], conversion_reads(settings)].concat()
     }
 
+    fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
+        slow_wave_ignores(settings)
+    }
+
     fn stages(&self, _: &Settings) -> Vec<Box<dyn Stage>> {
         vec![Box::new(SlowWaveStage), Box::new(Conversion)]
     }
@@ -46,6 +50,37 @@ impl Defense for SlowWaveDefense {
         all.extend(words::slow_wave(&settings.slow_wave, train_images));
         all
     }
+}
+
+/// The settings of slow-wave sleep that change nothing.
+pub(super) fn slow_wave_ignores(settings: &Settings) -> Vec<&'static str> {
+    let pair = settings.slow_wave.pair;
+    if settings.slow_wave.plasticity == Plasticity::Published {
+        return vec!["slow_wave.pair", "slow_wave.drive"];
+    }
+    // Resistances follow from the drive, and nothing learns from gradients.
+    let mut ignored = vec![
+        "slow_wave.learning_rate",
+        "slow_wave.pair.neuron.resistance",
+        "slow_wave.pair.neuron.decay_input",
+        "slow_wave.pair.neuron.reset_grad",
+    ];
+    let leaks = pair.neuron.tau.is_some();
+    if !leaks && pair.neuron.synapse_tau.is_none() {
+        ignored.push("slow_wave.pair.neuron.time_step");
+    }
+    // Without changes in one direction, neither its trace nor its bound counts. The trace of spikes is the memory of a neuron
+    // that does not leak.
+    if pair.potentiation == 0.0 && pair.depression >= 0.0 {
+        ignored.extend(["slow_wave.pair.tau_pre", "slow_wave.pair.maximum"]);
+    }
+    if pair.depression == 0.0 && pair.potentiation >= 0.0 {
+        ignored.push("slow_wave.pair.minimum");
+        if leaks {
+            ignored.push("slow_wave.pair.tau_post");
+        }
+    }
+    ignored
 }
 
 /// An estimate for simulating so many time steps, over all passes; what a step costs was measured on LeNet.

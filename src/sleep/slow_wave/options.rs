@@ -188,6 +188,11 @@ impl SlowWaveOptions {
     /// # Errors
     /// If a number is out of its range, which is said, or the pair rule refuses its share.
     pub fn validate(&self) -> Result<()> {
+        if self.layers == Layers::Named(Vec::new()) {
+            let problem =
+                "`slow_wave.layers` names none, which would do nothing; at least one has to learn";
+            return Err(Error::argument("setting", problem));
+        }
         let rate = self.ratio > 0.0 && self.initial_rate > 0.0 && self.initial_rate <= 1.0;
         self.pair.validate()?;
         if !(self.drive > 0.0 && self.drive.is_finite()) {

@@ -9,7 +9,8 @@ use crate::autodiff::Tape;
 use crate::checkpoint::StateDict;
 use crate::simd::random::Key;
 use crate::sleep::circuit::Circuit;
-use crate::sleep::{PairLayer, poisson_trains};
+use crate::sleep::{PairLayer, PairOptions, poisson_trains};
+use crate::snn::Neuron;
 use crate::tensor::{Context, Tensor};
 
 /// Time steps that are simulated together: 128 samples of the first layer's spikes are 59 MB.
@@ -30,8 +31,11 @@ impl PairSleep {
         learns: Vec<bool>,
         options: &SlowWaveOptions,
     ) -> Result<Self> {
+        // Layers are balanced by the drive: until then, and where nothing is driven, all have the same resistance.
+        let neuron = Neuron { resistance: 1.0, decay_input: true, ..options.pair.neuron };
+        let pair = PairOptions { neuron, ..options.pair };
         let layers = circuit.layers.iter().zip(weights);
-        let layers = layers.map(|(of, weight)| PairLayer::new(of.geometry, weight, options.pair));
+        let layers = layers.map(|(of, weight)| PairLayer::new(of.geometry, weight, pair));
         Ok(Self {
             drive: options.drive,
             learns,
