@@ -220,7 +220,7 @@ fn outcome(
     settings.validate().ok()?;
     let mut defender = Defender::new(defense, control.clone(), settings.clone()).ok()?;
     let context = Context::new(1).unwrap();
-    while let Some(_) = defender.advance(&context, data, |_| {}).ok()? {}
+    while defender.advance(&context, data, |_| {}).ok()?.is_some() {}
     let model = defender.model();
     let weights = model.parameters().iter().flat_map(|p| p.values.iter());
     let statistics = model.statistics().iter().flat_map(|s| s.mean.iter().chain(&s.variance));
