@@ -110,10 +110,12 @@ impl Untrained {
         let attack = attack.build()?;
         let info = attack.info();
         if !info.norms.contains(&norm) {
-            let (why, columns) = (info.missing_in(norm), columns_in(norm)?.join(", "));
-            let problem =
-                format!("{why}; the columns of a sheet with norm = '{norm}' are {columns}");
-            return Err(Error::argument("experiment", format!("{}: {problem}", info.name)));
+            let (name, why) = (&info.name, info.missing_in(norm));
+            let problem = format!(
+                "{name} {why}; the columns of a sheet with norm = '{norm}' are {}",
+                columns_in(norm)?.join(", ")
+            );
+            return Err(Error::argument("attack", problem));
         }
         let (network, budget) = (self.networks[place].1.as_ref(), Budget { norm, eps, seed: 0 });
         check_attack(&self.context, network, &self.samples, attack.as_ref(), budget)

@@ -138,8 +138,8 @@ impl Reproduce {
             let plan = plan::DryRun { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
-        graph.check_images().map_err(|e| self.blamed(e))?;
         let (store, _lock) = self.open(&request, &asked.data, shard, common)?;
+        graph.check_images().map_err(|e| self.blamed(e))?;
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         work.run((&train, &test), (self.jobs, shard), common)
     }
@@ -163,11 +163,11 @@ impl Reproduce {
         if self.dry_run {
             return search::plan(&search, (&round, &finalist), &Store::at(&self.out), common);
         }
+        let (store, _lock) = self.open(&request, data, None, common)?;
         graphs
             .iter()
             .try_for_each(|(_, graph)| graph.check_images())
             .map_err(|e| self.blamed(e))?;
-        let (store, _lock) = self.open(&request, data, None, common)?;
         let place = search::Place { request: &request, store: &store, out: &self.out };
         place.run(&search, images, self.jobs, common)
     }
