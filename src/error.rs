@@ -112,6 +112,15 @@ impl Error {
         }
     }
 
+    /// The same error, if it is an argument's, of an operation or option by another name: what the user calls it there.
+    #[must_use]
+    pub(crate) fn of(self, operation: &'static str) -> Self {
+        match self {
+            Self::Argument { problem, .. } => Self::Argument { operation, problem },
+            other => other,
+        }
+    }
+
     /// A failed file operation; `action` is a verb that follows "cannot".
     pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), action, source }

@@ -29,6 +29,8 @@ pub struct AttackInfo {
     /// Evaluations that are averaged to answer one question. (What the attack returns is judged by the draws that a random
     /// model wants, and by as many as these where a model does not say that it is random.)
     pub draws: usize,
+    /// The norms that it exists in.
+    pub norms: Vec<Norm>,
     /// Whether what it finds has to lie in the ball.
     pub bounded: bool,
     /// Whether it returns its last points also where they fool nobody, and attacks what is misclassified already: to
@@ -55,6 +57,7 @@ impl AttackInfo {
             name: name.to_owned(),
             label: name.to_owned(),
             draws: 1,
+            norms: Norm::ALL.to_vec(),
             bounded: true,
             returns_all: false,
             target: None,
@@ -64,6 +67,12 @@ impl AttackInfo {
             losses: Vec::new(),
             random: true,
         }
+    }
+
+    /// That it does not exist in this norm, and where it does.
+    pub(crate) fn missing_in(&self, norm: Norm) -> String {
+        let names: Vec<&str> = self.norms.iter().map(|norm| norm.name()).collect();
+        format!("exists in {}, not in {norm}", names.join(", "))
     }
 }
 
@@ -90,6 +99,7 @@ impl<M: Stepper> Attack for M {
         };
         AttackInfo {
             draws: self.draws(),
+            norms: Stepper::norms(self).to_vec(),
             bounded: self.goal() != Goal::NearestAnywhere,
             returns_all: self.goal() == Goal::Last,
             flattens: loss.is_some_and(Loss::flattens),
@@ -100,12 +110,9 @@ impl<M: Stepper> Attack for M {
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
-        let (norm, norms) = (task.budget.norm, Stepper::norms(self));
-        if !norms.contains(&norm) {
-            let names: Vec<&str> = norms.iter().map(|norm| norm.name()).collect();
-            let instead = instead(self, norm);
-            let problem =
-                format!("exists in {}, not in {norm}; use {instead} there", names.join(", "));
+        let (norm, info) = (task.budget.norm, self.info());
+        if !info.norms.contains(&norm) {
+            let problem = format!("{}; use {} there", info.missing_in(norm), instead(self, norm));
             return Err(Error::argument(self.name(), problem));
         }
         self.validate(&task.budget, task.samples.shape())?;

@@ -58,7 +58,7 @@ pub trait Observer: Send {
 /// Trains a model to its end. `history` holds the points of the passes that are done already, and gets the others.
 ///
 /// # Errors
-/// Those of the training, of measuring, and of the observer.
+/// Those of the training, which refuses too few images before it begins, of measuring, and of the observer.
 pub fn train(
     context: &Context,
     model: &mut dyn InTraining,
@@ -66,6 +66,7 @@ pub fn train(
     history: &mut Vec<HistoryPoint>,
     observer: &mut dyn Observer,
 ) -> Result<()> {
+    model.check_images(train.len())?;
     while let Some(pass) = model.advance(context, train, &mut |batch| observer.on_batch(batch))? {
         let spiking_accuracy = match model.spiking() {
             // A single draw, if it draws at all: many images average well enough.

@@ -92,7 +92,7 @@ pub fn found(graph: &Graph, store: &Store) -> Vec<JobOutcome> {
 /// Runs a graph, and returns what became of its jobs. The images are those of the graph's spec.
 ///
 /// # Errors
-/// If the threads cannot be had. A job that fails is in the result.
+/// If the threads cannot be had, or batches of some training hold more images than there are. A job that fails is in the result.
 pub fn run(
     graph: &Graph,
     store: &Store,
@@ -100,6 +100,7 @@ pub fn run(
     options: RunOptions,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<Vec<JobOutcome>> {
+    graph.check_images()?;
     let ours = graph.of_shard(options.shard);
     let of_threads = |threads| {
         Ok::<_, crate::Error>(Context::with_isa(options.isa, threads)?.stopped_by(&options.stop))

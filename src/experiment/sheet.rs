@@ -39,11 +39,16 @@ impl RowSpec {
     /// The experiment's settings with the method's own.
     ///
     /// # Errors
-    /// If a setting is unknown, or does not take its value.
+    /// If a setting is unknown, or does not take its value; the row is named.
     pub fn settings(&self, of_experiment: &Settings) -> Result<Settings> {
         let mut settings = of_experiment.clone();
-        set_all(&mut settings, &self.set)?;
+        set_all(&mut settings, &self.set).map_err(|error| self.blamed(error))?;
         Ok(settings)
+    }
+
+    /// What is wrong with its settings, with its name.
+    pub(super) fn blamed(&self, error: Error) -> Error {
+        Error::argument("experiment", format!("row `{}`: {error}", self.id))
     }
 
     /// Whether a setting makes a difference to the model: its training, or that of the control which it starts from,
@@ -57,27 +62,22 @@ impl RowSpec {
         Ok(spikes || [self.training, Training::Control].iter().any(|t| t.reads(&settings, name)))
     }
 
-    /// Rejects settings that would not be applied.
+    /// Rejects settings that would not be applied, or do not go together.
     ///
     /// # Errors
-    /// If there is one, and those of [`reads`](Self::reads).
+    /// If there are such; the row is named. And those of [`reads`](Self::reads).
     pub fn validate(&self, of_experiment: &Settings) -> Result<()> {
         for name in self.set.keys() {
-            let (id, defense) = (&self.id, self.training);
             let problem = if name == "seed" {
-                format!(
-                    "`{id}` sets `seed`: a model has the seeds of the experiment (`--seeds`, or `seeds` of a sweep)"
-                )
+                "a model has the seeds of the experiment (`--seeds`, or `seeds` of a sweep)".into()
             } else if !self.reads(of_experiment, name)? {
-                format!(
-                    "`{id}` sets `{name}`, which changes nothing: `{defense}` reads no such setting here"
-                )
+                format!("it changes nothing: `{}` reads no such setting here", self.training)
             } else {
                 continue;
             };
-            return Err(Error::argument("experiment", problem));
+            return Err(self.blamed(Error::argument("setting", format!("`{name}`: {problem}"))));
         }
-        Ok(())
+        self.settings(of_experiment)?.validate().map_err(|error| self.blamed(error))
     }
 }
 

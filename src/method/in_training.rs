@@ -1,6 +1,6 @@
 //! What the training of a control and the training of a defense have in common.
 
-use super::{BatchProgress, ControlOptions, Defender, PassReport};
+use super::{BatchProgress, Batches, ControlOptions, Defender, PassReport};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
@@ -12,6 +12,12 @@ use std::sync::Arc;
 
 /// A model that is trained one pass or epoch at a time.
 pub trait InTraining {
+    /// Refuses fewer training images than fill a batch of any of its stages.
+    ///
+    /// # Errors
+    /// If there are fewer; the setting is named.
+    fn check_images(&self, images: usize) -> Result<()>;
+
     /// Makes the next pass or epoch; `None` when all are done. `progress` is called after every batch.
     ///
     /// # Errors
@@ -47,6 +53,10 @@ pub trait InTraining {
 }
 
 impl InTraining for Defender {
+    fn check_images(&self, images: usize) -> Result<()> {
+        Self::check_images(self, images)
+    }
+
     fn advance(
         &mut self,
         context: &Context,
@@ -134,6 +144,10 @@ impl ControlTraining {
 }
 
 impl InTraining for ControlTraining {
+    fn check_images(&self, images: usize) -> Result<()> {
+        Batches::of("control", self.trainer.options().batch_size).check_images(images)
+    }
+
     fn advance(
         &mut self,
         context: &Context,

@@ -25,6 +25,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod batches;
 mod control;
 mod defender;
 mod defense;
@@ -38,6 +39,7 @@ mod stage;
 mod validate;
 mod words;
 
+pub use batches::Batches;
 pub use control::ControlOptions;
 pub use defender::{Defender, PassReport};
 pub use defense::{DEFENSES, Defense, Description, STEP, Training};

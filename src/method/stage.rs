@@ -1,6 +1,6 @@
 //! The stages of a defense. A new defense implements one unless existing stages suffice.
 
-use super::Settings;
+use super::{Batches, Settings};
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::nn::{Model, Regime, Trainer};
@@ -52,6 +52,9 @@ pub trait Stage: Send + Sync {
         let _ = (settings, control);
         Ok(())
     }
+
+    /// How it goes over the training images, if that is in whole batches.
+    fn batches(&self, settings: &Settings) -> Option<Batches>;
 
     /// Prepares the first pass. May replace the model by another one to start from. Everything random must follow from
     /// `key`.

@@ -18,6 +18,7 @@ impl Attack for Odd {
             name: "odd".into(),
             label: "odd:one".into(),
             draws: 7,
+            norms: vec![Norm::Linf],
             bounded: false,
             returns_all: true,
             target: Some(5),

@@ -18,6 +18,7 @@ mod names;
 mod non_finite;
 mod options;
 mod outputs;
+mod possible;
 mod random;
 mod report;
 mod reproduce;

@@ -112,7 +112,8 @@ fn a_search_says_what_there_is_to_do_and_what_it_cannot() {
     }
     run(SEARCH, &["--seeds", "3"]).assert_fails(2, &["--seeds"]);
     run(SEARCH, &["--set", "lucid.patches=2"]).assert_fails(2, &["no model that was asked for"]);
-    run(SEARCH, &["--set", "seed=3"]).assert_fails(2, &["--seeds"]);
+    run(SEARCH, &["--set", "seed=3"])
+        .assert_fails(2, &["`seeds` and `final_seeds` in", "search.toml"]);
     assert!(!folder.path("out").exists());
 }
 

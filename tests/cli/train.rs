@@ -98,7 +98,8 @@ fn what_cannot_be_trained_on_fails_in_a_line() {
     let folder = Folder::new();
     let [out, nowhere] = ["model", "nowhere"].map(|name| folder.argument(name));
     let train = |more: &[&str]| Run::of(cli(&["train", "--out", &out]).args(more));
-    train(&["--limit-train", "100"]).assert_fails(2, &["--batch-size 128", "only 100"]);
+    train(&["--limit-train", "100"])
+        .assert_fails(2, &["100 images do not fill one batch of 128", "control.batch_size"]);
     train(&["--data-dir", &nowhere]).assert_fails(1, &["no mnist data set", "no such folder"]);
     train(&["--data-dir", "data/mnist", "--dataset", "fashion-mnist"])
         .assert_fails(1, &["fashion-mnist was looked for", "files of mnist"]);

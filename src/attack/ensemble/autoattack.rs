@@ -173,6 +173,11 @@ impl AutoAttack {
         attacks.into_iter().map(Member::of).collect()
     }
 
+    /// Whether all of its attacks do.
+    fn exists_in(&self, norm: Norm) -> bool {
+        self.members(norm).iter().all(|member| member.attack.info().norms.contains(&norm))
+    }
+
     /// How many of the samples that Square fooled no attack after it can fool, so that an order in which Square is
     /// not the last does not hide that it was the only one.
     fn square_alone(
@@ -198,6 +203,7 @@ impl Attack for AutoAttack {
         let members = self.members(Norm::Linf);
         AttackInfo {
             draws: if self.version == Version::Rand { 20 } else { 1 },
+            norms: Norm::ALL.into_iter().filter(|&norm| self.exists_in(norm)).collect(),
             losses: members.iter().flat_map(|member| member.attack.info().losses).collect(),
             needs_spikes: self.version.is_spiking(),
             ..AttackInfo::of("autoattack")

@@ -8,7 +8,7 @@ use crate::numbers::at_most;
 use crate::output::refuse_among;
 use crate::reproduce::{Reproduction, counted, lock, look_at_outputs};
 use crate::stderr::shown;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use deepsleep::data::{DataIdentity, Split};
 use deepsleep::experiment::{Graph, Lookup, Request, Store, Taken, found, merge, plan_merge};
@@ -78,7 +78,7 @@ impl Merge {
         let held = there.then(|| lock(&self.out, None)).transpose()?;
         let request = self.request()?;
         request.check(&self.out)?;
-        let graph = request.graph()?;
+        let graph = self.graph(&request)?;
         let others: Vec<Store> = self.folders.iter().map(|folder| Store::at(folder)).collect();
         if self.dry_run {
             let here = Store::at(&self.out);
@@ -138,6 +138,20 @@ impl Merge {
             });
         }
         joined.context("no folders")
+    }
+
+    /// The jobs of all folders. A folder of another engine may have been asked for what this one refuses.
+    fn graph(&self, request: &Request) -> Result<Graph> {
+        let graph = request.graph();
+        if request.search.is_some() {
+            return graph.map_err(|e| e.in_file(&self.folders[0]).into());
+        }
+        graph.map_err(|error| {
+            let folder = self.folders[0].display();
+            anyhow!(
+                "{folder} was asked for what cannot be done: {error}; ask for the rest with `reproduce --out {folder}`, then merge"
+            )
+        })
     }
 
     fn data(&self, request: &Request) -> Result<DatasetOptions> {

@@ -145,7 +145,6 @@ impl Graph {
             return Ok(model);
         }
         let settings = Settings { seed, ..method.settings(&spec.settings)? };
-        settings.validate()?;
         let control = if settings.control == spec.settings.control {
             self.control(seed, spec)
         } else {
@@ -175,7 +174,8 @@ impl Graph {
         let (id, seed, trained) = (row.id.clone(), *seed, *trained);
         let settings = row.settings(&spec.settings)?;
         let spiking = row.spiking.then_some(settings.fast_wave.spiking);
-        let eps = parse_eps(scale, norm, spec.architecture.input().features())?;
+        let eps = parse_eps(scale, norm, spec.architecture.input().features());
+        let eps = eps.map_err(|error| error.of("noise scale"))?;
         let &[eps] = eps.as_slice() else {
             let problem = format!("`{scale}` is not one noise scale");
             return Err(Error::argument("experiment", problem));

@@ -2,13 +2,14 @@
 
 use crate::attack::{AttackSpec, Budget, Norm, Samples, check_attack};
 use crate::experiment::execute::network_of;
-use crate::experiment::graph::Graph;
+use crate::experiment::graph::{Graph, Job};
+use crate::experiment::published::Published;
 use crate::experiment::work::Work;
 use crate::method::{Defender, Settings, Training};
-use crate::nn::{Augmentation, FrozenNetwork, Model};
+use crate::nn::{FrozenNetwork, Model, Network};
 use crate::simd::{Isa, Portable};
 use crate::snn::SpikingOptions;
-use crate::tensor::{Context, Shape};
+use crate::tensor::Context;
 use crate::{Error, Result};
 use ndarray::Array4;
 use std::collections::HashSet;
@@ -28,27 +29,38 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     };
     for job in &graph.jobs {
         let result = match &job.work {
-            Work::Train { training, settings, .. } => shifts(*training, settings, input)
-                .and_then(|()| untrained.defend(*training, settings)),
+            Work::Train { training, settings, .. } => untrained.train(*training, settings),
             Work::Show { spiking, .. } => untrained.network(*spiking).map(drop),
             Work::Craft { attack, norm, eps, .. } => untrained.attack(attack, (*norm, *eps), None),
             Work::Attack { attack, norm, eps, spiking, .. } => {
                 untrained.attack(attack, (*norm, *eps), *spiking)
             }
         };
-        result.map_err(|error| Error::argument("experiment", format!("{}: {error}", job.name)))?;
+        result.map_err(|error| job.blamed(error))?;
     }
     Ok(())
 }
 
-/// Refuses shifts that leave nothing of the images.
-fn shifts(training: Training, settings: &Settings, input: Shape) -> Result<()> {
-    for (name, value) in training.settings_read(settings) {
-        let shift = value.as_u64().filter(|_| name.ends_with("augmentation.shift"));
-        let shift = usize::try_from(shift.unwrap_or_default()).unwrap_or(usize::MAX);
-        Augmentation { shift, flip: false }.check(input)?;
+impl Graph {
+    /// Refuses trainings whose batches hold more images than there are to train on: for before anything is trained.
+    ///
+    /// # Errors
+    /// If there is one; the job and the setting are named.
+    pub fn check_images(&self) -> Result<()> {
+        self.jobs.iter().try_for_each(|job| match &job.work {
+            Work::Train { training, settings, images } => {
+                training.check_images(settings, *images).map_err(|error| job.blamed(error))
+            }
+            _ => Ok(()),
+        })
     }
-    Ok(())
+}
+
+impl Job {
+    /// What keeps this job from being done, with its name.
+    fn blamed(&self, error: Error) -> Error {
+        Error::argument("experiment", format!("{}: {error}", self.name))
+    }
 }
 
 /// What jobs are tried on.
@@ -63,9 +75,12 @@ struct Untrained {
 }
 
 impl Untrained {
-    fn defend(&self, training: Training, settings: &Settings) -> Result<()> {
+    fn train(&self, training: Training, settings: &Settings) -> Result<()> {
         match training {
-            Training::Control => Ok(()),
+            Training::Control => training
+                .batches(settings)
+                .iter()
+                .try_for_each(|batches| batches.check_shape(self.model.input_shape())),
             Training::Defense(defense) => {
                 Defender::new(defense, self.model.clone(), settings.clone()).map(drop)
             }
@@ -93,7 +108,29 @@ impl Untrained {
             return Ok(());
         }
         let attack = attack.build()?;
+        let info = attack.info();
+        if !info.norms.contains(&norm) {
+            let (name, why) = (&info.name, info.missing_in(norm));
+            let problem = format!(
+                "{name} {why}; the columns of a sheet with norm = '{norm}' are {}",
+                columns_in(norm)?.join(", ")
+            );
+            return Err(Error::argument("attack", problem));
+        }
         let (network, budget) = (self.networks[place].1.as_ref(), Budget { norm, eps, seed: 0 });
         check_attack(&self.context, network, &self.samples, attack.as_ref(), budget)
     }
+}
+
+/// The columns whose attacks exist in this norm.
+fn columns_in(norm: Norm) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for column in Published::load()?.columns {
+        let exists = match &column.attack {
+            Some(attack) => attack.build()?.info().norms.contains(&norm),
+            None => true,
+        };
+        keys.extend(exists.then_some(column.key));
+    }
+    Ok(keys)
 }

@@ -101,6 +101,34 @@ fn settings_that_nothing_reads_are_refused() {
 }
 
 #[test]
+fn what_is_wrong_with_a_row_names_it() {
+    for (defense, name, value, words) in [
+        ("fast-wave", "fast_wave.dreams", "1", "there is no `fast_wave.dreams`"),
+        ("slow-wave", "conversion", "carryy", "does not take `carryy`"),
+        ("slow-wave", "slow_wave.depth", "9", "depth 9"),
+        ("fast-wave", "fast_wave.statistics", "recalibrate", "it takes reset or carry"),
+        ("none", "cycles", "2", "`cycles`: it changes nothing"),
+        ("deepsleep", "seed", "1", "`seed`: a model has"),
+    ] {
+        let error = graph_of(vec![method(defense, &[(name, value)])]).expect_err("wrong");
+        let error = error.to_string();
+        assert!(error.contains("row `some`: ") && error.contains(words), "{error}");
+    }
+}
+
+/// Before anything is trained, and only then: a plan of few images is none of trainings.
+#[test]
+fn batches_of_more_images_than_there_are_are_refused() {
+    let mut asked = spec(&[1], &[]);
+    asked.trained_on.images = 127;
+    let error = Graph::new(&asked).expect("a plan").check_images().expect_err("few").to_string();
+    let words = "train control, seed 0: training: 127 images do not fill one batch of 128 (`control.batch_size`)";
+    assert!(error.contains(words), "{error}");
+    asked.trained_on.images = 128;
+    Graph::new(&asked).expect("a plan").check_images().expect("one batch");
+}
+
+#[test]
 fn a_graph_of_too_many_models_is_refused() {
     let mut spec = spec(&[1], &[]);
     spec.seeds = (0..MOST_MODELS as u64).collect();

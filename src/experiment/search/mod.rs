@@ -230,10 +230,18 @@ fn changed(hypothesis: &Hypothesis, axis: &Axis, value: &str) -> Hypothesis {
 fn trial(mut spec: ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
     spec.figures = Vec::new();
     spec.threat_models = vec![ThreatModel::Transfer];
-    set_all(&mut spec.settings, hypothesis)?;
-    spec.settings.validate()?;
-    let graph = Graph::new(&spec)?;
+    let graph = set_all(&mut spec.settings, hypothesis)
+        .and_then(|()| spec.settings.validate())
+        .and_then(|()| Graph::new(&spec))
+        .map_err(|error| blamed(hypothesis, error))?;
     Ok(Trial { hypothesis: hypothesis.clone(), spec, graph })
+}
+
+/// What keeps a hypothesis from being tried, with what it says.
+fn blamed(hypothesis: &Hypothesis, error: Error) -> Error {
+    let words: Vec<String> =
+        hypothesis.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if words.is_empty() { error } else { refuse(format!("{}: {error}", words.join(", "))) }
 }
 
 /// What tells the trials of one search apart: the keys of all models, so that a setting that has no part in any is none.

@@ -2,7 +2,7 @@
 
 mod checkpoint;
 
-use super::{BatchProgress, Defense, Networks, Settings, Stage, StageRun};
+use super::{BatchProgress, Defense, Networks, Settings, Stage, StageRun, Training};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
@@ -39,7 +39,7 @@ impl Defender {
     /// Before the first stage.
     ///
     /// # Errors
-    /// If a setting makes no sense, even one of another defense, or the defense does not apply to the network.
+    /// If a setting makes no sense, even one of another defense, or the defense does not apply to the network or its images.
     pub fn new(defense: &'static dyn Defense, control: Model, settings: Settings) -> Result<Self> {
         settings.validate()?;
         let model = control.clone();
@@ -48,8 +48,18 @@ impl Defender {
         let stages = defense.stages(&settings);
         for stage in &stages {
             stage.check(&settings, &networks.control)?;
+            let batches = stage.batches(&settings);
+            batches.map_or(Ok(()), |b| b.check_shape(networks.control.input_shape()))?;
         }
         Ok(Self { defense, settings, stages, at: 0, networks, run: None })
+    }
+
+    /// Refuses fewer training images than fill a batch of any stage, before the first begins.
+    ///
+    /// # Errors
+    /// Those of [`Training::check_images`].
+    pub fn check_images(&self, images: usize) -> Result<()> {
+        Training::Defense(self.defense).check_images(&self.settings, images)
     }
 
     /// The model as it is now, seen as a network of rectifiers with the running statistics that it has.

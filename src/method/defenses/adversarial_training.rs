@@ -5,7 +5,7 @@ use super::adversarial_options::{AdversarialTrainingOptions, RobustLoss};
 use crate::autodiff::{Labels, Tape, Var, Weight};
 use crate::method::defense::{STEP, example_passes};
 use crate::method::{
-    Defense, Description, Networks, Settings, Stage, StageRun, TrainingRun, words,
+    Batches, Defense, Description, Networks, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
     Batch, BatchAttack, Freeze, GradientAttack, InputLoss, Mode, Model, Network, Perturbation,
@@ -100,6 +100,10 @@ impl Stage for AdversarialStage {
             RobustLoss::Ibp { .. } => control.check_bounds(),
             _ => Ok(()),
         }
+    }
+
+    fn batches(&self, settings: &Settings) -> Option<Batches> {
+        Some(Batches::of_recipe("adversarial_training", &settings.adversarial_training.recipe))
     }
 
     fn begin(

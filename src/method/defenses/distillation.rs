@@ -4,7 +4,7 @@ use crate::Result;
 use crate::autodiff::{Tape, Var};
 use crate::method::defense::STEP;
 use crate::method::{
-    Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
+    Batches, Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
 };
 use crate::nn::{
     Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Recipe, Regime, Targets,
@@ -129,6 +129,10 @@ impl Stage for Teacher {
         "teacher"
     }
 
+    fn batches(&self, settings: &Settings) -> Option<Batches> {
+        Some(Batches::of_recipe("distillation", &settings.distillation.recipe))
+    }
+
     fn begin(
         &self,
         _: &Context,
@@ -150,6 +154,10 @@ struct Student;
 impl Stage for Student {
     fn name(&self) -> &'static str {
         "student"
+    }
+
+    fn batches(&self, settings: &Settings) -> Option<Batches> {
+        Some(Batches::of_recipe("distillation", &settings.distillation.recipe))
     }
 
     fn begin(

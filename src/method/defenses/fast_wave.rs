@@ -5,7 +5,7 @@ use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::{STEP, conversion_reads, example_passes};
-use crate::method::{Defense, Description, Networks, Settings, Stage, StageRun, words};
+use crate::method::{Batches, Defense, Description, Networks, Settings, Stage, StageRun, words};
 use crate::nn::Model;
 use crate::simd::random::Key;
 use crate::sleep::{self, DreamSource, FastWaveOptions};
@@ -117,6 +117,10 @@ impl Stage for FastWaveStage {
 
     fn check(&self, _: &Settings, control: &Model) -> Result<()> {
         check_spiking(control.architecture())
+    }
+
+    fn batches(&self, settings: &Settings) -> Option<Batches> {
+        Some(Batches::of_recipe("fast_wave", &settings.fast_wave.recipe))
     }
 
     fn begin(

@@ -3,7 +3,9 @@
 
 use super::adversarial_training::{AdversarialStage, AdversarialTraining};
 use crate::Result;
-use crate::method::{Defense, Description, Networks, Settings, SinglePass, Stage, StageRun, words};
+use crate::method::{
+    Batches, Defense, Description, Networks, Settings, SinglePass, Stage, StageRun, words,
+};
 use crate::nn::Model;
 use crate::simd::random::Key;
 use crate::sleep::lucid;
@@ -85,6 +87,10 @@ impl Stage for SlowWaves {
 
     fn check(&self, _: &Settings, control: &Model) -> Result<()> {
         lucid::check(control)
+    }
+
+    fn batches(&self, _: &Settings) -> Option<Batches> {
+        None
     }
 
     fn begin(

@@ -4,7 +4,7 @@ use super::slow_wave::{SlowWaveRun, simulation_passes, slow_wave_ignores};
 use crate::Result;
 use crate::method::defense::conversion_reads;
 use crate::method::{
-    Defense, Description, Networks, Profile, Settings, SinglePass, Stage, StageRun, words,
+    Batches, Defense, Description, Networks, Profile, Settings, SinglePass, Stage, StageRun, words,
 };
 use crate::nn::{Model, recalibrate};
 use crate::simd::random::Key;
@@ -143,6 +143,10 @@ impl Stage for AsRun {
         SlowWave::check(control, &settings.slow_wave)
     }
 
+    fn batches(&self, settings: &Settings) -> Option<Batches> {
+        Some(Batches::of("slow_wave", settings.slow_wave.batch_size))
+    }
+
     fn begin(
         &self,
         _: &Context,
@@ -169,6 +173,10 @@ impl Stage for Replay {
         settings.sleep.replay.check(control)
     }
 
+    fn batches(&self, _: &Settings) -> Option<Batches> {
+        None
+    }
+
     fn begin(
         &self,
         _: &Context,
@@ -191,6 +199,11 @@ pub struct Conversion;
 impl Stage for Conversion {
     fn name(&self) -> &'static str {
         "conversion"
+    }
+
+    fn batches(&self, settings: &Settings) -> Option<Batches> {
+        let recalibrates = settings.conversion == Statistics::Recalibrate;
+        recalibrates.then(|| Batches::of("fast_wave", settings.fast_wave.recipe.batch_size))
     }
 
     fn begin(

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::conversion_reads;
-use crate::method::{Defense, Description, Networks, Settings, Stage, StageRun, words};
+use crate::method::{Batches, Defense, Description, Networks, Settings, Stage, StageRun, words};
 use crate::nn::Model;
 use crate::simd::Isa;
 use crate::simd::random::Key;
@@ -117,6 +117,10 @@ impl Stage for SlowWaveStage {
 
     fn check(&self, settings: &Settings, control: &Model) -> Result<()> {
         sleep::SlowWave::check(control, &settings.slow_wave)
+    }
+
+    fn batches(&self, settings: &Settings) -> Option<Batches> {
+        Some(Batches::of("slow_wave", settings.slow_wave.batch_size))
     }
 
     fn begin(

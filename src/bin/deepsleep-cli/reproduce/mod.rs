@@ -1,6 +1,7 @@
 //! `reproduce`: the paper's tables and figures, as a graph of jobs whose results are kept.
 
 mod display;
+mod effect;
 mod plan;
 mod search;
 mod sheet;
@@ -125,12 +126,11 @@ impl Reproduce {
         if let Some(path) = &self.search {
             return self.search(path, spec, &asked.data, (&train, &test), common);
         }
-        let graph = match (&sweep, &self.sweep, &self.sheet) {
-            // What cannot be done came out of the file.
-            (Some(sweep), Some(path), _) => sweep.graph(&mut spec).map_err(|e| e.in_file(path))?,
-            (_, _, Some(path)) => Graph::new(&spec).map_err(|e| e.in_file(path))?,
-            _ => Graph::new(&spec).map_err(wrong_use)?,
+        let graph = match &sweep {
+            Some(sweep) => sweep.graph(&mut spec),
+            None => Graph::new(&spec),
         };
+        let graph = graph.map_err(|e| self.blamed(e))?;
         self.refuse_without_effect(asked.sheet.as_ref(), &[(&spec.settings, &graph)])?;
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;
@@ -139,6 +139,7 @@ impl Reproduce {
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
         let (store, _lock) = self.open(&request, &asked.data, shard, common)?;
+        graph.check_images().map_err(|e| self.blamed(e))?;
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         work.run((&train, &test), (self.jobs, shard), common)
     }
@@ -153,7 +154,7 @@ impl Reproduce {
         common: &Common,
     ) -> Result<()> {
         let search = Search::load(path)?;
-        let (round, finalist) = search.check(&spec).map_err(|e| e.in_file(path))?;
+        let (round, finalist) = search.check(&spec).map_err(|e| self.blamed(e))?;
         let trials = round.iter().chain([&finalist]);
         let graphs: Vec<_> = trials.map(|trial| (&trial.spec.settings, &trial.graph)).collect();
         self.refuse_without_effect(None, &graphs)?;
@@ -163,6 +164,10 @@ impl Reproduce {
             return search::plan(&search, (&round, &finalist), &Store::at(&self.out), common);
         }
         let (store, _lock) = self.open(&request, data, None, common)?;
+        graphs
+            .iter()
+            .try_for_each(|(_, graph)| graph.check_images())
+            .map_err(|e| self.blamed(e))?;
         let place = search::Place { request: &request, store: &store, out: &self.out };
         place.run(&search, images, self.jobs, common)
     }
@@ -318,32 +323,12 @@ impl Reproduce {
         Ok(())
     }
 
-    /// Refuses settings that would change nothing in any of these graphs.
-    fn refuse_without_effect(
-        &self,
-        sheet: Option<&Sheet>,
-        graphs: &[(&Settings, &Graph)],
-    ) -> Result<()> {
-        let problem = |name: &str| match name {
-            "seed" => Some("seeds are 0 and on; --seeds says how many"),
-            _ if graphs.iter().any(|(settings, graph)| graph.takes(settings, name)) => None,
-            _ if graphs.iter().any(|(_, graph)| graph.reads(name)) => {
-                Some("this changes nothing: every model that reads it is given a value of its own")
-            }
-            _ => Some("this changes nothing: no model that was asked for reads it"),
-        };
-        if let (Some(sheet), Some(path)) = (sheet, &self.sheet) {
-            let set = sheet.set.keys();
-            if let Some((name, problem)) = set.filter_map(|n| Some((n, problem(n)?))).next() {
-                return Err(Error::format(path, format!("`{name}`: {problem}")).into());
-            }
+    /// What cannot be done, as the fault of the file that asks for it, if one does.
+    fn blamed(&self, error: Error) -> anyhow::Error {
+        match self.search.as_ref().or(self.sweep.as_ref()).or(self.sheet.as_ref()) {
+            Some(path) => error.in_file(path).into(),
+            None => wrong_use(error),
         }
-        for (name, value) in assignments(&self.set)? {
-            if let Some(problem) = problem(name) {
-                return Err(WrongUse(format!("--set {name}={value}: {problem}")).into());
-            }
-        }
-        Ok(())
     }
 
     fn shard(&self) -> Result<Option<(usize, usize)>> {

@@ -6,7 +6,6 @@ use super::watch::Watch;
 use super::{Train, settings};
 use crate::architecture::open;
 use crate::common::Common;
-use crate::failure::WrongUse;
 use crate::model;
 use anyhow::Result;
 use deepsleep::checkpoint::StateDict;
@@ -61,11 +60,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
         train.data.check(half, architecture.input(), architecture.classes())?;
     }
     let TrainingOptions { epochs, batch_size, .. } = options;
-    if images.len() < batch_size {
-        let (images, size) = (images.len(), batch_size);
-        let problem = format!("--batch-size {size}: there are only {images} training images");
-        return Err(WrongUse(problem).into());
-    }
+    control.check_images(images.len())?;
     let settings = RecordedSettings {
         defense: Training::Control,
         source: TrainedOn::new(&architecture, &train.data.name(), &images, &test),

@@ -101,6 +101,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     for half in [&images, &test] {
         train.data.check(half, architecture.input(), architecture.classes())?;
     }
+    defender.check_images(images.len())?;
     let source = TrainedOn::new(&architecture, &train.data.name(), &images, &test);
 
     let made_of = model::fingerprint(from)?;
