@@ -11,7 +11,7 @@ const TEXT: i32 = 26;
 
 /// A point.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Point {
+pub struct Mark {
     /// The number of its color; beyond the colors there are, the point is open.
     pub color: usize,
     /// To the right, in 0..=1.
@@ -30,7 +30,7 @@ pub struct Scatter {
     /// What runs to the right, and upwards.
     pub axes: [&'static str; 2],
     /// The points.
-    pub points: Vec<Point>,
+    pub points: Vec<Mark>,
 }
 
 impl Scatter {
@@ -77,14 +77,14 @@ impl Scatter {
                 .map_err(failed)?;
             let diagonal = LineSeries::new([(0.0, 0.0), (1.0, 1.0)], BLACK.stroke_width(2));
             chart.draw_series(diagonal).map_err(failed)?;
-            for Point { color, x, interval, .. } in &self.points {
+            for Mark { color, x, interval, .. } in &self.points {
                 let bar = interval.map(|[low, high]| {
                     let style = series(*color).mix(0.45).stroke_width(3);
                     PathElement::new(vec![(*x, low), (*x, high)], style)
                 });
                 chart.draw_series(bar).map_err(failed)?;
             }
-            for Point { color, x, y, .. } in &self.points {
+            for Mark { color, x, y, .. } in &self.points {
                 let style = series(*color);
                 let open = *color >= crate::draw::theme::SERIES;
                 let style = if open { style.stroke_width(3) } else { style.filled() };

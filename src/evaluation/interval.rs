@@ -1,7 +1,7 @@
 //! Confidence intervals for accuracies measured on a sample of images.
 
 /// The standard normal's 97.5 % quantile.
-const QUANTILE: f64 = 1.959_963_984_540_054;
+pub(crate) const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;
 
 /// Wilson's 95 % confidence interval of a share of which `successes` of `trials` were seen; 0..1 if there were none.
 /// Unlike the normal approximation it stays within 0..1 and has a width where all or none succeeded (Wilson, 1927,
@@ -46,9 +46,9 @@ pub fn mean_interval(values: &[f64]) -> [f64; 2] {
 
 /// Wilson's interval of a share that was seen in `n` trials.
 fn score_interval(share: f64, n: f64) -> [f64; 2] {
-    let squared = QUANTILE * QUANTILE;
+    let squared = NORMAL_QUANTILE * NORMAL_QUANTILE;
     let center = share + squared / (2.0 * n);
-    let spread = QUANTILE * (share * (1.0 - share) / n + squared / (4.0 * n * n)).sqrt();
+    let spread = NORMAL_QUANTILE * (share * (1.0 - share) / n + squared / (4.0 * n * n)).sqrt();
     let scale = 1.0 + squared / n;
     [((center - spread) / scale).max(0.0), ((center + spread) / scale).min(1.0)]
 }

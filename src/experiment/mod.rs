@@ -31,14 +31,16 @@ pub use graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
 pub use merge::{Taken, merge, plan_merge};
 pub use observe::{Digit, DigitSet, Filters, FiringRates, Observations, Spikes};
 pub use published::{Curve, PrintedColumn, Published, Row, Table};
-pub use replication::{CellSummary, Replication, Verdict};
+pub use replication::{CellSummary, PrintedVerdict, Replication};
 pub use request::Request;
 pub use results::{
     CLEAN, CraftedSet, JobRun, Measured, ModelResult, REPORT_FILES, Results, RunInfo, TableCell,
     ThreatModel,
 };
 pub use run::{Event, JobOutcome, RunOptions, found, run};
-pub use search::{Finalist, Found, Half, Hypothesis, Score, Search, Step, Trial, Unexplained};
+pub use search::{
+    Finalist, Found, Half, Hypothesis, JointSearch, Score, SearchStep, Trial, Unexplained,
+};
 pub use sheet::{Quick, RowSpec, Selection, Sheet, parse};
 pub use spec::ExperimentSpec;
 pub use statistics::{Prediction, Spread, student};

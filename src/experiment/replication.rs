@@ -30,7 +30,7 @@ pub struct CellSummary {
 
 /// What some runs say of a printed number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct PrintedVerdict {
     /// Where one more run would end up.
     #[serde(flatten)]
     pub prediction: Prediction,
@@ -57,15 +57,15 @@ pub struct Replication {
     pub seeds: usize,
     /// What they say.
     #[serde(flatten)]
-    pub verdict: Verdict,
+    pub verdict: PrintedVerdict,
     /// What they say of a run whose control withstands the column's attack as well as the printed control does: by the
     /// straight line over the seeds from the control's number in this column to the method's. All methods of a run are shown
     /// images that were crafted on one control, whose luck is in all of their numbers. None for the control itself, where no
     /// control is printed at the noise scale, of fewer than four seeds, and where the control's number does not vary.
-    pub given_control: Option<Verdict>,
+    pub given_control: Option<PrintedVerdict>,
 }
 
-impl Verdict {
+impl PrintedVerdict {
     fn new(prediction: Prediction, printed: f64) -> Self {
         let (z, replicated) = (prediction.z(printed), prediction.contains(printed));
         Self { prediction, z, replicated }
@@ -139,10 +139,10 @@ fn runs(results: &Results, (method, scale, column): (&str, &str, &str)) -> Vec<M
     results.measured(method, scale, column, ThreatModel::Transfer)
 }
 
-fn verdict(results: &Results, runs: &[Measured], printed: f64) -> Option<(usize, Verdict)> {
+fn verdict(results: &Results, runs: &[Measured], printed: f64) -> Option<(usize, PrintedVerdict)> {
     let spread = Spread::of(runs.iter().map(|run| (run.accuracy, run.images)))?;
     let prediction = spread.prediction(results.test_images())?;
-    Some((spread.seeds, Verdict::new(prediction, printed)))
+    Some((spread.seeds, PrintedVerdict::new(prediction, printed)))
 }
 
 /// What the runs of a method say of a printed number if the control's is `at`.
@@ -151,7 +151,7 @@ fn given(
     [control, method]: [Vec<Measured>; 2],
     at: f64,
     printed: f64,
-) -> Option<Verdict> {
+) -> Option<PrintedVerdict> {
     let pairs = method.iter().filter_map(|run| {
         let same = control.iter().find(|other| other.seed == run.seed)?;
         Some((same.accuracy, run.accuracy))
@@ -159,5 +159,5 @@ fn given(
     let spread = Spread::of(method.iter().map(|run| (run.accuracy, run.images)))?;
     let images = spread.of_images(results.test_images());
     let prediction = Prediction::beside(&pairs.collect::<Vec<_>>(), at, images)?;
-    Some(Verdict::new(prediction, printed))
+    Some(PrintedVerdict::new(prediction, printed))
 }

@@ -4,7 +4,7 @@
 use super::graph::Graph;
 use super::observe::Observations;
 use super::results::{REPORT_FILES, Results, RunInfo, load, save};
-use super::search::{Found, Search};
+use super::search::{Found, JointSearch};
 use super::spec::ExperimentSpec;
 use super::store::Store;
 use super::sweep::{Sweep, SweepRow};
@@ -34,7 +34,7 @@ pub struct Request {
     pub sweep: Option<Sweep>,
     /// The search, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub search: Option<Search>,
+    pub search: Option<JointSearch>,
 }
 
 impl Request {

@@ -1,10 +1,8 @@
 //! What a few runs say of one more: mean, spread and prediction intervals. Additions, products and roots only, so that
 //! every machine comes to the same bits.
 
+use crate::evaluation::NORMAL_QUANTILE;
 use serde::{Deserialize, Serialize};
-
-/// The standard normal's 97.5 % quantile.
-const NORMAL: f64 = 1.959_963_984_540_054;
 
 /// Student's t, 97.5 % quantiles for 1 to 12 degrees of freedom.
 const STUDENT: [f64; 12] = [
@@ -28,7 +26,7 @@ pub fn student(freedom: usize) -> f64 {
     if let Some(at) = freedom.checked_sub(1).and_then(|place| STUDENT.get(place)) {
         return *at;
     }
-    let (z, n) = (NORMAL, freedom.max(1) as f64);
+    let (z, n) = (NORMAL_QUANTILE, freedom.max(1) as f64);
     let z2 = z * z;
     let terms = [
         (z2 + 1.0) / 4.0,
@@ -108,7 +106,7 @@ impl Prediction {
     const ROUNDING: f64 = 0.000_05 + 1e-9;
 
     fn new(mean: f64, one_more: f64, quantile: f64, images: f64) -> Self {
-        let half = together(quantile * one_more, NORMAL * images);
+        let half = together(quantile * one_more, NORMAL_QUANTILE * images);
         let deviation = together(one_more, images);
         let interval = [mean - half, mean + half].map(|end| end.clamp(0.0, 1.0));
         Self { mean, deviation, interval }

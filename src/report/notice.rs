@@ -1,12 +1,10 @@
 //! What a shortened run says of itself: what was shortened, and how sure its numbers are.
 
+use crate::evaluation::NORMAL_QUANTILE;
 use crate::experiment::{Results, Spread, ThreatModel};
 use crate::method::{Settings, Training};
 use crate::report::page::format::{grouped, listed};
 use crate::wording::times;
-
-/// The 97.5 % quantile of the normal distribution.
-const NORMAL: f64 = 1.96;
 
 /// The sentences for a `--quick` run; none for a whole one.
 pub fn notice(results: &Results) -> Option<String> {
@@ -16,7 +14,7 @@ pub fn notice(results: &Results) -> Option<String> {
     let all = results.test_images();
     let half = |images: usize| {
         let even = Spread::of([(0.5, images)])?;
-        let half = 100.0 * NORMAL * even.of_images(all);
+        let half = 100.0 * NORMAL_QUANTILE * even.of_images(all);
         (half > 0.05)
             .then(|| format!("{half:.1} points with the first {} test images", grouped(images)))
     };

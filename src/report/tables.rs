@@ -1,7 +1,7 @@
 //! Tables to read, one layout for page, Markdown and terminal: the printed ones, and the user's own. Each is of one threat
 //! model.
 
-use crate::experiment::{CLEAN, Published, Results, Sheet, Spread, ThreatModel, Verdict};
+use crate::experiment::{CLEAN, PrintedVerdict, Published, Results, Sheet, Spread, ThreatModel};
 use crate::report::compare::{Comparison, comparisons, is_near};
 
 /// A table.
@@ -51,7 +51,7 @@ pub struct ShownCell {
     /// Ours, if it was measured.
     pub ours: Option<Spread>,
     /// What several seeds say of print.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<PrintedVerdict>,
     /// The interval of one more run.
     pub interval: Option<[f64; 2]>,
 }
@@ -88,8 +88,8 @@ impl ShownCell {
     /// the difference.
     pub fn words(&self) -> String {
         match (self.verdict, self.ours, self.printed) {
-            (Some(Verdict { replicated: true, .. }), ..) => "inside".to_owned(),
-            (Some(Verdict { z, .. }), ..) => format!("z {}", signed(z, 1)),
+            (Some(PrintedVerdict { replicated: true, .. }), ..) => "inside".to_owned(),
+            (Some(PrintedVerdict { z, .. }), ..) => format!("z {}", signed(z, 1)),
             (None, Some(ours), Some(printed)) => signed(ours.mean - printed, 3),
             _ => String::new(),
         }

@@ -5,7 +5,7 @@ use super::super::replication::Replication;
 use super::super::results::{Results, load, save};
 use super::super::sweep::Axis;
 use super::score::{Half, Score, of};
-use super::{Hypothesis, Search, Seen};
+use super::{Hypothesis, JointSearch, Seen};
 use crate::Result;
 use crate::method::{Profile, Settings};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// A candidate that was tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct SearchStep {
     /// The round, from 1; 0 is where the search begins.
     pub round: usize,
     /// The setting that was changed; empty at the start.
@@ -76,16 +76,16 @@ pub struct Found {
     /// The profile that it began with.
     pub profile: Profile,
     /// What was searched.
-    pub search: Search,
+    pub search: JointSearch,
     /// Every candidate, in the order in which they were tried.
-    pub log: Vec<Step>,
+    pub log: Vec<SearchStep>,
     /// The best of them, and the start, with more seeds on all cells; the best on the choosing half first.
     pub finalists: Vec<Finalist>,
     /// Printed cells that no finalist explains.
     pub unexplained: Vec<Unexplained>,
 }
 
-impl Step {
+impl SearchStep {
     pub(super) fn start(seeds: usize, score: Score) -> Self {
         let (setting, value) = (String::new(), String::new());
         let hypothesis = Hypothesis::new();
@@ -117,7 +117,7 @@ impl Found {
     /// Name of the file in a results folder.
     pub const FILE: &'static str = "search.json";
 
-    pub(super) fn new(start: &Settings, search: &Search) -> Self {
+    pub(super) fn new(start: &Settings, search: &JointSearch) -> Self {
         Self {
             profile: start.profile,
             search: search.clone(),
@@ -170,7 +170,7 @@ impl Found {
 
     /// So many hypotheses with the best scores, and the start.
     pub(super) fn best(&self, count: usize) -> Vec<Hypothesis> {
-        let mut steps: Vec<&Step> = self.log.iter().collect();
+        let mut steps: Vec<&SearchStep> = self.log.iter().collect();
         // Of equal ones the earlier: the sort is stable.
         steps.sort_by(|a, b| b.score.log_density.total_cmp(&a.score.log_density));
         let mut best: Vec<Hypothesis> =

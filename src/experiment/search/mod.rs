@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-pub use found::{Finalist, Found, Step, Unexplained};
+pub use found::{Finalist, Found, SearchStep, Unexplained};
 pub use score::{Half, Score};
 
 /// Candidates of one round, at most: each is several trainings of many models.
@@ -35,7 +35,7 @@ pub type Hypothesis = BTreeMap<String, String>;
 /// What to search (`experiments/search.toml`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Search {
+pub struct JointSearch {
     /// Seeds of a candidate: 0, 1, ...
     pub seeds: usize,
     /// Hypotheses that are tried with more seeds on all cells: the best ones, and the one that the search begins with.
@@ -63,7 +63,7 @@ pub struct Trial {
     pub graph: Graph,
 }
 
-impl Search {
+impl JointSearch {
     /// Reads a file.
     ///
     /// # Errors
@@ -172,7 +172,7 @@ impl Search {
         &self,
         spec: &ExperimentSpec,
         run: &mut dyn FnMut(&Trial) -> Result<Results>,
-        tell: &mut dyn FnMut(&Step),
+        tell: &mut dyn FnMut(&SearchStep),
     ) -> Result<Found> {
         let published = Published::load()?;
         let mut found = Found::new(&spec.settings, self);
@@ -180,7 +180,7 @@ impl Search {
         let start = self.candidate(spec, &at)?;
         let mut best = score::of(&found.look(&at, &run(&start)?, &published), Half::Choosing);
         let mut known = HashSet::from([written(&start)]);
-        found.log.push(Step::start(self.seeds, best));
+        found.log.push(SearchStep::start(self.seeds, best));
         found.log.last().into_iter().for_each(&mut *tell);
         for round in 1..=self.rounds {
             let before = at.clone();
@@ -195,7 +195,14 @@ impl Search {
                     let seen = found.look(&hypothesis, &run(&trial)?, &published);
                     let score = score::of(&seen, Half::Choosing);
                     let leader = better.as_ref().map_or(best, |(.., leader)| *leader);
-                    found.log.push(Step::new(round, axis, value, &hypothesis, self.seeds, score));
+                    found.log.push(SearchStep::new(
+                        round,
+                        axis,
+                        value,
+                        &hypothesis,
+                        self.seeds,
+                        score,
+                    ));
                     found.log.last().into_iter().for_each(&mut *tell);
                     if score.log_density > leader.log_density {
                         better = Some((found.log.len() - 1, hypothesis, score));

@@ -70,7 +70,7 @@ fn log_density(cell: &Replication) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{Prediction, Verdict};
+    use crate::experiment::{Prediction, PrintedVerdict};
 
     fn cell(table: usize, scale: &str, mean: f64, deviation: f64) -> Replication {
         let interval = [mean - 2.0 * deviation, mean + 2.0 * deviation];
@@ -84,7 +84,7 @@ mod tests {
             column: "fgsm".into(),
             published,
             seeds: 3,
-            verdict: Verdict { prediction, z: prediction.z(published), replicated },
+            verdict: PrintedVerdict { prediction, z: prediction.z(published), replicated },
             given_control: None,
         }
     }
@@ -114,7 +114,7 @@ mod tests {
         let mut cell = cell(1, "64/255", 0.3, 0.04);
         let alone = of(std::slice::from_ref(&cell), Half::Choosing).log_density;
         let prediction = Prediction { mean: 0.55, deviation: 0.04, interval: [0.4, 0.7] };
-        cell.given_control = Some(Verdict { prediction, z: 1.0, replicated: true });
+        cell.given_control = Some(PrintedVerdict { prediction, z: 1.0, replicated: true });
         let given = of(&[cell], Half::Choosing).log_density;
         assert!(alone < given && given == 1.518_687, "{alone} {given}");
     }

@@ -7,7 +7,7 @@ pub mod search;
 pub mod sweep;
 
 use crate::experiment::{
-    PrintedColumn, Published, Replication, Results, Spread, TableCell, ThreatModel, Verdict,
+    PrintedColumn, PrintedVerdict, Published, Replication, Results, Spread, TableCell, ThreatModel,
 };
 
 /// A printed number and ours agree within this.
@@ -42,7 +42,7 @@ pub struct Comparison<'a> {
     /// Ours on the images that were crafted on the model itself.
     pub white_box: Option<Spread>,
     /// What several seeds say of print, and what they say if their control were the printed one.
-    pub verdicts: [Option<Verdict>; 2],
+    pub verdicts: [Option<PrintedVerdict>; 2],
 }
 
 impl Comparison<'_> {

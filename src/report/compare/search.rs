@@ -97,7 +97,7 @@ fn finalists(found: &Found) -> Plain {
 }
 
 fn log(found: &Found) -> Plain {
-    let row = |step: &crate::experiment::Step| {
+    let row = |step: &crate::experiment::SearchStep| {
         let change = match step.round {
             0 => "the profile as it is".to_owned(),
             _ => format!("`{}` = {}", step.setting, step.value),

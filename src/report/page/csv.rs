@@ -1,6 +1,6 @@
 //! `results.csv`: a row a printed cell, and one a cell of the user's tables, which nobody printed.
 
-use crate::experiment::{Results, Spread, ThreatModel, Verdict};
+use crate::experiment::{PrintedVerdict, Results, Spread, ThreatModel};
 use crate::report::compare::{Comparison, distinct_attacks};
 use crate::report::tables::labels;
 use crate::{Error, Result};
@@ -32,7 +32,7 @@ struct CsvRow<'a> {
     /// Under transfer, and white-box.
     sides: [Option<Spread>; 2],
     /// What several seeds say of print, and if their control were the printed one.
-    verdicts: [Option<Verdict>; 2],
+    verdicts: [Option<PrintedVerdict>; 2],
 }
 
 fn or_empty<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
@@ -60,8 +60,8 @@ impl CsvRow<'_> {
                 end(1),
             ]
         };
-        let z = |verdict| or_empty(verdict, |v: Verdict| format!("{:.2}", v.z));
-        let inside = |verdict| or_empty(verdict, |v: Verdict| v.replicated.to_string());
+        let z = |verdict| or_empty(verdict, |v: PrintedVerdict| format!("{:.2}", v.z));
+        let inside = |verdict| or_empty(verdict, |v: PrintedVerdict| v.replicated.to_string());
         let [transfer, white_box] = self.sides;
         let mut record: Vec<String> =
             [table.as_str(), scale, method, column, label.as_str(), value.as_str()]

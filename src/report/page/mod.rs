@@ -1,10 +1,10 @@
 //! What the templates are filled with.
 
-pub mod answer;
 pub mod csv;
 pub mod escape;
 pub mod figures;
 pub mod format;
+pub mod headline;
 pub mod protocol;
 pub mod run_info;
 pub mod summary;
@@ -19,10 +19,10 @@ use crate::report::compare::ranking::orders;
 use crate::report::compare::search::{Searched, searched};
 use crate::report::compare::sweep::{Nearest, nearest};
 use crate::report::notice::notice;
-use crate::report::page::answer::Answer;
 use crate::report::page::csv::csv;
 use crate::report::page::escape::{html_prose, markdown, markdown_prose, printable};
 use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
+use crate::report::page::headline::Headline;
 use crate::report::page::protocol::protocol;
 use crate::report::page::run_info::{Jobs, checks, facts, jobs, settings, zero_gradients};
 use crate::report::page::summary::Summary;
@@ -44,7 +44,7 @@ pub struct ListedModel {
 /// The page, and its shorter version in Markdown.
 pub struct Page {
     notice: Option<String>,
-    answer: Answer,
+    headline: Headline,
     summary: Summary,
     own: Vec<ReadTable>,
     /// Whether anything printed was asked for.
@@ -119,10 +119,11 @@ impl Page {
         let printed = own.is_empty() || asked;
         let csv = csv(results, printed, &comparisons)?;
         let (nearest, searched) = (nearest(folder)?, searched(folder)?);
-        let answer = Answer::new(results, &published, &comparisons, searched.as_ref(), &nearest)?;
+        let headline =
+            Headline::new(results, &published, &comparisons, searched.as_ref(), &nearest)?;
         Ok(Self {
             notice: notice(results),
-            answer,
+            headline,
             summary: Summary::new(&orders(&comparisons)),
             own,
             printed,
@@ -172,7 +173,7 @@ impl Page {
 
     /// Printed against ours, by itself.
     pub fn picture(&self) -> Option<&str> {
-        self.answer.picture.as_ref().map(|[_, alone]| alone.as_str())
+        self.headline.picture.as_ref().map(|[_, alone]| alone.as_str())
     }
 
     /// What is missing in it, and why.

@@ -25,8 +25,8 @@ use deepsleep::Error;
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    ExperimentSpec, Found, Graph, Observations, Quick, Request, Results, RunInfo, Search, Sheet,
-    Store, Sweep, SweepRow,
+    ExperimentSpec, Found, Graph, JointSearch, Observations, Quick, Request, Results, RunInfo,
+    Sheet, Store, Sweep, SweepRow,
 };
 use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
@@ -153,7 +153,7 @@ impl Reproduce {
         images: (&Dataset, &Dataset),
         common: &Common,
     ) -> Result<()> {
-        let search = Search::load(path)?;
+        let search = JointSearch::load(path)?;
         let (round, finalist) = search.check(&spec).map_err(|e| self.blamed(e))?;
         let trials = round.iter().chain([&finalist]);
         let graphs: Vec<_> = trials.map(|trial| (&trial.spec.settings, &trial.graph)).collect();

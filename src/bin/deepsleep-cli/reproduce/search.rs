@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use deepsleep::Error;
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Finalist, Found, Hypothesis, JobOutcome, Lookup, Request, Results, Search, Step, Store, Trial,
-    assemble_results, found,
+    Finalist, Found, Hypothesis, JobOutcome, JointSearch, Lookup, Request, Results, SearchStep,
+    Store, Trial, assemble_results, found,
 };
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -27,7 +27,7 @@ impl Place<'_> {
     /// Searches, then writes what was found, and the results and report of what won.
     pub fn run(
         &self,
-        search: &Search,
+        search: &JointSearch,
         images: (&Dataset, &Dataset),
         jobs: usize,
         common: &Common,
@@ -49,7 +49,7 @@ impl Place<'_> {
             }
             assemble_results(&trial.graph, &trial.spec, &outcomes)
         };
-        let mut tell = |step: &Step| {
+        let mut tell = |step: &SearchStep| {
             let (score, hypothesis) = (step.score, words(&step.hypothesis));
             let (inside, cells) = (score.inside, score.cells);
             console.say(format_args!(
@@ -101,7 +101,7 @@ fn text(found: &Found, out: &Path) -> String {
 }
 
 #[derive(Serialize)]
-struct Part {
+struct Planned {
     hypotheses: usize,
     jobs: usize,
     left: usize,
@@ -110,14 +110,15 @@ struct Part {
 
 /// `--dry-run`: what one round and the finals take.
 pub fn plan(
-    search: &Search,
+    search: &JointSearch,
     (round, finalist): (&[Trial], &Trial),
     store: &Store,
     common: &Common,
 ) -> Result<()> {
     let mut known = HashSet::new();
     let mut part = |trials: &[&Trial]| {
-        let mut part = Part { hypotheses: trials.len(), jobs: 0, left: 0, estimated_seconds: 0.0 };
+        let mut part =
+            Planned { hypotheses: trials.len(), jobs: 0, left: 0, estimated_seconds: 0.0 };
         for trial in trials {
             for job in trial.graph.jobs.iter().filter(|job| known.insert(job.key.clone())) {
                 part.jobs += 1;
@@ -134,7 +135,7 @@ pub fn plan(
     // Each finalist may share nothing with the others.
     last.hypotheses = search.finalists + 1;
     last.estimated_seconds *= last.hypotheses as f64;
-    let time = |part: &Part| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
+    let time = |part: &Planned| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
     let text = format!(
         "the first of at most {} rounds: {} hypotheses with {} seeds, {} of {} jobs to do, about {} on two cores\n\
          the finals: at most {} hypotheses with {} seeds on all tables, about {}",

@@ -1,8 +1,8 @@
 //! The first screen: whether the paper replicates, in a sentence, a picture, a table and three findings.
 
 use crate::Result;
-use crate::draw::scatter::{Point, Scatter};
-use crate::experiment::{PrintedColumn, Published, Results, ThreatModel, Verdict};
+use crate::draw::scatter::{Mark, Scatter};
+use crate::experiment::{PrintedColumn, PrintedVerdict, Published, Results, ThreatModel};
 use crate::report::compare::search::Searched;
 use crate::report::compare::sweep::Nearest;
 use crate::report::compare::{Comparison, NEAR};
@@ -22,7 +22,7 @@ type Finding = (&'static str, String);
 
 /// The answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Headline {
     /// In a sentence.
     pub sentence: String,
     /// What else the seeds say.
@@ -41,7 +41,7 @@ pub struct Answer {
     pub outside: Plain,
 }
 
-impl Answer {
+impl Headline {
     /// # Errors
     /// If the drawing fails.
     pub fn new(
@@ -79,7 +79,7 @@ fn methods<'a>(comparisons: &[Comparison<'a>]) -> Vec<&'a str> {
     methods
 }
 
-fn verdicts(comparisons: &[Comparison<'_>]) -> Vec<Verdict> {
+fn verdicts(comparisons: &[Comparison<'_>]) -> Vec<PrintedVerdict> {
     comparisons.iter().filter_map(|c| c.verdicts[0]).collect()
 }
 
@@ -116,7 +116,7 @@ fn sentence(comparisons: &[Comparison<'_>]) -> String {
 
 /// What is the control's luck alone.
 fn more(results: &Results, comparisons: &[Comparison<'_>]) -> Vec<String> {
-    let both: Vec<[Verdict; 2]> =
+    let both: Vec<[PrintedVerdict; 2]> =
         comparisons.iter().filter_map(|c| Some([c.verdicts[0]?, c.verdicts[1]?])).collect();
     let mut more = Vec::new();
     if !both.is_empty() {
@@ -145,9 +145,9 @@ fn picture(
     let color = |method: &str| methods.iter().position(|other| *other == method);
     let point = |c: &Comparison<'_>| {
         let interval = c.verdicts[0].map(|verdict| verdict.prediction.interval);
-        Some(Point { color: color(c.method)?, x: c.published, y: c.transfer?.mean, interval })
+        Some(Mark { color: color(c.method)?, x: c.published, y: c.transfer?.mean, interval })
     };
-    let points: Vec<Point> = comparisons.iter().filter_map(point).collect();
+    let points: Vec<Mark> = comparisons.iter().filter_map(point).collect();
     if points.is_empty() {
         return Ok((None, Vec::new()));
     }
@@ -269,13 +269,13 @@ fn settings_that_decide(searched: Option<&Searched>, nearest: &[Nearest]) -> Opt
 }
 
 fn outside(comparisons: &[Comparison<'_>]) -> Plain {
-    let mut cells: Vec<(&Comparison<'_>, Verdict)> = comparisons
+    let mut cells: Vec<(&Comparison<'_>, PrintedVerdict)> = comparisons
         .iter()
         .filter_map(|c| Some((c, c.verdicts[0]?)))
         .filter(|(_, verdict)| !verdict.replicated)
         .collect();
     cells.sort_by(|a, b| b.1.z.abs().total_cmp(&a.1.z.abs()));
-    let row = |(c, verdict): (&Comparison<'_>, Verdict)| {
+    let row = |(c, verdict): (&Comparison<'_>, PrintedVerdict)| {
         let [low, high] = verdict.prediction.interval;
         let given = c.verdicts[1].map_or(String::new(), |given| match given.replicated {
             true => "inside".to_owned(),
