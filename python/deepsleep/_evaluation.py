@@ -260,7 +260,7 @@ def audit(
         If anything does not fit, or if the file holds something else.
     """
     norm = norm_of(norm)
-    if claim is not None and not (isinstance(claim, (int, float)) and 0 <= claim <= 1):
+    if claim is not None and not (isinstance(claim, (int, float)) and not isinstance(claim, bool) and 0 <= claim <= 1):
         raise Error(f"claim: {claim!r}; a robust accuracy is a share from 0 to 1")
     if attack is not None and claim is None:
         raise Error("attack: it belongs to a claim; give claim=")

@@ -66,7 +66,7 @@ impl RowSpec {
             let (id, defense) = (&self.id, self.training);
             let problem = if name == "seed" {
                 format!(
-                    "`{id}` sets `seed`: a model has the seeds of the experiment (`--seeds`, or `seeds` of a sweep)"
+                    "`{id}` sets `seed`: a model has the seeds of the experiment, or `seeds` of a sweep"
                 )
             } else if !self.reads(of_experiment, name)? {
                 format!(
