@@ -198,14 +198,38 @@ class Classifier:
                 "image alone (is there a normalization by the batch?)"
             )
 
-        def checked(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
-            logits, pullback = forward(pixels, wanted)
-            if logits.shape != (len(pixels), classes):
-                raise Error(f"logits: {len(pixels)} images give shape {logits.shape}; expected ({len(pixels)}, {classes})")
-            return np.ascontiguousarray(logits), None if pullback is None else _watched(pullback)
-
-        callback = _native.Callback(checked, images.shape, classes, self.batch_size, self.random, self.draws)
+        asked = _Asked(forward, probe, answers[0])
+        callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws)
         return callback, classes
+
+
+class _Asked:
+    """A model as the engine asks it, with what it said when it was tried."""
+
+    def __init__(self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32]) -> None:
+        self._forward, self._probe, self._answers = forward, probe, answers.copy()
+
+    def __call__(self, pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
+        logits, pullback = self._forward(pixels, wanted)
+        expected = len(pixels), self._answers.shape[1]
+        if logits.shape != expected:
+            raise Error(f"logits: {len(pixels)} images give shape {logits.shape}; expected {expected}")
+        return np.ascontiguousarray(logits), None if pullback is None else _watched(pullback)
+
+    def has_changed(self) -> bool:
+        """Whether it says anything else by now."""
+        return not alike(self(self._probe.copy(), False)[0], self._answers)
+
+
+def doubts(*models: _native.Network | _native.Callback | None) -> list[str]:
+    """What to say after work with models, some of which may have changed since they were tried."""
+    asked = [model.forward for model in models if isinstance(model, _native.Callback) and not model.random]
+    if not any(isinstance(forward, _Asked) and forward.has_changed() for forward in asked):
+        return []
+    return [
+        "the model changed since it was tried: the first images get other answers than before, so that no number of this holds; "
+        "reset the model's state before every answer"
+    ]
 
 
 def _watched(pullback: Pullback) -> Pullback:

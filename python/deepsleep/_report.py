@@ -6,6 +6,7 @@ import base64
 import copy
 import html
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,19 @@ class Report:
         What the engine answered.
     images : object
         The images, and what they came as.
+    doubts : sequence of str
+        What else gives reason to doubt the result.
 
     Notes
     -----
     What a report gives is yours: changing it changes no report. The arrays of `arrays` are its own, and cannot be written to.
     """
 
-    def __init__(self, result: _native.AttackResult, images: Images) -> None:
+    def __init__(self, result: _native.AttackResult, images: Images, doubts: Sequence[str] = ()) -> None:
         self._result: _native.AttackResult | bytes = result
         self._form = images.form
         self._summary: dict[str, Any] = json.loads(result.summary)
+        self._summary["warnings"] += doubts
         self._arrays: dict[str, Array] = {name: np.asarray(column) for name, column in result.columns().items()}
         self._protect()
 

@@ -183,6 +183,26 @@ def test_a_model_that_changes_is_never_robust(attack, later, digits, linear):
     assert adversary.reports["apgd-ce"].robust_accuracy <= 1 - changed.mean()
 
 
+def test_a_model_that_changed_before_the_attack_is_doubted(digits, linear):
+    images = digits[0][:40]
+    labels = linear.logits(images).argmax(1)
+
+    def model(last):
+        """Other answers after so many calls; it is tried three times before."""
+        calls = []
+        return deepsleep.Classifier(lambda x: (calls.append(1), np.roll(linear.logits(x), len(calls) > last, 1))[1], linear.gradient)
+
+    report = deepsleep.attack(model(3), images, labels, "pgd:steps=5", eps=0.01)
+    assert any("changed since it was tried" in warning for warning in report.warnings) and not report.robust_accuracy
+    assert not deepsleep.attack(model(10**9), images, labels, "pgd:steps=5", eps=0.01).warnings
+    crafted = deepsleep.attack(model(3), images, labels, "pgd:steps=5", eps=0.01, source=model(10**9))
+    assert any("changed since it was tried" in warning for warning in crafted.warnings)
+    evaluation = deepsleep.evaluate(model(20), images, labels, ["pgd:steps=5", "fgsm"], eps=0.005, portion=10)
+    assert all(any("changed since" in warning for warning in result["warnings"]) for result in evaluation.results)
+    with pytest.warns(UserWarning, match="changed since it was tried"):
+        deepsleep.audit(model(30), images, labels, eps=0.005, count=16, search=1, fast=True)
+
+
 def test_a_model_that_only_rounds_otherwise_has_not_changed(digits, linear):
     images, noise = digits[0][:40], np.random.default_rng(0)
     labels = linear.logits(images).argmax(1)
