@@ -244,13 +244,11 @@ class AutoAttack:
     def _model(self, x: Any, bs: int) -> tuple[Any, Images]:
         """The model, resolved once for all attacks, and the images."""
         bs, images = whole(bs, "bs", 1, 65_536), Images(x)
-        if not callable(self.model) and not isinstance(self.model, (Model, str, Path)):
-            resolve(self.model, x)
         random = self.version == "rand"
-        if isinstance(self.model, (Model, str, Path)):
+        if isinstance(self.model, (Model, Classifier, str, Path)):
             return self.model, images
-        if isinstance(self.model, Classifier):
-            return self.model, images
+        if not callable(self.model):
+            resolve(self.model, x)
         if is_module(self.model):
             if self.device is not None:
                 _move(self.model, self.device)

@@ -303,10 +303,10 @@ fn a_folder_of_other_images_profile_or_engine_is_refused() {
     let request = folder.path("out/store/request.json");
     let text = String::from_utf8(read(&request)).unwrap();
     fs::write(&request, text.replace("\"numerics\": 3", "\"numerics\": 1")).unwrap();
-    sweep(&folder, &data, &out, &[]).assert_fails(2, &["numerics 1", "--out"]);
+    sweep(&folder, &data, &out, &[]).assert_fails(2, &["numerics 1", "name another folder"]);
     crate::run(&["merge", &out, "--out", &folder.argument("m")]).assert_fails(1, &["numerics 1"]);
     fs::remove_file(&request).unwrap();
-    sweep(&folder, &data, &out, &[]).assert_fails(2, &["older engine", "--out"]);
+    sweep(&folder, &data, &out, &[]).assert_fails(2, &["older engine", "name another folder"]);
     crate::run(&["merge", &out, "--out", &folder.argument("m")])
         .assert_fails(1, &["an older engine made it"]);
     assert!(!folder.path("m").exists());
