@@ -211,7 +211,7 @@ impl FileKind {
                 "save its arrays as safetensors, under PyTorch's names (docs/formats.md has the lines)"
             }
             Self::Npy => "it holds one array; a network has several, as safetensors (docs/formats.md)",
-            Self::Idx => "it belongs in the folder of --data-dir",
+            Self::Idx => "it belongs in the folder of a data set",
             _ => "expected a network as safetensors (docs/formats.md)",
         })
     }
@@ -222,7 +222,7 @@ impl FileKind {
             Self::PyTorch | Self::Pickle | Self::Safetensors | Self::Hdf5 | Self::Npy => {
                 "save arrays `images`, `adversarial`, and `labels` with numpy.savez (docs/formats.md)"
             }
-            _ => "expected crafted images as `attack --save` or numpy.savez write them (docs/formats.md)",
+            _ => "expected crafted images, as an attack or numpy.savez saves them (docs/formats.md)",
         })
     }
 

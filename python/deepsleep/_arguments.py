@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 import sys
+from dataclasses import dataclass
 from typing import Any, Union
 
 import numpy as np
@@ -35,26 +37,49 @@ def kind(value: Any) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
 
 
+@dataclass(frozen=True)
+class Form:
+    """What images came as, and so what is given back: numpy, or torch on a device."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    device: Any
+
+    def give_back(self, array: Array) -> Any:
+        """A copy of an array, as the images came. Images keep their dtype."""
+        is_image = array.shape[1:] == self.shape and array.dtype == np.float32
+        copy = np.array(array, dtype=self.dtype if is_image else array.dtype)
+        if self.device is None:
+            return copy
+        import torch
+
+        return torch.from_numpy(copy).to(self.device)
+
+
 class Images:
     """Images that were handed over, as the engine wants them, and the way back.
 
     Attributes
     ----------
+    tensor : torch.Tensor or None
+        The images, if they are a tensor.
     pixels : numpy.ndarray
         `[n, channels, height, width]`, float32, contiguous.
+    form : Form
+        What they came as.
     """
 
     tensor: Any
-    dtype: np.dtype[Any]
     pixels: NDArray[np.float32]
+    form: Form
 
     def __init__(self, images: Any, input_shape: tuple[int, int, int] | None = None) -> None:
         self.tensor = images if is_tensor(images) else None
         array = _array(images, "images")
-        self.dtype = array.dtype.newbyteorder("=")
+        dtype = array.dtype.newbyteorder("=")
         if array.dtype == np.uint8:
             raise Error("images: uint8, from 0 to 255; give floats from 0 to 1: images.astype('float32') / 255")
-        if self.dtype not in (np.float32, np.float64):
+        if dtype not in (np.float32, np.float64):
             raise Error(f"images: their dtype is {array.dtype}; give float32, pixels from 0 to 1")
         if array.ndim == 3:
             raise Error(
@@ -77,6 +102,7 @@ class Images:
                 f"images: pixels from {least:.6g} to {most:.6g}, outside of 0..=1; give unnormalized images and let the model "
                 "normalize them"
             )
+        self.form = Form(self.shape, dtype, None if self.tensor is None else self.tensor.device)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -87,14 +113,8 @@ class Images:
         return channels, height, width
 
     def give_back(self, array: Array) -> Any:
-        """An array as what the images came as: numpy, or torch on their device. Images keep their dtype."""
-        if array.shape[1:] == self.shape and array.dtype == np.float32:
-            array = array.astype(self.dtype, copy=False)
-        if self.tensor is None:
-            return array
-        import torch
-
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.tensor.device)
+        """A copy of an array, as the images came."""
+        return self.form.give_back(array)
 
 
 def _check_shape(found: tuple[int, ...], wanted: tuple[int, int, int] | None) -> None:
@@ -147,7 +167,7 @@ def labels_of(labels: Any, count: int, classes: int | None) -> NDArray[np.int64]
         raise Error(f"labels: shape {array.shape} looks like one-hot rows; give classes: labels.argmax(1)")
     if array.ndim != 1:
         raise Error(f"labels: shape {array.shape}; expected ({count},)")
-    if array.dtype == np.bool_ or not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iu":
         raise Error(f"labels: their dtype is {array.dtype}; give integers: labels.astype('int64'), of a tensor labels.long()")
     if len(array) != count:
         raise Error(f"labels: {len(array)} of them for {count} images")
@@ -165,8 +185,11 @@ def ids_of(ids: Any, count: int) -> NDArray[np.int64]:
     """Identities: what a sample's random numbers depend on; its place, unless said otherwise."""
     if ids is None:
         return np.arange(count, dtype=np.int64)
-    array = np.asarray(ids)
-    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer) or (array < 0).any():
+    try:
+        array = np.asarray(ids)
+    except ValueError:
+        raise Error(f"ids: {kind(ids)}, of several lengths; expected {count} integers, none below 0") from None
+    if array.shape != (count,) or array.dtype.kind not in "iu" or (array < 0).any():
         raise Error(f"ids: expected {count} integers, none below 0; found shape {array.shape}, dtype {array.dtype}")
     return array.astype(np.int64)
 
@@ -209,7 +232,8 @@ def whole(value: Any, name: str, least: int, most: int = 2**63 - 1) -> int:
     except TypeError:
         raise Error(f"{name}: {value!r}; expected a whole number") from None
     if not least <= number <= most:
-        raise Error(f"{name}: {number}; expected {least} to {most}" if most < 2**62 else f"{name}: {number}; at least {least}")
+        bound = f"expected {least} to {most}" if most < 2**62 else f"at least {least}" if number < least else f"at most {most}"
+        raise Error(f"{name}: {number}; {bound}")
     return number
 
 
@@ -229,7 +253,25 @@ def attack_of(attack: Any) -> str:
     """The description of an attack, `name:key=value,...`; the engine reads it."""
     if not isinstance(attack, str):
         raise Error(f"attack: {kind(attack)}; give a description such as 'pgd:steps=40', deepsleep.attacks() lists all")
+    if not attack.isprintable():
+        raise Error(f"attack: {repr(attack)[:100]}; give a description such as 'pgd:steps=40'")
     return attack.strip().lower()
+
+
+def option_of(value: Any, name: str) -> str:
+    """A number or a word as one option of an attack, and no more than one."""
+    if isinstance(value, str) and re.fullmatch(r"[\w./+-]+", value):
+        return value
+    if not isinstance(value, (bool, str)):
+        try:
+            return str(operator.index(value))
+        except TypeError:
+            pass
+        try:
+            return repr(float(value))
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise Error(f"{name}: {repr(value)[:100]}; expected a number or a word")
 
 
 def path_of(path: Any, name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import _native
 from ._arguments import attack_of, eps_of, ids_of, labels_of, norm_of, seed_of, whole
+from ._classifier import doubts
 from ._models import resolve
 from ._native import Error
 from ._progress import shown
@@ -97,4 +98,4 @@ def attack(
         result = _native.run_one(
             target, samples, description, norm, radius, seed, threads, source=crafted_on, progress=advance
         )
-    return Report(result, given)
+    return Report(result, given, doubts(target, crafted_on))

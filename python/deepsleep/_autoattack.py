@@ -63,7 +63,7 @@ class AutoAttack:
 
     __slots__ = (
         "apgd", "apgd_targeted", "attacks_to_run", "device", "epsilon", "fab", "log_path", "model", "norm", "reports", "seed",
-        "square", "verbose", "version",
+        "square", "verbose", "_version",
     )
 
     model: Any
@@ -71,7 +71,7 @@ class AutoAttack:
     epsilon: float
     seed: int | None
     verbose: bool
-    version: str
+    _version: str
     device: str | None
     log_path: StrPath | None
     attacks_to_run: list[str]
@@ -108,12 +108,17 @@ class AutoAttack:
         eps_of(eps, norm_of(norm))
         seed_of(seed)
         self.model, self.norm, self.epsilon, self.seed, self.verbose = model, norm, eps, seed, verbose
-        self.version, self.device, self.log_path = version, device, log_path
+        self._version, self.device, self.log_path = version, device, log_path
         self.attacks_to_run = attacks
         self.apgd, self.apgd_targeted, self.fab, self.square = attacks_of("custom", norm_of(norm))
         self.reports = {}
         if version != "custom":
             self.set_version(version)
+
+    @property
+    def version(self) -> str:
+        """Which attacks run; `set_version` changes it."""
+        return self._version
 
     def set_version(self, version: str = "standard") -> None:
         """Set which attacks run, and how often.
@@ -127,7 +132,7 @@ class AutoAttack:
         """
         if version not in RUNS:
             raise Error(f"version: {version!r}; expected standard, plus or rand")
-        self.version, self.attacks_to_run = version, list(RUNS[version])
+        self._version, self.attacks_to_run = version, list(RUNS[version])
         self.apgd, self.apgd_targeted, self.fab, self.square = attacks_of(version, norm_of(self.norm))
 
     @property
@@ -170,12 +175,12 @@ class AutoAttack:
         start, labels = time.time(), labels_of(y_orig, len(images), None)
         self.reports = {}
         if self._is_as_published():
-            adversarial, classes = self._ensemble(model, images, labels)
+            adversarial, classes, robust = self._ensemble(model, images, labels)
         else:
-            adversarial, classes = self._chain(model, images, labels, start)
+            adversarial, classes, robust = self._chain(model, images, labels, start)
         largest = max(report.arrays[norm_of(self.norm)].max() for report in self.reports.values())
         self._log(f"max {self.norm} perturbation: {largest:.5f} (total time {time.time() - start:.1f} s)")
-        self._log(f"robust accuracy: {(classes == labels).mean():.2%}")
+        self._log(f"robust accuracy: {robust:.2%}")
         for name in self.reports:
             self._warn(name)
         x_adv = images.give_back(adversarial)
@@ -240,10 +245,10 @@ class AutoAttack:
         """The model, resolved once for all attacks, and the images."""
         bs, images = whole(bs, "bs", 1, 65_536), Images(x)
         random = self.version == "rand"
-        if isinstance(self.model, (Model, str, Path)):
+        if isinstance(self.model, (Model, Classifier, str, Path)):
             return self.model, images
-        if isinstance(self.model, Classifier):
-            return self.model, images
+        if not callable(self.model):
+            resolve(self.model, x)
         if is_module(self.model):
             if self.device is not None:
                 _move(self.model, self.device)
@@ -268,8 +273,8 @@ class AutoAttack:
             ids=which, progress=None if self.verbose else False,
         )
 
-    def _ensemble(self, model: Any, images: Images, labels: Array) -> tuple[Array, Array]:
-        """The engine's own ensemble; images and their classes."""
+    def _ensemble(self, model: Any, images: Images, labels: Array) -> tuple[Array, Array, float]:
+        """The engine's own ensemble; images, their classes, and the robust accuracy."""
         report = self._run(model, images, labels, f"autoattack:version={self.version}")
         self.reports["autoattack"] = report
         self._log(f"initial accuracy: {report.clean_accuracy:.2%}")
@@ -277,10 +282,10 @@ class AutoAttack:
         for part in report.summary.get("found_by", []):
             left -= part["found"] / report.summary["images"]
             self._log(f"robust accuracy after {part['attack'].upper()}: {left:.2%}")
-        return report.arrays["adversarial"], report.arrays["prediction"]
+        return report.arrays["adversarial"], report.arrays["prediction"], report.robust_accuracy
 
-    def _chain(self, model: Any, images: Images, labels: Array, start: float) -> tuple[Array, Array]:
-        """Attacks one after the other, each on what those before it left; images and their classes."""
+    def _chain(self, model: Any, images: Images, labels: Array, start: float) -> tuple[Array, Array, float]:
+        """Attacks one after the other, each on what those before it left; images, their classes, and the robust accuracy."""
         adversarial, predictions, left = images.pixels.copy(), labels.copy(), np.arange(len(images))
         for name, spec in self._specs(self._classes(model, images)):
             if not len(left):
@@ -297,7 +302,7 @@ class AutoAttack:
             left = left[report.status == "survived"]
             robust, seconds = len(left) / len(images), time.time() - start
             self._log(f"robust accuracy after {name.upper()}: {robust:.2%} (total time {seconds:.1f} s)")
-        return adversarial, predictions
+        return adversarial, predictions, len(left) / len(images)
 
     def _classes(self, model: Any, images: Images) -> int:
         return resolve(model, images.tensor if images.tensor is not None else images.pixels)[1]
@@ -346,7 +351,7 @@ def _move(module: Any, device: Any) -> None:
 def _like(labels: Any, classes: Array) -> Any:
     """Classes as what the labels came as."""
     if not is_tensor(labels):
-        return classes
+        return classes.copy()
     import torch
 
-    return torch.from_numpy(classes).to(labels.device, labels.dtype)
+    return torch.from_numpy(classes.copy()).to(labels.device, labels.dtype)

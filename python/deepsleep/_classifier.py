@@ -35,7 +35,7 @@ def same(ours: NDArray[Any], theirs: NDArray[Any], most: Any) -> NDArray[np.bool
     a, b = ours.astype(np.float64), theirs.astype(np.float64)
     with np.errstate(all="ignore"):
         near: NDArray[np.bool_] = np.abs(a - b) <= 1e-6 + most + 2e-6 * np.abs(b)
-    return near | (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.asarray(near | (a == b) | (np.isnan(a) & np.isnan(b)))
 
 
 def spread(logits: NDArray[Any]) -> float:
@@ -185,7 +185,8 @@ class Classifier:
         classes = answers[0].shape[1]
         if classes < 2:
             raise Error(f"logits: shape {answers[0].shape} is of {classes} classes; at least 2 are needed")
-        if not alike(answers[0], answers[-1]):
+        # The same batch twice: what differs is rounding in another order, not that of another batch.
+        if not alike(answers[0], answers[-1], 0.1 * spread(answers[0])):
             raise Error(
                 "logits: the same images get different answers; reset the model's state in it, or say random=True if it "
                 "draws random numbers (AutoAttack: version='rand')"
@@ -197,14 +198,38 @@ class Classifier:
                 "image alone (is there a normalization by the batch?)"
             )
 
-        def checked(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
-            logits, pullback = forward(pixels, wanted)
-            if logits.shape != (len(pixels), classes):
-                raise Error(f"logits: {len(pixels)} images give shape {logits.shape}; expected ({len(pixels)}, {classes})")
-            return np.ascontiguousarray(logits), None if pullback is None else _watched(pullback)
-
-        callback = _native.Callback(checked, images.shape, classes, self.batch_size, self.random, self.draws)
+        asked = _Asked(forward, probe, answers[0])
+        callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws)
         return callback, classes
+
+
+class _Asked:
+    """A model as the engine asks it, with what it said when it was tried."""
+
+    def __init__(self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32]) -> None:
+        self._forward, self._probe, self._answers = forward, probe, answers.copy()
+
+    def __call__(self, pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
+        logits, pullback = self._forward(pixels, wanted)
+        expected = len(pixels), self._answers.shape[1]
+        if logits.shape != expected:
+            raise Error(f"logits: {len(pixels)} images give shape {logits.shape}; expected {expected}")
+        return np.ascontiguousarray(logits), None if pullback is None else _watched(pullback)
+
+    def has_changed(self) -> bool:
+        """Whether it says anything else by now."""
+        return not alike(self(self._probe.copy(), False)[0], self._answers)
+
+
+def doubts(*models: _native.Network | _native.Callback | None) -> list[str]:
+    """What to say after work with models, some of which may have changed since they were tried."""
+    asked = [model.forward for model in models if isinstance(model, _native.Callback) and not model.random]
+    if not any(isinstance(forward, _Asked) and forward.has_changed() for forward in asked):
+        return []
+    return [
+        "the model changed since it was tried: the first images get other answers than before, so that no number of this holds; "
+        "reset the model's state before every answer"
+    ]
 
 
 def _watched(pullback: Pullback) -> Pullback:
@@ -221,6 +246,8 @@ def _watched(pullback: Pullback) -> Pullback:
 
 def _numbers(value: Any, what: str) -> NDArray[np.float32]:
     """An answer as an array."""
+    if isinstance(value, np.ma.MaskedArray) or np.iscomplexobj(value):
+        raise Error(f"{what}: its answer is {kind(value)}, masked or complex; expected an array of numbers")
     try:
         return np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError):

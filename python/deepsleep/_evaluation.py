@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from . import _native
 from ._architecture import Layers
 from ._architecture import architecture as describe
 from ._arguments import StrPath, attack_of, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, whole
+from ._classifier import doubts
 from ._data import data_of, dataset
 from ._fingerprint import remembered
 from ._models import resolve
@@ -127,6 +129,9 @@ def evaluate(
             source=crafted_on, progress=advance,
         )
     found = json.loads(answer)
+    doubted = doubts(target, crafted_on)
+    for result in found["results"]:
+        result["warnings"] += doubted
     return Evaluation(found["results"], found["worst_case"])
 
 
@@ -260,7 +265,7 @@ def audit(
         If anything does not fit, or if the file holds something else.
     """
     norm = norm_of(norm)
-    if claim is not None and not (isinstance(claim, (int, float)) and 0 <= claim <= 1):
+    if claim is not None and not (isinstance(claim, (int, float)) and not isinstance(claim, bool) and 0 <= claim <= 1):
         raise Error(f"claim: {claim!r}; a robust accuracy is a share from 0 to 1")
     if attack is not None and claim is None:
         raise Error("attack: it belongs to a claim; give claim=")
@@ -277,6 +282,8 @@ def audit(
             None if attack is None else attack_of(attack), others, whole(threads, "threads", 0, 1024), about,
             None if checkpoint is None else path_of(checkpoint, "checkpoint"), progress=advance,
         )
+    for doubt in doubts(target, *others):
+        warnings.warn(doubt, stacklevel=2)
     return Audit(report)
 
 

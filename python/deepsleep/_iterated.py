@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, SupportsFloat
 
+from ._native import Error
 from ._torchattack import Attack
 
 
@@ -44,6 +45,8 @@ class BIM(Attack):
 
     def __post_init__(self) -> None:
         if self.steps == 0:
+            if isinstance(self.eps, str) or not isinstance(self.eps, SupportsFloat):
+                raise Error(f"eps: {self.eps!r}; steps=0 takes as many as a radius asks for that is a number")
             self.steps = int(min(self.eps * 255 + 4, 1.25 * self.eps * 255))
         Attack.__post_init__(self)
 

@@ -19,6 +19,10 @@ from ._classifier import PROBE, Classifier
 from ._native import Error
 
 
+# The networks that come with the sources.
+_BUNDLED = ("control", "deepsleep", "plain", "lucid")
+
+
 class Model:
     """A network that the engine runs itself, made by `load`, `train` or `defend`.
 
@@ -29,6 +33,9 @@ class Model:
     history : list of dict
         Loss and accuracy of every epoch, if `train` or `defend` made it.
     """
+
+    # What is set on it counts or cannot be set; a subclass has attributes of its own.
+    __slots__ = ("__weakref__", "_network", "history")
 
     history: list[dict[str, Any]]
 
@@ -76,7 +83,7 @@ class Model:
             Another one; this one stays as it is.
         """
         draws = None if draws is None else whole(draws, "draws", 1, 100_000)
-        return Model(self._network.spiking(draws), self.history)
+        return Model(_drawing(self._network.spiking(draws), draws), self.history)
 
     def logits(self, images: Any, *, seed: int = 0, threads: int = 0) -> Any:
         """The logits of images.
@@ -159,10 +166,13 @@ class Model:
     def __getstate__(self) -> dict[str, Any]:
         """For pickle."""
         n = self._network
-        return {"network": (n.to_bytes(), n.architecture, n.is_spiking, n.draws, n.notes), "history": self.history}
+        network = n.to_bytes(), n.architecture, n.is_spiking, n.draws, n.notes
+        return {"network": network, "history": self.history, "own": dict(getattr(self, "__dict__", {}))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(_native.Network.of_bytes(*state["network"]), state["history"])  # type: ignore[misc]
+        self._network, self.history = _native.Network.of_bytes(*state["network"]), state["history"]
+        for name, value in state["own"].items():
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
         what = "spiking network" if self.is_spiking else "network"
@@ -242,15 +252,23 @@ def load(
     path = path_of(source, "model")
     layers = None if architecture is None else json.dumps(describe(architecture))
     try:
-        return Model(_native.Network.load(path, layers, bool(spiking), draws))
-    except Error:
-        if Path(path).exists() or Path(path).name != path or Path(path).suffix:
+        network = _native.Network.load(path, layers, bool(spiking), draws)
+    except Error as problem:
+        bundled = path in _BUNDLED and "cannot read" not in str(problem)
+        if bundled or Path(path).exists() or Path(path).name != path or Path(path).suffix:
             raise
-        names = "control, deepsleep, plain, lucid"
         raise Error(
-            f"model: {path!r} is neither a file nor a network that comes with the sources ({names}; they are read from the "
+            f"model: {path!r} is neither a file nor a network that comes with the sources ({', '.join(_BUNDLED)}; they are read from the "
             "clone that the package was built in)"
         ) from None
+    return Model(_drawing(network, draws))
+
+
+def _drawing(network: _native.Network, draws: int | None) -> _native.Network:
+    """The network, if it draws random numbers where a number of draws was asked for."""
+    if draws is not None and not network.is_random:
+        raise Error(f"draws: {draws} of a network that draws no random numbers, which answers the same every time; leave draws out")
+    return network
 
 
 def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | None = None) -> Model | Classifier:

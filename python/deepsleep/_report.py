@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import html
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,65 +25,80 @@ class Report:
         What the engine answered.
     images : object
         The images, and what they came as.
+    doubts : sequence of str
+        What else gives reason to doubt the result.
 
-    Attributes
-    ----------
-    summary : dict
-        All numbers about the attack as a whole.
-    arrays : dict of numpy.ndarray
-        Everything about each image, under the names that `save` writes it by.
+    Notes
+    -----
+    What a report gives is yours: changing it changes no report. The arrays of `arrays` are its own, and cannot be written to.
     """
 
-    def __init__(self, result: _native.AttackResult, images: Images) -> None:
+    def __init__(self, result: _native.AttackResult, images: Images, doubts: Sequence[str] = ()) -> None:
         self._result: _native.AttackResult | bytes = result
-        self._images = images
-        self.summary: dict[str, Any] = json.loads(result.summary)
-        self.arrays: dict[str, Array] = {name: np.asarray(column) for name, column in result.columns().items()}
+        self._form = images.form
+        self._summary: dict[str, Any] = json.loads(result.summary)
+        self._summary["warnings"] += doubts
+        self._arrays: dict[str, Array] = {name: np.asarray(column) for name, column in result.columns().items()}
+        self._protect()
+
+    def _protect(self) -> None:
+        for array in self._arrays.values():
+            array.flags.writeable = False
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All numbers about the attack as a whole."""
+        return copy.deepcopy(self._summary)
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Everything about each image, under the names that `save` writes it by. They cannot be written to; `.copy()` can."""
+        return dict(self._arrays)
 
     @property
     def robust_accuracy(self) -> float:
         """The share of images that are classified rightly under attack."""
-        return float(self.summary["robust_accuracy"])
+        return float(self._summary["robust_accuracy"])
 
     @property
     def robust_interval(self) -> tuple[float, float]:
         """Where the robust accuracy on all images of this kind lies, with 95 % confidence."""
-        low, high = self.summary["robust_interval"]
+        low, high = self._summary["robust_interval"]
         return low, high
 
     @property
     def clean_accuracy(self) -> float:
         """The share of images that are classified rightly without an attack."""
-        return float(self.summary["clean_accuracy"])
+        return float(self._summary["clean_accuracy"])
 
     @property
     def forward_passes(self) -> int:
         """Forward passes that it took, all images together; `arrays` has them for each image."""
-        return int(self.summary["forward_passes"])
+        return int(self._summary["forward_passes"])
 
     @property
     def backward_passes(self) -> int:
         """Backward passes that it took, all images together; `arrays` has them for each image."""
-        return int(self.summary["backward_passes"])
+        return int(self._summary["backward_passes"])
 
     @property
     def warnings(self) -> list[str]:
         """What gives reason to doubt the result."""
-        return list(self.summary["warnings"])
+        return list(self._summary["warnings"])
 
     @property
     def status(self) -> NDArray[np.str_]:
         """What became of each image.
 
-        `clean-wrong`, `fooled`, `survived`, `invalid` (a logit was not finite), or `outside` (the image that was shown,
-        crafted on `source`, lies beyond the radius).
+        `clean-wrong`, `fooled`, `survived`, `invalid` (a logit was not finite, or the model answered otherwise after the
+        attack than before it), or `outside` (the image that was shown, crafted on `source`, lies beyond the radius).
         """
-        return self.arrays["status"]
+        return self._arrays["status"].copy()
 
     @property
     def winner(self) -> NDArray[np.str_]:
         """Which attack of an ensemble fooled, for each image."""
-        return self.arrays["winner"]
+        return self._arrays["winner"].copy()
 
     @property
     def fooled(self) -> NDArray[np.bool_]:
@@ -128,7 +145,7 @@ class Report:
         return self._given_back("l0")
 
     def _given_back(self, name: str) -> Any:
-        return self._images.give_back(self.arrays[name])
+        return self._form.give_back(self._arrays[name])
 
     def save(self, path: StrPath) -> None:
         """Save everything, as `deepsleep-cli attack --save` does.
@@ -153,6 +170,10 @@ class Report:
         """For pickle."""
         return {**self.__dict__, "_result": self._file()}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._protect()
+
     def grid(self, images: int = 20) -> bytes:
         """A picture of the first images that fool: clean, adversarial, difference.
 
@@ -171,14 +192,14 @@ class Report:
         Error
             If the images are neither gray nor in color.
         """
-        most, arrays = whole(images, "images", 1, 200), self.arrays
+        most, arrays = whole(images, "images", 1, 200), self._arrays
         which = np.flatnonzero(self.fooled) if self.fooled.any() else np.arange(len(self.fooled))
         some = [arrays[name][which[:most]] for name in ("images", "adversarial", "labels", "prediction")]
         clean, adversarial, labels, predictions = some
         return _native.grid(clean, adversarial, [f"{label} > {found}" for label, found in zip(labels, predictions)])
 
     def __repr__(self) -> str:
-        s = self.summary
+        s = self._summary
         low, high = self.robust_interval
         return (
             f"{s['attack']} ({s['norm']}, eps {s['eps']:.6g}) on {s['images']} images: robust accuracy "
@@ -186,7 +207,7 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
-        s = self.summary
+        s = self._summary
         rows = [
             ("robust accuracy", f"{100 * self.robust_accuracy:.2f} %"),
             ("95 % confidence", " to ".join(f"{100 * bound:.2f}" for bound in self.robust_interval) + " %"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import re
@@ -35,11 +36,15 @@ def as_tensors(model: Any, device: Any) -> Callable[[NDArray[np.float32]], torch
 
 
 def check_mode(model: Any) -> None:
-    """Refuses a module whose answers are those of training."""
+    """Refuses a module whose answers are those of training, or that has no numbers to answer with."""
     if not isinstance(model, torch.nn.Module):
         return
+    if any(tensor.device.type == "meta" for tensor in [*model.parameters(), *model.buffers()]):
+        raise Error(
+            "model: its parameters are on the device meta, which holds no numbers; call model.to_empty(device='cpu') and load them"
+        )
     for name, module in model.named_modules():
-        if module.training and isinstance(module, _TRAINS):
+        if isinstance(module, _TRAINS) and _is_in_training(module):
             raise Error(f"model: {name or 'it'} ({type(module).__name__}) is in training mode; call model.eval() first")
 
 
@@ -60,28 +65,48 @@ def dtype_of(model: Any) -> Any:
     return torch.float32
 
 
-# Modules in evaluation mode for somebody: for how many, and the mode that each part was in before the first.
-_EVALUATED: weakref.WeakKeyDictionary[torch.nn.Module, tuple[int, list[tuple[torch.nn.Module, bool]]]] = weakref.WeakKeyDictionary()
-_MODES = threading.Lock()
+# Parts of modules that are in evaluation mode for some threads, for each time that one wants it so, and the mode that they were
+# found in. Modules share parts, so that each part is counted by itself.
+_EVALUATED: weakref.WeakKeyDictionary[torch.nn.Module, tuple[bool, list[int]]] = weakref.WeakKeyDictionary()
+_MODES = threading.RLock()
 
 
 @contextlib.contextmanager
 def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, and after the last thread that wants it so each part of it in the mode that it was in."""
+    """The module in evaluation mode; each part of it is in the mode that it was found in after the last who wants it so."""
+    thread, parts = threading.get_ident(), list(module.modules())
     with _MODES:
-        users, modes = _EVALUATED.get(module, (0, [(part, part.training) for part in module.modules()]))
-        _EVALUATED[module] = users + 1, modes
-        module.eval()
+        for part in parts:
+            _EVALUATED.setdefault(part, (part.training, []))[1].append(thread)
     try:
+        with _MODES:
+            module.eval()
         yield
     finally:
         with _MODES:
-            users, modes = _EVALUATED.pop(module)
-            if users > 1:
-                _EVALUATED[module] = users - 1, modes
-            else:
-                for part, training in modes:
-                    part.training = training
+            for part in parts:
+                found, threads = _EVALUATED[part]
+                threads.remove(thread)
+                if not threads:
+                    del _EVALUATED[part]
+                    _put_back(part, found)
+
+
+def _put_back(part: torch.nn.Module, training: bool) -> None:
+    """A part into the mode that it was found in, by its own method if it has one, which may undo what that did for evaluation."""
+    modes = [(inner, inner.training) for inner in part.modules()]
+    if type(part).train is not torch.nn.Module.train and part.training != training:
+        part.train(training)
+        for inner, mode in modes:
+            inner.training = mode
+    part.training = training
+
+
+def _is_in_training(part: torch.nn.Module) -> bool:
+    """Whether a part is in training mode for this thread: what another one does to it meanwhile does not count."""
+    with _MODES:
+        found, threads = _EVALUATED.get(part, (part.training, []))
+        return part.training if threading.get_ident() in threads else found
 
 
 def _tensor(answer: Any) -> torch.Tensor:
@@ -145,7 +170,14 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
 
         def pullback(weights: NDArray[np.float32]) -> NDArray[np.float32]:
             seed = torch.from_numpy(weights).to(logits)
-            (gradient,) = torch.autograd.grad(logits, x, seed, retain_graph=True, allow_unused=True)
+            try:
+                (gradient,) = torch.autograd.grad(logits, x, seed, retain_graph=True, allow_unused=True)
+            except RuntimeError as problem:
+                if "donated buffer" not in str(problem):
+                    raise
+                # What was compiled keeps its graph for no second gradient.
+                with torch.inference_mode(False), torch.enable_grad():
+                    (gradient,) = torch.autograd.grad(_tensor(model(x.clone())), x, seed, allow_unused=True)
             if gradient is None:
                 return np.zeros_like(images)
             values: NDArray[np.float32] = gradient.float().cpu().numpy()
@@ -199,8 +231,8 @@ _EXPORT = threading.RLock()
 
 
 @contextlib.contextmanager
-def _quiet(module: torch.nn.Module) -> Iterator[None]:
-    """No warnings and no log of the exporters. That a trace may not hold for other images is an error."""
+def _quiet() -> Iterator[Callable[[bool], None]]:
+    """No warnings and no log of the exporters; how to silence torch's own. That a trace may not hold for other images is an error."""
     parts: Any = torch.jit, torch._C  # its types do not know all of them
     jit, native = parts
     # torch's exporter switches a log of its own on, pages of standard output, before it calls the module.
@@ -210,21 +242,33 @@ def _quiet(module: torch.nn.Module) -> Iterator[None]:
         warnings.simplefilter("error", jit.TracerWarning)
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
-        hook = module.register_forward_pre_hook(lambda *_: silence(False))
-        # An exporter leaves all parts in the mode of the whole.
-        modes = [(part, part.training) for part in module.modules()]
         stderr = sys.stderr
         sys.stderr = muted = _OthersOnly(stderr)
         try:
-            yield
+            yield silence
         finally:
             if sys.stderr is muted:
                 sys.stderr = stderr
-            for part, training in modes:
-                part.training = training
-            hook.remove()
             silence(False)
             logging.disable(disabled)
+
+
+def _wrapped(module: torch.nn.Module) -> torch.nn.Module | None:
+    """What a module of `torch.compile` or `DataParallel` wraps, and answers as; None of any other."""
+    around = torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel
+    inner = getattr(module, "module" if isinstance(module, around) else "_orig_mod", None)
+    return inner if isinstance(inner, torch.nn.Module) else None
+
+
+def _apart(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy to export, of what `torch.compile` or `DataParallel` wraps: exporters change the modes of parts and replace parameters
+    meanwhile, which other threads would see. What cannot be copied, such as a state with a graph, is exported itself."""
+    while (inner := _wrapped(module)) is not None:
+        module = inner
+    try:
+        return copy.deepcopy(module)
+    except Exception:  # whatever a part's own way to copy itself raises
+        return module
 
 
 def _onnx(module: Any, probe: Any) -> bytes:
@@ -234,12 +278,17 @@ def _onnx(module: Any, probe: Any) -> bytes:
     for dynamo in (False, True):
         content = io.BytesIO()
         try:
-            with _quiet(module), torch.no_grad():
+            with _quiet() as silence, torch.no_grad(), contextlib.ExitStack() as stack:
+                own = _apart(module)
+                if own in module.modules():
+                    stack.enter_context(evaluating(own))
+                if not isinstance(own, torch.jit.ScriptModule):
+                    stack.callback(own.register_forward_pre_hook(lambda *_: silence(False)).remove)
                 if dynamo:
-                    program = to_onnx(module, (probe,), dynamo=True, verbose=False)
+                    program = to_onnx(own, (probe,), dynamo=True, verbose=False)
                     program.save(content)
                 else:
-                    to_onnx(module, (probe,), content, dynamo=False, input_names=["images"])
+                    to_onnx(own, (probe,), content, dynamo=False, input_names=["images"])
         except KeyboardInterrupt:
             raise
         except Exception as problem:  # whatever an exporter raises: the other one may do

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ._arguments import Images, is_module
+import numpy as np
+
+from ._arguments import Images, is_module, option_of
 from ._attack import attack
 from ._models import load
 from ._native import Error
@@ -93,14 +94,7 @@ class Attack:
 def _text(name: str, value: Any) -> str:
     """A parameter as attacks read it; numpy's numbers are numbers too."""
     if name == "random_start":
+        if not isinstance(value, (bool, int, np.bool_, np.integer)) or value not in (0, 1):
+            raise Error(f"{name}: {value!r}; expected True or False")
         return "random" if value else "clean"
-    if isinstance(value, str):
-        return value
-    try:
-        return str(operator.index(value))
-    except TypeError:
-        pass
-    try:
-        return repr(float(value))
-    except (TypeError, ValueError, OverflowError):
-        raise Error(f"{name}: {value!r}; expected a number") from None
+    return value if name == "_name" else option_of(value, name)

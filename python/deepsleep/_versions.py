@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ._arguments import whole
+from ._arguments import option_of, whole
 from ._native import Error
 
 ALL = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
@@ -70,14 +70,20 @@ def checked(attacks: Any) -> list[str]:
 
 def descriptions(apgd: Apgd, targeted: Targeted, fab: Fab, square: Square, classes: int) -> dict[str, str]:
     """The attacks as the engine reads them, for a model of so many classes: targets are no more than there are wrong ones."""
-    guided = f"steps={apgd.n_iter},restarts={apgd.n_restarts},draws={apgd.eot_iter}"
+
+    def number(attack: Any, name: str) -> str:
+        return option_of(getattr(attack, name), name)
+
+    def guided(by: Apgd) -> str:
+        return f"steps={number(by, 'n_iter')},restarts={number(by, 'n_restarts')},draws={number(by, 'eot_iter')}"
+
     targets = [min(whole(attack.n_target_classes, "n_target_classes", 1), classes - 1) for attack in (targeted, fab)]
     return {
-        "apgd-ce": f"apgd-ce:{guided}",
-        "apgd-dlr": f"apgd-dlr:{guided}",
-        "apgd-t": f"apgd-t:steps={targeted.n_iter},restarts={targeted.n_restarts},targets={targets[0]},draws={targeted.eot_iter}",
-        "fab": f"fab:steps={fab.n_iter},restarts={fab.n_restarts}",
+        "apgd-ce": f"apgd-ce:{guided(apgd)}",
+        "apgd-dlr": f"apgd-dlr:{guided(apgd)}",
+        "apgd-t": f"apgd-t:{guided(targeted)},targets={targets[0]}",
+        "fab": f"fab:steps={number(fab, 'n_iter')},restarts={number(fab, 'n_restarts')}",
         # As in the official package, one restart for each target.
-        "fab-t": f"fab-t:steps={fab.n_iter},restarts=1,targets={targets[1]}",
-        "square": f"square:queries={square.n_queries},restarts={square.n_restarts},p={square.p_init}",
+        "fab-t": f"fab-t:steps={number(fab, 'n_iter')},restarts=1,targets={targets[1]}",
+        "square": f"square:queries={number(square, 'n_queries')},restarts={number(square, 'n_restarts')},p={number(square, 'p_init')}",
     }

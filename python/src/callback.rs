@@ -196,6 +196,10 @@ impl Classifier for Remote<'_> {
         self.model.random
     }
 
+    fn may_change(&self) -> bool {
+        !self.model.random
+    }
+
     fn draws(&self) -> usize {
         if self.model.random { self.model.draws } else { 1 }
     }

@@ -15,23 +15,6 @@ pub fn refuse(problem: impl Into<String>) -> PyErr {
     Error::new_err(problem.into())
 }
 
-/// What the engine's messages call by the program's options, and what Python calls it. Longer ones go first.
-const WORDS: [(&str, &str); 8] = [
-    ("begin without --resume", "name another file"),
-    ("`attack --list` shows", "`deepsleep.attacks()` lists"),
-    ("`attack --save`", "`Report.save`"),
-    ("--data NAME --data-dir ", "its name, and folder="),
-    ("--data-dir", "folder="),
-    ("--architecture ", "architecture="),
-    ("--out", "out="),
-    ("--profile", "profile="),
-];
-
-/// A message in Python's words.
-fn translated(message: String) -> String {
-    WORDS.iter().fold(message, |message, (theirs, ours)| message.replace(theirs, ours))
-}
-
 /// Results of the engine as results of Python.
 pub trait Raised<T> {
     /// The same, or an exception with the engine's line.
@@ -40,6 +23,6 @@ pub trait Raised<T> {
 
 impl<T> Raised<T> for deepsleep::Result<T> {
     fn raised(self) -> PyResult<T> {
-        self.map_err(|error| refuse(translated(error.to_string())))
+        self.map_err(|error| refuse(error.to_string()))
     }
 }

@@ -159,6 +159,58 @@ def test_black_images_are_images(linear):
     assert (report.status == "fooled").all()
 
 
+@pytest.mark.parametrize("attack", ["pgd:steps=10", "square:queries=100", "fab:steps=5", "autoattack", "pgd:steps=5,return=last"])
+@pytest.mark.parametrize("later", [lambda z: np.roll(z, 1, 1), lambda z: np.eye(10, dtype=np.float32)[:1] + 0 * z])
+def test_a_model_that_changes_is_never_robust(attack, later, digits, linear):
+    images = digits[0][:40]
+    labels, calls = linear.logits(images).argmax(1), []
+
+    def logits(x):
+        calls.append(len(x))
+        return linear.logits(x) if len(calls) < 8 else later(linear.logits(x))
+
+    report = deepsleep.attack(deepsleep.Classifier(logits, linear.gradient), images, labels, attack, eps=0.01)
+    assert "the model changed in the course of the attack" in " ".join(report.warnings)
+    # Nobody knows what holds of these: an answer that stayed what it was by chance may.
+    changed = linear.logits(images).argmax(1) != later(linear.logits(images)).argmax(1)
+    assert changed.sum() > 20 and set(report.status[changed]) == {"invalid"}
+    assert report.robust_accuracy <= 1 - changed.mean()
+    calls.clear()
+    adversary = deepsleep.AutoAttack(
+        deepsleep.Classifier(logits, linear.gradient), eps=0.01, verbose=False, version="custom", attacks_to_run=["apgd-ce"]
+    )
+    adversary.run_standard_evaluation(images, labels)
+    assert adversary.reports["apgd-ce"].robust_accuracy <= 1 - changed.mean()
+
+
+def test_a_model_that_changed_before_the_attack_is_doubted(digits, linear):
+    images = digits[0][:40]
+    labels = linear.logits(images).argmax(1)
+
+    def model(last):
+        """Other answers after so many calls; it is tried three times before."""
+        calls = []
+        return deepsleep.Classifier(lambda x: (calls.append(1), np.roll(linear.logits(x), len(calls) > last, 1))[1], linear.gradient)
+
+    report = deepsleep.attack(model(3), images, labels, "pgd:steps=5", eps=0.01)
+    assert any("changed since it was tried" in warning for warning in report.warnings) and not report.robust_accuracy
+    assert not deepsleep.attack(model(10**9), images, labels, "pgd:steps=5", eps=0.01).warnings
+    crafted = deepsleep.attack(model(3), images, labels, "pgd:steps=5", eps=0.01, source=model(10**9))
+    assert any("changed since it was tried" in warning for warning in crafted.warnings)
+    evaluation = deepsleep.evaluate(model(20), images, labels, ["pgd:steps=5", "fgsm"], eps=0.005, portion=10)
+    assert all(any("changed since" in warning for warning in result["warnings"]) for result in evaluation.results)
+    with pytest.warns(UserWarning, match="changed since it was tried"):
+        deepsleep.audit(model(30), images, labels, eps=0.005, count=16, search=1, fast=True)
+
+
+def test_a_model_that_only_rounds_otherwise_has_not_changed(digits, linear):
+    images, noise = digits[0][:40], np.random.default_rng(0)
+    labels = linear.logits(images).argmax(1)
+    rounded = lambda x: linear.logits(x) * (1 + 1e-6 * noise.normal(size=(len(x), 10))).astype(np.float32)
+    report = deepsleep.attack(deepsleep.Classifier(rounded, linear.gradient), images, labels, "pgd:steps=10", eps=0.01)
+    assert not report.warnings and set(report.status) == {"fooled", "survived"}
+
+
 def test_a_random_model_is_judged_by_draws(digits):
     images, _ = digits
     images, model, generator = images[:20], Linear(), np.random.default_rng(0)

@@ -30,6 +30,24 @@ def test_standard_is_the_engine_s(control, some, capsys, tmp_path):
     assert log.read_text() == said
 
 
+def test_what_is_invalid_is_not_robust(some, capsys):
+    x, model = some[0], Linear()
+    y = model.logits(x).argmax(1)
+    broken = lambda images: np.where((np.abs(images - x[0]).max((1, 2, 3)) == 0)[:, None], np.nan, model.logits(images)).astype(np.float32)
+    asked = deepsleep.Classifier(broken, model.gradient)
+    for options in ({}, {"version": "custom", "attacks_to_run": ["apgd-ce"]}):
+        deepsleep.AutoAttack(asked, eps=1e-6, **options).run_standard_evaluation(x, y)
+        assert f"robust accuracy: {(KEPT - 1) / KEPT:.2%}" in capsys.readouterr().out
+
+
+def test_a_version_is_set_with_its_attacks(control):
+    adversary = deepsleep.AutoAttack(control, eps=0.1, verbose=False)
+    with pytest.raises(AttributeError, match="version"):
+        adversary.version = "rand"
+    adversary.set_version("rand")
+    assert adversary.version == "rand" and adversary.apgd.eot_iter == 20
+
+
 def test_custom_runs_one_after_the_other(control, some):
     x, y = some
     adversary = deepsleep.AutoAttack(

@@ -53,6 +53,26 @@ def test_a_report_lists_what_it_has(control, digits):
         report.robust_acuracy
 
 
+def test_nobody_changes_a_report(control, digits):
+    images, labels = digits
+    report = deepsleep.attack(control, images[:8], labels[:8], "fgsm", eps=0.1)
+    twin, share = pickle.loads(pickle.dumps(report)), report.robust_accuracy
+    for each in (report, twin):
+        for name in ("adversarial", "prediction", "margin", "linf", "l2", "l1", "l0", "status", "winner"):
+            mine = getattr(each, name)
+            before = mine.copy()
+            mine[:] = before[::-1].copy() if name != "adversarial" else 0
+            assert np.array_equal(getattr(each, name), before) and getattr(each, name) is not mine, name
+        for name, array in each.arrays.items():
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = array
+        each.arrays.clear()
+        each.summary["robust_accuracy"] = 2.0
+        each.summary["warnings"].append("mine")
+        each.warnings.append("mine")
+        assert each.robust_accuracy == share and "mine" not in each.warnings and len(each.arrays) > 8
+
+
 def test_reports_and_models_are_pickled(control, digits, tmp_path):
     images, labels = digits
     report = deepsleep.attack(control, images[:8], labels[:8], "fgsm", eps=0.1)
@@ -63,7 +83,7 @@ def test_reports_and_models_are_pickled(control, digits, tmp_path):
         what.save(tmp_path / place)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     trained = deepsleep.train((images, labels), (images, labels), architecture="lenet", epochs=1, batch_size=50)
-    for model in (control, trained, control.spiking(3), deepsleep.load(GOLDEN / "onnx" / "residual.onnx")):
+    for model in (control, trained, control.spiking(), deepsleep.load(GOLDEN / "onnx" / "residual.onnx")):
         twin = pickle.loads(pickle.dumps(copy.deepcopy(model)))
         assert repr(twin) == repr(model) and twin.history == model.history and twin.notes == model.notes
         shape = (2, *model.input_shape)

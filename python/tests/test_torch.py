@@ -163,6 +163,90 @@ def test_attacks_in_threads_leave_a_module_in_its_mode(tensors):
     assert not problems and all(part.training for part in module.modules())
 
 
+def test_wrappers_in_threads_share_parts(tensors):
+    """Each attack is that of evaluation mode, and every part is in its mode afterwards."""
+    x, y = tensors
+    shared, problems = network(), []
+    wholes = [nn.Sequential(nn.Dropout(0.5), shared), nn.Sequential(shared, nn.Dropout(0.9)), nn.Sequential(nn.Identity(), shared[0:], nn.Identity())]
+    shared.train()
+    wholes[2].eval()
+    shared[1].train()
+    modes = [[part.training for part in whole.modules()] for whole in wholes]
+    expected = deepsleep.torchattacks.PGD(network(), eps=0.1, alpha=0.02, steps=2)(x, y)
+
+    def attack(whole):
+        try:
+            for _ in range(4):
+                attack = deepsleep.torchattacks.PGD(whole, eps=0.1, alpha=0.02, steps=2)
+                assert torch.equal(attack(x, y), expected)
+        except BaseException as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=attack, args=(whole,)) for whole in wholes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems and modes == [[part.training for part in whole.modules()] for whole in wholes]
+
+
+def test_a_module_in_training_mode_is_refused_whatever_another_thread_does(tensors):
+    x, y = tensors
+    module = network().train()
+    from deepsleep._torch import evaluating
+
+    inside, over = threading.Event(), threading.Event()
+
+    def hold():
+        with evaluating(module):
+            inside.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait()
+    try:
+        assert not module.training
+        with pytest.raises(deepsleep.Error, match="is in training mode"):
+            deepsleep.attack(module, x, y, "fgsm", eps=0.1)
+    finally:
+        over.set()
+        thread.join()
+    assert all(part.training for part in module.modules())
+
+
+def test_a_part_undoes_what_it_did_for_evaluation(tensors):
+    """As adapters do that are merged into the weights for it."""
+    x, y = tensors
+
+    class Merged(nn.Linear):
+        merged = False
+
+        def train(self, mode=True):
+            super().train(mode)
+            if self.merged == mode:
+                with torch.no_grad():
+                    self.weight.add_(-1 if mode else 1)
+                self.merged = not mode
+            return self
+
+    module = nn.Sequential(nn.Flatten(), Merged(784, 10))
+    before = module[1].weight.clone()
+    deepsleep.torchattacks.FGSM(module, eps=0.1)(x, y)
+    assert torch.allclose(module[1].weight, before, atol=1e-5) and not module[1].merged and module[1].training
+
+
+def test_a_report_s_tensors_are_one_s_own(tensors):
+    x, y = tensors
+    report = deepsleep.attack(network(), x, y, "fgsm", eps=0.1)
+    expected = report.adversarial.clone()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report.adversarial.zero_()
+        report.margin.zero_()
+    assert torch.equal(report.adversarial, expected) and report.margin.abs().max() > 0
+
+
 def test_an_export_leaves_the_parts_of_a_module_in_their_modes(tensors):
     x, y = tensors
     whole = nn.Sequential(nn.Identity(), network())  # the network is in evaluation mode, what is around it is not
@@ -228,6 +312,25 @@ def test_a_function_of_tensors(tensors):
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_a_compiled_module(backend, tensors):
+    x, y = tensors
+    module = network()
+    try:
+        compiled = torch.compile(module, backend=backend)
+        compiled(x).sum().backward()
+    except Exception as problem:
+        pytest.skip(f"torch cannot compile here: {str(problem).splitlines()[0][:80]}")
+    expected = deepsleep.attack(module, x, y, "pgd:steps=5", eps=0.02)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for wrapped in (compiled, nn.DataParallel(module)):
+            report = deepsleep.attack(wrapped, x, y, "pgd:steps=5", eps=0.02)
+            assert torch.equal(report.adversarial, expected.adversarial)
+    asked = deepsleep.attack(deepsleep.Classifier(lambda images: compiled(images) * 1.0), x, y, "pgd:steps=5", eps=0.02)
+    assert (asked.status == expected.status).mean() > 0.96
+
+
 def test_official_interface(tensors):
     x, y = tensors
     module = network()
@@ -285,6 +388,8 @@ def test_wrong_modules(tensors):
     for module, words in [
         (network().train(), "call model.eval()"),
         (nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10)), "training mode"),
+        (network().to("meta"), "on the device meta"),
+        (deepsleep.Classifier(network().to("meta")), "on the device meta"),
         (lambda images: network()(images).detach(), "no gradient"),
         (lambda images: network()(images).detach().numpy(), "expected logits as a tensor"),
         (lambda images: network()(images).argmax(1), "expected (32, classes)"),

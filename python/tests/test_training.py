@@ -154,8 +154,8 @@ def test_networks_of_one_s_own(few, tmp_path):
         (lambda few: deepsleep.audit("control", *few[1], eps=0.1, twins=deepsleep.load("plain")), "twins: of type Model; give a list"),
         (lambda few: deepsleep.audit("control", *few[1], eps=0.1, twins="plain"), "twins: of type str; give a list"),
         (lambda few: deepsleep.dataset("cifar10"), "did you mean `cifar-10`?"),
-        (lambda few: deepsleep.dataset("mnist", folder="/nowhere"), "name its folder with folder= or"),
-        (lambda few: deepsleep.attack("control", *few[1], "pgd:steps=many", eps=0.1), "that `deepsleep.attacks()` lists"),
+        (lambda few: deepsleep.dataset("mnist", folder="/nowhere"), "or name its folder, also by DEEPSLEEP_DATA"),
+        (lambda few: deepsleep.attack("control", *few[1], "pgd:steps=many", eps=0.1), "that the list of attacks shows"),
         (lambda few: deepsleep.reproduce("r", threat_models=["black-box"]), "expected 'transfer'"),
     ],
 )
@@ -234,11 +234,13 @@ def test_a_checkpoint_of_another_model_of_python_is_refused(few, linear, tmp_pat
         ("a", model(slope=0), "is of another model: its gradients"), ("a", model(slope=np.nan), "is of another model: its gradients"),
         ("a", deepsleep.load("control"), "a model of Python's, fixed, not"), ("a", model(**random), "20 random draws"), ("a", detector(), "is of another model: its logits"),
         ("b", model(-1, **random), "is of another model: its logits"), ("b", model(random=True, scale=0.3), "is of another model: its noise"), ("b", model(draws=50, **random), "20 random draws, not"),
+        # As much noise in all, of two classes instead of all.
+        ("b", model(random=True, scale=0.02 * 5**0.5 * np.eye(10)[:2].sum(0)), "is of another model: its noise"),
     ]:
         with pytest.raises(deepsleep.Error, match=words) as problem:
             run(name, other)
         assert len(str(problem.value)) < 500 and "--" not in str(problem.value)
-    for change, words in [({"images": 1 - images}, "other images"), ({"labels": labels[::-1].copy()}, "images"), ({"seed": 1}, "name another file")]:
+    for change, words in [({"images": 1 - images}, "other images"), ({"labels": labels[::-1].copy()}, "images"), ({"seed": 1}, "do not resume it")]:
         options = {"images": images, "labels": labels, **change}
         with pytest.raises(deepsleep.Error, match=words):
             deepsleep.evaluate(model(), **options, attacks="pgd:steps=2", eps=0.01, checkpoint=tmp_path / "a")

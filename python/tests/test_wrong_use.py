@@ -1,5 +1,7 @@
 """Wrong uses: each is one line that says what to do; none is a crash or a wrong number."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,17 @@ def call(images=X, labels=Y, attack="fgsm", model="control", **options):
 
 def classifier(logits, **options):
     return call(model=deepsleep.Classifier(logits, **options), attack="square:queries=5")
+
+
+TORCHATTACKS = deepsleep.torchattacks
+
+
+def change(settings, **values):
+    for name, value in values.items():
+        setattr(settings, name, value)
+    adversary = deepsleep.AutoAttack("control", eps=0.1, verbose=False)
+    adversary.apgd = settings
+    adversary.run_standard_evaluation(X, Y)
 
 
 NAN = X.copy()
@@ -98,6 +111,22 @@ WRONG = {
         ).run_standard_evaluation(X, Y),
         "attacks_to_run: 'pgd'",
     ),
+    "official AutoAttack, two options as one": (
+        lambda: change(deepsleep.AutoAttack("control", eps=0.1, verbose=False).apgd, n_iter="3,loss=dlr"), "n_iter: '3,loss=dlr'"
+    ),
+    "torchattacks, two options as one": (lambda: TORCHATTACKS.PGD("control", steps="3,loss=dlr"), "steps: '3,loss=dlr'"),
+    "torchattacks, a word for a truth": (lambda: TORCHATTACKS.PGD("control", random_start="no"), "expected True or False"),
+    "torchattacks, steps of a text": (lambda: TORCHATTACKS.BIM("control", eps="8/255", steps=0), "eps: '8/255'"),
+    "ids of several lengths": (call(ids=[[1], [2, 3], [4], [5]]), "ids: of type list"),
+    "durations as labels": (call(labels=Y.astype("m8[s]")), "give integers"),
+    "an attack with a zero byte": (call(attack="pgd\0"), r"'pgd\x00'"),
+    "a seed beyond all": (call(seed=2**63), "at most"),
+    "a loss that is none": (call(attack="pgd:loss=xe"), "one of ce, ce-scaled"),
+    "draws of a network without": (lambda: deepsleep.load("control", draws=3), "draws: 3 of a network that draws no random"),
+    "draws of spikes without": (lambda: deepsleep.load("control").spiking(3), "draws: 3 of a network that draws no random"),
+    "another architecture": (lambda: deepsleep.load("control", architecture="madry"), "holds another network than is asked for"),
+    "complex logits": (classifier(lambda x: dense(x) + 0j), "masked or complex"),
+    "masked logits": (classifier(lambda x: np.ma.masked_array(dense(x))), "masked or complex"),
     "architecture": (lambda: deepsleep.architecture("resnet21"), "resnet20"),
     "layers that do not fit": (
         lambda: deepsleep.architecture({"input": [1, 8, 8], "classes": 3, "nodes": [{"name": "fc", "op": "linear", "out": 4}]}),
@@ -142,6 +171,44 @@ def test_exceptions_of_a_callback_arrive_as_they_are(linear):
     right = linear.logits(X).argmax(1)
     with pytest.raises(KeyError, match="on purpose"):
         deepsleep.attack(deepsleep.Classifier(logits, linear.gradient), X, right, "pgd:steps=20,restarts=3", eps=0.01)
+
+
+def test_what_is_set_on_a_model_counts_or_cannot_be_set(linear):
+    model = deepsleep.load("control")
+    for name in ("eps", "batch_size", "classes", "draws"):
+        with pytest.raises(AttributeError, match=name) as problem:
+            setattr(model, name, 3)
+        assert "\n" not in str(problem.value)
+    model.history = [{"loss": 1.0}]
+    assert pickle.loads(pickle.dumps(model)).history == [{"loss": 1.0}]
+
+
+class Named(deepsleep.Classifier):
+    """A model with attributes of its own."""
+
+    def __init__(self, model, name):
+        self.name = name
+        super().__init__(model.logits, model.gradient)
+        self.model = model
+
+
+class Mine(deepsleep.Model):
+    """A network with attributes of its own."""
+
+
+def test_subclasses_have_attributes_of_their_own(linear):
+    model = pickle.loads(pickle.dumps(Named(linear, "mine")))
+    model.note = "any"
+    assert model.name == "mine" and model.note == "any"
+    with pytest.raises(AttributeError):
+        model.batch_size = 64
+    right = linear.logits(X).argmax(1)
+    expected = deepsleep.attack(deepsleep.Classifier(linear.logits, linear.gradient), X, right, "fgsm", eps=0.01)
+    assert np.array_equal(deepsleep.attack(model, X, right, "fgsm", eps=0.01).adversarial, expected.adversarial)
+    network = Mine(deepsleep.load("control")._network)
+    network.name = "mine"
+    again = pickle.loads(pickle.dumps(network))
+    assert type(again) is Mine and again.name == "mine" and np.array_equal(again.logits(X), network.logits(X))
 
 
 def test_a_classifier_is_made_anew_rather_than_changed(linear):

@@ -54,6 +54,9 @@ pub struct Diagnostics {
     pub square_alone: usize,
     /// Images that seemed to fool the model and did not when shown again.
     pub refuted: usize,
+    /// Samples that the model answered otherwise after the attack than before it.
+    #[serde(default)]
+    pub changed: usize,
     /// Of an ensemble, who found what, in the order in which they were asked.
     #[serde(default)]
     pub found_by: Vec<FoundBy>,
@@ -77,6 +80,7 @@ impl Diagnostics {
         self.of_target = self.of_target.saturating_add(other.of_target);
         self.square_alone = self.square_alone.saturating_add(other.square_alone);
         self.refuted = self.refuted.saturating_add(other.refuted);
+        self.changed = self.changed.saturating_add(other.changed);
         for other in &other.found_by {
             match self.found_by.iter_mut().find(|ours| ours.attack == other.attack) {
                 Some(ours) => ours.found = ours.found.saturating_add(other.found),
@@ -137,6 +141,8 @@ impl Diagnostics {
                 self.of_flat_losses(attack, norm, starts > 0)
             ));
         }
+        all.extend(inconstant(self.changed, samples));
+        let invalid = invalid.saturating_sub(self.changed);
         if invalid > 0 {
             let problem = "the model returned logits that are not finite; they count neither as robust nor as fooled";
             all.push(format!("{invalid} samples are invalid: {problem}"));
@@ -228,6 +234,17 @@ pub(crate) fn outside(count: usize) -> Option<String> {
         format!(
             "{count} of the images lie outside of 0..=1, or farther than eps from the clean ones: they count neither as \
              robust nor as fooled"
+        )
+    })
+}
+
+/// What it means for the result that the model's answers changed in the course of the attack, if any did.
+fn inconstant(changed: usize, samples: usize) -> Option<String> {
+    (changed > 0).then(|| {
+        format!(
+            "the model changed in the course of the attack: it answered {changed} of {samples} samples otherwise at its end; they \
+             are invalid, which counts neither as robust nor as fooled, and the other numbers are worth little; reset the \
+             model's state before every answer"
         )
     })
 }

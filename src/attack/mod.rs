@@ -47,6 +47,7 @@ mod loss;
 mod methods;
 mod outcome;
 mod probe;
+mod recheck;
 mod run;
 mod samples;
 mod search;

@@ -18,7 +18,7 @@ pub enum Status {
     Fooled,
     /// No such image was found.
     Survived,
-    /// A logit was not finite: that proves nothing.
+    /// A logit was not finite, or the model answered otherwise after the attack than before it: that proves nothing.
     Invalid,
     /// The image that was shown, crafted elsewhere, lies outside of the box or of the ball that it is said to lie in: it
     /// is no answer to the question how robust the model is within.

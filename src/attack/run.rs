@@ -2,9 +2,11 @@
 
 use crate::Result;
 use crate::attack::candidate::{Candidate, Cost, Hit};
+
 use crate::attack::diagnostics::{Diagnostics, FLAT};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
+use crate::attack::recheck::Recheck;
 use crate::attack::samples::Samples;
 use crate::attack::search::{Attack, AttackInfo};
 use crate::attack::stepper::Budget;
@@ -185,10 +187,15 @@ fn settle(
     report: &mut AttackReport,
 ) -> Result<()> {
     let confirmations = confirm(task, attack, &candidates)?;
+    let recheck = Recheck::of(task)?;
+    report.diagnostics.changed += recheck.enter(&mut report.outcomes);
     let mut refuted = 0;
     for (candidate, confirmation) in candidates.into_iter().zip(confirmations) {
         let outcome = &mut report.outcomes[candidate.sample];
         outcome.cost += candidate.cost;
+        if recheck.has(candidate.sample) {
+            continue;
+        }
         if candidate.invalid && outcome.status == Status::Survived {
             outcome.status = Status::Invalid;
         }
@@ -216,6 +223,10 @@ fn settle(
         }
         if !returned {
             refuted += 1;
+            if recheck.explain(&verdict.logits, outcome.label) {
+                report.diagnostics.changed += 1;
+                outcome.status = Status::Invalid;
+            }
             continue;
         }
         let clean = task.samples.image(candidate.sample);

@@ -45,6 +45,10 @@ impl Classifier for Altered<'_> {
         !self.fixed_draws && self.model.is_random()
     }
 
+    fn may_change(&self) -> bool {
+        self.model.may_change() && !self.model.is_random()
+    }
+
     fn is_spiking(&self) -> bool {
         self.model.is_spiking()
     }

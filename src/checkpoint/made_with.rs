@@ -73,7 +73,7 @@ impl MadeWith {
             false => path.display().to_string(),
         };
         let problem = format!(
-            "{file} was made with {}; give the same options, or begin without --resume",
+            "{file} was made with {}; give the same options, or do not resume it",
             differences.join("; ")
         );
         Err(Error::argument("cannot resume", problem))

@@ -77,7 +77,7 @@ impl DataSource {
                 let names = below.iter().chain([&last]).map(|source| source.name.as_str());
                 let names = names.collect::<Vec<_>>().join(", ");
                 not_found(format!(
-                    "the folder holds several data sets ({names}); choose one with --data NAME --data-dir {shown}"
+                    "the folder holds several data sets ({names}); choose one by its name and this folder, {shown}"
                 ))
             }
             (None, _) => not_found(Self::lacking(place, splits)),

@@ -196,7 +196,7 @@ fn refuse_other(dir: &Path, name: DatasetName, splits: &[Split]) -> Result<()> {
 /// Says where was looked (`of`: in whose folder) and what to do.
 fn not_found(name: DatasetName, of: &str, looked: &[String]) -> Error {
     Error::NotFound(format!(
-        "no {name} data set{of}; looked in {}; get it {}, or name its folder with --data-dir or \
+        "no {name} data set{of}; looked in {}; get it {}, or name its folder, also by \
          {DATA_VARIABLE}",
         looked.join(", "),
         name.how_to_get()

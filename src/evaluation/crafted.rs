@@ -23,8 +23,8 @@ pub struct Crafted {
 }
 
 /// The doubt about a set that does not say its radius.
-pub(super) const UNSAID: &str = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel (--eps \
-     states another)";
+pub(super) const UNSAID: &str = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel, \
+     unless another one is given";
 
 /// How far outside of box or ball rounding may put a pixel or an image.
 const ROUNDING: f64 = 1e-6;
@@ -322,7 +322,7 @@ impl Attack for Replayed<'_> {
         // Those of the target class are counted anew, of this model; whether the maker is random says nothing about it.
         let ours = self.0.diagnostics.clone();
         let randomized = ours.randomized && job.classifier.is_random();
-        let diagnostics = Diagnostics { of_target: 0, refuted: 0, randomized, ..ours };
+        let diagnostics = Diagnostics { of_target: 0, refuted: 0, changed: 0, randomized, ..ours };
         Ok(Search { candidates, diagnostics })
     }
 

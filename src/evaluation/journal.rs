@@ -112,7 +112,7 @@ pub fn same_settings(path: &Path, theirs: &JournalSettings, ours: &JournalSettin
         return Ok(());
     }
     let problem = format!(
-        "{} was made with {}; give the same options, or begin without --resume",
+        "{} was made with {}; give the same options, or do not resume it",
         path.display(),
         differences.join("; ")
     );

@@ -69,7 +69,7 @@ impl RowSpec {
     pub fn validate(&self, of_experiment: &Settings) -> Result<()> {
         for name in self.set.keys() {
             let problem = if name == "seed" {
-                "a model has the seeds of the experiment (`--seeds`, or `seeds` of a sweep)".into()
+                "a model has the seeds of the experiment, or `seeds` of a sweep".into()
             } else if !self.reads(of_experiment, name)? {
                 format!("it changes nothing: `{}` reads no such setting here", self.training)
             } else {

@@ -111,7 +111,8 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let fail = |problem: String| Error::argument("setting", problem);
         if name == "profile" {
-            let problem = "`profile` names where all values come from: choose it by itself (--profile), then change some";
+            let problem =
+                "`profile` names where all values come from: choose it by itself, then change some";
             return Err(fail(problem.into()));
         }
         if former::REMOVED.contains(&name) {

@@ -31,6 +31,12 @@ pub trait Classifier: Sync {
         false
     }
 
+    /// Whether it may answer otherwise later on, for reasons of its own: a model of somebody else's, which may count its calls
+    /// or keep a state. What it says is then asked again at the end of an attack.
+    fn may_change(&self) -> bool {
+        false
+    }
+
     /// Whether there are spikes in it, whose gradients an attack may estimate in its own way
     /// ([`Session::gradient_by`]).
     fn is_spiking(&self) -> bool {

@@ -144,7 +144,7 @@ fn a_file_that_names_no_architecture_is_asked_for_it() {
         run(&[&["evaluate", "--model", &model, "--data-dir", &data, "--json"], more].concat())
     };
     evaluate(&[])
-        .assert_fails(1, &["conv1.bias", "not part of lenet", "--architecture lenet-bias fits it"]);
+        .assert_fails(1, &["conv1.bias", "not part of lenet", "architecture lenet-bias fits it"]);
     let named = evaluate(&["--architecture", "lenet-bias"]).json();
     evaluate(&["--architecture", "madry"])
         .assert_fails(1, &["conv1.weight", "expected [32, 1, 5, 5]"]);

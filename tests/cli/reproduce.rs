@@ -204,7 +204,7 @@ fn what_cannot_be_asked_for_is_refused_before_any_work() {
     }
     for (arguments, words) in [
         (&["--set", "seed=1"][..], &["--seeds"][..]),
-        (&["--set", "profile=paper"], &["--profile"]),
+        (&["--set", "profile=paper"], &["choose it by itself"]),
         (&["--set", "control.seed=1"], &["`seed`"]),
         (&["--threat-model", "transfer", "--white-box-images", "4"], &["changes nothing"]),
         (&["--threat-model", "white-box", "--images", "4"], &["changes nothing"]),
@@ -292,21 +292,21 @@ fn a_folder_of_other_images_profile_or_engine_is_refused() {
             ["--table", ..] => reproduce_plainly(&other, &out, more),
             more => sweep(&folder, &other, &out, more),
         };
-        let words = ["other training images", "other test images", "--out", "name another folder"];
+        let words = ["other training images", "other test images", "name another folder"];
         run.assert_fails(2, &words);
     }
     folder.small_data(384, 40);
     sweep(&folder, &data, &out, &["--profile", "paper"])
-        .assert_fails(2, &["profile published, not paper", "--out"]);
+        .assert_fails(2, &["profile published, not paper", "name another folder"]);
 
     // Another engine's, and one that did not say of which images its results are.
     let request = folder.path("out/store/request.json");
     let text = String::from_utf8(read(&request)).unwrap();
     fs::write(&request, text.replace("\"numerics\": 3", "\"numerics\": 1")).unwrap();
-    sweep(&folder, &data, &out, &[]).assert_fails(2, &["numerics 1", "--out"]);
+    sweep(&folder, &data, &out, &[]).assert_fails(2, &["numerics 1", "name another folder"]);
     crate::run(&["merge", &out, "--out", &folder.argument("m")]).assert_fails(1, &["numerics 1"]);
     fs::remove_file(&request).unwrap();
-    sweep(&folder, &data, &out, &[]).assert_fails(2, &["older engine", "--out"]);
+    sweep(&folder, &data, &out, &[]).assert_fails(2, &["older engine", "name another folder"]);
     crate::run(&["merge", &out, "--out", &folder.argument("m")])
         .assert_fails(1, &["an older engine made it"]);
     assert!(!folder.path("m").exists());

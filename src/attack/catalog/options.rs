@@ -31,7 +31,7 @@ impl Options<'_> {
     pub fn value<T: FromStr>(&self, key: &str, default: T) -> Result<T> {
         let Some(text) = self.text(key) else { return Ok(default) };
         text.parse().map_err(|_| {
-            self.refuse(key, "a number or word of the kind that `attack --list` shows")
+            self.refuse(key, "a number or word of the kind that the list of attacks shows")
         })
     }
 
@@ -77,7 +77,8 @@ impl Options<'_> {
     pub fn loss(&self, default: Loss) -> Result<Loss> {
         let Some(name) = self.text("loss") else { return Ok(default) };
         let known = Loss::ALL.into_iter().find(|loss| loss.name() == name);
-        known.ok_or_else(|| self.refuse("loss", "one of the losses that `attack --list` shows"))
+        let names = || Loss::ALL.map(Loss::name).join(", ");
+        known.ok_or_else(|| self.refuse("loss", &format!("one of {}", names())))
     }
 
     /// The cross-entropy, in one of its forms.

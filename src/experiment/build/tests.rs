@@ -89,7 +89,7 @@ fn settings_that_nothing_reads_are_refused() {
         ("none", "fast_wave.epochs", "`none` reads no"),
         ("fast-wave", "slow_wave.depth", "`fast-wave` reads no"),
         ("deepsleep", "seed", "seeds of the experiment"),
-        ("deepsleep", "profile", "--profile"),
+        ("deepsleep", "profile", "choose it by itself"),
         ("none", "control.seed", "follows from `seed`"),
         ("sleep", "sleep.replay.seed", "follows from `seed`"),
         ("distillation", "distillation.teacher_epochs", "reads no"),

@@ -110,7 +110,7 @@ fn an_axis_without_effect_is_refused() {
         ("deepsleep", "seed", "`seeds = N`"),
         ("none", "seed", "`seeds = N`"),
         ("none", "control.seed", "follows from `seed`"),
-        ("deepsleep", "profile", "--profile"),
+        ("deepsleep", "profile", "choose it by itself"),
     ] {
         let value = if setting == "profile" { "paper" } else { "2" };
         let error = over(defense, setting, &[value]).expect_err("no effect").to_string();

@@ -82,8 +82,8 @@ pub(super) fn architecture(state: &StateDict) -> Result<Architecture> {
         [10, 100].iter().any(|&classes| of.build(of.input, classes).as_ref().is_ok_and(fits))
     });
     let remedy = match builtin {
-        Some(builtin) => format!("--architecture {} fits it", builtin.name),
-        None => "give --architecture NAME|FILE for another".to_owned(),
+        Some(builtin) => format!("architecture {} fits it", builtin.name),
+        None => "give its architecture, a name or a file".to_owned(),
     };
     let problem = match error {
         Error::Format { problem, .. } => problem,
