@@ -1,4 +1,4 @@
-//! Whether a model of somebody else's still answers as it did: what it said before an attack is asked again after it.
+//! Whether a model that a callback answers for still answers as it did: after an attack it is asked again what it said before.
 
 use crate::Result;
 use crate::attack::outcome::{Outcome, Status};
@@ -6,15 +6,14 @@ use crate::attack::task::AttackTask;
 use crate::attack::verification::judge;
 use crate::nn::{margin, rounding};
 
-/// By which share of the median margin a margin may differ that was asked for twice: batches differ, and with them the last
-/// digits.
+/// Two answers about one image may differ by this share of the median margin: batches differ, and with them the last digits.
 const SHARE: f32 = 0.01;
 
-/// Which samples the model answers otherwise than before the attack.
+/// Which samples the model answers differently than before the attack.
 pub(super) struct Recheck {
     /// By sample; empty of a model that cannot change.
     changed: Vec<bool>,
-    /// A margin that no chance makes of one that is negative.
+    /// A margin so large that rounding cannot have turned a negative one into it.
     least: f32,
 }
 
@@ -24,8 +23,8 @@ impl Recheck {
         Self { changed: Vec::new(), least: f32::INFINITY }
     }
 
-    /// Asks again about all clean samples, if the model may change and it is known what it said. What it says about an image
-    /// that it was shown in the meantime follows it: the attack's verdicts hold only as long as this one.
+    /// Asks about all clean samples again, if the model may change and its first answers are known. The verdicts of an attack
+    /// hold only for a model whose answers stayed the same.
     pub fn of(task: &AttackTask<'_>) -> Result<Self> {
         if !task.classifier.may_change() || task.clean_logits.is_empty() {
             return Ok(Self::none());
@@ -48,17 +47,17 @@ impl Recheck {
         Ok(Self { changed: before.zip(now).map(differs).collect(), least })
     }
 
-    /// Whether it answers this sample otherwise.
+    /// Whether it answers differently about this sample.
     pub fn has(&self, sample: usize) -> bool {
         self.changed.get(sample).copied().unwrap_or(false)
     }
 
-    /// Whether logits of an image that seemed to fool the model are so clearly right that it must have changed.
+    /// Whether the logits of an image that fooled the model are now so clearly right that the model must have changed.
     pub fn explain(&self, logits: &[f32], label: usize) -> bool {
         margin(logits, label) > self.least + rounding(logits)
     }
 
-    /// Enters them into the outcomes, and what it cost to ask; how many there are.
+    /// Marks these samples as invalid, adds the cost of asking, and returns how many there are.
     pub fn enter(&self, outcomes: &mut [Outcome]) -> usize {
         for (outcome, &changed) in outcomes.iter_mut().zip(&self.changed) {
             outcome.cost.forward_passes += 1;
@@ -70,7 +69,7 @@ impl Recheck {
     }
 }
 
-/// The median size of the numbers that are finite.
+/// The median magnitude of the finite numbers.
 fn median(numbers: &[f32]) -> f32 {
     let mut sizes: Vec<f32> = numbers.iter().filter(|n| n.is_finite()).map(|n| n.abs()).collect();
     sizes.sort_by(f32::total_cmp);

@@ -2,7 +2,6 @@
 
 use crate::Result;
 use crate::attack::candidate::{Candidate, Cost, Hit};
-
 use crate::attack::diagnostics::{Diagnostics, FLAT};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
