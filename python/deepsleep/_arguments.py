@@ -149,7 +149,7 @@ def _array(value: Any, name: str) -> Array:
         try:
             array: Array = value.detach().cpu().resolve_conj().resolve_neg().numpy()
         except (TypeError, RuntimeError) as problem:  # quantized, nested, of 8 bits
-            raise Error(f"{name}: a tensor that is no array: {str(problem).splitlines()[0]}; give a dense one of float32") from None
+            raise Error(f"{name}: a tensor that cannot become an array: {str(problem).splitlines()[0]}; give a dense one of float32") from None
         return array
     if isinstance(value, np.ma.MaskedArray):
         raise Error(f"{name}: a masked array; give a plain one: {name}.filled(0)")
@@ -172,7 +172,7 @@ def labels_of(labels: Any, count: int, classes: int | None) -> NDArray[np.int64]
     if len(array) != count:
         raise Error(f"labels: {len(array)} of them for {count} images")
     if array.size and array.max() > np.iinfo(np.int64).max:
-        raise Error(f"labels: label {array.max()} is of no class")
+        raise Error(f"labels: label {array.max()} does not belong to any class")
     array = array.astype(np.int64)
     if array.size and array.min() < 0:
         raise Error(f"labels: label {array.min()} is below 0")

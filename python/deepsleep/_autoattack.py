@@ -327,7 +327,7 @@ def _check_log(path: Path) -> None:
         raise Error(f"log_path: {str(path)!r} is in no folder that exists")
     if not path.is_file():
         if path.exists():
-            raise Error(f"log_path: {str(path)!r} is no file")
+            raise Error(f"log_path: {str(path)!r} is not a file")
         return
     with open(path, "rb") as file:
         start = file.read(4096)
@@ -337,7 +337,7 @@ def _check_log(path: Path) -> None:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise Error(f"log_path: {str(path)!r} is a file that is no text, and lines would be appended to it; name another one")
+        raise Error(f"log_path: {str(path)!r} is not a text file, and lines would be appended to it; name another one")
 
 
 def _move(module: Any, device: Any) -> None:

@@ -32,7 +32,7 @@ impl Budget {
         if (0.0..=most).contains(&eps) {
             return Ok(());
         }
-        let problem = format!("eps {eps} is no radius in {norm}; pixels are 0..=1");
+        let problem = format!("eps {eps} is not a radius in {norm}; pixels are 0..=1");
         Err(Error::argument("attack", problem))
     }
 

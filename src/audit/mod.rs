@@ -197,7 +197,7 @@ fn second_look(subject: &Subject<'_>) -> Check {
         measures: "images that an attack returned as fooling and that do not, or lie outside of box or ball",
         fail: Some(0.0),
         warn: Some(0.0),
-        meaning: "successes are no successes: of a random network, of numbers that are none, or a fault in the attack",
+        meaning: "some successes do not hold: the network is random, its answers are not numbers, or the attack has a fault",
     };
     let found = subject.attacks.iter().map(|attack| attack.fooled).sum();
     let mut check = share.check(subject.refuted, found, 1.0);

@@ -140,7 +140,7 @@ impl Store {
         }
         if let Some(file) = &entry.file {
             if Path::new(file).file_name() != Some(file.as_ref()) {
-                return Err(damaged(format!("`{file}` is no name of a file in the store")));
+                return Err(damaged(format!("`{file}` is not the name of a file in the store")));
             }
             let Some(expected) = &entry.file_sha256 else {
                 return Err(damaged(format!("{file} has no checksum")));

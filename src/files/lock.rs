@@ -99,7 +99,7 @@ fn busy(place: &Path, holder: &str) -> Error {
 /// If it cannot be opened, or what is there is no regular file.
 pub fn lock_file(path: &Path) -> Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
-        let problem = "this is no regular file, and nothing to lock; delete it";
+        let problem = "this is not a regular file, so it cannot be locked; delete it";
         return Err(Error::format(path, problem));
     }
     open(path).map_err(|e| Error::io(path, "create", e))
@@ -118,7 +118,7 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(io::Error::other("it is no ordinary file; remove it"))
+        Err(io::Error::other("it is not an ordinary file; remove it"))
     }
 }
 

@@ -181,7 +181,7 @@ impl Output {
         match fs::symlink_metadata(target) {
             Ok(old) if old.is_file() => make_alike(temporary.as_file(), &old)?,
             // It was something else when it was looked at.
-            Ok(_) => return Err(io::Error::other("it is no ordinary file any more")),
+            Ok(_) => return Err(io::Error::other("it is not an ordinary file any more")),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             // A name that is too long, for one.
             Err(e) => return Err(e),

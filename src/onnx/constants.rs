@@ -201,7 +201,7 @@ fn filled(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
 fn range(node: &FileNode<'_>) -> NodeResult<Operand> {
     let number = |i: usize| match node.input(i)?.wholes()?[..] {
         [number] => Ok(number),
-        _ => Err("has bounds that are no single numbers".to_owned()),
+        _ => Err("has bounds that are not single numbers".to_owned()),
     };
     let (start, end, step) = (number(0)?, number(1)?, number(2)?);
     let span = i128::from(end) - i128::from(start);

@@ -237,7 +237,7 @@ fn image(graph: &proto::GraphProto) -> NodeResult<(&str, Vec<usize>, Option<usiz
         return Err(format!("has other inputs than the image `{}`: {}", shown(name), list(more)));
     }
     let of = input.r#type.as_ref().and_then(|of| of.tensor_type.as_ref());
-    let of = of.ok_or_else(|| format!("its input `{}` is no array", shown(name)))?;
+    let of = of.ok_or_else(|| format!("its input `{}` is not an array", shown(name)))?;
     use proto::data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
     if !matches!(of.elem_type, Some(FLOAT | DOUBLE | FLOAT16 | BFLOAT16)) {
         return Err(format!(

@@ -171,7 +171,7 @@ fn external_bytes(external: &[Property], bytes: usize, path: &Path) -> NodeResul
     let number =
         |key: &str| get(external, key).map_or(Some(None), |text| text.parse().ok().map(Some));
     let (Some(offset), Some(length)) = (number("offset"), number("length")) else {
-        return Err(there("at a place that is no number".into()));
+        return Err(there("at a place that is not a number".into()));
     };
     if length.is_some_and(|length: u64| length != bytes as u64) {
         return Err(there(format!("which has another length for it than {bytes} bytes")));

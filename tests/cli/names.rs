@@ -14,7 +14,7 @@ fn what_is_no_radius_is_refused() {
         let attack = ["--model", MODEL, "--images", "2", "--attack", "fgsm", &eps];
         for command in ["attack", "evaluate"] {
             run(&[&[command][..], &attack].concat())
-                .assert_fails(2, &["is no radius in (0, 1]", "64/255"]);
+                .assert_fails(2, &["is not a radius in (0, 1]", "64/255"]);
         }
     }
 }

@@ -21,9 +21,9 @@ fn radii_are_shown_as_they_are_written() {
 #[test]
 fn a_radius_that_is_none_is_spoken_of_as_a_radius() {
     for (eps, words) in [
-        ("-0.1", &["`-0.1` is no radius in (0, 1]"][..]),
-        ("-1/255", &["`-1/255` is no radius in (0, 1]"]),
-        ("8", &["`8` is no radius", "8/255"]),
+        ("-0.1", &["`-0.1` is not a radius in (0, 1]"][..]),
+        ("-1/255", &["`-1/255` is not a radius in (0, 1]"]),
+        ("8", &["`8` is not a radius", "8/255"]),
         ("2,16", &["`2`", "2/255"]),
     ] {
         for command in ["attack", "evaluate"] {
@@ -33,7 +33,7 @@ fn a_radius_that_is_none_is_spoken_of_as_a_radius() {
     }
     for eps in ["64/255", "0.5", "1.9", "0", "785"] {
         let base = ["attack", "--model", PLAIN, "--attack", "pgd", "--norm", "l0", "--eps", eps];
-        run(&base).assert_fails(2, &["is no number of values to change, 1 to 784"]);
+        run(&base).assert_fails(2, &["is not a number of values to change, 1 to 784"]);
     }
     run(&["train", "--lr", "-0.1"]).assert_fails(2, &["'-0.1'", "--lr", "above 0"]);
     run(&["train", "--seed", "-1"]).assert_fails(2, &["'-1'", "--seed"]);

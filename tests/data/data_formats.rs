@@ -40,7 +40,7 @@ fn cifar_is_found_from_its_root_and_read_a_half_at_a_time() {
     fs::write(&file, cifar(&[&[10]])).unwrap();
     assert!(problem(&folder, Split::Test).contains("label number 0 is 10"));
     fs::write(&file, &cifar(&[&[1]])[..3000]).unwrap();
-    assert!(problem(&folder, Split::Test).contains("3000 bytes are no whole number of records"));
+    assert!(problem(&folder, Split::Test).contains("3000 bytes are not a whole number of records"));
 
     // A hundred classes: the second label of each record.
     let hundred = tempfile::tempdir().unwrap();

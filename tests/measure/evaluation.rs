@@ -227,7 +227,7 @@ fn what_is_no_set_is_refused_by_name() {
         }),
         ("N x C x H x W", &|npz| npz.floats("images", &[784], vec![0.5; 784]).unwrap()),
         ("notes", &|npz| npz.text("notes", "{}")),
-        ("eps -1 is no radius", &|npz| {
+        ("eps -1 is not a radius", &|npz| {
             let bytes = npz.to_bytes().unwrap();
             let mut file = NpzReader::new(std::io::Cursor::new(bytes), "").unwrap();
             let notes = file.text("notes").unwrap();

@@ -85,9 +85,9 @@ pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
             let text = text.trim();
             let problem = match norm {
                 Norm::L0 => {
-                    format!("`{text}` is no number of values to change, 1 to {most}, such as 20")
+                    format!("`{text}` is not a number of values to change, 1 to {most}, such as 20")
                 }
-                _ => format!("`{text}` is no radius in (0, {most}] such as 64/255 or 0.3"),
+                _ => format!("`{text}` is not a radius in (0, {most}] such as 64/255 or 0.3"),
             };
             Error::argument("eps", problem)
         })

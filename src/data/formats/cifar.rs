@@ -55,7 +55,7 @@ fn records(
     let record = before + IMAGE;
     if content.is_empty() || !content.len().is_multiple_of(record) {
         let problem = format!(
-            "{} bytes are no whole number of records of {record} ({before} of labels and 3x32x32 pixels)",
+            "{} bytes are not a whole number of records of {record} ({before} of labels and 3x32x32 pixels)",
             content.len()
         );
         return Err(Error::format(path, problem));

@@ -102,7 +102,7 @@ impl Architecture {
         let widths = widths.split(',').map(|width| {
             width.trim().parse().map_err(|_| {
                 let problem = format!(
-                    "mlp: `{}` is no width; for two hidden layers say mlp:256,256",
+                    "mlp: `{}` is not a width; for two hidden layers say mlp:256,256",
                     shown(width)
                 );
                 Error::argument("architecture", problem)

@@ -300,7 +300,7 @@ fn sources(node: &Node, i: usize, places: &HashMap<&str, usize>) -> Result<Vec<u
         None => {
             let known: Vec<&str> = places.keys().copied().collect();
             fail(format!(
-                "node `{}` computes from `{}`, which is no node before it{}",
+                "node `{}` computes from `{}`, which is not a node before it{}",
                 shown(name),
                 shown(input),
                 meant(input, &known)

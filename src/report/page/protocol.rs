@@ -58,7 +58,7 @@ fn threat_model(results: &Results) -> String {
     let sources: Vec<&str> = sources(results);
     let own = match (sources.is_empty(), has(results, ThreatModel::Transfer)) {
         (false, true) => format!(
-            " The images were crafted on {} itself: what stands under transfer for it is no transfer, but a white-box attack in the form in which images are handed on.",
+            " The images were crafted on {} itself: what stands under transfer for it is a white-box attack whose images are handed on, not a transfer.",
             listed(&sources)
         ),
         _ => String::new(),

@@ -167,7 +167,7 @@ impl SlowWaveOptions {
             Layers::Named(chosen) => {
                 if let Some(name) = chosen.iter().find(|name| !names.contains(&name.as_str())) {
                     let problem = format!(
-                        "`slow_wave.layers` names `{}`, which is no convolution or linear layer of this network{}; there \
+                        "`slow_wave.layers` names `{}`, which is not a convolution or linear layer of this network{}; there \
                          are {}",
                         shown(name),
                         meant(name, &names),

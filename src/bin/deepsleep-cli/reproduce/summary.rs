@@ -20,8 +20,10 @@ pub fn of(results: &Results) -> Result<String> {
     for model in results.models.iter().filter(|model| results.is_source(&model.method)) {
         if !sources.contains(&model.method.as_str()) {
             sources.push(&model.method);
-            text +=
-                &format!("\n{}: images crafted on itself, which is no transfer\n", model.method);
+            text += &format!(
+                "\n{}: images crafted on the model itself, so this is not a transfer\n",
+                model.method
+            );
         }
     }
     let rows = tables.iter().flat_map(|table| &table.scales).flat_map(|scale| &scale.rows);
