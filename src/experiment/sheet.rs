@@ -67,6 +67,8 @@ impl RowSpec {
     /// # Errors
     /// If there are such; the row is named. And those of [`reads`](Self::reads).
     pub fn validate(&self, of_experiment: &Settings) -> Result<()> {
+        let settings = self.settings(of_experiment)?;
+        settings.validate().map_err(|error| self.blamed(error))?;
         for name in self.set.keys() {
             let problem = if name == "seed" {
                 "a model has the seeds of the experiment, or `seeds` of a sweep".into()
@@ -77,7 +79,7 @@ impl RowSpec {
             };
             return Err(self.blamed(Error::argument("setting", format!("`{name}`: {problem}"))));
         }
-        self.settings(of_experiment)?.validate().map_err(|error| self.blamed(error))
+        Ok(())
     }
 }
 

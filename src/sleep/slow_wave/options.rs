@@ -78,7 +78,8 @@ pub struct SlowWaveOptions {
     pub layers: Layers,
     /// The rule by which they change.
     pub plasticity: Plasticity,
-    /// Pair-based plasticity: neurons and synapses.
+    /// Pair-based plasticity: neurons and synapses. Resistances follow from the drive, and no gradients are taken: the neurons'
+    /// `resistance`, `decay_input` and `reset_grad` make no difference.
     pub pair: PairOptions,
     /// Pair-based plasticity: the resistance of each layer is such that, at the start of the sleep, the membrane of its
     /// most strongly driven neuron settles at this many thresholds. The paper gives no resistance.
