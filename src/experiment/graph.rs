@@ -5,7 +5,7 @@ use super::work::{Sources, Work};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
 use crate::evaluation::ThreatModel;
-use crate::method::{Profile, Settings};
+use crate::method::{Profile, Settings, spiking_reads};
 use crate::nn::architecture::Architecture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -127,18 +127,15 @@ impl Graph {
 
     /// Whether the settings of any model that reads this one are such.
     fn any_model(&self, name: &str, such: impl Fn(&Settings) -> bool) -> bool {
-        let is_of_spikes = name.starts_with("fast_wave.spiking.");
         self.jobs.iter().any(|job| match &job.work {
             Work::Train { training, settings, .. } => {
                 training.reads(settings, name) && such(settings)
             }
             Work::Show { spiking: Some(spiking), .. }
-            | Work::Attack { spiking: Some(spiking), .. }
-                if is_of_spikes =>
-            {
+            | Work::Attack { spiking: Some(spiking), .. } => {
                 let mut settings = Settings::new(Profile::Published);
                 settings.fast_wave.spiking = *spiking;
-                such(&settings)
+                spiking_reads(&settings, name) && such(&settings)
             }
             _ => false,
         })

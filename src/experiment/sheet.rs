@@ -2,7 +2,7 @@
 
 use crate::attack::{Norm, parse_eps};
 use crate::files::read_regular;
-use crate::method::{Settings, Training, current_name};
+use crate::method::{Settings, Training, current_name, spiking_reads};
 use crate::wording::in_words;
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -58,7 +58,7 @@ impl RowSpec {
     /// As for [`settings`](Self::settings).
     pub fn reads(&self, of_experiment: &Settings, name: &str) -> Result<bool> {
         let settings = self.settings(of_experiment)?;
-        let spikes = self.spiking && name.starts_with("fast_wave.spiking");
+        let spikes = self.spiking && spiking_reads(&settings, name);
         Ok(spikes || [self.training, Training::Control].iter().any(|t| t.reads(&settings, name)))
     }
 

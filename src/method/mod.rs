@@ -47,6 +47,7 @@ pub use defenses::{
     AdversarialTraining, AdversarialTrainingOptions, Conversion, DeepSleep, Distillation,
     DistillationMethod, DistillationOptions, FastWaveDefense, FastWaveStage, Lucid, RobustLoss,
     SleepDefense, SleepDefenseMethod, SleepDefenseOptions, SlowWaveDefense, SlowWaveStage,
+    spiking_reads,
 };
 #[cfg(feature = "experiment")]
 pub(crate) use former::{is_as_before, key_name, name as current_name};

@@ -11,7 +11,8 @@ fn defend(data: &str, out: &str, defense: &str, settings: &[&str], more: &[&str]
     let slow = ["slow_wave.initial_rate=0.5", "slow_wave.batch_size=16"];
     let fast = ["fast_wave.batch_size=16", "fast_wave.epochs=1", "fast_wave.spiking.steps=2"];
     let short = match defense {
-        "slow-wave" | "sleep" => slow.to_vec(),
+        "slow-wave" => slow.to_vec(),
+        "sleep" => vec!["slow_wave.batch_size=16"],
         "fast-wave" => fast.to_vec(),
         "deepsleep" => [&slow[..], &fast].concat(),
         _ => vec!["adversarial_training.batch_size=16"],

@@ -85,6 +85,9 @@ impl Merge {
             let plan = plan_merge(&here, &others)?;
             return self.show(&graph, &here, &plan, common);
         }
+        if self.compute {
+            graph.check_images()?;
+        }
         let data = self.data(&request);
         let read = data.as_ref().map_or_else(|_| Vec::new(), DatasetOptions::files);
         // A folder that the user named must work. Else only the report's pictures need the images, and they are optional.

@@ -6,8 +6,8 @@ use super::super::results::{Results, load, save};
 use super::super::sweep::Axis;
 use super::score::{Half, Score, of};
 use super::{Hypothesis, JointSearch, Seen};
-use crate::Result;
 use crate::method::{Profile, Settings};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -83,6 +83,9 @@ pub struct Found {
     pub finalists: Vec<Finalist>,
     /// Printed cells that no finalist explains.
     pub unexplained: Vec<Unexplained>,
+    /// What was passed over, as its values cannot be together, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
 }
 
 impl SearchStep {
@@ -124,6 +127,15 @@ impl Found {
             log: Vec::new(),
             finalists: Vec::new(),
             unexplained: Vec::new(),
+            passed_over: Vec::new(),
+        }
+    }
+
+    /// Remembers a hypothesis that cannot be, and why.
+    pub(super) fn pass_over(&mut self, why: &Error) {
+        let why = why.to_string();
+        if !self.passed_over.contains(&why) {
+            self.passed_over.push(why);
         }
     }
 

@@ -188,7 +188,16 @@ impl JointSearch {
                 let mut better: Option<(usize, Hypothesis, Score)> = None;
                 for value in &axis.values {
                     let hypothesis = changed(&at, axis, value);
-                    let trial = self.candidate(spec, &hypothesis)?;
+                    // Values that cannot be together are passed over, and so are those whose finals could not be run.
+                    let tried = self.candidate(spec, &hypothesis);
+                    let trial =
+                        match tried.and_then(|t| self.finalist(spec, &hypothesis).map(|_| t)) {
+                            Ok(trial) => trial,
+                            Err(error) => {
+                                found.pass_over(&error);
+                                continue;
+                            }
+                        };
                     if !known.insert(written(&trial)) {
                         continue;
                     }

@@ -36,26 +36,21 @@ impl Defense for AdversarialTraining {
 
     fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
         let options = &settings.adversarial_training;
-        // Bounds are of the radius, and their share rises with it, whether or not there are examples.
         let bounds = matches!(options.loss, RobustLoss::Ibp { .. });
-        let examples = options.ratio > 0.0 && options.eps > 0.0;
-        let mut ignored = match examples {
-            true => vec![],
-            false => vec![
-                "adversarial_training.attack",
-                "adversarial_training.start",
-                "adversarial_training.loss.trades",
-                "adversarial_training.loss.mart",
-            ],
-        };
-        if !examples && !bounds {
-            ignored.push("adversarial_training.eps_ramp");
+        let pairs = options.loss.pairs().is_some();
+        let mut ignored = Vec::new();
+        // No batch is one of examples, or they are the images themselves; pairs of the same images still have another loss.
+        if options.ratio == 0.0 || options.eps == 0.0 && !pairs {
+            ignored.extend(["adversarial_training.attack", "adversarial_training.start"]);
+            // Bounds are of the radius, and their share rises with it, whether or not there are examples.
+            if !bounds {
+                ignored.extend(["adversarial_training.loss", "adversarial_training.eps_ramp"]);
+            }
         }
         if options.ratio == 0.0 && !bounds {
             ignored.push("adversarial_training.eps");
         }
-        // Of examples that are the images themselves, the losses of pairs still are other losses.
-        if options.eps == 0.0 && options.loss.pairs().is_none() {
+        if options.ratio > 0.0 && options.eps == 0.0 && !pairs {
             ignored.push("adversarial_training.ratio");
         }
         ignored

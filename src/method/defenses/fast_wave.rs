@@ -9,7 +9,7 @@ use crate::method::{Batches, Defense, Description, Networks, Settings, Stage, St
 use crate::nn::Model;
 use crate::simd::random::Key;
 use crate::sleep::{self, DreamSource, FastWaveOptions};
-use crate::snn::{Reset, Statistics, check_spiking};
+use crate::snn::{Reset, SpikingOptions, Statistics, check_spiking};
 use crate::tensor::Context;
 
 /// Fast-wave sleep alone.
@@ -54,28 +54,32 @@ impl Defense for FastWaveDefense {
 
 /// The settings of fast-wave sleep that change nothing.
 pub(super) fn fast_wave_ignores(settings: &Settings) -> Vec<&'static str> {
-    let FastWaveOptions { noise, dream, spiking, .. } = settings.fast_wave;
-    let mut ignored = Vec::new();
+    let FastWaveOptions { noise, dream, .. } = settings.fast_wave;
+    let mut ignored = spiking_ignores(&settings.fast_wave.spiking);
     if !noise {
         ignored.push("fast_wave.dream");
     }
-    // Dreams of no image, or that are the images themselves.
-    let none = [(dream.ratio, "fast_wave.dream.eps"), (dream.eps, "fast_wave.dream.ratio")];
-    for (_, other) in none.into_iter().filter(|(value, _)| *value == 0.0) {
-        ignored.extend([
-            "fast_wave.noise",
-            "fast_wave.dream.source",
-            "fast_wave.dream.attack",
-            other,
-        ]);
+    // Dreams of no image, or that are the images themselves. (`noise` is read all the same: a table has a row without.)
+    let dreams = dream.ratio > 0.0 && dream.eps > 0.0;
+    if !dreams {
+        ignored.extend(["fast_wave.dream.source", "fast_wave.dream.attack"]);
+        ignored.push(match dream.ratio {
+            0.0 => "fast_wave.dream.eps",
+            _ => "fast_wave.dream.ratio",
+        });
     }
     // Training normalizes by each batch: the running statistics are those of what dreams, or of the result.
-    let dreams = noise && dream.ratio > 0.0 && dream.eps > 0.0;
     let is_live = matches!(dream.source, DreamSource::Live | DreamSource::LiveSnn);
-    if settings.conversion != Statistics::Carry && !(dreams && is_live) {
+    if settings.conversion != Statistics::Carry && !(noise && dreams && is_live) {
         ignored.push("fast_wave.statistics");
     }
+    ignored
+}
+
+/// The settings that make no difference to a network that spikes so.
+fn spiking_ignores(spiking: &SpikingOptions) -> Vec<&'static str> {
     let neuron = spiking.neuron;
+    let mut ignored = Vec::new();
     if neuron.tau.is_none() {
         ignored.push("fast_wave.spiking.neuron.decay_input");
     }
@@ -90,6 +94,23 @@ pub(super) fn fast_wave_ignores(settings: &Settings) -> Vec<&'static str> {
         ignored.extend(["fast_wave.spiking.neuron.reset", "fast_wave.spiking.neuron.synapse_tau"]);
     }
     ignored
+}
+
+/// Whether a setting makes a difference to a model that is run as a spiking network.
+///
+/// ```
+/// use deepsleep::method::{Profile, Settings, spiking_reads};
+///
+/// let mut settings = Settings::new(Profile::Published);
+/// assert!(spiking_reads(&settings, "fast_wave.spiking.neuron.decay_input"));
+/// settings.set("fast_wave.spiking.neuron.tau", "null")?;
+/// assert!(!spiking_reads(&settings, "fast_wave.spiking.neuron.decay_input"));
+/// assert!(!spiking_reads(&settings, "fast_wave.epochs"));
+/// # Ok::<(), deepsleep::Error>(())
+/// ```
+pub fn spiking_reads(settings: &Settings, name: &str) -> bool {
+    let ignored = spiking_ignores(&settings.fast_wave.spiking);
+    name.starts_with("fast_wave.spiking") && !ignored.contains(&name)
 }
 
 /// Every time step is a pass of the network (measured on LeNet: 1.05).

@@ -13,7 +13,7 @@ pub use adversarial_options::{AdversarialTrainingOptions, RobustLoss};
 pub use adversarial_training::AdversarialTraining;
 pub use deepsleep::DeepSleep;
 pub use distillation::{Distillation, DistillationMethod, DistillationOptions};
-pub use fast_wave::{FastWaveDefense, FastWaveStage};
+pub use fast_wave::{FastWaveDefense, FastWaveStage, spiking_reads};
 pub use lucid::Lucid;
 pub use sleep::{Conversion, SleepDefense, SleepDefenseMethod, SleepDefenseOptions};
 pub use slow_wave::{SlowWaveDefense, SlowWaveStage};

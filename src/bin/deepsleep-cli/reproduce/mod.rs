@@ -138,8 +138,7 @@ impl Reproduce {
             let plan = plan::DryRun { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
-        let (store, _lock) = self.open(&request, &asked.data, shard, common)?;
-        graph.check_images().map_err(|e| self.blamed(e))?;
+        let (store, _lock) = self.open(&request, &[&graph], &asked.data, shard, common)?;
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         work.run((&train, &test), (self.jobs, shard), common)
     }
@@ -163,11 +162,8 @@ impl Reproduce {
         if self.dry_run {
             return search::plan(&search, (&round, &finalist), &Store::at(&self.out), common);
         }
-        let (store, _lock) = self.open(&request, data, None, common)?;
-        graphs
-            .iter()
-            .try_for_each(|(_, graph)| graph.check_images())
-            .map_err(|e| self.blamed(e))?;
+        let graphs: Vec<&Graph> = graphs.into_iter().map(|(_, graph)| graph).collect();
+        let (store, _lock) = self.open(&request, &graphs, data, None, common)?;
         let place = search::Place { request: &request, store: &store, out: &self.out };
         place.run(&search, images, self.jobs, common)
     }
@@ -176,6 +172,7 @@ impl Reproduce {
     fn open(
         &self,
         request: &Request,
+        graphs: &[&Graph],
         data: &DatasetOptions,
         shard: Option<(usize, usize)>,
         common: &Common,
@@ -188,8 +185,9 @@ impl Reproduce {
         refuse_among(&read, "--out", &self.out)?;
         let store = Store::open(&self.out)?;
         let lock = lock(&self.out, shard)?;
-        request.claim(&self.out)?;
         look_at_outputs(&self.out, request, read, common)?;
+        graphs.iter().try_for_each(|graph| graph.check_images()).map_err(|e| self.blamed(e))?;
+        request.claim(&self.out)?;
         Ok((store, lock))
     }
 

@@ -96,6 +96,9 @@ fn text(found: &Found, out: &Path) -> String {
     if found.is_overfitted() {
         text += "the first gains only where it was chosen: it has overfitted\n";
     }
+    for why in &found.passed_over {
+        text += &format!("passed over: {why}\n");
+    }
     text += &format!("{} printed numbers lie in no finalist's interval\n", found.unexplained.len());
     text + &shown(&out.join(Found::FILE)).to_string()
 }

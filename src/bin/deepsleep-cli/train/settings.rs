@@ -5,7 +5,7 @@ use crate::common::Common;
 use crate::failure::WrongUse;
 use crate::settings::{assignments, within};
 use anyhow::Result;
-use deepsleep::method::{Profile, Settings, Training};
+use deepsleep::method::{Profile, Settings, Training, spiking_reads};
 use serde_json::Value;
 
 /// All settings. Where they are for a training, what that does not read is refused.
@@ -42,15 +42,17 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
     settings.validate().map_err(wrong)?;
     let Some(training) = training else { return Ok(settings) };
     // What is read follows from all of them together: without noise, no dreams.
+    // A spiking network is made of any defended file, with the file's settings.
+    let is_read = |name: &str| {
+        training.reads(&settings, name)
+            || training != Training::Control && spiking_reads(&settings, name)
+    };
     let read = |of: &Settings| -> Vec<(String, Value)> {
-        of.list().into_iter().filter(|(name, _)| training.reads(&settings, name)).collect()
+        of.list().into_iter().filter(|(name, _)| is_read(name)).collect()
     };
     for (step, (name, value)) in steps.windows(2).zip(&assignments) {
         let [before, after] = step else { continue };
-        // A spiking network is made of any file, with the file's settings.
-        let as_file =
-            training != Training::Control && before.fast_wave.spiking != after.fast_wave.spiking;
-        if before != after && !as_file && read(before) == read(after) {
+        if before != after && read(before) == read(after) {
             let reader = training.defense().map_or("the control", |defense| defense.name());
             let problem = format!(
                 "--set {name}={value}: {reader} does not read this setting when the others are as given"
