@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 const ZERO_EPS: (&str, &str) = ("adversarial_training.eps", "0");
+const PGD: (&str, &str) = ("adversarial_training.attack", "pgd:steps=2,step=0.02");
 
 type Values = &'static [(&'static str, &'static str)];
 
@@ -318,11 +319,10 @@ fn a_defense_reads_exactly_what_changes_its_outcome() {
 #[test]
 fn outcomes_under_the_same_settings_are_the_same() {
     let (control, data) = digits();
-    let pgd = ("adversarial_training.attack", "pgd:steps=2,step=0.02");
-    let more: [(&dyn Defense, &[(&str, &str)]); 4] = [
+    let more: [(&dyn Defense, Values); 4] = [
         (&AdversarialTraining, &[ZERO_EPS, ("adversarial_training.loss", "mart")]),
-        (&AdversarialTraining, &[ZERO_EPS, pgd, ("adversarial_training.loss", "mart")]),
-        (&AdversarialTraining, &[ZERO_EPS, pgd, ("adversarial_training.loss", "trades")]),
+        (&AdversarialTraining, &[ZERO_EPS, PGD, ("adversarial_training.loss", "mart")]),
+        (&AdversarialTraining, &[ZERO_EPS, PGD, ("adversarial_training.loss", "trades")]),
         (&AdversarialTraining, &[ZERO_EPS, ("adversarial_training.loss", "margin")]),
     ];
     let mut kept = HashMap::new();
