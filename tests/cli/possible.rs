@@ -32,6 +32,24 @@ impl Asked {
     }
 }
 
+/// A table has a row without noise, whatever the dreams of the others are.
+#[test]
+fn dreams_of_nothing_are_possible_in_all_tables() {
+    let asked = Asked::new();
+    for setting in ["fast_wave.dream.ratio=0", "fast_wave.dream.eps=0"] {
+        let fixed = ["reproduce", "--dry-run", "--data-dir", &asked.data, "--out", &asked.out];
+        let plan = run(&[&fixed[..], &["--set", setting]].concat());
+        assert_eq!(plan.code, Some(0), "{setting}: {}", plan.stderr);
+    }
+    let sweep = format!(
+        "all = true\nseeds = 1\n{HEAD}{}[[axis]]\nsetting = 'fast_wave.dream.ratio'\nvalues = ['0', '0.5']\n\
+         [[axis]]\nsetting = 'fast_wave.dream.eps'\nvalues = ['0', '0.5']\n",
+        row("deepsleep", "defense = 'deepsleep'").replace("A row", "DeepSleep")
+    );
+    let plan = asked.by("--sweep", &sweep, &["--dry-run"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+}
+
 /// A training would have come to it after hours of earlier stages.
 #[test]
 fn a_defense_knows_its_images_before_its_first_stage() {
@@ -79,7 +97,8 @@ fn batches_of_more_images_than_there_are_are_refused_before_any_training() {
         let plan = asked.by(option, text, &["--dry-run"]);
         assert_eq!(plan.code, Some(0), "{}", plan.stderr);
         let store = asked.folder.names("out/store");
-        assert!(store.iter().all(|name| name.starts_with("request.")), "{store:?}");
+        // Nor is the folder another request's.
+        assert!(store.iter().all(|name| name == "request.lock"), "{store:?}");
     }
 }
 
