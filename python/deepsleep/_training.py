@@ -70,6 +70,8 @@ def train(
     """
     changes = dict(_mapping(settings))
     for name, value in control.items():
+        if f"control.{name}" in changes:
+            raise Error(f"{name}: {value!r} and settings['control.{name}']: {changes[f'control.{name}']!r}; give one of them")
         changes[f"control.{name}"] = value
     network = None if start is None else _network(start, "start")
     layers = None

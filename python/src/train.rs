@@ -124,7 +124,9 @@ pub fn run_training<'py>(
     threads: usize,
     progress: Option<Bound<'py, PyAny>>,
 ) -> PyResult<(Network, String)> {
-    let settings = settings_of(profile, seed, &changes).raised()?;
+    let trained = defense.map_or(Ok(Training::Control), str::parse).raised()?;
+    let pairs: Vec<(&str, &str)> = changes.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let settings = settings_of(profile, seed, &[]).and_then(|s| s.changed_for(trained, &pairs)).raised()?;
     let (train, test) = (&train.0, &test.0);
     let mut training = match (defense, start) {
         (Some(name), Some(start)) => {

@@ -279,7 +279,9 @@ mod tests {
             let sealed = Sealed { sha256: seal(&entry).expect("JSON"), entry };
             let text = serde_json::to_string(&sealed).expect("JSON");
             fs::write(store.path("k.json"), text).expect("the entry");
-            assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("no name")));
+            assert!(
+                matches!(store.find("k"), Lookup::Damaged(what) if what.contains("not the name"))
+            );
         }
     }
 

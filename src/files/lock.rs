@@ -200,7 +200,7 @@ mod tests {
         fs::remove_file(&lock).expect("there");
         std::os::unix::fs::symlink(&other, &lock).expect("a link");
         let error = lock_file(&lock).expect_err("a link").to_string();
-        assert!(error.contains("no regular file"), "{error}");
+        assert!(error.contains("not a regular file"), "{error}");
         assert_eq!(fs::read(&other).expect("there"), b"mine");
         fs::remove_file(&lock).expect("there");
         let made = std::process::Command::new("mkfifo").arg(&lock).status().expect("mkfifo");

@@ -26,6 +26,7 @@
 //! ```
 
 mod batches;
+mod changes;
 mod control;
 mod defender;
 mod defense;

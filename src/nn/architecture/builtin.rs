@@ -300,7 +300,7 @@ mod tests {
         assert!(text.contains("node `conv2`") && text.contains("10x2x2"), "{text}");
         assert!(of("vgg11", 16).contains("node `features.28`"), "{}", of("vgg11", 16));
         assert!(of("rsnet20", 32).contains("did you mean `resnet20`?"));
-        assert!(of("mlp:256,x", 8).contains("`x` is no width"));
+        assert!(of("mlp:256,x", 8).contains("`x` is not a width"));
         assert!(of("mlp:0", 8).contains("node `fc1` linear: out = 0"));
     }
 }

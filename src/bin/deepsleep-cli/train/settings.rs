@@ -5,12 +5,15 @@ use crate::common::Common;
 use crate::failure::WrongUse;
 use crate::settings::{assignments, within};
 use anyhow::Result;
-use deepsleep::method::{Profile, Settings, Training, spiking_reads};
-use serde_json::Value;
+use deepsleep::method::{Profile, Settings, Training};
 
 /// All settings. Where they are for a training, what that does not read is refused.
 pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
     let wrong = |error: deepsleep::Error| WrongUse(error.to_string());
+    let set = |error: deepsleep::Error| {
+        let text = error.to_string();
+        WrongUse(text.replacen("setting: ", "--set ", usize::from(text.contains("does not read"))))
+    };
     let profile = train.profile.as_deref().unwrap_or("published").to_ascii_lowercase();
     let profile: Profile = profile.parse().map_err(wrong)?;
     let mut settings = Settings::new(profile);
@@ -34,30 +37,14 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
             WrongUse(format!("{option} {given}: {problem}"))
         })?;
     }
-    let mut steps = vec![settings.clone()];
-    for (name, value) in &assignments {
-        settings.set(name, value).map_err(wrong)?;
-        steps.push(settings.clone());
-    }
-    settings.validate().map_err(wrong)?;
-    let Some(training) = training else { return Ok(settings) };
-    // What is read follows from all of them together: without noise, no dreams.
-    // A spiking network is made of any defended file, with the file's settings.
-    let is_read = |name: &str| {
-        training.reads(&settings, name)
-            || training != Training::Control && spiking_reads(&settings, name)
-    };
-    let read = |of: &Settings| -> Vec<(String, Value)> {
-        of.list().into_iter().filter(|(name, _)| is_read(name)).collect()
-    };
-    for (step, (name, value)) in steps.windows(2).zip(&assignments) {
-        let [before, after] = step else { continue };
-        if before != after && read(before) == read(after) {
-            let reader = training.defense().map_or("the control", |defense| defense.name());
-            let problem = format!(
-                "--set {name}={value}: {reader} does not read this setting when the others are as given"
-            );
-            return Err(WrongUse(problem).into());
+    match training {
+        Some(training) => settings = settings.changed_for(training, &assignments).map_err(set)?,
+        None => {
+            assignments
+                .iter()
+                .try_for_each(|(name, value)| settings.set(name, value))
+                .map_err(wrong)?;
+            settings.validate().map_err(wrong)?;
         }
     }
     Ok(settings)
