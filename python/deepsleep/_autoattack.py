@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._arguments import Array, Images, StrPath, eps_of, ids_of, is_module, is_tensor, labels_of, norm_of, seed_of, whole
+from ._arguments import Array, Images, StrPath, eps_of, ids_of, is_module, is_tensor, labels_of, norm_of, path_of, seed_of, whole
 from ._attack import attack
 from ._classifier import Classifier
 from ._models import Model, of_module, resolve
@@ -102,7 +102,7 @@ class AutoAttack:
             raise Error(f"attacks_to_run: version {version!r} says which; give version='custom'")
         attacks = checked(attacks_to_run)
         if log_path is not None:
-            _check_log(Path(log_path))
+            _check_log(Path(path_of(log_path, "log_path")))
         if norm_of(norm) == "l0":
             raise Error("norm: AutoAttack exists in Linf, L2 and L1")
         eps_of(eps, norm_of(norm))
@@ -237,7 +237,9 @@ class AutoAttack:
         network, classes, given = resolve(model, x_orig)
         labels = labels_of(y_orig, len(given), classes)
         samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
-        right = _native.logits(network, samples, seed_of(self.seed), 0).argmax(1) == labels
+        logits = _native.logits(network, samples, seed_of(self.seed), 0)
+        # Logits that are no numbers say no class.
+        right = (logits.argmax(1) == labels) & np.isfinite(logits).all(1)
         self._log(f"clean accuracy: {right.mean():.2%}")
         return float(right.mean())
 
@@ -342,6 +344,8 @@ def _check_log(path: Path) -> None:
 
 def _move(module: Any, device: Any) -> None:
     """Moves a torch module to a device, if there is such a one."""
+    if str(device).startswith("meta"):
+        raise Error("device: 'meta' holds no numbers, and the model would lose its own; name a device that computes")
     try:
         module.to(device)
     except (RuntimeError, AssertionError, ValueError, TypeError) as problem:

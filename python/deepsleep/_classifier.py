@@ -178,7 +178,8 @@ class Classifier:
         """The model as the engine asks it, for images like these, and its number of classes."""
         forward = self._forward(images)
         probe = np.ascontiguousarray(images.pixels[: min(PROBE, self.batch_size // 16 * 16)])
-        answers = [forward(probe.copy(), False)[0] for _ in range(1 if self.random else 2)]
+        # Copies: a model may write every answer to the same place.
+        answers = [forward(probe.copy(), False)[0].copy() for _ in range(1 if self.random else 2)]
         for answer in answers:
             if answer.ndim != 2 or len(answer) != len(probe):
                 raise Error(f"logits: {len(probe)} images give shape {answer.shape}; expected ({len(probe)}, classes)")
@@ -214,7 +215,7 @@ class _Asked:
         expected = len(pixels), self._answers.shape[1]
         if logits.shape != expected:
             raise Error(f"logits: {len(pixels)} images give shape {logits.shape}; expected {expected}")
-        return np.ascontiguousarray(logits), None if pullback is None else _watched(pullback)
+        return np.array(logits, order="C"), None if pullback is None else _watched(pullback)
 
     def has_changed(self) -> bool:
         """Whether it says anything else by now."""

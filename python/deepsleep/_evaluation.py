@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
+import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,21 @@ def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) else [value]
 
 
+@contextlib.contextmanager
+def _doubted(checkpoint: StrPath | None, *models: Any) -> Iterator[list[str]]:
+    """What to say of models after work with them, however that ends. What was kept of a model that changed is set aside: it would
+    be taken for results of the model that it was."""
+    found: list[str] = []
+    try:
+        yield found
+    finally:
+        found += doubts(*models)
+        if found and checkpoint is not None and Path(checkpoint).is_file():
+            aside = f"{os.fspath(checkpoint)}.doubted"
+            os.replace(checkpoint, aside)
+            found[0] += f" (its results were set aside: {aside})"
+
+
 class Evaluation:
     """What attacks leave of a model.
 
@@ -47,7 +64,13 @@ class Evaluation:
 
     def __repr__(self) -> str:
         rows = [f"{r['attack']} ({r['norm']}, eps {r['eps']:.6g}): {100 * r['robust_accuracy']:.2f} %" for r in self.results]
-        return "\n".join(rows + [f"worst case at {w['eps']:.6g}: {100 * w['robust_accuracy']:.2f} %" for w in self.worst_case])
+        rows += [f"worst case at {w['eps']:.6g}: {100 * w['robust_accuracy']:.2f} %" for w in self.worst_case]
+        return "\n".join(rows + [f"warning: {warning}" for warning in self.warnings])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before any of these numbers is used, with the attack and radius that it is about."""
+        return [f"{r['attack']}, eps {r['eps']:.6g}: {warning}" for r in self.results for warning in r["warnings"]]
 
     def _repr_html_(self) -> str:
         def row(name: str, eps: float, share: float) -> str:
@@ -55,7 +78,9 @@ class Evaluation:
 
         rows = [row(r["attack"], r["eps"], r["robust_accuracy"]) for r in self.results]
         rows += [row("worst case", w["eps"], w["robust_accuracy"]) for w in self.worst_case]
-        return f"<table><tr><th>attack</th><th>eps</th><th>robust accuracy</th></tr>{''.join(rows)}</table>"
+        items = "".join(f"<li>{html.escape(warning)}</li>" for warning in self.warnings)
+        table = f"<table><tr><th>attack</th><th>eps</th><th>robust accuracy</th></tr>{''.join(rows)}</table>"
+        return table + (f"<ul>{items}</ul>" if items else "")
 
 
 def evaluate(
@@ -121,7 +146,7 @@ def evaluate(
         crafted_on = models["source"] = resolve(source, images)[0]
     about = {} if checkpoint is None else remembered(path_of(checkpoint, "checkpoint"), models, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
-    with shown(progress) as advance:
+    with _doubted(checkpoint, target, crafted_on) as doubted, shown(progress) as advance:
         answer = _native.run_many(
             target, samples, [attack_of(attack) for attack in _several(attacks)], norm,
             [eps_of(radius, norm) for radius in _several(eps)], seed_of(seed), whole(threads, "threads", 0, 1024),
@@ -129,7 +154,6 @@ def evaluate(
             source=crafted_on, progress=advance,
         )
     found = json.loads(answer)
-    doubted = doubts(target, crafted_on)
     for result in found["results"]:
         result["warnings"] += doubted
     return Evaluation(found["results"], found["worst_case"])
@@ -275,14 +299,14 @@ def audit(
     models = {"model": target, **{f"twin {i}": twin for i, twin in enumerate(others, 1)}}
     about = {} if checkpoint is None else remembered(path_of(checkpoint, "checkpoint"), models, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
-    with shown(progress, "stage") as advance:
+    with _doubted(checkpoint, target, *others) as doubted, shown(progress, "stage") as advance:
         report = _native.run_audit(
             target, samples, norm, eps_of(eps, norm), seed_of(seed), whole(count, "count", 1),
             None if claim is None else float(claim), whole(search, "search", 1), bool(fast),
             None if attack is None else attack_of(attack), others, whole(threads, "threads", 0, 1024), about,
             None if checkpoint is None else path_of(checkpoint, "checkpoint"), progress=advance,
         )
-    for doubt in doubts(target, *others):
+    for doubt in doubted:
         warnings.warn(doubt, stacklevel=2)
     return Audit(report)
 

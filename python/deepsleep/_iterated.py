@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, SupportsFloat
+
+import numpy as np
 
 from ._native import Error
 from ._torchattack import Attack
@@ -44,8 +47,9 @@ class BIM(Attack):
     steps: int = 10
 
     def __post_init__(self) -> None:
-        if self.steps == 0:
-            if isinstance(self.eps, str) or not isinstance(self.eps, SupportsFloat):
+        if np.ndim(self.steps) == 0 and self.steps == 0:
+            is_number = not isinstance(self.eps, str) and isinstance(self.eps, SupportsFloat) and np.ndim(self.eps) == 0
+            if not is_number or not math.isfinite(self.eps):
                 raise Error(f"eps: {self.eps!r}; steps=0 takes as many as a radius asks for that is a number")
             self.steps = int(min(self.eps * 255 + 4, 1.25 * self.eps * 255))
         Attack.__post_init__(self)

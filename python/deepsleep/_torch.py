@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # Modules that answer otherwise in training.
 _TRAINS = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
+_TRAINS_IF_TRACKED = torch.nn.modules.instancenorm._InstanceNorm
 
 
 def as_tensors(model: Any, device: Any) -> Callable[[NDArray[np.float32]], torch.Tensor]:
@@ -44,7 +45,8 @@ def check_mode(model: Any) -> None:
             "model: its parameters are on the device meta, which holds no numbers; call model.to_empty(device='cpu') and load them"
         )
     for name, module in model.named_modules():
-        if isinstance(module, _TRAINS) and _is_in_training(module):
+        tracks = isinstance(module, _TRAINS_IF_TRACKED) and module.track_running_stats
+        if (tracks or isinstance(module, _TRAINS)) and _is_in_training(module):
             raise Error(f"model: {name or 'it'} ({type(module).__name__}) is in training mode; call model.eval() first")
 
 

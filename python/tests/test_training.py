@@ -141,6 +141,9 @@ def test_networks_of_one_s_own(few, tmp_path):
         (lambda few: deepsleep.train(*few, out="/nowhere/at/all.safetensors"), "/nowhere/at"),
         (lambda few: deepsleep.train(*few, architecture="lenet6"), "lenet"),
         (lambda few: deepsleep.train(few[0][:10], few[1], epochs=1), "smaller batch"),
+        (lambda few: deepsleep.train(*few, epochs=1, settings={"cycles": 2}), "cycles=2: the control does not read this"),
+        (lambda few: deepsleep.train(*few, epochs=1, settings={"control.epochs": 2}), "give one of them"),
+        (lambda few: deepsleep.defend("control", "sleep", *few, settings={"control.epochs": 2}), "sleep does not read this"),
         (lambda few: deepsleep.defend("control", "deep-sleep", *few), "did you mean `deepsleep`"),
         (lambda few: deepsleep.defend("control", "none", *few), "call train"),
         (lambda few: deepsleep.defend("control", "sleep", *few, profile="best"), "unknown profile"),
@@ -183,6 +186,24 @@ def test_an_evaluation_goes_on_where_it_was_stopped(few, tmp_path):
     assert len(whole.results) == 4 and "worst case" in repr(whole) and "<table>" in whole._repr_html_()
     with pytest.raises(deepsleep.Error, match="model"):
         deepsleep.evaluate("plain", *test, **options, checkpoint=checkpoint)
+
+
+def test_what_was_kept_of_a_model_that_changed_is_set_aside(few, linear, tmp_path):
+    images, labels, asked = few[1].images[:32], linear.logits(few[1].images[:32]).argmax(1), 0
+
+    def breaks(x):
+        nonlocal asked
+        asked += 1
+        return linear.logits(x) if asked < 12 else -linear.logits(x)
+
+    kept = tmp_path / "robust.checkpoint"
+    options = dict(attacks=["square:queries=20", "square:queries=30"], eps=0.05, checkpoint=kept)
+    changed = deepsleep.evaluate(breaks, images, labels, **options)
+    assert any("the model changed" in warning and "set aside" in warning for warning in changed.warnings)
+    assert "the model changed" in repr(changed) and "the model changed" in changed._repr_html_()
+    assert not kept.exists() and (tmp_path / "robust.checkpoint.doubted").is_file()
+    good = deepsleep.evaluate(linear.logits, images, labels, **options)
+    assert not any("the model changed" in warning for warning in good.warnings)
 
 
 def test_an_evaluation_of_a_random_model_goes_on_too(few, linear, tmp_path):

@@ -216,3 +216,26 @@ def test_a_classifier_is_made_anew_rather_than_changed(linear):
     for name, value in [("logits", linear.logits), ("gradient", None), ("draws", -3), ("batch_size", 4), ("random", True), ("batchsize", 8)]:
         with pytest.raises(AttributeError):
             setattr(model, name, value)
+
+
+def test_a_model_may_answer_from_one_place(linear, digits):
+    """It writes every answer over the last one: that is no change."""
+    place = np.zeros((64, 10), np.float32)
+
+    def logits(x):
+        place[: len(x)] = linear.logits(x)
+        return place[: len(x)]
+
+    images = digits[0][:32]
+    labels = linear.logits(images).argmax(1)
+    reports = [
+        deepsleep.attack(deepsleep.Classifier(f, linear.gradient), images, labels, "pgd:steps=3", eps=0.05)
+        for f in (logits, linear.logits)
+    ]
+    assert not any("changed" in warning for warning in reports[0].warnings)
+    assert (reports[0].adversarial == reports[1].adversarial).all()
+
+
+def test_logits_that_are_no_numbers_are_right_of_nothing(linear, digits):
+    attacks = deepsleep.AutoAttack(lambda x: np.nan * linear.logits(x), eps=0.05, verbose=False)
+    assert attacks.clean_accuracy(digits[0][:8], digits[1][:8]) == 0
