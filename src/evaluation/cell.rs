@@ -3,10 +3,13 @@
 use super::interval::wilson;
 use super::random::RandomAccuracy;
 use crate::attack::{
-    AttackReport, Budget, Cost, Diagnostics, FoundBy, Norm, Outcome, Status, outside,
+    AttackReport, AttackSpec, Budget, Cost, Diagnostics, FoundBy, Norm, Outcome, Status, outside,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How the warning begins that a radius bounds nothing.
+const UNBOUNDED: &str = "eps does not bound this attack";
 
 /// What the attacker knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -173,6 +176,19 @@ impl Cell {
         Self { anywhere: true, ..self }
     }
 
+    /// The same at another radius, if none bounded the attack: its images are the same at all of them, but how many lie
+    /// within is not. A cell of an attack with a bound stays as it is.
+    #[must_use]
+    pub fn counted_within(mut self, eps: f32) -> Self {
+        let attack = self.attack.parse::<AttackSpec>();
+        if attack.and_then(|attack| attack.is_minimal_norm()).unwrap_or_default() {
+            self.warnings.retain(|warning| !warning.starts_with(UNBOUNDED));
+            self.eps = eps;
+            self.note_unbounded();
+        }
+        self
+    }
+
     /// Notes in the warnings how many of an unbounded attack's images lie within the radius.
     pub(super) fn note_unbounded(&mut self) {
         if self.norm == Norm::Linf && self.eps >= 1.0 {
@@ -187,7 +203,7 @@ impl Cell {
         let bound =
             if self.attack.contains("return=nearest") { "return=first" } else { "bounded=yes" };
         self.warnings.push(format!(
-            "eps does not bound this attack ({bound} would): {within} of the {fooled} images that fool lie within \
+            "{UNBOUNDED} ({bound} would): {within} of the {fooled} images that fool lie within \
              eps, and only those count in the worst case"
         ));
     }

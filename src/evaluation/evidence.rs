@@ -273,6 +273,23 @@ mod tests {
     }
 
     #[test]
+    fn images_of_an_unbounded_attack_are_counted_within_the_radius_that_is_asked() {
+        let far = |(id, l2)| Outcome { l2, ..outcome(id, Status::Fooled) };
+        let outcomes = || [(0, 0.4), (1, 0.6), (2, 0.9), (3, 3.0)].map(far).into();
+        let at_one = Budget { norm: Norm::L2, eps: 1.0, seed: 0 };
+        let cell = |attack: &str| {
+            let cell = (attack.to_owned(), ThreatModel::WhiteBox, at_one, outcomes(), Vec::new());
+            Cell::of_outcomes(cell.0, cell.1, cell.2, cell.3, cell.4)
+        };
+        let once = cell("cw:form=published").counted_within(1.0);
+        assert!(once.warnings[0].contains(" 3 of the 4 images"), "{:?}", once.warnings);
+        let kept = Evidence::of(&once).cell(usize::MAX).expect("ours").counted_within(0.5);
+        assert_eq!((kept.warnings.len(), kept.eps), (1, 0.5));
+        assert!(kept.warnings[0].contains(" 1 of the 4 images"), "{:?}", kept.warnings);
+        assert_eq!(cell("pgd").counted_within(0.5), cell("pgd"));
+    }
+
+    #[test]
     fn a_cell_comes_back_as_it_was() {
         let statuses = [
             Status::Survived,

@@ -6,7 +6,7 @@ use super::statistics::{Prediction, Spread};
 use crate::attack::Norm;
 use crate::evaluation::ThreatModel;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// An accuracy over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,12 +76,14 @@ impl CellSummary {
     /// Of everything that was measured with several seeds.
     pub fn all(results: &Results) -> Vec<Self> {
         let mut known = HashSet::new();
+        let mut of_norm = HashMap::new();
         let mut all = Vec::new();
         for cell in &results.cells {
-            let place = (&cell.method, &cell.scale, &cell.column, cell.threat_model);
+            let place = (cell.norm, &cell.method, &cell.scale, &cell.column, cell.threat_model);
             if !known.insert(place) {
                 continue;
             }
+            let results = of_norm.entry(cell.norm).or_insert_with(|| results.in_norm(cell.norm));
             let spread = results.spread(&cell.method, &cell.scale, &cell.column, cell.threat_model);
             let Some(spread) = spread else { continue };
             let Some(prediction) = spread.prediction(results.test_images()) else { continue };
@@ -102,6 +104,7 @@ impl CellSummary {
 impl Replication {
     /// Of all printed cells that were measured with several seeds, in the order of print.
     pub fn all(results: &Results, published: &Published) -> Vec<Self> {
+        let results = &results.in_norm(Norm::Linf);
         let control = results.models.iter().find(|model| model.is_source());
         let control = control.map(|model| model.method.as_str());
         let mut all = Vec::new();

@@ -277,6 +277,14 @@ impl Results {
         save(self, &folder.join(Self::FILE))
     }
 
+    /// What was measured in one norm: a noise scale means something else in every other, and print is in linf.
+    #[must_use]
+    pub fn in_norm(&self, norm: Norm) -> Self {
+        let mut results = self.clone();
+        results.cells.retain(|cell| cell.norm == norm);
+        results
+    }
+
     /// Whether what stands under transfer for a method was crafted on its very models.
     pub fn is_source(&self, method: &str) -> bool {
         let mut models = self.models.iter().filter(|model| model.method == method).peekable();

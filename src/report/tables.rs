@@ -222,6 +222,7 @@ pub fn labels(sheet: &Sheet) -> Vec<&str> {
 }
 
 fn own(results: &Results, sheet: &Sheet, threat_model: ThreatModel) -> ReadTable {
+    let results = &results.in_norm(sheet.norm);
     let cell = |method: &str, scale: &str, column: &String| {
         plain(results, results.spread(method, scale, column, threat_model))
     };

@@ -116,6 +116,18 @@ fn of_an_affine_model_the_number_is_exact() {
     assert_eq!(fails(&report), [""; 0]);
 }
 
+/// Of weights that are all zeros nothing can be trusted, but that their gradient is zero too is right.
+#[test]
+fn the_gradient_of_a_constant_is_its_derivative() {
+    let (mut model, samples) = crate::attack_oracle::problem(3, 7);
+    model.weight.fill(0.0);
+    model.bias.fill(0.0);
+    let report = run(&model, &samples, &short(samples.len()));
+    let fails = fails(&report);
+    assert!(fails.contains(&"zero gradient"), "{fails:?}");
+    assert!(!fails.contains(&"directional derivative"), "{fails:?}");
+}
+
 #[test]
 fn claims_beyond_what_was_found_are_refused() {
     let samples = test_images(0..26);

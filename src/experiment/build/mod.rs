@@ -213,6 +213,7 @@ impl Graph {
             self.cells.push(CellPlan {
                 model,
                 scale,
+                eps,
                 column,
                 attack,
                 ball,

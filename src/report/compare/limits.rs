@@ -1,7 +1,8 @@
-//! What no deterministic classifier can withstand: at eps of a half and above every image can be made uniform gray, so
+//! What no deterministic classifier can withstand: at eps of a half and above, in linf, every image can be made uniform gray, so
 //! that one class is all it can get right. A larger white-box number is an attack that failed.
 
-use crate::experiment::{Results, ThreatModel};
+use crate::attack::Norm;
+use crate::experiment::{Results, TableCell, ThreatModel};
 use crate::report::noise;
 
 /// The share of the largest class among MNIST's test images.
@@ -13,16 +14,27 @@ pub fn bound(results: &Results, observed: Option<f64>) -> f64 {
     results.largest_class.or(observed).unwrap_or(OF_MNIST)
 }
 
+/// Whether the bound says anything of these results.
+pub fn applies(results: &Results) -> bool {
+    results.cells.iter().any(|cell| is_white_box(cell) && cell.norm == Norm::Linf)
+}
+
+/// Whether a model was attacked with gradients of its own.
+pub fn is_white_box(cell: &TableCell) -> bool {
+    cell.threat_model == ThreatModel::WhiteBox && !cell.is_clean()
+}
+
 /// The white-box accuracies above the bound where it holds. Attacks without a noise scale are none of its business.
 pub fn above(results: &Results, bound: f64) -> Vec<String> {
     let white_box = results.cells.iter().filter(|cell| {
-        cell.threat_model == ThreatModel::WhiteBox
-            && !cell.is_clean()
+        is_white_box(cell)
+            // Of other norms half the range of every pixel is out of reach.
+            && cell.norm == Norm::Linf
             && !cell.spec().is_some_and(|attack| attack.is_minimal_norm().unwrap_or_default())
             && noise(&cell.scale).is_some_and(|eps| eps >= 0.5)
             && cell.accuracy > bound + 1e-9
     });
-    let sentence = |cell: &crate::experiment::TableCell| {
+    let sentence = |cell: &TableCell| {
         format!(
             "{}, seed {}, {}, `{}`: {:.4} is above {bound:.4}; this attack failed to find what exists.",
             cell.method, cell.seed, cell.scale, cell.attack, cell.accuracy

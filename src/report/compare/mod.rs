@@ -6,6 +6,7 @@ pub mod ranking;
 pub mod search;
 pub mod sweep;
 
+use crate::attack::Norm;
 use crate::experiment::{
     PrintedColumn, PrintedVerdict, Published, Replication, Results, Spread, TableCell, ThreatModel,
 };
@@ -64,6 +65,7 @@ pub fn is_near(distance: f64) -> bool {
 
 /// All printed cells in the order of print.
 pub fn comparisons<'a>(results: &Results, published: &'a Published) -> Vec<Comparison<'a>> {
+    let results = &results.in_norm(Norm::Linf);
     let mut replications = Replication::all(results, published).into_iter().peekable();
     let mut all = Vec::new();
     for table in &published.tables {

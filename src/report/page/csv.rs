@@ -1,5 +1,6 @@
 //! `results.csv`: a row a printed cell, and one a cell of the user's tables, which nobody printed.
 
+use crate::attack::Norm;
 use crate::experiment::{PrintedVerdict, Results, Spread, ThreatModel};
 use crate::report::compare::{Comparison, distinct_attacks};
 use crate::report::tables::labels;
@@ -27,6 +28,8 @@ fn head() -> Vec<String> {
 struct CsvRow<'a> {
     /// Table, label and value in print; empty if it is not printed.
     printed: [String; 3],
+    /// What was measured in its norm.
+    results: &'a Results,
     /// Scale, method, column.
     place: [&'a str; 3],
     /// Under transfer, and white-box.
@@ -40,7 +43,8 @@ fn or_empty<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
 }
 
 impl CsvRow<'_> {
-    fn record(&self, results: &Results) -> Vec<String> {
+    fn record(&self) -> Vec<String> {
+        let results = self.results;
         let [scale, method, column] = self.place;
         let [table, label, value] = &self.printed;
         let ours = |spread: Option<Spread>, threat_model| {
@@ -89,22 +93,27 @@ pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) 
     let fail = |e: String| Error::failed("results.csv", e);
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(head()).map_err(|e| fail(e.to_string()))?;
-    let own = results.sheets.iter().flat_map(|sheet| {
+    let of_norms: Vec<Results> =
+        results.sheets.iter().map(|sheet| results.in_norm(sheet.norm)).collect();
+    let own = results.sheets.iter().zip(&of_norms).flat_map(|(sheet, results)| {
         sheet.scales.iter().flat_map(move |scale| {
             labels(sheet).into_iter().flat_map(move |method| {
                 let place = move |column| [scale.as_str(), method, column];
-                sheet.columns.iter().map(move |column| place(column.as_str()))
+                sheet.columns.iter().map(move |column| (results, place(column.as_str())))
             })
         })
     });
-    let own = own.map(|place| CsvRow {
+    let own = own.map(|(results, place)| CsvRow {
+        results,
         printed: [String::new(), String::new(), String::new()],
         place,
         sides: [ThreatModel::Transfer, ThreatModel::WhiteBox]
             .map(|threat| results.spread(place[1], place[0], place[2], threat)),
         verdicts: [None; 2],
     });
+    let linf = results.in_norm(Norm::Linf);
     let printed = comparisons.iter().map(|cell| CsvRow {
+        results: &linf,
         printed: [
             cell.table.to_string(),
             cell.column.label.clone(),
@@ -116,7 +125,7 @@ pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) 
     });
     let printed = printed.filter(|_| is_printed);
     for cell in own.chain(printed) {
-        writer.write_record(cell.record(results)).map_err(|e| fail(e.to_string()))?;
+        writer.write_record(cell.record()).map_err(|e| fail(e.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|e| fail(e.to_string()))?;
     String::from_utf8(bytes).map_err(|e| fail(e.to_string()))

@@ -1,6 +1,7 @@
 //! The first screen: whether the paper replicates, in a sentence, a picture, a table and three findings.
 
 use crate::Result;
+use crate::attack::Norm;
 use crate::draw::scatter::{Mark, Scatter};
 use crate::experiment::{PrintedColumn, PrintedVerdict, Published, Results, ThreatModel};
 use crate::report::compare::search::Searched;
@@ -194,6 +195,7 @@ fn row(
 
 /// Transfer is not white-box.
 fn white_box(results: &Results) -> Option<Finding> {
+    let results = &results.in_norm(Norm::Linf);
     let keeps = |method, threat_model| results.spread(method, AT, "autoattack", threat_model);
     let mut methods: Vec<&str> = vec!["DeepSleep"];
     methods.extend(results.models.iter().map(|model| model.method.as_str()));

@@ -10,11 +10,12 @@ pub mod run_info;
 pub mod summary;
 
 use crate::Result;
+use crate::attack::Norm;
 use crate::draw::failed;
 use crate::experiment::{Observations, Published, Results, RunInfo, ThreatModel};
 use crate::report::compare::comparisons;
 use crate::report::compare::differences::{Difference, differences};
-use crate::report::compare::limits::{above, bound};
+use crate::report::compare::limits::{above, applies, bound, is_white_box};
 use crate::report::compare::ranking::orders;
 use crate::report::compare::search::{Searched, searched};
 use crate::report::compare::sweep::{Nearest, nearest};
@@ -57,7 +58,10 @@ pub struct Page {
     figure_3: Vec<Figure>,
     others: Vec<Figure>,
     white_box: Vec<Figure>,
-    bound: f64,
+    /// Whether an attack saw the model it attacked.
+    is_white_box: bool,
+    /// None where it says nothing.
+    bound: Option<f64>,
     above: Vec<String>,
     training: Vec<Figure>,
     pictures: Pictures,
@@ -102,6 +106,8 @@ impl Page {
             ..Observations::default()
         });
         let bound = bound(results, seen.largest_class);
+        // Curves are over noise scales of linf, beside print.
+        let curves = &results.in_norm(Norm::Linf);
         let pictures = Pictures::draw(seen, &published);
         let mut skipped = pictures.skipped.clone();
         let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
@@ -131,10 +137,11 @@ impl Page {
             white_box_tables: white_box_tables.filter(ReadTable::is_attacked).collect(),
             differences: all_differences,
             nearest,
-            figure_3: figure_3(results, &published)?,
-            others: other_defenses(results, &published)?,
-            white_box: white_box(results, &published, bound)?,
-            bound,
+            figure_3: figure_3(curves, &published)?,
+            others: other_defenses(curves, &published)?,
+            white_box: white_box(curves, &published, bound)?,
+            is_white_box: results.cells.iter().any(is_white_box),
+            bound: applies(results).then_some(bound),
             above: above(results, bound),
             training: training(results)?,
             pictures,
