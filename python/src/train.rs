@@ -126,7 +126,8 @@ pub fn run_training<'py>(
 ) -> PyResult<(Network, String)> {
     let trained = defense.map_or(Ok(Training::Control), str::parse).raised()?;
     let pairs: Vec<(&str, &str)> = changes.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let settings = settings_of(profile, seed, &[]).and_then(|s| s.changed_for(trained, &pairs)).raised()?;
+    let settings =
+        settings_of(profile, seed, &[]).and_then(|s| s.changed_for(trained, &pairs)).raised()?;
     let (train, test) = (&train.0, &test.0);
     let mut training = match (defense, start) {
         (Some(name), Some(start)) => {

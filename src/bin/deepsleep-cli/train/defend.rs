@@ -87,8 +87,7 @@ fn refuse_other(
 
 /// Defends a control.
 pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Result<()> {
-    let start = Instant::now();
-    let console = common.console();
+    let (start, console) = (Instant::now(), common.console());
     let from = control_of(train)?;
     let settings = settings::of(train, Some(Training::Defense(defense)))?;
     let (files, context) = (train.files(common)?, common.context()?);
