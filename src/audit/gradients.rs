@@ -129,6 +129,7 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
             .iter()
             .map(|v| v.iter().zip(gradient).map(|(v, g)| f64::from(v * g)).sum())
             .collect();
+        let mut flat = predicted.iter().all(|&change| change == 0.0);
         for (h, correlations) in steps.iter().zip(&mut correlations) {
             let images: Vec<Vec<f32>> = directions
                 .iter()
@@ -137,9 +138,12 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
             let losses = subject.losses(i, &images)?;
             let found: Vec<f64> =
                 losses.chunks(2).map(|pair| f64::from(pair[0] - pair[1])).collect();
-            // Where nothing changes and no gradient says so, the two agree.
-            let flat = predicted.iter().chain(&found).all(|&change| change == 0.0);
-            correlations.push(if flat { 1.0 } else { cosine(&predicted, &found) });
+            flat &= found.iter().all(|&change| change == 0.0);
+            correlations.push(cosine(&predicted, &found));
+        }
+        // Where nothing changes at any step, a gradient of zero is the derivative.
+        if flat {
+            correlations.iter_mut().filter_map(|all| all.last_mut()).for_each(|last| *last = 1.0);
         }
     }
     let best = correlations.map(median).into_iter().fold(-1.0, f64::max);

@@ -1,9 +1,9 @@
 //! What a report says of results that nobody measured.
 
+mod norms;
 mod replication;
 mod synthetic;
 
-use deepsleep::attack::Norm;
 use deepsleep::data::{DataIdentity, Dataset, DatasetName, Split, locate};
 use deepsleep::experiment::{Observations, Published, Results, RunInfo, ThreatModel};
 use deepsleep::method::Profile;
@@ -214,21 +214,6 @@ fn an_accuracy_that_cannot_be_is_called_a_failed_attack() {
     let page = parse(&html);
     let limits = with_class(&page, "limit");
     assert_eq!(limits.len(), 2, "one a method with white-box cells");
-}
-
-/// In other norms half the range of every pixel is out of reach, and print is in linf.
-#[test]
-fn what_holds_in_linf_is_not_said_of_other_norms() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut results = results(Profile::Published, false);
-    results.cells.iter_mut().for_each(|cell| cell.norm = Norm::L2);
-    let built = written(folder.path(), &results, None);
-    for file in [&built.html, &built.markdown] {
-        let text = std::fs::read_to_string(file).unwrap();
-        assert!(!text.contains("uniform gray"), "{text}");
-        assert!(!text.contains("this attack failed"), "{text}");
-        assert!(!text.contains("No model was attacked"), "{text}");
-    }
 }
 
 #[test]
