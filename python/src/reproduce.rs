@@ -44,7 +44,7 @@ pub fn run_reproduction<'py>(
 ) -> PyResult<(String, PathBuf)> {
     let (train, test) = (&train.0, &test.0);
     let shortened = quick.then(Quick::load).transpose().raised()?;
-    let mut settings = settings_of(profile, 0, &[]).raised()?;
+    let mut settings = settings_of(profile, 0).raised()?;
     if let Some(shortened) = &shortened {
         shortened.shorten(&mut settings).raised()?;
     }

@@ -17,23 +17,17 @@ use pyo3::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Settings of a profile, changed.
-pub fn settings_of(
-    profile: &str,
-    seed: u64,
-    changes: &[(String, String)],
-) -> deepsleep::Result<Settings> {
+/// Settings of a profile.
+pub fn settings_of(profile: &str, seed: u64) -> deepsleep::Result<Settings> {
     let mut settings = Settings::new(profile.parse::<Profile>()?);
     settings.seed = seed;
-    changes.iter().try_for_each(|(name, value)| settings.set(name, value))?;
-    settings.validate()?;
     Ok(settings)
 }
 
 /// All settings of a profile with their values, as JSON values by dotted name.
 #[pyfunction]
 pub fn all_settings(profile: &str) -> PyResult<Vec<(String, String)>> {
-    Ok(settings_of(profile, 0, &[]).raised()?.written())
+    Ok(settings_of(profile, 0).raised()?.written())
 }
 
 /// Defenses and what they do.
@@ -125,13 +119,17 @@ pub fn run_training<'py>(
     progress: Option<Bound<'py, PyAny>>,
 ) -> PyResult<(Network, String)> {
     let trained = defense.map_or(Ok(Training::Control), str::parse).raised()?;
-    let pairs: Vec<(&str, &str)> = changes.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let settings =
-        settings_of(profile, seed, &[]).and_then(|s| s.changed_for(trained, &pairs)).raised()?;
+    let of_profile = settings_of(profile, seed).raised()?;
+    let changes: Vec<(&str, &str)> =
+        changes.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let settings = of_profile.changed(&changes).raised()?;
+    if let Some(problem) = trained.unread(&of_profile, &changes).raised()? {
+        return Err(refuse(format!("setting: {problem}")));
+    }
     let (train, test) = (&train.0, &test.0);
     let mut training = match (defense, start) {
-        (Some(name), Some(start)) => {
-            let Some(defense) = name.parse::<Training>().raised()?.defense() else {
+        (Some(_), Some(start)) => {
+            let Some(defense) = trained.defense() else {
                 return Err(refuse("defense: `none` is a control's training; call train"));
             };
             let control = start.model.clone();

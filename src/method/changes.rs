@@ -1,55 +1,61 @@
-//! Changes of settings for one training: what it would not read is refused.
+//! Changes of settings, and which of them a training would not read.
 
 use super::{Settings, Training, spiking_reads};
-use crate::{Error, Result};
+use crate::Result;
 use serde_json::Value;
 
 impl Settings {
-    /// Changes settings by name, one after the other, for a training.
+    /// These settings after changes by name, one after the other.
+    ///
+    /// # Errors
+    /// If a setting is unknown or does not take its value, or all together make no sense.
+    pub fn changed(&self, changes: &[(&str, &str)]) -> Result<Self> {
+        let mut settings = self.clone();
+        changes.iter().try_for_each(|(name, value)| settings.set(name, value))?;
+        settings.validate()?;
+        Ok(settings)
+    }
+}
+
+impl Training {
+    /// What is wrong with the first of some changes that makes no difference to this training as the other settings are; none
+    /// if all do.
     ///
     /// ```
     /// use deepsleep::method::{Profile, Settings, Training};
     ///
-    /// let change = |name, value| {
-    ///     let settings = Settings::new(Profile::Published);
-    ///     settings.changed_for(Training::Control, &[(name, value)])
-    /// };
-    /// assert_eq!(change("control.epochs", "3")?.control.epochs, 3);
-    /// assert!(change("cycles", "2").unwrap_err().to_string().contains("does not read this setting"));
+    /// let settings = Settings::new(Profile::Published);
+    /// let unread = |name, value| Training::Control.unread(&settings, &[(name, value)]);
+    /// assert_eq!(unread("control.epochs", "3")?, None);
+    /// assert!(unread("cycles", "2")?.is_some_and(|problem| problem.contains("does not read this setting")));
     /// # Ok::<(), deepsleep::Error>(())
     /// ```
     ///
     /// # Errors
-    /// If a setting is unknown or does not take its value, all together make no sense, or a change makes no difference to
-    /// the training as the others are.
-    pub fn changed_for(self, training: Training, changes: &[(&str, &str)]) -> Result<Self> {
-        let mut steps = vec![self];
-        for (name, value) in changes {
-            let mut next = steps[steps.len() - 1].clone();
-            next.set(name, value)?;
-            steps.push(next);
-        }
-        let settings = steps[steps.len() - 1].clone();
-        settings.validate()?;
+    /// Those of [`Settings::changed`].
+    pub fn unread(self, start: &Settings, changes: &[(&str, &str)]) -> Result<Option<String>> {
+        let settings = start.changed(changes)?;
         // What is read follows from all of them together: without noise, no dreams. A spiking network is made of any
         // defended file, with the file's settings.
         let is_read = |name: &str| {
-            let spikes = training != Training::Control && spiking_reads(&settings, name);
-            spikes || training.reads(&settings, name)
+            let spikes = self != Self::Control && spiking_reads(&settings, name);
+            spikes || self.reads(&settings, name)
         };
-        let read = |of: &Self| -> Vec<(String, Value)> {
+        let read = |of: &Settings| -> Vec<(String, Value)> {
             of.list().into_iter().filter(|(name, _)| is_read(name)).collect()
         };
-        for (step, (name, value)) in steps.windows(2).zip(changes) {
-            let [before, after] = step else { continue };
-            if before != after && read(before) == read(after) {
-                let reader = training.defense().map_or("the control", |defense| defense.name());
-                let problem = format!(
+        let mut before = start.clone();
+        for (name, value) in changes {
+            let mut after = before.clone();
+            after.set(name, value)?;
+            if before != after && read(&before) == read(&after) {
+                let reader = self.defense().map_or("the control", |defense| defense.name());
+                return Ok(Some(format!(
                     "{name}={value}: {reader} does not read this setting when the others are as given"
-                );
-                return Err(Error::argument("setting", problem));
+                )));
             }
+            before = after;
         }
-        Ok(settings)
+        Ok(None)
     }
 }

@@ -15,25 +15,27 @@ fn images() -> Dataset {
 }
 
 /// Settings so small that a defense takes a second.
+pub const SHORT: &[(&str, &str)] = &[
+    ("slow_wave.batch_size", "32"),
+    ("slow_wave.initial_rate", "0.1"),
+    ("fast_wave.batch_size", "32"),
+    ("fast_wave.epochs", "2"),
+    ("fast_wave.spiking.steps", "3"),
+    ("adversarial_training.batch_size", "32"),
+    ("adversarial_training.epochs", "2"),
+    ("distillation.batch_size", "32"),
+    ("distillation.teacher_epochs", "1"),
+    ("distillation.student_epochs", "2"),
+    ("sleep.steps", "10"),
+    ("sleep.passes", "1"),
+    ("lucid.passes", "3"),
+    ("lucid.patches", "100"),
+    ("sleep.replay.steps", "40"),
+];
+
 fn tiny(profile: Profile) -> Settings {
     let mut settings = Settings::new(profile);
-    for (name, value) in [
-        ("slow_wave.batch_size", "32"),
-        ("slow_wave.initial_rate", "0.1"),
-        ("fast_wave.batch_size", "32"),
-        ("fast_wave.epochs", "2"),
-        ("fast_wave.spiking.steps", "3"),
-        ("adversarial_training.batch_size", "32"),
-        ("adversarial_training.epochs", "2"),
-        ("distillation.batch_size", "32"),
-        ("distillation.teacher_epochs", "1"),
-        ("distillation.student_epochs", "2"),
-        ("sleep.steps", "10"),
-        ("sleep.passes", "1"),
-        ("lucid.passes", "3"),
-        ("lucid.patches", "100"),
-        ("sleep.replay.steps", "40"),
-    ] {
+    for (name, value) in SHORT {
         settings.set(name, value).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
     settings

@@ -1,5 +1,6 @@
 //! Every setting of every defense, changed by itself: a defense says that it reads exactly those that change its outcome.
 
+use crate::defenses::SHORT;
 use deepsleep::data::{Dataset, Split};
 use deepsleep::method::{
     AdversarialTraining, DeepSleep, Defender, Defense, Distillation, FastWaveDefense, Lucid,
@@ -18,23 +19,9 @@ const PGD: (&str, &str) = ("adversarial_training.attack", "pgd:steps=2,step=0.02
 
 type Values = &'static [(&'static str, &'static str)];
 
-/// With these, everything has something to do on few images.
+/// With these beside the short settings, everything has something to do on few images.
 const BASE: Values = &[
-    ("slow_wave.batch_size", "32"),
-    ("slow_wave.initial_rate", "0.1"),
     ("slow_wave.batches", "2"),
-    ("fast_wave.batch_size", "32"),
-    ("fast_wave.epochs", "2"),
-    ("fast_wave.spiking.steps", "3"),
-    ("adversarial_training.batch_size", "32"),
-    ("adversarial_training.epochs", "2"),
-    ("distillation.batch_size", "32"),
-    ("distillation.teacher_epochs", "1"),
-    ("distillation.student_epochs", "2"),
-    ("sleep.steps", "10"),
-    ("sleep.passes", "1"),
-    ("lucid.passes", "3"),
-    ("lucid.patches", "100"),
     ("sleep.replay.steps", "300"),
     ("sleep.replay.window", "5"),
     ("sleep.replay.thresholds", "[1, 1, 1]"),
@@ -299,7 +286,7 @@ fn digits() -> (Model, Dataset) {
 
 fn settings_of(form: Values) -> Settings {
     let mut settings = Settings::new(Profile::Published);
-    for (name, value) in BASE.iter().chain(form) {
+    for (name, value) in SHORT.iter().chain(BASE).chain(form) {
         settings.set(name, value).unwrap_or_else(|error| panic!("{error}"));
     }
     settings

@@ -10,10 +10,6 @@ use deepsleep::method::{Profile, Settings, Training};
 /// All settings. Where they are for a training, what that does not read is refused.
 pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
     let wrong = |error: deepsleep::Error| WrongUse(error.to_string());
-    let set = |error: deepsleep::Error| {
-        let text = error.to_string();
-        WrongUse(text.replacen("setting: ", "--set ", usize::from(text.contains("does not read"))))
-    };
     let profile = train.profile.as_deref().unwrap_or("published").to_ascii_lowercase();
     let profile: Profile = profile.parse().map_err(wrong)?;
     let mut settings = Settings::new(profile);
@@ -37,17 +33,12 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
             WrongUse(format!("{option} {given}: {problem}"))
         })?;
     }
-    match training {
-        Some(training) => settings = settings.changed_for(training, &assignments).map_err(set)?,
-        None => {
-            assignments
-                .iter()
-                .try_for_each(|(name, value)| settings.set(name, value))
-                .map_err(wrong)?;
-            settings.validate().map_err(wrong)?;
-        }
+    let changed = settings.changed(&assignments).map_err(wrong)?;
+    let unread = training.map(|training| training.unread(&settings, &assignments)).transpose();
+    match unread.map_err(wrong)?.flatten() {
+        Some(problem) => Err(WrongUse(format!("--set {problem}")).into()),
+        None => Ok(changed),
     }
-    Ok(settings)
 }
 
 /// Prints every setting with its value.
