@@ -113,6 +113,7 @@ impl Error {
     }
 
     /// The same error, if it is an argument's, of an operation or option by another name: what the user calls it there.
+    #[cfg(feature = "experiment")]
     #[must_use]
     pub(crate) fn of(self, operation: &'static str) -> Self {
         match self {

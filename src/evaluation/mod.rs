@@ -48,6 +48,7 @@ pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
 pub use checkpoint_kind::{AUDIT, CheckpointKind};
 pub use crafted::{Crafted, classify, transfer_matrix};
 pub use evidence::Evidence;
+#[cfg(feature = "experiment")]
 pub(crate) use interval::NORMAL_QUANTILE;
 pub use interval::{mean_interval, wilson};
 pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file, same_settings};
