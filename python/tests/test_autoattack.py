@@ -175,7 +175,7 @@ def test_a_log_is_appended_to_text_alone(control, some, tmp_path):
     network, log = tmp_path / "net.safetensors", tmp_path / "log.txt"
     control.save(network)
     before = network.read_bytes()
-    with pytest.raises(deepsleep.Error, match="no text"):
+    with pytest.raises(deepsleep.Error, match="not a text file"):
         deepsleep.AutoAttack(control, log_path=network)
     log.write_text("é\n" * 2000)
     deepsleep.AutoAttack(control, log_path=log).clean_accuracy(x, y)
