@@ -13,7 +13,7 @@ pub enum Loss {
     ///
     /// The cross-entropy is `ln(1 + exp(.))` of these, so both rise together and their gradients have one direction;
     /// the factor between the gradients is `1 - p_y`. In f32 that factor, and with it the direction, vanishes where a
-    /// network is certain; the log-odds vanish nowhere. Logits that spread by more than 32 are scaled down to that first:
+    /// network is certain; the log-odds vanish nowhere. Logits that spread by more than 16 are scaled down to that first:
     /// beyond it the soft-max over the other classes knows but one of them, and what is left is [`Margin`](Self::Margin).
     CrossEntropy,
     /// [`CrossEntropy`](Self::CrossEntropy) of `16 z / (max z - min z)`: the same for all networks whose logits differ
@@ -118,7 +118,7 @@ impl Loss {
     ) {
         match self.for_classes(logits.len()) {
             Self::CrossEntropy => dispatch!(isa, s => {
-                let scale = LossScale::AtMost(WIDEST);
+                let scale = LossScale::AtMost(SPREAD);
                 scaled_log_odds(s, scale, logits, s.load_u32(label), value, grad);
             }),
             Self::ScaledCrossEntropy => dispatch!(isa, s => {
@@ -127,7 +127,7 @@ impl Loss {
             }),
             Self::TargetedCrossEntropy => {
                 dispatch!(isa, s => {
-                    let scale = LossScale::AtMost(WIDEST);
+                    let scale = LossScale::AtMost(SPREAD);
                     scaled_log_odds(s, scale, logits, s.load_u32(target), value, grad);
                     for lanes in grad.iter_mut().chain([value]) {
                         s.store(s.neg(s.load(lanes)), lanes);
@@ -168,11 +168,9 @@ fn log_odds<S: Simd>(s: S, class: S::U32, logits: &mut [Lanes], value: &mut Lane
     }
 }
 
-/// How far logits spread after [`Loss::ScaledCrossEntropy`] has scaled them: about as far as a trained LeNet's.
+/// How far logits spread after [`Loss::ScaledCrossEntropy`] has scaled them, and how far they may spread before
+/// [`Loss::CrossEntropy`] scales them down: about as far as a trained LeNet's.
 const SPREAD: f32 = 16.0;
-
-/// How far they may spread before [`Loss::CrossEntropy`] scales them down.
-const WIDEST: f32 = 32.0;
 
 /// What logits are multiplied by before their log-odds are taken.
 #[derive(Clone, Copy)]

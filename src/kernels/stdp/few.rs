@@ -60,10 +60,11 @@ pub(super) fn run<S: Simd, const C: usize>(
                 }
                 spikes = s.load_u32(&candidates);
             }
+            // Where nobody won, nothing is subtracted.
+            let inhibition = s.select(any, inhibition, s.zero());
             for c in 0..C {
                 let silent = s.eq_u32(s.and_u32(spikes, s.splat_u32(1 << c)), nobody);
-                let lost = s.mask_and(any, silent);
-                m[c] = s.select(lost, s.sub(m[c], inhibition), m[c]);
+                m[c] = s.select(silent, s.sub(m[c], inhibition), m[c]);
                 n[c] = s.select(silent, n[c], s.add(n[c], one));
             }
         }
