@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _native
-from ._arguments import StrPath, kind, whole
+from ._arguments import StrPath, brief, kind, path_of, whole
 from ._native import Error
 
 Layers = dict[str, Any]
@@ -49,7 +49,7 @@ def architecture(
         return _layers(_native.checked(json.dumps(source)))
     if not isinstance(source, (str, os.PathLike)):
         raise Error(f"architecture: {kind(source)}; give a name, a file or a dictionary")
-    text = os.fspath(source)
+    text = path_of(source, "architecture")
     if isinstance(source, os.PathLike) or "/" in text or text.lower().endswith(_FILES):
         _only_names(input_shape, classes, "a file")
         return _layers(_native.of_file(text))
@@ -73,7 +73,7 @@ def shape_of(shape: Any) -> tuple[int, int, int] | None:
     try:
         sides = [whole(side, "input_shape", 1) for side in shape]
     except TypeError:
-        raise Error(f"input_shape: {shape!r}; expected channels, height and width: (3, 32, 32)") from None
+        raise Error(f"input_shape: {brief(shape)}; expected channels, height and width: (3, 32, 32)") from None
     if len(sides) != 3:
         raise Error(f"input_shape: {tuple(sides)}; expected channels, height and width: (3, 32, 32)")
     return sides[0], sides[1], sides[2]

@@ -6,6 +6,7 @@ import operator
 import os
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -35,6 +36,11 @@ def is_module(value: Any) -> bool:
 def kind(value: Any) -> str:
     """What it is, for a sentence."""
     return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def brief(value: Any) -> str:
+    """A value for a sentence: on one line, and not all of a long one."""
+    return " ".join(repr(value).split())[:100]
 
 
 @dataclass(frozen=True)
@@ -198,21 +204,23 @@ def norm_of(norm: Any) -> str:
     """The name of a norm, in any case."""
     if isinstance(norm, str) and norm.lower() in NORMS:
         return norm.lower()
-    raise Error(f"norm: {norm!r}; expected one of {', '.join(NORMS)}")
+    raise Error(f"norm: {brief(norm)}; expected one of {', '.join(NORMS)}")
 
 
 def eps_of(eps: Any, norm: str) -> str:
     """A radius as the engine reads it. Whole numbers that may be meant in 1/255 are refused."""
     if isinstance(eps, str):
         if "," in eps:
-            raise Error(f"eps: {eps!r}; one radius at a time")
+            raise Error(f"eps: {brief(eps)}; one radius at a time")
+        if not eps.isprintable():
+            raise Error(f"eps: {brief(eps)}; expected a number such as 8/255")
         return eps
     if is_tensor(eps) or isinstance(eps, np.ndarray):
         if eps.ndim != 0:
             raise Error(f"eps: shape {tuple(eps.shape)}; expected one number")
         eps = eps.item()
     if isinstance(eps, bool) or not isinstance(eps, (int, float, np.integer, np.floating)):
-        raise Error(f"eps: {eps!r}; expected a number such as 8/255")
+        raise Error(f"eps: {brief(eps)}; expected a number such as 8/255")
     if isinstance(eps, int) and eps > 10**9:
         raise Error("eps: a radius beyond any image; expected a number such as 8/255")
     whole = isinstance(eps, (int, np.integer))
@@ -226,15 +234,39 @@ def eps_of(eps: Any, norm: str) -> str:
 def whole(value: Any, name: str, least: int, most: int = 2**63 - 1) -> int:
     """A whole number in a range."""
     if isinstance(value, bool):
-        raise Error(f"{name}: {value!r}; expected a whole number")
+        raise Error(f"{name}: {brief(value)}; expected a whole number")
     try:
         number = operator.index(value)
     except TypeError:
-        raise Error(f"{name}: {value!r}; expected a whole number") from None
+        raise Error(f"{name}: {brief(value)}; expected a whole number") from None
     if not least <= number <= most:
         bound = f"expected {least} to {most}" if most < 2**62 else f"at least {least}" if number < least else f"at most {most}"
-        raise Error(f"{name}: {number}; {bound}")
+        raise Error(f"{name}: {brief(number)}; {bound}")
     return number
+
+
+# Words that are meant for a switch, and what to write instead.
+_WORDS = {
+    **dict.fromkeys(("no", "n", "false", "f", "off", "0", "never", "none", ""), False),
+    **dict.fromkeys(("yes", "y", "true", "t", "on", "1", "always"), True),
+}
+
+
+def switch(value: Any, name: str) -> bool:
+    """A switch: True or False, or 1 or 0, which are the same. Python takes every word for true, also 'no'."""
+    if isinstance(value, (bool, np.bool_)) or isinstance(value, (int, np.integer)) and value in (0, 1):
+        return bool(value)
+    word = value.strip().lower() if isinstance(value, str) else None
+    meant = f": {name}={_WORDS[word]}" if word in _WORDS else ""
+    raise Error(f"{name}: {brief(value)}; expected True or False{meant}")
+
+
+def word_of(value: Any, name: str, words: Sequence[str]) -> str:
+    """One of a few words."""
+    if isinstance(value, str) and value in words:
+        return value
+    *others, last = words
+    raise Error(f"{name}: {brief(value)}; expected {', '.join(others)} or {last}")
 
 
 def list_of(values: Any, name: str, what: str) -> list[Any]:
@@ -254,7 +286,7 @@ def attack_of(attack: Any) -> str:
     if not isinstance(attack, str):
         raise Error(f"attack: {kind(attack)}; give a description such as 'pgd:steps=40', deepsleep.attacks() lists all")
     if not attack.isprintable():
-        raise Error(f"attack: {repr(attack)[:100]}; give a description such as 'pgd:steps=40'")
+        raise Error(f"attack: {brief(attack)}; give a description such as 'pgd:steps=40'")
     return attack.strip().lower()
 
 
@@ -271,11 +303,15 @@ def option_of(value: Any, name: str) -> str:
             return repr(float(value))
         except (TypeError, ValueError, OverflowError):
             pass
-    raise Error(f"{name}: {repr(value)[:100]}; expected a number or a word")
+    raise Error(f"{name}: {brief(value)}; expected a number or a word")
 
 
 def path_of(path: Any, name: str) -> str:
     """A path as text."""
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise Error(f"{name}: {path!r}; expected a path")
-    return os.fsdecode(path)
+        raise Error(f"{name}: {brief(path)}; expected a path")
+    text = os.fsdecode(path)
+    # Messages that name it are of one line.
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise Error(f"{name}: {brief(text)}; expected a path without control characters")
+    return text

@@ -7,8 +7,7 @@ from typing import Any
 from . import _native
 from ._arguments import attack_of, eps_of, ids_of, labels_of, norm_of, seed_of, whole
 from ._classifier import doubts
-from ._models import resolve
-from ._native import Error
+from ._models import another, resolve
 from ._progress import shown
 from ._report import Report
 
@@ -85,16 +84,12 @@ def attack(
     """
     description, norm = attack_of(attack), norm_of(norm)
     radius, seed = eps_of(eps, norm), seed_of(seed)
-    threads = whole(threads, "threads", 0, 1024)
+    threads, display = whole(threads, "threads", 0, 1024), shown(progress)
     target, classes, given = resolve(model, images)
     labels = labels_of(labels, len(given), classes)
-    crafted_on = None
-    if source is not None:
-        crafted_on, others, _ = resolve(source, images)
-        if others != classes:
-            raise Error(f"source: it tells {others} classes, the model {classes}")
+    crafted_on = None if source is None else another(source, images, classes, "source")
     samples = _native.Samples(given.pixels, labels, ids_of(ids, len(given)))
-    with shown(progress) as advance:
+    with display as advance:
         result = _native.run_one(
             target, samples, description, norm, radius, seed, threads, source=crafted_on, progress=advance
         )

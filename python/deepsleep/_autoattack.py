@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._arguments import Array, Images, StrPath, eps_of, ids_of, is_module, is_tensor, labels_of, norm_of, path_of, seed_of, whole
+from ._arguments import (
+    Array, Images, StrPath, brief, eps_of, ids_of, is_module, is_tensor, kind, labels_of, norm_of, path_of, seed_of, switch, whole, word_of,
+)
 from ._attack import attack
-from ._classifier import Classifier
+from ._classifier import Classifier, doubts
+from ._exports import warn
 from ._models import Model, of_module, resolve
 from ._native import Error
 from ._report import Report
@@ -42,7 +46,7 @@ class AutoAttack:
     is_tf_model : bool
         Refused; a TensorFlow model can be wrapped as a `Classifier`.
     device : str, optional
-        Where a torch model computes; by default where its parameters are.
+        Of a torch module: it is moved there; by default it computes where its parameters are. Refused for any other model.
     log_path : path, optional
         A file that the lines are appended to.
 
@@ -94,19 +98,18 @@ class AutoAttack:
         device: str | None = None,
         log_path: StrPath | None = None,
     ) -> None:
-        if is_tf_model:
+        if switch(is_tf_model, "is_tf_model"):
             raise Error("is_tf_model: TensorFlow models are not read; wrap one as deepsleep.Classifier(logits=..., gradient=...)")
-        if version not in ("standard", "plus", "rand", "custom"):
-            raise Error(f"version: {version!r}; expected standard, plus, rand or custom")
-        if attacks_to_run and version != "custom":
+        version, attacks = word_of(version, "version", (*RUNS, "custom")), checked(attacks_to_run)
+        if attacks and version != "custom":
             raise Error(f"attacks_to_run: version {version!r} says which; give version='custom'")
-        attacks = checked(attacks_to_run)
-        if log_path is not None:
-            _check_log(Path(path_of(log_path, "log_path")))
+        _check_log(log_path)
         if norm_of(norm) == "l0":
             raise Error("norm: AutoAttack exists in Linf, L2 and L1")
         eps_of(eps, norm_of(norm))
         seed_of(seed)
+        switch(verbose, "verbose")
+        _check_device(device, model)
         self.model, self.norm, self.epsilon, self.seed, self.verbose = model, norm, eps, seed, verbose
         self._version, self.device, self.log_path = version, device, log_path
         self.attacks_to_run = attacks
@@ -130,8 +133,7 @@ class AutoAttack:
         version : {"standard", "plus", "rand"}
             A version of the official package.
         """
-        if version not in RUNS:
-            raise Error(f"version: {version!r}; expected standard, plus or rand")
+        version = word_of(version, "version", tuple(RUNS))
         self._version, self.attacks_to_run = version, list(RUNS[version])
         self.apgd, self.apgd_targeted, self.fab, self.square = attacks_of(version, norm_of(self.norm))
 
@@ -170,6 +172,7 @@ class AutoAttack:
         """
         if state_path is not None:
             raise Error("state_path: not supported; deepsleep.evaluate(..., checkpoint=...) keeps what is done")
+        return_labels = switch(return_labels, "return_labels")
         model, images = self._model(x_orig, bs)
         self._log(f"using {self.version} version including {', '.join(checked(self.attacks_to_run))}.")
         start, labels = time.time(), labels_of(y_orig, len(images), None)
@@ -205,6 +208,7 @@ class AutoAttack:
         dict
             By the attack's name what `run_standard_evaluation` returns.
         """
+        return_labels = switch(return_labels, "return_labels")
         model, images = self._model(x_orig, bs)
         self._log(f"using {self.version} version including {', '.join(checked(self.attacks_to_run))}.")
         found, labels = {}, labels_of(y_orig, len(images), None)
@@ -219,7 +223,9 @@ class AutoAttack:
         return found
 
     def clean_accuracy(self, x_orig: Any, y_orig: Any, bs: int = 250) -> float:
-        """The share of images that are classified rightly.
+        """The share of images that are classified rightly, as attacks tell it; what gives reason to doubt it is a warning.
+
+        A model that answers by callbacks is asked twice: images that get another answer then are not right.
 
         Parameters
         ----------
@@ -237,19 +243,23 @@ class AutoAttack:
         network, classes, given = resolve(model, x_orig)
         labels = labels_of(y_orig, len(given), classes)
         samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
-        logits = _native.logits(network, samples, seed_of(self.seed), 0)
-        # Logits that are no numbers say no class.
-        right = (logits.argmax(1) == labels) & np.isfinite(logits).all(1)
-        self._log(f"clean accuracy: {right.mean():.2%}")
-        return float(right.mean())
+        accuracy, said = _native.clean_accuracy(network, samples, seed_of(self.seed), 0)
+        self._log(f"clean accuracy: {accuracy:.2%}")
+        for warning in [*said, *doubts(network)]:
+            self._log(f"Warning: {warning}")
+            warn(warning, stacklevel=2)
+        return accuracy
 
     def _model(self, x: Any, bs: int) -> tuple[Any, Images]:
         """The model, resolved once for all attacks, and the images."""
         bs, images = whole(bs, "bs", 1, 65_536), Images(x)
         random = self.version == "rand"
+        switch(self.verbose, "verbose")
+        _check_log(self.log_path)
+        _check_device(self.device, self.model)
         if isinstance(self.model, (Model, Classifier, str, Path)):
             return self.model, images
-        if not callable(self.model):
+        if not callable(self.model) or isinstance(self.model, type):
             resolve(self.model, x)
         if is_module(self.model):
             if self.device is not None:
@@ -315,41 +325,66 @@ class AutoAttack:
             self._log(f"Warning: {warning}" if name == "autoattack" else f"Warning: {name}: {warning}")
 
     def _log(self, line: str) -> None:
-        if not self.verbose:
+        if not switch(self.verbose, "verbose"):
             return
         print(line)
         if self.log_path is not None:
-            with open(self.log_path, "a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            path = path_of(self.log_path, "log_path")
+            try:
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write(line + "\n")
+            except OSError as problem:
+                raise Error(f"log_path: cannot write {brief(path)}: {problem.strerror}") from None
 
 
-def _check_log(path: Path) -> None:
+def _check_log(log_path: StrPath | None) -> None:
     """Refuses a file that lines cannot be appended to, or that is no text."""
-    if not path.resolve().parent.is_dir():
-        raise Error(f"log_path: {str(path)!r} is in no folder that exists")
-    if not path.is_file():
-        if path.exists():
-            raise Error(f"log_path: {str(path)!r} is not a file")
+    if log_path is None:
         return
-    with open(path, "rb") as file:
-        start = file.read(4096)
+    path = path_of(log_path, "log_path")
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise Error(f"log_path: {brief(path)} is in no folder that exists")
+    if not os.path.isfile(path):
+        if os.path.exists(path):
+            raise Error(f"log_path: {brief(path)} is not a file")
+        return
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4096)
+    except OSError as problem:
+        raise Error(f"log_path: cannot read {brief(path)}: {problem.strerror}") from None
     try:
         # The last character may be cut.
         text = codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise Error(f"log_path: {str(path)!r} is not a text file, and lines would be appended to it; name another one")
+        raise Error(f"log_path: {brief(path)} is not a text file, and lines would be appended to it; name another one")
+
+
+def _check_device(device: Any, model: Any) -> None:
+    """Refuses a device for what does not compute where it is told to."""
+    if device is None or is_module(model):
+        return
+    if isinstance(model, Classifier) or callable(model):
+        where = "its function computes where it wants to; move what it uses and leave device out"
+    else:
+        where = "it is no torch module, and the engine runs it on the processor; leave device out"
+    raise Error(f"device: {brief(str(device))} is for torch modules, the model is {kind(model)}: {where}")
 
 
 def _move(module: Any, device: Any) -> None:
     """Moves a torch module to a device, if there is such a one."""
+    import torch
+
+    if not isinstance(device, (str, torch.device)):
+        raise Error(f"device: {brief(device)}; expected the name of a device, such as 'cpu' or 'cuda:0'")
     if str(device).startswith("meta"):
         raise Error("device: 'meta' holds no numbers, and the model would lose its own; name a device that computes")
     try:
-        module.to(device)
-    except (RuntimeError, AssertionError, ValueError, TypeError) as problem:
-        raise Error(f"device: {device!r}: {str(problem).splitlines()[0]}") from None
+        module.to(torch.device(device))
+    except (RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError) as problem:
+        raise Error(f"device: {brief(str(device))}: {(str(problem) or type(problem).__name__).splitlines()[0]}") from None
 
 
 def _like(labels: Any, classes: Array) -> Any:

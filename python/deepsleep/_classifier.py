@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
-from ._arguments import Images, is_module, is_tensor, kind, whole
+from ._arguments import Images, is_module, is_tensor, kind, switch, whole, word_of
+from ._exports import TURNS, warn
 from ._native import Error
 
 # How many images a model is tried on.
@@ -101,13 +102,14 @@ class Classifier:
             raise Error(f"logits: {kind(logits)}; give a function of images, or a torch module")
         if gradient is not None and not callable(gradient):
             raise Error(f"gradient: {kind(gradient)}; give a function of images and weights of the logits")
-        if framework not in (None, "numpy", "torch"):
-            raise Error(f"framework: {framework!r}; expected 'numpy' or 'torch'")
+        if framework is not None:
+            framework = word_of(framework, "framework", ("numpy", "torch"))
+        random = switch(random, "random")
         if draws is not None and not random:
             raise Error("draws: a model that is not random gives the same answer every time; say random=True or leave draws out")
         self._logits, self._gradient = logits, gradient
         self._batch_size = whole(batch_size, "batch_size", 16, 65_536)
-        self._random, self._draws = bool(random), None if draws is None else whole(draws, "draws", 1, 100_000)
+        self._random, self._draws = random, None if draws is None else whole(draws, "draws", 1, 100_000)
         self._framework = framework
 
     @property
@@ -137,9 +139,10 @@ class Classifier:
 
     def _forward(self, images: Images) -> Forward:
         if self._is_torch(images):
-            from ._torch import as_tensors, check_mode, device_of, differentiable
+            from ._modes import check_mode
+            from ._torch import as_tensors, device_of, differentiable
 
-            check_mode(self._logits)
+            check_mode(self._logits, self._random)
             device = device_of(self._logits, images.tensor)
             forward = differentiable(self._logits, device)
             return forward if self._gradient is None else self._with_gradient(forward, as_tensors(self._logits, device))
@@ -176,7 +179,7 @@ class Classifier:
 
     def _bind(self, images: Images) -> tuple[_native.Callback, int]:
         """The model as the engine asks it, for images like these, and its number of classes."""
-        forward = self._forward(images)
+        forward = _in_turn(self._forward(images))
         probe = np.ascontiguousarray(images.pixels[: min(PROBE, self.batch_size // 16 * 16)])
         # Copies: a model may write every answer to the same place.
         answers = [forward(probe.copy(), False)[0].copy() for _ in range(1 if self.random else 2)]
@@ -190,18 +193,45 @@ class Classifier:
         if not alike(answers[0], answers[-1], 0.1 * spread(answers[0])):
             raise Error(
                 "logits: the same images get different answers; reset the model's state in it, or say random=True if it "
-                "draws random numbers (AutoAttack: version='rand')"
+                f"draws random numbers (AutoAttack: version='rand'){_hint(self._logits)}"
             )
         alone = forward(probe[-1:].copy(), False)[0]
         if not self.random and not alike(alone, answers[0][-1:], spread(answers[0])):
             raise Error(
                 f"logits: an image alone gets another answer than in a batch of {len(probe)}; each answer may depend on its own "
-                "image alone (is there a normalization by the batch?)"
+                f"image alone (is there a normalization, or a dynamic quantization, by the batch?){_hint(self._logits)}"
             )
 
         asked = _Asked(forward, probe, answers[0])
         callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws)
         return callback, classes
+
+
+def _in_turn(forward: Forward) -> Forward:
+    """The same answers, none of them in the middle of an export."""
+
+    def asked(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
+        with TURNS.asking():
+            logits, pullback = forward(pixels, wanted)
+        if pullback is None:
+            return logits, None
+
+        def differentiated(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+            with TURNS.asking():
+                return pullback(weights)
+
+        return logits, differentiated
+
+    return asked
+
+
+def _hint(model: Any) -> str:
+    """What to try first with a module that does not answer as it should."""
+    if not is_module(model):
+        return ""
+    from ._modes import hint
+
+    return hint(model)
 
 
 class _Asked:
@@ -239,7 +269,7 @@ def _watched(pullback: Pullback) -> Pullback:
     def watched(weights: NDArray[np.float32]) -> NDArray[np.float32]:
         gradient = pullback(weights)
         if not np.isfinite(gradient).all():
-            warnings.warn("gradient: it is not finite (NaN or infinite) at some pixels, which count as zero", stacklevel=2)
+            warn("gradient: it is not finite (NaN or infinite) at some pixels, which count as zero", stacklevel=2)
         return gradient
 
     return watched
@@ -247,13 +277,21 @@ def _watched(pullback: Pullback) -> Pullback:
 
 def _numbers(value: Any, what: str) -> NDArray[np.float32]:
     """An answer as an array."""
-    if isinstance(value, np.ma.MaskedArray) or np.iscomplexobj(value):
-        raise Error(f"{what}: its answer is {kind(value)}, masked or complex; expected an array of numbers")
     try:
-        return np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise Error(f"{what}: its answer is {kind(value)}; expected an array of numbers") from None
+        array = np.asarray(value)
+        if isinstance(value, np.ma.MaskedArray) or array.dtype.kind == "c":
+            raise Error(f"{what}: its answer is {kind(value)}, masked or complex; expected an array of numbers")
+        if array.dtype.kind in "biufO":
+            return array.astype(np.float32, copy=False)
+    except (TypeError, ValueError) as problem:
+        if isinstance(problem, Error):
+            raise
+    raise Error(f"{what}: its answer is {kind(value)}; expected an array of numbers") from None
 
 
 def _detached(value: Any) -> Any:
-    return value.detach().cpu().numpy() if is_tensor(value) else value
+    """What a function of tensors answered, as an array: numpy has not every precision."""
+    if not is_tensor(value):
+        return value
+    value = value.detach().cpu().to_dense().resolve_conj()
+    return (value.float() if value.is_floating_point() else value).numpy()

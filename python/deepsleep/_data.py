@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
-from ._arguments import Images, StrPath, kind, labels_of, path_of
+from ._arguments import Images, StrPath, kind, labels_of, path_of, word_of
 from ._native import Error
 
 
@@ -77,8 +77,7 @@ def dataset(source: StrPath = "mnist", split: str = "test", *, folder: StrPath |
     Error
         If there is no such data set, or if a file cannot be read.
     """
-    if split not in ("train", "test"):
-        raise Error(f"split: {split!r}; expected 'train' or 'test'")
+    split = word_of(split, "split", ("train", "test"))
     place = None if folder is None else path_of(folder, "folder")
     images, labels, classes, name = _native.read_dataset(path_of(source, "data set"), split == "train", place)
     return Dataset(images, labels, classes, name)

@@ -6,7 +6,6 @@ import contextlib
 import html
 import json
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,15 @@ import numpy as np
 from . import _native
 from ._architecture import Layers
 from ._architecture import architecture as describe
-from ._arguments import StrPath, attack_of, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, whole
+from ._arguments import StrPath, attack_of, brief, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, switch, whole, word_of
 from ._classifier import doubts
 from ._data import data_of, dataset
+from ._exports import warn
 from ._fingerprint import remembered
-from ._models import resolve
+from ._models import another, resolve
 from ._native import Error
 from ._progress import shown
-from ._training import changes_of
+from ._training import changes_of, profile_of
 
 
 def _several(value: Any) -> list[Any]:
@@ -31,7 +31,7 @@ def _several(value: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _doubted(checkpoint: StrPath | None, *models: Any) -> Iterator[list[str]]:
+def _doubted(checkpoint: str | None, *models: Any) -> Iterator[list[str]]:
     """What to say of models after work with them, however that ends. What was kept of a model that changed is set aside: it would
     be taken for results of the model that it was."""
     found: list[str] = []
@@ -40,7 +40,7 @@ def _doubted(checkpoint: StrPath | None, *models: Any) -> Iterator[list[str]]:
     finally:
         found += doubts(*models)
         if found and checkpoint is not None and Path(checkpoint).is_file():
-            aside = f"{os.fspath(checkpoint)}.doubted"
+            aside = f"{checkpoint}.doubted"
             os.replace(checkpoint, aside)
             found[0] += f" (its results were set aside: {aside})"
 
@@ -138,20 +138,20 @@ def evaluate(
     Error
         If anything does not fit, or if the file holds something else.
     """
-    norm = norm_of(norm)
+    norm, display = norm_of(norm), shown(progress)
+    specs, radii = [attack_of(attack) for attack in _several(attacks)], [eps_of(radius, norm) for radius in _several(eps)]
+    seed, threads, portion = seed_of(seed), whole(threads, "threads", 0, 1024), whole(portion, "portion", 1)
+    place = None if checkpoint is None else path_of(checkpoint, "checkpoint")
     target, classes, given = resolve(model, images)
     labels = labels_of(labels, len(given), classes)
     models, crafted_on = {"model": target}, None
     if source is not None:
-        crafted_on = models["source"] = resolve(source, images)[0]
-    about = {} if checkpoint is None else remembered(path_of(checkpoint, "checkpoint"), models, given.pixels)
+        crafted_on = models["source"] = another(source, images, classes, "source")
+    about = {} if place is None else remembered(place, models, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
-    with _doubted(checkpoint, target, crafted_on) as doubted, shown(progress) as advance:
+    with _doubted(place, target, crafted_on) as doubted, display as advance:
         answer = _native.run_many(
-            target, samples, [attack_of(attack) for attack in _several(attacks)], norm,
-            [eps_of(radius, norm) for radius in _several(eps)], seed_of(seed), whole(threads, "threads", 0, 1024),
-            whole(portion, "portion", 1), about, None if checkpoint is None else path_of(checkpoint, "checkpoint"),
-            source=crafted_on, progress=advance,
+            target, samples, specs, norm, radii, seed, threads, portion, about, place, source=crafted_on, progress=advance
         )
     found = json.loads(answer)
     for result in found["results"]:
@@ -225,6 +225,16 @@ class Audit:
         return f"<pre>{html.escape(repr(self).splitlines()[0])}</pre><table>{rows}</table>"
 
 
+def _claim(claim: Any) -> float | None:
+    """A robust accuracy that somebody claims."""
+    numbers = int, float, np.integer, np.floating
+    if claim is None:
+        return None
+    if isinstance(claim, bool) or not isinstance(claim, numbers) or not 0 <= claim <= 1:
+        raise Error(f"claim: {brief(claim)}; a robust accuracy is a share from 0 to 1")
+    return float(claim)
+
+
 def audit(
     model: Any,
     images: Any,
@@ -288,26 +298,26 @@ def audit(
     Error
         If anything does not fit, or if the file holds something else.
     """
-    norm = norm_of(norm)
-    if claim is not None and not (isinstance(claim, (int, float)) and not isinstance(claim, bool) and 0 <= claim <= 1):
-        raise Error(f"claim: {claim!r}; a robust accuracy is a share from 0 to 1")
+    norm, display = norm_of(norm), shown(progress, "stage")
+    claimed, by = _claim(claim), None if attack is None else attack_of(attack)
+    fast, radius = switch(fast, "fast"), eps_of(eps, norm)
     if attack is not None and claim is None:
         raise Error("attack: it belongs to a claim; give claim=")
+    seed, threads = seed_of(seed), whole(threads, "threads", 0, 1024)
+    count, search = whole(count, "count", 1), whole(search, "search", 1)
+    place = None if checkpoint is None else path_of(checkpoint, "checkpoint")
     target, classes, given = resolve(model, images)
     labels = labels_of(labels, len(given), classes)
-    others = [resolve(twin, images)[0] for twin in list_of(twins, "twins", "models")]
+    others = [another(twin, images, classes, f"twin {i}") for i, twin in enumerate(list_of(twins, "twins", "models"), 1)]
     models = {"model": target, **{f"twin {i}": twin for i, twin in enumerate(others, 1)}}
-    about = {} if checkpoint is None else remembered(path_of(checkpoint, "checkpoint"), models, given.pixels)
+    about = {} if place is None else remembered(place, models, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
-    with _doubted(checkpoint, target, *others) as doubted, shown(progress, "stage") as advance:
+    with _doubted(place, target, *others) as doubted, display as advance:
         report = _native.run_audit(
-            target, samples, norm, eps_of(eps, norm), seed_of(seed), whole(count, "count", 1),
-            None if claim is None else float(claim), whole(search, "search", 1), bool(fast),
-            None if attack is None else attack_of(attack), others, whole(threads, "threads", 0, 1024), about,
-            None if checkpoint is None else path_of(checkpoint, "checkpoint"), progress=advance,
+            target, samples, norm, radius, seed, count, claimed, search, fast, by, others, threads, about, place, progress=advance
         )
     for doubt in doubted:
-        warnings.warn(doubt, stacklevel=2)
+        warn(doubt, stacklevel=2)
     return Audit(report)
 
 
@@ -379,10 +389,9 @@ def reproduce(
     Error
         If anything does not fit, or if the folder holds other results.
     """
-    threats = _several(threat_models)
+    quick, display, threats = switch(quick, "quick"), shown(progress, "job"), _several(threat_models)
     for threat in threats:
-        if threat not in ("transfer", "white-box"):
-            raise Error(f"threat_models: {threat!r}; expected 'transfer' or 'white-box'")
+        word_of(threat, "threat_models", ("transfer", "white-box"))
     if not threats:
         raise Error("threat_models: none; give 'transfer', 'white-box' or both")
     named = path_of(data, "data")
@@ -394,11 +403,11 @@ def reproduce(
 
     plain = isinstance(architecture, str) and "/" not in architecture and "." not in architecture
     layers = describe(architecture, known.images.shape[1:], known.classes) if plain else describe(architecture)
-    with shown(progress, "job") as advance:
+    with display as advance:
         answer, page = _native.run_reproduction(
-            train, test, known.name, path_of(out, "out"), bool(quick),
+            train, test, known.name, path_of(out, "out"), quick,
             [whole(t, "tables", 1) for t in list_of(tables, "tables", "numbers")],
-            [whole(f, "figures", 1) for f in list_of(figures, "figures", "numbers")], json.dumps(layers), str(profile).lower(),
+            [whole(f, "figures", 1) for f in list_of(figures, "figures", "numbers")], json.dumps(layers), profile_of(profile),
             changes_of(settings), whole(seeds, "seeds", 1, 1000), "transfer" in threats, "white-box" in threats,
             count(images, "images"), count(white_box_images, "white_box_images"), whole(jobs, "jobs", 0, 64),
             whole(threads, "threads", 0, 1024), progress=advance,

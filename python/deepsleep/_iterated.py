@@ -8,6 +8,7 @@ from typing import ClassVar, SupportsFloat
 
 import numpy as np
 
+from ._arguments import brief
 from ._native import Error
 from ._torchattack import Attack
 
@@ -50,7 +51,7 @@ class BIM(Attack):
         if np.ndim(self.steps) == 0 and self.steps == 0:
             is_number = not isinstance(self.eps, str) and isinstance(self.eps, SupportsFloat) and np.ndim(self.eps) == 0
             if not is_number or not math.isfinite(self.eps):
-                raise Error(f"eps: {self.eps!r}; steps=0 takes as many as a radius asks for that is a number")
+                raise Error(f"eps: {brief(self.eps)}; steps=0 takes as many as a radius asks for that is a number")
             self.steps = int(min(self.eps * 255 + 4, 1.25 * self.eps * 255))
         Attack.__post_init__(self)
 

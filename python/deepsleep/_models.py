@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from . import _native
 from ._architecture import Layers, shape_of
 from ._architecture import architecture as describe
-from ._arguments import Images, StrPath, ids_of, is_module, kind, labels_of, path_of, seed_of, whole
+from ._arguments import Images, StrPath, brief, ids_of, is_module, kind, labels_of, path_of, seed_of, switch, whole
 from ._classifier import PROBE, Classifier
+from ._exports import warn
 from ._native import Error
 
 
@@ -243,6 +244,7 @@ def load(
         If the file cannot be read, or is of no network.
     """
     draws = None if draws is None else whole(draws, "draws", 1, 100_000)
+    spiking = switch(spiking, "spiking")
     if is_module(source):
         if architecture is not None or draws is not None:
             raise Error("architecture and draws are for files; a torch module says itself what it is")
@@ -252,13 +254,13 @@ def load(
     path = path_of(source, "model")
     layers = None if architecture is None else json.dumps(describe(architecture))
     try:
-        network = _native.Network.load(path, layers, bool(spiking), draws)
+        network = _native.Network.load(path, layers, spiking, draws)
     except Error as problem:
         bundled = path in _BUNDLED and "cannot read" not in str(problem)
-        if bundled or Path(path).exists() or Path(path).name != path or Path(path).suffix:
+        if bundled or os.path.exists(path) or Path(path).name != path or Path(path).suffix:
             raise
         raise Error(
-            f"model: {path!r} is neither a file nor a network that comes with the sources ({', '.join(_BUNDLED)}; they are read from the "
+            f"model: {brief(path)} is neither a file nor a network that comes with the sources ({', '.join(_BUNDLED)}; they are read from the "
             "clone that the package was built in)"
         ) from None
     return Model(_drawing(network, draws))
@@ -273,7 +275,8 @@ def _drawing(network: _native.Network, draws: int | None) -> _native.Network:
 
 def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | None = None) -> Model | Classifier:
     """A module as a network of the engine, if it answers as the module does: to these images, or to noise."""
-    from ._torch import answers, check_mode, export
+    from ._modes import check_mode
+    from ._torch import answers, export
 
     shape = shape_of(input_shape)
     if shape is None:
@@ -287,12 +290,20 @@ def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | Non
     except Error as problem:
         if spiking:
             raise
-        warnings.warn(
+        warn(
             f"{type(module).__name__} is asked by callbacks, which is slower: {problem} (deepsleep.Classifier(module, "
             "batch_size=...) says how many images at a time)",
             stacklevel=3,
         )
         return Classifier(module)
+
+
+def another(model: Any, images: Any, classes: int, name: str) -> _native.Network | _native.Callback:
+    """Another model for the same task, as the engine takes it."""
+    found, others, _ = resolve(model, images)
+    if others != classes:
+        raise Error(f"{name}: it tells {others} classes, the model {classes}")
+    return found
 
 
 def resolve(model: Any, images: Any) -> tuple[_native.Network | _native.Callback, int, Images]:

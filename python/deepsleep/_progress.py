@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Optional
 
+from ._arguments import switch
+
 Progress = Optional[Callable[[int, int, str], None]]
 
 
@@ -19,8 +21,7 @@ def _bar() -> Any:
     return tqdm
 
 
-@contextlib.contextmanager
-def shown(progress: bool | None, unit: str = "image") -> Iterator[Progress]:
+def shown(progress: bool | None, unit: str = "image") -> contextlib.AbstractContextManager[Progress]:
     """A function to call with what is done, all there is, and a word; None where nothing is to be shown.
 
     Parameters
@@ -28,6 +29,11 @@ def shown(progress: bool | None, unit: str = "image") -> Iterator[Progress]:
     progress : bool or None
         Whether to show it. None: on a terminal and in a notebook.
     """
+    return _displayed(None if progress is None else switch(progress, "progress"), unit)
+
+
+@contextlib.contextmanager
+def _displayed(progress: bool | None, unit: str) -> Iterator[Progress]:
     watched = sys.stderr is not None and sys.stderr.isatty() or "ipykernel" in sys.modules
     bar = _bar() if (watched if progress is None else progress) else None
     if bar is None:

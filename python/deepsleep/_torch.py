@@ -11,7 +11,6 @@ import sys
 import textwrap
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,34 +19,17 @@ import torch
 from numpy.typing import NDArray
 
 from ._classifier import alike, spread
+from ._exports import TURNS
 from ._native import Error, Network
 
 if TYPE_CHECKING:
     from ._classifier import Forward, Pullback
-
-# Modules that answer otherwise in training.
-_TRAINS = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
-_TRAINS_IF_TRACKED = torch.nn.modules.instancenorm._InstanceNorm
 
 
 def as_tensors(model: Any, device: Any) -> Callable[[NDArray[np.float32]], torch.Tensor]:
     """Makes tensors of arrays, where a model computes and as it does."""
     dtype = dtype_of(model)
     return lambda array: torch.from_numpy(array).to(device=device, dtype=dtype)
-
-
-def check_mode(model: Any) -> None:
-    """Refuses a module whose answers are those of training, or that has no numbers to answer with."""
-    if not isinstance(model, torch.nn.Module):
-        return
-    if any(tensor.device.type == "meta" for tensor in [*model.parameters(), *model.buffers()]):
-        raise Error(
-            "model: its parameters are on the device meta, which holds no numbers; call model.to_empty(device='cpu') and load them"
-        )
-    for name, module in model.named_modules():
-        tracks = isinstance(module, _TRAINS_IF_TRACKED) and module.track_running_stats
-        if (tracks or isinstance(module, _TRAINS)) and _is_in_training(module):
-            raise Error(f"model: {name or 'it'} ({type(module).__name__}) is in training mode; call model.eval() first")
 
 
 def device_of(model: Any, images: Any) -> Any:
@@ -67,54 +49,14 @@ def dtype_of(model: Any) -> Any:
     return torch.float32
 
 
-# Parts of modules that are in evaluation mode for some threads, for each time that one wants it so, and the mode that they were
-# found in. Modules share parts, so that each part is counted by itself.
-_EVALUATED: weakref.WeakKeyDictionary[torch.nn.Module, tuple[bool, list[int]]] = weakref.WeakKeyDictionary()
-_MODES = threading.RLock()
-
-
-@contextlib.contextmanager
-def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """The module in evaluation mode; each part of it is in the mode that it was found in after the last who wants it so."""
-    thread, parts = threading.get_ident(), list(module.modules())
-    with _MODES:
-        for part in parts:
-            _EVALUATED.setdefault(part, (part.training, []))[1].append(thread)
-    try:
-        with _MODES:
-            module.eval()
-        yield
-    finally:
-        with _MODES:
-            for part in parts:
-                found, threads = _EVALUATED[part]
-                threads.remove(thread)
-                if not threads:
-                    del _EVALUATED[part]
-                    _put_back(part, found)
-
-
-def _put_back(part: torch.nn.Module, training: bool) -> None:
-    """A part into the mode that it was found in, by its own method if it has one, which may undo what that did for evaluation."""
-    modes = [(inner, inner.training) for inner in part.modules()]
-    if type(part).train is not torch.nn.Module.train and part.training != training:
-        part.train(training)
-        for inner, mode in modes:
-            inner.training = mode
-    part.training = training
-
-
-def _is_in_training(part: torch.nn.Module) -> bool:
-    """Whether a part is in training mode for this thread: what another one does to it meanwhile does not count."""
-    with _MODES:
-        found, threads = _EVALUATED.get(part, (part.training, []))
-        return part.training if threading.get_ident() in threads else found
-
-
 def _tensor(answer: Any) -> torch.Tensor:
     """What a model answered, if it is logits."""
     if not isinstance(answer, torch.Tensor):
         raise Error(f"model: its answer is a {type(answer).__name__}; expected logits as a tensor, n x classes")
+    if answer.is_complex() or answer.is_quantized or answer.layout is not torch.strided:
+        what = "complex" if answer.is_complex() else "quantized" if answer.is_quantized else "sparse"
+        help = {"complex": "real ones: .real or .abs()", "quantized": "floats: .dequantize()", "sparse": "dense ones: .to_dense()"}[what]
+        raise Error(f"model: its logits are {what}; let it answer with {help}")
     return answer
 
 
@@ -127,7 +69,7 @@ def answers(module: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
         If it cannot take them, or answers with anything but a tensor.
     """
     probe = _copy(module, images)
-    with torch.no_grad():
+    with TURNS.asking(), torch.no_grad():
         try:
             values: NDArray[np.float32] = _tensor(module(probe)).float().cpu().numpy()
         except (RuntimeError, ValueError, TypeError, IndexError) as problem:
@@ -148,6 +90,12 @@ def _short(problem: object) -> str:
     return textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", str(problem)), 200, placeholder=" ...")
 
 
+_NO_GRADIENT = (
+    "model: its logits have no gradient (is there a .detach(), .numpy(), torch.no_grad() or a quantized layer in it?); give gradient=, or "
+    "an attack that needs none: square, rays"
+)
+
+
 def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
     """A function on tensors as one on arrays, with its gradient by autograd.
 
@@ -165,10 +113,7 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
         if not wanted:
             return values, None
         if not logits.requires_grad:
-            raise Error(
-                "model: its logits have no gradient (is there a .detach(), .numpy() or torch.no_grad() in it?); give "
-                "gradient=, or an attack that needs none: square, rays"
-            )
+            raise Error(_NO_GRADIENT)
 
         def pullback(weights: NDArray[np.float32]) -> NDArray[np.float32]:
             seed = torch.from_numpy(weights).to(logits)
@@ -180,8 +125,8 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
                 # What was compiled keeps its graph for no second gradient.
                 with torch.inference_mode(False), torch.enable_grad():
                     (gradient,) = torch.autograd.grad(_tensor(model(x.clone())), x, seed, allow_unused=True)
-            if gradient is None:
-                return np.zeros_like(images)
+            if gradient is None:  # not that it is zero: no way leads from the logits to the images
+                raise Error(_NO_GRADIENT)
             values: NDArray[np.float32] = gradient.float().cpu().numpy()
             return values
 
@@ -228,10 +173,6 @@ class _OthersOnly:
         return getattr(self._stream, name)
 
 
-# What an export silences is the whole process's, so there is one at a time.
-_EXPORT = threading.RLock()
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[Callable[[bool], None]]:
     """No warnings and no log of the exporters; how to silence torch's own. That a trace may not hold for other images is an error."""
@@ -239,9 +180,19 @@ def _quiet() -> Iterator[Callable[[bool], None]]:
     jit, native = parts
     # torch's exporter switches a log of its own on, pages of standard output, before it calls the module.
     silence = getattr(native, "_jit_set_onnx_log_enabled", lambda enabled: None)
-    with _EXPORT, warnings.catch_warnings():
+    with TURNS.exporting(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", jit.TracerWarning)
+        warnings.simplefilter("always", jit.TracerWarning)
+        shown: Any = warnings
+        show, thread = shown.showwarning, threading.get_ident()
+
+        def answer(message: Warning | str, *where: Any) -> None:
+            # A trace of another thread's is none of ours.
+            if threading.get_ident() == thread and isinstance(message, Warning):
+                raise message
+            show(message, *where)
+
+        shown.showwarning = answer
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         stderr = sys.stderr
@@ -264,13 +215,25 @@ def _wrapped(module: torch.nn.Module) -> torch.nn.Module | None:
 
 def _apart(module: torch.nn.Module) -> torch.nn.Module:
     """A copy to export, of what `torch.compile` or `DataParallel` wraps: exporters change the modes of parts and replace parameters
-    meanwhile, which other threads would see. What cannot be copied, such as a state with a graph, is exported itself."""
+    meanwhile, which other threads would see.
+
+    Raises
+    ------
+    Error
+        If it cannot be copied.
+    """
     while (inner := _wrapped(module)) is not None:
         module = inner
+    # What was computed with a graph, such as a state or a normalized weight, is copied without it.
+    memo: dict[int, Any] = {}
+    for part in module.modules():
+        for value in [*vars(part).values(), *part.buffers(recurse=False)]:
+            if isinstance(value, torch.Tensor) and value.requires_grad and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
     try:
-        return copy.deepcopy(module)
-    except Exception:  # whatever a part's own way to copy itself raises
-        return module
+        return copy.deepcopy(module, memo)
+    except Exception as problem:  # whatever a part's own way to copy itself raises
+        raise Error(f"it cannot be copied, and an export of it would show in other threads: {_short(problem)}") from problem
 
 
 def _onnx(module: Any, probe: Any) -> bytes:
@@ -279,11 +242,10 @@ def _onnx(module: Any, probe: Any) -> bytes:
     to_onnx: Any = torch.onnx.export  # by its types it writes to paths alone; it writes to memory too
     for dynamo in (False, True):
         content = io.BytesIO()
+        with TURNS.asking():
+            own = _apart(module)
         try:
             with _quiet() as silence, torch.no_grad(), contextlib.ExitStack() as stack:
-                own = _apart(module)
-                if own in module.modules():
-                    stack.enter_context(evaluating(own))
                 if not isinstance(own, torch.jit.ScriptModule):
                     stack.callback(own.register_forward_pre_hook(lambda *_: silence(False)).remove)
                 if dynamo:

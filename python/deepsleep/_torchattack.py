@@ -6,9 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
-
-from ._arguments import Images, is_module, option_of
+from ._arguments import Images, is_module, option_of, switch, word_of
 from ._attack import attack
 from ._models import load
 from ._native import Error
@@ -50,8 +48,7 @@ class Attack:
 
     def _description(self) -> str:
         """The attack with the values of now."""
-        if self.norm not in ("Linf", "L2", "L1"):
-            raise Error(f"norm: {self.norm!r}; expected Linf, L2 or L1")
+        word_of(self.norm, "norm", ("Linf", "L2", "L1"))
         names = re.findall(r"{(\w+)}", self._form)
         return self._form.format(**{name: _text(name, getattr(self, name)) for name in names})
 
@@ -72,7 +69,7 @@ class Attack:
         """
         if not is_module(self.model):
             return self._attack(self.model, images, labels)
-        from ._torch import evaluating
+        from ._modes import evaluating
 
         with evaluating(self.model):
             return self._attack(self._current(images), images, labels)
@@ -94,7 +91,5 @@ class Attack:
 def _text(name: str, value: Any) -> str:
     """A parameter as attacks read it; numpy's numbers are numbers too."""
     if name == "random_start":
-        if not isinstance(value, (bool, int, np.bool_, np.integer)) or value not in (0, 1):
-            raise Error(f"{name}: {value!r}; expected True or False")
-        return "random" if value else "clean"
+        return "random" if switch(value, name) else "clean"
     return value if name == "_name" else option_of(value, name)

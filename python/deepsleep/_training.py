@@ -10,7 +10,7 @@ from typing import Any
 from . import _native
 from ._architecture import Layers
 from ._architecture import architecture as describe
-from ._arguments import StrPath, kind, path_of, seed_of, whole
+from ._arguments import StrPath, brief, kind, path_of, seed_of, switch, whole
 from ._data import data_of
 from ._models import Model, load
 from ._native import Error
@@ -71,7 +71,7 @@ def train(
     changes = dict(_mapping(settings))
     for name, value in control.items():
         if f"control.{name}" in changes:
-            raise Error(f"{name}: {value!r} and settings['control.{name}']: {changes[f'control.{name}']!r}; give one of them")
+            raise Error(f"{name}: {brief(value)} and settings['control.{name}']: {brief(changes[f'control.{name}'])}; give one of them")
         changes[f"control.{name}"] = value
     network = None if start is None else _network(start, "start")
     layers = None
@@ -136,7 +136,7 @@ def defend(
     name = defense.strip().lower()
     usual = "lucid" if name == "lucid" else "published"
     network = _network(control, "control")
-    return _run(data, test, name, network, None, profile or usual, seed, _mapping(settings), out, resume, threads, progress)
+    return _run(data, test, name, network, None, usual if profile is None else profile, seed, _mapping(settings), out, resume, threads, progress)
 
 
 def _network(given: Any, what: str) -> _native.Network:
@@ -151,11 +151,11 @@ def _run(
     data: Any, test: Any, defense: str | None, network: _native.Network | None, layers: StrPath | Layers | None, profile: str,
     seed: Any, settings: Mapping[str, Any], out: Any, resume: bool, threads: int, progress: bool | None,
 ) -> Model:
-    if not isinstance(profile, str):
-        raise Error(f"profile: {kind(profile)}; expected published, paper, standard or lucid")
+    profile = profile_of(profile)
     if test is None and not isinstance(data, (str, os.PathLike)):
         raise Error("test: give images to measure on, as (images, labels); only of a named data set the other half is known")
     changes, seed = changes_of(settings), seed_of(seed)
+    resume, threads, display = switch(resume, "resume"), whole(threads, "threads", 0, 1024), shown(progress)
     if resume and out is None:
         raise Error("resume: without out there is no checkpoint to go on from")
     place = None if out is None else path_of(out, "out")
@@ -167,10 +167,10 @@ def _run(
         named = isinstance(layers, str) and "/" not in layers and "." not in layers
         shape = known.images.shape[1:]
         described = json.dumps(describe(layers, shape, known.classes) if named else describe(layers))
-    with shown(progress) as advance:
+    with display as advance:
         trained, history = _native.run_training(
-            ours, theirs, defense, network, described, profile.lower(), seed, changes, place, bool(resume),
-            whole(threads, "threads", 0, 1024), progress=advance,
+            ours, theirs, defense, network, described, profile, seed, changes, place, resume,
+            threads, progress=advance,
         )
     return Model(trained, json.loads(history))
 
@@ -183,9 +183,20 @@ def _mapping(settings: Any) -> Mapping[str, Any]:
     return settings
 
 
+def profile_of(profile: Any) -> str:
+    """The name of a profile, in any case; the engine knows which there are."""
+    if not isinstance(profile, str) or not profile.isprintable():
+        raise Error(f"profile: {brief(profile)}; expected published, paper, standard or lucid")
+    return profile.lower()
+
+
 def changes_of(settings: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Settings as the engine reads them."""
-    return [(str(name), _text(value)) for name, value in _mapping(settings).items()]
+    changes = [(str(name), _text(value)) for name, value in _mapping(settings).items()]
+    for name, value in changes:
+        if not name.isprintable() or not value.isprintable():
+            raise Error(f"settings: {brief(name)}: {brief(value)}; expected the name of a setting and its value")
+    return changes
 
 
 def _text(value: Any) -> str:
@@ -207,7 +218,7 @@ def settings(profile: str = "published") -> dict[str, str]:
     dict
         Values by dotted name, as text.
     """
-    return dict(_native.all_settings(str(profile).lower()))
+    return dict(_native.all_settings(profile_of(profile)))
 
 
 def defenses() -> dict[str, str]:

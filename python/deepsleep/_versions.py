@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ._arguments import option_of, whole
+from ._arguments import brief, kind, option_of, whole
 from ._native import Error
 
 ALL = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
@@ -59,10 +59,10 @@ def attacks_of(version: str, norm: str) -> tuple[Apgd, Targeted, Fab, Square]:
 def checked(attacks: Any) -> list[str]:
     """Names of attacks to run, each once."""
     if not isinstance(attacks, (list, tuple)) or not all(isinstance(name, str) for name in attacks):
-        raise Error(f"attacks_to_run: {attacks!r}; give a list of {', '.join(ALL)}")
+        raise Error(f"attacks_to_run: {brief(attacks)}; give a list of {', '.join(ALL)}")
     for place, name in enumerate(attacks):
         if name not in ALL:
-            raise Error(f"attacks_to_run: {name!r}; expected some of {', '.join(ALL)}")
+            raise Error(f"attacks_to_run: {brief(name)}; expected some of {', '.join(ALL)}")
         if name in attacks[:place]:
             raise Error(f"attacks_to_run: {name!r} is given twice; its restarts are attributes, such as apgd.n_restarts")
     return list(attacks)
@@ -70,6 +70,10 @@ def checked(attacks: Any) -> list[str]:
 
 def descriptions(apgd: Apgd, targeted: Targeted, fab: Fab, square: Square, classes: int) -> dict[str, str]:
     """The attacks as the engine reads them, for a model of so many classes: targets are no more than there are wrong ones."""
+
+    for name, settings, of in [("apgd", apgd, Apgd), ("apgd_targeted", targeted, Targeted), ("fab", fab, Fab), ("square", square, Square)]:
+        if not isinstance(settings, of):
+            raise Error(f"{name}: {kind(settings)}; leave it as it is and set its attributes, such as {name}.n_restarts = 2")
 
     def number(attack: Any, name: str) -> str:
         return option_of(getattr(attack, name), name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ._arguments import whole
+from ._arguments import switch, whole
 from ._iterated import BIM, DIFGSM, EOTPGD, FGSM, MIFGSM, NIFGSM, PGD, PGDL2, VMIFGSM
 from ._torchattack import Attack
 
@@ -127,7 +127,8 @@ class FAB(Attack):
 
     @property
     def _name(self) -> str:
-        return f"fab-t:targets={whole(self.n_classes, 'n_classes', 2) - 1}," if self.multi_targeted else "fab:"
+        targets = whole(self.n_classes, "n_classes", 2) - 1
+        return f"fab-t:targets={targets}," if switch(self.multi_targeted, "multi_targeted") else "fab:"
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -4,6 +4,7 @@ use crate::error::{Raised, refuse};
 use crate::network::json;
 use crate::samples::Samples;
 use crate::work::{AnyModel, run};
+use deepsleep::attack::extend::{AttackTask, Search};
 use deepsleep::attack::{
     self, ATTACKS, AttackInfo, AttackReport, AttackSpec, Budget, Norm, Status, parse_eps,
     run_attack,
@@ -170,6 +171,41 @@ pub fn run_one<'py>(
     })?;
     let (info, seconds) = (method.info(), start.elapsed().as_secs_f64());
     AttackResult::new(&samples, &report, (&info, &spec), threat, seconds)
+}
+
+/// An attack that looks for nothing: what is left of it are the clean images, asked twice of a model that may change.
+struct Nothing;
+
+impl attack::Attack for Nothing {
+    fn info(&self) -> AttackInfo {
+        AttackInfo::of("clean")
+    }
+
+    fn search(&self, _: &AttackTask<'_>, _: &[usize]) -> deepsleep::Result<Search> {
+        Ok(Search::default())
+    }
+
+    fn option_warnings(&self, _: &Budget) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The clean accuracy as an attack tells it, and what gives reason to doubt it.
+#[pyfunction]
+pub fn clean_accuracy<'py>(
+    py: Python<'py>,
+    model: AnyModel<'py>,
+    samples: &Samples,
+    seed: u64,
+    threads: usize,
+) -> PyResult<(f64, Vec<String>)> {
+    let samples = Arc::clone(&samples.0);
+    // Nothing is done within it.
+    let budget = Budget { norm: Norm::Linf, eps: 1.0, seed };
+    run(py, &[model], threads, None, |office, models| {
+        let report = run_attack(office.context, models[0], &samples, &Nothing, budget)?;
+        Ok((report.clean_accuracy(), report.warnings))
+    })
 }
 
 /// Key, default and meaning of an option.

@@ -22,7 +22,7 @@ mod native {
     #[pymodule_export]
     use crate::architecture::{architectures, checked, described, named, of_file};
     #[pymodule_export]
-    use crate::attack::{AttackResult, attacks, grid, run_one, save_set};
+    use crate::attack::{AttackResult, attacks, clean_accuracy, grid, run_one, save_set};
     #[pymodule_export]
     use crate::callback::Callback;
     #[pymodule_export]

@@ -1,5 +1,7 @@
 """The interface of the official AutoAttack."""
 
+import warnings
+
 import numpy as np
 import pytest
 from conftest import Linear
@@ -180,3 +182,57 @@ def test_a_log_is_appended_to_text_alone(control, some, tmp_path):
     log.write_text("é\n" * 2000)
     deepsleep.AutoAttack(control, log_path=log).clean_accuracy(x, y)
     assert network.read_bytes() == before and "clean accuracy" in log.read_text()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "nowhere", 0])
+def test_a_device_is_for_torch_modules(device, linear, some, control, tmp_path):
+    x, y = some
+    control.save(tmp_path / "net.onnx")
+    models = [control, "control", tmp_path / "net.onnx", linear.logits, deepsleep.Classifier(linear.logits, linear.gradient)]
+    for model in models:
+        with pytest.raises(deepsleep.Error, match="device: .* is for torch modules, .* leave device out") as problem:
+            deepsleep.AutoAttack(model, device=device)
+        assert "\n" not in str(problem.value)
+        adversary = deepsleep.AutoAttack(model, eps=0.1, verbose=False)
+        adversary.device = device
+        for run in (adversary.run_standard_evaluation, adversary.run_standard_evaluation_individual, adversary.clean_accuracy):
+            with pytest.raises(deepsleep.Error, match="is for torch modules"):
+                run(x, y)
+
+
+def test_clean_accuracy_says_what_an_attack_says(some, capsys):
+    """Of a model that changes, and of logits that are no numbers: the same number, and the same words."""
+    x, plain = some[0], Linear()
+    y = plain.logits(x).argmax(1)
+
+    def tired():
+        calls = []
+
+        def logits(images):
+            calls.append(len(images))
+            # Tried, tried again, and one image alone; then each image once.
+            return plain.logits(images) if sum(calls) <= 32 + 32 + 1 + KEPT else -plain.logits(images)
+
+        return logits
+
+    broken = lambda images: np.where((np.abs(images - x[0]).max((1, 2, 3)) == 0)[:, None], np.nan, plain.logits(images)).astype(np.float32)
+    for make, expected, words in [(tired, 0, ["the model changed in the course", "the model changed since"]), (lambda: broken, KEPT - 1, ["not finite"])]:
+        report = deepsleep.attack(deepsleep.Classifier(make()), x, y, "square:queries=2", eps=1e-6)
+        adversary = deepsleep.AutoAttack(deepsleep.Classifier(make()), eps=1e-6)
+        with pytest.warns(UserWarning) as said:
+            assert adversary.clean_accuracy(x, y) == expected / KEPT == report.clean_accuracy
+        said, printed = [str(warning.message) for warning in said], capsys.readouterr().out
+        for word in words:
+            (warning,) = (warning for warning in said if word in warning)
+            assert f"Warning: {warning}" in printed and warning in report.warnings
+
+
+def test_clean_accuracy_of_what_can_be_trusted_is_silent(control, linear, some):
+    x, y = some
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert deepsleep.AutoAttack(control, verbose=False).clean_accuracy(x, y) == control.accuracy(x, y)
+        asked = deepsleep.AutoAttack(linear.logits, verbose=False)
+        assert asked.clean_accuracy(x, y) == (linear.logits(x).argmax(1) == y).mean()
+    random = deepsleep.Classifier(lambda images: linear.logits(images) + 0.01 * np.random.rand(len(images), 10), random=True)
+    assert abs(deepsleep.AutoAttack(random, version="rand", verbose=False).clean_accuracy(x, y) - asked.clean_accuracy(x, y)) < 0.2

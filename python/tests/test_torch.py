@@ -193,7 +193,7 @@ def test_wrappers_in_threads_share_parts(tensors):
 def test_a_module_in_training_mode_is_refused_whatever_another_thread_does(tensors):
     x, y = tensors
     module = network().train()
-    from deepsleep._torch import evaluating
+    from deepsleep._modes import evaluating
 
     inside, over = threading.Event(), threading.Event()
 
@@ -391,6 +391,8 @@ def test_wrong_modules(tensors):
         (network().to("meta"), "on the device meta"),
         (deepsleep.Classifier(network().to("meta")), "on the device meta"),
         (lambda images: network()(images).detach(), "no gradient"),
+        # The parameters have one, the images none.
+        (lambda images: network()(images.detach()), "no gradient"),
         (lambda images: network()(images).detach().numpy(), "expected logits as a tensor"),
         (lambda images: network()(images).argmax(1), "expected (32, classes)"),
         (lambda images: good(images) + torch.rand(len(images), 10), "get different answers"),

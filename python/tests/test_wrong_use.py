@@ -1,5 +1,6 @@
 """Wrong uses: each is one line that says what to do; none is a crash or a wrong number."""
 
+import inspect
 import pickle
 
 import numpy as np
@@ -13,6 +14,10 @@ Y = np.array([0, 1, 2, 3])
 
 def dense(images):
     return images.reshape(len(images), -1)[:, :10]
+
+
+def fewer(images):
+    return dense(images)[:, :5]
 
 
 def call(images=X, labels=Y, attack="fgsm", model="control", **options):
@@ -32,6 +37,12 @@ def change(settings, **values):
     adversary = deepsleep.AutoAttack("control", eps=0.1, verbose=False)
     adversary.apgd = settings
     adversary.run_standard_evaluation(X, Y)
+
+
+def logged(path):
+    adversary = deepsleep.AutoAttack("control", eps=0.1)
+    adversary.log_path = path
+    adversary.clean_accuracy(X, Y)
 
 
 NAN = X.copy()
@@ -116,6 +127,7 @@ WRONG = {
     ),
     "torchattacks, two options as one": (lambda: TORCHATTACKS.PGD("control", steps="3,loss=dlr"), "steps: '3,loss=dlr'"),
     "torchattacks, a word for a truth": (lambda: TORCHATTACKS.PGD("control", random_start="no"), "expected True or False"),
+    "torchattacks, multi_targeted as a word": (lambda: TORCHATTACKS.FAB("control", multi_targeted="false"), "multi_targeted=False"),
     "torchattacks, steps of a text": (lambda: TORCHATTACKS.BIM("control", eps="8/255", steps=0), "eps: '8/255'"),
     "ids of several lengths": (call(ids=[[1], [2, 3], [4], [5]]), "ids: of type list"),
     "durations as labels": (call(labels=Y.astype("m8[s]")), "give integers"),
@@ -127,12 +139,90 @@ WRONG = {
     "another architecture": (lambda: deepsleep.load("control", architecture="madry"), "holds another network than is asked for"),
     "complex logits": (classifier(lambda x: dense(x) + 0j), "masked or complex"),
     "masked logits": (classifier(lambda x: np.ma.masked_array(dense(x))), "masked or complex"),
+    "logits as texts": (classifier(lambda x: dense(x).astype(str)), "expected an array of numbers"),
+    "logits of several lengths": (classifier(lambda x: [[1, 2], [3]]), "expected an array of numbers"),
+    "framework of several": (lambda: deepsleep.Classifier(dense, framework=np.array([1, 2])), "framework: array([1, 2]); expected numpy or torch"),
+    "split as an array": (lambda: deepsleep.dataset(split=np.ones((2, 2))), "expected train or test"),
+    "a profile as an array": (lambda: deepsleep.defend("control", "lucid", (X, Y), (X, Y), profile=np.array([1, 2])), "expected published"),
+    "a profile of two lines": (lambda: deepsleep.settings("a\nb"), r"profile: 'a\nb'"),
+    "a setting of two lines": (lambda: deepsleep.train((X, Y), (X, Y), epochs="1\n2"), r"'1\n2'"),
+    "a path of two lines": (call(model="a\nb"), r"model: 'a\nb'; expected a path without control characters"),
+    "a path with a zero byte": (lambda: deepsleep.load("control").save("a\0b"), "without control characters"),
+    "a path that is too long": (call(model="e" * 3000), "is neither a file nor a network"),
+    "eps of two lines": (call(eps="0.1\n"), "expected a number"),
+    "a norm of several lines": (call(norm=np.ones((2, 2))), "norm: array([[1., 1.], [1., 1.]])"),
+    "a claim above all": (lambda: deepsleep.audit("control", X, Y, eps=0.1, claim=np.float32(2)), "a share from 0 to 1"),
+    "official AutoAttack, a class": (lambda: deepsleep.AutoAttack(int, eps=0.1).clean_accuracy(X, Y), "model: the class int"),
+    "official AutoAttack, no settings": (lambda: change(None), "apgd: None; leave it as it is and set its attributes"),
+    "official AutoAttack, a list of several": (lambda: deepsleep.AutoAttack("control", attacks_to_run=np.array([1, 2])), "give a list of"),
+    "official AutoAttack, a log of a number": (lambda: logged(3), "log_path: 3; expected a path"),
+    "official AutoAttack, a long log": (lambda: logged("e" * 3000), "log_path: cannot write"),
+    "torchattacks, norm as an array": (lambda: TORCHATTACKS.APGD("control", norm=np.array([1, 2])), "expected Linf, L2 or L1"),
+    "torchattacks, classes that nobody asks for": (lambda: TORCHATTACKS.FAB("control", n_classes="no"), "n_classes: 'no'"),
+    "a source of other classes": (call(source=deepsleep.Classifier(fewer)), "source: it tells 5 classes, the model 10"),
+    "evaluate, a source of other classes": (
+        lambda: deepsleep.evaluate("control", X, Y, "fgsm", eps=0.1, source=deepsleep.Classifier(fewer)), "source: it tells 5 classes",
+    ),
+    "a twin of other classes": (
+        lambda: deepsleep.audit("control", X, Y, eps=0.1, twins=["control", deepsleep.Classifier(fewer)]), "twin 2: it tells 5 classes",
+    ),
     "architecture": (lambda: deepsleep.architecture("resnet21"), "resnet20"),
     "layers that do not fit": (
         lambda: deepsleep.architecture({"input": [1, 8, 8], "classes": 3, "nodes": [{"name": "fc", "op": "linear", "out": 4}]}),
         "fc",
     ),
 }
+
+
+# Every keyword that takes True or False, given a word.
+SWITCHES = {
+    "random": lambda word: deepsleep.Classifier(dense, random=word),
+    "spiking": lambda word: deepsleep.load("control", spiking=word),
+    "progress": lambda word: call(progress=word)(),
+    "progress ": lambda word: deepsleep.evaluate("control", X, Y, "fgsm", eps=0.1, progress=word),
+    "progress  ": lambda word: deepsleep.audit("control", X, Y, eps=0.1, progress=word),
+    "fast": lambda word: deepsleep.audit("control", X, Y, eps=0.1, fast=word),
+    "quick": lambda word: deepsleep.reproduce("nowhere", quick=word),
+    "progress   ": lambda word: deepsleep.reproduce("nowhere", progress=word),
+    "resume": lambda word: deepsleep.train((X, Y), (X, Y), resume=word),
+    "resume ": lambda word: deepsleep.defend("control", "deepsleep", (X, Y), (X, Y), resume=word),
+    "progress    ": lambda word: deepsleep.train((X, Y), (X, Y), progress=word),
+    "is_tf_model": lambda word: deepsleep.AutoAttack("control", is_tf_model=word),
+    "verbose": lambda word: deepsleep.AutoAttack("control", verbose=word),
+    "return_labels": lambda word: deepsleep.AutoAttack("control").run_standard_evaluation(X, Y, return_labels=word),
+    "return_labels ": lambda word: deepsleep.AutoAttack("control").run_standard_evaluation_individual(X, Y, return_labels=word),
+    "random_start": lambda word: TORCHATTACKS.PGD("control", random_start=word),
+    "multi_targeted": lambda word: TORCHATTACKS.FAB("control", multi_targeted=word),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_word_is_no_switch(name):
+    call = SWITCHES[name]
+    for value, meant in [("no", ": {}=False"), ("False", ": {}=False"), ("On", ": {}=True"), ("maybe", ""), (2, ""), (np.ones(2), ""), (0.0, "")]:
+        with pytest.raises(deepsleep.Error) as problem:
+            call(value)
+        key = name.strip()
+        assert str(problem.value) == f"{key}: {value!r}; expected True or False{meant.format(key)}"
+
+
+def test_every_switch_is_among_them():
+    """What has a default of True or False in the public interface."""
+    callables = [getattr(deepsleep, name) for name in deepsleep.__all__ if callable(getattr(deepsleep, name))]
+    callables += [getattr(TORCHATTACKS, name) for name in TORCHATTACKS.__all__]
+    callables += [method for of in (deepsleep.AutoAttack, deepsleep.Model) for method in vars(of).values() if inspect.isfunction(method)]
+    found = set()
+    for each in callables:
+        try:
+            found |= {p.name for p in inspect.signature(each).parameters.values() if isinstance(p.default, bool) or p.name == "progress"}
+        except ValueError:  # the exception
+            continue
+    assert found == {name.strip() for name in SWITCHES}
+
+
+def test_numbers_and_numpy_s_truths_are_switches(linear):
+    assert deepsleep.Classifier(linear.logits, random=np.True_).random is True
+    assert deepsleep.Classifier(linear.logits, random=0).random is False
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -238,4 +328,5 @@ def test_a_model_may_answer_from_one_place(linear, digits):
 
 def test_logits_that_are_no_numbers_are_right_of_nothing(linear, digits):
     attacks = deepsleep.AutoAttack(lambda x: np.nan * linear.logits(x), eps=0.05, verbose=False)
-    assert attacks.clean_accuracy(digits[0][:8], digits[1][:8]) == 0
+    with pytest.warns(UserWarning, match="8 samples are invalid"):
+        assert attacks.clean_accuracy(digits[0][:8], digits[1][:8]) == 0
