@@ -1,6 +1,7 @@
 //! What there is to do: jobs, in an order in which they can be done, and the models, sets and cells that they are for.
 
 use super::sheet::RowSpec;
+use super::sweep::PassedVariant;
 use super::work::{Sources, Work};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
@@ -81,6 +82,8 @@ pub struct Graph {
     pub sets: Vec<SetPlan>,
     /// The cells.
     pub cells: Vec<CellPlan>,
+    /// Of a sweep: variants that cannot be, and so are not in it.
+    pub passed_over: Vec<PassedVariant>,
     /// What the jobs read beside the results of others.
     pub sources: Sources,
     /// The images that they read.

@@ -134,6 +134,9 @@ impl Reproduce {
         self.refuse_without_effect(asked.sheet.as_ref(), &[(&spec.settings, &graph)])?;
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;
+        for passed in &graph.passed_over {
+            common.console().say(format_args!("passed over: {}", passed.why));
+        }
         if self.dry_run {
             let plan = plan::DryRun { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
