@@ -48,6 +48,7 @@ pub fn assemble_results(
         let Some(first) = plan.jobs.first().and_then(|&job| entry(job)) else { continue };
         crafted.push(CraftedSet {
             column: plan.column.clone(),
+            norm: plan.norm,
             scale: plan.scale.clone(),
             seed: plan.seed,
             images: spec.images,

@@ -40,6 +40,8 @@ pub struct ModelPlan {
 pub struct SetPlan {
     /// The column's key.
     pub column: String,
+    /// How perturbations are measured.
+    pub norm: Norm,
     /// The noise scale.
     pub scale: String,
     /// The control's seed.

@@ -121,7 +121,7 @@ fn a_value_whose_training_diverges_is_passed_over() {
     assert!(passed[0]["why"].as_str().unwrap().starts_with(why), "{passed:?}");
     for page in ["report.md", "index.html"] {
         let page = String::from_utf8(read(folder.path("whole").join(page))).unwrap();
-        assert_eq!(page.matches("Passed over: ").count(), 1, "{page}");
+        assert!(page.contains("Passed over: values that cannot be together"), "{page}");
         assert_eq!(page.matches("learning rate usually helps").count(), 1, "{page}");
     }
     let arguments = command(&killed);
