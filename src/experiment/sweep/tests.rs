@@ -165,21 +165,19 @@ fn combinations_that_cannot_be_are_passed_over() {
     assert_eq!(graph.passed_over.len(), 1);
 
     // A value that nothing can have is a mistake.
-    sweep.axes[1].values = vec!["pgd:steps=0,step=0.1".into()];
-    let error = sweep.graph(&mut spec).expect_err("nothing is so").to_string();
-    assert!(error.contains("adversarial-training adversarial_training."), "{error}");
+    for (name, wrong) in [(&attack, "pdg"), (&loss, "trade")] {
+        sweep.axes = vec![axis(&smooth, &["0.1"]), axis(name, &[wrong])];
+        let error = sweep.graph(&mut spec).map(drop).expect_err("nothing is so").to_string();
+        assert!(error.contains(wrong) && error.contains("row `adversarial-training"), "{error}");
+    }
 }
 
-/// Only trying it on the network shows that it has no such layer.
+/// Only trying it on the network shows that it has no such layer. That others do not read it makes it no better.
 #[test]
-fn what_a_network_cannot_have_is_passed_over() {
+fn a_value_that_no_method_can_have_is_refused() {
     let (mut sweep, mut spec) = nearest();
     sweep.all = true;
-    sweep.methods.retain(|method| ["slow-wave", "control"].contains(&method.id.as_str()));
-    sweep.axes = vec![
-        axis("slow_wave.depth", &["3"]),
-        axis("slow_wave.layers", &[r#"["conv1", "conv2"]"#, "all"]),
-    ];
-    let graph = sweep.graph(&mut spec).expect("some can be");
-    assert!(!graph.passed_over.is_empty() && !graph.models.is_empty(), "{:?}", graph.passed_over);
+    sweep.axes = vec![axis("slow_wave.layers", &["all", r#"["conv9"]"#])];
+    let error = sweep.graph(&mut spec).map(drop).expect_err("no such layer").to_string();
+    assert!(error.contains("conv9") && error.contains("there are"), "{error}");
 }

@@ -26,7 +26,7 @@ pub(super) struct Variants<'a> {
     sweep: &'a Sweep,
     possible: Vec<RowSpec>,
     impossible: Vec<(RowSpec, Error)>,
-    /// Settings with values that make no difference somewhere, and so can be there.
+    /// Settings with values that are those of a variant before, which so can have them.
     same: HashSet<(String, String)>,
     tried: usize,
 }
@@ -61,7 +61,8 @@ impl<'a> Variants<'a> {
                     let mut variant = base.clone();
                     variant.id = format!("{} {}={value}", base.id, axis.setting);
                     variant.set.insert(axis.setting.clone(), value.clone());
-                    if !self.sort(variant, spec, &mut trainings, &mut variants) {
+                    let is_read = variant.reads(&spec.settings, &axis.setting).unwrap_or_default();
+                    if !self.sort(variant, spec, &mut trainings, &mut variants) && is_read {
                         self.same.insert((axis.setting.clone(), value.clone()));
                     }
                     if variants.len().max(self.possible.len()) > MOST_VARIANTS {
