@@ -3,7 +3,7 @@
 
 use super::execute::read;
 use super::replication::{CellSummary, Replication};
-use super::sheet::{Sheet, is_false};
+use super::sheet::{Sheet, is_false, is_linf, linf};
 use super::statistics::Spread;
 use super::store::{Lookup, Store};
 use crate::attack::{AttackSpec, Norm, parse_eps};
@@ -141,15 +141,6 @@ impl TableCell {
             Lookup::Damaged(what) => Err(Error::format(folder, what)),
         }
     }
-}
-
-fn linf() -> Norm {
-    Norm::Linf
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_linf(norm: &Norm) -> bool {
-    *norm == Norm::Linf
 }
 
 /// The key of the column of clean images.

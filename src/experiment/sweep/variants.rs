@@ -164,8 +164,8 @@ impl<'a> Variants<'a> {
     }
 }
 
-/// What tells one model of a method from another, its control's training and its spiking form included: a setting that has no part in either does
-/// not change it, as dreams do not change slow-wave sleep.
+/// What tells one model of a method from another, its control's training and its spiking form included: a setting that has
+/// no part in either does not change it, as dreams do not change slow-wave sleep.
 fn training(method: &RowSpec, spec: &ExperimentSpec) -> Result<String> {
     let settings = Box::new(method.settings(&spec.settings)?);
     settings.validate().map_err(|error| method.blamed(error))?;

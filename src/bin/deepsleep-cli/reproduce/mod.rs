@@ -186,12 +186,12 @@ impl Reproduce {
         read.extend(named.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))));
         read.extend(self.architecture.files());
         refuse_among(&read, "--out", &self.out)?;
-        graphs.iter().try_for_each(|graph| graph.check_images()).map_err(|e| self.blamed(e))?;
         // Threads and an instruction set that cannot be had are known by then.
         common.context()?;
         let (store, made) = Store::begin(&self.out)?;
         let lock = lock(&self.out, shard)?;
         look_at_outputs(&self.out, request, read, common)?;
+        graphs.iter().try_for_each(|graph| graph.check_images()).map_err(|e| self.blamed(e))?;
         request.claim(&self.out)?;
         made.keep();
         Ok((store, lock))
