@@ -122,6 +122,12 @@ impl Error {
         }
     }
 
+    /// Whether the same work fails so again, wherever it is done: what was asked is at fault, not the machine or its files.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn is_of_what_was_asked(&self) -> bool {
+        matches!(self, Self::Shape { .. } | Self::Argument { .. } | Self::NotFinite { .. })
+    }
+
     /// A failed file operation; `action` is a verb that follows "cannot".
     pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), action, source }

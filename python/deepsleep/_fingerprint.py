@@ -52,7 +52,7 @@ def remembered(
     Raises
     ------
     Error
-        If the file is of a model of Python's that answers otherwise, or of other images.
+        If the file is of a model of Python's that answers differently, or of other images.
     """
     found, some = _settings(checkpoint), np.ascontiguousarray(images[:_IMAGES])
     about = {"first images": hashlib.sha256(repr(some.shape).encode() + some.tobytes()).hexdigest()}

@@ -222,7 +222,7 @@ def load(
     source : path or torch.nn.Module
         A file of safetensors (with PyTorch's names) or ONNX; the name of a network that comes with the sources (`control`,
         `deepsleep`, `plain`, `lucid`); or a torch module, which is exported to ONNX in memory. A module that cannot be
-        exported, or whose export answers otherwise, becomes a `Classifier`, with a warning that says so.
+        exported, or whose export answers differently, becomes a `Classifier`, with a warning that says so.
     input_shape : sequence of int, optional
         Channels, height and width of the images, of a torch module.
     architecture : str, path or dict, optional

@@ -90,7 +90,7 @@ class Report:
     def status(self) -> NDArray[np.str_]:
         """What became of each image.
 
-        `clean-wrong`, `fooled`, `survived`, `invalid` (a logit was not finite, or the model answered otherwise after the
+        `clean-wrong`, `fooled`, `survived`, `invalid` (a logit was not finite, or the model answered differently after the
         attack than before it), or `outside` (the image that was shown, crafted on `source`, lies beyond the radius).
         """
         return self._arrays["status"].copy()

@@ -141,7 +141,7 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     Raises
     ------
     Error
-        If it cannot be exported, is not read, or answers otherwise.
+        If it cannot be exported, is not read, or answers differently.
     """
     content = _onnx(module, _copy(module, images))
     name = type(module).__name__
@@ -156,7 +156,7 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     noise = np.random.default_rng(1).random((len(images) + 1, *images.shape[1:]), dtype=np.float32)
     for batch in (images, images[-1:], noise, noise * np.float32(0.1)):
         if not alike(exported.logits(batch), answers(module, batch), spread(logits) if len(batch) == 1 else None):
-            raise Error("the exported network answers otherwise")
+            raise Error("the exported network answers differently")
     return network
 
 

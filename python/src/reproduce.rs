@@ -12,6 +12,7 @@ use deepsleep::experiment::{
     Store, assemble_results, job_runs, run as run_graph,
 };
 use deepsleep::files::Lock;
+use deepsleep::tensor::Context;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,9 +81,12 @@ pub fn run_reproduction<'py>(
     }
     let request = Request::new(spec, None);
     request.check(&out).raised()?;
-    let store = Store::open(&out).raised()?;
+    graph.check_images().raised()?;
+    Context::new(threads).raised()?;
+    let (store, made) = Store::begin(&out).raised()?;
     let _lock = Lock::take(&out.join("lock"), &out).raised()?;
     request.claim(&out).raised()?;
+    made.keep();
     let start = Instant::now();
     let total = graph.jobs.len();
     let (results, page) = run(py, &[], threads, progress.as_ref(), |office, _| {

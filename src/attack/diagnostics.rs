@@ -242,7 +242,7 @@ pub(crate) fn outside(count: usize) -> Option<String> {
 fn inconstant(changed: usize, samples: usize) -> Option<String> {
     (changed > 0).then(|| {
         format!(
-            "the model changed in the course of the attack: it answered {changed} of {samples} samples otherwise at its end; they \
+            "the model changed in the course of the attack: it answered {changed} of {samples} samples differently at its end; they \
              are invalid, which counts neither as robust nor as fooled, and the other numbers are worth little; reset the \
              model's state before every answer"
         )

@@ -24,7 +24,7 @@ pub fn assemble_results(
 ) -> Result<Results> {
     let entry = |job: usize| match &outcomes[job] {
         JobOutcome::Done(entry, _) => Some(&**entry),
-        JobOutcome::NotOurs | JobOutcome::Failed => None,
+        JobOutcome::NotOurs | JobOutcome::Failed(_) | JobOutcome::Missing => None,
     };
     let mut models = Vec::new();
     for plan in &graph.models {
@@ -48,6 +48,7 @@ pub fn assemble_results(
         let Some(first) = plan.jobs.first().and_then(|&job| entry(job)) else { continue };
         crafted.push(CraftedSet {
             column: plan.column.clone(),
+            norm: plan.norm,
             scale: plan.scale.clone(),
             seed: plan.seed,
             images: spec.images,
@@ -119,7 +120,7 @@ pub fn job_runs(graph: &Graph, outcomes: &[JobOutcome]) -> Vec<JobRun> {
             seconds: entry.seconds,
             reused: *reused,
         }),
-        JobOutcome::NotOurs | JobOutcome::Failed => None,
+        JobOutcome::NotOurs | JobOutcome::Failed(_) | JobOutcome::Missing => None,
     })
     .collect()
 }

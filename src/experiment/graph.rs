@@ -1,6 +1,7 @@
 //! What there is to do: jobs, in an order in which they can be done, and the models, sets and cells that they are for.
 
 use super::sheet::RowSpec;
+use super::sweep::PassedVariant;
 use super::work::{Sources, Work};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
@@ -39,6 +40,8 @@ pub struct ModelPlan {
 pub struct SetPlan {
     /// The column's key.
     pub column: String,
+    /// How perturbations are measured.
+    pub norm: Norm,
     /// The noise scale.
     pub scale: String,
     /// The control's seed.
@@ -81,6 +84,8 @@ pub struct Graph {
     pub sets: Vec<SetPlan>,
     /// The cells.
     pub cells: Vec<CellPlan>,
+    /// Of a sweep: variants that cannot be, and so are not in it.
+    pub passed_over: Vec<PassedVariant>,
     /// What the jobs read beside the results of others.
     pub sources: Sources,
     /// The images that they read.

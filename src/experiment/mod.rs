@@ -39,11 +39,12 @@ pub use results::{
 };
 pub use run::{Event, JobOutcome, RunOptions, found, run};
 pub use search::{
-    Finalist, Found, Half, Hypothesis, JointSearch, Score, SearchStep, Trial, Unexplained,
+    Finalist, Found, Half, Hypothesis, JointSearch, PassedOver, Score, SearchStep, Trial,
+    Unexplained,
 };
 pub use sheet::{Quick, RowSpec, Selection, Sheet, parse};
 pub use spec::ExperimentSpec;
 pub use statistics::{Prediction, Spread, student};
 pub use store::{Claim, Lookup, Store, StoreEntry};
-pub use sweep::{Axis, Distance, Sweep, SweepRow};
+pub use sweep::{Axis, Distance, PassedVariant, Sweep, SweepRow};
 pub use work::{NUMERICS, Sources, Work};

@@ -1,6 +1,7 @@
 //! What pictures of a results folder are drawn from: filters, firing rates, spikes, and what models take crafted images
 //! for. It is measured once, when the results are written, so that a report needs neither networks nor images.
 
+use super::build::in_norm;
 use super::results::{CraftedSet, ModelResult, Results, load, save};
 use crate::attack::{Norm, Samples, parse_eps};
 use crate::checkpoint::StateDict;
@@ -77,7 +78,7 @@ pub struct Digit {
 pub struct DigitSet {
     /// The column's key.
     pub column: String,
-    /// The noise scale.
+    /// The noise scale, with its norm where that is not Linf.
     pub scale: String,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
@@ -165,7 +166,8 @@ impl Observations {
                     match digits(context, folder, set, &models, test) {
                         Ok(digits) => seen.digits.push(digits),
                         Err(error) => {
-                            let CraftedSet { column, scale, .. } = set;
+                            let CraftedSet { column, norm, scale, .. } = set;
+                            let scale = in_norm(*norm, scale);
                             seen.skip(&format!("Images under {column} at {scale}"), &error);
                         }
                     }
@@ -259,11 +261,16 @@ fn filters(model: &ModelResult, network: &nn::Model) -> Result<Filters> {
     Ok(Filters { method: model.method.clone(), shape, weights: first.values.clone() })
 }
 
-/// The sets that are shown, at two noise scales at most: 64/255 and 128/255 if they are there, of the first seed.
+/// The sets that are shown, at two noise scales at most: 64/255 and 128/255 if they are there, of the first seed. All are of
+/// one norm, as a noise scale means something else in every other: the paper's if there are any.
 fn shown(results: &Results) -> Vec<&CraftedSet> {
     let Some(first) = results.crafted.iter().map(|set| set.seed).min() else { return Vec::new() };
-    let sets = || results.crafted.iter().filter(|set| set.seed == first);
-    let noise = |scale: &str| parse_eps(scale, Norm::Linf, 1).ok()?.first().copied();
+    let sets = || results.crafted.iter().filter(move |set| set.seed == first);
+    let Some(norm) = sets().map(|set| set.norm).min_by_key(|&norm| norm != Norm::Linf) else {
+        return Vec::new();
+    };
+    let sets = || sets().filter(move |set| set.norm == norm);
+    let noise = |scale: &str| parse_eps(scale, norm, usize::MAX).ok()?.first().copied();
     let mut scales: Vec<&str> = sets().map(|set| set.scale.as_str()).collect();
     scales.sort_by(|a, b| noise(a).partial_cmp(&noise(b)).unwrap_or(std::cmp::Ordering::Equal));
     scales.dedup();
@@ -313,7 +320,7 @@ fn digits(
     };
     Ok(DigitSet {
         column: set.column.clone(),
-        scale: set.scale.clone(),
+        scale: in_norm(set.norm, &set.scale),
         shape: [channels, height, width],
         answers: models.iter().map(answer).collect::<Result<_>>()?,
         digits,

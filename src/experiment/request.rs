@@ -10,7 +10,7 @@ use super::store::Store;
 use super::sweep::{Sweep, SweepRow};
 use super::work::NUMERICS;
 use crate::data::DataIdentity;
-use crate::files::lock_file;
+use crate::files::Lock;
 use crate::method::Profile;
 use crate::wording::of_json;
 use crate::{Error, Result};
@@ -102,17 +102,18 @@ impl Request {
         Err(Error::argument("results folder", problem))
     }
 
-    /// Makes a folder the place of this request, if [`check`](Self::check) does not refuse it.
+    /// Makes a folder the place of this request, if [`check`](Self::check) does not refuse it; else nothing new is there.
     ///
     /// # Errors
     /// As for [`check`](Self::check), and if it cannot be written.
     pub fn claim(&self, folder: &Path) -> Result<()> {
         // Of two processes that begin at once with other images, the second has to see the first one's request.
-        let path = Store::open(folder)?.path("request.lock");
-        let lock = lock_file(&path)?;
-        lock.lock().map_err(|e| Error::io(&path, "lock", e))?;
+        let (store, made) = Store::begin(folder)?;
+        let _lock = Lock::wait(&store.path("request.lock"))?;
         self.check(folder)?;
-        save(self, &Self::file(folder))
+        save(self, &Self::file(folder))?;
+        made.keep();
+        Ok(())
     }
 
     /// One request for what two folders were asked: the tables, figures, seeds and threat models of both.

@@ -3,10 +3,10 @@
 
 use super::execute::read;
 use super::replication::{CellSummary, Replication};
-use super::sheet::{Sheet, is_false};
+use super::sheet::{Sheet, is_false, is_linf, linf};
 use super::statistics::Spread;
 use super::store::{Lookup, Store};
-use crate::attack::{AttackSpec, Norm};
+use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::data::DataIdentity;
 use crate::evaluation::HistoryPoint;
 pub use crate::evaluation::ThreatModel;
@@ -56,6 +56,9 @@ impl ModelResult {
 pub struct CraftedSet {
     /// The column's key: `pgd`, `fgsm`, `bim`, `cw`, `autoattack`.
     pub column: String,
+    /// How perturbations are measured; left out of files where it is Linf.
+    #[serde(default = "linf", skip_serializing_if = "is_linf")]
+    pub norm: Norm,
     /// The noise scale, e.g. `64/255`.
     pub scale: String,
     /// The seed of the control that it was crafted on.
@@ -115,7 +118,8 @@ impl TableCell {
         self.attack.parse().ok()
     }
 
-    /// What became of every image, read from the results folder.
+    /// What became of every image, read from the results folder. Those of an attack that no radius bounds are counted within
+    /// the noise scale.
     ///
     /// # Errors
     /// If the file is missing, damaged, or not of a cell.
@@ -125,15 +129,18 @@ impl TableCell {
         let key = key.filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
         let missing = || Error::NotFound(format!("no evidence for `{}`", self.column));
         match Store::at(folder).find(key.ok_or_else(missing)?) {
-            Lookup::Entry(entry) => read::<Evidence>(&entry)?.cell(self.images),
+            Lookup::Entry(entry) => {
+                let cell = read::<Evidence>(&entry)?.cell(self.images)?;
+                let scale = parse_eps(&self.scale, self.norm, usize::MAX).unwrap_or_default();
+                Ok(match scale[..] {
+                    [eps] => cell.counted_within(eps),
+                    _ => cell,
+                })
+            }
             Lookup::NotFound => Err(missing()),
             Lookup::Damaged(what) => Err(Error::format(folder, what)),
         }
     }
-}
-
-fn linf() -> Norm {
-    Norm::Linf
 }
 
 /// The key of the column of clean images.

@@ -9,7 +9,7 @@ use crate::nn::Origin;
 use crate::simd::Isa;
 use crate::tensor::{Context, Stop};
 use std::cmp::Ordering;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Time between two looks at the store for what another process is working on.
@@ -69,8 +69,10 @@ pub enum JobOutcome {
     NotOurs,
     /// There is a result; whether it was found in the store.
     Done(Box<StoreEntry>, bool),
-    /// It failed, or one that it needs did.
-    Failed,
+    /// It failed, and why.
+    Failed(Arc<crate::Error>),
+    /// There is no result: one that it needs failed, or nobody has computed it.
+    Missing,
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ enum JobStatus {
 pub fn found(graph: &Graph, store: &Store) -> Vec<JobOutcome> {
     let outcome = |job: &Job| match store.find(&job.key) {
         Lookup::Entry(entry) => JobOutcome::Done(entry, true),
-        Lookup::NotFound | Lookup::Damaged(_) => JobOutcome::Failed,
+        Lookup::NotFound | Lookup::Damaged(_) => JobOutcome::Missing,
     };
     graph.jobs.iter().map(outcome).collect()
 }
@@ -144,7 +146,7 @@ pub fn run(
     let statuses = board.statuses.into_inner().unwrap_or_else(PoisonError::into_inner);
     let outcome = |status| match status {
         JobStatus::Over(outcome) => outcome,
-        JobStatus::Waiting | JobStatus::Running => JobOutcome::Failed,
+        JobStatus::Waiting | JobStatus::Running => JobOutcome::Missing,
     };
     Ok(statuses.into_iter().map(outcome).collect())
 }
@@ -240,12 +242,12 @@ impl Board<'_> {
             };
             job.inputs.iter().map(entry).collect()
         };
-        let Some(inputs) = inputs else { return Some(JobOutcome::Failed) };
+        let Some(inputs) = inputs else { return Some(JobOutcome::Missing) };
         match self.do_or_find(lab, job, &inputs.iter().collect::<Vec<_>>()) {
             Ok(outcome) => outcome,
             Err(error) => {
                 (self.tell)(Event::Failed(job, &error));
-                Some(JobOutcome::Failed)
+                Some(JobOutcome::Failed(Arc::new(error)))
             }
         }
     }

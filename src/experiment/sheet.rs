@@ -91,8 +91,14 @@ fn by_current_names<'de, D: Deserializer<'de>>(
     Ok(set.into_iter().map(|(name, value)| (current_name(&name).into_owned(), value)).collect())
 }
 
-fn linf() -> Norm {
+/// The norm of what does not say it.
+pub(super) fn linf() -> Norm {
     Norm::Linf
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(super) fn is_linf(norm: &Norm) -> bool {
+    *norm == Norm::Linf
 }
 
 /// A table or a figure. One of the caller's without methods stands for the paper's, with another network or other images.

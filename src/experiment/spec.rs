@@ -75,3 +75,26 @@ impl ExperimentSpec {
         }
     }
 }
+
+#[cfg(test)]
+impl ExperimentSpec {
+    /// Table 1 under the published profile, of images that nobody has.
+    pub(super) fn example() -> Self {
+        Self {
+            tables: vec![1],
+            figures: Vec::new(),
+            only: None,
+            sheets: Vec::new(),
+            settings: Settings::new(crate::method::Profile::Published),
+            seeds: vec![0],
+            threat_models: vec![ThreatModel::Transfer],
+            images: 100,
+            white_box_images: 1,
+            largest_class: None,
+            architecture: Architecture::default(),
+            data: DataIdentity::default(),
+            trained_on: ImageSet::default(),
+            quick: false,
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //! does not match its checksum is damaged: it is named, and computed again. Processes that share the folder claim a
 //! job by a lock on `KEY.lock`, which the system releases however they end.
 
-use crate::files::{MOST, inside, lock_file, read_regular, write_atomically};
+use crate::files::{MOST, MadeFolders, inside, lock_file, read_regular, write_atomically};
 use crate::fingerprint::sha256;
 use crate::wording::of_json;
 use crate::{Error, Result};
@@ -86,9 +86,19 @@ impl Store {
     /// # Errors
     /// If it cannot be made.
     pub fn open(results: &Path) -> Result<Self> {
-        let store = Self::at(results);
-        fs::create_dir_all(&store.folder).map_err(|e| Error::io(&store.folder, "create", e))?;
+        let (store, made) = Self::begin(results)?;
+        made.keep();
         Ok(store)
+    }
+
+    /// [`open`](Self::open), before it is known whether there will be results: new folders that nothing comes of go away.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn begin(results: &Path) -> Result<(Self, MadeFolders)> {
+        let store = Self::at(results);
+        let made = MadeFolders::make(&store.folder)?;
+        Ok((store, made))
     }
 
     /// The store of a results folder, whether it is there or not: what is not there holds nothing.

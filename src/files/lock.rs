@@ -53,14 +53,36 @@ impl Lock {
             if !is_at(&file, path) {
                 continue;
             }
-            // From here on the file goes away with the lock, also where there is no room for a number in it.
-            held().push(path.to_owned());
-            let lock = Self { path: path.to_owned(), file };
-            let mut file = &lock.file;
-            let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-            written.map_err(error("write"))?;
-            return Ok(lock);
+            return Self::held(path, file);
         }
+    }
+
+    /// [`take`](Self::take), but waits for whoever has it: for what takes a moment.
+    ///
+    /// # Errors
+    /// If the file cannot be made or locked.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn wait(path: &Path) -> Result<Self> {
+        loop {
+            let file = lock_file(path)?;
+            match file.lock() {
+                Err(e) if e.kind() != io::ErrorKind::Unsupported => {
+                    return Err(Error::io(path, "lock", e));
+                }
+                _ if is_at(&file, path) => return Self::held(path, file),
+                _ => {}
+            }
+        }
+    }
+
+    /// From here on the file goes away with the lock, also where there is no room for a number in it.
+    fn held(path: &Path, file: File) -> Result<Self> {
+        held().push(path.to_owned());
+        let lock = Self { path: path.to_owned(), file };
+        let mut file = &lock.file;
+        let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        written.map_err(|e| Error::io(path, "write", e))?;
+        Ok(lock)
     }
 }
 

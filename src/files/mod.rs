@@ -6,6 +6,7 @@
 mod content;
 mod folder;
 mod lock;
+mod made;
 mod output;
 
 pub use content::Content;
@@ -13,6 +14,7 @@ pub use folder::{MOST, inside};
 pub use lock::Lock;
 #[cfg(feature = "experiment")]
 pub(crate) use lock::lock_file;
+pub use made::MadeFolders;
 pub use output::{Output, leads_into, same_file};
 
 use crate::{Error, Result};

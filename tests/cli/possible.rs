@@ -96,10 +96,42 @@ fn batches_of_more_images_than_there_are_are_refused_before_any_training() {
         // A look at what there is to do needs few images, and trains nothing.
         let plan = asked.by(option, text, &["--dry-run"]);
         assert_eq!(plan.code, Some(0), "{}", plan.stderr);
-        let store = asked.folder.names("out/store");
         // Nor is the folder another request's.
-        assert!(store.iter().all(|name| name == "request.lock"), "{store:?}");
+        assert!(!asked.folder.path("out").exists());
     }
+}
+
+#[test]
+fn a_refusal_leaves_nothing_that_was_not_there() {
+    let asked = Asked::new();
+    let sheet = format!("{HEAD}{}", row("row", "defense = 'none'"));
+    let out = asked.folder.path("out");
+    let refused = |code: i32, words: &str| {
+        let before = asked.folder.names("out");
+        asked.by("--sheet", &sheet, &["--quiet"]).assert_fails(code, &[words]);
+        assert_eq!(asked.folder.names("out"), before);
+    };
+    // A place that cannot be written to at the end, and a file of somebody's.
+    fs::create_dir_all(out.join("results.json")).unwrap();
+    refused(1, "results.json");
+    fs::remove_dir(out.join("results.json")).unwrap();
+    fs::write(out.join("results.csv"), "mine").unwrap();
+    refused(2, "it would be replaced");
+    fs::remove_file(out.join("results.csv")).unwrap();
+    // What is in the way of the lock.
+    fs::create_dir(out.join("lock")).unwrap();
+    refused(1, "lock");
+    fs::remove_dir(out.join("lock")).unwrap();
+    let store = asked.folder.argument("out/store");
+    fs::write(&store, "mine").unwrap();
+    refused(1, "store");
+    fs::remove_file(&store).unwrap();
+    // What the images or the machine do not allow, with folders that are not there yet.
+    fs::remove_dir(&out).unwrap();
+    let large = sheet.replace("[[method]]", "[set]\n'control.batch_size' = '385'\n[[method]]");
+    let deep = Asked { out: asked.folder.argument("out/of/reach"), ..asked };
+    deep.by("--sheet", &large, &["--quiet"]).assert_fails(1, &["do not fill one batch of 385"]);
+    assert!(!out.exists());
 }
 
 #[test]

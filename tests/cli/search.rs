@@ -86,6 +86,54 @@ fn a_search_that_was_killed_ends_in_the_same_bytes() {
     }
 }
 
+/// A learning rate at which nothing is learned but infinity would have ended the search for good.
+#[test]
+fn a_value_whose_training_diverges_is_passed_over() {
+    let folder = Folder::new();
+    let data = folder.small_data(384, 40);
+    let file = folder.argument("search.toml");
+    let axis = "[[axis]]\nsetting = 'control.learning_rate'\nvalues = ['1e30', '0.05']\n";
+    let more = SEARCH.split_once("[[axis]]").unwrap().0;
+    fs::write(&file, format!("{more}{axis}")).unwrap();
+    let command = |out: &str| {
+        let fixed = ["reproduce", "--search", &file, "--data-dir", &data, "--out", out, "--quiet"];
+        [&fixed[..], &TINY].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.argument(name));
+    let run = |out: &str| {
+        let command = command(out);
+        crate::run(&command.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let start = Instant::now();
+    let done = run(&whole);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let time = start.elapsed();
+    let why = "train control, seed 0: training, epoch 1";
+    assert!(done.stdout.contains("passed over: control.learning_rate = 1e30: "), "{}", done.stdout);
+    let found: serde_json::Value =
+        serde_json::from_slice(&read(folder.path("whole/search.json"))).unwrap();
+    // The other value is tried.
+    let log = found["log"].as_array().unwrap();
+    assert_eq!((log.len(), &log[1]["value"]), (2, &"0.05".into()), "{log:?}");
+    let passed = found["passed_over"].as_array().unwrap();
+    assert_eq!(passed.len(), 1, "{passed:?}");
+    assert_eq!(passed[0]["hypothesis"]["control.learning_rate"], "1e30");
+    assert!(passed[0]["why"].as_str().unwrap().starts_with(why), "{passed:?}");
+    for page in ["report.md", "index.html"] {
+        let page = String::from_utf8(read(folder.path("whole").join(page))).unwrap();
+        assert!(page.contains("Passed over: values that cannot be together"), "{page}");
+        assert_eq!(page.matches("learning rate usually helps").count(), 1, "{page}");
+    }
+    let arguments = command(&killed);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for moment in moments(time, 1).into_iter().step_by(4) {
+        killed_after(&arguments, moment);
+    }
+    let done = run(&killed);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(read(folder.path("killed/search.json")) == read(folder.path("whole/search.json")));
+}
+
 #[test]
 fn a_search_says_what_there_is_to_do_and_what_it_cannot() {
     let folder = Folder::new();
@@ -110,6 +158,16 @@ fn a_search_says_what_there_is_to_do_and_what_it_cannot() {
     ] {
         run(&SEARCH.replace(from, to), &[]).assert_fails(1, &["search.toml", words]);
     }
+    // What switches an axis off is named.
+    let dreams = SEARCH.replace("control.epochs", "fast_wave.dream.source");
+    let without = ["--set", "fast_wave.dream.ratio=0"];
+    run(&dreams.replace("['1', '2']", "['live']"), &without).assert_fails(
+        1,
+        &[
+            "over `fast_wave.dream.source`",
+            "while `fast_wave.dream.ratio` is 0: change that, or leave",
+        ],
+    );
     run(SEARCH, &["--seeds", "3"]).assert_fails(2, &["--seeds"]);
     run(SEARCH, &["--set", "lucid.patches=2"]).assert_fails(2, &["no model that was asked for"]);
     run(SEARCH, &["--set", "seed=3"])

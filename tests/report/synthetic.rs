@@ -88,6 +88,7 @@ pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
         }
         for (scale, column) in [("64/255", "fgsm"), ("64/255", "pgd"), ("128/255", "fgsm")] {
             results.crafted.push(CraftedSet {
+                norm: Norm::Linf,
                 column: column.into(),
                 scale: scale.into(),
                 seed,

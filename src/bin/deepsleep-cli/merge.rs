@@ -10,7 +10,7 @@ use crate::reproduce::{Reproduction, counted, lock, look_at_outputs};
 use crate::stderr::shown;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use deepsleep::data::{DataIdentity, Split};
+use deepsleep::data::{DataIdentity, Dataset, Split};
 use deepsleep::experiment::{Graph, Lookup, Request, Store, Taken, found, merge, plan_merge};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -100,30 +100,38 @@ impl Merge {
             (None, if named { Some(test?) } else { test.ok() })
         };
         refuse_among(&read, "--out", &self.out)?;
-        let store = Store::open(&self.out)?;
+        if let (Some(train), Some(test)) = (&train, &test) {
+            self.check_images(&request, train, test)?;
+        }
+        common.context()?;
+        let (store, made) = Store::begin(&self.out)?;
         let _held = held.map_or_else(|| lock(&self.out, None), Ok)?;
-        request.claim(&self.out)?;
         look_at_outputs(&self.out, &request, read, common)?;
         let plan = plan_merge(&store, &others)?;
+        request.claim(&self.out)?;
+        made.keep();
         merge(&store, &others, &plan)?;
         self.lines(&graph, &plan, "taken").iter().for_each(|line| console.say(line));
 
         let outcomes = found(&graph, &store);
         let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
         if let (Some(train), Some(test)) = (&train, &test) {
-            let theirs = &request.spec.data;
-            let other = theirs.differences(&DataIdentity::of(&*theirs.name, train, test));
-            if !other.is_empty() {
-                let problem = format!(
-                    "the folders hold results of {}; --data-dir names the images",
-                    other.join("; ")
-                );
-                return Err(WrongUse(problem).into());
-            }
             return work.run((train, test), (self.jobs, None), common);
         }
         let again = "`merge --compute` computes them, or join more folders";
         work.finish(&outcomes, test.as_ref(), start, again, common)
+    }
+
+    /// Refuses other images than those of the folders.
+    fn check_images(&self, request: &Request, train: &Dataset, test: &Dataset) -> Result<()> {
+        let theirs = &request.spec.data;
+        let other = theirs.differences(&DataIdentity::of(&*theirs.name, train, test));
+        if other.is_empty() {
+            return Ok(());
+        }
+        let other = other.join("; ");
+        let problem = format!("the folders hold results of {other}; --data-dir names the images");
+        Err(WrongUse(problem).into())
     }
 
     /// What all folders together were asked.

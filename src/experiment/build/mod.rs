@@ -269,13 +269,13 @@ impl Graph {
             .collect();
         self.index.sets.insert(place, self.sets.len());
         let (column, scale) = (column.key.clone(), scale.to_owned());
-        self.sets.push(SetPlan { column, scale, seed, jobs: jobs.clone() });
+        self.sets.push(SetPlan { column, norm, scale, seed, jobs: jobs.clone() });
         jobs
     }
 }
 
 /// A noise scale for people, with its norm where that is not the paper's.
-fn in_norm(norm: Norm, scale: &str) -> String {
+pub(super) fn in_norm(norm: Norm, scale: &str) -> String {
     if norm == Norm::Linf { scale.to_owned() } else { format!("{norm} {scale}") }
 }
 

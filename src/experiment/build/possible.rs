@@ -13,6 +13,7 @@ use crate::tensor::Context;
 use crate::{Error, Result};
 use ndarray::Array4;
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// Refuses defenses, spiking forms and attacks that this network, its images or the norm cannot have, by trying each on an
@@ -58,7 +59,7 @@ impl Graph {
 
 impl Job {
     /// What keeps this job from being done, with its name.
-    fn blamed(&self, error: Error) -> Error {
+    pub(in crate::experiment) fn blamed(&self, error: impl Display) -> Error {
         Error::argument("experiment", format!("{}: {error}", self.name))
     }
 }

@@ -6,8 +6,8 @@ use super::super::results::{Results, load, save};
 use super::super::sweep::Axis;
 use super::score::{Half, Score, of};
 use super::{Hypothesis, JointSearch, Seen};
+use crate::Result;
 use crate::method::{Profile, Settings};
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -83,9 +83,18 @@ pub struct Found {
     pub finalists: Vec<Finalist>,
     /// Printed cells that no finalist explains.
     pub unexplained: Vec<Unexplained>,
-    /// What was passed over, as its values cannot be together, and why.
+    /// Hypotheses without a score, in the order in which they were come upon.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub passed_over: Vec<String>,
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A hypothesis that was passed over: its values cannot be together, or its jobs fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// The hypothesis.
+    pub hypothesis: Hypothesis,
+    /// What keeps it from being tried, with the job if one failed.
+    pub why: String,
 }
 
 impl SearchStep {
@@ -131,11 +140,10 @@ impl Found {
         }
     }
 
-    /// Remembers a hypothesis that cannot be, and why.
-    pub(super) fn pass_over(&mut self, why: &Error) {
-        let why = why.to_string();
-        if !self.passed_over.contains(&why) {
-            self.passed_over.push(why);
+    /// Remembers a hypothesis that cannot be tried, once, and why.
+    pub(super) fn pass_over(&mut self, hypothesis: &Hypothesis, why: String) {
+        if !self.passed_over.iter().any(|known| known.hypothesis == *hypothesis) {
+            self.passed_over.push(PassedOver { hypothesis: hypothesis.clone(), why });
         }
     }
 
@@ -180,17 +188,12 @@ impl Found {
         seen
     }
 
-    /// So many hypotheses with the best scores, and the start.
-    pub(super) fn best(&self, count: usize) -> Vec<Hypothesis> {
+    /// All hypotheses that have a score, the best first.
+    pub(super) fn ranked(&self) -> Vec<Hypothesis> {
         let mut steps: Vec<&SearchStep> = self.log.iter().collect();
         // Of equal ones the earlier: the sort is stable.
         steps.sort_by(|a, b| b.score.log_density.total_cmp(&a.score.log_density));
-        let mut best: Vec<Hypothesis> =
-            steps.iter().take(count).map(|step| step.hypothesis.clone()).collect();
-        if !best.iter().any(Hypothesis::is_empty) {
-            best.push(Hypothesis::new());
-        }
-        best
+        steps.into_iter().map(|step| step.hypothesis.clone()).collect()
     }
 
     /// Puts the best finalist first, and leaves of the printed cells those that none explains.

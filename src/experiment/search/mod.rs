@@ -3,21 +3,21 @@
 //! other. It keeps nothing but finished jobs in the store: begun again, it takes the same way to the same bytes.
 
 mod found;
+mod going;
 mod score;
 
 use super::graph::Graph;
-use super::published::Published;
 use super::replication::Replication;
-use super::results::{Results, ThreatModel};
-use super::sheet::{Selection, Sheet, read, set_all};
+use super::results::ThreatModel;
+use super::sheet::{RowSpec, Selection, Sheet, read, set_all};
 use super::spec::ExperimentSpec;
-use super::sweep::Axis;
+use super::sweep::{Axis, unread_axis};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-pub use found::{Finalist, Found, SearchStep, Unexplained};
+pub use found::{Finalist, Found, PassedOver, SearchStep, Unexplained};
 pub use score::{Half, Score};
 
 /// Candidates of one round, at most: each is several trainings of many models.
@@ -117,11 +117,14 @@ impl JointSearch {
     /// If a setting is unknown, does not take a value, has it twice, or no method here reads it.
     pub fn check(&self, spec: &ExperimentSpec) -> Result<(Vec<Trial>, Trial)> {
         let start = Hypothesis::new();
-        let mut round = vec![self.candidate(spec, &start)?];
+        let candidate = |hypothesis: &Hypothesis| {
+            self.candidate(spec, hypothesis).map_err(|error| blamed(hypothesis, error))
+        };
+        let mut round = vec![candidate(&start)?];
         for axis in &self.axes {
             axis.check(&spec.settings)?;
             for value in &axis.values {
-                let trial = self.candidate(spec, &changed(&start, axis, value))?;
+                let trial = candidate(&changed(&start, axis, value))?;
                 if trial.spec.settings != spec.settings {
                     round.push(trial);
                 }
@@ -131,10 +134,9 @@ impl JointSearch {
         let is_read = |setting: &str| round.iter().any(|trial| trial.graph.reads(setting));
         for Axis { setting, .. } in &self.axes {
             if setting == "seed" || !is_read(setting) {
-                let problem = format!(
-                    "an axis over `{setting}`, which no method here reads: its values would change nothing"
-                );
-                return Err(refuse(problem));
+                let models = round.iter().flat_map(|trial| &trial.graph.models);
+                let rows: Vec<&RowSpec> = models.map(|model| &model.row).collect();
+                return Err(refuse(unread_axis(setting, &spec.settings, &rows)));
             }
         }
         Ok((round, self.finalist(spec, &start)?))
@@ -158,81 +160,13 @@ impl JointSearch {
     /// # Errors
     /// If a value does not fit the others.
     pub fn finalist(&self, spec: &ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
+        self.finals(spec, hypothesis).map_err(|error| blamed(hypothesis, error))
+    }
+
+    fn finals(&self, spec: &ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
         let seeds = (0..self.final_seeds as u64).collect();
         let asked = ExperimentSpec { tables: vec![1, 2, 3], only: None, seeds, ..spec.clone() };
         trial(asked, hypothesis)
-    }
-
-    /// Searches from the settings of the spec. `run` does what a trial needs and returns its results; `tell` hears of every
-    /// step.
-    ///
-    /// # Errors
-    /// Those of `run`, and if a value does not fit the others.
-    pub fn run(
-        &self,
-        spec: &ExperimentSpec,
-        run: &mut dyn FnMut(&Trial) -> Result<Results>,
-        tell: &mut dyn FnMut(&SearchStep),
-    ) -> Result<Found> {
-        let published = Published::load()?;
-        let mut found = Found::new(&spec.settings, self);
-        let mut at = Hypothesis::new();
-        let start = self.candidate(spec, &at)?;
-        let mut best = score::of(&found.look(&at, &run(&start)?, &published), Half::Choosing);
-        let mut known = HashSet::from([written(&start)]);
-        found.log.push(SearchStep::start(self.seeds, best));
-        found.log.last().into_iter().for_each(&mut *tell);
-        for round in 1..=self.rounds {
-            let before = at.clone();
-            for axis in &self.axes {
-                let mut better: Option<(usize, Hypothesis, Score)> = None;
-                for value in &axis.values {
-                    let hypothesis = changed(&at, axis, value);
-                    // Values that cannot be together are passed over, and so are those whose finals could not be run.
-                    let tried = self.candidate(spec, &hypothesis);
-                    let trial =
-                        match tried.and_then(|t| self.finalist(spec, &hypothesis).map(|_| t)) {
-                            Ok(trial) => trial,
-                            Err(error) => {
-                                found.pass_over(&error);
-                                continue;
-                            }
-                        };
-                    if !known.insert(written(&trial)) {
-                        continue;
-                    }
-                    let seen = found.look(&hypothesis, &run(&trial)?, &published);
-                    let score = score::of(&seen, Half::Choosing);
-                    let leader = better.as_ref().map_or(best, |(.., leader)| *leader);
-                    found.log.push(SearchStep::new(
-                        round,
-                        axis,
-                        value,
-                        &hypothesis,
-                        self.seeds,
-                        score,
-                    ));
-                    found.log.last().into_iter().for_each(&mut *tell);
-                    if score.log_density > leader.log_density {
-                        better = Some((found.log.len() - 1, hypothesis, score));
-                    }
-                }
-                if let Some((step, hypothesis, score)) = better {
-                    found.log[step].taken = true;
-                    (at, best) = (hypothesis, score);
-                }
-            }
-            if at == before {
-                break;
-            }
-        }
-        for hypothesis in found.best(self.finalists) {
-            let trial = self.finalist(spec, &hypothesis)?;
-            let seen = found.look(&hypothesis, &run(&trial)?, &published);
-            found.finalists.push(Finalist::new(hypothesis, self.final_seeds, &seen));
-        }
-        found.decide();
-        Ok(found)
     }
 }
 
@@ -246,24 +180,25 @@ fn changed(hypothesis: &Hypothesis, axis: &Axis, value: &str) -> Hypothesis {
 fn trial(mut spec: ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
     spec.figures = Vec::new();
     spec.threat_models = vec![ThreatModel::Transfer];
-    let graph = set_all(&mut spec.settings, hypothesis)
-        .and_then(|()| spec.settings.validate())
-        .and_then(|()| Graph::new(&spec))
-        .map_err(|error| blamed(hypothesis, error))?;
+    set_all(&mut spec.settings, hypothesis)?;
+    spec.settings.validate()?;
+    let graph = Graph::new(&spec)?;
     Ok(Trial { hypothesis: hypothesis.clone(), spec, graph })
 }
 
 /// What keeps a hypothesis from being tried, with what it says.
 fn blamed(hypothesis: &Hypothesis, error: Error) -> Error {
-    let words: Vec<String> =
-        hypothesis.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if words.is_empty() { error } else { refuse(format!("{}: {error}", words.join(", "))) }
+    match written(hypothesis) {
+        words if words.is_empty() => error,
+        words => refuse(format!("{words}: {error}")),
+    }
 }
 
-/// What tells the trials of one search apart: the keys of all models, so that a setting that has no part in any is none.
-fn written(trial: &Trial) -> String {
-    let trainings = trial.graph.jobs.iter().filter(|job| job.work.kind() == "train");
-    trainings.map(|job| job.key.as_str()).collect::<Vec<_>>().join(" ")
+/// A hypothesis as it is set; nothing for the start.
+fn written(hypothesis: &Hypothesis) -> String {
+    let words: Vec<String> =
+        hypothesis.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    words.join(", ")
 }
 
 /// The rows of Tables 1 and 2.

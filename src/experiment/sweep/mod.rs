@@ -3,6 +3,7 @@
 mod nearest;
 #[cfg(test)]
 mod tests;
+mod variants;
 
 use crate::attack::Norm;
 use crate::evaluation::ThreatModel;
@@ -10,14 +11,15 @@ use crate::experiment::graph::Graph;
 use crate::experiment::published::Published;
 use crate::experiment::sheet::{RowSpec, Sheet, read};
 use crate::experiment::spec::ExperimentSpec;
-use crate::experiment::work::Work;
-use crate::method::{Settings, Training};
+use crate::method::Settings;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
+use variants::Variants;
 
 pub use nearest::{Distance, SweepRow};
+pub use variants::PassedVariant;
 
 /// Every seed is a training of every variant.
 const MOST_SEEDS: usize = 1000;
@@ -98,11 +100,12 @@ impl Sweep {
         read(path)
     }
 
-    /// The spec's seeds and threat model, and the graph of all variants.
+    /// The spec's seeds and threat model, and the graph of all variants that can be; the others are passed over
+    /// ([`Graph::passed_over`]).
     ///
     /// # Errors
-    /// If a setting, a column or a scale is unknown, an axis makes no difference to any method, or there is more to try
-    /// than anybody waits for.
+    /// If a setting, a column or a scale is unknown, an axis makes no difference to any method, no variant of a method or with a
+    /// value can be, or there is more to try than anybody waits for.
     pub fn graph(&self, spec: &mut ExperimentSpec) -> Result<Graph> {
         if !(1..=MOST_SEEDS).contains(&self.seeds) {
             return Err(refuse(format!("{} seeds; there can be 1 to {MOST_SEEDS}", self.seeds)));
@@ -130,26 +133,19 @@ impl Sweep {
         spec.seeds = (0..self.seeds as u64).collect();
         spec.threat_models = vec![ThreatModel::Transfer];
         (spec.tables, spec.figures, spec.sheets) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut methods, mut tried) = (Vec::new(), 0);
-        for method in &self.methods {
-            methods.extend(self.variants(method, spec, &mut tried)?);
-            if methods.len() > MOST_VARIANTS {
-                return Err(refuse(format!("more than {MOST_VARIANTS} variants")));
-            }
-        }
+        let variants = Variants::of(self, spec)?;
+        let graph = variants.graph(sheet, spec)?;
         for Axis { setting, .. } in &self.axes {
             let mut read = false;
-            for method in &methods {
-                read |= method.reads(&spec.settings, setting)?;
+            for model in graph.models.iter().filter(|model| model.seed == 0) {
+                read |= model.row.reads(&spec.settings, setting)?;
             }
             if !read {
-                let problem = format!(
-                    "an axis over `{setting}`, which no method here reads: its values would change nothing"
-                );
-                return Err(refuse(problem));
+                let rows: Vec<&RowSpec> = graph.models.iter().map(|model| &model.row).collect();
+                return Err(refuse(unread_axis(setting, &spec.settings, &rows)));
             }
         }
-        Graph::of_sheets(&[sheet(methods)], spec)
+        Ok(graph)
     }
 
     /// Refuses methods and scales that the paper prints no row of: a sweep measures how far its variants are from one.
@@ -180,59 +176,29 @@ impl Sweep {
         }
         Ok(())
     }
-
-    /// The method as it is, and with every change that makes a difference to it.
-    fn variants(
-        &self,
-        method: &RowSpec,
-        spec: &ExperimentSpec,
-        tried: &mut usize,
-    ) -> Result<Vec<RowSpec>> {
-        let mut variants = vec![method.clone()];
-        let mut trainings = HashSet::from([training(method, spec)?]);
-        for axis in &self.axes {
-            let bases = if self.all { variants.clone() } else { vec![method.clone()] };
-            for value in &axis.values {
-                for base in &bases {
-                    *tried += 1;
-                    if *tried > MOST_TRIED {
-                        let problem = format!(
-                            "more than {MOST_TRIED} combinations to try; give fewer axes or values"
-                        );
-                        return Err(refuse(problem));
-                    }
-                    let mut variant = base.clone();
-                    variant.id = format!("{} {}={value}", base.id, axis.setting);
-                    variant.set.insert(axis.setting.clone(), value.clone());
-                    if trainings.insert(training(&variant, spec)?) {
-                        variants.push(variant);
-                    }
-                    if variants.len() > MOST_VARIANTS {
-                        return Err(refuse(format!("more than {MOST_VARIANTS} variants")));
-                    }
-                }
-            }
-        }
-        Ok(variants)
-    }
 }
 
-/// What tells one model of a method from another, its control's training and its spiking form included: a setting that has no part in either does
-/// not change it, as dreams do not change slow-wave sleep.
-fn training(method: &RowSpec, spec: &ExperimentSpec) -> Result<String> {
-    let (settings, images) = (Box::new(method.settings(&spec.settings)?), spec.trained_on.images);
-    let sources = spec.sources();
-    let key = |training, inputs: &[&str]| {
-        Work::Train { training, settings: settings.clone(), images }.key(&sources, inputs)
+/// What to say of an axis over a setting that none of these rows reads: what switches it off, and what to do.
+pub(super) fn unread_axis(setting: &str, settings: &Settings, rows: &[&RowSpec]) -> String {
+    let usual = Settings::new(settings.profile).written();
+    let is_switch = |(name, value): &&(String, String)| {
+        let mut other = settings.clone();
+        let differs = settings.value(name) != Settings::new(settings.profile).value(name);
+        differs
+            && other.set(name, value).is_ok()
+            && rows.iter().any(|row| row.reads(&other, setting).unwrap_or_default())
     };
-    let control = key(Training::Control, &[]);
-    let trained = match method.training {
-        Training::Control => control,
-        defense => key(defense, &[&control]),
-    };
-    // One training may be run as several spiking networks.
-    let spiking = method.spiking.then_some(settings.fast_wave.spiking);
-    Ok(spiking.map_or(trained.clone(), |spiking| format!("{trained} {spiking:?}")))
+    let now = settings.written();
+    let switch = usual.iter().find(is_switch);
+    let of_now = |name: &str| now.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    match switch.and_then(|(name, _)| Some((name, of_now(name)?))) {
+        Some((name, value)) => format!(
+            "an axis over `{setting}`, which no method here reads while `{name}` is {value}: change that, or leave this [[axis]] out"
+        ),
+        None => format!(
+            "an axis over `{setting}`, which no method here reads: its values would change nothing; leave this [[axis]] out"
+        ),
+    }
 }
 
 fn refuse(problem: String) -> Error {

@@ -1,6 +1,6 @@
 //! What a sweep found: for every printed row, the variants, the nearest first.
 
-use super::Sweep;
+use super::{PassedVariant, Sweep};
 use crate::Result;
 use crate::experiment::published::{Published, Row};
 use crate::experiment::results::{ModelResult, Results, TableCell, load, save};
@@ -33,6 +33,9 @@ pub struct SweepRow {
     pub printed: Vec<f64>,
     /// All variants.
     pub variants: Vec<Distance>,
+    /// Those that cannot be, and so were not run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedVariant>,
 }
 
 impl SweepRow {
@@ -58,11 +61,11 @@ impl SweepRow {
 }
 
 impl Sweep {
-    /// For every printed row of the methods, how far the variants are from it.
+    /// For every printed row of the methods, how far the variants are from it, and which of them were passed over.
     ///
     /// # Errors
     /// If the published numbers cannot be read.
-    pub fn rows(&self, results: &Results) -> Result<Vec<SweepRow>> {
+    pub fn rows(&self, results: &Results, passed: &[PassedVariant]) -> Result<Vec<SweepRow>> {
         let published = Published::load()?;
         let mut rows: Vec<SweepRow> = Vec::new();
         for table in &published.tables {
@@ -83,7 +86,10 @@ impl Sweep {
                     .collect();
                 variants.sort_by(|a, b| a.distance.total_cmp(&b.distance));
                 let (scale, method) = (row.scale.clone(), row.method.clone());
-                rows.push(SweepRow { table: table.number, scale, method, printed, variants });
+                let passed = passed.iter().filter(|variant| variant.method == method);
+                let passed_over = passed.cloned().collect();
+                let table = table.number;
+                rows.push(SweepRow { table, scale, method, printed, variants, passed_over });
             }
         }
         Ok(rows)

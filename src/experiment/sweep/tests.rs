@@ -1,28 +1,10 @@
 use super::*;
-use crate::data::{DataIdentity, ImageSet};
 use crate::experiment::parse;
-use crate::method::Profile;
-use crate::nn::architecture::Architecture;
+use crate::experiment::work::Work;
 
 fn nearest() -> (Sweep, ExperimentSpec) {
     let sweep = parse(include_str!("../../../experiments/nearest.toml"), "nearest.toml");
-    let spec = ExperimentSpec {
-        tables: vec![1],
-        figures: vec![3],
-        only: None,
-        sheets: Vec::new(),
-        settings: Settings::new(Profile::Published),
-        seeds: vec![0],
-        threat_models: Vec::new(),
-        images: 100,
-        white_box_images: 1,
-        largest_class: None,
-        architecture: Architecture::default(),
-        data: DataIdentity::default(),
-        trained_on: ImageSet::default(),
-        quick: false,
-    };
-    (sweep.expect("our own file"), spec)
+    (sweep.expect("our own file"), ExperimentSpec::example())
 }
 
 #[test]
@@ -119,10 +101,6 @@ fn an_axis_without_effect_is_refused() {
     // With what another axis sets, it is read.
     let (mut sweep, mut spec) = nearest();
     sweep.all = true;
-    let axis = |setting: &str, values: &[&str]| {
-        let values = values.iter().map(|value| (*value).to_owned()).collect();
-        Axis { setting: setting.into(), values }
-    };
     let teacher = axis("distillation.teacher_epochs", &["3"]);
     sweep.axes = vec![axis("distillation.method", &["papernot"]), teacher];
     sweep.graph(&mut spec).expect("a teacher that is trained");
@@ -142,4 +120,64 @@ fn every_change_that_matters_is_tried_once() {
     assert_eq!(count("Defense Distillation"), 1 + 1);
     assert_eq!(count("Adversarial Train"), 1 + 2);
     assert_eq!(count("Sleep Defense"), 1 + 1 + 2 + 1 + 1);
+}
+
+fn axis(setting: &str, values: &[&str]) -> Axis {
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
+    Axis { setting: setting.into(), values }
+}
+
+/// MART has no use for smooth labels, and TRADES none for FGSM.
+#[test]
+fn combinations_that_cannot_be_are_passed_over() {
+    let (mut sweep, mut spec) = nearest();
+    sweep.all = true;
+    sweep.methods.retain(|method| method.id == "adversarial-training");
+    let [smooth, loss, attack] =
+        ["label_smoothing", "loss", "attack"].map(|name| format!("adversarial_training.{name}"));
+    let variants = |graph: &Graph| {
+        let first = graph.models.iter().filter(|model| model.seed == 0);
+        first.map(|model| model.row.id.clone()).collect::<Vec<_>>()
+    };
+    let id = |changes: &[&str]| {
+        let changed = |change: &&str| format!(" adversarial_training.{change}");
+        format!("adversarial-training{}", changes.iter().map(changed).collect::<String>())
+    };
+    sweep.axes = vec![axis(&smooth, &["0.1"]), axis(&loss, &["mart", "margin"])];
+    let graph = sweep.graph(&mut spec).expect("all others can be");
+    let all = [
+        id(&[]),
+        id(&["label_smoothing=0.1"]),
+        id(&["loss=mart"]),
+        id(&["loss=margin"]),
+        id(&["label_smoothing=0.1", "loss=margin"]),
+    ];
+    assert_eq!(variants(&graph), all);
+    let [passed] = &graph.passed_over[..] else { panic!("{:?}", graph.passed_over) };
+    assert_eq!(passed.variant, id(&["label_smoothing=0.1", "loss=mart"]));
+    assert!(passed.why.contains("would do nothing with the losses trades and mart"), "{passed:?}");
+
+    // What one value forbids another allows, whichever comes first.
+    sweep.axes = vec![axis(&loss, &["trades"]), axis(&attack, &["pgd:steps=2,step=0.1"])];
+    let graph = sweep.graph(&mut spec).expect("together they can be");
+    let last = id(&["loss=trades", "attack=pgd:steps=2,step=0.1"]);
+    assert_eq!((graph.models.len(), variants(&graph).last()), (3, Some(&last)));
+    assert_eq!(graph.passed_over.len(), 1);
+
+    // A value that nothing can have is a mistake.
+    for (name, wrong) in [(&attack, "pdg"), (&loss, "trade")] {
+        sweep.axes = vec![axis(&smooth, &["0.1"]), axis(name, &[wrong])];
+        let error = sweep.graph(&mut spec).map(drop).expect_err("nothing is so").to_string();
+        assert!(error.contains(wrong) && error.contains("row `adversarial-training"), "{error}");
+    }
+}
+
+/// Only trying it on the network shows that it has no such layer. That others do not read it makes it no better.
+#[test]
+fn a_value_that_no_method_can_have_is_refused() {
+    let (mut sweep, mut spec) = nearest();
+    sweep.all = true;
+    sweep.axes = vec![axis("slow_wave.layers", &["all", r#"["conv9"]"#])];
+    let error = sweep.graph(&mut spec).map(drop).expect_err("no such layer").to_string();
+    assert!(error.contains("conv9") && error.contains("there are"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! What the search for one hypothesis found, if there was one.
 
 use crate::Result;
-use crate::experiment::{Finalist, Found, Hypothesis};
+use crate::experiment::{Finalist, Found, Hypothesis, PassedOver};
 use crate::report::plain::Plain;
 use crate::report::tables::signed;
 use std::path::Path;
@@ -14,6 +14,8 @@ pub struct Searched {
     pub finalists: Plain,
     /// Every candidate in the order in which they were tried.
     pub log: Plain,
+    /// What has no score, and why; no rows if everything has one.
+    pub passed_over: Plain,
     /// Printed numbers that no finalist explains.
     pub unexplained: Plain,
 }
@@ -27,6 +29,7 @@ pub fn searched(folder: &Path) -> Result<Option<Searched>> {
         sentence: sentence(&found),
         finalists: finalists(&found),
         log: log(&found),
+        passed_over: passed_over(&found),
         unexplained: unexplained(&found),
     }))
 }
@@ -38,10 +41,18 @@ fn words(hypothesis: &Hypothesis) -> String {
 }
 
 fn sentence(found: &Found) -> String {
-    let (Some(winner), Some(start)) = (found.winner(), found.start()) else {
+    let Some(winner) = found.winner() else {
         return "The search has no finalist.".to_owned();
     };
     let best = words(&winner.hypothesis);
+    let Some(start) = found.start() else {
+        return format!(
+            "Of {} hypotheses the best is {best}: {} of {} printed numbers inside. What it gains is not known: the profile as it is was passed over in the finals.",
+            found.log.len(),
+            winner.inside,
+            winner.cells
+        );
+    };
     if winner.hypothesis.is_empty() {
         let tried = found.log.len() - 1;
         return format!(
@@ -118,6 +129,15 @@ fn log(found: &Found) -> Plain {
         ),
         head: vec!["Round", "Change", "Log density", "Inside", ""],
         rows: found.log.iter().map(row).collect(),
+    }
+}
+
+fn passed_over(found: &Found) -> Plain {
+    let row = |passed: &PassedOver| vec![words(&passed.hypothesis), passed.why.clone()];
+    Plain {
+        caption: "Passed over: values that cannot be together, or whose jobs fail".to_owned(),
+        head: vec!["Hypothesis", "Why"],
+        rows: found.passed_over.iter().map(row).collect(),
     }
 }
 

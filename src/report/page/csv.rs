@@ -6,7 +6,8 @@ use crate::report::compare::{Comparison, distinct_attacks};
 use crate::report::tables::labels;
 use crate::{Error, Result};
 
-const PLACE: [&str; 6] = ["table", "scale", "method", "column", "printed_label", "published"];
+const PLACE: [&str; 7] =
+    ["table", "norm", "scale", "method", "column", "printed_label", "published"];
 /// Of each threat model, with its name before.
 const SIDE: [&str; 9] = ["attack", "mean", "min", "max", "seeds", "images", "sd", "low", "high"];
 /// What several seeds say of print if their control were the printed one.
@@ -30,6 +31,7 @@ struct CsvRow<'a> {
     printed: [String; 3],
     /// What was measured in its norm.
     results: &'a Results,
+    norm: Norm,
     /// Scale, method, column.
     place: [&'a str; 3],
     /// Under transfer, and white-box.
@@ -68,7 +70,7 @@ impl CsvRow<'_> {
         let inside = |verdict| or_empty(verdict, |v: PrintedVerdict| v.replicated.to_string());
         let [transfer, white_box] = self.sides;
         let mut record: Vec<String> =
-            [table.as_str(), scale, method, column, label.as_str(), value.as_str()]
+            [table.as_str(), self.norm.name(), scale, method, column, label, value]
                 .map(str::to_owned)
                 .into();
         record.extend(ours(transfer, ThreatModel::Transfer));
@@ -99,12 +101,16 @@ pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) 
         sheet.scales.iter().flat_map(move |scale| {
             labels(sheet).into_iter().flat_map(move |method| {
                 let place = move |column| [scale.as_str(), method, column];
-                sheet.columns.iter().map(move |column| (results, place(column.as_str())))
+                sheet
+                    .columns
+                    .iter()
+                    .map(move |column| (results, sheet.norm, place(column.as_str())))
             })
         })
     });
-    let own = own.map(|(results, place)| CsvRow {
+    let own = own.map(|(results, norm, place)| CsvRow {
         results,
+        norm,
         printed: [String::new(), String::new(), String::new()],
         place,
         sides: [ThreatModel::Transfer, ThreatModel::WhiteBox]
@@ -114,6 +120,7 @@ pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) 
     let linf = results.in_norm(Norm::Linf);
     let printed = comparisons.iter().map(|cell| CsvRow {
         results: &linf,
+        norm: Norm::Linf,
         printed: [
             cell.table.to_string(),
             cell.column.label.clone(),

@@ -87,7 +87,7 @@ pub struct SlowWaveOptions {
     /// Whether a convolution's channels wake with the norms they fell asleep with. Standardized weights are ten times as
     /// large, and before a normalization layer that makes every later learning rate a hundredth of itself.
     pub rescale: bool,
-    /// Batches of each layer's pass; 0 is the whole data set. To try things out.
+    /// Batches of each layer's pass, at most; 0 is the whole data set. To try things out.
     pub batches: usize,
 }
 

@@ -16,6 +16,9 @@ pub struct List {
     data_dir: Option<PathBuf>,
 }
 
+/// Columns of a line.
+const WIDTH: usize = 100;
+
 #[derive(Serialize)]
 struct ListedDataset {
     name: &'static str,
@@ -34,9 +37,28 @@ impl List {
         let all = DatasetName::ALL.map(find);
         let line = |found: &ListedDataset| match (&found.folder, &found.problem) {
             (Some(folder), _) => format!("{:13} {}", found.name, shown(folder)),
-            (None, Some(problem)) => format!("{:13} - ({problem})", found.name),
+            (None, Some(problem)) => {
+                let lines = wrapped(problem, WIDTH - 16).join(&format!("\n{:16}", ""));
+                format!("{:13} - {lines}", found.name)
+            }
             (None, None) => found.name.to_owned(),
         };
         common.console().result(&all, all.iter().map(line).collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// A text in lines of so many letters, broken between words; a word that is longer has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }

@@ -134,6 +134,9 @@ impl Reproduce {
         self.refuse_without_effect(asked.sheet.as_ref(), &[(&spec.settings, &graph)])?;
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;
+        for passed in &graph.passed_over {
+            common.console().say(format_args!("passed over: {}", passed.why));
+        }
         if self.dry_run {
             let plan = plan::DryRun { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
@@ -183,11 +186,14 @@ impl Reproduce {
         read.extend(named.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))));
         read.extend(self.architecture.files());
         refuse_among(&read, "--out", &self.out)?;
-        let store = Store::open(&self.out)?;
+        // Threads and an instruction set that cannot be had are known by then.
+        common.context()?;
+        let (store, made) = Store::begin(&self.out)?;
         let lock = lock(&self.out, shard)?;
         look_at_outputs(&self.out, request, read, common)?;
         graphs.iter().try_for_each(|graph| graph.check_images()).map_err(|e| self.blamed(e))?;
         request.claim(&self.out)?;
+        made.keep();
         Ok((store, lock))
     }
 

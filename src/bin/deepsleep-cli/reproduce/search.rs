@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use deepsleep::Error;
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Finalist, Found, Hypothesis, JobOutcome, JointSearch, Lookup, Request, Results, SearchStep,
-    Store, Trial, assemble_results, found,
+    Finalist, Found, Hypothesis, JobOutcome, JointSearch, Lookup, PassedOver, Request, SearchStep,
+    Store, Trial, found,
 };
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -34,20 +34,11 @@ impl Place<'_> {
     ) -> Result<()> {
         let (console, start) = (common.console(), Instant::now());
         let spec = &self.request.spec;
-        let mut compute = |trial: &Trial| -> Result<Results, Error> {
+        let mut compute = |trial: &Trial| -> Result<Vec<JobOutcome>, Error> {
             console.say(format_args!("hypothesis: {}", words(&trial.hypothesis)));
             let request = Request::new(trial.spec.clone(), None);
             let outcomes = self.trial(&request, trial).compute(images, (jobs, None), common);
-            let outcomes = outcomes.map_err(|e| Error::failed("search", e))?;
-            let missing = outcomes.iter().filter(|o| !matches!(o, JobOutcome::Done(..))).count();
-            if missing > 0 {
-                let problem = format!(
-                    "{missing} of {} jobs have no result; the same command tries them again",
-                    outcomes.len()
-                );
-                return Err(Error::failed("search", problem));
-            }
-            assemble_results(&trial.graph, &trial.spec, &outcomes)
+            outcomes.map_err(|e| Error::failed("search", e))
         };
         let mut tell = |step: &SearchStep| {
             let (score, hypothesis) = (step.score, words(&step.hypothesis));
@@ -96,8 +87,8 @@ fn text(found: &Found, out: &Path) -> String {
     if found.is_overfitted() {
         text += "the first gains only where it was chosen: it has overfitted\n";
     }
-    for why in &found.passed_over {
-        text += &format!("passed over: {why}\n");
+    for PassedOver { hypothesis, why } in &found.passed_over {
+        text += &format!("passed over: {}: {why}\n", words(hypothesis));
     }
     text += &format!("{} printed numbers lie in no finalist's interval\n", found.unexplained.len());
     text + &shown(&out.join(Found::FILE)).to_string()

@@ -41,7 +41,7 @@ impl Reproduction<'_> {
             console.say(format_args!(
                 "shard {i} of {n} is done; `merge` joins what the shards have in folders of their own"
             ));
-            let failed = outcomes.iter().any(|outcome| matches!(outcome, JobOutcome::Failed));
+            let failed = outcomes.iter().any(|outcome| matches!(outcome, JobOutcome::Failed(_)));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
         }
         self.finish(&outcomes, Some(images.1), start, "the same command tries them again", common)
@@ -87,7 +87,11 @@ impl Reproduction<'_> {
             return incomplete();
         }
         match &self.request.sweep {
-            Some(sweep) => summary::save_sweep(&sweep.rows(&results)?, self.out, common)?,
+            Some(sweep) => summary::save_sweep(
+                &sweep.rows(&results, &self.graph.passed_over)?,
+                self.out,
+                common,
+            )?,
             None => self.report(&results, outcomes, test, start, common)?,
         }
         if count > 0 { incomplete() } else { Ok(()) }
