@@ -40,11 +40,16 @@ impl Defense for AdversarialTraining {
         let pairs = options.loss.pairs().is_some();
         let mut ignored = Vec::new();
         // No batch is one of examples, or they are the images themselves; pairs of the same images still have another loss.
-        if options.ratio == 0.0 || options.eps == 0.0 && !pairs {
+        if options.ratio == 0.0 || options.eps == 0.0 {
             ignored.extend(["adversarial_training.attack", "adversarial_training.start"]);
             // Bounds are of the radius, and their share rises with it, whether or not there are examples.
             if !bounds {
-                ignored.extend(["adversarial_training.loss", "adversarial_training.eps_ramp"]);
+                ignored.push("adversarial_training.eps_ramp");
+                ignored.push(match pairs && options.ratio > 0.0 {
+                    // (Without any number of its own, a key could not tell TRADES from MART.)
+                    true => "adversarial_training.loss.mart.beta",
+                    false => "adversarial_training.loss",
+                });
             }
         }
         if options.ratio == 0.0 && !bounds {

@@ -79,18 +79,24 @@ pub(super) fn fast_wave_ignores(settings: &Settings) -> Vec<&'static str> {
 /// The settings that make no difference to a network that spikes so.
 fn spiking_ignores(spiking: &SpikingOptions) -> Vec<&'static str> {
     let neuron = spiking.neuron;
+    let one_step = spiking.steps == 1;
     let mut ignored = Vec::new();
     if neuron.tau.is_none() {
         ignored.push("fast_wave.spiking.neuron.decay_input");
     }
-    if neuron.tau.is_none() && neuron.synapse_tau.is_none() {
+    // A membrane that begins empty has nothing to lose in its first step.
+    let leaks = neuron.tau.is_some() && (neuron.decay_input || !one_step);
+    if neuron.tau.is_some() && !leaks {
+        ignored.push("fast_wave.spiking.neuron.tau");
+    }
+    if !leaks && (neuron.synapse_tau.is_none() || one_step) {
         ignored.push("fast_wave.spiking.neuron.time_step");
     }
-    if neuron.reset == Reset::None || spiking.steps == 1 {
+    if neuron.reset == Reset::None || one_step {
         ignored.push("fast_wave.spiking.neuron.reset_grad");
     }
     // What a step leaves to the next one.
-    if spiking.steps == 1 {
+    if one_step {
         ignored.extend(["fast_wave.spiking.neuron.reset", "fast_wave.spiking.neuron.synapse_tau"]);
     }
     ignored
