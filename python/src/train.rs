@@ -133,6 +133,11 @@ pub fn run_training<'py>(
                 return Err(refuse("defense: `none` is a control's training; call train"));
             };
             let control = start.model.clone();
+            if let Some(problem) =
+                of_profile.unread_by(control.architecture(), &changes).raised()?
+            {
+                return Err(refuse(format!("setting: {problem}")));
+            }
             let defender = Defender::new(defense, control, settings.clone()).raised()?;
             Trained::Defended(Box::new(defender))
         }

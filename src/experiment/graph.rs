@@ -6,7 +6,7 @@ use super::work::{Sources, Work};
 use crate::attack::{AttackSpec, Norm};
 use crate::data::DataIdentity;
 use crate::evaluation::ThreatModel;
-use crate::method::{Profile, Settings, spiking_reads};
+use crate::method::{Profile, Settings, lacking, spiking_reads};
 use crate::nn::architecture::Architecture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -134,18 +134,19 @@ impl Graph {
 
     /// Whether the settings of any model that reads this one are such.
     fn any_model(&self, name: &str, such: impl Fn(&Settings) -> bool) -> bool {
-        self.jobs.iter().any(|job| match &job.work {
-            Work::Train { training, settings, .. } => {
-                training.reads(settings, name) && such(settings)
-            }
-            Work::Show { spiking: Some(spiking), .. }
-            | Work::Attack { spiking: Some(spiking), .. } => {
-                let mut settings = Settings::new(Profile::Published);
-                settings.fast_wave.spiking = *spiking;
-                spiking_reads(&settings, name) && such(&settings)
-            }
-            _ => false,
-        })
+        lacking(&self.architecture, name).is_none()
+            && self.jobs.iter().any(|job| match &job.work {
+                Work::Train { training, settings, .. } => {
+                    training.reads(settings, name) && such(settings)
+                }
+                Work::Show { spiking: Some(spiking), .. }
+                | Work::Attack { spiking: Some(spiking), .. } => {
+                    let mut settings = Settings::new(Profile::Published);
+                    settings.fast_wave.spiking = *spiking;
+                    spiking_reads(&settings, name) && such(&settings)
+                }
+                _ => false,
+            })
     }
 
     /// Which jobs a shard needs, `(i, n)` for the i-th of n from 1: the cells of its models, and all that they need.

@@ -41,6 +41,7 @@ mod validate;
 mod words;
 
 pub use batches::Batches;
+pub use changes::lacking;
 pub use control::ControlOptions;
 pub use defender::{Defender, PassReport};
 pub use defense::{DEFENSES, Defense, Description, STEP, Training};

@@ -73,6 +73,27 @@ fn a_defense_knows_its_images_before_its_first_stage() {
     assert!(!folder.path("out").exists());
 }
 
+/// A network without such layers is the same whatever they are set to.
+#[test]
+fn settings_of_layers_that_a_network_has_none_of_are_refused() {
+    let asked = Asked::new();
+    let mlp = asked.folder.argument("mlp.safetensors");
+    let fixed = ["--architecture", "mlp", "--data-dir", &asked.data];
+    let control = run(&[&["train", "--epochs", "1", "--out", &mlp], &fixed[..]].concat());
+    assert_eq!(control.code, Some(0), "{}", control.stderr);
+    for (setting, lacking) in [
+        ("conversion=carry", "no batch normalization"),
+        ("slow_wave.learning_rate=0.1", "no convolution"),
+        ("slow_wave.rescale=true", "no convolution"),
+    ] {
+        let how = ["train", "--defense", "deepsleep", "--from", &mlp, "--out", &asked.out];
+        let data = ["--data-dir", &asked.data, "--set", setting];
+        run(&[&how[..], &data].concat()).assert_fails(2, &[setting, lacking]);
+        let how = ["reproduce", "--dry-run", "--out", &asked.out, "--set", setting];
+        run(&[&how[..], &fixed].concat()).assert_fails(2, &[setting, "changes nothing"]);
+    }
+}
+
 #[test]
 fn batches_of_more_images_than_there_are_are_refused_before_any_training() {
     let asked = Asked::new();

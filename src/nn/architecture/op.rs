@@ -262,6 +262,11 @@ impl Op {
         matches!(self, Self::BatchNorm { .. })
     }
 
+    /// Whether it is a convolution.
+    pub fn is_convolution(&self) -> bool {
+        matches!(self, Self::Conv2d { .. })
+    }
+
     /// Whether it is a convolution or a linear layer with a number to add for each output.
     pub fn is_biased(&self) -> bool {
         matches!(self, Self::Conv2d { bias: true, .. } | Self::Linear { bias: true, .. })

@@ -94,6 +94,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     let architecture = train.architecture.architecture.as_deref();
     let control = open(&model::read(from, console)?, architecture, &|| train.data.shape())?;
     let architecture = Arc::clone(control.architecture());
+    settings::refuse_unread_by(&architecture, train, &settings)?;
     let mut defender = Defender::new(defense, control, settings.clone())
         .map_err(|error| WrongUse(error.to_string()))?;
     let (images, test) = train.images()?;

@@ -6,6 +6,7 @@ use crate::failure::WrongUse;
 use crate::settings::{assignments, within};
 use anyhow::Result;
 use deepsleep::method::{Profile, Settings, Training};
+use deepsleep::nn::architecture::Architecture;
 
 /// All settings. Where they are for a training, what that does not read is refused.
 pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
@@ -38,6 +39,19 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
     match unread.map_err(wrong)?.flatten() {
         Some(problem) => Err(WrongUse(format!("--set {problem}")).into()),
         None => Ok(changed),
+    }
+}
+
+/// Refuses settings that make no difference to a network.
+pub fn refuse_unread_by(
+    architecture: &Architecture,
+    train: &Train,
+    settings: &Settings,
+) -> Result<()> {
+    let of_profile = Settings::new(settings.profile);
+    match of_profile.unread_by(architecture, &assignments(&train.set)?)? {
+        Some(problem) => Err(WrongUse(format!("--set {problem}")).into()),
+        None => Ok(()),
     }
 }
 
