@@ -113,14 +113,19 @@ pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Che
 /// Whether the gradient predicts differences.
 pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const DIRECTIONS: usize = 20;
-    let steps = [1e-3, 1e-2, subject.reach() / 4.0];
-    let mut correlations = [const { Vec::new() }; 3];
+    // The smallest where kinks lie close together, as in a network trained against attacks; larger ones where a function is
+    // rough at a small scale, or f32 rounds differences away.
+    let steps = [1e-5, 1e-4, 1e-3, 1e-2, subject.reach() / 4.0];
+    let mut correlations = steps.map(|_| Vec::new());
     let which = Subject::some(&gradients.which, 64);
     for &i in &which {
-        // Far enough from the box's ends that both sides of a difference lie in it.
-        let room = steps.iter().fold(0.0f32, |room, &h| room.max(h)).min(0.5);
-        let middle: Vec<f32> =
-            subject.samples.image(i).iter().map(|x| x.clamp(room, 1.0 - room)).collect();
+        // Far enough from the box's ends that both sides of a difference lie in it, and not where pixels are equal: there
+        // the windows of a pooling tie, and the function has no derivative.
+        let room = steps.iter().fold(0.0f32, |room, &h| room.max(h)).min(0.4);
+        let random = &mut subject.key("difference point", i).generator();
+        let inner =
+            |x: &f32| x.clamp(1.2 * room, 1.0 - 1.2 * room) + 0.2 * room * symmetric(random);
+        let middle: Vec<f32> = subject.samples.image(i).iter().map(inner).collect();
         let gradient = &subject.gradients_at(&[subject.point(i, &middle)])?[0].gradient;
         let directions: Vec<Vec<f32>> = (0..DIRECTIONS)
             .map(|n| signs(subject.key("difference", i).with(n as u64), middle.len()))
@@ -153,7 +158,7 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
     let threshold = if spiking { "for information" } else { "fails below 0.9" };
     Ok(number(
         "directional derivative",
-        "correlation of gradients with central differences along 20 directions (median over images, at the best of three steps)",
+        "correlation of gradients with central differences along 20 directions (median over images, at the best of five steps)",
         best,
         (threshold, if fails { Finding::Fail } else { Finding::Pass }),
         "the gradient is not this network's derivative: a layer's backward stands for another function (as in BPDA), or the \
