@@ -13,10 +13,11 @@ pub enum Loss {
     ///
     /// The cross-entropy is `ln(1 + exp(.))` of these, so both rise together and their gradients have one direction;
     /// the factor between the gradients is `1 - p_y`. In f32 that factor, and with it the direction, vanishes where a
-    /// network is certain; the log-odds vanish nowhere. Logits that spread by more than 16 are scaled down to that first:
+    /// network is certain; the log-odds vanish nowhere. Logits whose upper half (the largest to the sixth of ten, at most)
+    /// spreads by more than 11 are scaled down to that first:
     /// beyond it the soft-max over the other classes knows but one of them, and what is left is [`Margin`](Self::Margin).
     CrossEntropy,
-    /// [`CrossEntropy`](Self::CrossEntropy) of `16 z / (max z - min z)`: the same for all networks whose logits differ
+    /// [`CrossEntropy`](Self::CrossEntropy) of `11 z / (z(1) - z(6))`, of ten classes: the same for all networks whose logits differ
     /// by a factor. Cross-entropy itself becomes another loss where logits lie close together.
     ScaledCrossEntropy,
     /// `-ln softmax(z)[y]` with the gradient `softmax(z) - onehot(y)` as PyTorch computes it in f32: what published
@@ -168,9 +169,15 @@ fn log_odds<S: Simd>(s: S, class: S::U32, logits: &mut [Lanes], value: &mut Lane
     }
 }
 
-/// How far logits spread after [`Loss::ScaledCrossEntropy`] has scaled them, and how far they may spread before
-/// [`Loss::CrossEntropy`] scales them down: about as far as a trained LeNet's.
-const SPREAD: f32 = 16.0;
+/// How far the upper half of the logits spreads after [`Loss::ScaledCrossEntropy`] has scaled them, and how far it may spread
+/// before [`Loss::CrossEntropy`] scales them down: about as far as a trained LeNet's.
+const SPREAD: f32 = 11.0;
+
+/// Which of the largest logits of so many classes the spread ends at: half of the classes may lie anywhere below, as those that
+/// a model was told never to answer do.
+fn decisive(classes: usize) -> usize {
+    (classes / 2 + 1).clamp(3, 6).min(classes)
+}
 
 /// What logits are multiplied by before their log-odds are taken.
 #[derive(Clone, Copy)]
@@ -192,14 +199,8 @@ fn scaled_log_odds<S: Simd>(
     value: &mut Lanes,
     grad: &mut [Lanes],
 ) {
-    let first = (s.load(&logits[0]), s.splat_u32(0));
-    let (mut high, mut low) = (first, first);
-    for (i, z) in logits.iter().enumerate().skip(1) {
-        let (z, i) = (s.load(z), s.splat_u32(i as u32));
-        let (above, below) = (s.gt(z, high.0), s.lt(z, low.0));
-        high = (s.select(above, z, high.0), s.select_u32(above, i, high.1));
-        low = (s.select(below, z, low.0), s.select_u32(below, i, low.1));
-    }
+    let top = largest::<S, 6>(s, logits);
+    let (high, low) = (top[0], top[decisive(logits.len()) - 1]);
     let spread = or_one(s, s.sub(high.0, low.0));
     let (LossScale::To(to) | LossScale::AtMost(to)) = scale;
     let factor = s.div(s.splat(to), spread);
@@ -284,22 +285,15 @@ fn ratio<S: Simd>(
     let label = s.load_u32(label);
     let (one, lowest) = (s.splat(1.0), s.splat(f32::NEG_INFINITY));
     let mut own = s.zero();
-    // The best of the others, and the largest four of all, with their classes.
+    // The best of the others, with its class.
     let mut other = (lowest, s.splat_u32(0));
-    let mut top = [(lowest, s.splat_u32(0)); 4];
+    let top = largest::<S, 4>(s, logits);
     for (i, z) in logits.iter().enumerate() {
         let (z, class) = (s.load(z), s.splat_u32(i as u32));
         let is_own = s.eq_u32(class, label);
         own = s.select(is_own, z, own);
         let better = s.mask_and(s.gt(z, other.0), s.mask_not(is_own));
         other = (s.select(better, z, other.0), s.select_u32(better, class, other.1));
-        let mut new = (z, class);
-        for place in &mut top {
-            let larger = s.gt(new.0, place.0);
-            let old = *place;
-            *place = (s.select(larger, new.0, old.0), s.select_u32(larger, new.1, old.1));
-            new = (s.select(larger, old.0, new.0), s.select_u32(larger, old.1, new.1));
-        }
     }
     let rival = if loss.is_targeted() {
         let class = s.load_u32(target);
@@ -339,6 +333,22 @@ fn ratio<S: Simd>(
         sum = s.mul_add(part, by_spread, sum);
         s.store(sum, grad);
     }
+}
+
+/// The largest logits and their classes, from the first on; of fewer classes the rest are negative infinity.
+#[inline(always)]
+fn largest<S: Simd, const K: usize>(s: S, logits: &[Lanes]) -> [(S::F32, S::U32); K] {
+    let mut top = [(s.splat(f32::NEG_INFINITY), s.splat_u32(0)); K];
+    for (i, z) in logits.iter().enumerate() {
+        let mut new = (s.load(z), s.splat_u32(i as u32));
+        for place in &mut top {
+            let larger = s.gt(new.0, place.0);
+            let old = *place;
+            *place = (s.select(larger, new.0, old.0), s.select_u32(larger, new.1, old.1));
+            new = (s.select(larger, old.0, new.0), s.select_u32(larger, old.1, new.1));
+        }
+    }
+    top
 }
 
 /// 1 in the lanes whose class is `i`, else 0.
