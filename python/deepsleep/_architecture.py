@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _native
-from ._arguments import StrPath, brief, kind, path_of, whole
+from ._arguments import StrPath, brief, json_of, kind, path_of, whole
 from ._native import Error
 
 Layers = dict[str, Any]
@@ -46,7 +46,7 @@ def architecture(
     """
     if isinstance(source, dict):
         _only_names(input_shape, classes, "a dictionary")
-        return _layers(_native.checked(json.dumps(source)))
+        return _layers(_native.checked(json_of(source, "architecture")))
     if not isinstance(source, (str, os.PathLike)):
         raise Error(f"architecture: {kind(source)}; give a name, a file or a dictionary")
     text = path_of(source, "architecture")

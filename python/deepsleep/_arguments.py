@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import re
@@ -192,9 +193,13 @@ def ids_of(ids: Any, count: int) -> NDArray[np.int64]:
     if ids is None:
         return np.arange(count, dtype=np.int64)
     try:
-        array = np.asarray(ids)
-    except ValueError:
+        array = _array(ids, "ids") if is_tensor(ids) else np.asarray(ids)
+    except ValueError as problem:
+        if isinstance(problem, Error):
+            raise
         raise Error(f"ids: {kind(ids)}, of several lengths; expected {count} integers, none below 0") from None
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise Error(f"ids: {array.max()}; at most {np.iinfo(np.int64).max}")
     if array.shape != (count,) or array.dtype.kind not in "iu" or (array < 0).any():
         raise Error(f"ids: expected {count} integers, none below 0; found shape {array.shape}, dtype {array.dtype}")
     return array.astype(np.int64)
@@ -304,6 +309,24 @@ def option_of(value: Any, name: str) -> str:
         except (TypeError, ValueError, OverflowError):
             pass
     raise Error(f"{name}: {brief(value)}; expected a number or a word")
+
+
+def json_of(value: Any, name: str) -> str:
+    """A value as JSON, also with numpy's numbers and arrays in it."""
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, (np.ndarray, np.generic)):
+            return part.tolist()
+        raise Error(f"{name}: {brief(part)}, {kind(part)}; expected numbers, words, lists and dictionaries")
+
+    try:
+        return json.dumps(value, default=plain)
+    except TypeError:  # a key
+        raise Error(f"{name}: {brief(value)} has a key that is no word; give words as keys") from None
+    except (ValueError, RecursionError) as problem:
+        if isinstance(problem, Error):
+            raise
+        raise Error(f"{name}: it contains itself; give plain lists and dictionaries") from None
 
 
 def path_of(path: Any, name: str) -> str:

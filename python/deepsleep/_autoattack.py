@@ -48,7 +48,7 @@ class AutoAttack:
     device : str, optional
         Of a torch module: it is moved there; by default it computes where its parameters are. Refused for any other model.
     log_path : path, optional
-        A file that the lines are appended to.
+        A file that the lines are appended to, if `verbose`.
 
     Attributes
     ----------
@@ -159,7 +159,8 @@ class AutoAttack:
         x_orig, y_orig : torch.Tensor or numpy.ndarray
             Images, pixels from 0 to 1, and classes.
         bs : int
-            Images in a batch of a model that is asked by callbacks; results do not depend on it.
+            Images in a batch of a model that is asked by callbacks, at least 16; results do not depend on it. A `Classifier` has its
+            own `batch_size`.
         return_labels : bool
             Whether to return the classes of the returned images too.
         state_path : path, optional
@@ -199,7 +200,8 @@ class AutoAttack:
         x_orig, y_orig : torch.Tensor or numpy.ndarray
             Images, pixels from 0 to 1, and classes.
         bs : int
-            Images in a batch of a model that is asked by callbacks; results do not depend on it.
+            Images in a batch of a model that is asked by callbacks, at least 16; results do not depend on it. A `Classifier` has its
+            own `batch_size`.
         return_labels : bool
             Whether to return the classes of the returned images too.
 
@@ -232,7 +234,7 @@ class AutoAttack:
         x_orig, y_orig : torch.Tensor or numpy.ndarray
             Images, pixels from 0 to 1, and classes.
         bs : int
-            Images in a batch of a model that is asked by callbacks.
+            Images in a batch of a model that is asked by callbacks, at least 16. A `Classifier` has its own `batch_size`.
 
         Returns
         -------
@@ -268,7 +270,7 @@ class AutoAttack:
                 loaded = of_module(self.model, images.shape, False, images)
                 if isinstance(loaded, Model):
                     return loaded, images
-        return Classifier(self.model, batch_size=max(bs, 16), random=random), images
+        return Classifier(self.model, batch_size=whole(bs, "bs (of a model that is asked by callbacks)", 16), random=random), images
 
     def _specs(self, classes: int) -> list[tuple[str, str]]:
         """Names of attacks, and their descriptions for a model of so many classes."""

@@ -24,6 +24,24 @@ Pullback = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Forward = Callable[[NDArray[np.float32], bool], "tuple[NDArray[np.float32], Pullback | None]"]
 
 
+def relative(logits: NDArray[Any]) -> NDArray[Any]:
+    """Logits in float64, less the largest of each row: what is added to a row decides nothing."""
+    exact = logits.astype(np.float64)
+    if exact.ndim != 2 or not exact.size:
+        return exact
+    most = exact.max(1, keepdims=True)
+    return np.asarray(exact - np.where(np.isfinite(most), most, 0))
+
+
+def narrowed(logits: NDArray[Any]) -> NDArray[np.float32]:
+    """Logits in float32, as the engine takes them. Of numbers that it cannot hold, differences count: those of float64 decide."""
+    if np.can_cast(logits.dtype, np.float32):
+        return logits.astype(np.float32, copy=False)
+    exact, bound = relative(logits), float(np.finfo(np.float32).max)
+    with np.errstate(all="ignore"):
+        return np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)
+
+
 def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float | None = None) -> bool:
     """Whether two answers to the same images are one model's: but for rounding, which differs between engines and batches.
 
@@ -77,6 +95,9 @@ class Classifier:
 
     Notes
     -----
+    Logits of a precision that float32 cannot hold (float64, int64) are compared in it: the largest of each row is subtracted
+    before they become float32, so that margins and verdicts are those of float64.
+
     The callbacks are called by the thread that called deepsleep. Networks with a state (SpikingJelly, snnTorch, Norse)
     must reset it in `logits`.
 
@@ -104,6 +125,8 @@ class Classifier:
             raise Error(f"gradient: {kind(gradient)}; give a function of images and weights of the logits")
         if framework is not None:
             framework = word_of(framework, "framework", ("numpy", "torch"))
+        if framework == "numpy" and is_module(logits):
+            raise Error("framework: 'numpy' of a torch module, which takes tensors; leave framework out")
         random = switch(random, "random")
         if draws is not None and not random:
             raise Error("draws: a model that is not random gives the same answer every time; say random=True or leave draws out")
@@ -151,7 +174,7 @@ class Classifier:
             answer = self._logits(pixels)
             if is_tensor(answer):
                 raise Error("logits: it answers arrays with a tensor; give framework='torch', and it gets tensors")
-            return _numbers(answer, "logits"), None
+            return narrowed(_numbers(answer, "logits")), None
 
         return self._with_gradient(of_arrays)
 
@@ -168,7 +191,7 @@ class Classifier:
             logits, _ = forward(pixels.copy(), False)
 
             def pullback(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-                answer = _numbers(_detached(gradient(as_tensor(pixels.copy()), as_tensor(weights.copy()))), "gradient")
+                answer = _numbers(_detached(gradient(as_tensor(pixels.copy()), as_tensor(weights.copy()))), "gradient").astype(np.float32)
                 if answer.shape != pixels.shape:
                     raise Error(f"gradient: its answer has shape {answer.shape}, expected that of the images, {pixels.shape}")
                 return answer
@@ -184,8 +207,7 @@ class Classifier:
         # Copies: a model may write every answer to the same place.
         answers = [forward(probe.copy(), False)[0].copy() for _ in range(1 if self.random else 2)]
         for answer in answers:
-            if answer.ndim != 2 or len(answer) != len(probe):
-                raise Error(f"logits: {len(probe)} images give shape {answer.shape}; expected ({len(probe)}, classes)")
+            _check_rows(answer, len(probe))
         classes = answers[0].shape[1]
         if classes < 2:
             raise Error(f"logits: shape {answers[0].shape} is of {classes} classes; at least 2 are needed")
@@ -196,6 +218,7 @@ class Classifier:
                 f"draws random numbers (AutoAttack: version='rand'){_hint(self._logits)}"
             )
         alone = forward(probe[-1:].copy(), False)[0]
+        _check_rows(alone, 1)
         if not self.random and not alike(alone, answers[0][-1:], spread(answers[0])):
             raise Error(
                 f"logits: an image alone gets another answer than in a batch of {len(probe)}; each answer may depend on its own "
@@ -205,6 +228,14 @@ class Classifier:
         asked = _Asked(forward, probe, answers[0])
         callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws)
         return callback, classes
+
+
+def _check_rows(logits: NDArray[Any], count: int) -> None:
+    """Refuses answers that are no row for each image."""
+    if logits.ndim != 2 or len(logits) != count:
+        squeezed = " (is there a .squeeze()?)" if logits.ndim < 2 and count == 1 else ""
+        images = "1 image gives" if count == 1 else f"{count} images give"
+        raise Error(f"logits: {images} shape {logits.shape}; expected ({count}, classes){squeezed}")
 
 
 def _in_turn(forward: Forward) -> Forward:
@@ -275,14 +306,14 @@ def _watched(pullback: Pullback) -> Pullback:
     return watched
 
 
-def _numbers(value: Any, what: str) -> NDArray[np.float32]:
-    """An answer as an array."""
+def _numbers(value: Any, what: str) -> NDArray[Any]:
+    """An answer as an array of numbers."""
     try:
         array = np.asarray(value)
         if isinstance(value, np.ma.MaskedArray) or array.dtype.kind == "c":
             raise Error(f"{what}: its answer is {kind(value)}, masked or complex; expected an array of numbers")
         if array.dtype.kind in "biufO":
-            return array.astype(np.float32, copy=False)
+            return array.astype(np.float64) if array.dtype.kind == "O" else array
     except (TypeError, ValueError) as problem:
         if isinstance(problem, Error):
             raise

@@ -394,6 +394,9 @@ def reproduce(
         word_of(threat, "threat_models", ("transfer", "white-box"))
     if not threats:
         raise Error("threat_models: none; give 'transfer', 'white-box' or both")
+    for name, asked, threat in [("images", images, "transfer"), ("white_box_images", white_box_images, "white-box")]:
+        if asked is not None and threat not in threats:
+            raise Error(f"{name}: {brief(asked)}, of the threat model {threat!r}, which is not in threat_models; leave {name} out")
     named = path_of(data, "data")
     train, known = data_of(dataset(named, "train"), "data")
     test, other = data_of(dataset(named, "test"), "test")

@@ -7,16 +7,22 @@ import threading
 import warnings
 from collections.abc import Iterator
 
+from ._native import Error
 
-# Seconds that an export waits for answers: a model that waits for it in its turn, in another thread, is not to hang for ever.
-_PATIENCE = 60.0
+# Seconds that an export waits for answers, and answers for an export: one that waits for the other in its turn, in another thread,
+# is not to hang for ever.
+_PATIENCE, _LONG = 60.0, 600.0
+
+
+class Stuck(Error):
+    """Two threads may wait for one another."""
 
 
 class _Turns:
     """Who waits for whom. A thread that asks a model waits while another one exports, and who exports until nobody asks."""
 
-    def __init__(self, patience: float = _PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, patience: float = _PATIENCE, long: float = _LONG) -> None:
+        self._patience, self._long = patience, long
         self._turn = threading.Condition()
         # By thread, how many answers within one another it waits for.
         self._asking: dict[int, int] = {}
@@ -29,7 +35,11 @@ class _Turns:
         thread = threading.get_ident()
         with self._turn:
             if thread not in self._asking and thread != self._exporting:
-                self._turn.wait_for(lambda: self._exporting is None and not self._waiting)
+                if not self._turn.wait_for(lambda: self._exporting is None and not self._waiting, self._long):
+                    raise Stuck(
+                        f"model: an export of another thread has not ended for {self._long:g} seconds, and nothing can be asked "
+                        "meanwhile; if the exported module waits for this thread, give deepsleep.Classifier(module), which is not exported"
+                    )
             self._asking[thread] = self._asking.get(thread, 0) + 1
         try:
             yield
@@ -51,8 +61,13 @@ class _Turns:
             # A model that exports another one while it answers: those who also do must not wait for one another.
             own, self._waiting = self._asking.pop(thread, 0), self._waiting + 1
             try:
-                self._turn.wait_for(lambda: self._exporting is None and not self._asking, self._patience)
-                self._turn.wait_for(lambda: self._exporting is None)
+                free = lambda: self._exporting is None and not self._asking
+                # Other exports end sooner or later, one after the other.
+                if not (self._turn.wait_for(free, self._patience) or self._exporting and self._turn.wait_for(free, self._long)):
+                    raise Stuck(
+                        "model: an export has waited too long for an answer or an export of another thread to end; if that "
+                        "waits for this thread, call deepsleep.load(module) before, or give deepsleep.Classifier(module), which is not exported"
+                    )
                 self._exporting = thread
             except BaseException:
                 self._resume(thread, own)

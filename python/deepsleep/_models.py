@@ -16,7 +16,7 @@ from ._architecture import Layers, shape_of
 from ._architecture import architecture as describe
 from ._arguments import Images, StrPath, brief, ids_of, is_module, kind, labels_of, path_of, seed_of, switch, whole
 from ._classifier import PROBE, Classifier
-from ._exports import warn
+from ._exports import Stuck, warn
 from ._native import Error
 
 
@@ -150,7 +150,9 @@ class Model:
         return float((np.isfinite(logits).all(1) & (logits.argmax(1) == labels)).mean())
 
     def save(self, path: StrPath) -> None:
-        """Save the network.
+        """Save the network's weights.
+
+        That its neurons spike is not in a file: `load(path, spiking=True)` runs them so again, and a warning says it.
 
         Parameters
         ----------
@@ -162,7 +164,14 @@ class Model:
         Error
             If the file cannot be written.
         """
-        self._network.save(path_of(path, "path"))
+        place = path_of(path, "path")
+        self._network.save(place)
+        if self.is_spiking:
+            draws = f", draws={self._network.draws}" if self._network.is_random else ""
+            warn(
+                f"path: {brief(place)} holds the weights, not that the neurons spike; deepsleep.load(..., spiking=True{draws}) runs them so",
+                stacklevel=2,
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle."""
@@ -222,7 +231,7 @@ def load(
     source : path or torch.nn.Module
         A file of safetensors (with PyTorch's names) or ONNX; the name of a network that comes with the sources (`control`,
         `deepsleep`, `plain`, `lucid`); or a torch module, which is exported to ONNX in memory. A module that cannot be
-        exported, or whose export answers differently, becomes a `Classifier`, with a warning that says so.
+        exported, or whose export answers differently or has other gradients, becomes a `Classifier`, with a warning that says so.
     input_shape : sequence of int, optional
         Channels, height and width of the images, of a torch module.
     architecture : str, path or dict, optional
@@ -288,7 +297,7 @@ def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | Non
     try:
         return Model(export(module, probe, spiking))
     except Error as problem:
-        if spiking:
+        if spiking or isinstance(problem, Stuck):
             raise
         warn(
             f"{type(module).__name__} is asked by callbacks, which is slower: {problem} (deepsleep.Classifier(module, "

@@ -14,6 +14,8 @@ from ._native import Error
 
 # Modules that answer otherwise in training.
 _TRAINS = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
+# Of these, what draws random numbers then.
+_DRAWING = {part.__name__ for part in torch.nn.modules.dropout._DropoutNd.__subclasses__()}
 _TRAINS_IF_TRACKED = torch.nn.modules.instancenorm._InstanceNorm
 
 # Operations of graphs, of what is traced or exported: what normalizes by the batch and what draws random numbers, with the place of
@@ -36,12 +38,20 @@ def check_mode(model: Any, random: bool = False) -> None:
         )
     for name, part in model.named_modules():
         tracks = isinstance(part, _TRAINS_IF_TRACKED) and part.track_running_stats
-        if (tracks or isinstance(part, _TRAINS)) and _is_in_training(part):
-            raise Error(f"model: {name or 'it'} ({type(part).__name__}) is in training mode; call model.eval() first")
+        if tracks or isinstance(part, _TRAINS):
+            _check_part(part, name, random)
     for name, part in _graphs(model):
         if isinstance(part, torch.jit.ScriptModule):
-            _check_parts(part, name)
+            _check_parts(part, name, random)
         _check_fixed(part, f"{name} ({kind_of(part)})" if name else "it", random)
+
+
+def _check_part(part: torch.nn.Module, name: str, random: bool) -> None:
+    """Refuses a part in training mode, but for one that draws random numbers and is to do so."""
+    draws = kind_of(part) in _DRAWING
+    if _is_in_training(part) and not (draws and random):
+        meant = ", or say deepsleep.Classifier(model, random=True) if it is to draw random numbers" if draws else ""
+        raise Error(f"model: {name or 'it'} ({kind_of(part)}) is in training mode; call model.eval() first{meant}")
 
 
 def _graphs(model: torch.nn.Module, name: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
@@ -61,16 +71,15 @@ def _script(module: torch.nn.Module) -> Any:
         return None
 
 
-def _check_parts(module: torch.nn.Module, name: str) -> None:
-    """Refuses what torch.jit made if it reads that a part is in training mode: the types of its parts say nothing."""
+def _check_parts(module: torch.nn.Module, name: str, random: bool) -> None:
+    """Refuses what torch.jit made if it reads that a part is in training mode: of its parts, only the names of the types are left."""
     graph = _script(module)
     for node in graph.findAllNodes("prim::GetAttr") if graph else []:
         path = _path(node)
         if path and path[-1] == "training":
             part = _part(module, path[:-1])
-            if part is not None and _is_in_training(part):
-                where = ".".join([*([name] if name else []), *path[:-1]])
-                raise Error(f"model: {where or 'it'} ({kind_of(part)}) is in training mode; call model.eval() first")
+            if part is not None:
+                _check_part(part, ".".join([*([name] if name else []), *path[:-1]]), random)
 
 
 def _check_fixed(module: torch.nn.Module, what: str, random: bool) -> None:

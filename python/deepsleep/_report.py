@@ -201,9 +201,11 @@ class Report:
     def __repr__(self) -> str:
         s = self._summary
         low, high = self.robust_interval
+        doubts = len(self.warnings)
+        said = f"; {doubts} warning{'s' if doubts > 1 else ''}, see .warnings" if doubts else ""
         return (
             f"{s['attack']} ({s['norm']}, eps {s['eps']:.6g}) on {s['images']} images: robust accuracy "
-            f"{100 * self.robust_accuracy:.2f} % ({100 * low:.2f} to {100 * high:.2f}), clean {100 * self.clean_accuracy:.2f} %"
+            f"{100 * self.robust_accuracy:.2f} % ({100 * low:.2f} to {100 * high:.2f}), clean {100 * self.clean_accuracy:.2f} %{said}"
         )
 
     def _repr_html_(self) -> str:

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._classifier import alike, spread
-from ._exports import TURNS
+from ._classifier import alike, narrowed, relative, spread
+from ._exports import TURNS, Stuck
+from ._gradients import check_gradients
 from ._native import Error, Network
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def _tensor(answer: Any) -> torch.Tensor:
     return answer
 
 
-def answers(module: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The logits of images, as the module gives them.
+def answers(module: Any, images: NDArray[np.float32]) -> NDArray[Any]:
+    """The logits of images, as the module gives them, in float32 or float64.
 
     Raises
     ------
@@ -71,12 +72,20 @@ def answers(module: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
     probe = _copy(module, images)
     with TURNS.asking(), torch.no_grad():
         try:
-            values: NDArray[np.float32] = _tensor(module(probe)).float().cpu().numpy()
+            values = _array(_tensor(module(probe)))
         except (RuntimeError, ValueError, TypeError, IndexError) as problem:
             if isinstance(problem, Error):
                 raise
             shape = " x ".join(map(str, images.shape))
             raise Error(f"model: it cannot take images of shape {shape}: {_short(problem)}") from problem
+    return values
+
+
+def _array(logits: torch.Tensor) -> NDArray[Any]:
+    """Logits as an array: in float64 if float32 cannot hold them, for numpy has not every precision."""
+    logits = logits.detach()
+    exact = logits.dtype in (torch.float64, torch.int64, torch.int32)
+    values: NDArray[Any] = (logits.double() if exact else logits.float()).cpu().numpy()
     return values
 
 
@@ -109,7 +118,7 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
             x = torch.from_numpy(images).to(device=device, dtype=dtype)
             # A copy, which a model may change in place.
             logits = _tensor(model(x.requires_grad_().clone() if wanted else x))
-        values = logits.detach().float().cpu().numpy()
+        values = narrowed(_array(logits))
         if not wanted:
             return values, None
         if not logits.requires_grad:
@@ -136,12 +145,12 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
 
 
 def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
-    """A module as a network of the engine, by way of ONNX in memory, which answers as the module does.
+    """A module as a network of the engine, by way of ONNX in memory, which answers as the module does and has its gradients.
 
     Raises
     ------
     Error
-        If it cannot be exported, is not read, or answers differently.
+        If it cannot be exported, is not read, answers differently, or has other gradients.
     """
     content = _onnx(module, _copy(module, images))
     name = type(module).__name__
@@ -155,9 +164,18 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     # Also what was not traced: one image alone, and noise in a batch of another size.
     noise = np.random.default_rng(1).random((len(images) + 1, *images.shape[1:]), dtype=np.float32)
     for batch in (images, images[-1:], noise, noise * np.float32(0.1)):
-        if not alike(exported.logits(batch), answers(module, batch), spread(logits) if len(batch) == 1 else None):
+        if not _answers_alike(exported.logits(batch), answers(module, batch), logits if len(batch) == 1 else None):
             raise Error("the exported network answers differently")
+    if not spiking:
+        check_gradients(exported._network, module, images)
     return network
+
+
+def _answers_alike(ours: NDArray[Any], theirs: NDArray[Any], others: NDArray[Any] | None) -> bool:
+    """Whether answers are one model's, which told more images `others`; those of float64 by what float32 leaves of their differences."""
+    if theirs.dtype == np.float64:
+        ours, theirs, others = relative(ours), relative(theirs), None if others is None else relative(others)
+    return alike(ours, theirs, None if others is None else spread(others))
 
 
 class _OthersOnly:
@@ -253,7 +271,7 @@ def _onnx(module: Any, probe: Any) -> bytes:
                     program.save(content)
                 else:
                     to_onnx(own, (probe,), content, dynamo=False, input_names=["images"])
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stuck):
             raise
         except Exception as problem:  # whatever an exporter raises: the other one may do
             # A warning that was raised within a conversion of torch's is the cause of its error.

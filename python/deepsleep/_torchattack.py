@@ -92,4 +92,6 @@ def _text(name: str, value: Any) -> str:
     """A parameter as attacks read it; numpy's numbers are numbers too."""
     if name == "random_start":
         return "random" if switch(value, name) else "clean"
+    if name == "resc_schedule":
+        return "yes" if switch(value, name) else "no"
     return value if name == "_name" else option_of(value, name)

@@ -10,7 +10,7 @@ from typing import Any
 from . import _native
 from ._architecture import Layers
 from ._architecture import architecture as describe
-from ._arguments import StrPath, brief, kind, path_of, seed_of, switch, whole
+from ._arguments import StrPath, brief, json_of, kind, path_of, seed_of, switch, whole
 from ._data import data_of
 from ._models import Model, load
 from ._native import Error
@@ -21,7 +21,7 @@ def train(
     data: Any = "mnist",
     test: Any = None,
     *,
-    architecture: StrPath | Layers = "lenet",
+    architecture: StrPath | Layers | None = None,
     start: Any = None,
     seed: int | None = 0,
     settings: Mapping[str, Any] | None = None,
@@ -39,10 +39,10 @@ def train(
         What to train on: images and labels. Of a named data set it is the half `train`.
     test : Dataset, pair of arrays, name or path, optional
         What to measure on after every epoch; by default the other half of the named data set.
-    architecture : str, path or dict
-        Which network; see `deepsleep.architecture`.
+    architecture : str, path or dict, optional
+        Which network; see `deepsleep.architecture`. By default `lenet`.
     start : Model or path, optional
-        A network to go on with instead.
+        A network to go on with instead, which has its own architecture.
     seed : int
         Of the first weights and the order of the images.
     settings : mapping, optional
@@ -73,10 +73,10 @@ def train(
         if f"control.{name}" in changes:
             raise Error(f"{name}: {brief(value)} and settings['control.{name}']: {brief(changes[f'control.{name}'])}; give one of them")
         changes[f"control.{name}"] = value
+    if start is not None and architecture is not None:
+        raise Error(f"architecture: {brief(architecture)}, and start: its network has its own; give one of them")
     network = None if start is None else _network(start, "start")
-    layers = None
-    if network is None:
-        layers = architecture
+    layers = None if network is not None else "lenet" if architecture is None else architecture
     return _run(data, test, None, network, layers, "published", seed, changes, out, resume, threads, progress)
 
 
@@ -202,7 +202,7 @@ def changes_of(settings: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+    return value if isinstance(value, str) else json_of(value, "settings") if isinstance(value, (dict, list)) else str(value)
 
 
 def settings(profile: str = "published") -> dict[str, str]:

@@ -85,7 +85,8 @@ class APGDT(Attack):
     n_restarts: int = 1
     seed: int = 0
     eot_iter: int = 1
-    n_classes: int = 10
+    # Others are in these places in torchattacks.
+    n_classes: int = field(default=10, kw_only=True)
 
     @property
     def _targets(self) -> int:
@@ -121,9 +122,10 @@ class FAB(Attack):
     norm: str = "Linf"
     steps: int = 10
     n_restarts: int = 1
-    seed: int = 0
-    multi_targeted: bool = False
-    n_classes: int = 10
+    # Others are in these places in torchattacks.
+    seed: int = field(default=0, kw_only=True)
+    multi_targeted: bool = field(default=False, kw_only=True)
+    n_classes: int = field(default=10, kw_only=True)
 
     @property
     def _name(self) -> str:
@@ -149,17 +151,21 @@ class Square(Attack):
         Number of starts.
     p_init : float
         Share of the pixels that a first square covers.
+    resc_schedule : bool
+        Whether squares shrink over `n_queries` as they do over 10,000; else they shrink as fast, however many queries there are.
     seed : int
         Of all random numbers.
     """
 
-    _form: ClassVar[str] = "square:queries={n_queries},restarts={n_restarts},p={p_init}"
+    _form: ClassVar[str] = "square:queries={n_queries},restarts={n_restarts},p={p_init},rescale={resc_schedule}"
 
     norm: str = "Linf"
     n_queries: int = 5000
     n_restarts: int = 1
     p_init: float = 0.8
-    seed: int = 0
+    # Others are in these places in torchattacks.
+    resc_schedule: bool = field(default=True, kw_only=True)
+    seed: int = field(default=0, kw_only=True)
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -36,7 +36,7 @@ mod native {
     #[pymodule_export]
     use crate::reproduce::run_reproduction;
     #[pymodule_export]
-    use crate::samples::{Samples, logits};
+    use crate::samples::{Samples, gradients, logits};
     #[pymodule_export]
     use crate::train::{all_settings, defenses, run_training};
 

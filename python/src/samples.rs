@@ -3,9 +3,12 @@
 use crate::error::Raised;
 use crate::work::{AnyModel, run};
 use deepsleep::attack;
-use deepsleep::nn::decision_noise;
+use deepsleep::nn::{Classifier, decision_noise};
 use deepsleep::simd::{LANES, Lanes};
-use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
+use numpy::{
+    IntoPyArray, PyArray2, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyReadonlyArray4,
+};
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -41,11 +44,7 @@ pub fn logits<'py>(
     let (values, classes) = run(py, &[model], threads, None, |office, models| {
         let model = models[0];
         let (features, classes) = (samples.shape().features(), model.classes());
-        if model.input_shape() != samples.shape() {
-            let (expected, found) = (model.input_shape(), samples.shape());
-            let (expected, found) = (format!("images of {expected}"), format!("{found}"));
-            return Err(deepsleep::Error::shape("logits", expected, found));
-        }
+        takes(model, &samples)?;
         let mut values = vec![0.0; samples.len() * classes];
         let draws = model.draws().max(1);
         let workers = office.context.workers(|context| model.session(context));
@@ -72,4 +71,65 @@ pub fn logits<'py>(
     })?;
     let rows = values.len() / classes;
     values.into_pyarray(py).reshape([rows, classes])
+}
+
+/// The gradient `[n, c, h, w]` of the sum of `weights * logits`, `[n, class]`, with respect to the pixels, of a network that
+/// draws no random numbers.
+#[pyfunction]
+pub fn gradients<'py>(
+    py: Python<'py>,
+    model: AnyModel<'py>,
+    samples: &Samples,
+    weights: PyReadonlyArray2<'_, f32>,
+) -> PyResult<Bound<'py, PyArray4<f32>>> {
+    let samples = Arc::clone(&samples.0);
+    let weights = weights.as_array().to_owned();
+    let shape = samples.shape();
+    let values = run(py, &[model], 0, None, |office, models| {
+        let model = models[0];
+        takes(model, &samples)?;
+        let (features, classes) = (shape.features(), model.classes());
+        if weights.dim() != (samples.len(), classes) {
+            let expected = format!("weights of {} x {classes}", samples.len());
+            return Err(deepsleep::Error::shape(
+                "gradients",
+                expected,
+                format!("{:?}", weights.dim()),
+            ));
+        }
+        let mut values = vec![0.0; samples.len() * features];
+        let workers = office.context.workers(|context| model.session(context));
+        workers.chunks(&mut values, LANES * features, |session, block, values| {
+            let count = values.len() / features;
+            let mut images = vec![Lanes::ZERO; features];
+            let mut weight = vec![Lanes::ZERO; classes];
+            for lane in 0..count {
+                let (image, row) =
+                    (samples.image(block * LANES + lane), weights.row(block * LANES + lane));
+                images.iter_mut().zip(image).for_each(|(to, &pixel)| to.0[lane] = pixel);
+                weight.iter_mut().zip(row).for_each(|(to, &w)| to.0[lane] = w);
+            }
+            session.occupy((u32::MAX >> (32 - count)) as u16);
+            let noise = std::array::from_fn(|lane| decision_noise(0, lane as u64, 0));
+            session.logits(&images, &noise, true, &mut vec![Lanes::ZERO; classes])?;
+            session.gradient(&weight, &mut images)?;
+            for (lane, row) in values.chunks_mut(features).enumerate() {
+                row.iter_mut().zip(&images).for_each(|(to, from)| *to = from.0[lane]);
+            }
+            Ok(())
+        })?;
+        Ok(values)
+    })?;
+    let rows = values.len() / shape.features();
+    values.into_pyarray(py).reshape([rows, shape.channels, shape.height, shape.width])
+}
+
+/// Whether a model takes images of this shape.
+fn takes(model: &dyn Classifier, samples: &attack::Samples) -> deepsleep::Result<()> {
+    if model.input_shape() == samples.shape() {
+        return Ok(());
+    }
+    let (expected, found) =
+        (format!("images of {}", model.input_shape()), format!("{}", samples.shape()));
+    Err(deepsleep::Error::shape("logits", expected, found))
 }

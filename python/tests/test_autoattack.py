@@ -100,6 +100,15 @@ def test_faces_of_torchattacks(control, some):
     assert (np.abs(adversarial - x).reshape(len(x), -1).max(1) > 0).all()
 
 
+def test_square_follows_the_schedule_of_torchattacks(control, some):
+    x, y = some
+    square = deepsleep.torchattacks.Square
+    for shrinks, word in [(True, "yes"), (False, "no")]:
+        expected = deepsleep.attack(control, x, y, f"square:queries=100,rescale={word}", eps=0.1)
+        assert np.array_equal(square(control, eps=0.1, n_queries=100, resc_schedule=shrinks)(x, y), expected.adversarial)
+    assert "rescale=yes" in repr(square(control))
+
+
 def test_changed_attributes_count(control, some):
     x, y = some
     adversary = deepsleep.AutoAttack(control, eps=8 / 255, version="standard", verbose=False)

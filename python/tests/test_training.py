@@ -224,7 +224,7 @@ def test_a_checkpoint_of_another_model_of_python_is_refused(few, linear, tmp_pat
     labels = linear.logits(images).argmax(1)
 
     def model(sign=1, slope=1, scale=0.0, **options):
-        logits = lambda x: sign * linear.logits(x) + scale * noise.normal(size=(len(x), 10)).astype(np.float32)
+        logits = lambda x: sign * linear.logits(x) + (scale * noise.normal(size=(len(x), 10))).astype(np.float32)
         gradient = lambda x, weights: np.float32(sign * slope) * linear.gradient(x, weights)
         return deepsleep.Classifier(logits, gradient, **options)
 

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,6 +131,19 @@ WRONG = {
     "torchattacks, multi_targeted as a word": (lambda: TORCHATTACKS.FAB("control", multi_targeted="false"), "multi_targeted=False"),
     "torchattacks, steps of a text": (lambda: TORCHATTACKS.BIM("control", eps="8/255", steps=0), "eps: '8/255'"),
     "ids of several lengths": (call(ids=[[1], [2, 3], [4], [5]]), "ids: of type list"),
+    "ids beyond all": (call(ids=np.full(4, 2**64 - 1, "u8")), "ids: 18446744073709551615; at most 9223372036854775807"),
+    "a network and an architecture": (
+        lambda: deepsleep.train((X, Y), (X, Y), start="control", architecture="resnet20"), "architecture: 'resnet20', and start",
+    ),
+    "a folder of a folder": (lambda: deepsleep.dataset(Path(__file__).parent, folder="nowhere"), "leave folder out"),
+    "white-box images without": (lambda: deepsleep.reproduce("nowhere", threat_models="transfer", white_box_images=5), "leave white_box_images out"),
+    "transfer images without": (lambda: deepsleep.reproduce("nowhere", threat_models="white-box", images=5), "leave images out"),
+    "a batch below all": (
+        lambda: deepsleep.AutoAttack(dense, verbose=False).run_standard_evaluation(X, Y, bs=4), "(of a model that is asked by callbacks): 4; at least 16",
+    ),
+    "an architecture with a set": (lambda: deepsleep.architecture({"input": {1, 28}}), "architecture: {1, 28}, of type set; expected numbers"),
+    "an architecture with a tuple as key": (lambda: deepsleep.architecture({(1, 2): 3}), "give words as keys"),
+    "a setting with a set": (lambda: deepsleep.train((X, Y), (X, Y), settings={"control.epochs": [{1}]}), "settings: {1}, of type set"),
     "durations as labels": (call(labels=Y.astype("m8[s]")), "give integers"),
     "an attack with a zero byte": (call(attack="pgd\0"), r"'pgd\x00'"),
     "a seed beyond all": (call(seed=2**63), "at most"),
@@ -191,6 +205,7 @@ SWITCHES = {
     "verbose": lambda word: deepsleep.AutoAttack("control", verbose=word),
     "return_labels": lambda word: deepsleep.AutoAttack("control").run_standard_evaluation(X, Y, return_labels=word),
     "return_labels ": lambda word: deepsleep.AutoAttack("control").run_standard_evaluation_individual(X, Y, return_labels=word),
+    "resc_schedule": lambda word: TORCHATTACKS.Square("control", resc_schedule=word),
     "random_start": lambda word: TORCHATTACKS.PGD("control", random_start=word),
     "multi_targeted": lambda word: TORCHATTACKS.FAB("control", multi_targeted=word),
 }
@@ -330,3 +345,48 @@ def test_logits_that_are_no_numbers_are_right_of_nothing(linear, digits):
     attacks = deepsleep.AutoAttack(lambda x: np.nan * linear.logits(x), eps=0.05, verbose=False)
     with pytest.warns(UserWarning, match="8 samples are invalid"):
         assert attacks.clean_accuracy(digits[0][:8], digits[1][:8]) == 0
+
+
+def test_numbers_of_numpy_describe_a_network():
+    layers = deepsleep.architecture("lenet")
+    assert deepsleep.architecture({**layers, "input": np.array(layers["input"]), "classes": np.int64(10)}) == layers
+
+
+def test_saving_a_spiking_network_says_that_spikes_are_not_in_a_file(tmp_path):
+    model = deepsleep.load("control").spiking()
+    for name in ("net.safetensors", "net.onnx"):
+        with pytest.warns(UserWarning, match="holds the weights, not that the neurons spike") as said:
+            model.save(tmp_path / name)
+        assert said[0].filename == __file__
+        assert not deepsleep.load(tmp_path / name).is_spiking
+        again = deepsleep.load(tmp_path / name, spiking=True)
+        assert again.is_spiking and np.array_equal(again.logits(X), model.logits(X))
+
+
+def test_numbers_that_float32_cannot_hold_keep_their_differences(linear, digits):
+    images = digits[0][:32]
+    labels = linear.logits(images).argmax(1)
+    reports = [
+        deepsleep.attack(deepsleep.Classifier(f, linear.gradient), images, labels, "pgd:steps=3", eps=0.01)
+        for f in (linear.logits, lambda x: linear.logits(x).astype(float) + 2**30)
+    ]
+    for report in reports[1:]:
+        assert (report.status == reports[0].status).all() and np.allclose(report.margin, reports[0].margin, atol=1e-4)
+    # Whole numbers too, and differences beyond float32.
+    whole = lambda x: np.rint(1e3 * linear.logits(x)).astype(np.int64) + 2**50
+    huge = lambda x: linear.logits(x).astype(float) * 1e300
+    for f in (whole, huge):
+        report = deepsleep.attack(deepsleep.Classifier(f), images, f(images).argmax(1), "square:queries=2", eps=0.001)
+        assert report.clean_accuracy == 1
+
+
+def test_a_report_counts_its_warnings():
+    report = deepsleep.attack("control", X, Y, "fgsm", eps=0.1)
+    more = len(report.warnings)
+    assert (f"; {more} warning" in repr(report)) == (more > 0)
+    report._summary["warnings"] = []
+    assert "warning" not in repr(report)
+    report._summary["warnings"] = ["a"]
+    assert repr(report).endswith("%; 1 warning, see .warnings")
+    report._summary["warnings"] = ["a", "b"]
+    assert repr(report).endswith("%; 2 warnings, see .warnings")
