@@ -106,7 +106,7 @@ class Classifier:
     >>> model = deepsleep.Classifier(logits=lambda x: x.reshape(len(x), -1) @ w, gradient=lambda x, g: (g @ w.T).reshape(x.shape))
     """
 
-    # Attributes count or cannot be set: what is asked otherwise is another model.
+    # Attributes count or cannot be set: what is asked differently is another model.
     __slots__ = ("__weakref__", "_batch_size", "_draws", "_framework", "_gradient", "_logits", "_random")
 
     def __init__(

@@ -12,7 +12,7 @@ import torch
 
 from ._native import Error
 
-# Modules that answer otherwise in training.
+# Modules that answer differently in training.
 _TRAINS = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
 # Of these, what draws random numbers then.
 _DRAWING = {part.__name__ for part in torch.nn.modules.dropout._DropoutNd.__subclasses__()}

@@ -11,13 +11,20 @@ use deepsleep::method::Profile;
 fn what_holds_in_linf_is_not_said_of_other_norms() {
     let folder = tempfile::tempdir().unwrap();
     let mut results = results(Profile::Published, false);
-    results.cells.iter_mut().for_each(|cell| cell.norm = Norm::L2);
+    for cell in &mut results.cells {
+        cell.norm = Norm::L2;
+        if cell.threat_model == ThreatModel::WhiteBox {
+            cell.warnings = vec!["every step fell short".to_owned()];
+        }
+    }
     let built = written(folder.path(), &results, None);
     for file in [&built.html, &built.markdown] {
         let text = std::fs::read_to_string(file).unwrap();
         assert!(!text.contains("uniform gray"), "{text}");
         assert!(!text.contains("this attack failed"), "{text}");
         assert!(!text.contains("No model was attacked"), "{text}");
+        assert!(text.contains("every step fell short"), "{text}");
+        assert!(!text.contains("there were none"), "{text}");
     }
 }
 
