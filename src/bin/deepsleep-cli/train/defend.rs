@@ -103,7 +103,6 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     }
     defender.check_images(images.len())?;
     let source = TrainedOn::new(&architecture, &train.data.name(), &images, &test);
-
     let made_of = model::fingerprint(from)?;
     let summary = |clean_accuracy, history, run| DefenseSummary {
         model: &train.out,
