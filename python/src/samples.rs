@@ -53,8 +53,7 @@ pub fn logits<'py>(
             let mut images = vec![Lanes::ZERO; features];
             let mut z = vec![Lanes::ZERO; classes];
             for lane in 0..count {
-                let image = samples.image(block * LANES + lane);
-                images.iter_mut().zip(image).for_each(|(to, &pixel)| to.0[lane] = pixel);
+                fill(&mut images, lane, samples.image(block * LANES + lane));
             }
             session.occupy((u32::MAX >> (32 - count)) as u16);
             for draw in 0..draws {
@@ -104,10 +103,8 @@ pub fn gradients<'py>(
             let mut images = vec![Lanes::ZERO; features];
             let mut weight = vec![Lanes::ZERO; classes];
             for lane in 0..count {
-                let (image, row) =
-                    (samples.image(block * LANES + lane), weights.row(block * LANES + lane));
-                images.iter_mut().zip(image).for_each(|(to, &pixel)| to.0[lane] = pixel);
-                weight.iter_mut().zip(row).for_each(|(to, &w)| to.0[lane] = w);
+                fill(&mut images, lane, samples.image(block * LANES + lane));
+                fill(&mut weight, lane, weights.row(block * LANES + lane));
             }
             session.occupy((u32::MAX >> (32 - count)) as u16);
             let noise = std::array::from_fn(|lane| decision_noise(0, lane as u64, 0));
@@ -122,6 +119,11 @@ pub fn gradients<'py>(
     })?;
     let rows = values.len() / shape.features();
     values.into_pyarray(py).reshape([rows, shape.channels, shape.height, shape.width])
+}
+
+/// Puts a sample's numbers into its lane.
+fn fill<'a>(lanes: &mut [Lanes], lane: usize, values: impl IntoIterator<Item = &'a f32>) {
+    lanes.iter_mut().zip(values).for_each(|(to, &value)| to.0[lane] = value);
 }
 
 /// Whether a model takes images of this shape.

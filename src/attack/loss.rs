@@ -14,11 +14,11 @@ pub enum Loss {
     /// The cross-entropy is `ln(1 + exp(.))` of these, so both rise together and their gradients have one direction;
     /// the factor between the gradients is `1 - p_y`. In f32 that factor, and with it the direction, vanishes where a
     /// network is certain; the log-odds vanish nowhere. Logits whose upper half (the largest to the sixth of ten, at most)
-    /// spreads by more than 11 are scaled down to that first:
-    /// beyond it the soft-max over the other classes knows but one of them, and what is left is [`Margin`](Self::Margin).
+    /// spreads by more than 11 are scaled down to that first: beyond it the soft-max over the other classes knows but one
+    /// of them, and what is left is [`Margin`](Self::Margin).
     CrossEntropy,
-    /// [`CrossEntropy`](Self::CrossEntropy) of `11 z / (z(1) - z(6))`, of ten classes: the same for all networks whose logits differ
-    /// by a factor. Cross-entropy itself becomes another loss where logits lie close together.
+    /// [`CrossEntropy`](Self::CrossEntropy) of `11 z / (z(1) - z(6))`, of ten classes: the same for all networks whose
+    /// logits differ by a factor. Cross-entropy itself becomes another loss where logits lie close together.
     ScaledCrossEntropy,
     /// `-ln softmax(z)[y]` with the gradient `softmax(z) - onehot(y)` as PyTorch computes it in f32: what published
     /// attacks ran. It loses the label's part where `p_y` rounds to 1.

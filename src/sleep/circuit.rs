@@ -56,7 +56,7 @@ impl CircuitOp {
     ) -> Result<Self> {
         let (at, input) = (&architecture.nodes()[node], architecture.input_of(node));
         if let Some(geometry) = at.op.geometry(input)? {
-            let convolution = matches!(at.op, Op::Conv2d { .. });
+            let convolution = at.op.is_convolution();
             layers.push(PlasticLayer { node, name: at.name.clone(), geometry, convolution });
             return Ok(Self::Layer(layers.len() - 1));
         }
@@ -113,7 +113,7 @@ impl CircuitOp {
 /// The name of the weights of the last plastic layer, if that is a linear one: the published dreams are made of what they
 /// were after their first step.
 pub(crate) fn linear_output(architecture: &Architecture) -> Option<String> {
-    let plastic = |op: &Op| matches!(op, Op::Conv2d { .. } | Op::Linear { .. });
+    let plastic = |op: &Op| op.is_convolution() || matches!(op, Op::Linear { .. });
     let last = architecture.nodes().iter().rfind(|node| plastic(&node.op))?;
     matches!(last.op, Op::Linear { .. }).then(|| format!("{}.weight", last.name))
 }

@@ -180,10 +180,11 @@ impl Sweep {
 
 /// What to say of an axis over a setting that none of these rows reads: what switches it off, and what to do.
 pub(super) fn unread_axis(setting: &str, settings: &Settings, rows: &[&RowSpec]) -> String {
-    let usual = Settings::new(settings.profile).written();
+    let of_profile = Settings::new(settings.profile);
+    let usual = of_profile.written();
     let is_switch = |(name, value): &&(String, String)| {
         let mut other = settings.clone();
-        let differs = settings.value(name) != Settings::new(settings.profile).value(name);
+        let differs = settings.value(name) != of_profile.value(name);
         differs
             && other.set(name, value).is_ok()
             && rows.iter().any(|row| row.reads(&other, setting).unwrap_or_default())

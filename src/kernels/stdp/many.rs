@@ -67,14 +67,15 @@ pub(super) fn run<S: Simd>(
                 let winner = tie(pixel, lane, step, &candidates);
                 spikes[winner / WORD].0[lane] = 1 << (winner % WORD);
             }
+            // Where nobody won, nothing is subtracted.
+            let inhibition = s.select(any, inhibition, s.zero());
             let neurons = membranes.chunks_mut(WORD).zip(counts.chunks_mut(WORD));
             for ((m, n), spikes) in neurons.zip(&spikes) {
                 let word = s.load_u32(spikes);
                 for (bit, (m, n)) in m.iter_mut().zip(n).enumerate() {
                     let silent = s.eq_u32(s.and_u32(word, s.splat_u32(1 << bit)), nobody);
-                    let lost = s.mask_and(any, silent);
                     let (old, wins) = (s.load(m), s.load(n));
-                    s.store(s.select(lost, s.sub(old, inhibition), old), m);
+                    s.store(s.select(silent, s.sub(old, inhibition), old), m);
                     s.store(s.select(silent, wins, s.add(wins, one)), n);
                 }
             }

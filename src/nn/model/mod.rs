@@ -7,7 +7,7 @@ mod state;
 
 pub use frozen::FrozenModel;
 
-use super::architecture::{Architecture, InitialValues, Op};
+use super::architecture::{Architecture, InitialValues};
 use super::network::{Mode, Network, RunningStatistics};
 use super::{Parameter, Parameters, uniform_fan_in};
 use crate::autodiff::{Tape, Var, Weight};
@@ -146,7 +146,7 @@ impl Model {
     /// The weights `[out, in / groups, y, x]` of its first convolution, if it has one.
     pub fn first_convolution(&self) -> Option<&Parameter> {
         let nodes = &mut self.architecture.nodes().iter();
-        let first = nodes.find(|node| matches!(node.op, Op::Conv2d { .. }))?;
+        let first = nodes.find(|node| node.op.is_convolution())?;
         self.parameters.get(&format!("{}.weight", first.name))
     }
 
