@@ -8,8 +8,8 @@ use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Graph, JobOutcome, Observations, Request, Results, RunInfo, RunOptions, Store,
-    assemble_results, job_runs, run,
+    Graph, JobOutcome, Observations, Request, Results, RunInfo, RunOptions, Store, SweepFound,
+    assemble_results, job_runs, lasting_failure, run,
 };
 use std::fs;
 use std::path::Path;
@@ -77,21 +77,42 @@ impl Reproduction<'_> {
         common: &Common,
     ) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
-        let missing = self.graph.jobs.iter().zip(outcomes);
-        let missing = missing.filter(|(_, outcome)| !matches!(outcome, JobOutcome::Done(..)));
-        let (count, kinds) = counted(missing.map(|(job, _)| job.work.kind()));
-        let incomplete =
-            || bail!("{count} of {} jobs have no result ({kinds}); {again}", outcomes.len());
+        let jobs = 0..outcomes.len();
+        let missing = jobs.filter(|&job| !matches!(outcomes[job], JobOutcome::Done(..)));
+        let missing: Vec<usize> = missing.collect();
+        let count = missing.len();
+        let is_lasting =
+            missing.iter().all(|&job| lasting_failure(self.graph, outcomes, job).is_some());
+        let incomplete = || {
+            let (count, kinds) =
+                counted(missing.iter().map(|&job| self.graph.jobs[job].work.kind()));
+            let next = if is_lasting {
+                "they fail whenever they are run: change a setting"
+            } else {
+                again
+            };
+            bail!("{count} of {} jobs have no result ({kinds}); {next}", outcomes.len())
+        };
         if results.cells.is_empty() && count > 0 {
             // What an earlier run has written is worth more than a page without a number.
             return incomplete();
         }
         match &self.request.sweep {
-            Some(sweep) => summary::save_sweep(
-                &sweep.rows(&results, &self.graph.passed_over)?,
-                self.out,
-                common,
-            )?,
+            Some(sweep) => {
+                let (request, graph) = (self.request, self.graph);
+                let found = SweepFound::new(request, sweep, graph, &results, outcomes)?;
+                for passed in &found.passed_over {
+                    if !graph.passed_over.contains(passed) {
+                        common
+                            .console()
+                            .say(format_args!("passed over: {}: {}", passed.variant, passed.why));
+                    }
+                }
+                summary::save_sweep(&found, self.out, common)?;
+                if is_lasting {
+                    return Ok(());
+                }
+            }
             None => self.report(&results, outcomes, test, start, common)?,
         }
         if count > 0 { incomplete() } else { Ok(()) }
