@@ -9,7 +9,6 @@ pub mod protocol;
 pub mod run_info;
 pub mod summary;
 
-use crate::Result;
 use crate::attack::Norm;
 use crate::draw::failed;
 use crate::experiment::{Observations, Published, Results, RunInfo, ThreatModel};
@@ -30,6 +29,7 @@ use crate::report::page::summary::Summary;
 use crate::report::pictures::Pictures;
 use crate::report::plain::Plain;
 use crate::report::tables::ReadTable;
+use crate::{Error, Result};
 use askama::Template;
 use std::path::Path;
 
@@ -111,6 +111,11 @@ impl Page {
         let pictures = Pictures::draw(seen, &published);
         let mut skipped = pictures.skipped.clone();
         let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
+        // Of another engine, say; the results are worth a report all the same.
+        let mut left_out = |what: &str, error: Error| skipped.push(format!("{what}: {error}."));
+        let swept = swept(folder, results).map_err(|error| left_out("The sweep", error));
+        let searched = searched(folder, results).map_err(|error| left_out("The search", error));
+        let (swept, searched) = (swept.ok().flatten(), searched.ok().flatten());
         // Reports of equal folders are equal, wherever the folders are.
         let place = folder.join("").display().to_string();
         let line = |line: String| printable(&line.replace(&place, ""));
@@ -124,7 +129,6 @@ impl Page {
         let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
         let printed = own.is_empty() || asked;
         let csv = csv(results, printed, &comparisons)?;
-        let (swept, searched) = (swept(folder, results)?, searched(folder, results)?);
         let headline =
             Headline::new(results, &published, &comparisons, searched.as_ref(), swept.as_ref())?;
         Ok(Self {
