@@ -167,7 +167,7 @@ impl Reproduce {
         }
         let graphs: Vec<&Graph> = graphs.into_iter().map(|(_, graph)| graph).collect();
         let (store, _lock) = self.open(&request, &graphs, data, None, common)?;
-        let place = search::Place { request: &request, store: &store, out: &self.out };
+        let place = search::SearchPlace { request: &request, store: &store, out: &self.out };
         place.run(&search, images, self.jobs, common)
     }
 

@@ -17,13 +17,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Where a search takes place.
-pub struct Place<'a> {
+pub struct SearchPlace<'a> {
     pub request: &'a Request,
     pub store: &'a Store,
     pub out: &'a Path,
 }
 
-impl Place<'_> {
+impl SearchPlace<'_> {
     /// Searches, then writes what was found, and the results and report of what won.
     pub fn run(
         &self,
@@ -95,7 +95,7 @@ fn text(found: &Found, out: &Path) -> String {
 }
 
 #[derive(Serialize)]
-struct Planned {
+struct PlannedTrials {
     hypotheses: usize,
     jobs: usize,
     left: usize,
@@ -112,7 +112,7 @@ pub fn plan(
     let mut known = HashSet::new();
     let mut part = |trials: &[&Trial]| {
         let mut part =
-            Planned { hypotheses: trials.len(), jobs: 0, left: 0, estimated_seconds: 0.0 };
+            PlannedTrials { hypotheses: trials.len(), jobs: 0, left: 0, estimated_seconds: 0.0 };
         for trial in trials {
             for job in trial.graph.jobs.iter().filter(|job| known.insert(job.key.clone())) {
                 part.jobs += 1;
@@ -129,7 +129,7 @@ pub fn plan(
     // Each finalist may share nothing with the others.
     last.hypotheses = search.finalists + 1;
     last.estimated_seconds *= last.hypotheses as f64;
-    let time = |part: &Planned| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
+    let time = |part: &PlannedTrials| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
     let text = format!(
         "the first of at most {} rounds: {} hypotheses with {} seeds, {} of {} jobs to do, about {} on two cores\n\
          the finals: at most {} hypotheses with {} seeds on all tables, about {}",
