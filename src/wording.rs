@@ -10,6 +10,13 @@ pub fn listed(items: &[&str]) -> String {
     }
 }
 
+/// Text as text of HTML or SVG, between tags or in an attribute: it never becomes markup.
+#[cfg(feature = "draw")]
+pub fn html(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;")
+}
+
 /// `1 pass`, `2 passes`.
 pub fn times(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })

@@ -3,7 +3,8 @@
 use crate::common::Common;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
-use deepsleep::evaluation::{CheckpointKind, Journal, JournalSettings, same_settings};
+use deepsleep::checkpoint::MadeWith;
+use deepsleep::evaluation::{CheckpointKind, Journal, JournalSettings};
 use deepsleep::files::{Content, Output};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,7 +50,8 @@ impl ResultFiles {
         let text = std::fs::read(self.out.path()).with_context(|| format!("{out}: cannot read"))?;
         let problem = || format!("{out}: this is not the result of {what}");
         let result: T = serde_json::from_slice(&text).with_context(problem)?;
-        same_settings(self.out.path(), its(&result).with_context(problem)?, settings)?;
+        let theirs = its(&result).with_context(problem)?.clone();
+        MadeWith::same(self.out.path(), theirs, settings)?;
         Ok(Some(result))
     }
 

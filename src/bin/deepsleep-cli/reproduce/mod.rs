@@ -19,8 +19,9 @@ use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
 use crate::output::{Outputs, refuse_among};
 use crate::settings::assignments;
+use crate::threat::threat_models;
 use anyhow::{Context as _, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use deepsleep::Error;
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
@@ -59,8 +60,8 @@ pub struct Reproduce {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1000>)]
     seeds: usize,
     /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
-    #[arg(long, value_enum, ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
-    threat_model: Vec<ThreatChoice>,
+    #[arg(long, value_parser = threat_models(), ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
+    threat_model: Vec<ThreatModel>,
     /// Test images under transfer attacks [default: all; quick: 1000]
     #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
     images: Option<usize>,
@@ -97,12 +98,6 @@ pub struct Reproduce {
     architecture: ArchitectureOption,
     #[command(flatten)]
     data: DatasetOptions,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ThreatChoice {
-    Transfer,
-    WhiteBox,
 }
 
 impl Reproduce {
@@ -219,11 +214,7 @@ impl Reproduce {
     fn spec(&self, sheet: Option<&Sheet>) -> Result<ExperimentSpec> {
         let (tables, figures, sheets) = self.tables(sheet)?;
         let mut threat_models: Vec<ThreatModel> = Vec::new();
-        for threat in &self.threat_model {
-            let threat = match threat {
-                ThreatChoice::Transfer => ThreatModel::Transfer,
-                ThreatChoice::WhiteBox => ThreatModel::WhiteBox,
-            };
+        for &threat in &self.threat_model {
             if !threat_models.contains(&threat) {
                 threat_models.push(threat);
             }
