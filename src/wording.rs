@@ -47,10 +47,16 @@ pub fn as_meant(number: f32) -> String {
 }
 
 /// A number with four digits that say something, however small it is.
-pub fn significant(number: f32) -> String {
-    let rounded = format!("{number:.3e}").parse::<f32>();
-    let text = rounded.unwrap_or(number).to_string();
-    if number != 0.0 && number.abs() < 1e-4 { format!("{number:.3e}") } else { text }
+///
+/// ```
+/// assert_eq!([0.0, 0.3, 1.0 / 3.0, 1e-5].map(deepsleep::significant), ["0", "0.3", "0.3333", "1.000e-5"]);
+/// ```
+pub fn significant(number: f64) -> String {
+    let rounded = format!("{number:.3e}");
+    match rounded.parse::<f64>() {
+        Ok(round) if number == 0.0 || number.abs() >= 1e-4 => round.to_string(),
+        _ => rounded,
+    }
 }
 
 /// A number with separators between thousands.
@@ -141,8 +147,8 @@ mod tests {
         );
         let meant = [128.0 / 255.0, 0.3, 0.005 * 1.05, 1.0 / 3.0, 0.0, 1e-5].map(as_meant);
         assert_eq!(meant, ["128/255", "0.3", "0.00525", "85/255", "0", "0.00001"]);
-        let numbers = [0.0, 0.3, 1.0 / 3.0, 24.000_01, 0.000_01].map(significant);
-        assert_eq!(numbers, ["0", "0.3", "0.3333", "24", "1.000e-5"]);
+        let numbers = [0.0, -0.3, 1.0 / 3.0, 24.000_01, 0.000_01, f64::NAN].map(significant);
+        assert_eq!(numbers, ["0", "-0.3", "0.3333", "24", "1.000e-5", "NaN"]);
         assert_eq!(
             (grouped(7), grouped(1234), grouped(100_000)),
             ("7".into(), "1,234".into(), "100,000".into())

@@ -34,7 +34,7 @@ mod stages;
 mod statistics;
 mod subject;
 
-pub use report::{Attacked, AuditReport, Check, Finding, AuditVerdict};
+pub use report::{Attacked, AuditReport, AuditVerdict, Check, Finding};
 pub use stages::{AuditStage, Chosen};
 
 use crate::attack::{AttackSpec, Budget, Classifier, Norm, Pgd, Samples, check_attack};

@@ -1,7 +1,7 @@
 //! An audit as a page: its verdict, the checks, who found what, and the curves behind them.
 
 use crate::Result;
-use crate::audit::{AuditReport, Check, Finding, AuditVerdict};
+use crate::audit::{AuditReport, AuditVerdict, Check, Finding};
 use crate::draw::chart::{Across, Chart, Series};
 use crate::draw::failed;
 use crate::report::page::escape::printable;
@@ -85,7 +85,9 @@ fn meaning(verdict: AuditVerdict) -> &'static str {
         AuditVerdict::NotTrusted => {
             "A check failed: the robust accuracy that attacks along gradients leave is not what it seems."
         }
-        AuditVerdict::Doubtful => "No check failed, and some warn: read them before the number is used.",
+        AuditVerdict::Doubtful => {
+            "No check failed, and some warn: read them before the number is used."
+        }
         AuditVerdict::NoReasonToDoubt => {
             "No check fails or warns. That proves no robustness: nothing does."
         }

@@ -7,7 +7,7 @@
 use crate::common::masks::{Borrowed, Mask, Masked};
 use crate::common::models::{golden, lenet, test_images};
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{AuditOptions, AuditReport, Finding, AuditVerdict, run_audit};
+use deepsleep::audit::{AuditOptions, AuditReport, AuditVerdict, Finding, run_audit};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::method::{AdversarialTraining, Defender, Profile, Settings};
 use deepsleep::nn::{Freeze, FrozenModel, Model};
@@ -70,7 +70,8 @@ impl Case {
             ..AuditOptions::default()
         };
         let context = Context::new(2).unwrap();
-        run_audit(&context, self.model.as_ref(), &self.samples(seed), &options, &[], |_| ()).unwrap()
+        run_audit(&context, self.model.as_ref(), &self.samples(seed), &options, &[], |_| ())
+            .unwrap()
     }
 
     /// All that is wrong with what the audit says.

@@ -3,7 +3,9 @@
 use crate::common::masks::{Mask, Masked};
 use crate::common::models::{Affine, golden, lenet, test_images};
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{AuditOptions, AuditReport, AuditStage, AuditTask, Finding, AuditVerdict, run_audit};
+use deepsleep::audit::{
+    AuditOptions, AuditReport, AuditStage, AuditTask, AuditVerdict, Finding, run_audit,
+};
 use deepsleep::nn::{Freeze, Model};
 use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Context;
@@ -11,7 +13,8 @@ use deepsleep::tensor::Context;
 const EPS: f32 = 16.0 / 255.0;
 
 fn run(model: &dyn Classifier, samples: &Samples, options: &AuditOptions) -> AuditReport {
-    let report = run_audit(&Context::new(2).unwrap(), model, samples, options, &[], |_| ()).unwrap();
+    let report =
+        run_audit(&Context::new(2).unwrap(), model, samples, options, &[], |_| ()).unwrap();
     for check in report.checks.iter().filter(|check| check.finding != Finding::Pass) {
         println!("  {:?} {} {} {:?}", check.finding, check.name, check.statistic, check.interval);
     }
@@ -20,7 +23,15 @@ fn run(model: &dyn Classifier, samples: &Samples, options: &AuditOptions) -> Aud
 
 fn short(images: usize) -> AuditOptions {
     let budget = Budget { norm: Norm::Linf, eps: EPS, seed: 0 };
-    AuditOptions { budget, images, search: 8, random: 256, active: 8, fast: true, ..AuditOptions::default() }
+    AuditOptions {
+        budget,
+        images,
+        search: 8,
+        random: 256,
+        active: 8,
+        fast: true,
+        ..AuditOptions::default()
+    }
 }
 
 fn fails(report: &AuditReport) -> Vec<&str> {

@@ -109,7 +109,11 @@ fn a_value_whose_training_diverges_is_passed_over() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let time = start.elapsed();
     let why = "train control, seed 0: training, epoch 1";
-    assert!(done.stdout.contains("passed over: control.learning_rate = 1e30: "), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("passed over: `control.learning_rate` = 1e30: "),
+        "{}",
+        done.stdout
+    );
     let found: serde_json::Value =
         serde_json::from_slice(&read(folder.path("whole/search.json"))).unwrap();
     // The other value is tried.

@@ -183,8 +183,13 @@ impl<'a> BackSubstitution<'a> {
             if !self.window(place).is_empty() {
                 let to = self.window(place);
                 let into = self.take(place);
-                let mut pass =
-                    LayerPass { functions: self.functions, from: &window, values: &values, to, into };
+                let mut pass = LayerPass {
+                    functions: self.functions,
+                    from: &window,
+                    values: &values,
+                    to,
+                    into,
+                };
                 match &layers[node] {
                     Layer::Linear(linear) => pass.linear(linear),
                     Layer::Affine { scale, .. } => {

@@ -106,7 +106,10 @@ impl<'a> Crown<'a> {
                 self.stop.check()?;
                 let both = |&i: &usize| {
                     let (low, high) = (Some(i), Some(i));
-                    [FeatureDifference { plus: low, minus: None }, FeatureDifference { plus: None, minus: high }]
+                    [
+                        FeatureDifference { plus: low, minus: None },
+                        FeatureDifference { plus: None, minus: high },
+                    ]
                 };
                 let functions: Vec<FeatureDifference> = features.iter().flat_map(both).collect();
                 let region = Region { y: y..y + 1, x: x..x + 1 };
@@ -129,8 +132,9 @@ impl<'a> Crown<'a> {
         let classes = certifier.architecture.classes();
         let place = certifier.places[certifier.layers.len()];
         let others = (0..classes).filter(|&class| class != label);
-        let functions: Vec<FeatureDifference> =
-            others.map(|class| FeatureDifference { plus: Some(label), minus: Some(class) }).collect();
+        let functions: Vec<FeatureDifference> = others
+            .map(|class| FeatureDifference { plus: Some(label), minus: Some(class) })
+            .collect();
         let mut least = f32::INFINITY;
         for functions in functions.chunks(self.at_once) {
             self.stop.check()?;

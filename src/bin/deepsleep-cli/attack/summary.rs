@@ -1,10 +1,10 @@
 //! The result of an attack, as JSON and as text.
 
 use crate::model::ModelKind;
-use crate::numbers::{confidence, percent, significant};
+use crate::numbers::{confidence, percent};
 use deepsleep::attack::{AttackReport, FoundBy, Norm, Outcome, Status, findings};
 use deepsleep::evaluation::{Cell, RandomAccuracy, ThreatModel, worst_cases};
-use deepsleep::written;
+use deepsleep::{significant, written};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

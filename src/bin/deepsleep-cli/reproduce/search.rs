@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use deepsleep::Error;
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Finalist, Found, Hypothesis, JobOutcome, JointSearch, Lookup, PassedOver, Request, SearchStep,
-    Store, Trial, found,
+    Finalist, Found, JobOutcome, JointSearch, Lookup, PassedOver, Request, SearchStep, Store,
+    Trial, found, words_of,
 };
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -35,13 +35,13 @@ impl SearchPlace<'_> {
         let (console, start) = (common.console(), Instant::now());
         let spec = &self.request.spec;
         let mut compute = |trial: &Trial| -> Result<Vec<JobOutcome>, Error> {
-            console.say(format_args!("hypothesis: {}", words(&trial.hypothesis)));
+            console.say(format_args!("hypothesis: {}", words_of(&trial.hypothesis)));
             let request = Request::new(trial.spec.clone(), None);
             let outcomes = self.trial(&request, trial).compute(images, (jobs, None), common);
             outcomes.map_err(|e| Error::failed("search", e))
         };
         let mut tell = |step: &SearchStep| {
-            let (score, hypothesis) = (step.score, words(&step.hypothesis));
+            let (score, hypothesis) = (step.score, words_of(&step.hypothesis));
             let (inside, cells) = (score.inside, score.cells);
             console.say(format_args!(
                 "log density {:.2} ({inside} of {cells} inside): {hypothesis}",
@@ -63,13 +63,6 @@ impl SearchPlace<'_> {
     }
 }
 
-/// A hypothesis in words.
-fn words(hypothesis: &Hypothesis) -> String {
-    let words: Vec<String> =
-        hypothesis.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-    if words.is_empty() { "as it begins".to_owned() } else { words.join(", ") }
-}
-
 /// What was found, for people.
 fn text(found: &Found, out: &Path) -> String {
     let mut text =
@@ -81,14 +74,14 @@ fn text(found: &Found, out: &Path) -> String {
             "{:>10.1}  {:>10.1}  {inside:>9}  {}\n",
             choosing.log_density,
             confirming.log_density,
-            words(hypothesis)
+            words_of(hypothesis)
         );
     }
     if found.is_overfitted() {
         text += "the first gains only where it was chosen: it has overfitted\n";
     }
     for PassedOver { hypothesis, why } in &found.passed_over {
-        text += &format!("passed over: {}: {why}\n", words(hypothesis));
+        text += &format!("passed over: {}: {why}\n", words_of(hypothesis));
     }
     text += &format!("{} printed numbers lie in no finalist's interval\n", found.unexplained.len());
     text + &shown(&out.join(Found::FILE)).to_string()
@@ -129,7 +122,8 @@ pub fn plan(
     // Each finalist may share nothing with the others.
     last.hypotheses = search.finalists + 1;
     last.estimated_seconds *= last.hypotheses as f64;
-    let time = |part: &PlannedTrials| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
+    let time =
+        |part: &PlannedTrials| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
     let text = format!(
         "the first of at most {} rounds: {} hypotheses with {} seeds, {} of {} jobs to do, about {} on two cores\n\
          the finals: at most {} hypotheses with {} seeds on all tables, about {}",
