@@ -9,7 +9,7 @@ mod summary;
 mod work;
 
 pub use plan::counted;
-pub use work::Reproduction;
+pub use work::{Reproduction, ResultsFolder};
 
 use crate::architecture::ArchitectureOption;
 use crate::common::Common;
@@ -136,9 +136,12 @@ impl Reproduce {
             let plan = plan::DryRun { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
+        // Before the folder is made: threads or an instruction set may not be had.
+        let context = &common.context()?;
         let (store, _lock) = self.open(&request, &[&graph], &asked.data, shard, common)?;
-        let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
-        work.run((&train, &test), (self.jobs, shard), common)
+        let folder = ResultsFolder { store: &store, out: &self.out, context, common };
+        let work = Reproduction { request: &request, graph: &graph, folder };
+        work.run((&train, &test), (self.jobs, shard))
     }
 
     /// Searches for the one hypothesis that explains the paper best.
@@ -161,9 +164,10 @@ impl Reproduce {
             return search::plan(&search, (&round, &finalist), &Store::at(&self.out), common);
         }
         let graphs: Vec<&Graph> = graphs.into_iter().map(|(_, graph)| graph).collect();
+        let context = &common.context()?;
         let (store, _lock) = self.open(&request, &graphs, data, None, common)?;
-        let place = search::SearchPlace { request: &request, store: &store, out: &self.out };
-        place.run(&search, images, self.jobs, common)
+        let folder = ResultsFolder { store: &store, out: &self.out, context, common };
+        search::run(&search, &request.spec, folder, images, self.jobs)
     }
 
     /// Makes the results folder this request's, and keeps other processes out.
@@ -181,8 +185,6 @@ impl Reproduce {
         read.extend(named.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))));
         read.extend(self.architecture.files());
         refuse_among(&read, "--out", &self.out)?;
-        // Threads and an instruction set that cannot be had are known by then.
-        common.context()?;
         let (store, made) = Store::begin(&self.out)?;
         let lock = lock(&self.out, shard)?;
         look_at_outputs(&self.out, request, read, common)?;
