@@ -3,10 +3,14 @@
 /// `a`, `a and b`, `a, b and c`.
 #[cfg(feature = "report")]
 pub fn listed(items: &[&str]) -> String {
+    joined(items, "and")
+}
+
+/// `a`, `a or b`, `a, b or c` with the word `or`.
+pub fn joined(items: &[&str], word: &str) -> String {
     match items {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+        [most @ .., last] if !most.is_empty() => format!("{} {word} {last}", most.join(", ")),
+        all => all.concat(),
     }
 }
 
