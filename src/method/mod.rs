@@ -58,4 +58,4 @@ pub use profile::Profile;
 pub use settings::Settings;
 #[cfg(feature = "report")]
 pub(crate) use settings::of_32_bits;
-pub use stage::{BatchProgress, Networks, SinglePass, Stage, StageRun, TrainingRun};
+pub use stage::{BatchProgress, Networks, PassProgress, SinglePass, Stage, StageRun, TrainingRun};

@@ -162,7 +162,7 @@ impl<'a> AttackSummary<'a> {
             ));
         }
         let zeros = self.zero_gradient_share.map_or("no gradients".to_owned(), |share| {
-            format!("{:.2} % of gradients exactly zero", 100.0 * share)
+            format!("{} of gradients exactly zero", percent(share, 1.0))
         });
         lines.push(format!(
             "{} forward and {} backward passes, {zeros}",

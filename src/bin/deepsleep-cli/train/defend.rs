@@ -8,6 +8,7 @@ use crate::common::Common;
 use crate::console::Console;
 use crate::failure::WrongUse;
 use crate::model;
+use crate::numbers::percent;
 use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::checkpoint::{MadeWith, StateDict};
@@ -39,8 +40,8 @@ struct DefenseSummary<'a> {
 
 impl DefenseSummary<'_> {
     fn print(&self, console: Console) -> Result<()> {
-        let (model, percent) = (shown(self.model), 100.0 * self.clean_accuracy);
-        console.result(self, format_args!("{model}: test accuracy {percent:.2} %"))
+        let (model, accuracy) = (shown(self.model), percent(self.clean_accuracy, 1.0));
+        console.result(self, format_args!("{model}: test accuracy {accuracy}"))
     }
 }
 

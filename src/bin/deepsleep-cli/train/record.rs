@@ -2,6 +2,7 @@
 
 use super::watch::TimedPoint;
 use crate::console::Console;
+use crate::numbers::percent;
 use crate::stderr::shown;
 use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
@@ -204,7 +205,7 @@ impl<'a> TrainingSummary<'a> {
     }
 
     pub fn print(&self, console: Console) -> Result<()> {
-        let (model, percent) = (shown(self.model), 100.0 * self.clean_accuracy);
-        console.result(self, format_args!("{model}: test accuracy {percent:.2} %"))
+        let (model, accuracy) = (shown(self.model), percent(self.clean_accuracy, 1.0));
+        console.result(self, format_args!("{model}: test accuracy {accuracy}"))
     }
 }
