@@ -8,7 +8,7 @@ use crate::interrupt::Leftover;
 use crate::model::{Identity, LoadedNetwork, ModelKind, files, saved_network};
 use crate::numbers::{at_least, percent, whole};
 use crate::output::Outputs;
-use crate::result_files::ResultFiles;
+use crate::result_files::{ResultFiles, journal};
 use crate::threat::{attack_spec, check_attack, norms, one_radius};
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -244,14 +244,7 @@ impl AuditCommand {
         let (model, samples) = (loaded.network.as_ref(), &loaded.samples);
         let task = AuditTask { context: &context, model, samples, options, twins: &twins };
         task.check()?;
-        let (mut journal, done) = match files {
-            None => (None, Vec::new()),
-            Some(files) => {
-                let (journal, done) =
-                    files.journal::<AuditStage>(common, &settings, self.resume)?;
-                (Some(journal), done)
-            }
-        };
+        let (mut journal, done) = journal::<AuditStage>(files, common, &settings, self.resume)?;
         if self.resume {
             console.say(format_args!("continuing after {} parts", done.len()));
         }
