@@ -110,6 +110,21 @@ fn cell(graph: &Graph, plan: &CellPlan, evidence: Evidence) -> Result<TableCell>
     })
 }
 
+/// Why a job has no result and never will: it fails, or one that it needs does, whenever it is run. None if there is a result,
+/// or may be one another time.
+pub fn lasting_failure(graph: &Graph, outcomes: &[JobOutcome], job: usize) -> Option<String> {
+    match &outcomes[job] {
+        JobOutcome::Failed(error) if error.is_of_what_was_asked() => {
+            Some(format!("{}: {error}", graph.jobs[job].name))
+        }
+        JobOutcome::Missing => {
+            let mut inputs = graph.jobs[job].inputs.iter();
+            inputs.find_map(|&input| lasting_failure(graph, outcomes, input))
+        }
+        JobOutcome::Failed(_) | JobOutcome::Done(..) | JobOutcome::NotOurs => None,
+    }
+}
+
 /// How the jobs went, in the graph's order.
 pub fn job_runs(graph: &Graph, outcomes: &[JobOutcome]) -> Vec<JobRun> {
     let jobs = graph.jobs.iter().zip(outcomes);

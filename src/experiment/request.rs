@@ -2,22 +2,18 @@
 //! all others are refused, in a line that says what differs.
 
 use super::graph::Graph;
-use super::observe::Observations;
-use super::results::{REPORT_FILES, Results, RunInfo, load, save};
-use super::search::{Found, JointSearch};
+use super::identity::{
+    Conditions, FolderIdentity, Noted, of_folder, of_this_engine, other_engine, refuse_others,
+};
+use super::results::{Results, save};
+use super::search::{Hypothesis, JointSearch};
 use super::spec::ExperimentSpec;
 use super::store::Store;
-use super::sweep::{Sweep, SweepRow};
+use super::sweep::Sweep;
 use super::work::NUMERICS;
-use crate::data::DataIdentity;
 use crate::files::Lock;
-use crate::method::Profile;
-use crate::wording::of_json;
 use crate::{Error, Result};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is asked of a results folder.
@@ -47,6 +43,17 @@ impl Request {
     pub fn new(spec: ExperimentSpec, sweep: Option<Sweep>) -> Self {
         let network = spec.architecture.to_string();
         Self { numerics: NUMERICS, network, spec, sweep, search: None }
+    }
+
+    /// A search that begins with the settings of the spec.
+    pub fn of_search(spec: ExperimentSpec, search: JointSearch) -> Self {
+        Self { search: Some(search), ..Self::new(spec, None) }
+    }
+
+    /// How what is asked differs from what some results are of, in words, so that its answer is none about them; nothing if
+    /// it does not. A hypothesis that the results were made with is no difference.
+    pub fn differences(&self, results: &Results, hypothesis: &Hypothesis) -> Vec<String> {
+        Conditions::of(self).differences(&Conditions::of_results(results), hypothesis)
     }
 
     /// What a folder was asked last.
@@ -122,21 +129,11 @@ impl Request {
     /// If they differ in anything else; both folders are named.
     pub fn joined(&self, other: &Self, [ours, theirs]: [&Path; 2]) -> Result<Self> {
         let (a, b) = (&self.spec, &other.spec);
-        let mut differences = FolderIdentity::of(other).differences(&FolderIdentity::of(self));
-        let settings = a.settings.list().into_iter().zip(b.settings.list());
-        let other_value = settings.filter(|(a, b)| a != b && a.0 != "profile");
-        differences.extend(other_value.map(|((name, a), (_, b))| format!("`{name}` {b}, not {a}")));
-        for (what, a, b) in [
-            ("training images", a.trained_on.images, b.trained_on.images),
-            ("images under transfer", a.images, b.images),
-            ("images under white-box attacks", a.white_box_images, b.white_box_images),
-        ] {
-            if a != b {
-                differences.push(format!("{b} {what}, not {a}"));
-            }
-        }
-        if a.quick != b.quick {
-            differences.push(if b.quick { "a quick run" } else { "a full run" }.to_owned());
+        let mut differences =
+            Conditions::of(other).differences(&Conditions::of(self), &Hypothesis::new());
+        if a.white_box_images != b.white_box_images {
+            let (theirs, ours) = (b.white_box_images, a.white_box_images);
+            differences.push(format!("{theirs} images under white-box attacks, not {ours}"));
         }
         if a.only != b.only {
             differences.push("another part of the tables".to_owned());
@@ -180,105 +177,16 @@ fn both<T: Copy + PartialEq + Ord>(a: &[T], b: &[T]) -> Vec<T> {
     all
 }
 
-/// What all results of a folder have in common.
-struct FolderIdentity {
-    network: String,
-    profile: Profile,
-    data: DataIdentity,
-}
-
-impl FolderIdentity {
-    fn of(request: &Request) -> Self {
-        let ExperimentSpec { settings, data, .. } = &request.spec;
-        let (network, data) = (request.network.clone(), data.clone());
-        Self { network, profile: settings.profile, data }
-    }
-
-    /// How results of this differ from `ours`, in words.
-    fn differences(&self, ours: &Self) -> Vec<String> {
-        let mut all = Vec::new();
-        if self.profile != ours.profile {
-            let (theirs, ours) = (self.profile.name(), ours.profile.name());
-            all.push(format!("results of profile {theirs}, not {ours}"));
-        }
-        if self.network != ours.network {
-            let (theirs, ours) = (&self.network, &ours.network);
-            all.push(format!("results of the network `{theirs}`, not `{ours}`"));
-        }
-        let images = self.data.differences(&ours.data);
-        all.extend(images.into_iter().map(|what| format!("results of {what}")));
-        all
-    }
-}
-
-/// What the results in a folder have in common; in words, if another engine made them. None if there are none.
-fn of_folder(folder: &Path) -> Result<Option<Result<FolderIdentity, String>>> {
-    match of_this_engine::<Request>(&Request::file(folder))? {
-        Noted::Here(request) => return Ok(Some(Ok(FolderIdentity::of(&request)))),
-        Noted::OfNumerics(theirs) => return Ok(Some(Err(other_engine(theirs)))),
-        Noted::Nothing => {}
-    }
-    let unknown = || "results of an older engine, which did not say of which images".to_owned();
-    Ok(match of_this_engine::<Results>(&folder.join(Results::FILE))? {
-        Noted::Here(results) => {
-            let Results { network, data, settings, .. } = *results;
-            let of = |data| FolderIdentity { network, profile: settings.profile, data };
-            Some(data.map(of).ok_or_else(unknown))
-        }
-        Noted::OfNumerics(theirs) => Some(Err(other_engine(theirs))),
-        Noted::Nothing if Store::at(folder).keys()?.is_empty() => None,
-        Noted::Nothing => Some(Err(unknown())),
-    })
-}
-
-/// Refuses a folder without results that has files by the names of ours: they are somebody's.
-fn refuse_others(folder: &Path) -> Result<()> {
-    let written = [Results::FILE, RunInfo::FILE, Observations::FILE, SweepRow::FILE, Found::FILE];
-    let written = written.into_iter().chain(REPORT_FILES);
-    let Some(file) = written.map(|name| folder.join(name)).find(|file| file.exists()) else {
-        return Ok(());
-    };
-    let problem = format!(
-        "{} is there, and no results of ours are; it would be replaced: name another folder",
-        file.display()
-    );
-    Err(Error::argument("results folder", problem))
-}
-
-fn other_engine(numerics: u64) -> String {
-    format!("results of an engine with numerics {numerics}; this one has {NUMERICS}")
-}
-
-/// A file in which an engine noted its numerics.
-enum Noted<T> {
-    Nothing,
-    /// The file of an engine with these numerics, whatever else may be in it.
-    OfNumerics(u64),
-    Here(Box<T>),
-}
-
-fn of_this_engine<T: DeserializeOwned>(path: &Path) -> Result<Noted<T>> {
-    if fs::symlink_metadata(path).is_err() {
-        return Ok(Noted::Nothing);
-    }
-    let value: Value = load(path)?;
-    match value.get("numerics").and_then(Value::as_u64) {
-        Some(numerics) if numerics != u64::from(NUMERICS) => Ok(Noted::OfNumerics(numerics)),
-        _ => {
-            let wrong = |e: serde_json::Error| Error::format(path, of_json(&e));
-            Ok(Noted::Here(Box::new(serde_json::from_value(value).map_err(wrong)?)))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::ImageSet;
+    use crate::data::{DataIdentity, ImageSet};
     use crate::evaluation::ThreatModel;
-    use crate::method::Settings;
+    use crate::experiment::{assemble_results, found};
+    use crate::method::{Profile, Settings};
     use crate::nn::architecture::Architecture;
     use serde_json::json;
+    use std::fs;
 
     fn request() -> Request {
         let set = |start: &str| ImageSet { images: 10, fingerprint: start.repeat(8) };
@@ -344,6 +252,29 @@ mod tests {
         refused(&ours, folder, &["an older engine"]);
         fs::write(folder.join(Results::FILE), r#"{ "numerics": 1 }"#).expect("written");
         refused(&ours, folder, &["numerics 1"]);
+    }
+
+    /// A folder can hold results and the answer of a sweep or a search of other settings.
+    #[test]
+    fn an_answer_says_how_it_differs_from_results() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ours = request();
+        let graph = Graph::new(&ours.spec).expect("a graph");
+        let outcomes = found(&graph, &Store::at(folder.path()));
+        let mut results = assemble_results(&graph, &ours.spec, &outcomes).expect("nothing yet");
+        let none = Hypothesis::new();
+        assert_eq!(ours.differences(&results, &none), Vec::<String>::new());
+        results.settings.set("control.epochs", "7").expect("a setting");
+        assert_eq!(ours.differences(&results, &none), ["`control.epochs` 10, not 7"]);
+        // Results of what a search found are of its settings.
+        let seven = Hypothesis::from([("control.epochs".to_owned(), "7".to_owned())]);
+        assert_eq!(ours.differences(&results, &seven), Vec::<String>::new());
+        (results.images, results.quick) = (9, false);
+        results.data.as_mut().expect("noted").test.fingerprint = "5678".repeat(8);
+        let all = ours.differences(&results, &seven).join("; ");
+        for words in ["other test images", "10 images under transfer, not 9", "a quick run"] {
+            assert!(all.contains(words), "{words} is not in {all}");
+        }
     }
 
     #[test]

@@ -254,11 +254,50 @@ fn a_sweep_over_the_control_trains_as_many_as_it_has_values() {
     let trained = plan.as_array().unwrap().iter().filter(|job| job["kind"] == "train");
     assert_eq!(trained.count(), 3, "{plan}");
     let answers = sweep(&folder, &data, &out, &["--json", "--quiet"]).json();
-    let variants = answers[0]["variants"].as_array().unwrap();
+    let variants = answers["rows"][0]["variants"].as_array().unwrap();
     let of = |id: &str| variants.iter().find(|variant| variant["variant"] == id).unwrap();
     for id in ["control", "control control.epochs=1", "control control.epochs=2"] {
         assert!(of(id)["values"][0].is_number(), "{variants:?}");
     }
+}
+
+/// The others are measured, and the command has done what can be done.
+#[test]
+fn a_value_of_a_sweep_whose_training_diverges_is_passed_over() {
+    let folder = Folder::new();
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
+    let file = folder.argument("rates.toml");
+    let over = |values: &str| {
+        let rates = format!("[[axis]]\nsetting = 'control.learning_rate'\nvalues = {values}\n");
+        fs::write(&file, CONTROLS.split_once("[[axis]]").unwrap().0.to_owned() + &rates).unwrap();
+        let arguments = ["--sweep", &file, "--images", "32", "--set", "control.epochs=1", "--json"];
+        reproduce_plainly(&data, &out, &arguments)
+    };
+    let run = over("['1e30', '0.05']");
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("passed over: control control.learning_rate=1e30: "),
+        "{}",
+        run.stderr
+    );
+    let found = run.json();
+    assert_eq!(found["rows"][0]["variants"].as_array().unwrap().len(), 2, "{found}");
+    let passed = found["passed_over"].as_array().unwrap();
+    assert_eq!(passed.len(), 1, "{found}");
+    assert!(passed[0]["why"].as_str().unwrap().contains("epoch 1"), "{found}");
+
+    // Results of other settings beside it: the report does not take it for theirs.
+    let results = reproduce(&data, &out, &["--table", "2"]);
+    assert_eq!(results.code, Some(0), "{}", results.stderr);
+    for page in ["report.md", "index.html"] {
+        let page = String::from_utf8(read(folder.path("out").join(page))).unwrap();
+        assert!(page.contains("The sweep is not of these results"), "{page}");
+        assert!(!page.contains("Mean distance from a printed row, as run and at best"), "{page}");
+    }
+
+    // Tables have no other values to go on with.
+    let rate = ["--set", "control.learning_rate=1e30", "--table", "1"];
+    reproduce_plainly(&data, &out, &rate).assert_fails(1, &["they fail whenever they are run"]);
 }
 
 #[test]

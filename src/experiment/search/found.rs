@@ -2,12 +2,13 @@
 
 use super::super::published::Published;
 use super::super::replication::Replication;
+use super::super::request::Request;
 use super::super::results::{Results, load, save};
+use super::super::spec::ExperimentSpec;
 use super::super::sweep::Axis;
 use super::score::{Half, Score, of};
 use super::{Hypothesis, JointSearch, Seen};
 use crate::Result;
-use crate::method::{Profile, Settings};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -73,10 +74,8 @@ pub struct Unexplained {
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Found {
-    /// The profile that it began with.
-    pub profile: Profile,
-    /// What was searched.
-    pub search: JointSearch,
+    /// What was searched, from which settings, and on which images.
+    pub request: Request,
     /// Every candidate, in the order in which they were tried.
     pub log: Vec<SearchStep>,
     /// The best of them, and the start, with more seeds on all cells; the best on the choosing half first.
@@ -129,10 +128,9 @@ impl Found {
     /// Name of the file in a results folder.
     pub const FILE: &'static str = "search.json";
 
-    pub(super) fn new(start: &Settings, search: &JointSearch) -> Self {
+    pub(super) fn new(spec: &ExperimentSpec, search: &JointSearch) -> Self {
         Self {
-            profile: start.profile,
-            search: search.clone(),
+            request: Request::of_search(spec.clone(), search.clone()),
             log: Vec::new(),
             finalists: Vec::new(),
             unexplained: Vec::new(),
@@ -211,6 +209,13 @@ impl Found {
     /// What the search began with, as a finalist.
     pub fn start(&self) -> Option<&Finalist> {
         self.finalists.iter().find(|finalist| finalist.hypothesis.is_empty())
+    }
+
+    /// How what was searched differs from what some results are of, as far as the winner's hypothesis does not explain it.
+    pub fn differences(&self, results: &Results) -> Vec<String> {
+        let start = Hypothesis::new();
+        let winner = self.winner().map_or(&start, |winner| &winner.hypothesis);
+        self.request.differences(results, winner)
     }
 
     /// Whether the winner gains on the start only where it was chosen.

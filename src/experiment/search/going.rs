@@ -36,7 +36,7 @@ impl JointSearch {
         tell: &mut dyn FnMut(&SearchStep),
     ) -> Result<Found> {
         let (published, known) = (Published::load()?, HashSet::new());
-        let found = Found::new(&spec.settings, self);
+        let found = Found::new(spec, self);
         let mut going = Going { search: self, spec, published, run, tell, found, known };
         let mut at = going.start()?;
         for round in 1..=self.rounds {

@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use variants::Variants;
 
-pub use nearest::{Distance, SweepRow};
+pub use nearest::{Distance, SweepFound, SweepRow};
 pub use variants::PassedVariant;
 
 /// Every seed is a training of every variant.

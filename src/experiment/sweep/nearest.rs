@@ -2,8 +2,12 @@
 
 use super::{PassedVariant, Sweep};
 use crate::Result;
+use crate::experiment::assemble::lasting_failure;
+use crate::experiment::graph::Graph;
 use crate::experiment::published::{Published, Row};
+use crate::experiment::request::Request;
 use crate::experiment::results::{ModelResult, Results, TableCell, load, save};
+use crate::experiment::run::JobOutcome;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -33,39 +37,74 @@ pub struct SweepRow {
     pub printed: Vec<f64>,
     /// All variants.
     pub variants: Vec<Distance>,
-    /// Those that cannot be, and so were not run.
+}
+
+/// What a sweep found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepFound {
+    /// What was tried, from which settings, and on which images.
+    pub request: Request,
+    /// The printed rows of its methods.
+    pub rows: Vec<SweepRow>,
+    /// Variants that cannot be, or of which a job fails whenever it is run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<PassedVariant>,
 }
 
-impl SweepRow {
-    /// Name of the rows' file in a results folder.
+impl SweepFound {
+    /// Holds the results of a sweep's graph against print. Variants of which a job fails whenever it is run are passed over.
+    ///
+    /// # Errors
+    /// If the published numbers cannot be read.
+    pub fn new(
+        request: &Request,
+        sweep: &Sweep,
+        graph: &Graph,
+        results: &Results,
+        outcomes: &[JobOutcome],
+    ) -> Result<Self> {
+        let mut passed = graph.passed_over.clone();
+        for (place, model) in graph.models.iter().enumerate() {
+            let of_model = graph.cells.iter().filter(|cell| cell.model == place);
+            let mut jobs = of_model.map(|cell| cell.job).chain([model.job]);
+            let (method, variant) = (model.row.label.clone(), model.row.id.clone());
+            let is_known = passed.iter().any(|other| other.variant == variant);
+            match jobs.find_map(|job| lasting_failure(graph, outcomes, job)) {
+                Some(why) if !is_known => passed.push(PassedVariant { method, variant, why }),
+                _ => {}
+            }
+        }
+        let rows = sweep.rows(results)?;
+        Ok(Self { request: request.clone(), rows, passed_over: passed })
+    }
+
+    /// Name of the file in a results folder.
     pub const FILE: &'static str = "sweep.json";
 
-    /// The rows in a results folder; none if there was no sweep in it.
+    /// What is in a results folder; None if there was no sweep in it.
     ///
     /// # Errors
     /// If the file cannot be read, or is no sweep's.
-    pub fn load(folder: &Path) -> Result<Vec<Self>> {
+    pub fn load(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(Self::FILE);
-        if path.exists() { load(&path) } else { Ok(Vec::new()) }
+        path.exists().then(|| load(&path)).transpose()
     }
 
-    /// Writes the rows into a results folder, whole or not at all.
+    /// Writes it into a results folder, whole or not at all.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn save(rows: &[Self], folder: &Path) -> Result<()> {
-        save(&rows, &folder.join(Self::FILE))
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        save(self, &folder.join(Self::FILE))
     }
 }
 
 impl Sweep {
-    /// For every printed row of the methods, how far the variants are from it, and which of them were passed over.
+    /// For every printed row of the methods, how far the variants are from it.
     ///
     /// # Errors
     /// If the published numbers cannot be read.
-    pub fn rows(&self, results: &Results, passed: &[PassedVariant]) -> Result<Vec<SweepRow>> {
+    fn rows(&self, results: &Results) -> Result<Vec<SweepRow>> {
         let published = Published::load()?;
         let mut rows: Vec<SweepRow> = Vec::new();
         for table in &published.tables {
@@ -86,10 +125,8 @@ impl Sweep {
                     .collect();
                 variants.sort_by(|a, b| a.distance.total_cmp(&b.distance));
                 let (scale, method) = (row.scale.clone(), row.method.clone());
-                let passed = passed.iter().filter(|variant| variant.method == method);
-                let passed_over = passed.cloned().collect();
                 let table = table.number;
-                rows.push(SweepRow { table, scale, method, printed, variants, passed_over });
+                rows.push(SweepRow { table, scale, method, printed, variants });
             }
         }
         Ok(rows)

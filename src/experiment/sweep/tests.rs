@@ -153,9 +153,19 @@ fn combinations_that_cannot_be_are_passed_over() {
         id(&["label_smoothing=0.1", "loss=margin"]),
     ];
     assert_eq!(variants(&graph), all);
-    let [passed] = &graph.passed_over[..] else { panic!("{:?}", graph.passed_over) };
+    let [passed] = <[_; 1]>::try_from(graph.passed_over).expect("one");
     assert_eq!(passed.variant, id(&["label_smoothing=0.1", "loss=mart"]));
     assert!(passed.why.contains("would do nothing with the losses trades and mart"), "{passed:?}");
+
+    // Settings that have no part in it do not make more of it.
+    let dream = axis("fast_wave.dream.ratio", &["0.1", "0.2"]);
+    let both = [axis(&smooth, &["0.1"]), axis(&loss, &["mart"])];
+    let dreaming = nearest().0.methods.into_iter().find(|method| method.id == "fast-wave");
+    sweep.methods.extend(dreaming);
+    sweep.axes = [&both[..], &[dream]].concat();
+    let graph = sweep.graph(&mut spec).expect("all others can be");
+    assert_eq!(graph.passed_over, [passed.clone()]);
+    sweep.methods.pop();
 
     // What one value forbids another allows, whichever comes first.
     sweep.axes = vec![axis(&loss, &["trades"]), axis(&attack, &["pgd:steps=2,step=0.1"])];

@@ -46,7 +46,7 @@ impl<'a> Variants<'a> {
     /// does not.
     fn add(&mut self, method: &RowSpec, spec: &ExperimentSpec) -> Result<()> {
         let (mut variants, mut trainings) = (Vec::new(), HashSet::new());
-        self.sort(method.clone(), spec, &mut trainings, &mut variants);
+        self.sort(method.clone(), true, spec, &mut trainings, &mut variants);
         for axis in &self.sweep.axes {
             let bases = if self.sweep.all { variants.clone() } else { vec![method.clone()] };
             for value in &axis.values {
@@ -62,7 +62,11 @@ impl<'a> Variants<'a> {
                     variant.id = format!("{} {}={value}", base.id, axis.setting);
                     variant.set.insert(axis.setting.clone(), value.clone());
                     let is_read = variant.reads(&spec.settings, &axis.setting).unwrap_or_default();
-                    if !self.sort(variant, spec, &mut trainings, &mut variants) && is_read {
+                    // What cannot be cannot with a setting more that has no part in it; that is said once.
+                    let is_news =
+                        is_read || !self.impossible.iter().any(|(row, _)| row.id == base.id);
+                    if !self.sort(variant, is_news, spec, &mut trainings, &mut variants) && is_read
+                    {
                         self.same.insert((axis.setting.clone(), value.clone()));
                     }
                     if variants.len().max(self.possible.len()) > MOST_VARIANTS {
@@ -74,10 +78,11 @@ impl<'a> Variants<'a> {
         Ok(())
     }
 
-    /// Puts a variant where it belongs; false if it is the same as one before.
+    /// Puts a variant where it belongs, among the impossible ones only if that is news; false if it is the same as one before.
     fn sort(
         &mut self,
         variant: RowSpec,
+        is_news: bool,
         spec: &ExperimentSpec,
         trainings: &mut HashSet<String>,
         variants: &mut Vec<RowSpec>,
@@ -89,6 +94,7 @@ impl<'a> Variants<'a> {
                 }
                 self.possible.push(variant.clone());
             }
+            Err(_) if !is_news => return true,
             Err(error) => self.impossible.push((variant.clone(), error)),
         }
         variants.push(variant);

@@ -1,13 +1,15 @@
 //! What the search for one hypothesis found, if there was one.
 
 use crate::Result;
-use crate::experiment::{Finalist, Found, PassedOver, words_of};
+use crate::experiment::{Finalist, Found, PassedOver, Results, words_of};
 use crate::report::plain::Plain;
 use crate::report::tables::signed;
 use std::path::Path;
 
 /// A search, in words.
 pub struct Searched {
+    /// How what was searched differs from the results of the folder; empty if it does not.
+    pub apart: String,
     /// What won, and whether it is confirmed.
     pub sentence: String,
     /// The finalists.
@@ -20,12 +22,24 @@ pub struct Searched {
     pub unexplained: Plain,
 }
 
+/// What to say of a sweep or a search that is of other settings or images than the results beside it: how it differs.
+pub fn apart(what: &str, differences: &[String]) -> String {
+    match differences {
+        [] => String::new(),
+        _ => format!(
+            "The {what} is not of these results, and says nothing about them: it was of {}.",
+            differences.join("; ")
+        ),
+    }
+}
+
 /// The search of a results folder; None if there was none.
 ///
 /// # Errors
 /// If its file is not one of a search.
-pub fn searched(folder: &Path) -> Result<Option<Searched>> {
+pub fn searched(folder: &Path, results: &Results) -> Result<Option<Searched>> {
     Ok(Found::load(folder)?.map(|found| Searched {
+        apart: apart("search", &found.differences(results)),
         sentence: sentence(&found),
         finalists: finalists(&found),
         log: log(&found),
@@ -119,7 +133,7 @@ fn log(found: &Found) -> Plain {
         caption: format!(
             "All {} candidates, with {} seeds each",
             found.log.len(),
-            found.search.seeds
+            found.log.first().map_or(0, |step| step.seeds)
         ),
         head: vec!["Round", "Change", "Log density", "Inside", ""],
         rows: found.log.iter().map(row).collect(),

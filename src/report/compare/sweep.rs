@@ -1,7 +1,8 @@
 //! What the sweep over open settings found, if there was one.
 
 use crate::Result;
-use crate::experiment::{Distance, SweepRow};
+use crate::experiment::{Distance, Hypothesis, Results, SweepFound, SweepRow};
+use crate::report::compare::search::apart;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -22,12 +23,20 @@ pub struct Nearest {
     pub seeds: usize,
 }
 
-/// The answers of a results folder; none if there was no sweep in it.
+/// What a sweep found.
+pub struct Swept {
+    /// How what was swept differs from the results of the folder; empty if it does not.
+    pub apart: String,
+    /// Its rows.
+    pub rows: Vec<Nearest>,
+}
+
+/// The sweep of a results folder; None if there was none, or it has no rows.
 ///
 /// # Errors
 /// If the file is not one of a sweep.
-pub fn nearest(folder: &Path) -> Result<Vec<Nearest>> {
-    let shown = |answer: SweepRow| {
+pub fn swept(folder: &Path, results: &Results) -> Result<Option<Swept>> {
+    let shown = |answer: &SweepRow| {
         let name = |v: &Distance| match v.variant.split_once(' ') {
             Some((_, change)) => format!("{change}, seed {}", v.seed),
             None => format!("the profile's settings, seed {}", v.seed),
@@ -44,5 +53,8 @@ pub fn nearest(folder: &Path) -> Result<Vec<Nearest>> {
             seeds: seeds.len(),
         }
     };
-    Ok(SweepRow::load(folder)?.into_iter().map(shown).collect())
+    Ok(SweepFound::load(folder)?.filter(|found| !found.rows.is_empty()).map(|found| Swept {
+        apart: apart("sweep", &found.request.differences(results, &Hypothesis::new())),
+        rows: found.rows.iter().map(shown).collect(),
+    }))
 }

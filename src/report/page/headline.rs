@@ -5,7 +5,7 @@ use crate::attack::Norm;
 use crate::draw::scatter::{Mark, Scatter};
 use crate::experiment::{PrintedColumn, PrintedVerdict, Published, Results, ThreatModel};
 use crate::report::compare::search::Searched;
-use crate::report::compare::sweep::Nearest;
+use crate::report::compare::sweep::Swept;
 use crate::report::compare::{Comparison, NEAR};
 use crate::report::page::figures::Legend;
 use crate::report::page::format::{listed, times};
@@ -50,11 +50,11 @@ impl Headline {
         published: &Published,
         comparisons: &[Comparison<'_>],
         searched: Option<&Searched>,
-        nearest: &[Nearest],
+        swept: Option<&Swept>,
     ) -> Result<Self> {
         let methods = methods(comparisons);
         let (picture, legend) = picture(comparisons, &methods)?;
-        let decides = settings_that_decide(searched, nearest);
+        let decides = settings_that_decide(searched, swept);
         let findings = [white_box(results), columns(published, comparisons), decides];
         Ok(Self {
             sentence: sentence(comparisons),
@@ -249,12 +249,14 @@ fn columns(published: &Published, comparisons: &[Comparison<'_>]) -> Option<High
 }
 
 /// What settings decide, if anybody looked.
-fn settings_that_decide(searched: Option<&Searched>, nearest: &[Nearest]) -> Option<Highlight> {
-    if let Some(searched) = searched {
+fn settings_that_decide(searched: Option<&Searched>, swept: Option<&Swept>) -> Option<Highlight> {
+    if let Some(searched) = searched.filter(|searched| searched.apart.is_empty()) {
         return Some((DECIDES, searched.sentence.clone()));
     }
-    let rows: Vec<String> = nearest
+    let rows: Vec<String> = swept
+        .filter(|swept| swept.apart.is_empty())
         .iter()
+        .flat_map(|swept| &swept.rows)
         .filter_map(|row| {
             let (variant, distance) = row.variants.first()?;
             Some(format!("{} moves from {} to {distance} ({variant})", row.row, row.profile))

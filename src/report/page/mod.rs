@@ -18,7 +18,7 @@ use crate::report::compare::differences::{Difference, differences};
 use crate::report::compare::limits::{above, applies, bound, is_white_box};
 use crate::report::compare::ranking::orders;
 use crate::report::compare::search::{Searched, searched};
-use crate::report::compare::sweep::{Nearest, nearest};
+use crate::report::compare::sweep::{Swept, swept};
 use crate::report::notice::notice;
 use crate::report::page::csv::csv;
 use crate::report::page::escape::{html_prose, markdown, markdown_prose, printable};
@@ -54,7 +54,7 @@ pub struct Page {
     tables: Vec<ReadTable>,
     white_box_tables: Vec<ReadTable>,
     differences: Vec<Difference>,
-    nearest: Vec<Nearest>,
+    swept: Option<Swept>,
     figure_3: Vec<Figure>,
     others: Vec<Figure>,
     white_box: Vec<Figure>,
@@ -124,9 +124,9 @@ impl Page {
         let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
         let printed = own.is_empty() || asked;
         let csv = csv(results, printed, &comparisons)?;
-        let (nearest, searched) = (nearest(folder)?, searched(folder)?);
+        let (swept, searched) = (swept(folder, results)?, searched(folder, results)?);
         let headline =
-            Headline::new(results, &published, &comparisons, searched.as_ref(), &nearest)?;
+            Headline::new(results, &published, &comparisons, searched.as_ref(), swept.as_ref())?;
         Ok(Self {
             notice: notice(results),
             headline,
@@ -136,7 +136,7 @@ impl Page {
             tables: printed_as(transfer),
             white_box_tables: white_box_tables.filter(ReadTable::is_attacked).collect(),
             differences: all_differences,
-            nearest,
+            swept,
             figure_3: figure_3(curves, &published)?,
             others: other_defenses(curves, &published)?,
             white_box: white_box(curves, &published, bound)?,

@@ -27,7 +27,7 @@ use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
     ExperimentSpec, Found, Graph, JointSearch, Observations, Quick, Request, Results, RunInfo,
-    Sheet, Store, Sweep, SweepRow,
+    Sheet, Store, Sweep, SweepFound,
 };
 use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
@@ -158,7 +158,7 @@ impl Reproduce {
         let trials = round.iter().chain([&finalist]);
         let graphs: Vec<_> = trials.map(|trial| (&trial.spec.settings, &trial.graph)).collect();
         self.refuse_without_effect(None, &graphs)?;
-        let request = Request { search: Some(search.clone()), ..Request::new(spec, None) };
+        let request = Request::of_search(spec, search.clone());
         request.check(&self.out)?;
         if self.dry_run {
             return search::plan(&search, (&round, &finalist), &Store::at(&self.out), common);
@@ -353,7 +353,7 @@ pub fn look_at_outputs(
     let mut outputs = Outputs::new(common.console(), read);
     let whole = [Results::FILE, RunInfo::FILE, Observations::FILE];
     let names = match (&request.sweep, &request.search) {
-        (Some(_), _) => vec![SweepRow::FILE],
+        (Some(_), _) => vec![SweepFound::FILE],
         (_, None) => [&whole, &deepsleep::report::FILES[..]].concat(),
         (_, Some(_)) => [&[Found::FILE], &whole[..], &deepsleep::report::FILES].concat(),
     };

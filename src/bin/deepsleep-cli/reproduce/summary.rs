@@ -3,7 +3,7 @@
 use crate::common::Common;
 use crate::stderr::shown;
 use anyhow::Result;
-use deepsleep::experiment::{Published, Results, SweepRow};
+use deepsleep::experiment::{Published, Results, SweepFound, SweepRow};
 use deepsleep::report::{NEAR, ReadTable, ScaleRows, ShownCell, is_near, notice};
 use std::path::Path;
 
@@ -81,10 +81,10 @@ fn verdict(cells: &[&ShownCell]) -> String {
 }
 
 /// Writes `sweep.json`, and prints the nearest variants of every printed row.
-pub fn save_sweep(answers: &[SweepRow], out: &Path, common: &Common) -> Result<()> {
-    SweepRow::save(answers, out)?;
+pub fn save_sweep(found: &SweepFound, out: &Path, common: &Common) -> Result<()> {
+    found.save(out)?;
     let mut text = String::new();
-    for answer in answers {
+    for answer in &found.rows {
         let SweepRow { table, scale, method, .. } = answer;
         text +=
             &format!("\n{method} at {scale} (table {table}), mean distance over the columns:\n");
@@ -93,6 +93,6 @@ pub fn save_sweep(answers: &[SweepRow], out: &Path, common: &Common) -> Result<(
                 &format!("  {:.4}  {}, seed {}\n", variant.distance, variant.variant, variant.seed);
         }
     }
-    text += &format!("\n{}", shown(&out.join(SweepRow::FILE)));
-    common.console().result(&answers, text)
+    text += &format!("\n{}", shown(&out.join(SweepFound::FILE)));
+    common.console().result(found, text)
 }

@@ -8,8 +8,8 @@ use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Graph, JobOutcome, Observations, Request, Results, RunInfo, RunOptions, Store,
-    assemble_results, job_runs, run,
+    Graph, JobOutcome, Observations, Request, Results, RunInfo, RunOptions, Store, SweepFound,
+    assemble_results, job_runs, lasting_failure, run,
 };
 use deepsleep::tensor::Context;
 use std::fs;
@@ -83,19 +83,42 @@ impl Reproduction<'_> {
         again: &str,
     ) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
-        let missing = self.graph.jobs.iter().zip(outcomes);
-        let missing = missing.filter(|(_, outcome)| !matches!(outcome, JobOutcome::Done(..)));
-        let (count, kinds) = counted(missing.map(|(job, _)| job.work.kind()));
-        let incomplete =
-            || bail!("{count} of {} jobs have no result ({kinds}); {again}", outcomes.len());
+        let jobs = 0..outcomes.len();
+        let missing = jobs.filter(|&job| !matches!(outcomes[job], JobOutcome::Done(..)));
+        let missing: Vec<usize> = missing.collect();
+        let count = missing.len();
+        let is_lasting =
+            missing.iter().all(|&job| lasting_failure(self.graph, outcomes, job).is_some());
+        let incomplete = || {
+            let (count, kinds) =
+                counted(missing.iter().map(|&job| self.graph.jobs[job].work.kind()));
+            let next = if is_lasting {
+                "they fail whenever they are run: change a setting"
+            } else {
+                again
+            };
+            bail!("{count} of {} jobs have no result ({kinds}); {next}", outcomes.len())
+        };
         if results.cells.is_empty() && count > 0 {
             // What an earlier run has written is worth more than a page without a number.
             return incomplete();
         }
         match &self.request.sweep {
             Some(sweep) => {
-                let rows = sweep.rows(&results, &self.graph.passed_over)?;
-                summary::save_sweep(&rows, self.folder.out, self.folder.common)?;
+                let (request, graph) = (self.request, self.graph);
+                let found = SweepFound::new(request, sweep, graph, &results, outcomes)?;
+                let ResultsFolder { out, common, .. } = self.folder;
+                for passed in &found.passed_over {
+                    if !graph.passed_over.contains(passed) {
+                        common
+                            .console()
+                            .say(format_args!("passed over: {}: {}", passed.variant, passed.why));
+                    }
+                }
+                summary::save_sweep(&found, out, common)?;
+                if is_lasting {
+                    return Ok(());
+                }
             }
             None => self.report(&results, outcomes, test, start)?,
         }
