@@ -4,11 +4,11 @@ use crate::error::{Raised, refuse};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
 use deepsleep::files::{Content, Output};
-use deepsleep::method::Settings;
+use deepsleep::method::noted_spiking_options;
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Classifier, Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
-use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
+use deepsleep::snn::{SpikingModel, Statistics};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::{Path, PathBuf};
@@ -31,8 +31,7 @@ impl Network {
         notes: Vec<String>,
     ) -> deepsleep::Result<Self> {
         let frozen: Box<dyn FrozenNetwork + Send> = if spiking {
-            let options = state.noted::<Settings>("settings").map(|s| s.fast_wave.spiking);
-            let options: SpikingOptions = options.unwrap_or_default();
+            let options = noted_spiking_options(&state)?.unwrap_or_default();
             let network = SpikingModel::from_model(&model, options, Statistics::Carry)?.freeze()?;
             match draws {
                 Some(draws) => Box::new(network.with_draws(draws)),

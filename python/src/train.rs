@@ -9,7 +9,7 @@ use deepsleep::data::DataIdentity;
 use deepsleep::evaluation::{CheckpointKind, HISTORY, HistoryPoint, Observer, session};
 use deepsleep::files::{Content, Output};
 use deepsleep::method::{
-    BatchProgress, ControlTraining, Defender, InTraining, Profile, Settings, Training,
+    BatchProgress, ControlTraining, Defender, InTraining, Profile, Settings, Training, keep_spiking_options,
 };
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Network as _, Origin};
@@ -196,6 +196,9 @@ pub fn run_training<'py>(
         let model = training.in_training();
         session::train(office.context, model, [train, test], &mut history, &mut keeper)?;
         let mut state = training.state(&settings);
+        if let Some(start) = start {
+            keep_spiking_options(&start.state, trained, &settings, &mut state)?;
+        }
         origin.note_in(&mut state);
         state.note(HISTORY, &history);
         state.note("clean_accuracy", history.last().map(|point| point.test_accuracy));

@@ -22,6 +22,9 @@ pub struct PrintedColumn {
     /// What really ran; None for clean samples.
     #[serde(default)]
     pub attack: Option<AttackSpec>,
+    /// The same attack in other norms than the paper's, where its steps are too short for these.
+    #[serde(default)]
+    pub other_norms: Option<AttackSpec>,
     /// The same attack at its full strength, where that is another one.
     #[serde(default)]
     pub full: Option<AttackSpec>,

@@ -4,7 +4,9 @@
 //! does not match its checksum is damaged: it is named, and computed again. Processes that share the folder claim a
 //! job by a lock on `KEY.lock`, which the system releases however they end.
 
-use crate::files::{MOST, MadeFolders, inside, lock_file, read_regular, write_atomically};
+use crate::files::{
+    MOST, MadeFolders, TEMPORARY, inside, lock_file, read_regular, write_atomically,
+};
 use crate::fingerprint::sha256;
 use crate::wording::of_json;
 use crate::{Error, Result};
@@ -13,6 +15,7 @@ use serde_json::Value;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A finished job's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,6 +107,26 @@ impl Store {
     /// The store of a results folder, whether it is there or not: what is not there holds nothing.
     pub fn at(results: &Path) -> Self {
         Self { folder: results.join(Self::FOLDER) }
+    }
+
+    /// Removes what processes that were killed left behind: locks that nobody holds, and temporary files that nobody has
+    /// written to for an hour. Nothing depends on it.
+    pub fn tidy(&self) {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if let Some(key) = name.strip_suffix(".lock") {
+                // If it is free, it goes away with the claim.
+                let _ = self.claim(key);
+            } else if name.starts_with(TEMPORARY) {
+                let age = entry.metadata().and_then(|data| data.modified());
+                if age.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > HOUR)) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
     }
 
     /// The path of a file in it.
@@ -254,6 +277,7 @@ fn seal(entry: &StoreEntry) -> std::result::Result<String, String> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::time::SystemTime;
 
     #[test]
     fn what_was_kept_is_found_and_damage_is_noticed() {
@@ -301,6 +325,15 @@ mod tests {
         let store = Store::open(folder.path()).expect("a store");
         let claim = store.claim("k").expect("no failure");
         assert!(claim.is_some() && store.claim("k").expect("no failure").is_none());
+        // Of what a killed process left, only what nobody uses goes away.
+        for name in ["left.lock", ".deepsleep-old", ".deepsleep-new", "k.checkpoint"] {
+            fs::write(store.path(name), "").expect("written");
+        }
+        let old = File::options().write(true).open(store.path(".deepsleep-old")).expect("there");
+        old.set_modified(SystemTime::now() - Duration::from_secs(7200)).expect("older");
+        store.tidy();
+        let left = ["left.lock", ".deepsleep-old", ".deepsleep-new", "k.checkpoint", "k.lock"];
+        assert_eq!(left.map(|name| store.path(name).exists()), [false, false, true, true, true]);
         drop(claim);
         assert!(store.claim("k").expect("no failure").is_some());
     }

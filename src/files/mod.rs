@@ -15,6 +15,8 @@ pub use lock::Lock;
 #[cfg(feature = "experiment")]
 pub(crate) use lock::lock_file;
 pub use made::MadeFolders;
+#[cfg(feature = "experiment")]
+pub(crate) use output::TEMPORARY;
 pub use output::{Output, leads_into, same_file};
 
 use crate::{Error, Result};

@@ -7,6 +7,9 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+/// How the names of temporary files begin.
+pub const TEMPORARY: &str = ".deepsleep-";
+
 /// As many links as a system follows.
 const MOST_LINKS: usize = 40;
 
@@ -170,7 +173,7 @@ impl Output {
             return Err(io::Error::other("a device or pipe has no temporary file"));
         };
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".deepsleep-");
+        builder.prefix(TEMPORARY);
         #[cfg(unix)]
         {
             // Temporary files are private by default; this one becomes an ordinary file (the umask still applies).

@@ -36,6 +36,7 @@ mod forms;
 mod in_training;
 mod profile;
 mod settings;
+mod spiking_form;
 mod stage;
 mod validate;
 mod words;
@@ -58,4 +59,5 @@ pub use profile::Profile;
 pub use settings::Settings;
 #[cfg(feature = "report")]
 pub(crate) use settings::of_32_bits;
+pub use spiking_form::{keep_spiking_options, noted_spiking_options};
 pub use stage::{BatchProgress, Networks, PassProgress, SinglePass, Stage, StageRun, TrainingRun};

@@ -4,7 +4,7 @@ use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
-use crate::model::{files, read, saved_network, spiking, spiking_options};
+use crate::model::{files, read, saved_network, spiking};
 use crate::numbers::{at_least, whole};
 use crate::output::Outputs;
 use crate::stderr::shown;
@@ -14,6 +14,7 @@ use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, Split};
 use deepsleep::draw::{filters_svg, raster_svg};
 use deepsleep::files::Content;
+use deepsleep::method::noted_spiking_options;
 use deepsleep::nn::{Freeze, Model, Network};
 use deepsleep::snn::{FrozenSpikingModel, SpikeTrain, firing_rates, spike_trains};
 use serde::Serialize;
@@ -89,7 +90,7 @@ impl Inspect {
         let state = read(&self.model, common.console())?;
         let architecture = self.architecture.architecture.as_deref();
         let network = open(&state, architecture, &|| self.data.shape())?;
-        spiking_options(&state)?;
+        noted_spiking_options(&state)?;
         let spiking = match spiking(&state, &network) {
             Ok(spiking) => Some(spiking.freeze()?),
             Err(error) if self.wants_spikes() => return Err(error),

@@ -2,16 +2,16 @@
 
 use crate::architecture::open;
 use crate::console::Console;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
 use deepsleep::evaluation::fingerprint_of_file;
-use deepsleep::method::Settings;
+use deepsleep::method::noted_spiking_options;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
-use deepsleep::snn::{SpikingModel, SpikingOptions, Statistics};
+use deepsleep::snn::{SpikingModel, Statistics};
 use deepsleep::tensor::Shape;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -162,17 +162,6 @@ pub fn fingerprint(path: &Path) -> Result<String> {
 
 /// The spiking network of a file, with the settings recorded in it, or the published ones.
 pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingModel> {
-    Ok(SpikingModel::from_model(model, spiking_options(state)?, Statistics::Carry)?)
-}
-
-/// The spiking options of a file: the ones recorded in it, or the published ones.
-pub fn spiking_options(state: &StateDict) -> Result<SpikingOptions> {
-    Ok(match (state.notes().contains_key("settings"), state.noted::<Settings>("settings")) {
-        (false, _) => SpikingOptions::default(),
-        (true, Some(settings)) => settings.fast_wave.spiking,
-        (true, None) => bail!(
-            "{}: its note `settings` is not of the kind that this version writes; run it as cnn, or train it again",
-            state.path().display()
-        ),
-    })
+    let options = noted_spiking_options(state)?.unwrap_or_default();
+    Ok(SpikingModel::from_model(model, options, Statistics::Carry)?)
 }

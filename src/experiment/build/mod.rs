@@ -85,15 +85,19 @@ impl Graph {
     }
 
     /// The attack behind a column: what the paper ran; white-box, and under the profile whose baselines have their full
-    /// strength, without what weakened it. None for clean images.
+    /// strength, without what weakened it; in other norms than the paper's, with steps that suit these. None for clean images.
     fn attack(
         column: &PrintedColumn,
+        norm: Norm,
         threat_model: ThreatModel,
         is_spiking: bool,
         spec: &ExperimentSpec,
     ) -> Option<AttackSpec> {
         if is_spiking && threat_model == ThreatModel::WhiteBox && column.spiking.is_some() {
             return column.spiking.clone();
+        }
+        if norm != Norm::Linf && column.other_norms.is_some() {
+            return column.other_norms.clone();
         }
         let full =
             threat_model == ThreatModel::WhiteBox || spec.settings.profile.is_full_strength();
@@ -187,7 +191,7 @@ impl Graph {
                 continue;
             }
             let images = spec.images_under(threat_model);
-            let asked = Self::attack(column, threat_model, spiking.is_some(), spec);
+            let asked = Self::attack(column, norm, threat_model, spiking.is_some(), spec);
             let (attack, radius, job) = match (asked, threat_model) {
                 (None, _) => (None, 0.0, self.clean(&id, (trained, spiking), seed, spec)),
                 (Some(attack), ThreatModel::Transfer) => {

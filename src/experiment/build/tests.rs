@@ -136,6 +136,32 @@ fn a_graph_of_too_many_models_is_refused() {
     assert!(error.contains("there can be 20000"), "{error}");
 }
 
+/// Ten steps of 2/255 go nowhere in L2, where the radii are of other lengths; nothing is printed of it.
+#[test]
+fn steps_reach_the_radius_in_every_norm() {
+    for norm in Norm::ALL.into_iter().filter(|&norm| norm != Norm::Linf) {
+        let mut sheet = Sheet::of_table(1).expect("our own");
+        (sheet.norm, sheet.scales) = (norm, vec!["2".into()]);
+        sheet.columns = vec!["pgd".into(), "bim".into()];
+        for profile in [Profile::Published, Profile::Standard] {
+            let mut asked = spec(&[], &[]);
+            asked.settings = Settings::new(profile);
+            let graph = Graph::of_sheets(&[sheet.clone()], &asked).expect("a sheet");
+            for key in ["pgd", "bim"] {
+                let cells: Vec<_> = graph.cells.iter().filter(|cell| cell.column == key).collect();
+                assert!(!cells.is_empty());
+                for cell in cells {
+                    let attack = cell.attack.as_ref().expect("attacked").to_string();
+                    let is_of_ten = attack.starts_with(&format!("{key}:steps=10"));
+                    // A size of their own, not the paper's.
+                    assert!(is_of_ten && !attack.contains("step="), "{norm}: {attack}");
+                    assert_eq!(cell.ball.1, 2.0);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn jobs_come_after_their_inputs_and_are_there_once() {
     let graph = Graph::new(&spec(&[1, 2, 3], &[3])).expect("our own tables");

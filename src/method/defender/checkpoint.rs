@@ -3,6 +3,7 @@
 use super::Defender;
 use crate::checkpoint::{MadeWith, StateDict};
 use crate::method::Settings;
+use crate::method::spiking_form::SETTINGS;
 use crate::nn::{Model, Network};
 use crate::sleep::linear_output;
 use crate::tensor::Context;
@@ -74,7 +75,7 @@ impl Defender {
     pub fn checkpoint(&self) -> Result<StateDict> {
         let mut state = StateDict::default();
         state.note("defense", self.defense.name());
-        state.note("settings", &self.settings);
+        state.note(SETTINGS, &self.settings);
         state.note("defense.stage", self.at);
         state.note("defense.at_work", self.run.is_some());
         state.absorb("model", self.model().state());
@@ -120,7 +121,7 @@ impl Defender {
     pub fn differences(&self, state: &StateDict) -> Result<Vec<String>> {
         let missing = || Error::format(state.path(), "it does not say how a defense made it");
         let defense: String = state.noted("defense").ok_or_else(missing)?;
-        let settings: Settings = state.noted("settings").ok_or_else(missing)?;
+        let settings: Settings = state.noted(SETTINGS).ok_or_else(missing)?;
         let made_with = |defense: &str, settings| {
             MadeWith::default().and("defense", defense).and_all("setting ", settings)
         };

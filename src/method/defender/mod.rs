@@ -6,6 +6,7 @@ use super::{BatchProgress, Defense, Networks, Settings, Stage, StageRun, Trainin
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
+use crate::method::spiking_form::SETTINGS;
 use crate::nn::{Model, Network, check_finite_state};
 use crate::simd::random::Key;
 use crate::snn::SpikingModel;
@@ -81,7 +82,7 @@ impl Defender {
     pub fn state(&self) -> StateDict {
         let mut state = self.model().state();
         state.note("defense", self.defense.name());
-        state.note("settings", &self.settings);
+        state.note(SETTINGS, &self.settings);
         state
     }
 

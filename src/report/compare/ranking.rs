@@ -113,6 +113,7 @@ mod tests {
     fn ties_in_print_do_not_count_and_reversals_are_named() {
         let column = PrintedColumn {
             full: None,
+            other_norms: None,
             spiking: None,
             label: "PGD".into(),
             key: "fgsm".into(),

@@ -44,7 +44,14 @@ impl Display {
         let total = ours.iter().filter(|ours| **ours).count();
         let ours = graph.jobs.iter().zip(&ours).filter(|(_, ours)| **ours).map(|(job, _)| job);
         let missing = ours.filter(|job| matches!(store.find(&job.key), Lookup::NotFound));
-        let left = missing.map(|job| graph.estimate(job)).sum();
+        let missing: Vec<f64> = missing.map(|job| graph.estimate(job)).collect();
+        let left = missing.iter().sum();
+        if !missing.is_empty() {
+            let (count, time) = (missing.len(), HumanDuration(Duration::from_secs_f64(left)));
+            common
+                .console()
+                .say(format_args!("{count} of {total} jobs to do, about {time} on two cores"));
+        }
         let bars = (!common.is_quiet() && io::stderr().is_terminal()).then(|| {
             let all = MultiProgress::new();
             let overall = all.add(ProgressBar::new(total as u64));

@@ -191,6 +191,7 @@ impl Reproduce {
         graphs.iter().try_for_each(|graph| graph.check_images()).map_err(|e| self.blamed(e))?;
         request.claim(&self.out)?;
         made.keep();
+        store.tidy();
         Ok((store, lock))
     }
 

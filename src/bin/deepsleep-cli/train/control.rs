@@ -10,7 +10,7 @@ use crate::model;
 use anyhow::Result;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
-use deepsleep::method::{ControlTraining, InTraining, Training};
+use deepsleep::method::{ControlTraining, InTraining, Training, keep_spiking_options};
 use deepsleep::nn::{Network, TrainingOptions};
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,10 +43,11 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     let files = train.files(common)?;
     let context = common.context()?;
     let (images, test) = train.images()?;
-    let mut control = match &train.from {
-        Some(from) => {
+    let began = train.from.as_deref().map(|from| model::read(from, console)).transpose()?;
+    let mut control = match &began {
+        Some(began) => {
             let named = train.architecture.architecture.as_deref();
-            let model = open(&model::read(from, console)?, named, &|| train.data.shape())?;
+            let model = open(began, named, &|| train.data.shape())?;
             ControlTraining::of_model(model, options.clone())?
         }
         None => {
@@ -98,6 +99,9 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
 
     let mut model = control.model().state();
     settings.note_in(&mut model);
+    if let Some(began) = &began {
+        keep_spiking_options(began, Training::Control, &given, &mut model)?;
+    }
     // Without times, threads and instruction set: equal trainings give equal bytes on every machine.
     model.note(HISTORY, &history);
     model.note("clean_accuracy", history.last().map(|point| point.test_accuracy));

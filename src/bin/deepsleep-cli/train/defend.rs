@@ -11,7 +11,7 @@ use anyhow::Result;
 use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::experiment::Work;
-use deepsleep::method::{Defender, Defense, Settings, Training};
+use deepsleep::method::{Defender, Defense, Settings, Training, keep_spiking_options};
 use deepsleep::nn::architecture::Architecture;
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -76,7 +76,8 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     let settings = settings::of(train, Some(Training::Defense(defense)))?;
     let (files, context) = (train.files(common)?, common.context()?);
     let architecture = train.architecture.architecture.as_deref();
-    let control = open(&model::read(from, console)?, architecture, &|| train.data.shape())?;
+    let began = model::read(from, console)?;
+    let control = open(&began, architecture, &|| train.data.shape())?;
     let architecture = Arc::clone(control.architecture());
     settings::refuse_unread_by(&architecture, train, &settings)?;
     let mut defender = Defender::new(defense, control, settings.clone())
@@ -130,6 +131,14 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     let times = watch.finish();
 
     let mut model = defender.state();
+    let training = Training::Defense(defense);
+    let changed = keep_spiking_options(&began, training, &settings, &mut model)?;
+    if !changed.is_empty() {
+        let (from, changed) = (from.display(), changed.join("; "));
+        console.say(format_args!(
+            "note: the spiking settings of {from} are replaced by those of this training: {changed}"
+        ));
+    }
     source.note_in(&mut model);
     model.note(FROM, &made_of);
     model.note(HISTORY, &history);

@@ -1,0 +1,99 @@
+//! How a network runs as a spiking one, as its file notes it.
+
+use super::{Settings, Training};
+use crate::checkpoint::StateDict;
+use crate::snn::SpikingOptions;
+use crate::{Error, Result};
+
+/// The note of a network whose own training had no part in them.
+const SPIKING: &str = "spiking";
+
+/// The note of all settings of a defense.
+pub(super) const SETTINGS: &str = "settings";
+
+/// The spiking options that a network's file notes; None if it notes none, so that those of
+/// [`SpikingOptions::default`] are as good as any.
+///
+/// # Errors
+/// If a note is not of the kind that this version writes.
+pub fn noted_spiking_options(state: &StateDict) -> Result<Option<SpikingOptions>> {
+    let unreadable = |note: &str| {
+        let problem = format!(
+            "its note `{note}` is not of the kind that this version writes; run it with rectifiers, or train it again"
+        );
+        Error::format(state.path(), problem)
+    };
+    if state.notes().contains_key(SPIKING) {
+        return state.noted(SPIKING).map(Some).ok_or_else(|| unreadable(SPIKING));
+    }
+    if state.notes().contains_key(SETTINGS) {
+        let settings: Option<Settings> = state.noted(SETTINGS);
+        let options = settings.map(|settings| settings.fast_wave.spiking);
+        return options.map(Some).ok_or_else(|| unreadable(SETTINGS));
+    }
+    Ok(None)
+}
+
+/// Keeps the spiking options of the network that a training started from, unless the training has its own. Returns where those
+/// differ, in words.
+///
+/// # Errors
+/// If the notes of `start` are not of the kind that this version writes.
+pub fn keep_spiking_options(
+    start: &StateDict,
+    training: Training,
+    settings: &Settings,
+    trained: &mut StateDict,
+) -> Result<Vec<String>> {
+    let Some(options) = noted_spiking_options(start)? else { return Ok(Vec::new()) };
+    let mut kept = settings.clone();
+    kept.fast_wave.spiking = options;
+    let is_own =
+        |name: &str| name.starts_with("fast_wave.spiking") && training.reads(settings, name);
+    let own = settings.written().into_iter().zip(kept.written());
+    let own: Vec<_> = own.filter(|((name, _), _)| is_own(name)).collect();
+    if own.is_empty() {
+        trained.note(SPIKING, options);
+    }
+    let differing = own.into_iter().filter(|(ours, theirs)| ours != theirs);
+    Ok(differing
+        .map(|((name, ours), (_, theirs))| format!("`{name}` {theirs}, now {ours}"))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::{AdversarialTraining, FastWaveDefense, Profile};
+
+    #[test]
+    fn a_training_keeps_the_spiking_options_that_it_has_no_part_in() {
+        let settings = Settings::new(Profile::Published);
+        let mut theirs = settings.clone();
+        theirs.set("fast_wave.spiking.steps", "7").expect("a setting");
+        let (empty, mut start) = (StateDict::default(), StateDict::default());
+        start.note(SETTINGS, &theirs);
+        let keep = |training, start: &StateDict| {
+            let mut trained = StateDict::default();
+            let told = keep_spiking_options(start, training, &settings, &mut trained);
+            (told.expect("readable"), trained)
+        };
+        for training in [Training::Control, Training::Defense(&AdversarialTraining)] {
+            let (told, trained) = keep(training, &start);
+            assert!(told.is_empty(), "{told:?}");
+            let options = noted_spiking_options(&trained).expect("readable").expect("kept");
+            assert_eq!(options.steps, 7);
+            // Through another training, too.
+            let (_, again) = keep(Training::Control, &trained);
+            assert_eq!(noted_spiking_options(&again).expect("readable"), Some(options));
+            assert_eq!(noted_spiking_options(&keep(training, &empty).1).expect("none"), None);
+        }
+        // Trained as a spiking network, it has its own.
+        let (told, trained) = keep(Training::Defense(&FastWaveDefense), &start);
+        assert_eq!(told, ["`fast_wave.spiking.steps` 7, now 8"]);
+        assert_eq!(noted_spiking_options(&trained).expect("none"), None);
+        start.note(SETTINGS, "of another kind");
+        let refused = noted_spiking_options(&start).expect_err("unreadable").to_string();
+        assert!(refused.contains("`settings`") && refused.contains("train it again"), "{refused}");
+    }
+}
