@@ -117,4 +117,4 @@ pub use method::{Defender, Profile, Settings};
 pub use nn::{Classifier, Freeze, FrozenModel, FrozenNetwork, Model, Network};
 pub use nn::{Trainer, TrainingOptions, accuracy};
 pub use tensor::Context;
-pub use wording::written;
+pub use wording::{significant, written};

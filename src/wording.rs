@@ -3,11 +3,22 @@
 /// `a`, `a and b`, `a, b and c`.
 #[cfg(feature = "report")]
 pub fn listed(items: &[&str]) -> String {
+    joined(items, "and")
+}
+
+/// `a`, `a or b`, `a, b or c` with the word `or`.
+pub fn joined(items: &[&str], word: &str) -> String {
     match items {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+        [most @ .., last] if !most.is_empty() => format!("{} {word} {last}", most.join(", ")),
+        all => all.concat(),
     }
+}
+
+/// Text as text of HTML or SVG, between tags or in an attribute: it never becomes markup.
+#[cfg(feature = "draw")]
+pub fn html(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;")
 }
 
 /// `1 pass`, `2 passes`.
@@ -40,10 +51,16 @@ pub fn as_meant(number: f32) -> String {
 }
 
 /// A number with four digits that say something, however small it is.
-pub fn significant(number: f32) -> String {
-    let rounded = format!("{number:.3e}").parse::<f32>();
-    let text = rounded.unwrap_or(number).to_string();
-    if number != 0.0 && number.abs() < 1e-4 { format!("{number:.3e}") } else { text }
+///
+/// ```
+/// assert_eq!([0.0, 0.3, 1.0 / 3.0, 1e-5].map(deepsleep::significant), ["0", "0.3", "0.3333", "1.000e-5"]);
+/// ```
+pub fn significant(number: f64) -> String {
+    let rounded = format!("{number:.3e}");
+    match rounded.parse::<f64>() {
+        Ok(round) if number == 0.0 || number.abs() >= 1e-4 => round.to_string(),
+        _ => rounded,
+    }
 }
 
 /// A number with separators between thousands.
@@ -134,8 +151,8 @@ mod tests {
         );
         let meant = [128.0 / 255.0, 0.3, 0.005 * 1.05, 1.0 / 3.0, 0.0, 1e-5].map(as_meant);
         assert_eq!(meant, ["128/255", "0.3", "0.00525", "85/255", "0", "0.00001"]);
-        let numbers = [0.0, 0.3, 1.0 / 3.0, 24.000_01, 0.000_01].map(significant);
-        assert_eq!(numbers, ["0", "0.3", "0.3333", "24", "1.000e-5"]);
+        let numbers = [0.0, -0.3, 1.0 / 3.0, 24.000_01, 0.000_01, f64::NAN].map(significant);
+        assert_eq!(numbers, ["0", "-0.3", "0.3333", "24", "1.000e-5", "NaN"]);
         assert_eq!(
             (grouped(7), grouped(1234), grouped(100_000)),
             ("7".into(), "1,234".into(), "100,000".into())

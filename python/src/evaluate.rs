@@ -6,7 +6,7 @@ use crate::network::json;
 use crate::samples::Samples;
 use crate::work::{AnyModel, run};
 use deepsleep::attack::{AttackSpec, Budget, Classifier, Norm};
-use deepsleep::audit::{Audit, AuditReport, AuditStage, AuditTask};
+use deepsleep::audit::{AuditOptions, AuditReport, AuditStage, AuditTask};
 use deepsleep::evaluation::{
     AUDIT, CheckpointKind, Journal, JournalSettings, Models, Plan, PortionResult, evaluate,
     fingerprint, worst_cases,
@@ -142,7 +142,8 @@ pub fn run_audit<'py>(
     let eps = radius(eps, norm, samples.shape().features())?;
     let claimed_by = attack.map(str::parse::<AttackSpec>).transpose().raised()?;
     let budget = Budget { norm, eps, seed };
-    let options = Audit { budget, images, claim, claimed_by, search, fast, ..Audit::default() };
+    let options =
+        AuditOptions { budget, images, claim, claimed_by, search, fast, ..AuditOptions::default() };
     let said = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
     let settings = settings(
         about,

@@ -85,7 +85,7 @@ pub use methods::sa_pgd::SaPgd;
 pub use methods::sigma_zero::SigmaZero;
 pub use methods::square::Square;
 pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
-pub(crate) use probe::{Answer, Point, Probe};
+pub(crate) use probe::{Answer, DrawnLogits, Point, Probe, are_probabilities, direction_distance};
 pub(crate) use run::run_classified;
 pub use run::{check_attack, run_attack};
 pub use samples::Samples;

@@ -2,21 +2,11 @@
 
 use crate::Result;
 use crate::attack::candidate::Candidate;
-use crate::attack::engine::transpose::{first_lanes, to_lanes};
+use crate::attack::probe::{DrawnLogits, Point, Probe};
 use crate::attack::search::AttackInfo;
 use crate::attack::task::AttackTask;
-use crate::nn::{decision_noise, predict};
+use crate::nn::decision_noise;
 use crate::simd::random::Key;
-use crate::simd::{LANES, Lanes};
-
-/// What the model says about an image.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DrawnLogits {
-    /// The mean logits over the draws.
-    pub logits: Vec<f32>,
-    /// The share of the draws that by themselves give the label.
-    pub right: f64,
-}
 
 /// What a fresh look at an image that an attack found says.
 pub(super) struct Confirmation {
@@ -69,39 +59,11 @@ pub(super) fn evaluate(
     draws: usize,
     noise: &(dyn Fn(u64, usize) -> Key + Sync),
 ) -> Result<Vec<DrawnLogits>> {
-    let (classes, features) = (task.classifier.classes(), task.samples.shape().features());
-    let mut verdicts = vec![DrawnLogits::default(); images.len()];
-    let workers = task.context.workers(|context| {
-        let session = task.classifier.session(context);
-        (session, vec![0.0; LANES * features], vec![Lanes::ZERO; features])
-    });
-    workers.chunks(&mut verdicts, LANES, |(session, rows, block), i, verdicts| {
-        let (images, which) = (&images[i * LANES..], &which[i * LANES..]);
-        rows.fill(0.0);
-        for ((row, image), verdict) in rows.chunks_mut(features).zip(images).zip(&mut *verdicts) {
-            row.copy_from_slice(image);
-            verdict.logits.resize(classes, 0.0);
-        }
-        to_lanes(rows, block);
-        session.occupy(first_lanes(verdicts.len()));
-        let (mut z, mut row) = (vec![Lanes::ZERO; classes], vec![0.0; classes]);
-        for draw in 0..draws {
-            let key = |lane: usize| {
-                let id = which.get(lane).map_or(0, |&sample| task.samples.ids()[sample]);
-                noise(id, draw)
-            };
-            session.logits(block, &std::array::from_fn(key), false, &mut z)?;
-            for (lane, (verdict, &sample)) in verdicts.iter_mut().zip(which).enumerate() {
-                row.iter_mut().zip(&z).for_each(|(to, z)| *to = z.0[lane]);
-                let means = verdict.logits.iter_mut().zip(&row);
-                means.for_each(|(mean, z)| *mean += z / draws as f32);
-                let label = task.samples.labels()[sample];
-                let right = row.iter().all(|z| z.is_finite()) && predict(&row) == label;
-                verdict.right += f64::from(u8::from(right));
-            }
-        }
-        verdicts.iter_mut().for_each(|verdict| verdict.right /= draws as f64);
-        Ok(())
-    })?;
-    Ok(verdicts)
+    let (samples, probe) = (task.samples, Probe { context: task.context, model: task.classifier });
+    let points: Vec<Point<'_>> = images
+        .iter()
+        .zip(which)
+        .map(|(image, &i)| Point { image, label: samples.labels()[i], noise: Key::new(0) })
+        .collect();
+    probe.drawn(&points, draws, &|place, draw| noise(samples.ids()[which[place]], draw))
 }

@@ -4,7 +4,7 @@ use super::report::{Check, Finding};
 use super::statistics::median;
 use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
-use crate::attack::{Answer, Point};
+use crate::attack::{Answer, Point, are_probabilities, direction_distance};
 use crate::simd::LANES;
 use rand::Rng;
 
@@ -46,13 +46,8 @@ pub(super) fn determinism(subject: &Subject<'_>) -> Result<Check> {
 
 /// Whether two answers have one direction, to 1e-4.
 fn alike(a: &Answer, b: &Answer) -> bool {
-    let length =
-        |x: &Answer| x.logits.iter().map(|&z| f64::from(z).powi(2)).sum::<f64>().sqrt().max(1e-12);
-    let (p, q) = (length(a), length(b));
-    let squares = a.logits.iter().zip(&b.logits);
-    let sum: f64 = squares.map(|(&a, &b)| (f64::from(a) / p - f64::from(b) / q).powi(2)).sum();
     // Not by `>`: what is no number is not alike.
-    sum.sqrt() <= 1e-4
+    direction_distance(&a.logits, &b.logits) <= 1e-4
 }
 
 /// Whether an image that hardly differs gets an unrelated answer: noise that is drawn from the pixels.
@@ -94,12 +89,7 @@ pub(super) fn hidden_noise(subject: &Subject<'_>) -> Result<Check> {
 pub(super) fn probabilities(subject: &Subject<'_>) -> Result<Check> {
     let which = subject.all();
     let answers = subject.gradients(&which[..which.len().min(64)])?;
-    let is_one = |answer: &&Answer| {
-        let z = &answer.logits;
-        let sum: f32 = z.iter().sum();
-        z.iter().all(|p| (-1e-5..1.0 + 1e-5).contains(p)) && (sum - 1.0).abs() < 1e-5
-    };
-    let count = answers.iter().filter(is_one).count();
+    let count = answers.iter().filter(|answer| are_probabilities(&answer.logits)).count();
     let share = count as f64 / answers.len() as f64;
     let finding = if count == answers.len() { Finding::Fail } else { Finding::Pass };
     Ok(number(

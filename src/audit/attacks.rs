@@ -1,6 +1,6 @@
 //! Whether attacks that need less find what those with gradients miss.
 
-use super::Audit;
+use super::AuditOptions;
 use super::report::{Attacked, Check, Finding};
 use super::subject::{ShareCheck, Subject, number};
 pub(super) use crate::attack::Member;
@@ -66,7 +66,7 @@ pub(super) fn gap(subject: &Subject<'_>, guided: &[Member]) -> Vec<Check> {
 /// Attacks that must not find anything that those with gradients have left, each on the same images.
 pub(super) fn rivals(
     subject: &mut Subject<'_>,
-    options: &Audit,
+    options: &AuditOptions,
     twins: &[&dyn Classifier],
 ) -> Result<Vec<Check>> {
     let (norm, left) = (subject.budget.norm, subject.survivors());

@@ -1,12 +1,12 @@
 //! The attack behind a claim: whether it can reach what it is to reach, and what it leaves.
 
-use super::Audit;
+use super::AuditOptions;
 use super::report::{Check, Finding};
 use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 
 /// Nothing where no attack was named.
-pub(super) fn behind(subject: &mut Subject<'_>, options: &Audit) -> Result<Vec<Check>> {
+pub(super) fn behind(subject: &mut Subject<'_>, options: &AuditOptions) -> Result<Vec<Check>> {
     let Some(spec) = &options.claimed_by else { return Ok(Vec::new()) };
     let attack = spec.build()?;
     let warnings = attack.option_warnings(&subject.budget);

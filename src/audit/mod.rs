@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use deepsleep::attack::{Budget, Norm, Samples};
-//! use deepsleep::audit::{Audit, audit};
+//! use deepsleep::audit::{AuditOptions, run_audit};
 //! use deepsleep::data::{Dataset, DatasetName, Split, locate};
 //! use deepsleep::nn::{Freeze, Model};
 //! use deepsleep::tensor::Context;
@@ -12,8 +12,8 @@
 //! let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
 //! let samples = Samples::from_dataset(&test, 0..16)?;
 //! let model = Model::lenet(7).freeze()?; // untrained; any `Classifier`
-//! let options = Audit { budget: Budget { norm: Norm::Linf, eps: 0.05, seed: 0 }, search: 2, ..Audit::default() };
-//! let report = audit(&Context::new(0)?, &model, &samples, &options, &[], |_| {})?;
+//! let options = AuditOptions { budget: Budget { norm: Norm::Linf, eps: 0.05, seed: 0 }, search: 2, ..AuditOptions::default() };
+//! let report = run_audit(&Context::new(0)?, &model, &samples, &options, &[], |_| {})?;
 //! println!("{}, {:.3}", report.verdict, report.robust_accuracy);
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
@@ -34,7 +34,7 @@ mod stages;
 mod statistics;
 mod subject;
 
-pub use report::{Attacked, AuditReport, Check, Finding, Verdict};
+pub use report::{Attacked, AuditReport, AuditVerdict, Check, Finding};
 pub use stages::{AuditStage, Chosen};
 
 use crate::attack::{AttackSpec, Budget, Classifier, Norm, Pgd, Samples, check_attack};
@@ -49,7 +49,7 @@ pub const ENOUGH: usize = 500;
 
 /// What is audited how.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Audit {
+pub struct AuditOptions {
     /// Norm, radius, seed.
     pub budget: Budget,
     /// Rightly classified images to audit.
@@ -68,7 +68,7 @@ pub struct Audit {
     pub fast: bool,
 }
 
-impl Default for Audit {
+impl Default for AuditOptions {
     /// 500 images at 8/255 in Linf.
     fn default() -> Self {
         Self {
@@ -89,11 +89,11 @@ impl Default for Audit {
 ///
 /// # Errors
 /// If model, samples and budget do not fit one another, or no sample is classified rightly.
-pub fn audit(
+pub fn run_audit(
     context: &Context,
     model: &dyn Classifier,
     samples: &Samples,
-    options: &Audit,
+    options: &AuditOptions,
     twins: &[&dyn Classifier],
     mut observer: impl FnMut(&str),
 ) -> Result<AuditReport> {
@@ -111,7 +111,7 @@ pub struct AuditTask<'a> {
     /// Images, of which the first that it classifies rightly are audited.
     pub samples: &'a Samples,
     /// How.
-    pub options: &'a Audit,
+    pub options: &'a AuditOptions,
     /// Other networks for the same task.
     pub twins: &'a [&'a dyn Classifier],
 }
@@ -142,7 +142,7 @@ impl AuditTask<'_> {
     /// same wherever an earlier run ended.
     ///
     /// # Errors
-    /// As for [`audit`], those of `save`, and if the parts are of another audit.
+    /// As for [`run_audit`], those of `save`, and if the parts are of another audit.
     pub fn run(
         &self,
         done: Vec<AuditStage>,
@@ -210,7 +210,7 @@ fn second_look(subject: &Subject<'_>) -> Check {
 
 fn conclude(
     subject: &Subject<'_>,
-    options: &Audit,
+    options: &AuditOptions,
     withstood: usize,
     mut checks: Vec<Check>,
 ) -> AuditReport {
@@ -230,10 +230,10 @@ fn conclude(
     }
     let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Pass);
     let verdict = match worst {
-        Finding::Fail => Verdict::NotTrusted,
-        _ if right < ENOUGH => Verdict::Undecided,
-        Finding::Warn => Verdict::Doubtful,
-        Finding::Pass => Verdict::NoReasonToDoubt,
+        Finding::Fail => AuditVerdict::NotTrusted,
+        _ if right < ENOUGH => AuditVerdict::Undecided,
+        Finding::Warn => AuditVerdict::Doubtful,
+        Finding::Pass => AuditVerdict::NoReasonToDoubt,
     };
     AuditReport {
         norm: options.budget.norm,

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Whether a number can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
+pub enum AuditVerdict {
     /// A check failed.
     #[serde(rename = "not trusted")]
     NotTrusted,
@@ -21,7 +21,7 @@ pub enum Verdict {
     Undecided,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for AuditVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotTrusted => "not trusted",
@@ -121,7 +121,7 @@ pub struct AuditReport {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub claim: Option<f64>,
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: AuditVerdict,
     /// All checks, in their order.
     pub checks: Vec<Check>,
     /// All attacks, in their order.

@@ -4,7 +4,7 @@ use super::attacks::{Member, effort, gap, radii, random, rivals, scale};
 use super::gradients::{Gradients, ascent, differences, overshoot, roughness, vanishing};
 use super::report::{Attacked, Check};
 use super::subject::Subject;
-use super::{Audit, active, answers, claim, controls, convergence, noise, silence};
+use super::{AuditOptions, active, answers, claim, controls, convergence, noise, silence};
 use crate::attack::Classifier;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ impl StageKind {
     pub fn run(
         self,
         subject: &mut Subject<'_>,
-        options: &Audit,
+        options: &AuditOptions,
         guided: &[Member],
         twins: &[&dyn Classifier],
     ) -> Result<Vec<Check>> {

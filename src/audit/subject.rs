@@ -4,7 +4,8 @@ use super::report::{Attacked, Check, Finding};
 use super::stages::{AuditStage, Chosen};
 use super::statistics::interval;
 use crate::attack::{
-    Answer, Attack, Budget, Classifier, Norm, Outcome, Point, Probe, Samples, Status, run_attack,
+    Answer, Attack, Budget, Classifier, DrawnLogits, Norm, Outcome, Point, Probe, Samples, Status,
+    run_attack,
 };
 use crate::nn::{decision_noise, predict};
 use crate::simd::random::Key;
@@ -56,21 +57,18 @@ impl<'a> Subject<'a> {
         let (mut right, mut images) = (Vec::new(), 0);
         while images < samples.len() && right.len() < wanted {
             let some: Vec<usize> = (images..samples.len().min(images + 256)).collect();
-            let mut means = vec![vec![0.0; model.classes()]; some.len()];
-            for draw in 0..model.draws().max(1) {
-                let points: Vec<Point<'_>> = some
-                    .iter()
-                    .map(|&i| Point {
-                        image: samples.image(i),
-                        label: samples.labels()[i],
-                        noise: decision_noise(budget.seed, samples.ids()[i], draw),
-                    })
-                    .collect();
-                for (mean, answer) in means.iter_mut().zip(probe.logits(&points)?) {
-                    mean.iter_mut().zip(answer.logits).for_each(|(mean, z)| *mean += z);
-                }
-            }
-            for (&i, z) in some.iter().zip(&means) {
+            let points: Vec<Point<'_>> = some
+                .iter()
+                .map(|&i| Point {
+                    image: samples.image(i),
+                    label: samples.labels()[i],
+                    noise: Key::new(0),
+                })
+                .collect();
+            // As an attack judges clean images.
+            let noise = |place, draw| decision_noise(budget.seed, samples.ids()[some[place]], draw);
+            let drawn = probe.drawn(&points, model.draws().max(1), &noise)?;
+            for (&i, DrawnLogits { logits: z, .. }) in some.iter().zip(&drawn) {
                 if right.len() == wanted {
                     break;
                 }

@@ -2,6 +2,7 @@
 //! now, and refuses with every difference.
 
 use super::to_json;
+use crate::names::shown;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +60,18 @@ impl MadeWith {
         values.filter_map(|(name, theirs, ours)| difference(name, theirs, ours)).collect()
     }
 
+    /// Refuses to go on with a file that was made with other settings than ours.
+    ///
+    /// # Errors
+    /// If a setting differs; every one that does is listed.
+    pub fn same(
+        path: impl AsRef<Path>,
+        theirs: BTreeMap<String, String>,
+        ours: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        Self::refuse(path, &Self(theirs).differences(&Self(ours.clone())))
+    }
+
     /// Refuses to go on with a file if there are differences.
     ///
     /// # Errors
@@ -80,14 +93,17 @@ impl MadeWith {
     }
 }
 
+/// Letters of a setting that are said in full: what is longer than any list of attacks is none of a person's options.
+const LONG: usize = 1000;
+
 fn difference(name: &str, theirs: Option<&String>, ours: Option<&String>) -> Option<String> {
+    let said = |value: &String| if value.len() > LONG { shown(value) } else { value.clone() };
     match (theirs, ours) {
         (theirs, ours) if theirs == ours => None,
-        (Some(theirs), Some(ours)) => Some(format!("{name} {theirs}, not {ours}")),
-        (Some(theirs), None) => Some(format!("{name} {theirs}, which is not asked for")),
+        (Some(theirs), Some(ours)) => Some(format!("{name} {}, not {}", said(theirs), said(ours))),
+        (Some(theirs), None) => Some(format!("{name} {}, which is not asked for", said(theirs))),
         (None, ours) => {
-            let ours = ours.map_or("", String::as_str);
-            Some(format!("no note of its {name}, not {ours}"))
+            Some(format!("no note of its {name}, not {}", ours.map_or_else(String::new, said)))
         }
     }
 }

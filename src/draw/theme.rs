@@ -1,5 +1,6 @@
 //! Adapts drawings to a page: colors become the page's variables, which follow light and dark mode.
 
+use crate::wording::html;
 use plotters::style::RGBColor;
 
 /// Colors of series, by number; `--series-0` and on in the page's style.
@@ -57,6 +58,6 @@ pub fn standalone(svg: &str, description: &str) -> String {
 
 /// A drawing whose black and white mean something: only described.
 pub fn described(svg: &str, description: &str) -> String {
-    let escaped = description.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    svg.trim().replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{escaped}\" "), 1)
+    let label = format!("<svg role=\"img\" aria-label=\"{}\" ", html(description));
+    svg.trim().replacen("<svg ", &label, 1)
 }

@@ -22,6 +22,9 @@ pub enum ThreatModel {
 }
 
 impl ThreatModel {
+    /// Both, in the order of tables.
+    pub const ALL: [Self; 2] = [Self::Transfer, Self::WhiteBox];
+
     /// Its name, for people and files.
     pub fn name(self) -> &'static str {
         match self {

@@ -2,9 +2,9 @@
 //! complete lines count.
 
 use crate::attack::Samples;
+use crate::checkpoint::MadeWith;
 use crate::files::{Output, read_regular, writing};
 use crate::fingerprint::Fingerprint;
-use crate::names::shown;
 use crate::wording::of_json_line;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -56,7 +56,7 @@ impl Journal {
         let mut lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let Some(first) = lines.next() else { return Ok(None) };
         let theirs: JournalSettings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
-        same_settings(path, &theirs, settings)?;
+        MadeWith::same(path, theirs, settings)?;
         let parts = lines
             .enumerate()
             .map(|(i, line)| serde_json::from_slice(line).map_err(|e| fail(i + 2, e)));
@@ -86,37 +86,6 @@ fn line(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(value).map_err(|e| Error::io(path, "write", e.into()))?;
     line.push(b'\n');
     Ok(line)
-}
-
-/// Letters of a setting that are said in full.
-const LONG: usize = 1000;
-
-/// Refuses to go on where the settings of a file are not ours.
-///
-/// # Errors
-/// If they differ; in which is said.
-pub fn same_settings(path: &Path, theirs: &JournalSettings, ours: &JournalSettings) -> Result<()> {
-    let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    let value = |of: &JournalSettings, key: &str| match of.get(key) {
-        None => "nothing".to_owned(),
-        // What is longer than any list of attacks is none of a person's options.
-        Some(value) if value.len() > LONG => shown(value),
-        Some(value) => value.clone(),
-    };
-    let differences: Vec<String> = keys
-        .into_iter()
-        .filter(|key| theirs.get(*key) != ours.get(*key))
-        .map(|key| format!("{key} {}, not {}", value(theirs, key), value(ours, key)))
-        .collect();
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let problem = format!(
-        "{} was made with {}; give the same options, or do not resume it",
-        path.display(),
-        differences.join("; ")
-    );
-    Err(Error::argument("cannot resume", problem))
 }
 
 /// The fingerprint of samples: pixels, labels, identities.

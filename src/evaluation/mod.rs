@@ -51,7 +51,7 @@ pub use evidence::Evidence;
 #[cfg(feature = "experiment")]
 pub(crate) use interval::NORMAL_QUANTILE;
 pub use interval::{mean_interval, wilson};
-pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file, same_settings};
+pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file};
 pub use plan::{Models, Plan, PortionResult, evaluate};
 pub use random::RandomAccuracy;
 pub use session::{HISTORY, HistoryPoint, Observer};

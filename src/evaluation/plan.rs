@@ -44,6 +44,25 @@ pub struct Models<'a> {
 }
 
 impl Models<'_> {
+    /// Attacks the target itself or, if there is a source, shows it the images that are crafted there.
+    ///
+    /// # Errors
+    /// Those of [`run_attack`].
+    pub fn attack(
+        &self,
+        context: &Context,
+        samples: &Samples,
+        attack: &dyn Attack,
+        budget: Budget,
+    ) -> Result<AttackReport> {
+        match self.source {
+            None => run_attack(context, self.target, samples, attack, budget),
+            Some(source) => {
+                Crafted::craft(context, source, samples, attack, budget)?.show(context, self.target)
+            }
+        }
+    }
+
     /// What an attack knows of the target.
     fn threat(&self) -> ThreatModel {
         if self.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox }
@@ -172,7 +191,7 @@ pub fn evaluate(
                 } else {
                     let start = Instant::now();
                     let some = samples.select(portion)?;
-                    let report = run(context, models, &some, method.as_ref(), budget)?;
+                    let report = models.attack(context, &some, method.as_ref(), budget)?;
                     let part = PortionResult {
                         attack: a,
                         radius: r,
@@ -197,19 +216,4 @@ pub fn evaluate(
         }
     }
     Ok(cells)
-}
-
-fn run(
-    context: &Context,
-    models: Models<'_>,
-    samples: &Samples,
-    method: &dyn Attack,
-    budget: Budget,
-) -> Result<AttackReport> {
-    match models.source {
-        None => run_attack(context, models.target, samples, method, budget),
-        Some(source) => {
-            Crafted::craft(context, source, samples, method, budget)?.show(context, models.target)
-        }
-    }
 }

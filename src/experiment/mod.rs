@@ -41,7 +41,7 @@ pub use results::{
 pub use run::{Event, JobOutcome, RunOptions, found, run};
 pub use search::{
     Finalist, Found, Half, Hypothesis, JointSearch, PassedOver, Score, SearchStep, Trial,
-    Unexplained,
+    Unexplained, words_of,
 };
 pub use sheet::{Quick, RowSpec, Selection, Sheet, parse};
 pub use spec::ExperimentSpec;

@@ -4,6 +4,7 @@ use super::RobustLoss;
 use crate::nn::{GradientAttack, Rule, Schedule};
 use crate::short_form;
 use crate::snn::{Encoder, Surrogate};
+use crate::wording::joined;
 use serde_json::Value;
 
 /// What a setting takes instead of what `error` is about; `now` is the value that it has.
@@ -17,7 +18,8 @@ pub fn takes(name: &str, now: &Value, error: &serde_json::Error) -> String {
         return format!("there is no {field} in it; it has {known}");
     }
     if !forms.is_empty() {
-        return format!("it takes {}", listed(&forms));
+        let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
+        return format!("it takes {}", joined(&forms, "or"));
     }
     if let Some(field) = after("missing field ") {
         return format!("{field} is missing in it");
@@ -85,14 +87,6 @@ fn forms(name: &str) -> Vec<String> {
             short_form::of(&Surrogate::StraightThrough(1.0)),
         ],
         _ => Vec::new(),
-    }
-}
-
-/// `a, b or c`.
-fn listed(forms: &[String]) -> String {
-    match forms {
-        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
-        all => all.join(", "),
     }
 }
 

@@ -60,4 +60,4 @@ pub use settings::Settings;
 #[cfg(feature = "report")]
 pub(crate) use settings::of_32_bits;
 pub use spiking_form::{keep_spiking_options, noted_spiking_options};
-pub use stage::{BatchProgress, Networks, SinglePass, Stage, StageRun, TrainingRun};
+pub use stage::{BatchProgress, Networks, PassProgress, SinglePass, Stage, StageRun, TrainingRun};

@@ -39,6 +39,9 @@ pub struct BatchProgress {
     pub loss: Option<f32>,
 }
 
+/// Hears of every batch of a pass or epoch: how many are done, how many there are, and the images of this one.
+pub type PassProgress<'a> = dyn FnMut(usize, usize, usize) + Send + 'a;
+
 /// A stage, before it begins.
 pub trait Stage: Send + Sync {
     /// Its name, in histories and messages. The stage's random numbers depend on it.
@@ -84,8 +87,8 @@ pub trait StageRun: Send {
     /// Passes or epochs done.
     fn passes_done(&self) -> usize;
 
-    /// Makes the next pass or epoch and leaves its outcome in `networks`. `progress` is called after every batch with the
-    /// batches done, the batches in all, and the images of this one. Returns the mean loss, if there is one.
+    /// Makes the next pass or epoch and leaves its outcome in `networks`. `progress` hears of every batch. Returns the mean
+    /// loss, if there is one.
     ///
     /// # Errors
     /// If the images do not fit the network, or a number stops being finite.
@@ -94,7 +97,7 @@ pub trait StageRun: Send {
         context: &Context,
         data: &Dataset,
         networks: &mut Networks,
-        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+        progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>>;
 
     /// Called after the last pass.
@@ -149,7 +152,7 @@ impl StageRun for TrainingRun {
         context: &Context,
         data: &Dataset,
         networks: &mut Networks,
-        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+        progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
         let Self { trainer, regime, .. } = self;
         let mut progress = |p: crate::nn::StepReport| progress(p.step, p.steps, p.images);
@@ -177,13 +180,8 @@ impl StageRun for TrainingRun {
 }
 
 /// What a [`SinglePass`] does.
-type Action = dyn FnMut(
-        &Context,
-        &Dataset,
-        &mut Networks,
-        &mut (dyn FnMut(usize, usize, usize) + Send),
-    ) -> Result<()>
-    + Send;
+type Action =
+    dyn FnMut(&Context, &Dataset, &mut Networks, &mut PassProgress<'_>) -> Result<()> + Send;
 
 /// A stage of one pass, which has no state to save.
 pub struct SinglePass {
@@ -194,12 +192,7 @@ pub struct SinglePass {
 impl SinglePass {
     /// Does this.
     pub fn new(
-        action: impl FnMut(
-            &Context,
-            &Dataset,
-            &mut Networks,
-            &mut (dyn FnMut(usize, usize, usize) + Send),
-        ) -> Result<()>
+        action: impl FnMut(&Context, &Dataset, &mut Networks, &mut PassProgress<'_>) -> Result<()>
         + Send
         + 'static,
     ) -> Self {
@@ -221,7 +214,7 @@ impl StageRun for SinglePass {
         context: &Context,
         data: &Dataset,
         networks: &mut Networks,
-        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+        progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
         (self.action)(context, data, networks, progress)?;
         self.done = true;

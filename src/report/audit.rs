@@ -1,7 +1,7 @@
 //! An audit as a page: its verdict, the checks, who found what, and the curves behind them.
 
 use crate::Result;
-use crate::audit::{AuditReport, Check, Finding, Verdict};
+use crate::audit::{AuditReport, AuditVerdict, Check, Finding};
 use crate::draw::chart::{Across, Chart, Series};
 use crate::draw::failed;
 use crate::report::page::escape::printable;
@@ -80,16 +80,18 @@ pub fn audit_page(model: &str, dataset: &str, report: &AuditReport) -> Result<St
     AuditHtml { p: &page }.render().map_err(failed)
 }
 
-fn meaning(verdict: Verdict) -> &'static str {
+fn meaning(verdict: AuditVerdict) -> &'static str {
     match verdict {
-        Verdict::NotTrusted => {
+        AuditVerdict::NotTrusted => {
             "A check failed: the robust accuracy that attacks along gradients leave is not what it seems."
         }
-        Verdict::Doubtful => "No check failed, and some warn: read them before the number is used.",
-        Verdict::NoReasonToDoubt => {
+        AuditVerdict::Doubtful => {
+            "No check failed, and some warn: read them before the number is used."
+        }
+        AuditVerdict::NoReasonToDoubt => {
             "No check fails or warns. That proves no robustness: nothing does."
         }
-        Verdict::Undecided => "No check failed, and there are too few images to say more.",
+        AuditVerdict::Undecided => "No check failed, and there are too few images to say more.",
     }
 }
 

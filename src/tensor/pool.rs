@@ -18,10 +18,10 @@ const SPINS: usize = 200;
 
 /// Something that runs once on one of the threads. Behind a pointer, as all that is generic over it would be compiled for
 /// every caller.
-type Work<'a> = dyn FnMut() + Send + 'a;
+type PoolWork<'a> = dyn FnMut() + Send + 'a;
 
 /// What `f` returns, which `run` calls once.
-fn once<R: Send>(f: impl FnOnce() -> R + Send, run: impl FnOnce(&mut Work)) -> R {
+fn once<R: Send>(f: impl FnOnce() -> R + Send, run: impl FnOnce(&mut PoolWork)) -> R {
     let (mut f, mut result) = (Some(f), None);
     run(&mut || result = f.take().map(|f| f()));
     result.expect("it was called")
@@ -73,7 +73,7 @@ impl Pool {
         once(f, |work| self.run_awake(work))
     }
 
-    fn run_work(&self, f: &mut Work) {
+    fn run_work(&self, f: &mut PoolWork) {
         if self.threads.current_thread_index().is_some() {
             return f();
         }
@@ -92,7 +92,7 @@ impl Pool {
         });
     }
 
-    fn run_awake(&self, f: &mut Work) {
+    fn run_awake(&self, f: &mut PoolWork) {
         let alone = self.threads() == 1;
         if alone || self.threads() > self.cores || self.threads.current_thread_index().is_some() {
             return self.run_work(f);

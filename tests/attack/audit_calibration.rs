@@ -7,7 +7,7 @@
 use crate::common::masks::{Borrowed, Mask, Masked};
 use crate::common::models::{golden, lenet, test_images};
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{Audit, AuditReport, Finding, Verdict, audit};
+use deepsleep::audit::{AuditOptions, AuditReport, AuditVerdict, Finding, run_audit};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::method::{AdversarialTraining, Defender, Profile, Settings};
 use deepsleep::nn::{Freeze, FrozenModel, Model};
@@ -59,7 +59,7 @@ impl Case {
             Scale::Full if self.model.is_spiking() => (24, 4),
             Scale::Full => (50, 8),
         };
-        let options = Audit {
+        let options = AuditOptions {
             budget: Budget { seed: seed as u64, ..self.budget },
             images,
             search,
@@ -67,10 +67,11 @@ impl Case {
             active: 4,
             fast: true,
             claimed_by: self.claimed_by.map(|text| text.parse().unwrap()),
-            ..Audit::default()
+            ..AuditOptions::default()
         };
         let context = Context::new(2).unwrap();
-        audit(&context, self.model.as_ref(), &self.samples(seed), &options, &[], |_| ()).unwrap()
+        run_audit(&context, self.model.as_ref(), &self.samples(seed), &options, &[], |_| ())
+            .unwrap()
     }
 
     /// All that is wrong with what the audit says.
@@ -87,7 +88,7 @@ impl Case {
             );
         }
         let fails = self.named.iter().any(|(_, least)| *least == Finding::Fail);
-        if fails && report.verdict != Verdict::NotTrusted {
+        if fails && report.verdict != AuditVerdict::NotTrusted {
             complaints.push(format!("{}: {}", self.name, report.verdict));
         }
         complaints
@@ -287,7 +288,7 @@ fn calibrate(cases: Vec<Case>) {
 
 /// A line of the table: verdicts, the number to report, the named checks, and what else did not pass.
 fn row(case: &Case, reports: &[AuditReport]) -> String {
-    let not_trusted = reports.iter().filter(|r| r.verdict == Verdict::NotTrusted).count();
+    let not_trusted = reports.iter().filter(|r| r.verdict == AuditVerdict::NotTrusted).count();
     let mean = reports.iter().map(|r| r.robust_accuracy).sum::<f64>() / reports.len() as f64;
     let of = |name: &str| {
         let checks = || reports.iter().filter_map(|report| report.check(name));

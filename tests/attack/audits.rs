@@ -3,24 +3,35 @@
 use crate::common::masks::{Mask, Masked};
 use crate::common::models::{Affine, golden, lenet, test_images};
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{Audit, AuditReport, AuditStage, AuditTask, Finding, Verdict, audit};
+use deepsleep::audit::{
+    AuditOptions, AuditReport, AuditStage, AuditTask, AuditVerdict, Finding, run_audit,
+};
 use deepsleep::nn::{Freeze, Model};
 use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
 use deepsleep::tensor::Context;
 
 const EPS: f32 = 16.0 / 255.0;
 
-fn run(model: &dyn Classifier, samples: &Samples, options: &Audit) -> AuditReport {
-    let report = audit(&Context::new(2).unwrap(), model, samples, options, &[], |_| ()).unwrap();
+fn run(model: &dyn Classifier, samples: &Samples, options: &AuditOptions) -> AuditReport {
+    let report =
+        run_audit(&Context::new(2).unwrap(), model, samples, options, &[], |_| ()).unwrap();
     for check in report.checks.iter().filter(|check| check.finding != Finding::Pass) {
         println!("  {:?} {} {} {:?}", check.finding, check.name, check.statistic, check.interval);
     }
     report
 }
 
-fn short(images: usize) -> Audit {
+fn short(images: usize) -> AuditOptions {
     let budget = Budget { norm: Norm::Linf, eps: EPS, seed: 0 };
-    Audit { budget, images, search: 8, random: 256, active: 8, fast: true, ..Audit::default() }
+    AuditOptions {
+        budget,
+        images,
+        search: 8,
+        random: 256,
+        active: 8,
+        fast: true,
+        ..AuditOptions::default()
+    }
 }
 
 fn fails(report: &AuditReport) -> Vec<&str> {
@@ -42,7 +53,7 @@ fn a_spiking_network_is_judged_by_the_union() {
     assert!(report.spiking && report.check("surrogate gap").is_some());
     println!("without a gradient");
     let report = run(&Masked(spiking(), Mask::Zero), &samples, &short(20));
-    assert_eq!(report.verdict, Verdict::NotTrusted);
+    assert_eq!(report.verdict, AuditVerdict::NotTrusted);
     assert!(fails(&report).contains(&"zero gradient"));
 }
 
@@ -52,7 +63,7 @@ fn a_claim_by_an_attack_that_falls_short_is_doubted() {
     let samples = test_images(0..26);
     let by = |text: &str| {
         let claimed_by = Some(text.parse().unwrap());
-        let options = Audit { claim: Some(0.5), claimed_by, ..short(24) };
+        let options = AuditOptions { claim: Some(0.5), claimed_by, ..short(24) };
         run(&lenet("lenet_weights.safetensors"), &samples, &options)
     };
     let short = by("pgd:steps=3,step=0.007");
@@ -100,7 +111,7 @@ fn of_an_affine_model_the_number_is_exact() {
     let (model, samples) = crate::attack_oracle::problem(3, 7);
     let model: Affine = model;
     let eps = 0.003;
-    let options = Audit {
+    let options = AuditOptions {
         budget: Budget { norm: Norm::Linf, eps, seed: 0 },
         images: samples.len(),
         ..short(0)
@@ -131,10 +142,10 @@ fn the_gradient_of_a_constant_is_its_derivative() {
 #[test]
 fn claims_beyond_what_was_found_are_refused() {
     let samples = test_images(0..26);
-    let options = Audit { claim: Some(0.99), ..short(24) };
+    let options = AuditOptions { claim: Some(0.99), ..short(24) };
     let report = run(&lenet("lenet_weights.safetensors"), &samples, &options);
     assert_eq!(fails(&report), ["claim"]);
-    assert_eq!(report.verdict, Verdict::NotTrusted);
+    assert_eq!(report.verdict, AuditVerdict::NotTrusted);
 }
 
 /// What the attack behind a claim, or a twin, cannot do is found before any work.
@@ -143,7 +154,7 @@ fn audits_that_cannot_end_do_not_begin() {
     let (context, samples) = (Context::new(1).unwrap(), test_images(0..26));
     let model = lenet("lenet_weights.safetensors");
     let (of_three, _) = crate::attack_oracle::problem(3, 7);
-    let claimed = |text: &str, norm| Audit {
+    let claimed = |text: &str, norm| AuditOptions {
         claim: Some(0.5),
         claimed_by: Some(text.parse().unwrap()),
         budget: Budget { norm, eps: 0.5, seed: 0 },

@@ -1,28 +1,20 @@
 //! `train --defense`, `inspect`, and `evaluate --model-kind`.
 
-use crate::{Folder, read, run};
+use crate::{Folder, as_options, read, run};
 
 /// Trained by PyTorch.
 const PYTORCH: &str = "tests/golden/lenet_weights.safetensors";
 
 /// Settings so small that a defense takes a second, on 256 images.
-const TINY: [&str; 8] = [
-    "--limit-train",
-    "256",
-    "--set",
-    "fast_wave.epochs=1",
-    "--set",
-    "slow_wave.initial_rate=0.1",
-    "--set",
-    "fast_wave.spiking.steps=3",
-];
+const TINY: &str =
+    "--limit-train 256 fast_wave.epochs=1 slow_wave.initial_rate=0.1 fast_wave.spiking.steps=3";
 
 #[test]
 fn a_defended_network_says_how_it_was_made() {
     let folder = Folder::new();
     let out = folder.argument("defended.safetensors");
     let arguments = ["train", "--defense", "deepsleep", "--from", PYTORCH, "--json", "--out", &out];
-    let outcome = run(&[&arguments[..], &TINY].concat()).json();
+    let outcome = run(&[&arguments[..], &as_options(TINY)].concat()).json();
     assert_eq!(outcome["defense"], "deepsleep");
     assert_eq!(outcome["settings"]["profile"], "published");
     assert_eq!(outcome["settings"]["fast_wave"]["epochs"], 1);
@@ -44,11 +36,11 @@ fn a_defended_network_says_how_it_was_made() {
     let again = folder.argument("again.safetensors");
     let arguments = ["train", "--defense", "deepsleep", "--from", PYTORCH, "--out", &again];
     let rest = ["--threads", "3", "--quiet"];
-    assert_eq!(run(&[&arguments[..], &TINY, &rest].concat()).code, Some(0));
+    assert_eq!(run(&[&arguments[..], &as_options(TINY), &rest].concat()).code, Some(0));
     assert!(read(&out) == read(&again));
 
     // What is finished is not begun again, and only the same is the same.
-    let resume = [&arguments[..], &TINY, &["--resume", "--json"]].concat();
+    let resume = [&arguments[..], &as_options(TINY), &["--resume", "--json"]].concat();
     let finished = run(&resume).json();
     assert_eq!(finished["clean_accuracy"], outcome["clean_accuracy"]);
     assert!(finished.get("seconds").is_none());

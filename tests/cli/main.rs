@@ -46,6 +46,12 @@ fn cli(arguments: &[&str]) -> Command {
     command
 }
 
+/// The words of a command line, in which `NAME=VALUE` stands for `--set NAME=VALUE`.
+fn as_options(line: &str) -> Vec<&str> {
+    let set = |word: &str| word.contains('=').then_some("--set");
+    line.split_whitespace().flat_map(|word| set(word).into_iter().chain([word])).collect()
+}
+
 /// Whether the true quick reproduction is to be run instead of a tiny one, for hours: `DEEPSLEEP_TEST_FULL=1`.
 fn full() -> bool {
     std::env::var_os("DEEPSLEEP_TEST_FULL").is_some_and(|value| value == "1")

@@ -1,6 +1,6 @@
 //! `reproduce` and `merge`: the same results however often they were interrupted, and however they were shared out.
 
-use crate::{Folder, Run, cli, full, read};
+use crate::{Folder, Run, as_options, cli, full, read};
 use deepsleep::simd::random::Key;
 use rand_xoshiro::rand_core::Rng;
 use std::fs;
@@ -9,33 +9,17 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Table 1 in a few seconds: 384 training images, an epoch of everything, 32 test images.
-const TINY: [&str; 22] = [
-    "--quick",
-    "--table",
-    "1",
-    "--images",
-    "32",
-    "--white-box-images",
-    "4",
-    "--set",
-    "control.epochs=2",
-    "--set",
-    "slow_wave.initial_rate=0.1",
-    "--set",
-    "slow_wave.batches=2",
-    "--set",
-    "fast_wave.epochs=1",
-    "--set",
-    "fast_wave.spiking.steps=3",
-    "--set",
-    "adversarial_training.epochs=2",
-    "--set",
-    "distillation.student_epochs=1",
-    "--quiet",
-];
+const TINY: &str = "--quick --table 1 --images 32 --white-box-images 4 control.epochs=2 slow_wave.initial_rate=0.1 \
+    slow_wave.batches=2 fast_wave.epochs=1 fast_wave.spiking.steps=3 adversarial_training.epochs=2 \
+    distillation.student_epochs=1";
 
 fn reproduce(data: &str, out: &str, more: &[&str]) -> Run {
-    Run::of(cli(&["reproduce", "--data-dir", data, "--out", out]).args(TINY).args(more))
+    Run::of(
+        cli(&["reproduce", "--data-dir", data, "--out", out])
+            .args(as_options(TINY))
+            .arg("--quiet")
+            .args(more),
+    )
 }
 
 fn reproduce_plainly(data: &str, out: &str, more: &[&str]) -> Run {
@@ -100,7 +84,7 @@ pub fn moments(whole: Duration, seed: u64) -> Vec<Duration> {
 fn killed_at_ten_moments_it_ends_in_the_same_results() {
     let folder = Folder::new();
     let data = folder.small_data(384, 40);
-    let tiny = [&TINY[..], &["--data-dir", &data]].concat();
+    let tiny = [&as_options(TINY)[..], &["--quiet", "--data-dir", &data]].concat();
     let graph = if full() { &["--quick", "--quiet"][..] } else { &tiny };
     let [whole, killed] = ["whole", "killed"].map(|name| folder.argument(name));
     let start = Instant::now();
@@ -153,7 +137,7 @@ fn side_by_side_damaged_and_shared_out_it_ends_in_the_same_results() {
         fs::write(&path, bytes).unwrap();
     }
     let arguments = ["reproduce", "--data-dir", &data, "--out", &beside];
-    let run = Run::of(cli(&arguments).args(&TINY[..TINY.len() - 1]));
+    let run = Run::of(cli(&arguments).args(as_options(TINY)));
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stderr.matches("damaged, computed again").count() >= 2, "{}", run.stderr);
     assert!(results(&folder.path("beside")) == expected);

@@ -148,7 +148,7 @@ fn killed_and_resumed_is_uninterrupted_to_the_last_bit() {
         (ROBUST, &["--first", "1"], &["images"]),
         (ROBUST, &["--attack", "fgsm"], &["--attack", "fgsm"]),
         (ROBUST, &["--norm", "l2"], &["--norm linf, not l2"]),
-        (ROBUST, &["--source", PLAIN], &["--source nothing, not"]),
+        (ROBUST, &["--source", PLAIN], &["no note of its --source, not"]),
         (PLAIN, &[], &["--model"]),
     ] {
         // The last of an option counts where it may be given once; clap refuses it twice.

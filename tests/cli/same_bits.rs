@@ -3,7 +3,7 @@
 //! spiking network too. (What a single training step, gradient or lane does: tests/determinism.rs, spiking_bits.rs.)
 
 use crate::common::isas;
-use crate::{Folder, Run, cli, full, read};
+use crate::{Folder, Run, as_options, cli, full, read};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,44 +12,11 @@ use std::path::Path;
 const THREADS: [&str; 3] = ["1", "2", "5"];
 
 /// Table 1 of next to nothing, so that the portable instruction set gets through it too: batches of two blocks.
-const TINY: [&str; 36] = [
-    "--quick",
-    "--table",
-    "1",
-    "--images",
-    "16",
-    "--white-box-images",
-    "2",
-    "--set",
-    "control.epochs=2",
-    "--set",
-    "control.batch_size=32",
-    "--set",
-    "slow_wave.initial_rate=0.1",
-    "--set",
-    "slow_wave.batches=1",
-    "--set",
-    "slow_wave.batch_size=32",
-    "--set",
-    "fast_wave.epochs=1",
-    "--set",
-    "fast_wave.batch_size=32",
-    "--set",
-    "fast_wave.spiking.steps=2",
-    "--set",
-    "adversarial_training.epochs=1",
-    "--set",
-    "adversarial_training.batch_size=32",
-    "--set",
-    "distillation.student_epochs=1",
-    "--set",
-    "distillation.batch_size=32",
-    "--set",
-    "sleep.steps=50",
-    "--quiet",
-    "--jobs",
-    "0",
-];
+const TINY: &str = "--quick --table 1 --images 16 --white-box-images 2 control.epochs=2 control.batch_size=32 \
+    slow_wave.initial_rate=0.1 slow_wave.batches=1 slow_wave.batch_size=32 fast_wave.epochs=1 \
+    fast_wave.batch_size=32 fast_wave.spiking.steps=2 adversarial_training.epochs=1 \
+    adversarial_training.batch_size=32 distillation.student_epochs=1 distillation.batch_size=32 \
+    sleep.steps=50 --quiet --jobs 0";
 
 /// Every instruction set with every number of threads, but those for which the true quick run takes hours.
 fn machines() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -88,7 +55,7 @@ fn a_reproduction_is_the_same_on_every_instruction_set_and_number_of_threads() {
     let mut first: Option<BTreeMap<String, Vec<u8>>> = None;
     for (isa, threads) in machines() {
         let out = folder.argument(&format!("{isa}-{threads}"));
-        let tiny = [&TINY[..], &["--data-dir", &data]].concat();
+        let tiny = [&as_options(TINY)[..], &["--data-dir", &data]].concat();
         let graph = if full() { &["--quick", "--quiet"][..] } else { &tiny };
         run_on((isa, threads), &[&["reproduce", "--out", &out][..], graph].concat());
         let facts: Value = serde_json::from_slice(&read(Path::new(&out).join("run.json"))).unwrap();

@@ -1,35 +1,14 @@
 //! `reproduce --search`: one hypothesis for the whole paper, found again by whoever was interrupted.
 
 use crate::reproduce::{killed_after, moments};
-use crate::{Folder, read};
+use crate::{Folder, as_options, read};
 use std::fs;
 use std::time::Instant;
 
 /// Trainings of a second, on few images.
-const TINY: [&str; 22] = [
-    "--images",
-    "32",
-    "--set",
-    "control.epochs=1",
-    "--set",
-    "slow_wave.initial_rate=0.1",
-    "--set",
-    "slow_wave.batches=2",
-    "--set",
-    "fast_wave.epochs=1",
-    "--set",
-    "fast_wave.spiking.steps=3",
-    "--set",
-    "adversarial_training.epochs=1",
-    "--set",
-    "distillation.student_epochs=1",
-    "--set",
-    "sleep.steps=10",
-    "--set",
-    "sleep.passes=1",
-    "--threads",
-    "2",
-];
+const TINY: &str = "--images 32 control.epochs=1 slow_wave.initial_rate=0.1 slow_wave.batches=2 fast_wave.epochs=1 \
+    fast_wave.spiking.steps=3 adversarial_training.epochs=1 distillation.student_epochs=1 \
+    sleep.steps=10 sleep.passes=1";
 
 /// Two recipes of the control, scored by few methods.
 const SEARCH: &str = "seeds = 2\nfinalists = 1\nfinal_seeds = 2\nrounds = 1\n\
@@ -45,7 +24,11 @@ fn a_search_that_was_killed_ends_in_the_same_bytes() {
     fs::write(&file, SEARCH).unwrap();
     let command = |out: &str| {
         let fixed = ["reproduce", "--search", &file, "--data-dir", &data, "--out", out, "--quiet"];
-        [&fixed[..], &TINY].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        [&fixed[..], &as_options(TINY), &["--threads", "2"]]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let run = |out: &str| {
         let command = command(out);
@@ -97,7 +80,11 @@ fn a_value_whose_training_diverges_is_passed_over() {
     fs::write(&file, format!("{more}{axis}")).unwrap();
     let command = |out: &str| {
         let fixed = ["reproduce", "--search", &file, "--data-dir", &data, "--out", out, "--quiet"];
-        [&fixed[..], &TINY].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        [&fixed[..], &as_options(TINY), &["--threads", "2"]]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let [whole, killed] = ["whole", "killed"].map(|name| folder.argument(name));
     let run = |out: &str| {
@@ -109,7 +96,11 @@ fn a_value_whose_training_diverges_is_passed_over() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let time = start.elapsed();
     let why = "train control, seed 0: training, epoch 1";
-    assert!(done.stdout.contains("passed over: control.learning_rate = 1e30: "), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("passed over: `control.learning_rate` = 1e30: "),
+        "{}",
+        done.stdout
+    );
     let found: serde_json::Value =
         serde_json::from_slice(&read(folder.path("whole/search.json"))).unwrap();
     // The other value is tried.
@@ -143,8 +134,7 @@ fn a_search_says_what_there_is_to_do_and_what_it_cannot() {
         fs::write(&file, text).unwrap();
         let fixed =
             ["reproduce", "--search", &file, "--data-dir", &data, "--out", &out, "--dry-run"];
-        // Nothing is computed, so there are no threads.
-        crate::run(&[&fixed[..], &TINY[..TINY.len() - 2], more].concat())
+        crate::run(&[&fixed[..], &as_options(TINY), more].concat())
     };
     let plan = run(SEARCH, &["--json"]).json();
     assert_eq!((&plan[0]["hypotheses"], &plan[1]["hypotheses"]), (&2.into(), &2.into()));

@@ -2,6 +2,7 @@
 //! The check for gradients that are exactly zero is made for every attack (see [`attack`](super::attack)).
 
 use crate::Result;
+use crate::attack::probe::{are_probabilities, direction_distance};
 use crate::attack::task::AttackTask;
 use crate::attack::verification::evaluate;
 use crate::simd::random::Key;
@@ -21,23 +22,11 @@ pub fn randomized(job: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
     }))
 }
 
-/// Distance of two rows of logits, each divided by its length.
-fn direction_distance(a: &[f32], b: &[f32]) -> f64 {
-    let length = |x: &[f32]| x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-    let (p, q) = (length(a).max(1e-12), length(b).max(1e-12));
-    let square = |(&a, &b): (&f32, &f32)| (f64::from(a) / p - f64::from(b) / q).powi(2);
-    a.iter().zip(b).map(square).sum::<f64>().sqrt()
-}
-
 /// Whether the outputs look like probabilities; None if there is nothing to look at.
 pub fn range(job: &AttackTask<'_>, which: &[usize]) -> Option<bool> {
     let classes = job.classifier.classes();
     let mut rows = which.iter().map(|&i| &job.clean_logits[i * classes..][..classes]);
-    let probabilities = |row: &[f32]| {
-        let within = row.iter().all(|&p| (-1e-5..1.0 + 1e-5).contains(&p));
-        within && (row.iter().sum::<f32>() - 1.0).abs() < 1e-5
-    };
-    (!which.is_empty()).then(|| rows.all(probabilities))
+    (!which.is_empty()).then(|| rows.all(are_probabilities))
 }
 
 /// Whether the losses and targets asked for exist with so few classes.

@@ -107,7 +107,7 @@ impl StepSize {
         if reach >= needed * (1.0 - 1e-5) {
             return Vec::new();
         }
-        let [step, reach, needed, eps] = [step, reach, needed, eps].map(significant);
+        let [step, reach, needed, eps] = [step, reach, needed, eps].map(|x| significant(x.into()));
         vec![format!(
             "{name}: {steps} steps of {step} reach {reach}, {needed} is needed to cross the ball of eps \
              {eps}: a larger eps will not make this attack stronger; take more or larger steps"

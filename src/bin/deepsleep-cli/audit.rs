@@ -8,12 +8,12 @@ use crate::interrupt::Leftover;
 use crate::model::{Identity, LoadedNetwork, ModelKind, files, saved_network};
 use crate::numbers::{at_least, percent, whole};
 use crate::output::Outputs;
-use crate::result_files::ResultFiles;
+use crate::result_files::{ResultFiles, journal};
 use crate::threat::{attack_spec, check_attack, norms, one_radius};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{Audit, AuditReport, AuditStage, AuditTask, ENOUGH, Finding};
+use deepsleep::audit::{AuditOptions, AuditReport, AuditStage, AuditTask, ENOUGH, Finding};
 use deepsleep::data::Split;
 use deepsleep::evaluation::{self, AUDIT, CheckpointKind, JournalSettings};
 use deepsleep::experiment::NUMERICS;
@@ -127,14 +127,14 @@ impl AuditCommand {
         }
         let features = loaded.network.input_shape().features();
         let eps = one_radius(&self.eps, self.norm, features)?;
-        let options = Audit {
+        let options = AuditOptions {
             budget: Budget { norm: self.norm, eps, seed: self.seed },
             images: self.images.unwrap_or(ENOUGH),
             claim: self.claim,
             claimed_by,
             search: self.search,
             fast: self.fast,
-            ..Audit::default()
+            ..AuditOptions::default()
         };
         let settings = self.settings(&options, &loaded);
         let finished = match &files {
@@ -207,7 +207,7 @@ impl AuditCommand {
     }
 
     /// Everything that the result depends on.
-    fn settings(&self, options: &Audit, loaded: &LoadedAudit) -> JournalSettings {
+    fn settings(&self, options: &AuditOptions, loaded: &LoadedAudit) -> JournalSettings {
         let Budget { norm, eps, seed } = options.budget;
         let twins: Vec<&str> = loaded.twins.iter().map(|twin| twin.identity.sha256()).collect();
         let said = |value: Option<String>| value.unwrap_or_else(|| "none".into());
@@ -233,7 +233,7 @@ impl AuditCommand {
         &self,
         common: &Common,
         loaded: &LoadedAudit,
-        options: &Audit,
+        options: &AuditOptions,
         settings: JournalSettings,
         files: Option<&ResultFiles>,
     ) -> Result<AuditSummary> {
@@ -244,14 +244,7 @@ impl AuditCommand {
         let (model, samples) = (loaded.network.as_ref(), &loaded.samples);
         let task = AuditTask { context: &context, model, samples, options, twins: &twins };
         task.check()?;
-        let (mut journal, done) = match files {
-            None => (None, Vec::new()),
-            Some(files) => {
-                let (journal, done) =
-                    files.journal::<AuditStage>(common, &settings, self.resume)?;
-                (Some(journal), done)
-            }
-        };
+        let (mut journal, done) = journal::<AuditStage>(files, common, &settings, self.resume)?;
         if self.resume {
             console.say(format_args!("continuing after {} parts", done.len()));
         }

@@ -6,13 +6,9 @@ use crate::numbers::at_most;
 use anyhow::Result;
 use clap::Args;
 use deepsleep::tensor::Context;
-use std::sync::Once;
 
 /// Threads that any machine may be asked for: whether results depend on their number can be tried anywhere.
 const MANY: usize = 64;
-
-/// A command asks for threads more than once.
-static SAID: Once = Once::new();
 
 /// Options that every subcommand has.
 #[derive(Debug, Args)]
@@ -36,12 +32,10 @@ impl Common {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let most = MANY.max(8 * cores);
         if asked > most {
-            SAID.call_once(|| {
-                self.console().say(format_args!(
-                    "note: --threads {asked}: this machine has {cores} cores; more than {most} threads would only wait, so it \
-                     uses {most}"
-                ));
-            });
+            self.console().say(format_args!(
+                "note: --threads {asked}: this machine has {cores} cores; more than {most} threads would only wait, so it \
+                 uses {most}"
+            ));
         }
         Ok(Context::new(asked.min(most))?)
     }

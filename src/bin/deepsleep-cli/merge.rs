@@ -6,7 +6,7 @@ use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::at_most;
 use crate::output::refuse_among;
-use crate::reproduce::{Reproduction, counted, lock, look_at_outputs};
+use crate::reproduce::{Reproduction, ResultsFolder, counted, lock, look_at_outputs};
 use crate::stderr::shown;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
@@ -103,7 +103,7 @@ impl Merge {
         if let (Some(train), Some(test)) = (&train, &test) {
             self.check_images(&request, train, test)?;
         }
-        common.context()?;
+        let context = &common.context()?;
         let (store, made) = Store::begin(&self.out)?;
         let _held = held.map_or_else(|| lock(&self.out, None), Ok)?;
         look_at_outputs(&self.out, &request, read, common)?;
@@ -114,12 +114,13 @@ impl Merge {
         self.lines(&graph, &plan, "taken").iter().for_each(|line| console.say(line));
 
         let outcomes = found(&graph, &store);
-        let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
+        let folder = ResultsFolder { store: &store, out: &self.out, context, common };
+        let work = Reproduction { request: &request, graph: &graph, folder };
         if let (Some(train), Some(test)) = (&train, &test) {
-            return work.run((train, test), (self.jobs, None), common);
+            return work.run((train, test), (self.jobs, None));
         }
         let again = "`merge --compute` computes them, or join more folders";
-        work.finish(&outcomes, test.as_ref(), start, again, common)
+        work.finish(&outcomes, test.as_ref(), start, again)
     }
 
     /// Refuses other images than those of the folders.

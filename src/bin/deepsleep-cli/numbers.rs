@@ -28,15 +28,6 @@ pub fn positive(text: &str) -> Result<f32, String> {
     }
 }
 
-/// A number with four digits that say something.
-pub fn significant(number: f64) -> String {
-    if number == 0.0 || number.abs() >= 0.01 {
-        format!("{number:.4}")
-    } else {
-        format!("{number:.3e}")
-    }
-}
-
 /// A share as a percentage; of nothing there is none.
 pub fn percent(part: f64, whole: f64) -> String {
     if whole > 0.0 { format!("{:.2} %", 100.0 * part / whole) } else { "- %".to_owned() }

@@ -3,7 +3,8 @@
 use crate::common::Common;
 use crate::output::Outputs;
 use anyhow::{Context as _, Result, anyhow};
-use deepsleep::evaluation::{CheckpointKind, Journal, JournalSettings, same_settings};
+use deepsleep::checkpoint::MadeWith;
+use deepsleep::evaluation::{CheckpointKind, Journal, JournalSettings};
 use deepsleep::files::{Content, Output};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,7 +50,8 @@ impl ResultFiles {
         let text = std::fs::read(self.out.path()).with_context(|| format!("{out}: cannot read"))?;
         let problem = || format!("{out}: this is not the result of {what}");
         let result: T = serde_json::from_slice(&text).with_context(problem)?;
-        same_settings(self.out.path(), its(&result).with_context(problem)?, settings)?;
+        let theirs = its(&result).with_context(problem)?.clone();
+        MadeWith::same(self.out.path(), theirs, settings)?;
         Ok(Some(result))
     }
 
@@ -58,27 +60,27 @@ impl ResultFiles {
         save(&self.out, result)?;
         Ok(self.checkpoint.remove()?)
     }
+}
 
-    /// The file to note parts in, and those that it holds.
-    pub fn journal<P: DeserializeOwned>(
-        &self,
-        common: &Common,
-        settings: &JournalSettings,
-        resume: bool,
-    ) -> Result<(Journal, Vec<P>)> {
-        let (place, path, console) = (&self.checkpoint, self.checkpoint.path(), common.console());
-        if resume && let Some(found) = Journal::resume(place, settings)? {
-            return Ok(found);
-        }
-        if !resume && path.exists() {
-            console.say(format_args!(
-                "note: {} of an interrupted {} will be replaced; --resume would continue it",
-                path.display(),
-                self.kind.noun()
-            ));
-        }
-        Ok((Journal::begin(place, settings)?, Vec::new()))
+/// The file to note parts in, if there is a place for one, and the parts that it holds.
+pub fn journal<P: DeserializeOwned>(
+    files: Option<&ResultFiles>,
+    common: &Common,
+    settings: &JournalSettings,
+    resume: bool,
+) -> Result<(Option<Journal>, Vec<P>)> {
+    let Some(ResultFiles { checkpoint, kind, .. }) = files else { return Ok((None, Vec::new())) };
+    if resume && let Some((journal, done)) = Journal::resume(checkpoint, settings)? {
+        return Ok((Some(journal), done));
     }
+    if !resume && checkpoint.path().exists() {
+        common.console().say(format_args!(
+            "note: {} of an interrupted {} will be replaced; --resume would continue it",
+            checkpoint.path().display(),
+            kind.noun()
+        ));
+    }
+    Ok((Some(Journal::begin(checkpoint, settings)?), Vec::new()))
 }
 
 /// Writes a result as JSON.

@@ -216,7 +216,15 @@ pub fn attack_spec(text: &str) -> deepsleep::Result<AttackSpec> {
     text.trim().to_ascii_lowercase().parse()
 }
 
-/// The norms.
+/// Parses a norm.
 pub fn norms() -> impl TypedValueParser<Value = Norm> {
     PossibleValuesParser::new(Norm::ALL.map(Norm::name)).try_map(|name| name.parse::<Norm>())
+}
+
+/// Parses a threat model.
+pub fn threat_models() -> impl TypedValueParser<Value = ThreatModel> {
+    PossibleValuesParser::new(ThreatModel::ALL.map(ThreatModel::name)).try_map(|name| {
+        let named = |model: &ThreatModel| model.name().eq_ignore_ascii_case(&name);
+        ThreatModel::ALL.into_iter().find(named).ok_or("there is no such threat model")
+    })
 }

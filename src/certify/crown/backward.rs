@@ -14,7 +14,7 @@ const MOST_COEFFICIENTS: usize = 1 << 22;
 
 /// A function to bound: the difference of two features of a place.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Difference {
+pub(super) struct FeatureDifference {
     pub plus: Option<usize>,
     pub minus: Option<usize>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Difference {
 /// Several functions on their way back. For each of them holds, at every point of the ball, in exact arithmetic and in f32:
 /// `function >= sum over places of coefficients times features + constant - noise`.
 #[derive(Debug)]
-pub(super) struct Backward<'a> {
+pub(super) struct BackSubstitution<'a> {
     certifier: &'a Certifier,
     /// Of every place, the pixels that will have coefficients.
     regions: Vec<Region>,
@@ -38,7 +38,7 @@ pub(super) struct Backward<'a> {
     sums: [Vec<f64>; 2],
 }
 
-impl<'a> Backward<'a> {
+impl<'a> BackSubstitution<'a> {
     pub fn new(certifier: &'a Certifier) -> Self {
         let places = certifier.places.len();
         Self {
@@ -66,7 +66,7 @@ impl<'a> Backward<'a> {
         enclosure: &Enclosure,
         place: usize,
         region: Region,
-        functions: &[Difference],
+        functions: &[FeatureDifference],
     ) -> &[f64] {
         self.functions = functions.len();
         for of_function in [&mut self.constant, &mut self.noise] {
@@ -183,8 +183,13 @@ impl<'a> Backward<'a> {
             if !self.window(place).is_empty() {
                 let to = self.window(place);
                 let into = self.take(place);
-                let mut pass =
-                    Pass { functions: self.functions, from: &window, values: &values, to, into };
+                let mut pass = LayerPass {
+                    functions: self.functions,
+                    from: &window,
+                    values: &values,
+                    to,
+                    into,
+                };
                 match &layers[node] {
                     Layer::Linear(linear) => pass.linear(linear),
                     Layer::Affine { scale, .. } => {
@@ -260,7 +265,7 @@ fn seen(certifier: &Certifier, node: usize, shape: Shape, region: &Region) -> Re
 }
 
 /// From the coefficients of a node's result to those of one of its inputs.
-struct Pass<'a> {
+struct LayerPass<'a> {
     functions: usize,
     from: &'a Window,
     values: &'a [f64],
@@ -281,7 +286,7 @@ fn live(values: &[f64]) -> Range<usize> {
     first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
 }
 
-impl Pass<'_> {
+impl LayerPass<'_> {
     /// Of an affine node each of whose features is a multiple of one of the input.
     fn each(&mut self, of: impl Fn(usize) -> Option<(usize, f64)>) {
         for (feature, values) in self.from.numbers().zip(self.values.chunks(self.functions)) {

@@ -31,7 +31,7 @@ use super::layer::Layer;
 use crate::Result;
 use crate::kernels::activation::Activation;
 use crate::tensor::{Context, Region, Stop};
-use backward::{Backward, Difference};
+use backward::{BackSubstitution, FeatureDifference};
 use enclosure::{Enclosure, is_relaxed};
 
 /// A worker: memory for the bounds of one image.
@@ -40,7 +40,7 @@ pub(super) struct Crown<'a> {
     stop: Stop,
     forward: Forward<'a>,
     enclosure: Enclosure,
-    backward: Backward<'a>,
+    backward: BackSubstitution<'a>,
     /// Functions to bound together.
     at_once: usize,
     /// Of every node, whether its limits are looked for by going back.
@@ -63,8 +63,8 @@ impl<'a> Crown<'a> {
             stop: context.stop().clone(),
             forward: Forward::new(certifier, context.isa()),
             enclosure: Enclosure::new(certifier),
-            backward: Backward::new(certifier),
-            at_once: Backward::functions_at_once(certifier),
+            backward: BackSubstitution::new(certifier),
+            at_once: BackSubstitution::functions_at_once(certifier),
             wanted: wanted(certifier),
         }
     }
@@ -106,9 +106,12 @@ impl<'a> Crown<'a> {
                 self.stop.check()?;
                 let both = |&i: &usize| {
                     let (low, high) = (Some(i), Some(i));
-                    [Difference { plus: low, minus: None }, Difference { plus: None, minus: high }]
+                    [
+                        FeatureDifference { plus: low, minus: None },
+                        FeatureDifference { plus: None, minus: high },
+                    ]
                 };
-                let functions: Vec<Difference> = features.iter().flat_map(both).collect();
+                let functions: Vec<FeatureDifference> = features.iter().flat_map(both).collect();
                 let region = Region { y: y..y + 1, x: x..x + 1 };
                 let found = self.backward.bound(&self.enclosure, place, region, &functions);
                 let bounds = self.forward.bounds_mut(place);
@@ -129,8 +132,9 @@ impl<'a> Crown<'a> {
         let classes = certifier.architecture.classes();
         let place = certifier.places[certifier.layers.len()];
         let others = (0..classes).filter(|&class| class != label);
-        let functions: Vec<Difference> =
-            others.map(|class| Difference { plus: Some(label), minus: Some(class) }).collect();
+        let functions: Vec<FeatureDifference> = others
+            .map(|class| FeatureDifference { plus: Some(label), minus: Some(class) })
+            .collect();
         let mut least = f32::INFINITY;
         for functions in functions.chunks(self.at_once) {
             self.stop.check()?;

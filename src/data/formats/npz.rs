@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-type Reader = NpzReader<BufReader<File>>;
+type ArraysFile = NpzReader<BufReader<File>>;
 
 pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
     if place.is_file() {
@@ -23,7 +23,7 @@ pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing>
 }
 
 /// Opens a file of arrays, or says what else it is.
-fn open(path: &Path) -> Result<Reader> {
+fn open(path: &Path) -> Result<ArraysFile> {
     let mut head = Vec::new();
     let file = open_regular(path, u64::MAX)?;
     let read = file.take(foreign::HEAD as u64).read_to_end(&mut head);
@@ -101,7 +101,7 @@ pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset
 }
 
 /// The labels of one half; they fit a byte.
-fn labels(file: &mut Reader, prefix: &str) -> Result<Vec<u8>> {
+fn labels(file: &mut ArraysFile, prefix: &str) -> Result<Vec<u8>> {
     let name = format!("{prefix}labels");
     let dims = file.shape(&name)?;
     // N, or N x 1 as some tools write it.

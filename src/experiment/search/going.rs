@@ -7,7 +7,7 @@ use super::super::run::JobOutcome;
 use super::super::spec::ExperimentSpec;
 use super::super::sweep::Axis;
 use super::score::{Half, Score, of};
-use super::{Finalist, Found, Hypothesis, JointSearch, SearchStep, Seen, Trial, changed, written};
+use super::{Finalist, Found, Hypothesis, JointSearch, SearchStep, Seen, Trial, changed, words_of};
 use crate::{Error, Result};
 use std::collections::HashSet;
 
@@ -124,7 +124,7 @@ impl Going<'_> {
             (true, Some(last)) => {
                 let problem = format!(
                     "no hypothesis can be tried on everything printed; the last: {}: {}",
-                    written(&last.hypothesis),
+                    words_of(&last.hypothesis),
                     last.why
                 );
                 Err(Error::failed("search", problem))

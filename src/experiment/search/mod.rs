@@ -188,17 +188,14 @@ fn trial(mut spec: ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
 
 /// What keeps a hypothesis from being tried, with what it says.
 fn blamed(hypothesis: &Hypothesis, error: Error) -> Error {
-    match written(hypothesis) {
-        words if words.is_empty() => error,
-        words => refuse(format!("{words}: {error}")),
-    }
+    if hypothesis.is_empty() { error } else { refuse(format!("{}: {error}", words_of(hypothesis))) }
 }
 
-/// A hypothesis as it is set; nothing for the start.
-fn written(hypothesis: &Hypothesis) -> String {
+/// A hypothesis in words, for messages and the report.
+pub fn words_of(hypothesis: &Hypothesis) -> String {
     let words: Vec<String> =
-        hypothesis.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    words.join(", ")
+        hypothesis.iter().map(|(name, value)| format!("`{name}` = {value}")).collect();
+    if words.is_empty() { "the profile as it is".to_owned() } else { words.join(", ") }
 }
 
 /// The rows of Tables 1 and 2.

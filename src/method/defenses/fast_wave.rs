@@ -5,7 +5,9 @@ use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::{STEP, conversion_reads, example_passes};
-use crate::method::{Batches, Defense, Description, Networks, Settings, Stage, StageRun, words};
+use crate::method::{
+    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, words,
+};
 use crate::nn::Model;
 use crate::simd::random::Key;
 use crate::sleep::{self, DreamSource, FastWaveOptions};
@@ -180,7 +182,7 @@ impl StageRun for FastWaveRun {
         context: &Context,
         data: &Dataset,
         networks: &mut Networks,
-        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+        progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
         let report = self.0.epoch(context, data, |p| progress(p.step, p.steps, p.images))?;
         networks.model = self.0.network().to_model(Statistics::Carry);

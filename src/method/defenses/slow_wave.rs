@@ -5,7 +5,9 @@ use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::conversion_reads;
-use crate::method::{Batches, Defense, Description, Networks, Settings, Stage, StageRun, words};
+use crate::method::{
+    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, words,
+};
 use crate::nn::Model;
 use crate::simd::Isa;
 use crate::simd::random::Key;
@@ -155,7 +157,7 @@ impl StageRun for SlowWaveRun {
         context: &Context,
         data: &Dataset,
         networks: &mut Networks,
-        progress: &mut (dyn FnMut(usize, usize, usize) + Send),
+        progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
         self.0.pass(context, data, |p| progress(p.batch, p.batches, p.images))?;
         self.0.wake(&mut networks.model);

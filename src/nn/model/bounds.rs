@@ -7,7 +7,7 @@ use crate::nn::architecture::Op;
 use crate::{Error, Result};
 
 /// A lower and an upper limit.
-type Limits = [Var; 2];
+type VarBounds = [Var; 2];
 
 impl Model {
     /// Whether bounds of it can be recorded.
@@ -61,7 +61,7 @@ impl Model {
     pub(crate) fn record_worst(
         &self,
         tape: &mut Tape,
-        images: Limits,
+        images: VarBounds,
         weights: &[Weight],
         labels: &Labels,
     ) -> Result<Var> {
@@ -70,7 +70,7 @@ impl Model {
         let places = steps.iter().map(|step| step.output + 1).max().unwrap_or(1);
         let mut limits = vec![images; places];
         for (i, step) in steps.iter().enumerate() {
-            let inputs: Vec<Limits> = step.inputs.iter().map(|&input| limits[input]).collect();
+            let inputs: Vec<VarBounds> = step.inputs.iter().map(|&input| limits[input]).collect();
             let x = inputs[0];
             limits[step.output] = match step.layer {
                 TrainingLayer::Convolution { weight, biased, options: None }
@@ -121,9 +121,9 @@ impl Model {
         &self,
         tape: &mut Tape,
         norm: usize,
-        x: Limits,
+        x: VarBounds,
         weights: &[Weight],
-    ) -> Result<Limits> {
+    ) -> Result<VarBounds> {
         let of = &self.plan.norms[norm];
         let recorded = self.normalized.iter().find(|(number, _)| *number == norm);
         let moments = recorded.and_then(|&(_, var)| tape.batch_moments(var));
@@ -144,17 +144,17 @@ impl Model {
 }
 
 /// The middle of two limits, and half of their distance.
-fn spread(tape: &mut Tape, [low, high]: Limits) -> Result<[Var; 2]> {
+fn spread(tape: &mut Tape, [low, high]: VarBounds) -> Result<[Var; 2]> {
     let (half_low, half_high) = (tape.scale(low, 0.5)?, tape.scale(high, 0.5)?);
     let minus = tape.scale(low, -0.5)?;
     Ok([tape.add(half_high, half_low)?, tape.add(half_high, minus)?])
 }
 
-fn around(tape: &mut Tape, center: Var, radius: Var) -> Result<Limits> {
+fn around(tape: &mut Tape, center: Var, radius: Var) -> Result<VarBounds> {
     let minus = tape.scale(radius, -1.0)?;
     Ok([tape.add(center, minus)?, tape.add(center, radius)?])
 }
 
-fn both([low, high]: Limits, mut f: impl FnMut(Var) -> Result<Var>) -> Result<Limits> {
+fn both([low, high]: VarBounds, mut f: impl FnMut(Var) -> Result<Var>) -> Result<VarBounds> {
     Ok([f(low)?, f(high)?])
 }

@@ -1,7 +1,7 @@
 //! What the search for one hypothesis found, if there was one.
 
 use crate::Result;
-use crate::experiment::{Finalist, Found, Hypothesis, PassedOver, Results};
+use crate::experiment::{Finalist, Found, PassedOver, Results, words_of};
 use crate::report::plain::Plain;
 use crate::report::tables::signed;
 use std::path::Path;
@@ -48,17 +48,11 @@ pub fn searched(folder: &Path, results: &Results) -> Result<Option<Searched>> {
     }))
 }
 
-fn words(hypothesis: &Hypothesis) -> String {
-    let words: Vec<String> =
-        hypothesis.iter().map(|(name, value)| format!("`{name}` = {value}")).collect();
-    if words.is_empty() { "the profile as it is".to_owned() } else { words.join(", ") }
-}
-
 fn sentence(found: &Found) -> String {
     let Some(winner) = found.winner() else {
         return "The search has no finalist.".to_owned();
     };
-    let best = words(&winner.hypothesis);
+    let best = words_of(&winner.hypothesis);
     let Some(start) = found.start() else {
         return format!(
             "Of {} hypotheses the best is {best}: {} of {} printed numbers inside. What it gains is not known: the profile as it is was passed over in the finals.",
@@ -95,7 +89,7 @@ fn finalists(found: &Found) -> Plain {
     let row = |finalist: &Finalist| {
         let Finalist { hypothesis, seeds, choosing, confirming, inside, cells } = finalist;
         vec![
-            words(hypothesis),
+            words_of(hypothesis),
             seeds.to_string(),
             format!(
                 "{:.1} ({} of {} inside)",
@@ -147,7 +141,7 @@ fn log(found: &Found) -> Plain {
 }
 
 fn passed_over(found: &Found) -> Plain {
-    let row = |passed: &PassedOver| vec![words(&passed.hypothesis), passed.why.clone()];
+    let row = |passed: &PassedOver| vec![words_of(&passed.hypothesis), passed.why.clone()];
     Plain {
         caption: "Passed over: values that cannot be together, or whose jobs fail".to_owned(),
         head: vec!["Hypothesis", "Why"],
@@ -164,7 +158,7 @@ fn unexplained(found: &Found) -> Plain {
             format!("{:.4}", cell.published),
             format!("{:.3}", cell.mean),
             signed(cell.z, 1),
-            words(&cell.hypothesis),
+            words_of(&cell.hypothesis),
         ]
     };
     Plain {

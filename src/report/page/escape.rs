@@ -1,6 +1,8 @@
 //! Text that others may have written, such as names and warnings in results that were sent, as text of a page: it never
 //! becomes markup.
 
+use crate::wording::html;
+
 /// Letters that mean something in Markdown wherever they stand.
 const MARKUP: &str = r"\`*[]|~$@#";
 
@@ -48,12 +50,12 @@ pub fn markdown_prose(text: impl AsRef<str>) -> String {
 
 /// A sentence in HTML; what stands between backticks is code.
 pub fn html_prose(text: impl AsRef<str>) -> String {
-    let mut html = String::new();
+    let mut prose = String::new();
     for (i, part) in text.as_ref().split('`').enumerate() {
-        let part = printable(part).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        html += &if i % 2 == 1 { format!("<code>{part}</code>") } else { part };
+        let part = html(&printable(part));
+        prose += &if i % 2 == 1 { format!("<code>{part}</code>") } else { part };
     }
-    html
+    prose
 }
 
 /// Text without control characters, in one line: a terminal, a page and a table show it as what it is.

@@ -19,7 +19,7 @@ const AT: &str = "64/255";
 const DECIDES: &str = "What settings decide.";
 
 /// Something that matters: its name, and what was found.
-type Finding = (&'static str, String);
+type Highlight = (&'static str, String);
 
 /// The answer.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct Headline {
     /// The methods: clean, AutoAttack under transfer, AutoAttack white-box.
     pub rows: Vec<(String, [ShownCell; 3])>,
     /// What matters.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Highlight>,
     /// The printed numbers outside of the interval of one more run, the farthest first.
     pub outside: Plain,
 }
@@ -194,7 +194,7 @@ fn row(
 }
 
 /// Transfer is not white-box.
-fn white_box(results: &Results) -> Option<Finding> {
+fn white_box(results: &Results) -> Option<Highlight> {
     let results = &results.in_norm(Norm::Linf);
     let keeps = |method, threat_model| results.spread(method, AT, "autoattack", threat_model);
     let mut methods: Vec<&str> = vec!["DeepSleep"];
@@ -214,7 +214,7 @@ fn white_box(results: &Results) -> Option<Finding> {
 }
 
 /// The columns are exchanged, and ours say so too.
-fn columns(published: &Published, comparisons: &[Comparison<'_>]) -> Option<Finding> {
+fn columns(published: &Published, comparisons: &[Comparison<'_>]) -> Option<Highlight> {
     let wrong = |column: &PrintedColumn| column.label.to_lowercase() != column.key;
     let pairs: Vec<(f64, f64)> = comparisons
         .iter()
@@ -249,7 +249,7 @@ fn columns(published: &Published, comparisons: &[Comparison<'_>]) -> Option<Find
 }
 
 /// What settings decide, if anybody looked.
-fn settings_that_decide(searched: Option<&Searched>, swept: Option<&Swept>) -> Option<Finding> {
+fn settings_that_decide(searched: Option<&Searched>, swept: Option<&Swept>) -> Option<Highlight> {
     if let Some(searched) = searched.filter(|searched| searched.apart.is_empty()) {
         return Some((DECIDES, searched.sentence.clone()));
     }

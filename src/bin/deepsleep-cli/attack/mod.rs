@@ -13,10 +13,9 @@ use crate::output::Outputs;
 use crate::threat::{ThreatOptions, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
 use clap::Args;
-use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples, run_attack};
-use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive};
+use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples};
+use deepsleep::evaluation::{Cell, Models, ThreatModel, archive};
 use deepsleep::files::Content;
-use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -122,7 +121,9 @@ impl AttackCommand {
 
         let start = Instant::now();
         let budget = Budget { norm, eps, seed: self.threat.seed() };
-        let models = (network.as_ref(), source.as_deref());
+        let target: &dyn Classifier = network.as_ref();
+        let source: Option<&dyn Classifier> = source.as_deref().map(|source| source as _);
+        let models = Models { target, source };
         let report = self.report(common, &context, models, &samples, (method.as_ref(), budget))?;
         let seconds = start.elapsed().as_secs_f64();
 
@@ -175,21 +176,14 @@ impl AttackCommand {
         &self,
         common: &Common,
         context: &Context,
-        (network, source): (&dyn FrozenNetwork, Option<&dyn FrozenNetwork>),
+        models: Models<'_>,
         samples: &Samples,
         (method, budget): (&dyn Attack, Budget),
     ) -> Result<AttackReport> {
         let mut progress = common.console().progress(samples.len());
         let all: Vec<usize> = (0..samples.len()).collect();
-        let target: &dyn Classifier = network;
         let portion = |portion: &[usize]| -> Result<AttackReport> {
-            let some = samples.select(portion)?;
-            let report = match source {
-                None => run_attack(context, target, &some, method, budget)?,
-                Some(source) => {
-                    Crafted::craft(context, source, &some, method, budget)?.show(context, target)?
-                }
-            };
+            let report = models.attack(context, &samples.select(portion)?, method, budget)?;
             progress.advance(portion.len(), &report.attack);
             Ok(report)
         };

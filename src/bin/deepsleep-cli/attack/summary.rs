@@ -1,10 +1,10 @@
 //! The result of an attack, as JSON and as text.
 
 use crate::model::ModelKind;
-use crate::numbers::{confidence, percent, significant};
+use crate::numbers::{confidence, percent};
 use deepsleep::attack::{AttackReport, FoundBy, Norm, Outcome, Status, findings};
 use deepsleep::evaluation::{Cell, RandomAccuracy, ThreatModel, worst_cases};
-use deepsleep::written;
+use deepsleep::{significant, written};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -162,7 +162,7 @@ impl<'a> AttackSummary<'a> {
             ));
         }
         let zeros = self.zero_gradient_share.map_or("no gradients".to_owned(), |share| {
-            format!("{:.2} % of gradients exactly zero", 100.0 * share)
+            format!("{} of gradients exactly zero", percent(share, 1.0))
         });
         lines.push(format!(
             "{} forward and {} backward passes, {zeros}",

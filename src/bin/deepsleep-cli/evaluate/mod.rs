@@ -231,7 +231,6 @@ impl Evaluate {
         self.threat.check_attacks(&plan.attacks, attacked, all, common.console())?;
         let (test, images) = self.images.load(network.as_ref())?;
         self.threat.check_source(source.as_deref(), &self.images.data, &test)?;
-        let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
         let first = self.images.first;
         let samples = Samples::from_dataset(&test, first..first + images)?;
         let settings = self.settings(&plan, &samples, &identity, source_identity.as_ref());
@@ -243,6 +242,7 @@ impl Evaluate {
             finished.print(common)?;
             return finished.check();
         }
+        let mut evaluation = self.clean(common, context, network.as_ref(), &test, images)?;
         let models = (network.as_ref(), source.as_deref());
         let task =
             robustness::AttackedEvaluation { plan: &plan, samples: &samples, settings, models };

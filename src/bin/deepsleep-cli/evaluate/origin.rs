@@ -1,10 +1,9 @@
 //! The origin of crafted images, as far as their file records it.
 
 use crate::model::Identity;
-use crate::numbers::significant;
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::evaluation::{Crafted, ThreatModel, about};
-use deepsleep::written;
+use deepsleep::{significant, written};
 use serde::Deserialize;
 use std::io::{Read, Seek};
 

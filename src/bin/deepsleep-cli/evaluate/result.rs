@@ -88,8 +88,8 @@ impl Evaluation {
         );
         if let (Some(draws), Some(expected)) = (self.draws, self.expected_clean_accuracy) {
             text.push_str(&format!(
-                "\na random network, judged by {draws} draws an image: a single draw is right in {:.2} % of the cases",
-                100.0 * expected
+                "\na random network, judged by {draws} draws an image: a single draw is right in {} of the cases",
+                percent(expected, 1.0)
             ));
         }
         if let Some(confusion) = &self.confusion {

@@ -3,7 +3,7 @@
 use super::Evaluate;
 use crate::common::Common;
 use crate::model::Identity;
-use crate::result_files::ResultFiles;
+use crate::result_files::{ResultFiles, journal};
 use anyhow::Result;
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
@@ -102,13 +102,7 @@ impl AttackedEvaluation<'_> {
         let source = models.1.map(|source| source as &dyn Classifier);
         let models = Models { target: models.0, source };
         plan.check(context, models, samples)?;
-        let (mut journal, done) = match files {
-            None => (None, Vec::new()),
-            Some(files) => {
-                let (journal, done) = files.journal::<PortionResult>(common, &settings, resume)?;
-                (Some(journal), done)
-            }
-        };
+        let (mut journal, done) = journal::<PortionResult>(files, common, &settings, resume)?;
         let console = common.console();
         if resume {
             let parts = plan.parts(samples.len());

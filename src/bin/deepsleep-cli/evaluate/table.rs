@@ -29,8 +29,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
     )];
     for cell in cells {
         let threat = cell.threat_model.name();
-        let zero =
-            cell.zero_gradient_share.map_or("-".to_owned(), |z| format!("{:.2} %", 100.0 * z));
+        let zero = cell.zero_gradient_share.map_or("-".to_owned(), |z| percent(z, 1.0));
         lines.push(format!(
             "{:<width$}  {:<4} {:>eps$}  {threat:<9} {:>8} {:>17} {:>12} {:>12} {zero:>9} {:>8.1}",
             short(&cell.attack),

@@ -9,7 +9,7 @@ mod summary;
 mod work;
 
 pub use plan::counted;
-pub use work::Reproduction;
+pub use work::{Reproduction, ResultsFolder};
 
 use crate::architecture::ArchitectureOption;
 use crate::common::Common;
@@ -19,8 +19,9 @@ use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
 use crate::output::{Outputs, refuse_among};
 use crate::settings::assignments;
+use crate::threat::threat_models;
 use anyhow::{Context as _, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use deepsleep::Error;
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::evaluation::ThreatModel;
@@ -59,8 +60,8 @@ pub struct Reproduce {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1000>)]
     seeds: usize,
     /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
-    #[arg(long, value_enum, ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
-    threat_model: Vec<ThreatChoice>,
+    #[arg(long, value_parser = threat_models(), ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
+    threat_model: Vec<ThreatModel>,
     /// Test images under transfer attacks [default: all; quick: 1000]
     #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
     images: Option<usize>,
@@ -99,12 +100,6 @@ pub struct Reproduce {
     data: DatasetOptions,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ThreatChoice {
-    Transfer,
-    WhiteBox,
-}
-
 impl Reproduce {
     /// What is left of it when it is interrupted.
     pub fn leftover(&self) -> Leftover {
@@ -141,9 +136,12 @@ impl Reproduce {
             let plan = plan::DryRun { spec: &request.spec, graph: &graph, shard };
             return plan.show(&Store::at(&self.out), self.verbose, common.console());
         }
+        // Before the folder is made: threads or an instruction set may not be had.
+        let context = &common.context()?;
         let (store, _lock) = self.open(&request, &[&graph], &asked.data, shard, common)?;
-        let work = Reproduction { request: &request, graph: &graph, store: &store, out: &self.out };
-        work.run((&train, &test), (self.jobs, shard), common)
+        let folder = ResultsFolder { store: &store, out: &self.out, context, common };
+        let work = Reproduction { request: &request, graph: &graph, folder };
+        work.run((&train, &test), (self.jobs, shard))
     }
 
     /// Searches for the one hypothesis that explains the paper best.
@@ -166,9 +164,10 @@ impl Reproduce {
             return search::plan(&search, (&round, &finalist), &Store::at(&self.out), common);
         }
         let graphs: Vec<&Graph> = graphs.into_iter().map(|(_, graph)| graph).collect();
+        let context = &common.context()?;
         let (store, _lock) = self.open(&request, &graphs, data, None, common)?;
-        let place = search::Place { request: &request, store: &store, out: &self.out };
-        place.run(&search, images, self.jobs, common)
+        let folder = ResultsFolder { store: &store, out: &self.out, context, common };
+        search::run(&search, &request.spec, folder, images, self.jobs)
     }
 
     /// Makes the results folder this request's, and keeps other processes out.
@@ -186,8 +185,6 @@ impl Reproduce {
         read.extend(named.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))));
         read.extend(self.architecture.files());
         refuse_among(&read, "--out", &self.out)?;
-        // Threads and an instruction set that cannot be had are known by then.
-        common.context()?;
         let (store, made) = Store::begin(&self.out)?;
         let lock = lock(&self.out, shard)?;
         look_at_outputs(&self.out, request, read, common)?;
@@ -220,11 +217,7 @@ impl Reproduce {
     fn spec(&self, sheet: Option<&Sheet>) -> Result<ExperimentSpec> {
         let (tables, figures, sheets) = self.tables(sheet)?;
         let mut threat_models: Vec<ThreatModel> = Vec::new();
-        for threat in &self.threat_model {
-            let threat = match threat {
-                ThreatChoice::Transfer => ThreatModel::Transfer,
-                ThreatChoice::WhiteBox => ThreatModel::WhiteBox,
-            };
+        for &threat in &self.threat_model {
             if !threat_models.contains(&threat) {
                 threat_models.push(threat);
             }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 #[derive(Serialize)]
-struct Planned<'a> {
+struct PlannedJob<'a> {
     name: &'a str,
     kind: &'static str,
     key: &'a str,
@@ -32,8 +32,8 @@ impl DryRun<'_> {
         let Self { graph, shard, .. } = *self;
         let name = |&input: &usize| graph.jobs[input].name.as_str();
         let ours = graph.jobs.iter().zip(graph.of_shard(shard)).filter(|(_, ours)| *ours);
-        let jobs: Vec<Planned<'_>> = ours
-            .map(|(job, _)| Planned {
+        let jobs: Vec<PlannedJob<'_>> = ours
+            .map(|(job, _)| PlannedJob {
                 name: &job.name,
                 kind: job.work.kind(),
                 key: &job.key,
@@ -59,7 +59,7 @@ impl DryRun<'_> {
         }
         let left = |kind: Option<&str>| {
             let of_kind = jobs.iter().filter(|job| kind.is_none_or(|kind| job.kind == kind));
-            let left: Vec<&Planned<'_>> = of_kind.filter(|job| !job.in_store).collect();
+            let left: Vec<&PlannedJob<'_>> = of_kind.filter(|job| !job.in_store).collect();
             let seconds = left.iter().map(|job| job.estimated_seconds).sum();
             (left.len(), HumanDuration(Duration::from_secs_f64(seconds)))
         };

@@ -1,14 +1,14 @@
 //! `--search FILE`: which one set of settings explains the whole paper best.
 
-use super::work::Reproduction;
+use super::work::{Reproduction, ResultsFolder};
 use crate::common::Common;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::Error;
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Finalist, Found, Hypothesis, JobOutcome, JointSearch, Lookup, PassedOver, Request, SearchStep,
-    Store, Trial, found,
+    ExperimentSpec, Finalist, Found, JobOutcome, JointSearch, Lookup, PassedOver, Request,
+    SearchStep, Store, Trial, found, words_of,
 };
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -16,58 +16,37 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Where a search takes place.
-pub struct Place<'a> {
-    pub request: &'a Request,
-    pub store: &'a Store,
-    pub out: &'a Path,
-}
-
-impl Place<'_> {
-    /// Searches, then writes what was found, and the results and report of what won.
-    pub fn run(
-        &self,
-        search: &JointSearch,
-        images: (&Dataset, &Dataset),
-        jobs: usize,
-        common: &Common,
-    ) -> Result<()> {
-        let (console, start) = (common.console(), Instant::now());
-        let spec = &self.request.spec;
-        let mut compute = |trial: &Trial| -> Result<Vec<JobOutcome>, Error> {
-            console.say(format_args!("hypothesis: {}", words(&trial.hypothesis)));
-            let request = Request::new(trial.spec.clone(), None);
-            let outcomes = self.trial(&request, trial).compute(images, (jobs, None), common);
-            outcomes.map_err(|e| Error::failed("search", e))
-        };
-        let mut tell = |step: &SearchStep| {
-            let (score, hypothesis) = (step.score, words(&step.hypothesis));
-            let (inside, cells) = (score.inside, score.cells);
-            console.say(format_args!(
-                "log density {:.2} ({inside} of {cells} inside): {hypothesis}",
-                score.log_density
-            ));
-        };
-        let answer = search.run(spec, &mut compute, &mut tell)?;
-        answer.save(self.out)?;
-        let Some(winner) = answer.winner() else { bail!("no hypothesis was tried") };
-        let trial = search.finalist(spec, &winner.hypothesis)?;
-        let request = Request::new(trial.spec.clone(), None);
-        let outcomes = found(&trial.graph, self.store);
-        console.result(&answer, text(&answer, self.out))?;
-        self.trial(&request, &trial).write(&outcomes, Some(images.1), start, common)
-    }
-
-    fn trial<'a>(&'a self, request: &'a Request, trial: &'a Trial) -> Reproduction<'a> {
-        Reproduction { request, graph: &trial.graph, store: self.store, out: self.out }
-    }
-}
-
-/// A hypothesis in words.
-fn words(hypothesis: &Hypothesis) -> String {
-    let words: Vec<String> =
-        hypothesis.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-    if words.is_empty() { "as it begins".to_owned() } else { words.join(", ") }
+/// Searches, then writes what was found, and the results and report of what won.
+pub fn run(
+    search: &JointSearch,
+    spec: &ExperimentSpec,
+    folder: ResultsFolder<'_>,
+    images: (&Dataset, &Dataset),
+    jobs: usize,
+) -> Result<()> {
+    let (console, start) = (folder.common.console(), Instant::now());
+    let of_trial = |trial: &Trial| Request::new(trial.spec.clone(), None);
+    let mut compute = |trial: &Trial| -> Result<Vec<JobOutcome>, Error> {
+        console.say(format_args!("hypothesis: {}", words_of(&trial.hypothesis)));
+        let work = Reproduction { request: &of_trial(trial), graph: &trial.graph, folder };
+        work.compute(images, (jobs, None)).map_err(|e| Error::failed("search", e))
+    };
+    let mut tell = |step: &SearchStep| {
+        let (score, hypothesis) = (step.score, words_of(&step.hypothesis));
+        let (inside, cells) = (score.inside, score.cells);
+        console.say(format_args!(
+            "log density {:.2} ({inside} of {cells} inside): {hypothesis}",
+            score.log_density
+        ));
+    };
+    let answer = search.run(spec, &mut compute, &mut tell)?;
+    answer.save(folder.out)?;
+    let Some(winner) = answer.winner() else { bail!("no hypothesis was tried") };
+    let trial = search.finalist(spec, &winner.hypothesis)?;
+    let outcomes = found(&trial.graph, folder.store);
+    console.result(&answer, text(&answer, folder.out))?;
+    let work = Reproduction { request: &of_trial(&trial), graph: &trial.graph, folder };
+    work.write(&outcomes, Some(images.1), start)
 }
 
 /// What was found, for people.
@@ -81,21 +60,21 @@ fn text(found: &Found, out: &Path) -> String {
             "{:>10.1}  {:>10.1}  {inside:>9}  {}\n",
             choosing.log_density,
             confirming.log_density,
-            words(hypothesis)
+            words_of(hypothesis)
         );
     }
     if found.is_overfitted() {
         text += "the first gains only where it was chosen: it has overfitted\n";
     }
     for PassedOver { hypothesis, why } in &found.passed_over {
-        text += &format!("passed over: {}: {why}\n", words(hypothesis));
+        text += &format!("passed over: {}: {why}\n", words_of(hypothesis));
     }
     text += &format!("{} printed numbers lie in no finalist's interval\n", found.unexplained.len());
     text + &shown(&out.join(Found::FILE)).to_string()
 }
 
 #[derive(Serialize)]
-struct Planned {
+struct PlannedTrials {
     hypotheses: usize,
     jobs: usize,
     left: usize,
@@ -112,7 +91,7 @@ pub fn plan(
     let mut known = HashSet::new();
     let mut part = |trials: &[&Trial]| {
         let mut part =
-            Planned { hypotheses: trials.len(), jobs: 0, left: 0, estimated_seconds: 0.0 };
+            PlannedTrials { hypotheses: trials.len(), jobs: 0, left: 0, estimated_seconds: 0.0 };
         for trial in trials {
             for job in trial.graph.jobs.iter().filter(|job| known.insert(job.key.clone())) {
                 part.jobs += 1;
@@ -129,7 +108,8 @@ pub fn plan(
     // Each finalist may share nothing with the others.
     last.hypotheses = search.finalists + 1;
     last.estimated_seconds *= last.hypotheses as f64;
-    let time = |part: &Planned| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
+    let time =
+        |part: &PlannedTrials| HumanDuration(Duration::from_secs_f64(part.estimated_seconds));
     let text = format!(
         "the first of at most {} rounds: {} hypotheses with {} seeds, {} of {} jobs to do, about {} on two cores\n\
          the finals: at most {} hypotheses with {} seeds on all tables, about {}",

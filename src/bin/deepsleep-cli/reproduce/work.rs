@@ -11,16 +11,25 @@ use deepsleep::experiment::{
     Graph, JobOutcome, Observations, Request, Results, RunInfo, RunOptions, Store, SweepFound,
     assemble_results, job_runs, lasting_failure, run,
 };
+use deepsleep::tensor::Context;
 use std::fs;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// A request with its graph, and the folder for its results.
+/// The folder for results, and what they are computed with.
+#[derive(Clone, Copy)]
+pub struct ResultsFolder<'a> {
+    pub store: &'a Store,
+    pub out: &'a Path,
+    pub context: &'a Context,
+    pub common: &'a Common,
+}
+
+/// A request with its graph.
 pub struct Reproduction<'a> {
     pub request: &'a Request,
     pub graph: &'a Graph,
-    pub store: &'a Store,
-    pub out: &'a Path,
+    pub folder: ResultsFolder<'a>,
 }
 
 impl Reproduction<'_> {
@@ -29,13 +38,12 @@ impl Reproduction<'_> {
         &self,
         images: (&Dataset, &Dataset),
         (jobs, shard): (usize, Option<(usize, usize)>),
-        common: &Common,
     ) -> Result<()> {
-        let (console, start) = (common.console(), Instant::now());
+        let (console, start) = (self.folder.common.console(), Instant::now());
         if self.request.spec.quick {
             console.say("quick run: long trainings are shortened, and few images attacked; the report says how sure its numbers are");
         }
-        let outcomes = self.compute(images, (jobs, shard), common)?;
+        let outcomes = self.compute(images, (jobs, shard))?;
         let missing = outcomes.iter().any(|outcome| !matches!(outcome, JobOutcome::Done(..)));
         if let (Some((i, n)), true) = (shard, missing) {
             console.say(format_args!(
@@ -44,7 +52,7 @@ impl Reproduction<'_> {
             let failed = outcomes.iter().any(|outcome| matches!(outcome, JobOutcome::Failed(_)));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
         }
-        self.finish(&outcomes, Some(images.1), start, "the same command tries them again", common)
+        self.finish(&outcomes, Some(images.1), start, "the same command tries them again")
     }
 
     /// Computes what is not in the store.
@@ -52,16 +60,15 @@ impl Reproduction<'_> {
         &self,
         images: (&Dataset, &Dataset),
         (jobs, shard): (usize, Option<(usize, usize)>),
-        common: &Common,
     ) -> Result<Vec<JobOutcome>> {
-        let context = common.context()?;
-        let options = RunOptions::of(&context).with(|o| {
+        let ResultsFolder { store, context, common, .. } = self.folder;
+        let options = RunOptions::of(context).with(|o| {
             o.jobs = jobs;
             o.shard = shard;
         });
-        let display = Display::new(self.graph, self.store, shard, common);
+        let display = Display::new(self.graph, store, shard, common);
         let tell = |event: deepsleep::experiment::Event<'_>| display.on(&event);
-        let outcomes = run(self.graph, self.store, images, options, &tell)?;
+        let outcomes = run(self.graph, store, images, options, &tell)?;
         display.finish();
         Ok(outcomes)
     }
@@ -74,7 +81,6 @@ impl Reproduction<'_> {
         test: Option<&Dataset>,
         start: Instant,
         again: &str,
-        common: &Common,
     ) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
         let jobs = 0..outcomes.len();
@@ -101,6 +107,7 @@ impl Reproduction<'_> {
             Some(sweep) => {
                 let (request, graph) = (self.request, self.graph);
                 let found = SweepFound::new(request, sweep, graph, &results, outcomes)?;
+                let ResultsFolder { out, common, .. } = self.folder;
                 for passed in &found.passed_over {
                     if !graph.passed_over.contains(passed) {
                         common
@@ -108,12 +115,12 @@ impl Reproduction<'_> {
                             .say(format_args!("passed over: {}: {}", passed.variant, passed.why));
                     }
                 }
-                summary::save_sweep(&found, self.out, common)?;
+                summary::save_sweep(&found, out, common)?;
                 if is_lasting {
                     return Ok(());
                 }
             }
-            None => self.report(&results, outcomes, test, start, common)?,
+            None => self.report(&results, outcomes, test, start)?,
         }
         if count > 0 { incomplete() } else { Ok(()) }
     }
@@ -124,11 +131,10 @@ impl Reproduction<'_> {
         outcomes: &[JobOutcome],
         test: Option<&Dataset>,
         start: Instant,
-        common: &Common,
     ) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
-        self.save(&results, outcomes, start, common)?;
-        self.page(&results, test, common)
+        self.save(&results, outcomes, start)?;
+        self.page(&results, test)
     }
 
     /// Writes the results and their report, and says what they are.
@@ -138,26 +144,19 @@ impl Reproduction<'_> {
         outcomes: &[JobOutcome],
         test: Option<&Dataset>,
         start: Instant,
-        common: &Common,
     ) -> Result<()> {
-        let facts = self.save(results, outcomes, start, common)?;
+        let facts = self.save(results, outcomes, start)?;
         let text = summary::of(results)?;
         let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
-        let file = shown(&self.out.join(Results::FILE));
+        let file = shown(&self.folder.out.join(Results::FILE));
         let text = format!("{text}\n{file} ({minutes:.1} minutes of jobs)");
-        common.console().result(results, text)?;
-        self.page(results, test, common)
+        self.folder.common.console().result(results, text)?;
+        self.page(results, test)
     }
 
     /// Writes the results, and how they were run.
-    fn save(
-        &self,
-        results: &Results,
-        outcomes: &[JobOutcome],
-        start: Instant,
-        common: &Common,
-    ) -> Result<RunInfo> {
-        let context = common.context()?;
+    fn save(&self, results: &Results, outcomes: &[JobOutcome], start: Instant) -> Result<RunInfo> {
+        let ResultsFolder { out, context, .. } = self.folder;
         let facts = RunInfo {
             isa: context.isa().name().into(),
             threads: context.threads(),
@@ -167,16 +166,17 @@ impl Reproduction<'_> {
             peak_memory: peak_memory(),
             jobs: job_runs(self.graph, outcomes),
         };
-        results.save(self.out)?;
-        facts.save(self.out)?;
+        results.save(out)?;
+        facts.save(out)?;
         Ok(facts)
     }
 
     /// Writes the report.
-    fn page(&self, results: &Results, test: Option<&Dataset>, common: &Common) -> Result<()> {
-        let (context, console) = (common.context()?, common.console());
-        Observations::of(&context, self.out, results, test).save(self.out)?;
-        let written = deepsleep::report::build(self.out)?;
+    fn page(&self, results: &Results, test: Option<&Dataset>) -> Result<()> {
+        let ResultsFolder { out, context, common, .. } = self.folder;
+        let console = common.console();
+        Observations::of(context, out, results, test).save(out)?;
+        let written = deepsleep::report::build(out)?;
         for line in &written.skipped {
             console.say(format_args!("left out of the report: {line}"));
         }

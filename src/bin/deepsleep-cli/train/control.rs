@@ -15,24 +15,23 @@ use deepsleep::nn::{Network, TrainingOptions};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Resumes an interrupted training, or one that ended after fewer epochs, and returns the file it continues from; None if
-/// there is nothing left to do.
+/// Resumes an interrupted training, or one that ended after fewer epochs. Returns the file that it continues from, and
+/// whether there is anything left to do.
 fn continued(
     control: &mut ControlTraining,
     files: &Files,
     settings: &RecordedSettings,
     images: usize,
-) -> Result<Option<StateDict>> {
+) -> Result<(StateDict, bool)> {
     if let Some(checkpoint) = files.checkpoint(settings)? {
         control.resume(&checkpoint)?;
-        return Ok(Some(checkpoint));
+        return Ok((checkpoint, true));
     }
     let (model, all) = files.finished(settings)?;
-    if all {
-        return Ok(None);
+    if !all {
+        control.prolong(&model, images)?;
     }
-    control.prolong(&model, images)?;
-    Ok(Some(model))
+    Ok((model, !all))
 }
 
 /// Trains a control.
@@ -71,11 +70,11 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
 
     let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {
-        let Some(state) = continued(&mut control, &files, &settings, images.len())? else {
+        let (state, more) = continued(&mut control, &files, &settings, images.len())?;
+        if !more {
             console.say(format_args!("{} is finished already", train.out.display()));
-            let model = files.finished(&settings)?.0;
-            return TrainingSummary::of_finished(&settings, &train.out, &model)?.print(console);
-        };
+            return TrainingSummary::of_finished(&settings, &train.out, &state)?.print(console);
+        }
         history = state.noted(HISTORY).unwrap_or_default();
         // The training may be longer now than when these epochs were made.
         history.iter_mut().for_each(|point| point.of = epochs);

@@ -1,14 +1,12 @@
 //! `train --defense ...`: from a control to a defended network.
 
-use super::record::{FROM, RunCost, TrainedOn};
+use super::record::{FROM, TrainedOn, TrainingSummary};
 use super::watch::Watch;
 use super::{Train, settings};
 use crate::architecture::open;
 use crate::common::Common;
-use crate::console::Console;
 use crate::failure::WrongUse;
 use crate::model;
-use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
@@ -21,27 +19,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How a network was defended.
 #[derive(Serialize)]
-struct DefenseSummary<'a> {
-    model: &'a Path,
-    clean_accuracy: f64,
-    version: &'static str,
+struct DefenseRecord<'a> {
     defense: &'static str,
     #[serde(flatten)]
     source: &'a TrainedOn,
     settings: &'a Settings,
-    /// With times, unless the network was finished before this run.
-    history: serde_json::Value,
-    /// Of this run.
-    #[serde(flatten)]
-    run: Option<RunCost>,
-}
-
-impl DefenseSummary<'_> {
-    fn print(&self, console: Console) -> Result<()> {
-        let (model, percent) = (shown(self.model), 100.0 * self.clean_accuracy);
-        console.result(self, format_args!("{model}: test accuracy {percent:.2} %"))
-    }
 }
 
 /// Seconds that it might take on two cores.
@@ -105,16 +89,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     defender.check_images(images.len())?;
     let source = TrainedOn::new(&architecture, &train.data.name(), &images, &test);
     let made_of = model::fingerprint(from)?;
-    let summary = |clean_accuracy, history, run| DefenseSummary {
-        model: &train.out,
-        clean_accuracy,
-        version: env!("CARGO_PKG_VERSION"),
-        defense: defense.name(),
-        source: &source,
-        settings: &settings,
-        history,
-        run,
-    };
+    let record = DefenseRecord { defense: defense.name(), source: &source, settings: &settings };
 
     let mut history: Vec<HistoryPoint> = Vec::new();
     if train.resume {
@@ -122,9 +97,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
             let state = files.any_finished()?;
             refuse_other(&state, &defender, &source, &made_of)?;
             console.say(format_args!("{} is finished already", train.out.display()));
-            let clean_accuracy = state.noted("clean_accuracy").unwrap_or_default();
-            let history = state.noted(HISTORY).unwrap_or_default();
-            return summary(clean_accuracy, history, None).print(console);
+            return TrainingSummary::of_finished(&record, &train.out, &state)?.print(console);
         };
         MadeWith::refuse(files.checkpoint_path(), &source.differences(&state))?;
         defender.resume(&context, &state)?;
@@ -157,7 +130,6 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     session::train(&context, &mut defender, [&images, &test], &mut history, &mut watch)?;
     let times = watch.finish();
 
-    let clean_accuracy = history.last().map_or(0.0, |last| last.test_accuracy);
     let mut model = defender.state();
     let training = Training::Defense(defense);
     let changed = keep_spiking_options(&began, training, &settings, &mut model)?;
@@ -170,8 +142,8 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     source.note_in(&mut model);
     model.note(FROM, &made_of);
     model.note(HISTORY, &history);
-    model.note("clean_accuracy", clean_accuracy);
+    model.note("clean_accuracy", history.last().map_or(0.0, |last| last.test_accuracy));
     files.save_model(&model)?;
-    let history = serde_json::to_value(times.of(&history))?;
-    summary(clean_accuracy, history, Some(RunCost::of(&context, start.elapsed()))).print(console)
+    TrainingSummary::of_run(&record, &train.out, times.of(&history), &context, start.elapsed())?
+        .print(console)
 }

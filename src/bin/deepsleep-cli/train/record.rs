@@ -2,10 +2,12 @@
 
 use super::watch::TimedPoint;
 use crate::console::Console;
+use crate::numbers::percent;
 use crate::stderr::shown;
 use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
+use deepsleep::evaluation::HISTORY;
 use deepsleep::experiment::NUMERICS;
 use deepsleep::method::Training;
 use deepsleep::nn::architecture::Architecture;
@@ -148,12 +150,13 @@ fn made_with(defense: Option<Training>, options: Option<&TrainingOptions>) -> Ma
 
 /// The result that is printed.
 #[derive(Serialize)]
-pub struct TrainingSummary<'a> {
+pub struct TrainingSummary<'a, R> {
     model: &'a Path,
     clean_accuracy: f64,
     version: &'static str,
+    /// How it was trained.
     #[serde(flatten)]
-    settings: &'a RecordedSettings,
+    record: &'a R,
     /// With times, unless the network was finished before this run.
     history: serde_json::Value,
     /// Of this run.
@@ -163,23 +166,23 @@ pub struct TrainingSummary<'a> {
 
 /// What a run took.
 #[derive(Serialize)]
-pub struct RunCost {
+struct RunCost {
     seconds: f64,
     threads: usize,
     isa: &'static str,
 }
 
 impl RunCost {
-    pub fn of(context: &Context, time: Duration) -> Self {
+    fn of(context: &Context, time: Duration) -> Self {
         let (threads, isa) = (context.threads(), context.isa().name());
         Self { seconds: time.as_secs_f64(), threads, isa }
     }
 }
 
-impl<'a> TrainingSummary<'a> {
+impl<'a, R: Serialize> TrainingSummary<'a, R> {
     /// Of a training that this process did.
     pub fn of_run(
-        settings: &'a RecordedSettings,
+        record: &'a R,
         model: &'a Path,
         history: Vec<TimedPoint<'_>>,
         context: &Context,
@@ -188,23 +191,19 @@ impl<'a> TrainingSummary<'a> {
         let clean_accuracy = history.last().map_or(0.0, TimedPoint::test_accuracy);
         let run = Some(RunCost::of(context, time));
         let history = serde_json::to_value(history)?;
-        Ok(Self { model, clean_accuracy, version: VERSION, settings, history, run })
+        Ok(Self { model, clean_accuracy, version: VERSION, record, history, run })
     }
 
     /// Of a network that was there already.
-    pub fn of_finished(
-        settings: &'a RecordedSettings,
-        model: &'a Path,
-        state: &StateDict,
-    ) -> Result<Self> {
+    pub fn of_finished(record: &'a R, model: &'a Path, state: &StateDict) -> Result<Self> {
         let missing = || anyhow!("{}: no note of its accuracy", model.display());
         let clean_accuracy = state.noted("clean_accuracy").ok_or_else(missing)?;
-        let history = state.noted("history").unwrap_or_default();
-        Ok(Self { model, clean_accuracy, version: VERSION, settings, history, run: None })
+        let history = state.noted(HISTORY).unwrap_or_default();
+        Ok(Self { model, clean_accuracy, version: VERSION, record, history, run: None })
     }
 
     pub fn print(&self, console: Console) -> Result<()> {
-        let (model, percent) = (shown(self.model), 100.0 * self.clean_accuracy);
-        console.result(self, format_args!("{model}: test accuracy {percent:.2} %"))
+        let (model, accuracy) = (shown(self.model), percent(self.clean_accuracy, 1.0));
+        console.result(self, format_args!("{model}: test accuracy {accuracy}"))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::files::Files;
 use crate::console::Console;
+use crate::numbers::percent;
 use crate::progress::Progress;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::evaluation::{HistoryPoint, Observer};
@@ -128,14 +129,14 @@ fn line(point: &HistoryPoint, time: Time, learned: bool) -> String {
         false => format!("{stage} {done}/{of}: "),
     };
     let loss = point.loss.map_or(String::new(), |loss| format!("loss {loss:.4}, "));
-    let accuracy = 100.0 * point.test_accuracy;
+    let accuracy = percent(point.test_accuracy, 1.0);
     let spiking = point.spiking_accuracy;
-    let spiking = spiking.map_or(String::new(), |a| format!(" ({:.2} % spiking)", 100.0 * a));
+    let spiking = spiking.map_or(String::new(), |a| format!(" ({} spiking)", percent(a, 1.0)));
     let rate = match time.images_per_second {
         0.0 => String::new(),
         rate => format!(", {rate:.0} images/s"),
     };
-    format!("{pass}{loss}test accuracy {accuracy:.2} %{spiking}, {:.1} s{rate}", time.seconds)
+    format!("{pass}{loss}test accuracy {accuracy}{spiking}, {:.1} s{rate}", time.seconds)
 }
 
 /// What a pass took on this machine.
