@@ -2,6 +2,7 @@
 //! now, and refuses with every difference.
 
 use super::to_json;
+use crate::fingerprint::shortened;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,14 +82,13 @@ impl MadeWith {
 }
 
 fn difference(name: &str, theirs: Option<&String>, ours: Option<&String>) -> Option<String> {
-    match (theirs, ours) {
-        (theirs, ours) if theirs == ours => None,
+    if theirs == ours {
+        return None;
+    }
+    match (theirs.map(|value| shortened(value)), ours.map(|value| shortened(value))) {
         (Some(theirs), Some(ours)) => Some(format!("{name} {theirs}, not {ours}")),
         (Some(theirs), None) => Some(format!("{name} {theirs}, which is not asked for")),
-        (None, ours) => {
-            let ours = ours.map_or("", String::as_str);
-            Some(format!("no note of its {name}, not {ours}"))
-        }
+        (None, ours) => Some(format!("no note of its {name}, not {}", ours.unwrap_or_default())),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::attack::Samples;
 use crate::files::{Output, read_regular, writing};
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, shortened};
 use crate::names::shown;
 use crate::wording::of_json_line;
 use crate::{Error, Result};
@@ -101,7 +101,7 @@ pub fn same_settings(path: &Path, theirs: &JournalSettings, ours: &JournalSettin
         None => "nothing".to_owned(),
         // What is longer than any list of attacks is none of a person's options.
         Some(value) if value.len() > LONG => shown(value),
-        Some(value) => value.clone(),
+        Some(value) => shortened(value).to_owned(),
     };
     let differences: Vec<String> = keys
         .into_iter()
