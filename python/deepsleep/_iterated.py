@@ -84,7 +84,21 @@ class PGD(Attack):
 
 @dataclass(slots=True, eq=False, repr=False)
 class PGDL2(PGD):
-    """Projected gradient ascent in L2; its parameters are those of `PGD`."""
+    """Projected gradient ascent, L2.
+
+    Parameters
+    ----------
+    model : Model, Classifier, torch.nn.Module, callable or path
+        What is attacked.
+    eps, alpha : float
+        The radius, and the length of a step.
+    steps : int
+        Number of steps.
+    random_start : bool
+        Whether to begin at a random point of the ball instead of the image.
+    seed : int
+        Of all random numbers.
+    """
 
     norm: str = field(default="L2", init=False)
     eps: float = 1.0
@@ -145,7 +159,19 @@ class MIFGSM(Attack):
 
 @dataclass(slots=True, eq=False, repr=False)
 class NIFGSM(MIFGSM):
-    """Iterated FGSM with Nesterov's momentum (Lin et al. 2020), Linf; its parameters are those of `MIFGSM`."""
+    """Iterated FGSM with Nesterov's momentum (Lin et al. 2020), Linf.
+
+    Parameters
+    ----------
+    model : Model, Classifier, torch.nn.Module, callable or path
+        What is attacked.
+    eps, alpha : float
+        The radius, and the length of a step.
+    steps : int
+        Number of steps.
+    decay : float
+        How much of the momentum is kept from step to step.
+    """
 
     _form: ClassVar[str] = "ni-fgsm:steps={steps},step={alpha},decay={decay},return=last"
 
