@@ -62,6 +62,13 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// A value for a sentence: of a fingerprint its beginning, which tells things apart.
+pub(crate) fn shortened(value: &str) -> &str {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_fingerprint = matches!(value.len(), DIGITS | 64) && value.bytes().all(is_digit);
+    if is_fingerprint { &value[..8] } else { value }
+}
+
 /// Two hexadecimal digits a byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -81,6 +88,16 @@ mod tests {
         assert_ne!(of(&[b"ab"]), of(&[b"ab", b""]));
         assert_ne!(Fingerprint::of("a").finish(), Fingerprint::of("b").finish());
         assert_eq!(of(&[]).len(), DIGITS);
+    }
+
+    #[test]
+    fn sentences_hold_the_beginning_of_a_fingerprint() {
+        let whole = sha256(b"abc");
+        assert_eq!(shortened(&whole), "ba7816bf");
+        assert_eq!(shortened(&whole[..DIGITS]), "ba7816bf");
+        for other in ["0.1", "ba7816bf8f01cfea", "autoattack:version=standard,abcd"] {
+            assert_eq!(shortened(other), other);
+        }
     }
 
     #[test]

@@ -8,10 +8,11 @@
 from . import torchattacks
 from ._architecture import architecture, architectures
 from ._attack import attack, attacks
+from ._audit import Audit, audit
 from ._autoattack import AutoAttack
 from ._classifier import Classifier
 from ._data import Dataset, dataset, datasets
-from ._evaluation import Audit, Evaluation, audit, evaluate, reproduce
+from ._evaluation import Evaluation, evaluate, reproduce
 from ._models import Model, load
 from ._native import Error, __version__
 from ._report import Report

@@ -2,74 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
+from ._answers import Forward, Pullback, alike, narrowed, spread
 from ._arguments import Images, is_module, is_tensor, kind, switch, whole, word_of
 from ._exports import TURNS, warn
 from ._native import Error
+from ._slopes import IMAGES, wrong_gradient
 
 # How many images a model is tried on.
 PROBE = 32
-
-# From weights of the logits to the gradient of the weighted sum.
-Pullback = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-
-# From images, and whether a gradient will be asked for, to logits and the function that gives it.
-Forward = Callable[[NDArray[np.float32], bool], "tuple[NDArray[np.float32], Pullback | None]"]
-
-
-def relative(logits: NDArray[Any]) -> NDArray[Any]:
-    """Logits in float64, less the largest of each row: what is added to a row decides nothing."""
-    exact = logits.astype(np.float64)
-    if exact.ndim != 2 or not exact.size:
-        return exact
-    most = exact.max(1, keepdims=True)
-    return np.asarray(exact - np.where(np.isfinite(most), most, 0))
-
-
-def narrowed(logits: NDArray[Any]) -> NDArray[np.float32]:
-    """Logits in float32, as the engine takes them. Of numbers that it cannot hold, differences count: those of float64 decide."""
-    if np.can_cast(logits.dtype, np.float32):
-        return logits.astype(np.float32, copy=False)
-    exact, bound = relative(logits), float(np.finfo(np.float32).max)
-    with np.errstate(all="ignore"):
-        return np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)
-
-
-def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float | None = None) -> bool:
-    """Whether two answers to the same images are one model's: but for rounding, which differs between engines and batches.
-
-    `scale` is what `spread` says of more images, where these are few."""
-    return ours.shape == theirs.shape and bool(same(ours, theirs, 1e-3 * (spread(theirs) if scale is None else scale)).all())
-
-
-def same(ours: NDArray[Any], theirs: NDArray[Any], most: Any) -> NDArray[np.bool_]:
-    """Which numbers differ by no more than that and rounding, or are infinite or NaN on both sides."""
-    a, b = ours.astype(np.float64), theirs.astype(np.float64)
-    with np.errstate(all="ignore"):
-        near: NDArray[np.bool_] = np.abs(a - b) <= 1e-6 + most + 2e-6 * np.abs(b)
-    return np.asarray(near | (a == b) | (np.isnan(a) & np.isnan(b)))
-
-
-def spread(logits: NDArray[Any]) -> float:
-    """What differences count by: how far the logits of a class lie apart among these images. Masked classes and what is added
-    to all logits have no part in it."""
-    numbers = np.where(np.isfinite(logits), logits, np.nan).astype(np.float64)
-    if numbers.size == 0:
-        return 0.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a class without numbers
-        if len(numbers) >= 8:
-            return float(np.nan_to_num(np.nanmax(np.nanmax(numbers, 0) - np.nanmin(numbers, 0))))
-        # Of few images, their sizes, but for those far above the small ones.
-        sizes = np.abs(numbers[numbers != 0])
-        return float(np.nan_to_num(np.nanmin([np.nanmax(sizes, initial=0.0), 30 * np.nanquantile(sizes, 0.1)]))) if sizes.size else 0.0
 
 
 class Classifier:
@@ -204,13 +151,20 @@ class Classifier:
         """The model as the engine asks it, for images like these, and its number of classes."""
         forward = _in_turn(self._forward(images))
         probe = np.ascontiguousarray(images.pixels[: min(PROBE, self.batch_size // 16 * 16)])
+        answers = self._tried(forward, probe)
+        classes = answers.shape[1]
+        asked = _Asked(forward, probe, answers, self.random, min(IMAGES, self.batch_size // 16 * 16))
+        callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws)
+        return callback, classes
+
+    def _tried(self, forward: Forward, probe: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the model answers to some images, if that is logits, the same each time and whatever batch an image is in."""
         # Copies: a model may write every answer to the same place.
         answers = [forward(probe.copy(), False)[0].copy() for _ in range(1 if self.random else 2)]
         for answer in answers:
             _check_rows(answer, len(probe))
-        classes = answers[0].shape[1]
-        if classes < 2:
-            raise Error(f"logits: shape {answers[0].shape} is of {classes} classes; at least 2 are needed")
+        if answers[0].shape[1] < 2:
+            raise Error(f"logits: shape {answers[0].shape} is of {answers[0].shape[1]} classes; at least 2 are needed")
         # The same batch twice: what differs is rounding in another order, not that of another batch.
         if not alike(answers[0], answers[-1], 0.1 * spread(answers[0])):
             raise Error(
@@ -224,10 +178,7 @@ class Classifier:
                 f"logits: an image alone gets another answer than in a batch of {len(probe)}; each answer may depend on its own "
                 f"image alone (is there a normalization, or a dynamic quantization, by the batch?){_hint(self._logits)}"
             )
-
-        asked = _Asked(forward, probe, answers[0])
-        callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws)
-        return callback, classes
+        return answers[0]
 
 
 def _check_rows(logits: NDArray[Any], count: int) -> None:
@@ -266,27 +217,66 @@ def _hint(model: Any) -> str:
 
 
 class _Asked:
-    """A model as the engine asks it, with what it said when it was tried."""
+    """A model as the engine asks it, with what it said when it was tried, and what is wrong with its gradients."""
 
-    def __init__(self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32]) -> None:
+    def __init__(self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32], random: bool, most: int) -> None:
         self._forward, self._probe, self._answers = forward, probe, answers.copy()
+        self._random, self._most = random, most
+        # None until a gradient was asked for.
+        self._gradient: str | None = None
+        self._is_finite = True
 
     def __call__(self, pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
+        if wanted and self._gradient is None:
+            self._gradient = self._try_gradient()
         logits, pullback = self._forward(pixels, wanted)
         expected = len(pixels), self._answers.shape[1]
         if logits.shape != expected:
             raise Error(f"logits: {len(pixels)} images give shape {logits.shape}; expected {expected}")
-        return np.array(logits, order="C"), None if pullback is None else _watched(pullback)
+        return np.array(logits, order="C"), None if pullback is None else self._watched(pullback)
 
     def has_changed(self) -> bool:
-        """Whether it says anything else by now."""
-        return not alike(self(self._probe.copy(), False)[0], self._answers)
+        """Whether it says anything else by now; a random model always does."""
+        return not self._random and not alike(self(self._probe.copy(), False)[0], self._answers)
+
+    def wrong_gradients(self) -> list[str]:
+        """What is wrong with its gradients."""
+        return [*([self._gradient] if self._gradient else []), *([] if self._is_finite else [_NOT_FINITE])]
+
+    def _try_gradient(self) -> str:
+        """What finite differences say of its gradient; nothing of a random model, or of one that cannot take what it is tried on."""
+        if self._random:
+            return ""
+        try:
+            return wrong_gradient(self._forward, np.resize(self._probe, (self._most, *self._probe.shape[1:])))
+        except Exception:  # whatever a model raises: if that is so for the images under attack too, it is said then
+            return ""
+
+    def _watched(self, pullback: Pullback) -> Pullback:
+        """The same gradients, with a warning where they are none."""
+
+        def watched(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+            gradient = pullback(weights)
+            if not np.isfinite(gradient).all():
+                self._is_finite = False
+                warn(_NOT_FINITE, stacklevel=2)
+            return gradient
+
+        return watched
 
 
-def doubts(*models: _native.Network | _native.Callback | None) -> list[str]:
-    """What to say after work with models, some of which may have changed since they were tried."""
-    asked = [model.forward for model in models if isinstance(model, _native.Callback) and not model.random]
-    if not any(isinstance(forward, _Asked) and forward.has_changed() for forward in asked):
+_NOT_FINITE = "gradient: it is not finite (NaN or infinite) at some pixels, which count as zero"
+
+
+def _asked(models: Iterable[_native.Network | _native.Callback | None]) -> list[_Asked]:
+    """Those of the models that are asked by callbacks, each once."""
+    forwards = [model.forward for model in models if isinstance(model, _native.Callback)]
+    return list(dict.fromkeys(forward for forward in forwards if isinstance(forward, _Asked)))
+
+
+def changes(*models: _native.Network | _native.Callback | None) -> list[str]:
+    """What to say after work with models, if one of them has changed since it was tried."""
+    if not any(asked.has_changed() for asked in _asked(models)):
         return []
     return [
         "the model changed since it was tried: the first images get other answers than before, so that no number of this holds; "
@@ -294,16 +284,14 @@ def doubts(*models: _native.Network | _native.Callback | None) -> list[str]:
     ]
 
 
-def _watched(pullback: Pullback) -> Pullback:
-    """The same gradients, with a warning where they are none."""
+def wrong_gradients(*models: _native.Network | _native.Callback | None) -> list[str]:
+    """What is wrong with gradients that were asked for."""
+    return [doubt for asked in _asked(models) for doubt in asked.wrong_gradients()]
 
-    def watched(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        gradient = pullback(weights)
-        if not np.isfinite(gradient).all():
-            warn("gradient: it is not finite (NaN or infinite) at some pixels, which count as zero", stacklevel=2)
-        return gradient
 
-    return watched
+def doubts(*models: _native.Network | _native.Callback | None) -> list[str]:
+    """What to say after work with models: of those that changed, and of gradients."""
+    return [*changes(*models), *wrong_gradients(*models)]
 
 
 def _numbers(value: Any, what: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Many attacks at many radii, audits, and the paper's tables."""
+"""Many attacks at many radii, and the paper's tables."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from . import _native
 from ._architecture import Layers
 from ._architecture import architecture as describe
 from ._arguments import StrPath, attack_of, brief, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, switch, whole, word_of
-from ._classifier import doubts
+from ._classifier import changes, wrong_gradients
 from ._data import data_of, dataset
-from ._exports import warn
 from ._fingerprint import remembered
 from ._models import another, resolve
 from ._native import Error
@@ -31,15 +30,16 @@ def _several(value: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _doubted(checkpoint: str | None, *models: Any) -> Iterator[list[str]]:
+def doubted(checkpoint: str | None, *models: Any) -> Iterator[list[str]]:
     """What to say of models after work with them, however that ends. What was kept of a model that changed is set aside: it would
     be taken for results of the model that it was."""
     found: list[str] = []
     try:
         yield found
     finally:
-        found += doubts(*models)
-        if found and checkpoint is not None and Path(checkpoint).is_file():
+        changed = changes(*models)
+        found += [*changed, *wrong_gradients(*models)]
+        if changed and checkpoint is not None and Path(checkpoint).is_file():
             aside = f"{checkpoint}.doubted"
             os.replace(checkpoint, aside)
             found[0] += f" (its results were set aside: {aside})"
@@ -149,176 +149,14 @@ def evaluate(
         crafted_on = models["source"] = another(source, images, classes, "source")
     about = {} if place is None else remembered(place, models, given.pixels)
     samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
-    with _doubted(place, target, crafted_on) as doubted, display as advance:
+    with doubted(place, target, crafted_on) as said, display as advance:
         answer = _native.run_many(
             target, samples, specs, norm, radii, seed, threads, portion, about, place, source=crafted_on, progress=advance
         )
     found = json.loads(answer)
     for result in found["results"]:
-        result["warnings"] += doubted
+        result["warnings"] += said
     return Evaluation(found["results"], found["worst_case"])
-
-
-class Audit:
-    """Whether a robust accuracy can be trusted. It is made by `audit`.
-
-    Parameters
-    ----------
-    report : str
-        What the engine answered, as JSON.
-
-    Attributes
-    ----------
-    verdict : str
-        `not trusted`, `doubtful`, `no reason to doubt`, or `undecided` (fewer than 500 images).
-    robust_accuracy : float
-        The number to report: the share of images that withstand everything that was tried.
-    interval : tuple of float
-        Where the true one lies, with 95 % confidence.
-    checks : list of dict
-        `name`, `finding` (`pass`, `warn` or `fail`), `statistic`, `threshold`, `meaning`.
-    attacks : list of dict
-        What each attack found.
-    summary : dict
-        All of it.
-    """
-
-    def __init__(self, report: str) -> None:
-        self._report = report
-        self.summary: dict[str, Any] = json.loads(report)
-        self.verdict: str = self.summary["verdict"]
-        self.robust_accuracy: float = self.summary["robust_accuracy"]
-        low, high = self.summary["interval"]
-        self.interval: tuple[float, float] = low, high
-        self.checks: list[dict[str, Any]] = self.summary["checks"]
-        self.attacks: list[dict[str, Any]] = self.summary["attacks"]
-
-    def page(self, model: str = "the model", data: str = "") -> str:
-        """The audit as a page of HTML, with its curves.
-
-        Parameters
-        ----------
-        model : str
-            What the page calls the model.
-        data : str
-            What the page calls the data set.
-
-        Returns
-        -------
-        str
-            The content of an HTML file.
-        """
-        return _native.page_of_audit(str(model), str(data), self._report)
-
-    def __repr__(self) -> str:
-        doubts = [f"{check['finding']}: {check['name']}: {check['meaning']}" for check in self.checks if check["finding"] != "pass"]
-        low, high = self.interval
-        number = f"{100 * self.robust_accuracy:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
-        return "\n".join([f"verdict: {self.verdict}; the number to report: {number}", *doubts])
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{check['finding']}</td><td>{html.escape(check['name'])}</td><td>{check['statistic']:.4f}</td>"
-            f"<td>{html.escape(check.get('meaning', ''))}</td></tr>"
-            for check in self.checks
-        )
-        return f"<pre>{html.escape(repr(self).splitlines()[0])}</pre><table>{rows}</table>"
-
-
-def _claim(claim: Any) -> float | None:
-    """A robust accuracy that somebody claims."""
-    numbers = int, float, np.integer, np.floating
-    if claim is None:
-        return None
-    if isinstance(claim, bool) or not isinstance(claim, numbers) or not 0 <= claim <= 1:
-        raise Error(f"claim: {brief(claim)}; a robust accuracy is a share from 0 to 1")
-    return float(claim)
-
-
-def audit(
-    model: Any,
-    images: Any,
-    labels: Any,
-    *,
-    norm: str = "linf",
-    eps: float | str,
-    claim: float | None = None,
-    attack: str | None = None,
-    twins: Sequence[Any] = (),
-    count: int = 500,
-    search: int = 100,
-    fast: bool = False,
-    seed: int | None = 0,
-    checkpoint: StrPath | None = None,
-    threads: int = 0,
-    progress: bool | None = None,
-) -> Audit:
-    """Check whether a robust accuracy can be trusted: masked gradients, attacks that fail, numbers above what is left.
-
-    Parameters
-    ----------
-    model : Model, Classifier, torch.nn.Module, callable or path
-        What is audited; see `load` and `Classifier`.
-    images : numpy.ndarray or torch.Tensor
-        `[n, channels, height, width]`, float32, pixels from 0 to 1.
-    labels : numpy.ndarray or torch.Tensor
-        `[n]`, the classes as integers.
-    norm : {"linf", "l2", "l1", "l0"}
-        How the change of an image is measured.
-    eps : float or str
-        The radius, pixels from 0 to 1: `8/255` or `"8/255"`.
-    claim : float, optional
-        The robust accuracy that somebody claims, from 0 to 1.
-    attack : str, optional
-        The attack that the claim comes from.
-    twins : sequence of models
-        Other networks for the same task, whose images are shown to this one.
-    count : int
-        Rightly classified images to audit; fewer than 500 that raise no doubt decide nothing.
-    search : int
-        Images that withstood gradients and are searched without them.
-    fast : bool
-        Whether to leave out the long tail of attacks with gradients.
-    seed : int
-        Of all random numbers.
-    checkpoint : path, optional
-        A file that keeps what is done; the same call again goes on from there.
-    threads : int
-        0: all cores. Results do not depend on it.
-    progress : bool, optional
-        Whether to show it, through tqdm; by default on a terminal and in a notebook.
-
-    Returns
-    -------
-    Audit
-        The verdict, the number to report, and every check.
-
-    Raises
-    ------
-    Error
-        If anything does not fit, or if the file holds something else.
-    """
-    norm, display = norm_of(norm), shown(progress, "stage")
-    claimed, by = _claim(claim), None if attack is None else attack_of(attack)
-    fast, radius = switch(fast, "fast"), eps_of(eps, norm)
-    if attack is not None and claim is None:
-        raise Error("attack: it belongs to a claim; give claim=")
-    seed, threads = seed_of(seed), whole(threads, "threads", 0, 1024)
-    count, search = whole(count, "count", 1), whole(search, "search", 1)
-    place = None if checkpoint is None else path_of(checkpoint, "checkpoint")
-    target, classes, given = resolve(model, images)
-    labels = labels_of(labels, len(given), classes)
-    others = [another(twin, images, classes, f"twin {i}") for i, twin in enumerate(list_of(twins, "twins", "models"), 1)]
-    models = {"model": target, **{f"twin {i}": twin for i, twin in enumerate(others, 1)}}
-    about = {} if place is None else remembered(place, models, given.pixels)
-    samples = _native.Samples(given.pixels, labels, ids_of(None, len(given)))
-    with _doubted(place, target, *others) as doubted, display as advance:
-        report = _native.run_audit(
-            target, samples, norm, radius, seed, count, claimed, search, fast, by, others, threads, about, place, progress=advance
-        )
-    for doubt in doubted:
-        warn(doubt, stacklevel=2)
-    return Audit(report)
 
 
 def reproduce(

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 from ._native import Error
 
-# Seconds that an export waits for answers, and answers for an export: one that waits for the other in its turn, in another thread,
-# is not to hang for ever.
+# Seconds that an export waits for answers, and that it and answers wait for another export. Who waits may be slow, or may wait for
+# this thread in its turn, which nobody can tell: the export is then given up, and the answer given beside it.
 _PATIENCE, _LONG = 60.0, 600.0
 
 
 class Stuck(Error):
-    """Two threads may wait for one another."""
+    """An export had no turn."""
 
 
 class _Turns:
@@ -31,15 +31,11 @@ class _Turns:
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
-        """A model may answer; no other thread exports."""
+        """A model may answer; no other thread exports, but for one that does not end."""
         thread = threading.get_ident()
         with self._turn:
             if thread not in self._asking and thread != self._exporting:
-                if not self._turn.wait_for(lambda: self._exporting is None and not self._waiting, self._long):
-                    raise Stuck(
-                        f"model: an export of another thread has not ended for {self._long:g} seconds, and nothing can be asked "
-                        "meanwhile; if the exported module waits for this thread, give deepsleep.Classifier(module), which is not exported"
-                    )
+                self._turn.wait_for(lambda: self._exporting is None and not self._waiting, self._long)
             self._asking[thread] = self._asking.get(thread, 0) + 1
         try:
             yield
@@ -65,8 +61,8 @@ class _Turns:
                 # Other exports end sooner or later, one after the other.
                 if not (self._turn.wait_for(free, self._patience) or self._exporting and self._turn.wait_for(free, self._long)):
                     raise Stuck(
-                        "model: an export has waited too long for an answer or an export of another thread to end; if that "
-                        "waits for this thread, call deepsleep.load(module) before, or give deepsleep.Classifier(module), which is not exported"
+                        f"its export waited {self._patience:g} seconds for a model that answers in another thread, which is slow or waits for "
+                        "this one; deepsleep.load(module) before exports it beforehand"
                     )
                 self._exporting = thread
             except BaseException:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
+from ._answers import same, spread
 from ._arguments import Array, StrPath
-from ._classifier import same, spread
 from ._native import Error
 
 # Images whose answers are remembered.
@@ -57,14 +58,14 @@ def remembered(
     found, some = _settings(checkpoint), np.ascontiguousarray(images[:_IMAGES])
     about = {"first images": hashlib.sha256(repr(some.shape).encode() + some.tobytes()).hexdigest()}
     if found.get("first images", about["first images"]) != about["first images"]:
-        raise Error(f"checkpoint: {checkpoint} is of other images; give those, or name another file")
+        raise Error(f"checkpoint: {checkpoint} is of other images; give those to go on, or name another file to begin anew")
     for name, target in models.items():
         about[name] = _kind(target)
         theirs = found.get(name, about[name])
         if theirs != about[name]:
             raise Error(
-                f"checkpoint: {checkpoint} was made with {str(theirs)[:100]}, not {about[name]}, as its {name}; give that one, or "
-                "name another file"
+                f"checkpoint: {checkpoint} was made with {_said(theirs)}, not {_said(about[name])}, as its {name}; give that one to go "
+                "on, or name another file to begin anew"
             )
         if isinstance(target, _native.Network):
             continue
@@ -73,7 +74,7 @@ def remembered(
         if different:
             raise Error(
                 f"checkpoint: {checkpoint} is of another {name}: its {different} for the first images were others; give that "
-                "one, or name another file"
+                "one to go on, or name another file to begin anew"
             )
         # Compared here, and by nobody else.
         about[kept] = found.get(kept, base64.b64encode(answers.tobytes()).decode())
@@ -87,6 +88,12 @@ def _kind(target: _native.Network | _native.Callback) -> str:
         return hashlib.sha256(run_as.encode() + target.to_bytes()).hexdigest()
     draws = f"{target.draws} random draws" if target.random else "fixed"
     return f"a model of Python's, {draws}"
+
+
+def _said(kind: object) -> str:
+    """What a model is, for a sentence: of a fingerprint its beginning, which tells networks apart."""
+    text = str(kind)
+    return f"the network {text[:8]}" if re.fullmatch("[0-9a-f]{64}", text) else " ".join(text.split())[:100]
 
 
 def _settings(checkpoint: StrPath) -> dict[str, str]:

@@ -83,7 +83,7 @@ class PGD(Attack):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class PGDL2(Attack):
+class PGDL2(PGD):
     """Projected gradient ascent, L2.
 
     Parameters
@@ -100,14 +100,9 @@ class PGDL2(Attack):
         Of all random numbers.
     """
 
-    _form: ClassVar[str] = "pgd:steps={steps},step={alpha},start={random_start},return=last"
-
     norm: str = field(default="L2", init=False)
     eps: float = 1.0
     alpha: float = 0.2
-    steps: int = 10
-    random_start: bool = True
-    seed: int = field(default=0, kw_only=True)
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -16,7 +16,7 @@ from ._architecture import Layers, shape_of
 from ._architecture import architecture as describe
 from ._arguments import Images, StrPath, brief, ids_of, is_module, kind, labels_of, path_of, seed_of, switch, whole
 from ._classifier import PROBE, Classifier
-from ._exports import Stuck, warn
+from ._exports import warn
 from ._native import Error
 
 
@@ -230,8 +230,9 @@ def load(
     ----------
     source : path or torch.nn.Module
         A file of safetensors (with PyTorch's names) or ONNX; the name of a network that comes with the sources (`control`,
-        `deepsleep`, `plain`, `lucid`); or a torch module, which is exported to ONNX in memory. A module that cannot be
-        exported, or whose export answers differently or has other gradients, becomes a `Classifier`, with a warning that says so.
+        `deepsleep`, `plain`, `lucid`); or a torch module, which is exported to ONNX in memory. A softmax at its end is left
+        out, with a warning. A module that cannot be exported, or whose export answers differently or has other gradients, becomes
+        a `Classifier`, with a warning that says so.
     input_shape : sequence of int, optional
         Channels, height and width of the images, of a torch module.
     architecture : str, path or dict, optional
@@ -293,18 +294,26 @@ def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | Non
     check_mode(module)
     probe = np.random.default_rng(0).random((PROBE, *shape), dtype=np.float32) if images is None else images.pixels[:PROBE]
     # What it cannot take, it cannot take by callbacks either.
-    answers(module, probe)
+    logits, name = answers(module, probe), type(module).__name__
     try:
-        return Model(export(module, probe, spiking))
+        network, ending = export(module, probe, logits, spiking)
     except Error as problem:
-        if spiking or isinstance(problem, Stuck):
+        if spiking:
             raise
+        reason = str(problem).split("; supported are ")[0]
         warn(
-            f"{type(module).__name__} is asked by callbacks, which is slower: {problem} (deepsleep.Classifier(module, "
-            "batch_size=...) says how many images at a time)",
+            f"{name} is asked by callbacks, which is slower: {reason} (deepsleep.Classifier(module, batch_size=...) says how many images at "
+            "a time)",
             stacklevel=3,
         )
         return Classifier(module)
+    if ending.hides_gradients:
+        warn(
+            f"{name} ends in a softmax, which is left out: its logits are attacked, which give the same classes. Gradients of probabilities "
+            "vanish where the model is certain, so that attacks fail and it looks robust (deepsleep.Classifier(module) attacks them all the same)",
+            stacklevel=3,
+        )
+    return Model(network)
 
 
 def another(model: Any, images: Any, classes: int, name: str) -> _native.Network | _native.Callback:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import logging
+import os
 import re
 import sys
 import textwrap
@@ -18,13 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._classifier import alike, narrowed, relative, spread
+from ._answers import alike, narrowed, relative, spread
+from ._endings import ENDINGS, Ending
 from ._exports import TURNS, Stuck
 from ._gradients import check_gradients
 from ._native import Error, Network
 
 if TYPE_CHECKING:
-    from ._classifier import Forward, Pullback
+    from ._answers import Forward, Pullback
 
 
 def as_tensors(model: Any, device: Any) -> Callable[[NDArray[np.float32]], torch.Tensor]:
@@ -144,8 +146,9 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
     return forward
 
 
-def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
-    """A module as a network of the engine, by way of ONNX in memory, which answers as the module does and has its gradients.
+def export(module: Any, images: NDArray[np.float32], logits: NDArray[Any], spiking: bool) -> tuple[Network, Ending]:
+    """A module as a network of the engine, by way of ONNX in memory, which answers as the module does and has its gradients, and what of
+    the module's end it leaves out. `logits` is what the module answered to the images.
 
     Raises
     ------
@@ -158,17 +161,23 @@ def export(module: Any, images: NDArray[np.float32], spiking: bool) -> Network:
     from ._models import Model
 
     exported = Model(Network.of_onnx(content, name, False))
-    logits = answers(module, images)
     if not alike(answers(module, images), logits):
         raise Error("its answers vary")
     # Also what was not traced: one image alone, and noise in a batch of another size.
     noise = np.random.default_rng(1).random((len(images) + 1, *images.shape[1:]), dtype=np.float32)
-    for batch in (images, images[-1:], noise, noise * np.float32(0.1)):
-        if not _answers_alike(exported.logits(batch), answers(module, batch), logits if len(batch) == 1 else None):
-            raise Error("the exported network answers differently")
+    shown = [(images, logits), *((batch, answers(module, batch)) for batch in (images[-1:], noise, noise * np.float32(0.1)))]
+    ours = [exported.logits(batch) for batch, _ in shown]
+
+    def ends_in(ending: Ending) -> bool:
+        pairs = zip(ours, (theirs for _, theirs in shown))
+        return all(_answers_alike(ending.of(z), theirs, logits if len(z) == 1 else None) for z, theirs in pairs)
+
+    ending = next(filter(ends_in, ENDINGS), None)
+    if ending is None:
+        raise Error("the exported network answers differently")
     if not spiking:
-        check_gradients(exported._network, module, images)
-    return network
+        check_gradients(exported._network, module, ending, images)
+    return network, ending
 
 
 def _answers_alike(ours: NDArray[Any], theirs: NDArray[Any], others: NDArray[Any] | None) -> bool:
@@ -191,9 +200,14 @@ class _OthersOnly:
         return getattr(self._stream, name)
 
 
+# Where the code of torch's layers is.
+_LAYERS = os.path.dirname(torch.nn.__file__) + os.sep
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[Callable[[bool], None]]:
-    """No warnings and no log of the exporters; how to silence torch's own. That a trace may not hold for other images is an error."""
+    """No warnings and no log of the exporters; how to silence torch's own. That a trace may not hold for other images is an error, where
+    it is the module's own code that is traced: torch's layers look at shapes, and the answers are compared afterwards."""
     parts: Any = torch.jit, torch._C  # its types do not know all of them
     jit, native = parts
     # torch's exporter switches a log of its own on, pages of standard output, before it calls the module.
@@ -204,11 +218,12 @@ def _quiet() -> Iterator[Callable[[bool], None]]:
         shown: Any = warnings
         show, thread = shown.showwarning, threading.get_ident()
 
-        def answer(message: Warning | str, *where: Any) -> None:
+        def answer(message: Warning | str, category: type[Warning], file: str, *where: Any) -> None:
             # A trace of another thread's is none of ours.
-            if threading.get_ident() == thread and isinstance(message, Warning):
-                raise message
-            show(message, *where)
+            if threading.get_ident() != thread or not isinstance(message, Warning):
+                show(message, category, file, *where)
+            elif not file.startswith(_LAYERS):
+                raise category(str(message).split(". ")[0])
 
         shown.showwarning = answer
         disabled = logging.root.manager.disable
@@ -256,7 +271,7 @@ def _apart(module: torch.nn.Module) -> torch.nn.Module:
 
 def _onnx(module: Any, probe: Any) -> bytes:
     """The content of an ONNX file; torch's exporters differ in what they can do and in what they need."""
-    problems = []
+    problems: list[str] = []
     to_onnx: Any = torch.onnx.export  # by its types it writes to paths alone; it writes to memory too
     for dynamo in (False, True):
         content = io.BytesIO()
@@ -274,8 +289,10 @@ def _onnx(module: Any, probe: Any) -> bytes:
         except (KeyboardInterrupt, Stuck):
             raise
         except Exception as problem:  # whatever an exporter raises: the other one may do
-            # A warning that was raised within a conversion of torch's is the cause of its error.
-            problems.append(_short(problem.__cause__ if isinstance(problem, SystemError) else problem))
+            # A warning that was raised within a conversion of torch's is the cause of its error. That the other exporter is not installed
+            # is no reason.
+            if not (problems and isinstance(problem, ImportError)):
+                problems.append(_short(problem.__cause__ if isinstance(problem, SystemError) else problem))
             continue
         if content.getvalue():
             return content.getvalue()

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from ._arguments import Images, is_module, option_of, switch, word_of
 from ._attack import attack
 from ._models import load
-from ._native import Error
 from ._report import Report
 
 

@@ -33,6 +33,17 @@ def control():
     return deepsleep.load(ROOT / "data" / "models" / "control.safetensors")
 
 
+@pytest.fixture
+def tensors(digits):
+    """Some of them as tensors, and the classes that a network gives them."""
+    torch = pytest.importorskip("torch")
+    from torch_models import network
+
+    x = torch.from_numpy(digits[0][:64])
+    with torch.no_grad():
+        return x, network()(x).argmax(1)
+
+
 class Linear:
     """A model of numpy: logits and gradient, and the sizes of the batches that it was asked for."""
 

@@ -149,7 +149,8 @@ def test_idle_lanes_are_not_evaluated(digits):
     model = Linear()
     labels = model.logits(images).argmax(1)
     deepsleep.attack(deepsleep.Classifier(model.logits, model.gradient), images, labels, "pgd:steps=3", eps=1e-6)
-    assert max(model.batches) == 5
+    # But for the images that its gradient is tried on.
+    assert max(size for size in model.batches if size != 32) == 5 and model.batches.count(32) <= 8
 
 
 def test_black_images_are_images(linear):
@@ -262,6 +263,17 @@ def test_the_same_bits_as_the_program(program, digits, tmp_path):
             [program, "evaluate", "--model", "control", "--crafted", str(tmp_path / "python.npz"), "--quiet"],
             check=True, cwd=ROOT, capture_output=True,
         )
+
+
+def test_nobody_wins_who_fools_nobody(control, digits, tmp_path):
+    """Also where an attack returns what survived."""
+    images, labels = digits
+    for attack in ("pgd:steps=2,return=last", "pgd:steps=2", "apgd-ce:steps=5"):
+        report = deepsleep.attack(control, images, labels, attack, eps=0.02)
+        assert set(report.status) >= {"survived", "fooled"}
+        assert np.array_equal(report.winner != "", report.fooled), attack
+        report.save(tmp_path / "set.npz")
+        assert np.array_equal(np.load(tmp_path / "set.npz")["winner"], report.winner)
 
 
 def test_pictures(control, digits):

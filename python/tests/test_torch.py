@@ -13,14 +13,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed: tests of to
 
 import deepsleep  # noqa: E402
 from deepsleep._models import Classifier, Model  # noqa: E402
+from torch_models import Of, network  # noqa: E402
 
 nn = torch.nn
-
-
-def network(seed=0):
-    torch.manual_seed(seed)
-    layers = [nn.Conv2d(1, 6, 5, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(216, 10)]
-    return nn.Sequential(*layers).eval()
 
 
 class Strange(nn.Module):
@@ -32,13 +27,6 @@ class Strange(nn.Module):
 
     def forward(self, x):
         return self.inner(x) + 0.01 * torch.cumsum(torch.fft.rfft(x.flatten(1)).abs()[:, :10], 1)
-
-
-@pytest.fixture
-def tensors(digits):
-    images, _ = digits
-    x = torch.from_numpy(images[:64])
-    return x, network()(x).argmax(1)
 
 
 def fooled(model, x):
@@ -71,17 +59,6 @@ def test_what_cannot_be_exported_is_asked_with_a_warning(tensors):
     assert isinstance(model, Classifier)
     report = deepsleep.attack(model, x, y, "apgd-ce:steps=10", eps=0.05)
     assert np.array_equal((fooled(module, report.adversarial) != y).numpy(), report.fooled) and report.fooled.any()
-
-
-class Of(nn.Module):
-    """A network with something around it."""
-
-    def __init__(self, around):
-        super().__init__()
-        self.inner, self.around = network(), around
-
-    def forward(self, x):
-        return self.around(self.inner, x)
 
 
 @pytest.mark.parametrize(

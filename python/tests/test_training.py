@@ -184,8 +184,10 @@ def test_an_evaluation_goes_on_where_it_was_stopped(few, tmp_path):
         assert evaluation.worst_case == whole.worst_case
         assert [r["robust_accuracy"] for r in evaluation.results] == [r["robust_accuracy"] for r in whole.results]
     assert len(whole.results) == 4 and "worst case" in repr(whole) and "<table>" in whole._repr_html_()
-    with pytest.raises(deepsleep.Error, match="model"):
+    with pytest.raises(deepsleep.Error, match=r"was made with the network \w{8}, not the network \w{8}, as its model; give that one to go on"):
         deepsleep.evaluate("plain", *test, **options, checkpoint=checkpoint)
+    with pytest.raises(deepsleep.Error, match=r"was made with images \w{8}, not \w{8}; give the same options"):
+        deepsleep.evaluate("control", test.images, test.labels[::-1].copy(), **options, checkpoint=checkpoint)
 
 
 def test_what_was_kept_of_a_model_that_changed_is_set_aside(few, linear, tmp_path):

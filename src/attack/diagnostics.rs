@@ -101,7 +101,9 @@ impl Diagnostics {
         starts: usize,
     ) -> Vec<String> {
         let mut all = self.option_warnings.clone();
-        all.extend((self.probabilities == Some(true)).then(probabilities));
+        // Where no gradient was taken, none was lost.
+        let vanish = self.probabilities == Some(true) && cost.backward_passes > 0;
+        all.extend(vanish.then(probabilities));
         all.extend(self.randomized.then(randomness));
         all.extend(square_better(self.square_alone, samples));
         all.extend(self.own_gap(samples));

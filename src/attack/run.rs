@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::attack::candidate::{Candidate, Cost, Hit};
 use crate::attack::diagnostics::{Diagnostics, FLAT};
+use crate::attack::ensemble::checks;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
 use crate::attack::recheck::Recheck;
@@ -73,6 +74,7 @@ pub fn run_attack(
             which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
         report.diagnostics.measured = which.len();
     }
+    report.diagnostics.probabilities = checks::range(&task, &which);
     finish(&task, attack, &which, report)
 }
 

@@ -2,6 +2,7 @@
 //! now, and refuses with every difference.
 
 use super::to_json;
+use crate::fingerprint::shortened;
 use crate::names::shown;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -97,7 +98,9 @@ impl MadeWith {
 const LONG: usize = 1000;
 
 fn difference(name: &str, theirs: Option<&String>, ours: Option<&String>) -> Option<String> {
-    let said = |value: &String| if value.len() > LONG { shown(value) } else { value.clone() };
+    let said = |value: &String| {
+        if value.len() > LONG { shown(value) } else { shortened(value).to_owned() }
+    };
     match (theirs, ours) {
         (theirs, ours) if theirs == ours => None,
         (Some(theirs), Some(ours)) => Some(format!("{name} {}, not {}", said(theirs), said(ours))),

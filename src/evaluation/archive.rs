@@ -65,7 +65,15 @@ pub fn archive(
     npz.floats("l0", &rows, column(|o| o.l0))?;
     npz.integers("prediction", outcomes.iter().map(|o| o.prediction as i64).collect());
     npz.words("status", outcomes.iter().map(|o| word(o.status)));
+    // An image that was shown and fooled nobody has a maker, and no winner.
+    npz.words("winner", outcomes.iter().map(won));
     Ok(npz)
+}
+
+/// The attack that fooled, if any did.
+fn won(outcome: &Outcome) -> String {
+    let fooled = outcome.winner.as_ref().filter(|_| outcome.status == Status::Fooled);
+    fooled.map_or_else(String::new, |winner| winner.attack.to_string())
 }
 
 /// What the caller of [`archive`] noted about a set; none in a file of another origin.

@@ -107,6 +107,16 @@ fn a_random_model_is_noticed() {
 #[test]
 fn probabilities_are_noticed() {
     assert!(warnings(Kind::Probabilities).contains("look like probabilities"));
+    // By every attack that follows gradients, and by no other.
+    let context = Context::new(1).unwrap();
+    for (name, said) in [("fgsm", true), ("fab:steps=2", true), ("square:queries=5", false)] {
+        let attack = parse_attack(name).unwrap();
+        let model = Odd(Kind::Probabilities);
+        let report =
+            run_attack(&context, &model, &two_pixels(), attack.as_ref(), linf(0.1)).unwrap();
+        let text = report.warnings.join("\n");
+        assert_eq!(text.contains("look like probabilities"), said, "{name}: {text}");
+    }
 }
 
 #[test]

@@ -214,7 +214,6 @@ impl Attack for AutoAttack {
         let members = self.members(job.budget.norm);
         let mut diagnostics = Diagnostics {
             option_warnings: checks::classes(job.classifier.classes(), 9).into_iter().collect(),
-            probabilities: checks::range(job, which),
             randomized: self.version != Version::Rand && checks::randomized(job, which)?,
             ..Diagnostics::default()
         };

@@ -1,7 +1,7 @@
 //! Several attacks as one: who survives the first meets the next.
 
 pub mod autoattack;
-mod checks;
+pub(super) mod checks;
 pub mod estimated;
 mod spiking;
 pub mod targeted;

@@ -1,0 +1,92 @@
+"""Gradients that are surely wrong, and those that may be right."""
+
+import numpy as np
+import pytest
+
+import deepsleep
+from conftest import Linear
+
+WRONG, LENGTH = "it points the wrong way", "times that of the logits"
+
+
+def attacked(logits, gradient, images, attack="fgsm", **options):
+    labels = logits(images).argmax(1)
+    return deepsleep.attack(deepsleep.Classifier(logits, gradient, **options), images, labels, attack, eps=0.01)
+
+
+def about_gradients(report):
+    return [warning for warning in report.warnings if warning.startswith("gradient:")]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda g: -g, WRONG),
+        (lambda g: -0.01 * g, WRONG),
+        (lambda g: 255 * g, "it is 255 " + LENGTH),
+        (lambda g: g / 255, "it is 0.00392 " + LENGTH),
+        (lambda g: g, None),
+        (lambda g: 2 * g, None),
+        (np.sign, None),
+        (lambda g: np.maximum(g, 0), None),
+        (lambda g: np.roll(g, 3, 2), None),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_gradient_that_is_surely_wrong_is_said(change, words, count, digits, linear):
+    images = digits[0][:count]
+    report = attacked(linear.logits, lambda x, weights: change(linear.gradient(x, weights)), images)
+    said = about_gradients(report)
+    assert len(said) == (words is not None) and all(words in line and "\n" not in line for line in said)
+    # An attack that asks for no gradient says nothing of it.
+    assert not about_gradients(attacked(linear.logits, lambda x, weights: 1 / 0, images, "square:queries=5"))
+
+
+def test_gradients_that_are_zero_or_of_another_shape_are_said(digits, linear):
+    images = digits[0][:20]
+    zeros = attacked(linear.logits, lambda x, weights: 0 * x, images)
+    assert any("100.00 % of the gradients were exactly zero" in warning for warning in zeros.warnings)
+    with pytest.raises(deepsleep.Error, match=r"gradient: its answer has shape \(20, 784\), expected that of the images"):
+        attacked(linear.logits, lambda x, weights: linear.gradient(x, weights).reshape(len(x), -1), images)
+
+
+@pytest.mark.filterwarnings("ignore:gradient. it is not finite")
+def test_a_gradient_that_is_not_finite_is_in_the_report(digits, linear):
+    report = attacked(linear.logits, lambda x, weights: np.nan * linear.gradient(x, weights), digits[0][:20])
+    assert about_gradients(report) == ["gradient: it is not finite (NaN or infinite) at some pixels, which count as zero"]
+
+
+def test_a_random_model_is_not_accused(digits, linear):
+    noise = np.random.default_rng(0)
+    noisy = lambda x: linear.logits(x) + noise.normal(scale=0.1, size=(len(x), 10)).astype(np.float32)
+    assert not about_gradients(attacked(noisy, linear.gradient, digits[0][:20], random=True, draws=3))
+
+
+@pytest.mark.parametrize("name", ["control", "lucid", "plain"])
+@pytest.mark.parametrize("spiking", [False, True])
+def test_networks_and_spikes_with_surrogate_gradients_are_not_accused(name, spiking, digits):
+    from deepsleep import _native
+
+    model = deepsleep.load(name)
+    model, images = model.spiking() if spiking else model, digits[0][:40]
+
+    def gradient(x, weights):
+        samples = _native.Samples(x, np.zeros(len(x), np.int64), np.arange(len(x)))
+        return _native.gradients(model._network, samples, weights)
+
+    assert not about_gradients(attacked(model.logits, gradient, images))
+    (said,) = about_gradients(attacked(model.logits, lambda x, weights: -gradient(x, weights), images))
+    assert WRONG in said
+
+
+def test_what_is_wrong_with_a_gradient_is_said_everywhere_and_no_result_is_set_aside(digits, tmp_path):
+    images, linear = digits[0][:20], Linear()
+    labels = linear.logits(images).argmax(1)
+    model = deepsleep.Classifier(linear.logits, lambda x, weights: -linear.gradient(x, weights))
+    evaluation = deepsleep.evaluate(model, images, labels, "fgsm", eps=0.01, checkpoint=tmp_path / "kept")
+    assert WRONG in evaluation.warnings[0] and (tmp_path / "kept").is_file()
+    with pytest.warns(UserWarning, match=WRONG):
+        deepsleep.audit(model, images, labels, eps=0.01, count=16, search=1, fast=True)
+    adversary = deepsleep.AutoAttack(model, eps=0.01, verbose=False, version="custom", attacks_to_run=["apgd-ce"])
+    adversary.run_standard_evaluation(images, labels)
+    assert WRONG in adversary.reports["apgd-ce"].warnings[0]
