@@ -176,7 +176,7 @@ fn what_is_wrong_with_a_row_is_told_by_its_name() {
     // The values of a search have no row: they name themselves.
     let search = "seeds = 2\nfinalists = 1\nfinal_seeds = 2\nrounds = 1\n\
         [[axis]]\nsetting = 'slow_wave.depth'\nvalues = ['2', '9']\n";
-    asked.by("--search", search, &["--dry-run"]).assert_fails(1, &["slow_wave.depth=9: "]);
+    asked.by("--search", search, &["--dry-run"]).assert_fails(1, &["`slow_wave.depth` = 9: "]);
 }
 
 /// A sheet has columns and scales; attacks and `--eps` are the command line's.
