@@ -11,6 +11,7 @@ use super::catalog::{DownloadSource, FileForm, SourceFile};
 use super::download::{DownloadStart, agent, download};
 use super::gz::read_error;
 use super::verify::{check_content, check_file};
+use crate::files::MadeFolders;
 use crate::{Error, Result};
 
 /// What gzip may add to data it cannot shrink, generously.
@@ -76,11 +77,14 @@ pub fn fetch(
     if source.mirrors.is_empty() {
         return Err(Error::argument("fetch", "no base URL to fetch from; name at least one"));
     }
-    fs::create_dir_all(dir).map_err(|error| Error::io(dir, "create", error))?;
+    // What is new and stays empty goes away if nothing can be fetched.
+    let made = MadeFolders::make(dir)?;
     let agent = agent();
     let files = source.files.iter();
     let fetched = files.map(|file| fetch_file(&agent, &source.mirrors, dir, file, &mut observer));
-    Ok(fetched.collect::<Result<Vec<_>>>()?.concat())
+    let fetched = fetched.collect::<Result<Vec<_>>>()?;
+    made.keep();
+    Ok(fetched.concat())
 }
 
 /// Where the file is, or what was in it, if it is there with the right content.

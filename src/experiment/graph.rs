@@ -33,6 +33,8 @@ pub struct ModelPlan {
     pub seed: u64,
     /// The job that trains it.
     pub job: usize,
+    /// The job that trains the control it starts from; its own, if it is one.
+    pub control: usize,
 }
 
 /// A crafted set in the graph.
@@ -46,6 +48,8 @@ pub struct SetPlan {
     pub scale: String,
     /// The control's seed.
     pub seed: u64,
+    /// The job that trains the control.
+    pub control: usize,
     /// The jobs that craft its portions.
     pub jobs: Vec<usize>,
 }
@@ -84,6 +88,8 @@ pub struct Graph {
     pub sets: Vec<SetPlan>,
     /// The cells.
     pub cells: Vec<CellPlan>,
+    /// Whether transfer images are crafted on the control that a model starts from, even where that is not the experiment's.
+    pub own_controls: bool,
     /// Of a sweep: variants that cannot be, and so are not in it.
     pub passed_over: Vec<PassedVariant>,
     /// What the jobs read beside the results of others.
@@ -102,8 +108,8 @@ pub(super) struct Index {
     /// The experiment's own control of each seed.
     pub(super) controls: HashMap<u64, usize>,
     pub(super) models: HashMap<(RowSpec, u64), usize>,
-    /// By norm, scale, column and seed.
-    pub(super) sets: HashMap<(Norm, String, String, u64), usize>,
+    /// By norm, scale, column and the job of the control.
+    pub(super) sets: HashMap<(Norm, String, String, usize), usize>,
     /// By model, norm, scale, column and threat model.
     pub(super) cells: HashSet<(usize, Norm, String, String, ThreatModel)>,
 }

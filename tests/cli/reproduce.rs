@@ -292,6 +292,7 @@ fn a_value_of_a_sweep_whose_training_diverges_is_passed_over() {
     for page in ["report.md", "index.html"] {
         let page = String::from_utf8(read(folder.path("out").join(page))).unwrap();
         assert!(page.contains("The sweep is not of these results"), "{page}");
+        assert!(page.contains("learning rate usually helps"), "{page}");
         assert!(!page.contains("Mean distance from a printed row, as run and at best"), "{page}");
     }
 

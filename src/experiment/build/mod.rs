@@ -43,11 +43,24 @@ impl Graph {
     /// # Errors
     /// If a column, a scale or a setting is unknown, or the network cannot have a defense, a spiking form or an attack.
     pub fn of_sheets(sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
+        Self::default().with_sheets(sheets, spec)
+    }
+
+    /// The graph of variants of one experiment: each is what the whole experiment would be with its settings, so a variant with
+    /// another control is shown images that are crafted on that one.
+    ///
+    /// # Errors
+    /// As for [`of_sheets`](Self::of_sheets).
+    pub fn of_variants(sheet: Sheet, spec: &ExperimentSpec) -> Result<Self> {
+        Self { own_controls: true, ..Self::default() }.with_sheets(&[sheet], spec)
+    }
+
+    fn with_sheets(self, sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
         let published = Published::load()?;
         spec.settings.validate()?;
         let (sources, images) = (spec.sources(), spec.images_read());
         let architecture = Arc::new(spec.architecture.clone());
-        let mut graph = Self { sources, images, architecture, ..Self::default() };
+        let mut graph = Self { sources, images, architecture, ..self };
         for sheet in sheets {
             sheet.validate()?;
             sheet.methods.iter().try_for_each(|method| method.validate(&spec.settings))?;
@@ -163,7 +176,7 @@ impl Graph {
             }
         };
         self.index.models.insert(place, self.models.len());
-        self.models.push(ModelPlan { row: method.clone(), seed, job });
+        self.models.push(ModelPlan { row: method.clone(), seed, job, control });
         Ok(self.models.len() - 1)
     }
 
@@ -174,8 +187,8 @@ impl Graph {
         column: &PrintedColumn,
         spec: &ExperimentSpec,
     ) -> Result<()> {
-        let ModelPlan { row, seed, job: trained } = &self.models[model];
-        let (id, seed, trained) = (row.id.clone(), *seed, *trained);
+        let ModelPlan { row, seed, job: trained, control } = &self.models[model];
+        let (id, seed, trained, own) = (row.id.clone(), *seed, *trained, *control);
         let settings = row.settings(&spec.settings)?;
         let spiking = row.spiking.then_some(settings.fast_wave.spiking);
         let eps = parse_eps(scale, norm, spec.architecture.input().features());
@@ -198,7 +211,9 @@ impl Graph {
                     let attack = attack.transfer_form();
                     let radius = attack.effective_radius(eps)?;
                     let clean = self.clean(&id, (trained, spiking), seed, spec);
-                    let sets = self.set(scale, (norm, radius), (column, &attack), seed, spec);
+                    let control = if self.own_controls { own } else { self.control(seed, spec) };
+                    let (source, ball) = ((control, seed), (norm, radius));
+                    let sets = self.set(scale, ball, (column, &attack), source, spec);
                     let name = format!("show {key} {} to {id}, seed {seed}", in_norm(norm, scale));
                     let inputs = [vec![trained, clean], sets].concat();
                     let job = self.job(name, Work::Show { images, spiking }, inputs);
@@ -242,26 +257,31 @@ impl Graph {
         self.job(name, Work::Show { images, spiking }, vec![trained])
     }
 
-    /// The jobs that craft a set on the control of this seed.
+    /// The jobs that craft a set on a control of this seed.
     fn set(
         &mut self,
         scale: &str,
         (norm, eps): (Norm, f32),
         (column, attack): (&PrintedColumn, &AttackSpec),
-        seed: u64,
+        (control, seed): (usize, u64),
         spec: &ExperimentSpec,
     ) -> Vec<usize> {
-        let place = (norm, scale.to_owned(), column.key.clone(), seed);
+        let place = (norm, scale.to_owned(), column.key.clone(), control);
         if let Some(&set) = self.index.sets.get(&place) {
             return self.sets[set].jobs.clone();
         }
-        let control = self.control(seed, spec);
+        // What it is called by the job that trains it.
+        let name = &self.jobs[control].name;
+        let of_method =
+            name.strip_prefix("train control of ").and_then(|name| name.split_once(", "));
+        let on =
+            of_method.map_or(String::new(), |(method, _)| format!(" on the control of {method}"));
         let starts = (0..spec.images).step_by(PORTION);
         let jobs: Vec<usize> = starts
             .map(|start| {
                 let images = start..spec.images.min(start + PORTION);
                 let name = format!(
-                    "craft {} {}, images {} to {}, seed {seed}",
+                    "craft {} {}{on}, images {} to {}, seed {seed}",
                     column.key,
                     in_norm(norm, scale),
                     images.start,
@@ -273,7 +293,7 @@ impl Graph {
             .collect();
         self.index.sets.insert(place, self.sets.len());
         let (column, scale) = (column.key.clone(), scale.to_owned());
-        self.sets.push(SetPlan { column, norm, scale, seed, jobs: jobs.clone() });
+        self.sets.push(SetPlan { column, norm, scale, seed, control, jobs: jobs.clone() });
         jobs
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::experiment::parse;
 use crate::experiment::work::Work;
+use crate::method::Profile;
 
 fn nearest() -> (Sweep, ExperimentSpec) {
     let sweep = parse(include_str!("../../../experiments/nearest.toml"), "nearest.toml");
@@ -125,6 +126,46 @@ fn every_change_that_matters_is_tried_once() {
 fn axis(setting: &str, values: &[&str]) -> Axis {
     let values = values.iter().map(|value| (*value).to_owned()).collect();
     Axis { setting: setting.into(), values }
+}
+
+/// A variant is the whole experiment with its settings, as `--set` makes it: its images are crafted on its own control.
+#[test]
+fn a_variant_with_another_control_is_attacked_through_it() {
+    let (mut sweep, mut spec) = nearest();
+    sweep
+        .methods
+        .retain(|method| ["adversarial-training", "fast-wave"].contains(&method.id.as_str()));
+    sweep.axes = vec![axis("control.epochs", &["3"])];
+    let columns = |graph: &Graph, variant: &str| {
+        let of = |key: &str| {
+            let mut cells = graph.cells.iter().filter(|cell| cell.column == key);
+            let cell = cells.find(|c| {
+                let model = &graph.models[c.model];
+                (model.row.id.as_str(), model.seed, c.scale.as_str()) == (variant, 0, "64/255")
+            });
+            graph.jobs[cell.expect("measured").job].key.clone()
+        };
+        ["clean", "fgsm", "autoattack"].map(of)
+    };
+    let swept = sweep.graph(&mut spec).expect("known settings");
+    let mut three = ExperimentSpec { tables: vec![1, 2], ..ExperimentSpec::example() };
+    for id in ["adversarial-training", "fast-wave"] {
+        three.settings = Settings::new(Profile::Published);
+        let whole = Graph::new(&three).expect("a table");
+        assert_eq!(columns(&swept, id), columns(&whole, id));
+        three.settings.set("control.epochs", "3").expect("a setting");
+        let whole = Graph::new(&three).expect("a table");
+        assert_eq!(columns(&swept, &format!("{id} control.epochs=3")), columns(&whole, id));
+    }
+    // The rows of a table face the images of the table's control, whatever their own is.
+    let sheet = |rows| Sheet::new(Norm::Linf, vec!["64/255".into()], vec!["fgsm".into()], rows);
+    let mut row = sweep.methods[0].clone();
+    row.set.insert("control.epochs".into(), "3".into());
+    let table = Graph::of_sheets(&[sheet(vec![row])], &three).expect("a table");
+    let crafted = table.jobs.iter().filter(|job| job.work.kind() == "craft");
+    for job in crafted {
+        assert_eq!(table.jobs[job.inputs[0]].name, "train control, seed 0");
+    }
 }
 
 /// MART has no use for smooth labels, and TRADES none for FGSM.

@@ -110,7 +110,7 @@ impl<'a> Variants<'a> {
         sheet: impl Fn(Vec<RowSpec>) -> Sheet,
         spec: &ExperimentSpec,
     ) -> Result<Graph> {
-        let of = |rows: &[RowSpec], spec: &_| Graph::of_sheets(&[sheet(rows.to_vec())], spec);
+        let of = |rows: &[RowSpec], spec: &_| Graph::of_variants(sheet(rows.to_vec()), spec);
         let whole = if self.possible.is_empty() { None } else { of(&self.possible, spec).ok() };
         if whole.is_none() {
             // What a network cannot have shows with one seed.

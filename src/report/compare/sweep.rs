@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::experiment::{Distance, Hypothesis, Results, SweepFound, SweepRow};
 use crate::report::compare::search::apart;
+use crate::report::plain::Plain;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -29,6 +30,8 @@ pub struct Swept {
     pub apart: String,
     /// Its rows.
     pub rows: Vec<Nearest>,
+    /// What was not measured, and why; no rows if everything was.
+    pub passed_over: Plain,
 }
 
 /// The sweep of a results folder; None if there was none, or it has no rows.
@@ -56,5 +59,17 @@ pub fn swept(folder: &Path, results: &Results) -> Result<Option<Swept>> {
     Ok(SweepFound::load(folder)?.filter(|found| !found.rows.is_empty()).map(|found| Swept {
         apart: apart("sweep", &found.request.differences(results, &Hypothesis::new())),
         rows: found.rows.iter().map(shown).collect(),
+        passed_over: passed_over(&found),
     }))
+}
+
+fn passed_over(found: &SweepFound) -> Plain {
+    let rows =
+        found.passed_over.iter().map(|passed| vec![passed.variant.clone(), passed.why.clone()]);
+    Plain {
+        caption: "Passed over: variants that cannot be, or of which a job fails whenever it is run"
+            .to_owned(),
+        head: vec!["Variant", "Why"],
+        rows: rows.collect(),
+    }
 }

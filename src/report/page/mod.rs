@@ -112,7 +112,9 @@ impl Page {
         let mut skipped = pictures.skipped.clone();
         let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
         // Of another engine, say; the results are worth a report all the same.
-        let mut left_out = |what: &str, error: Error| skipped.push(format!("{what}: {error}."));
+        let mut left_out = |what: &str, error: Error| {
+            skipped.push(format!("{what}: {error}; run it again to have it here."))
+        };
         let swept = swept(folder, results).map_err(|error| left_out("The sweep", error));
         let searched = searched(folder, results).map_err(|error| left_out("The search", error));
         let (swept, searched) = (swept.ok().flatten(), searched.ok().flatten());

@@ -75,7 +75,8 @@ fn report(console: Console, last: &mut Instant, event: FetchProgress<'_>) {
             let of = total.map_or_else(String::new, |total| format!(" of {}", megabytes(total)));
             console.say(format_args!("{name}: {}{of}", megabytes(bytes)));
         }
-        FetchProgress::Failed { url, reason } => console.say(format_args!("{url}: {reason}")),
+        // Why, the error says if no other mirror has it.
+        FetchProgress::Failed { url, .. } => console.say(format_args!("{url}: failed")),
         FetchProgress::Done { name } => console.say(format_args!("{name}: done")),
         _ => {}
     }
