@@ -27,11 +27,18 @@ def relative(logits: NDArray[Any]) -> NDArray[Any]:
 
 def narrowed(logits: NDArray[Any]) -> NDArray[np.float32]:
     """Logits in float32, as the engine takes them. Of numbers that it cannot hold, differences count: those of float64 decide."""
-    if np.can_cast(logits.dtype, np.float32):
+    if np.can_cast(logits.dtype, np.float32) or _are_probabilities(logits):
         return logits.astype(np.float32, copy=False)
     exact, bound = relative(logits), float(np.finfo(np.float32).max)
     with np.errstate(all="ignore"):
         return np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)
+
+
+def _are_probabilities(answers: NDArray[Any]) -> bool:
+    """Whether answers are probabilities, which the engine has to see as they are: it warns of them."""
+    if answers.ndim != 2 or not np.issubdtype(answers.dtype, np.floating):
+        return False
+    return bool(((answers > -1e-5) & (answers < 1 + 1e-5)).all() and (np.abs(answers.sum(1) - 1) < 1e-5).all())
 
 
 def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float | None = None) -> bool:

@@ -23,6 +23,7 @@ def about_gradients(report):
     [
         (lambda g: -g, WRONG),
         (lambda g: -0.01 * g, WRONG),
+        (lambda g: g * np.where(np.arange(len(g)) % 10 < 8, -1, 1)[:, None, None, None].astype(np.float32), WRONG),
         (lambda g: 255 * g, "it is 255 " + LENGTH),
         (lambda g: g / 255, "it is 0.00392 " + LENGTH),
         (lambda g: g, None),
@@ -40,6 +41,16 @@ def test_a_gradient_that_is_surely_wrong_is_said(change, words, count, digits, l
     assert len(said) == (words is not None) and all(words in line and "\n" not in line for line in said)
     # An attack that asks for no gradient says nothing of it.
     assert not about_gradients(attacked(linear.logits, lambda x, weights: 1 / 0, images, "square:queries=5"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probabilities_are_said_in_every_type(dtype, digits, linear):
+    def probabilities(x):
+        powers = np.exp(linear.logits(x).astype(np.float64))
+        return (powers / powers.sum(1, keepdims=True)).astype(dtype)
+
+    report = attacked(probabilities, lambda x, weights: linear.gradient(x, weights), digits[0][:20])
+    assert any("look like probabilities" in warning for warning in report.warnings)
 
 
 def test_gradients_that_are_zero_or_of_another_shape_are_said(digits, linear):

@@ -105,8 +105,12 @@ def test_a_checkpoint_of_another_training_is_refused(few, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         deepsleep.train(train, test, epochs=10_000, batch_size=32, out=tmp_path / "network.safetensors")
     thread.join()
+    asked = dict(epochs=10_000, batch_size=32, out=tmp_path / "network.safetensors", resume=True)
     with pytest.raises(deepsleep.Error, match="checkpoint"):
-        deepsleep.train(train[:100], test, epochs=10_000, batch_size=32, out=tmp_path / "network.safetensors", resume=True)
+        deepsleep.train(train[:100], test, **asked)
+    # It began with weights of its own.
+    with pytest.raises(deepsleep.Error, match="another network to start from"):
+        deepsleep.train(train, test, start=deepsleep.train(train, test, epochs=1, batch_size=32), **asked)
 
 
 def test_a_defense(control, few):

@@ -2,10 +2,11 @@
 
 use super::{BatchProgress, Batches, ControlOptions, Defender, PassReport};
 use crate::Result;
-use crate::checkpoint::StateDict;
+use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
+use crate::fingerprint::Fingerprint;
 use crate::nn::architecture::Architecture;
-use crate::nn::{Model, PlainRegime, StepReport, Trainer, TrainingOptions};
+use crate::nn::{Model, Network, PlainRegime, StepReport, Trainer, TrainingOptions};
 use crate::snn::SpikingModel;
 use crate::tensor::Context;
 use std::sync::Arc;
@@ -87,7 +88,12 @@ impl InTraining for Defender {
 pub struct ControlTraining {
     trainer: Trainer,
     network: Model,
+    /// The fingerprint of the trained network that it began with; None from initial weights.
+    start: Option<String>,
 }
+
+/// The note of a checkpoint about that.
+const START: &str = "training.start";
 
 impl ControlTraining {
     /// The name of its only stage.
@@ -98,7 +104,8 @@ impl ControlTraining {
     /// # Errors
     /// If an option makes no sense.
     pub fn new(architecture: &Arc<Architecture>, options: TrainingOptions) -> Result<Self> {
-        Self::of_model(Model::new(Arc::clone(architecture), options.seed)?, options)
+        let network = Model::new(Arc::clone(architecture), options.seed)?;
+        Ok(Self { trainer: Trainer::new(&network, options)?, network, start: None })
     }
 
     /// From a trained model.
@@ -106,7 +113,8 @@ impl ControlTraining {
     /// # Errors
     /// If an option makes no sense.
     pub fn of_model(network: Model, options: TrainingOptions) -> Result<Self> {
-        Ok(Self { trainer: Trainer::new(&network, options)?, network })
+        let start = Some(fingerprint(&network.state()));
+        Ok(Self { trainer: Trainer::new(&network, options)?, network, start })
     }
 
     /// Continues a training that ended after fewer epochs (see [`Trainer::prolong`]).
@@ -137,8 +145,12 @@ impl ControlTraining {
     /// Continues from a checkpoint. With a constant learning rate the number of epochs may differ from then.
     ///
     /// # Errors
-    /// If the checkpoint is of other options or of another network.
+    /// If the checkpoint is of other options, of another network, or of a training that began with other weights.
     pub fn resume(&mut self, state: &StateDict) -> Result<()> {
+        if state.noted::<String>(START) != self.start {
+            let difference = "another network to start from".to_owned();
+            MadeWith::refuse(state.path(), &[difference])?;
+        }
         self.trainer.resume(&mut self.network, state)
     }
 }
@@ -162,7 +174,7 @@ impl InTraining for ControlTraining {
             let (batch, batches, images, loss) = (p.step, p.steps, p.images, Some(p.loss));
             progress(BatchProgress { stage, batch, batches, images, loss });
         };
-        let Self { trainer, network } = self;
+        let Self { trainer, network, .. } = self;
         let report = trainer.epoch_with(context, network, data, &mut PlainRegime, observer)?;
         let (done, loss) = (self.trainer.epochs_done(), Some(report.loss));
         Ok(Some(PassReport { stage, done, of, loss }))
@@ -173,6 +185,53 @@ impl InTraining for ControlTraining {
     }
 
     fn checkpoint(&self) -> Result<StateDict> {
-        self.trainer.checkpoint(&self.network)
+        let mut checkpoint = self.trainer.checkpoint(&self.network)?;
+        if let Some(start) = &self.start {
+            checkpoint.note(START, start);
+        }
+        Ok(checkpoint)
+    }
+}
+
+/// Of all arrays with their names.
+fn fingerprint(state: &StateDict) -> String {
+    let arrays = state.names().filter_map(|name| Some((name, state.get(name)?)));
+    let all = arrays.fold(Fingerprint::of("network"), |all, (name, array)| {
+        let bytes: Vec<u8> = array.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        all.bytes(name.as_bytes()).bytes(&bytes)
+    });
+    all.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It would go on with the weights of the other one.
+    #[test]
+    fn a_training_resumes_from_what_it_began_with() {
+        let options = TrainingOptions::default();
+        let of = |seed| {
+            ControlTraining::of_model(Model::lenet(seed), options.clone()).expect("a training")
+        };
+        let new = || {
+            ControlTraining::new(Model::lenet(0).architecture(), options.clone())
+                .expect("a training")
+        };
+        let checkpoints = [new(), of(1), of(2)].map(|training| training.checkpoint().expect("one"));
+        for (i, checkpoint) in checkpoints.iter().enumerate() {
+            for (j, mut training) in [new(), of(1), of(2)].into_iter().enumerate() {
+                match training.resume(checkpoint) {
+                    Ok(()) => assert_eq!(i, j),
+                    Err(error) => {
+                        assert_ne!(i, j);
+                        assert!(
+                            error.to_string().contains("another network to start from"),
+                            "{error}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }
