@@ -16,6 +16,7 @@ use clap::Args;
 use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples};
 use deepsleep::evaluation::{Cell, Models, ThreatModel, archive};
 use deepsleep::files::Content;
+use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -121,9 +122,7 @@ impl AttackCommand {
 
         let start = Instant::now();
         let budget = Budget { norm, eps, seed: self.threat.seed() };
-        let target: &dyn Classifier = network.as_ref();
-        let source: Option<&dyn Classifier> = source.as_deref().map(|source| source as _);
-        let models = Models { target, source };
+        let models = models(network.as_ref(), source.as_deref());
         let report = self.report(common, &context, models, &samples, (method.as_ref(), budget))?;
         let seconds = start.elapsed().as_secs_f64();
 
@@ -190,4 +189,9 @@ impl AttackCommand {
         let parts = all.chunks(PORTION).map(portion).collect::<Result<Vec<AttackReport>>>()?;
         AttackReport::merge(parts).ok_or_else(|| anyhow!("there are no images"))
     }
+}
+
+/// Whom an attack is against, and whom it is crafted on.
+fn models<'a>(target: &'a dyn FrozenNetwork, source: Option<&'a dyn FrozenNetwork>) -> Models<'a> {
+    Models { target, source: source.map(|source| source as _) }
 }
