@@ -13,7 +13,7 @@ use crate::output::Outputs;
 use crate::threat::{ThreatOptions, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
 use clap::Args;
-use deepsleep::attack::{Attack, AttackReport, Budget, Classifier, Samples};
+use deepsleep::attack::{Attack, AttackReport, Budget, Samples};
 use deepsleep::evaluation::{Cell, Models, ThreatModel, archive};
 use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;
