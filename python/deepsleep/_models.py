@@ -310,7 +310,8 @@ def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | Non
     if ending.hides_gradients:
         warn(
             f"{name} ends in a softmax, which is left out: its logits are attacked, which give the same classes, but where "
-            "probabilities round to equal ones. Gradients of probabilities vanish where the model is certain, so that attacks fail and it looks robust (deepsleep.Classifier(module) attacks them all the same)",
+            "probabilities round to equal ones. Gradients of probabilities vanish where the model is certain, so that attacks fail and it "
+            "looks robust (deepsleep.Classifier(module) attacks them all the same)",
             stacklevel=3,
         )
     return Model(network)

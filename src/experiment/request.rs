@@ -53,7 +53,12 @@ impl Request {
     /// How what is asked differs from what some results are of, in words, so that its answer is none about them; nothing if
     /// it does not. A hypothesis that the results were made with is no difference.
     pub fn differences(&self, results: &Results, hypothesis: &Hypothesis) -> Vec<String> {
-        Conditions::of(self).differences(&Conditions::of_results(results), hypothesis)
+        let mut all =
+            Conditions::of(self).differences(&Conditions::of_results(results), hypothesis);
+        if self.numerics != results.numerics {
+            all.push(format!("numerics {}, not {}", self.numerics, results.numerics));
+        }
+        all
     }
 
     /// What a folder was asked last.
@@ -275,6 +280,8 @@ mod tests {
         for words in ["other test images", "10 images under transfer, not 9", "a quick run"] {
             assert!(all.contains(words), "{words} is not in {all}");
         }
+        results.numerics = 2;
+        assert!(ours.differences(&results, &seven).join("; ").contains("numerics 3, not 2"));
     }
 
     #[test]

@@ -281,6 +281,9 @@ fn a_value_of_a_sweep_whose_training_diverges_is_passed_over() {
         run.stderr
     );
     let found = run.json();
+    let shard = ["--sweep", &file, "--images", "32", "--set", "control.epochs=1", "--shard", "1/1"];
+    let shard = reproduce_plainly(&data, &folder.argument("shard"), &shard);
+    assert_eq!(shard.code, Some(0), "{}", shard.stderr);
     assert_eq!(found["rows"][0]["variants"].as_array().unwrap().len(), 2, "{found}");
     let passed = found["passed_over"].as_array().unwrap();
     assert_eq!(passed.len(), 1, "{found}");
