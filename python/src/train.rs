@@ -9,7 +9,8 @@ use deepsleep::data::DataIdentity;
 use deepsleep::evaluation::{CheckpointKind, HISTORY, HistoryPoint, Observer, session};
 use deepsleep::files::{Content, Output};
 use deepsleep::method::{
-    BatchProgress, ControlTraining, Defender, InTraining, Profile, Settings, Training, keep_spiking_options,
+    BatchProgress, ControlTraining, Defender, InTraining, Profile, Settings, Training,
+    keep_spiking_options,
 };
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Network as _, Origin};

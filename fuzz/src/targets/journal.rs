@@ -1,7 +1,9 @@
 //! Journals of evaluations: any bytes are parts of one or an error, and the evaluation goes on with them or refuses them.
 
 use super::{CONTEXT, LENET, two_samples};
-use deepsleep::evaluation::{Journal, Models, PortionResult, Plan, JournalSettings, evaluate, worst_cases};
+use deepsleep::evaluation::{
+    Journal, JournalSettings, Models, Plan, PortionResult, evaluate, worst_cases,
+};
 use deepsleep::files::Output;
 
 pub fn run(bytes: &[u8]) {
@@ -11,7 +13,9 @@ pub fn run(bytes: &[u8]) {
     let settings: JournalSettings =
         first.and_then(|line| serde_json::from_slice(line).ok()).unwrap_or_default();
     let place = Output::open(file.path()).expect("a place to write to");
-    let Ok(Some((mut journal, parts))) = Journal::resume::<PortionResult>(&place, &settings) else { return };
+    let Ok(Some((mut journal, parts))) = Journal::resume::<PortionResult>(&place, &settings) else {
+        return;
+    };
     if let Some(part) = parts.first() {
         journal.add(part).expect("written");
     }
