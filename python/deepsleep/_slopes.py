@@ -49,15 +49,14 @@ def wrong_gradient(forward: Forward, images: NDArray[np.float32]) -> str:
 
     near, far = (slopes(step) for step in _STEPS)
     downhill, farther = _downhill(near), _downhill(far)
-    factor = float(np.median(near)) if len(near) >= _FEWEST else 1.0
-    is_one_factor = bool(np.isclose(near, factor, rtol=_ALIKE).mean() >= _MOST) if len(near) >= _FEWEST else False
-    if downhill >= _DOWNHILL or farther >= _DOWNHILL and downhill >= 0.5 or is_one_factor and factor < 0:
+    factor = _one_factor(near)
+    if downhill >= _DOWNHILL or farther >= _DOWNHILL and downhill >= 0.5 or factor < 0:
         return (
             "gradient: it points the wrong way: along it the weighted sum of the logits falls, at "
             f"{max(downhill, farther):.0%} of the images that were tried, so that attacks lead away from what fools; give the gradient of the "
             "sum of weights * logits(images), with its sign"
         )
-    if not is_one_factor or 1 / _FACTOR <= factor <= _FACTOR:
+    if 1 / _FACTOR <= factor <= _FACTOR:
         return ""
     return (
         f"gradient: it is {1 / factor:.3g} times that of the logits, by finite differences at the images that were tried: attacks that use "
@@ -68,3 +67,11 @@ def wrong_gradient(forward: Forward, images: NDArray[np.float32]) -> str:
 def _downhill(slopes: NDArray[np.float64]) -> float:
     """The share of slopes that go down; a half, where too few are seen to tell."""
     return float((slopes < 0).mean()) if len(slopes) >= _FEWEST else 0.5
+
+
+def _one_factor(slopes: NDArray[np.float64]) -> float:
+    """The factor that most slopes have; 1, where they have none in common, or too few are seen to tell."""
+    if len(slopes) < _FEWEST:
+        return 1.0
+    factor = float(np.median(slopes))
+    return factor if np.isclose(slopes, factor, rtol=_ALIKE).mean() >= _MOST else 1.0

@@ -48,8 +48,6 @@ pub struct SetPlan {
     pub scale: String,
     /// The control's seed.
     pub seed: u64,
-    /// The job that trains the control.
-    pub control: usize,
     /// The jobs that craft its portions.
     pub jobs: Vec<usize>,
 }

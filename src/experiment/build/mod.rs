@@ -212,7 +212,7 @@ impl Graph {
                     let radius = attack.effective_radius(eps)?;
                     let clean = self.clean(&id, (trained, spiking), seed, spec);
                     let control = if self.own_controls { own } else { self.control(seed, spec) };
-                    let (source, ball) = ((control, seed), (norm, radius));
+                    let (source, ball) = ((control, id.as_str(), seed), (norm, radius));
                     let sets = self.set(scale, ball, (column, &attack), source, spec);
                     let name = format!("show {key} {} to {id}, seed {seed}", in_norm(norm, scale));
                     let inputs = [vec![trained, clean], sets].concat();
@@ -257,25 +257,21 @@ impl Graph {
         self.job(name, Work::Show { images, spiking }, vec![trained])
     }
 
-    /// The jobs that craft a set on a control of this seed.
+    /// The jobs that craft a set on a control of this seed, that of the model of this id.
     fn set(
         &mut self,
         scale: &str,
         (norm, eps): (Norm, f32),
         (column, attack): (&PrintedColumn, &AttackSpec),
-        (control, seed): (usize, u64),
+        (control, id, seed): (usize, &str, u64),
         spec: &ExperimentSpec,
     ) -> Vec<usize> {
         let place = (norm, scale.to_owned(), column.key.clone(), control);
         if let Some(&set) = self.index.sets.get(&place) {
             return self.sets[set].jobs.clone();
         }
-        // What it is called by the job that trains it.
-        let name = &self.jobs[control].name;
-        let of_method =
-            name.strip_prefix("train control of ").and_then(|name| name.split_once(", "));
-        let on =
-            of_method.map_or(String::new(), |(method, _)| format!(" on the control of {method}"));
+        let is_common = self.index.controls.get(&seed) == Some(&control);
+        let on = if is_common { String::new() } else { format!(" on the control of {id}") };
         let starts = (0..spec.images).step_by(PORTION);
         let jobs: Vec<usize> = starts
             .map(|start| {
@@ -293,7 +289,7 @@ impl Graph {
             .collect();
         self.index.sets.insert(place, self.sets.len());
         let (column, scale) = (column.key.clone(), scale.to_owned());
-        self.sets.push(SetPlan { column, norm, scale, seed, control, jobs: jobs.clone() });
+        self.sets.push(SetPlan { column, norm, scale, seed, jobs: jobs.clone() });
         jobs
     }
 }

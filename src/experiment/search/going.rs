@@ -1,6 +1,6 @@
 //! A search under way: what is tried, passed over and taken.
 
-use super::super::assemble::assemble_results;
+use super::super::assemble::{assemble_results, lasting_failure};
 use super::super::published::Published;
 use super::super::results::Results;
 use super::super::run::JobOutcome;
@@ -162,18 +162,16 @@ impl Trial {
             return assemble_results(&self.graph, &self.spec, outcomes).map(Ok);
         }
         let jobs = self.graph.jobs.iter().zip(outcomes);
-        let failed: Vec<_> = jobs
-            .filter_map(|(job, outcome)| match outcome {
-                JobOutcome::Failed(error) => Some((&job.name, error)),
-                _ => None,
-            })
-            .collect();
-        let passing = failed.iter().find(|(_, error)| !error.is_of_what_was_asked());
-        match (passing, failed.first()) {
-            (None, Some((job, error))) => Ok(Err(format!("{job}: {error}"))),
-            (passing, _) => {
-                let first = passing.map_or(String::new(), |(job, e)| format!(" ({job}: {e})"));
-                let all = outcomes.len();
+        let passing = jobs.filter_map(|(job, outcome)| match outcome {
+            JobOutcome::Failed(error) if !error.is_of_what_was_asked() => Some((&job.name, error)),
+            _ => None,
+        });
+        let passing = passing.map(|(job, error)| format!(" ({job}: {error})")).next();
+        let lasting = |job| lasting_failure(&self.graph, outcomes, job);
+        match (passing, (0..outcomes.len()).find_map(lasting)) {
+            (None, Some(why)) => Ok(Err(why)),
+            (first, _) => {
+                let (all, first) = (outcomes.len(), first.unwrap_or_default());
                 let problem = format!(
                     "{missing} of {all} jobs have no result{first}; run again, the search goes on there"
                 );

@@ -92,12 +92,10 @@ impl Reproduction<'_> {
         let jobs = 0..outcomes.len();
         let missing = jobs.filter(|&job| !matches!(outcomes[job], JobOutcome::Done(..)));
         let missing: Vec<usize> = missing.collect();
-        let count = missing.len();
+        let (count, kinds) = counted(missing.iter().map(|&job| self.graph.jobs[job].work.kind()));
         let is_lasting =
             missing.iter().all(|&job| lasting_failure(self.graph, outcomes, job).is_some());
         let incomplete = || {
-            let (count, kinds) =
-                counted(missing.iter().map(|&job| self.graph.jobs[job].work.kind()));
             let next = if is_lasting {
                 "they fail whenever they are run: change a setting"
             } else {
