@@ -129,7 +129,8 @@ def test_batches_are_full_while_lanes_are_busy(digits):
     assert (report.status == "survived").all()
     # After the tries of 32 images that come before.
     sizes = [size for size in model.batches if size > 32]
-    assert sizes and min(sizes) >= 64 and sum(sizes) / len(sizes) >= 190, sizes
+    # On a busy machine, a thread that is woken late misses a batch now and then: most are full, not all.
+    assert sizes and sorted(sizes)[len(sizes) // 4] == 200, sizes
     assert max(model.batches) <= 256
 
 
