@@ -155,6 +155,9 @@ impl Lab<'_> {
         } else if let Some(sleep) = self.sleep
             && let Lookup::Entry(entry) = self.store.find(sleep)
         {
+            if let Some(error) = entry.failure() {
+                return Err(error);
+            }
             defender.start_after(&self.state(file_of(&entry)?)?)?;
             history = read::<Trained>(&entry)?.history;
             on_step("slow-wave sleep taken from the store");

@@ -85,7 +85,10 @@ enum JobStatus {
 /// What is in the store already, as what became of the jobs.
 pub fn found(graph: &Graph, store: &Store) -> Vec<JobOutcome> {
     let outcome = |job: &Job| match store.find(&job.key) {
-        Lookup::Entry(entry) => JobOutcome::Done(entry, true),
+        Lookup::Entry(entry) => match entry.failure() {
+            None => JobOutcome::Done(entry, true),
+            Some(error) => JobOutcome::Failed(Arc::new(error)),
+        },
         Lookup::NotFound | Lookup::Damaged(_) => JobOutcome::Missing,
     };
     graph.jobs.iter().map(outcome).collect()
@@ -259,26 +262,38 @@ impl Board<'_> {
         inputs: &[&StoreEntry],
     ) -> Result<Option<JobOutcome>> {
         if let Lookup::Entry(entry) = self.store.find(&job.key) {
-            (self.tell)(Event::Reused(job, &entry));
-            return Ok(Some(JobOutcome::Done(entry, true)));
+            return self.reuse(job, entry).map(Some);
         }
         let Some(_claim) = self.store.claim(&job.key)? else { return Ok(None) };
         // It may have been finished between the look and the claim.
         match self.store.find(&job.key) {
-            Lookup::Entry(entry) => {
-                (self.tell)(Event::Reused(job, &entry));
-                return Ok(Some(JobOutcome::Done(entry, true)));
-            }
+            Lookup::Entry(entry) => return self.reuse(job, entry).map(Some),
             Lookup::Damaged(what) => (self.tell)(Event::Damaged(job, &what)),
             Lookup::NotFound => {}
         }
         (self.tell)(Event::Started(job));
         let start = Instant::now();
         let on_step = &mut |text: &str| (self.tell)(Event::Step(job, text));
-        let (value, file) = lab.execute(job, inputs, on_step)?;
+        let done = lab.execute(job, inputs, on_step);
         let seconds = start.elapsed().as_secs_f64();
+        let (value, file) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                self.store.keep_failure(&job.key, &job.name, seconds, &error)?;
+                return Err(error);
+            }
+        };
         let entry = self.store.keep(&job.key, &job.name, seconds, value, file)?;
         (self.tell)(Event::Finished(job, &entry));
         Ok(Some(JobOutcome::Done(Box::new(entry), false)))
+    }
+
+    /// What is in the store: a result, or how the job ends.
+    fn reuse(&self, job: &Job, entry: Box<StoreEntry>) -> Result<JobOutcome> {
+        if let Some(error) = entry.failure() {
+            return Err(error);
+        }
+        (self.tell)(Event::Reused(job, &entry));
+        Ok(JobOutcome::Done(entry, true))
     }
 }

@@ -289,6 +289,14 @@ fn a_value_of_a_sweep_whose_training_diverges_is_passed_over() {
     assert_eq!(passed.len(), 1, "{found}");
     assert!(passed[0]["why"].as_str().unwrap().contains("epoch 1"), "{found}");
 
+    // How a training ends is a result of the shard too: nothing is missing when they are joined.
+    let joined = folder.argument("joined");
+    let shard = folder.argument("shard");
+    let merge = ["merge", &shard, "--data-dir", &data, "--out", &joined, "--json"];
+    let merged = crate::run(&merge);
+    assert_eq!(merged.code, Some(0), "{}", merged.stderr);
+    assert_eq!(merged.json(), found);
+
     // Results of other settings beside it: the report does not take it for theirs.
     let results = reproduce(&data, &out, &["--table", "2"]);
     assert_eq!(results.code, Some(0), "{}", results.stderr);

@@ -4,6 +4,9 @@
 //! does not match its checksum is damaged: it is named, and computed again. Processes that share the folder claim a
 //! job by a lock on `KEY.lock`, which the system releases however they end.
 
+#[cfg(test)]
+mod tests;
+
 use crate::files::{
     MOST, MadeFolders, TEMPORARY, inside, lock_file, read_regular, write_atomically,
 };
@@ -30,12 +33,23 @@ pub struct StoreEntry {
     pub file: Option<String>,
     /// The file's SHA-256.
     file_sha256: Option<String>,
+    /// Where a number was not finite, and what it was: this job ends so whenever it is run, and has no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_finite: Option<(String, String)>,
 }
 
 impl StoreEntry {
+    /// Why there is no value, if this is how the job ends whenever it is run.
+    pub fn failure(&self) -> Option<Error> {
+        let (place, problem) = self.not_finite.clone()?;
+        Some(Error::NotFinite { place, problem })
+    }
+
     /// Whether another run came to the same result; how long it took does not count.
     pub fn same_result(&self, other: &Self) -> bool {
-        let result = |e: &Self| (e.value.clone(), e.file.clone(), e.file_sha256.clone());
+        let result = |e: &Self| {
+            (e.value.clone(), e.file.clone(), e.file_sha256.clone(), e.not_finite.clone())
+        };
         result(self) == result(other)
     }
 }
@@ -209,7 +223,24 @@ impl Store {
             }
             None => None,
         };
-        let entry = StoreEntry { name: name.to_owned(), seconds, value, file, file_sha256 };
+        let name = name.to_owned();
+        let not_finite = None;
+        self.write(key, StoreEntry { name, seconds, value, file, file_sha256, not_finite })
+    }
+
+    /// Keeps that a job came to a number that is not finite, as it would again; what went wrong otherwise is not kept.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn keep_failure(&self, key: &str, name: &str, seconds: f64, error: &Error) -> Result<()> {
+        let Error::NotFinite { place, problem } = error else { return Ok(()) };
+        let not_finite = Some((place.clone(), problem.clone()));
+        let (name, value) = (name.to_owned(), Value::Null);
+        let entry = StoreEntry { name, seconds, value, file: None, file_sha256: None, not_finite };
+        self.write(key, entry).map(drop)
+    }
+
+    fn write(&self, key: &str, entry: StoreEntry) -> Result<StoreEntry> {
         let sha256 = seal(&entry).map_err(|e| Error::failed("store", e))?;
         let sealed = Sealed { entry, sha256 };
         let text = serde_json::to_string_pretty(&sealed).map_err(|e| Error::failed("store", e))?;
@@ -271,114 +302,4 @@ impl Store {
 fn seal(entry: &StoreEntry) -> std::result::Result<String, String> {
     let text = serde_json::to_vec(entry).map_err(|e| e.to_string())?;
     Ok(sha256(&text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-    use std::time::SystemTime;
-
-    #[test]
-    fn what_was_kept_is_found_and_damage_is_noticed() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a store");
-        assert!(matches!(store.find("k"), Lookup::NotFound));
-        fs::write(store.path("k.model"), b"weights").expect("a file");
-        let value = json!({ "accuracy": 0.1 });
-        store.keep("k", "train", 1.5, value.clone(), Some("k.model".into())).expect("kept");
-        let Lookup::Entry(entry) = store.find("k") else { panic!("not found") };
-        assert_eq!((entry.value, entry.seconds), (value, 1.5));
-
-        fs::write(store.path("k.model"), b"weighty").expect("a file");
-        assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("k.model")));
-        fs::write(store.path("k.model"), b"weights").expect("a file");
-        let text = fs::read_to_string(store.path("k.json")).expect("the entry");
-        fs::write(store.path("k.json"), text.replace("0.1", "0.2")).expect("the entry");
-        assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("checksum")));
-        fs::write(store.path("k.json"), &text[..text.len() / 2]).expect("the entry");
-        assert!(matches!(store.find("k"), Lookup::Damaged(_)));
-    }
-
-    #[test]
-    fn an_entry_names_files_of_the_store_only() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a store");
-        fs::write(folder.path().join("outside"), b"weights").expect("a file");
-        let outside = folder.path().join("outside").display().to_string();
-        for file in ["../outside", outside.as_str(), "/dev/zero", "..", "", "./k.json"] {
-            let file_sha256 = Some(sha256(b"weights"));
-            let (name, file) = ("train".to_owned(), Some(file.to_owned()));
-            let entry = StoreEntry { name, seconds: 1.0, value: json!(1), file, file_sha256 };
-            let sealed = Sealed { sha256: seal(&entry).expect("JSON"), entry };
-            let text = serde_json::to_string(&sealed).expect("JSON");
-            fs::write(store.path("k.json"), text).expect("the entry");
-            assert!(
-                matches!(store.find("k"), Lookup::Damaged(what) if what.contains("not the name"))
-            );
-        }
-    }
-
-    #[test]
-    fn a_job_is_claimed_once() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a store");
-        let claim = store.claim("k").expect("no failure");
-        assert!(claim.is_some() && store.claim("k").expect("no failure").is_none());
-        // Of what a killed process left, only what nobody uses goes away.
-        for name in ["left.lock", ".deepsleep-old", ".deepsleep-new", "k.checkpoint"] {
-            fs::write(store.path(name), "").expect("written");
-        }
-        let old = File::options().write(true).open(store.path(".deepsleep-old")).expect("there");
-        old.set_modified(SystemTime::now() - Duration::from_secs(7200)).expect("older");
-        store.tidy();
-        let left = ["left.lock", ".deepsleep-old", ".deepsleep-new", "k.checkpoint", "k.lock"];
-        assert_eq!(left.map(|name| store.path(name).exists()), [false, false, true, true, true]);
-        drop(claim);
-        assert!(store.claim("k").expect("no failure").is_some());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_no_regular_file_of_the_store_is_damaged() {
-        use std::os::unix::fs::symlink;
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a store");
-        let found = |word: &str| {
-            let Lookup::Damaged(what) = store.find("k") else { panic!("not damaged") };
-            assert!(what.contains(word) && what.contains("k."), "{what}");
-        };
-        let fifo = |name: &str| {
-            let made = std::process::Command::new("mkfifo").arg(store.path(name)).status();
-            assert!(made.expect("mkfifo").success());
-        };
-        fifo("k.json");
-        found("a pipe");
-        fs::remove_file(store.path("k.json")).expect("there");
-        symlink("/dev/zero", store.path("k.json")).expect("a link");
-        found("leads out");
-        fs::remove_file(store.path("k.json")).expect("there");
-
-        fs::write(store.path("k.model"), b"weights").expect("a file");
-        store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
-        fs::remove_file(store.path("k.model")).expect("there");
-        fifo("k.model");
-        found("a pipe");
-        fs::remove_file(store.path("k.model")).expect("there");
-        fs::write(folder.path().join("outside"), b"weights").expect("a file");
-        symlink(folder.path().join("outside"), store.path("k.model")).expect("a link");
-        found("leads out");
-
-        // What is computed again takes its place, and nothing is written outside.
-        let outside = folder.path().join("outside");
-        fs::remove_file(store.path("k.json")).expect("there");
-        symlink(&outside, store.path("k.json")).expect("a link");
-        fs::write(store.place("k.model").expect("removed"), b"weighty").expect("a file");
-        store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
-        assert!(matches!(store.find("k"), Lookup::Entry(_)));
-        assert_eq!(fs::read(&outside).expect("there"), b"weights");
-        symlink(&outside, store.path("k.lock")).expect("a link");
-        assert!(store.claim("k").is_err());
-        assert_eq!(fs::read(&outside).expect("there"), b"weights");
-    }
 }

@@ -1,0 +1,121 @@
+//! What is kept is found; what is damaged, or leads outside, is not taken.
+
+use super::*;
+use serde_json::json;
+use std::time::SystemTime;
+
+#[test]
+fn what_was_kept_is_found_and_damage_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    assert!(matches!(store.find("k"), Lookup::NotFound));
+    fs::write(store.path("k.model"), b"weights").expect("a file");
+    let value = json!({ "accuracy": 0.1 });
+    store.keep("k", "train", 1.5, value.clone(), Some("k.model".into())).expect("kept");
+    let Lookup::Entry(entry) = store.find("k") else { panic!("not found") };
+    assert_eq!((entry.value, entry.seconds), (value, 1.5));
+
+    fs::write(store.path("k.model"), b"weighty").expect("a file");
+    assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("k.model")));
+    fs::write(store.path("k.model"), b"weights").expect("a file");
+    let text = fs::read_to_string(store.path("k.json")).expect("the entry");
+    fs::write(store.path("k.json"), text.replace("0.1", "0.2")).expect("the entry");
+    assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("checksum")));
+    fs::write(store.path("k.json"), &text[..text.len() / 2]).expect("the entry");
+    assert!(matches!(store.find("k"), Lookup::Damaged(_)));
+}
+
+#[test]
+fn an_entry_names_files_of_the_store_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    fs::write(folder.path().join("outside"), b"weights").expect("a file");
+    let outside = folder.path().join("outside").display().to_string();
+    for file in ["../outside", outside.as_str(), "/dev/zero", "..", "", "./k.json"] {
+        let file_sha256 = Some(sha256(b"weights"));
+        let (name, file) = ("train".to_owned(), Some(file.to_owned()));
+        let entry =
+            StoreEntry { name, seconds: 1.0, value: json!(1), file, file_sha256, not_finite: None };
+        let sealed = Sealed { sha256: seal(&entry).expect("JSON"), entry };
+        let text = serde_json::to_string(&sealed).expect("JSON");
+        fs::write(store.path("k.json"), text).expect("the entry");
+        assert!(matches!(store.find("k"), Lookup::Damaged(what) if what.contains("not the name")));
+    }
+}
+
+#[test]
+fn a_job_is_claimed_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let claim = store.claim("k").expect("no failure");
+    assert!(claim.is_some() && store.claim("k").expect("no failure").is_none());
+    // Of what a killed process left, only what nobody uses goes away.
+    for name in ["left.lock", ".deepsleep-old", ".deepsleep-new", "k.checkpoint"] {
+        fs::write(store.path(name), "").expect("written");
+    }
+    let old = File::options().write(true).open(store.path(".deepsleep-old")).expect("there");
+    old.set_modified(SystemTime::now() - Duration::from_secs(7200)).expect("older");
+    store.tidy();
+    let left = ["left.lock", ".deepsleep-old", ".deepsleep-new", "k.checkpoint", "k.lock"];
+    assert_eq!(left.map(|name| store.path(name).exists()), [false, false, true, true, true]);
+    drop(claim);
+    assert!(store.claim("k").expect("no failure").is_some());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_of_the_store_is_damaged() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let found = |word: &str| {
+        let Lookup::Damaged(what) = store.find("k") else { panic!("not damaged") };
+        assert!(what.contains(word) && what.contains("k."), "{what}");
+    };
+    let fifo = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(store.path(name)).status();
+        assert!(made.expect("mkfifo").success());
+    };
+    fifo("k.json");
+    found("a pipe");
+    fs::remove_file(store.path("k.json")).expect("there");
+    symlink("/dev/zero", store.path("k.json")).expect("a link");
+    found("leads out");
+    fs::remove_file(store.path("k.json")).expect("there");
+
+    fs::write(store.path("k.model"), b"weights").expect("a file");
+    store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
+    fs::remove_file(store.path("k.model")).expect("there");
+    fifo("k.model");
+    found("a pipe");
+    fs::remove_file(store.path("k.model")).expect("there");
+    fs::write(folder.path().join("outside"), b"weights").expect("a file");
+    symlink(folder.path().join("outside"), store.path("k.model")).expect("a link");
+    found("leads out");
+
+    // What is computed again takes its place, and nothing is written outside.
+    let outside = folder.path().join("outside");
+    fs::remove_file(store.path("k.json")).expect("there");
+    symlink(&outside, store.path("k.json")).expect("a link");
+    fs::write(store.place("k.model").expect("removed"), b"weighty").expect("a file");
+    store.keep("k", "train", 1.0, json!(1), Some("k.model".into())).expect("kept");
+    assert!(matches!(store.find("k"), Lookup::Entry(_)));
+    assert_eq!(fs::read(&outside).expect("there"), b"weights");
+    symlink(&outside, store.path("k.lock")).expect("a link");
+    assert!(store.claim("k").is_err());
+    assert_eq!(fs::read(&outside).expect("there"), b"weights");
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_kept_and_other_failures_are_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let error = Error::NotFinite { place: "epoch 1".into(), problem: "loss is NaN".into() };
+    store.keep_failure("k", "train", 1.0, &error).expect("kept");
+    let Lookup::Entry(entry) = store.find("k") else { panic!("not found") };
+    assert_eq!(entry.failure().expect("a failure").to_string(), error.to_string());
+    for passing in [Error::Interrupted, Error::failed("store", "no room")] {
+        store.keep_failure("l", "train", 1.0, &passing).expect("nothing to do");
+        assert!(matches!(store.find("l"), Lookup::NotFound));
+    }
+}
