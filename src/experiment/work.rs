@@ -17,7 +17,7 @@ pub const NUMERICS: u32 = 3;
 const SECONDS_PER_JOB: f64 = 0.03;
 
 /// Seconds that a crafted image takes to be packed, by one thread, and to be read.
-const WRITTEN: f64 = 7e-4;
+const WRITTEN: f64 = 1e-4;
 const READ: f64 = 2e-5;
 
 /// What jobs read beside the results of others, by fingerprint.
