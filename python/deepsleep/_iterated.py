@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, SupportsFloat
+from typing import Any, ClassVar, SupportsFloat
 
 import numpy as np
 
@@ -96,13 +97,18 @@ class PGDL2(PGD):
         Number of steps.
     random_start : bool
         Whether to begin at a random point of the ball instead of the image.
+    eps_for_division : float
+        Always 1e-10; it changes nothing, as gradients are divided by their length however short they are.
     seed : int
         Of all random numbers.
     """
 
+    _fixed: ClassVar[Mapping[str, Any]] = {"eps_for_division": 1e-10}
+
     norm: str = field(default="L2", init=False)
     eps: float = 1.0
     alpha: float = 0.2
+    eps_for_division: float = 1e-10
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -223,6 +229,8 @@ class DIFGSM(MIFGSM):
         The smallest size, as a share of the image's side.
     diversity_prob : float
         Probability that an image is resized.
+    random_start : bool
+        Always False: it begins at the image.
     seed : int
         Of all random numbers.
     """
@@ -231,7 +239,10 @@ class DIFGSM(MIFGSM):
         "di-fgsm:steps={steps},step={alpha},decay={decay},resize={resize_rate},diversity={diversity_prob},return=last"
     )
 
+    _fixed: ClassVar[Mapping[str, Any]] = {"random_start": False}
+
     decay: float = 0.0
     resize_rate: float = 0.9
     diversity_prob: float = 0.5
+    random_start: bool = False
     seed: int = field(default=0, kw_only=True)

@@ -35,7 +35,8 @@ def shown(progress: bool | None, unit: str = "image") -> contextlib.AbstractCont
 @contextlib.contextmanager
 def _displayed(progress: bool | None, unit: str) -> Iterator[Progress]:
     watched = sys.stderr is not None and sys.stderr.isatty() or "ipykernel" in sys.modules
-    bar = _bar() if (watched if progress is None else progress) else None
+    wanted = watched if progress is None else progress
+    bar = _bar() if wanted and sys.stderr is not None else None
     if bar is None:
         yield None
         return

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ._arguments import Images, is_module, option_of, switch, word_of
+import numpy as np
+
+from ._arguments import Images, brief, is_module, option_of, switch, word_of
 from ._attack import attack
 from ._models import load
+from ._native import Error
 from ._report import Report
 
 
@@ -36,6 +40,8 @@ class Attack:
 
     # The attack as `deepsleep.attack` takes it, with the names of attributes.
     _form: ClassVar[str] = ""
+    # Parameters of torchattacks that have one value here.
+    _fixed: ClassVar[Mapping[str, Any]] = {}
 
     model: Any
     norm: str = field(default="Linf", init=False)
@@ -48,6 +54,10 @@ class Attack:
     def _description(self) -> str:
         """The attack with the values of now."""
         word_of(self.norm, "norm", ("Linf", "L2", "L1"))
+        for name, value in self._fixed.items():
+            given = getattr(self, name)
+            if np.ndim(given) != 0 or given != value:
+                raise Error(f"{name}: {brief(given)}; here it is always {value}")
         names = re.findall(r"{(\w+)}", self._form)
         return self._form.format(**{name: _text(name, getattr(self, name)) for name in names})
 
@@ -74,9 +84,9 @@ class Attack:
             return self._attack(self._current(images), images, labels)
 
     def _attack(self, model: Any, images: Any, labels: Any) -> Any:
-        self.report = attack(
-            model, images, labels, self._description(), norm=self.norm, eps=self.eps, seed=getattr(self, "seed", 0), progress=False
-        )
+        attacked, seed = self._description(), getattr(self, "seed", 0)
+        verbose = switch(getattr(self, "verbose", False), "verbose")
+        self.report = attack(model, images, labels, attacked, norm=self.norm, eps=self.eps, seed=seed, progress=verbose)
         return self.report.adversarial
 
     def _current(self, images: Any) -> Any:

@@ -7,8 +7,9 @@ It returns its last point, whether that fools or not; what it found is in the at
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ._arguments import switch, whole
 from ._iterated import BIM, DIFGSM, EOTPGD, FGSM, MIFGSM, NIFGSM, PGD, PGDL2, VMIFGSM
@@ -42,9 +43,14 @@ class APGD(Attack):
         Cross-entropy, or the difference of logits ratio.
     eot_iter : int
         Gradients that are averaged for a step.
+    rho : float
+        Share of steps that have to go up, so that the step is not halved; always 0.75.
+    verbose : bool
+        Whether to show progress.
     """
 
     _form: ClassVar[str] = "apgd-{loss}:steps={steps},restarts={n_restarts},draws={eot_iter},return=latest"
+    _fixed: ClassVar[Mapping[str, Any]] = {"rho": 0.75}
 
     norm: str = "Linf"
     steps: int = 10
@@ -52,6 +58,8 @@ class APGD(Attack):
     seed: int = 0
     loss: str = "ce"
     eot_iter: int = 1
+    rho: float = 0.75
+    verbose: bool = False
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -74,19 +82,25 @@ class APGDT(Attack):
         Of all random numbers.
     eot_iter : int
         Gradients that are averaged for a step.
+    rho : float
+        Share of steps that have to go up, so that the step is not halved; always 0.75.
+    verbose : bool
+        Whether to show progress.
     n_classes : int
         Number of classes; all wrong ones become targets, the likeliest first.
     """
 
     _form: ClassVar[str] = "apgd-t:steps={steps},restarts={n_restarts},draws={eot_iter},targets={_targets},return=latest"
+    _fixed: ClassVar[Mapping[str, Any]] = {"rho": 0.75}
 
     norm: str = "Linf"
     steps: int = 10
     n_restarts: int = 1
     seed: int = 0
     eot_iter: int = 1
-    # Others are in these places in torchattacks.
-    n_classes: int = field(default=10, kw_only=True)
+    rho: float = 0.75
+    verbose: bool = False
+    n_classes: int = 10
 
     @property
     def _targets(self) -> int:
@@ -109,6 +123,10 @@ class FAB(Attack):
         Number of steps.
     n_restarts : int
         Number of starts.
+    alpha_max, eta, beta : float
+        The largest weight of the original image, the overshoot, and the way back from a success: always 0.1, 1.05 and 0.9.
+    verbose : bool
+        Whether to show progress.
     seed : int
         Of all random numbers.
     multi_targeted : bool
@@ -118,14 +136,18 @@ class FAB(Attack):
     """
 
     _form: ClassVar[str] = "{_name}steps={steps},restarts={n_restarts}"
+    _fixed: ClassVar[Mapping[str, Any]] = {"alpha_max": 0.1, "eta": 1.05, "beta": 0.9}
 
     norm: str = "Linf"
     steps: int = 10
     n_restarts: int = 1
-    # Others are in these places in torchattacks.
-    seed: int = field(default=0, kw_only=True)
-    multi_targeted: bool = field(default=False, kw_only=True)
-    n_classes: int = field(default=10, kw_only=True)
+    alpha_max: float = 0.1
+    eta: float = 1.05
+    beta: float = 0.9
+    verbose: bool = False
+    seed: int = 0
+    multi_targeted: bool = False
+    n_classes: int = 10
 
     @property
     def _name(self) -> str:
@@ -151,21 +173,27 @@ class Square(Attack):
         Number of starts.
     p_init : float
         Share of the pixels that a first square covers.
+    loss : {"margin"}
+        The difference between the label's logit and the largest other one.
     resc_schedule : bool
         Whether squares shrink over `n_queries` as they do over 10,000; else they shrink as fast, however many queries there are.
     seed : int
         Of all random numbers.
+    verbose : bool
+        Whether to show progress.
     """
 
     _form: ClassVar[str] = "square:queries={n_queries},restarts={n_restarts},p={p_init},rescale={resc_schedule}"
+    _fixed: ClassVar[Mapping[str, Any]] = {"loss": "margin"}
 
     norm: str = "Linf"
     n_queries: int = 5000
     n_restarts: int = 1
     p_init: float = 0.8
-    # Others are in these places in torchattacks.
-    resc_schedule: bool = field(default=True, kw_only=True)
-    seed: int = field(default=0, kw_only=True)
+    loss: str = "margin"
+    resc_schedule: bool = True
+    seed: int = 0
+    verbose: bool = False
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -131,7 +131,7 @@ def test_what_is_no_attribute_is_refused(control):
         lambda: setattr(adversary.apgd, "n_restart", 9), lambda: setattr(adversary.apgd, "rho", 0.1),
         lambda: setattr(adversary.square, "eps", 0.1), lambda: setattr(adversary.fab, "norm", "L2"),
         lambda: setattr(adversary.apgd_targeted, "targets", 3), lambda: setattr(adversary, "attack_to_run", ["square"]),
-        lambda: setattr(deepsleep.torchattacks.PGD(control), "step", 3), lambda: setattr(deepsleep.torchattacks.APGD(control), "rho", 0.1),
+        lambda: setattr(deepsleep.torchattacks.PGD(control), "step", 3), lambda: setattr(deepsleep.torchattacks.APGD(control), "rhos", 0.1),
         lambda: deepsleep.torchattacks.FGSM(control).set_mode_targeted_random(),
     ]:
         with pytest.raises(AttributeError):
@@ -155,6 +155,14 @@ def test_attributes_of_torchattacks_count(control, some):
         t.PGD(control, alpha=None)
     with pytest.raises(deepsleep.Error, match="norm: 'l2'"):
         t.APGD(control, norm="l2")
+    # What is not to be had is refused; what is, is as torchattacks' own examples have it.
+    for make, name, value in [
+        (t.APGD, "rho", 0.5), (t.FAB, "eta", 1.0), (t.Square, "loss", "ce"), (t.DIFGSM, "random_start", True), (t.PGDL2, "eps_for_division", 0),
+    ]:
+        with pytest.raises(deepsleep.Error, match=f"{name}: .* here it is always"):
+            make(control, **{name: value})
+    by_place = t.APGD(control, "Linf", 0.05, 2, 1, 0, "ce", 1, 0.75, False)
+    assert np.array_equal(by_place(x, y), t.APGD(control, eps=0.05, steps=2)(x, y))
 
 
 def test_attacks_to_run(control, some):

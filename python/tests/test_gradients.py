@@ -207,8 +207,5 @@ def test_defaults_are_those_of_torchattacks():
     for name in deepsleep.torchattacks.__all__:
         theirs = inspect.signature(getattr(official, name)).parameters
         ours = inspect.signature(getattr(deepsleep.torchattacks, name)).parameters
-        for key, parameter in ours.items():
-            if key in theirs:
-                assert parameter.default == theirs[key].default, (name, key)
-        by_place = [key for key, parameter in ours.items() if parameter.kind is not parameter.KEYWORD_ONLY]
-        assert by_place == list(theirs)[: len(by_place)], name
+        by_place = {key: parameter.default for key, parameter in ours.items() if parameter.kind is not parameter.KEYWORD_ONLY}
+        assert list(by_place.items()) == [(key, parameter.default) for key, parameter in theirs.items()], name

@@ -29,6 +29,18 @@ pub fn findings(found_by: &[FoundBy]) -> Option<String> {
     }
 }
 
+/// What a model's outputs look like. Of parts of an evaluation, the least that all of them do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outputs {
+    /// Any numbers.
+    Logits,
+    /// Numbers in 0..=1, as sigmoids give.
+    Shares,
+    /// Numbers in 0..=1 with the sum 1.
+    Probabilities,
+}
+
 /// What gives reason to doubt a result, as counts and flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostics {
@@ -37,8 +49,9 @@ pub struct Diagnostics {
     /// The names of the losses that gradients were taken of.
     #[serde(default)]
     pub losses: BTreeSet<String>,
-    /// Whether the outputs look like probabilities; None: not looked at.
-    pub probabilities: Option<bool>,
+    /// What the outputs look like; None: not looked at.
+    #[serde(default)]
+    pub outputs: Option<Outputs>,
     /// Whether the same images got different answers.
     pub randomized: bool,
     /// Samples whose clean logits lie so close together that the attack's loss flattens.
@@ -70,8 +83,8 @@ impl Diagnostics {
         let new: Vec<String> = new.cloned().collect();
         self.option_warnings.extend(new);
         self.losses.extend(other.losses.iter().cloned());
-        self.probabilities = match (self.probabilities, other.probabilities) {
-            (Some(a), Some(b)) => Some(a && b),
+        self.outputs = match (self.outputs, other.outputs) {
+            (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
         self.randomized |= other.randomized;
@@ -102,8 +115,9 @@ impl Diagnostics {
     ) -> Vec<String> {
         let mut all = self.option_warnings.clone();
         // Where no gradient was taken, none was lost.
-        let vanish = self.probabilities == Some(true) && cost.backward_passes > 0;
-        all.extend(vanish.then(probabilities));
+        if cost.backward_passes > 0 {
+            all.extend(self.outputs.and_then(squashed));
+        }
         all.extend(self.randomized.then(randomness));
         all.extend(square_better(self.square_alone, samples));
         all.extend(self.own_gap(samples));
@@ -257,11 +271,18 @@ fn randomness() -> String {
         .into()
 }
 
-/// What outputs that are probabilities mean for the result.
-fn probabilities() -> String {
-    "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of \
-     probabilities vanish"
-        .into()
+/// What outputs that are no logits mean for the result.
+fn squashed(outputs: Outputs) -> Option<String> {
+    let what = match outputs {
+        Outputs::Logits => return None,
+        Outputs::Shares => {
+            "lie in 0..=1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
+        }
+        Outputs::Probabilities => {
+            "lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of probabilities vanish"
+        }
+    };
+    Some(format!("the model's outputs {what}"))
 }
 
 /// Whether Square, which sees no gradient, fooled `alone` samples that no attack with a gradient could.

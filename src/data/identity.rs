@@ -60,7 +60,12 @@ impl DataIdentity {
         let halves = [("training", &self.train, &ours.train), ("test", &self.test, &ours.test)];
         let other = halves.into_iter().filter(|(_, theirs, ours)| theirs != ours);
         let say = |(half, theirs, here): (&str, &ImageSet, &ImageSet)| {
-            format!("other {half} images ({} {theirs}, not {} {here})", self.name, ours.name)
+            let named = |name: &str, set| match name {
+                "" => format!("{set}"),
+                name => format!("{name} {set}"),
+            };
+            let (theirs, here) = (named(&self.name, theirs), named(&ours.name, here));
+            format!("other {half} images ({theirs}, not {here})")
         };
         let mut all: Vec<String> = other.map(say).collect();
         if all.is_empty() && self.name != ours.name {

@@ -18,6 +18,7 @@ use rand::Rng;
 enum Kind {
     Random,
     Probabilities,
+    Sigmoids,
     NoGradient,
     NotFinite,
 }
@@ -60,6 +61,7 @@ impl Session for OddSession {
                     let sum: f32 = z.iter().sum();
                     z = z.map(|z| z / sum);
                 }
+                Kind::Sigmoids => z = z.map(|z| 1.0 / (1.0 + (-z).exp())),
                 Kind::NotFinite if difference < 0.5 => z[1] = f32::NAN,
                 Kind::NoGradient | Kind::NotFinite => {}
             }
@@ -107,6 +109,9 @@ fn a_random_model_is_noticed() {
 #[test]
 fn probabilities_are_noticed() {
     assert!(warnings(Kind::Probabilities).contains("look like probabilities"));
+    let of_sigmoids = warnings(Kind::Sigmoids);
+    assert!(of_sigmoids.contains("those of a sigmoid"), "{of_sigmoids}");
+    assert!(!warnings(Kind::NoGradient).contains("outputs lie in"));
     // By every attack that follows gradients, and by no other.
     let context = Context::new(1).unwrap();
     for (name, said) in [("fgsm", true), ("fab:steps=2", true), ("square:queries=5", false)] {

@@ -2,6 +2,7 @@
 //! The check for gradients that are exactly zero is made for every attack (see [`attack`](super::attack)).
 
 use crate::Result;
+use crate::attack::diagnostics::Outputs;
 use crate::attack::probe::{are_probabilities, direction_distance};
 use crate::attack::task::AttackTask;
 use crate::attack::verification::evaluate;
@@ -22,11 +23,21 @@ pub fn randomized(job: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
     }))
 }
 
-/// Whether the outputs look like probabilities; None if there is nothing to look at.
-pub fn range(job: &AttackTask<'_>, which: &[usize]) -> Option<bool> {
+/// What the outputs look like; None if there is nothing to look at.
+pub fn range(job: &AttackTask<'_>, which: &[usize]) -> Option<Outputs> {
     let classes = job.classifier.classes();
-    let mut rows = which.iter().map(|&i| &job.clean_logits[i * classes..][..classes]);
-    (!which.is_empty()).then(|| rows.all(are_probabilities))
+    let of = |&i: &usize| {
+        let row = &job.clean_logits[i * classes..][..classes];
+        // Those of a network that is dead lie there too.
+        let are_shares =
+            || row.iter().all(|z| (0.0..=1.0).contains(z)) && row.iter().any(|z| z != &row[0]);
+        match () {
+            () if are_probabilities(row) => Outputs::Probabilities,
+            () if are_shares() => Outputs::Shares,
+            () => Outputs::Logits,
+        }
+    };
+    which.iter().map(of).min()
 }
 
 /// Whether the losses and targets asked for exist with so few classes.
