@@ -36,14 +36,11 @@ impl Content {
         }
     }
 
-    /// Whether a file of this kind may be an older one of ours. Text is nobody's kind.
+    /// Whether a file of this kind may be an older one of ours.
     fn may_replace(self, kind: FileKind) -> bool {
         match kind {
-            FileKind::Empty
-            | FileKind::Text
-            | FileKind::Toml
-            | FileKind::WebPage
-            | FileKind::LfsPointer => true,
+            FileKind::Empty | FileKind::LfsPointer => true,
+            FileKind::WebPage => self == Self::Page,
             FileKind::Safetensors => self == Self::Network,
             FileKind::Onnx => self == Self::Onnx,
             FileKind::Npz => self == Self::CraftedSet,
@@ -118,6 +115,9 @@ mod tests {
             ("png", b"\x89PNG\r\n\x1a\n", Some(Content::Picture), "PNG"),
             ("svg", b"<svg>", Some(Content::Picture), "XML"),
             ("idx", b"\0\0\x08\x03\0\0\x27\x10", None, "an IDX file"),
+            ("page", b"<!DOCTYPE html><html>", Some(Content::Page), "HTML"),
+            ("toml", b"[settings]\nseed = 1\n", None, "TOML"),
+            ("text", b"mine", None, "text"),
             ("a.checkpoint", b"{\"a\": 1}", None, "the checkpoint of interrupted work"),
             ("b.checkpoint", network, None, "the checkpoint of interrupted work"),
         ] {
@@ -136,7 +136,7 @@ mod tests {
             }
             assert_eq!(std::fs::read(&path).expect("it is still there"), bytes);
         }
-        for (name, bytes) in [("empty", &b""[..]), ("noise", &[0xff; 9]), ("text", b"mine")] {
+        for (name, bytes) in [("empty", &b""[..]), ("noise", &[0xff; 9])] {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).expect("a file");
             for content in all {

@@ -379,11 +379,12 @@ fn devices_pipes_links_and_modes_are_kept() {
     std::fs::set_permissions(folder.path("private.npz"), PermissionsExt::from_mode(0o600)).unwrap();
     assert_eq!(save("private.npz").code, Some(0));
     assert_eq!(kind("private.npz").mode() & 0o7777, 0o600);
-    std::fs::write(folder.path("one.npz"), "old").unwrap();
+    let old = [&b"PK\x03\x04"[..], &[0; 22], b"\x0a\0\0\0images.npy"].concat();
+    std::fs::write(folder.path("one.npz"), &old).unwrap();
     std::fs::hard_link(folder.path("one.npz"), folder.path("two.npz")).unwrap();
     let linked = save("one.npz");
     assert!(linked.code == Some(0) && linked.stderr.contains("hard links"), "{}", linked.stderr);
-    assert_eq!(crate::read(folder.path("two.npz")), b"old");
+    assert_eq!(crate::read(folder.path("two.npz")), old);
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     let estimated =
         history.is_empty().then(|| estimate(defense, &settings, images.len(), &architecture));
     let time = estimated.map_or(String::new(), |seconds| {
-        format!("; about {} on two cores", HumanDuration(Duration::from_secs_f64(seconds)))
+        format!("; about {} on two cores", HumanDuration(Duration::from_secs_f64(seconds.max(1.0))))
     });
     console.say(format_args!(
         "{} on {} images of {}, profile {}, {} threads, {}{time}",
