@@ -32,11 +32,19 @@ def shown(progress: bool | None, unit: str = "image") -> contextlib.AbstractCont
     return _displayed(None if progress is None else switch(progress, "progress"), unit)
 
 
+def _is_open() -> bool:
+    return sys.stderr is not None and not getattr(sys.stderr, "closed", False)
+
+
+def _is_watched() -> bool:
+    """Whether somebody may be looking. What stands for stderr need not be a file."""
+    is_terminal = getattr(sys.stderr, "isatty", None)
+    return _is_open() and is_terminal is not None and is_terminal() or "ipykernel" in sys.modules
+
+
 @contextlib.contextmanager
 def _displayed(progress: bool | None, unit: str) -> Iterator[Progress]:
-    watched = sys.stderr is not None and sys.stderr.isatty() or "ipykernel" in sys.modules
-    wanted = watched if progress is None else progress
-    bar = _bar() if wanted and sys.stderr is not None else None
+    bar = _bar() if (_is_watched() if progress is None else progress) and _is_open() else None
     if bar is None:
         yield None
         return

@@ -122,3 +122,19 @@ def test_the_types_are_strict(tmp_path):
     assert package.returncode == 0, package.stdout + package.stderr
     said = mypy(str(use)).stdout
     assert re.findall(r"use\.py:(\d+)", said) == ["7"], said
+
+
+@pytest.mark.parametrize("progress", [None, False, True])
+def test_progress_does_without_a_terminal(monkeypatch, progress):
+    """A program without a console has no stderr, or something else in its place."""
+    import io
+
+    from deepsleep._progress import shown
+
+    closed = io.StringIO()
+    closed.close()
+    for stderr in (None, closed, type("Sink", (), {"write": lambda self, text: None, "flush": lambda self: None})()):
+        monkeypatch.setattr("sys.stderr", stderr)
+        with shown(progress) as advance:
+            if advance is not None:
+                advance(1, 2, "images")

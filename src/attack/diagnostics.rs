@@ -52,6 +52,9 @@ pub struct Diagnostics {
     /// What the outputs look like; None: not looked at.
     #[serde(default)]
     pub outputs: Option<Outputs>,
+    /// Whether an output came near 1.
+    #[serde(default)]
+    pub saturates: bool,
     /// Whether the same images got different answers.
     pub randomized: bool,
     /// Samples whose clean logits lie so close together that the attack's loss flattens.
@@ -87,6 +90,7 @@ impl Diagnostics {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        self.saturates |= other.saturates;
         self.randomized |= other.randomized;
         self.flat = self.flat.saturating_add(other.flat);
         self.measured = self.measured.saturating_add(other.measured);
@@ -116,7 +120,7 @@ impl Diagnostics {
         let mut all = self.option_warnings.clone();
         // Where no gradient was taken, none was lost.
         if cost.backward_passes > 0 {
-            all.extend(self.outputs.and_then(squashed));
+            all.extend(self.outputs.and_then(|outputs| squashed(outputs, self.saturates)));
         }
         all.extend(self.randomized.then(randomness));
         all.extend(square_better(self.square_alone, samples));
@@ -272,12 +276,12 @@ fn randomness() -> String {
 }
 
 /// What outputs that are no logits mean for the result.
-fn squashed(outputs: Outputs) -> Option<String> {
+fn squashed(outputs: Outputs, saturates: bool) -> Option<String> {
     let what = match outputs {
-        Outputs::Logits => return None,
-        Outputs::Shares => {
-            "lie in 0..=1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
+        Outputs::Shares if saturates => {
+            "lie in 0..=1 and come near 1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
         }
+        Outputs::Logits | Outputs::Shares => return None,
         Outputs::Probabilities => {
             "lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of probabilities vanish"
         }

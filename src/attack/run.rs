@@ -74,7 +74,7 @@ pub fn run_attack(
             which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
         report.diagnostics.measured = which.len();
     }
-    report.diagnostics.outputs = checks::range(&task, &which);
+    (report.diagnostics.outputs, report.diagnostics.saturates) = checks::range(&task, &which);
     finish(&task, attack, &which, report)
 }
 

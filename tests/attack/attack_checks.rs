@@ -19,6 +19,7 @@ enum Kind {
     Random,
     Probabilities,
     Sigmoids,
+    Rates,
     NoGradient,
     NotFinite,
 }
@@ -61,7 +62,8 @@ impl Session for OddSession {
                     let sum: f32 = z.iter().sum();
                     z = z.map(|z| z / sum);
                 }
-                Kind::Sigmoids => z = z.map(|z| 1.0 / (1.0 + (-z).exp())),
+                Kind::Sigmoids => z = z.map(|z| 1.0 / (1.0 + (-8.0 * z).exp())),
+                Kind::Rates => z = z.map(|z| (4.0 * z).round().clamp(0.0, 4.0) / 4.0),
                 Kind::NotFinite if difference < 0.5 => z[1] = f32::NAN,
                 Kind::NoGradient | Kind::NotFinite => {}
             }
@@ -111,7 +113,9 @@ fn probabilities_are_noticed() {
     assert!(warnings(Kind::Probabilities).contains("look like probabilities"));
     let of_sigmoids = warnings(Kind::Sigmoids);
     assert!(of_sigmoids.contains("those of a sigmoid"), "{of_sigmoids}");
-    assert!(!warnings(Kind::NoGradient).contains("outputs lie in"));
+    for kind in [Kind::NoGradient, Kind::Rates] {
+        assert!(!warnings(kind).contains("outputs lie in"));
+    }
     // By every attack that follows gradients, and by no other.
     let context = Context::new(1).unwrap();
     for (name, said) in [("fgsm", true), ("fab:steps=2", true), ("square:queries=5", false)] {

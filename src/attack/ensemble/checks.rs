@@ -23,21 +23,17 @@ pub fn randomized(job: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
     }))
 }
 
-/// What the outputs look like; None if there is nothing to look at.
-pub fn range(job: &AttackTask<'_>, which: &[usize]) -> Option<Outputs> {
+/// What the outputs look like; None if there is nothing to look at. The rates of spikes lie in 0..=1 too, and reach 1 without
+/// coming near it.
+pub fn range(job: &AttackTask<'_>, which: &[usize]) -> (Option<Outputs>, bool) {
     let classes = job.classifier.classes();
-    let of = |&i: &usize| {
-        let row = &job.clean_logits[i * classes..][..classes];
-        // Those of a network that is dead lie there too.
-        let are_shares =
-            || row.iter().all(|z| (0.0..=1.0).contains(z)) && row.iter().any(|z| z != &row[0]);
-        match () {
-            () if are_probabilities(row) => Outputs::Probabilities,
-            () if are_shares() => Outputs::Shares,
-            () => Outputs::Logits,
-        }
+    let rows = || which.iter().map(|&i| &job.clean_logits[i * classes..][..classes]);
+    let of = |row: &[f32]| match () {
+        () if are_probabilities(row) => Outputs::Probabilities,
+        () if row.iter().all(|z| (-1e-5..1.0 + 1e-5).contains(z)) => Outputs::Shares,
+        () => Outputs::Logits,
     };
-    which.iter().map(of).min()
+    (rows().map(of).min(), rows().flatten().any(|&z| z > 0.99 && z < 1.0))
 }
 
 /// Whether the losses and targets asked for exist with so few classes.
