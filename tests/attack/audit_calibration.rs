@@ -204,7 +204,8 @@ fn masks() -> Vec<Case> {
         .hides(&[("ascent", Warn), ("surrogate gap", Warn)]),
         case("M12", "encoder without a gradient", Masked(spiking(options()), Mask::Zero))
             .hides(&[("zero gradient", Fail)]),
-        case("M13", "thresholds 2.5 times as high", spiking(raised)).hides(&[("silent neurons", Warn)]),
+        case("M13", "thresholds 2.5 times as high", spiking(raised))
+            .hides(&[("silent neurons", Warn)]),
         case("M14", "sigmoids of slope 1e5 before the pixels", masked(Mask::Steep(1e5)))
             .hides(&[("zero gradient", Fail)]),
         case("M15", "1 for the class, 0 for the others", masked(Mask::OneHot))
