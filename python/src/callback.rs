@@ -204,6 +204,10 @@ impl Classifier for Remote<'_> {
         if self.model.random { self.model.draws } else { 1 }
     }
 
+    fn announce(&self, blocks: usize) {
+        self.desk.announce(blocks);
+    }
+
     fn session(&self, _: Context) -> Box<dyn Session + '_> {
         let worker = self.desk.hire();
         Box::new(RemoteSession { remote: self, worker, occupied: u16::MAX, last: None })
@@ -228,6 +232,9 @@ impl Drop for RemoteSession<'_> {
 impl Session for RemoteSession<'_> {
     fn occupy(&mut self, lanes: u16) {
         self.occupied = lanes;
+        if lanes == 0 {
+            self.remote.desk.rest(self.worker);
+        }
     }
 
     fn logits(

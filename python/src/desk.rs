@@ -1,8 +1,8 @@
 //! Where the engine's workers, who may not touch Python, leave their questions for the thread that may.
 //!
-//! A worker asks about at most sixteen images and waits. The thread that serves them waits until everybody who is at work
-//! has asked, and answers all in one batch: the model is called a few times for many images. Gradients come first: who
-//! still waits for one will ask for logits right after, and can then be served with the others.
+//! A worker asks about at most sixteen images and waits. The thread that serves them waits until everybody who is at work,
+//! or was announced, has asked, and answers all in one batch: the model is called a few times for many images. Gradients
+//! come first: who still waits for one will ask for logits right after, and can then be served with the others.
 
 use deepsleep::{Error, Result};
 use std::collections::HashMap;
@@ -10,12 +10,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a batch waits for those who are still computing, after the last question. Who has no more to ask is dismissed,
-/// as a rule, so that this seldom passes.
-const PATIENCE: Duration = Duration::from_millis(50);
-
-/// How long a batch waits after a worker was hired: others are about to be, and to ask.
-const SETTLING: Duration = Duration::from_millis(5);
+/// How long a batch waits for those who are still computing, or were announced, after the last question. Who has no more
+/// to ask says so or is dismissed, so that this passes only where a thread gets no processor for that long.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What a worker wants to know.
 pub enum Question<P> {
@@ -77,12 +74,25 @@ pub enum Event<P> {
     Over,
 }
 
+/// What a worker is doing.
+#[derive(Clone, Copy, PartialEq)]
+enum Doing {
+    /// Nothing that would end in a question, as far as is known.
+    Idle,
+    /// Between an answer and the next question.
+    Computing,
+    /// Waiting for an answer.
+    Waiting,
+}
+
 struct State<P> {
-    /// Everybody at work, and whether they are computing: since an answer, and before the next question.
-    workers: HashMap<u64, bool>,
+    /// Workers who can ask at once.
+    seats: usize,
+    workers: HashMap<u64, Doing>,
     hired: u64,
+    /// Times that an idle worker, hired or not yet, is about to ask.
+    announced: usize,
     waiting: Vec<(u64, Request<P>)>,
-    last_hired: Instant,
     last_asked: Instant,
     news: Option<News>,
     over: bool,
@@ -101,17 +111,23 @@ impl<P> State<P> {
         if self.waiting.is_empty() {
             return None;
         }
-        let settled = self.last_hired + SETTLING;
-        Some(match self.workers.values().any(|&computing| computing) {
-            true => settled.max(self.last_asked + PATIENCE),
-            false => settled,
-        })
+        Some(if self.is_full() { self.last_asked } else { self.last_asked + PATIENCE })
+    }
+
+    /// Whether nobody else is going to ask before there are answers.
+    fn is_full(&self) -> bool {
+        let computing = self.workers.values().any(|&doing| doing == Doing::Computing);
+        self.waiting.len() >= self.seats || self.announced == 0 && !computing
     }
 
     /// The questions to answer now.
     fn take(&mut self) -> Vec<Request<P>> {
-        // Who has not asked by now has nothing to do.
-        self.workers.values_mut().for_each(|computing| *computing = false);
+        if !self.is_full() {
+            // Who has not asked by now may have nothing to do.
+            self.announced = 0;
+            let workers = self.workers.values_mut();
+            workers.filter(|d| **d == Doing::Computing).for_each(|d| *d = Doing::Idle);
+        }
         let gradient = |request: &Request<P>| matches!(request.question, Question::Gradient { .. });
         let any = self.waiting.iter().any(|(_, request)| gradient(request));
         let waiting = std::mem::take(&mut self.waiting);
@@ -119,21 +135,22 @@ impl<P> State<P> {
             waiting.into_iter().partition(|(_, request)| gradient(request) == any);
         self.waiting = later;
         for (worker, _) in &now {
-            self.workers.insert(*worker, true);
+            self.workers.insert(*worker, Doing::Computing);
         }
         now.into_iter().map(|(_, request)| request).collect()
     }
 }
 
 impl<P> Desk<P> {
-    pub fn new() -> Self {
-        let now = Instant::now();
+    /// For so many workers at once.
+    pub fn new(seats: usize) -> Self {
         let state = State {
+            seats,
             workers: HashMap::new(),
             hired: 0,
+            announced: 0,
             waiting: Vec::new(),
-            last_hired: now,
-            last_asked: now,
+            last_asked: Instant::now(),
             news: None,
             over: false,
             failed: false,
@@ -150,15 +167,29 @@ impl<P> Desk<P> {
     pub fn hire(&self) -> u64 {
         let mut state = self.lock();
         state.hired += 1;
-        state.last_hired = Instant::now();
         let worker = state.hired;
-        state.workers.insert(worker, false);
+        state.workers.insert(worker, Doing::Idle);
         worker
+    }
+
+    /// So many times, an idle worker or one who will be hired is about to ask.
+    pub fn announce(&self, times: usize) {
+        self.lock().announced += times;
+    }
+
+    /// This worker has nothing to ask for now.
+    pub fn rest(&self, worker: u64) {
+        self.lock().workers.insert(worker, Doing::Idle);
+        self.changed.notify_all();
     }
 
     /// A worker who will not ask any more.
     pub fn dismiss(&self, worker: u64) {
-        self.lock().workers.remove(&worker);
+        let mut state = self.lock();
+        if state.workers.remove(&worker) == Some(Doing::Idle) {
+            state.announced = state.announced.saturating_sub(1);
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -170,7 +201,9 @@ impl<P> Desk<P> {
             if state.failed {
                 return Err(Error::Interrupted);
             }
-            state.workers.insert(worker, false);
+            if state.workers.insert(worker, Doing::Waiting) == Some(Doing::Idle) {
+                state.announced = state.announced.saturating_sub(1);
+            }
             state.last_asked = Instant::now();
             state.waiting.push((worker, Request { model, question, reply }));
         }

@@ -47,6 +47,7 @@ pub fn logits<'py>(
         takes(model, &samples)?;
         let mut values = vec![0.0; samples.len() * classes];
         let draws = model.draws().max(1);
+        model.announce(samples.len().div_ceil(LANES));
         let workers = office.context.workers(|context| model.session(context));
         workers.chunks(&mut values, LANES * classes, |session, block, values| {
             let count = values.len() / classes;
@@ -64,6 +65,7 @@ pub fn logits<'py>(
                     row.iter_mut().zip(&z).for_each(|(to, z)| *to += z.0[lane] / draws as f32);
                 }
             }
+            session.occupy(0);
             Ok(())
         })?;
         Ok((values, classes))
@@ -97,6 +99,7 @@ pub fn gradients<'py>(
             ));
         }
         let mut values = vec![0.0; samples.len() * features];
+        model.announce(samples.len().div_ceil(LANES));
         let workers = office.context.workers(|context| model.session(context));
         workers.chunks(&mut values, LANES * features, |session, block, values| {
             let count = values.len() / features;
@@ -110,6 +113,7 @@ pub fn gradients<'py>(
             let noise = std::array::from_fn(|lane| decision_noise(0, lane as u64, 0));
             session.logits(&images, &noise, true, &mut vec![Lanes::ZERO; classes])?;
             session.gradient(&weight, &mut images)?;
+            session.occupy(0);
             for (lane, row) in values.chunks_mut(features).enumerate() {
                 row.iter_mut().zip(&images).for_each(|(to, from)| *to = from.0[lane]);
             }

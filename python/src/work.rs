@@ -60,7 +60,7 @@ pub fn run<T: Send>(
     let threads = callbacks.iter().map(|callback| callback.threads()).min().unwrap_or(threads);
     let stop = Stop::default();
     let context = Context::new(threads).raised()?.stopped_by(&stop);
-    let desk: ModelDesk = Desk::new();
+    let desk: ModelDesk = Desk::new(context.threads());
     let mut remotes = callbacks.iter().enumerate();
     let remotes: Vec<Option<Remote<'_>>> = models
         .iter()

@@ -86,6 +86,7 @@ impl Probe<'_> {
     ) -> Result<Vec<DrawnLogits>> {
         let empty = DrawnLogits { logits: vec![0.0; self.model.classes()], right: 0.0 };
         let mut drawn = vec![empty; points.len()];
+        self.model.announce(points.len().div_ceil(LANES));
         self.workers().chunks(&mut drawn, LANES, |worker, i, drawn| {
             let (first, points) = (i * LANES, &points[i * LANES..][..drawn.len()]);
             worker.show(points);
@@ -102,6 +103,7 @@ impl Probe<'_> {
                     drawn.right += f64::from(u8::from(right));
                 }
             }
+            worker.session.occupy(0);
             drawn.iter_mut().for_each(|drawn| drawn.right /= draws as f64);
             Ok(())
         })?;
@@ -110,6 +112,7 @@ impl Probe<'_> {
 
     fn ask(&self, points: &[Point<'_>], differentiable: bool) -> Result<Vec<Answer>> {
         let mut answers = vec![Answer::default(); points.len()];
+        self.model.announce(points.len().div_ceil(LANES));
         self.workers().chunks(&mut answers, LANES, |worker, i, answers| {
             worker.ask(&points[i * LANES..][..answers.len()], differentiable, answers)
         })?;
@@ -162,6 +165,7 @@ impl ProbeWorker<'_> {
             Loss::Margin.evaluate(self.isa, z, &labels, &labels, &mut Lanes::ZERO.clone(), weight);
             self.session.gradient(weight, &mut self.gradient)?;
         }
+        self.session.occupy(0);
         for (lane, answer) in answers.iter_mut().enumerate() {
             answer.logits = self.logits_of(lane);
             if differentiable {

@@ -57,6 +57,10 @@ impl Classifier for Altered<'_> {
         self.model.pools_spikes()
     }
 
+    fn announce(&self, blocks: usize) {
+        self.model.announce(blocks);
+    }
+
     fn session(&self, context: Context) -> Box<dyn Session + '_> {
         let Self { model, factor, fixed_draws } = *self;
         Box::new(AlteredSession { inner: model.session(context), factor, fixed_draws })

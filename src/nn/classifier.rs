@@ -66,6 +66,10 @@ pub trait Classifier: Sync {
         if self.is_random() { DRAWS } else { 1 }
     }
 
+    /// So many blocks of work are about to begin, each in a session that is new or idle: a model that answers several
+    /// sessions at once then knows whether to wait for more.
+    fn announce(&self, _blocks: usize) {}
+
     /// What one worker evaluates with; `context` is serial and the worker's own.
     fn session(&self, context: Context) -> Box<dyn Session + '_>;
 }
@@ -74,7 +78,8 @@ pub trait Classifier: Sync {
 /// on the others. Lanes in which there is no sample hold zeros; their results are not looked at.
 pub trait Session: Send {
     /// Which lanes (bit i: lane i) hold a sample from now on, until it is said again; all of them, as long as it was not. A
-    /// model to which every image costs something need not look at the others.
+    /// model to which every image costs something need not look at the others. None: a block of work is
+    /// over, and the session is idle until the next one that is [announced](Classifier::announce).
     fn occupy(&mut self, _lanes: u16) {}
 
     /// The logits `[class]` of sixteen images `[channel][y][x]`. With `differentiable`, [`gradient`](Self::gradient)

@@ -35,6 +35,7 @@ pub fn drive<M: Stepper>(
         candidates.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(candidate);
     };
     let mut lanes = vec![(); task.context.threads().min(which.len().div_ceil(LANES))];
+    task.classifier.announce(lanes.len());
     let workers = task.context.workers(|context| context);
     workers.chunks(&mut lanes, 1, |context, _, _| {
         let result = Worker::new(task, method, context).run(&next, which, &done);
