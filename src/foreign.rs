@@ -212,7 +212,7 @@ impl FileKind {
             }
             Self::Npy => "it holds one array; a network has several, as safetensors (docs/formats.md)",
             Self::Idx => "it belongs in the folder of a data set",
-            _ => "expected a network as safetensors (docs/formats.md)",
+            _ => "expected a network as safetensors or ONNX (docs/formats.md)",
         })
     }
 

@@ -56,7 +56,7 @@ impl StateDict {
             return Err(fail(match foreign::kind(bytes) {
                 Some(kind) => format!("it is {}; {}", kind.name(), kind.remedy_for_network()),
                 None => "it is none, as it does not begin with the length of a header and `{`; expected a network as \
-                         safetensors (docs/formats.md)"
+                         safetensors or ONNX (docs/formats.md)"
                     .into(),
             }));
         }

@@ -108,9 +108,11 @@ fn held() -> MutexGuard<'static, Vec<PathBuf>> {
 }
 
 fn busy(place: &Path, holder: &str) -> Error {
-    let problem = format!(
-        "another process (pid {holder}) is at work on it; wait for it, or name another place"
-    );
+    let who = match holder == std::process::id().to_string() {
+        true => "this process".to_owned(),
+        false => format!("another process (pid {holder})"),
+    };
+    let problem = format!("{who} is at work on it; wait for it, or name another place");
     Error::io(place, "write", io::Error::new(io::ErrorKind::ResourceBusy, problem))
 }
 
@@ -194,8 +196,10 @@ mod tests {
         fs::write(&path, "4711").unwrap();
         let lock = Lock::take(&path, Path::new("place")).unwrap();
         let error = Lock::take(&path, Path::new("place")).unwrap_err().to_string();
-        let pid = format!("place: cannot write: another process (pid {})", std::process::id());
-        assert!(error.starts_with(&pid), "{error}");
+        assert!(error.starts_with("place: cannot write: this process is at work"), "{error}");
+        fs::write(&path, "4711").unwrap();
+        let error = Lock::take(&path, Path::new("place")).unwrap_err().to_string();
+        assert!(error.starts_with("place: cannot write: another process (pid 4711)"), "{error}");
         drop(lock);
         assert!(Lock::take(&path, Path::new("place")).is_ok());
     }
