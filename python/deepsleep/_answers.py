@@ -31,14 +31,28 @@ def narrowed(logits: NDArray[Any]) -> NDArray[np.float32]:
         return logits.astype(np.float32, copy=False)
     exact, bound = relative(logits), float(np.finfo(np.float32).max)
     with np.errstate(all="ignore"):
-        return np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)
+        differences = np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)
+    return np.where(_keep_their_order(logits), logits.astype(np.float32), differences) if _are_shares(logits) else differences
+
+
+def _are_shares(answers: NDArray[Any]) -> bool:
+    """Whether answers lie in 0..1, as those of a sigmoid do: the engine has to see them as they are, since it warns of them."""
+    if answers.ndim != 2 or not np.issubdtype(answers.dtype, np.floating):
+        return False
+    return bool(((answers > -1e-5) & (answers < 1 + 1e-5)).all())
 
 
 def _are_probabilities(answers: NDArray[Any]) -> bool:
-    """Whether answers are probabilities, which the engine has to see as they are: it warns of them."""
-    if answers.ndim != 2 or not np.issubdtype(answers.dtype, np.floating):
-        return False
-    return bool(((answers > -1e-5) & (answers < 1 + 1e-5)).all() and (np.abs(answers.sum(1) - 1) < 1e-5).all())
+    """Whether they sum to 1 as well."""
+    return _are_shares(answers) and bool((np.abs(answers.sum(1) - 1) < 1e-5).all())
+
+
+def _keep_their_order(answers: NDArray[Any]) -> NDArray[np.bool_]:
+    """The rows `[n, 1]` whose largest number is as far from the others in float32, but for rounding."""
+    short = np.sort(answers.astype(np.float32), axis=1)[:, -2:].astype(np.float64)
+    exact = np.sort(answers, axis=1)[:, -2:]
+    gaps = [two[:, -1:] - two[:, :1] for two in (short, exact)]
+    return np.asarray(np.abs(gaps[0] - gaps[1]) <= 0.1 * gaps[1])
 
 
 def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float | None = None) -> bool:

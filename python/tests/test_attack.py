@@ -144,6 +144,24 @@ def test_batches_are_full_from_the_first(digits):
     assert len(images) == 300 and set(sizes) == {256, 44} and sizes.count(256) >= 3, sizes
 
 
+def test_a_sigmoid_in_float64_is_warned_of_and_decides_in_it(linear):
+    images = np.random.default_rng(0).random((40, 1, 28, 28), np.float32)
+    z = linear.logits(images).astype(np.float64)
+    for offset, warned in [(6, True), (30, False)]:
+
+        def answer(x, offset=offset):
+            exponent = (linear.logits(x).astype(np.float64) - z.max(1).mean()) + offset
+            return 1 / (1 + np.exp(-exponent))
+
+        def gradient(x, weights, answer=answer):
+            return linear.gradient(x, (weights * answer(x) * (1 - answer(x))).astype(np.float32))
+
+        report = deepsleep.attack(deepsleep.Classifier(answer, gradient), images, z.argmax(1), "fgsm", eps=1e-6)
+        # Of 1 - 1e-12 and 1 - 1e-10, which float32 takes for 1, float64 knows which is more.
+        assert report.clean_accuracy == 1
+        assert any("as those of a sigmoid do" in warning for warning in report.warnings) == warned, report.warnings
+
+
 def test_no_batch_is_larger_than_asked_for(digits):
     images, _ = digits
     model = Linear()
