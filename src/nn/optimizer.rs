@@ -1,8 +1,9 @@
-//! Gradient descent and Adam, as PyTorch defines them. Plain multiplications and additions in a fixed order: a few
-//! thousand numbers a step need no vectors, and every machine rounds them alike.
+//! Gradient descent and Adam, as PyTorch defines them. Plain multiplications and additions in a fixed order, which every
+//! machine rounds alike.
 
 use super::{Parameter, Parameters};
 use crate::checkpoint::StateDict;
+use crate::tensor::Context;
 use crate::{Error, Result, short_form};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
@@ -104,6 +105,9 @@ impl Rule {
     }
 }
 
+/// Numbers of a parameter that a thread updates at a time: fewer are done before another one would be awake.
+const SHARE: usize = 1 << 16;
+
 /// A rule and what it remembers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimizer {
@@ -137,36 +141,51 @@ impl Optimizer {
     }
 
     /// Moves parameter `index` along its gradient.
-    pub fn update(&mut self, index: usize, rate: f32, values: &mut [f32], grad: &[f32]) {
-        match self.rule {
-            Rule::Sgd { momentum, weight_decay } => match self.memory.first_mut() {
-                None => {
-                    for (value, grad) in values.iter_mut().zip(grad) {
+    pub fn update(
+        &mut self,
+        context: &Context,
+        index: usize,
+        rate: f32,
+        values: &mut [f32],
+        grad: &[f32],
+    ) {
+        let grad = |share: usize| &grad[share * SHARE..];
+        match (self.rule, self.memory.as_mut_slice()) {
+            (Rule::Sgd { weight_decay, .. }, []) => {
+                context.chunks(values, SHARE, |share, values| {
+                    for (value, grad) in values.iter_mut().zip(grad(share)) {
                         *value -= rate * (grad + weight_decay * *value);
                     }
-                }
-                Some(velocity) => {
-                    let values = values.iter_mut().zip(grad).zip(&mut velocity[index]);
-                    for ((value, grad), v) in values {
+                });
+            }
+            (Rule::Sgd { momentum, weight_decay }, [velocity, ..]) => {
+                let velocity = &mut velocity[index];
+                context.chunks2((values, SHARE), (velocity, SHARE), |share, values, velocity| {
+                    for ((value, grad), v) in values.iter_mut().zip(grad(share)).zip(velocity) {
                         *v = momentum * *v + (grad + weight_decay * *value);
                         *value -= rate * *v;
                     }
-                }
-            },
-            Rule::Adam { beta1, beta2, eps, weight_decay } => {
+                });
+            }
+            (Rule::Adam { beta1, beta2, eps, weight_decay }, [first, second, ..]) => {
                 // 1 - beta^steps in f64; past 2^20 steps it is 1 to the last bit.
                 let steps = self.steps.min(1 << 20) as i32;
                 let correction = |beta: f32| (1.0 - f64::from(beta).powi(steps)) as f32;
                 let (correct1, correct2) = (correction(beta1), correction(beta2).sqrt());
-                let [first, second] = self.memory.as_mut_slice() else { return };
-                let memories = first[index].iter_mut().zip(&mut second[index]);
-                for ((value, grad), (m, v)) in values.iter_mut().zip(grad).zip(memories) {
-                    let grad = grad + weight_decay * *value;
-                    *m = beta1 * *m + (1.0 - beta1) * grad;
-                    *v = beta2 * *v + (1.0 - beta2) * grad * grad;
-                    *value -= rate / correct1 * *m / (v.sqrt() / correct2 + eps);
-                }
+                let (first, second) =
+                    ((&mut first[index][..], SHARE), (&mut second[index][..], SHARE));
+                context.chunks3((values, SHARE), first, second, |share, values, first, second| {
+                    let memories = first.iter_mut().zip(second);
+                    for ((value, grad), (m, v)) in values.iter_mut().zip(grad(share)).zip(memories)
+                    {
+                        let grad = grad + weight_decay * *value;
+                        *m = beta1 * *m + (1.0 - beta1) * grad;
+                        *v = beta2 * *v + (1.0 - beta2) * grad * grad;
+                        *value -= rate / correct1 * *m / (v.sqrt() / correct2 + eps);
+                    }
+                });
             }
+            (Rule::Adam { .. }, _) => {} // `new` gave it two memories
         }
     }
 

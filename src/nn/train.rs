@@ -221,7 +221,7 @@ impl Trainer {
         let parameters = network.parameters_mut().iter_mut().zip(&self.weights).enumerate();
         for (i, (parameter, &weight)) in parameters {
             if let Some(grad) = tape.weight_gradient(weight) {
-                self.optimizer.update(i, rate, &mut parameter.values, grad);
+                self.optimizer.update(tape.context(), i, rate, &mut parameter.values, grad);
             }
         }
         if let Some(average) = &mut self.average {

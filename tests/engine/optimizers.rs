@@ -49,10 +49,13 @@ fn every_rule_takes_the_steps_of_its_f64_reference() {
         adam(0.5, 0.0),
         Rule::Adam { beta1: 0.0, beta2: 0.5, eps: 1e-3, weight_decay: 0.0 },
     ];
+    let context = Context::with_isa(best(), 3).unwrap();
+    // The second is shared by threads.
+    let (few, many) = (12, 70_001);
     for rule in rules {
         let mut parameters = Parameters::default();
-        parameters.push("a", &[4, 3], numbers(1, 12));
-        parameters.push("b", &[5], numbers(2, 5));
+        parameters.push("a", &[4, 3], numbers(1, few));
+        parameters.push("b", &[many], numbers(2, many));
         let mut optimizer = Optimizer::new(rule, &parameters);
         // Gradients of very different sizes, zeros among them.
         let size = |i: usize| [1.0, 1e-4, 30.0, 0.0][i % 4];
@@ -60,13 +63,13 @@ fn every_rule_takes_the_steps_of_its_f64_reference() {
             let grads = (0..25).map(|t| numbers(seed + 10 * t, count));
             grads.map(|g| g.iter().enumerate().map(|(i, g)| g * size(i)).collect()).collect()
         };
-        let all = [grads(3, 12), grads(4, 5)];
+        let all = [grads(3, few), grads(4, many)];
         let mut expected: Vec<Vec<f64>> =
             parameters.iter().map(|p| p.values.iter().map(|&v| f64::from(v)).collect()).collect();
         for (one, other) in all[0].iter().zip(&all[1]) {
             optimizer.begin_step();
             for (i, p) in parameters.iter_mut().enumerate() {
-                optimizer.update(i, 0.01, &mut p.values, [one, other][i]);
+                optimizer.update(&context, i, 0.01, &mut p.values, [one, other][i]);
             }
         }
         for (i, expected) in expected.iter_mut().enumerate() {
