@@ -43,9 +43,9 @@
 //! | [`sleep`] | the algorithms: slow-wave sleep, fast-wave sleep, sleep replay |
 //! | [`method`] | settings, profiles and defenses: from a control to a defended model |
 //! | [`attack`] | attacks, and ensembles of them |
-//! | [`audit`] | whether a robust accuracy can be trusted |
 //! | [`certify`] | what no attack can do: sound bounds of margins over a ball |
 //! | [`evaluation`] | white-box and transfer, many attacks and radii, interruptible |
+//! | [`audit`] | whether a robust accuracy can be trusted |
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
 //! | [`draw`] | curves, filters, spike rasters and grids of images |
 //! | [`report`] | an experiment's results as a page to read |

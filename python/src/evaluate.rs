@@ -84,7 +84,13 @@ pub fn run_many<'py>(
     let attacks = attacks.collect::<deepsleep::Result<Vec<AttackSpec>>>().raised()?;
     let radii =
         radii.iter().map(|eps| radius(eps, norm, features)).collect::<PyResult<Vec<f32>>>()?;
-    let plan = Plan { attacks, norm, radii, seed, portion };
+    let plan = Plan::default().with(|o| {
+        o.attacks = attacks;
+        o.norm = norm;
+        o.radii = radii;
+        o.seed = seed;
+        o.portion = portion;
+    });
     plan.validate().raised()?;
     let texts: Vec<String> = plan.attacks.iter().map(ToString::to_string).collect();
     let numbers: Vec<String> = plan.radii.iter().map(f32::to_string).collect();
@@ -142,8 +148,14 @@ pub fn run_audit<'py>(
     let eps = radius(eps, norm, samples.shape().features())?;
     let claimed_by = attack.map(str::parse::<AttackSpec>).transpose().raised()?;
     let budget = Budget { norm, eps, seed };
-    let options =
-        AuditOptions { budget, images, claim, claimed_by, search, fast, ..AuditOptions::default() };
+    let options = AuditOptions::default().with(|o| {
+        o.budget = budget;
+        o.images = images;
+        o.claim = claim;
+        o.claimed_by = claimed_by;
+        o.search = search;
+        o.fast = fast;
+    });
     let said = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
     let settings = settings(
         about,

@@ -170,26 +170,26 @@ impl Diagnostics {
         all
     }
 
-    /// What samples that the network's own gradients left and other estimates of them fool mean for the result.
+    /// What it means for the result that other gradient estimators fool samples that survive the network's own gradients.
     fn own_gap(&self, samples: usize) -> Option<String> {
         let estimated = |by: &&FoundBy| by.attack.contains(":gradient=");
         let gap: usize = self.found_by.iter().filter(estimated).map(|by| by.found).sum();
         let share = gap as f64 / samples.max(1) as f64;
         (share > 0.02).then(|| {
             format!(
-                "{gap} samples ({:.2} %) that the network's own gradients left are fooled by other estimates of them: a \
-                 robust accuracy by its own gradients alone says little about this network",
+                "{gap} samples ({:.2} %) that survive the network's own gradients are fooled with other gradient estimators: \
+                 robust accuracy from its own gradients alone says little",
                 100.0 * share
             )
         })
     }
 
-    /// What gradients of zero mean for the result, and what helps: at the images themselves, or on the way alone.
+    /// What zero gradients mean for the result and what helps, where they are at clean images or arose along the way.
     fn of_flat_losses(&self, attack: &str, norm: Norm, at_images: bool) -> String {
         let takes = |loss: Loss| self.losses.contains(loss.name());
         if takes(Loss::CrossEntropyF32) {
-            return "ce-f32 loses its gradient to rounding where the network is certain, and what remains robust may be \
-                    so for that alone; loss=ce keeps its direction there"
+            return "ce-f32 loses its gradient to rounding where the network is certain, and images may look robust for that \
+                    reason alone; loss=ce keeps its direction there"
                 .into();
         }
         if norm == Norm::L0 {
@@ -215,7 +215,7 @@ impl Diagnostics {
         // APGD in l1, which starts outside of the ball, gets there often.
         if !at_images && takes(Loss::Dlr) {
             return format!(
-                "no image has one, so they arose on the way; the dlr loss is flat where two classes are ahead of the \
+                "none is at a clean image: they arose along the way; the dlr loss is flat where two classes are ahead of the \
                  right one, at points that are misclassified already; compare with {others}"
             );
         }
@@ -225,7 +225,7 @@ impl Diagnostics {
             )
         } else {
             format!(
-                "no image has one, so they arose on the way, where the network is flat; compare with {without}"
+                "none is at a clean image: they arose along the way, where the network is flat; compare with {without}"
             )
         }
     }

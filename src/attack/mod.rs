@@ -29,7 +29,7 @@
 //! | to | use |
 //! |---|---|
 //! | list attacks, or get one by name | [`ATTACKS`], [`AttackSpec`], [`parse_attack`] |
-//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`CarliniWagnerLinf`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Momentum`], [`Ddn`], [`Fmn`], [`SigmaZero`], [`AutoAttack`] |
+//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`CarliniWagnerLinf`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`MomentumFgsm`], [`Ddn`], [`Fmn`], [`SigmaZero`], [`AutoAttack`] |
 //! | estimate the gradients of a spiking network | [`Estimator`], [`Estimated`]; `gradient=`, `pool=` of every attack that takes gradients |
 //! | steer any of them at one class | [`Targeted`]; `target=CLASS` |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
@@ -77,7 +77,7 @@ pub use methods::fgsm::Fgsm;
 pub use methods::fmn::Fmn;
 pub use methods::hopskipjump::HopSkipJump;
 pub use methods::jitter::Jittered;
-pub use methods::momentum::Momentum;
+pub use methods::momentum::MomentumFgsm;
 pub use methods::nes_pgd::NesPgd;
 pub use methods::pgd::{Pgd, Start, StepSize};
 pub use methods::rays::RayS;

@@ -1,4 +1,4 @@
-//! Whether a model that a callback answers for still answers as it did: after an attack it is asked again what it said before.
+//! Detects models that change during an attack: repeats earlier queries afterward and compares the answers.
 
 use crate::Result;
 use crate::attack::outcome::{Outcome, Status};

@@ -24,9 +24,9 @@ pub struct Search {
 pub struct AttackInfo {
     /// Its name.
     pub name: String,
-    /// What it is called beside others: its name, with what tells it from itself.
+    /// Its name in lists: with the options that distinguish it from other variants of the same attack.
     pub label: String,
-    /// Evaluations that are averaged to answer one question. (What the attack returns is judged by the draws that a random
+    /// Random draws averaged per evaluation. (What the attack returns is judged by the draws that a random
     /// model wants, and by as many as these where a model does not say that it is random.)
     pub draws: usize,
     /// The norms that it exists in.
@@ -40,7 +40,8 @@ pub struct AttackInfo {
     pub target: Option<usize>,
     /// Whether it is for spiking networks alone. (See [`Estimated`](crate::attack::Estimated).)
     pub needs_spikes: bool,
-    /// Whether it says who gets the gradient of a window of silent neurons, so that it is for networks that have such.
+    /// Whether it sets the pooling rule for windows without a spike. Such attacks need a network with 2 x 2 windows over
+    /// spikes.
     pub needs_windows: bool,
     /// Whether what it maximizes becomes another loss where logits lie close together.
     pub flattens: bool,

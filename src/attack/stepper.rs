@@ -1,6 +1,6 @@
-//! What an attack is to the driver: a state machine of one sample that asks for evaluations.
+//! What an attack is to the engine: a state machine of one sample that asks for evaluations.
 //!
-//! The driver owns lanes, batches and threads; a [`Stepper`] sees one sample, its own memory and its own random
+//! The engine owns lanes, batches and threads; a [`Stepper`] sees one sample, its own memory and its own random
 //! numbers. So its result cannot depend on anything else.
 
 use crate::attack::geometry::norm::Norm;

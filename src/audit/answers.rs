@@ -1,4 +1,4 @@
-//! What a model answers: whether twice the same, whether by the image, and of what kind.
+//! Checks of a model's answers: are they repeatable, do they depend on the image alone, are they logits?
 
 use super::report::{Check, Finding};
 use super::statistics::median;
@@ -35,11 +35,11 @@ pub(super) fn determinism(subject: &Subject<'_>) -> Result<Check> {
     }
     let check = ShareCheck {
         name: "determinism",
-        measures: "images that get another answer when they are shown again, in another order, alone, or with other noise",
+        measures: "images whose answer changes when they are shown again, in another order, alone, or with other noise",
         fail: Some(0.0),
         warn: Some(0.0),
-        meaning: "answers depend on chance or on the batch: an attack sees one network and is judged by another; evaluate \
-                  the expected answer (autoattack:version=rand, draws=N), or fix what it draws by a key",
+        meaning: "answers depend on chance or on the batch: attacks see one network and are judged by another; evaluate \
+                  the expected answer (autoattack:version=rand, draws=N), or make its draws depend on a key",
     };
     Ok(check.check(differ, which.len(), 1.0))
 }

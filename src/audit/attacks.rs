@@ -1,4 +1,4 @@
-//! Whether attacks that need less find what those with gradients miss.
+//! Compares gradient attacks with attacks that need less.
 
 use super::AuditOptions;
 use super::report::{Attacked, Check, Finding};
@@ -54,10 +54,10 @@ pub(super) fn gap(subject: &Subject<'_>, guided: &[Member]) -> Vec<Check> {
     let beyond = subject.attacks.iter().filter(estimated).map(|attack| attack.fooled).sum();
     let check = ShareCheck {
         name: "surrogate gap",
-        measures: "images that the network's own gradients leave and other estimates of them fool",
+        measures: "images that survive the network's own gradients and are fooled with other gradient estimators",
         fail: None,
         warn: Some(0.02),
-        meaning: "the network's own surrogate hides gradients: a robust accuracy by it alone is void; evaluate with \
+        meaning: "the network's own surrogate hides gradients: robust accuracy from it alone means nothing; evaluate with \
                   autoattack:version=spiking",
     };
     vec![check.check(beyond, subject.len(), 1.0)]
@@ -111,8 +111,7 @@ pub(super) fn rivals(
     if let Some(rectified) = model.rectified() {
         let source: &dyn Classifier = rectified;
         let shown = Transferred { attack: pgd(), source, name: "rectifiers" };
-        let own =
-            "images made on its own rectifiers that fool it, where no attack with gradients does";
+        let own = "images fooled by examples from its own rectifier form but by no gradient attack";
         held(subject, ShareCheck { name: "rectifiers", measures: own, ..TRANSFER }, &shown, &left)?;
     }
     Ok(checks)
@@ -120,44 +119,44 @@ pub(super) fn rivals(
 
 const SINGLE_STEP: ShareCheck = ShareCheck {
     name: "single step",
-    measures: "images that one step fools and no iterated attack",
+    measures: "images fooled by a single step but by no iterated attack",
     fail: Some(0.01),
     warn: Some(0.0),
-    meaning: "iterated attacks are weaker than one step: they oscillate, or follow a gradient that misleads",
+    meaning: "iterated attacks are weaker than a single step: they oscillate or follow a misleading gradient",
 };
 
 const SCORES: ShareCheck = ShareCheck {
     name: "score search",
-    measures: "images that Square fools and no attack with gradients (5,000 queries)",
+    measures: "images fooled by Square (5,000 queries) but by no gradient attack",
     fail: Some(0.002),
     warn: Some(0.002),
-    meaning: "a random search finds what gradients do not: they are masked; report what the union leaves, and attack with \
+    meaning: "random search succeeds where gradients fail: they are masked; report what the union leaves, and attack with \
               more queries",
 };
 
 const LABELS: ShareCheck = ShareCheck {
     name: "hard label",
-    measures: "images that an attack that sees labels alone fools and no attack with gradients",
+    measures: "images fooled by an attack that sees only labels but by no gradient attack",
     fail: Some(0.005),
     warn: Some(0.005),
-    meaning: "labels alone lead where gradients do not: gradients are masked, and perhaps logits too",
+    meaning: "labels alone succeed where gradients fail: gradients are masked, and perhaps logits too",
 };
 
 const SMOOTHED: ShareCheck = ShareCheck {
     name: "gradient-free smooth",
-    measures: "images that NES-PGD fools and no attack with gradients",
+    measures: "images fooled by NES-PGD but by no gradient attack",
     fail: Some(0.02),
     warn: Some(0.02),
-    meaning: "averages of scores lead where gradients do not: the loss is a staircase or shattered; use nes-pgd, or jitter= \
-              on attacks with gradients",
+    meaning: "averaged scores succeed where gradients fail: the loss is a staircase or shattered; use nes-pgd, or jitter= \
+              with gradient attacks",
 };
 
 const TRANSFER: ShareCheck = ShareCheck {
     name: "transfer",
-    measures: "images made on another network that fool this one, where no attack with gradients does",
+    measures: "images fooled by examples from another network but by no gradient attack",
     fail: Some(0.01),
     warn: Some(0.01),
-    meaning: "another network's gradients serve better than its own: layers without a gradient, or learned by local rules",
+    meaning: "another network's gradients work better than its own: some layers have no gradient, or were learned by local rules",
 };
 
 /// Random points of the ball, half uniform and half at its corners.
@@ -200,10 +199,10 @@ pub(super) fn random(subject: &mut Subject<'_>, draws: usize) -> Result<Check> {
     found.iter().for_each(|&i| subject.fooled[i] = true);
     let check = ShareCheck {
         name: "random points",
-        measures: "images that a random point of the ball fools and no attack",
+        measures: "images fooled by a random point of the ball but by no attack",
         fail: Some(0.0),
         warn: Some(0.0),
-        meaning: "chance finds what attacks do not: they are broken, or misled",
+        meaning: "random points succeed where attacks fail: the attacks are broken or misled",
     };
     Ok(check.check(found.len(), some.len(), weight))
 }
@@ -218,10 +217,10 @@ pub(super) fn effort(subject: &mut Subject<'_>) -> Result<Check> {
     found.extend(subject.attack(&targeted, &rest)?);
     let check = ShareCheck {
         name: "effort",
-        measures: "images that twice the steps fool",
+        measures: "images fooled only with twice the steps",
         fail: None,
         warn: Some(0.01),
-        meaning: "the attacks had not come to their end: take more steps and restarts",
+        meaning: "the attacks had not converged: use more steps and restarts",
     };
     Ok(check.check(found.len(), subject.len(), 1.0))
 }
@@ -268,10 +267,10 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let rise = curve.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
     let check = ShareCheck {
         name: "unbounded",
-        measures: "images that withstand gradients where every image is allowed",
+        measures: "images that survive gradient attacks although every image is allowed",
         fail: Some(0.0),
         warn: Some(0.0),
-        meaning: "no model can be right about an image that may be any image: its gradients lead nowhere",
+        meaning: "no model can be right about an arbitrary image: its gradients lead nowhere",
     };
     let rises = rise as f64 / all.len() as f64;
     let finding = if rises > 0.005 { Finding::Fail } else { Finding::Pass };

@@ -114,10 +114,10 @@ pub(super) fn convergence(subject: &mut Subject<'_>) -> Result<Check> {
         .collect();
     let check = ShareCheck {
         name: "convergence",
-        measures: "images that withstand 100 steps of PGD and whose loss still rises by a twentieth of its way in the last ten",
+        measures: "images that survive 100 steps of PGD and gain a twentieth of their loss in the last ten",
         fail: None,
         warn: Some(0.1),
-        meaning: "the attack had not come to its end where it gave up: take more steps, or smaller ones at the end (apgd-ce)",
+        meaning: "the attack had not converged: use more steps, or smaller ones at the end (apgd-ce)",
     };
     Ok(check.check(ends.iter().filter(|&&rising| rising).count(), ends.len(), 1.0))
 }

@@ -58,12 +58,12 @@ pub(super) fn vanishing(gradients: &Gradients) -> Check {
     let count = gradients.answers.iter().filter(none).count();
     let check = ShareCheck {
         name: "zero gradient",
-        measures: "images whose gradient is zero everywhere, or no number",
+        measures: "images whose gradient is zero at every pixel, or not finite",
         fail: Some(0.01),
         warn: Some(0.0),
-        meaning: "attacks that follow gradients do not move: a layer without a gradient (rounding, an encoder, a sign), or \
-                  a surrogate so narrow that no membrane lies within; give it one (straight-through, gradient=ste), and \
-                  look at what square and rays find",
+        meaning: "gradient attacks do not move: a layer has no gradient (rounding, an encoder, a sign), or a surrogate is so \
+                  narrow that no membrane potential lies within it; supply one (straight-through, gradient=ste), and \
+                  see what square and rays find",
     };
     check.check(count, gradients.which.len(), 1.0)
 }
@@ -226,10 +226,10 @@ pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<
     let curve = points.map(|(n, sum)| [n as f64 / PARTS as f64, sum / count]).collect();
     let check = ShareCheck {
         name: "loss along the gradient",
-        measures: "images whose loss is higher half way to the end of a single step than at it",
+        measures: "images whose loss is higher halfway along a single step than at its end",
         fail: None,
         warn: Some(0.2),
-        meaning: "the loss bends back inside the ball, as that of networks trained against single steps does (catastrophic \
+        meaning: "the loss bends back inside the ball, as in networks trained on single-step attacks (catastrophic \
                   overfitting): single-step attacks say nothing about it",
     };
     Ok(Check { curve, ..check.check(back, gradients.which.len(), 1.0) })

@@ -12,7 +12,10 @@
 //! let test = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Test)?;
 //! let samples = Samples::from_dataset(&test, 0..16)?;
 //! let model = Model::lenet(7).freeze()?; // untrained; any `Classifier`
-//! let options = AuditOptions { budget: Budget { norm: Norm::Linf, eps: 0.05, seed: 0 }, search: 2, ..AuditOptions::default() };
+//! let options = AuditOptions::default().with(|o| {
+//!     o.budget = Budget { norm: Norm::Linf, eps: 0.05, seed: 0 };
+//!     o.search = 2;
+//! });
 //! let report = run_audit(&Context::new(0)?, &model, &samples, &options, &[], |_| {})?;
 //! println!("{}, {:.3}", report.verdict, report.robust_accuracy);
 //! # Ok::<(), deepsleep::Error>(())
@@ -49,6 +52,7 @@ pub const ENOUGH: usize = 500;
 
 /// What is audited how.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AuditOptions {
     /// Norm, radius, seed.
     pub budget: Budget,
@@ -67,6 +71,8 @@ pub struct AuditOptions {
     /// Leaves out the long tail of attacks with gradients.
     pub fast: bool,
 }
+
+crate::options::with!(AuditOptions);
 
 impl Default for AuditOptions {
     /// 500 images at 8/255 in Linf.
@@ -194,10 +200,10 @@ impl AuditTask<'_> {
 fn second_look(subject: &Subject<'_>) -> Check {
     let share = ShareCheck {
         name: "second look",
-        measures: "images that an attack returned as fooling and that do not, or lie outside of box or ball",
+        measures: "images that an attack returned as successes but that do not fool the network, or lie outside the box or the ball",
         fail: Some(0.0),
         warn: Some(0.0),
-        meaning: "some successes do not hold: the network is random, its answers are not numbers, or the attack has a fault",
+        meaning: "some successes do not hold: the network is random, its answers are not finite, or the attack is faulty",
     };
     let found = subject.attacks.iter().map(|attack| attack.fooled).sum();
     let mut check = share.check(subject.refuted, found, 1.0);

@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 /// Images that are looked at.
 const SOME: usize = 64;
 
-/// The share of neurons that spike at no step of no image. None of a model that does not show its spikes.
+/// The share of neurons that never spike on any image. None of a model that does not show its spikes.
 pub(super) fn silent(subject: &Subject<'_>) -> Result<Option<Check>> {
     let Some(network) = subject.model.as_network().filter(|network| network.is_spiking()) else {
         return Ok(None);
@@ -39,11 +39,11 @@ pub(super) fn silent(subject: &Subject<'_>) -> Result<Option<Check>> {
     let silent = spiked.iter().flatten().filter(|&&spiked| !spiked).count();
     let check = ShareCheck {
         name: "silent neurons",
-        measures: "neurons that spike at no step of no image",
+        measures: "neurons that never spike on any image",
         fail: None,
         warn: Some(0.5),
-        meaning: "no gradient of the network's own passes where nothing spikes and nothing comes near: thresholds are too \
-                  high for these images; look at what estimators find (autoattack:version=spiking)",
+        meaning: "the network's own gradient does not pass where no neuron comes near its threshold: thresholds are too \
+                  high for these images; see what other estimators find (autoattack:version=spiking)",
     };
     Ok(Some(check.check(silent, neurons, 1.0)))
 }

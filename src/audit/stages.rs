@@ -58,7 +58,7 @@ pub(super) enum StageKind {
 const LOOKED_AT: usize = 256;
 
 impl StageKind {
-    /// All of an audit with so many attacks that follow gradients.
+    /// All stages of an audit with `guided` gradient attacks.
     pub fn all(guided: usize) -> Vec<Self> {
         let first = [Self::Answers, Self::Gradients].into_iter();
         let last = [

@@ -132,7 +132,7 @@ impl<'a> Subject<'a> {
     pub fn take(&mut self, stage: &AuditStage) -> Result<()> {
         for &i in &stage.fooled {
             *self.fooled.get_mut(i).ok_or_else(|| {
-                Error::argument("audit", "a part that was done before is of other samples")
+                Error::argument("audit", "a finished part belongs to other samples")
             })? = true;
         }
         self.attacks.extend(stage.attacks.iter().cloned());

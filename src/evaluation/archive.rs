@@ -207,6 +207,7 @@ impl Crafted {
             },
         });
         let images: Vec<Image> = images.collect();
+        let stated = notes.is_some();
         let (budget, bounded, target, diagnostics) = match notes {
             Some(SetNotes { norm, eps, seed, bounded, target, diagnostics, .. }) => {
                 // Minus zero is no other radius.
@@ -215,7 +216,7 @@ impl Crafted {
             None => (largest_change(&samples, &images), true, None, unsaid()),
         };
         budget.check().map_err(|e| fail(format!("`{NOTES}`: {e}")))?;
-        Ok(Self { samples, images, attack, budget, bounded, target, diagnostics })
+        Ok(Self { samples, images, attack, budget, stated, bounded, target, diagnostics })
     }
 }
 

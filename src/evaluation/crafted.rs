@@ -16,6 +16,8 @@ pub struct Crafted {
     pub(super) images: Vec<Image>,
     pub(super) attack: String,
     pub(super) budget: Budget,
+    /// Whether somebody said which radius that is; else it is the largest change that was measured.
+    pub(super) stated: bool,
     pub(super) bounded: bool,
     /// The class that counts as success; None: any but the label.
     pub(super) target: Option<usize>,
@@ -110,6 +112,7 @@ impl Crafted {
             images: report.outcomes.iter().map(image).collect(),
             attack: report.attack.clone(),
             budget: report.budget,
+            stated: true,
             bounded: attack.bounded,
             target: attack.target,
             diagnostics: report.diagnostics.clone(),
@@ -184,7 +187,7 @@ impl Crafted {
         clean: Option<&[Outcome]>,
         outside: &dyn Fn(&Outcome) -> Status,
     ) -> Result<AttackReport> {
-        let (samples, shown) = (&self.samples, Replayed(self));
+        let (samples, shown) = (&self.samples, ShownSet(self));
         let mut report = match clean {
             None => run_attack(context, model, samples, &shown, self.budget)?,
             Some(clean) => run_classified(context, model, samples, &shown, self.budget, clean)?,
@@ -213,7 +216,7 @@ impl Crafted {
     pub fn within(mut self, norm: Norm, eps: f32) -> Self {
         let its = self.budget;
         let elsewhere = its.norm != norm || (self.bounded && its.eps < eps);
-        if self.is_stated() && elsewhere {
+        if self.stated && elsewhere {
             let ball = |norm, eps: f32| format!("{norm}, eps {eps}");
             let made = match self.bounded {
                 true => ball(its.norm, its.eps),
@@ -226,13 +229,16 @@ impl Crafted {
             ));
         }
         (self.budget.norm, self.budget.eps, self.bounded) = (norm, eps, true);
-        self.diagnostics.option_warnings.retain(|doubt| doubt != UNSAID);
+        if !self.stated {
+            self.diagnostics.option_warnings.retain(|doubt| doubt != UNSAID);
+            self.stated = true;
+        }
         self
     }
 
     /// Whether somebody said which radius that is; else it is the largest change that was measured.
     pub fn is_stated(&self) -> bool {
-        !self.diagnostics.option_warnings.iter().any(|doubt| doubt == UNSAID)
+        self.stated
     }
 
     /// How far image `i` lies from the clean one in the norm, and its farthest pixel from 0..=1.
@@ -292,16 +298,16 @@ impl Crafted {
 }
 
 /// The attack that returns what was crafted before.
-struct Replayed<'a>(&'a Crafted);
+struct ShownSet<'a>(&'a Crafted);
 
-impl Attack for Replayed<'_> {
+impl Attack for ShownSet<'_> {
     fn info(&self) -> AttackInfo {
         let Crafted { attack, bounded, target, .. } = self.0;
         let (bounded, target) = (*bounded, *target);
         AttackInfo { bounded, target, returns_all: true, random: false, ..AttackInfo::of(attack) }
     }
 
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         let candidate = |&sample: &usize| {
             let image = &self.0.images[sample];
             let found = image.winner.clone();
@@ -321,7 +327,7 @@ impl Attack for Replayed<'_> {
         let candidates = which.iter().map(candidate).collect();
         // Those of the target class are counted anew, of this model; whether the maker is random says nothing about it.
         let ours = self.0.diagnostics.clone();
-        let randomized = ours.randomized && job.classifier.is_random();
+        let randomized = ours.randomized && task.classifier.is_random();
         let diagnostics = Diagnostics { of_target: 0, refuted: 0, changed: 0, randomized, ..ours };
         Ok(Search { candidates, diagnostics })
     }

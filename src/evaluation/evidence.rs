@@ -78,7 +78,7 @@ impl Evidence {
         }
     }
 
-    /// The cell of the first outcomes, so many of them at most. Its time is not known: 0 seconds.
+    /// The cell of the first outcomes, at most `most`. Its time is unknown: 0 seconds.
     ///
     /// # Errors
     /// If a column cannot be read, or columns differ in length.

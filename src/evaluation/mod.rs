@@ -14,8 +14,11 @@
 //! let (target, source) = (Model::lenet(1).freeze()?, Model::lenet(2).freeze()?); // untrained
 //!
 //! // White-box: every attack at every radius, and what survives all of them.
-//! let pgd: AttackSpec = "pgd:steps=5".parse()?;
-//! let plan = Plan { attacks: vec!["fgsm".parse()?, pgd.clone()], radii: vec![0.1, 0.2], ..Plan::default() };
+//! let [fgsm, pgd]: [AttackSpec; 2] = ["fgsm".parse()?, "pgd:steps=5".parse()?];
+//! let plan = Plan::default().with(|o| {
+//!     o.attacks = vec![fgsm, pgd.clone()];
+//!     o.radii = vec![0.1, 0.2];
+//! });
 //! let models = Models { target: &target, source: None };
 //! let cells = evaluate(&context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
 //! assert_eq!(cells.len(), 4);

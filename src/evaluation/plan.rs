@@ -14,6 +14,7 @@ use std::time::Instant;
 
 /// What is to be evaluated.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Plan {
     /// Attacks.
     pub attacks: Vec<AttackSpec>,
@@ -26,6 +27,8 @@ pub struct Plan {
     /// Samples attacked together. Nothing but `seconds` depends on it.
     pub portion: usize,
 }
+
+crate::options::with!(Plan);
 
 impl Default for Plan {
     /// Nothing yet, in Linf, 256 samples at a time.
@@ -87,7 +90,7 @@ pub struct PortionResult {
 }
 
 impl Plan {
-    /// How many parts there are for so many samples.
+    /// The number of parts for `samples` samples.
     pub fn parts(&self, samples: usize) -> usize {
         self.attacks.len() * self.radii.len() * samples.div_ceil(self.portion.max(1))
     }
@@ -184,7 +187,7 @@ pub fn evaluate(
                 let part = if let Some(part) = place.and_then(Option::take) {
                     let ids = part.outcomes.iter().map(|outcome| outcome.id);
                     if !ids.eq(portion.iter().map(|&i| samples.ids()[i])) {
-                        let problem = "a part that was done before is of other samples";
+                        let problem = "a finished part belongs to other samples";
                         return Err(Error::argument("evaluation", problem));
                     }
                     part

@@ -46,6 +46,6 @@ pub use search::{
 pub use sheet::{Quick, RowSpec, Selection, Sheet, parse};
 pub use spec::ExperimentSpec;
 pub use statistics::{Prediction, Spread, student};
-pub use store::{Claim, Lookup, Store, StoreEntry};
+pub use store::{JobClaim, Lookup, Store, StoreEntry};
 pub use sweep::{Axis, Distance, PassedVariant, Sweep, SweepFound, SweepRow};
 pub use work::{NUMERICS, Sources, Work};

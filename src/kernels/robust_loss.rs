@@ -7,7 +7,7 @@ use crate::simd::{Isa, Lanes, LanesU32, Simd, dispatch, math};
 /// A loss of a clean image and its adversarial example, p and q their probabilities.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PairLoss {
-    /// The cross-entropy of the clean image, plus so many times KL(p, q) (Zhang et al. 2019).
+    /// The cross-entropy of the clean image, plus this factor times KL(p, q) (Zhang et al. 2019).
     Trades(f32),
     /// The cross-entropy of the adversarial example, minus the logarithm of what its likeliest wrong class leaves, plus so
     /// many times KL(p, q) by how sure the clean image is not of its label (Wang et al. 2020).

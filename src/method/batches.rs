@@ -17,7 +17,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Of so many images, as they are.
+    /// Batches of `size` images, unchanged.
     pub fn of(group: &'static str, size: usize) -> Self {
         Self { group, size, augmentation: Augmentation::default() }
     }
@@ -44,7 +44,7 @@ impl Batches {
     /// Refuses batches of more images than there are.
     ///
     /// # Errors
-    /// If so many images do not fill one batch.
+    /// If the images do not fill one batch.
     pub fn check_images(&self, images: usize) -> Result<()> {
         let Self { group, size, .. } = self;
         if images >= *size {
@@ -72,7 +72,7 @@ impl Training {
     /// Refuses batches of more images than there are, before any stage begins.
     ///
     /// # Errors
-    /// If so many images do not fill one batch of every stage; the setting is named.
+    /// If the images do not fill one batch of every stage; the setting is named.
     pub fn check_images(self, settings: &Settings, images: usize) -> Result<()> {
         self.batches(settings).iter().try_for_each(|batches| batches.check_images(images))
     }

@@ -49,7 +49,7 @@ pub trait Defense: Sync {
     /// Its stages, in order.
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>>;
 
-    /// An estimate of its cost on so many training images, whatever the network: forward passes of one image each, of which
+    /// Its estimated cost on `images` training images, for any network: forward passes of one image each, of which
     /// a step of training costs [`STEP`].
     fn passes(&self, settings: &Settings, images: usize) -> f64;
 
@@ -160,7 +160,7 @@ impl Training {
         }
     }
 
-    /// An estimate of its cost on so many training images, in [forward passes](Defense::passes).
+    /// Its estimated cost on `images` training images, in [forward passes](Defense::passes).
     pub fn passes(self, settings: &Settings, images: usize) -> f64 {
         match self {
             Self::Control => STEP * (settings.control.epochs * images) as f64,

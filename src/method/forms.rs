@@ -45,6 +45,12 @@ fn kind(value: &Value) -> String {
     }
 }
 
+/// The setting of which `name` is an option of its form: `control.rule` for `control.rule.sgd.momentum`.
+pub fn with_options(name: &str) -> Option<&str> {
+    let ends = name.match_indices('.').map(|(end, _)| &name[..end]);
+    ends.into_iter().find(|group| !forms(group).is_empty())
+}
+
 /// An example of every form of a setting that may be more than a name, by the last part of its own name.
 fn forms(name: &str) -> Vec<String> {
     match name.rsplit('.').next().unwrap_or(name) {

@@ -174,9 +174,10 @@ impl Settings {
         to_json(self).map_or_else(|_| Vec::new(), |all| flatten(&all))
     }
 
-    /// The value of the setting of this name.
+    /// The value of the setting or group of this name.
     pub fn value(&self, name: &str) -> Option<Value> {
-        self.list().into_iter().find(|(other, _)| other == name).map(|(_, value)| value)
+        let mut all = to_json(self).ok()?;
+        place_in(&mut all, name).map(Value::take)
     }
 
     /// The dotted names of all settings with their values as people write them ([`written`](crate::written)):
@@ -186,7 +187,20 @@ impl Settings {
             Some(number) => crate::written(number),
             None => value.to_string(),
         };
-        self.list().into_iter().map(|(name, value)| (name, text(value))).collect()
+        let mut written: Vec<(String, String)> = Vec::new();
+        for (name, value) in self.list() {
+            // A form with options is one value: `sgd:momentum=0.9`.
+            let Some(form) = forms::with_options(&name) else {
+                written.push((name, text(value)));
+                continue;
+            };
+            if written.last().is_none_or(|(last, _)| last != form) {
+                let value = self.value(form).unwrap_or_default();
+                let short = Value::from(short_form::of(&value)).to_string();
+                written.push((form.to_owned(), short));
+            }
+        }
+        written
     }
 
     /// The names of all settings, and of the groups that they are in.

@@ -153,7 +153,7 @@ pub fn tape_session(network: &dyn FrozenNetwork, context: Context) -> Box<dyn Se
 struct OnTape<'a> {
     network: &'a dyn FrozenNetwork,
     tape: Tape,
-    /// The network over so many times as many steps, which a gradient was last asked of.
+    /// The network over a multiple of its time steps, whose gradient was last asked for.
     stretched: Option<(usize, Box<dyn FrozenNetwork + Send + 'a>)>,
     /// The last differentiable evaluation.
     recorded: Option<Recorded>,
@@ -172,7 +172,7 @@ struct Recorded {
 }
 
 impl OnTape<'_> {
-    /// Records the images, over so many times as many steps.
+    /// Records the images, over a multiple of the network's time steps.
     fn record(
         &mut self,
         images: &[Lanes],

@@ -82,7 +82,7 @@ pub fn decisions(
     Ok(decisions)
 }
 
-/// Refuses a network of whose samples the threads cannot hold so many each.
+/// Refuses a network whose samples need more memory than the threads have.
 pub(crate) fn check_memory(context: &Context, sample_bytes: usize, samples: usize) -> Result<()> {
     let all = (context.threads() * samples) as u64;
     let bytes = all.saturating_mul(sample_bytes as u64);

@@ -90,7 +90,7 @@ pub trait FrozenNetwork: Classifier {
     /// linear.
     ///
     /// # Errors
-    /// If the weights are not of so many features and classes.
+    /// If the number of weights is not features times classes.
     fn with_head(
         &self,
         _weight: &[f32],

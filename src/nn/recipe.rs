@@ -45,7 +45,7 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// A training of so many epochs with this seed, at temperature 1.
+    /// The options of a training with `epochs` and `seed`, at temperature 1.
     pub fn training(self, epochs: usize, seed: u64) -> TrainingOptions {
         let Self {
             batch_size,

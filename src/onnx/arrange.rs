@@ -98,7 +98,7 @@ fn slice<T: Clone>(
     Ok(part.into_shared())
 }
 
-/// Which of so many a slice takes, in its order.
+/// The indices that a slice takes, in its order.
 pub fn picked(side: usize, start: i64, end: i64, step: i64) -> NodeResult<Vec<usize>> {
     let side = side as i64;
     let bound = |at: i64| if at < 0 { at.saturating_add(side) } else { at };

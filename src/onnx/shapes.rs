@@ -200,7 +200,7 @@ pub fn concat(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Ope
     Ok(Operand::Features(Features::new(place, dims)))
 }
 
-/// Slice of images: some channels, or every so many rows and columns.
+/// Slice of images: some channels, or every n-th row and column.
 pub fn slice(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let rank = x.dims.len() + 1;

@@ -40,7 +40,7 @@ pub fn notice(results: &Results) -> Option<String> {
         )
     };
     let seeds = match results.seeds.len() {
-        1 => " One seed says nothing of another: with another control a number under transfer was seen to move by up to 20 points, and those of all methods move together. `--seeds 4` shows it, in four times the time.".to_owned(),
+        1 => " One seed cannot predict another: a different control has moved transfer accuracies by up to 20 points, in all methods together. `--seeds 4` measures that, in four times the time.".to_owned(),
         n => format!(" The intervals are of {}.", times(n, "seed", "seeds")),
     };
     Some(format!("Quick run: {}{errors}{seeds}", shortened(results)))

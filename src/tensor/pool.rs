@@ -41,7 +41,7 @@ impl Pool {
     /// `threads` threads, 0 for as many as the machine has.
     ///
     /// # Errors
-    /// If the system does not start so many.
+    /// If the system cannot start them.
     pub(super) fn new(threads: usize) -> Result<Self> {
         // Asked for 0, rayon would take what a variable says, be it thousands.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -2,7 +2,8 @@
 
 use crate::common::models::{golden, lenet, test_images};
 use deepsleep::attack::{
-    Attack, AttackReport, Budget, Classifier, Norm, Samples, Status, parse_attack, run_attack,
+    ATTACKS as CATALOG, Attack, AttackReport, Budget, Classifier, Norm, Samples, Status,
+    parse_attack, run_attack,
 };
 use deepsleep::autodiff::{Tape, Var};
 use deepsleep::nn::{
@@ -109,6 +110,15 @@ fn logits(images: &[Vec<f32>]) -> Vec<Vec<f32>> {
     }
     assert_eq!(out.len().div_ceil(LANES), blocks_of(images.len()));
     out
+}
+
+#[test]
+fn no_attack_of_the_catalog_is_left_out() {
+    // AutoAttack runs others, and has tests of its own.
+    for entry in CATALOG.iter().filter(|entry| entry.name != "autoattack") {
+        let is_it = |text: &str| text.split(':').next() == Some(entry.name);
+        assert!(ATTACKS.iter().any(|(text, _)| is_it(text)), "{}", entry.name);
+    }
 }
 
 #[test]

@@ -65,16 +65,15 @@ impl Case {
             Scale::Full if self.model.is_spiking() => (24, 4),
             Scale::Full => (50, 8),
         };
-        let options = AuditOptions {
-            budget: Budget { seed: seed as u64, ..self.budget },
-            images,
-            search,
-            random: 256,
-            active: 4,
-            fast: true,
-            claimed_by: self.claimed_by.map(|text| text.parse().unwrap()),
-            ..AuditOptions::default()
-        };
+        let options = AuditOptions::default().with(|o| {
+            o.budget = Budget { seed: seed as u64, ..self.budget };
+            o.images = images;
+            o.search = search;
+            o.random = 256;
+            o.active = 4;
+            o.fast = true;
+            o.claimed_by = self.claimed_by.map(|text| text.parse().unwrap());
+        });
         let context = Context::new(2).unwrap();
         run_audit(&context, self.model.as_ref(), &self.samples(seed), &options, &[], |_| ())
             .unwrap()

@@ -23,15 +23,14 @@ fn run(model: &dyn Classifier, samples: &Samples, options: &AuditOptions) -> Aud
 
 fn short(images: usize) -> AuditOptions {
     let budget = Budget { norm: Norm::Linf, eps: EPS, seed: 0 };
-    AuditOptions {
-        budget,
-        images,
-        search: 8,
-        random: 256,
-        active: 8,
-        fast: true,
-        ..AuditOptions::default()
-    }
+    AuditOptions::default().with(|o| {
+        o.budget = budget;
+        o.images = images;
+        o.search = 8;
+        o.random = 256;
+        o.active = 8;
+        o.fast = true;
+    })
 }
 
 fn fails(report: &AuditReport) -> Vec<&str> {
@@ -63,7 +62,10 @@ fn a_claim_by_an_attack_that_falls_short_is_doubted() {
     let samples = test_images(0..26);
     let by = |text: &str| {
         let claimed_by = Some(text.parse().unwrap());
-        let options = AuditOptions { claim: Some(0.5), claimed_by, ..short(24) };
+        let options = short(24).with(|o| {
+            o.claim = Some(0.5);
+            o.claimed_by = claimed_by;
+        });
         run(&lenet("lenet_weights.safetensors"), &samples, &options)
     };
     let short = by("pgd:steps=3,step=0.007");
@@ -111,11 +113,10 @@ fn of_an_affine_model_the_number_is_exact() {
     let (model, samples) = crate::attack_oracle::problem(3, 7);
     let model: Affine = model;
     let eps = 0.003;
-    let options = AuditOptions {
-        budget: Budget { norm: Norm::Linf, eps, seed: 0 },
-        images: samples.len(),
-        ..short(0)
-    };
+    let options = short(0).with(|o| {
+        o.budget = Budget { norm: Norm::Linf, eps, seed: 0 };
+        o.images = samples.len();
+    });
     let report = run(&model, &samples, &options);
     let robust = (0..samples.len()).filter(|&i| {
         let label = samples.labels()[i];
@@ -142,7 +143,7 @@ fn the_gradient_of_a_constant_is_its_derivative() {
 #[test]
 fn claims_beyond_what_was_found_are_refused() {
     let samples = test_images(0..26);
-    let options = AuditOptions { claim: Some(0.99), ..short(24) };
+    let options = short(24).with(|o| o.claim = Some(0.99));
     let report = run(&lenet("lenet_weights.safetensors"), &samples, &options);
     assert_eq!(fails(&report), ["claim"]);
     assert_eq!(report.verdict, AuditVerdict::NotTrusted);
@@ -154,11 +155,12 @@ fn audits_that_cannot_end_do_not_begin() {
     let (context, samples) = (Context::new(1).unwrap(), test_images(0..26));
     let model = lenet("lenet_weights.safetensors");
     let (of_three, _) = crate::attack_oracle::problem(3, 7);
-    let claimed = |text: &str, norm| AuditOptions {
-        claim: Some(0.5),
-        claimed_by: Some(text.parse().unwrap()),
-        budget: Budget { norm, eps: 0.5, seed: 0 },
-        ..short(24)
+    let claimed = |text: &str, norm| {
+        short(24).with(|o| {
+            o.claim = Some(0.5);
+            o.claimed_by = Some(text.parse().unwrap());
+            o.budget = Budget { norm, eps: 0.5, seed: 0 };
+        })
     };
     let mut cases = vec![(short(24), vec![&of_three as &dyn Classifier])];
     for (text, norm) in [

@@ -42,7 +42,7 @@ fn what_cannot_be_audited_is_refused() {
     Model::new(network, 0).unwrap().state().save(&of_three).unwrap();
     let show = ["evaluate", "--model", PLAIN, "--source", &of_three, "--attack", "fgsm"];
     run(&[&show[..], &["--eps", "0.1", "--images", "20"]].concat())
-        .assert_fails(1, &["--source", "three.safetensors: ", "the network tells 3"]);
+        .assert_fails(1, &["--source", "three.safetensors: ", "the network has 3"]);
     for (more, said) in [
         (&["--claim", "62"][..], "share in 0..=1"),
         (&["--first", "10000"], "test images"),
@@ -52,7 +52,7 @@ fn what_cannot_be_audited_is_refused() {
         (&["--twin", "nothing.safetensors"], "nothing.safetensors"),
         (&["--twin", PLAIN], "the network that is audited"),
         (&["--twin", &of_three], "three.safetensors: "),
-        (&["--twin", &of_three], "the network tells 3"),
+        (&["--twin", &of_three], "the network has 3"),
         (&["--claim", "0.5", "--attack", "square:refill=yes"], "refill is of l2"),
         (&["--twin", ROBUST, "--twin", ROBUST], "given twice"),
         (&["--attack", "pgd"], "--claim"),

@@ -190,7 +190,7 @@ fn folders_of_fewer_classes_than_the_network_tells_are_refused() {
     (0..9).for_each(|class| write(format!("test/{class}/0.png")));
     let data = folder.argument("");
     let evaluate = ["evaluate", "--model", MODEL, "--data", data.trim_end_matches('/')];
-    run(&evaluate).assert_fails(1, &["folders of 9 classes; the network tells 10"]);
+    run(&evaluate).assert_fails(1, &["folders of 9 classes; the network has 10"]);
     std::fs::create_dir(folder.path("test/9")).unwrap();
     assert_eq!(run(&evaluate).code, Some(0));
     std::fs::write(folder.path("test/9/photo.JPG"), "x").unwrap();

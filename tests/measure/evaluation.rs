@@ -50,10 +50,15 @@ fn timeless(mut cells: Vec<Cell>) -> Vec<Cell> {
 fn portions_add_up_to_the_whole_and_warn_as_it_does() {
     let attacks = ["autoattack:version=published", "bim:step=1/255", "cw:steps=30,search=1"];
     let attacks = attacks.map(|text| text.parse().unwrap()).to_vec();
-    let plan = Plan { attacks, radii: vec![0.2, 0.25], seed: 3, portion: 100, ..Plan::default() };
+    let plan = Plan::default().with(|o| {
+        o.attacks = attacks;
+        o.radii = vec![0.2, 0.25];
+        o.seed = 3;
+        o.portion = 100;
+    });
     let whole = timeless(run(&plan, Vec::new(), &mut |_| {}));
     let mut parts = Vec::new();
-    let small = Plan { portion: 7, ..plan.clone() };
+    let small = plan.clone().with(|o| o.portion = 7);
     let in_parts = run(&small, Vec::new(), &mut |part| parts.push(part.clone()));
     assert_eq!(timeless(in_parts), whole);
     assert_eq!(parts.len(), small.parts(41));
@@ -86,7 +91,11 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
 fn the_worst_case_is_by_the_sample() {
     let attacks =
         ["fgsm", "pgd:steps=3", "square:queries=30"].map(|text| text.parse().unwrap()).to_vec();
-    let plan = Plan { attacks, radii: vec![0.25], seed: 3, ..Plan::default() };
+    let plan = Plan::default().with(|o| {
+        o.attacks = attacks;
+        o.radii = vec![0.25];
+        o.seed = 3;
+    });
     let cells = run(&plan, Vec::new(), &mut |_| {});
     let worst = &worst_cases(&cells)[0];
     let survivors: Vec<u64> = cells[0]
@@ -402,12 +411,11 @@ fn plain_sets_of_others_are_read() {
 
 #[test]
 fn a_journal_survives_being_cut_anywhere_and_knows_its_settings() {
-    let plan = Plan {
-        attacks: vec!["fgsm".parse().unwrap()],
-        radii: vec![0.1],
-        portion: 20,
-        ..Plan::default()
-    };
+    let plan = Plan::default().with(|o| {
+        o.attacks = vec!["fgsm".parse().unwrap()];
+        o.radii = vec![0.1];
+        o.portion = 20;
+    });
     let mut parts = Vec::new();
     run(&plan, Vec::new(), &mut |part| parts.push(part.clone()));
     let folder = tempfile::tempdir().unwrap();
@@ -449,11 +457,12 @@ fn samples_are_told_apart() {
 
 #[test]
 fn a_plan_with_an_impossible_radius_is_refused_before_any_work() {
-    let plan = |norm, eps| Plan {
-        attacks: vec!["fgsm".parse().unwrap()],
-        norm,
-        radii: vec![0.1, eps],
-        ..Plan::default()
+    let plan = |norm, eps| {
+        Plan::default().with(|o| {
+            o.attacks = vec!["fgsm".parse().unwrap()];
+            o.norm = norm;
+            o.radii = vec![0.1, eps];
+        })
     };
     for (norm, eps) in [
         (Norm::Linf, -0.1),
@@ -484,12 +493,11 @@ fn what_cannot_be_run_is_refused_before_any_work() {
         ("fab:pool=all", Norm::L2),
         ("autoattack:version=spiking", Norm::Linf),
     ] {
-        let plan = Plan {
-            attacks: ["pgd:steps=2", text].map(|text| text.parse().unwrap()).to_vec(),
-            norm,
-            radii: vec![if norm == Norm::L0 { 10.0 } else { 0.5 }],
-            ..Plan::default()
-        };
+        let plan = Plan::default().with(|o| {
+            o.attacks = ["pgd:steps=2", text].map(|text| text.parse().unwrap()).to_vec();
+            o.norm = norm;
+            o.radii = vec![if norm == Norm::L0 { 10.0 } else { 0.5 }];
+        });
         for models in [models, Models { source: Some(&network), ..models }] {
             let mut parts = 0;
             let result = evaluate(&context(), models, &samples, &plan, Vec::new(), &mut |_| {

@@ -22,7 +22,11 @@ pub fn run(bytes: &[u8]) {
     let samples = two_samples();
     let attacks =
         ["fgsm", "deepfool:steps=1"].map(|text| text.parse().expect("an attack")).to_vec();
-    let plan = Plan { attacks, radii: vec![0.25], portion: 1, ..Plan::default() };
+    let plan = Plan::default().with(|o| {
+        o.attacks = attacks;
+        o.radii = vec![0.25];
+        o.portion = 1;
+    });
     let models = Models { target: &*LENET, source: None };
     if let Ok(cells) = evaluate(&CONTEXT, models, &samples, &plan, parts, &mut |_| Ok(())) {
         let _ = worst_cases(&cells);

@@ -37,9 +37,9 @@ pub const START: Described = (
      threshold pixels; corner: a random one",
 );
 pub const DRAWS: Described =
-    ("draws", "1", "evaluations averaged for a step, for models that draw random numbers");
+    ("draws", "1", "random draws averaged per evaluation, for models that draw random numbers");
 pub const TARGET: Described =
-    ("target", "none", "a class: only being taken for it counts, and the attack steers there");
+    ("target", "none", "target class: only a prediction of this class counts as success");
 pub const GRADIENT: Described = (
     "gradient",
     "own",
@@ -53,12 +53,12 @@ pub const POOL: Described = (
 pub const TIME: Described = (
     "time",
     "1",
-    "gradients are those of the network run for so many times as many steps (of a spiking network)",
+    "take gradients from the network run for this multiple of its time steps (of a spiking network)",
 );
 pub const JITTER: Described = (
     "jitter",
     "none",
-    "gradients are averaged over points up to so far away per pixel, e.g. 0.25eps; draws is then how many (8)",
+    "average gradients over points at most this far away per pixel, e.g. 0.25eps; draws is their number (8)",
 );
 pub const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");
 

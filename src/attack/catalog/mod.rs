@@ -14,7 +14,7 @@ use crate::attack::catalog::described::{
     BLIND, BOUNDED, CROSS_ENTROPY, DRAWS, Described, GRADIENT, GUIDED, JITTER, LATEST, LOSS, POOL,
     RESTARTS, RETURN, START, STEP, STEPS, TARGET,
 };
-use crate::attack::catalog::options::Options;
+use crate::attack::catalog::options::GivenOptions;
 use crate::attack::ensemble::autoattack::{AutoAttack, Version};
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
@@ -41,7 +41,7 @@ pub struct CatalogEntry {
     /// The option that makes it fit to craft images for other models, where there is one: an image on the very boundary
     /// of one network seldom fools another.
     pub transfer: Option<&'static str>,
-    build: fn(&mut Options<'_>) -> Result<Box<dyn Attack>>,
+    build: fn(&mut GivenOptions<'_>) -> Result<Box<dyn Attack>>,
 }
 
 impl CatalogEntry {
@@ -297,14 +297,14 @@ pub const ATTACKS: &[CatalogEntry] = &[
 ];
 
 /// The attack, on jittered gradients if they are asked for.
-fn boxed<M: Stepper + 'static>(o: &Options<'_>, attack: M) -> Result<Box<dyn Attack>> {
+fn boxed<M: Stepper + 'static>(o: &GivenOptions<'_>, attack: M) -> Result<Box<dyn Attack>> {
     Ok(match o.jitter()? {
         Some((size, points)) => Box::new(Jittered { attack, size, points }),
         None => Box::new(attack),
     })
 }
 
-fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
+fn pgd(o: &mut GivenOptions<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
     let start = match o.text("start") {
         None => default.start,
         Some(name) => {
@@ -324,7 +324,7 @@ fn pgd(o: &mut Options<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
     boxed(o, attack)
 }
 
-fn apgd(o: &mut Options<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
+fn apgd(o: &mut GivenOptions<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
     let default = Apgd::default();
     let attack = Apgd {
         loss,
@@ -338,7 +338,7 @@ fn apgd(o: &mut Options<'_>, loss: Loss) -> Result<Box<dyn Attack>> {
     boxed(o, attack)
 }
 
-fn fab(o: &mut Options<'_>, default: Fab) -> Result<Box<dyn Attack>> {
+fn fab(o: &mut GivenOptions<'_>, default: Fab) -> Result<Box<dyn Attack>> {
     let goal = match o.text("return").as_deref() {
         None | Some("nearest") => Goal::Nearest,
         Some("first") => Goal::First,

@@ -6,12 +6,12 @@ use super::described::{
 };
 use super::{CatalogEntry, boxed};
 use crate::Result;
-use crate::attack::catalog::options::Options;
+use crate::attack::catalog::options::GivenOptions;
 use crate::attack::methods::cw_linf::CarliniWagnerLinf;
 use crate::attack::methods::ddn::Ddn;
 use crate::attack::methods::fmn::Fmn;
 use crate::attack::methods::hopskipjump::HopSkipJump;
-use crate::attack::methods::momentum::Momentum;
+use crate::attack::methods::momentum::MomentumFgsm;
 use crate::attack::methods::nes_pgd::NesPgd;
 use crate::attack::methods::rays::RayS;
 use crate::attack::methods::sa_pgd::SaPgd;
@@ -116,7 +116,7 @@ pub const MI_FGSM: CatalogEntry = CatalogEntry {
     summary: "iterated FGSM with momentum, for transfer",
     groups: &[MOMENTUM, GUIDED, &[RETURN]],
     transfer: Some("return=last"),
-    build: |o| momentum(o, Momentum::default()),
+    build: |o| momentum(o, MomentumFgsm::default()),
 };
 
 pub const NI_FGSM: CatalogEntry = CatalogEntry {
@@ -124,7 +124,7 @@ pub const NI_FGSM: CatalogEntry = CatalogEntry {
     summary: "the same with Nesterov's momentum, for transfer",
     groups: &[MOMENTUM, GUIDED, &[RETURN]],
     transfer: Some("return=last"),
-    build: |o| momentum(o, Momentum::nesterov()),
+    build: |o| momentum(o, MomentumFgsm::nesterov()),
 };
 
 pub const VMI_FGSM: CatalogEntry = CatalogEntry {
@@ -137,7 +137,7 @@ pub const VMI_FGSM: CatalogEntry = CatalogEntry {
         &[RETURN],
     ],
     transfer: Some("return=last"),
-    build: |o| momentum(o, Momentum::variance_tuned()),
+    build: |o| momentum(o, MomentumFgsm::variance_tuned()),
 };
 
 pub const DI_FGSM: CatalogEntry = CatalogEntry {
@@ -156,7 +156,7 @@ pub const DI_FGSM: CatalogEntry = CatalogEntry {
         &[RETURN],
     ],
     transfer: Some("return=last"),
-    build: |o| momentum(o, Momentum::diverse()),
+    build: |o| momentum(o, MomentumFgsm::diverse()),
 };
 
 pub const CW_LINF: CatalogEntry = CatalogEntry {
@@ -258,7 +258,7 @@ pub const FMN: CatalogEntry = CatalogEntry {
     },
 };
 
-fn nearest(o: &Options<'_>) -> Result<Goal> {
+fn nearest(o: &GivenOptions<'_>) -> Result<Goal> {
     match o.text("return").as_deref() {
         None | Some("first") => Ok(Goal::First),
         Some("nearest") => Ok(Goal::NearestAnywhere),
@@ -266,8 +266,8 @@ fn nearest(o: &Options<'_>) -> Result<Goal> {
     }
 }
 
-fn momentum(o: &mut Options<'_>, default: Momentum) -> Result<Box<dyn Attack>> {
-    Ok(Box::new(Momentum {
+fn momentum(o: &mut GivenOptions<'_>, default: MomentumFgsm) -> Result<Box<dyn Attack>> {
+    Ok(Box::new(MomentumFgsm {
         loss: o.loss(default.loss)?,
         steps: o.count("steps", default.steps)?,
         step: o.step(default.step)?,

@@ -1,4 +1,4 @@
-//! Options of an attack as text, `key=value`, and the numbers in them.
+//! GivenOptions of an attack as text, `key=value`, and the numbers in them.
 
 use crate::attack::loss::Loss;
 use crate::attack::methods::pgd::StepSize;
@@ -8,14 +8,14 @@ use crate::{Error, Result};
 use std::str::FromStr;
 
 /// The options that were given, for an attack to look up.
-pub struct Options<'a> {
+pub struct GivenOptions<'a> {
     /// The attack's name, for errors.
     pub attack: &'static str,
     /// Keys and values.
     pub given: Vec<(&'a str, &'a str)>,
 }
 
-impl Options<'_> {
+impl GivenOptions<'_> {
     pub fn text(&self, key: &str) -> Option<String> {
         self.given.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
     }

@@ -1,6 +1,6 @@
 //! Attacks and radii as users write them.
 
-use crate::attack::catalog::options::{Options, number_or_fraction};
+use crate::attack::catalog::options::{GivenOptions, number_or_fraction};
 use crate::attack::catalog::{ATTACKS, CatalogEntry};
 use crate::attack::ensemble::estimated::Estimated;
 use crate::attack::ensemble::targeted::Targeted;
@@ -24,7 +24,7 @@ pub fn parse_attack(text: &str) -> Result<Box<dyn Attack>> {
 impl CatalogEntry {
     /// The attack with these options, steered at the class that `target` names, if it does.
     pub(super) fn with_options(&self, given: Given<'_>) -> Result<Box<dyn Attack>> {
-        let mut options = Options { attack: self.name, given };
+        let mut options = GivenOptions { attack: self.name, given };
         let mut attack = (self.build)(&mut options)?;
         if let Some(estimator) = options.estimator()? {
             attack = Box::new(Estimated { attack, estimator });

@@ -96,15 +96,15 @@ impl Member {
 
     /// Attacks these samples. A model that is not a network of rectifiers in another guise has no such view of it, and then
     /// nothing is found.
-    pub fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+    pub fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         if !self.transfer {
-            return self.attack.search(job, which);
+            return self.attack.search(task, which);
         }
-        let Some(view) = job.classifier.rectified() else {
+        let Some(view) = task.classifier.rectified() else {
             let candidates = which.iter().map(|&sample| Candidate::new(sample)).collect();
             return Ok(Search { candidates, diagnostics: Diagnostics::default() });
         };
-        search_on(self.attack.as_ref(), view, RECTIFIERS, job, which)
+        search_on(self.attack.as_ref(), view, RECTIFIERS, task, which)
     }
 
     /// What it is called in the list of who found what.
@@ -181,7 +181,7 @@ impl AutoAttack {
     /// How many of the samples that Square fooled no attack after it can fool, so that an order in which Square is
     /// not the last does not hide that it was the only one.
     fn square_alone(
-        job: &AttackTask<'_>,
+        task: &AttackTask<'_>,
         candidates: &[Candidate],
         later: &[Member],
     ) -> Result<usize> {
@@ -190,8 +190,8 @@ impl AutoAttack {
         });
         let mut left: Vec<usize> = by_square.map(|candidate| candidate.sample).collect();
         for member in later {
-            let search = member.search(job, &left)?;
-            let mut found = confirm(job, &member.attack.info(), &search.candidates)?.into_iter();
+            let search = member.search(task, &left)?;
+            let mut found = confirm(task, &member.attack.info(), &search.candidates)?.into_iter();
             left.retain(|_| !found.next().flatten().is_some_and(|found| found.fools));
         }
         Ok(left.len())
@@ -210,11 +210,11 @@ impl Attack for AutoAttack {
         }
     }
 
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
-        let members = self.members(job.budget.norm);
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        let members = self.members(task.budget.norm);
         let mut diagnostics = Diagnostics {
-            option_warnings: checks::classes(job.classifier.classes(), 9).into_iter().collect(),
-            randomized: self.version != Version::Rand && checks::randomized(job, which)?,
+            option_warnings: checks::classes(task.classifier.classes(), 9).into_iter().collect(),
+            randomized: self.version != Version::Rand && checks::randomized(task, which)?,
             ..Diagnostics::default()
         };
         let mut candidates: Vec<Candidate> =
@@ -227,11 +227,11 @@ impl Attack for AutoAttack {
         for member in &members {
             let attack = member.attack.info();
             let samples: Vec<usize> = left.iter().map(|&place| which[place]).collect();
-            let search = member.search(job, &samples)?;
-            let confirmations = confirm(job, &attack, &search.candidates)?;
+            let search = member.search(task, &samples)?;
+            let confirmations = confirm(task, &attack, &search.candidates)?;
             let mut still = Vec::with_capacity(left.len());
             let before = left.len();
-            let draws = job.draws(attack.draws) as u64;
+            let draws = task.draws(attack.draws) as u64;
             for ((&place, new), found) in left.iter().zip(search.candidates).zip(confirmations) {
                 let candidate = &mut candidates[place];
                 candidate.cost += new.cost;
@@ -259,8 +259,8 @@ impl Attack for AutoAttack {
         let square = members.iter().position(|member| member.attack.info().name == "square");
         let later = square.filter(|_| !self.version.is_spiking());
         let later = later.map_or(&[][..], |at| &members[at + 1..]);
-        diagnostics.square_alone = Self::square_alone(job, &candidates, later)?;
-        if job.classifier.is_random() {
+        diagnostics.square_alone = Self::square_alone(task, &candidates, later)?;
+        if task.classifier.is_random() {
             for place in left {
                 candidates[place].hit = refuted[place].1.take();
             }

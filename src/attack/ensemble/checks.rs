@@ -1,5 +1,5 @@
 //! The automatic checks of AutoAttack (its `checks.py` and flags_doc.md): what gives reason to doubt a robust accuracy.
-//! The check for gradients that are exactly zero is made for every attack (see [`attack`](super::attack)).
+//! The check for gradients that are exactly zero is made for every attack (see [`run`](crate::attack::run_attack)).
 
 use crate::Result;
 use crate::attack::diagnostics::Outputs;
@@ -10,12 +10,13 @@ use crate::simd::random::Key;
 
 /// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
 /// (Of all samples, not of some of the first batch: parts of an evaluation must not differ from the whole.)
-pub fn randomized(job: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
-    let images: Vec<&[f32]> = which.iter().map(|&i| job.samples.image(i)).collect();
+pub fn randomized(task: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
+    let images: Vec<&[f32]> = which.iter().map(|&i| task.samples.image(i)).collect();
     let mut passes = Vec::new();
     for pass in 0..5 {
-        let root = Key::new(job.budget.seed).named("randomness").with(pass);
-        passes.push(evaluate(job, &images, which, 1, &|id, draw| root.with(id).with(draw as u64))?);
+        let root = Key::new(task.budget.seed).named("randomness").with(pass);
+        passes
+            .push(evaluate(task, &images, which, 1, &|id, draw| root.with(id).with(draw as u64))?);
     }
     Ok(passes[1..].iter().any(|pass| {
         let mut rows = passes[0].iter().zip(pass);
@@ -25,9 +26,9 @@ pub fn randomized(job: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
 
 /// What the outputs look like; None if there is nothing to look at. The rates of spikes lie in 0..=1 too, and reach 1 without
 /// coming near it.
-pub fn range(job: &AttackTask<'_>, which: &[usize]) -> (Option<Outputs>, bool) {
-    let classes = job.classifier.classes();
-    let rows = || which.iter().map(|&i| &job.clean_logits[i * classes..][..classes]);
+pub fn range(task: &AttackTask<'_>, which: &[usize]) -> (Option<Outputs>, bool) {
+    let classes = task.classifier.classes();
+    let rows = || which.iter().map(|&i| &task.clean_logits[i * classes..][..classes]);
     let of = |row: &[f32]| match () {
         () if are_probabilities(row) => Outputs::Probabilities,
         () if row.iter().all(|z| (-1e-5..1.0 + 1e-5).contains(z)) => Outputs::Shares,

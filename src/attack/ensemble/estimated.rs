@@ -23,8 +23,8 @@ impl Attack for Estimated {
         AttackInfo { label, needs_spikes: true, needs_windows, ..inner }
     }
 
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
-        self.attack.search(&AttackTask { estimator: self.estimator, ..*job }, which)
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        self.attack.search(&AttackTask { estimator: self.estimator, ..*task }, which)
     }
 
     fn option_warnings(&self, budget: &Budget) -> Vec<String> {

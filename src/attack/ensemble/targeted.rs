@@ -21,8 +21,8 @@ impl Attack for Targeted {
         AttackInfo { label, target: Some(self.class), ..inner }
     }
 
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
-        self.attack.search(&AttackTask { target: Some(self.class), ..*job }, which)
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        self.attack.search(&AttackTask { target: Some(self.class), ..*task }, which)
     }
 
     fn option_warnings(&self, budget: &Budget) -> Vec<String> {

@@ -23,10 +23,10 @@ pub(super) fn search_on(
     attack: &dyn Attack,
     source: &dyn Classifier,
     name: &str,
-    job: &AttackTask<'_>,
+    task: &AttackTask<'_>,
     which: &[usize],
 ) -> Result<Search> {
-    let there = AttackTask { classifier: source, estimator: Estimator::default(), ..*job };
+    let there = AttackTask { classifier: source, estimator: Estimator::default(), ..*task };
     there.check_spikes(&attack.info())?;
     let mut search = attack.search(&there, which)?;
     for candidate in &mut search.candidates {
@@ -54,8 +54,8 @@ impl Attack for Transferred<'_> {
         }
     }
 
-    fn search(&self, job: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
-        search_on(self.attack.as_ref(), self.source, self.name, job, which)
+    fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
+        search_on(self.attack.as_ref(), self.source, self.name, task, which)
     }
 
     fn option_warnings(&self, budget: &Budget) -> Vec<String> {

@@ -24,7 +24,7 @@ impl Norm {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Linf, Self::L2, Self::L1, Self::L0];
 
-    /// The longest way there is between two images of so many features.
+    /// The largest distance between two images with `features` values.
     pub(crate) fn widest(self, features: usize) -> f32 {
         match self {
             Self::Linf => 1.0,

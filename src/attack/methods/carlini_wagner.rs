@@ -28,7 +28,7 @@ pub struct CarliniWagner {
     pub freeze_extremes: bool,
     /// Stop a c when, over a tenth of the steps, the objective has not fallen by this share.
     pub least_fall: Option<f32>,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,

@@ -20,7 +20,7 @@ pub struct CarliniWagnerLinf {
     pub kappa: f32,
     /// Adam's learning rate.
     pub learning_rate: f32,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,

@@ -20,7 +20,7 @@ pub struct Ddn {
     pub radius: f32,
     /// By which share the radius shrinks at a point that fools, and grows at one that does not.
     pub gamma: f32,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,

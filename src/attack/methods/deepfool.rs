@@ -16,7 +16,7 @@ pub struct DeepFool {
     pub steps: usize,
     /// The sum of all steps is stretched by this share, to end beyond the boundary.
     pub overshoot: f32,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,

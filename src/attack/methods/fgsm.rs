@@ -13,7 +13,7 @@ use crate::tensor::Shape;
 pub struct Fgsm {
     /// What is maximized; published: cross-entropy.
     pub loss: Loss,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// Which point is returned.
     pub goal: Goal,

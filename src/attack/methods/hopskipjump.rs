@@ -19,7 +19,7 @@ pub struct HopSkipJump {
     pub steps: usize,
     /// Points around that the first normal is estimated from; at step j it is the root of j times as many.
     pub probes: usize,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// [`Goal::First`], or [`Goal::NearestAnywhere`] to go on for the smallest perturbation.
     pub goal: Goal,

@@ -21,7 +21,7 @@ pub struct NesPgd {
     pub pairs: usize,
     /// The standard deviation of a pixel of these points.
     pub sigma: f32,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
 }
 

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub struct RayS {
     /// Images asked about.
     pub queries: usize,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// [`Goal::First`], or [`Goal::NearestAnywhere`] to go on for the smallest perturbation.
     pub goal: Goal,

@@ -25,7 +25,7 @@ pub struct SigmaZero {
     pub threshold_step: f32,
     /// How near to zero a change counts as a whole pixel.
     pub sigma: f32,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// [`Goal::NearestAnywhere`], or [`Goal::Nearest`] to count only what lies in the ball.
     pub goal: Goal,

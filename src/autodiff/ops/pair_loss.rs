@@ -23,7 +23,7 @@ impl Tape {
     /// The samples of this range, of one time step.
     ///
     /// # Errors
-    /// If there are not so many, or there are several time steps.
+    /// If their number differs, or there are several time steps.
     pub fn samples(&mut self, x: Var, range: Range<usize>) -> Result<Var> {
         let value = self.value(x);
         let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());

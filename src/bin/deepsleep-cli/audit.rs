@@ -7,7 +7,7 @@ use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::model::{Identity, LoadedNetwork, ModelKind, files, saved_network};
 use crate::numbers::{at_least, percent, whole};
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use crate::result_files::{ResultFiles, journal};
 use crate::threat::{attack_spec, check_attack, norms, one_radius};
 use anyhow::{Context as _, Result};
@@ -41,38 +41,38 @@ pub struct AuditCommand {
     /// How a perturbation is measured
     #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true)]
     norm: Norm,
-    /// Images to audit, of those that the network classifies rightly; fewer than 500 that raise no doubt decide nothing
+    /// Number of correctly classified images to audit; with fewer than 500, an audit without findings is undecided
     /// [default: 500, or as many as there are]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
     /// First test image, counted from 0
     #[arg(long, value_name = "I", default_value_t = 0, value_parser = whole::<usize>)]
     first: usize,
-    /// Robust accuracy that somebody claims at this radius, in 0..=1
+    /// Robust accuracy claimed at this radius, in 0..=1
     #[arg(long, value_name = "SHARE")]
     claim: Option<f64>,
-    /// Another network for the same task, trained by itself, whose images are shown to this one; may be given several times
+    /// An independently trained network for the same task, whose adversarial images are shown to this one; repeatable
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     twin: Vec<PathBuf>,
-    /// Images that withstood gradients and are searched without them, ten thousand evaluations each
+    /// Number of survivors to attack without gradients, with ten thousand evaluations each
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least::<1>)]
     search: usize,
-    /// Leave out the long tail of attacks with gradients
+    /// Run fewer gradient attacks, with fewer restarts
     #[arg(long)]
     fast: bool,
     /// Seed of all random numbers
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole::<u64>)]
     seed: u64,
-    /// Attack that the claim comes from, to be looked at too: pgd:steps=10
+    /// Attack behind the claim, to be checked too, e.g. pgd:steps=10
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", requires = "claim")]
     attack: Option<String>,
-    /// Save the result as JSON; until it is there, FILE.checkpoint holds what is done
+    /// Save the result as JSON; FILE.checkpoint keeps the progress until then
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
-    /// Save the result as a page to read, with its curves
+    /// Save the result as a web page with its curves
     #[arg(long, value_name = "FILE.html")]
     page: Option<PathBuf>,
-    /// Go on where an interrupted audit with the same options and --out was stopped
+    /// Continue an interrupted audit that had the same options and --out
     #[arg(long, requires = "out")]
     resume: bool,
     #[command(flatten)]
@@ -115,7 +115,7 @@ impl AuditCommand {
         read.extend(self.architecture.files());
         read.extend(self.twin.iter().flat_map(|path| files("--twin", path)));
         read.extend(self.data.files());
-        let mut outputs = Outputs::new(common.console(), read);
+        let mut outputs = OutputFiles::new(common.console(), read);
         let page = outputs.optional("--page", self.page.as_deref(), Content::Page)?;
         let files = self.out.as_deref();
         let files = files
@@ -127,15 +127,14 @@ impl AuditCommand {
         }
         let features = loaded.network.input_shape().features();
         let eps = one_radius(&self.eps, self.norm, features)?;
-        let options = AuditOptions {
-            budget: Budget { norm: self.norm, eps, seed: self.seed },
-            images: self.images.unwrap_or(ENOUGH),
-            claim: self.claim,
-            claimed_by,
-            search: self.search,
-            fast: self.fast,
-            ..AuditOptions::default()
-        };
+        let options = AuditOptions::default().with(|o| {
+            o.budget = Budget { norm: self.norm, eps, seed: self.seed };
+            o.images = self.images.unwrap_or(ENOUGH);
+            o.claim = self.claim;
+            o.claimed_by = claimed_by;
+            o.search = self.search;
+            o.fast = self.fast;
+        });
         let settings = self.settings(&options, &loaded);
         let finished = match &files {
             Some(files) if self.resume => files.finished(&settings, AuditSummary::settings)?,
@@ -281,8 +280,8 @@ impl AuditSummary {
         let mut lines = vec![
             format!("verdict: {verdict}"),
             format!(
-                "the number to report, {norm}, eps {}: {} ({low} to {high}) of {images} images, {right} of which are right \
-                 without an attack; gradients alone leave {} ({:.1} s)",
+                "robust accuracy to report ({norm}, eps {}): {} ({low} to {high}) of {images} images; {right} are correct without \
+                 an attack; gradient attacks alone leave {} ({:.1} s)",
                 written(*eps),
                 share(self.report.robust_accuracy),
                 share(self.report.gradient_accuracy),

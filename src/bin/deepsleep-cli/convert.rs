@@ -4,7 +4,7 @@ use crate::architecture::{ArchitectureOption, open};
 use crate::common::Common;
 use crate::failure::WrongUse;
 use crate::model::{files, read, saved_network};
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -40,7 +40,7 @@ impl Convert {
         let to_onnx = is_onnx(&self.to)?;
         let mut read_from = files("FROM", &self.from);
         read_from.extend(self.architecture.files());
-        let mut outputs = Outputs::new(console, read_from);
+        let mut outputs = OutputFiles::new(console, read_from);
         let output =
             outputs.once("TO", &self.to, if to_onnx { Content::Onnx } else { Content::Network })?;
         let state = read(&self.from, console)?;

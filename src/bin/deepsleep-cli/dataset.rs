@@ -114,12 +114,12 @@ impl DatasetOptions {
         }
         let found = images.classes();
         if found > classes {
-            bail!("{place}: images of {found} classes; the network tells {classes}");
+            bail!("{place}: images of {found} classes; the network has {classes}");
         }
         // Folders are numbered in the order of their names: without one, all labels behind it would be others.
         if found < classes && source.format == Format::PngFolder {
             bail!(
-                "{place}: folders of {found} classes; the network tells {classes}, and the folders have to be all of them: make \
+                "{place}: folders of {found} classes; the network has {classes}, and the folders have to be all of them: make \
                  an empty one for each class without images"
             );
         }

@@ -6,7 +6,7 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::model::{files, read, saved_network, spiking};
 use crate::numbers::{at_least, whole};
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use crate::stderr::shown;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -79,7 +79,7 @@ impl Inspect {
         let mut inputs = files("MODEL", &self.model);
         inputs.extend(self.architecture.files());
         inputs.extend(self.data.files());
-        let mut outputs = Outputs::new(common.console(), inputs);
+        let mut outputs = OutputFiles::new(common.console(), inputs);
         let mut drawing = |option, path: Option<&Path>| {
             path.map_or(Ok(()), |path| is_svg(option, path))?;
             outputs.optional(option, path, Content::Picture)

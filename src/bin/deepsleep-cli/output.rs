@@ -7,14 +7,14 @@ use deepsleep::files::{Content, Output, leads_into, same_file};
 use std::path::{Path, PathBuf};
 
 /// The files that a command reads and writes. No output may be an input or another output.
-pub struct Outputs {
+pub struct OutputFiles {
     console: Console,
     /// With the option that names each. Of a folder all files are read.
     read: Vec<(&'static str, PathBuf)>,
     written: Vec<(&'static str, PathBuf)>,
 }
 
-impl Outputs {
+impl OutputFiles {
     /// Of a command that reads these files.
     pub fn new(console: Console, read: Vec<(&'static str, PathBuf)>) -> Self {
         Self { console, read, written: Vec::new() }

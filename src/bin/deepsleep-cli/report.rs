@@ -1,7 +1,7 @@
 //! `report`: writes the report of a results folder.
 
 use crate::common::Common;
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use crate::stderr::shown;
 use anyhow::Result;
 use clap::Args;
@@ -26,7 +26,7 @@ struct Written {
 
 impl Report {
     pub fn run(&self, common: &Common) -> Result<()> {
-        let mut outputs = Outputs::new(common.console(), Vec::new());
+        let mut outputs = OutputFiles::new(common.console(), Vec::new());
         // Held until the end: no other process writes them meanwhile.
         let _places = if self.folder.is_dir() {
             let place =

@@ -1,7 +1,7 @@
 //! A result as JSON and, until it is finished, the journal of its parts next to it.
 
 use crate::common::Common;
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use anyhow::{Context as _, Result, anyhow};
 use deepsleep::checkpoint::MadeWith;
 use deepsleep::evaluation::{CheckpointKind, Journal, JournalSettings};
@@ -19,7 +19,7 @@ pub struct ResultFiles {
 
 impl ResultFiles {
     /// Refuses a place that cannot be written to now, not after an hour of attacks, and one that holds another's work.
-    pub fn new(outputs: &mut Outputs, out: &Path, kind: CheckpointKind) -> Result<Self> {
+    pub fn new(outputs: &mut OutputFiles, out: &Path, kind: CheckpointKind) -> Result<Self> {
         let (out, checkpoint) = outputs.with_checkpoint("--out", out, Content::Result)?;
         kind.expect(&checkpoint)?;
         Ok(Self { out, checkpoint, kind })

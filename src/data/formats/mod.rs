@@ -75,7 +75,7 @@ impl Format {
         }
     }
 
-    /// Reads one half of a data set of so many classes.
+    /// Reads one split of a data set with `classes` classes.
     pub(super) fn read(self, place: &Path, split: Split, classes: usize) -> Result<Dataset> {
         match self {
             Self::Idx => mnist::read(place, split, classes),

@@ -11,7 +11,6 @@ use crate::experiment::sheet::{RowSpec, Sheet};
 use crate::experiment::spec::ExperimentSpec;
 use crate::experiment::work::Work;
 use crate::method::{Defense, Settings, Training};
-use crate::names::meant;
 use crate::snn::SpikingOptions;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use std::sync::Arc;
 /// Images that are crafted together: what is lost at most when a craft is interrupted.
 const PORTION: usize = 2000;
 
-/// Models in a graph, at most: nobody waits for so many trainings, and a graph of many more would fill the memory.
+/// The most models in a graph: nobody waits for more trainings, and a much larger graph would fill the memory.
 const MOST_MODELS: usize = 20_000;
 
 impl Graph {
@@ -79,15 +78,8 @@ impl Graph {
                     let model = graph.model(method, seed, spec)?;
                     for scale in &sheet.scales {
                         for key in &sheet.columns {
-                            let column = published.column(key).ok_or_else(|| {
-                                let keys = published.columns.iter().map(|c| c.key.as_str());
-                                let keys: Vec<&str> = keys.collect();
-                                let (meant, keys) = (meant(key, &keys), keys.join(", "));
-                                let problem =
-                                    format!("there is no column `{key}`{meant}; there are {keys}");
-                                Error::argument("experiment", problem)
-                            })?;
-                            graph.cell(model, (sheet.norm, scale), column, spec)?;
+                            let column = published.column_or_attack(key)?;
+                            graph.cell(model, (sheet.norm, scale), &column, spec)?;
                         }
                     }
                 }

@@ -136,6 +136,29 @@ fn a_graph_of_too_many_models_is_refused() {
     assert!(error.contains("there can be 20000"), "{error}");
 }
 
+#[test]
+fn any_attack_is_a_column() {
+    let mut sheet = Sheet::of_table(1).expect("our own");
+    sheet.scales = vec!["64/255".into()];
+    let graph = |columns: &[&str]| {
+        let columns = columns.iter().map(ToString::to_string).collect();
+        Graph::of_sheets(&[Sheet { columns, ..sheet.clone() }], &spec(&[], &[]))
+    };
+    let two = graph(&["fgsm", "square:queries=20"]).expect("a sheet");
+    let own = two.cells.iter().filter(|cell| cell.column == "square:queries=20");
+    let attacks: Vec<_> = own.filter_map(|cell| cell.attack.as_ref()).collect();
+    assert!(!attacks.is_empty() && attacks.len() == two.cells.len() / 2);
+    assert!(attacks.iter().all(|attack| attack.to_string().contains("queries=20")));
+    for (column, words) in [
+        ("fgms", "there is no column `fgms`; did you mean `fgsm`"),
+        ("square:querys=20", "queries"),
+        ("rate", "attacks such as"),
+    ] {
+        let error = graph(&[column]).expect_err("no column").to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
 /// Ten steps of 2/255 go nowhere in L2, where the radii are of other lengths; nothing is printed of it.
 #[test]
 fn steps_reach_the_radius_in_every_norm() {

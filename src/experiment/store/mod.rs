@@ -79,12 +79,12 @@ pub struct Store {
 
 /// A job that is ours until this is dropped.
 #[derive(Debug)]
-pub struct Claim {
+pub struct JobClaim {
     path: PathBuf,
     _file: File,
 }
 
-impl Drop for Claim {
+impl Drop for JobClaim {
     fn drop(&mut self) {
         // Whoever waits for the lock looks for the entry first; a lock file left behind does no harm either.
         let _ = fs::remove_file(&self.path);
@@ -252,11 +252,11 @@ impl Store {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn claim(&self, key: &str) -> Result<Option<Claim>> {
+    pub fn claim(&self, key: &str) -> Result<Option<JobClaim>> {
         let path = self.path(&format!("{key}.lock"));
         let file = lock_file(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Claim { path, _file: file })),
+            Ok(()) => Ok(Some(JobClaim { path, _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(e)) => Err(Error::io(&path, "lock", e)),
         }

@@ -123,7 +123,7 @@ fn pack_winograd(
     });
 }
 
-/// Lanes of scratch memory that [`convolve`] needs for so many blocks.
+/// Lanes of scratch memory that [`convolve`] needs for `blocks`.
 pub fn convolve_scratch(g: &Geometry, blocks: usize) -> usize {
     match Way::forward(g) {
         Way::Winograd(winograd) => winograd.scratch(blocks),
@@ -161,7 +161,7 @@ pub fn convolve(
     }
 }
 
-/// Lanes of scratch memory that [`input_gradient`] needs for so many blocks.
+/// Lanes of scratch memory that [`input_gradient`] needs for `blocks`.
 pub fn input_gradient_scratch(g: &Geometry, blocks: usize) -> usize {
     match Way::backward(g) {
         Way::Winograd(winograd) => winograd.scratch(blocks),

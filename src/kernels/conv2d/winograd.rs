@@ -80,7 +80,7 @@ impl Winograd {
         (fit / 4 * 4).clamp(4, 32).min(all)
     }
 
-    /// Lanes of scratch memory that [`run`](Self::run) needs for so many blocks.
+    /// Lanes of scratch memory that [`run`](Self::run) needs for `blocks`.
     pub(super) fn scratch(&self, blocks: usize) -> usize {
         let together = self.together(blocks);
         POINTS * (stride(self.inputs * together) + stride(self.outputs * together))

@@ -18,8 +18,7 @@ const LARGEST: f32 = 1e30;
 /// What a few dozen roundings of denormal numbers stay below.
 pub const TINY: f32 = f32::MIN_POSITIVE;
 
-/// The relative error of a sum of so many products, in whatever order; None where there are so many that nothing is
-/// left of it.
+/// The relative error of a sum of `terms` products in any order; None where there are too many to bound it.
 pub fn sum_error(terms: usize) -> Option<f32> {
     let error = 1.01 * (terms as f32 + 8.0) * UNIT;
     (error < 1.0 / 32.0).then_some(error)

@@ -30,7 +30,7 @@ pub struct Estimator {
     pub average: bool,
     /// Where the gradient of a pooling window without a spike goes; None: where the network says.
     pub pool: Option<SilentWindow>,
-    /// The gradient is that of the network run for so many times as many steps, whose rates are finer (Bu et al. 2023, as for
+    /// The gradient is that of the network run for this multiple of its time steps, whose rates are finer (Bu et al. 2023, as for
     /// [`RateRule::Rga`]). What the network decides is what it decides in its own steps.
     pub stretch: usize,
 }
@@ -197,7 +197,7 @@ impl Estimator {
         }
     }
 
-    /// Lanes of memory that a block of a layer with so many neurons needs from one gradient to the next.
+    /// Lanes of memory that a block of a layer with `neurons` neurons needs from one gradient to the next.
     pub fn memory(&self, neurons: usize, steps: usize) -> usize {
         match (self.slope, self.time) {
             (_, TimeRule::Rate(_)) => 0,

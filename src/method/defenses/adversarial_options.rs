@@ -203,7 +203,7 @@ impl AdversarialTrainingOptions {
         TrainingOptions { average, weight_perturbation, ..training }
     }
 
-    /// The share of the radius that a training has reached after so many epochs.
+    /// The share of the radius that a training has reached after `epochs`.
     pub(super) fn share_of_eps(&self, epochs: f32) -> f32 {
         if epochs < self.eps_ramp { epochs / self.eps_ramp } else { 1.0 }
     }

@@ -58,12 +58,11 @@ impl SleepDefenseOptions {
 /// The authors' values with a hundredth of both rates of change and 2,000 steps: with the rates themselves, found for
 /// 784-1200-1200-10, LeNet forgets what it knows within a few hundred steps.
 fn gentle_replay() -> ReplayOptions {
-    let authors = ReplayOptions::default();
     ReplayOptions {
         steps: 2000,
-        increase: authors.increase / 100.0,
-        decrease: authors.decrease / 100.0,
-        ..authors
+        increase: 0.000_320_64,
+        decrease: 0.000_033_44,
+        ..ReplayOptions::default()
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn slow_wave_ignores(settings: &Settings) -> Vec<&'static str> {
     ignored
 }
 
-/// An estimate for simulating so many time steps, over all passes; what a step costs was measured on LeNet.
+/// The estimated cost of simulating `steps` time steps, over all passes; a step was measured on LeNet.
 pub(super) fn simulation_passes(settings: &Settings, images: usize, steps: f64) -> f64 {
     let options = &settings.slow_wave;
     // Where no vector has sixteen lanes, more of them wait for the slowest.

@@ -226,7 +226,7 @@ impl Architecture {
         4 * features.sum::<usize>() / 3
     }
 
-    /// The same with a time axis of so many steps: what comes before the first neurons may be the same at each.
+    /// The same with a time axis of `steps`: values before the first neurons may be the same at each step.
     pub(crate) fn least_spiking_bytes(&self, steps: usize) -> usize {
         let neurons = self.nodes.iter().position(|node| node.op.is_rectifier());
         neurons.map_or(0, |first| steps.saturating_mul(self.least_bytes(first + 1)))

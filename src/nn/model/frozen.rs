@@ -114,7 +114,7 @@ impl FrozenModel {
     /// The same network with another last layer; see [`FrozenNetwork::with_head`].
     ///
     /// # Errors
-    /// If the weights are not of so many features and classes.
+    /// If the number of weights is not features times classes.
     pub(crate) fn with_last(&self, weight: &[f32], bias: Vec<f32>) -> Result<Option<Self>> {
         let Some(head) = self.head() else { return Ok(None) };
         let geometry = Geometry::linear(head.geometry().input.features(), bias.len());

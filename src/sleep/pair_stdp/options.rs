@@ -40,7 +40,7 @@ impl Default for PairOptions {
         Self {
             neuron: Neuron::default(),
             potentiation: 0.005,
-            depression: 0.005 * 1.05,
+            depression: 0.005_25,
             tau_pre: 20.0,
             tau_post: 20.0,
             minimum: -1.0,

@@ -30,7 +30,7 @@ pub struct Fab {
     pub eta: f32,
     /// How much of the way from the clean image is kept after a success.
     pub beta: f32,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// [`Goal::Nearest`] to go on after a success, for the smallest perturbation; [`Goal::First`] to stop.
     pub goal: Goal,

@@ -20,7 +20,7 @@ use rand::Rng;
 
 /// Ascent along a running sum of normalized gradients. What the attacks of this family differ in are its settings.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Momentum {
+pub struct MomentumFgsm {
     /// The name of the attack that the settings make.
     pub name: &'static str,
     /// What is maximized.
@@ -41,13 +41,13 @@ pub struct Momentum {
     pub diversity: f32,
     /// The smallest share of the image's side that it is shown at.
     pub resize: f32,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
     /// Which point is returned.
     pub goal: Goal,
 }
 
-impl Default for Momentum {
+impl Default for MomentumFgsm {
     /// MI-FGSM: 10 steps of a quarter of the radius, nothing forgotten.
     fn default() -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Default for Momentum {
     }
 }
 
-impl Momentum {
+impl MomentumFgsm {
     /// NI-FGSM.
     pub fn nesterov() -> Self {
         Self { name: "ni-fgsm", look_ahead: true, ..Self::default() }
@@ -101,7 +101,7 @@ pub struct State {
     scratch: Breakpoints,
 }
 
-impl Momentum {
+impl MomentumFgsm {
     /// What the model is asked about at the state's point.
     fn show(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
         x.copy_from_slice(&state.point);
@@ -164,7 +164,7 @@ impl Momentum {
     }
 }
 
-impl Stepper for Momentum {
+impl Stepper for MomentumFgsm {
     type State = State;
 
     fn name(&self) -> &'static str {

@@ -34,7 +34,7 @@ pub struct Square {
     /// Whether a proposal with exactly the best margin is kept: where margins are piecewise constant, as spike counts are,
     /// the search walks along a plateau instead of standing on it.
     pub accept_ties: bool,
-    /// Evaluations averaged to answer one question, for models that draw random numbers.
+    /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,
 }
 

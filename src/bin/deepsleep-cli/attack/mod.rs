@@ -9,7 +9,7 @@ use crate::common::Common;
 use crate::dataset::TestImages;
 use crate::failure::{WrongUse, answered};
 use crate::model::{Identity, LoadedNetwork, ModelKind, files, saved_network};
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use crate::threat::{ThreatOptions, attack_spec, one_radius};
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -95,7 +95,7 @@ impl AttackCommand {
         let method = spec.build()?;
         let text = spec.to_string();
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
-        let mut outputs = Outputs::new(common.console(), self.read(model));
+        let mut outputs = OutputFiles::new(common.console(), self.read(model));
         let save = outputs.optional("--save", self.save.as_deref(), Content::CraftedSet)?;
         let grid = outputs.optional("--grid", self.grid.as_deref(), Content::Picture)?;
         let context = common.context()?;

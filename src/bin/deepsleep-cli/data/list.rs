@@ -47,7 +47,7 @@ impl List {
     }
 }
 
-/// A text in lines of so many letters, broken between words; a word that is longer has a line of its own.
+/// Wraps a text into lines of at most `width` letters; a longer word has a line of its own.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

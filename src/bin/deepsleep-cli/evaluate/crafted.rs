@@ -4,7 +4,7 @@ use super::origin::{self, SetOrigin};
 use super::robustness::Robustness;
 use super::{Evaluate, EvaluatedNetwork};
 use crate::common::Common;
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use crate::threat::one_radius;
 use anyhow::{Result, bail};
 use deepsleep::attack::{AttackReport, Outcome, Status};
@@ -23,7 +23,7 @@ impl Evaluate {
         &self,
         common: &Common,
         context: &Context,
-        mut outputs: Outputs,
+        mut outputs: OutputFiles,
         path: &Path,
     ) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;

@@ -13,7 +13,7 @@ use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::model::{self, Identity, LoadedNetwork, ModelKind, saved_network};
 use crate::numbers::at_least;
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use crate::result_files::ResultFiles;
 use crate::threat::{ThreatOptions, attack_spec, radii};
 use anyhow::{Context as _, Result, bail};
@@ -135,7 +135,7 @@ impl Evaluate {
         }
         self.check_certify()?;
         let context = common.context()?;
-        let outputs = Outputs::new(common.console(), self.read());
+        let outputs = OutputFiles::new(common.console(), self.read());
         match (&self.attacks.crafted, &self.attacks.eps) {
             (Some(crafted), _) => self.crafted(common, &context, outputs, crafted),
             (None, Some(eps)) if !self.attacks.attack.is_empty() => {
@@ -193,7 +193,12 @@ impl Evaluate {
     }
 
     /// Clean images.
-    fn unattacked(&self, common: &Common, context: &Context, mut outputs: Outputs) -> Result<()> {
+    fn unattacked(
+        &self,
+        common: &Common,
+        context: &Context,
+        mut outputs: OutputFiles,
+    ) -> Result<()> {
         let out = outputs.optional("--out", self.attacks.out.as_deref(), Content::Result)?;
         let EvaluatedNetwork { network, certifier, .. } = self.load(common)?;
         self.threat.check_random([network.as_ref()])?;
@@ -213,7 +218,7 @@ impl Evaluate {
         &self,
         common: &Common,
         context: &Context,
-        mut outputs: Outputs,
+        mut outputs: OutputFiles,
         eps: &str,
     ) -> Result<()> {
         let out = self.attacks.out.as_deref();
@@ -267,13 +272,14 @@ impl Evaluate {
         let norm = self.threat.norm;
         let attacks = self.attacks.attack.iter().map(|text| attack_spec(text));
         let attacks = attacks.collect::<deepsleep::Result<_>>()?;
-        let plan = Plan {
-            attacks,
-            norm,
-            radii: radii(eps, norm, network.input_shape().features())?,
-            seed: self.threat.seed(),
-            portion: self.attacks.portion,
-        };
+        let radii = radii(eps, norm, network.input_shape().features())?;
+        let plan = Plan::default().with(|o| {
+            o.attacks = attacks;
+            o.norm = norm;
+            o.radii = radii;
+            o.seed = self.threat.seed();
+            o.portion = self.attacks.portion;
+        });
         plan.validate()?;
         Ok(plan)
     }

@@ -17,7 +17,7 @@ use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::numbers::{at_most, between};
-use crate::output::{Outputs, refuse_among};
+use crate::output::{OutputFiles, refuse_among};
 use crate::settings::assignments;
 use crate::threat::threat_models;
 use anyhow::{Context as _, Result};
@@ -40,8 +40,8 @@ const MOST_IMAGES: usize = 10_000_000;
 
 #[derive(Debug, Args)]
 pub struct Reproduce {
-    /// Minutes: five methods at two noise scales, 1,000 test images, long trainings shortened; it says how sure its numbers
-    /// are. With --table or --figure, all of those
+    /// Short run: five methods, two noise scales, 1,000 test images, long trainings shortened; the report gives error bars.
+    /// With --table or --figure, those are complete
     #[arg(long)]
     quick: bool,
     /// Tables, e.g. 1,2 [default: all, unless --figure is given]
@@ -50,7 +50,7 @@ pub struct Reproduce {
     /// Figures, e.g. 3 [default: all, unless --table is given]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     figure: Vec<usize>,
-    /// Whose method: published, paper, standard or lucid
+    /// Profile with the initial values of all settings: published, paper, standard or lucid
     #[arg(long, value_name = "NAME", default_value = "published")]
     profile: String,
     /// Change a setting of all models; `train --print-config` lists them
@@ -59,7 +59,7 @@ pub struct Reproduce {
     /// Number of seeds: 0, 1, ...
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<1, 1000>)]
     seeds: usize,
-    /// Who crafts adversarial images: transfer (on the control), white-box (on the model itself)
+    /// Where adversarial images are crafted: transfer (on the control), white-box (on the model itself)
     #[arg(long, value_parser = threat_models(), ignore_case = true, value_name = "NAME", value_delimiter = ',', default_values = ["transfer", "white-box"])]
     threat_model: Vec<ThreatModel>,
     /// Test images under transfer attacks [default: all; quick: 1000]
@@ -68,10 +68,10 @@ pub struct Reproduce {
     /// Test images under white-box attacks [default: 1000; quick: fewer]
     #[arg(long, value_name = "N", value_parser = between::<1, MOST_IMAGES>)]
     white_box_images: Option<usize>,
-    /// Results folder; what is in it already is not computed again
+    /// Results folder; jobs that it already holds are not run again
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Jobs side by side, sharing the threads; 0 is one a thread, but four at most. Results do not depend on it
+    /// Number of parallel jobs, which share the threads; 0: one per thread, at most four. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>, conflicts_with = "dry_run")]
     jobs: usize,
     /// Only say what there is to do, and how long it may take
@@ -351,7 +351,7 @@ pub fn look_at_outputs(
     read: Vec<(&'static str, PathBuf)>,
     common: &Common,
 ) -> Result<()> {
-    let mut outputs = Outputs::new(common.console(), read);
+    let mut outputs = OutputFiles::new(common.console(), read);
     let whole = [Results::FILE, RunInfo::FILE, Observations::FILE];
     let names = match (&request.sweep, &request.search) {
         (Some(_), _) => vec![SweepFound::FILE],

@@ -2,7 +2,7 @@
 
 use super::record::RecordedSettings;
 use crate::console::Console;
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::evaluation::CheckpointKind;
@@ -18,7 +18,7 @@ pub struct Files {
 
 impl Files {
     /// Refuses a place that cannot be written to now, not after an hour of training, and one that holds another's work.
-    pub fn new(mut outputs: Outputs, out: &Path, kind: CheckpointKind) -> Result<Self> {
+    pub fn new(mut outputs: OutputFiles, out: &Path, kind: CheckpointKind) -> Result<Self> {
         let (model, checkpoint) = outputs.with_checkpoint("--out", out, Content::Network)?;
         kind.expect(&checkpoint)?;
         Ok(Self { model, checkpoint })

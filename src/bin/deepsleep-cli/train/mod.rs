@@ -14,7 +14,7 @@ use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
 use crate::model::{self, saved_network};
 use crate::numbers::{at_least, between, positive, whole};
-use crate::output::Outputs;
+use crate::output::OutputFiles;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -140,7 +140,7 @@ impl Train {
             Training::Control => CheckpointKind::Training,
             Training::Defense(_) => CheckpointKind::Defense,
         };
-        Files::new(Outputs::new(common.console(), read), &self.out, kind)
+        Files::new(OutputFiles::new(common.console(), read), &self.out, kind)
     }
 
     /// The training images that `--limit-train` leaves, and the test images.
