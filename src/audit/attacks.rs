@@ -79,8 +79,8 @@ pub(super) fn rivals(
             // What was tried on some of those left stands for all of them.
             let weight = left.len() as f64 / subject.len() as f64;
             let check = share.check(found.len(), on.len(), weight);
-            if check.finding == Finding::Fail {
-                // Where gradients miss so much, the number to report is what this leaves of all.
+            if check.finding != Finding::Pass {
+                // Where gradients miss images, the number to report is what this leaves of all.
                 let mut rest = subject.survivors();
                 rest.retain(|i| !on.contains(i));
                 subject.attack(attack, &rest)?;

@@ -150,7 +150,7 @@ fn any_attack_is_a_column() {
     assert!(!attacks.is_empty() && attacks.len() == two.cells.len() / 2);
     assert!(attacks.iter().all(|attack| attack.to_string().contains("queries=20")));
     for (column, words) in [
-        ("fgms", "there is no column `fgms`; did you mean `fgsm`"),
+        ("fgms", "there is no column `fgms`, did you mean `fgsm`?"),
         ("square:querys=20", "queries"),
         ("rate", "attacks such as"),
     ] {
