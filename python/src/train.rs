@@ -6,11 +6,11 @@ use crate::network::{Network, json, parsed};
 use crate::work::{Office, run};
 use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::data::DataIdentity;
-use deepsleep::evaluation::{CheckpointKind, HISTORY, HistoryPoint, Observer, session};
+use deepsleep::evaluation::CheckpointKind;
 use deepsleep::files::{Content, Output};
 use deepsleep::method::{
-    BatchProgress, ControlTraining, Defender, InTraining, Profile, Settings, Training,
-    keep_spiking_options,
+    BatchProgress, ControlTraining, Defender, HISTORY, HistoryPoint, InTraining, Observer, Profile,
+    Settings, Training, keep_spiking_options, training_loop,
 };
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Network as _, Origin};
@@ -195,7 +195,7 @@ pub fn run_training<'py>(
         let images = train.len();
         let mut keeper = Keeper { office, checkpoint: place, origin: &origin, images, done: 0 };
         let model = training.in_training();
-        session::train(office.context, model, [train, test], &mut history, &mut keeper)?;
+        training_loop::train(office.context, model, [train, test], &mut history, &mut keeper)?;
         let mut state = training.state(&settings);
         if let Some(start) = start {
             keep_spiking_options(&start.state, trained, &settings, &mut state)?;

@@ -44,7 +44,6 @@ mod interval;
 mod journal;
 mod plan;
 mod random;
-pub mod session;
 
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
@@ -57,4 +56,3 @@ pub use interval::{mean_interval, wilson};
 pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file};
 pub use plan::{Models, Plan, PortionResult, evaluate};
 pub use random::RandomAccuracy;
-pub use session::{HISTORY, HistoryPoint, Observer};

@@ -6,9 +6,12 @@ use super::work::Work;
 use crate::attack::Budget;
 use crate::checkpoint::{StateDict, to_json};
 use crate::data::Dataset;
-use crate::evaluation::{Evidence, HISTORY, HistoryPoint, Observer, session};
+use crate::evaluation::Evidence;
 use crate::files::{MOST, read_regular};
-use crate::method::{ControlTraining, Defender, InTraining, Settings, Training};
+use crate::method::{
+    ControlTraining, Defender, HISTORY, HistoryPoint, InTraining, Observer, Settings, Training,
+    training_loop,
+};
 use crate::nn::architecture::Architecture;
 use crate::nn::{Freeze, FrozenNetwork, Model, Network, Origin};
 use crate::snn::{SpikingModel, SpikingOptions, Statistics};
@@ -175,7 +178,7 @@ impl Lab<'_> {
         on_step: &mut StepObserver<'_>,
     ) -> Result<()> {
         let mut observer = Keeper { lab: self, key, start: Instant::now(), on_step };
-        session::train(self.context, model, [train, self.test], history, &mut observer)
+        training_loop::train(self.context, model, [train, self.test], history, &mut observer)
     }
 }
 

@@ -38,6 +38,7 @@ mod profile;
 mod settings;
 mod spiking_form;
 mod stage;
+pub mod training_loop;
 mod validate;
 mod words;
 
@@ -61,3 +62,4 @@ pub use settings::Settings;
 pub(crate) use settings::of_32_bits;
 pub use spiking_form::{keep_spiking_options, noted_spiking_options};
 pub use stage::{BatchProgress, Networks, PassProgress, SinglePass, Stage, StageRun, TrainingRun};
+pub use training_loop::{HISTORY, HistoryPoint, Observer};

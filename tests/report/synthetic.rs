@@ -2,12 +2,12 @@
 
 use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::evaluation::{Crafted, HistoryPoint};
+use deepsleep::evaluation::Crafted;
 use deepsleep::experiment::{
     CraftedSet, JobRun, ModelResult, PrintedColumn, Published, Results, RunInfo, TableCell,
     ThreatModel,
 };
-use deepsleep::method::{Profile, Settings};
+use deepsleep::method::{HistoryPoint, Profile, Settings};
 use deepsleep::nn::{self, Freeze, Network};
 use deepsleep::tensor::Context;
 use std::path::Path;

@@ -9,8 +9,10 @@ use crate::common::Common;
 use crate::model;
 use anyhow::Result;
 use deepsleep::checkpoint::StateDict;
-use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
-use deepsleep::method::{ControlTraining, InTraining, Training, keep_spiking_options};
+use deepsleep::method::{
+    ControlTraining, HISTORY, HistoryPoint, InTraining, Training, keep_spiking_options,
+    training_loop,
+};
 use deepsleep::nn::{Network, TrainingOptions};
 use std::sync::Arc;
 use std::time::Instant;
@@ -94,7 +96,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     let per_epoch = images.len() / batch_size * batch_size;
     let all = (epochs - control.epochs_done()).saturating_mul(per_epoch);
     let mut watch = Watch::new(console.progress(all), &files, |state| settings.note_in(state));
-    session::train(&context, &mut control, [&images, &test], &mut history, &mut watch)?;
+    training_loop::train(&context, &mut control, [&images, &test], &mut history, &mut watch)?;
     let times = watch.finish();
 
     let mut model = control.model().state();

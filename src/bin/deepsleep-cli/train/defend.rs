@@ -9,9 +9,11 @@ use crate::failure::WrongUse;
 use crate::model;
 use anyhow::Result;
 use deepsleep::checkpoint::{MadeWith, StateDict};
-use deepsleep::evaluation::{HISTORY, HistoryPoint, session};
 use deepsleep::experiment::Work;
-use deepsleep::method::{Defender, Defense, Settings, Training, keep_spiking_options};
+use deepsleep::method::{
+    Defender, Defense, HISTORY, HistoryPoint, Settings, Training, keep_spiking_options,
+    training_loop,
+};
 use deepsleep::nn::architecture::Architecture;
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -127,7 +129,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
         images.len(),
         estimated,
     );
-    session::train(&context, &mut defender, [&images, &test], &mut history, &mut watch)?;
+    training_loop::train(&context, &mut defender, [&images, &test], &mut history, &mut watch)?;
     let times = watch.finish();
 
     let mut model = defender.state();

@@ -1,9 +1,9 @@
 //! The one training loop of controls and defenses: advance by a pass, measure, record, checkpoint.
 
+use super::{BatchProgress, InTraining};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::method::{BatchProgress, InTraining};
 use crate::nn::{Freeze, accuracy};
 use crate::tensor::Context;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ fn training() -> String {
     "training".to_owned()
 }
 
-/// What a session hears of, and what it saves by.
+/// What a training reports to, and what it saves by.
 pub trait Observer: Send {
     /// After every batch.
     fn on_batch(&mut self, progress: BatchProgress) {
@@ -46,7 +46,7 @@ pub trait Observer: Send {
     /// After every pass: the history with its new last point, and a checkpoint to save, in which it is noted.
     ///
     /// # Errors
-    /// Whatever keeps it from saving; the session ends with it.
+    /// Whatever keeps it from saving; the training ends with it.
     fn on_pass(
         &mut self,
         model: &dyn InTraining,
