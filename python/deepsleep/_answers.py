@@ -25,34 +25,40 @@ def relative(logits: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(exact - np.where(np.isfinite(most), most, 0))
 
 
-def narrowed(logits: NDArray[Any]) -> NDArray[np.float32]:
-    """Logits in float32, as the engine takes them. Of numbers that it cannot hold, differences count: those of float64 decide."""
+class Range:
+    """What answers that become differences looked like before: the engine cannot see it any more."""
+
+    def __init__(self) -> None:
+        self._low, self._high, self._near_one = np.inf, -np.inf, False
+
+    def see(self, answers: NDArray[Any]) -> None:
+        """Takes some answers into account."""
+        if answers.size and np.issubdtype(answers.dtype, np.floating):
+            self._low, self._high = min(self._low, float(answers.min())), max(self._high, float(answers.max()))
+            self._near_one |= bool(((answers > 0.99) & (answers < 1)).any())
+
+    def is_of_shares(self) -> bool:
+        """Whether they all lie in 0..1 and come near 1, as those of a sigmoid do."""
+        return self._near_one and self._low > -1e-5 and self._high < 1 + 1e-5
+
+
+def narrowed(logits: NDArray[Any], seen: Range | None = None) -> NDArray[np.float32]:
+    """Logits in float32, as the engine takes them. Of numbers that it cannot hold, differences count: those of float64 decide.
+    `seen` sees what becomes a difference."""
     if np.can_cast(logits.dtype, np.float32) or _are_probabilities(logits):
         return logits.astype(np.float32, copy=False)
+    if seen is not None:
+        seen.see(logits)
     exact, bound = relative(logits), float(np.finfo(np.float32).max)
     with np.errstate(all="ignore"):
-        differences = np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)
-    return np.where(_keep_their_order(logits), logits.astype(np.float32), differences) if _are_shares(logits) else differences
-
-
-def _are_shares(answers: NDArray[Any]) -> bool:
-    """Whether answers lie in 0..1, as those of a sigmoid do: the engine has to see them as they are, since it warns of them."""
-    if answers.ndim != 2 or not np.issubdtype(answers.dtype, np.floating):
-        return False
-    return bool(((answers > -1e-5) & (answers < 1 + 1e-5)).all())
+        return np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)
 
 
 def _are_probabilities(answers: NDArray[Any]) -> bool:
-    """Whether they sum to 1 as well."""
-    return _are_shares(answers) and bool((np.abs(answers.sum(1) - 1) < 1e-5).all())
-
-
-def _keep_their_order(answers: NDArray[Any]) -> NDArray[np.bool_]:
-    """The rows `[n, 1]` whose largest number is as far from the others in float32, but for rounding."""
-    short = np.sort(answers.astype(np.float32), axis=1)[:, -2:].astype(np.float64)
-    exact = np.sort(answers, axis=1)[:, -2:]
-    gaps = [two[:, -1:] - two[:, :1] for two in (short, exact)]
-    return np.asarray(np.abs(gaps[0] - gaps[1]) <= 0.1 * gaps[1])
+    """Whether answers are probabilities, which the engine has to see as they are: it warns of them."""
+    if answers.ndim != 2 or not np.issubdtype(answers.dtype, np.floating):
+        return False
+    return bool(((answers > -1e-5) & (answers < 1 + 1e-5)).all() and (np.abs(answers.sum(1) - 1) < 1e-5).all())
 
 
 def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float | None = None) -> bool:

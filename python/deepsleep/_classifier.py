@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
-from ._answers import Forward, Pullback, alike, narrowed, spread
+from ._answers import Forward, Pullback, Range, alike, narrowed, spread
 from ._arguments import Images, is_module, is_tensor, kind, switch, whole, word_of
 from ._exports import TURNS, warn
 from ._native import Error
@@ -107,21 +107,21 @@ class Classifier:
             return self.framework == "torch"
         return is_module(self._logits) or images.tensor is not None
 
-    def _forward(self, images: Images) -> Forward:
+    def _forward(self, images: Images, seen: Range) -> Forward:
         if self._is_torch(images):
             from ._modes import check_mode
             from ._torch import as_tensors, device_of, differentiable
 
             check_mode(self._logits, self._random)
             device = device_of(self._logits, images.tensor)
-            forward = differentiable(self._logits, device)
+            forward = differentiable(self._logits, device, seen)
             return forward if self._gradient is None else self._with_gradient(forward, as_tensors(self._logits, device))
 
         def of_arrays(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], None]:
             answer = self._logits(pixels)
             if is_tensor(answer):
                 raise Error("logits: it answers arrays with a tensor; give framework='torch', and it gets tensors")
-            return narrowed(_numbers(answer, "logits")), None
+            return narrowed(_numbers(answer, "logits"), seen), None
 
         return self._with_gradient(of_arrays)
 
@@ -149,11 +149,12 @@ class Classifier:
 
     def _bind(self, images: Images) -> tuple[_native.Callback, int]:
         """The model as the engine asks it, for images like these, and its number of classes."""
-        forward = _in_turn(self._forward(images))
+        seen = Range()
+        forward = _in_turn(self._forward(images, seen))
         probe = np.ascontiguousarray(images.pixels[: min(PROBE, self.batch_size // 16 * 16)])
         answers = self._tried(forward, probe)
         classes = answers.shape[1]
-        asked = _Asked(forward, probe, answers, self.random, min(IMAGES, self.batch_size // 16 * 16))
+        asked = _Asked(forward, probe, answers, self.random, min(IMAGES, self.batch_size // 16 * 16), seen)
         callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws)
         return callback, classes
 
@@ -219,9 +220,11 @@ def _hint(model: Any) -> str:
 class _Asked:
     """A model as the engine asks it, with what it said when it was tried, and what is wrong with its gradients."""
 
-    def __init__(self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32], random: bool, most: int) -> None:
+    def __init__(
+        self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32], random: bool, most: int, seen: Range
+    ) -> None:
         self._forward, self._probe, self._answers = forward, probe, answers.copy()
-        self._random, self._most = random, most
+        self._random, self._most, self._seen = random, most, seen
         # None until a gradient was asked for.
         self._gradient: str | None = None
         self._is_finite = True
@@ -242,6 +245,10 @@ class _Asked:
     def wrong_gradients(self) -> list[str]:
         """What is wrong with its gradients."""
         return [*([self._gradient] if self._gradient else []), *([] if self._is_finite else [_NOT_FINITE])]
+
+    def hidden_range(self) -> list[str]:
+        """What the engine would say of the answers' range, had they not become differences."""
+        return [_SHARES] if self._gradient is not None and self._seen.is_of_shares() else []
 
     def _try_gradient(self) -> str:
         """What finite differences say of its gradient; nothing of a random model, or of one that cannot take what it is tried on."""
@@ -265,6 +272,9 @@ class _Asked:
         return watched
 
 
+_SHARES = (
+    "the model's outputs lie in 0..=1 and come near 1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
+)
 _NOT_FINITE = "gradient: it is not finite (NaN or infinite) at some pixels, which count as zero"
 
 
@@ -290,8 +300,9 @@ def wrong_gradients(*models: _native.Network | _native.Callback | None) -> list[
 
 
 def doubts(*models: _native.Network | _native.Callback | None) -> list[str]:
-    """What to say after work with models: of those that changed, and of gradients."""
-    return [*changes(*models), *wrong_gradients(*models)]
+    """What to say after work with models: of those that changed, of gradients, and of outputs that are no logits."""
+    ranges = [doubt for asked in _asked(models) for doubt in asked.hidden_range()]
+    return [*changes(*models), *wrong_gradients(*models), *ranges]
 
 
 def _numbers(value: Any, what: str) -> NDArray[Any]:

@@ -11,6 +11,9 @@ from ._arguments import switch
 
 Progress = Optional[Callable[[int, int, str], None]]
 
+# What writing to a stream raises that was closed, or that nobody reads any more.
+_LOST = (OSError, ValueError)
+
 
 def _bar() -> Any:
     """tqdm's bar for where we are, if it is installed."""
@@ -48,12 +51,25 @@ def _displayed(progress: bool | None, unit: str) -> Iterator[Progress]:
     if bar is None:
         yield None
         return
-    with bar(total=None, unit=unit, leave=False) as display:
+    display = None
+    with contextlib.suppress(*_LOST):
+        display = bar(total=None, unit=unit, leave=False)
 
-        def advance(done: int, total: int, what: str) -> None:
+    def advance(done: int, total: int, what: str) -> None:
+        nonlocal display
+        if display is None:
+            return
+        try:
             display.total = total
             display.set_description_str(what, refresh=False)
             display.n = done
             display.refresh()
+        except _LOST:  # the work goes on without it
+            display = None
 
+    try:
         yield advance
+    finally:
+        with contextlib.suppress(*_LOST):
+            if display is not None:
+                display.close()

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._answers import alike, narrowed, relative, spread
+from ._answers import Range, alike, narrowed, relative, spread
 from ._endings import ENDINGS, Ending
 from ._exports import TURNS, Stuck
 from ._gradients import check_gradients
@@ -107,7 +107,7 @@ _NO_GRADIENT = (
 )
 
 
-def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
+def differentiable(model: Callable[[Any], Any], device: Any, seen: Range | None = None) -> Forward:
     """A function on tensors as one on arrays, with its gradient by autograd.
 
     It maps images and whether a gradient will be asked for to logits and, if so, a function from weights of the logits to
@@ -120,7 +120,7 @@ def differentiable(model: Callable[[Any], Any], device: Any) -> Forward:
             x = torch.from_numpy(images).to(device=device, dtype=dtype)
             # A copy, which a model may change in place.
             logits = _tensor(model(x.requires_grad_().clone() if wanted else x))
-        values = narrowed(_array(logits))
+        values = narrowed(_array(logits), seen)
         if not wanted:
             return values, None
         if not logits.requires_grad:

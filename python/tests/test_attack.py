@@ -147,19 +147,27 @@ def test_batches_are_full_from_the_first(digits):
 def test_a_sigmoid_in_float64_is_warned_of_and_decides_in_it(linear):
     images = np.random.default_rng(0).random((40, 1, 28, 28), np.float32)
     z = linear.logits(images).astype(np.float64)
-    for offset, warned in [(6, True), (30, False)]:
+    # Of 1 - 1e-12 and 1 - 1e-10, which float32 takes for 1, float64 knows which is more.
+    for offset in (6, 30):
 
         def answer(x, offset=offset):
-            exponent = (linear.logits(x).astype(np.float64) - z.max(1).mean()) + offset
+            exponent = linear.logits(x).astype(np.float64) - z.max(1).mean() + offset
             return 1 / (1 + np.exp(-exponent))
 
         def gradient(x, weights, answer=answer):
             return linear.gradient(x, (weights * answer(x) * (1 - answer(x))).astype(np.float32))
 
         report = deepsleep.attack(deepsleep.Classifier(answer, gradient), images, z.argmax(1), "fgsm", eps=1e-6)
-        # Of 1 - 1e-12 and 1 - 1e-10, which float32 takes for 1, float64 knows which is more.
         assert report.clean_accuracy == 1
-        assert any("as those of a sigmoid do" in warning for warning in report.warnings) == warned, report.warnings
+        assert any("as those of a sigmoid do" in warning for warning in report.warnings), report.warnings
+
+
+def test_the_first_of_equals_is_the_answer_in_float64_too():
+    images = np.random.default_rng(0).random((8, 1, 4, 4), np.float32)
+    answer = lambda x: np.tile(np.array([1 - 1e-12, 1.0, 1.0]), (len(x), 1))
+    for label, right in [(0, 0), (1, 1), (2, 0)]:
+        report = deepsleep.attack(answer, images, np.full(8, label), "square:queries=1", eps=1e-6)
+        assert report.clean_accuracy == right, label
 
 
 def test_no_batch_is_larger_than_asked_for(digits):
@@ -367,10 +375,7 @@ def test_progress_is_told_through_tqdm_if_it_is_there(control, digits, monkeypat
         def __init__(self, **options):
             self.total = None
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
+        def close(self):
             told.append(("closed", self.n, self.total))
 
         def set_description_str(self, what, refresh):
@@ -390,6 +395,17 @@ def test_progress_is_told_through_tqdm_if_it_is_there(control, digits, monkeypat
     told.clear()
     deepsleep.attack(control, images, labels, "pgd:steps=3", eps=0.1, progress=False)
     assert not told
+
+    def lost(*_, **__):
+        raise BrokenPipeError
+
+    # Nobody reads it any more, from the first word, a later one or the last one on.
+    for name in ("__init__", "refresh", "close"):
+        monkeypatch.setattr(Bar, name, lost)
+        report = deepsleep.attack(control, images, labels, "pgd:steps=3", eps=0.1, progress=True)
+        assert len(report.status) == 200
+        monkeypatch.undo()
+        monkeypatch.setattr("deepsleep._progress._bar", lambda: Bar)
 
 
 def test_torch_is_not_imported():

@@ -172,6 +172,9 @@ impl Diagnostics {
 
     /// What it means for the result that other gradient estimators fool samples that survive the network's own gradients.
     fn own_gap(&self, samples: usize) -> Option<String> {
+        if !self.found_by.iter().any(|by| by.own) {
+            return None;
+        }
         let estimated = |by: &&FoundBy| by.attack.contains(":gradient=");
         let gap: usize = self.found_by.iter().filter(estimated).map(|by| by.found).sum();
         let share = gap as f64 / samples.max(1) as f64;

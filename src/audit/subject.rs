@@ -253,9 +253,7 @@ impl<'a> Subject<'a> {
             .filter(|&k| report.outcomes[k].status == Status::Fooled)
             .map(|k| which[k])
             .collect();
-        for (&i, outcome) in which.iter().zip(&report.outcomes) {
-            self.refuted += usize::from(!self.confirms(i, outcome, budget)?);
-        }
+        self.refuted += self.count_refuted(which, &report.outcomes, budget)?;
         let cost = report.cost();
         self.attacks.push(Attacked {
             attack: attack.info().label,
@@ -267,15 +265,39 @@ impl<'a> Subject<'a> {
         Ok(found)
     }
 
-    /// Whether an image that an attack says fools lies where it may and is misclassified, by other arithmetic than the
-    /// attack's own.
-    fn confirms(&self, i: usize, outcome: &Outcome, budget: Budget) -> Result<bool> {
-        if outcome.status != Status::Fooled {
-            return Ok(true);
+    /// How many of the images that an attack says fool lie outside of where they may, or are not misclassified, by other
+    /// arithmetic than the attack's own.
+    fn count_refuted(
+        &self,
+        which: &[usize],
+        outcomes: &[Outcome],
+        budget: Budget,
+    ) -> Result<usize> {
+        let said = which.iter().zip(outcomes).filter(|(_, o)| o.status == Status::Fooled);
+        let said: Vec<(usize, &Outcome)> = said.map(|(&i, outcome)| (i, outcome)).collect();
+        let outside = |&&(i, outcome): &&(usize, &Outcome)| !self.allows(i, &outcome.image, budget);
+        if self.model.is_random() {
+            // The verdict is that of many draws, which the attack's run asked for.
+            return Ok(said.iter().filter(outside).count());
         }
-        let (clean, label) = (self.samples.image(i), self.samples.labels()[i]);
+        let points: Vec<Point<'_>> =
+            said.iter().map(|&(i, outcome)| self.point(i, &outcome.image)).collect();
+        let answers = self.probe().logits(&points)?;
+        let wrong = |i: usize, z: &[f32]| {
+            z.iter().all(|z| z.is_finite()) && predict(z) != self.samples.labels()[i]
+        };
+        let refuted = said
+            .iter()
+            .zip(&answers)
+            .filter(|(said, answer)| outside(said) || !wrong(said.0, &answer.logits));
+        Ok(refuted.count())
+    }
+
+    /// Whether an image lies in the box and in the ball around sample `i`.
+    fn allows(&self, i: usize, image: &[f32], budget: Budget) -> bool {
+        let clean = self.samples.image(i);
         let (mut largest, mut squares, mut sum, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64);
-        for (&a, &b) in outcome.image.iter().zip(clean) {
+        for (&a, &b) in image.iter().zip(clean) {
             let d = (f64::from(a) - f64::from(b)).abs();
             (largest, squares, sum) = (largest.max(d), squares + d * d, sum + d);
             count += f64::from(u8::from(d > 0.0));
@@ -287,14 +309,7 @@ impl<'a> Subject<'a> {
             Norm::L0 => count,
         };
         let inside = size <= f64::from(budget.eps) * (1.0 + 1e-5) + 1e-6;
-        let boxed = outcome.image.iter().all(|x| (0.0..=1.0).contains(x));
-        // Of a random model the verdict is that of many draws, which the attack's run asked for.
-        let wrong = self.model.is_random() || {
-            let answers = self.probe().logits(&[self.point(i, &outcome.image)])?;
-            let z = &answers[0].logits;
-            z.iter().all(|z| z.is_finite()) && predict(z) != label
-        };
-        Ok(inside && boxed && wrong)
+        inside && image.iter().all(|x| (0.0..=1.0).contains(x))
     }
 }
 

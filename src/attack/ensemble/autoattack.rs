@@ -249,11 +249,14 @@ impl Attack for AutoAttack {
                 }
             }
             left = still;
-            diagnostics.found_by.push(FoundBy {
-                attack: member.label(),
-                found: before - left.len(),
-                own: !attack.needs_spikes && !attack.losses.is_empty() && !member.transfer,
-            });
+            // What estimator it follows: one that it brings, or that of the whole ensemble.
+            let given = !attack.needs_spikes && !attack.losses.is_empty() && !member.transfer;
+            let own = given && task.estimator.is_own();
+            let label = match given && !own {
+                true => format!("{}:{}", member.label(), task.estimator.options()),
+                false => member.label(),
+            };
+            diagnostics.found_by.push(FoundBy { attack: label, found: before - left.len(), own });
         }
         // Whoever comes after Square and sees gradients may be able to do without it.
         let square = members.iter().position(|member| member.attack.info().name == "square");
