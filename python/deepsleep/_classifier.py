@@ -39,6 +39,9 @@ class Classifier:
         How many; 20, if it is random.
     framework : {"numpy", "torch"}, optional
         What the callbacks take, where that is not to follow from the images.
+    surrogate : bool
+        Whether its gradients are estimates on purpose, such as the surrogate gradients of spikes: `audit` then does not hold them
+        against finite differences.
 
     Notes
     -----
@@ -54,7 +57,7 @@ class Classifier:
     """
 
     # Attributes count or cannot be set: what is asked differently is another model.
-    __slots__ = ("__weakref__", "_batch_size", "_draws", "_framework", "_gradient", "_logits", "_random")
+    __slots__ = ("__weakref__", "_batch_size", "_draws", "_framework", "_gradient", "_logits", "_random", "_surrogate")
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Classifier:
         random: bool = False,
         draws: int | None = None,
         framework: str | None = None,
+        surrogate: bool = False,
     ) -> None:
         if not callable(logits):
             raise Error(f"logits: {kind(logits)}; give a function of images, or a torch module")
@@ -80,7 +84,7 @@ class Classifier:
         self._logits, self._gradient = logits, gradient
         self._batch_size = whole(batch_size, "batch_size", 16, 65_536)
         self._random, self._draws = random, None if draws is None else whole(draws, "draws", 1, 100_000)
-        self._framework = framework
+        self._framework, self._surrogate = framework, switch(surrogate, "surrogate")
 
     @property
     def batch_size(self) -> int:
@@ -91,6 +95,11 @@ class Classifier:
     def random(self) -> bool:
         """Whether the same images get different answers."""
         return self._random
+
+    @property
+    def surrogate(self) -> bool:
+        """Whether its gradients are estimates on purpose."""
+        return self._surrogate
 
     @property
     def draws(self) -> int | None:
@@ -155,7 +164,7 @@ class Classifier:
         answers = self._tried(forward, probe)
         classes = answers.shape[1]
         asked = _Asked(forward, probe, answers, self.random, min(IMAGES, self.batch_size // 16 * 16), seen)
-        callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws)
+        callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws, self.surrogate)
         return callback, classes
 
     def _tried(self, forward: Forward, probe: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -55,6 +55,7 @@ class Callback:
         batch: int,
         random: bool,
         draws: int | None,
+        surrogate: bool,
     ) -> Callback: ...
     @property
     def forward(self) -> Callable[[NDArray[np.float32], bool], tuple[NDArray[np.float32], Callable[..., Any] | None]]: ...

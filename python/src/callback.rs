@@ -22,6 +22,8 @@ pub struct Callback {
     batch: usize,
     random: bool,
     draws: usize,
+    /// Whether its gradients are estimates on purpose.
+    surrogate: bool,
 }
 
 #[pymethods]
@@ -34,9 +36,10 @@ impl Callback {
         batch: usize,
         random: bool,
         draws: Option<usize>,
+        surrogate: bool,
     ) -> Self {
         let shape = Shape::new(shape.0, shape.1, shape.2);
-        Self { forward, shape, classes, batch, random, draws: draws.unwrap_or(DRAWS) }
+        Self { forward, shape, classes, batch, random, draws: draws.unwrap_or(DRAWS), surrogate }
     }
 
     /// What answers.
@@ -194,6 +197,14 @@ impl Classifier for Remote<'_> {
 
     fn is_random(&self) -> bool {
         self.model.random
+    }
+
+    fn draws_by_key(&self) -> bool {
+        false
+    }
+
+    fn estimates_gradients(&self) -> bool {
+        self.model.surrogate
     }
 
     fn may_change(&self) -> bool {

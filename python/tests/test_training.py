@@ -322,6 +322,23 @@ def test_an_audit_of_a_model_of_python(few):
     assert report.verdict in ("undecided", "doubtful", "not trusted", "no reason to doubt")
 
 
+def test_an_audit_does_not_accuse_a_model_of_what_it_says_of_itself(few):
+    _, test = few
+    model, noise = Linear(), np.random.default_rng(0)
+    labels = model.logits(test.images).argmax(1)
+    noisy = lambda x: model.logits(x) + 0.01 * noise.normal(size=(len(x), 10)).astype(np.float32)
+    through = lambda x, weights: np.sign(model.gradient(x, weights))
+    options = dict(eps=0.001, count=16, search=1, fast=True)
+
+    def failed(asked):
+        report = deepsleep.audit(asked, test.images[:32], labels[:32], **options)
+        return {check["name"] for check in report.checks if check["finding"] == "fail"}
+
+    assert not failed(deepsleep.Classifier(noisy, model.gradient, random=True)) & {"determinism", "hidden noise", "fixed draws"}
+    assert "directional derivative" in failed(deepsleep.Classifier(model.logits, through))
+    assert "directional derivative" not in failed(deepsleep.Classifier(model.logits, through, surrogate=True))
+
+
 def test_a_reproduction_in_small(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPSLEEP_DATA", str(ROOT / "data"))
     monkeypatch.chdir(tmp_path)

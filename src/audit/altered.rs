@@ -49,6 +49,14 @@ impl Classifier for Altered<'_> {
         self.model.may_change() && !self.model.is_random()
     }
 
+    fn draws_by_key(&self) -> bool {
+        self.model.draws_by_key()
+    }
+
+    fn estimates_gradients(&self) -> bool {
+        self.model.estimates_gradients()
+    }
+
     fn is_spiking(&self) -> bool {
         self.model.is_spiking()
     }

@@ -86,7 +86,7 @@ pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Che
         rises += usize::from(above > RANDOM * 95 / 100);
     }
     // Chance is 5 %. Between draws of spikes, a mean of a few says of so small a step little more than the direction.
-    let least = match (subject.model.is_random(), subject.model.is_spiking()) {
+    let least = match (subject.model.is_random(), subject.model.estimates_gradients()) {
         (true, _) => 0.1,
         (false, true) => 0.5,
         (false, false) => 0.75,
@@ -153,9 +153,9 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
     }
     let best = correlations.map(median).into_iter().fold(-1.0, f64::max);
     // Spikes have no derivative that differences could show.
-    let spiking = subject.model.is_spiking();
-    let fails = !spiking && best < 0.9;
-    let threshold = if spiking { "for information" } else { "fails below 0.9" };
+    let estimated = subject.model.estimates_gradients();
+    let fails = !estimated && best < 0.9;
+    let threshold = if estimated { "for information" } else { "fails below 0.9" };
     Ok(number(
         "directional derivative",
         "correlation of gradients with central differences along 20 directions (median over images, at the best of five steps)",

@@ -237,8 +237,8 @@ fn conclude(
     let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Pass);
     let verdict = match worst {
         Finding::Fail => AuditVerdict::NotTrusted,
-        _ if right < ENOUGH => AuditVerdict::Undecided,
         Finding::Warn => AuditVerdict::Doubtful,
+        Finding::Pass if right < ENOUGH => AuditVerdict::Undecided,
         Finding::Pass => AuditVerdict::NoReasonToDoubt,
     };
     AuditReport {

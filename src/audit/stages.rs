@@ -103,11 +103,16 @@ impl StageKind {
         twins: &[&dyn Classifier],
     ) -> Result<Vec<Check>> {
         match self {
-            Self::Answers => Ok(vec![
-                answers::determinism(subject)?,
-                answers::hidden_noise(subject)?,
-                answers::probabilities(subject)?,
-            ]),
+            Self::Answers => {
+                let mut checks = Vec::new();
+                // Of a model that draws on its own, and says so, no answer can be had twice.
+                if !subject.model.is_random() || subject.model.draws_by_key() {
+                    checks.push(answers::determinism(subject)?);
+                    checks.push(answers::hidden_noise(subject)?);
+                }
+                checks.push(answers::probabilities(subject)?);
+                Ok(checks)
+            }
             Self::Gradients => {
                 let at_images = Gradients::of(subject, LOOKED_AT)?;
                 let mut checks = vec![

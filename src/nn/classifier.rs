@@ -31,6 +31,12 @@ pub trait Classifier: Sync {
         false
     }
 
+    /// Whether a random model draws from the [keys](Session::logits) that it is given. Else it draws on its own, and no answer can
+    /// be had twice.
+    fn draws_by_key(&self) -> bool {
+        true
+    }
+
     /// Whether it may answer otherwise later on, for reasons of its own: a model of somebody else's, which may count its calls
     /// or keep a state. What it says is then asked again at the end of an attack.
     fn may_change(&self) -> bool {
@@ -41,6 +47,11 @@ pub trait Classifier: Sync {
     /// ([`Session::gradient_by`]).
     fn is_spiking(&self) -> bool {
         false
+    }
+
+    /// Whether its gradients are estimates on purpose, such as the surrogate gradients of spikes, and no derivatives.
+    fn estimates_gradients(&self) -> bool {
+        self.is_spiking()
     }
 
     /// Whether there are 2 x 2 windows over spikes, of which a silent one may send its gradient anywhere.
