@@ -54,7 +54,7 @@ impl ModelResult {
 /// Adversarial images that were crafted once, to be shown to many.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CraftedSet {
-    /// The column's key: `pgd`, `fgsm`, `bim`, `cw`, `autoattack`.
+    /// The column: `pgd`, `fgsm`, `bim`, `cw`, `autoattack`, or an attack with its options.
     pub column: String,
     /// How perturbations are measured; left out of files where it is Linf.
     #[serde(default = "linf", skip_serializing_if = "is_linf")]
@@ -87,7 +87,7 @@ pub struct TableCell {
     pub eps: f32,
     /// The noise scale, e.g. `64/255`.
     pub scale: String,
-    /// The column's key, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`.
+    /// The column, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`, or an attack with its options.
     pub column: String,
     /// The attack with its options, as [`parse_attack`](crate::attack::parse_attack) reads it; empty for clean images.
     pub attack: String,

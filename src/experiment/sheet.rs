@@ -130,7 +130,7 @@ pub struct Sheet {
     /// Noise scales such as `64/255`.
     #[serde(default)]
     pub scales: Vec<String>,
-    /// Columns by their keys in the published numbers.
+    /// Columns: the paper's by their keys, and attacks with their options.
     #[serde(default)]
     pub columns: Vec<String>,
     /// Rows.

@@ -27,18 +27,18 @@ use std::time::Instant;
 
 #[derive(Debug, Args)]
 pub struct AuditCommand {
-    /// Network to audit: a file of safetensors or ONNX, or control, deepsleep, plain or lucid, which come with deepsleep
+    /// Network to audit: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
-    /// Run it as the network of rectifiers that it is saved as, or as its spiking network
+    /// Run the network with ReLUs, as it is saved, or as a spiking network
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
     #[command(flatten)]
     architecture: ArchitectureOption,
-    /// Radius, pixels in 0..=1: 8/255 or 0.03
+    /// Radius, with pixels in 0..=1, e.g. 8/255 or 0.03
     #[arg(long, value_name = "RADIUS")]
     eps: String,
-    /// How a perturbation is measured
+    /// Norm of the perturbation
     #[arg(long, value_name = "NORM", default_value_t = Norm::Linf, value_parser = norms(), ignore_case = true)]
     norm: Norm,
     /// Number of correctly classified images to audit; with fewer than 500, an audit without findings is undecided

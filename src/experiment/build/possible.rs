@@ -113,7 +113,7 @@ impl Untrained {
         if !info.norms.contains(&norm) {
             let (name, why) = (&info.name, info.missing_in(norm));
             let problem = format!(
-                "{name} {why}; the columns of a sheet with norm = '{norm}' are {}",
+                "{name} {why}; the paper's columns that exist with norm = '{norm}' are {}",
                 columns_in(norm)?.join(", ")
             );
             return Err(Error::argument("attack", problem));

@@ -151,6 +151,8 @@ fn any_attack_is_a_column() {
     assert!(attacks.iter().all(|attack| attack.to_string().contains("queries=20")));
     for (column, words) in [
         ("fgms", "there is no column `fgms`, did you mean `fgsm`?"),
+        ("PGD", "did you mean `pgd`"),
+        ("AutoAttack", "did you mean `autoattack`"),
         ("square:querys=20", "queries"),
         ("rate", "attacks such as"),
     ] {

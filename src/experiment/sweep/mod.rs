@@ -12,6 +12,7 @@ use crate::experiment::published::Published;
 use crate::experiment::sheet::{RowSpec, Sheet, read};
 use crate::experiment::spec::ExperimentSpec;
 use crate::method::Settings;
+use crate::names::meant;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -48,7 +49,7 @@ pub struct Sweep {
     pub all: bool,
     /// Noise scales such as `64/255`.
     pub scales: Vec<String>,
-    /// Columns by their keys in the published numbers.
+    /// Columns of the paper by their keys (`experiments/published.toml`).
     pub columns: Vec<String>,
     /// Seeds: 0, 1, ...
     pub seeds: usize,
@@ -148,10 +149,20 @@ impl Sweep {
         Ok(graph)
     }
 
-    /// Refuses methods and scales that the paper prints no row of: a sweep measures how far its variants are from one.
+    /// Refuses columns, methods and scales that the paper prints nothing of: a sweep measures how far its variants are from it.
     fn check_printed(&self, published: &Published) -> Result<()> {
         let rows = || published.tables.iter().flat_map(|table| &table.rows);
         let listed = |names: BTreeSet<&str>| Vec::from_iter(names).join(", ");
+        for key in &self.columns {
+            if published.column(key).is_none() {
+                let keys: Vec<&str> = published.columns.iter().map(|c| c.key.as_str()).collect();
+                let (meant, keys) = (meant(key, &keys), keys.join(", "));
+                let problem = format!(
+                    "the paper prints no column `{key}`{meant}; nothing could be compared; its columns are {keys}"
+                );
+                return Err(refuse(problem));
+            }
+        }
         for RowSpec { label, .. } in &self.methods {
             if !rows().any(|row| row.method == *label && self.scales.contains(&row.scale)) {
                 let problem = format!(

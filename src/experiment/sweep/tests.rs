@@ -22,6 +22,8 @@ fn more_than_anybody_waits_for_is_refused() {
     refused(|sweep| sweep.methods.push(sweep.methods[0].clone()), "twice");
     refused(|sweep| sweep.scales.clear(), "no noise scale");
     refused(|sweep| sweep.columns.clear(), "no column");
+    let own = |sweep: &mut Sweep| sweep.columns = vec!["pgd".into(), "square:queries=20".into()];
+    refused(own, "prints no column `square:queries=20`");
     refused(|sweep| sweep.methods.clear(), "no method");
     refused(|sweep| sweep.axes[0].values.clear(), "has no values");
     let zeros = |sweep: &mut Sweep| {

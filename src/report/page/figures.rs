@@ -143,11 +143,14 @@ pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Fi
             let printed = printed(published, method, key, color);
             series.extend(printed.map(|s| Series { name: format!("{label}, published"), ..s }));
         }
+        if series.is_empty() {
+            return Ok(None);
+        }
         let own = if results.is_source(method) { "images of its own" } else { "transfer" };
         let (across, title) = (Across::Noise, format!("{method}, {own}"));
-        figure(&Chart { title, across, series, limit: None, marks: Vec::new() })
+        figure(&Chart { title, across, series, limit: None, marks: Vec::new() }).map(Some)
     };
-    methods.into_iter().map(chart).collect()
+    methods.into_iter().filter_map(|method| chart(method).transpose()).collect()
 }
 
 /// Accuracy against noise scale when each model is attacked itself; `limit` is the share of the largest class.
@@ -160,9 +163,14 @@ pub fn white_box(results: &Results, published: &Published, limit: f64) -> Result
     }
     let chart = |method: &str| {
         let columns = published.columns.iter().filter(|column| column.attack.is_some());
-        let curves = columns.enumerate().filter_map(|(color, column)| {
-            let name = column.key.clone();
-            ours(results, method, &column.key, ThreatModel::WhiteBox, name, color)
+        let mut keys: Vec<&str> = columns.map(|column| column.key.as_str()).collect();
+        for cell in results.cells.iter().filter(|cell| !cell.is_clean() && cell.method == method) {
+            if !keys.contains(&cell.column.as_str()) {
+                keys.push(&cell.column);
+            }
+        }
+        let curves = keys.into_iter().enumerate().filter_map(|(color, key)| {
+            ours(results, method, key, ThreatModel::WhiteBox, key.to_owned(), color)
         });
         let series = curves.collect();
         let (across, title) = (Across::Noise, format!("{method}, white-box"));

@@ -83,11 +83,11 @@ pub struct Reproduce {
     /// A share of the models, e.g. 2/4: for several machines, on one folder or each on its own
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
-    /// Instead of tables: which of these settings come nearest to the printed rows, e.g. experiments/nearest.toml
+    /// Instead of tables: find the settings that come nearest to the printed rows, e.g. experiments/nearest.toml
     #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images"])]
     sweep: Option<PathBuf>,
-    /// Instead of tables: which one set of these settings explains the whole paper best, e.g. experiments/search.toml. Run
-    /// again, it goes on where it was
+    /// Instead of tables: find the one set of settings that best explains the whole paper, e.g. experiments/search.toml.
+    /// Rerun to continue
     #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "figure", "seeds", "threat_model", "white_box_images", "sweep", "sheet", "shard", "quick", "verbose"])]
     search: Option<PathBuf>,
     /// Instead of the paper's tables: those of this file, or the paper's with the network and the images that it names,
