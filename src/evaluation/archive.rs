@@ -27,6 +27,9 @@ struct SetNotes<T> {
     eps: f32,
     #[serde(default)]
     seed: u64,
+    /// Left out where somebody said the radius.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    stated: bool,
     #[serde(default = "yes")]
     bounded: bool,
     /// The class that counts as success; None: any but the label.
@@ -41,6 +44,11 @@ struct SetNotes<T> {
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// Everything about an attack on some samples: images, labels, adversarial images, and a column for each part of an
@@ -128,8 +136,9 @@ impl Crafted {
 
         let Budget { norm, eps, seed } = self.budget;
         let (attack, diagnostics) = (self.attack.clone(), self.diagnostics.clone());
-        let (bounded, target) = (self.bounded, self.target);
-        let notes = SetNotes { attack, norm, eps, seed, bounded, target, diagnostics, about };
+        let (stated, bounded, target) = (self.stated, self.bounded, self.target);
+        let notes =
+            SetNotes { attack, norm, eps, seed, stated, bounded, target, diagnostics, about };
         let notes = serde_json::to_string(&notes)
             .map_err(|e| Error::failed("npz", format!("the notes are no JSON: {e}")))?;
         npz.text(NOTES, &notes);
@@ -207,7 +216,7 @@ impl Crafted {
             },
         });
         let images: Vec<Image> = images.collect();
-        let stated = notes.is_some();
+        let stated = notes.as_ref().is_some_and(|notes| notes.stated);
         let (budget, bounded, target, diagnostics) = match notes {
             Some(SetNotes { norm, eps, seed, bounded, target, diagnostics, .. }) => {
                 // Minus zero is no other radius.
