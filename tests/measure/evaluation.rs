@@ -385,6 +385,12 @@ fn plain_sets_of_others_are_read() {
         "{:?}",
         shown.warnings
     );
+    // Written again it still does not, until somebody does.
+    let again = read(&crafted.to_npz(&()).unwrap()).unwrap();
+    assert!(!again.is_stated() && again == crafted);
+    let stated = again.within(Norm::Linf, 0.25);
+    let again = read(&stated.to_npz(&()).unwrap()).unwrap();
+    assert!(again.is_stated() && again == stated);
     let (_, _, known) = self::crafted(0);
     let known = known.show(&context(), &robust()).unwrap();
     assert_eq!(shown.robust_accuracy(), known.robust_accuracy());
