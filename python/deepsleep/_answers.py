@@ -29,36 +29,42 @@ class Range:
     """What answers that become differences looked like before: the engine cannot see it any more."""
 
     def __init__(self) -> None:
-        self._low, self._high, self._near_one = np.inf, -np.inf, False
+        self._low, self._high, self._near_one, self._sum_to_one = np.inf, -np.inf, False, True
 
     def see(self, answers: NDArray[Any]) -> None:
         """Takes some answers into account."""
-        if answers.size and np.issubdtype(answers.dtype, np.floating):
+        if answers.size and answers.ndim == 2 and np.issubdtype(answers.dtype, np.floating):
             self._low, self._high = min(self._low, float(answers.min())), max(self._high, float(answers.max()))
             self._near_one |= bool(((answers > 0.99) & (answers < 1)).any())
+            self._sum_to_one &= bool((np.abs(answers.sum(1) - 1) < 1e-5).all())
 
-    def is_of_shares(self) -> bool:
-        """Whether they all lie in 0..1 and come near 1, as those of a sigmoid do."""
-        return self._near_one and self._low > -1e-5 and self._high < 1 + 1e-5
+    def doubt(self) -> str | None:
+        """What to say of them, in the engine's words, if they look like probabilities or come out of a sigmoid."""
+        if not -1e-5 < self._low <= self._high < 1 + 1e-5:  # or nothing was seen
+            return None
+        if self._sum_to_one:
+            return _PROBABILITIES
+        return _SHARES if self._near_one else None
+
+
+_PROBABILITIES = (
+    "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of probabilities vanish"
+)
+_SHARES = (
+    "the model's outputs lie in 0..=1 and come near 1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
+)
 
 
 def narrowed(logits: NDArray[Any], seen: Range | None = None) -> NDArray[np.float32]:
     """Logits in float32, as the engine takes them. Of numbers that it cannot hold, differences count: those of float64 decide.
     `seen` sees what becomes a difference."""
-    if np.can_cast(logits.dtype, np.float32) or _are_probabilities(logits):
+    if np.can_cast(logits.dtype, np.float32):
         return logits.astype(np.float32, copy=False)
     if seen is not None:
         seen.see(logits)
     exact, bound = relative(logits), float(np.finfo(np.float32).max)
     with np.errstate(all="ignore"):
         return np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)
-
-
-def _are_probabilities(answers: NDArray[Any]) -> bool:
-    """Whether answers are probabilities, which the engine has to see as they are: it warns of them."""
-    if answers.ndim != 2 or not np.issubdtype(answers.dtype, np.floating):
-        return False
-    return bool(((answers > -1e-5) & (answers < 1 + 1e-5)).all() and (np.abs(answers.sum(1) - 1) < 1e-5).all())
 
 
 def alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float | None = None) -> bool:

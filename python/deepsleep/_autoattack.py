@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -329,7 +330,8 @@ class AutoAttack:
     def _log(self, line: str) -> None:
         if not switch(self.verbose, "verbose"):
             return
-        print(line)
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            print(line)
         if self.log_path is not None:
             path = path_of(self.log_path, "log_path")
             try:

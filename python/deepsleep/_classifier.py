@@ -257,7 +257,8 @@ class _Asked:
 
     def hidden_range(self) -> list[str]:
         """What the engine would say of the answers' range, had they not become differences."""
-        return [_SHARES] if self._gradient is not None and self._seen.is_of_shares() else []
+        doubt = self._seen.doubt() if self._gradient is not None else None
+        return [] if doubt is None else [doubt]
 
     def _try_gradient(self) -> str:
         """What finite differences say of its gradient; nothing of a random model, or of one that cannot take what it is tried on."""
@@ -281,9 +282,6 @@ class _Asked:
         return watched
 
 
-_SHARES = (
-    "the model's outputs lie in 0..=1 and come near 1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
-)
 _NOT_FINITE = "gradient: it is not finite (NaN or infinite) at some pixels, which count as zero"
 
 

@@ -170,6 +170,22 @@ def test_the_first_of_equals_is_the_answer_in_float64_too():
         assert report.clean_accuracy == right, label
 
 
+def test_rows_that_sum_to_one_are_rows_like_others():
+    answers = np.array([[0.5, 0.5, 0.5], [1.0, 0.0, 0.0]])
+    images = np.zeros((32, 1, 1, 1), np.float32)
+    images[-1] = 1
+    model = deepsleep.Classifier(lambda x: answers[(x[:, 0, 0, 0] > 0.5).astype(int)])
+    assert deepsleep.attack(model, images, np.zeros(32, int), "square:queries=2", eps=0.01).clean_accuracy == 1
+    # Differences that float32 has no digits for beside 1 / 10.
+    z = np.random.default_rng(0).normal(size=(32, 10))
+    close = np.exp(1e-9 * z) / np.exp(1e-9 * z).sum(1, keepdims=True)
+    images = np.arange(32, dtype=np.float32).reshape(32, 1, 1, 1) / 32
+    model = deepsleep.Classifier(lambda x: close[np.rint(x[:, 0, 0, 0] * 32).astype(int) % 32], lambda x, weights: np.zeros_like(x))
+    report = deepsleep.attack(model, images, z.argmax(1), "fgsm", eps=1e-6)
+    assert report.clean_accuracy == 1
+    assert any("they look like probabilities" in warning for warning in report.warnings), report.warnings
+
+
 def test_no_batch_is_larger_than_asked_for(digits):
     images, _ = digits
     model = Linear()

@@ -191,6 +191,7 @@ WRONG = {
 # Every keyword that takes True or False, given a word.
 SWITCHES = {
     "random": lambda word: deepsleep.Classifier(dense, random=word),
+    "surrogate": lambda word: deepsleep.Classifier(dense, surrogate=word),
     "spiking": lambda word: deepsleep.load("control", spiking=word),
     "progress": lambda word: call(progress=word)(),
     "progress ": lambda word: deepsleep.evaluate("control", X, Y, "fgsm", eps=0.1, progress=word),
