@@ -200,7 +200,7 @@ impl Classifier for Remote<'_> {
     }
 
     fn draws_by_key(&self) -> bool {
-        false
+        !self.model.random
     }
 
     fn estimates_gradients(&self) -> bool {

@@ -153,8 +153,7 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
     }
     let best = correlations.map(median).into_iter().fold(-1.0, f64::max);
     // Spikes have no derivative that differences could show, nor do they show one through noise that cannot be drawn twice.
-    let model = subject.model;
-    let estimated = model.estimates_gradients() || model.is_random() && !model.draws_by_key();
+    let estimated = subject.model.estimates_gradients() || !subject.model.draws_by_key();
     let fails = !estimated && best < 0.9;
     let threshold = if estimated { "for information" } else { "fails below 0.9" };
     Ok(number(

@@ -106,7 +106,7 @@ impl StageKind {
             Self::Answers => {
                 let mut checks = Vec::new();
                 // Of a model that draws on its own, and says so, no answer can be had twice.
-                if !subject.model.is_random() || subject.model.draws_by_key() {
+                if subject.model.draws_by_key() {
                     checks.push(answers::determinism(subject)?);
                     checks.push(answers::hidden_noise(subject)?);
                 }

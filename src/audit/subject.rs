@@ -7,6 +7,7 @@ use crate::attack::{
     Answer, Attack, Budget, Classifier, DrawnLogits, Norm, Outcome, Point, Probe, Samples, Status,
     run_attack,
 };
+use crate::evaluation::distance;
 use crate::nn::{decision_noise, predict};
 use crate::simd::random::Key;
 use crate::tensor::Context;
@@ -295,19 +296,7 @@ impl<'a> Subject<'a> {
 
     /// Whether an image lies in the box and in the ball around sample `i`.
     fn allows(&self, i: usize, image: &[f32], budget: Budget) -> bool {
-        let clean = self.samples.image(i);
-        let (mut largest, mut squares, mut sum, mut count) = (0.0f64, 0.0f64, 0.0f64, 0.0f64);
-        for (&a, &b) in image.iter().zip(clean) {
-            let d = (f64::from(a) - f64::from(b)).abs();
-            (largest, squares, sum) = (largest.max(d), squares + d * d, sum + d);
-            count += f64::from(u8::from(d > 0.0));
-        }
-        let size = match budget.norm {
-            Norm::Linf => largest,
-            Norm::L2 => squares.sqrt(),
-            Norm::L1 => sum,
-            Norm::L0 => count,
-        };
+        let size = distance(budget.norm, image, self.samples.image(i));
         let inside = size <= f64::from(budget.eps) * (1.0 + 1e-5) + 1e-6;
         inside && image.iter().all(|x| (0.0..=1.0).contains(x))
     }

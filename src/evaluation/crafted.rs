@@ -46,7 +46,7 @@ fn slack(norm: Norm, eps: f32) -> f64 {
 }
 
 /// How far two images are apart, to the last digits of single precision.
-pub(super) fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
     let changes = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs());
     match norm {
         Norm::Linf => changes.fold(0.0, f64::max),

@@ -31,8 +31,8 @@ pub trait Classifier: Sync {
         false
     }
 
-    /// Whether a random model draws from the [keys](Session::logits) that it is given. Else it draws on its own, and no answer can
-    /// be had twice.
+    /// Whether all that it draws comes from the [keys](Session::logits) that it is given. Else it draws on its own, and no answer
+    /// can be had twice.
     fn draws_by_key(&self) -> bool {
         true
     }

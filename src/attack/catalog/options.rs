@@ -1,4 +1,4 @@
-//! GivenOptions of an attack as text, `key=value`, and the numbers in them.
+//! Options of an attack as text, `key=value`, and the numbers in them.
 
 use crate::attack::loss::Loss;
 use crate::attack::methods::pgd::StepSize;
