@@ -42,6 +42,7 @@ mod catalog;
 mod diagnostics;
 mod engine;
 mod ensemble;
+mod estimator;
 pub mod geometry;
 mod loss;
 mod methods;

@@ -62,7 +62,7 @@ pub(super) fn vanishing(gradients: &Gradients) -> Check {
         fail: Some(0.01),
         warn: Some(0.0),
         meaning: "gradient attacks do not move: a layer has no gradient (rounding, an encoder, a sign), or a surrogate is so \
-                  narrow that no membrane potential lies within it; supply one (straight-through, gradient=ste), and \
+                  narrow that no membrane potential lies within it; supply one (straight-through, gradient=straight-through), and \
                   see what square and rays find",
     };
     check.check(count, gradients.which.len(), 1.0)

@@ -44,7 +44,7 @@ pub struct PoolGeometry {
 }
 
 /// A window: its output, and the pixels of the input that lie in it.
-struct Window {
+struct PoolWindow {
     output: usize,
     /// Its first pixel, and that pixel's position in the whole window.
     first: usize,
@@ -115,7 +115,7 @@ impl PoolGeometry {
 
     /// Calls `f` for every window.
     #[inline(always)]
-    fn for_each_window(&self, mut f: impl FnMut(Window)) {
+    fn for_each_window(&self, mut f: impl FnMut(PoolWindow)) {
         let mut output = 0;
         for channel in 0..self.input.channels {
             for y in 0..self.output.height {
@@ -124,7 +124,7 @@ impl PoolGeometry {
                     let (skipped_x, left, columns, width) = self.span(1, x);
                     let row = channel * self.input.height + top;
                     let all = self.options.count_include_pad;
-                    f(Window {
+                    f(PoolWindow {
                         output,
                         first: row * self.input.width + left,
                         position: skipped_y * self.window[1] + skipped_x,
@@ -140,7 +140,7 @@ impl PoolGeometry {
 
     /// Calls `f(position in the window, index in the input)` for the pixels of a window.
     #[inline(always)]
-    fn for_each_in_window(&self, window: &Window, mut f: impl FnMut(usize, usize)) {
+    fn for_each_in_window(&self, window: &PoolWindow, mut f: impl FnMut(usize, usize)) {
         for y in 0..window.rows {
             for x in 0..window.columns {
                 let position = window.position + y * self.window[1] + x;

@@ -1,12 +1,13 @@
 //! Surrogate gradients: functions that replace the derivative of a spike, a step function of `x = membrane - threshold`.
 //!
-//! Each is the derivative of a smooth step, [`Surrogate::step`], which rises from 0 to 1. The exceptions are
-//! [`FastSigmoid`], which its authors left unnormalized: its step x / (1 + a |x|) rises from -1/a to 1/a; and
-//! [`StraightThrough`], whose step is a line. Tests hold gradients of neurons over time to these steps.
+//! Each is the derivative of a smooth step, which rises from 0 to 1. The exceptions are [`FastSigmoid`], which its authors
+//! left unnormalized: its step x / (1 + a |x|) rises from -1/a to 1/a; and [`StraightThrough`], whose step is a line. Tests
+//! hold gradients of neurons over time to these steps.
 
 use crate::simd::{Simd, math};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The derivative of a smooth step, on sixteen lanes.
 pub trait Slope: Copy {
@@ -141,6 +142,47 @@ impl Default for Surrogate {
 }
 
 impl Surrogate {
+    /// All of them, each with a usual parameter.
+    pub const ALL: [Self; 8] = [
+        Self::QuadraticGate(2.0),
+        Self::Arctan(2.0),
+        Self::Sigmoid(4.0),
+        Self::Triangle(1.0),
+        Self::Rectangle(2.0),
+        Self::FastSigmoid(1.0),
+        Self::Exponential(2.0),
+        Self::StraightThrough(1.0),
+    ];
+
+    /// Its name, the same in settings and in the options of attacks.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QuadraticGate(_) => "quadratic-gate",
+            Self::Arctan(_) => "arctan",
+            Self::Sigmoid(_) => "sigmoid",
+            Self::Triangle(_) => "triangle",
+            Self::Rectangle(_) => "rectangle",
+            Self::FastSigmoid(_) => "fast-sigmoid",
+            Self::Exponential(_) => "exponential",
+            Self::StraightThrough(_) => "straight-through",
+        }
+    }
+
+    /// The same with another parameter.
+    #[must_use]
+    pub fn with_parameter(mut self, parameter: f32) -> Self {
+        let (Self::QuadraticGate(a)
+        | Self::Arctan(a)
+        | Self::Sigmoid(a)
+        | Self::Triangle(a)
+        | Self::Rectangle(a)
+        | Self::FastSigmoid(a)
+        | Self::Exponential(a)
+        | Self::StraightThrough(a)) = &mut self;
+        *a = parameter;
+        self
+    }
+
     /// The one parameter.
     pub fn parameter(self) -> f32 {
         match self {
@@ -178,49 +220,15 @@ impl Surrogate {
         if parameter > 0.0 && parameter.is_finite() {
             return Ok(());
         }
-        let problem = format!("{self:?}: the parameter must be positive and finite");
+        let problem = format!("{self}: the parameter must be positive and finite");
         Err(Error::argument("surrogate", problem))
     }
+}
 
-    /// The derivative at `x`, in f64.
-    pub fn slope(self, x: f64) -> f64 {
-        let a = f64::from(self.parameter());
-        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
-        match self {
-            Self::QuadraticGate(_) => (a - a * a * x.abs()).max(0.0),
-            Self::Arctan(_) => a / (2.0 * (1.0 + (std::f64::consts::FRAC_PI_2 * a * x).powi(2))),
-            Self::Sigmoid(_) => a * logistic(a * x) * (1.0 - logistic(a * x)),
-            Self::Triangle(_) => (a - x.abs()).max(0.0) / (a * a),
-            Self::Rectangle(_) => {
-                if x.abs() < 1.0 / a {
-                    a / 2.0
-                } else {
-                    0.0
-                }
-            }
-            Self::FastSigmoid(_) => (1.0 + a * x.abs()).powi(-2),
-            Self::Exponential(_) => a / 2.0 * (-a * x.abs()).exp(),
-            Self::StraightThrough(_) => a,
-        }
-    }
-
-    /// The smooth step whose derivative this is, 1/2 at `x` = 0 (0 for the fast sigmoid's), in f64.
-    pub fn step(self, x: f64) -> f64 {
-        let a = f64::from(self.parameter());
-        // The integral from 0 of an even function that ends at |x| = w with area 1.
-        let gate = |y: f64| 0.5 + (y - y * y.abs() / 2.0).clamp(-0.5, 0.5);
-        match self {
-            Self::QuadraticGate(_) => gate((a * x).clamp(-1.0, 1.0)),
-            Self::Arctan(_) => {
-                0.5 + (std::f64::consts::FRAC_PI_2 * a * x).atan() / std::f64::consts::PI
-            }
-            Self::Sigmoid(_) => 1.0 / (1.0 + (-a * x).exp()),
-            Self::Triangle(_) => gate((x / a).clamp(-1.0, 1.0)),
-            Self::Rectangle(_) => (0.5 + a * x / 2.0).clamp(0.0, 1.0),
-            Self::FastSigmoid(_) => x / (1.0 + a * x.abs()),
-            Self::Exponential(_) => 0.5 - 0.5 * x.signum() * (-a * x.abs()).exp_m1(),
-            Self::StraightThrough(_) => 0.5 + a * x,
-        }
+impl fmt::Display for Surrogate {
+    /// As it is asked for: `arctan:2`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name(), self.parameter())
     }
 }
 

@@ -82,16 +82,7 @@ fn forms(name: &str) -> Vec<String> {
             short_form::of(&RobustLoss::Ibp { kappa: 0.5 }),
             short_form::of(&RobustLoss::Mart { beta: 5.0 }),
         ],
-        "surrogate" => vec![
-            short_form::of(&Surrogate::QuadraticGate(2.0)),
-            short_form::of(&Surrogate::Arctan(2.0)),
-            short_form::of(&Surrogate::Sigmoid(4.0)),
-            short_form::of(&Surrogate::Triangle(1.0)),
-            short_form::of(&Surrogate::Rectangle(1.0)),
-            short_form::of(&Surrogate::FastSigmoid(1.0)),
-            short_form::of(&Surrogate::Exponential(1.0)),
-            short_form::of(&Surrogate::StraightThrough(1.0)),
-        ],
+        "surrogate" => Surrogate::ALL.iter().map(short_form::of).collect(),
         _ => Vec::new(),
     }
 }

@@ -30,7 +30,7 @@ pub fn rounding(logits: &[f32]) -> f32 {
 }
 
 /// The classes other than the label, the likeliest first, the first of equals before the others.
-pub fn rivals(logits: &[f32], label: usize, into: &mut Vec<usize>) {
+pub fn other_classes(logits: &[f32], label: usize, into: &mut Vec<usize>) {
     into.clear();
     into.extend((0..logits.len()).filter(|&i| i != label));
     into.sort_unstable_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));

@@ -52,7 +52,7 @@ pub use adversarial_batch::{BatchAttack, BatchStart, GradientAttack, Perturbatio
 pub use augmentation::Augmentation;
 pub use classifier::{Changes, Classifier, Session, tape_session};
 pub use decision::{margin, predict, rounding};
-pub(crate) use decision::{rivals, spread};
+pub(crate) use decision::{other_classes, spread};
 pub use draws::{DRAWS, decision_noise};
 pub(crate) use evaluate::check_memory;
 pub use evaluate::{

@@ -2,8 +2,11 @@
 
 #![allow(clippy::needless_range_loop)] // written as the formulas are
 
+use crate::common::surrogates::slope;
 use crate::common::{isas, portable};
-use deepsleep::attack::{Assg, Estimate, Estimator, RateRule, SilentWindow, SlopeRule, TimeRule};
+use deepsleep::attack::{
+    Assg, Attack, Estimate, Estimated, Estimator, Pgd, RateRule, SilentWindow, SlopeRule, TimeRule,
+};
 use deepsleep::autodiff::Tape;
 use deepsleep::kernels::lif::Dynamics;
 use deepsleep::kernels::surrogate::Surrogate;
@@ -25,10 +28,10 @@ fn estimators() -> Vec<Estimator> {
         "own",
         "triangle:0.5",
         "triangle:2",
-        "rect:1",
-        "exp:2",
-        "atan:3",
-        "ste",
+        "rectangle:2",
+        "exponential:2",
+        "arctan:3",
+        "straight-through",
         "bptr",
         "rga",
         "rga:0.5",
@@ -140,8 +143,8 @@ fn slopes(d: &Dynamics, rule: SlopeRule, z: &[Vec<f64>], moments: &mut Moments) 
     for t in 0..steps {
         for k in 0..n {
             h[t][k] = match rule {
-                SlopeRule::Own => OWN.slope(z[t][k]),
-                SlopeRule::Fixed(surrogate) => surrogate.slope(z[t][k] / unit) / unit,
+                SlopeRule::Own => slope(OWN, z[t][k]),
+                SlopeRule::Fixed(surrogate) => slope(surrogate, z[t][k] / unit) / unit,
                 _ => {
                     let pixels = shape().pixels();
                     let channel = k / pixels * pixels..(k / pixels + 1) * pixels;
@@ -463,7 +466,8 @@ fn names_are_read_as_they_are_written() {
         assert_eq!(e.to_string().parse::<Estimator>().unwrap(), e, "{e}");
     }
     let pooled = Estimator { pool: Some(SilentWindow::All), ..Estimator::pdsg() };
-    assert_eq!(pooled.options(), "gradient=pdsg,pool=all");
+    let pgd = Estimated { attack: Box::new(Pgd::default()), estimator: pooled };
+    assert_eq!(pgd.info().label, "pgd:gradient=pdsg,pool=all");
     for wrong in [
         "",
         "tirangle",

@@ -6,6 +6,7 @@ pub mod masks;
 pub mod models;
 pub mod networks;
 pub mod plain;
+pub mod surrogates;
 
 use deepsleep::simd::{Isa, LANES, Lanes};
 use deepsleep::tensor::{Shape, Tensor};

@@ -43,7 +43,8 @@ pub const TARGET: Described =
 pub const GRADIENT: Described = (
     "gradient",
     "own",
-    "of spikes: own, triangle:W, rect:W, exp:A, atan:A, ste, bptr, rga, relu, hart:W, pdsg or assg:A (docs/attacks.md)",
+    "of spikes: own, triangle:W, rectangle:A, exponential:A, arctan:A, straight-through and other surrogates of settings, bptr, rga, \
+     relu, hart:W, pdsg or assg:A (docs/attacks.md)",
 );
 pub const POOL: Described = (
     "pool",

@@ -4,8 +4,10 @@ use crate::attack::catalog::options::number_or_fraction;
 use crate::attack::catalog::parse::{entry_and_options, parse_attack};
 use crate::attack::catalog::{ATTACKS, CatalogEntry};
 use crate::attack::search::Attack;
+use crate::kernels::lif::Estimator;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
@@ -13,7 +15,7 @@ use std::str::FromStr;
 /// An attack and its options, such as `pgd:steps=40,restarts=5`. It can be built, always: parsing has tried it.
 ///
 /// Two are equal if they name the same attack with the same options, in whatever order and spelling of numbers
-/// (`step=2/255` and `step=0.00784313725`). [`Display`](fmt::Display) prints the options as they were given.
+/// (`step=2/255` and `step=0.00784313725`, `gradient=atan:3` and `gradient=arctan:3`). [`Display`](fmt::Display) prints the options as they were given.
 ///
 /// ```
 /// use deepsleep::attack::AttackSpec;
@@ -134,11 +136,7 @@ impl AttackSpec {
         let mut options: Vec<_> = self
             .options
             .iter()
-            .map(|(key, value)| {
-                let number =
-                    number_or_fraction(value).map(|number| OptionValue::Number(number.to_bits()));
-                (key.as_str(), number.unwrap_or(OptionValue::Word(value)))
-            })
+            .map(|(key, value)| (key.as_str(), OptionValue::of(key, value)))
             .collect();
         options.sort_unstable();
         (&self.name, options)
@@ -148,7 +146,20 @@ impl AttackSpec {
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum OptionValue<'a> {
     Number(u32),
-    Word(&'a str),
+    Word(Cow<'a, str>),
+}
+
+impl<'a> OptionValue<'a> {
+    fn of(key: &str, value: &'a str) -> Self {
+        if let Some(number) = number_or_fraction(value) {
+            return Self::Number(number.to_bits());
+        }
+        match value.parse::<Estimator>() {
+            // It has former names.
+            Ok(estimator) if key == "gradient" => Self::Word(estimator.to_string().into()),
+            _ => Self::Word(value.into()),
+        }
+    }
 }
 
 impl PartialEq for AttackSpec {

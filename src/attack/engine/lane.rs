@@ -1,6 +1,7 @@
 //! A sample in flight: its lane, its run, and what it has found so far.
 
 use crate::attack::candidate::{Candidate, Hit};
+use crate::attack::estimator;
 use crate::attack::outcome::Winner;
 use crate::attack::stepper::{Budget, Goal, Runs, Sample};
 use crate::attack::task::AttackTask;
@@ -39,16 +40,16 @@ impl<State> LaneState<State> {
     pub fn record_hit(
         &mut self,
         x: &[f32],
-        (attack, estimator): (&'static str, &Estimator),
+        (attack, asked): (&'static str, &Estimator),
         sample: &Sample<'_>,
         runs: Runs,
     ) {
         let mut image = self.candidate.hit.take().map_or_else(Vec::new, |old| old.image);
         image.clear();
         image.extend_from_slice(x);
-        let attack = match estimator.is_own() {
+        let attack = match asked.is_own() {
             true => attack.into(),
-            false => format!("{attack}:{}", estimator.options()).into(),
+            false => format!("{attack}:{}", estimator::options(asked)).into(),
         };
         let target = (runs.targets > 0 || sample.targeted).then_some(sample.target);
         let (restart, iteration) = (sample.restart, self.iteration);
@@ -70,11 +71,11 @@ impl<State> LaneState<State> {
 
 /// The key of an attack's random numbers. Its runs with different estimators are different attacks, each with numbers of
 /// its own. To write out which window attacks take by default makes no other attack.
-pub fn root(budget: &Budget, name: &str, estimator: &Estimator) -> Key {
+pub fn root(budget: &Budget, name: &str, asked: &Estimator) -> Key {
     let key = Key::new(budget.seed).named(name);
-    let pool = estimator.pool.filter(|&pool| pool != SilentWindow::Largest);
-    let is_own = Estimator { pool, ..*estimator }.is_own();
-    if is_own { key } else { key.named(&estimator.to_string()) }
+    let pool = asked.pool.filter(|&pool| pool != SilentWindow::Largest);
+    let is_own = Estimator { pool, ..*asked }.is_own();
+    if is_own { key } else { key.named(&estimator::key(asked)) }
 }
 
 /// The sample of a lane, in its run: targets one after the other, all restarts of each.

@@ -12,7 +12,7 @@ use crate::attack::geometry::projection::is_inside;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Step, Stepper};
 use crate::attack::task::AttackTask;
 use crate::nn::Session;
-use crate::nn::{margin, rivals};
+use crate::nn::{margin, other_classes};
 use crate::simd::random::Key;
 use crate::simd::{Isa, LANES, Lanes};
 use crate::tensor::{Context, Region};
@@ -190,7 +190,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
     fn occupy(&mut self, lane: usize, index: usize, sample: usize) {
         let (task, lane_state) = (self.task, &mut self.lanes[lane]);
         let logits = &task.clean_logits[sample * self.loss_classes..][..self.loss_classes];
-        rivals(logits, task.samples.labels()[sample], &mut lane_state.rivals);
+        other_classes(logits, task.samples.labels()[sample], &mut lane_state.rivals);
         (lane_state.index, lane_state.run, lane_state.best) = (Some(index), 0, f32::INFINITY);
         lane_state.candidate.sample = sample;
         self.start(lane);

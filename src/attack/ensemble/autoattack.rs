@@ -5,6 +5,7 @@ use crate::attack::candidate::Candidate;
 use crate::attack::diagnostics::{Diagnostics, FoundBy};
 use crate::attack::ensemble::transferred::search_on;
 use crate::attack::ensemble::{checks, spiking};
+use crate::attack::estimator;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
@@ -253,7 +254,7 @@ impl Attack for AutoAttack {
             let given = !attack.needs_spikes && !attack.losses.is_empty() && !member.transfer;
             let own = given && task.estimator.is_own();
             let label = match given && !own {
-                true => format!("{}:{}", member.label(), task.estimator.options()),
+                true => format!("{}:{}", member.label(), estimator::options(&task.estimator)),
                 false => member.label(),
             };
             diagnostics.found_by.push(FoundBy { attack: label, found: before - left.len(), own });

@@ -1,6 +1,7 @@
 //! Any attack that follows gradients, with those of spikes estimated in another way than the network's own.
 
 use crate::Result;
+use crate::attack::estimator;
 use crate::attack::search::{Attack, AttackInfo, Search};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
@@ -18,7 +19,7 @@ pub struct Estimated {
 impl Attack for Estimated {
     fn info(&self) -> AttackInfo {
         let inner = self.attack.info();
-        let label = format!("{}:{}", inner.label, self.estimator.options());
+        let label = format!("{}:{}", inner.label, estimator::options(&self.estimator));
         let needs_windows = inner.needs_windows || self.estimator.pool.is_some();
         AttackInfo { label, needs_spikes: true, needs_windows, ..inner }
     }

@@ -40,7 +40,7 @@ const HALVINGS: usize = 30;
 
 /// What the answer is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum HopSkipJumpPhase {
     /// A random image.
     Start(usize),
     /// A point between the clean image and one that fools.
@@ -53,7 +53,7 @@ enum Asked {
 
 /// Where the walk stands.
 pub struct State {
-    asked: Asked,
+    phase: HopSkipJumpPhase,
     step: usize,
     /// Shares of the way from the clean image (Linf: radii) between which the boundary lies.
     low: f32,
@@ -109,7 +109,7 @@ impl HopSkipJump {
             Norm::Linf => Norm::Linf.distance(&state.outer, sample.clean),
             _ => 1.0,
         };
-        state.asked = Asked::Between;
+        state.phase = HopSkipJumpPhase::Between;
         Self::between(state, 0.5 * state.high, sample, x);
     }
 
@@ -130,7 +130,7 @@ impl HopSkipJump {
     }
 
     fn probe(&self, state: &mut State, which: usize, sample: &Sample<'_>, x: &mut [f32]) {
-        state.asked = Asked::Probe(which);
+        state.phase = HopSkipJumpPhase::Probe(which);
         let key = sample.key.named("probe").with(state.step as u64).with(which as u64);
         match sample.budget.norm {
             Norm::Linf => {
@@ -160,7 +160,7 @@ impl HopSkipJump {
 
     /// Steps along the normal, shorter at every call for one step.
     fn along(state: &mut State, halvings: usize, sample: &Sample<'_>, x: &mut [f32]) {
-        state.asked = Asked::Along(halvings);
+        state.phase = HopSkipJumpPhase::Along(halvings);
         let norm = sample.budget.norm;
         let length = Norm::L2.of(&state.normal).max(f32::MIN_POSITIVE);
         for ((x, &point), &n) in x.iter_mut().zip(&state.point).zip(&state.normal) {
@@ -206,7 +206,7 @@ impl Stepper for HopSkipJump {
     fn state(&self, shape: Shape, _classes: usize) -> State {
         let zeros = || vec![0.0; shape.features()];
         State {
-            asked: Asked::Start(0),
+            phase: HopSkipJumpPhase::Start(0),
             step: 0,
             low: 0.0,
             high: 1.0,
@@ -222,7 +222,7 @@ impl Stepper for HopSkipJump {
     }
 
     fn start(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
-        (state.asked, state.step) = (Asked::Start(0), 0);
+        (state.phase, state.step) = (HopSkipJumpPhase::Start(0), 0);
         Self::random_image(0, sample, x);
     }
 
@@ -234,19 +234,19 @@ impl Stepper for HopSkipJump {
         x: &mut [f32],
     ) -> Step {
         let norm = sample.budget.norm;
-        match state.asked {
-            Asked::Start(which) => {
+        match state.phase {
+            HopSkipJumpPhase::Start(which) => {
                 if answer.fooled {
                     state.outer.copy_from_slice(x);
                     Self::begin_bisection(state, sample, x);
                 } else if which + 1 < STARTS {
-                    state.asked = Asked::Start(which + 1);
+                    state.phase = HopSkipJumpPhase::Start(which + 1);
                     Self::random_image(which + 1, sample, x);
                 } else {
                     return Step::End;
                 }
             }
-            Asked::Between => {
+            HopSkipJumpPhase::Between => {
                 let middle = 0.5 * (state.low + state.high);
                 if answer.fooled {
                     state.high = middle
@@ -265,7 +265,7 @@ impl Stepper for HopSkipJump {
                 state.distance = norm.distance(x, sample.clean);
                 self.begin_probes(state, sample, x);
             }
-            Asked::Probe(which) => {
+            HopSkipJumpPhase::Probe(which) => {
                 state.fooled += usize::from(answer.fooled);
                 let ways = x.iter().zip(&state.point).map(|(x, point)| x - point);
                 for ((all, normal), way) in state.all.iter_mut().zip(&mut state.normal).zip(ways) {
@@ -281,7 +281,7 @@ impl Stepper for HopSkipJump {
                 state.length = state.distance / ((state.step + 1) as f32).sqrt();
                 Self::along(state, 0, sample, x);
             }
-            Asked::Along(halvings) => {
+            HopSkipJumpPhase::Along(halvings) => {
                 if !answer.fooled && halvings < HALVINGS {
                     state.length *= 0.5;
                     Self::along(state, halvings + 1, sample, x);

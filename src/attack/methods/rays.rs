@@ -28,7 +28,7 @@ impl Default for RayS {
 
 /// What the answer is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum RaysPhase {
     /// One of the first directions.
     Start(usize),
     /// A direction with a block turned round, at the best radius.
@@ -40,7 +40,7 @@ enum Asked {
 /// Where the search stands.
 pub struct State {
     query: usize,
-    asked: Asked,
+    phase: RaysPhase,
     /// The best radius at which a direction fools, 1 if none has yet.
     radius: f32,
     /// Radii between which the boundary lies.
@@ -80,7 +80,7 @@ impl State {
             (self.level, self.block) = ((self.level + 1).min(31), 0);
         }
         self.turn();
-        self.asked = Asked::Block;
+        self.phase = RaysPhase::Block;
     }
 
     fn start_direction(&mut self, which: usize, clean: &[f32]) {
@@ -104,7 +104,7 @@ impl State {
     /// After a success at `high`: half of the way if that is still worth a question.
     fn bisect(&mut self) -> bool {
         let tolerance = TOLERANCE / (self.upward.len() as f32).sqrt();
-        self.asked = Asked::Halfway;
+        self.phase = RaysPhase::Halfway;
         self.high - self.low > tolerance
     }
 }
@@ -142,7 +142,7 @@ impl Stepper for RayS {
     fn state(&self, shape: Shape, _classes: usize) -> State {
         State {
             query: 0,
-            asked: Asked::Start(0),
+            phase: RaysPhase::Start(0),
             radius: 1.0,
             low: 0.0,
             high: 1.0,
@@ -153,7 +153,7 @@ impl Stepper for RayS {
     }
 
     fn start(&self, state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
-        (state.query, state.asked, state.radius) = (0, Asked::Start(0), 1.0);
+        (state.query, state.phase, state.radius) = (0, RaysPhase::Start(0), 1.0);
         (state.level, state.block) = (0, 0);
         state.start_direction(0, sample.clean);
         state.show(1.0, sample.clean, x);
@@ -171,8 +171,8 @@ impl Stepper for RayS {
             return Step::End;
         }
         let clean = sample.clean;
-        let better = match state.asked {
-            Asked::Halfway => {
+        let better = match state.phase {
+            RaysPhase::Halfway => {
                 let middle = 0.5 * (state.low + state.high);
                 if answer.fooled {
                     state.high = middle
@@ -181,7 +181,7 @@ impl Stepper for RayS {
                 }
                 true
             }
-            Asked::Start(_) | Asked::Block => {
+            RaysPhase::Start(_) | RaysPhase::Block => {
                 (state.low, state.high) = (0.0, state.radius);
                 answer.fooled
             }
@@ -190,21 +190,21 @@ impl Stepper for RayS {
             state.show(0.5 * (state.low + state.high), clean, x);
             return Step::Ask;
         }
-        match state.asked {
-            Asked::Halfway => {
+        match state.phase {
+            RaysPhase::Halfway => {
                 state.radius = state.high;
                 state.next_block();
             }
-            Asked::Start(which) if which + 1 < STARTS => {
-                state.asked = Asked::Start(which + 1);
+            RaysPhase::Start(which) if which + 1 < STARTS => {
+                state.phase = RaysPhase::Start(which + 1);
                 state.start_direction(which + 1, clean);
             }
-            Asked::Start(_) => {
+            RaysPhase::Start(_) => {
                 // No direction fools yet: blocks are turned at the full radius until one does.
                 state.start_direction(0, clean);
                 state.next_block();
             }
-            Asked::Block => {
+            RaysPhase::Block => {
                 state.turn();
                 state.next_block();
             }

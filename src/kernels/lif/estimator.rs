@@ -3,8 +3,6 @@
 use super::{Dynamics, SilentWindow};
 use crate::kernels::surrogate::Surrogate;
 use crate::{Error, Result};
-use std::fmt;
-use std::str::FromStr;
 
 /// An estimator of gradients through spikes. The default is the network's own: backpropagation through time with the
 /// network's surrogate.
@@ -14,11 +12,9 @@ use std::str::FromStr;
 ///
 /// ```
 /// use deepsleep::kernels::lif::Estimator;
-/// let hart: Estimator = "hart:0.5".parse()?;
-/// assert_eq!(hart.to_string(), "hart:0.5");
+/// use deepsleep::kernels::surrogate::Surrogate;
 /// assert!(Estimator::default().is_own());
-/// assert!("tirangle".parse::<Estimator>().is_err());
-/// # Ok::<(), deepsleep::Error>(())
+/// assert!(Estimator::fixed(Surrogate::Triangle(0.0)).validate().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimator {
@@ -153,18 +149,6 @@ impl Estimator {
         *self == Self::default()
     }
 
-    /// The options of an attack that ask for it: `gradient=rga:0.2,pool=all,time=4`.
-    pub fn options(&self) -> String {
-        let mut options = format!("gradient={self}");
-        if let Some(silent) = self.pool {
-            options += &format!(",pool={}", silent.name());
-        }
-        if self.stretch != 1 {
-            options += &format!(",time={}", self.stretch);
-        }
-        options
-    }
-
     /// Refuses numbers that give no gradient.
     ///
     /// # Errors
@@ -211,89 +195,4 @@ impl Estimator {
 pub(super) fn unit(d: &Dynamics) -> f32 {
     let unit = d.threshold - d.initial;
     if unit > 0.0 { unit } else { 1.0 }
-}
-
-/// Names with a number, the number they have if none is given, and what it is of.
-const NAMES: [(&str, f32); 11] = [
-    ("own", f32::NAN),
-    ("triangle", 1.0),
-    ("rect", 1.0),
-    ("exp", 2.0),
-    ("atan", 2.0),
-    ("ste", f32::NAN),
-    ("bptr", f32::NAN),
-    ("rga", 0.2),
-    ("relu", f32::NAN),
-    ("hart", 1.0),
-    ("pdsg", f32::NAN),
-];
-
-impl FromStr for Estimator {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (name, number) = match text.split_once(':') {
-            Some((name, number)) => (name.trim(), Some(number.trim())),
-            None => (text.trim(), None),
-        };
-        let known = NAMES.iter().copied().chain([("assg", Assg::default().degree)]);
-        let unknown = || {
-            let names: Vec<&str> = known.clone().map(|(name, _)| name).collect();
-            let problem =
-                format!("`{text}` is none of {}, with a number as in atan:2", names.join(", "));
-            Error::argument("gradient", problem)
-        };
-        let (_, default) = known.clone().find(|(known, _)| *known == name).ok_or_else(unknown)?;
-        let number = match number {
-            None => default,
-            Some(_) if default.is_nan() => {
-                return Err(Error::argument(
-                    "gradient",
-                    format!("`{text}`: {name} takes no number"),
-                ));
-            }
-            Some(number) => number.parse().map_err(|_| unknown())?,
-        };
-        let estimator = match name {
-            "triangle" => Self::fixed(Surrogate::Triangle(number)),
-            "rect" => Self::fixed(Surrogate::Rectangle(2.0 / number)),
-            "exp" => Self::fixed(Surrogate::Exponential(number)),
-            "atan" => Self::fixed(Surrogate::Arctan(number)),
-            "ste" => Self::fixed(Surrogate::StraightThrough(1.0)),
-            "bptr" => Self::rate(RateRule::Bptr),
-            "rga" => Self::rate(RateRule::Rga(number)),
-            "relu" => Self::rate(RateRule::Relu),
-            "hart" => Self::hart(number),
-            "pdsg" => Self::pdsg(),
-            "assg" => Self::assg(number),
-            _ => Self::default(),
-        };
-        estimator.validate()?;
-        Ok(estimator)
-    }
-}
-
-impl fmt::Display for Estimator {
-    /// The name that it is asked for by, without [`pool`](Self::pool) and [`stretch`](Self::stretch).
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.time, self.slope) {
-            (TimeRule::Rate(RateRule::Bptr), _) => f.write_str("bptr"),
-            (TimeRule::Rate(RateRule::Rga(share)), _) => write!(f, "rga:{share}"),
-            (TimeRule::Rate(RateRule::Relu), _) => f.write_str("relu"),
-            (TimeRule::Detached, SlopeRule::Fixed(Surrogate::Triangle(width))) if self.average => {
-                write!(f, "hart:{width}")
-            }
-            (_, SlopeRule::Own) => f.write_str("own"),
-            (_, SlopeRule::Pdsg) => f.write_str("pdsg"),
-            (_, SlopeRule::Assg(assg)) => write!(f, "assg:{}", assg.degree),
-            (_, SlopeRule::Fixed(surrogate)) => match surrogate {
-                Surrogate::Triangle(width) => write!(f, "triangle:{width}"),
-                Surrogate::Rectangle(height) => write!(f, "rect:{}", 2.0 / height),
-                Surrogate::Exponential(a) => write!(f, "exp:{a}"),
-                Surrogate::Arctan(a) => write!(f, "atan:{a}"),
-                Surrogate::StraightThrough(_) => f.write_str("ste"),
-                other => write!(f, "{other:?}"),
-            },
-        }
-    }
 }

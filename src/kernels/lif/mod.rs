@@ -76,7 +76,7 @@ impl SilentWindow {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::First, Self::Largest, Self::All];
 
-    /// Its name, as an attack's option.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::First => "first",
