@@ -88,7 +88,17 @@ fn backward(c: &mut Criterion) {
     let dynamics = Neuron::default().dynamics().expect("the published neuron");
     let mut tape = Tape::new(Context::new(0).expect("threads"));
     for name in [
-        "own", "triangle", "rect", "exp", "atan", "ste", "bptr", "rga", "relu", "hart", "pdsg",
+        "own",
+        "triangle",
+        "rectangle",
+        "exponential",
+        "arctan",
+        "straight-through",
+        "bptr",
+        "rga",
+        "relu",
+        "hart",
+        "pdsg",
         "assg",
     ] {
         let estimator = name.parse().expect("a known name");

@@ -49,6 +49,7 @@
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
 //! | [`draw`] | curves, filters, spike rasters and grids of images |
 //! | [`report`] | an experiment's results as a page to read |
+//! | [`wording`] | numbers, and texts of others, as messages and reports show them; below all others |
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -87,8 +88,6 @@ mod memory;
 #[forbid(unsafe_code)]
 pub mod method;
 #[forbid(unsafe_code)]
-mod names;
-#[forbid(unsafe_code)]
 pub mod nn;
 #[forbid(unsafe_code)]
 pub mod onnx;
@@ -97,8 +96,6 @@ mod options;
 #[cfg(feature = "report")]
 #[forbid(unsafe_code)]
 pub mod report;
-#[forbid(unsafe_code)]
-mod short_form;
 #[allow(unsafe_code)]
 pub mod simd;
 #[forbid(unsafe_code)]
@@ -108,13 +105,15 @@ pub mod snn;
 #[forbid(unsafe_code)]
 pub mod tensor;
 #[forbid(unsafe_code)]
-mod wording;
+pub mod wording;
 
-pub use attack::{Attack, AttackReport, Budget, Norm, Samples, parse_attack, run_attack};
+pub use attack::{
+    Attack, AttackReport, AttackSpec, Budget, Norm, Outcome, Samples, Status, parse_attack,
+    run_attack,
+};
 pub use data::{Dataset, DatasetName, Split, locate};
 pub use error::{Error, Result};
-pub use method::{Defender, Profile, Settings};
+pub use method::{Defender, Defense, Profile, Settings};
 pub use nn::{Classifier, Freeze, FrozenModel, FrozenNetwork, Model, Network};
 pub use nn::{Trainer, TrainingOptions, accuracy};
 pub use tensor::Context;
-pub use wording::{significant, written};

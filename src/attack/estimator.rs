@@ -1,8 +1,8 @@
 //! Estimators of spikes' gradients as text: the values of `gradient=`, `pool=` and `time=`.
 
-use crate::attack::catalog::number_or_fraction;
 use crate::kernels::lif::{Assg, Estimator, RateRule, SlopeRule, TimeRule};
 use crate::kernels::surrogate::Surrogate;
+use crate::wording::number;
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -36,8 +36,8 @@ impl FromStr for Estimator {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (name, number) = match text.split_once(':') {
-            Some((name, number)) => (name.trim(), Some(number.trim())),
+        let (name, given) = match text.split_once(':') {
+            Some((name, given)) => (name.trim(), Some(given.trim())),
             None => (text.trim(), None),
         };
         let surrogates = Surrogate::ALL.map(|surrogate| (surrogate.name(), surrogate.parameter()));
@@ -50,13 +50,15 @@ impl FromStr for Estimator {
                 names.join(", ")
             ));
         };
-        let number = match number {
+        let number = match given {
             None => usual,
-            Some(_) if usual.is_nan() => return refuse(format!("`{text}`: {name} takes no number")),
-            Some(number) => match number_or_fraction(number) {
+            Some(_) if usual.is_nan() => {
+                return refuse(format!("`{text}`: {name} takes no number"));
+            }
+            Some(given) => match given.parse().ok().or_else(|| number(given)) {
                 Some(number) => number,
                 None => {
-                    return refuse(format!("`{text}`: `{number}` is no number, as the 2 of arctan:2 is"));
+                    return refuse(format!("`{text}`: `{given}` is no number such as 0.5 or 1/2"));
                 }
             },
         };

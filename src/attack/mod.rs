@@ -39,6 +39,7 @@
 
 mod candidate;
 mod catalog;
+mod checks;
 mod diagnostics;
 mod engine;
 mod ensemble;
@@ -87,6 +88,7 @@ pub use methods::sigma_zero::SigmaZero;
 pub use methods::square::Square;
 pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
 pub(crate) use probe::{Answer, DrawnLogits, Point, Probe, are_probabilities, direction_distance};
+pub(crate) use recheck::median;
 pub(crate) use run::run_classified;
 pub use run::{check_attack, run_attack};
 pub use samples::Samples;

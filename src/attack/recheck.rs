@@ -35,7 +35,8 @@ impl Recheck {
         let now = judge(task, 1, &images, &all)?;
         let before = task.clean_logits.chunks(classes).zip(samples.labels());
         let margins: Vec<f32> = before.clone().map(|(z, &label)| margin(z, label)).collect();
-        let least = SHARE * median(&margins);
+        let sizes = margins.iter().filter(|m| m.is_finite()).map(|m| f64::from(m.abs()));
+        let least = SHARE * median(sizes) as f32;
         let differs = |((z, &label), now): ((&[f32], &usize), &[f32])| {
             let (before, after) = (margin(z, label), margin(now, label));
             match before.is_finite() && after.is_finite() {
@@ -69,9 +70,9 @@ impl Recheck {
     }
 }
 
-/// The median magnitude of the finite numbers.
-fn median(numbers: &[f32]) -> f32 {
-    let mut sizes: Vec<f32> = numbers.iter().filter(|n| n.is_finite()).map(|n| n.abs()).collect();
-    sizes.sort_by(f32::total_cmp);
-    sizes.get(sizes.len() / 2).copied().unwrap_or(0.0)
+/// The middle of numbers, 0 of none. What is not a number counts as the largest.
+pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<f64> = numbers.into_iter().collect();
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
 }

@@ -2,8 +2,8 @@
 
 use crate::Result;
 use crate::attack::candidate::{Candidate, Cost, Hit};
+use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FLAT};
-use crate::attack::ensemble::checks;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
 use crate::attack::recheck::Recheck;

@@ -1,5 +1,7 @@
 //! How sure a share is.
 
+pub(super) use crate::attack::median;
+
 /// The exact (Clopper-Pearson) interval of 95 % for `hits` of `count`: for counts of a handful, of which Wilson's lower
 /// bound is several times as high.
 pub fn interval(hits: usize, count: usize) -> [f64; 2] {
@@ -36,12 +38,6 @@ fn solve(f: impl Fn(f64) -> f64) -> f64 {
         if f(middle) < 0.0 { low = middle } else { high = middle }
     }
     0.5 * (low + high)
-}
-
-/// The middle of numbers, 0 of none. What is not a number counts as the largest.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::StateDict;
 use crate::foreign;
-use crate::names::shown;
 use crate::wording::of_json;
+use crate::wording::shown;
 use crate::{Error, Result};
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};

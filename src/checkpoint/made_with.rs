@@ -1,9 +1,9 @@
 //! The one rule for "this file belongs to other options": compares the options recorded in a file with those asked for
 //! now, and refuses with every difference.
 
-use super::to_json;
 use crate::fingerprint::shortened;
-use crate::names::shown;
+use crate::wording::shown;
+use crate::wording::to_json;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

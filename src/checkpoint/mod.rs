@@ -28,7 +28,7 @@ pub use npz::{Npz, NpzArray};
 pub use reader::NpzReader;
 
 use crate::files::{read_regular, write_atomically};
-use crate::names::{list, shown};
+use crate::wording::{list, shown, to_json};
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, BTreeSet};
@@ -301,10 +301,4 @@ impl StateDict {
 fn quoted(names: &[&str]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{}`", shown(name))).collect();
     list(names.iter().map(String::as_str))
-}
-
-/// A value as JSON by way of text: an f32 stays the shortest number that names it (0.1), where a direct conversion would
-/// widen it first (0.10000000149011612).
-pub(crate) fn to_json(value: &impl Serialize) -> serde_json::Result<serde_json::Value> {
-    serde_json::from_str(&serde_json::to_string(value)?)
 }

@@ -2,7 +2,7 @@
 
 use super::MOST_BYTES;
 use super::format::half;
-use crate::names::shown;
+use crate::wording::shown;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use std::io::{ErrorKind, Read};
 

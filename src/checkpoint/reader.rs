@@ -4,7 +4,7 @@ use super::npy::Header;
 use super::{MOST_BYTES, NpzArray};
 use crate::files::open_regular;
 use crate::foreign::{self, FileKind};
-use crate::names::{list, shown};
+use crate::wording::{list, shown};
 use crate::{Error, Result};
 use ndarray::ArrayD;
 use std::fmt::Display;

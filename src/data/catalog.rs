@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::files::{FILES, IdxPart, Split, file_name};
 use super::formats::Format;
-use crate::names::meant;
+use crate::wording::meant;
 use crate::{Error, Result};
 
 /// A data set known by name.

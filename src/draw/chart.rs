@@ -34,7 +34,7 @@ pub struct Series {
     /// The number of its color.
     pub color: usize,
     /// As printed: dashed, its points open.
-    pub published: bool,
+    pub printed: bool,
     /// Points: noise scale of a pixel range of 1 (or passes), and accuracy.
     pub points: Vec<(f64, f64)>,
     /// Of several seeds, from where to where one more would be at each point: a band.
@@ -149,7 +149,7 @@ impl Chart {
                 let band = Polygon::new(above.chain(below).collect::<Vec<_>>(), color.mix(0.18));
                 chart.draw_series([band]).map_err(failed)?;
             }
-            if curve.published {
+            if curve.printed {
                 let line = DashedLineSeries::new(points.iter().copied(), 10, 8, stroke);
                 chart.draw_series(line).map_err(failed)?;
                 let dots = points.iter().map(|&point| Circle::new(point, 8, stroke));

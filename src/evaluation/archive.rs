@@ -5,9 +5,9 @@ use crate::attack::{
     AttackInfo, AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Samples, Status, Winner,
 };
 use crate::checkpoint::{Npz, NpzReader};
-use crate::names::shown;
 use crate::tensor::Shape;
 use crate::wording::of_json;
+use crate::wording::shown;
 use crate::{Error, Result};
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};

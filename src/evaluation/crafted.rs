@@ -367,23 +367,3 @@ impl Attack for Untouched {
         Vec::new()
     }
 }
-
-/// Every source's images shown to every target: `[source][target]`. A model that is among both is attacked white-box on
-/// the diagonal.
-///
-/// # Errors
-/// Those of [`Crafted::craft`] and [`Crafted::show`].
-pub fn transfer_matrix(
-    context: &Context,
-    sources: &[&dyn Classifier],
-    targets: &[&dyn Classifier],
-    samples: &Samples,
-    method: &dyn Attack,
-    budget: Budget,
-) -> Result<Vec<Vec<AttackReport>>> {
-    let row = |source: &&dyn Classifier| {
-        let crafted = Crafted::craft(context, *source, samples, method, budget)?;
-        targets.iter().map(|target| crafted.show(context, *target)).collect()
-    };
-    sources.iter().map(row).collect()
-}

@@ -49,7 +49,7 @@ pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
 pub use checkpoint_kind::{AUDIT, CheckpointKind};
 pub(crate) use crafted::distance;
-pub use crafted::{Crafted, classify, transfer_matrix};
+pub use crafted::{Crafted, classify};
 pub use evidence::Evidence;
 #[cfg(feature = "experiment")]
 pub(crate) use interval::NORMAL_QUANTILE;

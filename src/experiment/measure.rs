@@ -3,10 +3,10 @@
 use super::execute::{Lab, file_of, read};
 use super::store::StoreEntry;
 use crate::attack::{AttackReport, AttackSpec, Budget, Samples, Status};
-use crate::checkpoint::to_json;
 use crate::evaluation::{Cell, Crafted, Evidence, Models, Plan, ThreatModel, classify, evaluate};
 use crate::nn::Freeze;
 use crate::snn::SpikingOptions;
+use crate::wording::to_json;
 use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::ops::Range;

@@ -3,7 +3,7 @@
 
 use super::sheet::parse;
 use crate::attack::{ATTACKS, AttackSpec};
-use crate::names::meant;
+use crate::wording::meant;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

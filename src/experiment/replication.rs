@@ -52,7 +52,8 @@ pub struct Replication {
     /// The column's key.
     pub column: String,
     /// As printed.
-    pub published: f64,
+    #[serde(alias = "published")]
+    pub printed: f64,
     /// Seeds.
     pub seeds: usize,
     /// What they say.
@@ -125,7 +126,7 @@ impl Replication {
                         scale: row.scale.clone(),
                         method: row.method.clone(),
                         column: column.key.clone(),
-                        published: printed,
+                        printed,
                         seeds,
                         verdict,
                         given_control,

@@ -134,18 +134,13 @@ pub struct Sheet {
     #[serde(default)]
     pub columns: Vec<String>,
     /// Rows.
-    #[serde(rename = "method", default)]
-    pub methods: Vec<RowSpec>,
+    #[serde(rename = "method", alias = "row", default)]
+    pub rows: Vec<RowSpec>,
 }
 
 impl Sheet {
     /// A table of these rows, with the network and the images of the experiment.
-    pub fn new(
-        norm: Norm,
-        scales: Vec<String>,
-        columns: Vec<String>,
-        methods: Vec<RowSpec>,
-    ) -> Self {
+    pub fn new(norm: Norm, scales: Vec<String>, columns: Vec<String>, rows: Vec<RowSpec>) -> Self {
         Self {
             architecture: None,
             data: None,
@@ -155,7 +150,7 @@ impl Sheet {
             norm,
             scales,
             columns,
-            methods,
+            rows,
         }
     }
 
@@ -185,7 +180,7 @@ impl Sheet {
         };
         list("noise scale", self.scales.iter().map(|scale| (radius(scale), scale)).collect())?;
         list("column", self.columns.iter().map(|column| (column.clone(), column)).collect())?;
-        list("method", self.methods.iter().map(|method| (method.id.clone(), &method.id)).collect())
+        list("row", self.rows.iter().map(|row| (row.id.clone(), &row.id)).collect())
     }
 
     /// Reads a sheet of the caller's.
@@ -196,16 +191,16 @@ impl Sheet {
         let sheet: Self = read(path)?;
         let fail = |problem: &str| Err(Error::format(path, problem));
         let of_paper = sheet.table.is_some() || sheet.figure.is_some();
-        match (sheet.methods.is_empty(), sheet.scales.is_empty(), sheet.columns.is_empty()) {
+        match (sheet.rows.is_empty(), sheet.scales.is_empty(), sheet.columns.is_empty()) {
             (false, ..) if of_paper => fail(
-                "`table` and `figure` are the paper's, with rows of their own; leave them out, or every [[method]]",
+                "`table` and `figure` are the paper's, with rows of their own; leave them out, or every [[row]]",
             ),
             (false, true, _) => {
-                fail("`scales` is missing: at which noise scales the methods are attacked")
+                fail("`scales` is missing: at which noise scales the rows are attacked")
             }
             (false, _, true) => fail("`columns` is missing: by which attacks"),
             (true, false, _) | (true, _, false) => {
-                fail("`scales` and `columns` are of methods, and there is no [[method]]")
+                fail("`scales` and `columns` are of rows, and there is no [[row]]")
             }
             _ => Ok(sheet),
         }
@@ -256,8 +251,8 @@ impl Selection {
     /// What of a sheet is in it; None if that is nothing.
     pub fn of(&self, mut sheet: Sheet) -> Option<Sheet> {
         sheet.scales.retain(|scale| self.scales.contains(scale));
-        sheet.methods.retain(|method| self.methods.contains(&method.label));
-        (!sheet.scales.is_empty() && !sheet.methods.is_empty()).then_some(sheet)
+        sheet.rows.retain(|row| self.methods.contains(&row.label));
+        (!sheet.scales.is_empty() && !sheet.rows.is_empty()).then_some(sheet)
     }
 }
 

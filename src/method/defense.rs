@@ -4,10 +4,10 @@ use super::defenses::{
     AdversarialTraining, DeepSleep, Distillation, FastWaveDefense, Lucid, SleepDefense,
     SlowWaveDefense,
 };
-use super::{Settings, Stage};
-use crate::names::meant;
+use super::{Settings, Stage, is_within};
 use crate::nn::GradientAttack;
 use crate::snn::Statistics;
+use crate::wording::meant;
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -171,15 +171,12 @@ impl Training {
     /// Whether it reads the setting of this dotted name, or part of a group of this name. What matters may depend on other
     /// settings, as the teacher's epochs do on whose distillation it is.
     pub fn reads(self, settings: &Settings, name: &str) -> bool {
-        let within = |name: &str, group: &str| {
-            name.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
         let (read, ignored) = match self {
             Self::Control => (vec!["control"], Vec::new()),
             Self::Defense(defense) => (defense.reads(settings), defense.ignores(settings)),
         };
-        let is_read = read.iter().any(|read| within(name, read) || within(read, name));
-        name == "seed" || is_read && !ignored.iter().any(|ignored| within(name, ignored))
+        let is_read = read.iter().any(|read| is_within(name, read) || is_within(read, name));
+        name == "seed" || is_read && !ignored.iter().any(|ignored| is_within(name, ignored))
     }
 
     /// The settings that it reads, with their values. Nothing else in `settings` makes a difference to it, except for the
@@ -203,7 +200,7 @@ impl FromStr for Training {
         Self::all().find(|training| training.name() == name).ok_or_else(|| {
             let names: Vec<&str> = Self::all().map(Self::name).collect();
             let (meant, names) = (meant(name, &names), names.join(", "));
-            let name = crate::names::shown(name);
+            let name = crate::wording::shown(name);
             let problem = format!("unknown defense `{name}`{meant}; there are {names}");
             Error::argument("defense", problem)
         })
@@ -266,10 +263,7 @@ mod tests {
             let settings = Settings::new(profile);
             for &defense in DEFENSES {
                 for name in defense.reads(&settings) {
-                    let is_or_holds = |s: &str| {
-                        s.strip_prefix(name).is_some_and(|r| r.is_empty() || r.starts_with('.'))
-                    };
-                    assert!(settings.list().iter().any(|(s, _)| is_or_holds(s)), "{name}");
+                    assert!(settings.list().iter().any(|(s, _)| is_within(s, name)), "{name}");
                 }
             }
         }

@@ -25,22 +25,22 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+mod against_paper;
 mod batches;
 mod changes;
 mod control;
 mod defender;
 mod defense;
 mod defenses;
-mod former;
-mod forms;
+mod former_names;
 mod in_training;
 mod profile;
+mod setting_forms;
 mod settings;
-mod spiking_form;
+mod spiking_settings;
 mod stage;
 pub mod training_loop;
 mod validate;
-mod words;
 
 pub use batches::Batches;
 pub use changes::lacking;
@@ -54,12 +54,10 @@ pub use defenses::{
     spiking_reads,
 };
 #[cfg(feature = "experiment")]
-pub(crate) use former::{is_as_before, key_name, name as current_name};
+pub(crate) use former_names::{is_as_before, key_name, name as current_name};
 pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
-pub use settings::Settings;
-#[cfg(feature = "report")]
-pub(crate) use settings::of_32_bits;
-pub use spiking_form::{keep_spiking_options, noted_spiking_options};
+pub use settings::{Settings, is_within};
+pub use spiking_settings::{keep_spiking_options, noted_spiking_options};
 pub use stage::{BatchProgress, Networks, PassProgress, SinglePass, Stage, StageRun, TrainingRun};
 pub use training_loop::{HISTORY, HistoryPoint, Observer};

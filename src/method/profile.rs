@@ -1,6 +1,6 @@
 //! Profiles: named sets of values for all settings.
 
-use crate::names::meant;
+use crate::wording::meant;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;

@@ -2,15 +2,15 @@
 
 use super::{
     AdversarialTrainingOptions, ControlOptions, DistillationOptions, Profile, SleepDefenseOptions,
-    former, forms,
+    former_names, setting_forms,
 };
-use crate::checkpoint::{flatten, to_json};
-use crate::names::meant;
+use crate::checkpoint::flatten;
 use crate::sleep::{
     DreamSource, FastWaveOptions, Layers, LucidOptions, Plasticity, SlowWaveOptions,
 };
 use crate::snn::{Encoder, Statistics};
-use crate::{Error, Result, short_form};
+use crate::wording::{fraction, meant, short_form, to_json};
+use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ impl Serialize for Settings {
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut value = Value::deserialize(deserializer)?;
-        former::update(&mut value);
+        former_names::update(&mut value);
         Self::deserialize(value).map_err(serde::de::Error::custom)
     }
 }
@@ -115,10 +115,10 @@ impl Settings {
                 "`profile` names where all values come from: choose it by itself, then change some";
             return Err(fail(problem.into()));
         }
-        if former::REMOVED.contains(&name) {
+        if former_names::REMOVED.contains(&name) {
             return Err(fail(format!("`{name}` follows from `seed`; set that")));
         }
-        let name = &*former::name(name);
+        let name = &*former_names::name(name);
         let mut all = to_json(self).map_err(|e| fail(e.to_string()))?;
         let Some(place) = place_in(&mut all, name) else {
             let names = self.names();
@@ -141,7 +141,7 @@ impl Settings {
                 serde_json::from_value(all).map_err(|_| error)
             }
         });
-        let new = read.map_err(|error| refuse(forms::takes(name, &now, &error)))?;
+        let new = read.map_err(|error| refuse(setting_forms::takes(name, &now, &error)))?;
         // JSON knows no infinity, and a number can be too large for 32 bits.
         let written = to_json(&new).and_then(serde_json::from_value::<Self>);
         if written.ok().as_ref() != Some(&new) {
@@ -180,18 +180,14 @@ impl Settings {
         place_in(&mut all, name).map(Value::take)
     }
 
-    /// The dotted names of all settings with their values as people write them ([`written`](crate::written)):
+    /// The dotted names of all settings with their values as people write them ([`written`](crate::wording::written)):
     /// [`set`](Self::set) takes them back, to the same bits.
     pub fn written(&self) -> Vec<(String, String)> {
-        let text = |value: Value| match of_32_bits(&value) {
-            Some(number) => crate::written(number),
-            None => value.to_string(),
-        };
         let mut written: Vec<(String, String)> = Vec::new();
         for (name, value) in self.list() {
             // A form with options is one value: `sgd:momentum=0.9`.
-            let Some(form) = forms::with_options(&name) else {
-                written.push((name, text(value)));
+            let Some(form) = setting_forms::with_options(&name) else {
+                written.push((name, short_form::plain(&value)));
                 continue;
             };
             if written.last().is_none_or(|(last, _)| last != form) {
@@ -219,11 +215,9 @@ impl Settings {
     }
 }
 
-/// The number that a value was when it was written in decimals, if it is one of 32 bits.
-pub(crate) fn of_32_bits(value: &Value) -> Option<f32> {
-    let number = value.as_f64().filter(|_| value.is_f64())?;
-    let short = number as f32;
-    (short.to_string().parse() == Ok(number)).then_some(short)
+/// Whether a dotted name is this one, or that of a part of this group.
+pub fn is_within(name: &str, group: &str) -> bool {
+    name.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The place of a dotted name.
@@ -239,11 +233,7 @@ fn parse(text: &str) -> Value {
 
 /// A fraction, else JSON; there is one zero.
 fn scalar(text: &str) -> Option<Value> {
-    let fraction = text.split_once('/').and_then(|(above, below)| {
-        let (above, below): (f64, f64) = (above.trim().parse().ok()?, below.trim().parse().ok()?);
-        Some(above / below).filter(|fraction| fraction.is_finite())
-    });
-    let value = fraction.map(Value::from).or_else(|| serde_json::from_str(text).ok())?;
+    let value = fraction(text).map(Value::from).or_else(|| serde_json::from_str(text).ok())?;
     let zero = value.is_f64() && value.as_f64() == Some(0.0);
     Some(if zero { Value::from(0.0) } else { value })
 }

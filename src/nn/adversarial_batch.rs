@@ -29,6 +29,7 @@ pub enum GradientAttack {
 pub enum BatchStart {
     /// At random points of the ball.
     #[default]
+    #[serde(alias = "random")]
     Uniform,
     /// In the corner of the ball that is nearest to gray: what is bright as dark as can be, what is dark as bright.
     #[serde(alias = "grey")]

@@ -6,7 +6,7 @@ use crate::autodiff::{BatchMoments, Normalization, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::tensor::Shape;
 
-/// Added to the variance in every batch normalization (METHOD section 1).
+/// Added to the variance in a batch normalization that says nothing else (METHOD section 1).
 pub const BATCH_NORM_EPS: f32 = 1e-5;
 
 /// Whether batch normalization uses the batch's statistics or the running ones.

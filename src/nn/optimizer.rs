@@ -4,7 +4,8 @@
 use super::{Parameter, Parameters};
 use crate::checkpoint::StateDict;
 use crate::tensor::Context;
-use crate::{Error, Result, short_form};
+use crate::wording::short_form;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 

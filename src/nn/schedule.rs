@@ -1,6 +1,7 @@
 //! How the learning rate changes over the training.
 
-use crate::{Error, Result, short_form};
+use crate::wording::short_form;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 

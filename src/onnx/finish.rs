@@ -3,8 +3,8 @@
 use super::network::{Draft, DraftKind, DraftNetwork, IMAGE};
 use super::value::NodeResult;
 use crate::checkpoint::StateDict;
-use crate::names::shown;
 use crate::nn::architecture::{Algorithm, INPUT, Node, Op, Pair};
+use crate::wording::shown;
 use std::collections::HashSet;
 
 /// Letters of a node's name.

@@ -2,7 +2,7 @@
 
 use super::proto::{self, Attribute};
 use super::value::{Features, Floats, NodeResult, Operand, axis};
-use crate::names::shown;
+use crate::wording::shown;
 
 /// A node while it is read.
 pub struct FileNode<'a> {

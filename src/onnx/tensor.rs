@@ -5,7 +5,7 @@ use super::value::{NodeResult, Operand, Whole, checked_count};
 use crate::Result;
 use crate::checkpoint::half;
 use crate::files::{inside, open_regular};
-use crate::names::shown;
+use crate::wording::shown;
 use ndarray::{ArcArray, IxDyn};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};

@@ -4,8 +4,8 @@ use crate::Result;
 use crate::audit::{AuditReport, AuditVerdict, Check, Finding};
 use crate::draw::chart::{Across, Chart, Series};
 use crate::draw::failed;
-use crate::report::page::escape::printable;
-use crate::written;
+use crate::report::page::escape::one_line;
+use crate::wording::written;
 use askama::Template;
 
 #[derive(Template)]
@@ -64,8 +64,8 @@ pub fn audit_page(model: &str, dataset: &str, report: &AuditReport) -> Result<St
         Some(curve(check, *range.end(), across, title))
     });
     let page = AuditPage {
-        model: printable(model),
-        dataset: printable(dataset),
+        model: one_line(model).into_owned(),
+        dataset: one_line(dataset).into_owned(),
         report,
         meaning: meaning(report.verdict),
         radius: written(report.eps),
@@ -106,7 +106,7 @@ fn curve(
     let series = vec![Series {
         name: check.name.clone(),
         color: 0,
-        published: false,
+        printed: false,
         points,
         band: Vec::new(),
     }];

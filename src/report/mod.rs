@@ -27,9 +27,9 @@ pub use notice::notice;
 pub use tables::{Head, ReadTable, ScaleRows, ShownCell};
 
 use crate::attack::{Norm, parse_eps};
-use crate::checkpoint::to_json;
 use crate::experiment::{Observations, Results, RunInfo};
 use crate::files::write_atomically;
+use crate::wording::{Medium, printable, to_json};
 use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,9 +69,9 @@ pub fn build(folder: &Path) -> Result<Built> {
             format!("{folder}: no {file} in it; name the folder that an experiment wrote");
         return Err(Error::NotFound(problem));
     }
-    let results = Results::load(folder).and_then(printable)?;
-    let run = RunInfo::load(folder).and_then(printable);
-    let seen = Observations::load(folder).and_then(printable);
+    let results = Results::load(folder).and_then(cleaned)?;
+    let run = RunInfo::load(folder).and_then(cleaned);
+    let seen = Observations::load(folder).and_then(cleaned);
     let report = page::Page::new(folder, &results, run, seen)?;
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -88,10 +88,10 @@ pub fn build(folder: &Path) -> Result<Built> {
 }
 
 /// The same without control characters in any of its texts: whoever sent it must not write to our terminal.
-fn printable<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
+fn cleaned<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
     fn clean(value: &mut Value) {
         match value {
-            Value::String(text) => *text = page::escape::printable(text),
+            Value::String(text) => *text = printable(text, Medium::Page).into_owned(),
             Value::Array(all) => all.iter_mut().for_each(clean),
             Value::Object(all) => all.values_mut().for_each(clean),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}

@@ -61,7 +61,7 @@ impl ShownCell {
     pub fn of(results: &Results, c: &Comparison<'_>, threat_model: ThreatModel) -> Self {
         match threat_model {
             ThreatModel::Transfer => Self {
-                printed: Some(c.published),
+                printed: Some(c.printed),
                 ours: c.transfer,
                 verdict: c.verdicts[0],
                 interval: c.verdicts[0].map(|verdict| verdict.prediction.interval),
@@ -213,7 +213,7 @@ fn plain(results: &Results, ours: Option<Spread>) -> ShownCell {
 /// The rows of a sheet, one a label.
 pub fn labels(sheet: &Sheet) -> Vec<&str> {
     let mut labels: Vec<&str> = Vec::new();
-    for row in &sheet.methods {
+    for row in &sheet.rows {
         if !labels.contains(&row.label.as_str()) {
             labels.push(&row.label);
         }

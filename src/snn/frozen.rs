@@ -1,7 +1,7 @@
 //! The spiking form of a trained network: what evaluation and attacks run.
 
 use super::neurons::{Neurons, SpikingLayer, names};
-use super::{SpikingModel, SpikingOptions, Surrogate};
+use super::{SpikingModel, SpikingOptions};
 use crate::Result;
 use crate::autodiff::{Tape, Var};
 use crate::kernels::lif::SilentWindow;
@@ -74,13 +74,6 @@ impl FrozenSpikingModel {
     /// Time steps.
     pub fn steps(&self) -> usize {
         self.options.steps
-    }
-
-    /// The same network with another surrogate for all its neurons: attacks try several.
-    pub fn with_surrogate(mut self, surrogate: Surrogate) -> Self {
-        self.options.surrogate = surrogate;
-        self.layers.iter_mut().for_each(|layer| layer.surrogate = surrogate);
-        self
     }
 
     /// The same network with another gradient of pooling windows in which nobody spikes.

@@ -191,13 +191,13 @@ fn masks() -> Vec<Case> {
         case(
             "M11",
             "surrogate: rectangle, 1e-3 thresholds wide",
-            spiking(options()).with_surrogate(Surrogate::Rectangle(1e-3)),
+            spiking(options().with(|o| o.surrogate = Surrogate::Rectangle(1e-3))),
         )
         .hides(&[("ascent", Fail), ("surrogate gap", Warn)]),
         case(
             "M11b",
             "surrogate: arctan 1000",
-            spiking(options()).with_surrogate(Surrogate::Arctan(1000.0)),
+            spiking(options().with(|o| o.surrogate = Surrogate::Arctan(1000.0))),
         )
         // So few images are not always enough for more.
         .hides(&[("ascent", Warn), ("surrogate gap", Warn)]),

@@ -51,7 +51,7 @@ fn neurons() -> Vec<Dynamics> {
         Neuron { threshold: 1.25, tau: Some(4.0), ..neuron },
         Neuron { rest: -0.2, reset: Reset::Soft, ..neuron },
         Neuron { synapse_tau: Some(2.5), reset_grad: true, ..neuron },
-        Neuron::integrate_and_fire(0.8),
+        Neuron { tau: None, threshold: 0.8, decay_input: false, ..neuron },
     ];
     all.iter().map(|neuron| neuron.dynamics().unwrap()).collect()
 }

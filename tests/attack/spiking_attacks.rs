@@ -8,14 +8,14 @@ use deepsleep::attack::{
 use deepsleep::nn::{Freeze, Model};
 use deepsleep::simd::random::Key;
 use deepsleep::simd::{LANES, Lanes};
-use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
+use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics, Surrogate};
 use deepsleep::tensor::Context;
 
 const ESTIMATORS: [&str; 12] = [
     "gradient=own,pool=all",
     "gradient=triangle:0.5",
-    "gradient=ste",
-    "gradient=exp",
+    "gradient=straight-through",
+    "gradient=exponential",
     "gradient=bptr",
     "gradient=rga",
     "gradient=relu",
@@ -27,8 +27,12 @@ const ESTIMATORS: [&str; 12] = [
 ];
 
 fn spiking() -> FrozenSpikingModel {
+    with_surrogate(Surrogate::default())
+}
+
+fn with_surrogate(surrogate: Surrogate) -> FrozenSpikingModel {
     let network = Model::open(&golden("lenet_weights.safetensors")).unwrap();
-    let options = SpikingOptions::default().with(|o| o.steps = 4);
+    let options = SpikingOptions::default().with(|o| (o.steps, o.surrogate) = (4, surrogate));
     SpikingModel::from_model(&network, options, Statistics::Carry).unwrap().freeze().unwrap()
 }
 
@@ -132,9 +136,8 @@ fn networks_without_spikes_have_nothing_to_estimate() {
 /// Files that differ in nothing but the surrogate that is noted in them are one network to whoever brings an estimator.
 #[test]
 fn an_estimator_does_not_see_the_noted_surrogate() {
-    use deepsleep::kernels::surrogate::Surrogate;
     let samples = test_images(0..16);
-    let sharp = spiking().with_surrogate(Surrogate::Arctan(1000.0));
+    let sharp = with_surrogate(Surrogate::Arctan(1000.0));
     for gradient in ["rga", "pdsg", "assg", "hart", "atan:2"] {
         let text = format!("apgd-ce:steps=6,gradient={gradient}");
         let (a, b) = (run(&spiking(), 2, &samples, &text), run(&sharp, 2, &samples, &text));

@@ -72,7 +72,7 @@ fn settings_that_make_no_sense_are_refused_before_any_work() {
         ("slow_wave.initial_rate=64/0", &["64/0"]),
         ("slow_wave.initial_rate=0", &["initial rate 0 (above 0, at most 1)"]),
         ("slow_wave.initial_rate=1e-300", &["time steps; at most 4294967295"]),
-        ("slow_wave.ratio=1e308", &["time steps; at most 4294967295"]),
+        ("slow_wave.decrease_ratio=1e308", &["time steps; at most 4294967295"]),
         ("slow_wave.depth=9", &["depth 9 (1 to 8)"]),
         ("slow_wave.length=18446744073709551615", &["it can be 1000000 at most"]),
         ("slow_wave.length=20000", &["at most 10000 passes"]),

@@ -177,7 +177,7 @@ fn sleeps_that_would_fill_the_memory_are_refused() {
     assert!(!refused(|_| {}));
     assert!(refused(|s| s.slow_wave.depth = usize::MAX));
     assert!(refused(|s| s.slow_wave.length = usize::MAX));
-    assert!(refused(|s| s.slow_wave.ratio = 1e300));
+    assert!(refused(|s| s.slow_wave.decrease_ratio = 1e300));
     assert!(refused(|s| s.fast_wave.spiking.steps = usize::MAX));
     assert!(refused(|s| s.cycles = usize::MAX));
     assert!(refused(|s| s.sleep.steps = 1_000_001));

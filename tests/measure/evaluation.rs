@@ -8,7 +8,7 @@ use deepsleep::attack::{
 use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
     Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, archive,
-    classify, evaluate, fingerprint, transfer_matrix, worst_cases,
+    classify, evaluate, fingerprint, worst_cases,
 };
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenModel;
@@ -124,7 +124,13 @@ fn what_is_crafted_on_a_model_is_shown_to_others() {
     let models: [&dyn Classifier; 2] = [&plain, &robust];
     let samples = samples();
     let pgd = parse_attack("pgd:steps=10,return=last").unwrap();
-    let all = transfer_matrix(&context(), &models, &models, &samples, pgd.as_ref(), LINF).unwrap();
+    let all: Vec<Vec<_>> = models
+        .iter()
+        .map(|source| {
+            let set = Crafted::craft(&context(), *source, &samples, pgd.as_ref(), LINF).unwrap();
+            models.iter().map(|target| set.show(&context(), *target).unwrap()).collect()
+        })
+        .collect();
     for (i, row) in all.iter().enumerate() {
         let own = run_attack(&context(), models[i], &samples, pgd.as_ref(), LINF).unwrap();
         assert_eq!(row[i].robust_indices(), own.robust_indices(), "the diagonal is white-box");

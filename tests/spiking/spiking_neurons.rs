@@ -273,7 +273,7 @@ fn norses_voltages() {
 #[test]
 fn spikingjellys_neurons() {
     let node = Neuron { threshold: 1.0, inclusive: true, ..Neuron::default() };
-    let fire = Neuron { inclusive: true, ..Neuron::integrate_and_fire(1.0) };
+    let fire = Neuron { tau: None, decay_input: false, ..node };
     let found = voltages(&fire, &[0.5; 6]);
     assert_close(found.iter().map(|&(u, _)| u), &[0.5, 1.0, 0.5, 1.0, 0.5, 1.0], 0.0);
     assert_eq!(found.iter().positions(), [1, 3, 5]);

@@ -6,7 +6,6 @@ mod options;
 mod parse;
 mod spec;
 
-pub use options::number_or_fraction;
 pub use parse::{parse_attack, parse_eps};
 pub use spec::AttackSpec;
 

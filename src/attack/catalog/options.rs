@@ -4,6 +4,7 @@ use crate::attack::loss::Loss;
 use crate::attack::methods::pgd::StepSize;
 use crate::attack::stepper::Goal;
 use crate::kernels::lif::{Estimator, SilentWindow};
+use crate::wording::number;
 use crate::{Error, Result};
 use std::str::FromStr;
 
@@ -97,11 +98,11 @@ impl GivenOptions<'_> {
 
     fn length(&self, key: &str) -> Result<Option<StepSize>> {
         let Some(text) = self.text(key) else { return Ok(None) };
-        let (number, of_eps) = match text.strip_suffix("eps") {
-            Some(number) => (number, true),
+        let (digits, of_eps) = match text.strip_suffix("eps") {
+            Some(digits) => (digits, true),
             None => (text.as_str(), false),
         };
-        let length = number_or_fraction(number.trim())
+        let length = number(digits.trim())
             .filter(|length| *length > 0.0)
             .ok_or_else(|| self.refuse(key, "a positive number like 2/255, or 0.2eps"))?;
         Ok(Some(if of_eps { StepSize::OfEps(length) } else { StepSize::Absolute(length) }))
@@ -110,7 +111,7 @@ impl GivenOptions<'_> {
     /// A number, or a fraction.
     pub fn number(&self, key: &str, default: f32) -> Result<f32> {
         let Some(text) = self.text(key) else { return Ok(default) };
-        number_or_fraction(&text).ok_or_else(|| self.refuse(key, "a number like 0.03 or 8/255"))
+        number(&text).ok_or_else(|| self.refuse(key, "a number like 0.03 or 8/255"))
     }
 
     /// How far jittered points lie away, and how many they are: `draws`.
@@ -164,13 +165,3 @@ const MOST: usize = 1_000_000_000;
 
 /// Points around that jitter averages over unless told.
 const JITTERED: usize = 8;
-
-/// `0.3` or `64/255`.
-pub fn number_or_fraction(text: &str) -> Option<f32> {
-    let value = match text.split_once('/') {
-        Some((a, b)) => a.trim().parse::<f64>().ok()? / b.trim().parse::<f64>().ok()?,
-        None => text.parse().ok()?,
-    };
-    // As 32 bits: 1e300 is no step either.
-    Some(value as f32).filter(|value| value.is_finite())
-}

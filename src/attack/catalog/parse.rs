@@ -1,12 +1,12 @@
 //! Attacks and radii as users write them.
 
-use crate::attack::catalog::options::{GivenOptions, number_or_fraction};
+use crate::attack::catalog::options::GivenOptions;
 use crate::attack::catalog::{ATTACKS, CatalogEntry};
 use crate::attack::ensemble::estimated::Estimated;
 use crate::attack::ensemble::targeted::Targeted;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::search::Attack;
-use crate::names::meant;
+use crate::wording::{meant, number, short_form};
 use crate::{Error, Result};
 
 /// Bytes of the longest description: several times what all options of an attack take.
@@ -46,20 +46,19 @@ pub(super) fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Gi
         let problem = format!("`{start}...` has {length} bytes; an attack has {LONGEST} at most");
         return Err(Error::argument("attack", problem));
     }
-    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-    let entry = ATTACKS.iter().find(|entry| entry.name == name.trim()).ok_or_else(|| {
+    let (name, parts) = short_form::split(text);
+    let entry = ATTACKS.iter().find(|entry| entry.name == name).ok_or_else(|| {
         let names: Vec<&str> = ATTACKS.iter().map(|entry| entry.name).collect();
-        let (meant, names) = (meant(name.trim(), &names), names.join(", "));
+        let (meant, names) = (meant(name, &names), names.join(", "));
         Error::argument("attack", format!("`{name}` is unknown{meant}; there are {names}"))
     })?;
     let mut given: Given<'_> = Vec::new();
-    for part in rest.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for (key, value) in parts {
         let known = || entry.options().map(|(key, _, _)| *key).collect::<Vec<&str>>();
         let problem = |what: String| Error::argument("attack option", format!("{name}: {what}"));
-        let (key, value) = part
-            .split_once('=')
-            .map(|(key, value)| (key.trim(), value.trim()))
-            .ok_or_else(|| problem(format!("`{part}` is not of the form key=value")))?;
+        let Some(value) = value else {
+            return Err(problem(format!("`{key}` is not of the form key=value")));
+        };
         if !entry.options().any(|(option, _, _)| *option == key) {
             let (meant, keys) = (meant(key, &known()), known().join(", "));
             return Err(problem(format!("no option `{key}`{meant}; there are {keys}")));
@@ -80,7 +79,7 @@ pub(super) fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Gi
 pub fn parse_eps(text: &str, norm: Norm, features: usize) -> Result<Vec<f32>> {
     let most = norm.widest(features);
     let radius = |text: &str| {
-        let eps = number_or_fraction(text.trim());
+        let eps = number(text.trim());
         eps.filter(|&eps| norm.is_radius(eps) && eps <= most).ok_or_else(|| {
             let text = text.trim();
             let problem = match norm {

@@ -1,10 +1,10 @@
 //! An attack as a value: its name and its options, as users write them.
 
-use crate::attack::catalog::options::number_or_fraction;
 use crate::attack::catalog::parse::{entry_and_options, parse_attack};
 use crate::attack::catalog::{ATTACKS, CatalogEntry};
 use crate::attack::search::Attack;
 use crate::kernels::lif::Estimator;
+use crate::wording::number;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -93,8 +93,8 @@ impl AttackSpec {
         if self.is_minimal_norm()? {
             return Ok(1.0);
         }
-        let number = |key| self.option(key).and_then(number_or_fraction);
-        Ok(match (self.name.as_str(), number("steps"), number("step")) {
+        let given = |key| self.option(key).and_then(number);
+        Ok(match (self.name.as_str(), given("steps"), given("step")) {
             ("bim", Some(steps), Some(step)) => eps.min(steps * step),
             _ => eps,
         })
@@ -151,7 +151,7 @@ enum OptionValue<'a> {
 
 impl<'a> OptionValue<'a> {
     fn of(key: &str, value: &'a str) -> Self {
-        if let Some(number) = number_or_fraction(value) {
+        if let Some(number) = number(value) {
             return Self::Number(number.to_bits());
         }
         match value.parse::<Estimator>() {

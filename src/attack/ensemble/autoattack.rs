@@ -2,9 +2,10 @@
 //! "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks").
 
 use crate::attack::candidate::Candidate;
+use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FoundBy};
+use crate::attack::ensemble::spiking;
 use crate::attack::ensemble::transferred::search_on;
-use crate::attack::ensemble::{checks, spiking};
 use crate::attack::estimator;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;

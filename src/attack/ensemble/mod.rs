@@ -1,7 +1,6 @@
 //! Several attacks as one: who survives the first meets the next.
 
 pub mod autoattack;
-pub(super) mod checks;
 pub mod estimated;
 mod spiking;
 pub mod targeted;

@@ -2,6 +2,7 @@
 //! its canonical form with a binary search over c, and with one fixed c as the sleep papers ran it.
 
 use crate::attack::loss::Loss;
+use crate::attack::methods::descent::DECAY;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::{rounding, spread};
 use crate::simd::{LANES, Lanes, Simd, dispatch, math};
@@ -88,7 +89,6 @@ pub struct State {
     gradient: Vec<Lanes>,
 }
 
-const DECAY: [f32; 2] = [0.9, 0.999];
 /// Keeps the inverse of tanh finite (from the original implementation).
 const SHRINK: f32 = 0.999_999;
 

@@ -3,6 +3,7 @@
 
 use crate::attack::geometry::norm::{Norm, sum_of, unit_of};
 use crate::attack::loss::Loss;
+use crate::attack::methods::descent::Adam;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
@@ -39,8 +40,6 @@ impl Default for CarliniWagnerLinf {
     }
 }
 
-/// Adam's decays.
-const DECAY: [f32; 2] = [0.9, 0.999];
 /// The first c, and beyond which a tau is given up.
 const C: [f32; 2] = [1.0, 64.0];
 /// What is left of tau after a success, until a tau has been given up.
@@ -55,8 +54,7 @@ pub struct State {
     /// A tau that was given up, and the nearest success.
     low: f32,
     high: f32,
-    mean: Vec<f32>,
-    square: Vec<f32>,
+    adam: Adam,
     nearest: Vec<f32>,
 }
 
@@ -84,18 +82,13 @@ impl CarliniWagnerLinf {
         let unit = unit_of(Norm::Linf.of(gradient));
         let size = sum_of(gradient, gradient, |g, _| (g * unit).abs()) / gradient.len() as f32;
         let scale = if size > 0.0 { pull / size } else { 0.0 };
-        let step = state.step as i32 + 1;
-        let corrections = DECAY.map(|decay| 1.0 / (1.0 - decay.powi(step)));
+        state.adam.advance();
         for i in 0..x.len() {
             let moved = x[i] - clean[i];
             let outside = if moved.abs() > state.tau { moved.signum() } else { 0.0 };
             // The loss is the negative margin, to be raised.
             let g = outside - scale * (gradient[i] * unit);
-            state.mean[i] = DECAY[0] * state.mean[i] + (1.0 - DECAY[0]) * g;
-            state.square[i] = DECAY[1] * state.square[i] + (1.0 - DECAY[1]) * g * g;
-            let root = (state.square[i] * corrections[1]).sqrt() + 1e-8;
-            let step = self.learning_rate * state.mean[i] * corrections[0] / root;
-            x[i] = (x[i] - step).clamp(0.0, 1.0);
+            x[i] = (x[i] - state.adam.fall(i, g, self.learning_rate)).clamp(0.0, 1.0);
         }
     }
 }
@@ -149,7 +142,6 @@ impl Stepper for CarliniWagnerLinf {
     }
 
     fn state(&self, shape: Shape, _classes: usize) -> State {
-        let zeros = || vec![0.0; shape.features()];
         State {
             step: 0,
             search: 0,
@@ -157,17 +149,15 @@ impl Stepper for CarliniWagnerLinf {
             tau: 1.0,
             low: 0.0,
             high: f32::INFINITY,
-            mean: zeros(),
-            square: zeros(),
-            nearest: zeros(),
+            adam: Adam::new(shape.features()),
+            nearest: vec![0.0; shape.features()],
         }
     }
 
     fn start(&self, state: &mut State, sample: &Sample<'_>, _x: &mut [f32]) {
         (state.step, state.search, state.c, state.tau) = (0, 0, C[0], 1.0);
         (state.low, state.high) = (0.0, f32::INFINITY);
-        state.mean.fill(0.0);
-        state.square.fill(0.0);
+        state.adam.restart();
         state.nearest.copy_from_slice(sample.clean);
     }
 
@@ -193,8 +183,7 @@ impl Stepper for CarliniWagnerLinf {
             // On from the nearest success.
             state.step = 0;
             x.copy_from_slice(&state.nearest);
-            state.mean.fill(0.0);
-            state.square.fill(0.0);
+            state.adam.restart();
             return Step::Ask;
         }
         // The pull ends where the margin is missed by more than what counts, not on its very edge.

@@ -23,3 +23,44 @@ pub(super) fn direction<'a>(
     normals(sample.isa, &mut sample.key.with(taken as u64).generator(), noise);
     noise
 }
+
+/// Adam's decays.
+pub(super) const DECAY: [f32; 2] = [0.9, 0.999];
+
+/// Adam over an image's pixels, one by one. (Carlini and Wagner's attack in L2 has its own, on lanes.)
+pub(super) struct Adam {
+    taken: i32,
+    /// What makes moments of few steps as large as those of many.
+    corrections: [f32; 2],
+    mean: Vec<f32>,
+    square: Vec<f32>,
+}
+
+impl Adam {
+    /// For so many pixels.
+    pub fn new(pixels: usize) -> Self {
+        let zeros = || vec![0.0; pixels];
+        Self { taken: 0, corrections: [1.0; 2], mean: zeros(), square: zeros() }
+    }
+
+    /// Forgets all steps.
+    pub fn restart(&mut self) {
+        self.taken = 0;
+        self.mean.fill(0.0);
+        self.square.fill(0.0);
+    }
+
+    /// Another step begins.
+    pub fn advance(&mut self) {
+        self.taken += 1;
+        self.corrections = DECAY.map(|decay| 1.0 / (1.0 - decay.powi(self.taken)));
+    }
+
+    /// By how much pixel `i`, of this derivative, falls in the step.
+    pub fn fall(&mut self, i: usize, g: f32, rate: f32) -> f32 {
+        self.mean[i] = DECAY[0] * self.mean[i] + (1.0 - DECAY[0]) * g;
+        self.square[i] = DECAY[1] * self.square[i] + (1.0 - DECAY[1]) * g * g;
+        let root = (self.square[i] * self.corrections[1]).sqrt() + 1e-8;
+        rate * self.mean[i] * self.corrections[0] / root
+    }
+}

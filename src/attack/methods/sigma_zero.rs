@@ -4,7 +4,7 @@
 use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::random::symmetric;
 use crate::attack::loss::Loss;
-use crate::attack::methods::descent::cosine;
+use crate::attack::methods::descent::{Adam, cosine};
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
@@ -45,16 +45,11 @@ impl Default for SigmaZero {
         }
     }
 }
-
-/// Adam's decays.
-const DECAY: [f32; 2] = [0.9, 0.999];
-
 /// Where the descent stands.
 pub struct State {
     taken: usize,
     threshold: f32,
-    mean: Vec<f32>,
-    square: Vec<f32>,
+    adam: Adam,
     gradient: Vec<f32>,
 }
 
@@ -132,14 +127,13 @@ impl Stepper for SigmaZero {
     }
 
     fn state(&self, shape: Shape, _classes: usize) -> State {
-        let zeros = || vec![0.0; shape.features()];
-        State { taken: 0, threshold: 0.0, mean: zeros(), square: zeros(), gradient: zeros() }
+        let features = shape.features();
+        State { taken: 0, threshold: 0.0, adam: Adam::new(features), gradient: vec![0.0; features] }
     }
 
     fn start(&self, state: &mut State, _sample: &Sample<'_>, _x: &mut [f32]) {
         (state.taken, state.threshold) = (0, self.threshold);
-        state.mean.fill(0.0);
-        state.square.fill(0.0);
+        state.adam.restart();
     }
 
     fn step(
@@ -154,14 +148,9 @@ impl Stepper for SigmaZero {
         state.threshold += if answer.fooled { way } else { -way };
         state.threshold = state.threshold.clamp(0.0, 1.0);
         self.gradient(state, sample, answer, x);
-        let step = state.taken as i32 + 1;
-        let corrections = DECAY.map(|decay| 1.0 / (1.0 - decay.powi(step)));
+        state.adam.advance();
         for (i, x) in x.iter_mut().enumerate() {
-            let g = state.gradient[i];
-            state.mean[i] = DECAY[0] * state.mean[i] + (1.0 - DECAY[0]) * g;
-            state.square[i] = DECAY[1] * state.square[i] + (1.0 - DECAY[1]) * g * g;
-            let root = (state.square[i] * corrections[1]).sqrt() + 1e-8;
-            let new = (*x - rate * state.mean[i] * corrections[0] / root).clamp(0.0, 1.0);
+            let new = (*x - state.adam.fall(i, state.gradient[i], rate)).clamp(0.0, 1.0);
             // What has hardly moved has not.
             let kept = (new - sample.clean[i]).abs() >= state.threshold;
             *x = if kept { new } else { sample.clean[i] };

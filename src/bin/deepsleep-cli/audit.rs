@@ -20,7 +20,7 @@ use deepsleep::experiment::NUMERICS;
 use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::report::audit_page;
-use deepsleep::written;
+use deepsleep::wording::written;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;

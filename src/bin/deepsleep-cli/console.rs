@@ -1,8 +1,9 @@
 //! Prints the result to stdout and everything else to stderr.
 
 use crate::progress::Progress;
-use crate::stderr::{printable, to_stderr};
+use crate::stderr::to_stderr;
 use anyhow::{Context, Result};
+use deepsleep::wording::{Medium, printable};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -24,7 +25,7 @@ impl Console {
     /// Prints the result: as JSON if the user wants that, else as text.
     pub fn result(self, value: &impl Serialize, text: impl Display) -> Result<()> {
         let text = if self.json { serde_json::to_string_pretty(value)? } else { text.to_string() };
-        let text = printable(&text, |c| matches!(c, '\n' | '\t'));
+        let text = printable(&text, Medium::Lines);
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             // Whoever read the output has seen enough (`| head`).

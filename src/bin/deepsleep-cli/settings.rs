@@ -2,6 +2,7 @@
 
 use crate::failure::WrongUse;
 use anyhow::Result;
+use deepsleep::method::is_within;
 
 /// Names and values in their order. A setting that a later one would silently replace, the same or a part of it, is
 /// refused.
@@ -13,7 +14,7 @@ pub fn assignments(all: &[String]) -> Result<Vec<(&str, &str)>> {
             return Err(WrongUse(problem).into());
         };
         let (name, value) = (name.trim(), value.trim());
-        if let Some((other, before)) = pairs.iter().find(|(other, _)| within(other, name)) {
+        if let Some((other, before)) = pairs.iter().find(|(other, _)| is_within(other, name)) {
             let problem = format!(
                 "--set {assignment}: it would replace --set {other}={before}; give each setting once"
             );
@@ -22,11 +23,6 @@ pub fn assignments(all: &[String]) -> Result<Vec<(&str, &str)>> {
         pairs.push((name, value));
     }
     Ok(pairs)
-}
-
-/// Whether a setting is this one, or a part of it.
-pub fn within(setting: &str, group: &str) -> bool {
-    setting.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 #[cfg(test)]

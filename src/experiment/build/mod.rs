@@ -62,9 +62,9 @@ impl Graph {
         let mut graph = Self { sources, images, architecture, ..self };
         for sheet in sheets {
             sheet.validate()?;
-            sheet.methods.iter().try_for_each(|method| method.validate(&spec.settings))?;
+            sheet.rows.iter().try_for_each(|method| method.validate(&spec.settings))?;
         }
-        let methods: usize = sheets.iter().map(|sheet| sheet.methods.len()).sum();
+        let methods: usize = sheets.iter().map(|sheet| sheet.rows.len()).sum();
         let (seeds, models) = (spec.seeds.len(), methods.saturating_mul(spec.seeds.len()));
         if models > MOST_MODELS {
             let problem = format!(
@@ -74,7 +74,7 @@ impl Graph {
         }
         for &seed in &spec.seeds {
             for sheet in sheets {
-                for method in &sheet.methods {
+                for method in &sheet.rows {
                     let model = graph.model(method, seed, spec)?;
                     for scale in &sheet.scales {
                         for key in &sheet.columns {

@@ -60,7 +60,8 @@ pub struct Unexplained {
     /// The column's key.
     pub column: String,
     /// As printed.
-    pub published: f64,
+    #[serde(alias = "published")]
+    pub printed: f64,
     /// The z nearest to 0 that any hypothesis reached, with any number of seeds.
     pub z: f64,
     /// What was expected there.
@@ -162,7 +163,7 @@ impl Found {
                 scale: cell.scale.clone(),
                 method: cell.method.clone(),
                 column: cell.column.clone(),
-                published: cell.published,
+                printed: cell.printed,
                 z: cell.verdict.z,
                 mean: cell.verdict.prediction.mean,
                 hypothesis: hypothesis.clone(),

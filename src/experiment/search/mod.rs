@@ -202,7 +202,7 @@ pub fn words_of(hypothesis: &Hypothesis) -> String {
 fn labels() -> Result<Vec<String>> {
     let mut labels: Vec<String> = Vec::new();
     for number in [1, 2] {
-        for row in Sheet::of_table(number)?.methods {
+        for row in Sheet::of_table(number)?.rows {
             if !labels.contains(&row.label) {
                 labels.push(row.label);
             }

@@ -46,7 +46,7 @@ pub fn of(seen: &[Replication], half: Half) -> Score {
         for cell in cells {
             // The control is one model, and an attack may be the same at two scales: the number is the same, too.
             let mean = cell.verdict.prediction.mean.to_bits();
-            let number = (&cell.method, &cell.column, cell.published.to_bits(), mean);
+            let number = (&cell.method, &cell.column, cell.printed.to_bits(), mean);
             if !counted.insert(number) || is_of != half {
                 continue;
             }
@@ -63,7 +63,7 @@ pub fn of(seen: &[Replication], half: Half) -> Score {
 fn log_density(cell: &Replication) -> f64 {
     let prediction = cell.given_control.unwrap_or(cell.verdict).prediction;
     let deviation = prediction.deviation.max(FLOOR);
-    let z = (cell.published - prediction.mean) / deviation;
+    let z = (cell.printed - prediction.mean) / deviation;
     -0.5 * z * z - deviation.ln() - HALF_LOG_TAU
 }
 
@@ -75,16 +75,16 @@ mod tests {
     fn cell(table: usize, scale: &str, mean: f64, deviation: f64) -> Replication {
         let interval = [mean - 2.0 * deviation, mean + 2.0 * deviation];
         let prediction = Prediction { mean, deviation, interval };
-        let published = 0.6;
-        let replicated = prediction.contains(published);
+        let printed = 0.6;
+        let replicated = prediction.contains(printed);
         Replication {
             table,
             scale: scale.into(),
             method: "DeepSleep".into(),
             column: "fgsm".into(),
-            published,
+            printed,
             seeds: 3,
-            verdict: PrintedVerdict { prediction, z: prediction.z(published), replicated },
+            verdict: PrintedVerdict { prediction, z: prediction.z(printed), replicated },
             given_control: None,
         }
     }

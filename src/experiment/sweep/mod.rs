@@ -11,10 +11,10 @@ use crate::experiment::graph::Graph;
 use crate::experiment::published::Published;
 use crate::experiment::sheet::{RowSpec, Sheet, read};
 use crate::experiment::spec::ExperimentSpec;
-use crate::method::Settings;
-use crate::names::meant;
+use crate::method::{Settings, current_name};
+use crate::wording::meant;
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use variants::Variants;
@@ -36,9 +36,16 @@ const MOST_TRIED: usize = 10_000;
 #[serde(deny_unknown_fields)]
 pub struct Axis {
     /// The setting's name.
+    #[serde(deserialize_with = "by_current_name")]
     pub setting: String,
     /// Its values.
     pub values: Vec<String>,
+}
+
+/// The name of a setting, that of an older file by the name of today.
+fn by_current_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(current_name(&name).into_owned())
 }
 
 /// What to try (`experiments/nearest.toml`).
@@ -53,9 +60,9 @@ pub struct Sweep {
     pub columns: Vec<String>,
     /// Seeds: 0, 1, ...
     pub seeds: usize,
-    /// Printed methods.
-    #[serde(rename = "method")]
-    pub methods: Vec<RowSpec>,
+    /// Rows, whose labels are printed.
+    #[serde(rename = "method", alias = "row")]
+    pub rows: Vec<RowSpec>,
     /// The settings to change.
     #[serde(rename = "axis")]
     pub axes: Vec<Axis>,
@@ -114,7 +121,7 @@ impl Sweep {
         // The sheet that the variants come into has these lists.
         let sheet =
             |methods| Sheet::new(Norm::Linf, self.scales.clone(), self.columns.clone(), methods);
-        sheet(self.methods.clone()).validate()?;
+        sheet(self.rows.clone()).validate()?;
         if self.axes.iter().any(|axis| axis.setting == "seed") {
             let problem =
                 "an axis over `seed`: `seeds = N` tries every variant with the seeds 0 to N - 1";
@@ -163,7 +170,7 @@ impl Sweep {
                 return Err(refuse(problem));
             }
         }
-        for RowSpec { label, .. } in &self.methods {
+        for RowSpec { label, .. } in &self.rows {
             if !rows().any(|row| row.method == *label && self.scales.contains(&row.scale)) {
                 let problem = format!(
                     "the paper prints no row `{label}` at {}, so nothing could be compared; its labels are {}",
@@ -177,7 +184,7 @@ impl Sweep {
             let printed = |method: &RowSpec| {
                 rows().any(|row| (&row.method, &row.scale) == (&method.label, scale))
             };
-            if !self.methods.iter().any(printed) {
+            if !self.rows.iter().any(printed) {
                 let problem = format!(
                     "the paper prints no row of these methods at the scale `{scale}`, so nothing could be compared; its scales are {}",
                     listed(rows().map(|row| row.scale.as_str()).collect())

@@ -110,7 +110,7 @@ impl Sweep {
         for table in &published.tables {
             for row in &table.rows {
                 let wanted = self.scales.contains(&row.scale)
-                    && self.methods.iter().any(|method| method.label == row.method);
+                    && self.rows.iter().any(|own| own.label == row.method);
                 let known = rows.iter().any(|a| (&a.scale, &a.method) == (&row.scale, &row.method));
                 if !wanted || known {
                     continue;

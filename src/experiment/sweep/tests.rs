@@ -19,12 +19,12 @@ fn more_than_anybody_waits_for_is_refused() {
     refused(|sweep| sweep.seeds = usize::MAX, "seeds");
     refused(|sweep| sweep.seeds = 0, "0 seeds");
     refused(|sweep| sweep.scales.push(sweep.scales[0].clone()), "twice");
-    refused(|sweep| sweep.methods.push(sweep.methods[0].clone()), "twice");
+    refused(|sweep| sweep.rows.push(sweep.rows[0].clone()), "twice");
     refused(|sweep| sweep.scales.clear(), "no noise scale");
     refused(|sweep| sweep.columns.clear(), "no column");
     let own = |sweep: &mut Sweep| sweep.columns = vec!["pgd".into(), "square:queries=20".into()];
     refused(own, "prints no column `square:queries=20`");
-    refused(|sweep| sweep.methods.clear(), "no method");
+    refused(|sweep| sweep.rows.clear(), "no row");
     refused(|sweep| sweep.axes[0].values.clear(), "has no values");
     let zeros = |sweep: &mut Sweep| {
         let values = vec!["0".into(), "-0.0".into()];
@@ -50,7 +50,7 @@ fn more_than_anybody_waits_for_is_refused() {
     refused(twice, "two axes over `");
     let same = |sweep: &mut Sweep| sweep.axes[1].values = vec!["64/255".into(), "0.2509804".into()];
     refused(same, "`64/255` and `0.2509804`, which are the same");
-    let empty = |sweep: &mut Sweep| sweep.methods[0].label = "Fast".into();
+    let empty = |sweep: &mut Sweep| sweep.rows[0].label = "Fast".into();
     refused(
         empty,
         "the paper prints no row `Fast` at 64/255, 128/255, so nothing could be compared",
@@ -63,7 +63,7 @@ fn over(defense: &str, setting: &str, values: &[&str]) -> Result<(Graph, Experim
     let (mut sweep, mut spec) = nearest();
     let (label, id) = ("DeepSleep".into(), "some".into());
     let training = defense.parse().expect("a defense");
-    sweep.methods = vec![RowSpec { label, id, training, set: Default::default(), spiking: false }];
+    sweep.rows = vec![RowSpec { label, id, training, set: Default::default(), spiking: false }];
     let values = values.iter().map(|value| (*value).to_owned()).collect();
     sweep.axes = vec![Axis { setting: setting.into(), values }];
     Ok((sweep.graph(&mut spec)?, spec))
@@ -134,9 +134,7 @@ fn axis(setting: &str, values: &[&str]) -> Axis {
 #[test]
 fn a_variant_with_another_control_is_attacked_through_it() {
     let (mut sweep, mut spec) = nearest();
-    sweep
-        .methods
-        .retain(|method| ["adversarial-training", "fast-wave"].contains(&method.id.as_str()));
+    sweep.rows.retain(|method| ["adversarial-training", "fast-wave"].contains(&method.id.as_str()));
     sweep.axes = vec![axis("control.epochs", &["3"])];
     let columns = |graph: &Graph, variant: &str| {
         let of = |key: &str| {
@@ -161,7 +159,7 @@ fn a_variant_with_another_control_is_attacked_through_it() {
     }
     // The rows of a table face the images of the table's control, whatever their own is.
     let sheet = |rows| Sheet::new(Norm::Linf, vec!["64/255".into()], vec!["fgsm".into()], rows);
-    let mut row = sweep.methods[0].clone();
+    let mut row = sweep.rows[0].clone();
     row.set.insert("control.epochs".into(), "3".into());
     let table = Graph::of_sheets(&[sheet(vec![row])], &three).expect("a table");
     let crafted = table.jobs.iter().filter(|job| job.work.kind() == "craft");
@@ -175,7 +173,7 @@ fn a_variant_with_another_control_is_attacked_through_it() {
 fn combinations_that_cannot_be_are_passed_over() {
     let (mut sweep, mut spec) = nearest();
     sweep.all = true;
-    sweep.methods.retain(|method| method.id == "adversarial-training");
+    sweep.rows.retain(|method| method.id == "adversarial-training");
     let [smooth, loss, attack] =
         ["label_smoothing", "loss", "attack"].map(|name| format!("adversarial_training.{name}"));
     let variants = |graph: &Graph| {
@@ -203,12 +201,12 @@ fn combinations_that_cannot_be_are_passed_over() {
     // Settings that have no part in it do not make more of it.
     let dream = axis("fast_wave.dream.ratio", &["0.1", "0.2"]);
     let both = [axis(&smooth, &["0.1"]), axis(&loss, &["mart"])];
-    let dreaming = nearest().0.methods.into_iter().find(|method| method.id == "fast-wave");
-    sweep.methods.extend(dreaming);
+    let dreaming = nearest().0.rows.into_iter().find(|method| method.id == "fast-wave");
+    sweep.rows.extend(dreaming);
     sweep.axes = [&both[..], &[dream]].concat();
     let graph = sweep.graph(&mut spec).expect("all others can be");
     assert_eq!(graph.passed_over, std::slice::from_ref(&passed));
-    sweep.methods.pop();
+    sweep.rows.pop();
 
     // What one value forbids another allows, whichever comes first.
     sweep.axes = vec![axis(&loss, &["trades"]), axis(&attack, &["pgd:steps=2,step=0.1"])];

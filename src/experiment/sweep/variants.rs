@@ -36,7 +36,7 @@ impl<'a> Variants<'a> {
     pub fn of(sweep: &'a Sweep, spec: &ExperimentSpec) -> Result<Self> {
         let (possible, impossible, same) = (Vec::new(), Vec::new(), HashSet::new());
         let mut all = Self { sweep, possible, impossible, same, tried: 0 };
-        for method in &sweep.methods {
+        for method in &sweep.rows {
             all.add(method, spec)?;
         }
         Ok(all)
@@ -139,7 +139,7 @@ impl<'a> Variants<'a> {
         let is_of = |row: &RowSpec, method: &RowSpec| {
             row.id.strip_prefix(&method.id).is_some_and(|r| r.is_empty() || r.starts_with(' '))
         };
-        for method in &self.sweep.methods {
+        for method in &self.sweep.rows {
             if self.possible.iter().any(|row| is_of(row, method)) {
                 continue;
             }

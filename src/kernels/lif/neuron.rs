@@ -64,11 +64,6 @@ impl Default for Neuron {
 }
 
 impl Neuron {
-    /// An integrate-and-fire neuron that does not leak.
-    pub fn integrate_and_fire(threshold: f32) -> Self {
-        Self { tau: None, threshold, decay_input: false, ..Self::default() }
-    }
-
     /// The numbers of its update.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::Defender;
 use crate::checkpoint::{MadeWith, StateDict};
 use crate::method::Settings;
-use crate::method::spiking_form::SETTINGS;
+use crate::method::spiking_settings::SETTINGS;
 use crate::nn::{Model, Network};
 use crate::sleep::linear_output;
 use crate::tensor::Context;

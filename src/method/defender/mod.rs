@@ -6,7 +6,7 @@ use super::{BatchProgress, Defense, Networks, Settings, Stage, StageRun, Trainin
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::method::spiking_form::SETTINGS;
+use crate::method::spiking_settings::SETTINGS;
 use crate::nn::{Model, Network, check_finite_state};
 use crate::simd::random::Key;
 use crate::snn::SpikingModel;

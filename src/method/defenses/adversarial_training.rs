@@ -5,7 +5,7 @@ use super::adversarial_options::{AdversarialTrainingOptions, RobustLoss};
 use crate::autodiff::{Labels, Tape, Var, Weight};
 use crate::method::defense::{STEP, example_passes};
 use crate::method::{
-    Batches, Defense, Description, Networks, Settings, Stage, StageRun, TrainingRun, words,
+    Batches, Defense, Description, Networks, Settings, Stage, StageRun, TrainingRun, against_paper,
 };
 use crate::nn::{
     Batch, BatchAttack, Freeze, GradientAttack, InputLoss, Mode, Model, Network, Perturbation,
@@ -72,7 +72,7 @@ impl Defense for AdversarialTraining {
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
-        let sentence = words::adversarial_training(&settings.adversarial_training);
+        let sentence = against_paper::adversarial_training(&settings.adversarial_training);
         vec![Description { choice: "Adversarial training", sentence }]
     }
 }

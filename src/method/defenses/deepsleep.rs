@@ -4,7 +4,7 @@ use super::fast_wave::{fast_wave_ignores, fast_wave_passes};
 use super::slow_wave::{slow_wave_ignores, slow_wave_passes};
 use super::{Conversion, FastWaveStage, SlowWaveStage};
 use crate::method::defense::conversion_reads;
-use crate::method::{Defense, Description, Settings, Stage, words};
+use crate::method::{Defense, Description, Settings, Stage, against_paper};
 
 /// Cycles of slow-wave and fast-wave sleep.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +46,10 @@ impl Defense for DeepSleep {
     }
 
     fn describe(&self, settings: &Settings, train_images: usize) -> Vec<Description> {
-        let mut all = vec![words::conversion(settings.conversion)];
-        all.extend(words::slow_wave(&settings.slow_wave, train_images));
-        all.push(words::cycles(settings));
-        all.extend(words::fast_wave(&settings.fast_wave));
+        let mut all = vec![against_paper::conversion(settings.conversion)];
+        all.extend(against_paper::slow_wave(&settings.slow_wave, train_images));
+        all.push(against_paper::cycles(settings));
+        all.extend(against_paper::fast_wave(&settings.fast_wave));
         all
     }
 }

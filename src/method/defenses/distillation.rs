@@ -4,7 +4,8 @@ use crate::Result;
 use crate::autodiff::{Tape, Var};
 use crate::method::defense::STEP;
 use crate::method::{
-    Batches, Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun, words,
+    Batches, Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun,
+    against_paper,
 };
 use crate::nn::{
     Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Recipe, Regime, Targets,
@@ -117,7 +118,7 @@ impl Defense for Distillation {
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
-        let sentence = words::distillation(&settings.distillation);
+        let sentence = against_paper::distillation(&settings.distillation);
         vec![Description { choice: "Distillation's teacher", sentence }]
     }
 }

@@ -6,7 +6,7 @@ use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::{STEP, conversion_reads, example_passes};
 use crate::method::{
-    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, words,
+    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, against_paper,
 };
 use crate::nn::Model;
 use crate::simd::random::Key;
@@ -48,8 +48,8 @@ impl Defense for FastWaveDefense {
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
-        let mut all = vec![words::conversion(settings.conversion)];
-        all.extend(words::fast_wave(&settings.fast_wave));
+        let mut all = vec![against_paper::conversion(settings.conversion)];
+        all.extend(against_paper::fast_wave(&settings.fast_wave));
         all
     }
 }

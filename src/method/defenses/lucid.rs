@@ -4,7 +4,7 @@
 use super::adversarial_training::{AdversarialStage, AdversarialTraining};
 use crate::Result;
 use crate::method::{
-    Batches, Defense, Description, Networks, Settings, SinglePass, Stage, StageRun, words,
+    Batches, Defense, Description, Networks, Settings, SinglePass, Stage, StageRun, against_paper,
 };
 use crate::nn::Model;
 use crate::simd::random::Key;
@@ -38,7 +38,12 @@ impl Defense for Lucid {
             ignored.extend(["lucid.down", "lucid.up", "lucid.distance", "lucid.gain"]);
         }
         if !options.down_selection {
-            ignored.extend(["lucid.rate", "lucid.inhibition", "lucid.change", "lucid.loss"]);
+            ignored.extend([
+                "lucid.learning_rate",
+                "lucid.inhibition",
+                "lucid.change",
+                "lucid.decay",
+            ]);
         }
         // Later cycles start with the neurons that are silent.
         if settings.cycles == 1 {
@@ -68,9 +73,9 @@ impl Defense for Lucid {
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
-        let dreams = words::adversarial_training(&settings.adversarial_training);
+        let dreams = against_paper::adversarial_training(&settings.adversarial_training);
         vec![
-            Description { choice: "Slow waves", sentence: words::lucid(settings) },
+            Description { choice: "Slow waves", sentence: against_paper::lucid(settings) },
             Description { choice: "Dreams", sentence: dreams },
         ]
     }

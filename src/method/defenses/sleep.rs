@@ -4,7 +4,8 @@ use super::slow_wave::{SlowWaveRun, simulation_passes, slow_wave_ignores};
 use crate::Result;
 use crate::method::defense::conversion_reads;
 use crate::method::{
-    Batches, Defense, Description, Networks, Profile, Settings, SinglePass, Stage, StageRun, words,
+    Batches, Defense, Description, Networks, Profile, Settings, SinglePass, Stage, StageRun,
+    against_paper,
 };
 use crate::nn::{Model, recalibrate};
 use crate::simd::random::Key;
@@ -91,8 +92,12 @@ impl Defense for SleepDefense {
 
     fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
         // It has its own time steps and passes.
-        let timing =
-            ["slow_wave.depth", "slow_wave.initial_rate", "slow_wave.ratio", "slow_wave.length"];
+        let timing = [
+            "slow_wave.depth",
+            "slow_wave.initial_rate",
+            "slow_wave.decrease_ratio",
+            "slow_wave.length",
+        ];
         match settings.sleep.method {
             SleepDefenseMethod::AsRun => [slow_wave_ignores(settings), timing.into()].concat(),
             SleepDefenseMethod::Tadros => vec![],
@@ -122,9 +127,9 @@ impl Defense for SleepDefense {
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
-        let sentence = words::sleep_defense(&settings.sleep);
+        let sentence = against_paper::sleep_defense(&settings.sleep);
         vec![
-            words::conversion(settings.conversion),
+            against_paper::conversion(settings.conversion),
             Description { choice: "Sleep Defense", sentence },
         ]
     }

@@ -6,7 +6,7 @@ use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::conversion_reads;
 use crate::method::{
-    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, words,
+    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, against_paper,
 };
 use crate::nn::Model;
 use crate::simd::Isa;
@@ -48,8 +48,8 @@ impl Defense for SlowWaveDefense {
     }
 
     fn describe(&self, settings: &Settings, train_images: usize) -> Vec<Description> {
-        let mut all = vec![words::conversion(settings.conversion)];
-        all.extend(words::slow_wave(&settings.slow_wave, train_images));
+        let mut all = vec![against_paper::conversion(settings.conversion)];
+        all.extend(against_paper::slow_wave(&settings.slow_wave, train_images));
         all
     }
 }

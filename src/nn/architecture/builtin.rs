@@ -1,8 +1,9 @@
 //! The named networks.
 
 use super::{Algorithm, Architecture, Node, Op, Pair};
-use crate::names::{meant, shown};
+use crate::nn::network::BATCH_NORM_EPS;
 use crate::tensor::Shape;
+use crate::wording::{meant, shown};
 use crate::{Error, Result};
 
 /// A network that has a name, for images and classes of any number.
@@ -153,7 +154,7 @@ fn conv(out: usize, kernel: usize, stride: usize, padding: usize, bias: bool) ->
 }
 
 fn norm() -> Op {
-    Op::BatchNorm { eps: 1e-5, momentum: 0.1 }
+    Op::BatchNorm { eps: BATCH_NORM_EPS, momentum: 0.1 }
 }
 
 fn pool() -> Op {

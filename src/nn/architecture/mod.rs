@@ -11,9 +11,9 @@ pub use op::{InitialValues, Op, ParameterShape};
 pub use pair::Pair;
 
 use crate::fingerprint::Fingerprint;
-use crate::names::{meant, shown};
 use crate::tensor::Shape;
 use crate::wording::of_json;
+use crate::wording::{meant, shown};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -5,6 +5,7 @@ use crate::Result;
 use crate::kernels::activation::Activation;
 use crate::kernels::lif::Neuron;
 use crate::kernels::surrogate::Surrogate;
+use crate::nn::network::BATCH_NORM_EPS;
 use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -173,7 +174,7 @@ fn yes() -> bool {
 }
 
 fn eps() -> f32 {
-    1e-5
+    BATCH_NORM_EPS
 }
 
 fn momentum() -> f32 {

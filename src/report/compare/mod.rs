@@ -37,7 +37,7 @@ pub struct Comparison<'a> {
     /// The column.
     pub column: &'a PrintedColumn,
     /// As printed.
-    pub published: f64,
+    pub printed: f64,
     /// Ours on the images that were crafted on the control.
     pub transfer: Option<Spread>,
     /// Ours on the images that were crafted on the model itself.
@@ -49,7 +49,7 @@ pub struct Comparison<'a> {
 impl Comparison<'_> {
     /// How far ours lies from print under transfer.
     pub fn distance(&self) -> Option<f64> {
-        self.transfer.map(|spread| (spread.mean - self.published).abs())
+        self.transfer.map(|spread| (spread.mean - self.printed).abs())
     }
 
     /// Whether the two agree within [`NEAR`].
@@ -82,7 +82,7 @@ pub fn comparisons<'a>(results: &Results, published: &'a Published) -> Vec<Compa
                     scale: &row.scale,
                     method: &row.method,
                     column,
-                    published: value,
+                    printed: value,
                     transfer: ours(ThreatModel::Transfer),
                     white_box: ours(ThreatModel::WhiteBox),
                     verdicts: replication.map_or([None; 2], |r| [Some(r.verdict), r.given_control]),

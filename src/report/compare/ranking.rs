@@ -14,7 +14,7 @@ pub struct Disagreement {
     /// The worse method in print.
     pub below: String,
     /// What is printed for the two.
-    pub published: [f64; 2],
+    pub printed: [f64; 2],
     /// Ours.
     pub ours: [f64; 2],
 }
@@ -85,19 +85,19 @@ pub fn orders(comparisons: &[Comparison<'_>]) -> Vec<Ranking> {
 }
 
 fn compare(order: &mut Ranking, first: &Comparison<'_>, second: &Comparison<'_>) {
-    if (first.published - second.published).abs() <= TIE + 1e-9 {
+    if (first.printed - second.printed).abs() <= TIE + 1e-9 {
         return;
     }
     order.pairs += 1;
     let (above, below) =
-        if first.published > second.published { (first, second) } else { (second, first) };
+        if first.printed > second.printed { (first, second) } else { (second, first) };
     let (Some(high), Some(low)) = (above.transfer, below.transfer) else { return };
     order.measured += 1;
     if high.mean <= low.mean {
         order.disagreements.push(Disagreement {
             above: above.method.to_owned(),
             below: below.method.to_owned(),
-            published: [above.published, below.published],
+            printed: [above.printed, below.printed],
             ours: [high.mean, low.mean],
         });
     }
@@ -120,12 +120,12 @@ mod tests {
             ran: String::new(),
             attack: None,
         };
-        let row = |method, published, ours: Option<f64>| Comparison {
+        let row = |method, printed, ours: Option<f64>| Comparison {
             table: 1,
             scale: "64/255",
             method,
             column: &column,
-            published,
+            printed,
             transfer: ours.and_then(|accuracy| Spread::of([(accuracy, 10)])),
             white_box: None,
             verdicts: [None; 2],

@@ -155,7 +155,7 @@ fn unexplained(found: &Found) -> Plain {
             format!("Table {}, {}", cell.table, cell.scale),
             cell.method.clone(),
             cell.column.clone(),
-            format!("{:.4}", cell.published),
+            format!("{:.4}", cell.printed),
             format!("{:.3}", cell.mean),
             signed(cell.z, 1),
             words_of(&cell.hypothesis),

@@ -6,8 +6,7 @@ use crate::report::compare::{Comparison, distinct_attacks};
 use crate::report::tables::labels;
 use crate::{Error, Result};
 
-const PLACE: [&str; 7] =
-    ["table", "norm", "scale", "method", "column", "printed_label", "published"];
+const PLACE: [&str; 7] = ["table", "norm", "scale", "method", "column", "printed_label", "printed"];
 /// Of each threat model, with its name before.
 const SIDE: [&str; 9] = ["attack", "mean", "min", "max", "seeds", "images", "sd", "low", "high"];
 /// What several seeds say of print if their control were the printed one.
@@ -124,7 +123,7 @@ pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) 
         printed: [
             cell.table.to_string(),
             cell.column.label.clone(),
-            format!("{:.4}", cell.published),
+            format!("{:.4}", cell.printed),
         ],
         place: [cell.scale, cell.method, &cell.column.key],
         sides: [cell.transfer, cell.white_box],

@@ -1,14 +1,15 @@
 //! Text that others may have written, such as names and warnings in results that were sent, as text of a page: it never
 //! becomes markup.
 
-use crate::wording::html;
+use crate::wording::{Medium, html, printable};
+use std::borrow::Cow;
 
 /// Letters that mean something in Markdown wherever they stand.
 const MARKUP: &str = r"\`*[]|~$@#";
 
 /// Text in Markdown, in one line.
 pub fn markdown(text: impl AsRef<str>) -> String {
-    let letters: Vec<char> = printable(text.as_ref()).chars().collect();
+    let letters: Vec<char> = one_line(text.as_ref()).chars().collect();
     let word = |at: Option<&char>| at.is_some_and(|letter| letter.is_alphanumeric());
     let digits = letters.iter().take_while(|letter| letter.is_ascii_digit()).count();
     let mut escaped = String::new();
@@ -42,7 +43,7 @@ pub fn markdown(text: impl AsRef<str>) -> String {
 pub fn markdown_prose(text: impl AsRef<str>) -> String {
     let part = |(i, part): (usize, &str)| match i % 2 {
         // Within code nothing is markup, but a cell of a table ends at any bar.
-        1 if !part.contains(['<', '>']) => format!("`{}`", printable(part).replace('|', "\\|")),
+        1 if !part.contains(['<', '>']) => format!("`{}`", one_line(part).replace('|', "\\|")),
         _ => markdown(part),
     };
     text.as_ref().split('`').enumerate().map(part).collect()
@@ -52,24 +53,15 @@ pub fn markdown_prose(text: impl AsRef<str>) -> String {
 pub fn html_prose(text: impl AsRef<str>) -> String {
     let mut prose = String::new();
     for (i, part) in text.as_ref().split('`').enumerate() {
-        let part = html(&printable(part));
+        let part = html(&one_line(part));
         prose += &if i % 2 == 1 { format!("<code>{part}</code>") } else { part };
     }
     prose
 }
 
-/// Text without control characters, in one line: a terminal, a page and a table show it as what it is.
-pub fn printable(text: &str) -> String {
-    let shown = |letter: char| match letter {
-        '\n' | '\r' | '\t' => ' ',
-        // The pictures of the first 32 control characters.
-        letter if (letter as u32) < 32 => char::from_u32(0x2400 + letter as u32).unwrap_or(' '),
-        letter if letter.is_control() => '\u{fffd}',
-        // What reverses the direction of writing can make text read as another.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => '\u{fffd}',
-        letter => letter,
-    };
-    text.chars().map(shown).collect()
+/// Text without control characters, in one line: a page and a table show it as what it is.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    printable(text, Medium::Page)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub struct Legend {
     /// The number of its color.
     pub color: usize,
     /// Dashed, with open points.
-    pub published: bool,
+    pub printed: bool,
     /// Its points in words, for whoever wants numbers.
     pub numbers: String,
 }
@@ -37,7 +37,7 @@ fn figure(chart: &Chart) -> Result<Figure> {
     let key = |series: &Series| Legend {
         name: series.name.clone(),
         color: series.color,
-        published: series.published,
+        printed: series.printed,
         numbers: series
             .points
             .iter()
@@ -73,7 +73,7 @@ fn ours(
     (!found.is_empty()).then(|| Series {
         name,
         color,
-        published: false,
+        printed: false,
         points: found.iter().map(|(x, spread)| (*x, spread.mean)).collect(),
         band: band.unwrap_or_default(),
     })
@@ -97,9 +97,9 @@ fn printed(published: &Published, method: &str, key: &str, color: usize) -> Opti
         }
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let name = format!("{method}, published");
+    let name = format!("{method}, printed");
     let band = Vec::new();
-    (!points.is_empty()).then_some(Series { name, color, published: true, points, band })
+    (!points.is_empty()).then_some(Series { name, color, printed: true, points, band })
 }
 
 /// The two columns of Figure 3, and what their panels are called.
@@ -141,7 +141,7 @@ pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Fi
             let name = format!("{label}, ours");
             series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
             let printed = printed(published, method, key, color);
-            series.extend(printed.map(|s| Series { name: format!("{label}, published"), ..s }));
+            series.extend(printed.map(|s| Series { name: format!("{label}, printed"), ..s }));
         }
         if series.is_empty() {
             return Ok(None);
@@ -197,10 +197,10 @@ fn training_of(results: &Results, method: &str) -> Chart {
     let mut series = Vec::new();
     for (color, model) in models.iter().enumerate() {
         let id = if several_ids { format!("{}, ", model.id) } else { String::new() };
-        let curve = |name: &str, published, points: Vec<(f64, f64)>| Series {
+        let curve = |name: &str, printed, points: Vec<(f64, f64)>| Series {
             name: format!("{id}seed {}{name}", model.seed),
             color,
-            published,
+            printed,
             points,
             band: Vec::new(),
         };

@@ -1,6 +1,6 @@
 //! Numbers and lists as words.
 
-pub use crate::wording::{grouped, listed, times};
+pub(crate) use crate::wording::{grouped, listed, times};
 
 /// Seconds as a person would say them.
 pub fn duration(seconds: f64) -> String {

@@ -146,7 +146,7 @@ fn picture(
     let color = |method: &str| methods.iter().position(|other| *other == method);
     let point = |c: &Comparison<'_>| {
         let interval = c.verdicts[0].map(|verdict| verdict.prediction.interval);
-        Some(Mark { color: color(c.method)?, x: c.published, y: c.transfer?.mean, interval })
+        Some(Mark { color: color(c.method)?, x: c.printed, y: c.transfer?.mean, interval })
     };
     let points: Vec<Mark> = comparisons.iter().filter_map(point).collect();
     if points.is_empty() {
@@ -155,7 +155,7 @@ fn picture(
     let legend = methods.iter().enumerate().map(|(color, method)| Legend {
         name: (*method).to_owned(),
         color,
-        published: false,
+        printed: false,
         numbers: String::new(),
     });
     let title = format!("Printed against ours, {} cells under transfer", points.len());
@@ -227,7 +227,7 @@ fn columns(published: &Published, comparisons: &[Comparison<'_>]) -> Option<High
                     && o.column.label == label
             })?;
             let ours = c.transfer?.mean;
-            Some(((ours - c.published).abs(), (ours - other.published).abs()))
+            Some(((ours - c.printed).abs(), (ours - other.printed).abs()))
         })
         .collect();
     let sentence = exchanged(published)?;
@@ -289,7 +289,7 @@ fn outside(comparisons: &[Comparison<'_>]) -> Plain {
             format!("Table {}, {}", c.table, c.scale),
             c.method.to_owned(),
             c.column.label_with_attack(),
-            format!("{:.4}", c.published),
+            format!("{:.4}", c.printed),
             format!("{low:.3} to {high:.3}"),
             signed(verdict.z, 1),
             given,

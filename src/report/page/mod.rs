@@ -20,7 +20,7 @@ use crate::report::compare::search::{Searched, searched};
 use crate::report::compare::sweep::{Swept, swept};
 use crate::report::notice::notice;
 use crate::report::page::csv::csv;
-use crate::report::page::escape::{html_prose, markdown, markdown_prose, printable};
+use crate::report::page::escape::{html_prose, markdown, markdown_prose, one_line};
 use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
 use crate::report::page::headline::Headline;
 use crate::report::page::protocol::protocol;
@@ -120,7 +120,7 @@ impl Page {
         let (swept, searched) = (swept.ok().flatten(), searched.ok().flatten());
         // Reports of equal folders are equal, wherever the folders are.
         let place = folder.join("").display().to_string();
-        let line = |line: String| printable(&line.replace(&place, ""));
+        let line = |line: String| one_line(&line.replace(&place, "")).into_owned();
         let skipped = skipped.into_iter().map(line).collect();
         let mut all_differences = protocol(results, &published);
         all_differences.extend(differences(results)?);

@@ -1,11 +1,10 @@
 //! What was run: settings, times, what the attacks' own checks said.
 
 use crate::experiment::{Results, RunInfo, TableCell, ThreatModel};
-use crate::method::of_32_bits;
 use crate::report::page::format::{bytes, date, duration, listed};
 use crate::report::page::protocol::has;
 use crate::report::plain::Plain;
-use crate::wording::as_meant;
+use crate::wording::{as_meant, of_32_bits};
 
 /// A kind of job, summed up.
 #[derive(Clone, Debug)]

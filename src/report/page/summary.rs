@@ -101,7 +101,7 @@ fn sentences(order: &Ranking) -> Vec<String> {
     let sentence = |d: &crate::report::compare::ranking::Disagreement| {
         format!(
             "{place}: {} is printed above {} ({:.4} against {:.4}); ours are {:.4} and {:.4}.",
-            d.above, d.below, d.published[0], d.published[1], d.ours[0], d.ours[1]
+            d.above, d.below, d.printed[0], d.printed[1], d.ours[0], d.ours[1]
         )
     };
     order.disagreements.iter().map(sentence).collect()

@@ -235,11 +235,11 @@ fn select(
             let rival = others.map(|other| filters[other * taps + tap]).fold(0.0, f32::max);
             let weight = &mut filters[neuron * taps + tap];
             let inhibited = options.inhibition * (rival - *weight).max(0.0);
-            let growth = 1.0 + options.rate * (drive[tap] / mean - 1.0 - inhibited);
+            let growth = 1.0 + options.learning_rate * (drive[tap] / mean - 1.0 - inhibited);
             *weight *= growth.clamp(options.change[0], options.change[1]);
         }
         let filter = &mut filters[neuron * taps..][..taps];
-        filter.iter_mut().for_each(|w| *w = (w.max(1e-6) - options.loss).max(0.0));
+        filter.iter_mut().for_each(|w| *w = (w.max(1e-6) - options.decay).max(0.0));
         if l1(filter) == 0.0 {
             // All were weak: none was weaker than the others.
             filter.fill(1.0);

@@ -15,13 +15,13 @@ pub struct LucidOptions {
     /// Whether synapses compete; otherwise filters only become non-negative, with an L1 norm of 1.
     pub down_selection: bool,
     /// How fast synapses grow and shrink.
-    pub rate: f32,
+    pub learning_rate: f32,
     /// How much a synapse is inhibited by what another neuron of its half holds of its tap beyond it.
     pub inhibition: f32,
     /// The factors that a synapse changes by at least and at most in a pass.
     pub change: [f32; 2],
     /// What every synapse loses in a pass, of a sum of 1.
-    pub loss: f32,
+    pub decay: f32,
     /// Whether thresholds are set; otherwise they stay at the mean response.
     pub homeostasis: bool,
     /// The share of responses that are dark.
@@ -44,10 +44,10 @@ impl Default for LucidOptions {
             passes: 60,
             patches: 4000,
             down_selection: true,
-            rate: 0.5,
+            learning_rate: 0.5,
             inhibition: 2.0,
             change: [0.2, 3.0],
-            loss: 0.004,
+            decay: 0.004,
             homeostasis: true,
             down: 0.1,
             up: 0.99,
@@ -79,9 +79,9 @@ impl LucidOptions {
             return fail("change", change);
         }
         for (name, value, [low, high]) in [
-            ("rate", self.rate, [0.0, 10.0]),
+            ("learning_rate", self.learning_rate, [0.0, 10.0]),
             ("inhibition", self.inhibition, [0.0, 1000.0]),
-            ("loss", self.loss, [0.0, 1.0]),
+            ("decay", self.decay, [0.0, 1.0]),
             ("down", self.down, [0.0, 1.0]),
             ("up", self.up, [0.0, 1.0]),
             ("distance", self.distance, [0.0, 1.0]),

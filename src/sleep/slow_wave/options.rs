@@ -1,9 +1,9 @@
 //! The options of slow-wave sleep.
 
-use crate::names::{meant, shown};
 use crate::sleep::PairOptions;
 use crate::sleep::circuit::PlasticLayer;
 use crate::snn::Neuron;
+use crate::wording::{meant, shown};
 use crate::{Error, Result};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -67,7 +67,8 @@ pub struct SlowWaveOptions {
     /// Spiking rate before the first halving; a sub-sleep at depth d simulates `ratio 2^d / initial_rate` steps.
     pub initial_rate: f64,
     /// What the published code calls the decrease ratio: it divides the rate once, at all depths.
-    pub ratio: f64,
+    #[serde(alias = "ratio")]
+    pub decrease_ratio: f64,
     /// Passes of each sub-sleep.
     pub length: usize,
     /// Images that are simulated together and share a threshold; a last, smaller batch is dropped.
@@ -98,7 +99,7 @@ impl Default for SlowWaveOptions {
         Self {
             depth: 2,
             initial_rate: 0.01,
-            ratio: 2.0,
+            decrease_ratio: 2.0,
             length: 1,
             batch_size: 128,
             learning_rate: 1e-3,
@@ -138,7 +139,8 @@ impl SlowWaveOptions {
     pub fn sub_sleeps(&self) -> Vec<usize> {
         let down = 0..self.depth;
         let up = (0..self.depth.saturating_sub(1)).rev();
-        let steps = |depth: usize| self.ratio * (1u64 << depth.min(32)) as f64 / self.initial_rate;
+        let steps =
+            |depth: usize| self.decrease_ratio * (1u64 << depth.min(32)) as f64 / self.initial_rate;
         down.chain(up).map(|depth| steps(depth) as usize).collect()
     }
 
@@ -194,7 +196,7 @@ impl SlowWaveOptions {
                 "`slow_wave.layers` names none, which would do nothing; at least one has to learn";
             return Err(Error::argument("setting", problem));
         }
-        let rate = self.ratio > 0.0 && self.initial_rate > 0.0 && self.initial_rate <= 1.0;
+        let rate = self.decrease_ratio > 0.0 && self.initial_rate > 0.0 && self.initial_rate <= 1.0;
         self.pair.validate()?;
         if !(self.drive > 0.0 && self.drive.is_finite()) {
             let problem = format!("drive {} is not above 0", self.drive);
@@ -204,8 +206,8 @@ impl SlowWaveOptions {
             return Err(Error::argument(
                 "slow-wave sleep",
                 format!(
-                    "depth {} (1 to 8), initial rate {} (above 0, at most 1), ratio {} (above 0), batch size {}",
-                    self.depth, self.initial_rate, self.ratio, self.batch_size
+                    "depth {} (1 to 8), initial rate {} (above 0, at most 1), decrease ratio {} (above 0), batch size {}",
+                    self.depth, self.initial_rate, self.decrease_ratio, self.batch_size
                 ),
             ));
         }
@@ -217,9 +219,9 @@ impl SlowWaveOptions {
         // Ties are drawn by the number of the step, which has 32 bits.
         if let Some(steps) = self.sub_sleeps().into_iter().find(|&n| u32::try_from(n).is_err()) {
             let problem = format!(
-                "initial rate {:e} and ratio {:e} make {steps} time steps; at most {} are possible",
+                "initial rate {:e} and decrease ratio {:e} make {steps} time steps; at most {} are possible",
                 self.initial_rate,
-                self.ratio,
+                self.decrease_ratio,
                 u32::MAX
             );
             return Err(Error::argument("slow-wave sleep", problem));

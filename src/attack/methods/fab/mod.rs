@@ -1,13 +1,11 @@
 //! FAB: walks along the decision boundary toward the clean image (Croce & Hein 2020, "Minimally distorted adversarial
 //! examples with a fast adaptive boundary attack"). FAB-T looks at one wrong class a run.
 
-pub mod hyperplane;
-
+use crate::attack::geometry::hyperplane::{SortBuffer, onto_hyperplane};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
 use crate::attack::geometry::random::add_to_sphere;
 use crate::attack::loss::Loss;
-use crate::attack::methods::fab::hyperplane::{SortBuffer, onto_hyperplane};
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;

@@ -4,7 +4,7 @@ use crate::model::ModelKind;
 use crate::numbers::{confidence, percent};
 use deepsleep::attack::{AttackReport, FoundBy, Norm, Outcome, Status, findings};
 use deepsleep::evaluation::{Cell, RandomAccuracy, ThreatModel, worst_cases};
-use deepsleep::{significant, written};
+use deepsleep::wording::{significant, written};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use deepsleep::evaluation::{Cell, Crafted, ThreatModel};
 use deepsleep::files::Content;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
-use deepsleep::written;
+use deepsleep::wording::written;
 use std::path::Path;
 use std::time::Instant;
 

@@ -3,7 +3,7 @@
 use crate::model::Identity;
 use deepsleep::checkpoint::NpzReader;
 use deepsleep::evaluation::{Crafted, ThreatModel, about};
-use deepsleep::{significant, written};
+use deepsleep::wording::{significant, written};
 use serde::Deserialize;
 use std::io::{Read, Seek};
 

@@ -11,7 +11,7 @@ use anyhow::Result;
 use deepsleep::certify::{BoundMethod, Certified};
 use deepsleep::evaluation::JournalSettings;
 use deepsleep::files::Output;
-use deepsleep::written;
+use deepsleep::wording::written;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use deepsleep::evaluation::{
 use deepsleep::experiment::NUMERICS;
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Context;
-use deepsleep::written;
+use deepsleep::wording::written;
 use serde::{Deserialize, Serialize};
 
 /// What attacks did.

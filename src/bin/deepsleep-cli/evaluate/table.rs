@@ -1,10 +1,9 @@
 //! Tables of attack results, as text.
 
 use crate::numbers::{confidence, percent, range};
-use crate::stderr::printable;
 use deepsleep::attack::findings;
 use deepsleep::evaluation::{Cell, WorstCase};
-use deepsleep::written;
+use deepsleep::wording::{Medium, printable, written};
 
 /// Characters of the widest first column: an attack's options may be long, and a file's name for its attack endless.
 const WIDEST: usize = 80;
@@ -78,7 +77,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         lines.extend(warnings.map(|w| format!("warning: {attack}, eps {eps}: {w}")));
     }
     // Somebody else's set brings words of its own, which must not look like lines of ours.
-    lines.iter().map(|line| printable(line, |_| false)).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| printable(line, Medium::Line)).collect::<Vec<_>>().join("\n")
 }
 
 /// An attack's name as a table has room for it.

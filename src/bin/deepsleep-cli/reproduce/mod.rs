@@ -263,7 +263,7 @@ impl Reproduce {
         let named = !(self.table.is_empty() && self.figure.is_empty());
         let here = || (self.table.clone(), self.figure.clone());
         let (tables, figures) = match sheet {
-            Some(sheet) if !sheet.methods.is_empty() => {
+            Some(sheet) if !sheet.rows.is_empty() => {
                 let (tables, figures) = here();
                 return Ok((tables, figures, vec![sheet.clone()]));
             }

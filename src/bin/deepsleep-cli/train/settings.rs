@@ -3,9 +3,9 @@
 use super::Train;
 use crate::common::Common;
 use crate::failure::WrongUse;
-use crate::settings::{assignments, within};
+use crate::settings::assignments;
 use anyhow::Result;
-use deepsleep::method::{Profile, Settings, Training};
+use deepsleep::method::{Profile, Settings, Training, is_within};
 use deepsleep::nn::architecture::Architecture;
 
 /// All settings. Where they are for a training, what that does not read is refused.
@@ -23,7 +23,7 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
         return Err(WrongUse(problem).into());
     }
     for (option, setting, given) in train.shorthands() {
-        let same = |name: &str| within(name, setting) || within(setting, name);
+        let same = |name: &str| is_within(name, setting) || is_within(setting, name);
         if let Some((name, value)) = assignments.iter().find(|(name, _)| same(name)) {
             let problem = format!("{option} {given} and --set {name}={value}: give one of them");
             return Err(WrongUse(problem).into());

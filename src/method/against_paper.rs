@@ -4,13 +4,13 @@ use super::{
     AdversarialTrainingOptions, Description, DistillationMethod, DistillationOptions, Profile,
     RobustLoss, Settings, SleepDefenseMethod, SleepDefenseOptions,
 };
-use crate::checkpoint::{flatten, to_json};
+use crate::checkpoint::flatten;
 use crate::nn::GradientAttack;
 use crate::sleep::{
     DreamOptions, DreamSource, FastWaveOptions, Layers, Plasticity, SlowWaveOptions,
 };
 use crate::snn::{Encoder, Statistics};
-use crate::wording::{grouped, times, written};
+use crate::wording::{grouped, times, to_json, written};
 use serde::Serialize;
 
 /// The running statistics of the network that is tested.
@@ -106,7 +106,7 @@ fn length(o: &SlowWaveOptions, train_images: usize) -> String {
         "sub-sleeps of {} time steps, {} each, {images}. The paper counts in spiking rates; the published code's ratio of {} divides the rate once, at all depths.",
         steps.join(", "),
         times(o.length, "pass", "passes"),
-        o.ratio
+        o.decrease_ratio
     )
 }
 

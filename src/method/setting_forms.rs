@@ -2,31 +2,29 @@
 
 use super::RobustLoss;
 use crate::nn::{GradientAttack, Rule, Schedule};
-use crate::short_form;
 use crate::snn::{Encoder, Surrogate};
-use crate::wording::joined;
+use crate::wording::serde_errors::Fault;
+use crate::wording::{joined, short_form};
 use serde_json::Value;
 
 /// What a setting takes instead of what `error` is about; `now` is the value that it has.
 pub fn takes(name: &str, now: &Value, error: &serde_json::Error) -> String {
     let error = error.to_string();
-    let after = |start: &str| error.split_once(start).map(|(_, rest)| rest);
     let forms = forms(name);
-    if let Some((field, known)) = after("unknown field ").and_then(|r| r.split_once(", expected "))
-    {
-        let known = known.strip_prefix("one of ").unwrap_or(known).replace("` or `", "`, `");
-        return format!("there is no {field} in it; it has {known}");
+    match Fault::of(&error) {
+        Fault::Field { name, known } => format!("there is no {name} in it; it has {known}"),
+        Fault::Kind { found, .. } if found.ends_with("eps\"") => {
+            "lengths in it are in pixels of 0..=1, such as 2/255, and no multiples of eps".into()
+        }
+        _ if !forms.is_empty() => {
+            let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
+            format!("it takes {}", joined(&forms, "or"))
+        }
+        Fault::Missing { name } => format!("{name} is missing in it"),
+        Fault::Variant { known, .. } => format!("it takes {known}"),
+        // All else that serde says is about Rust's types.
+        Fault::Kind { .. } | Fault::Other => kind(now),
     }
-    if !forms.is_empty() {
-        let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
-        return format!("it takes {}", joined(&forms, "or"));
-    }
-    if let Some(field) = after("missing field ") {
-        return format!("{field} is missing in it");
-    }
-    // The names of an enumeration; all else that serde says is about Rust's types.
-    let names = after("unknown variant").and_then(|rest| rest.split_once("expected "));
-    names.map_or_else(|| kind(now), |(_, names)| format!("it takes {names}"))
 }
 
 /// What a setting takes, from the value that it has.
@@ -160,8 +158,9 @@ mod tests {
                 "there is no `peak` in it; it has `epochs`, `factor`",
             ),
             ("fast_wave.dream.attack", "pgd", "fgsm or pgd:step=0.01,steps=10"),
+            ("adversarial_training.attack", "pgd:steps=10,step=0.25eps", "such as 2/255"),
             ("fast_wave.spiking.encoder", r#"{"poisson":{"rate":1,"x":2}}"#, "no `x` in it"),
-            ("fast_wave.spiking.encoder", r#"{"poisson":{}}"#, "poisson:rate=1.0"),
+            ("fast_wave.spiking.encoder", r#"{"poisson":{}}"#, "poisson:rate=1"),
             ("control.rule", "adam:momentum=0.9", "there is no `momentum` in it; it has `beta1`"),
             ("control.rule", r#"{"sgd":{"momentum":0,"weight_decay":0,"x":1}}"#, "no `x`"),
             ("control.augmentation", r#"{"shift":1,"x":1}"#, "no `x` in it"),

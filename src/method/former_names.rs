@@ -1,14 +1,19 @@
 //! Former names of settings. Sheets, checkpoints, results and stores of older versions are still read.
 
 #[cfg(feature = "experiment")]
-use super::{AdversarialTrainingOptions, Profile};
+use super::{AdversarialTrainingOptions, Profile, is_within};
 #[cfg(feature = "experiment")]
-use crate::checkpoint::{flatten, to_json};
+use crate::checkpoint::flatten;
+#[cfg(feature = "experiment")]
+use crate::wording::to_json;
 use serde_json::Value;
 use std::borrow::Cow;
 
 /// Settings that were renamed: group, old name, new name.
 const RENAMED: &[(&str, &str, &str)] = &[
+    ("lucid", "loss", "decay"),
+    ("lucid", "rate", "learning_rate"),
+    ("slow_wave", "ratio", "decrease_ratio"),
     ("slow_wave.pair", "tau-pre", "tau_pre"),
     ("slow_wave.pair", "tau-post", "tau_post"),
     ("sleep.replay", "time-step", "time_step"),
@@ -99,12 +104,9 @@ pub fn key_name(name: String) -> String {
 /// computed is still found.
 #[cfg(feature = "experiment")]
 pub fn is_as_before(name: &str, value: &Value) -> bool {
-    let within = |name: &str, part: &str| {
-        name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
     ADDED.iter().any(|(group, added)| {
         let own = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
-        own.filter(|own| added.iter().any(|part| within(own, part))).is_some_and(|own| {
+        own.filter(|own| added.iter().any(|part| is_within(own, part))).is_some_and(|own| {
             // It holds all of a recipe too.
             let before = AdversarialTrainingOptions::new(Profile::Published);
             let before = to_json(&before).unwrap_or_default();
