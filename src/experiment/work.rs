@@ -6,7 +6,7 @@ use crate::fingerprint::of_json;
 use crate::method::{Settings, Training, is_as_before, key_name};
 use crate::simd::Isa;
 use crate::snn::SpikingOptions;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -137,13 +137,7 @@ impl Work {
         let Sources { train, test, network } = sources;
         let stages = training.defense()?.stages(settings);
         stages.first()?.is_shared().then(|| {
-            let mut slow_wave = json!(settings.slow_wave);
-            if let Some(pair) = slow_wave["pair"].as_object_mut() {
-                let name = |name| {
-                    key_name(format!("slow_wave.pair.{name}")).split_off("slow_wave.pair.".len())
-                };
-                *pair = std::mem::take(pair).into_iter().map(|(n, v)| (name(n), v)).collect();
-            }
+            let slow_wave = by_key_names("slow_wave", json!(settings.slow_wave));
             let all = json!({
                 "numerics": NUMERICS, "slow_wave": slow_wave, "seed": settings.seed,
                 "train": train, "test": test, "network": network, "control": control,
@@ -155,13 +149,15 @@ impl Work {
     /// Seconds it might take on two cores at 3 GHz with the instructions of this processor, of a network of so many operations a sample: for
     /// plans and the time left, until there are measurements.
     pub fn estimate(&self, flops: usize) -> f64 {
-        self.seconds(flops, flops_per_second(Isa::detect().map_or("", Isa::name)))
+        self.seconds(flops, Isa::detect().map_or("", Isa::name))
     }
 
-    fn seconds(&self, flops: usize, flops_per_second: f64) -> f64 {
+    fn seconds(&self, flops: usize, isa: &str) -> f64 {
         let steps = self.spiking().map_or(1.0, |spiking| spiking.steps as f64);
         let (passes, files) = match self {
-            Self::Train { training, settings, images } => (training.passes(settings, *images), 0.0),
+            Self::Train { training, settings, images } => {
+                (training.passes(settings, *images, isa), 0.0)
+            }
             Self::Show { images, .. } => (*images as f64, READ * *images as f64),
             Self::Craft { attack, eps, images, .. } => {
                 let count = images.len() as f64;
@@ -171,17 +167,28 @@ impl Work {
                 (attack_passes(attack, *eps, 100.0) * *images as f64, 0.0)
             }
         };
-        passes * steps * flops as f64 / flops_per_second + files + SECONDS_PER_JOB
+        passes * steps * flops as f64 / trained_flops(isa) + files + SECONDS_PER_JOB
     }
 }
 
-/// What two cores at 3 GHz do in training: LeNet's epoch over 60,000 images takes 1.3 s with vectors.
-fn flops_per_second(isa: &str) -> f64 {
+/// Operations a second of two cores at 3 GHz in training: LeNet's epoch over 60,000 images takes 1.3 s with vectors.
+fn trained_flops(isa: &str) -> f64 {
     match isa {
         "avx512" => 1.35e11,
         "avx2" => 1.3e11,
         _ => 1.5e9,
     }
+}
+
+/// The settings of a group by their names in keys, as older versions wrote them.
+fn by_key_names(group: &str, value: Value) -> Value {
+    let Value::Object(fields) = value else { return value };
+    let fields = fields.into_iter().map(|(name, value)| {
+        let name = format!("{group}.{name}");
+        let value = by_key_names(&name, value);
+        (key_name(name).split_off(group.len() + 1), value)
+    });
+    Value::Object(fields.collect())
 }
 
 /// The name of a training in keys, as older versions wrote it: what they have computed is still found.
@@ -264,7 +271,7 @@ mod tests {
             let mut settings = Settings::new(Profile::Published);
             change.iter().for_each(|(name, value)| settings.set(name, value).expect("a setting"));
             Work::Train { training, settings: Box::new(settings), images }
-                .seconds(network.flops(), flops_per_second("avx2"))
+                .seconds(network.flops(), "avx2")
         };
         let control = |name, images| seconds(name, Training::Control, images, &[]);
         let ratio = control("lenet", 60_000) / control("lenet", 600);
@@ -278,6 +285,16 @@ mod tests {
         let some = [("slow_wave.batches", "2")];
         let asleep = |change| seconds("lenet", Training::Defense(&DeepSleep), 60_000, change);
         assert!(asleep(&some) < asleep(&[]));
+    }
+
+    #[test]
+    fn groups_of_settings_have_their_former_names_in_keys() {
+        let settings = Settings::new(Profile::Published);
+        let slow_wave = by_key_names("slow_wave", json!(settings.slow_wave));
+        assert_eq!(slow_wave["ratio"], json!(settings.slow_wave.decrease_ratio));
+        assert_eq!(slow_wave["pair"]["tau-pre"], json!(settings.slow_wave.pair.tau_pre));
+        let fields = |value: &Value| value.as_object().map(|fields| fields.len());
+        assert_eq!(fields(&slow_wave), fields(&json!(settings.slow_wave)));
     }
 
     #[test]
@@ -314,7 +331,7 @@ mod tests {
     #[test]
     fn estimates_are_near_what_was_measured() {
         let network = Architecture::default();
-        let seconds = |work: &Work| work.seconds(network.flops(), flops_per_second("avx2"));
+        let seconds = |work: &Work| work.seconds(network.flops(), "avx2");
         let craft = |name: &str, eps: f32| {
             let attack = name.parse::<AttackSpec>().expect("an attack");
             let norm = Norm::Linf;
@@ -336,7 +353,7 @@ mod tests {
         let of = |spiking| Work::Show { images: 1_000_000, spiking };
         let spiking = of(Some(SpikingOptions::default()));
         assert_ne!(of(None).key(&sources(), &["a"]), spiking.key(&sources(), &["a"]));
-        let seconds = |work: &Work| work.seconds(1_000_000, flops_per_second("avx2"));
+        let seconds = |work: &Work| work.seconds(1_000_000, "avx2");
         assert!(seconds(&spiking) > seconds(&of(None)));
     }
 }

@@ -50,8 +50,8 @@ pub trait Defense: Sync {
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>>;
 
     /// Its estimated cost on `images` training images, for any network: forward passes of one image each, of which
-    /// a step of training costs [`STEP`].
-    fn passes(&self, settings: &Settings, images: usize) -> f64;
+    /// a step of training costs [`STEP`]. How many of them a simulation of spikes takes depends on the instruction set.
+    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64;
 
     /// Whether it puts the network to sleep, so that its filters and firing rates are worth a look.
     fn sleeps(&self) -> bool {
@@ -161,10 +161,10 @@ impl Training {
     }
 
     /// Its estimated cost on `images` training images, in [forward passes](Defense::passes).
-    pub fn passes(self, settings: &Settings, images: usize) -> f64 {
+    pub fn passes(self, settings: &Settings, images: usize, isa: &str) -> f64 {
         match self {
             Self::Control => STEP * (settings.control.epochs * images) as f64,
-            Self::Defense(defense) => defense.passes(settings, images),
+            Self::Defense(defense) => defense.passes(settings, images, isa),
         }
     }
 

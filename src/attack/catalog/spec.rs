@@ -154,11 +154,9 @@ impl<'a> OptionValue<'a> {
         if let Some(number) = number(value) {
             return Self::Number(number.to_bits());
         }
-        match value.parse::<Estimator>() {
-            // It has former names.
-            Ok(estimator) if key == "gradient" => Self::Word(estimator.to_string().into()),
-            _ => Self::Word(value.into()),
-        }
+        // Estimators have former names too.
+        let estimator = (key == "gradient").then(|| value.parse::<Estimator>().ok()).flatten();
+        Self::Word(estimator.map_or(value.into(), |estimator| estimator.to_string().into()))
     }
 }
 

@@ -65,7 +65,7 @@ impl Defense for AdversarialTraining {
         vec![Box::new(AdversarialStage::default())]
     }
 
-    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+    fn passes(&self, settings: &Settings, images: usize, _isa: &str) -> f64 {
         let options = &settings.adversarial_training;
         let step = STEP + f64::from(options.ratio) * example_passes(options.attack);
         step * (options.epochs * images) as f64

@@ -36,8 +36,8 @@ impl Defense for DeepSleep {
         stages
     }
 
-    fn passes(&self, settings: &Settings, images: usize) -> f64 {
-        let cycle = slow_wave_passes(settings, images) + fast_wave_passes(settings, images);
+    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64 {
+        let cycle = slow_wave_passes(settings, images, isa) + fast_wave_passes(settings, images);
         cycle * settings.cycles as f64
     }
 

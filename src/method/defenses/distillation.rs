@@ -107,7 +107,7 @@ impl Defense for Distillation {
         }
     }
 
-    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+    fn passes(&self, settings: &Settings, images: usize, _isa: &str) -> f64 {
         let options = &settings.distillation;
         let teacher = match options.method {
             DistillationMethod::Papernot => options.teacher_epochs,

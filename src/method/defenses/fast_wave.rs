@@ -39,7 +39,7 @@ impl Defense for FastWaveDefense {
         vec![Box::new(FastWaveStage), Box::new(Conversion)]
     }
 
-    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+    fn passes(&self, settings: &Settings, images: usize, _isa: &str) -> f64 {
         fast_wave_passes(settings, images)
     }
 

@@ -63,9 +63,9 @@ impl Defense for Lucid {
         (0..settings.cycles).flat_map(cycle).collect()
     }
 
-    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64 {
         // Slow waves see a few thousand patches.
-        AdversarialTraining.passes(settings, images) * settings.cycles as f64
+        AdversarialTraining.passes(settings, images, isa) * settings.cycles as f64
     }
 
     fn sleeps(&self) -> bool {

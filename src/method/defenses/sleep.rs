@@ -111,11 +111,11 @@ impl Defense for SleepDefense {
         }
     }
 
-    fn passes(&self, settings: &Settings, images: usize) -> f64 {
+    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64 {
         let options = &settings.sleep;
         match options.method {
             SleepDefenseMethod::AsRun => {
-                simulation_passes(settings, images, (options.steps * options.passes) as f64)
+                simulation_passes(settings, images, (options.steps * options.passes) as f64, isa)
             }
             // One image dreams on.
             SleepDefenseMethod::Tadros => options.replay.steps as f64,

@@ -9,7 +9,6 @@ use crate::method::{
     Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, against_paper,
 };
 use crate::nn::Model;
-use crate::simd::Isa;
 use crate::simd::random::Key;
 use crate::sleep::{self, Layers, Plasticity};
 use crate::tensor::Context;
@@ -39,8 +38,8 @@ impl Defense for SlowWaveDefense {
         vec![Box::new(SlowWaveStage), Box::new(Conversion)]
     }
 
-    fn passes(&self, settings: &Settings, images: usize) -> f64 {
-        slow_wave_passes(settings, images)
+    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64 {
+        slow_wave_passes(settings, images, isa)
     }
 
     fn sleeps(&self) -> bool {
@@ -86,10 +85,10 @@ pub(super) fn slow_wave_ignores(settings: &Settings) -> Vec<&'static str> {
 }
 
 /// The estimated cost of simulating `steps` time steps, over all passes; a step was measured on LeNet.
-pub(super) fn simulation_passes(settings: &Settings, images: usize, steps: f64) -> f64 {
+pub(super) fn simulation_passes(settings: &Settings, images: usize, steps: f64, isa: &str) -> f64 {
     let options = &settings.slow_wave;
     // Where no vector has sixteen lanes, more of them wait for the slowest.
-    let wider = match Isa::detect().map_or("", Isa::name) {
+    let wider = match isa {
         "avx512" => 0.75,
         "avx2" => 3.0,
         _ => 1.0,
@@ -103,10 +102,10 @@ pub(super) fn simulation_passes(settings: &Settings, images: usize, steps: f64) 
 }
 
 /// An estimate for the whole U.
-pub(super) fn slow_wave_passes(settings: &Settings, images: usize) -> f64 {
+pub(super) fn slow_wave_passes(settings: &Settings, images: usize, isa: &str) -> f64 {
     let options = &settings.slow_wave;
     let steps = options.sub_sleeps().into_iter().map(|steps| steps as f64).sum::<f64>();
-    simulation_passes(settings, images, steps * options.length as f64)
+    simulation_passes(settings, images, steps * options.length as f64, isa)
 }
 
 /// The U of slow-wave sleep.
