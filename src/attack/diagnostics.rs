@@ -44,7 +44,7 @@ pub enum Outputs {
 /// What gives reason to doubt a result, as counts and flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostics {
-    /// Of options and budget: the same for every part.
+    /// About options and budget: the same for every part.
     pub option_warnings: Vec<String>,
     /// The names of the losses that gradients were taken of.
     #[serde(default)]
@@ -73,7 +73,7 @@ pub struct Diagnostics {
     /// Samples that the model answered otherwise after the attack than before it.
     #[serde(default)]
     pub changed: usize,
-    /// Of an ensemble, who found what, in the order in which they were asked.
+    /// For an ensemble, which attack found what, in the order in which they ran.
     #[serde(default)]
     pub found_by: Vec<FoundBy>,
 }

@@ -52,7 +52,7 @@ pub struct AttackInfo {
 }
 
 impl AttackInfo {
-    /// Of an attack that returns what fools the model inside of the ball, by logits alone, one draw at a time.
+    /// For an attack that returns what fools the model inside the ball, by logits alone, one draw at a time.
     pub fn of(name: &str) -> Self {
         Self {
             name: name.to_owned(),

@@ -211,7 +211,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
                 ("steps", "1000", "steps for one c"),
                 ("search", "9", "values of c"),
                 ("c", "0.001", "the first c"),
-                ("kappa", "0", "by how much the margin is to be missed"),
+                ("kappa", "0", "required margin of the misclassification"),
                 ("rate", "0.01", "Adam's learning rate"),
             ],
             GUIDED,

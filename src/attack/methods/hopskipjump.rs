@@ -58,7 +58,7 @@ pub struct State {
     /// Shares of the way from the clean image (Linf: radii) between which the boundary lies.
     low: f32,
     high: f32,
-    /// Of the point on the boundary.
+    /// That of the point on the boundary.
     distance: f32,
     /// The radius around it within which the normal is estimated.
     delta: f32,

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 const PLACE: [&str; 7] =
     ["table", "norm", "scale", "method", "column", "printed_label", "published"];
-/// Of each threat model, with its name before.
+/// For each threat model, with its name as a prefix.
 const SIDE: [&str; 9] = ["attack", "mean", "min", "max", "seeds", "images", "sd", "low", "high"];
 /// What several seeds say of print if their control were the printed one.
 const GIVEN: [&str; 5] = ["expected", "low", "high", "z", "replicated"];
