@@ -183,9 +183,7 @@ fn a_reproduction_ends_in_the_same_answers() {
     let answers = folder.path("parts/sweep.json");
     interrupt(&arguments, 4, start.elapsed(), &|| false, &|said| {
         assert!(
-            said.is_empty()
-                || said.contains("to continue")
-                || said.contains("nothing to go on")
+            said.is_empty() || said.contains("to continue") || said.contains("nothing to go on")
         );
         assert!(!answers.exists() || read(&answers) == expected);
         if folder.path("parts").exists() {
