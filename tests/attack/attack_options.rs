@@ -12,7 +12,7 @@ fn base(name: &str) -> &'static [(&'static str, &'static str)] {
         "fgsm" | "deepfool" => &[],
         "square" => &[("queries", "400")],
         "fmn" => &[("steps", "30")],
-        "rays" => &[("queries", "200")],
+        "rays" | "uniform" => &[("queries", "200")],
         "hopskipjump" => &[("steps", "3"), ("probes", "20")],
         "nes-pgd" => &[("steps", "8"), ("pairs", "40")],
         "cw" => &[("steps", "40"), ("search", "3"), ("rate", "0.05"), ("c", "1")],
