@@ -37,6 +37,8 @@ fn others(attack: &str, option: &str) -> &'static [&'static str] {
         (_, "restarts") => &["3"],
         (_, "step") => &["0.07eps"],
         (_, "start") => &["clean", "gray", "corner"],
+        // It finds nothing here, but does not attack what is of the class already.
+        ("uniform", "target") => &["7"],
         (_, "target") => &["3"],
         (_, "targets") => &["1"],
         (_, "jitter") => &["0.25eps"],
