@@ -36,9 +36,10 @@ class Audit:
     interval : tuple of float
         Where the true one lies, with 95 % confidence.
     checks : list of dict
-        `name`, `finding` (`pass`, `warn` or `fail`), `statistic`, `threshold`, `meaning`.
+        `name`, `finding` (`pass`, `warn` or `fail`), `statistic`, `interval`, `threshold`, what it `catches`, and of those that do
+        not pass their `meaning`.
     attacks : list of dict
-        What each attack found.
+        What each attack found: `attack` with its options, `eps`, `samples`, `fooled`, `invalid`, and passes.
     summary : dict
         All of it.
     """

@@ -175,7 +175,7 @@ impl Diagnostics {
         if !self.found_by.iter().any(|by| by.own) {
             return None;
         }
-        let estimated = |by: &&FoundBy| by.attack.contains(":gradient=");
+        let estimated = |by: &&FoundBy| by.attack.contains("gradient=");
         let gap: usize = self.found_by.iter().filter(estimated).map(|by| by.found).sum();
         let share = gap as f64 / samples.max(1) as f64;
         (share > 0.02).then(|| {

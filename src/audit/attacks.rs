@@ -2,7 +2,8 @@
 
 use super::AuditOptions;
 use super::report::{Attacked, Check, Finding};
-use super::subject::{ShareCheck, Subject, number};
+use super::statistics::interval;
+use super::subject::{Found, ShareCheck, Subject, number};
 pub(super) use crate::attack::Member;
 use crate::attack::geometry::random::symmetric;
 use crate::attack::{
@@ -37,7 +38,7 @@ pub(super) fn with_gradients(norm: Norm, model: &dyn Classifier, fast: bool) -> 
 
 /// Those of an ensemble's members that follow gradients of the model itself.
 fn guided(members: Vec<Member>) -> Vec<Member> {
-    let blind = ["square", "rays", "hopskipjump"];
+    let blind = ["square", "rays", "hopskipjump", "uniform"];
     let follows = |m: &Member| !m.transfer && !blind.contains(&m.attack.info().name.as_str());
     members.into_iter().filter(follows).collect()
 }
@@ -49,7 +50,7 @@ pub(super) fn gap(subject: &Subject<'_>, guided: &[Member]) -> Vec<Check> {
     }
     let estimating =
         guided.iter().map(|member| member.attack.info()).filter(|info| info.needs_spikes);
-    let estimating: HashSet<String> = estimating.map(|info| info.label).collect();
+    let estimating: HashSet<String> = estimating.map(|info| info.description).collect();
     let estimated = |attacked: &&Attacked| estimating.contains(&attacked.attack);
     let beyond = subject.attacks.iter().filter(estimated).map(|attack| attack.fooled).sum();
     let check = ShareCheck {
@@ -188,6 +189,8 @@ pub(super) fn random(subject: &mut Subject<'_>, draws: usize) -> Result<Check> {
             let answers = subject.probe().logits(&points)?;
             let wrong =
                 |z: &[f32]| z.iter().all(|z| z.is_finite()) && crate::nn::predict(z) != label;
+            let finite = answers.iter().flat_map(|answer| &answer.logits).all(|z| z.is_finite());
+            subject.invalid[i] |= !finite;
             // Of a random model one answer decides nothing.
             hit |= !subject.model.is_random() && answers.iter().any(|answer| wrong(&answer.logits));
         }
@@ -233,16 +236,18 @@ pub(super) fn scale(subject: &mut Subject<'_>) -> Result<Check> {
         Ok(subject.attack(&pgd, &which)?.len())
     };
     let (plain, ours) = (fooled(Loss::CrossEntropyF32)?, fooled(Loss::CrossEntropy)?);
-    let gap = ours.saturating_sub(plain) as f64 / which.len() as f64;
+    let beyond = ours.saturating_sub(plain);
+    let gap = beyond as f64 / which.len() as f64;
     let finding = if gap > 0.02 { Finding::Warn } else { Finding::Pass };
-    Ok(number(
+    let check = number(
         "logit scale",
         "images that cross-entropy fools and the same in the arithmetic of other libraries does not",
         gap,
         ("warns above 2 %", finding),
         "logits are so large that a soft-max in 32 bits loses their gradient (distillation, statistics that were reset): \
          numbers by libraries that use it are too high; use loss=ce or dlr",
-    ))
+    );
+    Ok(Check { interval: Some(interval(beyond, which.len())), ..check })
 }
 
 /// Where no model may keep anything, and how accuracy falls with the radius.
@@ -251,8 +256,9 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let budget = subject.budget;
     let whole = subject.whole();
     let mut left = |attack: &dyn Attack, eps: f32| -> Result<usize> {
-        let found = subject.attack_at(attack, &all, Budget { eps, ..budget })?;
-        Ok(all.len() - found.len())
+        let Found { fooled, invalid } =
+            subject.attack_at(attack, &all, Budget { eps, ..budget })?;
+        Ok(all.len() - fooled.len() - invalid.len())
     };
     // From the image: a random point of this ball is no digit any more, whatever gradients say.
     let guided = Pgd { steps: 100, start: Start::Clean, ..Pgd::default() };
@@ -283,5 +289,6 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
         ("fails above 0.5 %", finding),
         "more room makes the attack weaker: its steps overshoot, or its gradients mislead",
     );
-    Ok(vec![check.check(unbounded, all.len(), 1.0), Check { curve, ..rises }])
+    let interval = Some(interval(rise, all.len()));
+    Ok(vec![check.check(unbounded, all.len(), 1.0), Check { curve, interval, ..rises }])
 }

@@ -1,7 +1,7 @@
 //! Whether the gradient of a model tells where its loss rises.
 
 use super::report::{Check, Finding};
-use super::statistics::{interval, median};
+use super::statistics::{bootstrap, interval, median};
 use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 use crate::attack::Answer;
@@ -21,7 +21,7 @@ impl Gradients {
     pub fn of(subject: &Subject<'_>, most: usize) -> Result<Self> {
         // Every draw of a random model costs as much as an image.
         let most = most.div_ceil(subject.model.draws()).max(most.min(FEWEST));
-        let which = Subject::some(&subject.all(), most);
+        let which = Subject::some(&subject.answered(), most);
         let answers = subject.gradients(&which)?;
         Ok(Self { which, answers })
     }
@@ -93,21 +93,22 @@ pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Che
     };
     let share = rises as f64 / gradients.which.len().max(1) as f64;
     // A handful of images says little.
-    let [_, most] = interval(rises, gradients.which.len());
+    let [low, most] = interval(rises, gradients.which.len());
     let finding = match share {
         _ if most < least => Finding::Fail,
         share if share < least => Finding::Warn,
         _ => Finding::Pass,
     };
     let threshold = format!("fails where no more than {} % are likely", 100.0 * least);
-    Ok(number(
+    let check = number(
         "ascent",
         "images whose loss rises more along the gradient's sign, by eps / 4, than along 95 of 100 random signs",
         share,
         (&threshold, finding),
         "the gradient does not say where the loss rises: it is wrong, random, negated, another network's, or shattered into \
          pieces smaller than a step; what attacks along it leave is no robustness (square, rays, nes-pgd, jitter=)",
-    ))
+    );
+    Ok(Check { interval: Some([low, most]), ..check })
 }
 
 /// Whether the gradient predicts differences.
@@ -151,19 +152,25 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
             correlations.iter_mut().filter_map(|all| all.last_mut()).for_each(|last| *last = 1.0);
         }
     }
-    let best = correlations.map(median).into_iter().fold(-1.0, f64::max);
+    let best_of = |some: &[usize]| {
+        let medians = correlations.iter().map(|all| median(some.iter().map(|&i| all[i]).collect()));
+        medians.fold(-1.0, f64::max)
+    };
+    let best = best_of(&(0..which.len()).collect::<Vec<usize>>());
+    let interval = bootstrap(which.len(), best_of);
     // Spikes have no derivative that differences could show, nor do they show one through noise that cannot be drawn twice.
     let estimated = subject.model.estimates_gradients() || !subject.model.draws_by_key();
     let fails = !estimated && best < 0.9;
     let threshold = if estimated { "for information" } else { "fails below 0.9" };
-    Ok(number(
+    let check = number(
         "directional derivative",
         "correlation of gradients with central differences along 20 directions (median over images, at the best of five steps)",
         best,
         (threshold, if fails { Finding::Fail } else { Finding::Pass }),
         "the gradient is not this network's derivative: a layer's backward stands for another function (as in BPDA), or the \
          function is not smooth at any of these scales",
-    ))
+    );
+    Ok(Check { interval, ..check })
 }
 
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
@@ -176,7 +183,7 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const DRAWS: usize = 50;
     let which = Subject::some(&gradients.which, 64);
-    let mut sum = 0.0;
+    let mut changes = Vec::with_capacity(which.len());
     for &i in &which {
         let clean = subject.samples.image(i);
         let mut images = vec![clean.to_vec()];
@@ -191,17 +198,21 @@ pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<
                 f64::from((loss - losses[0]).abs()) / f64::from(losses[0].abs()).max(1e-12);
             if change.is_finite() { change.min(1.0) } else { 1.0 }
         };
-        sum += losses[1..].iter().map(change).sum::<f64>() / DRAWS as f64;
+        changes.push(losses[1..].iter().map(change).sum::<f64>() / DRAWS as f64);
     }
-    let mean = sum / which.len().max(1) as f64;
+    let mean_of =
+        |some: &[usize]| some.iter().map(|&k| changes[k]).sum::<f64>() / some.len().max(1) as f64;
+    let mean = mean_of(&(0..changes.len()).collect::<Vec<usize>>());
+    let interval = bootstrap(changes.len(), mean_of);
     let finding = if mean > 0.1 { Finding::Warn } else { Finding::Pass };
-    Ok(number(
+    let check = number(
         "roughness",
         "how much the margin changes within eps / 20, as a share of itself (mean)",
         mean,
         ("warns above 0.1", finding),
         "the loss is rough at a scale that steps do not see: average gradients (jitter=) or scores (nes-pgd)",
-    ))
+    );
+    Ok(Check { interval, ..check })
 }
 
 /// Whether the loss at half of a single step exceeds that at its end.

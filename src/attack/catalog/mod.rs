@@ -12,7 +12,7 @@ pub use spec::AttackSpec;
 use crate::Result;
 use crate::attack::catalog::described::{
     BLIND, BOUNDED, CROSS_ENTROPY, DRAWS, Described, GRADIENT, GUIDED, JITTER, LATEST, LOSS, POOL,
-    RESTARTS, RETURN, START, STEP, STEPS, TARGET,
+    RESTARTS, RETURN, START, STEP, STEPS, TARGET, TIME,
 };
 use crate::attack::catalog::options::GivenOptions;
 use crate::attack::ensemble::autoattack::{AutoAttack, Version};
@@ -93,6 +93,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             TARGET,
             GRADIENT,
             POOL,
+            TIME,
             ("draws", "2", DRAWS.2),
             JITTER,
             RETURN,
@@ -262,6 +263,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
     more::NES_PGD,
     more::RAYS,
     more::HOPSKIPJUMP,
+    more::UNIFORM,
     more::MI_FGSM,
     more::NI_FGSM,
     more::VMI_FGSM,
@@ -282,6 +284,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("loss", "ce", "of APGD-CE: ce, ce-scaled or ce-f32"),
             GRADIENT,
             POOL,
+            TIME,
             LATEST,
         ]],
         transfer: Some("return=latest"),

@@ -16,6 +16,7 @@ use crate::attack::methods::nes_pgd::NesPgd;
 use crate::attack::methods::rays::RayS;
 use crate::attack::methods::sa_pgd::SaPgd;
 use crate::attack::methods::sigma_zero::SigmaZero;
+use crate::attack::methods::uniform::Uniform;
 use crate::attack::search::Attack;
 use crate::attack::stepper::Goal;
 
@@ -85,6 +86,18 @@ pub const RAYS: CatalogEntry = CatalogEntry {
             draws: o.draws(default.draws)?,
             goal: nearest(o)?,
         }))
+    },
+};
+
+pub const UNIFORM: CatalogEntry = CatalogEntry {
+    name: "uniform",
+    summary: "random points of the ball, from labels alone: for inputs of a few numbers",
+    groups: &[&[("queries", "10000", "points asked about")], BLIND],
+    transfer: None,
+    build: |o| {
+        let default = Uniform::default();
+        let queries = o.count("queries", default.queries)?;
+        Ok(Box::new(Uniform { queries, draws: o.draws(default.draws)? }))
     },
 };
 

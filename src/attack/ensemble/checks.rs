@@ -8,12 +8,15 @@ use crate::attack::task::AttackTask;
 use crate::attack::verification::evaluate;
 use crate::simd::random::Key;
 
+/// How often every sample is asked about for that.
+pub const PASSES: u64 = 5;
+
 /// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
 /// (Of all samples, not of some of the first batch: parts of an evaluation must not differ from the whole.)
 pub fn randomized(task: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
     let images: Vec<&[f32]> = which.iter().map(|&i| task.samples.image(i)).collect();
     let mut passes = Vec::new();
-    for pass in 0..5 {
+    for pass in 0..PASSES {
         let root = Key::new(task.budget.seed).named("randomness").with(pass);
         passes
             .push(evaluate(task, &images, which, 1, &|id, draw| root.with(id).with(draw as u64))?);

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::attack::search::{Attack, AttackInfo, Search};
+use crate::attack::settings::described;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
@@ -19,8 +20,9 @@ impl Attack for Estimated {
     fn info(&self) -> AttackInfo {
         let inner = self.attack.info();
         let label = format!("{}:{}", inner.label, self.estimator.options());
+        let description = described(&inner.description, &self.estimator.options());
         let needs_windows = inner.needs_windows || self.estimator.pool.is_some();
-        AttackInfo { label, needs_spikes: true, needs_windows, ..inner }
+        AttackInfo { label, description, needs_spikes: true, needs_windows, ..inner }
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

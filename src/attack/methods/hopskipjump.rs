@@ -6,6 +6,7 @@ use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
 use crate::attack::geometry::random::{normals, symmetric};
 use crate::attack::loss::Loss;
+use crate::attack::settings::Settings;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::simd::random::uniform_from_bits;
 use crate::tensor::Shape;
@@ -176,6 +177,15 @@ impl Stepper for HopSkipJump {
 
     fn name(&self) -> &'static str {
         "hopskipjump"
+    }
+
+    fn settings(&self) -> Settings {
+        let default = Self::default();
+        Settings::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.probes, "probes", self.probes)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {

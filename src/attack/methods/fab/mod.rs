@@ -8,6 +8,7 @@ use crate::attack::geometry::projection::into_box;
 use crate::attack::geometry::random::add_to_sphere;
 use crate::attack::loss::Loss;
 use crate::attack::methods::fab::hyperplane::{SortBuffer, onto_hyperplane};
+use crate::attack::settings::Settings;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
@@ -102,6 +103,17 @@ impl Stepper for Fab {
 
     fn name(&self) -> &'static str {
         if self.targets > 0 { "fab-t" } else { "fab" }
+    }
+
+    fn settings(&self) -> Settings {
+        let default = Self::default();
+        let targets = if self.targets > 0 { self.targets } else { default.targets };
+        Settings::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.restarts, "restarts", self.restarts)
+            .unless(default.targets, "targets", targets)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {
