@@ -1,5 +1,6 @@
 //! The model under audit, the images that it classifies rightly, and what became of them.
 
+use super::portions::portion;
 use super::report::{Attacked, Check, Finding};
 use super::stages::{AuditStage, Chosen};
 use super::statistics::interval;
@@ -54,10 +55,10 @@ impl<'a> Subject<'a> {
         samples: &Samples,
         (wanted, budget): (usize, Budget),
     ) -> Result<Chosen> {
-        let probe = Probe { context, model };
+        let (probe, portion) = (Probe { context, model }, portion(context));
         let (mut right, mut images) = (Vec::new(), 0);
         while images < samples.len() && right.len() < wanted {
-            let some: Vec<usize> = (images..samples.len().min(images + 256)).collect();
+            let some: Vec<usize> = (images..samples.len().min(images + portion)).collect();
             let points: Vec<Point<'_>> = some
                 .iter()
                 .map(|&i| Point {
@@ -184,16 +185,8 @@ impl<'a> Subject<'a> {
         Probe { context: self.context, model: self.model }
     }
 
-    /// The negative margins of images in the place of sample `i`; of a random model those of the mean logits, which decide.
-    pub fn losses(&self, i: usize, images: &[Vec<f32>]) -> Result<Vec<f32>> {
-        let points: Vec<Point<'_>> = images.iter().map(|image| self.point(i, image)).collect();
-        let label = self.samples.labels()[i];
-        let answers = self.mean_answers(&points, |points| self.probe().logits(points))?;
-        Ok(answers.iter().map(|answer| answer.loss(label)).collect())
-    }
-
     /// Means over the draws that decide: what one draw of a random model says of a small step is mostly chance.
-    fn mean_answers(
+    pub fn mean_answers(
         &self,
         points: &[Point<'_>],
         ask: impl Fn(&[Point<'_>]) -> Result<Vec<Answer>>,
