@@ -25,7 +25,7 @@ class Means:
 
 def audited(model, digits, **options):
     model = deepsleep.Classifier(model.logits, model.gradient, **options)
-    return deepsleep.audit(model, *digits, eps=0.05, count=32, search=2, fast=True)
+    return deepsleep.audit(model, *digits, eps=0.05, count=24, search=8, fast=True)
 
 
 def test_an_audit_asks_about_many_images_at_once(digits):
@@ -33,8 +33,8 @@ def test_an_audit_asks_about_many_images_at_once(digits):
     report = audited(model, digits)
     assert all(check["finding"] != "fail" for check in report.checks)
     calls = np.array(model.calls)
-    # An image in 32 is to be asked alone, to see that its answer does not depend on others; the rest are searches' last images.
-    assert (calls == 1).mean() < 0.05 and (calls == 256).sum() > 30
+    # An image in eight is to be asked alone, to see that its answer does not depend on others; the rest are searches' last images.
+    assert (calls == 1).mean() < 0.05 and calls.max() == 256
 
 
 @pytest.mark.parametrize("noise", [0.3, 0.6])

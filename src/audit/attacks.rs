@@ -242,21 +242,18 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let goal = if random { Goal::Last } else { Goal::First };
     // From the image: a random point of this ball is no digit any more, whatever gradients say.
     let guided = Pgd { steps: 100, start: Start::Clean, goal, ..Pgd::default() };
-    let found = subject.attack_at(&guided, &all, Budget { eps: whole, ..budget })?;
-    let mut unbounded: Vec<usize> = all.iter().copied().filter(|i| !found.contains(i)).collect();
+    let mut unbounded = subject.left_at(&guided, &all, Budget { eps: whole, ..budget })?;
     if random {
         // Where noise is larger than what a step changes, one draw says little.
         let averaged = Pgd { draws: subject.model.draws(), ..guided };
-        let found = subject.attack_at(&averaged, &unbounded, Budget { eps: whole, ..budget })?;
-        unbounded.retain(|i| !found.contains(i));
+        unbounded = subject.left_at(&averaged, &unbounded, Budget { eps: whole, ..budget })?;
     }
     let pgd = Pgd { steps: 20, goal, ..Pgd::default() };
     let (mut radii, mut curve) = (vec![0.0], vec![all.len()]);
     for share in [0.25, 0.5, 0.75, 1.0, 1.5, 2.0] {
         let eps = (share * budget.eps).min(whole);
         radii.push(eps);
-        let found = subject.attack_at(&pgd, &all, Budget { eps, ..budget })?;
-        curve.push(all.len() - found.len());
+        curve.push(subject.left_at(&pgd, &all, Budget { eps, ..budget })?.len());
     }
     let rise = curve.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
     let check = ShareCheck {

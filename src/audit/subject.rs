@@ -231,12 +231,34 @@ impl<'a> Subject<'a> {
         Ok(found)
     }
 
-    /// Attacks some of the samples at another radius, which counts in nothing.
-    pub fn attack_at(
+    /// Those that survive at another radius, which counts in nothing. A random model may be wrong about a clean image when
+    /// it is asked again: that one did not survive.
+    pub fn left_at(
         &mut self,
         attack: &dyn Attack,
         which: &[usize],
         budget: Budget,
+    ) -> Result<Vec<usize>> {
+        let left = |status| !matches!(status, Status::Fooled | Status::CleanWrong);
+        self.ended_at(attack, which, budget, left)
+    }
+
+    fn attack_at(
+        &mut self,
+        attack: &dyn Attack,
+        which: &[usize],
+        budget: Budget,
+    ) -> Result<Vec<usize>> {
+        self.ended_at(attack, which, budget, |status| status == Status::Fooled)
+    }
+
+    /// Those of which an attack ends with such a status.
+    fn ended_at(
+        &mut self,
+        attack: &dyn Attack,
+        which: &[usize],
+        budget: Budget,
+        is_meant: impl Fn(Status) -> bool,
     ) -> Result<Vec<usize>> {
         if which.is_empty() {
             return Ok(Vec::new());
@@ -244,7 +266,7 @@ impl<'a> Subject<'a> {
         let some = self.samples.select(which)?;
         let report = run_attack(self.context, self.model, &some, attack, budget)?;
         let found: Vec<usize> = (0..which.len())
-            .filter(|&k| report.outcomes[k].status == Status::Fooled)
+            .filter(|&k| is_meant(report.outcomes[k].status))
             .map(|k| which[k])
             .collect();
         self.refuted += self.count_refuted(which, &report.outcomes, budget)?;
@@ -252,7 +274,7 @@ impl<'a> Subject<'a> {
         self.attacks.push(Attacked {
             attack: attack.info().label,
             samples: which.len(),
-            fooled: found.len(),
+            fooled: report.count(Status::Fooled),
             forward_passes: cost.forward_passes,
             backward_passes: cost.backward_passes,
         });
