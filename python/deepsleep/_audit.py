@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._arguments import StrPath, attack_of, brief, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, switch, whole
+from ._arguments import StrPath, attack_of, brief, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, switch, text_of, whole
 from ._evaluation import doubted
 from ._exports import warn
 from ._fingerprint import remembered
@@ -69,7 +69,7 @@ class Audit:
         str
             The content of an HTML file.
         """
-        return _native.page_of_audit(str(model), str(data), self._report)
+        return _native.page_of_audit(text_of(str(model), "model"), text_of(str(data), "data"), self._report)
 
     def __repr__(self) -> str:
         doubts = [f"{check['finding']}: {check['name']}: {check['meaning']}" for check in self.checks if check["finding"] != "pass"]

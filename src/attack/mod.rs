@@ -46,6 +46,7 @@ pub mod geometry;
 mod loss;
 mod methods;
 mod outcome;
+mod outputs;
 mod probe;
 mod recheck;
 mod run;
@@ -87,7 +88,8 @@ pub use methods::sigma_zero::SigmaZero;
 pub use methods::square::Square;
 pub use methods::uniform::Uniform;
 pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
-pub(crate) use probe::{Answer, DrawnLogits, Point, Probe, are_probabilities, direction_distance};
+pub(crate) use outputs::are_probabilities;
+pub(crate) use probe::{Answer, DrawnLogits, Point, Probe, direction_distance};
 pub(crate) use run::run_classified;
 pub use run::{check_attack, run_attack};
 pub use samples::Samples;
@@ -104,6 +106,7 @@ pub use crate::kernels::lif::{
 /// else follows; or [`Attack`] itself, for what is made of other attacks.
 pub mod extend {
     pub use super::candidate::{Candidate, Hit};
+    pub use super::outputs::{OutputRange, Outputs};
     pub use super::search::Search;
     pub use super::settings::Settings;
     pub use super::stepper::{Change, Feedback, Needs, Runs, Sample, Step, Stepper};

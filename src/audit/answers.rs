@@ -91,21 +91,20 @@ pub(super) fn finite(subject: &Subject<'_>) -> Check {
 /// Whether an image that hardly differs gets an unrelated answer: noise that is drawn from the pixels.
 pub(super) fn hidden_noise(subject: &Subject<'_>) -> Result<Check> {
     let which = Subject::some(&subject.answered(), 128);
+    let mut logits = vec![Vec::new(); which.len()];
+    let image = |k: usize, n: usize| -> Vec<f32> {
+        let clean = subject.samples.image(which[k]);
+        let distance = [0.0, 1e-6, subject.reach() / 10.0][n];
+        let random = &mut subject.key("near", which[k]).generator();
+        let mut sign = || if random.next_u32() >> 31 == 0 { 1.0 } else { -1.0 };
+        let moved = |x: &f32| (x + distance * sign()).clamp(0.0, 1.0);
+        if n == 0 { clean.to_vec() } else { clean.iter().map(moved).collect() }
+    };
+    subject.logits(&which, 3, image, |k, answer| logits[k].push(answer))?;
     let mut ratios = Vec::new();
-    for &i in &which {
-        let clean = subject.samples.image(i);
-        let random = &mut subject.key("near", i).generator();
-        let signs: Vec<f32> =
-            clean.iter().map(|_| if random.next_u32() >> 31 == 0 { 1.0 } else { -1.0 }).collect();
-        let at = |distance: f32| -> Vec<f32> {
-            let moved = clean.iter().zip(&signs).map(|(x, s)| (x + distance * s).clamp(0.0, 1.0));
-            moved.collect()
-        };
-        let images = [clean.to_vec(), at(1e-6), at(subject.reach() / 10.0)];
-        let points: Vec<Point<'_>> = images.iter().map(|x| subject.point(i, x)).collect();
-        let answers = subject.probe().logits(&points)?;
-        let far = |a: &Answer| -> f64 {
-            let squares = a.logits.iter().zip(&answers[0].logits);
+    for answers in logits {
+        let far = |a: &[f32]| -> f64 {
+            let squares = a.iter().zip(&answers[0]);
             squares.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
         };
         let near = far(&answers[1]);

@@ -72,15 +72,19 @@ pub(super) fn vanishing(gradients: &Gradients) -> Check {
 pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const RANDOM: usize = 100;
     let distance = subject.reach() / 4.0;
+    let which = &gradients.which;
+    // That along the gradient first.
+    let losses = subject.losses(which, 1 + RANDOM, |k, n| {
+        let clean = subject.samples.image(which[k]);
+        let random = |draw| subject.key("ascent", which[k]).with(draw as u64);
+        let direction = match n.checked_sub(1) {
+            None => gradients.signs(k),
+            Some(draw) => signs(random(draw), clean.len()),
+        };
+        along(clean, &direction, distance)
+    })?;
     let mut rises = 0;
-    for (k, &i) in gradients.which.iter().enumerate() {
-        let clean = subject.samples.image(i);
-        let mut images = vec![along(clean, &gradients.signs(k), distance)];
-        for draw in 0..RANDOM {
-            let random = signs(subject.key("ascent", i).with(draw as u64), clean.len());
-            images.push(along(clean, &random, distance));
-        }
-        let losses = subject.losses(i, &images)?;
+    for losses in losses {
         // Above the 95th of 100.
         let above = losses[1..].iter().filter(|&&loss| losses[0] > loss).count();
         rises += usize::from(above > RANDOM * 95 / 100);
@@ -119,29 +123,34 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
     let steps = [1e-5, 1e-4, 1e-3, 1e-2, subject.reach() / 4.0];
     let mut correlations = steps.map(|_| Vec::new());
     let which = Subject::some(&gradients.which, 64);
-    for &i in &which {
-        // Far enough from the box's ends that both sides of a difference lie in it, and not where pixels are equal: there
-        // the windows of a pooling tie, and the function has no derivative.
-        let room = steps.iter().fold(0.0f32, |room, &h| room.max(h)).min(0.4);
+    // Far enough from the box's ends that both sides of a difference lie in it, and not where pixels are equal: there
+    // the windows of a pooling tie, and the function has no derivative.
+    let room = steps.iter().fold(0.0f32, |room, &h| room.max(h)).min(0.4);
+    let middle = |&i: &usize| -> Vec<f32> {
         let random = &mut subject.key("difference point", i).generator();
         let inner =
             |x: &f32| x.clamp(1.2 * room, 1.0 - 1.2 * room) + 0.2 * room * symmetric(random);
-        let middle: Vec<f32> = subject.samples.image(i).iter().map(inner).collect();
-        let gradient = &subject.gradients_at(&[subject.point(i, &middle)])?[0].gradient;
-        let directions: Vec<Vec<f32>> = (0..DIRECTIONS)
-            .map(|n| signs(subject.key("difference", i).with(n as u64), middle.len()))
-            .collect();
-        let predicted: Vec<f64> = directions
-            .iter()
-            .map(|v| v.iter().zip(gradient).map(|(v, g)| f64::from(v * g)).sum())
-            .collect();
+        subject.samples.image(i).iter().map(inner).collect()
+    };
+    let middles: Vec<Vec<f32>> = which.iter().map(middle).collect();
+    let points = which.iter().zip(&middles).map(|(&i, middle)| subject.point(i, middle));
+    let answers = subject.gradients_at(&points.collect::<Vec<_>>())?;
+    let direction = |k: usize, n: usize| {
+        signs(subject.key("difference", which[k]).with(n as u64), middles[k].len())
+    };
+    // Of every step the directions, of every direction both sides.
+    let losses = subject.losses(&which, steps.len() * 2 * DIRECTIONS, |k, n| {
+        let (step, side) = (steps[n / (2 * DIRECTIONS)], if n % 2 == 0 { 1.0 } else { -1.0 });
+        along(&middles[k], &direction(k, n / 2 % DIRECTIONS), side * step)
+    })?;
+    for (k, (answer, losses)) in answers.iter().zip(losses).enumerate() {
+        let slope = |n| {
+            let terms = direction(k, n).into_iter().zip(&answer.gradient);
+            terms.map(|(v, g)| f64::from(v * g)).sum()
+        };
+        let predicted: Vec<f64> = (0..DIRECTIONS).map(slope).collect();
         let mut flat = predicted.iter().all(|&change| change == 0.0);
-        for (h, correlations) in steps.iter().zip(&mut correlations) {
-            let images: Vec<Vec<f32>> = directions
-                .iter()
-                .flat_map(|v| [along(&middle, v, *h), along(&middle, v, -h)])
-                .collect();
-            let losses = subject.losses(i, &images)?;
+        for (losses, correlations) in losses.chunks(2 * DIRECTIONS).zip(&mut correlations) {
             let found: Vec<f64> =
                 losses.chunks(2).map(|pair| f64::from(pair[0] - pair[1])).collect();
             flat &= found.iter().all(|&change| change == 0.0);
@@ -183,16 +192,16 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const DRAWS: usize = 50;
     let which = Subject::some(&gradients.which, 64);
+    // That of the image itself first.
+    let losses = subject.losses(&which, 1 + DRAWS, |k, n| {
+        let clean = subject.samples.image(which[k]);
+        let Some(draw) = n.checked_sub(1) else { return clean.to_vec() };
+        let random = &mut subject.key("roughness", which[k]).with(draw as u64).generator();
+        let noise: Vec<f32> = clean.iter().map(|_| symmetric(random)).collect();
+        along(clean, &noise, subject.reach() / 20.0)
+    })?;
     let mut changes = Vec::with_capacity(which.len());
-    for &i in &which {
-        let clean = subject.samples.image(i);
-        let mut images = vec![clean.to_vec()];
-        for draw in 0..DRAWS {
-            let random = &mut subject.key("roughness", i).with(draw as u64).generator();
-            let noise: Vec<f32> = clean.iter().map(|_| symmetric(random)).collect();
-            images.push(along(clean, &noise, subject.reach() / 20.0));
-        }
-        let losses = subject.losses(i, &images)?;
+    for losses in losses {
         let change = |loss: &f32| {
             let change =
                 f64::from((loss - losses[0]).abs()) / f64::from(losses[0].abs()).max(1e-12);
@@ -218,11 +227,13 @@ pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<
 /// Whether the loss at half of a single step exceeds that at its end.
 pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const PARTS: usize = 16;
+    let which = &gradients.which;
+    let losses = subject.losses(which, PARTS + 1, |k, n| {
+        let distance = n as f32 / PARTS as f32 * subject.reach();
+        along(subject.samples.image(which[k]), &gradients.signs(k), distance)
+    })?;
     let (mut back, mut sums) = (0, [0.0; PARTS + 1]);
-    for (k, &i) in gradients.which.iter().enumerate() {
-        let (clean, signs) = (subject.samples.image(i), gradients.signs(k));
-        let part = |n: usize| along(clean, &signs, n as f32 / PARTS as f32 * subject.reach());
-        let losses = subject.losses(i, &(0..=PARTS).map(part).collect::<Vec<_>>())?;
+    for losses in losses {
         back += usize::from(losses[PARTS / 2] > losses[PARTS]);
         // Every image on its own scale, from its lowest loss to its highest.
         let (low, high) =

@@ -32,6 +32,7 @@ mod convergence;
 mod gradients;
 mod known;
 mod noise;
+mod portions;
 mod report;
 mod silence;
 mod stages;

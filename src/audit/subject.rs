@@ -1,5 +1,6 @@
 //! The model under audit, the images that it classifies rightly, and what became of them.
 
+use super::portions::portion;
 use super::report::{Attacked, Check, Finding};
 use super::stages::{AuditStage, Chosen};
 use super::statistics::interval;
@@ -64,10 +65,10 @@ impl<'a> Subject<'a> {
         samples: &Samples,
         (wanted, budget): (usize, Budget),
     ) -> Result<Chosen> {
-        let probe = Probe { context, model };
+        let (probe, portion) = (Probe { context, model }, portion(context));
         let (mut right, mut images, mut invalid) = (Vec::new(), 0, 0);
         while images < samples.len() && right.len() < wanted {
-            let some: Vec<usize> = (images..samples.len().min(images + 256)).collect();
+            let some: Vec<usize> = (images..samples.len().min(images + portion)).collect();
             let points: Vec<Point<'_>> = some
                 .iter()
                 .map(|&i| Point {
@@ -213,16 +214,8 @@ impl<'a> Subject<'a> {
         Probe { context: self.context, model: self.model }
     }
 
-    /// The negative margins of images in the place of sample `i`; of a random model those of the mean logits, which decide.
-    pub fn losses(&self, i: usize, images: &[Vec<f32>]) -> Result<Vec<f32>> {
-        let points: Vec<Point<'_>> = images.iter().map(|image| self.point(i, image)).collect();
-        let label = self.samples.labels()[i];
-        let answers = self.mean_answers(&points, |points| self.probe().logits(points))?;
-        Ok(answers.iter().map(|answer| answer.loss(label)).collect())
-    }
-
     /// Means over the draws that decide: what one draw of a random model says of a small step is mostly chance.
-    fn mean_answers(
+    pub fn mean_answers(
         &self,
         points: &[Point<'_>],
         ask: impl Fn(&[Point<'_>]) -> Result<Vec<Answer>>,
@@ -268,35 +261,52 @@ impl<'a> Subject<'a> {
         Ok(fooled)
     }
 
-    /// Attacks some of the samples at another radius, which counts in nothing.
-    pub fn attack_at(
+    /// Those that survive at another radius, which counts in nothing. A random model may be wrong about a clean image when
+    /// it is asked again: that one did not survive.
+    pub fn left_at(
         &mut self,
         attack: &dyn Attack,
         which: &[usize],
         budget: Budget,
-    ) -> Result<Found> {
+    ) -> Result<Vec<usize>> {
+        let ended = self.ended_at(attack, which, budget)?;
+        let left =
+            |status| !matches!(status, Status::Fooled | Status::CleanWrong | Status::Invalid);
+        Ok(ended.into_iter().filter(|&(_, status)| left(status)).map(|(i, _)| i).collect())
+    }
+
+    fn attack_at(&mut self, attack: &dyn Attack, which: &[usize], budget: Budget) -> Result<Found> {
+        let ended = self.ended_at(attack, which, budget)?;
+        let of = |meant: Status| -> Vec<usize> {
+            ended.iter().filter(|(_, status)| *status == meant).map(|&(i, _)| i).collect()
+        };
+        Ok(Found { fooled: of(Status::Fooled), invalid: of(Status::Invalid) })
+    }
+
+    /// How an attack ends for each of the samples.
+    fn ended_at(
+        &mut self,
+        attack: &dyn Attack,
+        which: &[usize],
+        budget: Budget,
+    ) -> Result<Vec<(usize, Status)>> {
         if which.is_empty() {
-            return Ok(Found::default());
+            return Ok(Vec::new());
         }
         let some = self.samples.select(which)?;
         let report = run_attack(self.context, self.model, &some, attack, budget)?;
-        let of = |status| -> Vec<usize> {
-            let ended = which.iter().zip(&report.outcomes).filter(|(_, o)| o.status == status);
-            ended.map(|(&i, _)| i).collect()
-        };
-        let found = Found { fooled: of(Status::Fooled), invalid: of(Status::Invalid) };
         self.refuted += self.count_refuted(which, &report.outcomes, budget)?;
         let cost = report.cost();
         self.attacks.push(Attacked {
             attack: attack.info().description,
             eps: budget.eps,
             samples: which.len(),
-            fooled: found.fooled.len(),
-            invalid: found.invalid.len(),
+            fooled: report.count(Status::Fooled),
+            invalid: report.count(Status::Invalid),
             forward_passes: cost.forward_passes,
             backward_passes: cost.backward_passes,
         });
-        Ok(found)
+        Ok(which.iter().copied().zip(report.outcomes.iter().map(|o| o.status)).collect())
     }
 
     /// How many of the images that an attack says fool lie outside of where they may, or are not misclassified, by other
