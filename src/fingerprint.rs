@@ -15,7 +15,7 @@ const DIGITS: usize = 32;
 pub(crate) struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    /// Of a thing of this kind: things of two kinds never share a fingerprint.
+    /// For a thing of this kind: things of two kinds never share a fingerprint.
     pub fn of(kind: &str) -> Self {
         Self(Sha256::new()).bytes(kind.as_bytes())
     }

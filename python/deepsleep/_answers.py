@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._native import OutputRange
+
 # From weights of the logits to the gradient of the weighted sum.
 Pullback = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -25,43 +27,13 @@ def relative(logits: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(exact - np.where(np.isfinite(most), most, 0))
 
 
-class Range:
-    """What answers that become differences looked like before: the engine cannot see it any more."""
-
-    def __init__(self) -> None:
-        self._low, self._high, self._near_one, self._sum_to_one = np.inf, -np.inf, False, True
-
-    def see(self, answers: NDArray[Any]) -> None:
-        """Takes some answers into account."""
-        if answers.size and answers.ndim == 2 and np.issubdtype(answers.dtype, np.floating):
-            self._low, self._high = min(self._low, float(answers.min())), max(self._high, float(answers.max()))
-            self._near_one |= bool(((answers > 0.99) & (answers < 1)).any())
-            self._sum_to_one &= bool((np.abs(answers.sum(1) - 1) < 1e-5).all())
-
-    def doubt(self) -> str | None:
-        """What to say of them, in the engine's words, if they look like probabilities or come out of a sigmoid."""
-        if not -1e-5 < self._low <= self._high < 1 + 1e-5:  # or nothing was seen
-            return None
-        if self._sum_to_one:
-            return _PROBABILITIES
-        return _SHARES if self._near_one else None
-
-
-_PROBABILITIES = (
-    "the model's outputs lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of probabilities vanish"
-)
-_SHARES = (
-    "the model's outputs lie in 0..=1 and come near 1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
-)
-
-
-def narrowed(logits: NDArray[Any], seen: Range | None = None) -> NDArray[np.float32]:
+def narrowed(logits: NDArray[Any], seen: OutputRange | None = None) -> NDArray[np.float32]:
     """Logits in float32, as the engine takes them. Of numbers that it cannot hold, differences count: those of float64 decide.
-    `seen` sees what becomes a difference."""
+    `seen` sees what becomes a difference, for the engine cannot see its range any more."""
     if np.can_cast(logits.dtype, np.float32):
         return logits.astype(np.float32, copy=False)
-    if seen is not None:
-        seen.see(logits)
+    if seen is not None and logits.ndim == 2 and np.issubdtype(logits.dtype, np.floating):
+        seen.see(logits.astype(np.float64))
     exact, bound = relative(logits), float(np.finfo(np.float32).max)
     with np.errstate(all="ignore"):
         return np.where(np.isfinite(exact), np.clip(exact, -bound, bound), exact).astype(np.float32)

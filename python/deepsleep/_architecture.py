@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
 
 from . import _native
-from ._arguments import StrPath, brief, json_of, kind, path_of, whole
+from ._arguments import StrPath, brief, json_of, kind, path_of, text_of, whole
 from ._native import Error
 
 Layers = dict[str, Any]
+
+# Numbers of an image, at most: as many as the engine takes of all layers together.
+MOST_NUMBERS = 2**26
 
 _FILES = (".toml", ".json", ".safetensors", ".onnx")
 
@@ -53,6 +57,7 @@ def architecture(
     if isinstance(source, os.PathLike) or "/" in text or text.lower().endswith(_FILES):
         _only_names(input_shape, classes, "a file")
         return _layers(_native.of_file(text))
+    text = text_of(text, "architecture")
     return _layers(_native.named(text, shape_of(input_shape), 10 if classes is None else whole(classes, "classes", 1)))
 
 
@@ -76,6 +81,8 @@ def shape_of(shape: Any) -> tuple[int, int, int] | None:
         raise Error(f"input_shape: {brief(shape)}; expected channels, height and width: (3, 32, 32)") from None
     if len(sides) != 3:
         raise Error(f"input_shape: {tuple(sides)}; expected channels, height and width: (3, 32, 32)")
+    if math.prod(sides) > MOST_NUMBERS:
+        raise Error(f"input_shape: {brief(tuple(sides))}; an image has {MOST_NUMBERS} numbers at most")
     return sides[0], sides[1], sides[2]
 
 

@@ -7,6 +7,7 @@ import operator
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Union
@@ -42,6 +43,11 @@ def kind(value: Any) -> str:
 def brief(value: Any) -> str:
     """A value for a sentence: on one line, and not all of a long one."""
     return " ".join(repr(value).split())[:100]
+
+
+def shorter(problem: object) -> str:
+    """The beginning of a message, on one line and without the colors of terminals."""
+    return textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", str(problem)), 200, placeholder=" ...")
 
 
 @dataclass(frozen=True)
@@ -337,4 +343,17 @@ def path_of(path: Any, name: str) -> str:
     # Messages that name it are of one line.
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise Error(f"{name}: {brief(text)}; expected a path without control characters")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise Error(f"{name}: {brief(text)}; expected a path, which half of a surrogate pair is no part of") from None
+    return text
+
+
+def text_of(text: str, name: str) -> str:
+    """A text that can be written: half of a surrogate pair is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Error(f"{name}: {brief(text)}; expected a text, which half of a surrogate pair is no part of") from None
     return text

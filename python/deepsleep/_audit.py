@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._arguments import StrPath, attack_of, brief, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, switch, whole
+from ._arguments import StrPath, attack_of, brief, eps_of, ids_of, labels_of, list_of, norm_of, path_of, seed_of, switch, text_of, whole
 from ._evaluation import doubted
 from ._exports import warn
 from ._fingerprint import remembered
@@ -36,9 +36,10 @@ class Audit:
     interval : tuple of float
         Where the true one lies, with 95 % confidence.
     checks : list of dict
-        `name`, `finding` (`pass`, `warn` or `fail`), `statistic`, `threshold`, `meaning`.
+        `name`, `finding` (`pass`, `warn` or `fail`), `statistic`, `interval`, `threshold`, what it `catches`, and of those that do
+        not pass their `meaning`.
     attacks : list of dict
-        What each attack found.
+        What each attack found: `attack` with its options, `eps`, `samples`, `fooled`, `invalid`, and passes.
     summary : dict
         All of it.
     """
@@ -68,7 +69,7 @@ class Audit:
         str
             The content of an HTML file.
         """
-        return _native.page_of_audit(str(model), str(data), self._report)
+        return _native.page_of_audit(text_of(str(model), "model"), text_of(str(data), "data"), self._report)
 
     def __repr__(self) -> str:
         doubts = [f"{check['finding']}: {check['name']}: {check['meaning']}" for check in self.checks if check["finding"] != "pass"]

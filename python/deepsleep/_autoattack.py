@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,14 @@ import numpy as np
 
 from . import _native
 from ._arguments import (
-    Array, Images, StrPath, brief, eps_of, ids_of, is_module, is_tensor, kind, labels_of, norm_of, path_of, seed_of, switch, whole, word_of,
+    Array, Images, StrPath, brief, eps_of, ids_of, is_module, is_tensor, labels_of, norm_of, path_of, seed_of, switch, whole, word_of,
 )
 from ._attack import attack
 from ._classifier import Classifier, doubts
+from ._devices import check_device, move
 from ._exports import warn
-from ._models import Model, of_module, resolve
+from ._logs import check_log
+from ._models import Model, answer_of, of_module, resolve
 from ._native import Error
 from ._report import Report
 from ._versions import ALL, RUNS, Apgd, Fab, Square, Targeted, attacks_of, checked, descriptions
@@ -104,13 +104,13 @@ class AutoAttack:
         version, attacks = word_of(version, "version", (*RUNS, "custom")), checked(attacks_to_run)
         if attacks and version != "custom":
             raise Error(f"attacks_to_run: version {version!r} says which; give version='custom'")
-        _check_log(log_path)
+        check_log(log_path)
         if norm_of(norm) == "l0":
             raise Error("norm: AutoAttack exists in Linf, L2 and L1")
         eps_of(eps, norm_of(norm))
         seed_of(seed)
         switch(verbose, "verbose")
-        _check_device(device, model)
+        check_device(device, model)
         self.model, self.norm, self.epsilon, self.seed, self.verbose = model, norm, eps, seed, verbose
         self._version, self.device, self.log_path = version, device, log_path
         self.attacks_to_run = attacks
@@ -253,20 +253,50 @@ class AutoAttack:
             warn(warning, stacklevel=2)
         return accuracy
 
+    def get_logits(self, x: Any) -> Any:
+        """The logits of images.
+
+        Parameters
+        ----------
+        x : torch.Tensor or numpy.ndarray
+            Images, pixels from 0 to 1.
+
+        Returns
+        -------
+        array or tensor
+            `[n, classes]`: what a module or a function answers, with its gradient graph, or the logits of any other model.
+        """
+        return answer_of(self.model, x)
+
+    def get_seed(self) -> int:
+        """The seed that attacks run with.
+
+        Returns
+        -------
+        int
+            0, if None was given.
+        """
+        return seed_of(self.seed)
+
+    def cheap(self) -> None:
+        """Set what early releases of the official package call cheap: one restart of each attack, 1,000 queries of Square."""
+        self.apgd.n_restarts = self.fab.n_restarts = self.apgd_targeted.n_restarts = 1
+        self.square.n_queries, self.square.resc_schedule = 1000, True
+
     def _model(self, x: Any, bs: int) -> tuple[Any, Images]:
         """The model, resolved once for all attacks, and the images."""
         bs, images = whole(bs, "bs", 1, 65_536), Images(x)
         random = self.version == "rand"
         switch(self.verbose, "verbose")
-        _check_log(self.log_path)
-        _check_device(self.device, self.model)
+        check_log(self.log_path)
+        check_device(self.device, self.model)
         if isinstance(self.model, (Model, Classifier, str, Path)):
             return self.model, images
         if not callable(self.model) or isinstance(self.model, type):
             resolve(self.model, x)
         if is_module(self.model):
             if self.device is not None:
-                _move(self.model, self.device)
+                move(self.model, self.device)
             if not random:
                 loaded = of_module(self.model, images.shape, False, images)
                 if isinstance(loaded, Model):
@@ -339,56 +369,6 @@ class AutoAttack:
                     file.write(line + "\n")
             except OSError as problem:
                 raise Error(f"log_path: cannot write {brief(path)}: {problem.strerror}") from None
-
-
-def _check_log(log_path: StrPath | None) -> None:
-    """Refuses a file that lines cannot be appended to, or that is no text."""
-    if log_path is None:
-        return
-    path = path_of(log_path, "log_path")
-    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
-        raise Error(f"log_path: {brief(path)} is in no folder that exists")
-    if not os.path.isfile(path):
-        if os.path.exists(path):
-            raise Error(f"log_path: {brief(path)} is not a file")
-        return
-    try:
-        with open(path, "rb") as file:
-            start = file.read(4096)
-    except OSError as problem:
-        raise Error(f"log_path: cannot read {brief(path)}: {problem.strerror}") from None
-    try:
-        # The last character may be cut.
-        text = codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise Error(f"log_path: {brief(path)} is not a text file, and lines would be appended to it; name another one")
-
-
-def _check_device(device: Any, model: Any) -> None:
-    """Refuses a device for what does not compute where it is told to."""
-    if device is None or is_module(model):
-        return
-    if isinstance(model, Classifier) or callable(model):
-        where = "its function computes where it wants to; move what it uses and leave device out"
-    else:
-        where = "it is no torch module, and the engine runs it on the processor; leave device out"
-    raise Error(f"device: {brief(str(device))} is for torch modules, the model is {kind(model)}: {where}")
-
-
-def _move(module: Any, device: Any) -> None:
-    """Moves a torch module to a device, if there is such a one."""
-    import torch
-
-    if not isinstance(device, (str, torch.device)):
-        raise Error(f"device: {brief(device)}; expected the name of a device, such as 'cpu' or 'cuda:0'")
-    if str(device).startswith("meta"):
-        raise Error("device: 'meta' holds no numbers, and the model would lose its own; name a device that computes")
-    try:
-        module.to(torch.device(device))
-    except (RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError) as problem:
-        raise Error(f"device: {brief(str(device))}: {(str(problem) or type(problem).__name__).splitlines()[0]}") from None
 
 
 def _like(labels: Any, classes: Array) -> Any:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
-from ._answers import Forward, Pullback, Range, alike, narrowed, spread
-from ._arguments import Images, is_module, is_tensor, kind, switch, whole, word_of
+from ._answers import Forward, Pullback, alike, narrowed, spread
+from ._arguments import Images, is_module, is_tensor, kind, shorter, switch, whole, word_of
 from ._exports import TURNS, warn
-from ._native import Error
+from ._native import Error, OutputRange
 from ._slopes import IMAGES, wrong_gradient
 
 # How many images a model is tried on.
@@ -116,7 +118,7 @@ class Classifier:
             return self.framework == "torch"
         return is_module(self._logits) or images.tensor is not None
 
-    def _forward(self, images: Images, seen: Range) -> Forward:
+    def _forward(self, images: Images, seen: OutputRange) -> Forward:
         if self._is_torch(images):
             from ._modes import check_mode
             from ._torch import as_tensors, device_of, differentiable
@@ -124,10 +126,13 @@ class Classifier:
             check_mode(self._logits, self._random)
             device = device_of(self._logits, images.tensor)
             forward = differentiable(self._logits, device, seen)
+            if not is_module(self._logits) and self.framework is None:
+                forward = _told(forward, self._logits)
             return forward if self._gradient is None else self._with_gradient(forward, as_tensors(self._logits, device))
 
         def of_arrays(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], None]:
-            answer = self._logits(pixels)
+            with _other_kind(self._logits, pixels, "tensors"):
+                answer = self._logits(pixels)
             if is_tensor(answer):
                 raise Error("logits: it answers arrays with a tensor; give framework='torch', and it gets tensors")
             return narrowed(_numbers(answer, "logits"), seen), None
@@ -158,7 +163,7 @@ class Classifier:
 
     def _bind(self, images: Images) -> tuple[_native.Callback, int]:
         """The model as the engine asks it, for images like these, and its number of classes."""
-        seen = Range()
+        seen = OutputRange()
         forward = _in_turn(self._forward(images, seen))
         probe = np.ascontiguousarray(images.pixels[: min(PROBE, self.batch_size // 16 * 16)])
         answers = self._tried(forward, probe)
@@ -189,6 +194,41 @@ class Classifier:
                 f"image alone (is there a normalization, or a dynamic quantization, by the batch?){_hint(self._logits)}"
             )
         return answers[0]
+
+
+def _told(forward: Forward, function: Callable[[Any], Any]) -> Forward:
+    """The same answers of a function of tensors, with a word about one that takes arrays."""
+
+    def told(pixels: NDArray[np.float32], wanted: bool) -> tuple[NDArray[np.float32], Pullback | None]:
+        with _other_kind(function, pixels, "arrays"):
+            return forward(pixels, wanted)
+
+    return told
+
+
+@contextlib.contextmanager
+def _other_kind(function: Callable[[Any], Any], pixels: NDArray[np.float32], other: str) -> Iterator[None]:
+    """Says so where a function cannot take what it is given, and takes the other kind of images."""
+    try:
+        yield
+    except (TypeError, AttributeError, RuntimeError, ValueError) as problem:
+        if isinstance(problem, Error) or "torch" not in sys.modules or not _takes(function, pixels, other):
+            raise
+        given, framework = ("numpy arrays", "torch") if other == "tensors" else ("tensors", "numpy")
+        raise Error(
+            f"logits: it takes {other}, and was given {given}, as the images are ({shorter(problem)}); give "
+            f"deepsleep.Classifier(..., framework='{framework}')"
+        ) from problem
+
+
+def _takes(function: Callable[[Any], Any], pixels: NDArray[np.float32], kind: str) -> bool:
+    import torch
+
+    try:
+        answer = function(pixels.copy() if kind == "arrays" else torch.from_numpy(pixels.copy()))
+    except Exception:  # whatever a model raises: it takes neither
+        return False
+    return is_tensor(answer) == (kind == "tensors")
 
 
 def _check_rows(logits: NDArray[Any], count: int) -> None:
@@ -230,7 +270,7 @@ class _Asked:
     """A model as the engine asks it, with what it said when it was tried, and what is wrong with its gradients."""
 
     def __init__(
-        self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32], random: bool, most: int, seen: Range
+        self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32], random: bool, most: int, seen: OutputRange
     ) -> None:
         self._forward, self._probe, self._answers = forward, probe, answers.copy()
         self._random, self._most, self._seen = random, most, seen
@@ -261,13 +301,18 @@ class _Asked:
         return [] if doubt is None else [doubt]
 
     def _try_gradient(self) -> str:
-        """What finite differences say of its gradient; nothing of a random model, or of one that cannot take what it is tried on."""
+        """What finite differences say of its gradient; nothing of a random model."""
         if self._random:
             return ""
         try:
             return wrong_gradient(self._forward, np.resize(self._probe, (self._most, *self._probe.shape[1:])))
-        except Exception:  # whatever a model raises: if that is so for the images under attack too, it is said then
-            return ""
+        except Error:
+            raise
+        except Exception as problem:  # whatever a model raises
+            raise Error(
+                f"gradient: {type(problem).__name__} when it was tried on {self._most} images with noise: {shorter(problem)}; logits and gradient "
+                "have to take any images from 0 to 1"
+            ) from problem
 
     def _watched(self, pullback: Pullback) -> Pullback:
         """The same gradients, with a warning where they are none."""

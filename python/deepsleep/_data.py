@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
-from ._arguments import Images, StrPath, brief, kind, labels_of, path_of, word_of
+from ._arguments import Images, StrPath, brief, kind, labels_of, path_of, text_of, word_of
 from ._native import Error
 
 
@@ -81,6 +81,7 @@ def dataset(source: StrPath = "mnist", split: str = "test", *, folder: StrPath |
     place, named = None if folder is None else path_of(folder, "folder"), path_of(source, "data set")
     if place is not None and (isinstance(source, os.PathLike) or named not in datasets() and os.path.exists(named)):
         raise Error(f"folder: {brief(place)}, of the data set {brief(named)}, which is a path itself; leave folder out")
+    named = text_of(named, "data set")
     images, labels, classes, name = _native.read_dataset(named, split == "train", place)
     return Dataset(images, labels, classes, name)
 

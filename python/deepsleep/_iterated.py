@@ -9,7 +9,7 @@ from typing import Any, ClassVar, SupportsFloat
 
 import numpy as np
 
-from ._arguments import brief
+from ._arguments import brief, switch
 from ._native import Error
 from ._torchattack import Attack
 
@@ -82,6 +82,9 @@ class PGD(Attack):
     random_start: bool = True
     seed: int = field(default=0, kw_only=True)
 
+    def _draws(self) -> bool:
+        return switch(self.random_start, "random_start")
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class PGDL2(PGD):
@@ -138,6 +141,9 @@ class EOTPGD(Attack):
     eot_iter: int = 2
     random_start: bool = True
     seed: int = field(default=0, kw_only=True)
+
+    def _draws(self) -> bool:
+        return switch(self.random_start, "random_start")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -210,6 +216,9 @@ class VMIFGSM(MIFGSM):
     beta: float = 3 / 2
     seed: int = field(default=0, kw_only=True)
 
+    def _draws(self) -> bool:
+        return self.N != 0
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class DIFGSM(MIFGSM):
@@ -246,3 +255,6 @@ class DIFGSM(MIFGSM):
     diversity_prob: float = 0.5
     random_start: bool = False
     seed: int = field(default=0, kw_only=True)
+
+    def _draws(self) -> bool:
+        return self.diversity_prob != 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
-from ._architecture import Layers, shape_of
+from ._architecture import MOST_NUMBERS, Layers, shape_of
 from ._architecture import architecture as describe
 from ._arguments import Images, StrPath, brief, ids_of, is_module, kind, labels_of, path_of, seed_of, switch, whole
 from ._classifier import PROBE, Classifier
@@ -189,7 +190,7 @@ class Model:
         return f"<deepsleep.Model: {what}, {' x '.join(map(str, self.input_shape))} -> {self.classes} classes>"
 
 
-def _logits(network: _native.Network, images: Images, seed: int, threads: int) -> NDArray[np.float32]:
+def _logits(network: _native.Network | _native.Callback, images: Images, seed: int, threads: int) -> NDArray[np.float32]:
     samples = _native.Samples(images.pixels, np.zeros(len(images), np.int64), ids_of(None, len(images)))
     return _native.logits(network, samples, seed, whole(threads, "threads", 0, 1024))
 
@@ -292,7 +293,8 @@ def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | Non
     if shape is None:
         raise Error("input_shape: a torch module does not say it; give channels, height and width: (3, 32, 32)")
     check_mode(module)
-    probe = np.random.default_rng(0).random((PROBE, *shape), dtype=np.float32) if images is None else images.pixels[:PROBE]
+    few = max(2, min(PROBE, MOST_NUMBERS // math.prod(shape)))
+    probe = np.random.default_rng(0).random((few, *shape), dtype=np.float32) if images is None else images.pixels[:few]
     # What it cannot take, it cannot take by callbacks either.
     logits, name = answers(module, probe), type(module).__name__
     try:
@@ -315,6 +317,18 @@ def of_module(module: Any, input_shape: Any, spiking: bool, images: Images | Non
             stacklevel=3,
         )
     return Model(network)
+
+
+def asked(model: Any, images: Any, seed: int = 0) -> Any:
+    """The logits of any model, as the images came; of a random one means over its draws."""
+    network, _, given = resolve(model, images)
+    return given.give_back(_logits(network, given, seed, 0))
+
+
+def answer_of(model: Any, images: Any) -> Any:
+    """What a model says of images when it is asked directly: a module or a function with its gradient graph, any other its logits."""
+    direct = callable(model) and not isinstance(model, (Model, Classifier, type))
+    return model(images) if direct else asked(model, images)
 
 
 def another(model: Any, images: Any, classes: int, name: str) -> _native.Network | _native.Callback:

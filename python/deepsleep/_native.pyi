@@ -67,6 +67,14 @@ class Callback:
     def draws(self) -> int: ...
 
 @final
+class OutputRange:
+    """What rows of outputs look like."""
+
+    def __new__(cls) -> OutputRange: ...
+    def see(self, rows: NDArray[np.float64]) -> None: ...
+    def doubt(self) -> str | None: ...
+
+@final
 class Samples:
     """Images, labels and identities."""
 

@@ -7,9 +7,7 @@ import copy
 import io
 import logging
 import os
-import re
 import sys
-import textwrap
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,14 +17,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._answers import Range, alike, narrowed, relative, spread
+from ._answers import alike, narrowed, relative, spread
+from ._arguments import shorter
 from ._endings import ENDINGS, Ending
 from ._exports import TURNS, Stuck
 from ._gradients import check_gradients
-from ._native import Error, Network
+from ._native import Error, Network, OutputRange
 
 if TYPE_CHECKING:
     from ._answers import Forward, Pullback
+    from ._normalized import Normalization
+
+
+class Normalized(torch.nn.Module):
+    """A module of normalized images as one of pixels from 0 to 1."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, normalization: Normalization, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module, self.training = module, module.training
+        device = device_of(module, None)
+        for name, values in [("mean", normalization.mean), ("std", normalization.std)]:
+            self.register_buffer(name, torch.as_tensor(values, device=device, dtype=dtype_of(module)))
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.module((images - self.mean) / self.std)
 
 
 def as_tensors(model: Any, device: Any) -> Callable[[NDArray[np.float32]], torch.Tensor]:
@@ -79,7 +96,7 @@ def answers(module: Any, images: NDArray[np.float32]) -> NDArray[Any]:
             if isinstance(problem, Error):
                 raise
             shape = " x ".join(map(str, images.shape))
-            raise Error(f"model: it cannot take images of shape {shape}: {_short(problem)}") from problem
+            raise Error(f"model: it cannot take images of shape {shape}: {shorter(problem)}") from problem
     return values
 
 
@@ -96,18 +113,13 @@ def _copy(module: Any, images: NDArray[np.float32]) -> torch.Tensor:
     return torch.tensor(images, device=device_of(module, None), dtype=dtype_of(module))
 
 
-def _short(problem: object) -> str:
-    """The beginning of a message, without the colors of terminals."""
-    return textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", str(problem)), 200, placeholder=" ...")
-
-
 _NO_GRADIENT = (
     "model: its logits have no gradient (is there a .detach(), .numpy(), torch.no_grad() or a quantized layer in it?); give gradient=, or "
     "an attack that needs none: square, rays"
 )
 
 
-def differentiable(model: Callable[[Any], Any], device: Any, seen: Range | None = None) -> Forward:
+def differentiable(model: Callable[[Any], Any], device: Any, seen: OutputRange | None = None) -> Forward:
     """A function on tensors as one on arrays, with its gradient by autograd.
 
     It maps images and whether a gradient will be asked for to logits and, if so, a function from weights of the logits to
@@ -266,7 +278,7 @@ def _apart(module: torch.nn.Module) -> torch.nn.Module:
     try:
         return copy.deepcopy(module, memo)
     except Exception as problem:  # whatever a part's own way to copy itself raises
-        raise Error(f"it cannot be copied, and an export of it would show in other threads: {_short(problem)}") from problem
+        raise Error(f"it cannot be copied, and an export of it would show in other threads: {shorter(problem)}") from problem
 
 
 def _onnx(module: Any, probe: Any) -> bytes:
@@ -292,7 +304,7 @@ def _onnx(module: Any, probe: Any) -> bytes:
             # A warning that was raised within a conversion of torch's is the cause of its error. That the other exporter is not installed
             # is no reason.
             if not (problems and isinstance(problem, ImportError)):
-                problems.append(_short(problem.__cause__ if isinstance(problem, SystemError) else problem))
+                problems.append(shorter(problem.__cause__ if isinstance(problem, SystemError) else problem))
             continue
         if content.getvalue():
             return content.getvalue()

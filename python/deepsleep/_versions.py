@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ._arguments import brief, kind, option_of, whole
+from ._arguments import brief, kind, option_of, switch, whole
 from ._native import Error
 
 ALL = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
@@ -42,6 +42,7 @@ class Square:
     n_restarts: int = 1
     n_queries: int = 5000
     p_init: float = 0.8
+    resc_schedule: bool = False
 
 
 def attacks_of(version: str, norm: str) -> tuple[Apgd, Targeted, Fab, Square]:
@@ -89,5 +90,6 @@ def descriptions(apgd: Apgd, targeted: Targeted, fab: Fab, square: Square, class
         "fab": f"fab:steps={number(fab, 'n_iter')},restarts={number(fab, 'n_restarts')}",
         # As in the official package, one restart for each target.
         "fab-t": f"fab-t:steps={number(fab, 'n_iter')},restarts=1,targets={targets[1]}",
-        "square": f"square:queries={number(square, 'n_queries')},restarts={number(square, 'n_restarts')},p={number(square, 'p_init')}",
+        "square": f"square:queries={number(square, 'n_queries')},restarts={number(square, 'n_restarts')},p={number(square, 'p_init')}"
+        + (",rescale=yes" if switch(square.resc_schedule, "resc_schedule") else ""),
     }

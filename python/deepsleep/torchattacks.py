@@ -49,6 +49,7 @@ class APGD(Attack):
         Whether to show progress.
     """
 
+    _targetable: ClassVar[bool] = False
     _form: ClassVar[str] = "apgd-{loss}:steps={steps},restarts={n_restarts},draws={eot_iter},return=latest"
     _fixed: ClassVar[Mapping[str, Any]] = {"rho": 0.75}
 
@@ -90,6 +91,7 @@ class APGDT(Attack):
         Number of classes; all wrong ones become targets, the likeliest first.
     """
 
+    _targetable: ClassVar[bool] = False
     _form: ClassVar[str] = "apgd-t:steps={steps},restarts={n_restarts},draws={eot_iter},targets={_targets},return=latest"
     _fixed: ClassVar[Mapping[str, Any]] = {"rho": 0.75}
 
@@ -238,6 +240,7 @@ class DeepFool(Attack):
         By how much the sum of the steps is stretched, to end beyond the boundary.
     """
 
+    _targetable: ClassVar[bool] = False
     _form: ClassVar[str] = "deepfool:steps={steps},overshoot={overshoot}"
 
     norm: str = field(default="L2", init=False)

@@ -9,6 +9,7 @@ mod desk;
 mod error;
 mod evaluate;
 mod network;
+mod outputs;
 mod reproduce;
 mod samples;
 mod train;
@@ -33,6 +34,8 @@ mod native {
     use crate::evaluate::{page_of_audit, run_audit, run_many};
     #[pymodule_export]
     use crate::network::Network;
+    #[pymodule_export]
+    use crate::outputs::OutputRange;
     #[pymodule_export]
     use crate::reproduce::run_reproduction;
     #[pymodule_export]

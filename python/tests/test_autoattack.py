@@ -132,7 +132,7 @@ def test_what_is_no_attribute_is_refused(control):
         lambda: setattr(adversary.square, "eps", 0.1), lambda: setattr(adversary.fab, "norm", "L2"),
         lambda: setattr(adversary.apgd_targeted, "targets", 3), lambda: setattr(adversary, "attack_to_run", ["square"]),
         lambda: setattr(deepsleep.torchattacks.PGD(control), "step", 3), lambda: setattr(deepsleep.torchattacks.APGD(control), "rhos", 0.1),
-        lambda: deepsleep.torchattacks.FGSM(control).set_mode_targeted_random(),
+        lambda: deepsleep.torchattacks.FGSM(control).set_mode_targeted(),
     ]:
         with pytest.raises(AttributeError):
             wrong()
@@ -142,7 +142,7 @@ def test_attributes_of_torchattacks_count(control, some):
     x, y = some
     t = deepsleep.torchattacks
     for make, changes in [
-        (t.PGD, {"eps": 0.05, "alpha": 0.02, "steps": 3, "random_start": False, "seed": 2}), (t.FGSM, {"eps": 0.05}),
+        (t.PGD, {"eps": 0.05, "alpha": 0.02, "steps": 3, "random_start": True, "seed": 2}), (t.FGSM, {"eps": 0.05}),
         (t.APGD, {"norm": "L2", "eps": 0.5, "steps": 3, "n_restarts": 2, "loss": "dlr"}), (t.FAB, {"multi_targeted": True, "steps": 2}),
         (t.Square, {"n_queries": 20, "p_init": 0.3}), (t.CW, {"steps": 3, "c": 2.0}), (t.BIM, {"steps": 2, "alpha": 0.01}),
     ]:

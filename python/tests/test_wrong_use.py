@@ -1,6 +1,5 @@
 """Wrong uses: each is one line that says what to do; none is a crash or a wrong number."""
 
-import inspect
 import pickle
 from pathlib import Path
 
@@ -162,6 +161,24 @@ WRONG = {
     "a setting of two lines": (lambda: deepsleep.train((X, Y), (X, Y), epochs="1\n2"), r"'1\n2'"),
     "a path of two lines": (call(model="a\nb"), r"model: 'a\nb'; expected a path without control characters"),
     "a path with a zero byte": (lambda: deepsleep.load("control").save("a\0b"), "without control characters"),
+    "half of a surrogate pair as a network": (call(model="\ud800"), r"model: '\ud800'; expected a path"),
+    "half of a surrogate pair as a network's path": (lambda: deepsleep.load(Path("\ud800")), "expected a path"),
+    "half of a surrogate pair to save to": (lambda: deepsleep.load("control").save("\ud800"), "expected a path"),
+    "half of a surrogate pair as a checkpoint": (
+        lambda: deepsleep.audit("control", X, Y, eps=0.1, checkpoint="\ud800"), "checkpoint: '\\ud800'; expected a path",
+    ),
+    "half of a surrogate pair as data": (lambda: deepsleep.dataset("\ud800"), "data set: '\\ud800'; expected a path"),
+    "a byte that is no text as data": (lambda: deepsleep.dataset("\udcff"), "data set: '\\udcff'; expected a text"),
+    "half of a surrogate pair as a folder": (lambda: deepsleep.dataset("mnist", folder="\ud800"), "folder: '\\ud800'; expected a path"),
+    "half of a surrogate pair as an architecture": (lambda: deepsleep.architecture("\udcff"), "architecture: '\\udcff'; expected a text"),
+    "half of a surrogate pair as an attack": (call(attack="\ud800"), "attack: '\\ud800'"),
+    "half of a surrogate pair as a radius": (call(eps="\ud800"), "eps: '\\ud800'"),
+    "half of a surrogate pair as a setting": (lambda: deepsleep.train((X, Y), (X, Y), settings={"\ud800": 1}), "expected the name of a setting"),
+    "half of a surrogate pair as results": (lambda: deepsleep.reproduce("\ud800"), "out: '\\ud800'; expected a path"),
+    "half of a surrogate pair as a log": (lambda: logged("\ud800"), "log_path: '\\ud800'; expected a path"),
+    "an image beyond all": (lambda: deepsleep.architecture("lenet", input_shape=(3, 10**6, 10**6)), "input_shape: (3, 1000000, 1000000); an image has"),
+    "sides beyond all": (lambda: deepsleep.architecture("lenet", input_shape=(2**62, 2**62, 2**62)), "numbers at most"),
+    "classes beyond all": (lambda: deepsleep.architecture("lenet", classes=2**62), "at most"),
     "a path that is too long": (call(model="e" * 3000), "is neither a file nor a network"),
     "eps of two lines": (call(eps="0.1\n"), "expected a number"),
     "a norm of several lines": (call(norm=np.ones((2, 2))), "norm: array([[1., 1.], [1., 1.]])"),
@@ -186,54 +203,6 @@ WRONG = {
         "fc",
     ),
 }
-
-
-# Every keyword that takes True or False, given a word.
-SWITCHES = {
-    "random": lambda word: deepsleep.Classifier(dense, random=word),
-    "surrogate": lambda word: deepsleep.Classifier(dense, surrogate=word),
-    "spiking": lambda word: deepsleep.load("control", spiking=word),
-    "progress": lambda word: call(progress=word)(),
-    "progress ": lambda word: deepsleep.evaluate("control", X, Y, "fgsm", eps=0.1, progress=word),
-    "progress  ": lambda word: deepsleep.audit("control", X, Y, eps=0.1, progress=word),
-    "fast": lambda word: deepsleep.audit("control", X, Y, eps=0.1, fast=word),
-    "quick": lambda word: deepsleep.reproduce("nowhere", quick=word),
-    "progress   ": lambda word: deepsleep.reproduce("nowhere", progress=word),
-    "resume": lambda word: deepsleep.train((X, Y), (X, Y), resume=word),
-    "resume ": lambda word: deepsleep.defend("control", "deepsleep", (X, Y), (X, Y), resume=word),
-    "progress    ": lambda word: deepsleep.train((X, Y), (X, Y), progress=word),
-    "is_tf_model": lambda word: deepsleep.AutoAttack("control", is_tf_model=word),
-    "verbose": lambda word: deepsleep.AutoAttack("control", verbose=word),
-    "return_labels": lambda word: deepsleep.AutoAttack("control").run_standard_evaluation(X, Y, return_labels=word),
-    "return_labels ": lambda word: deepsleep.AutoAttack("control").run_standard_evaluation_individual(X, Y, return_labels=word),
-    "resc_schedule": lambda word: TORCHATTACKS.Square("control", resc_schedule=word),
-    "random_start": lambda word: TORCHATTACKS.PGD("control", random_start=word),
-    "multi_targeted": lambda word: TORCHATTACKS.FAB("control", multi_targeted=word),
-}
-
-
-@pytest.mark.parametrize("name", SWITCHES)
-def test_a_word_is_no_switch(name):
-    call = SWITCHES[name]
-    for value, meant in [("no", ": {}=False"), ("False", ": {}=False"), ("On", ": {}=True"), ("maybe", ""), (2, ""), (np.ones(2), ""), (0.0, "")]:
-        with pytest.raises(deepsleep.Error) as problem:
-            call(value)
-        key = name.strip()
-        assert str(problem.value) == f"{key}: {value!r}; expected True or False{meant.format(key)}"
-
-
-def test_every_switch_is_among_them():
-    """What has a default of True or False in the public interface."""
-    callables = [getattr(deepsleep, name) for name in deepsleep.__all__ if callable(getattr(deepsleep, name))]
-    callables += [getattr(TORCHATTACKS, name) for name in TORCHATTACKS.__all__]
-    callables += [method for of in (deepsleep.AutoAttack, deepsleep.Model) for method in vars(of).values() if inspect.isfunction(method)]
-    found = set()
-    for each in callables:
-        try:
-            found |= {p.name for p in inspect.signature(each).parameters.values() if isinstance(p.default, bool) or p.name == "progress"}
-        except ValueError:  # the exception
-            continue
-    assert found == {name.strip() for name in SWITCHES}
 
 
 def test_numbers_and_numpy_s_truths_are_switches(linear):
@@ -277,6 +246,18 @@ def test_exceptions_of_a_callback_arrive_as_they_are(linear):
     right = linear.logits(X).argmax(1)
     with pytest.raises(KeyError, match="on purpose"):
         deepsleep.attack(deepsleep.Classifier(logits, linear.gradient), X, right, "pgd:steps=20,restarts=3", eps=0.01)
+
+
+def test_exceptions_of_a_gradient_that_is_tried_say_what_they_are(linear):
+    def gradient(images, weights):
+        raise KeyError("on purpose")
+
+    right = linear.logits(X).argmax(1)
+    with pytest.raises(deepsleep.Error, match="gradient: KeyError when it was tried on .* images with noise: 'on purpose'; ") as problem:
+        deepsleep.attack(deepsleep.Classifier(linear.logits, gradient), X, right, "pgd:steps=2", eps=0.01)
+    assert isinstance(problem.value.__cause__, KeyError)
+    # Where none is asked for, none is tried.
+    deepsleep.attack(deepsleep.Classifier(linear.logits, gradient), X, right, "square:queries=2", eps=0.01)
 
 
 def test_what_is_set_on_a_model_counts_or_cannot_be_set(linear):

@@ -12,7 +12,7 @@ pub struct Cost {
     pub backward_passes: u64,
     /// Backward passes whose gradient was exactly zero at every pixel.
     pub zero_gradients: u64,
-    /// Of these, the ones at the first point of the first run.
+    /// Those of them at the first point of the first run.
     pub zero_starts: u64,
 }
 

@@ -2,18 +2,21 @@
 //! The check for gradients that are exactly zero is made for every attack (see [`run`](crate::attack::run_attack)).
 
 use crate::Result;
-use crate::attack::diagnostics::Outputs;
-use crate::attack::probe::{are_probabilities, direction_distance};
+use crate::attack::outputs::OutputRange;
+use crate::attack::probe::direction_distance;
 use crate::attack::task::AttackTask;
 use crate::attack::verification::evaluate;
 use crate::simd::random::Key;
+
+/// How often every sample is asked about for that.
+pub const PASSES: u64 = 5;
 
 /// Whether five passes over the same images agree in the direction of their logits, to 1e-4.
 /// (Of all samples, not of some of the first batch: parts of an evaluation must not differ from the whole.)
 pub fn randomized(task: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
     let images: Vec<&[f32]> = which.iter().map(|&i| task.samples.image(i)).collect();
     let mut passes = Vec::new();
-    for pass in 0..5 {
+    for pass in 0..PASSES {
         let root = Key::new(task.budget.seed).named("randomness").with(pass);
         passes
             .push(evaluate(task, &images, which, 1, &|id, draw| root.with(id).with(draw as u64))?);
@@ -24,17 +27,11 @@ pub fn randomized(task: &AttackTask<'_>, which: &[usize]) -> Result<bool> {
     }))
 }
 
-/// What the outputs look like; None if there is nothing to look at. The rates of spikes lie in 0..=1 too, and reach 1 without
-/// coming near it.
-pub fn range(task: &AttackTask<'_>, which: &[usize]) -> (Option<Outputs>, bool) {
-    let classes = task.classifier.classes();
-    let rows = || which.iter().map(|&i| &task.clean_logits[i * classes..][..classes]);
-    let of = |row: &[f32]| match () {
-        () if are_probabilities(row) => Outputs::Probabilities,
-        () if row.iter().all(|z| (-1e-5..1.0 + 1e-5).contains(z)) => Outputs::Shares,
-        () => Outputs::Logits,
-    };
-    (rows().map(of).min(), rows().flatten().any(|&z| z > 0.99 && z < 1.0))
+/// What the outputs look like.
+pub fn range(task: &AttackTask<'_>, which: &[usize]) -> OutputRange {
+    let (mut range, classes) = (OutputRange::default(), task.classifier.classes());
+    which.iter().for_each(|&i| range.see(&task.clean_logits[i * classes..][..classes]));
+    range
 }
 
 /// Whether the losses and targets asked for exist with so few classes.

@@ -4,6 +4,7 @@
 use crate::attack::Norm;
 use crate::attack::candidate::Cost;
 use crate::attack::loss::Loss;
+use crate::attack::outputs::{OutputRange, Outputs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -29,22 +30,10 @@ pub fn findings(found_by: &[FoundBy]) -> Option<String> {
     }
 }
 
-/// What a model's outputs look like. Of parts of an evaluation, the least that all of them do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outputs {
-    /// Any numbers.
-    Logits,
-    /// Numbers in 0..=1, as sigmoids give.
-    Shares,
-    /// Numbers in 0..=1 with the sum 1.
-    Probabilities,
-}
-
 /// What gives reason to doubt a result, as counts and flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostics {
-    /// Of options and budget: the same for every part.
+    /// About options and budget: the same for every part.
     pub option_warnings: Vec<String>,
     /// The names of the losses that gradients were taken of.
     #[serde(default)]
@@ -73,7 +62,7 @@ pub struct Diagnostics {
     /// Samples that the model answered otherwise after the attack than before it.
     #[serde(default)]
     pub changed: usize,
-    /// Of an ensemble, who found what, in the order in which they were asked.
+    /// For an ensemble, which attack found what, in the order in which they ran.
     #[serde(default)]
     pub found_by: Vec<FoundBy>,
 }
@@ -120,7 +109,8 @@ impl Diagnostics {
         let mut all = self.option_warnings.clone();
         // Where no gradient was taken, none was lost.
         if cost.backward_passes > 0 {
-            all.extend(self.outputs.and_then(|outputs| squashed(outputs, self.saturates)));
+            let range = OutputRange { outputs: self.outputs, saturates: self.saturates };
+            all.extend(range.doubt());
         }
         all.extend(self.randomized.then(randomness));
         all.extend(square_better(self.square_alone, samples));
@@ -175,7 +165,7 @@ impl Diagnostics {
         if !self.found_by.iter().any(|by| by.own) {
             return None;
         }
-        let estimated = |by: &&FoundBy| by.attack.contains(":gradient=");
+        let estimated = |by: &&FoundBy| by.attack.contains("gradient=");
         let gap: usize = self.found_by.iter().filter(estimated).map(|by| by.found).sum();
         let share = gap as f64 / samples.max(1) as f64;
         (share > 0.02).then(|| {
@@ -276,20 +266,6 @@ fn inconstant(changed: usize, samples: usize) -> Option<String> {
 fn randomness() -> String {
     "the model's answers to the same images differ: it seems to be randomized; use autoattack:version=rand"
         .into()
-}
-
-/// What outputs that are no logits mean for the result.
-fn squashed(outputs: Outputs, saturates: bool) -> Option<String> {
-    let what = match outputs {
-        Outputs::Shares if saturates => {
-            "lie in 0..=1 and come near 1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
-        }
-        Outputs::Logits | Outputs::Shares => return None,
-        Outputs::Probabilities => {
-            "lie in 0..=1 and sum to 1: they look like probabilities; attack the logits, gradients of probabilities vanish"
-        }
-    };
-    Some(format!("the model's outputs {what}"))
 }
 
 /// Whether Square, which sees no gradient, fooled `alone` samples that no attack with a gradient could.

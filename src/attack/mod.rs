@@ -29,7 +29,7 @@
 //! | to | use |
 //! |---|---|
 //! | list attacks, or get one by name | [`ATTACKS`], [`AttackSpec`], [`parse_attack`] |
-//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`CarliniWagnerLinf`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`MomentumFgsm`], [`Ddn`], [`Fmn`], [`SigmaZero`], [`AutoAttack`] |
+//! | set every option of one | [`Fgsm`], [`Pgd`], [`Apgd`], [`Fab`], [`Square`], [`CarliniWagner`], [`CarliniWagnerLinf`], [`DeepFool`], [`SaPgd`], [`NesPgd`], [`RayS`], [`HopSkipJump`], [`Uniform`], [`MomentumFgsm`], [`Ddn`], [`Fmn`], [`SigmaZero`], [`AutoAttack`] |
 //! | estimate the gradients of a spiking network | [`Estimator`], [`Estimated`]; `gradient=`, `pool=` of every attack that takes gradients |
 //! | steer any of them at one class | [`Targeted`]; `target=CLASS` |
 //! | attack a model of one's own | [`FrozenNetwork`](crate::nn::FrozenNetwork) for one on the tape, else [`Classifier`] |
@@ -48,11 +48,13 @@ pub mod geometry;
 mod loss;
 mod methods;
 mod outcome;
+mod outputs;
 mod probe;
 mod recheck;
 mod run;
 mod samples;
 mod search;
+mod settings;
 mod stepper;
 mod task;
 mod verification;
@@ -86,8 +88,10 @@ pub use methods::rays::RayS;
 pub use methods::sa_pgd::SaPgd;
 pub use methods::sigma_zero::SigmaZero;
 pub use methods::square::Square;
+pub use methods::uniform::Uniform;
 pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
-pub(crate) use probe::{Answer, DrawnLogits, Point, Probe, are_probabilities, direction_distance};
+pub(crate) use outputs::are_probabilities;
+pub(crate) use probe::{Answer, DrawnLogits, Point, Probe, direction_distance};
 pub(crate) use recheck::median;
 pub(crate) use run::run_classified;
 pub use run::{check_attack, run_attack};
@@ -105,7 +109,9 @@ pub use crate::kernels::lif::{
 /// else follows; or [`Attack`] itself, for what is made of other attacks.
 pub mod extend {
     pub use super::candidate::{Candidate, Hit};
+    pub use super::outputs::{OutputRange, Outputs};
     pub use super::search::Search;
+    pub use super::settings::ChangedOptions;
     pub use super::stepper::{Change, Feedback, Needs, Runs, Sample, Step, Stepper};
     pub use super::task::AttackTask;
 }

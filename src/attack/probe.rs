@@ -183,9 +183,3 @@ pub(crate) fn direction_distance(a: &[f32], b: &[f32]) -> f64 {
     let square = |(&a, &b): (&f32, &f32)| (f64::from(a) / p - f64::from(b) / q).powi(2);
     a.iter().zip(b).map(square).sum::<f64>().sqrt()
 }
-
-/// Whether outputs look like probabilities.
-pub(crate) fn are_probabilities(row: &[f32]) -> bool {
-    let within = row.iter().all(|p| (-1e-5..1.0 + 1e-5).contains(p));
-    within && (row.iter().sum::<f32>() - 1.0).abs() < 1e-5
-}

@@ -36,7 +36,7 @@ impl Recheck {
         let before = task.clean_logits.chunks(classes).zip(samples.labels());
         let margins: Vec<f32> = before.clone().map(|(z, &label)| margin(z, label)).collect();
         let sizes = margins.iter().filter(|m| m.is_finite()).map(|m| f64::from(m.abs()));
-        let least = SHARE * median(sizes) as f32;
+        let least = SHARE * median(sizes.collect()) as f32;
         let differs = |((z, &label), now): ((&[f32], &usize), &[f32])| {
             let (before, after) = (margin(z, label), margin(now, label));
             match before.is_finite() && after.is_finite() {
@@ -71,8 +71,7 @@ impl Recheck {
 }
 
 /// The middle of numbers, 0 of none. What is not a number counts as the largest.
-pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
-    let mut numbers: Vec<f64> = numbers.into_iter().collect();
+pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_unstable_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
 }

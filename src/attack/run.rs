@@ -74,7 +74,8 @@ pub fn run_attack(
             which.iter().filter(|&&i| spread(&verdicts[i].logits) < FLAT).count();
         report.diagnostics.measured = which.len();
     }
-    (report.diagnostics.outputs, report.diagnostics.saturates) = checks::range(&task, &which);
+    let range = checks::range(&task, &which);
+    (report.diagnostics.outputs, report.diagnostics.saturates) = (range.outputs, range.saturates);
     finish(&task, attack, &which, report)
 }
 

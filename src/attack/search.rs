@@ -26,6 +26,8 @@ pub struct AttackInfo {
     pub name: String,
     /// Its name in lists: with the options that distinguish it from other variants of the same attack.
     pub label: String,
+    /// Its name with all options that differ from what the name alone stands for, as in `pgd:steps=20,restarts=5`.
+    pub description: String,
     /// Random draws averaged per evaluation. (What the attack returns is judged by the draws that a random
     /// model wants, and by as many as these where a model does not say that it is random.)
     pub draws: usize,
@@ -52,11 +54,12 @@ pub struct AttackInfo {
 }
 
 impl AttackInfo {
-    /// Of an attack that returns what fools the model inside of the ball, by logits alone, one draw at a time.
+    /// For an attack that returns what fools the model inside the ball, by logits alone, one draw at a time.
     pub fn of(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             label: name.to_owned(),
+            description: name.to_owned(),
             draws: 1,
             norms: Norm::ALL.to_vec(),
             bounded: true,
@@ -106,6 +109,7 @@ impl<M: Stepper> Attack for M {
             flattens: loss.is_some_and(Loss::flattens),
             losses: loss.into_iter().collect(),
             random: self.is_random(),
+            description: self.settings().of(self.name()),
             ..AttackInfo::of(self.name())
         }
     }

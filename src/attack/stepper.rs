@@ -5,6 +5,7 @@
 
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
+use crate::attack::settings::ChangedOptions;
 use crate::simd::Isa;
 use crate::simd::random::Key;
 use crate::tensor::{Region, Shape};
@@ -73,6 +74,18 @@ pub enum Goal {
     NearestAnywhere,
     /// The last point, adversarial or not, as many libraries craft their sets for transfer.
     Last,
+}
+
+impl Goal {
+    /// As the option `return=` has it, where that says so.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Latest => "latest",
+            Self::Nearest | Self::NearestAnywhere => "nearest",
+            Self::Last => "last",
+        }
+    }
 }
 
 /// How often an attack starts over.
@@ -158,6 +171,11 @@ pub trait Stepper: Send + Sync {
 
     /// The name under which its random numbers are drawn and its successes noted.
     fn name(&self) -> &'static str;
+
+    /// Its options, where they differ from what its name alone stands for.
+    fn settings(&self) -> ChangedOptions {
+        ChangedOptions::none()
+    }
 
     /// What it wants to know.
     fn needs(&self) -> Needs;

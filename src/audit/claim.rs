@@ -22,10 +22,15 @@ pub(super) fn behind(subject: &mut Subject<'_>, options: &AuditOptions) -> Resul
     let others = subject.survivors().len();
     let fooled = subject.fooled.clone();
     let found = subject.attack(attack.as_ref(), &subject.all())?;
+    let ran = subject.attacks.last_mut();
+    let invalid = ran.map_or(0, |ran| {
+        ran.attack = spec.to_string();
+        ran.invalid
+    });
     let missed = (0..subject.len()).filter(|i| fooled[*i] && !found.contains(i)).count();
     let measures = format!(
         "images that this audit fools and the attack behind the claim does not ({spec} leaves {} of {}, the audit {others})",
-        subject.len() - found.len(),
+        subject.len() - found.len() - invalid,
         subject.len()
     );
     let share = ShareCheck {

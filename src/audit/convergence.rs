@@ -4,7 +4,7 @@
 use super::report::Check;
 use super::subject::{ShareCheck, Subject};
 use crate::Result;
-use crate::attack::extend::{Feedback, Needs, Runs, Sample, Step, Stepper};
+use crate::attack::extend::{ChangedOptions, Feedback, Needs, Runs, Sample, Step, Stepper};
 use crate::attack::{Budget, Loss, Norm, Pgd};
 use crate::simd::random::Key;
 use crate::tensor::Shape;
@@ -43,6 +43,10 @@ impl Stepper for Watched<'_> {
 
     fn name(&self) -> &'static str {
         self.attack.name()
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        self.attack.settings()
     }
 
     fn needs(&self) -> Needs {

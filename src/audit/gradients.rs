@@ -1,7 +1,7 @@
 //! Whether the gradient of a model tells where its loss rises.
 
 use super::report::{Check, Finding};
-use super::statistics::{interval, median};
+use super::statistics::{bootstrap, interval, median};
 use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 use crate::attack::Answer;
@@ -21,7 +21,7 @@ impl Gradients {
     pub fn of(subject: &Subject<'_>, most: usize) -> Result<Self> {
         // Every draw of a random model costs as much as an image.
         let most = most.div_ceil(subject.model.draws()).max(most.min(FEWEST));
-        let which = Subject::some(&subject.all(), most);
+        let which = Subject::some(&subject.answered(), most);
         let answers = subject.gradients(&which)?;
         Ok(Self { which, answers })
     }
@@ -72,15 +72,19 @@ pub(super) fn vanishing(gradients: &Gradients) -> Check {
 pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const RANDOM: usize = 100;
     let distance = subject.reach() / 4.0;
+    let which = &gradients.which;
+    // That along the gradient first.
+    let losses = subject.losses(which, 1 + RANDOM, |k, n| {
+        let clean = subject.samples.image(which[k]);
+        let random = |draw| subject.key("ascent", which[k]).with(draw as u64);
+        let direction = match n.checked_sub(1) {
+            None => gradients.signs(k),
+            Some(draw) => signs(random(draw), clean.len()),
+        };
+        along(clean, &direction, distance)
+    })?;
     let mut rises = 0;
-    for (k, &i) in gradients.which.iter().enumerate() {
-        let clean = subject.samples.image(i);
-        let mut images = vec![along(clean, &gradients.signs(k), distance)];
-        for draw in 0..RANDOM {
-            let random = signs(subject.key("ascent", i).with(draw as u64), clean.len());
-            images.push(along(clean, &random, distance));
-        }
-        let losses = subject.losses(i, &images)?;
+    for losses in losses {
         // Above the 95th of 100.
         let above = losses[1..].iter().filter(|&&loss| losses[0] > loss).count();
         rises += usize::from(above > RANDOM * 95 / 100);
@@ -93,21 +97,22 @@ pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Che
     };
     let share = rises as f64 / gradients.which.len().max(1) as f64;
     // A handful of images says little.
-    let [_, most] = interval(rises, gradients.which.len());
+    let [low, most] = interval(rises, gradients.which.len());
     let finding = match share {
         _ if most < least => Finding::Fail,
         share if share < least => Finding::Warn,
         _ => Finding::Pass,
     };
     let threshold = format!("fails where no more than {} % are likely", 100.0 * least);
-    Ok(number(
+    let check = number(
         "ascent",
         "images whose loss rises more along the gradient's sign, by eps / 4, than along 95 of 100 random signs",
         share,
         (&threshold, finding),
         "the gradient does not say where the loss rises: it is wrong, random, negated, another network's, or shattered into \
          pieces smaller than a step; what attacks along it leave is no robustness (square, rays, nes-pgd, jitter=)",
-    ))
+    );
+    Ok(Check { interval: Some([low, most]), ..check })
 }
 
 /// Whether the gradient predicts differences.
@@ -118,29 +123,34 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
     let steps = [1e-5, 1e-4, 1e-3, 1e-2, subject.reach() / 4.0];
     let mut correlations = steps.map(|_| Vec::new());
     let which = Subject::some(&gradients.which, 64);
-    for &i in &which {
-        // Far enough from the box's ends that both sides of a difference lie in it, and not where pixels are equal: there
-        // the windows of a pooling tie, and the function has no derivative.
-        let room = steps.iter().fold(0.0f32, |room, &h| room.max(h)).min(0.4);
+    // Far enough from the box's ends that both sides of a difference lie in it, and not where pixels are equal: there
+    // the windows of a pooling tie, and the function has no derivative.
+    let room = steps.iter().fold(0.0f32, |room, &h| room.max(h)).min(0.4);
+    let middle = |&i: &usize| -> Vec<f32> {
         let random = &mut subject.key("difference point", i).generator();
         let inner =
             |x: &f32| x.clamp(1.2 * room, 1.0 - 1.2 * room) + 0.2 * room * symmetric(random);
-        let middle: Vec<f32> = subject.samples.image(i).iter().map(inner).collect();
-        let gradient = &subject.gradients_at(&[subject.point(i, &middle)])?[0].gradient;
-        let directions: Vec<Vec<f32>> = (0..DIRECTIONS)
-            .map(|n| signs(subject.key("difference", i).with(n as u64), middle.len()))
-            .collect();
-        let predicted: Vec<f64> = directions
-            .iter()
-            .map(|v| v.iter().zip(gradient).map(|(v, g)| f64::from(v * g)).sum())
-            .collect();
+        subject.samples.image(i).iter().map(inner).collect()
+    };
+    let middles: Vec<Vec<f32>> = which.iter().map(middle).collect();
+    let points = which.iter().zip(&middles).map(|(&i, middle)| subject.point(i, middle));
+    let answers = subject.gradients_at(&points.collect::<Vec<_>>())?;
+    let direction = |k: usize, n: usize| {
+        signs(subject.key("difference", which[k]).with(n as u64), middles[k].len())
+    };
+    // Of every step the directions, of every direction both sides.
+    let losses = subject.losses(&which, steps.len() * 2 * DIRECTIONS, |k, n| {
+        let (step, side) = (steps[n / (2 * DIRECTIONS)], if n % 2 == 0 { 1.0 } else { -1.0 });
+        along(&middles[k], &direction(k, n / 2 % DIRECTIONS), side * step)
+    })?;
+    for (k, (answer, losses)) in answers.iter().zip(losses).enumerate() {
+        let slope = |n| {
+            let terms = direction(k, n).into_iter().zip(&answer.gradient);
+            terms.map(|(v, g)| f64::from(v * g)).sum()
+        };
+        let predicted: Vec<f64> = (0..DIRECTIONS).map(slope).collect();
         let mut flat = predicted.iter().all(|&change| change == 0.0);
-        for (h, correlations) in steps.iter().zip(&mut correlations) {
-            let images: Vec<Vec<f32>> = directions
-                .iter()
-                .flat_map(|v| [along(&middle, v, *h), along(&middle, v, -h)])
-                .collect();
-            let losses = subject.losses(i, &images)?;
+        for (losses, correlations) in losses.chunks(2 * DIRECTIONS).zip(&mut correlations) {
             let found: Vec<f64> =
                 losses.chunks(2).map(|pair| f64::from(pair[0] - pair[1])).collect();
             flat &= found.iter().all(|&change| change == 0.0);
@@ -151,19 +161,25 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
             correlations.iter_mut().filter_map(|all| all.last_mut()).for_each(|last| *last = 1.0);
         }
     }
-    let best = correlations.map(median).into_iter().fold(-1.0, f64::max);
+    let best_of = |some: &[usize]| {
+        let medians = correlations.iter().map(|all| median(some.iter().map(|&i| all[i]).collect()));
+        medians.fold(-1.0, f64::max)
+    };
+    let best = best_of(&(0..which.len()).collect::<Vec<usize>>());
+    let interval = bootstrap(which.len(), best_of);
     // Spikes have no derivative that differences could show, nor do they show one through noise that cannot be drawn twice.
     let estimated = subject.model.estimates_gradients() || !subject.model.draws_by_key();
     let fails = !estimated && best < 0.9;
     let threshold = if estimated { "for information" } else { "fails below 0.9" };
-    Ok(number(
+    let check = number(
         "directional derivative",
         "correlation of gradients with central differences along 20 directions (median over images, at the best of five steps)",
         best,
         (threshold, if fails { Finding::Fail } else { Finding::Pass }),
         "the gradient is not this network's derivative: a layer's backward stands for another function (as in BPDA), or the \
          function is not smooth at any of these scales",
-    ))
+    );
+    Ok(Check { interval, ..check })
 }
 
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
@@ -176,42 +192,48 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const DRAWS: usize = 50;
     let which = Subject::some(&gradients.which, 64);
-    let mut sum = 0.0;
-    for &i in &which {
-        let clean = subject.samples.image(i);
-        let mut images = vec![clean.to_vec()];
-        for draw in 0..DRAWS {
-            let random = &mut subject.key("roughness", i).with(draw as u64).generator();
-            let noise: Vec<f32> = clean.iter().map(|_| symmetric(random)).collect();
-            images.push(along(clean, &noise, subject.reach() / 20.0));
-        }
-        let losses = subject.losses(i, &images)?;
+    // That of the image itself first.
+    let losses = subject.losses(&which, 1 + DRAWS, |k, n| {
+        let clean = subject.samples.image(which[k]);
+        let Some(draw) = n.checked_sub(1) else { return clean.to_vec() };
+        let random = &mut subject.key("roughness", which[k]).with(draw as u64).generator();
+        let noise: Vec<f32> = clean.iter().map(|_| symmetric(random)).collect();
+        along(clean, &noise, subject.reach() / 20.0)
+    })?;
+    let mut changes = Vec::with_capacity(which.len());
+    for losses in losses {
         let change = |loss: &f32| {
             let change =
                 f64::from((loss - losses[0]).abs()) / f64::from(losses[0].abs()).max(1e-12);
             if change.is_finite() { change.min(1.0) } else { 1.0 }
         };
-        sum += losses[1..].iter().map(change).sum::<f64>() / DRAWS as f64;
+        changes.push(losses[1..].iter().map(change).sum::<f64>() / DRAWS as f64);
     }
-    let mean = sum / which.len().max(1) as f64;
+    let mean_of =
+        |some: &[usize]| some.iter().map(|&k| changes[k]).sum::<f64>() / some.len().max(1) as f64;
+    let mean = mean_of(&(0..changes.len()).collect::<Vec<usize>>());
+    let interval = bootstrap(changes.len(), mean_of);
     let finding = if mean > 0.1 { Finding::Warn } else { Finding::Pass };
-    Ok(number(
+    let check = number(
         "roughness",
         "how much the margin changes within eps / 20, as a share of itself (mean)",
         mean,
         ("warns above 0.1", finding),
         "the loss is rough at a scale that steps do not see: average gradients (jitter=) or scores (nes-pgd)",
-    ))
+    );
+    Ok(Check { interval, ..check })
 }
 
 /// Whether the loss at half of a single step exceeds that at its end.
 pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const PARTS: usize = 16;
+    let which = &gradients.which;
+    let losses = subject.losses(which, PARTS + 1, |k, n| {
+        let distance = n as f32 / PARTS as f32 * subject.reach();
+        along(subject.samples.image(which[k]), &gradients.signs(k), distance)
+    })?;
     let (mut back, mut sums) = (0, [0.0; PARTS + 1]);
-    for (k, &i) in gradients.which.iter().enumerate() {
-        let (clean, signs) = (subject.samples.image(i), gradients.signs(k));
-        let part = |n: usize| along(clean, &signs, n as f32 / PARTS as f32 * subject.reach());
-        let losses = subject.losses(i, &(0..=PARTS).map(part).collect::<Vec<_>>())?;
+    for losses in losses {
         back += usize::from(losses[PARTS / 2] > losses[PARTS]);
         // Every image on its own scale, from its lowest loss to its highest.
         let (low, high) =

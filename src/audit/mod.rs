@@ -25,12 +25,14 @@ mod active;
 mod altered;
 mod answers;
 mod attacks;
+mod catches;
 mod claim;
 mod controls;
 mod convergence;
 mod gradients;
 mod known;
 mod noise;
+mod portions;
 mod report;
 mod silence;
 mod stages;
@@ -192,6 +194,7 @@ impl AuditTask<'_> {
             }
         }
         checks.push(second_look(&subject));
+        checks.push(answers::finite(&subject));
         Ok(conclude(&subject, options, withstood, checks))
     }
 }
@@ -234,6 +237,9 @@ fn conclude(
             "it lies above everything that agrees with what this audit found",
         ));
     }
+    for check in &mut checks {
+        check.catches = catches::of(&check.name).into();
+    }
     let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Pass);
     let verdict = match worst {
         Finding::Fail => AuditVerdict::NotTrusted,
@@ -251,6 +257,7 @@ fn conclude(
         clean_accuracy: right as f64 / images as f64,
         robust_accuracy: left as f64 / images as f64,
         interval,
+        invalid: (0..right).filter(|&i| subject.invalid[i] && !subject.fooled[i]).count(),
         gradient_accuracy: withstood as f64 / images as f64,
         claim: options.claim,
         verdict,

@@ -2,6 +2,7 @@
 
 use super::altered::Altered;
 use super::report::{Check, Finding};
+use super::statistics::interval;
 use super::subject::{ShareCheck, Subject, number};
 use crate::Result;
 use crate::attack::{Budget, Pgd, Start, Status, run_attack};
@@ -18,7 +19,8 @@ pub(super) fn averaging(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
         Ok(subject.attack(&pgd, &some)?.len())
     };
     let (one, many) = (fooled(1)?, fooled(20)?);
-    let gap = many.saturating_sub(one) as f64 / some.len() as f64;
+    let beyond = many.saturating_sub(one);
+    let gap = beyond as f64 / some.len() as f64;
     let averaged = number(
         "averaged draws",
         "images that an attack fools that averages 20 draws a step, beyond those of an attack that takes one",
@@ -27,6 +29,8 @@ pub(super) fn averaging(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
         "attacks that look at one draw a step follow its noise: report numbers of attacks that average (draws=20, \
          autoattack:version=rand)",
     );
+    let interval = Some(interval(beyond, some.len()));
+    let averaged = Check { interval, ..averaged };
     if !subject.model.draws_by_key() {
         return Ok(vec![averaged]);
     }

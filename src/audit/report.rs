@@ -71,6 +71,9 @@ pub struct Check {
     pub threshold: String,
     /// How it ended.
     pub finding: Finding,
+    /// What it catches.
+    #[serde(default)]
+    pub catches: String,
     /// What it means that it did not pass, and what to do; empty if it did.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub meaning: String,
@@ -84,10 +87,16 @@ pub struct Check {
 pub struct Attacked {
     /// The attack with its options.
     pub attack: String,
+    /// The radius.
+    #[serde(default)]
+    pub eps: f32,
     /// Samples that it was shown, of those that had withstood what is said at the check.
     pub samples: usize,
     /// Samples that it fooled.
     pub fooled: usize,
+    /// Samples for which it met logits that are not finite.
+    #[serde(default)]
+    pub invalid: usize,
     /// What it took.
     pub forward_passes: u64,
     /// What it took.
@@ -115,6 +124,10 @@ pub struct AuditReport {
     pub robust_accuracy: f64,
     /// Where the true one lies, with 95 %, as far as these attacks are concerned.
     pub interval: [f64; 2],
+    /// Images that nothing fooled and in whose ball the model's logits are not finite somewhere: they count neither as robust
+    /// nor as fooled.
+    #[serde(default)]
+    pub invalid: usize,
     /// The share that withstands the attacks that follow gradients.
     pub gradient_accuracy: f64,
     /// The number that somebody claims.

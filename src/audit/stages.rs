@@ -18,10 +18,16 @@ pub struct AuditStage {
     pub checks: Vec<Check>,
     /// Places of the samples that it was the first to fool, among those that are audited.
     pub fooled: Vec<usize>,
+    /// Places of the samples for which it was the first to meet logits that are not finite.
+    #[serde(default)]
+    pub invalid: Vec<usize>,
     /// The attacks that it ran.
     pub attacks: Vec<Attacked>,
     /// Images that an attack said fool, and that do not.
     pub refuted: usize,
+    /// How long it took.
+    #[serde(default)]
+    pub seconds: f64,
     /// Which images are audited: a model whose answers vary might choose others when the audit goes on.
     #[serde(default)]
     pub chosen: Chosen,
@@ -34,6 +40,9 @@ pub struct Chosen {
     pub right: Vec<usize>,
     /// Images that were looked at to find these.
     pub images: usize,
+    /// Of these, the ones whose logits are not finite.
+    #[serde(default)]
+    pub invalid: usize,
 }
 
 /// What is done at a stage.
@@ -80,7 +89,7 @@ impl StageKind {
             Self::Answers => "answers".into(),
             Self::Gradients => "gradients".into(),
             Self::Guided(i) => {
-                guided.get(i).map_or_else(String::new, |member| member.attack.info().label)
+                guided.get(i).map_or_else(String::new, |member| member.attack.info().description)
             }
             Self::Gap => "surrogate gap".into(),
             Self::Rivals => "attacks without gradients".into(),
@@ -103,8 +112,11 @@ impl StageKind {
         twins: &[&dyn Classifier],
     ) -> Result<Vec<Check>> {
         match self {
+            // Of a model that has no answers near the images there is nothing to look at.
+            Self::Gradients | Self::Controls if subject.answered().is_empty() => Ok(Vec::new()),
             Self::Answers => {
                 let mut checks = Vec::new();
+                answers::mark_unanswered(subject)?;
                 // Of a model that draws on its own, and says so, no answer can be had twice.
                 if subject.model.draws_by_key() {
                     checks.push(answers::determinism(subject)?);

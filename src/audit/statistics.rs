@@ -1,6 +1,8 @@
 //! How sure a share is.
 
+use crate::attack::geometry::random::below;
 pub(super) use crate::attack::median;
+use crate::simd::random::Key;
 
 /// The exact (Clopper-Pearson) interval of 95 % for `hits` of `count`: for counts of a handful, of which Wilson's lower
 /// bound is several times as high.
@@ -40,9 +42,46 @@ fn solve(f: impl Fn(f64) -> f64) -> f64 {
     0.5 * (low + high)
 }
 
+/// Samples drawn with replacement, for a bootstrap.
+const RESAMPLES: u64 = 1000;
+
+/// The interval of 95 % of a statistic of `count` images, such as a median: the middle of its values on images drawn from these
+/// with replacement (the percentile bootstrap), from a key of its own. None of no images.
+pub fn bootstrap(count: usize, statistic: impl Fn(&[usize]) -> f64) -> Option<[f64; 2]> {
+    if count == 0 {
+        return None;
+    }
+    let random = &mut Key::new(0).named("bootstrap").generator();
+    let mut drawn = vec![0; count];
+    let mut values: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            drawn.iter_mut().for_each(|i| *i = below(random, count));
+            statistic(&drawn)
+        })
+        .collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
+    Some([at(0.025), at(0.975)])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of the numbers 0 to 99 the median's interval by order statistics is that of the 40th to the 60th, and the mean's that of the normal
+    /// distribution, 49.5 by 1.96 * 28.87 / 10 either way.
+    #[test]
+    fn bootstraps_agree_with_theory() {
+        let median_of = |some: &[usize]| median(some.iter().map(|&i| i as f64).collect());
+        let [low, high] = bootstrap(100, median_of).unwrap();
+        assert!((low - 40.0).abs() <= 2.0 && (high - 60.0).abs() <= 2.0, "{low} {high}");
+        let mean = |some: &[usize]| some.iter().sum::<usize>() as f64 / 100.0;
+        let [low, high] = bootstrap(100, mean).unwrap();
+        assert!((low - 43.84).abs() < 0.6 && (high - 55.16).abs() < 0.6, "{low} {high}");
+        assert_eq!(bootstrap(1, |some| some[0] as f64), Some([0.0, 0.0]));
+        assert_eq!(bootstrap(0, |_| 1.0), None);
+        assert_eq!(bootstrap(100, median_of), bootstrap(100, median_of));
+    }
 
     /// Values of SciPy's `binomtest(k, n).proportion_ci(method="exact")`.
     #[test]

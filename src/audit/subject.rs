@@ -1,5 +1,6 @@
 //! The model under audit, the images that it classifies rightly, and what became of them.
 
+use super::portions::portion;
 use super::report::{Attacked, Check, Finding};
 use super::stages::{AuditStage, Chosen};
 use super::statistics::interval;
@@ -12,6 +13,14 @@ use crate::nn::{decision_noise, predict};
 use crate::simd::random::Key;
 use crate::tensor::Context;
 use crate::{Error, Result};
+use std::time::Instant;
+
+/// The samples that an attack fooled, and those for which it met logits that are not finite.
+#[derive(Default)]
+pub(super) struct AttackFinds {
+    pub fooled: Vec<usize>,
+    pub invalid: Vec<usize>,
+}
 
 /// The model under audit.
 pub(super) struct Subject<'a> {
@@ -24,6 +33,8 @@ pub(super) struct Subject<'a> {
     pub chosen: Chosen,
     /// Which of the samples were fooled by anything.
     pub fooled: Vec<bool>,
+    /// For which of them the model's logits are not finite somewhere in the ball.
+    pub invalid: Vec<bool>,
     pub attacks: Vec<Attacked>,
     /// Claims of attacks that a second look refutes.
     pub refuted: usize,
@@ -42,9 +53,9 @@ impl<'a> Subject<'a> {
         chosen: Chosen,
     ) -> Result<Self> {
         let samples = samples.select(&chosen.right)?;
-        let fooled = vec![false; samples.len()];
+        let (fooled, invalid) = (vec![false; samples.len()], vec![false; samples.len()]);
         let (attacks, refuted) = (Vec::new(), 0);
-        Ok(Self { context, model, samples, budget, chosen, fooled, attacks, refuted })
+        Ok(Self { context, model, samples, budget, chosen, fooled, invalid, attacks, refuted })
     }
 
     /// The first `wanted` images that the model classifies rightly, or all that there are.
@@ -54,10 +65,10 @@ impl<'a> Subject<'a> {
         samples: &Samples,
         (wanted, budget): (usize, Budget),
     ) -> Result<Chosen> {
-        let probe = Probe { context, model };
-        let (mut right, mut images) = (Vec::new(), 0);
+        let (probe, portion) = (Probe { context, model }, portion(context));
+        let (mut right, mut images, mut invalid) = (Vec::new(), 0, 0);
         while images < samples.len() && right.len() < wanted {
-            let some: Vec<usize> = (images..samples.len().min(images + 256)).collect();
+            let some: Vec<usize> = (images..samples.len().min(images + portion)).collect();
             let points: Vec<Point<'_>> = some
                 .iter()
                 .map(|&i| Point {
@@ -75,25 +86,31 @@ impl<'a> Subject<'a> {
                 }
                 images = i + 1;
                 let finite = z.iter().all(|z| z.is_finite());
+                invalid += usize::from(!finite);
                 if finite && predict(z) == samples.labels()[i] {
                     right.push(i);
                 }
             }
         }
         if right.is_empty() {
+            let finite = match invalid {
+                0 => String::new(),
+                _ => format!(" (the logits of {invalid} are not finite)"),
+            };
             let problem =
-                format!("none of {images} images is classified rightly: nothing to audit");
+                format!("none of {images} images is classified rightly{finite}: nothing to audit");
             return Err(Error::argument("audit", problem));
         }
-        Ok(Chosen { right, images })
+        Ok(Chosen { right, images, invalid })
     }
 
     /// The same samples, of another model in its place.
     pub fn of_model<'b>(&'b self, model: &'b dyn Classifier) -> Subject<'b> {
         let (samples, fooled) = (self.samples.clone(), vec![false; self.len()]);
         let Self { context, budget, .. } = *self;
-        let chosen = self.chosen.clone();
-        Subject { context, model, samples, budget, chosen, fooled, attacks: Vec::new(), refuted: 0 }
+        let (chosen, invalid) = (self.chosen.clone(), self.invalid.clone());
+        let (attacks, refuted) = (Vec::new(), 0);
+        Subject { context, model, samples, budget, chosen, fooled, invalid, attacks, refuted }
     }
 
     /// How far apart the logits of a sample lie.
@@ -113,13 +130,18 @@ impl<'a> Subject<'a> {
         name: String,
         run: impl FnOnce(&mut Self) -> Result<Vec<Check>>,
     ) -> Result<AuditStage> {
-        let (fooled, attacks, refuted) = (self.fooled.clone(), self.attacks.len(), self.refuted);
+        let (start, attacks, refuted) = (Instant::now(), self.attacks.len(), self.refuted);
+        let (fooled, invalid) = (self.fooled.clone(), self.invalid.clone());
         let checks = run(self)?;
-        let new = (0..self.len()).filter(|&i| self.fooled[i] && !fooled[i]);
+        let new = |now: &[bool], before: &[bool]| {
+            (0..now.len()).filter(|&i| now[i] && !before[i]).collect::<Vec<usize>>()
+        };
         Ok(AuditStage {
             name,
             checks,
-            fooled: new.collect(),
+            fooled: new(&self.fooled, &fooled),
+            invalid: new(&self.invalid, &invalid),
+            seconds: start.elapsed().as_secs_f64(),
             attacks: self.attacks[attacks..].to_vec(),
             refuted: self.refuted - refuted,
             chosen: self.chosen.clone(),
@@ -131,10 +153,13 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// If it is of other samples.
     pub fn take(&mut self, stage: &AuditStage) -> Result<()> {
-        for &i in &stage.fooled {
-            *self.fooled.get_mut(i).ok_or_else(|| {
-                Error::argument("audit", "a finished part belongs to other samples")
-            })? = true;
+        for (to, marked) in [(&mut self.fooled, &stage.fooled), (&mut self.invalid, &stage.invalid)]
+        {
+            for &i in marked {
+                *to.get_mut(i).ok_or_else(|| {
+                    Error::argument("audit", "a finished part belongs to other samples")
+                })? = true;
+            }
         }
         self.attacks.extend(stage.attacks.iter().cloned());
         self.refuted += stage.refuted;
@@ -149,9 +174,14 @@ impl<'a> Subject<'a> {
         (0..self.len()).collect()
     }
 
-    /// Those that nothing has fooled yet.
+    /// Those near which the model's logits are finite, as far as is known.
+    pub fn answered(&self) -> Vec<usize> {
+        (0..self.len()).filter(|&i| !self.invalid[i]).collect()
+    }
+
+    /// Those that nothing has fooled yet, and whose logits were finite wherever somebody looked.
     pub fn survivors(&self) -> Vec<usize> {
-        (0..self.len()).filter(|&i| !self.fooled[i]).collect()
+        (0..self.len()).filter(|&i| !self.fooled[i] && !self.invalid[i]).collect()
     }
 
     /// The same, spread over all of them and no more than `most`.
@@ -184,16 +214,8 @@ impl<'a> Subject<'a> {
         Probe { context: self.context, model: self.model }
     }
 
-    /// The negative margins of images in the place of sample `i`; of a random model those of the mean logits, which decide.
-    pub fn losses(&self, i: usize, images: &[Vec<f32>]) -> Result<Vec<f32>> {
-        let points: Vec<Point<'_>> = images.iter().map(|image| self.point(i, image)).collect();
-        let label = self.samples.labels()[i];
-        let answers = self.mean_answers(&points, |points| self.probe().logits(points))?;
-        Ok(answers.iter().map(|answer| answer.loss(label)).collect())
-    }
-
     /// Means over the draws that decide: what one draw of a random model says of a small step is mostly chance.
-    fn mean_answers(
+    pub fn mean_answers(
         &self,
         points: &[Point<'_>],
         ask: impl Fn(&[Point<'_>]) -> Result<Vec<Answer>>,
@@ -233,37 +255,63 @@ impl<'a> Subject<'a> {
 
     /// Attacks some of the samples within the budget; returns those that it fooled, which count in the number to report.
     pub fn attack(&mut self, attack: &dyn Attack, which: &[usize]) -> Result<Vec<usize>> {
-        let found = self.attack_at(attack, which, self.budget)?;
-        found.iter().for_each(|&i| self.fooled[i] = true);
-        Ok(found)
+        let AttackFinds { fooled, invalid } = self.attack_at(attack, which, self.budget)?;
+        fooled.iter().for_each(|&i| self.fooled[i] = true);
+        invalid.iter().for_each(|&i| self.invalid[i] = true);
+        Ok(fooled)
     }
 
-    /// Attacks some of the samples at another radius, which counts in nothing.
-    pub fn attack_at(
+    /// Those that survive at another radius, which counts in nothing. A random model may be wrong about a clean image when
+    /// it is asked again: that one did not survive.
+    pub fn left_at(
         &mut self,
         attack: &dyn Attack,
         which: &[usize],
         budget: Budget,
     ) -> Result<Vec<usize>> {
+        let ended = self.ended_at(attack, which, budget)?;
+        let left =
+            |status| !matches!(status, Status::Fooled | Status::CleanWrong | Status::Invalid);
+        Ok(ended.into_iter().filter(|&(_, status)| left(status)).map(|(i, _)| i).collect())
+    }
+
+    fn attack_at(
+        &mut self,
+        attack: &dyn Attack,
+        which: &[usize],
+        budget: Budget,
+    ) -> Result<AttackFinds> {
+        let ended = self.ended_at(attack, which, budget)?;
+        let of = |meant: Status| -> Vec<usize> {
+            ended.iter().filter(|(_, status)| *status == meant).map(|&(i, _)| i).collect()
+        };
+        Ok(AttackFinds { fooled: of(Status::Fooled), invalid: of(Status::Invalid) })
+    }
+
+    /// How an attack ends for each of the samples.
+    fn ended_at(
+        &mut self,
+        attack: &dyn Attack,
+        which: &[usize],
+        budget: Budget,
+    ) -> Result<Vec<(usize, Status)>> {
         if which.is_empty() {
             return Ok(Vec::new());
         }
         let some = self.samples.select(which)?;
         let report = run_attack(self.context, self.model, &some, attack, budget)?;
-        let found: Vec<usize> = (0..which.len())
-            .filter(|&k| report.outcomes[k].status == Status::Fooled)
-            .map(|k| which[k])
-            .collect();
         self.refuted += self.count_refuted(which, &report.outcomes, budget)?;
         let cost = report.cost();
         self.attacks.push(Attacked {
-            attack: attack.info().label,
+            attack: attack.info().description,
+            eps: budget.eps,
             samples: which.len(),
-            fooled: found.len(),
+            fooled: report.count(Status::Fooled),
+            invalid: report.count(Status::Invalid),
             forward_passes: cost.forward_passes,
             backward_passes: cost.backward_passes,
         });
-        Ok(found)
+        Ok(which.iter().copied().zip(report.outcomes.iter().map(|o| o.status)).collect())
     }
 
     /// How many of the images that an attack says fool lie outside of where they may, or are not misclassified, by other
@@ -333,9 +381,10 @@ impl ShareCheck {
             name: self.name.into(),
             measures: self.measures.into(),
             statistic,
-            interval: (count > 0).then_some([low, high]),
+            interval: Some([low, high]),
             threshold: said.collect::<Vec<String>>().join(", "),
             finding,
+            catches: String::new(),
             meaning: meaning.into(),
             curve: Vec::new(),
         }
@@ -357,6 +406,7 @@ pub(super) fn number(
         interval: None,
         threshold: threshold.into(),
         finding,
+        catches: String::new(),
         meaning: if finding == Finding::Pass { String::new() } else { meaning.into() },
         curve: Vec::new(),
     }

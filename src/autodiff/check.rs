@@ -9,9 +9,9 @@ use ndarray::ArrayView4;
 /// the largest gradient of that tensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GradientReport {
-    /// Of the input.
+    /// For the input.
     pub input: f32,
-    /// Of each weight.
+    /// For each weight.
     pub weights: Vec<f32>,
 }
 

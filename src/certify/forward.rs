@@ -11,7 +11,7 @@ use crate::simd::{Isa, Lanes, LanesU32};
 pub(super) struct Forward<'a> {
     certifier: &'a Certifier,
     isa: Isa,
-    /// Of every place of the network, where they are known.
+    /// At every place of the network, where they are known.
     bounds: Vec<Bounds>,
     memory: LayerMemory,
 }
@@ -74,7 +74,7 @@ impl<'a> Forward<'a> {
         &mut self.bounds[place]
     }
 
-    /// Of a linear node, the sums of the sizes of all products, as f32 rounds them.
+    /// For a linear node, the sums of the magnitudes of all products, as f32 rounds them.
     pub(super) fn sizes(&mut self, node: usize, linear: &Linear) -> &[Lanes] {
         let Self { certifier, isa, memory, bounds } = self;
         let x = &bounds[certifier.places[certifier.architecture.sources(node)[0]]];

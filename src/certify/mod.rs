@@ -13,7 +13,7 @@
 //!   all of its layers gains little.
 //!
 //! The bounds are sound in f32: every rounding is outward, those of the network's own evaluation included. So a certified
-//! image is classified rightly by this engine, on every instruction set, at every point that a verification of attacks
+//! image is classified correctly by this engine, on every instruction set, at every point that a verification of attacks
 //! admits ([`Budget::admits`](crate::attack::Budget::admits)), and by the network in exact arithmetic.
 //!
 //! ```
@@ -77,7 +77,7 @@ pub struct Certifier {
 }
 
 impl Certifier {
-    /// Of a model of rectifiers, or of any other functions of one number; by intervals.
+    /// For a model with rectifiers or any other functions of one number; by intervals.
     ///
     /// # Errors
     /// If there is a node for which no bounds are known: today there is none.
@@ -112,7 +112,7 @@ impl Certifier {
         place.checked_sub(1).map_or(self.architecture.input(), |node| self.architecture.shape(node))
     }
 
-    /// Of every sample, a lower bound of `z_y - max z_i` (y the label, i the other classes) over all images within `eps`
+    /// For every sample, a lower bound of `z_y - max z_i` (y the label, i the other classes) over all images within `eps`
     /// of it in every pixel, in 0..=1: where it is positive, no perturbation of this size changes the class. What cannot
     /// be bounded is negative infinity.
     ///

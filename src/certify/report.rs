@@ -19,7 +19,7 @@ pub struct Certified {
     pub certified_accuracy: f64,
     /// The identities of those.
     pub certified_indices: Vec<u64>,
-    /// Of every sample, the lower bound of the margin of the label over all other classes; None where there is none.
+    /// For every sample, the lower bound of the margin of the label over all other classes; None where there is none.
     pub margins: Vec<Option<f32>>,
     /// The time that it took.
     pub seconds: f64,

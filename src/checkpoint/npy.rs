@@ -187,7 +187,7 @@ impl Header {
                         })
                     });
                     let text: Option<String> = letters.collect();
-                    let text = text.ok_or("a letter that is none")?;
+                    let text = text.ok_or("an invalid character")?;
                     return Ok(Some(text.trim_end_matches('\0').to_owned()));
                 }
                 bytes.truncate(bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1));

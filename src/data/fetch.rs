@@ -4,11 +4,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
-use ureq::Agent;
-
 use super::archive;
 use super::catalog::{DownloadSource, FileForm, SourceFile};
-use super::download::{DownloadStart, agent, download};
+use super::curl::Curl;
+use super::download::{DownloadStart, download};
 use super::gz::read_error;
 use super::verify::{check_content, check_file};
 use crate::files::MadeFolders;
@@ -62,12 +61,13 @@ pub enum FetchProgress<'a> {
 /// Fetches every file of `source` that folder `dir` lacks or holds with another content; returns where they are. Of an
 /// archive the files in it are meant, which are unpacked; the archive does not stay.
 ///
-/// The folder is created. A file grows as `<name>.part`, which a later call continues; it gets its name only when its
-/// hash is right. Mirrors are tried in order.
+/// The system's `curl` does the transfers. The folder is created. A file grows as `<name>.part`, which a later call
+/// continues; it gets its name only when its hash is right. Mirrors are tried in order.
 ///
 /// # Errors
 /// [`Error::Argument`] without mirrors, [`Error::Io`] if the folder cannot be written, another process is fetching
-/// into it, or no mirror delivers a file: then it says for each why, with both hashes if the content was wrong.
+/// into it, there is no `curl`, or no mirror delivers a file: then it says for each why, with both hashes if the content
+/// was wrong.
 pub fn fetch(
     source: &DownloadSource,
     dir: impl AsRef<Path>,
@@ -79,9 +79,9 @@ pub fn fetch(
     }
     // What is new and stays empty goes away if nothing can be fetched.
     let made = MadeFolders::make(dir)?;
-    let agent = agent();
+    let curl = Curl::default();
     let files = source.files.iter();
-    let fetched = files.map(|file| fetch_file(&agent, &source.mirrors, dir, file, &mut observer));
+    let fetched = files.map(|file| fetch_file(&curl, source, dir, file, &mut observer));
     let fetched = fetched.collect::<Result<Vec<_>>>()?;
     made.keep();
     Ok(fetched.concat())
@@ -106,8 +106,8 @@ fn there(dir: &Path, file: &SourceFile) -> Result<Option<Vec<PathBuf>>> {
 
 /// Brings one file into `dir`.
 fn fetch_file(
-    agent: &Agent,
-    mirrors: &[String],
+    curl: &Curl,
+    source: &DownloadSource,
     dir: &Path,
     file: &SourceFile,
     progress: &mut dyn FnMut(FetchProgress<'_>),
@@ -116,6 +116,9 @@ fn fetch_file(
     if let Some(paths) = there(dir, file)? {
         progress(FetchProgress::AlreadyThere { name });
         return Ok(paths);
+    }
+    if !curl.is_installed() {
+        return Err(without_curl(source, dir));
     }
     let target = dir.join(name);
     let mut part = PartFile::open(dir.join(format!("{name}.part")))?;
@@ -126,9 +129,9 @@ fn fetch_file(
         return Ok(paths);
     }
     let mut failures = Vec::new();
-    for mirror in mirrors {
+    for mirror in &source.mirrors {
         let url = format!("{}/{name}", mirror.trim_end_matches('/'));
-        match fetch_from(agent, &url, &mut part, file, progress) {
+        match fetch_from(curl, &url, &mut part, file, progress) {
             Ok(()) => {
                 let paths = part.settle(target, file, dir)?;
                 progress(FetchProgress::Done { name });
@@ -144,13 +147,26 @@ fn fetch_file(
     Err(Error::io(target, "download", io::Error::other(failures.join("; "))))
 }
 
+/// What to do where there is no curl.
+fn without_curl(source: &DownloadSource, dir: &Path) -> Error {
+    let places = source.mirrors.join(" or ");
+    let names: Vec<&str> = source.files.iter().map(|file| file.name.as_str()).collect();
+    let packed = source.files.iter().any(|file| matches!(file.form, FileForm::Archive(_)));
+    let unpacked = if packed { ", unpacked" } else { "" };
+    let reason = format!(
+        "the program curl is not installed; install it, or get {} from {places} and put them into this folder{unpacked}",
+        names.join(", ")
+    );
+    Error::io(dir, "download", io::Error::new(io::ErrorKind::NotFound, reason))
+}
+
 /// Fetches into `part` from one mirror and checks the content; the reason in words if that fails.
 ///
 /// An interrupted transfer that brought something is continued. Mirrors compress differently, so a part that one began
 /// and another ended is wrong as a whole although either was right: after such a mismatch the same mirror is asked
 /// once for everything.
 fn fetch_from(
-    agent: &Agent,
+    curl: &Curl,
     url: &str,
     part: &mut PartFile,
     file: &SourceFile,
@@ -163,7 +179,7 @@ fn fetch_from(
         let held = part.len().map_err(|error| error.to_string())?;
         progress(FetchProgress::Started { name, url });
         let mut received = |bytes, total| progress(FetchProgress::Received { name, bytes, total });
-        let reason = match download(agent, url, &mut part.file, most, &mut received) {
+        let reason = match download(curl, url, &mut part.file, most, &mut received) {
             Ok(outcome) => {
                 let Err(reason) = part.check(file) else { return Ok(()) };
                 part.empty().map_err(|error| error.to_string())?;

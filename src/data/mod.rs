@@ -39,6 +39,8 @@ mod archive;
 mod batch;
 mod bundled;
 mod catalog;
+#[cfg(feature = "fetch")]
+mod curl;
 mod data_source;
 mod dataset;
 #[cfg(feature = "fetch")]

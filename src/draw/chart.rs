@@ -37,7 +37,7 @@ pub struct Series {
     pub printed: bool,
     /// Points: noise scale of a pixel range of 1 (or passes), and accuracy.
     pub points: Vec<(f64, f64)>,
-    /// Of several seeds, from where to where one more would be at each point: a band.
+    /// With several seeds, the interval in which one more would lie at each point: a band.
     pub band: Vec<[f64; 2]>,
 }
 

@@ -238,7 +238,7 @@ fn shares(word: &str) -> Result<Option<Expected>> {
 
 fn unreadable(word: &str) -> Error {
     let word: String = word.chars().take(40).collect();
-    Error::format("", format!("`{word}` is not what a column of a stored evaluation holds"))
+    Error::format("", format!("`{word}` is not a valid value in stored evidence"))
 }
 
 fn differ(name: &str, expected: usize, found: usize) -> Error {

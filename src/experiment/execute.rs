@@ -39,9 +39,9 @@ pub(super) struct Lab<'a> {
     pub store: &'a Store,
     pub train: &'a Dataset,
     pub test: &'a Dataset,
-    /// Of every control.
+    /// For every control.
     pub architecture: &'a Arc<Architecture>,
-    /// Of every model.
+    /// For every model.
     pub origin: &'a Origin,
     /// The key of the slow-wave sleep that the job begins with, if it does.
     pub sleep: Option<&'a str>,

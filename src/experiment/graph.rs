@@ -88,7 +88,7 @@ pub struct Graph {
     pub cells: Vec<CellPlan>,
     /// Whether transfer images are crafted on the control that a model starts from, even where that is not the experiment's.
     pub own_controls: bool,
-    /// Of a sweep: variants that cannot be, and so are not in it.
+    /// In a sweep, the variants that are impossible and therefore left out.
     pub passed_over: Vec<PassedVariant>,
     /// What the jobs read beside the results of others.
     pub sources: Sources,

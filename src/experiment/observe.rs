@@ -93,13 +93,13 @@ pub struct DigitSet {
 pub struct Observations {
     /// The share of the largest class among the images of the white-box attacks.
     pub largest_class: Option<f64>,
-    /// Of the control and of every method that puts a network to sleep.
+    /// For the control and every method that puts a network to sleep.
     pub filters: Vec<Filters>,
     /// Test images that the rates are of.
     pub rated: usize,
-    /// Of the same models.
+    /// For the same models.
     pub rates: Vec<FiringRates>,
-    /// Of the first method of each defense.
+    /// For the first method of each defense.
     pub spikes: Vec<Spikes>,
     /// Adversarial examples.
     pub digits: Vec<DigitSet>,

@@ -61,7 +61,7 @@ pub struct Replication {
     pub verdict: PrintedVerdict,
     /// What they say of a run whose control withstands the column's attack as well as the printed control does: by the
     /// straight line over the seeds from the control's number in this column to the method's. All methods of a run are shown
-    /// images that were crafted on one control, whose luck is in all of their numbers. None for the control itself, where no
+    /// images that were crafted on one control and share its random variation. None for the control itself, where no
     /// control is printed at the noise scale, of fewer than four seeds, and where the control's number does not vary.
     pub given_control: Option<PrintedVerdict>,
 }
@@ -74,7 +74,7 @@ impl PrintedVerdict {
 }
 
 impl CellSummary {
-    /// Of everything that was measured with several seeds.
+    /// For everything that was measured with several seeds.
     pub fn all(results: &Results) -> Vec<Self> {
         let mut known = HashSet::new();
         let mut of_norm = HashMap::new();
@@ -103,7 +103,7 @@ impl CellSummary {
 }
 
 impl Replication {
-    /// Of all printed cells that were measured with several seeds, in the order of print.
+    /// For all printed cells that were measured with several seeds, in the order of the paper.
     pub fn all(results: &Results, published: &Published) -> Vec<Self> {
         let results = &results.in_norm(Norm::Linf);
         let control = results.models.iter().find(|model| model.is_source());

@@ -95,7 +95,7 @@ pub struct TableCell {
     pub threat_model: ThreatModel,
     /// Test images, from the first on.
     pub images: usize,
-    /// The share of them classified rightly, attacked.
+    /// The share of them classified correctly, attacked.
     pub accuracy: f64,
     /// What gives reason to doubt the number (the attack's automatic checks).
     pub warnings: Vec<String>,
@@ -153,7 +153,7 @@ pub struct Measured {
     pub seed: u64,
     /// The accuracy.
     pub accuracy: f64,
-    /// Of how many test images.
+    /// The number of test images.
     pub images: usize,
 }
 
@@ -203,10 +203,10 @@ pub struct Results {
     pub crafted: Vec<CraftedSet>,
     /// The accuracies, each once, even where several tables show it.
     pub cells: Vec<TableCell>,
-    /// Of several seeds: each accuracy over them. It follows from the cells.
+    /// With several seeds, each accuracy over them. It follows from the cells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub summary: Vec<CellSummary>,
-    /// Of several seeds: each printed number beside them. It follows from the cells.
+    /// With several seeds, each printed number beside them. It follows from the cells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replication: Vec<Replication>,
 }

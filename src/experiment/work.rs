@@ -51,7 +51,7 @@ pub enum Work {
         norm: Norm,
         /// The radius.
         eps: f32,
-        /// Of its random numbers.
+        /// The seed of its random numbers.
         seed: u64,
         /// Test images.
         images: Range<usize>,
@@ -72,7 +72,7 @@ pub enum Work {
         norm: Norm,
         /// The radius.
         eps: f32,
-        /// Of its random numbers.
+        /// The seed of its random numbers.
         seed: u64,
         /// Test images, the first ones.
         images: usize,

@@ -24,7 +24,7 @@ pub struct PoolOptions {
 }
 
 impl PoolOptions {
-    /// Of this stride, without a border; windows that are not full are left out.
+    /// With this stride, without a border; windows that are not full are left out.
     pub const fn of_stride(stride: [usize; 2]) -> Self {
         Self { stride, padding: [0, 0], ceil: false, count_include_pad: true }
     }

@@ -22,7 +22,7 @@ impl Batches {
         Self { group, size, augmentation: Augmentation::default() }
     }
 
-    /// Of a training by backpropagation.
+    /// Those of a training by backpropagation.
     pub fn of_recipe(group: &'static str, recipe: &Recipe) -> Self {
         Self { augmentation: recipe.augmentation, ..Self::of(group, recipe.batch_size) }
     }

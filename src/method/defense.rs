@@ -40,7 +40,7 @@ pub trait Defense: Sync {
     /// refused, so this list must be complete.
     fn reads(&self, settings: &Settings) -> Vec<&'static str>;
 
-    /// Of those, the ones that change nothing because of what others are, as the dreams of a sleep without noise.
+    /// Those of them that have no effect because of the values of others, such as the dreams of a sleep without noise.
     fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
         let _ = settings;
         Vec::new()

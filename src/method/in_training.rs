@@ -193,7 +193,7 @@ impl InTraining for ControlTraining {
     }
 }
 
-/// Of all arrays with their names.
+/// For all arrays, with their names.
 fn fingerprint(state: &StateDict) -> String {
     let arrays = state.names().filter_map(|name| Some((name, state.get(name)?)));
     let all = arrays.fold(Fingerprint::of("network"), |all, (name, array)| {

@@ -43,7 +43,7 @@ pub struct Settings {
     /// The slow waves of lucid sleep.
     #[serde(default)]
     pub lucid: LucidOptions,
-    /// Of everything random.
+    /// The seed of everything random.
     pub seed: u64,
 }
 

@@ -37,8 +37,8 @@ pub trait Classifier: Sync {
         true
     }
 
-    /// Whether it may answer otherwise later on, for reasons of its own: a model of somebody else's, which may count its calls
-    /// or keep a state. What it says is then asked again at the end of an attack.
+    /// Whether its answers to the same image may change between calls, as those of a user's own model that counts its calls or
+    /// keeps a state. It is then asked again at the end of an attack.
     fn may_change(&self) -> bool {
         false
     }
@@ -77,7 +77,7 @@ pub trait Classifier: Sync {
         if self.is_random() { DRAWS } else { 1 }
     }
 
-    /// So many blocks of work are about to begin, each in a session that is new or idle: a model that answers several
+    /// Announces how many blocks of work are about to begin, each in a session that is new or idle: a model that answers several
     /// sessions at once then knows whether to wait for more.
     fn announce(&self, _blocks: usize) {}
 

@@ -18,7 +18,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Of a network of this architecture that is trained on these images, and evaluated on those.
+    /// For a network of this architecture that is trained on these images, and evaluated on those.
     pub fn new(architecture: &Architecture, data: DataIdentity) -> Self {
         Self { network: architecture.to_string(), data }
     }

@@ -63,7 +63,7 @@ pub struct PartialForward<'a> {
 }
 
 impl<'a> PartialForward<'a> {
-    /// Of this chain, on this instruction set.
+    /// For this chain, on this instruction set.
     pub fn new(chain: &ConvChain<'a>, isa: Isa) -> Self {
         let stages = chain.convolutions.iter().map(|&layer| {
             let Shape { channels, height, width } = layer.geometry().output;

@@ -26,7 +26,7 @@ pub struct TrainingOptions {
     pub label_smoothing: f32,
     /// Temperature of the soft-max in the loss.
     pub temperature: f32,
-    /// Of the order of images, and of what [`augmentation`](Self::augmentation) does to each.
+    /// The seed of the order of images, and of what [`augmentation`](Self::augmentation) does to each.
     pub seed: u64,
     /// How images are changed before they are learned from.
     #[serde(default, skip_serializing_if = "Augmentation::is_off")]
@@ -42,7 +42,7 @@ pub struct TrainingOptions {
 
 crate::options::with!(TrainingOptions);
 
-/// What a file of before an option says of it: nothing.
+/// Whether it is the default, which files from before the option was added do not mention.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(value: &f32) -> bool {
     *value == 0.0

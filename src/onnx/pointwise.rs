@@ -71,7 +71,7 @@ pub fn unknown(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Op
 
 /// What is wrong with an operator that only parts of activations have.
 pub fn no_layer(op: &str) -> String {
-    format!("({op}) of features is what no layer computes; supported are {SUPPORTED}")
+    format!("({op}) on features is not supported; supported are {SUPPORTED}")
 }
 
 /// The larger, or the smaller, of features and a number.

@@ -47,7 +47,7 @@ impl Features {
         Self { place, dims, order: None }
     }
 
-    /// Of the same arrangement, out of another node.
+    /// With the same arrangement, out of another node.
     pub fn at(&self, place: usize) -> Self {
         Self { place, ..self.clone() }
     }

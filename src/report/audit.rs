@@ -1,7 +1,7 @@
 //! An audit as a page: its verdict, the checks, who found what, and the curves behind them.
 
 use crate::Result;
-use crate::audit::{AuditReport, AuditVerdict, Check, Finding};
+use crate::audit::{Attacked, AuditReport, AuditVerdict, Check, Finding};
 use crate::draw::chart::{Across, Chart, Series};
 use crate::draw::failed;
 use crate::report::page::escape::one_line;
@@ -27,6 +27,7 @@ struct AuditPage<'a> {
     doubts: Vec<&'a Check>,
     figures: Vec<AuditCurve>,
     rows: Vec<AuditRow>,
+    attacks: Vec<(String, &'a Attacked)>,
 }
 
 struct AuditCurve {
@@ -42,6 +43,7 @@ struct AuditRow {
     interval: String,
     measures: String,
     threshold: String,
+    catches: String,
 }
 
 /// The page of an audit of this model on this data set, HTML that needs nothing else.
@@ -76,6 +78,7 @@ pub fn audit_page(model: &str, dataset: &str, report: &AuditReport) -> Result<St
         doubts: report.checks.iter().filter(|check| check.finding != Finding::Pass).collect(),
         figures: figures.collect::<Result<_>>()?,
         rows: report.checks.iter().map(row).collect(),
+        attacks: report.attacks.iter().map(|attack| (written(attack.eps), attack)).collect(),
     };
     AuditHtml { p: &page }.render().map_err(failed)
 }
@@ -126,5 +129,6 @@ fn row(check: &Check) -> AuditRow {
             .map_or(String::new(), |[low, high]| format!("{} to {}", number(low), number(high))),
         measures: check.measures.clone(),
         threshold: check.threshold.clone(),
+        catches: check.catches.clone(),
     }
 }

@@ -44,7 +44,7 @@ pub struct Built {
     pub html: PathBuf,
     /// The same without pictures.
     pub markdown: PathBuf,
-    /// A row a printed cell.
+    /// One row per printed cell.
     pub csv: PathBuf,
     /// Printed against ours, by itself; none if nothing was measured.
     pub picture: Option<PathBuf>,

@@ -129,7 +129,7 @@ pub(super) struct Circuit {
 }
 
 impl Circuit {
-    /// Of a network.
+    /// From a network.
     ///
     /// # Errors
     /// None for an architecture that could be built, but that nothing in it is plastic.

@@ -9,7 +9,7 @@ use crate::tensor::{Context, Tensor};
 
 /// Images at a time: all steps of all spikes are held at once.
 const PORTION: usize = 64;
-/// Of a large network, as many as fit in about this many bytes, but sixteen at least.
+/// A large network records as many as fit in about this many bytes, but at least sixteen.
 const MEMORY: usize = 1 << 29;
 
 /// Spikes a neuron and time step of each spiking layer (before pooling), over all images; with the layers' names, in

@@ -31,7 +31,7 @@ fn once<R: Send>(f: impl FnOnce() -> R + Send, run: impl FnOnce(&mut PoolWork)) 
 #[derive(Debug)]
 pub(super) struct Pool {
     threads: ThreadPool,
-    /// Of the machine.
+    /// Those of the machine.
     cores: usize,
     /// Locked also while one of them waits for the others to spin.
     callers: Mutex<usize>,

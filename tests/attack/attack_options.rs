@@ -12,7 +12,7 @@ fn base(name: &str) -> &'static [(&'static str, &'static str)] {
         "fgsm" | "deepfool" => &[],
         "square" => &[("queries", "400")],
         "fmn" => &[("steps", "30")],
-        "rays" => &[("queries", "200")],
+        "rays" | "uniform" => &[("queries", "200")],
         "hopskipjump" => &[("steps", "3"), ("probes", "20")],
         "nes-pgd" => &[("steps", "8"), ("pairs", "40")],
         "cw" => &[("steps", "40"), ("search", "3"), ("rate", "0.05"), ("c", "1")],
@@ -37,6 +37,8 @@ fn others(attack: &str, option: &str) -> &'static [&'static str] {
         (_, "restarts") => &["3"],
         (_, "step") => &["0.07eps"],
         (_, "start") => &["clean", "gray", "corner"],
+        // It finds nothing here, but does not attack what is of the class already.
+        ("uniform", "target") => &["7"],
         (_, "target") => &["3"],
         (_, "targets") => &["1"],
         (_, "jitter") => &["0.25eps"],

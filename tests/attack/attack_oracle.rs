@@ -175,6 +175,7 @@ fn of_two_classes_the_other_is_the_target() {
         "sa-pgd:loss=margin",
         "square:queries=300",
         "rays",
+        "uniform:queries=300",
         "nes-pgd:pairs=10",
         "mi-fgsm:loss=margin",
         "fab",

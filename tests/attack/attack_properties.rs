@@ -18,7 +18,7 @@ use rand::Rng;
 use std::collections::HashSet;
 
 /// Short runs of every attack, and the norms it exists in.
-const ATTACKS: [(&str, &[Norm]); 36] = {
+const ATTACKS: [(&str, &[Norm]); 38] = {
     const ALL: &[Norm] = &[Norm::Linf, Norm::L2, Norm::L1];
     const NOT_L1: &[Norm] = &[Norm::Linf, Norm::L2];
     const LINF: &[Norm] = &[Norm::Linf];
@@ -49,6 +49,8 @@ const ATTACKS: [(&str, &[Norm]); 36] = {
         ("apgd-ce:steps=4,jitter=0.25eps,draws=2,target=3", ALL),
         ("nes-pgd:steps=3,pairs=8", ALL),
         ("rays:queries=120", LINF),
+        ("uniform:queries=80", ALL),
+        ("uniform:queries=80", L0),
         ("rays:queries=60,target=8", LINF),
         ("hopskipjump:steps=2,probes=10", NOT_L1),
         ("square:queries=40,ties=accept", ALL),
@@ -156,7 +158,7 @@ fn every_result_is_what_it_says() {
                 }
                 let cost = outcome.cost;
                 assert!(cost.forward_passes >= 1 && cost.zero_gradients <= cost.backward_passes);
-                let blind = ["square", "nes-pgd", "rays", "hopskipjump"];
+                let blind = ["square", "nes-pgd", "rays", "hopskipjump", "uniform"];
                 if blind.iter().any(|name| text.starts_with(name)) {
                     assert_eq!(cost.backward_passes, 0, "{place}");
                 }

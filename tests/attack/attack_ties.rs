@@ -35,7 +35,7 @@ fn a_dead_network_has_the_accuracy_of_class_0_everywhere() {
     assert_eq!(accuracy(&context, &network, &test).unwrap(), expected);
     for entry in ATTACKS {
         let options = match entry.name {
-            "square" | "rays" => ":queries=5",
+            "square" | "rays" | "uniform" => ":queries=5",
             "nes-pgd" => ":steps=2,pairs=3",
             "cw" => ":steps=2,search=2",
             "autoattack" => ":version=rand",

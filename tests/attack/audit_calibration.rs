@@ -190,8 +190,15 @@ fn masks() -> Vec<Case> {
         },
         case(
             "M11",
-            "surrogate: rectangle, 1e-3 thresholds wide",
-            spiking(options().with(|o| o.surrogate = Surrogate::Rectangle(1e-3))),
+            "surrogate: rectangle, 1e-3 thresholds to either side",
+            // Of 1 / 2000 to either side, where thresholds are 0.5.
+            spiking(options().with(|o| o.surrogate = Surrogate::Rectangle(2000.0))),
+        )
+        .hides(&[("zero gradient", Fail), ("ascent", Fail), ("surrogate gap", Warn)]),
+        case(
+            "M11a",
+            "surrogate: the same derivative everywhere",
+            spiking(options().with(|o| o.surrogate = Surrogate::StraightThrough(1.0))),
         )
         .hides(&[("ascent", Fail), ("surrogate gap", Warn)]),
         case(

@@ -2,7 +2,7 @@
 
 use crate::common::masks::{Mask, Masked};
 use crate::common::models::{Affine, golden, lenet, test_images};
-use deepsleep::attack::{Budget, Classifier, Norm, Samples};
+use deepsleep::attack::{Budget, Classifier, Norm, Samples, parse_attack};
 use deepsleep::audit::{
     AuditOptions, AuditReport, AuditStage, AuditTask, AuditVerdict, Finding, run_audit,
 };
@@ -102,6 +102,7 @@ fn an_interrupted_audit_goes_on() {
         });
         assert_eq!((report.unwrap(), new), (whole.clone(), stages.len() - done));
     }
+    assert!(stages.iter().all(|stage| stage.seconds > 0.0 && stage.invalid.is_empty()));
     let mut other = stages.clone();
     other.swap(0, 1);
     assert!(task.run(other, &mut |_| (), &mut |_| Ok(())).is_err());
@@ -177,5 +178,65 @@ fn audits_that_cannot_end_do_not_begin() {
         let mut said = Vec::new();
         let report = task.run(Vec::new(), &mut |what| said.push(what.to_owned()), &mut |_| Ok(()));
         assert!(report.is_err() && said.is_empty(), "{said:?}");
+    }
+}
+
+/// A network without answers away from the images: that is said as what it is, and such images are neither robust nor fooled,
+/// as in an evaluation.
+#[test]
+fn logits_that_are_not_finite_are_named() {
+    let samples = test_images(0..18);
+    let model = Masked(lenet("lenet_weights.safetensors"), Mask::Undefined);
+    let report = run(&model, &samples, &short(16));
+    assert_eq!(fails(&report), ["finite answers"]);
+    let check = report.check("finite answers").unwrap();
+    assert_eq!((check.statistic, report.invalid, report.robust_accuracy), (1.0, 16, 0.0));
+    assert_eq!(report.verdict, AuditVerdict::NotTrusted);
+    assert!(check.meaning.contains("neither as robust nor as fooled"));
+    let whole = run(&lenet("lenet_weights.safetensors"), &samples, &short(16));
+    assert_eq!(whole.check("finite answers").unwrap().finding, Finding::Pass);
+    assert_eq!(whole.invalid, 0);
+}
+
+/// Every check says how sure its number is and what it catches, whether it passes or not, and no two attacks at one radius are
+/// called the same.
+#[test]
+fn checks_and_attacks_say_what_they_are() {
+    let samples = test_images(0..18);
+    for model in [&lenet("lenet_weights.safetensors") as &dyn Classifier, &spiking()] {
+        let report = run(model, &samples, &short(16));
+        for check in &report.checks {
+            assert!(!check.catches.is_empty(), "{}", check.name);
+            // A number of faults has no interval.
+            let counts = ["controls", "claim", "reach"].contains(&check.name.as_str());
+            assert_eq!(check.interval.is_none(), counts, "{}", check.name);
+            if let Some([low, high]) = check.interval {
+                assert!(low <= check.statistic && check.statistic <= high, "{check:?}");
+            }
+        }
+        let pgd = report.attacks.iter().filter(|attack| attack.attack.starts_with("pgd"));
+        let mut pgd: Vec<String> =
+            pgd.map(|attack| format!("{} {}", attack.attack, attack.eps)).collect();
+        assert!(pgd.len() > 8, "{pgd:?}");
+        let expected = [
+            "pgd:steps=100,start=clean 1",
+            "pgd:loss=margin,steps=100 ",
+            "pgd:loss=ce-f32,steps=20 ",
+        ];
+        // Nothing of the spiking network may be left for the second one.
+        for expected in expected.iter().filter(|_| !report.spiking) {
+            assert!(pgd.iter().any(|attack| attack.starts_with(expected)), "{expected}: {pgd:?}");
+        }
+        // PGD of 20 steps is run at the radius twice: for the logits' scale, and for the curve.
+        pgd.sort();
+        let runs = pgd.len();
+        pgd.dedup();
+        assert_eq!(pgd.len(), runs - 1, "{pgd:?}");
+        for attack in &report.attacks {
+            let text = attack.attack.split(",source=").next().unwrap();
+            let text = text.split(":source=").next().unwrap();
+            let parsed = parse_attack(text).unwrap();
+            assert_eq!(parsed.info().description, text);
+        }
     }
 }

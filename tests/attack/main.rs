@@ -13,6 +13,7 @@ mod attack_ties;
 mod audit_calibration;
 mod audits;
 mod estimators;
+mod pockets;
 mod spiking_attacks;
 mod stops;
 mod wrappers;

@@ -116,7 +116,7 @@ fn every_attack_that_takes_gradients_takes_estimators() {
             assert_eq!(report.count(Status::Invalid), 0, "{text} {gradient}");
         }
     }
-    for text in ["square", "rays", "nes-pgd", "hopskipjump"] {
+    for text in ["square", "rays", "nes-pgd", "hopskipjump", "uniform"] {
         assert!(parse_attack(&format!("{text}:gradient=rga")).is_err(), "{text}");
     }
 }
@@ -183,7 +183,19 @@ fn a_gradient_over_more_time_is_the_longer_networks() {
     let cost = |text: &str| run(&network, 1, &samples, text).cost();
     let (plain, stretched) = (cost("pgd:steps=3,gradient=rga"), cost("pgd:steps=3,time=2"));
     assert!(stretched.forward_passes > stretched.backward_passes + plain.backward_passes);
-    for wrong in ["pgd:time=0", "pgd:time=1001", "square:time=2"] {
+    // The ensemble and the average over draws hand it on.
+    let once = cost("eot-pgd:steps=3,gradient=rga");
+    let twice = cost("eot-pgd:steps=3,gradient=rga,time=2");
+    assert!(twice.forward_passes > once.forward_passes + once.backward_passes / 2);
+    let ensemble = run(&network, 1, &samples, "autoattack:version=published,time=2");
+    assert_eq!(ensemble.diagnostics.found_by[0].attack, "apgd-ce:gradient=own,time=2");
+    for wrong in [
+        "autoattack:version=spiking,time=2",
+        "uniform:time=2",
+        "pgd:time=0",
+        "pgd:time=1001",
+        "square:time=2",
+    ] {
         assert!(parse_attack(wrong).is_err(), "{wrong}");
     }
 }

@@ -17,6 +17,7 @@ impl Attack for Odd {
         AttackInfo {
             name: "odd".into(),
             label: "odd:one".into(),
+            description: "odd:size=1".into(),
             draws: 7,
             norms: vec![Norm::Linf],
             bounded: false,
@@ -47,16 +48,26 @@ fn wrappers_change_what_they_must_and_nothing_else() {
     let all: [(Box<dyn Attack>, AttackInfo); 3] = [
         (
             Box::new(Estimated { attack: odd(), estimator }),
-            AttackInfo { label: "odd:one:gradient=rga:0.2".into(), ..Odd.info() },
+            AttackInfo {
+                label: "odd:one:gradient=rga:0.2".into(),
+                description: "odd:size=1,gradient=rga:0.2".into(),
+                ..Odd.info()
+            },
         ),
         (
             Box::new(Targeted { attack: odd(), class: 3 }),
-            AttackInfo { label: "odd:one:target=3".into(), target: Some(3), ..Odd.info() },
+            AttackInfo {
+                label: "odd:one:target=3".into(),
+                description: "odd:size=1,target=3".into(),
+                target: Some(3),
+                ..Odd.info()
+            },
         ),
         (
             Box::new(Transferred { attack: odd(), source: &network, name: "twin" }),
             AttackInfo {
                 label: "odd:one:source=twin".into(),
+                description: "odd:size=1,source=twin".into(),
                 returns_all: false,
                 needs_spikes: false,
                 needs_windows: false,

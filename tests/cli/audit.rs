@@ -99,7 +99,13 @@ fn a_killed_audit_goes_on() {
     let done = audit(&whole, &["--page", &page]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let html = String::from_utf8(read(&page)).unwrap();
-    for words in ["Verdict: <b>undecided</b>", "radius curve", "apgd-ce", "<svg"] {
+    for words in [
+        "Verdict: <b>undecided</b>",
+        "radius curve",
+        "pgd:steps=100,start=clean",
+        "catastrophic overfitting",
+        "<svg",
+    ] {
         assert!(html.contains(words), "{words}");
     }
     // Half of its parts, as a killed one leaves them.
@@ -117,6 +123,7 @@ fn a_killed_audit_goes_on() {
         .spawn()
         .unwrap();
     let checkpoint = folder.path("killed.json.checkpoint");
+    let killed_checkpoint = folder.argument("killed.json.checkpoint");
     let lines =
         || std::fs::read(&checkpoint).map_or(0, |b| b.iter().filter(|&&b| b == b'\n').count());
     while lines() < 4 && child.try_wait().unwrap().is_none() {
@@ -128,6 +135,12 @@ fn a_killed_audit_goes_on() {
         // It was done before it could be killed.
         return;
     }
+    // How long the parts took that are done.
+    let kept = String::from_utf8(read(&killed_checkpoint)).unwrap();
+    let parts =
+        kept.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let before: f64 = parts.filter_map(|part| part["seconds"].as_f64()).sum();
+    assert!(before > 0.0);
     audit(&killed, &["--resume", "--seed", "1"])
         .assert_fails(2, &["cannot resume", "--seed 0, not 1"]);
     run(&[
@@ -140,5 +153,7 @@ fn a_killed_audit_goes_on() {
     assert!(resumed.stderr.contains("continuing after"), "{}", resumed.stderr);
     assert!(!checkpoint.exists());
     assert_eq!(result(&killed), result(&whole));
+    let resumed: serde_json::Value = serde_json::from_slice(&read(&killed)).unwrap();
+    assert!(resumed["seconds"].as_f64().unwrap() > before);
     assert!(audit(&killed, &["--resume"]).stderr.contains("finished already"));
 }

@@ -20,8 +20,9 @@ fn serve() -> String {
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
             let request = lines.next().unwrap().unwrap();
             while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-            let path = request.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
-            let content = fs::read(bundled().join(path)).unwrap();
+            // A proxy is asked for the whole URL.
+            let name = request.split(' ').nth(1).unwrap().rsplit('/').next().unwrap().to_owned();
+            let content = fs::read(bundled().join(name)).unwrap();
             let length = content.len();
             write!(
                 stream,
@@ -78,7 +79,7 @@ fn what_cannot_be_had_fails_in_a_line() {
     run(&["data", "verify", "--data-dir", &empty]).assert_fails(1, &["no mnist data set"]);
     let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // closed again
     run(&["data", "fetch", "mnist", "--base-url", &format!("http://{away}"), "--into", &into])
-        .assert_fails(1, &["cannot download", "refused"]);
+        .assert_fails(1, &["cannot download", "curl: (7) "]);
     let listed = run(&["data", "list", "--data-dir", &empty]);
     let lines: Vec<&str> = listed.stdout.lines().collect();
     assert_eq!(listed.code, Some(0));
@@ -87,6 +88,53 @@ fn what_cannot_be_had_fails_in_a_line() {
     assert!(lines.iter().all(|line| line.len() <= 100 || line.contains(&empty)), "{lines:?}");
     let found = run(&["data", "list"]).stdout;
     assert!(found.contains("mnist         data/mnist\n"), "{found}");
+}
+
+/// The environment may name a proxy; what else the user tells curl is not for us.
+#[test]
+fn a_proxy_is_used_and_curls_own_settings_are_not() {
+    let folder = Folder::new();
+    fs::write(folder.path(".curlrc"), "proxy = \"http://127.0.0.1:1\"\n").unwrap();
+    let fetched = |base: &str, into: &str, proxy: &str| {
+        let into = folder.argument(into);
+        let mut command = cli(&["data", "fetch", "mnist", "--base-url", base, "--into", &into]);
+        for home in ["HOME", "CURL_HOME", "XDG_CONFIG_HOME"] {
+            command.env(home, folder.path(""));
+        }
+        command.env_remove("no_proxy").env_remove("NO_PROXY").env("http_proxy", proxy);
+        Run::of(&mut command)
+    };
+    let direct = fetched(&serve(), "direct", "");
+    assert_eq!(direct.code, Some(0), "{}", direct.stderr);
+    let proxied = fetched("http://nowhere.invalid/files", "proxied", &serve());
+    assert_eq!(proxied.code, Some(0), "{}", proxied.stderr);
+}
+
+#[test]
+fn where_there_is_no_curl_the_way_without_is_said() {
+    let folder = Folder::new();
+    let [into, empty] = ["sets", "empty"].map(|name| folder.argument(name));
+    fs::create_dir(&empty).unwrap();
+    for (name, words) in [
+        ("mnist", &["train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "s3.amazonaws.com"]),
+        ("cifar-100", &["cifar-100-binary.tar.gz", "www.cs.toronto.edu", "folder, unpacked"]),
+    ] {
+        let fetch = ["data", "fetch", name, "--into", &into];
+        let path = folder
+            .argument(&format!("sets/{name}: cannot download: the program curl is not installed"));
+        Run::of(cli(&fetch).env("PATH", &empty))
+            .assert_fails(1, &[&[path.as_str(), "install it, or get"], &words[..]].concat());
+        assert!(!folder.path("sets").exists());
+    }
+    // What is there needs none.
+    fs::create_dir(folder.path("sets")).unwrap();
+    fs::create_dir(folder.path("sets/mnist")).unwrap();
+    for file in fs::read_dir(bundled()).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), folder.path("sets/mnist").join(file.file_name())).unwrap();
+    }
+    let there = Run::of(cli(&["data", "fetch", "mnist", "--into", &into]).env("PATH", &empty));
+    assert_eq!(there.code, Some(0), "{}", there.stderr);
 }
 
 /// A command asks for the files that it reads, and for no others.

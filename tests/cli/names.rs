@@ -43,7 +43,7 @@ fn what_is_no_attack_is_refused_with_the_nearest_name() {
         ("square:p=nan", &["(0, 1]"]),
         ("square:queries=0", &["at least 1"]),
         ("cw:c=0", &["not positive"]),
-        ("cw:kappa=inf", &["kappa inf is not a number from 0 on"]),
+        ("cw:kappa=inf", &["kappa inf is not a number, 0 or greater"]),
         ("cw:form=publishd", &["canonical or published"]),
         ("deepfool:overshoot=nan", &["overshoot NaN"]),
         ("fab-t:targets=0", &["1 or more"]),

@@ -4,7 +4,9 @@
 
 use crate::robustness::timeless;
 use crate::{Folder, Run, cli, points, read, run};
-use std::os::unix::process::ExitStatusExt;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -183,9 +185,7 @@ fn a_reproduction_ends_in_the_same_answers() {
     let answers = folder.path("parts/sweep.json");
     interrupt(&arguments, 4, start.elapsed(), &|| false, &|said| {
         assert!(
-            said.is_empty()
-                || said.contains("goes on from there")
-                || said.contains("nothing to go on")
+            said.is_empty() || said.contains("to continue") || said.contains("nothing to go on")
         );
         assert!(!answers.exists() || read(&answers) == expected);
         if folder.path("parts").exists() {
@@ -198,4 +198,44 @@ fn a_reproduction_ends_in_the_same_answers() {
     let done = Run::of(cli(&arguments).arg("--quiet"));
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert!(read(&answers) == expected);
+}
+
+/// Ctrl-C at a terminal goes to the whole group of processes; the transfer is not to look like a broken one.
+#[test]
+fn a_download_keeps_what_came() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut stalled = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").unwrap();
+            stalled.push(stream);
+        }
+    });
+    let folder = Folder::new();
+    let part = folder.path("sets/mnist/train-images-idx3-ubyte.gz.part");
+    let child = Command::new(assert_cmd::cargo_bin!("deepsleep-cli"))
+        .args(["data", "fetch", "mnist", "--base-url", &url, "--into", &folder.argument("sets")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while std::fs::read(&part).unwrap_or_default() != b"abc" {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let group = format!("-{}", child.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let lines: Vec<&str> = stderr.lines().collect();
+    let last = lines[lines.len() - 1];
+    assert!(last.starts_with("interrupted: ") && last.ends_with("goes on from there"), "{stderr}");
+    assert!(!stderr.contains("failed") && !stderr.contains("error: "), "{stderr}");
+    assert_eq!(folder.names("sets/mnist"), ["train-images-idx3-ubyte.gz.part"]);
+    assert_eq!(read(&part), b"abc");
 }

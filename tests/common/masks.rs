@@ -38,6 +38,8 @@ pub enum Mask {
     Softmax,
     /// 1 for the class, 0 for the others.
     OneHot,
+    /// NaN where the first pixel is not black, as it is in every image.
+    Undefined,
     /// Pixel noise from a counter: every answer is another.
     Noise(f32),
     /// Pixel noise from a hash of the image.
@@ -130,6 +132,7 @@ impl Session for MaskedSession<'_> {
                     Mask::Steps(step) => (*z / step).round() * step,
                     Mask::Scaled(factor) => factor * *z,
                     Mask::Shifted(constant) => constant + *z,
+                    Mask::Undefined if images[0].0[lane] != 0.0 => f32::NAN,
                     Mask::Softmax => (*z - top).exp() / sum,
                     Mask::OneHot => f32::from(u8::from(Some(class) == first)),
                     _ => *z,

@@ -1,7 +1,7 @@
 //! Fetching from a small HTTP server on this machine that misbehaves on demand.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -298,14 +298,69 @@ fn after_failures_the_next_mirror_is_asked() {
 #[test]
 fn a_server_that_unpacked_the_file_serves_as_well() {
     let (body, file) = labels();
-    // Declared as a mere transfer coding, so the client hands out the plain bytes.
-    let server = Server::start(move |_, _| Reply {
-        headers: "Content-Encoding: gzip\r\n".to_owned(),
-        ..Reply::new(200, &body)
-    });
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).unwrap();
+    // Bytes stay as they are sent, whatever coding they are declared to have: else ranges would make no sense.
+    for (headers, content) in [("", plain), ("Content-Encoding: gzip\r\n", body)] {
+        let sent = content.clone();
+        let server = Server::start(move |_, _| Reply {
+            headers: headers.to_owned(),
+            ..Reply::new(200, &sent)
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let paths = fetch(&source(&file, &[&server]), folder.path(), |_| {}).unwrap();
+        assert_eq!(fs::read(&paths[0]).unwrap(), content);
+        assert_eq!(IdxArray::open(&paths[0]).unwrap().dims(), [50_000]);
+    }
+}
+
+#[test]
+fn redirects_are_followed_but_not_to_files() {
+    let (body, file) = labels();
+    let content = body.clone();
+    let good = Server::start(move |request, _| Reply::ranged(request, &content));
+    let to = |place: &str| {
+        let headers = format!("Location: {place}\r\n");
+        Server::start(move |_, _| Reply { headers: headers.clone(), ..Reply::new(302, b"moved") })
+    };
     let folder = tempfile::tempdir().unwrap();
-    let paths = fetch(&source(&file, &[&server]), folder.path(), |_| {}).unwrap();
-    assert_eq!(IdxArray::open(&paths[0]).unwrap().dims(), [50_000]);
+    let moved = to(&format!("{}{NAME}", good.base));
+    for held in [0, 9] {
+        fs::write(folder.path().join(PART), &body[..held]).unwrap();
+        assert_eq!(fetched(&source(&file, &[&moved]), folder.path()).0.unwrap(), body);
+        fs::remove_file(folder.path().join(NAME)).unwrap();
+    }
+    assert_eq!(good.ranges(), [None, Some(9)]);
+
+    let local = folder.path().join("local");
+    fs::write(&local, &body).unwrap();
+    let local = to(&format!("file://{}", local.display()));
+    let nowhere = Server::start(|_, _| Reply::new(302, b"moved"));
+    for (server, words) in [(local, "curl: (1) "), (nowhere, "HTTP status 302")] {
+        let (result, names) = fetched(&source(&file, &[&server]), folder.path());
+        let problem = result.unwrap_err().to_string();
+        assert!(problem.contains(words), "{problem}");
+        assert_eq!(names, ["local"]);
+    }
+}
+
+#[test]
+fn a_url_is_taken_as_it_stands() {
+    let (_, file) = labels();
+    let server = Server::start(|_, _| Reply::new(404, b""));
+    let folder = tempfile::tempdir().unwrap();
+    let source = |base: &str| source(&file, &[]).with_base(base);
+    // No pattern that stands for several.
+    let problem = fetched(&source(&format!("{}{{a,b}}/[1-2]", server.base)), folder.path()).0;
+    assert!(problem.unwrap_err().to_string().contains("404"));
+    let paths = server.requests.lock().unwrap();
+    let paths: Vec<&str> = paths.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(paths, [format!("/files/{{a,b}}/[1-2]/{NAME}")]);
+    // Nor an option, or a file.
+    for base in ["--version", "-o/", "@/etc", "file:///etc", "/etc"] {
+        let problem = fetched(&source(base), folder.path()).0.unwrap_err().to_string();
+        assert!(problem.contains(&format!("{}/{NAME}: a URL of http", base.trim_end_matches('/'))));
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ndarray::Array4;
 
 const SAMPLES: usize = 12;
 
-/// A model and images near the middle of the box, classified rightly.
+/// A model and images near the middle of the box, classified correctly.
 fn problem(classes: usize, seed: u64) -> (Net, Samples) {
     let net = Net::random(seed, Shape::new(1, 3, 4), &[classes]);
     let random = &mut Numbers::new(seed + 1000);

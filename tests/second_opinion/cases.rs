@@ -26,6 +26,7 @@ pub fn short(name: &'static str) -> &'static [&'static str] {
         "sa-pgd" => &["sa-pgd:steps=10", "sa-pgd:steps=4,jitter=0.25eps,draws=3,return=last"],
         "nes-pgd" => &["nes-pgd:steps=4,pairs=10"],
         "rays" => &["rays:queries=200", "rays:queries=200,return=nearest"],
+        "uniform" => &["uniform:queries=60"],
         "hopskipjump" => &["hopskipjump:steps=2,probes=20"],
         "mi-fgsm" => &["mi-fgsm:steps=4", "mi-fgsm:steps=3,return=last"],
         "ni-fgsm" => &["ni-fgsm:steps=4"],
@@ -49,7 +50,7 @@ fn required(name: &str, norm: Norm) -> bool {
         "rays" | "sa-pgd" | "cw-linf" => norm == Norm::Linf,
         "deepfool" | "hopskipjump" => norm == Norm::Linf || norm == Norm::L2,
         "sigma-zero" => norm == Norm::L0,
-        "fgsm" | "bim" | "pgd" | "eot-pgd" | "fmn" => true,
+        "fgsm" | "bim" | "pgd" | "eot-pgd" | "fmn" | "uniform" => true,
         _ => norm != Norm::L0,
     }
 }

@@ -27,7 +27,8 @@ impl Rules {
             returns_all,
             minimal: ["fab", "fab-t", "deepfool", "cw", "cw-linf", "ddn", "fmn", "sigma-zero"]
                 .contains(&name.as_str()),
-            gradients: !["square", "nes-pgd", "rays", "hopskipjump"].contains(&name.as_str()),
+            gradients: !["square", "nes-pgd", "rays", "hopskipjump", "uniform"]
+                .contains(&name.as_str()),
         }
     }
 }

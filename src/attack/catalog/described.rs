@@ -11,7 +11,7 @@ pub const LOSS: Described = (
 pub const CROSS_ENTROPY: Described = (
     "loss",
     "ce",
-    "ce; ce-scaled: of logits divided by their spread; ce-f32: as PyTorch computes it, which published sets were made by",
+    "ce; ce-scaled: of logits divided by their spread; ce-f32: as PyTorch computes it in f32, as used for the published sets",
 );
 pub const RETURN: Described = (
     "return",
@@ -63,7 +63,7 @@ pub const JITTER: Described = (
 );
 pub const BOUNDED: Described = ("bounded", "no", "yes: only what lies within eps counts");
 
-/// Of attacks that follow gradients.
+/// The options of attacks that follow gradients.
 pub const GUIDED: &[Described] = &[TARGET, GRADIENT, POOL, TIME, DRAWS];
-/// Of attacks that do not.
+/// The options of attacks that do not.
 pub const BLIND: &[Described] = &[TARGET, DRAWS];

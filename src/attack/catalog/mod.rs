@@ -12,7 +12,7 @@ pub use spec::AttackSpec;
 use crate::Result;
 use crate::attack::catalog::described::{
     BLIND, BOUNDED, CROSS_ENTROPY, DRAWS, Described, GRADIENT, GUIDED, JITTER, LATEST, LOSS, POOL,
-    RESTARTS, RETURN, START, STEP, STEPS, TARGET,
+    RESTARTS, RETURN, START, STEP, STEPS, TARGET, TIME,
 };
 use crate::attack::catalog::options::GivenOptions;
 use crate::attack::ensemble::autoattack::{AutoAttack, Version};
@@ -93,6 +93,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             TARGET,
             GRADIENT,
             POOL,
+            TIME,
             ("draws", "2", DRAWS.2),
             JITTER,
             RETURN,
@@ -211,7 +212,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
                 ("steps", "1000", "steps for one c"),
                 ("search", "9", "values of c"),
                 ("c", "0.001", "the first c"),
-                ("kappa", "0", "by how much the margin is to be missed"),
+                ("kappa", "0", "required margin of the misclassification"),
                 ("rate", "0.01", "Adam's learning rate"),
             ],
             GUIDED,
@@ -262,6 +263,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
     more::NES_PGD,
     more::RAYS,
     more::HOPSKIPJUMP,
+    more::UNIFORM,
     more::MI_FGSM,
     more::NI_FGSM,
     more::VMI_FGSM,
@@ -282,6 +284,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             ("loss", "ce", "of APGD-CE: ce, ce-scaled or ce-f32"),
             GRADIENT,
             POOL,
+            TIME,
             LATEST,
         ]],
         transfer: Some("return=latest"),

@@ -16,6 +16,7 @@ use crate::attack::methods::nes_pgd::NesPgd;
 use crate::attack::methods::rays::RayS;
 use crate::attack::methods::sa_pgd::SaPgd;
 use crate::attack::methods::sigma_zero::SigmaZero;
+use crate::attack::methods::uniform::Uniform;
 use crate::attack::search::Attack;
 use crate::attack::stepper::Goal;
 
@@ -76,7 +77,7 @@ pub const NES_PGD: CatalogEntry = CatalogEntry {
 pub const RAYS: CatalogEntry = CatalogEntry {
     name: "rays",
     summary: "search along directions of signs, from labels alone, linf: nothing can be hidden from it",
-    groups: &[&[("queries", "10000", "images asked about")], BLIND, &[NEAREST]],
+    groups: &[&[("queries", "10000", "model queries")], BLIND, &[NEAREST]],
     transfer: None,
     build: |o| {
         let default = RayS::default();
@@ -85,6 +86,18 @@ pub const RAYS: CatalogEntry = CatalogEntry {
             draws: o.draws(default.draws)?,
             goal: nearest(o)?,
         }))
+    },
+};
+
+pub const UNIFORM: CatalogEntry = CatalogEntry {
+    name: "uniform",
+    summary: "random points of the ball, from labels alone: for inputs of a few numbers",
+    groups: &[&[("queries", "10000", "points asked about")], BLIND],
+    transfer: None,
+    build: |o| {
+        let default = Uniform::default();
+        let queries = o.count("queries", default.queries)?;
+        Ok(Box::new(Uniform { queries, draws: o.draws(default.draws)? }))
     },
 };
 
@@ -129,7 +142,7 @@ pub const NI_FGSM: CatalogEntry = CatalogEntry {
 
 pub const VMI_FGSM: CatalogEntry = CatalogEntry {
     name: "vmi-fgsm",
-    summary: "the same with gradients tuned by those around, for transfer",
+    summary: "the same with variance-tuned gradients, for transfer",
     groups: &[
         MOMENTUM,
         &[("neighbors", "5", "points around"), ("beta", "1.5", "how far they lie away, in radii")],
@@ -165,8 +178,8 @@ pub const CW_LINF: CatalogEntry = CatalogEntry {
     groups: &[
         &[
             ("steps", "100", "steps for one bound on pixels"),
-            ("search", "20", "bounds, and weights of the misclassification"),
-            ("kappa", "0", "by how much the margin is to be missed"),
+            ("search", "20", "bounds tried, and weights of the misclassification tried"),
+            ("kappa", "0", "required margin of the misclassification"),
             ("rate", "0.01", "Adam's learning rate"),
         ],
         GUIDED,

@@ -1,6 +1,7 @@
 //! Options of an attack as text, `key=value`, and the numbers in them.
 
 use crate::attack::loss::Loss;
+use crate::attack::methods::jitter::JITTERED;
 use crate::attack::methods::pgd::StepSize;
 use crate::attack::stepper::Goal;
 use crate::kernels::lif::{Estimator, SilentWindow};
@@ -162,6 +163,3 @@ impl GivenOptions<'_> {
 
 /// What can be counted at most, which takes days.
 const MOST: usize = 1_000_000_000;
-
-/// Points around that jitter averages over unless told.
-const JITTERED: usize = 8;

@@ -1,7 +1,7 @@
 //! AutoAttack: an ensemble of which every attack gets what the ones before it could not fool (Croce & Hein 2020,
 //! "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks").
 
-use crate::attack::candidate::Candidate;
+use crate::attack::candidate::{Candidate, Hit};
 use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FoundBy};
 use crate::attack::ensemble::spiking;
@@ -13,6 +13,7 @@ use crate::attack::methods::apgd::Apgd;
 use crate::attack::methods::fab::Fab;
 use crate::attack::methods::square::Square;
 use crate::attack::search::{Attack, AttackInfo, Search};
+use crate::attack::settings::{ChangedOptions, described};
 use crate::attack::stepper::{Budget, Goal};
 use crate::attack::task::AttackTask;
 use crate::attack::verification::confirm;
@@ -109,10 +110,14 @@ impl Member {
         search_on(self.attack.as_ref(), view, RECTIFIERS, task, which)
     }
 
-    /// What it is called in the list of who found what.
-    fn label(&self) -> String {
-        let label = self.attack.info().label;
-        if self.transfer { format!("{label}:source={RECTIFIERS}") } else { label }
+    /// What it is called in the list of who found what: with all its settings where another one of `members` has the same
+    /// name.
+    fn label(&self, members: &[Self]) -> String {
+        let AttackInfo { label, description, .. } = self.attack.info();
+        let alike =
+            |other: &&Self| other.transfer == self.transfer && other.attack.info().label == label;
+        let name = if members.iter().filter(alike).count() > 1 { description } else { label };
+        if self.transfer { described(&name, &format!("source={RECTIFIERS}")) } else { name }
     }
 }
 
@@ -184,16 +189,25 @@ impl AutoAttack {
     /// not the last does not hide that it was the only one.
     fn square_alone(
         task: &AttackTask<'_>,
-        candidates: &[Candidate],
+        candidates: &mut [Candidate],
         later: &[Member],
     ) -> Result<usize> {
-        let by_square = candidates.iter().filter(|candidate| {
-            candidate.hit.as_ref().is_some_and(|hit| hit.winner.name() == "square")
-        });
-        let mut left: Vec<usize> = by_square.map(|candidate| candidate.sample).collect();
+        let by_square = |place: &usize| {
+            let hit: Option<&Hit> = candidates[*place].hit.as_ref();
+            hit.is_some_and(|hit| hit.winner.name() == "square")
+        };
+        let mut left: Vec<usize> = (0..candidates.len()).filter(by_square).collect();
         for member in later {
-            let search = member.search(task, &left)?;
-            let mut found = confirm(task, &member.attack.info(), &search.candidates)?.into_iter();
+            let samples: Vec<usize> = left.iter().map(|&place| candidates[place].sample).collect();
+            let (attack, search) = (member.attack.info(), member.search(task, &samples)?);
+            let found = confirm(task, &attack, &search.candidates)?;
+            let draws = task.draws(attack.draws) as u64;
+            for ((&place, tried), found) in left.iter().zip(search.candidates).zip(&found) {
+                let cost = &mut candidates[place].cost;
+                *cost += tried.cost;
+                cost.forward_passes += u64::from(found.is_some()) * draws;
+            }
+            let mut found = found.into_iter();
             left.retain(|_| !found.next().flatten().is_some_and(|found| found.fools));
         }
         Ok(left.len())
@@ -208,19 +222,28 @@ impl Attack for AutoAttack {
             norms: Norm::ALL.into_iter().filter(|&norm| self.exists_in(norm)).collect(),
             losses: members.iter().flat_map(|member| member.attack.info().losses).collect(),
             needs_spikes: self.version.is_spiking(),
+            description: ChangedOptions::none()
+                .unless(Version::Standard, "version", self.version)
+                .unless(Loss::CrossEntropy.name(), "loss", self.loss.name())
+                .unless("first", "return", if self.latest { "latest" } else { "first" })
+                .of("autoattack"),
             ..AttackInfo::of("autoattack")
         }
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         let members = self.members(task.budget.norm);
+        let asks = self.version != Version::Rand;
         let mut diagnostics = Diagnostics {
             option_warnings: checks::classes(task.classifier.classes(), 9).into_iter().collect(),
-            randomized: self.version != Version::Rand && checks::randomized(task, which)?,
+            randomized: asks && checks::randomized(task, which)?,
             ..Diagnostics::default()
         };
         let mut candidates: Vec<Candidate> =
             which.iter().map(|&sample| Candidate::new(sample)).collect();
+        if asks {
+            candidates.iter_mut().for_each(|c| c.cost.forward_passes += checks::PASSES);
+        }
         // Places in `candidates` of what is still robust.
         let mut left: Vec<usize> = (0..which.len()).collect();
         // What fooled a random model in most of the draws and not in their mean, and in how few the model was right: what
@@ -255,8 +278,8 @@ impl Attack for AutoAttack {
             let given = !attack.needs_spikes && !attack.losses.is_empty() && !member.transfer;
             let own = given && task.estimator.is_own();
             let label = match given && !own {
-                true => format!("{}:{}", member.label(), estimator::options(&task.estimator)),
-                false => member.label(),
+                true => described(&member.label(&members), &estimator::options(&task.estimator)),
+                false => member.label(&members),
             };
             diagnostics.found_by.push(FoundBy { attack: label, found: before - left.len(), own });
         }
@@ -264,7 +287,7 @@ impl Attack for AutoAttack {
         let square = members.iter().position(|member| member.attack.info().name == "square");
         let later = square.filter(|_| !self.version.is_spiking());
         let later = later.map_or(&[][..], |at| &members[at + 1..]);
-        diagnostics.square_alone = Self::square_alone(task, &candidates, later)?;
+        diagnostics.square_alone = Self::square_alone(task, &mut candidates, later)?;
         if task.classifier.is_random() {
             for place in left {
                 candidates[place].hit = refuted[place].1.take();

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::attack::estimator;
 use crate::attack::search::{Attack, AttackInfo, Search};
+use crate::attack::settings::described;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
@@ -19,9 +20,11 @@ pub struct Estimated {
 impl Attack for Estimated {
     fn info(&self) -> AttackInfo {
         let inner = self.attack.info();
-        let label = format!("{}:{}", inner.label, estimator::options(&self.estimator));
+        let options = estimator::options(&self.estimator);
+        let label = format!("{}:{options}", inner.label);
+        let description = described(&inner.description, &options);
         let needs_windows = inner.needs_windows || self.estimator.pool.is_some();
-        AttackInfo { label, needs_spikes: true, needs_windows, ..inner }
+        AttackInfo { label, description, needs_spikes: true, needs_windows, ..inner }
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

@@ -8,10 +8,11 @@ use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
 use crate::attack::methods::fab::Fab;
 use crate::attack::methods::hopskipjump::HopSkipJump;
-use crate::attack::methods::pgd::Pgd;
+use crate::attack::methods::pgd::{Pgd, Start};
 use crate::attack::methods::rays::RayS;
 use crate::attack::methods::sa_pgd::SaPgd;
 use crate::attack::methods::square::Square;
+use crate::attack::methods::uniform::Uniform;
 use crate::attack::search::Attack;
 use crate::attack::stepper::Goal;
 use crate::kernels::lif::{Estimator, RateRule, SilentWindow};
@@ -61,9 +62,21 @@ pub fn members(norm: Norm, loss: Loss, goal: Goal, fast: bool) -> Vec<Member> {
             Norm::L1 | Norm::L0 => None,
         });
         all.push(Member::transfer(Box::new(Pgd { loss, goal: Goal::Last, ..Pgd::default() })));
+        // All others begin at the image or at the ball's surface. What lies in a small pocket inside, they do not see.
+        all.push(Member::of(Box::new(Pgd {
+            loss,
+            goal,
+            start: Start::Random,
+            restarts: STARTS,
+            ..Pgd::default()
+        })));
+        all.push(Member::of(Box::new(Uniform::default())));
     }
     all
 }
+
+/// Random points of the ball from which the last member with gradients begins.
+const STARTS: usize = 20;
 
 /// Slopes of fixed shapes and widths, in units of the threshold.
 fn families() -> Vec<Estimator> {

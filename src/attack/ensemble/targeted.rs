@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::attack::search::{Attack, AttackInfo, Search};
+use crate::attack::settings::described;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 
@@ -18,7 +19,8 @@ impl Attack for Targeted {
     fn info(&self) -> AttackInfo {
         let inner = self.attack.info();
         let label = format!("{}:target={}", inner.label, self.class);
-        AttackInfo { label, target: Some(self.class), ..inner }
+        let description = described(&inner.description, &format!("target={}", self.class));
+        AttackInfo { label, description, target: Some(self.class), ..inner }
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

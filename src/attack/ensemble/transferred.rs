@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::attack::search::{Attack, AttackInfo, Search};
+use crate::attack::settings::described;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
@@ -43,9 +44,11 @@ impl Attack for Transferred<'_> {
     fn info(&self) -> AttackInfo {
         let inner = self.attack.info();
         let label = format!("{}:source={}", inner.label, self.name);
+        let description = described(&inner.description, &format!("source={}", self.name));
         // What is asked of the source's gradients and logits is no matter of the model that is shown the images.
         AttackInfo {
             label,
+            description,
             returns_all: false,
             needs_spikes: false,
             needs_windows: false,

@@ -242,7 +242,7 @@ impl Stepper for CarliniWagner {
         if !(self.kappa >= 0.0 && self.kappa.is_finite()) {
             return Err(Error::argument(
                 "cw",
-                format!("kappa {} is not a number from 0 on", self.kappa),
+                format!("kappa {} is not a number, 0 or greater", self.kappa),
             ));
         }
         Ok(())

@@ -136,7 +136,7 @@ impl Stepper for CarliniWagnerLinf {
             return refuse(format!("rate {} is not positive", self.learning_rate));
         }
         if !(self.kappa >= 0.0 && self.kappa.is_finite()) {
-            return refuse(format!("kappa {} is not a number from 0 on", self.kappa));
+            return refuse(format!("kappa {} is not a number, 0 or greater", self.kappa));
         }
         Ok(())
     }

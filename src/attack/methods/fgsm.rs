@@ -5,6 +5,7 @@ use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::loss::Loss;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 
@@ -30,6 +31,14 @@ impl Stepper for Fgsm {
 
     fn name(&self) -> &'static str {
         "fgsm"
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.loss.name(), "loss", self.loss.name())
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {

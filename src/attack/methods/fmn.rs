@@ -38,7 +38,7 @@ const LAST_GAMMA: f32 = 1e-3;
 pub struct State {
     taken: usize,
     radius: f32,
-    /// Of the nearest point that fools.
+    /// Those of the nearest point that fools.
     best: f32,
     noise: Vec<f32>,
     scratch: Breakpoints,

@@ -6,6 +6,7 @@ use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
 use crate::attack::geometry::random::{normals, symmetric};
 use crate::attack::loss::Loss;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::simd::random::uniform_from_bits;
 use crate::tensor::Shape;
@@ -58,7 +59,7 @@ pub struct State {
     /// Shares of the way from the clean image (Linf: radii) between which the boundary lies.
     low: f32,
     high: f32,
-    /// Of the point on the boundary.
+    /// That of the point on the boundary.
     distance: f32,
     /// The radius around it within which the normal is estimated.
     delta: f32,
@@ -176,6 +177,15 @@ impl Stepper for HopSkipJump {
 
     fn name(&self) -> &'static str {
         "hopskipjump"
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.probes, "probes", self.probes)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {

@@ -4,9 +4,13 @@
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::random::symmetric;
 use crate::attack::methods::pgd::StepSize;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
+
+/// Points around that are averaged over unless told.
+pub const JITTERED: usize = 8;
 
 /// An attack that asks about a point, to know whether it fools, and then about points around it, to know where to go.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +53,11 @@ impl<M: Stepper> Stepper for Jittered<M> {
 
     fn name(&self) -> &'static str {
         self.attack.name()
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let jitter = self.size.text(1);
+        self.attack.settings().with("jitter", jitter).unless(JITTERED, "draws", self.points)
     }
 
     fn needs(&self) -> Needs {

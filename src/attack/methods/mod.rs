@@ -20,3 +20,4 @@ pub mod rays;
 pub mod sa_pgd;
 pub mod sigma_zero;
 pub mod square;
+pub mod uniform;

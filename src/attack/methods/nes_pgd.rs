@@ -6,8 +6,10 @@ use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::normals;
 use crate::attack::loss::Loss;
 use crate::attack::methods::pgd::StepSize;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::tensor::Shape;
+use crate::wording::written;
 use crate::{Error, Result};
 
 /// PGD on the margin that never asks for a gradient: `2 pairs + 1` forward passes a step.
@@ -67,6 +69,16 @@ impl Stepper for NesPgd {
 
     fn name(&self) -> &'static str {
         "nes-pgd"
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.step.text(default.steps), "step", self.step.text(self.steps))
+            .unless(default.pairs, "pairs", self.pairs)
+            .unless(written(default.sigma), "sigma", written(self.sigma))
+            .unless(default.draws, "draws", self.draws)
     }
 
     fn needs(&self) -> Needs {

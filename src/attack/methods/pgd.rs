@@ -6,10 +6,13 @@ use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::{below, normals, sign as random_sign, symmetric};
 use crate::attack::loss::Loss;
+use crate::attack::methods::bim::bim;
+use crate::attack::methods::eot_pgd::eot_pgd;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::toward_gray;
 use crate::tensor::Shape;
-use crate::wording::significant;
+use crate::wording::{significant, written};
 use crate::{Error, Result};
 use std::str::FromStr;
 
@@ -50,6 +53,16 @@ pub enum Start {
 }
 
 impl Start {
+    /// As options have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Random => "random",
+            Self::Gray => "gray",
+            Self::Corner => "corner",
+        }
+    }
+
     /// Whether it draws random numbers.
     pub fn is_random(self) -> bool {
         matches!(self, Self::Random | Self::Corner)
@@ -100,6 +113,17 @@ impl StepSize {
 }
 
 impl StepSize {
+    /// As options have it: a length, or a multiple of `eps`. Of steps that together go as far as those of PGD do by
+    /// default, there is nothing to say.
+    pub(super) fn text(self, steps: usize) -> String {
+        match self {
+            Self::Absolute(step) => written(step),
+            Self::OfEps(factor) => format!("{factor}eps"),
+            Self::Reach(2.5) => "default".into(),
+            Self::Reach(factor) => format!("{}eps", factor / steps.max(1) as f32),
+        }
+    }
+
     /// What is wrong if all steps together do not go as far as is needed.
     pub(super) fn short_of(self, name: &str, steps: usize, eps: f32, needed: f32) -> Vec<String> {
         let step = self.value(eps, steps);
@@ -144,6 +168,22 @@ impl Stepper for Pgd {
 
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = match self.name {
+            "bim" => bim(),
+            "eot-pgd" => eot_pgd(),
+            _ => Self::default(),
+        };
+        ChangedOptions::none()
+            .unless(default.loss.name(), "loss", self.loss.name())
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.step.text(default.steps), "step", self.step.text(self.steps))
+            .unless(default.start.name(), "start", self.start.name())
+            .unless(default.restarts, "restarts", self.restarts)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {
@@ -221,7 +261,7 @@ impl Stepper for Pgd {
         let (eps, random) = (sample.budget.eps, &mut sample.key.generator());
         match self.start {
             Start::Clean => return,
-            Start::Random => random_point(state, sample, x),
+            Start::Random => random_point(&mut state.noise, sample, x),
             Start::Gray => x.iter_mut().for_each(|x| *x += toward_gray(*x) * eps),
             Start::Corner => x.iter_mut().for_each(|x| *x += random_sign(random) * eps),
         }
@@ -244,13 +284,14 @@ impl Stepper for Pgd {
 }
 
 /// Moves `x` to a random point of the ball around it, uniform in volume; what lies outside of the box is to be cut off.
-fn random_point(state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
+/// `noise` is memory for twice as many numbers as pixels, and two.
+pub(super) fn random_point(noise: &mut [f32], sample: &Sample<'_>, x: &mut [f32]) {
     let (eps, random) = (sample.budget.eps, &mut sample.key.generator());
     match sample.budget.norm {
         Norm::Linf => x.iter_mut().for_each(|x| *x += eps * symmetric(random)),
         // A point uniform in the ball of d dimensions is one uniform on the sphere of d + 2, cut to d coordinates.
         Norm::L2 => {
-            let noise = &mut state.noise[..x.len() + 2];
+            let noise = &mut noise[..x.len() + 2];
             normals(sample.isa, random, noise);
             let factor = eps / Norm::L2.of(noise);
             x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
@@ -264,9 +305,9 @@ fn random_point(state: &mut State, sample: &Sample<'_>, x: &mut [f32]) {
         // d + 1 numbers of the exponential distribution, divided by their sum, are uniform in the simplex; without
         // the last one and with random signs, in the ball. Half the square of two normal numbers is such a number.
         Norm::L1 => {
-            normals(sample.isa, random, &mut state.noise);
-            let factor = eps / state.noise.iter().map(|noise| noise * noise).sum::<f32>();
-            for (x, noise) in x.iter_mut().zip(state.noise.chunks(2)) {
+            normals(sample.isa, random, noise);
+            let factor = eps / noise.iter().map(|noise| noise * noise).sum::<f32>();
+            for (x, noise) in x.iter_mut().zip(noise.chunks(2)) {
                 *x += random_sign(random) * factor * (noise[0] * noise[0] + noise[1] * noise[1]);
             }
         }

@@ -5,6 +5,7 @@
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::moved;
 use crate::attack::loss::Loss;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -114,6 +115,14 @@ impl Stepper for RayS {
 
     fn name(&self) -> &'static str {
         "rays"
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.queries, "queries", self.queries)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {

@@ -6,6 +6,7 @@ use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::{add_to_sphere, sign as random_sign};
 use crate::attack::loss::Loss;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -79,6 +80,16 @@ impl Stepper for SaPgd {
 
     fn name(&self) -> &'static str {
         "sa-pgd"
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.loss.name(), "loss", self.loss.name())
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.restarts, "restarts", self.restarts)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {

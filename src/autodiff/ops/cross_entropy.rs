@@ -67,7 +67,7 @@ struct CrossEntropy {
     temperature: f32,
     probability: Vec<Lanes>,
     labels: Vec<LanesU32>,
-    /// Of the label's class, and of each other one.
+    /// The target probability of the label's class, and of each other class.
     probabilities: [f32; 2],
     /// Soft targets; if empty, the labels count.
     soft: Vec<Lanes>,

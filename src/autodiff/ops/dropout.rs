@@ -9,7 +9,7 @@ use crate::{Error, Result};
 #[derive(Default)]
 struct Dropout {
     rate: f32,
-    /// Of every block of samples.
+    /// One for every block of samples.
     noise: Vec<[Key; LANES]>,
 }
 

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 #[derive(Default)]
 struct Poisson {
     rate: f32,
-    /// Of every block of samples.
+    /// One for every block of samples.
     noise: Vec<[Key; LANES]>,
 }
 

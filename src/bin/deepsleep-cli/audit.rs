@@ -13,7 +13,9 @@ use crate::threat::{attack_spec, check_attack, norms, one_radius};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
-use deepsleep::audit::{AuditOptions, AuditReport, AuditStage, AuditTask, ENOUGH, Finding};
+use deepsleep::audit::{
+    Attacked, AuditOptions, AuditReport, AuditStage, AuditTask, ENOUGH, Finding,
+};
 use deepsleep::data::Split;
 use deepsleep::evaluation::{self, AUDIT, CheckpointKind, JournalSettings};
 use deepsleep::experiment::NUMERICS;
@@ -88,6 +90,7 @@ struct AuditSummary {
     settings: JournalSettings,
     #[serde(flatten)]
     report: AuditReport,
+    /// How long it took, that of earlier runs included whose parts it took over.
     seconds: f64,
 }
 
@@ -244,6 +247,7 @@ impl AuditCommand {
         let task = AuditTask { context: &context, model, samples, options, twins: &twins };
         task.check()?;
         let (mut journal, done) = journal::<AuditStage>(files, common, &settings, self.resume)?;
+        let before: f64 = done.iter().map(|stage| stage.seconds).sum();
         if self.resume {
             console.say(format_args!("continuing after {} parts", done.len()));
         }
@@ -258,7 +262,7 @@ impl AuditCommand {
             dataset: self.data.name(),
             settings,
             report,
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: before + start.elapsed().as_secs_f64(),
         };
         if let Some(files) = files {
             files.save(&audited)?;
@@ -271,6 +275,17 @@ impl AuditCommand {
 impl AuditSummary {
     fn settings(&self) -> Option<&JournalSettings> {
         Some(&self.settings)
+    }
+
+    /// The attacks that fooled images within the radius, on how many of what they were shown.
+    fn found_by(&self) -> Option<String> {
+        let AuditReport { eps, attacks, .. } = &self.report;
+        let within = attacks.iter().filter(|attack| attack.eps == *eps && attack.fooled > 0);
+        let found = within.map(|Attacked { attack, fooled, samples, .. }| {
+            format!("{attack} {fooled} of {samples}")
+        });
+        let found = found.collect::<Vec<String>>().join("; ");
+        (!found.is_empty()).then(|| format!("fooled by: {found}"))
     }
 
     fn text(&self) -> String {
@@ -304,6 +319,7 @@ impl AuditSummary {
         }
         let doubts = self.report.checks.iter().filter(|check| check.finding != Finding::Pass);
         lines.extend(doubts.map(|check| format!("{}: {}", check.name, check.meaning)));
+        lines.extend(self.found_by());
         lines.join("\n")
     }
 }

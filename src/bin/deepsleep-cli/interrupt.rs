@@ -29,12 +29,12 @@ impl Leftover {
             Self::Checkpoint(path) if path.exists() => {
                 let path = path.display();
                 format!(
-                    "{path} holds what is done; the same command with --resume goes on from there"
+                    "{path} holds the finished work; run the same command with --resume to continue"
                 )
             }
             Self::Finished(path) if path.exists() => {
                 let path = path.display();
-                format!("{path} holds what is done; the same command goes on from there")
+                format!("{path} holds the finished work; run the same command again to continue")
             }
             Self::Nothing | Self::Checkpoint(_) | Self::Finished(_) => {
                 "there is nothing to go on from".into()

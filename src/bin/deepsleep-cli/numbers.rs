@@ -45,5 +45,5 @@ pub fn confidence([low, high]: [f64; 2]) -> String {
 
 /// A whole number: an index, a seed.
 pub fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
-    text.parse().map_err(|_| "it is not a whole number from 0 on".to_owned())
+    text.parse().map_err(|_| "it is not a whole number, 0 or greater".to_owned())
 }

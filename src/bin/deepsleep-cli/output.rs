@@ -15,7 +15,7 @@ pub struct OutputFiles {
 }
 
 impl OutputFiles {
-    /// Of a command that reads these files.
+    /// For a command that reads these files.
     pub fn new(console: Console, read: Vec<(&'static str, PathBuf)>) -> Self {
         Self { console, read, written: Vec::new() }
     }

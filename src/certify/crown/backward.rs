@@ -24,9 +24,9 @@ pub(super) struct FeatureDifference {
 #[derive(Debug)]
 pub(super) struct BackSubstitution<'a> {
     certifier: &'a Certifier,
-    /// Of every place, the pixels that will have coefficients.
+    /// At every place, the pixels that will have coefficients.
     regions: Vec<Region>,
-    /// Of every place `[feature of its window][function]`; empty where there are none now.
+    /// At every place, `[feature of its window][function]`; empty where there are none now.
     coefficients: Vec<Vec<f64>>,
     /// Memory of places that are done.
     spare: Vec<Vec<f64>>,
@@ -287,7 +287,7 @@ fn live(values: &[f64]) -> Range<usize> {
 }
 
 impl LayerPass<'_> {
-    /// Of an affine node each of whose features is a multiple of one of the input.
+    /// Through an affine node, each of whose features is a multiple of one of the input's.
     fn each(&mut self, of: impl Fn(usize) -> Option<(usize, f64)>) {
         for (feature, values) in self.from.numbers().zip(self.values.chunks(self.functions)) {
             if let Some((source, weight)) = of(feature) {

@@ -42,7 +42,7 @@ pub(super) struct Line {
 /// How one node's result hangs on what it computes from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Relaxation {
-    /// Of every feature a line below it and one above it; of nodes that are affine there are none.
+    /// For every feature, a line below it and one above it; affine nodes have none.
     pub lines: Vec<[Line; 2]>,
     /// How far every feature may be from what its lines or its affine map say: what f32 rounds, and what the backward pass
     /// rounds for each unit of its coefficient.
@@ -51,9 +51,9 @@ pub(super) struct Relaxation {
 
 #[derive(Clone, Debug)]
 pub(super) struct Enclosure {
-    /// Of every place.
+    /// For every place.
     pub limits: Vec<Limits>,
-    /// Of every node.
+    /// For every node.
     pub nodes: Vec<Relaxation>,
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Crown<'a> {
     backward: BackSubstitution<'a>,
     /// Functions to bound together.
     at_once: usize,
-    /// Of every node, whether its limits are looked for by going back.
+    /// For every node, whether its limits are found by going back.
     wanted: Vec<Wanted>,
 }
 

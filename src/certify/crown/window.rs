@@ -5,7 +5,7 @@ use crate::tensor::{Region, Shape};
 /// All channels of a rectangle of pixels.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
-    /// Of the whole place.
+    /// The whole place.
     pub shape: Shape,
     pub region: Region,
 }

@@ -90,7 +90,7 @@ impl Default for Conv2dOptions {
 }
 
 impl Conv2dOptions {
-    /// Of this stride, padding and number of groups.
+    /// With this stride, padding and number of groups.
     pub const fn new(stride: [usize; 2], padding: [usize; 2], groups: usize) -> Self {
         Self { stride, padding, groups, algorithm: Algorithm::Lanes }
     }

@@ -130,7 +130,7 @@ impl Stage for AdversarialStage {
 struct OnAdversarial {
     attack: BatchAttack,
     options: AdversarialTrainingOptions,
-    /// Of training by bounds: the limits of a batch's images, its labels, and the share of the radius.
+    /// For training by bounds: the limits of a batch's images, its labels, and the share of the radius.
     bounds: Option<([Tensor; 2], Labels, f32)>,
     /// The worst logits, once they are recorded.
     worst: Option<Var>,

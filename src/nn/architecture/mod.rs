@@ -95,7 +95,7 @@ impl Architecture {
         serde_json::from_str(text).map_err(|error| Error::format(path, of_json(&error)))
     }
 
-    /// Of these nodes, the last of which gives the logits.
+    /// From these nodes, the last of which gives the logits.
     ///
     /// # Errors
     /// If a node does not fit what it computes from (the error names the node, both shapes and what to change), an output

@@ -135,7 +135,7 @@ pub(super) struct Rectifier {
 pub(super) struct ForwardPlan {
     pub(super) steps: Vec<LayerStep<TrainingLayer>>,
     pub(super) norms: Vec<NormLayer>,
-    /// Of every node, where its parameters begin.
+    /// Where the parameters of every node begin.
     pub(super) first_parameters: Vec<usize>,
 }
 
@@ -243,7 +243,7 @@ pub(super) fn plain(architecture: &Architecture, i: usize) -> Result<StatelessLa
 /// Which nodes may be computed together: those that nobody else uses.
 pub(super) struct Peephole<'a> {
     architecture: &'a Architecture,
-    /// Of every node, who uses it.
+    /// Which nodes use every node.
     users: Vec<Vec<usize>>,
 }
 

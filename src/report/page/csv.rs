@@ -7,7 +7,7 @@ use crate::report::tables::labels;
 use crate::{Error, Result};
 
 const PLACE: [&str; 7] = ["table", "norm", "scale", "method", "column", "printed_label", "printed"];
-/// Of each threat model, with its name before.
+/// For each threat model, with its name as a prefix.
 const SIDE: [&str; 9] = ["attack", "mean", "min", "max", "seeds", "images", "sd", "low", "high"];
 /// What several seeds say of print if their control were the printed one.
 const GIVEN: [&str; 5] = ["expected", "low", "high", "z", "replicated"];

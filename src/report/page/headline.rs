@@ -125,7 +125,7 @@ fn more(results: &Results, comparisons: &[Comparison<'_>]) -> Vec<String> {
         let luck = both.iter().filter(|[alone, given]| !alone.replicated && given.replicated);
         let given = both.iter().filter(|[_, given]| given.replicated).count();
         more.push(format!(
-            "All methods of a seed are shown images crafted on one control, whose luck is in all of their numbers. Given a control that withstands each attack as well as the printed one (by a straight line over the seeds), {given} of the {} numbers that can be judged so lie inside; {} of {misses} misses are the control's luck alone.",
+            "All methods of a seed are shown images crafted on one control, so all of its numbers share that control's random variation. Given a control that withstands each attack as well as the printed one (by a straight line over the seeds), {given} of the {} numbers that can be judged so lie inside; {} of {misses} misses come from the control's variation alone.",
             both.len(),
             luck.count()
         ));

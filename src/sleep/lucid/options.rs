@@ -16,23 +16,24 @@ pub struct LucidOptions {
     pub down_selection: bool,
     /// How fast synapses grow and shrink.
     pub learning_rate: f32,
-    /// How much a synapse is inhibited by what another neuron of its half holds of its tap beyond it.
+    /// How strongly a synapse is inhibited by the excess of a stronger synapse at the same kernel position of another filter in
+    /// its half of the filters.
     pub inhibition: f32,
     /// The factors that a synapse changes by at least and at most in a pass.
     pub change: [f32; 2],
-    /// What every synapse loses in a pass, of a sum of 1.
+    /// What every synapse loses in a pass; the synapses of a filter sum to 1.
     pub decay: f32,
     /// Whether thresholds are set; otherwise they stay at the mean response.
     pub homeostasis: bool,
-    /// The share of responses that are dark.
+    /// The share of responses counted as dark.
     pub down: f32,
-    /// The share of responses that are not the brightest.
+    /// The share of responses not counted as bright.
     pub up: f32,
     /// How far thresholds lie beyond what a perturbation reaches.
     pub distance: f32,
     /// What the distance of a response from its threshold is multiplied by.
     pub gain: f32,
-    /// In later cycles only neurons sleep that say at most this share of what the loudest says.
+    /// In later cycles, only neurons whose response is at most this share of the strongest one sleep.
     pub silent: f32,
 }
 

@@ -286,7 +286,7 @@ struct Memory {
     bordered: usize,
     traces_pre: usize,
     traces_post: usize,
-    /// Of the convolution and of its weight gradient.
+    /// For the convolution and its weight gradient.
     kernels: usize,
 }
 

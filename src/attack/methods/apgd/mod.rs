@@ -10,6 +10,7 @@ use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::add_to_sphere;
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::sparse::Sparse;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -154,6 +155,23 @@ impl Stepper for Apgd {
             Loss::Margin => "apgd-margin",
             Loss::Difference => "apgd-t-margin",
         }
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = Self::default();
+        let targeted = ChangedOptions::none()
+            .unless(Loss::TargetedDlr.name(), "loss", self.loss.name())
+            .unless(default.targets, "targets", self.targets);
+        let settings = match self.loss {
+            Loss::Dlr => ChangedOptions::none(),
+            loss if loss.is_targeted() => targeted,
+            loss => ChangedOptions::none().unless(default.loss.name(), "loss", loss.name()),
+        };
+        settings
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.restarts, "restarts", self.restarts)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {

@@ -6,6 +6,7 @@ use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
 use crate::attack::geometry::random::add_to_sphere;
 use crate::attack::loss::Loss;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
@@ -100,6 +101,17 @@ impl Stepper for Fab {
 
     fn name(&self) -> &'static str {
         if self.targets > 0 { "fab-t" } else { "fab" }
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = Self::default();
+        let targets = if self.targets > 0 { self.targets } else { default.targets };
+        ChangedOptions::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.restarts, "restarts", self.restarts)
+            .unless(default.targets, "targets", targets)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {

@@ -11,6 +11,7 @@ use crate::attack::geometry::projection::{Breakpoints, into_ball, into_box, move
 use crate::attack::geometry::random::{below, sign};
 use crate::attack::loss::Loss;
 use crate::attack::methods::square::bump::Bump;
+use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::simd::random::Key;
 use crate::tensor::{Region, Shape};
@@ -259,6 +260,18 @@ impl Stepper for Square {
 
     fn name(&self) -> &'static str {
         "square"
+    }
+
+    fn settings(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.queries, "queries", self.queries)
+            .unless(default.restarts, "restarts", self.restarts)
+            .unless(default.p, "p", self.p)
+            .flag("rescale", self.rescale)
+            .unless("reject", "ties", if self.accept_ties { "accept" } else { "reject" })
+            .flag("refill", self.refill)
+            .unless(default.draws, "draws", self.draws)
     }
 
     fn needs(&self) -> Needs {

@@ -44,6 +44,6 @@ pub fn run(common: &Common, only: Option<&str>) -> Result<()> {
             lines.push(format!("    {:<26} {meaning}", format!("{key}={default}")));
         }
     }
-    lines.push("norms: linf, l2 and l1, and l0 for fgsm, bim and pgd, unless the line of an attack says otherwise".to_owned());
+    lines.push("norms: linf, l2 and l1, and l0 for fgsm, bim, pgd and eot-pgd, unless the line of an attack says otherwise".to_owned());
     common.console().result(&list, lines.join("\n"))
 }

@@ -33,7 +33,7 @@ pub struct Evaluation {
     /// Images `[label][predicted class]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<usize>>>,
-    /// Of a random network: draws that decide about an image, and the accuracy that one draw has on average.
+    /// For a random network: draws that decide about an image, and the accuracy that one draw has on average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draws: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,7 +38,7 @@ impl Robustness {
         self.results.iter_mut().for_each(|cell| cell.threat_model = ThreatModel::WhiteBox);
     }
 
-    /// Of images crafted before.
+    /// For images crafted before.
     pub fn of_crafted(crafted: &Crafted, cell: Cell) -> Self {
         let samples = fingerprint(crafted.samples());
         Self::new(JournalSettings::from([("images".to_owned(), samples)]), vec![cell])

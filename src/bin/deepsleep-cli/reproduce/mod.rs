@@ -74,7 +74,7 @@ pub struct Reproduce {
     /// Number of parallel jobs, which share the threads; 0: one per thread, at most four. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>, conflicts_with = "dry_run")]
     jobs: usize,
-    /// Only say what there is to do, and how long it may take
+    /// Print the plan and the estimated time, then exit
     #[arg(long)]
     dry_run: bool,
     /// With --dry-run: list every job, as --json does

@@ -20,7 +20,7 @@ pub struct SheetChoice {
 }
 
 impl SheetChoice {
-    /// Of a sheet and the command line; what both say is refused.
+    /// Of the sheet and the command line together; what both say is refused.
     pub fn new(
         path: Option<&Path>,
         mut data: DatasetOptions,

@@ -32,7 +32,7 @@ pub struct TrainedOn {
 }
 
 impl TrainedOn {
-    /// Of the training images that are used, and all test images.
+    /// Hashes of the training images that are used, and of all test images.
     pub fn new(
         architecture: &Architecture,
         dataset: &str,

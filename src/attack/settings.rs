@@ -1,0 +1,57 @@
+//! An attack's options as text: what has to be written after its name to get it again.
+
+use std::fmt::Display;
+
+/// Options that differ from those that the name alone stands for, as `key=value`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangedOptions(Vec<String>);
+
+impl ChangedOptions {
+    /// None: the attack that the name stands for.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// With this option, unless it has its default.
+    #[must_use]
+    pub fn unless<T: PartialEq + Display>(self, default: T, key: &str, value: T) -> Self {
+        if value == default { self } else { self.with(key, value) }
+    }
+
+    /// With this option.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Display) -> Self {
+        self.0.push(format!("{key}={value}"));
+        self
+    }
+
+    /// With `key=yes` where it is set.
+    #[must_use]
+    pub fn flag(self, key: &str, set: bool) -> Self {
+        if set { self.with(key, "yes") } else { self }
+    }
+
+    /// The attack of this name with these options.
+    pub fn of(&self, name: &str) -> String {
+        self.0.iter().fold(name.to_owned(), |text, option| described(&text, option))
+    }
+}
+
+/// A description of an attack, such as `pgd:steps=20`, with another option.
+pub fn described(attack: &str, option: &str) -> String {
+    let separator = if attack.contains(':') { ',' } else { ':' };
+    format!("{attack}{separator}{option}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_not_written() {
+        let settings = ChangedOptions::none().unless(40, "steps", 40).unless(1, "restarts", 5);
+        assert_eq!(settings.of("pgd"), "pgd:restarts=5");
+        assert_eq!(settings.flag("refill", true).of("pgd"), "pgd:restarts=5,refill=yes");
+        assert_eq!(described("pgd", "gradient=rga"), "pgd:gradient=rga");
+    }
+}
