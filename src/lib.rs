@@ -30,6 +30,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`wording`] | numbers, and texts of others, as messages and reports show them |
 //! | [`simd`] | sixteen lanes on every instruction set, elementary functions, random streams |
 //! | [`tensor`] | lane-blocked tensors, borders to `ndarray`, threads and instruction set as an argument |
 //! | [`kernels`] | the loops: convolution, normalization, pooling, spiking neurons, plasticity |
@@ -49,7 +50,6 @@
 //! | [`experiment`] | the paper's tables: what was printed, and what comes out here |
 //! | [`draw`] | curves, filters, spike rasters and grids of images |
 //! | [`report`] | an experiment's results as a page to read |
-//! | [`wording`] | numbers, and texts of others, as messages and reports show them; below all others |
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
