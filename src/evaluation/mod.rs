@@ -38,12 +38,16 @@
 mod archive;
 mod cell;
 mod checkpoint_kind;
+mod columns;
 mod crafted;
 mod evidence;
 mod interval;
 mod journal;
+mod named_attack;
+pub(crate) mod none_as_empty;
 mod plan;
 mod random;
+mod warning;
 
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
@@ -55,5 +59,7 @@ pub use evidence::Evidence;
 pub(crate) use interval::NORMAL_QUANTILE;
 pub use interval::{mean_interval, wilson};
 pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file};
+pub use named_attack::NamedAttack;
 pub use plan::{Models, Plan, PortionResult, evaluate};
 pub use random::RandomAccuracy;
+pub use warning::Warning;

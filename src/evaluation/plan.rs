@@ -210,12 +210,15 @@ pub fn evaluate(
                 diagnostics.merge(&part.diagnostics);
                 seconds += part.seconds;
             }
-            let mut cell =
-                Cell::new(spec.to_string(), threat, budget, (outcomes, &diagnostics, seconds));
-            if !method.info().bounded {
-                cell.note_unbounded();
-            }
-            cells.push(cell);
+            let info = method.info();
+            let report = AttackReport {
+                attack: info.name,
+                budget,
+                outcomes,
+                diagnostics,
+                warnings: Vec::new(),
+            };
+            cells.push(Cell::of_report(spec.clone(), threat, &report, info.bounded, seconds));
         }
     }
     Ok(cells)

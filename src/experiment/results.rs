@@ -9,7 +9,7 @@ use super::store::{Lookup, Store};
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::data::DataIdentity;
 pub use crate::evaluation::ThreatModel;
-use crate::evaluation::{Cell as EvaluatedCell, Evidence};
+use crate::evaluation::{Cell as EvaluatedCell, Evidence, NamedAttack, none_as_empty};
 use crate::files::{MOST, read_regular, write_atomically};
 use crate::method::HistoryPoint;
 use crate::method::{Settings, Training};
@@ -37,8 +37,9 @@ pub struct ModelResult {
     pub clean_accuracy: f64,
     /// How it got there.
     pub history: Vec<HistoryPoint>,
-    /// The file (safetensors), relative to the results folder.
-    pub file: String,
+    /// The file (safetensors), relative to the results folder; None if the store names none.
+    #[serde(with = "none_as_empty")]
+    pub file: Option<String>,
     /// Whether it was run as a spiking network; its history is that of the network of rectifiers.
     #[serde(default, skip_serializing_if = "is_false")]
     pub spiking: bool,
@@ -65,8 +66,10 @@ pub struct CraftedSet {
     pub seed: u64,
     /// Images.
     pub images: usize,
-    /// The file of the first portion ([`Crafted`](crate::evaluation::Crafted)), relative to the results folder.
-    pub file: String,
+    /// The file of the first portion ([`Crafted`](crate::evaluation::Crafted)), relative to the results folder; None if the
+    /// store names none.
+    #[serde(with = "none_as_empty")]
+    pub file: Option<String>,
 }
 
 /// One accuracy: a model under an attack. A cell of a table, or a point of a figure.
@@ -89,8 +92,9 @@ pub struct TableCell {
     pub scale: String,
     /// The column, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`, or an attack with its options.
     pub column: String,
-    /// The attack with its options, as [`parse_attack`](crate::attack::parse_attack) reads it; empty for clean images.
-    pub attack: String,
+    /// The attack with its options; None for clean images.
+    #[serde(with = "none_as_empty")]
+    pub attack: Option<NamedAttack>,
     /// Who crafted the images.
     pub threat_model: ThreatModel,
     /// Test images, from the first on.
@@ -101,21 +105,21 @@ pub struct TableCell {
     pub warnings: Vec<String>,
     /// The share of backward passes whose gradient was exactly zero; none without backward passes.
     pub zero_gradient_share: Option<f64>,
-    /// The file with the outcome of every image ([`evidence`](Self::evidence)), relative to the results folder; empty in
+    /// The file with the outcome of every image ([`evidence`](Self::evidence)), relative to the results folder; None in
     /// results of an engine that did not keep it.
-    #[serde(default)]
-    pub evidence: String,
+    #[serde(default, with = "none_as_empty")]
+    pub evidence: Option<String>,
 }
 
 impl TableCell {
     /// Whether it is of clean images.
     pub fn is_clean(&self) -> bool {
-        self.attack.is_empty()
+        self.attack.is_none()
     }
 
     /// The attack; None for clean images, and if this engine does not know it.
-    pub fn spec(&self) -> Option<AttackSpec> {
-        self.attack.parse().ok()
+    pub fn spec(&self) -> Option<&AttackSpec> {
+        self.attack.as_ref().and_then(NamedAttack::spec)
     }
 
     /// What became of every image, read from the results folder. Those of an attack that no radius bounds are counted within
@@ -124,13 +128,16 @@ impl TableCell {
     /// # Errors
     /// If the file is missing, damaged, or not of a cell.
     pub fn evidence(&self, folder: &Path) -> Result<EvaluatedCell> {
-        let key = self.evidence.strip_prefix(Store::FOLDER).and_then(|name| name.strip_prefix('/'));
-        let key = key.and_then(|name| name.strip_suffix(".json"));
+        let file = self.evidence.as_ref();
+        let key = file.and_then(|file| {
+            file.strip_prefix(Store::FOLDER)?.strip_prefix('/')?.strip_suffix(".json")
+        });
         let key = key.filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
         let missing = || Error::NotFound(format!("no evidence for `{}`", self.column));
         match Store::at(folder).find(key.ok_or_else(missing)?) {
             Lookup::Entry(entry) => {
-                let cell = read::<Evidence>(&entry)?.cell(self.images)?;
+                let evidence = read::<Evidence>(&entry)?.of_attack(self.spec());
+                let cell = evidence.cell(self.images)?;
                 let scale = parse_eps(&self.scale, self.norm, usize::MAX).unwrap_or_default();
                 Ok(match scale[..] {
                     [eps] => cell.counted_within(eps),

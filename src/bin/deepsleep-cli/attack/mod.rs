@@ -153,11 +153,11 @@ impl AttackCommand {
         }
         // With all the warnings that an evaluation has.
         let bounded = method.info().bounded;
-        let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
+        let cell = Cell::of_report(spec, threat_model, &report, bounded, seconds);
         let model = name.as_str();
         let subject = AttackSubject { model, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
-        let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
+        let summary = AttackSummary::new(subject, &report, &cell, draws);
         common.console().result(&summary, summary.text())?;
         answered(&name, summary.invalid, images)
     }
