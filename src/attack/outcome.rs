@@ -136,18 +136,18 @@ pub struct AttackReport {
 }
 
 impl AttackReport {
-    /// Puts the reports of parts of the samples together, in their order: the result is the one that all samples would
+    /// Puts the reports of portions of the samples together, in their order: the result is the one that all samples would
     /// have had in one run. None if there are none, or they are of different attacks (by name: that their
     /// options were the same is for the caller to know) or budgets.
-    pub fn merge(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
-        let mut parts = parts.into_iter();
-        let mut all = parts.next()?;
-        for part in parts {
-            if (&part.attack, part.budget) != (&all.attack, all.budget) {
+    pub fn merge(portions: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut portions = portions.into_iter();
+        let mut all = portions.next()?;
+        for portion in portions {
+            if (&portion.attack, portion.budget) != (&all.attack, all.budget) {
                 return None;
             }
-            all.outcomes.extend(part.outcomes);
-            all.diagnostics.merge(&part.diagnostics);
+            all.outcomes.extend(portion.outcomes);
+            all.diagnostics.merge(&portion.diagnostics);
         }
         all.renew_warnings();
         Some(all)

@@ -20,7 +20,7 @@
 //!     o.radii = vec![0.1, 0.2];
 //! });
 //! let models = Models { target: &target, source: None };
-//! let cells = evaluate(&context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
+//! let cells = evaluate(&context, models, &samples, &plan)?;
 //! assert_eq!(cells.len(), 4);
 //! assert_eq!(worst_cases(&cells).len(), 2);
 //!
@@ -60,6 +60,6 @@ pub(crate) use interval::NORMAL_QUANTILE;
 pub use interval::{mean_interval, wilson};
 pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file};
 pub use named_attack::NamedAttack;
-pub use plan::{Models, Plan, PortionResult, evaluate};
+pub use plan::{Models, Plan, PortionResult, evaluate, evaluate_with};
 pub use random::RandomAccuracy;
 pub use warning::Warning;

@@ -97,7 +97,7 @@ impl Lab<'_> {
         let (attacks, radii) = (vec![attack.clone()], vec![eps]);
         let plan = Plan { attacks, norm, radii, seed, portion: images.max(1) };
         let models = Models { target: &*model, source: None };
-        let cells = evaluate(self.context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
+        let cells = evaluate(self.context, models, &samples, &plan)?;
         cells.into_iter().next().ok_or_else(|| Error::failed("experiment", "no cell was measured"))
     }
 }

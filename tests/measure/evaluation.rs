@@ -8,7 +8,7 @@ use deepsleep::attack::{
 use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
     Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, archive,
-    classify, evaluate, fingerprint, transfer_matrix, worst_cases,
+    classify, evaluate_with, fingerprint, transfer_matrix, worst_cases,
 };
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenModel;
@@ -42,7 +42,7 @@ fn run(plan: &Plan, done: Vec<PortionResult>, save: &mut dyn FnMut(&PortionResul
         save(part);
         Ok(())
     };
-    evaluate(&context(), models, &samples, plan, done, &mut save).unwrap()
+    evaluate_with(&context(), models, &samples, plan, done, &mut save).unwrap()
 }
 
 /// Without the times, which differ.
@@ -62,17 +62,17 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
         o.portion = 100;
     });
     let whole = timeless(run(&plan, Vec::new(), &mut |_| {}));
-    let mut parts = Vec::new();
+    let mut portions = Vec::new();
     let small = plan.clone().with(|o| o.portion = 7);
-    let in_parts = run(&small, Vec::new(), &mut |part| parts.push(part.clone()));
-    assert_eq!(timeless(in_parts), whole);
-    assert_eq!(parts.len(), small.parts(41));
+    let in_portions = run(&small, Vec::new(), &mut |portion| portions.push(portion.clone()));
+    assert_eq!(timeless(in_portions), whole);
+    assert_eq!(portions.len(), small.portions(41));
 
     // Any of them done before, in any order: the same again.
-    let text = serde_json::to_string(&parts).unwrap();
+    let text = serde_json::to_string(&portions).unwrap();
     let mut some: Vec<PortionResult> = serde_json::from_str(&text).unwrap();
     some.reverse();
-    some.retain(|part| part.portion % 3 != 1);
+    some.retain(|done| done.portion % 3 != 1);
     let mut new = 0;
     assert_eq!(timeless(run(&small, some, &mut |_| new += 1)), whole);
     assert_eq!(new, 6 * 2);
@@ -512,10 +512,11 @@ fn what_cannot_be_run_is_refused_before_any_work() {
         });
         for models in [models, Models { source: Some(&network), ..models }] {
             let mut parts = 0;
-            let result = evaluate(&context(), models, &samples, &plan, Vec::new(), &mut |_| {
-                parts += 1;
-                Ok(())
-            });
+            let result =
+                evaluate_with(&context(), models, &samples, &plan, Vec::new(), &mut |_| {
+                    parts += 1;
+                    Ok(())
+                });
             assert!(matches!(result, Err(Error::Argument { .. })), "{text}: {result:?}");
             assert_eq!(parts, 0, "{text}");
         }

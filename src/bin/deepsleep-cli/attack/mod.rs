@@ -180,14 +180,10 @@ impl AttackCommand {
         (method, budget): (&dyn Attack, Budget),
     ) -> Result<AttackReport> {
         let mut progress = common.console().progress(samples.len());
-        let all: Vec<usize> = (0..samples.len()).collect();
-        let portion = |portion: &[usize]| -> Result<AttackReport> {
-            let report = models.attack(context, &samples.select(portion)?, method, budget)?;
-            progress.advance(portion.len(), &report.attack);
-            Ok(report)
+        let mut observe = |report: &AttackReport| {
+            progress.advance(report.outcomes.len(), &report.attack);
         };
-        let parts = all.chunks(PORTION).map(portion).collect::<Result<Vec<AttackReport>>>()?;
-        AttackReport::merge(parts).ok_or_else(|| anyhow!("there are no images"))
+        Ok(models.attack_in_portions(context, samples, method, budget, PORTION, &mut observe)?)
     }
 }
 
