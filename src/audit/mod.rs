@@ -16,7 +16,7 @@
 //!     o.budget = Budget { norm: Norm::Linf, eps: 0.05, seed: 0 };
 //!     o.search = 2;
 //! });
-//! let report = run_audit(&Context::new(0)?, &model, &samples, &options, &[], |_| {})?;
+//! let report = run_audit(&Context::new(0)?, &model, &samples, &options)?;
 //! println!("{}, {:.3}", report.verdict, report.robust_accuracy);
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
@@ -90,8 +90,8 @@ impl Default for AuditOptions {
     }
 }
 
-/// Audits a model on the first of these samples that it classifies rightly. `twins` are other networks for the same task, whose
-/// images are shown to it. `observer` hears what is going on.
+/// Audits a model on the first of these samples that it classifies rightly. An [`AuditTask`] can also be shown images of other
+/// networks, tell what is going on, and be resumed.
 ///
 /// # Errors
 /// If model, samples and budget do not fit one another, or no sample is classified rightly.
@@ -100,11 +100,9 @@ pub fn run_audit(
     model: &dyn Classifier,
     samples: &Samples,
     options: &AuditOptions,
-    twins: &[&dyn Classifier],
-    mut observer: impl FnMut(&str),
 ) -> Result<AuditReport> {
-    let task = AuditTask { context, model, samples, options, twins };
-    task.run(Vec::new(), &mut observer, &mut |_| Ok(()))
+    let task = AuditTask { context, model, samples, options, twins: &[] };
+    task.run(Vec::new(), &mut |_| {}, &mut |_| Ok(()))
 }
 
 /// An audit to be done, in parts that can be kept.

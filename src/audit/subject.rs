@@ -3,11 +3,11 @@
 use super::report::{Attacked, Check, Finding};
 use super::stages::{AuditStage, Chosen};
 use super::statistics::interval;
+use crate::attack::geometry::ball::distance;
 use crate::attack::{
     Answer, Attack, Budget, Classifier, DrawnLogits, Norm, Outcome, Point, Probe, Samples, Status,
     run_attack,
 };
-use crate::evaluation::distance;
 use crate::nn::{decision_noise, predict};
 use crate::simd::random::Key;
 use crate::tensor::Context;

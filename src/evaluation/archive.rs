@@ -1,6 +1,7 @@
 //! Reads and writes crafted images in numpy's format.
 
-use super::crafted::{Crafted, Image, UNSAID, distance, near_box};
+use super::crafted::{Crafted, Image, UNSAID};
+use crate::attack::geometry::ball::{distance, near_box};
 use crate::attack::{
     AttackInfo, AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Samples, Status, Winner,
 };

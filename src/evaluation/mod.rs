@@ -52,7 +52,6 @@ mod warning;
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
 pub use checkpoint_kind::{AUDIT, CheckpointKind};
-pub(crate) use crafted::distance;
 pub use crafted::{Crafted, classify, transfer_matrix};
 pub use evidence::Evidence;
 #[cfg(feature = "experiment")]
