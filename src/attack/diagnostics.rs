@@ -43,6 +43,7 @@ pub enum Outputs {
 
 /// What gives reason to doubt a result, as counts and flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Diagnostics {
     /// Of options and budget: the same for every part.
     pub option_warnings: Vec<String>,

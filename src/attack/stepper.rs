@@ -63,6 +63,7 @@ pub enum Needs {
 
 /// When an attack is done with a sample, and which point it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Goal {
     /// The first misclassified point inside the ball. Of a random model, whose answer may be luck, the one with the
     /// lowest margin of all runs.

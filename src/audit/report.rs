@@ -96,6 +96,7 @@ pub struct Attacked {
 
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AuditReport {
     /// The norm.
     pub norm: Norm,

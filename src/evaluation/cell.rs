@@ -34,6 +34,7 @@ impl ThreatModel {
 
 /// One attack at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Cell {
     /// The attack with its options; None for clean images. In files an empty text stands for none.
     #[serde(with = "none_as_empty")]
@@ -228,6 +229,7 @@ fn total_cost(outcomes: &[Outcome]) -> Cost {
 
 /// What survives all attacks at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WorstCase {
     /// The norm.
     pub norm: Norm,

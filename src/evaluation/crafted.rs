@@ -202,10 +202,7 @@ impl Crafted {
             ));
         }
         (self.budget.norm, self.budget.eps, self.bounded) = (norm, eps, true);
-        if !self.stated {
-            self.diagnostics.option_warnings.retain(|doubt| doubt != UNSAID);
-            self.stated = true;
-        }
+        self.stated = true;
         self
     }
 
@@ -305,7 +302,7 @@ impl Attack for ShownSet<'_> {
     }
 
     fn option_warnings(&self, _budget: &Budget) -> Vec<String> {
-        Vec::new()
+        if self.0.stated { Vec::new() } else { vec![UNSAID.to_owned()] }
     }
 }
 

@@ -300,7 +300,8 @@ mod tests {
         assert!(old("theirs", &[]).cell(4).expect("readable").bounded);
         // Clean images.
         assert_eq!(old("", &[]).cell(4).expect("readable").attack, None);
-        let clean = Cell { attack: None, ..far("pgd", ThreatModel::WhiteBox) };
+        let mut clean = far("pgd", ThreatModel::WhiteBox);
+        clean.attack = None;
         let json = serde_json::to_value(Evidence::of(&clean)).expect("JSON");
         assert_eq!(json["attack"], "");
     }

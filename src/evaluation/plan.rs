@@ -108,6 +108,7 @@ fn in_portions(
 
 /// One attack at one radius on one portion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PortionResult {
     /// The attack's place in the plan.
     pub attack: usize,

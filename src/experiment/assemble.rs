@@ -4,11 +4,11 @@ use super::execute::{Trained, read};
 use super::graph::{CellPlan, Graph};
 use super::published::Published;
 use super::replication::{CellSummary, Replication};
-use super::results::{CraftedSet, JobRun, ModelResult, Results, TableCell};
+use super::results::{CraftedSet, ModelResult, Results, TableCell};
 use super::run::JobOutcome;
+use super::run_info::JobRun;
 use super::spec::ExperimentSpec;
 use super::store::{Store, StoreEntry};
-use super::work::NUMERICS;
 use crate::Result;
 use crate::evaluation::{Evidence, NamedAttack, ThreatModel};
 
@@ -60,12 +60,9 @@ pub fn assemble_results(
         cells.push(cell(graph, plan, read::<Evidence>(entry)?)?);
     }
     let mut results = Results {
-        version: env!("CARGO_PKG_VERSION").into(),
-        numerics: NUMERICS,
         network: graph.sources.network.clone(),
         data: Some(spec.data.clone()),
         quick: spec.quick,
-        settings: spec.settings.clone(),
         seeds: spec.seeds.clone(),
         tables: spec.tables.clone(),
         figures: spec.figures.clone(),
@@ -77,8 +74,7 @@ pub fn assemble_results(
         models,
         crafted,
         cells,
-        summary: Vec::new(),
-        replication: Vec::new(),
+        ..Results::new(spec.settings.clone())
     };
     results.summary = CellSummary::all(&results);
     results.replication = Replication::all(&results, &Published::load()?);

@@ -1,11 +1,12 @@
 //! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
-//! machine and instruction set are in [`RunInfo`], a file of its own.
+//! machine and instruction set are in [`RunInfo`](super::RunInfo), a file of its own.
 
 use super::execute::read;
 use super::replication::{CellSummary, Replication};
 use super::sheet::{Sheet, is_false, is_linf, linf};
 use super::statistics::Spread;
 use super::store::{Lookup, Store};
+use super::work::NUMERICS;
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::data::DataIdentity;
 pub use crate::evaluation::ThreatModel;
@@ -170,6 +171,7 @@ pub const REPORT_FILES: [&str; 4] = ["index.html", "report.md", "results.csv", "
 
 /// Everything that an experiment found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Results {
     /// Version of the engine.
     pub version: String,
@@ -218,39 +220,32 @@ pub struct Results {
     pub replication: Vec<Replication>,
 }
 
-/// A job that was run, or found in the store.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JobRun {
-    /// What it did, e.g. `train deepsleep, seed 0`.
-    pub name: String,
-    /// `train`, `craft`, `transfer`, `white-box`.
-    pub kind: String,
-    /// Wall seconds when it was computed.
-    pub seconds: f64,
-    /// Whether this run found it in the store.
-    pub reused: bool,
-}
-
-/// How an experiment was run: whatever may differ between two runs with the same results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// Instruction set.
-    pub isa: String,
-    /// Threads.
-    pub threads: usize,
-    /// The processor, as the system names it.
-    pub processor: String,
-    /// When it ended, seconds since 1970.
-    pub finished: u64,
-    /// Wall seconds of this run.
-    pub seconds: f64,
-    /// Largest resident memory of this run in bytes, where the system tells.
-    pub peak_memory: Option<u64>,
-    /// The jobs, in the order of the graph.
-    pub jobs: Vec<JobRun>,
-}
-
 impl Results {
+    /// Of nothing yet, with these settings, by this engine.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            numerics: NUMERICS,
+            network: String::new(),
+            data: None,
+            quick: false,
+            settings,
+            seeds: Vec::new(),
+            tables: Vec::new(),
+            figures: Vec::new(),
+            sheets: Vec::new(),
+            images: 0,
+            white_box_images: 0,
+            largest_class: None,
+            train_images: 0,
+            models: Vec::new(),
+            crafted: Vec::new(),
+            cells: Vec::new(),
+            summary: Vec::new(),
+            replication: Vec::new(),
+        }
+    }
+
     /// Training images that were used. To an engine that did not note the data set, which was then MNIST or passed for it,
     /// 0 meant all of them.
     pub fn images_trained_on(&self) -> usize {
@@ -369,27 +364,6 @@ impl Results {
             (cell.method.as_str(), cell.scale.as_str(), cell.column.as_str(), cell.threat_model)
                 == (method, scale, column, threat_model)
         })
-    }
-}
-
-impl RunInfo {
-    /// Name of the file in a results folder.
-    pub const FILE: &'static str = "run.json";
-
-    /// Reads a results folder.
-    ///
-    /// # Errors
-    /// If there is no such file in it, or it is not one of ours.
-    pub fn load(folder: &Path) -> Result<Self> {
-        load(&folder.join(Self::FILE))
-    }
-
-    /// Writes it into a results folder, whole or not at all.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        save(self, &folder.join(Self::FILE))
     }
 }
 

@@ -50,27 +50,16 @@ pub fn results(profile: Profile, quick: bool) -> Results {
 pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
     let published = Published::load().unwrap();
     let seeds: Vec<u64> = (0..seeds).collect();
-    let mut results = Results {
-        version: "synthetic".into(),
-        numerics: 1,
-        network: String::new(),
-        data: None,
-        quick,
-        settings: Settings::new(profile),
-        seeds: seeds.clone(),
-        tables: vec![1, 2, 3],
-        figures: vec![3],
-        sheets: Vec::new(),
-        images: 10_000,
-        white_box_images: 500,
-        largest_class: None,
-        train_images: 60_000,
-        models: Vec::new(),
-        crafted: Vec::new(),
-        cells: Vec::new(),
-        summary: Vec::new(),
-        replication: Vec::new(),
-    };
+    let mut results = Results::new(Settings::new(profile));
+    results.version = "synthetic".into();
+    results.numerics = 1;
+    results.quick = quick;
+    results.seeds = seeds.clone();
+    results.tables = vec![1, 2, 3];
+    results.figures = vec![3];
+    results.images = 10_000;
+    results.white_box_images = 500;
+    results.train_images = 60_000;
     for &seed in &seeds {
         for (number, (method, id, defense, overrides)) in METHODS.iter().enumerate() {
             let overrides = overrides.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
