@@ -226,7 +226,7 @@ class AutoAttack:
         return found
 
     def clean_accuracy(self, x_orig: Any, y_orig: Any, bs: int = 250) -> float:
-        """The share of images that are classified rightly, as attacks tell it; what gives reason to doubt it is a warning.
+        """The share of images that are classified correctly, as attacks tell it; what gives reason to doubt it is a warning.
 
         A model that answers by callbacks is asked twice: images that get another answer then are not right.
 

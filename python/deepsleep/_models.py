@@ -127,7 +127,7 @@ class Model:
         return self.logits(images, seed=seed, threads=threads).argmax(1)
 
     def accuracy(self, images: Any, labels: Any, *, seed: int = 0, threads: int = 0) -> float:
-        """The share of images that are classified rightly.
+        """The share of images that are classified correctly.
 
         Parameters
         ----------

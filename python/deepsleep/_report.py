@@ -57,7 +57,7 @@ class Report:
 
     @property
     def robust_accuracy(self) -> float:
-        """The share of images that are classified rightly under attack."""
+        """The share of images that are classified correctly under attack."""
         return float(self._summary["robust_accuracy"])
 
     @property
@@ -68,7 +68,7 @@ class Report:
 
     @property
     def clean_accuracy(self) -> float:
-        """The share of images that are classified rightly without an attack."""
+        """The share of images that are classified correctly without an attack."""
         return float(self._summary["clean_accuracy"])
 
     @property

@@ -43,7 +43,7 @@ class Attack(Targeting, Saving):
         What the last call found. None if it went for several classes: `reports` has a report for each.
     reports : dict of Report
         What the last call found, by the class that it went for, of images that the model did not take for it already. They count as
-        classified rightly what is as the model classified it.
+        classified correctly what is as the model classified it.
     """
 
     # The attack as `deepsleep.attack` takes it, with the names of attributes.

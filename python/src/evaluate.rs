@@ -8,7 +8,7 @@ use crate::work::{AnyModel, run};
 use deepsleep::attack::{AttackSpec, Budget, Classifier, Norm};
 use deepsleep::audit::{AuditOptions, AuditReport, AuditStage, AuditTask};
 use deepsleep::evaluation::{
-    AUDIT, CheckpointKind, Journal, JournalSettings, Models, Plan, PortionResult, evaluate,
+    AUDIT, CheckpointKind, Journal, JournalSettings, Models, Plan, PortionResult, evaluate_with,
     fingerprint, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
@@ -112,7 +112,7 @@ pub fn run_many<'py>(
     let cells = run(py, &models, threads, progress.as_ref(), |office, models| {
         let mut finished: usize = done.iter().map(|part| part.outcomes.len()).sum();
         let models = Models { target: models[0], source: models.get(1).copied() };
-        evaluate(office.context, models, &samples, &plan, done, &mut |part| {
+        evaluate_with(office.context, models, &samples, &plan, done, &mut |part| {
             finished += part.outcomes.len();
             office.tell(finished, total, plan.attacks[part.attack].name());
             kept.as_mut().map_or(Ok(()), |kept| kept.journal.add(part))

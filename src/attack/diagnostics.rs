@@ -32,6 +32,7 @@ pub fn findings(found_by: &[FoundBy]) -> Option<String> {
 
 /// What gives reason to doubt a result, as counts and flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Diagnostics {
     /// About options and budget: the same for every part.
     pub option_warnings: Vec<String>,

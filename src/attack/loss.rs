@@ -8,6 +8,7 @@ use crate::simd::{Isa, Lanes, LanesU32, Simd, dispatch, math};
 
 /// A function of the logits to be maximized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Loss {
     /// The cross-entropy `-ln softmax(z)[y]`, as its log-odds `ln(sum_{i != y} exp(z_i)) - z_y`.
     ///

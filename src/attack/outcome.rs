@@ -10,6 +10,7 @@ use std::borrow::Cow;
 /// What became of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Status {
     /// Misclassified without any attack.
     CleanWrong,
@@ -58,6 +59,7 @@ pub struct Expected {
 /// One sample's result: what the attack, the journal of an evaluation, the store of an experiment and the report know of
 /// it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The sample's identity.
     pub id: u64,
@@ -100,15 +102,19 @@ impl Outcome {
         self
     }
 
-    /// Whether it was fooled by an image inside the ball.
-    pub fn fooled_within(&self, budget: &Budget) -> bool {
-        let distance = match budget.norm {
+    /// How far the returned image is from the clean one.
+    pub fn distance(&self, norm: Norm) -> f32 {
+        match norm {
             Norm::Linf => self.linf,
             Norm::L2 => self.l2,
             Norm::L1 => self.l1,
             Norm::L0 => self.l0,
-        };
-        self.status == Status::Fooled && budget.admits(distance)
+        }
+    }
+
+    /// Whether it was fooled by an image inside the ball.
+    pub fn fooled_within(&self, budget: &Budget) -> bool {
+        self.status == Status::Fooled && budget.admits(self.distance(budget.norm))
     }
 }
 
@@ -122,6 +128,7 @@ fn null_is_not_a_number<'a, D: Deserializer<'a>>(from: D) -> Result<f32, D::Erro
 
 /// The results of one attack on some samples.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AttackReport {
     /// The attack's name, without its options.
     pub attack: String,
@@ -136,18 +143,18 @@ pub struct AttackReport {
 }
 
 impl AttackReport {
-    /// Puts the reports of parts of the samples together, in their order: the result is the one that all samples would
+    /// Puts the reports of portions of the samples together, in their order: the result is the one that all samples would
     /// have had in one run. None if there are none, or they are of different attacks (by name: that their
     /// options were the same is for the caller to know) or budgets.
-    pub fn merge(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
-        let mut parts = parts.into_iter();
-        let mut all = parts.next()?;
-        for part in parts {
-            if (&part.attack, part.budget) != (&all.attack, all.budget) {
+    pub fn merge(portions: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut portions = portions.into_iter();
+        let mut all = portions.next()?;
+        for portion in portions {
+            if (&portion.attack, portion.budget) != (&all.attack, all.budget) {
                 return None;
             }
-            all.outcomes.extend(part.outcomes);
-            all.diagnostics.merge(&part.diagnostics);
+            all.outcomes.extend(portion.outcomes);
+            all.diagnostics.merge(&portion.diagnostics);
         }
         all.renew_warnings();
         Some(all)

@@ -3,6 +3,7 @@
 //! The engine owns lanes, batches and threads; a [`Stepper`] sees one sample, its own memory and its own random
 //! numbers. So its result cannot depend on anything else.
 
+use crate::attack::geometry::ball;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
 use crate::attack::settings::ChangedOptions;
@@ -37,14 +38,16 @@ impl Budget {
         Err(Error::argument("attack", problem))
     }
 
-    /// Whether a perturbation of this size is inside, up to rounding: a strict limit would lose real successes.
+    /// Whether a perturbation of this size, measured in f32, is inside for an attack: a strict limit would lose real successes to
+    /// rounding. (Images of others, which are said to lie in a ball, are [held](crate::evaluation::Crafted::is_inside) to it more
+    /// closely.)
     pub fn admits(&self, distance: f32) -> bool {
         distance <= self.reach()
     }
 
     /// The largest perturbation that is [admitted](Self::admits).
     pub fn reach(&self) -> f32 {
-        self.eps * (1.0 + 1e-5) + 1e-6
+        ball::reach(self.eps)
     }
 }
 
@@ -61,6 +64,7 @@ pub enum Needs {
 
 /// When an attack is done with a sample, and which point it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Goal {
     /// The first misclassified point inside the ball. Of a random model, whose answer may be luck, the one with the
     /// lowest margin of all runs.

@@ -108,7 +108,7 @@ impl Session for NearestMeanSession<'_> {
     }
 }
 
-/// Of samples that the model classifies rightly.
+/// Of samples that the model classifies correctly.
 pub(super) fn right(model: &NearestMean, samples: &Samples) -> Vec<usize> {
     let is_right = |&i: &usize| predict(&model.logits(samples.image(i))) == samples.labels()[i];
     (0..samples.len()).filter(is_right).collect()

@@ -16,7 +16,7 @@
 //!     o.budget = Budget { norm: Norm::Linf, eps: 0.05, seed: 0 };
 //!     o.search = 2;
 //! });
-//! let report = run_audit(&Context::new(0)?, &model, &samples, &options, &[], |_| {})?;
+//! let report = run_audit(&Context::new(0)?, &model, &samples, &options)?;
 //! println!("{}, {:.3}", report.verdict, report.robust_accuracy);
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
@@ -24,6 +24,7 @@
 mod active;
 mod altered;
 mod answers;
+mod attacked;
 mod attacks;
 mod catches;
 mod claim;
@@ -92,21 +93,19 @@ impl Default for AuditOptions {
     }
 }
 
-/// Audits a model on the first of these samples that it classifies rightly. `twins` are other networks for the same task, whose
-/// images are shown to it. `observer` hears what is going on.
+/// Audits a model on the first of these samples that it classifies correctly. An [`AuditTask`] can also be shown images of other
+/// networks, tell what is going on, and be resumed.
 ///
 /// # Errors
-/// If model, samples and budget do not fit one another, or no sample is classified rightly.
+/// If model, samples and budget do not fit one another, or no sample is classified correctly.
 pub fn run_audit(
     context: &Context,
     model: &dyn Classifier,
     samples: &Samples,
     options: &AuditOptions,
-    twins: &[&dyn Classifier],
-    mut observer: impl FnMut(&str),
 ) -> Result<AuditReport> {
-    let task = AuditTask { context, model, samples, options, twins };
-    task.run(Vec::new(), &mut observer, &mut |_| Ok(()))
+    let task = AuditTask { context, model, samples, options, twins: &[] };
+    task.run(Vec::new(), &mut |_| {}, &mut |_| Ok(()))
 }
 
 /// An audit to be done, in parts that can be kept.
@@ -116,7 +115,7 @@ pub struct AuditTask<'a> {
     pub context: &'a Context,
     /// The model.
     pub model: &'a dyn Classifier,
-    /// Images, of which the first that it classifies rightly are audited.
+    /// Images, of which the first that it classifies correctly are audited.
     pub samples: &'a Samples,
     /// How.
     pub options: &'a AuditOptions,

@@ -105,6 +105,7 @@ pub struct Attacked {
 
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AuditReport {
     /// The norm.
     pub norm: Norm,
@@ -116,7 +117,7 @@ pub struct AuditReport {
     pub spiking: bool,
     /// Images that were looked at.
     pub images: usize,
-    /// Those that the model classifies rightly: what is audited.
+    /// Those that the model classifies correctly: what is audited.
     pub right: usize,
     /// Their share.
     pub clean_accuracy: f64,

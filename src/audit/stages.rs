@@ -36,7 +36,7 @@ pub struct AuditStage {
 /// The images of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Chosen {
-    /// Places of those that the model classifies rightly.
+    /// Places of those that the model classifies correctly.
     pub right: Vec<usize>,
     /// Images that were looked at to find these.
     pub images: usize,

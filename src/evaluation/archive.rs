@@ -1,6 +1,7 @@
 //! Reads and writes crafted images in numpy's format.
 
-use super::crafted::{Crafted, Image, UNSAID, distance, near_box};
+use super::crafted::{Crafted, Image, UNSAID};
+use crate::attack::geometry::ball::{distance, near_box};
 use crate::attack::{
     AttackInfo, AttackReport, Budget, Cost, Diagnostics, Norm, Outcome, Samples, Status, Winner,
 };
@@ -218,11 +219,13 @@ impl Crafted {
         let images: Vec<Image> = images.collect();
         let stated = notes.as_ref().is_some_and(|notes| notes.stated);
         let (budget, bounded, target, diagnostics) = match notes {
-            Some(SetNotes { norm, eps, seed, bounded, target, diagnostics, .. }) => {
+            Some(SetNotes { norm, eps, seed, bounded, target, mut diagnostics, .. }) => {
+                // Some versions kept the doubt of a set without a radius in the file; it goes when somebody states one.
+                diagnostics.option_warnings.retain(|doubt| stated || doubt != UNSAID);
                 // Minus zero is no other radius.
                 (Budget { norm, eps: eps + 0.0, seed }, bounded, target, diagnostics)
             }
-            None => (largest_change(&samples, &images), true, None, unsaid()),
+            None => (largest_change(&samples, &images), true, None, Diagnostics::default()),
         };
         budget.check().map_err(|e| fail(format!("`{NOTES}`: {e}")))?;
         Ok(Self { samples, images, attack, budget, stated, bounded, target, diagnostics })
@@ -281,11 +284,6 @@ fn largest_change(samples: &Samples, images: &[Image]) -> Budget {
         .filter(|(_, image)| image.pixels.iter().all(|&pixel| near_box(pixel)));
     let changes = boxed.map(|(i, image)| distance(Norm::Linf, &image.pixels, samples.image(i)));
     Budget { norm: Norm::Linf, eps: changes.fold(0.0, f64::max) as f32, seed: 0 }
-}
-
-/// What gives reason to doubt the result of a set without notes.
-fn unsaid() -> Diagnostics {
-    Diagnostics { option_warnings: vec![UNSAID.into()], ..Diagnostics::default() }
 }
 
 /// Numbers by the sample, which a set may have or not.

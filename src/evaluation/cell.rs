@@ -1,15 +1,13 @@
 //! Results: one attack at one radius, and what survives all attacks.
 
 use super::interval::wilson;
+use super::named_attack::NamedAttack;
+use super::none_as_empty;
 use super::random::RandomAccuracy;
-use crate::attack::{
-    AttackReport, AttackSpec, Budget, Cost, Diagnostics, FoundBy, Norm, Outcome, Status, outside,
-};
+use super::warning::Warning;
+use crate::attack::{AttackReport, Budget, Cost, FoundBy, Norm, Outcome, Status, outside};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// How the warning begins that a radius bounds nothing.
-const UNBOUNDED: &str = "eps does not bound this attack";
 
 /// What the attacker knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,9 +34,14 @@ impl ThreatModel {
 
 /// One attack at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Cell {
-    /// The attack with its options.
-    pub attack: String,
+    /// The attack with its options; None for clean images. In files an empty text stands for none.
+    #[serde(with = "none_as_empty")]
+    pub attack: Option<NamedAttack>,
+    /// Whether the radius bounded it; not in the JSON of a result, so true in a cell that was read from one.
+    #[serde(skip, default = "yes")]
+    pub bounded: bool,
     /// The norm.
     pub norm: Norm,
     /// The radius.
@@ -47,7 +50,7 @@ pub struct Cell {
     pub seed: u64,
     /// What the attacker knows.
     pub threat_model: ThreatModel,
-    /// The share of samples classified rightly, clean and attacked.
+    /// The share of samples classified correctly, clean and attacked.
     pub robust_accuracy: f64,
     /// Where the robust accuracy on all images of this kind lies, with 95 % confidence; None in files of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,7 +78,7 @@ pub struct Cell {
     /// The time that it took, all sittings together.
     pub seconds: f64,
     /// What gives reason to doubt the result.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Of an ensemble, who found what of what those before it left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found_by: Vec<FoundBy>,
@@ -87,52 +90,56 @@ pub struct Cell {
     pub outcomes: Vec<Outcome>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl Cell {
     /// Of a whole report. `bounded`: whether the radius bounded the attack.
     pub fn of_report(
-        attack: String,
+        attack: impl Into<NamedAttack>,
         threat_model: ThreatModel,
         report: &AttackReport,
         bounded: bool,
         seconds: f64,
     ) -> Self {
-        let outcomes = report.outcomes.iter().cloned().map(Outcome::without_image).collect();
-        let mut cell = Self::new(
-            attack,
-            threat_model,
-            report.budget,
-            (outcomes, &report.diagnostics, seconds),
-        );
-        if !bounded {
-            cell.note_unbounded();
-        }
-        cell
+        let cell = Self::measured(Some(attack.into()), threat_model, report);
+        Self { seconds, ..cell }.bounded(bounded)
     }
 
-    pub(super) fn new(
-        attack: String,
+    /// Of the report on clean images that [`classify`](super::classify) makes. The time that it took is not known here: 0
+    /// seconds.
+    pub fn of_clean(report: &AttackReport) -> Self {
+        Self::measured(None, ThreatModel::WhiteBox, report)
+    }
+
+    fn measured(
+        attack: Option<NamedAttack>,
         threat_model: ThreatModel,
-        budget: Budget,
-        (outcomes, diagnostics, seconds): (Vec<Outcome>, &Diagnostics, f64),
+        report: &AttackReport,
     ) -> Self {
-        let count = |status| outcomes.iter().filter(|o| o.status == status).count();
+        let AttackReport { budget, diagnostics, .. } = report;
+        let outcomes: Vec<Outcome> =
+            report.outcomes.iter().cloned().map(Outcome::without_image).collect();
         let starts = outcomes.iter().filter(|o| o.cost.zero_starts > 0).count();
-        let (invalid, cost) = (count(Status::Invalid), total_cost(&outcomes));
+        let (invalid, cost) = (report.count(Status::Invalid), report.cost());
+        let name = attack.as_ref().map_or("", NamedAttack::name);
         let mut warnings =
-            diagnostics.warnings(&attack, budget.norm, outcomes.len(), invalid, &cost, starts);
-        warnings.extend(outside(count(Status::Outside)));
+            diagnostics.warnings(name, budget.norm, outcomes.len(), invalid, &cost, starts);
+        warnings.extend(outside(report.count(Status::Outside)));
+        let warnings = warnings.into_iter().map(Warning::Text).collect();
         let found_by = diagnostics.found_by.clone();
-        let cell = Self::of_outcomes(attack, threat_model, budget, outcomes, warnings);
-        Self { seconds, found_by, ..cell }
+        let cell = Self::of_outcomes(attack, threat_model, *budget, outcomes, warnings);
+        Self { found_by, ..cell }
     }
 
-    /// What follows from outcomes. The time that they took is not known here: 0 seconds.
+    /// What follows from outcomes of an attack that the radius bounded. The time that they took is not known here: 0 seconds.
     pub(super) fn of_outcomes(
-        attack: String,
+        attack: Option<NamedAttack>,
         threat_model: ThreatModel,
         Budget { norm, eps, seed }: Budget,
         outcomes: Vec<Outcome>,
-        warnings: Vec<String>,
+        warnings: Vec<Warning>,
     ) -> Self {
         let cost = total_cost(&outcomes);
         let of = |status| outcomes.iter().filter(move |outcome| outcome.status == status);
@@ -142,6 +149,7 @@ impl Cell {
         let backward = cost.backward_passes;
         Self {
             attack,
+            bounded: true,
             norm,
             eps,
             seed,
@@ -165,7 +173,7 @@ impl Cell {
         }
     }
 
-    /// The share of images, as they were shown, that the model classifies rightly: also those that it misclassifies
+    /// The share of images, as they were shown, that the model classifies correctly: also those that it misclassifies
     /// without an attack and an attack happens to put right. Papers report this for sets that were crafted elsewhere; for
     /// an attack on the model itself, [`robust_accuracy`](Self::robust_accuracy) is the number.
     pub fn accuracy_as_shown(&self) -> f64 {
@@ -182,33 +190,34 @@ impl Cell {
     /// The same at another radius, if none bounded the attack: its images are the same at all of them, but how many lie
     /// within is not. A cell of an attack with a bound stays as it is.
     #[must_use]
-    pub fn counted_within(mut self, eps: f32) -> Self {
-        let attack = self.attack.parse::<AttackSpec>();
-        if attack.and_then(|attack| attack.is_minimal_norm()).unwrap_or_default() {
-            self.warnings.retain(|warning| !warning.starts_with(UNBOUNDED));
-            self.eps = eps;
-            self.note_unbounded();
-        }
-        self
+    pub fn counted_within(self, eps: f32) -> Self {
+        if self.bounded { self } else { Self { eps, ..self }.bounded(false) }
     }
 
-    /// Notes in the warnings how many of an unbounded attack's images lie within the radius.
-    pub(super) fn note_unbounded(&mut self) {
-        if self.norm == Norm::Linf && self.eps >= 1.0 {
-            // All images of the box lie within.
-            return;
+    /// The same with this answer to whether the radius bounded the attack. If not, a warning says how many of its images
+    /// lie within.
+    #[must_use]
+    pub(super) fn bounded(mut self, bounded: bool) -> Self {
+        self.bounded = bounded;
+        self.warnings.retain(|warning| !matches!(warning, Warning::Unbounded { .. }));
+        // In that ball lie all images of the box.
+        let everywhere = self.norm == Norm::Linf && self.eps >= 1.0;
+        if bounded || everywhere {
+            return self;
         }
         let budget = Budget { norm: self.norm, eps: self.eps, seed: self.seed };
-        let fooled =
-            self.outcomes.iter().filter(|outcome| outcome.status == Status::Fooled).count();
-        let within = self.outcomes.iter().filter(|outcome| outcome.fooled_within(&budget)).count();
-        // Attacks from labels are bounded unless they are asked for the nearest image.
-        let bound =
-            if self.attack.contains("return=nearest") { "return=first" } else { "bounded=yes" };
-        self.warnings.push(format!(
-            "{UNBOUNDED} ({bound} would): {within} of the {fooled} images that fool lie within \
-             eps, and only those count in the worst case"
-        ));
+        let fooled = self.outcomes.iter().filter(|outcome| outcome.status == Status::Fooled);
+        let within = self.outcomes.iter().filter(|outcome| outcome.fooled_within(&budget));
+        self.warnings.push(Warning::Unbounded {
+            within: within.count(),
+            fooled: fooled.count(),
+            remedy: self
+                .attack
+                .as_ref()
+                .and_then(|attack| attack.spec()?.bounding_option())
+                .map(str::to_owned),
+        });
+        self
     }
 }
 
@@ -220,12 +229,13 @@ fn total_cost(outcomes: &[Outcome]) -> Cost {
 
 /// What survives all attacks at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WorstCase {
     /// The norm.
     pub norm: Norm,
     /// The radius.
     pub eps: f32,
-    /// The share of samples that are classified rightly whatever the attack.
+    /// The share of samples that are classified correctly whatever the attack.
     pub robust_accuracy: f64,
     /// The identities of those.
     pub robust_indices: Vec<u64>,
@@ -247,8 +257,10 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
             cells.iter().filter(|other| (other.norm, other.eps) == (cell.norm, cell.eps)).collect();
         let budget = Budget { norm: cell.norm, eps: cell.eps, seed: cell.seed };
         let mut robust_indices = Vec::new();
-        let names = here.iter().map(|cell| (cell.attack.clone(), 0));
-        let mut fooled_only_by: BTreeMap<String, usize> = names.collect();
+        let name = |cell: &Cell| cell.attack.as_ref().map_or(String::new(), ToString::to_string);
+        let names: Vec<String> = here.iter().map(|cell| name(cell)).collect();
+        let mut fooled_only_by: BTreeMap<String, usize> =
+            names.iter().map(|name| (name.clone(), 0)).collect();
         let mut robust_to = vec![0usize; here.len()];
         for (i, outcome) in cell.outcomes.iter().enumerate() {
             // What any attack found invalid, or was not shown within the ball, is not known to be robust.
@@ -267,13 +279,14 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
             match losers.iter().filter(|&&lost| lost).count() {
                 0 => robust_indices.push(outcome.id),
                 1 => {
-                    let by = losers.iter().position(|&lost| lost).map(|by| here[by]);
-                    let fooled = |cell: &&Cell| {
-                        cell.outcomes
+                    let by = losers.iter().position(|&lost| lost);
+                    let fooled = |&by: &usize| {
+                        here[by]
+                            .outcomes
                             .get(i)
                             .is_some_and(|r| r.id == outcome.id && r.status == Status::Fooled)
                     };
-                    let by = by.filter(fooled).map(|cell| &cell.attack);
+                    let by = by.filter(fooled).map(|by| &names[by]);
                     if let Some(count) = by.and_then(|by| fooled_only_by.get_mut(by)) {
                         *count += 1;
                     }
@@ -287,7 +300,7 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
             eps: cell.eps,
             robust_accuracy: robust_indices.len() as f64 / cell.outcomes.len().max(1) as f64,
             robust_indices,
-            strongest: strongest.map_or(String::new(), |i| here[i].attack.clone()),
+            strongest: strongest.map_or(String::new(), |i| names[i].clone()),
             fooled_only_by,
         });
     }

@@ -1,6 +1,7 @@
 //! Transfer: images crafted on one model and shown to others.
 
 use crate::attack::extend::{AttackTask, Candidate, Hit, Search};
+use crate::attack::geometry::ball::{distance, keeps, near_box};
 use crate::attack::{
     ATTACKS, Attack, AttackInfo, AttackReport, Budget, Classifier, Cost, Diagnostics, Norm,
     Outcome, Samples, Status, Winner, run_attack, run_classified,
@@ -27,34 +28,6 @@ pub struct Crafted {
 /// The doubt about a set that does not say its radius.
 pub(super) const UNSAID: &str = "the set does not say which attack made it, and within which radius: eps is its largest change of a pixel, \
      unless another one is given";
-
-/// How far outside of box or ball rounding may put a pixel or an image.
-const ROUNDING: f64 = 1e-6;
-
-/// Whether a pixel is a number in 0..=1, up to rounding.
-pub(super) fn near_box(pixel: f32) -> bool {
-    (-ROUNDING..=1.0 + ROUNDING).contains(&f64::from(pixel))
-}
-
-/// How far beyond a radius an image may lie. Sums over hundreds of rounded pixels are off by a share of themselves; the
-/// largest change of one pixel is not.
-fn slack(norm: Norm, eps: f32) -> f64 {
-    match norm {
-        Norm::Linf | Norm::L0 => ROUNDING,
-        Norm::L2 | Norm::L1 => ROUNDING + 1e-5 * f64::from(eps),
-    }
-}
-
-/// How far two images are apart, to the last digits of single precision.
-pub(crate) fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
-    let changes = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs());
-    match norm {
-        Norm::Linf => changes.fold(0.0, f64::max),
-        Norm::L2 => changes.map(|change| change * change).sum::<f64>().sqrt(),
-        Norm::L1 => changes.sum(),
-        Norm::L0 => changes.filter(|&change| change != 0.0).count() as f64,
-    }
-}
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Image {
@@ -119,7 +92,7 @@ impl Crafted {
         }
     }
 
-    /// What `model` makes of the images: of every sample that it classifies rightly, whether the image crafted from it
+    /// What `model` makes of the images: of every sample that it classifies correctly, whether the image crafted from it
     /// fools it. Where the images were steered at one [class](Self::target), only that class counts, and samples of
     /// it are not shown. The costs are those of crafting and showing together.
     ///
@@ -229,10 +202,7 @@ impl Crafted {
             ));
         }
         (self.budget.norm, self.budget.eps, self.bounded) = (norm, eps, true);
-        if !self.stated {
-            self.diagnostics.option_warnings.retain(|doubt| doubt != UNSAID);
-            self.stated = true;
-        }
+        self.stated = true;
         self
     }
 
@@ -259,8 +229,7 @@ impl Crafted {
         let (image, clean) = (self.image(i), self.samples.image(i));
         let boxed = image.iter().all(|&pixel| near_box(pixel));
         let Budget { norm, eps, .. } = self.budget;
-        boxed
-            && (!self.bounded || distance(norm, image, clean) <= f64::from(eps) + slack(norm, eps))
+        boxed && (!self.bounded || keeps(norm, eps, distance(norm, image, clean)))
     }
 
     /// The clean images.
@@ -333,7 +302,7 @@ impl Attack for ShownSet<'_> {
     }
 
     fn option_warnings(&self, _budget: &Budget) -> Vec<String> {
-        Vec::new()
+        if self.0.stated { Vec::new() } else { vec![UNSAID.to_owned()] }
     }
 }
 

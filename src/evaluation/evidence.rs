@@ -4,24 +4,30 @@
 //! take some ten to a hundred kilobytes, because most attacks cost the same for every image.
 
 use super::cell::{Cell, ThreatModel};
-use crate::attack::{Budget, Cost, Expected, Norm, Outcome, Status, Winner};
-use crate::{Error, Result};
+use super::columns::{
+    NONE, column, differ, finder, letter, numbers, shares, status, winner, words,
+};
+use super::named_attack::NamedAttack;
+use super::none_as_empty;
+use super::warning::Warning;
+use crate::Result;
+use crate::attack::{AttackSpec, Budget, Cost, Norm, Outcome};
 use serde::{Deserialize, Serialize};
-use std::fmt::Display;
-use std::str::FromStr;
-
-/// Outcomes that are read, at most: a run length is a number that anybody may have written.
-const MOST: usize = 10_000_000;
 
 /// A [`Cell`] with its outcomes, as the store of an experiment keeps it. It holds nothing that differs between two runs
 /// of the same evaluation, such as times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    attack: String,
+    #[serde(with = "none_as_empty")]
+    attack: Option<NamedAttack>,
+    /// Whether the radius bounded it; None in evidence of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bounded: Option<bool>,
     norm: Norm,
     eps: f32,
     seed: u64,
     threat_model: ThreatModel,
+    /// But for the one of an unbounded attack, which follows from the outcomes.
     warnings: Vec<String>,
     /// Each identity less the one before it.
     ids: String,
@@ -53,11 +59,12 @@ impl Evidence {
         let ids = all.iter().map(|o| o.id.wrapping_sub(std::mem::replace(&mut before, o.id)));
         Self {
             attack: cell.attack.clone(),
+            bounded: Some(cell.bounded),
             norm: cell.norm,
             eps: cell.eps,
             seed: cell.seed,
             threat_model: cell.threat_model,
-            warnings: cell.warnings.clone(),
+            warnings: cell.warnings.iter().filter_map(kept).collect(),
             ids: column(ids),
             labels: column(all.iter().map(|o| o.label)),
             statuses: column(all.iter().map(|o| letter(o.status))),
@@ -140,114 +147,50 @@ impl Evidence {
         };
         let outcomes = (0..count.min(most)).map(outcome).collect();
         let budget = Budget { norm: self.norm, eps: self.eps, seed: self.seed };
-        let warnings = self.warnings.clone();
-        Ok(Cell::of_outcomes(self.attack.clone(), self.threat_model, budget, outcomes, warnings))
+        let (bounded, warnings) = self.bound();
+        let warnings = warnings.into_iter().map(Warning::Text).collect();
+        let attack = self.attack.clone();
+        let cell = Cell::of_outcomes(attack, self.threat_model, budget, outcomes, warnings);
+        Ok(cell.bounded(bounded))
     }
-}
 
-/// What stands where there is nothing.
-const NONE: &str = "-";
+    /// The same of the attack that the caller knows to have run: older versions noted it without its options where the images
+    /// were crafted on another model.
+    #[must_use]
+    pub fn of_attack(self, attack: Option<&AttackSpec>) -> Self {
+        let attack = attack.cloned().map(NamedAttack::Known);
+        Self { attack: attack.or(self.attack), ..self }
+    }
 
-/// Values as words: `0.5*3 1` is 0.5 three times, then 1.
-fn column<T: Display>(values: impl Iterator<Item = T>) -> String {
-    let mut runs: Vec<(String, usize)> = Vec::new();
-    for value in values {
-        let word = value.to_string();
-        match runs.last_mut() {
-            Some((last, count)) if *last == word => *count += 1,
-            _ => runs.push((word, 1)),
+    /// Whether the radius bounded the attack, and the other warnings.
+    fn bound(&self) -> (bool, Vec<String>) {
+        if let Some(bounded) = self.bounded {
+            return (bounded, self.warnings.clone());
         }
-    }
-    let run = |(word, count)| if count == 1 { word } else { format!("{word}*{count}") };
-    runs.into_iter().map(run).collect::<Vec<String>>().join(" ")
-}
-
-fn words(column: &str) -> Result<Vec<&str>> {
-    let mut all = Vec::new();
-    for run in column.split_ascii_whitespace() {
-        let (word, count) = match run.rsplit_once('*') {
-            Some((word, count)) => (word, count.parse().map_err(|_| unreadable(run))?),
-            None => (run, 1_usize),
-        };
-        if count > MOST - all.len() {
-            return Err(unreadable(run));
-        }
-        all.extend(std::iter::repeat_n(word, count));
-    }
-    Ok(all)
-}
-
-fn numbers<T: FromStr>(name: &str, column: &str) -> Result<Vec<T>> {
-    let number = |word: &str| word.parse().map_err(|_| unreadable(&format!("{name}: {word}")));
-    words(column)?.into_iter().map(number).collect()
-}
-
-fn letter(status: Status) -> char {
-    match status {
-        Status::CleanWrong => 'c',
-        Status::Fooled => 'f',
-        Status::Survived => 's',
-        Status::Invalid => 'i',
-        Status::Outside => 'o',
+        // Older versions kept the warning of an unbounded attack among the others, and said nowhere else that it is one.
+        let (unbounded, others): (Vec<String>, Vec<String>) = self
+            .warnings
+            .iter()
+            .cloned()
+            .partition(|text| text.starts_with("eps does not bound this attack"));
+        let spec = self.attack.as_ref().and_then(NamedAttack::spec);
+        let minimal = spec.map(|spec| spec.is_minimal_norm().unwrap_or_default());
+        (!minimal.unwrap_or(!unbounded.is_empty()), others)
     }
 }
 
-fn status(word: &str) -> Result<Status> {
-    let all =
-        [Status::CleanWrong, Status::Fooled, Status::Survived, Status::Invalid, Status::Outside];
-    let mut all = all.into_iter();
-    all.find(|status| letter(*status).to_string() == word).ok_or_else(|| unreadable(word))
-}
-
-fn winner(winner: &Winner) -> String {
-    let Winner { attack, restart, target, iteration } = winner;
-    let target = target.map_or(NONE.to_owned(), |target| target.to_string());
-    // Names of others may hold anything.
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:=,".contains(c);
-    let attack: String = attack.chars().filter(|c| plain(*c)).collect();
-    format!("{attack}/{restart}/{target}/{iteration}")
-}
-
-fn finder(word: &str) -> Result<Option<Winner>> {
-    if word == NONE {
-        return Ok(None);
+/// A warning as it is kept.
+fn kept(warning: &Warning) -> Option<String> {
+    match warning {
+        Warning::Unbounded { .. } => None,
+        warning => Some(warning.to_string()),
     }
-    let read = || {
-        let mut parts = word.split('/');
-        let attack = parts.next()?.to_owned().into();
-        let restart = parts.next()?.parse().ok()?;
-        let target = match parts.next()? {
-            NONE => None,
-            target => Some(target.parse().ok()?),
-        };
-        Some(Winner { attack, restart, target, iteration: parts.next()?.parse().ok()? })
-    };
-    read().map(Some).ok_or_else(|| unreadable(word))
-}
-
-fn shares(word: &str) -> Result<Option<Expected>> {
-    if word == NONE {
-        return Ok(None);
-    }
-    let read = || {
-        let (clean, attacked) = word.split_once('/')?;
-        Some(Expected { clean: clean.parse().ok()?, attacked: attacked.parse().ok()? })
-    };
-    read().map(Some).ok_or_else(|| unreadable(word))
-}
-
-fn unreadable(word: &str) -> Error {
-    let word: String = word.chars().take(40).collect();
-    Error::format("", format!("`{word}` is not a valid value in stored evidence"))
-}
-
-fn differ(name: &str, expected: usize, found: usize) -> Error {
-    Error::format("", format!("the column `{name}` has {found} values, `ids` has {expected}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attack::{Expected, Status, Winner};
 
     fn outcome(id: u64, status: Status) -> Outcome {
         Outcome {
@@ -272,21 +215,95 @@ mod tests {
         }
     }
 
+    /// Four images that fool, at 0.4, 0.6, 0.9 and 3 in l2, within 1.
+    fn far(attack: &str, threat: ThreatModel) -> Cell {
+        let far = |(id, l2)| Outcome { l2, ..outcome(id, Status::Fooled) };
+        let outcomes = [(0, 0.4), (1, 0.6), (2, 0.9), (3, 3.0)].map(far).into();
+        let at_one = Budget { norm: Norm::L2, eps: 1.0, seed: 0 };
+        let attack = NamedAttack::from(attack.to_owned());
+        Cell::of_outcomes(Some(attack), threat, at_one, outcomes, Vec::new())
+    }
+
+    fn said(cell: &Cell) -> Vec<String> {
+        cell.warnings.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn images_of_an_unbounded_attack_are_counted_within_the_radius_that_is_asked() {
-        let far = |(id, l2)| Outcome { l2, ..outcome(id, Status::Fooled) };
-        let outcomes = || [(0, 0.4), (1, 0.6), (2, 0.9), (3, 3.0)].map(far).into();
-        let at_one = Budget { norm: Norm::L2, eps: 1.0, seed: 0 };
-        let cell = |attack: &str| {
-            let cell = (attack.to_owned(), ThreatModel::WhiteBox, at_one, outcomes(), Vec::new());
-            Cell::of_outcomes(cell.0, cell.1, cell.2, cell.3, cell.4)
-        };
-        let once = cell("cw:form=published").counted_within(1.0);
-        assert!(once.warnings[0].contains(" 3 of the 4 images"), "{:?}", once.warnings);
+        let cell = |attack| far(attack, ThreatModel::WhiteBox);
+        let once = cell("cw:form=published").bounded(false);
+        assert!(said(&once)[0].contains(" 3 of the 4 images"), "{:?}", once.warnings);
         let kept = Evidence::of(&once).cell(usize::MAX).expect("ours").counted_within(0.5);
         assert_eq!((kept.warnings.len(), kept.eps), (1, 0.5));
-        assert!(kept.warnings[0].contains(" 1 of the 4 images"), "{:?}", kept.warnings);
+        assert!(said(&kept)[0].contains(" 1 of the 4 images"), "{:?}", kept.warnings);
         assert_eq!(cell("pgd").counted_within(0.5), cell("pgd"));
+    }
+
+    #[test]
+    fn whether_a_radius_bounded_an_attack_is_no_matter_of_its_name() {
+        // The name alone says the contrary of both; a set of somebody else's names no attack at all.
+        for (attack, bounded, remedy) in [
+            ("cw", false, Some("(bounded=yes would)")),
+            ("cw:bounded=yes", true, None),
+            ("rays", true, None),
+            ("rays:return=nearest", false, Some("(return=first would)")),
+            ("cw", true, None),
+            ("theirs", false, None),
+        ] {
+            let cell = far(attack, ThreatModel::Transfer).bounded(bounded);
+            let text = serde_json::to_string(&Evidence::of(&cell)).expect("JSON");
+            let read: Evidence = serde_json::from_str(&text).expect("ours");
+            let kept = read.cell(usize::MAX).expect("ours");
+            assert_eq!(kept, cell);
+            let within = said(&kept.counted_within(0.5));
+            assert_eq!(within.len(), usize::from(!bounded), "{attack}");
+            for said in within {
+                assert!(said.ends_with(&format!(
+                    "{}: 1 of the 4 images that fool lie within eps, and only those count in the worst case",
+                    remedy.map_or(String::new(), |remedy| format!(" {remedy}"))
+                )) && said.starts_with("eps does not bound this attack"), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn evidence_of_older_versions_is_read_with_what_the_caller_knows() {
+        let old = |attack: &str, warnings: &[&str]| {
+            let cell = far("pgd", ThreatModel::Transfer);
+            let mut json = serde_json::to_value(Evidence::of(&cell)).expect("JSON");
+            json["attack"] = attack.into();
+            json["warnings"] = warnings.into();
+            json.as_object_mut().expect("an object").remove("bounded");
+            serde_json::from_value::<Evidence>(json).expect("an older version's")
+        };
+        let noted = "eps does not bound this attack (bounded=yes would): 3 of the 4 images that fool lie within eps, \
+                     and only those count in the worst case";
+        // Transfer was noted without options.
+        for (noted_as, attack, bounded) in [
+            ("cw", "cw", false),
+            ("cw", "cw:bounded=yes", true),
+            ("rays", "rays", true),
+            ("rays", "rays:return=nearest", false),
+        ] {
+            let spec = attack.parse().expect("an attack");
+            let known = old(noted_as, &["other", noted]).of_attack(Some(&spec));
+            let cell = known.cell(usize::MAX).expect("readable");
+            assert_eq!(cell.bounded, bounded, "{attack}");
+            assert_eq!(cell.attack.as_ref().map(ToString::to_string).as_deref(), Some(attack));
+            assert_eq!(
+                (said(&cell)[0].as_str(), said(&cell).len()),
+                ("other", 2 - usize::from(bounded))
+            );
+        }
+        // Nobody knows: the old warning says it.
+        assert!(!old("theirs", &[noted]).cell(4).expect("readable").bounded);
+        assert!(old("theirs", &[]).cell(4).expect("readable").bounded);
+        // Clean images.
+        assert_eq!(old("", &[]).cell(4).expect("readable").attack, None);
+        let mut clean = far("pgd", ThreatModel::WhiteBox);
+        clean.attack = None;
+        let json = serde_json::to_value(Evidence::of(&clean)).expect("JSON");
+        assert_eq!(json["attack"], "");
     }
 
     #[test]
@@ -301,9 +318,9 @@ mod tests {
         let outcomes =
             statuses.iter().zip([4, 5, 6, 9, 2]).map(|(&status, id)| outcome(id, status));
         let budget = Budget { norm: Norm::L2, eps: 0.1, seed: 7 };
-        let warnings = vec!["a warning".to_owned()];
+        let warnings = vec![Warning::Text("a warning".to_owned())];
         let cell = Cell::of_outcomes(
-            "apgd-t:steps=3".into(),
+            Some("apgd-t:steps=3".to_owned().into()),
             ThreatModel::WhiteBox,
             budget,
             outcomes.collect(),
@@ -315,8 +332,8 @@ mod tests {
         assert_eq!(read.cell(2).expect("two").outcomes, cell.outcomes[..2]);
         for (change, words) in [
             (("\"4*5\"", "\"4*4\""), "has 4 values"),
-            (("\"4*5\"", "\"4*99999999999\""), "is not what"),
-            (("s f c i o", "s f c i x"), "is not what"),
+            (("\"4*5\"", "\"4*99999999999\""), "is not a valid value"),
+            (("s f c i o", "s f c i x"), "is not a valid value"),
         ] {
             let text = text.replacen(change.0, change.1, 1);
             let broken: Evidence = serde_json::from_str(&text).expect("JSON");

@@ -1,4 +1,4 @@
-//! The finished parts of an evaluation, in a file that grows by one line per part. Whenever the process is killed, all
+//! What is finished of an evaluation or an audit, in a file that grows by one line per entry. Whenever the process is killed, all
 //! complete lines count.
 
 use crate::attack::Samples;
@@ -14,7 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The file, open for the next part.
+/// The file, open for the next entry.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -36,15 +36,15 @@ impl Journal {
         Ok(Self { path: path.to_owned(), file: open(path)? })
     }
 
-    /// Opens a file to go on with it, and returns the parts that it holds. Half a line at its end, written by a process
+    /// Opens a file to go on with it, and returns the entries that it holds. Half a line at its end, written by a process
     /// that was killed, is cut off. None if there is no whole line.
     ///
     /// # Errors
     /// If it cannot be read, is no journal, or is of other settings; the error says which.
-    pub fn resume<P: DeserializeOwned>(
+    pub fn resume<E: DeserializeOwned>(
         place: &Output,
         settings: &JournalSettings,
-    ) -> Result<Option<(Self, Vec<P>)>> {
+    ) -> Result<Option<(Self, Vec<E>)>> {
         let path = place.path();
         let journal = open(path)?;
         let bytes = read_regular(path, u64::MAX)?;
@@ -57,20 +57,20 @@ impl Journal {
         let Some(first) = lines.next() else { return Ok(None) };
         let theirs: JournalSettings = serde_json::from_slice(first).map_err(|e| fail(1, e))?;
         MadeWith::same(path, theirs, settings)?;
-        let parts = lines
+        let entries = lines
             .enumerate()
             .map(|(i, line)| serde_json::from_slice(line).map_err(|e| fail(i + 2, e)));
-        let parts = parts.collect::<Result<Vec<P>>>()?;
+        let entries = entries.collect::<Result<Vec<E>>>()?;
         journal.set_len(whole as u64).map_err(|e| Error::io(path, "write", e))?;
-        Ok(Some((Self { path: path.to_owned(), file: journal }, parts)))
+        Ok(Some((Self { path: path.to_owned(), file: journal }, entries)))
     }
 
-    /// Adds a part; when this returns, it is on the disk.
+    /// Adds an entry; when this returns, it is on the disk.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn add(&mut self, part: &impl Serialize) -> Result<()> {
-        let line = line(&self.path, part)?;
+    pub fn add(&mut self, entry: &impl Serialize) -> Result<()> {
+        let line = line(&self.path, entry)?;
         let _writing = writing();
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
         written.map_err(|e| Error::io(&self.path, "write", e))

@@ -20,7 +20,7 @@
 //!     o.radii = vec![0.1, 0.2];
 //! });
 //! let models = Models { target: &target, source: None };
-//! let cells = evaluate(&context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
+//! let cells = evaluate(&context, models, &samples, &plan)?;
 //! assert_eq!(cells.len(), 4);
 //! assert_eq!(worst_cases(&cells).len(), 2);
 //!
@@ -38,22 +38,27 @@
 mod archive;
 mod cell;
 mod checkpoint_kind;
+mod columns;
 mod crafted;
 mod evidence;
 mod interval;
 mod journal;
+mod named_attack;
+pub(crate) mod none_as_empty;
 mod plan;
 mod random;
+mod warning;
 
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
 pub use checkpoint_kind::{AUDIT, CheckpointKind};
-pub(crate) use crafted::distance;
 pub use crafted::{Crafted, classify};
 pub use evidence::Evidence;
 #[cfg(feature = "experiment")]
 pub(crate) use interval::NORMAL_QUANTILE;
 pub use interval::{mean_interval, wilson};
 pub use journal::{Journal, JournalSettings, fingerprint, fingerprint_of_file};
-pub use plan::{Models, Plan, PortionResult, evaluate};
+pub use named_attack::NamedAttack;
+pub use plan::{Models, Plan, PortionResult, evaluate, evaluate_with};
 pub use random::RandomAccuracy;
+pub use warning::Warning;

@@ -66,14 +66,49 @@ impl Models<'_> {
         }
     }
 
+    /// As [`attack`](Self::attack), `portion` samples at a time: the result is the same. `observe` hears of every
+    /// portion's report.
+    ///
+    /// # Errors
+    /// Those of [`attack`](Self::attack), and if there are no samples.
+    pub fn attack_in_portions(
+        &self,
+        context: &Context,
+        samples: &Samples,
+        attack: &dyn Attack,
+        budget: Budget,
+        portion: usize,
+        observe: &mut dyn FnMut(&AttackReport),
+    ) -> Result<AttackReport> {
+        let all = in_portions(samples.len(), portion, |_, which| {
+            let report = self.attack(context, &samples.select(which)?, attack, budget)?;
+            observe(&report);
+            Ok(report)
+        })?;
+        all.ok_or_else(|| Error::argument("attack", "there are no images"))
+    }
+
     /// What an attack knows of the target.
     fn threat(&self) -> ThreatModel {
         if self.source.is_some() { ThreatModel::Transfer } else { ThreatModel::WhiteBox }
     }
 }
 
+/// Measures samples a portion at a time, by their places, and puts the reports together. None if there are no samples.
+fn in_portions(
+    samples: usize,
+    portion: usize,
+    mut measure: impl FnMut(usize, &[usize]) -> Result<AttackReport>,
+) -> Result<Option<AttackReport>> {
+    let all: Vec<usize> = (0..samples).collect();
+    let portions = all.chunks(portion.max(1)).enumerate();
+    let reports = portions.map(|(p, which)| measure(p, which)).collect::<Result<Vec<_>>>()?;
+    Ok(AttackReport::merge(reports))
+}
+
 /// One attack at one radius on one portion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PortionResult {
     /// The attack's place in the plan.
     pub attack: usize,
@@ -89,9 +124,31 @@ pub struct PortionResult {
     pub seconds: f64,
 }
 
+impl PortionResult {
+    fn of(
+        (attack, radius, portion): (usize, usize, usize),
+        report: AttackReport,
+        start: Instant,
+    ) -> Self {
+        let outcomes = report.outcomes.into_iter().map(Outcome::without_image).collect();
+        let diagnostics = report.diagnostics;
+        let seconds = start.elapsed().as_secs_f64();
+        Self { attack, radius, portion, outcomes, diagnostics, seconds }
+    }
+
+    /// Refuses a portion of other samples than these.
+    fn check(&self, samples: &Samples, which: &[usize]) -> Result<()> {
+        let ids = self.outcomes.iter().map(|outcome| outcome.id);
+        if ids.eq(which.iter().map(|&i| samples.ids()[i])) {
+            return Ok(());
+        }
+        Err(Error::argument("evaluation", "a finished portion belongs to other samples"))
+    }
+}
+
 impl Plan {
-    /// The number of parts for `samples` samples.
-    pub fn parts(&self, samples: usize) -> usize {
+    /// The number of portions for `samples` samples, of all attacks at all radii.
+    pub fn portions(&self, samples: usize) -> usize {
         self.attacks.len() * self.radii.len() * samples.div_ceil(self.portion.max(1))
     }
 
@@ -132,9 +189,7 @@ impl Plan {
         }
         Ok(())
     }
-}
 
-impl Plan {
     /// [`validate`](Self::validate), and refuses attacks that these models, images or norm cannot have: the last one too, before
     /// the first has begun.
     ///
@@ -153,12 +208,25 @@ impl Plan {
     }
 }
 
-/// Runs what of the plan is not among the parts `done`, and tells `save` every new part as soon as it is there. The
-/// cells come in the plan's order, all radii of one attack after the other.
+/// Runs the plan. The cells come in its order, all radii of one attack after the other.
 ///
 /// # Errors
-/// Those of [`Plan::check`], of the attacks, and of `save`; or if a part is not of this plan and these samples.
+/// Those of [`Plan::check`], and of the attacks.
 pub fn evaluate(
+    context: &Context,
+    models: Models<'_>,
+    samples: &Samples,
+    plan: &Plan,
+) -> Result<Vec<Cell>> {
+    evaluate_with(context, models, samples, plan, Vec::new(), &mut |_| Ok(()))
+}
+
+/// As [`evaluate`], but runs what of the plan is not among the portions `done`, and tells `save` every new one as soon as it is
+/// there.
+///
+/// # Errors
+/// Those of [`evaluate`], and of `save`; or if a portion is not of this plan and these samples.
+pub fn evaluate_with(
     context: &Context,
     models: Models<'_>,
     samples: &Samples,
@@ -168,55 +236,45 @@ pub fn evaluate(
 ) -> Result<Vec<Cell>> {
     plan.check(context, models, samples)?;
     let threat = models.threat();
-    let attacks = plan.built(threat)?;
-    let portions: Vec<Vec<usize>> = {
-        let all: Vec<usize> = (0..samples.len()).collect();
-        all.chunks(plan.portion).map(<[usize]>::to_vec).collect()
-    };
     let mut done: Vec<Option<PortionResult>> = done.into_iter().map(Some).collect();
     let mut cells = Vec::new();
-    for (a, (spec, method)) in attacks.iter().enumerate() {
+    for (a, (spec, attack)) in plan.built(threat)?.into_iter().enumerate() {
+        let info = attack.info();
         for (r, &eps) in plan.radii.iter().enumerate() {
             let budget = Budget { norm: plan.norm, eps, seed: plan.seed };
-            let (mut outcomes, mut diagnostics, mut seconds) =
-                (Vec::new(), Diagnostics::default(), 0.0);
-            for (p, portion) in portions.iter().enumerate() {
-                let place = done.iter_mut().find(|part| {
-                    part.as_ref().is_some_and(|d| (d.attack, d.radius, d.portion) == (a, r, p))
-                });
-                let part = if let Some(part) = place.and_then(Option::take) {
-                    let ids = part.outcomes.iter().map(|outcome| outcome.id);
-                    if !ids.eq(portion.iter().map(|&i| samples.ids()[i])) {
-                        let problem = "a finished part belongs to other samples";
-                        return Err(Error::argument("evaluation", problem));
-                    }
-                    part
+            let report = |outcomes, diagnostics| {
+                let (attack, warnings) = (info.name.clone(), Vec::new());
+                AttackReport { attack, budget, outcomes, diagnostics, warnings }
+            };
+            let mut seconds = 0.0;
+            let measured = in_portions(samples.len(), plan.portion, |p, which| {
+                let place = (a, r, p);
+                let portion = if let Some(portion) = taken(&mut done, place) {
+                    portion.check(samples, which)?;
+                    portion
                 } else {
                     let start = Instant::now();
-                    let some = samples.select(portion)?;
-                    let report = models.attack(context, &some, method.as_ref(), budget)?;
-                    let part = PortionResult {
-                        attack: a,
-                        radius: r,
-                        portion: p,
-                        outcomes: report.outcomes.into_iter().map(Outcome::without_image).collect(),
-                        diagnostics: report.diagnostics,
-                        seconds: start.elapsed().as_secs_f64(),
-                    };
-                    save(&part)?;
-                    part
+                    let some = samples.select(which)?;
+                    let report = models.attack(context, &some, attack.as_ref(), budget)?;
+                    let portion = PortionResult::of(place, report, start);
+                    save(&portion)?;
+                    portion
                 };
-                outcomes.extend(part.outcomes);
-                diagnostics.merge(&part.diagnostics);
-                seconds += part.seconds;
-            }
-            let mut cell =
-                Cell::new(spec.to_string(), threat, budget, (outcomes, &diagnostics, seconds));
-            if !method.info().bounded {
-                cell.note_unbounded();
-            }
-            cells.push(cell);
+                seconds += portion.seconds;
+                Ok(report(portion.outcomes, portion.diagnostics))
+            })?;
+            let measured = measured.unwrap_or_else(|| report(Vec::new(), Diagnostics::default()));
+            cells.push(Cell::of_report(spec.clone(), threat, &measured, info.bounded, seconds));
         }
     }
     Ok(cells)
+}
+
+/// The portion of this place (attack, radius, portion), if it was done before.
+fn taken(
+    done: &mut [Option<PortionResult>],
+    place: (usize, usize, usize),
+) -> Option<PortionResult> {
+    let is_it = |done: &PortionResult| (done.attack, done.radius, done.portion) == place;
+    done.iter_mut().find(|done| done.as_ref().is_some_and(is_it))?.take()
 }

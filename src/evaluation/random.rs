@@ -13,7 +13,7 @@ pub struct RandomAccuracy {
     pub expected_accuracy: f64,
     /// Where that of all images of this kind lies.
     pub expected_interval: [f64; 2],
-    /// The share of samples that more than half of the draws classify rightly. (A sample's status is decided by the draws'
+    /// The share of samples that more than half of the draws classify correctly. (A sample's status is decided by the draws'
     /// mean logits instead.)
     pub majority_accuracy: f64,
     /// Where that of all images of this kind lies.

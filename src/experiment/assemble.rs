@@ -4,14 +4,13 @@ use super::execute::{Trained, read};
 use super::graph::{CellPlan, Graph};
 use super::published::Published;
 use super::replication::{CellSummary, Replication};
-use super::results::{CraftedSet, JobRun, ModelResult, Results, TableCell};
+use super::results::{CraftedSet, ModelResult, Results, TableCell};
 use super::run::JobOutcome;
+use super::run_info::JobRun;
 use super::spec::ExperimentSpec;
 use super::store::{Store, StoreEntry};
-use super::work::NUMERICS;
 use crate::Result;
-use crate::attack::AttackSpec;
-use crate::evaluation::{Evidence, ThreatModel};
+use crate::evaluation::{Evidence, NamedAttack, ThreatModel};
 
 /// The results, as far as there are any: cells and models without a result are left out.
 ///
@@ -61,12 +60,9 @@ pub fn assemble_results(
         cells.push(cell(graph, plan, read::<Evidence>(entry)?)?);
     }
     let mut results = Results {
-        version: env!("CARGO_PKG_VERSION").into(),
-        numerics: NUMERICS,
         network: graph.sources.network.clone(),
         data: Some(spec.data.clone()),
         quick: spec.quick,
-        settings: spec.settings.clone(),
         seeds: spec.seeds.clone(),
         tables: spec.tables.clone(),
         figures: spec.figures.clone(),
@@ -78,8 +74,7 @@ pub fn assemble_results(
         models,
         crafted,
         cells,
-        summary: Vec::new(),
-        replication: Vec::new(),
+        ..Results::new(spec.settings.clone())
     };
     results.summary = CellSummary::all(&results);
     results.replication = Replication::all(&results, &Published::load()?);
@@ -88,6 +83,7 @@ pub fn assemble_results(
 
 /// A cell of a table, from what is kept of each of its samples.
 fn cell(graph: &Graph, plan: &CellPlan, evidence: Evidence) -> Result<TableCell> {
+    let evidence = evidence.of_attack(plan.attack.as_ref());
     let measured = evidence.cell(plan.images)?.counted_within(plan.eps);
     let model = &graph.models[plan.model];
     // What the checks of an attack say concerns the model that it searched on.
@@ -100,13 +96,13 @@ fn cell(graph: &Graph, plan: &CellPlan, evidence: Evidence) -> Result<TableCell>
         eps: plan.ball.1,
         scale: plan.scale.clone(),
         column: plan.column.clone(),
-        attack: plan.attack.as_ref().map_or(String::new(), AttackSpec::to_string),
+        attack: plan.attack.clone().map(NamedAttack::Known),
         threat_model: plan.threat_model,
         images: measured.outcomes.len(),
         accuracy: if own { measured.robust_accuracy } else { measured.accuracy_as_shown() },
-        warnings: if own { measured.warnings } else { Vec::new() },
+        warnings: measured.warnings.iter().filter(|_| own).map(ToString::to_string).collect(),
         zero_gradient_share: measured.zero_gradient_share.filter(|_| own),
-        evidence: format!("{}/{}.json", Store::FOLDER, graph.jobs[plan.job].key),
+        evidence: Some(format!("{}/{}.json", Store::FOLDER, graph.jobs[plan.job].key)),
     })
 }
 
@@ -140,6 +136,6 @@ pub fn job_runs(graph: &Graph, outcomes: &[JobOutcome]) -> Vec<JobRun> {
     .collect()
 }
 
-fn file(entry: &StoreEntry) -> String {
-    entry.file.as_ref().map_or(String::new(), |file| format!("{}/{file}", Store::FOLDER))
+fn file(entry: &StoreEntry) -> Option<String> {
+    entry.file.as_ref().map(|file| format!("{}/{file}", Store::FOLDER))
 }

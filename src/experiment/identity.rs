@@ -3,7 +3,8 @@
 
 use super::observe::Observations;
 use super::request::Request;
-use super::results::{REPORT_FILES, Results, RunInfo, load};
+use super::results::{REPORT_FILES, Results, load};
+use super::run_info::RunInfo;
 use super::search::{Found, Hypothesis};
 use super::sheet::set_all;
 use super::spec::ExperimentSpec;

@@ -3,13 +3,24 @@
 use super::execute::{Lab, file_of, read};
 use super::store::StoreEntry;
 use crate::attack::{AttackReport, AttackSpec, Budget, Samples, Status};
-use crate::evaluation::{Cell, Crafted, Evidence, Models, Plan, ThreatModel, classify, evaluate};
+use crate::checkpoint::NpzReader;
+use crate::evaluation::{
+    Cell, Crafted, Evidence, Models, NamedAttack, Plan, ThreatModel, about, classify, evaluate,
+};
 use crate::nn::Freeze;
 use crate::snn::SpikingOptions;
 use crate::wording::to_json;
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::ops::Range;
+
+/// What a job writes about the set that it crafts.
+#[derive(Serialize, Deserialize)]
+struct CraftedBy {
+    /// The attack with its options.
+    attack: AttackSpec,
+}
 
 /// A trained model, and how it spikes if it is run as a spiking network.
 type Run<'a> = (&'a StoreEntry, Option<SpikingOptions>);
@@ -29,7 +40,8 @@ impl Lab<'_> {
         let method = attack.build()?;
         let crafted = Crafted::craft(self.context, &source, &samples, method.as_ref(), budget)?;
         let file = format!("{key}.npz");
-        crafted.to_npz(&json!({ "attack": attack }))?.save(self.store.place(&file)?)?;
+        let notes = CraftedBy { attack: attack.clone() };
+        crafted.to_npz(&notes)?.save(self.store.place(&file)?)?;
         let count = json!({ "images": samples.len() });
         Ok((to_json(&count).map_err(|e| Error::failed("experiment", e))?, Some(file)))
     }
@@ -40,8 +52,7 @@ impl Lab<'_> {
         let samples = Samples::from_dataset(self.test, 0..images)?;
         let report = classify(self.context, &*model, &samples, 0)?;
         finite(&report)?;
-        // Without a name, as there was no attack.
-        Ok(Cell::of_report(String::new(), ThreatModel::WhiteBox, &report, true, 0.0))
+        Ok(Cell::of_clean(&report))
     }
 
     /// What a model makes of crafted images; `clean` are its answers to the clean ones.
@@ -54,9 +65,12 @@ impl Lab<'_> {
         let model = self.network(model)?;
         let clean = read::<Evidence>(clean)?.cell(usize::MAX)?.outcomes;
         let mut reports = Vec::new();
-        let (mut bounded, mut begin) = (true, 0);
+        let (mut attack, mut bounded, mut begin) = (None, true, 0);
         for set in sets {
-            let crafted = Crafted::load(self.store.path(file_of(set)?))?;
+            let mut file = NpzReader::open(self.store.path(file_of(set)?))?;
+            let crafted = Crafted::read(&mut file)?;
+            let notes = about(&mut file).and_then(|notes| serde_json::from_value(notes).ok());
+            attack = attack.or(notes.map(|CraftedBy { attack }| NamedAttack::Known(attack)));
             bounded &= crafted.is_bounded();
             let known = clean.get(begin..begin + crafted.samples().len()).unwrap_or_default();
             reports.push(crafted.show_classified(self.context, &*model, known)?);
@@ -66,8 +80,8 @@ impl Lab<'_> {
             Error::failed("experiment", "the crafted sets are of different attacks, or none")
         })?;
         finite(&report)?;
-        let name = report.attack.clone();
-        Ok(Cell::of_report(name, ThreatModel::Transfer, &report, bounded, 0.0))
+        let attack = attack.unwrap_or_else(|| report.attack.clone().into());
+        Ok(Cell::of_report(attack, ThreatModel::Transfer, &report, bounded, 0.0))
     }
 
     /// Attacks a model itself.
@@ -84,7 +98,7 @@ impl Lab<'_> {
         let (attacks, radii) = (vec![attack.clone()], vec![eps]);
         let plan = Plan { attacks, norm, radii, seed, portion: images.max(1) };
         let models = Models { target: &*model, source: None };
-        let cells = evaluate(self.context, models, &samples, &plan, Vec::new(), &mut |_| Ok(()))?;
+        let cells = evaluate(self.context, models, &samples, &plan)?;
         cells.into_iter().next().ok_or_else(|| Error::failed("experiment", "no cell was measured"))
     }
 }

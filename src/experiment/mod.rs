@@ -19,6 +19,7 @@ mod replication;
 mod request;
 mod results;
 mod run;
+mod run_info;
 mod search;
 mod sheet;
 mod spec;
@@ -35,10 +36,10 @@ pub use published::{Curve, PrintedColumn, Published, Row, Table};
 pub use replication::{CellSummary, PrintedVerdict, Replication};
 pub use request::Request;
 pub use results::{
-    CLEAN, CraftedSet, JobRun, Measured, ModelResult, REPORT_FILES, Results, RunInfo, TableCell,
-    ThreatModel,
+    CLEAN, CraftedSet, Measured, ModelResult, REPORT_FILES, Results, TableCell, ThreatModel,
 };
 pub use run::{Event, JobOutcome, RunOptions, found, run};
+pub use run_info::{JobRun, RunInfo};
 pub use search::{
     Finalist, Found, Half, Hypothesis, JointSearch, PassedOver, Score, SearchStep, Trial,
     Unexplained, words_of,

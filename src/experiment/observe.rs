@@ -15,7 +15,7 @@ use crate::tensor::{Context, Shape};
 use crate::{Error, Result};
 use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Test images that firing rates are measured on.
 const RATED: usize = 256;
@@ -239,8 +239,14 @@ fn first_of_each_method(results: &Results) -> Vec<&ModelResult> {
     firsts
 }
 
+/// Where a file lies that the results name.
+fn path_of(folder: &Path, file: Option<&str>) -> Result<PathBuf> {
+    let missing = || Error::NotFound("the results name no file of it".to_owned());
+    inside(folder, file.ok_or_else(missing)?)
+}
+
 fn read_model(folder: &Path, model: &ModelResult) -> Result<nn::Model> {
-    let path = inside(folder, &model.file)?;
+    let path = path_of(folder, model.file.as_deref())?;
     nn::Model::open(&StateDict::from_bytes(&read_regular(&path, MOST)?, path)?)
 }
 
@@ -289,7 +295,7 @@ fn digits(
     models: &[(&ModelResult, nn::Model)],
     test: &Dataset,
 ) -> Result<DigitSet> {
-    let path = inside(folder, &set.file)?;
+    let path = path_of(folder, set.file.as_deref())?;
     open_regular(&path, MOST)?;
     let crafted = Crafted::load(&path)?;
     let samples = crafted.samples();

@@ -1,15 +1,16 @@
 //! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
-//! machine and instruction set are in [`RunInfo`], a file of its own.
+//! machine and instruction set are in [`RunInfo`](super::RunInfo), a file of its own.
 
 use super::execute::read;
 use super::replication::{CellSummary, Replication};
 use super::sheet::{Sheet, is_false, is_linf, linf};
 use super::statistics::Spread;
 use super::store::{Lookup, Store};
+use super::work::NUMERICS;
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::data::DataIdentity;
 pub use crate::evaluation::ThreatModel;
-use crate::evaluation::{Cell as EvaluatedCell, Evidence};
+use crate::evaluation::{Cell as EvaluatedCell, Evidence, NamedAttack, none_as_empty};
 use crate::files::{MOST, read_regular, write_atomically};
 use crate::method::HistoryPoint;
 use crate::method::{Settings, Training};
@@ -37,8 +38,9 @@ pub struct ModelResult {
     pub clean_accuracy: f64,
     /// How it got there.
     pub history: Vec<HistoryPoint>,
-    /// The file (safetensors), relative to the results folder.
-    pub file: String,
+    /// The file (safetensors), relative to the results folder; None if the store names none.
+    #[serde(with = "none_as_empty")]
+    pub file: Option<String>,
     /// Whether it was run as a spiking network; its history is that of the network of rectifiers.
     #[serde(default, skip_serializing_if = "is_false")]
     pub spiking: bool,
@@ -65,8 +67,10 @@ pub struct CraftedSet {
     pub seed: u64,
     /// Images.
     pub images: usize,
-    /// The file of the first portion ([`Crafted`](crate::evaluation::Crafted)), relative to the results folder.
-    pub file: String,
+    /// The file of the first portion ([`Crafted`](crate::evaluation::Crafted)), relative to the results folder; None if the
+    /// store names none.
+    #[serde(with = "none_as_empty")]
+    pub file: Option<String>,
 }
 
 /// One accuracy: a model under an attack. A cell of a table, or a point of a figure.
@@ -89,8 +93,9 @@ pub struct TableCell {
     pub scale: String,
     /// The column, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`, or an attack with its options.
     pub column: String,
-    /// The attack with its options, as [`parse_attack`](crate::attack::parse_attack) reads it; empty for clean images.
-    pub attack: String,
+    /// The attack with its options; None for clean images.
+    #[serde(with = "none_as_empty")]
+    pub attack: Option<NamedAttack>,
     /// Who crafted the images.
     pub threat_model: ThreatModel,
     /// Test images, from the first on.
@@ -101,21 +106,21 @@ pub struct TableCell {
     pub warnings: Vec<String>,
     /// The share of backward passes whose gradient was exactly zero; none without backward passes.
     pub zero_gradient_share: Option<f64>,
-    /// The file with the outcome of every image ([`evidence`](Self::evidence)), relative to the results folder; empty in
+    /// The file with the outcome of every image ([`evidence`](Self::evidence)), relative to the results folder; None in
     /// results of an engine that did not keep it.
-    #[serde(default)]
-    pub evidence: String,
+    #[serde(default, with = "none_as_empty")]
+    pub evidence: Option<String>,
 }
 
 impl TableCell {
     /// Whether it is of clean images.
     pub fn is_clean(&self) -> bool {
-        self.attack.is_empty()
+        self.attack.is_none()
     }
 
     /// The attack; None for clean images, and if this engine does not know it.
-    pub fn spec(&self) -> Option<AttackSpec> {
-        self.attack.parse().ok()
+    pub fn spec(&self) -> Option<&AttackSpec> {
+        self.attack.as_ref().and_then(NamedAttack::spec)
     }
 
     /// What became of every image, read from the results folder. Those of an attack that no radius bounds are counted within
@@ -124,13 +129,16 @@ impl TableCell {
     /// # Errors
     /// If the file is missing, damaged, or not of a cell.
     pub fn evidence(&self, folder: &Path) -> Result<EvaluatedCell> {
-        let key = self.evidence.strip_prefix(Store::FOLDER).and_then(|name| name.strip_prefix('/'));
-        let key = key.and_then(|name| name.strip_suffix(".json"));
+        let file = self.evidence.as_ref();
+        let key = file.and_then(|file| {
+            file.strip_prefix(Store::FOLDER)?.strip_prefix('/')?.strip_suffix(".json")
+        });
         let key = key.filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
         let missing = || Error::NotFound(format!("no evidence for `{}`", self.column));
         match Store::at(folder).find(key.ok_or_else(missing)?) {
             Lookup::Entry(entry) => {
-                let cell = read::<Evidence>(&entry)?.cell(self.images)?;
+                let evidence = read::<Evidence>(&entry)?.of_attack(self.spec());
+                let cell = evidence.cell(self.images)?;
                 let scale = parse_eps(&self.scale, self.norm, usize::MAX).unwrap_or_default();
                 Ok(match scale[..] {
                     [eps] => cell.counted_within(eps),
@@ -163,6 +171,7 @@ pub const REPORT_FILES: [&str; 4] = ["index.html", "report.md", "results.csv", "
 
 /// Everything that an experiment found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Results {
     /// Version of the engine.
     pub version: String,
@@ -211,39 +220,32 @@ pub struct Results {
     pub replication: Vec<Replication>,
 }
 
-/// A job that was run, or found in the store.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JobRun {
-    /// What it did, e.g. `train deepsleep, seed 0`.
-    pub name: String,
-    /// `train`, `craft`, `transfer`, `white-box`.
-    pub kind: String,
-    /// Wall seconds when it was computed.
-    pub seconds: f64,
-    /// Whether this run found it in the store.
-    pub reused: bool,
-}
-
-/// How an experiment was run: whatever may differ between two runs with the same results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// Instruction set.
-    pub isa: String,
-    /// Threads.
-    pub threads: usize,
-    /// The processor, as the system names it.
-    pub processor: String,
-    /// When it ended, seconds since 1970.
-    pub finished: u64,
-    /// Wall seconds of this run.
-    pub seconds: f64,
-    /// Largest resident memory of this run in bytes, where the system tells.
-    pub peak_memory: Option<u64>,
-    /// The jobs, in the order of the graph.
-    pub jobs: Vec<JobRun>,
-}
-
 impl Results {
+    /// Of nothing yet, with these settings, by this engine.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            numerics: NUMERICS,
+            network: String::new(),
+            data: None,
+            quick: false,
+            settings,
+            seeds: Vec::new(),
+            tables: Vec::new(),
+            figures: Vec::new(),
+            sheets: Vec::new(),
+            images: 0,
+            white_box_images: 0,
+            largest_class: None,
+            train_images: 0,
+            models: Vec::new(),
+            crafted: Vec::new(),
+            cells: Vec::new(),
+            summary: Vec::new(),
+            replication: Vec::new(),
+        }
+    }
+
     /// Training images that were used. To an engine that did not note the data set, which was then MNIST or passed for it,
     /// 0 meant all of them.
     pub fn images_trained_on(&self) -> usize {
@@ -362,27 +364,6 @@ impl Results {
             (cell.method.as_str(), cell.scale.as_str(), cell.column.as_str(), cell.threat_model)
                 == (method, scale, column, threat_model)
         })
-    }
-}
-
-impl RunInfo {
-    /// Name of the file in a results folder.
-    pub const FILE: &'static str = "run.json";
-
-    /// Reads a results folder.
-    ///
-    /// # Errors
-    /// If there is no such file in it, or it is not one of ours.
-    pub fn load(folder: &Path) -> Result<Self> {
-        load(&folder.join(Self::FILE))
-    }
-
-    /// Writes it into a results folder, whole or not at all.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        save(self, &folder.join(Self::FILE))
     }
 }
 

@@ -64,7 +64,7 @@ impl InTraining for Defender {
         data: &Dataset,
         progress: &mut (dyn FnMut(BatchProgress) + Send),
     ) -> Result<Option<PassReport>> {
-        Self::advance(self, context, data, progress)
+        self.advance_with(context, data, progress)
     }
 
     fn model(&self) -> &Model {

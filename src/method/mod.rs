@@ -17,7 +17,7 @@
 //! let mut settings = Settings::new(Profile::Published);
 //! settings.set("fast_wave.epochs", "1")?;
 //! let mut defender = Defender::new(&FastWaveDefense, control, settings)?;
-//! while let Some(pass) = defender.advance(&context, &train, |_| {})? {
+//! while let Some(pass) = defender.advance(&context, &train)? {
 //!     println!("{} {}/{}", pass.stage, pass.done, pass.of);
 //! }
 //! let defended: &Model = defender.model();

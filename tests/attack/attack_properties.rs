@@ -70,7 +70,7 @@ fn eps(norm: Norm) -> f32 {
         Norm::Linf => 0.25,
         Norm::L2 => 2.0,
         Norm::L1 => 15.0,
-        Norm::L0 => 25.0,
+        _ => 25.0,
     }
 }
 
@@ -154,7 +154,7 @@ fn every_result_is_what_it_says() {
                         assert!(outcome.margin >= 0.0 && outcome.prediction == outcome.label);
                         assert!(outcome.winner.is_none());
                     }
-                    Status::Invalid | Status::Outside => panic!("{place}: {:?}", outcome.status),
+                    _ => panic!("{place}: {:?}", outcome.status),
                 }
                 let cost = outcome.cost;
                 assert!(cost.forward_passes >= 1 && cost.zero_gradients <= cost.backward_passes);

@@ -75,8 +75,7 @@ impl Case {
             o.claimed_by = self.claimed_by.map(|text| text.parse().unwrap());
         });
         let context = Context::new(2).unwrap();
-        run_audit(&context, self.model.as_ref(), &self.samples(seed), &options, &[], |_| ())
-            .unwrap()
+        run_audit(&context, self.model.as_ref(), &self.samples(seed), &options).unwrap()
     }
 
     /// All that is wrong with what the audit says.
@@ -125,7 +124,7 @@ fn trained(images: usize, changes: &[(&str, &str)]) -> FrozenModel {
     let model = Model::open(&golden("lenet_weights.safetensors")).unwrap();
     let mut defender = Defender::new(&AdversarialTraining, model, settings).unwrap();
     let context = Context::new(2).unwrap();
-    while defender.advance(&context, &data, |_| {}).unwrap().is_some() {}
+    while defender.advance(&context, &data).unwrap().is_some() {}
     defender.model().freeze().unwrap()
 }
 

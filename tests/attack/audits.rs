@@ -13,8 +13,7 @@ use deepsleep::tensor::Context;
 const EPS: f32 = 16.0 / 255.0;
 
 fn run(model: &dyn Classifier, samples: &Samples, options: &AuditOptions) -> AuditReport {
-    let report =
-        run_audit(&Context::new(2).unwrap(), model, samples, options, &[], |_| ()).unwrap();
+    let report = run_audit(&Context::new(2).unwrap(), model, samples, options).unwrap();
     for check in report.checks.iter().filter(|check| check.finding != Finding::Pass) {
         println!("  {:?} {} {} {:?}", check.finding, check.name, check.statistic, check.interval);
     }

@@ -5,27 +5,12 @@ use deepsleep::experiment::Results;
 use deepsleep::method::{Profile, Settings};
 
 fn nothing_measured() -> Results {
-    Results {
-        version: "synthetic".into(),
-        numerics: 1,
-        network: String::new(),
-        data: None,
-        quick: true,
-        settings: Settings::new(Profile::Published),
-        seeds: vec![0],
-        tables: vec![],
-        figures: vec![],
-        sheets: Vec::new(),
-        images: 100,
-        white_box_images: 0,
-        largest_class: None,
-        train_images: 1000,
-        models: vec![],
-        crafted: vec![],
-        cells: vec![],
-        summary: Vec::new(),
-        replication: Vec::new(),
-    }
+    let mut results = Results::new(Settings::new(Profile::Published));
+    results.quick = true;
+    results.seeds = vec![0];
+    results.images = 100;
+    results.train_images = 1000;
+    results
 }
 
 #[test]

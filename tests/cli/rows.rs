@@ -1,6 +1,8 @@
 //! Rows of a sheet that are run as spiking networks.
 
 use crate::{Folder, read};
+use deepsleep::evaluation::Warning;
+use deepsleep::experiment::{Results, ThreatModel};
 use std::fs;
 
 const SHEET: &str = "scales = ['64/255']\ncolumns = ['clean', 'autoattack']\n\
@@ -37,6 +39,55 @@ fn a_row_is_run_as_the_spiking_network_of_the_same_training() {
     assert_eq!(attack("fast-wave-spiking"), "autoattack:version=spiking-fast");
     let evidence = |model| of(model, "clean", "transfer")["evidence"].clone();
     assert_ne!(evidence("fast-wave"), evidence("fast-wave-spiking"));
+}
+
+/// Which attack it was, and whether eps bounded it, is the same whoever crafted the images; it was read out of the attack's name, which
+/// stood without its options where they were crafted elsewhere.
+#[test]
+fn evidence_says_which_attack_it_was_and_whether_eps_bounded_it() {
+    let folder = Folder::new();
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
+    let file = folder.argument("sheet.toml");
+    let attacks = [
+        ("cw-linf:steps=20", Some("bounded=yes")),
+        ("cw-linf:steps=20,bounded=yes", None),
+        ("rays:queries=60", None),
+        ("rays:queries=60,return=nearest", Some("return=first")),
+    ];
+    let sheet = format!(
+        "scales = ['64/255']\ncolumns = {:?}\n[set]\n'control.epochs' = '1'\n\
+         [[method]]\nlabel = 'Control'\nid = 'control'\ndefense = 'none'\n",
+        attacks.map(|(attack, _)| attack)
+    );
+    fs::write(&file, sheet).unwrap();
+    let fixed =
+        ["reproduce", "--sheet", &file, "--data-dir", &data, "--out", &out, "--images", "16"];
+    let run = crate::run(&[&fixed[..], &["--white-box-images", "16", "--quiet"]].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let results = Results::load(&folder.path("out")).unwrap();
+    for (attack, expected) in attacks {
+        for threat in ThreatModel::ALL {
+            let here = results.cells.iter().filter(|cell| cell.threat_model == threat);
+            let cell = { here }.find(|cell| cell.column == attack).unwrap();
+            let evidence = cell.evidence(&folder.path("out")).unwrap();
+            let place = format!("{attack}, {}", threat.name());
+            assert_eq!(evidence.attack, cell.attack, "{place}");
+            assert_eq!(evidence.attack.unwrap().to_string(), attack, "{place}");
+            assert_eq!(evidence.bounded, expected.is_none(), "{place}");
+            let remedy = evidence.warnings.iter().find_map(|warning| match warning {
+                Warning::Unbounded { remedy, .. } => remedy.as_deref(),
+                _ => None,
+            });
+            assert_eq!(remedy, expected, "{place}");
+            let stored = read(folder.path("out").join(cell.evidence.as_ref().unwrap()));
+            let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+            let stored = &stored["entry"]["value"];
+            assert_eq!(
+                (&stored["attack"], &stored["bounded"]),
+                (&attack.into(), &expected.is_none().into())
+            );
+        }
+    }
 }
 
 /// A value that every row replaces by its own would not be in any number.

@@ -52,7 +52,7 @@ fn defend(
     let (context, data) = (Context::new(threads).unwrap(), images());
     let new = || Defender::new(defense, Model::lenet(3), settings.clone()).unwrap();
     let (mut defender, mut steps) = (new(), 0);
-    while defender.advance(&context, &data, |_| {}).unwrap().is_some() {
+    while defender.advance(&context, &data).unwrap().is_some() {
         steps += 1;
         if interrupt {
             let saved = defender.checkpoint().unwrap().to_bytes().unwrap();
@@ -86,7 +86,7 @@ fn a_defense_changes_the_model_and_not_the_control() {
         let context = Context::new(1).unwrap();
         let settings = tiny(Profile::Published);
         let mut defender = Defender::new(defense, control.clone(), settings).unwrap();
-        while defender.advance(&context, &images(), |_| {}).unwrap().is_some() {}
+        while defender.advance(&context, &images()).unwrap().is_some() {}
         assert_ne!(defender.model().parameters(), control.parameters(), "{}", defense.name());
     }
 }
@@ -96,7 +96,7 @@ fn a_checkpoint_of_something_else_is_refused() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let settings = tiny(Profile::Published);
     let mut defender = Defender::new(&FastWaveDefense, Model::lenet(3), settings.clone()).unwrap();
-    defender.advance(&context, &data, |_| {}).unwrap();
+    defender.advance(&context, &data).unwrap();
     let state = defender.checkpoint().unwrap();
     let refused = |defense: &'static dyn Defense, control, settings: &Settings| {
         let mut other = Defender::new(defense, control, settings.clone()).unwrap();
@@ -114,7 +114,7 @@ fn a_damaged_checkpoint_is_refused_when_it_is_read() {
     let (context, data) = (Context::new(1).unwrap(), images());
     let new = || Defender::new(&DeepSleep, Model::lenet(3), tiny(Profile::Published)).unwrap();
     let mut defender = new();
-    defender.advance(&context, &data, |_| {}).unwrap();
+    defender.advance(&context, &data).unwrap();
     let good = defender.checkpoint().unwrap();
     let refused = |state: &StateDict, part: &str| {
         let error = new().resume(&context, state).unwrap_err().to_string();
@@ -221,7 +221,7 @@ fn a_refused_checkpoint_leaves_the_defender_as_it_was() {
     let bytes = |defender: &Defender| defender.checkpoint().unwrap().to_bytes().unwrap();
     let mut begun = new();
     // Into fast-wave sleep, which keeps the most.
-    while begun.advance(&context, &data, |_| {}).unwrap().unwrap().stage != "fast-wave sleep" {}
+    while begun.advance(&context, &data).unwrap().unwrap().stage != "fast-wave sleep" {}
     let good = begun.checkpoint().unwrap();
 
     let mut beyond = good.clone();

@@ -8,7 +8,7 @@ use deepsleep::attack::{
 use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
     Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, archive,
-    classify, evaluate, fingerprint, worst_cases,
+    classify, evaluate_with, fingerprint, worst_cases,
 };
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenModel;
@@ -24,6 +24,11 @@ fn robust() -> FrozenModel {
     lenet("lenet_robust.safetensors")
 }
 
+/// The attack of a cell as the worst case names it.
+fn name(cell: &Cell) -> String {
+    cell.attack.as_ref().unwrap().to_string()
+}
+
 /// Images of which one is misclassified already.
 fn samples() -> Samples {
     let samples = test_images(0..300);
@@ -37,7 +42,7 @@ fn run(plan: &Plan, done: Vec<PortionResult>, save: &mut dyn FnMut(&PortionResul
         save(part);
         Ok(())
     };
-    evaluate(&context(), models, &samples, plan, done, &mut save).unwrap()
+    evaluate_with(&context(), models, &samples, plan, done, &mut save).unwrap()
 }
 
 /// Without the times, which differ.
@@ -57,17 +62,17 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
         o.portion = 100;
     });
     let whole = timeless(run(&plan, Vec::new(), &mut |_| {}));
-    let mut parts = Vec::new();
+    let mut portions = Vec::new();
     let small = plan.clone().with(|o| o.portion = 7);
-    let in_parts = run(&small, Vec::new(), &mut |part| parts.push(part.clone()));
-    assert_eq!(timeless(in_parts), whole);
-    assert_eq!(parts.len(), small.parts(41));
+    let in_portions = run(&small, Vec::new(), &mut |portion| portions.push(portion.clone()));
+    assert_eq!(timeless(in_portions), whole);
+    assert_eq!(portions.len(), small.portions(41));
 
     // Any of them done before, in any order: the same again.
-    let text = serde_json::to_string(&parts).unwrap();
+    let text = serde_json::to_string(&portions).unwrap();
     let mut some: Vec<PortionResult> = serde_json::from_str(&text).unwrap();
     some.reverse();
-    some.retain(|part| part.portion % 3 != 1);
+    some.retain(|done| done.portion % 3 != 1);
     let mut new = 0;
     assert_eq!(timeless(run(&small, some, &mut |_| new += 1)), whole);
     assert_eq!(new, 6 * 2);
@@ -80,11 +85,12 @@ fn portions_add_up_to_the_whole_and_warn_as_it_does() {
             run_attack(&context(), &network, &samples, a.as_ref(), Budget { eps, ..LINF }).unwrap();
         assert_eq!(cell.robust_accuracy, report.robust_accuracy());
         assert_eq!(cell.robust_indices, report.robust_indices());
-        assert_eq!(cell.warnings, report.warnings);
+        let said: Vec<String> = cell.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(said, report.warnings);
         assert_eq!(cell.forward_passes, report.cost().forward_passes);
     }
-    assert!(whole[2].warnings[0].contains("0.2 is needed"), "{:?}", whole[2].warnings);
-    assert!(whole[4].warnings.iter().any(|warning| warning.contains("bounded=yes")));
+    assert!(whole[2].warnings[0].to_string().contains("0.2 is needed"), "{:?}", whole[2].warnings);
+    assert!(whole[4].warnings.iter().any(|warning| warning.to_string().contains("bounded=yes")));
 }
 
 #[test]
@@ -111,10 +117,10 @@ fn the_worst_case_is_by_the_sample() {
         let others = cells.iter().filter(|other| other.attack != cell.attack);
         let mut alone: Vec<&u64> = cells[0].outcomes.iter().map(|outcome| &outcome.id).collect();
         others.for_each(|other| alone.retain(|id| other.robust_indices.contains(id)));
-        assert_eq!(worst.fooled_only_by[&cell.attack], alone.iter().filter(|id| lost(id)).count());
+        assert_eq!(worst.fooled_only_by[&name(cell)], alone.iter().filter(|id| lost(id)).count());
     }
     let least = cells.iter().map(|cell| cell.robust_accuracy).fold(1.0, f64::min);
-    let strongest = cells.iter().find(|cell| cell.attack == worst.strongest).unwrap();
+    let strongest = cells.iter().find(|cell| name(cell) == worst.strongest).unwrap();
     assert_eq!(strongest.robust_accuracy, least);
 }
 
@@ -362,7 +368,7 @@ fn images_outside_of_box_or_ball_count_apart() {
         assert!(anywhere.warnings.iter().any(|w| w.contains("by the model's answer alone")));
 
         let cell = |report: &AttackReport| {
-            Cell::of_report("theirs".into(), ThreatModel::Transfer, report, !boxed_only, 0.0)
+            Cell::of_report("theirs".to_owned(), ThreatModel::Transfer, report, !boxed_only, 0.0)
         };
         let (apart, counted) = (cell(&shown), cell(&anywhere).anywhere());
         assert_eq!((apart.outside, apart.outside_indices.len()), (outside, outside));
@@ -512,10 +518,11 @@ fn what_cannot_be_run_is_refused_before_any_work() {
         });
         for models in [models, Models { source: Some(&network), ..models }] {
             let mut parts = 0;
-            let result = evaluate(&context(), models, &samples, &plan, Vec::new(), &mut |_| {
-                parts += 1;
-                Ok(())
-            });
+            let result =
+                evaluate_with(&context(), models, &samples, &plan, Vec::new(), &mut |_| {
+                    parts += 1;
+                    Ok(())
+                });
             assert!(matches!(result, Err(Error::Argument { .. })), "{text}: {result:?}");
             assert_eq!(parts, 0, "{text}");
         }

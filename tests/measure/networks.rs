@@ -168,14 +168,14 @@ fn lives(architecture: Architecture) {
             }
             let new = || Defender::new(defense, control.clone(), settings.clone()).unwrap();
             let mut defender = new();
-            defender.advance(&context(), &data, |_| {}).unwrap();
+            defender.advance(&context(), &data).unwrap();
             let saved = defender.checkpoint().unwrap().to_bytes().unwrap();
             let mut resumed = new();
             let state = StateDict::from_bytes(&saved, "checkpoint").unwrap();
             resumed.resume(&context(), &state).unwrap();
             let mut spiking = None;
             for each in [&mut defender, &mut resumed] {
-                while each.advance(&context(), &data, |_| {}).unwrap().is_some() {
+                while each.advance(&context(), &data).unwrap().is_some() {
                     spiking = each.spiking().cloned().or(spiking);
                 }
             }

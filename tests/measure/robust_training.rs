@@ -41,7 +41,7 @@ fn defended(
     let begin = || Defender::new(defense, Model::lenet(3), settings.clone()).unwrap();
     let mut defender = begin();
     let mut passes = 0;
-    while defender.advance(&context(), &data, |_| {}).unwrap().is_some() {
+    while defender.advance(&context(), &data).unwrap().is_some() {
         passes += 1;
         if passes == resume_at {
             let checkpoint = defender.checkpoint().unwrap();

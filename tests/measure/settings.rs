@@ -226,7 +226,7 @@ fn outcome(
     settings.validate().ok()?;
     let mut defender = Defender::new(defense, control.clone(), settings.clone()).ok()?;
     let context = Context::new(1).unwrap();
-    while defender.advance(&context, data, |_| {}).ok()?.is_some() {}
+    while defender.advance(&context, data).ok()?.is_some() {}
     let model = defender.model();
     let weights = model.parameters().iter().flat_map(|p| p.values.iter());
     let statistics = model.statistics().iter().flat_map(|s| s.mean.iter().chain(&s.variance));

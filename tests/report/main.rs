@@ -316,7 +316,7 @@ fn a_folder_of_somebody_else_leads_nowhere_and_becomes_no_markup() {
     let mut results = results(Profile::Published, false);
     write(&folder, &results);
     let secret = outer.path().join("secret.safetensors");
-    std::fs::copy(folder.join(&results.models[0].file), &secret).unwrap();
+    std::fs::copy(folder.join(results.models[0].file.as_ref().unwrap()), &secret).unwrap();
     std::os::unix::fs::symlink(&secret, folder.join("link")).unwrap();
     let fifo = std::process::Command::new("mkfifo").arg(folder.join("fifo")).status();
     assert!(fifo.unwrap().success());
@@ -327,16 +327,17 @@ fn a_folder_of_somebody_else_leads_nowhere_and_becomes_no_markup() {
     let evil = "<script>alert(1)</script>\"'> | a `b` [x](javascript:alert(3))\n\n# h1\u{1b}[31m";
     for model in &mut results.models {
         let at = METHODS.iter().position(|method| method.0 == model.method).unwrap();
-        model.file = names[at % names.len()].to_owned();
+        model.file = Some(names[at % names.len()].to_owned());
         model.id += evil;
     }
     results.models[1].method += evil;
     for cell in &mut results.cells {
         cell.warnings.push(evil.to_owned());
-        cell.attack += evil;
+        let attack = cell.attack.as_ref().map_or(String::new(), ToString::to_string);
+        cell.attack = Some((attack + evil).into());
     }
     for (at, set) in results.crafted.iter_mut().enumerate() {
-        set.file = names[at % names.len()].to_owned();
+        set.file = Some(names[at % names.len()].to_owned());
         set.column += evil;
     }
     results.version += evil;

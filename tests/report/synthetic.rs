@@ -50,27 +50,16 @@ pub fn results(profile: Profile, quick: bool) -> Results {
 pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
     let published = Published::load().unwrap();
     let seeds: Vec<u64> = (0..seeds).collect();
-    let mut results = Results {
-        version: "synthetic".into(),
-        numerics: 1,
-        network: String::new(),
-        data: None,
-        quick,
-        settings: Settings::new(profile),
-        seeds: seeds.clone(),
-        tables: vec![1, 2, 3],
-        figures: vec![3],
-        sheets: Vec::new(),
-        images: 10_000,
-        white_box_images: 500,
-        largest_class: None,
-        train_images: 60_000,
-        models: Vec::new(),
-        crafted: Vec::new(),
-        cells: Vec::new(),
-        summary: Vec::new(),
-        replication: Vec::new(),
-    };
+    let mut results = Results::new(Settings::new(profile));
+    results.version = "synthetic".into();
+    results.numerics = 1;
+    results.quick = quick;
+    results.seeds = seeds.clone();
+    results.tables = vec![1, 2, 3];
+    results.figures = vec![3];
+    results.images = 10_000;
+    results.white_box_images = 500;
+    results.train_images = 60_000;
     for &seed in &seeds {
         for (number, (method, id, defense, overrides)) in METHODS.iter().enumerate() {
             let overrides = overrides.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
@@ -82,7 +71,7 @@ pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
                 overrides: overrides.collect(),
                 clean_accuracy: 0.9,
                 history: history(number, seed),
-                file: format!("models/{id}-{seed}.safetensors"),
+                file: Some(format!("models/{id}-{seed}.safetensors")),
                 spiking: false,
             });
         }
@@ -93,7 +82,10 @@ pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
                 scale: scale.into(),
                 seed,
                 images: CRAFTED,
-                file: format!("crafted/{column}-{}-{seed}.safetensors", scale.replace('/', "-")),
+                file: Some(format!(
+                    "crafted/{column}-{}-{seed}.safetensors",
+                    scale.replace('/', "-")
+                )),
             });
         }
     }
@@ -145,13 +137,13 @@ fn cells(results: &mut Results, method: &str, scale: &str, column: &PrintedColum
             eps: 0.25,
             scale: scale.into(),
             column: column.key.clone(),
-            attack: column.attack.as_ref().map_or(String::new(), |a| a.transfer_form().to_string()),
+            attack: column.attack.as_ref().map(|a| a.transfer_form().into()),
             threat_model: ThreatModel::Transfer,
             images: 10_000,
             accuracy: (printed + shift(method, &column.key) + 0.01 * seed as f64).clamp(0.0, 1.0),
             warnings: Vec::new(),
             zero_gradient_share: None,
-            evidence: String::new(),
+            evidence: None,
         };
         if ["DeepSleep", "Adversarial Train"].contains(&method) && column.key != "clean" {
             results.cells.push(TableCell {
@@ -198,7 +190,10 @@ pub fn write(folder: &Path, results: &Results) {
         std::fs::create_dir_all(folder.join(name)).unwrap();
     }
     for (number, model) in results.models.iter().enumerate() {
-        nn::Model::lenet(number as u64).state().save(folder.join(&model.file)).unwrap();
+        nn::Model::lenet(number as u64)
+            .state()
+            .save(folder.join(model.file.as_ref().unwrap()))
+            .unwrap();
     }
     let context = Context::new(1).unwrap();
     let samples = Samples::from_dataset(&test_images(), 0..CRAFTED).unwrap();
@@ -207,7 +202,7 @@ pub fn write(folder: &Path, results: &Results) {
         let source = nn::Model::lenet(number as u64).freeze().unwrap();
         let budget = Budget { norm: Norm::Linf, eps: 0.25, seed: 0 };
         let crafted = Crafted::craft(&context, &source, &samples, fgsm.as_ref(), budget).unwrap();
-        crafted.to_npz(&()).unwrap().save(folder.join(&set.file)).unwrap();
+        crafted.to_npz(&()).unwrap().save(folder.join(set.file.as_ref().unwrap())).unwrap();
     }
 }
 

@@ -39,7 +39,7 @@ fn distance(net: &Net, image: &[f32], label: usize, norm: Norm) -> f64 {
         let length = match norm {
             Norm::Linf => normal.sum(),
             Norm::L2 => normal.map(|g| g * g).sum::<f64>().sqrt(),
-            Norm::L1 | Norm::L0 => normal.fold(0.0, f64::max),
+            _ => normal.fold(0.0, f64::max),
         };
         nearest = nearest.min((logits[label] - logits[class]) / length);
     }
@@ -130,13 +130,7 @@ fn minimal_attacks_find_the_nearest_boundary() {
                 let report = run_attack(&context, &net, &samples, a.as_ref(), budget).unwrap();
                 for (i, outcome) in report.outcomes.iter().enumerate() {
                     let truth = distance(&net, samples.image(i), outcome.label, norm);
-                    let found = match norm {
-                        Norm::Linf => outcome.linf,
-                        Norm::L2 => outcome.l2,
-                        Norm::L1 => outcome.l1,
-                        Norm::L0 => outcome.l0,
-                    };
-                    let ratio = f64::from(found) / truth;
+                    let ratio = f64::from(outcome.distance(norm)) / truth;
                     let place = format!("{text} {norm}, {classes} classes, sample {i}");
                     assert_eq!(outcome.status, Status::Fooled, "{place}");
                     // Where the boundary is near, going beyond it by more than rounding is much of the way.

@@ -105,7 +105,7 @@ pub fn outside(norm: Norm, eps: f32, image: &[f32], clean: &[f32]) -> Option<Str
         }
         Norm::L2 => (l2, f64::from(eps) * (1.0 + 1e-6)),
         Norm::L1 => (l1, f64::from(eps) * (1.0 + 1e-6)),
-        Norm::L0 => (l0, f64::from(eps)),
+        _ => (l0, f64::from(eps)),
     };
     (size > limit).then(|| format!("{size:.9} is above eps {eps:.9} in {norm}"))
 }

@@ -78,7 +78,7 @@ impl Grid {
                 Norm::Linf => largest,
                 Norm::L2 => squares.sqrt(),
                 Norm::L1 => sum,
-                Norm::L0 => count,
+                _ => count,
             };
             if size <= eps {
                 let rivals = z.iter().enumerate().filter(|&(class, _)| class != label);
@@ -111,7 +111,7 @@ fn radius(norm: Norm, seed: u64) -> f32 {
     let scale = match norm {
         Norm::Linf => 0.7,
         Norm::L2 => 0.9,
-        Norm::L1 | Norm::L0 => 1.1,
+        _ => 1.1,
     };
     (scale * (0.05 + 0.25 * Numbers::new(seed + 9000).unit())) as f32
 }

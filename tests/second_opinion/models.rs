@@ -35,7 +35,7 @@ impl Model {
             Norm::L2 => self.eps[1],
             Norm::L1 => self.eps[2],
             // A pixel changes by 1 at most.
-            Norm::L0 => self.eps[2].ceil(),
+            _ => self.eps[2].ceil(),
         }
     }
 }

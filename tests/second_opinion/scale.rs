@@ -24,7 +24,7 @@ fn eps(norm: Norm) -> f32 {
     match norm {
         Norm::Linf => 0.25,
         Norm::L2 => 2.0,
-        Norm::L1 | Norm::L0 => 15.0,
+        _ => 15.0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{CONTEXT, LENET, two_samples};
 use deepsleep::evaluation::{
-    Journal, JournalSettings, Models, Plan, PortionResult, evaluate, worst_cases,
+    Journal, JournalSettings, Models, Plan, PortionResult, evaluate_with, worst_cases,
 };
 use deepsleep::files::Output;
 
@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8]) {
         o.portion = 1;
     });
     let models = Models { target: &*LENET, source: None };
-    if let Ok(cells) = evaluate(&CONTEXT, models, &samples, &plan, parts, &mut |_| Ok(())) {
+    if let Ok(cells) = evaluate_with(&CONTEXT, models, &samples, &plan, parts, &mut |_| Ok(())) {
         let _ = worst_cases(&cells);
     }
 }

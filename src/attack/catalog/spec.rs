@@ -108,6 +108,29 @@ impl AttackSpec {
         Ok(!self.build()?.info().bounded)
     }
 
+    /// The option that would let the radius bound this attack; None if it does already.
+    ///
+    /// ```
+    /// use deepsleep::attack::AttackSpec;
+    /// let option = |text: &str| Ok::<_, deepsleep::Error>(text.parse::<AttackSpec>()?.bounding_option());
+    /// assert_eq!(option("cw")?, Some("bounded=yes"));
+    /// assert_eq!(option("rays:return=nearest")?, Some("return=first"));
+    /// assert_eq!(option("rays")?, None);
+    /// # Ok::<(), deepsleep::Error>(())
+    /// ```
+    pub fn bounding_option(&self) -> Option<&'static str> {
+        let bounds = |&(key, value): &(&'static str, &'static str)| {
+            let mut bound = self.clone();
+            bound.options.retain(|(name, _)| name != key);
+            bound.options.push((key.to_owned(), value.to_owned()));
+            bound.is_minimal_norm().is_ok_and(|unbounded| !unbounded)
+        };
+        let unbounded = self.is_minimal_norm().unwrap_or_default();
+        let options = [(("bounded", "yes"), "bounded=yes"), (("return", "first"), "return=first")];
+        let option = options.into_iter().find(|(option, _)| unbounded && bounds(option));
+        option.map(|(_, text)| text)
+    }
+
     /// Refuses more targets than there are wrong classes, where a number was given.
     ///
     /// # Errors

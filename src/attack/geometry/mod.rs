@@ -1,6 +1,7 @@
 //! Norms, balls, steepest steps and random directions: what attacks know of space, and nothing of models.
 
 pub(super) mod ascent;
+pub(crate) mod ball;
 pub(super) mod hyperplane;
 pub(crate) mod norm;
 pub(super) mod projection;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 /// The norm in which a perturbation is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Norm {
     /// The largest change of a pixel.
     Linf,

@@ -1,4 +1,4 @@
-//! A result as JSON and, until it is finished, the journal of its parts next to it.
+//! A result as JSON and, until it is finished, its journal next to it.
 
 use crate::common::Common;
 use crate::output::OutputFiles;
@@ -62,7 +62,7 @@ impl ResultFiles {
     }
 }
 
-/// The file to note parts in, if there is a place for one, and the parts that it holds.
+/// The journal, if there is a place for one, and the entries that it holds.
 pub fn journal<P: DeserializeOwned>(
     files: Option<&ResultFiles>,
     common: &Common,

@@ -86,11 +86,19 @@ impl Defender {
         state
     }
 
-    /// Makes the next pass or epoch; `None` when the defense is complete. `observer` is told of every batch.
+    /// Makes the next pass or epoch; `None` when the defense is complete.
     ///
     /// # Errors
     /// Those of the stage: images of another shape, too few of them, numbers that stop being finite.
-    pub fn advance(
+    pub fn advance(&mut self, context: &Context, data: &Dataset) -> Result<Option<PassReport>> {
+        self.advance_with(context, data, |_| {})
+    }
+
+    /// As [`advance`](Self::advance); `observer` is told of every batch.
+    ///
+    /// # Errors
+    /// Those of [`advance`](Self::advance).
+    pub fn advance_with(
         &mut self,
         context: &Context,
         data: &Dataset,

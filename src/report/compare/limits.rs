@@ -35,9 +35,10 @@ pub fn above(results: &Results, bound: f64) -> Vec<String> {
             && cell.accuracy > bound + 1e-9
     });
     let sentence = |cell: &TableCell| {
+        let attack = cell.attack.as_ref().map_or(String::new(), ToString::to_string);
         format!(
-            "{}, seed {}, {}, `{}`: {:.4} is above {bound:.4}; this attack failed to find what exists.",
-            cell.method, cell.seed, cell.scale, cell.attack, cell.accuracy
+            "{}, seed {}, {}, `{attack}`: {:.4} is above {bound:.4}; this attack failed to find what exists.",
+            cell.method, cell.seed, cell.scale, cell.accuracy
         )
     };
     white_box.map(sentence).collect()

@@ -7,6 +7,7 @@ pub mod search;
 pub mod sweep;
 
 use crate::attack::Norm;
+use crate::evaluation::NamedAttack;
 use crate::experiment::{
     PrintedColumn, PrintedVerdict, Published, Replication, Results, Spread, TableCell, ThreatModel,
 };
@@ -14,12 +15,12 @@ use crate::experiment::{
 /// A printed number and ours agree within this.
 pub const NEAR: f64 = 0.03;
 
-/// The attacks of these cells, as [`parse_attack`](crate::attack::parse_attack) reads them, each once.
-pub fn distinct_attacks<'a>(cells: impl Iterator<Item = &'a TableCell>) -> Vec<&'a str> {
-    let mut attacks: Vec<&str> = Vec::new();
-    for cell in cells {
-        if !cell.attack.is_empty() && !attacks.contains(&cell.attack.as_str()) {
-            attacks.push(&cell.attack);
+/// The attacks of these cells, each once.
+pub fn distinct_attacks<'a>(cells: impl Iterator<Item = &'a TableCell>) -> Vec<&'a NamedAttack> {
+    let mut attacks: Vec<&NamedAttack> = Vec::new();
+    for attack in cells.filter_map(|cell| cell.attack.as_ref()) {
+        if !attacks.contains(&attack) {
+            attacks.push(attack);
         }
     }
     attacks

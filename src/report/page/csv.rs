@@ -54,7 +54,11 @@ impl CsvRow<'_> {
             let prediction = spread.and_then(|spread| spread.prediction(results.test_images()));
             let end = |at: usize| or_empty(prediction, |p| format!("{:.6}", p.interval[at]));
             [
-                distinct_attacks(cells).join(" "),
+                distinct_attacks(cells)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" "),
                 number(|s| format!("{:.6}", s.mean)),
                 number(|s| format!("{:.6}", s.smallest)),
                 number(|s| format!("{:.6}", s.largest)),

@@ -1,5 +1,7 @@
 //! How the numbers were measured, in sentences: threat model, attacks, images, seeds.
 
+use crate::attack::AttackSpec;
+use crate::evaluation::NamedAttack;
 use crate::experiment::{PrintedColumn, Published, Results, TableCell, ThreatModel};
 use crate::method::Settings;
 use crate::report::compare::differences::Difference;
@@ -104,14 +106,16 @@ fn attacks(results: &Results, column: &PrintedColumn) -> Vec<String> {
         let of = |cell: &&TableCell| cell.column == column.key && cell.threat_model == threat_model;
         distinct_attacks(results.cells.iter().filter(of))
     };
-    let quoted = |attacks: &[&str]| {
+    let quoted = |attacks: &[&NamedAttack]| {
         let quoted: Vec<String> = attacks.iter().map(|attack| format!("`{attack}`")).collect();
         listed(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let transfer = attacks_of(ThreatModel::Transfer);
     // The published code crafts its sets with libraries whose attacks take all their steps.
-    let print = column.attack.as_ref().map_or(String::new(), |a| a.transfer_form().to_string());
-    if transfer == [print.as_str()] {
+    let print = column.attack.as_ref().map(AttackSpec::transfer_form);
+    let same = matches!(transfer[..], [ours] if print.is_some() && ours.spec() == print.as_ref());
+    let print = print.map_or(String::new(), |attack| attack.to_string());
+    if same {
         sentences.push(format!("transfer ran what the paper ran, `{print}`: {}.", column.ran));
     } else if !transfer.is_empty() {
         sentences.push(format!(

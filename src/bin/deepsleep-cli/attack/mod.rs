@@ -153,11 +153,11 @@ impl AttackCommand {
         }
         // With all the warnings that an evaluation has.
         let bounded = method.info().bounded;
-        let cell = Cell::of_report(text, threat_model, &report, bounded, seconds);
+        let cell = Cell::of_report(spec, threat_model, &report, bounded, seconds);
         let model = name.as_str();
         let subject = AttackSubject { model, model_kind, source, dataset, first, images };
         let draws = network.is_random().then(|| network.draws());
-        let summary = AttackSummary::new(subject, &report, &cell, draws, bounded);
+        let summary = AttackSummary::new(subject, &report, &cell, draws);
         common.console().result(&summary, summary.text())?;
         answered(&name, summary.invalid, images)
     }
@@ -180,14 +180,10 @@ impl AttackCommand {
         (method, budget): (&dyn Attack, Budget),
     ) -> Result<AttackReport> {
         let mut progress = common.console().progress(samples.len());
-        let all: Vec<usize> = (0..samples.len()).collect();
-        let portion = |portion: &[usize]| -> Result<AttackReport> {
-            let report = models.attack(context, &samples.select(portion)?, method, budget)?;
-            progress.advance(portion.len(), &report.attack);
-            Ok(report)
+        let mut observe = |report: &AttackReport| {
+            progress.advance(report.outcomes.len(), &report.attack);
         };
-        let parts = all.chunks(PORTION).map(portion).collect::<Result<Vec<AttackReport>>>()?;
-        AttackReport::merge(parts).ok_or_else(|| anyhow!("there are no images"))
+        Ok(models.attack_in_portions(context, samples, method, budget, PORTION, &mut observe)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::model::ModelKind;
 use crate::numbers::{confidence, percent};
 use deepsleep::attack::{AttackReport, FoundBy, Norm, Outcome, Status, findings};
-use deepsleep::evaluation::{Cell, RandomAccuracy, ThreatModel, worst_cases};
+use deepsleep::evaluation::{Cell, RandomAccuracy, ThreatModel, Warning, worst_cases};
 use deepsleep::wording::{significant, written};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct AttackSummary<'a> {
     #[serde(flatten)]
     subject: AttackSubject<'a>,
-    attack: &'a str,
+    attack: String,
     norm: Norm,
     eps: f32,
     seed: u64,
@@ -50,7 +50,7 @@ pub struct AttackSummary<'a> {
     backward_passes: u64,
     zero_gradient_share: Option<f64>,
     seconds: f64,
-    warnings: &'a [String],
+    warnings: &'a [Warning],
     bounded: bool,
 }
 
@@ -71,7 +71,6 @@ impl<'a> AttackSummary<'a> {
         report: &'a AttackReport,
         cell: &'a Cell,
         draws: Option<usize>,
-        bounded: bool,
     ) -> Self {
         let within = worst_cases(std::slice::from_ref(cell));
         let fooled = || report.outcomes.iter().filter(|o| o.status == Status::Fooled);
@@ -85,7 +84,7 @@ impl<'a> AttackSummary<'a> {
         }
         Self {
             subject,
-            attack: &cell.attack,
+            attack: cell.attack.as_ref().map_or(String::new(), ToString::to_string),
             norm: cell.norm,
             eps: cell.eps,
             seed: cell.seed,
@@ -113,7 +112,7 @@ impl<'a> AttackSummary<'a> {
             zero_gradient_share: report.zero_gradient_share(),
             seconds: cell.seconds,
             warnings: &cell.warnings,
-            bounded,
+            bounded: cell.bounded,
         }
     }
 

@@ -7,8 +7,8 @@ use crate::result_files::{ResultFiles, journal};
 use anyhow::Result;
 use deepsleep::attack::{Classifier, Samples};
 use deepsleep::evaluation::{
-    Cell, Crafted, JournalSettings, Models, Plan, PortionResult, ThreatModel, WorstCase, evaluate,
-    fingerprint, worst_cases,
+    Cell, Crafted, JournalSettings, Models, Plan, PortionResult, ThreatModel, WorstCase,
+    evaluate_with, fingerprint, worst_cases,
 };
 use deepsleep::experiment::NUMERICS;
 use deepsleep::nn::FrozenNetwork;
@@ -105,19 +105,20 @@ impl AttackedEvaluation<'_> {
         let (mut journal, done) = journal::<PortionResult>(files, common, &settings, resume)?;
         let console = common.console();
         if resume {
-            let parts = plan.parts(samples.len());
-            console.say(format_args!("continuing after {} of {parts} portions", done.len()));
+            let all = plan.portions(samples.len());
+            console.say(format_args!("continuing after {} of {all} portions", done.len()));
         }
         let cells = plan.attacks.len() * plan.radii.len();
-        let finished: usize = done.iter().map(|part| part.outcomes.len()).sum();
+        let finished: usize = done.iter().map(|portion| portion.outcomes.len()).sum();
         let attacks = (cells * samples.len()).saturating_sub(finished);
         let mut progress = console.progress_of("attacks", attacks);
-        let results = evaluate(context, models, samples, plan, done, &mut |part| {
+        let results = evaluate_with(context, models, samples, plan, done, &mut |portion| {
             if let Some(journal) = &mut journal {
-                journal.add(part)?;
+                journal.add(portion)?;
             }
-            let (attack, eps) = (&plan.attacks[part.attack], plan.radii[part.radius]);
-            progress.advance(part.outcomes.len(), format_args!("{attack}, eps {}", written(eps)));
+            let (attack, eps) = (&plan.attacks[portion.attack], plan.radii[portion.radius]);
+            progress
+                .advance(portion.outcomes.len(), format_args!("{attack}, eps {}", written(eps)));
             Ok(())
         })?;
         drop(progress);

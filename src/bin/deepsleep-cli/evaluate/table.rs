@@ -9,7 +9,7 @@ use deepsleep::wording::{Medium, printable, written};
 const WIDEST: usize = 80;
 
 pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
-    let names = cells.iter().map(|cell| short(&cell.attack).chars().count());
+    let names = cells.iter().map(|cell| name(cell).chars().count());
     let width = names.max().unwrap_or(0).max("worst case".len());
     let radii = cells.iter().map(|cell| written(cell.eps).len());
     let eps = radii.max().unwrap_or(0).max(7);
@@ -31,7 +31,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         let zero = cell.zero_gradient_share.map_or("-".to_owned(), |z| percent(z, 1.0));
         lines.push(format!(
             "{:<width$}  {:<4} {:>eps$}  {threat:<9} {:>8} {:>17} {:>12} {:>12} {zero:>9} {:>8.1}",
-            short(&cell.attack),
+            name(cell),
             cell.norm.to_string(),
             written(cell.eps),
             percent(cell.robust_accuracy, 1.0),
@@ -49,7 +49,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         ] {
             lines.push(format!(
                 "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8}   {whose}, {}",
-                short(&cell.attack),
+                name(cell),
                 cell.norm.to_string(),
                 written(cell.eps),
                 "",
@@ -70,7 +70,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         ));
     }
     for cell in cells {
-        let (attack, eps) = (short(&cell.attack), written(cell.eps));
+        let (attack, eps) = (name(cell), written(cell.eps));
         let found = findings(&cell.found_by).into_iter();
         lines.extend(found.map(|found| format!("{attack}, eps {eps}: {found}")));
         let warnings = cell.warnings.iter();
@@ -78,6 +78,10 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
     }
     // Somebody else's set brings words of its own, which must not look like lines of ours.
     lines.iter().map(|line| printable(line, Medium::Line)).collect::<Vec<_>>().join("\n")
+}
+
+fn name(cell: &Cell) -> String {
+    cell.attack.as_ref().map_or(String::new(), |attack| short(&attack.to_string()))
 }
 
 /// An attack's name as a table has room for it.
