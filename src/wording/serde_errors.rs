@@ -27,8 +27,8 @@ pub enum Fault<'a> {
     Field { name: &'a str, known: String },
     /// The field is not there.
     Missing { name: &'a str },
-    /// An enumeration has no such name; it has others.
-    Variant { name: &'a str, known: String },
+    /// An enumeration has no such name; it has `a` or `b`, or one of `a`, `b`, `c`.
+    Variant { name: &'a str, known: &'a str },
     /// The value is of another kind.
     Kind { found: &'a str, expected: &'a str },
     /// Anything else.
@@ -49,7 +49,7 @@ impl<'a> Fault<'a> {
             return Self::Field { name, known: names(known) };
         }
         if let Some((name, known)) = expected("unknown variant ") {
-            return Self::Variant { name, known: names(known) };
+            return Self::Variant { name, known };
         }
         let kind = expected("invalid type: ").or_else(|| expected("invalid value: "));
         kind.map_or(Self::Other, |(found, expected)| Self::Kind { found, expected })
@@ -62,7 +62,10 @@ pub fn in_words(message: &str) -> String {
     match Fault::of(&message) {
         Fault::Missing { name } => format!("{name} is missing"),
         Fault::Field { name, known } => format!("there is no {name} here; there are {known}"),
-        Fault::Variant { name, known } => format!("{name} is unknown; there are {known}"),
+        Fault::Variant { name, known } => {
+            let known = known.strip_prefix("one of ").unwrap_or(known);
+            format!("{name} is unknown; there are {known}")
+        }
         Fault::Kind { found, expected } => {
             format!("{} does not fit here; expected {}", value(found), accepted(expected))
         }
