@@ -174,7 +174,7 @@ fn hostile_names_reach_nobody() {
     let model = folder.argument("mo\u{1b}[2Jdel");
     state.save(folder.path("mo\u{1b}[2Jdel")).unwrap();
     let run = run(&["evaluate", "--model", &model]);
-    run.assert_fails(1, &["mo\\u001b[2Jdel", "\\u{1b}[31mred, a\\nerror: fine, z0, z1", " more"]);
+    run.assert_fails(1, &["mo\\u001b[2Jdel", "\\u001b[31mred, a\\nerror: fine, z0, z1", " more"]);
     assert!(!run.stderr.contains('\u{1b}') && run.stderr.len() < 600, "{}", run.stderr);
     let long = "a".repeat(70_000);
     let run = crate::run(&["evaluate", "--model", &model, "--model-kind", &long]);
