@@ -23,4 +23,6 @@ pub(crate) use numbers::{fraction, grouped, number};
 pub use numbers::{significant, written};
 pub use printable::{Medium, printable};
 pub(crate) use printable::{in_line, list, shown};
-pub(crate) use serde_errors::{in_words, of_json, of_json_line};
+#[cfg(feature = "experiment")]
+pub(crate) use serde_errors::in_words;
+pub(crate) use serde_errors::{of_json, of_json_line};
