@@ -3,7 +3,7 @@
 //! Tapes and plasticity both stand on these. Work is cut by blocks or by channels, never by threads, so results do not
 //! depend on how many there are.
 
-use super::conv2d::{self, Algorithm, Geometry, WideWeightGrad, by_sample};
+use super::conv2d::{self, Algorithm, DenseWeightGrad, Geometry, WideWeightGrad, by_sample};
 use super::pad;
 use crate::simd::{LANES, Lanes};
 use crate::tensor::Context;
@@ -67,6 +67,20 @@ pub fn weight_gradient(
     }
     let (isa, blocks) = (context.isa(), grad.len() / g.output.features());
     let work = work(g, blocks);
+    if let Some(dense) = DenseWeightGrad::new(g) {
+        let transposed = blocks * dense.transposed();
+        grow(memory, transposed);
+        let transposed = &mut memory[..transposed];
+        context.chunks_of_work(work, transposed, dense.transposed(), |block, out| {
+            dense.transpose(isa, &x[block * g.fan_in()..][..g.fan_in()], out);
+        });
+        let transposed = &*transposed;
+        let share = g.output.channels.div_ceil(context.threads());
+        context.chunks_of_work(work, out, share * g.fan_in(), |i, out| {
+            dense.run(isa, transposed, grad, i * share, out);
+        });
+        return;
+    }
     if let Some(wide) = WideWeightGrad::new(g) {
         let transposed = blocks * wide.transposed();
         grow(memory, transposed + wide.sums());

@@ -47,9 +47,9 @@ impl Tape {
         let (samples, steps) = (self.value(x).samples(), self.value(x).steps());
         let mut out = self.tensor(g.output, samples, steps);
         let context = self.context().clone();
-        kernel::pack_convolve(&context, &g, self.weight_value(weight), &mut operation.packed);
-        let x_value = self.value(x);
-        batch::convolve(&context, &g, x_value.lanes(), &operation.packed, out.lanes_mut());
+        let weight_value = self.weight_value(weight);
+        let packed = kernel::packed_once(&context, &g, weight_value, &mut operation.packed);
+        batch::convolve(&context, &g, self.value(x).lanes(), packed, out.lanes_mut());
         operation.geometry = Some(g);
         self.record(operation, &[x], &[weight], out)
     }

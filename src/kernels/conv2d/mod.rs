@@ -9,14 +9,15 @@
 //!
 //! Wide layers have kernels of their own, chosen by the sizes alone: 3 x 3 kernels of stride 1 with eight channels or
 //! more on both sides go by Winograd's F(2 x 2, 3 x 3), forward and to the input, large linear layers take several blocks
-//! at a time, and weight gradients whose output channels fill vectors take vectors of channels. [`convolve`] and
-//! [`input_gradient`] make that choice;
-//! [`forward`] and [`input_grad`] are the direct kernels. [`Algorithm::Im2col`] is a way that only the caller chooses.
+//! at a time, and weight gradients whose output channels fill vectors take vectors of channels, of a linear layer vectors of
+//! inputs. [`convolve`] and [`input_gradient`] make that choice; [`forward`] and [`input_grad`] are the direct kernels. [`Algorithm::Im2col`] is a way that only the caller chooses.
 
 #[forbid(unsafe_code)]
 pub(super) mod by_sample;
 #[forbid(unsafe_code)]
 mod dense;
+#[forbid(unsafe_code)]
+mod dense_weight_grad;
 mod forward;
 #[forbid(unsafe_code)]
 mod input_grad;
@@ -30,12 +31,13 @@ mod weight_grad_wide;
 #[forbid(unsafe_code)]
 mod winograd;
 
+pub use dense_weight_grad::DenseWeightGrad;
 pub use forward::{forward, forward_bias_relu_pool, pack_forward, pool_scratch};
 pub use input_grad::{input_grad, input_grad_by_pixel, input_grad_scratch, pack_input_grad};
 pub use materialized::Materialized;
 pub use pass::{
     adds_products, convolve, convolve_scratch, input_gradient, input_gradient_scratch, is_direct,
-    pack_convolve, pack_input_gradient, together,
+    pack_convolve, pack_input_gradient, packed_once, together,
 };
 pub use weight_grad::{weight_grad, weight_grad_scratch};
 pub use weight_grad_wide::WideWeightGrad;

@@ -65,16 +65,29 @@ pub fn pack_convolve(context: &Context, g: &Geometry, weight: &[f32], packed: &m
     let (outputs, inputs) = (g.out_channels(), g.in_channels());
     match Way::forward(g) {
         Way::Direct => pack_forward(g, weight, packed),
-        Way::BySample => weight.clone_into(packed),
-        Way::Dense(dense) => {
-            pack_dense(context, &dense, packed, |i, packed| dense.pack_rows(i, weight, packed));
-        }
+        Way::BySample | Way::Dense(_) => weight.clone_into(packed),
         Way::Winograd(winograd) => {
             let kernels = weight.as_chunks::<9>().0;
             let kernel = |group: usize, to: usize, from: usize| {
                 kernels[(group * outputs + to) * inputs + from]
             };
             pack_winograd(context, &winograd, kernel, packed);
+        }
+    }
+}
+
+/// [`pack_convolve`] of weights that are used once: where [`convolve`] reads them as they lie, without a copy.
+pub fn packed_once<'a>(
+    context: &Context,
+    g: &Geometry,
+    weight: &'a [f32],
+    memory: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    match Way::forward(g) {
+        Way::BySample | Way::Dense(_) => weight,
+        Way::Direct | Way::Winograd(_) => {
+            pack_convolve(context, g, weight, memory);
+            memory
         }
     }
 }
@@ -86,7 +99,10 @@ pub fn pack_input_gradient(context: &Context, g: &Geometry, weight: &[f32], pack
         Way::Direct => pack_input_grad(g, weight, packed),
         Way::BySample => weight.clone_into(packed),
         Way::Dense(dense) => {
-            pack_dense(context, &dense, packed, |i, packed| dense.pack_columns(i, weight, packed));
+            packed.resize(dense.packed(), 0.0);
+            context.chunks_of_work(packed.len(), packed, dense.chunk(), |chunk, packed| {
+                dense.pack_columns(chunk, weight, packed);
+            });
         }
         Way::Winograd(winograd) => {
             let kernels = weight.as_chunks::<9>().0;
@@ -98,16 +114,6 @@ pub fn pack_input_gradient(context: &Context, g: &Geometry, weight: &[f32], pack
             pack_winograd(context, &winograd, flipped, packed);
         }
     }
-}
-
-fn pack_dense(
-    context: &Context,
-    dense: &Dense,
-    packed: &mut Vec<f32>,
-    pack: impl Fn(usize, &mut [f32]) + Sync + Send,
-) {
-    packed.resize(dense.packed(), 0.0);
-    context.chunks_of_work(packed.len(), packed, dense.chunk(), pack);
 }
 
 fn pack_winograd(
@@ -144,7 +150,7 @@ pub fn convolve(
 ) {
     match Way::forward(g) {
         Way::Winograd(winograd) => winograd.run(isa, x, packed, out, scratch),
-        Way::Dense(dense) => dense.run(isa, x, packed, out),
+        Way::Dense(dense) => dense.run_rows(isa, x, packed, out),
         Way::BySample => by_sample::convolve(g, x, packed, out, scratch),
         Way::Direct => {
             let blocks = x.chunks(g.unpadded().features());
