@@ -144,7 +144,6 @@ impl Dense {
     #[inline(always)]
     fn body<S: Simd>(&self, s: S, x: &[Lanes], packed: &[f32], out: &mut [Lanes]) {
         out.fill(Lanes::ZERO);
-        let blocks = x.len() / self.inputs;
         for chunk in 0..self.inputs.div_ceil(CHUNK) {
             let inputs = self.inputs_of(chunk);
             let packed = &packed[chunk * self.chunk()..][..self.chunk()];

@@ -121,6 +121,8 @@ impl DenseWeightGrad {
         let count = (V * LANES).min(self.inputs - from);
         for o in 0..O {
             let out = &mut out[o * self.inputs + from..][..count];
+            // No iterator: sums that it took the address of would not stay in registers.
+            #[expect(clippy::needless_range_loop, reason = "see above")]
             for v in 0..V {
                 let mut sum = Lanes::ZERO;
                 // A sum of no samples, and of negative zeros, is zero.
