@@ -39,6 +39,7 @@
 
 mod candidate;
 mod catalog;
+mod changed_options;
 mod checks;
 mod diagnostics;
 mod engine;
@@ -54,7 +55,6 @@ mod recheck;
 mod run;
 mod samples;
 mod search;
-mod settings;
 mod stepper;
 mod task;
 mod verification;
@@ -109,9 +109,9 @@ pub use crate::kernels::lif::{
 /// else follows; or [`Attack`] itself, for what is made of other attacks.
 pub mod extend {
     pub use super::candidate::{Candidate, Hit};
+    pub use super::changed_options::ChangedOptions;
     pub use super::outputs::{OutputRange, Outputs};
     pub use super::search::Search;
-    pub use super::settings::ChangedOptions;
     pub use super::stepper::{Change, Feedback, Needs, Runs, Sample, Step, Stepper};
     pub use super::task::AttackTask;
 }

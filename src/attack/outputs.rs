@@ -41,7 +41,7 @@ impl OutputRange {
     pub fn doubt(&self) -> Option<String> {
         let what = match self.outputs? {
             Outputs::Shares if self.saturates => {
-                "lie in 0..=1 and come near 1, as those of a sigmoid do; attack what comes before it, its gradients vanish"
+                "lie in 0..=1 and come near 1, as those of a sigmoid do; attack the layer before it; its gradients vanish"
             }
             Outputs::Logits | Outputs::Shares => return None,
             Outputs::Probabilities => {

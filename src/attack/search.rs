@@ -109,7 +109,7 @@ impl<M: Stepper> Attack for M {
             flattens: loss.is_some_and(Loss::flattens),
             losses: loss.into_iter().collect(),
             random: self.is_random(),
-            description: self.settings().of(self.name()),
+            description: self.changed_options().of(self.name()),
             ..AttackInfo::of(self.name())
         }
     }

@@ -3,10 +3,10 @@
 //! The engine owns lanes, batches and threads; a [`Stepper`] sees one sample, its own memory and its own random
 //! numbers. So its result cannot depend on anything else.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ball;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
-use crate::attack::settings::ChangedOptions;
 use crate::simd::Isa;
 use crate::simd::random::Key;
 use crate::tensor::{Region, Shape};
@@ -177,7 +177,7 @@ pub trait Stepper: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Its options, where they differ from what its name alone stands for.
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         ChangedOptions::none()
     }
 

@@ -273,7 +273,7 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     // Between two looks at a random model, a few images rise by chance.
     let surely = if random { interval(rise, all.len())[0] } else { rises };
     let finding = if surely > 0.005 { Finding::Fail } else { Finding::Pass };
-    let threshold = if random { "fails surely above 0.5 %" } else { "fails above 0.5 %" };
+    let threshold = if random { "fails if significantly above 0.5 %" } else { "fails above 0.5 %" };
     let share = |(eps, left): (f32, usize)| [f64::from(eps), left as f64 / all.len() as f64];
     let curve: Vec<[f64; 2]> = radii.into_iter().zip(curve).map(share).collect();
     let rises = number(

@@ -31,7 +31,7 @@ const ALL: &[(&str, &str)] = &[
     ("attack of the claim", "weak attacks"),
     ("controls", "an audit that does not work here"),
     ("second look", "false successes"),
-    ("finite answers", "logits that overflow or divide by zero, which attacks take for no success"),
+    ("finite answers", "logits that overflow or divide by zero, which attacks count as failures"),
     ("claim", "claims beyond what attacks leave"),
 ];
 

@@ -45,8 +45,8 @@ impl Stepper for Watched<'_> {
         self.attack.name()
     }
 
-    fn settings(&self) -> ChangedOptions {
-        self.attack.settings()
+    fn changed_options(&self) -> ChangedOptions {
+        self.attack.changed_options()
     }
 
     fn needs(&self) -> Needs {

@@ -244,7 +244,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A check on a share of samples: fails if it is surely above `fail`, warns if it is above `warn`.
+/// A check on a share of samples: fails if it is significantly above `fail`, warns if it is above `warn`.
 #[derive(Clone, Copy)]
 pub(super) struct ShareCheck {
     pub name: &'static str,
@@ -267,7 +267,7 @@ impl ShareCheck {
             Finding::Pass
         };
         let percent = |share: f64| format!("{} %", (1e4 * share).round() / 100.0);
-        let said = [("fails surely above", self.fail), ("warns above", self.warn)];
+        let said = [("fails if significantly above", self.fail), ("warns above", self.warn)];
         let said =
             said.into_iter().filter_map(|(what, at)| Some(format!("{what} {}", percent(at?))));
         let meaning = if finding == Finding::Pass { "" } else { self.meaning };

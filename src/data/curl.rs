@@ -62,7 +62,7 @@ impl Curl {
     pub(super) fn get(&self, url: &str, from: u64) -> Result<(ResponseHead, Body), String> {
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-            return Err("a URL of http:// or https:// is needed".to_owned());
+            return Err("the URL must start with http:// or https://".to_owned());
         }
         let mut command = Command::new(self.program);
         command.args(OPTIONS).args(["--speed-time", &self.patience.to_string()]);

@@ -39,8 +39,8 @@ pub struct Cell {
     /// The attack with its options; None for clean images. In files an empty text stands for none.
     #[serde(with = "none_as_empty")]
     pub attack: Option<NamedAttack>,
-    /// Whether the radius bounded it; not in the JSON of a result, so true in a cell that was read from one.
-    #[serde(skip, default = "yes")]
+    /// Whether the radius bounded it; in JSON only where it did not.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bounded: bool,
     /// The norm.
     pub norm: Norm,
@@ -52,13 +52,13 @@ pub struct Cell {
     pub threat_model: ThreatModel,
     /// The share of samples classified correctly, clean and attacked.
     pub robust_accuracy: f64,
-    /// Where the robust accuracy on all images of this kind lies, with 95 % confidence; None in files of before.
+    /// Where the robust accuracy on all images of this kind lies, with 95 % confidence; None in files of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robust_interval: Option<[f64; 2]>,
     /// Of a random model, what its single draws make of the same images; None of others.
     #[serde(flatten)]
     pub random: Option<RandomAccuracy>,
-    /// The identities of those.
+    /// Identities of the samples that stayed robust.
     pub robust_indices: Vec<u64>,
     /// How many samples were invalid.
     pub invalid: usize,
@@ -66,12 +66,12 @@ pub struct Cell {
     /// neither as robust nor as fooled. Only images that were crafted elsewhere may.
     #[serde(default)]
     pub outside: usize,
-    /// The identities of those.
+    /// Identities of the samples that were shown such an image.
     #[serde(default)]
     pub outside_indices: Vec<u64>,
-    /// Of all samples.
+    /// Forward passes for all samples.
     pub forward_passes: u64,
-    /// Of all samples.
+    /// Backward passes for all samples.
     pub backward_passes: u64,
     /// The share of backward passes whose gradient was exactly zero; None if there were none.
     pub zero_gradient_share: Option<f64>,
@@ -94,6 +94,11 @@ fn yes() -> bool {
     true
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 impl Cell {
     /// Of a whole report. `bounded`: whether the radius bounded the attack.
     pub fn of_report(
@@ -104,7 +109,7 @@ impl Cell {
         seconds: f64,
     ) -> Self {
         let cell = Self::measured(Some(attack.into()), threat_model, report);
-        Self { seconds, ..cell }.bounded(bounded)
+        Self { seconds, ..cell }.with_bound(bounded)
     }
 
     /// Of the report on clean images that [`classify`](super::classify) makes. The time that it took is not known here: 0
@@ -191,16 +196,16 @@ impl Cell {
     /// within is not. A cell of an attack with a bound stays as it is.
     #[must_use]
     pub fn counted_within(self, eps: f32) -> Self {
-        if self.bounded { self } else { Self { eps, ..self }.bounded(false) }
+        if self.bounded { self } else { Self { eps, ..self }.with_bound(false) }
     }
 
     /// The same with this answer to whether the radius bounded the attack. If not, a warning says how many of its images
     /// lie within.
     #[must_use]
-    pub(super) fn bounded(mut self, bounded: bool) -> Self {
+    pub(super) fn with_bound(mut self, bounded: bool) -> Self {
         self.bounded = bounded;
         self.warnings.retain(|warning| !matches!(warning, Warning::Unbounded { .. }));
-        // In that ball lie all images of the box.
+        // That ball contains the whole box.
         let everywhere = self.norm == Norm::Linf && self.eps >= 1.0;
         if bounded || everywhere {
             return self;

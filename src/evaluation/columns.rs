@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Outcomes that are read, at most: a run length is a number that anybody may have written.
 const MOST: usize = 10_000_000;
 
-/// What stands where there is nothing.
+/// Placeholder for a missing value.
 pub(super) const NONE: &str = "-";
 
 /// Values as words: `0.5*3 1` is 0.5 three times, then 1.

@@ -27,7 +27,7 @@ pub struct Evidence {
     eps: f32,
     seed: u64,
     threat_model: ThreatModel,
-    /// But for the one of an unbounded attack, which follows from the outcomes.
+    /// All warnings except [`Warning::Unbounded`], which is computed again from the outcomes.
     warnings: Vec<String>,
     /// Each identity less the one before it.
     ids: String,
@@ -151,7 +151,7 @@ impl Evidence {
         let warnings = warnings.into_iter().map(Warning::Text).collect();
         let attack = self.attack.clone();
         let cell = Cell::of_outcomes(attack, self.threat_model, budget, outcomes, warnings);
-        Ok(cell.bounded(bounded))
+        Ok(cell.with_bound(bounded))
     }
 
     /// The same of the attack that the caller knows to have run: older versions noted it without its options where the images
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn images_of_an_unbounded_attack_are_counted_within_the_radius_that_is_asked() {
         let cell = |attack| far(attack, ThreatModel::WhiteBox);
-        let once = cell("cw:form=published").bounded(false);
+        let once = cell("cw:form=published").with_bound(false);
         assert!(said(&once)[0].contains(" 3 of the 4 images"), "{:?}", once.warnings);
         let kept = Evidence::of(&once).cell(usize::MAX).expect("ours").counted_within(0.5);
         assert_eq!((kept.warnings.len(), kept.eps), (1, 0.5));
@@ -250,7 +250,7 @@ mod tests {
             ("cw", true, None),
             ("theirs", false, None),
         ] {
-            let cell = far(attack, ThreatModel::Transfer).bounded(bounded);
+            let cell = far(attack, ThreatModel::Transfer).with_bound(bounded);
             let text = serde_json::to_string(&Evidence::of(&cell)).expect("JSON");
             let read: Evidence = serde_json::from_str(&text).expect("ours");
             let kept = read.cell(usize::MAX).expect("ours");

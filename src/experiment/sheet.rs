@@ -337,9 +337,9 @@ mod tests {
             (
                 "seeds = 1",
                 "seeds = -1",
-                "line 4: `-1` does not fit here; expected a whole number from 0 on",
+                "line 4: `-1` does not fit here; expected a whole number, 0 or greater",
             ),
-            ("seeds = 1", "seeds = 'x'", "expected a whole number from 0 on"),
+            ("seeds = 1", "seeds = 'x'", "expected a whole number, 0 or greater"),
             ("['64/255']", "[1]", "line 2: `1` does not fit here; expected a text in quotes"),
             ("['fgsm']", "'fgsm'", "expected a list in brackets"),
             ("seeds", "seedz", "there is no `seedz` here; there are `all`, `scales`"),

@@ -14,7 +14,8 @@ pub fn takes(name: &str, now: &Value, error: &serde_json::Error) -> String {
     match Fault::of(&error) {
         Fault::Field { name, known } => format!("there is no {name} in it; it has {known}"),
         Fault::Kind { found, .. } if found.ends_with("eps\"") => {
-            "lengths in it are in pixels of 0..=1, such as 2/255, and no multiples of eps".into()
+            "lengths are in pixel units (0 to 1), such as 2/255; multiples of eps are not accepted"
+                .into()
         }
         _ if !forms.is_empty() => {
             let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
@@ -34,7 +35,7 @@ fn kind(value: &Value) -> String {
         Value::Number(number) if number.is_f64() => {
             "it takes a number such as 0.5 or 64/255".into()
         }
-        Value::Number(_) => "it takes a whole number from 0 on".into(),
+        Value::Number(_) => "it takes a whole number, 0 or greater".into(),
         Value::Object(fields) => {
             let names: Vec<&str> = fields.keys().map(String::as_str).collect();
             format!("it is a group of settings: {}", names.join(", "))

@@ -14,8 +14,8 @@ pub fn of_json(error: &serde_json::Error) -> String {
 pub fn of_json_line(error: &serde_json::Error) -> String {
     use serde_json::error::Category;
     match error.classify() {
-        Category::Syntax => "this is no JSON".to_owned(),
-        Category::Eof => "the JSON breaks off".to_owned(),
+        Category::Syntax => "not valid JSON".to_owned(),
+        Category::Eof => "the JSON ends early".to_owned(),
         Category::Data | Category::Io => in_words(&error.to_string()),
     }
 }
@@ -96,7 +96,7 @@ fn accepted(expected: &str) -> &str {
         "a string" => "a text in quotes, such as '64/255'",
         "a sequence" => "a list in brackets",
         "a map" => "a table of names and values",
-        "usize" | "u64" | "u32" => "a whole number from 0 on",
+        "usize" | "u64" | "u32" => "a whole number, 0 or greater",
         "f32" | "f64" => "a number",
         other if other.starts_with("struct ") => "a table of names and values",
         other => other,
@@ -118,10 +118,10 @@ mod tests {
         for (text, words) in [
             (
                 r#"{"seed": "x"}"#,
-                "line 1, column 12: \"x\" does not fit here; expected a whole number from 0 on",
+                "line 1, column 12: \"x\" does not fit here; expected a whole number, 0 or greater",
             ),
-            ("{", "line 1, column 1: the JSON breaks off"),
-            ("nonsense", "line 1, column 2: this is no JSON"),
+            ("{", "line 1, column 1: the JSON ends early"),
+            ("nonsense", "line 1, column 2: not valid JSON"),
             ("{}", "line 1, column 2: `seed` is missing"),
             (r#"{"sed": 1}"#, "there is no `sed` here; there are `seed`"),
         ] {

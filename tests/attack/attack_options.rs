@@ -132,3 +132,22 @@ fn a_named_target_is_the_only_one() {
     }
     parse_attack("apgd-t:target=none,targets=2").expect("no target is named");
 }
+
+/// What an attack says of itself is what has to be written to get it again, whatever its options.
+#[test]
+fn descriptions_name_every_changed_option() {
+    for entry in ATTACKS {
+        for (option, ..) in entry.options() {
+            for value in others(entry.name, option) {
+                // Wrappers have names of their own: `wrappers.rs`.
+                if *option == "target" {
+                    continue;
+                }
+                let text = format!("{}:{option}={value}", entry.name);
+                let said = parse_attack(&text).unwrap().info().description;
+                assert!(said.contains(&format!("{option}=")), "{text}: {said}");
+                assert_eq!(parse_attack(&said).unwrap().info().description, said, "{text}");
+            }
+        }
+    }
+}

@@ -91,7 +91,7 @@ pub const RAYS: CatalogEntry = CatalogEntry {
 
 pub const UNIFORM: CatalogEntry = CatalogEntry {
     name: "uniform",
-    summary: "random points of the ball, from labels alone: for inputs of a few numbers",
+    summary: "random points of the ball, from labels alone: for very low-dimensional inputs",
     groups: &[&[("queries", "10000", "points asked about")], BLIND],
     transfer: None,
     build: |o| {

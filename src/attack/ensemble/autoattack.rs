@@ -2,6 +2,7 @@
 //! "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks").
 
 use crate::attack::candidate::{Candidate, Hit};
+use crate::attack::changed_options::{ChangedOptions, described};
 use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FoundBy};
 use crate::attack::ensemble::spiking;
@@ -13,7 +14,6 @@ use crate::attack::methods::apgd::Apgd;
 use crate::attack::methods::fab::Fab;
 use crate::attack::methods::square::Square;
 use crate::attack::search::{Attack, AttackInfo, Search};
-use crate::attack::settings::{ChangedOptions, described};
 use crate::attack::stepper::{Budget, Goal};
 use crate::attack::task::AttackTask;
 use crate::attack::verification::confirm;

@@ -1,9 +1,9 @@
 //! Any attack that follows gradients, with those of spikes estimated in another way than the network's own.
 
 use crate::Result;
+use crate::attack::changed_options::described;
 use crate::attack::estimator;
 use crate::attack::search::{Attack, AttackInfo, Search};
-use crate::attack::settings::described;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;

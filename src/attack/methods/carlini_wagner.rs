@@ -1,6 +1,7 @@
 //! Carlini & Wagner's L2 attack (2017, "Toward evaluating the robustness of neural networks", sections V and VI), in
 //! its canonical form with a binary search over c, and with one fixed c as the sleep papers ran it.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::loss::Loss;
 use crate::attack::methods::descent::DECAY;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
@@ -207,6 +208,22 @@ impl Stepper for CarliniWagner {
 
     fn name(&self) -> &'static str {
         "cw"
+    }
+
+    fn changed_options(&self) -> ChangedOptions {
+        let (form, default) = match self.freeze_extremes {
+            true => ("published", Self::published()),
+            false => ("canonical", Self::default()),
+        };
+        ChangedOptions::none()
+            .unless("canonical", "form", form)
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.search_steps, "search", self.search_steps)
+            .unless(default.c, "c", self.c)
+            .unless(default.kappa, "kappa", self.kappa)
+            .unless(default.learning_rate, "rate", self.learning_rate)
+            .unless(default.draws, "draws", self.draws)
+            .flag("bounded", self.goal == Goal::Nearest)
     }
 
     fn needs(&self) -> Needs {

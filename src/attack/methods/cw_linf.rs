@@ -1,6 +1,7 @@
 //! Carlini & Wagner's L-infinity attack (2017, "Toward evaluating the robustness of neural networks", section V-E): only pixels
 //! that have gone farther than tau are pulled back, and tau shrinks as long as that succeeds.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::{Norm, sum_of, unit_of};
 use crate::attack::loss::Loss;
 use crate::attack::methods::descent::Adam;
@@ -98,6 +99,17 @@ impl Stepper for CarliniWagnerLinf {
 
     fn name(&self) -> &'static str {
         "cw-linf"
+    }
+
+    fn changed_options(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.search_steps, "search", self.search_steps)
+            .unless(default.kappa, "kappa", self.kappa)
+            .unless(default.learning_rate, "rate", self.learning_rate)
+            .unless(default.draws, "draws", self.draws)
+            .flag("bounded", self.goal == Goal::Nearest)
     }
 
     fn needs(&self) -> Needs {

@@ -1,6 +1,7 @@
 //! DDN: the direction of a step and its norm decoupled, for the smallest perturbation in L2 (Rony et al. 2019, "Decoupling
 //! direction and norm for efficient gradient-based L2 adversarial attacks and defenses").
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
@@ -44,6 +45,16 @@ impl Stepper for Ddn {
 
     fn name(&self) -> &'static str {
         "ddn"
+    }
+
+    fn changed_options(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.radius, "radius", self.radius)
+            .unless(default.gamma, "gamma", self.gamma)
+            .unless(default.draws, "draws", self.draws)
+            .flag("bounded", self.goal == Goal::Nearest)
     }
 
     fn needs(&self) -> Needs {

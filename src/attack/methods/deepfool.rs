@@ -1,6 +1,7 @@
 //! DeepFool: to the nearest of the linearized boundaries, again and again (Moosavi-Dezfooli et al. 2016, "DeepFool: a
 //! simple and accurate method to fool deep neural networks").
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::sign;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
@@ -42,6 +43,15 @@ impl Stepper for DeepFool {
 
     fn name(&self) -> &'static str {
         "deepfool"
+    }
+
+    fn changed_options(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.overshoot, "overshoot", self.overshoot)
+            .unless(default.draws, "draws", self.draws)
+            .flag("bounded", self.goal == Goal::Nearest)
     }
 
     fn needs(&self) -> Needs {

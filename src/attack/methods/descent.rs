@@ -56,7 +56,7 @@ impl Adam {
         self.corrections = DECAY.map(|decay| 1.0 / (1.0 - decay.powi(self.taken)));
     }
 
-    /// By how much pixel `i`, of this derivative, falls in the step.
+    /// How much this step subtracts from pixel `i`, whose derivative is `g`.
     pub fn fall(&mut self, i: usize, g: f32, rate: f32) -> f32 {
         self.mean[i] = DECAY[0] * self.mean[i] + (1.0 - DECAY[0]) * g;
         self.square[i] = DECAY[1] * self.square[i] + (1.0 - DECAY[1]) * g * g;

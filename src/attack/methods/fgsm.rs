@@ -1,11 +1,11 @@
 //! FGSM: one step of the whole radius (Goodfellow et al. 2015, "Explaining and harnessing adversarial examples").
 
 use crate::Result;
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::loss::Loss;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 
@@ -33,7 +33,7 @@ impl Stepper for Fgsm {
         "fgsm"
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         ChangedOptions::none()
             .unless(default.loss.name(), "loss", self.loss.name())

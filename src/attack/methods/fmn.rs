@@ -1,6 +1,7 @@
 //! FMN: steps along the gradient of the margin, inside a ball whose radius closes in on the boundary (Pintor et al. 2021,
 //! "Fast minimum-norm adversarial attacks through adaptive norm constraints").
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::loss::Loss;
@@ -85,6 +86,16 @@ impl Stepper for Fmn {
 
     fn name(&self) -> &'static str {
         "fmn"
+    }
+
+    fn changed_options(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.step, "step", self.step)
+            .unless(default.gamma, "gamma", self.gamma)
+            .unless(default.draws, "draws", self.draws)
+            .flag("bounded", self.goal == Goal::Nearest)
     }
 
     fn needs(&self) -> Needs {

@@ -1,12 +1,12 @@
 //! HopSkipJump: walks along the boundary by predicted classes alone, along normals that are estimated from random points
 //! around (Chen, Jordan & Wainwright 2020, "HopSkipJumpAttack: a query-efficient decision-based attack").
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::sign;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
 use crate::attack::geometry::random::{normals, symmetric};
 use crate::attack::loss::Loss;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::simd::random::uniform_from_bits;
 use crate::tensor::Shape;
@@ -179,7 +179,7 @@ impl Stepper for HopSkipJump {
         "hopskipjump"
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         ChangedOptions::none()
             .unless(default.steps, "steps", self.steps)

@@ -1,10 +1,10 @@
 //! Jitter: the mean gradient around a point in the place of the one at it, for any attack that follows a gradient. It
 //! smooths what is a staircase or shattered at a small scale.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::random::symmetric;
 use crate::attack::methods::pgd::StepSize;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -55,9 +55,9 @@ impl<M: Stepper> Stepper for Jittered<M> {
         self.attack.name()
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let jitter = self.size.text(1);
-        self.attack.settings().with("jitter", jitter).unless(JITTERED, "draws", self.points)
+        self.attack.changed_options().with("jitter", jitter).unless(JITTERED, "draws", self.points)
     }
 
     fn needs(&self) -> Needs {

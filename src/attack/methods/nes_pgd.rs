@@ -1,12 +1,12 @@
 //! NES-PGD: PGD along a gradient that is estimated from scores alone, by differences between opposite points (Ilyas et
 //! al. 2018, "Black-box adversarial attacks with limited queries and information"). It sees a staircase smoothed.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::normals;
 use crate::attack::loss::Loss;
 use crate::attack::methods::pgd::StepSize;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::wording::written;
@@ -71,7 +71,7 @@ impl Stepper for NesPgd {
         "nes-pgd"
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         ChangedOptions::none()
             .unless(default.steps, "steps", self.steps)

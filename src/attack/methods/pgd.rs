@@ -1,6 +1,7 @@
 //! PGD: steps along the gradient, each followed by a projection, from random points of the ball (Madry et al. 2018,
 //! "Toward deep learning models resistant to adversarial attacks"). BIM and EOT-PGD are settings of it.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
@@ -8,7 +9,6 @@ use crate::attack::geometry::random::{below, normals, sign as random_sign, symme
 use crate::attack::loss::Loss;
 use crate::attack::methods::bim::bim;
 use crate::attack::methods::eot_pgd::eot_pgd;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::toward_gray;
 use crate::tensor::Shape;
@@ -170,7 +170,7 @@ impl Stepper for Pgd {
         self.name
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = match self.name {
             "bim" => bim(),
             "eot-pgd" => eot_pgd(),

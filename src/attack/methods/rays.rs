@@ -2,10 +2,10 @@
 //! "RayS: a ray searching method for hard-label adversarial attack"). There is nothing random in it, and nothing that a
 //! network does to its logits or gradients can hide from it.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::moved;
 use crate::attack::loss::Loss;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -117,7 +117,7 @@ impl Stepper for RayS {
         "rays"
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         ChangedOptions::none()
             .unless(default.queries, "queries", self.queries)

@@ -2,11 +2,11 @@
 //! of spiking networks do (Wang et al. 2025, "Towards reliable evaluation of adversarial robustness for spiking neural
 //! networks", arXiv 2512.22522).
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::{add_to_sphere, sign as random_sign};
 use crate::attack::loss::Loss;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -82,7 +82,7 @@ impl Stepper for SaPgd {
         "sa-pgd"
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         ChangedOptions::none()
             .unless(default.loss.name(), "loss", self.loss.name())

@@ -1,6 +1,7 @@
 //! sigma-zero: the fewest pixels, by descent on a smooth count of them (Cinà et al. 2025, "sigma-zero: gradient-based
 //! optimization of l0-norm adversarial examples").
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::random::symmetric;
 use crate::attack::loss::Loss;
@@ -87,6 +88,16 @@ impl Stepper for SigmaZero {
 
     fn name(&self) -> &'static str {
         "sigma-zero"
+    }
+
+    fn changed_options(&self) -> ChangedOptions {
+        let default = Self::default();
+        ChangedOptions::none()
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.learning_rate, "rate", self.learning_rate)
+            .unless(default.threshold, "threshold", self.threshold)
+            .unless(default.draws, "draws", self.draws)
+            .flag("bounded", self.goal == Goal::Nearest)
     }
 
     fn needs(&self) -> Needs {

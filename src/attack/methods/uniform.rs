@@ -1,11 +1,11 @@
 //! Random points: uniform in the ball, from labels alone. In a space of a few dimensions they find what lies inside of the
 //! ball, away from its surface and from the image, where no gradient leads.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::loss::Loss;
 use crate::attack::methods::pgd::random_point;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -51,7 +51,7 @@ impl Stepper for Uniform {
         "uniform"
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         ChangedOptions::none().unless(default.queries, "queries", self.queries).unless(
             default.draws,

@@ -90,7 +90,7 @@ struct AuditSummary {
     settings: JournalSettings,
     #[serde(flatten)]
     report: AuditReport,
-    /// How long it took, that of earlier runs included whose parts it took over.
+    /// Time taken, including the stages resumed from earlier runs.
     seconds: f64,
 }
 

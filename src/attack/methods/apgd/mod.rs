@@ -4,13 +4,13 @@
 
 mod sparse;
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::add_to_sphere;
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::sparse::Sparse;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -157,7 +157,7 @@ impl Stepper for Apgd {
         }
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         let targeted = ChangedOptions::none()
             .unless(Loss::TargetedDlr.name(), "loss", self.loss.name())

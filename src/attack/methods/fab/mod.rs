@@ -1,12 +1,12 @@
 //! FAB: walks along the decision boundary toward the clean image (Croce & Hein 2020, "Minimally distorted adversarial
 //! examples with a fast adaptive boundary attack"). FAB-T looks at one wrong class a run.
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::hyperplane::{SortBuffer, onto_hyperplane};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::into_box;
 use crate::attack::geometry::random::add_to_sphere;
 use crate::attack::loss::Loss;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
@@ -103,7 +103,7 @@ impl Stepper for Fab {
         if self.targets > 0 { "fab-t" } else { "fab" }
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         let targets = if self.targets > 0 { self.targets } else { default.targets };
         ChangedOptions::none()

@@ -5,6 +5,7 @@
 
 mod resize;
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::{Norm, unit_of};
 use crate::attack::geometry::projection::{Breakpoints, into_ball, into_box};
@@ -169,6 +170,26 @@ impl Stepper for MomentumFgsm {
 
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn changed_options(&self) -> ChangedOptions {
+        let default = match self.name {
+            "ni-fgsm" => Self::nesterov(),
+            "vmi-fgsm" => Self::variance_tuned(),
+            "di-fgsm" => Self::diverse(),
+            _ => Self::default(),
+        };
+        ChangedOptions::none()
+            .unless(default.loss.name(), "loss", self.loss.name())
+            .unless(default.steps, "steps", self.steps)
+            .unless(default.step.text(default.steps), "step", self.step.text(self.steps))
+            .unless(default.decay, "decay", self.decay)
+            .unless(default.neighbors, "neighbors", self.neighbors)
+            .unless(default.beta, "beta", self.beta)
+            .unless(default.diversity, "diversity", self.diversity)
+            .unless(default.resize, "resize", self.resize)
+            .unless(default.draws, "draws", self.draws)
+            .unless(default.goal.name(), "return", self.goal.name())
     }
 
     fn needs(&self) -> Needs {

@@ -6,12 +6,12 @@
 
 mod bump;
 
+use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::{Norm, sum_of};
 use crate::attack::geometry::projection::{Breakpoints, into_ball, into_box, moved};
 use crate::attack::geometry::random::{below, sign};
 use crate::attack::loss::Loss;
 use crate::attack::methods::square::bump::Bump;
-use crate::attack::settings::ChangedOptions;
 use crate::attack::stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::simd::random::Key;
 use crate::tensor::{Region, Shape};
@@ -262,7 +262,7 @@ impl Stepper for Square {
         "square"
     }
 
-    fn settings(&self) -> ChangedOptions {
+    fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         ChangedOptions::none()
             .unless(default.queries, "queries", self.queries)
