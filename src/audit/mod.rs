@@ -26,6 +26,7 @@ mod altered;
 mod answers;
 mod attacked;
 mod attacks;
+mod batches;
 mod catches;
 mod claim;
 mod controls;
@@ -33,7 +34,6 @@ mod convergence;
 mod gradients;
 mod known;
 mod noise;
-mod portions;
 mod report;
 mod silence;
 mod stages;
@@ -108,7 +108,7 @@ pub fn run_audit(
     task.run(Vec::new(), &mut |_| {}, &mut |_| Ok(()))
 }
 
-/// An audit to be done, in parts that can be kept.
+/// An audit to be done, in stages that can be kept.
 #[derive(Clone, Copy)]
 pub struct AuditTask<'a> {
     /// Instruction set and threads.
@@ -145,11 +145,11 @@ impl AuditTask<'_> {
             .try_for_each(|twin| check_attack(context, *twin, samples, &pgd, options.budget))
     }
 
-    /// Does what is not among the parts `done`; `say` hears what is going on, `save` gets every new part. The report is the
+    /// Does what is not among the stages `done`; `say` hears what is going on, `save` gets every new stage. The report is the
     /// same wherever an earlier run ended.
     ///
     /// # Errors
-    /// As for [`run_audit`], those of `save`, and if the parts are of another audit.
+    /// As for [`run_audit`], those of `save`, and if the stages are of another audit.
     pub fn run(
         &self,
         done: Vec<AuditStage>,

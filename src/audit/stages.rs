@@ -1,4 +1,4 @@
-//! The parts of an audit, in their order: each can be kept, and an interrupted audit goes on behind the last one.
+//! The stages of an audit, in their order: each can be kept, and an interrupted audit goes on behind the last one.
 
 use super::attacks::{Member, effort, gap, radii, random, rivals, scale};
 use super::gradients::{Gradients, ascent, differences, overshoot, roughness, vanishing};
@@ -9,7 +9,7 @@ use crate::attack::Classifier;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// A part of an audit that is done.
+/// A stage of an audit that is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditStage {
     /// Its name.

@@ -1,6 +1,6 @@
 //! The model under audit, the images that it classifies correctly, and what became of them.
 
-use super::portions::portion;
+use super::batches::batch;
 use super::report::{Attacked, Check, Finding};
 use super::stages::{AuditStage, Chosen};
 use super::statistics::interval;
@@ -54,10 +54,10 @@ impl<'a> Subject<'a> {
         samples: &Samples,
         (wanted, budget): (usize, Budget),
     ) -> Result<Chosen> {
-        let (probe, portion) = (Probe { context, model }, portion(context));
+        let (probe, batch) = (Probe { context, model }, batch(context));
         let (mut right, mut images, mut invalid) = (Vec::new(), 0, 0);
         while images < samples.len() && right.len() < wanted {
-            let some: Vec<usize> = (images..samples.len().min(images + portion)).collect();
+            let some: Vec<usize> = (images..samples.len().min(images + batch)).collect();
             let points: Vec<Point<'_>> = some
                 .iter()
                 .map(|&i| Point {

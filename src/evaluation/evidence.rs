@@ -4,11 +4,11 @@
 //! take some ten to a hundred kilobytes, because most attacks cost the same for every image.
 
 use super::cell::{Cell, ThreatModel};
-use super::columns::{
-    NONE, column, differ, finder, letter, numbers, shares, status, winner, words,
-};
 use super::named_attack::NamedAttack;
 use super::none_as_empty;
+use super::outcome_columns::{
+    NONE, column, differ, finder, letter, numbers, shares, status, winner, words,
+};
 use super::warning::Warning;
 use crate::Result;
 use crate::attack::{AttackSpec, Budget, Cost, Norm, Outcome};

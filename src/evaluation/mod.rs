@@ -38,13 +38,13 @@
 mod archive;
 mod cell;
 mod checkpoint_kind;
-mod columns;
 mod crafted;
 mod evidence;
 mod interval;
 mod journal;
 mod named_attack;
 pub(crate) mod none_as_empty;
+mod outcome_columns;
 mod plan;
 mod random;
 mod warning;

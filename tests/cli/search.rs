@@ -143,7 +143,7 @@ fn a_search_says_what_there_is_to_do_and_what_it_cannot() {
         ("seeds = 2\nfinalists", "seeds = 1\nfinalists", "`seeds` is 1"),
         ("'DeepSleep',", "'Deep',", "`skip` names `Deep`"),
         ("control.epochs", "control.epoch", "control.epochs"),
-        ("control.epochs", "sleep.steps", "which no method here reads"),
+        ("control.epochs", "sleep.steps", "which no row here reads"),
         ("['1', '2']", "['2', '2']", "which are the same"),
     ] {
         run(&SEARCH.replace(from, to), &[]).assert_fails(1, &["search.toml", words]);

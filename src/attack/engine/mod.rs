@@ -8,7 +8,7 @@ pub(super) mod transpose;
 use crate::Result;
 use crate::attack::candidate::Candidate;
 use crate::attack::engine::lane::{LaneState, current_sample, root};
-use crate::attack::geometry::projection::is_inside;
+use crate::attack::geometry::ball::is_inside;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Step, Stepper};
 use crate::attack::task::AttackTask;
 use crate::nn::Session;

@@ -1,4 +1,4 @@
-//! What lies inside of the box and of a ball. There are two answers, because there are two questions.
+//! What lies inside of the box and of a ball. There are three answers, because there are three questions.
 //!
 //! *Did an attack of ours succeed?* ([`reach`], for `audit` too, which measures its finds again in f64.) Its image was made in f32 and is measured in f32. A strict limit would lose real
 //! successes to rounding, so in every norm the ball is a hundred-thousandth of its radius and [`ROUNDING`] wider. Bounds that
@@ -9,9 +9,13 @@
 //! and, in L1 and L2, a hundred-thousandth of the radius, because a sum over hundreds of rounded pixels is off by a share
 //! of itself. The largest change of one pixel is not.
 //!
+//! *May an attack keep an image that it came upon?* ([`is_inside`].) Only if its distance does not exceed the radius, in
+//! whatever order it is summed: no search may gain by rounding.
+//!
 //! Whatever keeps the claim is also inside for an attack. What does not counts as outside before anybody asks whether it fools.
 
 use super::norm::Norm;
+use super::projection;
 
 /// How far outside of box or ball rounding may put a pixel or an image.
 const ROUNDING: f64 = 1e-6;
@@ -29,6 +33,18 @@ pub(crate) fn keeps(norm: Norm, eps: f32, distance: f64) -> bool {
         Norm::L2 | Norm::L1 => 1e-5 * eps,
     };
     distance <= eps + (ROUNDING + share)
+}
+
+/// Whether `x` lies in the ball, whoever adds up its differences in whatever order: what [`into_ball`](projection::into_ball) places does, and of
+/// what an attack came upon elsewhere only what leaves as much to rounding.
+pub fn is_inside(norm: Norm, eps: f32, clean: &[f32], x: &[f32]) -> bool {
+    let differences = || x.iter().zip(clean).map(|(x, c)| f64::from(x - c));
+    let least = f64::from(eps) * (1.0 - 0.5 * f64::from(projection::ROUNDING));
+    match norm {
+        Norm::Linf | Norm::L0 => norm.distance(x, clean) <= eps,
+        Norm::L1 => differences().map(f64::abs).sum::<f64>() <= least,
+        Norm::L2 => differences().map(|d| d * d).sum::<f64>().sqrt() <= least,
+    }
 }
 
 /// Whether a pixel is a number in 0..=1, up to rounding.

@@ -8,7 +8,7 @@ pub struct Breakpoints(Vec<(f32, f32)>);
 
 /// The share of the radius that is given up in L2 and L1, where the length of a difference depends on the order in
 /// which its pixels are added: whoever adds them, the sum does not exceed the radius.
-const ROUNDING: f32 = 1e-6;
+pub(super) const ROUNDING: f32 = 1e-6;
 
 /// `clean + step`, in the box, and no farther than `step`: the difference to `clean`, evaluated in f32, does not exceed
 /// it. (The nearest float may lie a bit beyond; the one before it does not.)
@@ -44,18 +44,6 @@ pub fn into_ball(norm: Norm, eps: f32, clean: &[f32], x: &mut [f32], scratch: &m
         }
         Norm::L1 => into_l1(eps * (1.0 - ROUNDING), clean, x, scratch),
         Norm::L0 => into_l0(eps, clean, x, scratch),
-    }
-}
-
-/// Whether `x` lies in the ball, whoever adds up its differences in whatever order: what [`into_ball`] places does, and of
-/// what an attack came upon elsewhere only what leaves as much to rounding.
-pub fn is_inside(norm: Norm, eps: f32, clean: &[f32], x: &[f32]) -> bool {
-    let differences = || x.iter().zip(clean).map(|(x, c)| f64::from(x - c));
-    let least = f64::from(eps) * (1.0 - 0.5 * f64::from(ROUNDING));
-    match norm {
-        Norm::Linf | Norm::L0 => norm.distance(x, clean) <= eps,
-        Norm::L1 => differences().map(f64::abs).sum::<f64>() <= least,
-        Norm::L2 => differences().map(|d| d * d).sum::<f64>().sqrt() <= least,
     }
 }
 

@@ -249,7 +249,7 @@ impl AuditCommand {
         let (mut journal, done) = journal::<AuditStage>(files, common, &settings, self.resume)?;
         let before: f64 = done.iter().map(|stage| stage.seconds).sum();
         if self.resume {
-            console.say(format_args!("continuing after {} parts", done.len()));
+            console.say(format_args!("continuing after {} stages", done.len()));
         }
         let mut say = |what: &str| console.say(format_args!("{what} ..."));
         let report = task.run(done, &mut say, &mut |stage| match &mut journal {

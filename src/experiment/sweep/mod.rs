@@ -186,7 +186,7 @@ impl Sweep {
             };
             if !self.rows.iter().any(printed) {
                 let problem = format!(
-                    "the paper prints no row of these methods at the scale `{scale}`, so nothing could be compared; its scales are {}",
+                    "the paper prints none of these rows at the scale `{scale}`, so nothing could be compared; its scales are {}",
                     listed(rows().map(|row| row.scale.as_str()).collect())
                 );
                 return Err(refuse(problem));
@@ -212,10 +212,10 @@ pub(super) fn unread_axis(setting: &str, settings: &Settings, rows: &[&RowSpec])
     let of_now = |name: &str| now.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     match switch.and_then(|(name, _)| Some((name, of_now(name)?))) {
         Some((name, value)) => format!(
-            "an axis over `{setting}`, which no method here reads while `{name}` is {value}: change that, or leave this [[axis]] out"
+            "an axis over `{setting}`, which no row here reads while `{name}` is {value}: change that, or leave this [[axis]] out"
         ),
         None => format!(
-            "an axis over `{setting}`, which no method here reads: its values would change nothing; leave this [[axis]] out"
+            "an axis over `{setting}`, which no row here reads: its values would change nothing; leave this [[axis]] out"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Many images in the places of samples, asked about in portions that fill the batches of a model.
+//! Many images in the places of samples, asked about in batches that a model's own fill.
 
 use super::subject::Subject;
 use crate::Result;
@@ -7,11 +7,11 @@ use crate::simd::LANES;
 use crate::tensor::Context;
 
 /// Images that are asked about at once, at least.
-const PORTION: usize = 256;
+const BATCH: usize = 256;
 
 /// Images that are asked about at once: those of some whole batches, where a model's threads make up a batch.
-pub(super) fn portion(context: &Context) -> usize {
-    PORTION.next_multiple_of(LANES * context.threads())
+pub(super) fn batch(context: &Context) -> usize {
+    BATCH.next_multiple_of(LANES * context.threads())
 }
 
 impl Subject<'_> {
@@ -26,7 +26,7 @@ impl Subject<'_> {
         let mut losses = vec![Vec::with_capacity(count); which.len()];
         let ask =
             |points: &[Point<'_>]| self.mean_answers(points, |some| self.probe().logits(some));
-        self.portions(which, count, image, ask, |k, answer| {
+        self.in_batches(which, count, image, ask, |k, answer| {
             losses[k].push(answer.loss(self.samples.labels()[which[k]]));
         })?;
         Ok(losses)
@@ -41,12 +41,12 @@ impl Subject<'_> {
         mut hear: impl FnMut(usize, Vec<f32>),
     ) -> Result<()> {
         let ask = |points: &[Point<'_>]| self.probe().logits(points);
-        self.portions(which, count, image, ask, |k, answer| hear(k, answer.logits))
+        self.in_batches(which, count, image, ask, |k, answer| hear(k, answer.logits))
     }
 
     /// Asks about all of these images, in order, so many at a time that the batches of a model that is asked in batches are
     /// full.
-    fn portions(
+    fn in_batches(
         &self,
         which: &[usize],
         count: usize,
@@ -54,9 +54,9 @@ impl Subject<'_> {
         ask: impl Fn(&[Point<'_>]) -> Result<Vec<Answer>>,
         mut hear: impl FnMut(usize, Answer),
     ) -> Result<()> {
-        let (all, portion) = (which.len() * count, portion(self.context));
-        for first in (0..all).step_by(portion) {
-            let places: Vec<usize> = (first..all.min(first + portion)).collect();
+        let (all, batch) = (which.len() * count, batch(self.context));
+        for first in (0..all).step_by(batch) {
+            let places: Vec<usize> = (first..all.min(first + batch)).collect();
             let images: Vec<Vec<f32>> =
                 places.iter().map(|j| image(j / count, j % count)).collect();
             let points = places.iter().zip(&images).map(|(j, x)| self.point(which[j / count], x));
