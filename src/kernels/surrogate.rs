@@ -15,7 +15,7 @@ pub trait Slope: Copy {
     fn slope<S: Simd>(self, s: S, x: S::F32) -> S::F32;
 }
 
-/// max(0, a - a^2 |x|): the published choice, a = 2 (METHOD section 2).
+/// max(0, a - a^2 |x|): the published choice, a = 2 (docs/method.md, section 2).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QuadraticGate(pub f32);
 

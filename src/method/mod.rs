@@ -1,4 +1,4 @@
-//! Turns an undefended control into a defended model (METHOD sections 4 to 9).
+//! Turns an undefended control into a defended model (docs/method.md, sections 4 to 9).
 //!
 //! [`Settings`] hold every choice of the method, by [`Profile`], each with a name for `--set`. A [`Defense`] is a list of
 //! [`Stage`]s; there is one file per defense, and [`DEFENSES`] lists them. A [`Defender`] works through the stages, one

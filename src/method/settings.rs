@@ -1,4 +1,4 @@
-//! Every choice of the method as a named setting; a [`Profile`] is a set of values for them (METHOD section 9).
+//! Every choice of the method as a named setting; a [`Profile`] is a set of values for them (docs/method.md, section 9).
 
 use super::{
     AdversarialTrainingOptions, ControlOptions, DistillationOptions, Profile, SleepDefenseOptions,

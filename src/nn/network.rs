@@ -6,7 +6,7 @@ use crate::autodiff::{BatchMoments, Normalization, Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::tensor::Shape;
 
-/// Added to the variance in a batch normalization that says nothing else (METHOD section 1).
+/// Added to the variance in a batch normalization that says nothing else (docs/method.md, section 1).
 pub const BATCH_NORM_EPS: f32 = 1e-5;
 
 /// Whether batch normalization uses the batch's statistics or the running ones.
@@ -48,7 +48,7 @@ pub trait Network: Send {
     /// share.
     fn move_statistics(&mut self, tape: &Tape, momentum: f32);
 
-    /// [`move_statistics`](Self::move_statistics) with the usual share of a tenth (METHOD section 1).
+    /// [`move_statistics`](Self::move_statistics) with the usual share of a tenth (docs/method.md, section 1).
     fn update_statistics(&mut self, tape: &Tape) {
         self.move_statistics(tape, 0.1);
     }

@@ -4,7 +4,7 @@ use super::{Augmentation, Rule, Schedule};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How to train. The default is the paper's control (METHOD section 1).
+/// How to train. The default is the paper's control (docs/method.md, section 1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TrainingOptions {

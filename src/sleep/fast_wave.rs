@@ -1,4 +1,4 @@
-//! Fast-wave (REM) sleep: backpropagation through time on the spiking network, on images and dreams (METHOD section 5).
+//! Fast-wave (REM) sleep: backpropagation through time on the spiking network, on images and dreams (docs/method.md, section 5).
 
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;

@@ -1,4 +1,4 @@
-//! The published slow-wave convolution layer (METHOD section 3; golden: tests/golden/stdp_conv.safetensors).
+//! The published slow-wave convolution layer (docs/method.md, section 3; golden: tests/golden/stdp_conv.safetensors).
 
 use super::{TieBreak, check_weight, load_membrane, save_membrane};
 use crate::Result;
@@ -166,7 +166,7 @@ impl StdpConv {
         super::normalize(context, &self.counts, out);
     }
 
-    /// The derivative of the mean of current x count to the weights, through the threshold as well: METHOD's G, one
+    /// The derivative of the mean of current x count to the weights, through the threshold as well: G of docs/method.md, one
     /// weight-gradient pass over the batch `x` that was just simulated.
     pub fn gradient(&mut self, context: &Context, x: &Tensor) -> Vec<f32> {
         let (g, isa) = (self.geometry, context.isa());

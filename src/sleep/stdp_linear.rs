@@ -1,4 +1,4 @@
-//! The published slow-wave linear layer (METHOD section 3; golden: tests/golden/stdp_linear.safetensors).
+//! The published slow-wave linear layer (docs/method.md, section 3; golden: tests/golden/stdp_linear.safetensors).
 
 use super::{TieBreak, check_weight, load_membrane, save_membrane};
 use crate::Result;

@@ -1,4 +1,4 @@
-//! A network with spiking neurons in place of rectifiers (METHOD section 2), and the conversion between the two
+//! A network with spiking neurons in place of rectifiers (docs/method.md, section 2), and the conversion between the two
 //! (section 6).
 //!
 //! Its layers are those of the network with rectifiers, recorded with a time axis. What comes before the first neurons is

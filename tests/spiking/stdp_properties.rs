@@ -20,7 +20,7 @@ fn draw(key: Key) -> impl FnMut() -> f32 {
     move || uniform_from_bits(generator.next_u32())
 }
 
-/// METHOD section 3: one neuron alone, by current over threshold.
+/// docs/method.md, section 3: one neuron alone, by current over threshold.
 #[test]
 fn one_neuron_alone() {
     let r = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
@@ -322,7 +322,7 @@ fn at_place(
     sum
 }
 
-/// METHOD section 3's G: the counts are constants, the threshold is differentiated.
+/// the G of docs/method.md, section 3: the counts are constants, the threshold is differentiated.
 #[test]
 fn the_gradient_is_that_of_current_times_count() {
     let samples = 18;

@@ -1,8 +1,8 @@
 //! What lies inside of the box and of a ball. There are three answers, because there are three questions.
 //!
-//! *Did an attack of ours succeed?* ([`reach`], for `audit` too, which measures its finds again in f64.) Its image was made in f32 and is measured in f32. A strict limit would lose real
-//! successes to rounding, so in every norm the ball is a hundred-thousandth of its radius and [`ROUNDING`] wider. Bounds that
-//! are certified hold in this wider ball.
+//! *Did an attack of ours succeed?* ([`reach`], for `audit` too, which measures its finds again in f64.) Its image was made and
+//! measured in f32. A strict limit would lose real successes to rounding, so in every norm the ball is a hundred-thousandth
+//! of its radius and [`ROUNDING`] wider. Bounds that are certified hold in this wider ball.
 //!
 //! *Does an image lie where somebody says it does?* ([`keeps`].) It may come from anywhere, and its maker had to respect the radius.
 //! So it is measured in f64, where no rounding of ours adds to it, and may be off by what the maker's rounding explains: [`ROUNDING`]

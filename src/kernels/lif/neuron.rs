@@ -19,7 +19,7 @@ pub enum Reset {
 
 /// A neuron: `tau du/dt = -(u - rest) + resistance I(t)`, in steps of `time_step`; a spike where `u > threshold`.
 ///
-/// The default is the published one (METHOD section 2): `u <- u + (I - u) / 2`, threshold 0.5, hard reset to 0.
+/// The default is the published one (docs/method.md, section 2): `u <- u + (I - u) / 2`, threshold 0.5, hard reset to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Neuron {

@@ -2,7 +2,7 @@
 
 use crate::simd::{Isa, Lanes, Simd, dispatch, first_lanes, math};
 
-/// Logistic squashing of the current (METHOD section 3): sigmoid(8 r - 3.2), r the current over the threshold.
+/// Logistic squashing of the current (docs/method.md, section 3): sigmoid(8 r - 3.2), r the current over the threshold.
 const STEEPNESS: f32 = 8.0;
 const SHIFT: f32 = -3.2;
 
@@ -47,7 +47,7 @@ pub fn squash(
 }
 
 /// The gradient of `sum(current * count)` (current in its own unit, not the threshold's) to `u`, times `scale`; and,
-/// per channel, to the threshold. METHOD section 3: the surrogate passes gradient exactly where a spike was emitted, so
+/// per channel, to the threshold. docs/method.md, section 3: the surrogate passes gradient exactly where a spike was emitted, so
 /// the derivative of a count by its constant current is the count itself.
 #[allow(clippy::too_many_arguments)]
 pub fn squash_grad(

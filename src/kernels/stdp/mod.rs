@@ -1,4 +1,4 @@
-//! The published slow-wave layers (METHOD section 3): integrate-and-fire neurons that compete, over all time steps at
+//! The published slow-wave layers (docs/method.md, section 3): integrate-and-fire neurons that compete, over all time steps at
 //! once, and the pieces of their plasticity.
 //!
 //! All channels of a pixel (or all outputs of a linear layer) compete: of those that spike in a step one wins, chosen

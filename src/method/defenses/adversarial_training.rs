@@ -1,5 +1,5 @@
 //! Adversarial training: a coin toss per batch decides between clean images and examples made on the current model
-//! (METHOD section 7; Madry et al. 2018 with a ratio of 1), at a radius that may rise, by one of several losses.
+//! (docs/method.md, section 7; Madry et al. 2018 with a ratio of 1), at a radius that may rise, by one of several losses.
 
 use super::adversarial_options::{AdversarialTrainingOptions, RobustLoss};
 use crate::autodiff::{Labels, Tape, Var, Weight};

@@ -25,7 +25,7 @@ pub enum DistillationMethod {
     Published,
 }
 
-/// The options of defensive distillation (METHOD section 7).
+/// The options of defensive distillation (docs/method.md, section 7).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -24,7 +24,7 @@ pub enum SleepDefenseMethod {
     Tadros,
 }
 
-/// The options of Sleep Defense (METHOD section 7).
+/// The options of Sleep Defense (docs/method.md, section 7).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! Slow-wave sleep: the U of sub-sleeps, each a number of passes of spike-timing-dependent plasticity (METHOD section 4).
+//! Slow-wave sleep: the U of sub-sleeps, each a number of passes of spike-timing-dependent plasticity (docs/method.md, section 4).
 //!
 //! Here is what all plasticity has in common: passes, batches, checkpoints. The rules are in `published` and `pair`.
 

@@ -1,4 +1,4 @@
-//! The published plasticity, one layer per pass (METHOD section 3).
+//! The published plasticity, one layer per pass (docs/method.md, section 3).
 
 use super::{Pass, PlasticityRule, SlowWaveOptions, Turn};
 use crate::Result;
