@@ -106,8 +106,12 @@ class Images:
         if 0 in array.shape:
             raise Error(f"images: shape {array.shape} has no pixels")
         _check_shape(array.shape, input_shape)
-        self.pixels = np.ascontiguousarray(array, dtype=np.float32)
-        if not np.isfinite(self.pixels).all():
+        try:
+            self.pixels = np.ascontiguousarray(array, dtype=np.float32)
+            finite = bool(np.isfinite(self.pixels).all())
+        except MemoryError:
+            raise Error(f"images: shape {array.shape} takes more memory than there is; give fewer at a time") from None
+        if not finite:
             raise Error("images: a pixel is not finite (NaN or infinite)")
         least, most = self.pixels.min(), self.pixels.max()
         if least < -1e-6 or most > 1 + 1e-6:

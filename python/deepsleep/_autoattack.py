@@ -105,8 +105,7 @@ class AutoAttack:
         if attacks and version != "custom":
             raise Error(f"attacks_to_run: version {version!r} says which; give version='custom'")
         check_log(log_path)
-        if norm_of(norm) == "l0":
-            raise Error("norm: AutoAttack exists in Linf, L2 and L1")
+        _check_norm(norm)
         eps_of(eps, norm_of(norm))
         seed_of(seed)
         switch(verbose, "verbose")
@@ -286,6 +285,7 @@ class AutoAttack:
     def _model(self, x: Any, bs: int) -> tuple[Any, Images]:
         """The model, resolved once for all attacks, and the images."""
         bs, images = whole(bs, "bs", 1, 65_536), Images(x)
+        _check_norm(self.norm)
         random = self.version == "rand"
         switch(self.verbose, "verbose")
         check_log(self.log_path)
@@ -369,6 +369,12 @@ class AutoAttack:
                     file.write(line + "\n")
             except OSError as problem:
                 raise Error(f"log_path: cannot write {brief(path)}: {problem.strerror}") from None
+
+
+def _check_norm(norm: Any) -> None:
+    """Refuses a norm that AutoAttack does not exist in."""
+    if norm_of(norm) == "l0":
+        raise Error("norm: AutoAttack exists in Linf, L2 and L1")
 
 
 def _like(labels: Any, classes: Array) -> Any:

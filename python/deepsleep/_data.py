@@ -46,7 +46,8 @@ class Dataset:
     def __getitem__(self, which: Any) -> Dataset:
         """Some of them: a slice, indices or a mask."""
         if isinstance(which, (int, np.integer)):
-            raise Error(f"data set: index {which}; take a slice, such as [{which}:{which + 1}]")
+            end = "" if which == -1 else which + 1
+            raise Error(f"data set: index {which}; take a slice, such as [{which}:{end}]")
         return Dataset(self.images[which], self.labels[which], self.classes, self.name)
 
     def __repr__(self) -> str:

@@ -92,6 +92,8 @@ class Saving:
                     torch.save(content, place)
                 except (OSError, RuntimeError) as problem:
                     raise Error(f"save_path: cannot write {brief(place)}: {shorter(problem)}") from None
+        if not total:
+            raise Error("data_loader: no batch; give one of images and labels")
         return line if return_verbose else None
 
     def _saved(self, images: Any, save_type: str) -> Any:
@@ -147,6 +149,10 @@ class Saving:
         if not isinstance(content, dict) or (missing := [key for key in keys if not isinstance(content.get(key), torch.Tensor)]):
             missing = keys if not isinstance(content, dict) else missing
             raise Error(f"load_path: {brief(place)} holds no {' and no '.join(missing)}; give a file that save wrote with them")
+        sizes = {key: len(content[key]) if content[key].ndim else 0 for key in keys}
+        if len(set(sizes.values())) > 1:
+            found = ", ".join(f"{size} {key}" for key, size in sizes.items())
+            raise Error(f"load_path: {brief(place)} holds {found}; expected as many of each")
         for key in keys:
             if key.endswith("inputs") and content[key].dtype == torch.uint8:
                 content[key] = content[key].float() / 255

@@ -35,7 +35,9 @@ def wrong_gradient(forward: Forward, images: NDArray[np.float32]) -> str:
     logits, pullback = forward(shown.copy(), True)
     if pullback is None:
         return ""
-    weights = rng.standard_normal(logits.shape).astype(np.float32)
+    # The sum of all logits has no part in a decision, and logits may have lost it (float64 is taken as differences).
+    weights = rng.standard_normal(logits.shape)
+    weights = (weights - weights.mean(1, keepdims=True)).astype(np.float32)
     gradients = np.nan_to_num(pullback(weights).astype(np.float64), posinf=0, neginf=0)
 
     def slopes(step: float) -> NDArray[np.float64]:

@@ -132,7 +132,10 @@ class Targeting:
         """
         if self._target_map is None:
             raise Error("mode: 'default' has no targets; call one of the methods set_mode_targeted_... first")
-        return self._target_map(images, labels)
+        targets = self._target_map(images, labels)
+        if targets is None:
+            raise Error("target_map_function: it returned nothing; return a class for each image")
+        return targets
 
     def get_least_likely_label(self, images: Any, labels: Any = None) -> Any:
         """The classes with the `kth_min`-th smallest logits, the labels left out.

@@ -124,7 +124,8 @@ class Attack(Targeting, Saving):
             wanted = torch.device(device)
         except (RuntimeError, TypeError) as problem:
             raise Error(f"device: {brief(device)}: {str(problem).splitlines()[0]}") from None
-        is_there = self.device.type == wanted.type and wanted.index in (None, self.device.index)
+        # A processor without a number is the first.
+        is_there = self.device.type == wanted.type and wanted.index in (None, self.device.index or 0)
         if not is_there:
             raise Error(f"device: {brief(str(wanted))}, and the model is on '{self.device}'; move it first: model.to('{wanted}')")
 

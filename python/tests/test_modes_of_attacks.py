@@ -225,3 +225,10 @@ def test_files_are_those_of_torchattacks(tensors, tmp_path, capsys):
         attack.save(loader, tmp_path / "no" / "where.pt", verbose=False)
     with pytest.raises(deepsleep.Error, match="data_loader: of type int"):
         attack.save(3)
+
+
+def test_a_function_that_gives_no_targets_is_refused(control, digits):
+    attack = deepsleep.torchattacks.PGD(control, eps=0.1, steps=2)
+    attack.set_mode_targeted_by_function(lambda images, labels: None, quiet=True)
+    with pytest.raises(deepsleep.Error, match="target_map_function: it returned nothing"):
+        attack(digits[0][:4], digits[1][:4])

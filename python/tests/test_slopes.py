@@ -43,6 +43,21 @@ def test_a_gradient_that_is_surely_wrong_is_said(change, words, count, digits, l
     assert not about_gradients(attacked(linear.logits, lambda x, weights: 1 / 0, images, "square:queries=5"))
 
 
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_wrong_gradient_is_said_whatever_type_the_logits_have(dtype, classes, digits):
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((classes, 784)).astype(np.float32) / 28
+    images = digits[0][:40]
+
+    def logits(x):
+        return (x.reshape(len(x), -1) @ matrix.T).astype(dtype)
+
+    for factor, words in [(1, None), (-1, WRONG), (0.1, LENGTH), (1000, LENGTH)]:
+        said = about_gradients(attacked(logits, lambda x, weights: factor * (weights @ matrix).reshape(x.shape), images))
+        assert len(said) == (words is not None) and all(words in line for line in said), (factor, said)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_probabilities_are_said_in_every_type(dtype, digits, linear):
     def probabilities(x):
