@@ -4,12 +4,22 @@ use std::fmt::Display;
 
 /// Options that differ from those that the name alone stands for, as `key=value`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChangedOptions(Vec<String>);
+pub struct ChangedOptions {
+    options: Vec<String>,
+    /// The name that users write, where an attack notes its successes under another one.
+    name: Option<&'static str>,
+}
 
 impl ChangedOptions {
     /// None: the attack that the name stands for.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// Of the attack that users write so.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
     }
 
     /// With this option, unless it has its default.
@@ -21,7 +31,7 @@ impl ChangedOptions {
     /// With this option.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Display) -> Self {
-        self.0.push(format!("{key}={value}"));
+        self.options.push(format!("{key}={value}"));
         self
     }
 
@@ -31,9 +41,17 @@ impl ChangedOptions {
         if set { self.with(key, "yes") } else { self }
     }
 
+    /// Without the option of this name.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.options.retain(|option| option.split('=').next() != Some(key));
+        self
+    }
+
     /// The attack of this name with these options.
     pub fn of(&self, name: &str) -> String {
-        self.0.iter().fold(name.to_owned(), |text, option| described(&text, option))
+        let name = self.name.unwrap_or(name).to_owned();
+        self.options.iter().fold(name, |text, option| described(&text, option))
     }
 }
 

@@ -56,8 +56,9 @@ impl<M: Stepper> Stepper for Jittered<M> {
     }
 
     fn changed_options(&self) -> ChangedOptions {
-        let jitter = self.size.text(1);
-        self.attack.changed_options().with("jitter", jitter).unless(JITTERED, "draws", self.points)
+        // With jitter, `draws` counts the points around, and each is evaluated once.
+        let options = self.attack.changed_options().without("draws");
+        options.with("jitter", self.size.text(1)).unless(JITTERED, "draws", self.points)
     }
 
     fn needs(&self) -> Needs {

@@ -160,6 +160,7 @@ impl Stepper for Apgd {
     fn changed_options(&self) -> ChangedOptions {
         let default = Self::default();
         let targeted = ChangedOptions::none()
+            .named("apgd-t")
             .unless(Loss::TargetedDlr.name(), "loss", self.loss.name())
             .unless(default.targets, "targets", self.targets);
         let settings = match self.loss {
