@@ -114,7 +114,7 @@ impl JointSearch {
     /// first, and the start as a finalist.
     ///
     /// # Errors
-    /// If a setting is unknown, does not take a value, has it twice, or no method here reads it.
+    /// If a setting is unknown, does not take a value, has it twice, or no row here reads it.
     pub fn check(&self, spec: &ExperimentSpec) -> Result<(Vec<Trial>, Trial)> {
         let start = Hypothesis::new();
         let candidate = |hypothesis: &Hypothesis| {

@@ -45,7 +45,7 @@ fn more_than_anybody_waits_for_is_refused() {
         let values = (1..10).map(|n: usize| n.to_string()).collect();
         sweep.axes = vec![Axis { setting: "sleep.replay.steps".into(), values }];
     };
-    refused(unread, "which no method here reads");
+    refused(unread, "which no row here reads");
     let twice = |sweep: &mut Sweep| sweep.axes = vec![sweep.axes[0].clone(); 400];
     refused(twice, "two axes over `");
     let same = |sweep: &mut Sweep| sweep.axes[1].values = vec!["64/255".into(), "0.2509804".into()];
@@ -90,8 +90,8 @@ fn every_value_of_an_axis_is_trained_with() {
 #[test]
 fn an_axis_without_effect_is_refused() {
     for (defense, setting, words) in [
-        ("none", "fast_wave.epochs", "which no method here reads"),
-        ("fast-wave", "cycles", "which no method here reads"),
+        ("none", "fast_wave.epochs", "which no row here reads"),
+        ("fast-wave", "cycles", "which no row here reads"),
         ("deepsleep", "seed", "`seeds = N`"),
         ("none", "seed", "`seeds = N`"),
         ("none", "control.seed", "follows from `seed`"),
