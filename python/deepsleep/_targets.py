@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arguments import Images, kind, labels_of, seed_of, switch, whole
+from ._arguments import Images, is_tensor, kind, labels_of, seed_of, switch, whole
 from ._models import asked
 from ._native import Error
 
@@ -132,7 +132,8 @@ class Targeting:
         """
         if self._target_map is None:
             raise Error("mode: 'default' has no targets; call one of the methods set_mode_targeted_... first")
-        targets = self._target_map(images, labels)
+        # A function may change what it is given in place: that is not the caller's.
+        targets = self._target_map(_copy(images), _copy(labels))
         if targets is None:
             raise Error("target_map_function: it returned nothing; return a class for each image")
         return targets
@@ -185,6 +186,13 @@ class Targeting:
 
     def get_output_with_eval_nograd(self, images: Any) -> Any:
         raise NotImplementedError
+
+
+def _copy(value: Any) -> Any:
+    """A copy of an array or a tensor; anything else as it is."""
+    if is_tensor(value):
+        return value.detach().clone()
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def at_targets(

@@ -232,3 +232,20 @@ def test_a_function_that_gives_no_targets_is_refused(control, digits):
     attack.set_mode_targeted_by_function(lambda images, labels: None, quiet=True)
     with pytest.raises(deepsleep.Error, match="target_map_function: it returned nothing"):
         attack(digits[0][:4], digits[1][:4])
+
+
+def test_a_function_of_targets_cannot_change_what_is_attacked(control, digits):
+    images, labels = digits[0][:8].copy(), digits[1][:8].copy()
+    attack = deepsleep.torchattacks.PGD(control, eps=0.1, steps=2)
+
+    def shifted(images, labels):
+        images *= 0
+        labels += 1
+        labels %= 10
+        return labels
+
+    attack.set_mode_targeted_by_function(shifted, quiet=True)
+    found = attack(images, labels)
+    assert np.array_equal(images, digits[0][:8]) and np.array_equal(labels, digits[1][:8])
+    attack.set_mode_targeted_by_function(lambda images, labels: (labels + 1) % 10, quiet=True)
+    assert np.array_equal(attack(images, labels), found)

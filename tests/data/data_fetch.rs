@@ -359,7 +359,10 @@ fn a_url_is_taken_as_it_stands() {
     // Nor an option, or a file.
     for base in ["--version", "-o/", "@/etc", "file:///etc", "/etc"] {
         let problem = fetched(&source(base), folder.path()).0.unwrap_err().to_string();
-        assert!(problem.contains(&format!("{}/{NAME}: a URL of http", base.trim_end_matches('/'))));
+        assert!(problem.contains(&format!(
+            "{}/{NAME}: the URL must start with http",
+            base.trim_end_matches('/')
+        )));
     }
 }
 

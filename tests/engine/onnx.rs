@@ -106,9 +106,7 @@ fn what_cannot_be_read_is_named() {
         ("mirrored", &["node `/0/Pad` (Pad) has mode `reflect`; zeros (`constant`) are possible"]),
         (
             "mish",
-            &[
-                "node `/0/Softplus` (Softplus) of features is what no layer computes; supported are Abs",
-            ],
+            &["node `/0/Softplus` (Softplus) on features is not supported; supported are Abs"],
         ),
         ("order", &["node `q` (Relu) takes `z`, which nothing before it gives"]),
         ("recurrent", &["node `/lstm/LSTM` (LSTM) is not supported; supported are"]),
