@@ -64,8 +64,11 @@ fn interrupt(
 
 /// Of what an interrupted command said, if it came to that.
 fn assert_says_how_to_go_on(said: &str, checkpoint: bool) {
-    let words =
-        if checkpoint { "the same command with --resume goes on" } else { "nothing to go on from" };
+    let words = if checkpoint {
+        "the same command with --resume to continue"
+    } else {
+        "nothing to go on from"
+    };
     assert!(said.is_empty() || said.contains(words), "{said}");
 }
 
