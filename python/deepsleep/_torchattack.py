@@ -236,10 +236,12 @@ class Attack(Targeting, Saving):
         else:
             model = self.model if used is None else used.before(self.model)
             found = self._attack(load(model) if isinstance(model, (str, Path)) else model, pixels, labels, targets)
-        if as_int:
+        if as_int and is_tensor(found):
             import torch
 
-            return (found * 255).to(torch.uint8) if is_tensor(found) else (found * 255).astype(np.uint8)
+            return (found * 255).to(torch.uint8)
+        if as_int:
+            return (found * 255).astype(np.uint8)
         return found if used is None else used.apply(found)
 
     def _attacked_as_int(self) -> bool:
