@@ -7,6 +7,8 @@ pub(super) struct TapeNode {
     pub value: Tensor,
     pub grad: Option<Tensor>,
     pub wants_grad: bool,
+    /// Whether the value's memory has been taken back already.
+    pub released: bool,
 }
 
 /// A parameter, its shape filled up with ones.

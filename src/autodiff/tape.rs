@@ -102,7 +102,9 @@ impl Tape {
     /// Forgets everything recorded and keeps the memory. All [`Var`]s and [`Weight`]s lose their validity.
     pub fn reset(&mut self) {
         for node in self.nodes.drain(..) {
-            self.buffers.give_lanes(node.value.into_lanes());
+            if !node.released {
+                self.buffers.give_lanes(node.value.into_lanes());
+            }
             if let Some(grad) = node.grad {
                 self.buffers.give_lanes(grad.into_lanes());
             }
@@ -260,6 +262,23 @@ impl Tape {
         self.weights[self.weight_index(weight)].shape
     }
 
+    /// Variables of this recording so far.
+    pub(crate) fn recorded(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Takes the memory of all variables from the `first` on but those in `kept`: neither a later operation nor a backward
+    /// sweep may read them. (The next operations get this memory, which is still in the cache.)
+    pub(crate) fn release_since(&mut self, first: usize, kept: &[Var]) {
+        for (index, node) in self.nodes.iter_mut().enumerate().skip(first) {
+            if !node.released && kept.iter().all(|var| var.index as usize != index) {
+                let value = std::mem::replace(&mut node.value, Tensor::zeros(Shape::flat(0), 0));
+                self.buffers.give_lanes(value.into_lanes());
+                node.released = true;
+            }
+        }
+    }
+
     /// Takes the memory of a tensor that nobody needs any more.
     pub fn recycle(&mut self, tensor: Tensor) {
         self.buffers.give_lanes(tensor.into_lanes());
@@ -351,7 +370,7 @@ impl Tape {
         self.edges.extend(inputs.iter().map(|var| var.index));
         self.weight_edges.extend(weights.iter().map(|weight| weight.index));
         let index = self.nodes.len() as u32;
-        self.nodes.push(TapeNode { value, grad: None, wants_grad });
+        self.nodes.push(TapeNode { value, grad: None, wants_grad, released: false });
         self.origins.push(NodeOrigin {
             operation,
             inputs: edge..self.edges.len(),

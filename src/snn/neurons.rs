@@ -88,4 +88,8 @@ impl Rectifiers for Neurons<'_> {
         }
         Ok(out)
     }
+
+    fn are_read(&self) -> bool {
+        self.spikes.is_some()
+    }
 }

@@ -18,12 +18,13 @@ struct Stock<T> {
 }
 
 impl<T> Stock<T> {
-    /// The stocked buffer that fits `length` most tightly, else the largest one, else a new one.
+    /// The stocked buffer that fits `length` most tightly (of equals the one last used, which is the likeliest to be in the
+    /// cache), else the largest one, else a new one.
     fn take(&mut self, length: usize) -> Vec<T> {
         self.lent += 1;
         let fits =
             |capacity: usize| if capacity >= length { capacity } else { usize::MAX - capacity };
-        let best = (0..self.buffers.len()).min_by_key(|&i| fits(self.buffers[i].capacity()));
+        let best = (0..self.buffers.len()).rev().min_by_key(|&i| fits(self.buffers[i].capacity()));
         best.map_or_else(Vec::new, |i| self.buffers.swap_remove(i))
     }
 

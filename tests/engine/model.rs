@@ -73,6 +73,23 @@ proptest! {
         prop_assert!(far * 50 <= found.len(), "{far} of {} {:?}", found.len(), model.architecture());
     }
 
+    // Without a gradient, layers compute in the memory of those before them.
+    #[test]
+    fn logits_without_a_gradient_are_those_with_one(seed in 0_u64..1_000_000, samples in 1_usize..35) {
+        let model = drawn(seed);
+        let x = tensor(seed, samples, model.input_shape());
+        let expected = bits(frozen(&model, best(), 1, &x).0.lanes());
+        let model = model.freeze().unwrap();
+        let mut tape = Tape::new(Context::with_isa(best(), 1).unwrap());
+        for _ in 0..2 {
+            let image = tape.constant(x.clone());
+            let logits = model.logits(&mut tape, image).unwrap();
+            prop_assert!(bits(tape.value(logits).lanes()) == expected, "{:?}", model.architecture());
+            prop_assert!(tape.value(image) == &x);
+            tape.reset();
+        }
+    }
+
     #[test]
     fn bits_depend_on_nothing_but_numbers(seed in 0_u64..1_000_000, samples in 2_usize..35) {
         let model = drawn(seed);

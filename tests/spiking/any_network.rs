@@ -151,7 +151,16 @@ fn frozen(
     let logits = network.logits(&mut tape, x).unwrap();
     let value = tape.value(logits).clone();
     tape.backward(logits, deepsleep::autodiff::Seed::Sum).unwrap();
-    [value, tape.take_gradient(x).unwrap()]
+    let gradient = tape.take_gradient(x).unwrap();
+
+    // Without a gradient, layers compute in the memory of those before them.
+    let image = tape.value(x).clone();
+    tape.reset();
+    tape.set_noise(keys.iter().map(|&key| Key::new(key)));
+    let x = tape.constant(image);
+    let logits = network.logits(&mut tape, x).unwrap();
+    assert_eq!(bits(tape.value(logits).lanes()), bits(value.lanes()));
+    [value, gradient]
 }
 
 /// Samples of a batch.

@@ -1,6 +1,8 @@
 //! A network in evaluation mode: batch normalization folded into the convolutions, and these fused with what follows.
 
-use super::plan::{LayerStep, Peephole, Rectifier, StatelessLayer, plain, walk};
+use super::plan::{
+    LayerStep, Peephole, Rectifier, StatelessLayer, Values, note_last_reads, plain, walk,
+};
 use super::{Model, Rectifiers, check_images};
 use crate::Result;
 use crate::autodiff::{FrozenConv, Tape, Var};
@@ -44,7 +46,9 @@ impl FrozenModel {
         mut rectifiers: Option<&mut dyn Rectifiers>,
     ) -> Result<Var> {
         check_images(&self.architecture, tape, x)?;
-        walk(tape, x, &self.steps, |tape, layer, inputs| {
+        let kept = rectifiers.as_ref().is_some_and(|rectifiers| rectifiers.are_read());
+        let values = if kept { Values::Kept } else { Values::Recycled };
+        walk(tape, x, &self.steps, values, |tape, layer, inputs| {
             let x = inputs[0];
             match layer {
                 FrozenLayer::Convolution(layer, None) => tape.frozen(x, layer),
@@ -76,7 +80,7 @@ impl FrozenModel {
     ) -> Result<()> {
         check_images(&self.architecture, tape, x)?;
         let mut number = 0;
-        walk(tape, x, &self.steps, |tape, layer, inputs| match layer {
+        walk(tape, x, &self.steps, Values::Recycled, |tape, layer, inputs| match layer {
             FrozenLayer::Convolution(layer, relu) => {
                 let out = tape.frozen(inputs[0], layer)?;
                 seen(number, tape.value(out));
@@ -174,8 +178,9 @@ impl Freeze for Model {
                 }
             };
             let inputs = architecture.sources(i).to_vec();
-            steps.push(LayerStep { layer, inputs, output: last + 1 });
+            steps.push(LayerStep { layer, inputs, output: last + 1, last_read: Vec::new() });
         }
+        note_last_reads(&mut steps);
         Ok(FrozenModel { architecture: Arc::clone(architecture), steps: steps.into() })
     }
 }

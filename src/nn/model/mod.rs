@@ -14,7 +14,7 @@ use crate::autodiff::{Tape, Var, Weight};
 use crate::checkpoint::StateDict;
 use crate::tensor::Shape;
 use crate::{Error, Result};
-use plan::{ForwardPlan, Rectifier, TrainingLayer, walk};
+use plan::{ForwardPlan, Rectifier, TrainingLayer, Values, walk};
 use std::sync::Arc;
 
 /// A trainable network.
@@ -52,6 +52,9 @@ pub(crate) trait Rectifiers {
     /// # Errors
     /// Whatever keeps it from doing so.
     fn rectify(&mut self, tape: &mut Tape, node: usize, x: Var, pooled: bool) -> Result<Var>;
+
+    /// Whether someone reads the values that it recorded after the pass.
+    fn are_read(&self) -> bool;
 }
 
 impl Rectifier {
@@ -180,7 +183,7 @@ impl Model {
         }
         check_images(architecture, tape, x)?;
         normalized.clear();
-        walk(tape, x, &plan.steps, |tape, layer, inputs| {
+        walk(tape, x, &plan.steps, Values::Kept, |tape, layer, inputs| {
             let x = inputs[0];
             match *layer {
                 TrainingLayer::Convolution { weight, biased, options } => {

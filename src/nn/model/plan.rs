@@ -6,6 +6,7 @@ use crate::kernels::conv2d::Conv2dOptions;
 use crate::kernels::pool::PoolOptions;
 use crate::nn::architecture::{Architecture, Op, Pair};
 use crate::{Error, Result};
+use std::collections::HashSet;
 
 /// One or several nodes that are computed together.
 #[derive(Clone, Debug)]
@@ -15,6 +16,26 @@ pub(super) struct LayerStep<L> {
     pub(super) inputs: Vec<usize>,
     /// Where the result goes.
     pub(super) output: usize,
+    /// Those of the inputs that no later step reads.
+    pub(super) last_read: Vec<usize>,
+}
+
+/// Fills in `last_read` of steps that are in order.
+pub(super) fn note_last_reads<L>(steps: &mut [LayerStep<L>]) {
+    let mut read = HashSet::new();
+    for step in steps.iter_mut().rev() {
+        let inputs = step.inputs.iter().copied();
+        step.last_read = inputs.filter(|&input| read.insert(input)).collect();
+    }
+}
+
+/// What becomes of a layer's values when all layers that read them are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// They stay until the tape is reset.
+    Kept,
+    /// Their memory goes to the next layers, unless a gradient is wanted: those find it in the cache.
+    Recycled,
 }
 
 /// Records steps one after the other; returns the last one's result.
@@ -22,9 +43,11 @@ pub(super) fn walk<L>(
     tape: &mut Tape,
     x: Var,
     steps: &[LayerStep<L>],
+    values: Values,
     mut record: impl FnMut(&mut Tape, &L, &[Var]) -> Result<Var>,
 ) -> Result<Var> {
     let places = steps.iter().map(|step| step.output + 1).max().unwrap_or(1);
+    let (first, mut recycles) = (tape.recorded(), values == Values::Recycled);
     let mut vars = tape.lend_vars();
     vars.resize(places, x);
     let mut last = x;
@@ -37,6 +60,12 @@ pub(super) fn walk<L>(
         }
         last = record(tape, &step.layer, &vars[places..])?;
         vars[step.output] = last;
+        step.last_read.iter().for_each(|&place| vars[place] = x);
+        // An operation whose gradient is wanted reads its inputs again in the backward sweep.
+        recycles &= !tape.wants_gradient(last);
+        if recycles {
+            tape.release_since(first, &vars[..places]);
+        }
     }
     tape.recycle_vars(vars);
     Ok(last)
@@ -200,8 +229,10 @@ impl ForwardPlan {
                 layer,
                 inputs: architecture.sources(i).to_vec(),
                 output: last + 1,
+                last_read: Vec::new(),
             });
         }
+        note_last_reads(&mut plan.steps);
         Ok(plan)
     }
 }
