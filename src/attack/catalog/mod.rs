@@ -300,7 +300,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
 ];
 
 /// The attack, on jittered gradients if they are asked for.
-fn boxed<M: Stepper + 'static>(o: &GivenOptions<'_>, attack: M) -> Result<Box<dyn Attack>> {
+fn boxed<S: Stepper + 'static>(o: &GivenOptions<'_>, attack: S) -> Result<Box<dyn Attack>> {
     Ok(match o.jitter()? {
         Some((size, points)) => Box::new(Jittered { attack, size, points }),
         None => Box::new(attack),
