@@ -27,7 +27,6 @@ mod answers;
 mod attacked;
 mod attacks;
 mod batches;
-mod catches;
 mod claim;
 mod controls;
 mod convergence;
@@ -48,7 +47,7 @@ use crate::evaluation::wilson;
 use crate::tensor::Context;
 use crate::{Error, Result};
 use stages::StageKind;
-use subject::{ShareCheck, Subject, number};
+use subject::{NumberCheck, ShareCheck, Subject};
 
 /// Images below which an audit that finds nothing decides nothing.
 pub const ENOUGH: usize = 500;
@@ -202,6 +201,7 @@ impl AuditTask<'_> {
 fn second_look(subject: &Subject<'_>) -> Check {
     let share = ShareCheck {
         name: "second look",
+        catches: "false successes",
         measures: "images that an attack returned as successes but that do not fool the network, or lie outside the box or the ball",
         fail: Some(0.0),
         warn: Some(0.0),
@@ -228,16 +228,13 @@ fn conclude(
     if let Some(claim) = options.claim {
         let finding = if claim > interval[1] { Finding::Fail } else { Finding::Pass };
         let threshold = format!("fails above {:.4}", interval[1]);
-        checks.push(number(
-            "claim",
-            "the claimed robust accuracy",
-            claim,
-            (&threshold, finding),
-            "it lies above everything that agrees with what this audit found",
-        ));
-    }
-    for check in &mut checks {
-        check.catches = catches::of(&check.name).into();
+        let number = NumberCheck {
+            name: "claim",
+            catches: "claims beyond what attacks leave",
+            measures: "the claimed robust accuracy",
+            meaning: "it lies above everything that agrees with what this audit found",
+        };
+        checks.push(number.check(claim, (&threshold, finding)));
     }
     let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Pass);
     let verdict = match worst {
