@@ -176,10 +176,9 @@ pub trait Stepper: Send + Sync {
     /// The name under which its random numbers are drawn and its successes noted.
     fn name(&self) -> &'static str;
 
-    /// Its options, where they differ from what its name alone stands for.
-    fn changed_options(&self) -> ChangedOptions {
-        ChangedOptions::none()
-    }
+    /// Its options, where they differ from what its name alone stands for; without options
+    /// [`ChangedOptions::none`](crate::attack::extend::ChangedOptions::none).
+    fn changed_options(&self) -> ChangedOptions;
 
     /// What it wants to know.
     fn needs(&self) -> Needs;
