@@ -104,7 +104,7 @@ pub fn run_audit(
     options: &AuditOptions,
 ) -> Result<AuditReport> {
     let task = AuditTask { context, model, samples, options, twins: &[] };
-    task.run(Vec::new(), &mut |_| {}, &mut |_| Ok(()))
+    task.run()
 }
 
 /// An audit to be done, in stages that can be kept.
@@ -144,12 +144,20 @@ impl AuditTask<'_> {
             .try_for_each(|twin| check_attack(context, *twin, samples, &pgd, options.budget))
     }
 
+    /// Does it.
+    ///
+    /// # Errors
+    /// As for [`run_audit`].
+    pub fn run(&self) -> Result<AuditReport> {
+        self.run_with(Vec::new(), &mut |_| {}, &mut |_| Ok(()))
+    }
+
     /// Does what is not among the stages `done`; `say` hears what is going on, `save` gets every new stage. The report is the
     /// same wherever an earlier run ended.
     ///
     /// # Errors
     /// As for [`run_audit`], those of `save`, and if the stages are of another audit.
-    pub fn run(
+    pub fn run_with(
         &self,
         done: Vec<AuditStage>,
         say: &mut dyn FnMut(&str),

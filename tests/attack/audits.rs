@@ -99,7 +99,7 @@ fn an_interrupted_audit_goes_on() {
         twins: &[],
     };
     let mut stages: Vec<AuditStage> = Vec::new();
-    let whole = task.run(Vec::new(), &mut |_| (), &mut |stage| {
+    let whole = task.run_with(Vec::new(), &mut |_| (), &mut |stage| {
         stages.push(stage.clone());
         Ok(())
     });
@@ -108,7 +108,7 @@ fn an_interrupted_audit_goes_on() {
         let kept = serde_json::to_string(&stages[..done]).unwrap();
         let kept: Vec<AuditStage> = serde_json::from_str(&kept).unwrap();
         let mut new = 0;
-        let report = task.run(kept, &mut |_| (), &mut |_| {
+        let report = task.run_with(kept, &mut |_| (), &mut |_| {
             new += 1;
             Ok(())
         });
@@ -117,7 +117,7 @@ fn an_interrupted_audit_goes_on() {
     assert!(stages.iter().all(|stage| stage.seconds > 0.0 && stage.invalid.is_empty()));
     let mut other = stages.clone();
     other.swap(0, 1);
-    assert!(task.run(other, &mut |_| (), &mut |_| Ok(())).is_err());
+    assert!(task.run_with(other, &mut |_| (), &mut |_| Ok(())).is_err());
 }
 
 /// Of an affine model the robust accuracy is known: the audit's number is it.
@@ -188,7 +188,8 @@ fn audits_that_cannot_end_do_not_begin() {
         let task =
             AuditTask { context: &context, model: &model, samples: &samples, options, twins };
         let mut said = Vec::new();
-        let report = task.run(Vec::new(), &mut |what| said.push(what.to_owned()), &mut |_| Ok(()));
+        let report =
+            task.run_with(Vec::new(), &mut |what| said.push(what.to_owned()), &mut |_| Ok(()));
         assert!(report.is_err() && said.is_empty(), "{said:?}");
     }
 }

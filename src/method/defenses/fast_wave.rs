@@ -185,7 +185,7 @@ impl StageRun for FastWaveRun {
         networks: &mut Networks,
         progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
-        let report = self.0.epoch(context, data, |p| progress(p.step, p.steps, p.images))?;
+        let report = self.0.epoch_with(context, data, |p| progress(p.step, p.steps, p.images))?;
         networks.model = self.0.network().to_model(Statistics::Carry);
         networks.spiking = Some(self.0.network().clone());
         Ok(Some(report.loss))

@@ -9,7 +9,7 @@ use crate::method::{
 };
 use crate::nn::{Model, recalibrate};
 use crate::simd::random::Key;
-use crate::sleep::{ReplayOptions, SlowWave, replay};
+use crate::sleep::{ReplayOptions, SlowWave, replay_with};
 use crate::snn::Statistics;
 use crate::tensor::Context;
 use serde::{Deserialize, Serialize};
@@ -193,7 +193,8 @@ impl Stage for Replay {
         let (options, seed) = (settings.sleep.replay, key.to_u64());
         Ok(Box::new(SinglePass::new(move |context, data, networks, progress| {
             let mut progress = |p: crate::sleep::ReplayProgress| progress(p.step, p.steps, 0);
-            networks.model = replay(context, &networks.model, data, &options, seed, &mut progress)?;
+            networks.model =
+                replay_with(context, &networks.model, data, &options, seed, &mut progress)?;
             Ok(())
         })))
     }

@@ -153,7 +153,7 @@ impl StageRun for SlowWaveRun {
         networks: &mut Networks,
         progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
-        self.0.pass(context, data, |p| progress(p.batch, p.batches, p.images))?;
+        self.0.pass_with(context, data, |p| progress(p.batch, p.batches, p.images))?;
         self.0.wake(&mut networks.model);
         networks.first_linear = self.0.first_linear().map(<[f32]>::to_vec);
         Ok(None)
