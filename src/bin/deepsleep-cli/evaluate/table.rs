@@ -86,9 +86,9 @@ fn name(attack: Option<&NamedAttack>) -> String {
 
 /// An attack's name as a table has room for it.
 fn short(name: &str) -> String {
-    let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let name = printable(name, Medium::Line);
     if name.chars().count() <= WIDEST {
-        return name;
+        return name.into_owned();
     }
     name.chars().take(WIDEST - 3).chain("...".chars()).collect()
 }
