@@ -175,7 +175,7 @@ fn fast_wave(c: &mut Criterion) {
     let mut sleep =
         FastWave::new(&context, &lenet, &lenet, None, &options, 0).expect("usable options");
     group.bench_function("fast-wave step with a dream, batch 128, T 8", |b| {
-        b.iter(|| sleep.epoch(&context, &data, |_| {}).expect("finite"));
+        b.iter(|| sleep.epoch(&context, &data).expect("finite"));
     });
 }
 

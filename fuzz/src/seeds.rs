@@ -88,7 +88,7 @@ fn experiments() -> Vec<Vec<u8>> {
         include_bytes!("../../experiments/figure3.toml"),
         include_bytes!("../../experiments/nearest.toml"),
         include_bytes!("../../experiments/quick.toml"),
-        include_bytes!("../../experiments/published.toml"),
+        include_bytes!("../../experiments/printed.toml"),
     ];
     all.map(<[u8]>::to_vec).to_vec()
 }

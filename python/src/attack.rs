@@ -144,7 +144,7 @@ pub fn run_one<'py>(
     };
     let spec: AttackSpec = attack.parse().raised()?;
     let spec = if source.is_some() { spec.transfer_form() } else { spec };
-    let method = spec.build().raised()?;
+    let built = spec.build().raised()?;
     let norm: Norm = norm.parse().raised()?;
     let eps = radius(eps, norm, samples.shape().features())?;
     let budget = Budget { norm, eps, seed };
@@ -160,16 +160,16 @@ pub fn run_one<'py>(
             let which: Vec<usize> = (first..total.min(first + portion)).collect();
             let some = samples.select(&which)?;
             parts.push(match *models {
-                [model, source] => Crafted::craft(context, source, &some, method.as_ref(), budget)?
+                [model, source] => Crafted::craft(context, source, &some, built.as_ref(), budget)?
                     .show(context, model)?,
-                _ => run_attack(context, models[0], &some, method.as_ref(), budget)?,
+                _ => run_attack(context, models[0], &some, built.as_ref(), budget)?,
             });
             office.tell(first + which.len(), total, spec.name());
         }
         let none = || deepsleep::Error::argument("attack", "there are no images");
         AttackReport::merge(parts).ok_or_else(none)
     })?;
-    let (info, seconds) = (method.info(), start.elapsed().as_secs_f64());
+    let (info, seconds) = (built.info(), start.elapsed().as_secs_f64());
     AttackResult::new(&samples, &report, (&info, &spec), threat, seconds)
 }
 

@@ -96,7 +96,7 @@ impl Diagnostics {
         }
     }
 
-    /// In words, for all samples of the evaluation by this attack: how many they are, how many of them invalid, and what
+    /// In words, for all samples of the evaluation by the attack of this name: how many they are, how many of them invalid, and what
     /// they cost.
     pub fn warnings(
         &self,
@@ -134,8 +134,8 @@ impl Diagnostics {
         }
         if self.refuted > 0 {
             let average = match attack {
-                _ if named(attack, "eot-pgd") => "more draws (autoattack:version=rand)",
-                _ if named(attack, "autoattack") => "more draws (eot-pgd)",
+                "eot-pgd" => "more draws (autoattack:version=rand)",
+                "autoattack" => "more draws (eot-pgd)",
                 _ => "draws (autoattack:version=rand, eot-pgd)",
             };
             all.push(format!(
@@ -200,7 +200,7 @@ impl Diagnostics {
         ];
         let others = self.other_losses(attack, &losses);
         // An ensemble has asked Square already.
-        let without = if named(attack, "autoattack") {
+        let without = if attack == "autoattack" {
             "nes-pgd, which estimates it from scores"
         } else {
             "square, which needs no gradient"
@@ -226,9 +226,8 @@ impl Diagnostics {
 
     /// Those of these attacks that are not the one that ran, nor maximize what it maximized.
     fn other_losses(&self, attack: &str, all: &[(&str, Loss)]) -> String {
-        let others = all
-            .iter()
-            .filter(|(name, loss)| !named(attack, name) && !self.losses.contains(loss.name()));
+        let others =
+            all.iter().filter(|(name, loss)| attack != *name && !self.losses.contains(loss.name()));
         let others: Vec<&str> = others.map(|(name, _)| *name).collect();
         if others.is_empty() { "pgd:loss=margin".into() } else { others.join(" or ") }
     }
@@ -236,11 +235,6 @@ impl Diagnostics {
 
 /// Logits that spread by less than this make a cross-entropy nearly linear in them.
 pub(crate) const FLAT: f32 = 0.5;
-
-/// Whether this is the attack of that name, with options or without.
-fn named(attack: &str, name: &str) -> bool {
-    attack.split(':').next() == Some(name)
-}
 
 /// What images outside of the ball mean for the result, if there are any.
 pub(crate) fn outside(count: usize) -> Option<String> {

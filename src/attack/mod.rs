@@ -44,7 +44,7 @@ mod checks;
 mod diagnostics;
 mod engine;
 mod ensemble;
-mod estimator;
+mod estimator_text;
 pub mod geometry;
 mod loss;
 mod methods;

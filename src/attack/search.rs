@@ -1,4 +1,4 @@
-//! What can be run on samples: one method, or an ensemble of them.
+//! What can be run on samples: one attack, or an ensemble of them.
 
 use crate::attack::candidate::Candidate;
 use crate::attack::diagnostics::Diagnostics;
@@ -95,7 +95,7 @@ pub trait Attack: Send + Sync {
     fn option_warnings(&self, budget: &Budget) -> Vec<String>;
 }
 
-impl<M: Stepper> Attack for M {
+impl<S: Stepper> Attack for S {
     fn info(&self) -> AttackInfo {
         let loss = match self.needs() {
             Needs::Gradient(loss) => Some(loss),
@@ -129,11 +129,11 @@ impl<M: Stepper> Attack for M {
     }
 }
 
-/// The attack that comes closest in a norm in which `method` does not exist: what asks for as little as it does, and
+/// The attack that comes closest in a norm in which `attack` does not exist: what asks for as little as it does, and
 /// looks for the smallest perturbation if it does.
-fn instead(method: &impl Stepper, norm: Norm) -> &'static str {
-    let smallest = matches!(method.goal(), Goal::Nearest | Goal::NearestAnywhere);
-    match (method.needs(), norm) {
+fn instead(attack: &impl Stepper, norm: Norm) -> &'static str {
+    let smallest = matches!(attack.goal(), Goal::Nearest | Goal::NearestAnywhere);
+    match (attack.needs(), norm) {
         (_, Norm::L0) => "sigma-zero",
         (Needs::Logits(_), Norm::L2) => "hopskipjump",
         (Needs::Logits(_), _) => "square",

@@ -138,7 +138,7 @@ pub struct Feedback<'a> {
     /// `z_y - max_{i != y} z_i`: negative where another class wins. If only the target t counts, `max_{i != t} z_i - z_t`.
     /// Either way the attack wants it low.
     pub margin: f32,
-    /// Whether the image counts as misclassified (as the target, if only that counts): by the largest logit, or by the method's
+    /// Whether the image counts as misclassified (as the target, if only that counts): by the largest logit, or by the attack's
     /// [`confidence`](Stepper::confidence).
     pub fooled: bool,
     /// The loss, for [`Needs::Logits`] and [`Needs::Gradient`].
@@ -148,7 +148,7 @@ pub struct Feedback<'a> {
     pub gradient: &'a [f32],
 }
 
-/// What a method by trial and error says about its next image.
+/// What an attack by trial and error says about its next image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Whether the image that was just answered about is kept: what follows is compared with it.
@@ -176,10 +176,9 @@ pub trait Stepper: Send + Sync {
     /// The name under which its random numbers are drawn and its successes noted.
     fn name(&self) -> &'static str;
 
-    /// Its options, where they differ from what its name alone stands for.
-    fn changed_options(&self) -> ChangedOptions {
-        ChangedOptions::none()
-    }
+    /// Its options, where they differ from what its name alone stands for; without options
+    /// [`ChangedOptions::none`](crate::attack::extend::ChangedOptions::none).
+    fn changed_options(&self) -> ChangedOptions;
 
     /// What it wants to know.
     fn needs(&self) -> Needs;
@@ -230,7 +229,7 @@ pub trait Stepper: Send + Sync {
     fn state(&self, shape: Shape, classes: usize) -> Self::State;
 
     /// Whether [`change`](Self::change) has something to say: the next image of a sample differs from an earlier one in
-    /// a few pixels, the same for all samples of a restart and iteration. Only for methods that need logits alone, of
+    /// a few pixels, the same for all samples of a restart and iteration. Only for attacks that need logits alone, of
     /// one draw.
     fn is_local(&self, _budget: &Budget) -> bool {
         false

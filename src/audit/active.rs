@@ -5,7 +5,7 @@
 use super::gradients::{along, signs};
 use super::report::{Check, Finding};
 use super::statistics::interval;
-use super::subject::{Subject, number};
+use super::subject::{NumberCheck, Subject};
 use crate::Result;
 use crate::attack::geometry::random::symmetric;
 use crate::attack::{
@@ -57,14 +57,15 @@ pub(super) fn active(subject: &mut Subject<'_>, images: usize) -> Result<Option<
         "planted adversarial points that the attacks find, of {tried} (random search: {:.2})",
         chance
     );
-    let mut check = number(
-        "active test",
-        &measures,
-        rate,
-        ("fails surely below 0.95, where chance finds less than half", finding),
-        "with another last layer the attacks do not find a point that is known to fool the network: they are too weak for it, \
+    let number = NumberCheck {
+        name: "active test",
+        catches: "attacks too weak for this network",
+        measures: &measures,
+        meaning: "with another last layer the attacks do not find a point that is known to fool the network: they are too weak for it, \
          even if nothing stronger is at hand",
-    );
+    };
+    let mut check =
+        number.check(rate, ("fails surely below 0.95, where chance finds less than half", finding));
     check.interval = Some(interval(found, tried));
     Ok(Some(check))
 }

@@ -3,7 +3,7 @@
 use super::gradients::{along, signs};
 use super::report::{Check, Finding};
 use super::statistics::{bootstrap, interval, median};
-use super::subject::{ShareCheck, Subject, number};
+use super::subject::{NumberCheck, ShareCheck, Subject};
 use crate::Result;
 use crate::attack::{Answer, Point, are_probabilities, direction_distance};
 use crate::simd::LANES;
@@ -36,6 +36,7 @@ pub(super) fn determinism(subject: &Subject<'_>) -> Result<Check> {
     }
     let check = ShareCheck {
         name: "determinism",
+        catches: "noise, batch statistics",
         measures: "images whose answer changes when they are shown again, in another order, alone, or with other noise",
         fail: Some(0.0),
         warn: Some(0.0),
@@ -77,6 +78,7 @@ pub(super) fn mark_unanswered(subject: &mut Subject<'_>) -> Result<()> {
 pub(super) fn finite(subject: &Subject<'_>) -> Check {
     let share = ShareCheck {
         name: "finite answers",
+        catches: "logits that overflow or divide by zero, which attacks count as failures",
         measures: "images at which, or in whose ball, the model's logits are not finite (NaN or infinite)",
         fail: Some(0.0),
         warn: Some(0.0),
@@ -114,14 +116,14 @@ pub(super) fn hidden_noise(subject: &Subject<'_>) -> Result<Check> {
     let interval =
         bootstrap(ratios.len(), |some| median(some.iter().map(|&i| ratios[i]).collect()));
     let finding = if ratio <= 0.3 { Finding::Pass } else { Finding::Fail };
-    let check = number(
-        "hidden noise",
-        "how far logits move over 1e-6, as a share of how far over eps / 10 (median)",
-        ratio.min(1e9),
-        ("fails above 0.3", finding),
-        "two images that hardly differ get unrelated answers: the model draws its noise from the pixels, so averaging over \
+    let number = NumberCheck {
+        name: "hidden noise",
+        catches: "noise drawn from the pixels",
+        measures: "how far logits move over 1e-6, as a share of how far over eps / 10 (median)",
+        meaning: "two images that hardly differ get unrelated answers: the model draws its noise from the pixels, so averaging over \
          draws averages nothing; draw it from a key",
-    );
+    };
+    let check = number.check(ratio.min(1e9), ("fails above 0.3", finding));
     Ok(Check { interval: interval.map(|at| at.map(|ratio| ratio.min(1e9))), ..check })
 }
 
@@ -133,12 +135,12 @@ pub(super) fn probabilities(subject: &Subject<'_>) -> Result<Check> {
     let interval = Some(interval(count, answers.len()));
     let share = count as f64 / answers.len() as f64;
     let finding = if count == answers.len() { Finding::Fail } else { Finding::Pass };
-    let check = number(
-        "output type",
-        "images whose outputs lie in 0..=1 and sum to 1",
-        share,
-        ("fails if all do", finding),
-        "the outputs are probabilities, which lose gradient and order where the network is certain: attack the logits",
-    );
+    let number = NumberCheck {
+        name: "output type",
+        catches: "softmax in the model",
+        measures: "images whose outputs lie in 0..=1 and sum to 1",
+        meaning: "the outputs are probabilities, which lose gradient and order where the network is certain: attack the logits",
+    };
+    let check = number.check(share, ("fails if all do", finding));
     Ok(Check { interval, ..check })
 }

@@ -3,7 +3,7 @@
 use super::AuditOptions;
 use super::report::{Attacked, Check, Finding};
 use super::statistics::interval;
-use super::subject::{ShareCheck, Subject, number};
+use super::subject::{NumberCheck, ShareCheck, Subject};
 pub(super) use crate::attack::Member;
 use crate::attack::geometry::random::symmetric;
 use crate::attack::{
@@ -56,6 +56,7 @@ pub(super) fn gap(subject: &Subject<'_>, guided: &[Member]) -> Vec<Check> {
     let beyond = subject.attacks.iter().filter(estimated).map(|attack| attack.fooled).sum();
     let check = ShareCheck {
         name: "surrogate gap",
+        catches: "surrogates that hide gradients",
         measures: "images that survive the network's own gradients and are fooled with other gradient estimators",
         fail: None,
         warn: Some(0.02),
@@ -121,6 +122,7 @@ pub(super) fn rivals(
 
 const SINGLE_STEP: ShareCheck = ShareCheck {
     name: "single step",
+    catches: "oscillating or misled iterations",
     measures: "images fooled by a single step but by no iterated attack",
     fail: Some(0.01),
     warn: Some(0.0),
@@ -129,6 +131,7 @@ const SINGLE_STEP: ShareCheck = ShareCheck {
 
 const SCORES: ShareCheck = ShareCheck {
     name: "score search",
+    catches: "masked gradients",
     measures: "images fooled by Square (5,000 queries) but by no gradient attack",
     fail: Some(0.002),
     warn: Some(0.002),
@@ -138,6 +141,7 @@ const SCORES: ShareCheck = ShareCheck {
 
 const LABELS: ShareCheck = ShareCheck {
     name: "hard label",
+    catches: "masked gradients and logits",
     measures: "images fooled by an attack that sees only labels but by no gradient attack",
     fail: Some(0.005),
     warn: Some(0.005),
@@ -146,6 +150,7 @@ const LABELS: ShareCheck = ShareCheck {
 
 const SMOOTHED: ShareCheck = ShareCheck {
     name: "gradient-free smooth",
+    catches: "staircases",
     measures: "images fooled by NES-PGD but by no gradient attack",
     fail: Some(0.02),
     warn: Some(0.02),
@@ -155,6 +160,7 @@ const SMOOTHED: ShareCheck = ShareCheck {
 
 const TRANSFER: ShareCheck = ShareCheck {
     name: "transfer",
+    catches: "layers without a gradient, local learning",
     measures: "images fooled by examples from another network but by no gradient attack",
     fail: Some(0.01),
     warn: Some(0.01),
@@ -190,6 +196,7 @@ pub(super) fn random(subject: &mut Subject<'_>, draws: usize) -> Result<Check> {
     found.iter().for_each(|&i| subject.fooled[i] = true);
     let check = ShareCheck {
         name: "random points",
+        catches: "broken attacks",
         measures: "images fooled by a random point of the ball but by no attack",
         fail: Some(0.0),
         warn: Some(0.0),
@@ -208,6 +215,7 @@ pub(super) fn effort(subject: &mut Subject<'_>) -> Result<Check> {
     found.extend(subject.attack(&targeted, &rest)?);
     let check = ShareCheck {
         name: "effort",
+        catches: "too few steps",
         measures: "images fooled only with twice the steps",
         fail: None,
         warn: Some(0.01),
@@ -227,14 +235,14 @@ pub(super) fn scale(subject: &mut Subject<'_>) -> Result<Check> {
     let beyond = ours.saturating_sub(plain);
     let gap = beyond as f64 / which.len() as f64;
     let finding = if gap > 0.02 { Finding::Warn } else { Finding::Pass };
-    let check = number(
-        "logit scale",
-        "images that cross-entropy fools and the same in the arithmetic of other libraries does not",
-        gap,
-        ("warns above 2 %", finding),
-        "logits are so large that a soft-max in 32 bits loses their gradient (distillation, statistics that were reset): \
+    let number = NumberCheck {
+        name: "logit scale",
+        catches: "inflated logits",
+        measures: "images that cross-entropy fools and the same in the arithmetic of other libraries does not",
+        meaning: "logits are so large that a soft-max in 32 bits loses their gradient (distillation, statistics that were reset): \
          numbers by libraries that use it are too high; use loss=ce or dlr",
-    );
+    };
+    let check = number.check(gap, ("warns above 2 %", finding));
     Ok(Check { interval: Some(interval(beyond, which.len())), ..check })
 }
 
@@ -264,6 +272,7 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let rise = curve.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
     let check = ShareCheck {
         name: "unbounded",
+        catches: "strong masking of any kind",
         measures: "images that survive gradient attacks although every image is allowed",
         fail: Some(0.0),
         warn: Some(0.0),
@@ -276,13 +285,13 @@ pub(super) fn radii(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let threshold = if random { "fails if significantly above 0.5 %" } else { "fails above 0.5 %" };
     let share = |(eps, left): (f32, usize)| [f64::from(eps), left as f64 / all.len() as f64];
     let curve: Vec<[f64; 2]> = radii.into_iter().zip(curve).map(share).collect();
-    let rises = number(
-        "radius curve",
-        "largest rise of the share that withstands PGD, from 0 to twice the radius",
-        rises,
-        (threshold, finding),
-        "more room makes the attack weaker: its steps overshoot, or its gradients mislead",
-    );
+    let number = NumberCheck {
+        name: "radius curve",
+        catches: "masking, bugs",
+        measures: "largest rise of the share that withstands PGD, from 0 to twice the radius",
+        meaning: "more room makes the attack weaker: its steps overshoot, or its gradients mislead",
+    };
+    let rises = number.check(rises, (threshold, finding));
     let interval = Some(interval(rise, all.len()));
     Ok(vec![check.check(unbounded.len(), all.len(), 1.0), Check { curve, interval, ..rises }])
 }

@@ -2,7 +2,7 @@
 
 use super::AuditOptions;
 use super::report::{Check, Finding};
-use super::subject::{ShareCheck, Subject, number};
+use super::subject::{NumberCheck, ShareCheck, Subject};
 use crate::Result;
 
 /// Nothing where no attack was named.
@@ -11,13 +11,13 @@ pub(super) fn behind(subject: &mut Subject<'_>, options: &AuditOptions) -> Resul
     let attack = spec.build()?;
     let warnings = attack.option_warnings(&subject.budget);
     let finding = if warnings.is_empty() { Finding::Pass } else { Finding::Warn };
-    let reach = number(
-        "reach",
-        "doubts about the options of the attack behind the claim",
-        warnings.len() as f64,
-        ("warns above 0", finding),
-        &warnings.join("; "),
-    );
+    let number = NumberCheck {
+        name: "reach",
+        catches: "steps that fall short",
+        measures: "doubts about the options of the attack behind the claim",
+        meaning: &warnings.join("; "),
+    };
+    let reach = number.check(warnings.len() as f64, ("warns above 0", finding));
     // Of all samples, and then of those that something else fooled before.
     let others = subject.survivors().len();
     let fooled = subject.fooled.clone();
@@ -35,6 +35,7 @@ pub(super) fn behind(subject: &mut Subject<'_>, options: &AuditOptions) -> Resul
     );
     let share = ShareCheck {
         name: "attack of the claim",
+        catches: "weak attacks",
         measures: "",
         fail: None,
         warn: Some(0.01),

@@ -6,7 +6,7 @@ use super::attacks::with_gradients;
 use super::gradients::{Gradients, ascent, vanishing};
 use super::known::{NearestMean, right};
 use super::report::{Check, Finding};
-use super::subject::{Subject, number};
+use super::subject::{NumberCheck, Subject};
 use crate::Result;
 use crate::attack::{Attack, Budget, Status, run_attack};
 
@@ -45,13 +45,13 @@ pub(super) fn controls(subject: &Subject<'_>, fast: bool) -> Result<Check> {
         "the audit does not work on these images and this radius, so that nothing it says counts: {}",
         wrong.join("; ")
     );
-    Ok(number(
-        "controls",
-        "controls that went wrong, of three: a gradient taken away, one turned round, and a model of the images' class means",
-        wrong.len() as f64,
-        ("fails above 0", finding),
-        &meaning,
-    ))
+    let check = NumberCheck {
+        name: "controls",
+        catches: "an audit that does not work here",
+        measures: "controls that went wrong, of three: a gradient taken away, one turned round, and a model of the images' class means",
+        meaning: &meaning,
+    };
+    Ok(check.check(wrong.len() as f64, ("fails above 0", finding)))
 }
 
 /// Of the samples of which a formula knows that the model of the class means can be fooled: how many there are, and how many

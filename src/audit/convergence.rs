@@ -118,6 +118,7 @@ pub(super) fn convergence(subject: &mut Subject<'_>) -> Result<Check> {
         .collect();
     let check = ShareCheck {
         name: "convergence",
+        catches: "too few steps",
         measures: "images that survive 100 steps of PGD and gain a twentieth of their loss in the last ten",
         fail: None,
         warn: Some(0.1),

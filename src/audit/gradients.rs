@@ -2,7 +2,7 @@
 
 use super::report::{Check, Finding};
 use super::statistics::{bootstrap, interval, median};
-use super::subject::{ShareCheck, Subject, number};
+use super::subject::{NumberCheck, ShareCheck, Subject};
 use crate::Result;
 use crate::attack::Answer;
 use crate::attack::geometry::random::{sign, symmetric};
@@ -58,6 +58,7 @@ pub(super) fn vanishing(gradients: &Gradients) -> Check {
     let count = gradients.answers.iter().filter(none).count();
     let check = ShareCheck {
         name: "zero gradient",
+        catches: "rounding, encoders without a gradient, needle-thin surrogates",
         measures: "images whose gradient is zero at every pixel, or not finite",
         fail: Some(0.01),
         warn: Some(0.0),
@@ -104,14 +105,14 @@ pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Che
         _ => Finding::Pass,
     };
     let threshold = format!("fails where no more than {} % are likely", 100.0 * least);
-    let check = number(
-        "ascent",
-        "images whose loss rises more along the gradient's sign, by eps / 4, than along 95 of 100 random signs",
-        share,
-        (&threshold, finding),
-        "the gradient does not say where the loss rises: it is wrong, random, negated, another network's, or shattered into \
+    let number = NumberCheck {
+        name: "ascent",
+        catches: "wrong, random, negated, shattered gradients",
+        measures: "images whose loss rises more along the gradient's sign, by eps / 4, than along 95 of 100 random signs",
+        meaning: "the gradient does not say where the loss rises: it is wrong, random, negated, another network's, or shattered into \
          pieces smaller than a step; what attacks along it leave is no robustness (square, rays, nes-pgd, jitter=)",
-    );
+    };
+    let check = number.check(share, (&threshold, finding));
     Ok(Check { interval: Some([low, most]), ..check })
 }
 
@@ -171,14 +172,14 @@ pub(super) fn differences(subject: &Subject<'_>, gradients: &Gradients) -> Resul
     let estimated = subject.model.estimates_gradients() || !subject.model.draws_by_key();
     let fails = !estimated && best < 0.9;
     let threshold = if estimated { "for information" } else { "fails below 0.9" };
-    let check = number(
-        "directional derivative",
-        "correlation of gradients with central differences along 20 directions (median over images, at the best of five steps)",
-        best,
-        (threshold, if fails { Finding::Fail } else { Finding::Pass }),
-        "the gradient is not this network's derivative: a layer's backward stands for another function (as in BPDA), or the \
+    let number = NumberCheck {
+        name: "directional derivative",
+        catches: "the gradient of another function",
+        measures: "correlation of gradients with central differences along 20 directions (median over images, at the best of five steps)",
+        meaning: "the gradient is not this network's derivative: a layer's backward stands for another function (as in BPDA), or the \
          function is not smooth at any of these scales",
-    );
+    };
+    let check = number.check(best, (threshold, if fails { Finding::Fail } else { Finding::Pass }));
     Ok(Check { interval, ..check })
 }
 
@@ -214,13 +215,13 @@ pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<
     let mean = mean_of(&(0..changes.len()).collect::<Vec<usize>>());
     let interval = bootstrap(changes.len(), mean_of);
     let finding = if mean > 0.1 { Finding::Warn } else { Finding::Pass };
-    let check = number(
-        "roughness",
-        "how much the margin changes within eps / 20, as a share of itself (mean)",
-        mean,
-        ("warns above 0.1", finding),
-        "the loss is rough at a scale that steps do not see: average gradients (jitter=) or scores (nes-pgd)",
-    );
+    let number = NumberCheck {
+        name: "roughness",
+        catches: "shattering",
+        measures: "how much the margin changes within eps / 20, as a share of itself (mean)",
+        meaning: "the loss is rough at a scale that steps do not see: average gradients (jitter=) or scores (nes-pgd)",
+    };
+    let check = number.check(mean, ("warns above 0.1", finding));
     Ok(Check { interval, ..check })
 }
 
@@ -248,6 +249,7 @@ pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<
     let curve = points.map(|(n, sum)| [n as f64 / PARTS as f64, sum / count]).collect();
     let check = ShareCheck {
         name: "loss along the gradient",
+        catches: "catastrophic overfitting",
         measures: "images whose loss is higher halfway along a single step than at its end",
         fail: None,
         warn: Some(0.2),

@@ -27,7 +27,6 @@ mod answers;
 mod attacked;
 mod attacks;
 mod batches;
-mod catches;
 mod claim;
 mod controls;
 mod convergence;
@@ -48,7 +47,7 @@ use crate::evaluation::wilson;
 use crate::tensor::Context;
 use crate::{Error, Result};
 use stages::StageKind;
-use subject::{ShareCheck, Subject, number};
+use subject::{NumberCheck, ShareCheck, Subject};
 
 /// Images below which an audit that finds nothing decides nothing.
 pub const ENOUGH: usize = 500;
@@ -105,7 +104,7 @@ pub fn run_audit(
     options: &AuditOptions,
 ) -> Result<AuditReport> {
     let task = AuditTask { context, model, samples, options, twins: &[] };
-    task.run(Vec::new(), &mut |_| {}, &mut |_| Ok(()))
+    task.run()
 }
 
 /// An audit to be done, in stages that can be kept.
@@ -145,12 +144,20 @@ impl AuditTask<'_> {
             .try_for_each(|twin| check_attack(context, *twin, samples, &pgd, options.budget))
     }
 
+    /// Does it.
+    ///
+    /// # Errors
+    /// As for [`run_audit`].
+    pub fn run(&self) -> Result<AuditReport> {
+        self.run_with(Vec::new(), &mut |_| {}, &mut |_| Ok(()))
+    }
+
     /// Does what is not among the stages `done`; `say` hears what is going on, `save` gets every new stage. The report is the
     /// same wherever an earlier run ended.
     ///
     /// # Errors
     /// As for [`run_audit`], those of `save`, and if the stages are of another audit.
-    pub fn run(
+    pub fn run_with(
         &self,
         done: Vec<AuditStage>,
         say: &mut dyn FnMut(&str),
@@ -202,6 +209,7 @@ impl AuditTask<'_> {
 fn second_look(subject: &Subject<'_>) -> Check {
     let share = ShareCheck {
         name: "second look",
+        catches: "false successes",
         measures: "images that an attack returned as successes but that do not fool the network, or lie outside the box or the ball",
         fail: Some(0.0),
         warn: Some(0.0),
@@ -228,16 +236,13 @@ fn conclude(
     if let Some(claim) = options.claim {
         let finding = if claim > interval[1] { Finding::Fail } else { Finding::Pass };
         let threshold = format!("fails above {:.4}", interval[1]);
-        checks.push(number(
-            "claim",
-            "the claimed robust accuracy",
-            claim,
-            (&threshold, finding),
-            "it lies above everything that agrees with what this audit found",
-        ));
-    }
-    for check in &mut checks {
-        check.catches = catches::of(&check.name).into();
+        let number = NumberCheck {
+            name: "claim",
+            catches: "claims beyond what attacks leave",
+            measures: "the claimed robust accuracy",
+            meaning: "it lies above everything that agrees with what this audit found",
+        };
+        checks.push(number.check(claim, (&threshold, finding)));
     }
     let worst = checks.iter().map(|check| check.finding).max().unwrap_or(Finding::Pass);
     let verdict = match worst {

@@ -3,7 +3,7 @@
 use super::altered::Altered;
 use super::report::{Check, Finding};
 use super::statistics::interval;
-use super::subject::{ShareCheck, Subject, number};
+use super::subject::{NumberCheck, ShareCheck, Subject};
 use crate::Result;
 use crate::attack::{Budget, Pgd, Start, Status, run_attack};
 
@@ -21,14 +21,15 @@ pub(super) fn averaging(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let (one, many) = (fooled(1)?, fooled(20)?);
     let beyond = many.saturating_sub(one);
     let gap = beyond as f64 / some.len() as f64;
-    let averaged = number(
-        "averaged draws",
-        "images that an attack fools that averages 20 draws a step, beyond those of an attack that takes one",
-        gap,
-        ("warns above 1 %", if gap > 0.01 { Finding::Warn } else { Finding::Pass }),
-        "attacks that look at one draw a step follow its noise: report numbers of attacks that average (draws=20, \
+    let number = NumberCheck {
+        name: "averaged draws",
+        catches: "accuracies from single draws",
+        measures: "images that an attack fools that averages 20 draws a step, beyond those of an attack that takes one",
+        meaning: "attacks that look at one draw a step follow its noise: report numbers of attacks that average (draws=20, \
          autoattack:version=rand)",
-    );
+    };
+    let averaged = number
+        .check(gap, ("warns above 1 %", if gap > 0.01 { Finding::Warn } else { Finding::Pass }));
     let interval = Some(interval(beyond, some.len()));
     let averaged = Check { interval, ..averaged };
     if !subject.model.draws_by_key() {
@@ -42,6 +43,7 @@ pub(super) fn averaging(subject: &mut Subject<'_>) -> Result<Vec<Check>> {
     let right = report.outcomes.iter().filter(|o| o.status != Status::CleanWrong).count();
     let check = ShareCheck {
         name: "fixed draws",
+        catches: "masks behind the noise",
         measures: "images that withstand gradients where every image is allowed and the model draws the same every time",
         fail: Some(0.0),
         warn: Some(0.0),

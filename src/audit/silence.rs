@@ -39,6 +39,7 @@ pub(super) fn silent(subject: &Subject<'_>) -> Result<Option<Check>> {
     let silent = spiked.iter().flatten().filter(|&&spiked| !spiked).count();
     let check = ShareCheck {
         name: "silent neurons",
+        catches: "starved surrogates",
         measures: "neurons that never spike on any image",
         fail: None,
         warn: Some(0.5),

@@ -248,6 +248,7 @@ impl<'a> Subject<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct ShareCheck {
     pub name: &'static str,
+    pub catches: &'static str,
     pub measures: &'static str,
     pub fail: Option<f64>,
     pub warn: Option<f64>,
@@ -278,30 +279,35 @@ impl ShareCheck {
             interval: Some([low, high]),
             threshold: said.collect::<Vec<String>>().join(", "),
             finding,
-            catches: String::new(),
+            catches: self.catches.into(),
             meaning: meaning.into(),
             curve: Vec::new(),
         }
     }
 }
 
-/// A check on a number that is no share: fails or warns by `finding`.
-pub(super) fn number(
-    name: &str,
-    measures: &str,
-    statistic: f64,
-    (threshold, finding): (&str, Finding),
-    meaning: &str,
-) -> Check {
-    Check {
-        name: name.into(),
-        measures: measures.into(),
-        statistic,
-        interval: None,
-        threshold: threshold.into(),
-        finding,
-        catches: String::new(),
-        meaning: if finding == Finding::Pass { String::new() } else { meaning.into() },
-        curve: Vec::new(),
+/// A check on a number that is no share.
+#[derive(Clone, Copy)]
+pub(super) struct NumberCheck<'a> {
+    pub name: &'static str,
+    pub catches: &'static str,
+    pub measures: &'a str,
+    pub meaning: &'a str,
+}
+
+impl NumberCheck<'_> {
+    /// Fails or warns by `finding`.
+    pub fn check(self, statistic: f64, (threshold, finding): (&str, Finding)) -> Check {
+        Check {
+            name: self.name.into(),
+            measures: self.measures.into(),
+            statistic,
+            interval: None,
+            threshold: threshold.into(),
+            finding,
+            catches: self.catches.into(),
+            meaning: if finding == Finding::Pass { String::new() } else { self.meaning.into() },
+            curve: Vec::new(),
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Tape {
             let Some(grad) = node.grad.take() else { continue };
             operation.backward(&mut Backward {
                 context: &self.context,
-                estimation: &mut self.estimation,
+                estimators: &mut self.estimators,
                 buffers: &mut self.buffers,
                 nodes: before,
                 weights: &mut self.weights,

@@ -46,7 +46,7 @@
 
 mod backward;
 mod check;
-mod estimation;
+mod estimator_memory;
 mod node;
 mod operation;
 mod ops;

@@ -1,6 +1,6 @@
 //! The trait of operations, and what their backward receives and returns.
 
-use super::estimation::Estimation;
+use super::estimator_memory::EstimatorMemory;
 use super::node::{TapeNode, WeightNode};
 use crate::kernels::elementwise;
 use crate::simd::{Isa, Lanes};
@@ -20,7 +20,7 @@ pub trait Operation: Any + Send {
 /// One operation's view of the backward sweep.
 pub struct Backward<'a> {
     pub(super) context: &'a Context,
-    pub(super) estimation: &'a mut Estimation,
+    pub(super) estimators: &'a mut EstimatorMemory,
     pub(super) buffers: &'a mut Buffers,
     /// The nodes before this one.
     pub(super) nodes: &'a mut [TapeNode],

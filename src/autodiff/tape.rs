@@ -1,6 +1,6 @@
 //! The tape: an arena of nodes.
 
-use super::estimation::Estimation;
+use super::estimator_memory::EstimatorMemory;
 use super::node::{TapeNode, WeightNode};
 use super::operation::Operation;
 use crate::kernels::lif::Estimate;
@@ -68,7 +68,7 @@ pub struct Tape {
     noise: Vec<Key>,
     /// Operations of this recording that have drawn from them.
     drawn: u64,
-    pub(super) estimation: Estimation,
+    pub(super) estimators: EstimatorMemory,
     recording: u64,
     /// A list that recorders of whole networks borrow.
     vars: Vec<Var>,
@@ -88,7 +88,7 @@ impl Tape {
             spare: HashMap::new(),
             noise: Vec::new(),
             drawn: 0,
-            estimation: Estimation::default(),
+            estimators: EstimatorMemory::default(),
             recording: new_recording(),
             vars: Vec::new(),
         }
@@ -127,7 +127,7 @@ impl Tape {
         self.weight_edges.clear();
         self.noise.clear();
         self.drawn = 0;
-        self.estimation.reset();
+        self.estimators.reset();
         self.recording = new_recording();
     }
 
@@ -140,7 +140,7 @@ impl Tape {
 
     /// How the next sweeps estimate gradients of spikes, until something else is said.
     pub fn set_estimate(&mut self, estimate: Estimate) {
-        self.estimation.ask(estimate);
+        self.estimators.ask(estimate);
     }
 
     /// Writes the keys of the next random operation, block by block: each operation of a recording draws streams of its

@@ -1,4 +1,4 @@
-//! Results: one attack at one radius, and what survives all attacks.
+//! Results: one attack at one radius.
 
 use super::interval::wilson;
 use super::named_attack::NamedAttack;
@@ -7,7 +7,6 @@ use super::random::RandomAccuracy;
 use super::warning::Warning;
 use crate::attack::{AttackReport, Budget, Cost, FoundBy, Norm, Outcome, Status, outside};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What the attacker knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -84,7 +83,7 @@ pub struct Cell {
     pub found_by: Vec<FoundBy>,
     /// Whether an image counts wherever it lies (see [`Crafted::show_wherever`](super::Crafted::show_wherever)).
     #[serde(skip)]
-    anywhere: bool,
+    pub(super) anywhere: bool,
     /// One a sample, without its image; not in the JSON of a result, so empty in a cell that was read from one.
     #[serde(skip)]
     pub outcomes: Vec<Outcome>,
@@ -230,84 +229,4 @@ fn total_cost(outcomes: &[Outcome]) -> Cost {
     let mut cost = Cost::default();
     outcomes.iter().for_each(|outcome| cost += outcome.cost);
     cost
-}
-
-/// What survives all attacks at one radius.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct WorstCase {
-    /// The norm.
-    pub norm: Norm,
-    /// The radius.
-    pub eps: f32,
-    /// The share of samples that are classified correctly whatever the attack.
-    pub robust_accuracy: f64,
-    /// The identities of those.
-    pub robust_indices: Vec<u64>,
-    /// The attack with the lowest robust accuracy, the first of several.
-    pub strongest: String,
-    /// For every attack, how many samples only it fooled.
-    pub fooled_only_by: BTreeMap<String, usize>,
-}
-
-/// The worst case of every radius, sample by sample: never better than the strongest attack, and often worse. The cells
-/// are of the same samples, in the same order, and have their outcomes: a result on disk has its worst cases beside it.
-pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
-    let mut all: Vec<WorstCase> = Vec::new();
-    for cell in cells {
-        if all.iter().any(|worst| (worst.norm, worst.eps) == (cell.norm, cell.eps)) {
-            continue;
-        }
-        let here: Vec<&Cell> =
-            cells.iter().filter(|other| (other.norm, other.eps) == (cell.norm, cell.eps)).collect();
-        let budget = Budget { norm: cell.norm, eps: cell.eps, seed: cell.seed };
-        let mut robust_indices = Vec::new();
-        let name = |cell: &Cell| cell.attack.as_ref().map_or(String::new(), ToString::to_string);
-        let names: Vec<String> = here.iter().map(|cell| name(cell)).collect();
-        let mut fooled_only_by: BTreeMap<String, usize> =
-            names.iter().map(|name| (name.clone(), 0)).collect();
-        let mut robust_to = vec![0usize; here.len()];
-        for (i, outcome) in cell.outcomes.iter().enumerate() {
-            // What any attack found invalid, or was not shown within the ball, is not known to be robust.
-            let lost = |other: &&Cell| {
-                // Nor is what it was not shown.
-                let Some(outcome) = other.outcomes.get(i).filter(|r| r.id == outcome.id) else {
-                    return true;
-                };
-                let fooled = outcome.status == Status::Fooled;
-                let proof = (fooled && other.anywhere) || outcome.fooled_within(&budget);
-                let unknown = [Status::CleanWrong, Status::Invalid, Status::Outside];
-                proof || unknown.contains(&outcome.status)
-            };
-            let losers: Vec<bool> = here.iter().map(lost).collect();
-            robust_to.iter_mut().zip(&losers).for_each(|(n, lost)| *n += usize::from(!lost));
-            match losers.iter().filter(|&&lost| lost).count() {
-                0 => robust_indices.push(outcome.id),
-                1 => {
-                    let by = losers.iter().position(|&lost| lost);
-                    let fooled = |&by: &usize| {
-                        here[by]
-                            .outcomes
-                            .get(i)
-                            .is_some_and(|r| r.id == outcome.id && r.status == Status::Fooled)
-                    };
-                    let by = by.filter(fooled).map(|by| &names[by]);
-                    if let Some(count) = by.and_then(|by| fooled_only_by.get_mut(by)) {
-                        *count += 1;
-                    }
-                }
-                _ => {}
-            }
-        }
-        let strongest = (0..here.len()).min_by_key(|&i| robust_to[i]);
-        all.push(WorstCase {
-            norm: cell.norm,
-            eps: cell.eps,
-            robust_accuracy: robust_indices.len() as f64 / cell.outcomes.len().max(1) as f64,
-            robust_indices,
-            strongest: strongest.map_or(String::new(), |i| names[i].clone()),
-            fooled_only_by,
-        });
-    }
-    all
 }

@@ -50,10 +50,10 @@ impl Crafted {
         context: &Context,
         source: &dyn Classifier,
         samples: &Samples,
-        method: &dyn Attack,
+        attack: &dyn Attack,
         budget: Budget,
     ) -> Result<Self> {
-        let report = run_attack(context, source, samples, method, budget)?;
+        let report = run_attack(context, source, samples, attack, budget)?;
         let invalid = report.count(Status::Invalid);
         if invalid > 0 {
             return Err(Error::NotFinite {
@@ -65,7 +65,7 @@ impl Crafted {
                 ),
             });
         }
-        let mut crafted = Self::of(samples, &report, &method.info());
+        let mut crafted = Self::of(samples, &report, &attack.info());
         if crafted.diagnostics.randomized {
             // Of the maker, whoever it is shown to.
             crafted.diagnostics.option_warnings.push(RANDOM_MAKER.to_owned());

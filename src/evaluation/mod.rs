@@ -48,9 +48,10 @@ mod outcome_columns;
 mod plan;
 mod random;
 mod warning;
+mod worst_case;
 
 pub use archive::{about, archive};
-pub use cell::{Cell, ThreatModel, WorstCase, worst_cases};
+pub use cell::{Cell, ThreatModel};
 pub use checkpoint_kind::{AUDIT, CheckpointKind};
 pub use crafted::{Crafted, classify};
 pub use evidence::Evidence;
@@ -62,3 +63,4 @@ pub use named_attack::NamedAttack;
 pub use plan::{Models, Plan, PortionResult, evaluate, evaluate_with};
 pub use random::RandomAccuracy;
 pub use warning::Warning;
+pub use worst_case::{WorstCase, worst_cases};

@@ -2,7 +2,7 @@
 
 use super::execute::{Trained, read};
 use super::graph::{CellPlan, Graph};
-use super::published::Published;
+use super::printed::Printed;
 use super::replication::{CellSummary, Replication};
 use super::results::{CraftedSet, ModelResult, Results, TableCell};
 use super::run::JobOutcome;
@@ -77,7 +77,7 @@ pub fn assemble_results(
         ..Results::new(spec.settings.clone())
     };
     results.summary = CellSummary::all(&results);
-    results.replication = Replication::all(&results, &Published::load()?);
+    results.replication = Replication::all(&results, &Printed::load()?);
     Ok(results)
 }
 

@@ -37,8 +37,8 @@ impl Lab<'_> {
     ) -> Result<(Value, Option<String>)> {
         let source = self.model(inputs[0])?.freeze()?;
         let samples = Samples::from_dataset(self.test, images)?;
-        let method = attack.build()?;
-        let crafted = Crafted::craft(self.context, &source, &samples, method.as_ref(), budget)?;
+        let built = attack.build()?;
+        let crafted = Crafted::craft(self.context, &source, &samples, built.as_ref(), budget)?;
         let file = format!("{key}.npz");
         let notes = CraftedBy { attack: attack.clone() };
         crafted.to_npz(&notes)?.save(self.store.place(&file)?)?;

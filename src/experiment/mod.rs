@@ -14,7 +14,7 @@ mod identity;
 mod measure;
 mod merge;
 mod observe;
-mod published;
+mod printed;
 mod replication;
 mod request;
 mod results;
@@ -32,7 +32,7 @@ pub use assemble::{assemble_results, job_runs, lasting_failure};
 pub use graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
 pub use merge::{Taken, merge, plan_merge};
 pub use observe::{Digit, DigitSet, Filters, FiringRates, Observations, Spikes};
-pub use published::{Curve, PrintedColumn, Published, Row, Table};
+pub use printed::{Curve, Printed, PrintedColumn, Row, Table};
 pub use replication::{CellSummary, PrintedVerdict, Replication};
 pub use request::Request;
 pub use results::{

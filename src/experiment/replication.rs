@@ -1,6 +1,6 @@
 //! Whether the printed numbers replicate: each of them beside the interval in which one more run of ours would end up.
 
-use super::published::Published;
+use super::printed::Printed;
 use super::results::{Measured, Results};
 use super::statistics::{Prediction, Spread};
 use crate::attack::Norm;
@@ -104,29 +104,29 @@ impl CellSummary {
 
 impl Replication {
     /// For all printed cells that were measured with several seeds, in the order of the paper.
-    pub fn all(results: &Results, published: &Published) -> Vec<Self> {
+    pub fn all(results: &Results, printed: &Printed) -> Vec<Self> {
         let results = &results.in_norm(Norm::Linf);
         let control = results.models.iter().find(|model| model.is_source());
         let control = control.map(|model| model.method.as_str());
         let mut all = Vec::new();
-        for table in &published.tables {
+        for table in &printed.tables {
             for row in &table.rows {
-                for (column, &printed) in published.columns.iter().zip(&row.values) {
+                for (column, &value) in printed.columns.iter().zip(&row.values) {
                     let place = (row.method.as_str(), row.scale.as_str(), column.key.as_str());
                     let runs = runs(results, place);
-                    let Some((seeds, verdict)) = verdict(results, &runs, printed) else { continue };
+                    let Some((seeds, verdict)) = verdict(results, &runs, value) else { continue };
                     let given_control = control.filter(|control| *control != row.method);
                     let given_control = given_control.and_then(|control| {
                         let place = (control, place.1, place.2);
-                        let at = published.anywhere(control, place.1, place.2)?;
-                        given(results, [self::runs(results, place), runs], at, printed)
+                        let at = printed.anywhere(control, place.1, place.2)?;
+                        given(results, [self::runs(results, place), runs], at, value)
                     });
                     all.push(Self {
                         table: table.number,
                         scale: row.scale.clone(),
                         method: row.method.clone(),
                         column: column.key.clone(),
-                        printed,
+                        printed: value,
                         seeds,
                         verdict,
                         given_control,

@@ -49,9 +49,8 @@ pub trait Defense: Sync {
     /// Its stages, in order.
     fn stages(&self, settings: &Settings) -> Vec<Box<dyn Stage>>;
 
-    /// Its estimated cost on `images` training images, for any network: forward passes of one image each, of which
-    /// a step of training costs [`STEP`]. How many of them a simulation of spikes takes depends on the instruction set.
-    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64;
+    /// Its estimated cost on `images` training images, for any network.
+    fn cost(&self, settings: &Settings, images: usize) -> TrainingCost;
 
     /// Whether it puts the network to sleep, so that its filters and firing rates are worth a look.
     fn sleeps(&self) -> bool {
@@ -91,6 +90,29 @@ impl Eq for dyn Defense {}
 impl Hash for dyn Defense {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name().hash(state);
+    }
+}
+
+/// What a training costs, in forward passes of one image each: the same on every processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrainingCost {
+    /// Of the network, of which a step of training costs [`STEP`].
+    pub passes: f64,
+    /// Of simulated plasticity, as many as it takes without vectors.
+    pub simulated: f64,
+}
+
+impl TrainingCost {
+    /// That of passes of the network alone.
+    pub fn of(passes: f64) -> Self {
+        Self { passes, simulated: 0.0 }
+    }
+
+    /// That of so many times as much.
+    #[must_use]
+    pub fn times(self, count: usize) -> Self {
+        let count = count as f64;
+        Self { passes: count * self.passes, simulated: count * self.simulated }
     }
 }
 
@@ -160,11 +182,11 @@ impl Training {
         }
     }
 
-    /// Its estimated cost on `images` training images, in [forward passes](Defense::passes).
-    pub fn passes(self, settings: &Settings, images: usize, isa: &str) -> f64 {
+    /// Its estimated cost on `images` training images.
+    pub fn cost(self, settings: &Settings, images: usize) -> TrainingCost {
         match self {
-            Self::Control => STEP * (settings.control.epochs * images) as f64,
-            Self::Defense(defense) => defense.passes(settings, images, isa),
+            Self::Control => TrainingCost::of(STEP * (settings.control.epochs * images) as f64),
+            Self::Defense(defense) => defense.cost(settings, images),
         }
     }
 

@@ -46,7 +46,7 @@ pub use batches::Batches;
 pub use changes::lacking;
 pub use control::ControlOptions;
 pub use defender::{Defender, PassReport};
-pub use defense::{DEFENSES, Defense, Description, STEP, Training};
+pub use defense::{DEFENSES, Defense, Description, STEP, Training, TrainingCost};
 pub use defenses::{
     AdversarialTraining, AdversarialTrainingOptions, Conversion, DeepSleep, Distillation,
     DistillationMethod, DistillationOptions, FastWaveDefense, FastWaveStage, Lucid, RobustLoss,

@@ -1,7 +1,7 @@
 //! Tables to read, one layout for page, Markdown and terminal: the printed ones, and the user's own. Each is of one threat
 //! model.
 
-use crate::experiment::{CLEAN, PrintedVerdict, Published, Results, Sheet, Spread, ThreatModel};
+use crate::experiment::{CLEAN, Printed, PrintedVerdict, Results, Sheet, Spread, ThreatModel};
 use crate::report::compare::{Comparison, comparisons, is_near};
 
 /// A table.
@@ -142,7 +142,7 @@ impl ReadTable {
     /// A table of the paper's as measured under this threat model; beside print under transfer, which the paper measured.
     pub fn printed(
         results: &Results,
-        published: &Published,
+        printed: &Printed,
         comparisons: &[Comparison<'_>],
         threat_model: ThreatModel,
     ) -> Vec<Self> {
@@ -177,11 +177,11 @@ impl ReadTable {
                 threat_model,
                 asked: results.tables.contains(&table.number),
                 left_out,
-                columns: published.columns.iter().map(head).collect(),
+                columns: printed.columns.iter().map(head).collect(),
                 scales,
             }
         };
-        published.tables.iter().map(shown).collect()
+        printed.tables.iter().map(shown).collect()
     }
 
     /// The user's tables, as far as an attack was measured under this threat model; one without attacks counts as transfer.
@@ -193,9 +193,9 @@ impl ReadTable {
 
     /// All tables that were asked for, as far as anything in them was measured: the paper's under transfer, then the user's
     /// under both threat models.
-    pub fn asked(results: &Results, published: &Published) -> Vec<Self> {
-        let comparisons = comparisons(results, published);
-        let printed = Self::printed(results, published, &comparisons, ThreatModel::Transfer);
+    pub fn asked(results: &Results, printed: &Printed) -> Vec<Self> {
+        let comparisons = comparisons(results, printed);
+        let printed = Self::printed(results, printed, &comparisons, ThreatModel::Transfer);
         let mut all: Vec<Self> = printed.into_iter().filter(|table| table.asked).collect();
         for threat_model in [ThreatModel::Transfer, ThreatModel::WhiteBox] {
             all.extend(Self::own(results, threat_model));

@@ -167,7 +167,15 @@ impl FastWave {
     ///
     /// # Errors
     /// As for [`Trainer::epoch_with`].
-    pub fn epoch(
+    pub fn epoch(&mut self, context: &Context, data: &Dataset) -> Result<EpochReport> {
+        self.epoch_with(context, data, |_| {})
+    }
+
+    /// As [`epoch`](Self::epoch); `observer` is told of every step.
+    ///
+    /// # Errors
+    /// As for [`Trainer::epoch_with`].
+    pub fn epoch_with(
         &mut self,
         context: &Context,
         data: &Dataset,

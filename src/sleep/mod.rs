@@ -21,7 +21,7 @@
 //! options.batch_size = 32;
 //! let mut sleep = SlowWave::new(&network, options, 0)?;
 //! while sleep.passes_done() < sleep.passes().len() {
-//!     sleep.pass(&context, &train, |_| {})?;
+//!     sleep.pass(&context, &train)?;
 //! }
 //! sleep.wake(&mut network); // its weights, in a network of rectifiers
 //! # Ok::<(), deepsleep::Error>(())
@@ -40,7 +40,7 @@ pub(crate) use circuit::linear_output;
 pub use fast_wave::{DreamOptions, DreamSource, FastWave, FastWaveOptions};
 pub use lucid::LucidOptions;
 pub use pair_stdp::{PairLayer, PairOptions, poisson_trains};
-pub use replay::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
+pub use replay::{ReplayLayer, ReplayOptions, ReplayProgress, replay, replay_with};
 pub use slow_wave::{Layers, Pass, Plasticity, SleepProgress, SlowWave, SlowWaveOptions, Turn};
 pub use stdp_conv::StdpConv;
 pub use stdp_linear::StdpLinear;

@@ -288,6 +288,7 @@ fn calibrate(cases: Vec<Case>) {
         complaints.extend(reports.iter().flat_map(|report| case.complaints(report)));
         println!("{}", row(case, &reports));
         for check in reports.iter().flat_map(|report| &report.checks) {
+            crate::audits::is_documented(check);
             let of = (check.name.clone(), check.threshold.clone());
             measured.entry(of).or_insert_with(Vec::new).push((check.statistic, check.finding));
         }

@@ -93,8 +93,8 @@ fn an_attack_stops_between_two_evaluations() {
         // Four clean evaluations come first.
         for after in [1, 6] {
             let model = Watched::new(&stop, after);
-            let method = parse_attack(attack).unwrap();
-            let result = run_attack(&context, &model, &samples, method.as_ref(), budget);
+            let built = parse_attack(attack).unwrap();
+            let result = run_attack(&context, &model, &samples, built.as_ref(), budget);
             assert!(
                 matches!(result, Err(Error::Interrupted)),
                 "{attack} after {after}: {result:?}"
@@ -112,8 +112,8 @@ fn sessions_are_told_which_lanes_hold_a_sample() {
     let context = Context::new(2).unwrap();
     for attack in ["fgsm", "pgd:steps=10", "square:queries=30", "autoattack:version=published"] {
         let model = Watched::new(&Stop::default(), usize::MAX);
-        let method = parse_attack(attack).unwrap();
-        run_attack(&context, &model, &samples, method.as_ref(), budget).unwrap();
+        let built = parse_attack(attack).unwrap();
+        run_attack(&context, &model, &samples, built.as_ref(), budget).unwrap();
         let lanes = model.lanes.into_inner().unwrap();
         assert!(lanes.iter().any(|&(_, full)| full.count_ones() == 8), "{attack}");
         lanes.iter().for_each(|(told, full)| assert_eq!(told, full, "{attack}"));

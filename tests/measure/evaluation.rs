@@ -7,12 +7,14 @@ use deepsleep::attack::{
 };
 use deepsleep::checkpoint::{Npz, NpzReader};
 use deepsleep::evaluation::{
-    Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, archive,
-    classify, evaluate_with, fingerprint, worst_cases,
+    Cell, Crafted, Journal, JournalSettings, Models, Plan, PortionResult, ThreatModel, WorstCase,
+    archive, classify, evaluate_with, fingerprint, worst_cases,
 };
 use deepsleep::files::Output;
 use deepsleep::nn::FrozenModel;
 use deepsleep::tensor::Context;
+use serde_json::json;
+use std::collections::BTreeSet;
 
 const LINF: Budget = Budget { norm: Norm::Linf, eps: 0.25, seed: 3 };
 
@@ -24,7 +26,7 @@ fn robust() -> FrozenModel {
     lenet("lenet_robust.safetensors")
 }
 
-/// The attack of a cell as the worst case names it.
+/// The attack of a cell as files name it.
 fn name(cell: &Cell) -> String {
     cell.attack.as_ref().unwrap().to_string()
 }
@@ -117,11 +119,19 @@ fn the_worst_case_is_by_the_sample() {
         let others = cells.iter().filter(|other| other.attack != cell.attack);
         let mut alone: Vec<&u64> = cells[0].outcomes.iter().map(|outcome| &outcome.id).collect();
         others.for_each(|other| alone.retain(|id| other.robust_indices.contains(id)));
-        assert_eq!(worst.fooled_only_by[&name(cell)], alone.iter().filter(|id| lost(id)).count());
+        let (_, only) =
+            worst.fooled_only_by.iter().find(|(by, _)| Some(by) == cell.attack.as_ref()).unwrap();
+        assert_eq!(*only, alone.iter().filter(|id| lost(id)).count());
     }
     let least = cells.iter().map(|cell| cell.robust_accuracy).fold(1.0, f64::min);
-    let strongest = cells.iter().find(|cell| name(cell) == worst.strongest).unwrap();
+    let strongest = cells.iter().find(|cell| cell.attack == worst.strongest).unwrap();
     assert_eq!(strongest.robust_accuracy, least);
+    // In files they are texts, in an object.
+    let json = serde_json::to_value(worst).unwrap();
+    let texts: BTreeSet<String> = cells.iter().map(name).collect();
+    assert!(json["fooled_only_by"].as_object().unwrap().keys().eq(&texts));
+    assert_eq!(json["strongest"], json!(name(strongest)));
+    assert_eq!(&serde_json::from_value::<WorstCase>(json).unwrap(), worst);
 }
 
 #[test]
@@ -375,7 +385,8 @@ fn images_outside_of_box_or_ball_count_apart() {
         let worst = &worst_cases(std::slice::from_ref(&apart))[0];
         assert!(worst.robust_accuracy <= apart.robust_accuracy + 1e-12 || boxed_only);
         assert!(apart.outside_indices.iter().all(|id| !worst.robust_indices.contains(id)));
-        assert!(worst.fooled_only_by["theirs"] <= in_ball);
+        let [(theirs, only)] = &worst.fooled_only_by[..] else { panic!("one attack") };
+        assert!(theirs.name() == "theirs" && *only <= in_ball);
         let worst = &worst_cases(std::slice::from_ref(&counted))[0];
         assert_eq!(worst.robust_accuracy, counted.robust_accuracy);
     }

@@ -5,7 +5,7 @@ mod replication;
 mod synthetic;
 
 use deepsleep::data::{DataIdentity, Dataset, DatasetName, Split, locate};
-use deepsleep::experiment::{Observations, Published, Results, RunInfo, ThreatModel};
+use deepsleep::experiment::{Observations, Printed, Results, RunInfo, ThreatModel};
 use deepsleep::method::Profile;
 use deepsleep::report::{Built, build};
 use deepsleep::tensor::Context;
@@ -53,8 +53,8 @@ fn every_printed_cell_is_there_and_a_missing_one_is_no_zero() {
     let (_folder, [html, markdown, csv], skipped) = report(false);
     assert_eq!(skipped, Vec::<String>::new());
     let page = parse(&html);
-    let published = Published::load().unwrap();
-    let printed = published.tables.iter().flat_map(|t| &t.rows).flat_map(|row| &row.values);
+    let printed = Printed::load().unwrap();
+    let printed = printed.tables.iter().flat_map(|t| &t.rows).flat_map(|row| &row.values);
     let printed: Vec<String> = printed.map(|value| format!("{value:.4}")).collect();
     let shown: Vec<String> = with_class(&page, "print").into_iter().map(text).collect();
     assert_eq!(shown.len(), 204);
@@ -147,7 +147,7 @@ fn the_same_folder_gives_the_same_bytes_wherever_it_is() {
 
 #[test]
 fn sentences_follow_the_settings() {
-    let (_folder, [_, published, _], _) = report(false);
+    let (_folder, [_, markdown, _], _) = report(false);
     for words in [
         "crafted once, on the undefended control",
         "the column printed as FGSM holds PGD and the column printed as PGD holds FGSM",
@@ -162,7 +162,7 @@ fn sentences_follow_the_settings() {
         "as the published code hands its optimizer the wrong tensor",
         "those of `published`, with none of its values changed",
     ] {
-        assert!(published.contains(words), "{words:?} is not in\n{published}");
+        assert!(markdown.contains(words), "{words:?} is not in\n{markdown}");
     }
     let folder = tempfile::tempdir().unwrap();
     let mut results = results(Profile::Paper, false);

@@ -1,7 +1,7 @@
 //! Printed numbers beside several seeds: intervals, verdicts, and what they are if the control were the printed one.
 
 use crate::synthetic::{results, results_of, shift, write};
-use deepsleep::experiment::{CellSummary, Published, Replication, Results, ThreatModel};
+use deepsleep::experiment::{CellSummary, Printed, Replication, Results, ThreatModel};
 use deepsleep::method::Profile;
 use deepsleep::report::{ReadTable, build};
 
@@ -10,7 +10,7 @@ fn near(a: f64, b: f64) {
 }
 
 fn replications(results: &Results) -> Vec<Replication> {
-    Replication::all(results, &Published::load().unwrap())
+    Replication::all(results, &Printed::load().unwrap())
 }
 
 fn of<'a>(all: &'a [Replication], method: &str, scale: &str, column: &str) -> &'a Replication {
@@ -108,7 +108,7 @@ fn a_table_of_ones_own_is_the_same_everywhere() {
     for cell in results.cells.iter_mut().filter(|cell| cell.column == "clean") {
         cell.threat_model = ThreatModel::WhiteBox;
     }
-    let tables = ReadTable::asked(&results, &Published::load().unwrap());
+    let tables = ReadTable::asked(&results, &Printed::load().unwrap());
     let names: Vec<&str> = tables.iter().map(|table| table.threat_model.name()).collect();
     assert_eq!(names, ["transfer", "white-box"]);
     for table in tables {

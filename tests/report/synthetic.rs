@@ -4,7 +4,7 @@ use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::evaluation::Crafted;
 use deepsleep::experiment::{
-    CraftedSet, JobRun, ModelResult, PrintedColumn, Published, Results, RunInfo, TableCell,
+    CraftedSet, JobRun, ModelResult, Printed, PrintedColumn, Results, RunInfo, TableCell,
     ThreatModel,
 };
 use deepsleep::method::{HistoryPoint, Profile, Settings};
@@ -48,7 +48,7 @@ pub fn results(profile: Profile, quick: bool) -> Results {
 
 /// The results of so many seeds. From one seed to the next every accuracy under transfer grows by 0.01.
 pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
-    let published = Published::load().unwrap();
+    let printed = Printed::load().unwrap();
     let seeds: Vec<u64> = (0..seeds).collect();
     let mut results = Results::new(Settings::new(profile));
     results.version = "synthetic".into();
@@ -89,9 +89,9 @@ pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
             });
         }
     }
-    for row in published.tables.iter().flat_map(|table| &table.rows) {
-        for (column, printed) in published.columns.iter().zip(&row.values) {
-            cells(&mut results, &row.method, &row.scale, column, *printed);
+    for row in printed.tables.iter().flat_map(|table| &table.rows) {
+        for (column, value) in printed.columns.iter().zip(&row.values) {
+            cells(&mut results, &row.method, &row.scale, column, *value);
         }
     }
     results

@@ -13,6 +13,7 @@ use deepsleep::simd::Isa;
 use deepsleep::simd::random::Key;
 use deepsleep::sleep::{
     Layers, Plasticity, ReplayOptions, SlowWave, SlowWaveOptions, StdpConv, StdpLinear, replay,
+    replay_with,
 };
 use deepsleep::snn::{
     Encoder, Neuron, Reset, SpikingModel, SpikingOptions, Statistics, firing_rates, spike_trains,
@@ -376,7 +377,7 @@ fn slow_wave(plasticity: Plasticity, layers: Layers) -> SlowWaveOptions {
 fn asleep(model: &Model, options: &SlowWaveOptions, context: &Context, data: &Dataset) -> Model {
     let mut sleep = SlowWave::new(model, options.clone(), 3).unwrap();
     while sleep.passes_done() < sleep.passes().len() {
-        sleep.pass(context, data, |_| {}).unwrap();
+        sleep.pass(context, data).unwrap();
     }
     let mut model = model.clone();
     sleep.wake(&mut model);
@@ -426,11 +427,11 @@ fn a_pass_simulates_the_layers_as_they_are_connected() {
     let turn = sleep.passes().iter().position(|pass| pass.turn == deepsleep::sleep::Turn::Layer(2));
     assert_eq!((turn, sleep.passes()[2].steps), (Some(2), steps));
     for _ in 0..2 {
-        sleep.pass(&context, &data, |_| {}).unwrap();
+        sleep.pass(&context, &data).unwrap();
     }
     let mut model = model;
     sleep.wake(&mut model);
-    sleep.pass(&context, &data, |_| {}).unwrap();
+    sleep.pass(&context, &data).unwrap();
     let mut after = model.clone();
     sleep.wake(&mut after);
 
@@ -494,7 +495,7 @@ fn sleep_has_the_same_bits_on_any_threads_and_instruction_set() {
             bytes(&asleep(&model, &slow_wave(plasticity, Layers::All), &context, &data))
         };
         let mut last = None;
-        let dreamt = replay(&context, &model, &data, &replayed, 3, &mut |p| last = Some(p));
+        let dreamt = replay_with(&context, &model, &data, &replayed, 3, |p| last = Some(p));
         let spikes = last.unwrap().spikes;
         assert!(spikes.len() == 5 && spikes.iter().all(|&n| n > 0), "{spikes:?}");
         [by(Plasticity::Published), by(Plasticity::Pair), bytes(&dreamt.unwrap())]
@@ -521,7 +522,7 @@ fn any_random_network_sleeps() {
             o.steps = 5;
             o.window = 3;
         });
-        match replay(&context, &model, &data, &options, 3, |_| {}) {
+        match replay(&context, &model, &data, &options, 3) {
             Ok(_) => {}
             // A layer that nothing reaches.
             Err(error) => assert!(error.to_string().contains("no positive"), "{error}"),

@@ -6,7 +6,7 @@ use deepsleep::kernels::conv2d::{Conv2dOptions, Geometry};
 use deepsleep::nn::{Model, Network};
 use deepsleep::simd::Isa;
 use deepsleep::simd::random::{Key, uniform_from_bits};
-use deepsleep::sleep::{ReplayLayer, ReplayOptions, ReplayProgress, replay};
+use deepsleep::sleep::{ReplayLayer, ReplayOptions, ReplayProgress, replay, replay_with};
 use deepsleep::tensor::{Context, Shape};
 use rand_xoshiro::rand_core::Rng;
 
@@ -171,7 +171,7 @@ fn options() -> ReplayOptions {
 fn sleep(context: &Context, options: &ReplayOptions, seed: u64) -> (Model, ReplayProgress) {
     let mut last = None;
     let data = data(40);
-    let lenet = replay(context, &Model::lenet(5), &data, options, seed, &mut |progress| {
+    let lenet = replay_with(context, &Model::lenet(5), &data, options, seed, |progress| {
         last = Some(progress)
     });
     (lenet.unwrap(), last.unwrap())
@@ -225,7 +225,7 @@ fn what_makes_no_sense_is_refused() {
     let lenet = Model::lenet(0);
     let data = data(3);
     let run = |data: &Dataset, options: &ReplayOptions| {
-        replay(&context, &lenet, data, options, 0, |_| {}).map(|_| ())
+        replay(&context, &lenet, data, options, 0).map(|_| ())
     };
     let good = ReplayOptions::default().with(|o| o.steps = 1);
     run(&data, &good).unwrap();
@@ -247,7 +247,7 @@ fn what_makes_no_sense_is_refused() {
     let mut dead = lenet.clone();
     dead.parameters_mut().get_mut("conv1.weight").unwrap().values.fill(-1.0);
     dead.parameters_mut().get_mut("bn1.bias").unwrap().values.fill(-100.0);
-    assert!(replay(&context, &dead, &data, &good, 0, |_| {}).is_err());
+    assert!(replay(&context, &dead, &data, &good, 0).is_err());
     // Options travel as text.
     let some: ReplayOptions = serde_json::from_str("{\"alpha-scale\": 2.0}").unwrap();
     assert_eq!(some, ReplayOptions::default().with(|o| o.alpha_scale = 2.0));

@@ -31,12 +31,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let model = lenet.freeze()?;
     for (name, attack_name, images) in ATTACKS {
-        let method = parse_attack(attack_name)?;
+        let attack = parse_attack(attack_name)?;
         let samples = Samples::from_dataset(&test, 0..images)?;
         let budget = Budget { norm: Norm::Linf, eps: 0.05, seed: 0 };
         let mut failure = None;
         report(name, repetitions, || {
-            failure = run_attack(&context, &model, &samples, method.as_ref(), budget).err();
+            failure = run_attack(&context, &model, &samples, attack.as_ref(), budget).err();
         });
         failure.map_or(Ok(()), Err)?;
     }

@@ -1,9 +1,9 @@
-//! Experiments as TOML: any text is a table, a sweep, published numbers, a shortened run, or an error; and what there is
+//! Experiments as TOML: any text is a table, a sweep, printed numbers, a shortened run, or an error; and what there is
 //! to do for it is a graph or an error.
 
 use deepsleep::data::{DataIdentity, ImageSet};
 use deepsleep::experiment::{
-    ExperimentSpec, Graph, Published, Quick, Sheet, Sweep, ThreatModel, parse,
+    ExperimentSpec, Graph, Printed, Quick, Sheet, Sweep, ThreatModel, parse,
 };
 use deepsleep::method::{Profile, Settings};
 
@@ -34,7 +34,7 @@ pub fn run(bytes: &[u8]) {
     if let Ok(sweep) = parse::<Sweep>(text, "fuzz") {
         let _ = sweep.graph(&mut spec);
     }
-    if let Ok(published) = parse::<Published>(text, "fuzz") {
-        let _ = published.value(1, "DeepSleep", "64/255", "fgsm");
+    if let Ok(printed) = parse::<Printed>(text, "fuzz") {
+        let _ = printed.value(1, "DeepSleep", "64/255", "fgsm");
     }
 }

@@ -1,7 +1,7 @@
 //! Attacks by name, with options: `pgd:steps=40,restarts=5`.
 
+mod beyond_autoattack;
 mod described;
-mod more;
 mod options;
 mod parse;
 mod spec;
@@ -259,19 +259,19 @@ pub const ATTACKS: &[CatalogEntry] = &[
             }))
         },
     },
-    more::SA_PGD,
-    more::NES_PGD,
-    more::RAYS,
-    more::HOPSKIPJUMP,
-    more::UNIFORM,
-    more::MI_FGSM,
-    more::NI_FGSM,
-    more::VMI_FGSM,
-    more::DI_FGSM,
-    more::CW_LINF,
-    more::DDN,
-    more::FMN,
-    more::SIGMA_ZERO,
+    beyond_autoattack::SA_PGD,
+    beyond_autoattack::NES_PGD,
+    beyond_autoattack::RAYS,
+    beyond_autoattack::HOPSKIPJUMP,
+    beyond_autoattack::UNIFORM,
+    beyond_autoattack::MI_FGSM,
+    beyond_autoattack::NI_FGSM,
+    beyond_autoattack::VMI_FGSM,
+    beyond_autoattack::DI_FGSM,
+    beyond_autoattack::CW_LINF,
+    beyond_autoattack::DDN,
+    beyond_autoattack::FMN,
+    beyond_autoattack::SIGMA_ZERO,
     CatalogEntry {
         name: "autoattack",
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",
@@ -300,7 +300,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
 ];
 
 /// The attack, on jittered gradients if they are asked for.
-fn boxed<M: Stepper + 'static>(o: &GivenOptions<'_>, attack: M) -> Result<Box<dyn Attack>> {
+fn boxed<S: Stepper + 'static>(o: &GivenOptions<'_>, attack: S) -> Result<Box<dyn Attack>> {
     Ok(match o.jitter()? {
         Some((size, points)) => Box::new(Jittered { attack, size, points }),
         None => Box::new(attack),

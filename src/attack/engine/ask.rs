@@ -10,10 +10,10 @@ use crate::simd::random::Key;
 use crate::simd::{LANES, Lanes, LanesU32};
 use crate::tensor::Region;
 
-impl<M: Stepper> Worker<'_, M> {
+impl<S: Stepper> Worker<'_, S> {
     /// Asks the model about all lanes.
     pub(super) fn evaluate(&mut self) -> Result<()> {
-        let draws = self.method.draws().max(1);
+        let draws = self.attack.draws().max(1);
         let scale = 1.0 / draws as f32;
         let (mut labels, mut targets) = (LanesU32::ZERO, LanesU32::ZERO);
         let (mut keys, mut fresh) = ([Key::new(0); LANES], 0);
@@ -29,7 +29,7 @@ impl<M: Stepper> Worker<'_, M> {
         }
         let wanted =
             self.lanes.iter().any(|lane_state| lane_state.index.is_some() && !lane_state.last);
-        let needs = self.method.needs();
+        let needs = self.attack.needs();
         let differentiable = wanted && !matches!(needs, Needs::Logits(_));
         let features = self.block.len();
         for draw in 0..draws {
@@ -96,7 +96,7 @@ impl<M: Stepper> Worker<'_, M> {
         for (lane, lane_state) in
             self.lanes.iter().enumerate().filter(|(_, lane_state)| lane_state.index.is_some())
         {
-            let change = self.method.change(&lane_state.state);
+            let change = self.attack.change(&lane_state.state);
             kept |= u16::from(change.as_ref().is_some_and(|change| change.kept)) << lane;
             region = region.hull(&change.map_or(Region::all(shape), |change| change.region));
         }

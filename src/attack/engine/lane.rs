@@ -1,7 +1,7 @@
 //! A sample in flight: its lane, its run, and what it has found so far.
 
 use crate::attack::candidate::{Candidate, Hit};
-use crate::attack::estimator;
+use crate::attack::estimator_text;
 use crate::attack::outcome::Winner;
 use crate::attack::stepper::{Budget, Goal, Runs, Sample};
 use crate::attack::task::AttackTask;
@@ -49,7 +49,7 @@ impl<State> LaneState<State> {
         image.extend_from_slice(x);
         let attack = match asked.is_own() {
             true => attack.into(),
-            false => format!("{attack}:{}", estimator::options(asked)).into(),
+            false => format!("{attack}:{}", estimator_text::options(asked)).into(),
         };
         let target = (runs.targets > 0 || sample.targeted).then_some(sample.target);
         let (restart, iteration) = (sample.restart, self.iteration);
@@ -75,7 +75,7 @@ pub fn root(budget: &Budget, name: &str, asked: &Estimator) -> Key {
     let key = Key::new(budget.seed).named(name);
     let pool = asked.pool.filter(|&pool| pool != SilentWindow::Largest);
     let is_own = Estimator { pool, ..*asked }.is_own();
-    if is_own { key } else { key.named(&estimator::key(asked)) }
+    if is_own { key } else { key.named(&estimator_text::key(asked)) }
 }
 
 /// The sample of a lane, in its run: targets one after the other, all restarts of each.

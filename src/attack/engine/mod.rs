@@ -19,13 +19,13 @@ use crate::tensor::{Context, Region};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Attacks the samples `which` with one method; the results are in the order of `which`.
+/// Runs one attack on the samples `which`; the results are in the order of `which`.
 ///
 /// # Errors
 /// If the model cannot be evaluated or does not fit the images.
-pub fn drive<M: Stepper>(
+pub fn drive<S: Stepper>(
     task: &AttackTask<'_>,
-    method: &M,
+    attack: &S,
     which: &[usize],
 ) -> Result<Vec<Candidate>> {
     task.check()?;
@@ -38,7 +38,7 @@ pub fn drive<M: Stepper>(
     task.classifier.announce(lanes.len());
     let workers = task.context.workers(|context| context);
     workers.chunks(&mut lanes, 1, |context, _, _| {
-        let result = Worker::new(task, method, context).run(&next, which, &done);
+        let result = Worker::new(task, attack, context).run(&next, which, &done);
         if result.is_err() {
             next.store(which.len(), Ordering::Relaxed);
         }
@@ -48,16 +48,16 @@ pub fn drive<M: Stepper>(
     Ok(candidates.into_iter().flatten().collect())
 }
 
-struct Worker<'a, M: Stepper> {
+struct Worker<'a, S: Stepper> {
     task: &'a AttackTask<'a>,
-    method: &'a M,
+    attack: &'a S,
     session: Box<dyn Session + 'a>,
     isa: Isa,
     /// The key of all random numbers.
     root: Key,
     runs: Runs,
     loss_classes: usize,
-    lanes: Vec<LaneState<M::State>>,
+    lanes: Vec<LaneState<S::State>>,
     /// The images to evaluate, one after the other and in lanes.
     images: Vec<f32>,
     block: Vec<Lanes>,
@@ -77,18 +77,18 @@ struct Worker<'a, M: Stepper> {
     changed: Region,
 }
 
-impl<'a, M: Stepper> Worker<'a, M> {
-    fn new(task: &'a AttackTask<'a>, method: &'a M, context: &Context) -> Self {
+impl<'a, S: Stepper> Worker<'a, S> {
+    fn new(task: &'a AttackTask<'a>, attack: &'a S, context: &Context) -> Self {
         let (shape, classes) = (task.samples.shape(), task.classifier.classes());
         let features = shape.features();
-        let (gradients, grads) = match method.needs() {
+        let (gradients, grads) = match attack.needs() {
             Needs::Logits(_) => (0, 0),
             Needs::Gradient(_) => (features, 1),
             Needs::Jacobian => (features, classes),
         };
         let lane_state = |_| LaneState {
             index: None,
-            state: method.state(shape, classes),
+            state: attack.state(shape, classes),
             rivals: Vec::with_capacity(classes),
             run: 0,
             iteration: 0,
@@ -96,7 +96,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
             best: f32::INFINITY,
             candidate: Candidate::new(0),
         };
-        let mut runs = method.runs(classes);
+        let mut runs = attack.runs(classes);
         // There are no more wrong classes than that.
         runs.targets = runs.targets.min(classes - 1);
         if task.target.is_some() {
@@ -106,13 +106,13 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let mut session = task.classifier.session(context.clone());
         Self {
             task,
-            method,
-            incremental: !random && method.is_local(&task.budget) && session.changes().is_some(),
+            attack,
+            incremental: !random && attack.is_local(&task.budget) && session.changes().is_some(),
             random,
             changed: Region::default(),
             session,
             isa: context.isa(),
-            root: root(&task.budget, method.name(), &task.estimator),
+            root: root(&task.budget, attack.name(), &task.estimator),
             runs,
             loss_classes: classes,
             lanes: (0..LANES).map(lane_state).collect(),
@@ -181,7 +181,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
         }
         let mut busy = self.lanes.iter().filter(|lane_state| lane_state.index.is_some());
         let count = busy.clone().count();
-        let at = |lane_state: &LaneState<M::State>| (lane_state.run, lane_state.iteration);
+        let at = |lane_state: &LaneState<S::State>| (lane_state.run, lane_state.iteration);
         let first = busy.next().map(at);
         2 * count >= LANES && busy.all(|lane_state| Some(at(lane_state)) == first)
     }
@@ -204,7 +204,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let sample = current_sample(self.task, self.runs, self.isa, self.root, lane_state);
         let x = &mut self.images[lane * features..][..features];
         x.copy_from_slice(sample.clean);
-        self.method.start(&mut lane_state.state, &sample, x);
+        self.attack.start(&mut lane_state.state, &sample, x);
     }
 
     /// Lets one lane take its step; true if its sample is finished.
@@ -213,7 +213,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let lane_state = &mut self.lanes[lane];
         let sample = current_sample(self.task, self.runs, self.isa, self.root, lane_state);
         let x = &mut self.images[lane * features..][..features];
-        let draws = self.method.draws().max(1) as u64;
+        let draws = self.attack.draws().max(1) as u64;
         lane_state.candidate.cost.forward_passes += draws;
         for (to, z) in self.row.iter_mut().zip(&self.mean_logits) {
             *to = z.0[lane];
@@ -236,8 +236,8 @@ impl<'a, M: Stepper> Worker<'a, M> {
             Some(target) => -margin(&self.row, target),
             None => margin(&self.row, sample.label),
         };
-        let (goal, attack) = (self.method.goal(), (self.method.name(), &self.task.estimator));
-        let fooled = match self.method.confidence(&self.row) {
+        let (goal, attack) = (self.attack.goal(), (self.attack.name(), &self.task.estimator));
+        let fooled = match self.attack.confidence(&self.row) {
             Some(confidence) => margin < -confidence,
             None => self.task.is_success(&self.row, sample.label),
         };
@@ -262,7 +262,7 @@ impl<'a, M: Stepper> Worker<'a, M> {
         let step = if lane_state.last {
             Step::End
         } else {
-            self.method.step(&mut lane_state.state, &sample, &answer, x)
+            self.attack.step(&mut lane_state.state, &sample, &answer, x)
         };
         match step {
             Step::Ask => lane_state.iteration += 1,

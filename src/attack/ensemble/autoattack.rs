@@ -7,7 +7,7 @@ use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FoundBy};
 use crate::attack::ensemble::spiking;
 use crate::attack::ensemble::transferred::search_on;
-use crate::attack::estimator;
+use crate::attack::estimator_text;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
@@ -278,7 +278,9 @@ impl Attack for AutoAttack {
             let given = !attack.needs_spikes && !attack.losses.is_empty() && !member.transfer;
             let own = given && task.estimator.is_own();
             let label = match given && !own {
-                true => described(&member.label(&members), &estimator::options(&task.estimator)),
+                true => {
+                    described(&member.label(&members), &estimator_text::options(&task.estimator))
+                }
                 false => member.label(&members),
             };
             diagnostics.found_by.push(FoundBy { attack: label, found: before - left.len(), own });

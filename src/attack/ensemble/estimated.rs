@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::attack::changed_options::described;
-use crate::attack::estimator;
+use crate::attack::estimator_text;
 use crate::attack::search::{Attack, AttackInfo, Search};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
@@ -20,7 +20,7 @@ pub struct Estimated {
 impl Attack for Estimated {
     fn info(&self) -> AttackInfo {
         let inner = self.attack.info();
-        let options = estimator::options(&self.estimator);
+        let options = estimator_text::options(&self.estimator);
         let label = format!("{}:{options}", inner.label);
         let description = described(&inner.description, &options);
         let needs_windows = inner.needs_windows || self.estimator.pool.is_some();

@@ -14,9 +14,9 @@ pub const JITTERED: usize = 8;
 
 /// An attack that asks about a point, to know whether it fools, and then about points around it, to know where to go.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Jittered<M> {
+pub struct Jittered<S> {
     /// The attack.
-    pub attack: M,
+    pub attack: S,
     /// How far a pixel of the points around lies away at most.
     pub size: StepSize,
     /// Points whose gradients are averaged.
@@ -37,9 +37,9 @@ pub struct State<S> {
     step: u64,
 }
 
-impl<M: Stepper> Jittered<M> {
+impl<S: Stepper> Jittered<S> {
     /// A point around the state's, in the box.
-    fn around(&self, state: &State<M::State>, sample: &Sample<'_>, x: &mut [f32]) {
+    fn around(&self, state: &State<S::State>, sample: &Sample<'_>, x: &mut [f32]) {
         let key = sample.key.named("jitter").with(state.step).with(state.asked as u64);
         let (random, size) = (&mut key.generator(), self.size.value(sample.budget.eps, 1));
         for (x, point) in x.iter_mut().zip(&state.point) {
@@ -48,8 +48,8 @@ impl<M: Stepper> Jittered<M> {
     }
 }
 
-impl<M: Stepper> Stepper for Jittered<M> {
-    type State = State<M::State>;
+impl<S: Stepper> Stepper for Jittered<S> {
+    type State = State<S::State>;
 
     fn name(&self) -> &'static str {
         self.attack.name()

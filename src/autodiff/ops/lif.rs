@@ -71,7 +71,7 @@ impl Tape {
         let constant = input_steps == 1;
         let layer = LifLayer { shape, steps, constant, dynamics };
         let mut operation: Box<Lif> = self.reuse();
-        let place = self.estimation.place();
+        let place = self.estimators.place();
         *operation = Lif { layer: Some(layer), surrogate, pooled, place };
         let mut out = self.tensor(out_shape, samples, steps);
         let (context, value) = (self.context(), self.value(x));
@@ -98,11 +98,11 @@ impl Operation for Lif {
     fn backward(&mut self, pass: &mut Backward<'_>) {
         let Some(layer) = self.layer else { return };
         let mut out = pass.like_input(0);
-        // Field by field: the estimation is borrowed mutably beside them.
+        // Field by field: the memory is borrowed mutably beside them.
         let x = &pass.nodes[pass.inputs[0] as usize].value;
         let (context, grad) = (pass.context, pass.grad);
         let blocks = x.blocks() / x.steps();
-        let (estimate, memory) = pass.estimation.of_layer(self.place, &layer, blocks);
+        let (estimate, memory) = pass.estimators.of_layer(self.place, &layer, blocks);
         let Self { surrogate, pooled, .. } = *self;
         let (isa, asked) = (context.isa(), BackwardRule { surrogate, pooled, estimate });
         let size = x.steps() * layer.shape.features();

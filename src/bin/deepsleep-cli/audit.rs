@@ -252,7 +252,7 @@ impl AuditCommand {
             console.say(format_args!("continuing after {} stages", done.len()));
         }
         let mut say = |what: &str| console.say(format_args!("{what} ..."));
-        let report = task.run(done, &mut say, &mut |stage| match &mut journal {
+        let report = task.run_with(done, &mut say, &mut |stage| match &mut journal {
             Some(journal) => journal.add(stage),
             None => Ok(()),
         })?;

@@ -6,7 +6,7 @@ mod possible;
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::evaluation::ThreatModel;
 use crate::experiment::graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
-use crate::experiment::published::{PrintedColumn, Published};
+use crate::experiment::printed::{Printed, PrintedColumn};
 use crate::experiment::sheet::{RowSpec, Sheet};
 use crate::experiment::spec::ExperimentSpec;
 use crate::experiment::work::Work;
@@ -55,7 +55,7 @@ impl Graph {
     }
 
     fn with_sheets(self, sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
-        let published = Published::load()?;
+        let printed = Printed::load()?;
         spec.settings.validate()?;
         let (sources, images) = (spec.sources(), spec.images_read());
         let architecture = Arc::new(spec.architecture.clone());
@@ -78,7 +78,7 @@ impl Graph {
                     let model = graph.model(method, seed, spec)?;
                     for scale in &sheet.scales {
                         for key in &sheet.columns {
-                            let column = published.column_or_attack(key)?;
+                            let column = printed.column_or_attack(key)?;
                             graph.cell(model, (sheet.norm, scale), &column, spec)?;
                         }
                     }

@@ -3,7 +3,7 @@
 use crate::attack::{AttackSpec, Budget, Norm, Samples, check_attack};
 use crate::experiment::execute::network_of;
 use crate::experiment::graph::{Graph, Job};
-use crate::experiment::published::Published;
+use crate::experiment::printed::Printed;
 use crate::experiment::work::Work;
 use crate::method::{Defender, Settings, Training};
 use crate::nn::{FrozenNetwork, Model, Network};
@@ -126,7 +126,7 @@ impl Untrained {
 /// The columns whose attacks exist in this norm.
 fn columns_in(norm: Norm) -> Result<Vec<String>> {
     let mut keys = Vec::new();
-    for column in Published::load()?.columns {
+    for column in Printed::load()?.columns {
         let exists = match &column.attack {
             Some(attack) => attack.build()?.info().norms.contains(&norm),
             None => true,

@@ -1,6 +1,6 @@
 //! What a search found, as a file.
 
-use super::super::published::Published;
+use super::super::printed::Printed;
 use super::super::replication::Replication;
 use super::super::request::Request;
 use super::super::results::{Results, load, save};
@@ -151,9 +151,9 @@ impl Found {
         &mut self,
         hypothesis: &Hypothesis,
         results: &Results,
-        published: &Published,
+        printed: &Printed,
     ) -> Seen {
-        let seen = Replication::all(results, published);
+        let seen = Replication::all(results, printed);
         // Few seeds have wide intervals, in which almost everything lies.
         let is_final = results.tables.contains(&3);
         for cell in &seen {

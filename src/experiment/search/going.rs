@@ -1,7 +1,7 @@
 //! A search under way: what is tried, passed over and taken.
 
 use super::super::assemble::{assemble_results, lasting_failure};
-use super::super::published::Published;
+use super::super::printed::Printed;
 use super::super::results::Results;
 use super::super::run::JobOutcome;
 use super::super::spec::ExperimentSpec;
@@ -15,7 +15,7 @@ use std::collections::HashSet;
 struct Going<'a> {
     search: &'a JointSearch,
     spec: &'a ExperimentSpec,
-    published: Published,
+    printed: Printed,
     run: &'a mut dyn FnMut(&Trial) -> Result<Vec<JobOutcome>>,
     tell: &'a mut dyn FnMut(&SearchStep),
     found: Found,
@@ -35,9 +35,9 @@ impl JointSearch {
         run: &mut dyn FnMut(&Trial) -> Result<Vec<JobOutcome>>,
         tell: &mut dyn FnMut(&SearchStep),
     ) -> Result<Found> {
-        let (published, known) = (Published::load()?, HashSet::new());
+        let (printed, known) = (Printed::load()?, HashSet::new());
         let found = Found::new(spec, self);
-        let mut going = Going { search: self, spec, published, run, tell, found, known };
+        let mut going = Going { search: self, spec, printed, run, tell, found, known };
         let mut at = going.start()?;
         for round in 1..=self.rounds {
             let before = at.0.clone();
@@ -142,7 +142,7 @@ impl Going<'_> {
     fn seen(&mut self, trial: &Trial) -> Result<Option<Seen>> {
         let outcomes = (self.run)(trial)?;
         match trial.results(&outcomes)? {
-            Ok(results) => Ok(Some(self.found.look(&trial.hypothesis, &results, &self.published))),
+            Ok(results) => Ok(Some(self.found.look(&trial.hypothesis, &results, &self.printed))),
             Err(why) => {
                 self.found.pass_over(&trial.hypothesis, why);
                 Ok(None)

@@ -8,7 +8,7 @@ mod variants;
 use crate::attack::Norm;
 use crate::evaluation::ThreatModel;
 use crate::experiment::graph::Graph;
-use crate::experiment::published::Published;
+use crate::experiment::printed::Printed;
 use crate::experiment::sheet::{RowSpec, Sheet, read};
 use crate::experiment::spec::ExperimentSpec;
 use crate::method::{Settings, current_name};
@@ -56,7 +56,7 @@ pub struct Sweep {
     pub all: bool,
     /// Noise scales such as `64/255`.
     pub scales: Vec<String>,
-    /// Columns of the paper by their keys (`experiments/published.toml`).
+    /// Columns of the paper by their keys (`experiments/printed.toml`).
     pub columns: Vec<String>,
     /// Seeds: 0, 1, ...
     pub seeds: usize,
@@ -137,7 +137,7 @@ impl Sweep {
             return Err(refuse(problem));
         }
         self.axes.iter().try_for_each(|axis| axis.check(&spec.settings))?;
-        self.check_printed(&Published::load()?)?;
+        self.check_printed(&Printed::load()?)?;
         spec.seeds = (0..self.seeds as u64).collect();
         spec.threat_models = vec![ThreatModel::Transfer];
         (spec.tables, spec.figures, spec.sheets) = (Vec::new(), Vec::new(), Vec::new());
@@ -157,12 +157,12 @@ impl Sweep {
     }
 
     /// Refuses columns, methods and scales that the paper prints nothing of: a sweep measures how far its variants are from it.
-    fn check_printed(&self, published: &Published) -> Result<()> {
-        let rows = || published.tables.iter().flat_map(|table| &table.rows);
+    fn check_printed(&self, printed: &Printed) -> Result<()> {
+        let rows = || printed.tables.iter().flat_map(|table| &table.rows);
         let listed = |names: BTreeSet<&str>| Vec::from_iter(names).join(", ");
         for key in &self.columns {
-            if published.column(key).is_none() {
-                let keys: Vec<&str> = published.columns.iter().map(|c| c.key.as_str()).collect();
+            if printed.column(key).is_none() {
+                let keys: Vec<&str> = printed.columns.iter().map(|c| c.key.as_str()).collect();
                 let (meant, keys) = (meant(key, &keys), keys.join(", "));
                 let problem = format!(
                     "the paper prints no column `{key}`{meant}; nothing could be compared; its columns are {keys}"
@@ -181,10 +181,10 @@ impl Sweep {
             }
         }
         for scale in &self.scales {
-            let printed = |method: &RowSpec| {
+            let is_printed = |method: &RowSpec| {
                 rows().any(|row| (&row.method, &row.scale) == (&method.label, scale))
             };
-            if !self.rows.iter().any(printed) {
+            if !self.rows.iter().any(is_printed) {
                 let problem = format!(
                     "the paper prints none of these rows at the scale `{scale}`, so nothing could be compared; its scales are {}",
                     listed(rows().map(|row| row.scale.as_str()).collect())

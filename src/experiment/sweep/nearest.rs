@@ -4,7 +4,7 @@ use super::{PassedVariant, Sweep};
 use crate::Result;
 use crate::experiment::assemble::lasting_failure;
 use crate::experiment::graph::Graph;
-use crate::experiment::published::{Published, Row};
+use crate::experiment::printed::{Printed, Row};
 use crate::experiment::request::Request;
 use crate::experiment::results::{ModelResult, Results, TableCell, load, save};
 use crate::experiment::run::JobOutcome;
@@ -55,7 +55,7 @@ impl SweepFound {
     /// Holds the results of a sweep's graph against print. Variants of which a job fails whenever it is run are passed over.
     ///
     /// # Errors
-    /// If the published numbers cannot be read.
+    /// If the printed numbers cannot be read.
     pub fn new(
         request: &Request,
         sweep: &Sweep,
@@ -103,11 +103,11 @@ impl Sweep {
     /// For every printed row of the methods, how far the variants are from it.
     ///
     /// # Errors
-    /// If the published numbers cannot be read.
+    /// If the printed numbers cannot be read.
     fn rows(&self, results: &Results) -> Result<Vec<SweepRow>> {
-        let published = Published::load()?;
+        let printed = Printed::load()?;
         let mut rows: Vec<SweepRow> = Vec::new();
-        for table in &published.tables {
+        for table in &printed.tables {
             for row in &table.rows {
                 let wanted = self.scales.contains(&row.scale)
                     && self.rows.iter().any(|own| own.label == row.method);
@@ -115,9 +115,8 @@ impl Sweep {
                 if !wanted || known {
                     continue;
                 }
-                let value = |column: &String| {
-                    published.value(table.number, &row.method, &row.scale, column)
-                };
+                let value =
+                    |column: &String| printed.value(table.number, &row.method, &row.scale, column);
                 let printed: Vec<f64> = self.columns.iter().filter_map(value).collect();
                 let of_row = results.models.iter().filter(|model| model.method == row.method);
                 let mut variants: Vec<Distance> = of_row

@@ -5,7 +5,8 @@ use super::adversarial_options::{AdversarialTrainingOptions, RobustLoss};
 use crate::autodiff::{Labels, Tape, Var, Weight};
 use crate::method::defense::{STEP, example_passes};
 use crate::method::{
-    Batches, Defense, Description, Networks, Settings, Stage, StageRun, TrainingRun, against_paper,
+    Batches, Defense, Description, Networks, Settings, Stage, StageRun, TrainingCost, TrainingRun,
+    against_paper,
 };
 use crate::nn::{
     Batch, BatchAttack, Freeze, GradientAttack, InputLoss, Mode, Model, Network, Perturbation,
@@ -65,10 +66,10 @@ impl Defense for AdversarialTraining {
         vec![Box::new(AdversarialStage::default())]
     }
 
-    fn passes(&self, settings: &Settings, images: usize, _isa: &str) -> f64 {
+    fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
         let options = &settings.adversarial_training;
         let step = STEP + f64::from(options.ratio) * example_passes(options.attack);
-        step * (options.epochs * images) as f64
+        TrainingCost::of(step * (options.epochs * images) as f64)
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {

@@ -4,7 +4,7 @@ use super::fast_wave::{fast_wave_ignores, fast_wave_passes};
 use super::slow_wave::{slow_wave_ignores, slow_wave_passes};
 use super::{Conversion, FastWaveStage, SlowWaveStage};
 use crate::method::defense::conversion_reads;
-use crate::method::{Defense, Description, Settings, Stage, against_paper};
+use crate::method::{Defense, Description, Settings, Stage, TrainingCost, against_paper};
 
 /// Cycles of slow-wave and fast-wave sleep.
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +36,10 @@ impl Defense for DeepSleep {
         stages
     }
 
-    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64 {
-        let cycle = slow_wave_passes(settings, images, isa) + fast_wave_passes(settings, images);
-        cycle * settings.cycles as f64
+    fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
+        let passes = fast_wave_passes(settings, images);
+        let cycle = TrainingCost { passes, simulated: slow_wave_passes(settings, images) };
+        cycle.times(settings.cycles)
     }
 
     fn sleeps(&self) -> bool {

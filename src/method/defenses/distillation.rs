@@ -4,8 +4,8 @@ use crate::Result;
 use crate::autodiff::{Tape, Var};
 use crate::method::defense::STEP;
 use crate::method::{
-    Batches, Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingRun,
-    against_paper,
+    Batches, Defense, Description, Networks, Profile, Settings, Stage, StageRun, TrainingCost,
+    TrainingRun, against_paper,
 };
 use crate::nn::{
     Batch, Freeze, FrozenModel, FrozenNetwork, Model, PlainRegime, Recipe, Regime, Targets,
@@ -107,14 +107,15 @@ impl Defense for Distillation {
         }
     }
 
-    fn passes(&self, settings: &Settings, images: usize, _isa: &str) -> f64 {
+    fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
         let options = &settings.distillation;
         let teacher = match options.method {
             DistillationMethod::Papernot => options.teacher_epochs,
             DistillationMethod::Published => 0,
         };
         // The student asks the teacher.
-        (STEP * teacher as f64 + (STEP + 1.0) * options.student_epochs as f64) * images as f64
+        let steps = STEP * teacher as f64 + (STEP + 1.0) * options.student_epochs as f64;
+        TrainingCost::of(steps * images as f64)
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {

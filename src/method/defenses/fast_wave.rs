@@ -6,7 +6,8 @@ use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::{STEP, conversion_reads, example_passes};
 use crate::method::{
-    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, against_paper,
+    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, TrainingCost,
+    against_paper,
 };
 use crate::nn::Model;
 use crate::simd::random::Key;
@@ -39,8 +40,8 @@ impl Defense for FastWaveDefense {
         vec![Box::new(FastWaveStage), Box::new(Conversion)]
     }
 
-    fn passes(&self, settings: &Settings, images: usize, _isa: &str) -> f64 {
-        fast_wave_passes(settings, images)
+    fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
+        TrainingCost::of(fast_wave_passes(settings, images))
     }
 
     fn sleeps(&self) -> bool {
@@ -184,7 +185,7 @@ impl StageRun for FastWaveRun {
         networks: &mut Networks,
         progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
-        let report = self.0.epoch(context, data, |p| progress(p.step, p.steps, p.images))?;
+        let report = self.0.epoch_with(context, data, |p| progress(p.step, p.steps, p.images))?;
         networks.model = self.0.network().to_model(Statistics::Carry);
         networks.spiking = Some(self.0.network().clone());
         Ok(Some(report.loss))

@@ -4,7 +4,8 @@
 use super::adversarial_training::{AdversarialStage, AdversarialTraining};
 use crate::Result;
 use crate::method::{
-    Batches, Defense, Description, Networks, Settings, SinglePass, Stage, StageRun, against_paper,
+    Batches, Defense, Description, Networks, Settings, SinglePass, Stage, StageRun, TrainingCost,
+    against_paper,
 };
 use crate::nn::Model;
 use crate::simd::random::Key;
@@ -63,9 +64,9 @@ impl Defense for Lucid {
         (0..settings.cycles).flat_map(cycle).collect()
     }
 
-    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64 {
+    fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
         // Slow waves see a few thousand patches.
-        AdversarialTraining.passes(settings, images, isa) * settings.cycles as f64
+        AdversarialTraining.cost(settings, images).times(settings.cycles)
     }
 
     fn sleeps(&self) -> bool {

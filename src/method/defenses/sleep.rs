@@ -5,11 +5,11 @@ use crate::Result;
 use crate::method::defense::conversion_reads;
 use crate::method::{
     Batches, Defense, Description, Networks, Profile, Settings, SinglePass, Stage, StageRun,
-    against_paper,
+    TrainingCost, against_paper,
 };
 use crate::nn::{Model, recalibrate};
 use crate::simd::random::Key;
-use crate::sleep::{ReplayOptions, SlowWave, replay};
+use crate::sleep::{ReplayOptions, SlowWave, replay_with};
 use crate::snn::Statistics;
 use crate::tensor::Context;
 use serde::{Deserialize, Serialize};
@@ -111,14 +111,16 @@ impl Defense for SleepDefense {
         }
     }
 
-    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64 {
+    fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
         let options = &settings.sleep;
         match options.method {
             SleepDefenseMethod::AsRun => {
-                simulation_passes(settings, images, (options.steps * options.passes) as f64, isa)
+                let steps = (options.steps * options.passes) as f64;
+                let simulated = simulation_passes(settings, images, steps);
+                TrainingCost { passes: 0.0, simulated }
             }
             // One image dreams on.
-            SleepDefenseMethod::Tadros => options.replay.steps as f64,
+            SleepDefenseMethod::Tadros => TrainingCost::of(options.replay.steps as f64),
         }
     }
 
@@ -191,7 +193,8 @@ impl Stage for Replay {
         let (options, seed) = (settings.sleep.replay, key.to_u64());
         Ok(Box::new(SinglePass::new(move |context, data, networks, progress| {
             let mut progress = |p: crate::sleep::ReplayProgress| progress(p.step, p.steps, 0);
-            networks.model = replay(context, &networks.model, data, &options, seed, &mut progress)?;
+            networks.model =
+                replay_with(context, &networks.model, data, &options, seed, &mut progress)?;
             Ok(())
         })))
     }

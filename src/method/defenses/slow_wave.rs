@@ -6,7 +6,8 @@ use crate::checkpoint::StateDict;
 use crate::data::Dataset;
 use crate::method::defense::conversion_reads;
 use crate::method::{
-    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, against_paper,
+    Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, TrainingCost,
+    against_paper,
 };
 use crate::nn::Model;
 use crate::simd::random::Key;
@@ -38,8 +39,8 @@ impl Defense for SlowWaveDefense {
         vec![Box::new(SlowWaveStage), Box::new(Conversion)]
     }
 
-    fn passes(&self, settings: &Settings, images: usize, isa: &str) -> f64 {
-        slow_wave_passes(settings, images, isa)
+    fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
+        TrainingCost { passes: 0.0, simulated: slow_wave_passes(settings, images) }
     }
 
     fn sleeps(&self) -> bool {
@@ -85,15 +86,9 @@ pub(super) fn slow_wave_ignores(settings: &Settings) -> Vec<&'static str> {
 }
 
 /// The estimated cost of simulating `steps` time steps, over all passes; a step was measured on LeNet.
-pub(super) fn simulation_passes(settings: &Settings, images: usize, steps: f64, isa: &str) -> f64 {
+pub(super) fn simulation_passes(settings: &Settings, images: usize, steps: f64) -> f64 {
     let options = &settings.slow_wave;
-    // Where no vector has sixteen lanes, more of them wait for the slowest.
-    let wider = match isa {
-        "avx512" => 0.75,
-        "avx2" => 3.0,
-        _ => 1.0,
-    };
-    let per_step = wider * if options.layers == Layers::All { 0.5 } else { 0.26 };
+    let per_step = if options.layers == Layers::All { 0.5 } else { 0.26 };
     let asleep = match options.batches.saturating_mul(options.batch_size) {
         0 => images,
         some => some.min(images),
@@ -102,10 +97,10 @@ pub(super) fn simulation_passes(settings: &Settings, images: usize, steps: f64, 
 }
 
 /// An estimate for the whole U.
-pub(super) fn slow_wave_passes(settings: &Settings, images: usize, isa: &str) -> f64 {
+pub(super) fn slow_wave_passes(settings: &Settings, images: usize) -> f64 {
     let options = &settings.slow_wave;
     let steps = options.sub_sleeps().into_iter().map(|steps| steps as f64).sum::<f64>();
-    simulation_passes(settings, images, steps * options.length as f64, isa)
+    simulation_passes(settings, images, steps * options.length as f64)
 }
 
 /// The U of slow-wave sleep.
@@ -158,7 +153,7 @@ impl StageRun for SlowWaveRun {
         networks: &mut Networks,
         progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
-        self.0.pass(context, data, |p| progress(p.batch, p.batches, p.images))?;
+        self.0.pass_with(context, data, |p| progress(p.batch, p.batches, p.images))?;
         self.0.wake(&mut networks.model);
         networks.first_linear = self.0.first_linear().map(<[f32]>::to_vec);
         Ok(None)

@@ -9,7 +9,7 @@ pub mod sweep;
 use crate::attack::Norm;
 use crate::evaluation::NamedAttack;
 use crate::experiment::{
-    PrintedColumn, PrintedVerdict, Published, Replication, Results, Spread, TableCell, ThreatModel,
+    Printed, PrintedColumn, PrintedVerdict, Replication, Results, Spread, TableCell, ThreatModel,
 };
 
 /// A printed number and ours agree within this.
@@ -65,13 +65,13 @@ pub fn is_near(distance: f64) -> bool {
 }
 
 /// All printed cells in the order of print.
-pub fn comparisons<'a>(results: &Results, published: &'a Published) -> Vec<Comparison<'a>> {
+pub fn comparisons<'a>(results: &Results, printed: &'a Printed) -> Vec<Comparison<'a>> {
     let results = &results.in_norm(Norm::Linf);
-    let mut replications = Replication::all(results, published).into_iter().peekable();
+    let mut replications = Replication::all(results, printed).into_iter().peekable();
     let mut all = Vec::new();
-    for table in &published.tables {
+    for table in &printed.tables {
         for row in &table.rows {
-            for (column, &value) in published.columns.iter().zip(&row.values) {
+            for (column, &value) in printed.columns.iter().zip(&row.values) {
                 let ours = |threat| results.spread(&row.method, &row.scale, &column.key, threat);
                 // Those are in the order of print too.
                 let replication = replications.next_if(|r| {

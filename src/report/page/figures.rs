@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::draw::chart::{Across, Chart, Series};
-use crate::experiment::{ModelResult, PrintedColumn, Published, Results, Spread, ThreatModel};
+use crate::experiment::{ModelResult, Printed, PrintedColumn, Results, Spread, ThreatModel};
 use crate::report::noise;
 
 /// A drawing with what is to be said about it.
@@ -80,16 +80,16 @@ fn ours(
 }
 
 /// What is printed of a method against noise scale: in the tables, or else read off the figure.
-fn printed(published: &Published, method: &str, key: &str, color: usize) -> Option<Series> {
+fn theirs(printed: &Printed, method: &str, key: &str, color: usize) -> Option<Series> {
     let mut points: Vec<(f64, f64)> = Vec::new();
-    let at = published.columns.iter().position(|column| column.key == key)?;
-    let label = &published.columns[at].label;
-    let curve = published.curves.iter().find(|c| c.method == method && c.column == *label);
+    let at = printed.columns.iter().position(|column| column.key == key)?;
+    let label = &printed.columns[at].label;
+    let curve = printed.curves.iter().find(|c| c.method == method && c.column == *label);
     if let Some(curve) = curve {
         let all = curve.scales.iter().zip(&curve.values);
         points.extend(all.filter_map(|(scale, value)| Some((noise(scale)?, *value))));
     } else {
-        for row in published.tables.iter().flat_map(|t| &t.rows).filter(|r| r.method == method) {
+        for row in printed.tables.iter().flat_map(|t| &t.rows).filter(|r| r.method == method) {
             let (Some(x), Some(&y)) = (noise(&row.scale), row.values.get(at)) else { continue };
             if points.iter().all(|(other, _)| *other != x) {
                 points.push((x, y));
@@ -107,15 +107,15 @@ const PANELS: [(&str, &str); 2] = [("a", "fgsm"), ("b", "autoattack")];
 /// The two methods of Figure 3, as printed.
 pub const IN_FIGURE_3: [&str; 2] = ["DeepSleep", "Adversarial Train"];
 
-/// Figure 3: both panels, ours and published.
-pub fn figure_3(results: &Results, published: &Published) -> Result<Vec<Figure>> {
+/// Figure 3: both panels, ours and printed.
+pub fn figure_3(results: &Results, printed: &Printed) -> Result<Vec<Figure>> {
     let panel = |(panel, key): (&str, &str)| {
-        let Some(column) = published.column(key) else { return Ok(None) };
+        let Some(column) = printed.column(key) else { return Ok(None) };
         let mut series = Vec::new();
         for (color, method) in IN_FIGURE_3.iter().enumerate() {
             let name = format!("{method}, ours");
             series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
-            series.extend(printed(published, method, key, color));
+            series.extend(theirs(printed, method, key, color));
         }
         let title = format!("Figure 3 ({panel}): {}, transfer", column.label_with_attack());
         let chart = Chart { title, across: Across::Noise, series, limit: None, marks: Vec::new() };
@@ -124,9 +124,9 @@ pub fn figure_3(results: &Results, published: &Published) -> Result<Vec<Figure>>
     PANELS.into_iter().filter_map(|p| panel(p).transpose()).collect()
 }
 
-/// Figure 3's columns for every other method, ours and published.
-pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Figure>> {
-    let printed_methods = published.tables.iter().flat_map(|t| &t.rows).map(|r| r.method.as_str());
+/// Figure 3's columns for every other method, ours and printed.
+pub fn other_defenses(results: &Results, printed: &Printed) -> Result<Vec<Figure>> {
+    let printed_methods = printed.tables.iter().flat_map(|t| &t.rows).map(|r| r.method.as_str());
     let mut methods: Vec<&str> = Vec::new();
     for method in printed_methods.chain(results.cells.iter().map(|cell| cell.method.as_str())) {
         if !IN_FIGURE_3.contains(&method) && !methods.contains(&method) {
@@ -136,12 +136,12 @@ pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Fi
     let chart = |method: &str| {
         let mut series = Vec::new();
         for (color, (_, key)) in PANELS.iter().enumerate() {
-            let column = published.column(key);
+            let column = printed.column(key);
             let label = column.map_or((*key).to_owned(), PrintedColumn::label_with_attack);
             let name = format!("{label}, ours");
             series.extend(ours(results, method, key, ThreatModel::Transfer, name, color));
-            let printed = printed(published, method, key, color);
-            series.extend(printed.map(|s| Series { name: format!("{label}, printed"), ..s }));
+            let theirs = theirs(printed, method, key, color);
+            series.extend(theirs.map(|s| Series { name: format!("{label}, printed"), ..s }));
         }
         if series.is_empty() {
             return Ok(None);
@@ -154,7 +154,7 @@ pub fn other_defenses(results: &Results, published: &Published) -> Result<Vec<Fi
 }
 
 /// Accuracy against noise scale when each model is attacked itself; `limit` is the share of the largest class.
-pub fn white_box(results: &Results, published: &Published, limit: f64) -> Result<Vec<Figure>> {
+pub fn white_box(results: &Results, printed: &Printed, limit: f64) -> Result<Vec<Figure>> {
     let mut methods: Vec<&str> = Vec::new();
     for cell in results.cells.iter().filter(|c| c.threat_model == ThreatModel::WhiteBox) {
         if !cell.is_clean() && !methods.contains(&cell.method.as_str()) {
@@ -162,7 +162,7 @@ pub fn white_box(results: &Results, published: &Published, limit: f64) -> Result
         }
     }
     let chart = |method: &str| {
-        let columns = published.columns.iter().filter(|column| column.attack.is_some());
+        let columns = printed.columns.iter().filter(|column| column.attack.is_some());
         let mut keys: Vec<&str> = columns.map(|column| column.key.as_str()).collect();
         for cell in results.cells.iter().filter(|cell| !cell.is_clean() && cell.method == method) {
             if !keys.contains(&cell.column.as_str()) {

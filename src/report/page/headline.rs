@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::attack::Norm;
 use crate::draw::scatter::{Mark, Scatter};
-use crate::experiment::{PrintedColumn, PrintedVerdict, Published, Results, ThreatModel};
+use crate::experiment::{Printed, PrintedColumn, PrintedVerdict, Results, ThreatModel};
 use crate::report::compare::search::Searched;
 use crate::report::compare::sweep::Swept;
 use crate::report::compare::{Comparison, NEAR};
@@ -47,7 +47,7 @@ impl Headline {
     /// If the drawing fails.
     pub fn new(
         results: &Results,
-        published: &Published,
+        printed: &Printed,
         comparisons: &[Comparison<'_>],
         searched: Option<&Searched>,
         swept: Option<&Swept>,
@@ -55,7 +55,7 @@ impl Headline {
         let methods = methods(comparisons);
         let (picture, legend) = picture(comparisons, &methods)?;
         let decides = settings_that_decide(searched, swept);
-        let findings = [white_box(results), columns(published, comparisons), decides];
+        let findings = [white_box(results), columns(printed, comparisons), decides];
         Ok(Self {
             sentence: sentence(comparisons),
             more: more(results, comparisons),
@@ -214,7 +214,7 @@ fn white_box(results: &Results) -> Option<Highlight> {
 }
 
 /// The columns are exchanged, and ours say so too.
-fn columns(published: &Published, comparisons: &[Comparison<'_>]) -> Option<Highlight> {
+fn columns(printed: &Printed, comparisons: &[Comparison<'_>]) -> Option<Highlight> {
     let wrong = |column: &PrintedColumn| column.label.to_lowercase() != column.key;
     let pairs: Vec<(f64, f64)> = comparisons
         .iter()
@@ -230,7 +230,7 @@ fn columns(published: &Published, comparisons: &[Comparison<'_>]) -> Option<High
             Some(((ours - c.printed).abs(), (ours - other.printed).abs()))
         })
         .collect();
-    let sentence = exchanged(published)?;
+    let sentence = exchanged(printed)?;
     if pairs.is_empty() {
         return None;
     }

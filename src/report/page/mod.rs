@@ -11,7 +11,7 @@ pub mod summary;
 
 use crate::attack::Norm;
 use crate::draw::failed;
-use crate::experiment::{Observations, Published, Results, RunInfo, ThreatModel};
+use crate::experiment::{Observations, Printed, Results, RunInfo, ThreatModel};
 use crate::report::compare::comparisons;
 use crate::report::compare::differences::{Difference, differences};
 use crate::report::compare::limits::{above, applies, bound, is_white_box};
@@ -99,8 +99,8 @@ impl Page {
         run: Result<RunInfo>,
         seen: Result<Observations>,
     ) -> Result<Self> {
-        let published = Published::load()?;
-        let comparisons = comparisons(results, &published);
+        let printed = Printed::load()?;
+        let comparisons = comparisons(results, &printed);
         let seen = seen.unwrap_or_else(|error| Observations {
             skipped: vec![format!("Pictures: {error}.")],
             ..Observations::default()
@@ -108,7 +108,7 @@ impl Page {
         let bound = bound(results, seen.largest_class);
         // Curves are over noise scales of linf, beside print.
         let curves = &results.in_norm(Norm::Linf);
-        let pictures = Pictures::draw(seen, &published);
+        let pictures = Pictures::draw(seen, &printed);
         let mut skipped = pictures.skipped.clone();
         let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
         // Of another engine, say; the results are worth a report all the same.
@@ -122,30 +122,30 @@ impl Page {
         let place = folder.join("").display().to_string();
         let line = |line: String| one_line(&line.replace(&place, "")).into_owned();
         let skipped = skipped.into_iter().map(line).collect();
-        let mut all_differences = protocol(results, &published);
+        let mut all_differences = protocol(results, &printed);
         all_differences.extend(differences(results)?);
         let [transfer, white] = [ThreatModel::Transfer, ThreatModel::WhiteBox];
-        let printed_as = |threat| ReadTable::printed(results, &published, &comparisons, threat);
+        let printed_as = |threat| ReadTable::printed(results, &printed, &comparisons, threat);
         let own = [transfer, white].map(|threat| ReadTable::own(results, threat)).concat();
         let white_box_tables = printed_as(white).into_iter();
         let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
-        let printed = own.is_empty() || asked;
-        let csv = csv(results, printed, &comparisons)?;
+        let any_printed = own.is_empty() || asked;
+        let csv = csv(results, any_printed, &comparisons)?;
         let headline =
-            Headline::new(results, &published, &comparisons, searched.as_ref(), swept.as_ref())?;
+            Headline::new(results, &printed, &comparisons, searched.as_ref(), swept.as_ref())?;
         Ok(Self {
             notice: notice(results),
             headline,
             summary: Summary::new(&orders(&comparisons)),
             own,
-            printed,
+            printed: any_printed,
             tables: printed_as(transfer),
             white_box_tables: white_box_tables.filter(ReadTable::is_attacked).collect(),
             differences: all_differences,
             swept,
-            figure_3: figure_3(curves, &published)?,
-            others: other_defenses(curves, &published)?,
-            white_box: white_box(curves, &published, bound)?,
+            figure_3: figure_3(curves, &printed)?,
+            others: other_defenses(curves, &printed)?,
+            white_box: white_box(curves, &printed, bound)?,
             is_white_box: results.cells.iter().any(is_white_box),
             bound: applies(results).then_some(bound),
             above: above(results, bound),

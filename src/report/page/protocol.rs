@@ -2,7 +2,7 @@
 
 use crate::attack::AttackSpec;
 use crate::evaluation::NamedAttack;
-use crate::experiment::{PrintedColumn, Published, Results, TableCell, ThreatModel};
+use crate::experiment::{Printed, PrintedColumn, Results, TableCell, ThreatModel};
 use crate::method::Settings;
 use crate::report::compare::differences::Difference;
 use crate::report::compare::distinct_attacks;
@@ -15,16 +15,16 @@ const TEST_FINGERPRINT: &str = "f0b45b3456b13167c01f265a44ba1f94";
 const TRAIN_FINGERPRINT: &str = "360f8d9f1c4cbab7b6244ca935988b54";
 
 /// The differences that lie in the protocol.
-pub fn protocol(results: &Results, published: &Published) -> Vec<Difference> {
+pub fn protocol(results: &Results, printed: &Printed) -> Vec<Difference> {
     let one = |name: &str, sentence: String| Difference {
         name: name.to_owned(),
         sentences: vec![sentence],
     };
     let mut all = vec![one("Threat model", threat_model(results))];
-    if let Some(sentence) = exchanged(published) {
+    if let Some(sentence) = exchanged(printed) {
         all.push(one("Exchanged columns", sentence));
     }
-    for column in published.columns.iter().filter(|column| column.attack.is_some()) {
+    for column in printed.columns.iter().filter(|column| column.attack.is_some()) {
         let sentences = attacks(results, column);
         if !sentences.is_empty() {
             all.push(Difference { name: format!("The column {}", column.label), sentences });
@@ -79,11 +79,11 @@ fn sources(results: &Results) -> Vec<&str> {
     methods
 }
 
-pub fn exchanged(published: &Published) -> Option<String> {
+pub fn exchanged(printed: &Printed) -> Option<String> {
     let wrong = |column: &&PrintedColumn| {
         column.attack.is_some() && column.label.to_lowercase() != column.key
     };
-    let wrong: Vec<String> = published
+    let wrong: Vec<String> = printed
         .columns
         .iter()
         .filter(wrong)

@@ -1,7 +1,7 @@
 //! A few digits under each attack: clean, adversarial, the difference, and what models take them for.
 
 use crate::Result;
-use crate::experiment::{Digit, DigitSet, Published};
+use crate::experiment::{Digit, DigitSet, Printed};
 use crate::report::pictures::images::{difference, picture};
 use crate::tensor::Shape;
 use crate::{Error, experiment};
@@ -30,7 +30,7 @@ pub struct Picture {
 ///
 /// # Errors
 /// If the images do not have the shape that they are said to have.
-pub fn digits(set: &DigitSet, published: &Published) -> Result<Digits> {
+pub fn digits(set: &DigitSet, printed: &Printed) -> Result<Digits> {
     let experiment::DigitSet { digits: chosen, shape, column, scale, .. } = set;
     let size = Shape::from(*shape);
     let features: usize = shape.iter().product();
@@ -59,7 +59,7 @@ pub fn digits(set: &DigitSet, published: &Published) -> Result<Digits> {
         (method.clone(), classes.iter().zip(chosen).map(right).collect())
     };
     let answers = set.answers.iter().map(answer).collect();
-    let label = published.column(column).map_or(column.as_str(), |c| c.label.as_str());
+    let label = printed.column(column).map_or(column.as_str(), |c| c.label.as_str());
     let title =
         format!("{column} at {scale}, printed as {label} (difference: full color at {most:.2})");
     Ok(Digits { title, rows, answers })

@@ -5,7 +5,7 @@ mod images;
 
 use crate::draw::theme::{described, themed};
 use crate::draw::{filters_svg, raster_svg};
-use crate::experiment::{Filters, FiringRates, Observations, Published, Spikes};
+use crate::experiment::{Filters, FiringRates, Observations, Printed, Spikes};
 use crate::report::pictures::digits::{Digits, digits};
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ pub struct Pictures {
 
 impl Pictures {
     /// Draws what can be drawn.
-    pub fn draw(seen: Observations, published: &Published) -> Self {
+    pub fn draw(seen: Observations, printed: &Printed) -> Self {
         let mut pictures = Self { skipped: seen.skipped, rated: seen.rated, ..Self::default() };
         pictures.rates = seen.rates;
         for seen in &seen.filters {
@@ -53,7 +53,7 @@ impl Pictures {
             }
         }
         for set in &seen.digits {
-            match digits(set, published) {
+            match digits(set, printed) {
                 Ok(digits) => pictures.digits.push(digits),
                 Err(error) => {
                     pictures.skip(&format!("Images under {} at {}", set.column, set.scale), &error);

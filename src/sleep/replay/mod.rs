@@ -133,12 +133,25 @@ pub struct ReplayProgress {
 }
 
 /// Puts a network to sleep; `data` is what it was trained on, whose mean image it dreams of; the dreams follow from `seed`.
-/// `observer` is told of every step.
 ///
 /// # Errors
 /// If the options make no sense, the images are not the network's, there are none, or a layer has neither a positive
 /// weight nor a positive activation.
 pub fn replay(
+    context: &Context,
+    model: &Model,
+    data: &Dataset,
+    options: &ReplayOptions,
+    seed: u64,
+) -> Result<Model> {
+    replay_with(context, model, data, options, seed, |_| {})
+}
+
+/// As [`replay`]; `observer` is told of every step.
+///
+/// # Errors
+/// Those of [`replay`].
+pub fn replay_with(
     context: &Context,
     model: &Model,
     data: &Dataset,

@@ -161,11 +161,19 @@ impl SlowWave {
         }
     }
 
-    /// Sleeps one pass; nothing if all are done. `observer` is told of every batch.
+    /// Sleeps one pass; nothing if all are done.
     ///
     /// # Errors
     /// If the images do not have the network's input shape or do not fill a batch, or a weight stops being finite.
-    pub fn pass(
+    pub fn pass(&mut self, context: &Context, data: &Dataset) -> Result<()> {
+        self.pass_with(context, data, |_| {})
+    }
+
+    /// As [`pass`](Self::pass); `observer` is told of every batch.
+    ///
+    /// # Errors
+    /// Those of [`pass`](Self::pass).
+    pub fn pass_with(
         &mut self,
         context: &Context,
         data: &Dataset,

@@ -92,7 +92,7 @@ impl AttackCommand {
             ThreatModel::WhiteBox => attack_spec(text)?,
             ThreatModel::Transfer => attack_spec(text)?.transfer_form(),
         };
-        let method = spec.build()?;
+        let attack = spec.build()?;
         let text = spec.to_string();
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
         let mut outputs = OutputFiles::new(common.console(), self.read(model));
@@ -123,7 +123,7 @@ impl AttackCommand {
         let start = Instant::now();
         let budget = Budget { norm, eps, seed: self.threat.seed() };
         let models = models(network.as_ref(), source.as_deref());
-        let report = self.report(common, &context, models, &samples, (method.as_ref(), budget))?;
+        let report = self.report(common, &context, models, &samples, (attack.as_ref(), budget))?;
         let seconds = start.elapsed().as_secs_f64();
 
         let (dataset, model_kind) = (self.images.data.name(), self.model_kind);
@@ -143,7 +143,7 @@ impl AttackCommand {
             maker: source_identity.as_ref().unwrap_or(&identity),
         };
         if let Some(save) = &save {
-            let npz = archive(&samples, &report, &method.info(), &about)?;
+            let npz = archive(&samples, &report, &attack.info(), &about)?;
             save.write_all(&npz.to_bytes()?)?;
             common.console().wrote(save.path());
         }
@@ -152,7 +152,7 @@ impl AttackCommand {
             common.console().wrote(grid.path());
         }
         // With all the warnings that an evaluation has.
-        let bounded = method.info().bounded;
+        let bounded = attack.info().bounded;
         let cell = Cell::of_report(spec, threat_model, &report, bounded, seconds);
         let model = name.as_str();
         let subject = AttackSubject { model, model_kind, source, dataset, first, images };
@@ -177,13 +177,13 @@ impl AttackCommand {
         context: &Context,
         models: Models<'_>,
         samples: &Samples,
-        (method, budget): (&dyn Attack, Budget),
+        (attack, budget): (&dyn Attack, Budget),
     ) -> Result<AttackReport> {
         let mut progress = common.console().progress(samples.len());
         let mut observe = |report: &AttackReport| {
             progress.advance(report.outcomes.len(), &report.attack);
         };
-        Ok(models.attack_in_portions(context, samples, method, budget, PORTION, &mut observe)?)
+        Ok(models.attack_in_portions(context, samples, attack, budget, PORTION, &mut observe)?)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use crate::numbers::{confidence, percent, range};
 use deepsleep::attack::findings;
-use deepsleep::evaluation::{Cell, WorstCase};
+use deepsleep::evaluation::{Cell, NamedAttack, WorstCase};
 use deepsleep::wording::{Medium, printable, written};
 
 /// Characters of the widest first column: an attack's options may be long, and a file's name for its attack endless.
 const WIDEST: usize = 80;
 
 pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
-    let names = cells.iter().map(|cell| name(cell).chars().count());
+    let names = cells.iter().map(|cell| name(cell.attack.as_ref()).chars().count());
     let width = names.max().unwrap_or(0).max("worst case".len());
     let radii = cells.iter().map(|cell| written(cell.eps).len());
     let eps = radii.max().unwrap_or(0).max(7);
@@ -31,7 +31,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         let zero = cell.zero_gradient_share.map_or("-".to_owned(), |z| percent(z, 1.0));
         lines.push(format!(
             "{:<width$}  {:<4} {:>eps$}  {threat:<9} {:>8} {:>17} {:>12} {:>12} {zero:>9} {:>8.1}",
-            name(cell),
+            name(cell.attack.as_ref()),
             cell.norm.to_string(),
             written(cell.eps),
             percent(cell.robust_accuracy, 1.0),
@@ -49,7 +49,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         ] {
             lines.push(format!(
                 "{:<width$}  {:<4} {:>eps$}  {:<9} {:>8}   {whose}, {}",
-                name(cell),
+                name(cell.attack.as_ref()),
                 cell.norm.to_string(),
                 written(cell.eps),
                 "",
@@ -66,11 +66,11 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
             written(worst.eps),
             "",
             percent(worst.robust_accuracy, 1.0),
-            short(&worst.strongest)
+            name(worst.strongest.as_ref())
         ));
     }
     for cell in cells {
-        let (attack, eps) = (name(cell), written(cell.eps));
+        let (attack, eps) = (name(cell.attack.as_ref()), written(cell.eps));
         let found = findings(&cell.found_by).into_iter();
         lines.extend(found.map(|found| format!("{attack}, eps {eps}: {found}")));
         let warnings = cell.warnings.iter();
@@ -80,15 +80,15 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
     lines.iter().map(|line| printable(line, Medium::Line)).collect::<Vec<_>>().join("\n")
 }
 
-fn name(cell: &Cell) -> String {
-    cell.attack.as_ref().map_or(String::new(), |attack| short(&attack.to_string()))
+fn name(attack: Option<&NamedAttack>) -> String {
+    attack.map_or(String::new(), |attack| short(&attack.to_string()))
 }
 
 /// An attack's name as a table has room for it.
 fn short(name: &str) -> String {
-    let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let name = printable(name, Medium::Line);
     if name.chars().count() <= WIDEST {
-        return name;
+        return name.into_owned();
     }
     name.chars().take(WIDEST - 3).chain("...".chars()).collect()
 }

@@ -3,18 +3,18 @@
 use crate::common::Common;
 use crate::stderr::shown;
 use anyhow::Result;
-use deepsleep::experiment::{Published, Results, SweepFound, SweepRow};
+use deepsleep::experiment::{Printed, Results, SweepFound, SweepRow};
 use deepsleep::report::{NEAR, ReadTable, ScaleRows, ShownCell, is_near, notice};
 use std::path::Path;
 
 /// The tables that were asked for, beside the printed numbers where there are any.
 pub fn of(results: &Results) -> Result<String> {
-    let published = Published::load()?;
+    let printed = Printed::load()?;
     let mut text = String::new();
     if let Some(notice) = notice(results) {
         text += &format!("{}\n", notice.replace('`', ""));
     }
-    let tables = ReadTable::asked(results, &published);
+    let tables = ReadTable::asked(results, &printed);
     tables.iter().for_each(|table| text += &read(table));
     let mut sources: Vec<&str> = Vec::new();
     for model in results.models.iter().filter(|model| results.is_source(&model.method)) {

@@ -6,7 +6,7 @@ use crate::simd::Lanes;
 /// The question of the next sweep, and what estimators remember of earlier ones. Like noise it belongs to the one who asks;
 /// unlike it, it outlives a reset of the tape: the next recording is the next image of the same run.
 #[derive(Default)]
-pub(super) struct Estimation {
+pub(super) struct EstimatorMemory {
     estimate: Estimate,
     /// Layers of neurons recorded since the last reset.
     layers: usize,
@@ -14,7 +14,7 @@ pub(super) struct Estimation {
     memory: Vec<Vec<Lanes>>,
 }
 
-impl Estimation {
+impl EstimatorMemory {
     /// Another question.
     pub fn ask(&mut self, estimate: Estimate) {
         if estimate.estimator != self.estimate.estimator {

@@ -1,4 +1,4 @@
-//! The numbers that the paper printed (`experiments/published.toml`), with the labels as printed and what really stood
+//! The numbers that the paper printed (`experiments/printed.toml`), with the labels as printed and what really stood
 //! behind them.
 
 use super::sheet::parse;
@@ -7,7 +7,7 @@ use crate::wording::meant;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-const FILE: &str = include_str!("../../experiments/published.toml");
+const FILE: &str = include_str!("../../experiments/printed.toml");
 
 /// A column of Tables 1 to 3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub struct Curve {
 /// Everything that the paper printed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Published {
+pub struct Printed {
     /// The columns of all three tables.
     #[serde(rename = "column")]
     pub columns: Vec<PrintedColumn>,
@@ -101,13 +101,13 @@ impl PrintedColumn {
     }
 }
 
-impl Published {
+impl Printed {
     /// Reads the numbers that come with the library.
     ///
     /// # Errors
     /// If the file was edited into something else.
     pub fn load() -> Result<Self> {
-        parse(FILE, "experiments/published.toml")
+        parse(FILE, "experiments/printed.toml")
     }
 
     /// The column with this key.
@@ -166,15 +166,15 @@ impl Published {
 
 #[cfg(test)]
 mod tests {
-    use super::Published;
+    use super::Printed;
 
     #[test]
     fn all_204_cells_are_there() {
-        let published = Published::load().expect("the file is ours");
-        let cells = published.tables.iter().flat_map(|t| &t.rows).map(|row| row.values.len());
+        let printed = Printed::load().expect("the file is ours");
+        let cells = printed.tables.iter().flat_map(|t| &t.rows).map(|row| row.values.len());
         assert_eq!(cells.sum::<usize>(), 204);
-        assert_eq!(published.value(2, "Fast-wave only", "128/255", "autoattack"), Some(0.0098));
+        assert_eq!(printed.value(2, "Fast-wave only", "128/255", "autoattack"), Some(0.0098));
         // The column printed as PGD is FGSM.
-        assert_eq!(published.value(3, "DeepSleep", "255/255", "fgsm"), Some(0.1099));
+        assert_eq!(printed.value(3, "DeepSleep", "255/255", "fgsm"), Some(0.1099));
     }
 }
