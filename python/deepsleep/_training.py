@@ -17,6 +17,17 @@ from ._native import Error
 from ._progress import shown
 
 
+# What other packages call settings of a training.
+_ELSEWHERE = {
+    "lr": "learning_rate",
+    "batch": "batch_size",
+    "bs": "batch_size",
+    "optimizer": "rule, such as rule='adam'",
+    "momentum": "rule, such as rule='sgd:momentum=0.9'",
+    "weight_decay": "rule, such as rule='sgd:weight_decay=5e-4'",
+}
+
+
 def train(
     data: Any = "mnist",
     test: Any = None,
@@ -50,7 +61,8 @@ def train(
     out : path, optional
         A file for the network; `out.checkpoint` holds the last epoch until it is there.
     resume : bool
-        Whether to go on from `out.checkpoint`, if there is one. The bits are those of an uninterrupted training.
+        Whether to go on from `out.checkpoint`, or else from `out`: with its epochs done it is returned as it is, with fewer
+        it gets the rest. Without either file the training begins. The bits are those of an uninterrupted training.
     threads : int
         0: all cores. Results do not depend on it.
     progress : bool, optional
@@ -66,10 +78,12 @@ def train(
     Raises
     ------
     Error
-        If anything does not fit, or if a file cannot be written.
+        If anything does not fit, if a file cannot be written, or if the one to resume is of other options.
     """
     changes = dict(_mapping(settings))
     for name, value in control.items():
+        if name in _ELSEWHERE:
+            raise Error(f"{name}: the setting is called {_ELSEWHERE[name]}")
         if f"control.{name}" in changes:
             raise Error(f"{name}: {brief(value)} and settings['control.{name}']: {brief(changes[f'control.{name}'])}; give one of them")
         changes[f"control.{name}"] = value
@@ -115,7 +129,8 @@ def defend(
     out : path, optional
         A file for the network; `out.checkpoint` holds the last pass until it is there.
     resume : bool
-        Whether to go on from `out.checkpoint`, if there is one. The bits are those of an uninterrupted run.
+        Whether to go on from `out.checkpoint`; without it a finished `out` is returned as it is. Without either file the
+        defense begins. The bits are those of an uninterrupted run.
     threads : int
         0: all cores. Results do not depend on it.
     progress : bool, optional
@@ -129,7 +144,7 @@ def defend(
     Raises
     ------
     Error
-        If anything does not fit, or if a file cannot be written.
+        If anything does not fit, if a file cannot be written, or if the one to resume is of other options.
     """
     if not isinstance(defense, str):
         raise Error(f"defense: {kind(defense)}; give a name, deepsleep.defenses() lists all")

@@ -184,7 +184,7 @@ pub fn run_audit<'py>(
             stages += 1;
             office.tell(stages, 0, what);
         };
-        task.run(done, &mut say, &mut |stage| {
+        task.run_with(done, &mut say, &mut |stage| {
             kept.as_mut().map_or(Ok(()), |kept| kept.journal.add(stage))
         })
     })?;

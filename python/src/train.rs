@@ -13,7 +13,7 @@ use deepsleep::method::{
     Settings, Training, keep_spiking_options, training_loop,
 };
 use deepsleep::nn::architecture::Architecture;
-use deepsleep::nn::{Network as _, Origin};
+use deepsleep::nn::{Model, Network as _, Origin};
 use pyo3::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +36,9 @@ pub fn all_settings(profile: &str) -> PyResult<Vec<(String, String)>> {
 pub fn defenses() -> Vec<(&'static str, &'static str)> {
     Training::all().filter_map(Training::defense).map(|d| (d.name(), d.about())).collect()
 }
+
+/// The note of a file about the network that its training began with: a fingerprint of it.
+const START: &str = "training.start";
 
 /// What hears of a training: shows it, and keeps its checkpoints.
 struct Keeper<'a> {
@@ -83,6 +86,17 @@ impl Trained {
         match self {
             Self::Control(control) => control.as_mut(),
             Self::Defended(defender) => defender.as_mut(),
+        }
+    }
+
+    /// Whether there is anything left to do after the network that an earlier training ended with.
+    fn continue_after(&mut self, finished: &StateDict, images: usize) -> deepsleep::Result<bool> {
+        match self {
+            Self::Control(control) => control.continue_after(finished, images),
+            Self::Defended(defender) => {
+                MadeWith::refuse(finished.path(), &defender.differences(finished)?)?;
+                Ok(false)
+            }
         }
     }
 
@@ -183,16 +197,29 @@ pub fn run_training<'py>(
         };
         Output::open(checkpoint).and_then(|checkpoint| kind.expect(&checkpoint)).raised()?;
     }
-    let (state, history) = run(py, &[], threads, progress.as_ref(), |office, _| {
+    let images = train.len();
+    let began = start.map(|start| start.model.state().fingerprint());
+    let (model, state, history) = run(py, &[], threads, progress.as_ref(), |office, _| {
         let mut history: Vec<HistoryPoint> = Vec::new();
         if let Some(path) = checkpoint.as_deref().filter(|path| resume && path.exists()) {
             let state = StateDict::load(path)?;
             MadeWith::refuse(path, &origin.differences(&state))?;
             training.resume(office.context, &state)?;
             history = state.noted(HISTORY).unwrap_or_default();
+        } else if let Some(out) = out.as_deref().filter(|out| resume && out.exists()) {
+            let state = StateDict::load(out)?;
+            let mut differences = origin.differences(&state);
+            if state.noted::<String>(START) != began {
+                differences.push("another network to start from".to_owned());
+            }
+            MadeWith::refuse(out, &differences)?;
+            let more = training.continue_after(&state, images)?;
+            history = state.noted(HISTORY).unwrap_or_default();
+            if !more {
+                return Ok((Model::open(&state)?, state, history));
+            }
         }
         let place = checkpoint.as_deref();
-        let images = train.len();
         let mut keeper = Keeper { office, checkpoint: place, origin: &origin, images, done: 0 };
         let model = training.in_training();
         training_loop::train(office.context, model, [train, test], &mut history, &mut keeper)?;
@@ -201,6 +228,9 @@ pub fn run_training<'py>(
             keep_spiking_options(&start.state, trained, &settings, &mut state)?;
         }
         origin.note_in(&mut state);
+        if let Some(began) = &began {
+            state.note(START, began);
+        }
         state.note(HISTORY, &history);
         state.note("clean_accuracy", history.last().map(|point| point.test_accuracy));
         if let Some(out) = &out {
@@ -210,9 +240,8 @@ pub fn run_training<'py>(
             std::fs::remove_file(path)
                 .map_err(|error| deepsleep::Error::io(path, "remove", error))?;
         }
-        Ok((state, history))
+        Ok((training.in_training().model().clone(), state, history))
     })?;
-    let model = training.in_training().model().clone();
     let network = Network::of(model, state, (false, None), Vec::new()).raised()?;
     Ok((network, json(&history)?))
 }

@@ -50,6 +50,7 @@ mod estimator_memory;
 mod node;
 mod operation;
 mod ops;
+mod recycling;
 mod tape;
 
 pub use backward::Seed;

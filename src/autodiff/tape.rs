@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A tensor of per-sample features on a [`Tape`]; valid until the tape's next reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var {
-    index: u32,
+    pub(super) index: u32,
     recording: u64,
 }
 
@@ -71,7 +71,7 @@ pub struct Tape {
     pub(super) estimators: EstimatorMemory,
     recording: u64,
     /// A list that recorders of whole networks borrow.
-    vars: Vec<Var>,
+    pub(super) vars: Vec<Var>,
 }
 
 impl Tape {
@@ -262,40 +262,6 @@ impl Tape {
         self.weights[self.weight_index(weight)].shape
     }
 
-    /// Variables of this recording so far.
-    pub(crate) fn recorded(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Takes the memory of all variables from the `first` on but those in `kept`: neither a later operation nor a backward
-    /// sweep may read them. (The next operations get this memory, which is still in the cache.)
-    pub(crate) fn release_since(&mut self, first: usize, kept: &[Var]) {
-        for (index, node) in self.nodes.iter_mut().enumerate().skip(first) {
-            if !node.released && kept.iter().all(|var| var.index as usize != index) {
-                let value = std::mem::replace(&mut node.value, Tensor::zeros(Shape::flat(0), 0));
-                self.buffers.give_lanes(value.into_lanes());
-                node.released = true;
-            }
-        }
-    }
-
-    /// Takes the memory of a tensor that nobody needs any more.
-    pub fn recycle(&mut self, tensor: Tensor) {
-        self.buffers.give_lanes(tensor.into_lanes());
-    }
-
-    /// An empty list of variables that keeps its memory from recording to recording, if [`recycle_vars`](Self::recycle_vars)
-    /// gets it back.
-    pub(crate) fn lend_vars(&mut self) -> Vec<Var> {
-        std::mem::take(&mut self.vars)
-    }
-
-    /// Takes back a list that was lent.
-    pub(crate) fn recycle_vars(&mut self, mut vars: Vec<Var>) {
-        vars.clear();
-        self.vars = vars;
-    }
-
     /// Mean over the samples (and time steps) of a variable of one feature, such as a loss. Summed in order, in f64.
     pub fn mean(&self, var: Var) -> f32 {
         let tensor = self.value(var);
@@ -313,12 +279,6 @@ impl Tape {
         let operation = spare.operations.pop_front();
         let any: Option<Box<dyn Any>> = operation.map(|operation| operation as Box<dyn Any>);
         any.and_then(|any| any.downcast().ok()).unwrap_or_default()
-    }
-
-    /// A tensor with unspecified content from recycled memory, for the output of an operation or the next input.
-    pub fn tensor(&mut self, shape: Shape, samples: usize, steps: usize) -> Tensor {
-        let length = crate::tensor::blocks_of(samples) * steps * shape.features();
-        Tensor::with_steps(shape, samples, steps, self.buffers.lanes(length))
     }
 
     /// A tensor of `shape` for the samples and steps of `x`, written block by block in parallel by `f(isa, x, block, out)`: the

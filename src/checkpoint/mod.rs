@@ -28,6 +28,7 @@ pub use npz::{Npz, NpzArray};
 pub use reader::NpzReader;
 
 use crate::files::{read_regular, write_atomically};
+use crate::fingerprint::Fingerprint;
 use crate::wording::{list, shown, to_json};
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
@@ -216,6 +217,16 @@ impl StateDict {
     /// The names of all arrays, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
+    }
+
+    /// The fingerprint of all arrays, with their names.
+    pub fn fingerprint(&self) -> String {
+        let all = self.entries.iter().fold(Fingerprint::of("network"), |all, (name, array)| {
+            let bytes: Vec<u8> =
+                array.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            all.bytes(name.as_bytes()).bytes(&bytes)
+        });
+        all.finish()
     }
 
     /// Notes a setting or a result beside the arrays.

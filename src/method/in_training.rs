@@ -4,7 +4,6 @@ use super::{BatchProgress, Batches, ControlOptions, Defender, PassReport};
 use crate::Result;
 use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
-use crate::fingerprint::Fingerprint;
 use crate::nn::architecture::Architecture;
 use crate::nn::{Model, Network, PlainRegime, StepReport, Trainer, TrainingOptions};
 use crate::snn::SpikingModel;
@@ -92,7 +91,7 @@ pub struct ControlTraining {
     start: Option<String>,
 }
 
-/// The note of a checkpoint about that.
+/// The note of a file about that.
 const START: &str = "training.start";
 
 impl ControlTraining {
@@ -113,8 +112,18 @@ impl ControlTraining {
     /// # Errors
     /// If an option makes no sense.
     pub fn of_model(network: Model, options: TrainingOptions) -> Result<Self> {
-        let start = Some(fingerprint(&network.state()));
+        let start = Some(network.state().fingerprint());
         Ok(Self { trainer: Trainer::new(&network, options)?, network, start })
+    }
+
+    /// Continues from the network that an earlier training ended with, as [`prolong`](Self::prolong) does; returns whether
+    /// epochs are left to do.
+    ///
+    /// # Errors
+    /// If that training had other options, another start or more epochs, and those of [`Trainer::prolong`].
+    pub fn continue_after(&mut self, finished: &StateDict, images: usize) -> Result<bool> {
+        self.refuse_other_start(finished)?;
+        self.trainer.continue_after(&mut self.network, finished, images)
     }
 
     /// Continues a training that ended after fewer epochs (see [`Trainer::prolong`]).
@@ -147,11 +156,14 @@ impl ControlTraining {
     /// # Errors
     /// If the checkpoint is of other options, of another network, or of a training that began with other weights.
     pub fn resume(&mut self, state: &StateDict) -> Result<()> {
-        if state.noted::<String>(START) != self.start {
-            let difference = "another network to start from".to_owned();
-            MadeWith::refuse(state.path(), &[difference])?;
-        }
+        self.refuse_other_start(state)?;
         self.trainer.resume(&mut self.network, state)
+    }
+
+    fn refuse_other_start(&self, state: &StateDict) -> Result<()> {
+        let other = state.noted::<String>(START) != self.start;
+        let differences = other.then(|| "another network to start from".to_owned());
+        MadeWith::refuse(state.path(), differences.as_slice())
     }
 }
 
@@ -191,16 +203,6 @@ impl InTraining for ControlTraining {
         }
         Ok(checkpoint)
     }
-}
-
-/// For all arrays, with their names.
-fn fingerprint(state: &StateDict) -> String {
-    let arrays = state.names().filter_map(|name| Some((name, state.get(name)?)));
-    let all = arrays.fold(Fingerprint::of("network"), |all, (name, array)| {
-        let bytes: Vec<u8> = array.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        all.bytes(name.as_bytes()).bytes(&bytes)
-    });
-    all.finish()
 }
 
 #[cfg(test)]

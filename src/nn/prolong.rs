@@ -5,6 +5,34 @@ use crate::checkpoint::StateDict;
 use crate::{Error, Result};
 
 impl Trainer {
+    /// Goes on after a training of the same options that ended, unless it had as many epochs: returns whether epochs are
+    /// left to do. The model that it saved has its options noted (`training.options`).
+    ///
+    /// # Errors
+    /// If it had other options or more epochs, and those of [`prolong`](Self::prolong).
+    pub fn continue_after<N: Network + ?Sized>(
+        &mut self,
+        network: &mut N,
+        finished: &StateDict,
+        images: usize,
+    ) -> Result<bool> {
+        let mut theirs: TrainingOptions = finished.noted("training.options").ok_or_else(|| {
+            Error::format(
+                finished.path(),
+                "it does not say how it was trained, so it may be of another training",
+            )
+        })?;
+        let (done, epochs) = (theirs.epochs, self.options().epochs);
+        if done < epochs {
+            theirs.epochs = epochs;
+        }
+        self.refuse_other_options(finished, &theirs)?;
+        if done < epochs {
+            self.prolong(network, finished, images)?;
+        }
+        Ok(done < epochs)
+    }
+
     /// Continues a training that ended after fewer epochs, from the model that it saved with its options noted
     /// (`training.options`), to the bits of one that never ended; `images` were trained on.
     ///

@@ -294,9 +294,7 @@ impl Trainer {
         if options.schedule == Schedule::Constant {
             options.epochs = self.options.epochs;
         }
-        let made_with = |options| MadeWith::default().and_all("", options);
-        let differences = made_with(&options).differences(&made_with(&self.options));
-        MadeWith::refuse(state.path(), &differences)?;
+        self.refuse_other_options(state, &options)?;
         let epoch: usize = state.noted("training.epochs_done").ok_or_else(missing)?;
         if epoch > self.options.epochs {
             let problem = format!("the checkpoint is of {epoch} epochs, not {}", options.epochs);
@@ -311,6 +309,17 @@ impl Trainer {
         }
         (self.optimizer, self.epoch) = (optimizer, epoch);
         Ok(())
+    }
+
+    /// Refuses a file that was made with other options than these.
+    pub(super) fn refuse_other_options(
+        &self,
+        state: &StateDict,
+        theirs: &TrainingOptions,
+    ) -> Result<()> {
+        let made_with = |options| MadeWith::default().and_all("", options);
+        let differences = made_with(theirs).differences(&made_with(&self.options));
+        MadeWith::refuse(state.path(), &differences)
     }
 }
 
