@@ -122,7 +122,9 @@ def _resolution(*answers: NDArray[np.float64]) -> NDArray[np.float64]:
     digits = 24 - np.log2(np.maximum(whole & -whole, 1)).min()
     unit = np.ldexp(1.0, exponents - int(digits))
     gaps = np.array([np.diff(np.unique(column)).min(initial=np.inf) for column in numbers.T])
-    return np.maximum.reduce(np.split(np.maximum(unit, np.where(np.isfinite(gaps), gaps, 0)), len(answers)))
+    coarse = np.maximum(unit, np.where(np.isfinite(gaps), gaps, 0))
+    largest: NDArray[np.float64] = np.asarray(np.split(coarse, len(answers))).max(0)
+    return largest
 
 
 def _downhill(slopes: _Slopes) -> float:
