@@ -60,7 +60,7 @@ class Form:
 
     def give_back(self, array: Array) -> Any:
         """A copy of an array, as the images came. Images keep their dtype."""
-        is_image = array.shape[1:] == self.shape and array.dtype == np.float32
+        is_image = array.shape[1:] == self.shape
         copy = np.array(array, dtype=self.dtype if is_image else array.dtype)
         if self.device is None:
             return copy
@@ -78,12 +78,15 @@ class Images:
         The images, if they are a tensor.
     pixels : numpy.ndarray
         `[n, channels, height, width]`, float32, contiguous.
+    exact : numpy.ndarray
+        The same as they came: float32 or float64.
     form : Form
         What they came as.
     """
 
     tensor: Any
     pixels: NDArray[np.float32]
+    exact: NDArray[Any]
     form: Form
 
     def __init__(self, images: Any, input_shape: tuple[int, int, int] | None = None) -> None:
@@ -119,6 +122,7 @@ class Images:
                 f"images: pixels from {least:.6g} to {most:.6g}, outside of 0..=1; give unnormalized images and let the model "
                 "normalize them"
             )
+        self.exact = array.astype(dtype, copy=False) if dtype == np.float64 else self.pixels
         self.form = Form(self.shape, dtype, None if self.tensor is None else self.tensor.device)
 
     def __len__(self) -> int:
@@ -132,6 +136,10 @@ class Images:
     def give_back(self, array: Array) -> Any:
         """A copy of an array, as the images came."""
         return self.form.give_back(array)
+
+    def some(self, which: Array) -> Any:
+        """A copy of some of the images, as they came."""
+        return self.give_back(self.exact[which])
 
 
 def _check_shape(found: tuple[int, ...], wanted: tuple[int, int, int] | None) -> None:
@@ -175,27 +183,36 @@ def _array(value: Any, name: str) -> Array:
     return value
 
 
-def labels_of(labels: Any, count: int, classes: int | None) -> NDArray[np.int64]:
-    """Labels as int64, one an image, each a class of the model."""
-    array = _array(labels, "labels")
+def labels_of(labels: Any, count: int, classes: int | None, name: str = "labels") -> NDArray[np.int64]:
+    """Labels as int64, one an image, each a class of the model; `name` is where they come from."""
+    array = _array(labels, name)
+    # What a function returned has no name of its own.
+    given = "labels" if name == "labels" else "its result"
     if array.ndim == 2 and array.shape[1] == 1:
-        raise Error(f"labels: shape {array.shape}; expected ({count},): labels[:, 0]")
+        raise Error(f"{name}: shape {array.shape}; expected ({count},): {given}[:, 0]")
     if array.ndim == 2:
-        raise Error(f"labels: shape {array.shape} looks like one-hot rows; give classes: labels.argmax(1)")
+        raise Error(f"{name}: shape {array.shape} looks like one-hot rows; give classes: {given}.argmax(1)")
     if array.ndim != 1:
-        raise Error(f"labels: shape {array.shape}; expected ({count},)")
+        raise Error(f"{name}: shape {array.shape}; expected ({count},)")
+    # Whole numbers that numpy has no integers for.
+    huge = [label for label in array if isinstance(label, int) and abs(label) > _INT64] if array.dtype.kind == "O" else []
+    if huge:
+        raise Error(f"{name}: label {brief(huge[0])} does not belong to any class")
     if array.dtype.kind not in "iu":
-        raise Error(f"labels: their dtype is {array.dtype}; give integers: labels.astype('int64'), of a tensor labels.long()")
+        raise Error(f"{name}: their dtype is {array.dtype}; give integers: {given}.astype('int64'), of a tensor {given}.long()")
     if len(array) != count:
-        raise Error(f"labels: {len(array)} of them for {count} images")
-    if array.size and array.max() > np.iinfo(np.int64).max:
-        raise Error(f"labels: label {array.max()} does not belong to any class")
+        raise Error(f"{name}: {len(array)} of them for {count} images")
+    if array.size and array.max() > _INT64:
+        raise Error(f"{name}: label {array.max()} does not belong to any class")
     array = array.astype(np.int64)
     if array.size and array.min() < 0:
-        raise Error(f"labels: label {array.min()} is below 0")
+        raise Error(f"{name}: label {array.min()} is below 0")
     if classes is not None and array.size and array.max() >= classes:
-        raise Error(f"labels: label {array.max()} is not below the model's {classes} classes")
+        raise Error(f"{name}: label {array.max()} is not below the model's {classes} classes")
     return array
+
+
+_INT64 = int(np.iinfo(np.int64).max)
 
 
 def ids_of(ids: Any, count: int) -> NDArray[np.int64]:

@@ -57,7 +57,7 @@ def attack(
     eps : float or str
         The radius, pixels from 0 to 1: `8/255` or `"8/255"`.
     seed : int
-        Of all random numbers.
+        Of all random numbers. Attacks that draw none (`cw`, `deepfool`, `fgsm`, `fab` with one restart, ...) give the same with any.
     source : model, optional
         Another model to craft the images on (transfer).
     ids : array of int, optional
@@ -93,4 +93,4 @@ def attack(
         result = _native.run_one(
             target, samples, description, norm, radius, seed, threads, source=crafted_on, progress=advance
         )
-    return Report(result, given, doubts(target, crafted_on))
+    return Report(result, given, radius, doubts(target, crafted_on))

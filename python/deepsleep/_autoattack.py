@@ -134,6 +134,7 @@ class AutoAttack:
             A version of the official package.
         """
         version = word_of(version, "version", tuple(RUNS))
+        _check_norm(self.norm)
         self._version, self.attacks_to_run = version, list(RUNS[version])
         self.apgd, self.apgd_targeted, self.fab, self.square = attacks_of(version, norm_of(self.norm))
 
@@ -314,7 +315,7 @@ class AutoAttack:
         """One attack on some images, or on all."""
         which = np.arange(len(images)) if which is None else which
         return attack(
-            model, images.give_back(images.pixels[which]), labels[which], spec, norm=self.norm, eps=self.epsilon, seed=self.seed,
+            model, images.some(which), labels[which], spec, norm=self.norm, eps=self.epsilon, seed=self.seed,
             ids=which, progress=None if self.verbose else False,
         )
 
@@ -327,11 +328,11 @@ class AutoAttack:
         for part in report.summary.get("found_by", []):
             left -= part["found"] / report.summary["images"]
             self._log(f"robust accuracy after {part['attack'].upper()}: {left:.2%}")
-        return report.arrays["adversarial"], report.arrays["prediction"], report.robust_accuracy
+        return report._returned(), report.arrays["prediction"], report.robust_accuracy
 
     def _chain(self, model: Any, images: Images, labels: Array, start: float) -> tuple[Array, Array, float]:
         """Attacks one after the other, each on what those before it left; images, their classes, and the robust accuracy."""
-        adversarial, predictions, left = images.pixels.copy(), labels.copy(), np.arange(len(images))
+        adversarial, predictions, left = images.exact.copy(), labels.copy(), np.arange(len(images))
         for name, spec in self._specs(self._classes(model, images)):
             if not len(left):
                 break
@@ -342,7 +343,7 @@ class AutoAttack:
                 predictions = report.arrays["prediction"].copy()
             self.reports[name] = report
             fooled = left[report.fooled]
-            adversarial[fooled] = report.arrays["adversarial"][report.fooled]
+            adversarial[fooled] = report._returned()[report.fooled]
             predictions[fooled] = report.arrays["prediction"][report.fooled]
             left = left[report.status == "survived"]
             robust, seconds = len(left) / len(images), time.time() - start

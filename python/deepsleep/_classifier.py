@@ -168,7 +168,8 @@ class Classifier:
         probe = np.ascontiguousarray(images.pixels[: min(PROBE, self.batch_size // 16 * 16)])
         answers = self._tried(forward, probe)
         classes = answers.shape[1]
-        asked = _Asked(forward, probe, answers, self.random, min(IMAGES, self.batch_size // 16 * 16), seen)
+        by_hand = self._gradient is not None and not self._surrogate
+        asked = _Asked(forward, probe, answers, self.random, min(IMAGES, self.batch_size // 16 * 16), seen, by_hand)
         callback = _native.Callback(asked, images.shape, classes, self.batch_size, self.random, self.draws, self.surrogate)
         return callback, classes
 
@@ -270,10 +271,17 @@ class _Asked:
     """A model as the engine asks it, with what it said when it was tried, and what is wrong with its gradients."""
 
     def __init__(
-        self, forward: Forward, probe: NDArray[np.float32], answers: NDArray[np.float32], random: bool, most: int, seen: OutputRange
+        self,
+        forward: Forward,
+        probe: NDArray[np.float32],
+        answers: NDArray[np.float32],
+        random: bool,
+        most: int,
+        seen: OutputRange,
+        by_hand: bool,
     ) -> None:
         self._forward, self._probe, self._answers = forward, probe, answers.copy()
-        self._random, self._most, self._seen = random, most, seen
+        self._random, self._most, self._seen, self._by_hand = random, most, seen, by_hand
         # None until a gradient was asked for.
         self._gradient: str | None = None
         self._is_finite = True
@@ -305,7 +313,7 @@ class _Asked:
         if self._random:
             return ""
         try:
-            return wrong_gradient(self._forward, np.resize(self._probe, (self._most, *self._probe.shape[1:])))
+            return wrong_gradient(self._forward, np.resize(self._probe, (self._most, *self._probe.shape[1:])), self._by_hand)
         except Error:
             raise
         except Exception as problem:  # whatever a model raises
@@ -355,6 +363,13 @@ def doubts(*models: _native.Network | _native.Callback | None) -> list[str]:
     """What to say after work with models: of those that changed, of gradients, and of outputs that are no logits."""
     ranges = [doubt for asked in _asked(models) for doubt in asked.hidden_range()]
     return [*changes(*models), *wrong_gradients(*models), *ranges]
+
+
+def rows_of(answer: Any, count: int) -> NDArray[np.float64]:
+    """What a model answered to so many images, an array or a tensor, as an array of its own with a row for each."""
+    logits = np.array(_numbers(_detached(answer), "logits"), np.float64)
+    _check_rows(logits, count)
+    return logits
 
 
 def _numbers(value: Any, what: str) -> NDArray[Any]:

@@ -45,14 +45,30 @@ class Dataset:
 
     def __getitem__(self, which: Any) -> Dataset:
         """Some of them: a slice, indices or a mask."""
-        if isinstance(which, (int, np.integer)):
-            end = "" if which == -1 else which + 1
-            raise Error(f"data set: index {which}; take a slice, such as [{which}:{end}]")
+        if not isinstance(which, slice) and which is not Ellipsis:
+            which = _indices(which)
         return Dataset(self.images[which], self.labels[which], self.classes, self.name)
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.images.shape[1:]))
         return f"<deepsleep.Dataset {self.name}: {len(self)} images of {shape}, {self.classes} classes>"
+
+
+def _indices(which: Any) -> NDArray[Any]:
+    """Indices or a mask of images."""
+    refused = TypeError(f"data set: index {brief(which)}; take a slice, indices of images, or a mask")
+    if isinstance(which, tuple):
+        raise refused
+    try:
+        array = np.asarray(which)
+    except (ValueError, TypeError, RuntimeError):  # lists of several lengths, tensors that are no arrays
+        raise refused from None
+    if array.ndim == 0 and array.dtype.kind in "iu":
+        end = "" if array == -1 else array + 1
+        raise Error(f"data set: index {array}; take a slice, such as [{array}:{end}]")
+    if array.ndim != 1 or array.size and array.dtype.kind not in "iub":
+        raise refused
+    return array if array.size else array.astype(np.int64)
 
 
 def dataset(source: StrPath = "mnist", split: str = "test", *, folder: StrPath | None = None) -> Dataset:
@@ -110,6 +126,7 @@ def data_of(given: Any, what: str, classes: int | None = None) -> tuple[_native.
         given = Dataset(images.pixels, labels, classes or int(labels.max()) + 1, what)
     if len(given) == 0:
         raise Error(f"{what}: there are no images")
+    labels_of(given.labels, len(given.images), given.classes)
     if given.labels.max() > 255:
         raise Error(f"{what}: label {given.labels.max()}; a training takes 256 classes at most")
     pixels = np.ascontiguousarray(given.images, dtype=np.float32)

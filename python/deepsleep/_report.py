@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import _native
 from ._arguments import Array, Images, StrPath, path_of, whole
+from ._within import number_of, within
 
 
 class Report:
@@ -25,6 +26,8 @@ class Report:
         What the engine answered.
     images : object
         The images, and what they came as.
+    radius : str
+        The radius as it was given.
     doubts : sequence of str
         What else gives reason to doubt the result.
 
@@ -33,9 +36,11 @@ class Report:
     What a report gives is yours: changing it changes no report. The arrays of `arrays` are its own, and cannot be written to.
     """
 
-    def __init__(self, result: _native.AttackResult, images: Images, doubts: Sequence[str] = ()) -> None:
+    def __init__(self, result: _native.AttackResult, images: Images, radius: str, doubts: Sequence[str] = ()) -> None:
         self._result: _native.AttackResult | bytes = result
-        self._form = images.form
+        self._form, self._radius = images.form, radius
+        # A copy: it is no concern of a report's what becomes of the caller's.
+        self._own: Array | None = images.exact.copy() if images.exact.dtype == np.float64 else None
         self._summary: dict[str, Any] = json.loads(result.summary)
         self._summary["warnings"] += doubts
         self._arrays: dict[str, Array] = {name: np.asarray(column) for name, column in result.columns().items()}
@@ -112,7 +117,17 @@ class Report:
         Where nothing was found they are the clean ones, unless the attack was to return its last points (`return=last`) or
         they were crafted on another model (`source`).
         """
-        return self._given_back("adversarial")
+        return self._form.give_back(self._returned())
+
+    def _returned(self) -> Array:
+        """The images that `adversarial` gives, as an array: float32, or in the ball of float64 around images of that kind."""
+        found = self._arrays["adversarial"]
+        if self._own is None:
+            return found
+        exact = np.where(found == self._own.astype(np.float32), self._own, found)
+        inside = (self._arrays["status"] != "outside") & bool(self._summary["bounded"])
+        exact[inside] = within(exact[inside], self._own[inside], self._summary["norm"].lower(), number_of(self._radius))
+        return exact
 
     @property
     def prediction(self) -> Any:

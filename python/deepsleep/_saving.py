@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._arguments import StrPath, brief, kind, path_of, shorter, switch, whole, word_of
+from ._bytes import to_type
 from ._native import Error
 from ._normalized import Normalization
 
@@ -98,10 +99,7 @@ class Saving:
 
     def _saved(self, images: Any, save_type: str) -> Any:
         """Images as a file holds them: pixels from 0 to 1, or bytes, rounded down as torchattacks does."""
-        import torch
-
-        pixels = images if self._normalization is None else self._normalization.undo(images)
-        return (pixels * 255).to(torch.uint8) if save_type == "int" else pixels
+        return to_type(images if self._normalization is None else self._normalization.undo(images), save_type)
 
     @staticmethod
     def load(
@@ -149,7 +147,18 @@ class Saving:
         if not isinstance(content, dict) or (missing := [key for key in keys if not isinstance(content.get(key), torch.Tensor)]):
             missing = keys if not isinstance(content, dict) else missing
             raise Error(f"load_path: {brief(place)} holds no {' and no '.join(missing)}; give a file that save wrote with them")
-        sizes = {key: len(content[key]) if content[key].ndim else 0 for key in keys}
+        for key in keys:
+            shape, rank = tuple(content[key].shape), 4 if key.endswith("inputs") else 1
+            if len(shape) != rank:
+                form = "n x channels x height x width" if rank == 4 else "(n,)"
+                raise Error(f"load_path: {brief(place)} holds {key} of shape {shape}; expected {form}")
+        sizes = {key: len(content[key]) for key in keys}
+        if not sizes["labels"]:
+            raise Error(f"load_path: {brief(place)} holds no images")
+        shapes = {key: " x ".join(map(str, content[key].shape[1:])) for key in keys if key.endswith("inputs")}
+        if len(set(shapes.values())) > 1:
+            found = ", ".join(f"{key} of {shape}" for key, shape in shapes.items())
+            raise Error(f"load_path: {brief(place)} holds {found}; expected images of one shape")
         if len(set(sizes.values())) > 1:
             found = ", ".join(f"{size} {key}" for key, size in sizes.items())
             raise Error(f"load_path: {brief(place)} holds {found}; expected as many of each")

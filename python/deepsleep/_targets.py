@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arguments import Images, is_tensor, kind, labels_of, seed_of, switch, whole
+from ._classifier import rows_of
 from ._models import asked
 from ._native import Error
 
@@ -179,8 +180,8 @@ class Targeting:
 
     def _wrong_classes(self, images: Any, labels: Any) -> tuple[Images, NDArray[np.float64], NDArray[np.int64]]:
         """The images, their logits, and the labels."""
-        given, answer = Images(images), self.get_output_with_eval_nograd(images)
-        logits = np.array(answer if isinstance(answer, np.ndarray) else answer.detach().cpu().double().numpy(), np.float64)
+        given = Images(images)
+        logits = rows_of(self.get_output_with_eval_nograd(images), len(given))
         known = logits.argmax(1) if labels is None else labels_of(labels, len(given), logits.shape[1])
         return given, logits, known
 
@@ -196,18 +197,23 @@ def _copy(value: Any) -> Any:
 
 
 def at_targets(
-    model: Any, images: Any, targets: Any, seed: int, attack: Callable[[Any, NDArray[np.int64], int, NDArray[np.int64]], Any]
+    model: Any,
+    images: Any,
+    targets: tuple[Any, str],
+    seed: int,
+    attack: Callable[[Any, NDArray[np.int64], int, NDArray[np.int64]], Any],
 ) -> tuple[Any, dict[int, Any]]:
-    """Attacks each image at its class: the adversarial images, and the reports by class. `attack` attacks some images, which the model
-    takes for these classes, at one class, under their identities. What the model takes for its target already is left as it is."""
+    """Attacks each image at its class, of `targets` and where these come from: the adversarial images, and the reports by class. `attack`
+    attacks some images, which the model takes for these classes, at one class, under their identities. What the model takes for its target
+    already is left as it is."""
     given = Images(images)
-    logits = asked(model, images, seed)
-    logits = logits if isinstance(logits, np.ndarray) else logits.cpu().numpy()
-    wanted, own = labels_of(targets, len(given), logits.shape[1]), logits.argmax(1)
-    adversarial, reports = given.pixels.copy(), {}
+    logits = rows_of(asked(model, images, seed), len(given))
+    classes, name = targets
+    wanted, own = labels_of(classes, len(given), logits.shape[1], name), logits.argmax(1)
+    adversarial, reports = given.exact.copy(), {}
     for target in np.unique(wanted).tolist():
         which = np.flatnonzero((wanted == target) & (own != target))
         if len(which):
-            report = attack(given.give_back(given.pixels[which]), own[which], target, which)
-            adversarial[which], reports[target] = report.arrays["adversarial"], report
+            report = attack(given.some(which), own[which], target, which)
+            adversarial[which], reports[target] = report._returned(), report
     return given.give_back(adversarial), reports

@@ -12,6 +12,7 @@ import numpy as np
 
 from ._arguments import Images, brief, is_module, is_tensor, option_of, seed_of, switch, word_of
 from ._attack import attack
+from ._bytes import to_type
 from ._devices import check_device
 from ._models import Model, answer_of, load
 from ._native import Error
@@ -167,6 +168,76 @@ class Attack(Targeting, Saving):
                     "deepsleep.Classifier(model, random=True)"
                 )
 
+    def normalize(self, inputs: Any) -> Any:
+        """Pixels from 0 to 1 normalized, as `set_normalization_used` said.
+
+        Parameters
+        ----------
+        inputs : torch.Tensor or numpy.ndarray
+            `[n, channels, height, width]`.
+
+        Returns
+        -------
+        torch.Tensor or numpy.ndarray
+            `(inputs - mean) / std`.
+        """
+        return self._known_normalization().apply(inputs)
+
+    def inverse_normalize(self, inputs: Any) -> Any:
+        """Normalized images with pixels from 0 to 1 again, as `set_normalization_used` said.
+
+        Parameters
+        ----------
+        inputs : torch.Tensor or numpy.ndarray
+            `[n, channels, height, width]`.
+
+        Returns
+        -------
+        torch.Tensor or numpy.ndarray
+            `inputs * std + mean`.
+        """
+        return self._known_normalization().undo(inputs)
+
+    def _known_normalization(self) -> Normalization:
+        if self._normalization is None:
+            raise Error("normalization: none is used; call set_normalization_used(mean, std) first")
+        return self._normalization
+
+    @staticmethod
+    def to_type(inputs: Any, type: str) -> Any:
+        """Images as floats from 0 to 1, or as bytes, rounded down. What is of this kind already is returned as it is.
+
+        Parameters
+        ----------
+        inputs : torch.Tensor or numpy.ndarray
+            Floats or bytes.
+        type : {"float", "int"}
+            `int`: uint8 from 0 to 255.
+
+        Returns
+        -------
+        torch.Tensor or numpy.ndarray
+            float32 of bytes, uint8 of floats.
+        """
+        return to_type(inputs, type)
+
+    def forward(self, images: Any, labels: Any) -> Any:
+        """The same as a call of the attack.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or torch.Tensor
+            `[n, channels, height, width]`, as the attack takes them.
+        labels : numpy.ndarray or torch.Tensor
+            `[n]`, the classes as integers.
+
+        Returns
+        -------
+        numpy.ndarray or torch.Tensor
+            The attack's last point for each image.
+        """
+        return self(images, labels)
+
     def get_logits(self, images: Any, labels: Any = None) -> Any:
         """The model's answer to images, normalized if that is used.
 
@@ -236,12 +307,8 @@ class Attack(Targeting, Saving):
         else:
             model = self.model if used is None else used.before(self.model)
             found = self._attack(load(model) if isinstance(model, (str, Path)) else model, pixels, labels, targets)
-        if as_int and is_tensor(found):
-            import torch
-
-            return (found * 255).to(torch.uint8)
         if as_int:
-            return (found * 255).astype(np.uint8)
+            return to_type(found, "int")
         return found if used is None else used.apply(found)
 
     def _attacked_as_int(self) -> bool:
@@ -258,8 +325,9 @@ class Attack(Targeting, Saving):
         if targets is None:
             self.report = run(images, labels, attacked)
             return self.report.adversarial
+        name = "target_map_function" if self._mode == "targeted(custom)" else "labels"
         found, self.reports = at_targets(
-            model, images, targets, seed, lambda some, own, target, ids: run(some, own, f"{attacked},target={target}", ids)
+            model, images, (targets, name), seed, lambda some, own, target, ids: run(some, own, f"{attacked},target={target}", ids)
         )
         self.report = next(iter(self.reports.values())) if len(self.reports) == 1 else None
         return found

@@ -41,5 +41,4 @@ def test_an_audit_asks_about_many_images_at_once(digits):
 def test_an_honest_model_with_noise_is_no_suspect(digits, noise):
     report = audited(Means(*digits, noise), digits, random=True)
     found = {check["name"]: check["finding"] for check in report.checks}
-    assert found["unbounded"] == found["radius curve"] == "pass"
-    assert "fail" not in found.values(), found
+    assert set(found.values()) == {"pass"} and report.verdict == "undecided", found

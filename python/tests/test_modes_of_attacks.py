@@ -249,3 +249,93 @@ def test_a_function_of_targets_cannot_change_what_is_attacked(control, digits):
     assert np.array_equal(images, digits[0][:8]) and np.array_equal(labels, digits[1][:8])
     attack.set_mode_targeted_by_function(lambda images, labels: (labels + 1) % 10, quiet=True)
     assert np.array_equal(attack(images, labels), found)
+
+
+@pytest.mark.parametrize(
+    "targets, words",
+    [
+        (lambda y: y[:3], "3 of them for 4 images"),
+        (lambda y: y[:, None], "shape (4, 1); expected (4,): its result[:, 0]"),
+        (lambda y: np.eye(10)[y], "give classes: its result.argmax(1)"),
+        (lambda y: y + 20, "is not below the model's 10 classes"),
+        (lambda y: y - 20, "is below 0"),
+        (lambda y: y.astype(float), "give integers: its result.astype('int64')"),
+        (lambda y: np.array([10**25] * 4, object), "does not belong to any class"),
+        (lambda y: y.tolist(), "of type list"),
+    ],
+)
+def test_wrong_targets_are_said_of_the_function_that_gave_them(targets, words, control, digits):
+    attack = deepsleep.torchattacks.PGD(control, eps=0.1, steps=2)
+    attack.set_mode_targeted_by_function(lambda images, labels: targets(labels), quiet=True)
+    with pytest.raises(deepsleep.Error) as problem:
+        attack(digits[0][:4], digits[1][:4])
+    text = str(problem.value)
+    assert text.startswith("target_map_function: ") and words in text and "labels" not in text and "\n" not in text, text
+    # Those of the caller are labels.
+    attack.set_mode_targeted_by_label(quiet=True)
+    with pytest.raises(deepsleep.Error, match="^labels: 3 of them"):
+        attack(digits[0][:4], digits[1][:3])
+
+
+def test_targets_of_a_model_that_answers_as_none_does(digits):
+    images, labels = digits[0][:4], digits[1][:4]
+    for answer, words in [(lambda x: np.zeros(len(x)), r"expected \(4, classes\)"), (lambda x: "none", "expected an array of numbers")]:
+        attack = deepsleep.torchattacks.PGD(answer, eps=0.1, steps=2)
+        with pytest.raises(deepsleep.Error, match=words):
+            attack.get_least_likely_label(images, labels)
+
+
+def test_the_official_methods_of_pixels(control, digits):
+    images, labels = digits[0][:6], digits[1][:6]
+    attack = torchattacks.PGD(control, eps=0.1, steps=2)
+    assert np.array_equal(attack.forward(images, labels), attack(images, labels))
+    attack.set_normalization_used([0.5], [0.25])
+    normalized = attack.normalize(images)
+    assert np.allclose(normalized, (images - 0.5) / 0.25) and np.allclose(attack.inverse_normalize(normalized), images, atol=1e-6)
+    pixels = attack.to_type(images, "int")
+    assert pixels.dtype == np.uint8 and np.array_equal(pixels, (images * 255).astype(np.uint8)) and attack.to_type(pixels, "int") is pixels
+    again = torchattacks.PGD.to_type(pixels, "float")
+    assert again.dtype == np.float32 and np.array_equal(again, pixels.astype(np.float32) / np.float32(255))
+    assert attack.to_type(images, "float") is images
+
+
+def test_the_official_methods_of_tensors_are_the_official_ones(tensors):
+    torch, official = pytest.importorskip("torch"), pytest.importorskip("torchattacks")
+    (images, labels), network = tensors, torch_network()
+    ours, theirs = torchattacks.PGD(network, eps=0.1, steps=2), official.PGD(network, eps=0.1, steps=2)
+    for attack in (ours, theirs):
+        attack.set_normalization_used([0.5], [0.25])
+    assert torch.allclose(ours.normalize(images), theirs.normalize(images))
+    assert torch.allclose(ours.inverse_normalize(ours.normalize(images)), images, atol=1e-6)
+    for given, kind in [(images, "int"), (images, "float"), ((images * 255).to(torch.uint8), "int"), ((images * 255).to(torch.uint8), "float")]:
+        assert torch.equal(ours.to_type(given, kind), theirs.to_type(given, kind))
+    ours = torchattacks.PGD(network, eps=0.1, steps=2)
+    assert torch.equal(ours.forward(images, labels), ours(images, labels))
+
+
+def test_files_that_hold_something_else(tensors, tmp_path):
+    torch = pytest.importorskip("torch")
+    (images, labels), place = tensors, tmp_path / "found.pt"
+    whole = {"adv_inputs": images, "labels": labels, "preds": labels, "clean_inputs": images, "save_type": "float"}
+    for changes, words in [
+        ({"clean_inputs": images[..., :20]}, "holds adv_inputs of 1 x 28 x 28, clean_inputs of 1 x 28 x 20; expected images of one shape"),
+        ({"clean_inputs": images[:3]}, "3 clean_inputs; expected as many of each"),
+        ({"labels": torch.tensor(3)}, r"holds labels of shape \(\); expected \(n,\)"),
+        ({"adv_inputs": torch.tensor(0.5)}, r"holds adv_inputs of shape \(\); expected n x channels x height x width"),
+        ({"preds": labels[:, None]}, r"holds preds of shape \(64, 1\); expected \(n,\)"),
+        ({name: whole[name][:0] for name in ("adv_inputs", "labels", "preds", "clean_inputs")}, "holds no images"),
+    ]:
+        torch.save({**whole, **changes}, place)
+        with pytest.raises(deepsleep.Error, match=words) as problem:
+            torchattacks.PGD.load(place, load_predictions=True, load_clean_inputs=True)
+        assert "\n" not in str(problem.value)
+
+
+def test_a_loader_without_images_is_refused(tensors, tmp_path):
+    torch = pytest.importorskip("torch")
+    (images, labels), attack = tensors, torchattacks.FGSM(torch_network().eval(), eps=0.2)
+    empty = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images[:0], labels[:0]))
+    for loader, words in [(empty, "data_loader: no batch"), ([], "data_loader: no batch"), ([(images[:0], labels[:0])], "images: there are none")]:
+        with pytest.raises(deepsleep.Error, match=words):
+            attack.save(loader, tmp_path / "none.pt", return_verbose=True)
+    assert not (tmp_path / "none.pt").exists()

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -41,6 +42,41 @@ def test_data_sets(digits, tmp_path):
     ]:
         with pytest.raises(deepsleep.Error):
             wrong()
+
+
+def test_parts_of_a_data_set(digits):
+    images, labels = digits
+    data = deepsleep.Dataset(images, labels, 10, "digits")
+    for which in (slice(3, 9), [1, 5, 5], np.array([], int), [], labels == 3, np.array([-1, 0]), ..., slice(None, None, -2), range(4)):
+        part = data[which]
+        expected = images[list(which)] if isinstance(which, range) else images[which]
+        assert np.array_equal(part.images, expected) and len(part.labels) == len(part.images) and part.classes == 10
+    for which in (3, -1, np.int64(3), np.array(3)):
+        with pytest.raises(deepsleep.Error, match="data set: index -?[13]; take a slice, such as"):
+            data[which]
+    for which in (True, np.True_, np.array(False), None, 1.5, "a", (0, 1), (slice(3), 0), [[0, 1]], [[0], [1, 2]], [0.5], np.ones((200, 1), bool)):
+        with pytest.raises(TypeError, match="data set: index .*; take a slice, indices of images, or a mask"):
+            data[which]
+    for which in ([200], [-201], np.ones(3, bool)):
+        with pytest.raises(IndexError):
+            data[which]
+
+
+def test_labels_of_a_data_set_of_one_s_own_are_looked_at(digits):
+    images, labels = digits
+    for wrong, words in [(labels - 1, "below 0"), (labels[:9], "9 of them for 200 images"), (labels.astype(float), "give integers")]:
+        data = deepsleep.Dataset(images, wrong, 10)
+        with pytest.raises(deepsleep.Error, match=words):
+            deepsleep.train(data, data, epochs=1)
+
+
+def test_a_data_set_that_is_not_there_is_looked_for_where_it_may_be(tmp_path):
+    """Not in the folder of the build, where no user could put it."""
+    code = "import deepsleep\ntry: deepsleep.dataset('kmnist')\nexcept deepsleep.Error as problem: print(problem)"
+    nowhere = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "DEEPSLEEP_DATA": str(tmp_path / "sets")}
+    said = subprocess.run([sys.executable, "-c", code], env=nowhere, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert f"{tmp_path}/sets" in said and "data fetch kmnist" in said and "put its files into one of these" in said
+    assert said.count("\n") == 1
 
 
 def test_a_training(control, few):

@@ -45,6 +45,12 @@ def logged(path):
     adversary.clean_accuracy(X, Y)
 
 
+def version_of(norm):
+    adversary = deepsleep.AutoAttack("control", eps=0.1, verbose=False)
+    adversary.norm = norm
+    adversary.set_version("plus")
+
+
 NAN = X.copy()
 NAN[2, 0, 3, 3] = np.nan
 
@@ -71,6 +77,9 @@ WRONG = {
     "a column of labels": (call(labels=Y[:, None]), "labels[:, 0]"),
     "floats as labels": (call(labels=Y.astype(float)), "give integers"),
     "booleans as labels": (call(labels=Y > 1), "give integers"),
+    "labels beyond all": (call(labels=np.array([0, 1, 2, 10**25], object)), "label 10000000000000000000000000 does not belong to any class"),
+    "labels far below all": (call(labels=np.array([0, 1, 2, -(10**25)], object)), "does not belong to any class"),
+    "objects as labels": (call(labels=Y.astype(object)), "give integers: labels.astype('int64')"),
     "too few labels": (call(labels=Y[:3]), "3 of them for 4 images"),
     "a single label": (call(labels=np.int64(3)), "labels: of type"),
     "a class too many": (call(labels=Y + 7), "label 10 is not below the model's 10 classes"),
@@ -112,6 +121,13 @@ WRONG = {
     "batches of none": (lambda: deepsleep.Classifier(dense, batch_size=0), "batch_size: 0; expected 16"),
     "official AutoAttack, eps in bytes": (lambda: deepsleep.AutoAttack("control", eps=8), "8/255"),
     "official AutoAttack, version": (lambda: deepsleep.AutoAttack("control", version="full"), "expected standard"),
+    "official AutoAttack, a norm without it": (lambda: version_of("L0"), "norm: AutoAttack exists in Linf, L2 and L1"),
+    "torchattacks, no normalization": (lambda: TORCHATTACKS.PGD("control").normalize(X), "call set_normalization_used(mean, std) first"),
+    "torchattacks, no normalization to undo": (
+        lambda: TORCHATTACKS.PGD("control").inverse_normalize(X), "call set_normalization_used(mean, std) first",
+    ),
+    "torchattacks, a type that is none": (lambda: TORCHATTACKS.PGD.to_type(X, "half"), "type: 'half'; expected float or int"),
+    "torchattacks, a type of a list": (lambda: TORCHATTACKS.PGD.to_type([0.5], "int"), "inputs: of type list"),
     "official AutoAttack, both": (
         lambda: deepsleep.AutoAttack("control", attacks_to_run=["square"]),
         "version='custom'",
@@ -230,7 +246,7 @@ def test_what_only_lies_otherwise_in_memory_gives_the_same_numbers():
     fortran, swapped = np.asfortranarray(X), X.astype(">f4")
     for images in (strided, fortran, swapped, X.astype(np.float64), X[::-1][::-1]):
         report = deepsleep.attack("control", images, Y.astype(np.int32), "pgd:steps=3", eps=0.1)
-        assert np.array_equal(report.adversarial, expected.adversarial)
+        assert np.array_equal(report.arrays["adversarial"], expected.adversarial)
         assert np.array_equal(report.status, expected.status)
 
 

@@ -41,6 +41,7 @@ pub(super) fn behind(subject: &mut Subject<'_>, options: &AuditOptions) -> Resul
         warn: Some(0.01),
         meaning: "the claim rests on an attack that is weaker than others: report what the union leaves",
     };
-    let weaker = Check { measures, ..share.check(missed, subject.len(), 1.0) };
+    // Each look at a random model may fool another few.
+    let weaker = Check { measures, ..subject.share(share, missed, subject.len()) };
     Ok(vec![reach, weaker])
 }

@@ -3,7 +3,7 @@
 
 use super::altered::Altered;
 use super::attacks::with_gradients;
-use super::gradients::{Gradients, ascent, vanishing};
+use super::gradients::{Ascent, Gradients, vanishing};
 use super::known::{NearestMean, right};
 use super::report::{Check, Finding};
 use super::subject::{NumberCheck, Subject};
@@ -24,14 +24,14 @@ pub(super) fn controls(subject: &Subject<'_>, fast: bool) -> Result<Check> {
     let turned = Altered::gradients(subject.model, -1.0);
     let planted = subject.of_model(&turned);
     // Where the own one leads downwards, the other way is the right one.
-    let own = ascent(subject, &Gradients::of(subject, SOME)?)?;
-    let other = ascent(&planted, &Gradients::of(&planted, SOME)?)?;
+    let own = Ascent::of(subject, &Gradients::of(subject, SOME)?)?;
+    let other = Ascent::of(&planted, &Gradients::of(&planted, SOME)?)?;
     // A random model's losses vary, and a few images are too few to be sure: then it is the order that counts.
     let noticed = match subject.model.is_random() {
-        true => other.statistic < own.statistic,
-        false => other.finding != Finding::Pass,
+        true => own.beats(&other),
+        false => other.check(&planted).finding != Finding::Pass,
     };
-    if own.finding != Finding::Fail && !noticed {
+    if own.check(subject).finding != Finding::Fail && !noticed {
         wrong.push("a gradient that it turned round was not noticed".to_owned());
     }
     let (known, missed) = missed(subject, fast)?;

@@ -2,6 +2,7 @@
 //! attack failure").
 
 use super::report::Check;
+use super::statistics::deviation;
 use super::subject::{ShareCheck, Subject};
 use crate::Result;
 use crate::attack::extend::{ChangedOptions, Feedback, Needs, Runs, Sample, Step, Stepper};
@@ -20,21 +21,40 @@ const STILL: f32 = 0.05;
 /// PGD, and whether the loss of every image was still rising at its last step.
 struct Watched<'a> {
     attack: Pgd,
+    /// Whether the model draws on its own, so that losses vary from step to step.
+    noisy: bool,
     rising: &'a Mutex<HashMap<Key, bool>>,
 }
 
-/// That of PGD, and the best loss after every step.
+/// That of PGD, and the loss after every step.
 struct WatchedState {
     inner: <Pgd as Stepper>::State,
-    best: Vec<f32>,
+    losses: Vec<f32>,
 }
 
 impl Watched<'_> {
-    /// Whether the loss was still rising, on its own scale.
-    fn is_rising(best: &[f32]) -> bool {
-        let (Some(&first), Some(&last)) = (best.first(), best.last()) else { return false };
-        let before = best[best.len().saturating_sub(LAST + 1)];
+    /// Whether the best loss was still rising, on its own scale.
+    fn is_rising(losses: &[f32]) -> bool {
+        let best = |some: &[f32]| some.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let Some(&first) = losses.first() else { return false };
+        let last = best(losses);
+        let before = best(&losses[..losses.len().saturating_sub(LAST).max(1)]);
         last > first && (last - before) / (last - first) > STILL
+    }
+
+    /// The same of losses that vary from step to step, of which the best is luck: whether the last ones are higher than as many before
+    /// them, by more than their mean varies, and on the scale of the whole rise.
+    fn is_surely_rising(losses: &[f32]) -> bool {
+        let count = losses.len();
+        if count < 3 * LAST {
+            return false;
+        }
+        let mean = |some: &[f32]| some.iter().map(|&x| f64::from(x)).sum::<f64>() / LAST as f64;
+        let (earlier, last) = losses[count - 2 * LAST..].split_at(LAST);
+        let variance = deviation(earlier).powi(2) + deviation(last).powi(2);
+        let rise = mean(last) - mean(earlier);
+        let whole = mean(last) - mean(&losses[..LAST]);
+        rise > 2.0 * (variance / LAST as f64).sqrt() && rise > f64::from(STILL) * whole
     }
 }
 
@@ -74,11 +94,11 @@ impl Stepper for Watched<'_> {
     }
 
     fn state(&self, shape: Shape, classes: usize) -> WatchedState {
-        WatchedState { inner: self.attack.state(shape, classes), best: Vec::new() }
+        WatchedState { inner: self.attack.state(shape, classes), losses: Vec::new() }
     }
 
     fn start(&self, state: &mut WatchedState, sample: &Sample<'_>, x: &mut [f32]) {
-        state.best.clear();
+        state.losses.clear();
         self.attack.start(&mut state.inner, sample, x);
     }
 
@@ -89,12 +109,12 @@ impl Stepper for Watched<'_> {
         answer: &Feedback<'_>,
         x: &mut [f32],
     ) -> Step {
-        let before = state.best.last().copied().unwrap_or(f32::NEG_INFINITY);
-        state.best.push(before.max(answer.loss));
+        state.losses.push(answer.loss);
         let step = self.attack.step(&mut state.inner, sample, answer, x);
         if step == Step::Last {
             let mut rising = self.rising.lock().unwrap_or_else(PoisonError::into_inner);
-            rising.insert(identity(sample.clean), Self::is_rising(&state.best));
+            let is_rising = if self.noisy { Self::is_surely_rising } else { Self::is_rising };
+            rising.insert(identity(sample.clean), is_rising(&state.losses));
         }
         step
     }
@@ -110,7 +130,8 @@ pub(super) fn convergence(subject: &mut Subject<'_>) -> Result<Check> {
     let rising = Mutex::new(HashMap::new());
     let attack = Pgd { loss: Loss::Margin, steps: 100, ..Pgd::default() };
     let left = Subject::some(&subject.survivors(), 256);
-    let found = subject.attack(&Watched { attack, rising: &rising }, &left)?;
+    let noisy = !subject.model.draws_by_key();
+    let found = subject.attack(&Watched { attack, noisy, rising: &rising }, &left)?;
     let rising = rising.into_inner().unwrap_or_else(PoisonError::into_inner);
     let withstand = left.iter().filter(|i| !found.contains(i));
     let ends: Vec<bool> = withstand
@@ -124,12 +145,15 @@ pub(super) fn convergence(subject: &mut Subject<'_>) -> Result<Check> {
         warn: Some(0.1),
         meaning: "the attack had not converged: use more steps, or smaller ones at the end (apgd-ce)",
     };
-    Ok(check.check(ends.iter().filter(|&&rising| rising).count(), ends.len(), 1.0))
+    let rising = ends.iter().filter(|&&rising| rising).count();
+    // Draws have a part in it.
+    Ok(subject.share(check, rising, ends.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attack::geometry::random::symmetric;
 
     #[test]
     fn a_loss_rises_until_it_does_not() {
@@ -138,5 +162,27 @@ mod tests {
         let flat: Vec<f32> = (0..100).map(|i| (i as f32).min(50.0)).collect();
         assert!(!Watched::is_rising(&flat));
         assert!(!Watched::is_rising(&[]) && !Watched::is_rising(&[1.0; 100]));
+        // It is the best loss that counts: one that was lower meanwhile has not risen.
+        let dip: Vec<f32> =
+            (0..100).map(|i| if i < 85 { (i as f32).min(50.0) } else { 40.0 }).collect();
+        assert!(!Watched::is_rising(&dip));
+    }
+
+    /// Losses of noise alone have their best among the last ten as often as anywhere, and do not rise.
+    #[test]
+    fn the_best_of_noise_is_no_rise() {
+        let random = &mut Key::new(5).generator();
+        let mut noise = |slope: f32| -> Vec<f32> {
+            let height = |i: usize| (0.2 * i as f32).min(4.0) + slope * i as f32;
+            (0..100).map(|i| height(i) + symmetric(random)).collect()
+        };
+        let rising = |slope, of: &mut dyn FnMut(f32) -> Vec<f32>, is: fn(&[f32]) -> bool| {
+            (0..1000).filter(|_| is(&of(slope))).count()
+        };
+        let luck = rising(0.0, &mut noise, Watched::is_surely_rising);
+        assert!(luck < 60, "{luck} of 1,000");
+        let sure = rising(0.2, &mut noise, Watched::is_surely_rising);
+        assert!(sure > 950, "{sure} of 1,000");
+        assert!(!Watched::is_surely_rising(&[]) && !Watched::is_surely_rising(&[1.0; 100]));
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the gradient of a model tells where its loss rises.
 
 use super::report::{Check, Finding};
-use super::statistics::{bootstrap, interval, median};
+use super::statistics::{bootstrap, deviation, interval, median, surely_more};
 use super::subject::{NumberCheck, ShareCheck, Subject};
 use crate::Result;
 use crate::attack::Answer;
@@ -69,51 +69,100 @@ pub(super) fn vanishing(gradients: &Gradients) -> Check {
     check.check(count, gradients.which.len(), 1.0)
 }
 
-/// Whether the loss rises along the gradient more than along nearly all random directions.
-pub(super) fn ascent(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
-    const RANDOM: usize = 100;
-    let distance = subject.reach() / 4.0;
-    let which = &gradients.which;
-    // That along the gradient first.
-    let losses = subject.losses(which, 1 + RANDOM, |k, n| {
-        let clean = subject.samples.image(which[k]);
-        let random = |draw| subject.key("ascent", which[k]).with(draw as u64);
-        let direction = match n.checked_sub(1) {
-            None => gradients.signs(k),
-            Some(draw) => signs(random(draw), clean.len()),
-        };
-        along(clean, &direction, distance)
-    })?;
-    let mut rises = 0;
-    for losses in losses {
-        // Above the 95th of 100.
-        let above = losses[1..].iter().filter(|&&loss| losses[0] > loss).count();
-        rises += usize::from(above > RANDOM * 95 / 100);
+/// Random directions that a gradient is compared with.
+const RANDOM: usize = 100;
+
+/// Answers to the image itself, of a model that draws on its own.
+const REPEATS: usize = 20;
+
+/// Where the loss along the gradient stands among those along random directions.
+pub(super) struct Ascent {
+    /// For each image, how many of these are below it.
+    above: Vec<usize>,
+    /// Whether the model's own draws change the loss of most images about as much as a random direction does.
+    is_hidden: bool,
+}
+
+impl Ascent {
+    pub fn of(subject: &Subject<'_>, gradients: &Gradients) -> Result<Self> {
+        let distance = subject.reach() / 4.0;
+        let which = &gradients.which;
+        let repeats = if subject.model.draws_by_key() { 0 } else { REPEATS };
+        // That along the gradient first, the image itself last.
+        let losses = subject.losses(which, 1 + RANDOM + repeats, |k, n| {
+            let clean = subject.samples.image(which[k]);
+            let random = |draw| subject.key("ascent", which[k]).with(draw as u64);
+            let direction = match n.checked_sub(1) {
+                None => gradients.signs(k),
+                Some(draw) if draw < RANDOM => signs(random(draw), clean.len()),
+                Some(_) => return clean.to_vec(),
+            };
+            along(clean, &direction, distance)
+        })?;
+        let (mut above, mut hidden) = (Vec::with_capacity(which.len()), 0);
+        for losses in losses {
+            let (random, repeated) = losses[1..].split_at(RANDOM);
+            above.push(random.iter().filter(|&&loss| losses[0] > loss).count());
+            let (moved, own) = (deviation(random), deviation(repeated));
+            hidden += usize::from(moved * moved < 2.0 * own * own);
+        }
+        let is_hidden = 2 * hidden > which.len();
+        Ok(Self { above, is_hidden })
     }
-    // Chance is 5 %. Between draws of spikes, a mean of a few says of so small a step little more than the direction.
-    let least = match (subject.model.is_random(), subject.model.estimates_gradients()) {
-        (true, _) => 0.1,
-        (false, true) => 0.5,
-        (false, false) => 0.75,
-    };
-    let share = rises as f64 / gradients.which.len().max(1) as f64;
-    // A handful of images says little.
-    let [low, most] = interval(rises, gradients.which.len());
-    let finding = match share {
-        _ if most < least => Finding::Fail,
-        share if share < least => Finding::Warn,
-        _ => Finding::Pass,
-    };
-    let threshold = format!("fails where no more than {} % are likely", 100.0 * least);
-    let number = NumberCheck {
-        name: "ascent",
-        catches: "wrong, random, negated, shattered gradients",
-        measures: "images whose loss rises more along the gradient's sign, by eps / 4, than along 95 of 100 random signs",
-        meaning: "the gradient does not say where the loss rises: it is wrong, random, negated, another network's, or shattered into \
-         pieces smaller than a step; what attacks along it leave is no robustness (square, rays, nes-pgd, jitter=)",
-    };
-    let check = number.check(share, (&threshold, finding));
-    Ok(Check { interval: Some([low, most]), ..check })
+
+    /// Images whose loss rises more than along nearly all random directions: above the 95th of 100.
+    fn rises(&self) -> usize {
+        self.above.iter().filter(|&&above| above > RANDOM * 95 / 100).count()
+    }
+
+    /// Whether the loss falls along the gradient, and that is no chance.
+    fn falls(&self) -> bool {
+        let below = self.above.iter().filter(|&&above| above < RANDOM / 2).count();
+        let over = self.above.iter().filter(|&&above| above > RANDOM / 2).count();
+        surely_more(below, over, 1)
+    }
+
+    /// Whether a gradient that was turned round is seen to be worse; where draws hide steps, that cannot be seen.
+    pub fn beats(&self, turned: &Self) -> bool {
+        let sum = |all: &[usize]| all.iter().sum::<usize>();
+        self.is_hidden || sum(&turned.above) < sum(&self.above)
+    }
+
+    /// Whether the loss rises along the gradient more than along nearly all random directions.
+    pub fn check(&self, subject: &Subject<'_>) -> Check {
+        // Chance is 5 %. Between draws of spikes, a mean of a few says of so small a step little more than the direction.
+        let least = match (subject.model.is_random(), subject.model.estimates_gradients()) {
+            (true, _) => 0.1,
+            (false, true) => 0.5,
+            (false, false) => 0.75,
+        };
+        let (rises, count) = (self.rises(), self.above.len());
+        let share = rises as f64 / count.max(1) as f64;
+        // A handful of images says little.
+        let [low, most] = interval(rises, count);
+        let finding = match share {
+            _ if subject.model.is_random() && self.falls() => Finding::Fail,
+            _ if self.is_hidden => Finding::Pass,
+            _ if most < least => Finding::Fail,
+            share if share < least => Finding::Warn,
+            _ => Finding::Pass,
+        };
+        let threshold = match self.is_hidden {
+            true => {
+                "fails where the loss falls at most images: the model's own draws hide more".into()
+            }
+            false => format!("fails where no more than {} % are likely", 100.0 * least),
+        };
+        let number = NumberCheck {
+            name: "ascent",
+            catches: "wrong, random, negated, shattered gradients",
+            measures: "images whose loss rises more along the gradient's sign, by eps / 4, than along 95 of 100 random signs",
+            meaning: "the gradient does not say where the loss rises: it is wrong, random, negated, another network's, or shattered into \
+             pieces smaller than a step; what attacks along it leave is no robustness (square, rays, nes-pgd, jitter=)",
+        };
+        let check = number.check(share, (&threshold, finding));
+        Check { interval: Some([low, most]), ..check }
+    }
 }
 
 /// Whether the gradient predicts differences.
@@ -193,10 +242,15 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<Check> {
     const DRAWS: usize = 50;
     let which = Subject::some(&gradients.which, 64);
-    // That of the image itself first.
-    let losses = subject.losses(&which, 1 + DRAWS, |k, n| {
+    // What a model's own draws change is no roughness: it is measured where nothing is moved.
+    let own_draws = !subject.model.draws_by_key();
+    let count = if own_draws { 1 + 2 * DRAWS } else { 1 + DRAWS };
+    // That of the image itself first, and others of it last.
+    let losses = subject.losses(&which, count, |k, n| {
         let clean = subject.samples.image(which[k]);
-        let Some(draw) = n.checked_sub(1) else { return clean.to_vec() };
+        let Some(draw) = n.checked_sub(1).filter(|&draw| draw < DRAWS) else {
+            return clean.to_vec();
+        };
         let random = &mut subject.key("roughness", which[k]).with(draw as u64).generator();
         let noise: Vec<f32> = clean.iter().map(|_| symmetric(random)).collect();
         along(clean, &noise, subject.reach() / 20.0)
@@ -208,20 +262,27 @@ pub(super) fn roughness(subject: &Subject<'_>, gradients: &Gradients) -> Result<
                 f64::from((loss - losses[0]).abs()) / f64::from(losses[0].abs()).max(1e-12);
             if change.is_finite() { change.min(1.0) } else { 1.0 }
         };
-        changes.push(losses[1..].iter().map(change).sum::<f64>() / DRAWS as f64);
+        let sum = |some: &[f32]| some.iter().map(change).sum::<f64>() / DRAWS as f64;
+        let (moved, still) = losses[1..].split_at(DRAWS);
+        changes.push(sum(moved) - sum(still));
     }
     let mean_of =
         |some: &[usize]| some.iter().map(|&k| changes[k]).sum::<f64>() / some.len().max(1) as f64;
     let mean = mean_of(&(0..changes.len()).collect::<Vec<usize>>());
     let interval = bootstrap(changes.len(), mean_of);
-    let finding = if mean > 0.1 { Finding::Warn } else { Finding::Pass };
+    let surely = if own_draws { interval.map_or(0.0, |[low, _]| low) } else { mean };
+    let finding = if surely > 0.1 { Finding::Warn } else { Finding::Pass };
+    let threshold = if own_draws { "warns if significantly above 0.1" } else { "warns above 0.1" };
+    let beyond = if own_draws { ", beyond what its draws change" } else { "" };
     let number = NumberCheck {
         name: "roughness",
         catches: "shattering",
-        measures: "how much the margin changes within eps / 20, as a share of itself (mean)",
+        measures: &format!(
+            "how much the margin changes within eps / 20, as a share of itself (mean){beyond}"
+        ),
         meaning: "the loss is rough at a scale that steps do not see: average gradients (jitter=) or scores (nes-pgd)",
     };
-    let check = number.check(mean, ("warns above 0.1", finding));
+    let check = number.check(mean, (threshold, finding));
     Ok(Check { interval, ..check })
 }
 
@@ -252,9 +313,10 @@ pub(super) fn overshoot(subject: &Subject<'_>, gradients: &Gradients) -> Result<
         catches: "catastrophic overfitting",
         measures: "images whose loss is higher halfway along a single step than at its end",
         fail: None,
-        warn: Some(0.2),
+        // Of losses that are mostly noise, either one is the higher in half of the cases.
+        warn: Some(if subject.model.draws_by_key() { 0.2 } else { 0.5 }),
         meaning: "the loss bends back inside the ball, as in networks trained on single-step attacks (catastrophic \
                   overfitting): single-step attacks say nothing about it",
     };
-    Ok(Check { curve, ..check.check(back, gradients.which.len(), 1.0) })
+    Ok(Check { curve, ..subject.share(check, back, gradients.which.len()) })
 }

@@ -32,6 +32,7 @@ mod controls;
 mod convergence;
 mod gradients;
 mod known;
+mod luck;
 mod noise;
 mod report;
 mod silence;

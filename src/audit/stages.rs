@@ -1,7 +1,7 @@
 //! The stages of an audit, in their order: each can be kept, and an interrupted audit goes on behind the last one.
 
 use super::attacks::{Member, effort, gap, radii, random, rivals, scale};
-use super::gradients::{Gradients, ascent, differences, overshoot, roughness, vanishing};
+use super::gradients::{Ascent, Gradients, differences, overshoot, roughness, vanishing};
 use super::report::{Attacked, Check};
 use super::subject::Subject;
 use super::{AuditOptions, active, answers, claim, controls, convergence, noise, silence};
@@ -129,7 +129,7 @@ impl StageKind {
                 let at_images = Gradients::of(subject, LOOKED_AT)?;
                 let mut checks = vec![
                     vanishing(&at_images),
-                    ascent(subject, &at_images)?,
+                    Ascent::of(subject, &at_images)?.check(subject),
                     differences(subject, &at_images)?,
                     roughness(subject, &at_images)?,
                     overshoot(subject, &at_images)?,
@@ -151,7 +151,7 @@ impl StageKind {
                 Ok(vec![effort(subject)?, convergence::convergence(subject)?, scale(subject)?])
             }
             Self::Radii => radii(subject),
-            Self::Noise => noise::averaging(subject),
+            Self::Noise => noise::averaging(subject, options),
             Self::Active => {
                 let images =
                     if subject.model.is_spiking() { options.active / 2 } else { options.active };

@@ -231,6 +231,11 @@ impl<'a> Subject<'a> {
         Ok(answers)
     }
 
+    /// A check on a share of samples that chance is part of: of a random model it warns only if the share is significantly above.
+    pub fn share(&self, check: ShareCheck, hits: usize, count: usize) -> Check {
+        check.judge(hits, count, 1.0, self.model.is_random())
+    }
+
     /// Logits and gradients at these samples; of a random model their means.
     pub fn gradients(&self, which: &[usize]) -> Result<Vec<Answer>> {
         let point = |&i: &usize| self.point(i, self.samples.image(i));
@@ -258,17 +263,25 @@ pub(super) struct ShareCheck {
 impl ShareCheck {
     /// Of `hits` in `count` samples, which stand for a share of `weight` of all.
     pub fn check(self, hits: usize, count: usize, weight: f64) -> Check {
+        self.judge(hits, count, weight, false)
+    }
+
+    fn judge(self, hits: usize, count: usize, weight: f64, surely: bool) -> Check {
         let statistic = weight * hits as f64 / count.max(1) as f64;
         let [low, high] = interval(hits, count).map(|bound| weight * bound);
         let finding = if self.fail.is_some_and(|fail| hits > 0 && low > fail) {
             Finding::Fail
-        } else if self.warn.is_some_and(|warn| hits > 0 && statistic > warn) {
+        } else if self
+            .warn
+            .is_some_and(|warn| hits > 0 && (if surely { low } else { statistic }) > warn)
+        {
             Finding::Warn
         } else {
             Finding::Pass
         };
         let percent = |share: f64| format!("{} %", (1e4 * share).round() / 100.0);
-        let said = [("fails if significantly above", self.fail), ("warns above", self.warn)];
+        let warns = if surely { "warns if significantly above" } else { "warns above" };
+        let said = [("fails if significantly above", self.fail), (warns, self.warn)];
         let said =
             said.into_iter().filter_map(|(what, at)| Some(format!("{what} {}", percent(at?))));
         let meaning = if finding == Finding::Pass { "" } else { self.meaning };

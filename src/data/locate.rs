@@ -30,7 +30,7 @@ pub struct SearchPath {
     /// What `DEEPSLEEP_DATA` says; `--data-dir` goes before it.
     pub variable: Option<PathBuf>,
     /// `./data`, the user's cache folder, the system's folder of data sets, and the folder beside the sources that this
-    /// was built from.
+    /// was built from, where it is there.
     pub standard: Vec<PathBuf>,
 }
 
@@ -40,7 +40,8 @@ impl SearchPath {
         let variable = env::var_os(DATA_VARIABLE).filter(|value| !value.is_empty());
         let mut standard = vec![PathBuf::from("data")];
         standard.extend(cache_dir().ok()); // without a home there is no cache to look into
-        standard.extend([SYSTEM_FOLDER, BUNDLED].map(PathBuf::from));
+        standard.push(PathBuf::from(SYSTEM_FOLDER));
+        standard.extend(of_the_build(BUNDLED));
         Self {
             data_dir: data_dir.map(Path::to_owned),
             variable: variable.map(PathBuf::from),
@@ -85,6 +86,11 @@ impl SearchPath {
     pub fn is_named(&self) -> bool {
         self.data_dir.is_some() || self.variable.is_some()
     }
+}
+
+/// The folder beside the sources, where it is there: on another machine than that of the build, nobody could put anything into it.
+fn of_the_build(folder: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(folder)).filter(|folder| folder.is_dir())
 }
 
 /// Finds the folder of all of data set `name` on this process's [`SearchPath`]; `data_dir` is what `--data-dir` says.
@@ -196,8 +202,8 @@ fn refuse_other(dir: &Path, name: DatasetName, splits: &[Split]) -> Result<()> {
 /// Says where was looked (`of`: in whose folder) and what to do.
 fn not_found(name: DatasetName, of: &str, looked: &[String]) -> Error {
     Error::NotFound(format!(
-        "no {name} data set{of}; looked in {}; get it {}, or name its folder, also by \
-         {DATA_VARIABLE}",
+        "no {name} data set{of}; looked in {}; get it {}, or put its files into one of these, or name its folder, \
+         also by {DATA_VARIABLE}",
         looked.join(", "),
         name.how_to_get()
     ))
@@ -215,6 +221,15 @@ mod tests {
             fs::write(dir.join(file_name(split, part)), "x").unwrap();
         }
         dir.to_owned()
+    }
+
+    #[test]
+    fn the_folder_of_a_build_on_another_machine_is_no_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap();
+        assert_eq!(of_the_build(place), Some(folder.path().to_owned()));
+        assert_eq!(of_the_build(&format!("{place}/build/data")), None);
+        assert!(SearchPath::from_env(None).standard.contains(&BUNDLED.into()));
     }
 
     #[test]

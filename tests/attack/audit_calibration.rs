@@ -4,7 +4,7 @@
 //! each with images of its own, and prints the tables of docs/attacks.md. Without the variable, a few of them and a handful of
 //! images have to do. Several names of cases, separated by commas, run these alone: `DEEPSLEEP_AUDIT=full,M9,M16`.
 
-use crate::common::masks::{Borrowed, Mask, Masked};
+use crate::common::masks::{Borrowed, Mask, Masked, SaysRandom};
 use crate::common::models::{golden, lenet, test_images};
 use deepsleep::attack::{Budget, Classifier, Norm, Samples};
 use deepsleep::audit::{AuditOptions, AuditReport, AuditVerdict, Finding, run_audit};
@@ -113,6 +113,11 @@ fn masked(mask: Mask) -> Masked<FrozenModel> {
     Masked(plain(), mask)
 }
 
+/// LeNet behind pixel noise of this size, which says that it is random, and a mask.
+fn noisy(size: f32, mask: Mask) -> SaysRandom<Masked<Masked<FrozenModel>>> {
+    SaysRandom(Masked(masked(Mask::Noise(size)), mask))
+}
+
 /// LeNet, trained further on adversarial images of the first training images.
 fn trained(images: usize, changes: &[(&str, &str)]) -> FrozenModel {
     let mut settings = Settings::new(Profile::Standard);
@@ -216,6 +221,10 @@ fn masks() -> Vec<Case> {
         case("M15", "1 for the class, 0 for the others", masked(Mask::OneHot))
             .hides(&[("zero gradient", Fail)]),
         case("M16", "running statistics reset", reset()).hides(&[("logit scale", Warn)]),
+        case("M17", "noise of 0.25 that is said, gradient negated", noisy(0.25, Mask::Negated))
+            .hides(&[("ascent", Fail), ("unbounded", Fail)]),
+        case("M17b", "noise of 0.5 that is said, no gradient", noisy(0.5, Mask::Zero))
+            .hides(&[("zero gradient", Fail), ("unbounded", Fail)]),
     ]
 }
 
@@ -241,6 +250,9 @@ fn honest() -> Vec<Case> {
             .within(Norm::Linf, 0.003),
         case("scaled", "logits times 0.1", masked(Mask::Scaled(0.1))),
         case("shifted", "logits plus 100", masked(Mask::Shifted(100.0))),
+        case("noise 0.1", "pixel noise that is said", noisy(0.1, Mask::Nothing)),
+        case("noise 0.25", "the same", noisy(0.25, Mask::Nothing)),
+        case("noise 0.5", "the same", noisy(0.5, Mask::Nothing)),
         case("levels", "255 levels, straight through", masked(Mask::StraightThrough(255.0))),
         case("spiking", "LeNet as a spiking network", spiking(SpikingOptions::default())),
         case(
@@ -279,6 +291,8 @@ fn calibrate(cases: Vec<Case>) {
             "robust, l2 1.5",
             "affine, 3",
             "Poisson",
+            "M17",
+            "noise 0.5",
         ]);
     }
     let (scale, seeds) = if full { (Scale::Full, 5) } else { (Scale::Small, 1) };

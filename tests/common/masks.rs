@@ -231,3 +231,28 @@ impl Session for BorrowedSession<'_> {
         self.1.gradient(weight, out)
     }
 }
+
+/// A model of noise of its own that says so, and is judged by twenty draws.
+pub struct SaysRandom<N>(pub N);
+
+impl<N: Classifier> Classifier for SaysRandom<N> {
+    fn input_shape(&self) -> Shape {
+        self.0.input_shape()
+    }
+
+    fn classes(&self) -> usize {
+        self.0.classes()
+    }
+
+    fn is_random(&self) -> bool {
+        true
+    }
+
+    fn draws_by_key(&self) -> bool {
+        false
+    }
+
+    fn session(&self, context: Context) -> Box<dyn Session + '_> {
+        self.0.session(context)
+    }
+}
