@@ -226,7 +226,7 @@ impl SlowWave {
     /// Everything that a resumed sleep needs.
     ///
     /// # Errors
-    /// None in practice: the shapes are the layers' own.
+    /// Never: the shapes are the layers' own.
     pub fn checkpoint(&self) -> Result<StateDict> {
         let mut state = StateDict::default();
         self.rule.save(&mut state)?;
