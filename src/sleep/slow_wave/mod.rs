@@ -49,8 +49,8 @@ trait PlasticityRule: Send {
         key: Key,
     ) -> Result<()>;
 
-    /// Whether there is nothing to simulate in this pass; what there is left to do is done.
-    fn is_noop(&mut self, _pass: Pass) -> bool {
+    /// Skips this pass if there is nothing to simulate in it: does what is left to do, and returns true.
+    fn skip(&mut self, _pass: Pass) -> bool {
         false
     }
 
@@ -180,7 +180,7 @@ impl SlowWave {
         observer: impl FnMut(SleepProgress) + Send,
     ) -> Result<()> {
         let Some(&pass) = self.passes.get(self.done) else { return Ok(()) };
-        if !self.rule.is_noop(pass) {
+        if !self.rule.skip(pass) {
             context.install(|| self.learn(context, data, pass, observer))?;
         }
         self.check_finite("last")?;
