@@ -117,3 +117,8 @@ pub use method::{Defender, Defense, Profile, Settings};
 pub use nn::{Classifier, Freeze, FrozenModel, FrozenNetwork, Model, Network};
 pub use nn::{Trainer, TrainingOptions, accuracy};
 pub use tensor::Context;
+
+/// The recipes of docs/adding.md, as doc-tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/adding.md")]
+mod adding {}

@@ -82,7 +82,7 @@ impl Loss {
 
     /// The loss, and its gradient, for an attack that wants `class` and nothing else. A targeted loss is as it is; of any
     /// other what is to fall is the loss of the class in the label's place.
-    pub(super) fn evaluate_towards(
+    pub(super) fn evaluate_toward(
         self,
         isa: Isa,
         logits: &[Lanes],

@@ -37,6 +37,7 @@
 //! | craft images to show to other models | [`Goal::Last`] (`return=last`); [`Outcome::image`] |
 //! | write an attack | [`extend`], [`geometry`] |
 
+mod attack_trait;
 mod candidate;
 mod catalog;
 mod changed_options;
@@ -54,11 +55,11 @@ mod probe;
 mod recheck;
 mod run;
 mod samples;
-mod search;
 mod stepper;
 mod task;
 mod verification;
 
+pub use attack_trait::{Attack, AttackInfo};
 pub use candidate::Cost;
 pub use catalog::{ATTACKS, AttackSpec, CatalogEntry, parse_attack, parse_eps};
 pub(crate) use diagnostics::outside;
@@ -96,7 +97,6 @@ pub(crate) use recheck::median;
 pub(crate) use run::run_classified;
 pub use run::{check_attack, run_attack};
 pub use samples::Samples;
-pub use search::{Attack, AttackInfo};
 pub use stepper::{Budget, Goal};
 
 pub use crate::nn::{Changes, Classifier, Session};
@@ -108,10 +108,10 @@ pub use crate::kernels::lif::{
 /// What it takes to write an attack: [`Stepper`](extend::Stepper), the state machine of one sample, from which everything
 /// else follows; or [`Attack`] itself, for what is made of other attacks.
 pub mod extend {
+    pub use super::attack_trait::Search;
     pub use super::candidate::{Candidate, Hit};
     pub use super::changed_options::ChangedOptions;
     pub use super::outputs::{OutputRange, Outputs};
-    pub use super::search::Search;
     pub use super::stepper::{Change, Feedback, Needs, Runs, Sample, Step, Stepper};
     pub use super::task::AttackTask;
 }

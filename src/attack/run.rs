@@ -1,6 +1,7 @@
 //! From an attack's candidates to verified results: the clean pass before, the verification after.
 
 use crate::Result;
+use crate::attack::attack_trait::{Attack, AttackInfo};
 use crate::attack::candidate::{Candidate, Cost, Hit};
 use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FLAT};
@@ -8,7 +9,6 @@ use crate::attack::geometry::norm::Norm;
 use crate::attack::outcome::{AttackReport, Expected, Outcome, Status};
 use crate::attack::recheck::Recheck;
 use crate::attack::samples::Samples;
-use crate::attack::search::{Attack, AttackInfo};
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::attack::verification::{Confirmation, confirm, judge};

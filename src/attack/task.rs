@@ -1,7 +1,7 @@
 //! What an attack works on.
 
+use crate::attack::attack_trait::AttackInfo;
 use crate::attack::samples::Samples;
-use crate::attack::search::AttackInfo;
 use crate::attack::stepper::Budget;
 use crate::kernels::lif::Estimator;
 use crate::nn::Classifier;

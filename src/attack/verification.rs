@@ -1,9 +1,9 @@
 //! Fresh forward passes: what a model says about images, whoever found them.
 
 use crate::Result;
+use crate::attack::attack_trait::AttackInfo;
 use crate::attack::candidate::Candidate;
 use crate::attack::probe::{DrawnLogits, Point, Probe};
-use crate::attack::search::AttackInfo;
 use crate::attack::task::AttackTask;
 use crate::nn::decision_noise;
 use crate::simd::random::Key;

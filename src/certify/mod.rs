@@ -50,6 +50,7 @@ use crown::Crown;
 use forward::Forward;
 use layer::Layer;
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// How margins are bounded.
@@ -61,6 +62,38 @@ pub enum BoundMethod {
     Interval,
     /// Linear bounds by backward substitution, never below those of intervals.
     Crown,
+}
+
+impl BoundMethod {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Interval, Self::Crown];
+
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interval => "interval",
+            Self::Crown => "crown",
+        }
+    }
+
+    /// What it is, in a line of help.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Interval => "Interval bound propagation",
+            Self::Crown => "Linear bounds by backward substitution",
+        }
+    }
+}
+
+impl FromStr for BoundMethod {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name).ok_or_else(|| {
+            let problem = format!("unknown method {name:?}; known are interval and crown");
+            Error::argument("certify", problem)
+        })
+    }
 }
 
 /// A network in evaluation mode, ready to be bounded.

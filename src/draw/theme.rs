@@ -17,8 +17,8 @@ pub const GRID: RGBColor = RGBColor(2, 0, 0);
 /// Stands for `--bad`: limits.
 pub const LIMIT: RGBColor = RGBColor(3, 0, 0);
 
-/// A drawing for the page: black is the page's ink, white its paper, what the drawing says is given to those who cannot
-/// see it, and what every SVG viewer assumes anyway is left out.
+/// A drawing for the page: black becomes the page's text color and white its background color, `description` is what screen
+/// readers read, and attributes that say what is the default in SVG are left out.
 pub fn themed(svg: &str, description: &str) -> String {
     let mut svg = svg
         .replace(" opacity=\"1\"", "")

@@ -46,9 +46,9 @@ pub fn worst_cases(cells: &[Cell]) -> Vec<WorstCase> {
             attacks.into_values().map(|attack| (attack, 0)).collect();
         let mut robust_to = vec![0usize; here.len()];
         for (i, outcome) in cell.outcomes.iter().enumerate() {
-            // What any attack found invalid, or was not shown within the ball, is not known to be robust.
+            // A sample is not known to be robust if an attack found it invalid, or its image lies outside of the ball.
             let lost = |other: &&Cell| {
-                // Nor is what it was not shown.
+                // Nor if an attack was not run on it.
                 let Some(outcome) = other.outcomes.get(i).filter(|r| r.id == outcome.id) else {
                     return true;
                 };

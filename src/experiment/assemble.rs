@@ -84,7 +84,7 @@ pub fn assemble_results(
 /// A cell of a table, from what is kept of each of its samples.
 fn cell(graph: &Graph, plan: &CellPlan, evidence: Evidence) -> Result<TableCell> {
     let evidence = evidence.of_attack(plan.attack.as_ref());
-    let measured = evidence.cell(plan.images)?.counted_within(plan.eps);
+    let measured = evidence.cell(plan.images)?.counted_within(plan.noise);
     let model = &graph.models[plan.model];
     // What the checks of an attack say concerns the model that it searched on.
     let own = plan.threat_model == ThreatModel::WhiteBox && plan.attack.is_some();

@@ -60,7 +60,7 @@ pub struct CellPlan {
     /// The noise scale.
     pub scale: String,
     /// The same as a number: images of an attack that no radius bounds are counted within it.
-    pub eps: f32,
+    pub noise: f32,
     /// The column's key.
     pub column: String,
     /// The attack; None for clean images.

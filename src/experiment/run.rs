@@ -216,8 +216,8 @@ impl Board<'_> {
     }
 
     /// Which of two jobs comes first. Side by side, long ones: what is left at the end should be short, so that no thread
-    /// waits long for the last. One after the other, short ones: the first numbers come early. But what sleeps as a running
-    /// job does had better wait for that sleep than repeat it.
+    /// waits long for the last. One after the other, short ones: the first numbers come early. But a job that begins with the same
+    /// slow-wave sleep as a running one comes later: it can then take that sleep from the store instead of repeating it.
     fn order(&self, statuses: &[JobStatus], a: usize, b: usize) -> Ordering {
         let asleep = |job: usize| {
             let running = |other: &usize| matches!(statuses[*other], JobStatus::Running);

@@ -183,7 +183,7 @@ impl<S: Simd> Coefficients<S> {
 ///
 /// `x` has `shape` (even sides), `out`, `winner_x` and `winners` have halved sides. `winner_x` keeps, of each window,
 /// the input that won (what the gradient's sums need), `winners` who won and was let through.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "what the kernel reads, writes and borrows")]
 pub fn affine_relu_pool(
     isa: Isa,
     shape: Shape,
@@ -257,7 +257,7 @@ pub fn relu_pool_grad_sums(
 }
 
 /// [`input_grad`] for [`affine_relu_pool`]: un-pools and normalizes in one pass. `x` and `out` have `shape`.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "what the kernel reads, writes and borrows")]
 pub fn relu_pool_input_grad(
     isa: Isa,
     shape: Shape,

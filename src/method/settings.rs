@@ -53,7 +53,7 @@ impl Serialize for Settings {
     }
 }
 
-/// Files of older versions are read too: see `former`.
+/// Files of older versions are read too: see `former_names`.
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut value = Value::deserialize(deserializer)?;

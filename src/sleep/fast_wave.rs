@@ -188,7 +188,7 @@ impl FastWave {
     /// Everything that a resumed sleep needs.
     ///
     /// # Errors
-    /// None in practice: the shapes are the network's own.
+    /// Never: the shapes are the network's own.
     pub fn checkpoint(&self) -> Result<StateDict> {
         self.trainer.checkpoint(&self.network)
     }

@@ -1,7 +1,9 @@
 //! Attacks by name, with options: `pgd:steps=40,restarts=5`.
 
-mod beyond_autoattack;
 mod described;
+mod gradient_free;
+mod minimal;
+mod momentum;
 mod options;
 mod parse;
 mod spec;
@@ -10,6 +12,7 @@ pub use parse::{parse_attack, parse_eps};
 pub use spec::AttackSpec;
 
 use crate::Result;
+use crate::attack::attack_trait::Attack;
 use crate::attack::catalog::described::{
     BLIND, BOUNDED, CROSS_ENTROPY, DRAWS, Described, GRADIENT, GUIDED, JITTER, LATEST, LOSS, POOL,
     RESTARTS, RETURN, START, STEP, STEPS, TARGET, TIME,
@@ -27,7 +30,6 @@ use crate::attack::methods::fgsm::Fgsm;
 use crate::attack::methods::jitter::Jittered;
 use crate::attack::methods::pgd::Pgd;
 use crate::attack::methods::square::Square;
-use crate::attack::search::Attack;
 use crate::attack::stepper::{Goal, Stepper};
 
 /// An attack that can be asked for by name.
@@ -259,19 +261,19 @@ pub const ATTACKS: &[CatalogEntry] = &[
             }))
         },
     },
-    beyond_autoattack::SA_PGD,
-    beyond_autoattack::NES_PGD,
-    beyond_autoattack::RAYS,
-    beyond_autoattack::HOPSKIPJUMP,
-    beyond_autoattack::UNIFORM,
-    beyond_autoattack::MI_FGSM,
-    beyond_autoattack::NI_FGSM,
-    beyond_autoattack::VMI_FGSM,
-    beyond_autoattack::DI_FGSM,
-    beyond_autoattack::CW_LINF,
-    beyond_autoattack::DDN,
-    beyond_autoattack::FMN,
-    beyond_autoattack::SIGMA_ZERO,
+    momentum::SA_PGD,
+    gradient_free::NES_PGD,
+    gradient_free::RAYS,
+    gradient_free::HOPSKIPJUMP,
+    gradient_free::UNIFORM,
+    momentum::MI_FGSM,
+    momentum::NI_FGSM,
+    momentum::VMI_FGSM,
+    momentum::DI_FGSM,
+    minimal::CW_LINF,
+    minimal::DDN,
+    minimal::FMN,
+    minimal::SIGMA_ZERO,
     CatalogEntry {
         name: "autoattack",
         summary: "APGD-CE, APGD-T, FAB-T and Square, each on what the others left",

@@ -1,11 +1,11 @@
 //! Attacks and radii as users write them.
 
+use crate::attack::attack_trait::Attack;
 use crate::attack::catalog::options::GivenOptions;
 use crate::attack::catalog::{ATTACKS, CatalogEntry};
 use crate::attack::ensemble::estimated::Estimated;
 use crate::attack::ensemble::targeted::Targeted;
 use crate::attack::geometry::norm::Norm;
-use crate::attack::search::Attack;
 use crate::wording::{meant, number, short_form};
 use crate::{Error, Result};
 

@@ -1,8 +1,8 @@
 //! An attack as a value: its name and its options, as users write them.
 
+use crate::attack::attack_trait::Attack;
 use crate::attack::catalog::parse::{entry_and_options, parse_attack};
 use crate::attack::catalog::{ATTACKS, CatalogEntry};
-use crate::attack::search::Attack;
 use crate::kernels::lif::Estimator;
 use crate::wording::number;
 use crate::{Error, Result};

@@ -40,7 +40,7 @@ impl<S: Stepper> Worker<'_, S> {
                 Needs::Logits(kind) | Needs::Gradient(kind) => {
                     let (z, grad) = (&self.logits, &mut self.logits_grad);
                     if self.task.target.is_some() {
-                        kind.evaluate_towards(self.isa, z, &labels, &targets, &mut loss, grad);
+                        kind.evaluate_toward(self.isa, z, &labels, &targets, &mut loss, grad);
                     } else {
                         kind.evaluate(self.isa, z, &labels, &targets, &mut loss, grad);
                     }

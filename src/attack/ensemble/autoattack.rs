@@ -1,6 +1,7 @@
 //! AutoAttack: an ensemble of which every attack gets what the ones before it could not fool (Croce & Hein 2020,
 //! "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks").
 
+use crate::attack::attack_trait::{Attack, AttackInfo, Search};
 use crate::attack::candidate::{Candidate, Hit};
 use crate::attack::changed_options::{ChangedOptions, described};
 use crate::attack::checks;
@@ -13,7 +14,6 @@ use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
 use crate::attack::methods::fab::Fab;
 use crate::attack::methods::square::Square;
-use crate::attack::search::{Attack, AttackInfo, Search};
 use crate::attack::stepper::{Budget, Goal};
 use crate::attack::task::AttackTask;
 use crate::attack::verification::confirm;

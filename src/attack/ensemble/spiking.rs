@@ -1,6 +1,7 @@
 //! The members of the ensemble for spiking networks, whose own gradients hide what other estimates of them find. The cheap
 //! and strong ones come first; what needs no gradient comes last, and says what the gradients missed.
 
+use crate::attack::attack_trait::Attack;
 use crate::attack::ensemble::autoattack::Member;
 use crate::attack::ensemble::estimated::Estimated;
 use crate::attack::geometry::norm::Norm;
@@ -13,7 +14,6 @@ use crate::attack::methods::rays::RayS;
 use crate::attack::methods::sa_pgd::SaPgd;
 use crate::attack::methods::square::Square;
 use crate::attack::methods::uniform::Uniform;
-use crate::attack::search::Attack;
 use crate::attack::stepper::Goal;
 use crate::kernels::lif::{Estimator, RateRule, SilentWindow};
 use crate::kernels::surrogate::Surrogate;

@@ -54,7 +54,7 @@ pub struct State {
     upward: Vec<bool>,
 }
 
-/// Directions to start with: all brighter, all darker, each pixel towards the farther end, towards the nearer.
+/// Directions to start with: all brighter, all darker, each pixel toward the farther end, toward the nearer.
 const STARTS: usize = 4;
 
 /// The boundary is found up to this length in L2.

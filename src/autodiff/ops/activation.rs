@@ -40,7 +40,7 @@ impl Tape {
     /// Any [`Activation`].
     ///
     /// # Errors
-    /// None at present; the signature is that of all operations.
+    /// Never; every operation returns a `Result`.
     pub fn activate(&mut self, x: Var, activation: Activation) -> Result<Var> {
         let mut operation: Box<Activate> = self.reuse();
         operation.0 = activation;

@@ -85,7 +85,7 @@ impl Tape {
     /// The same numbers as a vector, channels first.
     ///
     /// # Errors
-    /// None at present; the signature is that of all operations.
+    /// Never; every operation returns a `Result`.
     pub fn flatten(&mut self, x: Var) -> Result<Var> {
         let value = self.value(x);
         let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());

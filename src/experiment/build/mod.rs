@@ -224,7 +224,7 @@ impl Graph {
             self.cells.push(CellPlan {
                 model,
                 scale,
-                eps,
+                noise: eps,
                 column,
                 attack,
                 ball,

@@ -49,7 +49,7 @@ fn forward_body<S: Simd>(s: S, g: &Geometry, x: &[Lanes], packed: &[f32], out: &
 ///
 /// `winners`, wanted if a backward is to follow, gets one [`Winners`] a window, the rectifier's closed lanes left out.
 /// `scratch` holds two rows of a tile: [`pool_scratch`] lanes.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "what the kernel reads, writes and borrows")]
 pub fn forward_bias_relu_pool(
     isa: Isa,
     g: &Geometry,
@@ -75,7 +75,7 @@ pub fn pool_scratch(g: &Geometry) -> usize {
     2 * TILE * g.output.width
 }
 
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 #[inline(always)]
 fn pool_body<S: Simd, const RECORD: bool>(
     s: S,
@@ -157,7 +157,7 @@ fn check(g: &Geometry, x: &[Lanes], rows: usize, columns: usize) {
 }
 
 /// These output rows and columns of a tile, into `out[channel][row][column]`.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 #[inline(always)]
 fn rows<S: Simd>(
     s: S,
@@ -181,7 +181,7 @@ fn rows<S: Simd>(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 #[inline(always)]
 fn rows_of<S: Simd, const C: usize>(
     s: S,

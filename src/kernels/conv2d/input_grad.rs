@@ -258,7 +258,7 @@ impl Chunk {
 
     /// Adds one kernel row's share, all output channels of it, to `N` of the rows from `FIRST` on. `at` are the phase's
     /// row of the first of all `R`, and the output column.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "numbers that stay in registers")]
     #[inline(always)]
     fn tap<
         S: Simd,

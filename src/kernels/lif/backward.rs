@@ -28,7 +28,7 @@ pub struct BackwardRule {
 /// Gradient of [`lif`](super::lif) to its input, or of [`lif_pool`](super::lif_pool): then to the first that spiked in each
 /// window, and where none did, as [`SilentWindow`] says. `grad` is `[step][output]`, `out` like `x`; `memory` is what the
 /// estimator keeps of this block ([`Estimator::memory`](super::Estimator::memory)).
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "what the kernel reads, writes and borrows")]
 pub fn lif_grad(
     isa: Isa,
     layer: &LifLayer,
@@ -84,7 +84,7 @@ struct Rules {
     average: bool,
 }
 
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 fn over_time<F: SlopeAt>(
     isa: Isa,
     layer: &LifLayer,
@@ -104,7 +104,7 @@ fn over_time<F: SlopeAt>(
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 fn groups<S: Simd, F: SlopeAt, const SYNAPSE: bool>(
     s: S,
     layer: &LifLayer,
@@ -135,7 +135,7 @@ fn groups<S: Simd, F: SlopeAt, const SYNAPSE: bool>(
 
 /// A group over all steps, forward for its membranes, then back; `outputs` are the spikes of a step.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 fn run<S: Simd, F: SlopeAt, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     s: S,
     c: &LifCoefficients<S>,
@@ -214,7 +214,7 @@ impl<S: Simd, const N: usize> Reverse<S, N> {
     /// One step back: `saved` are the membranes before the reset, `slopes` what stands for the derivatives of their spikes,
     /// `grad` the gradients of these, `carry` what of a membrane's is left a step earlier; returns those of the input.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "numbers that stay in registers")]
     fn step<const SYNAPSE: bool>(
         &mut self,
         s: S,

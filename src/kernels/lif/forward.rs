@@ -56,7 +56,7 @@ fn lif_pool_body<S: Simd, const SYNAPSE: bool>(
 
 /// A group over all steps; `outputs` are the spikes of a step.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 fn run<S: Simd, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     s: S,
     c: &LifCoefficients<S>,

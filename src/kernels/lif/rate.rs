@@ -7,7 +7,7 @@ use crate::kernels::lif::SilentWindow;
 use crate::simd::{Isa, Lanes, Simd, array, dispatch};
 
 /// The gradient to the input of a layer, of which `pooled` windows of 2 x 2 may be one output.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "what the kernel reads, writes and borrows")]
 pub(super) fn rate_grad(
     isa: Isa,
     layer: &LifLayer,
@@ -26,7 +26,7 @@ pub(super) fn rate_grad(
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 fn groups<S: Simd, const SYNAPSE: bool>(
     s: S,
     layer: &LifLayer,
@@ -93,7 +93,7 @@ fn slopes<S: Simd, const N: usize>(
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 fn run<S: Simd, G: Group<N>, const SYNAPSE: bool, const N: usize>(
     s: S,
     c: &LifCoefficients<S>,

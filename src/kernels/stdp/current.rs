@@ -49,7 +49,7 @@ pub fn squash(
 /// The gradient of `sum(current * count)` (current in its own unit, not the threshold's) to `u`, times `scale`; and,
 /// per channel, to the threshold. docs/method.md, section 3: the surrogate passes gradient exactly where a spike was emitted, so
 /// the derivative of a count by its constant current is the count itself.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "what the kernel reads, writes and borrows")]
 pub fn squash_grad(
     isa: Isa,
     pixels: usize,

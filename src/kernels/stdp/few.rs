@@ -4,7 +4,7 @@ use super::Competition;
 use crate::simd::{LANES, Lanes, LanesU32, Simd, first_lanes};
 
 /// See [`super::compete`]; `C` channels, at most 32.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 #[inline(always)]
 pub(super) fn run<S: Simd, const C: usize>(
     s: S,

@@ -4,7 +4,7 @@ use super::{Competition, WORD};
 use crate::simd::{LANES, Lanes, LanesU32, Simd, first_lanes};
 
 /// See [`super::compete`].
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the kernel's arguments, passed on")]
 #[inline(always)]
 pub(super) fn run<S: Simd>(
     s: S,

@@ -38,7 +38,7 @@ pub struct Competition<'a> {
 /// `current` drives the membranes, constant in time; `membrane` is the state before and after; `inhibition` is what a
 /// loser's membrane is lowered by, one number a sample; `count` gets the number of wins. `tie(pixel, lane, step,
 /// candidates)` chooses one of the channels whose bits are set: channel c is bit c % 32 of word c / 32.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "what the kernel reads, writes and borrows")]
 pub fn compete(
     isa: Isa,
     competition: &Competition<'_>,

@@ -93,7 +93,7 @@ impl CsvRow<'_> {
 /// The file. What was not measured is empty.
 ///
 /// # Errors
-/// None in practice: it is written into memory.
+/// If a record has another number of fields than the head.
 pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) -> Result<String> {
     let fail = |e: String| Error::failed("results.csv", e);
     let mut writer = csv::Writer::from_writer(Vec::new());

@@ -166,7 +166,7 @@ impl Page {
     /// The page.
     ///
     /// # Errors
-    /// None in practice: it is written into memory.
+    /// If the template cannot show a value.
     pub fn html(&self) -> Result<String> {
         Html { r: self }.render().map_err(failed)
     }
@@ -174,7 +174,7 @@ impl Page {
     /// In Markdown, without pictures.
     ///
     /// # Errors
-    /// None in practice: it is written into memory.
+    /// If the template cannot show a value.
     pub fn markdown(&self) -> Result<String> {
         Markdown { r: self }.render().map_err(failed)
     }

@@ -213,7 +213,7 @@ impl PairLayer {
     }
 
     /// All steps of one block.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the arrays of one block")]
     fn run(
         &self,
         isa: Isa,

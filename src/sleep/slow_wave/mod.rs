@@ -49,8 +49,8 @@ trait PlasticityRule: Send {
         key: Key,
     ) -> Result<()>;
 
-    /// Whether there is nothing to simulate in this pass; what there is left to do is done.
-    fn is_noop(&mut self, _pass: Pass) -> bool {
+    /// Skips this pass if there is nothing to simulate in it: does what is left to do, and returns true.
+    fn skip(&mut self, _pass: Pass) -> bool {
         false
     }
 
@@ -180,7 +180,7 @@ impl SlowWave {
         observer: impl FnMut(SleepProgress) + Send,
     ) -> Result<()> {
         let Some(&pass) = self.passes.get(self.done) else { return Ok(()) };
-        if !self.rule.is_noop(pass) {
+        if !self.rule.skip(pass) {
             context.install(|| self.learn(context, data, pass, observer))?;
         }
         self.check_finite("last")?;
@@ -226,7 +226,7 @@ impl SlowWave {
     /// Everything that a resumed sleep needs.
     ///
     /// # Errors
-    /// None in practice: the shapes are the layers' own.
+    /// Never: the shapes are the layers' own.
     pub fn checkpoint(&self) -> Result<StateDict> {
         let mut state = StateDict::default();
         self.rule.save(&mut state)?;

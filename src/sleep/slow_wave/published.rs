@@ -163,7 +163,7 @@ impl PlasticityRule for PublishedSleep {
         Ok(())
     }
 
-    fn is_noop(&mut self, pass: Pass) -> bool {
+    fn skip(&mut self, pass: Pass) -> bool {
         let Turn::Layer(number) = pass.turn else { return true };
         if self.learns[number] {
             return false;

@@ -17,7 +17,8 @@ use crate::output::OutputFiles;
 use crate::result_files::ResultFiles;
 use crate::threat::{ThreatOptions, attack_spec, radii};
 use anyhow::{Context as _, Result, bail};
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{ArgGroup, Args};
 use deepsleep::attack::{Norm, Samples};
 use deepsleep::certify::{BoundMethod, Certified, Certifier};
 use deepsleep::checkpoint::NpzReader;
@@ -66,9 +67,9 @@ struct Attacks {
     eps: Option<String>,
     /// Also certify images: count those whose class no attack can change within --eps, by sound bounds (linf): those of
     /// intervals if METHOD is left out, or the tighter and slower ones of CROWN
-    #[arg(long, value_enum, value_name = "METHOD", num_args = 0..=1, require_equals = true, default_missing_value = "interval",
+    #[arg(long, value_parser = bound_methods(), value_name = "METHOD", num_args = 0..=1, require_equals = true, default_missing_value = "interval",
         requires = "eps", group = "images_of", ignore_case = true)]
-    certify: Option<Bounding>,
+    certify: Option<BoundMethod>,
     /// Show this network images that were crafted earlier (`attack --save`)
     // They bring their own clean images and attack, and usually norm and radius.
     #[arg(long, value_name = "FILE.npz", group = "images_of", conflicts_with_all = [
@@ -89,32 +90,11 @@ struct Attacks {
     resume: bool,
 }
 
-/// How --certify bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Bounding {
-    /// Interval bound propagation
-    Interval,
-    /// Linear bounds by backward substitution
-    Crown,
-}
-
-impl Bounding {
-    /// As a result's settings have it: intervals as they were written when there was nothing else.
-    fn setting(self) -> &'static str {
-        match self {
-            Self::Interval => "yes",
-            Self::Crown => "crown",
-        }
-    }
-}
-
-impl From<Bounding> for BoundMethod {
-    fn from(bounding: Bounding) -> Self {
-        match bounding {
-            Bounding::Interval => Self::Interval,
-            Bounding::Crown => Self::Crown,
-        }
-    }
+/// The ways to bound, each with a line of help.
+fn bound_methods() -> impl TypedValueParser<Value = BoundMethod> {
+    let value = |method: BoundMethod| PossibleValue::new(method.name()).help(method.about());
+    PossibleValuesParser::new(BoundMethod::ALL.map(value))
+        .try_map(|name| name.to_ascii_lowercase().parse::<BoundMethod>())
 }
 
 impl Evaluate {
@@ -177,7 +157,7 @@ impl Evaluate {
         let shape = || self.shape();
         let (state, model) = model::load(&self.model, architecture, &shape, common.console())?;
         let loaded = self.model_kind.run(&self.model, &state, &model, self.threat.draws)?;
-        let bounded = |by: Bounding| Certifier::new(&model).map(|all| all.with_method(by.into()));
+        let bounded = |method| Certifier::new(&model).map(|all| all.with_method(method));
         let certifier = self.attacks.certify.map(bounded).transpose()?;
         let LoadedNetwork { network, identity } = loaded;
         Ok(EvaluatedNetwork { network, identity, certifier })
@@ -253,7 +233,7 @@ impl Evaluate {
             robustness::AttackedEvaluation { plan: &plan, samples: &samples, settings, models };
         let mut robustness = task.run(common, context, files.as_ref(), self.attacks.resume)?;
         if own {
-            robustness.is_white_box();
+            robustness.mark_white_box();
         }
         evaluation.robustness = Some(robustness);
         if let Some(certifier) = certifier {

@@ -6,6 +6,7 @@ use crate::model::Identity;
 use crate::result_files::{ResultFiles, journal};
 use anyhow::Result;
 use deepsleep::attack::{Classifier, Samples};
+use deepsleep::certify::BoundMethod;
 use deepsleep::evaluation::{
     Cell, Crafted, JournalSettings, Models, Plan, PortionResult, ThreatModel, WorstCase,
     evaluate_with, fingerprint, worst_cases,
@@ -34,7 +35,7 @@ impl Robustness {
     }
 
     /// Says that the images were crafted on the network itself, which was given as its own source.
-    pub fn is_white_box(&mut self) {
+    pub fn mark_white_box(&mut self) {
         self.results.iter_mut().for_each(|cell| cell.threat_model = ThreatModel::WhiteBox);
     }
 
@@ -69,8 +70,10 @@ impl Evaluate {
         if let Some(draws) = self.threat.draws {
             all.push(("--draws", draws.to_string()));
         }
-        if let Some(bounding) = self.attacks.certify {
-            all.push(("--certify", bounding.setting().to_owned()));
+        if let Some(method) = self.attacks.certify {
+            // Intervals as they were written when there was nothing else.
+            let setting = if method == BoundMethod::Interval { "yes" } else { method.name() };
+            all.push(("--certify", setting.to_owned()));
         }
         if self.confusion {
             all.push(("--confusion", "yes".to_owned()));
