@@ -204,6 +204,10 @@ impl FileKind {
                 "convert it in Python: safetensors.numpy.save_file(dict(numpy.load(\"FILE\")), \
                  \"FILE.safetensors\") (docs/formats.md)"
             }
+            Self::Onnx if !cfg!(feature = "onnx") => {
+                "ONNX files cannot be read: built without the feature `onnx`; convert it with a program that has it: \
+                 deepsleep-cli convert FILE FILE.safetensors"
+            }
             Self::Onnx => {
                 "convert it: deepsleep-cli convert FILE FILE.safetensors (in Rust: deepsleep::onnx::read)"
             }
@@ -217,6 +221,7 @@ impl FileKind {
     }
 
     /// What to do where a set of crafted images was expected.
+    #[cfg(feature = "npz")]
     pub(crate) fn remedy_for_set(self) -> &'static str {
         self.remedy().unwrap_or(match self {
             Self::PyTorch | Self::Pickle | Self::Safetensors | Self::Hdf5 | Self::Npy => {

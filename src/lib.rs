@@ -24,6 +24,12 @@
 //!
 //! What most programs need is at the root, the rest in the modules.
 //!
+//! # Features
+//!
+//! `cli`, the default, is the program with all below it. Without default features there is the engine alone, with few
+//! dependencies. `npz`, `onnx` and `png` add these files (crafted images and data sets, networks, data sets), `fetch` downloads,
+//! `experiment` the paper's tables, `draw` and `report` pictures and pages.
+//!
 //! # The modules
 //!
 //! Each stands on those above it only.
@@ -89,6 +95,7 @@ mod memory;
 pub mod method;
 #[forbid(unsafe_code)]
 pub mod nn;
+#[cfg(feature = "onnx")]
 #[forbid(unsafe_code)]
 pub mod onnx;
 #[forbid(unsafe_code)]

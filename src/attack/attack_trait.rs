@@ -40,6 +40,10 @@ pub struct AttackInfo {
     pub returns_all: bool,
     /// The class that counts as success; None: any but the label. (See [`Targeted`](crate::attack::Targeted).)
     pub target: Option<usize>,
+    /// Whether it follows gradients of the model. What does not sees its answers alone.
+    pub needs_gradients: bool,
+    /// Whether it consists of attacks of which the later ones see only what the earlier ones could not fool.
+    pub is_ensemble: bool,
     /// Whether it is for spiking networks alone. (See [`Estimated`](crate::attack::Estimated).)
     pub needs_spikes: bool,
     /// Whether it sets the pooling rule for windows without a spike. Such attacks need a network with 2 x 2 windows over
@@ -65,6 +69,8 @@ impl AttackInfo {
             bounded: true,
             returns_all: false,
             target: None,
+            needs_gradients: false,
+            is_ensemble: false,
             needs_spikes: false,
             needs_windows: false,
             flattens: false,
@@ -106,6 +112,7 @@ impl<S: Stepper> Attack for S {
             norms: Stepper::norms(self).to_vec(),
             bounded: self.goal() != Goal::NearestAnywhere,
             returns_all: self.goal() == Goal::Last,
+            needs_gradients: !matches!(self.needs(), Needs::Logits(_)),
             flattens: loss.is_some_and(Loss::flattens),
             losses: loss.into_iter().collect(),
             random: self.is_random(),

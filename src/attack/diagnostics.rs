@@ -3,6 +3,7 @@
 
 use crate::attack::Norm;
 use crate::attack::candidate::Cost;
+use crate::attack::estimator_text;
 use crate::attack::loss::Loss;
 use crate::attack::outputs::{OutputRange, Outputs};
 use serde::{Deserialize, Serialize};
@@ -134,8 +135,8 @@ impl Diagnostics {
         }
         if self.refuted > 0 {
             let average = match attack {
+                _ if self.is_of_ensemble() => "more draws (eot-pgd)",
                 "eot-pgd" => "more draws (autoattack:version=rand)",
-                "autoattack" => "more draws (eot-pgd)",
                 _ => "draws (autoattack:version=rand, eot-pgd)",
             };
             all.push(format!(
@@ -161,12 +162,17 @@ impl Diagnostics {
         all
     }
 
+    /// Whether an ensemble ran: every one says which of its attacks found what.
+    fn is_of_ensemble(&self) -> bool {
+        !self.found_by.is_empty()
+    }
+
     /// What it means for the result that other gradient estimators fool samples that survive the network's own gradients.
     fn own_gap(&self, samples: usize) -> Option<String> {
         if !self.found_by.iter().any(|by| by.own) {
             return None;
         }
-        let estimated = |by: &&FoundBy| by.attack.contains("gradient=");
+        let estimated = |by: &&FoundBy| estimator_text::is_named_in(&by.attack);
         let gap: usize = self.found_by.iter().filter(estimated).map(|by| by.found).sum();
         let share = gap as f64 / samples.max(1) as f64;
         (share > 0.02).then(|| {
@@ -200,7 +206,7 @@ impl Diagnostics {
         ];
         let others = self.other_losses(attack, &losses);
         // An ensemble has asked Square already.
-        let without = if attack == "autoattack" {
+        let without = if self.is_of_ensemble() {
             "nes-pgd, which estimates it from scores"
         } else {
             "square, which needs no gradient"

@@ -107,9 +107,17 @@ impl fmt::Display for Estimator {
     }
 }
 
+/// The option that asks for an estimator.
+const OPTION: &str = "gradient=";
+
+/// Whether an attack's description asks for an estimator.
+pub fn is_named_in(description: &str) -> bool {
+    description.contains(OPTION)
+}
+
 /// The options of an attack that ask for it: `gradient=rga:0.2,pool=all,time=4`.
 pub fn options(estimator: &Estimator) -> String {
-    let mut options = format!("gradient={estimator}");
+    let mut options = format!("{OPTION}{estimator}");
     if let Some(silent) = estimator.pool {
         options += &format!(",pool={}", silent.name());
     }

@@ -39,9 +39,7 @@ pub(super) fn with_gradients(norm: Norm, model: &dyn Classifier, fast: bool) -> 
 
 /// Those of an ensemble's members that follow gradients of the model itself.
 fn guided(members: Vec<Member>) -> Vec<Member> {
-    let blind = ["square", "rays", "hopskipjump", "uniform"];
-    let follows = |m: &Member| !m.transfer && !blind.contains(&m.attack.info().name.as_str());
-    members.into_iter().filter(follows).collect()
+    members.into_iter().filter(Member::needs_gradients).collect()
 }
 
 /// The share of samples that estimates of the gradients of spikes found beyond the network's own; nothing of others.

@@ -17,14 +17,20 @@
 
 pub(crate) mod format;
 mod made_with;
+#[cfg(feature = "npz")]
 mod npy;
+#[cfg(feature = "npz")]
 mod npz;
+#[cfg(feature = "npz")]
 mod reader;
 
+#[cfg(feature = "onnx")]
 pub(crate) use format::half;
 pub use made_with::MadeWith;
 pub(crate) use made_with::flatten;
+#[cfg(feature = "npz")]
 pub use npz::{Npz, NpzArray};
+#[cfg(feature = "npz")]
 pub use reader::NpzReader;
 
 use crate::files::{read_regular, write_atomically};
@@ -210,6 +216,7 @@ impl StateDict {
 
     /// The same, read from a file of another format.
     #[must_use]
+    #[cfg(feature = "onnx")]
     pub(crate) fn of_file(self, path: &Path) -> Self {
         Self { path: path.to_owned(), ..self }
     }

@@ -35,6 +35,7 @@
 //! # Ok::<(), deepsleep::Error>(())
 //! ```
 
+#[cfg(feature = "npz")]
 mod archive;
 mod cell;
 mod checkpoint_kind;
@@ -50,6 +51,7 @@ mod random;
 mod warning;
 mod worst_case;
 
+#[cfg(feature = "npz")]
 pub use archive::{about, archive};
 pub use cell::{Cell, ThreatModel};
 pub use checkpoint_kind::{AUDIT, CheckpointKind};

@@ -21,8 +21,10 @@ pub(crate) use meant::meant;
 pub(crate) use numbers::as_meant;
 pub(crate) use numbers::{fraction, grouped, number};
 pub use numbers::{significant, written};
+#[cfg(feature = "onnx")]
+pub(crate) use printable::in_line;
 pub use printable::{Medium, printable};
-pub(crate) use printable::{in_line, list, shown};
+pub(crate) use printable::{list, shown};
 #[cfg(feature = "experiment")]
 pub(crate) use serde_errors::in_words;
 pub(crate) use serde_errors::{of_json, of_json_line};

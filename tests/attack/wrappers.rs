@@ -4,8 +4,8 @@ use crate::common::models::{lenet, test_images};
 use deepsleep::Result;
 use deepsleep::attack::extend::{AttackTask, Search};
 use deepsleep::attack::{
-    ATTACKS, Attack, AttackInfo, Budget, Estimated, Estimator, Loss, Norm, RateRule, Targeted,
-    Transferred, parse_attack, run_attack,
+    ATTACKS, Attack, AttackInfo, Budget, Estimated, Estimator, Loss, Member, Norm, RateRule,
+    Targeted, Transferred, parse_attack, run_attack,
 };
 use deepsleep::tensor::Context;
 
@@ -23,6 +23,8 @@ impl Attack for Odd {
             bounded: false,
             returns_all: true,
             target: Some(5),
+            needs_gradients: true,
+            is_ensemble: true,
             needs_spikes: true,
             needs_windows: true,
             flattens: true,
@@ -69,6 +71,7 @@ fn wrappers_change_what_they_must_and_nothing_else() {
                 label: "odd:one:source=twin".into(),
                 description: "odd:size=1,source=twin".into(),
                 returns_all: false,
+                needs_gradients: false,
                 needs_spikes: false,
                 needs_windows: false,
                 flattens: false,
@@ -88,6 +91,22 @@ fn wrappers_change_what_they_must_and_nothing_else() {
 fn estimator_and_target_are_both_named() {
     let attack = parse_attack("pgd:gradient=bptr,target=3").unwrap();
     assert_eq!(attack.info().label, "pgd:gradient=bptr:target=3");
+}
+
+/// What follows gradients can be told how to estimate them, and nothing else can: what an attack needs is a value of it, so
+/// that no list of names has to be kept.
+#[test]
+fn attacks_say_whether_they_need_gradients() {
+    for entry in ATTACKS {
+        let info = parse_attack(entry.name).unwrap().info();
+        let takes = entry.options().any(|(key, ..)| *key == "gradient");
+        assert_eq!(info.needs_gradients, takes, "{}", entry.name);
+        assert_eq!(info.is_ensemble, entry.name == "autoattack", "{}", entry.name);
+    }
+    let blind = parse_attack("rays").unwrap();
+    assert!(Member::of(parse_attack("fab").unwrap()).needs_gradients());
+    assert!(!Member::of(blind).needs_gradients());
+    assert!(!Member::transfer(parse_attack("pgd").unwrap()).needs_gradients());
 }
 
 /// Who asks for an attack in a norm in which it does not exist is told of one that exists there.

@@ -11,6 +11,7 @@ mod golden_networks;
 mod layers;
 mod model;
 mod network_operations;
+#[cfg(feature = "onnx")]
 mod onnx;
 mod optimizers;
 

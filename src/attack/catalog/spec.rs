@@ -151,7 +151,7 @@ impl AttackSpec {
 
     /// Whether it is an ensemble, whose later members see only what the earlier ones could not fool.
     pub fn is_ensemble(&self) -> bool {
-        self.name == "autoattack"
+        self.build().is_ok_and(|attack| attack.info().is_ensemble)
     }
 
     /// Name and options without order and spelling.

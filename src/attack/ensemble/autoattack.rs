@@ -2,7 +2,7 @@
 //! "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks").
 
 use crate::attack::attack_trait::{Attack, AttackInfo, Search};
-use crate::attack::candidate::{Candidate, Hit};
+use crate::attack::candidate::Candidate;
 use crate::attack::changed_options::{ChangedOptions, described};
 use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FoundBy};
@@ -97,6 +97,11 @@ impl Member {
         Self { attack, transfer: true }
     }
 
+    /// Whether it follows gradients of the model itself.
+    pub fn needs_gradients(&self) -> bool {
+        !self.transfer && self.attack.info().needs_gradients
+    }
+
     /// Attacks these samples. A model that is not a network of rectifiers in another guise has no such view of it, and then
     /// nothing is found.
     pub fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
@@ -185,18 +190,15 @@ impl AutoAttack {
         self.members(norm).iter().all(|member| member.attack.info().norms.contains(&norm))
     }
 
-    /// How many of the samples that Square fooled no attack after it can fool, so that an order in which Square is
-    /// not the last does not hide that it was the only one.
+    /// How many of the samples that Square fooled, at these places, no attack after it can fool, so that an order in
+    /// which Square is not the last does not hide that it was the only one.
     fn square_alone(
         task: &AttackTask<'_>,
         candidates: &mut [Candidate],
+        by_square: Vec<usize>,
         later: &[Member],
     ) -> Result<usize> {
-        let by_square = |place: &usize| {
-            let hit: Option<&Hit> = candidates[*place].hit.as_ref();
-            hit.is_some_and(|hit| hit.winner.name() == "square")
-        };
-        let mut left: Vec<usize> = (0..candidates.len()).filter(by_square).collect();
+        let mut left = by_square;
         for member in later {
             let samples: Vec<usize> = left.iter().map(|&place| candidates[place].sample).collect();
             let (attack, search) = (member.attack.info(), member.search(task, &samples)?);
@@ -221,6 +223,8 @@ impl Attack for AutoAttack {
             draws: if self.version == Version::Rand { 20 } else { 1 },
             norms: Norm::ALL.into_iter().filter(|&norm| self.exists_in(norm)).collect(),
             losses: members.iter().flat_map(|member| member.attack.info().losses).collect(),
+            needs_gradients: true,
+            is_ensemble: true,
             needs_spikes: self.version.is_spiking(),
             description: ChangedOptions::none()
                 .unless(Version::Standard, "version", self.version)
@@ -249,7 +253,11 @@ impl Attack for AutoAttack {
         // What fooled a random model in most of the draws and not in their mean, and in how few the model was right: what
         // the expected accuracy of a survivor is.
         let mut refuted = vec![(1.0, None); which.len()];
-        for member in &members {
+        // The first that sees no gradient, and what it alone fooled of what was left.
+        let blind = |member: &Member| !member.transfer && !member.needs_gradients();
+        let square = members.iter().position(blind);
+        let mut by_square = Vec::new();
+        for (at, member) in members.iter().enumerate() {
             let attack = member.attack.info();
             let samples: Vec<usize> = left.iter().map(|&place| which[place]).collect();
             let search = member.search(task, &samples)?;
@@ -266,6 +274,7 @@ impl Attack for AutoAttack {
                 let right = found.map_or(1.0, |found| found.verdict.right);
                 if fooled {
                     candidate.hit = new.hit;
+                    by_square.extend((square == Some(at)).then_some(place));
                 } else if right < refuted[place].0 {
                     refuted[place] = (right, new.hit);
                 }
@@ -286,10 +295,9 @@ impl Attack for AutoAttack {
             diagnostics.found_by.push(FoundBy { attack: label, found: before - left.len(), own });
         }
         // Whoever comes after Square and sees gradients may be able to do without it.
-        let square = members.iter().position(|member| member.attack.info().name == "square");
         let later = square.filter(|_| !self.version.is_spiking());
         let later = later.map_or(&[][..], |at| &members[at + 1..]);
-        diagnostics.square_alone = Self::square_alone(task, &mut candidates, later)?;
+        diagnostics.square_alone = Self::square_alone(task, &mut candidates, by_square, later)?;
         if task.classifier.is_random() {
             for place in left {
                 candidates[place].hit = refuted[place].1.take();

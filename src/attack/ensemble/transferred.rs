@@ -50,6 +50,7 @@ impl Attack for Transferred<'_> {
             label,
             description,
             returns_all: false,
+            needs_gradients: false,
             needs_spikes: false,
             needs_windows: false,
             flattens: false,

@@ -4,7 +4,10 @@ mod cifar;
 pub(super) mod idx;
 mod mat;
 mod mnist;
+#[cfg(feature = "npz")]
 mod npz;
+#[cfg(feature = "png")]
+mod png_file;
 mod png_folder;
 
 use super::Dataset;
@@ -59,7 +62,7 @@ impl Format {
             Self::Idx => mnist::files(place, split),
             Self::Cifar10 | Self::Cifar100 => cifar::files(self, place, split),
             Self::Svhn => mat::files(place, split),
-            Self::Npz => npz::files(place, split),
+            Self::Npz => npz_files(place, split),
             Self::PngFolder => png_folder::files(place, split),
         }
     }
@@ -70,7 +73,10 @@ impl Format {
             Self::Idx => mnist::classes(place),
             Self::Cifar10 | Self::Svhn => Ok(10),
             Self::Cifar100 => Ok(100),
+            #[cfg(feature = "npz")]
             Self::Npz => npz::classes(place),
+            #[cfg(not(feature = "npz"))]
+            Self::Npz => Err(unreadable(place, "npz")),
             Self::PngFolder => Ok(png_folder::class_names(place)?.len()),
         }
     }
@@ -81,7 +87,10 @@ impl Format {
             Self::Idx => mnist::read(place, split, classes),
             Self::Cifar10 | Self::Cifar100 => cifar::read(self, place, split),
             Self::Svhn => mat::read(place, split),
+            #[cfg(feature = "npz")]
             Self::Npz => npz::read(place, split, classes),
+            #[cfg(not(feature = "npz"))]
+            Self::Npz => Err(unreadable(place, "npz")),
             Self::PngFolder => png_folder::read(place, split),
         }
     }
@@ -98,6 +107,21 @@ impl fmt::Display for Format {
             Self::PngFolder => "PNG files in a folder a class",
         })
     }
+}
+
+/// The file of one half, which may be that of both.
+fn npz_files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
+    if place.is_file() {
+        return Ok(vec![place.to_owned()]);
+    }
+    all_there(place, &[&format!("{split}.npz")])
+}
+
+/// That this build reads no such files.
+#[cfg(not(all(feature = "npz", feature = "png")))]
+fn unreadable(path: &Path, feature: &str) -> crate::Error {
+    let problem = format!("{feature} files cannot be read: built without the feature `{feature}`");
+    crate::Error::format(path, problem)
 }
 
 /// The files of these names in `place`, or those that are missing.

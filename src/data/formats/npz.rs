@@ -1,7 +1,7 @@
 //! numpy's arrays: `images` and `labels` for one half, or `train_images`, `train_labels`, `test_images` and
 //! `test_labels` for both.
 
-use super::{MOST_PIXELS, Missing, missing};
+use super::{MOST_PIXELS, missing, npz_files};
 use crate::checkpoint::{NpzArray, NpzReader};
 use crate::data::Dataset;
 use crate::data::files::Split;
@@ -11,16 +11,9 @@ use crate::tensor::Shape;
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 type ArraysFile = NpzReader<BufReader<File>>;
-
-pub(super) fn files(place: &Path, split: Split) -> Result<Vec<PathBuf>, Missing> {
-    if place.is_file() {
-        return Ok(vec![place.to_owned()]);
-    }
-    super::all_there(place, &[&format!("{split}.npz")])
-}
 
 /// Opens a file of arrays, or says what else it is.
 fn open(path: &Path) -> Result<ArraysFile> {
@@ -43,7 +36,7 @@ fn open(path: &Path) -> Result<ArraysFile> {
 pub(super) fn classes(place: &Path) -> Result<usize> {
     let mut most = 0;
     for split in [Split::Train, Split::Test] {
-        let Ok(files) = files(place, split) else { continue };
+        let Ok(files) = npz_files(place, split) else { continue };
         let mut file = open(&files[0])?;
         let prefix = format!("{split}_");
         for prefix in ["", &prefix] {
@@ -57,7 +50,7 @@ pub(super) fn classes(place: &Path) -> Result<usize> {
 }
 
 pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset> {
-    let files = files(place, split).map_err(|m| missing(place, &m))?;
+    let files = npz_files(place, split).map_err(|m| missing(place, &m))?;
     let mut file = open(&files[0])?;
     let prefix = format!("{split}_");
     let own = file.has(&format!("{prefix}images"));

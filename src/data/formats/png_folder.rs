@@ -1,20 +1,17 @@
 //! One PNG file per image, one folder per class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are sorted by
 //! the bytes of their names, as in torchvision's `ImageFolder`.
 
+#[cfg(feature = "png")]
+use super::png_file::decode;
 use super::{MOST_PIXELS, Missing, missing};
 use crate::data::Dataset;
 use crate::data::files::Split;
-use crate::files::open_regular;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
-
-/// The largest file and the largest image, in bytes.
-const MOST: u64 = 1 << 26;
 
 /// Classes that labels have room for.
 const MOST_CLASSES: usize = 256;
@@ -137,37 +134,8 @@ fn is_other_image(path: &Path) -> bool {
     path.extension().is_some_and(|end| others.iter().any(|other| end.eq_ignore_ascii_case(other)))
 }
 
-/// Appends the pixels of a file, channel by channel.
-fn decode(path: &Path, images: &mut Vec<u8>) -> Result<Shape> {
-    let fail = |error: png::DecodingError| {
-        Error::format(path, format!("no readable PNG file: {error}; obtain it again"))
-    };
-    let file = BufReader::new(open_regular(path, MOST)?);
-    let limits = png::Limits { bytes: MOST as usize };
-    let mut decoder = png::Decoder::new_with_limits(file, limits);
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().map_err(fail)?;
-    let size = reader.output_buffer_size().filter(|&size| size as u64 <= MOST);
-    let Some(size) = size else {
-        let info = reader.info();
-        let problem = format!("an image of {}x{} pixels is too large", info.height, info.width);
-        return Err(Error::format(path, problem));
-    };
-    let mut pixels = vec![0; size];
-    let frame = reader.next_frame(&mut pixels).map_err(fail)?;
-    let channels = match frame.color_type {
-        png::ColorType::Grayscale => 1,
-        png::ColorType::Rgb => 3,
-        other => {
-            let problem = format!(
-                "its pixels are {other:?}; only gray and RGB are read, without transparency: convert it first"
-            );
-            return Err(Error::format(path, problem));
-        }
-    };
-    let pixels = &pixels[..frame.buffer_size()];
-    for c in 0..channels {
-        images.extend(pixels.iter().skip(c).step_by(channels));
-    }
-    Ok(Shape::new(channels, frame.height as usize, frame.width as usize))
+/// That this build reads none.
+#[cfg(not(feature = "png"))]
+fn decode(path: &Path, _: &mut Vec<u8>) -> Result<Shape> {
+    Err(super::unreadable(path, "png"))
 }
