@@ -94,7 +94,7 @@ class Images:
         array = _array(images, "images")
         dtype = array.dtype.newbyteorder("=")
         if array.dtype == np.uint8:
-            raise Error("images: uint8, from 0 to 255; give floats from 0 to 1: images.astype('float32') / 255")
+            raise Error("images: uint8, from 0 to 255; give floats from 0 to 1: images.astype('float32') / 255, of a tensor images.float() / 255")
         if dtype not in (np.float32, np.float64):
             raise Error(f"images: their dtype is {array.dtype}; give float32, pixels from 0 to 1")
         if array.ndim == 3:

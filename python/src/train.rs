@@ -219,6 +219,10 @@ pub fn run_training<'py>(
                 return Ok((Model::open(&state)?, state, history));
             }
         }
+        if let Trained::Control(_) = training {
+            // It may be longer now than when these epochs were made.
+            history.iter_mut().for_each(|point| point.of = settings.control.epochs);
+        }
         let place = checkpoint.as_deref();
         let mut keeper = Keeper { office, checkpoint: place, origin: &origin, images, done: 0 };
         let model = training.in_training();

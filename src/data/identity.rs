@@ -68,7 +68,9 @@ impl DataIdentity {
             format!("other {half} images ({theirs}, not {here})")
         };
         let mut all: Vec<String> = other.map(say).collect();
-        if all.is_empty() && self.name != ours.name {
+        // Arrays that somebody gave have no name.
+        let named = !self.name.is_empty() && !ours.name.is_empty();
+        if all.is_empty() && named && self.name != ours.name {
             all.push(format!("the data set's name {}, not {}", self.name, ours.name));
         }
         all
@@ -141,5 +143,7 @@ mod tests {
         assert!(other[1].starts_with("other test images"), "{other:?}");
         let renamed = DataIdentity { name: "letters".into(), ..of([5, 6]) };
         assert_eq!(renamed.differences(&of([5, 6])), ["the data set's name letters, not digits"]);
+        let unnamed = DataIdentity { name: String::new(), ..of([5, 6]) };
+        assert_eq!(unnamed.differences(&of([5, 6])), Vec::<String>::new());
     }
 }
