@@ -122,7 +122,7 @@ pub fn run_reproduction<'py>(
             jobs: job_runs(&graph, &outcomes),
         };
         facts.save(&out)?;
-        Observations::of(office.context, &out, &results, Some(test)).save(&out)?;
+        Observations::assemble(&graph, &request.spec, &outcomes)?.save(&out)?;
         Ok((results, deepsleep::report::build(&out)?.html))
     })?;
     Ok((json(&results)?, page))

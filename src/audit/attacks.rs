@@ -77,7 +77,7 @@ pub(super) fn rivals(
     let mut held =
         |subject: &mut Subject<'_>, share: ShareCheck, attack: &dyn Attack, on: &[usize]| {
             let found = subject.attack(attack, on)?;
-            let found = subject.beyond_luck(found)?;
+            let found = subject.beyond_luck(attack, found)?;
             // What was tried on some of those left stands for all of them.
             let weight = left.len() as f64 / subject.len() as f64;
             let check = share.check(found.len(), on.len(), weight);
@@ -208,11 +208,13 @@ pub(super) fn random(subject: &mut Subject<'_>, draws: usize) -> Result<Check> {
 pub(super) fn effort(subject: &mut Subject<'_>) -> Result<Check> {
     let left = subject.survivors();
     let more = Apgd { steps: 200, restarts: 2, ..Apgd::default() };
-    let mut found = subject.attack(&more, &left)?;
     let targeted = Apgd { loss: Loss::TargetedDlr, steps: 200, targets: 3, ..Apgd::default() };
-    let rest: Vec<usize> = left.into_iter().filter(|i| !found.contains(i)).collect();
-    found.extend(subject.attack(&targeted, &rest)?);
-    let found = subject.beyond_luck(found)?;
+    let (mut left, mut found) = (left, Vec::new());
+    for attack in [more, targeted] {
+        let some = subject.attack(&attack, &left)?;
+        left.retain(|i| !some.contains(i));
+        found.extend(subject.beyond_luck(&attack, some)?);
+    }
     let check = ShareCheck {
         name: "effort",
         catches: "too few steps",

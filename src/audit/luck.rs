@@ -4,18 +4,25 @@ use super::subject::Subject;
 use crate::Result;
 use crate::attack::{Apgd, Attack, Budget};
 
-/// How often gradients are tried again.
+/// How often gradients and the attack that went beyond them are tried again.
 const AGAIN: u64 = 3;
 
 impl Subject<'_> {
-    /// Those of `found` that are beyond what gradients find: all of them, or of a random model those that withstand gradients that are
-    /// averaged over its draws and tried again, as another attack was another try.
-    pub fn beyond_luck(&mut self, found: Vec<usize>) -> Result<Vec<usize>> {
+    /// Those of `found`, by `attack`, that are beyond what gradients find: all of them, or of a random model those that withstand gradients
+    /// that are averaged over its draws each time they are tried again, as the attack was another try, and that the attack fools each time
+    /// too.
+    pub fn beyond_luck(&mut self, attack: &dyn Attack, found: Vec<usize>) -> Result<Vec<usize>> {
         if !self.model.is_random() {
             return Ok(found);
         }
-        let attack = Apgd { draws: self.model.draws(), ..Apgd::default() };
-        self.left_again(&attack, found, self.budget, AGAIN)
+        let gradients = Apgd { draws: self.model.draws(), ..Apgd::default() };
+        let mut found = self.left_again(&gradients, found, self.budget, AGAIN)?;
+        for time in 1..=AGAIN {
+            let budget = Budget { seed: self.budget.seed.wrapping_add(time), ..self.budget };
+            let left = self.left_at(attack, &found, budget)?;
+            found.retain(|i| !left.contains(i));
+        }
+        Ok(found)
     }
 
     /// Those that an attack leaves each time, run so often with draws of its own; what it fools counts in nothing.

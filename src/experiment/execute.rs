@@ -2,7 +2,7 @@
 
 use super::graph::{Job, model_file};
 use super::store::{Lookup, Store, StoreEntry};
-use super::work::Work;
+use super::work::{Observation, Work};
 use crate::attack::Budget;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
@@ -89,6 +89,19 @@ impl Lab<'_> {
                 let budget = Budget { norm: *norm, eps: *eps, seed: *seed };
                 let cell = self.attack((inputs[0], *spiking), attack, budget, *images)?;
                 Ok((value(&Evidence::of(&cell))?, None))
+            }
+            Work::Observe(what) => {
+                let seen = match (what, inputs) {
+                    (Observation::Network { images, spiking }, [model]) => {
+                        value(&self.look_at(model, (*images, *spiking))?)
+                    }
+                    (Observation::Digits, [set]) => value(&self.digits(set)?),
+                    (Observation::Classes, [model, sets @ ..]) => {
+                        value(&self.classes(model, sets)?)
+                    }
+                    _ => Err(Error::failed("experiment", "nothing to observe")),
+                };
+                Ok((seen?, None))
             }
         }
     }

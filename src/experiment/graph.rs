@@ -96,8 +96,34 @@ pub struct Graph {
     pub images: DataIdentity,
     /// The network that they train.
     pub architecture: Arc<Architecture>,
+    pub(super) observed: Observed,
     pub(super) by_key: HashMap<String, usize>,
     pub(super) index: Index,
+}
+
+/// The jobs whose results a report shows pictures of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Observed {
+    /// Networks that were put to sleep.
+    pub(super) asleep: Vec<ObservedModel>,
+    /// Crafted sets.
+    pub(super) digits: Vec<ObservedDigits>,
+    /// What models take the images of all these sets for.
+    pub(super) answers: Vec<ObservedModel>,
+}
+
+/// A model, by its place among the models, and the job that observes something of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ObservedModel {
+    pub(super) model: usize,
+    pub(super) job: usize,
+}
+
+/// A crafted set, by its place among the sets, and the job that picks its digits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ObservedDigits {
+    pub(super) set: usize,
+    pub(super) job: usize,
 }
 
 /// Where things are in the graph, so that none is looked for among all of them.
@@ -153,12 +179,14 @@ impl Graph {
             })
     }
 
-    /// Which jobs a shard needs, `(i, n)` for the i-th of n from 1: the cells of its models, and all that they need.
+    /// Which jobs a shard needs, `(i, n)` for the i-th of n from 1: the cells and pictures of its models, and all that they need.
     pub fn of_shard(&self, shard: Option<(usize, usize)>) -> Vec<bool> {
         let Some((i, n)) = shard else { return vec![true; self.jobs.len()] };
         let mut ours = vec![false; self.jobs.len()];
-        for cell in self.cells.iter().filter(|cell| cell.model % n.max(1) + 1 == i) {
-            ours[cell.job] = true;
+        let cells = self.cells.iter().map(|cell| (cell.model, cell.job));
+        let observed = self.observed.asleep.iter().chain(&self.observed.answers);
+        for (model, job) in cells.chain(observed.map(|seen| (seen.model, seen.job))) {
+            ours[job] |= model % n.max(1) + 1 == i;
         }
         for job in (0..ours.len()).rev() {
             if ours[job] {

@@ -1,7 +1,7 @@
 //! What results are of: images, network, profile and engine, which all of a folder have in common; and the settings and
 //! numbers of images, which tell whether two numbers of a folder can be held against each other.
 
-use super::observe::Observations;
+use super::observations::Observations;
 use super::request::Request;
 use super::results::{REPORT_FILES, Results, load};
 use super::run_info::RunInfo;

@@ -3,6 +3,7 @@
 use super::execute::Lab;
 use super::graph::{Graph, Job};
 use super::store::{Lookup, Store, StoreEntry};
+use super::work::Work;
 use crate::Result;
 use crate::data::Dataset;
 use crate::nn::Origin;
@@ -217,15 +218,18 @@ impl Board<'_> {
 
     /// Which of two jobs comes first. Side by side, long ones: what is left at the end should be short, so that no thread
     /// waits long for the last. One after the other, short ones: the first numbers come early. But a job that begins with the same
-    /// slow-wave sleep as a running one comes later: it can then take that sleep from the store instead of repeating it.
+    /// slow-wave sleep as a running one comes later: it can then take that sleep from the store instead of repeating it. What
+    /// pictures are drawn from comes last.
     fn order(&self, statuses: &[JobStatus], a: usize, b: usize) -> Ordering {
         let asleep = |job: usize| {
             let running = |other: &usize| matches!(statuses[*other], JobStatus::Running);
             let same = |other: usize| self.sleeps[job] == self.sleeps[other];
             self.sleeps[job].is_some() && (0..statuses.len()).filter(running).any(same)
         };
+        let last = |job: usize| matches!(self.graph.jobs[job].work, Work::Observe(_));
         let shorter = self.estimates[a].total_cmp(&self.estimates[b]);
-        asleep(a).cmp(&asleep(b)).then(if self.alone { shorter } else { shorter.reverse() })
+        let last = last(a).cmp(&last(b)).then(asleep(a).cmp(&asleep(b)));
+        last.then(if self.alone { shorter } else { shorter.reverse() })
     }
 
     /// Whether a job waits for nothing but somebody to do it.

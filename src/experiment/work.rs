@@ -79,6 +79,24 @@ pub enum Work {
         /// How the model spikes, if it is run as a spiking network.
         spiking: Option<SpikingOptions>,
     },
+    /// Observes something that the report shows a picture of.
+    Observe(Observation),
+}
+
+/// What is observed for the pictures of a report.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    /// Filters of a network that was put to sleep, and its spikes.
+    Network {
+        /// Test images that firing rates are measured on, the first ones.
+        images: usize,
+        /// How its spiking form spikes.
+        spiking: SpikingOptions,
+    },
+    /// The first image of each class in a crafted set.
+    Digits,
+    /// What a model takes such images for.
+    Classes,
 }
 
 impl Work {
@@ -89,6 +107,7 @@ impl Work {
             Self::Craft { .. } => "craft",
             Self::Show { .. } => "transfer",
             Self::Attack { .. } => "white-box",
+            Self::Observe(_) => "observe",
         }
     }
 
@@ -96,7 +115,8 @@ impl Work {
     fn spiking(&self) -> Option<&SpikingOptions> {
         match self {
             Self::Show { spiking, .. } | Self::Attack { spiking, .. } => spiking.as_ref(),
-            Self::Train { .. } | Self::Craft { .. } => None,
+            Self::Observe(Observation::Network { spiking, .. }) => Some(spiking),
+            Self::Train { .. } | Self::Craft { .. } | Self::Observe(_) => None,
         }
     }
 
@@ -122,6 +142,11 @@ impl Work {
                 json!({ "attack": attack, "norm": norm, "eps": eps, "seed": seed, "test": test,
                         "images": images, "threat_model": ThreatModel::WhiteBox })
             }
+            Self::Observe(Observation::Network { images, .. }) => {
+                json!({ "of": "network", "images": images, "test": test })
+            }
+            Self::Observe(Observation::Digits) => json!({ "of": "digits", "test": test }),
+            Self::Observe(Observation::Classes) => json!({ "of": "classes", "test": test }),
         };
         if let Some(spiking) = self.spiking() {
             what["spiking"] = json!(spiking);
@@ -159,6 +184,8 @@ impl Work {
                 (speed.passes(training.cost(settings, *images)), 0.0)
             }
             Self::Show { images, .. } => (*images as f64, READ * *images as f64),
+            Self::Observe(Observation::Network { images, .. }) => (*images as f64, 0.0),
+            Self::Observe(Observation::Digits | Observation::Classes) => (0.0, 0.0),
             Self::Craft { attack, eps, images, .. } => {
                 let count = images.len() as f64;
                 (attack_passes(attack, *eps, 10.0) * count, WRITTEN * count)
@@ -339,7 +366,10 @@ mod tests {
         let show = Work::Show { images: 10, spiking: None };
         let white_box =
             Work::Attack { attack: attack(), norm, eps: 0.1, seed: 0, images: 10, spiking: None };
-        for work in [&train, &craft, &show, &white_box] {
+        let spiking = SpikingOptions::default();
+        let network = Work::Observe(Observation::Network { images: 10, spiking });
+        let [digits, classes] = [Observation::Digits, Observation::Classes].map(Work::Observe);
+        for work in [&train, &craft, &show, &white_box, &network, &digits, &classes] {
             let changed = |change: fn(&mut Sources)| {
                 let mut other = sources();
                 change(&mut other);

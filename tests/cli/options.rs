@@ -485,8 +485,8 @@ const MODES: &[Mode] = &[
         base: "$/nowhere --out merged",
         rows: &[&[
             Effect("--jobs 2"),
-            Effect("--data-dir $ --dry-run"),
-            Effect("--data $ --dry-run"),
+            Refused("--data-dir $", "--compute"),
+            Refused("--data $", "--compute"),
             Refused("--compute --dry-run", "--dry-run"),
             Same("--compute"),
             Same("--dry-run"),

@@ -149,10 +149,13 @@ fn side_by_side_damaged_and_shared_out_it_ends_in_the_same_results() {
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         assert!(!Path::new(shard).join("results.json").exists());
     }
-    let arguments = ["merge", &shards[0], &shards[1], "--data-dir", &data, "--out", &merged];
+    let arguments = ["merge", &shards[0], &shards[1], "--out", &merged];
     let run = Run::of(cli(&arguments).arg("--quiet"));
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(results(&folder.path("merged")) == expected);
+    // Each of them observed some of the models.
+    let observed = |name: &str| read(folder.path(name).join("observations.json"));
+    assert!(["beside", "merged"].into_iter().all(|name| observed(name) == observed("whole")));
     let facts: serde_json::Value =
         serde_json::from_slice(&read(folder.path("merged/run.json"))).unwrap();
     let jobs = facts["jobs"].as_array().unwrap();
@@ -292,7 +295,7 @@ fn a_value_of_a_sweep_whose_training_diverges_is_passed_over() {
     // How a training ends is a result of the shard too: nothing is missing when they are joined.
     let joined = folder.argument("joined");
     let shard = folder.argument("shard");
-    let merge = ["merge", &shard, "--data-dir", &data, "--out", &joined, "--json"];
+    let merge = ["merge", &shard, "--out", &joined, "--json"];
     let merged = crate::run(&merge);
     assert_eq!(merged.code, Some(0), "{}", merged.stderr);
     assert_eq!(merged.json(), found);

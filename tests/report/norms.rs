@@ -17,7 +17,7 @@ fn what_holds_in_linf_is_not_said_of_other_norms() {
             cell.warnings = vec!["every step fell short".to_owned()];
         }
     }
-    let built = written(folder.path(), &results, None);
+    let built = written(folder.path(), &results);
     for file in [&built.html, &built.markdown] {
         let text = std::fs::read_to_string(file).unwrap();
         assert!(!text.contains("uniform gray"), "{text}");
@@ -50,7 +50,7 @@ fn a_row_of_the_csv_says_its_norm() {
     let (scales, columns) = (vec![own.scale.clone()], vec![own.column.clone()]);
     results.sheets.push(Sheet::new(Norm::L2, scales, columns, vec![row]));
     results.cells.push(own);
-    let built = written(folder.path(), &results, None);
+    let built = written(folder.path(), &results);
     let text = std::fs::read_to_string(built.csv).unwrap();
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let head = reader.headers().unwrap().clone();

@@ -1,15 +1,12 @@
-//! A results folder that nobody measured: the printed numbers shifted a little, untrained networks, noisy digits.
+//! A results folder that nobody measured: the printed numbers shifted a little, waves for filters, noisy digits.
 
-use deepsleep::attack::{Budget, Norm, Samples, parse_attack};
+use deepsleep::attack::Norm;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
-use deepsleep::evaluation::Crafted;
 use deepsleep::experiment::{
-    CraftedSet, JobRun, ModelResult, Printed, PrintedColumn, Results, RunInfo, TableCell,
-    ThreatModel,
+    CraftedSet, Digit, DigitSet, Filters, FiringRates, JobRun, ModelResult, Observations, Printed,
+    PrintedColumn, Results, RunInfo, Spikes, TableCell, ThreatModel,
 };
 use deepsleep::method::{HistoryPoint, Profile, Settings};
-use deepsleep::nn::{self, Freeze, Network};
-use deepsleep::tensor::Context;
 use std::path::Path;
 
 /// Method as printed, ours, defense, settings of its own.
@@ -37,9 +34,6 @@ pub const METHODS: &[Method] = &[
 
 /// The cell that was not measured: method, noise scale, column.
 pub const MISSING: (&str, &str, &str) = ("Adversarial Train", "64/255", "bim");
-
-/// Images of a crafted set.
-const CRAFTED: usize = 32;
 
 /// The results, of two seeds.
 pub fn results(profile: Profile, quick: bool) -> Results {
@@ -81,7 +75,7 @@ pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
                 column: column.into(),
                 scale: scale.into(),
                 seed,
-                images: CRAFTED,
+                images: 32,
                 file: Some(format!(
                     "crafted/{column}-{}-{seed}.safetensors",
                     scale.replace('/', "-")
@@ -182,28 +176,65 @@ pub fn run() -> RunInfo {
     }
 }
 
-/// Everything as files: results, run, models, crafted images.
+/// What was observed: filters like waves, spikes by rule, and digits with noise that every model takes for the next class.
+pub fn observations(results: &Results) -> Observations {
+    let sleeping = METHODS
+        .iter()
+        .filter(|method| !["Adversarial Train", "Defense Distillation"].contains(&method.0));
+    let names: Vec<String> = ["relu1", "relu2"].map(String::from).into();
+    let wave = |method: usize| (0..150).map(|i| ((i * (method + 3)) as f32 / 7.0).sin()).collect();
+    let filters = |(number, method): (usize, &Method)| Filters {
+        method: method.0.into(),
+        shape: [5, 5],
+        weights: wave(number),
+    };
+    let rates = |(number, method): (usize, &Method)| FiringRates {
+        method: method.0.into(),
+        steps: 4,
+        rates: vec![0.1, 0.02 * number as f64],
+        names: names.clone(),
+    };
+    let train = |neurons: usize| -> Vec<String> {
+        let step = |t| (0..neurons).map(|i| if (i + t) % 5 == 0 { '1' } else { '0' }).collect();
+        (0..4).map(step).collect()
+    };
+    let test = test_images();
+    let digit = |class: usize| {
+        let i = (0..test.len()).find(|&i| test.label(i) == class).unwrap();
+        let noisy = |x: f32| (x + 0.25).min(1.0);
+        let clean = test.image(i).to_vec();
+        Digit { label: class, crafted: clean.iter().copied().map(noisy).collect(), clean }
+    };
+    let digits: Vec<Digit> = (0..10).map(digit).collect();
+    let next: Vec<usize> = (0..10).map(|class| (class + 1) % 10).collect();
+    let shown = results.crafted.iter().filter(|set| set.seed == 0).map(|set| DigitSet {
+        column: set.column.clone(),
+        scale: set.scale.clone(),
+        shape: [1, 28, 28],
+        digits: digits.clone(),
+        answers: METHODS.iter().map(|method| (method.0.to_owned(), next.clone())).collect(),
+    });
+    Observations {
+        largest_class: test.largest_class(results.white_box_images),
+        filters: sleeping.clone().enumerate().map(filters).collect(),
+        rated: 256,
+        rates: sleeping.enumerate().map(rates).collect(),
+        spikes: vec![Spikes {
+            method: "DeepSleep".into(),
+            label: 7,
+            layers: vec![train(60), train(20)],
+            names: names.clone(),
+        }],
+        digits: shown.collect(),
+        skipped: Vec::new(),
+    }
+}
+
+/// Everything as files: results, what was observed, and how it was run.
 pub fn write(folder: &Path, results: &Results) {
     results.save(folder).unwrap();
+    observations(results).save(folder).unwrap();
     run().save(folder).unwrap();
-    for name in ["models", "crafted"] {
-        std::fs::create_dir_all(folder.join(name)).unwrap();
-    }
-    for (number, model) in results.models.iter().enumerate() {
-        nn::Model::lenet(number as u64)
-            .state()
-            .save(folder.join(model.file.as_ref().unwrap()))
-            .unwrap();
-    }
-    let context = Context::new(1).unwrap();
-    let samples = Samples::from_dataset(&test_images(), 0..CRAFTED).unwrap();
-    let fgsm = parse_attack("fgsm:return=last").unwrap();
-    for (number, set) in results.crafted.iter().enumerate() {
-        let source = nn::Model::lenet(number as u64).freeze().unwrap();
-        let budget = Budget { norm: Norm::Linf, eps: 0.25, seed: 0 };
-        let crafted = Crafted::craft(&context, &source, &samples, fgsm.as_ref(), budget).unwrap();
-        crafted.to_npz(&()).unwrap().save(folder.join(set.file.as_ref().unwrap())).unwrap();
-    }
 }
 
 /// MNIST's.

@@ -10,7 +10,7 @@ use crate::reproduce::{Reproduction, ResultsFolder, counted, lock, look_at_outpu
 use crate::stderr::shown;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use deepsleep::data::{DataIdentity, Dataset, Split};
+use deepsleep::data::{DataIdentity, Dataset};
 use deepsleep::experiment::{Graph, Lookup, Request, Store, Taken, found, merge, plan_merge};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -29,16 +29,16 @@ pub struct Merge {
     #[arg(long)]
     compute: bool,
     /// Only print what would be taken from which folder, and what is missing
-    #[arg(long, conflicts_with_all = ["compute", "data", "data_dir"])]
+    #[arg(long, conflicts_with = "compute")]
     dry_run: bool,
     /// Number of parallel jobs, as in `reproduce`
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_most::<64>, requires = "compute")]
     jobs: usize,
     /// Data set of the results, if it is not a known one: its folder or .npz file
-    #[arg(long, value_name = "PATH", conflicts_with = "data_dir")]
+    #[arg(long, value_name = "PATH", conflicts_with = "data_dir", requires = "compute")]
     data: Option<String>,
     /// Folder of the results' data set [default: DEEPSLEEP_DATA, else ./data, the user cache, the system's folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "compute")]
     data_dir: Option<PathBuf>,
 }
 
@@ -88,19 +88,11 @@ impl Merge {
         if self.compute {
             graph.check_images()?;
         }
-        let data = self.data(&request);
-        let read = data.as_ref().map_or_else(|_| Vec::new(), DatasetOptions::files);
-        // A folder that the user named must work. Else only the report's pictures need the images, and they are optional.
-        let named = self.data_dir.is_some() || self.data.is_some();
-        let (train, test) = if self.compute {
-            let (train, test) = data?.load_both()?;
-            (Some(train), Some(test))
-        } else {
-            let test = data.and_then(|data| data.load(Split::Test));
-            (None, if named { Some(test?) } else { test.ok() })
-        };
+        let data = self.compute.then(|| self.data(&request)).transpose()?;
+        let images = data.as_ref().map(DatasetOptions::load_both).transpose()?;
+        let read = data.as_ref().map_or_else(Vec::new, DatasetOptions::files);
         refuse_among(&read, "--out", &self.out)?;
-        if let (Some(train), Some(test)) = (&train, &test) {
+        if let Some((train, test)) = &images {
             self.check_images(&request, train, test)?;
         }
         let context = &common.context()?;
@@ -116,11 +108,11 @@ impl Merge {
         let outcomes = found(&graph, &store);
         let folder = ResultsFolder { store: &store, out: &self.out, context, common };
         let work = Reproduction { request: &request, graph: &graph, folder };
-        if let (Some(train), Some(test)) = (&train, &test) {
+        if let Some((train, test)) = &images {
             return work.run((train, test), (self.jobs, None));
         }
         let again = "`merge --compute` computes them, or join more folders";
-        work.finish(&outcomes, test.as_ref(), start, again)
+        work.finish(&outcomes, start, again)
     }
 
     /// Refuses other images than those of the folders.

@@ -1,6 +1,7 @@
-//! From tables to jobs: train the control, craft on it, train each defense, measure each cell. A job is in the graph
+//! From tables to jobs: train the control, craft on it, train each defense, measure each cell, observe what is drawn. A job is in the graph
 //! once, however many tables need it.
 
+mod observed;
 mod possible;
 
 use crate::attack::{AttackSpec, Norm, parse_eps};
@@ -42,7 +43,9 @@ impl Graph {
     /// # Errors
     /// If a column, a scale or a setting is unknown, or the network cannot have a defense, a spiking form or an attack.
     pub fn of_sheets(sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
-        Self::default().with_sheets(sheets, spec)
+        let mut graph = Self::default().with_sheets(sheets, spec)?;
+        graph.observe(spec)?;
+        Ok(graph)
     }
 
     /// The graph of variants of one experiment: each is what the whole experiment would be with its settings, so a variant with

@@ -31,6 +31,7 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     for job in &graph.jobs {
         let result = match &job.work {
             Work::Train { training, settings, .. } => untrained.train(*training, settings),
+            Work::Observe(_) => Ok(()),
             Work::Show { spiking, .. } => untrained.network(*spiking).map(drop),
             Work::Craft { attack, norm, eps, .. } => untrained.attack(attack, (*norm, *eps), None),
             Work::Attack { attack, norm, eps, spiking, .. } => {

@@ -46,7 +46,7 @@ pub fn run(
     let outcomes = found(&trial.graph, folder.store);
     console.result(&answer, text(&answer, folder.out))?;
     let work = Reproduction { request: &of_trial(&trial), graph: &trial.graph, folder };
-    work.write(&outcomes, Some(images.1), start)
+    work.write(&outcomes, start)
 }
 
 /// What was found, for people.

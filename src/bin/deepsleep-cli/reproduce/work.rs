@@ -58,7 +58,7 @@ impl Reproduction<'_> {
             let failed = jobs.any(|(job, o)| matches!(o, JobOutcome::Failed(_)) && !is_passed(job));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
         }
-        self.finish(&outcomes, Some(images.1), start, "the same command tries them again")
+        self.finish(&outcomes, start, "the same command tries them again")
     }
 
     /// Computes what is not in the store.
@@ -81,13 +81,7 @@ impl Reproduction<'_> {
 
     /// Writes the results as far as there are any, and their report. If some are missing that is an error, which says
     /// which, and what to do: `again`.
-    pub fn finish(
-        &self,
-        outcomes: &[JobOutcome],
-        test: Option<&Dataset>,
-        start: Instant,
-        again: &str,
-    ) -> Result<()> {
+    pub fn finish(&self, outcomes: &[JobOutcome], start: Instant, again: &str) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
         let jobs = 0..outcomes.len();
         let missing = jobs.filter(|&job| !matches!(outcomes[job], JobOutcome::Done(..)));
@@ -124,41 +118,30 @@ impl Reproduction<'_> {
                     return Ok(());
                 }
             }
-            None => self.report(&results, outcomes, test, start)?,
+            None => self.report(&results, outcomes, start)?,
         }
         if count > 0 { incomplete() } else { Ok(()) }
     }
 
     /// Writes the results and the report of jobs that are all done, without a word of what they are.
-    pub fn write(
-        &self,
-        outcomes: &[JobOutcome],
-        test: Option<&Dataset>,
-        start: Instant,
-    ) -> Result<()> {
+    pub fn write(&self, outcomes: &[JobOutcome], start: Instant) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
         self.save(&results, outcomes, start)?;
-        self.page(&results, test)
+        self.page()
     }
 
     /// Writes the results and their report, and says what they are.
-    fn report(
-        &self,
-        results: &Results,
-        outcomes: &[JobOutcome],
-        test: Option<&Dataset>,
-        start: Instant,
-    ) -> Result<()> {
+    fn report(&self, results: &Results, outcomes: &[JobOutcome], start: Instant) -> Result<()> {
         let facts = self.save(results, outcomes, start)?;
         let text = summary::of(results)?;
         let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
         let file = shown(&self.folder.out.join(Results::FILE));
         let text = format!("{text}\n{file} ({minutes:.1} minutes of jobs)");
         self.folder.common.console().result(results, text)?;
-        self.page(results, test)
+        self.page()
     }
 
-    /// Writes the results, and how they were run.
+    /// Writes the results, what was observed beside them, and how they were run.
     fn save(&self, results: &Results, outcomes: &[JobOutcome], start: Instant) -> Result<RunInfo> {
         let ResultsFolder { out, context, .. } = self.folder;
         let facts = RunInfo {
@@ -172,14 +155,14 @@ impl Reproduction<'_> {
         };
         results.save(out)?;
         facts.save(out)?;
+        Observations::assemble(self.graph, &self.request.spec, outcomes)?.save(out)?;
         Ok(facts)
     }
 
     /// Writes the report.
-    fn page(&self, results: &Results, test: Option<&Dataset>) -> Result<()> {
-        let ResultsFolder { out, context, common, .. } = self.folder;
+    fn page(&self) -> Result<()> {
+        let ResultsFolder { out, common, .. } = self.folder;
         let console = common.console();
-        Observations::of(context, out, results, test).save(out)?;
         let written = deepsleep::report::build(out)?;
         for line in &written.skipped {
             console.say(format_args!("left out of the report: {line}"));
