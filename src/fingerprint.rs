@@ -43,7 +43,7 @@ impl Fingerprint {
 
 #[cfg(feature = "experiment")]
 /// The fingerprint of a value by its JSON, whose keys are in order.
-pub(crate) fn of_json(kind: &str, value: &impl Serialize) -> String {
+pub(crate) fn hash_of(kind: &str, value: &impl Serialize) -> String {
     Fingerprint::of(kind).bytes(&serde_json::to_vec(value).unwrap_or_default()).finish()
 }
 

@@ -2,11 +2,11 @@
 
 use crate::attack::{AttackSpec, Norm};
 use crate::evaluation::ThreatModel;
-use crate::fingerprint::of_json;
-use crate::method::{Settings, Training, TrainingCost, is_as_before, key_name};
+use crate::fingerprint::hash_of;
+use crate::method::{Settings, Training, TrainingCost, group_in_keys, is_as_before, key_name};
 use crate::simd::Isa;
 use crate::snn::SpikingOptions;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -153,7 +153,7 @@ impl Work {
         }
         let all = json!({ "numerics": NUMERICS, "kind": self.kind(), "network": network, "what": what,
                           "inputs": inputs });
-        of_json("job", &all)
+        hash_of("job", &all)
     }
 
     /// The key of the slow-wave sleep that a training begins with, if it does: trainings that share it sleep once.
@@ -162,12 +162,12 @@ impl Work {
         let Sources { train, test, network } = sources;
         let stages = training.defense()?.stages(settings);
         stages.first()?.is_shared().then(|| {
-            let slow_wave = by_key_names("slow_wave", json!(settings.slow_wave));
+            let slow_wave = group_in_keys(settings, "slow_wave", json!(settings.slow_wave));
             let all = json!({
                 "numerics": NUMERICS, "slow_wave": slow_wave, "seed": settings.seed,
                 "train": train, "test": test, "network": network, "control": control,
             });
-            of_json("sleep", &all)
+            hash_of("sleep", &all)
         })
     }
 
@@ -231,17 +231,6 @@ impl Speed {
     }
 }
 
-/// The settings of a group by their names in keys, as older versions wrote them.
-fn by_key_names(group: &str, value: Value) -> Value {
-    let Value::Object(fields) = value else { return value };
-    let fields = fields.into_iter().map(|(name, value)| {
-        let name = format!("{group}.{name}");
-        let value = by_key_names(&name, value);
-        (key_name(name).split_off(group.len() + 1), value)
-    });
-    Value::Object(fields.collect())
-}
-
 /// The name of a training in keys, as older versions wrote it: what they have computed is still found.
 fn name_in_keys(training: Training) -> Option<&'static str> {
     training.defense().map(|defense| match defense.name() {
@@ -257,7 +246,7 @@ fn attack_passes(attack: &AttackSpec, eps: f32, steps: f64) -> f64 {
         let fall = if steps > 10.0 { 5.0 } else { 10.0 };
         let surviving = (1.0 - fall * f64::from(eps)).max(0.03);
         surviving * (970.0 + 75.0 * steps)
-    } else if attack.is_minimal_norm().unwrap_or_default() {
+    } else if attack.is_unbounded().unwrap_or_default() {
         200.0
     } else {
         36.0
@@ -336,16 +325,6 @@ mod tests {
         let some = [("slow_wave.batches", "2")];
         let asleep = |change| seconds("lenet", Training::Defense(&DeepSleep), 60_000, change);
         assert!(asleep(&some) < asleep(&[]));
-    }
-
-    #[test]
-    fn groups_of_settings_have_their_former_names_in_keys() {
-        let settings = Settings::new(Profile::Published);
-        let slow_wave = by_key_names("slow_wave", json!(settings.slow_wave));
-        assert_eq!(slow_wave["ratio"], json!(settings.slow_wave.decrease_ratio));
-        assert_eq!(slow_wave["pair"]["tau-pre"], json!(settings.slow_wave.pair.tau_pre));
-        let fields = |value: &Value| value.as_object().map(|fields| fields.len());
-        assert_eq!(fields(&slow_wave), fields(&json!(settings.slow_wave)));
     }
 
     #[test]

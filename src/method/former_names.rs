@@ -1,11 +1,9 @@
 //! Former names of settings. Sheets, checkpoints, results and stores of older versions are still read.
 
 #[cfg(feature = "experiment")]
-use super::{AdversarialTrainingOptions, Profile, is_within};
+use super::Settings;
 #[cfg(feature = "experiment")]
 use crate::checkpoint::flatten;
-#[cfg(feature = "experiment")]
-use crate::wording::to_json;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -23,31 +21,64 @@ const RENAMED: &[(&str, &str, &str)] = &[
 /// Settings that nothing read.
 pub const REMOVED: &[&str] = &["control.seed", "sleep.replay.seed"];
 
-/// The groups that hold a [`Recipe`](crate::nn::Recipe), each with the parts of it that it did not have in older versions.
-#[cfg(feature = "experiment")]
-const ADDED: &[(&str, &[&str])] = &[
-    ("control", &["warm_up", "label_smoothing", "augmentation"]),
-    ("fast_wave", &["warm_up", "label_smoothing", "augmentation", "rule"]),
+/// Settings of a group: each name with a value as JSON.
+type Defaults = &'static [(&'static str, &'static str)];
+
+/// Settings that joined a group after results had been stored, each with the value that does what was done before. Files that
+/// do not have them are read as if they had this value, and keys leave them out where they have it.
+const ADDED: &[(&str, Defaults)] = &[
+    ("control", RECIPE),
+    ("fast_wave", RECIPE),
+    ("fast_wave", RULE),
+    ("adversarial_training", RECIPE),
+    ("adversarial_training", RULE),
+    ("adversarial_training", SCHEDULE),
     (
         "adversarial_training",
         &[
-            "warm_up",
-            "label_smoothing",
-            "augmentation",
-            "rule",
-            "schedule",
-            "eps_ramp",
-            "start",
-            "loss",
-            "average",
-            "weight_perturbation",
+            ("eps_ramp", "0.0"),
+            ("start", r#""uniform""#),
+            ("loss", r#""ce""#),
+            ("average", "0.0"),
+            ("weight_perturbation", "0.0"),
         ],
     ),
-    ("distillation", &["warm_up", "label_smoothing", "augmentation", "rule", "schedule"]),
+    ("distillation", RECIPE),
+    ("distillation", RULE),
+    ("distillation", SCHEDULE),
 ];
 
-/// Brings settings of a file to their names of today, and notes it in the log.
+/// What joined every [`Recipe`](crate::nn::Recipe), and what joined those of defenses.
+const RECIPE: Defaults = &[
+    ("warm_up", "0.0"),
+    ("label_smoothing", "0.0"),
+    ("augmentation", r#"{"shift": 0, "flip": false}"#),
+];
+const RULE: Defaults = &[("rule", r#"{"sgd": {"momentum": 0.0, "weight_decay": 0.0}}"#)];
+const SCHEDULE: Defaults = &[("schedule", r#""constant""#)];
+
+/// The added settings, each with its group, its name in it and its former value.
+fn each(
+    added: &'static [(&str, Defaults)],
+) -> impl Iterator<Item = (&'static str, &'static str, Value)> {
+    let all = added.iter().flat_map(|&(group, settings)| {
+        settings.iter().map(move |&(name, value)| (group, name, value))
+    });
+    all.filter_map(|(group, name, value)| Some((group, name, serde_json::from_str(value).ok()?)))
+}
+
+/// Gives the added settings that a file does not have their former values.
+fn add(added: &'static [(&str, Defaults)], settings: &mut Value) {
+    for (group, name, before) in each(added) {
+        if let Some(fields) = group_mut(settings, group) {
+            fields.entry(name).or_insert(before);
+        }
+    }
+}
+
+/// Brings settings of a file to those of today: former names, which are noted in the log, and what it does not have yet.
 pub(super) fn update(settings: &mut Value) {
+    add(ADDED, settings);
     let mut notes = Vec::new();
     for (group, old, new) in RENAMED {
         let Some(fields) = group_mut(settings, group) else { continue };
@@ -104,15 +135,56 @@ pub fn key_name(name: String) -> String {
 /// computed is still found.
 #[cfg(feature = "experiment")]
 pub fn is_as_before(name: &str, value: &Value) -> bool {
-    ADDED.iter().any(|(group, added)| {
+    is_as_before_among(ADDED, name, value)
+}
+
+#[cfg(feature = "experiment")]
+fn is_as_before_among(added: &'static [(&str, Defaults)], name: &str, value: &Value) -> bool {
+    each(added).any(|(group, added, before)| {
         let own = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
-        own.filter(|own| added.iter().any(|part| is_within(own, part))).is_some_and(|own| {
-            // It holds all of a recipe too.
-            let before = AdversarialTrainingOptions::new(Profile::Published);
-            let before = to_json(&before).unwrap_or_default();
-            flatten(&before).iter().any(|(name, before)| name == own && before == value)
+        let part = own.and_then(|own| own.strip_prefix(added));
+        part.is_some_and(|part| {
+            flatten(&before).iter().any(|(name, before)| {
+                let is_same = if name.is_empty() {
+                    part.is_empty()
+                } else {
+                    part.strip_prefix('.') == Some(name)
+                };
+                is_same && before == value
+            })
         })
     })
+}
+
+/// A group of settings for a key of the store: by the names in keys, without what is as before. Numbers are those of `value`,
+/// which may have been widened.
+#[cfg(feature = "experiment")]
+pub fn group_in_keys(settings: &Settings, group: &str, value: Value) -> Value {
+    group_among(ADDED, settings, group, value)
+}
+
+#[cfg(feature = "experiment")]
+fn group_among(
+    added: &'static [(&str, Defaults)],
+    settings: &Settings,
+    group: &str,
+    value: Value,
+) -> Value {
+    let Value::Object(fields) = value else { return value };
+    let kept = fields.into_iter().filter_map(|(field, value)| {
+        let name = format!("{group}.{field}");
+        let now = settings.value(&name).unwrap_or_default();
+        let is_before = |(part, value): &(String, Value)| {
+            let dot = if part.is_empty() { "" } else { "." };
+            is_as_before_among(added, &format!("{name}{dot}{part}"), value)
+        };
+        if flatten(&now).iter().all(is_before) {
+            return None;
+        }
+        let value = group_among(added, settings, &name, value);
+        Some((key_name(name).split_off(group.len() + 1), value))
+    });
+    Value::Object(kept.collect())
 }
 
 #[cfg(test)]
@@ -120,6 +192,78 @@ mod tests {
     use super::*;
     use crate::method::{Profile, Settings};
     use serde_json::json;
+
+    /// Settings of today that could have joined their groups later: among slow-wave sleep's, as that has a key of its own.
+    const LATER: &[(&str, Defaults)] = &[
+        ("slow_wave", &[("rescale", "false"), ("layers", r#""published""#)]),
+        ("slow_wave.pair", &[("neuron", r#"{"tau": 20.0, "threshold": 1.0}"#)]),
+        ("fast_wave.spiking", &[("encoder", r#""direct""#)]),
+    ];
+
+    #[test]
+    fn a_setting_may_join_any_group() {
+        let mut settings = Settings::new(Profile::Published);
+        let mut old = serde_json::to_value(&settings).expect("JSON");
+        for (group, name, _) in each(LATER).filter(|(_, name, _)| *name != "neuron") {
+            assert!(group_mut(&mut old, group).expect("a group").remove(name).is_some());
+        }
+        assert!(serde_json::from_value::<Settings>(old.clone()).is_err());
+        add(LATER, &mut old);
+        assert_eq!(serde_json::from_value::<Settings>(old).expect("filled up"), settings);
+
+        let slow_wave = |settings: &Settings| {
+            group_among(LATER, settings, "slow_wave", json!(settings.slow_wave))
+        };
+        let before = slow_wave(&settings);
+        assert!(before.get("rescale").is_none() && before.get("layers").is_none());
+        // Of a part, only what it had; numbers may be widened.
+        let neuron = before["pair"]["neuron"].as_object().expect("a neuron");
+        assert!(!neuron.contains_key("tau") && neuron.contains_key("rest"));
+        assert!(is_as_before_among(LATER, "fast_wave.spiking.encoder", &json!("direct")));
+        for (name, value) in [
+            ("slow_wave.rescale", "true"),
+            ("slow_wave.layers", "all"),
+            ("slow_wave.pair.neuron.tau", "30"),
+            ("fast_wave.spiking.encoder", "poisson:rate=1"),
+        ] {
+            settings.set(name, value).expect("a setting");
+            let value = settings.value(name).expect("a setting");
+            assert!(flatten(&value).iter().all(|(part, value)| {
+                let name = if part.is_empty() { name.into() } else { format!("{name}.{part}") };
+                !is_as_before_among(LATER, &name, value)
+            }));
+        }
+        let after = slow_wave(&settings);
+        assert_eq!((&after["rescale"], &after["layers"]), (&json!(true), &json!("all")));
+        assert_eq!(after["pair"]["neuron"]["tau"], json!(30.0));
+    }
+
+    #[test]
+    fn a_whole_part_that_is_as_before_leaves_nothing_in_a_key() {
+        const ALL: &[(&str, Defaults)] = &[(
+            "fast_wave.dream",
+            &[
+                ("attack", r#""fgsm""#),
+                ("eps", "0.5019608"),
+                ("ratio", "0.5"),
+                ("source", r#""hybrid""#),
+            ],
+        )];
+        let settings = Settings::new(Profile::Published);
+        let kept = group_among(ALL, &settings, "fast_wave", json!(settings.fast_wave));
+        assert!(kept.get("dream").is_none() && kept.get("spiking").is_some());
+    }
+
+    /// What a version wrote before any of these settings was added: a new one has to be in `ADDED`, or this file and all like it
+    /// are refused.
+    #[test]
+    fn the_settings_of_the_first_files_are_read() {
+        let first = include_str!("../../tests/golden/first_settings.json");
+        let read: Settings = serde_json::from_str(first).expect("older settings");
+        assert_eq!(read, Settings::new(Profile::Published));
+        let all: usize = ADDED.iter().map(|(_, added)| added.len()).sum();
+        assert_eq!(each(ADDED).count(), all, "JSON");
+    }
 
     #[test]
     fn settings_of_older_files_are_read() {
@@ -178,5 +322,11 @@ mod tests {
             assert_eq!(name(&format!("{group}.{old}")), format!("{group}.{new}"));
         }
         assert_eq!(key_name("cycles".to_owned()), "cycles");
+        let settings = Settings::new(Profile::Published);
+        let slow_wave = group_in_keys(&settings, "slow_wave", json!(settings.slow_wave));
+        assert_eq!(slow_wave["ratio"], json!(settings.slow_wave.decrease_ratio));
+        assert_eq!(slow_wave["pair"]["tau-pre"], json!(settings.slow_wave.pair.tau_pre));
+        let fields = |value: &Value| value.as_object().map(|fields| fields.len());
+        assert_eq!(fields(&slow_wave), fields(&json!(settings.slow_wave)));
     }
 }

@@ -54,7 +54,7 @@ pub use defenses::{
     spiking_reads,
 };
 #[cfg(feature = "experiment")]
-pub(crate) use former_names::{is_as_before, key_name, name as current_name};
+pub(crate) use former_names::{group_in_keys, is_as_before, key_name, name as current_name};
 pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
 pub use settings::{Settings, is_within};

@@ -3,8 +3,8 @@
 use crate::defenses::SHORT;
 use deepsleep::data::{Dataset, Split};
 use deepsleep::method::{
-    AdversarialTraining, DeepSleep, Defender, Defense, Distillation, FastWaveDefense, Lucid,
-    Profile, Settings, SleepDefense, SlowWaveDefense, Training,
+    AdversarialTraining, DEFENSES, DeepSleep, Defender, Defense, Distillation, FastWaveDefense,
+    Lucid, Profile, Settings, SleepDefense, SlowWaveDefense, Training,
 };
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Model, Network, recalibrate};
@@ -308,6 +308,13 @@ fn settings_of(form: Values) -> Settings {
         settings.set(name, value).unwrap_or_else(|error| panic!("{error}"));
     }
     settings
+}
+
+#[test]
+fn every_defense_has_a_form() {
+    let missing = DEFENSES.iter().filter(|defense| !FORMS.iter().any(|(form, _)| form == *defense));
+    let missing: Vec<_> = missing.map(|defense| defense.name()).collect();
+    assert!(missing.is_empty(), "not in FORMS: {missing:?}");
 }
 
 #[test]

@@ -119,3 +119,25 @@ fn a_number_that_is_not_finite_is_kept_and_other_failures_are_not() {
         assert!(matches!(store.find("l"), Lookup::NotFound));
     }
 }
+
+/// Keys as older versions wrote them, which find what is stored: a change of the engine's numbers changes all of them
+/// (`NUMERICS`), and nothing else may change any.
+#[test]
+fn keys_are_those_of_older_stores() {
+    use crate::experiment::work::{Sources, Work};
+    use crate::method::{Profile, Settings, Training};
+    let [train, test, network] = ["train", "test", "network"].map(String::from);
+    let sources = Sources { train, test, network };
+    let mut found = String::new();
+    for profile in [Profile::Published, Profile::Paper, Profile::Standard, Profile::Lucid] {
+        for training in Training::all() {
+            let settings = Box::new(Settings::new(profile));
+            let work = Work::Train { training, settings, images: 100 };
+            let key = work.key(&sources, &["control"]);
+            let asleep = work.sleep_key(&sources, "control").unwrap_or_default();
+            found += format!("{} {training} {key} {asleep}\n", profile.name()).trim_end();
+            found += "\n";
+        }
+    }
+    assert_eq!(found, include_str!("../../../tests/golden/store_keys.txt"), "{found}");
+}
