@@ -174,7 +174,7 @@ impl Evidence {
             .cloned()
             .partition(|text| text.starts_with("eps does not bound this attack"));
         let spec = self.attack.as_ref().and_then(NamedAttack::spec);
-        let minimal = spec.map(|spec| spec.is_minimal_norm().unwrap_or_default());
+        let minimal = spec.map(|spec| spec.is_unbounded().unwrap_or_default());
         (!minimal.unwrap_or(!unbounded.is_empty()), others)
     }
 }

@@ -29,6 +29,7 @@ pub const NES_PGD: CatalogEntry = CatalogEntry {
         BLIND,
     ],
     transfer: None,
+    bounded_by_steps: false,
     build: |o| {
         let default = NesPgd::default();
         Ok(Box::new(NesPgd {
@@ -46,6 +47,7 @@ pub const RAYS: CatalogEntry = CatalogEntry {
     summary: "search along directions of signs, from labels alone, linf: nothing can be hidden from it",
     groups: &[&[("queries", "10000", "model queries")], BLIND, &[NEAREST]],
     transfer: None,
+    bounded_by_steps: false,
     build: |o| {
         let default = RayS::default();
         Ok(Box::new(RayS {
@@ -68,6 +70,7 @@ pub const HOPSKIPJUMP: CatalogEntry = CatalogEntry {
         &[NEAREST],
     ],
     transfer: None,
+    bounded_by_steps: false,
     build: |o| {
         let default = HopSkipJump::default();
         Ok(Box::new(HopSkipJump {
@@ -84,6 +87,7 @@ pub const UNIFORM: CatalogEntry = CatalogEntry {
     summary: "random points of the ball, from labels alone: for very low-dimensional inputs",
     groups: &[&[("queries", "10000", "points asked about")], BLIND],
     transfer: None,
+    bounded_by_steps: false,
     build: |o| {
         let default = Uniform::default();
         let queries = o.count("queries", default.queries)?;

@@ -1,13 +1,80 @@
-//! The entries of attacks that look for the smallest perturbation. (FAB, of AutoAttack, CW and DeepFool are in the list itself.)
+//! The entries of attacks that look for the smallest perturbation. (FAB, which is one of AutoAttack's, is in the list itself.)
 
 use super::CatalogEntry;
 use super::described::{BOUNDED, Described, GUIDED, STEPS};
+use crate::attack::methods::carlini_wagner::CarliniWagner;
 use crate::attack::methods::cw_linf::CarliniWagnerLinf;
 use crate::attack::methods::ddn::Ddn;
+use crate::attack::methods::deepfool::DeepFool;
 use crate::attack::methods::fmn::Fmn;
 use crate::attack::methods::sigma_zero::SigmaZero;
 
 const GAMMA: Described = ("gamma", "0.05", "by which share the radius changes in a step");
+
+pub const CW: CatalogEntry = CatalogEntry {
+    name: "cw",
+    summary: "Carlini & Wagner's minimal perturbation in l2",
+    groups: &[
+        &[
+            (
+                "form",
+                "canonical",
+                "canonical: search over c; published: c=1, 100 steps, black and white pixels fixed, every image stops by itself \
+             when its cost has risen (the original stops the whole batch when its sum has)",
+            ),
+            ("steps", "1000", "steps for one c"),
+            ("search", "9", "values of c"),
+            ("c", "0.001", "the first c"),
+            ("kappa", "0", "required margin of the misclassification"),
+            ("rate", "0.01", "Adam's learning rate"),
+        ],
+        GUIDED,
+        &[BOUNDED],
+    ],
+    transfer: None,
+    bounded_by_steps: false,
+    build: |o| {
+        let default = match o.text("form").as_deref() {
+            None | Some("canonical") => CarliniWagner::default(),
+            Some("published") => CarliniWagner::published(),
+            Some(_) => return Err(o.refuse("form", "canonical or published")),
+        };
+        Ok(Box::new(CarliniWagner {
+            steps: o.count("steps", default.steps)?,
+            search_steps: o.count("search", default.search_steps)?,
+            c: o.value("c", default.c)?,
+            kappa: o.value("kappa", default.kappa)?,
+            learning_rate: o.value("rate", default.learning_rate)?,
+            draws: o.draws(default.draws)?,
+            goal: o.bounded()?,
+            ..default
+        }))
+    },
+};
+
+pub const DEEPFOOL: CatalogEntry = CatalogEntry {
+    name: "deepfool",
+    summary: "to the nearest linearized boundary, again and again, linf or l2",
+    groups: &[
+        &[
+            ("steps", "50", STEPS.2),
+            ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
+        ],
+        GUIDED,
+        &[BOUNDED],
+    ],
+    transfer: None,
+    bounded_by_steps: false,
+    build: |o| {
+        let default = DeepFool::default();
+        Ok(Box::new(DeepFool {
+            steps: o.count("steps", default.steps)?,
+            overshoot: o.value("overshoot", default.overshoot)?,
+            draws: o.draws(default.draws)?,
+            goal: o.bounded()?,
+        }))
+    },
+};
 
 pub const CW_LINF: CatalogEntry = CatalogEntry {
     name: "cw-linf",
@@ -23,6 +90,7 @@ pub const CW_LINF: CatalogEntry = CatalogEntry {
         &[BOUNDED],
     ],
     transfer: None,
+    bounded_by_steps: false,
     build: |o| {
         let default = CarliniWagnerLinf::default();
         Ok(Box::new(CarliniWagnerLinf {
@@ -45,6 +113,7 @@ pub const DDN: CatalogEntry = CatalogEntry {
         &[BOUNDED],
     ],
     transfer: None,
+    bounded_by_steps: false,
     build: |o| {
         let default = Ddn::default();
         Ok(Box::new(Ddn {
@@ -70,6 +139,7 @@ pub const FMN: CatalogEntry = CatalogEntry {
         &[BOUNDED],
     ],
     transfer: None,
+    bounded_by_steps: false,
     build: |o| {
         let default = Fmn::default();
         Ok(Box::new(Fmn {
@@ -95,6 +165,7 @@ pub const SIGMA_ZERO: CatalogEntry = CatalogEntry {
         &[BOUNDED],
     ],
     transfer: None,
+    bounded_by_steps: false,
     build: |o| {
         let default = SigmaZero::default();
         Ok(Box::new(SigmaZero {

@@ -1,6 +1,7 @@
 //! Attacks by name, with options: `pgd:steps=40,restarts=5`.
 
 mod described;
+mod gradient;
 mod gradient_free;
 mod minimal;
 mod momentum;
@@ -14,21 +15,14 @@ pub use spec::AttackSpec;
 use crate::Result;
 use crate::attack::attack_trait::Attack;
 use crate::attack::catalog::described::{
-    BLIND, BOUNDED, CROSS_ENTROPY, DRAWS, Described, GRADIENT, GUIDED, JITTER, LATEST, LOSS, POOL,
-    RESTARTS, RETURN, START, STEP, STEPS, TARGET, TIME,
+    BLIND, CROSS_ENTROPY, Described, GRADIENT, GUIDED, JITTER, LATEST, POOL, RESTARTS, STEPS, TIME,
 };
 use crate::attack::catalog::options::GivenOptions;
 use crate::attack::ensemble::autoattack::{AutoAttack, Version};
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;
-use crate::attack::methods::bim::bim;
-use crate::attack::methods::carlini_wagner::CarliniWagner;
-use crate::attack::methods::deepfool::DeepFool;
-use crate::attack::methods::eot_pgd::eot_pgd;
 use crate::attack::methods::fab::Fab;
-use crate::attack::methods::fgsm::Fgsm;
 use crate::attack::methods::jitter::Jittered;
-use crate::attack::methods::pgd::Pgd;
 use crate::attack::methods::square::Square;
 use crate::attack::stepper::{Goal, Stepper};
 
@@ -43,6 +37,8 @@ pub struct CatalogEntry {
     /// The option that makes it fit to craft images for other models, where there is one: an image on the very boundary
     /// of one network seldom fools another.
     pub transfer: Option<&'static str>,
+    /// Whether it starts at the image and moves by its steps alone: it gets no further than their sum.
+    bounded_by_steps: bool,
     build: fn(&mut GivenOptions<'_>) -> Result<Box<dyn Attack>>,
 }
 
@@ -53,61 +49,18 @@ impl CatalogEntry {
     }
 }
 
-/// All attacks, with their options.
+/// All attacks, with their options. Those of AutoAttack are here, the others in the files beside this one.
 pub const ATTACKS: &[CatalogEntry] = &[
-    CatalogEntry {
-        name: "fgsm",
-        summary: "one step of eps along the sign of the gradient",
-        groups: &[&[LOSS], GUIDED, &[RETURN]],
-        transfer: Some("return=last"),
-        build: |o| {
-            let loss = o.loss(Loss::CrossEntropy)?;
-            Ok(Box::new(Fgsm { loss, draws: o.draws(1)?, goal: o.goal(Goal::Last)? }))
-        },
-    },
-    CatalogEntry {
-        name: "bim",
-        summary: "iterated FGSM from the image itself",
-        groups: &[
-            &[LOSS, ("steps", "10", STEPS.2), ("step", "0.2eps", STEP.2)],
-            GUIDED,
-            &[JITTER, RETURN],
-        ],
-        transfer: Some("return=last"),
-        build: |o| pgd(o, bim()),
-    },
-    CatalogEntry {
-        name: "pgd",
-        summary: "projected gradient ascent from random points",
-        groups: &[&[LOSS, STEPS, STEP, RESTARTS, START], GUIDED, &[JITTER, RETURN]],
-        transfer: Some("return=last"),
-        build: |o| pgd(o, Pgd::default()),
-    },
-    CatalogEntry {
-        name: "eot-pgd",
-        summary: "PGD on the expected loss of a model that draws random numbers",
-        groups: &[&[
-            LOSS,
-            STEPS,
-            STEP,
-            RESTARTS,
-            START,
-            TARGET,
-            GRADIENT,
-            POOL,
-            TIME,
-            ("draws", "2", DRAWS.2),
-            JITTER,
-            RETURN,
-        ]],
-        transfer: Some("return=last"),
-        build: |o| pgd(o, eot_pgd()),
-    },
+    gradient::FGSM,
+    gradient::BIM,
+    gradient::PGD,
+    gradient::EOT_PGD,
     CatalogEntry {
         name: "apgd-ce",
         summary: "auto-PGD on the cross-entropy",
         groups: &[&[CROSS_ENTROPY, ("steps", "100", STEPS.2), RESTARTS], GUIDED, &[JITTER, LATEST]],
         transfer: Some("return=latest"),
+        bounded_by_steps: false,
         build: |o| {
             let loss = o.cross_entropy()?;
             apgd(o, loss)
@@ -118,6 +71,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
         summary: "auto-PGD on the difference of logits ratio",
         groups: &[&[("steps", "100", STEPS.2), RESTARTS], GUIDED, &[JITTER, LATEST]],
         transfer: Some("return=latest"),
+        bounded_by_steps: false,
         build: |o| apgd(o, Loss::Dlr),
     },
     CatalogEntry {
@@ -134,6 +88,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             &[JITTER, LATEST],
         ],
         transfer: Some("return=latest"),
+        bounded_by_steps: false,
         build: |o| {
             let loss = o.loss(Loss::TargetedDlr)?;
             if !loss.is_targeted() {
@@ -151,6 +106,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             &[("return", "nearest", "nearest or first")],
         ],
         transfer: None,
+        bounded_by_steps: false,
         build: |o| fab(o, Fab { targets: 0, ..Fab::default() }),
     },
     CatalogEntry {
@@ -162,6 +118,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             &[("return", "nearest", "nearest or first")],
         ],
         transfer: None,
+        bounded_by_steps: false,
         build: |o| fab(o, Fab::default()),
     },
     CatalogEntry {
@@ -187,6 +144,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             BLIND,
         ],
         transfer: None,
+        bounded_by_steps: false,
         build: |o| {
             let default = Square::default();
             Ok(Box::new(Square {
@@ -200,67 +158,8 @@ pub const ATTACKS: &[CatalogEntry] = &[
             }))
         },
     },
-    CatalogEntry {
-        name: "cw",
-        summary: "Carlini & Wagner's minimal perturbation in l2",
-        groups: &[
-            &[
-                (
-                    "form",
-                    "canonical",
-                    "canonical: search over c; published: c=1, 100 steps, black and white pixels fixed, every image stops by itself \
-                 when its cost has risen (the original stops the whole batch when its sum has)",
-                ),
-                ("steps", "1000", "steps for one c"),
-                ("search", "9", "values of c"),
-                ("c", "0.001", "the first c"),
-                ("kappa", "0", "required margin of the misclassification"),
-                ("rate", "0.01", "Adam's learning rate"),
-            ],
-            GUIDED,
-            &[BOUNDED],
-        ],
-        transfer: None,
-        build: |o| {
-            let default = match o.text("form").as_deref() {
-                None | Some("canonical") => CarliniWagner::default(),
-                Some("published") => CarliniWagner::published(),
-                Some(_) => return Err(o.refuse("form", "canonical or published")),
-            };
-            Ok(Box::new(CarliniWagner {
-                steps: o.count("steps", default.steps)?,
-                search_steps: o.count("search", default.search_steps)?,
-                c: o.value("c", default.c)?,
-                kappa: o.value("kappa", default.kappa)?,
-                learning_rate: o.value("rate", default.learning_rate)?,
-                draws: o.draws(default.draws)?,
-                goal: o.bounded()?,
-                ..default
-            }))
-        },
-    },
-    CatalogEntry {
-        name: "deepfool",
-        summary: "to the nearest linearized boundary, again and again, linf or l2",
-        groups: &[
-            &[
-                ("steps", "50", STEPS.2),
-                ("overshoot", "0.02", "by how much the sum of the steps is stretched"),
-            ],
-            GUIDED,
-            &[BOUNDED],
-        ],
-        transfer: None,
-        build: |o| {
-            let default = DeepFool::default();
-            Ok(Box::new(DeepFool {
-                steps: o.count("steps", default.steps)?,
-                overshoot: o.value("overshoot", default.overshoot)?,
-                draws: o.draws(default.draws)?,
-                goal: o.bounded()?,
-            }))
-        },
-    },
+    minimal::CW,
+    minimal::DEEPFOOL,
     momentum::SA_PGD,
     gradient_free::NES_PGD,
     gradient_free::RAYS,
@@ -290,6 +189,7 @@ pub const ATTACKS: &[CatalogEntry] = &[
             LATEST,
         ]],
         transfer: Some("return=latest"),
+        bounded_by_steps: false,
         build: |o| {
             let version: Version = o.value("version", AutoAttack::default().version)?;
             if version.is_spiking() && o.estimator()?.is_some() {
@@ -307,26 +207,6 @@ fn boxed<S: Stepper + 'static>(o: &GivenOptions<'_>, attack: S) -> Result<Box<dy
         Some((size, points)) => Box::new(Jittered { attack, size, points }),
         None => Box::new(attack),
     })
-}
-
-fn pgd(o: &mut GivenOptions<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
-    let start = match o.text("start") {
-        None => default.start,
-        Some(name) => {
-            name.parse().map_err(|_| o.refuse("start", "random, clean, gray or corner"))?
-        }
-    };
-    let attack = Pgd {
-        loss: o.loss(default.loss)?,
-        steps: o.count("steps", default.steps)?,
-        step: o.step(default.step)?,
-        start,
-        restarts: o.count("restarts", default.restarts)?,
-        draws: o.evaluations(default.draws)?,
-        goal: o.goal(Goal::Last)?,
-        ..default
-    };
-    boxed(o, attack)
 }
 
 fn apgd(o: &mut GivenOptions<'_>, loss: Loss) -> Result<Box<dyn Attack>> {

@@ -19,6 +19,7 @@ pub const SA_PGD: CatalogEntry = CatalogEntry {
     summary: "steps of normalized momentum, halved at fixed times, linf: for gradients that come and go",
     groups: &[&[LOSS, ("steps", "100", STEPS.2), RESTARTS], GUIDED, &[JITTER, RETURN]],
     transfer: Some("return=last"),
+    bounded_by_steps: false,
     build: |o| {
         let default = SaPgd::default();
         let attack = SaPgd {
@@ -37,6 +38,7 @@ pub const MI_FGSM: CatalogEntry = CatalogEntry {
     summary: "iterated FGSM with momentum, for transfer",
     groups: &[MOMENTUM, GUIDED, &[RETURN]],
     transfer: Some("return=last"),
+    bounded_by_steps: false,
     build: |o| momentum(o, MomentumFgsm::default()),
 };
 
@@ -45,6 +47,7 @@ pub const NI_FGSM: CatalogEntry = CatalogEntry {
     summary: "the same with Nesterov's momentum, for transfer",
     groups: &[MOMENTUM, GUIDED, &[RETURN]],
     transfer: Some("return=last"),
+    bounded_by_steps: false,
     build: |o| momentum(o, MomentumFgsm::nesterov()),
 };
 
@@ -58,6 +61,7 @@ pub const VMI_FGSM: CatalogEntry = CatalogEntry {
         &[RETURN],
     ],
     transfer: Some("return=last"),
+    bounded_by_steps: false,
     build: |o| momentum(o, MomentumFgsm::variance_tuned()),
 };
 
@@ -77,6 +81,7 @@ pub const DI_FGSM: CatalogEntry = CatalogEntry {
         &[RETURN],
     ],
     transfer: Some("return=last"),
+    bounded_by_steps: false,
     build: |o| momentum(o, MomentumFgsm::diverse()),
 };
 

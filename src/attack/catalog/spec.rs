@@ -84,27 +84,28 @@ impl AttackSpec {
     }
 
     /// The radius at which this attack gives the same images as at `eps`: questions that differ in nothing that matters
-    /// are then one question. BIM starts at the image and gets no further than the sum of its steps; an attack that no
+    /// are then one question. An attack that starts at the image, as BIM does, gets no further than the sum of its steps; one that no
     /// radius bounds gives the same images at all of them, so any will do.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).
     pub fn effective_radius(&self, eps: f32) -> Result<f32> {
-        if self.is_minimal_norm()? {
+        if self.is_unbounded()? {
             return Ok(1.0);
         }
-        let given = |key| self.option(key).and_then(number);
-        Ok(match (self.name.as_str(), given("steps"), given("step")) {
-            ("bim", Some(steps), Some(step)) => eps.min(steps * step),
+        let by_steps = self.entry().is_some_and(|entry| entry.bounded_by_steps);
+        let given = |key| self.option(key).and_then(number).filter(|_| by_steps);
+        Ok(match (given("steps"), given("step")) {
+            (Some(steps), Some(step)) => eps.min(steps * step),
             _ => eps,
         })
     }
 
-    /// Whether it looks for the smallest perturbation wherever that lies: no radius bounds it.
+    /// Whether no radius bounds it: it looks for the smallest perturbation, wherever that lies.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).
-    pub fn is_minimal_norm(&self) -> Result<bool> {
+    pub fn is_unbounded(&self) -> Result<bool> {
         Ok(!self.build()?.info().bounded)
     }
 
@@ -123,9 +124,9 @@ impl AttackSpec {
             let mut bound = self.clone();
             bound.options.retain(|(name, _)| name != key);
             bound.options.push((key.to_owned(), value.to_owned()));
-            bound.is_minimal_norm().is_ok_and(|unbounded| !unbounded)
+            bound.is_unbounded().is_ok_and(|unbounded| !unbounded)
         };
-        let unbounded = self.is_minimal_norm().unwrap_or_default();
+        let unbounded = self.is_unbounded().unwrap_or_default();
         let options = [(("bounded", "yes"), "bounded=yes"), (("return", "first"), "return=first")];
         let option = options.into_iter().find(|(option, _)| unbounded && bounds(option));
         option.map(|(_, text)| text)

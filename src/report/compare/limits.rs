@@ -2,7 +2,8 @@
 //! that one class is all it can get right. A larger white-box number is an attack that failed.
 
 use crate::attack::Norm;
-use crate::experiment::{Results, TableCell, ThreatModel};
+use crate::evaluation::ThreatModel;
+use crate::experiment::{Results, TableCell};
 use crate::report::noise;
 
 /// The share of the largest class among MNIST's test images.
@@ -30,7 +31,7 @@ pub fn above(results: &Results, bound: f64) -> Vec<String> {
         is_white_box(cell)
             // Of other norms half the range of every pixel is out of reach.
             && cell.norm == Norm::Linf
-            && !cell.spec().is_some_and(|attack| attack.is_minimal_norm().unwrap_or_default())
+            && !cell.spec().is_some_and(|attack| attack.is_unbounded().unwrap_or_default())
             && noise(&cell.scale).is_some_and(|eps| eps >= 0.5)
             && cell.accuracy > bound + 1e-9
     });
