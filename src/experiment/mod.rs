@@ -36,9 +36,7 @@ pub use observations::{Digit, DigitSet, Filters, FiringRates, Observations, Spik
 pub use printed::{Curve, Printed, PrintedColumn, Row, Table};
 pub use replication::{CellSummary, PrintedVerdict, Replication};
 pub use request::Request;
-pub use results::{
-    CLEAN, CraftedSet, Measured, ModelResult, REPORT_FILES, Results, TableCell, ThreatModel,
-};
+pub use results::{CLEAN, CraftedSet, Measured, ModelResult, REPORT_FILES, Results, TableCell};
 pub use run::{Event, JobOutcome, RunOptions, found, run};
 pub use run_info::{JobRun, RunInfo};
 pub use search::{

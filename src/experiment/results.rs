@@ -9,7 +9,7 @@ use super::store::{Lookup, Store};
 use super::work::NUMERICS;
 use crate::attack::{AttackSpec, Norm, parse_eps};
 use crate::data::DataIdentity;
-pub use crate::evaluation::ThreatModel;
+use crate::evaluation::ThreatModel;
 use crate::evaluation::{Cell as EvaluatedCell, Evidence, NamedAttack, none_as_empty};
 use crate::files::{MOST, read_regular, write_atomically};
 use crate::method::HistoryPoint;

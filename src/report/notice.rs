@@ -1,7 +1,6 @@
 //! What a shortened run says of itself: what was shortened, and how sure its numbers are.
-
-use crate::evaluation::NORMAL_QUANTILE;
-use crate::experiment::{Results, Spread, ThreatModel};
+use crate::evaluation::{NORMAL_QUANTILE, ThreatModel};
+use crate::experiment::{Results, Spread};
 use crate::method::{Settings, Training};
 use crate::report::page::format::{grouped, listed};
 use crate::wording::times;

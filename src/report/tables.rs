@@ -1,7 +1,8 @@
 //! Tables to read, one layout for page, Markdown and terminal: the printed ones, and the user's own. Each is of one threat
 //! model.
+use crate::evaluation::ThreatModel;
 
-use crate::experiment::{CLEAN, Printed, PrintedVerdict, Results, Sheet, Spread, ThreatModel};
+use crate::experiment::{CLEAN, Printed, PrintedVerdict, Results, Sheet, Spread};
 use crate::report::compare::{Comparison, comparisons, is_near};
 
 /// A table.

@@ -1,8 +1,8 @@
 //! Rows of a sheet that are run as spiking networks.
 
 use crate::{Folder, read};
-use deepsleep::evaluation::Warning;
-use deepsleep::experiment::{Results, ThreatModel};
+use deepsleep::evaluation::{ThreatModel, Warning};
+use deepsleep::experiment::Results;
 use std::fs;
 
 const SHEET: &str = "scales = ['64/255']\ncolumns = ['clean', 'autoattack']\n\

@@ -5,7 +5,8 @@ mod replication;
 mod synthetic;
 
 use deepsleep::data::{DataIdentity, Dataset, DatasetName, Split, locate};
-use deepsleep::experiment::{Observations, Printed, Results, RunInfo, ThreatModel};
+use deepsleep::evaluation::ThreatModel;
+use deepsleep::experiment::{Observations, Printed, Results, RunInfo};
 use deepsleep::method::Profile;
 use deepsleep::report::{Built, build};
 use roxmltree::{Document, Node, ParsingOptions};

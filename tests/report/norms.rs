@@ -3,7 +3,8 @@
 use crate::synthetic::results;
 use crate::written;
 use deepsleep::attack::Norm;
-use deepsleep::experiment::{RowSpec, Sheet, TableCell, ThreatModel};
+use deepsleep::evaluation::ThreatModel;
+use deepsleep::experiment::{RowSpec, Sheet, TableCell};
 use deepsleep::method::Profile;
 
 /// In other norms half the range of every pixel is out of reach, and print is in linf.

@@ -1,7 +1,8 @@
 //! Printed numbers beside several seeds: intervals, verdicts, and what they are if the control were the printed one.
 
 use crate::synthetic::{results, results_of, shift, write};
-use deepsleep::experiment::{CellSummary, Printed, Replication, Results, ThreatModel};
+use deepsleep::evaluation::ThreatModel;
+use deepsleep::experiment::{CellSummary, Printed, Replication, Results};
 use deepsleep::method::Profile;
 use deepsleep::report::{ReadTable, build};
 

@@ -2,9 +2,10 @@
 
 use deepsleep::attack::Norm;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
+use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
     CraftedSet, Digit, DigitSet, Filters, FiringRates, JobRun, ModelResult, Observations, Printed,
-    PrintedColumn, Results, RunInfo, Spikes, TableCell, ThreatModel,
+    PrintedColumn, Results, RunInfo, Spikes, TableCell,
 };
 use deepsleep::method::{HistoryPoint, Profile, Settings};
 use std::path::Path;

@@ -2,9 +2,8 @@
 //! to do for it is a graph or an error.
 
 use deepsleep::data::{DataIdentity, ImageSet};
-use deepsleep::experiment::{
-    ExperimentSpec, Graph, Printed, Quick, Sheet, Sweep, ThreatModel, parse,
-};
+use deepsleep::evaluation::ThreatModel;
+use deepsleep::experiment::{ExperimentSpec, Graph, Printed, Quick, Sheet, Sweep, parse};
 use deepsleep::method::{Profile, Settings};
 
 pub fn run(bytes: &[u8]) {

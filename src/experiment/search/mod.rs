@@ -8,10 +8,10 @@ mod score;
 
 use super::graph::Graph;
 use super::replication::Replication;
-use super::results::ThreatModel;
 use super::sheet::{RowSpec, Selection, Sheet, read, set_all};
 use super::spec::ExperimentSpec;
 use super::sweep::{Axis, unread_axis};
+use crate::evaluation::ThreatModel;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};

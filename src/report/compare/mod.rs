@@ -7,9 +7,9 @@ pub mod search;
 pub mod sweep;
 
 use crate::attack::Norm;
-use crate::evaluation::NamedAttack;
+use crate::evaluation::{NamedAttack, ThreatModel};
 use crate::experiment::{
-    Printed, PrintedColumn, PrintedVerdict, Replication, Results, Spread, TableCell, ThreatModel,
+    Printed, PrintedColumn, PrintedVerdict, Replication, Results, Spread, TableCell,
 };
 
 /// A printed number and ours agree within this.

@@ -1,7 +1,8 @@
 //! `results.csv`: a row a printed cell, and one a cell of the user's tables, which nobody printed.
 
 use crate::attack::Norm;
-use crate::experiment::{PrintedVerdict, Results, Spread, ThreatModel};
+use crate::evaluation::ThreatModel;
+use crate::experiment::{PrintedVerdict, Results, Spread};
 use crate::report::compare::{Comparison, distinct_attacks};
 use crate::report::tables::labels;
 use crate::{Error, Result};

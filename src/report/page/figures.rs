@@ -2,7 +2,8 @@
 
 use crate::Result;
 use crate::draw::chart::{Across, Chart, Series};
-use crate::experiment::{ModelResult, Printed, PrintedColumn, Results, Spread, ThreatModel};
+use crate::evaluation::ThreatModel;
+use crate::experiment::{ModelResult, Printed, PrintedColumn, Results, Spread};
 use crate::report::noise;
 
 /// A drawing with what is to be said about it.

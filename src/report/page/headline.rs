@@ -3,7 +3,8 @@
 use crate::Result;
 use crate::attack::Norm;
 use crate::draw::scatter::{Mark, Scatter};
-use crate::experiment::{Printed, PrintedColumn, PrintedVerdict, Results, ThreatModel};
+use crate::evaluation::ThreatModel;
+use crate::experiment::{Printed, PrintedColumn, PrintedVerdict, Results};
 use crate::report::compare::search::Searched;
 use crate::report::compare::sweep::Swept;
 use crate::report::compare::{Comparison, NEAR};

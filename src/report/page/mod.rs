@@ -11,7 +11,8 @@ pub mod summary;
 
 use crate::attack::Norm;
 use crate::draw::failed;
-use crate::experiment::{Observations, Printed, Results, RunInfo, ThreatModel};
+use crate::evaluation::ThreatModel;
+use crate::experiment::{Observations, Printed, Results, RunInfo};
 use crate::report::compare::comparisons;
 use crate::report::compare::differences::{Difference, differences};
 use crate::report::compare::limits::{above, applies, bound, is_white_box};

@@ -1,8 +1,8 @@
 //! How the numbers were measured, in sentences: threat model, attacks, images, seeds.
 
 use crate::attack::AttackSpec;
-use crate::evaluation::NamedAttack;
-use crate::experiment::{Printed, PrintedColumn, Results, TableCell, ThreatModel};
+use crate::evaluation::{NamedAttack, ThreatModel};
+use crate::experiment::{Printed, PrintedColumn, Results, TableCell};
 use crate::method::Settings;
 use crate::report::compare::differences::Difference;
 use crate::report::compare::distinct_attacks;

@@ -1,6 +1,7 @@
 //! What was run: settings, times, what the attacks' own checks said.
+use crate::evaluation::ThreatModel;
 
-use crate::experiment::{Results, RunInfo, TableCell, ThreatModel};
+use crate::experiment::{Results, RunInfo, TableCell};
 use crate::report::page::format::{bytes, date, duration, listed};
 use crate::report::page::protocol::has;
 use crate::report::plain::Plain;
