@@ -1,7 +1,7 @@
-//! What an attack did with one sample, before anybody has verified it.
+//! What an attack did with one sample, before it is verified.
 
-use crate::attack::outcome::Winner;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What it cost to attack a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,27 @@ impl std::ops::AddAssign for Cost {
         add(&mut self.backward_passes, other.backward_passes);
         add(&mut self.zero_gradients, other.zero_gradients);
         add(&mut self.zero_starts, other.zero_starts);
+    }
+}
+
+/// Which part of which attack found an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Winner {
+    /// The attack: its name, and how it estimated the gradients of spikes if not as the network does, as in
+    /// `pgd:gradient=rga:0.2`.
+    pub attack: Cow<'static, str>,
+    /// The restart, from 0.
+    pub restart: usize,
+    /// The class it steered to, if it had a target.
+    pub target: Option<usize>,
+    /// How many images of that run had been evaluated before.
+    pub iteration: usize,
+}
+
+impl Winner {
+    /// The attack's name alone.
+    pub fn name(&self) -> &str {
+        self.attack.split(':').next().unwrap_or_default()
     }
 }
 

@@ -37,6 +37,7 @@
 //! | craft images to show to other models | [`Goal::Last`] (`return=last`); [`Outcome::image`] |
 //! | write an attack | [`extend`], [`geometry`] |
 
+mod attack_info;
 mod attack_trait;
 mod candidate;
 mod catalog;
@@ -59,24 +60,24 @@ mod stepper;
 mod task;
 mod verification;
 
-pub use attack_trait::{Attack, AttackInfo};
-pub use candidate::Cost;
+pub use attack_info::AttackInfo;
+pub use attack_trait::Attack;
+pub use candidate::{Cost, Winner};
 pub use catalog::{ATTACKS, AttackSpec, CatalogEntry, parse_attack, parse_eps};
 pub(crate) use diagnostics::outside;
 pub use diagnostics::{Diagnostics, FoundBy, findings};
-pub use ensemble::autoattack::{AutoAttack, Member, Version};
+pub use ensemble::autoattack::{AutoAttack, Version};
 pub use ensemble::estimated::Estimated;
+pub use ensemble::member::Member;
 pub use ensemble::targeted::Targeted;
 pub use ensemble::transferred::Transferred;
 pub use geometry::norm::Norm;
 pub use loss::Loss;
 pub use methods::apgd::Apgd;
-pub use methods::bim::bim;
 pub use methods::carlini_wagner::CarliniWagner;
 pub use methods::cw_linf::CarliniWagnerLinf;
 pub use methods::ddn::Ddn;
 pub use methods::deepfool::DeepFool;
-pub use methods::eot_pgd::eot_pgd;
 pub use methods::fab::Fab;
 pub use methods::fgsm::Fgsm;
 pub use methods::fmn::Fmn;
@@ -84,13 +85,13 @@ pub use methods::hopskipjump::HopSkipJump;
 pub use methods::jitter::Jittered;
 pub use methods::momentum::MomentumFgsm;
 pub use methods::nes_pgd::NesPgd;
-pub use methods::pgd::{Pgd, Start, StepSize};
+pub use methods::pgd::{Pgd, Start, StepSize, bim, eot_pgd};
 pub use methods::rays::RayS;
 pub use methods::sa_pgd::SaPgd;
 pub use methods::sigma_zero::SigmaZero;
 pub use methods::square::Square;
 pub use methods::uniform::Uniform;
-pub use outcome::{AttackReport, Expected, Outcome, Status, Winner};
+pub use outcome::{AttackReport, Expected, Outcome, Status};
 pub(crate) use outputs::are_probabilities;
 pub(crate) use probe::{Answer, DrawnLogits, Point, Probe, direction_distance};
 pub(crate) use recheck::median;

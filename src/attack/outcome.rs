@@ -1,11 +1,10 @@
 //! What an attack did to every sample, and what follows from it.
 
-use crate::attack::candidate::Cost;
+use crate::attack::candidate::{Cost, Winner};
 use crate::attack::diagnostics::{Diagnostics, outside};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::stepper::Budget;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::borrow::Cow;
 
 /// What became of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,27 +23,6 @@ pub enum Status {
     /// The image that was shown, crafted elsewhere, lies outside of the box or of the ball that it is said to lie in: it
     /// is no answer to the question how robust the model is within.
     Outside,
-}
-
-/// Which part of which attack found an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Winner {
-    /// The attack: its name, and how it estimated the gradients of spikes if not as the network does, as in
-    /// `pgd:gradient=rga:0.2`.
-    pub attack: Cow<'static, str>,
-    /// The restart, from 0.
-    pub restart: usize,
-    /// The class it steered to, if it had a target.
-    pub target: Option<usize>,
-    /// How many images of that run had been evaluated before.
-    pub iteration: usize,
-}
-
-impl Winner {
-    /// The attack's name alone.
-    pub fn name(&self) -> &str {
-        self.attack.split(':').next().unwrap_or_default()
-    }
 }
 
 /// How often a random model is right about a sample: shares of the draws that decide about it.

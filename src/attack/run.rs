@@ -1,7 +1,8 @@
 //! From an attack's candidates to verified results: the clean pass before, the verification after.
 
 use crate::Result;
-use crate::attack::attack_trait::{Attack, AttackInfo};
+use crate::attack::attack_info::AttackInfo;
+use crate::attack::attack_trait::Attack;
 use crate::attack::candidate::{Candidate, Cost, Hit};
 use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FLAT};

@@ -1,6 +1,6 @@
 //! What an attack works on.
 
-use crate::attack::attack_trait::AttackInfo;
+use crate::attack::attack_info::AttackInfo;
 use crate::attack::samples::Samples;
 use crate::attack::stepper::Budget;
 use crate::kernels::lif::Estimator;

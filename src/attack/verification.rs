@@ -1,7 +1,7 @@
 //! Fresh forward passes: what a model says about images, whoever found them.
 
 use crate::Result;
-use crate::attack::attack_trait::AttackInfo;
+use crate::attack::attack_info::AttackInfo;
 use crate::attack::candidate::Candidate;
 use crate::attack::probe::{DrawnLogits, Point, Probe};
 use crate::attack::task::AttackTask;

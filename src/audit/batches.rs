@@ -1,18 +1,8 @@
 //! Many images in the places of samples, asked about in batches that a model's own fill.
 
-use super::subject::Subject;
+use super::subject::{Subject, batch};
 use crate::Result;
 use crate::attack::{Answer, Point};
-use crate::simd::LANES;
-use crate::tensor::Context;
-
-/// Images that are asked about at once, at least.
-const BATCH: usize = 256;
-
-/// Images that are asked about at once: those of some whole batches, where a model's threads make up a batch.
-pub(super) fn batch(context: &Context) -> usize {
-    BATCH.next_multiple_of(LANES * context.threads())
-}
 
 impl Subject<'_> {
     /// The negative margins of `count` images in the place of each of these samples, sample by sample; of a random model those

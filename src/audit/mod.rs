@@ -36,12 +36,13 @@ mod luck;
 mod noise;
 mod report;
 mod silence;
+mod stage;
 mod stages;
 mod statistics;
 mod subject;
 
 pub use report::{Attacked, AuditReport, AuditVerdict, Check, Finding};
-pub use stages::{AuditStage, Chosen};
+pub use stage::{AuditStage, Chosen};
 
 use crate::attack::{AttackSpec, Budget, Classifier, Norm, Pgd, Samples, check_attack};
 use crate::evaluation::wilson;

@@ -1,15 +1,23 @@
 //! The model under audit, the images that it classifies correctly, and what became of them.
 
-use super::batches::batch;
 use super::report::{Attacked, Check, Finding};
-use super::stages::{AuditStage, Chosen};
+use super::stage::{AuditStage, Chosen};
 use super::statistics::interval;
 use crate::attack::{Answer, Budget, Classifier, DrawnLogits, Norm, Point, Probe, Samples};
 use crate::nn::{decision_noise, predict};
+use crate::simd::LANES;
 use crate::simd::random::Key;
 use crate::tensor::Context;
 use crate::{Error, Result};
 use std::time::Instant;
+
+/// Images that are asked about at once, at least.
+const BATCH: usize = 256;
+
+/// Images that are asked about at once: those of some whole batches, where a model's threads make up a batch.
+pub(super) fn batch(context: &Context) -> usize {
+    BATCH.next_multiple_of(LANES * context.threads())
+}
 
 /// The model under audit.
 pub(super) struct Subject<'a> {

@@ -8,10 +8,8 @@ use crate::Result;
 use crate::attack::attack_trait::Attack;
 use crate::attack::catalog::options::GivenOptions;
 use crate::attack::loss::Loss;
-use crate::attack::methods::bim::bim;
-use crate::attack::methods::eot_pgd::eot_pgd;
 use crate::attack::methods::fgsm::Fgsm;
-use crate::attack::methods::pgd::Pgd;
+use crate::attack::methods::pgd::{Pgd, bim, eot_pgd};
 use crate::attack::stepper::Goal;
 
 pub const FGSM: CatalogEntry = CatalogEntry {

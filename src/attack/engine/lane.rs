@@ -1,8 +1,8 @@
 //! A sample in flight: its lane, its run, and what it has found so far.
 
+use crate::attack::candidate::Winner;
 use crate::attack::candidate::{Candidate, Hit};
 use crate::attack::estimator_text;
-use crate::attack::outcome::Winner;
 use crate::attack::stepper::{Budget, Goal, Runs, Sample};
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::{Estimator, SilentWindow};

@@ -1,7 +1,8 @@
 //! Any attack that follows gradients, with those of spikes estimated in another way than the network's own.
 
 use crate::Result;
-use crate::attack::attack_trait::{Attack, AttackInfo, Search};
+use crate::attack::attack_info::AttackInfo;
+use crate::attack::attack_trait::{Attack, Search};
 use crate::attack::changed_options::described;
 use crate::attack::estimator_text;
 use crate::attack::stepper::Budget;

@@ -2,6 +2,7 @@
 
 pub mod autoattack;
 pub mod estimated;
+pub mod member;
 mod spiking;
 pub mod targeted;
 pub mod transferred;

@@ -2,8 +2,8 @@
 //! and strong ones come first; what needs no gradient comes last, and says what the gradients missed.
 
 use crate::attack::attack_trait::Attack;
-use crate::attack::ensemble::autoattack::Member;
 use crate::attack::ensemble::estimated::Estimated;
+use crate::attack::ensemble::member::Member;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
 use crate::attack::methods::apgd::Apgd;

@@ -1,7 +1,8 @@
 //! Any attack, steered at one class: success is that class and no other.
 
 use crate::Result;
-use crate::attack::attack_trait::{Attack, AttackInfo, Search};
+use crate::attack::attack_info::AttackInfo;
+use crate::attack::attack_trait::{Attack, Search};
 use crate::attack::changed_options::described;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;

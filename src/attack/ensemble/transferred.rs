@@ -1,7 +1,8 @@
 //! An attack whose images are made on one model and shown to another.
 
 use crate::Result;
-use crate::attack::attack_trait::{Attack, AttackInfo, Search};
+use crate::attack::attack_info::AttackInfo;
+use crate::attack::attack_trait::{Attack, Search};
 use crate::attack::changed_options::described;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;

@@ -1,13 +1,11 @@
 //! The attacks themselves: one file or folder each. What only one of them needs stands beside it.
 
 pub mod apgd;
-pub mod bim;
 pub mod carlini_wagner;
 pub mod cw_linf;
 pub mod ddn;
 pub mod deepfool;
 mod descent;
-pub mod eot_pgd;
 pub mod fab;
 pub mod fgsm;
 pub mod fmn;

@@ -7,8 +7,6 @@ use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
 use crate::attack::geometry::random::{below, normals, sign as random_sign, symmetric};
 use crate::attack::loss::Loss;
-use crate::attack::methods::bim::bim;
-use crate::attack::methods::eot_pgd::eot_pgd;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::toward_gray;
 use crate::tensor::Shape;
@@ -153,6 +151,25 @@ impl Default for Pgd {
             goal: Goal::First,
         }
     }
+}
+
+/// BIM, the iterated FGSM from the image itself (Kurakin et al. 2017, "Adversarial examples in the physical world"): 10 steps
+/// of a fifth of the radius, no random start.
+pub fn bim() -> Pgd {
+    Pgd {
+        name: "bim",
+        steps: 10,
+        step: StepSize::OfEps(0.2),
+        start: Start::Clean,
+        ..Pgd::default()
+    }
+}
+
+/// EOT-PGD, PGD on the expected loss of a model that draws random numbers (Athalye et al. 2018, "Obfuscated gradients give a
+/// false sense of security", section 4.2; Liu et al. 2019, "Adv-BNN"): two draws a step. On a deterministic model it takes the
+/// same steps as PGD.
+pub fn eot_pgd() -> Pgd {
+    Pgd { name: "eot-pgd", draws: 2, ..Pgd::default() }
 }
 
 /// Steps left, and memory.

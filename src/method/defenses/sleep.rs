@@ -1,5 +1,6 @@
-//! The paper's baseline "Sleep Defense", and the conversion stage that ends every sleep.
+//! The paper's baseline "Sleep Defense".
 
+use super::Conversion;
 use super::slow_wave::{SlowWaveRun, simulation_passes, slow_wave_ignores};
 use crate::Result;
 use crate::method::defense::conversion_reads;
@@ -7,10 +8,9 @@ use crate::method::{
     Batches, Defense, Description, Networks, Profile, Settings, SinglePass, Stage, StageRun,
     TrainingCost, against_paper,
 };
-use crate::nn::{Model, recalibrate};
+use crate::nn::Model;
 use crate::simd::random::Key;
 use crate::sleep::{ReplayOptions, SlowWave, replay_with};
-use crate::snn::Statistics;
 use crate::tensor::Context;
 use serde::{Deserialize, Serialize};
 
@@ -195,37 +195,6 @@ impl Stage for Replay {
             let mut progress = |p: crate::sleep::ReplayProgress| progress(p.step, p.steps, 0);
             networks.model =
                 replay_with(context, &networks.model, data, &options, seed, &mut progress)?;
-            Ok(())
-        })))
-    }
-}
-
-/// The network rebuilt at the end of a sleep: its running statistics as the settings say.
-pub struct Conversion;
-
-impl Stage for Conversion {
-    fn name(&self) -> &'static str {
-        "conversion"
-    }
-
-    fn batches(&self, settings: &Settings) -> Option<Batches> {
-        let recalibrates = settings.conversion == Statistics::Recalibrate;
-        recalibrates.then(|| Batches::of("fast_wave", settings.fast_wave.recipe.batch_size))
-    }
-
-    fn begin(
-        &self,
-        _: &Context,
-        settings: &Settings,
-        _: Key,
-        _: &mut Networks,
-    ) -> Result<Box<dyn StageRun>> {
-        let (conversion, batch_size) = (settings.conversion, settings.fast_wave.recipe.batch_size);
-        Ok(Box::new(SinglePass::new(move |context, data, networks, _| {
-            conversion.apply(networks.model.statistics_mut());
-            if conversion == Statistics::Recalibrate {
-                recalibrate(context, &mut networks.model, data, batch_size)?;
-            }
             Ok(())
         })))
     }
