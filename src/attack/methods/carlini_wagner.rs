@@ -1,14 +1,14 @@
 //! Carlini & Wagner's L2 attack (2017, "Toward evaluating the robustness of neural networks", sections V and VI), in
 //! its canonical form with a binary search over c, and with one fixed c as the sleep papers ran it.
 
+use crate::Result;
 use crate::attack::changed_options::ChangedOptions;
 use crate::attack::loss::Loss;
-use crate::attack::methods::descent::DECAY;
+use crate::attack::methods::descent::{DECAY, check_search, hinge};
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::{rounding, spread};
 use crate::simd::{LANES, Lanes, Simd, dispatch, math};
 use crate::tensor::Shape;
-use crate::{Error, Result};
 
 /// Minimizes `|x' - x|^2 + c max(0, margin + kappa)` over `w`, where `x' = (tanh(w) + 1) / 2` is in the box whatever w
 /// is. Looks for the nearest misclassified point; no radius bounds it unless asked for.
@@ -247,22 +247,8 @@ impl Stepper for CarliniWagner {
     }
 
     fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
-        if self.steps == 0 || self.search_steps == 0 {
-            let problem = format!("steps {}, search {}: at least 1", self.steps, self.search_steps);
-            return Err(Error::argument("cw", problem));
-        }
-        for (name, value) in [("c", self.c), ("rate", self.learning_rate)] {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::argument("cw", format!("{name} {value} is not positive")));
-            }
-        }
-        if !(self.kappa >= 0.0 && self.kappa.is_finite()) {
-            return Err(Error::argument(
-                "cw",
-                format!("kappa {} is not a number, 0 or greater", self.kappa),
-            ));
-        }
-        Ok(())
+        let positive = [("c", self.c), ("rate", self.learning_rate)];
+        check_search("cw", [self.steps, self.search_steps], &positive, self.kappa)
     }
 
     fn option_warnings(&self, _budget: &Budget) -> Vec<String> {
@@ -315,8 +301,7 @@ impl Stepper for CarliniWagner {
             state.c /= decades(answer.logits);
         }
         state.found |= answer.fooled;
-        // The pull ends where the margin is missed by more than what counts, not on its very edge.
-        let hinge = answer.margin + self.kappa.max(2.0 * rounding(answer.logits));
+        let hinge = hinge(self.kappa, answer);
         let mut over = state.step + 1 >= self.steps;
         if let Some(fall) = self.least_fall
             && state.step.is_multiple_of(self.steps.div_ceil(10))

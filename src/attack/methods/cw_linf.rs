@@ -1,14 +1,14 @@
 //! Carlini & Wagner's L-infinity attack (2017, "Toward evaluating the robustness of neural networks", section V-E): only pixels
 //! that have gone farther than tau are pulled back, and tau shrinks as long as that succeeds.
 
+use crate::Result;
 use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::{Norm, sum_of, unit_of};
 use crate::attack::loss::Loss;
-use crate::attack::methods::descent::Adam;
+use crate::attack::methods::descent::{Adam, check_search, hinge};
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Sample, Step, Stepper};
 use crate::nn::rounding;
 use crate::tensor::Shape;
-use crate::{Error, Result};
 
 /// Minimizes `sum max(|x' - x| - tau, 0) + c max(0, margin + kappa)` over pixels in the box, by Adam. The margin's gradient is
 /// divided by its mean size, so c does not depend on how large logits are. No radius bounds it unless asked for.
@@ -137,20 +137,8 @@ impl Stepper for CarliniWagnerLinf {
     }
 
     fn validate(&self, _budget: &Budget, _shape: Shape) -> Result<()> {
-        let refuse = |problem: String| Err(Error::argument("cw-linf", problem));
-        if self.steps == 0 || self.search_steps == 0 {
-            return refuse(format!(
-                "steps {}, search {}: at least 1",
-                self.steps, self.search_steps
-            ));
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return refuse(format!("rate {} is not positive", self.learning_rate));
-        }
-        if !(self.kappa >= 0.0 && self.kappa.is_finite()) {
-            return refuse(format!("kappa {} is not a number, 0 or greater", self.kappa));
-        }
-        Ok(())
+        let positive = [("rate", self.learning_rate)];
+        check_search("cw-linf", [self.steps, self.search_steps], &positive, self.kappa)
     }
 
     fn state(&self, shape: Shape, _classes: usize) -> State {
@@ -198,8 +186,7 @@ impl Stepper for CarliniWagnerLinf {
             state.adam.restart();
             return Step::Ask;
         }
-        // The pull ends where the margin is missed by more than what counts, not on its very edge.
-        let hinge = answer.margin + self.kappa.max(2.0 * rounding(answer.logits));
+        let hinge = hinge(self.kappa, answer);
         let pull = if hinge > 0.0 { state.c } else { 0.0 };
         self.adam(state, sample.clean, answer.gradient, pull, x);
         state.step += 1;

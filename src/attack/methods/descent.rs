@@ -2,6 +2,8 @@
 
 use crate::attack::geometry::random::normals;
 use crate::attack::stepper::{Feedback, Sample};
+use crate::nn::rounding;
+use crate::{Error, Result};
 
 /// From `first` to `last` over the steps, along half a period of the cosine.
 pub(super) fn cosine(first: f32, last: f32, step: usize, steps: usize) -> f32 {
@@ -22,6 +24,34 @@ pub(super) fn direction<'a>(
     }
     normals(sample.isa, &mut sample.key.with(taken as u64).generator(), noise);
     noise
+}
+
+/// By how much an image of a Carlini-Wagner attack misses its margin, or negative. The pull ends where the margin is exceeded
+/// by more than what counts, not on its very edge.
+pub(super) fn hinge(kappa: f32, answer: &Feedback<'_>) -> f32 {
+    answer.margin + kappa.max(2.0 * rounding(answer.logits))
+}
+
+/// Refuses options that no Carlini-Wagner attack can run with: the first two are its steps and the length of its search.
+pub(super) fn check_search(
+    attack: &'static str,
+    [steps, search]: [usize; 2],
+    positive: &[(&str, f32)],
+    kappa: f32,
+) -> Result<()> {
+    let refuse = |problem: String| Err(Error::argument(attack, problem));
+    if steps == 0 || search == 0 {
+        return refuse(format!("steps {steps}, search {search}: at least 1"));
+    }
+    if let Some((name, value)) =
+        positive.iter().find(|(_, value)| !(*value > 0.0 && value.is_finite()))
+    {
+        return refuse(format!("{name} {value} is not positive"));
+    }
+    if !(kappa >= 0.0 && kappa.is_finite()) {
+        return refuse(format!("kappa {kappa} is not a number, 0 or greater"));
+    }
+    Ok(())
 }
 
 /// Adam's decays.
