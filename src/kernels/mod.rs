@@ -7,6 +7,7 @@
 
 #[forbid(unsafe_code)]
 pub mod activation;
+#[forbid(unsafe_code)]
 pub mod batch;
 #[forbid(unsafe_code)]
 pub mod batch_norm;

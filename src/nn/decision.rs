@@ -1,5 +1,6 @@
-//! The decision that logits stand for. Every accuracy, attack, table and picture of this crate decides by these
-//! functions, so one network has one accuracy.
+//! The decision that logits stand for. Attacks, tables and pictures decide by these functions, so one network has one
+//! accuracy. [`accuracy`](super::accuracy) decides sixteen samples at a time, by
+//! [`arg_max`](crate::kernels::cross_entropy::arg_max); the test `lanes_decide_as_samples_do` holds the two together.
 
 /// The predicted class: the largest logit's, the first of equals. A network whose logits are all equal predicts
 /// class 0.
@@ -40,4 +41,36 @@ pub fn other_classes(logits: &[f32], label: usize, into: &mut Vec<usize>) {
 pub fn spread(logits: &[f32]) -> f32 {
     let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
     largest - logits.iter().fold(f32::INFINITY, |m, &z| m.min(z))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cross_entropy::arg_max;
+    use crate::simd::{Isa, LANES, Lanes, LanesU32};
+    use proptest::prelude::*;
+
+    /// Few values, so that ties are common, with the zero of either sign and the largest numbers.
+    fn logit() -> impl Strategy<Value = f32> {
+        prop::sample::select(vec![-f32::MAX, -1.5, -0.0, 0.0, 1e-30, 0.5, 1.0, f32::MAX])
+    }
+
+    proptest! {
+        #[test]
+        fn lanes_decide_as_samples_do(
+            samples in (1usize..12).prop_flat_map(|classes| {
+                prop::collection::vec(prop::collection::vec(logit(), classes), LANES)
+            })
+        ) {
+            let lanes = |class: usize| Lanes(std::array::from_fn(|lane| samples[lane][class]));
+            let block: Vec<Lanes> = (0..samples[0].len()).map(lanes).collect();
+            for isa in Isa::available() {
+                let mut best = LanesU32::ZERO;
+                arg_max(isa, &block, &mut best);
+                for (best, sample) in best.0.iter().zip(&samples) {
+                    prop_assert_eq!(*best as usize, predict(sample));
+                }
+            }
+        }
+    }
 }
