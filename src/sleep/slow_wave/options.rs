@@ -64,7 +64,7 @@ pub enum Plasticity {
 pub struct SlowWaveOptions {
     /// Depth of the U: 1 is a single sub-sleep, 2 goes down and up again.
     pub depth: usize,
-    /// Spiking rate before the first halving; a sub-sleep at depth d simulates `ratio 2^d / initial_rate` steps.
+    /// Spiking rate before the first halving; a sub-sleep at depth d simulates `decrease_ratio 2^d / initial_rate` steps.
     pub initial_rate: f64,
     /// What the published code calls the decrease ratio: it divides the rate once, at all depths.
     #[serde(alias = "ratio")]

@@ -66,12 +66,12 @@ impl TrainedOn {
         let theirs = MadeWith::default()
             .and_if("version", state.noted::<String>("version"))
             .and_if("numerics", number("numerics"))
-            .and_if("--dataset", state.noted::<String>("dataset"))
+            .and_if("--data", state.noted::<String>("dataset"))
             .and_if("--limit-train", number("train_images"));
         let ours = MadeWith::default()
             .and("version", VERSION)
             .and("numerics", self.numerics)
-            .and("--dataset", &self.dataset)
+            .and("--data", &self.dataset)
             .and("--limit-train", self.train_images);
         let mut all = theirs.differences(&ours);
         if all.is_empty() {
