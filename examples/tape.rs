@@ -13,7 +13,7 @@ use deepsleep::kernels::conv2d::Conv2dOptions;
 use deepsleep::tensor::{Context, Tensor};
 use ndarray::Array4;
 
-/// 19 images: not a multiple of the 16 samples of a vector, and nobody has to care.
+/// 19 images: not a multiple of the 16 samples of a vector, which makes no difference.
 const IMAGES: usize = 19;
 const CLASSES: usize = 3;
 const CONV: [usize; 4] = [4, 2, 3, 3];

@@ -102,7 +102,7 @@ impl Error {
         Self::Failed { operation, problem: problem.to_string() }
     }
 
-    /// The same error as the fault of a file: what does not fit came out of that file, and from nobody's argument.
+    /// The same error as the fault of a file: what does not fit came from that file, not from an argument.
     /// Errors that name a file already, or are not about what fits, stay as they are.
     #[must_use]
     pub fn in_file(self, path: impl AsRef<Path>) -> Self {

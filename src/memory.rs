@@ -3,7 +3,7 @@
 
 use crate::{Error, Result};
 
-/// Bytes that nobody is asked about.
+/// Work of fewer bytes is not checked.
 const SMALL: u64 = 1 << 24;
 
 /// Refuses what takes at least `bytes` where there are fewer; `what` says what takes them, `remedy` what to do.
@@ -31,7 +31,7 @@ fn is_granted(bytes: u64) -> bool {
     Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
 }
 
-/// The memory that Linux says programs can have; None where nobody says so.
+/// The memory that Linux says programs can have; None where the system does not say.
 fn free() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kilobytes = |name: &str| {

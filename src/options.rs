@@ -1,4 +1,4 @@
-//! Changing options with `with`: their structs may grow, so nobody outside the crate can write one out in full.
+//! Changing options with `with`: their structs may grow, so code outside the crate cannot write one out in full.
 
 /// Gives a struct of options its `with`.
 macro_rules! with {

@@ -87,7 +87,7 @@ class Audit:
 
 
 def _claim(claim: Any) -> float | None:
-    """A robust accuracy that somebody claims."""
+    """A robust accuracy that is claimed."""
     numbers = int, float, np.integer, np.floating
     if claim is None:
         return None
@@ -129,7 +129,7 @@ def audit(
     eps : float or str
         The radius, pixels from 0 to 1: `8/255` or `"8/255"`.
     claim : float, optional
-        The robust accuracy that somebody claims, from 0 to 1.
+        The robust accuracy that is claimed, from 0 to 1.
     attack : str, optional
         The attack that the claim comes from.
     twins : sequence of models

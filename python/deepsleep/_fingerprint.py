@@ -76,7 +76,7 @@ def remembered(
                 f"checkpoint: {checkpoint} is of another {name}: its {different} for the first images were others; give that "
                 "one to go on, or name another file to begin anew"
             )
-        # Compared here, and by nobody else.
+        # Compared here, and nowhere else.
         about[kept] = found.get(kept, base64.b64encode(answers.tobytes()).decode())
     return about
 

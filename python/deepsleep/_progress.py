@@ -11,7 +11,7 @@ from ._arguments import switch
 
 Progress = Optional[Callable[[int, int, str], None]]
 
-# What writing to a stream raises that was closed, or that nobody reads any more.
+# What writing to a stream raises that was closed, or that has no reader any more.
 _LOST = (OSError, ValueError)
 
 

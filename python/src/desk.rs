@@ -22,7 +22,7 @@ pub enum Question<P> {
     Gradient { of: Answered<P>, weights: Vec<f32> },
 }
 
-/// Where in an answered batch somebody's rows are.
+/// Where in an answered batch a question's rows are.
 pub struct Answered<P> {
     /// What differentiates the batch.
     pub pullback: Arc<P>,
@@ -42,7 +42,7 @@ pub struct Reply<P> {
     pub answered: Option<Answered<P>>,
 }
 
-/// A question with its way back. Who drops it without an answer fails whoever asked.
+/// A question with its way back. Dropping it without an answer fails the one who asked.
 pub struct Request<P> {
     /// Which of the models.
     pub model: usize,
@@ -51,7 +51,7 @@ pub struct Request<P> {
 }
 
 impl<P> Request<P> {
-    /// Answers it. That nobody may be there any more is no fault.
+    /// Answers it. It is no fault if the asker is gone.
     pub fn answer(self, values: Vec<f32>, answered: Option<Answered<P>>) {
         let _ = self.reply.send(Reply { values, answered });
     }
@@ -114,7 +114,7 @@ impl<P> State<P> {
         Some(if self.is_full() { self.last_asked } else { self.last_asked + PATIENCE })
     }
 
-    /// Whether nobody else is going to ask before there are answers.
+    /// Whether no more questions come before there are answers.
     fn is_full(&self) -> bool {
         let computing = self.workers.values().any(|&doing| doing == Doing::Computing);
         self.waiting.len() >= self.seats || self.announced == 0 && !computing

@@ -20,7 +20,7 @@ pub struct AttackInfo {
     pub norms: Vec<Norm>,
     /// Whether what it finds has to lie in the ball.
     pub bounded: bool,
-    /// Whether it returns its last points also where they fool nobody, and attacks what is misclassified already: to
+    /// Whether it returns its last points even if they do not fool the model, and attacks what is misclassified already: to
     /// be shown to other models.
     pub returns_all: bool,
     /// The class that counts as success; None: any but the label. (See [`Targeted`](crate::attack::Targeted).)

@@ -1,4 +1,4 @@
-//! What a model says about images, and the gradient of its margin, outside of any search: for whoever examines or verifies.
+//! What a model says about images, and the gradient of its margin, outside of any search: for verification and for audits.
 
 use crate::Result;
 use crate::attack::engine::transpose::{first_lanes, to_lanes};

@@ -1,4 +1,4 @@
-//! Fresh forward passes: what a model says about images, whoever found them.
+//! Fresh forward passes: what a model says about images, wherever they come from.
 
 use crate::Result;
 use crate::attack::attack_info::AttackInfo;

@@ -30,7 +30,7 @@ impl NearestMean {
         for (row, &count) in weight.iter_mut().zip(&counts) {
             row.iter_mut().for_each(|w| *w /= count.max(1.0));
             let square: f32 = row.iter().map(|w| w * w / 4.0).sum();
-            // What nobody belongs to is far away.
+            // A class without samples is far away.
             bias.push(if count > 0.0 { -square } else { -2.0 * features as f32 });
         }
         Self { shape: samples.shape(), weight, bias }

@@ -62,7 +62,7 @@ pub struct AuditOptions {
     pub budget: Budget,
     /// Rightly classified images to audit.
     pub images: usize,
-    /// The robust accuracy that somebody claims.
+    /// The robust accuracy that is claimed.
     pub claim: Option<f64>,
     /// Images that withstood gradients and are searched without: these searches take ten thousand evaluations an image.
     pub search: usize,

@@ -22,7 +22,7 @@ pub(super) fn averaging(subject: &mut Subject<'_>, options: &AuditOptions) -> Re
     let (one, many) = (fooled(1)?, fooled(20)?);
     let more = many.len().saturating_sub(one.len());
     let gap = more as f64 / some.len() as f64;
-    // The audit itself averages: what an attack of single draws misses is a doubt about a number that somebody claims.
+    // The audit itself averages: what an attack of single draws misses casts doubt on a claimed number.
     let claimed = options.claim.is_some();
     let surely = surely_more(beyond(&many, &one), beyond(&one, &many), 1);
     let warns = claimed && surely && gap > 0.01;

@@ -131,7 +131,7 @@ pub struct AuditReport {
     pub invalid: usize,
     /// The share that withstands the attacks that follow gradients.
     pub gradient_accuracy: f64,
-    /// The number that somebody claims.
+    /// The number that is claimed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub claim: Option<f64>,
     /// The verdict.

@@ -177,7 +177,7 @@ impl<'a> Subject<'a> {
         (0..self.len()).filter(|&i| !self.invalid[i]).collect()
     }
 
-    /// Those that nothing has fooled yet, and whose logits were finite wherever somebody looked.
+    /// Those that nothing has fooled yet, and whose logits were finite wherever they were evaluated.
     pub fn survivors(&self) -> Vec<usize> {
         (0..self.len()).filter(|&i| !self.fooled[i] && !self.invalid[i]).collect()
     }

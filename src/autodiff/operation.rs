@@ -89,7 +89,7 @@ impl<'a> Backward<'a> {
         self.buffers.floats(self.weight(i).len())
     }
 
-    /// Gives input `i` its share of gradient: moved in if it is the first, added after, dropped if nobody wants it.
+    /// Gives input `i` its share of gradient: moved in if it is the first, added after, dropped if it is not needed.
     ///
     /// # Panics
     /// If it does not have the input's shape: a mistake in the operation.
@@ -128,7 +128,7 @@ impl<'a> Backward<'a> {
         self.give_input(i, out);
     }
 
-    /// Gives weight `i` its share of gradient: moved in if it is the first, added after, dropped if nobody wants it.
+    /// Gives weight `i` its share of gradient: moved in if it is the first, added after, dropped if it is not needed.
     ///
     /// # Panics
     /// If its length differs from the weight's: a mistake in the operation.

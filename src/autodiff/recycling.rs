@@ -21,7 +21,7 @@ impl Tape {
         }
     }
 
-    /// Takes the memory of a tensor that nobody needs any more.
+    /// Takes the memory of a tensor that is no longer needed.
     pub fn recycle(&mut self, tensor: Tensor) {
         self.buffers.give_lanes(tensor.into_lanes());
     }

@@ -177,7 +177,7 @@ impl Tape {
         self.push(value, true, None, &[], &[])
     }
 
-    /// An input whose gradient nobody wants, such as training images.
+    /// An input whose gradient is not needed, such as training images.
     pub fn constant(&mut self, value: Tensor) -> Var {
         self.push(value, false, None, &[], &[])
     }

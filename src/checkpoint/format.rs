@@ -14,7 +14,7 @@ use std::path::Path;
 /// order, so more than one key would make equal models differ in their bytes.)
 const METADATA: &str = "deepsleep";
 
-/// The key under which somebody else's file may say which network it holds, and our note of it.
+/// The key under which an outside file may say which network it holds, and our note of it.
 pub(crate) const ARCHITECTURE: &str = "architecture";
 
 impl StateDict {

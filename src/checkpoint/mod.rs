@@ -238,7 +238,7 @@ impl StateDict {
 
     /// Notes a setting or a result beside the arrays.
     pub fn note(&mut self, name: &str, value: impl Serialize) {
-        // Only maps with keys that are no strings fail to become JSON; nobody notes such.
+        // Only maps with keys that are no strings fail to become JSON; there are none among notes.
         let value = to_json(&value).unwrap_or(serde_json::Value::Null);
         self.notes.insert(name.to_owned(), value);
     }

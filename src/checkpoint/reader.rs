@@ -16,7 +16,7 @@ use zip::result::ZipError;
 
 /// An npz file that is open: any that numpy writes, of floats, whole numbers and text.
 ///
-/// Other files in the archive, and arrays that nobody asks for, are not read, whatever they are.
+/// Other files in the archive, and arrays that are not asked for, are not read, whatever they are.
 #[derive(Debug)]
 pub struct NpzReader<R> {
     zip: ZipArchive<R>,

@@ -59,7 +59,7 @@ pub fn find_file(dir: impl AsRef<Path>, split: Split, part: IdxPart) -> Option<P
     spellings(dir.as_ref(), split, part).next()
 }
 
-/// The same, refused where a file of another spelling beside it holds something else: nobody could tell which is meant.
+/// The same, refused where a file of another spelling beside it holds something else: there would be no telling which is meant.
 ///
 /// # Errors
 /// [`Error::Format`] that names both.

@@ -68,7 +68,7 @@ impl DataIdentity {
             format!("other {half} images ({theirs}, not {here})")
         };
         let mut all: Vec<String> = other.map(say).collect();
-        // Arrays that somebody gave have no name.
+        // Arrays that were passed in have no name.
         let named = !self.name.is_empty() && !ours.name.is_empty();
         if all.is_empty() && named && self.name != ours.name {
             all.push(format!("the data set's name {}, not {}", self.name, ours.name));

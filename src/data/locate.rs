@@ -88,7 +88,7 @@ impl SearchPath {
     }
 }
 
-/// The folder beside the sources, where it is there: on another machine than that of the build, nobody could put anything into it.
+/// The folder beside the sources, where it is there: on any machine but that of the build it cannot be filled.
 fn of_the_build(folder: &str) -> Option<PathBuf> {
     Some(PathBuf::from(folder)).filter(|folder| folder.is_dir())
 }
@@ -252,7 +252,7 @@ mod tests {
         assert!(problem.contains("lacks train-labels-idx1-ubyte"), "{problem}");
         assert!(problem.contains("data fetch fashion-mnist"), "{problem}");
 
-        // In a folder that somebody named: as it is called here, as torchvision calls it, or the folder itself.
+        // In a folder that was named: as it is called here, as torchvision calls it, or the folder itself.
         path.variable = Some(root("variable"));
         let places = ["variable", "variable/FashionMNIST/raw", "variable/fashion-mnist"];
         for place in places {

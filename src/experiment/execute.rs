@@ -118,7 +118,7 @@ impl Lab<'_> {
         network_of(&self.model(entry)?, spiking)
     }
 
-    /// Reads a file of the store, which may be somebody else's.
+    /// Reads a file of the store, which may come from elsewhere.
     fn state(&self, file: &str) -> Result<StateDict> {
         let path = self.store.path(file);
         StateDict::from_bytes(&read_regular(&path, MOST)?, path)

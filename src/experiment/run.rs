@@ -72,7 +72,7 @@ pub enum JobOutcome {
     Done(Box<StoreEntry>, bool),
     /// It failed, and why.
     Failed(Arc<crate::Error>),
-    /// There is no result: one that it needs failed, or nobody has computed it.
+    /// There is no result: one that it needs failed, or it was never computed.
     Missing,
 }
 
@@ -232,7 +232,7 @@ impl Board<'_> {
         last.then(if self.alone { shorter } else { shorter.reverse() })
     }
 
-    /// Whether a job waits for nothing but somebody to do it.
+    /// Whether a job waits for nothing but a worker.
     fn is_ready(&self, statuses: &[JobStatus], job: usize) -> bool {
         let over = |&input: &usize| matches!(statuses[input], JobStatus::Over(_));
         matches!(statuses[job], JobStatus::Waiting) && self.graph.jobs[job].inputs.iter().all(over)

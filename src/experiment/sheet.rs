@@ -295,7 +295,7 @@ pub(super) fn set_all(settings: &mut Settings, values: &BTreeMap<String, String>
     values.iter().try_for_each(|(name, value)| settings.set(name, value))
 }
 
-/// Reads a file of TOML that somebody wrote by hand.
+/// Reads a TOML file that was written by hand.
 ///
 /// # Errors
 /// If it cannot be read, is no regular file of at most a megabyte, no text, or not of this kind.

@@ -78,7 +78,7 @@ impl ExperimentSpec {
 
 #[cfg(test)]
 impl ExperimentSpec {
-    /// Table 1 under the published profile, of images that nobody has.
+    /// Table 1 under the published profile, of images that do not exist.
     pub(super) fn example() -> Self {
         Self {
             tables: vec![1],

@@ -1,4 +1,4 @@
-//! Checks the existing content of a file before it is overwritten: a file of another kind may be somebody's work.
+//! Checks the existing content of a file before it is overwritten: a file of another kind may be of value.
 
 use super::Output;
 use crate::foreign::{self, FileKind};

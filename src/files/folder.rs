@@ -1,4 +1,4 @@
-//! Folders that somebody else may have made, such as results that were sent: names in them must not lead outside.
+//! Folders from elsewhere, such as results that were sent: names in them must not lead outside.
 
 use crate::{Error, Result};
 use std::fs;

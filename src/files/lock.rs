@@ -16,7 +16,7 @@ const PATIENCE: usize = 100;
 /// A place that belongs to this process while this lives.
 ///
 /// The lock is the system's, on a small file that holds the process's number and is never replaced. The system lets go
-/// of it however the process ends, so a file that is left behind by one that was killed blocks nobody.
+/// of it however the process ends, so the file that a killed process leaves behind blocks no other.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -28,7 +28,7 @@ impl Lock {
     ///
     /// # Errors
     /// If another process has the lock (its number is said), or the file cannot be made. A file system without locks is
-    /// no error: nobody is kept away then.
+    /// no error: no other process is kept away then.
     pub fn take(path: &Path, place: &Path) -> Result<Self> {
         let error = |action| move |source| Error::io(path, action, source);
         let mut asked = 0;
@@ -49,7 +49,7 @@ impl Lock {
                     return Err(busy(place, holder.trim()));
                 }
             }
-            // The one before us may have removed the file after we opened it: then somebody else may lock a new one.
+            // The one before us may have removed the file after we opened it. Then another process may lock a new one.
             if !is_at(&file, path) {
                 continue;
             }
@@ -57,7 +57,7 @@ impl Lock {
         }
     }
 
-    /// [`take`](Self::take), but waits for whoever has it: for what takes a moment.
+    /// [`take`](Self::take), but waits while another process has it: for work that takes a moment.
     ///
     /// # Errors
     /// If the file cannot be made or locked.
@@ -116,7 +116,7 @@ fn busy(place: &Path, holder: &str) -> Error {
     Error::io(place, "write", io::Error::new(io::ErrorKind::ResourceBusy, problem))
 }
 
-/// Opens a file to lock it, and makes it if it is not there; what is in it stays. In a folder of somebody else, a link may
+/// Opens a file to lock it, and makes it if it is not there; what is in it stays. In an outside folder, a link may
 /// lead to another file and a pipe may let us wait.
 ///
 /// # Errors

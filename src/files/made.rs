@@ -30,7 +30,7 @@ impl MadeFolders {
 
 impl Drop for MadeFolders {
     fn drop(&mut self) {
-        // The innermost first. What somebody has put something into cannot be removed, and need not be.
+        // The innermost first. A folder that has got files since cannot be removed, and need not be.
         for folder in &self.0 {
             let _ = fs::remove_dir(folder);
         }

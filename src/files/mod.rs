@@ -1,4 +1,4 @@
-//! Writes files whole or not at all, following links, and safely opens files that somebody else may have made.
+//! Writes files whole or not at all, following links, and safely opens files from elsewhere.
 //!
 //! An [`Output`] is a place to write to, looked at before the work begins: links are followed, devices and pipes are
 //! written to and never replaced, a file keeps its mode and owner. A [`Lock`] keeps a second process away from it.
@@ -25,14 +25,14 @@ use std::io::{self, BufWriter, Read};
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Held by whoever is writing; all of it by whoever wants nobody to be.
+/// Held shared while a file is written, exclusively to keep all writers away.
 static WRITING: RwLock<()> = RwLock::new(());
 
-/// While this lives, no file of ours is half written, and nobody begins to write one.
+/// While this lives, no file of ours is half written, and none is begun.
 #[derive(Debug)]
 pub struct Settled(#[allow(dead_code)] RwLockWriteGuard<'static, ()>);
 
-/// Waits until nobody in this process is in the middle of writing a file, and removes the files of its locks: the moment
+/// Waits until no thread of this process is in the middle of writing a file, and removes the files of its locks: the moment
 /// for a program to end at a signal, without a temporary file left behind or half a line in a journal.
 #[must_use]
 pub fn settle() -> Settled {
@@ -57,7 +57,7 @@ pub fn write_atomically(
     Output::open(path)?.write(fill)
 }
 
-/// Opens a file that somebody else may have put there, to read it: a regular one, or a link to one, of at most `most`
+/// Opens a file that may come from elsewhere, to read it: a regular one, or a link to one, of at most `most`
 /// bytes. A pipe would wait for its writer, and a device may never end.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ pub fn open_regular(path: impl AsRef<Path>, most: u64) -> Result<File> {
     Ok(file)
 }
 
-/// The content of a file that somebody else may have put there; see [`open_regular`].
+/// The content of a file that may come from elsewhere; see [`open_regular`].
 ///
 /// # Errors
 /// Those of [`open_regular`], and if the file cannot be read or does not fit into memory.
@@ -134,7 +134,7 @@ mod tests {
             let link = folder.path().join("device");
             std::os::unix::fs::symlink("/dev/zero", &link).expect("a link");
             assert!(problem(&link, 9).contains("device, not a file"));
-            // Nobody writes to this one: opening it would wait for ever.
+            // This one has no writer: opening it would wait forever.
             let pipe = folder.path().join("pipe");
             let made = std::process::Command::new("mkfifo").arg(&pipe).status();
             if made.is_ok_and(|status| status.success()) {

@@ -26,7 +26,7 @@ pub struct Output {
 enum OutputPlace {
     /// An ordinary file or one to be: where the links end, in a folder without links.
     File(PathBuf),
-    /// A character device or a pipe that somebody reads, open.
+    /// A character device, or a pipe with a reader, open.
     Stream(File),
 }
 
@@ -35,7 +35,7 @@ impl Output {
     ///
     /// # Errors
     /// [`Error::Argument`] for a folder, a socket, a disk; [`Error::NotFound`] if the folder is missing; [`Error::Io`] if
-    /// the file system refuses: the name is too long, the folder or the file is not ours to write to, nobody reads the
+    /// the file system refuses: the name is too long, the folder or the file is not ours to write to, nothing reads the
     /// pipe.
     pub fn open(path: &Path) -> Result<Self> {
         let error = |source| Error::io(path, "write", source);
@@ -75,7 +75,7 @@ impl Output {
         if target.is_dir() {
             return refuse("this is a folder; name a file in it");
         }
-        // Whoever may not write to a file may not replace it either.
+        // A user who may not write to a file may not replace it either.
         if target.exists() {
             OpenOptions::new().write(true).open(&target).map_err(error)?;
         }
@@ -244,7 +244,7 @@ fn target(path: &Path) -> io::Result<Option<PathBuf>> {
     Err(io::Error::other("too many links, or links in a circle"))
 }
 
-/// Opens a device or pipe. A pipe that nobody reads is refused: writing to it would wait for ever.
+/// Opens a device or pipe. A pipe without a reader is refused, because a write to it would wait forever.
 #[cfg(unix)]
 fn stream(path: &Path) -> Result<OutputPlace> {
     use std::os::unix::fs::OpenOptionsExt;

@@ -82,7 +82,7 @@ pub(super) fn update(settings: &mut Value) {
     let mut notes = Vec::new();
     for (group, old, new) in RENAMED {
         let Some(fields) = group_mut(settings, group) else { continue };
-        // Whoever writes both gets the error of an unknown name.
+        // If a file has both, the former one is an unknown name.
         if !fields.contains_key(*new)
             && let Some(value) = fields.remove(*old)
         {

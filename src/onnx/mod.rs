@@ -201,7 +201,7 @@ fn convert(
         soft_maxes: Vec::new(),
     };
     let mut reader = Reader { model, path, opset, images, network, computed: 0, looked_at: 0 };
-    // An operator that nobody could read says more than what its surroundings did not fit.
+    // An operator that could not be read says more than nodes around it that did not fit.
     let mut logits = reader.run(graph, name).map_err(|p| read::unsupported(graph).unwrap_or(p))?;
     let mut network = reader.network;
     let mut notes = Vec::new();

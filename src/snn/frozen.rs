@@ -14,7 +14,7 @@ use crate::tensor::{Context, Shape};
 /// With [`Encoder::Poisson`](super::Encoder::Poisson) it is random: it draws from the keys of the tape that it is recorded on, and the mean logits
 /// of several draws decide about an image (see [`Classifier::draws`]).
 ///
-/// Its gradients are for attacks: where nobody spikes in a pooling window they go to the neuron that is nearest to a
+/// Its gradients are for attacks: in a pooling window without spikes they go to the neuron that is nearest to a
 /// spike ([`SilentWindow::Largest`]), while training's go to the first.
 #[derive(Clone, Debug)]
 pub struct FrozenSpikingModel {
@@ -76,7 +76,7 @@ impl FrozenSpikingModel {
         self.options.steps
     }
 
-    /// The same network with another gradient of pooling windows in which nobody spikes.
+    /// The same network with another gradient of pooling windows without spikes.
     pub fn with_silent_windows(mut self, silent: SilentWindow) -> Self {
         self.silent = silent;
         self

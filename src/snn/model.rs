@@ -73,7 +73,7 @@ impl SpikingModel {
         names(self.model.architecture())
     }
 
-    /// The same network, trained with another gradient of pooling windows in which nobody spikes.
+    /// The same network, trained with another gradient of pooling windows without spikes.
     pub fn with_silent_windows(mut self, silent: SilentWindow) -> Self {
         self.silent = silent;
         self

@@ -111,7 +111,7 @@ impl Pool {
     }
 
     fn callers(&self) -> MutexGuard<'_, usize> {
-        // A number is a number, whoever panicked.
+        // A panic elsewhere leaves the number valid.
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! A wish that long work ends early, which whoever started the work may voice from another thread.
+//! A request to end long work early, which may come from another thread.
 
 use crate::{Error, Result};
 use std::sync::Arc;

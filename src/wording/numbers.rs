@@ -14,7 +14,7 @@ pub fn written(number: f32) -> String {
     if same && fraction.len() < decimal.len() { fraction } else { decimal }
 }
 
-/// A number as somebody wrote it before it was computed with: 0.00525 for `0.005 * 1.05`, whose last bit is another.
+/// A number as it was written before arithmetic: 0.00525 for `0.005 * 1.05`, which differs in the last bit.
 #[cfg(feature = "report")]
 pub fn as_meant(number: f32) -> String {
     let near = |digits: usize| {

@@ -62,7 +62,7 @@ const LETTERS: usize = 60;
 /// Letters of a list of foreign names that are shown.
 const LIST: usize = 240;
 
-/// A name out of somebody else's file, fit to stand in a line; what is long is cut.
+/// A name from an outside file, made fit for a line of text and cut if it is long.
 pub fn shown(name: &str) -> String {
     match name.char_indices().nth(LETTERS) {
         Some((end, _)) => in_line(&name[..end]) + "...",
@@ -70,12 +70,12 @@ pub fn shown(name: &str) -> String {
     }
 }
 
-/// A text with words out of somebody else's file, fit to stand in a line.
+/// A text with words from an outside file, made fit for a line of text.
 pub fn in_line(text: &str) -> String {
     printable(text, Medium::Line).into_owned()
 }
 
-/// Names out of somebody else's file in one line, in the order given; a long list is cut and says how many more there are.
+/// Names from an outside file in one line, in the order given. A long list is cut and says how many more there are.
 pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let (mut text, mut more) = (String::new(), 0);
     for name in names {

@@ -10,7 +10,7 @@ pub fn run(bytes: &[u8]) {
         Err(error) => return assert!(!error.to_string().contains('\n'), "{error}"),
     };
     let is_finite = Model::open(&read.state).is_ok();
-    // Weights that are not finite, or negative variances, are refused by whoever uses them.
+    // Weights that are not finite, or negative variances, are refused where they are used.
     let Ok(written) = onnx::to_bytes(&read.architecture, &read.state) else {
         return assert!(!is_finite);
     };

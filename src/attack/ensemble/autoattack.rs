@@ -243,7 +243,7 @@ impl Attack for AutoAttack {
             };
             diagnostics.found_by.push(FoundBy { attack: label, found: before - left.len(), own });
         }
-        // Whoever comes after Square and sees gradients may be able to do without it.
+        // Attacks with gradients that come after Square may fool what it fooled.
         let later = square.filter(|_| !self.version.is_spiking());
         let later = later.map_or(&[][..], |at| &members[at + 1..]);
         diagnostics.square_alone = Self::square_alone(task, &mut candidates, by_square, later)?;

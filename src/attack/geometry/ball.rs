@@ -4,7 +4,7 @@
 //! measured in f32. A strict limit would lose real successes to rounding, so in every norm the ball is a hundred-thousandth
 //! of its radius and [`ROUNDING`] wider. Bounds that are certified hold in this wider ball.
 //!
-//! *Does an image lie where somebody says it does?* ([`keeps`].) It may come from anywhere, and its maker had to respect the radius.
+//! *Does an image lie where it is said to lie?* ([`keeps`].) It may come from anywhere, and its maker had to respect the radius.
 //! So it is measured in f64, where no rounding of ours adds to it, and may be off by what the maker's rounding explains: [`ROUNDING`]
 //! and, in L1 and L2, a hundred-thousandth of the radius, because a sum over hundreds of rounded pixels is off by a share
 //! of itself. The largest change of one pixel is not.
@@ -35,7 +35,7 @@ pub(crate) fn keeps(norm: Norm, eps: f32, distance: f64) -> bool {
     distance <= eps + (ROUNDING + share)
 }
 
-/// Whether `x` lies in the ball, whoever adds up its differences in whatever order: what [`into_ball`](projection::into_ball) places does, and of
+/// Whether `x` lies in the ball, in whatever order its differences are added up: what [`into_ball`](projection::into_ball) places does, and of
 /// what an attack came upon elsewhere only what leaves as much to rounding.
 pub fn is_inside(norm: Norm, eps: f32, clean: &[f32], x: &[f32]) -> bool {
     let differences = || x.iter().zip(clean).map(|(x, c)| f64::from(x - c));

@@ -7,7 +7,7 @@ use crate::attack::geometry::norm::{Norm, sum_of};
 pub struct Breakpoints(Vec<(f32, f32)>);
 
 /// The share of the radius that is given up in L2 and L1, where the length of a difference depends on the order in
-/// which its pixels are added: whoever adds them, the sum does not exceed the radius.
+/// which its pixels are added: in none of them does the sum exceed the radius.
 pub(super) const ROUNDING: f32 = 1e-6;
 
 /// `clean + step`, in the box, and no farther than `step`: the difference to `clean`, evaluated in f32, does not exceed

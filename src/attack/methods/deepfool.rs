@@ -23,7 +23,7 @@ pub struct DeepFool {
     pub goal: Goal,
 }
 
-/// Added to the length of every step, as by the attack's authors: the boundary itself fools nobody.
+/// Added to the length of every step, as by the attack's authors: an image on the boundary itself does not fool the model.
 const BEYOND: f32 = 1e-4;
 
 impl Default for DeepFool {

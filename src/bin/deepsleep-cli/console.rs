@@ -28,7 +28,7 @@ impl Console {
         let text = printable(&text, Medium::Lines);
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
-            // Whoever read the output has seen enough (`| head`).
+            // The reader has seen enough (`| head`).
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.context("cannot write to stdout"),
         }

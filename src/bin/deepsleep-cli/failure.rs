@@ -31,7 +31,7 @@ pub fn of_arguments(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             match error.print().and_then(|()| std::io::stdout().flush()) {
-                // Whoever asked for help and has read enough of it (`| head`) gets no more.
+                // The reader of the help has seen enough (`| head`).
                 Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => {
                     to_stderr(format_args!("error: cannot write to stdout: {problem}"));
                     ExitCode::from(FAILED)

@@ -172,7 +172,7 @@ fn is_svg(option: &str, path: &Path) -> Result<()> {
 }
 
 impl Inspect {
-    /// The test images; none where they are not found and nobody asked for them.
+    /// The test images; none where they are not found and were not asked for.
     fn test_images(&self, common: &Common, network: &Model) -> Result<Option<Dataset>> {
         let test = match self.data.load(Split::Test) {
             Err(error) if self.wants_spikes() || self.data.is_named() => return Err(error),

@@ -39,7 +39,7 @@ impl OutputFiles {
         Ok(output)
     }
 
-    /// A file of a results folder, which may be somebody else's: a link there would lead anywhere.
+    /// A file of a results folder that may come from elsewhere: a link there could lead anywhere.
     pub fn in_folder(&mut self, option: &'static str, path: &Path) -> Result<Output> {
         if std::fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
             let problem =
@@ -83,7 +83,7 @@ impl OutputFiles {
         Ok((output, file(self.take(option, checkpoint)?)?))
     }
 
-    /// A file that somebody else will write, and lock if that matters.
+    /// A file that other code will write, and lock if that matters.
     pub fn look(&mut self, option: &'static str, path: &Path) -> Result<Output> {
         let output = Output::open(path).context(option)?;
         for (what, others) in [("read", &self.read), ("written", &self.written)] {

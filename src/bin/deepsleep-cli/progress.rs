@@ -52,7 +52,7 @@ impl Progress {
                     *last = Instant::now();
                     let rate = self.done as f64 / self.start.elapsed().as_secs_f64();
                     let left = self.total.saturating_sub(self.done) as f64 / rate;
-                    // Nothing may be done yet: then nobody knows.
+                    // Nothing may be done yet: then the time left is unknown.
                     let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
                     let (left, unit) = (HumanDuration(left), self.unit);
                     let (done, total) = (self.done, self.total);

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
-/// Prints one line to stderr. Failures are ignored, because there is nobody left to tell.
+/// Prints one line to stderr. Failures are ignored, because they could not be reported.
 pub fn to_stderr(line: impl Display) {
     let line = line.to_string();
     let _ = writeln!(io::stderr(), "{}", printable(&line, Medium::Line));

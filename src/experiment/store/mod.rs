@@ -86,7 +86,7 @@ pub struct JobClaim {
 
 impl Drop for JobClaim {
     fn drop(&mut self) {
-        // Whoever waits for the lock looks for the entry first; a lock file left behind does no harm either.
+        // A process that waits for the lock looks for the entry first; a lock file left behind does no harm either.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -123,7 +123,7 @@ impl Store {
         Self { folder: results.join(Self::FOLDER) }
     }
 
-    /// Removes what processes that were killed left behind: locks that nobody holds, and temporary files that nobody has
+    /// Removes what processes that were killed left behind: locks without a holder, and temporary files that no process has
     /// written to for an hour. Nothing depends on it.
     pub fn tidy(&self) {
         const HOUR: Duration = Duration::from_secs(3600);
@@ -148,7 +148,7 @@ impl Store {
         self.folder.join(file)
     }
 
-    /// Where to write a file in it: what is there and no regular file, such as a link that somebody else made, is
+    /// Where to write a file in it: what is there and no regular file, such as a link from elsewhere, is
     /// removed, so that nothing is written outside.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ impl Store {
         }
     }
 
-    /// The entry in a file of this name; whoever made it must not make us read, or write when stores are joined,
+    /// The entry in a file of this name; its maker must not make us read, or write when stores are joined,
     /// elsewhere.
     fn look(&self, name: &str) -> Result<StoreEntry> {
         let path = self.path(name);

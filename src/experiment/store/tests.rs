@@ -49,7 +49,7 @@ fn a_job_is_claimed_once() {
     let store = Store::open(folder.path()).expect("a store");
     let claim = store.claim("k").expect("no failure");
     assert!(claim.is_some() && store.claim("k").expect("no failure").is_none());
-    // Of what a killed process left, only what nobody uses goes away.
+    // Of what a killed process left, only what is not in use goes away.
     for name in ["left.lock", ".deepsleep-old", ".deepsleep-new", "k.checkpoint"] {
         fs::write(store.path(name), "").expect("written");
     }

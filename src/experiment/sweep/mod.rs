@@ -25,7 +25,7 @@ pub use variants::PassedVariant;
 /// Every seed is a training of every variant.
 const MOST_SEEDS: usize = 1000;
 
-/// Combinations grow with every axis; this many trainings nobody waits for.
+/// Combinations grow with every axis; more trainings than this would take too long.
 const MOST_VARIANTS: usize = 1000;
 
 /// Combinations that are looked at, to find those that make a difference: some seconds' worth.

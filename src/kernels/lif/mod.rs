@@ -57,8 +57,8 @@ pub struct Dynamics {
     pub reset_grad: bool,
 }
 
-/// To whom the gradient of a pooling window goes in which nobody spiked. The maximum of four zeros has no gradient of
-/// its own: each of the four would make it 1 by a spike. (Where somebody did spike, the gradient goes to the first of
+/// Where the gradient of a pooling window without a spike goes. The maximum of four zeros has no gradient of
+/// its own: each of the four would make it 1 by a spike. (In a window with spikes, the gradient goes to the first of
 /// those.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SilentWindow {

@@ -166,7 +166,7 @@ impl<'a> Adaptive<'a> {
     }
 }
 
-/// Where the running mean begins, and what is added to it so that nobody is infinitely sharp, in units.
+/// Where the running mean begins, and what is added to it to keep slopes finite, in units.
 const FIRST: f32 = 2.0;
 const LEAST: f32 = 2e-4;
 

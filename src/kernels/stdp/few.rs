@@ -60,7 +60,7 @@ pub(super) fn run<S: Simd, const C: usize>(
                 }
                 spikes = s.load_u32(&candidates);
             }
-            // Where nobody won, nothing is subtracted.
+            // Where no channel won, nothing is subtracted.
             let inhibition = s.select(any, inhibition, s.zero());
             for c in 0..C {
                 let silent = s.eq_u32(s.and_u32(spikes, s.splat_u32(1 << c)), nobody);

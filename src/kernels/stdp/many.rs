@@ -67,7 +67,7 @@ pub(super) fn run<S: Simd>(
                 let winner = tie(pixel, lane, step, &candidates);
                 spikes[winner / WORD].0[lane] = 1 << (winner % WORD);
             }
-            // Where nobody won, nothing is subtracted.
+            // Where no channel won, nothing is subtracted.
             let inhibition = s.select(any, inhibition, s.zero());
             let neurons = membranes.chunks_mut(WORD).zip(counts.chunks_mut(WORD));
             for ((m, n), spikes) in neurons.zip(&spikes) {

@@ -99,7 +99,7 @@ impl Architecture {
     ///
     /// # Errors
     /// If a node does not fit what it computes from (the error names the node, both shapes and what to change), an output
-    /// is used by nobody, or the network is larger than memory.
+    /// is not used, or the network is larger than memory.
     pub fn new(input: Shape, classes: usize, nodes: Vec<Node>) -> Result<Self> {
         let sides = [input.channels, input.height, input.width];
         let product = sides.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));

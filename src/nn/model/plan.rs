@@ -271,7 +271,7 @@ pub(super) fn plain(architecture: &Architecture, i: usize) -> Result<StatelessLa
     })
 }
 
-/// Which nodes may be computed together: those that nobody else uses.
+/// Which nodes may be computed together: those that no other node uses.
 pub(super) struct Peephole<'a> {
     architecture: &'a Architecture,
     /// Which nodes use every node.
