@@ -227,7 +227,8 @@ def reproduce(
     Raises
     ------
     Error
-        If anything does not fit, or if the folder holds other results.
+        If anything does not fit, or if the folder holds results of other images, of another network or another profile. Those of other
+        settings are kept for when they are asked for again; the report is of what was asked for last.
     """
     quick, display, threats = switch(quick, "quick"), shown(progress, "job"), _several(threat_models)
     for threat in threats:

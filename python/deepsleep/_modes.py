@@ -141,7 +141,7 @@ def hint(model: Any) -> str:
     if isinstance(model, torch.nn.Module) and "eval" not in vars(model):
         for name, part in model.named_modules():
             if _is_in_training(part):
-                return f" ({name or 'it'} is in training mode: call model.eval() first)"
+                return f" ({name or 'it'} is in training mode, which may be why: try model.eval())"
     return ""
 
 

@@ -4,14 +4,13 @@ use crate::error::{Raised, refuse};
 use crate::network::json;
 use crate::samples::Samples;
 use crate::work::{AnyModel, run};
-use deepsleep::attack::extend::{AttackTask, Search};
 use deepsleep::attack::{
     self, ATTACKS, AttackInfo, AttackReport, AttackSpec, Budget, Norm, Status, parse_eps,
     run_attack,
 };
 use deepsleep::checkpoint::{Npz, NpzArray};
 use deepsleep::draw::{GridImage, grid_png};
-use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive};
+use deepsleep::evaluation::{Cell, Crafted, ThreatModel, archive, classify};
 use deepsleep::files::{Content, Output};
 use deepsleep::simd::LANES;
 use deepsleep::tensor::Shape;
@@ -173,23 +172,6 @@ pub fn run_one<'py>(
     AttackResult::new(&samples, &report, (&info, &spec), threat, seconds)
 }
 
-/// An attack that looks for nothing: what is left of it are the clean images, asked twice of a model that may change.
-struct Nothing;
-
-impl attack::Attack for Nothing {
-    fn info(&self) -> AttackInfo {
-        AttackInfo::of("clean")
-    }
-
-    fn search(&self, _: &AttackTask<'_>, _: &[usize]) -> deepsleep::Result<Search> {
-        Ok(Search::default())
-    }
-
-    fn option_warnings(&self, _: &Budget) -> Vec<String> {
-        Vec::new()
-    }
-}
-
 /// The clean accuracy as an attack tells it, and what gives reason to doubt it.
 #[pyfunction]
 pub fn clean_accuracy<'py>(
@@ -200,10 +182,8 @@ pub fn clean_accuracy<'py>(
     threads: usize,
 ) -> PyResult<(f64, Vec<String>)> {
     let samples = Arc::clone(&samples.0);
-    // Nothing is done within it.
-    let budget = Budget { norm: Norm::Linf, eps: 1.0, seed };
     run(py, &[model], threads, None, |office, models| {
-        let report = run_attack(office.context, models[0], &samples, &Nothing, budget)?;
+        let report = classify(office.context, models[0], &samples, seed)?;
         Ok((report.clean_accuracy(), report.warnings))
     })
 }

@@ -8,15 +8,15 @@ use crate::work::run;
 use deepsleep::data::{DataIdentity, ImageSet};
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Event, ExperimentSpec, Graph, JobOutcome, Observations, Quick, Request, RunInfo, RunOptions,
-    Store, assemble_results, job_runs, run as run_graph,
+    Event, ExperimentSpec, Graph, Quick, Request, RunOptions, Store, assemble_results,
+    missing_results, run as run_graph, write_results,
 };
 use deepsleep::files::Lock;
 use deepsleep::tensor::Context;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Does what is missing in a results folder; the results as JSON, and the path of the report.
 #[pyfunction]
@@ -104,26 +104,22 @@ pub fn run_reproduction<'py>(
         };
         let outcomes = run_graph(&graph, &store, (train, test), options, &tell)?;
         office.context.stop().check()?;
-        let missing = outcomes.iter().filter(|o| !matches!(o, JobOutcome::Done(..))).count();
-        if missing > 0 {
-            let problem =
-                format!("{missing} of {total} jobs have no result; the same call tries them again");
-            return Err(deepsleep::Error::failed("reproduce", problem));
-        }
         let results = assemble_results(&graph, &request.spec, &outcomes)?;
-        results.save(&out)?;
-        let facts = RunInfo {
-            isa: office.context.isa().name().into(),
-            threads: office.context.threads(),
-            processor: String::new(),
-            finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-            seconds: start.elapsed().as_secs_f64(),
-            peak_memory: None,
-            jobs: job_runs(&graph, &outcomes),
+        let missing = missing_results(&graph, &outcomes).len();
+        let complete = || match missing {
+            0 => Ok(()),
+            _ => Err(deepsleep::Error::failed(
+                "reproduce",
+                format!("{missing} of {total} jobs have no result; the same call tries them again"),
+            )),
         };
-        facts.save(&out)?;
-        Observations::assemble(&graph, &request.spec, &outcomes)?.save(&out)?;
-        Ok((results, deepsleep::report::build(&out)?.html))
+        // What an earlier run has written is worth more than a page without a number.
+        if results.cells.is_empty() {
+            complete()?;
+        }
+        write_results(&out, &results, (&graph, &outcomes), (office.context, start))?;
+        let page = deepsleep::report::build(&out)?.html;
+        complete().map(|()| (results, page))
     })?;
     Ok((json(&results)?, page))
 }

@@ -121,7 +121,7 @@ def test_answers_that_vary_in_training_mode_are_met_with_it(tensors):
             return x + torch.rand_like(x) if self.training else x
 
     module = nn.Sequential(Own(), network())
-    assert "it is in training mode: call model.eval() first" in refused(module, x, y)
+    assert "it is in training mode, which may be why: try model.eval()" in refused(module, x, y)
     assert "0 is in training mode" in refused(change_mode(module.eval(), 0), x, y)
     drawn = network()
     drawn[2] = nn.RReLU()

@@ -413,3 +413,17 @@ def test_a_spiking_network_of_snntorch(tensors):
     report = deepsleep.attack(deepsleep.Classifier(module), x, y, "apgd-ce:steps=20", eps=0.1)
     assert np.array_equal((fooled(module, report.adversarial) != y).numpy(), report.fooled)
     assert report.robust_accuracy < 1
+
+
+def test_a_module_that_raises_anything_is_said_to_take_no_such_images(tensors):
+    class Guarded(torch.nn.Module):
+        def __init__(self, problem):
+            super().__init__()
+            self.problem = problem
+
+        def forward(self, x):
+            raise self.problem
+
+    for problem in (AssertionError("Guard failed: x.size()[0] == 4"), KeyError("mask"), NotImplementedError("no")):
+        with pytest.raises(deepsleep.Error, match="model: it cannot take images of shape .*1 x 28 x 28: "):
+            deepsleep.attack(Guarded(problem), *tensors, "fgsm", eps=0.1)

@@ -181,7 +181,9 @@ impl Cell {
     /// without an attack and an attack happens to put right. Papers report this for sets that were crafted elsewhere; for
     /// an attack on the model itself, [`robust_accuracy`](Self::robust_accuracy) is the number.
     pub fn accuracy_as_shown(&self) -> f64 {
-        let right = self.outcomes.iter().filter(|outcome| outcome.prediction == outcome.label);
+        let right = self.outcomes.iter().filter(|outcome| {
+            outcome.prediction == outcome.label && outcome.status != Status::Invalid
+        });
         right.count() as f64 / self.outcomes.len().max(1) as f64
     }
 

@@ -106,6 +106,15 @@ fn cell(graph: &Graph, plan: &CellPlan, evidence: Evidence) -> Result<TableCell>
     })
 }
 
+/// The jobs that the results lack. What only pictures are drawn from is none of them: the report says that it is left out.
+pub fn missing_results(graph: &Graph, outcomes: &[JobOutcome]) -> Vec<usize> {
+    let lacks = |&job: &usize| {
+        let done = matches!(outcomes[job], JobOutcome::Done(..));
+        !done && !graph.jobs[job].work.is_observation()
+    };
+    (0..outcomes.len()).filter(lacks).collect()
+}
+
 /// Why a job has no result and never will: it fails, or one that it needs does, whenever it is run. None if there is a result,
 /// or may be one another time.
 pub fn lasting_failure(graph: &Graph, outcomes: &[JobOutcome], job: usize) -> Option<String> {

@@ -104,8 +104,8 @@ pub struct Graph {
 /// The jobs whose results a report shows pictures of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
-    /// Networks that were put to sleep.
-    pub(super) asleep: Vec<ObservedModel>,
+    /// The control, and networks that were put to sleep.
+    pub(super) networks: Vec<ObservedModel>,
     /// Crafted sets.
     pub(super) digits: Vec<ObservedDigits>,
     /// What models take the images of all these sets for.
@@ -184,7 +184,7 @@ impl Graph {
         let Some((i, n)) = shard else { return vec![true; self.jobs.len()] };
         let mut ours = vec![false; self.jobs.len()];
         let cells = self.cells.iter().map(|cell| (cell.model, cell.job));
-        let observed = self.observed.asleep.iter().chain(&self.observed.answers);
+        let observed = self.observed.networks.iter().chain(&self.observed.answers);
         for (model, job) in cells.chain(observed.map(|seen| (seen.model, seen.job))) {
             ours[job] |= model % n.max(1) + 1 == i;
         }

@@ -104,7 +104,7 @@ impl Lab<'_> {
 }
 
 /// Refuses a model that has no answer to some images: an accuracy would hide it.
-fn finite(report: &AttackReport) -> Result<()> {
+pub(super) fn finite(report: &AttackReport) -> Result<()> {
     let invalid = report.count(Status::Invalid);
     if invalid == 0 {
         return Ok(());

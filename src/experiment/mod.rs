@@ -8,6 +8,7 @@
 
 mod assemble;
 mod build;
+mod estimate;
 mod execute;
 mod graph;
 mod identity;
@@ -28,8 +29,9 @@ mod statistics;
 mod store;
 mod sweep;
 mod work;
+mod write;
 
-pub use assemble::{assemble_results, job_runs, lasting_failure};
+pub use assemble::{assemble_results, job_runs, lasting_failure, missing_results};
 pub use graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
 pub use merge::{Taken, merge, plan_merge};
 pub use observations::{Digit, DigitSet, Filters, FiringRates, Observations, Spikes};
@@ -49,3 +51,4 @@ pub use statistics::{Prediction, Spread, student};
 pub use store::{JobClaim, Lookup, Store, StoreEntry};
 pub use sweep::{Axis, Distance, PassedVariant, Sweep, SweepFound, SweepRow};
 pub use work::{NUMERICS, Observation, Sources, Work};
+pub use write::write_results;

@@ -7,7 +7,6 @@ use super::graph::Graph;
 use super::observe::{RATED, SeenNetwork};
 use super::results::{load, save};
 use super::run::JobOutcome;
-use super::spec::ExperimentSpec;
 use super::store::StoreEntry;
 use crate::Result;
 use crate::method::Training;
@@ -82,8 +81,6 @@ pub struct DigitSet {
 /// What was observed beside the accuracies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observations {
-    /// The share of the largest class among the images of the white-box attacks.
-    pub largest_class: Option<f64>,
     /// For the control and every method that puts a network to sleep.
     pub filters: Vec<Filters>,
     /// Test images that the rates are of.
@@ -122,13 +119,13 @@ impl Observations {
     ///
     /// # Errors
     /// If a stored value is not of its kind.
-    pub fn assemble(graph: &Graph, spec: &ExperimentSpec, outcomes: &[JobOutcome]) -> Result<Self> {
-        let rated = RATED.min(spec.data.test.images);
-        let mut seen = Self { largest_class: spec.largest_class, rated, ..Self::default() };
+    pub fn assemble(graph: &Graph, outcomes: &[JobOutcome]) -> Result<Self> {
+        let rated = RATED.min(graph.images.test.images);
+        let mut seen = Self { rated, ..Self::default() };
         let mut drawn: Vec<Training> = Vec::new();
-        for asleep in &graph.observed.asleep {
-            let row = &graph.models[asleep.model].row;
-            match result(outcomes, asleep.job) {
+        for network in &graph.observed.networks {
+            let row = &graph.models[network.model].row;
+            match result(outcomes, network.job) {
                 Ok(entry) => seen.add(&row.label, read(entry)?, (row.training, &mut drawn)),
                 Err(why) => seen.skip(&format!("Pictures of {}", row.label), &why),
             }

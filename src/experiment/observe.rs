@@ -1,6 +1,7 @@
 //! What jobs observe for the pictures of a report.
 
 use super::execute::{Lab, file_of, read};
+use super::measure::finite;
 use super::observations::Digit;
 use super::store::StoreEntry;
 use crate::attack::Samples;
@@ -18,7 +19,7 @@ pub(super) const RATED: usize = 256;
 /// Digits of a crafted set that are kept.
 pub(super) const SHOWN: usize = 10;
 
-/// What was seen of a network that was put to sleep, or why it cannot be seen.
+/// What was seen of a network, or why it cannot be seen.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SeenNetwork {
     /// Height and width of a filter of the first convolution, and the weights `[filter][y][x]`.
@@ -40,7 +41,7 @@ pub(super) struct SeenSpikes {
 }
 
 impl Lab<'_> {
-    /// Looks at a network that was put to sleep, and shows its spiking form the first images.
+    /// Looks at a network, and shows its spiking form the first images.
     pub(super) fn look_at(
         &self,
         model: &StoreEntry,
@@ -99,6 +100,7 @@ impl Lab<'_> {
             let labels = digits.iter().map(|digit| digit.label).collect();
             let shown = Samples::new(images, labels, (0..digits.len() as u64).collect())?;
             let report = classify(self.context, &network, &shown, 0)?;
+            finite(&report)?;
             Ok(report.outcomes.iter().map(|outcome| outcome.prediction).collect())
         };
         sets.iter().map(classes).collect()

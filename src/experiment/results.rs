@@ -34,7 +34,7 @@ pub struct ModelResult {
     pub seed: u64,
     /// The settings that differ from the experiment's, with their values.
     pub overrides: Vec<(String, String)>,
-    /// Accuracy on the experiment's clean test images.
+    /// Accuracy on all test images when it was trained, as a network of rectifiers.
     pub clean_accuracy: f64,
     /// How it got there.
     pub history: Vec<HistoryPoint>,
@@ -342,7 +342,7 @@ impl Results {
         let of_model = |model: &ModelResult| Measured {
             seed: model.seed,
             accuracy: model.clean_accuracy,
-            images: self.images,
+            images: self.test_images(),
         };
         models.map(of_model).collect()
     }

@@ -3,8 +3,7 @@
 use crate::attack::{AttackSpec, Norm};
 use crate::evaluation::ThreatModel;
 use crate::fingerprint::hash_of;
-use crate::method::{Settings, Training, TrainingCost, group_in_keys, is_as_before, key_name};
-use crate::simd::Isa;
+use crate::method::{Settings, Training, group_in_keys, is_as_before, key_name};
 use crate::snn::SpikingOptions;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -12,13 +11,6 @@ use std::ops::Range;
 
 /// Counts the changes of the engine that change results: stored ones of another number are not used.
 pub const NUMERICS: u32 = 3;
-
-/// Opening files, and what else does not grow with the images.
-const SECONDS_PER_JOB: f64 = 0.03;
-
-/// Seconds that a crafted image takes to be packed, by one thread, and to be read.
-const WRITTEN: f64 = 1e-4;
-const READ: f64 = 2e-5;
 
 /// What jobs read beside the results of others, by fingerprint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,7 +78,7 @@ pub enum Work {
 /// What is observed for the pictures of a report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
-    /// Filters of a network that was put to sleep, and its spikes.
+    /// Filters of a network, and its spikes.
     Network {
         /// Test images that firing rates are measured on, the first ones.
         images: usize,
@@ -112,12 +104,17 @@ impl Work {
     }
 
     /// How the model that it measures spikes, if it is run as a spiking network.
-    fn spiking(&self) -> Option<&SpikingOptions> {
+    pub(super) fn spiking(&self) -> Option<&SpikingOptions> {
         match self {
             Self::Show { spiking, .. } | Self::Attack { spiking, .. } => spiking.as_ref(),
             Self::Observe(Observation::Network { spiking, .. }) => Some(spiking),
             Self::Train { .. } | Self::Craft { .. } | Self::Observe(_) => None,
         }
+    }
+
+    /// Whether a report only shows pictures of its result: no number depends on it.
+    pub fn is_observation(&self) -> bool {
+        matches!(self, Self::Observe(_))
     }
 
     /// The key of its result. `inputs` are the keys of the jobs whose results it uses, in order.
@@ -170,65 +167,6 @@ impl Work {
             hash_of("sleep", &all)
         })
     }
-
-    /// Seconds it might take on two cores at 3 GHz with the instructions of this processor, of a network of so many operations a sample: for
-    /// plans and the time left, until there are measurements.
-    pub fn estimate(&self, flops: usize) -> f64 {
-        self.seconds(flops, Isa::detect().map_or(PORTABLE, Speed::of))
-    }
-
-    fn seconds(&self, flops: usize, speed: Speed) -> f64 {
-        let steps = self.spiking().map_or(1.0, |spiking| spiking.steps as f64);
-        let (passes, files) = match self {
-            Self::Train { training, settings, images } => {
-                (speed.passes(training.cost(settings, *images)), 0.0)
-            }
-            Self::Show { images, .. } => (*images as f64, READ * *images as f64),
-            Self::Observe(Observation::Network { images, .. }) => (*images as f64, 0.0),
-            Self::Observe(Observation::Digits | Observation::Classes) => (0.0, 0.0),
-            Self::Craft { attack, eps, images, .. } => {
-                let count = images.len() as f64;
-                (attack_passes(attack, *eps, 10.0) * count, WRITTEN * count)
-            }
-            Self::Attack { attack, eps, images, .. } => {
-                (attack_passes(attack, *eps, 100.0) * *images as f64, 0.0)
-            }
-        };
-        passes * steps * flops as f64 / speed.trained_flops + files + SECONDS_PER_JOB
-    }
-}
-
-/// How fast two cores at 3 GHz are with an instruction set: LeNet's epoch over 60,000 images takes 1.3 s with vectors.
-#[derive(Clone, Copy)]
-struct Speed {
-    /// Operations a second in training.
-    trained_flops: f64,
-    /// What a simulated pass costs in passes of the network. Where no vector has sixteen lanes, more of them wait for the
-    /// slowest.
-    simulated: f64,
-}
-
-const PORTABLE: Speed = Speed { trained_flops: 1.5e9, simulated: 1.0 };
-#[cfg(any(test, target_arch = "x86_64"))]
-const AVX2: Speed = Speed { trained_flops: 1.3e11, simulated: 3.0 };
-#[cfg(target_arch = "x86_64")]
-const AVX512: Speed = Speed { trained_flops: 1.35e11, simulated: 0.75 };
-
-impl Speed {
-    fn of(isa: Isa) -> Self {
-        match isa {
-            Isa::Portable(_) => PORTABLE,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(_) => AVX2,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(_) => AVX512,
-        }
-    }
-
-    /// All of a training, in passes of the network.
-    fn passes(self, cost: TrainingCost) -> f64 {
-        cost.passes + self.simulated * cost.simulated
-    }
 }
 
 /// The name of a training in keys, as older versions wrote it: what they have computed is still found.
@@ -239,26 +177,10 @@ fn name_in_keys(training: Training) -> Option<&'static str> {
     })
 }
 
-/// Passes of a network for one image of an attack; few images survive AutoAttack from an eps of 0.2 on, and fewer those of
-/// the control, which are crafted in `steps` of 10. Measured on LeNet.
-fn attack_passes(attack: &AttackSpec, eps: f32, steps: f64) -> f64 {
-    if attack.is_ensemble() {
-        let fall = if steps > 10.0 { 5.0 } else { 10.0 };
-        let surviving = (1.0 - fall * f64::from(eps)).max(0.03);
-        surviving * (970.0 + 75.0 * steps)
-    } else if attack.is_unbounded().unwrap_or_default() {
-        200.0
-    } else {
-        36.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::method::{DeepSleep, FastWaveDefense, Profile};
-    use crate::nn::architecture::Architecture;
-    use crate::tensor::Shape;
 
     fn sources() -> Sources {
         let [train, test, network] = ["train", "test", "network"].map(String::from);
@@ -305,29 +227,6 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_grows_with_images_and_network() {
-        let seconds = |name: &str, training: Training, images, change: &[(&str, &str)]| {
-            let network = Architecture::named(name, Shape::new(3, 32, 32), 10).expect("built in");
-            let mut settings = Settings::new(Profile::Published);
-            change.iter().for_each(|(name, value)| settings.set(name, value).expect("a setting"));
-            Work::Train { training, settings: Box::new(settings), images }
-                .seconds(network.flops(), AVX2)
-        };
-        let control = |name, images| seconds(name, Training::Control, images, &[]);
-        let ratio = control("lenet", 60_000) / control("lenet", 600);
-        assert!((50.0..100.0).contains(&ratio), "{ratio}");
-        // 41 million multiply-adds, against LeNet's one.
-        assert!(control("resnet20", 6_000) > 20.0 * control("lenet", 6_000));
-        let adversarial: Training = "adversarial-training".parse().expect("a defense");
-        let pgd = [("adversarial_training.attack", "pgd:steps=40,step=0.01")];
-        let weak = seconds("lenet", adversarial, 6_000, &[]);
-        assert!(seconds("lenet", adversarial, 6_000, &pgd) > 5.0 * weak);
-        let some = [("slow_wave.batches", "2")];
-        let asleep = |change| seconds("lenet", Training::Defense(&DeepSleep), 60_000, change);
-        assert!(asleep(&some) < asleep(&[]));
-    }
-
-    #[test]
     fn inputs_enter_a_key() {
         let key =
             |images, inputs: &[&str]| Work::Show { images, spiking: None }.key(&sources(), inputs);
@@ -360,33 +259,10 @@ mod tests {
         }
     }
 
-    /// Measured on one thread of an AMD EPYC: core-seconds with AVX2, two of which are a second here if threads share the work.
     #[test]
-    fn estimates_are_near_what_was_measured() {
-        let network = Architecture::default();
-        let seconds = |work: &Work| work.seconds(network.flops(), AVX2);
-        let craft = |name: &str, eps: f32| {
-            let attack = name.parse::<AttackSpec>().expect("an attack");
-            let norm = Norm::Linf;
-            seconds(&Work::Craft { attack, norm, eps, seed: 0, images: 0..2000 })
-        };
-        let published = "autoattack:version=published";
-        for (estimate, core_seconds) in [
-            (craft("cw", 0.0), 6.7),
-            (craft(published, 2.0 / 255.0), 44.0),
-            (craft(published, 8.0 / 255.0), 34.0),
-        ] {
-            let ratio = 2.0 * estimate / core_seconds;
-            assert!((0.66..1.5).contains(&ratio), "{estimate} for {core_seconds}: {ratio}");
-        }
-    }
-
-    #[test]
-    fn a_spiking_network_is_another_job_and_takes_as_many_times_longer_as_it_has_steps() {
+    fn a_spiking_network_is_another_job() {
         let of = |spiking| Work::Show { images: 1_000_000, spiking };
         let spiking = of(Some(SpikingOptions::default()));
         assert_ne!(of(None).key(&sources(), &["a"]), spiking.key(&sources(), &["a"]));
-        let seconds = |work: &Work| work.seconds(1_000_000, AVX2);
-        assert!(seconds(&spiking) > seconds(&of(None)));
     }
 }

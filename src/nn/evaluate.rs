@@ -19,7 +19,7 @@ pub struct Decision {
     /// The predicted class: of the mean logits the largest one's, the first of equals. None if a logit of a draw is not
     /// finite: that is no answer.
     pub class: Option<usize>,
-    /// In how many of the draws the label was predicted.
+    /// In how many of the draws the label was predicted; in none where there is no class.
     pub right: usize,
 }
 
@@ -142,6 +142,7 @@ impl Judge {
                 let classes = decisions.iter_mut().zip(&best.0);
                 classes.for_each(|(decision, &best)| {
                     decision.class = decision.class.and(Some(best as usize));
+                    decision.right *= usize::from(decision.class.is_some());
                 });
             }
         }

@@ -17,8 +17,6 @@ pub(crate) use lists::{joined, times};
 #[cfg(feature = "draw")]
 pub(crate) use markup::html;
 pub(crate) use meant::meant;
-#[cfg(feature = "report")]
-pub(crate) use numbers::as_meant;
 pub(crate) use numbers::{fraction, grouped, number};
 pub use numbers::{significant, written};
 #[cfg(feature = "onnx")]

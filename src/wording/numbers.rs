@@ -14,17 +14,6 @@ pub fn written(number: f32) -> String {
     if same && fraction.len() < decimal.len() { fraction } else { decimal }
 }
 
-/// A number as it was written before arithmetic: 0.00525 for `0.005 * 1.05`, which differs in the last bit.
-#[cfg(feature = "report")]
-pub fn as_meant(number: f32) -> String {
-    let near = |digits: usize| {
-        let short: f32 = format!("{number:.digits$e}").parse().ok()?;
-        let fits = [number.next_down(), number, number.next_up()].contains(&short);
-        fits.then(|| written(short))
-    };
-    (0..6).find_map(near).unwrap_or_else(|| written(number))
-}
-
 /// `64/255`, if it is of this form.
 pub fn fraction(text: &str) -> Option<f64> {
     let (above, below) = text.split_once('/')?;
@@ -78,13 +67,6 @@ mod tests {
             (grouped(7), grouped(1234), grouped(100_000)),
             ("7".into(), "1,234".into(), "100,000".into())
         );
-    }
-
-    #[test]
-    #[cfg(feature = "report")]
-    fn what_was_computed_is_written_as_it_was_meant() {
-        let meant = [128.0 / 255.0, 0.3, 0.005 * 1.05, 1.0 / 3.0, 0.0, 1e-5].map(as_meant);
-        assert_eq!(meant, ["128/255", "0.3", "0.00525", "85/255", "0", "0.00001"]);
     }
 
     #[test]

@@ -16,15 +16,21 @@ use deepsleep::tensor::{Context, Shape};
 use ndarray::Array4;
 use rand::Rng;
 
+/// Weights that are so much larger overflow where many of their neurons spike.
+const HUGE: f32 = 2e37;
+
 /// The golden LeNet as a spiking network with Poisson spikes.
 fn poisson(steps: usize) -> FrozenSpikingModel {
-    let lenet = Model::open(&golden("lenet_weights.safetensors")).unwrap();
+    poisson_of(&Model::open(&golden("lenet_weights.safetensors")).unwrap(), steps)
+}
+
+fn poisson_of(lenet: &Model, steps: usize) -> FrozenSpikingModel {
     let encoder = Encoder::Poisson { rate: 1.0 };
     let options = SpikingOptions::default().with(|o| {
         o.steps = steps;
         o.encoder = encoder;
     });
-    SpikingModel::from_model(&lenet, options, Statistics::Carry).unwrap().freeze().unwrap()
+    SpikingModel::from_model(lenet, options, Statistics::Carry).unwrap().freeze().unwrap()
 }
 
 fn linf(eps: f32) -> Budget {
@@ -116,6 +122,20 @@ fn an_accuracy_is_of_the_mean_logits_over_the_draws() {
     let report = run(&model, &samples, "fgsm", Budget { seed: 3, ..linf(0.01) });
     let right = all.iter().enumerate().filter(|&(i, v)| v.class == Some(test.label(i))).count();
     assert_eq!(report.clean_accuracy(), right as f64 / 70.0);
+    let expected = all.iter().map(|verdict| verdict.right).sum::<usize>() as f64 / (5.0 * 70.0);
+    assert!((report.expected_clean_accuracy().unwrap() - expected).abs() < 1e-12);
+    // So it is where logits of some draws are not finite: such an image has no answer.
+    let mut state = golden("lenet_weights.safetensors");
+    let name = state.names().find(|name| name.starts_with("fc")).unwrap().to_owned();
+    let array = state.get(&name).unwrap();
+    let (shape, huge) = (array.shape.clone(), array.values.iter().map(|x| x * HUGE).collect());
+    state.insert(&name, shape, huge).unwrap();
+    let model = poisson_of(&Model::open(&state).unwrap(), 4).with_draws(5);
+    let all = decisions(&context, &model, &test, 0, 3).unwrap();
+    let report = run(&model, &samples, "fgsm", Budget { seed: 3, ..linf(0.01) });
+    let invalid = all.iter().filter(|verdict| verdict.class.is_none()).count();
+    assert!((1..70).contains(&invalid), "{invalid}");
+    assert_eq!(report.count(Status::Invalid), invalid);
     let expected = all.iter().map(|verdict| verdict.right).sum::<usize>() as f64 / (5.0 * 70.0);
     assert!((report.expected_clean_accuracy().unwrap() - expected).abs() < 1e-12);
 }

@@ -54,6 +54,7 @@ pub fn results_of(profile: Profile, quick: bool, seeds: u64) -> Results {
     results.figures = vec![3];
     results.images = 10_000;
     results.white_box_images = 500;
+    results.largest_class = test_images().largest_class(500);
     results.train_images = 60_000;
     for &seed in &seeds {
         for (number, (method, id, defense, overrides)) in METHODS.iter().enumerate() {
@@ -216,7 +217,6 @@ pub fn observations(results: &Results) -> Observations {
         answers: METHODS.iter().map(|method| (method.0.to_owned(), next.clone())).collect(),
     });
     Observations {
-        largest_class: test.largest_class(results.white_box_images),
         filters: sleeping.clone().enumerate().map(filters).collect(),
         rated: 256,
         rates: sleeping.enumerate().map(rates).collect(),

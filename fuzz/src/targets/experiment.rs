@@ -25,7 +25,9 @@ pub fn run(bytes: &[u8]) {
         quick: false,
     };
     if let Ok(sheet) = parse::<Sheet>(text, "fuzz") {
-        let _ = Graph::of_sheets(&[sheet], &spec);
+        spec.sheets = vec![sheet];
+        let _ = Graph::new(&spec);
+        spec.sheets.clear();
     }
     if let Ok(quick) = parse::<Quick>(text, "fuzz") {
         let _ = quick.shorten(&mut spec.settings);

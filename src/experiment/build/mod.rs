@@ -26,8 +26,14 @@ impl Graph {
     /// The graph of a spec.
     ///
     /// # Errors
-    /// If a table, a figure, a column, a scale or a setting is unknown, or a setting makes no sense.
+    /// If a table, a figure, a column, a scale or a setting is unknown, a setting makes no sense, or the network cannot have a defense, a
+    /// spiking form or an attack.
     pub fn new(spec: &ExperimentSpec) -> Result<Self> {
+        Self::without_pictures(spec)?.with_pictures(spec)
+    }
+
+    /// The same, but for what only pictures are drawn from.
+    pub(super) fn without_pictures(spec: &ExperimentSpec) -> Result<Self> {
         let tables = spec.tables.iter().map(|&number| Sheet::of_table(number));
         let figures = spec.figures.iter().map(|&number| Sheet::of_figure(number));
         let mut sheets = tables.chain(figures).collect::<Result<Vec<_>>>()?;
@@ -35,24 +41,14 @@ impl Graph {
             sheets = sheets.into_iter().filter_map(|sheet| only.of(sheet)).collect();
         }
         sheets.extend_from_slice(&spec.sheets);
-        Self::of_sheets(&sheets, spec)
-    }
-
-    /// The graph of tables of the caller's.
-    ///
-    /// # Errors
-    /// If a column, a scale or a setting is unknown, or the network cannot have a defense, a spiking form or an attack.
-    pub fn of_sheets(sheets: &[Sheet], spec: &ExperimentSpec) -> Result<Self> {
-        let mut graph = Self::default().with_sheets(sheets, spec)?;
-        graph.observe(spec)?;
-        Ok(graph)
+        Self::default().with_sheets(&sheets, spec)
     }
 
     /// The graph of variants of one experiment: each is what the whole experiment would be with its settings, so a variant with
     /// another control is shown images that are crafted on that one.
     ///
     /// # Errors
-    /// As for [`of_sheets`](Self::of_sheets).
+    /// As for [`new`](Self::new).
     pub fn of_variants(sheet: Sheet, spec: &ExperimentSpec) -> Result<Self> {
         Self { own_controls: true, ..Self::default() }.with_sheets(&[sheet], spec)
     }

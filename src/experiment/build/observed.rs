@@ -10,7 +10,10 @@ use std::cmp::Ordering;
 
 impl Graph {
     /// Adds the jobs that observe models and crafted sets.
-    pub(super) fn observe(&mut self, spec: &ExperimentSpec) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a setting of a row is unknown.
+    pub fn with_pictures(mut self, spec: &ExperimentSpec) -> Result<Self> {
         let images = RATED.min(spec.data.test.images);
         let firsts = self.first_of_each_label();
         for &model in &firsts {
@@ -22,9 +25,11 @@ impl Graph {
             let name = format!("observe {}, seed {}", plan.row.id, plan.seed);
             let work = Work::Observe(Observation::Network { images, spiking });
             let job = self.job(name, work, vec![plan.job]);
-            self.observed.asleep.push(ObservedModel { model, job });
+            self.observed.networks.push(ObservedModel { model, job });
         }
-        for set in self.shown() {
+        // No model that is asked about them, no digits.
+        let shown = if firsts.is_empty() { Vec::new() } else { self.shown() };
+        for set in shown {
             let plan = &self.sets[set];
             let scale = super::in_norm(plan.norm, &plan.scale);
             let name = format!("observe digits under {} {scale}, seed {}", plan.column, plan.seed);
@@ -40,7 +45,7 @@ impl Graph {
             let job = self.job(name, Work::Observe(Observation::Classes), inputs);
             self.observed.answers.push(ObservedModel { model, job });
         }
-        Ok(())
+        Ok(self)
     }
 
     /// The first model of each label that is no spiking network.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::data::{DataIdentity, ImageSet};
+use crate::experiment::{JobOutcome, Observations, missing_results};
 use crate::method::Profile;
 use crate::nn::architecture::Architecture;
 use std::collections::HashSet;
@@ -36,7 +37,7 @@ fn graph_of(methods: Vec<RowSpec>) -> Result<Graph> {
     let (scales, columns) = (vec!["64/255".into()], vec!["fgsm".into()]);
     let norm = Norm::Linf;
     let sheet = Sheet::new(norm, scales, columns, methods);
-    Graph::of_sheets(&[sheet], &spec(&[], &[]))
+    Graph::new(&ExperimentSpec { sheets: vec![sheet], ..spec(&[], &[]) })
 }
 
 fn trainings(graph: &Graph) -> Vec<&str> {
@@ -142,7 +143,8 @@ fn any_attack_is_a_column() {
     sheet.scales = vec!["64/255".into()];
     let graph = |columns: &[&str]| {
         let columns = columns.iter().map(ToString::to_string).collect();
-        Graph::of_sheets(&[Sheet { columns, ..sheet.clone() }], &spec(&[], &[]))
+        let sheets = vec![Sheet { columns, ..sheet.clone() }];
+        Graph::new(&ExperimentSpec { sheets, ..spec(&[], &[]) })
     };
     let two = graph(&["fgsm", "square:queries=20"]).expect("a sheet");
     let own = two.cells.iter().filter(|cell| cell.column == "square:queries=20");
@@ -171,7 +173,8 @@ fn steps_reach_the_radius_in_every_norm() {
         for profile in [Profile::Published, Profile::Standard] {
             let mut asked = spec(&[], &[]);
             asked.settings = Settings::new(profile);
-            let graph = Graph::of_sheets(&[sheet.clone()], &asked).expect("a sheet");
+            asked.sheets = vec![sheet.clone()];
+            let graph = Graph::new(&asked).expect("a sheet");
             for key in ["pgd", "bim"] {
                 let cells: Vec<_> = graph.cells.iter().filter(|cell| cell.column == key).collect();
                 assert!(!cells.is_empty());
@@ -201,6 +204,57 @@ fn jobs_come_after_their_inputs_and_are_there_once() {
     assert_eq!(crafted("craft cw"), 5);
     assert_eq!(crafted("craft bim"), 5 * 5); // 2, 4, 8, 16, 20
     assert_eq!(crafted("craft fgsm"), 8 * 5);
+}
+
+/// A job that no shard does would be missing in all of them.
+#[test]
+fn shards_together_do_all_jobs() {
+    let spiking = |spiking| {
+        let [label, id] = ["label", "id"].map(|name| format!("{name} {spiking}"));
+        RowSpec { label, id, spiking, ..method("deepsleep", &[]) }
+    };
+    let sheet = |rows| {
+        let columns = vec!["clean".into(), "fgsm".into()];
+        let sheets = vec![Sheet::new(Norm::Linf, vec!["64/255".into()], columns, rows)];
+        ExperimentSpec { sheets, ..spec(&[], &[]) }
+    };
+    let seeds = vec![0, 1];
+    for asked in [
+        ExperimentSpec { seeds: seeds.clone(), ..spec(&[1, 2, 3], &[3]) },
+        ExperimentSpec { threat_models: vec![ThreatModel::WhiteBox], ..spec(&[1], &[]) },
+        sheet(vec![spiking(true)]),
+        sheet(vec![spiking(false), spiking(true)]),
+        ExperimentSpec { seeds, ..sheet(vec![method("none", &[])]) },
+    ] {
+        let graph = Graph::new(&asked).expect("a graph");
+        for shards in [1, 2, 3, 7] {
+            let done = (1..=shards).map(|i| graph.of_shard(Some((i, shards))));
+            let done: Vec<Vec<bool>> = done.collect();
+            for (job, of) in graph.jobs.iter().enumerate() {
+                assert!(done.iter().any(|shard| shard[job]), "{shards} shards: {}", of.name);
+            }
+        }
+    }
+}
+
+/// What nobody sees is not observed: not of what a search tries, nor of images that no model is asked about.
+#[test]
+fn pictures_are_of_what_the_report_shows() {
+    let observed = |graph: &Graph| graph.jobs.iter().filter(|j| j.work.is_observation()).count();
+    let asked = spec(&[1], &[]);
+    assert_eq!(observed(&Graph::without_pictures(&asked).expect("a graph")), 0);
+    let graph = Graph::new(&asked).expect("a graph");
+    // Of five models, three sleep or are the control; of five columns, two have the same images at both noise scales.
+    assert_eq!(observed(&graph), 3 + (3 * 2 + 2) + 5, "{:?}", graph.observed);
+    let later: Vec<usize> =
+        (0..graph.jobs.len()).filter(|&j| graph.jobs[j].work.is_observation()).collect();
+    assert!(graph.cells.iter().all(|cell| cell.job < later[0]));
+    // A picture that cannot be drawn is left out; no result is missing.
+    let missing = missing_results(&graph, &vec![JobOutcome::Missing; graph.jobs.len()]);
+    assert_eq!(missing.len() + later.len(), graph.jobs.len());
+    assert!(missing.iter().all(|job| !later.contains(job)));
+    let seen = Observations::assemble(&graph, &vec![JobOutcome::Missing; graph.jobs.len()]);
+    assert_eq!(seen.expect("nothing is no error").skipped.len(), later.len() + 2);
 }
 
 #[test]

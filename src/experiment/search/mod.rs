@@ -182,7 +182,7 @@ fn trial(mut spec: ExperimentSpec, hypothesis: &Hypothesis) -> Result<Trial> {
     spec.threat_models = vec![ThreatModel::Transfer];
     set_all(&mut spec.settings, hypothesis)?;
     spec.settings.validate()?;
-    let graph = Graph::new(&spec)?;
+    let graph = Graph::without_pictures(&spec)?;
     Ok(Trial { hypothesis: hypothesis.clone(), spec, graph })
 }
 

@@ -161,7 +161,9 @@ fn a_variant_with_another_control_is_attacked_through_it() {
     let sheet = |rows| Sheet::new(Norm::Linf, vec!["64/255".into()], vec!["fgsm".into()], rows);
     let mut row = sweep.rows[0].clone();
     row.set.insert("control.epochs".into(), "3".into());
-    let table = Graph::of_sheets(&[sheet(vec![row])], &three).expect("a table");
+    let sheets = vec![sheet(vec![row])];
+    let three = ExperimentSpec { tables: Vec::new(), sheets, ..three };
+    let table = Graph::new(&three).expect("a table");
     let crafted = table.jobs.iter().filter(|job| job.work.kind() == "craft");
     for job in crafted {
         assert_eq!(table.jobs[job.inputs[0]].name, "train control, seed 0");

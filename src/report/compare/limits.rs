@@ -9,10 +9,9 @@ use crate::report::noise;
 /// The share of the largest class among MNIST's test images.
 const OF_MNIST: f64 = 0.1135;
 
-/// The share of the largest class among the images of the white-box attacks, as the results have it, or as it was observed.
-/// Where neither is known it is taken to be MNIST's, as in all results that do not say of which images they are.
-pub fn bound(results: &Results, observed: Option<f64>) -> f64 {
-    results.largest_class.or(observed).unwrap_or(OF_MNIST)
+/// The share of the largest class among the images of the white-box attacks. Where it is not known it is taken to be MNIST's, as in all results that do not say of which images they are.
+pub fn bound(results: &Results) -> f64 {
+    results.largest_class.unwrap_or(OF_MNIST)
 }
 
 /// Whether the bound says anything of these results.

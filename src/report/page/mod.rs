@@ -106,7 +106,7 @@ impl Page {
             skipped: vec![format!("Pictures: {error}.")],
             ..Observations::default()
         });
-        let bound = bound(results, seen.largest_class);
+        let bound = bound(results);
         // Curves are over noise scales of linf, beside print.
         let curves = &results.in_norm(Norm::Linf);
         let pictures = Pictures::draw(seen, &printed);
@@ -206,7 +206,10 @@ fn listed_models(results: &Results) -> Vec<ListedModel> {
         method: model.method.clone(),
         id: model.id.clone(),
         seed: model.seed,
-        clean: format!("{:.4}", model.clean_accuracy),
+        clean: {
+            let form = if model.spiking { " (with rectifiers)" } else { "" };
+            format!("{:.4}{form}", model.clean_accuracy)
+        },
         overrides: model
             .overrides
             .iter()

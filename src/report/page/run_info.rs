@@ -5,7 +5,6 @@ use crate::experiment::{Results, RunInfo, TableCell};
 use crate::report::page::format::{bytes, date, duration, listed};
 use crate::report::page::protocol::has;
 use crate::report::plain::Plain;
-use crate::wording::{as_meant, of_32_bits};
 
 /// A kind of job, summed up.
 #[derive(Clone, Debug)]
@@ -22,13 +21,9 @@ pub struct Jobs {
     pub longest: String,
 }
 
-/// All settings with their values, as they were meant.
+/// All settings with their values, as `--set` takes them.
 pub fn settings(results: &Results) -> Vec<(String, String)> {
-    let text = |value: &serde_json::Value| match of_32_bits(value) {
-        Some(number) => as_meant(number),
-        None => value.to_string(),
-    };
-    results.settings.list().into_iter().map(|(name, value)| (name, text(&value))).collect()
+    results.settings.written()
 }
 
 /// Facts about the run, name and value.

@@ -8,7 +8,7 @@ use deepsleep::Error;
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
     ExperimentSpec, Finalist, Found, JobOutcome, JointSearch, Lookup, PassedOver, Request,
-    SearchStep, Store, Trial, found, words_of,
+    SearchStep, Store, Trial, words_of,
 };
 use indicatif::HumanDuration;
 use serde::Serialize;
@@ -42,10 +42,11 @@ pub fn run(
     let answer = search.run(spec, &mut compute, &mut tell)?;
     answer.save(folder.out)?;
     let Some(winner) = answer.winner() else { bail!("no hypothesis was tried") };
-    let trial = search.finalist(spec, &winner.hypothesis)?;
-    let outcomes = found(&trial.graph, folder.store);
+    let mut trial = search.finalist(spec, &winner.hypothesis)?;
+    trial.graph = trial.graph.with_pictures(&trial.spec)?;
     console.result(&answer, text(&answer, folder.out))?;
     let work = Reproduction { request: &of_trial(&trial), graph: &trial.graph, folder };
+    let outcomes = work.compute(images, (jobs, None))?;
     work.write(&outcomes, start)
 }
 

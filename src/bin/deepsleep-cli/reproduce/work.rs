@@ -8,13 +8,12 @@ use crate::stderr::shown;
 use anyhow::{Result, bail};
 use deepsleep::data::Dataset;
 use deepsleep::experiment::{
-    Graph, JobOutcome, Observations, Request, Results, RunInfo, RunOptions, Store, SweepFound,
-    assemble_results, job_runs, lasting_failure, run,
+    Graph, JobOutcome, Request, Results, RunInfo, RunOptions, Store, SweepFound, assemble_results,
+    lasting_failure, missing_results, run, write_results,
 };
 use deepsleep::tensor::Context;
-use std::fs;
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// The folder for results, and what they are computed with.
 #[derive(Clone, Copy)]
@@ -54,8 +53,9 @@ impl Reproduction<'_> {
                 self.request.sweep.is_some()
                     && lasting_failure(self.graph, &outcomes, job).is_some()
             };
-            let mut jobs = outcomes.iter().enumerate();
-            let failed = jobs.any(|(job, o)| matches!(o, JobOutcome::Failed(_)) && !is_passed(job));
+            let mut missing = missing_results(self.graph, &outcomes).into_iter();
+            let failed = missing
+                .any(|job| matches!(outcomes[job], JobOutcome::Failed(_)) && !is_passed(job));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
         }
         self.finish(&outcomes, start, "the same command tries them again")
@@ -83,9 +83,7 @@ impl Reproduction<'_> {
     /// which, and what to do: `again`.
     pub fn finish(&self, outcomes: &[JobOutcome], start: Instant, again: &str) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
-        let jobs = 0..outcomes.len();
-        let missing = jobs.filter(|&job| !matches!(outcomes[job], JobOutcome::Done(..)));
-        let missing: Vec<usize> = missing.collect();
+        let missing = missing_results(self.graph, outcomes);
         let (count, kinds) = counted(missing.iter().map(|&job| self.graph.jobs[job].work.kind()));
         let is_lasting =
             missing.iter().all(|&job| lasting_failure(self.graph, outcomes, job).is_some());
@@ -132,9 +130,9 @@ impl Reproduction<'_> {
 
     /// Writes the results and their report, and says what they are.
     fn report(&self, results: &Results, outcomes: &[JobOutcome], start: Instant) -> Result<()> {
-        let facts = self.save(results, outcomes, start)?;
+        let run = self.save(results, outcomes, start)?;
         let text = summary::of(results)?;
-        let minutes = facts.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
+        let minutes = run.jobs.iter().map(|job| job.seconds).sum::<f64>() / 60.0;
         let file = shown(&self.folder.out.join(Results::FILE));
         let text = format!("{text}\n{file} ({minutes:.1} minutes of jobs)");
         self.folder.common.console().result(results, text)?;
@@ -144,19 +142,7 @@ impl Reproduction<'_> {
     /// Writes the results, what was observed beside them, and how they were run.
     fn save(&self, results: &Results, outcomes: &[JobOutcome], start: Instant) -> Result<RunInfo> {
         let ResultsFolder { out, context, .. } = self.folder;
-        let facts = RunInfo {
-            isa: context.isa().name().into(),
-            threads: context.threads(),
-            processor: processor(),
-            finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-            seconds: start.elapsed().as_secs_f64(),
-            peak_memory: peak_memory(),
-            jobs: job_runs(self.graph, outcomes),
-        };
-        results.save(out)?;
-        facts.save(out)?;
-        Observations::assemble(self.graph, &self.request.spec, outcomes)?.save(out)?;
-        Ok(facts)
+        Ok(write_results(out, results, (self.graph, outcomes), (context, start))?)
     }
 
     /// Writes the report.
@@ -170,19 +156,4 @@ impl Reproduction<'_> {
         console.say(written.html.display());
         Ok(())
     }
-}
-
-/// The processor's name, where the system tells.
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("model name"));
-    line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, name)| name.trim().into())
-}
-
-/// Largest resident memory of this process, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(1024 * kibibytes)
 }
