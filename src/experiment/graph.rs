@@ -14,11 +14,11 @@ use std::sync::Arc;
 /// A job: work on the results of other jobs.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// For people.
+    /// A name to display.
     pub name: String,
     /// What it does.
     pub work: Work,
-    /// Under which its result is kept.
+    /// The key of its result in the store.
     pub key: String,
     /// The jobs whose results it uses; all are before it.
     pub inputs: Vec<usize>,

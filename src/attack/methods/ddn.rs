@@ -19,7 +19,7 @@ pub struct Ddn {
     pub steps: usize,
     /// The first radius.
     pub radius: f32,
-    /// By which share the radius shrinks at a point that fools, and grows at one that does not.
+    /// The share by which the radius shrinks at a point that fools, and grows at one that does not.
     pub gamma: f32,
     /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,

@@ -18,7 +18,7 @@ pub struct Fmn {
     pub steps: usize,
     /// The length (L2) of the first step; the last is a hundredth.
     pub step: f32,
-    /// By which share the radius shrinks at a point that fools, and grows at one that does not, in the first step.
+    /// The share by which the radius shrinks at a point that fools, and grows at one that does not, in the first step.
     pub gamma: f32,
     /// Random draws averaged per evaluation, for models that draw random numbers.
     pub draws: usize,

@@ -259,7 +259,7 @@ impl std::fmt::Display for Architecture {
     }
 }
 
-/// In which of their options two nodes differ.
+/// The options in which two nodes differ.
 fn node_difference(ours: Option<&Node>, theirs: Option<&Node>) -> String {
     let fields = |node: Option<&Node>| match serde_json::to_value(node) {
         Ok(serde_json::Value::Object(fields)) => fields,

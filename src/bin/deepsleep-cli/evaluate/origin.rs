@@ -7,7 +7,7 @@ use deepsleep::wording::{significant, written};
 use serde::Deserialize;
 use std::io::{Read, Seek};
 
-/// What `attack --save` notes about a set; a file of somebody else may say nothing.
+/// What `attack --save` notes about a set; a file from elsewhere may say nothing.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct SetOrigin {

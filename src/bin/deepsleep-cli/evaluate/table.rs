@@ -76,7 +76,7 @@ pub fn table(cells: &[Cell], worst: &[WorstCase]) -> String {
         let warnings = cell.warnings.iter();
         lines.extend(warnings.map(|w| format!("warning: {attack}, eps {eps}: {w}")));
     }
-    // Somebody else's set brings words of its own, which must not look like lines of ours.
+    // A set from elsewhere brings words of its own, which must not look like lines of ours.
     lines.iter().map(|line| printable(line, Medium::Line)).collect::<Vec<_>>().join("\n")
 }
 
