@@ -99,7 +99,7 @@ class PGDL2(PGD):
     steps : int
         Number of steps.
     random_start : bool
-        Whether to begin at a random point of the ball instead of the image.
+        Whether to begin in a random direction, at a distance that is uniform from 0 to `eps`, instead of at the image.
     eps_for_division : float
         Always 1e-10; it changes nothing, as gradients are divided by their length however short they are.
     seed : int
@@ -107,11 +107,16 @@ class PGDL2(PGD):
     """
 
     _fixed: ClassVar[Mapping[str, Any]] = {"eps_for_division": 1e-10}
+    _form: ClassVar[str] = "pgd:steps={steps},step={alpha},start={_start},return=last"
 
     norm: str = field(default="L2", init=False)
     eps: float = 1.0
     alpha: float = 0.2
     eps_for_division: float = 1e-10
+
+    @property
+    def _start(self) -> str:
+        return "radial" if self._draws() else "clean"
 
 
 @dataclass(slots=True, eq=False, repr=False)

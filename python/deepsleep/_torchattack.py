@@ -361,4 +361,4 @@ def _text(name: str, value: Any) -> str:
         return "random" if switch(value, name) else "clean"
     if name == "resc_schedule":
         return "yes" if switch(value, name) else "no"
-    return value if name == "_name" else option_of(value, name)
+    return value if name in ("_name", "_start") else option_of(value, name)

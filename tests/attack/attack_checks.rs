@@ -1,6 +1,6 @@
 //! Models that give reason to doubt: random, not finite, probabilities, no gradient; and what cannot be attacked.
 
-use crate::common::models::{lenet, test_images};
+use crate::common::models::{Affine, lenet, test_images};
 use deepsleep::attack::{
     AttackReport, AttackSpec, AutoAttack, Budget, Classifier, Fgsm, Norm, Samples, Session, Status,
     Version, parse_attack, parse_eps, run_attack,
@@ -375,6 +375,35 @@ fn a_start_next_to_gray_finds_the_slopes_of_a_network_that_thresholds() {
     assert!(parse_attack("pgd:start=uniform").unwrap().info().random);
 }
 
+/// Of the L2 ball nearly all is at its rim, where a random point of it lies.
+#[test]
+fn a_radial_start_is_at_any_distance() {
+    let (count, shape) = (200, Shape::new(1, 12, 12));
+    let images = Array4::from_elem((count, 1, 12, 12), 0.5f32);
+    let samples = Samples::new(images.view(), vec![0; count], (0..count as u64).collect()).unwrap();
+    let (weight, bias) = (vec![0.01; 2 * shape.features()], vec![1.0, 0.0]);
+    let model = Affine { shape, weight, bias };
+    let context = Context::new(1).unwrap();
+    let distances = |start| {
+        let text = format!("pgd:start={start},steps=1,step=0.000001,return=last");
+        let budget = Budget { norm: Norm::L2, eps: 0.4, seed: 0 };
+        let attack = parse_attack(&text).unwrap();
+        let report = run_attack(&context, &model, &samples, attack.as_ref(), budget).unwrap();
+        let mut distances: Vec<f32> = report.outcomes.iter().map(|o| o.l2).collect();
+        distances.sort_by(f32::total_cmp);
+        distances
+    };
+    assert!(distances("random")[0] > 0.35);
+    for (i, distance) in distances("radial").into_iter().enumerate() {
+        // The i-th of 200 uniform numbers, give or take three standard deviations of the one in the middle.
+        let expected = 0.4 * (i as f32 + 0.5) / count as f32;
+        assert!(
+            (distance - expected).abs() < 0.4 * 3.0 * 0.5 / (count as f32).sqrt(),
+            "{i}: {distance}"
+        );
+    }
+}
+
 #[test]
 fn corners_are_of_the_linf_ball() {
     let samples = two_pixels();
@@ -383,6 +412,7 @@ fn corners_are_of_the_linf_ball() {
         ("pgd:start=gray", Norm::L2, "a ball in l2 has none"),
         ("eot-pgd:start=corner", Norm::L1, "a ball in l1 has none"),
         ("pgd:start=corner", Norm::L0, "a ball in l0 has none"),
+        ("pgd:start=radial", Norm::Linf, "start=radial is a distance in l2"),
         ("pgd:start=gray,restarts=2", Norm::Linf, "from the same corner take the same steps"),
     ] {
         let attack = parse_attack(text).unwrap();
@@ -392,7 +422,7 @@ fn corners_are_of_the_linf_ball() {
         assert!(error.contains(problem), "{text}: {error}");
     }
     let error = message(parse_attack("pgd:start=middle"));
-    assert!(error.contains("random, clean, gray or corner"), "{error}");
+    assert!(error.contains("random, clean, gray, corner or radial"), "{error}");
     let error = message(parse_attack("bim:start=gray"));
     assert!(error.contains("start"), "{error}");
 }

@@ -37,7 +37,7 @@ fn others(attack: &str, option: &str) -> &'static [&'static str] {
         (_, "restarts") => &["3"],
         ("fmn", "step") => &["0.07"],
         (_, "step") => &["0.07eps"],
-        (_, "start") => &["clean", "gray", "corner"],
+        (_, "start") => &["clean", "gray", "corner", "radial"],
         // It finds nothing here, but does not attack what is of the class already.
         ("uniform", "target") => &["7"],
         (_, "target") => &["3"],

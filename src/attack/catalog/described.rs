@@ -34,7 +34,7 @@ pub const START: Described = (
     "start",
     "random",
     "random: a point of the ball; clean: the image; in linf gray: the corner nearest to gray, for networks that \
-     threshold pixels; corner: a random one",
+     threshold pixels; corner: a random one; in l2 radial: at a distance that is uniform from 0 to eps",
 );
 pub const DRAWS: Described =
     ("draws", "1", "random draws averaged per evaluation, for models that draw random numbers");

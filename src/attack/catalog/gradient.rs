@@ -72,7 +72,7 @@ fn pgd(o: &mut GivenOptions<'_>, default: Pgd) -> Result<Box<dyn Attack>> {
     let start = match o.text("start") {
         None => default.start,
         Some(name) => {
-            name.parse().map_err(|_| o.refuse("start", "random, clean, gray or corner"))?
+            name.parse().map_err(|_| o.refuse("start", "random, clean, gray, corner or radial"))?
         }
     };
     let attack = Pgd {

@@ -9,9 +9,11 @@ use crate::attack::geometry::random::{below, normals, sign as random_sign, symme
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::toward_gray;
+use crate::simd::random::uniform_from_bits;
 use crate::tensor::Shape;
 use crate::wording::{significant, written};
 use crate::{Error, Result};
+use rand::Rng;
 use std::str::FromStr;
 
 /// Projected gradient ascent.
@@ -48,6 +50,9 @@ pub enum Start {
     Gray,
     /// A random corner of the ball, in Linf alone.
     Corner,
+    /// A point in a random direction, at a distance that is uniform from 0 to the radius, in L2 alone: in many dimensions nearly all of
+    /// the ball's volume is far from the image, where short attacks waste their steps.
+    Radial,
 }
 
 impl Start {
@@ -58,17 +63,26 @@ impl Start {
             Self::Random => "random",
             Self::Gray => "gray",
             Self::Corner => "corner",
+            Self::Radial => "radial",
         }
     }
 
     /// Whether it draws random numbers.
     pub fn is_random(self) -> bool {
-        matches!(self, Self::Random | Self::Corner)
+        matches!(self, Self::Random | Self::Corner | Self::Radial)
     }
 
-    /// Whether balls of every norm have such a point.
-    fn is_of_any_norm(self) -> bool {
-        matches!(self, Self::Clean | Self::Random)
+    /// What keeps a ball of this norm from having such a point.
+    fn missing_in(self, norm: Norm) -> Option<String> {
+        let what = match (self, norm) {
+            (Self::Clean | Self::Random, _) => return None,
+            (Self::Gray | Self::Corner, Norm::Linf) | (Self::Radial, Norm::L2) => return None,
+            (Self::Gray | Self::Corner, _) => {
+                format!("is a corner of the linf ball; a ball in {norm} has none")
+            }
+            (Self::Radial, _) => format!("is a distance in l2, and the norm is {norm}"),
+        };
+        Some(format!("start={} {what}: give start=random or clean", self.name()))
     }
 }
 
@@ -81,8 +95,9 @@ impl FromStr for Start {
             "random" | "uniform" => Self::Random,
             "gray" | "grey" => Self::Gray,
             "corner" => Self::Corner,
+            "radial" => Self::Radial,
             _ => {
-                let problem = format!("`{name}` is none of random, clean, gray and corner");
+                let problem = format!("`{name}` is none of random, clean, gray, corner and radial");
                 return Err(Error::argument("start", problem));
             }
         })
@@ -243,12 +258,7 @@ impl Stepper for Pgd {
             );
             return Err(Error::argument(self.name, problem));
         }
-        if !self.start.is_of_any_norm() && budget.norm != Norm::Linf {
-            let problem = format!(
-                "start={} is a corner of the linf ball; a ball in {} has none: give start=random or clean",
-                if self.start == Start::Gray { "gray" } else { "corner" },
-                budget.norm
-            );
+        if let Some(problem) = self.start.missing_in(budget.norm) {
             return Err(Error::argument(self.name, problem));
         }
         let step = self.step.value(1.0, 1);
@@ -281,6 +291,13 @@ impl Stepper for Pgd {
             Start::Random => random_point(&mut state.noise, sample, x),
             Start::Gray => x.iter_mut().for_each(|x| *x += toward_gray(*x) * eps),
             Start::Corner => x.iter_mut().for_each(|x| *x += random_sign(random) * eps),
+            Start::Radial => {
+                let distance = eps * uniform_from_bits(random.next_u32());
+                let noise = &mut state.noise[..x.len()];
+                normals(sample.isa, random, noise);
+                let factor = distance / Norm::L2.of(noise);
+                x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
+            }
         }
         into_ball(sample.budget.norm, eps, sample.clean, x, &mut state.scratch);
     }
