@@ -189,7 +189,7 @@ def reproduce(
     out : path
         The folder of the results.
     quick : bool
-        Whether to make a small run of the same jobs, whose numbers mean nothing.
+        Whether to make a short run: five methods, two noise scales, fewer images, long trainings shortened. The report gives error bars.
     tables : sequence of int
         Which tables; by default all, unless figures are given.
     figures : sequence of int

@@ -174,8 +174,8 @@ impl Evidence {
             .cloned()
             .partition(|text| text.starts_with("eps does not bound this attack"));
         let spec = self.attack.as_ref().and_then(NamedAttack::spec);
-        let minimal = spec.map(|spec| spec.is_unbounded().unwrap_or_default());
-        (!minimal.unwrap_or(!unbounded.is_empty()), others)
+        let is_unbounded = spec.map(|spec| spec.is_unbounded().unwrap_or_default());
+        (!is_unbounded.unwrap_or(!unbounded.is_empty()), others)
     }
 }
 

@@ -99,7 +99,13 @@ impl Lab<'_> {
         let plan = Plan { attacks, norm, radii, seed, portion: images.max(1) };
         let models = Models { target: &*model, source: None };
         let cells = evaluate(self.context, models, &samples, &plan)?;
-        cells.into_iter().next().ok_or_else(|| Error::failed("experiment", "no cell was measured"))
+        let cell = cells.into_iter().next();
+        let cell = cell.ok_or_else(|| Error::failed("experiment", "no cell was measured"))?;
+        // Logits that are not finite at an attacked image are an answer of the attack; at the image itself, none of the model.
+        if cell.outcomes.iter().any(|outcome| outcome.status == Status::Invalid) {
+            finite(&classify(self.context, &*model, &samples, seed)?)?;
+        }
+        Ok(cell)
     }
 }
 

@@ -39,7 +39,7 @@ pub use printed::{Curve, Printed, PrintedColumn, Row, Table};
 pub use replication::{CellSummary, PrintedVerdict, Replication};
 pub use request::Request;
 pub use results::{CLEAN, CraftedSet, Measured, ModelResult, REPORT_FILES, Results, TableCell};
-pub use run::{Event, JobOutcome, RunOptions, found, run};
+pub use run::{Event, JobOutcome, RunOptions, run, stored_outcomes};
 pub use run_info::{JobRun, RunInfo};
 pub use search::{
     Finalist, Found, Half, Hypothesis, JointSearch, PassedOver, Score, SearchStep, Trial,

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
     use crate::evaluation::ThreatModel;
-    use crate::experiment::{assemble_results, found};
+    use crate::experiment::{assemble_results, stored_outcomes};
     use crate::method::{Profile, Settings};
     use crate::nn::architecture::Architecture;
     use serde_json::json;
@@ -265,7 +265,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let ours = request();
         let graph = Graph::new(&ours.spec).expect("a graph");
-        let outcomes = found(&graph, &Store::at(folder.path()));
+        let outcomes = stored_outcomes(&graph, &Store::at(folder.path()));
         let mut results = assemble_results(&graph, &ours.spec, &outcomes).expect("nothing yet");
         let none = Hypothesis::new();
         assert_eq!(ours.differences(&results, &none), Vec::<String>::new());

@@ -183,7 +183,7 @@ pub struct Results {
     /// The data set, whole; none in results of an engine that did not note it.
     #[serde(default)]
     pub data: Option<DataIdentity>,
-    /// Shortened (`--quick`): its numbers show that everything works, and nothing about the method.
+    /// Shortened (`--quick`): fewer methods, scales and images, and shorter trainings.
     pub quick: bool,
     /// The settings in force, but for each model's overrides.
     pub settings: Settings,

@@ -84,7 +84,7 @@ enum JobStatus {
 }
 
 /// What is in the store already, as what became of the jobs.
-pub fn found(graph: &Graph, store: &Store) -> Vec<JobOutcome> {
+pub fn stored_outcomes(graph: &Graph, store: &Store) -> Vec<JobOutcome> {
     let outcome = |job: &Job| match store.find(&job.key) {
         Lookup::Entry(entry) => match entry.failure() {
             None => JobOutcome::Done(entry, true),

@@ -3,7 +3,7 @@
 use crate::attack::{AttackSpec, Norm};
 use crate::evaluation::ThreatModel;
 use crate::fingerprint::hash_of;
-use crate::method::{Settings, Training, group_in_keys, is_as_before, key_name};
+use crate::method::{Profile, Settings, Training, group_in_keys, is_as_before, key_name};
 use crate::snn::SpikingOptions;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -146,7 +146,9 @@ impl Work {
             Self::Observe(Observation::Classes) => json!({ "of": "classes", "test": test }),
         };
         if let Some(spiking) = self.spiking() {
-            what["spiking"] = json!(spiking);
+            let mut settings = Settings::new(Profile::Published);
+            settings.fast_wave.spiking = *spiking;
+            what["spiking"] = group_in_keys(&settings, "fast_wave.spiking", json!(spiking));
         }
         let all = json!({ "numerics": NUMERICS, "kind": self.kind(), "network": network, "what": what,
                           "inputs": inputs });

@@ -220,6 +220,12 @@ mod tests {
         let neuron = before["pair"]["neuron"].as_object().expect("a neuron");
         assert!(!neuron.contains_key("tau") && neuron.contains_key("rest"));
         assert!(is_as_before_among(LATER, "fast_wave.spiking.encoder", &json!("direct")));
+        // How a network spikes is part of the keys of what measures it as a spiking one.
+        let spiking = json!(settings.fast_wave.spiking);
+        let kept = group_among(LATER, &settings, "fast_wave.spiking", spiking.clone());
+        let fields = |value: &Value| value.as_object().map(|fields| fields.len());
+        assert_eq!(fields(&kept).map(|count| count + 1), fields(&spiking));
+        assert!(kept.get("encoder").is_none());
         for (name, value) in [
             ("slow_wave.rescale", "true"),
             ("slow_wave.layers", "all"),

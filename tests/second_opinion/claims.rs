@@ -21,14 +21,13 @@ pub struct Rules {
 
 impl Rules {
     pub fn of(attack: &dyn Attack) -> Self {
-        let AttackInfo { name, bounded, returns_all, .. } = attack.info();
+        let AttackInfo { name, bounded, returns_all, needs_gradients, .. } = attack.info();
         Self {
             bounded,
             returns_all,
             minimal: ["fab", "fab-t", "deepfool", "cw", "cw-linf", "ddn", "fmn", "sigma-zero"]
                 .contains(&name.as_str()),
-            gradients: !["square", "nes-pgd", "rays", "hopskipjump", "uniform"]
-                .contains(&name.as_str()),
+            gradients: needs_gradients,
         }
     }
 }

@@ -11,9 +11,11 @@ use crate::stderr::shown;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use deepsleep::data::{DataIdentity, Dataset};
-use deepsleep::experiment::{Graph, Lookup, Request, Store, Taken, found, merge, plan_merge};
+use deepsleep::experiment::{
+    Graph, Job, Lookup, Request, Store, Taken, merge, plan_merge, stored_outcomes,
+};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -105,7 +107,7 @@ impl Merge {
         merge(&store, &others, &plan)?;
         self.lines(&graph, &plan, "taken").iter().for_each(|line| console.say(line));
 
-        let outcomes = found(&graph, &store);
+        let outcomes = stored_outcomes(&graph, &store);
         let folder = ResultsFolder { store: &store, out: &self.out, context, common };
         let work = Reproduction { request: &request, graph: &graph, folder };
         if let Some((train, test)) = &images {
@@ -189,10 +191,15 @@ impl Merge {
 
     /// What would be taken, and what would be missing.
     fn show(&self, graph: &Graph, here: &Store, plan: &[Taken], common: &Common) -> Result<()> {
-        let taken: HashSet<&String> = plan.iter().flat_map(|taken| &taken.keys).collect();
-        let there =
-            |key: &String| taken.contains(key) || matches!(here.find(key), Lookup::Entry(_));
-        let missing: Vec<_> = graph.jobs.iter().filter(|job| !there(&job.key)).collect();
+        let others: Vec<Store> = self.folders.iter().map(|folder| Store::at(folder)).collect();
+        let there = |job: &Job| {
+            let mut stores = std::iter::once(here).chain(&others);
+            stores.any(|store| {
+                matches!(store.find(&job.key), Lookup::Entry(entry) if entry.failure().is_none())
+            })
+        };
+        let lacks = |job: &&Job| !job.work.is_observation() && !there(job);
+        let missing: Vec<_> = graph.jobs.iter().filter(lacks).collect();
         let (count, kinds) = counted(missing.iter().map(|job| job.work.kind()));
         let mut lines = self.lines(graph, plan, "to take");
         lines.push(match count {

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::attack::{Norm, parse_eps};
-use crate::experiment::graph::{Graph, ObservedDigits, ObservedModel};
+use crate::experiment::graph::{Graph, Observed, ObservedDigits, ObservedModel};
 use crate::experiment::observe::RATED;
 use crate::experiment::spec::ExperimentSpec;
 use crate::experiment::work::{Observation, Work};
@@ -14,6 +14,7 @@ impl Graph {
     /// # Errors
     /// If a setting of a row is unknown.
     pub fn with_pictures(mut self, spec: &ExperimentSpec) -> Result<Self> {
+        self.observed = Observed::default();
         let images = RATED.min(spec.data.test.images);
         let firsts = self.first_of_each_label();
         for &model in &firsts {

@@ -124,7 +124,8 @@ fn a_number_that_is_not_finite_is_kept_and_other_failures_are_not() {
 /// (`NUMERICS`), and nothing else may change any.
 #[test]
 fn keys_are_those_of_older_stores() {
-    use crate::experiment::work::{Sources, Work};
+    use crate::attack::Norm;
+    use crate::experiment::work::{Observation, Sources, Work};
     use crate::method::{Profile, Settings, Training};
     let [train, test, network] = ["train", "test", "network"].map(String::from);
     let sources = Sources { train, test, network };
@@ -138,6 +139,21 @@ fn keys_are_those_of_older_stores() {
             found += format!("{} {training} {key} {asleep}\n", profile.name()).trim_end();
             found += "\n";
         }
+    }
+    let attack = || "pgd:steps=7".parse().expect("an attack");
+    let (norm, eps, seed) = (Norm::Linf, 0.25, 3);
+    let craft = Work::Craft { attack: attack(), norm, eps, seed, images: 0..10 };
+    found += &format!("craft {}\n", craft.key(&sources, &["control"]));
+    for profile in [Profile::Published, Profile::Paper] {
+        let spiking = Settings::new(profile).fast_wave.spiking;
+        for spiking in [None, Some(spiking)] {
+            let show = Work::Show { images: 10, spiking };
+            let attack = Work::Attack { attack: attack(), norm, eps, seed, images: 10, spiking };
+            let keys = [show, attack].map(|work| work.key(&sources, &["model"])).join(" ");
+            found += &format!("{} spiking {}: {keys}\n", profile.name(), spiking.is_some());
+        }
+        let network = Work::Observe(Observation::Network { images: 10, spiking });
+        found += &format!("{} observe {}\n", profile.name(), network.key(&sources, &["model"]));
     }
     assert_eq!(found, include_str!("../../../tests/golden/store_keys.txt"), "{found}");
 }

@@ -264,9 +264,11 @@ pub(super) fn plain(architecture: &Architecture, i: usize) -> Result<StatelessLa
         Op::Add {} => StatelessLayer::Add,
         Op::Mul {} => StatelessLayer::Mul,
         Op::Concat {} => StatelessLayer::Concat,
+        // Layers with parameters are made elsewhere; a new one without has an arm here.
         _ => {
-            let problem = format!("node `{}` has parameters", architecture.nodes()[i].name);
-            return Err(Error::argument("plain node", problem));
+            let problem =
+                format!("node `{}` is none without parameters", architecture.nodes()[i].name);
+            return Err(Error::failed("plain node", problem));
         }
     })
 }

@@ -11,7 +11,8 @@ const OF_MNIST: f64 = 0.1135;
 
 /// The share of the largest class among the images of the white-box attacks. Where it is not known it is taken to be MNIST's, as in all results that do not say of which images they are.
 pub fn bound(results: &Results) -> f64 {
-    results.largest_class.unwrap_or(OF_MNIST)
+    let is_mnist = results.data.as_ref().is_none_or(|data| data.name == "mnist");
+    results.largest_class.unwrap_or(if is_mnist { OF_MNIST } else { 1.0 })
 }
 
 /// Whether the bound says anything of these results.

@@ -43,8 +43,8 @@ impl Reproduction<'_> {
             console.say("quick run: long trainings are shortened, and few images attacked; the report says how sure its numbers are");
         }
         let outcomes = self.compute(images, (jobs, shard))?;
-        let missing = outcomes.iter().any(|outcome| !matches!(outcome, JobOutcome::Done(..)));
-        if let (Some((i, n)), true) = (shard, missing) {
+        let missing = missing_results(self.graph, &outcomes);
+        if let (Some((i, n)), false) = (shard, missing.is_empty()) {
             console.say(format_args!(
                 "shard {i} of {n} is done; `merge` joins what the shards have in folders of their own"
             ));
@@ -53,7 +53,7 @@ impl Reproduction<'_> {
                 self.request.sweep.is_some()
                     && lasting_failure(self.graph, &outcomes, job).is_some()
             };
-            let mut missing = missing_results(self.graph, &outcomes).into_iter();
+            let mut missing = missing.into_iter();
             let failed = missing
                 .any(|job| matches!(outcomes[job], JobOutcome::Failed(_)) && !is_passed(job));
             return if failed { bail!("some jobs failed") } else { Ok(()) };
@@ -121,7 +121,7 @@ impl Reproduction<'_> {
         if count > 0 { incomplete() } else { Ok(()) }
     }
 
-    /// Writes the results and the report of jobs that are all done, without a word of what they are.
+    /// Writes the results and the report of jobs of which no result is missing, without a word of what they are.
     pub fn write(&self, outcomes: &[JobOutcome], start: Instant) -> Result<()> {
         let results = assemble_results(self.graph, &self.request.spec, outcomes)?;
         self.save(&results, outcomes, start)?;
