@@ -14,7 +14,13 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
         "Constant" => constant(node, path),
         "Identity" | "Dropout" => Ok(node.input(0)?.clone()),
         "Cast" => cast(node.input(0)?, node.int("to", i64::from(data_type::FLOAT))),
-        "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "Pow" | "Mod" | "Equal" => arithmetic(node),
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Equal" => {
+            arithmetic(node, node.input(0)?, node.input(1)?)
+        }
+        "Max" | "Min" | "Sum" => {
+            let first = node.input(0)?.clone();
+            (1..node.inputs.len()).try_fold(first, |all, i| arithmetic(node, &all, node.input(i)?))
+        }
         "Neg" | "Sqrt" | "Reciprocal" | "Exp" | "Abs" => function(node),
         "Where" => choose(node),
         "Shape" => {
@@ -71,6 +77,10 @@ fn cast(value: &Operand, to: i64) -> NodeResult<Operand> {
     let to_floats = FLOATS.iter().any(|&kind| i64::from(kind) == to);
     Ok(match value {
         Operand::Floats(_) if to_floats => value.clone(),
+        Operand::Floats(floats) if to == i64::from(data_type::BOOL) => {
+            let is = |&number: &f32| Whole::Known(i64::from(number != 0.0));
+            Operand::Wholes(floats.map(is).into_shared())
+        }
         Operand::Floats(floats) => {
             Operand::Wholes(floats.map(|&number| Whole::Known(number as i64)).into_shared())
         }
@@ -84,12 +94,12 @@ fn cast(value: &Operand, to: i64) -> NodeResult<Operand> {
     })
 }
 
-fn arithmetic(node: &FileNode<'_>) -> NodeResult<Operand> {
+fn arithmetic(node: &FileNode<'_>, a: &Operand, b: &Operand) -> NodeResult<Operand> {
     let op = node.op();
-    match (node.input(0)?, node.input(1)?) {
+    match (a, b) {
         (Operand::Floats(a), Operand::Floats(b)) => {
             let f = |a: &f32, b: &f32| match op {
-                "Add" => a + b,
+                "Add" | "Sum" => a + b,
                 "Sub" => a - b,
                 "Mul" => a * b,
                 "Div" => a / b,
@@ -106,6 +116,9 @@ fn arithmetic(node: &FileNode<'_>) -> NodeResult<Operand> {
             })
         }
         (Operand::Wholes(a), Operand::Wholes(b)) => {
+            // The sign of a remainder is the divisor's, or with `fmod` the dividend's.
+            let truncates = node.int("fmod", 0) != 0;
+            let op = if op == "Mod" && truncates { "Remainder" } else { op };
             let results = zip(&a.view(), &b.view(), |&a, &b| whole(op, a, b))?;
             let shape = results.raw_dim();
             let results = results.into_iter().collect::<Option<Vec<Whole>>>();
@@ -137,7 +150,8 @@ fn whole(op: &str, a: Whole, b: Whole) -> Option<Whole> {
             "Div" => a.checked_div(b)?,
             "Max" => a.max(b),
             "Min" => a.min(b),
-            "Mod" => a.checked_rem_euclid(b)?,
+            "Mod" => a.checked_rem(b)?.checked_add(b)?.checked_rem(b)?,
+            "Remainder" => a.checked_rem(b)?,
             "Pow" => a.checked_pow(u32::try_from(b).ok()?)?,
             _ => i64::from(a == b),
         },

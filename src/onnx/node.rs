@@ -35,6 +35,11 @@ impl FileNode<'_> {
         self.inputs.get(i)?.as_ref()
     }
 
+    /// Inputs up to the last that is given.
+    pub fn given_inputs(&self) -> usize {
+        self.inputs.iter().rposition(Option::is_some).map_or(0, |last| last + 1)
+    }
+
     /// The name of an input in the file.
     pub fn input_name(&self, i: usize) -> &str {
         self.proto.input.get(i).map_or("", String::as_str)

@@ -74,17 +74,32 @@ pub fn no_layer(op: &str) -> String {
     format!("({op}) on features is not supported; supported are {SUPPORTED}")
 }
 
-/// The larger, or the smaller, of features and a number.
+/// The largest, or the smallest, of any number of features and numbers.
 pub fn limit(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
-    let (x, number) = match (node.input(0)?, node.input(1)?) {
-        (Operand::Features(a), Operand::Features(b)) => return limits(network, node, a, b),
-        (Operand::Features(x), other) | (other, Operand::Features(x)) => (x.clone(), other),
-        _ => return Err("needs features".into()),
-    };
-    let number = single(number.floats()?)?;
-    match node.op() {
-        "Max" => clamp(network, node, &x, number, f32::MAX),
-        _ => clamp(network, node, &x, -f32::MAX, number),
+    let (mut largest, mut number): (Option<Features>, Option<f32>) = (None, None);
+    for i in 0..node.inputs.len() {
+        match node.input(i)? {
+            Operand::Features(x) => {
+                largest = Some(match largest {
+                    None => x.clone(),
+                    Some(other) => features(limits(network, node, &other, x)?)?,
+                });
+            }
+            other => {
+                let other = single(other.floats()?)?;
+                let more = |number: f32| match node.op() {
+                    "Max" => number.max(other),
+                    _ => number.min(other),
+                };
+                number = Some(number.map_or(other, more));
+            }
+        }
+    }
+    let x = largest.ok_or("needs features")?;
+    match (number, node.op()) {
+        (None, _) => Ok(Operand::Features(x)),
+        (Some(number), "Max") => clamp(network, node, &x, number, f32::MAX),
+        (Some(number), _) => clamp(network, node, &x, -f32::MAX, number),
     }
 }
 

@@ -93,7 +93,7 @@ fn names_are_those_of_pytorch() {
 
 #[test]
 fn what_cannot_be_read_is_named() {
-    let words: [(&str, &[&str]); 16] = [
+    let words: [(&str, &[&str]); 18] = [
         ("argmax", &["node `largest` (ArgMax) is not supported; supported are Abs, Add"]),
         (
             "attention",
@@ -113,6 +113,8 @@ fn what_cannot_be_read_is_named() {
         ("resized", &["(Resize) is not supported; supported are"]),
         ("sequence", &["has the shape [3, 2, 4]; export it for images"]),
         ("sized", &["has the shape [batch, 1, height, width]; export it for images"]),
+        ("surplus", &["node `two` (Relu) has 2 inputs, of which 1 can be read"]),
+        ("trained", &["node `norm` (BatchNormalization) is in training mode; export after"]),
         ("transposed", &["(ConvTranspose) is not supported; supported are"]),
         ("two_inputs", &["has other inputs than the image `x`: mask"]),
         ("version", &["uses version 8 of ONNX's operators; 9 or newer is read"]),

@@ -240,6 +240,9 @@ def crafted():
     relu = helper.make_node("Relu", ["z"], ["q"])
     custom = helper.make_node("Sparkle", ["x"], ["y"], name="sparkle", domain="com.example")
     largest = helper.make_node("ArgMax", ["y"], ["z"], name="largest", axis=1)
+    statistics = [numpy_helper.from_array(np.ones(4, dtype=np.float32), name) for name in "abcd"]
+    trained = helper.make_node("BatchNormalization", ["y", *"abcd"], ["z", "mean", "var", "m", "v"], name="norm")
+    surplus = helper.make_node("Relu", ["y", "w"], ["z"], name="two")
     graphs = {
         "bytes": ([flatten], [value("x", image, TensorProto.UINT8)], [], 17),
         "two_inputs": ([flatten], [value("x", image), value("mask", image)], [], 17),
@@ -247,12 +250,39 @@ def crafted():
         "custom": ([custom], [value("x", image)], [], 17),
         "argmax": ([flatten, largest], [value("x", image)], [], 17),
         "order": ([relu, flatten, linear], [value("x", image)], [ones], 17),
+        # Statistics of the batch, which tell of training mode in old versions.
+        "trained": ([flatten, trained], [value("x", image)], statistics, 11),
+        "surplus": ([flatten, surplus], [value("x", image)], [ones], 17),
     }
     for name, (nodes, inputs, arrays, version) in graphs.items():
         last = nodes[0 if name == "order" else -1].output[0]
         graph = helper.make_graph(nodes, name, inputs, [value(last, None)], arrays)
         opsets = [helper.make_opsetid("", version), helper.make_opsetid("com.example", 1)]
         yield name, helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def limits():
+    """The largest and the smallest of several features and numbers, computed ones too: a file, and an input."""
+    value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    number = lambda name, x: numpy_helper.from_array(np.float32(x), name)
+    x = images(1, 4)
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("Neg", ["flat"], ["less"]),
+        helper.make_node("Add", ["less", "one"], ["turned"]),
+        helper.make_node("Mul", ["flat", "half"], ["small"]),
+        helper.make_node("Max", ["a", "b", "c"], ["abc"]),
+        helper.make_node("Sum", ["a", "b", "abc"], ["sum"]),
+        helper.make_node("Max", ["flat", "turned", "abc", "a"], ["high"]),
+        helper.make_node("Min", ["high", "sum", "turned", "flat"], ["low"]),
+        helper.make_node("Max", ["low", "small"], ["two"]),
+        helper.make_node("Max", ["two"], ["y"]),
+    ]
+    arrays = [number("one", 1.0), number("half", 0.5), number("a", 0.2), number("b", 0.1), number("c", 0.45)]
+    graph = helper.make_graph(nodes, "limits", [value("x", ["n", 1, 4, 4])], [value("y", None)], arrays)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return model, x.numpy(), session.run(None, {"x": x.numpy()})[0]
 
 
 def external(path):
@@ -327,6 +357,9 @@ def main():
                 found = network(x).numpy()
         arrays[f"{name}.input"] = x.numpy()
         arrays[f"{name}.logits"] = found
+    torch.manual_seed(7)
+    model, arrays["limits.input"], arrays["limits.logits"] = limits()
+    onnx.save(model, out / "limits.onnx")
     save_file(arrays, out / "served.safetensors")
     (out / "refused").mkdir(exist_ok=True)
     for name, (network, x, arguments) in refused().items():
