@@ -4,7 +4,7 @@ use super::arrange::{arrange, sides};
 use super::node::FileNode;
 use super::proto::data_type;
 use super::tensor;
-use super::value::{NodeResult, Operand, Whole, axis, checked_count, zip};
+use super::value::{MOST_COMPUTED, NodeResult, Operand, Whole, axis, checked_count, count, zip};
 use ndarray::{ArcArray, Array, ArrayD, ArrayViewD, Axis, IxDyn, concatenate};
 use std::path::Path;
 
@@ -19,7 +19,15 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
         }
         "Max" | "Min" | "Sum" => {
             let first = node.input(0)?.clone();
-            (1..node.inputs.len()).try_fold(first, |all, i| arithmetic(node, &all, node.input(i)?))
+            let mut computed = 0;
+            (1..node.inputs.len()).try_fold(first, |all, i| {
+                let all = arithmetic(node, &all, node.input(i)?)?;
+                computed += count(&all);
+                if computed > MOST_COMPUTED {
+                    return Err(format!("computes more than {MOST_COMPUTED} numbers"));
+                }
+                Ok(all)
+            })
         }
         "Neg" | "Sqrt" | "Reciprocal" | "Exp" | "Abs" => function(node),
         "Where" => choose(node),
@@ -89,6 +97,10 @@ fn cast(value: &Operand, to: i64) -> NodeResult<Operand> {
             let floats = ArcArray::from_shape_vec(wholes.raw_dim(), numbers);
             Operand::Floats(floats.map_err(|e| e.to_string())?)
         }
+        Operand::Wholes(wholes) if to == i64::from(data_type::BOOL) => {
+            let is = |&number: &Whole| Whole::Known(i64::from(number != Whole::Known(0)));
+            Operand::Wholes(wholes.map(is).into_shared())
+        }
         Operand::Wholes(_) => value.clone(),
         Operand::Features(_) => return Err("needs numbers of the file".into()),
     })
@@ -144,16 +156,20 @@ fn whole(op: &str, a: Whole, b: Whole) -> Option<Whole> {
         // Numbers of images are none that a file can name.
         ("Equal", Batch, Known(_)) | ("Equal", Known(_), Batch) => 0,
         (_, Known(a), Known(b)) => match op {
-            "Add" => a.checked_add(b)?,
+            "Add" | "Sum" => a.checked_add(b)?,
             "Sub" => a.checked_sub(b)?,
             "Mul" => a.checked_mul(b)?,
             "Div" => a.checked_div(b)?,
             "Max" => a.max(b),
             "Min" => a.min(b),
-            "Mod" => a.checked_rem(b)?.checked_add(b)?.checked_rem(b)?,
+            "Mod" => match a.checked_rem(b)? {
+                rest if rest != 0 && (rest < 0) != (b < 0) => rest + b,
+                rest => rest,
+            },
             "Remainder" => a.checked_rem(b)?,
             "Pow" => a.checked_pow(u32::try_from(b).ok()?)?,
-            _ => i64::from(a == b),
+            "Equal" => i64::from(a == b),
+            _ => return None,
         },
         _ => return None,
     };

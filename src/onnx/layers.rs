@@ -193,7 +193,7 @@ fn linear(
 pub fn batch_norm(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     // Before version 14 it is the outputs that tell: statistics of the batch are given in training mode alone.
     let outputs = node.proto.output.iter().filter(|name| !name.is_empty()).count();
-    let in_training = if node.opset < 14 { outputs > 1 } else { node.int("training_mode", 0) != 0 };
+    let in_training = node.int("training_mode", 0) != 0 || node.opset < 14 && outputs > 1;
     if in_training || node.int("is_test", 1) == 0 {
         return Err("is in training mode; export after model.eval()".into());
     }

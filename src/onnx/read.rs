@@ -4,7 +4,7 @@ use super::constants;
 use super::network::{DraftKind, DraftNetwork, IMAGE};
 use super::node::FileNode;
 use super::proto::{self, data_type};
-use super::value::{Features, MOST_COMPUTED, NodeResult, Operand, axis};
+use super::value::{Features, MOST_COMPUTED, NodeResult, Operand, axis, count};
 use super::{layers, pointwise, pools, shapes, tensor};
 use crate::tensor::Shape;
 use crate::wording::shown;
@@ -188,6 +188,10 @@ impl<'a> Reader<'a> {
                 shown(domain)
             )
         })?;
+        let (given, most) = (node.given_inputs(), function.input.len());
+        if given > most {
+            return Err(format!("has {given} inputs, and its function takes {most}"));
+        }
         if depth == MOST_DEPTH {
             return Err("is a function within too many others".into());
         }
@@ -228,15 +232,6 @@ pub fn unsupported(graph: &proto::GraphProto) -> Option<String> {
     let node = FileNode { proto: node, opset: 0, inputs: Vec::new() };
     let (name, op) = (shown(node.name()), shown(node.op()));
     Some(format!("node `{name}` ({op}) is not supported; supported are {SUPPORTED}"))
-}
-
-/// Numbers of the file that a value holds.
-fn count(value: &Operand) -> usize {
-    match value {
-        Operand::Floats(floats) => floats.len(),
-        Operand::Wholes(wholes) => wholes.len(),
-        Operand::Features(_) => 0,
-    }
 }
 
 /// How many inputs of an operator are read, so that none is left out without a word.

@@ -133,3 +133,12 @@ pub fn checked_count(shape: &[usize]) -> NodeResult<usize> {
         .filter(|&count| count <= MOST_COMPUTED)
         .ok_or_else(|| format!("makes an array of {shape:?}, which is too large"))
 }
+
+/// Numbers of the file that a value holds.
+pub fn count(value: &Operand) -> usize {
+    match value {
+        Operand::Floats(floats) => floats.len(),
+        Operand::Wholes(wholes) => wholes.len(),
+        Operand::Features(_) => 0,
+    }
+}

@@ -276,9 +276,17 @@ def limits():
         helper.make_node("Max", ["flat", "turned", "abc", "a"], ["high"]),
         helper.make_node("Min", ["high", "sum", "turned", "flat"], ["low"]),
         helper.make_node("Max", ["low", "small"], ["two"]),
-        helper.make_node("Max", ["two"], ["y"]),
+        helper.make_node("Max", ["two"], ["one_input"]),
+        # Five is true, and -7 modulo 4 is 1: 2 in all.
+        helper.make_node("Cast", ["five"], ["true"], to=TensorProto.BOOL),
+        helper.make_node("Mod", ["minus_seven", "four"], ["rest"]),
+        helper.make_node("Cast", ["true"], ["true_float"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["rest"], ["rest_float"], to=TensorProto.FLOAT),
+        helper.make_node("Sum", ["true_float", "rest_float"], ["factor"]),
+        helper.make_node("Mul", ["one_input", "factor"], ["y"]),
     ]
     arrays = [number("one", 1.0), number("half", 0.5), number("a", 0.2), number("b", 0.1), number("c", 0.45)]
+    arrays += [numpy_helper.from_array(np.int64(x), name) for name, x in (("five", 5), ("minus_seven", -7), ("four", 4))]
     graph = helper.make_graph(nodes, "limits", [value("x", ["n", 1, 4, 4])], [value("y", None)], arrays)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
