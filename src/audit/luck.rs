@@ -18,8 +18,7 @@ impl Subject<'_> {
         let gradients = Apgd { draws: self.model.draws(), ..Apgd::default() };
         let mut found = self.left_again(&gradients, found, self.budget, AGAIN)?;
         for time in 1..=AGAIN {
-            let budget = Budget { seed: self.budget.seed.wrapping_add(time), ..self.budget };
-            let left = self.left_at(attack, &found, budget)?;
+            let left = self.left_at(attack, &found, again(self.budget, time))?;
             found.retain(|i| !left.contains(i));
         }
         Ok(found)
@@ -33,9 +32,11 @@ impl Subject<'_> {
         budget: Budget,
         times: u64,
     ) -> Result<Vec<usize>> {
-        (1..=times).try_fold(which, |left, time| {
-            let budget = Budget { seed: budget.seed.wrapping_add(time), ..budget };
-            self.left_at(attack, &left, budget)
-        })
+        (1..=times).try_fold(which, |left, time| self.left_at(attack, &left, again(budget, time)))
     }
+}
+
+/// A budget with draws of its own for each time.
+fn again(budget: Budget, time: u64) -> Budget {
+    Budget { seed: budget.seed.wrapping_add(time), ..budget }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(super) const RATED: usize = 256;
 
 /// Digits of a crafted set that are kept.
-pub(super) const SHOWN: usize = 10;
+const SHOWN: usize = 10;
 
 /// What was seen of a network, or why it cannot be seen.
 #[derive(Serialize, Deserialize)]

@@ -3,7 +3,6 @@
 use super::execute::Lab;
 use super::graph::{Graph, Job};
 use super::store::{Lookup, Store, StoreEntry};
-use super::work::Work;
 use crate::Result;
 use crate::data::Dataset;
 use crate::nn::Origin;
@@ -226,7 +225,7 @@ impl Board<'_> {
             let same = |other: usize| self.sleeps[job] == self.sleeps[other];
             self.sleeps[job].is_some() && (0..statuses.len()).filter(running).any(same)
         };
-        let last = |job: usize| matches!(self.graph.jobs[job].work, Work::Observe(_));
+        let last = |job: usize| self.graph.jobs[job].work.is_observation();
         let shorter = self.estimates[a].total_cmp(&self.estimates[b]);
         let last = last(a).cmp(&last(b)).then(asleep(a).cmp(&asleep(b)));
         last.then(if self.alone { shorter } else { shorter.reverse() })

@@ -3,7 +3,7 @@
 use crate::attack::{AttackSpec, Norm};
 use crate::evaluation::ThreatModel;
 use crate::fingerprint::hash_of;
-use crate::method::{Profile, Settings, Training, group_in_keys, is_as_before, key_name};
+use crate::method::{Settings, Training, group_in_keys, is_as_before, key_name};
 use crate::snn::SpikingOptions;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -146,9 +146,7 @@ impl Work {
             Self::Observe(Observation::Classes) => json!({ "of": "classes", "test": test }),
         };
         if let Some(spiking) = self.spiking() {
-            let mut settings = Settings::new(Profile::Published);
-            settings.fast_wave.spiking = *spiking;
-            what["spiking"] = group_in_keys(&settings, "fast_wave.spiking", json!(spiking));
+            what["spiking"] = group_in_keys("fast_wave.spiking", spiking);
         }
         let all = json!({ "numerics": NUMERICS, "kind": self.kind(), "network": network, "what": what,
                           "inputs": inputs });
@@ -161,7 +159,7 @@ impl Work {
         let Sources { train, test, network } = sources;
         let stages = training.defense()?.stages(settings);
         stages.first()?.is_shared().then(|| {
-            let slow_wave = group_in_keys(settings, "slow_wave", json!(settings.slow_wave));
+            let slow_wave = group_in_keys("slow_wave", &settings.slow_wave);
             let all = json!({
                 "numerics": NUMERICS, "slow_wave": slow_wave, "seed": settings.seed,
                 "train": train, "test": test, "network": network, "control": control,

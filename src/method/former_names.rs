@@ -1,10 +1,14 @@
 //! Former names of settings. Sheets, checkpoints, results and stores of older versions are still read.
 
 #[cfg(feature = "experiment")]
-use super::Settings;
-#[cfg(feature = "experiment")]
 use crate::checkpoint::flatten;
+#[cfg(feature = "experiment")]
+use crate::wording::to_json;
+#[cfg(feature = "experiment")]
+use serde::Serialize;
 use serde_json::Value;
+#[cfg(feature = "experiment")]
+use serde_json::json;
 use std::borrow::Cow;
 
 /// Settings that were renamed: group, old name, new name.
@@ -156,32 +160,41 @@ fn is_as_before_among(added: &'static [(&str, Defaults)], name: &str, value: &Va
     })
 }
 
-/// A group of settings for a key of the store: by the names in keys, without what is as before. Numbers are those of `value`,
-/// which may have been widened.
+/// A group of settings for a key of the store: by the names in keys, without what is as before.
 #[cfg(feature = "experiment")]
-pub fn group_in_keys(settings: &Settings, group: &str, value: Value) -> Value {
-    group_among(ADDED, settings, group, value)
+pub fn group_in_keys(group: &str, settings: &impl Serialize) -> Value {
+    group_among(ADDED, group, settings)
 }
 
 #[cfg(feature = "experiment")]
 fn group_among(
     added: &'static [(&str, Defaults)],
-    settings: &Settings,
+    group: &str,
+    settings: &impl Serialize,
+) -> Value {
+    // Keys have numbers of 32 bits widened; what is as before is told by the numbers that are meant.
+    fields_among(added, group, json!(settings), &to_json(settings).unwrap_or_default())
+}
+
+#[cfg(feature = "experiment")]
+fn fields_among(
+    added: &'static [(&str, Defaults)],
     group: &str,
     value: Value,
+    meant: &Value,
 ) -> Value {
     let Value::Object(fields) = value else { return value };
     let kept = fields.into_iter().filter_map(|(field, value)| {
         let name = format!("{group}.{field}");
-        let now = settings.value(&name).unwrap_or_default();
+        let meant = &meant[&field];
         let is_before = |(part, value): &(String, Value)| {
             let dot = if part.is_empty() { "" } else { "." };
             is_as_before_among(added, &format!("{name}{dot}{part}"), value)
         };
-        if flatten(&now).iter().all(is_before) {
+        if flatten(meant).iter().all(is_before) {
             return None;
         }
-        let value = group_among(added, settings, &name, value);
+        let value = fields_among(added, &name, value, meant);
         Some((key_name(name).split_off(group.len() + 1), value))
     });
     Value::Object(kept.collect())
@@ -211,9 +224,7 @@ mod tests {
         add(LATER, &mut old);
         assert_eq!(serde_json::from_value::<Settings>(old).expect("filled up"), settings);
 
-        let slow_wave = |settings: &Settings| {
-            group_among(LATER, settings, "slow_wave", json!(settings.slow_wave))
-        };
+        let slow_wave = |settings: &Settings| group_among(LATER, "slow_wave", &settings.slow_wave);
         let before = slow_wave(&settings);
         assert!(before.get("rescale").is_none() && before.get("layers").is_none());
         // Of a part, only what it had; numbers may be widened.
@@ -222,7 +233,7 @@ mod tests {
         assert!(is_as_before_among(LATER, "fast_wave.spiking.encoder", &json!("direct")));
         // How a network spikes is part of the keys of what measures it as a spiking one.
         let spiking = json!(settings.fast_wave.spiking);
-        let kept = group_among(LATER, &settings, "fast_wave.spiking", spiking.clone());
+        let kept = group_among(LATER, "fast_wave.spiking", &settings.fast_wave.spiking);
         let fields = |value: &Value| value.as_object().map(|fields| fields.len());
         assert_eq!(fields(&kept).map(|count| count + 1), fields(&spiking));
         assert!(kept.get("encoder").is_none());
@@ -256,7 +267,7 @@ mod tests {
             ],
         )];
         let settings = Settings::new(Profile::Published);
-        let kept = group_among(ALL, &settings, "fast_wave", json!(settings.fast_wave));
+        let kept = group_among(ALL, "fast_wave", &settings.fast_wave);
         assert!(kept.get("dream").is_none() && kept.get("spiking").is_some());
     }
 
@@ -329,7 +340,7 @@ mod tests {
         }
         assert_eq!(key_name("cycles".to_owned()), "cycles");
         let settings = Settings::new(Profile::Published);
-        let slow_wave = group_in_keys(&settings, "slow_wave", json!(settings.slow_wave));
+        let slow_wave = group_in_keys("slow_wave", &settings.slow_wave);
         assert_eq!(slow_wave["ratio"], json!(settings.slow_wave.decrease_ratio));
         assert_eq!(slow_wave["pair"]["tau-pre"], json!(settings.slow_wave.pair.tau_pre));
         let fields = |value: &Value| value.as_object().map(|fields| fields.len());

@@ -11,6 +11,9 @@ use crate::attack::methods::sigma_zero::SigmaZero;
 
 const GAMMA: Described = ("gamma", "0.05", "by which share the radius changes in a step");
 
+const KAPPA: Described = ("kappa", "0", "required margin of the misclassification");
+const RATE: Described = ("rate", "0.01", "Adam's learning rate");
+
 pub const CW: CatalogEntry = CatalogEntry {
     name: "cw",
     summary: "Carlini & Wagner's minimal perturbation in l2",
@@ -25,8 +28,8 @@ pub const CW: CatalogEntry = CatalogEntry {
             ("steps", "1000", "steps for one c"),
             ("search", "9", "values of c"),
             ("c", "0.001", "the first c"),
-            ("kappa", "0", "required margin of the misclassification"),
-            ("rate", "0.01", "Adam's learning rate"),
+            KAPPA,
+            RATE,
         ],
         GUIDED,
         &[BOUNDED],
@@ -83,8 +86,8 @@ pub const CW_LINF: CatalogEntry = CatalogEntry {
         &[
             ("steps", "100", "steps for one bound on pixels"),
             ("search", "20", "bounds tried, and weights of the misclassification tried"),
-            ("kappa", "0", "required margin of the misclassification"),
-            ("rate", "0.01", "Adam's learning rate"),
+            KAPPA,
+            RATE,
         ],
         GUIDED,
         &[BOUNDED],

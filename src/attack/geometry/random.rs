@@ -1,7 +1,7 @@
 //! Random directions and starting points, from the stream of a key.
 
 use crate::attack::geometry::norm::Norm;
-use crate::simd::random::{Key, uniform_from_bits};
+use crate::simd::random::uniform_from_bits;
 use crate::simd::{Isa, LANES, Lanes, Simd, dispatch, math};
 use rand::Rng;
 use rand_xoshiro::Xoshiro128PlusPlus;
@@ -46,8 +46,14 @@ pub fn normals(isa: Isa, random: &mut Xoshiro128PlusPlus, out: &mut [f32]) {
 
 /// Adds to `x` a random step of length `radius` in this norm: in Linf uniform numbers of which the largest touches the
 /// sphere, else a normal direction.
-pub fn add_to_sphere(norm: Norm, radius: f32, isa: Isa, key: Key, step: &mut [f32], x: &mut [f32]) {
-    let random = &mut key.generator();
+pub fn add_to_sphere(
+    norm: Norm,
+    radius: f32,
+    isa: Isa,
+    random: &mut Xoshiro128PlusPlus,
+    step: &mut [f32],
+    x: &mut [f32],
+) {
     match norm {
         Norm::Linf => step.iter_mut().for_each(|step| *step = symmetric(random)),
         Norm::L2 | Norm::L1 | Norm::L0 => normals(isa, random, step),

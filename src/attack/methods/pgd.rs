@@ -5,7 +5,9 @@ use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::ascent::{RankBuffer, ascend};
 use crate::attack::geometry::norm::Norm;
 use crate::attack::geometry::projection::{Breakpoints, into_ball};
-use crate::attack::geometry::random::{below, normals, sign as random_sign, symmetric};
+use crate::attack::geometry::random::{
+    add_to_sphere, below, normals, sign as random_sign, symmetric,
+};
 use crate::attack::loss::Loss;
 use crate::attack::stepper::{Budget, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::nn::toward_gray;
@@ -293,10 +295,8 @@ impl Stepper for Pgd {
             Start::Corner => x.iter_mut().for_each(|x| *x += random_sign(random) * eps),
             Start::Radial => {
                 let distance = eps * uniform_from_bits(random.next_u32());
-                let noise = &mut state.noise[..x.len()];
-                normals(sample.isa, random, noise);
-                let factor = distance / Norm::L2.of(noise);
-                x.iter_mut().zip(noise).for_each(|(x, noise)| *x += factor * *noise);
+                let step = &mut state.noise[..x.len()];
+                add_to_sphere(Norm::L2, distance, sample.isa, random, step, x);
             }
         }
         into_ball(sample.budget.norm, eps, sample.clean, x, &mut state.scratch);

@@ -140,7 +140,7 @@ impl Stepper for SaPgd {
         let Budget { norm, eps, .. } = sample.budget;
         (state.step, state.since, state.warm) = (0, 0, false);
         (state.eta, state.window) = (eps, self.share(22));
-        add_to_sphere(norm, eps, sample.isa, sample.key, &mut state.mean, x);
+        add_to_sphere(norm, eps, sample.isa, &mut sample.key.generator(), &mut state.mean, x);
         state.mean.fill(0.0);
         state.square.fill(0.0);
         into_ball(norm, eps, sample.clean, x, &mut state.scratch);

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use deepsleep::data::{DataIdentity, Dataset};
 use deepsleep::experiment::{
-    Graph, Job, Lookup, Request, Store, Taken, merge, plan_merge, stored_outcomes,
+    Graph, Request, Store, Taken, merge, missing_results, plan_merge, stored_outcomes,
 };
 use serde::Serialize;
 use std::collections::HashMap;
@@ -85,7 +85,7 @@ impl Merge {
         if self.dry_run {
             let here = Store::at(&self.out);
             let plan = plan_merge(&here, &others)?;
-            return self.show(&graph, &here, &plan, common);
+            return self.show(&graph, (&here, &others), &plan, common);
         }
         if self.compute {
             graph.check_images()?;
@@ -190,16 +190,20 @@ impl Merge {
     }
 
     /// What would be taken, and what would be missing.
-    fn show(&self, graph: &Graph, here: &Store, plan: &[Taken], common: &Common) -> Result<()> {
-        let others: Vec<Store> = self.folders.iter().map(|folder| Store::at(folder)).collect();
-        let there = |job: &Job| {
-            let mut stores = std::iter::once(here).chain(&others);
-            stores.any(|store| {
-                matches!(store.find(&job.key), Lookup::Entry(entry) if entry.failure().is_none())
-            })
-        };
-        let lacks = |job: &&Job| !job.work.is_observation() && !there(job);
-        let missing: Vec<_> = graph.jobs.iter().filter(lacks).collect();
+    fn show(
+        &self,
+        graph: &Graph,
+        (here, others): (&Store, &[Store]),
+        plan: &[Taken],
+        common: &Common,
+    ) -> Result<()> {
+        // What no folder has.
+        let mut missing: Vec<usize> = (0..graph.jobs.len()).collect();
+        for store in others.iter().chain([here]) {
+            let lacks = missing_results(graph, &stored_outcomes(graph, store));
+            missing.retain(|job| lacks.binary_search(job).is_ok());
+        }
+        let missing: Vec<_> = missing.into_iter().map(|job| &graph.jobs[job]).collect();
         let (count, kinds) = counted(missing.iter().map(|job| job.work.kind()));
         let mut lines = self.lines(graph, plan, "to take");
         lines.push(match count {

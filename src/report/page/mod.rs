@@ -25,7 +25,7 @@ use crate::report::page::escape::{html_prose, markdown, markdown_prose, one_line
 use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
 use crate::report::page::headline::Headline;
 use crate::report::page::protocol::protocol;
-use crate::report::page::run_info::{Jobs, checks, facts, jobs, settings, zero_gradients};
+use crate::report::page::run_info::{Jobs, checks, facts, jobs, zero_gradients};
 use crate::report::page::summary::Summary;
 use crate::report::pictures::Pictures;
 use crate::report::plain::Plain;
@@ -154,7 +154,7 @@ impl Page {
             pictures,
             facts: facts(results, run.as_ref()),
             models: listed_models(results),
-            settings: settings(results),
+            settings: results.settings.written(),
             jobs: run.as_ref().map_or(Vec::new(), jobs),
             checks: checks(results),
             zero_gradients: zero_gradients(results),

@@ -21,11 +21,6 @@ pub struct Jobs {
     pub longest: String,
 }
 
-/// All settings with their values, as `--set` takes them.
-pub fn settings(results: &Results) -> Vec<(String, String)> {
-    results.settings.written()
-}
-
 /// Facts about the run, name and value.
 pub fn facts(results: &Results, run: Option<&RunInfo>) -> Vec<(String, String)> {
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();

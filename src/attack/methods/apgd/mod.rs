@@ -246,7 +246,14 @@ impl Stepper for Apgd {
                 crate::attack::geometry::random::normals(sample.isa, random, &mut state.ahead);
                 x.iter_mut().zip(&state.ahead).for_each(|(x, step)| *x += step);
             }
-            _ => add_to_sphere(norm, radius, sample.isa, sample.key, &mut state.ahead, x),
+            _ => add_to_sphere(
+                norm,
+                radius,
+                sample.isa,
+                &mut sample.key.generator(),
+                &mut state.ahead,
+                x,
+            ),
         }
         into_ball(norm, radius, sample.clean, x, &mut state.scratch);
     }

@@ -170,7 +170,14 @@ impl Stepper for Fab {
         (state.taken, state.settled) = (0, true);
         if sample.restart > 0 {
             let Budget { norm, eps, .. } = sample.budget;
-            add_to_sphere(norm, 0.5 * eps, sample.isa, sample.key, &mut state.normal, x);
+            add_to_sphere(
+                norm,
+                0.5 * eps,
+                sample.isa,
+                &mut sample.key.generator(),
+                &mut state.normal,
+                x,
+            );
             into_box(x);
         }
     }
