@@ -218,7 +218,7 @@ fn a_seed_is_answered_with_what_says_the_seeds() {
             "`seeds` and `final_seeds` in experiments/search.toml say how many",
         ),
     ] {
-        let fixed = ["reproduce", option, file, "--data-dir", &asked.data];
+        let fixed = ["reproduce", option, file, "--data-dir", &asked.data, "--out", &asked.out];
         let run = run(&[&fixed[..], &seed].concat());
         run.assert_fails(2, &["--set seed=3", words]);
         assert!(!run.stderr.contains("--seeds"), "{}", run.stderr);

@@ -94,7 +94,7 @@ fn evidence_says_which_attack_it_was_and_whether_eps_bounded_it() {
 #[test]
 fn a_setting_that_every_row_has_for_itself_is_refused() {
     let folder = Folder::new();
-    let data = folder.small_data(384, 40);
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
     let file = folder.argument("sheet.toml");
     let rows = "defense = 'fast-wave'\n";
     let own = SHEET
@@ -102,7 +102,8 @@ fn a_setting_that_every_row_has_for_itself_is_refused() {
         .replace(rows, &format!("{rows}set = {{ 'fast_wave.epochs' = '2' }}\n"));
     let run = |sheet: &str, more: &[&str]| {
         fs::write(&file, sheet).unwrap();
-        let fixed = ["reproduce", "--dry-run", "--sheet", &file, "--data-dir", &data];
+        let fixed =
+            ["reproduce", "--dry-run", "--sheet", &file, "--data-dir", &data, "--out", &out];
         crate::run(&[&fixed[..], more].concat())
     };
     let set = ["--set", "fast_wave.epochs=3"];
@@ -149,7 +150,7 @@ fn rows_that_cannot_be_are_refused_before_any_work() {
 #[test]
 fn a_row_that_spikes_reads_how() {
     let folder = Folder::new();
-    let data = folder.small_data(384, 40);
+    let (data, out) = (folder.small_data(384, 40), folder.argument("out"));
     let file = folder.argument("sheet.toml");
     let sheet = |spiking: &str| {
         let head = "scales = ['64/255']\ncolumns = ['clean', 'autoattack']\n";
@@ -157,7 +158,8 @@ fn a_row_that_spikes_reads_how() {
     };
     let run = |spiking: &str, more: &[&str]| {
         fs::write(&file, sheet(spiking)).unwrap();
-        let fixed = ["reproduce", "--dry-run", "--sheet", &file, "--data-dir", &data];
+        let fixed =
+            ["reproduce", "--dry-run", "--sheet", &file, "--data-dir", &data, "--out", &out];
         crate::run(&[&fixed[..], more].concat())
     };
     let steps = ["--set", "fast_wave.spiking.steps=3"];
@@ -171,13 +173,14 @@ fn a_row_that_spikes_reads_how() {
 #[test]
 fn a_sweep_tells_spiking_forms_apart() {
     let folder = Folder::new();
-    let (data, file) = (folder.small_data(384, 40), folder.argument("sweep.toml"));
+    let [file, out] = ["sweep.toml", "out"].map(|name| folder.argument(name));
+    let data = folder.small_data(384, 40);
     let sweep = "all = false\nscales = ['64/255']\ncolumns = ['clean']\nseeds = 1\n\
         [[method]]\nlabel = 'Slow-wave only'\nid = 'slow-wave'\ndefense = 'slow-wave'\nspiking = true\n\
         [[axis]]\nsetting = 'fast_wave.spiking.steps'\nvalues = ['2', '4', '8']\n";
     fs::write(&file, sweep).unwrap();
     let fixed = ["reproduce", "--dry-run", "--verbose", "--sweep", &file, "--data-dir", &data];
-    let run = crate::run(&[&fixed[..], &["--images", "16"]].concat());
+    let run = crate::run(&[&fixed[..], &["--images", "16", "--out", &out]].concat());
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let shown = run.stdout.lines().filter(|line| line.contains("show clean")).count();
     assert_eq!(shown, 3, "{}", run.stdout);

@@ -167,7 +167,9 @@ fn a_search_says_what_there_is_to_do_and_what_it_cannot() {
 
 #[test]
 fn the_search_that_comes_with_the_sources_can_be_run() {
-    let plan = crate::run(&["reproduce", "--search", "experiments/search.toml", "--dry-run"]);
+    let (folder, search) = (Folder::new(), "experiments/search.toml");
+    let out = folder.argument("out");
+    let plan = crate::run(&["reproduce", "--search", search, "--dry-run", "--out", &out]);
     assert_eq!(plan.code, Some(0), "{}", plan.stderr);
     assert!(plan.stdout.contains("hypotheses with 10 seeds"), "{}", plan.stdout);
 }
