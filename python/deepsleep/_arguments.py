@@ -46,8 +46,9 @@ def brief(value: Any) -> str:
 
 
 def shorter(problem: object) -> str:
-    """The beginning of a message, on one line and without the colors of terminals."""
-    return textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", str(problem)), 200, placeholder=" ...")
+    """The beginning of a message, on one line and without the colors of terminals; an exception without one by its type."""
+    text = textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", str(problem)), 200, placeholder=" ...")
+    return text or type(problem).__name__
 
 
 @dataclass(frozen=True)

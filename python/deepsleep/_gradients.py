@@ -41,7 +41,7 @@ def check_gradients(network: _native.Network, module: Any, ending: Ending, image
             return
         compared = _Compared(network, module, ending, shown)
         unknown = compared.unknown()
-    except (Error, RuntimeError):
+    except Exception:  # of any kind: an own backward raises what it likes
         return
     if _share(compared.theirs, compared.again, 0) > _KINKS:
         raise Error("the gradients of the module vary, those of an exported network do not")

@@ -170,7 +170,7 @@ class Square(Attack):
     eps : float
         The radius.
     n_queries : int
-        Queries of the model, for each start.
+        Queries of the model after each start.
     n_restarts : int
         Number of starts.
     p_init : float
@@ -185,7 +185,7 @@ class Square(Attack):
         Whether to show progress.
     """
 
-    _form: ClassVar[str] = "square:queries={n_queries},restarts={n_restarts},p={p_init},rescale={resc_schedule}"
+    _form: ClassVar[str] = "square:queries={_images},restarts={n_restarts},p={p_init},rescale={resc_schedule}"
     _fixed: ClassVar[Mapping[str, Any]] = {"loss": "margin"}
 
     norm: str = "Linf"
@@ -196,6 +196,11 @@ class Square(Attack):
     resc_schedule: bool = True
     seed: int = 0
     verbose: bool = False
+
+    @property
+    def _images(self) -> int:
+        """Images asked about in a run. The start is one more than the queries, as torchattacks counts them."""
+        return whole(self.n_queries, "n_queries", 0) + 1
 
 
 @dataclass(slots=True, eq=False, repr=False)

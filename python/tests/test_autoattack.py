@@ -104,7 +104,8 @@ def test_square_follows_the_schedule_of_torchattacks(control, some):
     x, y = some
     square = deepsleep.torchattacks.Square
     for shrinks, word in [(True, "yes"), (False, "no")]:
-        expected = deepsleep.attack(control, x, y, f"square:queries=100,rescale={word}", eps=0.1)
+        # The start is one image more than the queries.
+        expected = deepsleep.attack(control, x, y, f"square:queries=101,rescale={word}", eps=0.1)
         assert np.array_equal(square(control, eps=0.1, n_queries=100, resc_schedule=shrinks)(x, y), expected.adversarial)
     assert "rescale=yes" in repr(square(control))
 

@@ -5,16 +5,18 @@
 //! change the same window.
 
 mod bump;
+mod window;
 
 use crate::attack::changed_options::ChangedOptions;
 use crate::attack::geometry::norm::{Norm, sum_of};
 use crate::attack::geometry::projection::{Breakpoints, into_ball, into_box, moved};
-use crate::attack::geometry::random::{below, sign};
+use crate::attack::geometry::random::sign;
 use crate::attack::loss::Loss;
 use crate::attack::methods::square::bump::Bump;
+use crate::attack::methods::square::window::PixelWindow;
 use crate::attack::stepper::{Budget, Change, Feedback, Goal, Needs, Runs, Sample, Step, Stepper};
 use crate::simd::random::Key;
-use crate::tensor::{Region, Shape};
+use crate::tensor::Shape;
 use crate::{Error, Result};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
@@ -27,7 +29,7 @@ pub struct Square {
     pub restarts: usize,
     /// The share of pixels that the first windows cover.
     pub p: f32,
-    /// Whether the windows shrink as over 10,000 queries whatever `queries` is (AutoAttack: no).
+    /// Whether the windows shrink over the proposals of a run as they do over 10,000, however few there are (AutoAttack: no).
     pub rescale: bool,
     /// L2 only: use up the radius that the box has cut off. Not in the original, and far stronger on images whose
     /// pixels lie at the ends of the box, where half of every step is lost; AutoAttack runs without it.
@@ -54,35 +56,6 @@ impl Default for Square {
     }
 }
 
-/// A square of pixels.
-#[derive(Clone, Copy, Default)]
-struct PixelWindow {
-    y: usize,
-    x: usize,
-    side: usize,
-}
-
-impl PixelWindow {
-    /// Any place at which it fits.
-    fn anywhere(random: &mut Xoshiro128PlusPlus, side: usize, shape: Shape) -> Self {
-        let y = below(random, shape.height - side + 1);
-        Self { y, x: below(random, shape.width - side + 1), side }
-    }
-
-    fn region(self) -> Region {
-        Region { y: self.y..self.y + self.side, x: self.x..self.x + self.side }
-    }
-
-    /// The rows of the window in one channel, as ranges of features.
-    fn rows(self, shape: Shape, channel: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let first = (channel * shape.height + self.y) * shape.width + self.x;
-        (0..self.side).map(move |row| {
-            let start = first + row * shape.width;
-            start..start + self.side
-        })
-    }
-}
-
 /// Where the search stands.
 pub struct State {
     query: usize,
@@ -103,7 +76,8 @@ pub struct State {
 impl Square {
     /// The side of the window at a query, before it is fitted to the image.
     fn side(&self, query: usize, shape: Shape) -> f32 {
-        let query = if self.rescale { query * 10_000 / self.queries.max(1) } else { query };
+        // The original counts proposals from 0 and leaves the start out; with few queries that decides how wide windows are.
+        let query = if self.rescale { (query - 1) * 10_000 / (self.queries - 1) } else { query };
         let steps = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000];
         let divisor = 1u32 << steps.iter().filter(|&&step| query > step).count();
         (self.p / divisor as f32 * shape.pixels() as f32).sqrt().round()
@@ -383,5 +357,21 @@ impl Stepper for Square {
             self.propose_lp(state, sample, x);
         }
         Step::Ask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Twenty proposals stand for 10,000, each for 500 of them: the first one is as wide as the first of 10,000.
+    #[test]
+    fn few_proposals_shrink_as_those_of_the_original() {
+        let shape = Shape::new(1, 28, 28);
+        let few = Square { queries: 21, rescale: true, ..Square::default() };
+        let sides = [1, 2, 3, 5, 20].map(|query| few.side(query, shape));
+        assert_eq!(sides, [25.0, 9.0, 6.0, 4.0, 1.0]);
+        let sides = [1, 10, 11, 51].map(|query| Square::default().side(query, shape));
+        assert_eq!(sides, [25.0, 25.0, 18.0, 13.0]);
     }
 }
