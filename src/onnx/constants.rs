@@ -35,7 +35,7 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
             let shape: &[usize] = match node.input(0)? {
                 Operand::Floats(floats) => floats.shape(),
                 Operand::Wholes(wholes) => wholes.shape(),
-                Operand::Features(_) => return Err("needs numbers of the file".into()),
+                _ => return Err("needs numbers of the file".into()),
             };
             let sides = shape.iter().map(|&side| Whole::Known(side as i64));
             Ok(Operand::Wholes(Array::from_iter(sides).into_dyn().into_shared()))
@@ -48,7 +48,7 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
         _ => match node.input(0)? {
             Operand::Floats(floats) => arrange(node, floats.clone()).map(Operand::Floats),
             Operand::Wholes(wholes) => arrange(node, wholes.clone()).map(Operand::Wholes),
-            Operand::Features(_) => Err("needs numbers of the file".into()),
+            _ => Err("needs numbers of the file".into()),
         },
     }
 }
@@ -102,7 +102,7 @@ fn cast(value: &Operand, to: i64) -> NodeResult<Operand> {
             Operand::Wholes(wholes.map(is).into_shared())
         }
         Operand::Wholes(_) => value.clone(),
-        Operand::Features(_) => return Err("needs numbers of the file".into()),
+        _ => return Err("needs numbers of the file".into()),
     })
 }
 
@@ -261,7 +261,7 @@ fn expand(node: &FileNode<'_>) -> NodeResult<Operand> {
         Operand::Wholes(all) => {
             Operand::Wholes(zip(&all.view(), &like.view(), |&number, ()| number)?)
         }
-        Operand::Features(_) => return Err("needs numbers of the file".into()),
+        _ => return Err("needs numbers of the file".into()),
     })
 }
 

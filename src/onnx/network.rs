@@ -3,6 +3,8 @@
 use super::value::{Features, NodeResult};
 use crate::nn::architecture::Op;
 use crate::tensor::Shape;
+use ndarray::ArrayD;
+use std::rc::Rc;
 
 /// Numbers of all layers that are made of a file, and nodes, at most; a file may use the same numbers many times.
 const MOST_NUMBERS: usize = 1 << 28;
@@ -40,7 +42,7 @@ pub struct LayerArray {
 pub enum ScalarFunction {
     Erf,
     Exp,
-    Softplus,
+    Log,
     Power(f64),
     Add,
     Mul,
@@ -113,6 +115,15 @@ impl DraftNetwork {
             function: None,
         });
         Ok(self.drafts.len())
+    }
+
+    /// Features of a place, of which each position holds this one.
+    pub fn ordered(&self, place: usize, indices: &ArrayD<usize>) -> Features {
+        let order: Vec<usize> = indices.iter().copied().collect();
+        let is_own = order.iter().enumerate().all(|(position, &feature)| position == feature);
+        let is_own = is_own && order.len() == self.shape(place).features();
+        let order = (!is_own).then(|| Rc::new(order));
+        Features { place, dims: indices.shape().to_vec(), order }
     }
 
     /// The place of an image: features in their own order that are channels, rows and columns.

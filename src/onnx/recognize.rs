@@ -16,12 +16,16 @@ pub struct Recognized {
     pub factor: f64,
 }
 
-/// What may be written as a product: the function, and by which factor its argument may be multiplied.
-const KNOWN: [(Op, f64); 5] = [
+/// What may be written in parts: the function, and by which factor its argument may be multiplied.
+const KNOWN: [(Op, f64); 8] = [
     (Op::Silu {}, 1.0),
     (Op::Gelu { tanh: false }, 1.0),
     (Op::Gelu { tanh: true }, 1.0),
     (Op::HardSwish {}, 1.0),
+    (Op::Mish {}, 1.0),
+    (Op::Softplus {}, 1.0),
+    // The logarithm of a sigmoid, with its sign changed.
+    (Op::Softplus {}, -1.0),
     // An approximation of GELU.
     (Op::Silu {}, 1.702),
 ];
@@ -102,7 +106,7 @@ fn apply(draft: &Draft, x: f64, y: f64) -> Option<f64> {
         (_, Some(function)) => Some(match function {
             ScalarFunction::Erf => erf(x),
             ScalarFunction::Exp => x.exp(),
-            ScalarFunction::Softplus => x.exp().ln_1p(),
+            ScalarFunction::Log => x.ln(),
             ScalarFunction::Power(power) => x.powf(power),
             ScalarFunction::Add => x + y,
             ScalarFunction::Mul => x * y,
@@ -131,6 +135,8 @@ fn evaluate(op: &Op, x: f64) -> Option<f64> {
             let cubic = x + 0.044715 * x.powi(3);
             0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * cubic).tanh())
         }
+        Op::Mish {} => x * x.exp().ln_1p().tanh(),
+        Op::Softplus {} => x.exp().ln_1p(),
         Op::Tanh {} => x.tanh(),
         Op::Sigmoid {} => sigmoid(x),
         Op::HardSigmoid {} => hard_sigmoid(x),
