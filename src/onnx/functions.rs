@@ -1,8 +1,9 @@
 //! Operators for activations: functions of one feature, and the larger or smaller of several.
 
-use super::network::{DraftKind, DraftNetwork, ScalarFunction};
+use super::network::{Comparison, DraftKind, DraftNetwork, ScalarFunction};
 use super::node::FileNode;
 use super::pointwise::{affine, binary, features, numbers, one, plain, recognized, single};
+use super::recognize::are_same;
 use super::supported::no_layer;
 use super::value::{Features, NodeResult, Operand};
 use crate::nn::architecture::Op;
@@ -73,10 +74,62 @@ pub fn unknown(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Op
         },
         other => return Err(format!("is {other}")),
     };
-    let problem = no_layer(node.op());
-    let place = network.add(node.name(), DraftKind::Unknown(problem), &[x.place])?;
+    part(network, node, &x, &[x.place], function)
+}
+
+/// Greater and the like: where features stand so to a number of the file.
+pub fn compare(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
+    let (x, number, is_left) = match (node.input(0)?, node.input(1)?) {
+        (Operand::Features(x), number) => (x.clone(), single(number.floats()?)?, true),
+        (number, other) => (other.features()?.clone(), single(number.floats()?)?, false),
+    };
+    let kind = match (node.op(), is_left) {
+        ("Greater", true) | ("Less", false) => Comparison::Greater,
+        ("GreaterOrEqual", true) | ("LessOrEqual", false) => Comparison::GreaterOrEqual,
+        ("Less", true) | ("Greater", false) => Comparison::Less,
+        _ => Comparison::LessOrEqual,
+    };
+    part(network, node, &x, &[x.place], ScalarFunction::Compare(kind, f64::from(number)))
+}
+
+/// Where: features, or numbers of the file, that other features choose.
+pub fn choose(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
+    let x = node.features(0)?.clone();
+    let mut places = vec![x.place];
+    let mut numbers = [None; 2];
+    for (i, number) in numbers.iter_mut().enumerate() {
+        match node.input(i + 1)? {
+            Operand::Features(y) if (&y.dims, &y.order) == (&x.dims, &x.order) => {
+                places.push(y.place);
+            }
+            Operand::Features(_) => return Err("chooses between features of other sizes".into()),
+            other => *number = Some(f64::from(single(other.floats()?)?)),
+        }
+    }
+    let chosen = part(network, node, &x, &places, ScalarFunction::Choose(numbers))?;
+    let place = chosen.features()?.place;
+    if network.draft(place).is_none_or(|draft| !matches!(draft.kind, DraftKind::Unknown(_))) {
+        return Ok(chosen);
+    }
+    // Softplus of large numbers is written as a line, which it is anyway.
+    let same = places.iter().skip(1).find(|&&other| are_same(network, place, other));
+    Ok(same.map_or(chosen, |&same| Operand::Features(x.at(same))))
+}
+
+/// A function that no layer computes, unless it is the last part of one that a layer does.
+fn part(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    x: &Features,
+    places: &[usize],
+    function: ScalarFunction,
+) -> NodeResult<Operand> {
+    if places.iter().any(|&place| network.shape(place) != network.shape(x.place)) {
+        return Err("combines features of different shapes".into());
+    }
+    let place = network.add(node.name(), DraftKind::Unknown(no_layer(node.op())), places)?;
     network.drafts[place - 1].function = Some(function);
-    recognized(network, node, &x, place)
+    recognized(network, node, x, place)
 }
 
 /// The largest, or the smallest, of any number of features and numbers.

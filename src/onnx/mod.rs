@@ -14,11 +14,13 @@
 mod arrange;
 mod constants;
 mod finish;
+mod fold;
 mod functions;
 mod image;
 mod layers;
 mod network;
 mod node;
+mod pad;
 mod picks;
 mod pointwise;
 mod pools;
@@ -212,15 +214,16 @@ fn finished(
     mut network: DraftNetwork,
     logits: Features,
 ) -> NodeResult<(Architecture, StateDict, Vec<String>)> {
-    let (mut logits, mut notes, mut ends) = (logits, Vec::new(), Vec::new());
-    while let Some((_, of, op)) = network.soft_maxes.iter().find(|(at, ..)| *at == logits.place) {
-        ends.push(op.clone());
+    let (mut logits, mut notes) = (logits, Vec::new());
+    while let Some((_, of, ends)) = network.soft_maxes.iter().find(|(at, ..)| *at == logits.place) {
+        // The last one names those before it.
+        if notes.is_empty() {
+            let verb = if ends.contains(' ') { "are" } else { "is" };
+            let problem =
+                format!("the {ends} at its end {verb} left out: attacks and margins need logits");
+            notes.push(problem);
+        }
         logits = logits.at(*of);
-    }
-    if !ends.is_empty() {
-        ends.reverse();
-        let ends = list(ends.iter().map(String::as_str));
-        notes.push(format!("the {ends} at its end is left out: attacks and margins need logits"));
     }
     let others = graph.output.iter().skip(1).map(|output| output.name.as_deref().unwrap_or("?"));
     let others: Vec<&str> = others.collect();

@@ -76,6 +76,13 @@ pub fn binary(
     if function == ScalarFunction::Mul && a.dims != b.dims {
         return gate(network, node, a, b);
     }
+    if function == ScalarFunction::Mul && a.order != b.order {
+        for (image, factor) in [(a, b), (b, a)] {
+            if let Some(factor) = network.once_per_channel(factor)? {
+                return gate(network, node, image, &factor);
+            }
+        }
+    }
     if a.dims != b.dims {
         return Err(format!(
             "{verb} features of {:?} and {:?}; only those of the same size can be",

@@ -7,7 +7,7 @@ use super::proto::{self, data_type};
 use super::supported::{SUPPORTED, most_inputs};
 use super::value::{Features, MOST_COMPUTED, NodeResult, Operand, axis, count};
 use super::{
-    functions, layers, picks, pointwise, pools, rearrange, reduce, shapes, strided, tensor,
+    functions, layers, pad, picks, pointwise, pools, rearrange, reduce, shapes, strided, tensor,
 };
 use crate::wording::shown;
 use std::collections::HashMap;
@@ -237,7 +237,7 @@ fn operator(
         "MaxPool" | "AveragePool" => pools::windows(network, node),
         "GlobalAveragePool" | "GlobalMaxPool" => pools::global(network, node),
         "ReduceMean" | "ReduceMax" | "ReduceSum" => reduce::reduce(network, node),
-        "Pad" => reduce::pad(network, node),
+        "Pad" => pad::pad(network, node),
         "Relu" | "LeakyRelu" | "Elu" | "Tanh" | "Sigmoid" | "HardSwish" | "Gelu"
         | "HardSigmoid" | "Selu" | "Celu" | "Clip" | "Mish" | "Softplus" => {
             functions::activation(network, node)
@@ -249,6 +249,8 @@ fn operator(
             pointwise::affine(network, node, &x, vec![-1.0], vec![0.0]).map(Operand::Features)
         }
         "Erf" | "Exp" | "Sqrt" | "Reciprocal" | "Pow" => functions::unknown(network, node),
+        "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => functions::compare(network, node),
+        "Where" => functions::choose(network, node),
         "Max" | "Min" => functions::limit(network, node),
         "Add" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(network, node),
         "Sum" => pointwise::sum(network, node),
@@ -314,7 +316,7 @@ fn soft_max(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Opera
     let x = node.features(0)?.clone();
     let logits = match node.op() {
         "Log" => match network.soft_maxes.iter().find(|(at, ..)| *at == x.place) {
-            Some((_, of, _)) => Some(*of),
+            Some(_) => Some(x.place),
             None => return functions::unknown(network, node),
         },
         _ => {
@@ -330,7 +332,10 @@ fn soft_max(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Opera
     };
     let place = network.add(node.name(), DraftKind::Unknown(problem), &[x.place])?;
     if let Some(logits) = logits {
-        network.soft_maxes.push((place, logits, node.op().to_owned()));
+        let before = network.soft_maxes.iter().find(|(at, ..)| *at == x.place);
+        let ends =
+            before.map_or(node.op().to_owned(), |(.., op)| format!("{op} and {}", node.op()));
+        network.soft_maxes.push((place, logits, ends));
     }
     Ok(Operand::Features(x.at(place)))
 }

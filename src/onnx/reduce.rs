@@ -1,11 +1,10 @@
-//! Means, maxima and sums over axes of features, and borders of zeros.
+//! Means, maxima and sums over axes of features.
 
-use super::layers::{KernelWindow, convolve, with_shape};
+use super::layers::{KernelWindow, convolve};
 use super::network::{DraftKind, DraftNetwork};
 use super::node::FileNode;
 use super::pools::over_pixels;
-use super::rearrange::pick_channels;
-use super::value::{Features, NodeResult, Operand, axis, feature_axis};
+use super::value::{Features, NodeResult, Operand, feature_axis};
 use crate::nn::architecture::{Op, Pair};
 use ndarray::{Array4, ArrayD, IxDyn};
 
@@ -142,55 +141,3 @@ fn rows(
 /// Of a convolution that looks at one pixel at a time.
 const WHOLE: KernelWindow =
     KernelWindow { stride: [1; 2], dilation: [1; 2], border: [[0; 2]; 2], groups: 1 };
-
-/// Zeros around images, or behind and before channels.
-pub fn pad(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
-    let x = node.features(0)?.clone();
-    if !matches!(node.text("mode"), "" | "constant") {
-        return Err(format!("has mode `{}`; zeros (`constant`) are possible", node.text("mode")));
-    }
-    let value = match node.optional(2) {
-        Some(Operand::Floats(floats)) => floats.first().copied().unwrap_or(0.0),
-        _ => node.float("value", 0.0),
-    };
-    let rank = x.dims.len() + 1;
-    let given = node.given("pads", 1)?.ok_or("has no pads")?;
-    let axes = match node.optional(3) {
-        Some(axes) => {
-            axes.wholes()?.into_iter().map(|a| axis(a, rank)).collect::<NodeResult<_>>()?
-        }
-        None => (0..rank).collect::<Vec<usize>>(),
-    };
-    if given.len() != 2 * axes.len() {
-        return Err(format!("has {} pads for {} axes", given.len(), axes.len()));
-    }
-    let mut pads = vec![[0_usize; 2]; rank];
-    for (i, &axis) in axes.iter().enumerate() {
-        for (end, pad) in [given[i], given[i + axes.len()]].into_iter().enumerate() {
-            pads[axis][end] = usize::try_from(pad).map_err(|_| "cuts images (negative pads)")?;
-        }
-    }
-    if pads.iter().flatten().all(|&pad| pad == 0) {
-        return Ok(Operand::Features(x));
-    }
-    if value != 0.0 || rank != 4 || pads[0] != [0, 0] {
-        return Err(format!("adds {value} to {:?}; zeros around images are possible", x.dims));
-    }
-    let mut place = network.image(&x)?;
-    let channels = x.dims[0];
-    if pads[1] != [0, 0] {
-        let empty = |count: usize| std::iter::repeat_n(None, count);
-        let picks = empty(pads[1][0]).chain((0..channels).map(Some)).chain(empty(pads[1][1]));
-        place = pick_channels(network, node.name(), place, &picks.collect::<Vec<_>>())?;
-    }
-    let border = [0, 1].map(|end| [pads[2][end], pads[3][end]]);
-    if border != [[0; 2]; 2] {
-        let channels = network.shape(place).channels;
-        let window = KernelWindow { stride: [1; 2], dilation: [1; 2], border, groups: channels };
-        let ones = Array4::ones([channels, 1, 1, 1]);
-        let padded = convolve(network, node.name(), place, ones.view(), None, &window)?;
-        network.borders.push((padded, place, border));
-        place = padded;
-    }
-    Ok(with_shape(network, place))
-}

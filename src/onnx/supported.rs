@@ -12,7 +12,7 @@ pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Ce
     Tile, Transpose, Unsqueeze";
 
 /// Operators that are known besides, on numbers of the file or as parts of activations.
-const PARTS: [&str; 13] = [
+const PARTS: [&str; 19] = [
     "Constant",
     "ConstantOfShape",
     "Range",
@@ -26,6 +26,12 @@ const PARTS: [&str; 13] = [
     "Pow",
     "Sqrt",
     "Reciprocal",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "ReduceL2",
+    "ReduceMin",
 ];
 
 /// Whether an operator is in the table, or known besides.

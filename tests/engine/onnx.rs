@@ -102,7 +102,7 @@ fn what_cannot_be_read_is_named() {
         ("bytes", &["its input `x` is of type 2; floats from 0 to 1"]),
         ("custom", &["node `sparkle` (Sparkle)", "an operator of `com.example`", "supported are"]),
         ("external", &["the array `1.weight`", "in the file `external.bin`", "cannot be opened"]),
-        ("flipped", &["takes an image whose features", "into another order"]),
+        ("flipped", &["takes an image whose features", "mirrored or shuffled pixels"]),
         ("grouped", &["(InstanceNormalization) is not supported; supported are"]),
         ("maps", &["gives [batch, 3, 2, 2] and not one number for each class", "x.flatten(1)"]),
         ("mirrored", &["node `/0/Pad` (Pad) has mode `reflect`; zeros (`constant`) are possible"]),

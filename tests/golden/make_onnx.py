@@ -222,6 +222,26 @@ class Shuffled(nn.Module):
         return self.fc(x.view(x.size(0), 6, -1).mean(-1))
 
 
+class Gated(nn.Module):
+    """Squeeze and excitation as its authors wrote it, borders that are no zeros, a crop, weights that are computed from
+    others, and a normalization that is repeated for each image."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4, 0.3]))
+        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 4, 3))
+        self.down, self.up = nn.Linear(4, 2), nn.Linear(2, 4)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        x = F.pad(x - self.mean.view(1, c, 1, 1).repeat(n, 1, h, w), (1, 2, 0, 1), value=0.5)
+        x = self.conv(F.pad(x, (0, -1, -1, 0)))
+        x = torch.where(x > 0, x, 0.2 * x)
+        gate = torch.sigmoid(self.up(F.relu(self.down(x.mean((2, 3))))))
+        return self.fc((x * gate.view(n, 4, 1, 1).expand_as(x)).amax((2, 3)))
+
+
 def images(channels, side):
     return torch.rand(3, channels, side, side)
 
@@ -255,7 +275,7 @@ def served():
     }
 
 
-class Gated(nn.Module):
+class Attended(nn.Module):
     def forward(self, x):
         return (x * torch.softmax(x, 1)).flatten(1)
 
@@ -275,7 +295,7 @@ def refused():
     sized = {"dynamic_axes": {"x": {0: "batch", 2: "height", 3: "width"}}, "input_names": ["x"], **old}
     flat = lambda *layers: nn.Sequential(*layers, nn.Flatten())
     return {
-        "attention": (Gated(), images(1, 4), new),
+        "attention": (Attended(), images(1, 4), new),
         "recurrent": (Recurrent(), images(1, 4), {"opset_version": 17, **old}),
         "transposed": (flat(nn.ConvTranspose2d(1, 1, 2)), images(1, 4), {"opset_version": 17, **old}),
         "resized": (flat(nn.Upsample(scale_factor=2)), images(1, 4), new),
@@ -303,6 +323,8 @@ def served_later():
         "ensemble": (Ensemble(), images(3, 8), {"opset_version": 18, **batch}),
         "ensemble_new": (Ensemble(), images(3, 8), new),
         "shuffled_new": (Shuffled(), images(3, 6), dims),
+        "gated": (Gated(), images(2, 6), {"opset_version": 18, **batch}),
+        "gated_new": (Gated(), images(2, 6), dims),
     }
 
 
