@@ -1,6 +1,6 @@
 //! Operators for activations: functions of one feature, and the larger or smaller of several.
 
-use super::network::{Comparison, DraftKind, DraftNetwork, ScalarFunction};
+use super::network::{DraftKind, DraftNetwork, Inequality, ScalarFunction};
 use super::node::FileNode;
 use super::pointwise::{affine, binary, features, numbers, one, plain, recognized, single};
 use super::recognize::are_same;
@@ -84,10 +84,10 @@ pub fn compare(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Op
         (number, other) => (other.features()?.clone(), single(number.floats()?)?, false),
     };
     let kind = match (node.op(), is_left) {
-        ("Greater", true) | ("Less", false) => Comparison::Greater,
-        ("GreaterOrEqual", true) | ("LessOrEqual", false) => Comparison::GreaterOrEqual,
-        ("Less", true) | ("Greater", false) => Comparison::Less,
-        _ => Comparison::LessOrEqual,
+        ("Greater", true) | ("Less", false) => Inequality::Greater,
+        ("GreaterOrEqual", true) | ("LessOrEqual", false) => Inequality::GreaterOrEqual,
+        ("Less", true) | ("Greater", false) => Inequality::Less,
+        _ => Inequality::LessOrEqual,
     };
     part(network, node, &x, &[x.place], ScalarFunction::Compare(kind, f64::from(number)))
 }

@@ -11,7 +11,7 @@ use ndarray::{ArrayD, IxDyn};
 const MOST_FEATURES: usize = 1 << 26;
 
 /// An input that is an image, as the file has it.
-pub struct Image<'a> {
+pub struct ImageInput<'a> {
     pub name: &'a str,
     /// Dimensions without that of the images: three of an image, or one of a vector.
     shape: Vec<usize>,
@@ -19,7 +19,7 @@ pub struct Image<'a> {
     pub images: Option<usize>,
 }
 
-impl<'a> Image<'a> {
+impl<'a> ImageInput<'a> {
     /// The only input of a file.
     pub fn of(graph: &'a proto::GraphProto) -> NodeResult<Self> {
         let is_array =

@@ -43,7 +43,7 @@ use crate::foreign;
 use crate::nn::architecture::Architecture;
 use crate::wording::{in_line, list, shown};
 use crate::{Error, Result};
-use image::Image;
+use image::ImageInput;
 use network::{DraftNetwork, IMAGE};
 use prost::Message;
 use read::Reader;
@@ -191,7 +191,7 @@ fn convert(
             "uses version {opset} of ONNX's operators; {OLDEST} or newer is read (torch.onnx.export has opset_version)"
         ));
     }
-    let image = Image::of(graph)?;
+    let image = ImageInput::of(graph)?;
     // An operator that could not be read says more than nodes around it that did not fit.
     let of_operator = |problem| supported::unsupported(graph).unwrap_or(problem);
     let read = |last: bool| {

@@ -48,13 +48,13 @@ pub enum ScalarFunction {
     Mul,
     Div,
     /// 1 where the number stands so to this one, else 0.
-    Compare(Comparison, f64),
+    Compare(Inequality, f64),
     /// The second where the first is not 0, else the third; each of the two may be a number of the file.
     Choose([Option<f64>; 2]),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Comparison {
+pub enum Inequality {
     Greater,
     GreaterOrEqual,
     Less,

@@ -5,7 +5,7 @@ use super::network::DraftNetwork;
 use super::node::FileNode;
 use super::pointwise::affine;
 use super::rearrange::{pick_channels, select, settled};
-use super::value::{Features, NodeResult, Operand, axis};
+use super::value::{Features, NodeResult, Operand, axis, checked_count};
 use ndarray::Array4;
 
 /// Zeros, or another number, around images, or behind and before channels; a border may be cut off too.
@@ -48,6 +48,8 @@ pub fn pad(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operan
     let mut place = network.image(&x)?;
     let channels = x.dims[0];
     if pads[1] != [0, 0] {
+        let all = pads[1].iter().fold(channels, |all, &pad| all.saturating_add(pad));
+        checked_count(&[all, channels])?;
         let empty = |count: usize| std::iter::repeat_n(None, count);
         let picks = empty(pads[1][0]).chain((0..channels).map(Some)).chain(empty(pads[1][1]));
         place = pick_channels(network, node.name(), place, &picks.collect::<Vec<_>>())?;

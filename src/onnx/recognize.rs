@@ -1,6 +1,6 @@
 //! Recognizes activations that an exporter wrote as arithmetic (GELU, SiLU, hard swish) by the function they compute.
 
-use super::network::{Comparison, Draft, DraftKind, DraftNetwork, ScalarFunction};
+use super::network::{Draft, DraftKind, DraftNetwork, Inequality, ScalarFunction};
 use crate::nn::architecture::Op;
 use std::collections::{BTreeSet, HashMap};
 
@@ -176,10 +176,10 @@ fn apply(draft: &Draft, inputs: &[f64]) -> Option<f64> {
             ScalarFunction::Mul => x * y,
             ScalarFunction::Div => x / y,
             ScalarFunction::Compare(kind, number) => f64::from(match kind {
-                Comparison::Greater => x > number,
-                Comparison::GreaterOrEqual => x >= number,
-                Comparison::Less => x < number,
-                Comparison::LessOrEqual => x <= number,
+                Inequality::Greater => x > number,
+                Inequality::GreaterOrEqual => x >= number,
+                Inequality::Less => x < number,
+                Inequality::LessOrEqual => x <= number,
             }),
             ScalarFunction::Choose([yes, no]) => match (x != 0.0, yes, no) {
                 (true, Some(number), _) | (false, _, Some(number)) => number,

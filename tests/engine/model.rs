@@ -244,7 +244,7 @@ fn architectures_say_what_is_wrong_with_a_file() {
     };
     // Of one logit the largest is always the same.
     let single = of(1, r#"{"name": "f", "op": "linear", "out": 1}"#).unwrap_err().to_string();
-    assert!(single.contains("1 classes; of fewer than 2 logits"), "{single}");
+    assert!(single.contains("1 class, and at least 2 are needed"), "{single}");
     assert!(single.contains("out = 2 in its last layer"), "{single}");
     // A map of features is no vector of logits, whatever it has as many of as there are classes.
     let conv = r#"{"name": "c", "op": "conv2d", "out": 3, "kernel": 8}"#;

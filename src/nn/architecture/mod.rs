@@ -107,10 +107,11 @@ impl Architecture {
             return fail(format!("input {sides:?}: 1 to {MOST_FEATURES} numbers are possible"));
         }
         if classes < 2 {
+            let noun = if classes == 1 { "class" } else { "classes" };
             return fail(format!(
-                "{classes} classes; of fewer than 2 logits the largest is always the same one, and every image would be right. \
-                 Give a binary network two: out = 2 in its last layer, with the weights and the bias of the one logit as \
-                 the second row and zeros as the first"
+                "{classes} {noun}, and at least 2 are needed: the largest of one logit is always the same one, and every image \
+                 would be right. Give images two classes, and a binary network out = 2 in its last layer (zeros as the \
+                 first row of weights and bias, those of the one logit as the second, are the same classifier)"
             ));
         }
         if nodes.is_empty() || nodes.len() > MOST_NODES {
