@@ -8,6 +8,9 @@ use super::value::{Features, NodeResult, Operand, Whole, axis, checked_count, fe
 use crate::nn::architecture::Op;
 use ndarray::{ArrayD, Axis, IxDyn, concatenate};
 
+/// Features that repeated ones become, at most.
+const MOST_REPEATED: usize = 1 << 22;
+
 /// The axis of features that an axis of the file is; an error for that of the images.
 fn axis_of(given: i64, x: &Features, images: usize, verb: &str) -> NodeResult<usize> {
     let at = axis(given, x.dims.len() + 1)?;
@@ -123,7 +126,11 @@ pub fn repeat(
             (false, _) if times == 1 || times == side => side,
             _ => return Err(format!("gives features of {:?} an axis of {times}", x.dims)),
         };
-        checked_count(&[all])?;
+        let others = part.dims.iter().enumerate().filter(|(i, _)| *i != at);
+        let count = others.fold(all, |count, (_, &side)| count.saturating_mul(side));
+        if count > MOST_REPEATED.max(x.count()) {
+            return Err(format!("repeats features to {count}; {MOST_REPEATED} are possible"));
+        }
         let picks: Vec<usize> = (0..all).map(|i| i % side).collect();
         part = select(network, &part, at, &picks)?;
     }

@@ -195,11 +195,11 @@ fn borders_that_are_too_wide_are_refused() {
     let bytes = std::fs::read(folder("gated_new.onnx")).expect("a golden file");
     let pads: Vec<u8> = [0_i64, 0, 0, 1, 0, 0, 1, 2].iter().flat_map(|n| n.to_le_bytes()).collect();
     let at = bytes.windows(pads.len()).position(|part| part == pads).expect("the pads");
-    for (place, words) in [(1, "makes an array of"), (2, "conv2d: "), (7, "conv2d: ")] {
+    for place in [1, 2, 7] {
         let mut wide = bytes.clone();
         wide[at + 8 * place..][..8].copy_from_slice(&(1_i64 << 60).to_le_bytes());
         let error = onnx::from_bytes(&wide, "wide.onnx").expect_err("too wide").to_string();
-        assert!(error.contains("(Pad)") && error.contains(words), "{place}: {error}");
+        assert!(error.contains("(Pad)") && error.contains("too large"), "{place}: {error}");
     }
 }
 
