@@ -58,7 +58,7 @@ def architecture(
         _only_names(input_shape, classes, "a file")
         return _layers(_native.of_file(text))
     text = text_of(text, "architecture")
-    return _layers(_native.named(text, shape_of(input_shape), 10 if classes is None else whole(classes, "classes", 1)))
+    return _layers(_native.named(text, shape_of(input_shape), 10 if classes is None else whole(classes, "classes", 2)))
 
 
 def _layers(text: str) -> Layers:

@@ -180,7 +180,9 @@ class Classifier:
         for answer in answers:
             _check_rows(answer, len(probe))
         if answers[0].shape[1] < 2:
-            raise Error(f"logits: shape {answers[0].shape} is of {answers[0].shape[1]} classes; at least 2 are needed")
+            raise Error(
+                f"logits: shape {answers[0].shape} is of {answers[0].shape[1]} classes; at least 2 are needed (of the one logit z of a binary model: torch.cat([-z, z], 1))"
+            )
         # The same batch twice: what differs is rounding in another order, not that of another batch.
         if not alike(answers[0], answers[-1], 0.1 * spread(answers[0])):
             raise Error(

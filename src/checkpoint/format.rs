@@ -2,11 +2,11 @@
 
 use super::StateDict;
 use crate::foreign;
-use crate::wording::of_json;
-use crate::wording::shown;
+use crate::wording::{from_strict_json, list, of_json, shown};
 use crate::{Error, Result};
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -16,6 +16,9 @@ const METADATA: &str = "deepsleep";
 
 /// The key under which an outside file may say which network it holds, and our note of it.
 pub(crate) const ARCHITECTURE: &str = "architecture";
+
+/// Keys of the metadata of which nothing is lost: ours, and that of PyTorch's savers.
+const READ: [&str; 3] = [METADATA, ARCHITECTURE, "format"];
 
 impl StateDict {
     /// The file as bytes. Equal state dicts give equal bytes.
@@ -67,7 +70,10 @@ impl StateDict {
             }
             other => fail(shown_words(&other.to_string())),
         };
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(library)?;
+        let (length, header) = SafeTensors::read_metadata(bytes).map_err(library)?;
+        // The library takes the last of two equal keys.
+        let text = bytes.get(8..8 + length).and_then(|text| str::from_utf8(text).ok());
+        from_strict_json(text.unwrap_or_default()).map_err(|e| fail(of_json(&e)))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(library)?;
         let mut state = Self { path: path.to_owned(), ..Self::default() };
         for (name, view) in tensors.iter() {
@@ -83,15 +89,37 @@ impl StateDict {
         }
         let metadata = header.metadata().as_ref();
         if let Some(notes) = metadata.and_then(|metadata| metadata.get(METADATA)) {
-            state.notes = serde_json::from_str(notes)
-                .map_err(|e| Error::format(path, format!("its notes: {}", of_json(&e))))?;
+            let strict = from_strict_json(notes).and_then(|_| serde_json::from_str(notes));
+            state.notes =
+                strict.map_err(|e| Error::format(path, format!("its notes: {}", of_json(&e))))?;
         }
         let foreign = metadata.and_then(|metadata| metadata.get(ARCHITECTURE));
-        if let Some(text) = foreign.filter(|_| !state.notes.contains_key(ARCHITECTURE)) {
-            let note = serde_json::from_str(text).map_err(|e| {
-                Error::format(path, format!("`{ARCHITECTURE}` in its metadata is no JSON: {e}"))
+        if let Some(text) = foreign {
+            let note: Value = from_strict_json(text).map_err(|e| {
+                let problem = of_json(&e);
+                Error::format(path, format!("`{ARCHITECTURE}` in its metadata: {problem}"))
             })?;
+            if state.notes.get(ARCHITECTURE).is_some_and(|ours| *ours != note) {
+                return Err(Error::format(
+                    path,
+                    format!(
+                        "its metadata holds two architectures, `{ARCHITECTURE}` and one in `{METADATA}`, which differ; \
+                         take out the wrong one"
+                    ),
+                ));
+            }
             state.notes.insert(ARCHITECTURE.to_owned(), note);
+        }
+        let keys = metadata.into_iter().flat_map(|metadata| metadata.keys());
+        let mut unread: Vec<&str> =
+            keys.map(String::as_str).filter(|key| !READ.contains(key)).collect();
+        if !unread.is_empty() {
+            unread.sort_unstable();
+            log::info!(
+                target: "note",
+                "{}: {} in its metadata {} not read; what a network computes is in `{ARCHITECTURE}` (docs/formats.md)",
+                path.display(), list(unread.iter().copied()), if unread.len() == 1 { "is" } else { "are" }
+            );
         }
         Ok(state)
     }

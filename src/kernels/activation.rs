@@ -29,6 +29,10 @@ pub enum Activation {
     Gelu,
     /// The approximation of [`Gelu`](Self::Gelu) by a hyperbolic tangent.
     GeluTanh,
+    /// x times the hyperbolic tangent of [`Softplus`](Self::Softplus).
+    Mish,
+    /// ln(1 + exp(x))
+    Softplus,
     /// x / 6 + 1/2, limited to 0..=1.
     HardSigmoid,
     /// x times [`HardSigmoid`](Self::HardSigmoid).
@@ -63,6 +67,10 @@ pub fn activate(isa: Isa, activation: Activation, live: usize, x: &[Lanes], out:
         Activation::GeluTanh => map(s, x, out, #[inline(always)] |x| {
             s.mul(x, tanh_share(s, x).0)
         }),
+        Activation::Mish => map(s, x, out, #[inline(always)] |x| s.mul(x, mish_share(s, x).0)),
+        Activation::Softplus => {
+            map(s, x, out, #[inline(always)] |x| s.keep_first(softplus(s, x), live));
+        }
         Activation::HardSigmoid => {
             map(s, x, out, #[inline(always)] |x| s.keep_first(hard_sigmoid(s, x), live));
         }
@@ -114,6 +122,13 @@ pub fn activation_grad(
             let (share, slope) = tanh_share(s, x);
             s.mul(grad, s.mul_add(x, slope, share))
         }),
+        Activation::Mish => zip(s, x, grad, out, #[inline(always)] |x, grad| {
+            let (share, slope) = mish_share(s, x);
+            s.mul(grad, s.mul_add(s.min(s.splat(MISH_LINE), x), slope, share))
+        }),
+        Activation::Softplus => zip(s, x, grad, out, #[inline(always)] |x, grad| {
+            s.mul(grad, math::sigmoid(s, x))
+        }),
         Activation::HardSigmoid => zip(s, x, grad, out, #[inline(always)] |x, grad| {
             s.select(within(s, x, -3.0, 3.0), s.mul(grad, s.splat(1.0 / 6.0)), s.zero())
         }),
@@ -136,6 +151,34 @@ fn exp_m1<S: Simd>(s: S, x: S::F32) -> S::F32 {
     // 2 t / (1 - t) with t = tanh(x / 2).
     let t = math::tanh(s, s.mul(x, s.splat(0.5)));
     s.div(s.add(t, t), s.sub(s.splat(1.0), t))
+}
+
+/// ln(1 + exp(x)), with all of its digits where it is small.
+#[inline(always)]
+fn softplus<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    let one = s.splat(1.0);
+    let small = math::exp(s, s.sub(s.zero(), s.abs(x)));
+    let sum = s.add(one, small);
+    // The sum is rounded: what its logarithm lacks is what the sum lacks.
+    let rest = s.mul(math::ln(s, sum), s.div(small, s.sub(sum, one)));
+    let rest = s.select(s.gt(sum, one), rest, small);
+    s.add(s.max(s.zero(), x), rest)
+}
+
+/// Above this, mish is its argument.
+const MISH_LINE: f32 = 20.0;
+
+/// The factor tanh(ln(1 + exp(x))), and its derivative.
+#[inline(always)]
+fn mish_share<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
+    let two = s.splat(2.0);
+    let e = math::exp(s, s.min(s.splat(MISH_LINE), x));
+    // With w = e (e + 2) it is w / (w + 2), and dw / dx is 2 e (e + 1).
+    let w = s.mul(e, s.add(e, two));
+    let below = s.add(w, two);
+    let share = s.div(w, below);
+    let rise = s.mul(s.splat(4.0), s.mul(e, s.add(e, s.splat(1.0))));
+    (share, s.div(s.div(rise, below), below))
 }
 
 #[inline(always)]

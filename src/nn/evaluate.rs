@@ -56,6 +56,10 @@ pub fn decisions(
     first: u64,
     seed: u64,
 ) -> Result<Vec<Decision>> {
+    if network.classes() < 2 {
+        let problem = format!("a model of {} classes; 2 or more", network.classes());
+        return Err(Error::argument("evaluation", problem));
+    }
     if data.classes() > network.classes() {
         let (found, at_most) = (data.classes(), network.classes());
         return Err(Error::shape(

@@ -1,6 +1,7 @@
 //! Evaluates nodes whose inputs are all constants, such as shape arithmetic and constants that were not folded.
 
 use super::arrange::{arrange, sides};
+use super::fold;
 use super::node::FileNode;
 use super::proto::data_type;
 use super::tensor;
@@ -35,7 +36,7 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
             let shape: &[usize] = match node.input(0)? {
                 Operand::Floats(floats) => floats.shape(),
                 Operand::Wholes(wholes) => wholes.shape(),
-                Operand::Features(_) => return Err("needs numbers of the file".into()),
+                _ => return Err("needs numbers of the file".into()),
             };
             let sides = shape.iter().map(|&side| Whole::Known(side as i64));
             Ok(Operand::Wholes(Array::from_iter(sides).into_dyn().into_shared()))
@@ -43,12 +44,21 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
         "ConstantOfShape" => filled(node, path),
         "Range" => range(node),
         "Expand" => expand(node),
-        "ReduceProd" | "ReduceSum" => reduce(node),
+        "ReduceProd" | "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceL2" => {
+            match node.input(0)? {
+                Operand::Floats(all) if node.op() != "ReduceProd" => {
+                    fold::reduce(node, all).map(Operand::Floats)
+                }
+                _ => reduce(node),
+            }
+        }
+        "MatMul" => fold::product(node.floats(0)?, node.floats(1)?).map(Operand::Floats),
+        "Tile" => fold::tile(node),
         "Concat" => joined(node),
         _ => match node.input(0)? {
             Operand::Floats(floats) => arrange(node, floats.clone()).map(Operand::Floats),
             Operand::Wholes(wholes) => arrange(node, wholes.clone()).map(Operand::Wholes),
-            Operand::Features(_) => Err("needs numbers of the file".into()),
+            _ => Err("needs numbers of the file".into()),
         },
     }
 }
@@ -102,7 +112,7 @@ fn cast(value: &Operand, to: i64) -> NodeResult<Operand> {
             Operand::Wholes(wholes.map(is).into_shared())
         }
         Operand::Wholes(_) => value.clone(),
-        Operand::Features(_) => return Err("needs numbers of the file".into()),
+        _ => return Err("needs numbers of the file".into()),
     })
 }
 
@@ -261,14 +271,14 @@ fn expand(node: &FileNode<'_>) -> NodeResult<Operand> {
         Operand::Wholes(all) => {
             Operand::Wholes(zip(&all.view(), &like.view(), |&number, ()| number)?)
         }
-        Operand::Features(_) => return Err("needs numbers of the file".into()),
+        _ => return Err("needs numbers of the file".into()),
     })
 }
 
 /// The product or the sum of all numbers.
 fn reduce(node: &FileNode<'_>) -> NodeResult<Operand> {
     let Operand::Wholes(all) = node.input(0)? else { return Err("reduces floats".into()) };
-    if all.ndim() != 1 {
+    if all.ndim() != 1 || !matches!(node.op(), "ReduceProd" | "ReduceSum") {
         return Err(format!("reduces an array of {:?}", all.shape()));
     }
     let (op, start) = if node.op() == "ReduceProd" { ("Mul", 1) } else { ("Add", 0) };

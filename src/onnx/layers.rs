@@ -5,7 +5,8 @@ use super::node::FileNode;
 use super::pointwise::affine;
 use super::value::{Features, Floats, NodeResult, Operand, checked_count};
 use crate::nn::architecture::{Algorithm, Op, Pair};
-use ndarray::{Array4, ArrayView4, Axis, Ix2, Ix4};
+use crate::tensor::Shape;
+use ndarray::{Array2, Array4, ArrayD, ArrayView2, ArrayView4, Ix2, Ix4, IxDyn};
 
 /// Sizes of a kernel and its border, [y, x].
 pub struct KernelWindow {
@@ -129,7 +130,7 @@ pub fn gemm(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Opera
     let y = linear(network, node, &x, weight.view())?;
     let Some(bias) = node.optional(2) else { return Ok(Operand::Features(y)) };
     let beta = f64::from(node.float("beta", 1.0));
-    let bias = super::pointwise::per_channel(bias.floats()?, &y.dims)?;
+    let (y, bias) = super::pointwise::numbers(network, node, bias.floats()?, &y)?;
     let bias = bias.iter().map(|number| beta * number).collect();
     affine(network, node, &y, vec![1.0], bias).map(Operand::Features)
 }
@@ -154,40 +155,88 @@ fn linear(
     network: &mut DraftNetwork,
     node: &FileNode<'_>,
     x: &Features,
-    weight: ndarray::ArrayView2<'_, f32>,
+    weight: ArrayView2<'_, f32>,
 ) -> NodeResult<Features> {
     let &[out, inputs] = weight.shape() else { return Err("has no matrix".into()) };
     let (last, others) =
         x.dims.split_last().ok_or("takes a number for each image, not a vector")?;
-    if others.iter().any(|&side| side != 1) {
-        return Err(format!(
-            "multiplies each row of {:?} by a matrix; flatten the features first",
-            x.dims
-        ));
-    }
     if *last != inputs {
         return Err(format!("multiplies {last} features by a matrix for {inputs}"));
     }
+    if others.iter().any(|&side| side != 1) {
+        return pixels(network, node, x, weight)?.ok_or_else(|| {
+            format!(
+                "multiplies each row of {:?} by a matrix; rows that are the channels of a pixel are possible, or flatten the \
+                 features first",
+                x.dims
+            )
+        });
+    }
+    let features = network.shape(x.place).features();
     let weight = match &x.order {
         None => weight.to_owned(),
+        // What is picked several times has the sum of the weights, and what is not has none.
         Some(order) => {
-            let mut place_of = vec![0; order.len()];
-            order.iter().enumerate().for_each(|(position, &feature)| place_of[feature] = position);
-            weight.select(Axis(1), &place_of)
+            if features > order.len() {
+                checked_count(&[out, features])?;
+            }
+            let mut own = Array2::zeros([out, features]);
+            for (position, &feature) in order.iter().enumerate() {
+                let mut column = own.column_mut(feature);
+                column += &weight.column(position);
+            }
+            own
         }
     };
     // It takes an image as it is, channels first.
-    let flat = Features { order: None, ..x.clone() };
     let place = match network.draft(x.place).is_some() || network.input.is_some() {
-        true => flat.place,
-        false => network.vector(&flat, node.name())?,
+        true => x.place,
+        false => network.vector(&Features::new(x.place, vec![features]), node.name())?,
     };
     let values = weight.iter().copied().collect();
-    let arrays = vec![LayerArray { suffix: "weight", shape: vec![out, inputs], values }];
+    let shape = weight.shape().to_vec();
+    let arrays = vec![LayerArray { suffix: "weight", shape, values }];
     let op = Op::Linear { out, bias: false };
     let place = network.add(&node.parameters_name(1), DraftKind::Layer(op, arrays), &[place])?;
     let dims = others.iter().copied().chain([out]).collect();
     Ok(Features::new(place, dims))
+}
+
+/// A linear layer on the channels of each pixel, as networks have it whose channels come last; None if the rows are others.
+fn pixels(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    x: &Features,
+    weight: ArrayView2<'_, f32>,
+) -> NodeResult<Option<Features>> {
+    let Shape { channels, height, width } = network.shape(x.place);
+    let (pixels, inputs, out) = (height * width, weight.ncols(), weight.nrows());
+    let own = x.indices()?;
+    let rows: Vec<usize> = own.iter().copied().collect();
+    let at =
+        |row: usize, i: usize| (rows[row * inputs + i] / pixels, rows[row * inputs + i] % pixels);
+    let count = rows.len() / inputs;
+    let is_pixel = |row: usize| {
+        (0..inputs).all(|i| (at(row, i).0, at(row, i).1) == (at(0, i).0, at(row, 0).1))
+    };
+    if inputs != channels || !(0..count).all(is_pixel) {
+        return Ok(None);
+    }
+    let mut kernel = Array4::zeros([out, channels, 1, 1]);
+    for ((out, i), &number) in weight.indexed_iter() {
+        kernel[[out, at(0, i).0, 0, 0]] += number;
+    }
+    let window = KernelWindow { stride: [1; 2], dilation: [1; 2], border: [[0; 2]; 2], groups: 1 };
+    let name = node.parameters_name(1);
+    let place = convolve(network, &name, x.place, kernel.view(), None, &window)?;
+    let features = (0..count).flat_map(|row| (0..out).map(move |out| (row, out)));
+    let features = features.map(|(row, out)| out * pixels + at(row, 0).1).collect();
+    let mut dims = x.dims.clone();
+    checked_count(&[count, out])?;
+    dims.pop();
+    dims.push(out);
+    let indices = ArrayD::from_shape_vec(IxDyn(&dims), features);
+    Ok(Some(network.ordered(place, &indices.map_err(|error| error.to_string())?)))
 }
 
 pub fn batch_norm(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {

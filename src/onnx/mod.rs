@@ -14,15 +14,24 @@
 mod arrange;
 mod constants;
 mod finish;
+mod fold;
+mod functions;
+mod image;
 mod layers;
 mod network;
 mod node;
+mod pad;
+mod picks;
 mod pointwise;
 mod pools;
 mod proto;
 mod read;
+mod rearrange;
 mod recognize;
+mod reduce;
 mod shapes;
+mod strided;
+mod supported;
 mod tensor;
 mod value;
 mod write;
@@ -32,25 +41,22 @@ use crate::files::{open_regular, read_regular, write_atomically};
 use crate::fingerprint::Fingerprint;
 use crate::foreign;
 use crate::nn::architecture::Architecture;
-use crate::tensor::Shape;
 use crate::wording::{in_line, list, shown};
 use crate::{Error, Result};
+use image::ImageInput;
 use network::{DraftNetwork, IMAGE};
 use prost::Message;
 use read::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use value::NodeResult;
+use value::{Features, NodeResult};
 
 /// Bytes of a file that is read.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// Bytes of a file that is written: a message of Protocol Buffers has no more.
 const MOST_WRITTEN: usize = i32::MAX as usize;
-
-/// Features of an image, at most.
-const MOST_FEATURES: usize = 1 << 26;
 
 /// The oldest version of the operators whose nodes are read.
 const OLDEST: i64 = 9;
@@ -185,28 +191,38 @@ fn convert(
             "uses version {opset} of ONNX's operators; {OLDEST} or newer is read (torch.onnx.export has opset_version)"
         ));
     }
-    let (name, shape, images) = image(graph)?;
-    let features = shape.iter().try_fold(1_usize, |product, &side| product.checked_mul(side));
-    let features = features.filter(|features| (1..=MOST_FEATURES).contains(features));
-    let features = features.ok_or_else(|| format!("takes images of {shape:?}"))?;
-    let network = DraftNetwork {
-        input: match shape[..] {
-            [channels, height, width] => Some(Shape::new(channels, height, width)),
-            _ => None,
-        },
-        features,
-        drafts: Vec::new(),
-        numbers: 0,
-        borders: Vec::new(),
-        soft_maxes: Vec::new(),
-    };
-    let mut reader = Reader { model, path, opset, images, network, computed: 0, looked_at: 0 };
+    let image = ImageInput::of(graph)?;
     // An operator that could not be read says more than nodes around it that did not fit.
-    let mut logits = reader.run(graph, name).map_err(|p| read::unsupported(graph).unwrap_or(p))?;
-    let mut network = reader.network;
-    let mut notes = Vec::new();
-    while let Some((_, of, op)) = network.soft_maxes.iter().find(|(at, ..)| *at == logits.place) {
-        notes.push(format!("the {op} at its end is left out: attacks and margins need logits"));
+    let of_operator = |problem| supported::unsupported(graph).unwrap_or(problem);
+    let read = |last: bool| {
+        let (network, features) = image.draft(last)?;
+        let images = image.images;
+        let mut reader = Reader { model, path, opset, images, network, computed: 0, looked_at: 0 };
+        let logits = reader.run(graph, image.name, features).map_err(of_operator)?;
+        finished(graph, reader.network, logits)
+    };
+    match image.is_channels_last(graph) {
+        // It may be one of many channels all the same.
+        true => read(true).or_else(|problem| read(false).map_err(|_| problem)),
+        false => read(false),
+    }
+}
+
+/// The network that was read, as far as its logits need it.
+fn finished(
+    graph: &proto::GraphProto,
+    mut network: DraftNetwork,
+    logits: Features,
+) -> NodeResult<(Architecture, StateDict, Vec<String>)> {
+    let (mut logits, mut notes) = (logits, Vec::new());
+    while let Some((_, of, ends)) = network.soft_maxes.iter().find(|(at, ..)| *at == logits.place) {
+        // The last one names those before it.
+        if notes.is_empty() {
+            let verb = if ends.contains(' ') { "are" } else { "is" };
+            let problem =
+                format!("the {ends} at its end {verb} left out: attacks and margins need logits");
+            notes.push(problem);
+        }
         logits = logits.at(*of);
     }
     let others = graph.output.iter().skip(1).map(|output| output.name.as_deref().unwrap_or("?"));
@@ -214,60 +230,30 @@ fn convert(
     if !others.is_empty() {
         notes.push(format!("of its outputs the first counts, not {}", list(others)));
     }
+    if logits.dims.iter().filter(|&&side| side > 1).count() > 1 {
+        let dims: Vec<String> = logits.dims.iter().map(usize::to_string).collect();
+        return Err(format!(
+            "gives [batch, {}] and not one number for each class; average or flatten that before the end, as in \
+             x.mean((2, 3)) or x.flatten(1), and export again",
+            dims.join(", ")
+        ));
+    }
+    let classes = logits.count();
+    if classes < 2 {
+        return Err(format!(
+            "gives {classes} number for each image, of which none is the largest; give each class a logit, \
+             as in torch.cat([-z, z], 1) of the logit z that a sigmoid would take, and export again"
+        ));
+    }
+    let logits = Features { dims: vec![classes], ..logits };
+    let logits = rearrange::settled_vector(&mut network, logits, "pick")?;
     let place = network.vector(&logits, "flatten")?;
     if place == IMAGE {
         return Err("gives the image itself".into());
     }
-    let finished = finish::finish(&mut network, place);
-    let (nodes, state) = finished.map_err(|p| read::unsupported(graph).unwrap_or(p))?;
-    let classes = network.shape(place).features();
+    let (nodes, state) = finish::finish(&mut network, place)
+        .map_err(|problem| supported::unsupported(graph).unwrap_or(problem))?;
     let architecture = Architecture::new(network.shape(IMAGE), classes, nodes);
     let architecture = architecture.map_err(|error| error.to_string())?;
     Ok((architecture, state, notes))
-}
-
-/// The input that is an image: its name, its dimensions, and how many there are if the file says so.
-fn image(graph: &proto::GraphProto) -> NodeResult<(&str, Vec<usize>, Option<usize>)> {
-    let is_array = |name: Option<&str>| graph.initializer.iter().any(|a| a.name.as_deref() == name);
-    let mut inputs = graph.input.iter().filter(|input| !is_array(input.name.as_deref()));
-    let input = inputs.next().ok_or("has no input")?;
-    let name = input.name.as_deref().unwrap_or_default();
-    let more: Vec<&str> = inputs.map(|input| input.name.as_deref().unwrap_or("?")).collect();
-    if !more.is_empty() {
-        return Err(format!("has other inputs than the image `{}`: {}", shown(name), list(more)));
-    }
-    let of = input.r#type.as_ref().and_then(|of| of.tensor_type.as_ref());
-    let of = of.ok_or_else(|| format!("its input `{}` is not an array", shown(name)))?;
-    use proto::data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
-    if !matches!(of.elem_type, Some(FLOAT | DOUBLE | FLOAT16 | BFLOAT16)) {
-        return Err(format!(
-            "its input `{}` is of type {}; floats from 0 to 1 are attacked (type {FLOAT})",
-            shown(name),
-            of.elem_type.unwrap_or(0)
-        ));
-    }
-    let dims = of.shape.as_ref().map_or(&[][..], |shape| &shape.dim);
-    let side = |dim: &proto::Dimension| {
-        dim.dim_value.and_then(|side| usize::try_from(side).ok()).filter(|&side| side > 0)
-    };
-    let sides: Option<Vec<usize>> = dims.iter().skip(1).map(side).collect();
-    match sides.filter(|sides| matches!(sides.len(), 1 | 3)) {
-        Some(sides) => Ok((name, sides, side(&dims[0]))),
-        None => {
-            let text: Vec<String> = dims
-                .iter()
-                .map(|dim| match (side(dim), &dim.dim_param) {
-                    (Some(side), _) => side.to_string(),
-                    (None, Some(name)) => shown(name),
-                    (None, None) => "?".into(),
-                })
-                .collect();
-            Err(format!(
-                "its input `{}` has the shape [{}]; export it for images [batch, channels, height, width] of which only the \
-                 first may be open",
-                shown(name),
-                text.join(", ")
-            ))
-        }
-    }
 }

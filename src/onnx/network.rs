@@ -3,6 +3,8 @@
 use super::value::{Features, NodeResult};
 use crate::nn::architecture::Op;
 use crate::tensor::Shape;
+use ndarray::{ArrayD, IxDyn};
+use std::rc::Rc;
 
 /// Numbers of all layers that are made of a file, and nodes, at most; a file may use the same numbers many times.
 const MOST_NUMBERS: usize = 1 << 28;
@@ -40,11 +42,23 @@ pub struct LayerArray {
 pub enum ScalarFunction {
     Erf,
     Exp,
-    Softplus,
+    Log,
     Power(f64),
     Add,
     Mul,
     Div,
+    /// 1 where the number stands so to this one, else 0.
+    Compare(Inequality, f64),
+    /// The second where the first is not 0, else the third; each of the two may be a number of the file.
+    Choose([Option<f64>; 2]),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Inequality {
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
 }
 
 /// A node that may become one of the network.
@@ -115,6 +129,29 @@ impl DraftNetwork {
         Ok(self.drafts.len())
     }
 
+    /// Features of a place, of which each position holds this one.
+    pub fn ordered(&self, place: usize, indices: &ArrayD<usize>) -> Features {
+        let order: Vec<usize> = indices.iter().copied().collect();
+        let is_own = order.iter().enumerate().all(|(position, &feature)| position == feature);
+        let is_own = is_own && order.len() == self.shape(place).features();
+        let order = (!is_own).then(|| Rc::new(order));
+        Features { place, dims: indices.shape().to_vec(), order }
+    }
+
+    /// Of an image that repeats one number for each channel these numbers alone; None of any other.
+    pub fn once_per_channel(&self, x: &Features) -> NodeResult<Option<Features>> {
+        let (Some(order), &[channels, height, width]) = (&x.order, &x.dims[..]) else {
+            return Ok(None);
+        };
+        if !order.chunks(height * width).all(|channel| channel.iter().all(|&one| one == channel[0]))
+        {
+            return Ok(None);
+        }
+        let firsts = order.iter().step_by(height * width).copied().collect();
+        let firsts = ArrayD::from_shape_vec(IxDyn(&[channels, 1, 1]), firsts);
+        Ok(Some(self.ordered(x.place, &firsts.map_err(|error| error.to_string())?)))
+    }
+
     /// The place of an image: features in their own order that are channels, rows and columns.
     pub fn image(&mut self, features: &Features) -> NodeResult<usize> {
         let &[channels, height, width] = &features.dims[..] else {
@@ -123,6 +160,10 @@ impl DraftNetwork {
                 features.dims
             ));
         };
+        // A vector is an image of one pixel.
+        if height * width == 1 && features.order.is_none() {
+            return self.vector(features, "flatten");
+        }
         self.arranged(features, Shape::new(channels, height, width), "an image")
     }
 
@@ -151,7 +192,8 @@ impl DraftNetwork {
     fn arranged(&mut self, features: &Features, shape: Shape, what: &str) -> NodeResult<usize> {
         if features.order.is_some() {
             return Err(format!(
-                "takes {what} whose features a Transpose has put into another order; only a linear layer can"
+                "takes {what} whose features were put into another order (turned, mirrored or shuffled pixels); only a linear \
+                 layer can"
             ));
         }
         if features.place == IMAGE && self.input.is_none() {

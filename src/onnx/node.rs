@@ -56,13 +56,18 @@ impl FileNode<'_> {
         self.input(i)?.features()
     }
 
+    /// Features, and the axis of their images.
+    pub fn with_images(&self, i: usize) -> NodeResult<(&Features, usize)> {
+        self.input(i)?.with_images()
+    }
+
     pub fn floats(&self, i: usize) -> NodeResult<&Floats> {
         self.input(i)?.floats()
     }
 
     /// Whether nothing that it computes from depends on an image.
     pub fn is_constant(&self) -> bool {
-        !self.inputs.iter().flatten().any(|value| matches!(value, Operand::Features(_)))
+        self.inputs.iter().flatten().all(Operand::is_constant)
     }
 
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {

@@ -1,162 +1,11 @@
-//! Operators for activations, and arithmetic between features and constants of the file.
+//! Arithmetic between features, and with constants of the file.
 
 use super::network::{DraftKind, DraftNetwork, LayerArray, PerChannel, ScalarFunction};
 use super::node::FileNode;
-use super::read::SUPPORTED;
 use super::recognize::{Recognized, recognize};
-use super::value::{Features, Floats, NodeResult, Operand};
+use super::value::{Features, Floats, NodeResult, Operand, zip as combine};
 use crate::nn::architecture::Op;
-
-/// An operation on each feature of the first input.
-pub fn activation(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
-    let x = node.features(0)?.clone();
-    let op = match node.op() {
-        "Relu" => Op::Relu {},
-        "LeakyRelu" => Op::LeakyRelu { slope: node.float("alpha", 0.01) },
-        "Elu" => Op::Elu { alpha: node.float("alpha", 1.0) },
-        "Tanh" => Op::Tanh {},
-        "Sigmoid" => Op::Sigmoid {},
-        "HardSwish" => Op::HardSwish {},
-        "Gelu" => Op::Gelu { tanh: node.text("approximate") == "tanh" },
-        "HardSigmoid" => {
-            let (alpha, beta) = (node.float("alpha", 0.2), node.float("beta", 0.5));
-            if (alpha - 1.0 / 6.0).abs() > 1e-6 || beta != 0.5 {
-                let line = affine(network, node, &x, one(alpha), one(beta))?;
-                return plain(network, node, &line, Op::Clamp { low: 0.0, high: 1.0 });
-            }
-            Op::HardSigmoid {}
-        }
-        "Selu" => {
-            let alpha = node.float("alpha", 1.673_263_2);
-            let gamma = node.float("gamma", 1.050_701);
-            let curve = features(plain(network, node, &x, Op::Elu { alpha })?)?;
-            return affine(network, node, &curve, one(gamma), one(0.0)).map(Operand::Features);
-        }
-        "Celu" => {
-            let alpha = node.float("alpha", 1.0);
-            let inner = affine(network, node, &x, vec![1.0 / f64::from(alpha)], one(0.0))?;
-            let curve = features(plain(network, node, &inner, Op::Elu { alpha: 1.0 })?)?;
-            return affine(network, node, &curve, one(alpha), one(0.0)).map(Operand::Features);
-        }
-        "Clip" => {
-            let limit = |name, input, default| match node.optional(input) {
-                Some(value) => single(value.floats()?),
-                None => Ok(node.float(name, default)),
-            };
-            let low = limit("min", 1, -f32::MAX)?;
-            return clamp(network, node, &x, low, limit("max", 2, f32::MAX)?);
-        }
-        other => return Err(format!("is {other}")),
-    };
-    plain(network, node, &x, op)
-}
-
-/// What has no layer of its own; it may be part of an activation that has.
-pub fn unknown(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
-    let x = node.features(0)?.clone();
-    let function = match node.op() {
-        "Erf" => ScalarFunction::Erf,
-        "Exp" => ScalarFunction::Exp,
-        "Softplus" => ScalarFunction::Softplus,
-        "Sqrt" => ScalarFunction::Power(0.5),
-        "Reciprocal" => ScalarFunction::Power(-1.0),
-        "Pow" => ScalarFunction::Power(f64::from(single(node.floats(1)?)?)),
-        other => return Err(format!("is {other}")),
-    };
-    let problem = no_layer(node.op());
-    let place = network.add(node.name(), DraftKind::Unknown(problem), &[x.place])?;
-    network.drafts[place - 1].function = Some(function);
-    Ok(Operand::Features(x.at(place)))
-}
-
-/// What is wrong with an operator that only parts of activations have.
-pub fn no_layer(op: &str) -> String {
-    format!("({op}) on features is not supported; supported are {SUPPORTED}")
-}
-
-/// The largest, or the smallest, of any number of features and numbers.
-pub fn limit(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
-    let (mut largest, mut number): (Option<Features>, Option<f32>) = (None, None);
-    for i in 0..node.inputs.len() {
-        match node.input(i)? {
-            Operand::Features(x) => {
-                largest = Some(match largest {
-                    None => x.clone(),
-                    Some(other) => features(limits(network, node, &other, x)?)?,
-                });
-            }
-            other => {
-                let other = single(other.floats()?)?;
-                let more = |number: f32| match node.op() {
-                    "Max" => number.max(other),
-                    _ => number.min(other),
-                };
-                number = Some(number.map_or(other, more));
-            }
-        }
-    }
-    let x = largest.ok_or("needs features")?;
-    match (number, node.op()) {
-        (None, _) => Ok(Operand::Features(x)),
-        (Some(number), "Max") => clamp(network, node, &x, number, f32::MAX),
-        (Some(number), _) => clamp(network, node, &x, -f32::MAX, number),
-    }
-}
-
-/// The larger, `b + max(0, a - b)`, or the smaller, `a - max(0, a - b)`, of two features.
-fn limits(
-    network: &mut DraftNetwork,
-    node: &FileNode<'_>,
-    a: &Features,
-    b: &Features,
-) -> NodeResult<Operand> {
-    let negative = affine(network, node, b, one(-1.0), one(0.0))?;
-    let difference = features(binary(network, node, ScalarFunction::Add, a, &negative)?)?;
-    let more = features(plain(network, node, &difference, Op::Relu {})?)?;
-    if node.op() == "Max" {
-        return binary(network, node, ScalarFunction::Add, b, &more);
-    }
-    let less = affine(network, node, &more, one(-1.0), one(0.0))?;
-    binary(network, node, ScalarFunction::Add, a, &less)
-}
-
-fn clamp(
-    network: &mut DraftNetwork,
-    node: &FileNode<'_>,
-    x: &Features,
-    low: f32,
-    high: f32,
-) -> NodeResult<Operand> {
-    let (low, high) = (low.max(-f32::MAX), high.min(f32::MAX));
-    let rectifies = low == 0.0 && high == f32::MAX;
-    plain(network, node, x, if rectifies { Op::Relu {} } else { Op::Clamp { low, high } })
-}
-
-/// The sum of the rectifiers of x and -x.
-pub fn absolute(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
-    let x = node.features(0)?.clone();
-    let negative = affine(network, node, &x, one(-1.0), one(0.0))?;
-    let left = features(plain(network, node, &negative, Op::Relu {})?)?;
-    let right = features(plain(network, node, &x, Op::Relu {})?)?;
-    let sum = network.add(node.name(), DraftKind::Plain(Op::Add {}), &[right.place, left.place])?;
-    Ok(Operand::Features(x.at(sum)))
-}
-
-/// x above 0, else a slope of each channel times x.
-pub fn parametric(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
-    let x = node.features(0)?.clone();
-    let slopes = per_channel(node.floats(1)?, &x.dims)?;
-    if let [slope] = slopes[..] {
-        return plain(network, node, &x, Op::LeakyRelu { slope: slope as f32 });
-    }
-    // max(0, x) - slope max(0, -x)
-    let right = features(plain(network, node, &x, Op::Relu {})?)?;
-    let negative = affine(network, node, &x, one(-1.0), one(0.0))?;
-    let left = features(plain(network, node, &negative, Op::Relu {})?)?;
-    let slopes = slopes.iter().map(|slope| -slope).collect();
-    let left = affine(network, node, &left, slopes, one(0.0))?;
-    binary(network, node, ScalarFunction::Add, &right, &left)
-}
+use ndarray::Axis;
 
 /// Add, Sub, Mul, Div.
 pub fn arithmetic(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
@@ -178,7 +27,7 @@ pub fn arithmetic(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult
         (constant, Operand::Features(x)) => (constant, x.clone(), false),
         _ => return Err("needs features".into()),
     };
-    let numbers = per_channel(constant.floats()?, &x.dims)?;
+    let (x, numbers) = numbers(network, node, constant.floats()?, &x)?;
     let each = |f: &dyn Fn(f64) -> f64| numbers.iter().map(|&number| f(number)).collect();
     let (scale, shift) = match (node.op(), is_left) {
         ("Add", _) => (one(1.0), numbers),
@@ -212,7 +61,7 @@ pub fn sum(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operan
 }
 
 /// Two features that are combined one by one.
-fn binary(
+pub fn binary(
     network: &mut DraftNetwork,
     node: &FileNode<'_>,
     function: ScalarFunction,
@@ -226,6 +75,13 @@ fn binary(
     };
     if function == ScalarFunction::Mul && a.dims != b.dims {
         return gate(network, node, a, b);
+    }
+    if function == ScalarFunction::Mul && a.order != b.order {
+        for (image, factor) in [(a, b), (b, a)] {
+            if let Some(factor) = network.once_per_channel(factor)? {
+                return gate(network, node, image, &factor);
+            }
+        }
     }
     if a.dims != b.dims {
         return Err(format!(
@@ -248,10 +104,20 @@ fn binary(
     };
     let place = network.add(node.name(), kind, &places)?;
     network.drafts[place - 1].function = Some(function);
+    recognized(network, node, a, place)
+}
+
+/// What a place gives for features arranged as `like`: by an activation, if it amounts to one.
+pub fn recognized(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    like: &Features,
+    place: usize,
+) -> NodeResult<Operand> {
     let Some(Recognized { of, inner, op, factor }) = recognize(network, place) else {
-        return Ok(Operand::Features(a.at(place)));
+        return Ok(Operand::Features(like.at(place)));
     };
-    let x = affine(network, node, &a.at(of), vec![inner], one(0.0))?;
+    let x = affine(network, node, &like.at(of), vec![inner], one(0.0))?;
     let x = features(plain(network, node, &x, op)?)?;
     affine(network, node, &x, vec![factor], one(0.0)).map(Operand::Features)
 }
@@ -283,7 +149,8 @@ fn gate(
     Ok(Operand::Features(image.at(place)))
 }
 
-/// `scale x + shift`, joined with a layer before it where that changes nothing.
+/// `scale x + shift`, with one number for all or one for each channel of the place, joined with a layer before it where
+/// that changes nothing.
 pub fn affine(
     network: &mut DraftNetwork,
     node: &FileNode<'_>,
@@ -298,9 +165,6 @@ pub fn affine(
         return Ok(x.clone());
     }
     let mut place = x.place;
-    if scale.len().max(shift.len()) > 1 {
-        place = network.own(x, node.name())?;
-    }
     match network.draft(place).map(|draft| (&draft.kind, &draft.inputs)) {
         Some((DraftKind::Affine(inner, offset), inputs)) => {
             shift = zip(&zip(&scale, offset, |s, o| s * o), &shift, |a, b| a + b);
@@ -339,11 +203,11 @@ fn zip(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> PerChannel {
     (0..a.len().max(b.len())).map(|i| f(a[i % a.len()], b[i % b.len()])).collect()
 }
 
-fn one(number: f32) -> PerChannel {
+pub fn one(number: f32) -> PerChannel {
     vec![f64::from(number)]
 }
 
-fn plain(
+pub fn plain(
     network: &mut DraftNetwork,
     node: &FileNode<'_>,
     x: &Features,
@@ -353,20 +217,70 @@ fn plain(
     Ok(Operand::Features(x.at(place)))
 }
 
-fn features(value: Operand) -> NodeResult<Features> {
+pub fn features(value: Operand) -> NodeResult<Features> {
     value.features().cloned()
 }
 
 /// The one number of an array.
-fn single(floats: &Floats) -> NodeResult<f32> {
+pub fn single(floats: &Floats) -> NodeResult<f32> {
     match (floats.len(), floats.first()) {
         (1, Some(&number)) => Ok(number),
         _ => Err(format!("needs one number, and has an array of {:?}", floats.shape())),
     }
 }
 
+/// The numbers that an array has for features: one for all, or one for each channel of the place of the features that
+/// come with them, which are the same features.
+pub fn numbers(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    floats: &Floats,
+    x: &Features,
+) -> NodeResult<(Features, PerChannel)> {
+    let problem = match per_channel(floats, &x.dims) {
+        Ok(numbers) if numbers.len() == 1 => return Ok((x.clone(), numbers)),
+        Ok(numbers) if x.order.is_none() => match network.own(x, node.name()) {
+            Ok(place) => return Ok((x.at(place), numbers)),
+            Err(problem) => problem,
+        },
+        Ok(_) => "takes features in another order".into(),
+        Err(problem) => problem,
+    };
+    match per_channel_of_place(network, floats, x)? {
+        Some(numbers) => Ok((x.clone(), numbers)),
+        None => Err(problem),
+    }
+}
+
+/// The number of each channel of the place of features, whatever their order; None if there are several for one.
+fn per_channel_of_place(
+    network: &DraftNetwork,
+    floats: &Floats,
+    x: &Features,
+) -> NodeResult<Option<PerChannel>> {
+    let shape = network.shape(x.place);
+    let (pixels, channels) = (shape.height * shape.width, shape.channels);
+    let floats = match floats.ndim() == x.dims.len() + 1 && floats.shape()[0] == 1 {
+        true => floats.clone().index_axis_move(Axis(0), 0),
+        false => floats.clone(),
+    };
+    let pairs =
+        combine(&x.indices()?.view(), &floats.view(), |&feature, &number| (feature, number))?;
+    if pairs.shape() != x.dims {
+        return Ok(None);
+    }
+    let mut numbers = vec![None; channels];
+    for &(feature, number) in &pairs {
+        if *numbers[feature / pixels].get_or_insert(number) != number {
+            return Ok(None);
+        }
+    }
+    // Nobody looks at a channel that was not picked.
+    Ok(Some(numbers.into_iter().map(|number| f64::from(number.unwrap_or(1.0))).collect()))
+}
+
 /// The number of each channel, or one for all, that an array has for features of these dimensions.
-pub fn per_channel(floats: &Floats, dims: &[usize]) -> NodeResult<PerChannel> {
+fn per_channel(floats: &Floats, dims: &[usize]) -> NodeResult<PerChannel> {
     let shape = floats.shape();
     // The axis of the images, whose numbers have to be the same for all, comes first.
     let sides = || shape.iter().rev().zip(dims.iter().rev());

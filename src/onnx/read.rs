@@ -1,45 +1,38 @@
 //! Walks through the nodes of a file in order and reads each one; `operator` has the table of supported operators.
 
 use super::constants;
-use super::network::{DraftKind, DraftNetwork, IMAGE};
+use super::network::{DraftKind, DraftNetwork};
 use super::node::FileNode;
 use super::proto::{self, data_type};
+use super::supported::{SUPPORTED, most_inputs};
 use super::value::{Features, MOST_COMPUTED, NodeResult, Operand, axis, count};
-use super::{layers, pointwise, pools, shapes, tensor};
-use crate::tensor::Shape;
+use super::{
+    functions, layers, pad, picks, pointwise, pools, rearrange, reduce, shapes, strided, tensor,
+};
 use crate::wording::shown;
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
-/// The supported operators, as error messages list them.
-pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Celu, Clip, Concat, Conv, Div, Dropout, Elu, \
-    Expand, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, LeakyRelu, \
-    LogSoftmax, MatMul, Max, MaxPool, Min, Mul, Neg, PRelu, Pad, ReduceMax, ReduceMean, ReduceSum, Relu, Reshape, Selu, \
-    Shape, Sigmoid, Slice, Softmax, Split, Squeeze, Sub, Sum, Tanh, Transpose, Unsqueeze";
-
-/// Operators that are known besides, on numbers of the file or as parts of activations.
-const PARTS: [&str; 14] = [
-    "Constant",
-    "ConstantOfShape",
-    "Range",
-    "Where",
-    "Equal",
-    "Mod",
-    "ReduceProd",
-    "Erf",
-    "Exp",
-    "Log",
-    "Pow",
-    "Sqrt",
-    "Reciprocal",
-    "Softplus",
-];
-
 /// Nodes that are looked at, those of functions each time that these are used.
 const MOST_NODES: usize = 1 << 16;
 /// Functions within functions.
 const MOST_DEPTH: usize = 16;
+
+/// Operators that pick, permute or repeat features.
+const ARRANGING: [&str; 11] = [
+    "Transpose",
+    "Reshape",
+    "Unsqueeze",
+    "Slice",
+    "Gather",
+    "GatherND",
+    "Split",
+    "Expand",
+    "Tile",
+    "DepthToSpace",
+    "SpaceToDepth",
+];
 
 /// What a name in the file stands for, or the first problem on the way to it: it may never be needed.
 type Scope<'a> = HashMap<&'a str, Result<Operand, Rc<str>>>;
@@ -59,25 +52,30 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The features of the first output.
-    pub fn run(&mut self, graph: &'a proto::GraphProto, input: &'a str) -> NodeResult<Features> {
+    pub fn run(
+        &mut self,
+        graph: &'a proto::GraphProto,
+        input: &'a str,
+        image: Features,
+    ) -> NodeResult<Features> {
         let mut scope = Scope::new();
         // Arrays are read when they are used: a file may hold what nothing needs.
         let arrays = graph.initializer.iter();
         let arrays: HashMap<&str, &proto::TensorProto> =
             arrays.map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
-        let dims = match self.network.input {
-            Some(Shape { channels, height, width }) => vec![channels, height, width],
-            None => vec![self.network.features],
-        };
-        scope.insert(input, Ok(Operand::Features(Features::new(IMAGE, dims))));
+        scope.insert(input, Ok(Operand::Features(image)));
         self.nodes(&graph.node, &mut scope, &arrays, 0)?;
         let output = graph.output.first().and_then(|output| output.name.as_deref());
         let output = output.ok_or("has no output")?;
         match scope.get(output) {
             Some(Ok(Operand::Features(features))) => Ok(features.clone()),
-            Some(Ok(_)) => {
+            Some(Ok(value)) if value.is_constant() => {
                 Err(format!("the output `{}` does not depend on the image", shown(output)))
             }
+            Some(Ok(_)) => Err(format!(
+                "the output `{}` has the images at another axis than the first; export a network that gives [batch, classes]",
+                shown(output)
+            )),
             Some(Err(problem)) => Err(problem.to_string()),
             None => Err(format!("no node gives the output `{}`", shown(output))),
         }
@@ -152,15 +150,18 @@ impl<'a> Reader<'a> {
                 Err(format!("has {given} inputs, of which {most} can be read"))
             }
             None | Some("" | "ai.onnx") => {
-                if read.is_constant() {
+                if let Some(value) = strided::evaluate(&self.network, &read, self.images) {
+                    value.map(|value| vec![value])
+                } else if read.is_constant() {
                     let value = constants::evaluate(&read, self.path);
                     value.inspect(|value| self.computed += count(value)).map(|value| vec![value])
                 } else {
                     let values = operator(&mut self.network, &read, self.images);
-                    // Each order is as long as an image.
-                    let is_new = read.op() == "Transpose" && values.is_ok();
-                    self.computed +=
-                        if is_new { read.features(0).map_or(0, |x| x.count()) } else { 0 };
+                    // Each order is as long as what it arranges.
+                    self.computed += match ARRANGING.contains(&read.op()) && values.is_ok() {
+                        true => read.with_images(0).map_or(0, |(x, _)| x.count()),
+                        false => 0,
+                    };
                     values
                 }
             }
@@ -222,37 +223,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The first node of a file whose operator is unknown, in words.
-pub fn unsupported(graph: &proto::GraphProto) -> Option<String> {
-    let node = graph.node.iter().find(|node| {
-        let op = node.op_type.as_deref().unwrap_or_default();
-        let is_own = matches!(node.domain.as_deref(), None | Some("" | "ai.onnx"));
-        is_own && !PARTS.contains(&op) && SUPPORTED.split(", ").all(|known| known != op)
-    })?;
-    let node = FileNode { proto: node, opset: 0, inputs: Vec::new() };
-    let (name, op) = (shown(node.name()), shown(node.op()));
-    Some(format!("node `{name}` ({op}) is not supported; supported are {SUPPORTED}"))
-}
-
-/// How many inputs of an operator are read, so that none is left out without a word.
-fn most_inputs(op: &str) -> usize {
-    match op {
-        "Concat" | "Max" | "Min" | "Sum" => usize::MAX,
-        "BatchNormalization" | "Slice" => 5,
-        "Pad" => 4,
-        "Clip" | "Conv" | "Dropout" | "Gemm" | "Range" | "Where" => 3,
-        "Abs" | "AveragePool" | "Cast" | "Celu" | "ConstantOfShape" | "Elu" | "Erf" | "Exp"
-        | "Flatten" | "Gelu" | "GlobalAveragePool" | "GlobalMaxPool" | "HardSigmoid"
-        | "HardSwish" | "Identity" | "LeakyRelu" | "Log" | "LogSoftmax" | "MaxPool" | "Neg"
-        | "Reciprocal" | "Relu" | "Selu" | "Shape" | "Sigmoid" | "Softmax" | "Softplus"
-        | "Sqrt" | "Tanh" | "Transpose" => 1,
-        "Constant" => 0,
-        // What is not known is refused by its name.
-        _ if PARTS.contains(&op) || SUPPORTED.split(", ").any(|known| known == op) => 2,
-        _ => usize::MAX,
-    }
-}
-
 /// What an operator gives that computes from features.
 fn operator(
     network: &mut DraftNetwork,
@@ -266,33 +236,27 @@ fn operator(
         "BatchNormalization" => layers::batch_norm(network, node),
         "MaxPool" | "AveragePool" => pools::windows(network, node),
         "GlobalAveragePool" | "GlobalMaxPool" => pools::global(network, node),
-        "ReduceMean" | "ReduceMax" | "ReduceSum" => pools::reduce(network, node),
-        "Pad" => pools::pad(network, node),
+        "ReduceMean" | "ReduceMax" | "ReduceSum" => reduce::reduce(network, node),
+        "Pad" => pad::pad(network, node),
         "Relu" | "LeakyRelu" | "Elu" | "Tanh" | "Sigmoid" | "HardSwish" | "Gelu"
-        | "HardSigmoid" | "Selu" | "Celu" | "Clip" => pointwise::activation(network, node),
-        "PRelu" => pointwise::parametric(network, node),
-        "Abs" => pointwise::absolute(network, node),
+        | "HardSigmoid" | "Selu" | "Celu" | "Clip" | "Mish" | "Softplus" => {
+            functions::activation(network, node)
+        }
+        "PRelu" => functions::parametric(network, node),
+        "Abs" => functions::absolute(network, node),
         "Neg" => {
             let x = node.features(0)?.clone();
             pointwise::affine(network, node, &x, vec![-1.0], vec![0.0]).map(Operand::Features)
         }
-        "Erf" | "Exp" | "Softplus" | "Sqrt" | "Reciprocal" | "Pow" => {
-            pointwise::unknown(network, node)
-        }
-        "Max" | "Min" => pointwise::limit(network, node),
+        "Erf" | "Exp" | "Sqrt" | "Reciprocal" | "Pow" => functions::unknown(network, node),
+        "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => functions::compare(network, node),
+        "Where" => functions::choose(network, node),
+        "Max" | "Min" => functions::limit(network, node),
         "Add" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(network, node),
         "Sum" => pointwise::sum(network, node),
-        "Reshape" => shapes::reshape(node, images).and_then(|x| shapes::settle(network, node, x)),
-        "Flatten" | "Squeeze" | "Unsqueeze" => shapes::flatten(node),
-        "Transpose" => shapes::transpose(network, node),
-        "Concat" => shapes::concat(network, node),
         "Shape" => shapes::shape(node),
-        "Slice" => shapes::slice(network, node),
-        "Gather" => shapes::gather(network, node),
-        "Split" => return shapes::split(network, node),
         "Softmax" | "LogSoftmax" | "Log" => soft_max(network, node),
         "Identity" => Ok(node.input(0)?.clone()),
-        "Expand" => expanded(node),
         "Dropout" => match node.optional(2).map(Operand::wholes) {
             Some(Ok(training)) if training != [0] => {
                 Err("is in training mode; export after model.eval()".into())
@@ -308,32 +272,53 @@ fn operator(
                 false => Err("makes whole numbers of features".into()),
             }
         }
-        _ => Err(format!("is not supported; supported are {SUPPORTED}")),
+        _ => return arrangement(network, node, images),
     };
     value.map(|value| vec![value])
 }
 
-/// Expand of features that stay as they are.
-fn expanded(node: &FileNode<'_>) -> NodeResult<Operand> {
-    let x = node.features(0)?;
-    let target = node.input(1)?;
-    let Operand::Wholes(target) = target else { return Err("has a computed shape".into()) };
-    let is_same = target.len() == x.dims.len() + 1
-        && target.iter().skip(1).zip(&x.dims).all(|(side, &own)| {
-            *side == super::value::Whole::Known(own as i64)
-                || *side == super::value::Whole::Known(1)
-        });
-    match is_same {
-        true => Ok(Operand::Features(x.clone())),
-        false => Err("repeats features".into()),
-    }
+/// What an operator gives that computes nothing, but arranges features.
+fn arrangement(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    images: Option<usize>,
+) -> NodeResult<Vec<Operand>> {
+    let values = match node.op() {
+        "Split" => picks::split(network, node)?,
+        op => vec![match op {
+            "Reshape" => shapes::reshape(node, images)?,
+            "Flatten" => shapes::flatten(node)?,
+            "Squeeze" => shapes::squeeze(node)?,
+            "Unsqueeze" => shapes::unsqueeze(node)?,
+            "Transpose" => shapes::transpose(network, node)?,
+            "Concat" => picks::concat(network, node)?,
+            "Slice" => picks::slice(network, node)?,
+            "Gather" | "GatherND" => picks::gather(network, node)?,
+            "Expand" | "Tile" => picks::repeat(network, node, images)?,
+            "DepthToSpace" | "SpaceToDepth" => picks::blocks(network, node)?,
+            _ => return Err(format!("is not supported; supported are {SUPPORTED}")),
+        }],
+    };
+    let picks = matches!(node.op(), "Slice" | "Gather" | "GatherND" | "Split");
+    let settle = |value| match value {
+        Operand::Features(x) => {
+            let x = rearrange::settled(network, x, node.name())?;
+            let x = if picks { rearrange::settled_vector(network, x, node.name())? } else { x };
+            Ok(Operand::Features(x))
+        }
+        other => Ok(other),
+    };
+    values.into_iter().map(settle).collect()
 }
 
 /// A soft-max over the classes, or its logarithm: attacks want what comes before.
 fn soft_max(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let logits = match node.op() {
-        "Log" => network.soft_maxes.iter().find(|(at, ..)| *at == x.place).map(|(_, of, _)| *of),
+        "Log" => match network.soft_maxes.iter().find(|(at, ..)| *at == x.place) {
+            Some(_) => Some(x.place),
+            None => return functions::unknown(network, node),
+        },
         _ => {
             let default = if node.opset < 13 { 1 } else { -1 };
             let at = axis(node.int("axis", default), x.dims.len() + 1)?;
@@ -342,13 +327,15 @@ fn soft_max(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Opera
         }
     };
     let problem = match (node.op(), logits) {
-        ("Log", None) => pointwise::no_layer("Log"),
         (op, None) => format!("({op}) is over another axis than that of the classes"),
         (op, _) => format!("({op}) is inside of the network; only at its end it can be left out"),
     };
     let place = network.add(node.name(), DraftKind::Unknown(problem), &[x.place])?;
     if let Some(logits) = logits {
-        network.soft_maxes.push((place, logits, node.op().to_owned()));
+        let before = network.soft_maxes.iter().find(|(at, ..)| *at == x.place);
+        let ends =
+            before.map_or(node.op().to_owned(), |(.., op)| format!("{op} and {}", node.op()));
+        network.soft_maxes.push((place, logits, ends));
     }
     Ok(Operand::Features(x.at(place)))
 }

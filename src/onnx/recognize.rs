@@ -1,6 +1,6 @@
 //! Recognizes activations that an exporter wrote as arithmetic (GELU, SiLU, hard swish) by the function they compute.
 
-use super::network::{Draft, DraftKind, DraftNetwork, ScalarFunction};
+use super::network::{Draft, DraftKind, DraftNetwork, Inequality, ScalarFunction};
 use crate::nn::architecture::Op;
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,12 +16,16 @@ pub struct Recognized {
     pub factor: f64,
 }
 
-/// What may be written as a product: the function, and by which factor its argument may be multiplied.
-const KNOWN: [(Op, f64); 5] = [
+/// What may be written in parts: the function, and by which factor its argument may be multiplied.
+const KNOWN: [(Op, f64); 8] = [
     (Op::Silu {}, 1.0),
     (Op::Gelu { tanh: false }, 1.0),
     (Op::Gelu { tanh: true }, 1.0),
     (Op::HardSwish {}, 1.0),
+    (Op::Mish {}, 1.0),
+    (Op::Softplus {}, 1.0),
+    // The logarithm of a sigmoid, with its sign changed.
+    (Op::Softplus {}, -1.0),
     // An approximation of GELU.
     (Op::Silu {}, 1.702),
 ];
@@ -30,21 +34,84 @@ const KNOWN: [(Op, f64); 5] = [
 pub fn recognize(network: &DraftNetwork, place: usize) -> Option<Recognized> {
     // A few numbers tell most functions apart; the last is where the factor shows.
     let few: Vec<f64> = vec![-3.0, -0.5, 1.0, 20.0];
-    let many: Vec<f64> = (-400..=400).map(|i| f64::from(i) / 20.0).collect();
     let draft = network.draft(place)?;
     let mut inputs = draft.inputs.iter().map(|&input| reached(network, input));
     let first = inputs.next()?;
     let common = inputs.fold(first, |common, next| common.intersection(&next).copied().collect());
     // The nearest first: it is the argument itself, not what that was made of.
-    let at = |of: usize, (op, inner): &(Op, f64), xs: &[f64]| {
-        factor(xs, &values(network, place, &mut HashMap::from([(of, xs.to_vec())]))?, op, *inner)
-    };
-    common.iter().rev().find_map(|&of| {
-        let fits = |known: &&(Op, f64)| at(of, known, &few).is_some();
-        let (op, inner) = KNOWN.iter().filter(fits).find(|known| at(of, known, &many).is_some())?;
-        let factor = at(of, &(op.clone(), *inner), &many)?;
-        Some(Recognized { of, inner: *inner, op: op.clone(), factor })
+    common.iter().rev().filter(|&&of| of != place).find_map(|&of| {
+        let at = |xs: &[f64]| values(network, place, &mut HashMap::from([(of, xs.to_vec())]));
+        let ys = at(&few)?;
+        let fits = KNOWN.iter().filter(|(op, inner)| factor(&few, &ys, op, *inner).is_some());
+        // What has steps no layer computes part by part; of a rectifier the slope shows left of 0.
+        let slope = (ys[0] / few[0] / ys[2]) as f32;
+        let rectifier = match slope {
+            0.0 => Op::Relu {},
+            _ => Op::LeakyRelu { slope },
+        };
+        let rectifies = slope.is_finite() && factor(&few, &ys, &rectifier, 1.0).is_some();
+        let mut fits = fits.peekable();
+        if fits.peek().is_none() && !rectifies {
+            return None;
+        }
+        let steps = steps(network, place, of)?;
+        let is_stepped = !steps.is_empty();
+        let many = (-400..=400).map(|i| f64::from(i) / 20.0);
+        let many: Vec<f64> = steps.into_iter().chain(many).collect();
+        let ys = at(&many)?;
+        let rectifier = (rectifies && is_stepped).then_some((rectifier, 1.0));
+        fits.cloned().chain(rectifier).find_map(|(op, inner)| {
+            let factor = factor(&many, &ys, &op, inner)?;
+            Some(Recognized { of, inner, op, factor })
+        })
     })
+}
+
+/// Whether two places give the same for any numbers that both are computed from.
+pub fn are_same(network: &DraftNetwork, place: usize, other: usize) -> bool {
+    let common: Vec<usize> =
+        reached(network, place).intersection(&reached(network, other)).copied().collect();
+    common.into_iter().rev().any(|of| {
+        let same = || {
+            let many = (-400..=400).map(|i| f64::from(i) / 10.0);
+            let many: Vec<f64> = steps(network, place, of)?.into_iter().chain(many).collect();
+            let at =
+                |place: usize| values(network, place, &mut HashMap::from([(of, many.clone())]));
+            let pairs = at(place)?.into_iter().zip(at(other)?);
+            Some(pairs.into_iter().all(|(a, b)| (a - b).abs() <= 1e-7 * (1.0 + a.abs())))
+        };
+        same() == Some(true)
+    })
+}
+
+/// Numbers next to the steps of a function of a place; None if a step is of something else.
+fn steps(network: &DraftNetwork, place: usize, of: usize) -> Option<Vec<f64>> {
+    let mut all = Vec::new();
+    let (mut seen, mut open) = (BTreeSet::from([place]), vec![place]);
+    while let Some(inner) = open.pop() {
+        let draft = network.draft(inner)?;
+        if let Some(ScalarFunction::Compare(_, number)) = draft.function {
+            // Of the argument itself, or of a multiple of it.
+            let number =
+                match network.draft(draft.inputs[0]).map(|draft| (&draft.kind, &draft.inputs)) {
+                    _ if draft.inputs == [of] => number,
+                    Some((DraftKind::Affine(scale, shift), inputs))
+                        if *inputs == [of] && scale.len() == 1 && shift.len() == 1 =>
+                    {
+                        (number - shift[0]) / scale[0]
+                    }
+                    _ => return None,
+                };
+            let near = [0.0, 1e-4, 1e-3, 1e-2].into_iter();
+            all.extend(near.flat_map(|step| [number - step, number + step]));
+        }
+        let further = draft.inputs.iter().filter(|&&input| input > of);
+        open.extend(further.filter(|&&input| seen.insert(input)));
+        if seen.len() > MOST_DRAFTS {
+            return None;
+        }
+    }
+    Some(all)
 }
 
 /// The factor by which `ys` are the operation on the multiples of `xs`, if they are.
@@ -86,27 +153,39 @@ fn values(
     let inputs: Option<Vec<_>> =
         draft.inputs.iter().map(|&input| values(network, input, known)).collect();
     let inputs = inputs?;
-    let of = |i: usize| apply(draft, inputs[0][i], inputs.last().map_or(0.0, |last| last[i]));
+    let of = |i: usize| apply(draft, &inputs.iter().map(|input| input[i]).collect::<Vec<_>>());
     let values: Option<Vec<f64>> = (0..inputs[0].len()).map(of).collect();
     known.insert(place, values.clone()?);
     values
 }
 
 fn is_function(draft: &Draft) -> bool {
-    apply(draft, 0.5, 0.5).is_some()
+    apply(draft, &vec![0.5; draft.inputs.len()]).is_some()
 }
 
-/// One number of a draft from its first and last inputs'.
-fn apply(draft: &Draft, x: f64, y: f64) -> Option<f64> {
+/// One number of a draft from its inputs'.
+fn apply(draft: &Draft, inputs: &[f64]) -> Option<f64> {
+    let (x, y) = (*inputs.first()?, *inputs.last()?);
     match (&draft.kind, draft.function) {
         (_, Some(function)) => Some(match function {
             ScalarFunction::Erf => erf(x),
             ScalarFunction::Exp => x.exp(),
-            ScalarFunction::Softplus => x.exp().ln_1p(),
+            ScalarFunction::Log => x.ln(),
             ScalarFunction::Power(power) => x.powf(power),
             ScalarFunction::Add => x + y,
             ScalarFunction::Mul => x * y,
             ScalarFunction::Div => x / y,
+            ScalarFunction::Compare(kind, number) => f64::from(match kind {
+                Inequality::Greater => x > number,
+                Inequality::GreaterOrEqual => x >= number,
+                Inequality::Less => x < number,
+                Inequality::LessOrEqual => x <= number,
+            }),
+            ScalarFunction::Choose([yes, no]) => match (x != 0.0, yes, no) {
+                (true, Some(number), _) | (false, _, Some(number)) => number,
+                (true, None, _) => *inputs.get(1)?,
+                (false, _, None) => y,
+            },
         }),
         (DraftKind::Affine(scale, shift), None) if scale.len() == 1 && shift.len() == 1 => {
             Some(scale[0] * x + shift[0])
@@ -131,6 +210,8 @@ fn evaluate(op: &Op, x: f64) -> Option<f64> {
             let cubic = x + 0.044715 * x.powi(3);
             0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * cubic).tanh())
         }
+        Op::Mish {} => x * x.exp().ln_1p().tanh(),
+        Op::Softplus {} => x.exp().ln_1p(),
         Op::Tanh {} => x.tanh(),
         Op::Sigmoid {} => sigmoid(x),
         Op::HardSigmoid {} => hard_sigmoid(x),

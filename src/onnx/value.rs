@@ -1,6 +1,6 @@
 //! The values between nodes: constants, which are known when the file is read, and features of images.
 
-use ndarray::{ArcArray, ArrayViewD, IxDyn, Zip};
+use ndarray::{ArcArray, ArrayD, ArrayViewD, IxDyn, Zip};
 use std::rc::Rc;
 
 /// A result, or what is wrong with a node, as the end of a sentence that begins with its name.
@@ -28,6 +28,12 @@ pub enum Operand {
     Floats(Floats),
     Wholes(Wholes),
     Features(Features),
+    /// Features whose images are at another axis than the first, this one.
+    Turned(Features, usize),
+    /// Features of all images in one row, those of each image behind one another.
+    Row(Features),
+    /// Whole numbers that differ between images: for the i-th, i times a number, and these.
+    PerImage(i64, Wholes),
 }
 
 /// What a node of the network gives, and how the file arranges it.
@@ -55,6 +61,14 @@ impl Features {
     pub fn count(&self) -> usize {
         self.dims.iter().product()
     }
+
+    /// Which feature each position holds.
+    pub fn indices(&self) -> NodeResult<ArrayD<usize>> {
+        let count = checked_count(&self.dims)?;
+        let order =
+            self.order.as_ref().map_or_else(|| (0..count).collect(), |order| order.to_vec());
+        ArrayD::from_shape_vec(IxDyn(&self.dims), order).map_err(|error| error.to_string())
+    }
 }
 
 impl Operand {
@@ -72,10 +86,34 @@ impl Operand {
         }
     }
 
+    /// Features with the axis of their images at this place; that of the images is not one of `features.dims`.
+    pub fn turned(features: Features, images: usize) -> Self {
+        match images {
+            0 => Self::Features(features),
+            _ => Self::Turned(features, images),
+        }
+    }
+
+    /// The features that it is, and the axis of their images.
+    pub fn with_images(&self) -> NodeResult<(&Features, usize)> {
+        match self {
+            Self::Turned(features, images) => Ok((features, *images)),
+            _ => self.features().map(|features| (features, 0)),
+        }
+    }
+
+    /// Whether it is known when the file is read.
+    pub fn is_constant(&self) -> bool {
+        matches!(self, Self::Floats(_) | Self::Wholes(_))
+    }
+
     /// The features that it is.
     pub fn features(&self) -> NodeResult<&Features> {
         match self {
             Self::Features(features) => Ok(features),
+            Self::Turned(..) | Self::Row(_) => {
+                Err("takes features in which the images are not the first axis".into())
+            }
             _ => Err("needs features of images, and has numbers of the file".into()),
         }
     }
@@ -85,7 +123,7 @@ impl Operand {
         match self {
             Self::Floats(floats) => Ok(floats),
             Self::Wholes(_) => Err("needs floats, and has whole numbers".into()),
-            Self::Features(_) => {
+            _ => {
                 Err("needs numbers that are known when the file is read, and has computed ones"
                     .into())
             }
@@ -98,6 +136,11 @@ pub fn axis(axis: i64, rank: usize) -> NodeResult<usize> {
     let counted = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
     let found = counted.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank);
     found.ok_or_else(|| format!("has axis {axis} of {rank}"))
+}
+
+/// The axis of features that an axis of the file is, where the images have one too; None for theirs.
+pub fn feature_axis(axis: usize, images: usize) -> Option<usize> {
+    (axis != images).then(|| axis - usize::from(axis > images))
 }
 
 /// Combines two arrays position by position; sides of 1 are repeated.
@@ -139,6 +182,7 @@ pub fn count(value: &Operand) -> usize {
     match value {
         Operand::Floats(floats) => floats.len(),
         Operand::Wholes(wholes) => wholes.len(),
-        Operand::Features(_) => 0,
+        Operand::PerImage(_, offsets) => offsets.len(),
+        _ => 0,
     }
 }

@@ -215,6 +215,7 @@ impl Writer<'_> {
             Op::HardSigmoid {} => ("HardSigmoid", vec![float("alpha", 1.0 / 6.0)]),
             // ONNX has no time: neurons are written as what they are without.
             Op::Relu {} | Op::Lif { .. } => ("Relu", Vec::new()),
+            Op::Softplus {} => ("Softplus", Vec::new()),
             Op::Tanh {} => ("Tanh", Vec::new()),
             Op::Sigmoid {} => ("Sigmoid", Vec::new()),
             Op::HardSwish {} => ("HardSwish", Vec::new()),
@@ -235,6 +236,12 @@ impl Writer<'_> {
             Op::Silu {} => {
                 self.push("Sigmoid", &[x], &part("sigmoid"), Vec::new());
                 return self.push("Mul", &[x, &part("sigmoid")], output, Vec::new());
+            }
+            // Version 18 of the operators has one for it.
+            Op::Mish {} => {
+                self.push("Softplus", &[x], &part("softplus"), Vec::new());
+                self.push("Tanh", &[&part("softplus")], &part("tanh"), Vec::new());
+                return self.push("Mul", &[x, &part("tanh")], output, Vec::new());
             }
             Op::Gelu { tanh } => return self.gelu(x, *tanh, output),
             // Outside of training dropout does nothing.

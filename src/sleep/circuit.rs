@@ -79,6 +79,8 @@ impl CircuitOp {
             | Op::Elu { .. }
             | Op::Silu {}
             | Op::Gelu { .. }
+            | Op::Mish {}
+            | Op::Softplus {}
             | Op::Tanh {}
             | Op::Sigmoid {}
             | Op::HardSigmoid {}

@@ -10,7 +10,7 @@ mod printable;
 pub(crate) mod serde_errors;
 pub(crate) mod short_form;
 
-pub(crate) use json::{of_32_bits, to_json};
+pub(crate) use json::{from_strict_json, of_32_bits, to_json};
 #[cfg(feature = "report")]
 pub(crate) use lists::listed;
 pub(crate) use lists::{joined, times};

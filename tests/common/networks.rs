@@ -118,6 +118,8 @@ impl Draw {
                     Op::Elu { alpha: 1.0 },
                     Op::Silu {},
                     Op::Gelu { tanh: c == 0 },
+                    Op::Mish {},
+                    Op::Softplus {},
                     Op::Tanh {},
                     Op::Sigmoid {},
                     Op::HardSwish {},

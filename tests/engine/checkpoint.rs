@@ -280,3 +280,52 @@ fn unusable_arrays_are_refused() {
     let bytes = state.to_bytes().unwrap();
     assert_eq!(StateDict::from_bytes(&bytes, "").unwrap(), state);
 }
+
+/// A safetensors file with this header and metadata as they stand.
+fn raw(metadata: &str, arrays: &str, numbers: usize) -> Vec<u8> {
+    let header = format!("{{\"__metadata__\": {metadata}{arrays}}}");
+    let length = (header.len() as u64).to_le_bytes();
+    [&length[..], header.as_bytes(), &vec![0; 4 * numbers]].concat()
+}
+
+#[test]
+fn contradictions_in_a_file_are_refused() {
+    let nodes = |mean: &str, out: usize| {
+        format!(
+            r#"{{"input":[1,1,2],"classes":{out},"nodes":[{{"name":"n","op":"normalize",{mean},"std":[0.5]}},{{"name":"fc","op":"linear","out":{out},"bias":false}}]}}"#
+        )
+    };
+    let quoted = |text: &str| serde_json::to_string(text).expect("text");
+    let one = r#", "fc.weight": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}"#;
+    let good = nodes(r#""mean":[0.1]"#, 2);
+    let noted = |architecture: &str| quoted(&format!(r#"{{"architecture": {architecture}}}"#));
+    let read = |metadata: &str, arrays: &str| {
+        let state = StateDict::from_bytes(&raw(metadata, arrays, 4), "net.safetensors")?;
+        Model::open(&state).map(|_| ())
+    };
+    let only = |key: &str, text: &str| format!("{{\"{key}\": {text}}}");
+    read(&only("architecture", &quoted(&good)), one).expect("a network");
+    let both = |theirs: &str| {
+        format!(r#"{{"deepsleep": {}, "architecture": {}}}"#, noted(&good), quoted(theirs))
+    };
+    read(&both(&good), one).expect("the same network twice");
+    let twice = nodes(r#""mean":[0.1],"mean":[0.2]"#, 2);
+    let again = format!("{one}{one}");
+    let keys = format!(r#"{{"format": "pt", "format": "np", "architecture": {}}}"#, quoted(&good));
+    for (metadata, arrays, words) in [
+        (both(&nodes(r#""mean":[0.2]"#, 2)), one, "holds two architectures"),
+        (only("architecture", &quoted(&twice)), one, "`mean` is there twice"),
+        (only("deepsleep", &noted(&twice)), one, "`mean` is there twice"),
+        (only("architecture", &quoted(&good)), again.as_str(), "`fc.weight` is there twice"),
+        (keys, one, "`format` is there twice"),
+        (
+            only("architecture", &quoted(&nodes(r#""mean":[0.1]"#, 3))),
+            one,
+            "`fc.weight` has shape [2, 2], expected [3, 2]",
+        ),
+    ] {
+        let error = read(&metadata, arrays).expect_err(words).to_string();
+        assert!(error.starts_with("net.safetensors: ") && error.contains(words), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}

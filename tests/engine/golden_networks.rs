@@ -117,7 +117,7 @@ fn entries(state: &StateDict) -> impl Iterator<Item = (&str, &[usize])> {
 fn every_operation_gives_pytorchs_numbers() {
     let golden = golden("networks.safetensors");
     let ops: BTreeMap<String, Architecture> = golden.noted("ops").unwrap();
-    assert_eq!(ops.len(), 31);
+    assert_eq!(ops.len(), 33);
     for (name, architecture) in ops {
         let case = Case::new(&name, architecture, 5);
         isas().into_iter().for_each(|isa| case.run(&golden, isa));

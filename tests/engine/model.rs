@@ -239,4 +239,22 @@ fn architectures_say_what_is_wrong_with_a_file() {
     }
     let unknown = r#"{"input": [1, 8, 8], "classes": 3, "layers": []}"#;
     assert!(read(unknown).unwrap_err().to_string().contains("unknown field `layers`"));
+    let of = |classes: usize, nodes: &str| {
+        read(&format!(r#"{{"input": [1, 8, 8], "classes": {classes}, "nodes": [{nodes}]}}"#))
+    };
+    // Of one logit the largest is always the same.
+    let single = of(1, r#"{"name": "f", "op": "linear", "out": 1}"#).unwrap_err().to_string();
+    assert!(single.contains("1 class, and at least 2 are needed"), "{single}");
+    assert!(single.contains("out = 2 in its last layer"), "{single}");
+    // A map of features is no vector of logits, whatever it has as many of as there are classes.
+    let conv = r#"{"name": "c", "op": "conv2d", "out": 3, "kernel": 8}"#;
+    of(3, conv).unwrap();
+    of(3, &format!(r#"{conv}, {{"name": "p", "op": "flatten"}}"#)).unwrap();
+    let map = r#"{"name": "c", "op": "conv2d", "out": 3, "kernel": 7}"#;
+    for classes in [3, 12] {
+        let error = of(classes, map).unwrap_err().to_string();
+        assert!(error.contains(&format!("gives 3x2x2 for {classes} classes; end in")), "{error}");
+        assert_eq!(error.contains("global_avg_pool"), classes == 3, "{error}");
+    }
+    of(3, &format!(r#"{map}, {{"name": "p", "op": "global_avg_pool"}}"#)).unwrap();
 }

@@ -69,6 +69,8 @@ fn reference(activation: Activation, x: f64) -> f64 {
             }
         }
         Activation::Silu => x * sigmoid(x),
+        Activation::Mish => x * x.exp().ln_1p().tanh(),
+        Activation::Softplus => x.exp().ln_1p(),
         Activation::Gelu => x * normal(x),
         Activation::GeluTanh => {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
@@ -80,13 +82,15 @@ fn reference(activation: Activation, x: f64) -> f64 {
     }
 }
 
-const ALL: [Activation; 11] = [
+const ALL: [Activation; 13] = [
     Activation::Relu,
     Activation::Tanh,
     Activation::Sigmoid,
     Activation::LeakyRelu { slope: 0.1 },
     Activation::Elu { alpha: 1.5 },
     Activation::Silu,
+    Activation::Mish,
+    Activation::Softplus,
     Activation::Gelu,
     Activation::GeluTanh,
     Activation::HardSigmoid,

@@ -93,7 +93,7 @@ fn names_are_those_of_pytorch() {
 
 #[test]
 fn what_cannot_be_read_is_named() {
-    let words: [(&str, &[&str]); 18] = [
+    let words: [(&str, &[&str]); 22] = [
         ("argmax", &["node `largest` (ArgMax) is not supported; supported are Abs, Add"]),
         (
             "attention",
@@ -102,22 +102,23 @@ fn what_cannot_be_read_is_named() {
         ("bytes", &["its input `x` is of type 2; floats from 0 to 1"]),
         ("custom", &["node `sparkle` (Sparkle)", "an operator of `com.example`", "supported are"]),
         ("external", &["the array `1.weight`", "in the file `external.bin`", "cannot be opened"]),
+        ("flipped", &["takes an image whose features", "mirrored or shuffled pixels"]),
         ("grouped", &["(InstanceNormalization) is not supported; supported are"]),
+        ("maps", &["gives [batch, 3, 2, 2] and not one number for each class", "x.flatten(1)"]),
         ("mirrored", &["node `/0/Pad` (Pad) has mode `reflect`; zeros (`constant`) are possible"]),
-        (
-            "mish",
-            &["node `/0/Softplus` (Softplus) on features is not supported; supported are Abs"],
-        ),
+        ("one_logit", &["gives 1 number for each image", "torch.cat([-z, z], 1)"]),
         ("order", &["node `q` (Relu) takes `z`, which nothing before it gives"]),
         ("recurrent", &["node `/lstm/LSTM` (LSTM) is not supported; supported are"]),
         ("resized", &["(Resize) is not supported; supported are"]),
         ("sequence", &["has the shape [3, 2, 4]; export it for images"]),
         ("sized", &["has the shape [batch, 1, height, width]; export it for images"]),
         ("surplus", &["node `two` (Relu) has 2 inputs, of which 1 can be read"]),
+        ("tokens", &["gives [batch, 3, 4] and not one number for each class"]),
         ("trained", &["node `norm` (BatchNormalization) is in training mode; export after"]),
         ("transposed", &["(ConvTranspose) is not supported; supported are"]),
         ("two_inputs", &["has other inputs than the image `x`: mask"]),
         ("version", &["uses version 8 of ONNX's operators; 9 or newer is read"]),
+        ("waves", &["(Sin) is not supported; supported are"]),
     ];
     let files = files(&folder("refused"));
     assert_eq!(files.len(), words.len());
@@ -127,6 +128,40 @@ fn what_cannot_be_read_is_named() {
         assert!(error.starts_with(&format!("{}: ", path.display())), "{error}");
         assert!(!error.contains('\n'), "{error}");
         words.iter().for_each(|word| assert!(error.contains(word), "{name}: {error}"));
+    }
+}
+
+#[test]
+fn channels_come_last_where_the_file_has_them_last() {
+    for name in ["last.onnx", "last_new.onnx"] {
+        let read = onnx::read(folder(name)).expect("a file that is read");
+        assert_eq!(read.architecture.input(), Shape::new(3, 5, 5), "{name}");
+    }
+}
+
+#[test]
+fn picked_channels_are_one_layer() {
+    // A permutation is one convolution of ones, and the gray image three times another.
+    for name in ["turned", "turned_new", "gray", "gray_new"] {
+        let read = onnx::read(folder(&format!("{name}.onnx"))).expect("a file that is read");
+        let ops: Vec<&str> = read.architecture.nodes().iter().map(|node| node.op.name()).collect();
+        assert_eq!(ops[..2], ["conv2d", "conv2d"], "{name}: {ops:?}");
+        let first = &read.architecture.nodes()[0].name;
+        let weights = read.state.get(&format!("{first}.weight")).expect("weights");
+        let expected: &[f32] = match weights.shape[1] {
+            3 => &[0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0],
+            _ => &[1.0; 3],
+        };
+        assert_eq!(weights.values, expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_left_out_at_the_end_is_said_once() {
+    for (name, op) in [("softmax", "Softmax"), ("log_softmax", "LogSoftmax")] {
+        let read = onnx::read(folder(&format!("{name}.onnx"))).expect("a file that is read");
+        let expected = format!("the {op} at its end is left out: attacks and margins need logits");
+        assert_eq!(read.notes, [expected]);
     }
 }
 
@@ -152,6 +187,19 @@ fn weights_are_found_beside_the_file() {
         std::os::unix::fs::symlink("/dev/zero", &weights).expect("a link");
         let error = onnx::read(&path).expect_err("a device").to_string();
         assert!(error.contains("a link that leads out of this folder"), "{error}");
+    }
+}
+
+#[test]
+fn borders_that_are_too_wide_are_refused() {
+    let bytes = std::fs::read(folder("gated_new.onnx")).expect("a golden file");
+    let pads: Vec<u8> = [0_i64, 0, 0, 1, 0, 0, 1, 2].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let at = bytes.windows(pads.len()).position(|part| part == pads).expect("the pads");
+    for place in [1, 2, 7] {
+        let mut wide = bytes.clone();
+        wide[at + 8 * place..][..8].copy_from_slice(&(1_i64 << 60).to_le_bytes());
+        let error = onnx::from_bytes(&wide, "wide.onnx").expect_err("too wide").to_string();
+        assert!(error.contains("(Pad)") && error.contains("too large"), "{place}: {error}");
     }
 }
 

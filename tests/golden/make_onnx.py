@@ -166,6 +166,82 @@ def pools():
     )
 
 
+class Picked(nn.Module):
+    """A function of its images in front of a small network."""
+
+    def __init__(self, function, channels):
+        super().__init__()
+        self.function = function
+        self.conv = nn.Conv2d(channels, 4, 3)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = F.adaptive_avg_pool2d(F.relu(self.conv(self.function(x))), 1)
+        return self.fc(x.flatten(1))
+
+
+class ChannelsLast(nn.Module):
+    """Takes N x H x W x C, as the newer exporter writes it: features are picked by their places in memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4914, 0.4822, 0.4465]))
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = F.relu(self.conv((x - self.mean).permute(0, 3, 1, 2)))
+        pooled = F.adaptive_avg_pool2d(x, 1).flatten(1)
+        return self.fc(torch.cat([pooled, x.permute(0, 2, 3, 1).mean((1, 2))], 1))
+
+
+class Ensemble(nn.Module):
+    """The mean logits of two networks."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = Picked(lambda x: x.flip(1), 3), Picked(lambda x: x[:, :, ::2, 1::2], 3)
+
+    def forward(self, x):
+        return torch.stack([self.one(x), self.two(x)]).mean(0)
+
+
+class Shuffled(nn.Module):
+    """A block of ShuffleNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3)
+        self.conv2 = nn.Conv2d(3, 3, 1)
+        self.fc = nn.Linear(6, 3)
+
+    def forward(self, x):
+        left, right = self.conv1(x).chunk(2, 1)
+        x = torch.cat([left, F.softplus(self.conv2(right), 2.0)], 1)
+        x = F.logsigmoid(nn.functional.channel_shuffle(x, 2)) ** 2
+        return self.fc(x.view(x.size(0), 6, -1).mean(-1))
+
+
+class Gated(nn.Module):
+    """Squeeze and excitation as its authors wrote it, borders that are no zeros, a crop, weights that are computed from
+    others, and a normalization that is repeated for each image."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4, 0.3]))
+        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 4, 3))
+        self.down, self.up = nn.Linear(4, 2), nn.Linear(2, 4)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        x = F.pad(x - self.mean.view(1, c, 1, 1).repeat(n, 1, h, w), (1, 2, 0, 1), value=0.5)
+        x = self.conv(F.pad(x, (0, -1, -1, 0)))
+        x = torch.where(x > 0, x, 0.2 * x)
+        gate = torch.sigmoid(self.up(F.relu(self.down(x.mean((2, 3))))))
+        return self.fc((x * gate.view(n, 4, 1, 1).expand_as(x)).amax((2, 3)))
+
+
 def images(channels, side):
     return torch.rand(3, channels, side, side)
 
@@ -199,7 +275,7 @@ def served():
     }
 
 
-class Gated(nn.Module):
+class Attended(nn.Module):
     def forward(self, x):
         return (x * torch.softmax(x, 1)).flatten(1)
 
@@ -219,15 +295,48 @@ def refused():
     sized = {"dynamic_axes": {"x": {0: "batch", 2: "height", 3: "width"}}, "input_names": ["x"], **old}
     flat = lambda *layers: nn.Sequential(*layers, nn.Flatten())
     return {
-        "attention": (Gated(), images(1, 4), new),
+        "attention": (Attended(), images(1, 4), new),
         "recurrent": (Recurrent(), images(1, 4), {"opset_version": 17, **old}),
         "transposed": (flat(nn.ConvTranspose2d(1, 1, 2)), images(1, 4), {"opset_version": 17, **old}),
         "resized": (flat(nn.Upsample(scale_factor=2)), images(1, 4), new),
         "mirrored": (flat(nn.ReflectionPad2d(1)), images(1, 4), {"opset_version": 17, **old}),
         "grouped": (flat(nn.GroupNorm(1, 2)), images(2, 4), new),
-        "mish": (flat(nn.Mish()), images(1, 4), {"opset_version": 17, **old}),
         "sized": (nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()), images(1, 4), sized),
         "sequence": (nn.Sequential(nn.Conv1d(2, 2, 2), nn.Flatten()), torch.rand(3, 2, 4), {"opset_version": 17, **old}),
+    }
+
+
+def served_later():
+    """As `served`; on random numbers of their own, so that the files before them stay the same."""
+    old, new = {"dynamo": False}, {"dynamo": True}
+    batch = {"dynamic_axes": {"x": {0: "batch"}}, "input_names": ["x"], **old}
+    dims = {"dynamic_shapes": ({0: torch.export.Dim("batch")},), **new}
+    return {
+        "mish": (Activations(nn.Mish(), nn.Softplus(), nn.Mish()), images(3, 6), {"opset_version": 17, **batch}),
+        "mish_new": (Activations(nn.Mish(), nn.Softplus(2.0)), images(3, 6), {"opset_version": 20, **dims}),
+        "turned": (Picked(lambda x: x[:, [2, 1, 0]], 3), images(3, 5), {"opset_version": 13, **batch}),
+        "turned_new": (Picked(lambda x: x[:, [2, 1, 0]], 3), images(3, 5), dims),
+        "gray": (Picked(lambda x: x.expand(-1, 3, -1, -1), 3), images(1, 5), {"opset_version": 11, **batch}),
+        "gray_new": (Picked(lambda x: x.repeat(1, 3, 1, 1), 3), images(1, 5), dims),
+        "last": (ChannelsLast(), torch.rand(3, 5, 5, 3), {"opset_version": 17, **batch}),
+        "last_new": (ChannelsLast(), torch.rand(3, 5, 5, 3), dims),
+        "ensemble": (Ensemble(), images(3, 8), {"opset_version": 18, **batch}),
+        "ensemble_new": (Ensemble(), images(3, 8), new),
+        "shuffled_new": (Shuffled(), images(3, 6), dims),
+        "gated": (Gated(), images(2, 6), {"opset_version": 18, **batch}),
+        "gated_new": (Gated(), images(2, 6), dims),
+    }
+
+
+def refused_later():
+    """As `refused`."""
+    old, new = {"dynamo": False}, {"dynamo": True}
+    return {
+        "waves": (Picked(torch.sin, 1), images(1, 4), {"opset_version": 17, **old}),
+        "maps": (nn.Conv2d(1, 3, 3), images(1, 4), new),
+        "tokens": (nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(2)), images(1, 4), {"opset_version": 17, **old}),
+        "one_logit": (nn.Sequential(nn.Flatten(), nn.Linear(16, 1), nn.Sigmoid()), images(1, 4), new),
+        "flipped": (Picked(lambda x: x.flip(3), 1), images(1, 4), {"opset_version": 17, **old}),
     }
 
 
@@ -346,14 +455,9 @@ def logits(path, x, network):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("onnx"))
-    out = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    arrays = {}
-    for name, (network, x, arguments) in served().items():
+def write_served(networks, out, arrays):
+    """Files that are read, and their images and logits."""
+    for name, (network, x, arguments) in networks.items():
         randomize(network)
         path = str(out / f"{name}.onnx")
         export(network, x, path, arguments)
@@ -363,20 +467,40 @@ def main():
             network.end = nn.Identity()
             with torch.no_grad():
                 found = network(x).numpy()
-        arrays[f"{name}.input"] = x.numpy()
+        # Of networks with the channels last, the images as ours take them.
+        last = isinstance(network, ChannelsLast)
+        arrays[f"{name}.input"] = np.ascontiguousarray(x.numpy().transpose(0, 3, 1, 2)) if last else x.numpy()
         arrays[f"{name}.logits"] = found
+
+
+def write_refused(networks, out):
+    """Files that are not read."""
+    for name, (network, x, arguments) in networks.items():
+        export(network.eval(), x, str(out / "refused" / f"{name}.onnx"), arguments)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("onnx"))
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    arrays = {}
+    write_served(served(), out, arrays)
     torch.manual_seed(7)
     model, arrays["limits.input"], arrays["limits.logits"] = limits()
     onnx.save(model, out / "limits.onnx")
-    save_file(arrays, out / "served.safetensors")
     (out / "refused").mkdir(exist_ok=True)
-    for name, (network, x, arguments) in refused().items():
-        export(network.eval(), x, str(out / "refused" / f"{name}.onnx"), arguments)
+    write_refused(refused(), out)
     for name, model in crafted():
         onnx.save(model, out / "refused" / f"{name}.onnx")
     external(out / "refused" / "external.onnx")
     # Without its weights.
     (out / "refused" / "external.bin").unlink()
+    torch.manual_seed(8)
+    write_served(served_later(), out, arrays)
+    write_refused(refused_later(), out)
+    save_file(arrays, out / "served.safetensors")
 
 
 if __name__ == "__main__":

@@ -61,6 +61,8 @@ impl Operation for Activate {
             Activation::Elu { .. } => "elu",
             Activation::Silu => "silu",
             Activation::Gelu | Activation::GeluTanh => "gelu",
+            Activation::Mish => "mish",
+            Activation::Softplus => "softplus",
             Activation::HardSigmoid => "hard_sigmoid",
             Activation::HardSwish => "hard_swish",
             Activation::Clamp { .. } => "clamp",

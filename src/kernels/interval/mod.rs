@@ -187,9 +187,11 @@ fn valley(activation: Activation) -> Option<(f32, f32)> {
         Activation::Silu => Some((-1.278_464_5, -0.278_464_55)),
         Activation::Gelu => Some((-0.751_791_5, -0.169_971_2)),
         Activation::GeluTanh => Some((-0.752_461_4, -0.170_040_8)),
+        Activation::Mish => Some((-1.192_431_2, -0.308_843_42)),
         Activation::HardSwish => Some((-1.5, -0.375)),
         Activation::Relu
         | Activation::Tanh
+        | Activation::Softplus
         | Activation::Sigmoid
         | Activation::HardSigmoid
         | Activation::Clamp { .. } => None,

@@ -12,8 +12,7 @@ pub use pair::Pair;
 
 use crate::fingerprint::Fingerprint;
 use crate::tensor::Shape;
-use crate::wording::of_json;
-use crate::wording::{meant, shown};
+use crate::wording::{from_strict_json, meant, of_json, shown};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -92,7 +91,8 @@ impl Architecture {
     /// # Errors
     /// If the text is no JSON, or no network: those of [`new`](Self::new).
     pub fn from_json(text: &str, path: impl AsRef<Path>) -> Result<Self> {
-        serde_json::from_str(text).map_err(|error| Error::format(path, of_json(&error)))
+        let strict = from_strict_json(text).and_then(|_| serde_json::from_str(text));
+        strict.map_err(|error| Error::format(path, of_json(&error)))
     }
 
     /// From these nodes, the last of which gives the logits.
@@ -105,6 +105,14 @@ impl Architecture {
         let product = sides.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
         if !product.is_some_and(|features| (1..=MOST_FEATURES).contains(&features)) {
             return fail(format!("input {sides:?}: 1 to {MOST_FEATURES} numbers are possible"));
+        }
+        if classes < 2 {
+            let noun = if classes == 1 { "class" } else { "classes" };
+            return fail(format!(
+                "{classes} {noun}, and at least 2 are needed: the largest of one logit is always the same one, and every image \
+                 would be right. Give images two classes, and a binary network out = 2 in its last layer (zeros as the \
+                 first row of weights and bias, those of the one logit as the second, are the same classifier)"
+            ));
         }
         if nodes.is_empty() || nodes.len() > MOST_NODES {
             return fail(format!("{} nodes; 1 to {MOST_NODES} are possible", nodes.len()));
@@ -150,8 +158,10 @@ impl Architecture {
         let (shape, last) =
             (all.shapes[all.nodes.len()], shown(&all.nodes[all.nodes.len() - 1].name));
         if shape != Shape::flat(classes) {
+            let pool = if shape.channels == classes { "global_avg_pool or " } else { "" };
             return fail(format!(
-                "the last node, `{last}`, gives {shape} for {classes} classes; end in a linear layer with out = {classes}"
+                "the last node, `{last}`, gives {shape} for {classes} classes; end in {pool}a linear layer with out = \
+                 {classes}"
             ));
         }
         Ok(all)

@@ -88,6 +88,10 @@ pub enum Op {
         #[serde(default)]
         tanh: bool,
     },
+    /// x tanh(ln(1 + exp(x)))
+    Mish {},
+    /// ln(1 + exp(x))
+    Softplus {},
     /// Hyperbolic tangent.
     Tanh {},
     /// 1 / (1 + exp(-x))
@@ -219,6 +223,8 @@ impl Op {
             Self::Silu {} => Activation::Silu,
             Self::Gelu { tanh: false } => Activation::Gelu,
             Self::Gelu { tanh: true } => Activation::GeluTanh,
+            Self::Mish {} => Activation::Mish,
+            Self::Softplus {} => Activation::Softplus,
             Self::Tanh {} => Activation::Tanh,
             Self::Sigmoid {} => Activation::Sigmoid,
             Self::HardSigmoid {} => Activation::HardSigmoid,
@@ -241,6 +247,8 @@ impl Op {
             Self::Elu { .. } => "elu",
             Self::Silu {} => "silu",
             Self::Gelu { .. } => "gelu",
+            Self::Mish {} => "mish",
+            Self::Softplus {} => "softplus",
             Self::Tanh {} => "tanh",
             Self::Sigmoid {} => "sigmoid",
             Self::HardSigmoid {} => "hard_sigmoid",

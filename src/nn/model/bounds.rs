@@ -18,7 +18,9 @@ impl Model {
         let fail = |problem: String| Err(Error::argument("interval bounds", problem));
         for node in self.architecture.nodes() {
             let rises = match node.op {
-                Op::Mul {} | Op::Silu {} | Op::Gelu { .. } | Op::HardSwish {} => false,
+                Op::Mul {} | Op::Silu {} | Op::Gelu { .. } | Op::Mish {} | Op::HardSwish {} => {
+                    false
+                }
                 Op::LeakyRelu { slope: factor } | Op::Elu { alpha: factor } => factor >= 0.0,
                 Op::Normalize { .. }
                 | Op::Conv2d { .. }
@@ -26,6 +28,7 @@ impl Model {
                 | Op::BatchNorm { .. }
                 | Op::Relu {}
                 | Op::Lif { .. }
+                | Op::Softplus {}
                 | Op::Tanh {}
                 | Op::Sigmoid {}
                 | Op::HardSigmoid {}
