@@ -1,7 +1,7 @@
 //! From the results of an experiment to something to read: tables as printed beside ours, what differs, curves, pictures.
 //!
-//! [`build`] writes `index.html` (one file, no network), `report.md`, `results.csv` and `replication.svg` into a results folder. It runs no
-//! network and reads no images: the same folder gives the same bytes.
+//! [`build`] writes `index.html` (one file, no network), `report.md`, `results.csv` and `replication.svg` into a results
+//! folder. It runs no network and reads no images: the same folder gives the same bytes.
 //!
 //! | folder | what it is |
 //! |---|---|
