@@ -182,7 +182,7 @@ impl Plan {
             }
         }
         for (i, eps) in self.radii.iter().enumerate() {
-            Budget { norm: self.norm, eps: *eps, seed: self.seed }.check()?;
+            Budget { norm: self.norm, eps: *eps, seed: self.seed }.validate()?;
             if self.radii[..i].contains(eps) {
                 return refuse(format!("eps {eps} is given twice"));
             }

@@ -312,7 +312,7 @@ impl Results {
         Spread::of(measured.map(|run| (run.accuracy, run.images)))
     }
 
-    /// What was measured for a method, a scale and a column: one number a seed. Clean images are nobody's attack: whoever
+    /// What was measured for a method, a scale and a column: one number a seed. Clean images belong to no attack: whoever
     /// crafted the others, the numbers are the same.
     pub fn measured(
         &self,
