@@ -100,7 +100,7 @@ fn word(status: Status) -> &'static str {
     }
 }
 
-/// What stands where there is no number.
+/// The placeholder for a missing number.
 const NONE: i64 = -1;
 
 impl Crafted {

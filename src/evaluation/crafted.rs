@@ -67,7 +67,7 @@ impl Crafted {
         }
         let mut crafted = Self::of(samples, &report, &attack.info());
         if crafted.diagnostics.randomized {
-            // Of the maker, whoever it is shown to.
+            // These are of the model it was crafted on, not of the one that it is shown to.
             crafted.diagnostics.option_warnings.push(RANDOM_MAKER.to_owned());
         }
         Ok(crafted)

@@ -118,7 +118,7 @@ pub struct PortionResult {
     pub portion: usize,
     /// One a sample.
     pub outcomes: Vec<Outcome>,
-    /// What was noticed by the way.
+    /// Diagnostics collected during the attack.
     pub diagnostics: Diagnostics,
     /// The time that it took.
     pub seconds: f64,

@@ -66,7 +66,7 @@ pub struct Prediction {
 }
 
 impl Spread {
-    /// Of (accuracy, images), one a seed; none of none.
+    /// Of (accuracy, images) pairs, one per seed; None if there are none.
     pub fn of(values: impl IntoIterator<Item = (f64, usize)>) -> Option<Self> {
         let values: Vec<_> = values.into_iter().collect();
         let accuracies: Vec<f64> = values.iter().map(|(accuracy, _)| *accuracy).collect();

@@ -87,7 +87,7 @@ pub fn build(folder: &Path) -> Result<Built> {
     })
 }
 
-/// The same without control characters in any of its texts: whoever sent it must not write to our terminal.
+/// The same without control characters in any of its texts: a file from elsewhere must not control our terminal.
 fn cleaned<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
     fn clean(value: &mut Value) {
         match value {

@@ -212,7 +212,7 @@ fn plain(results: &Results, ours: Option<Spread>) -> ShownCell {
     ShownCell { printed: None, ours, verdict: None, interval }
 }
 
-/// The rows of a sheet, one a label.
+/// The row labels of a sheet, each once.
 pub fn labels(sheet: &Sheet) -> Vec<&str> {
     let mut labels: Vec<&str> = Vec::new();
     for row in &sheet.rows {
