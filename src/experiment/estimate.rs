@@ -136,7 +136,7 @@ mod tests {
         };
         let published = "autoattack:version=published";
         for (estimate, core_seconds) in [
-            (craft("cw", 0.0), 6.7),
+            (craft("cw:form=published", 0.0), 6.7),
             (craft(published, 2.0 / 255.0), 44.0),
             (craft(published, 8.0 / 255.0), 34.0),
         ] {

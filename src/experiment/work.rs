@@ -235,7 +235,7 @@ mod tests {
             let work = Work::Craft { attack, norm, eps: 64.0 / 255.0, seed: 0, images: 0..10 };
             work.key(&sources(), &["control"])
         };
-        assert_eq!(key("pgd"), key("pgd:steps=40"));
+        assert_eq!(key("pgd"), key("pgd:restarts=1,steps=40"));
         assert_eq!(key("pgd:steps=7,loss=dlr"), key("pgd:loss=dlr,steps=7"));
         assert_ne!(key("pgd"), key("pgd:steps=41"));
     }

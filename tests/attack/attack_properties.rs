@@ -438,7 +438,6 @@ fn attacks_cost_what_they_say() {
         "fmn:steps=10",
         "sigma-zero:steps=20",
         "cw:form=published",
-        "cw-linf:steps=10,search=3",
         "fab:steps=30",
         "fab-t:steps=30,targets=2",
         "hopskipjump:steps=5",

@@ -15,7 +15,7 @@ use std::str::FromStr;
 /// An attack and its options, such as `pgd:steps=40,restarts=5`. It can be built, always: parsing has tried it.
 ///
 /// Two are equal if they name the same attack with the same options, in whatever order and spelling of numbers
-/// (`step=2/255` and `step=0.00784313725`, `gradient=atan:3` and `gradient=arctan:3`). [`Display`](fmt::Display) prints the
+/// (`step=2/255` and `step=0.007843138`, `gradient=atan:3` and `gradient=arctan:3`). [`Display`](fmt::Display) prints the
 /// options as they were given, [`canonical`](Self::canonical) is one spelling for all of them.
 ///
 /// ```
