@@ -1,4 +1,5 @@
-//! LeNet's two convolutions, and wide layers, on one thread: ours beside im2col written out + `matrixmultiply::sgemm`, beside the peak.
+//! LeNet's two convolutions, and wide layers, on one thread: ours beside im2col written out + `matrixmultiply::sgemm`, beside
+//! the peak.
 //!
 //! `cargo bench --bench conv2d`. Throughput counts floating-point operations (a multiply-add is two), so criterion's
 //! `Gelem/s` is GFLOP/s. Both ways count the same operations, those on true taps: `2 x outputs x taps a sample`;

@@ -98,7 +98,7 @@ fn evaluation(
     context: &Context,
     data: &Dataset,
 ) {
-    let data = data.slice(0, EVALUATED).expect("as many test images");
+    let data = data.slice(0..EVALUATED).expect("as many test images");
     let frozen = Model::lenet(0).freeze().expect("LeNet's sizes fit");
     group.throughput(Throughput::Elements(EVALUATED as u64));
     group.bench_function(BenchmarkId::new("evaluation", name), |b| {

@@ -134,7 +134,7 @@ fn fill(tensor: &mut Tensor) {
 
 fn images(count: usize) -> Dataset {
     let folder = locate(DatasetName::Mnist, None).expect("the bundled data set");
-    Dataset::load(folder, Split::Train).expect("readable").slice(0, count).expect("enough")
+    Dataset::load(folder, Split::Train).expect("readable").slice(0..count).expect("enough")
 }
 
 fn stdp(c: &mut Criterion) {

@@ -36,7 +36,7 @@ impl FrozenNetwork for Perceptron {
         let hidden = tape.fixed_weight(&[32, 784], &self.hidden)?;
         let output = tape.fixed_weight(&[10, 32], &self.output)?;
         let features = tape.linear(x, hidden)?;
-        let features = tape.tanh(features)?;
+        let features = tape.tanh(features);
         tape.linear(features, output)
     }
 }
@@ -62,7 +62,7 @@ fn main() -> deepsleep::Result<()> {
         let hidden = tape.weight(&[32, 784], &model.hidden)?;
         let output = tape.weight(&[10, 32], &model.output)?;
         let features = tape.linear(x, hidden)?;
-        let features = tape.tanh(features)?;
+        let features = tape.tanh(features);
         let logits = tape.linear(features, output)?;
         let loss = tape.cross_entropy(logits, &Labels::new(&labels, 10)?, 1.0)?;
         tape.backward(loss, Seed::Mean)?;

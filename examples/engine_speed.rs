@@ -75,12 +75,12 @@ fn main() -> Result<()> {
     let rate = |size: usize, seconds: f64| size as f64 / seconds;
     let mut gradients = 0.0_f64;
     for &size in gradient_batches {
-        let seconds = gradient_seconds(&context, &frozen, &data.slice(0, size)?, span)?;
+        let seconds = gradient_seconds(&context, &frozen, &data.slice(0..size)?, span)?;
         gradients = gradients.max(rate(size, seconds));
     }
     let mut evaluations = 0.0_f64;
     for &size in evaluation_batches {
-        let data = data.slice(0, size)?;
+        let data = data.slice(0..size)?;
         let seconds = median_seconds(span, || predictions(&context, &frozen, black_box(&data)))?;
         evaluations = evaluations.max(rate(size, seconds));
     }

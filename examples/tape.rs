@@ -25,7 +25,7 @@ const LINEAR: [usize; 2] = [CLASSES, 4 * 3 * 3];
 fn network(tape: &mut Tape, x: Var, weights: &[Weight], labels: &Labels) -> Result<Var> {
     let maps = tape.conv2d(x, weights[0], Conv2dOptions::default())?;
     let maps = tape.bias(maps, weights[1])?;
-    let hidden = tape.tanh(maps)?;
+    let hidden = tape.tanh(maps);
     let pooled = tape.avg_pool(hidden, [2, 2], [2, 2])?;
     let logits = tape.linear(pooled, weights[2])?;
     tape.cross_entropy(logits, labels, 1.0)

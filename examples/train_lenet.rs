@@ -50,7 +50,7 @@ fn main() -> Result<()> {
     );
 
     // Single images: what the network takes them for, and how much each pixel matters to its loss.
-    let few = test.slice(0, 5)?;
+    let few = test.slice(0..5)?;
     let labels: Vec<usize> = few.labels().iter().map(|&label| usize::from(label)).collect();
     let pixels = Tensor::from_array(few.images_f32(0..few.len()).view());
     let gradients = input_gradients(&context, &loaded, &pixels, &labels)?.to_array();

@@ -5,8 +5,8 @@
 //! use deepsleep::*;
 //!
 //! let folder = locate(DatasetName::Mnist, None)?;
-//! let train = Dataset::load(&folder, Split::Train)?.slice(0, 4096)?; // a little of it, for the example
-//! let test = Dataset::load(&folder, Split::Test)?.slice(0, 64)?;
+//! let train = Dataset::load(&folder, Split::Train)?.slice(0..4096)?; // a little of it, for the example
+//! let test = Dataset::load(&folder, Split::Test)?.slice(0..64)?;
 //!
 //! let context = Context::new(0)?; // all threads, the best instruction set
 //! let mut lenet = Model::lenet(0);

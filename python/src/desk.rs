@@ -1,6 +1,6 @@
 //! Where the engine's workers, who may not touch Python, leave their questions for the thread that may.
 //!
-//! A worker asks about at most sixteen images and waits. The thread that serves them waits until everybody who is at work,
+//! A worker asks about at most sixteen images and waits. The thread that serves them waits until every worker that is busy,
 //! or was announced, has asked, and answers all in one batch: the model is called a few times for many images. Gradients
 //! come first: who still waits for one will ask for logits right after, and can then be served with the others.
 

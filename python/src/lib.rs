@@ -13,6 +13,7 @@ mod outputs;
 mod reproduce;
 mod samples;
 mod train;
+mod trained;
 mod work;
 
 /// `deepsleep._native`.

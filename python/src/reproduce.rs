@@ -3,18 +3,17 @@
 use crate::data::Data;
 use crate::error::{Raised, refuse};
 use crate::network::{json, parsed};
-use crate::train::settings_of;
-use crate::work::run;
-use deepsleep::data::{DataIdentity, ImageSet};
+use crate::work::{Office, run};
+use deepsleep::data::Dataset;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    Event, ExperimentSpec, Graph, Quick, Request, RunOptions, Store, assemble_results,
+    Event, Graph, Request, Results, RunOptions, SpecBuilder, Store, assemble_results,
     missing_results, run as run_graph, write_results,
 };
 use deepsleep::files::Lock;
 use deepsleep::tensor::Context;
 use pyo3::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -44,35 +43,15 @@ pub fn run_reproduction<'py>(
     progress: Option<Bound<'py, PyAny>>,
 ) -> PyResult<(String, PathBuf)> {
     let (train, test) = (&train.0, &test.0);
-    let shortened = quick.then(Quick::load).transpose().raised()?;
-    let mut settings = settings_of(profile, 0).raised()?;
-    if let Some(shortened) = &shortened {
-        shortened.shorten(&mut settings).raised()?;
-    }
-    changes.iter().try_for_each(|(name, value)| settings.set(name, value)).raised()?;
-    settings.validate().raised()?;
-    let all = tables.is_empty() && figures.is_empty();
+    let mut asked = SpecBuilder::new(profile.parse().raised()?, quick).raised()?;
+    asked.choose(tables, figures, None);
+    asked.seeds = (0..seeds).collect();
     let threats = [(transfer, ThreatModel::Transfer), (white_box, ThreatModel::WhiteBox)];
-    let usual = shortened.as_ref().map_or((train.len(), test.len(), 1000), |quick| {
-        (quick.train_images, quick.images, quick.white_box_images)
-    });
-    let white_box_images = white_box_images.unwrap_or(usual.2.min(test.len()));
-    let spec = ExperimentSpec {
-        tables: if all { vec![1, 2, 3] } else { tables },
-        figures: if all { vec![3] } else { figures },
-        only: shortened.filter(|_| all).map(|quick| quick.only),
-        sheets: Vec::new(),
-        settings,
-        seeds: (0..seeds).collect(),
-        threat_models: threats.iter().filter(|(asked, _)| *asked).map(|(_, t)| *t).collect(),
-        images: images.unwrap_or(usual.1.min(test.len())),
-        white_box_images,
-        largest_class: test.largest_class(white_box_images),
-        architecture: parsed(architecture).raised()?,
-        data: DataIdentity::of(name, train, test),
-        trained_on: ImageSet::of_first(train, usual.0),
-        quick,
-    };
+    asked.threat_models = threats.iter().filter(|(asked, _)| *asked).map(|(_, t)| *t).collect();
+    (asked.images, asked.white_box_images) = (images, white_box_images);
+    changes.iter().try_for_each(|(name, value)| asked.settings.set(name, value)).raised()?;
+    asked.settings.validate().raised()?;
+    let spec = asked.spec(parsed(architecture).raised()?, name, train, test);
     let graph = Graph::new(&spec).raised()?;
     if let Some((name, _)) = changes.iter().find(|(name, _)| !graph.reads(name)) {
         return Err(refuse(format!(
@@ -87,10 +66,31 @@ pub fn run_reproduction<'py>(
     let _lock = Lock::take(&out.join("lock"), &out).raised()?;
     request.claim(&out).raised()?;
     made.keep();
-    let start = Instant::now();
-    let total = graph.jobs.len();
+    let folder = Folder { request: &request, graph: &graph, store: &store, out: &out };
     let (results, page) = run(py, &[], threads, progress.as_ref(), |office, _| {
-        let options = RunOptions::of(office.context).with(|o| o.jobs = jobs);
+        folder.fill((train, test), jobs, office)
+    })?;
+    Ok((json(&results)?, page))
+}
+
+/// A results folder, and what is asked of it.
+struct Folder<'a> {
+    request: &'a Request,
+    graph: &'a Graph,
+    store: &'a Store,
+    out: &'a Path,
+}
+
+impl Folder<'_> {
+    /// Does what is missing; the results and the report's page.
+    fn fill(
+        &self,
+        images: (&Dataset, &Dataset),
+        jobs: usize,
+        office: &Office<'_>,
+    ) -> deepsleep::Result<(Results, PathBuf)> {
+        let (graph, start) = (self.graph, Instant::now());
+        let total = graph.jobs.len();
         let done = AtomicUsize::new(0);
         let tell = |event: Event<'_>| {
             let count = done.load(Ordering::Relaxed);
@@ -102,10 +102,11 @@ pub fn run_reproduction<'py>(
                 Event::Damaged(..) | Event::Failed(..) => {}
             }
         };
-        let outcomes = run_graph(&graph, &store, (train, test), options, &tell)?;
+        let options = RunOptions::of(office.context).with(|o| o.jobs = jobs);
+        let outcomes = run_graph(graph, self.store, images, options, &tell)?;
         office.context.stop().check()?;
-        let results = assemble_results(&graph, &request.spec, &outcomes)?;
-        let missing = missing_results(&graph, &outcomes).len();
+        let results = assemble_results(graph, &self.request.spec, &outcomes)?;
+        let missing = missing_results(graph, &outcomes).len();
         let complete = || match missing {
             0 => Ok(()),
             _ => Err(deepsleep::Error::failed(
@@ -117,9 +118,8 @@ pub fn run_reproduction<'py>(
         if results.cells.is_empty() {
             complete()?;
         }
-        write_results(&out, &results, (&graph, &outcomes), (office.context, start))?;
-        let page = deepsleep::report::build(&out)?.html;
+        write_results(self.out, &results, (graph, &outcomes), (office.context, start))?;
+        let page = deepsleep::report::build(self.out)?.html;
         complete().map(|()| (results, page))
-    })?;
-    Ok((json(&results)?, page))
+    }
 }

@@ -2,17 +2,17 @@
 
 use crate::data::Data;
 use crate::error::{Raised, refuse};
-use crate::network::{Network, json, parsed};
+use crate::network::{Network, json};
+use crate::trained::Trained;
 use crate::work::{Office, run};
 use deepsleep::checkpoint::{MadeWith, StateDict};
-use deepsleep::data::DataIdentity;
+use deepsleep::data::{DataIdentity, Dataset};
 use deepsleep::evaluation::CheckpointKind;
 use deepsleep::files::{Content, Output};
 use deepsleep::method::{
-    BatchProgress, ControlTraining, Defender, HISTORY, HistoryPoint, InTraining, Observer, Profile,
-    Settings, Training, keep_spiking_options, training_loop,
+    BatchProgress, HISTORY, HistoryPoint, InTraining, Observer, Profile, Settings, Training,
+    keep_spiking_options, training_loop,
 };
-use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Model, Network as _, Origin};
 use pyo3::prelude::*;
 use std::path::{Path, PathBuf};
@@ -68,52 +68,6 @@ impl Observer for Keeper<'_> {
     }
 }
 
-/// A control or a defender.
-enum Trained {
-    Control(Box<ControlTraining>),
-    Defended(Box<Defender>),
-}
-
-impl Trained {
-    fn resume(&mut self, context: &deepsleep::Context, state: &StateDict) -> deepsleep::Result<()> {
-        match self {
-            Self::Control(control) => control.resume(state),
-            Self::Defended(defender) => defender.resume(context, state),
-        }
-    }
-
-    fn in_training(&mut self) -> &mut dyn InTraining {
-        match self {
-            Self::Control(control) => control.as_mut(),
-            Self::Defended(defender) => defender.as_mut(),
-        }
-    }
-
-    /// Whether there is anything left to do after the network that an earlier training ended with.
-    fn continue_after(&mut self, finished: &StateDict, images: usize) -> deepsleep::Result<bool> {
-        match self {
-            Self::Control(control) => control.continue_after(finished, images),
-            Self::Defended(defender) => {
-                MadeWith::refuse(finished.path(), &defender.differences(finished)?)?;
-                Ok(false)
-            }
-        }
-    }
-
-    /// The network at the end, with notes of how it was made.
-    fn state(&self, settings: &Settings) -> StateDict {
-        match self {
-            Self::Control(control) => {
-                let mut state = control.model().state();
-                state.note("defense", Training::Control);
-                state.note("training.options", settings.control.training(settings.seed));
-                state
-            }
-            Self::Defended(defender) => defender.state(),
-        }
-    }
-}
-
 /// Trains a control, or defends one; the network and its history as JSON. With `out`, `out.checkpoint` holds the last pass.
 #[pyfunction]
 #[pyo3(signature = (train, test, defense, start, architecture, profile, seed, changes, out, resume, threads, progress=None))]
@@ -141,48 +95,22 @@ pub fn run_training<'py>(
     if let Some(problem) = trained.unread(&of_profile, &changes).raised()? {
         return Err(refuse(format!("setting: {problem}")));
     }
-    let (train, test) = (&train.0, &test.0);
     let mut training = match (defense, start) {
         (Some(_), Some(start)) => {
-            let Some(defense) = trained.defense() else {
-                return Err(refuse("defense: `none` is a control's training; call train"));
-            };
-            let control = start.model.clone();
-            if let Some(problem) =
-                of_profile.unread_by(control.architecture(), &changes).raised()?
+            let network = start.model.architecture();
+            if trained.defense().is_some()
+                && let Some(problem) = of_profile.unread_by(network, &changes).raised()?
             {
                 return Err(refuse(format!("setting: {problem}")));
             }
-            let defender = Defender::new(defense, control, settings.clone()).raised()?;
-            Trained::Defended(Box::new(defender))
+            Trained::defended(trained, &start.model, &settings)?
         }
-        (None, Some(start)) => {
-            let options = settings.control.training(settings.seed);
-            Trained::Control(Box::new(
-                ControlTraining::of_model(start.model.clone(), options).raised()?,
-            ))
-        }
-        (_, None) => {
-            let architecture: Arc<Architecture> =
-                Arc::new(parsed(architecture.unwrap_or_default()).raised()?);
-            let options = settings.control.training(settings.seed);
-            Trained::Control(Box::new(ControlTraining::new(&architecture, options).raised()?))
-        }
+        (None, Some(start)) => Trained::from_weights(&start.model, &settings)?,
+        (_, None) => Trained::control(architecture.unwrap_or_default(), &settings)?,
     };
-    let ends = Arc::clone(training.in_training().model().architecture());
-    for (half, data) in [("training", train), ("test", test)] {
-        if data.shape() != ends.input() {
-            let (found, wanted) = (data.shape(), ends.input());
-            return Err(refuse(format!("{half} images of {found}; the network takes {wanted}")));
-        }
-        if data.classes() > ends.classes() {
-            let (found, known) = (data.classes(), ends.classes());
-            return Err(refuse(format!(
-                "{half} images of {found} classes; the network tells {known}"
-            )));
-        }
-    }
-    let origin = Origin::new(&ends, DataIdentity::of("", train, test));
+    let images = [&train.0, &test.0];
+    let network = Arc::clone(training.in_training().model().architecture());
+    training.check_images(images)?;
     let checkpoint = out.as_ref().map(|out| {
         let mut name = out.clone().into_os_string();
         name.push(".checkpoint");
@@ -197,55 +125,106 @@ pub fn run_training<'py>(
         };
         Output::open(checkpoint).and_then(|checkpoint| kind.expect(&checkpoint)).raised()?;
     }
-    let images = train.len();
-    let began = start.map(|start| start.model.state().fingerprint());
-    let (model, state, history) = run(py, &[], threads, progress.as_ref(), |office, _| {
-        let mut history: Vec<HistoryPoint> = Vec::new();
-        if let Some(path) = checkpoint.as_deref().filter(|path| resume && path.exists()) {
-            let state = StateDict::load(path)?;
-            MadeWith::refuse(path, &origin.differences(&state))?;
-            training.resume(office.context, &state)?;
-            history = state.noted(HISTORY).unwrap_or_default();
-        } else if let Some(out) = out.as_deref().filter(|out| resume && out.exists()) {
-            let state = StateDict::load(out)?;
-            let mut differences = origin.differences(&state);
-            if state.noted::<String>(START) != began {
-                differences.push("another network to start from".to_owned());
-            }
-            MadeWith::refuse(out, &differences)?;
-            let more = training.continue_after(&state, images)?;
-            history = state.noted(HISTORY).unwrap_or_default();
-            if !more {
-                return Ok((Model::open(&state)?, state, history));
-            }
+    let mut course = Course {
+        training,
+        trained,
+        settings,
+        origin: Origin::new(&network, DataIdentity::of("", images[0], images[1])),
+        start,
+        began: start.map(|start| start.model.state().fingerprint()),
+        out,
+        checkpoint,
+    };
+    let (model, state, history) =
+        run(py, &[], threads, progress.as_ref(), |office, _| course.run(office, images, resume))?;
+    let network = Network::of(model, state, (false, None), Vec::new()).raised()?;
+    Ok((network, json(&history)?))
+}
+
+/// A training with its files.
+struct Course<'a> {
+    training: Trained,
+    trained: Training,
+    settings: Settings,
+    origin: Origin,
+    start: Option<&'a Network>,
+    /// The fingerprint of the network that it starts from.
+    began: Option<String>,
+    out: Option<PathBuf>,
+    checkpoint: Option<PathBuf>,
+}
+
+impl Course<'_> {
+    /// Trains to the end; the network, its file and its history.
+    fn run(
+        &mut self,
+        office: &Office<'_>,
+        images: [&Dataset; 2],
+        resume: bool,
+    ) -> deepsleep::Result<(Model, StateDict, Vec<HistoryPoint>)> {
+        let mut history = Vec::new();
+        if resume && let Some(finished) = self.resume(office, images[0].len(), &mut history)? {
+            return Ok((Model::open(&finished)?, finished, history));
         }
-        if let Trained::Control(_) = training {
+        if let Trained::Control(_) = self.training {
             // It may be longer now than when these epochs were made.
-            history.iter_mut().for_each(|point| point.of = settings.control.epochs);
+            history.iter_mut().for_each(|point| point.of = self.settings.control.epochs);
         }
-        let place = checkpoint.as_deref();
-        let mut keeper = Keeper { office, checkpoint: place, origin: &origin, images, done: 0 };
-        let model = training.in_training();
-        training_loop::train(office.context, model, [train, test], &mut history, &mut keeper)?;
-        let mut state = training.state(&settings);
-        if let Some(start) = start {
-            keep_spiking_options(&start.state, trained, &settings, &mut state)?;
-        }
-        origin.note_in(&mut state);
-        if let Some(began) = &began {
-            state.note(START, began);
-        }
-        state.note(HISTORY, &history);
-        state.note("clean_accuracy", history.last().map(|point| point.test_accuracy));
-        if let Some(out) = &out {
+        let checkpoint = self.checkpoint.as_deref();
+        let (origin, images_of_pass) = (&self.origin, images[0].len());
+        let mut keeper = Keeper { office, checkpoint, origin, images: images_of_pass, done: 0 };
+        let model = self.training.in_training();
+        training_loop::train(office.context, model, images, &mut history, &mut keeper)?;
+        let state = self.state(&history)?;
+        if let Some(out) = &self.out {
             state.save(out)?;
         }
-        if let Some(path) = place.filter(|path| path.exists()) {
+        if let Some(path) = checkpoint.filter(|path| path.exists()) {
             std::fs::remove_file(path)
                 .map_err(|error| deepsleep::Error::io(path, "remove", error))?;
         }
-        Ok((training.in_training().model().clone(), state, history))
-    })?;
-    let network = Network::of(model, state, (false, None), Vec::new()).raised()?;
-    Ok((network, json(&history)?))
+        Ok((self.training.in_training().model().clone(), state, history))
+    }
+
+    /// Goes on from the checkpoint, or after the network that an earlier training ended with. That network's file if nothing
+    /// is left to do.
+    fn resume(
+        &mut self,
+        office: &Office<'_>,
+        images: usize,
+        history: &mut Vec<HistoryPoint>,
+    ) -> deepsleep::Result<Option<StateDict>> {
+        if let Some(path) = self.checkpoint.as_deref().filter(|path| path.exists()) {
+            let state = StateDict::load(path)?;
+            MadeWith::refuse(path, &self.origin.differences(&state))?;
+            self.training.resume(office.context, &state)?;
+            *history = state.noted(HISTORY).unwrap_or_default();
+        } else if let Some(out) = self.out.as_deref().filter(|out| out.exists()) {
+            let state = StateDict::load(out)?;
+            let mut differences = self.origin.differences(&state);
+            if state.noted::<String>(START) != self.began {
+                differences.push("another network to start from".to_owned());
+            }
+            MadeWith::refuse(out, &differences)?;
+            let more = self.training.continue_after(&state, images)?;
+            *history = state.noted(HISTORY).unwrap_or_default();
+            return Ok((!more).then_some(state));
+        }
+        Ok(None)
+    }
+
+    /// The file of the network at the end, with notes of how it was made.
+    fn state(&self, history: &[HistoryPoint]) -> deepsleep::Result<StateDict> {
+        let mut state = self.training.state(&self.settings);
+        if let Some(start) = self.start {
+            keep_spiking_options(&start.state, self.trained, &self.settings, &mut state)?;
+        }
+        self.origin.note_in(&mut state);
+        if let Some(began) = &self.began {
+            state.note(START, began);
+        }
+        state.note(HISTORY, history);
+        state.note("clean_accuracy", history.last().map(|point| point.test_accuracy));
+        Ok(state)
+    }
 }

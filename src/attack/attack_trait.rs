@@ -3,6 +3,7 @@
 use crate::attack::attack_info::AttackInfo;
 use crate::attack::candidate::Candidate;
 use crate::attack::diagnostics::Diagnostics;
+use crate::attack::effort::Effort;
 use crate::attack::engine::drive;
 use crate::attack::geometry::norm::Norm;
 use crate::attack::loss::Loss;
@@ -23,6 +24,9 @@ pub struct Search {
 pub trait Attack: Send + Sync {
     /// What there is to know of it before it runs.
     fn info(&self) -> AttackInfo;
+
+    /// What it asks of a model with `classes` classes.
+    fn effort(&self, norm: Norm, classes: usize) -> Effort;
 
     /// Attacks these of the samples, whose clean logits are finite.
     ///
@@ -52,6 +56,10 @@ impl<S: Stepper> Attack for S {
             description: self.changed_options().of(self.name()),
             ..AttackInfo::of(self.name())
         }
+    }
+
+    fn effort(&self, _norm: Norm, classes: usize) -> Effort {
+        Effort::of(self, classes)
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

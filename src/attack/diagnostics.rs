@@ -97,8 +97,8 @@ impl Diagnostics {
         }
     }
 
-    /// In words, for all samples of the evaluation by the attack of this name: how many they are, how many of them invalid, and what
-    /// they cost.
+    /// In words, for all samples of the evaluation by the attack of this name: how many they are, how many of them invalid,
+    /// and what they cost.
     pub fn warnings(
         &self,
         attack: &str,

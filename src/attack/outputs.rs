@@ -144,7 +144,7 @@ mod tests {
         };
         let exact: Vec<Vec<f32>> = logits().iter().map(softmax).collect();
         assert!(doubt(&exact).contains("probabilities"));
-        // To so many bits after the first, as bfloat16 and float16 have.
+        // To this many bits after the first, as bfloat16 and float16 have.
         for bits in [7, 10] {
             let dropped = 23 - bits;
             let half = 1u32 << (dropped - 1);

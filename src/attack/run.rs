@@ -150,7 +150,7 @@ fn is_attacked(
 
 /// The report before anything was done, if the task can be.
 fn begin(task: &AttackTask<'_>, attack: &dyn Attack, info: &AttackInfo) -> Result<AttackReport> {
-    task.budget.check()?;
+    task.budget.validate()?;
     task.check()?;
     task.check_spikes(info)?;
     check_memory(task.context, task.classifier.sample_bytes(), LANES)?;

@@ -17,7 +17,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// From an N x C x H x W array with pixels in 0..=1, a label and an identity each.
+    /// From an N x C x H x W array with pixels in 0..=1, each with a label and an identity.
     ///
     /// # Errors
     /// If the numbers of images, labels and identities differ, or a pixel lies outside (by more than 1e-6, which is

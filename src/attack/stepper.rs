@@ -28,7 +28,7 @@ impl Budget {
     ///
     /// # Errors
     /// If the radius is negative or infinite, or in L-infinity above 1.
-    pub fn check(&self) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         let Self { norm, eps, .. } = *self;
         let most = if norm == Norm::Linf { 1.0 } else { f32::MAX };
         if (0.0..=most).contains(&eps) {
@@ -194,6 +194,16 @@ pub trait Stepper: Send + Sync {
     /// How often it starts over, for a model with `classes` classes: a single run unless it says otherwise.
     fn runs(&self, _classes: usize) -> Runs {
         Runs { restarts: 1, targets: 0 }
+    }
+
+    /// Images that it asks about in one run of a sample that withstands it: about as many, where that depends on the answers.
+    /// Plans and the time left are estimated from it; the search does not read it.
+    fn evaluations(&self) -> usize;
+
+    /// What its own arithmetic between two evaluations costs, in evaluations of LeNet with their gradients. 0: little beside
+    /// them.
+    fn own_work(&self) -> f64 {
+        0.0
     }
 
     /// Evaluations that are averaged to answer one question, for models that draw random numbers: expectation over

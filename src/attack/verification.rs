@@ -39,8 +39,8 @@ pub(super) fn confirm(
     Ok(confirmed.collect())
 }
 
-/// The verdicts on images of the samples `which`, clean or found by an attack with `draws` draws. Of a random model the draws are the
-/// same for both, so that they differ by the image, and such as no attack has seen.
+/// The verdicts on images of the samples `which`, clean or found by an attack with `draws` draws. Of a random model the draws
+/// are the same for both, so that they differ by the image, and such as no attack has seen.
 pub(super) fn judge(
     task: &AttackTask<'_>,
     draws: usize,

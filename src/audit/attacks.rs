@@ -226,7 +226,7 @@ pub(super) fn effort(subject: &mut Subject<'_>) -> Result<Check> {
     Ok(subject.share(check, found.len(), subject.len()))
 }
 
-/// The logits' scale: whether the cross-entropy of everybody's libraries loses what ours keeps.
+/// The logits' scale: whether the cross-entropy as libraries compute it loses what ours keeps.
 pub(super) fn scale(subject: &mut Subject<'_>) -> Result<Check> {
     let which = Subject::some(&subject.all(), 256);
     let mut fooled = |loss| {

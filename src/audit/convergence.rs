@@ -42,8 +42,8 @@ impl Watched<'_> {
         last > first && (last - before) / (last - first) > STILL
     }
 
-    /// The same of losses that vary from step to step, of which the best is luck: whether the last ones are higher than as many before
-    /// them, by more than their mean varies, and on the scale of the whole rise.
+    /// The same of losses that vary from step to step, of which the best is luck: whether the last ones are higher than as
+    /// many before them, by more than their mean varies, and on the scale of the whole rise.
     fn is_surely_rising(losses: &[f32]) -> bool {
         let count = losses.len();
         if count < 3 * LAST {
@@ -75,6 +75,10 @@ impl Stepper for Watched<'_> {
 
     fn norms(&self) -> &'static [Norm] {
         self.attack.norms()
+    }
+
+    fn evaluations(&self) -> usize {
+        self.attack.evaluations()
     }
 
     fn goal(&self) -> crate::attack::Goal {

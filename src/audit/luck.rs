@@ -1,4 +1,5 @@
-//! What is luck in an audit of a random model: at the boundary, an attack that finds nothing may find something when it is run again.
+//! What is luck in an audit of a random model: at the boundary, an attack that finds nothing may find something when it is run
+//! again.
 
 use super::subject::Subject;
 use crate::Result;
@@ -8,9 +9,9 @@ use crate::attack::{Apgd, Attack, Budget};
 const AGAIN: u64 = 3;
 
 impl Subject<'_> {
-    /// Those of `found`, by `attack`, that are beyond what gradients find: all of them, or of a random model those that withstand gradients
-    /// that are averaged over its draws each time they are tried again, as the attack was another try, and that the attack fools each time
-    /// too.
+    /// Those of `found`, by `attack`, that are beyond what gradients find: all of them, or of a random model those that
+    /// withstand gradients that are averaged over its draws each time they are tried again, as the attack was another try, and
+    /// that the attack fools each time too.
     pub fn beyond_luck(&mut self, attack: &dyn Attack, found: Vec<usize>) -> Result<Vec<usize>> {
         if !self.model.is_random() {
             return Ok(found);

@@ -131,7 +131,7 @@ impl AuditTask<'_> {
     /// If samples and budget do not fit the model or a twin, or the attack behind the claim cannot be run on the model.
     pub fn check(&self) -> Result<()> {
         let Self { context, model, samples, options, twins } = *self;
-        options.budget.check()?;
+        options.budget.validate()?;
         if options.budget.norm == Norm::L0 {
             let problem = "an audit in l0 has no attacks to compare; linf, l2 and l1 have";
             return Err(Error::argument("audit", problem));

@@ -15,8 +15,8 @@ pub fn interval(hits: usize, count: usize) -> [f64; 2] {
     [low, high]
 }
 
-/// Whether something happens more often than its opposite, and not by luck: the exact sign test at 2.5 %, of the strongest of so many
-/// comparisons (Bonferroni).
+/// Whether something happens more often than its opposite, and not by luck: the exact sign test at 2.5 %, of the strongest of
+/// so many comparisons (Bonferroni).
 pub fn surely_more(more: usize, less: usize, comparisons: usize) -> bool {
     more > less && at_least(more, more + less, 0.5) < 0.025 / comparisons.max(1) as f64
 }
@@ -87,8 +87,8 @@ pub fn bootstrap(count: usize, statistic: impl Fn(&[usize]) -> f64) -> Option<[f
 mod tests {
     use super::*;
 
-    /// Of the numbers 0 to 99 the median's interval by order statistics is that of the 40th to the 60th, and the mean's that of the normal
-    /// distribution, 49.5 by 1.96 * 28.87 / 10 either way.
+    /// Of the numbers 0 to 99 the median's interval by order statistics is that of the 40th to the 60th, and the mean's that
+    /// of the normal distribution, 49.5 by 1.96 * 28.87 / 10 either way.
     #[test]
     fn bootstraps_agree_with_theory() {
         let median_of = |some: &[usize]| median(some.iter().map(|&i| i as f64).collect());

@@ -21,7 +21,7 @@
 //! let w1 = tape.weight(&[2, 1, 3, 3], &conv)?;
 //! let w2 = tape.weight(&[3, 32], &linear)?;
 //! let hidden = tape.conv2d(x, w1, Conv2dOptions::default())?;
-//! let hidden = tape.tanh(hidden)?;
+//! let hidden = tape.tanh(hidden);
 //! let logits = tape.linear(hidden, w2)?;
 //! let loss = tape.cross_entropy(logits, &labels, 1.0)?; // one number a sample
 //! tape.backward(loss, Seed::Mean)?;
@@ -32,7 +32,7 @@
 //! // The same network, held against central differences.
 //! let report = check_gradients(images.view(), &[(&[2, 1, 3, 3], &conv), (&[3, 32], &linear)], |tape, x, w| {
 //!     let hidden = tape.conv2d(x, w[0], Conv2dOptions::default())?;
-//!     let hidden = tape.tanh(hidden)?;
+//!     let hidden = tape.tanh(hidden);
 //!     let logits = tape.linear(hidden, w[1])?;
 //!     tape.cross_entropy(logits, &labels, 1.0)
 //! })?;

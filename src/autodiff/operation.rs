@@ -67,12 +67,12 @@ impl<'a> Backward<'a> {
         &self.weights[self.weight_ids[i] as usize].value
     }
 
-    /// Whether anybody wants the gradient of input `i`.
+    /// Whether the gradient of input `i` is wanted.
     pub fn wants_input(&self, i: usize) -> bool {
         self.nodes[self.inputs[i] as usize].wants_grad
     }
 
-    /// Whether anybody wants the gradient of weight `i`.
+    /// Whether the gradient of weight `i` is wanted.
     pub fn wants_weight(&self, i: usize) -> bool {
         self.weights[self.weight_ids[i] as usize].wants_grad
     }

@@ -153,7 +153,7 @@ impl Certifier {
     /// If the images or labels do not fit the network, `eps` is not in 0..=1, or the context was asked to stop.
     pub fn margins(&self, context: &Context, samples: &Samples, eps: f32) -> Result<Vec<f32>> {
         let budget = Budget { norm: Norm::Linf, eps, seed: 0 };
-        budget.check()?;
+        budget.validate()?;
         let (expected, found) = (self.architecture.input(), samples.shape());
         if expected != found {
             let (expected, found) = (format!("images of {expected}"), format!("images of {found}"));

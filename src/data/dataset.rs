@@ -212,18 +212,20 @@ impl Dataset {
         self.classes
     }
 
-    /// A copy of the images `first .. first + count` with their labels.
+    /// A copy of the images of `range` with their labels.
     ///
     /// # Errors
     /// [`Error::Argument`] if there are not that many; it says how many there are.
-    pub fn slice(&self, first: usize, count: usize) -> Result<Self> {
-        let end = first.checked_add(count).filter(|&end| end <= self.len()).ok_or_else(|| {
+    pub fn slice(&self, range: Range<usize>) -> Result<Self> {
+        let Range { start: first, end } = range;
+        if first > end || end > self.len() {
             let problem = format!(
-                "{count} images from number {first} on were asked for, but there are {} (numbers start at 0)",
+                "{} images from number {first} on were asked for, but there are {} (numbers start at 0)",
+                range.len(),
                 self.len()
             );
-            Error::argument("data set", problem)
-        })?;
+            return Err(Error::argument("data set", problem));
+        }
         let part = first * self.shape.features()..end * self.shape.features();
         let pixels = match &self.pixels {
             Pixels::Bytes(bytes) => Pixels::Bytes(bytes[part].to_vec()),
@@ -304,11 +306,11 @@ mod tests {
     #[test]
     fn slices_hold_what_was_asked_for_or_say_how_many_there_are() {
         let set = two();
-        let second = set.slice(1, 1).unwrap();
+        let second = set.slice(1..2).unwrap();
         assert_eq!((second.len(), second.label(0), second.image(0)), (1, 9, set.image(1)));
-        assert!(set.slice(2, 0).unwrap().is_empty());
-        for (first, count) in [(0, 3), (2, 1), (usize::MAX, 2)] {
-            let problem = set.slice(first, count).unwrap_err().to_string();
+        assert!(set.slice(2..2).unwrap().is_empty());
+        for range in [0..3, 2..3, 2..usize::MAX, Range { start: 2, end: 1 }] {
+            let problem = set.slice(range).unwrap_err().to_string();
             assert!(problem.contains("there are 2"), "{problem}");
         }
     }
@@ -334,7 +336,7 @@ mod tests {
         let set =
             Dataset::from_floats(vec![0.1, 0.25, 1.0, 0.0], vec![0, 1], [1, 1, 2], 2).unwrap();
         assert_eq!((set.image(0), set.image(1)), (vec![0.1, 0.25], vec![1.0, 0.0]));
-        assert_eq!(set.slice(1, 1).unwrap().image(0), [1.0, 0.0]);
+        assert_eq!(set.slice(1..2).unwrap().image(0), [1.0, 0.0]);
         assert_eq!(set.mean_image(), [(f64::from(0.1_f32) + 1.0) / 2.0, 0.125]);
         for pixel in [-0.1, 1.5, f32::NAN] {
             let problem = Dataset::from_floats(vec![0.0, pixel], vec![0, 0], [1, 1, 1], 1);

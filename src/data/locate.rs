@@ -21,8 +21,8 @@ const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 /// The places where data sets are looked for, first to last.
 ///
 /// In each of them the data set's own subfolder (`mnist`, `cifar-10`, ...) is looked at; in one that a user named, also
-/// torchvision's (`MNIST/raw`, `cifar-10-batches-bin`, ...) and the folder itself. Who names a folder wants that one: if it lacks a
-/// file, nothing else is looked at.
+/// torchvision's (`MNIST/raw`, `cifar-10-batches-bin`, ...) and the folder itself. Who names a folder wants that one: if it
+/// lacks a file, nothing else is looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchPath {
     /// What `--data-dir` says.

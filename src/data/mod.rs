@@ -18,7 +18,7 @@
 //! # fn main() -> deepsleep::Result<()> {
 //! // The bundled files; `None` searches the usual places for them.
 //! let folder = locate(DatasetName::Mnist, None)?;
-//! let test = Dataset::load(folder, Split::Test)?.slice(0, 16)?;
+//! let test = Dataset::load(folder, Split::Test)?.slice(0..16)?;
 //! assert_eq!(test.shape().to_string(), "1x28x28");
 //! assert_eq!(test.label(0), 7);
 //! let pixels = test.images_f32(0..4); // ndarray, 4 x 1 x 28 x 28, 0.0 to 1.0

@@ -28,7 +28,7 @@ struct SetNotes<T> {
     eps: f32,
     #[serde(default)]
     seed: u64,
-    /// Left out where somebody said the radius.
+    /// Left out where the radius was stated.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     stated: bool,
     #[serde(default = "yes")]
@@ -74,7 +74,7 @@ pub fn archive(
     npz.floats("l0", &rows, column(|o| o.l0))?;
     npz.integers("prediction", outcomes.iter().map(|o| o.prediction as i64).collect());
     npz.words("status", outcomes.iter().map(|o| word(o.status)));
-    // An image that was shown and fooled nobody has a maker, and no winner.
+    // An image that was shown and fooled no model has a maker, and no winner.
     npz.words("winner", outcomes.iter().map(won));
     Ok(npz)
 }
@@ -100,7 +100,7 @@ fn word(status: Status) -> &'static str {
     }
 }
 
-/// What stands where there is no number.
+/// The placeholder for a missing number.
 const NONE: i64 = -1;
 
 impl Crafted {
@@ -220,14 +220,14 @@ impl Crafted {
         let stated = notes.as_ref().is_some_and(|notes| notes.stated);
         let (budget, bounded, target, diagnostics) = match notes {
             Some(SetNotes { norm, eps, seed, bounded, target, mut diagnostics, .. }) => {
-                // Some versions kept the doubt of a set without a radius in the file; it goes when somebody states one.
+                // Some versions kept the doubt of a set without a radius in the file; it goes once one is stated.
                 diagnostics.option_warnings.retain(|doubt| stated || doubt != UNSAID);
                 // Minus zero is no other radius.
                 (Budget { norm, eps: eps + 0.0, seed }, bounded, target, diagnostics)
             }
             None => (largest_change(&samples, &images), true, None, Diagnostics::default()),
         };
-        budget.check().map_err(|e| fail(format!("`{NOTES}`: {e}")))?;
+        budget.validate().map_err(|e| fail(format!("`{NOTES}`: {e}")))?;
         Ok(Self { samples, images, attack, budget, stated, bounded, target, diagnostics })
     }
 }
@@ -255,7 +255,7 @@ fn sizes<R: Read + Seek>(file: &mut NpzReader<R>) -> Result<(usize, Shape)> {
     Ok((count, shape))
 }
 
-/// The name of an attack that nobody has named.
+/// The name of an attack without a name.
 const UNKNOWN: &str = "crafted";
 
 /// What a set says about itself; None if it says nothing.

@@ -3,7 +3,7 @@
 use crate::attack::extend::{AttackTask, Candidate, Hit, Search};
 use crate::attack::geometry::ball::{distance, keeps, near_box};
 use crate::attack::{
-    ATTACKS, Attack, AttackInfo, AttackReport, Budget, Classifier, Cost, Diagnostics, Norm,
+    ATTACKS, Attack, AttackInfo, AttackReport, Budget, Classifier, Cost, Diagnostics, Effort, Norm,
     Outcome, Samples, Status, Winner, run_attack, run_classified,
 };
 use crate::tensor::Context;
@@ -17,7 +17,7 @@ pub struct Crafted {
     pub(super) images: Vec<Image>,
     pub(super) attack: String,
     pub(super) budget: Budget,
-    /// Whether somebody said which radius that is; else it is the largest change that was measured.
+    /// Whether the file states that radius; else it is the largest change that was measured.
     pub(super) stated: bool,
     pub(super) bounded: bool,
     /// The class that counts as success; None: any but the label.
@@ -67,7 +67,7 @@ impl Crafted {
         }
         let mut crafted = Self::of(samples, &report, &attack.info());
         if crafted.diagnostics.randomized {
-            // Of the maker, whoever it is shown to.
+            // These are of the model it was crafted on, not of the one that it is shown to.
             crafted.diagnostics.option_warnings.push(RANDOM_MAKER.to_owned());
         }
         Ok(crafted)
@@ -185,7 +185,7 @@ impl Crafted {
 
     /// The same images, held to a radius that the caller states, whatever the set says or leaves out: what lies farther
     /// away is [`Status::Outside`], also if no radius bounded the attack. Where the attack was bound to a smaller ball, or
-    /// looked in another norm, the reports of [`show`](Self::show) warn that nobody attacked in this one.
+    /// looked in another norm, the reports of [`show`](Self::show) warn that no attack looked in this one.
     pub fn within(mut self, norm: Norm, eps: f32) -> Self {
         let its = self.budget;
         let elsewhere = its.norm != norm || (self.bounded && its.eps < eps);
@@ -206,7 +206,7 @@ impl Crafted {
         self
     }
 
-    /// Whether somebody said which radius that is; else it is the largest change that was measured.
+    /// Whether the radius was stated; else it is the largest change that was measured.
     pub fn is_stated(&self) -> bool {
         self.stated
     }
@@ -276,6 +276,10 @@ impl Attack for ShownSet<'_> {
         AttackInfo { bounded, target, returns_all: true, random: false, ..AttackInfo::of(attack) }
     }
 
+    fn effort(&self, _norm: Norm, _classes: usize) -> Effort {
+        Effort::default()
+    }
+
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {
         let candidate = |&sample: &usize| {
             let image = &self.0.images[sample];
@@ -286,7 +290,7 @@ impl Attack for ShownSet<'_> {
                 target: None,
                 iteration: 0,
             });
-            // A file may name anybody.
+            // A file may name anything as its attack.
             if !ATTACKS.iter().any(|entry| entry.name == winner.name()) {
                 winner.attack = "crafted".into();
             }
@@ -326,6 +330,10 @@ struct Untouched;
 impl Attack for Untouched {
     fn info(&self) -> AttackInfo {
         AttackInfo { random: false, ..AttackInfo::of("clean") }
+    }
+
+    fn effort(&self, _norm: Norm, _classes: usize) -> Effort {
+        Effort::default()
     }
 
     fn search(&self, _task: &AttackTask<'_>, _which: &[usize]) -> Result<Search> {

@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn whether_a_radius_bounded_an_attack_is_no_matter_of_its_name() {
-        // The name alone says the contrary of both; a set of somebody else's names no attack at all.
+        // The name alone says the opposite of both; a set from elsewhere names no attack at all.
         for (attack, bounded, remedy) in [
             ("cw", false, Some("(bounded=yes would)")),
             ("cw:bounded=yes", true, None),
@@ -295,7 +295,7 @@ mod tests {
                 ("other", 2 - usize::from(bounded))
             );
         }
-        // Nobody knows: the old warning says it.
+        // Unknown: the old warning says so.
         assert!(!old("theirs", &[noted]).cell(4).expect("readable").bounded);
         assert!(old("theirs", &[]).cell(4).expect("readable").bounded);
         // Clean images.

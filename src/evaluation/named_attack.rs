@@ -18,7 +18,7 @@ use std::fmt;
 pub enum NamedAttack {
     /// One of the catalog, with its options.
     Known(AttackSpec),
-    /// Another: the caller's own, one of a newer version, or whoever made a set of images.
+    /// Another: the caller's own, one of a newer version, or what made a set of images elsewhere.
     Other(String),
 }
 

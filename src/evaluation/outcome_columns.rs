@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// Outcomes that are read, at most: a run length is a number that anybody may have written.
+/// Outcomes that are read, at most: a run length is an untrusted number.
 const MOST: usize = 10_000_000;
 
 /// Placeholder for a missing value.

@@ -118,7 +118,7 @@ pub struct PortionResult {
     pub portion: usize,
     /// One a sample.
     pub outcomes: Vec<Outcome>,
-    /// What was noticed by the way.
+    /// Diagnostics collected during the attack.
     pub diagnostics: Diagnostics,
     /// The time that it took.
     pub seconds: f64,
@@ -182,7 +182,7 @@ impl Plan {
             }
         }
         for (i, eps) in self.radii.iter().enumerate() {
-            Budget { norm: self.norm, eps: *eps, seed: self.seed }.check()?;
+            Budget { norm: self.norm, eps: *eps, seed: self.seed }.validate()?;
             if self.radii[..i].contains(eps) {
                 return refuse(format!("eps {eps} is given twice"));
             }

@@ -57,7 +57,7 @@ impl Lab<'_> {
     ) -> Result<(Value, Option<String>)> {
         match &job.work {
             Work::Train { training, settings, images } => {
-                let train = self.train.slice(0, *images)?;
+                let train = self.train.slice(0..*images)?;
                 let (mut model, history) = match training {
                     Training::Control => self.control(&job.key, settings, &train, on_step)?,
                     Training::Defense(defense) => {

@@ -147,7 +147,7 @@ impl Graph {
 
     /// Seconds that a job might take: see [`Work::estimate`].
     pub fn estimate(&self, job: &Job) -> f64 {
-        job.work.estimate(self.architecture.flops())
+        job.work.estimate(&self.architecture)
     }
 
     /// Whether a model of this graph reads the setting of this name, in training or as a spiking network.

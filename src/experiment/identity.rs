@@ -125,7 +125,7 @@ pub(super) fn of_folder(folder: &Path) -> Result<Option<Result<FolderIdentity, S
     })
 }
 
-/// Refuses a folder without results that has files by the names of ours: they may be of value.
+/// Refuses a folder without results that has files with our file names: they may be the user's.
 pub(super) fn refuse_others(folder: &Path) -> Result<()> {
     let written = [Results::FILE, RunInfo::FILE, Observations::FILE, SweepFound::FILE, Found::FILE];
     let written = written.into_iter().chain(REPORT_FILES);

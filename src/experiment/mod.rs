@@ -25,6 +25,7 @@ mod run_info;
 mod search;
 mod sheet;
 mod spec;
+mod spec_builder;
 mod statistics;
 mod store;
 mod sweep;
@@ -47,6 +48,7 @@ pub use search::{
 };
 pub use sheet::{Quick, RowSpec, Selection, Sheet, parse};
 pub use spec::ExperimentSpec;
+pub use spec_builder::SpecBuilder;
 pub use statistics::{Prediction, Spread, student};
 pub use store::{JobClaim, Lookup, Store, StoreEntry};
 pub use sweep::{Axis, Distance, PassedVariant, Sweep, SweepFound, SweepRow};

@@ -64,7 +64,7 @@ impl Lab<'_> {
         (images, options): (usize, SpikingOptions),
     ) -> Result<SeenSpikes> {
         let network = SpikingModel::from_model(model, options, Statistics::Carry)?.freeze()?;
-        let rates = firing_rates(self.context, &network, &self.test.slice(0, images)?)?;
+        let rates = firing_rates(self.context, &network, &self.test.slice(0..images)?)?;
         let (names, rates) = rates.into_iter().unzip();
         let step = |step: Vec<bool>| step.iter().map(|&s| if s { '1' } else { '0' }).collect();
         let trains = spike_trains(self.context, &network, self.test, 0)?.into_iter();

@@ -1,4 +1,4 @@
-//! Whether the printed numbers replicate: each of them beside the interval in which one more run of ours would end up.
+//! Whether the printed numbers replicate: each of them beside the prediction interval of one more run.
 
 use super::printed::Printed;
 use super::results::{Measured, Results};
@@ -138,7 +138,7 @@ impl Replication {
     }
 }
 
-/// One number a seed under transfer; `place` is method, scale and column.
+/// One number per seed under transfer; `place` is method, scale and column.
 fn runs(results: &Results, (method, scale, column): (&str, &str, &str)) -> Vec<Measured> {
     results.measured(method, scale, column, ThreatModel::Transfer)
 }

@@ -96,7 +96,7 @@ impl Request {
     }
 
     /// Refuses a folder whose results are of other images, another network, profile or engine. A folder without results
-    /// is anybody's.
+    /// accepts any request.
     ///
     /// # Errors
     /// If they are: in what they differ, and what to do.
@@ -186,10 +186,8 @@ fn both<T: Copy + PartialEq + Ord>(a: &[T], b: &[T]) -> Vec<T> {
 mod tests {
     use super::*;
     use crate::data::{DataIdentity, ImageSet};
-    use crate::evaluation::ThreatModel;
     use crate::experiment::{assemble_results, stored_outcomes};
     use crate::method::{Profile, Settings};
-    use crate::nn::architecture::Architecture;
     use serde_json::json;
     use std::fs;
 
@@ -197,20 +195,13 @@ mod tests {
         let set = |start: &str| ImageSet { images: 10, fingerprint: start.repeat(8) };
         let data = DataIdentity { name: "digits".into(), train: set("abcd"), test: set("1234") };
         let spec = ExperimentSpec {
-            tables: vec![1],
-            figures: vec![],
-            only: None,
-            sheets: Vec::new(),
-            settings: Settings::new(Profile::Published),
-            seeds: vec![0],
-            threat_models: vec![ThreatModel::Transfer],
             images: 10,
             white_box_images: 5,
             largest_class: Some(0.2),
-            architecture: Architecture::default(),
             trained_on: data.train.clone(),
             data,
             quick: true,
+            ..ExperimentSpec::example()
         };
         Request::new(spec, None)
     }
@@ -229,7 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();
         let ours = request();
-        ours.claim(folder).expect("nobody's");
+        ours.claim(folder).expect("an empty folder");
         ours.claim(folder).expect("ours");
         assert_eq!(Request::load(folder).expect("noted"), ours);
 

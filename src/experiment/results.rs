@@ -1,4 +1,4 @@
-//! What came out of an experiment: everything in it is the same to the bit wherever and however it was run. Times,
+//! What came out of an experiment: everything in it has the same bits on every machine and with any number of threads. Times,
 //! machine and instruction set are in [`RunInfo`](super::RunInfo), a file of its own.
 
 use super::execute::read;
@@ -165,7 +165,7 @@ pub struct Measured {
     pub images: usize,
 }
 
-/// Names of the files of a [report](crate::report) in a results folder: the page, its shorter version, a row a cell, and the
+/// Names of the files of a [report](crate::report) in a results folder: the page, its shorter version, one row per cell, and the
 /// picture of the shorter version.
 pub const REPORT_FILES: [&str; 4] = ["index.html", "report.md", "results.csv", "replication.svg"];
 
@@ -312,7 +312,7 @@ impl Results {
         Spread::of(measured.map(|run| (run.accuracy, run.images)))
     }
 
-    /// What was measured for a method, a scale and a column: one number a seed. Clean images are nobody's attack: whoever
+    /// What was measured for a method, a scale and a column: one number per seed. Clean images belong to no attack: whoever
     /// crafted the others, the numbers are the same.
     pub fn measured(
         &self,
@@ -352,7 +352,7 @@ impl Results {
         self.data.as_ref().map_or(10_000, |data| data.test.images)
     }
 
-    /// The cells of one method, scale, column and threat model: one a seed.
+    /// The cells of one method, scale, column and threat model: one per seed.
     pub fn cells_of<'a>(
         &'a self,
         method: &'a str,

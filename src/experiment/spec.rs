@@ -4,12 +4,14 @@ use super::sheet::{Selection, Sheet};
 use super::work::Sources;
 use crate::data::{DataIdentity, ImageSet};
 use crate::evaluation::ThreatModel;
-use crate::method::Settings;
+use crate::method::{Profile, Settings};
 use crate::nn::architecture::Architecture;
 use serde::{Deserialize, Serialize};
 
-/// What an experiment is asked to find out.
+/// What an experiment is asked to find out. [`SpecBuilder`](super::SpecBuilder) makes it of images; the default asks for
+/// nothing, of no images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ExperimentSpec {
     /// Tables of the paper.
     pub tables: Vec<usize>,
@@ -42,6 +44,28 @@ pub struct ExperimentSpec {
     pub trained_on: ImageSet,
     /// Whether it is a shortened run, to be labeled so.
     pub quick: bool,
+}
+
+impl Default for ExperimentSpec {
+    /// Nothing yet: the published profile, one seed, both threat models, no tables and no images.
+    fn default() -> Self {
+        Self {
+            tables: Vec::new(),
+            figures: Vec::new(),
+            only: None,
+            sheets: Vec::new(),
+            settings: Settings::new(Profile::Published),
+            seeds: vec![0],
+            threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
+            images: 0,
+            white_box_images: 0,
+            largest_class: None,
+            architecture: Architecture::default(),
+            data: DataIdentity::default(),
+            trained_on: ImageSet::default(),
+            quick: false,
+        }
+    }
 }
 
 impl ExperimentSpec {
@@ -82,19 +106,10 @@ impl ExperimentSpec {
     pub(super) fn example() -> Self {
         Self {
             tables: vec![1],
-            figures: Vec::new(),
-            only: None,
-            sheets: Vec::new(),
-            settings: Settings::new(crate::method::Profile::Published),
-            seeds: vec![0],
             threat_models: vec![ThreatModel::Transfer],
             images: 100,
             white_box_images: 1,
-            largest_class: None,
-            architecture: Architecture::default(),
-            data: DataIdentity::default(),
-            trained_on: ImageSet::default(),
-            quick: false,
+            ..Self::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a few runs say of one more: mean, spread and prediction intervals. Additions, products and roots only, so that
 //! every machine comes to the same bits.
 
-use crate::evaluation::NORMAL_QUANTILE;
+use crate::evaluation::{NORMAL_QUANTILE, wilson};
 use serde::{Deserialize, Serialize};
 
 /// Student's t, 97.5 % quantiles for 1 to 12 degrees of freedom.
@@ -66,7 +66,7 @@ pub struct Prediction {
 }
 
 impl Spread {
-    /// Of (accuracy, images), one a seed; none of none.
+    /// Of (accuracy, images) pairs, one per seed; None if there are none.
     pub fn of(values: impl IntoIterator<Item = (f64, usize)>) -> Option<Self> {
         let values: Vec<_> = values.into_iter().collect();
         let accuracies: Vec<f64> = values.iter().map(|(accuracy, _)| *accuracy).collect();
@@ -89,6 +89,13 @@ impl Spread {
         let one_more = deviation * (1.0 + 1.0 / self.seeds as f64).sqrt();
         let images = self.of_images(test_images);
         Some(Prediction::new(self.mean, one_more, student(self.seeds - 1), images))
+    }
+
+    /// With one seed, the 95 % interval of the same model's accuracy on other images of this kind (Wilson's). What another seed
+    /// would give, it does not say.
+    pub fn of_other_images(&self) -> Option<[f64; 2]> {
+        let right = (self.mean * self.images as f64).round() as usize;
+        (self.seeds == 1).then(|| wilson(right, self.images))
     }
 
     /// The standard deviation of an accuracy on all test images around that on the first ones, with two more right and two

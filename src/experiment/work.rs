@@ -131,12 +131,12 @@ impl Work {
                         "train": train, "test": test })
             }
             Self::Craft { attack, norm, eps, seed, images } => {
-                json!({ "attack": attack, "norm": norm, "eps": eps, "seed": seed, "test": test,
+                json!({ "attack": attack.canonical(), "norm": norm, "eps": eps, "seed": seed, "test": test,
                         "first": images.start, "end": images.end })
             }
             Self::Show { images, .. } => json!({ "images": images, "test": test }),
             Self::Attack { attack, norm, eps, seed, images, .. } => {
-                json!({ "attack": attack, "norm": norm, "eps": eps, "seed": seed, "test": test,
+                json!({ "attack": attack.canonical(), "norm": norm, "eps": eps, "seed": seed, "test": test,
                         "images": images, "threat_model": ThreatModel::WhiteBox })
             }
             Self::Observe(Observation::Network { images, .. }) => {
@@ -180,6 +180,7 @@ fn name_in_keys(training: Training) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::Printed;
     use crate::method::{DeepSleep, FastWaveDefense, Profile};
 
     fn sources() -> Sources {
@@ -224,6 +225,34 @@ mod tests {
         let same = |name| read(&settings) == read(&with(name));
         assert!(same("cycles") && same("control.epochs"));
         assert!(!same("fast_wave.epochs") && !same("seed"));
+    }
+
+    #[test]
+    fn an_attack_has_one_key_however_it_is_spelled() {
+        let key = |text: &str| {
+            let attack = text.parse().expect("an attack");
+            let norm = Norm::Linf;
+            let work = Work::Craft { attack, norm, eps: 64.0 / 255.0, seed: 0, images: 0..10 };
+            work.key(&sources(), &["control"])
+        };
+        assert_eq!(key("pgd"), key("pgd:restarts=1,steps=40"));
+        assert_eq!(key("pgd:steps=7,loss=dlr"), key("pgd:loss=dlr,steps=7"));
+        assert_ne!(key("pgd"), key("pgd:steps=41"));
+    }
+
+    /// What was stored before keys had one spelling is found again: the built-in attacks are spelled so.
+    #[test]
+    fn the_columns_of_the_paper_are_in_canonical_form() {
+        let printed = Printed::load().expect("built in");
+        for column in printed.columns {
+            let all = [column.attack, column.other_norms, column.full, column.spiking];
+            let attacks = all.into_iter().flatten();
+            for attack in attacks {
+                for form in [attack.transfer_form(), attack] {
+                    assert_eq!(form.canonical().to_string(), form.to_string());
+                }
+            }
+        }
     }
 
     #[test]

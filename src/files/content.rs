@@ -140,7 +140,9 @@ mod tests {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).expect("a file");
             for content in all {
-                Output::open(&path).and_then(|output| output.to_hold(content)).expect("nobody's");
+                Output::open(&path)
+                    .and_then(|output| output.to_hold(content))
+                    .expect("a free place");
             }
         }
     }

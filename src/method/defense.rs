@@ -5,7 +5,6 @@ use super::defenses::{
     SlowWaveDefense,
 };
 use super::{Settings, Stage, is_within};
-use crate::nn::GradientAttack;
 use crate::snn::Statistics;
 use crate::wording::meant;
 use crate::{Error, Result};
@@ -118,14 +117,6 @@ impl TrainingCost {
 
 /// Forward passes that an image's share of a training step costs, its own and two backward.
 pub const STEP: f64 = 3.0;
-
-/// Forward passes that an adversarial example costs: each step is a forward pass and a backward one to the image.
-pub(super) fn example_passes(attack: GradientAttack) -> f64 {
-    match attack {
-        GradientAttack::Fgsm => 2.0,
-        GradientAttack::Pgd { steps, .. } => 2.0 * steps as f64,
-    }
-}
 
 /// The settings that the conversion at the end of every sleep reads.
 pub(super) fn conversion_reads(settings: &Settings) -> Vec<&'static str> {

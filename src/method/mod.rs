@@ -10,7 +10,7 @@
 //! use deepsleep::nn::Model;
 //! use deepsleep::tensor::Context;
 //!
-//! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 256)?;
+//! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0..256)?;
 //! let context = Context::new(0)?;
 //! let control = Model::lenet(0); // in practice, a trained one
 //!

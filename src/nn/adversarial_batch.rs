@@ -23,6 +23,16 @@ pub enum GradientAttack {
     },
 }
 
+impl GradientAttack {
+    /// Forward passes that an example costs: each step is one, and a backward pass to the image.
+    pub fn passes(self) -> f64 {
+        match self {
+            Self::Fgsm => 2.0,
+            Self::Pgd { steps, .. } => 2.0 * steps as f64,
+        }
+    }
+}
+
 /// Where the steps of a batch begin; those of FGSM always at the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -10,8 +10,8 @@
 //! use deepsleep::tensor::Context;
 //!
 //! let folder = locate(DatasetName::Mnist, None)?;
-//! let train = Dataset::load(&folder, Split::Train)?.slice(0, 2048)?;
-//! let test = Dataset::load(&folder, Split::Test)?.slice(0, 500)?;
+//! let train = Dataset::load(&folder, Split::Train)?.slice(0..2048)?;
+//! let test = Dataset::load(&folder, Split::Test)?.slice(0..500)?;
 //!
 //! let context = Context::new(0)?;
 //! let mut lenet = Model::lenet(7);
@@ -33,6 +33,7 @@ mod draws;
 mod evaluate;
 mod finite;
 mod initialization;
+mod input_gradients;
 pub(crate) mod model;
 mod network;
 mod optimizer;
@@ -55,11 +56,10 @@ pub use decision::{margin, predict, rounding};
 pub(crate) use decision::{other_classes, spread};
 pub use draws::{DRAWS, decision_noise};
 pub(crate) use evaluate::check_memory;
-pub use evaluate::{
-    Decision, InputGradients, InputLoss, accuracy, decisions, input_gradients, predictions,
-};
+pub use evaluate::{Decision, accuracy, decisions, predictions};
 pub(crate) use finite::{check_finite, check_finite_state};
 pub use initialization::uniform_fan_in;
+pub use input_gradients::{InputGradients, InputLoss, input_gradients};
 pub use model::{FrozenModel, Model};
 pub use network::{BATCH_NORM_EPS, Freeze, FrozenNetwork, Mode, Network, RunningStatistics};
 pub use optimizer::{Optimizer, Rule};

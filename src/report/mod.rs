@@ -1,7 +1,7 @@
 //! From the results of an experiment to something to read: tables as printed beside ours, what differs, curves, pictures.
 //!
-//! [`build`] writes `index.html` (one file, no network), `report.md`, `results.csv` and `replication.svg` into a results folder. It runs no
-//! network and reads no images: the same folder gives the same bytes.
+//! [`build`] writes `index.html` (one file, no network), `report.md`, `results.csv` and `replication.svg` into a results
+//! folder. It runs no network and reads no images: the same folder gives the same bytes.
 //!
 //! | folder | what it is |
 //! |---|---|
@@ -87,7 +87,7 @@ pub fn build(folder: &Path) -> Result<Built> {
     })
 }
 
-/// The same without control characters in any of its texts: whoever sent it must not write to our terminal.
+/// The same without control characters in any of its texts: a file from elsewhere must not control our terminal.
 fn cleaned<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
     fn clean(value: &mut Value) {
         match value {

@@ -1,7 +1,7 @@
 //! Tables to read, one layout for page, Markdown and terminal: the printed ones, and the user's own. Each is of one threat
 //! model.
-use crate::evaluation::ThreatModel;
 
+use crate::evaluation::ThreatModel;
 use crate::experiment::{CLEAN, Printed, PrintedVerdict, Results, Sheet, Spread};
 use crate::report::compare::{Comparison, comparisons, is_near};
 
@@ -80,9 +80,10 @@ impl ShownCell {
         }
     }
 
-    /// The interval of one more run; nothing with one seed.
+    /// The interval of one more run; with one seed, that of other images.
     pub fn range(&self) -> String {
-        self.interval.map_or(String::new(), |[low, high]| format!("{low:.3} to {high:.3}"))
+        let interval = self.interval.or_else(|| self.ours?.of_other_images());
+        interval.map_or(String::new(), |[low, high]| format!("{low:.3} to {high:.3}"))
     }
 
     /// What that says of print: inside of the interval, or by how many standard deviations print is above it; with one seed,
@@ -211,7 +212,7 @@ fn plain(results: &Results, ours: Option<Spread>) -> ShownCell {
     ShownCell { printed: None, ours, verdict: None, interval }
 }
 
-/// The rows of a sheet, one a label.
+/// The row labels of a sheet, each once.
 pub fn labels(sheet: &Sheet) -> Vec<&str> {
     let mut labels: Vec<&str> = Vec::new();
     for row in &sheet.rows {
@@ -245,5 +246,24 @@ fn own(results: &Results, sheet: &Sheet, threat_model: ThreatModel) -> ReadTable
         left_out: 0,
         columns: sheet.columns.iter().map(head).collect(),
         scales: sheet.scales.iter().map(rows).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::wilson;
+
+    #[test]
+    fn one_seed_has_the_interval_of_its_images_and_several_that_of_one_more_run() {
+        let shown = |accuracies: &[f64]| {
+            let ours = Spread::of(accuracies.iter().map(|&accuracy| (accuracy, 100)));
+            let interval = ours.and_then(|ours| Some(ours.prediction(100)?.interval));
+            ShownCell { printed: None, ours, verdict: None, interval }
+        };
+        let [low, high] = wilson(79, 100);
+        assert_eq!(shown(&[0.79]).range(), format!("{low:.3} to {high:.3}"));
+        assert_eq!(shown(&[0.79, 0.79]).range(), "0.790 to 0.790");
+        assert_eq!(shown(&[]).range(), "");
     }
 }

@@ -104,7 +104,7 @@ impl CircuitOp {
             Self::MaxPool(g) => tape.max_pool_with(x, g.window, g.options),
             Self::AvgPool(g) => tape.avg_pool_with(x, g.window, g.options),
             Self::Scale(factor) => tape.scale(x, *factor),
-            Self::Flatten => tape.flatten(x),
+            Self::Flatten => Ok(tape.flatten(x)),
             Self::Add => tape.add(x, inputs[1]),
             Self::Mul => tape.mul(x, inputs[1]),
             Self::Concat => tape.concat(inputs),

@@ -11,7 +11,7 @@
 //! use deepsleep::sleep::{SlowWave, SlowWaveOptions};
 //! use deepsleep::tensor::Context;
 //!
-//! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0, 32)?;
+//! let train = Dataset::load(locate(DatasetName::Mnist, None)?, Split::Train)?.slice(0..32)?;
 //! let context = Context::new(0)?;
 //! let mut network = Model::lenet(0); // in practice, a trained one
 //!

@@ -11,8 +11,8 @@ use crate::tensor::{Context, Shape};
 
 /// The spiking network in evaluation mode, batch normalization folded into the convolutions.
 ///
-/// With [`Encoder::Poisson`](super::Encoder::Poisson) it is random: it draws from the keys of the tape that it is recorded on, and the mean logits
-/// of several draws decide about an image (see [`Classifier::draws`]).
+/// With [`Encoder::Poisson`](super::Encoder::Poisson) it is random: it draws from the keys of the tape that it is recorded on,
+/// and the mean logits of several draws decide about an image (see [`Classifier::draws`]).
 ///
 /// Its gradients are for attacks: in a pooling window without spikes they go to the neuron that is nearest to a
 /// spike ([`SilentWindow::Largest`]), while training's go to the first.
@@ -58,7 +58,7 @@ impl FrozenSpikingModel {
         let mut neurons = Neurons { layers, steps, silent, spikes, before_pooling };
         let x = encoder.encode(tape, x, steps)?;
         let logits = self.model.record(tape, x, Some(&mut neurons))?;
-        tape.mean_steps(logits)
+        Ok(tape.mean_steps(logits))
     }
 
     /// Its layers, as they are with rectifiers.

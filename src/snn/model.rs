@@ -135,7 +135,7 @@ impl Network for SpikingModel {
 
     fn forward(&mut self, tape: &mut Tape, x: Var, weights: &[Weight], mode: Mode) -> Result<Var> {
         let logits = self.record(tape, x, weights, mode, None)?;
-        tape.mean_steps(logits)
+        Ok(tape.mean_steps(logits))
     }
 
     fn move_statistics(&mut self, tape: &Tape, momentum: f32) {

@@ -16,7 +16,7 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether anybody asked.
+    /// Whether a stop was requested.
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -29,7 +29,7 @@ impl Stop {
     /// For work that can stop here.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] if anybody asked.
+    /// [`Error::Interrupted`] if a stop was requested.
     pub fn check(&self) -> Result<()> {
         if self.is_requested() { Err(Error::Interrupted) } else { Ok(()) }
     }

@@ -2,7 +2,7 @@
 
 use crate::common::models::{golden, lenet, test_images};
 use deepsleep::attack::{
-    ATTACKS as CATALOG, Attack, AttackReport, Budget, Classifier, Norm, Samples, Status,
+    ATTACKS as CATALOG, Attack, AttackReport, Budget, Classifier, Cost, Norm, Samples, Status,
     parse_attack, run_attack,
 };
 use deepsleep::autodiff::{Tape, Var};
@@ -96,7 +96,7 @@ fn run(samples: &Samples, a: &dyn Attack, norm: Norm, eps: f32) -> AttackReport 
     run_on(&Context::new(2).unwrap(), samples, a, norm, eps)
 }
 
-/// The logits of single images, through the trait that everybody can use.
+/// The logits of single images, through the public trait.
 fn logits(images: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let network = lenet("lenet_robust.safetensors");
     let mut session = Classifier::session(&network, Context::serial(Isa::detect().unwrap()));
@@ -409,5 +409,52 @@ proptest! {
         prop_assert!(outcome.image.iter().all(|v| (0.0..=1.0).contains(v)));
         let size = norm.distance(&outcome.image, samples.image(0));
         prop_assert!(budget.admits(size), "{text} {norm}: {size} > {radius}");
+    }
+}
+
+/// What an attack says it asks for is what it asks for an image that withstands it; where the answers decide, half of it
+/// to one and a half.
+#[test]
+fn attacks_cost_what_they_say() {
+    let samples = test_images(0..3);
+    let network = lenet("lenet_robust.safetensors");
+    let context = Context::new(2).unwrap();
+    for text in [
+        "fgsm",
+        "bim",
+        "pgd:steps=5,restarts=2",
+        "eot-pgd:steps=3",
+        "pgd:steps=3,jitter=0.02,draws=2",
+        "apgd-ce:steps=8,restarts=2",
+        "apgd-t:steps=8,targets=2",
+        "square:queries=40,restarts=2",
+        "sa-pgd:steps=8,restarts=2",
+        "nes-pgd:steps=3,pairs=8",
+        "rays:queries=120",
+        "uniform:queries=80",
+        "vmi-fgsm:steps=3,neighbors=2",
+        "di-fgsm:steps=4",
+        "ddn:steps=10",
+        "fmn:steps=10",
+        "sigma-zero:steps=20",
+        "cw:form=published",
+        "fab:steps=30",
+        "fab-t:steps=30,targets=2",
+        "hopskipjump:steps=5",
+        "autoattack:version=published",
+    ] {
+        let attack = parse_attack(text).unwrap();
+        let norm = attack.info().norms[0];
+        let (said, budget) = (attack.effort(norm, 10), Budget { norm, eps: 1e-3, seed: 5 });
+        let report = run_attack(&context, &network, &samples, attack.as_ref(), budget).unwrap();
+        let most = |of: fn(&Cost) -> u64| report.outcomes.iter().map(|o| of(&o.cost)).max();
+        let found = [most(|cost| cost.forward_passes), most(|cost| cost.backward_passes)]
+            .map(Option::unwrap);
+        let checked = attack.info().draws as f64 * 4.0;
+        for (found, said) in found.into_iter().zip([said.forward_passes, said.backward_passes]) {
+            let found = found as f64;
+            let bounds = 0.5 * said - checked..=1.5 * said + checked;
+            assert!(bounds.contains(&found), "{text}: {found}, {said} said");
+        }
     }
 }

@@ -30,7 +30,7 @@ fn a_dead_network_has_the_accuracy_of_class_0_everywhere() {
     let zeros = samples.labels().iter().filter(|&&label| label == 0).count();
     assert!(zeros > 0);
     let folder = locate(DatasetName::Mnist, None).unwrap();
-    let test = Dataset::load(&folder, Split::Test).unwrap().slice(0, 40).unwrap();
+    let test = Dataset::load(&folder, Split::Test).unwrap().slice(0..40).unwrap();
     let expected = zeros as f64 / 40.0;
     assert_eq!(accuracy(&context, &network, &test).unwrap(), expected);
     for entry in ATTACKS {

@@ -125,7 +125,7 @@ fn trained(images: usize, changes: &[(&str, &str)]) -> FrozenModel {
         settings.set(&format!("adversarial_training.{name}"), value).unwrap();
     }
     let folder = locate(DatasetName::Mnist, None).unwrap();
-    let data = Dataset::load(&folder, Split::Train).unwrap().slice(0, images).unwrap();
+    let data = Dataset::load(&folder, Split::Train).unwrap().slice(0..images).unwrap();
     let model = Model::open(&golden("lenet_weights.safetensors")).unwrap();
     let mut defender = Defender::new(&AdversarialTraining, model, settings).unwrap();
     let context = Context::new(2).unwrap();

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 fn images(count: usize) -> Dataset {
     Dataset::load(locate(DatasetName::Mnist, None).unwrap(), Split::Test)
         .unwrap()
-        .slice(0, count)
+        .slice(0..count)
         .unwrap()
 }
 

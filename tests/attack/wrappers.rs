@@ -4,8 +4,8 @@ use crate::common::models::{lenet, test_images};
 use deepsleep::Result;
 use deepsleep::attack::extend::{AttackTask, Search};
 use deepsleep::attack::{
-    ATTACKS, Attack, AttackInfo, Budget, Estimated, Estimator, Loss, Member, Norm, RateRule,
-    Targeted, Transferred, parse_attack, run_attack,
+    ATTACKS, Attack, AttackInfo, Budget, Effort, Estimated, Estimator, Loss, Member, Norm,
+    RateRule, Targeted, Transferred, parse_attack, run_attack,
 };
 use deepsleep::tensor::Context;
 
@@ -31,6 +31,10 @@ impl Attack for Odd {
             losses: vec![Loss::Dlr],
             random: false,
         }
+    }
+
+    fn effort(&self, _norm: Norm, _classes: usize) -> Effort {
+        Effort { forward_passes: 3.0, backward_passes: 2.0, own_work: 1.0 }
     }
 
     fn search(&self, _task: &AttackTask<'_>, _which: &[usize]) -> Result<Search> {
@@ -83,6 +87,7 @@ fn wrappers_change_what_they_must_and_nothing_else() {
     for (attack, info) in all {
         assert_eq!(attack.info(), info);
         assert_eq!(attack.option_warnings(&budget), ["odd at 0.25"], "{}", info.label);
+        assert_eq!(attack.effort(Norm::L2, 10), Odd.effort(Norm::L2, 10), "{}", info.label);
     }
 }
 

@@ -157,7 +157,7 @@ fn a_file_that_names_no_architecture_is_asked_for_it() {
     let metadata = HashMap::from([("architecture".to_owned(), "lenet-bias".to_owned())]);
     std::fs::write(&model, bytes(&state, Some(metadata))).unwrap();
     evaluate(&[]).assert_fails(1, &["architecture", "JSON"]);
-    // An array that nobody has.
+    // An array that no layer has.
     let mut more = state.clone();
     more.insert("fc2.bias", vec![1], vec![0.0]).unwrap();
     std::fs::write(&model, bytes(&more, None)).unwrap();

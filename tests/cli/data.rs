@@ -180,7 +180,7 @@ fn bundled_data_are_found_from_elsewhere() {
     };
     let evaluated = elsewhere(&["evaluate", "--model", model, "--images", "10"]);
     assert_eq!(evaluated.code, Some(0), "{}", evaluated.stderr);
-    // Nothing is said of what nobody asked for.
+    // Nothing is said of what was not asked for.
     let away = elsewhere(&["inspect", model, "--dataset", "fashion-mnist"]);
     if away.stderr.contains("no fashion-mnist data set") {
         assert!(away.code == Some(0) && away.stderr.starts_with("left out: firing rates"));

@@ -129,7 +129,7 @@ fn crafted_images_outside_of_the_ball_are_no_robustness() {
     show(&rounded, &[]).assert_fails(1, &[&rounded, "label 10 is not below"]);
 }
 
-/// What somebody else noted in a set is no line of ours.
+/// Notes of other programs in a set are not printed as lines of ours.
 #[test]
 fn words_of_a_crafted_set_stay_on_their_line() {
     use deepsleep::checkpoint::{Npz, NpzArray};
@@ -148,7 +148,7 @@ fn words_of_a_crafted_set_stay_on_their_line() {
     assert!(text.contains("odd\\nworst case 99 %"), "{text}");
 }
 
-/// At a radius that nobody attacked at, a set's accuracy is a bound, and the result itself says so.
+/// At a radius that no attack ran at, a set's accuracy is a bound, and the result itself says so.
 #[test]
 fn a_larger_ball_than_the_set_was_crafted_in_is_no_attack() {
     let folder = Folder::new();

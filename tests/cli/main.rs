@@ -124,7 +124,7 @@ impl Folder {
     fn small_data(&self, train: usize, test: usize) -> String {
         let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist");
         for (split, name, count) in [(Split::Train, "train", train), (Split::Test, "t10k", test)] {
-            let images = Dataset::load(&bundled, split).unwrap().slice(0, count).unwrap();
+            let images = Dataset::load(&bundled, split).unwrap().slice(0..count).unwrap();
             let pixels = (0..count)
                 .flat_map(|i| images.image(i).into_iter().map(|p| (255.0 * p).round() as u8))
                 .collect();

@@ -168,7 +168,7 @@ fn one_process_at_a_time_works_on_results() {
         }
         drop(held);
     }
-    // One that was killed blocks nobody, and nothing is left behind.
+    // A killed one blocks no other, and leaves nothing behind.
     std::fs::create_dir(folder.path("killed")).unwrap();
     let result = folder.argument("killed/result.json");
     let held = Output::open(&folder.path("killed/result.json")).unwrap().locked().unwrap();
@@ -339,7 +339,7 @@ fn devices_pipes_links_and_modes_are_kept() {
     let save =
         |name: &str| run(&[&["attack", "--save", &folder.argument(name)], &attack[..]].concat());
     let kind = |name: &str| std::fs::symlink_metadata(folder.path(name)).unwrap();
-    // A link to a device is one: the true /dev/null is only written to, as everybody does.
+    // A link to a device is one: the real /dev/null is only written to.
     symlink("/dev/null", folder.path("null")).unwrap();
     let null = std::fs::metadata("/dev/null").unwrap().ino();
     assert_eq!(save("null").code, Some(0));
@@ -352,7 +352,7 @@ fn devices_pipes_links_and_modes_are_kept() {
     let after = std::fs::metadata("/dev/null").unwrap();
     assert!(after.file_type().is_char_device() && after.ino() == null);
 
-    // A pipe that nobody reads is refused at once; one that somebody reads gets all of it.
+    // A pipe without a reader is refused at once; one with a reader gets all of it.
     let made = std::process::Command::new("mkfifo").arg(folder.path("fifo")).status();
     assert!(made.unwrap().success());
     save("fifo").assert_fails(1, &["--save", "fifo", "nobody reads"]);
@@ -405,7 +405,7 @@ fn a_name_that_is_too_long_is_refused_before_any_work() {
     assert!(folder.names("").iter().all(|name| name.ends_with("ubyte")));
 }
 
-/// What is recognized as another kind of file is somebody's work: no command writes over it.
+/// What is recognized as another kind of file is the user's work: no command overwrites it.
 #[test]
 fn a_file_of_another_kind_is_not_replaced() {
     let folder = Folder::new();

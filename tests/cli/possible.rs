@@ -132,7 +132,7 @@ fn a_refusal_leaves_nothing_that_was_not_there() {
         asked.by("--sheet", &sheet, &["--quiet"]).assert_fails(code, &[words]);
         assert_eq!(asked.folder.names("out"), before);
     };
-    // A place that cannot be written to at the end, and a file of somebody's.
+    // A place that cannot be written to at the end, and a file of the user's.
     fs::create_dir_all(out.join("results.json")).unwrap();
     refused(1, "results.json");
     fs::remove_dir(out.join("results.json")).unwrap();

@@ -41,8 +41,8 @@ fn a_row_is_run_as_the_spiking_network_of_the_same_training() {
     assert_ne!(evidence("fast-wave"), evidence("fast-wave-spiking"));
 }
 
-/// Which attack it was, and whether eps bounded it, is the same whoever crafted the images; it was read out of the attack's name, which
-/// stood without its options where they were crafted elsewhere.
+/// Which attack it was, and whether eps bounded it, is the same whoever crafted the images; it was read out of the attack's
+/// name, which stood without its options where they were crafted elsewhere.
 #[test]
 fn evidence_says_which_attack_it_was_and_whether_eps_bounded_it() {
     let folder = Folder::new();

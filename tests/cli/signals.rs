@@ -76,7 +76,7 @@ fn assert_says_how_to_go_on(said: &str, checkpoint: bool) {
 fn assert_only(folder: &Folder, inner: &str, names: &[&str], killed: usize) {
     let others: Vec<String> =
         folder.names(inner).into_iter().filter(|name| !names.contains(&name.as_str())).collect();
-    // The locks of one that was killed block nobody.
+    // The locks of a killed process block no other.
     let others: Vec<String> = others.into_iter().filter(|name| !name.ends_with(".lock")).collect();
     assert!(others.iter().all(|name| name.starts_with(".deepsleep-")), "{others:?}");
     assert!(others.len() <= killed, "{others:?}");

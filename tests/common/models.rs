@@ -26,7 +26,7 @@ pub fn test_images(range: Range<usize>) -> Samples {
     Samples::from_dataset(&Dataset::load(&folder, Split::Test).unwrap(), range).unwrap()
 }
 
-/// z = W x + b, computed sample by sample in plain loops: a model of somebody else's.
+/// z = W x + b, computed sample by sample in plain loops: a user's own model.
 pub struct Affine {
     pub shape: Shape,
     /// `[class][feature]`

@@ -1,4 +1,4 @@
-//! Models of somebody else's, in plain loops: a sample at a time, in f64.
+//! Models as users write them, in plain loops: a sample at a time, in f64.
 
 use deepsleep::attack::Session;
 use deepsleep::simd::random::Key;

@@ -132,7 +132,7 @@ fn floats_of_every_width_are_read_and_integers_are_known_to_be_there() {
     assert_eq!(state.get("brain").unwrap().values, brain);
     let message = state.expect("classes", &[1]).unwrap_err().to_string();
     assert!(message.contains("`classes` is of type I64, expected floats"), "{message}");
-    // Of what is left over, PyTorch's count alone is nobody's business.
+    // Of what is left over, only PyTorch's count is ignored.
     let message = state.expect_only("this", ["brain", "half", "weight"]).unwrap_err().to_string();
     assert!(
         message.contains("model: `classes` is not part of this, which takes brain, half, weight")

@@ -229,8 +229,8 @@ fn through_kernels(isa: Isa, g: &Geometry, x: &Tensor, grad: &Tensor, w: &[f32])
     [values(&out), values(&x_grad), w_grad]
 }
 
-/// Layers that go by Winograd, by vectors of channels or as large linear layers, with channels that fill no tile, odd sides, every border,
-/// strides and groups; and one of each kind that is just not wide enough.
+/// Layers that go by Winograd, by vectors of channels or as large linear layers, with channels that fill no tile, odd sides,
+/// every border, strides and groups; and one of each kind that is just not wide enough.
 #[test]
 fn wide_layers_are_the_f64_reference_with_equal_bits_everywhere() {
     // Samples, input, weight, stride, padding, groups.

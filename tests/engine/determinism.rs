@@ -40,11 +40,11 @@ fn epoch(
 
 #[test]
 fn training_gives_the_same_bits_on_every_instruction_set_and_number_of_threads() {
-    let data = mnist(Split::Train).slice(0, 640).unwrap();
+    let data = mnist(Split::Train).slice(0..640).unwrap();
     let momentum = Rule::Sgd { momentum: 0.9, weight_decay: 1e-3 };
     for (batch, rule, images) in [(128, Rule::SGD, 640), (50, Rule::ADAM, 200), (23, momentum, 69)]
     {
-        let data = data.slice(0, images).unwrap();
+        let data = data.slice(0..images).unwrap();
         let expected = epoch(portable(), 2, batch, rule, &data);
         for isa in isas() {
             // Where it is not alone, the portable one is slow; its other thread counts get the smaller jobs.
@@ -61,7 +61,7 @@ fn training_gives_the_same_bits_on_every_instruction_set_and_number_of_threads()
 fn a_whole_epoch_gives_the_same_bits_on_any_number_of_threads() {
     // The portable one alone would take minutes.
     let images = if best().name() == "portable" { 1_280 } else { 60_000 };
-    let data = mnist(Split::Train).slice(0, images).unwrap();
+    let data = mnist(Split::Train).slice(0..images).unwrap();
     let expected = epoch(best(), 1, 128, Rule::SGD, &data);
     for threads in [2, 7] {
         assert!(epoch(best(), threads, 128, Rule::SGD, &data) == expected, "{threads} threads");
@@ -70,7 +70,7 @@ fn a_whole_epoch_gives_the_same_bits_on_any_number_of_threads() {
 
 #[test]
 fn augmented_training_gives_the_same_bits_everywhere_and_when_it_is_resumed() {
-    let data = mnist(Split::Train).slice(0, 100).unwrap();
+    let data = mnist(Split::Train).slice(0..100).unwrap();
     let train = |isa, threads, augmentation, resumed: bool| {
         let context = Context::with_isa(isa, threads).unwrap();
         let mut lenet = Model::lenet(11);
@@ -114,7 +114,7 @@ fn trained() -> FrozenModel {
 
 #[test]
 fn predictions_and_input_gradients_are_the_same_everywhere() {
-    let (network, test) = (trained(), mnist(Split::Test).slice(0, 147).unwrap());
+    let (network, test) = (trained(), mnist(Split::Test).slice(0..147).unwrap());
     let images = Tensor::from_array(test.images_f32(0..147).view());
     let labels: Vec<usize> = test.labels().iter().map(|&label| usize::from(label)).collect();
     let mut first = None;
@@ -130,7 +130,8 @@ fn predictions_and_input_gradients_are_the_same_everywhere() {
     let (all, _) = first.unwrap();
     let context = Context::with_isa(best(), 2).unwrap();
     for (start, count) in [(0, 1), (1, 16), (5, 33), (100, 47), (146, 1), (20, 0)] {
-        let part = predictions(&context, &network, &test.slice(start, count).unwrap()).unwrap();
+        let part =
+            predictions(&context, &network, &test.slice(start..start + count).unwrap()).unwrap();
         assert_eq!(part, all[start..start + count]);
     }
 }
@@ -171,7 +172,7 @@ proptest! {
 
 fn mnist_head() -> &'static Dataset {
     static HEAD: std::sync::OnceLock<Dataset> = std::sync::OnceLock::new();
-    HEAD.get_or_init(|| mnist(Split::Test).slice(0, 300).unwrap())
+    HEAD.get_or_init(|| mnist(Split::Test).slice(0..300).unwrap())
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn a_network_trained_by_pytorch_scores_the_same_on_the_test_set() {
         let right = accuracy(&context, &frozen, &test).unwrap() * 10_000.0;
         assert!((right - 9_897.0).abs() < 1.5, "{}: {right} of 10,000", isa.name());
     }
-    let some = test.slice(0, 200).unwrap();
+    let some = test.slice(0..200).unwrap();
     let shares = all
         .iter()
         .map(|&isa| accuracy(&Context::with_isa(isa, 2).unwrap(), &frozen, &some).unwrap());

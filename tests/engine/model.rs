@@ -174,7 +174,7 @@ fn digest(arrays: &deepsleep::checkpoint::StateDict) -> String {
 #[test]
 fn lenets_weights_and_its_training_keep_their_bits() {
     let data = Dataset::load(locate(DatasetName::Mnist, None).unwrap(), Split::Train).unwrap();
-    let data = data.slice(0, 320).unwrap();
+    let data = data.slice(0..320).unwrap();
     let context = Context::with_isa(best(), 2).unwrap();
     let mut lenet = Model::lenet(0);
     let begin = digest(&lenet.state());

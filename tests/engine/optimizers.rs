@@ -139,7 +139,7 @@ fn a_warm_up_rises_to_the_schedule() {
 
 fn data() -> Dataset {
     let folder = locate(DatasetName::Mnist, None).unwrap();
-    Dataset::load(folder, Split::Test).unwrap().slice(0, 300).unwrap()
+    Dataset::load(folder, Split::Test).unwrap().slice(0..300).unwrap()
 }
 
 fn options(rule: Rule) -> TrainingOptions {

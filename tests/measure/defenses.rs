@@ -11,7 +11,7 @@ use deepsleep::tensor::Context;
 
 fn images() -> Dataset {
     let folder = locate(DatasetName::Mnist, None).unwrap();
-    Dataset::load(folder, Split::Train).unwrap().slice(0, 96).unwrap()
+    Dataset::load(folder, Split::Train).unwrap().slice(0..96).unwrap()
 }
 
 /// Settings so small that a defense takes a second.

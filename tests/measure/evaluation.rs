@@ -187,7 +187,7 @@ fn a_set_is_kept_and_shown_again() {
     let plain = lenet("lenet_weights.safetensors");
     let shown = loaded.show(&context(), &plain).unwrap();
     let mut before = crafted.show(&context(), &plain).unwrap();
-    // Of an image that nobody found (a survivor's) the file knows no finder.
+    // The image of a survivor has no finder in the file.
     let found = shown.outcomes.iter().zip(&mut before.outcomes);
     found.for_each(|(shown, before)| before.winner.clone_from(&shown.winner));
     assert_eq!(shown, before);
@@ -408,7 +408,7 @@ fn plain_sets_of_others_are_read() {
         "{:?}",
         shown.warnings
     );
-    // Written again it still does not, until somebody does.
+    // Written again it still does not, until it is stated.
     let again = read(&crafted.to_npz(&()).unwrap()).unwrap();
     assert!(!again.is_stated() && again == crafted);
     let stated = again.within(Norm::Linf, 0.25);

@@ -86,7 +86,7 @@ fn noise_is_that_of_the_callers_keys() {
 #[test]
 fn an_accuracy_is_of_the_mean_logits_over_the_draws() {
     let test = Dataset::load(locate(DatasetName::Mnist, None).unwrap(), Split::Test).unwrap();
-    let test = test.slice(0, 70).unwrap();
+    let test = test.slice(0..70).unwrap();
     let (model, context) = (poisson(4).with_draws(5), Context::new(2).unwrap());
     let all = decisions(&context, &model, &test, 0, 3).unwrap();
     assert!(all.iter().any(|verdict| (1..5).contains(&verdict.right)), "nothing is random here");
@@ -105,7 +105,7 @@ fn an_accuracy_is_of_the_mean_logits_over_the_draws() {
     // Parts of a set get the decisions of the whole, on any instruction set and number of threads.
     for isa in crate::common::isas() {
         let context = Context::with_isa(isa, 1).unwrap();
-        let part = decisions(&context, &model, &test.slice(21, 40).unwrap(), 21, 3).unwrap();
+        let part = decisions(&context, &model, &test.slice(21..61).unwrap(), 21, 3).unwrap();
         assert_eq!(part, all[21..61]);
     }
     // Another seed, other draws; a network without noise has one, whatever the seed.
@@ -220,7 +220,7 @@ fn autoattack_sees_that_the_model_is_random() {
     let standard = run(&model, &samples, "autoattack", linf(0.01));
     let text = standard.warnings.join("\n");
     assert!(text.contains("version=rand"), "{text}");
-    // Nobody can do anything to a coin: what Square seemed to find is no finding.
+    // No attack can change a coin toss: what Square seemed to find is not a finding.
     let coin = run(&Coin { right: 0.7, draws: 100 }, &two_pixels(20), "autoattack", linf(0.01));
     assert_eq!((coin.robust_accuracy(), coin.diagnostics.square_alone), (1.0, 0));
     let rand = run(&model, &samples, "autoattack:version=rand", linf(0.01));

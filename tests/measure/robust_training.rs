@@ -19,7 +19,7 @@ fn context() -> Context {
 
 fn train(images: usize) -> Dataset {
     let folder = locate(DatasetName::Mnist, None).unwrap();
-    Dataset::load(&folder, Split::Train).unwrap().slice(0, images).unwrap()
+    Dataset::load(&folder, Split::Train).unwrap().slice(0..images).unwrap()
 }
 
 fn settings(profile: Profile, changes: &[(&str, &str)]) -> Settings {

@@ -294,7 +294,7 @@ fn wrong(
 }
 
 fn digits() -> (Model, Dataset) {
-    let data = Dataset::load("tests/golden/digits", Split::Train).unwrap().slice(0, 100).unwrap();
+    let data = Dataset::load("tests/golden/digits", Split::Train).unwrap().slice(0..100).unwrap();
     let network: Architecture =
         toml::from_str(&std::fs::read_to_string("experiments/digits/net.toml").unwrap()).unwrap();
     let mut control = Model::new(Arc::new(network), 3).unwrap();

@@ -1,4 +1,4 @@
-//! What a report says of results that nobody measured.
+//! What a report says of made-up results.
 
 mod norms;
 mod replication;

@@ -1,4 +1,4 @@
-//! A results folder that nobody measured: the printed numbers shifted a little, waves for filters, noisy digits.
+//! A made-up results folder: the printed numbers shifted a little, waves for filters, noisy digits.
 
 use deepsleep::attack::Norm;
 use deepsleep::data::{Dataset, DatasetName, Split, locate};

@@ -7,7 +7,7 @@ use deepsleep::tensor::Context;
 
 pub const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 
-/// Short runs of an attack. One that is not known here runs as it is: a new attack is checked before anybody thinks of
+/// Short runs of an attack. One that is not known here runs as it is: a new attack is checked before anyone thinks of
 /// it.
 pub fn short(name: &'static str) -> &'static [&'static str] {
     match name {
@@ -108,7 +108,7 @@ fn the_spiking_lenet() {
     all_attacks(&models::spiking("spiking LeNet", 4));
 }
 
-/// Of two time steps: many images make nobody spike, and all logits are equal.
+/// Of two time steps: for many images no neuron spikes, and all logits are equal.
 #[test]
 fn the_spiking_lenet_that_ties() {
     all_attacks(&models::spiking("spiking LeNet, 2 steps", 2));

@@ -1,4 +1,4 @@
-//! Small fully connected networks that nobody trained, as a model of somebody else's: logits and exact gradients in f64.
+//! Small untrained fully connected networks, as a user's own model: logits and exact gradients in f64.
 
 use crate::common::plain::{Plain, PlainSession};
 use deepsleep::attack::{Classifier, Session};

@@ -47,7 +47,7 @@ fn holds(texts: &[&str], norms: &[Norm], factors: &[f32]) {
             let plain = run(&lenet(FILE), &samples, text, norm);
             let mut line = format!("{text} {norm}: {:.2} as it is", plain.robust_accuracy());
             for (i, &factor) in factors.iter().enumerate() {
-                // By turns somebody's wrapper and the engine's own network.
+                // By turns a user's wrapper and the engine's own network.
                 let report = if i % 2 == 0 {
                     let model = Masked(lenet(FILE), Mask::Scaled(factor));
                     run(&model, &samples, text, norm)

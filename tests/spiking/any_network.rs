@@ -60,12 +60,12 @@ fn one_node(tape: &mut Tape, model: &Model, i: usize, inputs: &[Var], norm: usiz
             let g = pool.unwrap();
             tape.avg_pool_with(x, g.window, g.options).unwrap()
         }
-        Op::Flatten {} => tape.flatten(x).unwrap(),
+        Op::Flatten {} => tape.flatten(x),
         Op::Add {} => tape.add(x, inputs[1]).unwrap(),
         Op::Concat {} => tape.concat(inputs).unwrap(),
         Op::Scale { factor } => tape.scale(x, *factor).unwrap(),
         Op::Dropout { .. } => x,
-        other => tape.activate(x, other.activation().unwrap()).unwrap(),
+        other => tape.activate(x, other.activation().unwrap()),
     }
 }
 

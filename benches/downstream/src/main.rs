@@ -17,7 +17,7 @@ const ATTACKS: [(&str, &str, usize); 3] = [
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let repetitions = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
     let folder = locate(DatasetName::Mnist, None)?;
-    let train = Dataset::load(&folder, Split::Train)?.slice(0, 1024)?;
+    let train = Dataset::load(&folder, Split::Train)?.slice(0..1024)?;
     let test = Dataset::load(&folder, Split::Test)?;
     let context = Context::new(1)?;
 

@@ -1,29 +1,13 @@
 //! Experiments as TOML: any text is a table, a sweep, printed numbers, a shortened run, or an error; and what there is
 //! to do for it is a graph or an error.
 
-use deepsleep::data::{DataIdentity, ImageSet};
-use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{ExperimentSpec, Graph, Printed, Quick, Sheet, Sweep, parse};
-use deepsleep::method::{Profile, Settings};
 
 pub fn run(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    let mut spec = ExperimentSpec {
-        architecture: deepsleep::nn::architecture::Architecture::default(),
-        tables: Vec::new(),
-        figures: Vec::new(),
-        only: None,
-        sheets: Vec::new(),
-        settings: Settings::new(Profile::Published),
-        seeds: vec![0],
-        threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
-        images: 100,
-        white_box_images: 10,
-        largest_class: None,
-        data: DataIdentity::default(),
-        trained_on: ImageSet { images: 100, fingerprint: String::new() },
-        quick: false,
-    };
+    let mut spec = ExperimentSpec::default();
+    (spec.images, spec.white_box_images) = (100, 10);
+    spec.trained_on.images = 100;
     if let Ok(sheet) = parse::<Sheet>(text, "fuzz") {
         spec.sheets = vec![sheet];
         let _ = Graph::new(&spec);

@@ -1,5 +1,6 @@
 //! Attacks by name, with options: `pgd:steps=40,restarts=5`.
 
+mod canonical;
 mod described;
 mod gradient;
 mod gradient_free;

@@ -72,7 +72,7 @@ pub(super) fn entry_and_options(text: &str) -> Result<(&'static CatalogEntry, Gi
 }
 
 /// Radii such as `64/255,0.3`, in pixels of 0..=1: more than 0, and for linf at most 1 (for l2 and l1 at most the
-/// longest way there is between two images of so many `features`). For l0, numbers of values to change.
+/// longest way there is between two images with this many `features`). For l0, numbers of values to change.
 ///
 /// # Errors
 /// If a radius cannot be read or lies outside.

@@ -4,7 +4,7 @@ use crate::attack::attack_trait::Attack;
 use crate::attack::catalog::parse::{entry_and_options, parse_attack};
 use crate::attack::catalog::{ATTACKS, CatalogEntry};
 use crate::kernels::lif::Estimator;
-use crate::wording::number;
+use crate::wording::{number, written};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -15,7 +15,8 @@ use std::str::FromStr;
 /// An attack and its options, such as `pgd:steps=40,restarts=5`. It can be built, always: parsing has tried it.
 ///
 /// Two are equal if they name the same attack with the same options, in whatever order and spelling of numbers
-/// (`step=2/255` and `step=0.00784313725`, `gradient=atan:3` and `gradient=arctan:3`). [`Display`](fmt::Display) prints the options as they were given.
+/// (`step=2/255` and `step=0.007843138`, `gradient=atan:3` and `gradient=arctan:3`). [`Display`](fmt::Display) prints the
+/// options as they were given, [`canonical`](Self::canonical) is one spelling for all of them.
 ///
 /// ```
 /// use deepsleep::attack::AttackSpec;
@@ -28,7 +29,7 @@ use std::str::FromStr;
 #[serde(try_from = "String", into = "String")]
 pub struct AttackSpec {
     name: String,
-    options: Vec<(String, String)>,
+    pub(super) options: Vec<(String, String)>,
 }
 
 impl AttackSpec {
@@ -54,7 +55,7 @@ impl AttackSpec {
         entry.with_options(given.collect())
     }
 
-    fn entry(&self) -> Option<&'static CatalogEntry> {
+    pub(super) fn entry(&self) -> Option<&'static CatalogEntry> {
         ATTACKS.iter().find(|entry| entry.name == self.name)
     }
 
@@ -84,8 +85,8 @@ impl AttackSpec {
     }
 
     /// The radius at which this attack gives the same images as at `eps`: questions that differ in nothing that matters
-    /// are then one question. An attack that starts at the image, as BIM does, gets no further than the sum of its steps; one that no
-    /// radius bounds gives the same images at all of them, so any will do.
+    /// are then one question. An attack that starts at the image, as BIM does, gets no further than the sum of its steps; one
+    /// that no radius bounds gives the same images at all of them, so any will do.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).
@@ -94,7 +95,9 @@ impl AttackSpec {
             return Ok(1.0);
         }
         let by_steps = self.entry().is_some_and(|entry| entry.bounded_by_steps);
-        let given = |key| self.option(key).and_then(number).filter(|_| by_steps);
+        // Where the length of a step is given, their number stands beside it.
+        let form = self.canonical();
+        let given = |key| form.option(key).and_then(number).filter(|_| by_steps);
         Ok(match (given("steps"), given("step")) {
             (Some(steps), Some(step)) => eps.min(steps * step),
             _ => eps,
@@ -168,19 +171,28 @@ impl AttackSpec {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum OptionValue<'a> {
+pub(super) enum OptionValue<'a> {
     Number(u32),
     Word(Cow<'a, str>),
 }
 
 impl<'a> OptionValue<'a> {
-    fn of(key: &str, value: &'a str) -> Self {
+    pub(super) fn of(key: &str, value: &'a str) -> Self {
         if let Some(number) = number(value) {
             return Self::Number(number.to_bits());
         }
         // Estimators have former names too.
         let estimator = (key == "gradient").then(|| value.parse::<Estimator>().ok()).flatten();
         Self::Word(estimator.map_or(value.into(), |estimator| estimator.to_string().into()))
+    }
+}
+
+impl fmt::Display for OptionValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(bits) => f.write_str(&written(f32::from_bits(*bits))),
+            Self::Word(word) => f.write_str(word),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::attack::candidate::Candidate;
 use crate::attack::changed_options::{ChangedOptions, described};
 use crate::attack::checks;
 use crate::attack::diagnostics::{Diagnostics, FoundBy};
+use crate::attack::effort::Effort;
 use crate::attack::ensemble::member::Member;
 use crate::attack::ensemble::spiking;
 use crate::attack::estimator_text;
@@ -20,6 +21,7 @@ use crate::attack::task::AttackTask;
 use crate::attack::verification::confirm;
 use crate::{Error, Result};
 use std::fmt;
+use std::ops::Add;
 use std::str::FromStr;
 
 /// Which attacks the ensemble consists of.
@@ -182,6 +184,13 @@ impl Attack for AutoAttack {
                 .of("autoattack"),
             ..AttackInfo::of("autoattack")
         }
+    }
+
+    fn effort(&self, norm: Norm, classes: usize) -> Effort {
+        let members = self.members(norm).into_iter();
+        members
+            .map(|member| member.attack.effort(norm, classes))
+            .fold(Effort::default(), Effort::add)
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

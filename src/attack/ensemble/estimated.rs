@@ -4,7 +4,9 @@ use crate::Result;
 use crate::attack::attack_info::AttackInfo;
 use crate::attack::attack_trait::{Attack, Search};
 use crate::attack::changed_options::described;
+use crate::attack::effort::Effort;
 use crate::attack::estimator_text;
+use crate::attack::geometry::norm::Norm;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
@@ -26,6 +28,10 @@ impl Attack for Estimated {
         let description = described(&inner.description, &options);
         let needs_windows = inner.needs_windows || self.estimator.pool.is_some();
         AttackInfo { label, description, needs_spikes: true, needs_windows, ..inner }
+    }
+
+    fn effort(&self, norm: Norm, classes: usize) -> Effort {
+        self.attack.effort(norm, classes)
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

@@ -13,8 +13,8 @@ use crate::attack::task::AttackTask;
 pub struct Member {
     /// The attack.
     pub attack: Box<dyn Attack>,
-    /// Whether it attacks the network of rectifiers with the same weights ([`rectified`](crate::attack::Classifier::rectified)), and shows what it
-    /// finds.
+    /// Whether it attacks the network of rectifiers with the same weights
+    /// ([`rectified`](crate::attack::Classifier::rectified)), and shows what it finds.
     pub transfer: bool,
 }
 

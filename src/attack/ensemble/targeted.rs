@@ -4,6 +4,8 @@ use crate::Result;
 use crate::attack::attack_info::AttackInfo;
 use crate::attack::attack_trait::{Attack, Search};
 use crate::attack::changed_options::described;
+use crate::attack::effort::Effort;
+use crate::attack::geometry::norm::Norm;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 
@@ -22,6 +24,10 @@ impl Attack for Targeted {
         let label = format!("{}:target={}", inner.label, self.class);
         let description = described(&inner.description, &format!("target={}", self.class));
         AttackInfo { label, description, target: Some(self.class), ..inner }
+    }
+
+    fn effort(&self, norm: Norm, classes: usize) -> Effort {
+        self.attack.effort(norm, classes)
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

@@ -4,6 +4,8 @@ use crate::Result;
 use crate::attack::attack_info::AttackInfo;
 use crate::attack::attack_trait::{Attack, Search};
 use crate::attack::changed_options::described;
+use crate::attack::effort::Effort;
+use crate::attack::geometry::norm::Norm;
 use crate::attack::stepper::Budget;
 use crate::attack::task::AttackTask;
 use crate::kernels::lif::Estimator;
@@ -57,6 +59,10 @@ impl Attack for Transferred<'_> {
             flattens: false,
             ..inner
         }
+    }
+
+    fn effort(&self, norm: Norm, classes: usize) -> Effort {
+        self.attack.effort(norm, classes)
     }
 
     fn search(&self, task: &AttackTask<'_>, which: &[usize]) -> Result<Search> {

@@ -5,14 +5,14 @@
 //! of its radius and [`ROUNDING`] wider. Bounds that are certified hold in this wider ball.
 //!
 //! *Does an image lie where it is said to lie?* ([`keeps`].) It may come from anywhere, and its maker had to respect the radius.
-//! So it is measured in f64, where no rounding of ours adds to it, and may be off by what the maker's rounding explains: [`ROUNDING`]
-//! and, in L1 and L2, a hundred-thousandth of the radius, because a sum over hundreds of rounded pixels is off by a share
-//! of itself. The largest change of one pixel is not.
+//! So it is measured in f64, where no rounding of ours adds to it, and may be off by what the maker's rounding explains:
+//! [`ROUNDING`] and, in L1 and L2, a hundred-thousandth of the radius, because a sum over hundreds of rounded pixels is off by
+//! a share of itself. The largest change of one pixel is not.
 //!
 //! *May an attack keep an image that it came upon?* ([`is_inside`].) Only if its distance does not exceed the radius, in
 //! whatever order it is summed: no search may gain by rounding.
 //!
-//! Whatever keeps the claim is also inside for an attack. What does not counts as outside before anybody asks whether it fools.
+//! Whatever keeps the claim is also inside for an attack. What does not is outside, whether it fools or not.
 
 use super::norm::Norm;
 use super::projection;
@@ -35,8 +35,8 @@ pub(crate) fn keeps(norm: Norm, eps: f32, distance: f64) -> bool {
     distance <= eps + (ROUNDING + share)
 }
 
-/// Whether `x` lies in the ball, in whatever order its differences are added up: what [`into_ball`](projection::into_ball) places does, and of
-/// what an attack came upon elsewhere only what leaves as much to rounding.
+/// Whether `x` lies in the ball, in whatever order its differences are added up: what [`into_ball`](projection::into_ball)
+/// places does, and of what an attack came upon elsewhere only what leaves as much to rounding.
 pub fn is_inside(norm: Norm, eps: f32, clean: &[f32], x: &[f32]) -> bool {
     let differences = || x.iter().zip(clean).map(|(x, c)| f64::from(x - c));
     let least = f64::from(eps) * (1.0 - 0.5 * f64::from(projection::ROUNDING));

@@ -120,6 +120,10 @@ impl Stepper for CarliniWagnerLinf {
         &[Norm::Linf]
     }
 
+    fn evaluations(&self) -> usize {
+        self.search_steps * (self.steps + 1)
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

@@ -65,6 +65,10 @@ impl Stepper for Ddn {
         &[Norm::L2]
     }
 
+    fn evaluations(&self) -> usize {
+        self.steps + 1
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

@@ -62,6 +62,10 @@ impl Stepper for DeepFool {
         &[Norm::Linf, Norm::L2]
     }
 
+    fn evaluations(&self) -> usize {
+        self.steps + 1
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

@@ -67,7 +67,7 @@ pub(super) struct Adam {
 }
 
 impl Adam {
-    /// For so many pixels.
+    /// For this many pixels.
     pub fn new(pixels: usize) -> Self {
         let zeros = || vec![0.0; pixels];
         Self { taken: 0, corrections: [1.0; 2], mean: zeros(), square: zeros() }

@@ -57,6 +57,10 @@ impl Stepper for Fgsm {
         &Norm::ALL
     }
 
+    fn evaluations(&self) -> usize {
+        2
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

@@ -106,6 +106,10 @@ impl Stepper for Fmn {
         &Norm::ALL
     }
 
+    fn evaluations(&self) -> usize {
+        self.steps + 1
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

@@ -36,6 +36,8 @@ impl Default for HopSkipJump {
 const STARTS: usize = 100;
 /// Points around at most.
 const MOST_PROBES: usize = 10_000;
+/// Images that a bisection and the search for the length of a step ask about, roughly.
+const BETWEEN: usize = 20;
 /// How often a step may be halved: after that it is rounding.
 const HALVINGS: usize = 30;
 
@@ -194,6 +196,10 @@ impl Stepper for HopSkipJump {
 
     fn norms(&self) -> &'static [Norm] {
         &[Norm::Linf, Norm::L2]
+    }
+
+    fn evaluations(&self) -> usize {
+        (0..self.steps).map(|step| self.probes_at(step) + BETWEEN).sum()
     }
 
     fn goal(&self) -> Goal {

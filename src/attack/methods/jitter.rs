@@ -69,6 +69,10 @@ impl<S: Stepper> Stepper for Jittered<S> {
         self.attack.norms()
     }
 
+    fn evaluations(&self) -> usize {
+        self.attack.evaluations() * (1 + self.points)
+    }
+
     fn goal(&self) -> Goal {
         self.attack.goal()
     }

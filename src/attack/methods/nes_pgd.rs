@@ -85,6 +85,10 @@ impl Stepper for NesPgd {
         Needs::Logits(Loss::Margin)
     }
 
+    fn evaluations(&self) -> usize {
+        self.steps * (1 + 2 * self.pairs) + 1
+    }
+
     fn goal(&self) -> Goal {
         Goal::First
     }

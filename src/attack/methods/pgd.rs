@@ -52,8 +52,8 @@ pub enum Start {
     Gray,
     /// A random corner of the ball, in Linf alone.
     Corner,
-    /// A point in a random direction, at a distance that is uniform from 0 to the radius, in L2 alone: in many dimensions nearly all of
-    /// the ball's volume is far from the image, where short attacks waste their steps.
+    /// A point in a random direction, at a distance that is uniform from 0 to the radius, in L2 alone: in many dimensions
+    /// nearly all of the ball's volume is far from the image, where short attacks waste their steps.
     Radial,
 }
 
@@ -226,6 +226,10 @@ impl Stepper for Pgd {
 
     fn norms(&self) -> &'static [Norm] {
         &Norm::ALL
+    }
+
+    fn evaluations(&self) -> usize {
+        self.steps + 1
     }
 
     fn goal(&self) -> Goal {

@@ -133,6 +133,10 @@ impl Stepper for RayS {
         &[Norm::Linf]
     }
 
+    fn evaluations(&self) -> usize {
+        self.queries
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

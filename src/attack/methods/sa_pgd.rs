@@ -100,6 +100,10 @@ impl Stepper for SaPgd {
         &[Norm::Linf]
     }
 
+    fn evaluations(&self) -> usize {
+        self.steps + 1
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

@@ -108,6 +108,10 @@ impl Stepper for SigmaZero {
         &[Norm::L0]
     }
 
+    fn evaluations(&self) -> usize {
+        self.steps + 1
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

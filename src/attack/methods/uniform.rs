@@ -68,6 +68,10 @@ impl Stepper for Uniform {
         &Norm::ALL
     }
 
+    fn evaluations(&self) -> usize {
+        self.queries
+    }
+
     fn goal(&self) -> Goal {
         Goal::First
     }

@@ -1,6 +1,5 @@
 //! Activations: functions of one feature at a time.
 
-use crate::Result;
 use crate::autodiff::{Backward, Operation, Tape, Var};
 use crate::kernels::activation::{self as kernel, Activation};
 
@@ -14,40 +13,28 @@ impl Default for Activate {
 
 impl Tape {
     /// max(x, 0)
-    ///
-    /// # Errors
-    /// Never; every operation returns a `Result`.
-    pub fn relu(&mut self, x: Var) -> Result<Var> {
+    pub fn relu(&mut self, x: Var) -> Var {
         self.activate(x, Activation::Relu)
     }
 
     /// Hyperbolic tangent.
-    ///
-    /// # Errors
-    /// Never; every operation returns a `Result`.
-    pub fn tanh(&mut self, x: Var) -> Result<Var> {
+    pub fn tanh(&mut self, x: Var) -> Var {
         self.activate(x, Activation::Tanh)
     }
 
     /// 1 / (1 + exp(-x))
-    ///
-    /// # Errors
-    /// Never; every operation returns a `Result`.
-    pub fn sigmoid(&mut self, x: Var) -> Result<Var> {
+    pub fn sigmoid(&mut self, x: Var) -> Var {
         self.activate(x, Activation::Sigmoid)
     }
 
     /// Any [`Activation`].
-    ///
-    /// # Errors
-    /// Never; every operation returns a `Result`.
-    pub fn activate(&mut self, x: Var, activation: Activation) -> Result<Var> {
+    pub fn activate(&mut self, x: Var, activation: Activation) -> Var {
         let mut operation: Box<Activate> = self.reuse();
         operation.0 = activation;
         let out = self.map_blocks(x, self.value(x).shape(), |isa, x, block, out| {
             kernel::activate(isa, activation, x.live(block), x.block(block), out);
         });
-        Ok(self.record(operation, &[x], &[], out))
+        self.record(operation, &[x], &[], out)
     }
 }
 

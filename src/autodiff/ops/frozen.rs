@@ -205,7 +205,7 @@ impl Tape {
         let pooled = halved("frozen_relu_pool", g.output)?;
         if !layer.is_fused() {
             let x = self.frozen(x, layer)?;
-            let x = self.relu(x)?;
+            let x = self.relu(x);
             return self.max_pool(x, [2, 2], [2, 2]);
         }
         let mut operation: Box<FrozenReluPool> = self.reuse();

@@ -83,16 +83,13 @@ impl Tape {
     }
 
     /// The same numbers as a vector, channels first.
-    ///
-    /// # Errors
-    /// Never; every operation returns a `Result`.
-    pub fn flatten(&mut self, x: Var) -> Result<Var> {
+    pub fn flatten(&mut self, x: Var) -> Var {
         let value = self.value(x);
         let (shape, samples, steps) = (value.shape(), value.samples(), value.steps());
         let operation: Box<Flatten> = self.reuse();
         let mut out = self.tensor(Shape::flat(shape.features()), samples, steps);
         out.lanes_mut().copy_from_slice(self.value(x).lanes());
-        Ok(self.record(operation, &[x], &[], out))
+        self.record(operation, &[x], &[], out)
     }
 }
 

@@ -103,7 +103,7 @@ impl Inspect {
         let (mut rates, mut images) = (None, 0);
         if let (Some(spiking), Some(test)) = (&spiking, &test) {
             images = self.images.unwrap_or(IMAGES.min(test.len()));
-            let named = firing_rates(&context, spiking, &test.slice(0, images)?)?;
+            let named = firing_rates(&context, spiking, &test.slice(0..images)?)?;
             rates = Some(named.into_iter().map(|(_, rate)| rate).collect());
             if let Some(raster) = &raster {
                 let svg =

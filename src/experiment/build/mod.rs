@@ -1,5 +1,5 @@
-//! From tables to jobs: train the control, craft on it, train each defense, measure each cell, observe what is drawn. A job is in the graph
-//! once, however many tables need it.
+//! From tables to jobs: train the control, craft on it, train each defense, measure each cell, observe what is drawn. A job is
+//! in the graph once, however many tables need it.
 
 mod observed;
 mod possible;
@@ -19,15 +19,15 @@ use std::sync::Arc;
 /// Images that are crafted together: what is lost at most when a craft is interrupted.
 const PORTION: usize = 2000;
 
-/// The most models in a graph: nobody waits for more trainings, and a much larger graph would fill the memory.
+/// The most models in a graph: more trainings would never finish, and a much larger graph would fill the memory.
 const MOST_MODELS: usize = 20_000;
 
 impl Graph {
     /// The graph of a spec.
     ///
     /// # Errors
-    /// If a table, a figure, a column, a scale or a setting is unknown, a setting makes no sense, or the network cannot have a defense, a
-    /// spiking form or an attack.
+    /// If a table, a figure, a column, a scale or a setting is unknown, a setting makes no sense, or the network cannot have a
+    /// defense, a spiking form or an attack.
     pub fn new(spec: &ExperimentSpec) -> Result<Self> {
         Self::without_pictures(spec)?.with_pictures(spec)
     }
@@ -212,7 +212,7 @@ impl Graph {
                 }
                 (Some(attack), ThreatModel::WhiteBox) => {
                     let radius = attack.effective_radius(eps)?;
-                    let (eps, asked) = (radius, attack.clone());
+                    let (eps, asked) = (radius, attack.canonical());
                     let work = Work::Attack { attack: asked, norm, eps, seed, images, spiking };
                     let name =
                         format!("attack {id} by {key} {}, seed {seed}", in_norm(norm, scale));
@@ -274,7 +274,7 @@ impl Graph {
                     images.start,
                     images.end - 1
                 );
-                let work = Work::Craft { attack: attack.clone(), norm, eps, seed, images };
+                let work = Work::Craft { attack: attack.canonical(), norm, eps, seed, images };
                 self.job(name, work, vec![control])
             })
             .collect();

@@ -1,28 +1,17 @@
 //! Which jobs there are, and which are refused.
 
 use super::*;
-use crate::data::{DataIdentity, ImageSet};
 use crate::experiment::{JobOutcome, Observations, missing_results};
 use crate::method::Profile;
-use crate::nn::architecture::Architecture;
 use std::collections::HashSet;
 
 fn spec(tables: &[usize], figures: &[usize]) -> ExperimentSpec {
     ExperimentSpec {
         tables: tables.to_vec(),
         figures: figures.to_vec(),
-        only: None,
-        sheets: Vec::new(),
-        settings: Settings::new(Profile::Published),
-        seeds: vec![0],
-        threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
         images: 10_000,
         white_box_images: 1000,
-        largest_class: None,
-        architecture: Architecture::default(),
-        data: DataIdentity::default(),
-        trained_on: ImageSet::default(),
-        quick: false,
+        ..ExperimentSpec::default()
     }
 }
 
@@ -237,7 +226,7 @@ fn shards_together_do_all_jobs() {
     }
 }
 
-/// What nobody sees is not observed: not of what a search tries, nor of images that no model is asked about.
+/// What no report shows is not observed: not of what a search tries, nor of images that no model is asked about.
 #[test]
 fn pictures_are_of_what_the_report_shows() {
     let observed = |graph: &Graph| graph.jobs.iter().filter(|j| j.work.is_observation()).count();

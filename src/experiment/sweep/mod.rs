@@ -113,7 +113,7 @@ impl Sweep {
     ///
     /// # Errors
     /// If a setting, a column or a scale is unknown, an axis makes no difference to any method, no variant of a method or with a
-    /// value can be, or there is more to try than anybody waits for.
+    /// value can be, or there is more to try than is practical.
     pub fn graph(&self, spec: &mut ExperimentSpec) -> Result<Graph> {
         if !(1..=MOST_SEEDS).contains(&self.seeds) {
             return Err(refuse(format!("{} seeds; there can be 1 to {MOST_SEEDS}", self.seeds)));

@@ -10,7 +10,8 @@
 //! Wide layers have kernels of their own, chosen by the sizes alone: 3 x 3 kernels of stride 1 with eight channels or
 //! more on both sides go by Winograd's F(2 x 2, 3 x 3), forward and to the input, large linear layers take several blocks
 //! at a time, and weight gradients whose output channels fill vectors take vectors of channels, of a linear layer vectors of
-//! inputs. [`convolve`] and [`input_gradient`] make that choice; [`forward`] and [`input_grad`] are the direct kernels. [`Algorithm::Im2col`] is a way that only the caller chooses.
+//! inputs. [`convolve`] and [`input_gradient`] make that choice; [`forward`] and [`input_grad`] are the direct kernels.
+//! [`Algorithm::Im2col`] is a way that only the caller chooses.
 
 #[forbid(unsafe_code)]
 pub(super) mod by_sample;

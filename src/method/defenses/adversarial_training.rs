@@ -3,7 +3,7 @@
 
 use super::adversarial_options::{AdversarialTrainingOptions, RobustLoss};
 use crate::autodiff::{Labels, Tape, Var, Weight};
-use crate::method::defense::{STEP, example_passes};
+use crate::method::defense::STEP;
 use crate::method::{
     Batches, Defense, Description, Networks, Settings, Stage, StageRun, TrainingCost, TrainingRun,
     against_paper,
@@ -68,7 +68,7 @@ impl Defense for AdversarialTraining {
 
     fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
         let options = &settings.adversarial_training;
-        let step = STEP + f64::from(options.ratio) * example_passes(options.attack);
+        let step = STEP + f64::from(options.ratio) * options.attack.passes();
         TrainingCost::of(step * (options.epochs * images) as f64)
     }
 

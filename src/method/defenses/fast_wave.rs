@@ -4,7 +4,7 @@ use super::Conversion;
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::method::defense::{STEP, conversion_reads, example_passes};
+use crate::method::defense::{STEP, conversion_reads};
 use crate::method::{
     Batches, Defense, Description, Networks, PassProgress, Settings, Stage, StageRun, TrainingCost,
     against_paper,
@@ -131,7 +131,7 @@ pub(super) fn fast_wave_passes(settings: &Settings, images: usize) -> f64 {
         DreamSource::Control | DreamSource::Hybrid | DreamSource::Live => 1.0,
     };
     let dreams = match options.noise {
-        true => f64::from(options.dream.ratio) * of_dream * example_passes(options.dream.attack),
+        true => f64::from(options.dream.ratio) * of_dream * options.dream.attack.passes(),
         false => 0.0,
     };
     (STEP * steps + dreams) * (options.epochs * images) as f64

@@ -68,7 +68,7 @@ impl Rectifier {
         if let Some(others) = others {
             return others.rectify(tape, self.node, x, self.pooled);
         }
-        let x = tape.relu(x)?;
+        let x = tape.relu(x);
         if self.pooled { tape.max_pool(x, [2, 2], [2, 2]) } else { Ok(x) }
     }
 }

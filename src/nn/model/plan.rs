@@ -107,11 +107,11 @@ impl StatelessLayer {
         match self {
             Self::Same => Ok(x),
             Self::Affine { scale, shift } => tape.affine(x, scale, shift),
-            Self::Activation(activation) => tape.activate(x, *activation),
+            Self::Activation(activation) => Ok(tape.activate(x, *activation)),
             Self::MaxPool(window, options) => tape.max_pool_with(x, *window, *options),
             Self::AvgPool(window, options) => tape.avg_pool_with(x, *window, *options),
             Self::Scale(factor) => tape.scale(x, *factor),
-            Self::Flatten => tape.flatten(x),
+            Self::Flatten => Ok(tape.flatten(x)),
             Self::Add | Self::Mul | Self::Concat => {
                 // In a spiking network one of them may be the same at every step.
                 let steps = |tape: &Tape, &var: &Var| tape.value(var).steps();

@@ -9,7 +9,8 @@ use crate::report::noise;
 /// The share of the largest class among MNIST's test images.
 const OF_MNIST: f64 = 0.1135;
 
-/// The share of the largest class among the images of the white-box attacks. Where it is not known it is taken to be MNIST's, as in all results that do not say of which images they are.
+/// The share of the largest class among the images of the white-box attacks. Where it is not known it is taken to be MNIST's,
+/// as in all results that do not say of which images they are.
 pub fn bound(results: &Results) -> f64 {
     let is_mnist = results.data.as_ref().is_none_or(|data| data.name == "mnist");
     results.largest_class.unwrap_or(if is_mnist { OF_MNIST } else { 1.0 })

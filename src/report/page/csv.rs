@@ -1,4 +1,4 @@
-//! `results.csv`: a row a printed cell, and one a cell of the user's tables, which nobody printed.
+//! `results.csv`: one row for each printed cell, and one for each cell of the user's own tables.
 
 use crate::attack::Norm;
 use crate::evaluation::ThreatModel;
@@ -8,7 +8,8 @@ use crate::report::tables::labels;
 use crate::{Error, Result};
 
 const PLACE: [&str; 7] = ["table", "norm", "scale", "method", "column", "printed_label", "printed"];
-/// For each threat model, with its name as a prefix.
+/// For each threat model, with its name as a prefix. `low` and `high` are those of one more run; with one seed, of other
+/// images.
 const SIDE: [&str; 9] = ["attack", "mean", "min", "max", "seeds", "images", "sd", "low", "high"];
 /// What several seeds say of print if their control were the printed one.
 const GIVEN: [&str; 5] = ["expected", "low", "high", "z", "replicated"];
@@ -53,7 +54,9 @@ impl CsvRow<'_> {
             let number = |value: fn(&Spread) -> String| or_empty(spread.as_ref(), value);
             let cells = results.cells_of(method, scale, column, threat_model);
             let prediction = spread.and_then(|spread| spread.prediction(results.test_images()));
-            let end = |at: usize| or_empty(prediction, |p| format!("{:.6}", p.interval[at]));
+            let interval = prediction.map(|prediction| prediction.interval);
+            let interval = interval.or_else(|| spread?.of_other_images());
+            let end = |at: usize| or_empty(interval, |ends| format!("{:.6}", ends[at]));
             [
                 distinct_attacks(cells)
                     .iter()

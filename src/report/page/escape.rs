@@ -4,7 +4,7 @@
 use crate::wording::{Medium, html, printable};
 use std::borrow::Cow;
 
-/// Letters that mean something in Markdown wherever they stand.
+/// Characters with a meaning in Markdown anywhere in a line.
 const MARKUP: &str = r"\`*[]|~$@#";
 
 /// Text in Markdown, in one line.

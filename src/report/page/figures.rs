@@ -26,7 +26,7 @@ pub struct Legend {
     pub color: usize,
     /// Dashed, with open points.
     pub printed: bool,
-    /// Its points in words, for whoever wants numbers.
+    /// Its points as text, for readers who want numbers.
     pub numbers: String,
 }
 

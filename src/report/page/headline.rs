@@ -249,7 +249,7 @@ fn columns(printed: &Printed, comparisons: &[Comparison<'_>]) -> Option<Highligh
     ))
 }
 
-/// What settings decide, if anybody looked.
+/// What settings decide, if a search has looked.
 fn settings_that_decide(searched: Option<&Searched>, swept: Option<&Swept>) -> Option<Highlight> {
     if let Some(searched) = searched.filter(|searched| searched.apart.is_empty()) {
         return Some((DECIDES, searched.sentence.clone()));

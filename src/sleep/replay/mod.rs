@@ -4,8 +4,8 @@
 //! The trained network becomes one of leaky integrate-and-fire neurons, its layers scaled by their largest activations;
 //! noise from the mean training image, seen through a small window, drives it; and whenever a neuron spikes, its
 //! weights from inputs that spiked too rise, the others fall (docs/method.md, section 7). The published
-//! algorithm knows fully connected layers. Here, convolutions learn patch by patch, the changes averaged over all places, and batch
-//! normalization is folded into the weights that sleep; its shift drives no neuron (the authors' layers have no bias).
+//! algorithm knows fully connected layers. Here, convolutions learn patch by patch, the changes averaged over all places, and
+//! batch normalization is folded into the weights that sleep; its shift drives no neuron (the authors' layers have no bias).
 //!
 //! There is one dream, not a batch: sixteen lanes would have nothing to do. What counts is that spikes are rare, so work
 //! is done spike by spike.

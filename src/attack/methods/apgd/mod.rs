@@ -179,6 +179,10 @@ impl Stepper for Apgd {
         Needs::Gradient(self.loss)
     }
 
+    fn evaluations(&self) -> usize {
+        self.steps + 1
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

@@ -196,6 +196,10 @@ impl Stepper for MomentumFgsm {
         Needs::Gradient(self.loss)
     }
 
+    fn evaluations(&self) -> usize {
+        self.steps * (1 + self.neighbors) + 1
+    }
+
     fn goal(&self) -> Goal {
         self.goal
     }

@@ -252,6 +252,10 @@ impl Stepper for Square {
         Needs::Logits(Loss::Margin)
     }
 
+    fn evaluations(&self) -> usize {
+        self.queries
+    }
+
     fn goal(&self) -> Goal {
         Goal::First
     }

@@ -23,7 +23,8 @@ const MOST: u64 = 1 << 30;
 /// Which network.
 #[derive(Clone, Debug, Args)]
 pub struct ArchitectureOption {
-    /// Network: a name (see `architecture list`), or a TOML or JSON file [default: lenet; where a model is read, what its file says]
+    /// Network: a name (see `architecture list`), or a TOML or JSON file [default: lenet; where a model is read, what its file
+    /// says]
     #[arg(long, value_name = "NAME|FILE")]
     pub architecture: Option<String>,
 }

@@ -279,7 +279,7 @@ impl Evaluate {
         let mut confusion = self.confusion.then(|| vec![vec![0; classes]; classes]);
         for done in (0..images).step_by(PORTION) {
             let first = self.images.first + done;
-            let portion = test.slice(first, PORTION.min(images - done))?;
+            let portion = test.slice(first..first + PORTION.min(images - done))?;
             let (id, seed) = (first as u64, self.threat.seed());
             let decisions = decisions(context, network, &portion, id, seed).with_context(|| {
                 let model = self.model.display();

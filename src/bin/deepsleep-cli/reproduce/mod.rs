@@ -23,15 +23,14 @@ use crate::threat::threat_models;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use deepsleep::Error;
-use deepsleep::data::{DataIdentity, Dataset, ImageSet};
+use deepsleep::data::Dataset;
 use deepsleep::evaluation::ThreatModel;
 use deepsleep::experiment::{
-    ExperimentSpec, Found, Graph, JointSearch, Observations, Quick, Request, Results, RunInfo,
-    Sheet, Store, Sweep, SweepFound,
+    ExperimentSpec, Found, Graph, JointSearch, Observations, Request, Results, RunInfo, Sheet,
+    SpecBuilder, Store, Sweep, SweepFound,
 };
 use deepsleep::files::Lock;
 use deepsleep::method::{Profile, Settings};
-use deepsleep::nn::architecture::Architecture;
 use sheet::SheetChoice;
 use std::path::{Path, PathBuf};
 
@@ -111,22 +110,22 @@ impl Reproduce {
     }
 
     pub fn run(&self, common: &Common) -> Result<()> {
-        let asked =
+        let choice =
             SheetChoice::new(self.sheet.as_deref(), self.data.clone(), self.architecture.clone())?;
-        let (mut spec, shard) = (self.spec(asked.sheet.as_ref())?, self.shard()?);
+        let (asked, shard) = (self.asked(choice.sheet.as_ref())?, self.shard()?);
         let sweep = self.sweep.as_deref().map(Sweep::load).transpose()?;
-        let (train, test) = asked.data.load_both()?;
-        self.of_images(&mut spec, &asked, &train, &test)?;
+        let (train, test) = choice.data.load_both()?;
+        let mut spec = self.of_images(asked, &choice, &train, &test)?;
         spec.settings.validate().map_err(wrong_use)?;
         if let Some(path) = &self.search {
-            return self.search(path, spec, &asked.data, (&train, &test), common);
+            return self.search(path, spec, &choice.data, (&train, &test), common);
         }
         let graph = match &sweep {
             Some(sweep) => sweep.graph(&mut spec),
             None => Graph::new(&spec),
         };
         let graph = graph.map_err(|e| self.blamed(e))?;
-        self.refuse_without_effect(asked.sheet.as_ref(), &[(&spec.settings, &graph)])?;
+        self.refuse_without_effect(choice.sheet.as_ref(), &[(&spec.settings, &graph)])?;
         let request = Request::new(spec, sweep);
         request.check(&self.out)?;
         for passed in &graph.passed_over {
@@ -138,7 +137,7 @@ impl Reproduce {
         }
         // Before the folder is made: threads or an instruction set may not be had.
         let context = &common.context()?;
-        let (store, _lock) = self.open(&request, &[&graph], &asked.data, shard, common)?;
+        let (store, _lock) = self.open(&request, &[&graph], &choice.data, shard, common)?;
         let folder = ResultsFolder { store: &store, out: &self.out, context, common };
         let work = Reproduction { request: &request, graph: &graph, folder };
         work.run((&train, &test), (self.jobs, shard))
@@ -195,13 +194,38 @@ impl Reproduce {
         Ok((store, lock))
     }
 
-    /// The settings of all models: the profile's, shortened if it is a quick run, and changed by the sheet, then here.
-    fn settings(&self, sheet: Option<&Sheet>) -> Result<Settings> {
-        let profile: Profile = self.profile.to_ascii_lowercase().parse().map_err(wrong_use)?;
-        let mut settings = Settings::new(profile);
-        if self.quick {
-            Quick::load()?.shorten(&mut settings)?;
+    /// What is asked for, but for network and images.
+    fn asked(&self, sheet: Option<&Sheet>) -> Result<SpecBuilder> {
+        let (tables, figures) = (self.table.clone(), self.figure.clone());
+        if let Some(sheet) = sheet.filter(|sheet| sheet.rows.is_empty())
+            && (sheet.table.is_some() || sheet.figure.is_some())
+            && !(tables.is_empty() && figures.is_empty())
+        {
+            let problem = "--table and --figure: the sheet says which; give one of them";
+            return Err(WrongUse(problem.into()).into());
         }
+        for (option, given, threat) in [
+            ("--images", self.images.is_some(), ThreatModel::Transfer),
+            ("--white-box-images", self.white_box_images.is_some(), ThreatModel::WhiteBox),
+        ] {
+            if given && !self.threat_model.contains(&threat) {
+                let problem = format!("{option} changes nothing: no such attack was asked for");
+                return Err(WrongUse(problem).into());
+            }
+        }
+        let profile: Profile = self.profile.to_ascii_lowercase().parse().map_err(wrong_use)?;
+        let mut asked = SpecBuilder::new(profile, self.quick)?;
+        asked.choose(tables, figures, sheet);
+        asked.seeds = (0..self.seeds as u64).collect();
+        asked.threat_models.clone_from(&self.threat_model);
+        (asked.images, asked.white_box_images) = (self.images, self.white_box_images);
+        self.change_settings(sheet, &mut asked.settings)?;
+        asked.check_numbers().map_err(wrong_use)?;
+        Ok(asked)
+    }
+
+    /// Changes what the sheet changes, then what is changed here.
+    fn change_settings(&self, sheet: Option<&Sheet>, settings: &mut Settings) -> Result<()> {
         if let (Some(sheet), Some(path)) = (sheet, &self.sheet) {
             let mut set = sheet.set.iter();
             set.try_for_each(|(name, value)| settings.set(name, value))
@@ -210,115 +234,35 @@ impl Reproduce {
         for (name, value) in assignments(&self.set)? {
             settings.set(name, value).map_err(wrong_use)?;
         }
-        Ok(settings)
-    }
-
-    /// What is asked for, but for the images.
-    fn spec(&self, sheet: Option<&Sheet>) -> Result<ExperimentSpec> {
-        let (tables, figures, sheets) = self.tables(sheet)?;
-        let mut threat_models: Vec<ThreatModel> = Vec::new();
-        for &threat in &self.threat_model {
-            if !threat_models.contains(&threat) {
-                threat_models.push(threat);
-            }
-        }
-        for (option, given, threat) in [
-            ("--images", self.images.is_some(), ThreatModel::Transfer),
-            ("--white-box-images", self.white_box_images.is_some(), ThreatModel::WhiteBox),
-        ] {
-            if given && !threat_models.contains(&threat) {
-                let problem = format!("{option} changes nothing: no such attack was asked for");
-                return Err(WrongUse(problem).into());
-            }
-        }
-        let whole = !(self.table.is_empty() && self.figure.is_empty() && sheets.is_empty());
-        let only = if self.quick && !whole { Some(Quick::load()?.only) } else { None };
-        let spec = ExperimentSpec {
-            tables,
-            figures,
-            only,
-            sheets,
-            settings: self.settings(sheet)?,
-            seeds: (0..self.seeds as u64).collect(),
-            threat_models,
-            images: 0,
-            white_box_images: 0,
-            largest_class: None,
-            architecture: Architecture::default(),
-            data: DataIdentity::default(),
-            trained_on: ImageSet::default(),
-            quick: self.quick,
-        };
-        for &table in &spec.tables {
-            Sheet::of_table(table).map_err(wrong_use)?;
-        }
-        for &figure in &spec.figures {
-            Sheet::of_figure(figure).map_err(wrong_use)?;
-        }
-        Ok(spec)
-    }
-
-    /// The paper's tables and figures that are asked for, and the user's.
-    fn tables(&self, sheet: Option<&Sheet>) -> Result<(Vec<usize>, Vec<usize>, Vec<Sheet>)> {
-        let named = !(self.table.is_empty() && self.figure.is_empty());
-        let here = || (self.table.clone(), self.figure.clone());
-        let (tables, figures) = match sheet {
-            Some(sheet) if !sheet.rows.is_empty() => {
-                let (tables, figures) = here();
-                return Ok((tables, figures, vec![sheet.clone()]));
-            }
-            Some(sheet) if sheet.table.is_some() || sheet.figure.is_some() => {
-                if named {
-                    let problem = "--table and --figure: the sheet says which; give one of them";
-                    return Err(WrongUse(problem.into()).into());
-                }
-                (Vec::from_iter(sheet.table), Vec::from_iter(sheet.figure))
-            }
-            _ if named => here(),
-            _ => (vec![1, 2, 3], vec![3]),
-        };
-        Ok((tables, figures, Vec::new()))
+        Ok(())
     }
 
     /// Asks it of these images.
     fn of_images(
         &self,
-        spec: &mut ExperimentSpec,
-        asked: &SheetChoice,
+        asked: SpecBuilder,
+        choice: &SheetChoice,
         train: &Dataset,
         test: &Dataset,
-    ) -> Result<()> {
-        let (mut train_images, mut images, mut white_box_images) = (train.len(), test.len(), 1000);
-        if self.quick {
-            let quick = Quick::load()?;
-            (train_images, images, white_box_images) =
-                (quick.train_images, quick.images, quick.white_box_images);
-        }
+    ) -> Result<ExperimentSpec> {
         for (images, what) in [(test.len(), "test"), (train.len(), "training")] {
             if images == 0 {
                 return Err(WrongUse(format!("there are 0 {what} images")).into());
             }
         }
-        let of_test = |option: &str, given: Option<usize>, usual: usize| match given {
-            Some(images) if images > test.len() => {
+        for (option, given) in
+            [("--images", self.images), ("--white-box-images", self.white_box_images)]
+        {
+            if let Some(images) = given.filter(|&images| images > test.len()) {
                 let problem = format!("{option} {images}: there are {} test images", test.len());
-                Err(WrongUse(problem))
+                return Err(WrongUse(problem).into());
             }
-            Some(images) => Ok(images),
-            None => Ok(usual.min(test.len())),
-        };
-        spec.images = of_test("--images", self.images, images)?;
-        spec.white_box_images =
-            of_test("--white-box-images", self.white_box_images, white_box_images)?;
-        spec.largest_class = test.largest_class(spec.white_box_images);
-        spec.architecture = asked.network(train, test)?;
-        for half in [train, test] {
-            let ends = &spec.architecture;
-            asked.data.check(half, ends.input(), ends.classes())?;
         }
-        spec.data = DataIdentity::of(asked.data.name(), train, test);
-        spec.trained_on = ImageSet::of_first(train, train_images);
-        Ok(())
+        let network = choice.network(train, test)?;
+        for half in [train, test] {
+            choice.data.check(half, network.input(), network.classes())?;
+        }
+        Ok(asked.spec(network, &choice.data.name(), train, test))
     }
 
     /// What cannot be done, as the fault of the file that asks for it, if one does.

@@ -38,7 +38,7 @@ fn estimate(
     architecture: &Architecture,
 ) -> f64 {
     let (training, settings) = (Training::Defense(defense), Box::new(settings.clone()));
-    Work::Train { training, settings, images }.estimate(architecture.flops())
+    Work::Train { training, settings, images }.estimate(architecture)
 }
 
 /// The control that a defense starts from. What only a control takes is refused.

@@ -152,7 +152,7 @@ impl Train {
                 let problem = format!("--limit-train {limit}: there are {all} training images");
                 Err(WrongUse(problem).into())
             }
-            Some(limit) => Ok((images.slice(0, limit)?, test)),
+            Some(limit) => Ok((images.slice(0..limit)?, test)),
             None => Ok((images, test)),
         }
     }

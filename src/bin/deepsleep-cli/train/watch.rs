@@ -32,7 +32,7 @@ struct Passes {
     /// Of a pass.
     images: usize,
     start: Instant,
-    /// Seconds that the whole might take, where anybody knows.
+    /// Seconds that the whole might take, where there is an estimate.
     estimated: Option<f64>,
 }
 
