@@ -19,6 +19,7 @@ mod functions;
 mod image;
 mod layers;
 mod network;
+mod neurons;
 mod node;
 mod pad;
 mod picks;
@@ -102,7 +103,11 @@ pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
     let mut state = state.of_file(path);
     let ours = model.metadata_props.iter().find(|p| p.key.as_deref() == Some(METADATA));
     let noted = ours.and_then(|property| serde_json::from_str(property.value.as_deref()?).ok());
-    let noted: BTreeMap<String, serde_json::Value> = noted.unwrap_or_default();
+    let mut noted: BTreeMap<String, serde_json::Value> = noted.unwrap_or_default();
+    let architecture = match noted.remove(neurons::NEURONS) {
+        Some(neurons) => neurons::restored(&architecture, neurons).map_err(fail)?,
+        None => architecture,
+    };
     noted.iter().for_each(|(name, value)| state.note(name, value));
     state.note(NOTE, &architecture);
     Ok(Onnx { architecture, state, notes })

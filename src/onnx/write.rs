@@ -5,7 +5,7 @@ use super::proto::{
     Attribute, Dimension, GraphProto, ModelProto, NodeProto, OperatorSet, Property, TensorProto,
     TensorShape, TensorType, Type, ValueInfo, attribute_type, data_type,
 };
-use super::{METADATA, NOTE};
+use super::{METADATA, NOTE, neurons};
 use crate::Result;
 use crate::checkpoint::StateDict;
 use crate::nn::architecture::{Architecture, INPUT, Op, Pair};
@@ -42,6 +42,10 @@ pub fn model(architecture: &Architecture, state: &StateDict) -> Result<ModelProt
     // What else is known of the network comes along, but for its layers, which are in the file.
     let mut notes = state.notes().clone();
     notes.remove(NOTE);
+    let neurons = neurons::of(architecture.nodes());
+    if !neurons.is_empty() {
+        notes.insert(neurons::NEURONS.into(), serde_json::to_value(neurons).unwrap_or_default());
+    }
     let notes = (!notes.is_empty()).then(|| serde_json::to_string(&notes).unwrap_or_default());
     let property = |value| Property { key: Some(METADATA.into()), value: Some(value) };
     Ok(ModelProto {

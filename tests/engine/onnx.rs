@@ -3,11 +3,14 @@
 
 use deepsleep::autodiff::Tape;
 use deepsleep::checkpoint::{StateArray, StateDict};
-use deepsleep::nn::{Freeze, FrozenNetwork, Model};
+use deepsleep::kernels::lif::Neuron;
+use deepsleep::nn::architecture::{Architecture, Node, Op};
+use deepsleep::nn::{Freeze, FrozenNetwork, Model, Network as _};
 use deepsleep::onnx::{self, Onnx};
 use deepsleep::tensor::{Context, Shape, Tensor};
 use ndarray::ArrayView4;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx").join(name)
@@ -201,6 +204,47 @@ fn borders_that_are_too_wide_are_refused() {
         let error = onnx::from_bytes(&wide, "wide.onnx").expect_err("too wide").to_string();
         assert!(error.contains("(Pad)") && error.contains("too large"), "{place}: {error}");
     }
+}
+
+/// ONNX has no neurons: they are written as rectifiers, and are neurons again when the file is read.
+#[test]
+fn spiking_neurons_come_back() {
+    let own = Op::Lif {
+        neuron: Some(Neuron {
+            tau: Some(0.02),
+            resistance: 2.0,
+            threshold: 0.3,
+            ..Neuron::default()
+        }),
+        surrogate: None,
+    };
+    let node = |name: &str, op| Node { name: name.into(), op, inputs: Vec::new() };
+    let nodes = vec![
+        node("flatten", Op::Flatten {}),
+        node("first", Op::Linear { out: 6, bias: true }),
+        node("layer.0 / neuron", own),
+        node("second", Op::Linear { out: 5, bias: true }),
+        node("any", Op::Lif { neuron: None, surrogate: None }),
+        node("third", Op::Linear { out: 5, bias: true }),
+        node("relu", Op::Relu {}),
+        node("logits", Op::Linear { out: 4, bias: false }),
+    ];
+    let architecture = Architecture::new(Shape::new(1, 6, 6), 4, nodes).expect("a network");
+    let model = Model::new(Arc::new(architecture.clone()), 3).expect("a model");
+    let bytes = onnx::to_bytes(&architecture, &model.state()).expect("written");
+    let read = onnx::from_bytes(&bytes, "spiking.onnx").expect("read");
+    let ops = |of: &Architecture| -> Vec<Op> {
+        of.nodes().iter().map(|node| node.op.clone()).filter(Op::is_rectifier).collect()
+    };
+    assert_eq!(ops(&read.architecture), ops(&architecture));
+    assert_eq!(read.state.noted::<Architecture>("architecture"), Some(read.architecture));
+    // A tool that names nodes anew leaves the property as it was.
+    let mut other = bytes.clone();
+    while let Some(at) = other.windows(10).position(|part| part == b"any_output") {
+        other[at..at + 3].copy_from_slice(b"new");
+    }
+    let error = onnx::from_bytes(&other, "renamed.onnx").expect_err("no such node").to_string();
+    assert!(error.contains("node `any` has spiking neurons"), "{error}");
 }
 
 #[test]

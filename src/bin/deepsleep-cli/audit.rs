@@ -163,7 +163,8 @@ impl AuditCommand {
         let (shape, console) = (|| self.data.shape(), common.console());
         let architecture = self.architecture.architecture.as_deref();
         let loaded = self.model_kind.load(&self.model, architecture, &shape, None, console)?;
-        let LoadedNetwork { network, identity } = loaded;
+        loaded.note_silent("--model-kind", &self.model, console);
+        let LoadedNetwork { network, identity, .. } = loaded;
         let twins =
             self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, &shape, None, console));
         let twins = twins.collect::<Result<Vec<_>>>()?;

@@ -9,6 +9,7 @@ use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
 use deepsleep::evaluation::fingerprint_of_file;
 use deepsleep::method::noted_spiking_options;
+use deepsleep::nn::architecture::Op;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, Statistics};
@@ -75,9 +76,11 @@ impl ModelKind {
                 })
             }
         };
+        let nodes = model.architecture().nodes();
+        let is_silent = self == Self::Cnn && nodes.iter().any(|n| matches!(n.op, Op::Lif { .. }));
         let architecture = model.architecture().to_string();
         let identity = Identity { sha256: fingerprint(path)?, architecture, kind: self };
-        Ok(LoadedNetwork { network, identity })
+        Ok(LoadedNetwork { network, identity, is_silent })
     }
 }
 
@@ -85,6 +88,20 @@ impl ModelKind {
 pub struct LoadedNetwork {
     pub network: Box<dyn FrozenNetwork>,
     pub identity: Identity,
+    /// Whether the file says that neurons spike, and they do not.
+    is_silent: bool,
+}
+
+impl LoadedNetwork {
+    /// Says so if neurons of the file do not spike; `option` is what lets them.
+    pub fn note_silent(&self, option: &str, path: &Path, console: Console) {
+        if self.is_silent {
+            console.say(format_args!(
+                "note: {}: its spiking neurons (`lif`) are run as ReLUs; {option} snn lets them spike",
+                path.display()
+            ));
+        }
+    }
 }
 
 /// What makes a network the same one as before: the content of its files, the architecture that these were taken for, which

@@ -59,8 +59,10 @@ impl ThreatOptions {
         console: Console,
     ) -> Result<Option<LoadedNetwork>> {
         let architecture = self.source_architecture.as_deref();
-        let load = |path| self.source_kind.load(path, architecture, images, self.draws, console);
-        self.source.as_deref().map(load).transpose()
+        let Some(path) = self.source.as_deref() else { return Ok(None) };
+        let loaded = self.source_kind.load(path, architecture, images, self.draws, console)?;
+        loaded.note_silent("--source-kind", path, console);
+        Ok(Some(loaded))
     }
 
     /// Refuses images that the source does not take.

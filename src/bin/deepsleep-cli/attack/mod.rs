@@ -103,7 +103,8 @@ impl AttackCommand {
         let shape = || self.images.data.shape();
         let (draws, console) = (self.threat.draws, common.console());
         let loaded = self.model_kind.load(model, architecture, &shape, draws, console)?;
-        let LoadedNetwork { network, identity } = loaded;
+        loaded.note_silent("--model-kind", model, console);
+        let LoadedNetwork { network, identity, .. } = loaded;
         let norm = self.threat.norm;
         let features = network.input_shape().features();
         let eps = one_radius(self.eps.as_deref().ok_or_else(missing)?, norm, features)?;
