@@ -11,8 +11,8 @@ impl AttackSpec {
     /// ```
     /// use deepsleep::attack::AttackSpec;
     /// let form = |text: &str| Ok::<_, deepsleep::Error>(text.parse::<AttackSpec>()?.canonical().to_string());
-    /// assert_eq!([form("pgd")?, form("pgd:restarts=1,steps=40.0")?], ["pgd:steps=40"; 2]);
-    /// assert_eq!(form("pgd:loss=dlr,step=0.2000eps,steps=5.0")?, "pgd:steps=5,step=0.2eps,loss=dlr");
+    /// assert_eq!([form("pgd")?, form("pgd:restarts=1,steps=40")?], ["pgd:steps=40"; 2]);
+    /// assert_eq!(form("pgd:loss=dlr,step=0.2000eps,steps=5")?, "pgd:steps=5,step=0.2eps,loss=dlr");
     /// assert_eq!(form("cw:steps=1000,form=published")?, "cw:form=published,steps=1000"); // else it has 100
     /// # Ok::<(), deepsleep::Error>(())
     /// ```
@@ -20,8 +20,13 @@ impl AttackSpec {
     pub fn canonical(&self) -> Self {
         let Some(entry) = self.entry() else { return self.clone() };
         let mut spec = self.clone();
-        for (key, value) in &mut spec.options {
-            *value = spelled(key, value);
+        for place in 0..spec.options.len() {
+            let (key, given) = spec.options[place].clone();
+            spec.options[place].1 = spelled(&key, &given);
+            // Some options take no fractions.
+            if spec.build().is_err() {
+                spec.options[place].1 = given;
+            }
         }
         spec.options.sort_by_key(|(key, _)| place(entry, key));
         let default = |key: &str| {
@@ -88,7 +93,8 @@ mod tests {
             ("bim", "bim:step=0.2eps,steps=10"),
             ("pgd:gradient=atan:3", "pgd:gradient=arctan:3"),
             ("autoattack", "autoattack:loss=ce,version=standard,return=first"),
-            ("square:p=204/255", "square"),
+            ("square:p=0.80", "square"),
+            ("square:p=0.0039215688", "square:p=0.0039215688"), // not 1/255, which this option does not take
         ] {
             assert_eq!(canonical(one), canonical(other));
         }
