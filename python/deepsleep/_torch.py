@@ -304,7 +304,9 @@ def _onnx(module: Any, probe: Any) -> bytes:
             # A warning that was raised within a conversion of torch's is the cause of its error. That the other exporter is not installed
             # is no reason.
             if not (problems and isinstance(problem, ImportError)):
-                problems.append(shorter(problem.__cause__ if isinstance(problem, SystemError) else problem))
+                reason = shorter(problem.__cause__ if isinstance(problem, SystemError) else problem)
+                # What follows the newer exporter's first sentence is advice on how to change the module.
+                problems.append(reason.split(". ")[0] if dynamo else reason)
             continue
         if content.getvalue():
             return content.getvalue()
