@@ -134,9 +134,12 @@ fn the_python_version_of_cifar_is_recognized() {
             problem(&inner, Split::Train),
             DataSource::named(name, &path, &[Split::Test]).unwrap_err().to_string(),
         ] {
-            let words = format!("{folder} holds the Python version of CIFAR-");
+            let words = " holds the Python version of CIFAR-";
             let fetch = format!("`deepsleep-cli data fetch {name}` gets");
-            assert!(found.contains(&words) && found.contains(&fetch), "{found}");
+            assert!(
+                found.contains(folder) && found.contains(words) && found.contains(&fetch),
+                "{found}"
+            );
         }
     }
 }

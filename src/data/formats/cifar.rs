@@ -49,10 +49,10 @@ pub(in crate::data) fn python_version(place: &Path) -> Option<(Format, String)> 
         });
         found.map(|folder| {
             let name = if format == Format::Cifar10 { "10" } else { "100" };
+            let shown = if folder == place { "it".into() } else { folder.display().to_string() };
             let problem = format!(
-                "{} holds the Python version of CIFAR-{name} (pickles); the binary version is read, which \
-                 `deepsleep-cli data fetch cifar-{name}` gets",
-                folder.display()
+                "{shown} holds the Python version of CIFAR-{name} (pickles); the binary version is read, which \
+                 `deepsleep-cli data fetch cifar-{name}` gets"
             );
             (format, problem)
         })
