@@ -35,7 +35,7 @@ pub(crate) fn kind(content: &[u8]) -> Option<FileKind> {
     if head.is_empty() {
         return Some(FileKind::Empty);
     }
-    let magics: [(&[u8], FileKind); 22] = [
+    let magics: [(&[u8], FileKind); 23] = [
         (b"\x93NUMPY", FileKind::Npy),
         (b"\x89HDF\r\n\x1a\n", FileKind::Hdf5),
         (b"GGUF", FileKind::Gguf),
@@ -59,6 +59,7 @@ pub(crate) fn kind(content: &[u8]) -> Option<FileKind> {
         (b"%PDF", Document("a PDF document")),
         (b"\x7fELF", Document("a program (ELF)")),
         (b"MATLAB 5.0", Document("a MATLAB file")),
+        (b"MATLAB 7.3", Document("a MATLAB file of version 7.3 (HDF5)")),
     ];
     if let Some((_, kind)) = magics.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Some(*kind);
@@ -264,6 +265,8 @@ mod tests {
             (b"\x08\x01\x12\xff".to_vec(), FileKind::TensorFlow),
             (b"\x93NUMPY\x01\0".to_vec(), FileKind::Npy),
             (b"\x89HDF\r\n\x1a\n\0".to_vec(), FileKind::Hdf5),
+            (b"MATLAB 5.0 MAT".to_vec(), FileKind::Document("a MATLAB file")),
+            (b"MATLAB 7.3 MAT".to_vec(), FileKind::Document("a MATLAB file of version 7.3 (HDF5)")),
             (b"\x02\0\0\0\0\0\0\0{}".to_vec(), FileKind::Safetensors),
             (b"\0\0\x08\x03\0\0\x27\x10".to_vec(), FileKind::Idx),
             (b"\x1f\x8b\x08\0".to_vec(), FileKind::Compressed("gzip")),

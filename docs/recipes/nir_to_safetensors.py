@@ -13,6 +13,7 @@ import sys
 
 import nir
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 
@@ -32,6 +33,10 @@ def neuron(name, node, dt):
     rest = get("v_leak") if leaks else 0.0
     if reset is not None and one(name, reset) != rest:
         sys.exit(f"node `{name}`: its v_reset is not its resting potential, {rest}")
+    # In a step that is longer than a time constant, the membrane would overshoot.
+    for what in (what for what in ("tau", "tau_mem", "tau_syn") if hasattr(node, what)):
+        if not np.float32(dt) <= np.float32(get(what)):
+            sys.exit(f"node `{name}`: its {what} is {get(what):g}, less than --dt {dt:g}; give a smaller --dt")
     synapse = get("tau_syn") if isinstance(node, nir.CubaLIF) else None
     # What enters a step: `dt / tau r I` of a leaky neuron, `dt r I` of one that does not leak.
     resistance = get("r") * (1.0 if leaks else dt)
@@ -42,6 +47,18 @@ def neuron(name, node, dt):
         "resistance": resistance, "rest": rest, "threshold": get("v_threshold"), "inclusive": False, "reset": "hard",
         "reset_grad": False, "decay_input": leaks, "synapse_tau": synapse,
     }
+
+
+def read(path):
+    """The graph of a file; ends with one line if there is none."""
+    try:
+        with open(path, "rb"):
+            pass
+        return nir.read(path)
+    except OSError as error:
+        sys.exit(f"{path}: {error.strerror or 'no NIR file, which is HDF5'}")
+    except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        sys.exit(f"{path}: HDF5, but no network that nir can read: {' '.join(str(error).split())}")
 
 
 def pair(values):
@@ -109,9 +126,14 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--dt", type=float, default=1e-4)
     options = parser.parse_args()
-    architecture, arrays = convert(nir.read(options.network), options.dt)
+    if not 0 < options.dt < float("inf"):
+        parser.error(f"--dt {options.dt:g}: a time above 0 is needed")
+    architecture, arrays = convert(read(options.network), options.dt)
     notes = json.dumps({"architecture": architecture}, sort_keys=True)
-    save_file(arrays, options.out, metadata={"deepsleep": notes})
+    try:
+        save_file(arrays, options.out, metadata={"deepsleep": notes})
+    except (OSError, SafetensorError) as error:
+        sys.exit(f"{options.out}: {error}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ Of a state dict, which does not say how its layers are connected, with a descrip
 
 Names are kept; what belongs to neurons and is no weight (beta, threshold, ...) is left out of the arrays and, for snnTorch,
 taken as the parameters of the `lif` node of that name. A module that the file cannot hold is refused by name and attribute.
-What only gradients depend on (surrogates, detach_reset) is not kept.
+What only gradients depend on (surrogates, detach_reset) is not kept. A dilated kernel is written as a larger one with zeros in
+between, and an uneven border (padding="same" of an even kernel) as zeros of the kernel.
 """
 
 import json
@@ -28,7 +29,7 @@ from torch import nn
 ARRAYS = ("weight", "bias", "running_mean", "running_var")
 OF_NEURONS = ("beta", "threshold", "graded_spikes_factor", "reset_mechanism_val", "w")
 NEURONS = ("Leaky", "IFNode", "LIFNode", "ParametricLIFNode")
-ELEMENTWISE = ("ReLU", "Dropout", *NEURONS)
+ELEMENTWISE = ("ReLU", "Dropout", "Dropout2d", "Identity", *NEURONS)
 
 
 def warn(text):
@@ -125,17 +126,30 @@ def of_spikingjelly(label, module, kind):
     return {"op": "lif", "neuron": neuron(tau, threshold, "hard" if hard else "soft", decay_input, inclusive, rest)}
 
 
+def kernel_of(module):
+    """The kernel of a convolution without dilation, and its padding: as much before as after."""
+    weight, pair = module.weight.detach(), lambda x: (x, x) if isinstance(x, int) else tuple(x) * (2 // len(x))
+    dilation = pair(module.dilation)
+    sides = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:])]
+    if module.padding == "same":
+        padding, uneven = [side // 2 for side in sides], [(side - 1) % 2 for side in sides]
+    else:
+        padding, uneven = [0, 0] if module.padding == "valid" else list(pair(module.padding)), [0, 0]
+    kernel = weight.new_zeros(*weight.shape[:2], *(side + more for side, more in zip(sides, uneven)))
+    kernel[:, :, uneven[0]::dilation[0], uneven[1]::dilation[1]] = weight
+    return kernel, padding
+
+
 def of_module(label, module, kind):
     """The node of a module, without its name. Attributes that it does not read do not change what the module computes."""
     pair = lambda x: x if isinstance(x, int) else list(x) * (2 // len(x))
     ones = lambda x: pair(x) in (1, [1, 1])
     if kind == "Conv2d":
-        need(not isinstance(module.padding, str), label, "padding", module.padding, "padding by numbers")
-        need(ones(module.dilation), label, "dilation", module.dilation, "1")
         need(module.padding_mode == "zeros", label, "padding_mode", module.padding_mode, "zeros")
+        kernel, padding = kernel_of(module)
         return {
-            "op": "conv2d", "out": module.out_channels, "kernel": pair(module.kernel_size), "stride": pair(module.stride),
-            "padding": pair(module.padding), "groups": module.groups, "bias": module.bias is not None,
+            "op": "conv2d", "out": module.out_channels, "kernel": list(kernel.shape[2:]), "stride": pair(module.stride),
+            "padding": padding, "groups": module.groups, "bias": module.bias is not None,
         }
     if kind == "Linear":
         return {"op": "linear", "out": module.out_features, "bias": module.bias is not None}
@@ -161,7 +175,9 @@ def of_module(label, module, kind):
         return {"op": "global_avg_pool"}
     if kind == "Flatten":
         return {"op": "flatten"}
-    if kind == "Dropout":
+    if kind == "Dropout2d":
+        warn(f"{label}: drops whole channels in training; a file's `dropout` drops single numbers")
+    if kind in ("Dropout", "Dropout2d"):
         return {"op": "dropout", "rate": module.p}
     if kind == "ReLU":
         return {"op": "relu"}
@@ -175,7 +191,7 @@ def kind_of(label, module):
     name, source = type(module).__name__, type(module).__module__.split(".")[0]
     layers = ("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "Flatten")
     jelly = layers + NEURONS[1:]
-    known = {"torch": layers + ("Dropout", "ReLU"), "snntorch": ("Leaky",), "spikingjelly": jelly}
+    known = {"torch": layers + ("Dropout", "Dropout2d", "Identity", "ReLU"), "snntorch": ("Leaky",), "spikingjelly": jelly}
     if name not in known.get(source, ()):
         sys.exit(f"{label}: {type(module).__module__}.{name} has no counterpart; see the table in docs/formats.md")
     return name
@@ -222,6 +238,8 @@ def run(label, module, kind, x):
 def arrays_of(name, module, kind):
     """The arrays of a module's node, each a copy. A batch norm without weight or bias has 1 and 0 in their place."""
     found = {a: getattr(module, a, None) for a in ARRAYS}
+    if kind == "Conv2d":
+        found["weight"] = kernel_of(module)[0]
     if kind in ("BatchNorm1d", "BatchNorm2d"):
         found["weight"] = torch.ones_like(module.running_mean) if module.weight is None else module.weight
         found["bias"] = torch.zeros_like(module.running_mean) if module.bias is None else module.bias
@@ -250,6 +268,8 @@ def save(net, image, path):
         if kind in NEURONS and id(module) in neurons:
             sys.exit(f"{label}: the same neurons as {neurons[id(module)]}; the file cannot share their state")
         neurons[id(module)] = name
+        if kind == "Identity":
+            continue
         node = of_module(label, module, kind)
         x = run(label, module, kind, x)
         # A Flatten of some of the dimensions keeps the order of the numbers; the node comes with the last one.
@@ -258,6 +278,9 @@ def save(net, image, path):
             arrays.update(arrays_of(name, module, kind) if kind not in ELEMENTWISE else {})
     if not nodes:
         sys.exit("network: it has no modules")
+    if any(node["op"] == "lif" for node in nodes):
+        # A spiking network makes neurons of `relu` nodes too; these are to stay rectifiers.
+        nodes = [{"name": n["name"], "op": "leaky_relu", "slope": 0.0} if n["op"] == "relu" else n for n in nodes]
     if x[0].numel() != x.shape[1]:
         sys.exit(f"{label}: the network ends in {list(x.shape[1:])}, not in one number for each class")
     if kind == "Leaky" and (module.output or not module.init_hidden):

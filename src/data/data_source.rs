@@ -1,6 +1,6 @@
 //! A data set that was found on disk: its name, place, format and number of classes. Known names are in `catalog`.
 
-use super::formats::Format;
+use super::formats::{Format, cifar};
 use super::{Dataset, DatasetName, SearchPath, Split};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -86,6 +86,9 @@ impl DataSource {
 
     /// What a folder lacks, said of the format that it is nearest to.
     fn lacking(place: &Path, splits: &[Split]) -> String {
+        if let Some((_, problem)) = cifar::python_version(place) {
+            return problem;
+        }
         let whole = [Split::Train, Split::Test];
         let near = |format: &&Format| whole.iter().any(|&s| format.files(place, s).is_ok());
         let missing = |format: &Format| -> Vec<String> {

@@ -33,6 +33,16 @@ pub(super) enum Pixels {
     Floats(Vec<f32>),
 }
 
+impl Pixels {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Floats(floats) => floats.len(),
+        }
+    }
+}
+
 /// `N` images of `C` x `H` x `W` pixels, each with the number of its class.
 ///
 /// Pixels are kept as bytes where they came as bytes, or as floats that are multiples of 1/255; other floats keep their
@@ -97,10 +107,8 @@ impl Dataset {
         if !(1..=256).contains(&classes) {
             return Err(refuse(format!("{classes} classes; labels are bytes, so 1 to 256")));
         }
-        let (found, unit) = match &pixels {
-            Pixels::Bytes(bytes) => (bytes.len(), "bytes"),
-            Pixels::Floats(floats) => (floats.len(), "floats"),
-        };
+        let found = pixels.len();
+        let unit = if matches!(pixels, Pixels::Bytes(_)) { "bytes" } else { "floats" };
         if size.checked_mul(labels.len()) != Some(found) {
             return Err(refuse(format!(
                 "{} labels need as many images of {channels} x {height} x {width} {unit}, found {found} {unit}",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::catalog::{DatasetName, DownloadSource};
 use super::files::{IdxPart, Split, file_name};
-use super::formats::{Format, Missing};
+use super::formats::{Format, Missing, cifar};
 use super::verify::check_file;
 use crate::{Error, Result};
 
@@ -72,14 +72,15 @@ impl SearchPath {
         };
         if let Some((root, of)) = named {
             let found = look_in(root, (name, splits), true, &mut looked)?;
-            return found.ok_or_else(|| not_found(name, &of, &looked));
+            let roots = std::slice::from_ref(root);
+            return found.ok_or_else(|| not_found(name, &of, (roots, &looked)));
         }
         for root in &self.standard {
             if let Some(found) = look_in(root, (name, splits), false, &mut looked)? {
                 return Ok(found);
             }
         }
-        Err(not_found(name, "", &looked))
+        Err(not_found(name, "", (&self.standard, &looked)))
     }
 
     /// Whether the user named a folder.
@@ -200,9 +201,12 @@ fn refuse_other(dir: &Path, name: DatasetName, splits: &[Split]) -> Result<()> {
 }
 
 /// Says where was looked (`of`: in whose folder) and what to do.
-fn not_found(name: DatasetName, of: &str, looked: &[String]) -> Error {
+fn not_found(name: DatasetName, of: &str, (roots, looked): (&[PathBuf], &[String])) -> Error {
+    let other = roots.iter().filter_map(|root| cifar::python_version(root));
+    let other = other.into_iter().find(|(format, _)| *format == name.format());
+    let other = other.map(|(_, problem)| format!("; {problem}")).unwrap_or_default();
     Error::NotFound(format!(
-        "no {name} data set{of}; looked in {}; get it {}, or put its files into one of these, or name its folder, \
+        "no {name} data set{of}; looked in {}{other}; get it {}, or put its files into one of these, or name its folder, \
          also by {DATA_VARIABLE}",
         looked.join(", "),
         name.how_to_get()

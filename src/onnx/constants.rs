@@ -1,6 +1,7 @@
 //! Evaluates nodes whose inputs are all constants, such as shape arithmetic and constants that were not folded.
 
 use super::arrange::{arrange, sides};
+use super::elementwise::{arithmetic, choose, clip, function, whole};
 use super::fold;
 use super::node::FileNode;
 use super::proto::data_type;
@@ -15,9 +16,8 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
         "Constant" => constant(node, path),
         "Identity" | "Dropout" => Ok(node.input(0)?.clone()),
         "Cast" => cast(node.input(0)?, node.int("to", i64::from(data_type::FLOAT))),
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Equal" => {
-            arithmetic(node, node.input(0)?, node.input(1)?)
-        }
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Equal" | "Greater" | "GreaterOrEqual"
+        | "Less" | "LessOrEqual" => arithmetic(node, node.input(0)?, node.input(1)?),
         "Max" | "Min" | "Sum" => {
             let first = node.input(0)?.clone();
             let mut computed = 0;
@@ -30,7 +30,9 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
                 Ok(all)
             })
         }
-        "Neg" | "Sqrt" | "Reciprocal" | "Exp" | "Abs" => function(node),
+        "Neg" | "Sqrt" | "Reciprocal" | "Exp" | "Log" | "Abs" | "Relu" | "Sigmoid" | "Tanh"
+        | "Softplus" => function(node),
+        "Clip" => clip(node),
         "Where" => choose(node),
         "Shape" => {
             let shape: &[usize] = match node.input(0)? {
@@ -44,14 +46,13 @@ pub fn evaluate(node: &FileNode<'_>, path: &Path) -> NodeResult<Operand> {
         "ConstantOfShape" => filled(node, path),
         "Range" => range(node),
         "Expand" => expand(node),
-        "ReduceProd" | "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceL2" => {
-            match node.input(0)? {
-                Operand::Floats(all) if node.op() != "ReduceProd" => {
-                    fold::reduce(node, all).map(Operand::Floats)
-                }
-                _ => reduce(node),
+        "ReduceProd" | "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceL1"
+        | "ReduceL2" => match node.input(0)? {
+            Operand::Floats(all) if node.op() != "ReduceProd" => {
+                fold::reduce(node, all).map(Operand::Floats)
             }
-        }
+            _ => reduce(node),
+        },
         "MatMul" => fold::product(node.floats(0)?, node.floats(1)?).map(Operand::Floats),
         "Tile" => fold::tile(node),
         "Concat" => joined(node),
@@ -114,109 +115,6 @@ fn cast(value: &Operand, to: i64) -> NodeResult<Operand> {
         Operand::Wholes(_) => value.clone(),
         _ => return Err("needs numbers of the file".into()),
     })
-}
-
-fn arithmetic(node: &FileNode<'_>, a: &Operand, b: &Operand) -> NodeResult<Operand> {
-    let op = node.op();
-    match (a, b) {
-        (Operand::Floats(a), Operand::Floats(b)) => {
-            let f = |a: &f32, b: &f32| match op {
-                "Add" | "Sum" => a + b,
-                "Sub" => a - b,
-                "Mul" => a * b,
-                "Div" => a / b,
-                "Max" => a.max(*b),
-                "Min" => a.min(*b),
-                "Pow" => a.powf(*b),
-                "Mod" => a % b,
-                _ => f32::from(a == b),
-            };
-            let floats = zip(&a.view(), &b.view(), f)?;
-            Ok(match op {
-                "Equal" => Operand::Wholes(floats.mapv(|is| Whole::Known(is as i64)).into_shared()),
-                _ => Operand::Floats(floats),
-            })
-        }
-        (Operand::Wholes(a), Operand::Wholes(b)) => {
-            // The sign of a remainder is the divisor's, or with `fmod` the dividend's.
-            let truncates = node.int("fmod", 0) != 0;
-            let op = if op == "Mod" && truncates { "Remainder" } else { op };
-            let results = zip(&a.view(), &b.view(), |&a, &b| whole(op, a, b))?;
-            let shape = results.raw_dim();
-            let results = results.into_iter().collect::<Option<Vec<Whole>>>();
-            let problem = "computes with the number of images, or with numbers that are too large";
-            let array = ArcArray::from_shape_vec(shape, results.ok_or(problem)?);
-            array.map(Operand::Wholes).map_err(|e| e.to_string())
-        }
-        _ => Err("combines floats with whole numbers".into()),
-    }
-}
-
-/// Arithmetic of whole numbers; None if it depends on how many images there are.
-fn whole(op: &str, a: Whole, b: Whole) -> Option<Whole> {
-    use Whole::{Batch, Known};
-    let known = match (op, a, b) {
-        ("Mul", Batch, Known(1)) | ("Mul", Known(1), Batch) | ("Div", Batch, Known(1)) => {
-            return Some(Batch);
-        }
-        ("Add", Batch, Known(0)) | ("Add", Known(0), Batch) | ("Sub", Batch, Known(0)) => {
-            return Some(Batch);
-        }
-        ("Equal", Batch, Batch) => 1,
-        // Numbers of images are none that a file can name.
-        ("Equal", Batch, Known(_)) | ("Equal", Known(_), Batch) => 0,
-        (_, Known(a), Known(b)) => match op {
-            "Add" | "Sum" => a.checked_add(b)?,
-            "Sub" => a.checked_sub(b)?,
-            "Mul" => a.checked_mul(b)?,
-            "Div" => a.checked_div(b)?,
-            "Max" => a.max(b),
-            "Min" => a.min(b),
-            "Mod" => match a.checked_rem(b)? {
-                rest if rest != 0 && (rest < 0) != (b < 0) => rest + b,
-                rest => rest,
-            },
-            "Remainder" => a.checked_rem(b)?,
-            "Pow" => a.checked_pow(u32::try_from(b).ok()?)?,
-            "Equal" => i64::from(a == b),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(Known(known))
-}
-
-fn function(node: &FileNode<'_>) -> NodeResult<Operand> {
-    let op = node.op();
-    if let ("Neg", Operand::Wholes(wholes)) = (op, node.input(0)?) {
-        let zero = ArcArray::from_elem(IxDyn(&[]), Whole::Known(0));
-        let negative = zip(&zero.view(), &wholes.view(), |&a, &b| whole("Sub", a, b))?;
-        let negative = negative.mapv(|number| number.unwrap_or(Whole::Batch));
-        return Ok(Operand::Wholes(negative.into_shared()));
-    }
-    Ok(Operand::Floats(
-        node.floats(0)?
-            .mapv(|x| match op {
-                "Neg" => -x,
-                "Sqrt" => x.sqrt(),
-                "Reciprocal" => 1.0 / x,
-                "Exp" => x.exp(),
-                _ => x.abs(),
-            })
-            .into_shared(),
-    ))
-}
-
-/// Where: the second where the first is not 0, else the third.
-fn choose(node: &FileNode<'_>) -> NodeResult<Operand> {
-    let (Operand::Wholes(is), Operand::Wholes(a), Operand::Wholes(b)) =
-        (node.input(0)?, node.input(1)?, node.input(2)?)
-    else {
-        return Err("chooses between floats".into());
-    };
-    let pairs = zip(&a.view(), &b.view(), |&a, &b| (a, b))?;
-    let pick = |is: &Whole, &(a, b): &(Whole, Whole)| if *is == Whole::Known(0) { b } else { a };
-    zip(&is.view(), &pairs.view(), pick).map(Operand::Wholes)
 }
 
 /// ConstantOfShape

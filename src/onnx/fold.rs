@@ -22,8 +22,10 @@ pub fn reduce(node: &FileNode<'_>, floats: &Floats) -> NodeResult<Floats> {
         _ => (0.0, |sum, x| sum + x),
     };
     let mut all = floats.mapv(f64::from);
-    if node.op() == "ReduceL2" {
-        all.mapv_inplace(|x| x * x);
+    match node.op() {
+        "ReduceL2" => all.mapv_inplace(|x| x * x),
+        "ReduceL1" => all.mapv_inplace(f64::abs),
+        _ => {}
     }
     for &at in axes.iter().rev() {
         all = all.fold_axis(Axis(at), start, |&sum, &x| step(sum, x));

@@ -13,6 +13,7 @@
 
 mod arrange;
 mod constants;
+mod elementwise;
 mod finish;
 mod fold;
 mod functions;

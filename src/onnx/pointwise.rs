@@ -68,9 +68,11 @@ pub fn binary(
     a: &Features,
     b: &Features,
 ) -> NodeResult<Operand> {
-    let verb = match function {
-        ScalarFunction::Add => "adds",
-        ScalarFunction::Mul => "multiplies",
+    let verb = match (node.op(), function) {
+        ("Sub", _) => "subtracts",
+        ("Max" | "Min", _) => "compares",
+        (_, ScalarFunction::Add) => "adds",
+        (_, ScalarFunction::Mul) => "multiplies",
         _ => "divides",
     };
     if function == ScalarFunction::Mul && a.dims != b.dims {

@@ -12,7 +12,7 @@ pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Ce
     Tile, Transpose, Unsqueeze";
 
 /// Operators that are known besides, on numbers of the file or as parts of activations.
-const PARTS: [&str; 19] = [
+const PARTS: [&str; 20] = [
     "Constant",
     "ConstantOfShape",
     "Range",
@@ -30,6 +30,7 @@ const PARTS: [&str; 19] = [
     "GreaterOrEqual",
     "Less",
     "LessOrEqual",
+    "ReduceL1",
     "ReduceL2",
     "ReduceMin",
 ];

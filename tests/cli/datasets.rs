@@ -56,12 +56,12 @@ fn what_is_no_data_set_is_refused_by_every_subcommand() {
         ),
         (
             "shape",
-            |_, labels| [idx(&[40, 27, 28], &[1; 40 * 27 * 28]), labels],
+            |_, labels| [idx(&[40, 27, 28], &[9; 40 * 27 * 28]), labels],
             &["images of 1x27x28 pixels", "1x28x28"],
         ),
         (
             "colors",
-            |_, labels| [idx(&[40, 3, 28, 28], &[1; 40 * 3 * 784]), labels],
+            |_, labels| [idx(&[40, 3, 28, 28], &[9; 40 * 3 * 784]), labels],
             &["images of 3x28x28 pixels"],
         ),
         (

@@ -1,7 +1,7 @@
 //! Every format but IDX, on small files made here, as other tools lay them out.
 
 use deepsleep::checkpoint::Npz;
-use deepsleep::data::{DataSource, Dataset, DatasetName, Format, SearchPath, Split};
+use deepsleep::data::{DataSource, Dataset, DatasetName, Format, IdxArray, SearchPath, Split};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -47,6 +47,101 @@ fn cifar_is_found_from_its_root_and_read_a_half_at_a_time() {
     fs::write(hundred.path().join("test.bin"), cifar(&[&[1, 99]])).unwrap();
     let set = Dataset::load(hundred.path(), Split::Test).unwrap();
     assert_eq!((set.label(0), set.classes(), set.image(0)[2048]), (99, 100, 200.0 / 255.0));
+}
+
+/// Gray, of this many bits a pixel.
+fn gray(path: &Path, [width, height]: [u32; 2], depth: png::BitDepth, pixels: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), width, height);
+    encoder.set_depth(depth);
+    encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+}
+
+#[test]
+fn png_files_of_any_depth_keep_their_values() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join("test").join(name);
+    let (one, eight, sixteen) = (png::BitDepth::One, png::BitDepth::Eight, png::BitDepth::Sixteen);
+    let words = |values: [u16; 2]| values.map(u16::to_be_bytes).concat();
+    gray(&at("a/1.png"), [2, 1], one, &[0b0100_0000]);
+    gray(&at("a/2.png"), [2, 1], eight, &[1, 254]);
+    let bytes = Dataset::load(root.path(), Split::Test).unwrap();
+    assert_eq!(
+        (bytes.image(0), bytes.image(1)),
+        (vec![0.0, 1.0], vec![1.0 / 255.0, 254.0 / 255.0])
+    );
+    // Bytes that were widened are the same images.
+    gray(&at("a/2.png"), [2, 1], sixteen, &words([257, 254 * 257]));
+    assert_eq!(Dataset::load(root.path(), Split::Test).unwrap(), bytes);
+    gray(&at("b/3.png"), [2, 1], sixteen, &words([300, 60000]));
+    gray(&at("b/4.png"), [2, 1], eight, &[7, 8]);
+    let set = Dataset::load(root.path(), Split::Test).unwrap();
+    assert_eq!(set.image(1), bytes.image(1));
+    assert_eq!(set.image(2), [300.0 / 65535.0, 60000.0 / 65535.0]);
+    assert_eq!((set.image(3), set.labels()), (vec![7.0 / 255.0, 8.0 / 255.0], &[0, 0, 1, 1][..]));
+    // Colors lie beside one another.
+    let color = tempfile::tempdir().unwrap();
+    let path = color.path().join("test/a/1.png");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut encoder = png::Encoder::new(fs::File::create(&path).unwrap(), 2, 1);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(sixteen);
+    let pixels = [300, 1, 2, 60000, 3, 4].map(u16::to_be_bytes).concat();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    let image = Dataset::load(color.path(), Split::Test).unwrap().image(0);
+    assert_eq!(image, [300.0, 60000.0, 1.0, 3.0, 2.0, 4.0].map(|v: f32| v / 65535.0));
+}
+
+#[test]
+fn bytes_that_mean_one_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("bits.npz");
+    let save = |pixels: &[u8]| {
+        let images = ("images", "|u1", "(1, 2, 2)", pixels);
+        numpy(&path, &[images, ("labels", "|u1", "(1,)", &[0])]);
+    };
+    save(&[0, 1, 1, 0]);
+    let found = problem(&path, Split::Test);
+    assert!(found.contains("bits.npz: `images`: its largest byte is 1"), "{found}");
+    assert!(found.contains("write floats from 0 to 1, or bytes from 0 to 255"), "{found}");
+    for (pixels, first) in [([2, 1, 1, 0], 2.0 / 255.0), ([0; 4], 0.0)] {
+        save(&pixels);
+        assert_eq!(Dataset::load(&path, Split::Test).unwrap().image(0)[0], first);
+    }
+    for (name, dims, data) in [
+        ("t10k-images-idx3-ubyte", vec![1, 2, 2], vec![0, 1, 0, 1]),
+        ("t10k-labels-idx1-ubyte", vec![1], vec![0]),
+    ] {
+        IdxArray::new(dims, data).unwrap().save(root.path().join(name)).unwrap();
+    }
+    let found = problem(root.path(), Split::Test);
+    assert!(found.contains("idx3-ubyte: its largest byte is 1"), "{found}");
+}
+
+#[test]
+fn the_python_version_of_cifar_is_recognized() {
+    for (folder, files, name) in [
+        ("cifar-10-batches-py", &["test_batch", "data_batch_1"][..], DatasetName::Cifar10),
+        ("cifar-100-python", &["test", "train", "meta"], DatasetName::Cifar100),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join(folder);
+        fs::create_dir(&inner).unwrap();
+        files.iter().for_each(|file| fs::write(inner.join(file), b"\x80\x02}").unwrap());
+        let path = SearchPath { data_dir: Some(root.path().to_owned()), ..SearchPath::default() };
+        for found in [
+            problem(root.path(), Split::Test),
+            problem(&inner, Split::Train),
+            DataSource::named(name, &path, &[Split::Test]).unwrap_err().to_string(),
+        ] {
+            let words = " holds the Python version of CIFAR-";
+            let fetch = format!("`deepsleep-cli data fetch {name}` gets");
+            assert!(
+                found.contains(folder) && found.contains(words) && found.contains(&fetch),
+                "{found}"
+            );
+        }
+    }
 }
 
 fn png(path: &Path, [width, height]: [u32; 2], color: png::ColorType, pixels: &[u8]) {
@@ -177,6 +272,25 @@ fn svhn_is_read_column_by_column() {
     let set = Dataset::load(root.path(), Split::Test).unwrap();
     assert_eq!((set.labels(), set.shape()), (&[0, 3][..], [3, 2, 1].into()));
     assert_eq!(set.image(1)[0], 6.0 / 255.0);
+    let doubles =
+        [element(6, &[0; 8]), element(5, &[0; 16]), element(1, b"X"), element(9, &[0; 8])];
+    let bits = [matrix(b"X", &[2, 1, 3, 1], &[0, 1, 0, 1, 0, 1]), matrix(b"y", &[1, 1], &[1])];
+    let labels = [element(6, &[0; 8]), element(5, &[0; 8]), element(1, b"y"), element(7, &[0; 4])];
+    for (arrays, words) in [
+        (
+            element(14, &doubles.concat()),
+            "`X` holds 64-bit floats (double); expected bytes (uint8)",
+        ),
+        (element(14, &labels.concat()), "`y` holds 32-bit floats (single); expected bytes"),
+        (bits.concat(), "`X`: its largest byte is 1"),
+    ] {
+        fs::write(&path, [&file[..128], &arrays].concat()).unwrap();
+        let found = problem(root.path(), Split::Test);
+        assert!(found.contains(words), "{found}");
+    }
+    fs::write(&path, b"MATLAB 7.3 MAT-file, Platform: GLNXA64").unwrap();
+    let found = problem(root.path(), Split::Test);
+    assert!(found.contains("version 7.3, which is HDF5") && found.contains("savemat"), "{found}");
     for cut in [0, 100, 127, 129, 150, 200, file.len() - 9] {
         fs::write(&path, &file[..cut]).unwrap();
         assert!(problem(root.path(), Split::Test).contains("test_32x32.mat: "));
@@ -185,13 +299,20 @@ fn svhn_is_read_column_by_column() {
 
 /// An npz file of arrays that are only announced: type, shape, and no elements.
 fn announced(path: &Path, arrays: &[(&str, &str, &str)]) {
+    let empty = arrays.iter().map(|&(name, kind, shape)| (name, kind, shape, &[][..]));
+    numpy(path, &empty.collect::<Vec<_>>());
+}
+
+/// An npz file of arrays: name, type, shape, elements.
+fn numpy(path: &Path, arrays: &[(&str, &str, &str, &[u8])]) {
     let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
-    for (name, kind, shape) in arrays {
+    for (name, kind, shape, elements) in arrays {
         let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
         zip.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(b"\x93NUMPY\x01\0").unwrap();
         zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
         zip.write_all(header.as_bytes()).unwrap();
+        zip.write_all(elements).unwrap();
     }
     zip.finish().unwrap();
 }

@@ -96,7 +96,7 @@ fn names_are_those_of_pytorch() {
 
 #[test]
 fn what_cannot_be_read_is_named() {
-    let words: [(&str, &[&str]); 22] = [
+    let words: [(&str, &[&str]); 23] = [
         ("argmax", &["node `largest` (ArgMax) is not supported; supported are Abs, Add"]),
         (
             "attention",
@@ -115,6 +115,7 @@ fn what_cannot_be_read_is_named() {
         ("resized", &["(Resize) is not supported; supported are"]),
         ("sequence", &["has the shape [3, 2, 4]; export it for images"]),
         ("sized", &["has the shape [batch, 1, height, width]; export it for images"]),
+        ("subtracted", &["(Sub) subtracts features of [3, 5, 5] and [1, 1, 1]; only those of"]),
         ("surplus", &["node `two` (Relu) has 2 inputs, of which 1 can be read"]),
         ("tokens", &["gives [batch, 3, 4] and not one number for each class"]),
         ("trained", &["node `norm` (BatchNormalization) is in training mode; export after"]),

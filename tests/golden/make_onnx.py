@@ -439,6 +439,22 @@ def strip(path):
     onnx.save(model, path)
 
 
+class Cosine(nn.Module):
+    """Weights that the file computes one by one from others."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=2)
+        self.fc = nn.Linear(36, 5)
+        self.scale = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x):
+        weight = F.normalize(self.conv.weight, p=1, dim=0).sigmoid().log() + self.conv.weight.abs().sqrt()
+        x = F.relu(F.conv2d(x, weight, F.softplus(self.conv.bias), 2)).flatten(1)
+        x = F.linear(x, F.normalize(self.fc.weight), torch.where(self.fc.bias > 0, self.fc.bias, self.fc.bias.tanh() ** 2))
+        return self.scale.exp().clamp(max=100) * x
+
+
 def export(network, x, path, arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -453,6 +469,19 @@ def logits(path, x, network):
         expected = network(x).numpy()
     assert np.abs(found - expected).max() < 1e-5, path
     return found
+
+
+def served_last():
+    """As `served_later`."""
+    batch = {"dynamo": False, "dynamic_axes": {"x": {0: "batch"}}, "input_names": ["x"]}
+    unfolded = {"opset_version": 17, "do_constant_folding": False, **batch}
+    return {"cosine": (Cosine(), torch.rand(4, 3, 8, 8), unfolded)}
+
+
+def refused_last():
+    """As `served_last`."""
+    centered = Picked(lambda x: x - x.mean((1, 2, 3), keepdim=True), 3)
+    return {"subtracted": (centered, images(3, 5), {"dynamo": False, "opset_version": 17})}
 
 
 def write_served(networks, out, arrays):
@@ -500,6 +529,9 @@ def main():
     torch.manual_seed(8)
     write_served(served_later(), out, arrays)
     write_refused(refused_later(), out)
+    torch.manual_seed(9)
+    write_served(served_last(), out, arrays)
+    write_refused(refused_last(), out)
     save_file(arrays, out / "served.safetensors")
 
 

@@ -1,7 +1,7 @@
 //! SVHN's cropped digits: MATLAB files of version 5 with arrays `X` (32 x 32 x 3 x N bytes) and `y` (N labels, 10 for 0).
 //! Of MATLAB's format only what these files need is read: numeric arrays, little-endian, compressed or not.
 
-use super::{MOST_UNPACKED, Missing, all_there, missing};
+use super::{MOST_UNPACKED, Missing, all_there, missing, refuse_ones};
 use crate::data::Dataset;
 use crate::data::files::Split;
 use crate::files::read_regular;
@@ -32,6 +32,11 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
 /// The data set in a file whose compressed arrays may unpack to `most` bytes.
 fn dataset(content: &[u8], most: u64) -> Result<Dataset, String> {
     let (mut images, mut labels) = (None, None);
+    if content.starts_with(b"MATLAB 7.3") {
+        return Err("a MATLAB file of version 7.3, which is HDF5; version 5 is read: save it with `-v7`, or read it with \
+                    h5py and write each array's `.T` with scipy.io.savemat"
+            .into());
+    }
     if content.get(124..128) != Some(&[0, 1, b'I', b'M']) {
         return Err("not a MATLAB file of version 5, little-endian".into());
     }
@@ -57,6 +62,10 @@ fn dataset(content: &[u8], most: u64) -> Result<Dataset, String> {
         };
         match array(matrix)? {
             (b"X", dims, 2, bytes) => images = Some((dims, bytes.to_vec())),
+            (b"X", _, kind, _) => {
+                let kind = type_name(kind);
+                return Err(format!("`X` holds {kind}; expected bytes (uint8) from 0 to 255"));
+            }
             (b"y", _, kind, bytes) => labels = Some(numbers(kind, bytes)?),
             _ => {}
         }
@@ -74,6 +83,8 @@ fn dataset(content: &[u8], most: u64) -> Result<Dataset, String> {
         let (bytes, labels) = (pixels.len(), labels.len());
         return Err(format!("`X` of {dims:?} in {bytes} bytes, and {labels} labels"));
     }
+    refuse_ones(&pixels, "write bytes from 0 to 255")
+        .map_err(|problem| format!("`X`: {problem}"))?;
     // MATLAB's first axis is the fastest: columns of an image lie in a row.
     let mut images = Vec::with_capacity(pixels.len());
     for map in pixels.chunks_exact(height * width) {
@@ -117,6 +128,20 @@ fn array(matrix: &[u8]) -> Result<MatArray<'_>, String> {
     Ok((name, dims, kind, data))
 }
 
+/// MATLAB's types of numbers, in words.
+fn type_name(kind: u32) -> String {
+    match kind {
+        1 => "signed bytes (int8)".into(),
+        2 => "bytes (uint8)".into(),
+        3 | 4 => "16-bit whole numbers".into(),
+        5 | 6 => "32-bit whole numbers".into(),
+        7 => "32-bit floats (single)".into(),
+        9 => "64-bit floats (double)".into(),
+        12 | 13 => "64-bit whole numbers".into(),
+        other => format!("numbers of MATLAB's type {other}"),
+    }
+}
+
 /// Labels of 1 to 10, where 10 is the digit 0.
 fn numbers(kind: u32, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let values: Vec<f64> = match kind {
@@ -124,7 +149,12 @@ fn numbers(kind: u32, bytes: &[u8]) -> Result<Vec<u8>, String> {
         4 => bytes.as_chunks().0.iter().map(|&v| f64::from(u16::from_le_bytes(v))).collect(),
         5 => bytes.as_chunks().0.iter().map(|&v| f64::from(i32::from_le_bytes(v))).collect(),
         9 => bytes.as_chunks().0.iter().map(|&v| f64::from_le_bytes(v)).collect(),
-        _ => return Err(format!("`y` is of MATLAB's type {kind}, which is not read")),
+        _ => {
+            let kind = type_name(kind);
+            return Err(format!(
+                "`y` holds {kind}; expected bytes, 16-bit or 32-bit whole numbers, or 64-bit floats"
+            ));
+        }
     };
     let class = |(i, &value): (usize, &f64)| {
         let class = (0..=10).find(|&class| f64::from(class) == value);

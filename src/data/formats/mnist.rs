@@ -1,7 +1,7 @@
 //! MNIST's four IDX files in a folder, or any pair of image and label files.
 
 use super::idx::IdxArray;
-use super::{Missing, missing, sorted_out};
+use super::{Missing, missing, refuse_ones, sorted_out};
 use crate::data::Dataset;
 use crate::data::dataset::{check_labels, image_size};
 use crate::data::files::{IdxPart, Split, file_name, find_agreed, find_file};
@@ -80,6 +80,8 @@ impl Dataset {
             return Err(Error::format(images_path, problem));
         }
         image_size(shape).map_err(|problem| Error::format(images_path, problem))?;
+        refuse_ones(images.data(), "write bytes from 0 to 255")
+            .map_err(|problem| Error::format(images_path, problem))?;
         Self::new(images.into_data(), labels.into_data(), shape, classes)
             .map_err(|error| error.in_file(images_path))
     }

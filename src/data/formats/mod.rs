@@ -1,6 +1,6 @@
 //! The formats of data sets, one per file.
 
-mod cifar;
+pub(super) mod cifar;
 pub(super) mod idx;
 mod mat;
 mod mnist;
@@ -145,6 +145,16 @@ fn sorted_out(
     match missing.is_empty() {
         true => Ok(files),
         false => Err(Missing { names: missing, partly: !files.is_empty() }),
+    }
+}
+
+/// Refuses bytes of which the largest is 1: who wrote them meant white, and they would be nearly black.
+fn refuse_ones(pixels: &[u8], instead: &str) -> Result<(), String> {
+    match pixels.iter().max() {
+        Some(1) => Err(format!(
+            "its largest byte is 1, which is 1/255 and nearly black; if it stands for white, {instead}"
+        )),
+        _ => Ok(()),
     }
 }
 

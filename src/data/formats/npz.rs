@@ -1,7 +1,7 @@
 //! numpy's arrays: `images` and `labels` for one half, or `train_images`, `train_labels`, `test_images` and
 //! `test_labels` for both.
 
-use super::{MOST_PIXELS, missing, npz_files};
+use super::{MOST_PIXELS, missing, npz_files, refuse_ones};
 use crate::checkpoint::{NpzArray, NpzReader};
 use crate::data::Dataset;
 use crate::data::files::Split;
@@ -80,6 +80,8 @@ pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset
     let set = match file.bytes_or_floats(&images)? {
         NpzArray::Bytes(bytes) => {
             let bytes = layout.ordered(bytes.into_raw_vec_and_offset().0);
+            refuse_ones(&bytes, "write floats from 0 to 1, or bytes from 0 to 255")
+                .map_err(|p| Error::format(&files[0], format!("`{images}`: {p}")))?;
             Dataset::new(bytes, labels, layout.shape, classes)
         }
         NpzArray::Floats(floats) => {

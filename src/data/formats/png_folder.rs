@@ -5,6 +5,7 @@
 use super::png_file::decode;
 use super::{MOST_PIXELS, Missing, missing};
 use crate::data::Dataset;
+use crate::data::dataset::Pixels;
 use crate::data::files::Split;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -73,7 +74,7 @@ pub(super) fn class_names(place: &Path) -> Result<Vec<OsString>> {
 pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
     let folders = files(place, split).map_err(|m| missing(place, &m))?;
     let classes = class_names(place)?;
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    let (mut images, mut labels) = (Pixels::Bytes(Vec::new()), Vec::new());
     let mut first: Option<(Shape, PathBuf)> = None;
     if let Some(stray) = entries(&folders[0], is_image)?.first() {
         let problem = "an image outside of the folders of classes: move it to one";
@@ -116,7 +117,11 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
     let Some((shape, _)) = first else {
         return Err(Error::format(&folders[0], "no PNG files in its folders of classes"));
     };
-    Dataset::new(images, labels, shape, classes.len()).map_err(|error| error.in_file(place))
+    let set = match images {
+        Pixels::Bytes(bytes) => Dataset::new(bytes, labels, shape, classes.len()),
+        Pixels::Floats(floats) => Dataset::from_floats(floats, labels, shape, classes.len()),
+    };
+    set.map_err(|error| error.in_file(place))
 }
 
 fn is_png(path: &Path) -> bool {
@@ -136,6 +141,6 @@ fn is_other_image(path: &Path) -> bool {
 
 /// That this build reads none.
 #[cfg(not(feature = "png"))]
-fn decode(path: &Path, _: &mut Vec<u8>) -> Result<Shape> {
+fn decode(path: &Path, _: &mut Pixels) -> Result<Shape> {
     Err(super::unreadable(path, "png"))
 }
