@@ -92,8 +92,7 @@ impl AttackCommand {
             ThreatModel::WhiteBox => attack_spec(text)?,
             ThreatModel::Transfer => attack_spec(text)?.transfer_form(),
         };
-        let attack = spec.build()?;
-        let text = spec.to_string();
+        let (attack, text) = (spec.build()?, spec.to_string());
         let draw = self.grid.as_deref().map(picture::format).transpose()?;
         let mut outputs = OutputFiles::new(common.console(), self.read(model));
         let save = outputs.optional("--save", self.save.as_deref(), Content::CraftedSet)?;
