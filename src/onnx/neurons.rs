@@ -2,36 +2,33 @@
 
 use super::value::NodeResult;
 use crate::nn::architecture::{Architecture, Node, Op};
-use crate::wording::shown;
-use std::collections::BTreeMap;
 
-/// The note with the neurons, by the names of their nodes.
+/// The note with the neurons.
 pub const NEURONS: &str = "neurons";
 
-/// The neurons of a network.
-pub fn of(nodes: &[Node]) -> BTreeMap<&str, &Op> {
-    let neurons = nodes.iter().filter(|node| matches!(node.op, Op::Lif { .. }));
-    neurons.map(|node| (node.name.as_str(), &node.op)).collect()
+/// For each rectifier of a network, in order, whether it is a neuron and which; nothing if none is. Nodes may have other names
+/// when they are read again.
+pub fn of(nodes: &[Node]) -> Option<Vec<&Op>> {
+    let rectifiers: Vec<&Op> = nodes.iter().map(|n| &n.op).filter(|op| op.is_rectifier()).collect();
+    rectifiers.iter().any(|op| matches!(op, Op::Lif { .. })).then_some(rectifiers)
 }
 
-/// The network that was read, with neurons again for those of its rectifiers that a note of the file names.
+/// The network that was read, with the rectifiers and neurons that a note of the file names.
 pub fn restored(read: &Architecture, note: serde_json::Value) -> NodeResult<Architecture> {
-    let neurons: BTreeMap<String, Op> = serde_json::from_value(note)
+    let rectifiers: Vec<Op> = serde_json::from_value(note)
         .map_err(|error| format!("has a property with neurons that cannot be read: {error}"))?;
     let mut nodes = read.nodes().to_vec();
-    for (name, neuron) in neurons {
-        let rectifier = nodes.iter_mut().find(|node| node.name == name && node.op.is_rectifier());
-        match rectifier {
-            Some(node) if neuron.is_rectifier() => node.op = neuron,
-            _ => {
-                return Err(format!(
-                    "says in its property that node `{}` has spiking neurons, and has no such rectifier; convert the network \
-                     again, or remove the property",
-                    shown(&name)
-                ));
-            }
-        }
+    let places: Vec<&mut Op> =
+        nodes.iter_mut().map(|node| &mut node.op).filter(|op| op.is_rectifier()).collect();
+    if places.len() != rectifiers.len() || !rectifiers.iter().all(Op::is_rectifier) {
+        return Err(format!(
+            "has {} rectifiers, and says in its property which of {} are spiking neurons; convert the network again, or remove \
+             the property",
+            places.len(),
+            rectifiers.len()
+        ));
     }
+    places.into_iter().zip(rectifiers).for_each(|(place, op)| *place = op);
     let restored = Architecture::new(read.input(), read.classes(), nodes);
     restored.map_err(|error| error.to_string())
 }

@@ -42,8 +42,7 @@ pub fn model(architecture: &Architecture, state: &StateDict) -> Result<ModelProt
     // What else is known of the network comes along, but for its layers, which are in the file.
     let mut notes = state.notes().clone();
     notes.remove(NOTE);
-    let neurons = neurons::of(architecture.nodes());
-    if !neurons.is_empty() {
+    if let Some(neurons) = neurons::of(architecture.nodes()) {
         notes.insert(neurons::NEURONS.into(), serde_json::to_value(neurons).unwrap_or_default());
     }
     let notes = (!notes.is_empty()).then(|| serde_json::to_string(&notes).unwrap_or_default());
