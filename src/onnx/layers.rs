@@ -17,6 +17,12 @@ pub struct KernelWindow {
     pub groups: usize,
 }
 
+impl KernelWindow {
+    /// Every pixel by itself, from all channels.
+    pub const PIXEL: Self =
+        Self { stride: [1; 2], dilation: [1; 2], border: [[0; 2]; 2], groups: 1 };
+}
+
 pub fn convolution(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operand> {
     let x = node.features(0)?.clone();
     let weight = node.floats(1)?.clone().into_dimensionality::<Ix4>().map_err(|_| {
@@ -226,9 +232,8 @@ fn pixels(
     for ((out, i), &number) in weight.indexed_iter() {
         kernel[[out, at(0, i).0, 0, 0]] += number;
     }
-    let window = KernelWindow { stride: [1; 2], dilation: [1; 2], border: [[0; 2]; 2], groups: 1 };
     let name = node.parameters_name(1);
-    let place = convolve(network, &name, x.place, kernel.view(), None, &window)?;
+    let place = convolve(network, &name, x.place, kernel.view(), None, &KernelWindow::PIXEL)?;
     let features = (0..count).flat_map(|row| (0..out).map(move |out| (row, out)));
     let features = features.map(|(row, out)| out * pixels + at(row, 0).1).collect();
     let mut dims = x.dims.clone();

@@ -57,7 +57,7 @@ pub fn pad(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operan
     let border = [0, 1].map(|end| [pads[2][end], pads[3][end]]);
     if border != [[0; 2]; 2] {
         let channels = network.shape(place).channels;
-        let window = KernelWindow { stride: [1; 2], dilation: [1; 2], border, groups: channels };
+        let window = KernelWindow { border, groups: channels, ..KernelWindow::PIXEL };
         let ones = Array4::ones([channels, 1, 1, 1]);
         let padded = convolve(network, node.name(), place, ones.view(), None, &window)?;
         network.borders.push((padded, place, border));

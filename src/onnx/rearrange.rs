@@ -107,7 +107,7 @@ fn picking(
     for (out, &[channel, y, x]) in taps.first.iter().enumerate() {
         ones[[out, if is_depthwise { 0 } else { channel }, y, x]] = 1.0;
     }
-    let window = KernelWindow { stride: taps.step, dilation: [1; 2], border: [[0; 2]; 2], groups };
+    let window = KernelWindow { stride: taps.step, groups, ..KernelWindow::PIXEL };
     convolve(network, name, place, ones.view(), None, &window)
 }
 
@@ -126,6 +126,5 @@ pub fn pick_channels(
             ones[[out, pick, 0, 0]] = 1.0;
         }
     }
-    let window = KernelWindow { stride: [1; 2], dilation: [1; 2], border: [[0; 2]; 2], groups: 1 };
-    convolve(network, name, place, ones.view(), None, &window)
+    convolve(network, name, place, ones.view(), None, &KernelWindow::PIXEL)
 }

@@ -70,14 +70,25 @@ fn channels(
         }
         firsts.push(first / pixels);
     }
-    let mut place = over_pixels(network, node, place, node.op() == "ReduceMax")?;
-    if node.op() == "ReduceSum" {
-        let sum = DraftKind::Affine(vec![pixels as f64], vec![0.0]);
-        place = network.add(node.name(), sum, &[place])?;
-    }
+    let place = over_pixels(network, node, place, node.op() == "ReduceMax")?;
+    let place = summed(network, node, place, pixels)?;
     let firsts =
         ArrayD::from_shape_vec(IxDyn(&[firsts.len()]), firsts).map_err(|e| e.to_string())?;
     Ok(Some(network.ordered(place, &firsts)))
+}
+
+/// The sum of `count` features by their mean, where a sum is wanted.
+fn summed(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    mean: usize,
+    count: usize,
+) -> NodeResult<usize> {
+    if node.op() != "ReduceSum" {
+        return Ok(mean);
+    }
+    let sum = DraftKind::Affine(vec![count as f64], vec![0.0]);
+    network.add(node.name(), sum, &[mean])
 }
 
 /// How many features each result is made of, and those of all results behind one another.
@@ -108,11 +119,8 @@ fn rows(
             true => Op::MaxPool { window, stride: None, padding, ceil },
             false => Op::AvgPool { window, stride: None, padding, ceil, count_include_pad: true },
         };
-        let mut place = network.add(node.name(), DraftKind::Plain(op), &[place])?;
-        if node.op() == "ReduceSum" {
-            let sum = DraftKind::Affine(vec![size as f64], vec![0.0]);
-            place = network.add(node.name(), sum, &[place])?;
-        }
+        let place = network.add(node.name(), DraftKind::Plain(op), &[place])?;
+        let place = summed(network, node, place, size)?;
         return Ok(Some(Features::new(place, Vec::new())));
     }
     if is_maximum {
@@ -121,7 +129,8 @@ fn rows(
     if is_image && reduced == [0] {
         let place = network.image(x)?;
         let weights = Array4::from_elem([1, x.dims[0], 1, 1], share);
-        let place = convolve(network, node.name(), place, weights.view(), None, &WHOLE)?;
+        let place =
+            convolve(network, node.name(), place, weights.view(), None, &KernelWindow::PIXEL)?;
         return Ok(Some(Features::new(place, Vec::new())));
     }
     let inputs = network.shape(x.place).features();
@@ -134,10 +143,6 @@ fn rows(
     for (out, group) in all.chunks(size).enumerate() {
         group.iter().for_each(|&feature| weights[[out, feature, 0, 0]] += share);
     }
-    let place = convolve(network, node.name(), place, weights.view(), None, &WHOLE)?;
+    let place = convolve(network, node.name(), place, weights.view(), None, &KernelWindow::PIXEL)?;
     Ok(Some(Features::new(place, Vec::new())))
 }
-
-/// Of a convolution that looks at one pixel at a time.
-const WHOLE: KernelWindow =
-    KernelWindow { stride: [1; 2], dilation: [1; 2], border: [[0; 2]; 2], groups: 1 };
