@@ -60,25 +60,18 @@ impl SpecBuilder {
         if let Some(quick) = &quick {
             quick.shorten(&mut settings)?;
         }
-        let threat_models = vec![ThreatModel::Transfer, ThreatModel::WhiteBox];
-        let all = Self {
+        Ok(Self {
             settings,
             seeds: vec![0],
-            threat_models,
+            threat_models: vec![ThreatModel::Transfer, ThreatModel::WhiteBox],
             images: None,
             white_box_images: None,
-            tables: Vec::new(),
-            figures: Vec::new(),
+            tables: vec![1, 2, 3],
+            figures: vec![3],
             sheets: Vec::new(),
             quick,
             is_part: true,
-        };
-        Ok(all.with_all())
-    }
-
-    fn with_all(mut self) -> Self {
-        (self.tables, self.figures) = (vec![1, 2, 3], vec![3]);
-        self
+        })
     }
 
     /// Tables and figures of the paper by number, and a table of the user's. Without numbers it is this one alone, or if the sheet

@@ -116,14 +116,7 @@ pub fn function(node: &FileNode<'_>) -> NodeResult<Operand> {
 
 /// Clip: no number below the first limit, then none above the second; either may be left out.
 pub fn clip(node: &FileNode<'_>) -> NodeResult<Operand> {
-    let limit = |name, input, default| match node.optional(input) {
-        Some(value) => match value.floats()?.iter().collect::<Vec<_>>()[..] {
-            [&limit] => Ok(limit),
-            _ => Err("has limits that are not single numbers".to_owned()),
-        },
-        None => Ok(node.float(name, default)),
-    };
-    let (low, high) = (limit("min", 1, f32::NEG_INFINITY)?, limit("max", 2, f32::INFINITY)?);
+    let [low, high] = node.limits()?;
     let clipped = node.floats(0)?.mapv(|x| {
         let x = if x < low { low } else { x };
         if x > high { high } else { x }

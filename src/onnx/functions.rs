@@ -2,10 +2,10 @@
 
 use super::network::{DraftKind, DraftNetwork, Inequality, ScalarFunction};
 use super::node::FileNode;
-use super::pointwise::{affine, binary, features, numbers, one, plain, recognized, single};
+use super::pointwise::{affine, binary, features, numbers, one, plain, recognized};
 use super::recognize::are_same;
 use super::supported::no_layer;
-use super::value::{Features, NodeResult, Operand};
+use super::value::{Features, NodeResult, Operand, single};
 use crate::nn::architecture::Op;
 
 /// An operation on each feature of the first input.
@@ -42,12 +42,8 @@ pub fn activation(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult
             return affine(network, node, &curve, one(alpha), one(0.0)).map(Operand::Features);
         }
         "Clip" => {
-            let limit = |name, input, default| match node.optional(input) {
-                Some(value) => single(value.floats()?),
-                None => Ok(node.float(name, default)),
-            };
-            let low = limit("min", 1, -f32::MAX)?;
-            return clamp(network, node, &x, low, limit("max", 2, f32::MAX)?);
+            let [low, high] = node.limits()?;
+            return clamp(network, node, &x, low, high);
         }
         other => return Err(format!("is {other}")),
     };

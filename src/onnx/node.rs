@@ -1,7 +1,7 @@
 //! One node of a file with the values that it computes from.
 
 use super::proto::{self, Attribute};
-use super::value::{Features, Floats, NodeResult, Operand, axis};
+use super::value::{Features, Floats, NodeResult, Operand, axis, single};
 use crate::wording::shown;
 
 /// A node while it is read.
@@ -89,6 +89,15 @@ impl FileNode<'_> {
 
     pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
         self.attribute(name).map(|a| a.ints.clone())
+    }
+
+    /// The limits of a Clip, which are attributes in old files and inputs in new ones; infinite ones if they are neither.
+    pub fn limits(&self) -> NodeResult<[f32; 2]> {
+        let limit = |name, input, none| match self.optional(input) {
+            Some(value) => single(value.floats()?),
+            None => Ok(self.float(name, none)),
+        };
+        Ok([limit("min", 1, f32::NEG_INFINITY)?, limit("max", 2, f32::INFINITY)?])
     }
 
     /// Numbers that are an attribute in old files and an input in new ones; None if they are neither.

@@ -223,14 +223,6 @@ pub fn features(value: Operand) -> NodeResult<Features> {
     value.features().cloned()
 }
 
-/// The one number of an array.
-pub fn single(floats: &Floats) -> NodeResult<f32> {
-    match (floats.len(), floats.first()) {
-        (1, Some(&number)) => Ok(number),
-        _ => Err(format!("needs one number, and has an array of {:?}", floats.shape())),
-    }
-}
-
 /// The numbers that an array has for features: one for all, or one for each channel of the place of the features that
 /// come with them, which are the same features.
 pub fn numbers(

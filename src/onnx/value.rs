@@ -186,3 +186,11 @@ pub fn count(value: &Operand) -> usize {
         _ => 0,
     }
 }
+
+/// The one number of an array.
+pub fn single(floats: &Floats) -> NodeResult<f32> {
+    match (floats.len(), floats.first()) {
+        (1, Some(&number)) => Ok(number),
+        _ => Err(format!("needs one number, and has an array of {:?}", floats.shape())),
+    }
+}
