@@ -35,6 +35,10 @@ pub(crate) fn kind(content: &[u8]) -> Option<FileKind> {
     if head.is_empty() {
         return Some(FileKind::Empty);
     }
+    // Before the magic numbers: a length may begin like any of those.
+    if is_safetensors(head) {
+        return Some(FileKind::Safetensors);
+    }
     let magics: [(&[u8], FileKind); 23] = [
         (b"\x93NUMPY", FileKind::Npy),
         (b"\x89HDF\r\n\x1a\n", FileKind::Hdf5),
@@ -75,9 +79,6 @@ pub(crate) fn kind(content: &[u8]) -> Option<FileKind> {
             return Some(FileKind::Onnx);
         }
         _ => {}
-    }
-    if is_safetensors(head) {
-        return Some(FileKind::Safetensors);
     }
     if head.get(257..262) == Some(b"ustar") {
         return Some(Compressed("tar"));
@@ -241,6 +242,15 @@ impl FileKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A safetensors file begins with the length of its header, in which some saw a pickle, a zlib stream or ONNX.
+    #[test]
+    fn safetensors_of_any_length_are_recognized() {
+        for length in 2u64..100_000 {
+            let head = [&length.to_le_bytes()[..], b"{\"__metadata__\":{"].concat();
+            assert_eq!(kind(&head), Some(FileKind::Safetensors), "a header of {length} bytes");
+        }
+    }
 
     #[test]
     fn kinds_are_told_by_their_first_bytes() {

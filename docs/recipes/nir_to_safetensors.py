@@ -1,10 +1,10 @@
 """A network in the Neuromorphic Intermediate Representation (.nir, which is HDF5) as a file of deepsleep.
 
     pip install nir numpy safetensors
-    python nir_to_safetensors.py net.nir net.safetensors [--dt 1e-4]
+    python nir_to_safetensors.py net.nir net.safetensors [--dt 1e-4] [--steps 25]
 
 NIR's neurons live in continuous time; `--dt` is the time between two steps in its unit (snnTorch and others export with
-1e-4). Neurons of one layer have to be alike, and the graph a chain.
+1e-4); `--steps` for how many steps the network runs, 8 if it is not said. Neurons of one layer have to be alike, and the graph a chain.
 """
 
 import argparse
@@ -70,15 +70,27 @@ def chain(graph):
     following = dict(graph.edges)
     if len(following) != len(graph.edges) or len(set(following.values())) != len(following):
         sys.exit("its graph branches; a chain from `input` to `output` is possible")
-    [name] = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+    name, seen = one_input(graph), 1
     while name in following:
-        name = following[name]
+        name, seen = following[name], seen + 1
+        if seen > len(graph.nodes):
+            sys.exit("its graph has a circle; a chain from `input` to `output` is possible")
         if not isinstance(graph.nodes[name], nir.Output):
             yield name, graph.nodes[name]
+    if seen < len(graph.nodes):
+        sys.exit(f"its graph has {len(graph.nodes) - seen} nodes beside the chain from `input`")
+
+
+def one_input(graph):
+    """The name of the input."""
+    names = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+    if len(names) != 1:
+        sys.exit(f"its graph has {len(names)} inputs; one is possible")
+    return names[0]
 
 
 def convert(graph, dt):
-    [source] = [node for node in graph.nodes.values() if isinstance(node, nir.Input)]
+    source = graph.nodes[one_input(graph)]
     shape = [int(side) for side in np.asarray(source.input_type["input"]).reshape(-1)]
     image = shape if len(shape) == 3 else [int(np.prod(shape)), 1, 1]
     nodes, arrays, classes = [], {}, None
@@ -125,11 +137,17 @@ def main():
     parser.add_argument("network")
     parser.add_argument("out")
     parser.add_argument("--dt", type=float, default=1e-4)
+    parser.add_argument("--steps", type=int)
     options = parser.parse_args()
     if not 0 < options.dt < float("inf"):
         parser.error(f"--dt {options.dt:g}: a time above 0 is needed")
+    spiking = {}
+    if options.steps is not None:
+        if not 1 <= options.steps <= 10_000:
+            parser.error(f"--steps {options.steps}: a whole number from 1 to 10000 is needed")
+        spiking["spiking"] = {"steps": options.steps}
     architecture, arrays = convert(read(options.network), options.dt)
-    notes = json.dumps({"architecture": architecture}, sort_keys=True)
+    notes = json.dumps({"architecture": architecture, **spiking}, sort_keys=True)
     try:
         save_file(arrays, options.out, metadata={"deepsleep": notes})
     except (OSError, SafetensorError) as error:

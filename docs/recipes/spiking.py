@@ -5,11 +5,13 @@
 From Python, for an nn.Sequential, neurons included:
 
     from spiking import save
-    save(net, (1, 28, 28), "net.safetensors")
+    save(net, (1, 28, 28), "net.safetensors", steps=25)
 
 Of a state dict, which does not say how its layers are connected, with a description of them (docs/formats.md):
 
-    python spiking.py net.pt net.toml net.safetensors
+    python spiking.py net.pt net.toml net.safetensors --steps 25
+
+`steps` is for how many time steps the network runs; a file that does not say it is run for 8, with a note.
 
 Names are kept; what belongs to neurons and is no weight (beta, threshold, ...) is left out of the arrays and, for snnTorch,
 taken as the parameters of the `lif` node of that name. A module that the file cannot hold is refused by name and attribute.
@@ -246,16 +248,20 @@ def arrays_of(name, module, kind):
     return {f"{name}.{a}": x.detach().cpu().float().contiguous().clone() for a, x in found.items() if x is not None}
 
 
-def write(path, arrays, architecture):
-    notes = json.dumps({"architecture": architecture}, sort_keys=True)
+def write(path, arrays, architecture, steps):
+    notes = {"architecture": architecture}
+    if steps is not None:
+        if not (isinstance(steps, int) and 1 <= steps <= 10_000):
+            sys.exit(f"steps={steps}: a whole number from 1 to 10000 is needed")
+        notes["spiking"] = {"steps": steps}
     try:
-        save_file(arrays, path, metadata={"deepsleep": notes})
+        save_file(arrays, path, metadata={"deepsleep": json.dumps(notes, sort_keys=True)})
     except (OSError, SafetensorError) as error:
         sys.exit(f"{path}: {error}")
 
 
-def save(net, image, path):
-    """Writes an nn.Sequential for images of these channels, height and width."""
+def save(net, image, path, steps=None):
+    """Writes an nn.Sequential for images of these channels, height and width, which runs for `steps` time steps."""
     if not isinstance(net, nn.Sequential):
         sys.exit(f"network ({type(net).__name__}): only an nn.Sequential says in which order its modules run")
     like = next((p for p in net.parameters()), torch.zeros(()))
@@ -285,7 +291,7 @@ def save(net, image, path):
         sys.exit(f"{label}: the network ends in {list(x.shape[1:])}, not in one number for each class")
     if kind == "Leaky" and (module.output or not module.init_hidden):
         warn(f"{label}: returns its membrane too; the outputs of the file are its spikes")
-    write(path, arrays, {"input": list(image), "classes": x.shape[1], "nodes": nodes})
+    write(path, arrays, {"input": list(image), "classes": x.shape[1], "nodes": nodes}, steps)
 
 
 def of_state(state, nodes):
@@ -316,16 +322,24 @@ def of_state(state, nodes):
             node["neuron"] = leaky(name, of["beta"], of["threshold"], of["reset_mechanism_val"], factor, None)
         else:
             sys.exit(f"{name}: has only {', '.join(of)}; beta, threshold and reset_mechanism_val are needed")
+    for name, node in lifs.items():
+        if "neuron" not in node:
+            sys.exit(f"{name}: the state dict has no numbers of its neuron; the description has to give its `neuron` (docs/formats.md)")
     return arrays
 
 
 def main():
+    import argparse
     import pickle
     import tomllib
 
-    if len(sys.argv) != 4:
-        sys.exit("usage: python spiking.py net.pt net.toml net.safetensors")
-    weights, description, path = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("weights", metavar="net.pt")
+    parser.add_argument("description", metavar="net.toml")
+    parser.add_argument("out", metavar="net.safetensors")
+    parser.add_argument("--steps", type=int)
+    options = parser.parse_args()
+    weights, description = options.weights, options.description
     try:
         state = torch.load(weights, weights_only=True, map_location="cpu")
     except OSError as error:
@@ -337,7 +351,7 @@ def main():
     try:
         with open(description, "rb") as file:
             architecture = tomllib.load(file)
-        write(path, of_state(state, architecture["nodes"]), architecture)
+        write(options.out, of_state(state, architecture["nodes"]), architecture, options.steps)
     except OSError as error:
         sys.exit(f"{description}: {error.strerror or error}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -4,8 +4,8 @@ use crate::error::{Raised, refuse};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
 use deepsleep::files::{Content, Output};
-use deepsleep::method::noted_spiking_options;
-use deepsleep::nn::architecture::Architecture;
+use deepsleep::method::spiking_options;
+use deepsleep::nn::architecture::{Architecture, Op};
 use deepsleep::nn::{Classifier, Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, Statistics};
@@ -28,16 +28,21 @@ impl Network {
         model: Model,
         state: StateDict,
         (spiking, draws): (bool, Option<usize>),
-        notes: Vec<String>,
+        mut notes: Vec<String>,
     ) -> deepsleep::Result<Self> {
         let frozen: Box<dyn FrozenNetwork + Send> = if spiking {
-            let options = noted_spiking_options(&state)?.unwrap_or_default();
+            let (options, note) = spiking_options(&state, model.architecture())?;
+            notes.extend(note.filter(|note| !notes.contains(note)));
             let network = SpikingModel::from_model(&model, options, Statistics::Carry)?.freeze()?;
             match draws {
                 Some(draws) => Box::new(network.with_draws(draws)),
                 None => Box::new(network),
             }
         } else {
+            let mut nodes = model.architecture().nodes().iter();
+            if nodes.any(|node| matches!(node.op, Op::Lif { .. })) {
+                notes.push("its spiking neurons (`lif`) are run as ReLUs; spiking=True lets them spike".into());
+            }
             Box::new(model.freeze()?)
         };
         Ok(Self { model, state, frozen, notes })

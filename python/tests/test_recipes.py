@@ -36,13 +36,13 @@ def test_spiking_networks_keep_their_logits(name, digits, tmp_path, monkeypatch)
 
     torch.manual_seed(3)
     net, path = networks()[name].eval(), tmp_path / "net.safetensors"
-    save(net, (1, 28, 28), path)
+    save(net, (1, 28, 28), path, steps=5)
     x = torch.tensor(digits[0][:16])
     for module in net:
         if hasattr(module, "reset_mem"):
             module.reset_mem()
     with torch.no_grad():
-        expected = torch.stack([net(x) for _ in range(8)]).mean(0).numpy()
+        expected = torch.stack([net(x) for _ in range(5)]).mean(0).numpy()
     found = np.asarray(deepsleep.load(str(path), spiking=True).logits(x))
     assert np.abs(found - expected).max() < 1e-5
     assert np.abs(expected).max() > 0.01
@@ -75,3 +75,12 @@ def test_nir_files_that_cannot_be_read_are_refused_in_a_line(tmp_path):
         assert not out.exists()
     run = convert(tmp_path / "net.nir", out, "--dt", "0.02")
     assert run.returncode == 0 and out.exists(), run.stderr
+    image = np.full((1, 1, 2, 2), 0.5, np.float32)
+    # A membrane of half the drive reaches 0.3 in the second step, which the file says, and in no shorter run.
+    for steps in (None, 1, 2):
+        run = convert(tmp_path / "net.nir", out, "--dt", "0.01", *([] if steps is None else ["--steps", steps]))
+        assert run.returncode == 0, run.stderr
+        network = deepsleep.load(str(out), spiking=True)
+        assert any("for how many time steps" in note for note in network.notes) == (steps is None)
+        if steps is not None:
+            assert network.logits(image).tolist() == [[(steps - 1) / steps] * 4]

@@ -2,6 +2,7 @@
 
 use super::{Settings, Training};
 use crate::checkpoint::StateDict;
+use crate::nn::architecture::{Architecture, Op};
 use crate::snn::SpikingOptions;
 use crate::{Error, Result};
 
@@ -32,6 +33,41 @@ pub fn noted_spiking_options(state: &StateDict) -> Result<Option<SpikingOptions>
         return options.map(Some).ok_or_else(|| unreadable(SETTINGS));
     }
     Ok(None)
+}
+
+/// The options to run the network of a file with as a spiking one; and what has to be said about them: that a network which
+/// was made with neurons does not say for how many steps it runs.
+///
+/// # Errors
+/// Those of [`noted_spiking_options`].
+pub fn spiking_options(
+    state: &StateDict,
+    architecture: &Architecture,
+) -> Result<(SpikingOptions, Option<String>)> {
+    if let Some(options) = noted_spiking_options(state)? {
+        return Ok((options, None));
+    }
+    let options = SpikingOptions::default();
+    let has_neurons = architecture.nodes().iter().any(|node| matches!(node.op, Op::Lif { .. }));
+    let note = has_neurons.then(|| {
+        format!(
+            "it does not say for how many time steps its spiking neurons run; {} are taken (`deepsleep-cli convert \
+             --time-steps N` writes another number into the file)",
+            options.steps
+        )
+    });
+    Ok((options, note))
+}
+
+/// Notes in a network's file for how many time steps it runs as a spiking network.
+///
+/// # Errors
+/// If there cannot be so many, or those of [`noted_spiking_options`].
+pub fn note_time_steps(state: &mut StateDict, steps: usize) -> Result<()> {
+    let options = SpikingOptions { steps, ..noted_spiking_options(state)?.unwrap_or_default() };
+    options.validate()?;
+    state.note(SPIKING, options);
+    Ok(())
 }
 
 /// Keeps the spiking options of the network that a training started from, unless the training has its own. Returns where those
@@ -92,6 +128,11 @@ mod tests {
         let (told, trained) = keep(Training::Defense(&FastWaveDefense), &start);
         assert_eq!(told, ["`fast_wave.spiking.steps` 7, now 8"]);
         assert_eq!(noted_spiking_options(&trained).expect("none"), None);
+        // Scripts of other libraries note no more than the number of steps.
+        let mut brief = StateDict::default();
+        brief.note(SPIKING, serde_json::json!({ "steps": 25 }));
+        let options = noted_spiking_options(&brief).expect("readable").expect("noted");
+        assert_eq!(options, SpikingOptions { steps: 25, ..SpikingOptions::default() });
         start.note(SETTINGS, "of another kind");
         let refused = noted_spiking_options(&start).expect_err("unreadable").to_string();
         assert!(refused.contains("`settings`") && refused.contains("train it again"), "{refused}");

@@ -35,6 +35,7 @@ mod shapes;
 mod strided;
 mod supported;
 mod tensor;
+mod types;
 mod value;
 mod write;
 

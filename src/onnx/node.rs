@@ -11,6 +11,8 @@ pub struct FileNode<'a> {
     pub opset: i64,
     /// What it computes from; None where an input is left out.
     pub inputs: Vec<Option<Operand>>,
+    /// The types of those inputs that are numbers of the file; 0 where it is none.
+    pub kinds: Vec<i32>,
 }
 
 impl FileNode<'_> {
@@ -33,6 +35,11 @@ impl FileNode<'_> {
     /// An input that may be left out.
     pub fn optional(&self, i: usize) -> Option<&Operand> {
         self.inputs.get(i)?.as_ref()
+    }
+
+    /// The type of an input's numbers; 0 if they are none of the file.
+    pub fn kind(&self, i: usize) -> i32 {
+        self.kinds.get(i).copied().unwrap_or_default()
     }
 
     /// Inputs up to the last that is given.

@@ -143,6 +143,7 @@ pub mod data_type {
     pub const BOOL: i32 = 9;
     pub const FLOAT16: i32 = 10;
     pub const DOUBLE: i32 = 11;
+    pub const UINT32: i32 = 12;
     pub const BFLOAT16: i32 = 16;
 }
 

@@ -8,6 +8,7 @@ use super::supported::{SUPPORTED, most_inputs};
 use super::value::{Features, MOST_COMPUTED, NodeResult, Operand, axis, count};
 use super::{
     functions, layers, pad, picks, pointwise, pools, rearrange, reduce, shapes, strided, tensor,
+    types,
 };
 use crate::wording::shown;
 use std::collections::HashMap;
@@ -34,8 +35,12 @@ const ARRANGING: [&str; 11] = [
     "SpaceToDepth",
 ];
 
-/// What a name in the file stands for, or the first problem on the way to it: it may never be needed.
-type Scope<'a> = HashMap<&'a str, Result<Operand, Rc<str>>>;
+/// What a name in the file stands for, or the first problem on the way to it: it may never be needed; and the type of
+/// numbers of the file, 0 for all else.
+type Scope<'a> = HashMap<&'a str, (Result<Operand, Rc<str>>, i32)>;
+
+/// Values with their types.
+type Typed = Vec<(Operand, i32)>;
 
 /// A file while it is read.
 pub struct Reader<'a> {
@@ -60,14 +65,18 @@ impl<'a> Reader<'a> {
     ) -> NodeResult<Features> {
         let mut scope = Scope::new();
         // Arrays are read when they are used: a file may hold what nothing needs.
-        let arrays = graph.initializer.iter();
-        let arrays: HashMap<&str, &proto::TensorProto> =
-            arrays.map(|t| (t.name.as_deref().unwrap_or_default(), t)).collect();
-        scope.insert(input, Ok(Operand::Features(image)));
+        let mut arrays: HashMap<&str, &proto::TensorProto> = HashMap::new();
+        for array in &graph.initializer {
+            let name = array.name.as_deref().unwrap_or_default();
+            if arrays.insert(name, array).is_some() {
+                return Err(format!("two of its arrays are called `{}`", shown(name)));
+            }
+        }
+        scope.insert(input, (Ok(Operand::Features(image)), 0));
         self.nodes(&graph.node, &mut scope, &arrays, 0)?;
         let output = graph.output.first().and_then(|output| output.name.as_deref());
         let output = output.ok_or("has no output")?;
-        match scope.get(output) {
+        match scope.get(output).map(|(value, _)| value) {
             Some(Ok(Operand::Features(features))) => Ok(features.clone()),
             Some(Ok(value)) if value.is_constant() => {
                 Err(format!("the output `{}` does not depend on the image", shown(output)))
@@ -96,15 +105,23 @@ impl<'a> Reader<'a> {
                     "has more than {MOST_NODES} nodes, or computes more than {MOST_COMPUTED} numbers while it is read"
                 ));
             }
+            let again = |name: &&String| {
+                scope.contains_key(name.as_str()) || arrays.contains_key(name.as_str())
+            };
+            if let Some(name) = node.output.iter().filter(|name| !name.is_empty()).find(again) {
+                return Err(format!("`{}` is given twice", shown(name)));
+            }
             let values = self.node(node, scope, arrays, depth);
             match values {
                 Ok(values) => {
                     let outputs = node.output.iter().map(String::as_str).zip(values);
-                    outputs.for_each(|(name, value)| _ = scope.insert(name, Ok(value)));
+                    outputs.for_each(|(name, (value, kind))| {
+                        _ = scope.insert(name, (Ok(value), kind))
+                    });
                 }
                 Err(problem) => {
                     for name in &node.output {
-                        scope.insert(name, Err(problem.clone()));
+                        scope.insert(name, (Err(problem.clone()), 0));
                     }
                 }
             }
@@ -119,8 +136,9 @@ impl<'a> Reader<'a> {
         scope: &mut Scope<'b>,
         arrays: &HashMap<&'b str, &'b proto::TensorProto>,
         depth: usize,
-    ) -> Result<Vec<Operand>, Rc<str>> {
-        let mut read = FileNode { proto: node, opset: self.opset, inputs: Vec::new() };
+    ) -> Result<Typed, Rc<str>> {
+        let mut read =
+            FileNode { proto: node, opset: self.opset, inputs: Vec::new(), kinds: Vec::new() };
         let of_node = |read: &FileNode<'_>, problem: String| -> Rc<str> {
             let (name, op) = (shown(read.name()), shown(read.op()));
             format!("node `{name}` ({op}) {problem}").into()
@@ -131,13 +149,19 @@ impl<'a> Reader<'a> {
                 && !scope.contains_key(name)
                 && let Some(array) = arrays.get(name)
             {
-                let value = tensor::read(array, self.path);
-                scope.insert(name, value.map_err(|problem| problem.into()));
+                let value = tensor::read(array, self.path).map_err(|problem| problem.into());
+                scope.insert(name, (value, array.data_type.unwrap_or_default()));
             }
             match scope.get(name) {
-                Some(Ok(value)) => read.inputs.push(Some(value.clone())),
-                Some(Err(problem)) => return Err(problem.clone()),
-                None if name.is_empty() => read.inputs.push(None),
+                Some((Ok(value), kind)) => {
+                    read.inputs.push(Some(value.clone()));
+                    read.kinds.push(*kind);
+                }
+                Some((Err(problem), _)) => return Err(problem.clone()),
+                None if name.is_empty() => {
+                    read.inputs.push(None);
+                    read.kinds.push(0);
+                }
                 None => {
                     let problem = format!("takes `{}`, which nothing before it gives", shown(name));
                     return Err(of_node(&read, problem));
@@ -151,10 +175,16 @@ impl<'a> Reader<'a> {
             }
             None | Some("" | "ai.onnx") => {
                 if let Some(value) = strided::evaluate(&self.network, &read, self.images) {
-                    value.map(|value| vec![value])
+                    value.map(|value| vec![(value, data_type::INT64)])
                 } else if read.is_constant() {
-                    let value = constants::evaluate(&read, self.path);
-                    value.inspect(|value| self.computed += count(value)).map(|value| vec![value])
+                    let value = types::of_result(&read).and_then(|kind| {
+                        let value = constants::evaluate(&read, self.path)?;
+                        Ok((types::fit(value, kind), kind))
+                    });
+                    value.map(|value| vec![value]).inspect(|values| {
+                        self.computed +=
+                            values.iter().map(|(value, _)| count(value)).sum::<usize>();
+                    })
                 } else {
                     let values = operator(&mut self.network, &read, self.images);
                     // Each order is as long as what it arranges.
@@ -162,7 +192,8 @@ impl<'a> Reader<'a> {
                         true => read.with_images(0).map_or(0, |(x, _)| x.count()),
                         false => 0,
                     };
-                    values
+                    // Of features, but for their shape.
+                    values.map(|values| values.into_iter().map(|value| (value, 0)).collect())
                 }
             }
             Some(domain) => self.function(&read, domain, depth),
@@ -171,12 +202,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What a function of the file gives.
-    fn function(
-        &mut self,
-        node: &FileNode<'_>,
-        domain: &str,
-        depth: usize,
-    ) -> NodeResult<Vec<Operand>> {
+    fn function(&mut self, node: &FileNode<'_>, domain: &str, depth: usize) -> NodeResult<Typed> {
         let of = |function: &&proto::FunctionProto| {
             function.name.as_deref() == Some(node.op())
                 && function.domain.as_deref().unwrap_or_default() == domain
@@ -208,15 +234,16 @@ impl<'a> Reader<'a> {
             });
         }
         let mut scope = Scope::new();
-        for (name, value) in function.input.iter().zip(&node.inputs) {
+        let inputs = node.inputs.iter().zip(&node.kinds);
+        for (name, (value, &kind)) in function.input.iter().zip(inputs) {
             if let Some(value) = value {
-                scope.insert(name, Ok(value.clone()));
+                scope.insert(name, (Ok(value.clone()), kind));
             }
         }
         self.nodes(&body, &mut scope, &HashMap::new(), depth + 1)?;
         let output = |name: &String| match scope.get(name.as_str()) {
-            Some(Ok(value)) => Ok(value.clone()),
-            Some(Err(problem)) => Err(format!("holds: {problem}")),
+            Some((Ok(value), kind)) => Ok((value.clone(), *kind)),
+            Some((Err(problem), _)) => Err(format!("holds: {problem}")),
             None => Err(format!("has no `{}`", shown(name))),
         };
         function.output.iter().map(output).collect()

@@ -46,7 +46,7 @@ pub fn unsupported(graph: &proto::GraphProto) -> Option<String> {
         let op = node.op_type.as_deref().unwrap_or_default();
         matches!(node.domain.as_deref(), None | Some("" | "ai.onnx")) && !is_known(op)
     })?;
-    let node = FileNode { proto: node, opset: 0, inputs: Vec::new() };
+    let node = FileNode { proto: node, opset: 0, inputs: Vec::new(), kinds: Vec::new() };
     let (name, op) = (shown(node.name()), shown(node.op()));
     Some(format!("node `{name}` ({op}) is not supported; supported are {SUPPORTED}"))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a spiking network spikes. The default is the published network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SpikingOptions {
     /// Time steps.

@@ -1,6 +1,8 @@
 //! `convert`, and ONNX files wherever a network goes.
 
 use crate::{Folder, run};
+use deepsleep::nn::architecture::Architecture;
+use deepsleep::nn::{Model, Network};
 
 const LENET: &str = "tests/golden/lenet_weights.safetensors";
 const REFUSED: &str = "tests/golden/onnx/refused/recurrent.onnx";
@@ -61,4 +63,39 @@ fn what_cannot_be_converted_is_one_line() {
     ] {
         run(&arguments).assert_fails(1, &["(LSTM) is not supported"]);
     }
+}
+
+/// A file with spiking neurons says for how many time steps they run, or a note says for how many they do.
+#[test]
+fn the_number_of_time_steps_is_in_the_file() {
+    let folder = Folder::new();
+    let nodes = r#"[{"name": "flat", "op": "flatten"}, {"name": "fc", "op": "linear", "out": 10},
+        {"name": "spikes", "op": "lif"}]"#;
+    let text = format!(r#"{{"input": [1, 28, 28], "classes": 10, "nodes": {nodes}}}"#);
+    let architecture: Architecture = serde_json::from_str(&text).unwrap();
+    let silent = folder.argument("silent.safetensors");
+    Model::new(architecture, 0).unwrap().state().save(&silent).unwrap();
+    let inspect = |file: &str| {
+        let done = run(&["inspect", file, "--images", "8", "--json"]);
+        (done.json()["time_steps"].clone(), done.stderr.contains("for how many time steps"))
+    };
+    assert_eq!(inspect(&silent), (8.into(), true));
+    let snn = ["--model-kind", "snn", "--images", "8"];
+    let evaluate = |file: &str| run(&[&["evaluate", "--model", file][..], &snn].concat()).stderr;
+    assert!(evaluate(&silent).contains("note: "), "{}", evaluate(&silent));
+    // Noted once, it goes along to other formats and back.
+    let [said, onnx, back] = ["said.safetensors", "said.onnx", "back.safetensors"];
+    let [said, onnx, back] = [said, onnx, back].map(|name| folder.argument(name));
+    assert_eq!(run(&["convert", &silent, &said, "--time-steps", "25"]).code, Some(0));
+    assert_eq!(run(&["convert", &said, &onnx]).code, Some(0));
+    assert_eq!(run(&["convert", &onnx, &back]).code, Some(0));
+    for file in [&said, &onnx, &back] {
+        assert_eq!(inspect(file), (25.into(), false), "{file}");
+        assert!(!evaluate(file).contains("time steps"), "{}", evaluate(file));
+    }
+    // A network of ReLUs may say it as well, and scripts say no more than the number.
+    let (lenet, words) = (folder.argument("lenet.safetensors"), ["--time-steps", "3"]);
+    assert_eq!(run(&[&["convert", LENET, &lenet][..], &words].concat()).code, Some(0));
+    assert_eq!(inspect(&lenet).0, 3);
+    run(&["convert", LENET, &lenet, "--time-steps", "0"]).assert_fails(2, &["0 time steps"]);
 }

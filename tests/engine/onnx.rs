@@ -96,8 +96,9 @@ fn names_are_those_of_pytorch() {
 
 #[test]
 fn what_cannot_be_read_is_named() {
-    let words: [(&str, &[&str]); 23] = [
+    let words: [(&str, &[&str]); 25] = [
         ("argmax", &["node `largest` (ArgMax) is not supported; supported are Abs, Add"]),
+        ("arrays_twice", &["two of its arrays are called `w`"]),
         (
             "attention",
             &["node `node_softmax` (Softmax) is over another axis than that of the classes"],
@@ -120,6 +121,7 @@ fn what_cannot_be_read_is_named() {
         ("tokens", &["gives [batch, 3, 4] and not one number for each class"]),
         ("trained", &["node `norm` (BatchNormalization) is in training mode; export after"]),
         ("transposed", &["(ConvTranspose) is not supported; supported are"]),
+        ("twice", &["`z` is given twice"]),
         ("two_inputs", &["has other inputs than the image `x`: mask"]),
         ("version", &["uses version 8 of ONNX's operators; 9 or newer is read"]),
         ("waves", &["(Sin) is not supported; supported are"]),

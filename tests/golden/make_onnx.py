@@ -362,6 +362,8 @@ def crafted():
         # Statistics of the batch, which tell of training mode in old versions.
         "trained": ([flatten, trained], [value("x", image)], statistics, 11),
         "surplus": ([flatten, surplus], [value("x", image)], [ones], 17),
+        "arrays_twice": ([flatten, linear], [value("x", image)], [ones, ones], 17),
+        "twice": ([flatten, linear, linear], [value("x", image)], [ones], 17),
     }
     for name, (nodes, inputs, arrays, version) in graphs.items():
         last = nodes[0 if name == "order" else -1].output[0]
@@ -484,6 +486,31 @@ def refused_last():
     return {"subtracted": (centered, images(3, 5), {"dynamo": False, "opset_version": 17})}
 
 
+class Narrow(nn.Module):
+    """Weights that the file computes in types of 8, 16 and 32 bits, which wrap around and round."""
+
+    def __init__(self):
+        super().__init__()
+        bytes_of = torch.randint(0, 256, (4, 3, 3, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+        self.register_buffer("quantized", bytes_of)
+        self.register_buffer("wide", bytes_of.int() * 16_909_057)
+        self.fc = nn.Linear(16, 4)
+
+    def forward(self, x):
+        q = self.quantized
+        signed = q.to(torch.int8).float() + (q + q).float() + (self.wide * 3).to(torch.int16).float() / 256
+        rounded = (q.float() * 0.0103).half().float() + (q.float() * 0.0103).bfloat16().float()
+        for weight in (signed * 0.0003, (rounded - 2.6) * 0.2):
+            x = torch.tanh(F.conv2d(x, weight[:, : x.shape[1]]) if x.shape[1] == 3 else F.conv2d(x, torch.cat([weight, weight[:, :1]], 1)))
+        return self.fc(x.flatten(1))
+
+
+def served_narrow():
+    """As `served_later`."""
+    unfolded = {"dynamo": False, "opset_version": 17, "do_constant_folding": False}
+    return {"narrow": (Narrow(), images(3, 6), unfolded)}
+
+
 def write_served(networks, out, arrays):
     """Files that are read, and their images and logits."""
     for name, (network, x, arguments) in networks.items():
@@ -532,6 +559,8 @@ def main():
     torch.manual_seed(9)
     write_served(served_last(), out, arrays)
     write_refused(refused_last(), out)
+    torch.manual_seed(10)
+    write_served(served_narrow(), out, arrays)
     save_file(arrays, out / "served.safetensors")
 
 

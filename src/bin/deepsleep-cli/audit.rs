@@ -163,7 +163,7 @@ impl AuditCommand {
         let (shape, console) = (|| self.data.shape(), common.console());
         let architecture = self.architecture.architecture.as_deref();
         let loaded = self.model_kind.load(&self.model, architecture, &shape, None, console)?;
-        loaded.note_silent("--model-kind", &self.model, console);
+        loaded.note_neurons("--model-kind", &self.model, console);
         let LoadedNetwork { network, identity, .. } = loaded;
         let twins =
             self.twin.iter().map(|path| ModelKind::Cnn.load(path, None, &shape, None, console));

@@ -6,9 +6,10 @@ use crate::failure::WrongUse;
 use crate::model::{files, read, saved_network};
 use crate::output::OutputFiles;
 use crate::stderr::shown;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use deepsleep::files::Content;
+use deepsleep::method::note_time_steps;
 use deepsleep::nn::{Model, Network};
 use deepsleep::onnx;
 use serde::Serialize;
@@ -21,6 +22,9 @@ pub struct Convert {
     from: PathBuf,
     /// File to write: NAME.safetensors or NAME.onnx
     to: PathBuf,
+    /// Time steps to run for as a spiking network, to be noted in the file
+    #[arg(long, value_name = "N")]
+    time_steps: Option<usize>,
     #[command(flatten)]
     architecture: ArchitectureOption,
 }
@@ -50,6 +54,9 @@ impl Convert {
         let mut new = model.state();
         for (name, note) in state.notes().iter().filter(|(name, _)| *name != "architecture") {
             new.note(name, note);
+        }
+        if let Some(steps) = self.time_steps {
+            note_time_steps(&mut new, steps).context("--time-steps")?;
         }
         let architecture = model.architecture();
         let bytes = match to_onnx {

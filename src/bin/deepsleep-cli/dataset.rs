@@ -57,7 +57,11 @@ impl DatasetOptions {
         let Some(data) = &self.data else {
             return Ok(DatasetChoice::Name(self.dataset.unwrap_or(DatasetName::Mnist)));
         };
-        if let Ok(name) = data.to_ascii_lowercase().parse() {
+        // A folder `MNIST`, such as torchvision's, is not the known set `mnist`.
+        let lower = data.to_ascii_lowercase();
+        if let Ok(name) = lower.parse()
+            && (*data == lower || !PathBuf::from(data).exists())
+        {
             return Ok(DatasetChoice::Name(name));
         }
         if self.data_dir.is_some() {

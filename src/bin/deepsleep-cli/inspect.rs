@@ -92,7 +92,13 @@ impl Inspect {
         let network = open(&state, architecture, &|| self.data.shape())?;
         noted_spiking_options(&state)?;
         let spiking = match spiking(&state, &network) {
-            Ok(spiking) => Some(spiking.freeze()?),
+            Ok((spiking, note)) => {
+                if let Some(note) = note {
+                    let path = self.model.display();
+                    common.console().say(format_args!("note: {path}: {note}"));
+                }
+                Some(spiking.freeze()?)
+            }
             Err(error) if self.wants_spikes() => return Err(error),
             Err(error) => {
                 common.console().say(format_args!("left out: firing rates: {error:#}"));

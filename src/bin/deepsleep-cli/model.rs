@@ -8,7 +8,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
 use deepsleep::evaluation::fingerprint_of_file;
-use deepsleep::method::noted_spiking_options;
+use deepsleep::method::spiking_options;
 use deepsleep::nn::architecture::Op;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
@@ -66,41 +66,54 @@ impl ModelKind {
         model: &Model,
         draws: Option<usize>,
     ) -> Result<LoadedNetwork> {
-        let network: Box<dyn FrozenNetwork> = match self {
-            Self::Cnn => Box::new(model.freeze()?),
+        let (network, note): (Box<dyn FrozenNetwork>, _) = match self {
+            Self::Cnn => {
+                let nodes = model.architecture().nodes();
+                let is_silent = nodes.iter().any(|n| matches!(n.op, Op::Lif { .. }));
+                (Box::new(model.freeze()?), is_silent.then_some(Note::Silent))
+            }
             Self::Snn => {
-                let network = spiking(state, model)?.freeze()?;
-                Box::new(match draws {
+                let (network, note) = spiking(state, model)?;
+                let network = network.freeze()?;
+                let network = match draws {
                     Some(draws) => network.with_draws(draws),
                     None => network,
-                })
+                };
+                (Box::new(network), note.map(Note::Steps))
             }
         };
-        let nodes = model.architecture().nodes();
-        let is_silent = self == Self::Cnn && nodes.iter().any(|n| matches!(n.op, Op::Lif { .. }));
         let architecture = model.architecture().to_string();
         let identity = Identity { sha256: fingerprint(path)?, architecture, kind: self };
-        Ok(LoadedNetwork { network, identity, is_silent })
+        Ok(LoadedNetwork { network, identity, note })
     }
+}
+
+/// What has to be said of how the neurons in a file run.
+enum Note {
+    /// They are to spike, and do not.
+    Silent,
+    /// For how many steps is not known.
+    Steps(String),
 }
 
 /// A network that runs, and what it is known by.
 pub struct LoadedNetwork {
     pub network: Box<dyn FrozenNetwork>,
     pub identity: Identity,
-    /// Whether the file says that neurons spike, and they do not.
-    is_silent: bool,
+    note: Option<Note>,
 }
 
 impl LoadedNetwork {
-    /// Says so if neurons of the file do not spike; `option` is what lets them.
-    pub fn note_silent(&self, option: &str, path: &Path, console: Console) {
-        if self.is_silent {
-            console.say(format_args!(
-                "note: {}: its spiking neurons (`lif`) are run as ReLUs; {option} snn lets them spike",
-                path.display()
-            ));
-        }
+    /// Says what has to be said of its spiking neurons; `option` is what lets them spike.
+    pub fn note_neurons(&self, option: &str, path: &Path, console: Console) {
+        let note = match &self.note {
+            None => return,
+            Some(Note::Silent) => format!(
+                "its spiking neurons (`lif`) are run as ReLUs; {option} snn lets them spike"
+            ),
+            Some(Note::Steps(note)) => note.clone(),
+        };
+        console.say(format_args!("note: {}: {note}", path.display()));
     }
 }
 
@@ -177,8 +190,9 @@ pub fn fingerprint(path: &Path) -> Result<String> {
     Ok(if onnx::is_onnx(path)? { onnx::fingerprint(path)? } else { fingerprint_of_file(path)? })
 }
 
-/// The spiking network of a file, with the settings recorded in it, or the published ones.
-pub fn spiking(state: &StateDict, model: &Model) -> Result<SpikingModel> {
-    let options = noted_spiking_options(state)?.unwrap_or_default();
-    Ok(SpikingModel::from_model(model, options, Statistics::Carry)?)
+/// The spiking network of a file, with the settings recorded in it, or the published ones; and what has to be said about
+/// them.
+pub fn spiking(state: &StateDict, model: &Model) -> Result<(SpikingModel, Option<String>)> {
+    let (options, note) = spiking_options(state, model.architecture())?;
+    Ok((SpikingModel::from_model(model, options, Statistics::Carry)?, note))
 }

@@ -61,7 +61,7 @@ impl ThreatOptions {
         let architecture = self.source_architecture.as_deref();
         let Some(path) = self.source.as_deref() else { return Ok(None) };
         let loaded = self.source_kind.load(path, architecture, images, self.draws, console)?;
-        loaded.note_silent("--source-kind", path, console);
+        loaded.note_neurons("--source-kind", path, console);
         Ok(Some(loaded))
     }
 

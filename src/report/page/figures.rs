@@ -125,15 +125,8 @@ pub fn figure_3(results: &Results, printed: &Printed) -> Result<Vec<Figure>> {
     PANELS.into_iter().filter_map(|p| panel(p).transpose()).collect()
 }
 
-/// Figure 3's columns for every other method, ours and printed.
+/// Figure 3's columns for every other printed method, ours and printed.
 pub fn other_defenses(results: &Results, printed: &Printed) -> Result<Vec<Figure>> {
-    let printed_methods = printed.tables.iter().flat_map(|t| &t.rows).map(|r| r.method.as_str());
-    let mut methods: Vec<&str> = Vec::new();
-    for method in printed_methods.chain(results.cells.iter().map(|cell| cell.method.as_str())) {
-        if !IN_FIGURE_3.contains(&method) && !methods.contains(&method) {
-            methods.push(method);
-        }
-    }
     let chart = |method: &str| {
         let mut series = Vec::new();
         for (color, (_, key)) in PANELS.iter().enumerate() {
@@ -147,35 +140,80 @@ pub fn other_defenses(results: &Results, printed: &Printed) -> Result<Vec<Figure
         if series.is_empty() {
             return Ok(None);
         }
-        let own = if results.is_source(method) { "images of its own" } else { "transfer" };
-        let (across, title) = (Across::Noise, format!("{method}, {own}"));
+        let (across, title) = (Across::Noise, transfer_title(results, method));
         figure(&Chart { title, across, series, limit: None, marks: Vec::new() }).map(Some)
     };
-    methods.into_iter().filter_map(|method| chart(method).transpose()).collect()
+    let others = printed_methods(printed).filter(|method| !IN_FIGURE_3.contains(method));
+    others.filter_map(|method| chart(method).transpose()).collect()
+}
+
+/// The methods of the printed tables, each once.
+fn printed_methods(printed: &Printed) -> impl Iterator<Item = &str> {
+    let mut methods: Vec<&str> = Vec::new();
+    for row in printed.tables.iter().flat_map(|table| &table.rows) {
+        if !methods.contains(&row.method.as_str()) {
+            methods.push(&row.method);
+        }
+    }
+    methods.into_iter()
+}
+
+fn transfer_title(results: &Results, method: &str) -> String {
+    let own = if results.is_source(method) { "images of its own" } else { "transfer" };
+    format!("{method}, {own}")
+}
+
+/// Every attack under transfer on the methods of a sheet of the user's: on all, or on those without a chart beside print.
+pub fn of_own_sheet(
+    results: &Results,
+    printed: &Printed,
+    has_printed: bool,
+) -> Result<Vec<Figure>> {
+    let is_shown = |method: &str| has_printed && printed_methods(printed).any(|m| m == method);
+    let charts = attacked_charts(results, printed, ThreatModel::Transfer, None);
+    charts.into_iter().filter(|(method, _)| !is_shown(method)).map(|(_, c)| figure(&c)).collect()
 }
 
 /// Accuracy against noise scale when each model is attacked itself; `limit` is the share of the largest class.
 pub fn white_box(results: &Results, printed: &Printed, limit: f64) -> Result<Vec<Figure>> {
+    let charts = attacked_charts(results, printed, ThreatModel::WhiteBox, Some((0.5, limit)));
+    charts.into_iter().map(|(_, chart)| figure(&chart)).collect()
+}
+
+/// One chart a method, with a curve for each attack.
+fn attacked_charts(
+    results: &Results,
+    printed: &Printed,
+    threat_model: ThreatModel,
+    limit: Option<(f64, f64)>,
+) -> Vec<(String, Chart)> {
+    let cells = || results.cells.iter().filter(|c| c.threat_model == threat_model && !c.is_clean());
     let mut methods: Vec<&str> = Vec::new();
-    for cell in results.cells.iter().filter(|c| c.threat_model == ThreatModel::WhiteBox) {
-        if !cell.is_clean() && !methods.contains(&cell.method.as_str()) {
+    for cell in cells() {
+        if !methods.contains(&cell.method.as_str()) {
             methods.push(&cell.method);
         }
     }
     let chart = |method: &str| {
         let columns = printed.columns.iter().filter(|column| column.attack.is_some());
         let mut keys: Vec<&str> = columns.map(|column| column.key.as_str()).collect();
-        for cell in results.cells.iter().filter(|cell| !cell.is_clean() && cell.method == method) {
+        for cell in cells().filter(|cell| cell.method == method) {
             if !keys.contains(&cell.column.as_str()) {
                 keys.push(&cell.column);
             }
         }
         let curves = keys.into_iter().enumerate().filter_map(|(color, key)| {
-            ours(results, method, key, ThreatModel::WhiteBox, key.to_owned(), color)
+            ours(results, method, key, threat_model, key.to_owned(), color)
         });
         let series = curves.collect();
-        let (across, title) = (Across::Noise, format!("{method}, white-box"));
-        figure(&Chart { title, across, series, limit: Some((0.5, limit)), marks: Vec::new() })
+        let title = match threat_model {
+            ThreatModel::Transfer => transfer_title(results, method),
+            ThreatModel::WhiteBox => format!("{method}, white-box"),
+        };
+        (
+            method.to_owned(),
+            Chart { title, across: Across::Noise, series, limit, marks: Vec::new() },
+        )
     };
     methods.into_iter().map(chart).collect()
 }

@@ -22,7 +22,9 @@ use crate::report::compare::sweep::{Swept, swept};
 use crate::report::notice::notice;
 use crate::report::page::csv::csv;
 use crate::report::page::escape::{html_prose, markdown, markdown_prose, one_line};
-use crate::report::page::figures::{Figure, figure_3, other_defenses, training, white_box};
+use crate::report::page::figures::{
+    Figure, figure_3, of_own_sheet, other_defenses, training, white_box,
+};
 use crate::report::page::headline::Headline;
 use crate::report::page::protocol::protocol;
 use crate::report::page::run_info::{Jobs, checks, facts, jobs, zero_gradients};
@@ -58,6 +60,8 @@ pub struct Page {
     swept: Option<Swept>,
     figure_3: Vec<Figure>,
     others: Vec<Figure>,
+    /// Of methods that are not the paper's.
+    own_curves: Vec<Figure>,
     white_box: Vec<Figure>,
     /// Whether an attack saw the model it attacked.
     is_white_box: bool,
@@ -144,8 +148,9 @@ impl Page {
             white_box_tables: white_box_tables.filter(ReadTable::is_attacked).collect(),
             differences: all_differences,
             swept,
-            figure_3: figure_3(curves, &printed)?,
-            others: other_defenses(curves, &printed)?,
+            figure_3: if any_printed { figure_3(curves, &printed)? } else { Vec::new() },
+            others: if any_printed { other_defenses(curves, &printed)? } else { Vec::new() },
+            own_curves: of_own_sheet(curves, &printed, any_printed)?,
             white_box: white_box(curves, &printed, bound)?,
             is_white_box: results.cells.iter().any(is_white_box),
             bound: applies(results).then_some(bound),

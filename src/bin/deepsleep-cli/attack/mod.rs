@@ -102,7 +102,7 @@ impl AttackCommand {
         let shape = || self.images.data.shape();
         let (draws, console) = (self.threat.draws, common.console());
         let loaded = self.model_kind.load(model, architecture, &shape, draws, console)?;
-        loaded.note_silent("--model-kind", model, console);
+        loaded.note_neurons("--model-kind", model, console);
         let LoadedNetwork { network, identity, .. } = loaded;
         let norm = self.threat.norm;
         let features = network.input_shape().features();

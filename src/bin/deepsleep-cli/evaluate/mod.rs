@@ -157,7 +157,7 @@ impl Evaluate {
         let shape = || self.shape();
         let (state, model) = model::load(&self.model, architecture, &shape, common.console())?;
         let loaded = self.model_kind.run(&self.model, &state, &model, self.threat.draws)?;
-        loaded.note_silent("--model-kind", &self.model, common.console());
+        loaded.note_neurons("--model-kind", &self.model, common.console());
         let bounded = |method| Certifier::new(&model).map(|all| all.with_method(method));
         let certifier = self.attacks.certify.map(bounded).transpose()?;
         let LoadedNetwork { network, identity, .. } = loaded;
