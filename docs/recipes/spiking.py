@@ -249,7 +249,12 @@ def arrays_of(name, module, kind):
 
 
 def write(path, arrays, architecture, steps):
-    notes = {"architecture": architecture}
+    nodes = architecture["nodes"]
+    if any(node["op"] == "lif" for node in nodes):
+        # A spiking network makes neurons of `relu` nodes too; these are to stay rectifiers.
+        rectifier = {"op": "leaky_relu", "slope": 0.0}
+        nodes = [{**node, **rectifier} if node["op"] == "relu" else node for node in nodes]
+    notes = {"architecture": {**architecture, "nodes": nodes}}
     if steps is not None:
         if not (isinstance(steps, int) and 1 <= steps <= 10_000):
             sys.exit(f"steps={steps}: a whole number from 1 to 10000 is needed")
@@ -284,9 +289,6 @@ def save(net, image, path, steps=None):
             arrays.update(arrays_of(name, module, kind) if kind not in ELEMENTWISE else {})
     if not nodes:
         sys.exit("network: it has no modules")
-    if any(node["op"] == "lif" for node in nodes):
-        # A spiking network makes neurons of `relu` nodes too; these are to stay rectifiers.
-        nodes = [{"name": n["name"], "op": "leaky_relu", "slope": 0.0} if n["op"] == "relu" else n for n in nodes]
     if x[0].numel() != x.shape[1]:
         sys.exit(f"{label}: the network ends in {list(x.shape[1:])}, not in one number for each class")
     if kind == "Leaky" and (module.output or not module.init_hidden):

@@ -129,34 +129,9 @@ impl Finished {
         Ok(name)
     }
 
-    /// A name of its own, as PyTorch would have it if the file says so: `layer1.0.conv1` of
-    /// `/layer1/layer1.0/conv1/Conv`.
+    /// A name of its own, made of that of the file.
     fn name(&mut self, from: &str, is_layer: bool) -> String {
-        let mut parts: Vec<&str> = Vec::new();
-        for part in from.split('/').filter(|part| !part.is_empty()) {
-            // A module within another repeats the other's name.
-            let repeats =
-                |last: &&str| part.strip_prefix(*last).is_some_and(|p| p.starts_with('.'));
-            if parts.last().is_some_and(repeats) {
-                parts.pop();
-            }
-            parts.push(part);
-        }
-        let mut joined = String::new();
-        if from.contains('/') && parts.len() > 1 && is_layer {
-            parts.pop();
-        } else if let Some(last) = parts.last_mut().filter(|_| from.contains('/')) {
-            joined = last.to_ascii_lowercase();
-            parts.pop();
-        }
-        if !joined.is_empty() {
-            parts.push(&joined);
-        }
-        let name = parts.join(".");
-        let name = name.strip_prefix("node_").unwrap_or(&name);
-        let letter = |c: char| if c.is_control() || c.is_whitespace() { '_' } else { c };
-        let name: String = name.chars().take(MOST_LETTERS).map(letter).collect();
-        let name = if name.is_empty() { "node".to_owned() } else { name };
+        let name = pytorch_name(from, is_layer);
         let mut unique = name.clone();
         for i in 2.. {
             if self.taken.insert(unique.clone()) {
@@ -166,4 +141,32 @@ impl Finished {
         }
         unique
     }
+}
+
+/// A node's name, as PyTorch would have it if the file says so: `layer1.0.conv1` of `/layer1/layer1.0/conv1/Conv`.
+pub fn pytorch_name(from: &str, is_layer: bool) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in from.split('/').filter(|part| !part.is_empty()) {
+        // A module within another repeats the other's name.
+        let repeats = |last: &&str| part.strip_prefix(*last).is_some_and(|p| p.starts_with('.'));
+        if parts.last().is_some_and(repeats) {
+            parts.pop();
+        }
+        parts.push(part);
+    }
+    let mut joined = String::new();
+    if from.contains('/') && parts.len() > 1 && is_layer {
+        parts.pop();
+    } else if let Some(last) = parts.last_mut().filter(|_| from.contains('/')) {
+        joined = last.to_ascii_lowercase();
+        parts.pop();
+    }
+    if !joined.is_empty() {
+        parts.push(&joined);
+    }
+    let name = parts.join(".");
+    let name = name.strip_prefix("node_").unwrap_or(&name);
+    let letter = |c: char| if c.is_control() || c.is_whitespace() { '_' } else { c };
+    let name: String = name.chars().take(MOST_LETTERS).map(letter).collect();
+    if name.is_empty() { "node".to_owned() } else { name }
 }

@@ -1,26 +1,28 @@
 //! Spiking neurons in a file: ONNX has no operator for them, so they are written as rectifiers, and a note says which they are.
 
+use super::finish::pytorch_name;
 use super::value::NodeResult;
 use crate::nn::architecture::{Architecture, Node, Op};
 
 /// The note with the neurons.
 pub const NEURONS: &str = "neurons";
 
-/// For each rectifier of a network, in order, whether it is a neuron and which; nothing if none is. Nodes may have other names
-/// when they are read again.
-pub fn of(nodes: &[Node]) -> Option<Vec<&Op>> {
-    let rectifiers: Vec<&Op> = nodes.iter().map(|n| &n.op).filter(|op| op.is_rectifier()).collect();
-    rectifiers.iter().any(|op| matches!(op, Op::Lif { .. })).then_some(rectifiers)
+/// The rectifiers of a network, in order, with those that are neurons; nothing if none is.
+pub fn of(nodes: &[Node]) -> Option<Vec<Node>> {
+    let rectifiers = nodes.iter().filter(|node| node.op.is_rectifier());
+    let rectifiers: Vec<Node> =
+        rectifiers.map(|node| Node { inputs: Vec::new(), ..node.clone() }).collect();
+    rectifiers.iter().any(|node| matches!(node.op, Op::Lif { .. })).then_some(rectifiers)
 }
 
-/// The network that was read, with the rectifiers and neurons that a note of the file names.
+/// The network that was read, with the rectifiers and neurons that a note of the file names: those of the same names or, where
+/// a tool has named nodes anew, in the same order.
 pub fn restored(read: &Architecture, note: serde_json::Value) -> NodeResult<Architecture> {
-    let rectifiers: Vec<Op> = serde_json::from_value(note)
+    let mut rectifiers: Vec<Node> = serde_json::from_value(note)
         .map_err(|error| format!("has a property with neurons that cannot be read: {error}"))?;
     let mut nodes = read.nodes().to_vec();
-    let places: Vec<&mut Op> =
-        nodes.iter_mut().map(|node| &mut node.op).filter(|op| op.is_rectifier()).collect();
-    if places.len() != rectifiers.len() || !rectifiers.iter().all(Op::is_rectifier) {
+    let places: Vec<&mut Node> = nodes.iter_mut().filter(|node| node.op.is_rectifier()).collect();
+    if places.len() != rectifiers.len() || !rectifiers.iter().all(|node| node.op.is_rectifier()) {
         return Err(format!(
             "has {} rectifiers, and says in its property which of {} are spiking neurons; convert the network again, or remove \
              the property",
@@ -28,7 +30,66 @@ pub fn restored(read: &Architecture, note: serde_json::Value) -> NodeResult<Arch
             rectifiers.len()
         ));
     }
-    places.into_iter().zip(rectifiers).for_each(|(place, op)| *place = op);
+    let place_of = |node: &Node| {
+        let name = pytorch_name(&node.name, false);
+        places.iter().position(|place| place.name == name)
+    };
+    let by_name: Option<Vec<usize>> = rectifiers.iter().map(place_of).collect();
+    let is_each_once = |found: &[usize]| (0..places.len()).all(|place| found.contains(&place));
+    if let Some(found) = by_name.filter(|found| is_each_once(found)) {
+        let mut placed: Vec<(usize, Node)> = found.into_iter().zip(rectifiers).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        rectifiers = placed.into_iter().map(|(_, node)| node).collect();
+    }
+    places.into_iter().zip(rectifiers).for_each(|(place, node)| place.op = node.op);
     let restored = Architecture::new(read.input(), read.classes(), nodes);
     restored.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::lif::Neuron;
+    use crate::tensor::Shape;
+
+    /// Two branches, each with a rectifier, of these names and in this order.
+    fn branches(order: [(&str, Op); 2]) -> Architecture {
+        let node = |name: &str, op, from: &[&str]| Node {
+            name: name.into(),
+            op,
+            inputs: from.iter().map(ToString::to_string).collect(),
+        };
+        let mut nodes = vec![node("flat", Op::Flatten {}, &[])];
+        for (name, op) in &order {
+            let layer = format!("{name}.layer");
+            nodes.push(node(&layer, Op::Linear { out: 3, bias: true }, &["flat"]));
+            nodes.push(node(name, op.clone(), &[&layer]));
+        }
+        nodes.push(node("sum", Op::Add {}, &[order[0].0, order[1].0]));
+        Architecture::new(Shape::new(1, 2, 2), 3, nodes).expect("a network")
+    }
+
+    #[test]
+    fn neurons_are_found_by_their_names_or_else_by_their_order() {
+        let lif = |threshold| Op::Lif {
+            neuron: Some(Neuron { threshold, ..Neuron::default() }),
+            surrogate: None,
+        };
+        let (small, large) = (lif(0.25), lif(0.75));
+        let note = of(branches([("a/1", small.clone()), ("b", large.clone())]).nodes());
+        let note = serde_json::to_value(note.expect("neurons")).expect("JSON");
+        for (names, expected) in [
+            (["a.1", "b"], [&small, &large]),
+            (["b", "a.1"], [&large, &small]),
+            (["relu", "relu_2"], [&small, &large]),
+            (["b", "relu"], [&small, &large]),
+        ] {
+            let read = branches(names.map(|name| (name, Op::Relu {})));
+            let restored = restored(&read, note.clone()).expect("restored");
+            for (name, op) in names.iter().zip(expected) {
+                let node = restored.nodes().iter().find(|node| node.name == *name);
+                assert_eq!(node.map(|node| &node.op), Some(op), "{names:?}");
+            }
+        }
+    }
 }

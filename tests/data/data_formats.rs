@@ -346,6 +346,23 @@ fn huge_claims_are_refused_before_memory_is_asked_for() {
     assert!(found.contains("bomb.png: an image of 60000x60000 pixels is too large"), "{found}");
 }
 
+/// Which of two sets of images is meant, the file does not say.
+#[test]
+fn an_npz_file_with_two_sets_of_test_images_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("both.npz");
+    let mut npz = Npz::default();
+    for prefix in ["", "test_", "train_"] {
+        npz.floats(&format!("{prefix}images"), &[2, 1, 4, 4], vec![0.5; 32]).unwrap();
+        npz.integers(&format!("{prefix}labels"), vec![0, 1]);
+    }
+    npz.save(&path).unwrap();
+    for (split, name) in [(Split::Test, "test_images"), (Split::Train, "train_images")] {
+        let found = problem(&path, split);
+        assert!(found.contains(&format!("both `images` and `{name}`")), "{found}");
+    }
+}
+
 #[test]
 fn a_file_that_is_no_npz_file_is_called_what_it_is() {
     let root = tempfile::tempdir().unwrap();

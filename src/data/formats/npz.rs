@@ -54,6 +54,10 @@ pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset
     let mut file = open(&files[0])?;
     let prefix = format!("{split}_");
     let own = file.has(&format!("{prefix}images"));
+    if own && file.has("images") {
+        let problem = format!("both `images` and `{prefix}images`; leave out one of them");
+        return Err(Error::format(&files[0], problem));
+    }
     if !own && place.is_file() && split == Split::Train && file.has("images") {
         // The same images for both halves would test a network on what it was trained with.
         let problem = "one set of images, which is taken for the test images; for training, name the arrays \

@@ -127,14 +127,14 @@ impl Page {
         let place = folder.join("").display().to_string();
         let line = |line: String| one_line(&line.replace(&place, "")).into_owned();
         let skipped = skipped.into_iter().map(line).collect();
-        let mut all_differences = protocol(results, &printed);
-        all_differences.extend(differences(results)?);
         let [transfer, white] = [ThreatModel::Transfer, ThreatModel::WhiteBox];
         let printed_as = |threat| ReadTable::printed(results, &printed, &comparisons, threat);
         let own = [transfer, white].map(|threat| ReadTable::own(results, threat)).concat();
         let white_box_tables = printed_as(white).into_iter();
         let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
         let any_printed = own.is_empty() || asked;
+        let mut all_differences = protocol(results, any_printed.then_some(&printed));
+        all_differences.extend(differences(results)?);
         let csv = csv(results, any_printed, &comparisons)?;
         let headline =
             Headline::new(results, &printed, &comparisons, searched.as_ref(), swept.as_ref())?;

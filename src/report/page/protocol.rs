@@ -14,21 +14,25 @@ const TRAIN_IMAGES: usize = 60_000;
 const TEST_FINGERPRINT: &str = "f0b45b3456b13167c01f265a44ba1f94";
 const TRAIN_FINGERPRINT: &str = "360f8d9f1c4cbab7b6244ca935988b54";
 
-/// The differences that lie in the protocol.
-pub fn protocol(results: &Results, printed: &Printed) -> Vec<Difference> {
+/// The differences that lie in the protocol; `printed` is None for a sheet of the user's, whose columns are its own.
+pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference> {
     let one = |name: &str, sentence: String| Difference {
         name: name.to_owned(),
         sentences: vec![sentence],
     };
     let mut all = vec![one("Threat model", threat_model(results))];
-    if let Some(sentence) = exchanged(printed) {
+    if let Some(sentence) = printed.and_then(exchanged) {
         all.push(one("Exchanged columns", sentence));
     }
-    for column in printed.columns.iter().filter(|column| column.attack.is_some()) {
-        let sentences = attacks(results, column);
-        if !sentences.is_empty() {
-            all.push(Difference { name: format!("The column {}", column.label), sentences });
+    let columns: Vec<(&str, Vec<String>)> = match printed {
+        Some(printed) => {
+            let attacked = printed.columns.iter().filter(|column| column.attack.is_some());
+            attacked.map(|column| (column.label.as_str(), attacks(results, column))).collect()
         }
+        None => own_columns(results),
+    };
+    for (label, sentences) in columns.into_iter().filter(|(_, sentences)| !sentences.is_empty()) {
+        all.push(Difference { name: format!("The column {label}"), sentences });
     }
     all.push(one("One model or one a noise scale", scales(results)));
     all.push(one("Seeds", seeds(results)));
@@ -100,17 +104,38 @@ pub fn exchanged(printed: &Printed) -> Option<String> {
     })
 }
 
+/// The attacks that ran in a column.
+fn ran<'a>(results: &'a Results, key: &str, threat_model: ThreatModel) -> Vec<&'a NamedAttack> {
+    let of = |cell: &&TableCell| cell.column == key && cell.threat_model == threat_model;
+    distinct_attacks(results.cells.iter().filter(of))
+}
+
+fn quoted(attacks: &[&NamedAttack]) -> String {
+    let quoted: Vec<String> = attacks.iter().map(|attack| format!("`{attack}`")).collect();
+    listed(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// What ran in each column of a sheet of the user's.
+fn own_columns(results: &Results) -> Vec<(&str, Vec<String>)> {
+    let mut columns: Vec<(&str, Vec<String>)> = Vec::new();
+    for cell in results.cells.iter().filter(|cell| !cell.is_clean()) {
+        let key = cell.column.as_str();
+        if columns.iter().all(|(other, _)| *other != key) {
+            let attacks = [ThreatModel::Transfer, ThreatModel::WhiteBox].into_iter();
+            let attacks = attacks.map(|threat| (threat, ran(results, key, threat)));
+            let attacks = attacks.filter(|(_, attacks)| !attacks.is_empty());
+            let sentence = |(threat, attacks): (ThreatModel, Vec<&NamedAttack>)| {
+                format!("{} ran {}.", threat.name(), quoted(&attacks))
+            };
+            columns.push((key, attacks.map(sentence).collect()));
+        }
+    }
+    columns
+}
+
 fn attacks(results: &Results, column: &PrintedColumn) -> Vec<String> {
     let mut sentences = Vec::new();
-    let attacks_of = |threat_model| {
-        let of = |cell: &&TableCell| cell.column == column.key && cell.threat_model == threat_model;
-        distinct_attacks(results.cells.iter().filter(of))
-    };
-    let quoted = |attacks: &[&NamedAttack]| {
-        let quoted: Vec<String> = attacks.iter().map(|attack| format!("`{attack}`")).collect();
-        listed(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    let transfer = attacks_of(ThreatModel::Transfer);
+    let transfer = ran(results, &column.key, ThreatModel::Transfer);
     // The published code crafts its sets with libraries whose attacks take all their steps.
     let print = column.attack.as_ref().map(AttackSpec::transfer_form);
     let same = matches!(transfer[..], [ours] if print.is_some() && ours.spec() == print.as_ref());
@@ -124,7 +149,7 @@ fn attacks(results: &Results, column: &PrintedColumn) -> Vec<String> {
             column.ran
         ));
     }
-    let white_box = attacks_of(ThreatModel::WhiteBox);
+    let white_box = ran(results, &column.key, ThreatModel::WhiteBox);
     if !white_box.is_empty() {
         sentences.push(format!("white-box ran {}.", quoted(&white_box)));
     }
