@@ -145,7 +145,9 @@ impl Page {
             own,
             printed: any_printed,
             tables: printed_as(transfer),
-            white_box_tables: white_box_tables.filter(ReadTable::is_attacked).collect(),
+            white_box_tables: white_box_tables
+                .filter(|table| any_printed && table.is_attacked())
+                .collect(),
             differences: all_differences,
             swept,
             figure_3: if any_printed { figure_3(curves, &printed)? } else { Vec::new() },
