@@ -7,11 +7,13 @@ use crate::nn::architecture::{Architecture, Node, Op};
 /// The note with the neurons.
 pub const NEURONS: &str = "neurons";
 
-/// The rectifiers of a network, in order, with those that are neurons; nothing if none is.
-pub fn of(nodes: &[Node]) -> Option<Vec<Node>> {
+/// The rectifiers of a network, in order, with those that are neurons; nothing if none is. Their names are those in the file,
+/// which `name_in_file` gives.
+pub fn of(nodes: &[Node], name_in_file: impl Fn(&Node) -> String) -> Option<Vec<Node>> {
     let rectifiers = nodes.iter().filter(|node| node.op.is_rectifier());
-    let rectifiers: Vec<Node> =
-        rectifiers.map(|node| Node { inputs: Vec::new(), ..node.clone() }).collect();
+    let noted =
+        |node: &Node| Node { name: name_in_file(node), op: node.op.clone(), inputs: Vec::new() };
+    let rectifiers: Vec<Node> = rectifiers.map(noted).collect();
     rectifiers.iter().any(|node| matches!(node.op, Op::Lif { .. })).then_some(rectifiers)
 }
 
@@ -76,7 +78,8 @@ mod tests {
             surrogate: None,
         };
         let (small, large) = (lif(0.25), lif(0.75));
-        let note = of(branches([("a/1", small.clone()), ("b", large.clone())]).nodes());
+        let written = branches([("a/1", small.clone()), ("b", large.clone())]);
+        let note = of(written.nodes(), |node| node.name.clone());
         let note = serde_json::to_value(note.expect("neurons")).expect("JSON");
         for (names, expected) in [
             (["a.1", "b"], [&small, &large]),

@@ -8,7 +8,7 @@ use super::proto::{
 use super::{METADATA, NOTE, neurons};
 use crate::Result;
 use crate::checkpoint::StateDict;
-use crate::nn::architecture::{Architecture, INPUT, Op, Pair};
+use crate::nn::architecture::{Architecture, INPUT, Node, Op, Pair};
 use crate::tensor::Shape;
 
 /// The versions of the format and of the operators that are written: old enough for most runtimes.
@@ -17,6 +17,9 @@ const OPSET: i64 = 17;
 
 /// The name of what comes out.
 const OUTPUT: &str = "logits";
+
+/// The operator of rectifiers and, as ONNX has no time, of neurons.
+const RECTIFIER: &str = "Relu";
 
 /// The file of a network with these arrays.
 ///
@@ -28,7 +31,7 @@ pub fn model(architecture: &Architecture, state: &StateDict) -> Result<ModelProt
     for (i, node) in architecture.nodes().iter().enumerate() {
         let inputs: Vec<Signal> =
             architecture.sources(i).iter().map(|&source| values[source].clone()).collect();
-        let name = format!("{}_output", node.name);
+        let name = output_name(node);
         let is_flat = writer.node(&node.name, &node.op, inputs, &name, architecture.input_of(i))?;
         values.push(Signal { name, is_flat });
     }
@@ -42,7 +45,8 @@ pub fn model(architecture: &Architecture, state: &StateDict) -> Result<ModelProt
     // What else is known of the network comes along, but for its layers, which are in the file.
     let mut notes = state.notes().clone();
     notes.remove(NOTE);
-    if let Some(neurons) = neurons::of(architecture.nodes()) {
+    let name_in_file = |node: &Node| node_name(&output_name(node), RECTIFIER);
+    if let Some(neurons) = neurons::of(architecture.nodes(), name_in_file) {
         notes.insert(neurons::NEURONS.into(), serde_json::to_value(neurons).unwrap_or_default());
     }
     let notes = (!notes.is_empty()).then(|| serde_json::to_string(&notes).unwrap_or_default());
@@ -56,6 +60,16 @@ pub fn model(architecture: &Architecture, state: &StateDict) -> Result<ModelProt
         metadata_props: notes.map(property).into_iter().collect(),
         functions: Vec::new(),
     })
+}
+
+/// What a node gives is called so.
+fn output_name(node: &Node) -> String {
+    format!("{}_output", node.name)
+}
+
+/// What the operator is called that gives this.
+fn node_name(output: &str, op: &str) -> String {
+    format!("{output}_{op}")
 }
 
 /// What goes in or comes out: of any number of images.
@@ -107,7 +121,7 @@ impl Writer<'_> {
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![output.to_owned()],
-            name: Some(format!("{output}_{op}")),
+            name: Some(node_name(output, op)),
             op_type: Some(op.to_owned()),
             attribute,
             domain: None,
@@ -216,8 +230,7 @@ impl Writer<'_> {
             Op::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", *slope)]),
             Op::Elu { alpha } => ("Elu", vec![float("alpha", *alpha)]),
             Op::HardSigmoid {} => ("HardSigmoid", vec![float("alpha", 1.0 / 6.0)]),
-            // ONNX has no time: neurons are written as what they are without.
-            Op::Relu {} | Op::Lif { .. } => ("Relu", Vec::new()),
+            Op::Relu {} | Op::Lif { .. } => (RECTIFIER, Vec::new()),
             Op::Softplus {} => ("Softplus", Vec::new()),
             Op::Tanh {} => ("Tanh", Vec::new()),
             Op::Sigmoid {} => ("Sigmoid", Vec::new()),

@@ -249,6 +249,50 @@ fn spiking_neurons_come_back() {
     assert!(error.contains("has 2 rectifiers, and says in its property which of 3"), "{error}");
 }
 
+/// A tool may write branches in another order: their neurons are not exchanged.
+#[test]
+fn neurons_go_with_their_nodes() {
+    let own = |threshold| Op::Lif {
+        neuron: Some(Neuron { threshold, ..Neuron::default() }),
+        surrogate: None,
+    };
+    let branches = [("low", own(0.25)), ("high", own(0.75))];
+    let written = |order: [usize; 2]| {
+        let node = |name: &str, op, from: &[&str]| {
+            let inputs = from.iter().map(ToString::to_string).collect();
+            Node { name: name.into(), op, inputs }
+        };
+        let mut nodes = vec![node("flat", Op::Flatten {}, &[])];
+        for (name, op) in order.map(|i| branches[i].clone()) {
+            let layer = format!("{name}.layer");
+            nodes.push(node(&layer, Op::Linear { out: 3, bias: true }, &["flat"]));
+            nodes.push(node(name, op, &[&layer]));
+        }
+        nodes.push(node("sum", Op::Add {}, &["low", "high"]));
+        let architecture = Architecture::new(Shape::new(1, 2, 2), 3, nodes).expect("a network");
+        let model = Model::new(Arc::new(architecture.clone()), 3).expect("a model");
+        onnx::to_bytes(&architecture, &model.state()).expect("written")
+    };
+    let note = |bytes: &[u8]| {
+        let find = |what: &[u8], from: usize| {
+            let at = bytes[from..].windows(what.len()).position(|part| part == what);
+            from + at.expect("the property")
+        };
+        let start = find(b"\"neurons\":[", 0);
+        start..find(b"]}", start)
+    };
+    let (first, mut second) = (written([0, 1]), written([1, 0]));
+    let (from, to) = (note(&first), note(&second));
+    assert_ne!(first[from.clone()], second[to.clone()]);
+    second[to].copy_from_slice(&first[from]);
+    let read = onnx::from_bytes(&second, "turned.onnx").expect("read").architecture;
+    let found: Vec<_> = read.nodes().iter().filter(|node| node.op.is_rectifier()).collect();
+    assert_eq!(found.len(), 2);
+    for (node, (name, op)) in found.into_iter().zip([&branches[1], &branches[0]]) {
+        assert!(node.name.starts_with(name) && node.op == *op, "{}: {:?}", node.name, node.op);
+    }
+}
+
 #[test]
 fn damaged_files_are_refused() {
     let bytes = std::fs::read(folder("residual_new.onnx")).expect("a golden file");
