@@ -74,9 +74,17 @@ fn a_sheet_names_network_and_images_and_its_report_shows_its_table() {
     assert!(!page.contains("Tables 1 to 3") && !page.contains("MNIST test"), "nothing of print");
     // Curves are of the sheet's own attacks, without those of the paper.
     assert!(page.contains("<b>pgd</b>: 16/255: ") && page.contains("<b>fgsm</b>: 16/255: "));
-    for words in ["Figure 3", ", printed<", "Exchanged columns", "(ran: FGSM)"] {
+    for words in [
+        "Figure 3",
+        "printed as",
+        "printed and reproduced",
+        ", printed<",
+        "Exchanged columns",
+        "(ran: FGSM)",
+    ] {
         assert!(!page.contains(words), "{words}");
     }
+    assert!(!folder.path("out/replication.svg").exists());
     let csv = String::from_utf8(read(folder.path("out/results.csv"))).unwrap();
     assert_eq!(csv.lines().count(), 1 + 3 * 2 * 3);
     // The folder knows both: neither another network nor other images mix with these.

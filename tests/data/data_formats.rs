@@ -348,18 +348,27 @@ fn huge_claims_are_refused_before_memory_is_asked_for() {
 
 /// Which of two sets of images is meant, the file does not say.
 #[test]
-fn an_npz_file_with_two_sets_of_test_images_is_refused() {
+fn an_npz_file_with_two_kinds_of_names_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("both.npz");
-    let mut npz = Npz::default();
-    for prefix in ["", "test_", "train_"] {
-        npz.floats(&format!("{prefix}images"), &[2, 1, 4, 4], vec![0.5; 32]).unwrap();
-        npz.integers(&format!("{prefix}labels"), vec![0, 1]);
-    }
-    npz.save(&path).unwrap();
-    for (split, name) in [(Split::Test, "test_images"), (Split::Train, "train_images")] {
-        let found = problem(&path, split);
-        assert!(found.contains(&format!("both `images` and `{name}`")), "{found}");
+    for (images, labels, words) in [
+        (&["", "test_", "train_"][..], &["", "test_", "train_"][..], "`images` and `train_images`"),
+        (&["", "train_"], &["", "train_"], "`images` and `train_images`"),
+        (&[""], &["", "test_"], "`images` and `test_labels`"),
+        (&["test_"], &["", "test_"], "`labels` and `test_images`"),
+    ] {
+        let mut npz = Npz::default();
+        for prefix in images {
+            npz.floats(&format!("{prefix}images"), &[2, 1, 4, 4], vec![0.5; 32]).unwrap();
+        }
+        for prefix in labels {
+            npz.integers(&format!("{prefix}labels"), vec![0, 1]);
+        }
+        npz.save(&path).unwrap();
+        for split in [Split::Test, Split::Train] {
+            let found = problem(&path, split);
+            assert!(found.contains(words), "{found}");
+        }
     }
 }
 

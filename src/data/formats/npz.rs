@@ -54,8 +54,13 @@ pub(super) fn read(place: &Path, split: Split, classes: usize) -> Result<Dataset
     let mut file = open(&files[0])?;
     let prefix = format!("{split}_");
     let own = file.has(&format!("{prefix}images"));
-    if own && file.has("images") {
-        let problem = format!("both `images` and `{prefix}images`; leave out one of them");
+    const PLAIN: [&str; 2] = ["images", "labels"];
+    const OF_HALVES: [&str; 4] = ["train_images", "train_labels", "test_images", "test_labels"];
+    let found = |names: &[&'static str]| names.iter().copied().find(|name| file.has(name));
+    if let (Some(plain), Some(of_half)) = (found(&PLAIN), found(&OF_HALVES)) {
+        let problem = format!(
+            "both `{plain}` and `{of_half}`, so which images are meant is unclear; leave out one kind"
+        );
         return Err(Error::format(&files[0], problem));
     }
     if !own && place.is_file() && split == Split::Train && file.has("images") {

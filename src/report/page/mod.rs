@@ -113,7 +113,11 @@ impl Page {
         let bound = bound(results);
         // Curves are over noise scales of linf, beside print.
         let curves = &results.in_norm(Norm::Linf);
-        let pictures = Pictures::draw(seen, &printed);
+        let [transfer, white] = [ThreatModel::Transfer, ThreatModel::WhiteBox];
+        let own = [transfer, white].map(|threat| ReadTable::own(results, threat)).concat();
+        let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
+        let any_printed = own.is_empty() || asked;
+        let pictures = Pictures::draw(seen, any_printed.then_some(&printed));
         let mut skipped = pictures.skipped.clone();
         let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
         // Of another engine, say; the results are worth a report all the same.
@@ -127,12 +131,8 @@ impl Page {
         let place = folder.join("").display().to_string();
         let line = |line: String| one_line(&line.replace(&place, "")).into_owned();
         let skipped = skipped.into_iter().map(line).collect();
-        let [transfer, white] = [ThreatModel::Transfer, ThreatModel::WhiteBox];
         let printed_as = |threat| ReadTable::printed(results, &printed, &comparisons, threat);
-        let own = [transfer, white].map(|threat| ReadTable::own(results, threat)).concat();
         let white_box_tables = printed_as(white).into_iter();
-        let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
-        let any_printed = own.is_empty() || asked;
         let mut all_differences = protocol(results, any_printed.then_some(&printed));
         all_differences.extend(differences(results)?);
         let csv = csv(results, any_printed, &comparisons)?;
@@ -194,12 +194,18 @@ impl Page {
 
     /// Printed against ours, by itself.
     pub fn picture(&self) -> Option<&str> {
-        self.headline.picture.as_ref().map(|[_, alone]| alone.as_str())
+        let picture = self.headline.picture.as_ref().filter(|_| self.printed);
+        picture.map(|[_, alone]| alone.as_str())
     }
 
     /// What is missing in it, and why.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
+    }
+
+    /// At the top.
+    fn title(&self) -> &'static str {
+        if self.printed { "DeepSleep: printed and reproduced" } else { "DeepSleep: measured" }
     }
 
     /// Behind headings and captions.
@@ -248,6 +254,7 @@ mod tests {
             "kind.count",
             "kind.reused",
             "word.is_empty()",
+            "r.title()",
             "r.tag()",
         ];
         let shown = |template: &'static str| {

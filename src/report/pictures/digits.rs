@@ -26,11 +26,11 @@ pub struct Picture {
     pub description: String,
 }
 
-/// One set, drawn.
+/// One set, drawn; under the name of its column in print, if it is `printed`.
 ///
 /// # Errors
 /// If the images do not have the shape that they are said to have.
-pub fn digits(set: &DigitSet, printed: &Printed) -> Result<Digits> {
+pub fn digits(set: &DigitSet, printed: Option<&Printed>) -> Result<Digits> {
     let experiment::DigitSet { digits: chosen, shape, column, scale, .. } = set;
     let size = Shape::from(*shape);
     let features: usize = shape.iter().product();
@@ -59,9 +59,9 @@ pub fn digits(set: &DigitSet, printed: &Printed) -> Result<Digits> {
         (method.clone(), classes.iter().zip(chosen).map(right).collect())
     };
     let answers = set.answers.iter().map(answer).collect();
-    let label = printed.column(column).map_or(column.as_str(), |c| c.label.as_str());
-    let title =
-        format!("{column} at {scale}, printed as {label} (difference: full color at {most:.2})");
+    let printed = printed.and_then(|printed| printed.column(column));
+    let label = printed.map_or(String::new(), |column| format!(", printed as {}", column.label));
+    let title = format!("{column} at {scale}{label} (difference: full color at {most:.2})");
     Ok(Digits { title, rows, answers })
 }
 

@@ -36,8 +36,8 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Draws what can be drawn.
-    pub fn draw(seen: Observations, printed: &Printed) -> Self {
+    /// Draws what can be drawn; `printed` is None for a sheet of the user's.
+    pub fn draw(seen: Observations, printed: Option<&Printed>) -> Self {
         let mut pictures = Self { skipped: seen.skipped, rated: seen.rated, ..Self::default() };
         pictures.rates = seen.rates;
         for seen in &seen.filters {

@@ -52,8 +52,12 @@ impl SheetChoice {
             if data.names_a_set() {
                 return twice("--data", "data");
             }
-            let known = named.to_ascii_lowercase().parse::<DatasetName>().is_ok();
-            data = data.of(if known { named } else { beside(named) });
+            // A folder `MNIST`, such as torchvision's, is not the known set `mnist`.
+            let lower = named.to_ascii_lowercase();
+            let place = beside(named.clone());
+            let is_name = lower.parse::<DatasetName>().is_ok()
+                && (named == lower || !Path::new(&place).exists());
+            data = data.of(if is_name { lower } else { place });
         }
         Ok(Self { sheet: Some(sheet), data, architecture, names_network })
     }
