@@ -103,9 +103,7 @@ pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
     })?;
     let (architecture, state, notes) = convert(&model, path).map_err(fail)?;
     let mut state = state.of_file(path);
-    let ours = model.metadata_props.iter().find(|p| p.key.as_deref() == Some(METADATA));
-    let noted = ours.and_then(|property| serde_json::from_str(property.value.as_deref()?).ok());
-    let mut noted: BTreeMap<String, serde_json::Value> = noted.unwrap_or_default();
+    let mut noted = own_notes(&model).map_err(fail)?;
     let architecture = match noted.remove(neurons::NEURONS) {
         Some(neurons) => neurons::restored(&architecture, neurons).map_err(fail)?,
         None => architecture,
@@ -113,6 +111,18 @@ pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Onnx> {
     noted.iter().for_each(|(name, value)| state.note(name, value));
     state.note(NOTE, &architecture);
     Ok(Onnx { architecture, state, notes })
+}
+
+/// What a file that we wrote notes of its network, such as its neurons.
+fn own_notes(model: &proto::ModelProto) -> NodeResult<BTreeMap<String, serde_json::Value>> {
+    let is_ours = |property: &&proto::Property| property.key.as_deref() == Some(METADATA);
+    let mut ours = model.metadata_props.iter().filter(is_ours);
+    let Some(property) = ours.next() else { return Ok(BTreeMap::new()) };
+    if ours.next().is_some() {
+        return Err(format!("has two properties `{METADATA}`"));
+    }
+    serde_json::from_str(property.value.as_deref().unwrap_or_default())
+        .map_err(|error| format!("has a property `{METADATA}` that cannot be read: {error}"))
 }
 
 /// The content of an ONNX file with this network and the notes of its state.

@@ -241,6 +241,12 @@ fn spiking_neurons_come_back() {
     };
     assert_eq!(ops(&read.architecture), ops(&architecture));
     assert_eq!(read.state.noted::<Architecture>("architecture"), Some(read.architecture));
+    // What cannot be read in it is not left out.
+    let mut cut = bytes.clone();
+    let at = cut.windows(11).position(|part| part == b"{\"neurons\":").expect("the property");
+    cut[at] = b'[';
+    let error = onnx::from_bytes(&cut, "cut.onnx").expect_err("no JSON").to_string();
+    assert!(error.contains("a property `deepsleep` that cannot be read"), "{error}");
     // A tool that changes the graph leaves the property as it was.
     let mut other = bytes.clone();
     let at = other.windows(5).rposition(|part| part == b"\x04Relu").expect("the last rectifier");
