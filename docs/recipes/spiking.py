@@ -315,7 +315,7 @@ def of_state(state, nodes):
             sys.exit(f"{name}: has {', '.join(of)}, but the description has no `lif` node of that name")
         node = lifs[name]
         if "neuron" in node:
-            continue
+            sys.exit(f"{name}: the state dict has {', '.join(of)}, and the description a `neuron`; leave that out")
         if "w" in of:
             warn(f"{name}: a state dict has only tau of a ParametricLIFNode; its usual threshold 1 and reset 0 are written")
             node["neuron"] = neuron(of_w(name, of["w"]), 1.0, "hard", True, True)

@@ -22,7 +22,7 @@ from ._native import Error
 
 
 # The networks that come with the sources.
-_BUNDLED = ("control", "deepsleep", "plain", "lucid")
+_BUNDLED = ("control", "deepsleep", "plain", "lucid", "bounds")
 
 
 class Model:
@@ -231,7 +231,7 @@ def load(
     ----------
     source : path or torch.nn.Module
         A file of safetensors (with PyTorch's names) or ONNX; the name of a network that comes with the sources (`control`,
-        `deepsleep`, `plain`, `lucid`); or a torch module, which is exported to ONNX in memory. A softmax at its end is left
+        `deepsleep`, `plain`, `lucid`, `bounds`); or a torch module, which is exported to ONNX in memory. A softmax at its end is left
         out, with a warning. A module that cannot be exported, or whose export answers differently or has other gradients, becomes
         a `Classifier`, with a warning that says so.
     input_shape : sequence of int, optional

@@ -4,7 +4,7 @@ use super::SearchPath;
 use std::path::{Path, PathBuf};
 
 /// Names of the networks in `data/models`; its README says how each was made and what it scores.
-pub const BUNDLED_MODELS: &[&str] = &["control", "deepsleep", "plain", "lucid"];
+pub const BUNDLED_MODELS: &[&str] = &["control", "deepsleep", "plain", "lucid", "bounds"];
 
 /// The file of a network that comes with the sources, looked for in `models` of the [standard](SearchPath::standard)
 /// places; none if there is no network of this name, or its file is not there.

@@ -6,7 +6,7 @@ use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
 use crate::nn::architecture::Architecture;
 use crate::nn::{Model, Network, PlainRegime, StepReport, Trainer, TrainingOptions};
-use crate::snn::SpikingModel;
+use crate::snn::{SpikingModel, SpikingOptions, Statistics};
 use crate::tensor::Context;
 use std::sync::Arc;
 
@@ -83,10 +83,26 @@ impl InTraining for Defender {
     }
 }
 
+/// What a control is trained as.
+enum Trainee {
+    Rectifiers(Model),
+    Spiking(SpikingModel),
+}
+
+/// The network in training, whichever it is.
+macro_rules! trained_as {
+    ($trainee:expr, $network:ident => $body:expr) => {
+        match $trainee {
+            Trainee::Rectifiers($network) => $body,
+            Trainee::Spiking($network) => $body,
+        }
+    };
+}
+
 /// An undefended control in training.
 pub struct ControlTraining {
     trainer: Trainer,
-    network: Model,
+    network: Trainee,
     /// The fingerprint of the trained network that it began with; None from initial weights.
     start: Option<String>,
 }
@@ -104,7 +120,8 @@ impl ControlTraining {
     /// If an option makes no sense.
     pub fn new(architecture: &Arc<Architecture>, options: TrainingOptions) -> Result<Self> {
         let network = Model::new(Arc::clone(architecture), options.seed)?;
-        Ok(Self { trainer: Trainer::new(&network, options)?, network, start: None })
+        let trainer = Trainer::new(&network, options)?;
+        Ok(Self { trainer, network: Trainee::Rectifiers(network), start: None })
     }
 
     /// From a trained model.
@@ -113,7 +130,17 @@ impl ControlTraining {
     /// If an option makes no sense.
     pub fn of_model(network: Model, options: TrainingOptions) -> Result<Self> {
         let start = Some(network.state().fingerprint());
-        Ok(Self { trainer: Trainer::new(&network, options)?, network, start })
+        let trainer = Trainer::new(&network, options)?;
+        Ok(Self { trainer, network: Trainee::Rectifiers(network), start })
+    }
+
+    /// The same training of a spiking network, by backpropagation through time.
+    ///
+    /// # Errors
+    /// If the options make no sense, or the network has no rectifiers.
+    pub fn with_spikes(self, options: SpikingOptions) -> Result<Self> {
+        let spiking = SpikingModel::from_model(self.model(), options, Statistics::Carry)?;
+        Ok(Self { network: Trainee::Spiking(spiking), ..self })
     }
 
     /// Continues from the network that an earlier training ended with, as [`prolong`](Self::prolong) does; returns whether
@@ -123,7 +150,8 @@ impl ControlTraining {
     /// If that training had other options, another start or more epochs, and those of [`Trainer::prolong`].
     pub fn continue_after(&mut self, finished: &StateDict, images: usize) -> Result<bool> {
         self.refuse_other_start(finished)?;
-        self.trainer.continue_after(&mut self.network, finished, images)
+        let Self { trainer, network, .. } = self;
+        trained_as!(network, network => trainer.continue_after(network, finished, images))
     }
 
     /// Continues a training that ended after fewer epochs (see [`Trainer::prolong`]).
@@ -131,7 +159,8 @@ impl ControlTraining {
     /// # Errors
     /// Those of [`Trainer::prolong`].
     pub fn prolong(&mut self, state: &StateDict, images: usize) -> Result<()> {
-        self.trainer.prolong(&mut self.network, state, images)
+        let Self { trainer, network, .. } = self;
+        trained_as!(network, network => trainer.prolong(network, state, images))
     }
 
     /// As the settings of a method say.
@@ -157,7 +186,8 @@ impl ControlTraining {
     /// If the checkpoint is of other options, of another network, or of a training that began with other weights.
     pub fn resume(&mut self, state: &StateDict) -> Result<()> {
         self.refuse_other_start(state)?;
-        self.trainer.resume(&mut self.network, state)
+        let Self { trainer, network, .. } = self;
+        trained_as!(network, network => trainer.resume(network, state))
     }
 
     fn refuse_other_start(&self, state: &StateDict) -> Result<()> {
@@ -187,17 +217,30 @@ impl InTraining for ControlTraining {
             progress(BatchProgress { stage, batch, batches, images, loss });
         };
         let Self { trainer, network, .. } = self;
-        let report = trainer.epoch_with(context, network, data, &mut PlainRegime, observer)?;
+        let report = trained_as!(network, network => {
+            trainer.epoch_with(context, network, data, &mut PlainRegime, observer)
+        })?;
         let (done, loss) = (self.trainer.epochs_done(), Some(report.loss));
         Ok(Some(PassReport { stage, done, of, loss }))
     }
 
     fn model(&self) -> &Model {
-        &self.network
+        match &self.network {
+            Trainee::Rectifiers(model) => model,
+            Trainee::Spiking(spiking) => spiking.model(),
+        }
+    }
+
+    fn spiking(&self) -> Option<&SpikingModel> {
+        match &self.network {
+            Trainee::Rectifiers(_) => None,
+            Trainee::Spiking(spiking) => Some(spiking),
+        }
     }
 
     fn checkpoint(&self) -> Result<StateDict> {
-        let mut checkpoint = self.trainer.checkpoint(&self.network)?;
+        let Self { trainer, network, .. } = self;
+        let mut checkpoint = trained_as!(network, network => trainer.checkpoint(network))?;
         if let Some(start) = &self.start {
             checkpoint.note(START, start);
         }
@@ -208,6 +251,45 @@ impl InTraining for ControlTraining {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A spiking control learns as its network does with the same trainer, and goes on after a checkpoint.
+    #[test]
+    fn a_spiking_control_is_trained_through_time() {
+        let options = TrainingOptions::default().with(|o| (o.epochs, o.batch_size) = (2, 16));
+        let spiking = SpikingOptions::default().with(|o| o.steps = 2);
+        let context = Context::new(1).expect("a context");
+        let pixels: Vec<u8> = (0..32 * 784).map(|i| (i * 7 % 251) as u8).collect();
+        let labels: Vec<u8> = (0..32).map(|i| i % 10).collect();
+        let data =
+            Dataset::new(pixels, labels, crate::tensor::Shape::new(1, 28, 28), 10).expect("images");
+        let architecture = Arc::clone(Model::lenet(0).architecture());
+        let control = || {
+            let control = ControlTraining::new(&architecture, options.clone()).expect("a training");
+            control.with_spikes(spiking).expect("neurons")
+        };
+        let mut whole = control();
+        let advance = |control: &mut ControlTraining| {
+            control.advance(&context, &data, &mut |_| {}).expect("an epoch").is_some()
+        };
+        assert!(advance(&mut whole));
+        let checkpoint = whole.checkpoint().expect("a checkpoint");
+        assert!(advance(&mut whole) && !advance(&mut whole));
+        let mut network =
+            SpikingModel::from_model(&Model::lenet(options.seed), spiking, Statistics::Carry)
+                .expect("neurons");
+        let mut trainer = Trainer::new(&network, options.clone()).expect("a trainer");
+        for _ in 0..2 {
+            trainer
+                .epoch_with(&context, &mut network, &data, &mut PlainRegime, |_| {})
+                .expect("an epoch");
+        }
+        assert_eq!(whole.model().state().fingerprint(), network.state().fingerprint());
+        assert!(whole.spiking().is_some_and(|spiking| spiking.options().steps == 2));
+        let mut resumed = control();
+        resumed.resume(&checkpoint).expect("resumed");
+        assert!(advance(&mut resumed));
+        assert_eq!(resumed.model().state().fingerprint(), network.state().fingerprint());
+    }
 
     /// It would go on with the weights of the other one.
     #[test]

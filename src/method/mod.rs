@@ -59,7 +59,8 @@ pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
 pub use settings::{Settings, is_within};
 pub use spiking_settings::{
-    keep_spiking_options, note_time_steps, noted_spiking_options, spiking_options,
+    keep_spiking_options, note_spiking_options, note_time_steps, noted_spiking_options,
+    spiking_options,
 };
 pub use stage::{BatchProgress, Networks, PassProgress, SinglePass, Stage, StageRun, TrainingRun};
 pub use training_loop::{HISTORY, HistoryPoint, Observer};

@@ -59,6 +59,11 @@ pub fn spiking_options(
     Ok((options, note))
 }
 
+/// Notes in a network's file how it runs as a spiking network.
+pub fn note_spiking_options(state: &mut StateDict, options: SpikingOptions) {
+    state.note(SPIKING, options);
+}
+
 /// Notes in a network's file for how many time steps it runs as a spiking network.
 ///
 /// # Errors
@@ -66,7 +71,7 @@ pub fn spiking_options(
 pub fn note_time_steps(state: &mut StateDict, steps: usize) -> Result<()> {
     let options = SpikingOptions { steps, ..noted_spiking_options(state)?.unwrap_or_default() };
     options.validate()?;
-    state.note(SPIKING, options);
+    note_spiking_options(state, options);
     Ok(())
 }
 

@@ -14,6 +14,8 @@ pub fn arithmetic(node: &FileNode<'_>, a: &Operand, b: &Operand) -> NodeResult<O
                 "Sub" => a - b,
                 "Mul" => a * b,
                 "Div" => a / b,
+                // Unlike those of the standard library, they keep NaN.
+                "Max" | "Min" if a.is_nan() || b.is_nan() => f32::NAN,
                 "Max" => a.max(*b),
                 "Min" => a.min(*b),
                 "Pow" => a.powf(*b),

@@ -143,6 +143,13 @@ impl<'a> Reader<'a> {
             let (name, op) = (shown(read.name()), shown(read.op()));
             format!("node `{name}` ({op}) {problem}").into()
         };
+        let mut attributes = node.attribute.iter().map(|attribute| attribute.name.as_deref());
+        while let Some(name) = attributes.next() {
+            if attributes.clone().any(|other| other == name) {
+                let problem = format!("has the attribute `{}` twice", shown(name.unwrap_or("")));
+                return Err(of_node(&read, problem));
+            }
+        }
         for name in &node.input {
             let name = name.as_str();
             if !name.is_empty()

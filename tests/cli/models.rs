@@ -185,8 +185,13 @@ fn hostile_names_reach_nobody() {
 #[test]
 fn networks_that_come_with_the_sources_have_names() {
     let images = ["--images", "1000", "--json"];
-    for (name, least) in [("control", 0.98), ("deepsleep", 0.75), ("plain", 0.97), ("lucid", 0.97)]
-    {
+    for (name, least) in [
+        ("control", 0.98),
+        ("deepsleep", 0.75),
+        ("plain", 0.97),
+        ("lucid", 0.97),
+        ("bounds", 0.93),
+    ] {
         let clean = run(&[&["evaluate", "--model", name], &images[..]].concat()).json();
         assert!(clean["clean_accuracy"].as_f64().unwrap() >= least, "{name}: {clean}");
     }
@@ -196,6 +201,9 @@ fn networks_that_come_with_the_sources_have_names() {
         result["robust_accuracy"].as_f64().unwrap()
     };
     assert!(robust("lucid") >= 0.8 && robust("control") <= 0.1);
+    let certify = ["--certify", "--eps", "64/255", "--images", "1000", "--json"];
+    let certified = run(&[&["evaluate", "--model", "bounds"], &certify[..]].concat()).json();
+    assert_eq!(certified["certified"][0]["certified_accuracy"], 0.842);
     run(&["evaluate", "--model", "lucit"]).assert_fails(1, &["lucit: cannot read"]);
     // A file goes first.
     let folder = Folder::new();

@@ -141,6 +141,7 @@ const MODES: &[Mode] = &[
                 Effect("--augment-shift 2"),
                 Effect("--augment-flip"),
                 Effect("--set control.temperature=2"),
+                Effect("--model-kind snn"),
                 Refused("--defense fast-wave", "--epochs"),
                 Effect("--from $/plain"),
                 Refused("--profile paper", "--profile"),
@@ -162,6 +163,7 @@ const MODES: &[Mode] = &[
                 Effect("--from $/robust"),
                 Effect("--profile standard"),
                 Effect("--set conversion=carry"),
+                Refused("--model-kind snn", "--model-kind"),
                 Refused("--epochs 1", "--epochs"),
                 Refused("--batch-size 16", "--batch-size"),
                 Refused("--lr 0.1", "--lr"),
@@ -190,6 +192,7 @@ const MODES: &[Mode] = &[
                 Effect("--seed 1"),
                 Effect("--print-config"),
                 Refused("--defense sleep", "--defense"),
+                Refused("--model-kind snn", "--model-kind"),
                 Refused("--epochs 2", "--epochs"),
                 Refused("--batch-size 8", "--batch-size"),
                 Refused("--lr 0.01", "--lr"),
@@ -532,7 +535,7 @@ const MODES: &[Mode] = &[
     Mode {
         command: "convert",
         base: "$/robust out.onnx",
-        rows: &[INSTANT, &[Effect("--architecture mlp:8")]],
+        rows: &[INSTANT, &[Effect("--architecture mlp:8"), Effect("--time-steps 3")]],
     },
     Mode { command: "architecture check", base: "$/robust.safetensors", rows: &[INSTANT] },
     Mode {

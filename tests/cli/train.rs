@@ -192,3 +192,38 @@ fn a_finished_training_goes_on_and_a_network_is_trained_further() {
     train("further", &format!("--from {model} --epochs 2 --lr 0.01 --resume"))
         .assert_fails(2, &["--from"]);
 }
+
+/// Without a defense, a spiking network is trained by backpropagation through time, and its file says how it spikes.
+#[test]
+fn a_spiking_network_is_trained_too() {
+    let folder = Folder::new();
+    let [model, other] = ["spiking.safetensors", "other.safetensors"].map(|n| folder.argument(n));
+    let short = ["--limit-train", "1024", "--batch-size", "32", "--model-kind", "snn"];
+    let steps = ["--set", "fast_wave.spiking.steps=3"];
+    let train = |epochs: &str, out: &str, more: &[&str]| {
+        let options = [&["train", "--out", out, "--json", "--epochs", epochs][..], &short, more];
+        run(&options.concat())
+    };
+    let outcome = train("2", &model, &steps).json();
+    let last = &outcome["history"][1];
+    assert_eq!(outcome["clean_accuracy"], last["spiking_accuracy"]);
+    assert!(last["spiking_accuracy"].as_f64().unwrap() > 0.7, "{last}");
+    let evaluated = run(&["evaluate", "--model", &model, "--model-kind", "snn", "--json"]).json();
+    assert_eq!(evaluated["clean_accuracy"], outcome["clean_accuracy"]);
+    assert_eq!(run(&["inspect", &model, "--json"]).json()["time_steps"], 3);
+    // One epoch and then another is the same training; as another network it does not go on.
+    assert_eq!(train("1", &other, &steps).code, Some(0));
+    let resume = [&steps[..], &["--resume"]].concat();
+    train("2", &other, &["--resume"]).assert_fails(2, &["how the network spikes"]);
+    assert_eq!(train("2", &other, &resume).code, Some(0));
+    let weights = |file: &str| StateDict::load(file).unwrap().fingerprint();
+    assert_eq!(weights(&other), weights(&model));
+    // A training from it spikes as it did, unless it is told otherwise.
+    let further = folder.argument("further.safetensors");
+    assert_eq!(train("1", &further, &["--from", &model]).code, Some(0));
+    assert_eq!(run(&["inspect", &further, "--json"]).json()["time_steps"], 3);
+    train("1", &further, &["--defense", "fast-wave", "--from", &model])
+        .assert_fails(2, &["--model-kind snn is for a training without a defense"]);
+    let relus = ["train", "--set", "fast_wave.spiking.steps=3", "--out", &further];
+    run(&relus).assert_fails(2, &["fast_wave.spiking.steps"]);
+}

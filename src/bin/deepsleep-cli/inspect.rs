@@ -188,7 +188,14 @@ impl Inspect {
             }
             Ok(test) => test,
         };
-        self.data.check(&test, network.input_shape(), network.classes())?;
+        match self.data.check(&test, network.input_shape(), network.classes()) {
+            Err(error) if self.wants_spikes() || self.data.is_named() => return Err(error),
+            Err(error) => {
+                common.console().say(format_args!("left out: firing rates: {error:#}"));
+                return Ok(None);
+            }
+            Ok(()) => {}
+        }
         let all = test.len();
         if all == 0 {
             return Err(WrongUse("there are 0 test images".into()).into());

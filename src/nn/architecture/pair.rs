@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Pair(pub [usize; 2]);
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a whole number of at least 0, or two of them: [y, x]")]
 enum OneOrTwo {
     One(usize),
     Two([usize; 2]),

@@ -11,8 +11,9 @@ use anyhow::Result;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::method::{
     ControlTraining, HISTORY, HistoryPoint, InTraining, Training, keep_spiking_options,
-    training_loop,
+    note_spiking_options, noted_spiking_options, training_loop,
 };
+use deepsleep::nn::architecture::Op;
 use deepsleep::nn::{Network, TrainingOptions};
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,7 +58,18 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
             ControlTraining::new(&architecture, options.clone())?
         }
     };
+    let noted = began.as_ref().map(noted_spiking_options).transpose()?.flatten();
+    let spiking = settings::spiking(train, &given, noted)?;
+    if let Some(spiking) = spiking {
+        control = control.with_spikes(spiking)?;
+    }
     let architecture = Arc::clone(control.model().architecture());
+    let has_neurons = architecture.nodes().iter().any(|n| matches!(n.op, Op::Lif { .. }));
+    if has_neurons && spiking.is_none() {
+        console.say(format_args!(
+            "note: the spiking neurons (`lif`) are trained as ReLUs; --model-kind snn lets them spike"
+        ));
+    }
     for half in [&images, &test] {
         train.data.check(half, architecture.input(), architecture.classes())?;
     }
@@ -68,6 +80,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
         source: TrainedOn::new(&architecture, &train.data.name(), &images, &test),
         from: train.from.as_deref().map(model::fingerprint).transpose()?,
         options,
+        spiking,
     };
 
     let mut history: Vec<HistoryPoint> = Vec::new();
@@ -106,8 +119,13 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     }
     // Without times, threads and instruction set: equal trainings give equal bytes on every machine.
     model.note(HISTORY, &history);
-    model.note("clean_accuracy", history.last().map(|point| point.test_accuracy));
+    if let Some(spiking) = spiking {
+        note_spiking_options(&mut model, spiking);
+    }
+    let accuracy = |point: &HistoryPoint| point.spiking_accuracy.unwrap_or(point.test_accuracy);
+    let clean_accuracy = history.last().map_or(0.0, accuracy);
+    model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
-    TrainingSummary::of_run(&settings, &train.out, times.of(&history), &context, start.elapsed())?
-        .print(console)
+    let (of, times) = ((train.out.as_path(), clean_accuracy), times.of(&history));
+    TrainingSummary::of_run(&settings, of, times, &context, start.elapsed())?.print(console)
 }

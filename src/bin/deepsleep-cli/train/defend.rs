@@ -144,8 +144,9 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     source.note_in(&mut model);
     model.note(FROM, &made_of);
     model.note(HISTORY, &history);
-    model.note("clean_accuracy", history.last().map_or(0.0, |last| last.test_accuracy));
+    let clean_accuracy = history.last().map_or(0.0, |last| last.test_accuracy);
+    model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
-    TrainingSummary::of_run(&record, &train.out, times.of(&history), &context, start.elapsed())?
-        .print(console)
+    let (of, times) = ((train.out.as_path(), clean_accuracy), times.of(&history));
+    TrainingSummary::of_run(&record, of, times, &context, start.elapsed())?.print(console)
 }

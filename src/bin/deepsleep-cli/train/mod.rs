@@ -12,7 +12,7 @@ use crate::common::Common;
 use crate::dataset::DatasetOptions;
 use crate::failure::WrongUse;
 use crate::interrupt::Leftover;
-use crate::model::{self, saved_network};
+use crate::model::{self, ModelKind, saved_network};
 use crate::numbers::{at_least, between, positive, whole};
 use crate::output::OutputFiles;
 use anyhow::Result;
@@ -32,6 +32,10 @@ pub struct Train {
         ignore_case = true,
     )]
     defense: Training,
+    /// What to train without a defense: a network with ReLUs or, by backpropagation through time, a spiking one. How it
+    /// spikes is said by the settings fast_wave.spiking (--set), or by the file to start from
+    #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
+    model_kind: ModelKind,
     #[command(flatten)]
     architecture: ArchitectureOption,
     /// Epochs of the control's training [default: 10]
@@ -80,7 +84,7 @@ pub struct Train {
     set: Vec<String>,
     /// Print every setting with its value and exit
     #[arg(long, conflicts_with_all = [
-        "defense", "epochs", "batch_size", "lr", "rule", "momentum", "weight_decay", "schedule", "warm_up", "label_smoothing",
+        "defense", "model_kind", "epochs", "batch_size", "lr", "rule", "momentum", "weight_decay", "schedule", "warm_up", "label_smoothing",
         "augment_shift", "augment_flip", "architecture", "from", "limit_train", "data", "dataset", "data_dir", "out", "resume",
     ])]
     print_config: bool,
@@ -123,6 +127,11 @@ impl Train {
             return settings::print(&settings::of(self, None)?, common);
         }
         match self.defense.defense() {
+            Some(_) if self.model_kind == ModelKind::Snn => Err(WrongUse(
+                "--model-kind snn is for a training without a defense; fast-wave sleep and deepsleep train spiking networks"
+                    .into(),
+            )
+            .into()),
             Some(defense) => defend::run(self, defense, common),
             None => {
                 self.refuse_options_of_defenses()?;

@@ -11,6 +11,7 @@ use deepsleep::experiment::NUMERICS;
 use deepsleep::method::{HISTORY, Training};
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Origin, TrainingOptions};
+use deepsleep::snn::SpikingOptions;
 use deepsleep::tensor::Context;
 use serde::Serialize;
 use std::path::Path;
@@ -92,7 +93,13 @@ pub struct RecordedSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     pub options: TrainingOptions,
+    /// How the network spikes that was trained; None of one with ReLUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiking: Option<SpikingOptions>,
 }
+
+/// The note about that.
+const SPIKING: &str = "training.spiking";
 
 impl RecordedSettings {
     /// Writes them beside the arrays.
@@ -100,6 +107,9 @@ impl RecordedSettings {
         self.source.note_in(state);
         state.note("defense", self.defense);
         state.note("training.options", &self.options);
+        if let Some(spiking) = &self.spiking {
+            state.note(SPIKING, spiking);
+        }
         if let Some(from) = &self.from {
             state.note(FROM, from);
         }
@@ -112,6 +122,10 @@ impl RecordedSettings {
         let theirs = made_with(state.noted("defense"), theirs.as_ref());
         let ours = made_with(Some(self.defense), Some(&self.options));
         all.extend(theirs.differences(&ours));
+        // Of what `--model-kind snn` and its settings say.
+        if state.noted::<SpikingOptions>(SPIKING) != self.spiking {
+            all.push("how the network spikes".to_owned());
+        }
         let from = |from: Option<String>| MadeWith::default().and_if("--from", from);
         all.extend(from(state.noted(FROM)).differences(&from(self.from.clone())));
         all
@@ -179,15 +193,14 @@ impl RunCost {
 }
 
 impl<'a, R: Serialize> TrainingSummary<'a, R> {
-    /// Of a training that this process did.
+    /// Of a training that this process did, with the accuracy of what it is trained as.
     pub fn of_run(
         record: &'a R,
-        model: &'a Path,
+        (model, clean_accuracy): (&'a Path, f64),
         history: Vec<TimedPoint<'_>>,
         context: &Context,
         time: Duration,
     ) -> Result<Self> {
-        let clean_accuracy = history.last().map_or(0.0, TimedPoint::test_accuracy);
         let run = Some(RunCost::of(context, time));
         let history = serde_json::to_value(history)?;
         Ok(Self { model, clean_accuracy, version: VERSION, record, history, run })

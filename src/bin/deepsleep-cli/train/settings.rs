@@ -3,10 +3,30 @@
 use super::Train;
 use crate::common::Common;
 use crate::failure::WrongUse;
+use crate::model::ModelKind;
 use crate::settings::assignments;
 use anyhow::Result;
 use deepsleep::method::{Profile, Settings, Training, is_within};
 use deepsleep::nn::architecture::Architecture;
+use deepsleep::snn::SpikingOptions;
+
+/// The group of settings that say how networks spike.
+const SPIKING: &str = "fast_wave.spiking";
+
+/// How the network spikes that is trained, as `--set` says or else `noted`; None if it is trained with ReLUs.
+pub fn spiking(
+    train: &Train,
+    settings: &Settings,
+    noted: Option<SpikingOptions>,
+) -> Result<Option<SpikingOptions>> {
+    if train.model_kind == ModelKind::Cnn {
+        return Ok(None);
+    }
+    let assignments = assignments(&train.set)?;
+    let is_set = assignments.iter().any(|(name, _)| is_within(name, SPIKING));
+    let of_settings = settings.fast_wave.spiking;
+    Ok(Some(noted.filter(|_| !is_set).unwrap_or(of_settings)))
+}
 
 /// All settings. Where they are for a training, what that does not read is refused.
 pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
@@ -35,7 +55,10 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
         })?;
     }
     let changed = settings.changed(&assignments).map_err(wrong)?;
-    let unread = training.map(|training| training.unread(&settings, &assignments)).transpose();
+    // How a network spikes matters to one that is trained to.
+    let is_read = |name: &str| train.model_kind == ModelKind::Snn && is_within(name, SPIKING);
+    let others: Vec<_> = assignments.iter().copied().filter(|(name, _)| !is_read(name)).collect();
+    let unread = training.map(|training| training.unread(&settings, &others)).transpose();
     match unread.map_err(wrong)?.flatten() {
         Some(problem) => Err(WrongUse(format!("--set {problem}")).into()),
         None => Ok(changed),

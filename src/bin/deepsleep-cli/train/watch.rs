@@ -166,9 +166,3 @@ pub struct TimedPoint<'a> {
     #[serde(flatten)]
     time: Option<Time>,
 }
-
-impl TimedPoint<'_> {
-    pub fn test_accuracy(&self) -> f64 {
-        self.point.test_accuracy
-    }
-}
