@@ -43,7 +43,7 @@ pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference>
 }
 
 /// Whether there are attacks of this threat model among the results.
-pub fn has(results: &Results, threat_model: ThreatModel) -> bool {
+fn has(results: &Results, threat_model: ThreatModel) -> bool {
     results.cells.iter().any(|cell| cell.threat_model == threat_model && cell.is_attack())
 }
 
