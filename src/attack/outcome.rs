@@ -23,6 +23,9 @@ pub enum Status {
     /// The image that was shown, crafted elsewhere, lies outside of the box or of the ball that it is said to lie in: it
     /// is no answer to the question how robust the model is within.
     Outside,
+    /// Nothing is proven: no bound certifies the image, and none says that it can be fooled. Of certificates alone, in which
+    /// those that survived are the certified ones.
+    Uncertified,
 }
 
 /// How often a random model is right about a sample: shares of the draws that decide about it.

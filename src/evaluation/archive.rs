@@ -97,6 +97,7 @@ fn word(status: Status) -> &'static str {
         Status::Survived => "survived",
         Status::Invalid => "invalid",
         Status::Outside => "outside",
+        Status::Uncertified => "uncertified",
     }
 }
 

@@ -117,6 +117,22 @@ impl Cell {
         Self::measured(None, ThreatModel::WhiteBox, report)
     }
 
+    /// Of certificates in linf: the report on clean images that [`classify`](super::classify) makes, and for each of them a lower
+    /// bound of its margin within `eps`. The certified images survive.
+    pub fn of_certificates(clean: &AttackReport, margins: &[f32], eps: f32) -> Self {
+        let certificate = |(outcome, &margin): (&Outcome, &f32)| {
+            let status = match outcome.status {
+                Status::Survived if margin > 0.0 => Status::Survived,
+                Status::Survived => Status::Uncertified,
+                other => other,
+            };
+            Outcome { status, margin, ..outcome.clone().without_image() }
+        };
+        let outcomes = clean.outcomes.iter().zip(margins).map(certificate).collect();
+        let budget = Budget { norm: Norm::Linf, eps, seed: clean.budget.seed };
+        Self::of_outcomes(None, ThreatModel::WhiteBox, budget, outcomes, Vec::new())
+    }
+
     fn measured(
         attack: Option<NamedAttack>,
         threat_model: ThreatModel,

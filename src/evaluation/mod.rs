@@ -65,4 +65,4 @@ pub use named_attack::NamedAttack;
 pub use plan::{Models, Plan, PortionResult, evaluate, evaluate_with};
 pub use random::RandomAccuracy;
 pub use warning::Warning;
-pub use worst_case::{WorstCase, worst_cases};
+pub use worst_case::{WorstCase, union, worst_cases};

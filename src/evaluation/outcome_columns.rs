@@ -52,12 +52,19 @@ pub(super) fn letter(status: Status) -> char {
         Status::Survived => 's',
         Status::Invalid => 'i',
         Status::Outside => 'o',
+        Status::Uncertified => 'u',
     }
 }
 
 pub(super) fn status(word: &str) -> Result<Status> {
-    let all =
-        [Status::CleanWrong, Status::Fooled, Status::Survived, Status::Invalid, Status::Outside];
+    let all = [
+        Status::CleanWrong,
+        Status::Fooled,
+        Status::Survived,
+        Status::Invalid,
+        Status::Outside,
+        Status::Uncertified,
+    ];
     let mut all = all.into_iter();
     all.find(|status| letter(*status).to_string() == word).ok_or_else(|| unreadable(word))
 }

@@ -6,7 +6,7 @@ use super::work::{Observation, Work};
 use crate::attack::Budget;
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::evaluation::Evidence;
+use crate::evaluation::{Evidence, union};
 use crate::files::{MOST, read_regular};
 use crate::method::{
     ControlTraining, Defender, HISTORY, HistoryPoint, InTraining, Observer, Settings, Training,
@@ -88,6 +88,15 @@ impl Lab<'_> {
             Work::Attack { attack, norm, eps, seed, images, spiking } => {
                 let budget = Budget { norm: *norm, eps: *eps, seed: *seed };
                 let cell = self.attack((inputs[0], *spiking), attack, budget, *images)?;
+                Ok((value(&Evidence::of(&cell))?, None))
+            }
+            Work::Certify { bounds, eps, images } => {
+                let cell = self.certify(inputs[0], *bounds, *eps, *images)?;
+                Ok((value(&Evidence::of(&cell))?, None))
+            }
+            Work::Union { eps, .. } => {
+                let cells = inputs.iter().map(|entry| read::<Evidence>(entry)?.cell(usize::MAX));
+                let cell = union(&cells.collect::<Result<Vec<_>>>()?, *eps)?;
                 Ok((value(&Evidence::of(&cell))?, None))
             }
             Work::Observe(what) => {

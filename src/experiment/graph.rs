@@ -8,7 +8,7 @@ use crate::data::DataIdentity;
 use crate::evaluation::ThreatModel;
 use crate::method::{Profile, Settings, lacking, spiking_reads};
 use crate::nn::architecture::Architecture;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A job: work on the results of other jobs.
@@ -63,7 +63,7 @@ pub struct CellPlan {
     pub noise: f32,
     /// The column's key.
     pub column: String,
-    /// The attack; None for clean images.
+    /// The attack; None if there is none: for clean images, certificates and unions of attacks.
     pub attack: Option<AttackSpec>,
     /// How perturbations are measured, and the radius.
     pub ball: (Norm, f32),
@@ -135,7 +135,7 @@ pub(super) struct Index {
     /// By norm, scale, column and the job of the control.
     pub(super) sets: HashMap<(Norm, String, String, usize), usize>,
     /// By model, norm, scale, column and threat model.
-    pub(super) cells: HashSet<(usize, Norm, String, String, ThreatModel)>,
+    pub(super) cells: HashMap<(usize, Norm, String, String, ThreatModel), usize>,
 }
 
 impl Graph {

@@ -1,8 +1,9 @@
-//! What measures a model: crafting, showing, attacking. All of it goes through [`evaluation`](crate::evaluation).
+//! What measures a model: crafting, showing, attacking, certifying. All of it goes through [`evaluation`](crate::evaluation).
 
 use super::execute::{Lab, file_of, read};
 use super::store::StoreEntry;
 use crate::attack::{AttackReport, AttackSpec, Budget, Samples, Status};
+use crate::certify::{BoundMethod, Certifier};
 use crate::checkpoint::NpzReader;
 use crate::evaluation::{
     Cell, Crafted, Evidence, Models, NamedAttack, Plan, ThreatModel, about, classify, evaluate,
@@ -106,6 +107,23 @@ impl Lab<'_> {
             finite(&classify(self.context, &*model, &samples, seed)?)?;
         }
         Ok(cell)
+    }
+
+    /// Which of the first images no perturbation of this size turns into another class.
+    pub(super) fn certify(
+        &self,
+        model: &StoreEntry,
+        bounds: BoundMethod,
+        eps: f32,
+        images: usize,
+    ) -> Result<Cell> {
+        let model = self.model(model)?;
+        let samples = Samples::from_dataset(self.test, 0..images)?;
+        let clean = classify(self.context, &model.freeze()?, &samples, 0)?;
+        finite(&clean)?;
+        let certifier = Certifier::new(&model)?.with_method(bounds);
+        let margins = certifier.margins(self.context, &samples, eps)?;
+        Ok(Cell::of_certificates(&clean, &margins, eps))
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod assemble;
 mod build;
+mod column;
 mod estimate;
 mod execute;
 mod graph;
@@ -33,6 +34,7 @@ mod work;
 mod write;
 
 pub use assemble::{assemble_results, job_runs, lasting_failure, missing_results};
+pub use column::{CERTIFIED, UNION, certified_by};
 pub use graph::{CellPlan, Graph, Job, ModelPlan, SetPlan};
 pub use merge::{Taken, merge, plan_merge};
 pub use observations::{Digit, DigitSet, Filters, FiringRates, Observations, Spikes};

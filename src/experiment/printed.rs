@@ -2,9 +2,8 @@
 //! behind them.
 
 use super::sheet::parse;
-use crate::attack::{ATTACKS, AttackSpec};
-use crate::wording::meant;
-use crate::{Error, Result};
+use crate::Result;
+use crate::attack::AttackSpec;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = include_str!("../../experiments/printed.toml");
@@ -113,41 +112,6 @@ impl Printed {
     /// The column with this key.
     pub fn column(&self, key: &str) -> Option<&PrintedColumn> {
         self.columns.iter().find(|column| column.key == key)
-    }
-
-    /// The column with this key, or that of an attack that the paper has none of, such as `square:queries=1000`: it runs as it
-    /// is written, whatever the profile.
-    ///
-    /// # Errors
-    /// If there is neither, or the attack has no such option.
-    pub fn column_or_attack(&self, key: &str) -> Result<PrintedColumn> {
-        if let Some(column) = self.column(key) {
-            return Ok(column.clone());
-        }
-        let name = key.split(':').next().unwrap_or(key);
-        // In capitals, as the paper has them, they are no attacks of that name with our defaults.
-        let is_printed = self.columns.iter().any(|column| column.key.eq_ignore_ascii_case(key));
-        if is_printed || !ATTACKS.iter().any(|attack| attack.name.eq_ignore_ascii_case(name)) {
-            let keys: Vec<&str> = self.columns.iter().map(|column| column.key.as_str()).collect();
-            let (meant, keys) = (meant(key, &keys), keys.join(", "));
-            let problem = format!(
-                "there is no column `{key}`{meant}; there are {keys}, and attacks such as `square:queries=1000` (`attack --list`)"
-            );
-            return Err(Error::argument("experiment", problem));
-        }
-        let attack: AttackSpec = key.parse()?;
-        attack.build()?;
-        let (label, key) = (key.to_owned(), key.to_owned());
-        let ran = attack.to_string();
-        Ok(PrintedColumn {
-            label,
-            key,
-            ran,
-            attack: Some(attack),
-            other_norms: None,
-            full: None,
-            spiking: None,
-        })
     }
 
     /// What the paper printed for a table, a method, a scale and a column's key.

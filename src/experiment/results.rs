@@ -91,9 +91,10 @@ pub struct TableCell {
     pub eps: f32,
     /// The noise scale, e.g. `64/255`.
     pub scale: String,
-    /// The column, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`, or an attack with its options.
+    /// The column, by what really ran: `clean`, `pgd`, `fgsm`, `bim`, `cw`, `autoattack`, or an attack with its options; or
+    /// `certified` and `union`.
     pub column: String,
-    /// The attack with its options; None for clean images.
+    /// The attack with its options; None if there is none: for clean images, certificates and unions of attacks.
     #[serde(with = "none_as_empty")]
     pub attack: Option<NamedAttack>,
     /// Who crafted the images.
@@ -115,10 +116,15 @@ pub struct TableCell {
 impl TableCell {
     /// Whether it is of clean images.
     pub fn is_clean(&self) -> bool {
-        self.attack.is_none()
+        self.column == CLEAN
     }
 
-    /// The attack; None for clean images, and if this engine does not know it.
+    /// Whether it is of one attack, which may be unknown to this engine.
+    pub fn is_attack(&self) -> bool {
+        self.attack.is_some()
+    }
+
+    /// The attack; None if there is none, and if this engine does not know it.
     pub fn spec(&self) -> Option<&AttackSpec> {
         self.attack.as_ref().and_then(NamedAttack::spec)
     }

@@ -1,6 +1,7 @@
 //! What a job does, and the key under which its result is kept: a hash of all that the result depends on.
 
 use crate::attack::{AttackSpec, Norm};
+use crate::certify::BoundMethod;
 use crate::evaluation::ThreatModel;
 use crate::fingerprint::hash_of;
 use crate::method::{Settings, Training, group_in_keys, is_as_before, key_name};
@@ -71,6 +72,22 @@ pub enum Work {
         /// How the model spikes, if it is run as a spiking network.
         spiking: Option<SpikingOptions>,
     },
+    /// Certifies images: which of them no perturbation turns into another class. In linf, of a network that does not spike.
+    Certify {
+        /// How margins are bounded.
+        bounds: BoundMethod,
+        /// The radius.
+        eps: f32,
+        /// Test images, the first ones.
+        images: usize,
+    },
+    /// Finds out which images withstand several attacks, from what became of them under each.
+    Union {
+        /// How perturbations are measured.
+        norm: Norm,
+        /// The radius: an image counts as fooled by what lies within.
+        eps: f32,
+    },
     /// Observes something that the report shows a picture of.
     Observe(Observation),
 }
@@ -99,6 +116,8 @@ impl Work {
             Self::Craft { .. } => "craft",
             Self::Show { .. } => "transfer",
             Self::Attack { .. } => "white-box",
+            Self::Certify { .. } => "certify",
+            Self::Union { .. } => "union",
             Self::Observe(_) => "observe",
         }
     }
@@ -108,7 +127,11 @@ impl Work {
         match self {
             Self::Show { spiking, .. } | Self::Attack { spiking, .. } => spiking.as_ref(),
             Self::Observe(Observation::Network { spiking, .. }) => Some(spiking),
-            Self::Train { .. } | Self::Craft { .. } | Self::Observe(_) => None,
+            Self::Train { .. }
+            | Self::Craft { .. }
+            | Self::Certify { .. }
+            | Self::Union { .. }
+            | Self::Observe(_) => None,
         }
     }
 
@@ -139,6 +162,10 @@ impl Work {
                 json!({ "attack": attack.canonical(), "norm": norm, "eps": eps, "seed": seed, "test": test,
                         "images": images, "threat_model": ThreatModel::WhiteBox })
             }
+            Self::Certify { bounds, eps, images } => {
+                json!({ "bounds": bounds, "eps": eps, "images": images, "test": test })
+            }
+            Self::Union { norm, eps } => json!({ "norm": norm, "eps": eps, "test": test }),
             Self::Observe(Observation::Network { images, .. }) => {
                 json!({ "of": "network", "images": images, "test": test })
             }
@@ -276,7 +303,10 @@ mod tests {
         let spiking = SpikingOptions::default();
         let network = Work::Observe(Observation::Network { images: 10, spiking });
         let [digits, classes] = [Observation::Digits, Observation::Classes].map(Work::Observe);
-        for work in [&train, &craft, &show, &white_box, &network, &digits, &classes] {
+        let certify = Work::Certify { bounds: BoundMethod::Interval, eps: 0.1, images: 10 };
+        let union = Work::Union { norm, eps: 0.1 };
+        let measured = [&craft, &show, &white_box, &certify, &union];
+        for work in measured.into_iter().chain([&train, &network, &digits, &classes]) {
             let changed = |change: fn(&mut Sources)| {
                 let mut other = sources();
                 change(&mut other);

@@ -18,7 +18,7 @@ pub fn notice(results: &Results) -> Option<String> {
             .then(|| format!("{half:.1} points with the first {} test images", grouped(images)))
     };
     let cells = |threat_model| {
-        results.cells.iter().any(|c| c.threat_model == threat_model && !c.is_clean())
+        results.cells.iter().any(|c| c.threat_model == threat_model && c.is_attack())
     };
     let sides = [
         (ThreatModel::Transfer, results.images, "under transfer"),

@@ -2,7 +2,7 @@
 //! model.
 
 use crate::evaluation::ThreatModel;
-use crate::experiment::{CLEAN, Printed, PrintedVerdict, Results, Sheet, Spread};
+use crate::experiment::{CLEAN, Printed, PrintedVerdict, Results, Sheet, Spread, certified_by};
 use crate::report::compare::{Comparison, comparisons, is_near};
 
 /// A table.
@@ -119,18 +119,13 @@ pub fn signed(number: f64, digits: usize) -> String {
 }
 
 impl ReadTable {
-    /// Whether an attack in it was measured. (Clean images are the same under all threat models.)
+    /// Whether anything but answers to clean images was measured in it. (Clean images are the same under all threat models.)
     pub fn is_attacked(&self) -> bool {
         let mut rows = self.scales.iter().flat_map(|scale| &scale.rows);
         rows.any(|(_, cells)| {
             let mut cells = self.columns.iter().zip(cells);
             cells.any(|(head, cell)| head.key != CLEAN && cell.ours.is_some())
         })
-    }
-
-    /// Whether none of its columns is of an attack.
-    fn is_clean(&self) -> bool {
-        self.columns.iter().all(|head| head.key == CLEAN)
     }
 
     /// Its place in sentences.
@@ -186,11 +181,15 @@ impl ReadTable {
         printed.tables.iter().map(shown).collect()
     }
 
-    /// The user's tables, as far as an attack was measured under this threat model; one without attacks counts as transfer.
+    /// The user's tables, as far as an attack was measured under this threat model; one of clean images alone counts as transfer.
     pub fn own(results: &Results, threat_model: ThreatModel) -> Vec<Self> {
-        let own = results.sheets.iter().map(|sheet| own(results, sheet, threat_model));
-        let first = threat_model == ThreatModel::Transfer;
-        own.filter(|table| table.is_attacked() || (first && table.is_clean())).collect()
+        let own = |sheet: &Sheet| {
+            let table = own(results, sheet, threat_model);
+            let is_clean = sheet.columns.iter().all(|column| column == CLEAN);
+            let first = threat_model == ThreatModel::Transfer;
+            (table.is_attacked() || (first && is_clean)).then_some(table)
+        };
+        results.sheets.iter().filter_map(own).collect()
     }
 
     /// All tables that were asked for, as far as anything in them was measured: the paper's under transfer, then the user's
@@ -228,9 +227,13 @@ fn own(results: &Results, sheet: &Sheet, threat_model: ThreatModel) -> ReadTable
     let cell = |method: &str, scale: &str, column: &String| {
         plain(results, results.spread(method, scale, column, threat_model))
     };
+    // Certificates are of the model itself.
+    let is_here =
+        |column: &&String| threat_model == ThreatModel::WhiteBox || certified_by(column).is_none();
+    let columns = || sheet.columns.iter().filter(is_here);
     let rows = |scale: &String| {
         let row = |method: &&str| {
-            let cells = sheet.columns.iter().map(|column| cell(method, scale, column));
+            let cells = columns().map(|column| cell(method, scale, column));
             ((*method).to_owned(), cells.collect())
         };
         let rows = labels(sheet).iter().map(row).collect();
@@ -244,7 +247,7 @@ fn own(results: &Results, sheet: &Sheet, threat_model: ThreatModel) -> ReadTable
         threat_model,
         asked: true,
         left_out: 0,
-        columns: sheet.columns.iter().map(head).collect(),
+        columns: columns().map(head).collect(),
         scales: sheet.scales.iter().map(rows).collect(),
     }
 }

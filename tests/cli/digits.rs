@@ -1,6 +1,9 @@
 //! Other images and a network of one's own, from pixels to the report: scikit-learn's digits of 8 x 8.
 
 use crate::{Folder, read, run};
+use deepsleep::attack::Status;
+use deepsleep::evaluation::ThreatModel;
+use deepsleep::experiment::Results;
 use std::fs;
 
 const DATA: &str = "tests/golden/digits";
@@ -104,6 +107,86 @@ fn a_sheet_names_network_and_images_and_its_report_shows_its_table() {
     );
 }
 
+/// What withstands all attacks, and what bounds prove, stand in the report beside the attacks.
+#[test]
+fn a_sheet_has_columns_of_certificates_and_of_all_attacks_together() {
+    let folder = Folder::new();
+    let (sheet, out) = (folder.argument("sheet.toml"), folder.argument("out"));
+    let set = fs::canonicalize(DATA).unwrap().display().to_string();
+    let net = fs::canonicalize(NET).unwrap().display().to_string();
+    let text = format!(
+        "data = '{set}'\narchitecture = '{net}'\nscales = ['1/255', '16/255']\n\
+         columns = ['clean', 'union', 'fgsm', 'pgd', 'cw', 'certified', 'certified=crown']\n\
+         [set]\n'control.rule' = 'adam'\n'control.learning_rate' = '0.003'\n\
+         'control.batch_size' = '32'\n'control.epochs' = '4'\n\
+         [[row]]\nlabel = 'Control'\nid = 'control'\ndefense = 'none'\n"
+    );
+    fs::write(&sheet, text).unwrap();
+    let asked = ["reproduce", "--sheet", &sheet, "--out", &out, "--quiet", "--images", "40"];
+    let reproduce =
+        |more: &[&str]| run(&[&asked[..], &["--white-box-images", "30"], more].concat());
+    let plan = reproduce(&["--dry-run"]).stdout;
+    for words in ["certify        4 of 4 ", "union          4 of 4 "] {
+        assert!(plan.contains(words), "{plan}");
+    }
+    reproduce(&[]);
+    let results = Results::load(&folder.path("out")).unwrap();
+    // Two scales; seven columns white-box, and no certificates under transfer.
+    assert_eq!(results.cells.len(), 2 * (7 + 5));
+    let path = folder.path("out");
+    let right = |scale: &str, column: &str, threat_model| {
+        let mut cells = results.cells_of("Control", scale, column, threat_model);
+        let cell = cells.next().unwrap();
+        let measured = cell.evidence(&path).unwrap();
+        (cell.accuracy, measured.outcomes)
+    };
+    for scale in ["1/255", "16/255"] {
+        for threat_model in ThreatModel::ALL {
+            let of = |column| right(scale, column, threat_model);
+            let attacks = ["fgsm", "pgd", "cw"].map(|column| of(column).1);
+            let (union, outcomes) = of("union");
+            let eps = results.cells_of("Control", scale, "union", threat_model).next().unwrap().eps;
+            // `cw` knows no radius: its images count where they lie within.
+            let withstands = |i: usize| {
+                attacks.iter().all(|all| match all[i].status {
+                    Status::Survived => true,
+                    Status::Fooled => all[i].linf > eps + 1e-6,
+                    _ => false,
+                })
+            };
+            let statuses: Vec<bool> =
+                outcomes.iter().map(|outcome| outcome.status == Status::Survived).collect();
+            assert_eq!(statuses, (0..outcomes.len()).map(withstands).collect::<Vec<_>>());
+            let count = statuses.iter().filter(|&&right| right).count();
+            assert_eq!(union, count as f64 / outcomes.len() as f64);
+            assert!(union <= of("fgsm").0.min(of("pgd").0) && union <= of("clean").0);
+        }
+        let of = |column| right(scale, column, ThreatModel::WhiteBox);
+        let [union, interval, crown] = ["union", "certified", "certified=crown"].map(of);
+        assert!(interval.0 <= crown.0 && crown.0 <= union.0, "{interval:?}, {crown:?}");
+        assert_eq!((crown.1.len(), union.1.len()), (30, 30));
+        for (certified, union) in crown.1.iter().zip(&union.1) {
+            assert!(certified.status != Status::Survived || union.status == Status::Survived);
+        }
+    }
+    assert!(right("1/255", "certified=crown", ThreatModel::WhiteBox).0 > 0.5, "something is shown");
+    for cell in results.cells.iter().filter(|cell| !cell.is_clean() && !cell.is_attack()) {
+        assert!(cell.warnings.is_empty() && cell.zero_gradient_share.is_none());
+    }
+    let [page, report, csv] = ["index.html", "report.md", "results.csv"]
+        .map(|name| String::from_utf8(read(folder.path(&format!("out/{name}")))).unwrap());
+    assert!(page.contains("Own tables") && page.contains("<b>union</b>: 1/255: "));
+    assert!(page.contains("<b>certified=crown</b>: 1/255: "));
+    assert!(report.contains("| clean | union | fgsm | pgd | cw |\n"), "{report}");
+    assert!(report.contains("| cw | certified | certified=crown |\n"), "{report}");
+    assert!(report.contains("the first 30 test images") && report.contains("by interval bound"));
+    let row = |column: &str| csv.lines().find(|line| line.contains(column)).unwrap().to_owned();
+    // Under transfer there is none; white-box it has mean, seeds and images.
+    assert!(row("1/255,Control,certified,").contains("certified,,,,,,,,,,,,"), "{csv}");
+    assert!(row("1/255,Control,certified,").contains(",1,30,,"), "{csv}");
+    assert!(row("16/255,Control,union,").contains(",1,40,,") && !csv.contains("missing"));
+}
+
 #[test]
 fn what_is_wrong_with_a_sheet_is_told_by_its_name() {
     let folder = Folder::new();
@@ -129,6 +212,16 @@ fn what_is_wrong_with_a_sheet_is_told_by_its_name() {
     ] {
         with(&text.replacen(from, to, 1), &[]).assert_fails(1, &["sheet.toml", words]);
     }
+    let with_columns = |columns: &str| text.replace("\"clean\", \"fgsm\", \"pgd\"", columns);
+    for (columns, more, words) in [
+        ("\"clean\", \"union\"", &[][..], "is of the attacks beside it, and there are none"),
+        ("\"certified=x\"", &[], "known are interval and crown"),
+        ("\"certified\"", &["--threat-model", "transfer"], "ask for white-box attacks too"),
+    ] {
+        with(&with_columns(columns), more).assert_fails(1, &["sheet.toml", words]);
+    }
+    let in_l2 = with_columns("\"certified\"").replace("scales", "norm = 'l2'\nscales");
+    with(&in_l2, &[]).assert_fails(1, &["sheet.toml", "leave it out with norm = 'l2'"]);
     with(&text.replace(&net, "nowhere.toml"), &[]).assert_fails(1, &["nowhere.toml"]);
     with(&text.replace(&net, "lenett"), &[])
         .assert_fails(1, &["sheet.toml: architecture lenett", "did you mean `lenet`?"]);

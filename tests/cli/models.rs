@@ -185,13 +185,9 @@ fn hostile_names_reach_nobody() {
 #[test]
 fn networks_that_come_with_the_sources_have_names() {
     let images = ["--images", "1000", "--json"];
-    for (name, least) in [
-        ("control", 0.98),
-        ("deepsleep", 0.75),
-        ("plain", 0.97),
-        ("lucid", 0.97),
-        ("bounds", 0.93),
-    ] {
+    for (name, least) in
+        [("control", 0.98), ("deepsleep", 0.75), ("plain", 0.97), ("lucid", 0.97), ("bounds", 0.93)]
+    {
         let clean = run(&[&["evaluate", "--model", name], &images[..]].concat()).json();
         assert!(clean["clean_accuracy"].as_f64().unwrap() >= least, "{name}: {clean}");
     }

@@ -1,6 +1,7 @@
 //! Whether the jobs of a graph can be done at all, before anything is trained.
 
 use crate::attack::{AttackSpec, Budget, Norm, Samples, check_attack};
+use crate::certify::Certifier;
 use crate::experiment::execute::network_of;
 use crate::experiment::graph::{Graph, Job};
 use crate::experiment::printed::Printed;
@@ -31,7 +32,8 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     for job in &graph.jobs {
         let result = match &job.work {
             Work::Train { training, settings, .. } => untrained.train(*training, settings),
-            Work::Observe(_) => Ok(()),
+            Work::Observe(_) | Work::Union { .. } => Ok(()),
+            Work::Certify { .. } => Certifier::new(&untrained.model).map(drop),
             Work::Show { spiking, .. } => untrained.network(*spiking).map(drop),
             Work::Craft { attack, norm, eps, .. } => untrained.attack(attack, (*norm, *eps), None),
             Work::Attack { attack, norm, eps, spiking, .. } => {

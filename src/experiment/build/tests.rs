@@ -1,6 +1,7 @@
 //! Which jobs there are, and which are refused.
 
 use super::*;
+use crate::evaluation::ThreatModel;
 use crate::experiment::{JobOutcome, Observations, missing_results};
 use crate::method::Profile;
 use std::collections::HashSet;
@@ -251,4 +252,88 @@ fn a_table_alone_has_the_keys_it_has_among_others() {
     let all = Graph::new(&spec(&[1, 2, 3], &[3])).expect("our own tables");
     let one = Graph::new(&spec(&[2], &[])).expect("our own table");
     assert!(one.jobs.iter().all(|job| all.by_key.contains_key(&job.key)));
+}
+
+fn with_columns(columns: &[&str], threat_models: &[ThreatModel]) -> Result<Graph> {
+    let columns = columns.iter().map(ToString::to_string).collect();
+    let sheet = Sheet { columns, scales: vec!["64/255".into()], ..own_rows() };
+    let threat_models = threat_models.to_vec();
+    Graph::new(&ExperimentSpec { sheets: vec![sheet], threat_models, ..spec(&[], &[]) })
+}
+
+/// A control and a defense.
+fn own_rows() -> Sheet {
+    let named = |id: &str, row| RowSpec { id: id.into(), label: id.into(), ..row };
+    let rows = vec![named("a", method("none", &[])), named("b", method("fast-wave", &[]))];
+    Sheet::new(Norm::Linf, Vec::new(), Vec::new(), rows)
+}
+
+const BOTH: [ThreatModel; 2] = [ThreatModel::Transfer, ThreatModel::WhiteBox];
+
+#[test]
+fn a_union_is_of_the_attacks_of_its_sheet_and_comes_last() {
+    let columns = ["union", "clean", "fgsm", "certified", "square:queries=20", "certified=crown"];
+    let graph = with_columns(&columns, &BOTH).expect("a sheet");
+    let kind = |job: usize| graph.jobs[job].work.kind();
+    let unions: Vec<_> = graph.cells.iter().filter(|cell| cell.column == "union").collect();
+    assert_eq!(unions.len(), 2 * 2);
+    for cell in unions {
+        let of_attacks = graph.cells.iter().filter(|other| {
+            (other.model, other.threat_model) == (cell.model, cell.threat_model)
+                && other.attack.is_some()
+        });
+        let attacks: Vec<usize> = of_attacks.map(|cell| cell.job).collect();
+        assert_eq!(graph.jobs[cell.job].inputs, attacks);
+        assert_eq!((attacks.len(), kind(cell.job), &cell.attack), (2, "union", &None));
+        assert_eq!((cell.ball, cell.noise), ((Norm::Linf, 64.0 / 255.0), 64.0 / 255.0));
+    }
+    for key in ["certified", "certified=crown"] {
+        let cells = graph.cells.iter().filter(|cell| cell.column == key);
+        let certified: Vec<_> = cells.collect();
+        assert_eq!(certified.len(), 2);
+        for cell in certified {
+            assert_eq!((cell.threat_model, cell.images), (ThreatModel::WhiteBox, 1000));
+            assert_eq!(graph.jobs[cell.job].inputs, [graph.models[cell.model].job]);
+            assert_eq!((kind(cell.job), &cell.attack), ("certify", &None));
+        }
+    }
+    // What was computed before such columns is found.
+    let without = with_columns(&["clean", "fgsm", "square:queries=20"], &BOTH).expect("a sheet");
+    assert!(without.jobs.iter().all(|job| graph.by_key.contains_key(&job.key)));
+    assert_eq!(graph.jobs.len(), without.jobs.len() + 2 * 2 + 2 * 2);
+    // One of other attacks is another.
+    let fewer = with_columns(&["clean", "fgsm", "union"], &BOTH).expect("a sheet");
+    let union = fewer.jobs.iter().find(|job| job.work.kind() == "union").expect("one");
+    assert!(!graph.by_key.contains_key(&union.key));
+}
+
+#[test]
+fn certificates_and_unions_that_cannot_be_are_refused() {
+    let both = ["fgsm", "certified"];
+    let refused = |sheets: Vec<Sheet>, threat_models: &[ThreatModel], words: &[&str]| {
+        let threat_models = threat_models.to_vec();
+        let graph = Graph::new(&ExperimentSpec { sheets, threat_models, ..spec(&[], &[]) });
+        let error = graph.expect_err("refused").to_string();
+        assert!(words.iter().all(|words| error.contains(words)), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    };
+    let sheet = |columns: &[&str]| Sheet {
+        columns: columns.iter().map(ToString::to_string).collect(),
+        scales: vec!["64/255".into()],
+        ..own_rows()
+    };
+    let in_l2 = Sheet { norm: Norm::L2, ..sheet(&both) };
+    refused(vec![in_l2], &BOTH, &["`certified` bounds perturbations in linf", "norm = 'l2'"]);
+    let mut spiking = sheet(&["fgsm", "certified=crown"]);
+    spiking.rows[1].spiking = true;
+    refused(vec![spiking], &BOTH, &["row `b`: the column `certified=crown`", "of spikes"]);
+    let words = ["`certified` is of the model itself", "white-box attacks too"];
+    refused(vec![sheet(&both)], &[ThreatModel::Transfer], &words);
+    let words = ["the column `union` is of the attacks beside it", "add one to `columns`"];
+    refused(vec![sheet(&["clean", "certified", "union"])], &BOTH, &words);
+    refused(vec![sheet(&["certified=corwn"])], &BOTH, &["`certified=corwn`", "interval and crown"]);
+    let words = ["there is no column `certifyed`, did you mean `certified`?", "union, certified"];
+    refused(vec![sheet(&["certifyed"])], &BOTH, &words);
+    let two = vec![sheet(&["fgsm", "union"]), sheet(&["pgd", "union"])];
+    refused(two, &BOTH, &["row `a` has the column `union` at 64/255 in two sheets"]);
 }

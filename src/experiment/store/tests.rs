@@ -125,6 +125,7 @@ fn a_number_that_is_not_finite_is_kept_and_other_failures_are_not() {
 #[test]
 fn keys_are_those_of_older_stores() {
     use crate::attack::Norm;
+    use crate::certify::BoundMethod;
     use crate::experiment::work::{Observation, Sources, Work};
     use crate::method::{Profile, Settings, Training};
     let [train, test, network] = ["train", "test", "network"].map(String::from);
@@ -155,5 +156,11 @@ fn keys_are_those_of_older_stores() {
         let network = Work::Observe(Observation::Network { images: 10, spiking });
         found += &format!("{} observe {}\n", profile.name(), network.key(&sources, &["model"]));
     }
+    for bounds in BoundMethod::ALL {
+        let certify = Work::Certify { bounds, eps, images: 10 };
+        found += &format!("certify {} {}\n", bounds.name(), certify.key(&sources, &["model"]));
+    }
+    let union = Work::Union { norm, eps }.key(&sources, &["attack", "other attack"]);
+    found += &format!("union {union}\n");
     assert_eq!(found, include_str!("../../../tests/golden/store_keys.txt"), "{found}");
 }

@@ -23,7 +23,7 @@ pub fn applies(results: &Results) -> bool {
 
 /// Whether a model was attacked with gradients of its own.
 pub fn is_white_box(cell: &TableCell) -> bool {
-    cell.threat_model == ThreatModel::WhiteBox && !cell.is_clean()
+    cell.threat_model == ThreatModel::WhiteBox && cell.is_attack()
 }
 
 /// The white-box accuracies above the bound where it holds. Attacks without a noise scale are none of its business.

@@ -2,7 +2,7 @@
 
 use crate::attack::AttackSpec;
 use crate::evaluation::{NamedAttack, ThreatModel};
-use crate::experiment::{Printed, PrintedColumn, Results, TableCell};
+use crate::experiment::{Printed, PrintedColumn, Results, TableCell, UNION, certified_by};
 use crate::method::Settings;
 use crate::report::compare::differences::Difference;
 use crate::report::compare::distinct_attacks;
@@ -43,8 +43,8 @@ pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference>
 }
 
 /// Whether there are attacks of this threat model among the results.
-pub fn has(results: &Results, threat_model: ThreatModel) -> bool {
-    results.cells.iter().any(|cell| cell.threat_model == threat_model && !cell.is_clean())
+fn has(results: &Results, threat_model: ThreatModel) -> bool {
+    results.cells.iter().any(|cell| cell.threat_model == threat_model && cell.is_attack())
 }
 
 fn threat_model(results: &Results) -> String {
@@ -127,10 +127,23 @@ fn own_columns(results: &Results) -> Vec<(&str, Vec<String>)> {
             let sentence = |(threat, attacks): (ThreatModel, Vec<&NamedAttack>)| {
                 format!("{} ran {}.", threat.name(), quoted(&attacks))
             };
-            columns.push((key, attacks.map(sentence).collect()));
+            let measured = not_an_attack(results, key).into_iter();
+            columns.push((key, attacks.map(sentence).chain(measured).collect()));
         }
     }
     columns
+}
+
+/// What stands in a column that no attack ran in.
+fn not_an_attack(results: &Results, key: &str) -> Option<String> {
+    if key == UNION {
+        return Some("the share of images that are classified correctly and withstand every attack of the sheet, image by image.".to_owned());
+    }
+    let bounds = certified_by(key)?.about().to_lowercase();
+    Some(format!(
+        "the share of the first {} test images that are classified correctly and that no perturbation of the noise scale turns into another class, by {bounds}; true robustness lies between it and what attacks leave.",
+        grouped(results.white_box_images)
+    ))
 }
 
 fn attacks(results: &Results, column: &PrintedColumn) -> Vec<String> {

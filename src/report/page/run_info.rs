@@ -3,7 +3,6 @@ use crate::evaluation::ThreatModel;
 
 use crate::experiment::{Results, RunInfo, TableCell};
 use crate::report::page::format::{bytes, date, duration, listed};
-use crate::report::page::protocol::has;
 use crate::report::plain::Plain;
 
 /// A kind of job, summed up.
@@ -48,8 +47,9 @@ pub fn facts(results: &Results, run: Option<&RunInfo>) -> Vec<(String, String)> 
         ("Test images, transfer", ThreatModel::Transfer, results.images),
         ("Test images, white-box", ThreatModel::WhiteBox, results.white_box_images),
     ] {
-        let attacked = has(results, threat_model);
-        facts.push((name, if attacked { images.to_string() } else { "none".into() }));
+        let measured = |cell: &TableCell| cell.threat_model == threat_model && !cell.is_clean();
+        let is_measured = results.cells.iter().any(measured);
+        facts.push((name, if is_measured { images.to_string() } else { "none".into() }));
     }
     if let Some(run) = run {
         facts.extend([

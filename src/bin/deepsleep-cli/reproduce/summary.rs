@@ -4,7 +4,7 @@ use crate::common::Common;
 use crate::stderr::shown;
 use anyhow::Result;
 use deepsleep::experiment::{Printed, Results, SweepFound, SweepRow};
-use deepsleep::report::{NEAR, ReadTable, ScaleRows, ShownCell, is_near, notice};
+use deepsleep::report::{Head, NEAR, ReadTable, ScaleRows, ShownCell, is_near, notice};
 use std::path::Path;
 
 /// The tables that were asked for, beside the printed numbers where there are any.
@@ -36,14 +36,16 @@ fn read(table: &ReadTable) -> String {
     let mut text = format!("\n{} ({}", table.name(), table.threat_model.name());
     text += if table.number.is_some() { "; ours, then as printed in brackets)" } else { ")" };
     text += &format!("\n{:<9}{:<27}", "noise", "method");
+    // Attacks with their options may be longer than numbers.
+    let width = |column: &Head| (column.key.len() + 2).max(16);
     for column in &table.columns {
-        text += &format!("{:>16}", column.key);
+        text += &format!("{:>1$}", column.key, width(column));
     }
     for ScaleRows { scale, rows } in &table.scales {
         for (method, cells) in rows {
             text += &format!("\n{scale:<9}{method:<27}");
-            for cell in cells {
-                text += &format!("{:>16}", short(cell));
+            for (column, cell) in table.columns.iter().zip(cells) {
+                text += &format!("{:>1$}", short(cell), width(column));
             }
         }
     }
