@@ -41,7 +41,10 @@ impl Network {
         } else {
             let mut nodes = model.architecture().nodes().iter();
             if nodes.any(|node| matches!(node.op, Op::Lif { .. })) {
-                notes.push("its spiking neurons (`lif`) are run as ReLUs; spiking=True lets them spike".into());
+                notes.push(
+                    "its spiking neurons (`lif`) are run as ReLUs; spiking=True lets them spike"
+                        .into(),
+                );
             }
             Box::new(model.freeze()?)
         };

@@ -9,9 +9,10 @@ use crate::common::Common;
 use crate::model;
 use anyhow::Result;
 use deepsleep::checkpoint::StateDict;
+use deepsleep::data::Dataset;
 use deepsleep::method::{
     ControlTraining, HISTORY, HistoryPoint, InTraining, Training, keep_spiking_options,
-    note_spiking_options, noted_spiking_options, training_loop,
+    note_spiking_options, training_loop,
 };
 use deepsleep::nn::architecture::Op;
 use deepsleep::nn::{Network, TrainingOptions};
@@ -37,6 +38,22 @@ fn continued(
     Ok((model, !all))
 }
 
+/// A training from initial weights, or from those that a file holds.
+fn start_of(
+    train: &Train,
+    options: &TrainingOptions,
+    began: Option<&StateDict>,
+    [images, test]: [&Dataset; 2],
+) -> Result<ControlTraining> {
+    let Some(began) = began else {
+        let architecture = Arc::new(train.architecture.of_images(images, test)?);
+        return Ok(ControlTraining::new(&architecture, options.clone())?);
+    };
+    let named = train.architecture.architecture.as_deref();
+    let model = open(began, named, &|| train.data.shape())?;
+    Ok(ControlTraining::of_model(model, options.clone())?)
+}
+
 /// Trains a control.
 pub fn run(train: &Train, common: &Common) -> Result<()> {
     let start = Instant::now();
@@ -47,19 +64,8 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     let context = common.context()?;
     let (images, test) = train.images()?;
     let began = train.from.as_deref().map(|from| model::read(from, console)).transpose()?;
-    let mut control = match &began {
-        Some(began) => {
-            let named = train.architecture.architecture.as_deref();
-            let model = open(began, named, &|| train.data.shape())?;
-            ControlTraining::of_model(model, options.clone())?
-        }
-        None => {
-            let architecture = Arc::new(train.architecture.of_images(&images, &test)?);
-            ControlTraining::new(&architecture, options.clone())?
-        }
-    };
-    let noted = began.as_ref().map(noted_spiking_options).transpose()?.flatten();
-    let spiking = settings::spiking(train, &given, noted)?;
+    let spiking = settings::spiking(train, &given, began.as_ref())?;
+    let mut control = start_of(train, &options, began.as_ref(), [&images, &test])?;
     if let Some(spiking) = spiking {
         control = control.with_spikes(spiking)?;
     }

@@ -6,22 +6,25 @@ use crate::failure::WrongUse;
 use crate::model::ModelKind;
 use crate::settings::assignments;
 use anyhow::Result;
-use deepsleep::method::{Profile, Settings, Training, is_within};
+use deepsleep::checkpoint::StateDict;
+use deepsleep::method::{Profile, Settings, Training, is_within, noted_spiking_options};
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::snn::SpikingOptions;
 
 /// The group of settings that say how networks spike.
 const SPIKING: &str = "fast_wave.spiking";
 
-/// How the network spikes that is trained, as `--set` says or else `noted`; None if it is trained with ReLUs.
+/// How the network spikes that is trained, as `--set` says or else the file that it begins with; None if it is trained with
+/// ReLUs.
 pub fn spiking(
     train: &Train,
     settings: &Settings,
-    noted: Option<SpikingOptions>,
+    began: Option<&StateDict>,
 ) -> Result<Option<SpikingOptions>> {
     if train.model_kind == ModelKind::Cnn {
         return Ok(None);
     }
+    let noted = began.map(noted_spiking_options).transpose()?.flatten();
     let assignments = assignments(&train.set)?;
     let is_set = assignments.iter().any(|(name, _)| is_within(name, SPIKING));
     let of_settings = settings.fast_wave.spiking;
