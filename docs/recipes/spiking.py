@@ -310,6 +310,8 @@ def of_state(state, nodes):
         elif what != "num_batches_tracked":
             sys.exit(f"{key}: is neither an array that the file can hold nor one of snnTorch's Leaky")
     lifs = {node["name"]: node for node in nodes if node["op"] == "lif"}
+    if not lifs:
+        sys.exit("the description has no `lif` node, so no neuron spikes")
     for name, of in neurons.items():
         if name not in lifs:
             sys.exit(f"{name}: has {', '.join(of)}, but the description has no `lif` node of that name")

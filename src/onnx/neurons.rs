@@ -18,11 +18,13 @@ pub fn of(nodes: &[Node], name_in_file: impl Fn(&Node) -> String) -> Option<Vec<
 }
 
 /// The network that was read, with the rectifiers and neurons that a note of the file names: those of the same names or, where
-/// a tool has named nodes anew, in the same order.
+/// a tool has named nodes anew, in the same order. Where that is not certain, between branches with different neurons, the
+/// file is refused.
 pub fn restored(read: &Architecture, note: serde_json::Value) -> NodeResult<Architecture> {
     let mut rectifiers: Vec<Node> = serde_json::from_value(note)
         .map_err(|error| format!("has a property with neurons that cannot be read: {error}"))?;
     let mut nodes = read.nodes().to_vec();
+    let has_branches = (1..nodes.len()).any(|i| *read.sources(i) != [i]);
     let places: Vec<&mut Node> = nodes.iter_mut().filter(|node| node.op.is_rectifier()).collect();
     if places.len() != rectifiers.len() || !rectifiers.iter().all(|node| node.op.is_rectifier()) {
         return Err(format!(
@@ -42,6 +44,12 @@ pub fn restored(read: &Architecture, note: serde_json::Value) -> NodeResult<Arch
         let mut placed: Vec<(usize, Node)> = found.into_iter().zip(rectifiers).collect();
         placed.sort_by_key(|(place, _)| *place);
         rectifiers = placed.into_iter().map(|(_, node)| node).collect();
+    } else if has_branches && rectifiers.windows(2).any(|pair| pair[0].op != pair[1].op) {
+        return Err(
+            "has branches and other names of rectifiers than its property, so which of them are which spiking neurons is unclear; \
+             convert the network again, or remove the property"
+                .into(),
+        );
     }
     places.into_iter().zip(rectifiers).for_each(|(place, node)| place.op = node.op);
     let restored = Architecture::new(read.input(), read.classes(), nodes);
@@ -81,18 +89,20 @@ mod tests {
         let written = branches([("a/1", small.clone()), ("b", large.clone())]);
         let note = of(written.nodes(), |node| node.name.clone());
         let note = serde_json::to_value(note.expect("neurons")).expect("JSON");
-        for (names, expected) in [
-            (["a.1", "b"], [&small, &large]),
-            (["b", "a.1"], [&large, &small]),
-            (["relu", "relu_2"], [&small, &large]),
-            (["b", "relu"], [&small, &large]),
-        ] {
+        for (names, expected) in
+            [(["a.1", "b"], [&small, &large]), (["b", "a.1"], [&large, &small])]
+        {
             let read = branches(names.map(|name| (name, Op::Relu {})));
             let restored = restored(&read, note.clone()).expect("restored");
             for (name, op) in names.iter().zip(expected) {
                 let node = restored.nodes().iter().find(|node| node.name == *name);
                 assert_eq!(node.map(|node| &node.op), Some(op), "{names:?}");
             }
+        }
+        for names in [["relu", "relu_2"], ["b", "relu"]] {
+            let read = branches(names.map(|name| (name, Op::Relu {})));
+            let error = restored(&read, note.clone()).expect_err("unclear");
+            assert!(error.contains("has branches and other names of rectifiers"), "{error}");
         }
     }
 }

@@ -81,6 +81,8 @@ fn a_sheet_names_network_and_images_and_its_report_shows_its_table() {
         "Figure 3",
         "printed as",
         "printed and reproduced",
+        "the paper",
+        "compare with print",
         ", printed<",
         "Exchanged columns",
         "(ran: FGSM)",

@@ -222,6 +222,10 @@ fn a_spiking_network_is_trained_too() {
     let further = folder.argument("further.safetensors");
     assert_eq!(train("1", &further, &["--from", &model]).code, Some(0));
     assert_eq!(run(&["inspect", &further, "--json"]).json()["time_steps"], 3);
+    // What is not set anew stays.
+    let threshold = ["--set", "fast_wave.spiking.neuron.threshold=0.25", "--from", &model];
+    assert_eq!(train("1", &further, &threshold).code, Some(0));
+    assert_eq!(run(&["inspect", &further, "--json"]).json()["time_steps"], 3);
     train("1", &further, &["--defense", "fast-wave", "--from", &model])
         .assert_fails(2, &["--model-kind snn is for a training without a defense"]);
     let relus = ["train", "--set", "fast_wave.spiking.steps=3", "--out", &further];

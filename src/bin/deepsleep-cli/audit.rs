@@ -29,7 +29,7 @@ use std::time::Instant;
 
 #[derive(Debug, Args)]
 pub struct AuditCommand {
-    /// Network to audit: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
+    /// Network to audit: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain, lucid or bounds
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
     /// Run the network with ReLUs, as it is saved, or as a spiking network

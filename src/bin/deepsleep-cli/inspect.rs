@@ -25,7 +25,7 @@ const IMAGES: usize = 256;
 
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Network to describe: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
+    /// Network to describe: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain, lucid or bounds
     #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
     #[command(flatten)]

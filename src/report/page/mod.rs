@@ -134,7 +134,9 @@ impl Page {
         let printed_as = |threat| ReadTable::printed(results, &printed, &comparisons, threat);
         let white_box_tables = printed_as(white).into_iter();
         let mut all_differences = protocol(results, any_printed.then_some(&printed));
-        all_differences.extend(differences(results)?);
+        if any_printed {
+            all_differences.extend(differences(results)?);
+        }
         let csv = csv(results, any_printed, &comparisons)?;
         let headline =
             Headline::new(results, &printed, &comparisons, searched.as_ref(), swept.as_ref())?;

@@ -14,13 +14,17 @@ const TRAIN_IMAGES: usize = 60_000;
 const TEST_FINGERPRINT: &str = "f0b45b3456b13167c01f265a44ba1f94";
 const TRAIN_FINGERPRINT: &str = "360f8d9f1c4cbab7b6244ca935988b54";
 
-/// The differences that lie in the protocol; `printed` is None for a sheet of the user's, whose columns are its own.
+/// The differences that lie in the protocol; `printed` is None for a sheet of the user's, which has nothing to differ from: its
+/// columns and profile are said.
 pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference> {
     let one = |name: &str, sentence: String| Difference {
         name: name.to_owned(),
         sentences: vec![sentence],
     };
-    let mut all = vec![one("Threat model", threat_model(results))];
+    let mut all = Vec::new();
+    if printed.is_some() {
+        all.push(one("Threat model", threat_model(results)));
+    }
     if let Some(sentence) = printed.and_then(exchanged) {
         all.push(one("Exchanged columns", sentence));
     }
@@ -34,10 +38,12 @@ pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference>
     for (label, sentences) in columns.into_iter().filter(|(_, sentences)| !sentences.is_empty()) {
         all.push(Difference { name: format!("The column {label}"), sentences });
     }
-    all.push(one("One model or one a noise scale", scales(results)));
-    all.push(one("Seeds", seeds(results)));
-    all.extend(data(results).map(|sentence| one("Data set", sentence)));
-    all.push(one("Images", images(results)));
+    if printed.is_some() {
+        all.push(one("One model or one a noise scale", scales(results)));
+        all.push(one("Seeds", seeds(results)));
+        all.extend(data(results).map(|sentence| one("Data set", sentence)));
+        all.push(one("Images", images(results)));
+    }
     all.push(one("Profile", profile(&results.settings)));
     all
 }

@@ -34,7 +34,7 @@ pub struct AttackCommand {
         "data_dir",
     ])]
     list: bool,
-    /// Network to attack: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
+    /// Network to attack: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain, lucid or bounds
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network(), required_unless_present = "list")]
     model: Option<PathBuf>,
     /// Attack, e.g. pgd or pgd:steps=100,restarts=5

@@ -36,7 +36,7 @@ const PORTION: usize = 2048;
 
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// Network to evaluate: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain or lucid
+    /// Network to evaluate: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain, lucid or bounds
     #[arg(long, value_name = "FILE|NAME", value_parser = saved_network())]
     model: PathBuf,
     /// Run the network with ReLUs, as it is saved, or as a spiking network

@@ -25,10 +25,12 @@ pub fn spiking(
         return Ok(None);
     }
     let noted = began.map(noted_spiking_options).transpose()?.flatten();
-    let assignments = assignments(&train.set)?;
-    let is_set = assignments.iter().any(|(name, _)| is_within(name, SPIKING));
-    let of_settings = settings.fast_wave.spiking;
-    Ok(Some(noted.filter(|_| !is_set).unwrap_or(of_settings)))
+    let Some(noted) = noted else { return Ok(Some(settings.fast_wave.spiking)) };
+    let mut kept = settings.clone();
+    kept.fast_wave.spiking = noted;
+    let mut changes = assignments(&train.set)?;
+    changes.retain(|(name, _)| is_within(name, SPIKING));
+    Ok(Some(kept.changed(&changes)?.fast_wave.spiking))
 }
 
 /// All settings. Where they are for a training, what that does not read is refused.
