@@ -5,7 +5,7 @@ use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
 use deepsleep::files::{Content, Output};
 use deepsleep::method::spiking_options;
-use deepsleep::nn::architecture::{Architecture, Op};
+use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Classifier, Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, Statistics};
@@ -39,8 +39,7 @@ impl Network {
                 None => Box::new(network),
             }
         } else {
-            let mut nodes = model.architecture().nodes().iter();
-            if nodes.any(|node| matches!(node.op, Op::Lif { .. })) {
+            if model.architecture().has_neurons() {
                 notes.push(
                     "its spiking neurons (`lif`) are run as ReLUs; spiking=True lets them spike"
                         .into(),

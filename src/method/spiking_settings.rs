@@ -2,7 +2,7 @@
 
 use super::{Settings, Training};
 use crate::checkpoint::StateDict;
-use crate::nn::architecture::{Architecture, Op};
+use crate::nn::architecture::Architecture;
 use crate::snn::SpikingOptions;
 use crate::{Error, Result};
 
@@ -48,8 +48,7 @@ pub fn spiking_options(
         return Ok((options, None));
     }
     let options = SpikingOptions::default();
-    let has_neurons = architecture.nodes().iter().any(|node| matches!(node.op, Op::Lif { .. }));
-    let note = has_neurons.then(|| {
+    let note = architecture.has_neurons().then(|| {
         format!(
             "it does not say for how many time steps its spiking neurons run; {} are taken (`deepsleep-cli convert \
              --time-steps N` writes another number into the file)",

@@ -2,19 +2,22 @@
 
 use super::finish::pytorch_name;
 use super::value::NodeResult;
-use crate::nn::architecture::{Architecture, Node, Op};
+use crate::nn::architecture::{Architecture, Node};
+use std::collections::{BTreeMap, HashMap};
 
 /// The note with the neurons.
 pub const NEURONS: &str = "neurons";
 
 /// The rectifiers of a network, in order, with those that are neurons; nothing if none is. Their names are those in the file,
 /// which `name_in_file` gives.
-pub fn of(nodes: &[Node], name_in_file: impl Fn(&Node) -> String) -> Option<Vec<Node>> {
-    let rectifiers = nodes.iter().filter(|node| node.op.is_rectifier());
+pub fn of(
+    architecture: &Architecture,
+    name_in_file: impl Fn(&Node) -> String,
+) -> Option<Vec<Node>> {
     let noted =
         |node: &Node| Node { name: name_in_file(node), op: node.op.clone(), inputs: Vec::new() };
-    let rectifiers: Vec<Node> = rectifiers.map(noted).collect();
-    rectifiers.iter().any(|node| matches!(node.op, Op::Lif { .. })).then_some(rectifiers)
+    let rectifiers = architecture.nodes().iter().filter(|node| node.op.is_rectifier());
+    architecture.has_neurons().then(|| rectifiers.map(noted).collect())
 }
 
 /// The network that was read, with the rectifiers and neurons that a note of the file names: those of the same names or, where
@@ -34,16 +37,13 @@ pub fn restored(read: &Architecture, note: serde_json::Value) -> NodeResult<Arch
             rectifiers.len()
         ));
     }
-    let place_of = |node: &Node| {
-        let name = pytorch_name(&node.name, false);
-        places.iter().position(|place| place.name == name)
-    };
-    let by_name: Option<Vec<usize>> = rectifiers.iter().map(place_of).collect();
-    let is_each_once = |found: &[usize]| (0..places.len()).all(|place| found.contains(&place));
-    if let Some(found) = by_name.filter(|found| is_each_once(found)) {
-        let mut placed: Vec<(usize, Node)> = found.into_iter().zip(rectifiers).collect();
-        placed.sort_by_key(|(place, _)| *place);
-        rectifiers = placed.into_iter().map(|(_, node)| node).collect();
+    let places_of: HashMap<&str, usize> =
+        places.iter().enumerate().map(|(i, place)| (place.name.as_str(), i)).collect();
+    let place_of = |node: &Node| places_of.get(pytorch_name(&node.name, false).as_str()).copied();
+    let by_name: Option<BTreeMap<usize, Node>> =
+        rectifiers.iter().map(|node| Some((place_of(node)?, node.clone()))).collect();
+    if let Some(placed) = by_name.filter(|placed| placed.len() == places.len()) {
+        rectifiers = placed.into_values().collect();
     } else if has_branches && rectifiers.windows(2).any(|pair| pair[0].op != pair[1].op) {
         return Err(
             "has branches and other names of rectifiers than its property, so which of them are which spiking neurons is unclear; \
@@ -60,6 +60,7 @@ pub fn restored(read: &Architecture, note: serde_json::Value) -> NodeResult<Arch
 mod tests {
     use super::*;
     use crate::kernels::lif::Neuron;
+    use crate::nn::architecture::Op;
     use crate::tensor::Shape;
 
     /// Two branches, each with a rectifier, of these names and in this order.
@@ -87,7 +88,7 @@ mod tests {
         };
         let (small, large) = (lif(0.25), lif(0.75));
         let written = branches([("a/1", small.clone()), ("b", large.clone())]);
-        let note = of(written.nodes(), |node| node.name.clone());
+        let note = of(&written, |node| node.name.clone());
         let note = serde_json::to_value(note.expect("neurons")).expect("JSON");
         for (names, expected) in
             [(["a.1", "b"], [&small, &large]), (["b", "a.1"], [&large, &small])]

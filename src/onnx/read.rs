@@ -11,7 +11,7 @@ use super::{
     types,
 };
 use crate::wording::shown;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -143,12 +143,10 @@ impl<'a> Reader<'a> {
             let (name, op) = (shown(read.name()), shown(read.op()));
             format!("node `{name}` ({op}) {problem}").into()
         };
-        let mut attributes = node.attribute.iter().map(|attribute| attribute.name.as_deref());
-        while let Some(name) = attributes.next() {
-            if attributes.clone().any(|other| other == name) {
-                let problem = format!("has the attribute `{}` twice", shown(name.unwrap_or("")));
-                return Err(of_node(&read, problem));
-            }
+        let mut seen = HashSet::new();
+        let mut names = node.attribute.iter().map(|a| a.name.as_deref().unwrap_or_default());
+        if let Some(name) = names.find(|name| !seen.insert(*name)) {
+            return Err(of_node(&read, format!("has the attribute `{}` twice", shown(name))));
         }
         for name in &node.input {
             let name = name.as_str();

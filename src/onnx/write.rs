@@ -46,7 +46,7 @@ pub fn model(architecture: &Architecture, state: &StateDict) -> Result<ModelProt
     let mut notes = state.notes().clone();
     notes.remove(NOTE);
     let name_in_file = |node: &Node| node_name(&output_name(node), RECTIFIER);
-    if let Some(neurons) = neurons::of(architecture.nodes(), name_in_file) {
+    if let Some(neurons) = neurons::of(architecture, name_in_file) {
         notes.insert(neurons::NEURONS.into(), serde_json::to_value(neurons).unwrap_or_default());
     }
     let notes = (!notes.is_empty()).then(|| serde_json::to_string(&notes).unwrap_or_default());

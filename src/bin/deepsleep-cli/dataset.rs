@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use deepsleep::data::{DataSource, Dataset, DatasetName, Format, SearchPath, Split};
 use deepsleep::nn::FrozenNetwork;
 use deepsleep::tensor::Shape;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which images.
 #[derive(Clone, Debug, Args)]
@@ -24,6 +24,13 @@ pub struct DatasetOptions {
     /// the system's folder, the source folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+/// The known set that a text names, in either case; but a folder or file in the place of this text goes before other spellings
+/// than its own: `MNIST`, such as torchvision's, is not `mnist`.
+pub fn known_name(text: &str, place: &Path) -> Option<DatasetName> {
+    let lower = text.to_ascii_lowercase();
+    (text == lower || !place.exists()).then(|| lower.parse().ok()).flatten()
 }
 
 /// What was asked for.
@@ -57,11 +64,7 @@ impl DatasetOptions {
         let Some(data) = &self.data else {
             return Ok(DatasetChoice::Name(self.dataset.unwrap_or(DatasetName::Mnist)));
         };
-        // A folder `MNIST`, such as torchvision's, is not the known set `mnist`.
-        let lower = data.to_ascii_lowercase();
-        if let Ok(name) = lower.parse()
-            && (*data == lower || !PathBuf::from(data).exists())
-        {
+        if let Some(name) = known_name(data, Path::new(data)) {
             return Ok(DatasetChoice::Name(name));
         }
         if self.data_dir.is_some() {

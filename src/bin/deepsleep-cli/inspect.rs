@@ -178,9 +178,13 @@ fn is_svg(option: &str, path: &Path) -> Result<()> {
 }
 
 impl Inspect {
-    /// The test images; none where they are not found and were not asked for.
+    /// The test images; none where they are not found, or do not fit, and were not asked for.
     fn test_images(&self, common: &Common, network: &Model) -> Result<Option<Dataset>> {
-        let test = match self.data.load(Split::Test) {
+        let test = self.data.load(Split::Test).and_then(|test| {
+            self.data.check(&test, network.input_shape(), network.classes())?;
+            Ok(test)
+        });
+        let test = match test {
             Err(error) if self.wants_spikes() || self.data.is_named() => return Err(error),
             Err(error) => {
                 common.console().say(format_args!("left out: firing rates: {error:#}"));
@@ -188,14 +192,6 @@ impl Inspect {
             }
             Ok(test) => test,
         };
-        match self.data.check(&test, network.input_shape(), network.classes()) {
-            Err(error) if self.wants_spikes() || self.data.is_named() => return Err(error),
-            Err(error) => {
-                common.console().say(format_args!("left out: firing rates: {error:#}"));
-                return Ok(None);
-            }
-            Ok(()) => {}
-        }
         let all = test.len();
         if all == 0 {
             return Err(WrongUse("there are 0 test images".into()).into());

@@ -9,7 +9,6 @@ use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
 use deepsleep::evaluation::fingerprint_of_file;
 use deepsleep::method::spiking_options;
-use deepsleep::nn::architecture::Op;
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, Statistics};
@@ -68,8 +67,7 @@ impl ModelKind {
     ) -> Result<LoadedNetwork> {
         let (network, note): (Box<dyn FrozenNetwork>, _) = match self {
             Self::Cnn => {
-                let nodes = model.architecture().nodes();
-                let is_silent = nodes.iter().any(|n| matches!(n.op, Op::Lif { .. }));
+                let is_silent = model.architecture().has_neurons();
                 (Box::new(model.freeze()?), is_silent.then_some(Note::Silent))
             }
             Self::Snn => {

@@ -187,6 +187,11 @@ impl Architecture {
         &self.sources[i]
     }
 
+    /// Whether any of its nodes is said to spike (`lif`).
+    pub fn has_neurons(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op, Op::Lif { .. }))
+    }
+
     /// The shape of what node `i` gives.
     pub fn shape(&self, i: usize) -> Shape {
         self.shapes[i + 1]

@@ -117,7 +117,8 @@ impl Page {
         let own = [transfer, white].map(|threat| ReadTable::own(results, threat)).concat();
         let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
         let any_printed = own.is_empty() || asked;
-        let pictures = Pictures::draw(seen, any_printed.then_some(&printed));
+        let print = any_printed.then_some(&printed);
+        let pictures = Pictures::draw(seen, print);
         let mut skipped = pictures.skipped.clone();
         let run = run.map_err(|error| skipped.push(format!("Times and machine: {error}."))).ok();
         // Of another engine, say; the results are worth a report all the same.
@@ -133,9 +134,12 @@ impl Page {
         let skipped = skipped.into_iter().map(line).collect();
         let printed_as = |threat| ReadTable::printed(results, &printed, &comparisons, threat);
         let white_box_tables = printed_as(white).into_iter();
-        let mut all_differences = protocol(results, any_printed.then_some(&printed));
-        if any_printed {
+        let mut all_differences = protocol(results, print);
+        let (mut of_figure_3, mut others) = (Vec::new(), Vec::new());
+        if let Some(print) = print {
             all_differences.extend(differences(results)?);
+            of_figure_3 = figure_3(curves, print)?;
+            others = other_defenses(curves, print)?;
         }
         let csv = csv(results, any_printed, &comparisons)?;
         let headline =
@@ -152,8 +156,8 @@ impl Page {
                 .collect(),
             differences: all_differences,
             swept,
-            figure_3: if any_printed { figure_3(curves, &printed)? } else { Vec::new() },
-            others: if any_printed { other_defenses(curves, &printed)? } else { Vec::new() },
+            figure_3: of_figure_3,
+            others,
             own_curves: of_own_sheet(curves, &printed, any_printed)?,
             white_box: white_box(curves, &printed, bound)?,
             is_white_box: results.cells.iter().any(is_white_box),

@@ -21,30 +21,25 @@ pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference>
         name: name.to_owned(),
         sentences: vec![sentence],
     };
-    let mut all = Vec::new();
-    if printed.is_some() {
-        all.push(one("Threat model", threat_model(results)));
-    }
-    if let Some(sentence) = printed.and_then(exchanged) {
-        all.push(one("Exchanged columns", sentence));
-    }
-    let columns: Vec<(&str, Vec<String>)> = match printed {
-        Some(printed) => {
-            let attacked = printed.columns.iter().filter(|column| column.attack.is_some());
-            attacked.map(|column| (column.label.as_str(), attacks(results, column))).collect()
-        }
-        None => own_columns(results),
+    let column = |(label, sentences): (&str, Vec<String>)| {
+        let name = format!("The column {label}");
+        (!sentences.is_empty()).then_some(Difference { name, sentences })
     };
-    for (label, sentences) in columns.into_iter().filter(|(_, sentences)| !sentences.is_empty()) {
-        all.push(Difference { name: format!("The column {label}"), sentences });
-    }
-    if printed.is_some() {
-        all.push(one("One model or one a noise scale", scales(results)));
-        all.push(one("Seeds", seeds(results)));
-        all.extend(data(results).map(|sentence| one("Data set", sentence)));
-        all.push(one("Images", images(results)));
-    }
-    all.push(one("Profile", profile(&results.settings)));
+    let profile = one("Profile", profile(&results.settings));
+    let Some(printed) = printed else {
+        let columns = own_columns(results).into_iter().filter_map(column);
+        return columns.chain([profile]).collect();
+    };
+    let mut all = vec![one("Threat model", threat_model(results))];
+    all.extend(exchanged(printed).map(|sentence| one("Exchanged columns", sentence)));
+    let attacked = printed.columns.iter().filter(|column| column.attack.is_some());
+    let columns = attacked.map(|column| (column.label.as_str(), attacks(results, column)));
+    all.extend(columns.filter_map(column));
+    all.push(one("One model or one a noise scale", scales(results)));
+    all.push(one("Seeds", seeds(results)));
+    all.extend(data(results).map(|sentence| one("Data set", sentence)));
+    all.push(one("Images", images(results)));
+    all.push(profile);
     all
 }
 

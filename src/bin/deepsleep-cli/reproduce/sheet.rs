@@ -1,10 +1,10 @@
 //! `--sheet FILE`: which network and images a sheet of the user's names, beside the command line.
 
 use crate::architecture::{ArchitectureOption, is_file};
-use crate::dataset::DatasetOptions;
+use crate::dataset::{DatasetOptions, known_name};
 use crate::failure::WrongUse;
 use anyhow::{Result, bail};
-use deepsleep::data::{Dataset, DatasetName};
+use deepsleep::data::Dataset;
 use deepsleep::experiment::Sheet;
 use deepsleep::nn::architecture::Architecture;
 use std::path::{Path, PathBuf};
@@ -52,12 +52,9 @@ impl SheetChoice {
             if data.names_a_set() {
                 return twice("--data", "data");
             }
-            // A folder `MNIST`, such as torchvision's, is not the known set `mnist`.
-            let lower = named.to_ascii_lowercase();
             let place = beside(named.clone());
-            let is_name = lower.parse::<DatasetName>().is_ok()
-                && (named == lower || !Path::new(&place).exists());
-            data = data.of(if is_name { lower } else { place });
+            let known = known_name(&named, Path::new(&place));
+            data = data.of(known.map_or(place, |name| name.to_string()));
         }
         Ok(Self { sheet: Some(sheet), data, architecture, names_network })
     }

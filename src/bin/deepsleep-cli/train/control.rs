@@ -14,7 +14,6 @@ use deepsleep::method::{
     ControlTraining, HISTORY, HistoryPoint, InTraining, Training, keep_spiking_options,
     note_spiking_options, training_loop,
 };
-use deepsleep::nn::architecture::Op;
 use deepsleep::nn::{Network, TrainingOptions};
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,8 +69,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
         control = control.with_spikes(spiking)?;
     }
     let architecture = Arc::clone(control.model().architecture());
-    let has_neurons = architecture.nodes().iter().any(|n| matches!(n.op, Op::Lif { .. }));
-    if has_neurons && spiking.is_none() {
+    if architecture.has_neurons() && spiking.is_none() {
         console.say(format_args!(
             "note: the spiking neurons (`lif`) are trained as ReLUs; --model-kind snn lets them spike"
         ));
