@@ -12,6 +12,7 @@
 //! ```
 
 mod arrange;
+mod attributes;
 mod constants;
 mod elementwise;
 mod finish;
@@ -32,12 +33,15 @@ mod rearrange;
 mod recognize;
 mod reduce;
 mod shapes;
+mod shared;
+mod sorted;
 mod strided;
 mod supported;
 mod tensor;
 mod types;
 mod value;
 mod write;
+mod write_pool;
 
 use crate::checkpoint::StateDict;
 use crate::files::{open_regular, read_regular, write_atomically};
@@ -214,9 +218,12 @@ fn convert(
     let read = |last: bool| {
         let (network, features) = image.draft(last)?;
         let images = image.images;
-        let mut reader = Reader { model, path, opset, images, network, computed: 0, looked_at: 0 };
+        let mut reader = Reader::new(model, path, opset, images, network);
         let logits = reader.run(graph, image.name, features).map_err(of_operator)?;
-        finished(graph, reader.network, logits)
+        let shared = reader.shared.note();
+        let (architecture, state, mut notes) = finished(graph, reader.network, logits)?;
+        notes.extend(shared);
+        Ok((architecture, state, notes))
     };
     match image.is_channels_last(graph) {
         // It may be one of many channels all the same.

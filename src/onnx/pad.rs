@@ -1,11 +1,12 @@
 //! Borders around images.
 
 use super::layers::{KernelWindow, convolve, with_shape};
-use super::network::DraftNetwork;
+use super::network::{DraftKind, DraftNetwork};
 use super::node::FileNode;
 use super::pointwise::affine;
 use super::rearrange::{pick_channels, select, settled};
 use super::value::{Features, NodeResult, Operand, axis, checked_count};
+use crate::nn::architecture::Op;
 use ndarray::Array4;
 
 /// Zeros, or another number, around images, or behind and before channels; a border may be cut off too.
@@ -43,9 +44,28 @@ pub fn pad(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operan
     if rank != 4 || pads[0] != [0, 0] {
         return Err(format!("adds a border to {:?}; images can have one", x.dims));
     }
-    // Of numbers that are less by the border's, that is one of zeros.
-    x = affine(network, node, &x, vec![1.0], vec![f64::from(-value)])?;
-    let mut place = network.image(&x)?;
+    let padded = bordered(network, node, &x, &pads)?;
+    if value == 0.0 {
+        return Ok(Operand::Features(padded));
+    }
+    // The number where there is a border and zeros elsewhere, added: exact, however large the number is.
+    let value = f64::from(value);
+    let inside = affine(network, node, &x, vec![0.0], vec![-value])?;
+    let inside = bordered(network, node, &inside, &pads)?;
+    let border = affine(network, node, &inside, vec![1.0], vec![value])?;
+    let sum = DraftKind::Plain(Op::Add {});
+    let place = network.add(node.name(), sum, &[padded.place, border.place])?;
+    Ok(Operand::Features(padded.at(place)))
+}
+
+/// The same with zeros around images, and channels of zeros; `pads` of every axis, before and behind.
+fn bordered(
+    network: &mut DraftNetwork,
+    node: &FileNode<'_>,
+    x: &Features,
+    pads: &[[usize; 2]],
+) -> NodeResult<Features> {
+    let mut place = network.image(x)?;
     let channels = x.dims[0];
     if pads[1] != [0, 0] {
         let all = pads[1].iter().fold(channels, |all, &pad| all.saturating_add(pad));
@@ -63,8 +83,7 @@ pub fn pad(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operan
         network.borders.push((padded, place, border));
         place = padded;
     }
-    let padded = with_shape(network, place).features()?.clone();
-    affine(network, node, &padded, vec![1.0], vec![f64::from(value)]).map(Operand::Features)
+    with_shape(network, place).features().cloned()
 }
 
 /// What negative pads leave of one axis.

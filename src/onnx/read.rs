@@ -4,6 +4,8 @@ use super::constants;
 use super::network::{DraftKind, DraftNetwork};
 use super::node::FileNode;
 use super::proto::{self, data_type};
+use super::shared::SharedWeights;
+use super::sorted::sorted;
 use super::supported::{SUPPORTED, most_inputs};
 use super::value::{Features, MOST_COMPUTED, NodeResult, Operand, axis, count};
 use super::{
@@ -50,12 +52,25 @@ pub struct Reader<'a> {
     /// How many images the file was made for, if it says so.
     pub images: Option<usize>,
     pub network: DraftNetwork,
+    pub shared: SharedWeights,
     /// Numbers that were computed from the file's, and nodes that were looked at.
     pub computed: usize,
     pub looked_at: usize,
 }
 
 impl<'a> Reader<'a> {
+    /// Before the first node.
+    pub fn new(
+        model: &'a proto::ModelProto,
+        path: &'a Path,
+        opset: i64,
+        images: Option<usize>,
+        network: DraftNetwork,
+    ) -> Self {
+        let shared = SharedWeights::default();
+        Self { model, path, opset, images, network, shared, computed: 0, looked_at: 0 }
+    }
+
     /// The features of the first output.
     pub fn run(
         &mut self,
@@ -90,7 +105,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Walks through nodes in their order.
+    /// Walks through nodes, each after those that it takes something from.
     fn nodes<'b>(
         &mut self,
         nodes: &'b [proto::NodeProto],
@@ -98,7 +113,7 @@ impl<'a> Reader<'a> {
         arrays: &HashMap<&'b str, &'b proto::TensorProto>,
         depth: usize,
     ) -> NodeResult<()> {
-        for node in nodes {
+        for node in sorted(nodes) {
             self.looked_at += 1;
             if self.looked_at > MOST_NODES || self.computed > MOST_COMPUTED {
                 return Err(format!(
@@ -168,7 +183,7 @@ impl<'a> Reader<'a> {
                     read.kinds.push(0);
                 }
                 None => {
-                    let problem = format!("takes `{}`, which nothing before it gives", shown(name));
+                    let problem = format!("takes `{}`, which nothing gives", shown(name));
                     return Err(of_node(&read, problem));
                 }
             }
@@ -191,6 +206,7 @@ impl<'a> Reader<'a> {
                             values.iter().map(|(value, _)| count(value)).sum::<usize>();
                     })
                 } else {
+                    self.shared.count(&read, |name| arrays.contains_key(name));
                     let values = operator(&mut self.network, &read, self.images);
                     // Each order is as long as what it arranges.
                     self.computed += match ARRANGING.contains(&read.op()) && values.is_ok() {

@@ -1,10 +1,12 @@
 //! Writes a network as an ONNX file, with operators that every runtime has.
 
+use super::attributes::{float, int, window};
 use super::layers::complement;
 use super::proto::{
     Attribute, Dimension, GraphProto, ModelProto, NodeProto, OperatorSet, Property, TensorProto,
-    TensorShape, TensorType, Type, ValueInfo, attribute_type, data_type,
+    TensorShape, TensorType, Type, ValueInfo, data_type,
 };
+use super::write_pool::pool;
 use super::{METADATA, NOTE, neurons};
 use crate::Result;
 use crate::checkpoint::StateDict;
@@ -80,27 +82,6 @@ fn value(name: &str, sides: &[usize]) -> ValueInfo {
     let tensor_type =
         TensorType { elem_type: Some(data_type::FLOAT), shape: Some(TensorShape { dim }) };
     ValueInfo { name: Some(name.into()), r#type: Some(Type { tensor_type: Some(tensor_type) }) }
-}
-
-fn float(name: &str, number: f32) -> Attribute {
-    let r#type = Some(attribute_type::FLOAT);
-    Attribute { name: Some(name.into()), f: Some(number), r#type, ..Attribute::default() }
-}
-
-fn int(name: &str, number: usize) -> Attribute {
-    let r#type = Some(attribute_type::INT);
-    Attribute { name: Some(name.into()), i: Some(number as i64), r#type, ..Attribute::default() }
-}
-
-fn ints(name: &str, numbers: impl IntoIterator<Item = usize>) -> Attribute {
-    let ints = numbers.into_iter().map(|number| number as i64).collect();
-    let r#type = Some(attribute_type::INTS);
-    Attribute { name: Some(name.into()), ints, r#type, ..Attribute::default() }
-}
-
-/// The attributes of a window.
-fn window(window: [usize; 2], stride: [usize; 2], [y, x]: [usize; 2]) -> Vec<Attribute> {
-    vec![ints("kernel_shape", window), ints("strides", stride), ints("pads", [y, x, y, x])]
 }
 
 /// What a node gives, in the file: images N x C x H x W, or N x F, which is flat.
@@ -205,7 +186,7 @@ impl Writer<'_> {
             }
             Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAvgPool {} => {
                 let x = self.image(inputs[0].clone());
-                let (pool, attributes) = pool(op);
+                let (pool, attributes) = pool(op, input)?;
                 self.push(pool, &[&x], output, attributes);
                 return Ok(false);
             }
@@ -333,23 +314,5 @@ impl Writer<'_> {
         self.with_number("Add", &part("curve"), 1.0, &part("share"));
         self.push("Mul", &[x, &part("share")], &part("double"), Vec::new());
         self.with_number("Mul", &part("double"), 0.5, output);
-    }
-}
-
-/// The operator of a pooling.
-fn pool(op: &Op) -> (&'static str, Vec<Attribute>) {
-    match op {
-        Op::MaxPool { window: size, stride, padding, ceil } => {
-            let mut all = window(size.0, stride.unwrap_or(*size).0, padding.0);
-            all.push(int("ceil_mode", (*ceil).into()));
-            ("MaxPool", all)
-        }
-        Op::AvgPool { window: size, stride, padding, ceil, count_include_pad } => {
-            let mut all = window(size.0, stride.unwrap_or(*size).0, padding.0);
-            all.push(int("ceil_mode", (*ceil).into()));
-            all.push(int("count_include_pad", (*count_include_pad).into()));
-            ("AveragePool", all)
-        }
-        _ => ("GlobalAveragePool", Vec::new()),
     }
 }

@@ -4,7 +4,7 @@
 use deepsleep::autodiff::Tape;
 use deepsleep::checkpoint::{StateArray, StateDict};
 use deepsleep::kernels::lif::Neuron;
-use deepsleep::nn::architecture::{Architecture, Node, Op};
+use deepsleep::nn::architecture::{Architecture, Node, Op, Pair};
 use deepsleep::nn::{Freeze, FrozenNetwork, Model, Network as _};
 use deepsleep::onnx::{self, Onnx};
 use deepsleep::tensor::{Context, Shape, Tensor};
@@ -104,6 +104,7 @@ fn what_cannot_be_read_is_named() {
             &["node `node_softmax` (Softmax) is over another axis than that of the classes"],
         ),
         ("bytes", &["its input `x` is of type 2; floats from 0 to 1"]),
+        ("circle", &["node `q` (Relu) takes `z`, which nothing gives"]),
         ("custom", &["node `sparkle` (Sparkle)", "an operator of `com.example`", "supported are"]),
         ("external", &["the array `1.weight`", "in the file `external.bin`", "cannot be opened"]),
         ("flipped", &["takes an image whose features", "mirrored or shuffled pixels"]),
@@ -111,7 +112,6 @@ fn what_cannot_be_read_is_named() {
         ("maps", &["gives [batch, 3, 2, 2] and not one number for each class", "x.flatten(1)"]),
         ("mirrored", &["node `/0/Pad` (Pad) has mode `reflect`; zeros (`constant`) are possible"]),
         ("one_logit", &["gives 1 number for each image", "torch.cat([-z, z], 1)"]),
-        ("order", &["node `q` (Relu) takes `z`, which nothing before it gives"]),
         ("recurrent", &["node `/lstm/LSTM` (LSTM) is not supported; supported are"]),
         ("resized", &["(Resize) is not supported; supported are"]),
         ("sequence", &["has the shape [3, 2, 4]; export it for images"]),
@@ -160,6 +160,51 @@ fn picked_channels_are_one_layer() {
         };
         assert_eq!(weights.values, expected, "{name}");
     }
+}
+
+#[test]
+fn weights_that_layers_share_are_said() {
+    let read = onnx::read(folder("bordered.onnx")).expect("a file that is read");
+    let note = "several layers share conv.bias, conv.weight; here each has its own, and training changes them apart";
+    assert_eq!(read.notes, [note]);
+}
+
+/// Windows that round up have no form of their own in ONNX, whose rule for them is another one than PyTorch's.
+#[test]
+fn windows_that_round_up_are_written_with_their_border() {
+    let pooled = |op: Op| {
+        let node = |name: &str, op| Node { name: name.into(), op, inputs: Vec::new() };
+        let linear = Op::Linear { out: 2, bias: false };
+        let nodes = vec![node("pool", op), node("fc", linear)];
+        Architecture::new(Shape::new(2, 7, 8), 2, nodes).expect("a network")
+    };
+    let images: Vec<f32> = (0..2 * 112).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
+    let images = StateArray { shape: vec![2, 2, 7, 8], values: images };
+    let (mut written, mut refused) = (0, 0);
+    for (window, stride, padding) in
+        [(2, 2, 0), (2, 2, 1), (3, 2, 1), (3, 3, 1), (2, 3, 1), (3, 2, 0), (4, 3, 2)]
+    {
+        let (window, stride, padding) =
+            (Pair([window; 2]), Some(Pair([stride; 2])), Pair([padding; 2]));
+        for op in [
+            Op::MaxPool { window, stride, padding, ceil: true },
+            Op::AvgPool { window, stride, padding, ceil: true, count_include_pad: false },
+            Op::AvgPool { window, stride, padding, ceil: true, count_include_pad: true },
+        ] {
+            let architecture = pooled(op);
+            let model = Model::new(Arc::new(architecture.clone()), 1).expect("a model");
+            let Ok(bytes) = onnx::to_bytes(&architecture, &model.state()) else {
+                refused += 1;
+                continue;
+            };
+            written += 1;
+            let again = self::model(&onnx::from_bytes(&bytes, "pools.onnx").expect("read"));
+            let [one, other] =
+                [&model, &again].map(|m| logits(&m.freeze().expect("frozen"), &images));
+            assert_eq!(one, other, "{architecture:?}");
+        }
+    }
+    assert!(written >= 19 && refused <= 2, "{written} {refused}");
 }
 
 #[test]

@@ -358,7 +358,7 @@ def crafted():
         "version": ([flatten], [value("x", image)], [], 8),
         "custom": ([custom], [value("x", image)], [], 17),
         "argmax": ([flatten, largest], [value("x", image)], [], 17),
-        "order": ([relu, flatten, linear], [value("x", image)], [ones], 17),
+        "circle": ([relu, helper.make_node("Gemm", ["q", "w"], ["z"], name="linear", transB=1)], [value("x", image)], [ones], 17),
         # Statistics of the batch, which tell of training mode in old versions.
         "trained": ([flatten, trained], [value("x", image)], statistics, 11),
         "surplus": ([flatten, surplus], [value("x", image)], [ones], 17),
@@ -366,7 +366,7 @@ def crafted():
         "twice": ([flatten, linear, linear], [value("x", image)], [ones], 17),
     }
     for name, (nodes, inputs, arrays, version) in graphs.items():
-        last = nodes[0 if name == "order" else -1].output[0]
+        last = nodes[0 if name == "circle" else -1].output[0]
         graph = helper.make_graph(nodes, name, inputs, [value(last, None)], arrays)
         opsets = [helper.make_opsetid("", version), helper.make_opsetid("com.example", 1)]
         yield name, helper.make_model(graph, opset_imports=opsets, ir_version=8)
@@ -511,6 +511,33 @@ def served_narrow():
     return {"narrow": (Narrow(), images(3, 6), unfolded)}
 
 
+class Bordered(nn.Module):
+    """A border of a number that nothing else comes near, before a maximum; and one convolution twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.fc = nn.Linear(3 * 20, 4)
+
+    def forward(self, x):
+        x = F.pad(torch.tanh(self.conv(torch.tanh(self.conv(x)))), (0, 1, 1, 2), value=-1e9)
+        return self.fc(F.max_pool2d(x, 3, 2).flatten(1))
+
+
+def served_bordered():
+    """As `served_later`."""
+    return {"bordered": (Bordered(), images(3, 9), {"dynamo": False, "opset_version": 17})}
+
+
+def shuffled(path):
+    """The same nodes, the last one first."""
+    model = onnx.load(path)
+    nodes = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
+
+
 def write_served(networks, out, arrays):
     """Files that are read, and their images and logits."""
     for name, (network, x, arguments) in networks.items():
@@ -561,6 +588,9 @@ def main():
     write_refused(refused_last(), out)
     torch.manual_seed(10)
     write_served(served_narrow(), out, arrays)
+    torch.manual_seed(11)
+    write_served(served_bordered(), out, arrays)
+    shuffled(out / "bordered.onnx")
     save_file(arrays, out / "served.safetensors")
 
 

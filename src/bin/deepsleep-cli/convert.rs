@@ -48,8 +48,11 @@ impl Convert {
         let output =
             outputs.once("TO", &self.to, if to_onnx { Content::Onnx } else { Content::Network })?;
         let state = read(&self.from, console)?;
-        let no_images =
-            || bail!("the input shape of the network is unknown, because there are no images");
+        let no_images = || {
+            bail!(
+                "the input shape of the network is unknown, because there are no images; `architecture show NAME --input CxHxW --toml` writes a file for --architecture that has it"
+            )
+        };
         let model: Model = open(&state, self.architecture.architecture.as_deref(), &no_images)?;
         let mut new = model.state();
         for (name, note) in state.notes().iter().filter(|(name, _)| *name != "architecture") {
