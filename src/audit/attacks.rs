@@ -21,12 +21,12 @@ pub(super) fn with_gradients(norm: Norm, model: &dyn Classifier, fast: bool) -> 
     if model.is_random() {
         let mut members = version(Version::Rand);
         if model.is_spiking() {
-            members.extend(guided(version(Version::SpikingFast)));
+            members.extend(guided(version(Version::SpikingFast), model));
         }
         return members;
     }
     if model.is_spiking() {
-        return guided(version(if fast { Version::SpikingFast } else { Version::Spiking }));
+        return guided(version(if fast { Version::SpikingFast } else { Version::Spiking }), model);
     }
     let apgd = Apgd { restarts: if fast { 1 } else { 5 }, ..Apgd::default() };
     let dlr = Apgd { loss: Loss::Dlr, restarts: 1, ..apgd.clone() };
@@ -37,9 +37,10 @@ pub(super) fn with_gradients(norm: Norm, model: &dyn Classifier, fast: bool) -> 
     all.into_iter().map(Member::of).collect()
 }
 
-/// Those of an ensemble's members that follow gradients of the model itself.
-fn guided(members: Vec<Member>) -> Vec<Member> {
-    members.into_iter().filter(Member::needs_gradients).collect()
+/// Those of an ensemble's members that follow gradients of the model itself, and are for such a model.
+fn guided(members: Vec<Member>, model: &dyn Classifier) -> Vec<Member> {
+    let guided = members.into_iter().filter(Member::needs_gradients);
+    guided.filter(|member| model.pools_spikes() || !member.attack.info().needs_windows).collect()
 }
 
 /// The share of samples that estimates of the gradients of spikes found beyond the network's own; nothing of others.

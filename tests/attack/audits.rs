@@ -6,9 +6,11 @@ use deepsleep::attack::{Budget, Classifier, Norm, Samples, parse_attack};
 use deepsleep::audit::{
     AuditOptions, AuditReport, AuditStage, AuditTask, AuditVerdict, Check, Finding, run_audit,
 };
+use deepsleep::data::Dataset;
+use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Freeze, Model};
 use deepsleep::snn::{FrozenSpikingModel, SpikingModel, SpikingOptions, Statistics};
-use deepsleep::tensor::Context;
+use deepsleep::tensor::{Context, Shape};
 
 const EPS: f32 = 16.0 / 255.0;
 
@@ -69,6 +71,23 @@ fn a_spiking_network_is_judged_by_the_union() {
 }
 
 /// An attack whose steps do not reach as far as the radius, behind a claim.
+/// Some estimators are about pooling windows over spikes; a network without them is audited by the others.
+#[test]
+fn a_spiking_network_without_pooling_is_audited() {
+    let shape = Shape::new(1, 4, 4);
+    let architecture = Architecture::named("mlp:12", shape, 3).unwrap();
+    let model = Model::new(architecture, 1).unwrap();
+    let options = SpikingOptions::default().with(|o| o.steps = 3);
+    let spiking = SpikingModel::from_model(&model, options, Statistics::Carry).unwrap();
+    let pixels = (0..6 * 16).map(|i| (i * 29 % 64) as f32 / 64.0).collect();
+    let data = Dataset::from_floats(pixels, vec![0, 1, 2, 0, 1, 2], shape, 3).unwrap();
+    let samples = Samples::from_dataset(&data, 0..6).unwrap();
+    let options = short(6).with(|o| o.fast = false);
+    let report = run(&spiking.freeze().unwrap(), &samples, &options);
+    assert!(report.checks.iter().any(|check| check.name == "surrogate gap"));
+    assert!(report.attacks.iter().all(|attack| !attack.attack.contains("pool=")));
+}
+
 #[test]
 fn a_claim_by_an_attack_that_falls_short_is_doubted() {
     let samples = test_images(0..26);
