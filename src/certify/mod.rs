@@ -36,8 +36,10 @@
 mod crown;
 mod forward;
 mod layer;
+mod movable;
 mod report;
 
+pub use movable::Movable;
 pub use report::Certified;
 
 use crate::attack::{Budget, Norm, Samples};
@@ -145,14 +147,8 @@ impl Certifier {
         place.checked_sub(1).map_or(self.architecture.input(), |node| self.architecture.shape(node))
     }
 
-    /// For every sample, a lower bound of `z_y - max z_i` (y the label, i the other classes) over all images within `eps`
-    /// of it in every pixel, in 0..=1: where it is positive, no perturbation of this size changes the class. What cannot
-    /// be bounded is negative infinity.
-    ///
-    /// # Errors
-    /// If the images or labels do not fit the network, `eps` is not in 0..=1, or the context was asked to stop.
-    pub fn margins(&self, context: &Context, samples: &Samples, eps: f32) -> Result<Vec<f32>> {
-        let budget = Budget { norm: Norm::Linf, eps, seed: 0 };
+    /// Refuses samples and budgets that do not fit.
+    fn check(&self, samples: &Samples, budget: &Budget) -> Result<()> {
         budget.validate()?;
         let (expected, found) = (self.architecture.input(), samples.shape());
         if expected != found {
@@ -164,6 +160,18 @@ impl Certifier {
             let problem = format!("label {label} for a network of {classes} classes");
             return Err(Error::argument("certificate", problem));
         }
+        Ok(())
+    }
+
+    /// For every sample, a lower bound of `z_y - max z_i` (y the label, i the other classes) over all images within `eps`
+    /// of it in every pixel, in 0..=1: where it is positive, no perturbation of this size changes the class. What cannot
+    /// be bounded is negative infinity.
+    ///
+    /// # Errors
+    /// If the images or labels do not fit the network, `eps` is not in 0..=1, or the context was asked to stop.
+    pub fn margins(&self, context: &Context, samples: &Samples, eps: f32) -> Result<Vec<f32>> {
+        let budget = Budget { norm: Norm::Linf, eps, seed: 0 };
+        self.check(samples, &budget)?;
         let mut margins = vec![0.0; samples.len()];
         let workers = context.workers(|context| Forward::new(self, context.isa()));
         workers.chunks(&mut margins, LANES, |forward, block, margins| {

@@ -4,6 +4,7 @@
 pub(crate) mod chart;
 mod filters;
 mod grid;
+mod maps;
 mod raster;
 #[cfg(feature = "report")]
 pub(crate) mod scatter;
@@ -13,6 +14,7 @@ pub(crate) mod theme;
 
 pub use filters::filters_svg;
 pub use grid::{GridImage, grid_png, grid_svg};
+pub use maps::{MappedImage, maps_svg};
 pub use raster::raster_svg;
 
 use crate::Error;

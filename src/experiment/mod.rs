@@ -9,6 +9,7 @@
 mod assemble;
 mod build;
 mod column;
+mod departures;
 mod estimate;
 mod execute;
 mod graph;

@@ -112,6 +112,16 @@ impl ShownCell {
     }
 }
 
+/// The caption of a printed table, and what ours are of if that is something else.
+fn printed_caption(results: &Results, printed: &str) -> String {
+    let ours: Vec<&str> =
+        [results.other_network(), results.other_data()].into_iter().flatten().collect();
+    match ours[..] {
+        [] => printed.to_owned(),
+        _ => format!("{printed}; ours: {}", ours.join(", ")),
+    }
+}
+
 /// With its sign, a real minus.
 pub fn signed(number: f64, digits: usize) -> String {
     let sign = if number < 0.0 { '\u{2212}' } else { '+' };
@@ -170,7 +180,7 @@ impl ReadTable {
             };
             Self {
                 number: Some(table.number),
-                caption: table.caption.clone(),
+                caption: printed_caption(results, &table.caption),
                 threat_model,
                 asked: results.tables.contains(&table.number),
                 left_out,

@@ -295,6 +295,39 @@ fn other_images_than_those_of_the_paper_are_named() {
     assert!(markdown.contains("These are of other images, a set named mnist"), "{markdown}");
 }
 
+/// Printed numbers are of LeNet: those of another network replicate nothing, whatever their distance.
+#[test]
+fn another_network_than_the_paper_s_replicates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = |results: &Results| {
+        let built = written(folder.path(), results);
+        [built.html, built.markdown, built.csv].map(|path| std::fs::read_to_string(path).unwrap())
+    };
+    let mut results = results(Profile::Published, false);
+    let [_, paper, csv] = report(&results);
+    assert!(paper.contains("**The paper ") || paper.contains("replicates in"), "{paper}");
+    let judged = |csv: &str| {
+        let mut rows = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        // Attacks have commas in them: the last columns are counted from the end.
+        let head = rows.next().unwrap();
+        let from_end = head.len() - head.iter().position(|name| *name == "replicated").unwrap();
+        rows.filter(|row| !row[row.len() - from_end].is_empty()).count()
+    };
+    let of_paper = judged(&csv);
+    results.network = "12 nodes, 1x28x28 to 10 classes".into();
+    let [html, markdown, csv] = report(&results);
+    for page in [&html, &markdown] {
+        for word in ["There is nothing to replicate", "12 nodes, 1x28x28 to 10 classes"] {
+            assert!(page.contains(word), "{word} is not in {page}");
+        }
+        for word in ["replicates in", "does not replicate", ">inside", " inside:"] {
+            assert!(!page.contains(word), "{word} is in {page}");
+        }
+    }
+    assert!(markdown.contains("; ours: 12 nodes"), "{markdown}");
+    assert!(of_paper > 0 && judged(&csv) == 0, "{of_paper}: {csv}");
+}
+
 #[test]
 fn a_folder_of_somebody_else_becomes_no_markup() {
     let folder = tempfile::tempdir().unwrap();

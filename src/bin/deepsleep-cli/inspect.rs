@@ -8,22 +8,29 @@ use crate::model::{files, read, saved_network, spiking};
 use crate::numbers::{at_least, whole};
 use crate::output::OutputFiles;
 use crate::stderr::shown;
+use crate::threat::one_radius;
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
+use deepsleep::attack::{Norm, Samples};
+use deepsleep::certify::Certifier;
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::{Dataset, Split};
-use deepsleep::draw::{filters_svg, raster_svg};
+use deepsleep::draw::{MappedImage, filters_svg, maps_svg, raster_svg};
 use deepsleep::files::Content;
 use deepsleep::method::noted_spiking_options;
 use deepsleep::nn::{Freeze, Model, Network};
 use deepsleep::snn::{FrozenSpikingModel, SpikeTrain, firing_rates, spike_trains};
+use deepsleep::tensor::Context;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Test images that firing rates are measured on, unless the user says how many.
 const IMAGES: usize = 256;
+/// Test images that are drawn with what can be moved in them.
+const MAPS: usize = 10;
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("of_image").multiple(true)))]
 pub struct Inspect {
     /// Network to describe: a safetensors or ONNX file, or a bundled network: control, deepsleep, plain, lucid or bounds
     #[arg(value_name = "FILE|NAME", value_parser = saved_network())]
@@ -33,14 +40,22 @@ pub struct Inspect {
     /// Number of test images to measure firing rates on [default: 256, if the data set is found]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     images: Option<usize>,
-    /// Draw the filters of the first convolution
+    /// Draw the filters of the first convolution and, where an activation follows it, at which response each opens it, as if
+    /// its weights had an L1 norm of 1
     #[arg(long, value_name = "FILE.svg")]
     filters: Option<PathBuf>,
     /// Draw the spikes for one test image, in all layers or those given by --layer
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg", group = "of_image")]
     raster: Option<PathBuf>,
-    /// Test image for the raster, counted from 0 [default: 0]
-    #[arg(long, value_name = "I", requires = "raster", value_parser = whole::<usize>)]
+    /// Draw ten test images, and below each how far a perturbation of --eps (linf) can move what the network's first activations
+    /// say there, by interval bounds: black is not at all, red is as far as any image could
+    #[arg(long, value_name = "FILE.svg", group = "of_image", requires = "eps")]
+    movable: Option<PathBuf>,
+    /// Radius of the perturbation for --movable, with pixels in 0..=1, e.g. 64/255 or 0.25
+    #[arg(long, value_name = "RADIUS", requires = "movable")]
+    eps: Option<String>,
+    /// Test image for the raster, or first one of --movable, counted from 0 [default: 0]
+    #[arg(long, value_name = "I", requires = "of_image", value_parser = whole::<usize>)]
     image: Option<usize>,
     /// Layer to show in the raster, by node name; may be given several times
     #[arg(long, value_name = "NAME", requires = "raster")]
@@ -71,6 +86,9 @@ struct InspectSummary<'a> {
     time_steps: usize,
     /// That the firing rates were measured on.
     images: usize,
+    /// Mean of the drawn maps, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    movable: Option<f64>,
     notes: serde_json::Value,
 }
 
@@ -86,6 +104,7 @@ impl Inspect {
         };
         let filters = drawing("--filters", self.filters.as_deref())?;
         let raster = drawing("--raster", self.raster.as_deref())?;
+        let maps = drawing("--movable", self.movable.as_deref())?;
         let context = common.context()?;
         let state = read(&self.model, common.console())?;
         let architecture = self.architecture.architecture.as_deref();
@@ -119,12 +138,15 @@ impl Inspect {
             }
         }
         if let Some(filters) = &filters {
-            let Some(first) = network.first_convolution() else {
-                bail!("--filters: the network has no convolution");
-            };
-            let svg = filters_svg(&first.values, [first.shape[2], first.shape[3]])?;
-            filters.write_all(svg.as_bytes())?;
+            filters.write_all(filters_of(&network)?.as_bytes())?;
             common.console().wrote(filters.path());
+        }
+        let mut movable = None;
+        if let (Some(maps), Some(test)) = (&maps, &test) {
+            let (svg, mean) = self.maps(&context, &network, test)?;
+            movable = Some(mean);
+            maps.write_all(svg.as_bytes())?;
+            common.console().wrote(maps.path());
         }
 
         let layers: Vec<LayerSummary> =
@@ -137,6 +159,7 @@ impl Inspect {
             spiking_layers: names.into_iter().map(str::to_owned).collect(),
             time_steps: spiking.as_ref().map_or(0, FrozenSpikingModel::steps),
             images,
+            movable,
             notes: serde_json::to_value(state.notes())?,
             layers,
         };
@@ -145,7 +168,25 @@ impl Inspect {
 
     /// Whether the user asked for something that only neurons have.
     fn wants_spikes(&self) -> bool {
-        self.raster.is_some() || self.images.is_some() || self.image.is_some()
+        self.raster.is_some() || self.images.is_some()
+    }
+
+    /// The test images with maps of what can be moved in them, and the mean of the maps.
+    fn maps(&self, context: &Context, network: &Model, test: &Dataset) -> Result<(String, f64)> {
+        let eps = self.eps.as_deref().unwrap_or_default();
+        let eps = one_radius(eps, Norm::Linf, network.input_shape().features())?;
+        let first = self.image.unwrap_or(0);
+        let samples = Samples::from_dataset(test, first..test.len().min(first + MAPS))?;
+        let movable = Certifier::new(network)?.movable(context, &samples, eps)?;
+        let images = (0..samples.len())
+            .map(|i| MappedImage { image: samples.image(i), map: movable.map(i) });
+        let images: Vec<_> = images.collect();
+        Ok((maps_svg(samples.shape(), movable.size, &images)?, movable.mean()))
+    }
+
+    /// Whether the user asked for something that test images are needed for.
+    fn wants_images(&self) -> bool {
+        self.wants_spikes() || self.movable.is_some()
     }
 
     /// The raster of the layers that are asked for, by default of all.
@@ -167,6 +208,20 @@ impl Inspect {
     }
 }
 
+/// The filters of a network's first convolution, with the responses at which they open the activation behind it.
+fn filters_of(network: &Model) -> Result<String> {
+    let Some(first) = network.first_convolution() else {
+        bail!("--filters: the network has no convolution");
+    };
+    let mut captions = Vec::new();
+    for threshold in network.first_thresholds().into_iter().flatten() {
+        captions.push(format!("opens at {threshold:.2}"));
+        // One for all channels of a filter.
+        captions.extend(vec![String::new(); first.shape[1] - 1]);
+    }
+    Ok(filters_svg(&first.values, [first.shape[2], first.shape[3]], &captions)?)
+}
+
 /// Refuses the name of another kind of picture than is drawn.
 fn is_svg(option: &str, path: &Path) -> Result<()> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
@@ -185,7 +240,7 @@ impl Inspect {
             Ok(test)
         });
         let test = match test {
-            Err(error) if self.wants_spikes() || self.data.is_named() => return Err(error),
+            Err(error) if self.wants_images() || self.data.is_named() => return Err(error),
             Err(error) => {
                 common.console().say(format_args!("left out: firing rates: {error:#}"));
                 return Ok(None);
@@ -243,6 +298,12 @@ fn text(description: &InspectSummary<'_>) -> String {
         ));
         let rates = description.spiking_layers.iter().zip(rates);
         lines.extend(rates.map(|(name, rate)| format!("{name:<18} {rate:.4}")));
+    }
+    if let Some(mean) = description.movable {
+        lines.push(format!(
+            "movable in what the first activations say: {:.1} % of what any image could, on average",
+            100.0 * mean
+        ));
     }
     lines.join("\n")
 }

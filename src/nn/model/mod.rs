@@ -153,6 +153,24 @@ impl Model {
         self.parameters.get(&format!("{}.weight", first.name))
     }
 
+    /// For every filter of the first convolution, at which response it opens the activation behind it, for weights scaled to an
+    /// L1 norm of 1 (with batch normalization folded in): the enemy moves such a response by eps at most. None if there is no
+    /// convolution, or something else behind it; a filter of zeros opens at infinity or is always open.
+    pub fn first_thresholds(&self) -> Option<Vec<f32>> {
+        let architecture = &self.architecture;
+        let first = architecture.nodes().iter().position(|node| node.op.is_convolution())?;
+        let folded = self.folded(first).ok()??;
+        let last = folded.norm.unwrap_or(first) + 1;
+        let nodes = architecture.nodes().iter().enumerate();
+        let mut users = nodes.filter(|(i, _)| architecture.sources(*i).contains(&last)).peekable();
+        users.peek()?;
+        if !users.all(|(_, node)| node.op.activation().is_some()) {
+            return None;
+        }
+        let rows = folded.weight.chunks(folded.geometry.fan_in()).zip(&folded.bias);
+        Some(rows.map(|(row, bias)| -bias / row.iter().map(|w| w.abs()).sum::<f32>()).collect())
+    }
+
     /// Running statistics of the batch normalizations, in the order of their nodes.
     pub fn statistics(&self) -> &[RunningStatistics] {
         &self.statistics

@@ -11,8 +11,9 @@ use crate::report::page::format::{grouped, listed};
 /// MNIST: the paper measured on all of its test images, and trained on all of its training images.
 const TEST_IMAGES: usize = 10_000;
 const TRAIN_IMAGES: usize = 60_000;
-const TEST_FINGERPRINT: &str = "f0b45b3456b13167c01f265a44ba1f94";
-const TRAIN_FINGERPRINT: &str = "360f8d9f1c4cbab7b6244ca935988b54";
+
+/// What a number under transfer counts ([`Cell::accuracy_as_shown`](crate::evaluation::Cell::accuracy_as_shown)).
+const SHOWN: &str = "Under transfer, images count as they are shown: one that a model misclassifies without an attack counts as correct if the attack happens to put it right. (`evaluate --source` counts such images as wrong.)";
 
 /// The differences that lie in the protocol; `printed` is None for a sheet of the user's, which has nothing to differ from: its
 /// columns and profile are said.
@@ -27,8 +28,9 @@ pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference>
     };
     let profile = one("Profile", profile(&results.settings));
     let Some(printed) = printed else {
+        let shown = has(results, ThreatModel::Transfer).then(|| one("Transfer", SHOWN.to_owned()));
         let columns = own_columns(results).into_iter().filter_map(column);
-        return columns.chain([profile]).collect();
+        return shown.into_iter().chain(columns).chain([profile]).collect();
     };
     let mut all = vec![one("Threat model", threat_model(results))];
     all.extend(exchanged(printed).map(|sentence| one("Exchanged columns", sentence)));
@@ -37,7 +39,7 @@ pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference>
     all.extend(columns.filter_map(column));
     all.push(one("One model or one a noise scale", scales(results)));
     all.push(one("Seeds", seeds(results)));
-    all.extend(data(results).map(|sentence| one("Data set", sentence)));
+    all.extend(departures(results));
     all.push(one("Images", images(results)));
     all.push(profile);
     all
@@ -64,8 +66,9 @@ fn threat_model(results: &Results) -> String {
     };
     let sources: Vec<&str> = sources(results);
     let own = match (sources.is_empty(), has(results, ThreatModel::Transfer)) {
+        (true, true) => format!(" {SHOWN}"),
         (false, true) => format!(
-            " The images were crafted on {} itself: what stands under transfer for it is a white-box attack whose images are handed on, not a transfer.",
+            " {SHOWN} The images were crafted on {} itself: what stands under transfer for it is a white-box attack whose images are handed on, not a transfer.",
             listed(&sources)
         ),
         _ => String::new(),
@@ -213,16 +216,28 @@ fn seeds(results: &Results) -> String {
     }
 }
 
-/// That the images are not the paper's, if they are not.
-fn data(results: &Results) -> Option<String> {
-    let data = results.data.as_ref()?;
-    let [train, test] = [&data.train, &data.test].map(|set| set.fingerprint.as_str());
-    (train != TRAIN_FINGERPRINT || test != TEST_FINGERPRINT).then(|| {
-        format!(
-            "the paper's numbers are of MNIST. These are of other images, a set named {}: they cannot be compared with print.",
-            data.name
+/// That the network or its images are not the paper's, where they are not.
+fn departures(results: &Results) -> impl Iterator<Item = Difference> {
+    let network = results.other_network().map(|network| {
+        (
+            "Network",
+            format!(
+                "the paper's numbers are of LeNet. These are of another network ({network}): they cannot be compared with print."
+            ),
         )
-    })
+    });
+    let data = results.other_data().map(|name| {
+        (
+            "Data set",
+            format!(
+                "the paper's numbers are of MNIST. These are of other images, a set named {name}: they cannot be compared with print."
+            ),
+        )
+    });
+    [network, data]
+        .into_iter()
+        .flatten()
+        .map(|(name, sentence)| Difference { name: name.to_owned(), sentences: vec![sentence] })
 }
 
 fn images(results: &Results) -> String {

@@ -34,6 +34,9 @@ pub fn facts(results: &Results, run: Option<&RunInfo>) -> Vec<(String, String)> 
         ("Figures asked for", or_none(figures)),
         ("Seeds", or_none(seeds)),
     ];
+    if !results.network.is_empty() {
+        facts.push(("Network", results.network.clone()));
+    }
     match &results.data {
         Some(data) => facts.extend([
             ("Data set", data.name.clone()),

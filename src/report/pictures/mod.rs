@@ -101,6 +101,6 @@ fn raster(seen: &Spikes) -> Result<Drawing> {
 
 fn filters(seen: &Filters) -> Result<Drawing> {
     let title = seen.method.clone();
-    let svg = filters_svg(&seen.weights, seen.shape)?;
+    let svg = filters_svg(&seen.weights, seen.shape, &[])?;
     Ok(Drawing { svg: described(&svg, &format!("First-layer filters of {title}")), title })
 }

@@ -28,7 +28,8 @@ pub fn of(results: &Results) -> Result<String> {
     }
     let rows = tables.iter().flat_map(|table| &table.scales).flat_map(|scale| &scale.rows);
     let cells: Vec<&ShownCell> = rows.flat_map(|(_, cells)| cells).collect();
-    Ok(text + &verdict(&cells))
+    let said = if results.is_of_the_paper() { verdict(&cells) } else { String::new() };
+    Ok(text + &said)
 }
 
 /// A table: ours, and in brackets as printed; a star where print lies in the interval of one more run.
