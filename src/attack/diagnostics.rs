@@ -26,7 +26,7 @@ pub fn findings(found_by: &[FoundBy]) -> Option<String> {
     let needed: Vec<String> = needed.map(|by| format!("{} {}", by.attack, by.found)).collect();
     match (found_by.is_empty(), needed.is_empty()) {
         (true, _) => None,
-        (_, true) => Some("found by: nobody found anything".into()),
+        (_, true) => Some("found by: no attack".into()),
         _ => Some(format!("found by, each on what those before it left: {}", needed.join(", "))),
     }
 }

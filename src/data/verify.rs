@@ -66,7 +66,7 @@ pub(crate) fn check_file(dir: &Path, file: &SourceFile) -> FileCheck {
         FileForm::AsIs | FileForm::Archive(_) => Some(place.clone()).filter(|path| path.is_file()),
     };
     let outcome = match &path {
-        None => Err(Error::NotFound("no such file, with or without .gz".to_owned())),
+        None => Err(Error::NotFound(missing(&place, file).to_owned())),
         Some(path) => File::open(path)
             .map_err(|error| Error::io(path, "open", error))
             .and_then(|content| check_content(BufReader::new(content), path, file)),
@@ -82,6 +82,17 @@ pub(crate) fn check_file(dir: &Path, file: &SourceFile) -> FileCheck {
         found,
         ok: problem.is_none(),
         problem,
+    }
+}
+
+/// What is said where a file is not found.
+fn missing(place: &Path, file: &SourceFile) -> &'static str {
+    match file.form {
+        FileForm::Unpacked(..) => "no such file, with or without .gz",
+        _ if place.with_extension("").is_file() => {
+            "it is here unpacked; only the packed file has a published hash"
+        }
+        _ => "no such file",
     }
 }
 
@@ -161,9 +172,12 @@ mod tests {
         let as_is = SourceFile { form: FileForm::AsIs, sha256: hex(&served), ..file.clone() };
         std::fs::write(&path, &bytes).unwrap();
         assert!(check(&as_is).problem.unwrap().contains("expected 11 bytes"));
-        assert!(check(&SourceFile { bytes: bytes.len() as u64, ..as_is }).ok);
+        assert!(check(&SourceFile { bytes: bytes.len() as u64, ..as_is.clone() }).ok);
         std::fs::remove_file(&path).unwrap();
-        assert!(check(&file).problem.unwrap().contains("no such file"));
+        assert!(check(&file).problem.unwrap().contains("no such file, with or without .gz"));
+        assert_eq!(check(&as_is).problem.unwrap(), "no such file");
+        std::fs::write(path.with_extension(""), [0; 11]).unwrap();
+        assert!(check(&as_is).problem.unwrap().contains("it is here unpacked"));
         assert!(verify(folder.path().join("nowhere"), DatasetName::Mnist).is_err());
         let archive = verify(folder.path(), DatasetName::Cifar10).unwrap_err().to_string();
         assert!(archive.contains("only the archive of cifar-10"), "{archive}");

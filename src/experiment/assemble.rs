@@ -36,7 +36,7 @@ pub fn assemble_results(
             defense: plan.row.training,
             seed: plan.seed,
             overrides: overrides.collect(),
-            clean_accuracy: history.last().map_or(0.0, |point| point.test_accuracy),
+            clean_accuracy: history.last().map_or(0.0, |point| point.accuracy()),
             history,
             file: file(entry),
             spiking: plan.row.spiking,

@@ -202,6 +202,6 @@ fn result(outcomes: &[JobOutcome], job: usize) -> std::result::Result<&StoreEntr
     match &outcomes[job] {
         JobOutcome::Done(entry, _) => Ok(entry),
         JobOutcome::Failed(error) => Err(error.to_string()),
-        JobOutcome::NotOurs | JobOutcome::Missing => Err("nobody has observed it yet".into()),
+        JobOutcome::NotOurs | JobOutcome::Missing => Err("it has not been observed yet".into()),
     }
 }

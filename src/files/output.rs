@@ -255,7 +255,7 @@ fn stream(path: &Path) -> Result<OutputPlace> {
     let opened = asked.and_then(|_reader| options.open(path));
     opened.map(OutputPlace::Stream).map_err(|e| match e.raw_os_error() {
         Some(libc::ENXIO) => {
-            let problem = "nobody reads this pipe or device; start the reader first";
+            let problem = "nothing reads this pipe or device yet; start the reader first";
             Error::io(path, "write", io::Error::other(problem))
         }
         _ => Error::io(path, "write", e),

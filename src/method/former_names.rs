@@ -45,6 +45,7 @@ const ADDED: &[(&str, Defaults)] = &[
             ("loss", r#""ce""#),
             ("average", "0.0"),
             ("weight_perturbation", "0.0"),
+            ("spiking", "false"),
         ],
     ),
     ("distillation", RECIPE),

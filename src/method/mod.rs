@@ -59,8 +59,10 @@ pub use in_training::{ControlTraining, InTraining};
 pub use profile::Profile;
 pub use settings::{Settings, is_within};
 pub use spiking_settings::{
-    keep_spiking_options, note_spiking_options, note_time_steps, noted_spiking_options,
-    spiking_options,
+    TRAINED_SPIKING, keep_spiking_options, note_spiking_options, note_time_steps,
+    noted_spiking_options, spiking_options, was_trained_spiking,
 };
-pub use stage::{BatchProgress, Networks, PassProgress, SinglePass, Stage, StageRun, TrainingRun};
+pub use stage::{
+    BatchProgress, Networks, PassProgress, SinglePass, Stage, StageRun, TrainedNetwork, TrainingRun,
+};
 pub use training_loop::{HISTORY, HistoryPoint, Observer};

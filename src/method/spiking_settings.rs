@@ -12,6 +12,20 @@ const SPIKING: &str = "spiking";
 /// The note of all settings of a defense.
 pub(super) const SETTINGS: &str = "settings";
 
+/// The note of a control that was trained as a spiking network: how it spiked.
+pub const TRAINED_SPIKING: &str = "training.spiking";
+
+/// Whether the network of a file ended its training as a spiking one, and is another network with rectifiers.
+pub fn was_trained_spiking(state: &StateDict) -> bool {
+    let by_defense = || {
+        let (training, settings) =
+            (state.noted::<Training>("defense")?, state.noted::<Settings>(SETTINGS)?);
+        let spiking = settings.adversarial_training.spiking;
+        Some(spiking && training.reads(&settings, "adversarial_training.spiking"))
+    };
+    state.notes().contains_key(TRAINED_SPIKING) || by_defense().unwrap_or_default()
+}
+
 /// The spiking options that a network's file notes; None if it notes none, so that those of
 /// [`SpikingOptions::default`] are as good as any.
 ///

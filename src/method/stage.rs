@@ -3,9 +3,9 @@
 use super::{Batches, Settings};
 use crate::checkpoint::StateDict;
 use crate::data::Dataset;
-use crate::nn::{Model, Regime, Trainer};
+use crate::nn::{Model, Network, Regime, Trainer};
 use crate::simd::random::Key;
-use crate::snn::SpikingModel;
+use crate::snn::{SpikingModel, Statistics};
 use crate::tensor::Context;
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ pub struct Networks {
     pub teacher: Option<Model>,
     /// The linear weights right after the first step of the first slow-wave sleep, once there was one.
     pub first_linear: Option<Vec<f32>>,
-    /// The spiking network as the last pass left it, if that was one of fast-wave sleep.
+    /// The spiking network as the last pass left it, if that trained one.
     pub spiking: Option<SpikingModel>,
 }
 
@@ -118,17 +118,37 @@ pub trait StageRun: Send {
     fn resume(&mut self, networks: &mut Networks, state: &StateDict) -> Result<()>;
 }
 
-/// A stage that trains the model by backpropagation.
-pub struct TrainingRun {
+/// A network that a stage trains: the model itself, or the model run as a spiking network.
+pub trait TrainedNetwork: Network + Sized {
+    /// Leaves what it has become to the stages that follow.
+    fn hand_on(&self, networks: &mut Networks);
+}
+
+impl TrainedNetwork for Model {
+    fn hand_on(&self, networks: &mut Networks) {
+        networks.model = self.clone();
+    }
+}
+
+impl TrainedNetwork for SpikingModel {
+    fn hand_on(&self, networks: &mut Networks) {
+        networks.model = self.to_model(Statistics::Carry);
+        networks.spiking = Some(self.clone());
+    }
+}
+
+/// A stage that trains a network by backpropagation.
+pub struct TrainingRun<N> {
     trainer: Trainer,
-    regime: Box<dyn Regime<Model>>,
+    network: N,
+    regime: Box<dyn Regime<N>>,
     then: Option<fn(&mut Networks)>,
 }
 
-impl TrainingRun {
-    /// Trains with this trainer under this regime.
-    pub fn new(trainer: Trainer, regime: impl Regime<Model> + 'static) -> Self {
-        Self { trainer, regime: Box::new(regime), then: None }
+impl<N: TrainedNetwork> TrainingRun<N> {
+    /// Trains this network with this trainer under this regime.
+    pub fn new(trainer: Trainer, network: N, regime: impl Regime<N> + 'static) -> Self {
+        Self { trainer, network, regime: Box::new(regime), then: None }
     }
 
     /// Does this too, after the last epoch.
@@ -138,7 +158,7 @@ impl TrainingRun {
     }
 }
 
-impl StageRun for TrainingRun {
+impl<N: TrainedNetwork + Send> StageRun for TrainingRun<N> {
     fn passes(&self) -> usize {
         self.trainer.options().epochs
     }
@@ -154,13 +174,13 @@ impl StageRun for TrainingRun {
         networks: &mut Networks,
         progress: &mut PassProgress<'_>,
     ) -> Result<Option<f32>> {
-        let Self { trainer, regime, .. } = self;
+        let Self { trainer, network, regime, .. } = self;
         let mut progress = |p: crate::nn::StepReport| progress(p.step, p.steps, p.images);
-        let model = &mut networks.model;
-        let report = trainer.epoch_with(context, model, data, regime.as_mut(), &mut progress)?;
+        let report = trainer.epoch_with(context, network, data, regime.as_mut(), &mut progress)?;
         if trainer.epochs_done() == trainer.options().epochs {
-            trainer.finish(model)?;
+            trainer.finish(network)?;
         }
+        network.hand_on(networks);
         Ok(Some(report.loss))
     }
 
@@ -170,12 +190,14 @@ impl StageRun for TrainingRun {
         }
     }
 
-    fn checkpoint(&self, networks: &Networks) -> Result<StateDict> {
-        self.trainer.checkpoint(&networks.model)
+    fn checkpoint(&self, _: &Networks) -> Result<StateDict> {
+        self.trainer.checkpoint(&self.network)
     }
 
     fn resume(&mut self, networks: &mut Networks, state: &StateDict) -> Result<()> {
-        self.trainer.resume(&mut networks.model, state)
+        self.trainer.resume(&mut self.network, state)?;
+        self.network.hand_on(networks);
+        Ok(())
     }
 }
 

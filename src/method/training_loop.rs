@@ -32,6 +32,13 @@ pub struct HistoryPoint {
     pub spiking_accuracy: Option<f64>,
 }
 
+impl HistoryPoint {
+    /// The accuracy of the network as it was trained: of the spiking one, while it was one.
+    pub fn accuracy(&self) -> f64 {
+        self.spiking_accuracy.unwrap_or(self.test_accuracy)
+    }
+}
+
 fn training() -> String {
     "training".to_owned()
 }

@@ -355,7 +355,7 @@ fn devices_pipes_links_and_modes_are_kept() {
     // A pipe without a reader is refused at once; one with a reader gets all of it.
     let made = std::process::Command::new("mkfifo").arg(folder.path("fifo")).status();
     assert!(made.unwrap().success());
-    save("fifo").assert_fails(1, &["--save", "fifo", "nobody reads"]);
+    save("fifo").assert_fails(1, &["--save", "fifo", "nothing reads"]);
     let fifo = folder.path("fifo");
     let reader = std::thread::spawn(move || std::fs::read(fifo).unwrap());
     let written = (0..200).any(|_| {

@@ -226,8 +226,43 @@ fn a_spiking_network_is_trained_too() {
     let threshold = ["--set", "fast_wave.spiking.neuron.threshold=0.25", "--from", &model];
     assert_eq!(train("1", &further, &threshold).code, Some(0));
     assert_eq!(run(&["inspect", &further, "--json"]).json()["time_steps"], 3);
-    train("1", &further, &["--defense", "fast-wave", "--from", &model])
-        .assert_fails(2, &["--model-kind snn is for a training without a defense"]);
+    // With ReLUs it is another network than was trained.
+    let relus = run(&["evaluate", "--model", &model, "--images", "100"]);
+    assert!(relus.stderr.contains("it was trained as a spiking network"), "{}", relus.stderr);
     let relus = ["train", "--set", "fast_wave.spiking.steps=3", "--out", &further];
     run(&relus).assert_fails(2, &["fast_wave.spiking.steps"]);
+}
+
+/// Adversarial training and lucid sleep train a spiking network on examples of its own, and go on after an interruption.
+#[test]
+fn a_spiking_network_is_trained_on_examples_of_its_own() {
+    let folder = Folder::new();
+    let [control, model] =
+        ["control", "spiking"].map(|n| folder.argument(&format!("{n}.safetensors")));
+    let few = ["--limit-train", "1024", "--json", "--model-kind", "snn"];
+    let short = [&["train", "--out", &control, "--epochs", "1"][..], &few].concat();
+    assert_eq!(run(&short).code, Some(0));
+    let defend = |defense: &str, more: &[&str]| {
+        let options = ["train", "--defense", defense, "--from", &control, "--out", &model];
+        run(&[&options[..], &few, more].concat())
+    };
+    let settings = "--profile lucid --set adversarial_training.epochs=3 --set adversarial_training.batch_size=32 \
+                    --set fast_wave.spiking.steps=3";
+    let settings: Vec<&str> = settings.split_whitespace().collect();
+    let outcome = defend("lucid", &settings).json();
+    let last = outcome["history"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(outcome["clean_accuracy"], last["spiking_accuracy"]);
+    assert!(last["spiking_accuracy"].as_f64().unwrap() > 0.5, "{last}");
+    assert_eq!(run(&["inspect", &model, "--json"]).json()["time_steps"], 3);
+    let relus = run(&["evaluate", "--model", &model, "--images", "100"]);
+    assert!(relus.stderr.contains("it was trained as a spiking network"), "{}", relus.stderr);
+    let weak = ["--attack", "pgd:steps=10,start=gray", "--eps", "0.1", "--images", "200"];
+    let evaluated = ["evaluate", "--model", &model, "--json", "--model-kind", "snn"];
+    let evaluated = run(&[&evaluated[..], &weak].concat()).json();
+    assert!(evaluated["results"][0]["robust_accuracy"].as_f64().unwrap() > 0.2, "{evaluated}");
+    for defense in ["fast-wave", "distillation"] {
+        defend(defense, &[]).assert_fails(2, &["--model-kind snn is for a control", defense]);
+    }
+    let bounds = ["--set", "adversarial_training.loss=ibp"];
+    defend("adversarial-training", &bounds).assert_fails(2, &["without spikes"]);
 }

@@ -76,6 +76,7 @@ fn every_setting_of_adversarial_training_trains_and_resumes_to_the_same_bits() {
         ("average", "0.9"),
         ("weight_perturbation", "0.01"),
         ("rule", "adam"),
+        ("spiking", "true"),
         ("schedule", "triangle:peak=0.1"),
     ] {
         let name = format!("adversarial_training.{name}");
@@ -103,6 +104,10 @@ fn what_would_do_nothing_is_refused() {
             "label_smoothing",
         ),
         (&[("adversarial_training.loss", "ibp:kappa=2")], "kappa of 2"),
+        (
+            &[("adversarial_training.loss", "ibp"), ("adversarial_training.spiking", "true")],
+            "without spikes",
+        ),
         (&[("lucid.up", "0.05")], "lucid.down"),
         (&[("lucid.passes", "0")], "lucid.passes"),
     ] {

@@ -172,6 +172,15 @@ const FORMS: &[(&dyn Defense, Values)] = &[
     (&Lucid, &[("adversarial_training.ratio", "0")]),
     (&Lucid, &[("adversarial_training.eps", "0")]),
     (&Lucid, &[("adversarial_training.eps_ramp", "1"), ("cycles", "2")]),
+    (&Lucid, &[("adversarial_training.spiking", "true"), ("fast_wave.spiking.steps", "2")]),
+    (
+        &AdversarialTraining,
+        &[
+            ("adversarial_training.spiking", "true"),
+            ("fast_wave.spiking.steps", "1"),
+            ("fast_wave.spiking.encoder", "poisson:rate=0.7"),
+        ],
+    ),
 ];
 
 /// What makes a difference only where a membrane is at its threshold, or in rounding, as a layer's resistance follows from

@@ -8,7 +8,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use deepsleep::checkpoint::StateDict;
 use deepsleep::data::bundled_model;
 use deepsleep::evaluation::fingerprint_of_file;
-use deepsleep::method::spiking_options;
+use deepsleep::method::{spiking_options, was_trained_spiking};
 use deepsleep::nn::{Freeze, FrozenNetwork, Model};
 use deepsleep::onnx;
 use deepsleep::snn::{SpikingModel, Statistics};
@@ -67,8 +67,12 @@ impl ModelKind {
     ) -> Result<LoadedNetwork> {
         let (network, note): (Box<dyn FrozenNetwork>, _) = match self {
             Self::Cnn => {
-                let is_silent = model.architecture().has_neurons();
-                (Box::new(model.freeze()?), is_silent.then_some(Note::Silent))
+                let note = if model.architecture().has_neurons() {
+                    Some(Note::Silent)
+                } else {
+                    was_trained_spiking(state).then_some(Note::TrainedSpiking)
+                };
+                (Box::new(model.freeze()?), note)
             }
             Self::Snn => {
                 let (network, note) = spiking(state, model)?;
@@ -90,6 +94,8 @@ impl ModelKind {
 enum Note {
     /// They are to spike, and do not.
     Silent,
+    /// They are ReLUs, which were trained as neurons.
+    TrainedSpiking,
     /// For how many steps is not known.
     Steps(String),
 }
@@ -108,6 +114,9 @@ impl LoadedNetwork {
             None => return,
             Some(Note::Silent) => format!(
                 "its spiking neurons (`lif`) are run as ReLUs; {option} snn lets them spike"
+            ),
+            Some(Note::TrainedSpiking) => format!(
+                "it was trained as a spiking network, and is run with ReLUs; {option} snn runs it as it was trained"
             ),
             Some(Note::Steps(note)) => note.clone(),
         };

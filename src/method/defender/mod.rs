@@ -68,7 +68,7 @@ impl Defender {
         &self.networks.model
     }
 
-    /// The spiking network as the last pass left it, if that was one of fast-wave sleep.
+    /// The spiking network as the last pass left it, if that trained one.
     pub fn spiking(&self) -> Option<&SpikingModel> {
         self.networks.spiking.as_ref()
     }

@@ -40,6 +40,9 @@ pub struct AdversarialTrainingOptions {
     /// 2020); 0: not at all.
     #[serde(default)]
     pub weight_perturbation: f32,
+    /// Whether the network is trained, and attacked, as a spiking one (`fast_wave.spiking`), by backpropagation through time.
+    #[serde(default)]
+    pub spiking: bool,
 }
 
 crate::options::with!(AdversarialTrainingOptions);
@@ -117,6 +120,7 @@ impl AdversarialTrainingOptions {
             loss: RobustLoss::Ce,
             average: 0.0,
             weight_perturbation: 0.0,
+            spiking: false,
         };
         match profile {
             Profile::Published | Profile::Paper => published,
@@ -161,6 +165,13 @@ impl AdversarialTrainingOptions {
         if !(self.eps_ramp >= 0.0 && self.eps_ramp.is_finite()) {
             let ramp = self.eps_ramp;
             return fail(format!("`adversarial_training.eps_ramp` is {ramp}, no number of epochs"));
+        }
+        if self.spiking && matches!(self.loss, RobustLoss::Ibp { .. }) {
+            return fail(
+                "`adversarial_training.loss` is ibp, whose bounds are those of networks without spikes; \
+                 `adversarial_training.spiking` is for the other losses"
+                    .into(),
+            );
         }
         if let RobustLoss::Ibp { kappa } = self.loss
             && !(0.0..=1.0).contains(&kappa)

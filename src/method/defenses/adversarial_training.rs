@@ -2,6 +2,7 @@
 //! (docs/method.md, section 7; Madry et al. 2018 with a ratio of 1), at a radius that may rise, by one of several losses.
 
 use super::adversarial_options::{AdversarialTrainingOptions, RobustLoss};
+use super::fast_wave::spiking_ignores;
 use crate::autodiff::{Labels, Tape, Var, Weight};
 use crate::method::defense::STEP;
 use crate::method::{
@@ -14,6 +15,7 @@ use crate::nn::{
 };
 use crate::simd::LANES;
 use crate::simd::random::{Key, uniform_from_bits};
+use crate::snn::{SpikingModel, Statistics, check_spiking};
 use crate::tensor::{Context, Tensor};
 use crate::{Error, Result};
 use rand::Rng;
@@ -31,15 +33,22 @@ impl Defense for AdversarialTraining {
         "Training on adversarial examples"
     }
 
-    fn reads(&self, _: &Settings) -> Vec<&'static str> {
-        vec!["adversarial_training"]
+    fn reads(&self, settings: &Settings) -> Vec<&'static str> {
+        let mut read = vec!["adversarial_training"];
+        if settings.adversarial_training.spiking {
+            read.push("fast_wave.spiking");
+        }
+        read
     }
 
     fn ignores(&self, settings: &Settings) -> Vec<&'static str> {
         let options = &settings.adversarial_training;
         let bounds = matches!(options.loss, RobustLoss::Ibp { .. });
         let pairs = options.loss.pairs().is_some();
-        let mut ignored = Vec::new();
+        let mut ignored = match options.spiking {
+            true => spiking_ignores(&settings.fast_wave.spiking),
+            false => Vec::new(),
+        };
         // No batch is one of examples, or they are the images themselves; pairs of the same images still have another loss.
         if options.ratio == 0.0 || options.eps == 0.0 {
             ignored.extend(["adversarial_training.attack", "adversarial_training.start"]);
@@ -69,7 +78,8 @@ impl Defense for AdversarialTraining {
     fn cost(&self, settings: &Settings, images: usize) -> TrainingCost {
         let options = &settings.adversarial_training;
         let step = STEP + f64::from(options.ratio) * options.attack.passes();
-        TrainingCost::of(step * (options.epochs * images) as f64)
+        let time_steps = if options.spiking { settings.fast_wave.spiking.steps } else { 1 };
+        TrainingCost::of(step * (time_steps * options.epochs * images) as f64)
     }
 
     fn describe(&self, settings: &Settings, _: usize) -> Vec<Description> {
@@ -97,6 +107,9 @@ impl Stage for AdversarialStage {
             let problem = "`adversarial_training.from_scratch` would do nothing: these dreams are of the network as it is";
             return Err(Error::argument("setting", problem));
         }
+        if settings.adversarial_training.spiking {
+            return check_spiking(control.architecture());
+        }
         match settings.adversarial_training.loss {
             RobustLoss::Ibp { .. } => control.check_bounds(),
             _ => Ok(()),
@@ -122,9 +135,16 @@ impl Stage for AdversarialStage {
             networks.model = networks.control.renewed(seed)?;
         }
         let trainer = Trainer::new(&networks.model, options.training(seed))?;
+        let spikes = options.spiking;
         let attack = BatchAttack::new(context);
         let regime = OnAdversarial { attack, options, bounds: None, worst: None };
-        Ok(Box::new(TrainingRun::new(trainer, regime)))
+        let model = networks.model.clone();
+        if !spikes {
+            return Ok(Box::new(TrainingRun::new(trainer, model, regime)));
+        }
+        let spiking = settings.fast_wave.spiking;
+        let network = SpikingModel::from_model(&model, spiking, Statistics::Carry)?;
+        Ok(Box::new(TrainingRun::new(trainer, network, regime)))
     }
 }
 
@@ -137,8 +157,41 @@ struct OnAdversarial {
     worst: Option<Var>,
 }
 
-impl Regime<Model> for OnAdversarial {
-    fn prepare(&mut self, network: &mut Model, batch: &mut Batch<'_>) -> Result<()> {
+/// A network that learns from examples of its own, and perhaps from bounds.
+trait WorstLogits: Network + Freeze {
+    /// Records the worst logits of images between these limits.
+    fn record_worst(
+        &mut self,
+        tape: &mut Tape,
+        limits: [Var; 2],
+        weights: &[Weight],
+        labels: &Labels,
+    ) -> Result<Var>;
+}
+
+impl WorstLogits for Model {
+    fn record_worst(
+        &mut self,
+        tape: &mut Tape,
+        limits: [Var; 2],
+        weights: &[Weight],
+        labels: &Labels,
+    ) -> Result<Var> {
+        Self::record_worst(self, tape, limits, weights, labels)
+    }
+}
+
+impl WorstLogits for SpikingModel {
+    fn record_worst(&mut self, _: &mut Tape, _: [Var; 2], _: &[Weight], _: &Labels) -> Result<Var> {
+        Err(Error::argument(
+            "adversarial training",
+            "there are no interval bounds of spiking networks",
+        ))
+    }
+}
+
+impl<N: WorstLogits> Regime<N> for OnAdversarial {
+    fn prepare(&mut self, network: &mut N, batch: &mut Batch<'_>) -> Result<()> {
         if let RobustLoss::Ibp { .. } = self.options.loss {
             let share = self.options.share_of_eps(batch.epochs);
             let labels = Labels::new(batch.labels, network.classes())?;
@@ -188,7 +241,7 @@ impl Regime<Model> for OnAdversarial {
     fn forward(
         &mut self,
         tape: &mut Tape,
-        network: &mut Model,
+        network: &mut N,
         x: Var,
         weights: &[Weight],
     ) -> Result<Var> {

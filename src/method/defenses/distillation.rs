@@ -146,7 +146,7 @@ impl Stage for Teacher {
         networks.model = networks.control.renewed(seed)?;
         let training = options.training(options.teacher_epochs, options.temperature, seed);
         let trainer = Trainer::new(&networks.model, training)?;
-        let run = TrainingRun::new(trainer, PlainRegime);
+        let run = TrainingRun::new(trainer, networks.model.clone(), PlainRegime);
         Ok(Box::new(run.then(|networks| networks.teacher = Some(networks.model.clone()))))
     }
 }
@@ -186,7 +186,7 @@ impl Stage for Student {
             temperature: options.temperature,
             target: None,
         };
-        Ok(Box::new(TrainingRun::new(trainer, regime)))
+        Ok(Box::new(TrainingRun::new(trainer, networks.model.clone(), regime)))
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn fast_wave_ignores(settings: &Settings) -> Vec<&'static str> {
 }
 
 /// The settings that make no difference to a network that spikes so.
-fn spiking_ignores(spiking: &SpikingOptions) -> Vec<&'static str> {
+pub(super) fn spiking_ignores(spiking: &SpikingOptions) -> Vec<&'static str> {
     let neuron = spiking.neuron;
     let one_step = spiking.steps == 1;
     let mut ignored = Vec::new();

@@ -25,8 +25,8 @@ impl Defense for Lucid {
         "Slow waves that set thresholds, then adversarial dreams"
     }
 
-    fn reads(&self, _: &Settings) -> Vec<&'static str> {
-        vec!["lucid", "cycles", "adversarial_training"]
+    fn reads(&self, settings: &Settings) -> Vec<&'static str> {
+        [vec!["lucid", "cycles"], AdversarialTraining.reads(settings)].concat()
     }
 
     fn ignores(&self, settings: &Settings) -> Vec<&'static str> {

@@ -126,8 +126,7 @@ pub fn run(train: &Train, common: &Common) -> Result<()> {
     if let Some(spiking) = spiking {
         note_spiking_options(&mut model, spiking);
     }
-    let accuracy = |point: &HistoryPoint| point.spiking_accuracy.unwrap_or(point.test_accuracy);
-    let clean_accuracy = history.last().map_or(0.0, accuracy);
+    let clean_accuracy = history.last().map_or(0.0, HistoryPoint::accuracy);
     model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
     let (of, times) = ((train.out.as_path(), clean_accuracy), times.of(&history));

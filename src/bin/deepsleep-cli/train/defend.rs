@@ -144,7 +144,7 @@ pub fn run(train: &Train, defense: &'static dyn Defense, common: &Common) -> Res
     source.note_in(&mut model);
     model.note(FROM, &made_of);
     model.note(HISTORY, &history);
-    let clean_accuracy = history.last().map_or(0.0, |last| last.test_accuracy);
+    let clean_accuracy = history.last().map_or(0.0, HistoryPoint::accuracy);
     model.note("clean_accuracy", clean_accuracy);
     files.save_model(&model)?;
     let (of, times) = ((train.out.as_path(), clean_accuracy), times.of(&history));

@@ -32,8 +32,9 @@ pub struct Train {
         ignore_case = true,
     )]
     defense: Training,
-    /// What to train without a defense: a network with ReLUs or, by backpropagation through time, a spiking one. How it
-    /// spikes is said by the settings fast_wave.spiking (--set), or by the file to start from
+    /// What to train: a network with ReLUs or, by backpropagation through time, a spiking one. How it spikes is said by the
+    /// settings fast_wave.spiking (--set) or, without a defense, by the file to start from. With a defense, for adversarial
+    /// training and lucid sleep
     #[arg(long, value_enum, default_value_t = ModelKind::Cnn, ignore_case = true)]
     model_kind: ModelKind,
     #[command(flatten)]
@@ -127,11 +128,6 @@ impl Train {
             return settings::print(&settings::of(self, None)?, common);
         }
         match self.defense.defense() {
-            Some(_) if self.model_kind == ModelKind::Snn => Err(WrongUse(
-                "--model-kind snn is for a training without a defense; fast-wave sleep and deepsleep train spiking networks"
-                    .into(),
-            )
-            .into()),
             Some(defense) => defend::run(self, defense, common),
             None => {
                 self.refuse_options_of_defenses()?;

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use deepsleep::checkpoint::{MadeWith, StateDict};
 use deepsleep::data::{DataIdentity, Dataset, ImageSet};
 use deepsleep::experiment::NUMERICS;
-use deepsleep::method::{HISTORY, Training};
+use deepsleep::method::{HISTORY, TRAINED_SPIKING, Training};
 use deepsleep::nn::architecture::Architecture;
 use deepsleep::nn::{Origin, TrainingOptions};
 use deepsleep::snn::SpikingOptions;
@@ -98,9 +98,6 @@ pub struct RecordedSettings {
     pub spiking: Option<SpikingOptions>,
 }
 
-/// The note about that.
-const SPIKING: &str = "training.spiking";
-
 impl RecordedSettings {
     /// Writes them beside the arrays.
     pub fn note_in(&self, state: &mut StateDict) {
@@ -108,7 +105,7 @@ impl RecordedSettings {
         state.note("defense", self.defense);
         state.note("training.options", &self.options);
         if let Some(spiking) = &self.spiking {
-            state.note(SPIKING, spiking);
+            state.note(TRAINED_SPIKING, spiking);
         }
         if let Some(from) = &self.from {
             state.note(FROM, from);
@@ -123,7 +120,7 @@ impl RecordedSettings {
         let ours = made_with(Some(self.defense), Some(&self.options));
         all.extend(theirs.differences(&ours));
         // Of what `--model-kind snn` and its settings say.
-        if state.noted::<SpikingOptions>(SPIKING) != self.spiking {
+        if state.noted::<SpikingOptions>(TRAINED_SPIKING) != self.spiking {
             all.push("how the network spikes".to_owned());
         }
         let from = |from: Option<String>| MadeWith::default().and_if("--from", from);

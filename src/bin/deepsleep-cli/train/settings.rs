@@ -14,6 +14,9 @@ use deepsleep::snn::SpikingOptions;
 /// The group of settings that say how networks spike.
 const SPIKING: &str = "fast_wave.spiking";
 
+/// The setting that lets the neurons of an adversarial training spike.
+const ADVERSARIAL_SPIKES: &str = "adversarial_training.spiking";
+
 /// How the network spikes that is trained, as `--set` says or else the file that it begins with; None if it is trained with
 /// ReLUs.
 pub fn spiking(
@@ -40,6 +43,16 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
     let profile: Profile = profile.parse().map_err(wrong)?;
     let mut settings = Settings::new(profile);
     settings.seed = train.seed.unwrap_or_default();
+    if let (ModelKind::Snn, Some(Training::Defense(defense))) = (train.model_kind, training) {
+        if !defense.reads(&settings).contains(&"adversarial_training") {
+            let problem = format!(
+                "--model-kind snn is for a control, adversarial-training and lucid; {} says itself where it lets neurons spike",
+                defense.name()
+            );
+            return Err(WrongUse(problem).into());
+        }
+        settings.set(ADVERSARIAL_SPIKES, "true").map_err(wrong)?;
+    }
     let assignments = assignments(&train.set)?;
     if let (Some(seed), Some((_, value))) =
         (train.seed, assignments.iter().find(|(name, _)| *name == "seed"))
