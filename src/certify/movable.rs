@@ -58,10 +58,12 @@ impl Certifier {
             };
             // All images lie within 1 of any.
             let (all, moved) = (widths(forward, 1.0), widths(forward, budget.reach()));
+            // What no image moves, such as a constant border, has the width of its rounding.
+            let largest = all.iter().flatten().fold(0.0_f32, |most, &width| most.max(width));
             for (at, share) in shares.iter_mut().enumerate() {
                 let (lane, cell) = (at / cells, at % cells);
                 let (all, moved) = (all[cell][lane], moved[cell][lane]);
-                *share = if all > 0.0 { (moved / all).min(1.0) } else { 0.0 };
+                *share = if all > 1e-4 * largest { (moved / all).min(1.0) } else { 0.0 };
             }
             Ok(())
         })?;

@@ -62,7 +62,7 @@ fn byte(value: f32) -> u8 {
     (255.0 * value.clamp(0.0, 1.0)).round() as u8
 }
 
-/// Cells `[y][x]` in a rectangle of this size.
+/// Cells `[y][x]` in a rectangle of this size; neighbors of one color in a row are one.
 fn draw(
     area: &Area<'_>,
     [left, top]: [i32; 2],
@@ -71,12 +71,19 @@ fn draw(
     color: impl Fn(usize) -> [u8; 3],
 ) -> Result<()> {
     let edge = |size: i32, i: usize, of: usize| (i64::from(size) * i as i64 / of as i64) as i32;
-    for at in 0..rows * columns {
-        let (y, x) = (at / columns, at % columns);
-        let corner = |y, x| (left + edge(width, x, columns), top + edge(height, y, rows));
-        let [r, g, b] = color(at);
-        let cell = Rectangle::new([corner(y, x), corner(y + 1, x + 1)], RGBColor(r, g, b).filled());
-        area.draw(&cell).map_err(failed)?;
+    let corner = |y, x| (left + edge(width, x, columns), top + edge(height, y, rows));
+    for y in 0..rows {
+        let mut x = 0;
+        while x < columns {
+            let [r, g, b] = color(y * columns + x);
+            let from = x;
+            while x < columns && color(y * columns + x) == [r, g, b] {
+                x += 1;
+            }
+            let cells = [corner(y, from), corner(y + 1, x)];
+            let cells = Rectangle::new(cells, RGBColor(r, g, b).filled());
+            area.draw(&cells).map_err(failed)?;
+        }
     }
     Ok(())
 }

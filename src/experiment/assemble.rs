@@ -77,7 +77,9 @@ pub fn assemble_results(
         ..Results::new(spec.settings.clone())
     };
     results.summary = CellSummary::all(&results);
-    results.replication = Replication::all(&results, &Printed::load()?);
+    if results.is_of_the_paper() {
+        results.replication = Replication::all(&results, &Printed::load()?);
+    }
     Ok(results)
 }
 

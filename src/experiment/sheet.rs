@@ -202,6 +202,9 @@ impl Sheet {
             (true, false, _) | (true, _, false) => {
                 fail("`scales` and `columns` are of rows, and there is no [[row]]")
             }
+            (true, ..) if !is_linf(&sheet.norm) => {
+                fail("`norm` is of rows, and there is no [[row]]; the paper's tables are in linf")
+            }
             _ => Ok(sheet),
         }
     }
@@ -322,6 +325,24 @@ pub fn parse<T: serde::de::DeserializeOwned>(text: &str, path: impl AsRef<Path>)
 mod tests {
     use super::super::Sweep;
     use super::*;
+
+    /// What a sheet without rows says of rows would be left out without a word.
+    #[test]
+    fn what_is_of_rows_needs_rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sheet.toml");
+        for (text, word) in [
+            ("norm = 'l2'", "`norm` is of rows"),
+            ("scales = ['64/255']", "`scales` and `columns` are of rows"),
+            ("columns = ['pgd']", "`scales` and `columns` are of rows"),
+        ] {
+            std::fs::write(&path, text).expect("written");
+            let error = Sheet::load(&path).expect_err("refused").to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        std::fs::write(&path, "norm = 'linf'\narchitecture = 'madry'").expect("written");
+        Sheet::load(&path).expect("the paper's tables with another network");
+    }
 
     #[test]
     fn a_file_that_does_not_fit_is_told_in_its_own_words() {

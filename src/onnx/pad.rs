@@ -48,11 +48,14 @@ pub fn pad(network: &mut DraftNetwork, node: &FileNode<'_>) -> NodeResult<Operan
     if value == 0.0 {
         return Ok(Operand::Features(padded));
     }
-    // The number where there is a border and zeros elsewhere, added: exact, however large the number is.
-    let value = f64::from(value);
-    let inside = affine(network, node, &x, vec![0.0], vec![-value])?;
+    // The number where there is a border and zeros elsewhere, added: exact, however large the number is. The zeros are a clamped
+    // -1 and the number a factor: a runtime that fuses sums cannot add the number to features, and bounds of a zero are zero.
+    let inside = affine(network, node, &x, vec![0.0], vec![-2.0])?;
     let inside = bordered(network, node, &inside, &pads)?;
-    let border = affine(network, node, &inside, vec![1.0], vec![value])?;
+    let outside = affine(network, node, &inside, vec![1.0], vec![1.0])?;
+    let clamp = DraftKind::Plain(Op::Clamp { low: 0.0, high: 1.0 });
+    let outside = outside.at(network.add(node.name(), clamp, &[outside.place])?);
+    let border = affine(network, node, &outside, vec![f64::from(value)], vec![0.0])?;
     let sum = DraftKind::Plain(Op::Add {});
     let place = network.add(node.name(), sum, &[padded.place, border.place])?;
     Ok(Operand::Features(padded.at(place)))

@@ -10,6 +10,8 @@ use crate::report::compare::{Comparison, comparisons, is_near};
 pub struct ReadTable {
     /// Its number in the paper; none of a table of the user's.
     pub number: Option<usize>,
+    /// Whether it has the printed numbers, too.
+    pub beside_print: bool,
     /// What it is.
     pub caption: String,
     /// Who crafted the images.
@@ -112,16 +114,6 @@ impl ShownCell {
     }
 }
 
-/// The caption of a printed table, and what ours are of if that is something else.
-fn printed_caption(results: &Results, printed: &str) -> String {
-    let ours: Vec<&str> =
-        [results.other_network(), results.other_data()].into_iter().flatten().collect();
-    match ours[..] {
-        [] => printed.to_owned(),
-        _ => format!("{printed}; ours: {}", ours.join(", ")),
-    }
-}
-
 /// With its sign, a real minus.
 pub fn signed(number: f64, digits: usize) -> String {
     let sign = if number < 0.0 { '\u{2212}' } else { '+' };
@@ -180,7 +172,8 @@ impl ReadTable {
             };
             Self {
                 number: Some(table.number),
-                caption: printed_caption(results, &table.caption),
+                beside_print: true,
+                caption: table.caption.clone(),
                 threat_model,
                 asked: results.tables.contains(&table.number),
                 left_out,
@@ -188,7 +181,39 @@ impl ReadTable {
                 scales,
             }
         };
-        printed.tables.iter().map(shown).collect()
+        let tables = printed.tables.iter().map(shown);
+        if results.is_of_the_paper() {
+            return tables.collect();
+        }
+        tables.map(|table| table.without_print(results)).collect()
+    }
+
+    /// The rows and columns of a printed table, of another network or other images than the paper's.
+    fn without_print(self, results: &Results) -> Self {
+        let rows = format!("Rows of the paper's table {}", self.number.unwrap_or_default());
+        let head = |head: Head| Head { label: head.key.clone(), ran: String::new(), ..head };
+        let cell = |cell: ShownCell| ShownCell { printed: None, verdict: None, ..cell };
+        let scale = |scale: ScaleRows| ScaleRows {
+            rows: scale
+                .rows
+                .into_iter()
+                .map(|(method, cells)| (method, cells.into_iter().map(cell).collect()))
+                .collect(),
+            ..scale
+        };
+        Self {
+            caption: format!("{rows}, {}", of(results)),
+            beside_print: false,
+            columns: self.columns.into_iter().map(head).collect(),
+            scales: self.scales.into_iter().map(scale).collect(),
+            left_out: 0,
+            ..self
+        }
+    }
+
+    /// The tables of the paper's that were asked for, of a network or images of the user's: as own ones.
+    pub fn own_of_paper(tables: Vec<Self>) -> impl Iterator<Item = Self> {
+        tables.into_iter().filter(|table| table.asked && !table.scales.is_empty())
     }
 
     /// The user's tables, as far as an attack was measured under this threat model; one of clean images alone counts as transfer.
@@ -213,6 +238,12 @@ impl ReadTable {
         }
         all
     }
+}
+
+/// Network and images.
+fn of(results: &Results) -> String {
+    let set = results.data.as_ref().map_or("", |data| data.name.as_str());
+    format!("{} on {set}", results.network)
 }
 
 fn plain(results: &Results, ours: Option<Spread>) -> ShownCell {
@@ -249,11 +280,11 @@ fn own(results: &Results, sheet: &Sheet, threat_model: ThreatModel) -> ReadTable
         let rows = labels(sheet).iter().map(row).collect();
         ScaleRows { scale: scale.clone(), rows }
     };
-    let set = results.data.as_ref().map_or("", |data| data.name.as_str());
     let head = |key: &String| Head { key: key.clone(), label: key.clone(), ran: String::new() };
     ReadTable {
         number: None,
-        caption: format!("{}, {} on {set}", sheet.norm, results.network),
+        beside_print: false,
+        caption: format!("{}, {}", sheet.norm, of(results)),
         threat_model,
         asked: true,
         left_out: 0,

@@ -263,6 +263,8 @@ fn a_spiking_network_is_trained_on_examples_of_its_own() {
     for defense in ["fast-wave", "distillation"] {
         defend(defense, &[]).assert_fails(2, &["--model-kind snn is for a control", defense]);
     }
+    let relus = ["--set", "adversarial_training.spiking=false"];
+    defend("lucid", &relus).assert_fails(2, &["give one of them"]);
     let bounds = ["--set", "adversarial_training.loss=ibp"];
     defend("adversarial-training", &bounds).assert_fails(2, &["without spikes"]);
 }

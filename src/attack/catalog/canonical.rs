@@ -14,6 +14,7 @@ impl AttackSpec {
     /// assert_eq!([form("pgd")?, form("pgd:restarts=1,steps=40")?], ["pgd:steps=40"; 2]);
     /// assert_eq!(form("pgd:loss=dlr,step=0.2000eps,steps=5")?, "pgd:steps=5,step=0.2eps,loss=dlr");
     /// assert_eq!(form("cw:steps=1000,form=published")?, "cw:form=published,steps=1000"); // else it has 100
+    /// assert_eq!(form("cw:steps=100,form=published")?, "cw:form=published");
     /// # Ok::<(), deepsleep::Error>(())
     /// ```
     #[must_use]
@@ -33,13 +34,13 @@ impl AttackSpec {
             let mut options = entry.options();
             options.find(|(option, ..)| *option == key).map(|(_, default, _)| *default)
         };
-        // Some options change what others are by default (`form` of cw), so an option only goes if that changes nothing.
+        // Some options change what others are by default (`form` of cw), so an option goes if that changes nothing, whatever
+        // its value.
         let meaning = self.description();
         let is_stepped = entry.options().any(|(option, ..)| *option == "step");
-        for (key, value) in spec.options.clone() {
-            let is_default = |text| OptionValue::of(&key, text) == OptionValue::of(&key, &value);
+        for (key, _) in spec.options.clone() {
             let stays = is_stepped && key == "steps";
-            if !stays && default(&key).is_some_and(is_default) {
+            if !stays {
                 let mut without = spec.clone();
                 without.options.retain(|(option, _)| *option != key);
                 if without.description() == meaning {
@@ -92,6 +93,7 @@ mod tests {
             ("pgd:steps=10,step=2/255", "pgd:step=0.007843138,steps=10"),
             ("bim", "bim:step=0.2eps,steps=10"),
             ("pgd:gradient=atan:3", "pgd:gradient=arctan:3"),
+            ("cw:form=published", "cw:form=published,steps=100"),
             ("autoattack", "autoattack:loss=ce,version=standard,return=first"),
             ("square:p=0.80", "square"),
             ("square:p=0.0039215688", "square:p=0.0039215688"), // not 1/255, which this option does not take

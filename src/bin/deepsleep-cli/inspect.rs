@@ -215,7 +215,9 @@ fn filters_of(network: &Model) -> Result<String> {
     };
     let mut captions = Vec::new();
     for threshold in network.first_thresholds().into_iter().flatten() {
-        captions.push(format!("opens at {threshold:.2}"));
+        // What rounds to zero has no sign.
+        let opens = format!("{threshold:.2}").replace("-0.00", "0.00");
+        captions.push(format!("opens at {opens}"));
         // One for all channels of a filter.
         captions.extend(vec![String::new(); first.shape[1] - 1]);
     }

@@ -40,7 +40,13 @@ pub fn apart(what: &str, differences: &[String]) -> String {
 pub fn searched(folder: &Path, results: &Results) -> Result<Option<Searched>> {
     Ok(Found::load(folder)?.map(|found| Searched {
         apart: apart("search", &found.differences(results)),
-        sentence: sentence(&found),
+        sentence: match results.is_of_the_paper() {
+            true => sentence(&found),
+            false => format!(
+                "The printed numbers are of LeNet on MNIST, and not of this network or these images; only by their distance: {}",
+                sentence(&found)
+            ),
+        },
         finalists: finalists(&found),
         log: log(&found),
         passed_over: passed_over(&found),

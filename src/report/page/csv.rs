@@ -98,7 +98,7 @@ impl CsvRow<'_> {
 ///
 /// # Errors
 /// If a record has another number of fields than the head.
-pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) -> Result<String> {
+pub fn csv(results: &Results, asks_paper: bool, comparisons: &[Comparison<'_>]) -> Result<String> {
     let fail = |e: String| Error::failed("results.csv", e);
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(head()).map_err(|e| fail(e.to_string()))?;
@@ -125,19 +125,23 @@ pub fn csv(results: &Results, is_printed: bool, comparisons: &[Comparison<'_>]) 
         verdicts: [None; 2],
     });
     let linf = results.in_norm(Norm::Linf);
+    let is_of_the_paper = results.is_of_the_paper();
     let printed = comparisons.iter().map(|cell| CsvRow {
         results: &linf,
         norm: Norm::Linf,
-        printed: [
-            cell.table.to_string(),
-            cell.column.label.clone(),
-            format!("{:.4}", cell.printed),
-        ],
+        printed: match is_of_the_paper {
+            true => {
+                [cell.table.to_string(), cell.column.label.clone(), format!("{:.4}", cell.printed)]
+            }
+            false => [cell.table.to_string(), String::new(), String::new()],
+        },
         place: [cell.scale, cell.method, &cell.column.key],
         sides: [cell.transfer, cell.white_box],
         verdicts: cell.verdicts,
     });
-    let printed = printed.filter(|_| is_printed);
+    // Of another network, what was not measured says nothing.
+    let is_measured = |row: &CsvRow<'_>| row.sides.iter().any(Option::is_some);
+    let printed = printed.filter(|row| asks_paper && (is_of_the_paper || is_measured(row)));
     for cell in own.chain(printed) {
         writer.write_record(cell.record()).map_err(|e| fail(e.to_string()))?;
     }

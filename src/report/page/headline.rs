@@ -56,18 +56,6 @@ impl Headline {
         let methods = methods(comparisons);
         let (picture, legend) = picture(comparisons, &methods)?;
         let decides = settings_that_decide(searched, swept);
-        if !results.is_of_the_paper() {
-            return Ok(Self {
-                sentence: nothing_to_replicate(results),
-                more: Vec::new(),
-                picture: None,
-                caption: String::new(),
-                legend: Vec::new(),
-                rows: methods.iter().filter_map(|m| row(results, comparisons, m)).collect(),
-                findings: decides.into_iter().collect(),
-                outside: outside(comparisons),
-            });
-        }
         let findings = [white_box(results), columns(printed, comparisons), decides];
         Ok(Self {
             sentence: sentence(comparisons),
@@ -95,18 +83,6 @@ fn methods<'a>(comparisons: &[Comparison<'a>]) -> Vec<&'a str> {
 
 fn verdicts(comparisons: &[Comparison<'_>]) -> Vec<PrintedVerdict> {
     comparisons.iter().filter_map(|c| c.verdicts[0]).collect()
-}
-
-/// The answer for another network, or other images.
-fn nothing_to_replicate(results: &Results) -> String {
-    let network =
-        results.other_network().map(|network| format!("the network is another one ({network})"));
-    let data = results.other_data().map(|name| format!("the images are those of {name}"));
-    let what: Vec<String> = [network, data].into_iter().flatten().collect();
-    format!(
-        "There is nothing to replicate: the paper's numbers are of LeNet on MNIST, and here {}. Printed numbers stand beside ours only to show where.",
-        what.join(" and ")
-    )
 }
 
 fn sentence(comparisons: &[Comparison<'_>]) -> String {

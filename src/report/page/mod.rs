@@ -114,9 +114,10 @@ impl Page {
         // Curves are over noise scales of linf, beside print.
         let curves = &results.in_norm(Norm::Linf);
         let [transfer, white] = [ThreatModel::Transfer, ThreatModel::WhiteBox];
-        let own = [transfer, white].map(|threat| ReadTable::own(results, threat)).concat();
+        let mut own = [transfer, white].map(|threat| ReadTable::own(results, threat)).concat();
         let asked = [&results.tables, &results.figures].iter().any(|asked| !asked.is_empty());
-        let any_printed = own.is_empty() || asked;
+        let asks_paper = own.is_empty() || asked;
+        let any_printed = asks_paper && results.is_of_the_paper();
         let print = any_printed.then_some(&printed);
         let pictures = Pictures::draw(seen, print);
         let mut skipped = pictures.skipped.clone();
@@ -133,6 +134,11 @@ impl Page {
         let line = |line: String| one_line(&line.replace(&place, "")).into_owned();
         let skipped = skipped.into_iter().map(line).collect();
         let printed_as = |threat| ReadTable::printed(results, &printed, &comparisons, threat);
+        if asks_paper && !any_printed {
+            own.extend(
+                [transfer, white].map(printed_as).into_iter().flat_map(ReadTable::own_of_paper),
+            );
+        }
         let white_box_tables = printed_as(white).into_iter();
         let mut all_differences = protocol(results, print);
         let (mut of_figure_3, mut others) = (Vec::new(), Vec::new());
@@ -141,7 +147,7 @@ impl Page {
             of_figure_3 = figure_3(curves, print)?;
             others = other_defenses(curves, print)?;
         }
-        let csv = csv(results, any_printed, &comparisons)?;
+        let csv = csv(results, asks_paper, &comparisons)?;
         let headline =
             Headline::new(results, &printed, &comparisons, searched.as_ref(), swept.as_ref())?;
         Ok(Self {

@@ -15,8 +15,8 @@ const TRAIN_IMAGES: usize = 60_000;
 /// What a number under transfer counts ([`Cell::accuracy_as_shown`](crate::evaluation::Cell::accuracy_as_shown)).
 const SHOWN: &str = "Under transfer, images count as they are shown: one that a model misclassifies without an attack counts as correct if the attack happens to put it right. (`evaluate --source` counts such images as wrong.)";
 
-/// The differences that lie in the protocol; `printed` is None for a sheet of the user's, which has nothing to differ from: its
-/// columns and profile are said.
+/// The differences that lie in the protocol; `printed` is None for a sheet of the user's and for another network or other images
+/// than the paper's, which have nothing to differ from: columns and profile are said.
 pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference> {
     let one = |name: &str, sentence: String| Difference {
         name: name.to_owned(),
@@ -28,9 +28,10 @@ pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference>
     };
     let profile = one("Profile", profile(&results.settings));
     let Some(printed) = printed else {
+        let paper = departure(results).map(|sentence| one("The paper", sentence));
         let shown = has(results, ThreatModel::Transfer).then(|| one("Transfer", SHOWN.to_owned()));
         let columns = own_columns(results).into_iter().filter_map(column);
-        return shown.into_iter().chain(columns).chain([profile]).collect();
+        return paper.into_iter().chain(shown).chain(columns).chain([profile]).collect();
     };
     let mut all = vec![one("Threat model", threat_model(results))];
     all.extend(exchanged(printed).map(|sentence| one("Exchanged columns", sentence)));
@@ -39,7 +40,6 @@ pub fn protocol(results: &Results, printed: Option<&Printed>) -> Vec<Difference>
     all.extend(columns.filter_map(column));
     all.push(one("One model or one a noise scale", scales(results)));
     all.push(one("Seeds", seeds(results)));
-    all.extend(departures(results));
     all.push(one("Images", images(results)));
     all.push(profile);
     all
@@ -216,28 +216,18 @@ fn seeds(results: &Results) -> String {
     }
 }
 
-/// That the network or its images are not the paper's, where they are not.
-fn departures(results: &Results) -> impl Iterator<Item = Difference> {
-    let network = results.other_network().map(|network| {
-        (
-            "Network",
-            format!(
-                "the paper's numbers are of LeNet. These are of another network ({network}): they cannot be compared with print."
-            ),
+/// Why print does not stand beside tables of the paper's.
+fn departure(results: &Results) -> Option<String> {
+    let network = results.other_network().map(|network| format!("another network ({network})"));
+    let data = results.other_data().map(|name| format!("images of another set, named {name}"));
+    let other: Vec<String> = [network, data].into_iter().flatten().collect();
+    let asked = !results.tables.is_empty() || !results.figures.is_empty();
+    (asked && !other.is_empty()).then(|| {
+        format!(
+            "its printed numbers are of LeNet on MNIST. These are of {}: they have nothing to replicate, and print does not stand beside them.",
+            other.join(" and ")
         )
-    });
-    let data = results.other_data().map(|name| {
-        (
-            "Data set",
-            format!(
-                "the paper's numbers are of MNIST. These are of other images, a set named {name}: they cannot be compared with print."
-            ),
-        )
-    });
-    [network, data]
-        .into_iter()
-        .flatten()
-        .map(|(name, sentence)| Difference { name: name.to_owned(), sentences: vec![sentence] })
+    })
 }
 
 fn images(results: &Results) -> String {

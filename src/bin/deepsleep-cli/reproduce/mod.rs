@@ -117,6 +117,12 @@ impl Reproduce {
         let (train, test) = choice.data.load_both()?;
         let mut spec = self.of_images(asked, &choice, &train, &test)?;
         spec.settings.validate().map_err(wrong_use)?;
+        if (self.search.is_some() || sweep.is_some()) && !spec.is_of_the_paper() {
+            common.console().say(format_args!(
+                "note: settings are compared by their distance from the paper's printed numbers, which are of LeNet on MNIST, and \
+                 not of this network or these images"
+            ));
+        }
         if let Some(path) = &self.search {
             return self.search(path, spec, &choice.data, (&train, &test), common);
         }

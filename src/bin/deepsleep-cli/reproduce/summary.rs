@@ -28,14 +28,13 @@ pub fn of(results: &Results) -> Result<String> {
     }
     let rows = tables.iter().flat_map(|table| &table.scales).flat_map(|scale| &scale.rows);
     let cells: Vec<&ShownCell> = rows.flat_map(|(_, cells)| cells).collect();
-    let said = if results.is_of_the_paper() { verdict(&cells) } else { String::new() };
-    Ok(text + &said)
+    Ok(text + &verdict(&cells))
 }
 
 /// A table: ours, and in brackets as printed; a star where print lies in the interval of one more run.
 fn read(table: &ReadTable) -> String {
     let mut text = format!("\n{} ({}", table.name(), table.threat_model.name());
-    text += if table.number.is_some() { "; ours, then as printed in brackets)" } else { ")" };
+    text += if table.beside_print { "; ours, then as printed in brackets)" } else { ")" };
     text += &format!("\n{:<9}{:<27}", "noise", "method");
     // Attacks with their options may be longer than numbers.
     let width = |column: &Head| (column.key.len() + 2).max(16);

@@ -73,6 +73,11 @@ pub fn of(train: &Train, training: Option<Training>) -> Result<Settings> {
         })?;
     }
     let changed = settings.changed(&assignments).map_err(wrong)?;
+    if settings.adversarial_training.spiking && !changed.adversarial_training.spiking {
+        let problem =
+            format!("--model-kind snn and --set {ADVERSARIAL_SPIKES}=false: give one of them");
+        return Err(WrongUse(problem).into());
+    }
     // How a network spikes matters to one that is trained to.
     let is_read = |name: &str| train.model_kind == ModelKind::Snn && is_within(name, SPIKING);
     let others: Vec<_> = assignments.iter().copied().filter(|(name, _)| !is_read(name)).collect();
