@@ -40,7 +40,17 @@ impl Certifier {
     pub fn movable(&self, context: &Context, samples: &Samples, eps: f32) -> Result<Movable> {
         let budget = Budget { norm: Norm::Linf, eps, seed: 0 };
         self.check(samples, &budget)?;
-        let first = self.layers.iter().position(|layer| matches!(layer, Layer::Activation(_)));
+        if samples.is_empty() {
+            return Err(Error::argument("certificate", "there are no images to map"));
+        }
+        let mut forward = Forward::new(self, context.isa());
+        forward.begin(std::iter::once(samples.image(0)), 1.0);
+        // What is the same for all images, such as the mask of a border, is none that a map would show.
+        let first = self.layers.iter().enumerate().position(|(node, layer)| {
+            forward.node(node);
+            matches!(layer, Layer::Activation(_))
+                && depends_on_the_image(forward.bounds(self.places[node + 1]))
+        });
         let Some(first) = first else {
             let problem = "the network has no activations, whose bounds a map would show";
             return Err(Error::argument("certificate", problem));
@@ -71,6 +81,14 @@ impl Certifier {
     }
 }
 
+/// Whether bounds over all images are farther apart somewhere than rounding makes them.
+fn depends_on_the_image(bounds: &Bounds) -> bool {
+    bounds.low.iter().zip(&bounds.high).any(|(low, high)| {
+        let (low, high) = (low.0[0], high.0[0]);
+        high - low > 1e-3 * low.abs().max(high.abs())
+    })
+}
+
 /// The widths of bounds `[channel][cell]`, summed over channels.
 fn sums(bounds: &Bounds, cells: usize) -> Vec<[f32; LANES]> {
     let mut sums = vec![[0.0; LANES]; cells];
@@ -94,8 +112,12 @@ mod tests {
     /// where it closes and up to 0.85.
     #[test]
     fn only_pixels_that_reach_the_threshold_can_be_moved() {
+        // What an import makes of a border: a mask that is the same for all images.
         let text = r#"{"input": [1, 1, 2], "classes": 2, "nodes": [
             {"name": "conv", "op": "conv2d", "out": 1, "kernel": 1, "bias": true},
+            {"name": "mask", "op": "conv2d", "out": 1, "kernel": 1, "bias": false, "inputs": ["input"]},
+            {"name": "clamp", "op": "clamp", "low": 0.0, "high": 1.0},
+            {"name": "sum", "op": "add", "inputs": ["conv", "clamp"]},
             {"name": "relu", "op": "relu"}, {"name": "fc", "op": "linear", "out": 2}]}"#;
         let architecture = Architecture::from_json(text, "here").expect("a network");
         let mut model = Model::new(architecture, 0).expect("a model");
@@ -104,7 +126,7 @@ mod tests {
         };
         set(&mut model, "conv.weight", 2.0);
         set(&mut model, "conv.bias", -1.0);
-        assert_eq!(model.first_thresholds(), Some(vec![0.5]));
+        set(&mut model, "mask.weight", 0.0);
         let shape = Shape::new(1, 1, 2);
         let data = Dataset::from_floats(vec![0.2, 0.6], vec![0], shape, 2).expect("an image");
         let samples = Samples::from_dataset(&data, 0..1).expect("samples");

@@ -232,6 +232,23 @@ fn convert(
     }
 }
 
+/// What is to be said of convolutions that stand for borders, slices and permutations: they are of zeros and ones.
+fn moves(state: &StateDict) -> Option<String> {
+    let is_one = |name: &&str| {
+        let array = state.get(name).filter(|array| array.shape.len() == 4);
+        array.is_some_and(|array| array.values.iter().all(|&value| value == 0.0 || value == 1.0))
+    };
+    let layers: Vec<&str> =
+        state.names().filter(is_one).map(|name| name.trim_end_matches(".weight")).collect();
+    (!layers.is_empty()).then(|| {
+        format!(
+            "to pad, pick or move features there are convolutions of zeros and ones ({}), which training and sleep change like \
+             any others",
+            list(layers)
+        )
+    })
+}
+
 /// The network that was read, as far as its logits need it.
 fn finished(
     graph: &proto::GraphProto,
@@ -277,6 +294,7 @@ fn finished(
     }
     let (nodes, state) = finish::finish(&mut network, place)
         .map_err(|problem| supported::unsupported(graph).unwrap_or(problem))?;
+    notes.extend(moves(&state));
     let architecture = Architecture::new(network.shape(IMAGE), classes, nodes);
     let architecture = architecture.map_err(|error| error.to_string())?;
     Ok((architecture, state, notes))
