@@ -85,7 +85,7 @@ impl Certifier {
 fn depends_on_the_image(bounds: &Bounds) -> bool {
     bounds.low.iter().zip(&bounds.high).any(|(low, high)| {
         let (low, high) = (low.0[0], high.0[0]);
-        high - low > 1e-3 * low.abs().max(high.abs())
+        high - low > (1e-3 * low.abs().max(high.abs())).max(1e-6)
     })
 }
 
