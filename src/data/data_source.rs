@@ -114,7 +114,17 @@ impl DataSource {
     /// # Errors
     /// If a file is missing, cannot be read or is not what its format requires; it is named.
     pub fn load(&self, split: Split) -> Result<Dataset> {
-        self.format.read(&self.place, split, self.classes)
+        let set = self.format.read(&self.place, split, self.classes)?;
+        if set.is_sorted_by_class() {
+            log::info!(
+                target: "note",
+                "{}: its {} images stand class by class, so that the first of them are of a few classes; shuffle the file before a \
+                 part of it is measured or learned from",
+                self.place.display(),
+                set.len()
+            );
+        }
+        Ok(set)
     }
 
     /// The files, or folders of files, that one half is read from; none if one is missing.

@@ -127,6 +127,13 @@ impl Dataset {
         DataSource::at(place, &[split])?.load(split)
     }
 
+    /// Whether images of a class stand together, so that a part of them is of a few classes only.
+    pub fn is_sorted_by_class(&self) -> bool {
+        let changes = self.labels.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        // By chance there would be far more changes.
+        changes > 0 && changes < 2 * self.classes && self.len() >= 8 * self.classes
+    }
+
     /// Number of images, `N`.
     pub fn len(&self) -> usize {
         self.labels.len()

@@ -152,6 +152,31 @@ fn png(path: &Path, [width, height]: [u32; 2], color: png::ColorType, pixels: &[
     encoder.write_header().unwrap().write_image_data(pixels).unwrap();
 }
 
+/// The first images of a folder are of all classes, in proportion; those of a file that is sorted by class are not.
+#[test]
+fn classes_of_a_folder_take_turns() {
+    let root = tempfile::tempdir().unwrap();
+    for (class, count) in [("ant", 20), ("bee", 40)] {
+        for i in 0..count {
+            let path = root.path().join(format!("test/{class}/{i:02}.png"));
+            png(&path, [1, 1], png::ColorType::Grayscale, &[i]);
+        }
+    }
+    let set = Dataset::load(root.path(), Split::Test).unwrap();
+    assert_eq!(set.labels()[..6], [1, 0, 1, 1, 0, 1]);
+    let bees: Vec<f32> =
+        (0..6).filter(|&i| set.label(i) == 1).map(|i| set.image(i)[0] * 255.0).collect();
+    assert_eq!(bees, [0.0, 1.0, 2.0, 3.0]);
+    assert_eq!((0..60).map(|i| set.label(i)).sum::<usize>(), 40);
+    assert!(!set.is_sorted_by_class());
+    let sorted = |labels: Vec<u8>| {
+        let count = labels.len();
+        Dataset::new(vec![0; count], labels, [1, 1, 1], 2).unwrap().is_sorted_by_class()
+    };
+    assert!(sorted((0..20).map(|i| u8::from(i >= 10)).collect()));
+    assert!(!sorted((0..20).map(|i| i % 2).collect()) && !sorted(vec![1; 20]));
+}
+
 #[test]
 fn a_folder_a_class_of_png_files_is_a_data_set() {
     let root = tempfile::tempdir().unwrap();

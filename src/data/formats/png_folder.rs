@@ -1,5 +1,6 @@
 //! One PNG file per image, one folder per class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are sorted by
-//! the bytes of their names, as in torchvision's `ImageFolder`.
+//! the bytes of their names, as in torchvision's `ImageFolder`, and so are the images of a class; but classes take turns, so that
+//! the first images of a set are of all of them.
 
 #[cfg(feature = "png")]
 use super::png_file::decode;
@@ -74,8 +75,8 @@ pub(super) fn class_names(place: &Path) -> Result<Vec<OsString>> {
 pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
     let folders = files(place, split).map_err(|m| missing(place, &m))?;
     let classes = class_names(place)?;
-    let (mut images, mut labels) = (Pixels::Bytes(Vec::new()), Vec::new());
-    let mut first: Option<(Shape, PathBuf)> = None;
+    // Each with its label and its place in its class, from 0 to 1.
+    let mut found: Vec<(f64, usize, PathBuf)> = Vec::new();
     if let Some(stray) = entries(&folders[0], is_image)?.first() {
         let problem = "an image outside of the folders of classes: move it to one";
         return Err(Error::format(folders[0].join(stray), problem));
@@ -93,25 +94,31 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
             let problem = "a folder within a class, whose images would be left out: move them up";
             return Err(Error::format(folder.join(inner), problem));
         }
-        for name in entries(&folder, is_png)? {
-            let path = folder.join(name);
-            let shape = decode(&path, &mut images)?;
-            match &first {
-                Some((expected, other)) if *expected != shape => {
-                    let problem = format!(
-                        "an image of {shape}, but {} has {expected}; all have to be alike",
-                        other.display()
-                    );
-                    return Err(Error::format(path, problem));
-                }
-                Some(_) => {}
-                None => first = Some((shape, path.clone())),
+        let names = entries(&folder, is_png)?;
+        let step = 1.0 / names.len().max(1) as f64;
+        let placed = names.into_iter().enumerate();
+        found.extend(placed.map(|(i, name)| ((i as f64 + 0.5) * step, label, folder.join(name))));
+    }
+    found.sort_by(|(a, one, _), (b, other, _)| a.total_cmp(b).then(one.cmp(other)));
+    let (mut images, mut labels) = (Pixels::Bytes(Vec::new()), Vec::new());
+    let mut first: Option<(Shape, PathBuf)> = None;
+    for (_, label, path) in found {
+        let shape = decode(&path, &mut images)?;
+        match &first {
+            Some((expected, other)) if *expected != shape => {
+                let problem = format!(
+                    "an image of {shape}, but {} has {expected}; all have to be alike",
+                    other.display()
+                );
+                return Err(Error::format(path, problem));
             }
-            labels.push(label as u8);
-            if images.len() > MOST_PIXELS {
-                let problem = format!("more than {MOST_PIXELS} pixels in all");
-                return Err(Error::format(&folders[0], problem));
-            }
+            Some(_) => {}
+            None => first = Some((shape, path)),
+        }
+        labels.push(label as u8);
+        if images.len() > MOST_PIXELS {
+            let problem = format!("more than {MOST_PIXELS} pixels in all");
+            return Err(Error::format(&folders[0], problem));
         }
     }
     let Some((shape, _)) = first else {
