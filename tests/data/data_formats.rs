@@ -76,9 +76,9 @@ fn png_files_of_any_depth_keep_their_values() {
     gray(&at("b/3.png"), [2, 1], sixteen, &words([300, 60000]));
     gray(&at("b/4.png"), [2, 1], eight, &[7, 8]);
     let set = Dataset::load(root.path(), Split::Test).unwrap();
-    assert_eq!(set.image(1), bytes.image(1));
-    assert_eq!(set.image(2), [300.0 / 65535.0, 60000.0 / 65535.0]);
-    assert_eq!((set.image(3), set.labels()), (vec![7.0 / 255.0, 8.0 / 255.0], &[0, 0, 1, 1][..]));
+    assert_eq!(set.image(2), bytes.image(1));
+    assert_eq!(set.image(1), [300.0 / 65535.0, 60000.0 / 65535.0]);
+    assert_eq!((set.image(3), set.labels()), (vec![7.0 / 255.0, 8.0 / 255.0], &[0, 1, 0, 1][..]));
     // Colors lie beside one another.
     let color = tempfile::tempdir().unwrap();
     let path = color.path().join("test/a/1.png");
