@@ -140,13 +140,8 @@ impl Page {
             );
         }
         let white_box_tables = printed_as(white).into_iter();
-        let mut all_differences = protocol(results, print);
-        let (mut of_figure_3, mut others) = (Vec::new(), Vec::new());
-        if let Some(print) = print {
-            all_differences.extend(differences(results)?);
-            of_figure_3 = figure_3(curves, print)?;
-            others = other_defenses(curves, print)?;
-        }
+        let of_figure_3 = print.map(|print| figure_3(curves, print)).transpose()?;
+        let others = print.map(|print| other_defenses(curves, print)).transpose()?;
         let csv = csv(results, asks_paper, &comparisons)?;
         let headline =
             Headline::new(results, &printed, &comparisons, searched.as_ref(), swept.as_ref())?;
@@ -160,10 +155,10 @@ impl Page {
             white_box_tables: white_box_tables
                 .filter(|table| any_printed && table.is_attacked())
                 .collect(),
-            differences: all_differences,
+            differences: all_differences(results, print)?,
             swept,
-            figure_3: of_figure_3,
-            others,
+            figure_3: of_figure_3.unwrap_or_default(),
+            others: others.unwrap_or_default(),
             own_curves: of_own_sheet(curves, &printed, any_printed)?,
             white_box: white_box(curves, &printed, bound)?,
             is_white_box: results.cells.iter().any(is_white_box),
@@ -224,6 +219,15 @@ impl Page {
     fn tag(&self) -> &'static str {
         if self.notice.is_some() { " (quick run)" } else { "" }
     }
+}
+
+/// Where protocol and settings differ from the paper's; of what is not compared with it, how it was measured.
+fn all_differences(results: &Results, print: Option<&Printed>) -> Result<Vec<Difference>> {
+    let mut all = protocol(results, print);
+    if print.is_some() {
+        all.extend(differences(results)?);
+    }
+    Ok(all)
 }
 
 fn listed_models(results: &Results) -> Vec<ListedModel> {
