@@ -57,6 +57,13 @@ fn gray(path: &Path, [width, height]: [u32; 2], depth: png::BitDepth, pixels: &[
     encoder.write_header().unwrap().write_image_data(pixels).unwrap();
 }
 
+/// The images of a shuffled folder with their labels, sorted.
+fn found(set: &Dataset) -> Vec<(usize, Vec<f32>)> {
+    let mut images: Vec<_> = (0..set.len()).map(|i| (set.label(i), set.image(i))).collect();
+    images.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    images
+}
+
 #[test]
 fn png_files_of_any_depth_keep_their_values() {
     let root = tempfile::tempdir().unwrap();
@@ -66,19 +73,21 @@ fn png_files_of_any_depth_keep_their_values() {
     gray(&at("a/1.png"), [2, 1], one, &[0b0100_0000]);
     gray(&at("a/2.png"), [2, 1], eight, &[1, 254]);
     let bytes = Dataset::load(root.path(), Split::Test).unwrap();
-    assert_eq!(
-        (bytes.image(0), bytes.image(1)),
-        (vec![0.0, 1.0], vec![1.0 / 255.0, 254.0 / 255.0])
-    );
+    let gray_bytes = vec![1.0 / 255.0, 254.0 / 255.0];
+    assert_eq!(found(&bytes), [(0, vec![0.0, 1.0]), (0, gray_bytes.clone())]);
     // Bytes that were widened are the same images.
     gray(&at("a/2.png"), [2, 1], sixteen, &words([257, 254 * 257]));
     assert_eq!(Dataset::load(root.path(), Split::Test).unwrap(), bytes);
     gray(&at("b/3.png"), [2, 1], sixteen, &words([300, 60000]));
     gray(&at("b/4.png"), [2, 1], eight, &[7, 8]);
     let set = Dataset::load(root.path(), Split::Test).unwrap();
-    assert_eq!(set.image(2), bytes.image(1));
-    assert_eq!(set.image(1), [300.0 / 65535.0, 60000.0 / 65535.0]);
-    assert_eq!((set.image(3), set.labels()), (vec![7.0 / 255.0, 8.0 / 255.0], &[0, 1, 0, 1][..]));
+    let expected = [
+        (0, vec![0.0, 1.0]),
+        (0, gray_bytes),
+        (1, vec![300.0 / 65535.0, 60000.0 / 65535.0]),
+        (1, vec![7.0 / 255.0, 8.0 / 255.0]),
+    ];
+    assert_eq!(found(&set), expected);
     // Colors lie beside one another.
     let color = tempfile::tempdir().unwrap();
     let path = color.path().join("test/a/1.png");
@@ -154,7 +163,7 @@ fn png(path: &Path, [width, height]: [u32; 2], color: png::ColorType, pixels: &[
 
 /// The first images of a folder are of all classes, in proportion; those of a file that is sorted by class are not.
 #[test]
-fn classes_of_a_folder_take_turns() {
+fn images_of_a_folder_are_shuffled() {
     let root = tempfile::tempdir().unwrap();
     for (class, count) in [("ant", 20), ("bee", 40)] {
         for i in 0..count {
@@ -163,11 +172,22 @@ fn classes_of_a_folder_take_turns() {
         }
     }
     let set = Dataset::load(root.path(), Split::Test).unwrap();
-    assert_eq!(set.labels()[..6], [1, 0, 1, 1, 0, 1]);
-    let bees: Vec<f32> =
-        (0..6).filter(|&i| set.label(i) == 1).map(|i| set.image(i)[0] * 255.0).collect();
-    assert_eq!(bees, [0.0, 1.0, 2.0, 3.0]);
-    assert_eq!((0..60).map(|i| set.label(i)).sum::<usize>(), 40);
+    let of = |class: usize| {
+        let pixels =
+            (0..60).filter(|&i| set.label(i) == class).map(|i| (set.image(i)[0] * 255.0) as u8);
+        let mut pixels: Vec<u8> = pixels.collect();
+        pixels.sort_unstable();
+        pixels
+    };
+    // Every image once, with its own label.
+    assert_eq!(of(0), (0..20).collect::<Vec<u8>>());
+    assert_eq!(of(1), (0..40).collect::<Vec<u8>>());
+    // Of the first ones and of every second one, some of both.
+    let bees = |images: &[usize]| images.iter().filter(|&&i| set.label(i) == 1).count();
+    let (first, second): (Vec<usize>, Vec<usize>) =
+        ((0..15).collect(), (0..60).step_by(2).collect());
+    assert!((6..=14).contains(&bees(&first)) && (12..=28).contains(&bees(&second)));
+    assert_eq!(Dataset::load(root.path(), Split::Test).unwrap(), set);
     assert!(!set.is_sorted_by_class());
     let sorted = |labels: Vec<u8>| {
         let count = labels.len();
@@ -186,8 +206,9 @@ fn a_folder_a_class_of_png_files_is_a_data_set() {
     // A class of the other half alone counts too.
     png(&at("train/ant/c.png"), [2, 1], png::ColorType::Rgb, &[0; 6]);
     let set = Dataset::load(root.path(), Split::Test).unwrap();
-    assert_eq!((set.labels(), set.classes()), (&[1, 2][..], 3));
-    let bytes: Vec<f32> = set.image(1).iter().map(|p| p * 255.0).collect();
+    let images = found(&set);
+    assert_eq!((images[0].0, images[1].0, set.classes()), (1, 2, 3));
+    let bytes: Vec<f32> = images[1].1.iter().map(|p| p * 255.0).collect();
     assert_eq!(bytes, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
     fs::rename(at("train/ant"), at("test/ant")).unwrap();
     fs::create_dir_all(at("train/dog")).unwrap();

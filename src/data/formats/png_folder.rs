@@ -1,6 +1,6 @@
 //! One PNG file per image, one folder per class: `train/CLASS/NAME.png` and `test/CLASS/NAME.png`. Classes are sorted by
-//! the bytes of their names, as in torchvision's `ImageFolder`, and so are the images of a class; but classes take turns, so that
-//! the first images of a set are of all of them.
+//! the bytes of their names, as in torchvision's `ImageFolder`, and so are the images of a class; then all
+//! are shuffled, always in the same way, so that a part of a set is of all classes.
 
 #[cfg(feature = "png")]
 use super::png_file::decode;
@@ -8,6 +8,7 @@ use super::{MOST_PIXELS, Missing, missing};
 use crate::data::Dataset;
 use crate::data::dataset::Pixels;
 use crate::data::files::Split;
+use crate::simd::random::Key;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -75,8 +76,7 @@ pub(super) fn class_names(place: &Path) -> Result<Vec<OsString>> {
 pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
     let folders = files(place, split).map_err(|m| missing(place, &m))?;
     let classes = class_names(place)?;
-    // Each with its label and its place in its class, from 0 to 1.
-    let mut found: Vec<(f64, usize, PathBuf)> = Vec::new();
+    let mut found: Vec<(usize, PathBuf)> = Vec::new();
     if let Some(stray) = entries(&folders[0], is_image)?.first() {
         let problem = "an image outside of the folders of classes: move it to one";
         return Err(Error::format(folders[0].join(stray), problem));
@@ -94,16 +94,18 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
             let problem = "a folder within a class, whose images would be left out: move them up";
             return Err(Error::format(folder.join(inner), problem));
         }
-        let names = entries(&folder, is_png)?;
-        let step = 1.0 / names.len().max(1) as f64;
-        let placed = names.into_iter().enumerate();
-        found.extend(placed.map(|(i, name)| ((i as f64 + 0.5) * step, label, folder.join(name))));
+        let names = entries(&folder, is_png)?.into_iter();
+        found.extend(names.map(|name| (label, folder.join(name))));
     }
-    found.sort_by(|(a, one, _), (b, other, _)| a.total_cmp(b).then(one.cmp(other)));
+    // Class by class, the first images were of one class; with classes in turn, so would every second one of two be.
+    let key = Key::new(0).named("folder");
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_cached_key(|&i| key.with(i as u64).to_u64());
     let (mut images, mut labels) = (Pixels::Bytes(Vec::new()), Vec::new());
     let mut first: Option<(Shape, PathBuf)> = None;
-    for (_, label, path) in found {
-        let shape = decode(&path, &mut images)?;
+    for i in order {
+        let (label, path) = &found[i];
+        let shape = decode(path, &mut images)?;
         match &first {
             Some((expected, other)) if *expected != shape => {
                 let problem = format!(
@@ -113,9 +115,9 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
                 return Err(Error::format(path, problem));
             }
             Some(_) => {}
-            None => first = Some((shape, path)),
+            None => first = Some((shape, path.clone())),
         }
-        labels.push(label as u8);
+        labels.push(*label as u8);
         if images.len() > MOST_PIXELS {
             let problem = format!("more than {MOST_PIXELS} pixels in all");
             return Err(Error::format(&folders[0], problem));
