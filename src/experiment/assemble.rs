@@ -11,6 +11,7 @@ use super::spec::ExperimentSpec;
 use super::store::{Store, StoreEntry};
 use crate::Result;
 use crate::evaluation::{Evidence, NamedAttack, ThreatModel};
+use crate::method::HistoryPoint;
 
 /// The results, as far as there are any: cells and models without a result are left out.
 ///
@@ -36,7 +37,7 @@ pub fn assemble_results(
             defense: plan.row.training,
             seed: plan.seed,
             overrides: overrides.collect(),
-            clean_accuracy: history.last().map_or(0.0, |point| point.accuracy()),
+            clean_accuracy: history.last().map_or(0.0, HistoryPoint::accuracy),
             history,
             file: file(entry),
             spiking: plan.row.spiking,

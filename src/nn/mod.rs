@@ -70,6 +70,5 @@ pub use recalibrate::recalibrate;
 pub use recipe::Recipe;
 pub use regime::{Batch, PlainRegime, Regime, Targets};
 pub use schedule::Schedule;
-pub(crate) use train::order;
 pub use train::{EpochReport, StepReport, Trainer};
 pub use training_options::TrainingOptions;

@@ -123,7 +123,7 @@ impl Trainer {
         // One entry into the thread pool for the whole epoch.
         let loss = context.install(|| {
             let key = Key::new(self.options.seed).named("order").with(epoch as u64);
-            let order = order(key, data.len());
+            let order = key.order(data.len());
             let mut total = 0.0_f64;
             for (step, indices) in order.chunks_exact(size).enumerate() {
                 let loss = self.step_with(context, network, data, regime, indices)?;
@@ -345,11 +345,4 @@ fn perturb<N: Network + ?Sized>(
         before
     });
     perturbed.collect()
-}
-
-/// An order of images: sorted by a hash of (key, image), so that there is no generator whose state a resumed run would need.
-pub(crate) fn order(key: Key, images: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..images).collect();
-    order.sort_by_cached_key(|&i| key.with(i as u64).to_u64());
-    order
 }

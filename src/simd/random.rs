@@ -58,6 +58,14 @@ impl Key {
         key
     }
 
+    /// An order of this many things: sorted by a hash of (key, thing), so that there is no generator whose state a resumed run
+    /// would need.
+    pub fn order(self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by_cached_key(|&i| self.with(i as u64).to_u64());
+        order
+    }
+
     /// The key as a number.
     pub fn to_u64(self) -> u64 {
         self.0

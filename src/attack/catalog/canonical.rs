@@ -30,27 +30,23 @@ impl AttackSpec {
             }
         }
         spec.options.sort_by_key(|(key, _)| place(entry, key));
-        let default = |key: &str| {
-            let mut options = entry.options();
-            options.find(|(option, ..)| *option == key).map(|(_, default, _)| *default)
-        };
         // Some options change what others are by default (`form` of cw), so an option goes if that changes nothing, whatever
         // its value.
         let meaning = self.description();
         let is_stepped = entry.options().any(|(option, ..)| *option == "step");
         for (key, _) in spec.options.clone() {
+            let mut without = spec.clone();
+            without.options.retain(|(option, _)| *option != key);
             let stays = is_stepped && key == "steps";
-            if !stays {
-                let mut without = spec.clone();
-                without.options.retain(|(option, _)| *option != key);
-                if without.description() == meaning {
-                    spec = without;
-                }
+            if !stays && without.description() == meaning {
+                spec = without;
             }
         }
         if is_stepped && spec.option("steps").is_none() {
-            let steps = default("steps").map(|steps| ("steps".to_owned(), steps.to_owned()));
-            spec.options.extend(steps);
+            let mut options = entry.options();
+            let steps = options.find(|(option, ..)| *option == "steps");
+            spec.options
+                .extend(steps.map(|(steps, default, _)| (steps.to_string(), default.to_string())));
             spec.options.sort_by_key(|(key, _)| place(entry, key));
         }
         spec

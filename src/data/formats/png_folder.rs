@@ -98,12 +98,9 @@ pub(super) fn read(place: &Path, split: Split) -> Result<Dataset> {
         found.extend(names.map(|name| (label, folder.join(name))));
     }
     // Class by class, the first images were of one class; with classes in turn, so would every second one of two be.
-    let key = Key::new(0).named("folder");
-    let mut order: Vec<usize> = (0..found.len()).collect();
-    order.sort_by_cached_key(|&i| key.with(i as u64).to_u64());
     let (mut images, mut labels) = (Pixels::Bytes(Vec::new()), Vec::new());
     let mut first: Option<(Shape, PathBuf)> = None;
-    for i in order {
+    for i in Key::new(0).named("folder").order(found.len()) {
         let (label, path) = &found[i];
         let shape = decode(path, &mut images)?;
         match &first {

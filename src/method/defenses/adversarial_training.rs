@@ -157,40 +157,26 @@ struct OnAdversarial {
     worst: Option<Var>,
 }
 
-/// A network that learns from examples of its own, and perhaps from bounds.
-trait WorstLogits: Network + Freeze {
-    /// Records the worst logits of images between these limits.
-    fn record_worst(
-        &mut self,
-        tape: &mut Tape,
-        limits: [Var; 2],
-        weights: &[Weight],
-        labels: &Labels,
-    ) -> Result<Var>;
+/// A network that learns from examples of its own, and from interval bounds if it has some.
+trait Bounded: Network + Freeze {
+    /// The network that bounds are of.
+    fn bounded(&mut self) -> Result<&mut Model>;
 }
 
-impl WorstLogits for Model {
-    fn record_worst(
-        &mut self,
-        tape: &mut Tape,
-        limits: [Var; 2],
-        weights: &[Weight],
-        labels: &Labels,
-    ) -> Result<Var> {
-        Self::record_worst(self, tape, limits, weights, labels)
+impl Bounded for Model {
+    fn bounded(&mut self) -> Result<&mut Model> {
+        Ok(self)
     }
 }
 
-impl WorstLogits for SpikingModel {
-    fn record_worst(&mut self, _: &mut Tape, _: [Var; 2], _: &[Weight], _: &Labels) -> Result<Var> {
-        Err(Error::argument(
-            "adversarial training",
-            "there are no interval bounds of spiking networks",
-        ))
+impl Bounded for SpikingModel {
+    fn bounded(&mut self) -> Result<&mut Model> {
+        let problem = "there are no interval bounds of spiking networks";
+        Err(Error::argument("adversarial training", problem))
     }
 }
 
-impl<N: WorstLogits> Regime<N> for OnAdversarial {
+impl<N: Bounded> Regime<N> for OnAdversarial {
     fn prepare(&mut self, network: &mut N, batch: &mut Batch<'_>) -> Result<()> {
         if let RobustLoss::Ibp { .. } = self.options.loss {
             let share = self.options.share_of_eps(batch.epochs);
@@ -249,7 +235,7 @@ impl<N: WorstLogits> Regime<N> for OnAdversarial {
         self.worst = None;
         if let Some((limits, labels, _)) = &self.bounds {
             let limits = [&limits[0], &limits[1]].map(|limit| tape.constant(limit.clone()));
-            self.worst = Some(network.record_worst(tape, limits, weights, labels)?);
+            self.worst = Some(network.bounded()?.record_worst(tape, limits, weights, labels)?);
         }
         Ok(logits)
     }

@@ -10,7 +10,7 @@ pub use options::{Layers, Pass, Plasticity, SlowWaveOptions, Turn};
 
 use crate::checkpoint::{MadeWith, StateDict};
 use crate::data::Dataset;
-use crate::nn::{Model, Network, check_finite, order};
+use crate::nn::{Model, Network, check_finite};
 use crate::simd::random::Key;
 use crate::sleep::circuit::{Circuit, PlasticLayer};
 use crate::tensor::{Context, Tensor};
@@ -204,7 +204,7 @@ impl SlowWave {
             return Err(Error::argument("slow-wave sleep", problem));
         }
         let key = Key::new(self.seed).named("slow-wave").with(self.done as u64);
-        let order = order(key.named("order"), data.len());
+        let order = key.named("order").order(data.len());
         let mut images = Tensor::zeros(data.shape(), size);
         for (batch, indices) in order.chunks_exact(size).take(batches).enumerate() {
             data.gather(context, indices, &mut images)?;
