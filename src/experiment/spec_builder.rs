@@ -85,8 +85,8 @@ impl SpecBuilder {
             (self.tables, self.figures, self.is_part) = (tables, figures, false);
             self.sheets = of_rows.cloned().into_iter().collect();
         } else if let Some(sheet) = named {
-            self.tables = Vec::from_iter(sheet.table);
-            self.figures = Vec::from_iter(sheet.figure);
+            let numbers = (Vec::from_iter(sheet.table), Vec::from_iter(sheet.figure));
+            (self.tables, self.figures, self.is_part) = (numbers.0, numbers.1, false);
         }
     }
 
@@ -136,5 +136,28 @@ impl SpecBuilder {
             data: DataIdentity::of(name, train, test),
             trained_on: ImageSet::of_first(train, usual.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::parse;
+
+    /// A quick run leaves methods out only where nobody names a table.
+    #[test]
+    fn a_table_that_a_sheet_names_is_whole() {
+        let of = |text: &str| {
+            let mut asked = SpecBuilder::new(Profile::Published, true).expect("built in");
+            asked.choose(
+                Vec::new(),
+                Vec::new(),
+                Some(&parse(text, "sheet.toml").expect("a sheet")),
+            );
+            (asked.tables, asked.figures, asked.is_part)
+        };
+        assert_eq!(of("table = 1"), (vec![1], vec![], false));
+        assert_eq!(of("figure = 3"), (vec![], vec![3], false));
+        assert_eq!(of("architecture = 'madry'"), (vec![1, 2, 3], vec![3], true));
     }
 }

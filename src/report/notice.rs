@@ -1,7 +1,7 @@
 //! What a shortened run says of itself: what was shortened, and how sure its numbers are.
 use crate::evaluation::{NORMAL_QUANTILE, ThreatModel};
-use crate::experiment::{Results, Spread};
-use crate::method::{Settings, Training};
+use crate::experiment::{Quick, Results, Spread};
+use crate::method::Settings;
 use crate::report::page::format::{grouped, listed};
 use crate::wording::times;
 
@@ -45,25 +45,77 @@ pub fn notice(results: &Results) -> Option<String> {
     Some(format!("Quick run: {}{errors}{seeds}", shortened(results)))
 }
 
-/// Which settings were shortened, of those that some model reads.
+/// Which settings are shortened, in at least one model that reads them. What a sheet or `--set` changes is no shortening.
 fn shortened(results: &Results) -> String {
     let whole = Settings::new(results.settings.profile).written();
-    let read = |name: &str| {
-        let trainings = results.models.iter().map(|model| model.defense).chain([Training::Control]);
-        trainings.into_iter().any(|training| training.reads(&results.settings, name))
+    // It is built in, and could be read when the run began.
+    let short = Quick::load().map(|quick| quick.set).unwrap_or_default();
+    let is_short = |name: &str, value: &str| {
+        let has = |settings: &Settings| {
+            settings.written().iter().any(|(other, found)| other == name && found == value)
+        };
+        results.models.iter().any(|model| {
+            let settings = results.settings_of(model);
+            settings.is_ok_and(|settings| model.defense.reads(&settings, name) && has(&settings))
+        })
     };
-    let changed = results.settings.written().into_iter().filter(|setting| !whole.contains(setting));
-    let changed: Vec<String> = changed
-        .filter(|(name, _)| name != "seed" && read(name))
-        .map(|(name, value)| {
-            let of = whole.iter().find(|(other, _)| *other == name);
+    let changed: Vec<String> = whole
+        .iter()
+        .filter_map(|(name, of)| {
+            short.get(name).filter(|value| *value != of).map(|v| (name, v, of))
+        })
+        .filter(|(name, value, _)| is_short(name, value))
+        .map(|(name, value, of)| {
             // 0 batches are all of them.
-            let of = of.map_or("", |(_, value)| if value == "0" { "all" } else { value });
+            let of = if of == "0" { "all" } else { of };
             format!("`{name}` is {value}, not {of}")
         })
         .collect();
     match changed.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => "all trainings are whole.".to_owned(),
         ref some => format!("{}; other trainings are whole.", listed(some)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::ModelResult;
+    use crate::method::{AdversarialTraining, Profile, SlowWaveDefense, Training};
+
+    /// What a sheet sets is neither shortened nor called so, for one model or for all.
+    #[test]
+    fn what_the_user_sets_is_not_shortened() {
+        let quick = Quick::load().expect("built in");
+        let model = |defense, overrides: &[(&str, &str)]| ModelResult {
+            method: String::new(),
+            id: String::new(),
+            defense: Training::Defense(defense),
+            seed: 0,
+            overrides: overrides.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            clean_accuracy: 0.5,
+            history: Vec::new(),
+            file: None,
+            spiking: false,
+        };
+        let said = |set: &[(&str, &str)], models: Vec<ModelResult>| {
+            let mut settings = Settings::new(Profile::Published);
+            quick.shorten(&mut settings).expect("settings");
+            for (name, value) in set {
+                settings.set(name, value).expect("a setting");
+            }
+            shortened(&Results { models, ..Results::new(settings) })
+        };
+        let slow = model(&SlowWaveDefense, &[]);
+        let epochs = [("adversarial_training.epochs", "3")];
+        let own = model(&AdversarialTraining, &epochs);
+        let one = "`slow_wave.batches` is 40, not all; other trainings are whole.";
+        assert_eq!(said(&[("control.epochs", "3")], vec![slow.clone(), own]), one);
+        let both =
+            "`adversarial_training.epochs` is 12, not 24 and `slow_wave.batches` is 40, not all;";
+        let ours = model(&AdversarialTraining, &[]);
+        let found = said(&[], vec![slow, ours.clone()]);
+        assert!(found.starts_with(both), "{found}");
+        assert_eq!(said(&epochs, vec![ours]), "all trainings are whole.");
     }
 }

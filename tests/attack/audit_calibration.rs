@@ -6,7 +6,7 @@
 
 use crate::common::masks::{Borrowed, Mask, Masked, SaysRandom};
 use crate::common::models::{golden, lenet, test_images};
-use deepsleep::attack::{Budget, Classifier, Norm, Samples};
+use deepsleep::attack::{Budget, Classifier, Norm};
 use deepsleep::audit::{AuditOptions, AuditReport, AuditVerdict, Finding, run_audit};
 use deepsleep::data::{Dataset, DatasetName, Split, locate};
 use deepsleep::method::{AdversarialTraining, Defender, Profile, Settings};
@@ -23,7 +23,8 @@ const EPS: f32 = 16.0 / 255.0;
 struct Case {
     name: &'static str,
     what: &'static str,
-    model: Box<dyn Classifier>,
+    /// Makes the network: some are trained, which is for those that are audited.
+    model: Box<dyn Fn() -> Box<dyn Classifier>>,
     budget: Budget,
     /// The attack behind a claim.
     claimed_by: Option<&'static str>,
@@ -33,9 +34,14 @@ struct Case {
     may_fail: &'static [&'static str],
 }
 
-fn case(name: &'static str, what: &'static str, model: impl Classifier + 'static) -> Case {
+fn case<M: Classifier + 'static>(
+    name: &'static str,
+    what: &'static str,
+    model: impl Fn() -> M + 'static,
+) -> Case {
     let budget = Budget { norm: Norm::Linf, eps: EPS, seed: 0 };
-    Case { name, what, model: Box::new(model), budget, claimed_by: None, named: &[], may_fail: &[] }
+    let model = Box::new(move || Box::new(model()) as Box<dyn Classifier>);
+    Case { name, what, model, budget, claimed_by: None, named: &[], may_fail: &[] }
 }
 
 impl Case {
@@ -51,18 +57,12 @@ impl Case {
         Self { budget: Budget { norm, eps, seed: 0 }, ..self }
     }
 
-    fn samples(&self, seed: usize) -> Samples {
-        match self.model.input_shape().features() {
-            784 => test_images(1000 * seed..1000 * seed + 400),
-            _ => crate::attack_oracle::problem(self.model.classes(), 7).1,
-        }
-    }
-
-    fn run(&self, seed: usize, scale: Scale) -> AuditReport {
+    fn run(&self, model: &dyn Classifier, seed: usize, scale: Scale) -> AuditReport {
         let (images, search) = match scale {
-            Scale::Small => (16, 4),
+            Scale::Small if model.is_spiking() => (6, 2),
+            Scale::Small => (10, 2),
             // Searches take tens of thousands of evaluations an image: spiking networks get fewer.
-            Scale::Full if self.model.is_spiking() => (24, 4),
+            Scale::Full if model.is_spiking() => (24, 4),
             Scale::Full => (50, 8),
         };
         let options = AuditOptions::default().with(|o| {
@@ -75,7 +75,11 @@ impl Case {
             o.claimed_by = self.claimed_by.map(|text| text.parse().unwrap());
         });
         let context = Context::new(2).unwrap();
-        run_audit(&context, self.model.as_ref(), &self.samples(seed), &options).unwrap()
+        let samples = match model.input_shape().features() {
+            784 => test_images(1000 * seed..1000 * seed + 400),
+            _ => crate::attack_oracle::problem(model.classes(), 7).1,
+        };
+        run_audit(&context, model, &samples, &options).unwrap()
     }
 
     /// All that is wrong with what the audit says.
@@ -150,80 +154,74 @@ fn reset() -> FrozenModel {
 fn masks() -> Vec<Case> {
     use Finding::{Fail, Warn};
     let options = SpikingOptions::default;
-    let raised = options().with(|options| options.neuron.threshold *= 2.5);
     let guided = &[("ascent", Fail), ("directional derivative", Fail), ("unbounded", Fail)];
     vec![
-        case("M1", "backward returns zero", masked(Mask::Zero)).hides(&[
+        case("M1", "backward returns zero", || masked(Mask::Zero)).hides(&[
             ("zero gradient", Fail),
             ("ascent", Fail),
             ("unbounded", Fail),
         ]),
-        case("M2", "pixels in 8 levels, gradient 0", masked(Mask::Levels(8.0)))
+        case("M2", "pixels in 8 levels, gradient 0", || masked(Mask::Levels(8.0)))
             .hides(&[("zero gradient", Fail)]),
-        case("M2b", "pixels in 16 levels, gradient 0", masked(Mask::Levels(16.0)))
+        case("M2b", "pixels in 16 levels, gradient 0", || masked(Mask::Levels(16.0)))
             .hides(&[("zero gradient", Fail)]),
-        case("M3", "logits times 1,000", masked(Mask::Scaled(1e3))).hides(&[("logit scale", Warn)]),
-        case("M4", "soft-max outputs", masked(Mask::Softmax)).hides(&[("output type", Fail)]),
-        case("M5", "pixel noise of 0.2, anew each time", masked(Mask::Noise(0.2)))
+        case("M3", "logits times 1,000", || masked(Mask::Scaled(1e3)))
+            .hides(&[("logit scale", Warn)]),
+        case("M4", "soft-max outputs", || masked(Mask::Softmax)).hides(&[("output type", Fail)]),
+        case("M5", "pixel noise of 0.2, anew each time", || masked(Mask::Noise(0.2)))
             .hides(&[("determinism", Fail)]),
-        case("M6", "the same, drawn from the pixels", masked(Mask::NoiseOfPixels(0.2)))
+        case("M6", "the same, drawn from the pixels", || masked(Mask::NoiseOfPixels(0.2)))
             .hides(&[("hidden noise", Fail)]),
         // Its gradient is right within a ripple, where the smallest steps of the directional derivative lie.
-        case("M7", "x + 0.002 sin(x / 2e-5)", masked(Mask::Shattered { a: 0.002, b: 2e-5 }))
+        case("M7", "x + 0.002 sin(x / 2e-5)", || masked(Mask::Shattered { a: 0.002, b: 2e-5 }))
             .hides(&[("unbounded", Fail)]),
-        case("M8", "gradient negated", masked(Mask::Negated)).hides(guided),
-        case("M8b", "a random vector for a gradient", masked(Mask::Unrelated))
+        case("M8", "gradient negated", || masked(Mask::Negated)).hides(guided),
+        case("M8b", "a random vector for a gradient", || masked(Mask::Unrelated))
             .hides(&[("ascent", Fail), ("directional derivative", Fail)]),
-        case(
-            "M8c",
-            "another network's gradient",
-            Borrowed(plain(), Model::lenet(3).freeze().unwrap()),
-        )
+        case("M8c", "another network's gradient", || {
+            Borrowed(plain(), Model::lenet(3).freeze().unwrap())
+        })
         // At the whole radius of the box it may lead somewhere.
         .hides(&[("ascent", Fail), ("directional derivative", Fail)]),
-        case(
-            "M9",
-            "FGSM-trained at 0.45, past overfitting",
-            trained(3200, &[("attack", "fgsm"), ("eps", "0.45"), ("epochs", "15")]),
-        )
+        case("M9", "FGSM-trained at 0.45, past overfitting", || {
+            trained(3200, &[("attack", "fgsm"), ("eps", "0.45"), ("epochs", "15")])
+        })
         .within(Norm::Linf, 0.45)
         .hides(&[("loss along the gradient", Warn)]),
         Case {
             claimed_by: Some("pgd:steps=10,step=0.03333eps"),
-            ..case("M10", "claimed by PGD that goes eps / 3", plain()).hides(&[("reach", Warn)])
+            ..case("M10", "claimed by PGD that goes eps / 3", plain).hides(&[("reach", Warn)])
         },
         case(
             "M11",
             "surrogate: rectangle, 1e-3 thresholds to either side",
             // Of 1 / 2000 to either side, where thresholds are 0.5.
-            spiking(options().with(|o| o.surrogate = Surrogate::Rectangle(2000.0))),
+            move || spiking(options().with(|o| o.surrogate = Surrogate::Rectangle(2000.0))),
         )
         .hides(&[("zero gradient", Fail), ("ascent", Fail), ("surrogate gap", Warn)]),
-        case(
-            "M11a",
-            "surrogate: the same derivative everywhere",
-            spiking(options().with(|o| o.surrogate = Surrogate::StraightThrough(1.0))),
-        )
+        case("M11a", "surrogate: the same derivative everywhere", move || {
+            spiking(options().with(|o| o.surrogate = Surrogate::StraightThrough(1.0)))
+        })
         .hides(&[("ascent", Fail), ("surrogate gap", Warn)]),
-        case(
-            "M11b",
-            "surrogate: arctan 1000",
-            spiking(options().with(|o| o.surrogate = Surrogate::Arctan(1000.0))),
-        )
+        case("M11b", "surrogate: arctan 1000", move || {
+            spiking(options().with(|o| o.surrogate = Surrogate::Arctan(1000.0)))
+        })
         // So few images are not always enough for more.
         .hides(&[("ascent", Warn), ("surrogate gap", Warn)]),
-        case("M12", "encoder without a gradient", Masked(spiking(options()), Mask::Zero))
+        case("M12", "encoder without a gradient", move || Masked(spiking(options()), Mask::Zero))
             .hides(&[("zero gradient", Fail)]),
-        case("M13", "thresholds 2.5 times as high", spiking(raised))
-            .hides(&[("silent neurons", Warn)]),
-        case("M14", "sigmoids of slope 1e5 before the pixels", masked(Mask::Steep(1e5)))
+        case("M13", "thresholds 2.5 times as high", move || {
+            spiking(options().with(|o| o.neuron.threshold *= 2.5))
+        })
+        .hides(&[("silent neurons", Warn)]),
+        case("M14", "sigmoids of slope 1e5 before the pixels", || masked(Mask::Steep(1e5)))
             .hides(&[("zero gradient", Fail)]),
-        case("M15", "1 for the class, 0 for the others", masked(Mask::OneHot))
+        case("M15", "1 for the class, 0 for the others", || masked(Mask::OneHot))
             .hides(&[("zero gradient", Fail)]),
-        case("M16", "running statistics reset", reset()).hides(&[("logit scale", Warn)]),
-        case("M17", "noise of 0.25 that is said, gradient negated", noisy(0.25, Mask::Negated))
+        case("M16", "running statistics reset", reset).hides(&[("logit scale", Warn)]),
+        case("M17", "noise of 0.25 that is said, gradient negated", || noisy(0.25, Mask::Negated))
             .hides(&[("ascent", Fail), ("unbounded", Fail)]),
-        case("M17b", "noise of 0.5 that is said, no gradient", noisy(0.5, Mask::Zero))
+        case("M17b", "noise of 0.5 that is said, no gradient", || noisy(0.5, Mask::Zero))
             .hides(&[("zero gradient", Fail), ("unbounded", Fail)]),
     ]
 }
@@ -234,35 +232,33 @@ fn honest() -> Vec<Case> {
     let poisson = Encoder::Poisson { rate: 1.0 };
     let adversarial = [("attack", "pgd:steps=7,step=0.03"), ("eps", "0.1"), ("epochs", "2")];
     vec![
-        case("control", "LeNet", plain()),
-        case("robust, 0.1", "adversarially trained by PyTorch", robust()).within(Norm::Linf, 0.1),
-        case("robust, 0.2", "the same", robust()).within(Norm::Linf, 0.2),
+        case("control", "LeNet", plain),
+        case("robust, 0.1", "adversarially trained by PyTorch", robust).within(Norm::Linf, 0.1),
+        case("robust, 0.2", "the same", robust).within(Norm::Linf, 0.2),
         // It thresholds its pixels: of test images 4,000 to 4,050, nine attacks along gradients leave three that HopSkipJump
         // fools.
-        case("robust, l2 1.5", "the same", robust())
+        case("robust, l2 1.5", "the same", robust)
             .within(Norm::L2, 1.5)
             .may_fail(&["score search", "hard label"]),
-        case("adversarial", "trained here by PGD at 0.1", trained(6400, &adversarial))
+        case("adversarial", "trained here by PGD at 0.1", move || trained(6400, &adversarial))
             .within(Norm::Linf, 0.1),
-        case("affine, 2", "two classes", crate::attack_oracle::problem(2, 7).0)
+        case("affine, 2", "two classes", || crate::attack_oracle::problem(2, 7).0)
             .within(Norm::Linf, 0.003),
-        case("affine, 3", "three classes", crate::attack_oracle::problem(3, 7).0)
+        case("affine, 3", "three classes", || crate::attack_oracle::problem(3, 7).0)
             .within(Norm::Linf, 0.003),
-        case("scaled", "logits times 0.1", masked(Mask::Scaled(0.1))),
-        case("shifted", "logits plus 100", masked(Mask::Shifted(100.0))),
-        case("noise 0.1", "pixel noise that is said", noisy(0.1, Mask::Nothing)),
-        case("noise 0.25", "the same", noisy(0.25, Mask::Nothing)),
-        case("noise 0.5", "the same", noisy(0.5, Mask::Nothing)),
-        case("levels", "255 levels, straight through", masked(Mask::StraightThrough(255.0))),
-        case("spiking", "LeNet as a spiking network", spiking(SpikingOptions::default())),
-        case(
-            "Poisson",
-            "the same with Poisson spikes, 4 steps",
+        case("scaled", "logits times 0.1", || masked(Mask::Scaled(0.1))),
+        case("shifted", "logits plus 100", || masked(Mask::Shifted(100.0))),
+        case("noise 0.1", "pixel noise that is said", || noisy(0.1, Mask::Nothing)),
+        case("noise 0.25", "the same", || noisy(0.25, Mask::Nothing)),
+        case("noise 0.5", "the same", || noisy(0.5, Mask::Nothing)),
+        case("levels", "255 levels, straight through", || masked(Mask::StraightThrough(255.0))),
+        case("spiking", "LeNet as a spiking network", || spiking(SpikingOptions::default())),
+        case("Poisson", "the same with Poisson spikes, 4 steps", move || {
             spiking(SpikingOptions::default().with(|options| {
                 (options.encoder, options.steps) = (poisson, 4);
             }))
-            .with_draws(10),
-        ),
+            .with_draws(10)
+        }),
     ]
 }
 
@@ -298,7 +294,9 @@ fn calibrate(cases: Vec<Case>) {
     let (scale, seeds) = if full { (Scale::Full, 5) } else { (Scale::Small, 1) };
     let (mut complaints, mut measured) = (Vec::new(), BTreeMap::new());
     for case in cases.iter().filter(|case| names.is_empty() || names.contains(&case.name)) {
-        let reports: Vec<AuditReport> = (0..seeds).map(|seed| case.run(seed, scale)).collect();
+        let model = (case.model)();
+        let run = |seed| case.run(model.as_ref(), seed, scale);
+        let reports: Vec<AuditReport> = (0..seeds).map(run).collect();
         complaints.extend(reports.iter().flat_map(|report| case.complaints(report)));
         println!("{}", row(case, &reports));
         for check in reports.iter().flat_map(|report| &report.checks) {

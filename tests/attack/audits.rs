@@ -60,12 +60,12 @@ fn spiking() -> FrozenSpikingModel {
 /// A spiking network's own gradients hide what others find, which the audit says, and its union finds it.
 #[test]
 fn a_spiking_network_is_judged_by_the_union() {
-    let samples = test_images(0..24);
-    let report = run(&spiking(), &samples, &short(20));
+    let samples = test_images(0..12);
+    let report = run(&spiking(), &samples, &short(8));
     assert_eq!(fails(&report), [""; 0]);
     assert!(report.spiking && report.check("surrogate gap").is_some());
     println!("without a gradient");
-    let report = run(&Masked(spiking(), Mask::Zero), &samples, &short(20));
+    let report = run(&Masked(spiking(), Mask::Zero), &samples, &short(8));
     assert_eq!(report.verdict, AuditVerdict::NotTrusted);
     assert!(fails(&report).contains(&"zero gradient"));
 }
