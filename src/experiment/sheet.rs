@@ -69,6 +69,14 @@ impl RowSpec {
     pub fn validate(&self, of_experiment: &Settings) -> Result<()> {
         let settings = self.settings(of_experiment)?;
         settings.validate().map_err(|error| self.blamed(error))?;
+        let trains = "adversarial_training.spiking";
+        if settings.adversarial_training.spiking
+            && !self.spiking
+            && self.training.reads(&settings, trains)
+        {
+            let problem = "trains a spiking network, which would be measured with ReLUs; add `spiking = true` to the row";
+            return Err(self.blamed(Error::argument("setting", format!("`{trains}`: {problem}"))));
+        }
         for name in self.set.keys() {
             let problem = if name == "seed" {
                 "a model has the seeds of the experiment, or `seeds` of a sweep".into()

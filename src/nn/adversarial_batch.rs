@@ -24,6 +24,16 @@ pub enum GradientAttack {
 }
 
 impl GradientAttack {
+    /// What is wrong with steps that go nowhere: there are none, or their length is not positive.
+    pub(crate) fn problem(self) -> Option<String> {
+        match self {
+            Self::Pgd { steps, step } if steps == 0 || !(step > 0.0 && step.is_finite()) => {
+                Some(format!("pgd with {steps} steps of {step}, which stays where it starts"))
+            }
+            _ => None,
+        }
+    }
+
     /// Forward passes that an example costs: each step is one, and a backward pass to the image.
     pub fn passes(self) -> f64 {
         match self {

@@ -92,7 +92,11 @@ impl FastWaveOptions {
     /// # Errors
     /// If a dream's strength or probability is not in 0..=1, or training or the spiking network refuses its share.
     pub fn validate(&self) -> Result<()> {
-        let DreamOptions { eps, ratio, .. } = self.dream;
+        let DreamOptions { eps, ratio, attack, .. } = self.dream;
+        if let Some(problem) = attack.problem() {
+            let problem = format!("`fast_wave.dream.attack` is {problem}");
+            return Err(Error::argument("fast-wave sleep", problem));
+        }
         if !(0.0..=1.0).contains(&ratio) || !(0.0..=1.0).contains(&eps) {
             return Err(Error::argument(
                 "fast-wave sleep",

@@ -108,6 +108,12 @@ fn what_would_do_nothing_is_refused() {
             &[("adversarial_training.loss", "ibp"), ("adversarial_training.spiking", "true")],
             "without spikes",
         ),
+        (
+            &[("adversarial_training.loss", "mix"), ("adversarial_training.batch_size", "16")],
+            "take turns",
+        ),
+        (&[("adversarial_training.attack", "pgd:steps=0,step=0.1")], "stays where it starts"),
+        (&[("fast_wave.dream.attack", "pgd:steps=2,step=0")], "stays where it starts"),
         (&[("lucid.up", "0.05")], "lucid.down"),
         (&[("lucid.passes", "0")], "lucid.passes"),
     ] {

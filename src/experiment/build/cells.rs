@@ -130,7 +130,7 @@ impl Graph {
         let &ModelAtScale { ref id, seed, run: (trained, spiking), norm, scale, eps, .. } = target;
         let problem = match (spiking, norm) {
             (Some(_), _) => format!(
-                "row `{id}`: the column `{key}` bounds networks with ReLUs; bounds of spikes would say nothing; leave the column out, or `spiking = true`"
+                "row `{id}`: the column `{key}` bounds networks with ReLUs, and this row is a spiking one; leave the column out, or the row"
             ),
             (None, Norm::Linf) if !spec.threat_models.contains(&ThreatModel::WhiteBox) => format!(
                 "the column `{key}` is of the model itself; leave it out, or ask for white-box attacks too"

@@ -307,6 +307,22 @@ fn a_union_is_of_the_attacks_of_its_sheet_and_comes_last() {
     assert!(!graph.by_key.contains_key(&union.key));
 }
 
+/// Spikes are trained and measured, or neither.
+#[test]
+fn a_row_that_trains_spikes_is_measured_with_spikes() {
+    let graph = |spiking: bool| {
+        let set = [("adversarial_training.spiking", "true")];
+        let mut rows = own_rows().rows;
+        rows[1] = RowSpec { spiking, ..method("adversarial-training", &set) };
+        let columns = ["clean".to_owned(), "fgsm".to_owned()].to_vec();
+        let sheet = Sheet::new(Norm::Linf, vec!["64/255".into()], columns, rows);
+        Graph::new(&ExperimentSpec { sheets: vec![sheet], ..spec(&[], &[]) })
+    };
+    graph(true).expect("spikes in both");
+    let error = graph(false).expect_err("refused").to_string();
+    assert!(error.contains("add `spiking = true` to the row"), "{error}");
+}
+
 #[test]
 fn certificates_and_unions_that_cannot_be_are_refused() {
     let both = ["fgsm", "certified"];
@@ -326,7 +342,7 @@ fn certificates_and_unions_that_cannot_be_are_refused() {
     refused(vec![in_l2], &BOTH, &["`certified` bounds perturbations in linf", "norm = 'l2'"]);
     let mut spiking = sheet(&["fgsm", "certified=crown"]);
     spiking.rows[1].spiking = true;
-    refused(vec![spiking], &BOTH, &["row `b`: the column `certified=crown`", "of spikes"]);
+    refused(vec![spiking], &BOTH, &["row `b`: the column `certified=crown`", "a spiking one"]);
     let words = ["`certified` is of the model itself", "white-box attacks too"];
     refused(vec![sheet(&both)], &[ThreatModel::Transfer], &words);
     let words = ["the column `union` is of the attacks beside it", "add one to `columns`"];

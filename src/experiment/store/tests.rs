@@ -121,7 +121,7 @@ fn a_number_that_is_not_finite_is_kept_and_other_failures_are_not() {
 }
 
 /// Keys as older versions wrote them, which find what is stored: a change of the engine's numbers changes all of them
-/// (`NUMERICS`), and nothing else may change any.
+/// (`NUMERICS`), other values of a profile those that read them, and nothing else may change any.
 #[test]
 fn keys_are_those_of_older_stores() {
     use crate::attack::Norm;

@@ -3,6 +3,7 @@
 use crate::kernels::robust_loss::PairLoss;
 use crate::method::Profile;
 use crate::nn::{BatchStart, GradientAttack, Recipe, Rule, Schedule, TrainingOptions};
+use crate::simd::LANES;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +136,8 @@ impl AdversarialTrainingOptions {
             Profile::Lucid => Self {
                 epochs: 4,
                 recipe: Recipe {
-                    learning_rate: 0.006,
+                    batch_size: 64,
+                    learning_rate: 0.01,
                     rule: Rule::ADAM,
                     schedule: Schedule::Triangle { peak: 0.1 },
                     ..Recipe::default()
@@ -143,7 +145,7 @@ impl AdversarialTrainingOptions {
                 attack: GradientAttack::Pgd { steps: 5, step: 0.4 * 64.0 / 255.0 },
                 eps: 64.0 / 255.0,
                 ratio: 1.0,
-                eps_ramp: 1.5,
+                eps_ramp: 0.5,
                 ..published
             },
         }
@@ -162,6 +164,16 @@ impl AdversarialTrainingOptions {
             }
         }
         let fail = |problem: String| Err(Error::argument("setting", problem));
+        if let Some(problem) = self.attack.problem() {
+            return fail(format!("`adversarial_training.attack` is {problem}"));
+        }
+        if self.loss == RobustLoss::Mix && self.recipe.batch_size <= LANES {
+            return fail(format!(
+                "`adversarial_training.loss` is mix, whose losses take turns every {LANES} images: one batch of {} would have the first alone; \
+                 `adversarial_training.batch_size` has to be larger",
+                self.recipe.batch_size
+            ));
+        }
         if !(self.eps_ramp >= 0.0 && self.eps_ramp.is_finite()) {
             let ramp = self.eps_ramp;
             return fail(format!("`adversarial_training.eps_ramp` is {ramp}, no number of epochs"));
