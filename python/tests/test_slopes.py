@@ -153,11 +153,8 @@ def test_a_random_model_is_not_accused(digits, linear):
     assert not about_gradients(attacked(noisy, linear.gradient, digits[0][:20], random=True, draws=3))
 
 
-# (As a spiking network `lucid` is silent: its gradient is zero, and so is the negated one.)
-@pytest.mark.parametrize(
-    "name, spiking",
-    [("control", False), ("control", True), ("plain", False), ("plain", True), ("lucid", False)],
-)
+@pytest.mark.parametrize("name", ["control", "lucid", "plain"])
+@pytest.mark.parametrize("spiking", [False, True])
 def test_networks_and_spikes_with_surrogate_gradients_are_not_accused(name, spiking, digits):
     from deepsleep import _native
 
@@ -168,7 +165,9 @@ def test_networks_and_spikes_with_surrogate_gradients_are_not_accused(name, spik
         samples = _native.Samples(x, np.zeros(len(x), np.int64), np.arange(len(x)))
         return _native.gradients(model._network, samples, weights)
 
-    assert not about_gradients(attacked(model.logits, gradient, images))
+    # Few neurons of `lucid` spike: its logits move in few steps, which show a gradient's direction, but not its length.
+    found = about_gradients(attacked(model.logits, gradient, images))
+    assert len(found) == ((name, spiking) == ("lucid", True)) and all(UNKNOWN in line for line in found)
     (said,) = about_gradients(attacked(model.logits, lambda x, weights: -gradient(x, weights), images))
     assert WRONG in said
 

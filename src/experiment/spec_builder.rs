@@ -85,8 +85,9 @@ impl SpecBuilder {
             (self.tables, self.figures, self.is_part) = (tables, figures, false);
             self.sheets = of_rows.cloned().into_iter().collect();
         } else if let Some(sheet) = named {
-            let numbers = (Vec::from_iter(sheet.table), Vec::from_iter(sheet.figure));
-            (self.tables, self.figures, self.is_part) = (numbers.0, numbers.1, false);
+            self.tables = Vec::from_iter(sheet.table);
+            self.figures = Vec::from_iter(sheet.figure);
+            self.is_part = false;
         }
     }
 

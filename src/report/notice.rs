@@ -50,24 +50,20 @@ fn shortened(results: &Results) -> String {
     let whole = Settings::new(results.settings.profile).written();
     // It is built in, and could be read when the run began.
     let short = Quick::load().map(|quick| quick.set).unwrap_or_default();
-    let is_short = |name: &str, value: &str| {
-        let has = |settings: &Settings| {
-            settings.written().iter().any(|(other, found)| other == name && found == value)
-        };
+    let is_in_a_model = |setting: &(String, String)| {
         results.models.iter().any(|model| {
             let settings = results.settings_of(model);
-            settings.is_ok_and(|settings| model.defense.reads(&settings, name) && has(&settings))
+            settings
+                .is_ok_and(|s| model.defense.reads(&s, &setting.0) && s.written().contains(setting))
         })
     };
-    let changed: Vec<String> = whole
-        .iter()
-        .filter_map(|(name, of)| {
-            short.get(name).filter(|value| *value != of).map(|v| (name, v, of))
-        })
-        .filter(|(name, value, _)| is_short(name, value))
-        .map(|(name, value, of)| {
+    let changed: Vec<String> = short
+        .into_iter()
+        .filter(|setting| !whole.contains(setting) && is_in_a_model(setting))
+        .map(|(name, value)| {
+            let of = whole.iter().find(|(other, _)| *other == name);
             // 0 batches are all of them.
-            let of = if of == "0" { "all" } else { of };
+            let of = of.map_or("", |(_, value)| if value == "0" { "all" } else { value });
             format!("`{name}` is {value}, not {of}")
         })
         .collect();

@@ -90,7 +90,7 @@ impl FastWaveOptions {
     /// Rejects values that make no sense.
     ///
     /// # Errors
-    /// If a dream's strength or probability is not in 0..=1, or training or the spiking network refuses its share.
+    /// If a dream's strength or probability is not in 0..=1, its attack goes nowhere, or training or the spiking network refuses its share.
     pub fn validate(&self) -> Result<()> {
         let DreamOptions { eps, ratio, attack, .. } = self.dream;
         if let Some(problem) = attack.problem() {

@@ -70,7 +70,6 @@ fn a_spiking_network_is_judged_by_the_union() {
     assert!(fails(&report).contains(&"zero gradient"));
 }
 
-/// An attack whose steps do not reach as far as the radius, behind a claim.
 /// Some estimators are about pooling windows over spikes; a network without them is audited by the others.
 #[test]
 fn a_spiking_network_without_pooling_is_audited() {
@@ -88,6 +87,7 @@ fn a_spiking_network_without_pooling_is_audited() {
     assert!(report.attacks.iter().all(|attack| !attack.attack.contains("pool=")));
 }
 
+/// An attack whose steps do not reach as far as the radius, behind a claim.
 #[test]
 fn a_claim_by_an_attack_that_falls_short_is_doubted() {
     let samples = test_images(0..26);
